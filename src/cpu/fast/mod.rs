@@ -1,0 +1,1 @@
+//! Fast single-precision variants of the twins: the CPU engine.

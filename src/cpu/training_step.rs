@@ -1,0 +1,88 @@
+//! One whole training step composed of twins: in `f64` the oracle of every fused kernel and of both engines.
+
+use super::dense::DenseShape;
+use super::softmax_cross_entropy::BatchLoss;
+use super::{Real, adam, dense, softmax_cross_entropy};
+use crate::network::{Architecture, ParameterLayout};
+
+/// One replica: parameters and Adam's two moments, all in the layout of [`ParameterLayout`], and the focus layer's mask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replica<T> {
+    /// Weights and biases.
+    pub parameters: Vec<T>,
+    /// Running means of gradients.
+    pub m: Vec<T>,
+    /// Running means of squared gradients.
+    pub v: Vec<T>,
+    /// 1 where a node of the focus layer is kept, 0 where it is pruned.
+    pub mask: Vec<u32>,
+}
+
+impl<T: Real> Replica<T> {
+    /// A replica with these parameters, moments 0 and nothing pruned.
+    pub fn new(architecture: &Architecture, parameters: Vec<T>) -> Self {
+        let zeros = vec![T::zero(); parameters.len()];
+        Self { parameters, m: zeros.clone(), v: zeros, mask: vec![1; architecture.nodes()] }
+    }
+}
+
+/// What every layer gives out for `input` `[sample, pixel]`: one array `[sample, unit]` a layer, the last one the logits.
+pub fn forward<T: Real>(architecture: &Architecture, parameters: &[T], input: &[T]) -> Vec<Vec<T>> {
+    let layout = ParameterLayout::new(architecture);
+    let samples = input.len() / architecture.pixels();
+    let mut activations: Vec<Vec<T>> = Vec::new();
+    for (index, layer) in architecture.dense_layers().iter().enumerate() {
+        let shape = DenseShape { samples, inputs: layer.inputs, outputs: layer.outputs };
+        let mut output = vec![T::zero(); samples * layer.outputs];
+        let weights = &parameters[layout.dense_weight(index).range()];
+        let bias = &parameters[layout.dense_bias(index).range()];
+        let input = activations.last().map_or(input, |previous| previous);
+        dense::forward(shape, input, weights, bias, layer.relu, &mut output);
+        activations.push(output);
+    }
+    activations
+}
+
+/// Mean loss of a batch and its gradient with respect to all parameters.
+pub fn gradient<T: Real>(
+    architecture: &Architecture,
+    parameters: &[T],
+    input: &[T],
+    labels: &[u8],
+) -> (BatchLoss<T>, Vec<T>) {
+    let layout = ParameterLayout::new(architecture);
+    let layers = architecture.dense_layers();
+    let activations = forward(architecture, parameters, input);
+    let logits = &activations[layers.len() - 1];
+    let mut gradient = vec![T::zero(); parameters.len()];
+    let mut output_gradient = vec![T::zero(); logits.len()];
+    let loss = softmax_cross_entropy::loss(architecture.classes, logits, labels, &mut output_gradient);
+    for (index, layer) in layers.iter().enumerate().rev() {
+        let shape = DenseShape { samples: labels.len(), inputs: layer.inputs, outputs: layer.outputs };
+        let input = if index == 0 { input } else { &activations[index - 1] };
+        let (weight, bias) = (layout.dense_weight(index), layout.dense_bias(index));
+        let (weight_gradient, bias_gradient) = gradient[weight.offset..bias.range().end].split_at_mut(weight.len());
+        dense::backward_weights(shape, input, &output_gradient, weight_gradient, bias_gradient);
+        if index > 0 {
+            let mut input_gradient = vec![T::zero(); input.len()];
+            let weights = &parameters[weight.range()];
+            dense::backward_input(shape, &output_gradient, weights, input, &mut input_gradient);
+            output_gradient = input_gradient;
+        }
+    }
+    (loss, gradient)
+}
+
+/// One training step: gradient, then Adam with the bias-corrected `rate`, pruned nodes held at 0.
+pub fn step<T: Real>(
+    architecture: &Architecture,
+    replica: &mut Replica<T>,
+    input: &[T],
+    labels: &[u8],
+    rate: T,
+) -> BatchLoss<T> {
+    let (loss, gradient) = gradient(architecture, &replica.parameters, input, labels);
+    let focus = ParameterLayout::new(architecture).focus_weight().offset;
+    adam::step(rate, &gradient, Some((focus, &replica.mask)), &mut replica.parameters, &mut replica.m, &mut replica.v);
+    loss
+}

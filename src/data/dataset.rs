@@ -1,0 +1,85 @@
+//! Images and labels in memory.
+
+use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
+
+/// Grayscale images `[sample, y, x]` with one label each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// Short name in files and tables, e.g. `mnist`.
+    pub name: String,
+    /// Pixels, 0 to 255.
+    pub images: Vec<u8>,
+    /// Class of each image, below `classes`.
+    pub labels: Vec<u8>,
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl Dataset {
+    /// Checks that sizes agree, that there is at least one image, and that every label is below `classes`.
+    pub fn new(
+        name: impl Into<String>,
+        images: Vec<u8>,
+        labels: Vec<u8>,
+        height: usize,
+        width: usize,
+        classes: usize,
+    ) -> Result<Self> {
+        let name = name.into();
+        let pixels = height * width;
+        if labels.is_empty() || pixels == 0 {
+            return Err(Error::Data(format!("{name}: no images found")));
+        }
+        if images.len() != labels.len() * pixels {
+            return Err(Error::Data(format!(
+                "{name}: {} pixels are not {} labels x {height} x {width}; images and labels must agree in number",
+                images.len(),
+                labels.len()
+            )));
+        }
+        if let Some(index) = labels.iter().position(|&label| usize::from(label) >= classes) {
+            return Err(Error::Data(format!(
+                "{name}: label {} of image {index} is not below the number of classes, {classes}",
+                labels[index]
+            )));
+        }
+        Ok(Self { name, images, labels, height, width, classes })
+    }
+
+    /// Number of images.
+    pub fn samples(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Pixels of one image.
+    pub fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// SHA-256 over sizes, pixels and labels, in hexadecimal: what reports name the data by.
+    pub fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        for size in [self.samples(), self.height, self.width, self.classes] {
+            hash.update((size as u64).to_le_bytes());
+        }
+        hash.update(&self.images);
+        hash.update(&self.labels);
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The images at `indices`, in that order.
+    pub fn subset(&self, indices: &[u32]) -> Self {
+        let pixels = self.pixels();
+        let mut images = Vec::with_capacity(indices.len() * pixels);
+        for &index in indices {
+            images.extend_from_slice(&self.images[index as usize * pixels..][..pixels]);
+        }
+        let labels = indices.iter().map(|&index| self.labels[index as usize]).collect();
+        Self { name: self.name.clone(), images, labels, ..*self }
+    }
+}

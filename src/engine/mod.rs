@@ -1,0 +1,196 @@
+//! A batch of replicas of one network on one device, and the kernels over a recorded history.
+//!
+//! Rooms above say what is to be computed and never know where: [`Engine`] has one implementation on the GPU and one on the
+//! CPU. What does not fit a device at once is cut into waves of replicas in here.
+
+mod cpu;
+
+pub use crate::cpu::stability::HistoryShape;
+pub use crate::cpu::training_step::Replica;
+pub use cpu::CpuEngine;
+
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::network::Architecture;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What a device is, for manifests, reports and the configuration hash.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct DeviceDescription {
+    /// Name as the driver gives it.
+    pub name: String,
+    /// `discrete GPU`, `integrated GPU`, `virtual GPU`, `software` (a Vulkan driver without a GPU) or `CPU engine`.
+    pub kind: String,
+    /// `vulkan`, `metal`, `dx12`, or `cpu` for our own engine.
+    pub backend: String,
+    /// Driver and its version; empty for the CPU engine.
+    pub driver: String,
+    /// Which variants of the kernels run there; the same variant gives the same bits.
+    pub variant: String,
+}
+
+/// A data set that an engine has taken in with [`Engine::load`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataHandle(pub(crate) usize);
+
+/// What to train: one replica for each entry of `replica_ids`, side by side.
+#[derive(Clone, Debug)]
+pub struct Setup<'a> {
+    /// The network, the same for all replicas.
+    pub architecture: &'a Architecture,
+    /// The training set.
+    pub training: DataHandle,
+    /// The most samples that a step will have.
+    pub batch: usize,
+    /// Pixels are divided by this.
+    pub pixel_scale: f64,
+    /// Key of every random draw.
+    pub seed: u64,
+    /// The slot table: which replica each device slot holds. Two slots may hold the same replica (targets of a sweep).
+    pub replica_ids: &'a [u32],
+}
+
+/// Consecutive training steps for all slots.
+#[derive(Clone, Debug)]
+pub struct Steps<'a> {
+    /// Adam steps that were taken before these.
+    pub first_step: u64,
+    /// For each slot the sample indices of an epoch; slots of one replica share one array.
+    pub orders: &'a [Arc<[u32]>],
+    /// Which part of the order each step takes; the mean loss of a step is over its own size.
+    pub batches: &'a [Range<usize>],
+}
+
+/// Result of one step of one slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepLoss {
+    /// Mean cross-entropy over the batch before the update.
+    pub loss: f32,
+    /// Samples that were classified correctly before the update.
+    pub correct: u32,
+}
+
+/// How well one network classifies a data set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Correctly classified samples.
+    pub correct: u32,
+    /// Samples of the data set.
+    pub samples: u32,
+}
+
+impl Evaluation {
+    /// Share of samples that were classified correctly.
+    pub fn accuracy(&self) -> f64 {
+        f64::from(self.correct) / f64::from(self.samples)
+    }
+}
+
+/// One pruned network of a sweep: a slot with some nodes of its focus layer set to zero.
+#[derive(Clone, Debug)]
+pub struct SweepPoint {
+    /// Which slot's weights.
+    pub slot: usize,
+    /// For each node whether it is kept.
+    pub kept: Arc<[bool]>,
+}
+
+/// Magnitude stability and stable nodes, see [`crate::cpu::stability::count`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// `[tolerance, replica, node]`.
+    pub stability: Vec<u32>,
+    /// `[tolerance, epoch, replica]`.
+    pub stable_nodes: Vec<u32>,
+}
+
+/// Extremes over windows of last epochs, each `[window, replica, node]`, see [`crate::cpu::stability::envelope`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// Smallest value.
+    pub minimum: Vec<f32>,
+    /// Largest value.
+    pub maximum: Vec<f32>,
+    /// Smallest magnitude.
+    pub smallest_magnitude: Vec<f32>,
+}
+
+/// Time that an engine spent on other things than computing, since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overheads {
+    /// Compiling shaders and building pipelines.
+    pub build: Duration,
+    /// Copying data sets, orders and results between host and device.
+    pub transfer: Duration,
+}
+
+/// How the caller follows long work and stops it.
+pub struct Watch<'a> {
+    /// Set to ask for a stop; the engine then returns [`Error::Interrupted`] at the next step boundary.
+    pub stop: &'a AtomicBool,
+    /// Called with the number of replica-steps, images or points finished since the last call.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl Watch<'_> {
+    /// Fails if a stop was asked for.
+    pub fn check(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// A device that trains batches of replicas and counts histories.
+pub trait Engine: Send {
+    /// Which device it is.
+    fn description(&self) -> &DeviceDescription;
+
+    /// Takes in a data set; the same `Arc` is uploaded once.
+    fn load(&mut self, data: &Arc<Dataset>) -> Result<DataHandle>;
+
+    /// Makes room for replicas and gives them their initial weights; moments 0, nothing pruned.
+    fn begin(&mut self, setup: &Setup<'_>) -> Result<Box<dyn Batch>>;
+
+    /// Ranks by descending magnitude, ties by lower index, of each epoch and replica: `[epoch, replica, node]`.
+    fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>>;
+
+    /// Counts for each tolerance; `lower` and `upper` `[tolerance, replica, node]` are the bounds of each node.
+    fn count(&mut self, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts>;
+
+    /// Extremes over the last `windows[w]` epochs; `windows` ascends within `1..=epochs`.
+    fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope>;
+
+    /// What was spent on building and copying so far.
+    fn overheads(&self) -> Overheads;
+}
+
+/// Replicas of one network on a device.
+pub trait Batch {
+    /// Trains all slots and returns `[slot, step]`.
+    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
+
+    /// For each slot, prunes the `remove[slot]` nodes of smallest magnitude for good: weight and moments stay exactly 0.
+    fn prune_smallest(&mut self, remove: &[u32]) -> Result<()>;
+
+    /// Weights of the focus layer `[slot, node]`.
+    fn focus_weights(&mut self) -> Result<Vec<f32>>;
+
+    /// Everything that training changes, for each slot.
+    fn replicas(&mut self) -> Result<Vec<Replica<f32>>>;
+
+    /// Puts back what [`Self::replicas`] gave, or anything of the same shape.
+    fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()>;
+
+    /// Logits `[slot, sample, class]` of the given samples of a data set.
+    fn logits(&mut self, data: DataHandle, samples: Range<usize>) -> Result<Vec<f32>>;
+
+    /// How well each slot classifies a data set.
+    fn evaluate(&mut self, data: DataHandle, watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
+
+    /// How well each pruned network classifies a data set; what lies before the focus layer is computed once a slot.
+    fn sweep(&mut self, data: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
+}

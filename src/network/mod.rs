@@ -1,0 +1,7 @@
+//! Networks as data: which layers there are, which shapes they have, where their parameters lie. Nothing here computes.
+
+mod architecture;
+mod parameters;
+
+pub use architecture::{Architecture, DenseLayer};
+pub use parameters::{ParameterLayout, Tensor};

@@ -1,0 +1,99 @@
+//! Where each tensor of a network lies in the one flat parameter vector of a replica.
+
+use super::Architecture;
+use std::ops::Range;
+
+/// One tensor: a weight matrix or a bias vector, a slice of the flat parameter vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Name in files, e.g. `dense0.weight`.
+    pub name: String,
+    /// First parameter.
+    pub offset: usize,
+    /// Sizes of the axes: `[in, out]` for a weight matrix, `[out]` for a bias.
+    pub shape: Vec<usize>,
+    /// Number of inputs that feed one unit, for weights; `None` for biases, which start at 0.
+    pub fan_in: Option<usize>,
+}
+
+impl Tensor {
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the tensor has no parameters.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its place in the flat parameter vector.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+}
+
+/// All tensors of a network in order: weight and bias of each layer from the image to the logits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterLayout {
+    /// The tensors, one after the other, without gaps.
+    pub tensors: Vec<Tensor>,
+    focus: usize,
+}
+
+impl ParameterLayout {
+    /// The layout of `architecture`.
+    pub fn new(architecture: &Architecture) -> Self {
+        let mut tensors = Vec::new();
+        let mut offset = 0;
+        let mut push = |name: String, shape: Vec<usize>, fan_in| {
+            let tensor = Tensor { name, offset, shape, fan_in };
+            offset += tensor.len();
+            tensors.push(tensor);
+        };
+        for (index, layer) in architecture.dense_layers().iter().enumerate() {
+            push(format!("dense{index}.weight"), vec![layer.inputs, layer.outputs], Some(layer.inputs));
+            push(format!("dense{index}.bias"), vec![layer.outputs], None);
+        }
+        Self { tensors, focus: 2 * architecture.focus_layer() }
+    }
+
+    /// Number of parameters of one replica.
+    pub fn parameters(&self) -> usize {
+        self.tensors.last().map_or(0, |tensor| tensor.range().end)
+    }
+
+    /// Weights of dense layer `index`.
+    pub fn dense_weight(&self, index: usize) -> &Tensor {
+        &self.tensors[2 * index]
+    }
+
+    /// Bias of dense layer `index`.
+    pub fn dense_bias(&self, index: usize) -> &Tensor {
+        &self.tensors[2 * index + 1]
+    }
+
+    /// Weights of the focus layer: the nodes.
+    pub fn focus_weight(&self) -> &Tensor {
+        &self.tensors[self.focus]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_follow_each_other_without_gaps() {
+        let architecture = Architecture { image_height: 28, image_width: 28, width: 30, depth: 6, classes: 10 };
+        let layout = ParameterLayout::new(&architecture);
+        let mut end = 0;
+        for tensor in &layout.tensors {
+            assert_eq!(tensor.offset, end, "{}", tensor.name);
+            end = tensor.range().end;
+        }
+        assert_eq!(layout.parameters(), 28_510);
+        assert_eq!(layout.focus_weight().name, "dense5.weight");
+        assert_eq!(layout.dense_bias(6).shape, [10]);
+    }
+}
