@@ -5,6 +5,8 @@
 //! 2023), and prunes without retraining. `ARCHITECTURE.md` says which room holds what and who may import whom.
 
 pub mod cpu;
+pub mod data;
+pub mod engine;
 
 pub mod error;
 

@@ -1,1 +1,66 @@
 //! Fast single-precision variants of the twins: the CPU engine.
+//!
+//! They compute what the twins define, in blocks of registers: rows are padded to [`LANES`] so that a row is a whole number
+//! of vector registers on every processor, and `pulp` chooses the instruction set when the program starts (AVX-512, AVX2
+//! with FMA, NEON, or plain code). Every sum runs in one fixed order, so results depend neither on threads nor on how
+//! many replicas run side by side.
+
+pub mod dense;
+pub mod focus_sweep;
+pub mod softmax_cross_entropy;
+pub mod stability;
+pub mod training_step;
+
+/// Rows of units are padded to a multiple of this many numbers: one AVX-512 register, two of AVX2, four of NEON.
+pub const LANES: usize = 16;
+
+/// `units` rounded up to whole [`LANES`].
+pub fn padded(units: usize) -> usize {
+    units.next_multiple_of(LANES)
+}
+
+/// The instruction set that runs here; part of the device's variant, since it moves bits.
+pub fn instruction_set() -> &'static str {
+    struct Name;
+    impl pulp::WithSimd for Name {
+        type Output = usize;
+        fn with_simd<S: pulp::Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    match pulp::Arch::new().dispatch(Name) {
+        16 => "avx512",
+        8 => "avx2-fma",
+        4 => "neon",
+        _ => "scalar",
+    }
+}
+
+/// One cache line of numbers: what [`Lines`] is made of, so that vector loads never straddle two lines.
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+/// A vector of numbers that starts at a cache line.
+#[derive(Clone, Debug)]
+pub struct Lines(Vec<Line>);
+
+impl Lines {
+    /// At least `length` zeros, rounded up to whole lines.
+    pub fn zeros(length: usize) -> Self {
+        Self(vec![Line([0.0; LANES]); length.div_ceil(LANES)])
+    }
+}
+
+impl std::ops::Deref for Lines {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+impl std::ops::DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+}

@@ -1,0 +1,280 @@
+//! Dense layers in blocks of registers. Rows of units are padded with zeros to [`super::LANES`].
+//!
+//! A block of `ROWS` x `COLUMNS` registers of sums stays in registers while the inner index runs: each loaded number is
+//! used several times, and each sum still adds its terms in the order of the twin.
+
+use crate::cpu::adam;
+use pulp::Simd;
+
+/// Rows of a block: with two registers of columns, twelve running sums hide the latency of the multiply-add.
+const ROWS: usize = 6;
+/// Vector registers of columns of a block.
+const COLUMNS: usize = 2;
+
+/// What happens to a finished sum of [`multiply`].
+#[derive(Clone, Copy, Debug)]
+pub enum Epilogue<'a> {
+    /// Nothing.
+    Identity,
+    /// ReLU.
+    Relu,
+    /// Zero where this array of the output's shape is not positive: the derivative of the ReLU that made it.
+    WherePositive(&'a [f32]),
+}
+
+/// `output[n, k] = epilogue(bias[k] + sum_i left[n, i] * right[i, k])` for `n` in `0..samples`, `i` in `0..inner` and all
+/// padded columns `k`; `left` has rows of `left_stride`, `right` and `output` rows of `columns` (whole [`super::LANES`]).
+///
+/// The forward pass with the weights as `right`; the input gradient with the transposed weights and no bias.
+#[inline(always)]
+pub fn multiply<S: Simd>(
+    simd: S,
+    samples: usize,
+    inner: usize,
+    columns: usize,
+    left: &[f32],
+    left_stride: usize,
+    right: &[f32],
+    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
+    output: &mut [f32],
+) {
+    let mut sample = 0;
+    while sample < samples {
+        let rows = (samples - sample).min(ROWS);
+        let left = &left[sample * left_stride..];
+        let target = sample * columns..(sample + rows) * columns;
+        let epilogue = match epilogue {
+            Epilogue::WherePositive(values) => Epilogue::WherePositive(&values[target.clone()]),
+            other => other,
+        };
+        let output = &mut output[target];
+        match rows {
+            6 => multiply_rows::<S, 6>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
+            5 => multiply_rows::<S, 5>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
+            4 => multiply_rows::<S, 4>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
+            3 => multiply_rows::<S, 3>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
+            2 => multiply_rows::<S, 2>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
+            _ => multiply_rows::<S, 1>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
+        }
+        sample += rows;
+    }
+}
+
+/// All columns of `R` rows.
+#[inline(always)]
+fn multiply_rows<S: Simd, const R: usize>(
+    simd: S,
+    inner: usize,
+    columns: usize,
+    left: &[f32],
+    left_stride: usize,
+    right: &[f32],
+    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
+    output: &mut [f32],
+) {
+    let registers = columns / S::F32_LANES;
+    let mut register = 0;
+    while register + COLUMNS <= registers {
+        multiply_block::<S, R, COLUMNS>(
+            simd,
+            inner,
+            columns,
+            left,
+            left_stride,
+            right,
+            register,
+            bias,
+            epilogue,
+            output,
+        );
+        register += COLUMNS;
+    }
+    if register < registers {
+        multiply_block::<S, R, 1>(simd, inner, columns, left, left_stride, right, register, bias, epilogue, output);
+    }
+}
+
+/// `R` rows x `C` registers of sums, starting at column register `register`.
+#[inline(always)]
+fn multiply_block<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    inner: usize,
+    columns: usize,
+    left: &[f32],
+    left_stride: usize,
+    right: &[f32],
+    register: usize,
+    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
+    output: &mut [f32],
+) {
+    let rows: [&[f32]; R] = std::array::from_fn(|row| &left[row * left_stride..][..inner]);
+    let zero = simd.splat_f32s(0.0);
+    let start = bias.map_or([zero; C], |bias| {
+        let bias = &S::as_simd_f32s(bias).0[register..register + C];
+        std::array::from_fn(|column| bias[column])
+    });
+    let mut sums = [start; R];
+    let right = &right[..inner * columns];
+    for (index, weights) in right.chunks_exact(columns).enumerate() {
+        let weights = &S::as_simd_f32s(weights).0[register..register + C];
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            let x = simd.splat_f32s(row[index]);
+            for (sum, &w) in sums.iter_mut().zip(weights) {
+                *sum = simd.mul_add_e_f32s(x, w, *sum);
+            }
+        }
+    }
+    for (row, (sums, output)) in sums.iter().zip(output.chunks_exact_mut(columns)).enumerate() {
+        let output = &mut S::as_mut_simd_f32s(output).0[register..register + C];
+        for (column, (output, &sum)) in output.iter_mut().zip(sums).enumerate() {
+            *output = match epilogue {
+                Epilogue::Identity => sum,
+                Epilogue::Relu => simd.max_f32s(sum, zero),
+                Epilogue::WherePositive(values) => {
+                    let values = S::as_simd_f32s(&values[row * columns..(row + 1) * columns]).0;
+                    simd.select_f32s(simd.greater_than_f32s(values[register + column], zero), sum, zero)
+                }
+            };
+        }
+    }
+}
+
+/// Adam's state of one tensor with padded rows, and the rate of this step.
+#[derive(Debug)]
+pub struct AdamTensor<'a> {
+    /// The bias-corrected rate, see [`adam::corrected_rate`].
+    pub rate: f32,
+    /// Parameters.
+    pub parameters: &'a mut [f32],
+    /// Running means of gradients.
+    pub m: &'a mut [f32],
+    /// Running means of squared gradients.
+    pub v: &'a mut [f32],
+}
+
+/// Adam with the gradient `sum_n input[n, i] * output_gradient[n, k]` of the weights, which never reaches memory: a block
+/// of it is summed in registers and used at once.
+#[inline(always)]
+pub fn update_weights<S: Simd>(
+    simd: S,
+    inputs: usize,
+    columns: usize,
+    input: &[f32],
+    input_stride: usize,
+    output_gradient: &[f32],
+    tensor: &mut AdamTensor<'_>,
+) {
+    let mut row = 0;
+    while row + ROWS <= inputs {
+        update_rows::<S, ROWS>(simd, row, columns, input, input_stride, output_gradient, tensor);
+        row += ROWS;
+    }
+    while row < inputs {
+        update_rows::<S, 1>(simd, row, columns, input, input_stride, output_gradient, tensor);
+        row += 1;
+    }
+}
+
+/// All columns of the weights of `R` inputs from `row` on.
+#[inline(always)]
+fn update_rows<S: Simd, const R: usize>(
+    simd: S,
+    row: usize,
+    columns: usize,
+    input: &[f32],
+    input_stride: usize,
+    output_gradient: &[f32],
+    tensor: &mut AdamTensor<'_>,
+) {
+    let registers = columns / S::F32_LANES;
+    let mut register = 0;
+    while register + COLUMNS <= registers {
+        update_block::<S, R, COLUMNS>(simd, row, columns, input, input_stride, output_gradient, register, tensor);
+        register += COLUMNS;
+    }
+    if register < registers {
+        update_block::<S, R, 1>(simd, row, columns, input, input_stride, output_gradient, register, tensor);
+    }
+}
+
+/// `R` inputs x `C` registers of units.
+#[inline(always)]
+fn update_block<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    row: usize,
+    columns: usize,
+    input: &[f32],
+    input_stride: usize,
+    output_gradient: &[f32],
+    register: usize,
+    tensor: &mut AdamTensor<'_>,
+) {
+    let mut sums = [[simd.splat_f32s(0.0); C]; R];
+    for (input, gradients) in input.chunks_exact(input_stride).zip(output_gradient.chunks_exact(columns)) {
+        let input = &input[row..row + R];
+        let gradients = &S::as_simd_f32s(gradients).0[register..register + C];
+        for (sums, &x) in sums.iter_mut().zip(input) {
+            let x = simd.splat_f32s(x);
+            for (sum, &g) in sums.iter_mut().zip(gradients) {
+                *sum = simd.mul_add_e_f32s(x, g, *sum);
+            }
+        }
+    }
+    for (offset, sums) in sums.iter().enumerate() {
+        let place = (row + offset) * columns + register * S::F32_LANES;
+        let place = place..place + C * S::F32_LANES;
+        adam_registers(simd, tensor, place, sums);
+    }
+}
+
+/// Adam on whole registers whose gradients are at hand.
+#[inline(always)]
+fn adam_registers<S: Simd>(simd: S, tensor: &mut AdamTensor<'_>, place: std::ops::Range<usize>, gradients: &[S::f32s]) {
+    let splat = |value: f64| simd.splat_f32s(value as f32);
+    let (b1, b2) = (splat(adam::BETA1), splat(adam::BETA2));
+    let (c1, c2) = (splat(1.0 - adam::BETA1), splat(1.0 - adam::BETA2));
+    let epsilon = splat(adam::EPSILON);
+    let rate = simd.splat_f32s(tensor.rate);
+    let p = S::as_mut_simd_f32s(&mut tensor.parameters[place.clone()]).0;
+    let m = S::as_mut_simd_f32s(&mut tensor.m[place.clone()]).0;
+    let v = S::as_mut_simd_f32s(&mut tensor.v[place]).0;
+    for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(gradients) {
+        *m = simd.mul_add_e_f32s(b1, *m, simd.mul_f32s(c1, g));
+        *v = simd.mul_add_e_f32s(b2, *v, simd.mul_f32s(c2, simd.mul_f32s(g, g)));
+        let denominator = simd.add_f32s(simd.sqrt_f32s(*v), epsilon);
+        *p = simd.sub_f32s(*p, simd.div_f32s(simd.mul_f32s(rate, *m), denominator));
+    }
+}
+
+/// Adam with the gradient `sum_n output_gradient[n, k]` of the bias.
+#[inline(always)]
+pub fn update_bias<S: Simd>(simd: S, columns: usize, output_gradient: &[f32], tensor: &mut AdamTensor<'_>) {
+    for register in 0..columns / S::F32_LANES {
+        let mut sum = simd.splat_f32s(0.0);
+        for gradients in output_gradient.chunks_exact(columns) {
+            sum = simd.add_f32s(sum, S::as_simd_f32s(gradients).0[register]);
+        }
+        let place = register * S::F32_LANES..(register + 1) * S::F32_LANES;
+        adam_registers(simd, tensor, place, &[sum]);
+    }
+}
+
+/// `output[k, i] = weights[i, k]`: rows of `columns` become rows of `output_columns`; what lies beyond stays as it was.
+#[inline(always)]
+pub fn transpose(
+    inputs: usize,
+    outputs: usize,
+    columns: usize,
+    weights: &[f32],
+    output_columns: usize,
+    output: &mut [f32],
+) {
+    for (k, output) in output.chunks_exact_mut(output_columns).take(outputs).enumerate() {
+        for (i, output) in output[..inputs].iter_mut().enumerate() {
+            *output = weights[i * columns + k];
+        }
+    }
+}

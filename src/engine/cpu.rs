@@ -1,0 +1,393 @@
+//! The engine on the processor: replicas side by side on all cores, each step of a replica on one core.
+
+use super::{
+    Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Evaluation, HistoryShape, Overheads, Replica,
+    Setup, StepLoss, Steps, SweepPoint, Watch,
+};
+use crate::cpu::fast::training_step::{ImageBatch, PaddedNetwork, PaddedReplica, Workspace, activations, step};
+use crate::cpu::fast::{self, Lines, padded};
+use crate::cpu::focus_sweep::SweepShape;
+use crate::cpu::stability::sortable_key;
+use crate::cpu::{adam, he_normal, magnitude_sort, mask};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::network::{Architecture, ParameterLayout};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Steps of a replica between two turns at the queue: long enough that loading its state does not count.
+const STEPS_A_TURN: usize = 64;
+/// Test images of a block of work: their activations stay in the second-level cache.
+const EVALUATION_BLOCK: usize = 96;
+/// Columns of a history that one task counts: a row of them, bounds included, stays in the first-level cache.
+const COLUMNS_A_TASK: usize = 1024;
+
+/// The CPU engine.
+pub struct CpuEngine {
+    description: DeviceDescription,
+    pool: Arc<rayon::ThreadPool>,
+    data: Arc<Mutex<Vec<Arc<Dataset>>>>,
+}
+
+impl CpuEngine {
+    /// An engine with `threads` threads, or one for each core. The number moves no bits.
+    pub fn new(threads: Option<usize>) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.unwrap_or(0))
+            .build()
+            .map_err(|error| Error::Job(format!("cannot start the threads of the CPU engine: {error}")))?;
+        let description = DeviceDescription {
+            name: format!("CPU engine ({})", std::env::consts::ARCH),
+            kind: "CPU engine".into(),
+            backend: "cpu".into(),
+            driver: String::new(),
+            variant: format!("fast-{}", fast::instruction_set()),
+        };
+        Ok(Self { description, pool: Arc::new(pool), data: Arc::default() })
+    }
+}
+
+impl Engine for CpuEngine {
+    fn description(&self) -> &DeviceDescription {
+        &self.description
+    }
+
+    fn load(&mut self, data: &Arc<Dataset>) -> Result<DataHandle> {
+        let mut loaded = lock(&self.data);
+        let known = loaded.iter().position(|known| Arc::ptr_eq(known, data));
+        Ok(DataHandle(known.unwrap_or_else(|| {
+            loaded.push(Arc::clone(data));
+            loaded.len() - 1
+        })))
+    }
+
+    fn begin(&mut self, setup: &Setup<'_>) -> Result<Box<dyn Batch>> {
+        setup.architecture.validate()?;
+        let network = PaddedNetwork::new(setup.architecture);
+        let layout = ParameterLayout::new(setup.architecture);
+        let initial = |&id: &u32| {
+            let mut parameters = vec![0.0; layout.parameters()];
+            for (index, tensor) in (0..).zip(&layout.tensors) {
+                if let Some(fan_in) = tensor.fan_in {
+                    let scale = he_normal::scale(fan_in) as f32;
+                    he_normal::fill(setup.seed, id, index, scale, &mut parameters[tensor.range()]);
+                }
+            }
+            PaddedReplica::new(&network, &Replica::new(setup.architecture, parameters))
+        };
+        let slots = self.pool.install(|| setup.replica_ids.par_iter().map(initial).collect());
+        let workspaces = (0..self.pool.current_num_threads())
+            .map(|_| Mutex::new(Workspace::new(&network, setup.batch.max(EVALUATION_BLOCK))))
+            .collect();
+        Ok(Box::new(CpuBatch {
+            architecture: *setup.architecture,
+            network,
+            scale: (1.0 / setup.pixel_scale) as f32,
+            training: Arc::clone(&lock(&self.data)[setup.training.0]),
+            data: Arc::clone(&self.data),
+            pool: Arc::clone(&self.pool),
+            workspaces,
+            slots,
+        }))
+    }
+
+    fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
+        let mut rank = vec![0; shape.len()];
+        let segments = rank.par_chunks_mut(shape.nodes.max(1)).zip(history.par_chunks(shape.nodes.max(1)));
+        self.pool.install(|| {
+            segments.for_each_init(Vec::new, |scratch, (rank, weights)| fast::stability::rank(weights, scratch, rank));
+        });
+        Ok(rank)
+    }
+
+    fn count(&mut self, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
+        let columns = shape.columns();
+        let tolerances = lower.len() / columns.max(1);
+        let keys = |bounds: &[f32]| bounds.par_iter().map(|&bound| sortable_key(bound)).collect::<Vec<_>>();
+        let mut counts = Counts {
+            stability: vec![0; tolerances * columns],
+            stable_nodes: vec![0; tolerances * shape.epochs * shape.replicas],
+        };
+        let pieces = pieces(shape);
+        let counted: Vec<_> = self.pool.install(|| {
+            let (lower, upper) = (keys(lower), keys(upper));
+            let count = |piece: &Range<usize>| fast::stability::count(history, columns, piece.clone(), &lower, &upper);
+            pieces.par_iter().map(count).collect()
+        });
+        for (piece, counted) in pieces.iter().zip(counted) {
+            let replica = piece.start / shape.nodes;
+            for (tolerance, stability) in counted.stability.chunks_exact(piece.len()).enumerate() {
+                counts.stability[tolerance * columns..][piece.clone()].copy_from_slice(stability);
+            }
+            for (row, stable) in counted.stable_nodes.iter().enumerate() {
+                counts.stable_nodes[row * shape.replicas + replica] += stable;
+            }
+        }
+        Ok(counts)
+    }
+
+    fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope> {
+        let columns = shape.columns();
+        let empty = vec![0.0f32; windows.len() * columns];
+        let mut envelope = Envelope { minimum: empty.clone(), maximum: empty.clone(), smallest_magnitude: empty };
+        let pieces = pieces(shape);
+        let found: Vec<_> = self.pool.install(|| {
+            let extremes = |piece: &Range<usize>| fast::stability::envelope(history, columns, piece.clone(), windows);
+            pieces.par_iter().map(extremes).collect()
+        });
+        for (piece, found) in pieces.iter().zip(&found) {
+            for window in 0..windows.len() {
+                let own = window * piece.len()..(window + 1) * piece.len();
+                let place = window * columns + piece.start..window * columns + piece.end;
+                envelope.minimum[place.clone()].copy_from_slice(&found.minimum[own.clone()]);
+                envelope.maximum[place.clone()].copy_from_slice(&found.maximum[own.clone()]);
+                envelope.smallest_magnitude[place].copy_from_slice(&found.smallest_magnitude[own]);
+            }
+        }
+        Ok(envelope)
+    }
+
+    fn overheads(&self) -> Overheads {
+        Overheads::default()
+    }
+}
+
+/// Cuts the columns of a history into pieces that lie within one replica.
+fn pieces(shape: HistoryShape) -> Vec<Range<usize>> {
+    (0..shape.replicas)
+        .flat_map(|replica| {
+            let end = (replica + 1) * shape.nodes;
+            (replica * shape.nodes..end)
+                .step_by(COLUMNS_A_TASK)
+                .map(move |start| start..(start + COLUMNS_A_TASK).min(end))
+        })
+        .collect()
+}
+
+/// Replicas on the CPU engine.
+struct CpuBatch {
+    architecture: Architecture,
+    network: PaddedNetwork,
+    scale: f32,
+    training: Arc<Dataset>,
+    data: Arc<Mutex<Vec<Arc<Dataset>>>>,
+    pool: Arc<rayon::ThreadPool>,
+    /// One for each thread; locked only by it.
+    workspaces: Vec<Mutex<Workspace>>,
+    slots: Vec<PaddedReplica>,
+}
+
+/// A replica that waits for its turn.
+struct Turn<'a> {
+    next_step: usize,
+    slot: usize,
+    replica: &'a mut PaddedReplica,
+    losses: &'a mut [StepLoss],
+}
+
+impl CpuBatch {
+    /// Runs `work` with the workspace of the current thread of the pool.
+    fn with_workspace<R>(&self, work: impl FnOnce(&mut Workspace) -> R) -> R {
+        let thread = rayon::current_thread_index().unwrap_or(0);
+        work(&mut lock(&self.workspaces[thread]))
+    }
+
+    /// A data set that the engine has taken in.
+    fn loaded(&self, data: DataHandle) -> Arc<Dataset> {
+        Arc::clone(&lock(&self.data)[data.0])
+    }
+
+    /// All samples of a data set in blocks.
+    fn blocks(samples: Range<usize>) -> Vec<Vec<u32>> {
+        let all: Vec<u32> = (samples.start as u32..samples.end as u32).collect();
+        all.chunks(EVALUATION_BLOCK).map(<[u32]>::to_vec).collect()
+    }
+
+    /// For each slot and block of samples what layer `layers - 1` gives out, with padded rows, handed to `take`.
+    fn activations<R: Send>(
+        &self,
+        data: &Dataset,
+        slot: usize,
+        blocks: &[Vec<u32>],
+        layers: usize,
+        take: impl Fn(&[u32], &mut [f32]) -> R + Sync,
+    ) -> Vec<R> {
+        let block = |order: &Vec<u32>| {
+            self.with_workspace(|workspace| {
+                let batch = ImageBatch { images: &data.images, labels: &data.labels, order, scale: self.scale };
+                take(order, activations(&self.network, &self.slots[slot], workspace, batch, layers))
+            })
+        };
+        self.pool.install(|| blocks.par_iter().map(block).collect())
+    }
+}
+
+/// Locks; a thread that panicked while it held the lock left only scratch values behind.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Batch for CpuBatch {
+    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+        let count = steps.batches.len();
+        let mut losses = vec![StepLoss::default(); self.slots.len() * count];
+        let rates: Vec<f32> =
+            (1..=count as u64).map(|step| adam::corrected_rate(steps.first_step + step) as f32).collect();
+        let turns = self.slots.iter_mut().zip(losses.chunks_mut(count.max(1))).enumerate();
+        let queue = Mutex::new(
+            turns.map(|(slot, (replica, losses))| Turn { next_step: 0, slot, replica, losses }).collect::<Vec<_>>(),
+        );
+        let (network, training, scale) = (&self.network, &self.training, self.scale);
+        let workspaces = &self.workspaces;
+        self.pool.broadcast(|thread| {
+            let mut workspace = lock(&workspaces[thread.index()]);
+            // The replica that is furthest behind goes on; an empty queue means that every other one is being worked on.
+            let next = || {
+                let mut queue = lock(&queue);
+                let behind = (0..queue.len()).min_by_key(|&turn| (queue[turn].next_step, queue[turn].slot))?;
+                Some(queue.swap_remove(behind))
+            };
+            while let Some(mut turn) = next() {
+                let end = (turn.next_step + STEPS_A_TURN).min(count);
+                for index in turn.next_step..end {
+                    let order = &steps.orders[turn.slot][steps.batches[index].clone()];
+                    let batch = ImageBatch { images: &training.images, labels: &training.labels, order, scale };
+                    let loss = step(network, turn.replica, &mut workspace, batch, rates[index]);
+                    turn.losses[index] = StepLoss { loss: loss.mean, correct: loss.correct };
+                }
+                (watch.progress)((end - turn.next_step) as u64);
+                turn.next_step = end;
+                if end < count && watch.check().is_ok() {
+                    lock(&queue).push(turn);
+                }
+            }
+        });
+        watch.check()?;
+        Ok(losses)
+    }
+
+    fn prune_smallest(&mut self, remove: &[u32]) -> Result<()> {
+        let network = &self.network;
+        let architecture = &self.architecture;
+        let prune = |(slot, &remove): (&mut PaddedReplica, &u32)| {
+            let mut replica = slot.replica(network);
+            let focus = ParameterLayout::new(architecture).focus_weight().range();
+            let mut rank = vec![0; focus.len()];
+            magnitude_sort::rank(&replica.parameters[focus.clone()], &mut rank);
+            mask::smallest(
+                &rank,
+                remove as usize,
+                &mut replica.mask,
+                &mut replica.parameters[focus.clone()],
+                &mut replica.m[focus.clone()],
+                &mut replica.v[focus],
+            );
+            *slot = PaddedReplica::new(network, &replica);
+        };
+        self.pool.install(|| self.slots.par_iter_mut().zip(remove).for_each(prune));
+        Ok(())
+    }
+
+    fn focus_weights(&mut self) -> Result<Vec<f32>> {
+        Ok(self.slots.iter().flat_map(|slot| slot.focus_weights(&self.network)).collect())
+    }
+
+    fn replicas(&mut self) -> Result<Vec<Replica<f32>>> {
+        Ok(self.slots.iter().map(|slot| slot.replica(&self.network)).collect())
+    }
+
+    fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
+        self.slots = replicas.iter().map(|replica| PaddedReplica::new(&self.network, replica)).collect();
+        Ok(())
+    }
+
+    fn logits(&mut self, data: DataHandle, samples: Range<usize>) -> Result<Vec<f32>> {
+        let data = self.loaded(data);
+        let blocks = Self::blocks(samples);
+        let classes = self.architecture.classes;
+        let take = |_: &[u32], logits: &mut [f32]| -> Vec<f32> {
+            logits.chunks_exact(padded(classes)).flat_map(|row| &row[..classes]).copied().collect()
+        };
+        let layers = self.architecture.depth + 1;
+        let slots = (0..self.slots.len()).flat_map(|slot| self.activations(&data, slot, &blocks, layers, take));
+        Ok(slots.flatten().collect())
+    }
+
+    fn evaluate(&mut self, data: DataHandle, watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+        let data = self.loaded(data);
+        let blocks = Self::blocks(0..data.samples());
+        let classes = self.architecture.classes;
+        let take = |order: &[u32], logits: &mut [f32]| {
+            let labels: Vec<u8> = order.iter().map(|&index| data.labels[index as usize]).collect();
+            fast::softmax_cross_entropy::evaluate(classes, padded(classes), logits, &labels)
+        };
+        let evaluate = |slot| {
+            watch.check()?;
+            let parts = self.activations(&data, slot, &blocks, self.architecture.depth + 1, take);
+            (watch.progress)(data.samples() as u64);
+            Ok(evaluation(&parts, data.samples()))
+        };
+        (0..self.slots.len()).map(evaluate).collect()
+    }
+
+    fn sweep(&mut self, data: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+        let data = self.loaded(data);
+        let blocks = Self::blocks(0..data.samples());
+        let Architecture { width, classes, .. } = self.architecture;
+        let units = padded(width);
+        let shape = SweepShape { samples: data.samples(), width, classes };
+        let mut evaluations = vec![None; points.len()];
+        for slot in 0..self.slots.len() {
+            let own: Vec<usize> = (0..points.len()).filter(|&point| points[point].slot == slot).collect();
+            if own.is_empty() {
+                continue;
+            }
+            watch.check()?;
+            // What the focus layer reads, once for all points of the slot.
+            let parts =
+                self.activations(&data, slot, &blocks, self.architecture.focus_layer(), |_, values| values.to_vec());
+            let input = parts.concat();
+            let [focus_weights, focus_bias, output_weights, output_bias] =
+                self.slots[slot].focus_and_output(&self.network);
+            let evaluate = |&point: &usize| {
+                if watch.check().is_err() {
+                    return (0.0, 0);
+                }
+                let mut pruned = Lines::zeros(focus_weights.len());
+                let rows = pruned.chunks_exact_mut(units).zip(focus_weights.chunks_exact(units));
+                for ((pruned, weights), kept) in rows.zip(points[point].kept.chunks_exact(width)) {
+                    for ((pruned, &weight), &kept) in pruned.iter_mut().zip(weights).zip(kept) {
+                        *pruned = if kept { weight } else { 0.0 };
+                    }
+                }
+                let labels = &data.labels;
+                let result = fast::focus_sweep::evaluate(
+                    shape,
+                    &input,
+                    &pruned,
+                    focus_bias,
+                    output_weights,
+                    output_bias,
+                    labels,
+                );
+                (watch.progress)(1);
+                result
+            };
+            let found: Vec<_> = self.pool.install(|| own.par_iter().map(evaluate).collect());
+            watch.check()?;
+            for (point, part) in own.into_iter().zip(found) {
+                evaluations[point] = Some(evaluation(&[part], data.samples()));
+            }
+        }
+        let missing = || Error::Shape("a sweep point names a slot that the batch does not have".into());
+        evaluations.into_iter().map(|found| found.ok_or_else(missing)).collect()
+    }
+}
+
+/// Joins the sums of blocks in their order.
+fn evaluation(parts: &[(f64, u32)], samples: usize) -> Evaluation {
+    let loss: f64 = parts.iter().map(|part| part.0).sum();
+    let correct = parts.iter().map(|part| part.1).sum();
+    Evaluation { loss: loss / samples as f64, correct, samples: samples as u32 }
+}

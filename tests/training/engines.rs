@@ -1,0 +1,98 @@
+//! Both engines follow PyTorch's losses in single precision, step by step.
+
+use crate::fixture::{self, Fixture};
+use holdfast::engine::{CpuEngine, Engine, Setup, Steps, Watch};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Relative difference of a step's mean loss to PyTorch's in double precision.
+const LOSS_TOLERANCE: f64 = 1e-5;
+
+fn engines() -> Vec<Box<dyn Engine>> {
+    vec![Box::new(CpuEngine::new(Some(2)).unwrap())]
+}
+
+/// Trains `copies` replicas of a recorded run side by side and returns `[replica][step]`.
+fn losses(engine: &mut dyn Engine, fixture: &Fixture, copies: usize) -> (Vec<Vec<f32>>, Vec<f32>) {
+    let training = engine.load(&Arc::new(fixture.data.clone())).unwrap();
+    let ids: Vec<u32> = (0..copies as u32).collect();
+    let setup = Setup {
+        architecture: &fixture.architecture,
+        training,
+        batch: fixture.batch,
+        pixel_scale: 255.0,
+        seed: 0,
+        replica_ids: &ids,
+    };
+    let mut batch = engine.begin(&setup).unwrap();
+    let mut replicas = vec![fixture.replica::<f32>(); copies];
+    batch.restore(&replicas).unwrap();
+    let stop = AtomicBool::new(false);
+    let watch = Watch { stop: &stop, progress: &|_| {} };
+    let mut losses = vec![Vec::new(); copies];
+    for (index, order) in fixture.orders.iter().enumerate() {
+        if fixture.mask.as_ref().is_some_and(|(first, _)| *first == index) {
+            replicas = batch.replicas().unwrap();
+            for replica in &mut replicas {
+                fixture.mask_at(index, replica);
+            }
+            batch.restore(&replicas).unwrap();
+        }
+        let order: Arc<[u32]> = order.as_slice().into();
+        let orders = vec![order; copies];
+        let batches = [0..orders[0].len()];
+        let steps = Steps { first_step: index as u64, orders: &orders, batches: &batches };
+        for (losses, loss) in losses.iter_mut().zip(batch.train(&steps, &watch).unwrap()) {
+            losses.push(loss.loss);
+        }
+    }
+    let logits = batch.logits(training, 0..fixture.data.samples()).unwrap();
+    (losses, logits)
+}
+
+#[test]
+fn engines_follow_pytorchs_losses() {
+    for mut engine in engines() {
+        for fixture in fixture::all() {
+            let device = engine.description().name.clone();
+            let (losses, logits) = losses(&mut *engine, &fixture, 3);
+            let mut worst = 0.0f64;
+            for losses in &losses {
+                for (step, (&loss, &expected)) in losses.iter().zip(&fixture.losses).enumerate() {
+                    let difference = ((f64::from(loss) - expected) / expected).abs();
+                    worst = worst.max(difference);
+                    assert!(
+                        difference <= LOSS_TOLERANCE,
+                        "{device}, {}: loss of step {step} is {loss}, PyTorch has {expected}",
+                        fixture.name
+                    );
+                }
+            }
+            let largest = fixture.final_logits.iter().fold(0.0f64, |largest, logit| largest.max(logit.abs()));
+            for (&logit, expected) in logits.iter().zip(&fixture.final_logits) {
+                assert!(
+                    (f64::from(logit) - expected).abs() < 1e-4 * largest,
+                    "{device}, {}: {logit}, {expected}",
+                    fixture.name
+                );
+            }
+            println!("{device}, {}: worst relative loss difference {worst:.1e}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn a_replica_alone_has_the_bits_that_it_has_among_many() {
+    for mut engine in engines() {
+        for fixture in fixture::all() {
+            let (alone, alone_logits) = losses(&mut *engine, &fixture, 1);
+            let (many, many_logits) = losses(&mut *engine, &fixture, 7);
+            for (replica, losses) in many.iter().enumerate() {
+                assert_eq!(losses, &alone[0], "{}: replica {replica}", fixture.name);
+            }
+            for logits in many_logits.chunks_exact(alone_logits.len()) {
+                assert_eq!(logits, alone_logits, "{}", fixture.name);
+            }
+        }
+    }
+}
