@@ -11,4 +11,6 @@ pub mod engine;
 pub mod error;
 
 pub mod network;
+pub mod pruning;
 pub mod random;
+pub mod stability;

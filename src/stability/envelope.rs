@@ -1,0 +1,132 @@
+//! Beyond the paper: what a weight did in its last epochs. From minimum, maximum and smallest magnitude over windows follow
+//! the settling tolerance, the frozen nodes and the holding magnitude.
+
+use super::History;
+use crate::engine::{Engine, Envelope};
+use crate::error::{Error, Result};
+use std::collections::BTreeSet;
+
+/// A node is frozen if its weight did not change by one bit in this many last epochs (or in all, if there are fewer).
+pub const FROZEN_WINDOW: u32 = 20;
+
+/// The windows that are looked at when none are named, besides half of the epochs and all of them.
+const DEFAULT_WINDOWS: [u32; 5] = [2, 5, 10, 20, 50];
+
+/// Windows for a history of `epochs`: those asked for, or 2, 5, 10, 20, 50, half of the epochs and all, as far as they fit.
+/// Ascending, each once.
+pub fn windows(asked: Option<&[u32]>, epochs: u32) -> Result<Vec<u32>> {
+    let Some(asked) = asked else {
+        let all = DEFAULT_WINDOWS.into_iter().chain([headline_window(epochs), epochs]);
+        return Ok(all.filter(|&window| window <= epochs).collect::<BTreeSet<_>>().into_iter().collect());
+    };
+    for &window in asked {
+        if !(1..=epochs).contains(&window) {
+            return Err(Error::Usage(format!(
+                "window {window} does not fit a history of {epochs} epochs; use 1 to {epochs}"
+            )));
+        }
+    }
+    let unique: BTreeSet<u32> = asked.iter().copied().collect();
+    if unique.len() < asked.len() {
+        return Err(Error::Usage("a window is given twice; name each once".into()));
+    }
+    Ok(unique.into_iter().collect())
+}
+
+/// The window that the headline numbers use: half of the epochs (at least 1), fixed before any run.
+pub fn headline_window(epochs: u32) -> u32 {
+    (epochs / 2).max(1)
+}
+
+/// What each weight did in some windows of last epochs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowedEnvelope {
+    /// The windows, ascending.
+    pub windows: Vec<u32>,
+    /// Extremes `[window, replica, node]`.
+    pub extremes: Envelope,
+    /// For each `[replica, node]` whether the weight stood still to the bit in the last [`FROZEN_WINDOW`] epochs.
+    pub frozen: Vec<bool>,
+    columns: usize,
+    nodes: usize,
+    reference: Vec<f32>,
+}
+
+impl WindowedEnvelope {
+    /// Makes the envelope of `history` on `engine`; `windows` as [`windows`] gives them.
+    pub fn new(engine: &mut dyn Engine, history: &History, windows: &[u32]) -> Result<Self> {
+        let shape = history.shape();
+        let columns = shape.columns();
+        let frozen_window = FROZEN_WINDOW.min(shape.epochs as u32);
+        let with_frozen: Vec<u32> =
+            windows.iter().copied().chain([frozen_window]).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut extremes = engine.envelope(shape, history.weights(), &with_frozen)?;
+        // Found: the frozen window was put in above.
+        let place = with_frozen.partition_point(|&window| window < frozen_window) * columns;
+        let frozen = extremes.minimum[place..place + columns]
+            .iter()
+            .zip(&extremes.maximum[place..place + columns])
+            .map(|(minimum, maximum)| minimum == maximum)
+            .collect();
+        if with_frozen.len() > windows.len() {
+            for values in [&mut extremes.minimum, &mut extremes.maximum, &mut extremes.smallest_magnitude] {
+                values.drain(place..place + columns);
+            }
+        }
+        Ok(Self {
+            windows: windows.to_vec(),
+            extremes,
+            frozen,
+            columns,
+            nodes: shape.nodes,
+            reference: history.reference().to_vec(),
+        })
+    }
+
+    /// Whether each node of a replica is frozen.
+    pub fn frozen_of_replica(&self, replica: usize) -> &[bool] {
+        &self.frozen[replica * self.nodes..][..self.nodes]
+    }
+
+    /// Holding magnitude of each node of a replica: the smallest |w| that it had within the window with this index.
+    pub fn holding_magnitude(&self, window: usize, replica: usize) -> &[f32] {
+        &self.extremes.smallest_magnitude[window * self.columns + replica * self.nodes..][..self.nodes]
+    }
+
+    /// Settling tolerance of a node: the smallest relative tolerance at which it counts as stable over the whole window,
+    /// `max(maximum - W_T, W_T - minimum) / |W_T|`; 0 if nothing moved, infinite if only the reference is 0.
+    pub fn settling_tolerance(&self, window: usize, replica: usize, node: usize) -> f64 {
+        let column = replica * self.nodes + node;
+        let place = window * self.columns + column;
+        let reference = f64::from(self.reference[column]);
+        let above = f64::from(self.extremes.maximum[place]) - reference;
+        let below = reference - f64::from(self.extremes.minimum[place]);
+        let moved = above.max(below);
+        if moved == 0.0 { 0.0 } else { moved / reference.abs() }
+    }
+
+    /// [`Self::settling_tolerance`] of each node of a replica.
+    pub fn settling_tolerances(&self, window: usize, replica: usize) -> Vec<f64> {
+        (0..self.nodes).map(|node| self.settling_tolerance(window, replica, node)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_windows_fit_the_epochs_and_ascend() {
+        assert_eq!(windows(None, 100).unwrap(), [2, 5, 10, 20, 50, 100]);
+        assert_eq!(windows(None, 6).unwrap(), [2, 3, 5, 6]);
+        assert_eq!(windows(None, 1).unwrap(), [1]);
+    }
+
+    #[test]
+    fn a_window_beyond_the_epochs_is_refused() {
+        assert!(windows(Some(&[7]), 6).is_err());
+        assert!(windows(Some(&[0]), 6).is_err());
+        assert!(windows(Some(&[2, 2]), 6).is_err());
+        assert_eq!(windows(Some(&[5, 2]), 6).unwrap(), [2, 5]);
+    }
+}

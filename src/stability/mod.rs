@@ -1,0 +1,9 @@
+//! From a recorded history to numbers: magnitude stability, settling tolerance, frozen nodes, holding magnitude.
+
+pub mod envelope;
+mod history;
+pub mod magnitude;
+
+pub use envelope::WindowedEnvelope;
+pub use history::History;
+pub use magnitude::{Stability, ToleranceKind};

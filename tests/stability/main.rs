@@ -1,0 +1,120 @@
+//! Counts and envelopes against answers that NumPy gave (`tests/fixtures/README.md`).
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use holdfast::cpu::stability::HistoryShape;
+use holdfast::engine::{CpuEngine, Engine};
+use holdfast::stability::{History, Stability, ToleranceKind, WindowedEnvelope};
+use ndarray::{ArrayD, IxDyn};
+use ndarray_npy::{NpzReader, ReadableElement};
+use std::fs::File;
+use std::path::PathBuf;
+
+fn engines() -> Vec<Box<dyn Engine>> {
+    vec![Box::new(CpuEngine::new(Some(2)).unwrap())]
+}
+
+/// Calls `check` with every recorded history, by every engine.
+fn with_fixtures(check: impl Fn(&str, &mut dyn Engine, &History, &mut NpzReader<File>)) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stability");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 3, "the recorded histories are missing");
+    for mut engine in engines() {
+        for file in &files {
+            let mut archive = NpzReader::new(File::open(file).unwrap()).unwrap();
+            let weights = array::<f32>(&mut archive, "history");
+            let [epochs, replicas, nodes] = *weights.shape() else { panic!("a history has three axes") };
+            let shape = HistoryShape { epochs, replicas, nodes };
+            let history = History::new(shape, weights.into_iter().collect()).unwrap();
+            let name = format!("{} on {}", file.display(), engine.description().name);
+            check(&name, &mut *engine, &history, &mut archive);
+        }
+    }
+}
+
+fn array<T: ReadableElement>(archive: &mut NpzReader<File>, name: &str) -> ArrayD<T> {
+    archive.by_name::<ndarray::OwnedRepr<T>, IxDyn>(name).unwrap()
+}
+
+fn values<T: ReadableElement>(archive: &mut NpzReader<File>, name: &str) -> Vec<T> {
+    array(archive, name).into_iter().collect()
+}
+
+#[test]
+fn ranks_equal_numpys_order() {
+    with_fixtures(|name, engine, history, archive| {
+        let nodes = history.shape().nodes;
+        let order: Vec<u32> = values(archive, "order");
+        let rank = engine.rank(history.shape(), history.weights()).unwrap();
+        for (segment, (order, rank)) in order.chunks(nodes).zip(rank.chunks(nodes)).enumerate() {
+            for (place, &node) in order.iter().enumerate() {
+                assert_eq!(rank[node as usize] as usize, place, "{name}: segment {segment}, node {node}");
+            }
+        }
+    });
+}
+
+#[test]
+fn magnitude_stability_and_stable_nodes_equal_numpys() {
+    with_fixtures(|name, engine, history, archive| {
+        let tolerances: Vec<f64> = values(archive, "tolerances");
+        for (kind, reading) in
+            [(ToleranceKind::Relative, "position_relative"), (ToleranceKind::Absolute, "position_absolute")]
+        {
+            let found = Stability::count(engine, history, &tolerances, kind).unwrap();
+            let expected: Vec<u32> = values(archive, reading);
+            let borderline: Vec<bool> = values(archive, &format!("{reading}_borderline"));
+            for (index, (found, expected)) in found.counts.stability.iter().zip(&expected).enumerate() {
+                assert!(found == expected || borderline[index], "{name}: {reading} {index}: {found}, {expected}");
+            }
+            let stable: Vec<u32> = values(archive, &format!("{reading}_stable_nodes"));
+            if !borderline.contains(&true) {
+                assert_eq!(found.counts.stable_nodes, stable, "{name}: {reading}");
+            }
+            assert_eq!(found.counts.stable_nodes.len(), stable.len());
+        }
+    });
+}
+
+#[test]
+fn envelopes_and_settling_tolerances_equal_numpys() {
+    with_fixtures(|name, engine, history, archive| {
+        let windows: Vec<u32> = values(archive, "windows");
+        let found = WindowedEnvelope::new(engine, history, &windows).unwrap();
+        assert_eq!(found.extremes.minimum, values::<f32>(archive, "window_minimum"), "{name}");
+        assert_eq!(found.extremes.maximum, values::<f32>(archive, "window_maximum"), "{name}");
+        let smallest: Vec<f32> = values(archive, "window_smallest_magnitude");
+        assert_eq!(found.extremes.smallest_magnitude, smallest, "{name}");
+        let expected: Vec<f64> = values(archive, "settling_tolerance");
+        let replicas = history.shape().replicas;
+        let settling: Vec<f64> = (0..windows.len())
+            .flat_map(|window| (0..replicas).map(move |replica| (window, replica)))
+            .flat_map(|(window, replica)| found.settling_tolerances(window, replica))
+            .collect();
+        assert_eq!(settling.len(), expected.len(), "{name}");
+        for (index, (found, expected)) in settling.iter().zip(&expected).enumerate() {
+            let close = (found - expected).abs() <= 1e-12 * expected.abs();
+            assert!(found == expected || close, "{name}: settling tolerance {index}: {found}, {expected}");
+        }
+    });
+}
+
+#[test]
+fn stability_is_the_longest_window_that_lies_within_the_tolerance() {
+    with_fixtures(|name, engine, history, _| {
+        let shape = history.shape();
+        let every: Vec<u32> = (1..=shape.epochs as u32).collect();
+        let envelope = WindowedEnvelope::new(engine, history, &every).unwrap();
+        let tolerance = 0.03;
+        let counted = Stability::count(engine, history, &[tolerance], ToleranceKind::Relative).unwrap();
+        for replica in 0..shape.replicas {
+            for (node, &stability) in counted.of_replica(0, history, replica).iter().enumerate() {
+                let settling = |window: u32| envelope.settling_tolerance(window as usize - 1, replica, node);
+                let borderline = every.iter().any(|&window| (settling(window) - tolerance).abs() < 1e-12);
+                let longest = every.iter().rev().find(|&&window| settling(window) <= tolerance);
+                assert!(borderline || longest == Some(&stability), "{name}: replica {replica}, node {node}");
+            }
+        }
+    });
+}
