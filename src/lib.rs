@@ -5,8 +5,7 @@
 //! 2023), and prunes without retraining. `ARCHITECTURE.md` says which room holds what and who may import whom.
 
 pub mod cpu;
-
+pub mod data;
 pub mod error;
-
 pub mod network;
 pub mod random;
