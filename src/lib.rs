@@ -7,10 +7,9 @@
 pub mod cpu;
 pub mod data;
 pub mod engine;
-
 pub mod error;
-
 pub mod network;
 pub mod pruning;
 pub mod random;
 pub mod stability;
+pub mod training;

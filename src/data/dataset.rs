@@ -61,6 +61,15 @@ impl Dataset {
         self.height * self.width
     }
 
+    /// Number of images of each class.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes];
+        for &label in &self.labels {
+            counts[usize::from(label)] += 1;
+        }
+        counts
+    }
+
     /// SHA-256 over sizes, pixels and labels, in hexadecimal: what reports name the data by.
     pub fn checksum(&self) -> String {
         let mut hash = Sha256::new();

@@ -1,0 +1,92 @@
+//! The contrived set of the paper: noise whose only information is its mean (Riedel & Segev 2023, section 4.1).
+
+use super::{Dataset, Split};
+use crate::error::Result;
+use crate::random::{Sequence, Stream};
+use rayon::prelude::*;
+use std::f64::consts::TAU;
+
+const CLASS_MEANS: [f64; 10] = [20.0, 50.0, 75.0, 100.0, 125.0, 150.0, 175.0, 200.0, 225.0, 240.0];
+const STANDARD_DEVIATION: f64 = 1000.0;
+const IMAGES_PER_CLASS: usize = 50;
+const SIDE: usize = 100;
+
+/// 10 classes of 50 images of 100 x 100 pixels, each pixel normal with the mean of its class and standard deviation 1000,
+/// rounded and clamped to 0..=255; a second, independent draw of the same size is the test set.
+pub(super) fn generate(seed: u64) -> Result<Split> {
+    Split::new(draw(seed, 0)?, draw(seed, 1)?)
+}
+
+/// One draw; `part` keeps it apart from the others.
+fn draw(seed: u64, part: u32) -> Result<Dataset> {
+    let labels: Vec<u8> = (0u8..).take(CLASS_MEANS.len()).flat_map(|class| [class; IMAGES_PER_CLASS]).collect();
+    let mut images = vec![0; labels.len() * SIDE * SIDE];
+    // Each image has its own sequence, so threads change nothing.
+    images.par_chunks_mut(SIDE * SIDE).zip(&labels).enumerate().for_each(|(image, (pixels, &class))| {
+        let mut sequence = Sequence::new(seed, Stream::Pixels, image as u32, part);
+        for pair in pixels.chunks_mut(2) {
+            for (pixel, normal) in pair.iter_mut().zip(normal_pair(&mut sequence)) {
+                let value = CLASS_MEANS[usize::from(class)] + STANDARD_DEVIATION * normal;
+                *pixel = value.round().clamp(0.0, 255.0) as u8;
+            }
+        }
+    });
+    Dataset::new("ct", images, labels, SIDE, SIDE, CLASS_MEANS.len())
+}
+
+/// Two independent standard normal numbers (Box & Muller 1958).
+fn normal_pair(sequence: &mut Sequence) -> [f64; 2] {
+    let radius = (-2.0 * sequence.unit().ln()).sqrt();
+    let (sine, cosine) = (TAU * sequence.unit()).sin_cos();
+    [radius * cosine, radius * sine]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normal_numbers_have_the_moments_of_the_normal_distribution() {
+        let mut sequence = Sequence::new(4, Stream::Check, 0, 0);
+        let numbers: Vec<f64> = (0..200_000).flat_map(|_| normal_pair(&mut sequence)).collect();
+        let n = numbers.len() as f64;
+        let moment = |power| numbers.iter().map(|number| number.powi(power)).sum::<f64>() / n;
+        // Five standard errors: the variances of the first four powers are 1, 2, 15 and 96.
+        for (power, expected, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0f64)] {
+            let error = 5.0 * (variance / n).sqrt();
+            assert!((moment(power) - expected).abs() < error, "moment {power}: {}", moment(power));
+        }
+        let products = numbers.chunks_exact(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / (n / 2.0);
+        assert!(products.abs() < 5.0 / (n / 2.0).sqrt(), "the two numbers of a pair correlate: {products}");
+    }
+
+    #[test]
+    fn the_set_has_fifty_images_of_each_of_ten_classes() {
+        let split = generate(1).unwrap();
+        for set in [&split.training, &split.test] {
+            assert_eq!((set.samples(), set.height, set.width), (500, 100, 100));
+            assert_eq!(set.class_counts(), [50; 10]);
+        }
+    }
+
+    #[test]
+    fn black_and_white_pixels_are_as_frequent_as_the_clamped_normal_says() {
+        let set = draw(1, 0).unwrap();
+        // P(N(20, 1000) < 0.5), P(N(20, 1000) >= 254.5), and the same of mean 240, from tables of the normal distribution.
+        for (class, black, white) in [(0, 0.492_221, 0.407_298), (9, 0.405_359, 0.494_216)] {
+            let pixels = &set.images[class * 500_000..][..500_000];
+            let share = |value| pixels.iter().filter(|&&pixel| pixel == value).count() as f64 / 500_000.0;
+            // Five standard errors of a share near one half.
+            assert!((share(0) - black).abs() < 0.0036, "class {class}: {} black", share(0));
+            assert!((share(255) - white).abs() < 0.0036, "class {class}: {} white", share(255));
+        }
+    }
+
+    #[test]
+    fn the_test_set_is_another_draw() {
+        let split = generate(1).unwrap();
+        assert_eq!(generate(1).unwrap(), split);
+        assert_ne!(split.training.images, split.test.images);
+        assert_ne!(generate(2).unwrap().training.images, split.training.images);
+    }
+}

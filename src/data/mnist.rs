@@ -1,0 +1,125 @@
+//! The MNIST database of handwritten digits, which ships with the project in `datasets/mnist`.
+
+use super::{Split, idx};
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+const CLASSES: usize = 10;
+
+/// The files of the set; each may also end in `.gz`.
+const TRAINING: [&str; 2] = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"];
+const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+/// Reads 60,000 training and 10,000 test images of 28 x 28 pixels in 10 classes: from `folder`, or else from the
+/// project's own copy. Any set in MNIST's files and classes will do.
+///
+/// The project's copy is looked for in the folder `mnist` of the environment variable `HOLDFAST_DATASETS` if that is set;
+/// else in `datasets/mnist` of the current folder, then of the folder that the program was built in.
+pub(super) fn load(folder: Option<&Path>) -> Result<Split> {
+    let folder = match folder {
+        Some(folder) => find(vec![folder.to_path_buf()])?,
+        None => find(shipped_places())?,
+    };
+    let read = |[images, labels]: [&str; 2]| {
+        idx::read_pair("mnist", &existing(&folder, images), &existing(&folder, labels), CLASSES)
+    };
+    Split::new(read(TRAINING)?, read(TEST)?)
+}
+
+/// Where the project's copy may lie. A folder that the user named is the only one: data from elsewhere would surprise.
+fn shipped_places() -> Vec<PathBuf> {
+    match std::env::var_os("HOLDFAST_DATASETS") {
+        Some(folder) => vec![PathBuf::from(folder).join("mnist")],
+        None => vec![Path::new("datasets/mnist").into(), Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/mnist")],
+    }
+}
+
+/// The first of `places` that has the training images.
+fn find(places: Vec<PathBuf>) -> Result<PathBuf> {
+    let looked = places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(" and in ");
+    places.into_iter().find(|place| existing(place, TRAINING[0]).exists()).ok_or_else(|| {
+        Error::Data(format!(
+            "MNIST was not found: there is no {}.gz (or the same without .gz) in {looked}; run from the project's folder, set \
+             HOLDFAST_DATASETS to its folder datasets, or name the folder of the four files with --data mnist=DIR",
+            TRAINING[0]
+        ))
+    })
+}
+
+/// The path of a file that may be compressed; the compressed one where neither exists.
+fn existing(folder: &Path, name: &str) -> PathBuf {
+    let plain = folder.join(name);
+    if plain.exists() { plain } else { folder.join(format!("{name}.gz")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    fn shipped() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets")
+    }
+
+    #[test]
+    fn the_shipped_files_have_the_checksums_of_their_readme() {
+        let readme = std::fs::read_to_string(shipped().join("README.md")).unwrap();
+        let mut checked = Vec::new();
+        for line in readme.lines() {
+            let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+            let [_, file, checksum, _] = cells[..] else { continue };
+            if checksum.len() != 64 {
+                continue;
+            }
+            let bytes = std::fs::read(shipped().join(file)).unwrap();
+            let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(found, checksum, "{file}");
+            checked.push(file.to_owned());
+        }
+        checked.sort();
+        let mut shipped: Vec<_> = std::fs::read_dir(shipped().join("mnist"))
+            .unwrap()
+            .map(|entry| format!("mnist/{}", entry.unwrap().file_name().to_str().unwrap()))
+            .collect();
+        shipped.sort();
+        assert_eq!(checked, shipped, "the README must list every file once");
+        assert_eq!(checked.len(), 4);
+    }
+
+    /// Counts as in table 1 of many descriptions of MNIST; they add up to 60,000 and 10,000.
+    #[test]
+    fn the_shipped_set_has_all_images_and_the_known_number_of_each_digit() {
+        let split = load(Some(&shipped().join("mnist"))).unwrap();
+        assert_eq!((split.training.samples(), split.test.samples()), (60_000, 10_000));
+        assert_eq!((split.training.height, split.training.width, split.training.classes), (28, 28, 10));
+        assert_eq!(split.training.class_counts(), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
+        assert_eq!(split.test.class_counts(), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+        assert_eq!(split.training.labels[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    }
+
+    #[test]
+    fn a_folder_without_mnist_is_named_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = load(Some(folder.path())).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, Error::Data(_)));
+        for words in [folder.path().to_str().unwrap(), "train-images-idx3-ubyte.gz", "mnist=DIR"] {
+            assert!(message.contains(words), "{message}");
+        }
+    }
+
+    #[test]
+    fn all_places_that_were_searched_are_named() {
+        let message = find(vec!["nowhere/one".into(), "nowhere/two".into()]).unwrap_err().to_string();
+        assert!(message.contains("nowhere/one and in nowhere/two"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_file_of_the_four_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = "train-images-idx3-ubyte.gz";
+        std::fs::copy(shipped().join("mnist").join(file), folder.path().join(file)).unwrap();
+        let message = load(Some(folder.path())).unwrap_err().to_string();
+        assert!(message.contains("train-labels-idx1-ubyte.gz"), "{message}");
+    }
+}

@@ -1,0 +1,74 @@
+//! The paper's "processed" set: a small balanced part of MNIST (Riedel & Segev 2023, section 4.1).
+
+use super::splits::shuffled_classes;
+use super::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::random::Stream;
+use std::sync::Arc;
+
+const IMAGES_PER_CLASS: usize = 100;
+
+/// 100 images of each class, drawn from MNIST's training set by `seed`; the test set stays MNIST's, under the name of
+/// this set. Fails with [`Error::Data`] if a class has fewer than 100 images.
+pub(super) fn draw(mnist: &Split, seed: u64) -> Result<Split> {
+    let mut indices = Vec::new();
+    for (class, members) in shuffled_classes(&mnist.training, seed, Stream::Subset).iter().enumerate() {
+        let drawn = members.get(..IMAGES_PER_CLASS).ok_or_else(|| {
+            Error::Data(format!(
+                "pr: class {class} has {} training images, but {IMAGES_PER_CLASS} of each class are to be drawn; give the \
+                 full MNIST",
+                members.len()
+            ))
+        })?;
+        indices.extend_from_slice(drawn);
+    }
+    let training = Dataset { name: "pr".into(), ..mnist.training.subset(&indices) };
+    let test = Dataset { name: "pr".into(), ..Dataset::clone(&mnist.test) };
+    Ok(Split { training: Arc::new(training), test: Arc::new(test) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Images of 1 x 2 pixels that hold their index, labels 0, 1, 0, 1, ...
+    fn alternating(images: u16) -> Split {
+        let pixels = (0..images).flat_map(u16::to_le_bytes).collect();
+        let labels = (0..images).map(|index| (index % 2) as u8).collect();
+        let set = Dataset::new("mnist", pixels, labels, 1, 2, 2).unwrap();
+        Split::new(set.clone(), set).unwrap()
+    }
+
+    #[test]
+    fn a_hundred_different_images_of_each_class_are_drawn() {
+        let mnist = alternating(1000);
+        let split = draw(&mnist, 9).unwrap();
+        assert_eq!(split.training.class_counts(), [100, 100]);
+        let mut drawn: Vec<_> = split.training.images.chunks(2).zip(&split.training.labels).collect();
+        assert!(drawn.iter().all(|(pixels, label)| pixels[0] % 2 == **label), "an image lost its label");
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn.len(), 200);
+    }
+
+    #[test]
+    fn the_test_set_is_that_of_mnist_under_its_own_name() {
+        let mnist = alternating(1000);
+        let split = draw(&mnist, 9).unwrap();
+        assert_eq!((&split.test.images, &split.test.labels), (&mnist.test.images, &mnist.test.labels));
+        assert_eq!((split.training.name.as_str(), split.test.name.as_str()), ("pr", "pr"));
+    }
+
+    #[test]
+    fn the_draw_depends_on_the_seed_alone() {
+        let mnist = alternating(1000);
+        assert_eq!(draw(&mnist, 9).unwrap(), draw(&mnist, 9).unwrap());
+        assert_ne!(draw(&mnist, 9).unwrap().training, draw(&mnist, 10).unwrap().training);
+    }
+
+    #[test]
+    fn a_class_with_fewer_than_a_hundred_images_is_refused() {
+        let message = draw(&alternating(199), 9).unwrap_err().to_string();
+        assert!(message.contains("class 1 has 99"), "{message}");
+    }
+}
