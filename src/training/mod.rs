@@ -1,0 +1,5 @@
+//! The epoch loop: shuffle, train, prune where a schedule says so, record the focus layer.
+
+mod session;
+
+pub use session::{EpochMetrics, Plan, Trained, TrainingTimes, train};
