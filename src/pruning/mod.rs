@@ -2,3 +2,8 @@
 
 pub mod decay;
 pub mod masks;
+pub mod operating_points;
+pub mod sweep;
+mod sweep_row;
+
+pub use sweep_row::{Method, SweepRow};

@@ -2,4 +2,4 @@
 
 mod session;
 
-pub use session::{EpochMetrics, Plan, Trained, TrainingTimes, train};
+pub use session::{EpochMetrics, Plan, Trained, TrainingTimes, hash, train};

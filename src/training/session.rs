@@ -139,7 +139,7 @@ pub fn train(
 }
 
 /// SHA-256 of numbers in little-endian bytes, in hexadecimal.
-pub(crate) fn hash(numbers: &[f32]) -> String {
+pub fn hash(numbers: &[f32]) -> String {
     let digest = Sha256::digest(bytemuck::cast_slice::<f32, u8>(numbers));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,125 @@
+//! Every operating point that a trained net offers without retraining: criteria and controls with their settings.
+
+use super::Method;
+use super::masks::{Mask, RemovalOrder, by_stability, removed_nodes};
+use crate::stability::{History, Stability, WindowedEnvelope};
+use std::collections::BTreeSet;
+
+/// Rule of criteria that remove frozen nodes before all others.
+pub const FROZEN_FIRST: &str = "frozen-first";
+/// Rule of criteria that treat frozen nodes like all others.
+pub const FROZEN_KEPT: &str = "frozen-kept";
+
+/// What is known of the trained nets: the numbers that criteria choose by.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers<'a> {
+    /// The recorded focus layers.
+    pub history: &'a History,
+    /// Magnitude stability for some tolerances.
+    pub stability: &'a Stability,
+    /// Extremes over windows, and which nodes are frozen.
+    pub envelope: &'a WindowedEnvelope,
+    /// Seed of the random control.
+    pub seed: u64,
+    /// Sparsities `0..=1` that every criterion but magnitude stability is asked for.
+    pub sparsities: &'a [f64],
+}
+
+/// One mask that a user could pick, and the settings that lead to it.
+#[derive(Clone, Debug)]
+pub struct OperatingPoint {
+    /// Which replica.
+    pub replica: usize,
+    /// Tolerance, for magnitude stability.
+    pub tolerance: Option<f64>,
+    /// Threshold, for magnitude stability.
+    pub threshold: Option<u32>,
+    /// Window, for settling tolerance and holding magnitude.
+    pub window: Option<u32>,
+    /// The nodes that stay.
+    pub kept: Mask,
+}
+
+/// All operating points of a method; `frozen_first` counts for settle and hold only.
+///
+/// Controls are asked for every sparsity, and for each number of nodes that magnitude stability removes from the same
+/// replica, so that both can be compared in pairs.
+pub fn of_method(method: Method, frozen_first: bool, numbers: &Numbers<'_>) -> Vec<OperatingPoint> {
+    (0..numbers.history.shape().replicas)
+        .flat_map(|replica| match method {
+            Method::Ms => by_thresholds(numbers, replica),
+            Method::Settle | Method::Hold => by_windows(method, frozen_first, numbers, replica),
+            Method::Magnitude | Method::MagnitudeFrozenFirst | Method::Random => controls(method, numbers, replica),
+            Method::Dense | Method::EdSequential | Method::EdBatched => Vec::new(),
+        })
+        .collect()
+}
+
+/// Every tolerance and threshold.
+fn by_thresholds(numbers: &Numbers<'_>, replica: usize) -> Vec<OperatingPoint> {
+    let epochs = numbers.history.shape().epochs as u32;
+    let tolerances = numbers.stability.tolerances.iter().enumerate();
+    tolerances
+        .flat_map(|(index, &tolerance)| {
+            let stability = numbers.stability.of_replica(index, numbers.history, replica);
+            (1..=epochs).map(move |threshold| OperatingPoint {
+                replica,
+                tolerance: Some(tolerance),
+                threshold: Some(threshold),
+                window: None,
+                kept: by_stability(stability, threshold),
+            })
+        })
+        .collect()
+}
+
+/// Every window and sparsity of settle or hold.
+fn by_windows(method: Method, frozen_first: bool, numbers: &Numbers<'_>, replica: usize) -> Vec<OperatingPoint> {
+    let envelope = numbers.envelope;
+    let windows = envelope.windows.iter().enumerate();
+    windows
+        .flat_map(|(index, &window)| {
+            let mut order = match method {
+                Method::Settle => RemovalOrder::largest_first(&envelope.settling_tolerances(index, replica)),
+                _ => RemovalOrder::smallest_first(envelope.holding_magnitude(index, replica)),
+            };
+            if frozen_first {
+                order = order.frozen_first(envelope.frozen_of_replica(replica));
+            }
+            let removed = grid(numbers);
+            removed.into_iter().map(move |removed| OperatingPoint {
+                replica,
+                tolerance: None,
+                threshold: None,
+                window: Some(window),
+                kept: order.mask(removed),
+            })
+        })
+        .collect()
+}
+
+/// One-shot magnitude, the same with frozen nodes first, or random.
+fn controls(method: Method, numbers: &Numbers<'_>, replica: usize) -> Vec<OperatingPoint> {
+    let nodes = numbers.history.shape().nodes;
+    let magnitudes: Vec<f32> =
+        numbers.history.reference()[replica * nodes..][..nodes].iter().map(|weight| weight.abs()).collect();
+    let order = match method {
+        Method::Magnitude => RemovalOrder::smallest_first(&magnitudes),
+        Method::MagnitudeFrozenFirst => {
+            RemovalOrder::smallest_first(&magnitudes).frozen_first(numbers.envelope.frozen_of_replica(replica))
+        }
+        _ => RemovalOrder::random(numbers.seed, replica as u32, nodes),
+    };
+    let matched = by_thresholds(numbers, replica);
+    let matched = matched.iter().map(|point| point.kept.iter().filter(|&&kept| !kept).count());
+    let removed: BTreeSet<usize> = grid(numbers).into_iter().chain(matched).collect();
+    let point =
+        |removed| OperatingPoint { replica, tolerance: None, threshold: None, window: None, kept: order.mask(removed) };
+    removed.into_iter().map(point).collect()
+}
+
+/// How many nodes each asked sparsity removes.
+fn grid(numbers: &Numbers<'_>) -> Vec<usize> {
+    let nodes = numbers.history.shape().nodes;
+    numbers.sparsities.iter().map(|&sparsity| removed_nodes(sparsity, nodes)).collect()
+}

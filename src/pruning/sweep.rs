@@ -1,0 +1,107 @@
+//! The sweep: all operating points of a method at once, equal masks evaluated once.
+
+use super::masks::Mask;
+use super::operating_points::OperatingPoint;
+use super::{Method, SweepRow};
+use crate::engine::{Batch, DataHandle, Evaluation, SweepPoint, Watch};
+use crate::error::Result;
+use crate::network::{Architecture, ParameterLayout};
+use std::collections::HashMap;
+
+/// Accuracies of a list of operating points.
+#[derive(Clone, Debug)]
+pub struct Swept {
+    /// One evaluation for each point, in their order.
+    pub evaluations: Vec<Evaluation>,
+    /// How many masks differ, over all replicas.
+    pub distinct: usize,
+}
+
+/// Evaluates `points` on a data set, each distinct mask of a replica once.
+pub fn evaluate(
+    batch: &mut dyn Batch,
+    data: DataHandle,
+    points: &[OperatingPoint],
+    watch: &Watch<'_>,
+) -> Result<Swept> {
+    let mut known: HashMap<(usize, &Mask), usize> = HashMap::new();
+    let mut distinct = Vec::new();
+    let places: Vec<usize> = points
+        .iter()
+        .map(|point| {
+            *known.entry((point.replica, &point.kept)).or_insert_with(|| {
+                distinct.push(SweepPoint { slot: point.replica, kept: point.kept.clone() });
+                distinct.len() - 1
+            })
+        })
+        .collect();
+    let found = batch.sweep(data, &distinct, watch)?;
+    Ok(Swept { evaluations: places.into_iter().map(|place| found[place]).collect(), distinct: distinct.len() })
+}
+
+/// What all rows of one sweep have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct RowContext<'a> {
+    /// The network.
+    pub architecture: &'a Architecture,
+    /// Its name.
+    pub model: &'a str,
+    /// Name of the data set.
+    pub data_set: &'a str,
+    /// Epochs that the networks were trained for.
+    pub epochs: u32,
+}
+
+impl RowContext<'_> {
+    /// The row of a network with `nonzero_nodes` nodes left.
+    pub fn row(
+        &self,
+        method: Method,
+        rule: &str,
+        replica: u32,
+        nonzero_nodes: usize,
+        frozen_nodes: usize,
+        evaluation: Evaluation,
+    ) -> SweepRow {
+        let nodes = self.architecture.nodes();
+        let removed = nodes - nonzero_nodes;
+        let parameters = ParameterLayout::new(self.architecture).parameters();
+        let multiply_adds = self.architecture.forward_multiply_adds();
+        SweepRow {
+            method,
+            rule: rule.into(),
+            model: self.model.into(),
+            data_set: self.data_set.into(),
+            replica,
+            epochs: self.epochs,
+            tolerance: None,
+            threshold: None,
+            window: None,
+            sparsity: removed as f64 / nodes as f64,
+            nonzero_nodes: nonzero_nodes as u32,
+            frozen_nodes: frozen_nodes as u32,
+            compression_ratio: parameters as f64 / (parameters - removed) as f64,
+            theoretical_speedup: multiply_adds as f64 / (multiply_adds - removed) as f64,
+            accuracy: evaluation.accuracy(),
+            loss: evaluation.loss,
+        }
+    }
+
+    /// The row of an operating point; `frozen_nodes` of its replica.
+    pub fn point_row(
+        &self,
+        method: Method,
+        rule: &str,
+        point: &OperatingPoint,
+        frozen_nodes: usize,
+        evaluation: Evaluation,
+    ) -> SweepRow {
+        let nonzero = point.kept.iter().filter(|&&kept| kept).count();
+        SweepRow {
+            tolerance: point.tolerance,
+            threshold: point.threshold,
+            window: point.window,
+            ..self.row(method, rule, point.replica as u32, nonzero, frozen_nodes, evaluation)
+        }
+    }
+}

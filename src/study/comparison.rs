@@ -1,0 +1,617 @@
+//! The main job: prune trained nets by every criterion at every operating point, run exponential decay and the controls
+//! beside them, and keep account of what each costs.
+
+use super::Control;
+use super::configuration::Configuration;
+use super::experiment::{Cell, history_of, train_and_record, write_records};
+use super::ledger::{Ledger, Measured, Workload};
+use crate::data::Dataset;
+use crate::engine::{Batch, DataHandle, Engine, Evaluation, Overheads, Replica};
+use crate::error::{Error, Result};
+use crate::network::ParameterLayout;
+use crate::pruning::decay::DensitySchedule;
+use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
+use crate::pruning::sweep::{self, RowContext};
+use crate::pruning::{Method, SweepRow};
+use crate::run_folder::{NamedArray, csv, npz};
+use crate::stability::{History, Stability, WindowedEnvelope, envelope};
+use crate::training::{Plan, Trained, hash, train};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often the marginal work of a method is repeated for its mean and spread.
+const REPETITIONS: usize = 5;
+/// No repetition begins when a method has taken this long.
+const REPEAT_WITHIN: Duration = Duration::from_secs(10);
+/// Above this many rows `stability` and `envelope` are written as arrays.
+const MOST_CSV_ROWS: usize = 1_000_000;
+
+/// What a comparison of one cell found.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// Every operating point of every method and replica.
+    pub rows: Vec<SweepRow>,
+    /// What each method cost.
+    pub ledger: Ledger,
+    /// Window that the headline shows.
+    pub headline_window: u32,
+    /// Rule of settle and hold in the headline.
+    pub headline_rule: &'static str,
+    /// Accuracy of always naming the test set's largest class.
+    pub chance: f64,
+    /// SHA-256 of weights: the recorded focus layer after each epoch, all parameters at the end, ED's at the end.
+    pub weight_hashes: BTreeMap<String, String>,
+    /// Seconds by what took them, beyond the ledger.
+    pub wall_times: BTreeMap<String, f64>,
+}
+
+/// Runs everything for one cell and writes its files; `path` gives the place of a file of this cell.
+pub fn compare(
+    engine: &mut dyn Engine,
+    cell: &Cell,
+    configuration: &Configuration,
+    path: &dyn Fn(&str) -> Result<PathBuf>,
+    control: Control<'_>,
+) -> Result<Compared> {
+    let mut account = Account { engine, cell, configuration, control, rows: Vec::new(), measured: Vec::new() };
+    account.run(path)
+}
+
+/// The work in progress on one cell.
+struct Account<'a> {
+    engine: &'a mut dyn Engine,
+    cell: &'a Cell,
+    configuration: &'a Configuration,
+    control: Control<'a>,
+    rows: Vec<SweepRow>,
+    measured: Vec<Measured>,
+}
+
+/// Numbers of a recorded history, and what making them took.
+struct Counted {
+    stability: Stability,
+    envelope: WindowedEnvelope,
+    sort_s: f64,
+    count_s: f64,
+    envelope_s: f64,
+}
+
+impl Account<'_> {
+    fn run(&mut self, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<Compared> {
+        let (_, test) = self.cell.upload(self.engine)?;
+        let before = self.engine.overheads();
+        let mut trained = train_and_record(self.engine, self.cell, self.configuration, self.control)?;
+        let training_overheads = since(before, self.engine.overheads());
+        let replicas = trained.batch.replicas()?;
+        write_records(path, self.cell, self.configuration, &trained, &replicas)?;
+        let history = history_of(&trained)?.clone();
+        let counted = self.count(&history)?;
+        write_stability(path, self.cell, &history, &counted.stability)?;
+        write_envelope(path, self.cell, &history, &counted.envelope)?;
+        self.dense(&mut *trained.batch, test, &counted)?;
+        self.criteria(&mut trained, test, &history, &counted, training_overheads)?;
+        self.inference(&mut *trained.batch, test, &replicas, path)?;
+        let mut weight_hashes: BTreeMap<String, String> = (1..)
+            .zip(&trained.focus_hashes)
+            .map(|(epoch, hash): (u32, _)| (format!("focus layer, epoch {epoch:04}"), hash.clone()))
+            .collect();
+        weight_hashes.insert("all parameters".into(), hash_parameters(&replicas));
+        let decay = self.exponential_decay(test)?;
+        weight_hashes.insert("all parameters, exponential decay".into(), decay);
+        csv::write(&path("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
+        let ledger = Ledger::new(self.workload(), std::mem::take(&mut self.measured));
+        csv::write(&path("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
+        let wall_times = [
+            ("train", trained.times.train.as_secs_f64()),
+            ("record history", trained.times.record.as_secs_f64()),
+            ("sort", counted.sort_s),
+            ("count", counted.count_s),
+            ("envelope", counted.envelope_s),
+        ];
+        Ok(Compared {
+            rows: std::mem::take(&mut self.rows),
+            ledger,
+            headline_window: envelope::headline_window(self.configuration.epochs),
+            headline_rule: headline_rule(self.configuration),
+            chance: chance(&self.cell.split.test),
+            weight_hashes,
+            wall_times: wall_times.map(|(name, seconds)| (format!("{}: {name}", self.cell.data_set), seconds)).into(),
+        })
+    }
+
+    fn workload(&self) -> Workload {
+        Workload {
+            model: self.configuration.model.name().into(),
+            data_set: self.cell.data_set.clone(),
+            architecture: self.cell.architecture,
+            replicates: self.configuration.replicates,
+            epochs: self.configuration.epochs,
+            baseline_epochs: self.configuration.ed_epochs,
+            training_images: self.cell.split.training.samples(),
+            test_images: self.cell.split.test.samples(),
+        }
+    }
+
+    fn context(&self, epochs: u32) -> RowContext<'_> {
+        RowContext {
+            architecture: &self.cell.architecture,
+            model: self.configuration.model.name(),
+            data_set: &self.cell.data_set,
+            epochs,
+        }
+    }
+
+    /// Sorts, counts and measures the extremes of the history.
+    fn count(&mut self, history: &History) -> Result<Counted> {
+        let configuration = self.configuration;
+        let windows = self.windows()?;
+        let engine = &mut *self.engine;
+        self.control.stage("sort and count", 3, "passes", |watch| {
+            let start = Instant::now();
+            // The paper sorts each epoch. Position readings do not need the ranks: their time is kept apart.
+            engine.rank(history.shape(), history.weights())?;
+            (watch.progress)(1);
+            let sort_s = start.elapsed().as_secs_f64();
+            let start = Instant::now();
+            let stability =
+                Stability::count(engine, history, &configuration.tolerance, configuration.tolerance_kind)?;
+            (watch.progress)(1);
+            let count_s = start.elapsed().as_secs_f64();
+            let start = Instant::now();
+            let envelope = WindowedEnvelope::new(engine, history, &windows)?;
+            (watch.progress)(1);
+            let envelope_s = start.elapsed().as_secs_f64();
+            Ok(Counted { stability, envelope, sort_s, count_s, envelope_s })
+        })
+    }
+
+    /// The windows asked for, and always the headline's.
+    fn windows(&self) -> Result<Vec<u32>> {
+        let epochs = self.configuration.epochs;
+        let mut windows = envelope::windows(self.configuration.window.as_deref(), epochs)?;
+        windows.push(envelope::headline_window(epochs));
+        windows.sort_unstable();
+        windows.dedup();
+        Ok(windows)
+    }
+
+    /// The nets as trained.
+    fn dense(&mut self, batch: &mut dyn Batch, test: DataHandle, counted: &Counted) -> Result<()> {
+        let images = self.cell.split.test.samples() as u64 * u64::from(self.configuration.replicates);
+        let evaluations =
+            self.control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
+        let nodes = self.cell.architecture.nodes();
+        let rows: Vec<SweepRow> = (0..)
+            .zip(evaluations)
+            .map(|(replica, evaluation)| {
+                let frozen = frozen_nodes(&counted.envelope, replica as usize);
+                self.context(self.configuration.epochs).row(Method::Dense, "", replica, nodes, frozen, evaluation)
+            })
+            .collect();
+        self.rows.extend(rows);
+        Ok(())
+    }
+
+    /// Every criterion and control that prunes the trained nets without retraining.
+    fn criteria(
+        &mut self,
+        trained: &mut Trained,
+        test: DataHandle,
+        history: &History,
+        counted: &Counted,
+        training_overheads: Overheads,
+    ) -> Result<()> {
+        let configuration = self.configuration;
+        let headline = headline_rule(configuration);
+        let other = if headline == FROZEN_FIRST { FROZEN_KEPT } else { FROZEN_FIRST };
+        let methods = [
+            (Method::Ms, ""),
+            (Method::Settle, headline),
+            (Method::Settle, other),
+            (Method::Hold, headline),
+            (Method::Hold, other),
+            (Method::Magnitude, ""),
+            (Method::MagnitudeFrozenFirst, ""),
+            (Method::Random, ""),
+        ];
+        let sparsities = configuration.sparsities();
+        let numbers = Numbers {
+            history,
+            stability: &counted.stability,
+            envelope: &counted.envelope,
+            seed: configuration.seed,
+            sparsities: &sparsities,
+        };
+        let replicates = configuration.replicates as usize;
+        for (method, rule) in methods {
+            let before = self.engine.overheads();
+            let points = of_method(method, rule == FROZEN_FIRST, &numbers);
+            // Warm-up: its result is kept, its time is not.
+            let stage = format!("prune and evaluate: {method} {rule}");
+            let swept = self.control.stage(stage.trim_end(), points.len() as u64, "points", |watch| {
+                sweep::evaluate(&mut *trained.batch, test, &points, watch)
+            })?;
+            let overheads = since(before, self.engine.overheads());
+            let started = Instant::now();
+            let mut seconds = Vec::new();
+            while seconds.len() < REPETITIONS && (seconds.is_empty() || started.elapsed() < REPEAT_WITHIN) {
+                let start = Instant::now();
+                let silent = crate::engine::Watch { stop: self.control.stop, progress: &|_| {} };
+                let points = of_method(method, rule == FROZEN_FIRST, &numbers);
+                sweep::evaluate(&mut *trained.batch, test, &points, &silent)?;
+                seconds.push(start.elapsed().as_secs_f64());
+            }
+            let sort_count_s = match method {
+                Method::Ms => counted.sort_s + counted.count_s,
+                Method::Settle | Method::Hold | Method::MagnitudeFrozenFirst => counted.envelope_s,
+                _ => 0.0,
+            };
+            self.measured.push(Measured {
+                method,
+                rule: rule.into(),
+                operating_points: (points.len() / replicates) as u32,
+                distinct_points: swept.distinct as f64 / replicates as f64,
+                train_s: trained.times.train.as_secs_f64()
+                    - (training_overheads.build + training_overheads.transfer).as_secs_f64(),
+                record_s: trained.times.record.as_secs_f64(),
+                sort_count_s,
+                prune_evaluate_s: seconds.iter().sum::<f64>() / seconds.len() as f64,
+                build_s: (training_overheads.build + overheads.build).as_secs_f64(),
+                transfer_s: (training_overheads.transfer + overheads.transfer).as_secs_f64(),
+                marginal_repetitions_ms: seconds.iter().map(|s| s * 1e3 / swept.distinct as f64).collect(),
+                resumed: false,
+            });
+            let context = self.context(configuration.epochs);
+            let rows: Vec<SweepRow> = points
+                .iter()
+                .zip(swept.evaluations)
+                .map(|(point, evaluation)| {
+                    let frozen = frozen_nodes(&counted.envelope, point.replica);
+                    context.point_row(method, rule, point, frozen, evaluation)
+                })
+                .collect();
+            self.rows.extend(rows);
+        }
+        Ok(())
+    }
+
+    /// Exponential decay one target after the other, then all targets and replicas in one batch; both give equal bits, or
+    /// this fails. Returns the hash of all final parameters.
+    fn exponential_decay(&mut self, test: DataHandle) -> Result<String> {
+        if self.configuration.ed_targets.is_empty() {
+            return Ok(hash(&[]));
+        }
+        let targets = self.configuration.ed_targets.clone();
+        let one_by_one: Vec<DecayRun> = targets
+            .iter()
+            .map(|&target| self.decay(&[target], test, &format!("ed towards {target} %")))
+            .collect::<Result<_>>()?;
+        let together = self.decay(&targets, test, "ed, all targets in one batch")?;
+        let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
+        let replicas: Vec<Replica<f32>> = one_by_one.iter().flat_map(|run| run.replicas.clone()).collect();
+        if sequential != together.evaluations || replicas != together.replicas {
+            return Err(Error::Job(
+                "exponential decay gave other weights in one batch than one target after the other; this is a defect, \
+                 please report it"
+                    .into(),
+            ));
+        }
+        let replicates = self.configuration.replicates as usize;
+        let nodes = self.cell.architecture.nodes();
+        let context = self.context(self.configuration.ed_epochs);
+        let rule = self.configuration.ed_rule.name();
+        let mut rows = Vec::new();
+        for method in [Method::EdSequential, Method::EdBatched] {
+            for (slot, &evaluation) in sequential.iter().enumerate() {
+                let removed = crate::pruning::masks::removed_nodes(targets[slot / replicates] / 100.0, nodes);
+                let replica = (slot % replicates) as u32;
+                rows.push(context.row(method, rule, replica, nodes - removed, 0, evaluation));
+                // The target 0 is the dense net of as many epochs.
+                if removed == 0 && method == Method::EdSequential {
+                    rows.push(context.row(Method::Dense, "", replica, nodes, 0, evaluation));
+                }
+            }
+        }
+        self.rows.extend(rows);
+        let per_point = |run: &DecayRun| (run.train_s + run.evaluate_s) * 1e3 / replicates as f64;
+        let marginals = one_by_one.iter().map(per_point).collect();
+        self.measure_decay(Method::EdSequential, &one_by_one, marginals);
+        self.measure_decay(Method::EdBatched, &[together], Vec::new());
+        Ok(hash_parameters(&replicas))
+    }
+
+    fn measure_decay(&mut self, method: Method, runs: &[DecayRun], marginal_repetitions_ms: Vec<f64>) {
+        let sum = |part: fn(&DecayRun) -> f64| runs.iter().map(part).sum::<f64>();
+        self.measured.push(Measured {
+            method,
+            rule: self.configuration.ed_rule.name().into(),
+            operating_points: self.configuration.ed_targets.len() as u32,
+            distinct_points: self.configuration.ed_targets.len() as f64,
+            train_s: sum(|run| run.train_s),
+            record_s: 0.0,
+            sort_count_s: 0.0,
+            prune_evaluate_s: sum(|run| run.evaluate_s),
+            build_s: sum(|run| run.overheads.build.as_secs_f64()),
+            transfer_s: sum(|run| run.overheads.transfer.as_secs_f64()),
+            marginal_repetitions_ms,
+            resumed: false,
+        });
+    }
+
+    /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`.
+    fn decay(&mut self, targets: &[f64], test: DataHandle, name: &str) -> Result<DecayRun> {
+        let before = self.engine.overheads();
+        let configuration = self.configuration;
+        let data = &self.cell.split.training;
+        let training = self.engine.load(data)?;
+        let steps = data.samples().div_ceil(configuration.batch) as u64;
+        let nodes = self.cell.architecture.nodes();
+        let schedule = |target: f64| DensitySchedule::new(target / 100.0, nodes, configuration.ed_epochs, steps);
+        let slots = || targets.iter().flat_map(|&target| (0..configuration.replicates).map(move |id| (target, id)));
+        let schedules: Vec<_> = slots().map(|(target, _)| schedule(target)).collect();
+        let replica_ids: Vec<u32> = slots().map(|(_, id)| id).collect();
+        let plan = Plan {
+            architecture: &self.cell.architecture,
+            training,
+            data,
+            batch: configuration.batch,
+            pixel_scale: configuration.pixel_scale,
+            seed: configuration.seed,
+            replica_ids: &replica_ids,
+            epochs: configuration.ed_epochs,
+            schedules: &schedules,
+            record: false,
+        };
+        let total = steps * u64::from(configuration.ed_epochs) * replica_ids.len() as u64;
+        let engine = &mut *self.engine;
+        let mut trained = self
+            .control
+            .stage(name, total, "replica-steps", |watch| train(engine, &plan, watch, &mut |_| {}))?;
+        let start = Instant::now();
+        let silent = crate::engine::Watch { stop: self.control.stop, progress: &|_| {} };
+        let evaluations = trained.batch.evaluate(test, &silent)?;
+        let evaluate_s = start.elapsed().as_secs_f64();
+        let replicas = trained.batch.replicas()?;
+        let overheads = since(before, self.engine.overheads());
+        Ok(DecayRun {
+            train_s: (trained.times.train.as_secs_f64() - (overheads.build + overheads.transfer).as_secs_f64()).max(0.0),
+            evaluate_s,
+            overheads,
+            evaluations,
+            replicas,
+        })
+    }
+
+    /// Measured time of classifying the test set, dense and with 90 % of the nodes set to zero: masking alone is not
+    /// expected to make a dense kernel faster, and the file says so with numbers.
+    fn inference(
+        &mut self,
+        batch: &mut dyn Batch,
+        test: DataHandle,
+        replicas: &[Replica<f32>],
+        path: &dyn Fn(&str) -> Result<PathBuf>,
+    ) -> Result<()> {
+        let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().range();
+        let nodes = focus.len();
+        let removed = crate::pruning::masks::removed_nodes(0.9, nodes);
+        let pruned: Vec<Replica<f32>> = replicas
+            .iter()
+            .map(|replica| {
+                let mut replica = replica.clone();
+                let magnitudes: Vec<f32> = replica.parameters[focus.clone()].iter().map(|w| w.abs()).collect();
+                let mask = crate::pruning::masks::RemovalOrder::smallest_first(&magnitudes).mask(removed);
+                for (weight, &kept) in replica.parameters[focus.clone()].iter_mut().zip(mask.iter()) {
+                    *weight = if kept { *weight } else { 0.0 };
+                }
+                replica
+            })
+            .collect();
+        let silent = crate::engine::Watch { stop: self.control.stop, progress: &|_| {} };
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..REPETITIONS {
+            for (networks, times) in [replicas, &pruned].into_iter().zip(&mut times) {
+                batch.restore(networks)?;
+                let start = Instant::now();
+                batch.evaluate(test, &silent)?;
+                times.push(start.elapsed().as_secs_f64() * 1e3 / replicas.len() as f64);
+            }
+        }
+        batch.restore(replicas)?;
+        let summaries = times.map(|times| super::accuracy::Summary::of(&times));
+        let dense_ms = summaries[0].map_or(f64::NAN, |summary| summary.mean);
+        let rows = [(Method::Dense, 0), (Method::Magnitude, removed)].into_iter().zip(summaries).filter_map(
+            |((method, removed), summary)| {
+                let summary = summary?;
+                Some(InferenceRow {
+                    method,
+                    model: self.configuration.model.name(),
+                    data_set: &self.cell.data_set,
+                    replicates: self.configuration.replicates,
+                    sparsity: removed as f64 / nodes as f64,
+                    images: self.cell.split.test.samples(),
+                    milliseconds: summary.mean,
+                    milliseconds_sd: summary.sd,
+                    ratio_to_dense: summary.mean / dense_ms,
+                })
+            },
+        );
+        csv::write(&path("inference.csv")?, INFERENCE_COLUMNS, rows)
+    }
+}
+
+/// One run of exponential decay towards one or more targets.
+struct DecayRun {
+    train_s: f64,
+    evaluate_s: f64,
+    overheads: Overheads,
+    evaluations: Vec<Evaluation>,
+    replicas: Vec<Replica<f32>>,
+}
+
+/// Columns of `sweep.csv`.
+pub const SWEEP_COLUMNS: &[&str] = &[
+    "method", "rule", "model", "data_set", "replica", "epochs", "tolerance", "threshold", "window", "sparsity",
+    "nonzero_nodes", "frozen_nodes", "compression_ratio", "theoretical_speedup", "accuracy", "loss",
+];
+/// Columns of `ledger.csv`.
+pub const LEDGER_COLUMNS: &[&str] = &[
+    "method", "rule", "model", "data_set", "replicates", "operating_points", "distinct_points", "train_s", "record_s",
+    "sort_count_s", "prune_evaluate_s", "build_s", "transfer_s", "total_s", "fixed_s", "marginal_ms",
+    "marginal_ms_sd", "ratio_to_ms", "resumed",
+];
+const INFERENCE_COLUMNS: &[&str] = &[
+    "method", "model", "data_set", "replicates", "sparsity", "images", "milliseconds", "milliseconds_sd",
+    "ratio_to_dense",
+];
+
+/// One line of `inference.csv`: time of classifying the test set, for each replica.
+#[derive(Serialize)]
+struct InferenceRow<'a> {
+    method: Method,
+    model: &'a str,
+    data_set: &'a str,
+    replicates: u32,
+    sparsity: f64,
+    images: usize,
+    milliseconds: f64,
+    milliseconds_sd: Option<f64>,
+    ratio_to_dense: f64,
+}
+
+fn headline_rule(configuration: &Configuration) -> &'static str {
+    if configuration.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
+}
+
+fn since(before: Overheads, after: Overheads) -> Overheads {
+    Overheads { build: after.build - before.build, transfer: after.transfer - before.transfer }
+}
+
+fn frozen_nodes(envelope: &WindowedEnvelope, replica: usize) -> usize {
+    envelope.frozen_of_replica(replica).iter().filter(|&&frozen| frozen).count()
+}
+
+/// Share of the largest class.
+fn chance(data: &Dataset) -> f64 {
+    let mut counts = vec![0u32; data.classes];
+    for &label in &data.labels {
+        counts[usize::from(label)] += 1;
+    }
+    f64::from(counts.into_iter().max().unwrap_or(0)) / data.samples() as f64
+}
+
+/// SHA-256 of the parameters of all replicas.
+pub fn hash_parameters(replicas: &[Replica<f32>]) -> String {
+    hash(&replicas.iter().flat_map(|replica| &replica.parameters).copied().collect::<Vec<_>>())
+}
+
+/// One line of `stability.csv`.
+#[derive(Serialize)]
+struct StabilityRow {
+    replica: usize,
+    node: usize,
+    row: usize,
+    column: usize,
+    reference_weight: f32,
+    tolerance: f64,
+    stability: u32,
+}
+
+fn write_stability(
+    path: &dyn Fn(&str) -> Result<PathBuf>,
+    cell: &Cell,
+    history: &History,
+    stability: &Stability,
+) -> Result<()> {
+    let shape = history.shape();
+    let width = cell.architecture.width;
+    let counts = &stability.counts.stability;
+    if counts.len() > MOST_CSV_ROWS {
+        let values: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
+        let axes = [stability.tolerances.len(), shape.replicas, shape.nodes];
+        return npz::write(&path("stability.npz")?, &[NamedArray { name: "stability", shape: &axes, values: &values }]);
+    }
+    let rows = (0..shape.columns()).flat_map(|place| {
+        let (replica, node) = (place / shape.nodes, place % shape.nodes);
+        stability.tolerances.iter().enumerate().map(move |(index, &tolerance)| StabilityRow {
+            replica,
+            node,
+            row: node / width,
+            column: node % width,
+            reference_weight: history.reference()[place],
+            tolerance,
+            stability: counts[index * shape.columns() + place],
+        })
+    });
+    let columns = &["replica", "node", "row", "column", "reference_weight", "tolerance", "stability"];
+    csv::write(&path("stability.csv")?, columns, rows)
+}
+
+/// One line of `envelope.csv`.
+#[derive(Serialize)]
+struct EnvelopeRow {
+    replica: usize,
+    node: usize,
+    row: usize,
+    column: usize,
+    reference_weight: f32,
+    window: u32,
+    minimum: f32,
+    maximum: f32,
+    smallest_magnitude: f32,
+    settling_tolerance: f64,
+    frozen: bool,
+}
+
+fn write_envelope(
+    path: &dyn Fn(&str) -> Result<PathBuf>,
+    cell: &Cell,
+    history: &History,
+    envelope: &WindowedEnvelope,
+) -> Result<()> {
+    let shape = history.shape();
+    let width = cell.architecture.width;
+    let extremes = &envelope.extremes;
+    if extremes.minimum.len() > MOST_CSV_ROWS {
+        let axes = [envelope.windows.len(), shape.replicas, shape.nodes];
+        let array = |name, values| NamedArray { name, shape: &axes, values };
+        let arrays = [
+            array("minimum", &extremes.minimum),
+            array("maximum", &extremes.maximum),
+            array("smallest_magnitude", &extremes.smallest_magnitude),
+        ];
+        return npz::write(&path("envelope.npz")?, &arrays);
+    }
+    let rows = (0..shape.columns()).flat_map(|place| {
+        let (replica, node) = (place / shape.nodes, place % shape.nodes);
+        envelope.windows.iter().enumerate().map(move |(index, &window)| {
+            let own = index * shape.columns() + place;
+            EnvelopeRow {
+                replica,
+                node,
+                row: node / width,
+                column: node % width,
+                reference_weight: history.reference()[place],
+                window,
+                minimum: extremes.minimum[own],
+                maximum: extremes.maximum[own],
+                smallest_magnitude: extremes.smallest_magnitude[own],
+                settling_tolerance: envelope.settling_tolerance(index, replica, node),
+                frozen: envelope.frozen[place],
+            }
+        })
+    });
+    let columns = &[
+        "replica", "node", "row", "column", "reference_weight", "window", "minimum", "maximum", "smallest_magnitude",
+        "settling_tolerance", "frozen",
+    ];
+    csv::write(&path("envelope.csv")?, columns, rows)
+}
+
+/// Writes the ledgers and sweeps of several cells once more, together, at the top of the run folder.
+pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Compared]) -> Result<()> {
+    csv::write(&folder("sweep.csv")?, SWEEP_COLUMNS, cells.iter().flat_map(|cell| &cell.rows))?;
+    csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))
+}
+

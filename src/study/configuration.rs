@@ -1,0 +1,263 @@
+//! The settings of a run: everything that can move a bit, and the presets.
+
+use crate::engine::DeviceDescription;
+use crate::error::{Error, Result};
+use crate::network::Architecture;
+use crate::stability::{ToleranceKind, envelope, magnitude};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// Which network is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Model {
+    /// Fully connected: flatten, hidden dense layers, softmax.
+    Dnn,
+}
+
+impl Model {
+    /// Name in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dnn => "dnn",
+        }
+    }
+}
+
+/// How exponential decay prunes while it trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdRule {
+    /// The surviving fraction decays exponentially towards the target.
+    Density,
+}
+
+impl EdRule {
+    /// Name in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Density => "density",
+        }
+    }
+}
+
+/// Sizes that go well together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Seconds: for tests.
+    Smoke,
+    /// Under two minutes on two cores: for a first look.
+    Quick,
+    /// The paper's sizes.
+    Paper,
+}
+
+/// All settings of `compare` and `train`, resolved. Keys are the names of the options; percentages are 0 to 100.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Configuration {
+    /// The network.
+    pub model: Model,
+    /// Data sets, as the `--data` argument names them.
+    pub data: Vec<String>,
+    /// Units of each hidden dense layer.
+    pub width: usize,
+    /// Hidden dense layers.
+    pub depth: usize,
+    /// Training runs.
+    pub replicates: u32,
+    /// Epochs of the networks that are pruned without retraining.
+    pub epochs: u32,
+    /// Epochs of exponential decay for each target.
+    pub ed_epochs: u32,
+    /// Samples of a step.
+    pub batch: usize,
+    /// Training images that are taken; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_images: Option<usize>,
+    /// Pixels are divided by this.
+    pub pixel_scale: f64,
+    /// Key of every random draw.
+    pub seed: u64,
+    /// Tolerances of magnitude stability.
+    pub tolerance: Vec<f64>,
+    /// How tolerances are read.
+    pub tolerance_kind: ToleranceKind,
+    /// Windows of settling tolerance and holding magnitude; fitted to the epochs if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Vec<u32>>,
+    /// Whether settle and hold treat frozen nodes like all others in the headline.
+    pub keep_frozen: bool,
+    /// Target sparsities of exponential decay, in per cent.
+    pub ed_targets: Vec<f64>,
+    /// The rule of exponential decay.
+    pub ed_rule: EdRule,
+}
+
+impl Configuration {
+    /// The settings of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        let every = |step: usize| (0..=100).step_by(step).map(|percent| percent as f64).collect();
+        let quick = Self {
+            model: Model::Dnn,
+            data: vec!["mnist".into()],
+            width: 30,
+            depth: 6,
+            replicates: 5,
+            epochs: 30,
+            ed_epochs: 3,
+            batch: 32,
+            training_images: Some(10_000),
+            pixel_scale: 255.0,
+            seed: 1,
+            tolerance: vec![0.01, 0.03, 0.05],
+            tolerance_kind: ToleranceKind::Relative,
+            window: None,
+            keep_frozen: false,
+            ed_targets: every(10),
+            ed_rule: EdRule::Density,
+        };
+        match preset {
+            Preset::Quick => quick,
+            Preset::Smoke => Self {
+                replicates: 2,
+                epochs: 6,
+                ed_epochs: 2,
+                training_images: Some(2000),
+                ed_targets: every(25),
+                ..quick
+            },
+            Preset::Paper => Self { epochs: 100, training_images: None, ed_targets: every(5), ..quick },
+        }
+    }
+
+    /// Refuses what cannot be run.
+    pub fn validate(&self) -> Result<()> {
+        let at_least_one = [
+            ("--replicates", self.replicates as usize, "train one run or more"),
+            ("--epochs", self.epochs as usize, "train one epoch or more"),
+            ("--ed-epochs", self.ed_epochs as usize, "train one epoch or more"),
+            ("--batch", self.batch, "a step needs one image or more"),
+            ("--training-images", self.training_images.unwrap_or(1), "take one image or more"),
+            ("--data", self.data.len(), "name a data set, e.g. mnist"),
+            ("--tolerance", self.tolerance.len(), "name one or more, e.g. 0.03"),
+        ];
+        for (option, value, advice) in at_least_one {
+            if value == 0 {
+                return Err(Error::Usage(format!("{option} 0 is not possible; {advice}")));
+            }
+        }
+        if !(self.pixel_scale.is_finite() && self.pixel_scale > 0.0) {
+            return Err(Error::Usage(format!(
+                "--pixel-scale {} is not a positive number; use 255 to bring pixels into 0..1, or 1 to leave them",
+                self.pixel_scale
+            )));
+        }
+        magnitude::check_tolerances(&self.tolerance)?;
+        envelope::windows(self.window.as_deref(), self.epochs)?;
+        for (index, target) in self.ed_targets.iter().enumerate() {
+            if !(0.0..=100.0).contains(target) {
+                return Err(Error::Usage(format!("--ed-targets: {target} % is not a sparsity; use 0 to 100")));
+            }
+            if self.ed_targets[..index].contains(target) {
+                return Err(Error::Usage(format!("--ed-targets: {target} % is given twice; name each once")));
+            }
+        }
+        for (index, data) in self.data.iter().enumerate() {
+            if self.data[..index].contains(data) {
+                return Err(Error::Usage(format!("--data: {data} is given twice; name each once")));
+            }
+        }
+        self.architecture(1, 1, 2).validate()
+    }
+
+    /// The network for images of this size.
+    pub fn architecture(&self, image_height: usize, image_width: usize, classes: usize) -> Architecture {
+        Architecture { image_height, image_width, width: self.width, depth: self.depth, classes }
+    }
+
+    /// Sparsities `0..=1` of every criterion that meets them exactly: each 5 %, and ED's targets.
+    pub fn sparsities(&self) -> Vec<f64> {
+        let mut percents: Vec<f64> =
+            (0..=100).step_by(5).map(f64::from).chain(self.ed_targets.iter().copied()).collect();
+        percents.sort_by(f64::total_cmp);
+        percents.dedup();
+        percents.into_iter().map(|percent| percent / 100.0).collect()
+    }
+
+    /// Hash of everything that can move a bit: command, settings, device and its variant, data. 16 hexadecimal digits.
+    pub fn hash(&self, command: &str, device: &DeviceDescription, checksums: &BTreeMap<String, String>) -> String {
+        // Structs and sorted maps of plain values: serialising them cannot fail, and their text is canonical.
+        let parts = serde_json::json!({
+            "command": command,
+            "configuration": self,
+            "device": [&device.name, &device.backend, &device.driver, &device.variant],
+            "data": checksums,
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        let digest = Sha256::digest(parts.to_string());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_valid() {
+        for preset in [Preset::Smoke, Preset::Quick, Preset::Paper] {
+            assert!(Configuration::preset(preset).validate().is_ok(), "{preset:?}");
+        }
+        assert_eq!(Configuration::preset(Preset::Paper).ed_targets.len(), 21);
+    }
+
+    #[test]
+    fn impossible_settings_are_refused_by_name() {
+        let quick = || Configuration::preset(Preset::Quick);
+        let cases = [
+            (Configuration { epochs: 0, ..quick() }, "--epochs"),
+            (Configuration { replicates: 0, ..quick() }, "--replicates"),
+            (Configuration { batch: 0, ..quick() }, "--batch"),
+            (Configuration { tolerance: vec![f64::NAN], ..quick() }, "tolerance"),
+            (Configuration { tolerance: vec![0.03, 0.03], ..quick() }, "twice"),
+            (Configuration { window: Some(vec![31]), ..quick() }, "window 31"),
+            (Configuration { ed_targets: vec![101.0], ..quick() }, "--ed-targets"),
+            (Configuration { depth: 1, ..quick() }, "depth"),
+            (Configuration { pixel_scale: 0.0, ..quick() }, "--pixel-scale"),
+        ];
+        for (configuration, named) in cases {
+            let message = configuration.validate().unwrap_err().to_string();
+            assert!(message.contains(named), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_survives_its_file() {
+        let configuration = Configuration { window: Some(vec![2, 5]), ..Configuration::preset(Preset::Paper) };
+        let text = toml::to_string(&configuration).unwrap();
+        assert_eq!(toml::from_str::<Configuration>(&text).unwrap(), configuration);
+    }
+
+    #[test]
+    fn the_hash_moves_with_what_moves_bits() {
+        let device = DeviceDescription {
+            name: "a".into(),
+            kind: "CPU engine".into(),
+            backend: "cpu".into(),
+            driver: String::new(),
+            variant: "fast-avx2-fma".into(),
+        };
+        let none = BTreeMap::new();
+        let configuration = Configuration::preset(Preset::Smoke);
+        let hash = configuration.hash("compare", &device, &none);
+        assert_eq!(hash.len(), 16);
+        assert_eq!(hash, configuration.hash("compare", &device, &none));
+        assert_ne!(hash, configuration.hash("train", &device, &none));
+        assert_ne!(hash, Configuration { seed: 2, ..configuration.clone() }.hash("compare", &device, &none));
+        let other = DeviceDescription { variant: "fast-avx512".into(), ..device };
+        assert_ne!(hash, configuration.hash("compare", &other, &none));
+    }
+}
