@@ -9,3 +9,4 @@ pub mod data;
 pub mod error;
 pub mod network;
 pub mod random;
+pub mod run_folder;
