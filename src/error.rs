@@ -1,5 +1,6 @@
 //! The one error type: every failure that a caller can meet, with the exit code it ends the program with.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Shorthand for results of this crate.
@@ -31,7 +32,7 @@ pub enum Error {
     #[error("{0}")]
     Shape(String),
     /// A file could not be written or read for a reason outside its content (exit code 1).
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {}: {source}; {}", path.display(), what_to_do(source.kind()))]
     Io {
         /// What was tried, e.g. `write`.
         action: &'static str,
@@ -64,6 +65,40 @@ impl Error {
             Self::DeviceLost(_) => 6,
             Self::Interrupted => 130,
             Self::OutOfMemory(_) | Self::Shape(_) | Self::Io { .. } | Self::Job(_) => 1,
+        }
+    }
+}
+
+/// Advice for a failure that the operating system reported.
+fn what_to_do(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "free some space there or choose a folder on another disk, then run the same command again"
+        }
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            "choose a folder that you may write to, or change its permissions"
+        }
+        ErrorKind::NotFound => "check the path",
+        ErrorKind::Unsupported => "the file system there lacks this; choose a folder on another one",
+        _ => "check the disk and the path, then run the same command again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_and_output_failures_say_what_to_do() {
+        for (kind, words) in [
+            (ErrorKind::StorageFull, "free some space"),
+            (ErrorKind::ReadOnlyFilesystem, "may write to"),
+            (ErrorKind::PermissionDenied, "may write to"),
+        ] {
+            let error = Error::io("write", "runs/metrics.csv", kind.into());
+            let message = error.to_string();
+            assert!(message.starts_with("cannot write runs/metrics.csv: ") && message.contains(words), "{message}");
+            assert_eq!(error.exit_code(), 1);
         }
     }
 }

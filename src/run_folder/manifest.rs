@@ -1,0 +1,161 @@
+//! What was run, with what, on what: the facts that every number of a report carries.
+
+use super::store;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const FILE: &str = "manifest.json";
+
+/// The content of `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the program.
+    pub version: String,
+    /// The command, e.g. `compare`.
+    pub command: String,
+    /// Hash of everything that can move a bit, in hexadecimal.
+    pub configuration_hash: String,
+    /// The settings in force.
+    pub configuration: serde_json::Value,
+    /// Keys of the random draws.
+    pub seeds: Vec<u64>,
+    /// The device as the engine describes it.
+    pub device: serde_json::Value,
+    /// Driver and its version; empty for the CPU engine.
+    pub driver: String,
+    /// Checksum of each data set, by its name.
+    pub data_checksums: BTreeMap<String, String>,
+    /// SHA-256 of recorded weights, by what they are, e.g. `focus, epoch 3`.
+    pub weight_hashes: BTreeMap<String, String>,
+    /// Seconds of wall time, by what took them.
+    pub wall_times: BTreeMap<String, f64>,
+    /// Ids of replicas that were replaced because they did not learn.
+    pub replaced_replicas: Vec<u32>,
+    /// When the run was first started, see [`timestamp`].
+    pub started: String,
+    /// When it was done; `None` while it is not.
+    pub finished: Option<String>,
+}
+
+impl Manifest {
+    /// Reads the manifest of a run folder; `None` if there is none.
+    ///
+    /// Fails with [`Error::Usage`] if the file is not a manifest of this version, and with [`Error::Io`] if it cannot be
+    /// read.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", path, error)),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            Error::Usage(format!(
+                "{} is not a manifest that this version understands ({error}); choose another --out, or remove that folder",
+                path.display()
+            ))
+        })
+    }
+
+    /// Writes the manifest into a run folder, replacing an earlier one.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let mut json = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::Job(format!("the manifest cannot be written as JSON: {error}")))?;
+        json.push(b'\n');
+        store::write_bytes(&folder.join(FILE), &json)
+    }
+}
+
+/// A time in UTC as RFC 3339 writes it, to the second: `2023-11-05T12:34:56Z`. Times before 1970 are shown as 1970.
+pub fn timestamp(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs());
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    // Every 400 years of the calendar have the same number of days; from there on, counting is quick and plain.
+    let mut year = 1970 + 400 * (days / 146_097);
+    days %= 146_097;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+    use tempfile::tempdir;
+
+    /// A manifest with something in every field.
+    pub(in super::super) fn example(configuration_hash: &str) -> Manifest {
+        Manifest {
+            version: "0.1.0".into(),
+            command: "compare".into(),
+            configuration_hash: configuration_hash.into(),
+            configuration: json!({ "epochs": 30, "tolerance": [0.01, 0.03] }),
+            seeds: vec![0, u64::MAX],
+            device: json!({ "kind": "CPU engine" }),
+            driver: String::new(),
+            data_checksums: BTreeMap::from([("mnist".into(), "00ff".into())]),
+            weight_hashes: BTreeMap::from([("focus, epoch 1".into(), "11aa".into())]),
+            wall_times: BTreeMap::from([("train".into(), 0.1)]),
+            replaced_replicas: Vec::new(),
+            started: timestamp(UNIX_EPOCH),
+            finished: None,
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_read_back_as_it_was_written() {
+        let folder = tempdir().unwrap();
+        assert_eq!(Manifest::read(folder.path()).unwrap(), None);
+        let manifest = Manifest { finished: Some("2023-11-05T12:34:56Z".into()), ..example("abc") };
+        manifest.write(folder.path()).unwrap();
+        assert_eq!(Manifest::read(folder.path()).unwrap(), Some(manifest));
+    }
+
+    #[test]
+    fn the_same_manifest_gives_the_same_readable_bytes() {
+        let folder = tempdir().unwrap();
+        let bytes = || {
+            example("abc").write(folder.path()).unwrap();
+            fs::read_to_string(folder.path().join(FILE)).unwrap()
+        };
+        let first = bytes();
+        assert_eq!(first, bytes());
+        assert!(first.starts_with("{\n  \"version\": \"0.1.0\",\n") && first.ends_with("}\n"), "{first}");
+        assert!(first.contains("18446744073709551615"), "a seed lost its digits: {first}");
+    }
+
+    #[test]
+    fn timestamps_follow_the_calendar() {
+        // Seconds as `date --utc --date=@SECONDS` reads them.
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_699_187_696, "2023-11-05T12:34:56Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (16_725_225_600, "2500-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The folder that a run writes: one run at a time, one configuration, every file whole or absent.
+
+pub mod csv;
+mod manifest;
+pub mod npz;
+pub mod safetensors;
+mod store;
+
+pub use manifest::{Manifest, timestamp};
+pub use store::{RunFolder, write};
+
+use crate::error::{Error, Result};
+
+/// An array to be written to a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NamedArray<'a> {
+    /// Name in the file, e.g. `history` or `dense0.weight`.
+    pub name: &'a str,
+    /// Sizes of the axes, the slowest first.
+    pub shape: &'a [usize],
+    /// All values in C order.
+    pub values: &'a [f32],
+}
+
+impl NamedArray<'_> {
+    /// Fails with [`Error::Shape`] if there are more or fewer values than the shape has places.
+    fn check(&self) -> Result<()> {
+        let places = self.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        if places == Some(self.values.len()) {
+            return Ok(());
+        }
+        Err(Error::Shape(format!("{}: {} values do not have the shape {:?}", self.name, self.values.len(), self.shape)))
+    }
+}
+
+/// Checks each array, and that no name comes twice.
+fn check_arrays(arrays: &[NamedArray<'_>]) -> Result<()> {
+    let mut names = std::collections::BTreeSet::new();
+    for array in arrays {
+        array.check()?;
+        if !names.insert(array.name) {
+            return Err(Error::Shape(format!("two arrays are named {}; names in a file must differ", array.name)));
+        }
+    }
+    Ok(())
+}

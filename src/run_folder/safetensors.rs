@@ -1,0 +1,91 @@
+//! Weights as `.safetensors`.
+
+use super::{NamedArray, check_arrays, store};
+use crate::error::{Error, Result};
+use safetensors::tensor::{Dtype, View, serialize};
+use std::borrow::Cow;
+use std::path::Path;
+
+/// Writes tensors of 32-bit floats, by convention with the replica as their first axis: `dense0.weight`
+/// `[replica, in, out]`. Tensors are ordered by name, so equal tensors give equal bytes, whatever their order here.
+///
+/// Fails with [`Error::Shape`] if a tensor does not have its shape or a name comes twice, and with [`Error::Io`] if the
+/// file cannot be written.
+pub fn write(path: &Path, tensors: &[NamedArray<'_>]) -> Result<()> {
+    check_arrays(tensors)?;
+    let bytes = serialize(tensors.iter().map(|tensor| (tensor.name, tensor)), None)
+        .map_err(|error| Error::Job(format!("the tensors of {} cannot be laid out: {error}", path.display())))?;
+    store::write_bytes(path, &bytes)
+}
+
+impl View for &NamedArray<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        if cfg!(target_endian = "little") {
+            Cow::Borrowed(bytemuck::cast_slice(self.values))
+        } else {
+            Cow::Owned(self.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(self.values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::SafeTensors;
+    use std::fs;
+    use tempfile::tempdir;
+
+    const WEIGHT: NamedArray<'_> =
+        NamedArray { name: "dense0.weight", shape: &[2, 1, 2], values: &[1.0, -0.0, f32::NAN, 1e-45] };
+    const BIAS: NamedArray<'_> = NamedArray { name: "dense0.bias", shape: &[2, 2], values: &[0.5, 1.5, 2.5, 3.5] };
+
+    #[test]
+    fn tensors_come_back_with_their_shape_and_bits() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        write(&path, &[WEIGHT, BIAS]).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        for expected in [WEIGHT, BIAS] {
+            let found = tensors.tensor(expected.name).unwrap();
+            let values: Vec<u8> = expected.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            assert_eq!((found.dtype(), found.shape(), found.data()), (Dtype::F32, expected.shape, values.as_slice()));
+        }
+    }
+
+    #[test]
+    fn equal_tensors_give_equal_bytes_in_whatever_order_they_come() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        let bytes = |tensors: &[NamedArray<'_>]| {
+            write(&path, tensors).unwrap();
+            fs::read(&path).unwrap()
+        };
+        let first = bytes(&[WEIGHT, BIAS]);
+        assert_eq!(first, bytes(&[WEIGHT, BIAS]));
+        assert_eq!(first, bytes(&[BIAS, WEIGHT]));
+    }
+
+    #[test]
+    fn tensors_that_do_not_fit_are_refused() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        for tensors in [vec![NamedArray { shape: &[2, 3], ..BIAS }], vec![BIAS, BIAS]] {
+            let error = write(&path, &tensors).unwrap_err();
+            assert!(matches!(error, Error::Shape(_)) && error.to_string().contains("dense0.bias"), "{error}");
+        }
+        assert!(!path.exists());
+    }
+}
