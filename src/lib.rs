@@ -9,4 +9,7 @@ pub mod cpu;
 pub mod error;
 
 pub mod network;
+pub mod pruning;
 pub mod random;
+pub mod report;
+pub mod study;

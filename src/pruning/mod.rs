@@ -1,0 +1,5 @@
+//! From numbers to masks, from masks to accuracies.
+
+mod sweep_row;
+
+pub use sweep_row::{Method, SweepRow};

@@ -1,0 +1,157 @@
+//! One line of `sweep.csv`: how well one pruned network of one replica classifies the test set.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How the removed nodes were chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Nothing is removed: the network as it was trained.
+    Dense,
+    /// Magnitude stability below a threshold (Riedel & Segev 2023).
+    Ms,
+    /// Largest settling tolerance first.
+    Settle,
+    /// Smallest holding magnitude first.
+    Hold,
+    /// Smallest magnitude of the trained weights first (one-shot pruning).
+    Magnitude,
+    /// As [`Self::Magnitude`], but frozen nodes go before all others.
+    MagnitudeFrozenFirst,
+    /// Nodes at random.
+    Random,
+    /// Trained anew for each target while pruning towards it, one target after the other.
+    EdSequential,
+    /// The same, all targets and replicas in one batch.
+    EdBatched,
+}
+
+impl Method {
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+            Self::Ms => "ms",
+            Self::Settle => "settle",
+            Self::Hold => "hold",
+            Self::Magnitude => "magnitude",
+            Self::MagnitudeFrozenFirst => "magnitude-frozen-first",
+            Self::Random => "random",
+            Self::EdSequential => "ed-sequential",
+            Self::EdBatched => "ed-batched",
+        }
+    }
+
+    /// Whether each operating point is trained anew, so that training is part of what a point costs.
+    pub fn retrains(self) -> bool {
+        matches!(self, Self::EdSequential | Self::EdBatched)
+    }
+
+    /// Whether the method reads the recorded history, and so is charged for recording and counting it. Frozen nodes are
+    /// found in the history too.
+    pub fn reads_history(self) -> bool {
+        matches!(self, Self::Ms | Self::Settle | Self::Hold | Self::MagnitudeFrozenFirst)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// One operating point of one replica. The order of the fields is the order of the columns of `sweep.csv`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepRow {
+    /// How the removed nodes were chosen.
+    pub method: Method,
+    /// Which reading of the method, e.g. `density` for ED; empty where there is only one.
+    pub rule: String,
+    /// Name of the network.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// Which training run.
+    pub replica: u32,
+    /// Epochs that the network was trained for.
+    pub epochs: u32,
+    /// Tolerance of magnitude stability, where the method has one.
+    pub tolerance: Option<f64>,
+    /// Least magnitude stability of a node that is kept, in epochs, where the method has one.
+    pub threshold: Option<u32>,
+    /// Number of last epochs that the criterion looks at, where the method has one.
+    pub window: Option<u32>,
+    /// Achieved share of the focus layer's nodes that are zero, 0 to 1.
+    pub sparsity: f64,
+    /// Nodes of the focus layer that are not zero.
+    pub nonzero_nodes: u32,
+    /// Nodes of the focus layer that no longer moved at the end of training, kept or not.
+    pub frozen_nodes: u32,
+    /// Parameters of the whole model divided by those that are not pruned.
+    pub compression_ratio: f64,
+    /// Multiply-adds of classifying an image with the whole model divided by those that are left.
+    pub theoretical_speedup: f64,
+    /// Share of the test images that are classified correctly, 0 to 1.
+    pub accuracy: f64,
+    /// Mean cross-entropy on the test images, in nats.
+    pub loss: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METHODS: [(Method, &str); 9] = [
+        (Method::Dense, "dense"),
+        (Method::Ms, "ms"),
+        (Method::Settle, "settle"),
+        (Method::Hold, "hold"),
+        (Method::Magnitude, "magnitude"),
+        (Method::MagnitudeFrozenFirst, "magnitude-frozen-first"),
+        (Method::Random, "random"),
+        (Method::EdSequential, "ed-sequential"),
+        (Method::EdBatched, "ed-batched"),
+    ];
+
+    #[test]
+    fn files_and_terminal_spell_a_method_the_same_way() {
+        for (method, name) in METHODS {
+            assert_eq!(serde_json::to_value(method).unwrap(), name);
+            assert_eq!(method.to_string(), name);
+        }
+    }
+
+    #[test]
+    fn a_row_survives_csv_and_its_columns_are_those_of_the_guide() {
+        let row = SweepRow {
+            method: Method::Hold,
+            rule: String::new(),
+            model: "dnn".into(),
+            data_set: "mnist".into(),
+            replica: 3,
+            epochs: 100,
+            tolerance: None,
+            threshold: None,
+            window: Some(50),
+            sparsity: 0.8,
+            nonzero_nodes: 180,
+            frozen_nodes: 2,
+            compression_ratio: 1.026,
+            theoretical_speedup: 1.026,
+            accuracy: 0.844,
+            loss: 0.61,
+        };
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.serialize(&row).unwrap();
+        let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+        assert_eq!(
+            text.lines().next().unwrap(),
+            "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_nodes,frozen_nodes,\
+             compression_ratio,theoretical_speedup,accuracy,loss"
+        );
+        let read: Vec<SweepRow> =
+            csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
+        assert_eq!(read, [row]);
+    }
+}

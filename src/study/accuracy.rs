@@ -1,0 +1,322 @@
+//! From the rows of a sweep to curves: means over replicas, differences to one-shot pruning in pairs, and the accuracy
+//! table. Nothing is interpolated: every number stands at a point that was really evaluated.
+
+use crate::pruning::{Method, SweepRow};
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Sparsities of the accuracy table.
+pub const TABLE_SPARSITIES: [f64; 5] = [0.5, 0.6, 0.7, 0.8, 0.9];
+
+/// How far a point may lie from a column of the table and still be shown there, with its own sparsity.
+const TABLE_REACH: f64 = 0.025;
+
+/// Mean and spread of a few numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Sample standard deviation (divisor n − 1); none of a single number.
+    pub sd: Option<f64>,
+    /// How many numbers.
+    pub count: usize,
+}
+
+impl Summary {
+    /// The summary of `values`; `None` if there are none.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let count = values.len();
+        let mean = values.iter().sum::<f64>() / count as f64;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Some(Self { mean, sd: (count > 1).then(|| (squares / (count - 1) as f64).sqrt()), count })
+    }
+
+    /// Half the width of the 95 % confidence interval of the mean, by Student's t distribution; none of a single number.
+    pub fn half_width(&self) -> Option<f64> {
+        let student = StudentsT::new(0.0, 1.0, (self.count.checked_sub(1)?) as f64).ok()?;
+        Some(student.inverse_cdf(0.975) * self.sd? / (self.count as f64).sqrt())
+    }
+}
+
+/// One operating point, all replicas together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CurvePoint {
+    /// Achieved share of zero nodes. Without spread for criteria that meet a sparsity exactly.
+    pub sparsity: Summary,
+    /// Share of correctly classified test images.
+    pub accuracy: Summary,
+    /// Accuracy minus that of one-shot pruning of as many nodes of the same replica, in pairs. None if some replica has no
+    /// such row, and for methods that train other networks.
+    pub over_one_shot: Option<Summary>,
+    /// Mean over replicas of the compression ratio of the whole model.
+    pub compression_ratio: f64,
+    /// Mean over replicas of the theoretical speed-up of the whole model.
+    pub theoretical_speedup: f64,
+}
+
+/// The points of one method under one setting, by ascending sparsity.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Curve {
+    /// How the nodes were chosen.
+    pub method: Method,
+    /// Setting within the method, e.g. `hold s=50`; what legends and tables call it.
+    pub label: String,
+    /// Tolerance, for magnitude stability.
+    pub tolerance: Option<f64>,
+    /// The points.
+    pub points: Vec<CurvePoint>,
+}
+
+/// What tells curves apart. Tolerances are positive, so their bits order them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Setting {
+    method: Method,
+    tolerance: Option<u64>,
+    window: Option<u32>,
+    rule: String,
+    epochs: u32,
+}
+
+/// All curves of a sweep of one model on one data set, `settle` and `hold` at `headline_window` only. Dense networks are
+/// left out (see [`dense`]), and ED in one batch too if it is there one by one, since both give the same networks.
+///
+/// A point of `ms` is a (tolerance, threshold), of all others a number of removed nodes; only points that every replica
+/// of the curve has are shown. Rows of equal masks must be there for every point: a threshold that changes nothing is a
+/// row too.
+pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
+    let sequential = rows.iter().any(|row| row.method == Method::EdSequential);
+    let mut settings: BTreeMap<Setting, BTreeMap<u32, Vec<&SweepRow>>> = BTreeMap::new();
+    for row in rows {
+        let shown = match row.method {
+            Method::Dense => false,
+            Method::Settle | Method::Hold => row.window == Some(headline_window),
+            Method::EdBatched => !sequential,
+            _ => true,
+        };
+        if shown {
+            let setting = Setting {
+                method: row.method,
+                tolerance: row.tolerance.map(f64::to_bits),
+                window: row.window,
+                rule: row.rule.clone(),
+                epochs: row.epochs,
+            };
+            // Thresholds ascend with sparsity; for the others the number of nodes that are left is the point.
+            let point = row.threshold.filter(|_| row.method == Method::Ms).unwrap_or(row.nonzero_nodes);
+            settings.entry(setting).or_default().entry(point).or_default().push(row);
+        }
+    }
+    let one_shot: BTreeMap<(u32, u32), f64> = rows
+        .iter()
+        .filter(|row| row.method == Method::Magnitude)
+        .map(|row| ((row.replica, row.nonzero_nodes), row.accuracy))
+        .collect();
+    let labels = labels(settings.keys());
+    settings
+        .into_iter()
+        .zip(labels)
+        .map(|((setting, points), label)| Curve {
+            method: setting.method,
+            label,
+            tolerance: setting.tolerance.map(f64::from_bits),
+            points: curve_points(points, &one_shot),
+        })
+        .collect()
+}
+
+/// A name for each setting: what differs within the method, and always the rule of ED, since ED has no common meaning.
+fn labels<'a>(settings: impl Iterator<Item = &'a Setting> + Clone) -> Vec<String> {
+    let differ = |method, part: fn(&Setting) -> String| {
+        settings.clone().filter(|other| other.method == method).map(part).collect::<BTreeSet<_>>().len() > 1
+    };
+    settings
+        .clone()
+        .map(|setting| {
+            let method = setting.method;
+            let mut label = if method.retrains() { "ed".to_string() } else { method.to_string() };
+            if let Some(tolerance) = setting.tolerance {
+                label += &format!(" ε={}", f64::from_bits(tolerance));
+            }
+            if let Some(window) = setting.window {
+                label += &format!(" s={window}");
+            }
+            if !setting.rule.is_empty() && (method.retrains() || differ(method, |other| other.rule.clone())) {
+                label += &format!(" {}", setting.rule);
+            }
+            if differ(method, |other| other.epochs.to_string()) {
+                label += &format!(" {} epochs", setting.epochs);
+            }
+            label
+        })
+        .collect()
+}
+
+fn curve_points(points: BTreeMap<u32, Vec<&SweepRow>>, one_shot: &BTreeMap<(u32, u32), f64>) -> Vec<CurvePoint> {
+    let replicas: BTreeSet<u32> = points.values().flatten().map(|row| row.replica).collect();
+    let mut points: Vec<CurvePoint> = points
+        .into_values()
+        .filter(|rows| rows.iter().map(|row| row.replica).collect::<BTreeSet<_>>() == replicas)
+        .filter_map(|rows| {
+            // A control may meet one number of nodes twice, on the grid and beside a threshold: equal masks, one row each.
+            let mut seen = BTreeSet::new();
+            let rows: Vec<_> = rows.into_iter().filter(|row| seen.insert(row.replica)).collect();
+            let summary =
+                |value: fn(&SweepRow) -> f64| Summary::of(&rows.iter().map(|row| value(row)).collect::<Vec<_>>());
+            let differences: Option<Vec<f64>> = rows
+                .iter()
+                .filter(|row| !row.method.retrains())
+                .map(|row| Some(row.accuracy - one_shot.get(&(row.replica, row.nonzero_nodes))?))
+                .collect();
+            Some(CurvePoint {
+                sparsity: summary(|row| row.sparsity)?,
+                accuracy: summary(|row| row.accuracy)?,
+                over_one_shot: differences.and_then(|differences| Summary::of(&differences)),
+                compression_ratio: summary(|row| row.compression_ratio)?.mean,
+                theoretical_speedup: summary(|row| row.theoretical_speedup)?.mean,
+            })
+        })
+        .collect();
+    points.sort_by(|a, b| a.sparsity.mean.total_cmp(&b.sparsity.mean));
+    points
+}
+
+/// Accuracy of the networks before pruning: (epochs, summary over replicas), by ascending number of epochs.
+pub fn dense(rows: &[SweepRow]) -> Vec<(u32, Summary)> {
+    let mut groups: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.method == Method::Dense) {
+        groups.entry(row.epochs).or_default().push(row.accuracy);
+    }
+    groups.into_iter().filter_map(|(epochs, values)| Some((epochs, Summary::of(&values)?))).collect()
+}
+
+/// For each of [`TABLE_SPARSITIES`] the nearest real point of a curve, if one lies within 2.5 % of it.
+pub fn at_table_sparsities(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SPARSITIES.len()] {
+    TABLE_SPARSITIES.map(|sparsity| {
+        let distance = |point: &CurvePoint| (point.sparsity.mean - sparsity).abs();
+        curve
+            .points
+            .iter()
+            .filter(|point| distance(point) <= TABLE_REACH)
+            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(method: Method, replica: u32, nonzero_nodes: u32, accuracy: f64) -> SweepRow {
+        SweepRow {
+            method,
+            rule: String::new(),
+            model: "dnn".into(),
+            data_set: "mnist".into(),
+            replica,
+            epochs: 100,
+            tolerance: None,
+            threshold: None,
+            window: None,
+            sparsity: 1.0 - f64::from(nonzero_nodes) / 100.0,
+            nonzero_nodes,
+            frozen_nodes: 0,
+            compression_ratio: 1.0,
+            theoretical_speedup: 1.0,
+            accuracy,
+            loss: 1.0,
+        }
+    }
+
+    fn ms(replica: u32, threshold: u32, nonzero_nodes: u32, accuracy: f64) -> SweepRow {
+        SweepRow {
+            tolerance: Some(0.03),
+            threshold: Some(threshold),
+            ..row(Method::Ms, replica, nonzero_nodes, accuracy)
+        }
+    }
+
+    #[test]
+    fn spread_is_the_sample_deviation_and_a_single_number_has_none() {
+        assert_eq!(Summary::of(&[1.0, 2.0, 3.0]), Some(Summary { mean: 2.0, sd: Some(1.0), count: 3 }));
+        assert_eq!(Summary::of(&[4.0]), Some(Summary { mean: 4.0, sd: None, count: 1 }));
+        assert_eq!(Summary::of(&[]), None);
+    }
+
+    #[test]
+    fn the_interval_is_students() {
+        // t(0.975, 4 degrees of freedom) = 2.776445 (any table), sd = sqrt(2.5).
+        let half = Summary::of(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap().half_width().unwrap();
+        assert!((half - 2.776_445 * (2.5f64 / 5.0).sqrt()).abs() < 1e-5, "{half}");
+        assert_eq!(Summary::of(&[1.0]).unwrap().half_width(), None);
+    }
+
+    #[test]
+    fn a_point_of_ms_is_a_threshold_even_where_replicas_lose_different_numbers_of_nodes() {
+        let rows = [ms(0, 2, 60, 0.9), ms(1, 2, 40, 0.8), ms(0, 3, 30, 0.7), ms(1, 3, 30, 0.6)];
+        let curves = curves(&rows, 50);
+        assert_eq!(curves.len(), 1);
+        assert_eq!(curves[0].label, "ms ε=0.03");
+        let means: Vec<_> = curves[0].points.iter().map(|point| (point.sparsity.mean, point.accuracy.mean)).collect();
+        assert!((means[0].0 - 0.5).abs() < 1e-12 && (means[0].1 - 0.85).abs() < 1e-12, "{means:?}");
+        assert!((means[1].0 - 0.7).abs() < 1e-12, "{means:?}");
+    }
+
+    #[test]
+    fn differences_to_one_shot_are_taken_within_a_replica_at_the_same_number_of_nodes() {
+        let rows = [
+            row(Method::Magnitude, 0, 60, 0.5),
+            row(Method::Magnitude, 1, 40, 0.7),
+            ms(0, 2, 60, 0.6),
+            ms(1, 2, 40, 0.9),
+            ms(0, 3, 30, 0.6),
+            ms(1, 3, 30, 0.6),
+        ];
+        let curves = curves(&rows, 50);
+        let difference = curves[0].points[0].over_one_shot.unwrap();
+        assert!((difference.mean - 0.15).abs() < 1e-12, "{difference:?}");
+        assert_eq!(curves[0].points[1].over_one_shot, None, "no one-shot network has 30 nodes");
+    }
+
+    #[test]
+    fn points_that_a_replica_lacks_are_left_out() {
+        let rows = [row(Method::Random, 0, 50, 0.5), row(Method::Random, 1, 50, 0.7), row(Method::Random, 0, 40, 0.9)];
+        let curves = curves(&rows, 50);
+        assert_eq!(curves[0].points.len(), 1);
+        assert_eq!(curves[0].points[0].accuracy.count, 2);
+    }
+
+    #[test]
+    fn only_the_headline_window_is_a_curve_and_ed_is_shown_once() {
+        let hold = |window| SweepRow { window: Some(window), ..row(Method::Hold, 0, 50, 0.9) };
+        let ed = |method| SweepRow { rule: "density".into(), epochs: 3, ..row(method, 0, 50, 0.9) };
+        let rows =
+            [hold(50), hold(100), ed(Method::EdSequential), ed(Method::EdBatched), row(Method::Dense, 0, 100, 1.0)];
+        let labels: Vec<_> = curves(&rows, 50).into_iter().map(|curve| curve.label).collect();
+        assert_eq!(labels, ["hold s=50", "ed density"]);
+        let batched: Vec<_> = curves(&rows[3..4], 50).into_iter().map(|curve| curve.label).collect();
+        assert_eq!(batched, ["ed density"]);
+    }
+
+    #[test]
+    fn a_rule_is_named_where_a_method_has_several() {
+        let settle = |rule: &str| SweepRow { rule: rule.into(), ..row(Method::Settle, 0, 50, 0.9) };
+        let settle = |rule| SweepRow { window: Some(50), ..settle(rule) };
+        let labels = |rows: &[SweepRow]| curves(rows, 50).into_iter().map(|curve| curve.label).collect::<Vec<_>>();
+        assert_eq!(labels(&[settle("frozen-first")]), ["settle s=50"]);
+        assert_eq!(
+            labels(&[settle("frozen-first"), settle("frozen-kept")]),
+            ["settle s=50 frozen-first", "settle s=50 frozen-kept"]
+        );
+    }
+
+    #[test]
+    fn the_table_takes_the_nearest_real_point_and_none_from_far_away() {
+        let rows = [row(Method::Random, 0, 52, 0.9), row(Method::Random, 0, 49, 0.8), row(Method::Random, 0, 37, 0.7)];
+        let curve = &curves(&rows, 50)[0];
+        let found = at_table_sparsities(curve).map(|point| point.map(|point| point.accuracy.mean));
+        assert_eq!(found, [Some(0.8), None, None, None, None]);
+    }
+}

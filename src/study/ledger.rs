@@ -1,0 +1,388 @@
+//! The ledger: what each method's operating points cost, and from how many points on the cheaper one has paid off.
+//!
+//! **Marginal** is what one more operating point costs: time / (distinct points x replicas). For methods that prune a
+//! trained network it is making the mask and evaluating it; for ED it is training to the target and evaluating. **Fixed**
+//! is what was spent before the first point: training, and for methods that read the history also recording, sorting
+//! and counting; ED has none.
+
+use crate::network::Architecture;
+use crate::pruning::Method;
+use crate::study::accuracy::Summary;
+use crate::study::numbers::significant;
+use serde::{Deserialize, Serialize};
+
+/// What was compared: one model on one data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Name of the network.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// The network.
+    pub architecture: Architecture,
+    /// Number of training runs.
+    pub replicates: u32,
+    /// Epochs that the networks were trained for that are pruned without retraining.
+    pub epochs: u32,
+    /// Epochs that ED trains for each target.
+    pub baseline_epochs: u32,
+    /// Images of the training set.
+    pub training_images: usize,
+    /// Images of the test set.
+    pub test_images: usize,
+}
+
+impl Workload {
+    /// How many times dearer one point of ED is than evaluating one mask if only multiply-adds count.
+    ///
+    /// ED's point: all steps of its epochs (forward, weight gradients and input gradients, without the input gradient of
+    /// the first layer, which nobody needs; Adam not counted) and one forward pass of the test set through the whole
+    /// network. A mask: the focus and the output layer on the test set, since all before them is shared.
+    pub fn arithmetic_ratio(&self) -> f64 {
+        let trained = self.training_images as f64 * f64::from(self.baseline_epochs);
+        let training = self.architecture.step_flops(1) * trained;
+        let test_pass = 2.0 * self.architecture.forward_multiply_adds() as f64 * self.test_images as f64;
+        let layers = self.architecture.dense_layers();
+        let behind: usize =
+            layers[self.architecture.focus_layer()..].iter().map(|layer| layer.inputs * layer.outputs).sum();
+        (training + test_pass) / (2.0 * behind as f64 * self.test_images as f64)
+    }
+
+    /// Number of points below which the epochs of training alone cost more than ED's.
+    pub fn epoch_ratio(&self) -> f64 {
+        f64::from(self.epochs) / f64::from(self.baseline_epochs)
+    }
+}
+
+/// What was measured of one method, all replicas together. The times do not overlap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// The method.
+    pub method: Method,
+    /// Which reading of it, e.g. `density` or `s=50`; empty where there is only one.
+    pub rule: String,
+    /// Operating points of a replica.
+    pub operating_points: u32,
+    /// Operating points of a replica whose masks differ, as a mean over the replicas.
+    pub distinct_points: f64,
+    /// Seconds of training: for ED of all targets.
+    pub train_s: f64,
+    /// Seconds of recording the focus layer; left out where the method reads no history.
+    pub record_s: f64,
+    /// Seconds of sorting and counting the history; left out where the method reads none.
+    pub sort_count_s: f64,
+    /// Seconds of making the masks and evaluating them; for ED of evaluating.
+    pub prune_evaluate_s: f64,
+    /// Seconds of compiling shaders and building pipelines.
+    pub build_s: f64,
+    /// Seconds of copying between host and device.
+    pub transfer_s: f64,
+    /// Milliseconds per point and replica, once for each repetition of the marginal work, warm-up excluded. Empty if
+    /// nothing was repeated: then the marginal cost follows from the seconds above.
+    pub marginal_repetitions_ms: Vec<f64>,
+    /// Whether the times are sums of segments of a run that was stopped and taken up again.
+    pub resumed: bool,
+}
+
+/// One line of `ledger.csv`. The order of the fields is the order of the columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LedgerRow {
+    /// The method.
+    pub method: Method,
+    /// Which reading of it.
+    pub rule: String,
+    /// Name of the network.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// Number of training runs.
+    pub replicates: u32,
+    /// Operating points of a replica.
+    pub operating_points: u32,
+    /// Operating points of a replica whose masks differ, as a mean over the replicas.
+    pub distinct_points: f64,
+    /// Seconds of training.
+    pub train_s: f64,
+    /// Seconds of recording, if the method reads the history.
+    pub record_s: Option<f64>,
+    /// Seconds of sorting and counting, if the method reads the history.
+    pub sort_count_s: Option<f64>,
+    /// Seconds of making masks and evaluating them.
+    pub prune_evaluate_s: f64,
+    /// Seconds of building pipelines.
+    pub build_s: f64,
+    /// Seconds of copying.
+    pub transfer_s: f64,
+    /// Sum of all seconds.
+    pub total_s: f64,
+    /// Seconds spent before the first operating point; none for ED.
+    pub fixed_s: Option<f64>,
+    /// Milliseconds of one more point of one replica; none without points.
+    pub marginal_ms: Option<f64>,
+    /// Standard deviation over repetitions; none below two.
+    pub marginal_ms_sd: Option<f64>,
+    /// Marginal cost divided by that of `ms`, if both are there.
+    pub ratio_to_ms: Option<f64>,
+    /// Whether the times are sums of segments.
+    pub resumed: bool,
+}
+
+impl LedgerRow {
+    fn new(workload: &Workload, measured: Measured) -> Self {
+        let Measured { method, train_s, prune_evaluate_s, build_s, transfer_s, .. } = measured;
+        let record_s = method.reads_history().then_some(measured.record_s);
+        let sort_count_s = method.reads_history().then_some(measured.sort_count_s);
+        let history_s = record_s.unwrap_or(0.0) + sort_count_s.unwrap_or(0.0);
+        let marginal_s = if method.retrains() { train_s + prune_evaluate_s } else { prune_evaluate_s };
+        let evaluations = measured.distinct_points * f64::from(workload.replicates);
+        let repeated = Summary::of(&measured.marginal_repetitions_ms);
+        let marginal_ms = match &repeated {
+            Some(summary) => Some(summary.mean),
+            None => (evaluations > 0.0).then(|| 1000.0 * marginal_s / evaluations),
+        };
+        Self {
+            method,
+            rule: measured.rule,
+            model: workload.model.clone(),
+            data_set: workload.data_set.clone(),
+            replicates: workload.replicates,
+            operating_points: measured.operating_points,
+            distinct_points: measured.distinct_points,
+            train_s,
+            record_s,
+            sort_count_s,
+            prune_evaluate_s,
+            build_s,
+            transfer_s,
+            total_s: train_s + history_s + prune_evaluate_s + build_s + transfer_s,
+            fixed_s: (!method.retrains()).then_some(train_s + history_s),
+            marginal_ms,
+            marginal_ms_sd: repeated.and_then(|summary| summary.sd),
+            ratio_to_ms: None,
+            resumed: measured.resumed,
+        }
+    }
+}
+
+/// From how many points on a method has cost less in total than ED, one target after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BreakEven {
+    /// With all fixed costs charged; points of each replica.
+    pub points: f64,
+    /// If the network had to be trained anyway, so that only recording, sorting and counting are charged.
+    pub points_if_trained: f64,
+}
+
+/// The ledger of one model on one data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ledger {
+    /// What was compared.
+    pub workload: Workload,
+    /// One row for each method, in the order given.
+    pub rows: Vec<LedgerRow>,
+}
+
+impl Ledger {
+    /// Charges every method what it used. All replicas together on both sides: `measured` and rows hold sums of seconds.
+    pub fn new(workload: Workload, measured: Vec<Measured>) -> Self {
+        let mut rows: Vec<_> = measured.into_iter().map(|measured| LedgerRow::new(&workload, measured)).collect();
+        let ms = rows.iter().find(|row| row.method == Method::Ms).and_then(|row| row.marginal_ms);
+        for row in &mut rows {
+            row.ratio_to_ms = row.marginal_ms.zip(ms.filter(|&ms| ms > 0.0)).map(|(marginal, ms)| marginal / ms);
+        }
+        Self { workload, rows }
+    }
+
+    /// The first row of a method.
+    pub fn row(&self, method: Method) -> Option<&LedgerRow> {
+        self.rows.iter().find(|row| row.method == method)
+    }
+
+    /// Where `row` breaks even with the first `ed-sequential` row: fixed / (marginal of ED − marginal of `row`), both per
+    /// replica. `None` for ED itself, without ED, and where a point of ED is no dearer, so that nothing is ever won.
+    pub fn break_even(&self, row: &LedgerRow) -> Option<BreakEven> {
+        let fixed_s = row.fixed_s?;
+        let saved_ms = self.row(Method::EdSequential)?.marginal_ms? - row.marginal_ms?;
+        let points = |seconds: f64| 1000.0 * seconds / f64::from(row.replicates) / saved_ms;
+        (saved_ms > 0.0)
+            .then(|| BreakEven { points: points(fixed_s), points_if_trained: points(fixed_s - row.train_s) })
+    }
+
+    /// Total time of ED, one target after the other, divided by the total of `ms` for as many points, fixed costs
+    /// included and building and copying left out on both sides.
+    pub fn total_ratio(&self) -> Option<f64> {
+        let (ms, ed) = (self.row(Method::Ms)?, self.row(Method::EdSequential)?);
+        let points_s = |marginal_ms: f64| marginal_ms / 1000.0 * ed.distinct_points * f64::from(ed.replicates);
+        Some(points_s(ed.marginal_ms?) / (ms.fixed_s? + points_s(ms.marginal_ms?)))
+    }
+
+    /// The sentence that a reader may quote: the marginal ratio beside what arithmetic alone predicts, and the total
+    /// ratio. `None` unless `ms` and `ed-sequential` were both measured.
+    pub fn quotable_sentence(&self) -> Option<String> {
+        let (ms, ed) = (self.row(Method::Ms)?, self.row(Method::EdSequential)?);
+        let (ms_marginal, ed_marginal) = (ms.marginal_ms?, ed.marginal_ms?);
+        Some(format!(
+            "On {} with {}, one more operating point of one replica took {} ms with magnitude stability and {} ms with \
+             exponential decay: {} times as long (arithmetic alone predicts {}; the paper says over 10). Training \
+             included, {} points of exponential decay took {} times as long as as many of magnitude stability.",
+            self.workload.data_set,
+            self.workload.model,
+            significant(ms_marginal),
+            significant(ed_marginal),
+            significant(ed.ratio_to_ms?),
+            significant(self.workload.arithmetic_ratio()),
+            significant(ed.distinct_points),
+            significant(self.total_ratio()?),
+        ))
+    }
+
+    /// The sentence that belongs beside it: where the gain comes from, and when there is none.
+    pub fn honest_sentence(&self) -> String {
+        let one_shot = match self.row(Method::Magnitude).and_then(|row| row.marginal_ms) {
+            Some(marginal) => format!(" ({} ms a point)", significant(marginal)),
+            None => String::new(),
+        };
+        format!(
+            "The gain comes from not retraining, which one-shot pruning by smallest magnitude{one_shot} shares. Counted in \
+             epochs, {} for magnitude stability against {} for each point of exponential decay, magnitude stability \
+             loses in total below about {} points, unless the training was needed anyway.",
+            self.workload.epochs,
+            self.workload.baseline_epochs,
+            significant(self.workload.epoch_ratio().ceil()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paper() -> Workload {
+        Workload {
+            model: "dnn".into(),
+            data_set: "mnist".into(),
+            architecture: Architecture { image_height: 28, image_width: 28, width: 30, depth: 6, classes: 10 },
+            replicates: 5,
+            epochs: 100,
+            baseline_epochs: 3,
+            training_images: 60_000,
+            test_images: 10_000,
+        }
+    }
+
+    fn measured(method: Method, distinct_points: f64, train_s: f64, prune_evaluate_s: f64) -> Measured {
+        Measured {
+            method,
+            rule: String::new(),
+            operating_points: 300,
+            distinct_points,
+            train_s,
+            record_s: 1.0,
+            sort_count_s: 2.0,
+            prune_evaluate_s,
+            build_s: 0.25,
+            transfer_s: 0.5,
+            marginal_repetitions_ms: Vec::new(),
+            resumed: false,
+        }
+    }
+
+    /// 5 replicas; ms: 40 points at 10 ms; ED: 21 points at 1 s.
+    fn ledger() -> Ledger {
+        let rows = vec![
+            measured(Method::Ms, 40.0, 97.0, 2.0),
+            measured(Method::Magnitude, 100.0, 97.0, 2.5),
+            measured(Method::EdSequential, 21.0, 100.0, 5.0),
+        ];
+        Ledger::new(paper(), rows)
+    }
+
+    #[test]
+    fn arithmetic_predicts_945_for_the_papers_sizes() {
+        // By hand: (60,000 x 3 x 61,440 + 10,000 x 28,320) / (10,000 x 1,200) multiply-adds.
+        let ratio = paper().arithmetic_ratio();
+        assert!((ratio - 945.2).abs() < 1e-9, "{ratio}");
+    }
+
+    #[test]
+    fn marginal_cost_is_per_distinct_point_and_replica_and_counts_training_only_where_points_are_retrained() {
+        let ledger = ledger();
+        let marginals: Vec<_> = ledger.rows.iter().map(|row| row.marginal_ms.unwrap()).collect();
+        assert_eq!(marginals, [10.0, 5.0, 1000.0]);
+        assert_eq!(ledger.rows[2].ratio_to_ms, Some(100.0));
+    }
+
+    #[test]
+    fn only_methods_that_read_the_history_are_charged_for_it_and_ed_has_no_fixed_cost() {
+        let ledger = ledger();
+        let fixed: Vec<_> = ledger.rows.iter().map(|row| row.fixed_s).collect();
+        assert_eq!(fixed, [Some(100.0), Some(97.0), None]);
+        assert_eq!(ledger.rows[1].record_s, None);
+        assert_eq!(ledger.rows[0].total_s, 97.0 + 1.0 + 2.0 + 2.0 + 0.25 + 0.5);
+        assert_eq!(ledger.rows[2].total_s, 105.75);
+    }
+
+    #[test]
+    fn at_the_break_even_point_both_methods_have_cost_the_same() {
+        let ledger = ledger();
+        let (ms, ed) = (&ledger.rows[0], &ledger.rows[2]);
+        let even = ledger.break_even(ms).unwrap();
+        let per_replica_ms = 1000.0 * ms.fixed_s.unwrap() / 5.0 + even.points * ms.marginal_ms.unwrap();
+        assert!((per_replica_ms - even.points * ed.marginal_ms.unwrap()).abs() < 1e-6);
+        assert!((even.points_if_trained - 1000.0 * 3.0 / 5.0 / 990.0).abs() < 1e-12);
+        assert_eq!(ledger.break_even(ed), None);
+    }
+
+    #[test]
+    fn a_method_whose_points_cost_more_than_eds_never_breaks_even() {
+        let rows = vec![measured(Method::Ms, 1.0, 97.0, 60.0), measured(Method::EdSequential, 21.0, 100.0, 5.0)];
+        let ledger = Ledger::new(paper(), rows);
+        assert_eq!(ledger.break_even(&ledger.rows[0]), None);
+    }
+
+    #[test]
+    fn total_ratio_charges_the_fixed_cost() {
+        // 105 s of ED against 100 s fixed and 21 x 5 points at 10 ms.
+        assert!((ledger().total_ratio().unwrap() - 105.0 / 101.05).abs() < 1e-12);
+    }
+
+    #[test]
+    fn repetitions_give_the_marginal_cost_its_spread() {
+        let repeated =
+            Measured { marginal_repetitions_ms: vec![9.0, 10.0, 11.0], ..measured(Method::Ms, 4.0, 1.0, 9.0) };
+        let row = &Ledger::new(paper(), vec![repeated]).rows[0];
+        assert_eq!((row.marginal_ms, row.marginal_ms_sd), (Some(10.0), Some(1.0)));
+    }
+
+    #[test]
+    fn without_points_there_is_no_marginal_cost() {
+        let row = &Ledger::new(paper(), vec![measured(Method::Ms, 0.0, 1.0, 0.0)]).rows[0];
+        assert_eq!((row.marginal_ms, row.ratio_to_ms), (None, None));
+    }
+
+    #[test]
+    fn columns_are_those_of_the_guide() {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.serialize(&ledger().rows[2]).unwrap();
+        let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "method,rule,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
+             prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_ms,resumed\n\
+             ed-sequential,,dnn,mnist,5,300,21.0,100.0,,,5.0,0.25,0.5,105.75,,1000.0,,100.0,false\n"
+        );
+    }
+
+    #[test]
+    fn sentences_name_the_ratios_and_where_the_gain_comes_from() {
+        let ledger = ledger();
+        let quotable = ledger.quotable_sentence().unwrap();
+        for part in ["10 ms", "1,000 ms", ": 100 times", "predicts 945", "took 1.04 times as long"] {
+            assert!(quotable.contains(part), "{part}: {quotable}");
+        }
+        let honest = ledger.honest_sentence();
+        for part in ["not retraining", "(5 ms a point)", "below about 34 points", "needed anyway"] {
+            assert!(honest.contains(part), "{part}: {honest}");
+        }
+    }
+}
