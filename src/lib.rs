@@ -11,6 +11,7 @@ pub mod error;
 pub mod network;
 pub mod pruning;
 pub mod random;
+pub mod report;
 pub mod run_folder;
 pub mod stability;
 pub mod study;

@@ -1,0 +1,520 @@
+//! Figure 4: what pruning costs in accuracy and in time, as SVG and PNG.
+//!
+//! Four fields: (a) test accuracy, (b) time per operating point, (c) difference to one-shot pruning, and the legend in a
+//! field of its own, where it can cover no data. Colours are those of Okabe & Ito, told apart by the colour-blind; curves
+//! of one method share the colour and differ in their markers.
+
+use super::Cell;
+use crate::error::{Error, Result};
+use crate::pruning::Method;
+use crate::study::accuracy::{self, Curve, CurvePoint};
+use crate::study::ledger::LedgerRow;
+use crate::study::numbers::significant;
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::element::Polygon;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, register_font};
+use std::fmt::Display;
+use std::path::Path;
+
+/// Width and height in pixels.
+const SIZE: (u32, u32) = (1480, 1180);
+const TITLE_HEIGHT: u32 = 64;
+const FONT: &str = "sans-serif";
+const CAPTION_SIZE: u32 = 27;
+const LABEL_SIZE: u32 = 22;
+const MARKER_SIZE: f64 = 6.0;
+
+/// Real points of magnitude stability further apart than this, in per cent of sparsity, are not joined by a line.
+const WIDEST_GAP: f64 = 5.0;
+
+/// Every curve shows its spread about once in so many per cent of sparsity: bars at every point would hide the curves.
+const BAR_SPACING: f64 = 10.0;
+
+/// Panel (c) shows intervals up to so many percentage points beyond the means; wider ones run off the panel.
+const WIDEST_INTERVAL: f64 = 25.0;
+
+const GRID: RGBColor = RGBColor(225, 225, 225);
+const REFERENCE: RGBColor = RGBColor(90, 90, 90);
+
+/// Outlines of markers in units of their size, y downwards.
+const MARKERS: [&[(f64, f64)]; 8] = [
+    &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
+    &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
+    &[(1.2, 0.0), (-0.8, 1.1), (-0.8, -1.1)],
+    &[(1.0, 0.0), (0.7, 0.7), (0.0, 1.0), (-0.7, 0.7), (-1.0, 0.0), (-0.7, -0.7), (0.0, -1.0), (0.7, -0.7)],
+    &[(0.9, 0.9), (-0.9, 0.9), (-0.9, -0.9), (0.9, -0.9)],
+    &[(0.0, -1.3), (1.0, 0.0), (0.0, 1.3), (-1.0, 0.0)],
+    &[
+        (-0.35, -1.2),
+        (0.35, -1.2),
+        (0.35, -0.35),
+        (1.2, -0.35),
+        (1.2, 0.35),
+        (0.35, 0.35),
+        (0.35, 1.2),
+        (-0.35, 1.2),
+        (-0.35, 0.35),
+        (-1.2, 0.35),
+        (-1.2, -0.35),
+        (-0.35, -0.35),
+    ],
+    &[
+        (-1.0, -0.6),
+        (-0.6, -1.0),
+        (0.0, -0.4),
+        (0.6, -1.0),
+        (1.0, -0.6),
+        (0.4, 0.0),
+        (1.0, 0.6),
+        (0.6, 1.0),
+        (0.0, 0.4),
+        (-0.6, 1.0),
+        (-1.0, 0.6),
+        (-0.4, 0.0),
+    ],
+];
+
+/// How a curve is drawn.
+#[derive(Clone, Copy)]
+struct Look {
+    colour: RGBColor,
+    marker: &'static [(f64, f64)],
+}
+
+impl Look {
+    /// The look of the `variant`-th curve of a method.
+    fn new(method: Method, variant: usize) -> Self {
+        let (colour, marker) = match method {
+            Method::Ms => (RGBColor(0, 114, 178), 0),
+            Method::Hold => (RGBColor(213, 94, 0), 3),
+            Method::Settle => (RGBColor(0, 158, 115), 4),
+            Method::Dense | Method::Magnitude => (RGBColor(0, 0, 0), 5),
+            Method::MagnitudeFrozenFirst => (RGBColor(204, 121, 167), 5),
+            Method::Random => (RGBColor(86, 180, 233), 7),
+            Method::EdSequential | Method::EdBatched => (RGBColor(230, 159, 0), 6),
+        };
+        Self { colour, marker: MARKERS[(marker + variant) % MARKERS.len()] }
+    }
+
+    /// The marker's outline in pixels around its place.
+    fn marker(self) -> Polygon<(i32, i32)> {
+        let scaled = |&(x, y): &(f64, f64)| ((x * MARKER_SIZE).round() as i32, (y * MARKER_SIZE).round() as i32);
+        Polygon::new(self.marker.iter().map(scaled).collect::<Vec<_>>(), self.colour.filled())
+    }
+}
+
+/// Figure 4 of one cell, ready to be drawn.
+struct Figure<'a> {
+    cell: &'a Cell,
+    curves: Vec<(Curve, Look)>,
+}
+
+/// Figure 4 as the text of an SVG file.
+///
+/// # Errors
+/// [`Error::Job`] if the drawing fails.
+pub fn svg(cell: &Cell) -> Result<String> {
+    let mut text = String::new();
+    let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+    Figure::new(cell).draw(&root)?;
+    drop(root);
+    Ok(text)
+}
+
+/// Writes Figure 4 as an SVG file.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written, [`Error::Job`] if the drawing fails.
+pub fn write_svg(cell: &Cell, path: &Path) -> Result<()> {
+    std::fs::write(path, svg(cell)?).map_err(|source| Error::io("write", path, source))
+}
+
+/// Writes Figure 4 as a PNG file; the name must end in `.png`.
+///
+/// # Errors
+/// [`Error::Job`] if the drawing fails or the file cannot be written.
+pub fn write_png(cell: &Cell, path: &Path) -> Result<()> {
+    Figure::new(cell).draw(&BitMapBackend::new(path, SIZE).into_drawing_area())
+}
+
+fn failed(error: impl Display) -> Error {
+    Error::Job(format!("Figure 4 could not be drawn: {error}; the CSV files hold the same numbers"))
+}
+
+impl<'a> Figure<'a> {
+    fn new(cell: &'a Cell) -> Self {
+        let mut curves: Vec<(Curve, Look)> = Vec::new();
+        for curve in accuracy::curves(&cell.sweep, cell.headline_window) {
+            let variant = curves.iter().filter(|(other, _)| other.method == curve.method).count();
+            let look = Look::new(curve.method, variant);
+            curves.push((curve, look));
+        }
+        Self { cell, curves }
+    }
+
+    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<()> {
+        // The bitmap has no fonts of its own; the vector file takes the reader's and only its sizes from this one.
+        for style in [FontStyle::Normal, FontStyle::Bold] {
+            register_font(FONT, style, epaint_default_fonts::UBUNTU_LIGHT)
+                .map_err(|_| failed("the built-in font is unreadable"))?;
+        }
+        root.fill(&WHITE).map_err(failed)?;
+        let (title, panels) = root.split_vertically(TITLE_HEIGHT);
+        let centre = Pos::new(HPos::Center, VPos::Center);
+        let style = (FONT, CAPTION_SIZE + 3).into_font().color(&BLACK).pos(centre);
+        title
+            .draw(&Text::new(self.cell.title(), (SIZE.0 as i32 / 2, TITLE_HEIGHT as i32 / 2), style))
+            .map_err(failed)?;
+        let panels = panels.split_evenly((2, 2));
+        self.accuracy(&panels[0])?;
+        self.time(&panels[1])?;
+        self.difference(&panels[2])?;
+        self.legend(&panels[3])?;
+        root.present().map_err(failed)
+    }
+
+    /// Panel (a): accuracy against sparsity.
+    fn accuracy<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
+        let mut chart = builder(area, "(a) Accuracy after pruning, without retraining except ED", 80)
+            .build_cartesian_2d(0.0..100.0, 0.0..100.0)
+            .map_err(failed)?;
+        mesh(&mut chart, "Zero nodes in the focus layer (%)", "Test accuracy (%)", 11)?;
+        for (level, dash) in self.references() {
+            let line = DashedLineSeries::new([(0.0, level), (100.0, level)], dash, dash, REFERENCE.stroke_width(2));
+            chart.draw_series(line).map_err(failed)?;
+        }
+        let place = |point: &CurvePoint| (100.0 * point.sparsity.mean, 100.0 * point.accuracy.mean);
+        let bar = |point: &CurvePoint| {
+            let (x, y) = place(point);
+            let sd = 100.0 * point.accuracy.sd?;
+            Some([(x, (y - sd).max(0.0)), (x, (y + sd).min(100.0))])
+        };
+        for (index, (curve, look)) in self.curves.iter().enumerate() {
+            let points: Vec<_> = curve.points.iter().map(place).collect();
+            let barred = spaced(&points, phase(index, self.curves.len()));
+            // Magnitude stability has only these points; of the others' dense grids a few markers are enough.
+            let marked = |place: usize| curve.method == Method::Ms || barred.contains(&place);
+            for segment in points.chunk_by(|a, b| curve.method != Method::Ms || b.0 - a.0 <= WIDEST_GAP) {
+                chart
+                    .draw_series(LineSeries::new(segment.iter().copied(), look.colour.stroke_width(2)))
+                    .map_err(failed)?;
+            }
+            let bars = barred.iter().filter_map(|&place| bar(&curve.points[place]));
+            chart.draw_series(bars.map(|bar| PathElement::new(bar, look.colour.stroke_width(2)))).map_err(failed)?;
+            let markers = points
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| marked(*place))
+                .map(|(_, &point)| EmptyElement::at(point) + look.marker());
+            chart.draw_series(markers).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Accuracy in per cent and length of the dashes of the two reference lines: dense, chance.
+    fn references(&self) -> impl Iterator<Item = (f64, i32)> {
+        let dense = accuracy::dense(&self.cell.sweep).pop().map(|(_, summary)| (100.0 * summary.mean, 12));
+        dense.into_iter().chain([(100.0 * self.cell.chance, 3)])
+    }
+
+    /// Panel (b): milliseconds per operating point and replica.
+    fn time<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
+        let rows: Vec<(&LedgerRow, f64)> = self
+            .cell
+            .ledger
+            .rows
+            .iter()
+            .filter_map(|row| Some((row, row.marginal_ms.filter(|&marginal| marginal > 0.0)?)))
+            .collect();
+        let caption = "(b) Time per operating point and replica";
+        if rows.is_empty() {
+            return note(area, caption, "no times were measured");
+        }
+        let decade = |value: f64| 10f64.powf(value);
+        let low = decade(rows.iter().map(|row| row.1).fold(f64::INFINITY, f64::min).log10().floor());
+        let high = decade(rows.iter().map(|row| row.1).fold(0.0, f64::max).log10().floor() + 1.0);
+        let mut chart = builder(area, caption, 250)
+            .build_cartesian_2d((low..high).log_scale(), -0.6..rows.len() as f64 - 0.4)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .y_labels(0)
+            .x_labels(6)
+            .light_line_style(WHITE)
+            .bold_line_style(GRID)
+            .x_label_formatter(&|&value| significant(value))
+            .x_desc("Milliseconds, logarithmic (mean ± sd of repetitions)")
+            .label_style((FONT, LABEL_SIZE))
+            .draw()
+            .map_err(failed)?;
+        let middle = (low * high).sqrt();
+        for (index, &(row, marginal)) in rows.iter().enumerate() {
+            let look = Look::new(row.method, 0);
+            let y = (rows.len() - 1 - index) as f64;
+            let sd = row.marginal_ms_sd.unwrap_or(0.0);
+            let bar = [((marginal - sd).max(low), y), ((marginal + sd).min(high), y)];
+            chart.draw_series([PathElement::new(bar, look.colour.stroke_width(3))]).map_err(failed)?;
+            chart.draw_series([EmptyElement::at((marginal, y)) + look.marker()]).map_err(failed)?;
+            // The value stands on the side where there is room.
+            let (side, shift) = if marginal > middle { (HPos::Right, -14) } else { (HPos::Left, 14) };
+            let value = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(side, VPos::Center));
+            let value = EmptyElement::at((marginal.max(low), y)) + Text::new(significant(marginal), (shift, 0), value);
+            chart.draw_series([value]).map_err(failed)?;
+            let name = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(HPos::Right, VPos::Center));
+            let edge = chart.backend_coord(&(low, y));
+            let corner = area.get_base_pixel();
+            let place = (edge.0 - corner.0 - 10, edge.1 - corner.1);
+            area.draw(&Text::new(row.method.name(), place, name)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Panel (c): what a criterion gains over one-shot pruning of the same nets.
+    fn difference<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
+        let shown = |method| matches!(method, Method::Hold | Method::Settle | Method::MagnitudeFrozenFirst);
+        let curves: Vec<(Vec<Difference>, Look)> = self
+            .curves
+            .iter()
+            .filter(|(curve, _)| shown(curve.method))
+            .map(|(curve, look)| (curve.points.iter().filter_map(Difference::of).collect(), *look))
+            .filter(|(points, _): &(Vec<_>, _)| !points.is_empty())
+            .collect();
+        let caption = "(c) Accuracy gained over one-shot pruning of the same nets";
+        if curves.is_empty() {
+            return note(area, caption, "one-shot pruning was not measured on the same nets");
+        }
+        let extreme = |sign: f64| {
+            let ends = curves.iter().flat_map(|(points, _)| points).map(|point| {
+                let half = point.half_width.unwrap_or(0.0).min(WIDEST_INTERVAL);
+                sign * point.mean + half
+            });
+            sign * ends.fold(1.0, f64::max)
+        };
+        let (low, high) = (extreme(-1.0), extreme(1.0));
+        let margin = 0.05 * (high - low);
+        let (low, high) = (low - margin, high + margin);
+        let mut chart = builder(area, caption, 80).build_cartesian_2d(0.0..100.0, low..high).map_err(failed)?;
+        mesh(&mut chart, "Zero nodes in the focus layer (%)", "Difference (percentage points)", 9)?;
+        chart.draw_series(LineSeries::new([(0.0, 0.0), (100.0, 0.0)], REFERENCE.stroke_width(2))).map_err(failed)?;
+        for (index, (points, look)) in curves.iter().enumerate() {
+            let places: Vec<_> = points.iter().map(|point| (point.sparsity, point.mean)).collect();
+            let barred = spaced(&places, phase(index, curves.len()));
+            chart.draw_series(LineSeries::new(places.iter().copied(), look.colour.stroke_width(2))).map_err(failed)?;
+            let bars = barred.iter().filter_map(|&place| {
+                let Difference { sparsity, mean, half_width } = points[place];
+                let half = half_width?;
+                Some([(sparsity, (mean - half).max(low)), (sparsity, (mean + half).min(high))])
+            });
+            chart.draw_series(bars.map(|bar| PathElement::new(bar, look.colour.stroke_width(2)))).map_err(failed)?;
+            chart
+                .draw_series(barred.iter().map(|&place| EmptyElement::at(places[place]) + look.marker()))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// What the lines and markers mean.
+    fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
+        let (left, line_height) = (110, 34);
+        let text = |size| (FONT, size).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
+        let mut y = 70;
+        for (curve, look) in &self.curves {
+            let line = PathElement::new([(left, y), (left + 50, y)], look.colour.stroke_width(2));
+            area.draw(&line).map_err(failed)?;
+            area.draw(&(EmptyElement::at((left + 25, y)) + look.marker())).map_err(failed)?;
+            area.draw(&Text::new(curve.label.clone(), (left + 66, y), text(LABEL_SIZE))).map_err(failed)?;
+            y += line_height;
+        }
+        let dense = accuracy::dense(&self.cell.sweep).pop().map(|(epochs, _)| format!("dense, {epochs} epochs"));
+        let names = dense.into_iter().chain([format!("chance, {:.1} %", 100.0 * self.cell.chance)]);
+        for ((_, dash), name) in self.references().zip(names) {
+            for start in (0..50).step_by(2 * dash as usize) {
+                let dash = [(left + start, y), (left + (start + dash).min(50), y)];
+                area.draw(&PathElement::new(dash, REFERENCE.stroke_width(2))).map_err(failed)?;
+            }
+            area.draw(&Text::new(name, (left + 66, y), text(LABEL_SIZE))).map_err(failed)?;
+            y += line_height;
+        }
+        y += line_height / 2;
+        let notes = [
+            "(a) mean ± sd over replicas, staggered. ms: its real points,",
+            "joined only where they lie within 5 % sparsity.",
+            "(c) paired mean with 95 % interval (Student's t).",
+            "ED trains other nets, so it has no pairs.",
+        ];
+        for line in notes {
+            area.draw(&Text::new(line, (left, y), text(LABEL_SIZE - 2))).map_err(failed)?;
+            y += 28;
+        }
+        Ok(())
+    }
+}
+
+/// A point of panel (c), in per cent and percentage points.
+#[derive(Clone, Copy)]
+struct Difference {
+    sparsity: f64,
+    mean: f64,
+    half_width: Option<f64>,
+}
+
+impl Difference {
+    fn of(point: &CurvePoint) -> Option<Self> {
+        let difference = point.over_one_shot?;
+        Some(Self {
+            sparsity: 100.0 * point.sparsity.mean,
+            mean: 100.0 * difference.mean,
+            half_width: difference.half_width().map(|half| 100.0 * half),
+        })
+    }
+}
+
+/// A chart with its caption and room for labels.
+fn builder<'a, 'b, DB: DrawingBackend>(
+    area: &'a DrawingArea<DB, Shift>,
+    caption: &str,
+    label_width: u32,
+) -> ChartBuilder<'a, 'b, DB> {
+    let mut builder = ChartBuilder::on(area);
+    builder
+        .caption(caption, (FONT, CAPTION_SIZE))
+        .margin(18)
+        .margin_right(34)
+        .x_label_area_size(66)
+        .y_label_area_size(label_width);
+    builder
+}
+
+/// Grid, ticks and axis titles.
+fn mesh<DB: DrawingBackend, X, Y>(
+    chart: &mut ChartContext<'_, DB, Cartesian2d<X, Y>>,
+    x_title: &str,
+    y_title: &str,
+    y_labels: usize,
+) -> Result<()>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .x_labels(11)
+        .y_labels(y_labels)
+        .x_label_formatter(&|value| format!("{value:.0}"))
+        .y_label_formatter(&|value| significant(*value))
+        .light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .label_style((FONT, LABEL_SIZE))
+        .x_desc(x_title)
+        .y_desc(y_title)
+        .draw()
+        .map_err(failed)
+}
+
+/// A panel that has nothing to show says so.
+fn note<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, caption: &str, text: &str) -> Result<()> {
+    let (width, height) = area.dim_in_pixel();
+    let style = |size| (FONT, size).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Center));
+    area.draw(&Text::new(caption, (width as i32 / 2, 40), style(CAPTION_SIZE))).map_err(failed)?;
+    area.draw(&Text::new(text, (width as i32 / 2, height as i32 / 2), style(LABEL_SIZE))).map_err(failed)
+}
+
+/// Where the bars of a curve are shifted to, in per cent of sparsity, so that those of other curves stand beside them.
+fn phase(curve: usize, curves: usize) -> f64 {
+    BAR_SPACING * (curve as f64 + 0.5) / curves as f64
+}
+
+/// Indices of the points nearest to `phase`, `phase` + spacing, and so on.
+fn spaced(points: &[(f64, f64)], phase: f64) -> Vec<usize> {
+    let mut chosen: Vec<usize> = (0..)
+        .map(|step| phase + BAR_SPACING * f64::from(step))
+        .take_while(|&target| target <= 100.0)
+        .filter_map(|target| {
+            let distance = |place: &usize| (points[*place].0 - target).abs();
+            (0..points.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        })
+        .collect();
+    chosen.dedup();
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn numbers(svg: &str) -> usize {
+        svg.matches("<polygon").count()
+    }
+
+    #[test]
+    fn both_files_are_written_and_the_png_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let cell = sample::cell();
+        write_svg(&cell, &folder.path().join("figure4.svg")).unwrap();
+        let png = folder.path().join("figure4.png");
+        write_png(&cell, &png).unwrap();
+        assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
+        if let Some(kept) = std::env::var_os("HOLDFAST_KEEP_FIGURES") {
+            std::fs::copy(&png, Path::new(&kept).join("figure4.png")).unwrap();
+            std::fs::copy(folder.path().join("figure4.svg"), Path::new(&kept).join("figure4.svg")).unwrap();
+        }
+    }
+
+    #[test]
+    fn axes_have_titles_with_units_and_the_title_says_what_is_shown() {
+        let svg = svg(&sample::cell()).unwrap();
+        for text in [
+            "mnist · dnn · 5 replicas · 100 epochs (ED: 3)",
+            "Test accuracy (%)",
+            "Milliseconds",
+            "Difference (percentage points)",
+            "hold s=50",
+            "ms ε=0.01",
+            "ed density",
+            "chance, 11.4 %",
+        ] {
+            assert!(svg.contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wide_gap_in_the_points_of_ms_is_not_bridged() {
+        let mut cell = sample::cell();
+        cell.sweep.retain(|row| row.method == Method::Ms && row.tolerance == Some(0.05));
+        let lines = |cell: &Cell| svg(cell).unwrap().matches("<polyline").count();
+        let narrow = {
+            let mut cell = cell.clone();
+            for row in &mut cell.sweep {
+                row.sparsity *= 0.1;
+            }
+            lines(&cell)
+        };
+        assert!(lines(&cell) > narrow, "{} and {narrow}", lines(&cell));
+    }
+
+    #[test]
+    fn a_figure_of_one_replica_has_no_intervals_and_one_of_nothing_says_so() {
+        let mut cell = sample::cell();
+        cell.sweep.retain(|row| row.replica == 0);
+        assert!(svg(&cell).is_ok());
+        cell.sweep.clear();
+        cell.ledger.rows.clear();
+        let empty = svg(&cell).unwrap();
+        assert!(empty.contains("no times were measured"));
+        assert!(empty.contains("one-shot pruning was not measured"));
+        assert_eq!(numbers(&empty), 0);
+    }
+
+    #[test]
+    fn bars_of_a_dense_curve_stand_ten_per_cent_apart() {
+        let points: Vec<_> = (0..=100).map(|x| (f64::from(x), 0.0)).collect();
+        assert_eq!(spaced(&points, 3.0), [3, 13, 23, 33, 43, 53, 63, 73, 83, 93]);
+        assert_eq!(spaced(&points[..1], 3.0), [0]);
+        assert_eq!(spaced(&[], 3.0), [0usize; 0]);
+    }
+}

@@ -1,0 +1,44 @@
+//! What a reader sees: text for the terminal, figures, one HTML page. Nothing here prints.
+
+pub mod figures;
+pub mod html;
+#[cfg(test)]
+mod sample;
+pub mod tables;
+
+use crate::pruning::SweepRow;
+use crate::study::ledger::Ledger;
+
+/// All that a report shows of one model on one data set.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// What it cost.
+    pub ledger: Ledger,
+    /// What it achieved: every operating point of every replica.
+    pub sweep: Vec<SweepRow>,
+    /// Accuracy of always naming the largest class of the test set, 0 to 1.
+    pub chance: f64,
+    /// The window, in epochs, at which `settle` and `hold` are shown.
+    pub headline_window: u32,
+}
+
+impl Cell {
+    /// What is shown, in one line: data set, model, replicas and epochs.
+    pub fn title(&self) -> String {
+        let workload = &self.ledger.workload;
+        format!(
+            "{} · {} · {} · {} epochs (ED: {})",
+            workload.data_set,
+            workload.model,
+            count(f64::from(workload.replicates), "replica"),
+            workload.epochs,
+            workload.baseline_epochs
+        )
+    }
+}
+
+/// `1 replica`, `1,010 points`.
+fn count(number: f64, noun: &str) -> String {
+    let plural = if number == 1.0 { "" } else { "s" };
+    format!("{} {noun}{plural}", crate::study::numbers::significant(number))
+}

@@ -1,0 +1,109 @@
+//! A made-up comparison in the shape of a real one, for the tests of this room.
+
+use super::Cell;
+use crate::network::Architecture;
+use crate::pruning::{Method, SweepRow};
+use crate::random::{Sequence, Stream};
+use crate::study::ledger::{Ledger, Measured, Workload};
+
+const REPLICAS: u32 = 5;
+const NODES: u32 = 900;
+const WINDOW: u32 = 50;
+
+/// Accuracy that stays at .967 and falls to chance around sparsity `knee`.
+fn accuracy(sparsity: f64, knee: f64, noise: f64) -> f64 {
+    let fall = 1.0 / (1.0 + ((knee - sparsity) * 14.0).exp());
+    (0.967 - 0.855 * fall + noise * (0.02 + 0.3 * fall * (1.0 - fall))).clamp(0.05, 0.98)
+}
+
+/// Five replicas of the paper's network on MNIST, every method, 101 sparsities.
+pub(super) fn cell() -> Cell {
+    let mut noise = Sequence::new(5, Stream::Check, 0, 0);
+    let mut sweep = Vec::new();
+    for replica in 0..REPLICAS {
+        let own = 2.0 * noise.unit() - 1.0;
+        let mut push = |method, rule: &str, epochs, tolerance, threshold, window, removed: u32, knee| {
+            let sparsity = f64::from(removed) / f64::from(NODES);
+            let own = own + 0.3 * (2.0 * noise.unit() - 1.0);
+            sweep.push(SweepRow {
+                method,
+                rule: rule.into(),
+                model: "dnn".into(),
+                data_set: "mnist".into(),
+                replica,
+                epochs,
+                tolerance,
+                threshold,
+                window,
+                sparsity,
+                nonzero_nodes: NODES - removed,
+                frozen_nodes: 30,
+                compression_ratio: 28_510.0 / f64::from(28_510 - removed),
+                theoretical_speedup: 28_320.0 / f64::from(28_320 - removed),
+                accuracy: accuracy(sparsity, knee, own),
+                loss: 0.2,
+            });
+        };
+        push(Method::Dense, "", 100, None, None, None, 0, 2.0);
+        push(Method::Dense, "", 3, None, None, None, 0, 1.2);
+        for percent in 0..=100 {
+            let removed = percent * NODES / 100;
+            push(Method::Hold, "", 100, None, None, Some(WINDOW), removed, 0.92);
+            push(Method::Hold, "", 100, None, None, Some(100), removed, 0.97);
+            push(Method::Settle, "", 100, None, None, Some(WINDOW), removed, 0.95);
+            push(Method::Magnitude, "", 100, None, None, None, removed, 0.84);
+            push(Method::MagnitudeFrozenFirst, "", 100, None, None, None, removed, 0.87);
+            push(Method::Random, "", 100, None, None, None, removed, 0.4);
+            if percent % 5 == 0 {
+                push(Method::EdSequential, "density", 3, None, None, None, removed, 0.98);
+            }
+        }
+        for (tolerance, rate) in [(0.01, 0.9), (0.03, 0.55), (0.05, 0.35)] {
+            for threshold in 1..=100u32 {
+                let share = 1.0 - (-rate * f64::from(threshold - 1)).exp() * (1.0 - 0.03 * f64::from(replica));
+                let share = if threshold == 1 { 0.0 } else { share };
+                let removed = (share * 880.0) as u32 + if threshold > 60 { 20 } else { 0 };
+                push(Method::Ms, "", 100, Some(tolerance), Some(threshold), None, removed, 0.75);
+            }
+        }
+    }
+    Cell { ledger: ledger(), sweep, chance: 0.114, headline_window: WINDOW }
+}
+
+fn ledger() -> Ledger {
+    let workload = Workload {
+        model: "dnn".into(),
+        data_set: "mnist".into(),
+        architecture: Architecture { image_height: 28, image_width: 28, width: 30, depth: 6, classes: 10 },
+        replicates: REPLICAS,
+        epochs: 100,
+        baseline_epochs: 3,
+        training_images: 60_000,
+        test_images: 10_000,
+    };
+    let measured = |method, rule: &str, points: f64, train_s, marginal: [f64; 3]| Measured {
+        method,
+        rule: rule.into(),
+        operating_points: points as u32,
+        distinct_points: points,
+        train_s,
+        record_s: 0.2,
+        sort_count_s: 1.0,
+        prune_evaluate_s: points * f64::from(REPLICAS) * marginal[1] / 1000.0,
+        build_s: 0.0,
+        transfer_s: 0.1,
+        marginal_repetitions_ms: marginal.into(),
+        resumed: false,
+    };
+    let rows = vec![
+        measured(Method::Ms, "", 58.4, 40.0, [0.28, 0.30, 0.32]),
+        measured(Method::Settle, "s=50", 101.0, 40.0, [0.30, 0.31, 0.32]),
+        measured(Method::Hold, "s=50", 101.0, 40.0, [0.29, 0.31, 0.33]),
+        measured(Method::Magnitude, "", 101.0, 40.0, [0.28, 0.29, 0.31]),
+        measured(Method::MagnitudeFrozenFirst, "", 101.0, 40.0, [0.28, 0.29, 0.31]),
+        measured(Method::Random, "", 101.0, 40.0, [0.26, 0.28, 0.33]),
+        measured(Method::EdSequential, "density", 21.0, 24.0, [255.0, 260.0, 270.0]),
+        measured(Method::EdBatched, "density", 21.0, 20.0, [190.0, 198.0, 205.0]),
+    ];
+    Ledger::new(workload, rows)
+}
