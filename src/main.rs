@@ -1,3 +1,7 @@
-//! The `holdfast` command.
+//! The `holdfast` command: prune neural networks by what holds still.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    holdfast::cli::run()
+}

@@ -25,8 +25,6 @@ use std::time::{Duration, Instant};
 const REPETITIONS: usize = 5;
 /// No repetition begins when a method has taken this long.
 const REPEAT_WITHIN: Duration = Duration::from_secs(10);
-/// Above this many rows `stability` and `envelope` are written as arrays.
-const MOST_CSV_ROWS: usize = 1_000_000;
 
 /// What a comparison of one cell found.
 #[derive(Clone, Debug)]
@@ -60,13 +58,13 @@ pub fn compare(
 }
 
 /// The work in progress on one cell.
-struct Account<'a> {
-    engine: &'a mut dyn Engine,
-    cell: &'a Cell,
-    configuration: &'a Configuration,
-    control: Control<'a>,
-    rows: Vec<SweepRow>,
-    measured: Vec<Measured>,
+pub(super) struct Account<'a> {
+    pub(super) engine: &'a mut dyn Engine,
+    pub(super) cell: &'a Cell,
+    pub(super) configuration: &'a Configuration,
+    pub(super) control: Control<'a>,
+    pub(super) rows: Vec<SweepRow>,
+    pub(super) measured: Vec<Measured>,
 }
 
 /// Numbers of a recorded history, and what making them took.
@@ -134,7 +132,7 @@ impl Account<'_> {
         }
     }
 
-    fn context(&self, epochs: u32) -> RowContext<'_> {
+    pub(super) fn context(&self, epochs: u32) -> RowContext<'_> {
         RowContext {
             architecture: &self.cell.architecture,
             model: self.configuration.model.name(),
@@ -155,8 +153,7 @@ impl Account<'_> {
             (watch.progress)(1);
             let sort_s = start.elapsed().as_secs_f64();
             let start = Instant::now();
-            let stability =
-                Stability::count(engine, history, &configuration.tolerance, configuration.tolerance_kind)?;
+            let stability = Stability::count(engine, history, &configuration.tolerance, configuration.tolerance_kind)?;
             (watch.progress)(1);
             let count_s = start.elapsed().as_secs_f64();
             let start = Instant::now();
@@ -277,113 +274,6 @@ impl Account<'_> {
         Ok(())
     }
 
-    /// Exponential decay one target after the other, then all targets and replicas in one batch; both give equal bits, or
-    /// this fails. Returns the hash of all final parameters.
-    fn exponential_decay(&mut self, test: DataHandle) -> Result<String> {
-        if self.configuration.ed_targets.is_empty() {
-            return Ok(hash(&[]));
-        }
-        let targets = self.configuration.ed_targets.clone();
-        let one_by_one: Vec<DecayRun> = targets
-            .iter()
-            .map(|&target| self.decay(&[target], test, &format!("ed towards {target} %")))
-            .collect::<Result<_>>()?;
-        let together = self.decay(&targets, test, "ed, all targets in one batch")?;
-        let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
-        let replicas: Vec<Replica<f32>> = one_by_one.iter().flat_map(|run| run.replicas.clone()).collect();
-        if sequential != together.evaluations || replicas != together.replicas {
-            return Err(Error::Job(
-                "exponential decay gave other weights in one batch than one target after the other; this is a defect, \
-                 please report it"
-                    .into(),
-            ));
-        }
-        let replicates = self.configuration.replicates as usize;
-        let nodes = self.cell.architecture.nodes();
-        let context = self.context(self.configuration.ed_epochs);
-        let rule = self.configuration.ed_rule.name();
-        let mut rows = Vec::new();
-        for method in [Method::EdSequential, Method::EdBatched] {
-            for (slot, &evaluation) in sequential.iter().enumerate() {
-                let removed = crate::pruning::masks::removed_nodes(targets[slot / replicates] / 100.0, nodes);
-                let replica = (slot % replicates) as u32;
-                rows.push(context.row(method, rule, replica, nodes - removed, 0, evaluation));
-                // The target 0 is the dense net of as many epochs.
-                if removed == 0 && method == Method::EdSequential {
-                    rows.push(context.row(Method::Dense, "", replica, nodes, 0, evaluation));
-                }
-            }
-        }
-        self.rows.extend(rows);
-        let per_point = |run: &DecayRun| (run.train_s + run.evaluate_s) * 1e3 / replicates as f64;
-        let marginals = one_by_one.iter().map(per_point).collect();
-        self.measure_decay(Method::EdSequential, &one_by_one, marginals);
-        self.measure_decay(Method::EdBatched, &[together], Vec::new());
-        Ok(hash_parameters(&replicas))
-    }
-
-    fn measure_decay(&mut self, method: Method, runs: &[DecayRun], marginal_repetitions_ms: Vec<f64>) {
-        let sum = |part: fn(&DecayRun) -> f64| runs.iter().map(part).sum::<f64>();
-        self.measured.push(Measured {
-            method,
-            rule: self.configuration.ed_rule.name().into(),
-            operating_points: self.configuration.ed_targets.len() as u32,
-            distinct_points: self.configuration.ed_targets.len() as f64,
-            train_s: sum(|run| run.train_s),
-            record_s: 0.0,
-            sort_count_s: 0.0,
-            prune_evaluate_s: sum(|run| run.evaluate_s),
-            build_s: sum(|run| run.overheads.build.as_secs_f64()),
-            transfer_s: sum(|run| run.overheads.transfer.as_secs_f64()),
-            marginal_repetitions_ms,
-            resumed: false,
-        });
-    }
-
-    /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`.
-    fn decay(&mut self, targets: &[f64], test: DataHandle, name: &str) -> Result<DecayRun> {
-        let before = self.engine.overheads();
-        let configuration = self.configuration;
-        let data = &self.cell.split.training;
-        let training = self.engine.load(data)?;
-        let steps = data.samples().div_ceil(configuration.batch) as u64;
-        let nodes = self.cell.architecture.nodes();
-        let schedule = |target: f64| DensitySchedule::new(target / 100.0, nodes, configuration.ed_epochs, steps);
-        let slots = || targets.iter().flat_map(|&target| (0..configuration.replicates).map(move |id| (target, id)));
-        let schedules: Vec<_> = slots().map(|(target, _)| schedule(target)).collect();
-        let replica_ids: Vec<u32> = slots().map(|(_, id)| id).collect();
-        let plan = Plan {
-            architecture: &self.cell.architecture,
-            training,
-            data,
-            batch: configuration.batch,
-            pixel_scale: configuration.pixel_scale,
-            seed: configuration.seed,
-            replica_ids: &replica_ids,
-            epochs: configuration.ed_epochs,
-            schedules: &schedules,
-            record: false,
-        };
-        let total = steps * u64::from(configuration.ed_epochs) * replica_ids.len() as u64;
-        let engine = &mut *self.engine;
-        let mut trained = self
-            .control
-            .stage(name, total, "replica-steps", |watch| train(engine, &plan, watch, &mut |_| {}))?;
-        let start = Instant::now();
-        let silent = crate::engine::Watch { stop: self.control.stop, progress: &|_| {} };
-        let evaluations = trained.batch.evaluate(test, &silent)?;
-        let evaluate_s = start.elapsed().as_secs_f64();
-        let replicas = trained.batch.replicas()?;
-        let overheads = since(before, self.engine.overheads());
-        Ok(DecayRun {
-            train_s: (trained.times.train.as_secs_f64() - (overheads.build + overheads.transfer).as_secs_f64()).max(0.0),
-            evaluate_s,
-            overheads,
-            evaluations,
-            replicas,
-        })
-    }
-
     /// Measured time of classifying the test set, dense and with 90 % of the nodes set to zero: masking alone is not
     /// expected to make a dense kernel faster, and the file says so with numbers.
     fn inference(
@@ -441,28 +331,56 @@ impl Account<'_> {
     }
 }
 
-/// One run of exponential decay towards one or more targets.
-struct DecayRun {
-    train_s: f64,
-    evaluate_s: f64,
-    overheads: Overheads,
-    evaluations: Vec<Evaluation>,
-    replicas: Vec<Replica<f32>>,
-}
-
 /// Columns of `sweep.csv`.
 pub const SWEEP_COLUMNS: &[&str] = &[
-    "method", "rule", "model", "data_set", "replica", "epochs", "tolerance", "threshold", "window", "sparsity",
-    "nonzero_nodes", "frozen_nodes", "compression_ratio", "theoretical_speedup", "accuracy", "loss",
+    "method",
+    "rule",
+    "model",
+    "data_set",
+    "replica",
+    "epochs",
+    "tolerance",
+    "threshold",
+    "window",
+    "sparsity",
+    "nonzero_nodes",
+    "frozen_nodes",
+    "compression_ratio",
+    "theoretical_speedup",
+    "accuracy",
+    "loss",
 ];
 /// Columns of `ledger.csv`.
 pub const LEDGER_COLUMNS: &[&str] = &[
-    "method", "rule", "model", "data_set", "replicates", "operating_points", "distinct_points", "train_s", "record_s",
-    "sort_count_s", "prune_evaluate_s", "build_s", "transfer_s", "total_s", "fixed_s", "marginal_ms",
-    "marginal_ms_sd", "ratio_to_ms", "resumed",
+    "method",
+    "rule",
+    "model",
+    "data_set",
+    "replicates",
+    "operating_points",
+    "distinct_points",
+    "train_s",
+    "record_s",
+    "sort_count_s",
+    "prune_evaluate_s",
+    "build_s",
+    "transfer_s",
+    "total_s",
+    "fixed_s",
+    "marginal_ms",
+    "marginal_ms_sd",
+    "ratio_to_ms",
+    "resumed",
 ];
 const INFERENCE_COLUMNS: &[&str] = &[
-    "method", "model", "data_set", "replicates", "sparsity", "images", "milliseconds", "milliseconds_sd",
+    "method",
+    "model",
+    "data_set",
+    "replicates",
+    "sparsity",
+    "images",
+    "milliseconds",
+    "milliseconds_sd",
     "ratio_to_dense",
 ];
 
@@ -484,7 +402,8 @@ fn headline_rule(configuration: &Configuration) -> &'static str {
     if configuration.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
 }
 
-fn since(before: Overheads, after: Overheads) -> Overheads {
+/// What was added between two readings.
+pub(super) fn since(before: Overheads, after: Overheads) -> Overheads {
     Overheads { build: after.build - before.build, transfer: after.transfer - before.transfer }
 }
 
@@ -506,112 +425,8 @@ pub fn hash_parameters(replicas: &[Replica<f32>]) -> String {
     hash(&replicas.iter().flat_map(|replica| &replica.parameters).copied().collect::<Vec<_>>())
 }
 
-/// One line of `stability.csv`.
-#[derive(Serialize)]
-struct StabilityRow {
-    replica: usize,
-    node: usize,
-    row: usize,
-    column: usize,
-    reference_weight: f32,
-    tolerance: f64,
-    stability: u32,
-}
-
-fn write_stability(
-    path: &dyn Fn(&str) -> Result<PathBuf>,
-    cell: &Cell,
-    history: &History,
-    stability: &Stability,
-) -> Result<()> {
-    let shape = history.shape();
-    let width = cell.architecture.width;
-    let counts = &stability.counts.stability;
-    if counts.len() > MOST_CSV_ROWS {
-        let values: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
-        let axes = [stability.tolerances.len(), shape.replicas, shape.nodes];
-        return npz::write(&path("stability.npz")?, &[NamedArray { name: "stability", shape: &axes, values: &values }]);
-    }
-    let rows = (0..shape.columns()).flat_map(|place| {
-        let (replica, node) = (place / shape.nodes, place % shape.nodes);
-        stability.tolerances.iter().enumerate().map(move |(index, &tolerance)| StabilityRow {
-            replica,
-            node,
-            row: node / width,
-            column: node % width,
-            reference_weight: history.reference()[place],
-            tolerance,
-            stability: counts[index * shape.columns() + place],
-        })
-    });
-    let columns = &["replica", "node", "row", "column", "reference_weight", "tolerance", "stability"];
-    csv::write(&path("stability.csv")?, columns, rows)
-}
-
-/// One line of `envelope.csv`.
-#[derive(Serialize)]
-struct EnvelopeRow {
-    replica: usize,
-    node: usize,
-    row: usize,
-    column: usize,
-    reference_weight: f32,
-    window: u32,
-    minimum: f32,
-    maximum: f32,
-    smallest_magnitude: f32,
-    settling_tolerance: f64,
-    frozen: bool,
-}
-
-fn write_envelope(
-    path: &dyn Fn(&str) -> Result<PathBuf>,
-    cell: &Cell,
-    history: &History,
-    envelope: &WindowedEnvelope,
-) -> Result<()> {
-    let shape = history.shape();
-    let width = cell.architecture.width;
-    let extremes = &envelope.extremes;
-    if extremes.minimum.len() > MOST_CSV_ROWS {
-        let axes = [envelope.windows.len(), shape.replicas, shape.nodes];
-        let array = |name, values| NamedArray { name, shape: &axes, values };
-        let arrays = [
-            array("minimum", &extremes.minimum),
-            array("maximum", &extremes.maximum),
-            array("smallest_magnitude", &extremes.smallest_magnitude),
-        ];
-        return npz::write(&path("envelope.npz")?, &arrays);
-    }
-    let rows = (0..shape.columns()).flat_map(|place| {
-        let (replica, node) = (place / shape.nodes, place % shape.nodes);
-        envelope.windows.iter().enumerate().map(move |(index, &window)| {
-            let own = index * shape.columns() + place;
-            EnvelopeRow {
-                replica,
-                node,
-                row: node / width,
-                column: node % width,
-                reference_weight: history.reference()[place],
-                window,
-                minimum: extremes.minimum[own],
-                maximum: extremes.maximum[own],
-                smallest_magnitude: extremes.smallest_magnitude[own],
-                settling_tolerance: envelope.settling_tolerance(index, replica, node),
-                frozen: envelope.frozen[place],
-            }
-        })
-    });
-    let columns = &[
-        "replica", "node", "row", "column", "reference_weight", "window", "minimum", "maximum", "smallest_magnitude",
-        "settling_tolerance", "frozen",
-    ];
-    csv::write(&path("envelope.csv")?, columns, rows)
-}
-
 /// Writes the ledgers and sweeps of several cells once more, together, at the top of the run folder.
 pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Compared]) -> Result<()> {
     csv::write(&folder("sweep.csv")?, SWEEP_COLUMNS, cells.iter().flat_map(|cell| &cell.rows))?;
     csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))
 }
-

@@ -131,10 +131,7 @@ pub fn write_records(
     let history = history_of(trained)?;
     let shape = history.shape();
     let axes = [shape.epochs, shape.replicas, shape.nodes];
-    npz::write(
-        &path("history.npz")?,
-        &[NamedArray { name: "history", shape: &axes, values: history.weights() }],
-    )?;
+    npz::write(&path("history.npz")?, &[NamedArray { name: "history", shape: &axes, values: history.weights() }])?;
     write_weights(&path("weights.safetensors")?, &cell.architecture, replicas)
 }
 

@@ -1,11 +1,13 @@
 //! Whole experiments: from data to files and to the numbers that reports show.
 
 pub mod accuracy;
+mod baseline;
 pub mod comparison;
 pub mod configuration;
 pub mod experiment;
 pub mod ledger;
 pub mod numbers;
+mod records;
 
 use crate::engine::Watch;
 use std::sync::atomic::AtomicBool;

@@ -1,0 +1,140 @@
+//! `holdfast compare`: the main job.
+
+use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, RunOptions};
+use super::progress::Reporter;
+use super::run::{Run, prepare};
+use super::{dry_run, output, stop_flag};
+use crate::error::{Error, Result};
+use crate::report::html::{self, Provenance};
+use crate::report::{Cell as ReportCell, figures, tables};
+use crate::study::Control;
+use crate::study::comparison::{Compared, compare, write_together};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Arguments of `compare`.
+#[derive(Args)]
+pub(super) struct CompareArguments {
+    #[command(flatten)]
+    run: RunOptions,
+    #[command(flatten)]
+    file: ConfigurationFile,
+    #[command(flatten)]
+    device: DeviceOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+    /// Run folder; `runs/compare-<hash>` if not given.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Say what would be done, how much memory, disk and time it takes, and stop.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(arguments: &CompareArguments) -> Result<()> {
+    let configuration = arguments.run.resolve(&arguments.file)?;
+    if arguments.file.print_config {
+        return print_configuration(&configuration);
+    }
+    let quiet = arguments.output.quiet;
+    let mut prepared = prepare("compare", configuration, &arguments.device, quiet)?;
+    if arguments.dry_run {
+        return dry_run::print(&mut prepared, dry_run::Job::Compare, arguments.output.json);
+    }
+    let mut run = prepared.start("compare", arguments.out.as_deref())?;
+    let started = Instant::now();
+    let reporter = Reporter::new(quiet);
+    let control = Control { stop: stop_flag()?, progress: &reporter };
+    let mut compared = Vec::new();
+    let mut reports = Vec::new();
+    for cell in &run.cells {
+        let prefix = cell.folder(&run.configuration, run.cells.len());
+        let path = |name: &str| run.folder.file(&format!("{prefix}{name}"));
+        let found = compare(&mut *run.engine, cell, &run.configuration, &path, control)?;
+        let report = report_cell(&found);
+        figures::write_svg(&report, &path("figures/figure4.svg")?)?;
+        figures::write_png(&report, &path("figures/figure4.png")?)?;
+        run.manifest.weight_hashes.extend(
+            found.weight_hashes.iter().map(|(what, hash)| (format!("{}: {what}", cell.data_set), hash.clone())),
+        );
+        run.manifest.wall_times.extend(found.wall_times.clone());
+        reports.push(report);
+        compared.push(found);
+    }
+    if run.cells.len() > 1 {
+        write_together(&|name| run.folder.file(name), &compared)?;
+        for (cell, report) in run.cells.iter().zip(&reports) {
+            let name = format!("figures/figure4-{}-{}", run.configuration.model.name(), cell.data_set);
+            figures::write_svg(report, &run.folder.file(&format!("{name}.svg"))?)?;
+            figures::write_png(report, &run.folder.file(&format!("{name}.png"))?)?;
+        }
+    }
+    html::write(&reports, &provenance(&run), &run.folder.file("report.html")?)?;
+    run.manifest.wall_times.insert("whole command".into(), started.elapsed().as_secs_f64());
+    run.finish()?;
+    print(&run, &reports, arguments.output.json)
+}
+
+/// Prints a configuration as a file that `--config` reads.
+pub(super) fn print_configuration(configuration: &crate::study::configuration::Configuration) -> Result<()> {
+    let text = toml::to_string(configuration)
+        .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
+    output::result(&text)
+}
+
+fn report_cell(found: &Compared) -> ReportCell {
+    ReportCell {
+        ledger: found.ledger.clone(),
+        sweep: found.rows.clone(),
+        chance: found.chance,
+        headline_window: found.headline_window,
+    }
+}
+
+fn provenance(run: &Run) -> Provenance {
+    let device = run.engine.description();
+    let configuration = &run.configuration;
+    let list = |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+    let pair = |name: &str, value: String| (name.to_string(), value);
+    Provenance {
+        command: "compare".into(),
+        configuration_hash: run.manifest.configuration_hash.clone(),
+        facts: vec![
+            pair("holdfast", run.manifest.version.clone()),
+            pair("device", format!("{}, {}", device.name, device.kind)),
+            pair("back end", format!("{}, {}", device.backend, device.variant)),
+            pair("driver", if device.driver.is_empty() { "none".into() } else { device.driver.clone() }),
+            pair("seed", configuration.seed.to_string()),
+            pair("started", run.manifest.started.clone()),
+        ],
+        switches: vec![
+            pair("tracking", "position".into()),
+            pair("tolerance kind", format!("{:?}", configuration.tolerance_kind).to_lowercase()),
+            pair("against", "last".into()),
+            pair("tolerances", list(&configuration.tolerance)),
+            pair("pixel scale", configuration.pixel_scale.to_string()),
+            pair("frozen nodes", if configuration.keep_frozen { "kept".into() } else { "removed first".into() }),
+            pair("ED rule", configuration.ed_rule.name().into()),
+            pair("ED targets, %", list(&configuration.ed_targets)),
+            pair("batch", configuration.batch.to_string()),
+        ],
+        checksums: run.manifest.data_checksums.clone().into_iter().collect(),
+    }
+}
+
+fn print(run: &Run, reports: &[ReportCell], as_json: bool) -> Result<()> {
+    let folder = run.folder.path().display();
+    if as_json {
+        let cells: Vec<_> = reports.iter().map(tables::json).collect();
+        return output::json(&json!({
+            "configuration_hash": run.manifest.configuration_hash,
+            "device": run.manifest.device,
+            "folder": folder.to_string(),
+            "cells": cells,
+        }));
+    }
+    let texts: Vec<String> = reports.iter().map(tables::text).collect();
+    output::result(&format!("{}\nFiles are in {folder}; begin with report.html.\n", texts.join("\n")))
+}

@@ -1,0 +1,77 @@
+//! The command line: the only room that prints, reads arguments or exits.
+
+mod bench;
+mod compare;
+mod devices;
+mod dry_run;
+mod options;
+mod output;
+mod progress;
+mod run;
+mod train;
+
+use crate::error::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Prune neural networks by what holds still.
+///
+/// Trains small networks in replicas, remembers one layer's weights after each epoch, counts for how many last epochs
+/// each weight kept its value, and prunes without retraining. Results go to standard output, everything else to standard
+/// error.
+#[derive(Parser)]
+#[command(name = "holdfast", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The main job: train, count stability, sweep all operating points; exponential decay and controls beside it.
+    Compare(compare::CompareArguments),
+    /// Train replicas; keep the focus layer's history and all weights.
+    Train(train::TrainArguments),
+    /// Speed of this machine: training step, sort and count, sweep.
+    Bench(bench::BenchArguments),
+    /// List what can run here.
+    Devices(devices::DevicesArguments),
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&format!("error: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// The flag that Ctrl-C sets. The second Ctrl-C ends the process at once.
+fn stop_flag() -> Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    static HANDLER: OnceLock<std::result::Result<(), String>> = OnceLock::new();
+    let handler = || {
+        if STOP.swap(true, Ordering::Relaxed) {
+            #[expect(clippy::exit, reason = "asked to stop twice: nothing is waited for any more")]
+            std::process::exit(130);
+        }
+        output::note("stopping at the next step; press Ctrl-C again to stop at once");
+    };
+    let set = HANDLER.get_or_init(|| ctrlc::set_handler(handler).map_err(|error| error.to_string()));
+    if let Err(error) = set {
+        output::note(&format!("notice: Ctrl-C will end the run at once: {error}"));
+    }
+    Ok(&STOP)
+}

@@ -1,0 +1,234 @@
+//! Options that several commands share, and how they become a [`Configuration`]: preset, then file, then command line.
+
+use crate::engine::Choice;
+use crate::error::{Error, Result};
+use crate::stability::ToleranceKind;
+use crate::study::configuration::{Configuration, EdRule, Model, Preset};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Which device, and how it is used.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct DeviceOptions {
+    /// `auto`, `cpu`, an index, or part of a name as `holdfast devices` lists them.
+    ///
+    /// `auto` takes the first discrete, then integrated GPU, else the CPU engine.
+    #[arg(long, value_name = "auto|cpu|INDEX|NAME")]
+    pub(super) device: Option<String>,
+    /// Threads of the CPU engine; all cores if not given. Moves no bits.
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<usize>,
+    /// Keep bounds checks in the shaders.
+    #[arg(long)]
+    pub(super) checked_shaders: bool,
+}
+
+impl DeviceOptions {
+    /// The device that is asked for.
+    pub(super) fn choice(&self) -> Choice {
+        Choice::parse(self.device.as_deref().unwrap_or("auto"))
+    }
+
+    /// Refuses impossible numbers.
+    pub(super) fn validate(&self) -> Result<()> {
+        if self.threads == Some(0) {
+            return Err(Error::Usage("--threads 0 is not possible; leave it out to use all cores".into()));
+        }
+        Ok(())
+    }
+}
+
+/// How much is said.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct OutputOptions {
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Say nothing but results and errors.
+    #[arg(long)]
+    pub(super) quiet: bool,
+    /// Say more: device limits, hashes, where time went.
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+/// Settings of a run; each overrides the file, and the file overrides the preset.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(super) struct RunOptions {
+    /// Sizes that go well together.
+    #[arg(long, value_enum)]
+    preset: Option<PresetName>,
+    /// Network: dnn (fully connected).
+    #[arg(long, value_enum)]
+    model: Option<ModelName>,
+    /// Data sets, separated by commas: mnist, mnist=DIR, pr, pr=DIR, ct.
+    #[arg(long, value_delimiter = ',', value_name = "SET")]
+    data: Option<Vec<String>>,
+    /// Units of each hidden dense layer.
+    #[arg(long, value_name = "N")]
+    width: Option<usize>,
+    /// Hidden dense layers, 2 or more; the last one is the focus layer.
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// Training runs, side by side.
+    #[arg(long, value_name = "N")]
+    replicates: Option<u32>,
+    /// Epochs.
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Epochs of exponential decay for each target.
+    #[arg(long, value_name = "N")]
+    ed_epochs: Option<u32>,
+    /// Samples of a training step.
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Take only so many training images, drawn by seed with the classes in their shares.
+    #[arg(long, value_name = "N")]
+    training_images: Option<usize>,
+    /// Pixels are divided by this.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pixel_scale: Option<f64>,
+    /// Key of every random draw.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Tolerances of magnitude stability, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "NUMBER", allow_negative_numbers = true)]
+    tolerance: Option<Vec<f64>>,
+    /// Whether a tolerance is a share of the weight's magnitude or a distance.
+    #[arg(long, value_enum)]
+    tolerance_kind: Option<ToleranceKindName>,
+    /// Windows of last epochs for settling tolerance and holding magnitude, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "EPOCHS")]
+    window: Option<Vec<u32>>,
+    /// Let settle and hold treat frozen nodes like all others in the headline.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    keep_frozen: Option<bool>,
+    /// Target sparsities of exponential decay in per cent, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "PERCENT", allow_negative_numbers = true)]
+    ed_targets: Option<Vec<f64>>,
+    /// Rule of exponential decay: density (the surviving fraction decays exponentially).
+    #[arg(long, value_enum)]
+    ed_rule: Option<EdRuleName>,
+}
+
+/// Names of [`Preset`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PresetName {
+    /// Seconds: for tests.
+    Smoke,
+    /// Under two minutes on two cores.
+    Quick,
+    /// The paper's sizes.
+    Paper,
+}
+
+/// Names of [`Model`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ModelName {
+    /// Fully connected.
+    Dnn,
+}
+
+/// Names of [`ToleranceKind`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ToleranceKindName {
+    /// A share of the reference weight's magnitude.
+    Relative,
+    /// A distance.
+    Absolute,
+}
+
+/// Names of [`EdRule`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum EdRuleName {
+    /// The surviving fraction decays exponentially.
+    Density,
+}
+
+/// Where settings come from besides the options.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ConfigurationFile {
+    /// Read settings from a file with the names of the options as keys; options given here win.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Print all settings in force as such a file, and stop.
+    #[arg(long)]
+    pub(super) print_config: bool,
+}
+
+impl RunOptions {
+    /// All settings: options before the file before the preset.
+    pub(super) fn resolve(&self, file: &ConfigurationFile) -> Result<Configuration> {
+        let from_file = match &file.config {
+            None => Self::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Error::Data(format!("cannot read the configuration {}: {error}", path.display()))
+                })?;
+                toml::from_str(&text).map_err(|error| {
+                    Error::Usage(format!("{} is not a configuration of holdfast: {error}", path.display()))
+                })?
+            }
+        };
+        let preset = match self.preset.or(from_file.preset).unwrap_or(PresetName::Quick) {
+            PresetName::Smoke => Preset::Smoke,
+            PresetName::Quick => Preset::Quick,
+            PresetName::Paper => Preset::Paper,
+        };
+        let mut settings = Configuration::preset(preset);
+        // The preset's number of training images is MNIST's; smaller sets are taken whole.
+        let data = self.data.clone().or(from_file.data.clone());
+        if data.as_ref().is_some_and(|sets| sets.iter().any(|set| !set.starts_with("mnist"))) {
+            settings.training_images = None;
+        }
+        let mut take = |options: Self| {
+            let mut set = Setter(&mut settings);
+            set.apply(options);
+        };
+        take(from_file);
+        take(self.clone());
+        settings.validate()?;
+        Ok(settings)
+    }
+}
+
+/// Writes the options that are there into a configuration.
+struct Setter<'a>(&'a mut Configuration);
+
+impl Setter<'_> {
+    fn apply(&mut self, options: RunOptions) {
+        fn set<T>(place: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        let settings = &mut *self.0;
+        set(&mut settings.model, options.model.map(|ModelName::Dnn| Model::Dnn));
+        set(&mut settings.data, options.data);
+        set(&mut settings.width, options.width);
+        set(&mut settings.depth, options.depth);
+        set(&mut settings.replicates, options.replicates);
+        set(&mut settings.epochs, options.epochs);
+        set(&mut settings.ed_epochs, options.ed_epochs);
+        set(&mut settings.batch, options.batch);
+        set(&mut settings.training_images, options.training_images.map(Some));
+        set(&mut settings.pixel_scale, options.pixel_scale);
+        set(&mut settings.seed, options.seed);
+        set(&mut settings.tolerance, options.tolerance);
+        let kind = options.tolerance_kind.map(|kind| match kind {
+            ToleranceKindName::Relative => ToleranceKind::Relative,
+            ToleranceKindName::Absolute => ToleranceKind::Absolute,
+        });
+        set(&mut settings.tolerance_kind, kind);
+        set(&mut settings.window, options.window.map(Some));
+        set(&mut settings.keep_frozen, options.keep_frozen);
+        set(&mut settings.ed_targets, options.ed_targets);
+        set(&mut settings.ed_rule, options.ed_rule.map(|EdRuleName::Density| EdRule::Density));
+    }
+}

@@ -1,0 +1,93 @@
+//! Progress on standard error: bars on a terminal, plain lines elsewhere.
+
+use super::output;
+use crate::study::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A plain line says how far a stage is no more often than this.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Tells the user what a study does.
+pub(super) struct Reporter {
+    quiet: bool,
+    terminal: bool,
+    stage: Mutex<Option<Stage>>,
+}
+
+struct Stage {
+    name: String,
+    unit: &'static str,
+    total: u64,
+    done: u64,
+    started: Instant,
+    last_line: Instant,
+    bar: ProgressBar,
+}
+
+impl Reporter {
+    pub(super) fn new(quiet: bool) -> Self {
+        Self { quiet, terminal: std::io::stderr().is_terminal(), stage: Mutex::new(None) }
+    }
+
+    fn with_stage(&self, change: impl FnOnce(&mut Option<Stage>)) {
+        change(&mut self.stage.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Progress for Reporter {
+    fn begin(&self, stage: &str, total: u64, unit: &'static str) {
+        if self.quiet {
+            return;
+        }
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let template = format!("{{msg}}  [{{bar:30}}] {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(stage.to_string());
+        let now = Instant::now();
+        let stage = Stage { name: stage.into(), unit, total, done: 0, started: now, last_line: now, bar };
+        self.with_stage(|current| *current = Some(stage));
+    }
+
+    fn advance(&self, units: u64) {
+        self.with_stage(|stage| {
+            let Some(stage) = stage else { return };
+            stage.done += units;
+            if self.terminal {
+                stage.bar.set_position(stage.done);
+            } else if stage.last_line.elapsed() >= LINE_EVERY {
+                stage.last_line = Instant::now();
+                let seconds = stage.started.elapsed().as_secs_f64();
+                let rate = stage.done as f64 / seconds;
+                let left = stage.total.saturating_sub(stage.done) as f64 / rate;
+                output::note(&format!(
+                    "{}: {} of {} {}, {rate:.0} a second, {left:.0} s left",
+                    stage.name, stage.done, stage.total, stage.unit
+                ));
+            }
+        });
+    }
+
+    fn end(&self) {
+        self.with_stage(|stage| {
+            if let Some(stage) = stage.take() {
+                stage.bar.finish_and_clear();
+                let seconds = stage.started.elapsed().as_secs_f64();
+                if seconds >= 0.1 {
+                    output::note(&format!("{}: {seconds:.1} s", stage.name));
+                }
+            }
+        });
+    }
+
+    fn notice(&self, text: &str) {
+        self.with_stage(|stage| match stage {
+            Some(stage) if self.terminal => stage.bar.suspend(|| output::note(&format!("notice: {text}"))),
+            _ => output::note(&format!("notice: {text}")),
+        });
+    }
+}

@@ -1,0 +1,95 @@
+//! What every command with a run folder does first and last: device, data, hash, folder, manifest.
+
+use super::options::DeviceOptions;
+use super::output;
+use crate::engine::{self, Engine};
+use crate::error::{Error, Result};
+use crate::run_folder::{self, Manifest, RunFolder, timestamp};
+use crate::study::configuration::Configuration;
+use crate::study::experiment::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Everything that a run needs, its folder locked.
+pub(super) struct Run {
+    pub(super) configuration: Configuration,
+    pub(super) cells: Vec<Cell>,
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) folder: RunFolder,
+    pub(super) manifest: Manifest,
+}
+
+/// Data and device of a run, before anything is written.
+pub(super) struct Prepared {
+    pub(super) configuration: Configuration,
+    pub(super) cells: Vec<Cell>,
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) checksums: BTreeMap<String, String>,
+    pub(super) hash: String,
+}
+
+/// Opens the device and says which one and why.
+pub(super) fn open_engine(device: &DeviceOptions, quiet: bool) -> Result<Box<dyn Engine>> {
+    device.validate()?;
+    let (engine, reason) = engine::open(&device.choice(), device.threads, device.checked_shaders)?;
+    if !quiet {
+        output::note(&reason);
+    }
+    Ok(engine)
+}
+
+/// Loads data and opens the device.
+pub(super) fn prepare(
+    command: &str,
+    configuration: Configuration,
+    device: &DeviceOptions,
+    quiet: bool,
+) -> Result<Prepared> {
+    let cells = Cell::load_all(&configuration)?;
+    let engine = open_engine(device, quiet)?;
+    let checksums: BTreeMap<String, String> = cells.iter().flat_map(Cell::checksums).collect();
+    let hash = configuration.hash(command, engine.description(), &checksums);
+    Ok(Prepared { configuration, cells, engine, checksums, hash })
+}
+
+impl Prepared {
+    /// Takes the run folder: `out`, or `runs/<command>-<hash>`; writes the configuration and an unfinished manifest.
+    pub(super) fn start(self, command: &str, out: Option<&Path>) -> Result<Run> {
+        let Self { configuration, cells, engine, checksums, hash } = self;
+        let path = out.map_or_else(|| PathBuf::from("runs").join(format!("{command}-{hash}")), Path::to_path_buf);
+        let folder = RunFolder::open(&path, &hash)?;
+        let text = toml::to_string(&configuration)
+            .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
+        run_folder::write(&folder.file("config.toml")?, |file| std::io::Write::write_all(file, text.as_bytes()))?;
+        let as_json = |what: serde_json::Result<serde_json::Value>| {
+            what.map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))
+        };
+        let description = engine.description();
+        let manifest = Manifest {
+            version: env!("CARGO_PKG_VERSION").into(),
+            command: command.into(),
+            configuration_hash: hash,
+            configuration: as_json(serde_json::to_value(&configuration))?,
+            seeds: vec![configuration.seed],
+            device: as_json(serde_json::to_value(description))?,
+            driver: description.driver.clone(),
+            data_checksums: checksums,
+            weight_hashes: BTreeMap::new(),
+            wall_times: BTreeMap::new(),
+            replaced_replicas: Vec::new(),
+            started: timestamp(SystemTime::now()),
+            finished: None,
+        };
+        manifest.write(folder.path())?;
+        Ok(Run { configuration, cells, engine, folder, manifest })
+    }
+}
+
+impl Run {
+    /// Marks the run as finished.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.manifest.finished = Some(timestamp(SystemTime::now()));
+        self.manifest.write(self.folder.path())
+    }
+}

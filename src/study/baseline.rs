@@ -1,0 +1,129 @@
+//! The baseline in a comparison: exponential decay, which trains anew for each target, timed in both ways.
+
+use super::comparison::{Account, hash_parameters, since};
+use super::ledger::Measured;
+use crate::engine::{DataHandle, Evaluation, Overheads, Replica, Watch};
+use crate::error::{Error, Result};
+use crate::pruning::Method;
+use crate::pruning::decay::DensitySchedule;
+use removed_nodes;
+use crate::training::{Plan, hash, train};
+use std::time::Instant;
+
+/// One run of exponential decay towards one or more targets.
+struct DecayRun {
+    train_s: f64,
+    evaluate_s: f64,
+    overheads: Overheads,
+    evaluations: Vec<Evaluation>,
+    replicas: Vec<Replica<f32>>,
+}
+
+impl Account<'_> {
+    /// Exponential decay one target after the other, then all targets and replicas in one batch; both give equal bits, or
+    /// this fails. Returns the hash of all final parameters.
+    pub(super) fn exponential_decay(&mut self, test: DataHandle) -> Result<String> {
+        if self.configuration.ed_targets.is_empty() {
+            return Ok(hash(&[]));
+        }
+        let targets = self.configuration.ed_targets.clone();
+        let one_by_one: Vec<DecayRun> = targets
+            .iter()
+            .map(|&target| self.decay(&[target], test, &format!("ed towards {target} %")))
+            .collect::<Result<_>>()?;
+        let together = self.decay(&targets, test, "ed, all targets in one batch")?;
+        let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
+        let replicas: Vec<Replica<f32>> = one_by_one.iter().flat_map(|run| run.replicas.clone()).collect();
+        if sequential != together.evaluations || replicas != together.replicas {
+            return Err(Error::Job(
+                "exponential decay gave other weights in one batch than one target after the other; this is a defect, \
+                 please report it"
+                    .into(),
+            ));
+        }
+        let replicates = self.configuration.replicates as usize;
+        let nodes = self.cell.architecture.nodes();
+        let context = self.context(self.configuration.ed_epochs);
+        let rule = self.configuration.ed_rule.name();
+        let mut rows = Vec::new();
+        for method in [Method::EdSequential, Method::EdBatched] {
+            for (slot, &evaluation) in sequential.iter().enumerate() {
+                let removed = removed_nodes(targets[slot / replicates] / 100.0, nodes);
+                let replica = (slot % replicates) as u32;
+                rows.push(context.row(method, rule, replica, nodes - removed, 0, evaluation));
+                // The target 0 is the dense net of as many epochs.
+                if removed == 0 && method == Method::EdSequential {
+                    rows.push(context.row(Method::Dense, "", replica, nodes, 0, evaluation));
+                }
+            }
+        }
+        self.rows.extend(rows);
+        let per_point = |run: &DecayRun| (run.train_s + run.evaluate_s) * 1e3 / replicates as f64;
+        let marginals = one_by_one.iter().map(per_point).collect();
+        self.measure_decay(Method::EdSequential, &one_by_one, marginals);
+        self.measure_decay(Method::EdBatched, &[together], Vec::new());
+        Ok(hash_parameters(&replicas))
+    }
+
+    fn measure_decay(&mut self, method: Method, runs: &[DecayRun], marginal_repetitions_ms: Vec<f64>) {
+        let sum = |part: fn(&DecayRun) -> f64| runs.iter().map(part).sum::<f64>();
+        self.measured.push(Measured {
+            method,
+            rule: self.configuration.ed_rule.name().into(),
+            operating_points: self.configuration.ed_targets.len() as u32,
+            distinct_points: self.configuration.ed_targets.len() as f64,
+            train_s: sum(|run| run.train_s),
+            record_s: 0.0,
+            sort_count_s: 0.0,
+            prune_evaluate_s: sum(|run| run.evaluate_s),
+            build_s: sum(|run| run.overheads.build.as_secs_f64()),
+            transfer_s: sum(|run| run.overheads.transfer.as_secs_f64()),
+            marginal_repetitions_ms,
+            resumed: false,
+        });
+    }
+
+    /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`.
+    fn decay(&mut self, targets: &[f64], test: DataHandle, name: &str) -> Result<DecayRun> {
+        let before = self.engine.overheads();
+        let configuration = self.configuration;
+        let data = &self.cell.split.training;
+        let training = self.engine.load(data)?;
+        let steps = data.samples().div_ceil(configuration.batch) as u64;
+        let nodes = self.cell.architecture.nodes();
+        let schedule = |target: f64| DensitySchedule::new(target / 100.0, nodes, configuration.ed_epochs, steps);
+        let slots = || targets.iter().flat_map(|&target| (0..configuration.replicates).map(move |id| (target, id)));
+        let schedules: Vec<_> = slots().map(|(target, _)| schedule(target)).collect();
+        let replica_ids: Vec<u32> = slots().map(|(_, id)| id).collect();
+        let plan = Plan {
+            architecture: &self.cell.architecture,
+            training,
+            data,
+            batch: configuration.batch,
+            pixel_scale: configuration.pixel_scale,
+            seed: configuration.seed,
+            replica_ids: &replica_ids,
+            epochs: configuration.ed_epochs,
+            schedules: &schedules,
+            record: false,
+        };
+        let total = steps * u64::from(configuration.ed_epochs) * replica_ids.len() as u64;
+        let engine = &mut *self.engine;
+        let mut trained =
+            self.control.stage(name, total, "replica-steps", |watch| train(engine, &plan, watch, &mut |_| {}))?;
+        let start = Instant::now();
+        let silent = Watch { stop: self.control.stop, progress: &|_| {} };
+        let evaluations = trained.batch.evaluate(test, &silent)?;
+        let evaluate_s = start.elapsed().as_secs_f64();
+        let replicas = trained.batch.replicas()?;
+        let overheads = since(before, self.engine.overheads());
+        Ok(DecayRun {
+            train_s: (trained.times.train.as_secs_f64() - (overheads.build + overheads.transfer).as_secs_f64())
+                .max(0.0),
+            evaluate_s,
+            overheads,
+            evaluations,
+            replicas,
+        })
+    }
+}
