@@ -5,8 +5,11 @@
 //! 2023), and prunes without retraining. `ARCHITECTURE.md` says which room holds what and who may import whom.
 
 pub mod cpu;
+pub mod data;
 
 pub mod error;
 
+pub mod gpu;
+pub mod kernels;
 pub mod network;
 pub mod random;
