@@ -4,10 +4,13 @@
 //! after each epoch, counts for how many last epochs each weight kept its value (magnitude stability, Riedel & Segev
 //! 2023), and prunes without retraining. `ARCHITECTURE.md` says which room holds what and who may import whom.
 
+pub mod cli;
 pub mod cpu;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod gpu;
+pub mod kernels;
 pub mod network;
 pub mod pruning;
 pub mod random;

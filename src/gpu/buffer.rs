@@ -1,0 +1,99 @@
+//! Arrays on the device.
+
+use super::Gpu;
+use crate::error::{Error, Result};
+use bytemuck::Pod;
+use std::marker::PhantomData;
+use std::time::Instant;
+
+/// An array of `T` on a device, visible to kernels as a storage binding. It starts as zeros.
+pub struct Buffer<T> {
+    pub(super) raw: wgpu::Buffer,
+    label: String,
+    len: usize,
+    element: PhantomData<T>,
+}
+
+/// A buffer whose element type no longer matters: what a binding needs.
+pub trait Bindable {
+    /// The buffer itself, with its name.
+    #[doc(hidden)]
+    fn raw(&self) -> RawBuffer<'_>;
+}
+
+/// A buffer as wgpu knows it, and its name.
+pub struct RawBuffer<'a> {
+    pub(super) buffer: &'a wgpu::Buffer,
+    pub(super) label: &'a str,
+}
+
+impl<T> Bindable for Buffer<T> {
+    fn raw(&self) -> RawBuffer<'_> {
+        RawBuffer { buffer: &self.raw, label: &self.label }
+    }
+}
+
+impl<T: Pod> Buffer<T> {
+    /// Room for `len` elements, all bits 0. Fails if it exceeds the limits or the memory of the device.
+    pub fn new(gpu: &Gpu, label: &str, len: usize) -> Result<Self> {
+        // A binding may not be empty, and copies come in words.
+        let bytes = (len.max(1) * size_of::<T>()).next_multiple_of(4) as u64;
+        let most = gpu.limits().array_bytes();
+        if bytes > most {
+            return Err(Error::OutOfMemory(format!(
+                "{label} needs {bytes} bytes, and arrays on {} have at most {most}",
+                gpu.description().name
+            )));
+        }
+        let raw = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        gpu.check()?;
+        Ok(Self { raw, label: label.to_string(), len, element: PhantomData })
+    }
+
+    /// A buffer with these elements.
+    pub fn from_slice(gpu: &Gpu, label: &str, elements: &[T]) -> Result<Self> {
+        let buffer = Self::new(gpu, label, elements.len())?;
+        buffer.write(gpu, 0, elements)?;
+        Ok(buffer)
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Its name in errors and in graphics debuggers.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Copies `elements` to the places from `first` on. Work submitted before sees the old elements, work submitted
+    /// after it the new ones. Fails if they do not fit.
+    pub fn write(&self, gpu: &Gpu, first: usize, elements: &[T]) -> Result<()> {
+        if first + elements.len() > self.len {
+            return Err(Error::Shape(format!(
+                "{}: {} elements from {first} on do not fit into {}",
+                self.label,
+                elements.len(),
+                self.len
+            )));
+        }
+        let start = Instant::now();
+        let bytes: &[u8] = bytemuck::cast_slice(elements);
+        if !bytes.is_empty() {
+            gpu.queue.write_buffer(&self.raw, (first * size_of::<T>()) as u64, bytes);
+        }
+        gpu.count_transfer(start);
+        gpu.check()
+    }
+}

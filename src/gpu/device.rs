@@ -1,0 +1,432 @@
+//! Finding a device, opening it, and hearing about what goes wrong with it.
+
+use super::kernel::{Access, Binding, Kernel, Shader};
+use super::{Buffer, Recorder, read_back};
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Iterations that the start-up probe asks for: above the limit of old software drivers.
+const PROBED_ITERATIONS: u32 = 70_000;
+/// The most iterations that one invocation may run where the probe was cut short at 65,535: a little room for the
+/// loops that a driver adds.
+const SAFE_ITERATIONS: u32 = 60_000;
+
+/// An adapter that could be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterDescription {
+    /// Position in the list; stable as long as drivers and environment stay the same.
+    pub index: usize,
+    /// Name as the driver gives it.
+    pub name: String,
+    /// `discrete GPU`, `integrated GPU`, `virtual GPU`, `software` or `other`.
+    pub kind: &'static str,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// What its kernels may use.
+    pub limits: Limits,
+}
+
+/// Limits of a device that cut work into pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest part of a buffer that a kernel can see, in bytes.
+    pub storage_binding: u64,
+    /// Largest buffer, in bytes.
+    pub buffer: u64,
+    /// Workgroup memory, in bytes.
+    pub workgroup_memory: u32,
+    /// Workgroups in each dimension of a launch.
+    pub workgroups: u32,
+}
+
+impl Limits {
+    fn of(limits: &wgpu::Limits) -> Self {
+        Self {
+            storage_binding: limits.max_storage_buffer_binding_size,
+            buffer: limits.max_buffer_size,
+            workgroup_memory: limits.max_compute_workgroup_storage_size,
+            workgroups: limits.max_compute_workgroups_per_dimension,
+        }
+    }
+
+    /// The most bytes that one array of a kernel can have: it must fit a buffer and a binding.
+    pub fn array_bytes(&self) -> u64 {
+        self.storage_binding.min(self.buffer)
+    }
+}
+
+/// Which adapter to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// By its position in [`adapters`].
+    Index(usize),
+    /// The first one with this in its name, in any case.
+    Name(String),
+}
+
+/// Which limits to open a device with. Every kernel fits WebGPU's defaults; lower ones are for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestedLimits {
+    /// All that the adapter has.
+    Adapter,
+    /// What WebGPU promises everywhere.
+    WebGpuDefaults,
+    /// WebGPU's, with arrays of at most this many bytes.
+    ArrayBytes(u64),
+}
+
+/// What has gone wrong on a device, told by callbacks; the first cause is kept.
+type Failure = Arc<Mutex<Option<Error>>>;
+
+/// An open device. Everything on it happens in the order in which it was submitted.
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) timestamps: bool,
+    description: AdapterDescription,
+    checked: bool,
+    iterations: Option<u32>,
+    pub(super) kernels: Mutex<HashMap<super::kernel::Key, Arc<Kernel>>>,
+    failure: Failure,
+    dispatches: AtomicU64,
+    submits: AtomicU64,
+    build_nanoseconds: AtomicU64,
+    transfer_nanoseconds: AtomicU64,
+}
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    descriptor.backends = wgpu::Backends::from_env().map_or(backends, |asked| asked & backends);
+    // The defaults validate in ways that cost time, and differ between debug and release builds.
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    wgpu::Instance::new(descriptor)
+}
+
+/// All adapters in the order of their indices, with what describes them. `WGPU_BACKEND` restricts the backends and
+/// `WGPU_ADAPTER_NAME` the names.
+fn enumerate() -> Vec<(wgpu::Adapter, AdapterDescription)> {
+    let wanted = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default().to_lowercase();
+    let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+    adapters.retain(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted));
+    // Drivers enumerate in any order; sorted, an index means the same device tomorrow.
+    adapters.sort_by_cached_key(|adapter| {
+        let info = adapter.get_info();
+        (kind_order(info.device_type), info.device_pci_bus_id, info.name, info.backend.to_str())
+    });
+    let describe = |(index, adapter): (usize, wgpu::Adapter)| {
+        let info = adapter.get_info();
+        let description = AdapterDescription {
+            index,
+            name: info.name,
+            kind: kind(info.device_type),
+            backend: info.backend.to_str().to_string(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            limits: Limits::of(&adapter.limits()),
+        };
+        (adapter, description)
+    };
+    adapters.into_iter().enumerate().map(describe).collect()
+}
+
+/// All adapters that can be opened, in the order of their indices: discrete GPUs first, software drivers last.
+pub fn adapters() -> Vec<AdapterDescription> {
+    enumerate().into_iter().map(|(_, description)| description).collect()
+}
+
+fn kind(device_type: wgpu::DeviceType) -> &'static str {
+    match device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+        wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+        wgpu::DeviceType::VirtualGpu => "virtual GPU",
+        wgpu::DeviceType::Cpu => "software",
+        wgpu::DeviceType::Other => "other",
+    }
+}
+
+fn kind_order(device_type: wgpu::DeviceType) -> u8 {
+    match device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+fn choose(
+    found: Vec<(wgpu::Adapter, AdapterDescription)>,
+    choice: &DeviceChoice,
+) -> Result<(wgpu::Adapter, AdapterDescription)> {
+    let list: Vec<String> =
+        found.iter().map(|(_, adapter)| format!("{}: {} ({})", adapter.index, adapter.name, adapter.kind)).collect();
+    let list =
+        if list.is_empty() { "none (is a Vulkan, Metal or DX12 driver installed?)".into() } else { list.join(", ") };
+    let fits = |adapter: &AdapterDescription| match choice {
+        DeviceChoice::Index(index) => adapter.index == *index,
+        DeviceChoice::Name(part) => adapter.name.to_lowercase().contains(&part.to_lowercase()),
+    };
+    let wanted = match choice {
+        DeviceChoice::Index(index) => format!("with index {index}"),
+        DeviceChoice::Name(part) => format!("with \"{part}\" in its name"),
+    };
+    found
+        .into_iter()
+        .find(|(_, adapter)| fits(adapter))
+        .ok_or_else(|| Error::NoDevice(format!("there is no device {wanted}; found: {list}; or use --device cpu")))
+}
+
+impl Gpu {
+    /// Opens an adapter. `checked` keeps the bounds checks that wgpu puts into shaders.
+    ///
+    /// Fails with [`Error::NoDevice`] if there is no such adapter or it cannot give the limits that every kernel needs.
+    pub fn open(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
+        let (adapter, mut description) = choose(enumerate(), choice)?;
+        let required_limits = match limits {
+            RequestedLimits::Adapter => adapter.limits(),
+            RequestedLimits::WebGpuDefaults => wgpu::Limits::defaults(),
+            RequestedLimits::ArrayBytes(bytes) => wgpu::Limits {
+                max_storage_buffer_binding_size: bytes,
+                max_buffer_size: bytes,
+                ..wgpu::Limits::defaults()
+            },
+        };
+        if !wgpu::Limits::defaults().check_limits(&adapter.limits()) {
+            return Err(Error::NoDevice(format!(
+                "{} has lower limits than WebGPU promises; use another device, or --device cpu",
+                description.name
+            )));
+        }
+        description.limits = Limits::of(&required_limits);
+        let timestamps = adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let request = wgpu::DeviceDescriptor {
+            label: Some("holdfast"),
+            required_features: if timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() },
+            required_limits,
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&request)).map_err(|error| {
+            Error::NoDevice(format!(
+                "{} cannot be opened: {error}; use another device, or --device cpu",
+                description.name
+            ))
+        })?;
+        let failure = listen(&device);
+        let mut gpu = Self {
+            device,
+            queue,
+            timestamps,
+            description,
+            checked,
+            iterations: None,
+            kernels: Mutex::default(),
+            failure,
+            dispatches: AtomicU64::new(0),
+            submits: AtomicU64::new(0),
+            build_nanoseconds: AtomicU64::new(0),
+            transfer_nanoseconds: AtomicU64::new(0),
+        };
+        gpu.iterations = gpu.probe_iterations()?;
+        Ok(gpu)
+    }
+
+    /// Counts to 70,000 on the device, and says how far loops may go if it does not arrive.
+    fn probe_iterations(&self) -> Result<Option<u32>> {
+        static PROBE: Shader = Shader {
+            name: "loop_probe",
+            source: include_str!("loop_probe.wgsl"),
+            bindings: &[
+                Binding { name: "iterations", access: Access::Read },
+                Binding { name: "counted", access: Access::ReadWrite },
+            ],
+            parameters: None,
+            constants: &[],
+        };
+        let iterations = Buffer::from_slice(self, "loop_probe.iterations", &[PROBED_ITERATIONS])?;
+        let counted = Buffer::<u32>::new(self, "loop_probe.counted", 1)?;
+        let bound = Kernel::new(self, &PROBE, &[])?.bind(self, &[&iterations, &counted])?;
+        let mut recorder = Recorder::new(self, "loop_probe");
+        recorder.dispatch(&bound, [1, 1, 1], None)?;
+        recorder.submit()?;
+        let expected = (0..PROBED_ITERATIONS).fold(0u32, |total, i| (total ^ i).wrapping_add(1));
+        let arrived = read_back(self, &counted)? == [expected];
+        Ok(if arrived { None } else { Some(SAFE_ITERATIONS) })
+    }
+
+    /// What was opened, with the limits that it was opened with.
+    pub fn description(&self) -> &AdapterDescription {
+        &self.description
+    }
+
+    /// The limits that it was opened with.
+    pub fn limits(&self) -> Limits {
+        self.description.limits
+    }
+
+    /// Whether shaders run with bounds checks.
+    pub fn is_checked(&self) -> bool {
+        self.checked
+    }
+
+    /// The most loop iterations that one invocation may run, if the driver is known to cut loops short.
+    pub fn max_loop_iterations(&self) -> Option<u32> {
+        self.iterations
+    }
+
+    /// Fails if one invocation of `kernel` would run more loop iterations than the driver completes.
+    pub fn check_iterations(&self, kernel: &str, iterations: usize) -> Result<()> {
+        match self.iterations {
+            Some(limit) if iterations > limit as usize => Err(Error::Shape(format!(
+                "{kernel}: one invocation would loop {iterations} times, and the driver {} cuts loops short after \
+                 65,535; use smaller sizes, a newer driver, or --device cpu",
+                self.description.driver
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Invocations of a workgroup where a kernel does not care: a software driver runs each workgroup on one thread, so
+    /// small ones spread better; a GPU wants its lanes filled. Moves no bits.
+    pub fn workgroup_size(&self) -> u32 {
+        if self.description.kind == "software" { 8 } else { 64 }
+    }
+
+    /// Kernel launches recorded so far.
+    pub fn dispatches(&self) -> u64 {
+        self.dispatches.load(Ordering::Relaxed)
+    }
+
+    /// Submissions so far, read-backs included.
+    pub fn submits(&self) -> u64 {
+        self.submits.load(Ordering::Relaxed)
+    }
+
+    /// Time spent compiling shaders and building pipelines.
+    pub fn build_time(&self) -> Duration {
+        Duration::from_nanos(self.build_nanoseconds.load(Ordering::Relaxed))
+    }
+
+    /// Time spent copying between host and device.
+    pub fn transfer_time(&self) -> Duration {
+        Duration::from_nanos(self.transfer_nanoseconds.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn count_dispatch(&self) {
+        self.dispatches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_submit(&self) {
+        self.submits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_build(&self, since: Instant) {
+        self.build_nanoseconds.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_transfer(&self, since: Instant) {
+        self.transfer_nanoseconds.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Fails with what a callback has reported since the last call: a lost device, too little memory, an invalid call.
+    pub fn check(&self) -> Result<()> {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure.take() {
+            None => Ok(()),
+            Some(error) => {
+                // A lost device stays lost: whoever asks next must hear it too.
+                if let Error::DeviceLost(cause) = &error {
+                    *failure = Some(Error::DeviceLost(cause.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Puts the callbacks of `device` in place and returns where they leave the first failure.
+fn listen(device: &wgpu::Device) -> Failure {
+    let failure = Failure::default();
+    let store = |failure: &Failure, error: Error| {
+        let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+        // The loss of the device explains every error after it, and what came just before it.
+        if failure.is_none() || matches!(error, Error::DeviceLost(_)) {
+            *failure = Some(error);
+        }
+    };
+    let uncaptured = Arc::clone(&failure);
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        let error = match error {
+            wgpu::Error::OutOfMemory { source } => Error::OutOfMemory(source.to_string()),
+            wgpu::Error::Validation { description, .. } => {
+                Error::Shape(format!("the device refused a call (please report it): {description}"))
+            }
+            wgpu::Error::Internal { description, .. } => Error::DeviceLost(description),
+        };
+        store(&uncaptured, error);
+    }));
+    let lost = Arc::clone(&failure);
+    device.set_device_lost_callback(move |reason, message| {
+        store(&lost, Error::DeviceLost(format!("{reason:?} {message}").trim().to_string()));
+    });
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(limits: RequestedLimits) -> Gpu {
+        Gpu::open(&DeviceChoice::Index(0), false, limits).expect("the tests need a Vulkan, Metal or DX12 driver")
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_list_of_devices() {
+        let choice = DeviceChoice::Name("no such device".into());
+        let error = Gpu::open(&choice, false, RequestedLimits::Adapter).map(|_| ()).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains(&adapters()[0].name), "{error}");
+    }
+
+    #[test]
+    fn a_part_of_the_name_in_any_case_is_enough() {
+        let name = adapters()[0].name.to_uppercase();
+        let choice = DeviceChoice::Name(name[..name.len() / 2].into());
+        assert_eq!(Gpu::open(&choice, true, RequestedLimits::Adapter).unwrap().description().index, 0);
+    }
+
+    #[test]
+    fn a_lost_device_is_reported_at_every_later_use() {
+        let gpu = open(RequestedLimits::Adapter);
+        let buffer = Buffer::from_slice(&gpu, "test", &[1u32, 2]).unwrap();
+        gpu.device.destroy();
+        for _ in 0..2 {
+            let error = read_back(&gpu, &buffer).unwrap_err();
+            assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_above_the_limits_is_refused_before_the_device_sees_it() {
+        let gpu = open(RequestedLimits::ArrayBytes(1024));
+        assert!(Buffer::<f32>::new(&gpu, "fits", 256).is_ok());
+        let error = Buffer::<f32>::new(&gpu, "too large", 257).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("too large"), "{error}");
+    }
+
+    #[test]
+    fn loops_above_the_limit_are_refused_where_the_driver_cuts_them() {
+        let mut gpu = open(RequestedLimits::Adapter);
+        gpu.iterations = Some(SAFE_ITERATIONS);
+        assert!(gpu.check_iterations("test", 60_000).is_ok());
+        assert!(gpu.check_iterations("test", 60_001).is_err());
+        gpu.iterations = None;
+        assert!(gpu.check_iterations("test", 1_000_000).is_ok());
+    }
+}

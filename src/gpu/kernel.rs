@@ -1,0 +1,219 @@
+//! Shaders as data, pipelines made from them, and pipelines with their arrays bound.
+
+use super::Gpu;
+use super::buffer::Bindable;
+use crate::error::{Error, Result};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+/// How a kernel uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It only reads it.
+    Read,
+    /// It reads one 256-byte record of it, chosen at each launch.
+    ReadRecord,
+    /// It writes it, and may read it.
+    ReadWrite,
+}
+
+/// One array or structure of a kernel; its place in the list is its binding number in group 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Name of the variable in the shader.
+    pub name: &'static str,
+    /// How it is used.
+    pub access: Access,
+}
+
+/// A field of a kernel's `Params`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name, the same in both languages.
+    pub name: &'static str,
+    /// Where it starts, in bytes.
+    pub offset: usize,
+}
+
+/// A `Params` structure as Rust lays it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// Its fields in order.
+    pub fields: &'static [Field],
+    /// Its size in bytes.
+    pub size: usize,
+}
+
+/// A shader: its text, and what Rust believes about it. The catalogue test proves the two equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shader {
+    /// `family.kernel`.
+    pub name: &'static str,
+    /// WGSL, preludes included.
+    pub source: &'static str,
+    /// Bindings of group 0 in order.
+    pub bindings: &'static [Binding],
+    /// The `Params` behind the binding of that name, if it has one.
+    pub parameters: Option<Parameters>,
+    /// Names of its `override` constants.
+    pub constants: &'static [&'static str],
+}
+
+/// Declares a kernel's `Params`: a plain structure of 32-bit fields whose layout is known as data.
+macro_rules! parameters {
+    ($(#[$attribute:meta])* $visibility:vis struct $name:ident { $($field:ident: $kind:ty),+ $(,)? }) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        #[repr(C)]
+        $visibility struct $name {
+            $($field: $kind),+
+        }
+
+        impl $name {
+            const LAYOUT: $crate::gpu::Parameters = $crate::gpu::Parameters {
+                fields: &[$($crate::gpu::Field {
+                    name: stringify!($field),
+                    offset: std::mem::offset_of!($name, $field),
+                }),+],
+                size: size_of::<$name>(),
+            };
+        }
+    };
+}
+pub(crate) use parameters;
+
+/// What a built pipeline is found by: shader and constants.
+pub(super) type Key = (&'static str, Vec<(&'static str, u32)>);
+
+/// A compiled kernel.
+pub struct Kernel {
+    shader: &'static Shader,
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+impl Kernel {
+    /// Compiles `shader` with these `override` constants, or takes the kernel that was compiled before.
+    pub fn new(gpu: &Gpu, shader: &'static Shader, constants: &[(&'static str, u32)]) -> Result<Arc<Self>> {
+        let key = (shader.name, constants.to_vec());
+        let mut kernels = gpu.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels.get(&key) {
+            return Ok(Arc::clone(kernel));
+        }
+        let start = Instant::now();
+        let kernel = Arc::new(Self::compile(gpu, shader, constants));
+        gpu.count_build(start);
+        gpu.check()?;
+        kernels.insert(key, Arc::clone(&kernel));
+        Ok(kernel)
+    }
+
+    fn compile(gpu: &Gpu, shader: &'static Shader, constants: &[(&'static str, u32)]) -> Self {
+        let module = compile_module(gpu, shader);
+        let entries: Vec<_> = (0..)
+            .zip(shader.bindings)
+            .map(|(binding, declared)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: wgpu::BufferBindingType::Storage { read_only: declared.access != Access::ReadWrite },
+                    has_dynamic_offset: declared.access == Access::ReadRecord,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let layout = gpu
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries });
+        let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(shader.name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let constants: Vec<_> = constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
+        let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(shader.name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                // One invocation would zero all of it; kernels write what they read.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Self { shader, pipeline, layout }
+    }
+
+    /// `family.kernel`.
+    pub fn name(&self) -> &'static str {
+        self.shader.name
+    }
+
+    /// Ties the kernel to its arrays, in the order of its bindings. Fails if their number differs from the bindings' or
+    /// an array is too large to be bound.
+    pub fn bind(&self, gpu: &Gpu, arrays: &[&dyn Bindable]) -> Result<BoundKernel> {
+        let bindings = self.shader.bindings;
+        if arrays.len() != bindings.len() {
+            return Err(Error::Shape(format!(
+                "{}: {} arrays given, {} declared",
+                self.shader.name,
+                arrays.len(),
+                bindings.len()
+            )));
+        }
+        let mut entries = Vec::new();
+        for (binding, (declared, array)) in (0..).zip(bindings.iter().zip(arrays)) {
+            let array = array.raw();
+            let (bytes, most) = (array.buffer.size(), gpu.limits().storage_binding);
+            if bytes > most {
+                return Err(Error::Shape(format!(
+                    "{}: {} ({}) has {bytes} bytes, and a kernel sees at most {most}",
+                    self.shader.name, declared.name, array.label
+                )));
+            }
+            let record = (declared.access == Access::ReadRecord)
+                .then(|| wgpu::BufferSize::new(super::recorder::RECORD_BYTES))
+                .flatten();
+            let resource =
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: array.buffer, offset: 0, size: record });
+            entries.push(wgpu::BindGroupEntry { binding, resource });
+        }
+        let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.shader.name),
+            layout: &self.layout,
+            entries: &entries,
+        });
+        gpu.check()?;
+        let records = bindings.iter().any(|binding| binding.access == Access::ReadRecord);
+        Ok(BoundKernel { name: self.shader.name, pipeline: self.pipeline.clone(), group, records })
+    }
+}
+
+/// Turns WGSL into a module: with wgpu's run-time checks if the device was opened with them, else without.
+fn compile_module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(shader.name),
+        source: wgpu::ShaderSource::Wgsl(shader.source.into()),
+    };
+    if gpu.is_checked() {
+        return gpu.device.create_shader_module(descriptor);
+    }
+    #[expect(unsafe_code, reason = "bounds checks and loop bounding cost more than the arithmetic of these kernels")]
+    // SAFETY: every index is below the sizes in `Params` or guarded by a comparison, wrappers compare these sizes with
+    // the arrays before they bind them, loops have bounds, and no divisor is zero. `every_variant_agrees` runs every
+    // kernel with and without checks.
+    unsafe {
+        gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+    }
+}
+
+/// A kernel with its arrays: ready to be recorded any number of times.
+pub struct BoundKernel {
+    pub(super) name: &'static str,
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) group: wgpu::BindGroup,
+    pub(super) records: bool,
+}

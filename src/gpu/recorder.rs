@@ -1,0 +1,168 @@
+//! Recording launches and copies, submitting them, and reading results back: the only place that submits.
+
+use super::timing::Timestamps;
+use super::{BoundKernel, Buffer, Gpu};
+use crate::error::{Error, Result};
+use bytemuck::Pod;
+use std::time::Instant;
+
+/// Distance of the records that a launch chooses from: WebGPU's alignment of dynamic offsets.
+pub(super) const RECORD_BYTES: u64 = 256;
+
+/// Launches in order, many of them in one pass and one submission.
+pub struct Recorder<'g> {
+    gpu: &'g Gpu,
+    label: String,
+    encoder: wgpu::CommandEncoder,
+    pass: Option<wgpu::ComputePass<'static>>,
+    timestamps: Option<Timestamps>,
+}
+
+/// Work that was handed to the device.
+pub struct Submission<'g> {
+    gpu: &'g Gpu,
+    index: wgpu::SubmissionIndex,
+}
+
+impl<'g> Recorder<'g> {
+    /// An empty recording; `label` shows up in graphics debuggers.
+    pub fn new(gpu: &'g Gpu, label: &str) -> Self {
+        let encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
+        Self { gpu, label: label.to_string(), encoder, pass: None, timestamps: None }
+    }
+
+    /// A recording whose launches are timed by the device, if it can.
+    pub fn timed(gpu: &'g Gpu, label: &str) -> Result<Self> {
+        Ok(Self { timestamps: Timestamps::new(gpu)?, ..Self::new(gpu, label) })
+    }
+
+    /// The device that this is recorded for.
+    pub fn gpu(&self) -> &'g Gpu {
+        self.gpu
+    }
+
+    /// Launches `bound` with so many workgroups in each dimension. A kernel that reads a record is told which. Fails if a
+    /// dimension exceeds the device's limit; a launch of nothing is left out.
+    pub fn dispatch(&mut self, bound: &BoundKernel, workgroups: [u32; 3], record: Option<u32>) -> Result<()> {
+        let most = self.gpu.limits().workgroups;
+        if workgroups.iter().any(|&count| count > most) {
+            return Err(Error::Shape(format!(
+                "{}: {workgroups:?} workgroups, the device launches at most {most} in a dimension; use smaller sizes",
+                bound.name
+            )));
+        }
+        if bound.records != record.is_some() {
+            return Err(Error::Shape(format!(
+                "{}: the kernel {} a record, the launch {} one",
+                bound.name,
+                if bound.records { "reads" } else { "does not read" },
+                if record.is_some() { "names" } else { "does not name" }
+            )));
+        }
+        if workgroups.contains(&0) {
+            return Ok(());
+        }
+        let (encoder, timestamps, label) = (&mut self.encoder, &self.timestamps, &self.label);
+        let pass = self.pass.get_or_insert_with(|| {
+            let timestamp_writes = timestamps.as_ref().map(Timestamps::writes);
+            let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes };
+            encoder.begin_compute_pass(&descriptor).forget_lifetime()
+        });
+        let offset = record.map(|record| record * RECORD_BYTES as u32);
+        pass.set_pipeline(&bound.pipeline);
+        pass.set_bind_group(0, &bound.group, offset.as_slice());
+        pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
+        self.gpu.count_dispatch();
+        Ok(())
+    }
+
+    /// Copies `len` elements from one buffer to another. Fails if they do not lie within both.
+    pub fn copy<T: Pod>(
+        &mut self,
+        source: &Buffer<T>,
+        first: usize,
+        destination: &Buffer<T>,
+        place: usize,
+        len: usize,
+    ) -> Result<()> {
+        if first + len > source.len() || place + len > destination.len() {
+            return Err(Error::Shape(format!(
+                "copy of {len} elements from {} at {first} to {} at {place}: {} and {} elements are there",
+                source.label(),
+                destination.label(),
+                source.len(),
+                destination.len()
+            )));
+        }
+        self.pass = None;
+        let element = size_of::<T>();
+        let bytes = (len * element) as u64;
+        let (first, place) = ((first * element) as u64, (place * element) as u64);
+        self.encoder.copy_buffer_to_buffer(&source.raw, first, &destination.raw, place, bytes);
+        Ok(())
+    }
+
+    /// Hands the recording to the device without waiting.
+    pub fn submit(self) -> Result<Submission<'g>> {
+        self.finish().map(|(submission, _)| submission)
+    }
+
+    pub(super) fn finish(mut self) -> Result<(Submission<'g>, Option<Timestamps>)> {
+        // Dropping a pass ends it.
+        let ran = self.pass.take().is_some();
+        let timestamps = self.timestamps.take().filter(|_| ran);
+        if let Some(timestamps) = &timestamps {
+            timestamps.resolve(&mut self.encoder);
+        }
+        let index = self.gpu.queue.submit([self.encoder.finish()]);
+        self.gpu.count_submit();
+        self.gpu.check()?;
+        Ok((Submission { gpu: self.gpu, index }, timestamps))
+    }
+}
+
+impl Submission<'_> {
+    /// Waits until the device has done it. Fails with what went wrong meanwhile.
+    pub fn wait(self) -> Result<()> {
+        let poll = wgpu::PollType::Wait { submission_index: Some(self.index), timeout: None };
+        wait(self.gpu, poll)
+    }
+}
+
+fn wait(gpu: &Gpu, poll: wgpu::PollType) -> Result<()> {
+    let polled = gpu.device.poll(poll);
+    gpu.check()?;
+    polled.map(|_| ()).map_err(|error| Error::DeviceLost(error.to_string()))
+}
+
+/// All elements of a buffer, after everything that was submitted before.
+pub fn read_back<T: Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Vec<T>> {
+    if buffer.is_empty() {
+        return Ok(Vec::new());
+    }
+    // What is still running is not part of the transfer.
+    wait(gpu, wgpu::PollType::wait_indefinitely())?;
+    let start = Instant::now();
+    let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("read back"),
+        size: buffer.raw.size(),
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read back") });
+    encoder.copy_buffer_to_buffer(&buffer.raw, 0, &staging, 0, buffer.raw.size());
+    gpu.queue.submit([encoder.finish()]);
+    gpu.count_submit();
+    gpu.check()?;
+    // The callback may stay silent: a failure shows when the range is asked for below.
+    staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
+    wait(gpu, wgpu::PollType::wait_indefinitely())?;
+    let view = staging
+        .slice(..)
+        .get_mapped_range()
+        .map_err(|error| Error::DeviceLost(format!("{} cannot be read back: {error}", buffer.label())))?;
+    let bytes = &view[..buffer.len() * size_of::<T>()];
+    let elements = bytemuck::pod_collect_to_vec(bytes);
+    gpu.count_transfer(start);
+    Ok(elements)
+}

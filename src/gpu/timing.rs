@@ -1,0 +1,84 @@
+//! How long a recording ran on the device itself.
+
+use super::{Gpu, Recorder, read_back};
+use crate::error::Result;
+use std::time::Duration;
+
+/// Two timestamps around a recording.
+pub(super) struct Timestamps {
+    pub(super) queries: wgpu::QuerySet,
+    pub(super) resolved: super::Buffer<u64>,
+    raw: wgpu::Buffer,
+}
+
+impl Timestamps {
+    /// Timestamps, if the device has them.
+    pub(super) fn new(gpu: &Gpu) -> Result<Option<Self>> {
+        if !gpu.timestamps {
+            return Ok(None);
+        }
+        let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("timestamps"),
+            ty: wgpu::QueryType::Timestamp,
+            count: 2,
+        });
+        let raw = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size: 16,
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        Ok(Some(Self { queries, resolved: super::Buffer::new(gpu, "timestamps", 2)?, raw }))
+    }
+
+    /// Where the pass writes its begin and end.
+    pub(super) fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
+        wgpu::ComputePassTimestampWrites {
+            query_set: &self.queries,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        }
+    }
+
+    /// Brings the timestamps to where they can be read back.
+    pub(super) fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
+        encoder.resolve_query_set(&self.queries, 0..2, &self.raw, 0);
+        encoder.copy_buffer_to_buffer(&self.raw, 0, &self.resolved.raw, 0, 16);
+    }
+
+    /// Time between the two. Some drivers give zeros or run backwards: no number is better than a wrong one.
+    pub(super) fn read(&self, gpu: &Gpu) -> Result<Option<Duration>> {
+        let stamps = read_back(gpu, &self.resolved)?;
+        Ok(elapsed(stamps[0], stamps[1], gpu.queue.get_timestamp_period()))
+    }
+}
+
+fn elapsed(begin: u64, end: u64, period: f32) -> Option<Duration> {
+    let valid = begin != 0 && end > begin && period > 0.0;
+    valid.then(|| Duration::from_nanos(((end - begin) as f64 * f64::from(period)) as u64))
+}
+
+impl Recorder<'_> {
+    /// Submits, waits, and returns how long the launches ran on the device; nothing if it has no usable timestamps.
+    /// The recorder must have been made by [`Recorder::timed`].
+    pub fn submit_timed(self) -> Result<Option<Duration>> {
+        let gpu = self.gpu();
+        let (submission, timestamps) = self.finish()?;
+        submission.wait()?;
+        timestamps.map_or(Ok(None), |timestamps| timestamps.read(gpu))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_or_decreasing_timestamps_give_no_time() {
+        assert_eq!(elapsed(10, 20, 2.0), Some(Duration::from_nanos(20)));
+        assert_eq!(elapsed(0, 20, 2.0), None);
+        assert_eq!(elapsed(20, 20, 2.0), None);
+        assert_eq!(elapsed(20, 10, 2.0), None);
+        assert_eq!(elapsed(10, 20, 0.0), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! `adam.step`: one update of all parameters.
+
+use super::{StepRecord, grid, read, record, require, require_positive, write};
+use crate::error::{Error, Result};
+use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// `shaders/adam/step.wgsl`
+pub static STEP: Shader = Shader {
+    name: "adam.step",
+    source: concat!(
+        include_str!("../../shaders/prelude/grid.wgsl"),
+        include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/adam/step.wgsl"),
+    ),
+    bindings: &[
+        read("params"),
+        record("step"),
+        read("gradient"),
+        read("mask"),
+        write("parameters"),
+        write("m"),
+        write("v"),
+    ],
+    parameters: Some(Params::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+parameters! {
+    struct Params {
+        parameters: u32,
+        mask_offset: u32,
+        nodes: u32,
+    }
+}
+
+/// Arrays of [`Step`].
+pub struct StepArguments<'a> {
+    /// Replicas side by side.
+    pub replicas: usize,
+    /// Parameters of one replica.
+    pub parameters_per_replica: usize,
+    /// Which parameters of a replica the mask covers.
+    pub focus: Range<usize>,
+    /// The steps that launches choose from; they hold the rate.
+    pub steps: &'a Buffer<StepRecord>,
+    /// `[replica, parameter]`
+    pub gradient: &'a Buffer<f32>,
+    /// `[replica, node]`, 0 where a node is pruned.
+    pub mask: &'a Buffer<u32>,
+    /// `[replica, parameter]`, read and written.
+    pub parameters: &'a Buffer<f32>,
+    /// Running means of gradients, as `parameters`.
+    pub m: &'a Buffer<f32>,
+    /// Running means of squared gradients, as `parameters`.
+    pub v: &'a Buffer<f32>,
+}
+
+/// One Adam step on all parameters of all replicas.
+pub struct Step {
+    kernel: Arc<Kernel>,
+    workgroup_size: u32,
+}
+
+/// [`Step`] with its arrays.
+pub struct BoundStep {
+    kernel: BoundKernel,
+    workgroups: [u32; 3],
+}
+
+impl Step {
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        let workgroup_size = gpu.workgroup_size();
+        Ok(Self { kernel: Kernel::new(gpu, &STEP, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &StepArguments<'_>) -> Result<BoundStep> {
+        let name = STEP.name;
+        let StepArguments { replicas, parameters_per_replica, steps, gradient, mask, parameters, m, v, .. } =
+            *arguments;
+        let focus = &arguments.focus;
+        require_positive(name, &[("replicas", replicas), ("parameters", parameters_per_replica)])?;
+        if focus.end > parameters_per_replica {
+            return Err(Error::Shape(format!(
+                "{name}: the mask covers parameters {focus:?} of {parameters_per_replica}"
+            )));
+        }
+        let needed = replicas * parameters_per_replica;
+        for (role, array) in [("gradient", gradient), ("parameters", parameters), ("m", m), ("v", v)] {
+            require(name, role, array, needed)?;
+        }
+        require(name, "mask", mask, replicas * focus.len())?;
+        let params = Params {
+            parameters: parameters_per_replica as u32,
+            mask_offset: focus.start as u32,
+            nodes: focus.len() as u32,
+        };
+        let params = Buffer::from_slice(gpu, "adam.step params", &[params])?;
+        let kernel = self.kernel.bind(gpu, &[&params, steps, gradient, mask, parameters, m, v])?;
+        Ok(BoundStep { kernel, workgroups: grid(parameters_per_replica, self.workgroup_size, replicas) })
+    }
+}
+
+impl BoundStep {
+    /// Records one launch with the rate of record `step`.
+    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32) -> Result<()> {
+        recorder.dispatch(&self.kernel, self.workgroups, Some(step))
+    }
+}

@@ -1,0 +1,183 @@
+//! `focus_sweep.evaluate`: many pruned networks at once.
+
+use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
+use crate::error::{Error, Result};
+use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use std::sync::Arc;
+
+/// `shaders/focus_sweep/evaluate.wgsl`
+pub static EVALUATE: Shader = Shader {
+    name: "focus_sweep.evaluate",
+    source: concat!(
+        include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/focus_sweep/evaluate.wgsl"),
+    ),
+    bindings: &[
+        read("params"),
+        record("step"),
+        read("labels"),
+        read("input"),
+        read("parameters"),
+        read("focus_weights"),
+        read("point_replica"),
+        write("losses"),
+    ],
+    parameters: Some(Params::LAYOUT),
+    constants: &["LANES", "HIDDEN"],
+};
+
+/// Workgroup memory that every device has, in bytes.
+const WORKGROUP_MEMORY: usize = 16_384;
+/// Samples of one invocation.
+const SAMPLES_PER_LANE: usize = 4;
+/// The most invocations of a workgroup.
+const MOST_LANES: usize = 64;
+
+parameters! {
+    struct Params {
+        width: u32,
+        classes: u32,
+        capacity: u32,
+        parameters: u32,
+        focus_bias: u32,
+        output_weights: u32,
+        output_bias: u32,
+        blocks: u32,
+    }
+}
+
+/// Sum of losses and correct samples of one block of samples of one point.
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct BlockLoss {
+    /// Sum of cross-entropies.
+    pub sum: f32,
+    /// Correctly classified samples.
+    pub correct: u32,
+}
+
+/// Where the parameters behind the focus weights lie in the flat parameter buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Parameters of one replica.
+    pub parameters: usize,
+    /// First bias of the focus layer.
+    pub focus_bias: usize,
+    /// First weight of the output layer.
+    pub output_weights: usize,
+    /// First bias of the output layer.
+    pub output_bias: usize,
+}
+
+/// Arrays of [`Evaluate`].
+pub struct EvaluateArguments<'a> {
+    /// Replicas in `input` and `parameters`.
+    pub replicas: usize,
+    /// Samples that each replica has room for.
+    pub capacity: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Where biases and output weights lie in `parameters`.
+    pub place: Place,
+    /// Blocks of samples that each point has room for.
+    pub blocks: usize,
+    /// The steps that launches choose from: `first` is the first label, `row` the first block.
+    pub steps: &'a Buffer<StepRecord>,
+    /// `[image]`, each below `classes`.
+    pub labels: &'a Buffer<u32>,
+    /// `[replica, sample, unit]`: what the focus layer reads.
+    pub input: &'a Buffer<f32>,
+    /// `[replica, parameter]`
+    pub parameters: &'a Buffer<f32>,
+    /// `[point, in, out]`, zeros where the mask prunes.
+    pub focus_weights: &'a Buffer<f32>,
+    /// `[point]`, each below `replicas`.
+    pub point_replica: &'a Buffer<u32>,
+    /// `[point, block]`, written.
+    pub losses: &'a Buffer<BlockLoss>,
+}
+
+/// Sum of losses and correct samples of each point, by blocks of samples.
+pub struct Evaluate {
+    kernel: Arc<Kernel>,
+    width: usize,
+    lanes: usize,
+}
+
+/// [`Evaluate`] with its arrays.
+pub struct BoundEvaluate {
+    kernel: BoundKernel,
+    points: usize,
+    capacity: usize,
+    block: usize,
+}
+
+impl Evaluate {
+    /// Compiles the kernel for focus layers of `width` units. Fails if the hidden units of four samples do not fit
+    /// workgroup memory.
+    pub fn new(gpu: &Gpu, width: usize) -> Result<Self> {
+        // A vector for each hidden unit and a pair for the sums.
+        let bytes_per_lane = 4 * SAMPLES_PER_LANE * width + 8;
+        let fitting = WORKGROUP_MEMORY / bytes_per_lane;
+        if width == 0 || fitting == 0 {
+            return Err(Error::Shape(format!(
+                "{}: a focus layer of {width} units; 1 to {} fit workgroup memory, use a smaller --width or --device cpu",
+                EVALUATE.name,
+                (WORKGROUP_MEMORY - 8) / (4 * SAMPLES_PER_LANE)
+            )));
+        }
+        let lanes = MOST_LANES.min(1 << fitting.ilog2());
+        let constants = [("LANES", lanes as u32), ("HIDDEN", (width * lanes) as u32)];
+        Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, width, lanes })
+    }
+
+    /// Samples of a block: of one workgroup.
+    pub fn block(&self) -> usize {
+        SAMPLES_PER_LANE * self.lanes
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &EvaluateArguments<'_>) -> Result<BoundEvaluate> {
+        let name = EVALUATE.name;
+        let EvaluateArguments { replicas, capacity, classes, place, blocks, steps, labels, .. } = *arguments;
+        let EvaluateArguments { input, parameters, focus_weights, point_replica, losses, .. } = *arguments;
+        let (width, points) = (self.width, point_replica.len());
+        let sizes = [("replicas", replicas), ("capacity", capacity), ("points", points), ("blocks", blocks)];
+        require_positive(name, &sizes)?;
+        if classes < 2 {
+            return Err(Error::Shape(format!("{name}: {classes} classes, at least 2 are needed")));
+        }
+        require(name, "labels", labels, 1)?;
+        require(name, "input", input, replicas * capacity * width)?;
+        let end =
+            (place.focus_bias + width).max(place.output_weights + width * classes).max(place.output_bias + classes);
+        require(name, "parameters", parameters, (replicas - 1) * place.parameters + end)?;
+        require(name, "focus_weights", focus_weights, points * width * width)?;
+        require(name, "losses", losses, points * blocks)?;
+        gpu.check_iterations(name, width.div_ceil(4) * (width + 1) + classes * (width + 1) + 6)?;
+        let params = Params {
+            width: width as u32,
+            classes: classes as u32,
+            capacity: capacity as u32,
+            parameters: place.parameters as u32,
+            focus_bias: place.focus_bias as u32,
+            output_weights: place.output_weights as u32,
+            output_bias: place.output_bias as u32,
+            blocks: blocks as u32,
+        };
+        let params = Buffer::from_slice(gpu, "focus_sweep.evaluate params", &[params])?;
+        let arrays: [&dyn crate::gpu::Bindable; 8] =
+            [&params, steps, labels, input, parameters, focus_weights, point_replica, losses];
+        let kernel = self.kernel.bind(gpu, &arrays)?;
+        Ok(BoundEvaluate { kernel, points, capacity, block: self.block() })
+    }
+}
+
+impl BoundEvaluate {
+    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
+    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+        require_capacity(EVALUATE.name, samples, self.capacity)?;
+        let blocks = samples.div_ceil(self.block) as u32;
+        recorder.dispatch(&self.kernel, [blocks, 1, self.points as u32], Some(step))
+    }
+}

@@ -1,0 +1,99 @@
+//! `he_normal.fill`: initial weights.
+
+use super::{grid, read, require, require_positive, write};
+use crate::error::Result;
+use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use std::sync::Arc;
+
+/// `shaders/he_normal/fill.wgsl`
+pub static FILL: Shader = Shader {
+    name: "he_normal.fill",
+    source: concat!(
+        include_str!("../../shaders/prelude/grid.wgsl"),
+        include_str!("../../shaders/prelude/philox.wgsl"),
+        include_str!("../../shaders/he_normal/fill.wgsl"),
+    ),
+    bindings: &[read("params"), read("replica_ids"), write("parameters")],
+    parameters: Some(Params::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+parameters! {
+    struct Params {
+        parameters: u32,
+        offset: u32,
+        weights: u32,
+        tensor: u32,
+        key_low: u32,
+        key_high: u32,
+        scale: f32,
+    }
+}
+
+/// Which weights to fill.
+pub struct FillArguments<'a> {
+    /// Parameters of one replica.
+    pub parameters_per_replica: usize,
+    /// First weight of the tensor.
+    pub offset: usize,
+    /// Weights of the tensor.
+    pub weights: usize,
+    /// Number of the tensor in its network.
+    pub tensor: u32,
+    /// Key of every draw.
+    pub seed: u64,
+    /// What standard draws are multiplied by.
+    pub scale: f32,
+    /// `[replica]`
+    pub replica_ids: &'a Buffer<u32>,
+    /// `[replica, parameter]`
+    pub parameters: &'a Buffer<f32>,
+}
+
+/// Fills one weight tensor of every replica.
+pub struct Fill {
+    kernel: Arc<Kernel>,
+    workgroup_size: u32,
+}
+
+/// [`Fill`] with its arrays.
+pub struct BoundFill {
+    kernel: BoundKernel,
+    workgroups: [u32; 3],
+}
+
+impl Fill {
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        let workgroup_size = gpu.workgroup_size();
+        Ok(Self { kernel: Kernel::new(gpu, &FILL, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &FillArguments<'_>) -> Result<BoundFill> {
+        let FillArguments { parameters_per_replica, offset, weights, .. } = *arguments;
+        let replicas = arguments.replica_ids.len();
+        require_positive(FILL.name, &[("replicas", replicas), ("weights", weights)])?;
+        let needed = (replicas - 1) * parameters_per_replica + offset + weights;
+        require(FILL.name, "parameters", arguments.parameters, needed)?;
+        let params = Params {
+            parameters: parameters_per_replica as u32,
+            offset: offset as u32,
+            weights: weights as u32,
+            tensor: arguments.tensor,
+            key_low: arguments.seed as u32,
+            key_high: (arguments.seed >> 32) as u32,
+            scale: arguments.scale,
+        };
+        let params = Buffer::from_slice(gpu, "he_normal.fill params", &[params])?;
+        let kernel = self.kernel.bind(gpu, &[&params, arguments.replica_ids, arguments.parameters])?;
+        Ok(BoundFill { kernel, workgroups: grid(weights.div_ceil(4), self.workgroup_size, replicas) })
+    }
+}
+
+impl BoundFill {
+    /// Records one launch.
+    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        recorder.dispatch(&self.kernel, self.workgroups, None)
+    }
+}

@@ -1,0 +1,141 @@
+//! The kernels as Rust calls them: each wrapper checks shapes and limits, binds arrays, and records launches. It never
+//! submits and never reads back.
+//!
+//! All arrays have a leading replica axis, and replicas are the z dimension of every launch. `bind` fails with
+//! [`Error::Shape`] if an array is too short (the message says which), or if the device cannot run the sizes.
+
+pub mod adam;
+pub mod catalogue;
+pub mod dense;
+pub mod focus_sweep;
+pub mod he_normal;
+pub mod magnitude_sort;
+pub mod mask;
+pub mod softmax_cross_entropy;
+pub mod stability;
+
+use crate::error::{Error, Result};
+use crate::gpu::{Access, Binding, Buffer, parameters};
+use bytemuck::Pod;
+
+/// Workgroups of a row of the grid: `WORKGROUPS_PER_ROW` of `shaders/prelude/grid.wgsl`.
+const WORKGROUPS_PER_ROW: usize = 32_768;
+
+parameters! {
+    /// What changes from one training step to the next: the record behind `step` in the shaders.
+    pub struct Step {
+        first: u32,
+        order_stride: u32,
+        samples: u32,
+        row: u32,
+        rate: f32,
+    }
+}
+
+impl Step {
+    /// Layout of the shader's `Step`, for the catalogue.
+    pub const PARAMETERS: crate::gpu::Parameters = Self::LAYOUT;
+}
+
+/// A [`Step`] as it lies in its buffer: every launch is bound to one of them, and bindings start at multiples of 256 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct StepRecord {
+    step: Step,
+    padding: [u32; 59],
+}
+
+impl StepRecord {
+    /// A step of `samples` samples. They start at place `first` of each replica's order; orders of replicas lie
+    /// `order_stride` apart, 0 if all replicas share one. Results go to row `row` of their array; `rate` is Adam's
+    /// bias-corrected learning rate, unused without an update.
+    pub fn new(first: usize, order_stride: usize, samples: usize, row: usize, rate: f32) -> Self {
+        let [first, order_stride, samples, row] = [first, order_stride, samples, row].map(|value| value as u32);
+        Self { step: Step { first, order_stride, samples, row, rate }, padding: [0; 59] }
+    }
+}
+
+/// Where the parameters of a layer lie in the flat parameter buffer `[replica, parameter]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Parameters of one replica.
+    pub parameters: usize,
+    /// The first weight.
+    pub weights: usize,
+    /// The first bias.
+    pub bias: usize,
+}
+
+const fn read(name: &'static str) -> Binding {
+    Binding { name, access: Access::Read }
+}
+
+const fn record(name: &'static str) -> Binding {
+    Binding { name, access: Access::ReadRecord }
+}
+
+const fn write(name: &'static str) -> Binding {
+    Binding { name, access: Access::ReadWrite }
+}
+
+/// Fails if `array` has fewer elements than `kernel` needs.
+fn require<T: Pod>(kernel: &str, role: &str, array: &Buffer<T>, needed: usize) -> Result<()> {
+    if array.len() < needed {
+        return Err(Error::Shape(format!(
+            "{kernel}: {role} ({}) has {} elements, {needed} needed",
+            array.label(),
+            array.len()
+        )));
+    }
+    if u32::try_from(needed).is_err() {
+        return Err(Error::Shape(format!(
+            "{kernel}: {role} ({}) needs {needed} elements, more than 32 bits can count; use fewer replicas",
+            array.label()
+        )));
+    }
+    Ok(())
+}
+
+/// Fails if one of `sizes`, each with its name, is 0: a launch of nothing has no defined result.
+fn require_positive(kernel: &str, sizes: &[(&str, usize)]) -> Result<()> {
+    match sizes.iter().find(|(_, size)| *size == 0) {
+        Some((name, _)) => Err(Error::Shape(format!("{kernel}: {name} is 0, at least 1 is needed"))),
+        None => Ok(()),
+    }
+}
+
+/// The grid for `invocations` invocations of each of `replicas`, in workgroups of `workgroup_size`: rows along y, as
+/// `flat_index` in `shaders/prelude/grid.wgsl` reads it.
+fn grid(invocations: usize, workgroup_size: u32, replicas: usize) -> [u32; 3] {
+    let groups = invocations.div_ceil(workgroup_size as usize);
+    [groups.min(WORKGROUPS_PER_ROW) as u32, groups.div_ceil(WORKGROUPS_PER_ROW) as u32, replicas as u32]
+}
+
+/// Fails if `samples` of a step exceed the room of a replica.
+fn require_capacity(kernel: &str, samples: usize, capacity: usize) -> Result<()> {
+    if samples > capacity {
+        return Err(Error::Shape(format!("{kernel}: a step of {samples} samples, room for {capacity}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_record_fills_the_distance_between_records() {
+        assert_eq!(size_of::<StepRecord>(), 256);
+    }
+
+    #[test]
+    fn a_grid_has_a_workgroup_for_every_invocation_and_stays_within_the_limits() {
+        for (invocations, size) in
+            [(1, 64), (64, 64), (65, 64), (32_768 * 64, 64), (32_768 * 64 + 1, 64), (9_999_999, 8)]
+        {
+            let [x, y, z] = grid(invocations, size, 3);
+            assert!(x as usize * y as usize * size as usize >= invocations);
+            assert!(x <= 65_535 && y <= 65_535 && z == 3);
+        }
+    }
+}

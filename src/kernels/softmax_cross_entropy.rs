@@ -1,0 +1,114 @@
+//! `softmax_cross_entropy.loss`: the loss of a batch and its gradient.
+
+use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
+use crate::error::{Error, Result};
+use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use std::sync::Arc;
+
+/// `shaders/softmax_cross_entropy/loss.wgsl`
+pub static LOSS: Shader = Shader {
+    name: "softmax_cross_entropy.loss",
+    source: concat!(
+        include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/softmax_cross_entropy/loss.wgsl"),
+    ),
+    bindings: &[
+        read("params"),
+        record("step"),
+        read("order"),
+        read("labels"),
+        read("logits"),
+        write("gradient"),
+        write("losses"),
+    ],
+    parameters: Some(Params::LAYOUT),
+    constants: &[],
+};
+
+/// Invocations of the workgroup that owns a replica. Fixed: the tree of additions has its shape.
+const WORKGROUP_SIZE: usize = 64;
+
+parameters! {
+    struct Params {
+        classes: u32,
+        capacity: u32,
+        replicas: u32,
+    }
+}
+
+/// Mean loss and correct samples of one step of one replica.
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct BatchLoss {
+    /// Mean cross-entropy.
+    pub mean: f32,
+    /// Correctly classified samples.
+    pub correct: u32,
+}
+
+/// Arrays of [`Loss`].
+pub struct LossArguments<'a> {
+    /// Replicas side by side.
+    pub replicas: usize,
+    /// Samples that each replica has room for.
+    pub capacity: usize,
+    /// Classes, 2 to 256.
+    pub classes: usize,
+    /// The steps that launches choose from.
+    pub steps: &'a Buffer<StepRecord>,
+    /// Indices of samples; steps say where each replica's lie. They must be below the number of labels.
+    pub order: &'a Buffer<u32>,
+    /// `[image]`, each below `classes`.
+    pub labels: &'a Buffer<u32>,
+    /// `[replica, sample, class]`
+    pub logits: &'a Buffer<f32>,
+    /// `[replica, sample, class]`, written.
+    pub gradient: &'a Buffer<f32>,
+    /// `[row, replica]`; a launch writes the row that its step names.
+    pub losses: &'a Buffer<BatchLoss>,
+}
+
+/// Mean cross-entropy, correct samples, and the gradient of the mean with respect to the logits.
+pub struct Loss(Arc<Kernel>);
+
+/// [`Loss`] with its arrays.
+pub struct BoundLoss {
+    kernel: BoundKernel,
+    replicas: usize,
+    capacity: usize,
+}
+
+impl Loss {
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        Kernel::new(gpu, &LOSS, &[]).map(Self)
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &LossArguments<'_>) -> Result<BoundLoss> {
+        let LossArguments { replicas, capacity, classes, steps, order, labels, logits, gradient, losses } = *arguments;
+        let name = LOSS.name;
+        require_positive(name, &[("replicas", replicas), ("capacity", capacity)])?;
+        if !(2..=256).contains(&classes) {
+            return Err(Error::Shape(format!("{name}: {classes} classes, 2 to 256 are possible")));
+        }
+        require(name, "order", order, 1)?;
+        require(name, "labels", labels, 1)?;
+        require(name, "logits", logits, replicas * capacity * classes)?;
+        require(name, "gradient", gradient, replicas * capacity * classes)?;
+        require(name, "losses", losses, replicas)?;
+        gpu.check_iterations(name, capacity.div_ceil(WORKGROUP_SIZE) * (3 * classes + 1) + 6)?;
+        let params = Params { classes: classes as u32, capacity: capacity as u32, replicas: replicas as u32 };
+        let params = Buffer::from_slice(gpu, "softmax_cross_entropy.loss params", &[params])?;
+        let kernel = self.0.bind(gpu, &[&params, steps, order, labels, logits, gradient, losses])?;
+        Ok(BoundLoss { kernel, replicas, capacity })
+    }
+}
+
+impl BoundLoss {
+    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
+    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+        require_capacity(LOSS.name, samples, self.capacity)?;
+        recorder.dispatch(&self.kernel, [1, 1, self.replicas as u32], Some(step))
+    }
+}

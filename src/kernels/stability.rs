@@ -1,0 +1,204 @@
+//! `stability.*`: counting what held still, and the extremes of the last epochs.
+
+use super::{grid, read, require, require_positive, write};
+use crate::error::Result;
+use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use std::sync::Arc;
+
+/// `shaders/stability/count.wgsl`
+pub static COUNT: Shader = Shader {
+    name: "stability.count",
+    source: concat!(
+        include_str!("../../shaders/prelude/grid.wgsl"),
+        include_str!("../../shaders/prelude/keys.wgsl"),
+        include_str!("../../shaders/stability/count.wgsl"),
+    ),
+    bindings: &[
+        read("params"),
+        read("history"),
+        read("lower"),
+        read("upper"),
+        write("stability"),
+        write("stable_nodes"),
+    ],
+    parameters: Some(CountParams::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+/// `shaders/stability/envelope.wgsl`
+pub static ENVELOPE: Shader = Shader {
+    name: "stability.envelope",
+    source: concat!(
+        include_str!("../../shaders/prelude/grid.wgsl"),
+        include_str!("../../shaders/prelude/keys.wgsl"),
+        include_str!("../../shaders/stability/envelope.wgsl"),
+    ),
+    bindings: &[
+        read("params"),
+        read("windows"),
+        read("history"),
+        write("minimum"),
+        write("maximum"),
+        write("smallest_magnitude"),
+    ],
+    parameters: Some(EnvelopeParams::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+/// Tolerances that one launch counts: the components of a vector.
+pub const TOLERANCES: usize = 4;
+
+/// Epochs that a workgroup gathers before it adds them: `BLOCK` of the shader.
+const BLOCK: usize = 64;
+
+parameters! {
+    struct CountParams {
+        epochs: u32,
+        replicas: u32,
+        nodes: u32,
+    }
+}
+
+parameters! {
+    struct EnvelopeParams {
+        epochs: u32,
+        replicas: u32,
+        nodes: u32,
+        windows: u32,
+    }
+}
+
+/// Sizes of a history `[epoch, replica, node]` on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Epochs; the last one is the reference.
+    pub epochs: usize,
+    /// Replicas.
+    pub replicas: usize,
+    /// Nodes.
+    pub nodes: usize,
+}
+
+impl Shape {
+    fn check(&self, kernel: &str) -> Result<()> {
+        require_positive(kernel, &[("epochs", self.epochs), ("replicas", self.replicas), ("nodes", self.nodes)])
+    }
+
+    fn columns(&self) -> usize {
+        self.replicas * self.nodes
+    }
+}
+
+/// Arrays of [`Count`]. The last axis of four are the tolerances.
+pub struct CountArguments<'a> {
+    /// Sizes.
+    pub shape: Shape,
+    /// `[epoch, replica, node]`
+    pub history: &'a Buffer<f32>,
+    /// `[replica, node]`: sortable keys of the lower bounds.
+    pub lower: &'a Buffer<[u32; TOLERANCES]>,
+    /// `[replica, node]`: sortable keys of the upper bounds; below the lower ones where there is no tolerance.
+    pub upper: &'a Buffer<[u32; TOLERANCES]>,
+    /// `[replica, node]`, written.
+    pub stability: &'a Buffer<[u32; TOLERANCES]>,
+    /// `[epoch, replica]`, added to: it must start at 0.
+    pub stable_nodes: &'a Buffer<[u32; TOLERANCES]>,
+}
+
+/// Magnitude stability and stable nodes for up to four tolerances in one pass over the history.
+pub struct Count {
+    kernel: Arc<Kernel>,
+    workgroup_size: u32,
+}
+
+/// [`Count`] or [`Envelope`] with its arrays.
+pub struct BoundColumns {
+    kernel: BoundKernel,
+    workgroups: [u32; 3],
+}
+
+impl Count {
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        let workgroup_size = gpu.workgroup_size();
+        Ok(Self { kernel: Kernel::new(gpu, &COUNT, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &CountArguments<'_>) -> Result<BoundColumns> {
+        let name = COUNT.name;
+        let CountArguments { shape, history, lower, upper, stability, stable_nodes } = *arguments;
+        shape.check(name)?;
+        require(name, "history", history, shape.epochs * shape.columns())?;
+        for (role, array) in [("lower", lower), ("upper", upper), ("stability", stability)] {
+            require(name, role, array, shape.columns())?;
+        }
+        require(name, "stable_nodes", stable_nodes, shape.epochs * shape.replicas)?;
+        let gathered = 2 * TOLERANCES * BLOCK / self.workgroup_size as usize + 1;
+        gpu.check_iterations(name, shape.epochs + shape.epochs.div_ceil(BLOCK) * gathered)?;
+        let params =
+            CountParams { epochs: shape.epochs as u32, replicas: shape.replicas as u32, nodes: shape.nodes as u32 };
+        let params = Buffer::from_slice(gpu, "stability.count params", &[params])?;
+        let kernel = self.kernel.bind(gpu, &[&params, history, lower, upper, stability, stable_nodes])?;
+        Ok(BoundColumns { kernel, workgroups: grid(shape.nodes, self.workgroup_size, shape.replicas) })
+    }
+}
+
+/// Arrays of [`Envelope`].
+pub struct EnvelopeArguments<'a> {
+    /// Sizes.
+    pub shape: Shape,
+    /// Ascending, each in `1..=epochs`.
+    pub windows: &'a Buffer<u32>,
+    /// `[epoch, replica, node]`
+    pub history: &'a Buffer<f32>,
+    /// `[window, replica, node]`, written.
+    pub minimum: &'a Buffer<f32>,
+    /// `[window, replica, node]`, written.
+    pub maximum: &'a Buffer<f32>,
+    /// `[window, replica, node]`, written.
+    pub smallest_magnitude: &'a Buffer<f32>,
+}
+
+/// Extremes over all windows in one pass over the history.
+pub struct Envelope {
+    kernel: Arc<Kernel>,
+    workgroup_size: u32,
+}
+
+impl Envelope {
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        let workgroup_size = gpu.workgroup_size();
+        Ok(Self { kernel: Kernel::new(gpu, &ENVELOPE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &EnvelopeArguments<'_>) -> Result<BoundColumns> {
+        let name = ENVELOPE.name;
+        let EnvelopeArguments { shape, windows, history, minimum, maximum, smallest_magnitude } = *arguments;
+        shape.check(name)?;
+        require_positive(name, &[("windows", windows.len())])?;
+        require(name, "history", history, shape.epochs * shape.columns())?;
+        for (role, array) in [("minimum", minimum), ("maximum", maximum), ("smallest_magnitude", smallest_magnitude)] {
+            require(name, role, array, windows.len() * shape.columns())?;
+        }
+        gpu.check_iterations(name, shape.epochs + windows.len())?;
+        let params = EnvelopeParams {
+            epochs: shape.epochs as u32,
+            replicas: shape.replicas as u32,
+            nodes: shape.nodes as u32,
+            windows: windows.len() as u32,
+        };
+        let params = Buffer::from_slice(gpu, "stability.envelope params", &[params])?;
+        let kernel = self.kernel.bind(gpu, &[&params, windows, history, minimum, maximum, smallest_magnitude])?;
+        Ok(BoundColumns { kernel, workgroups: grid(shape.nodes, self.workgroup_size, shape.replicas) })
+    }
+}
+
+impl BoundColumns {
+    /// Records one launch.
+    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        recorder.dispatch(&self.kernel, self.workgroups, None)
+    }
+}
