@@ -40,7 +40,7 @@ const GRID: RGBColor = RGBColor(225, 225, 225);
 const REFERENCE: RGBColor = RGBColor(90, 90, 90);
 
 /// Outlines of markers in units of their size, y downwards.
-const MARKERS: [&[(f64, f64)]; 8] = [
+const MARKERS: [&[(f64, f64)]; 9] = [
     &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
     &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
     &[(1.2, 0.0), (-0.8, 1.1), (-0.8, -1.1)],
@@ -75,6 +75,7 @@ const MARKERS: [&[(f64, f64)]; 8] = [
         (-1.0, 0.6),
         (-0.4, 0.0),
     ],
+    &[(-1.2, 0.0), (0.8, 1.1), (0.8, -1.1)],
 ];
 
 /// How a curve is drawn.
@@ -92,7 +93,7 @@ impl Look {
             Method::Hold => (RGBColor(213, 94, 0), 3),
             Method::Settle => (RGBColor(0, 158, 115), 4),
             Method::Dense | Method::Magnitude => (RGBColor(0, 0, 0), 5),
-            Method::MagnitudeFrozenFirst => (RGBColor(204, 121, 167), 5),
+            Method::MagnitudeFrozenFirst => (RGBColor(204, 121, 167), 8),
             Method::Random => (RGBColor(86, 180, 233), 7),
             Method::EdSequential | Method::EdBatched => (RGBColor(230, 159, 0), 6),
         };
