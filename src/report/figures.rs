@@ -1,10 +1,10 @@
 //! Figure 4: what pruning costs in accuracy and in time, as SVG and PNG.
 //!
 //! Four fields: (a) test accuracy, (b) time per operating point, (c) difference to one-shot pruning, and the legend in a
-//! field of its own, where it can cover no data. Colours are those of Okabe & Ito, told apart by the colour-blind; curves
-//! of one method share the colour and differ in their markers.
+//! field of its own, where it can cover no data.
 
 use super::Cell;
+use super::look::Look;
 use crate::error::{Error, Result};
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint};
@@ -12,7 +12,6 @@ use crate::study::ledger::LedgerRow;
 use crate::study::numbers::significant;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::ValueFormatter;
-use plotters::element::Polygon;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
@@ -25,7 +24,6 @@ const TITLE_HEIGHT: u32 = 64;
 const FONT: &str = "sans-serif";
 const CAPTION_SIZE: u32 = 27;
 const LABEL_SIZE: u32 = 22;
-const MARKER_SIZE: f64 = 6.0;
 
 /// Real points of magnitude stability further apart than this, in per cent of sparsity, are not joined by a line.
 const WIDEST_GAP: f64 = 5.0;
@@ -38,74 +36,6 @@ const WIDEST_INTERVAL: f64 = 25.0;
 
 const GRID: RGBColor = RGBColor(225, 225, 225);
 const REFERENCE: RGBColor = RGBColor(90, 90, 90);
-
-/// Outlines of markers in units of their size, y downwards.
-const MARKERS: [&[(f64, f64)]; 9] = [
-    &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
-    &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
-    &[(1.2, 0.0), (-0.8, 1.1), (-0.8, -1.1)],
-    &[(1.0, 0.0), (0.7, 0.7), (0.0, 1.0), (-0.7, 0.7), (-1.0, 0.0), (-0.7, -0.7), (0.0, -1.0), (0.7, -0.7)],
-    &[(0.9, 0.9), (-0.9, 0.9), (-0.9, -0.9), (0.9, -0.9)],
-    &[(0.0, -1.3), (1.0, 0.0), (0.0, 1.3), (-1.0, 0.0)],
-    &[
-        (-0.35, -1.2),
-        (0.35, -1.2),
-        (0.35, -0.35),
-        (1.2, -0.35),
-        (1.2, 0.35),
-        (0.35, 0.35),
-        (0.35, 1.2),
-        (-0.35, 1.2),
-        (-0.35, 0.35),
-        (-1.2, 0.35),
-        (-1.2, -0.35),
-        (-0.35, -0.35),
-    ],
-    &[
-        (-1.0, -0.6),
-        (-0.6, -1.0),
-        (0.0, -0.4),
-        (0.6, -1.0),
-        (1.0, -0.6),
-        (0.4, 0.0),
-        (1.0, 0.6),
-        (0.6, 1.0),
-        (0.0, 0.4),
-        (-0.6, 1.0),
-        (-1.0, 0.6),
-        (-0.4, 0.0),
-    ],
-    &[(-1.2, 0.0), (0.8, 1.1), (0.8, -1.1)],
-];
-
-/// How a curve is drawn.
-#[derive(Clone, Copy)]
-struct Look {
-    colour: RGBColor,
-    marker: &'static [(f64, f64)],
-}
-
-impl Look {
-    /// The look of the `variant`-th curve of a method.
-    fn new(method: Method, variant: usize) -> Self {
-        let (colour, marker) = match method {
-            Method::Ms => (RGBColor(0, 114, 178), 0),
-            Method::Hold => (RGBColor(213, 94, 0), 3),
-            Method::Settle => (RGBColor(0, 158, 115), 4),
-            Method::Dense | Method::Magnitude => (RGBColor(0, 0, 0), 5),
-            Method::MagnitudeFrozenFirst => (RGBColor(204, 121, 167), 8),
-            Method::Random => (RGBColor(86, 180, 233), 7),
-            Method::EdSequential | Method::EdBatched => (RGBColor(230, 159, 0), 6),
-        };
-        Self { colour, marker: MARKERS[(marker + variant) % MARKERS.len()] }
-    }
-
-    /// The marker's outline in pixels around its place.
-    fn marker(self) -> Polygon<(i32, i32)> {
-        let scaled = |&(x, y): &(f64, f64)| ((x * MARKER_SIZE).round() as i32, (y * MARKER_SIZE).round() as i32);
-        Polygon::new(self.marker.iter().map(scaled).collect::<Vec<_>>(), self.colour.filled())
-    }
-}
 
 /// Figure 4 of one cell, ready to be drawn.
 struct Figure<'a> {
@@ -478,6 +408,14 @@ mod tests {
         let png = folder.path().join("figure4.png");
         write_png(&cell, &png).unwrap();
         assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        assert!(matches!(write_svg(&sample::cell(), &missing.join("figure4.svg")), Err(Error::Io { .. })));
+        assert!(matches!(write_png(&sample::cell(), &missing.join("figure4.png")), Err(Error::Job(_))));
     }
 
     #[test]
