@@ -1,10 +1,10 @@
 //! Figure 4: what pruning costs in accuracy and in time, as SVG and PNG.
 //!
 //! Four fields: (a) test accuracy, (b) time per operating point, (c) difference to one-shot pruning, and the legend in a
-//! field of its own, where it can cover no data. Colours are those of Okabe & Ito, told apart by the colour-blind; curves
-//! of one method share the colour and differ in their markers.
+//! field of its own, where it can cover no data.
 
 use super::Cell;
+use super::look::Look;
 use crate::error::{Error, Result};
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint};
@@ -12,7 +12,6 @@ use crate::study::ledger::LedgerRow;
 use crate::study::numbers::significant;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::ValueFormatter;
-use plotters::element::Polygon;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
@@ -25,7 +24,6 @@ const TITLE_HEIGHT: u32 = 64;
 const FONT: &str = "sans-serif";
 const CAPTION_SIZE: u32 = 27;
 const LABEL_SIZE: u32 = 22;
-const MARKER_SIZE: f64 = 6.0;
 
 /// Real points of magnitude stability further apart than this, in per cent of sparsity, are not joined by a line.
 const WIDEST_GAP: f64 = 5.0;
@@ -38,73 +36,6 @@ const WIDEST_INTERVAL: f64 = 25.0;
 
 const GRID: RGBColor = RGBColor(225, 225, 225);
 const REFERENCE: RGBColor = RGBColor(90, 90, 90);
-
-/// Outlines of markers in units of their size, y downwards.
-const MARKERS: [&[(f64, f64)]; 8] = [
-    &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
-    &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
-    &[(1.2, 0.0), (-0.8, 1.1), (-0.8, -1.1)],
-    &[(1.0, 0.0), (0.7, 0.7), (0.0, 1.0), (-0.7, 0.7), (-1.0, 0.0), (-0.7, -0.7), (0.0, -1.0), (0.7, -0.7)],
-    &[(0.9, 0.9), (-0.9, 0.9), (-0.9, -0.9), (0.9, -0.9)],
-    &[(0.0, -1.3), (1.0, 0.0), (0.0, 1.3), (-1.0, 0.0)],
-    &[
-        (-0.35, -1.2),
-        (0.35, -1.2),
-        (0.35, -0.35),
-        (1.2, -0.35),
-        (1.2, 0.35),
-        (0.35, 0.35),
-        (0.35, 1.2),
-        (-0.35, 1.2),
-        (-0.35, 0.35),
-        (-1.2, 0.35),
-        (-1.2, -0.35),
-        (-0.35, -0.35),
-    ],
-    &[
-        (-1.0, -0.6),
-        (-0.6, -1.0),
-        (0.0, -0.4),
-        (0.6, -1.0),
-        (1.0, -0.6),
-        (0.4, 0.0),
-        (1.0, 0.6),
-        (0.6, 1.0),
-        (0.0, 0.4),
-        (-0.6, 1.0),
-        (-1.0, 0.6),
-        (-0.4, 0.0),
-    ],
-];
-
-/// How a curve is drawn.
-#[derive(Clone, Copy)]
-struct Look {
-    colour: RGBColor,
-    marker: &'static [(f64, f64)],
-}
-
-impl Look {
-    /// The look of the `variant`-th curve of a method.
-    fn new(method: Method, variant: usize) -> Self {
-        let (colour, marker) = match method {
-            Method::Ms => (RGBColor(0, 114, 178), 0),
-            Method::Hold => (RGBColor(213, 94, 0), 3),
-            Method::Settle => (RGBColor(0, 158, 115), 4),
-            Method::Dense | Method::Magnitude => (RGBColor(0, 0, 0), 5),
-            Method::MagnitudeFrozenFirst => (RGBColor(204, 121, 167), 5),
-            Method::Random => (RGBColor(86, 180, 233), 7),
-            Method::EdSequential | Method::EdBatched => (RGBColor(230, 159, 0), 6),
-        };
-        Self { colour, marker: MARKERS[(marker + variant) % MARKERS.len()] }
-    }
-
-    /// The marker's outline in pixels around its place.
-    fn marker(self) -> Polygon<(i32, i32)> {
-        let scaled = |&(x, y): &(f64, f64)| ((x * MARKER_SIZE).round() as i32, (y * MARKER_SIZE).round() as i32);
-        Polygon::new(self.marker.iter().map(scaled).collect::<Vec<_>>(), self.colour.filled())
-    }
-}
 
 /// Figure 4 of one cell, ready to be drawn.
 struct Figure<'a> {
@@ -178,9 +109,8 @@ impl<'a> Figure<'a> {
 
     /// Panel (a): accuracy against sparsity.
     fn accuracy<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
-        let mut chart = builder(area, "(a) Accuracy after pruning, without retraining except ED", 80)
-            .build_cartesian_2d(0.0..100.0, 0.0..100.0)
-            .map_err(failed)?;
+        let body = captioned(area, "(a) Accuracy after pruning (only ED retrains)", 94)?;
+        let mut chart = builder(&body, 80).build_cartesian_2d(0.0..100.0, 0.0..100.0).map_err(failed)?;
         mesh(&mut chart, "Zero nodes in the focus layer (%)", "Test accuracy (%)", 11)?;
         for (level, dash) in self.references() {
             let line = DashedLineSeries::new([(0.0, level), (100.0, level)], dash, dash, REFERENCE.stroke_width(2));
@@ -229,14 +159,15 @@ impl<'a> Figure<'a> {
             .iter()
             .filter_map(|row| Some((row, row.marginal_ms.filter(|&marginal| marginal > 0.0)?)))
             .collect();
-        let caption = "(b) Time per operating point and replica";
+        let body = captioned(area, "(b) Time per operating point and replica", 94)?;
         if rows.is_empty() {
-            return note(area, caption, "no times were measured");
+            return note(&body, "no times were measured");
         }
-        let decade = |value: f64| 10f64.powf(value);
-        let low = decade(rows.iter().map(|row| row.1).fold(f64::INFINITY, f64::min).log10().floor());
-        let high = decade(rows.iter().map(|row| row.1).fold(0.0, f64::max).log10().floor() + 1.0);
-        let mut chart = builder(area, caption, 250)
+        // Whole decades, and a little more, so that rounding does not lose the outermost ticks.
+        let exponents = rows.iter().map(|row| row.1.log10());
+        let low = 0.99 * 10f64.powf(exponents.clone().fold(f64::INFINITY, f64::min).floor());
+        let high = 1.01 * 10f64.powf(exponents.fold(f64::NEG_INFINITY, f64::max).floor() + 1.0);
+        let mut chart = builder(&body, 250)
             .build_cartesian_2d((low..high).log_scale(), -0.6..rows.len() as f64 - 0.4)
             .map_err(failed)?;
         chart
@@ -246,7 +177,7 @@ impl<'a> Figure<'a> {
             .x_labels(6)
             .light_line_style(WHITE)
             .bold_line_style(GRID)
-            .x_label_formatter(&|&value| significant(value))
+            .x_label_formatter(&|&value| tick(value))
             .x_desc("Milliseconds, logarithmic (mean ± sd of repetitions)")
             .label_style((FONT, LABEL_SIZE))
             .draw()
@@ -265,10 +196,13 @@ impl<'a> Figure<'a> {
             let value = EmptyElement::at((marginal.max(low), y)) + Text::new(significant(marginal), (shift, 0), value);
             chart.draw_series([value]).map_err(failed)?;
             let name = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(HPos::Right, VPos::Center));
+            // Only the rules of ED are told apart here: the others' settings hardly change the time.
+            let rule = if row.method.retrains() { row.rule.as_str() } else { "" };
+            let label = format!("{} {rule}", row.method);
             let edge = chart.backend_coord(&(low, y));
-            let corner = area.get_base_pixel();
+            let corner = body.get_base_pixel();
             let place = (edge.0 - corner.0 - 10, edge.1 - corner.1);
-            area.draw(&Text::new(row.method.name(), place, name)).map_err(failed)?;
+            body.draw(&Text::new(label.trim_end().to_string(), place, name)).map_err(failed)?;
         }
         Ok(())
     }
@@ -283,9 +217,9 @@ impl<'a> Figure<'a> {
             .map(|(curve, look)| (curve.points.iter().filter_map(Difference::of).collect(), *look))
             .filter(|(points, _): &(Vec<_>, _)| !points.is_empty())
             .collect();
-        let caption = "(c) Accuracy gained over one-shot pruning of the same nets";
+        let body = captioned(area, "(c) Accuracy gained over one-shot pruning of the same nets", 94)?;
         if curves.is_empty() {
-            return note(area, caption, "one-shot pruning was not measured on the same nets");
+            return note(&body, "one-shot pruning was not measured on the same nets");
         }
         let extreme = |sign: f64| {
             let ends = curves.iter().flat_map(|(points, _)| points).map(|point| {
@@ -297,7 +231,7 @@ impl<'a> Figure<'a> {
         let (low, high) = (extreme(-1.0), extreme(1.0));
         let margin = 0.05 * (high - low);
         let (low, high) = (low - margin, high + margin);
-        let mut chart = builder(area, caption, 80).build_cartesian_2d(0.0..100.0, low..high).map_err(failed)?;
+        let mut chart = builder(&body, 80).build_cartesian_2d(0.0..100.0, low..high).map_err(failed)?;
         mesh(&mut chart, "Zero nodes in the focus layer (%)", "Difference (percentage points)", 9)?;
         chart.draw_series(LineSeries::new([(0.0, 0.0), (100.0, 0.0)], REFERENCE.stroke_width(2))).map_err(failed)?;
         for (index, (points, look)) in curves.iter().enumerate() {
@@ -317,38 +251,41 @@ impl<'a> Figure<'a> {
         Ok(())
     }
 
-    /// What the lines and markers mean.
+    /// What the lines and markers mean: two columns where one is too short.
     fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
-        let (left, line_height) = (110, 34);
-        let text = |size| (FONT, size).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
-        let mut y = 70;
-        for (curve, look) in &self.curves {
-            let line = PathElement::new([(left, y), (left + 50, y)], look.colour.stroke_width(2));
-            area.draw(&line).map_err(failed)?;
-            area.draw(&(EmptyElement::at((left + 25, y)) + look.marker())).map_err(failed)?;
-            area.draw(&Text::new(curve.label.clone(), (left + 66, y), text(LABEL_SIZE))).map_err(failed)?;
-            y += line_height;
-        }
+        let (first_column, column_width, top, line_height) = (90, 330, 40, 33);
         let dense = accuracy::dense(&self.cell.sweep).pop().map(|(epochs, _)| format!("dense, {epochs} epochs"));
-        let names = dense.into_iter().chain([format!("chance, {:.1} %", 100.0 * self.cell.chance)]);
-        for ((_, dash), name) in self.references().zip(names) {
+        let references = dense.into_iter().chain([format!("chance, {:.1} %", 100.0 * self.cell.chance)]);
+        let references: Vec<(String, i32)> = references.zip(self.references().map(|(_, dash)| dash)).collect();
+        let entries = self.curves.len() + references.len();
+        let lines = if entries <= 12 { entries } else { entries.div_ceil(2) };
+        let place = |entry: usize| {
+            (first_column + column_width * (entry / lines) as i32, top + line_height * (entry % lines) as i32)
+        };
+        let text = |size| (FONT, size).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
+        for (entry, (curve, look)) in self.curves.iter().enumerate() {
+            let (x, y) = place(entry);
+            area.draw(&PathElement::new([(x, y), (x + 50, y)], look.colour.stroke_width(2))).map_err(failed)?;
+            area.draw(&(EmptyElement::at((x + 25, y)) + look.marker())).map_err(failed)?;
+            area.draw(&Text::new(curve.label.clone(), (x + 66, y), text(LABEL_SIZE))).map_err(failed)?;
+        }
+        for (entry, (name, dash)) in references.into_iter().enumerate() {
+            let (x, y) = place(self.curves.len() + entry);
             for start in (0..50).step_by(2 * dash as usize) {
-                let dash = [(left + start, y), (left + (start + dash).min(50), y)];
+                let dash = [(x + start, y), (x + (start + dash).min(50), y)];
                 area.draw(&PathElement::new(dash, REFERENCE.stroke_width(2))).map_err(failed)?;
             }
-            area.draw(&Text::new(name, (left + 66, y), text(LABEL_SIZE))).map_err(failed)?;
-            y += line_height;
+            area.draw(&Text::new(name, (x + 66, y), text(LABEL_SIZE))).map_err(failed)?;
         }
-        y += line_height / 2;
         let notes = [
             "(a) mean ± sd over replicas, staggered. ms: its real points,",
             "joined only where they lie within 5 % sparsity.",
             "(c) paired mean with 95 % interval (Student's t).",
             "ED trains other nets, so it has no pairs.",
         ];
-        for line in notes {
-            area.draw(&Text::new(line, (left, y), text(LABEL_SIZE - 2))).map_err(failed)?;
-            y += 28;
+        for (index, line) in (0..).zip(notes) {
+            let place = (first_column, top + line_height * lines as i32 + 16 + 28 * index);
+            area.draw(&Text::new(line, place, text(LABEL_SIZE - 2))).map_err(failed)?;
         }
         Ok(())
     }
@@ -373,19 +310,22 @@ impl Difference {
     }
 }
 
-/// A chart with its caption and room for labels.
-fn builder<'a, 'b, DB: DrawingBackend>(
-    area: &'a DrawingArea<DB, Shift>,
+/// Writes a panel's caption and gives back what is left of it.
+fn captioned<DB: DrawingBackend>(
+    area: &DrawingArea<DB, Shift>,
     caption: &str,
-    label_width: u32,
-) -> ChartBuilder<'a, 'b, DB> {
+    left: i32,
+) -> Result<DrawingArea<DB, Shift>> {
+    let (head, body) = area.split_vertically(CAPTION_SIZE + 20);
+    let style = (FONT, CAPTION_SIZE).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
+    head.draw(&Text::new(caption, (left, CAPTION_SIZE as i32 / 2 + 8), style)).map_err(failed)?;
+    Ok(body)
+}
+
+/// A chart with room for labels; those of the y axis take `label_width` pixels.
+fn builder<'a, 'b, DB: DrawingBackend>(area: &'a DrawingArea<DB, Shift>, label_width: u32) -> ChartBuilder<'a, 'b, DB> {
     let mut builder = ChartBuilder::on(area);
-    builder
-        .caption(caption, (FONT, CAPTION_SIZE))
-        .margin(18)
-        .margin_right(34)
-        .x_label_area_size(66)
-        .y_label_area_size(label_width);
+    builder.margin(14).margin_right(34).x_label_area_size(66).y_label_area_size(label_width);
     builder
 }
 
@@ -405,7 +345,7 @@ where
         .x_labels(11)
         .y_labels(y_labels)
         .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_label_formatter(&|value| significant(*value))
+        .y_label_formatter(&|value| tick(*value))
         .light_line_style(WHITE)
         .bold_line_style(GRID)
         .label_style((FONT, LABEL_SIZE))
@@ -416,11 +356,19 @@ where
 }
 
 /// A panel that has nothing to show says so.
-fn note<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, caption: &str, text: &str) -> Result<()> {
+fn note<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, text: &str) -> Result<()> {
     let (width, height) = area.dim_in_pixel();
-    let style = |size| (FONT, size).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Center));
-    area.draw(&Text::new(caption, (width as i32 / 2, 40), style(CAPTION_SIZE))).map_err(failed)?;
-    area.draw(&Text::new(text, (width as i32 / 2, height as i32 / 2), style(LABEL_SIZE))).map_err(failed)
+    let style = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Center));
+    area.draw(&Text::new(text, (width as i32 / 2, height as i32 / 2), style)).map_err(failed)
+}
+
+/// A tick's number without needless zeros.
+fn tick(value: f64) -> String {
+    if value.abs() >= 1000.0 {
+        return significant(value.round());
+    }
+    let text = format!("{value:.5}");
+    text.trim_end_matches('0').trim_end_matches('.').replace('-', "−")
 }
 
 /// Where the bars of a curve are shifted to, in per cent of sparsity, so that those of other curves stand beside them.
@@ -446,6 +394,7 @@ fn spaced(points: &[(f64, f64)], phase: f64) -> Vec<usize> {
 mod tests {
     use super::super::sample;
     use super::*;
+    use crate::pruning::SweepRow;
 
     fn numbers(svg: &str) -> usize {
         svg.matches("<polygon").count()
@@ -459,10 +408,14 @@ mod tests {
         let png = folder.path().join("figure4.png");
         write_png(&cell, &png).unwrap();
         assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
-        if let Some(kept) = std::env::var_os("HOLDFAST_KEEP_FIGURES") {
-            std::fs::copy(&png, Path::new(&kept).join("figure4.png")).unwrap();
-            std::fs::copy(folder.path().join("figure4.svg"), Path::new(&kept).join("figure4.svg")).unwrap();
-        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        assert!(matches!(write_svg(&sample::cell(), &missing.join("figure4.svg")), Err(Error::Io { .. })));
+        assert!(matches!(write_png(&sample::cell(), &missing.join("figure4.png")), Err(Error::Job(_))));
     }
 
     #[test]
@@ -508,6 +461,32 @@ mod tests {
         assert!(empty.contains("no times were measured"));
         assert!(empty.contains("one-shot pruning was not measured"));
         assert_eq!(numbers(&empty), 0);
+    }
+
+    #[test]
+    fn every_rule_of_ed_gets_a_curve_and_the_legend_stays_inside() {
+        let mut cell = sample::cell();
+        for rule in ["exd", "soft", "cubic"] {
+            let more: Vec<_> = cell
+                .sweep
+                .iter()
+                .filter(|row| row.rule == "density")
+                .map(|row| SweepRow { rule: rule.into(), accuracy: 0.9 * row.accuracy, ..row.clone() })
+                .collect();
+            cell.sweep.extend(more);
+        }
+        let svg = svg(&cell).unwrap();
+        for rule in ["ed density", "ed exd", "ed soft", "ed cubic"] {
+            assert!(svg.contains(rule), "{rule}");
+        }
+        let heights = svg.split("<text ").skip(1).filter_map(|text| text.split(" y=\"").nth(1)?.split('"').next());
+        let heights: Vec<u32> = heights.map(|height| height.parse().unwrap()).collect();
+        assert!(heights.len() > 40 && heights.iter().all(|&height| height < SIZE.1 - 10), "{heights:?}");
+    }
+
+    #[test]
+    fn ticks_have_no_needless_zeros() {
+        assert_eq!([0.1, 25.0, -2.5, 10_000.0, 0.0].map(tick), ["0.1", "25", "−2.5", "10,000", "0"]);
     }
 
     #[test]

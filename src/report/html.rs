@@ -103,9 +103,6 @@ mod tests {
     #[test]
     fn the_page_holds_all_parts_and_loads_nothing() {
         let page = page(&[sample::cell()], &provenance()).unwrap();
-        if let Some(kept) = std::env::var_os("HOLDFAST_KEEP_FIGURES") {
-            std::fs::write(Path::new(&kept).join("report.html"), &page).unwrap();
-        }
         for part in ["<svg", "mnist · dnn", "arithmetic alone predicts", "not retraining", "8c1f4e0b2a77", "tracking"]
         {
             assert!(page.contains(part), "{part}");

@@ -2,6 +2,7 @@
 
 pub mod figures;
 pub mod html;
+mod look;
 #[cfg(test)]
 mod sample;
 pub mod tables;

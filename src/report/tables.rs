@@ -4,7 +4,7 @@ use super::{Cell, count};
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES};
 use crate::study::ledger::LedgerRow;
-use crate::study::numbers::significant;
+use crate::study::numbers::{significant, with_spread};
 use serde_json::{Value, json};
 
 /// Shown where there is nothing to show.
@@ -25,8 +25,10 @@ pub(super) struct LedgerLine {
     pub(super) fixed: String,
     /// Marginal cost relative to magnitude stability.
     pub(super) ratio: String,
-    /// From where on it has paid off.
+    /// From how many points on it has cost less than ED.
     pub(super) break_even: String,
+    /// The same if the training was needed anyway.
+    pub(super) break_even_if_trained: String,
 }
 
 /// The lines of the ledger, in its order.
@@ -39,37 +41,36 @@ fn ledger_line(cell: &Cell, row: &LedgerRow) -> LedgerLine {
     if !row.rule.is_empty() {
         method += &format!(" {}", row.rule);
     }
-    let spread = row.marginal_ms_sd.map(|sd| format!(" ± {}", significant(sd))).unwrap_or_default();
-    let per_point = row.marginal_ms.map_or(NOTHING.into(), |marginal| format!("{}{spread} ms", significant(marginal)));
+    let per_point = row.marginal_ms.map(|marginal| with_spread(marginal, row.marginal_ms_sd, "ms"));
     let resumed = if row.resumed { ", resumed" } else { "" };
     let points =
         format!("{}, {}{resumed}", count(row.distinct_points, "point"), count(f64::from(row.replicates), "replica"));
+    let (break_even, break_even_if_trained) = break_even(cell, row);
     LedgerLine {
         method,
-        per_point,
+        per_point: per_point.unwrap_or_else(|| NOTHING.into()),
         points,
         fixed: row.fixed_s.map_or("none".into(), |seconds| format!("{} s", significant(seconds))),
         ratio: row.ratio_to_ms.map_or(NOTHING.into(), |ratio| format!("{}x", significant(ratio))),
-        break_even: break_even(cell, row),
+        break_even,
+        break_even_if_trained,
     }
 }
 
-/// In words, from how many points on a method has paid off against `ed-sequential`.
-fn break_even(cell: &Cell, row: &LedgerRow) -> String {
+/// In words, from how many points on a method has paid off against `ed-sequential`: with all costs, and if the training
+/// was needed anyway.
+fn break_even(cell: &Cell, row: &LedgerRow) -> (String, String) {
     if row.method.retrains() || cell.ledger.row(Method::EdSequential).is_none() {
-        return NOTHING.into();
+        return (NOTHING.into(), NOTHING.into());
     }
-    // Zero points pay off nothing: what is won before the first whole point is won at once.
+    // Nothing is won before the first whole point.
     let at = |points: f64| {
         let whole = points.ceil();
         if whole <= 1.0 { "at once".to_string() } else { format!("at {} points", significant(whole)) }
     };
     match cell.ledger.break_even(row) {
-        None => "never".into(),
-        Some(even) => {
-            let (all, trained) = (at(even.points), at(even.points_if_trained));
-            if all == trained { all } else { format!("{all}, {trained} if the training was needed anyway") }
-        }
+        None => ("never".into(), "never".into()),
+        Some(even) => (at(even.points), at(even.points_if_trained)),
     }
 }
 
@@ -110,7 +111,7 @@ pub(super) fn difference_lines(cell: &Cell) -> Vec<AccuracyLine> {
     let difference = |point: &CurvePoint| {
         let difference = point.over_one_shot?;
         let interval = difference.half_width().map(|half| format!(" ± {:.1}", 100.0 * half)).unwrap_or_default();
-        Some(format!("{:+.1}{interval}", 100.0 * difference.mean))
+        Some(format!("{:+.1}{interval}", 100.0 * difference.mean).replace('-', "−"))
     };
     curves
         .iter()
@@ -186,6 +187,9 @@ pub fn text(cell: &Cell) -> String {
         );
         if line.break_even != NOTHING {
             text += &format!(" · break-even with ed-sequential {}", line.break_even);
+            if line.break_even_if_trained != line.break_even {
+                text += &format!(", {} if the training was needed anyway", line.break_even_if_trained);
+            }
         }
         text.push('\n');
     }
@@ -278,7 +282,7 @@ mod tests {
         let text = text(&sample::cell());
         let hold = line(&text, "hold s=50");
         for part in
-            ["0.310 ± 0.0200 ms per point", "(101 points, 5 replicas)", "fixed 41.2 s", "at once if the training"]
+            ["0.310 ms ± 0.020 per point", "(101 points, 5 replicas)", "fixed 41.2 s", "at once if the training"]
         {
             assert!(hold.contains(part), "{part} not in {hold}");
         }

@@ -65,8 +65,6 @@ pub struct Curve {
     pub method: Method,
     /// Setting within the method, e.g. `hold s=50`; what legends and tables call it.
     pub label: String,
-    /// Tolerance, for magnitude stability.
-    pub tolerance: Option<f64>,
     /// The points.
     pub points: Vec<CurvePoint>,
 }
@@ -122,7 +120,6 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
         .map(|((setting, points), label)| Curve {
             method: setting.method,
             label,
-            tolerance: setting.tolerance.map(f64::from_bits),
             points: curve_points(points, &one_shot),
         })
         .collect()

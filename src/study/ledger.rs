@@ -224,7 +224,7 @@ impl Ledger {
         Some(format!(
             "On {} with {}, one more operating point of one replica took {} ms with magnitude stability and {} ms with \
              exponential decay: {} times as long (arithmetic alone predicts {}; the paper says over 10). Training \
-             included, {} points of exponential decay took {} times as long as as many of magnitude stability.",
+             included, {} points of exponential decay took {} times as long as {} of magnitude stability.",
             self.workload.data_set,
             self.workload.model,
             significant(ms_marginal),
@@ -233,6 +233,7 @@ impl Ledger {
             significant(self.workload.arithmetic_ratio()),
             significant(ed.distinct_points),
             significant(self.total_ratio()?),
+            significant(ed.distinct_points),
         ))
     }
 
@@ -248,7 +249,7 @@ impl Ledger {
              loses in total below about {} points, unless the training was needed anyway.",
             self.workload.epochs,
             self.workload.baseline_epochs,
-            significant(self.workload.epoch_ratio().ceil()),
+            significant(self.workload.epoch_ratio().round()),
         )
     }
 }
@@ -381,7 +382,7 @@ mod tests {
             assert!(quotable.contains(part), "{part}: {quotable}");
         }
         let honest = ledger.honest_sentence();
-        for part in ["not retraining", "(5 ms a point)", "below about 34 points", "needed anyway"] {
+        for part in ["not retraining", "(5 ms a point)", "below about 33 points", "needed anyway"] {
             assert!(honest.contains(part), "{part}: {honest}");
         }
     }

@@ -3,16 +3,29 @@
 /// A number with three significant digits and commas between thousands: `0.0312`, `41.3`, `4,210`; whole numbers stay
 /// whole.
 pub fn significant(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return format!("{value}");
+    if value.fract() == 0.0 || !value.is_finite() {
+        return rounded(value, 0);
     }
-    // Scientific notation rounds first, so that 99.99 becomes 1.00e2 and not 100.0.
+    rounded(value, decimals(value))
+}
+
+/// A mean and its standard deviation, if there is one, both as precise as three digits of the mean:
+/// `0.310 ms ± 0.020`.
+pub fn with_spread(mean: f64, sd: Option<f64>, unit: &str) -> String {
+    let digits = if mean.is_finite() && mean != 0.0 { decimals(mean) } else { 2 };
+    let spread = sd.map(|sd| format!(" ± {}", rounded(sd, digits))).unwrap_or_default();
+    format!("{} {unit}{spread}", rounded(mean, digits))
+}
+
+/// Decimals that leave three significant digits of a finite number other than 0.
+fn decimals(value: f64) -> usize {
+    // Scientific notation rounds first, so that 99.99 counts as 100.
     let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
-    let decimals = 2 - rounded.abs().log10().floor() as i32;
-    if value.fract() == 0.0 || decimals <= 0 {
-        return thousands(value.round() as i64);
-    }
-    format!("{rounded:.*}", decimals as usize)
+    (2 - rounded.abs().log10().floor() as i32).max(0) as usize
+}
+
+fn rounded(value: f64, decimals: usize) -> String {
+    if decimals == 0 && value.is_finite() { thousands(value.round() as i64) } else { format!("{value:.decimals$}") }
 }
 
 /// A whole number with commas between thousands.
@@ -49,5 +62,13 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(significant(value), text, "{value}");
         }
+    }
+
+    #[test]
+    fn a_spread_is_as_precise_as_its_mean() {
+        assert_eq!(with_spread(0.310_4, Some(0.020_1), "ms"), "0.310 ms ± 0.020");
+        assert_eq!(with_spread(261.7, Some(7.64), "ms"), "262 ms ± 8");
+        assert_eq!(with_spread(4_210.4, Some(30.2), "ms"), "4,210 ms ± 30");
+        assert_eq!(with_spread(1.5, None, "ms"), "1.50 ms");
     }
 }
