@@ -61,11 +61,8 @@ pub(super) struct BenchArguments {
 }
 
 pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
-    let sizes = [
-        ("--replicates", arguments.replicates as usize),
-        ("--batch", arguments.batch),
-        ("--side", arguments.side),
-    ];
+    let sizes =
+        [("--replicates", arguments.replicates as usize), ("--batch", arguments.batch), ("--side", arguments.side)];
     for (option, value) in sizes {
         if value == 0 {
             return Err(Error::Usage(format!("{option} 0 is not possible; use 1 or more")));

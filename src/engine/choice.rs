@@ -21,9 +21,7 @@ impl Choice {
         match text.to_lowercase().as_str() {
             "auto" => Self::Auto,
             "cpu" => Self::Cpu,
-            other => Self::Adapter(
-                other.parse().map_or_else(|_| DeviceChoice::Name(text.into()), DeviceChoice::Index),
-            ),
+            other => Self::Adapter(other.parse().map_or_else(|_| DeviceChoice::Name(text.into()), DeviceChoice::Index)),
         }
     }
 }
@@ -66,7 +64,11 @@ fn as_asked(choice: &DeviceChoice) -> String {
     let DeviceChoice::Name(name) = choice else { return "as asked".into() };
     let name = name.to_lowercase();
     let fitting = gpu::adapters().iter().filter(|adapter| adapter.name.to_lowercase().contains(&name)).count();
-    if fitting > 1 { format!("the first of {fitting} with this name; an index tells them apart") } else { "as asked".into() }
+    if fitting > 1 {
+        format!("the first of {fitting} with this name; an index tells them apart")
+    } else {
+        "as asked".into()
+    }
 }
 
 /// Why `auto` takes the CPU engine, and how to run the shaders all the same.

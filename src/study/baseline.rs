@@ -6,7 +6,7 @@ use crate::engine::{DataHandle, Evaluation, Overheads, Replica, Watch};
 use crate::error::{Error, Result};
 use crate::pruning::Method;
 use crate::pruning::decay::DensitySchedule;
-use removed_nodes;
+use crate::pruning::masks::removed_nodes;
 use crate::training::{Plan, hash, train};
 use std::time::Instant;
 

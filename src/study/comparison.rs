@@ -5,20 +5,21 @@ use super::Control;
 use super::configuration::Configuration;
 use super::experiment::{Cell, history_of, train_and_record, write_records};
 use super::ledger::{Ledger, Measured, Workload};
+use super::records::{write_envelope, write_stability};
 use crate::data::Dataset;
-use crate::engine::{Batch, DataHandle, Engine, Evaluation, Overheads, Replica};
-use crate::error::{Error, Result};
+use crate::engine::{Batch, DataHandle, Engine, Overheads, Replica, Watch};
+use crate::error::Result;
 use crate::network::ParameterLayout;
-use crate::pruning::decay::DensitySchedule;
+use crate::pruning::masks::{RemovalOrder, removed_nodes};
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
 use crate::pruning::sweep::{self, RowContext};
 use crate::pruning::{Method, SweepRow};
-use crate::run_folder::{NamedArray, csv, npz};
+use crate::run_folder::csv;
 use crate::stability::{History, Stability, WindowedEnvelope, envelope};
-use crate::training::{Plan, Trained, hash, train};
+use crate::training::{Trained, hash};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How often the marginal work of a method is repeated for its mean and spread.
@@ -235,7 +236,7 @@ impl Account<'_> {
             let mut seconds = Vec::new();
             while seconds.len() < REPETITIONS && (seconds.is_empty() || started.elapsed() < REPEAT_WITHIN) {
                 let start = Instant::now();
-                let silent = crate::engine::Watch { stop: self.control.stop, progress: &|_| {} };
+                let silent = Watch { stop: self.control.stop, progress: &|_| {} };
                 let points = of_method(method, rule == FROZEN_FIRST, &numbers);
                 sweep::evaluate(&mut *trained.batch, test, &points, &silent)?;
                 seconds.push(start.elapsed().as_secs_f64());
@@ -285,20 +286,20 @@ impl Account<'_> {
     ) -> Result<()> {
         let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().range();
         let nodes = focus.len();
-        let removed = crate::pruning::masks::removed_nodes(0.9, nodes);
+        let removed = removed_nodes(0.9, nodes);
         let pruned: Vec<Replica<f32>> = replicas
             .iter()
             .map(|replica| {
                 let mut replica = replica.clone();
                 let magnitudes: Vec<f32> = replica.parameters[focus.clone()].iter().map(|w| w.abs()).collect();
-                let mask = crate::pruning::masks::RemovalOrder::smallest_first(&magnitudes).mask(removed);
+                let mask = RemovalOrder::smallest_first(&magnitudes).mask(removed);
                 for (weight, &kept) in replica.parameters[focus.clone()].iter_mut().zip(mask.iter()) {
                     *weight = if kept { *weight } else { 0.0 };
                 }
                 replica
             })
             .collect();
-        let silent = crate::engine::Watch { stop: self.control.stop, progress: &|_| {} };
+        let silent = Watch { stop: self.control.stop, progress: &|_| {} };
         let mut times = [Vec::new(), Vec::new()];
         for _ in 0..REPETITIONS {
             for (networks, times) in [replicas, &pruned].into_iter().zip(&mut times) {

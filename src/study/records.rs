@@ -123,4 +123,3 @@ pub(super) fn write_envelope(
     ];
     csv::write(&path("envelope.csv")?, columns, rows)
 }
-
