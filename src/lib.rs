@@ -6,6 +6,7 @@
 
 pub mod cpu;
 pub mod data;
+pub mod engine;
 
 pub mod error;
 

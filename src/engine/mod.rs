@@ -3,11 +3,11 @@
 //! Rooms above say what is to be computed and never know where: [`Engine`] has one implementation on the GPU and one on the
 //! CPU. What does not fit a device at once is cut into waves of replicas in here.
 
-mod cpu;
+mod gpu;
 
 pub use crate::cpu::stability::HistoryShape;
 pub use crate::cpu::training_step::Replica;
-pub use cpu::CpuEngine;
+pub use gpu::GpuEngine;
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};

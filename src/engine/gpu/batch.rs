@@ -1,0 +1,557 @@
+//! Replicas of one network on the GPU.
+
+use super::launches::{
+    Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, RECORD_WORDS, State, TrainingLaunches,
+};
+use super::samples::{Feed, LoadedData, Pace, lock};
+use super::sweep;
+use crate::cpu::{adam, he_normal, magnitude_sort};
+use crate::engine::{Batch, DataHandle, Evaluation, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
+use crate::kernels::softmax_cross_entropy::BatchLoss;
+use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask};
+use crate::network::{Architecture, ParameterLayout};
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+/// Samples of a step of an evaluation. A constant: sums are made step by step, and their bits must not depend on how many
+/// replicas run side by side.
+const EVALUATION_SAMPLES: usize = 512;
+
+/// Replicas that fit the device's arrays together.
+pub(super) struct Wave {
+    /// Which slots.
+    pub(super) slots: Range<usize>,
+    /// Their parameters, moments and masks.
+    pub(super) state: State,
+}
+
+/// Replicas on the GPU.
+pub(super) struct GpuBatch {
+    gpu: Arc<Gpu>,
+    data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
+    training: Arc<LoadedData>,
+    network: Network,
+    kernels: Kernels,
+    batch: usize,
+    evaluation_samples: usize,
+    waves: Vec<Wave>,
+    training_activations: Activations,
+    evaluation_activations: Activations,
+    gradient: Buffer<f32>,
+}
+
+impl GpuBatch {
+    pub(super) fn new(gpu: Arc<Gpu>, data: Arc<Mutex<Vec<Arc<LoadedData>>>>, setup: &Setup<'_>) -> Result<Self> {
+        setup.architecture.validate()?;
+        let network = Network {
+            architecture: *setup.architecture,
+            layout: ParameterLayout::new(setup.architecture),
+            scale: (1.0 / setup.pixel_scale) as f32,
+        };
+        let training = loaded(&data, setup.training)?;
+        check_data(&network.architecture, &training)?;
+        if setup.batch == 0 || setup.replica_ids.is_empty() {
+            return Err(Error::Usage(format!(
+                "{} replicas with a batch of {}: at least one of each is needed",
+                setup.replica_ids.len(),
+                setup.batch
+            )));
+        }
+        let batch = setup.batch.min(training.host().samples());
+        let room = Room::of(&gpu);
+        let evaluation_samples = room.evaluation_samples(&network)?;
+        let most = room.slots(&network, &training, batch, evaluation_samples)?;
+        let largest = most.min(setup.replica_ids.len());
+        let waves = (0..setup.replica_ids.len())
+            .step_by(most)
+            .map(|first| first..(first + most).min(setup.replica_ids.len()))
+            .map(|slots| Wave::new(&gpu, &network, setup, slots))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            kernels: Kernels::new(&gpu)?,
+            training_activations: Activations::new(&gpu, &network, largest, batch)?,
+            evaluation_activations: Activations::new(&gpu, &network, largest, evaluation_samples)?,
+            gradient: Buffer::new(&gpu, "parameter gradient", largest * network.layout.parameters())?,
+            gpu,
+            data,
+            training,
+            network,
+            batch,
+            evaluation_samples,
+            waves,
+        })
+    }
+
+    fn slots(&self) -> usize {
+        self.waves.last().map_or(0, |wave| wave.slots.end)
+    }
+
+    fn loaded(&self, data: DataHandle) -> Result<Arc<LoadedData>> {
+        let loaded = loaded(&self.data, data)?;
+        check_data(&self.network.architecture, &loaded)?;
+        Ok(loaded)
+    }
+
+    fn check_steps(&self, steps: &Steps<'_>) -> Result<()> {
+        if steps.orders.len() != self.slots() {
+            return Err(Error::Shape(format!("{} orders for {} slots", steps.orders.len(), self.slots())));
+        }
+        let samples = self.training.host().samples();
+        for (slot, order) in steps.orders.iter().enumerate() {
+            if let Some(&index) = order.iter().find(|&&index| index as usize >= samples) {
+                return Err(Error::Shape(format!("the order of slot {slot} names sample {index} of {samples}")));
+            }
+            for batch in steps.batches {
+                if batch.is_empty() || batch.len() > self.batch || batch.end > order.len() {
+                    return Err(Error::Shape(format!(
+                        "a step on places {batch:?} of the {} in the order of slot {slot}, with batches of 1 to {}",
+                        order.len(),
+                        self.batch
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Trains one wave on consecutive steps and returns `[step, replica]`.
+    fn train_wave(
+        &self,
+        wave: &Wave,
+        feed: &Feed,
+        steps: &Steps<'_>,
+        range: Range<usize>,
+        pace: &mut Pace,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<BatchLoss>> {
+        let gpu = &self.gpu;
+        let losses = Buffer::new(gpu, "losses", range.len() * wave.state.replicas)?;
+        let launches = TrainingLaunches::new(
+            gpu,
+            &self.kernels,
+            &self.network,
+            feed,
+            &wave.state,
+            &self.training_activations,
+            &self.gradient,
+            &losses,
+        )?;
+        let mut running = Running::new(pace, watch, wave.state.replicas as u64);
+        let mut next = range.start;
+        while next < range.end {
+            let batches = &steps.batches[next..range.end];
+            let batches = &batches[..feed.fitting(batches, running.steps())];
+            let rate = |step: usize| adam::corrected_rate(steps.first_step + 1 + step as u64) as f32;
+            let rates: Vec<f32> = (next..next + batches.len()).map(rate).collect();
+            feed.load(gpu, &steps.orders[wave.slots.clone()], batches, next - range.start, &rates)?;
+            let mut recorder = Recorder::new(gpu, "training");
+            for (record, batch) in (0..).zip(batches) {
+                launches.record(&mut recorder, record, batch.len())?;
+            }
+            running.submit(recorder, batches.len())?;
+            next += batches.len();
+        }
+        running.finish()?;
+        read_back(gpu, &losses)
+    }
+}
+
+/// Submissions of steps one after the other: while one runs, the next is recorded.
+struct Running<'a, 'g> {
+    pace: &'a mut Pace,
+    watch: &'a Watch<'a>,
+    /// What a step counts for in reports of progress.
+    units: u64,
+    pending: Option<(Submission<'g>, usize)>,
+}
+
+impl<'a, 'g> Running<'a, 'g> {
+    fn new(pace: &'a mut Pace, watch: &'a Watch<'a>, units: u64) -> Self {
+        Self { pace, watch, units, pending: None }
+    }
+
+    fn steps(&self) -> usize {
+        self.pace.steps()
+    }
+
+    /// Submits, and waits for the submission before. Fails if a stop was asked for.
+    fn submit(&mut self, recorder: Recorder<'g>, steps: usize) -> Result<()> {
+        let submitted = recorder.submit()?;
+        let before = self.pending.replace((submitted, steps));
+        self.wait(before)?;
+        self.watch.check()
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let last = self.pending.take();
+        self.wait(last)
+    }
+
+    fn wait(&mut self, submission: Option<(Submission<'g>, usize)>) -> Result<()> {
+        if let Some((submission, steps)) = submission {
+            submission.wait()?;
+            self.pace.completed(steps);
+            (self.watch.progress)(self.units * steps as u64);
+        }
+        Ok(())
+    }
+}
+
+/// How much fits the arrays of a device.
+struct Room {
+    /// Words of one array.
+    words: usize,
+    /// Workgroups in a dimension, and so replicas.
+    workgroups: usize,
+}
+
+impl Room {
+    fn of(gpu: &Gpu) -> Self {
+        let limits = gpu.limits();
+        Self { words: (limits.array_bytes() / 4) as usize, workgroups: limits.workgroups as usize }
+    }
+
+    /// Samples of a step of an evaluation: the constant, or the largest power of two that fits for one replica.
+    fn evaluation_samples(&self, network: &Network) -> Result<usize> {
+        match self.words / network.widest() {
+            0 => Err(Error::OutOfMemory(format!("one sample of {} units does not fit", network.widest()))),
+            fitting => Ok(EVALUATION_SAMPLES.min(1 << fitting.ilog2())),
+        }
+    }
+
+    /// Replicas of a wave. If not even one fits, the error names the batch that would.
+    fn slots(&self, network: &Network, data: &LoadedData, batch: usize, evaluation_samples: usize) -> Result<usize> {
+        let parameters = network.layout.parameters();
+        if parameters > self.words || RECORD_WORDS > self.words {
+            return Err(Error::OutOfMemory(format!(
+                "the {parameters} parameters of one replica need more than the {} bytes that an array can have",
+                4 * self.words
+            )));
+        }
+        let words_per_sample = network.widest().max(data.words_per_sample());
+        let fitting = self.words / words_per_sample;
+        if batch > fitting {
+            return Err(Error::OutOfMemory(format!(
+                "one replica with a batch of {batch} samples does not fit the {} bytes of an array, a batch of \
+                 {fitting} does",
+                4 * self.words
+            )));
+        }
+        let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest());
+        Ok((self.words / largest).clamp(1, self.workgroups))
+    }
+}
+
+fn loaded(data: &Mutex<Vec<Arc<LoadedData>>>, handle: DataHandle) -> Result<Arc<LoadedData>> {
+    let missing = || Error::Shape("the data set was not loaded by this engine".into());
+    lock(data).get(handle.0).map(Arc::clone).ok_or_else(missing)
+}
+
+fn check_data(architecture: &Architecture, data: &LoadedData) -> Result<()> {
+    let host = data.host();
+    let Architecture { image_height, image_width, classes, .. } = *architecture;
+    if (host.height, host.width) != (image_height, image_width) || host.classes > classes {
+        return Err(Error::Shape(format!(
+            "{}: {} x {} pixels and {} classes, the network takes {image_height} x {image_width} and {classes}",
+            host.name, host.height, host.width, host.classes
+        )));
+    }
+    Ok(())
+}
+
+impl Wave {
+    /// Makes room for the replicas in `slots` and fills in their initial weights.
+    fn new(gpu: &Gpu, network: &Network, setup: &Setup<'_>, slots: Range<usize>) -> Result<Self> {
+        let replicas = slots.len();
+        let parameters = replicas * network.layout.parameters();
+        let state = State {
+            replicas,
+            parameters: Buffer::new(gpu, "parameters", parameters)?,
+            m: Buffer::new(gpu, "m", parameters)?,
+            v: Buffer::new(gpu, "v", parameters)?,
+            mask: Buffer::from_slice(gpu, "mask", &vec![1; replicas * network.architecture.nodes()])?,
+        };
+        let replica_ids = Buffer::from_slice(gpu, "replica ids", &setup.replica_ids[slots.clone()])?;
+        let fill = initial::Fill::new(gpu)?;
+        let mut recorder = Recorder::new(gpu, "initial weights");
+        for (tensor, layout) in (0..).zip(&network.layout.tensors) {
+            if let Some(fan_in) = layout.fan_in {
+                let arguments = initial::FillArguments {
+                    parameters_per_replica: network.layout.parameters(),
+                    offset: layout.offset,
+                    weights: layout.len(),
+                    tensor,
+                    seed: setup.seed,
+                    scale: he_normal::scale(fan_in) as f32,
+                    replica_ids: &replica_ids,
+                    parameters: &state.parameters,
+                };
+                fill.bind(gpu, &arguments)?.record(&mut recorder)?;
+            }
+        }
+        recorder.submit()?;
+        Ok(Self { slots, state })
+    }
+
+    /// Weights of the focus layer `[replica, node]`.
+    pub(super) fn focus_weights(&self, gpu: &Gpu, network: &Network) -> Result<Vec<f32>> {
+        let (stride, focus) = (network.layout.parameters(), network.layout.focus_weight());
+        let weights = Buffer::new(gpu, "focus weights", self.state.replicas * focus.len())?;
+        let mut recorder = Recorder::new(gpu, "focus weights");
+        for replica in 0..self.state.replicas {
+            let first = replica * stride + focus.offset;
+            recorder.copy(&self.state.parameters, first, &weights, replica * focus.len(), focus.len())?;
+        }
+        recorder.submit()?;
+        read_back(gpu, &weights)
+    }
+
+    /// Places in descending order of magnitude, on the device up to the kernel's size, else by the twin.
+    fn rank_focus(&self, gpu: &Gpu, network: &Network, recorder: &mut Recorder<'_>) -> Result<Buffer<u32>> {
+        let (replicas, focus) = (self.state.replicas, network.layout.focus_weight());
+        let nodes = focus.len();
+        if nodes > sort::MOST_NODES {
+            let weights = self.focus_weights(gpu, network)?;
+            let mut rank = vec![0; weights.len()];
+            for (weights, rank) in weights.chunks_exact(nodes).zip(rank.chunks_exact_mut(nodes)) {
+                magnitude_sort::rank(weights, rank);
+            }
+            return Buffer::from_slice(gpu, "rank", &rank);
+        }
+        let rank = Buffer::new(gpu, "rank", replicas * nodes)?;
+        let arguments = sort::RankArguments {
+            epochs: 1,
+            replicas,
+            nodes,
+            offset: focus.offset,
+            epoch_stride: 0,
+            replica_stride: network.layout.parameters(),
+            weights: &self.state.parameters,
+            rank: &rank,
+        };
+        sort::Rank::new(gpu)?.bind(gpu, &arguments)?.record(recorder)?;
+        Ok(rank)
+    }
+}
+
+impl Batch for GpuBatch {
+    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+        self.check_steps(steps)?;
+        let count = steps.batches.len();
+        let mut results = vec![StepLoss::default(); self.slots() * count];
+        let words = Room::of(&self.gpu).words;
+        for wave in &self.waves {
+            let feed = Feed::new(&self.gpu, &self.training, wave.state.replicas, self.batch)?;
+            // One pair of words for each replica and step is kept until it is read back.
+            let most = (words / (2 * wave.state.replicas)).max(1);
+            let mut pace = Pace::new();
+            for first in (0..count).step_by(most) {
+                let range = first..(first + most).min(count);
+                let losses = self.train_wave(wave, &feed, steps, range.clone(), &mut pace, watch)?;
+                for (step, losses) in range.zip(losses.chunks_exact(wave.state.replicas)) {
+                    for (slot, loss) in wave.slots.clone().zip(losses) {
+                        results[slot * count + step] = StepLoss { loss: loss.mean, correct: loss.correct };
+                    }
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    fn prune_smallest(&mut self, remove: &[u32]) -> Result<()> {
+        let (gpu, network) = (&self.gpu, &self.network);
+        let nodes = network.architecture.nodes();
+        if remove.len() != self.slots() || remove.iter().any(|&remove| remove as usize > nodes) {
+            return Err(Error::Shape(format!(
+                "{} numbers of nodes to prune, each at most {nodes}, are needed for {} slots",
+                remove.len(),
+                self.slots()
+            )));
+        }
+        let kernel = mask::Smallest::new(gpu)?;
+        for wave in &self.waves {
+            let mut recorder = Recorder::new(gpu, "prune");
+            let rank = wave.rank_focus(gpu, network, &mut recorder)?;
+            let arguments = mask::SmallestArguments {
+                replicas: wave.state.replicas,
+                nodes,
+                parameters_per_replica: network.layout.parameters(),
+                offset: network.layout.focus_weight().offset,
+                rank: &rank,
+                remove: &Buffer::from_slice(gpu, "remove", &remove[wave.slots.clone()])?,
+                mask: &wave.state.mask,
+                parameters: &wave.state.parameters,
+                m: &wave.state.m,
+                v: &wave.state.v,
+            };
+            kernel.bind(gpu, &arguments)?.record(&mut recorder)?;
+            recorder.submit()?;
+        }
+        Ok(())
+    }
+
+    fn focus_weights(&mut self) -> Result<Vec<f32>> {
+        let mut weights = Vec::new();
+        for wave in &self.waves {
+            weights.extend(wave.focus_weights(&self.gpu, &self.network)?);
+        }
+        Ok(weights)
+    }
+
+    fn replicas(&mut self) -> Result<Vec<Replica<f32>>> {
+        let (parameters, nodes) = (self.network.layout.parameters(), self.network.architecture.nodes());
+        let mut replicas = Vec::new();
+        for Wave { state, .. } in &self.waves {
+            let [all, m, v] = [&state.parameters, &state.m, &state.v].map(|array| read_back(&self.gpu, array));
+            let (all, m, v, mask) = (all?, m?, v?, read_back(&self.gpu, &state.mask)?);
+            for replica in 0..state.replicas {
+                let own = replica * parameters..(replica + 1) * parameters;
+                replicas.push(Replica {
+                    parameters: all[own.clone()].to_vec(),
+                    m: m[own.clone()].to_vec(),
+                    v: v[own].to_vec(),
+                    mask: mask[replica * nodes..(replica + 1) * nodes].to_vec(),
+                });
+            }
+        }
+        Ok(replicas)
+    }
+
+    fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
+        let (parameters, nodes) = (self.network.layout.parameters(), self.network.architecture.nodes());
+        let fits = |replica: &Replica<f32>| {
+            let sizes = [replica.parameters.len(), replica.m.len(), replica.v.len()];
+            sizes == [parameters; 3] && replica.mask.len() == nodes
+        };
+        if replicas.len() != self.slots() || !replicas.iter().all(fits) {
+            return Err(Error::Shape(format!(
+                "{} replicas to restore; {} of {parameters} parameters and {nodes} nodes are needed",
+                replicas.len(),
+                self.slots()
+            )));
+        }
+        for wave in &self.waves {
+            for (place, replica) in replicas[wave.slots.clone()].iter().enumerate() {
+                wave.state.parameters.write(&self.gpu, place * parameters, &replica.parameters)?;
+                wave.state.m.write(&self.gpu, place * parameters, &replica.m)?;
+                wave.state.v.write(&self.gpu, place * parameters, &replica.v)?;
+                wave.state.mask.write(&self.gpu, place * nodes, &replica.mask)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn logits(&mut self, data: DataHandle, samples: Range<usize>) -> Result<Vec<f32>> {
+        let data = self.loaded(data)?;
+        if samples.end > data.host().samples() {
+            return Err(Error::Shape(format!("samples {samples:?} of {}", data.host().samples())));
+        }
+        let classes = self.network.architecture.classes;
+        let count = samples.len();
+        let mut logits = vec![0.0; self.slots() * count * classes];
+        let (gpu, activations) = (&self.gpu, &self.evaluation_activations);
+        let order: [Arc<[u32]>; 1] = [(0..data.host().samples() as u32).collect()];
+        let feed = Feed::new(gpu, &data, 1, self.evaluation_samples)?;
+        for wave in &self.waves {
+            let layers = self.network.architecture.depth + 1;
+            let launches =
+                ForwardLaunches::new(gpu, &self.kernels, &self.network, &feed, &wave.state, activations, layers)?;
+            for batch in steps_of(samples.clone(), self.evaluation_samples) {
+                feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0])?;
+                let mut recorder = Recorder::new(gpu, "logits");
+                launches.record(&mut recorder, 0, batch.len())?;
+                recorder.submit()?;
+                let found = read_back(gpu, activations.logits())?;
+                for (slot, found) in wave.slots.clone().zip(found.chunks_exact(activations.capacity * classes)) {
+                    let first = (slot * count + batch.start - samples.start) * classes;
+                    logits[first..first + batch.len() * classes].copy_from_slice(&found[..batch.len() * classes]);
+                }
+            }
+        }
+        Ok(logits)
+    }
+
+    fn evaluate(&mut self, data: DataHandle, watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+        let data = self.loaded(data)?;
+        let (gpu, samples) = (&self.gpu, data.host().samples());
+        let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
+        let feed = Feed::new(gpu, &data, 1, self.evaluation_samples)?;
+        let batches = steps_of(0..samples, self.evaluation_samples);
+        let mut evaluations = Vec::new();
+        for wave in &self.waves {
+            let replicas = wave.state.replicas;
+            // A pair of words for each replica and step of a submission.
+            let rows = feed.steps().len().min(Room::of(gpu).words / (2 * replicas)).max(1);
+            let losses = Buffer::new(gpu, "losses", rows * replicas)?;
+            let activations = &self.evaluation_activations;
+            let launches =
+                EvaluationLaunches::new(gpu, &self.kernels, &self.network, &feed, &wave.state, activations, &losses)?;
+            let mut sums = vec![(0.0, 0); replicas];
+            let mut pace = Pace::new();
+            let mut rest = &batches[..];
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(feed.fitting(rest, pace.steps().min(rows)));
+                feed.load(gpu, &order, now, 0, &vec![0.0; now.len()])?;
+                let mut recorder = Recorder::new(gpu, "evaluation");
+                for (record, batch) in (0..).zip(now) {
+                    launches.record(&mut recorder, record, batch.len())?;
+                }
+                recorder.submit()?;
+                let found = read_back(gpu, &losses)?;
+                pace.completed(now.len());
+                for (batch, found) in now.iter().zip(found.chunks_exact(replicas)) {
+                    for ((loss, correct), found) in sums.iter_mut().zip(found) {
+                        *loss += f64::from(found.mean) * batch.len() as f64;
+                        *correct += found.correct;
+                    }
+                    (watch.progress)((batch.len() * replicas) as u64);
+                }
+                watch.check()?;
+                rest = later;
+            }
+            let evaluation = |(loss, correct): (f64, u32)| Evaluation {
+                loss: loss / samples as f64,
+                correct,
+                samples: samples as u32,
+            };
+            evaluations.extend(sums.into_iter().map(evaluation));
+        }
+        Ok(evaluations)
+    }
+
+    fn sweep(&mut self, data: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+        let data = self.loaded(data)?;
+        let (slots, nodes) = (self.slots(), self.network.architecture.nodes());
+        if let Some(point) = points.iter().find(|point| point.slot >= slots || point.kept.len() != nodes) {
+            return Err(Error::Shape(format!(
+                "a sweep point names slot {} with {} nodes; there are {slots} slots with {nodes}",
+                point.slot,
+                point.kept.len()
+            )));
+        }
+        let mut evaluations = vec![None; points.len()];
+        for wave in &self.waves {
+            let place = sweep::Place {
+                gpu: &self.gpu,
+                kernels: &self.kernels,
+                network: &self.network,
+                activations: &self.evaluation_activations,
+                wave,
+            };
+            let own: Vec<usize> = (0..points.len()).filter(|&point| wave.slots.contains(&points[point].slot)).collect();
+            let chosen: Vec<&SweepPoint> = own.iter().map(|&point| &points[point]).collect();
+            for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&place, &data, &chosen, watch)?) {
+                evaluations[point] = Some(evaluation);
+            }
+        }
+        let missing = || Error::Shape("a sweep point names a slot that the batch does not have".into());
+        evaluations.into_iter().map(|found| found.ok_or_else(missing)).collect()
+    }
+}
+
+/// Cuts samples into steps of an evaluation.
+pub(super) fn steps_of(samples: Range<usize>, most: usize) -> Vec<Range<usize>> {
+    samples.clone().step_by(most).map(|first| first..(first + most).min(samples.end)).collect()
+}

@@ -1,0 +1,278 @@
+//! The launches of a forward pass and of a training step: which kernels, on which arrays, in which order.
+
+use super::samples::Feed;
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu, Recorder};
+use crate::kernels::softmax_cross_entropy::{BatchLoss, BoundLoss, Loss, LossArguments};
+use crate::kernels::{Place, StepRecord, adam, dense};
+use crate::network::{Architecture, ParameterLayout};
+
+/// What all launches of a network need to know.
+#[derive(Clone)]
+pub(super) struct Network {
+    pub(super) architecture: Architecture,
+    pub(super) layout: ParameterLayout,
+    /// What pixels are multiplied by.
+    pub(super) scale: f32,
+}
+
+impl Network {
+    /// Where dense layer `index` lies in the flat parameter buffer.
+    pub(super) fn place(&self, index: usize) -> Place {
+        Place {
+            parameters: self.layout.parameters(),
+            weights: self.layout.dense_weight(index).offset,
+            bias: self.layout.dense_bias(index).offset,
+        }
+    }
+
+    /// Features of the widest activation.
+    pub(super) fn widest(&self) -> usize {
+        self.architecture.width.max(self.architecture.classes)
+    }
+}
+
+/// The compiled kernels of training and evaluation.
+pub(super) struct Kernels {
+    forward: dense::Forward,
+    forward_images: dense::ForwardImages,
+    backward_input: dense::BackwardInput,
+    backward_weights: dense::BackwardWeights,
+    backward_weights_images: dense::BackwardWeightsImages,
+    loss: Loss,
+    adam: adam::Step,
+}
+
+impl Kernels {
+    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
+        Ok(Self {
+            forward: dense::Forward::new(gpu)?,
+            forward_images: dense::ForwardImages::new(gpu)?,
+            backward_input: dense::BackwardInput::new(gpu)?,
+            backward_weights: dense::BackwardWeights::new(gpu)?,
+            backward_weights_images: dense::BackwardWeightsImages::new(gpu)?,
+            loss: Loss::new(gpu)?,
+            adam: adam::Step::new(gpu)?,
+        })
+    }
+}
+
+/// What a forward pass leaves behind: the output of each layer `[replica, sample, unit]`; and two gradients of that size.
+pub(super) struct Activations {
+    /// Samples that each replica has room for.
+    pub(super) capacity: usize,
+    outputs: Vec<Buffer<f32>>,
+    gradients: [Buffer<f32>; 2],
+}
+
+impl Activations {
+    /// Room for `capacity` samples of each of `replicas`.
+    pub(super) fn new(gpu: &Gpu, network: &Network, replicas: usize, capacity: usize) -> Result<Self> {
+        let room = |units: usize| replicas * capacity * units;
+        let mut outputs = Vec::new();
+        for layer in network.architecture.dense_layers() {
+            outputs.push(Buffer::new(gpu, "activations", room(layer.outputs))?);
+        }
+        let widest = room(network.widest());
+        let gradients = [Buffer::new(gpu, "gradient", widest)?, Buffer::new(gpu, "gradient", widest)?];
+        Ok(Self { capacity, outputs, gradients })
+    }
+
+    /// What dense layer `index` gives out.
+    pub(super) fn output(&self, index: usize) -> &Buffer<f32> {
+        &self.outputs[index]
+    }
+
+    /// The logits.
+    pub(super) fn logits(&self) -> &Buffer<f32> {
+        &self.outputs[self.outputs.len() - 1]
+    }
+}
+
+/// State of the replicas of a wave, each `[replica, parameter]`, and the mask `[replica, node]`.
+pub(super) struct State {
+    pub(super) replicas: usize,
+    pub(super) parameters: Buffer<f32>,
+    pub(super) m: Buffer<f32>,
+    pub(super) v: Buffer<f32>,
+    pub(super) mask: Buffer<u32>,
+}
+
+/// The first layers of a network on the samples of a feed.
+pub(super) struct ForwardLaunches(Vec<dense::SampleTiles>);
+
+impl ForwardLaunches {
+    /// Binds the first `layers` dense layers.
+    pub(super) fn new(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        network: &Network,
+        feed: &Feed,
+        state: &State,
+        activations: &Activations,
+        layers: usize,
+    ) -> Result<Self> {
+        let mut launches = Vec::new();
+        for (index, layer) in network.architecture.dense_layers().iter().enumerate().take(layers) {
+            let shape = shape(state, activations, layer.inputs, layer.outputs);
+            let (place, relu, output) = (network.place(index), layer.relu, activations.output(index));
+            let (steps, parameters) = (feed.steps(), &state.parameters);
+            launches.push(if index == 0 {
+                let images = images(network, feed)?;
+                let arguments = dense::ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
+                kernels.forward_images.bind(gpu, &arguments)?
+            } else {
+                let input = activations.output(index - 1);
+                let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
+                kernels.forward.bind(gpu, &arguments)?
+            });
+        }
+        Ok(Self(launches))
+    }
+
+    /// Records the pass for the step in record `step`.
+    pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+        self.0.iter().try_for_each(|layer| layer.record(recorder, step, samples))
+    }
+}
+
+fn shape(state: &State, activations: &Activations, inputs: usize, outputs: usize) -> dense::Shape {
+    dense::Shape { replicas: state.replicas, capacity: activations.capacity, inputs, outputs }
+}
+
+fn images<'a>(network: &Network, feed: &'a Feed) -> Result<dense::Images<'a>> {
+    Ok(dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images()? })
+}
+
+/// A forward pass and its loss.
+pub(super) struct EvaluationLaunches {
+    forward: ForwardLaunches,
+    loss: BoundLoss,
+}
+
+impl EvaluationLaunches {
+    /// Binds all layers and the loss; results go to `losses` `[row, replica]`.
+    pub(super) fn new(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        network: &Network,
+        feed: &Feed,
+        state: &State,
+        activations: &Activations,
+        losses: &Buffer<BatchLoss>,
+    ) -> Result<Self> {
+        let layers = network.architecture.depth + 1;
+        let forward = ForwardLaunches::new(gpu, kernels, network, feed, state, activations, layers)?;
+        let loss = kernels.loss.bind(
+            gpu,
+            &LossArguments {
+                replicas: state.replicas,
+                capacity: activations.capacity,
+                classes: network.architecture.classes,
+                steps: feed.steps(),
+                order: feed.order(),
+                labels: feed.labels()?,
+                logits: activations.logits(),
+                gradient: &activations.gradients[0],
+                losses,
+            },
+        )?;
+        Ok(Self { forward, loss })
+    }
+
+    /// Records the pass for the step in record `step`.
+    pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+        self.forward.record(recorder, step, samples)?;
+        self.loss.record(recorder, step, samples)
+    }
+}
+
+/// One layer of the backward pass: gradients of its weights, and of its input unless that is an image.
+struct BackwardLayer {
+    weights: dense::WeightTiles,
+    input: Option<dense::SampleTiles>,
+}
+
+/// A whole training step.
+pub(super) struct TrainingLaunches {
+    evaluation: EvaluationLaunches,
+    /// From the output layer to the first.
+    backward: Vec<BackwardLayer>,
+    adam: adam::BoundStep,
+}
+
+impl TrainingLaunches {
+    /// Binds forward pass, loss, backward pass and update. `gradient` `[replica, parameter]` is scratch.
+    pub(super) fn new(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        network: &Network,
+        feed: &Feed,
+        state: &State,
+        activations: &Activations,
+        gradient: &Buffer<f32>,
+        losses: &Buffer<BatchLoss>,
+    ) -> Result<Self> {
+        let evaluation = EvaluationLaunches::new(gpu, kernels, network, feed, state, activations, losses)?;
+        let steps = feed.steps();
+        let mut backward = Vec::new();
+        // The gradient with respect to a layer's output and to its input take turns in two buffers.
+        let [mut output_gradient, mut input_gradient] = activations.gradients.each_ref();
+        for (index, layer) in network.architecture.dense_layers().iter().enumerate().rev() {
+            let (shape, place) = (shape(state, activations, layer.inputs, layer.outputs), network.place(index));
+            backward.push(if index == 0 {
+                let images = images(network, feed)?;
+                let arguments =
+                    dense::BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
+                BackwardLayer { weights: kernels.backward_weights_images.bind(gpu, &arguments)?, input: None }
+            } else {
+                let input = activations.output(index - 1);
+                let arguments =
+                    dense::BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
+                let weights = kernels.backward_weights.bind(gpu, &arguments)?;
+                let parameters = &state.parameters;
+                let arguments = dense::BackwardInputArguments {
+                    shape,
+                    place,
+                    steps,
+                    output_gradient,
+                    parameters,
+                    input,
+                    input_gradient,
+                };
+                BackwardLayer { weights, input: Some(kernels.backward_input.bind(gpu, &arguments)?) }
+            });
+            std::mem::swap(&mut output_gradient, &mut input_gradient);
+        }
+        let adam = kernels.adam.bind(
+            gpu,
+            &adam::StepArguments {
+                replicas: state.replicas,
+                parameters_per_replica: network.layout.parameters(),
+                focus: network.layout.focus_weight().range(),
+                steps,
+                gradient,
+                mask: &state.mask,
+                parameters: &state.parameters,
+                m: &state.m,
+                v: &state.v,
+            },
+        )?;
+        Ok(Self { evaluation, backward, adam })
+    }
+
+    /// Records the step in record `step`, which has `samples` samples.
+    pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+        self.evaluation.record(recorder, step, samples)?;
+        for layer in &self.backward {
+            layer.weights.record(recorder, step, samples)?;
+            if let Some(input) = &layer.input {
+                input.record(recorder, step, samples)?;
+            }
+        }
+        self.adam.record(recorder, step)
+    }
+}
+
+/// Words of a step record: what a feed's step buffer is made of.
+pub(super) const RECORD_WORDS: usize = size_of::<StepRecord>() / 4;

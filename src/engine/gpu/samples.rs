@@ -1,0 +1,226 @@
+//! Data sets on the device, and how samples reach the steps that use them.
+
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Gpu};
+use crate::kernels::StepRecord;
+use crate::kernels::dense::ImageShape;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The most steps of one submission.
+const MOST_STEPS: usize = 256;
+/// Samples that an order has room for, unless a single step has more.
+const ORDER_ROOM: usize = 8192;
+/// How long a submission should take: long against the cost of submitting, short against a driver's watchdog and the
+/// patience of someone who stops the program.
+const SUBMISSION: Duration = Duration::from_millis(50);
+
+/// Locks; what the lock guards is never left half changed.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Images and labels as kernels read them.
+struct DeviceData {
+    images: Buffer<u32>,
+    labels: Buffer<u32>,
+}
+
+impl DeviceData {
+    fn new(gpu: &Gpu, shape: ImageShape, samples: usize) -> Result<Self> {
+        Ok(Self {
+            images: Buffer::new(gpu, "images", samples * shape.words())?,
+            labels: Buffer::new(gpu, "labels", samples)?,
+        })
+    }
+}
+
+/// A data set that the engine has taken in: on the device as a whole if it fits one array.
+pub(super) struct LoadedData {
+    host: Arc<Dataset>,
+    shape: ImageShape,
+    resident: Option<DeviceData>,
+}
+
+impl LoadedData {
+    /// Uploads the data set, if it fits one array of the device; else the steps bring their own samples.
+    pub(super) fn new(gpu: &Gpu, host: &Arc<Dataset>) -> Result<Self> {
+        let shape = ImageShape { height: host.height, width: host.width };
+        let bytes = 4 * (host.samples() * shape.words()) as u64;
+        let resident = if bytes <= gpu.limits().array_bytes() {
+            let data = DeviceData::new(gpu, shape, host.samples())?;
+            data.images.write(gpu, 0, &shape.pack(&host.images))?;
+            data.labels.write(gpu, 0, &host.labels.iter().map(|&label| u32::from(label)).collect::<Vec<_>>())?;
+            Some(data)
+        } else {
+            None
+        };
+        Ok(Self { host: Arc::clone(host), shape, resident })
+    }
+
+    /// The data set in memory.
+    pub(super) fn host(&self) -> &Arc<Dataset> {
+        &self.host
+    }
+
+    /// Words of the largest array that a sample of a step takes.
+    pub(super) fn words_per_sample(&self) -> usize {
+        if self.resident.is_some() { 1 } else { self.shape.words() }
+    }
+}
+
+/// The samples of the steps of one submission: indices, records, and the images where the data set is too large to
+/// stay on the device.
+pub(super) struct Feed {
+    data: Arc<LoadedData>,
+    carried: Option<DeviceData>,
+    order: Buffer<u32>,
+    steps: Buffer<StepRecord>,
+    orders: usize,
+    room: usize,
+}
+
+impl Feed {
+    /// Room for the samples of `orders` orders, in steps of up to `batch` samples.
+    pub(super) fn new(gpu: &Gpu, data: &Arc<LoadedData>, orders: usize, batch: usize) -> Result<Self> {
+        let words = (gpu.limits().array_bytes() / 4) as usize;
+        let room = (words / (orders * data.words_per_sample())).min(ORDER_ROOM).max(batch);
+        let carried = match data.resident {
+            Some(_) => None,
+            None => Some(DeviceData::new(gpu, data.shape, orders * room)?),
+        };
+        let records = MOST_STEPS.min(4 * words / size_of::<StepRecord>()).max(1);
+        Ok(Self {
+            data: Arc::clone(data),
+            carried,
+            order: Buffer::new(gpu, "order", orders * room)?,
+            steps: Buffer::new(gpu, "steps", records)?,
+            orders,
+            room,
+        })
+    }
+
+    fn device_data(&self) -> Option<&DeviceData> {
+        self.carried.as_ref().or(self.data.resident.as_ref())
+    }
+
+    /// The images that [`Self::order`] speaks of.
+    pub(super) fn images(&self) -> Result<&Buffer<u32>> {
+        self.device_data().map(|data| &data.images).ok_or_else(|| missing(&self.data.host))
+    }
+
+    /// The labels that [`Self::order`] speaks of.
+    pub(super) fn labels(&self) -> Result<&Buffer<u32>> {
+        self.device_data().map(|data| &data.labels).ok_or_else(|| missing(&self.data.host))
+    }
+
+    /// Sizes of an image.
+    pub(super) fn shape(&self) -> ImageShape {
+        self.data.shape
+    }
+
+    /// Indices into images and labels `[order, place]`.
+    pub(super) fn order(&self) -> &Buffer<u32> {
+        &self.order
+    }
+
+    /// One record for each step.
+    pub(super) fn steps(&self) -> &Buffer<StepRecord> {
+        &self.steps
+    }
+
+    /// How many of the first `batches` fit one submission, at most `most` and at least one.
+    pub(super) fn fitting(&self, batches: &[Range<usize>], most: usize) -> usize {
+        let mut samples = 0;
+        let fits = |batch: &&Range<usize>| {
+            samples += batch.len();
+            samples <= self.room
+        };
+        batches.iter().take(most.min(self.steps.len())).take_while(fits).count().max(1)
+    }
+
+    /// Uploads what the steps on `batches` need; their results go to rows from `row` on, and step `i` has `rates[i]`.
+    /// All orders share one if there is only one.
+    pub(super) fn load(
+        &self,
+        gpu: &Gpu,
+        orders: &[Arc<[u32]>],
+        batches: &[Range<usize>],
+        row: usize,
+        rates: &[f32],
+    ) -> Result<()> {
+        let samples: usize = batches.iter().map(Range::len).sum();
+        let mut chosen = Vec::with_capacity(orders.len() * samples);
+        for order in orders {
+            for batch in batches {
+                chosen.extend_from_slice(&order[batch.clone()]);
+            }
+        }
+        if let Some(carried) = &self.carried {
+            let data = self.data.host.subset(&chosen);
+            carried.images.write(gpu, 0, &self.data.shape.pack(&data.images))?;
+            carried.labels.write(gpu, 0, &data.labels.iter().map(|&label| u32::from(label)).collect::<Vec<_>>())?;
+            // What was gathered lies in the order of its use.
+            chosen = (0..chosen.len() as u32).collect();
+        }
+        let stride = if self.orders == 1 { 0 } else { samples };
+        let mut first = 0;
+        let mut records = Vec::with_capacity(batches.len());
+        for (place, (batch, &rate)) in batches.iter().zip(rates).enumerate() {
+            records.push(StepRecord::new(first, stride, batch.len(), row + place, rate));
+            first += batch.len();
+        }
+        self.order.write(gpu, 0, &chosen)?;
+        self.steps.write(gpu, 0, &records)
+    }
+}
+
+fn missing(data: &Dataset) -> Error {
+    Error::Job(format!("{}: its images are not on the device; load the data set again", data.name))
+}
+
+/// How many steps to put into a submission. It follows the clock, and moves no bits.
+pub(super) struct Pace {
+    steps: usize,
+    since: Instant,
+}
+
+impl Pace {
+    /// Starts with one step, to see how long it takes.
+    pub(super) fn new() -> Self {
+        Self { steps: 1, since: Instant::now() }
+    }
+
+    /// Steps for the next submission.
+    pub(super) fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// A submission of `steps` steps has been completed: the time since the last one was its own.
+    pub(super) fn completed(&mut self, steps: usize) {
+        let elapsed = self.since.elapsed().as_secs_f64().max(1e-6);
+        self.since = Instant::now();
+        let fitting = steps as f64 * SUBMISSION.as_secs_f64() / elapsed;
+        // Growing by no more than a factor of four guards against a clock that stood still.
+        self.steps = (fitting as usize).clamp(1, (4 * self.steps).min(MOST_STEPS));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_never_asks_for_no_steps_or_too_many() {
+        let mut pace = Pace::new();
+        for _ in 0..10 {
+            pace.completed(1000);
+        }
+        assert_eq!(pace.steps(), MOST_STEPS);
+        pace.since = Instant::now() - Duration::from_secs(100);
+        pace.completed(1);
+        assert_eq!(pace.steps(), 1);
+    }
+}

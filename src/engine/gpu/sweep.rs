@@ -1,0 +1,147 @@
+//! Many pruned networks at once: everything before the focus layer runs once, then each point costs two small layers.
+
+use super::batch::{Wave, steps_of};
+use super::launches::{Activations, ForwardLaunches, Kernels, Network};
+use super::samples::{Feed, LoadedData, Pace};
+use crate::engine::{Evaluation, SweepPoint, Watch};
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Gpu, Recorder, read_back};
+use crate::kernels::focus_sweep::{self, BlockLoss, BoundEvaluate, Evaluate, EvaluateArguments};
+use std::sync::Arc;
+
+/// Points of one launch: enough to fill a device, few enough for a launch to stay short.
+const POINTS: usize = 256;
+
+/// Where a sweep runs.
+pub(super) struct Place<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) kernels: &'a Kernels,
+    pub(super) network: &'a Network,
+    pub(super) activations: &'a Activations,
+    pub(super) wave: &'a Wave,
+}
+
+/// Points of one launch, ready to be evaluated on one step of samples after the other.
+struct Group {
+    launch: BoundEvaluate,
+    losses: Buffer<BlockLoss>,
+    points: usize,
+}
+
+/// How well each of `points` of the wave classifies a data set.
+pub(super) fn evaluate(
+    place: &Place<'_>,
+    data: &Arc<LoadedData>,
+    points: &[&SweepPoint],
+    watch: &Watch<'_>,
+) -> Result<Vec<Evaluation>> {
+    if points.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Place { gpu, network, activations, wave, .. } = *place;
+    let samples = data.host().samples();
+    let kernel = Evaluate::new(gpu, network.architecture.width)?;
+    let batches = steps_of(0..samples, activations.capacity);
+    let blocks_per_step = activations.capacity.div_ceil(kernel.block());
+    let blocks = batches.len() * blocks_per_step;
+    let feed = Feed::new(gpu, data, 1, activations.capacity)?;
+    let labels = Buffer::new(gpu, "labels", activations.capacity)?;
+    let groups = groups(place, &kernel, &feed, &labels, blocks, points)?;
+    let focus = network.architecture.focus_layer();
+    let prefix = ForwardLaunches::new(gpu, place.kernels, network, &feed, &wave.state, activations, focus)?;
+    let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
+    let mut pace = Pace::new();
+    for (index, batch) in batches.iter().enumerate() {
+        feed.load(gpu, &order, std::slice::from_ref(batch), index * blocks_per_step, &[0.0])?;
+        let own: Vec<u32> = data.host().labels[batch.clone()].iter().map(|&label| u32::from(label)).collect();
+        labels.write(gpu, 0, &own)?;
+        let mut rest = &groups[..];
+        let mut recorder = Recorder::new(gpu, "sweep");
+        prefix.record(&mut recorder, 0, batch.len())?;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(pace.steps().min(rest.len()));
+            for group in now {
+                group.launch.record(&mut recorder, 0, batch.len())?;
+            }
+            let recorded = std::mem::replace(&mut recorder, Recorder::new(gpu, "sweep"));
+            recorded.submit()?.wait()?;
+            pace.completed(now.len());
+            if index + 1 == batches.len() {
+                (watch.progress)(now.iter().map(|group| group.points as u64).sum());
+            }
+            watch.check()?;
+            rest = later;
+        }
+    }
+    let mut evaluations = Vec::new();
+    for group in groups {
+        let losses = read_back(gpu, &group.losses)?;
+        // Blocks beyond the last sample of the last step were never written and are 0.
+        evaluations.extend(losses.chunks_exact(blocks).map(|blocks| Evaluation {
+            loss: blocks.iter().map(|block| f64::from(block.sum)).sum::<f64>() / samples as f64,
+            correct: blocks.iter().map(|block| block.correct).sum(),
+            samples: samples as u32,
+        }));
+    }
+    Ok(evaluations)
+}
+
+/// Uploads the pruned focus weights of all points, as many to a group as fit an array.
+fn groups(
+    place: &Place<'_>,
+    kernel: &Evaluate,
+    feed: &Feed,
+    labels: &Buffer<u32>,
+    blocks: usize,
+    points: &[&SweepPoint],
+) -> Result<Vec<Group>> {
+    let Place { gpu, network, activations, wave, .. } = *place;
+    let nodes = network.architecture.nodes();
+    let words = (gpu.limits().array_bytes() / 4) as usize;
+    let most = POINTS.min(words / nodes.max(2 * blocks));
+    if most == 0 {
+        return Err(Error::OutOfMemory(format!(
+            "a pruned layer of {nodes} nodes does not fit {}",
+            gpu.description().name
+        )));
+    }
+    let weights = wave.focus_weights(gpu, network)?;
+    let layout = &network.layout;
+    let focus = network.architecture.focus_layer();
+    let mut groups = Vec::new();
+    for points in points.chunks(most) {
+        let mut pruned = Vec::with_capacity(points.len() * nodes);
+        let mut replicas = Vec::with_capacity(points.len());
+        for point in points {
+            let replica = point.slot - wave.slots.start;
+            let own = &weights[replica * nodes..(replica + 1) * nodes];
+            pruned.extend(own.iter().zip(&*point.kept).map(|(&weight, &kept)| if kept { weight } else { 0.0 }));
+            replicas.push(replica as u32);
+        }
+        let losses = Buffer::new(gpu, "sweep losses", points.len() * blocks)?;
+        let launch = kernel.bind(
+            gpu,
+            &EvaluateArguments {
+                replicas: wave.state.replicas,
+                capacity: activations.capacity,
+                classes: network.architecture.classes,
+                place: focus_sweep::Place {
+                    parameters: layout.parameters(),
+                    focus_bias: layout.dense_bias(focus).offset,
+                    output_weights: layout.dense_weight(focus + 1).offset,
+                    output_bias: layout.dense_bias(focus + 1).offset,
+                },
+                blocks,
+                steps: feed.steps(),
+                labels,
+                input: activations.output(focus - 1),
+                parameters: &wave.state.parameters,
+                focus_weights: &Buffer::from_slice(gpu, "pruned focus weights", &pruned)?,
+                point_replica: &Buffer::from_slice(gpu, "point replicas", &replicas)?,
+                losses: &losses,
+            },
+        )?;
+        groups.push(Group { launch, losses, points: points.len() });
+    }
+    Ok(groups)
+}
