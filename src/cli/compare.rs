@@ -50,12 +50,11 @@ pub(super) fn run(arguments: &CompareArguments) -> Result<()> {
     let mut compared = Vec::new();
     let mut reports = Vec::new();
     for cell in &run.cells {
-        let prefix = cell.folder(&run.configuration, run.cells.len());
-        let path = |name: &str| run.folder.file(&format!("{prefix}{name}"));
-        let found = compare(&mut *run.engine, cell, &run.configuration, &path, control)?;
+        let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
+        let found = compare(&mut *run.engine, cell, &run.configuration, &folder, control)?;
         let report = report_cell(&found);
-        figures::write_svg(&report, &path("figures/figure4.svg")?)?;
-        figures::write_png(&report, &path("figures/figure4.png")?)?;
+        figures::write_svg(&report, &folder.file("figures/figure4.svg")?)?;
+        figures::write_png(&report, &folder.file("figures/figure4.png")?)?;
         run.manifest.weight_hashes.extend(
             found.weight_hashes.iter().map(|(what, hash)| (format!("{}: {what}", cell.data_set), hash.clone())),
         );

@@ -49,11 +49,10 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
     let mut lines = Vec::new();
     let mut values = Vec::new();
     for cell in &run.cells {
-        let prefix = cell.folder(&run.configuration, run.cells.len());
-        let path = |name: &str| run.folder.file(&format!("{prefix}{name}"));
-        let mut trained = train_and_record(&mut *run.engine, cell, &run.configuration, control)?;
+        let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
+        let mut trained = train_and_record(&mut *run.engine, cell, &run.configuration, &folder, control)?;
         let replicas = trained.batch.replicas()?;
-        write_records(&path, cell, &run.configuration, &trained, &replicas)?;
+        write_records(&folder, cell, &run.configuration, &trained, &replicas)?;
         let (_, test) = cell.upload(&mut *run.engine)?;
         let watch = Watch { stop: control.stop, progress: &|_| {} };
         let accuracies: Vec<f64> =

@@ -3,7 +3,7 @@
 
 use super::Control;
 use super::configuration::Configuration;
-use super::experiment::{Cell, history_of, train_and_record, write_records};
+use super::experiment::{Cell, CellFolder, history_of, train_and_record, write_records};
 use super::ledger::{Ledger, Measured, Workload};
 use super::records::{write_envelope, write_stability};
 use crate::data::Dataset;
@@ -46,16 +46,16 @@ pub struct Compared {
     pub wall_times: BTreeMap<String, f64>,
 }
 
-/// Runs everything for one cell and writes its files; `path` gives the place of a file of this cell.
+/// Runs everything for one cell and writes its files; goes on from the cell's checkpoints.
 pub fn compare(
     engine: &mut dyn Engine,
     cell: &Cell,
     configuration: &Configuration,
-    path: &dyn Fn(&str) -> Result<PathBuf>,
+    folder: &CellFolder<'_>,
     control: Control<'_>,
 ) -> Result<Compared> {
-    let mut account = Account { engine, cell, configuration, control, rows: Vec::new(), measured: Vec::new() };
-    account.run(path)
+    let mut account = Account { engine, cell, configuration, folder, control, rows: Vec::new(), measured: Vec::new() };
+    account.run()
 }
 
 /// The work in progress on one cell.
@@ -63,6 +63,7 @@ pub(super) struct Account<'a> {
     pub(super) engine: &'a mut dyn Engine,
     pub(super) cell: &'a Cell,
     pub(super) configuration: &'a Configuration,
+    pub(super) folder: &'a CellFolder<'a>,
     pub(super) control: Control<'a>,
     pub(super) rows: Vec<SweepRow>,
     pub(super) measured: Vec<Measured>,
@@ -78,20 +79,21 @@ struct Counted {
 }
 
 impl Account<'_> {
-    fn run(&mut self, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<Compared> {
+    fn run(&mut self) -> Result<Compared> {
+        let folder = self.folder;
         let (_, test) = self.cell.upload(self.engine)?;
         let before = self.engine.overheads();
-        let mut trained = train_and_record(self.engine, self.cell, self.configuration, self.control)?;
+        let mut trained = train_and_record(self.engine, self.cell, self.configuration, folder, self.control)?;
         let training_overheads = since(before, self.engine.overheads());
         let replicas = trained.batch.replicas()?;
-        write_records(path, self.cell, self.configuration, &trained, &replicas)?;
+        write_records(folder, self.cell, self.configuration, &trained, &replicas)?;
         let history = history_of(&trained)?.clone();
         let counted = self.count(&history)?;
-        write_stability(path, self.cell, &history, &counted.stability)?;
-        write_envelope(path, self.cell, &history, &counted.envelope)?;
+        write_stability(folder, self.cell, &history, &counted.stability)?;
+        write_envelope(folder, self.cell, &history, &counted.envelope)?;
         self.dense(&mut *trained.batch, test, &counted)?;
         self.criteria(&mut trained, test, &history, &counted, training_overheads)?;
-        self.inference(&mut *trained.batch, test, &replicas, path)?;
+        self.inference(&mut *trained.batch, test, &replicas)?;
         let mut weight_hashes: BTreeMap<String, String> = (1..)
             .zip(&trained.focus_hashes)
             .map(|(epoch, hash): (u32, _)| (format!("focus layer, epoch {epoch:04}"), hash.clone()))
@@ -99,9 +101,9 @@ impl Account<'_> {
         weight_hashes.insert("all parameters".into(), hash_parameters(&replicas));
         let decay = self.exponential_decay(test)?;
         weight_hashes.insert("all parameters, exponential decay".into(), decay);
-        csv::write(&path("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
+        csv::write(&folder.file("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
         let ledger = Ledger::new(self.workload(), std::mem::take(&mut self.measured));
-        csv::write(&path("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
+        csv::write(&folder.file("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
         let wall_times = [
             ("train", trained.times.train.as_secs_f64()),
             ("record history", trained.times.record.as_secs_f64()),
@@ -264,7 +266,7 @@ impl Account<'_> {
                 build_s: (training_overheads.build + overheads.build).as_secs_f64(),
                 transfer_s: (training_overheads.transfer + overheads.transfer).as_secs_f64(),
                 marginal_repetitions_ms: seconds.iter().map(|s| s * 1e3 / swept.distinct as f64).collect(),
-                resumed: false,
+                resumed: trained.resumed,
             });
             let context = self.context(configuration.epochs);
             let rows: Vec<SweepRow> = points
@@ -282,13 +284,7 @@ impl Account<'_> {
 
     /// Measured time of classifying the test set, dense and with 90 % of the nodes set to zero: masking alone is not
     /// expected to make a dense kernel faster, and the file says so with numbers.
-    fn inference(
-        &mut self,
-        batch: &mut dyn Batch,
-        test: DataHandle,
-        replicas: &[Replica<f32>],
-        path: &dyn Fn(&str) -> Result<PathBuf>,
-    ) -> Result<()> {
+    fn inference(&mut self, batch: &mut dyn Batch, test: DataHandle, replicas: &[Replica<f32>]) -> Result<()> {
         let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().range();
         let nodes = focus.len();
         let removed = removed_nodes(0.9, nodes);
@@ -333,7 +329,7 @@ impl Account<'_> {
                 })
             },
         );
-        csv::write(&path("inference.csv")?, INFERENCE_COLUMNS, rows)
+        csv::write(&self.folder.file("inference.csv")?, INFERENCE_COLUMNS, rows)
     }
 }
 

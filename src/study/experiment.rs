@@ -6,13 +6,13 @@ use crate::data::{Dataset, LoadOptions, Source, Split};
 use crate::engine::{DataHandle, Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
-use crate::run_folder::{NamedArray, csv, npz, safetensors};
+use crate::run_folder::{NamedArray, RunFolder, csv, npz, safetensors};
 use crate::stability::History;
-use crate::training::{Plan, Trained, train};
+use crate::training::{CheckpointFile, Plan, Trained, train};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One model on one data set.
 #[derive(Clone, Debug)]
@@ -43,9 +43,12 @@ impl Cell {
             .collect()
     }
 
-    /// Folder of this cell in the run folder: the top if it is the only one.
-    pub fn folder(&self, configuration: &Configuration, cells: usize) -> String {
-        if cells == 1 { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) }
+    /// The part of the run folder that is this cell's: the top if it is the only one.
+    pub fn folder<'a>(&self, run: &'a RunFolder, hash: &'a str, configuration: &Configuration) -> CellFolder<'a> {
+        let alone = configuration.data.len() == 1;
+        let prefix =
+            if alone { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) };
+        CellFolder { run, prefix, hash }
     }
 
     /// Checksums of both sets, by name.
@@ -61,11 +64,42 @@ impl Cell {
     }
 }
 
+/// Where the files of a cell go.
+#[derive(Clone, Debug)]
+pub struct CellFolder<'a> {
+    run: &'a RunFolder,
+    prefix: String,
+    hash: &'a str,
+}
+
+impl CellFolder<'_> {
+    /// The place of a file.
+    pub fn file(&self, name: &str) -> Result<PathBuf> {
+        self.run.file(&format!("{}{name}", self.prefix))
+    }
+
+    /// The checkpoints of a session of this cell.
+    pub fn checkpoints(&self, session: &str) -> Result<CheckpointFile> {
+        let path = self.file(&format!("checkpoints/{session}.checkpoint"))?;
+        Ok(CheckpointFile::new(path, format!("{} {}{session}", self.hash, self.prefix)))
+    }
+
+    /// Removes all checkpoints: the results are written, or the run starts anew.
+    pub fn remove_checkpoints(&self) -> Result<()> {
+        let path = self.file("checkpoints")?;
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Trains the replicas of a cell for all epochs and records the focus layer.
 pub fn train_and_record(
     engine: &mut dyn Engine,
     cell: &Cell,
     configuration: &Configuration,
+    folder: &CellFolder<'_>,
     control: Control<'_>,
 ) -> Result<Trained> {
     let (training, _) = cell.upload(engine)?;
@@ -89,10 +123,13 @@ pub fn train_and_record(
             cell.split.training.samples()
         ));
     }
+    let checkpoints = folder.checkpoints("train")?;
     let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
     let total = steps * u64::from(configuration.epochs) * u64::from(configuration.replicates);
     let name = format!("train {} on {}", configuration.model.name(), cell.data_set);
-    control.stage(&name, total, "replica-steps", |watch| train(engine, &plan, watch, &mut |_| {}))
+    control.stage(&name, total, "replica-steps", |watch| {
+        train(engine, &plan, Some(&checkpoints), watch, &|text| control.progress.notice(text))
+    })
 }
 
 /// The history that [`train_and_record`] left.
@@ -113,7 +150,7 @@ struct MetricsRow<'a> {
 
 /// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell.
 pub fn write_records(
-    path: &dyn Fn(&str) -> Result<std::path::PathBuf>,
+    folder: &CellFolder<'_>,
     cell: &Cell,
     configuration: &Configuration,
     trained: &Trained,
@@ -127,12 +164,15 @@ pub fn write_records(
         loss: metrics.loss,
         accuracy: metrics.accuracy,
     });
-    csv::write(&path("metrics.csv")?, &["model", "data_set", "replica", "epoch", "loss", "accuracy"], rows)?;
+    csv::write(&folder.file("metrics.csv")?, &["model", "data_set", "replica", "epoch", "loss", "accuracy"], rows)?;
     let history = history_of(trained)?;
     let shape = history.shape();
     let axes = [shape.epochs, shape.replicas, shape.nodes];
-    npz::write(&path("history.npz")?, &[NamedArray { name: "history", shape: &axes, values: history.weights() }])?;
-    write_weights(&path("weights.safetensors")?, &cell.architecture, replicas)
+    npz::write(
+        &folder.file("history.npz")?,
+        &[NamedArray { name: "history", shape: &axes, values: history.weights() }],
+    )?;
+    write_weights(&folder.file("weights.safetensors")?, &cell.architecture, replicas)
 }
 
 /// Writes all parameters, one tensor `[replica, ...]` for each tensor of the network.

@@ -1,11 +1,10 @@
 //! The files that hold what was counted of each node.
 
-use super::experiment::Cell;
+use super::experiment::{Cell, CellFolder};
 use crate::error::Result;
 use crate::run_folder::{NamedArray, csv, npz};
 use crate::stability::{History, Stability, WindowedEnvelope};
 use serde::Serialize;
-use std::path::PathBuf;
 
 /// Above this many rows a table is written as arrays of the same names.
 const MOST_CSV_ROWS: usize = 1_000_000;
@@ -24,7 +23,7 @@ struct StabilityRow {
 
 /// Writes `stability.csv`, or `.npz` if that would be too long.
 pub(super) fn write_stability(
-    path: &dyn Fn(&str) -> Result<PathBuf>,
+    folder: &CellFolder<'_>,
     cell: &Cell,
     history: &History,
     stability: &Stability,
@@ -35,7 +34,10 @@ pub(super) fn write_stability(
     if counts.len() > MOST_CSV_ROWS {
         let values: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
         let axes = [stability.tolerances.len(), shape.replicas, shape.nodes];
-        return npz::write(&path("stability.npz")?, &[NamedArray { name: "stability", shape: &axes, values: &values }]);
+        return npz::write(
+            &folder.file("stability.npz")?,
+            &[NamedArray { name: "stability", shape: &axes, values: &values }],
+        );
     }
     let rows = (0..shape.columns()).flat_map(|place| {
         let (replica, node) = (place / shape.nodes, place % shape.nodes);
@@ -50,7 +52,7 @@ pub(super) fn write_stability(
         })
     });
     let columns = &["replica", "node", "row", "column", "reference_weight", "tolerance", "stability"];
-    csv::write(&path("stability.csv")?, columns, rows)
+    csv::write(&folder.file("stability.csv")?, columns, rows)
 }
 
 /// One line of `envelope.csv`.
@@ -71,7 +73,7 @@ struct EnvelopeRow {
 
 /// Writes `envelope.csv`, or `.npz` if that would be too long.
 pub(super) fn write_envelope(
-    path: &dyn Fn(&str) -> Result<PathBuf>,
+    folder: &CellFolder<'_>,
     cell: &Cell,
     history: &History,
     envelope: &WindowedEnvelope,
@@ -87,7 +89,7 @@ pub(super) fn write_envelope(
             array("maximum", &extremes.maximum),
             array("smallest_magnitude", &extremes.smallest_magnitude),
         ];
-        return npz::write(&path("envelope.npz")?, &arrays);
+        return npz::write(&folder.file("envelope.npz")?, &arrays);
     }
     let rows = (0..shape.columns()).flat_map(|place| {
         let (replica, node) = (place / shape.nodes, place % shape.nodes);
@@ -121,5 +123,5 @@ pub(super) fn write_envelope(
         "settling_tolerance",
         "frozen",
     ];
-    csv::write(&path("envelope.csv")?, columns, rows)
+    csv::write(&folder.file("envelope.csv")?, columns, rows)
 }
