@@ -23,9 +23,12 @@ use comparator::UNWRITTEN;
 /// Elements behind the end of each output.
 const GUARD: usize = 67;
 
+/// Runs the cases of a kernel family.
+type Family = fn(&Gpu) -> Result<Vec<Report>>;
+
 /// Runs every check on `gpu`. Fails only if the device cannot run a case; a wrong result is a report.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let families: [fn(&Gpu) -> Result<Vec<Report>>; 8] = [
+    let families: [Family; 8] = [
         he_normal::all,
         dense::all,
         softmax_cross_entropy::all,

@@ -158,7 +158,7 @@ impl GpuBatch {
             for (record, batch) in (0..).zip(batches) {
                 launches.record(&mut recorder, record, batch.len())?;
             }
-            running.submit(recorder, batches.len())?;
+            running.start(recorder, batches.len())?;
             next += batches.len();
         }
         running.finish()?;
@@ -185,7 +185,7 @@ impl<'a, 'g> Running<'a, 'g> {
     }
 
     /// Submits, and waits for the submission before. Fails if a stop was asked for.
-    fn submit(&mut self, recorder: Recorder<'g>, steps: usize) -> Result<()> {
+    fn start(&mut self, recorder: Recorder<'g>, steps: usize) -> Result<()> {
         let submitted = recorder.submit()?;
         let before = self.pending.replace((submitted, steps));
         self.wait(before)?;
