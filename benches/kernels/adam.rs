@@ -1,4 +1,4 @@
-use crate::{REPLICAS, gpu, measure, numbers, upload, zeros};
+use crate::{REPLICAS, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
 use holdfast::kernels::StepRecord;
 use holdfast::kernels::adam::{Step, StepArguments};
@@ -18,7 +18,7 @@ pub(crate) fn step(criterion: &mut Criterion) {
         m: &zeros(&gpu, all),
         v: &zeros(&gpu, all),
     };
-    let bound = Step::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+    let bound = made(Step::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(28 * all as u64);
     measure(criterion, &gpu, "adam/step", "r10_n28510", bytes, |recorder| bound.record(recorder, 0));
 }

@@ -1,4 +1,4 @@
-use crate::{REPLICAS, Recorder, below, gpu, measure, numbers, upload, zeros};
+use crate::{REPLICAS, Recorder, below, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
 use holdfast::kernels::dense::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, BackwardWeightsImages,
@@ -34,7 +34,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
             parameters: &parameters,
             output: &output,
         };
-        let bound = Forward::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+        let bound = made(Forward::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, &gpu, "dense/forward", &sizes, operations.clone(), record);
 
@@ -47,7 +47,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
             input: &input,
             input_gradient: &input_gradient,
         };
-        let bound = BackwardInput::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+        let bound = made(BackwardInput::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, &gpu, "dense/backward_input", &sizes, operations.clone(), record);
 
@@ -59,7 +59,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
             output_gradient: &output_gradient,
             gradient: &gradient,
         };
-        let bound = BackwardWeights::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+        let bound = made(BackwardWeights::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, &gpu, "dense/backward_weights", &sizes, operations.clone(), record);
 
@@ -77,7 +77,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 parameters: &parameters,
                 output: &output,
             };
-            let bound = ForwardImages::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+            let bound = made(ForwardImages::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/forward_images", &sizes, operations.clone(), record);
 
@@ -89,7 +89,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 output_gradient: &output_gradient,
                 gradient: &gradient,
             };
-            let bound = BackwardWeightsImages::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+            let bound = made(BackwardWeightsImages::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/backward_weights_images", &sizes, operations, record);
         }

@@ -1,4 +1,4 @@
-use crate::{REPLICAS, Recorder, below, gpu, measure, numbers, upload, zeros};
+use crate::{REPLICAS, Recorder, below, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
 use holdfast::kernels::StepRecord;
 use holdfast::kernels::focus_sweep::{Evaluate, EvaluateArguments, Place};
@@ -7,7 +7,7 @@ pub(crate) fn evaluate(criterion: &mut Criterion) {
     let gpu = gpu();
     let (points, samples, width, classes) = (20, 512, 30, 10);
     let place = Place { parameters: 340, focus_bias: 0, output_weights: 30, output_bias: 330 };
-    let kernel = Evaluate::new(&gpu, width).unwrap();
+    let kernel = made(Evaluate::new(&gpu, width));
     let blocks = samples / kernel.block();
     let arguments = EvaluateArguments {
         replicas: REPLICAS,
@@ -23,7 +23,7 @@ pub(crate) fn evaluate(criterion: &mut Criterion) {
         point_replica: &below(&gpu, points, REPLICAS as u32),
         losses: &zeros(&gpu, points * blocks),
     };
-    let bound = kernel.bind(&gpu, &arguments).unwrap();
+    let bound = made(kernel.bind(&gpu, &arguments));
     let operations = Throughput::Elements((2 * points * samples * (width * width + width * classes)) as u64);
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, samples);
     measure(criterion, &gpu, "focus_sweep/evaluate", "p20_n512_30x10", operations, record);

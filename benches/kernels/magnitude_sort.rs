@@ -1,4 +1,4 @@
-use crate::{REPLICAS, gpu, measure, numbers, zeros};
+use crate::{REPLICAS, gpu, made, measure, numbers, zeros};
 use criterion::{Criterion, Throughput};
 use holdfast::kernels::magnitude_sort::{Rank, RankArguments};
 
@@ -16,7 +16,7 @@ pub(crate) fn rank(criterion: &mut Criterion) {
             weights: &numbers(&gpu, all),
             rank: &zeros(&gpu, all),
         };
-        let bound = Rank::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+        let bound = made(Rank::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
         let bytes = Throughput::Bytes(8 * all as u64);
         let sizes = format!("e{epochs}_r10_n{nodes}");
         measure(criterion, &gpu, "magnitude_sort/rank", &sizes, bytes, |recorder| bound.record(recorder));

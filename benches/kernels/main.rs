@@ -52,6 +52,11 @@ fn measure(
     group.finish();
 }
 
+/// What a benchmark needs, or the end of it.
+fn made<T>(result: Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// Random numbers in (-1, 1) on the device.
 fn numbers(gpu: &Gpu, len: usize) -> Buffer<f32> {
     let mut draws = Sequence::new(1, Stream::Check, len as u32, 0);
@@ -67,11 +72,11 @@ fn below(gpu: &Gpu, len: usize, bound: u32) -> Buffer<u32> {
 }
 
 fn upload<T: bytemuck::Pod>(gpu: &Gpu, elements: &[T]) -> Buffer<T> {
-    Buffer::from_slice(gpu, "input", elements).unwrap_or_else(|error| panic!("{error}"))
+    made(Buffer::from_slice(gpu, "input", elements))
 }
 
 fn zeros<T: bytemuck::Pod>(gpu: &Gpu, len: usize) -> Buffer<T> {
-    Buffer::new(gpu, "output", len).unwrap_or_else(|error| panic!("{error}"))
+    made(Buffer::new(gpu, "output", len))
 }
 
 criterion_group!(

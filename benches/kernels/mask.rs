@@ -1,4 +1,4 @@
-use crate::{REPLICAS, below, gpu, measure, numbers, upload};
+use crate::{REPLICAS, below, gpu, made, measure, numbers, upload};
 use criterion::{Criterion, Throughput};
 use holdfast::kernels::mask::{Smallest, SmallestArguments};
 
@@ -18,7 +18,7 @@ pub(crate) fn smallest(criterion: &mut Criterion) {
         m: &numbers(&gpu, all),
         v: &numbers(&gpu, all),
     };
-    let bound = Smallest::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+    let bound = made(Smallest::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(12 * all as u64);
     measure(criterion, &gpu, "mask/smallest", "r10_n900", bytes, |recorder| bound.record(recorder));
 }

@@ -1,4 +1,4 @@
-use crate::{REPLICAS, Recorder, below, gpu, measure, numbers, upload, zeros};
+use crate::{REPLICAS, Recorder, below, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
 use holdfast::kernels::StepRecord;
 use holdfast::kernels::softmax_cross_entropy::{Loss, LossArguments};
@@ -18,7 +18,7 @@ pub(crate) fn loss(criterion: &mut Criterion) {
         gradient: &zeros(&gpu, logits),
         losses: &zeros(&gpu, REPLICAS),
     };
-    let bound = Loss::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+    let bound = made(Loss::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(8 * logits as u64);
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, samples);
     measure(criterion, &gpu, "softmax_cross_entropy/loss", "r10_b32_c10", bytes, record);

@@ -1,4 +1,4 @@
-use crate::{REPLICAS, Recorder, gpu, measure, numbers, upload, zeros};
+use crate::{REPLICAS, Recorder, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
 use holdfast::kernels::stability::{Count, CountArguments, Envelope, EnvelopeArguments, Shape};
 
@@ -17,7 +17,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
         stability: &zeros(&gpu, columns),
         stable_nodes: &zeros(&gpu, shape.epochs * REPLICAS),
     };
-    let bound = Count::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+    let bound = made(Count::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder);
     measure(criterion, &gpu, "stability/count", "e100_r10_n900", bytes.clone(), record);
 
@@ -31,7 +31,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
         maximum: &zeros(&gpu, results),
         smallest_magnitude: &zeros(&gpu, results),
     };
-    let bound = Envelope::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)).unwrap();
+    let bound = made(Envelope::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder);
     measure(criterion, &gpu, "stability/envelope", "e100_r10_n900", bytes, record);
 }

@@ -20,8 +20,8 @@ pub struct Case {
     pub awkward: bool,
 }
 
-/// The cases that every device must pass: around a vector of keys and a workgroup, primes, the paper's layer, the change
-/// of workgroup at 1,024 nodes, and the most nodes; plain, and with many equal and extreme keys.
+/// The cases that every device must pass: around a vector of keys and a workgroup, primes, the paper's layer, and the
+/// most nodes; plain, and with many equal and extreme keys.
 pub fn cases() -> Vec<Case> {
     let sizes = [(1, 1, 1), (2, 2, 3), (2, 3, 7), (1, 2, 8), (1, 1, 9), (2, 2, 63), (1, 2, 64), (1, 1, 65)];
     let large = [(2, 3, 900), (1, 1, 1024), (1, 1, 1031), (1, 1, MOST_NODES)];
