@@ -1,6 +1,8 @@
 //! Every kernel on the device that is there, against its definition. No adapter is a failure: install a Vulkan, Metal or
 //! DX12 driver (Mesa's software driver will do).
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test whose set-up fails has failed")]
+
 mod adam;
 mod catalogue;
 mod dense;
