@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::network::Architecture;
 use crate::pruning::masks::{RemovalOrder, removed_nodes};
 use crate::random::{Sequence, Stream};
-use crate::stability::{History, Stability, ToleranceKind};
+use crate::stability::{History, Reading, Stability};
 use clap::Args;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -221,7 +221,7 @@ impl<'a> Bench<'a> {
         let mut time = || -> Result<f64> {
             let start = Instant::now();
             self.engine.rank(shape, history.weights())?;
-            Stability::count(self.engine, &history, &[0.01, 0.03, 0.05], ToleranceKind::Relative)?;
+            Stability::count(self.engine, &history, &[0.01, 0.03, 0.05], Reading::default())?;
             Ok(start.elapsed().as_secs_f64() * 1e3)
         };
         time()?;

@@ -109,9 +109,9 @@ fn provenance(run: &Run) -> Provenance {
             pair("started", run.manifest.started.clone()),
         ],
         switches: vec![
-            pair("tracking", "position".into()),
-            pair("tolerance kind", format!("{:?}", configuration.tolerance_kind).to_lowercase()),
-            pair("against", "last".into()),
+            pair("tracking", configuration.tracking.name().into()),
+            pair("tolerance kind", configuration.tolerance_kind.name().into()),
+            pair("against", configuration.against.name().into()),
             pair("tolerances", list(&configuration.tolerance)),
             pair("pixel scale", configuration.pixel_scale.to_string()),
             pair("frozen nodes", if configuration.keep_frozen { "kept".into() } else { "removed first".into() }),

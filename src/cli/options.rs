@@ -2,7 +2,7 @@
 
 use crate::engine::Choice;
 use crate::error::{Error, Result};
-use crate::stability::ToleranceKind;
+use crate::stability::{Against, Reading, ToleranceKind, Tracking};
 use crate::study::configuration::{Configuration, EdRule, Model, Preset};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
@@ -96,9 +96,9 @@ pub(super) struct RunOptions {
     /// Tolerances of magnitude stability, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NUMBER", allow_negative_numbers = true)]
     tolerance: Option<Vec<f64>>,
-    /// Whether a tolerance is a share of the weight's magnitude or a distance.
-    #[arg(long, value_enum)]
-    tolerance_kind: Option<ToleranceKindName>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    reading: ReadingOptions,
     /// Windows of last epochs for settling tolerance and holding magnitude, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "EPOCHS")]
     window: Option<Vec<u32>>,
@@ -111,6 +111,21 @@ pub(super) struct RunOptions {
     /// Rule of exponential decay: density (the surviving fraction decays exponentially).
     #[arg(long, value_enum)]
     ed_rule: Option<EdRuleName>,
+}
+
+/// How magnitude stability is read.
+#[derive(Args, Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(super) struct ReadingOptions {
+    /// What is followed back through the epochs.
+    #[arg(long, value_enum)]
+    tracking: Option<TrackingName>,
+    /// Whether a tolerance is a share of the weight's magnitude or a distance.
+    #[arg(long, value_enum)]
+    tolerance_kind: Option<ToleranceKindName>,
+    /// Which value a weight is compared with.
+    #[arg(long, value_enum)]
+    against: Option<AgainstName>,
 }
 
 /// Names of [`Preset`] on the command line.
@@ -141,6 +156,26 @@ enum ToleranceKindName {
     Relative,
     /// A distance.
     Absolute,
+}
+
+/// Names of [`Tracking`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum TrackingName {
+    /// The weight in the same row and column.
+    Position,
+    /// The magnitude at the same place of the sorted order.
+    Rank,
+}
+
+/// Names of [`Against`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum AgainstName {
+    /// That of the last epoch.
+    Last,
+    /// That of the epoch after it.
+    Previous,
 }
 
 /// Names of [`EdRule`] on the command line.
@@ -221,14 +256,51 @@ impl Setter<'_> {
         set(&mut settings.pixel_scale, options.pixel_scale);
         set(&mut settings.seed, options.seed);
         set(&mut settings.tolerance, options.tolerance);
-        let kind = options.tolerance_kind.map(|kind| match kind {
-            ToleranceKindName::Relative => ToleranceKind::Relative,
-            ToleranceKindName::Absolute => ToleranceKind::Absolute,
-        });
-        set(&mut settings.tolerance_kind, kind);
+        let reading = options.reading;
+        set(&mut settings.tracking, reading.tracking.map(Tracking::from));
+        set(&mut settings.tolerance_kind, reading.tolerance_kind.map(ToleranceKind::from));
+        set(&mut settings.against, reading.against.map(Against::from));
         set(&mut settings.window, options.window.map(Some));
         set(&mut settings.keep_frozen, options.keep_frozen);
         set(&mut settings.ed_targets, options.ed_targets);
         set(&mut settings.ed_rule, options.ed_rule.map(|EdRuleName::Density| EdRule::Density));
+    }
+}
+
+impl ReadingOptions {
+    /// The reading asked for; what is not named is as the protocol has it.
+    pub(super) fn reading(self) -> Reading {
+        Reading {
+            tracking: self.tracking.map(Tracking::from).unwrap_or_default(),
+            tolerance_kind: self.tolerance_kind.map(ToleranceKind::from).unwrap_or_default(),
+            against: self.against.map(Against::from).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<TrackingName> for Tracking {
+    fn from(name: TrackingName) -> Self {
+        match name {
+            TrackingName::Position => Self::Position,
+            TrackingName::Rank => Self::Rank,
+        }
+    }
+}
+
+impl From<ToleranceKindName> for ToleranceKind {
+    fn from(name: ToleranceKindName) -> Self {
+        match name {
+            ToleranceKindName::Relative => Self::Relative,
+            ToleranceKindName::Absolute => Self::Absolute,
+        }
+    }
+}
+
+impl From<AgainstName> for Against {
+    fn from(name: AgainstName) -> Self {
+        match name {
+            AgainstName::Last => Self::Last,
+            AgainstName::Previous => Self::Previous,
+        }
     }
 }

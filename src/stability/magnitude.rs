@@ -1,20 +1,8 @@
 //! Magnitude stability (Riedel & Segev 2023, section 3): for how many last epochs each weight kept its value.
 
-use super::History;
+use super::{History, Reading};
 use crate::engine::{Counts, Engine};
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
-
-/// How far a weight may be from its reference value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ToleranceKind {
-    /// By a share of the reference's magnitude: `|W_t - W_T| <= tolerance * |W_T|`.
-    #[default]
-    Relative,
-    /// By the tolerance itself: `|W_t - W_T| <= tolerance`.
-    Absolute,
-}
 
 /// Counts of a history for some tolerances.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,14 +14,12 @@ pub struct Stability {
 }
 
 impl Stability {
-    /// Counts `history` on `engine` with the weights of the last epoch as reference.
-    pub fn count(engine: &mut dyn Engine, history: &History, tolerances: &[f64], kind: ToleranceKind) -> Result<Self> {
+    /// Counts `history` on `engine` by a reading.
+    ///
+    /// Fails with [`Error::Usage`] if a tolerance is impossible, see [`check_tolerances`].
+    pub fn count(engine: &mut dyn Engine, history: &History, tolerances: &[f64], reading: Reading) -> Result<Self> {
         check_tolerances(tolerances)?;
-        let bounds = tolerances
-            .iter()
-            .flat_map(|&tolerance| history.reference().iter().map(move |&weight| bounds(weight, tolerance, kind)));
-        let (lower, upper): (Vec<f32>, Vec<f32>) = bounds.unzip();
-        let counts = engine.count(history.shape(), history.weights(), &lower, &upper)?;
+        let counts = reading.count(engine, history, tolerances)?;
         Ok(Self { tolerances: tolerances.to_vec(), counts })
     }
 
@@ -59,39 +45,9 @@ pub fn check_tolerances(tolerances: &[f64]) -> Result<()> {
     Ok(())
 }
 
-/// The smallest and the largest single-precision number within the tolerance of a reference weight. Made once, in double
-/// precision and rounded inwards; kernels only compare, so that counts are equal on every device.
-fn bounds(reference: f32, tolerance: f64, kind: ToleranceKind) -> (f32, f32) {
-    let weight = f64::from(reference);
-    let margin = match kind {
-        ToleranceKind::Relative => tolerance * weight.abs(),
-        ToleranceKind::Absolute => tolerance,
-    };
-    let (low, high) = (weight - margin, weight + margin);
-    let (lower, upper) = (low as f32, high as f32);
-    (
-        if f64::from(lower) < low { lower.next_up() } else { lower },
-        if f64::from(upper) > high { upper.next_down() } else { upper },
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bounds_are_the_outermost_numbers_within_the_tolerance() {
-        for reference in [0.3f32, -0.017, 1e-40, 0.0, -0.0, 123.456] {
-            for tolerance in [0.0, 0.01, 0.03, 0.05] {
-                let within = |value: f32| {
-                    (f64::from(value) - f64::from(reference)).abs() <= tolerance * f64::from(reference).abs()
-                };
-                let (lower, upper) = bounds(reference, tolerance, ToleranceKind::Relative);
-                assert!(within(lower) && within(upper), "{reference} {tolerance}");
-                assert!(!within(lower.next_down()) && !within(upper.next_up()), "{reference} {tolerance}");
-            }
-        }
-    }
 
     #[test]
     fn impossible_tolerances_are_refused() {

@@ -3,7 +3,9 @@
 pub mod envelope;
 mod history;
 pub mod magnitude;
+mod readings;
 
 pub use envelope::WindowedEnvelope;
 pub use history::History;
-pub use magnitude::{Stability, ToleranceKind};
+pub use magnitude::Stability;
+pub use readings::{Against, Reading, ToleranceKind, Tracking};

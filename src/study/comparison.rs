@@ -15,7 +15,7 @@ use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT, Numbers, of_me
 use crate::pruning::sweep::{self, RowContext};
 use crate::pruning::{Method, SweepRow};
 use crate::run_folder::csv;
-use crate::stability::{History, Stability, WindowedEnvelope, envelope};
+use crate::stability::{History, Stability, Tracking, WindowedEnvelope, envelope};
 use crate::training::{Trained, hash};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -151,12 +151,14 @@ impl Account<'_> {
         let engine = &mut *self.engine;
         self.control.stage("sort and count", 3, "passes", |watch| {
             let start = Instant::now();
-            // The paper sorts each epoch. Position readings do not need the ranks: their time is kept apart.
-            engine.rank(history.shape(), history.weights())?;
+            // The paper sorts each epoch. Positions need no ranks: the time is kept apart. Counting by rank sorts itself.
+            if configuration.tracking == Tracking::Position {
+                engine.rank(history.shape(), history.weights())?;
+            }
             (watch.progress)(1);
             let sort_s = start.elapsed().as_secs_f64();
             let start = Instant::now();
-            let stability = Stability::count(engine, history, &configuration.tolerance, configuration.tolerance_kind)?;
+            let stability = Stability::count(engine, history, &configuration.tolerance, configuration.reading())?;
             (watch.progress)(1);
             let count_s = start.elapsed().as_secs_f64();
             let start = Instant::now();

@@ -3,7 +3,7 @@
 use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
 use crate::network::Architecture;
-use crate::stability::{ToleranceKind, envelope, magnitude};
+use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -83,8 +83,14 @@ pub struct Configuration {
     pub seed: u64,
     /// Tolerances of magnitude stability.
     pub tolerance: Vec<f64>,
+    /// What magnitude stability follows back.
+    #[serde(default)]
+    pub tracking: Tracking,
     /// How tolerances are read.
     pub tolerance_kind: ToleranceKind,
+    /// What a weight is compared with.
+    #[serde(default)]
+    pub against: Against,
     /// Windows of settling tolerance and holding magnitude; fitted to the epochs if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Vec<u32>>,
@@ -113,7 +119,9 @@ impl Configuration {
             pixel_scale: 255.0,
             seed: 1,
             tolerance: vec![0.01, 0.03, 0.05],
+            tracking: Tracking::Position,
             tolerance_kind: ToleranceKind::Relative,
+            against: Against::Last,
             window: None,
             keep_frozen: false,
             ed_targets: every(10),
@@ -176,6 +184,11 @@ impl Configuration {
     /// The network for images of this size.
     pub fn architecture(&self, image_height: usize, image_width: usize, classes: usize) -> Architecture {
         Architecture { image_height, image_width, width: self.width, depth: self.depth, classes }
+    }
+
+    /// How magnitude stability is read.
+    pub fn reading(&self) -> Reading {
+        Reading { tracking: self.tracking, tolerance_kind: self.tolerance_kind, against: self.against }
     }
 
     /// Sparsities `0..=1` of every criterion that meets them exactly: each 5 %, and ED's targets.
