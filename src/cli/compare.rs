@@ -89,6 +89,8 @@ fn report_cell(found: &Compared) -> ReportCell {
         sweep: found.rows.clone(),
         chance: found.chance,
         headline_window: found.headline_window,
+        headline_rule: found.headline_rule.into(),
+        inference: found.inference.clone(),
     }
 }
 

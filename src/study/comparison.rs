@@ -4,28 +4,26 @@
 use super::Control;
 use super::configuration::Configuration;
 use super::experiment::{Cell, CellFolder, history_of, train_and_record, write_records};
+use super::inference::{INFERENCE_COLUMNS, InferenceRow};
 use super::ledger::{Ledger, Measured, Workload};
 use super::records::{write_envelope, write_stability};
 use crate::data::Dataset;
 use crate::engine::{Batch, DataHandle, Engine, Overheads, Replica, Watch};
 use crate::error::Result;
-use crate::network::ParameterLayout;
-use crate::pruning::masks::{RemovalOrder, removed_nodes};
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
 use crate::pruning::sweep::{self, RowContext};
 use crate::pruning::{Method, SweepRow};
 use crate::run_folder::csv;
 use crate::stability::{History, Stability, Tracking, WindowedEnvelope, envelope};
 use crate::training::{Trained, hash};
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How often the marginal work of a method is repeated for its mean and spread.
-const REPETITIONS: usize = 5;
+pub(super) const REPETITIONS: usize = 5;
 /// No repetition begins that would end later than this. A sweep that takes longer is measured once.
-const REPEAT_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const REPEAT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a comparison of one cell found.
 #[derive(Clone, Debug)]
@@ -34,6 +32,8 @@ pub struct Compared {
     pub rows: Vec<SweepRow>,
     /// What each method cost.
     pub ledger: Ledger,
+    /// Measured time of classifying the test set, before and after pruning.
+    pub inference: Vec<InferenceRow>,
     /// Window that the headline shows.
     pub headline_window: u32,
     /// Rule of settle and hold in the headline.
@@ -93,7 +93,8 @@ impl Account<'_> {
         write_envelope(folder, self.cell, &history, &counted.envelope)?;
         self.dense(&mut *trained.batch, test, &counted)?;
         self.criteria(&mut trained, test, &history, &counted, training_overheads)?;
-        self.inference(&mut *trained.batch, test, &replicas)?;
+        let inference = self.inference(&mut *trained.batch, test, &replicas)?;
+        csv::write(&folder.file("inference.csv")?, INFERENCE_COLUMNS, &inference)?;
         let mut weight_hashes: BTreeMap<String, String> = (1..)
             .zip(&trained.focus_hashes)
             .map(|(epoch, hash): (u32, _)| (format!("focus layer, epoch {epoch:04}"), hash.clone()))
@@ -114,6 +115,7 @@ impl Account<'_> {
         Ok(Compared {
             rows: std::mem::take(&mut self.rows),
             ledger,
+            inference,
             headline_window: envelope::headline_window(self.configuration.epochs),
             headline_rule: headline_rule(self.configuration),
             chance: chance(&self.cell.split.test),
@@ -283,56 +285,6 @@ impl Account<'_> {
         }
         Ok(())
     }
-
-    /// Measured time of classifying the test set, dense and with 90 % of the nodes set to zero: masking alone is not
-    /// expected to make a dense kernel faster, and the file says so with numbers.
-    fn inference(&mut self, batch: &mut dyn Batch, test: DataHandle, replicas: &[Replica<f32>]) -> Result<()> {
-        let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().range();
-        let nodes = focus.len();
-        let removed = removed_nodes(0.9, nodes);
-        let pruned: Vec<Replica<f32>> = replicas
-            .iter()
-            .map(|replica| {
-                let mut replica = replica.clone();
-                let magnitudes: Vec<f32> = replica.parameters[focus.clone()].iter().map(|w| w.abs()).collect();
-                let mask = RemovalOrder::smallest_first(&magnitudes).mask(removed);
-                for (weight, &kept) in replica.parameters[focus.clone()].iter_mut().zip(mask.iter()) {
-                    *weight = if kept { *weight } else { 0.0 };
-                }
-                replica
-            })
-            .collect();
-        let silent = Watch { stop: self.control.stop, progress: &|_| {} };
-        let mut times = [Vec::new(), Vec::new()];
-        for _ in 0..REPETITIONS {
-            for (networks, times) in [replicas, &pruned].into_iter().zip(&mut times) {
-                batch.restore(networks)?;
-                let start = Instant::now();
-                batch.evaluate(test, &silent)?;
-                times.push(start.elapsed().as_secs_f64() * 1e3 / replicas.len() as f64);
-            }
-        }
-        batch.restore(replicas)?;
-        let summaries = times.map(|times| super::accuracy::Summary::of(&times));
-        let dense_ms = summaries[0].map_or(f64::NAN, |summary| summary.mean);
-        let rows = [(Method::Dense, 0), (Method::Magnitude, removed)].into_iter().zip(summaries).filter_map(
-            |((method, removed), summary)| {
-                let summary = summary?;
-                Some(InferenceRow {
-                    method,
-                    model: self.configuration.model.name(),
-                    data_set: &self.cell.data_set,
-                    replicates: self.configuration.replicates,
-                    sparsity: removed as f64 / nodes as f64,
-                    images: self.cell.split.test.samples(),
-                    milliseconds: summary.mean,
-                    milliseconds_sd: summary.sd,
-                    ratio_to_dense: summary.mean / dense_ms,
-                })
-            },
-        );
-        csv::write(&self.folder.file("inference.csv")?, INFERENCE_COLUMNS, rows)
-    }
 }
 
 /// Columns of `sweep.csv`.
@@ -376,32 +328,6 @@ pub const LEDGER_COLUMNS: &[&str] = &[
     "ratio_to_ms",
     "resumed",
 ];
-const INFERENCE_COLUMNS: &[&str] = &[
-    "method",
-    "model",
-    "data_set",
-    "replicates",
-    "sparsity",
-    "images",
-    "milliseconds",
-    "milliseconds_sd",
-    "ratio_to_dense",
-];
-
-/// One line of `inference.csv`: time of classifying the test set, for each replica.
-#[derive(Serialize)]
-struct InferenceRow<'a> {
-    method: Method,
-    model: &'a str,
-    data_set: &'a str,
-    replicates: u32,
-    sparsity: f64,
-    images: usize,
-    milliseconds: f64,
-    milliseconds_sd: Option<f64>,
-    ratio_to_dense: f64,
-}
-
 fn headline_rule(configuration: &Configuration) -> &'static str {
     if configuration.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
 }
@@ -429,8 +355,9 @@ pub fn hash_parameters(replicas: &[Replica<f32>]) -> String {
     hash(&replicas.iter().flat_map(|replica| &replica.parameters).copied().collect::<Vec<_>>())
 }
 
-/// Writes the ledgers and sweeps of several cells once more, together, at the top of the run folder.
+/// Writes the ledgers, sweeps and inference times of several cells once more, together, at the top of the run folder.
 pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Compared]) -> Result<()> {
     csv::write(&folder("sweep.csv")?, SWEEP_COLUMNS, cells.iter().flat_map(|cell| &cell.rows))?;
-    csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))
+    csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))?;
+    csv::write(&folder("inference.csv")?, INFERENCE_COLUMNS, cells.iter().flat_map(|cell| &cell.inference))
 }
