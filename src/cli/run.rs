@@ -54,11 +54,21 @@ pub(super) fn prepare(
 }
 
 impl Prepared {
-    /// Takes the run folder: `out`, or `runs/<command>-<hash>`; writes the configuration and an unfinished manifest.
-    pub(super) fn start(self, command: &str, out: Option<&Path>) -> Result<Run> {
+    /// Takes the run folder: `out`, or `runs/<command>-<hash>`. Unless the run is finished, or if it is to start afresh,
+    /// writes the configuration and an unfinished manifest.
+    pub(super) fn start(self, command: &str, out: Option<&Path>, fresh: bool) -> Result<Run> {
         let Self { configuration, cells, engine, checksums, hash } = self;
         let path = out.map_or_else(|| PathBuf::from("runs").join(format!("{command}-{hash}")), Path::to_path_buf);
         let folder = RunFolder::open(&path, &hash)?;
+        let earlier = folder.earlier_manifest().filter(|_| !fresh).cloned();
+        if let Some(manifest) = earlier.clone().filter(|manifest| manifest.finished.is_some()) {
+            return Ok(Run { configuration, cells, engine, folder, manifest });
+        }
+        if fresh {
+            for cell in &cells {
+                cell.folder(&folder, &hash, &configuration).remove_checkpoints()?;
+            }
+        }
         let text = toml::to_string(&configuration)
             .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
         run_folder::write(&folder.file("config.toml")?, |file| std::io::Write::write_all(file, text.as_bytes()))?;
@@ -78,7 +88,7 @@ impl Prepared {
             weight_hashes: BTreeMap::new(),
             wall_times: BTreeMap::new(),
             replaced_replicas: Vec::new(),
-            started: timestamp(SystemTime::now()),
+            started: earlier.map_or_else(|| timestamp(SystemTime::now()), |manifest| manifest.started),
             finished: None,
         };
         manifest.write(folder.path())?;
@@ -87,6 +97,11 @@ impl Prepared {
 }
 
 impl Run {
+    /// Whether an earlier call finished this run.
+    pub(super) fn is_finished(&self) -> bool {
+        self.manifest.finished.is_some()
+    }
+
     /// Marks the run as finished.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.manifest.finished = Some(timestamp(SystemTime::now()));

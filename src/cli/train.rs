@@ -29,6 +29,9 @@ pub(super) struct TrainArguments {
     /// Run folder; `runs/train-<hash>` if not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Start anew, whatever an earlier call has done.
+    #[arg(long)]
+    fresh: bool,
     /// Say what would be done, how much memory, disk and time it takes, and stop.
     #[arg(long)]
     dry_run: bool,
@@ -43,7 +46,7 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
     if arguments.dry_run {
         return dry_run::print(&mut prepared, dry_run::Job::Train, arguments.output.json);
     }
-    let mut run = prepared.start("train", arguments.out.as_deref())?;
+    let mut run = prepared.start("train", arguments.out.as_deref(), arguments.fresh)?;
     let reporter = Reporter::new(arguments.output.quiet);
     let control = Control { stop: stop_flag()?, progress: &reporter };
     let mut lines = Vec::new();

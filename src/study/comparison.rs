@@ -25,14 +25,14 @@ pub(super) const REPETITIONS: usize = 5;
 /// No repetition begins that would end later than this. A sweep that takes longer is measured once.
 pub(super) const REPEAT_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a comparison of one cell found.
-#[derive(Clone, Debug)]
-pub struct Compared {
+/// What a comparison of one cell found: what reports show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Results {
     /// Every operating point of every method and replica.
     pub rows: Vec<SweepRow>,
     /// What each method cost.
     pub ledger: Ledger,
-    /// Measured time of classifying the test set, before and after pruning.
+    /// Measured time of classifying the test set, dense and pruned.
     pub inference: Vec<InferenceRow>,
     /// Window that the headline shows.
     pub headline_window: u32,
@@ -40,10 +40,31 @@ pub struct Compared {
     pub headline_rule: &'static str,
     /// Accuracy of always naming the test set's largest class.
     pub chance: f64,
+}
+
+/// A comparison of one cell that was just made.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// What was found.
+    pub results: Results,
     /// SHA-256 of weights: the recorded focus layer after each epoch, all parameters at the end, ED's at the end.
     pub weight_hashes: BTreeMap<String, String>,
     /// Seconds by what took them, beyond the ledger.
     pub wall_times: BTreeMap<String, f64>,
+}
+
+/// Reads what a finished comparison of a cell left in its folder.
+///
+/// Fails with [`crate::error::Error::Data`] if a file is missing or was changed into something else.
+pub fn read_back(cell: &Cell, configuration: &Configuration, folder: &CellFolder<'_>) -> Result<Results> {
+    Ok(Results {
+        rows: csv::read(&folder.file("sweep.csv")?)?,
+        ledger: Ledger { workload: workload(cell, configuration), rows: csv::read(&folder.file("ledger.csv")?)? },
+        inference: csv::read(&folder.file("inference.csv")?)?,
+        headline_window: envelope::headline_window(configuration.epochs),
+        headline_rule: headline_rule(configuration),
+        chance: chance(&cell.split.test),
+    })
 }
 
 /// Runs everything for one cell and writes its files; goes on from the cell's checkpoints.
@@ -103,7 +124,7 @@ impl Account<'_> {
         let decay = self.exponential_decay(test)?;
         weight_hashes.insert("all parameters, exponential decay".into(), decay);
         csv::write(&folder.file("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
-        let ledger = Ledger::new(self.workload(), std::mem::take(&mut self.measured));
+        let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
         csv::write(&folder.file("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
         let wall_times = [
             ("train", trained.times.train.as_secs_f64()),
@@ -112,29 +133,19 @@ impl Account<'_> {
             ("count", counted.count_s),
             ("envelope", counted.envelope_s),
         ];
-        Ok(Compared {
+        let results = Results {
             rows: std::mem::take(&mut self.rows),
             ledger,
             inference,
             headline_window: envelope::headline_window(self.configuration.epochs),
             headline_rule: headline_rule(self.configuration),
             chance: chance(&self.cell.split.test),
+        };
+        Ok(Compared {
+            results,
             weight_hashes,
             wall_times: wall_times.map(|(name, seconds)| (format!("{}: {name}", self.cell.data_set), seconds)).into(),
         })
-    }
-
-    fn workload(&self) -> Workload {
-        Workload {
-            model: self.configuration.model.name().into(),
-            data_set: self.cell.data_set.clone(),
-            architecture: self.cell.architecture,
-            replicates: self.configuration.replicates,
-            epochs: self.configuration.epochs,
-            baseline_epochs: self.configuration.ed_epochs,
-            training_images: self.cell.split.training.samples(),
-            test_images: self.cell.split.test.samples(),
-        }
     }
 
     pub(super) fn context(&self, epochs: u32) -> RowContext<'_> {
@@ -328,6 +339,20 @@ pub const LEDGER_COLUMNS: &[&str] = &[
     "ratio_to_ms",
     "resumed",
 ];
+/// The sizes that a comparison's costs depend on.
+fn workload(cell: &Cell, configuration: &Configuration) -> Workload {
+    Workload {
+        model: configuration.model.name().into(),
+        data_set: cell.data_set.clone(),
+        architecture: cell.architecture,
+        replicates: configuration.replicates,
+        epochs: configuration.epochs,
+        baseline_epochs: configuration.ed_epochs,
+        training_images: cell.split.training.samples(),
+        test_images: cell.split.test.samples(),
+    }
+}
+
 fn headline_rule(configuration: &Configuration) -> &'static str {
     if configuration.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
 }
@@ -356,7 +381,7 @@ pub fn hash_parameters(replicas: &[Replica<f32>]) -> String {
 }
 
 /// Writes the ledgers, sweeps and inference times of several cells once more, together, at the top of the run folder.
-pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Compared]) -> Result<()> {
+pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Results]) -> Result<()> {
     csv::write(&folder("sweep.csv")?, SWEEP_COLUMNS, cells.iter().flat_map(|cell| &cell.rows))?;
     csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))?;
     csv::write(&folder("inference.csv")?, INFERENCE_COLUMNS, cells.iter().flat_map(|cell| &cell.inference))

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::network::ParameterLayout;
 use crate::pruning::Method;
 use crate::pruning::masks::{RemovalOrder, removed_nodes};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ pub(super) const INFERENCE_COLUMNS: &[&str] = &[
 
 /// One line of `inference.csv`: time of classifying the test set with one replica. The order of the fields is the order of
 /// the columns.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InferenceRow {
     /// `dense`, or `magnitude`: which nodes are zero moves no time, so one criterion stands for all.
     pub method: Method,
