@@ -413,10 +413,10 @@ fn what_does_not_fit_or_belong_together_is_refused() {
     let mut batch = engine.begin(&Setup { batch: 10, ..setup }).unwrap();
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     let orders = [order(401, 0)];
-    let steps = Steps { first_step: 0, orders: &orders, batches: &[0..10] };
+    let steps = Steps { first_step: 0, orders: &orders, batches: std::slice::from_ref(&(0..10)) };
     assert_refused(batch.train(&steps, &watch), &["sample 400 of 400"]);
     let orders = [order(400, 0)];
-    let steps = Steps { first_step: 0, orders: &orders, batches: &[0..11] };
+    let steps = Steps { first_step: 0, orders: &orders, batches: std::slice::from_ref(&(0..11)) };
     assert_refused(batch.train(&steps, &watch), &["0..11", "1 to 10"]);
     assert_refused(batch.prune_smallest(&[50]), &["at most 49"]);
 }

@@ -41,6 +41,31 @@ fn weights_have_the_moments_and_the_bound_of_the_truncated_normal() {
 }
 
 #[test]
+fn a_timed_recording_runs_and_its_time_lies_within_the_wall_clocks() {
+    let gpu = gpu();
+    let parameters = Buffer::<f32>::new(gpu, "parameters", 100_000).unwrap();
+    let arguments = FillArguments {
+        parameters_per_replica: 100_000,
+        offset: 0,
+        weights: 100_000,
+        tensor: 0,
+        seed: 1,
+        scale: 1.0,
+        replica_ids: &Buffer::from_slice(gpu, "ids", &[0]).unwrap(),
+        parameters: &parameters,
+    };
+    let bound = Fill::new(gpu).unwrap().bind(gpu, &arguments).unwrap();
+    let start = std::time::Instant::now();
+    let mut recorder = Recorder::timed(gpu, "test").unwrap();
+    bound.record(&mut recorder).unwrap();
+    // A device without usable timestamps gives none.
+    if let Some(time) = recorder.submit_timed().unwrap() {
+        assert!(!time.is_zero() && time <= start.elapsed(), "{time:?}");
+    }
+    assert!(read_back(gpu, &parameters).unwrap().iter().all(|&weight| weight != 0.0));
+}
+
+#[test]
 fn philox_gives_the_published_words_on_the_device() {
     static PHILOX: Shader = Shader {
         name: "test.philox",
