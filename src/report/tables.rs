@@ -181,7 +181,7 @@ fn percent(summary: &Summary) -> String {
     format!("{:.1}{spread}", 100.0 * summary.mean)
 }
 
-/// The report of one cell for a terminal, without colours; every line ends with a line break and fits in [`WIDTH`] columns
+/// The report of one cell for a terminal, without colours; every line ends with a line break and fits in 120 columns
 /// unless a name is very long.
 pub fn text(cell: &Cell) -> String {
     let mut text = format!("{}\n\n{}\n", cell.title(), ledger_table(&ledger_lines(cell)));
