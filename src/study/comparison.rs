@@ -87,8 +87,9 @@ impl Account<'_> {
         write_records(path, self.cell, self.configuration, &trained, &replicas)?;
         let history = history_of(&trained)?.clone();
         let counted = self.count(&history)?;
-        write_stability(path, self.cell, &history, &counted.stability)?;
-        write_envelope(path, self.cell, &history, &counted.envelope)?;
+        let node_axes = [self.cell.architecture.width; 2];
+        write_stability(path, &node_axes, &history, &counted.stability)?;
+        write_envelope(path, &node_axes, &history, &counted.envelope)?;
         self.dense(&mut *trained.batch, test, &counted)?;
         self.criteria(&mut trained, test, &history, &counted, training_overheads)?;
         self.inference(&mut *trained.batch, test, &replicas, path)?;

@@ -131,7 +131,10 @@ pub fn write_records(
     let history = history_of(trained)?;
     let shape = history.shape();
     let axes = [shape.epochs, shape.replicas, shape.nodes];
-    npz::write(&path("history.npz")?, &[NamedArray { name: "history", shape: &axes, values: history.weights() }])?;
+    npz::write(
+        &path("history.npz")?,
+        &[NamedArray { name: "history", shape: &axes, values: history.weights().into() }],
+    )?;
     write_weights(&path("weights.safetensors")?, &cell.architecture, replicas)
 }
 
@@ -147,7 +150,9 @@ pub fn write_weights(path: &Path, architecture: &Architecture, replicas: &[Repli
             (tensor.name.as_str(), shape, values)
         })
         .collect();
-    let arrays: Vec<NamedArray<'_>> =
-        tensors.iter().map(|(name, shape, values)| NamedArray { name, shape, values }).collect();
+    let arrays: Vec<NamedArray<'_>> = tensors
+        .iter()
+        .map(|(name, shape, values)| NamedArray { name, shape, values: values.as_slice().into() })
+        .collect();
     safetensors::write(path, &arrays)
 }

@@ -7,7 +7,8 @@ pub mod configuration;
 pub mod experiment;
 pub mod ledger;
 pub mod numbers;
-mod records;
+pub mod recorded;
+pub mod records;
 
 use crate::engine::Watch;
 use std::sync::atomic::AtomicBool;
