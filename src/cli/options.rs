@@ -1,5 +1,6 @@
 //! Options that several commands share, and how they become a [`Configuration`]: preset, then file, then command line.
 
+use super::output;
 use crate::engine::Choice;
 use crate::error::{Error, Result};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking};
@@ -51,6 +52,15 @@ pub(super) struct OutputOptions {
     /// Say more: device limits, hashes, where time went.
     #[arg(short, long)]
     pub(super) verbose: bool,
+}
+
+impl OutputOptions {
+    /// Says what the user should know, unless asked to be quiet.
+    pub(super) fn notices(&self, notices: &[String]) {
+        if !self.quiet {
+            notices.iter().for_each(|notice| output::note(&format!("notice: {notice}")));
+        }
+    }
 }
 
 /// Settings of a run; each overrides the file, and the file overrides the preset.

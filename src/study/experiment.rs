@@ -54,10 +54,13 @@ impl Cell {
 
     /// The part of the run folder that is this cell's: the top if it is the only one.
     pub fn folder<'a>(&self, run: &'a RunFolder, hash: &'a str, configuration: &Configuration) -> CellFolder<'a> {
+        CellFolder { run, prefix: self.subfolder(configuration), hash }
+    }
+
+    /// That part's path within the run folder: empty, or ending with a slash.
+    pub fn subfolder(&self, configuration: &Configuration) -> String {
         let alone = configuration.data.len() == 1;
-        let prefix =
-            if alone { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) };
-        CellFolder { run, prefix, hash }
+        if alone { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) }
     }
 
     /// Checksums of both sets, by name.
@@ -201,7 +204,7 @@ pub fn write_records(
     let axes = [shape.epochs, shape.replicas, shape.nodes];
     npz::write(
         &folder.file("history.npz")?,
-        &[NamedArray { name: "history", shape: &axes, values: history.weights() }],
+        &[NamedArray { name: "history", shape: &axes, values: history.weights().into() }],
     )?;
     write_weights(&folder.file("weights.safetensors")?, &cell.architecture, replicas)
 }
@@ -218,7 +221,9 @@ pub fn write_weights(path: &Path, architecture: &Architecture, replicas: &[Repli
             (tensor.name.as_str(), shape, values)
         })
         .collect();
-    let arrays: Vec<NamedArray<'_>> =
-        tensors.iter().map(|(name, shape, values)| NamedArray { name, shape, values }).collect();
+    let arrays: Vec<NamedArray<'_>> = tensors
+        .iter()
+        .map(|(name, shape, values)| NamedArray { name, shape, values: values.as_slice().into() })
+        .collect();
     safetensors::write(path, &arrays)
 }
