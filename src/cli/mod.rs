@@ -8,6 +8,7 @@ mod options;
 mod output;
 mod progress;
 mod run;
+mod stability;
 mod train;
 
 use crate::error::Result;
@@ -34,6 +35,8 @@ enum Command {
     Compare(compare::CompareArguments),
     /// Train replicas; keep the focus layer's history and all weights.
     Train(train::TrainArguments),
+    /// Magnitude stability of any history, from a run or from another program.
+    Stability(stability::StabilityArguments),
     /// Speed of this machine: training step, sort and count, sweep.
     Bench(bench::BenchArguments),
     /// List what can run here.
@@ -46,6 +49,7 @@ pub fn run() -> ExitCode {
     let result = match arguments.command {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Stability(arguments) => stability::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };

@@ -1,5 +1,6 @@
 //! Options that several commands share, and how they become a [`Configuration`]: preset, then file, then command line.
 
+use super::output;
 use crate::engine::Choice;
 use crate::error::{Error, Result};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking};
@@ -51,6 +52,15 @@ pub(super) struct OutputOptions {
     /// Say more: device limits, hashes, where time went.
     #[arg(short, long)]
     pub(super) verbose: bool,
+}
+
+impl OutputOptions {
+    /// Says what the user should know, unless asked to be quiet.
+    pub(super) fn notices(&self, notices: &[String]) {
+        if !self.quiet {
+            notices.iter().for_each(|notice| output::note(&format!("notice: {notice}")));
+        }
+    }
 }
 
 /// Settings of a run; each overrides the file, and the file overrides the preset.
@@ -204,10 +214,16 @@ impl RunOptions {
             None => Self::default(),
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
-                    Error::Data(format!("cannot read the configuration {}: {error}", path.display()))
+                    Error::Data(format!("cannot read the configuration {}: {error}; check the path", path.display()))
                 })?;
                 toml::from_str(&text).map_err(|error| {
-                    Error::Usage(format!("{} is not a configuration of holdfast: {error}", path.display()))
+                    let error = error.to_string();
+                    let advice = "--print-config shows what a configuration looks like";
+                    Error::Usage(format!(
+                        "{} is not a configuration of holdfast; {advice}: {}",
+                        path.display(),
+                        error.trim_end()
+                    ))
                 })?
             }
         };

@@ -2,11 +2,12 @@
 
 use super::options::DeviceOptions;
 use super::output;
-use crate::engine::{self, Engine};
+use crate::engine::{self, DeviceDescription, Engine};
 use crate::error::{Error, Result};
 use crate::run_folder::{self, Manifest, RunFolder, timestamp};
-use crate::study::configuration::Configuration;
+use crate::study::configuration::{self, Configuration};
 use crate::study::experiment::Cell;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -49,7 +50,7 @@ pub(super) fn prepare(
     let cells = Cell::load_all(&configuration)?;
     let engine = open_engine(device, quiet)?;
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(Cell::checksums).collect();
-    let hash = configuration.hash(command, engine.description(), &checksums);
+    let hash = configuration::hash(command, &configuration, engine.description(), &checksums)?;
     Ok(Prepared { configuration, cells, engine, checksums, hash })
 }
 
@@ -58,42 +59,65 @@ impl Prepared {
     /// writes the configuration and an unfinished manifest.
     pub(super) fn start(self, command: &str, out: Option<&Path>, fresh: bool) -> Result<Run> {
         let Self { configuration, cells, engine, checksums, hash } = self;
-        let path = out.map_or_else(|| PathBuf::from("runs").join(format!("{command}-{hash}")), Path::to_path_buf);
-        let folder = RunFolder::open(&path, &hash)?;
-        let earlier = folder.earlier_manifest().filter(|_| !fresh).cloned();
-        if let Some(manifest) = earlier.clone().filter(|manifest| manifest.finished.is_some()) {
-            return Ok(Run { configuration, cells, engine, folder, manifest });
-        }
+        let seeds = vec![configuration.seed];
+        let opened = open_folder(command, out, fresh, hash, &configuration, seeds, engine.description(), checksums)?;
+        let Opened { folder, manifest } = opened;
         if fresh {
             for cell in &cells {
-                cell.folder(&folder, &hash, &configuration).remove_checkpoints()?;
+                cell.folder(&folder, &manifest.configuration_hash, &configuration).remove_checkpoints()?;
             }
         }
-        let text = toml::to_string(&configuration)
-            .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
-        run_folder::write(&folder.file("config.toml")?, |file| std::io::Write::write_all(file, text.as_bytes()))?;
-        let as_json = |what: serde_json::Result<serde_json::Value>| {
-            what.map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))
-        };
-        let description = engine.description();
-        let manifest = Manifest {
-            version: env!("CARGO_PKG_VERSION").into(),
-            command: command.into(),
-            configuration_hash: hash,
-            configuration: as_json(serde_json::to_value(&configuration))?,
-            seeds: vec![configuration.seed],
-            device: as_json(serde_json::to_value(description))?,
-            driver: description.driver.clone(),
-            data_checksums: checksums,
-            weight_hashes: BTreeMap::new(),
-            wall_times: BTreeMap::new(),
-            replaced_replicas: Vec::new(),
-            started: earlier.map_or_else(|| timestamp(SystemTime::now()), |manifest| manifest.started),
-            finished: None,
-        };
-        manifest.write(folder.path())?;
         Ok(Run { configuration, cells, engine, folder, manifest })
     }
+}
+
+/// A locked run folder with its manifest: finished if an earlier call finished the run.
+pub(super) struct Opened {
+    pub(super) folder: RunFolder,
+    pub(super) manifest: Manifest,
+}
+
+/// Takes the run folder: `out`, or `runs/<command>-<hash>`. Unless the run is finished, or if it is to start `fresh`,
+/// writes the settings and an unfinished manifest.
+pub(super) fn open_folder(
+    command: &str,
+    out: Option<&Path>,
+    fresh: bool,
+    hash: String,
+    settings: &impl Serialize,
+    seeds: Vec<u64>,
+    device: &DeviceDescription,
+    checksums: BTreeMap<String, String>,
+) -> Result<Opened> {
+    let path = out.map_or_else(|| PathBuf::from("runs").join(format!("{command}-{hash}")), Path::to_path_buf);
+    let folder = RunFolder::open(&path, &hash)?;
+    let earlier = folder.earlier_manifest().filter(|_| !fresh).cloned();
+    if let Some(manifest) = earlier.clone().filter(|manifest| manifest.finished.is_some()) {
+        return Ok(Opened { folder, manifest });
+    }
+    let text = toml::to_string(settings)
+        .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
+    run_folder::write(&folder.file("config.toml")?, |file| std::io::Write::write_all(file, text.as_bytes()))?;
+    let as_json = |what: serde_json::Result<serde_json::Value>| {
+        what.map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))
+    };
+    let manifest = Manifest {
+        version: env!("CARGO_PKG_VERSION").into(),
+        command: command.into(),
+        configuration_hash: hash,
+        configuration: as_json(serde_json::to_value(settings))?,
+        seeds,
+        device: as_json(serde_json::to_value(device))?,
+        driver: device.driver.clone(),
+        data_checksums: checksums,
+        weight_hashes: BTreeMap::new(),
+        wall_times: BTreeMap::new(),
+        replaced_replicas: Vec::new(),
+        started: earlier.map_or_else(|| timestamp(SystemTime::now()), |manifest| manifest.started),
+        finished: None,
+    };
+    manifest.write(folder.path())?;
+    Ok(Opened { folder, manifest })
 }
 
 impl Run {

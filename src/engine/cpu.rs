@@ -250,11 +250,13 @@ impl Batch for CpuBatch {
             };
             while let Some(mut turn) = next() {
                 let end = (turn.next_step + STEPS_A_TURN).min(count);
-                for index in turn.next_step..end {
-                    let order = &steps.orders[turn.slot][steps.batches[index].clone()];
+                let steps_of_turn = turn.next_step..end;
+                let batches = steps.batches[steps_of_turn.clone()].iter().zip(&rates[steps_of_turn.clone()]);
+                for (target, (batch, &rate)) in turn.losses[steps_of_turn].iter_mut().zip(batches) {
+                    let order = &steps.orders[turn.slot][batch.clone()];
                     let batch = ImageBatch { images: &training.images, labels: &training.labels, order, scale };
-                    let loss = step(network, turn.replica, &mut workspace, batch, rates[index]);
-                    turn.losses[index] = StepLoss { loss: loss.mean, correct: loss.correct };
+                    let loss = step(network, turn.replica, &mut workspace, batch, rate);
+                    *target = StepLoss { loss: loss.mean, correct: loss.correct };
                 }
                 (watch.progress)((end - turn.next_step) as u64);
                 turn.next_step = end;

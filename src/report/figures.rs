@@ -104,6 +104,13 @@ impl<'a> Figure<'a> {
         Self { cell, curves }
     }
 
+    /// The curves with their places in the legend, in the order in which they are drawn: what stands behind comes first.
+    fn behind_first(&self) -> impl Iterator<Item = (usize, &(Curve, Look))> {
+        let secondary =
+            |secondary| self.curves.iter().enumerate().filter(move |(_, (_, look))| look.secondary == secondary);
+        secondary(true).chain(secondary(false))
+    }
+
     fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<()> {
         // The bitmap has no fonts of its own; the vector file takes the reader's and only its sizes from this one.
         for style in [FontStyle::Normal, FontStyle::Bold] {
@@ -140,7 +147,7 @@ impl<'a> Figure<'a> {
             let sd = 100.0 * point.accuracy.sd?;
             Some([(x, (y - sd).max(0.0)), (x, (y + sd).min(100.0))])
         };
-        for (index, (curve, look)) in self.curves.iter().enumerate() {
+        for (index, (curve, look)) in self.behind_first() {
             let points: Vec<_> = curve.points.iter().map(place).collect();
             let barred = spaced(&points, phase(index, self.curves.len()));
             // Magnitude stability has only these points; of the others' dense grids a few markers are enough.
@@ -221,10 +228,9 @@ impl<'a> Figure<'a> {
     fn difference<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
         let shown = |method| matches!(method, Method::Hold | Method::Settle | Method::MagnitudeFrozenFirst);
         let curves: Vec<(Vec<Difference>, Look)> = self
-            .curves
-            .iter()
-            .filter(|(curve, _)| shown(curve.method))
-            .map(|(curve, look)| (curve.points.iter().filter_map(Difference::of).collect(), *look))
+            .behind_first()
+            .filter(|(_, (curve, _))| shown(curve.method))
+            .map(|(_, (curve, look))| (curve.points.iter().filter_map(Difference::of).collect(), *look))
             .filter(|(points, _): &(Vec<_>, _)| !points.is_empty())
             .collect();
         let body = captioned(area, "(c) Accuracy gained over one-shot pruning of the same nets", 94)?;
@@ -276,7 +282,7 @@ impl<'a> Figure<'a> {
             let (x, y) = place(entry);
             let ends = [(x, y), (x + 50, y)];
             if look.secondary {
-                area.draw(&DashedPathElement::new(ends.into_iter(), DASH, DASH, look.stroke())).map_err(failed)?;
+                area.draw(&DashedPathElement::new(ends, DASH, DASH, look.stroke())).map_err(failed)?;
             } else {
                 area.draw(&PathElement::new(ends, look.stroke())).map_err(failed)?;
             }

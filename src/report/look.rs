@@ -49,6 +49,9 @@ const MARKERS: [&[(f64, f64)]; 9] = [
     &[(-1.2, 0.0), (0.8, 1.1), (0.8, -1.1)],
 ];
 
+/// A place in pixels, y downwards.
+type Pixel = (i32, i32);
+
 /// How a curve is drawn.
 #[derive(Clone, Copy)]
 pub(super) struct Look {
@@ -81,12 +84,12 @@ impl Look {
     }
 
     /// The marker in pixels around its place: its area, and its outline.
-    pub(super) fn marker(self) -> (Polygon<(i32, i32)>, PathElement<(i32, i32)>) {
+    pub(super) fn marker(self) -> (Polygon<Pixel>, PathElement<Pixel>) {
         let scaled = |&(x, y): &(f64, f64)| ((x * MARKER_SIZE).round() as i32, (y * MARKER_SIZE).round() as i32);
         let outline: Vec<_> = self.outline.iter().map(scaled).collect();
         let closed: Vec<_> = outline.iter().copied().chain(outline.first().copied()).collect();
         let area = if self.secondary { WHITE } else { self.colour };
-        (Polygon::new(outline, area.filled()), PathElement::new(closed, self.stroke()))
+        (Polygon::new(outline, area.filled()), PathElement::new(closed, self.colour.stroke_width(1)))
     }
 }
 

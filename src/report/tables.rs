@@ -114,7 +114,9 @@ pub(super) fn difference_lines(cell: &Cell) -> Vec<AccuracyLine> {
     let difference = |point: &CurvePoint| {
         let difference = point.over_one_shot?;
         let interval = difference.half_width().map(|half| format!(" ± {:.1}", 100.0 * half)).unwrap_or_default();
-        Some(format!("{:+.1}{interval}", 100.0 * difference.mean).replace('-', "−"))
+        // Adding zero turns what was rounded to −0.0 into +0.0.
+        let mean = (1000.0 * difference.mean).round() / 10.0 + 0.0;
+        Some(format!("{mean:+.1}{interval}").replace('-', "−"))
     };
     curves
         .iter()
@@ -179,7 +181,7 @@ fn percent(summary: &Summary) -> String {
     format!("{:.1}{spread}", 100.0 * summary.mean)
 }
 
-/// The report of one cell for a terminal, without colours; every line ends with a line break and fits in [`WIDTH`] columns
+/// The report of one cell for a terminal, without colours; every line ends with a line break and fits in 120 columns
 /// unless a name is very long.
 pub fn text(cell: &Cell) -> String {
     let mut text = format!("{}\n\n{}\n", cell.title(), ledger_table(&ledger_lines(cell)));

@@ -1,6 +1,7 @@
 //! The folder that a run writes: one run at a time, one configuration, every file whole or absent.
 
 pub mod csv;
+pub mod import;
 mod manifest;
 pub mod npz;
 pub mod safetensors;
@@ -19,7 +20,55 @@ pub struct NamedArray<'a> {
     /// Sizes of the axes, the slowest first.
     pub shape: &'a [usize],
     /// All values in C order.
-    pub values: &'a [f32],
+    pub values: Values<'a>,
+}
+
+/// Numbers of one of the types that files hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Values<'a> {
+    /// 32-bit floats: weights.
+    F32(&'a [f32]),
+    /// 64-bit floats: tolerances.
+    F64(&'a [f64]),
+    /// Counts.
+    U32(&'a [u32]),
+    /// 0 or 1: masks.
+    U8(&'a [u8]),
+}
+
+impl Values<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+            Self::U32(values) => values.len(),
+            Self::U8(values) => values.len(),
+        }
+    }
+}
+
+impl<'a> From<&'a [f32]> for Values<'a> {
+    fn from(values: &'a [f32]) -> Self {
+        Self::F32(values)
+    }
+}
+
+impl<'a> From<&'a [f64]> for Values<'a> {
+    fn from(values: &'a [f64]) -> Self {
+        Self::F64(values)
+    }
+}
+
+impl<'a> From<&'a [u32]> for Values<'a> {
+    fn from(values: &'a [u32]) -> Self {
+        Self::U32(values)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Values<'a> {
+    fn from(values: &'a [u8]) -> Self {
+        Self::U8(values)
+    }
 }
 
 impl NamedArray<'_> {

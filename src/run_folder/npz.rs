@@ -1,11 +1,11 @@
 //! Arrays as NumPy's `.npz`.
 
-use super::{NamedArray, check_arrays, store};
+use super::{NamedArray, Values, check_arrays, store};
 use crate::error::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD};
-use ndarray_npy::{NpzReader, NpzWriter, ReadNpzError, WriteNpyError, WriteNpzError};
+use ndarray_npy::{NpzReader, NpzWriter, ReadNpzError, WritableElement, WriteNpyError, WriteNpzError};
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, BufWriter};
 use std::path::Path;
 
 /// Writes arrays into one uncompressed archive, in the order given; weights are noise, so compression would gain little.
@@ -18,12 +18,25 @@ pub fn write(path: &Path, arrays: &[NamedArray<'_>]) -> Result<()> {
     store::write(path, |writer| {
         let mut archive = NpzWriter::new(writer);
         for array in arrays {
-            let view = ArrayViewD::from_shape(array.shape, array.values).map_err(io::Error::other)?;
-            archive.add_array(array.name, &view).map_err(into_io)?;
+            match array.values {
+                Values::F32(values) => add(&mut archive, array, values)?,
+                Values::F64(values) => add(&mut archive, array, values)?,
+                Values::U32(values) => add(&mut archive, array, values)?,
+                Values::U8(values) => add(&mut archive, array, values)?,
+            }
         }
         archive.finish().map_err(into_io)?;
         Ok(())
     })
+}
+
+fn add<T: WritableElement>(
+    archive: &mut NpzWriter<&mut BufWriter<File>>,
+    array: &NamedArray<'_>,
+    values: &[T],
+) -> io::Result<()> {
+    let view = ArrayViewD::from_shape(array.shape, values).map_err(io::Error::other)?;
+    archive.add_array(array.name, &view).map_err(into_io)
 }
 
 /// The cause that the operating system gave, so that a full disk is recognised; anything else as it is.
@@ -74,8 +87,8 @@ mod tests {
     fn arrays_come_back_with_their_shape_and_bits() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("a.npz");
-        let history = NamedArray { name: "history", shape: &[1, 2, 3], values: &VALUES };
-        let windows = NamedArray { name: "windows", shape: &[2], values: &[2.0, 5.0] };
+        let history = NamedArray { name: "history", shape: &[1, 2, 3], values: VALUES[..].into() };
+        let windows = NamedArray { name: "windows", shape: &[2], values: [2.0f32, 5.0][..].into() };
         write(&path, &[history, windows]).unwrap();
         let (shape, values) = read(&path, "history").unwrap();
         assert_eq!((shape, bits(&values)), (vec![1, 2, 3], bits(&VALUES)));
@@ -83,11 +96,28 @@ mod tests {
     }
 
     #[test]
+    fn counts_masks_and_doubles_keep_their_type() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        let arrays = [
+            NamedArray { name: "tolerance", shape: &[1], values: Values::F64(&[0.03]) },
+            NamedArray { name: "stability", shape: &[2], values: Values::U32(&[1, u32::MAX]) },
+            NamedArray { name: "mask", shape: &[2, 1], values: Values::U8(&[0, 1]) },
+        ];
+        write(&path, &arrays).unwrap();
+        let mut archive = NpzReader::new(File::open(&path).unwrap()).unwrap();
+        let tolerance: ArrayD<f64> = archive.by_name("tolerance").unwrap();
+        let stability: ArrayD<u32> = archive.by_name("stability").unwrap();
+        let mask: ArrayD<u8> = archive.by_name("mask").unwrap();
+        assert_eq!((tolerance[[0]], stability[[1]], mask[[1, 0]]), (0.03, u32::MAX, 1));
+    }
+
+    #[test]
     fn equal_arrays_give_equal_bytes_without_the_time_of_day() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("a.npz");
         let bytes = || {
-            write(&path, &[NamedArray { name: "history", shape: &[6], values: &VALUES }]).unwrap();
+            write(&path, &[NamedArray { name: "history", shape: &[6], values: VALUES[..].into() }]).unwrap();
             fs::read(&path).unwrap()
         };
         let first = bytes();
@@ -107,7 +137,7 @@ mod tests {
     fn arrays_that_do_not_fit_are_refused() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("a.npz");
-        let array = NamedArray { name: "history", shape: &[2, 3], values: &VALUES };
+        let array = NamedArray { name: "history", shape: &[2, 3], values: VALUES[..].into() };
         for arrays in [vec![NamedArray { shape: &[2, 2], ..array }], vec![array, array]] {
             let error = write(&path, &arrays).unwrap_err();
             assert!(matches!(error, Error::Shape(_)) && error.to_string().contains("history"), "{error}");
@@ -119,7 +149,7 @@ mod tests {
     fn a_missing_array_gets_the_list_of_those_that_are_there() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("a.npz");
-        write(&path, &[NamedArray { name: "history", shape: &[6], values: &VALUES }]).unwrap();
+        write(&path, &[NamedArray { name: "history", shape: &[6], values: VALUES[..].into() }]).unwrap();
         let error = read(&path, "weights").unwrap_err();
         assert!(matches!(error, Error::Data(_)) && error.to_string().contains("but history"), "{error}");
     }
@@ -129,7 +159,7 @@ mod tests {
         let folder = tempdir().unwrap();
         let path = folder.path().join("a.npz");
         assert!(matches!(read(&path, "history"), Err(Error::Data(_))));
-        write(&path, &[NamedArray { name: "history", shape: &[6], values: &VALUES }]).unwrap();
+        write(&path, &[NamedArray { name: "history", shape: &[6], values: VALUES[..].into() }]).unwrap();
         let bytes = fs::read(&path).unwrap();
         for content in [&bytes[..bytes.len() / 2], b"not a zip", b""] {
             fs::write(&path, content).unwrap();

@@ -1,12 +1,12 @@
 //! Weights as `.safetensors`.
 
-use super::{NamedArray, check_arrays, store};
+use super::{NamedArray, Values, check_arrays, store};
 use crate::error::{Error, Result};
 use safetensors::tensor::{Dtype, View, serialize};
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Writes tensors of 32-bit floats, by convention with the replica as their first axis: `dense0.weight`
+/// Writes tensors, by convention with the replica as their first axis: `dense0.weight`
 /// `[replica, in, out]`. Tensors are ordered by name, so equal tensors give equal bytes, whatever their order here.
 ///
 /// Fails with [`Error::Shape`] if a tensor does not have its shape or a name comes twice, and with [`Error::Io`] if the
@@ -20,7 +20,12 @@ pub fn write(path: &Path, tensors: &[NamedArray<'_>]) -> Result<()> {
 
 impl View for &NamedArray<'_> {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        match self.values {
+            Values::F32(_) => Dtype::F32,
+            Values::F64(_) => Dtype::F64,
+            Values::U32(_) => Dtype::U32,
+            Values::U8(_) => Dtype::U8,
+        }
     }
 
     fn shape(&self) -> &[usize] {
@@ -28,15 +33,30 @@ impl View for &NamedArray<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        if cfg!(target_endian = "little") {
-            Cow::Borrowed(bytemuck::cast_slice(self.values))
-        } else {
-            Cow::Owned(self.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        match self.values {
+            Values::F32(values) => little_endian(values, |value| value.to_le_bytes()),
+            Values::F64(values) => little_endian(values, |value| value.to_le_bytes()),
+            Values::U32(values) => little_endian(values, |value| value.to_le_bytes()),
+            Values::U8(values) => Cow::Borrowed(values),
         }
     }
 
     fn data_len(&self) -> usize {
-        size_of_val(self.values)
+        match self.values {
+            Values::F32(values) => size_of_val(values),
+            Values::F64(values) => size_of_val(values),
+            Values::U32(values) => size_of_val(values),
+            Values::U8(values) => size_of_val(values),
+        }
+    }
+}
+
+/// The bytes of numbers as the format wants them.
+fn little_endian<T: bytemuck::NoUninit, const N: usize>(values: &[T], bytes: impl Fn(&T) -> [u8; N]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        Cow::Borrowed(bytemuck::cast_slice(values))
+    } else {
+        Cow::Owned(values.iter().flat_map(bytes).collect())
     }
 }
 
@@ -48,8 +68,9 @@ mod tests {
     use tempfile::tempdir;
 
     const WEIGHT: NamedArray<'_> =
-        NamedArray { name: "dense0.weight", shape: &[2, 1, 2], values: &[1.0, -0.0, f32::NAN, 1e-45] };
-    const BIAS: NamedArray<'_> = NamedArray { name: "dense0.bias", shape: &[2, 2], values: &[0.5, 1.5, 2.5, 3.5] };
+        NamedArray { name: "dense0.weight", shape: &[2, 1, 2], values: Values::F32(&[1.0, -0.0, f32::NAN, 1e-45]) };
+    const BIAS: NamedArray<'_> =
+        NamedArray { name: "dense0.bias", shape: &[2, 2], values: Values::F32(&[0.5, 1.5, 2.5, 3.5]) };
 
     #[test]
     fn tensors_come_back_with_their_shape_and_bits() {
@@ -60,7 +81,8 @@ mod tests {
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         for expected in [WEIGHT, BIAS] {
             let found = tensors.tensor(expected.name).unwrap();
-            let values: Vec<u8> = expected.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let Values::F32(values) = expected.values else { panic!("the tensors here are weights") };
+            let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             assert_eq!((found.dtype(), found.shape(), found.data()), (Dtype::F32, expected.shape, values.as_slice()));
         }
     }

@@ -2,8 +2,10 @@
 
 pub mod envelope;
 mod history;
+pub mod import;
 pub mod magnitude;
 mod readings;
+pub mod summary;
 
 pub use envelope::WindowedEnvelope;
 pub use history::History;

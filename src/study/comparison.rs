@@ -110,8 +110,10 @@ impl Account<'_> {
         write_records(folder, self.cell, self.configuration, &trained, &replicas)?;
         let history = history_of(&trained)?.clone();
         let counted = self.count(&history)?;
-        write_stability(folder, self.cell, &history, &counted.stability)?;
-        write_envelope(folder, self.cell, &history, &counted.envelope)?;
+        let node_axes = [self.cell.architecture.width; 2];
+        let path = |name: &str| folder.file(name);
+        write_stability(&path, &node_axes, &history, &counted.stability)?;
+        write_envelope(&path, &node_axes, &history, &counted.envelope)?;
         self.dense(&mut *trained.batch, test, &counted)?;
         self.criteria(&mut trained, test, &history, &counted, training_overheads)?;
         let inference = self.inference(&mut *trained.batch, test, &replicas)?;

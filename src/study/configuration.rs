@@ -199,20 +199,29 @@ impl Configuration {
         percents.dedup();
         percents.into_iter().map(|percent| percent / 100.0).collect()
     }
+}
 
-    /// Hash of everything that can move a bit: command, settings, device and its variant, data. 16 hexadecimal digits.
-    pub fn hash(&self, command: &str, device: &DeviceDescription, checksums: &BTreeMap<String, String>) -> String {
-        // Structs and sorted maps of plain values: serialising them cannot fail, and their text is canonical.
-        let parts = serde_json::json!({
-            "command": command,
-            "configuration": self,
-            "device": [&device.name, &device.backend, &device.driver, &device.variant],
-            "data": checksums,
-            "version": env!("CARGO_PKG_VERSION"),
-        });
-        let digest = Sha256::digest(parts.to_string());
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-    }
+/// Hash of everything that can move a bit: command, settings, device and its variant, data. 16 hexadecimal digits.
+///
+/// Fails with [`Error::Job`] if the settings cannot be written as JSON.
+pub fn hash(
+    command: &str,
+    settings: &impl Serialize,
+    device: &DeviceDescription,
+    checksums: &BTreeMap<String, String>,
+) -> Result<String> {
+    // Sorted maps of plain values have one text.
+    let settings = serde_json::to_value(settings)
+        .map_err(|error| Error::Job(format!("cannot write the settings as text: {error}")))?;
+    let parts = serde_json::json!({
+        "command": command,
+        "configuration": settings,
+        "device": [&device.name, &device.backend, &device.driver, &device.variant],
+        "data": checksums,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    let digest = Sha256::digest(parts.to_string());
+    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -265,12 +274,21 @@ mod tests {
         };
         let none = BTreeMap::new();
         let configuration = Configuration::preset(Preset::Smoke);
-        let hash = configuration.hash("compare", &device, &none);
-        assert_eq!(hash.len(), 16);
-        assert_eq!(hash, configuration.hash("compare", &device, &none));
-        assert_ne!(hash, configuration.hash("train", &device, &none));
-        assert_ne!(hash, Configuration { seed: 2, ..configuration.clone() }.hash("compare", &device, &none));
+        let hashed = |command, configuration: &Configuration, device: &DeviceDescription| {
+            hash(command, configuration, device, &none).unwrap()
+        };
+        let first = hashed("compare", &configuration, &device);
+        assert_eq!(first.len(), 16);
+        assert_eq!(first, hashed("compare", &configuration, &device));
+        assert_ne!(first, hashed("train", &configuration, &device));
+        for other in [
+            Configuration { seed: 2, ..configuration.clone() },
+            Configuration { tracking: Tracking::Rank, ..configuration.clone() },
+            Configuration { against: Against::Previous, ..configuration.clone() },
+        ] {
+            assert_ne!(first, hashed("compare", &other, &device));
+        }
         let other = DeviceDescription { variant: "fast-avx512".into(), ..device };
-        assert_ne!(hash, configuration.hash("compare", &other, &none));
+        assert_ne!(first, hashed("compare", &configuration, &other));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Control;
 use super::configuration::Configuration;
+use super::numbers::significant;
 use crate::data::{Dataset, LoadOptions, Source, Split};
 use crate::engine::{DataHandle, Engine, Replica};
 use crate::error::{Error, Result};
@@ -27,28 +28,39 @@ pub struct Cell {
 
 impl Cell {
     /// Loads the data sets of a configuration, one cell for each.
+    ///
+    /// Fails with [`Error::Usage`] if two have the same name, since their files would be the same, and with [`Error::Job`]
+    /// if the networks do not fit into memory.
     pub fn load_all(configuration: &Configuration) -> Result<Vec<Self>> {
         let options = LoadOptions { training_images: configuration.training_images };
-        configuration
-            .data
-            .iter()
-            .map(|text| {
-                let source = Source::parse(OsStr::new(text))?;
-                let split = source.load(configuration.seed, &options)?;
-                let Dataset { height, width, classes, .. } = *split.training;
-                let architecture = configuration.architecture(height, width, classes);
-                architecture.validate()?;
-                Ok(Self { data_set: source.id().into(), split, architecture })
-            })
-            .collect()
+        let mut cells: Vec<Self> = Vec::new();
+        for text in &configuration.data {
+            let source = Source::parse(OsStr::new(text))?;
+            if cells.iter().any(|cell| cell.data_set == source.id()) {
+                return Err(Error::Usage(format!(
+                    "--data names two sets that are both called {}; compare them in two runs",
+                    source.id()
+                )));
+            }
+            let split = source.load(configuration.seed, &options)?;
+            let Dataset { height, width, classes, .. } = *split.training;
+            let architecture = configuration.architecture(height, width, classes);
+            architecture.validate()?;
+            check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
+            cells.push(Self { data_set: source.id().into(), split, architecture });
+        }
+        Ok(cells)
     }
 
     /// The part of the run folder that is this cell's: the top if it is the only one.
     pub fn folder<'a>(&self, run: &'a RunFolder, hash: &'a str, configuration: &Configuration) -> CellFolder<'a> {
+        CellFolder { run, prefix: self.subfolder(configuration), hash }
+    }
+
+    /// That part's path within the run folder: empty, or ending with a slash.
+    pub fn subfolder(&self, configuration: &Configuration) -> String {
         let alone = configuration.data.len() == 1;
-        let prefix =
-            if alone { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) };
-        CellFolder { run, prefix, hash }
+        if alone { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) }
     }
 
     /// Checksums of both sets, by name.
@@ -92,6 +104,28 @@ impl CellFolder<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses what cannot fit: asks the system for as much memory as parameters, Adam's two moments, the history and `images`
+/// made-up images take, and gives it straight back. Without this, allocating them piece by piece would end the program.
+///
+/// Fails with [`Error::Job`].
+pub fn check_memory(architecture: &Architecture, replicates: u32, epochs: u32, images: usize) -> Result<()> {
+    let Architecture { width, depth, classes, image_height, image_width } = *architecture;
+    // In floating point: the sizes of a slip of the keyboard overflow whole numbers.
+    let [width, depth, classes, height, columns] = [width, depth, classes, image_height, image_width].map(|n| n as f64);
+    let pixels = height * columns;
+    let parameters = (pixels + 1.0) * width + (depth - 1.0) * (width + 1.0) * width + (width + 1.0) * classes;
+    let history = f64::from(epochs) * width * width;
+    let bytes = f64::from(replicates) * 4.0 * (3.0 * parameters + history) + images as f64 * pixels;
+    if bytes < isize::MAX as f64 && Vec::<u8>::new().try_reserve_exact(bytes as usize).is_ok() {
+        return Ok(());
+    }
+    Err(Error::Job(format!(
+        "{replicates} replicas of this network take {} GB with their history, which this machine does not have; use fewer \
+         --replicates or --epochs, a smaller --width or --depth, or smaller images",
+        significant((bytes / 1e9).ceil())
+    )))
 }
 
 /// Trains the replicas of a cell for all epochs and records the focus layer.
@@ -170,7 +204,7 @@ pub fn write_records(
     let axes = [shape.epochs, shape.replicas, shape.nodes];
     npz::write(
         &folder.file("history.npz")?,
-        &[NamedArray { name: "history", shape: &axes, values: history.weights() }],
+        &[NamedArray { name: "history", shape: &axes, values: history.weights().into() }],
     )?;
     write_weights(&folder.file("weights.safetensors")?, &cell.architecture, replicas)
 }
@@ -187,7 +221,9 @@ pub fn write_weights(path: &Path, architecture: &Architecture, replicas: &[Repli
             (tensor.name.as_str(), shape, values)
         })
         .collect();
-    let arrays: Vec<NamedArray<'_>> =
-        tensors.iter().map(|(name, shape, values)| NamedArray { name, shape, values }).collect();
+    let arrays: Vec<NamedArray<'_>> = tensors
+        .iter()
+        .map(|(name, shape, values)| NamedArray { name, shape, values: values.as_slice().into() })
+        .collect();
     safetensors::write(path, &arrays)
 }

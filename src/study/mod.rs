@@ -8,7 +8,8 @@ pub mod experiment;
 pub mod inference;
 pub mod ledger;
 pub mod numbers;
-mod records;
+pub mod recorded;
+pub mod records;
 
 use crate::engine::Watch;
 use std::sync::atomic::AtomicBool;

@@ -1,58 +1,42 @@
 //! The files that hold what was counted of each node.
 
-use super::experiment::{Cell, CellFolder};
 use crate::error::Result;
-use crate::run_folder::{NamedArray, csv, npz};
+use crate::run_folder::{NamedArray, Values, csv, npz};
 use crate::stability::{History, Stability, WindowedEnvelope};
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// Above this many rows a table is written as arrays of the same names.
 const MOST_CSV_ROWS: usize = 1_000_000;
+
+/// Gives the place of a file by its name.
+pub type PathOf<'a> = &'a dyn Fn(&str) -> Result<PathBuf>;
+
+const STABILITY_COLUMNS: &[&str] = &["replica", "node", "row", "column", "reference_weight", "tolerance", "stability"];
+const ENVELOPE_COLUMNS: &[&str] = &[
+    "replica",
+    "node",
+    "row",
+    "column",
+    "reference_weight",
+    "window",
+    "minimum",
+    "maximum",
+    "smallest_magnitude",
+    "settling_tolerance",
+    "frozen",
+];
 
 /// One line of `stability.csv`.
 #[derive(Serialize)]
 struct StabilityRow {
     replica: usize,
     node: usize,
-    row: usize,
-    column: usize,
+    row: Option<usize>,
+    column: Option<usize>,
     reference_weight: f32,
     tolerance: f64,
     stability: u32,
-}
-
-/// Writes `stability.csv`, or `.npz` if that would be too long.
-pub(super) fn write_stability(
-    folder: &CellFolder<'_>,
-    cell: &Cell,
-    history: &History,
-    stability: &Stability,
-) -> Result<()> {
-    let shape = history.shape();
-    let width = cell.architecture.width;
-    let counts = &stability.counts.stability;
-    if counts.len() > MOST_CSV_ROWS {
-        let values: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
-        let axes = [stability.tolerances.len(), shape.replicas, shape.nodes];
-        return npz::write(
-            &folder.file("stability.npz")?,
-            &[NamedArray { name: "stability", shape: &axes, values: &values }],
-        );
-    }
-    let rows = (0..shape.columns()).flat_map(|place| {
-        let (replica, node) = (place / shape.nodes, place % shape.nodes);
-        stability.tolerances.iter().enumerate().map(move |(index, &tolerance)| StabilityRow {
-            replica,
-            node,
-            row: node / width,
-            column: node % width,
-            reference_weight: history.reference()[place],
-            tolerance,
-            stability: counts[index * shape.columns() + place],
-        })
-    });
-    let columns = &["replica", "node", "row", "column", "reference_weight", "tolerance", "stability"];
-    csv::write(&folder.file("stability.csv")?, columns, rows)
 }
 
 /// One line of `envelope.csv`.
@@ -60,8 +44,8 @@ pub(super) fn write_stability(
 struct EnvelopeRow {
     replica: usize,
     node: usize,
-    row: usize,
-    column: usize,
+    row: Option<usize>,
+    column: Option<usize>,
     reference_weight: f32,
     window: u32,
     minimum: f32,
@@ -71,35 +55,118 @@ struct EnvelopeRow {
     frozen: bool,
 }
 
-/// Writes `envelope.csv`, or `.npz` if that would be too long.
-pub(super) fn write_envelope(
-    folder: &CellFolder<'_>,
-    cell: &Cell,
+/// Row and column of a node: its place along the last two of its axes; neither if there is only one axis.
+fn row_and_column(node_axes: &[usize], node: usize) -> (Option<usize>, Option<usize>) {
+    match node_axes {
+        [.., rows, columns] => (Some(node / columns % rows), Some(node % columns)),
+        _ => (None, None),
+    }
+}
+
+/// Rows and columns of all nodes as arrays, empty if a node has one axis.
+fn rows_and_columns(node_axes: &[usize]) -> (Vec<u32>, Vec<u32>) {
+    let nodes = 0..node_axes.iter().product();
+    let places = nodes.filter_map(|node| match row_and_column(node_axes, node) {
+        (Some(row), Some(column)) => Some((row as u32, column as u32)),
+        _ => None,
+    });
+    places.unzip()
+}
+
+/// Writes `stability.csv`, and returns its path; `node_axes` are the axes whose product is the nodes.
+///
+/// Above a million rows `stability.npz` is written instead: `stability` `[tolerance, replica, node]`, `tolerance`
+/// `[tolerance]`, `reference_weight` `[replica, node]`, and `row` and `column` `[node]` if a node has two axes.
+pub fn write_stability(
+    path: PathOf<'_>,
+    node_axes: &[usize],
     history: &History,
-    envelope: &WindowedEnvelope,
-) -> Result<()> {
+    stability: &Stability,
+) -> Result<PathBuf> {
     let shape = history.shape();
-    let width = cell.architecture.width;
-    let extremes = &envelope.extremes;
-    if extremes.minimum.len() > MOST_CSV_ROWS {
-        let axes = [envelope.windows.len(), shape.replicas, shape.nodes];
-        let array = |name, values| NamedArray { name, shape: &axes, values };
-        let arrays = [
-            array("minimum", &extremes.minimum),
-            array("maximum", &extremes.maximum),
-            array("smallest_magnitude", &extremes.smallest_magnitude),
-        ];
-        return npz::write(&folder.file("envelope.npz")?, &arrays);
+    let counts = &stability.counts.stability;
+    if counts.len() > MOST_CSV_ROWS {
+        let axes = [stability.tolerances.len(), shape.replicas, shape.nodes];
+        let file = path("stability.npz")?;
+        write_arrays(
+            &file,
+            node_axes,
+            history,
+            &[
+                NamedArray { name: "tolerance", shape: &axes[..1], values: Values::F64(&stability.tolerances) },
+                NamedArray { name: "stability", shape: &axes, values: Values::U32(counts) },
+            ],
+        )?;
+        return Ok(file);
     }
     let rows = (0..shape.columns()).flat_map(|place| {
         let (replica, node) = (place / shape.nodes, place % shape.nodes);
+        let (row, column) = row_and_column(node_axes, node);
+        stability.tolerances.iter().enumerate().map(move |(index, &tolerance)| StabilityRow {
+            replica,
+            node,
+            row,
+            column,
+            reference_weight: history.reference()[place],
+            tolerance,
+            stability: counts[index * shape.columns() + place],
+        })
+    });
+    let file = path("stability.csv")?;
+    csv::write(&file, STABILITY_COLUMNS, rows)?;
+    Ok(file)
+}
+
+/// Writes `envelope.csv`, and returns its path; `node_axes` are the axes whose product is the nodes.
+///
+/// Above a million rows `envelope.npz` is written instead: `minimum`, `maximum`, `smallest_magnitude` and
+/// `settling_tolerance` `[window, replica, node]`, `window` `[window]`, `frozen` and `reference_weight` `[replica, node]`,
+/// and `row` and `column` `[node]` if a node has two axes.
+pub fn write_envelope(
+    path: PathOf<'_>,
+    node_axes: &[usize],
+    history: &History,
+    envelope: &WindowedEnvelope,
+) -> Result<PathBuf> {
+    let shape = history.shape();
+    let extremes = &envelope.extremes;
+    if extremes.minimum.len() > MOST_CSV_ROWS {
+        let axes = [envelope.windows.len(), shape.replicas, shape.nodes];
+        let settling: Vec<f64> = (0..axes[0])
+            .flat_map(|window| (0..shape.replicas).map(move |replica| (window, replica)))
+            .flat_map(|(window, replica)| envelope.settling_tolerances(window, replica))
+            .collect();
+        let frozen: Vec<u8> = envelope.frozen.iter().map(|&frozen| u8::from(frozen)).collect();
+        let file = path("envelope.npz")?;
+        write_arrays(
+            &file,
+            node_axes,
+            history,
+            &[
+                NamedArray { name: "window", shape: &axes[..1], values: Values::U32(&envelope.windows) },
+                NamedArray { name: "minimum", shape: &axes, values: Values::F32(&extremes.minimum) },
+                NamedArray { name: "maximum", shape: &axes, values: Values::F32(&extremes.maximum) },
+                NamedArray {
+                    name: "smallest_magnitude",
+                    shape: &axes,
+                    values: Values::F32(&extremes.smallest_magnitude),
+                },
+                NamedArray { name: "settling_tolerance", shape: &axes, values: Values::F64(&settling) },
+                NamedArray { name: "frozen", shape: &axes[1..], values: Values::U8(&frozen) },
+            ],
+        )?;
+        return Ok(file);
+    }
+    let rows = (0..shape.columns()).flat_map(|place| {
+        let (replica, node) = (place / shape.nodes, place % shape.nodes);
+        let (row, column) = row_and_column(node_axes, node);
         envelope.windows.iter().enumerate().map(move |(index, &window)| {
             let own = index * shape.columns() + place;
             EnvelopeRow {
                 replica,
                 node,
-                row: node / width,
-                column: node % width,
+                row,
+                column,
                 reference_weight: history.reference()[place],
                 window,
                 minimum: extremes.minimum[own],
@@ -110,18 +177,39 @@ pub(super) fn write_envelope(
             }
         })
     });
-    let columns = &[
-        "replica",
-        "node",
-        "row",
-        "column",
-        "reference_weight",
-        "window",
-        "minimum",
-        "maximum",
-        "smallest_magnitude",
-        "settling_tolerance",
-        "frozen",
-    ];
-    csv::write(&folder.file("envelope.csv")?, columns, rows)
+    let file = path("envelope.csv")?;
+    csv::write(&file, ENVELOPE_COLUMNS, rows)?;
+    Ok(file)
+}
+
+/// Writes `arrays` with what tables of nodes have in common.
+fn write_arrays(
+    file: &std::path::Path,
+    node_axes: &[usize],
+    history: &History,
+    arrays: &[NamedArray<'_>],
+) -> Result<()> {
+    let shape = history.shape();
+    let (rows, columns) = rows_and_columns(node_axes);
+    let own = [shape.replicas, shape.nodes];
+    let mut all = arrays.to_vec();
+    all.push(NamedArray { name: "reference_weight", shape: &own, values: Values::F32(history.reference()) });
+    if !rows.is_empty() {
+        all.push(NamedArray { name: "row", shape: &own[1..], values: Values::U32(&rows) });
+        all.push(NamedArray { name: "column", shape: &own[1..], values: Values::U32(&columns) });
+    }
+    npz::write(file, &all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_columns_are_the_last_two_axes_of_a_node() {
+        assert_eq!(row_and_column(&[6], 4), (None, None));
+        assert_eq!(row_and_column(&[2, 3], 4), (Some(1), Some(1)));
+        assert_eq!(row_and_column(&[5, 2, 3], 6 + 4), (Some(1), Some(1)));
+        assert_eq!(rows_and_columns(&[2, 2]), (vec![0, 0, 1, 1], vec![0, 1, 0, 1]));
+    }
 }

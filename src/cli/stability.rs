@@ -1,0 +1,191 @@
+//! `holdfast stability`: magnitude stability of any history.
+
+use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
+use super::output;
+use super::run::{Opened, open_engine, open_folder};
+use crate::error::Result;
+use crate::run_folder::timestamp;
+use crate::stability::import::{ImportedHistory, describe, read_history};
+use crate::stability::summary::{ToleranceSummary, summarise};
+use crate::stability::{Against, Reading, Stability, WindowedEnvelope, envelope, magnitude};
+use crate::study::configuration;
+use crate::study::numbers::{significant, thousands};
+use crate::study::recorded::RecordedRun;
+use crate::study::records::{write_envelope, write_stability};
+use crate::training;
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+/// Arguments of `stability`.
+#[derive(Args)]
+pub(super) struct StabilityArguments {
+    /// A run folder, or a history from any program: .npy, .npz or .safetensors.
+    ///
+    /// Two axes are [epoch, node]; with three or more the second is the replica.
+    #[arg(value_name = "FILE|RUN")]
+    source: PathBuf,
+    #[command(flatten)]
+    array: HistoryOptions,
+    /// Tolerances, separated by commas.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NUMBER",
+        allow_negative_numbers = true,
+        default_value = "0.01,0.03,0.05"
+    )]
+    tolerance: Vec<f64>,
+    /// Windows of last epochs, separated by commas; 2, 5, 10, 20, 50, half of the epochs and all if not given.
+    #[arg(long, value_delimiter = ',', value_name = "EPOCHS")]
+    window: Option<Vec<u32>>,
+    #[command(flatten)]
+    reading: ReadingOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+    /// Folder for the tables; `runs/stability-<hash>` if not given.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Which array of a file is the history, and what its axes are.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct HistoryOptions {
+    /// Name of the array that holds the history, where a file has several.
+    #[arg(long, value_name = "NAME")]
+    history_key: Option<String>,
+    /// The second axis is not the replica: all but the first are a node's.
+    #[arg(long)]
+    no_replica_axis: bool,
+}
+
+impl HistoryOptions {
+    /// Reads the history from a file.
+    pub(super) fn read(&self, path: &Path) -> Result<ImportedHistory> {
+        read_history(path, self.history_key.as_deref(), self.no_replica_axis)
+    }
+
+    /// Reads the history of a run folder or a file.
+    fn read_any(&self, path: &Path) -> Result<ImportedHistory> {
+        if path.is_dir() { RecordedRun::open(path)?.history() } else { self.read(path) }
+    }
+}
+
+/// Everything that can move a bit of the result, besides device and history.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Settings<'a> {
+    node_axes: &'a [usize],
+    tolerance: &'a [f64],
+    window: &'a [u32],
+    #[serde(flatten)]
+    reading: Reading,
+}
+
+pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
+    let StabilityArguments { tolerance, output: say, .. } = arguments;
+    let reading = arguments.reading.reading();
+    magnitude::check_tolerances(tolerance)?;
+    let read = arguments.array.read_any(&arguments.source)?;
+    let shape = read.history.shape();
+    let windows = envelope::windows(arguments.window.as_deref(), shape.epochs as u32)?;
+    if !say.quiet {
+        output::note(&format!("{}: {}", arguments.source.display(), describe(shape)));
+    }
+    say.notices(&read.notices);
+    let mut engine = open_engine(&arguments.device, say.quiet)?;
+
+    let checksums = BTreeMap::from([("history".to_string(), training::hash(read.history.weights()))]);
+    let settings = Settings { node_axes: &read.node_axes, tolerance, window: &windows, reading };
+    let hash = configuration::hash("stability", &settings, engine.description(), &checksums)?;
+    let Opened { folder, mut manifest } = open_folder(
+        "stability",
+        arguments.out.as_deref(),
+        true,
+        hash,
+        &settings,
+        Vec::new(),
+        engine.description(),
+        checksums,
+    )?;
+
+    let started = Instant::now();
+    let stability = Stability::count(&mut *engine, &read.history, tolerance, reading)?;
+    manifest.wall_times.insert("count".into(), started.elapsed().as_secs_f64());
+    let started = Instant::now();
+    let extremes = WindowedEnvelope::new(&mut *engine, &read.history, &windows)?;
+    manifest.wall_times.insert("envelope".into(), started.elapsed().as_secs_f64());
+    let path = |name: &str| folder.file(name);
+    let files = [
+        write_stability(&path, &read.node_axes, &read.history, &stability)?,
+        write_envelope(&path, &read.node_axes, &read.history, &extremes)?,
+    ];
+    manifest.finished = Some(timestamp(SystemTime::now()));
+    manifest.write(folder.path())?;
+
+    let frozen = extremes.frozen.iter().filter(|&&frozen| frozen).count();
+    let summaries = summarise(&read.history, &stability);
+    let named: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "npz")) {
+        say.notices(&[format!("above a million rows: arrays in {} instead of a table", file.display())]);
+    }
+    if say.json {
+        return output::json(&json!({
+            "epochs": shape.epochs,
+            "replicas": shape.replicas,
+            "nodes": shape.nodes,
+            "reading": reading,
+            "device": engine.description(),
+            "configuration_hash": manifest.configuration_hash,
+            "tolerances": summaries,
+            "windows": windows,
+            "frozen_nodes": frozen,
+            "notices": read.notices,
+            "files": named,
+        }));
+    }
+    let mut text = format!(
+        "{}; followed by {}, {} tolerance, against the {}\n",
+        describe(shape),
+        reading.tracking.name(),
+        reading.tolerance_kind.name(),
+        match reading.against {
+            Against::Last => "last epoch",
+            Against::Previous => "epoch after",
+        }
+    );
+    for summary in &summaries {
+        text += &line(summary, shape.epochs);
+    }
+    text += &format!(
+        "frozen nodes: {} of {} ({:.1} %)\n",
+        thousands(frozen as i64),
+        thousands(shape.columns() as i64),
+        frozen as f64 * 100.0 / shape.columns() as f64
+    );
+    output::result(&format!("{text}Files: {}\n", named.join(", ")))
+}
+
+/// One tolerance: mean ± sd of MS, stable nodes at a few epochs, how many thresholds differ.
+fn line(summary: &ToleranceSummary, epochs: usize) -> String {
+    let mut shown = vec![1, epochs.div_ceil(4), epochs.div_ceil(2), (3 * epochs).div_ceil(4), epochs];
+    shown.dedup();
+    let stable: Vec<String> = shown.iter().map(|&epoch| significant(summary.stable_nodes[epoch - 1])).collect();
+    let shown: Vec<String> = shown.iter().map(usize::to_string).collect();
+    let (fewest, most) = (summary.fewest_distinct_thresholds, summary.most_distinct_thresholds);
+    let distinct = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+    format!(
+        "tolerance {}: MS {:.1}{} of {epochs} epochs · stable nodes {} at epoch {} · {distinct} of {epochs} thresholds \
+         give different masks\n",
+        summary.tolerance,
+        summary.mean,
+        summary.sd.map(|sd| format!(" ± {sd:.1}")).unwrap_or_default(),
+        stable.join(", "),
+        shown.join(", "),
+    )
+}

@@ -1,0 +1,263 @@
+//! Arrays that other programs wrote: `.npy`, `.npz` and `.safetensors`, any of the usual number types and layouts, as
+//! single-precision numbers in C order.
+//!
+//! What a file is, its first bytes decide, never its name. A header is believed only as far as the file is long: memory
+//! is taken for bytes that are there, so that a damaged or hostile file ends in a sentence.
+
+mod npy;
+mod npz;
+mod safetensors;
+
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// Elements that are converted at a time.
+const CHUNK: usize = 1 << 14;
+
+/// An array as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignArray {
+    /// Its name in the archive; `None` for `.npy`, which has none.
+    pub name: Option<String>,
+    /// Sizes of the axes, the slowest first.
+    pub shape: Vec<usize>,
+    /// All values in C order.
+    pub values: Vec<f32>,
+    /// What the user should know of how it was read.
+    pub notices: Vec<String>,
+}
+
+/// Reads one array: the one with this name, or without a name the only one.
+///
+/// `option` is how the user can name an array, e.g. `--history-key`. Fails with [`Error::Data`] if the file is missing,
+/// damaged or of another kind, if its numbers are not floats, if there is no array of that name or more than one, or if
+/// there are several and none is named.
+pub fn read(path: &Path, name: Option<&str>, option: &str) -> Result<ForeignArray> {
+    let (mut source, kind) = Source::open(path)?;
+    let name = match kind {
+        Kind::Npy => return source.in_context(None, npy::read),
+        Kind::Npz => choose(path, &npz::names(&mut source)?, name, option)?,
+        Kind::Safetensors => choose(path, &safetensors::names(&mut source)?, name, option)?,
+    };
+    source.read_named(kind, &name)
+}
+
+/// Reads every array of a `.npz` or `.safetensors` file.
+///
+/// Fails as [`read`] does, and if a name comes twice.
+pub fn read_all(path: &Path) -> Result<Vec<ForeignArray>> {
+    let (mut source, kind) = Source::open(path)?;
+    let names = match kind {
+        Kind::Npy => return Ok(vec![source.in_context(None, npy::read)?]),
+        Kind::Npz => npz::names(&mut source)?,
+        Kind::Safetensors => safetensors::names(&mut source)?,
+    };
+    names
+        .iter()
+        .map(|name| {
+            choose(path, &names, Some(name), "")?;
+            source.read_named(kind, name)
+        })
+        .collect()
+}
+
+/// What a file is.
+#[derive(Clone, Copy)]
+enum Kind {
+    Npy,
+    Npz,
+    Safetensors,
+}
+
+/// An open file, and how much there is of it.
+struct Source<'a> {
+    path: &'a Path,
+    file: BufReader<File>,
+    length: u64,
+}
+
+/// Why an array could not be read; [`Source`] says of which file.
+enum Failure {
+    /// The file broke off, or the disk failed.
+    Io(std::io::Error),
+    /// The content is not what it should be.
+    Content(String),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl<'a> Source<'a> {
+    fn open(path: &'a Path) -> Result<(Self, Kind)> {
+        let shown = path.display();
+        let cannot = |error: std::io::Error| Error::Data(format!("cannot read {shown}: {error}; check the path"));
+        let file = File::open(path).map_err(cannot)?;
+        let metadata = file.metadata().map_err(cannot)?;
+        if metadata.is_dir() {
+            return Err(Error::Data(format!("{shown} is a folder; name a file in it")));
+        }
+        let mut source = Self { path, file: BufReader::new(file), length: metadata.len() };
+        let mut first = Vec::new();
+        source.file.by_ref().take(9).read_to_end(&mut first).map_err(cannot)?;
+        source.file.rewind().map_err(cannot)?;
+        let kind = match first.as_slice() {
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Kind::Npy,
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Kind::Npz,
+            [.., b'{'] if first.len() == 9 => Kind::Safetensors,
+            _ => {
+                return Err(Error::Data(format!(
+                    "{shown} is neither .npy nor .npz nor .safetensors; save the weights in one of these"
+                )));
+            }
+        };
+        Ok((source, kind))
+    }
+
+    fn read_named(&mut self, kind: Kind, name: &str) -> Result<ForeignArray> {
+        self.in_context(Some(name), |source| match kind {
+            Kind::Npy => npy::read(source),
+            Kind::Npz => npz::read(source, name),
+            Kind::Safetensors => safetensors::read(source, name),
+        })
+    }
+
+    /// Runs `work` and says of its failure in which file, and in which array, it happened.
+    fn in_context<T>(
+        &mut self,
+        name: Option<&str>,
+        work: impl FnOnce(&mut Self) -> std::result::Result<T, Failure>,
+    ) -> Result<T> {
+        let shown = self.path.display().to_string();
+        work(self).map_err(|failure| {
+            let place = name.map_or(shown.clone(), |name| format!("{shown}, array {name}"));
+            Error::Data(match failure {
+                Failure::Content(message) => format!("{place}: {message}"),
+                Failure::Io(error) => {
+                    format!("{place}: the file is cut off or damaged ({error}); write or copy it again")
+                }
+            })
+        })
+    }
+}
+
+/// The name that is asked for, or the only one. Every refusal lists what is there.
+fn choose(path: &Path, names: &[String], name: Option<&str>, option: &str) -> Result<String> {
+    let shown = path.display();
+    let list = if names.is_empty() { "no arrays at all".into() } else { names.join(", ") };
+    let refused = match name {
+        None => match names {
+            [only] => return Ok(only.clone()),
+            [] => format!("{shown} holds no arrays"),
+            _ => format!("{shown} holds several arrays: {list}; choose one with {option} NAME"),
+        },
+        Some(name) => match names.iter().filter(|found| *found == name).count() {
+            1 => return Ok(name.into()),
+            0 => format!("{shown} has no array {name}, but {list}; choose one of those with {option} NAME"),
+            count => {
+                format!("{shown} has {count} arrays named {name} (it holds {list}); write it again with each name once")
+            }
+        },
+    };
+    Err(Error::Data(refused))
+}
+
+/// How a number is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Element {
+    format: Format,
+    big_endian: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl Element {
+    fn bytes(self) -> usize {
+        match self.format {
+            Format::F16 | Format::Bf16 => 2,
+            Format::F32 => 4,
+            Format::F64 => 8,
+        }
+    }
+
+    /// What is said about a conversion; 16-bit numbers are widened without loss.
+    fn notice(self) -> Option<String> {
+        (self.format == Format::F64).then(|| "the values are 64-bit floats; they were rounded to 32 bits".into())
+    }
+
+    /// The number in double precision, in which all four formats are exact.
+    fn decode(self, bytes: &[u8]) -> f64 {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        if self.big_endian {
+            eight[..bytes.len()].reverse();
+        }
+        let word = u64::from_le_bytes(eight);
+        match self.format {
+            Format::F16 => half::f16::from_bits(word as u16).to_f64(),
+            Format::Bf16 => half::bf16::from_bits(word as u16).to_f64(),
+            Format::F32 => f64::from(f32::from_bits(word as u32)),
+            Format::F64 => f64::from_bits(word),
+        }
+    }
+}
+
+/// Number of elements and of bytes of an array, if they can be counted.
+fn sizes(shape: &[usize], element: Element) -> std::result::Result<(usize, u64), Failure> {
+    let count = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let bytes = count.and_then(|count| (count as u64).checked_mul(element.bytes() as u64));
+    count.zip(bytes).ok_or_else(|| {
+        Failure::Content(format!("the header claims the shape {shape:?}, more than any file can hold; write it again"))
+    })
+}
+
+/// Reads `count` elements. `present` says that their bytes are known to be there; otherwise memory grows as they come.
+fn read_values(
+    reader: &mut dyn Read,
+    count: usize,
+    element: Element,
+    present: bool,
+) -> std::result::Result<Vec<f32>, Failure> {
+    let too_large = |_| {
+        Failure::Content(format!(
+            "{count} numbers do not fit the memory of this machine; save fewer epochs or replicas"
+        ))
+    };
+    let mut values = Vec::new();
+    if present {
+        values.try_reserve_exact(count).map_err(too_large)?;
+    }
+    let mut buffer = vec![0; CHUNK * element.bytes()];
+    while values.len() < count {
+        let chunk = CHUNK.min(count - values.len());
+        let bytes = &mut buffer[..chunk * element.bytes()];
+        reader.read_exact(bytes)?;
+        values.try_reserve(chunk).map_err(too_large)?;
+        for bytes in bytes.chunks_exact(element.bytes()) {
+            let value = element.decode(bytes);
+            let single = value as f32;
+            if single.is_infinite() && value.is_finite() {
+                return Err(Failure::Content(format!(
+                    "it holds {value:e}, too large for 32-bit floats; weights of that size are no weights, check the file"
+                )));
+            }
+            values.push(single);
+        }
+    }
+    Ok(values)
+}
+
+/// Goes to a place in the file.
+fn seek(source: &mut Source<'_>, place: u64) -> std::io::Result<()> {
+    source.file.seek(SeekFrom::Start(place)).map(|_| ())
+}

@@ -1,0 +1,233 @@
+//! NumPy's `.npy`: a magic string, a Python dictionary with type, order and shape, then the values (NEP 1).
+//!
+//! The header is read here, since the crates that read the format take memory for whatever length it claims.
+
+use super::{Element, Failure, ForeignArray, Format, Source, read_values, sizes};
+use ndarray::{ArrayView, IxDyn, ShapeBuilder};
+use std::io::Read;
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Reads a file that holds one array.
+pub(super) fn read(source: &mut Source<'_>) -> Result<ForeignArray, Failure> {
+    let length = source.length;
+    read_from(&mut source.file, length, true)
+}
+
+/// Reads an array from a stream of `length` bytes; `present` says that they are known to be there.
+pub(super) fn read_from(reader: &mut dyn Read, length: u64, present: bool) -> Result<ForeignArray, Failure> {
+    let (header, header_bytes) = Header::read(reader)?;
+    let (count, bytes) = sizes(&header.shape, header.element)?;
+    let there = length.saturating_sub(header_bytes);
+    if there != bytes {
+        return Err(Failure::Content(format!(
+            "the header claims the shape {:?}, which takes {bytes} bytes, but {there} are there; write or copy it again",
+            header.shape
+        )));
+    }
+    let mut values = read_values(reader, count, header.element, present)?;
+    if header.fortran_order && header.shape.len() > 1 {
+        // Sizes agree: `count` is their product.
+        let view = ArrayView::from_shape(IxDyn(&header.shape).f(), &values)
+            .map_err(|error| Failure::Content(format!("its shape does not fit its values: {error}; write it again")))?;
+        values = view.iter().copied().collect();
+    }
+    let mut notices: Vec<String> = header.element.notice().into_iter().collect();
+    if header.element.format == Format::Bf16 {
+        notices.push("the values are of type V2, as NumPy writes bfloat16; they were read as that".into());
+    }
+    Ok(ForeignArray { name: None, shape: header.shape, values, notices })
+}
+
+/// What the dictionary says.
+#[derive(Debug, PartialEq)]
+struct Header {
+    element: Element,
+    fortran_order: bool,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    /// Reads the header, and counts its bytes.
+    fn read(reader: &mut dyn Read) -> Result<(Self, u64), Failure> {
+        let mut start = [0; 8];
+        reader.read_exact(&mut start)?;
+        let (magic, version) = start.split_at(6);
+        if magic != MAGIC {
+            return Err(Failure::Content(
+                "it does not begin as .npy does; save it with numpy.save or numpy.savez".into(),
+            ));
+        }
+        let (text_bytes, length_bytes) = match version {
+            [1, _] => {
+                let mut length = [0; 2];
+                reader.read_exact(&mut length)?;
+                (u64::from(u16::from_le_bytes(length)), 2)
+            }
+            [2 | 3, _] => {
+                let mut length = [0; 4];
+                reader.read_exact(&mut length)?;
+                (u64::from(u32::from_le_bytes(length)), 4)
+            }
+            _ => {
+                return Err(Failure::Content(format!(
+                    "it is of version {}.{} of the format; versions 1 to 3 are known, save it with numpy.save",
+                    version[0], version[1]
+                )));
+            }
+        };
+        let mut text = Vec::new();
+        let found = reader.take(text_bytes).read_to_end(&mut text)? as u64;
+        if found < text_bytes {
+            return Err(Failure::Content(format!(
+                "the header claims to be {text_bytes} bytes long, but {found} are there; write or copy it again"
+            )));
+        }
+        let text = String::from_utf8_lossy(&text);
+        Ok((Self::parse(&text)?, 8 + length_bytes + text_bytes))
+    }
+
+    /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let malformed = || {
+            let start: String = text.chars().take(80).collect();
+            Failure::Content(format!("its header cannot be understood: {}; save it with numpy.save", start.trim_end()))
+        };
+        let (mut element, mut fortran_order, mut shape) = (None, None, None);
+        let mut rest = text.trim().strip_prefix('{').ok_or_else(malformed)?.trim_start();
+        while !rest.starts_with('}') {
+            let (key, after) = quoted(rest).ok_or_else(malformed)?;
+            let value = after.trim_start().strip_prefix(':').ok_or_else(malformed)?.trim_start();
+            rest = match key {
+                "descr" if value.starts_with('[') => {
+                    return Err(Failure::Content(
+                        "it is a table of named columns (structured dtype), not an array of floats; save one column as \
+                         float32"
+                            .into(),
+                    ));
+                }
+                "descr" => {
+                    let (descr, after) = quoted(value).ok_or_else(malformed)?;
+                    element = Some(element_of(descr)?);
+                    after
+                }
+                "fortran_order" => {
+                    let order =
+                        ["False", "True"].iter().position(|word| value.starts_with(word)).ok_or_else(malformed)?;
+                    fortran_order = Some(order == 1);
+                    value.trim_start_matches(char::is_alphabetic)
+                }
+                "shape" => {
+                    let (sizes, after) =
+                        value.strip_prefix('(').and_then(|value| value.split_once(')')).ok_or_else(malformed)?;
+                    let sizes = sizes.split(',').map(str::trim).filter(|size| !size.is_empty());
+                    // Python 2 wrote an L behind long integers.
+                    let sizes = sizes.map(|size| size.trim_end_matches('L').parse().map_err(|_| malformed()));
+                    shape = Some(sizes.collect::<Result<Vec<usize>, Failure>>()?);
+                    after
+                }
+                _ => return Err(malformed()),
+            };
+            rest = rest.trim_start();
+            rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+        }
+        match (element, fortran_order, shape) {
+            (Some(element), Some(fortran_order), Some(shape)) => Ok(Self { element, fortran_order, shape }),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+/// A quoted word at the beginning of a text, and what follows it.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let quote = text.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+    text[1..].split_once(quote)
+}
+
+/// The number type that NumPy writes as e.g. `<f4`. Others are refused by name.
+fn element_of(descr: &str) -> Result<Element, Failure> {
+    let (order, code) = match descr.chars().next() {
+        Some(order @ ('<' | '>' | '=' | '|')) => (order, &descr[1..]),
+        _ => ('=', descr),
+    };
+    let format = match code {
+        "f2" => Format::F16,
+        "f4" => Format::F32,
+        "f8" => Format::F64,
+        // NumPy has no name for bfloat16 and writes it as two bytes of anything.
+        "V2" => Format::Bf16,
+        _ => {
+            let what = match code.chars().next() {
+                Some('O') => "Python objects",
+                Some('i' | 'u') => "integers",
+                Some('b' | '?') => "truth values",
+                Some('c') => "complex numbers",
+                Some('f') => "floats of an unusual size",
+                Some('S' | 'U' | 'a') => "text",
+                _ => "values",
+            };
+            return Err(Failure::Content(format!(
+                "it holds {what} (dtype {descr}), not weights; save it as float32, e.g. array.astype('float32')"
+            )));
+        }
+    };
+    Ok(Element { format, big_endian: order == '>' || (order == '=' && cfg!(target_endian = "big")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> String {
+        match Header::parse(text) {
+            Err(Failure::Content(message)) => message,
+            _ => panic!("{text} should have been refused"),
+        }
+    }
+
+    #[test]
+    fn headers_are_read_as_numpy_writes_them() {
+        let element = Element { format: Format::F32, big_endian: false };
+        for (text, fortran_order, shape) in [
+            ("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }  \n", false, vec![3, 4]),
+            ("{\"shape\": (3L,), \"fortran_order\": True, \"descr\": \"<f4\"}", true, vec![3]),
+            ("{'descr':'<f4','fortran_order':False,'shape':()}", false, vec![]),
+        ] {
+            assert_eq!(Header::parse(text).ok().unwrap(), Header { element, fortran_order, shape }, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_number_types_are_refused_by_name() {
+        for (descr, named) in [
+            ("|O", "objects"),
+            ("<i8", "integers"),
+            ("|b1", "truth"),
+            ("<c8", "complex"),
+            ("<U3", "text"),
+            ("<f16", "f16"),
+        ] {
+            let message = message(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}"));
+            assert!(message.contains(named) && message.contains(descr), "{message}");
+        }
+        assert!(message("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }").contains("structured"));
+    }
+
+    #[test]
+    fn malformed_headers_are_refused() {
+        for text in [
+            "",
+            "{",
+            "{'",
+            "{'descr': '<f4'}",
+            "{'descr': '<f4', 'fortran_order': None, 'shape': (1,)}",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': 1}",
+            "{é",
+        ] {
+            assert!(message(text).contains("numpy.save"), "{text}");
+        }
+        assert!(message(&format!("{{'descr': {}", "[".repeat(60_000))).contains("structured"));
+        assert!(message(&"(".repeat(60_000)).contains("understood"));
+    }
+}

@@ -1,0 +1,121 @@
+//! A run that is on disk: its history and its weights read back.
+
+use super::configuration::Configuration;
+use super::experiment::Cell;
+use crate::engine::Replica;
+use crate::error::{Error, Result};
+use crate::network::{Architecture, ParameterLayout};
+use crate::run_folder::import;
+use crate::stability::import::{ImportedHistory, read_history};
+use std::path::{Path, PathBuf};
+
+/// One cell of a run folder that `compare` or `train` wrote.
+#[derive(Clone, Debug)]
+pub struct RecordedRun {
+    /// The folder with the cell's files.
+    pub folder: PathBuf,
+    /// The settings of the run.
+    pub configuration: Configuration,
+}
+
+impl RecordedRun {
+    /// Finds the cell in a run folder; a run of several cells is named with the folder of one of them.
+    ///
+    /// Fails with [`Error::Data`] if the folder is no run folder, and with [`Error::Usage`] if it holds several cells.
+    pub fn open(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let folder = if path.join("history.npz").is_file() {
+            path.to_path_buf()
+        } else {
+            let mut cells: Vec<PathBuf> = std::fs::read_dir(path.join("cells"))
+                .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+                .unwrap_or_default();
+            cells.retain(|cell| cell.join("history.npz").is_file());
+            cells.sort();
+            match cells.as_slice() {
+                [cell] => cell.clone(),
+                [] => {
+                    return Err(Error::Data(format!(
+                        "{shown} has no history.npz; name a folder that holdfast compare or train has written, or a file"
+                    )));
+                }
+                _ => {
+                    let names: Vec<String> = cells.iter().map(|cell| cell.display().to_string()).collect();
+                    return Err(Error::Usage(format!("{shown} holds several cells; name one: {}", names.join(", "))));
+                }
+            }
+        };
+        // The settings lie at the top, beside the cell's files or two folders above them.
+        let places = [Some(folder.as_path()), folder.parent().and_then(Path::parent)];
+        let file = places.into_iter().flatten().map(|place| place.join("config.toml")).find(|file| file.is_file());
+        let file = file.ok_or_else(|| {
+            Error::Data(format!(
+                "{shown} has no config.toml, so it is no run folder; name its file history.npz instead"
+            ))
+        })?;
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| Error::Data(format!("cannot read {}: {error}; check the path", file.display())))?;
+        let configuration = toml::from_str(&text).map_err(|error| {
+            Error::Data(format!("{} is not of a run of this version: {error}; run it again", file.display()))
+        })?;
+        Ok(Self { folder, configuration })
+    }
+
+    /// The recorded focus layer, its nodes as `[in, out]`.
+    pub fn history(&self) -> Result<ImportedHistory> {
+        let path = self.folder.join("history.npz");
+        let mut read = read_history(&path, Some("history"), false)?;
+        let width = self.configuration.width;
+        if width.checked_mul(width) != Some(read.history.shape().nodes) {
+            return Err(Error::Data(format!(
+                "{} has {} nodes, but the run's layers are {width} units wide; the folder is damaged, run it again",
+                path.display(),
+                read.history.shape().nodes
+            )));
+        }
+        read.node_axes = vec![width, width];
+        Ok(read)
+    }
+
+    /// The cell itself: loads the data sets of the run.
+    pub fn cell(&self) -> Result<Cell> {
+        let cells = Cell::load_all(&self.configuration)?;
+
+        let belongs = |cell: &Cell| self.folder.ends_with(cell.subfolder(&self.configuration));
+        cells.into_iter().find(belongs).ok_or_else(|| {
+            Error::Data(format!(
+                "{} is not the folder of one of the run's data sets ({}); give it back its name",
+                self.folder.display(),
+                self.configuration.data.join(", ")
+            ))
+        })
+    }
+
+    /// The trained parameters of each replica; moments start at 0.
+    pub fn replicas(&self, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {
+        let path = self.folder.join("weights.safetensors");
+        let layout = ParameterLayout::new(architecture);
+        let mut parameters: Vec<Vec<f32>> = Vec::new();
+        for tensor in &layout.tensors {
+            let found = import::read(&path, Some(&tensor.name), "")?;
+            let replicas = found.shape.first().copied().filter(|&replicas| {
+                found.shape[1..] == tensor.shape && (parameters.is_empty() || parameters.len() == replicas)
+            });
+            let Some(replicas) = replicas else {
+                return Err(Error::Data(format!(
+                    "{}: {} has the shape {:?}, but the run's network has [replica, {:?}]; run it again",
+                    path.display(),
+                    tensor.name,
+                    found.shape,
+                    tensor.shape
+                )));
+            };
+            parameters.resize(replicas, Vec::new());
+            for (parameters, values) in parameters.iter_mut().zip(found.values.chunks_exact(tensor.len())) {
+                parameters.resize(layout.parameters(), 0.0);
+                parameters[tensor.range()].copy_from_slice(values);
+            }
+        }
+        Ok(parameters.into_iter().map(|parameters| Replica::new(architecture, parameters)).collect())
+    }
+}
