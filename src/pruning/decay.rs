@@ -3,7 +3,7 @@
 //! The paper gives no formula for it. The work that it cites decays the *rewiring fraction* of a sparse network and has no
 //! target sparsity. We therefore implement exponential decay as exponential decay of the surviving fraction
 //! ([`Rule::Density`], as Intel Neural Compressor and NNCF do), and provide three alternatives. Conclusions that change with
-//! the rule are marked (`crate::study::rules`).
+//! the rule are marked in every report.
 
 use super::masks::removed_nodes;
 use crate::engine::MaskChange;

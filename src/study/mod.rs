@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod numbers;
 pub mod recorded;
 pub mod records;
+pub mod rules;
 
 use crate::engine::Watch;
 use std::sync::atomic::AtomicBool;
