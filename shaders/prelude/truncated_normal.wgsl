@@ -1,6 +1,7 @@
 // prelude.truncated_normal: a normal number between -2 and 2 from 23 random bits.
 //
-// The quantile function is a ratio of two polynomials in CENTRE - q^2 (docs/kernels/he_normal.md).
+// The quantile function is a ratio of two polynomials in CENTRE - q^2 (docs/kernels/he_normal.md): one word makes one
+// number, none is rejected.
 // Symmetric, and never 0. Twin: `truncated_normal` in src/cpu/he_normal.rs.
 
 const CENTRAL_PROBABILITY: f32 = 0.9544997361036416;

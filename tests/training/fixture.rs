@@ -105,7 +105,7 @@ impl Fixture {
         let Some((_, mask)) = self.mask.as_ref().filter(|(first, _)| *first == step) else { return false };
         let focus = ParameterLayout::new(&self.architecture).focus_weight().range();
         replica.mask.clone_from(mask);
-        holdfast::cpu::mask::apply(
+        holdfast::cpu::mask::hold(
             mask,
             &mut replica.parameters[focus.clone()],
             &mut replica.m[focus.clone()],
