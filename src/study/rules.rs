@@ -27,13 +27,14 @@ pub fn sentence(ledger: &Ledger, rows: &[SweepRow], headline_window: u32, headli
     let (hold, one_shot) = (won(curve(Method::Hold, headline_rule))?, won(curve(Method::Magnitude, ""))?);
     let shares = |won: &[Vec<bool>]| {
         let share = |won: &Vec<bool>| format!("{} of {}", won.iter().filter(|&&won| won).count(), won.len());
-        listed(won.iter().map(share))
+        let shares: Vec<String> = won.iter().map(share).collect();
+        if agree(shares.iter()) { format!("{} by every rule", shares[0]) } else { listed(shares.into_iter()) }
     };
     let depends = |agree| if agree { "does not depend on the rule" } else { "depends on the rule" };
     Some(format!(
         "By rule of exponential decay ({}): one more operating point took {} times as long as with magnitude stability, so \
-         whether that is over 10 times {}; from 50 to 90 % sparsity hold was more accurate on average at {} points and \
-         one-shot pruning at {}, so where hold is ahead {} and where one-shot pruning is {}.",
+         whether that is over 10 times {}; from 50 to 90 % sparsity hold was more accurate on average at this many points: {}, \
+         and one-shot pruning at {}, so where hold is ahead {} and where one-shot pruning is {}.",
         listed(names.iter().map(ToString::to_string)),
         listed(ratios.iter().map(|&ratio| significant(ratio))),
         depends(ratios_agree),
@@ -140,8 +141,8 @@ mod tests {
             "(density and exd)",
             "took 200 and 9",
             "over 10 times depends on the rule",
-            "at 0 of 4 and 4 of 4 points",
-            "one-shot pruning at 0 of 4 and 0 of 4",
+            "this many points: 0 of 4 and 4 of 4,",
+            "one-shot pruning at 0 of 4 by every rule",
             "where hold is ahead depends on the rule",
             "where one-shot pruning is does not depend on the rule",
         ] {
