@@ -278,6 +278,11 @@ impl Setter<'_> {
 }
 
 impl ReadingOptions {
+    /// Whether any of them was named.
+    pub(super) fn is_given(self) -> bool {
+        self.tracking.is_some() || self.tolerance_kind.is_some() || self.against.is_some()
+    }
+
     /// The reading asked for; what is not named is as the protocol has it.
     pub(super) fn reading(self) -> Reading {
         Reading {

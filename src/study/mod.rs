@@ -7,6 +7,7 @@ pub mod configuration;
 pub mod experiment;
 pub mod ledger;
 pub mod numbers;
+pub mod pruned;
 pub mod recorded;
 pub mod records;
 
