@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod data;
 mod devices;
 mod dry_run;
 mod options;
@@ -42,6 +43,8 @@ enum Command {
     Prune(prune::PruneArguments),
     /// Speed of this machine: training step, sort and count, sweep.
     Bench(bench::BenchArguments),
+    /// List, verify, export and generate data sets.
+    Data(data::DataArguments),
     /// List what can run here.
     Devices(devices::DevicesArguments),
 }
@@ -55,6 +58,7 @@ pub fn run() -> ExitCode {
         Command::Stability(arguments) => stability::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
     match result {
