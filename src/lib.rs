@@ -4,6 +4,7 @@
 //! after each epoch, counts for how many last epochs each weight kept its value (magnitude stability, Riedel & Segev
 //! 2023), and prunes without retraining. `ARCHITECTURE.md` says which room holds what and who may import whom.
 
+pub mod check;
 pub mod cli;
 pub mod cpu;
 pub mod data;

@@ -1,9 +1,8 @@
 // focus_sweep.evaluate: sum of losses and correct samples of many pruned networks, from the focus layer's input on.
 //
-// One invocation owns 4 samples of one point (z): their hidden units lie in workgroup memory, a component for each sample,
-// and the softmax runs over the classes with a moving maximum, so nothing is kept for each class.
-//   labels         [image]                read from the step's first place on
-//   input          [replica, sample, in]  what the focus layer reads
+// One invocation owns 4 samples of one point (z); their hidden units lie in workgroup memory. The softmax runs over the
+// classes with a moving maximum, so nothing is kept for each class.
+//   labels, input  [image] from the step's first place on, and what the focus layer reads [replica, sample, in]
 //   parameters     [replica, parameter]   focus bias, output weights [in, class] and output bias read at their offsets
 //   focus_weights  [point, in, out]       zeros already where the mask prunes
 //   point_replica  [point]                whose input and parameters

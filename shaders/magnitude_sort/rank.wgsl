@@ -4,7 +4,7 @@
 // barrier. One workgroup owns one segment of up to 2,048 weights: y is the epoch, z the replica.
 //   weights  bits of f32; a segment starts at offset + epoch * epoch_stride + replica * replica_stride, read
 //   rank     [epoch, replica, node]  written
-// n^2 / 4 vector comparisons a segment from workgroup memory.
+// An invocation counts for four weights at a time: n^2 / 4 vector comparisons a segment, from workgroup memory.
 
 override WORKGROUP_SIZE: u32 = 64;
 
@@ -30,6 +30,11 @@ fn key_at(segment: u32, node: u32) -> u32 {
     return magnitude_key(weights[segment + node]);
 }
 
+// 1 where the key `other` of node j comes before the key `mine` of node i.
+fn before(other: vec4u, mine: vec4u, j: vec4u, i: vec4u) -> vec4u {
+    return select(vec4u(0u), vec4u(1u), (other > mine) | ((other == mine) & (j < i)));
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let segment = params.offset + group.y * params.epoch_stride + group.z * params.replica_stride;
@@ -41,15 +46,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     workgroupBarrier();
     let first = (group.y * params.replicas + group.z) * params.nodes;
-    for (var i = lane; i < params.nodes; i += WORKGROUP_SIZE) {
-        let mine = vec4u(key_at(segment, i));
-        var j = vec4u(0u, 1u, 2u, 3u);
-        var before = vec4u(0u);
+    for (var own = lane; own < quads; own += WORKGROUP_SIZE) {
+        let mine = keys[own];
+        let i = vec4u(4u * own, 4u * own + 1u, 4u * own + 2u, 4u * own + 3u);
+        var place = vec4u(0u);
         for (var quad = 0u; quad < quads; quad++) {
             let other = keys[quad];
-            before += select(vec4u(0u), vec4u(1u), (other > mine) | ((other == mine) & (j < vec4u(i))));
-            j += 4u;
+            let j = 4u * quad;
+            place += before(vec4u(other.x), mine, vec4u(j), i);
+            place += before(vec4u(other.y), mine, vec4u(j + 1u), i);
+            place += before(vec4u(other.z), mine, vec4u(j + 2u), i);
+            place += before(vec4u(other.w), mine, vec4u(j + 3u), i);
         }
-        rank[first + i] = before.x + before.y + before.z + before.w;
+        rank[first + i.x] = place.x;
+        if (i.y < params.nodes) { rank[first + i.y] = place.y; }
+        if (i.z < params.nodes) { rank[first + i.z] = place.z; }
+        if (i.w < params.nodes) { rank[first + i.w] = place.w; }
     }
 }

@@ -1,7 +1,8 @@
 // prelude.philox: Philox4x32-10, four random words for a counter and a key.
 //
-// WGSL has no 64-bit integers, so the high word of a product is put together from 16-bit halves. Integers only: the
-// words are the same on every device. Source: Salmon, Moraes, Dror & Shaw, SC 2011; twin: `philox` in src/random.rs.
+// WGSL has no 64-bit integers, so the high word of a product is put together from 16-bit halves.
+// Integers only: the words are the same on every device.
+// Source: Salmon, Moraes, Dror & Shaw, SC 2011. Twin: `philox` in src/random.rs.
 
 const PHILOX_MULTIPLIER_0: u32 = 0xD2511F53u;
 const PHILOX_MULTIPLIER_1: u32 = 0xCD9E8D57u;

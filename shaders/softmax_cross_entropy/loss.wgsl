@@ -1,11 +1,9 @@
 // softmax_cross_entropy.loss: mean cross-entropy of a batch, correct samples, and the gradient of the mean,
 // (softmax(logits) - one_hot(label)) / samples.
 //
-// One workgroup owns one replica (z), one invocation every 64th sample; the partial sums are added in a tree of fixed
-// shape, so the order of additions depends on nothing but the number of samples.
+// One workgroup owns one replica (z), one invocation every 64th sample; partial sums are added in a tree of fixed shape.
+//   order     [replica, place]          indices into labels [image], read from the step's first place on
 //   logits    [replica, sample, class]  read
-//   order     [replica, place]          indices of samples, read from the step's first place on
-//   labels    [image]                   read
 //   gradient  [replica, sample, class]  written for the samples of the step
 //   losses    [row, replica]            mean loss and correct samples, one entry written
 

@@ -11,6 +11,7 @@ use crate::network::Architecture;
 use crate::pruning::masks::{RemovalOrder, removed_nodes};
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability};
+use crate::study::experiment::check_memory;
 use clap::Args;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -71,6 +72,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let BenchArguments { side, width, depth, .. } = *arguments;
     let architecture = Architecture { image_height: side, image_width: side, width, depth, classes: CLASSES };
     architecture.validate()?;
+    check_memory(&architecture, arguments.replicates, HISTORY_EPOCHS as u32, TRAINING_IMAGES + TEST_IMAGES)?;
     let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
     let mut bench = Bench::new(&mut *engine, arguments, architecture)?;
     let step = bench.step()?;

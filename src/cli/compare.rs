@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::report::html::{self, Provenance};
 use crate::report::{Cell as ReportCell, figures, tables};
 use crate::study::Control;
-use crate::study::comparison::{Compared, compare, write_together};
+use crate::study::comparison::{Results, compare, read_back, write_together};
+use crate::study::experiment::Cell;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub(super) struct CompareArguments {
     /// Run folder; `runs/compare-<hash>` if not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Start anew, whatever an earlier call has done.
+    #[arg(long)]
+    fresh: bool,
     /// Say what would be done, how much memory, disk and time it takes, and stop.
     #[arg(long)]
     dry_run: bool,
@@ -43,38 +47,58 @@ pub(super) fn run(arguments: &CompareArguments) -> Result<()> {
     if arguments.dry_run {
         return dry_run::print(&mut prepared, dry_run::Job::Compare, arguments.output.json);
     }
-    let mut run = prepared.start("compare", arguments.out.as_deref())?;
+    let mut run = prepared.start("compare", arguments.out.as_deref(), arguments.fresh)?;
+    let results = if run.is_finished() {
+        if !quiet {
+            output::note("this run is finished: these are its results; --fresh runs it anew");
+        }
+        let folder = |cell: &Cell| cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
+        let read = |cell: &Cell| read_back(cell, &run.configuration, &folder(cell));
+        run.cells.iter().map(read).collect::<Result<_>>()?
+    } else {
+        compare_all(&mut run, quiet)?
+    };
+    let reports: Vec<ReportCell> = results.iter().map(report_cell).collect();
+    print(&run, &reports, arguments.output.json)
+}
+
+/// Compares every cell, writes all files and marks the run as finished.
+fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<Results>> {
     let started = Instant::now();
     let reporter = Reporter::new(quiet);
     let control = Control { stop: stop_flag()?, progress: &reporter };
-    let mut compared = Vec::new();
-    let mut reports = Vec::new();
+    let mut all = Vec::new();
     for cell in &run.cells {
-        let prefix = cell.folder(&run.configuration, run.cells.len());
-        let path = |name: &str| run.folder.file(&format!("{prefix}{name}"));
-        let found = compare(&mut *run.engine, cell, &run.configuration, &path, control)?;
-        let report = report_cell(&found);
-        figures::write_svg(&report, &path("figures/figure4.svg")?)?;
-        figures::write_png(&report, &path("figures/figure4.png")?)?;
-        run.manifest.weight_hashes.extend(
-            found.weight_hashes.iter().map(|(what, hash)| (format!("{}: {what}", cell.data_set), hash.clone())),
-        );
-        run.manifest.wall_times.extend(found.wall_times.clone());
-        reports.push(report);
-        compared.push(found);
+        let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
+        let compared = compare(&mut *run.engine, cell, &run.configuration, &folder, control)?;
+        draw(&report_cell(&compared.results), |ending| folder.file(&format!("figures/figure4.{ending}")))?;
+        let name = |what: String| format!("{}: {what}", cell.data_set);
+        let hashes = compared.weight_hashes.into_iter().map(|(what, hash)| (name(what), hash));
+        run.manifest.weight_hashes.extend(hashes);
+        run.manifest.wall_times.extend(compared.wall_times);
+        all.push(compared.results);
     }
+    let reports: Vec<ReportCell> = all.iter().map(report_cell).collect();
     if run.cells.len() > 1 {
-        write_together(&|name| run.folder.file(name), &compared)?;
+        write_together(&|name| run.folder.file(name), &all)?;
         for (cell, report) in run.cells.iter().zip(&reports) {
             let name = format!("figures/figure4-{}-{}", run.configuration.model.name(), cell.data_set);
-            figures::write_svg(report, &run.folder.file(&format!("{name}.svg"))?)?;
-            figures::write_png(report, &run.folder.file(&format!("{name}.png"))?)?;
+            draw(report, |ending| run.folder.file(&format!("{name}.{ending}")))?;
         }
     }
-    html::write(&reports, &provenance(&run), &run.folder.file("report.html")?)?;
+    html::write(&reports, &provenance(run), &run.folder.file("report.html")?)?;
     run.manifest.wall_times.insert("whole command".into(), started.elapsed().as_secs_f64());
     run.finish()?;
-    print(&run, &reports, arguments.output.json)
+    for cell in &run.cells {
+        cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration).remove_checkpoints()?;
+    }
+    Ok(all)
+}
+
+/// Draws Figure 4 of a cell in both formats; `path` gives the place of the file with an ending.
+fn draw(report: &ReportCell, path: impl Fn(&str) -> Result<PathBuf>) -> Result<()> {
+    figures::write_svg(report, &path("svg")?)?;
+    figures::write_png(report, &path("png")?)
 }
 
 /// Prints a configuration as a file that `--config` reads.
@@ -84,12 +108,14 @@ pub(super) fn print_configuration(configuration: &crate::study::configuration::C
     output::result(&text)
 }
 
-fn report_cell(found: &Compared) -> ReportCell {
+fn report_cell(found: &Results) -> ReportCell {
     ReportCell {
         ledger: found.ledger.clone(),
         sweep: found.rows.clone(),
         chance: found.chance,
         headline_window: found.headline_window,
+        headline_rule: found.headline_rule.into(),
+        inference: found.inference.clone(),
     }
 }
 

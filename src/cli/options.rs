@@ -214,10 +214,16 @@ impl RunOptions {
             None => Self::default(),
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
-                    Error::Data(format!("cannot read the configuration {}: {error}", path.display()))
+                    Error::Data(format!("cannot read the configuration {}: {error}; check the path", path.display()))
                 })?;
                 toml::from_str(&text).map_err(|error| {
-                    Error::Usage(format!("{} is not a configuration of holdfast: {error}", path.display()))
+                    let error = error.to_string();
+                    let advice = "--print-config shows what a configuration looks like";
+                    Error::Usage(format!(
+                        "{} is not a configuration of holdfast; {advice}: {}",
+                        path.display(),
+                        error.trim_end()
+                    ))
                 })?
             }
         };

@@ -85,6 +85,9 @@ impl Progress for Reporter {
     }
 
     fn notice(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         self.with_stage(|stage| match stage {
             Some(stage) if self.terminal => stage.bar.suspend(|| output::note(&format!("notice: {text}"))),
             _ => output::note(&format!("notice: {text}")),

@@ -2,13 +2,13 @@
 
 use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
 use super::progress::Reporter;
-use super::run::{Opened, open_engine, open_folder};
+use super::run::{begin, open_engine, open_folder};
 use super::stability::HistoryOptions;
 use super::{output, stop_flag};
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
 use crate::pruning::criterion::Criterion;
-use crate::run_folder::{import, timestamp};
+use crate::run_folder::{Manifest, RunFolder, import, timestamp};
 use crate::stability::envelope::headline_window;
 use crate::stability::import::{ImportedHistory, describe};
 use crate::study::Control;
@@ -210,6 +210,12 @@ fn prune_foreign(arguments: &PruneArguments, history: &Path, weights: &Path) -> 
     finish(arguments, opened, &losses, &files)
 }
 
+/// The folder of the results, and its manifest.
+struct Opened {
+    folder: RunFolder,
+    manifest: Manifest,
+}
+
 fn open(
     arguments: &PruneArguments,
     criterion: &Criterion,
@@ -218,7 +224,9 @@ fn open(
 ) -> Result<Opened> {
     let device = engine.description();
     let hash = configuration::hash("prune", criterion, device, &checksums)?;
-    open_folder("prune", arguments.out.as_deref(), hash, criterion, Vec::new(), device, checksums)
+    let folder = open_folder("prune", arguments.out.as_deref(), &hash)?;
+    let manifest = begin(&folder, "prune", hash, criterion, device, checksums)?;
+    Ok(Opened { folder, manifest })
 }
 
 /// Writes what was lost, closes the folder and says so.

@@ -29,6 +29,9 @@ pub(super) struct TrainArguments {
     /// Run folder; `runs/train-<hash>` if not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Start anew, whatever an earlier call has done.
+    #[arg(long)]
+    fresh: bool,
     /// Say what would be done, how much memory, disk and time it takes, and stop.
     #[arg(long)]
     dry_run: bool,
@@ -43,17 +46,16 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
     if arguments.dry_run {
         return dry_run::print(&mut prepared, dry_run::Job::Train, arguments.output.json);
     }
-    let mut run = prepared.start("train", arguments.out.as_deref())?;
+    let mut run = prepared.start("train", arguments.out.as_deref(), arguments.fresh)?;
     let reporter = Reporter::new(arguments.output.quiet);
     let control = Control { stop: stop_flag()?, progress: &reporter };
     let mut lines = Vec::new();
     let mut values = Vec::new();
     for cell in &run.cells {
-        let prefix = cell.folder(&run.configuration, run.cells.len());
-        let path = |name: &str| run.folder.file(&format!("{prefix}{name}"));
-        let mut trained = train_and_record(&mut *run.engine, cell, &run.configuration, control)?;
+        let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
+        let mut trained = train_and_record(&mut *run.engine, cell, &run.configuration, &folder, control)?;
         let replicas = trained.batch.replicas()?;
-        write_records(&path, cell, &run.configuration, &trained, &replicas)?;
+        write_records(&folder, cell, &run.configuration, &trained, &replicas)?;
         let (_, test) = cell.upload(&mut *run.engine)?;
         let watch = Watch { stop: control.stop, progress: &|_| {} };
         let accuracies: Vec<f64> =

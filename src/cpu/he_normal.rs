@@ -4,21 +4,19 @@ use super::Real;
 use crate::random::{Stream, key, philox};
 
 /// Standard deviation of a normal distribution truncated at two standard deviations: dividing by it restores the variance.
-const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_78;
+const TRUNCATED_DEVIATION: f64 = 0.8796256610342398;
 
 /// Probability between -2 and 2 standard deviations.
-const CENTRAL_PROBABILITY: f64 = 0.954_499_736_103_641_6;
+const CENTRAL_PROBABILITY: f64 = 0.9544997361036416;
 
 /// The quantile function divided by its argument is `NUMERATOR(r) / DENOMINATOR(r)` with `r = CENTRE - q^2`, lowest power
 /// first: our own least-squares fit over |q| <= 0.4772499 (`docs/kernels/he_normal.md`), 1e-7 from the true quantile.
 /// All coefficients are positive, so nothing cancels in single precision.
-pub const NUMERATOR: [f64; 5] =
-    [4.192_095_756_530_762, 223.484_588_623_046_88, 3015.568_359_375, 9644.164_062_5, 3422.772_949_218_75];
+pub const NUMERATOR: [f64; 5] = [4.192095756530762, 223.48458862304688, 3015.568359375, 9644.1640625, 3422.77294921875];
 /// Denominator of the fit, see [`NUMERATOR`].
-pub const DENOMINATOR: [f64; 5] =
-    [1.0, 60.830_020_904_541_016, 1012.684_936_523_437_5, 4688.123_535_156_25, 3988.713_623_046_875];
+pub const DENOMINATOR: [f64; 5] = [1.0, 60.830020904541016, 1012.6849365234375, 4688.12353515625, 3988.713623046875];
 /// Where the fit's variable is zero: just outside the largest q^2.
-pub const CENTRE: f64 = 0.227_812_5;
+pub const CENTRE: f64 = 0.2278125;
 
 /// Scale of a layer with `fan_in` inputs: sqrt(2 / fan_in), corrected for the truncation (Keras' `HeNormal`).
 pub fn scale(fan_in: usize) -> f64 {

@@ -6,7 +6,7 @@ use super::{Real, adam, dense, softmax_cross_entropy};
 use crate::network::{Architecture, ParameterLayout};
 
 /// One replica: parameters and Adam's two moments, all in the layout of [`ParameterLayout`], and the focus layer's mask.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Replica<T> {
     /// Weights and biases.
     pub parameters: Vec<T>,

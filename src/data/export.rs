@@ -3,9 +3,8 @@
 use super::{Dataset, Split, idx};
 use crate::error::{Error, Result};
 use crate::run_folder;
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Images of each class on a contact sheet.
@@ -82,11 +81,17 @@ pub fn write_idx(split: &Split, folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Writes a gray picture. One that a full disk cut off is written again by the next export, so it is not renamed.
 fn write_png(path: &Path, pixels: &[u8], width: usize, height: usize) -> Result<()> {
-    let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes)
-        .write_image(pixels, width as u32, height as u32, ExtendedColorType::L8)
-        .map_err(|error| Error::Job(format!("{} cannot be drawn: {error}; use a smaller set", path.display())))?;
-    std::fs::write(path, bytes).map_err(|error| Error::io("write", path, error))
+    let file = File::create(path).map_err(|error| Error::io("write", path, error))?;
+    let mut encoder = png::Encoder::new(BufWriter::new(file), width as u32, height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    let written = encoder.write_header().and_then(|mut image| {
+        image.write_image_data(pixels)?;
+        image.finish()
+    });
+    written.map_err(|error| match error {
+        png::EncodingError::IoError(error) => Error::io("write", path, error),
+        error => Error::Job(format!("{} cannot be drawn: {error}; use a smaller set", path.display())),
+    })
 }
 
 #[cfg(test)]
@@ -103,10 +108,12 @@ mod tests {
     }
 
     fn pixels(path: &Path) -> (u32, u32, Vec<u8>) {
-        let image = image::open(path).unwrap();
-        assert_eq!(image.color(), image::ColorType::L8);
-        let image = image.into_luma8();
-        (image.width(), image.height(), image.into_raw())
+        let decoder = png::Decoder::new(std::io::BufReader::new(File::open(path).unwrap()));
+        let mut image = decoder.read_info().unwrap();
+        assert_eq!(image.info().color_type, png::ColorType::Grayscale);
+        let mut pixels = vec![0; image.output_buffer_size().unwrap()];
+        image.next_frame(&mut pixels).unwrap();
+        (image.info().width, image.info().height, pixels)
     }
 
     #[test]

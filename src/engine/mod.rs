@@ -69,7 +69,7 @@ pub struct Steps<'a> {
 }
 
 /// Result of one step of one slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct StepLoss {
     /// Mean cross-entropy over the batch before the update.
     pub loss: f32,

@@ -20,9 +20,6 @@ pub static RANK: Shader = Shader {
 /// The most nodes whose keys fit the kernel's workgroup memory.
 pub const MOST_NODES: usize = 2048;
 
-/// Up to here the device's usual workgroup keeps an invocation's loops short.
-const SMALL_NODES: usize = 1024;
-
 parameters! {
     struct Params {
         nodes: u32,
@@ -54,10 +51,7 @@ pub struct RankArguments<'a> {
 }
 
 /// Ranks each segment: an epoch of a replica.
-pub struct Rank {
-    small: Arc<Kernel>,
-    large: Arc<Kernel>,
-}
+pub struct Rank(Arc<Kernel>);
 
 /// [`Rank`] with its arrays.
 pub struct BoundRank {
@@ -68,10 +62,7 @@ pub struct BoundRank {
 impl Rank {
     /// Compiles the kernel.
     pub fn new(gpu: &Gpu) -> Result<Self> {
-        Ok(Self {
-            small: Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?,
-            large: Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", 256)])?,
-        })
+        Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", gpu.workgroup_size())]).map(Self)
     }
 
     /// Checks the arrays and binds them.
@@ -93,8 +84,7 @@ impl Rank {
             replica_stride: replica_stride as u32,
         };
         let params = Buffer::from_slice(gpu, "magnitude_sort.rank params", &[params])?;
-        let kernel = if nodes <= SMALL_NODES { &self.small } else { &self.large };
-        let kernel = kernel.bind(gpu, &[&params, weights, rank])?;
+        let kernel = self.0.bind(gpu, &[&params, weights, rank])?;
         Ok(BoundRank { kernel, workgroups: [1, epochs as u32, replicas as u32] })
     }
 }

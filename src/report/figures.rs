@@ -7,15 +7,18 @@ use super::Cell;
 use super::look::Look;
 use crate::error::{Error, Result};
 use crate::pruning::Method;
+use crate::run_folder;
 use crate::study::accuracy::{self, Curve, CurvePoint};
 use crate::study::ledger::LedgerRow;
 use crate::study::numbers::significant;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::ValueFormatter;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 use std::fmt::Display;
+use std::io::Write;
 use std::path::Path;
 
 /// Width and height in pixels.
@@ -33,6 +36,9 @@ const BAR_SPACING: f64 = 10.0;
 
 /// Panel (c) shows intervals up to so many percentage points beyond the means; wider ones run off the panel.
 const WIDEST_INTERVAL: f64 = 25.0;
+
+/// Length in pixels of the dashes, and of the gaps, of the curves that stand behind others.
+const DASH: i32 = 5;
 
 const GRID: RGBColor = RGBColor(225, 225, 225);
 const REFERENCE: RGBColor = RGBColor(90, 90, 90);
@@ -60,15 +66,27 @@ pub fn svg(cell: &Cell) -> Result<String> {
 /// # Errors
 /// [`Error::Io`] if the file cannot be written, [`Error::Job`] if the drawing fails.
 pub fn write_svg(cell: &Cell, path: &Path) -> Result<()> {
-    std::fs::write(path, svg(cell)?).map_err(|source| Error::io("write", path, source))
+    let text = svg(cell)?;
+    run_folder::write(path, |file| file.write_all(text.as_bytes()))
 }
 
-/// Writes Figure 4 as a PNG file; the name must end in `.png`.
+/// Writes Figure 4 as a PNG file.
 ///
 /// # Errors
-/// [`Error::Job`] if the drawing fails or the file cannot be written.
+/// [`Error::Io`] if the file cannot be written, [`Error::Job`] if the drawing fails.
 pub fn write_png(cell: &Cell, path: &Path) -> Result<()> {
-    Figure::new(cell).draw(&BitMapBackend::new(path, SIZE).into_drawing_area())
+    let (width, height) = SIZE;
+    let mut pixels = vec![0; (width * height * 3) as usize];
+    let root = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
+    Figure::new(cell).draw(&root)?;
+    drop(root);
+    run_folder::write(path, |file| {
+        let mut encoder = png::Encoder::new(file, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        let mut image = encoder.write_header()?;
+        image.write_image_data(&pixels)?;
+        Ok(image.finish()?)
+    })
 }
 
 fn failed(error: impl Display) -> Error {
@@ -80,10 +98,17 @@ impl<'a> Figure<'a> {
         let mut curves: Vec<(Curve, Look)> = Vec::new();
         for curve in accuracy::curves(&cell.sweep, cell.headline_window) {
             let variant = curves.iter().filter(|(other, _)| other.method == curve.method).count();
-            let look = Look::new(curve.method, variant);
+            let look = Look::new(curve.method, variant, cell.is_secondary(curve.method, &curve.rule));
             curves.push((curve, look));
         }
         Self { cell, curves }
+    }
+
+    /// The curves with their places in the legend, in the order in which they are drawn: what stands behind comes first.
+    fn behind_first(&self) -> impl Iterator<Item = (usize, &(Curve, Look))> {
+        let secondary =
+            |secondary| self.curves.iter().enumerate().filter(move |(_, (_, look))| look.secondary == secondary);
+        secondary(true).chain(secondary(false))
     }
 
     fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<()> {
@@ -122,24 +147,18 @@ impl<'a> Figure<'a> {
             let sd = 100.0 * point.accuracy.sd?;
             Some([(x, (y - sd).max(0.0)), (x, (y + sd).min(100.0))])
         };
-        for (index, (curve, look)) in self.curves.iter().enumerate() {
+        for (index, (curve, look)) in self.behind_first() {
             let points: Vec<_> = curve.points.iter().map(place).collect();
             let barred = spaced(&points, phase(index, self.curves.len()));
             // Magnitude stability has only these points; of the others' dense grids a few markers are enough.
             let marked = |place: usize| curve.method == Method::Ms || barred.contains(&place);
             for segment in points.chunk_by(|a, b| curve.method != Method::Ms || b.0 - a.0 <= WIDEST_GAP) {
-                chart
-                    .draw_series(LineSeries::new(segment.iter().copied(), look.colour.stroke_width(2)))
-                    .map_err(failed)?;
+                line(&mut chart, segment, *look)?;
             }
             let bars = barred.iter().filter_map(|&place| bar(&curve.points[place]));
-            chart.draw_series(bars.map(|bar| PathElement::new(bar, look.colour.stroke_width(2)))).map_err(failed)?;
-            let markers = points
-                .iter()
-                .enumerate()
-                .filter(|(place, _)| marked(*place))
-                .map(|(_, &point)| EmptyElement::at(point) + look.marker());
-            chart.draw_series(markers).map_err(failed)?;
+            errors(&mut chart, bars, *look)?;
+            let marked: Vec<_> = (0..points.len()).filter(|&place| marked(place)).map(|place| points[place]).collect();
+            markers(&mut chart, &marked, *look)?;
         }
         Ok(())
     }
@@ -184,21 +203,19 @@ impl<'a> Figure<'a> {
             .map_err(failed)?;
         let middle = (low * high).sqrt();
         for (index, &(row, marginal)) in rows.iter().enumerate() {
-            let look = Look::new(row.method, 0);
+            let look = Look::new(row.method, 0, self.cell.is_secondary(row.method, &row.rule));
             let y = (rows.len() - 1 - index) as f64;
             let sd = row.marginal_ms_sd.unwrap_or(0.0);
             let bar = [((marginal - sd).max(low), y), ((marginal + sd).min(high), y)];
             chart.draw_series([PathElement::new(bar, look.colour.stroke_width(3))]).map_err(failed)?;
-            chart.draw_series([EmptyElement::at((marginal, y)) + look.marker()]).map_err(failed)?;
+            markers(&mut chart, &[(marginal, y)], look)?;
             // The value stands on the side where there is room.
             let (side, shift) = if marginal > middle { (HPos::Right, -14) } else { (HPos::Left, 14) };
             let value = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(side, VPos::Center));
             let value = EmptyElement::at((marginal.max(low), y)) + Text::new(significant(marginal), (shift, 0), value);
             chart.draw_series([value]).map_err(failed)?;
             let name = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(HPos::Right, VPos::Center));
-            // Only the rules of ED are told apart here: the others' settings hardly change the time.
-            let rule = if row.method.retrains() { row.rule.as_str() } else { "" };
-            let label = format!("{} {rule}", row.method);
+            let label = format!("{} {}", row.method, row.rule);
             let edge = chart.backend_coord(&(low, y));
             let corner = body.get_base_pixel();
             let place = (edge.0 - corner.0 - 10, edge.1 - corner.1);
@@ -211,10 +228,9 @@ impl<'a> Figure<'a> {
     fn difference<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
         let shown = |method| matches!(method, Method::Hold | Method::Settle | Method::MagnitudeFrozenFirst);
         let curves: Vec<(Vec<Difference>, Look)> = self
-            .curves
-            .iter()
-            .filter(|(curve, _)| shown(curve.method))
-            .map(|(curve, look)| (curve.points.iter().filter_map(Difference::of).collect(), *look))
+            .behind_first()
+            .filter(|(_, (curve, _))| shown(curve.method))
+            .map(|(_, (curve, look))| (curve.points.iter().filter_map(Difference::of).collect(), *look))
             .filter(|(points, _): &(Vec<_>, _)| !points.is_empty())
             .collect();
         let body = captioned(area, "(c) Accuracy gained over one-shot pruning of the same nets", 94)?;
@@ -237,16 +253,15 @@ impl<'a> Figure<'a> {
         for (index, (points, look)) in curves.iter().enumerate() {
             let places: Vec<_> = points.iter().map(|point| (point.sparsity, point.mean)).collect();
             let barred = spaced(&places, phase(index, curves.len()));
-            chart.draw_series(LineSeries::new(places.iter().copied(), look.colour.stroke_width(2))).map_err(failed)?;
+            line(&mut chart, &places, *look)?;
             let bars = barred.iter().filter_map(|&place| {
                 let Difference { sparsity, mean, half_width } = points[place];
                 let half = half_width?;
                 Some([(sparsity, (mean - half).max(low)), (sparsity, (mean + half).min(high))])
             });
-            chart.draw_series(bars.map(|bar| PathElement::new(bar, look.colour.stroke_width(2)))).map_err(failed)?;
-            chart
-                .draw_series(barred.iter().map(|&place| EmptyElement::at(places[place]) + look.marker()))
-                .map_err(failed)?;
+            errors(&mut chart, bars, *look)?;
+            let marked: Vec<_> = barred.iter().map(|&place| places[place]).collect();
+            markers(&mut chart, &marked, *look)?;
         }
         Ok(())
     }
@@ -265,8 +280,14 @@ impl<'a> Figure<'a> {
         let text = |size| (FONT, size).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
         for (entry, (curve, look)) in self.curves.iter().enumerate() {
             let (x, y) = place(entry);
-            area.draw(&PathElement::new([(x, y), (x + 50, y)], look.colour.stroke_width(2))).map_err(failed)?;
-            area.draw(&(EmptyElement::at((x + 25, y)) + look.marker())).map_err(failed)?;
+            let ends = [(x, y), (x + 50, y)];
+            if look.secondary {
+                area.draw(&DashedPathElement::new(ends, DASH, DASH, look.stroke())).map_err(failed)?;
+            } else {
+                area.draw(&PathElement::new(ends, look.stroke())).map_err(failed)?;
+            }
+            let (inside, outline) = look.marker();
+            area.draw(&(EmptyElement::at((x + 25, y)) + inside + outline)).map_err(failed)?;
             area.draw(&Text::new(curve.label.clone(), (x + 66, y), text(LABEL_SIZE))).map_err(failed)?;
         }
         for (entry, (name, dash)) in references.into_iter().enumerate() {
@@ -329,9 +350,53 @@ fn builder<'a, 'b, DB: DrawingBackend>(area: &'a DrawingArea<DB, Shift>, label_w
     builder
 }
 
+/// A chart of numbers on both axes; the x axis may be logarithmic.
+type Chart<'a, DB, X, Y> = ChartContext<'a, DB, Cartesian2d<X, Y>>;
+
+/// The line of a curve through `points`.
+fn line<DB: DrawingBackend, X, Y>(chart: &mut Chart<'_, DB, X, Y>, points: &[(f64, f64)], look: Look) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let points = points.iter().copied();
+    let drawn = if look.secondary {
+        chart.draw_series(DashedLineSeries::new(points, DASH, DASH, look.stroke())).map(drop)
+    } else {
+        chart.draw_series(LineSeries::new(points, look.stroke())).map(drop)
+    };
+    drawn.map_err(failed)
+}
+
+/// Vertical bars of a curve's spread.
+fn errors<DB: DrawingBackend, X, Y>(
+    chart: &mut Chart<'_, DB, X, Y>,
+    bars: impl Iterator<Item = [(f64, f64); 2]>,
+    look: Look,
+) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    chart.draw_series(bars.map(|bar| PathElement::new(bar, look.stroke()))).map(drop).map_err(failed)
+}
+
+/// A curve's marker at each place.
+fn markers<DB: DrawingBackend, X, Y>(chart: &mut Chart<'_, DB, X, Y>, places: &[(f64, f64)], look: Look) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let markers = places.iter().map(|&place| {
+        let (inside, outline) = look.marker();
+        EmptyElement::at(place) + inside + outline
+    });
+    chart.draw_series(markers).map(drop).map_err(failed)
+}
+
 /// Grid, ticks and axis titles.
 fn mesh<DB: DrawingBackend, X, Y>(
-    chart: &mut ChartContext<'_, DB, Cartesian2d<X, Y>>,
+    chart: &mut Chart<'_, DB, X, Y>,
     x_title: &str,
     y_title: &str,
     y_labels: usize,
@@ -407,7 +472,38 @@ mod tests {
         write_svg(&cell, &folder.path().join("figure4.svg")).unwrap();
         let png = folder.path().join("figure4.png");
         write_png(&cell, &png).unwrap();
-        assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
+        let mut image =
+            png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&png).unwrap())).read_info().unwrap();
+        let mut pixels = vec![0; image.output_buffer_size().unwrap()];
+        image.next_frame(&mut pixels).unwrap();
+        let black = pixels.chunks_exact(3).filter(|pixel| pixel.iter().all(|&part| part < 64)).count();
+        assert_eq!(pixels.len(), (SIZE.0 * SIZE.1 * 3) as usize);
+        assert!(pixels[..3] == [255; 3] && black > 1000, "nothing is drawn: {black} dark pixels");
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "something else was left behind: {names:?}");
+    }
+
+    #[test]
+    fn the_rows_of_the_times_have_names_of_their_own() {
+        let cell = sample::cell();
+        let times = svg(&Cell { sweep: Vec::new(), ..cell.clone() }).unwrap();
+        for row in &cell.ledger.rows {
+            let name = format!("{} {}", row.method, row.rule);
+            assert_eq!(times.lines().filter(|line| line.trim() == name.trim()).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_other_rule_of_a_method_has_hollow_markers_and_no_line_of_the_first() {
+        let curves = |rule: &str| {
+            let mut cell = sample::cell();
+            cell.ledger.rows.clear();
+            cell.sweep.retain(|row| row.method == Method::Hold && row.rule == rule);
+            svg(&cell).unwrap()
+        };
+        let white = "fill=\"#FFFFFF\"";
+        assert!(!curves("frozen-first").split("<polygon").skip(1).any(|polygon| polygon.contains(white)));
+        assert!(curves("frozen-kept").split("<polygon").skip(1).all(|polygon| polygon.contains(white)));
     }
 
     #[test]
@@ -415,7 +511,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
         assert!(matches!(write_svg(&sample::cell(), &missing.join("figure4.svg")), Err(Error::Io { .. })));
-        assert!(matches!(write_png(&sample::cell(), &missing.join("figure4.png")), Err(Error::Job(_))));
+        assert!(matches!(write_png(&sample::cell(), &missing.join("figure4.png")), Err(Error::Io { .. })));
     }
 
     #[test]

@@ -7,7 +7,8 @@ mod look;
 mod sample;
 pub mod tables;
 
-use crate::pruning::SweepRow;
+use crate::pruning::{Method, SweepRow};
+use crate::study::inference::InferenceRow;
 use crate::study::ledger::Ledger;
 
 /// All that a report shows of one model on one data set.
@@ -21,6 +22,10 @@ pub struct Cell {
     pub chance: f64,
     /// The window, in epochs, at which `settle` and `hold` are shown.
     pub headline_window: u32,
+    /// The rule, of the two that `settle` and `hold` are evaluated with, that comes first; the other is shown behind it.
+    pub headline_rule: String,
+    /// How long classifying the test set took, before and after pruning.
+    pub inference: Vec<InferenceRow>,
 }
 
 impl Cell {
@@ -35,6 +40,11 @@ impl Cell {
             workload.epochs,
             workload.baseline_epochs
         )
+    }
+
+    /// Whether a rule of a method is shown behind the one that comes first.
+    fn is_secondary(&self, method: Method, rule: &str) -> bool {
+        matches!(method, Method::Settle | Method::Hold) && rule != self.headline_rule
     }
 }
 

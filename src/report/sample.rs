@@ -2,8 +2,10 @@
 
 use super::Cell;
 use crate::network::Architecture;
+use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::pruning::{Method, SweepRow};
 use crate::random::{Sequence, Stream};
+use crate::study::inference::InferenceRow;
 use crate::study::ledger::{Ledger, Measured, Workload};
 
 const REPLICAS: u32 = 5;
@@ -48,9 +50,10 @@ pub(super) fn cell() -> Cell {
         push(Method::Dense, "", 3, None, None, None, 0, 1.2);
         for percent in 0..=100 {
             let removed = percent * NODES / 100;
-            push(Method::Hold, "", 100, None, None, Some(WINDOW), removed, 0.92);
-            push(Method::Hold, "", 100, None, None, Some(100), removed, 0.97);
-            push(Method::Settle, "", 100, None, None, Some(WINDOW), removed, 0.95);
+            push(Method::Hold, FROZEN_FIRST, 100, None, None, Some(WINDOW), removed, 0.92);
+            push(Method::Hold, FROZEN_KEPT, 100, None, None, Some(WINDOW), removed, 0.91);
+            push(Method::Hold, FROZEN_FIRST, 100, None, None, Some(100), removed, 0.97);
+            push(Method::Settle, FROZEN_FIRST, 100, None, None, Some(WINDOW), removed, 0.95);
             push(Method::Magnitude, "", 100, None, None, None, removed, 0.84);
             push(Method::MagnitudeFrozenFirst, "", 100, None, None, None, removed, 0.87);
             push(Method::Random, "", 100, None, None, None, removed, 0.4);
@@ -67,7 +70,29 @@ pub(super) fn cell() -> Cell {
             }
         }
     }
-    Cell { ledger: ledger(), sweep, chance: 0.114, headline_window: WINDOW }
+    let inference = [(0.0, 14.3), (0.5, 14.3), (0.6, 14.4), (0.7, 14.2), (0.8, 14.3), (0.9, 14.6)];
+    Cell {
+        ledger: ledger(),
+        sweep,
+        chance: 0.114,
+        headline_window: WINDOW,
+        headline_rule: FROZEN_FIRST.into(),
+        inference: inference.map(|(sparsity, milliseconds)| inference_row(sparsity, milliseconds)).into(),
+    }
+}
+
+fn inference_row(sparsity: f64, milliseconds: f64) -> InferenceRow {
+    InferenceRow {
+        method: if sparsity == 0.0 { Method::Dense } else { Method::Magnitude },
+        model: "dnn".into(),
+        data_set: "mnist".into(),
+        replicates: REPLICAS,
+        sparsity,
+        images: 10_000,
+        milliseconds,
+        milliseconds_sd: Some(0.5),
+        ratio_to_dense: milliseconds / 14.3,
+    }
 }
 
 fn ledger() -> Ledger {
@@ -97,8 +122,9 @@ fn ledger() -> Ledger {
     };
     let rows = vec![
         measured(Method::Ms, "", 58.4, 40.0, [0.28, 0.30, 0.32]),
-        measured(Method::Settle, "s=50", 101.0, 40.0, [0.30, 0.31, 0.32]),
-        measured(Method::Hold, "s=50", 101.0, 40.0, [0.29, 0.31, 0.33]),
+        measured(Method::Settle, FROZEN_FIRST, 101.0, 40.0, [0.30, 0.31, 0.32]),
+        measured(Method::Hold, FROZEN_FIRST, 101.0, 40.0, [0.29, 0.31, 0.33]),
+        measured(Method::Hold, FROZEN_KEPT, 101.0, 40.0, [0.29, 0.31, 0.33]),
         measured(Method::Magnitude, "", 101.0, 40.0, [0.28, 0.29, 0.31]),
         measured(Method::MagnitudeFrozenFirst, "", 101.0, 40.0, [0.28, 0.29, 0.31]),
         measured(Method::Random, "", 101.0, 40.0, [0.26, 0.28, 0.33]),

@@ -3,12 +3,16 @@
 use super::{Cell, count};
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES};
+use crate::study::inference::InferenceRow;
 use crate::study::ledger::LedgerRow;
-use crate::study::numbers::{significant, with_spread};
+use crate::study::numbers::{significant, thousands, with_spread};
 use serde_json::{Value, json};
 
 /// Shown where there is nothing to show.
 const NOTHING: &str = "–";
+
+/// Columns of a terminal that the text fits in.
+const WIDTH: usize = 120;
 
 /// Points further than this from their column's sparsity are marked with their own.
 const UNMARKED: f64 = 0.005;
@@ -19,7 +23,7 @@ pub(super) struct LedgerLine {
     pub(super) method: String,
     /// Marginal cost.
     pub(super) per_point: String,
-    /// How many points and replicas that is a mean of.
+    /// How many distinct points each replica has.
     pub(super) points: String,
     /// Fixed cost.
     pub(super) fixed: String,
@@ -43,15 +47,14 @@ fn ledger_line(cell: &Cell, row: &LedgerRow) -> LedgerLine {
     }
     let per_point = row.marginal_ms.map(|marginal| with_spread(marginal, row.marginal_ms_sd, "ms"));
     let resumed = if row.resumed { ", resumed" } else { "" };
-    let points =
-        format!("{}, {}{resumed}", count(row.distinct_points, "point"), count(f64::from(row.replicates), "replica"));
+    let points = format!("{}{resumed}", significant(row.distinct_points));
     let (break_even, break_even_if_trained) = break_even(cell, row);
     LedgerLine {
         method,
         per_point: per_point.unwrap_or_else(|| NOTHING.into()),
         points,
         fixed: row.fixed_s.map_or("none".into(), |seconds| format!("{} s", significant(seconds))),
-        ratio: row.ratio_to_ms.map_or(NOTHING.into(), |ratio| format!("{}x", significant(ratio))),
+        ratio: row.ratio_to_ms.map_or(NOTHING.into(), significant),
         break_even,
         break_even_if_trained,
     }
@@ -66,7 +69,7 @@ fn break_even(cell: &Cell, row: &LedgerRow) -> (String, String) {
     // Nothing is won before the first whole point.
     let at = |points: f64| {
         let whole = points.ceil();
-        if whole <= 1.0 { "at once".to_string() } else { format!("at {} points", significant(whole)) }
+        if whole <= 1.0 { "at once".to_string() } else { format!("{} points", significant(whole)) }
     };
     match cell.ledger.break_even(row) {
         None => ("never".into(), "never".into()),
@@ -89,7 +92,7 @@ impl AccuracyLine {
                 return NOTHING.to_string();
             };
             if (point.sparsity.mean - sparsity).abs() > UNMARKED {
-                format!("{text} (at {:.1})", 100.0 * point.sparsity.mean)
+                format!("{text} @{:.1}", 100.0 * point.sparsity.mean)
             } else {
                 text
             }
@@ -111,7 +114,9 @@ pub(super) fn difference_lines(cell: &Cell) -> Vec<AccuracyLine> {
     let difference = |point: &CurvePoint| {
         let difference = point.over_one_shot?;
         let interval = difference.half_width().map(|half| format!(" ± {:.1}", 100.0 * half)).unwrap_or_default();
-        Some(format!("{:+.1}{interval}", 100.0 * difference.mean).replace('-', "−"))
+        // Adding zero turns what was rounded to −0.0 into +0.0.
+        let mean = (1000.0 * difference.mean).round() / 10.0 + 0.0;
+        Some(format!("{mean:+.1}{interval}").replace('-', "−"))
     };
     curves
         .iter()
@@ -121,20 +126,39 @@ pub(super) fn difference_lines(cell: &Cell) -> Vec<AccuracyLine> {
         .collect()
 }
 
-/// What the whole model gains at the table's sparsities: compression ratio and theoretical speed-up.
-pub(super) fn compression_lines(cell: &Cell) -> Vec<AccuracyLine> {
+/// What the whole model gains at the table's sparsities: compression ratio, theoretical and measured speed-up.
+pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
-    // Both follow from the number of nodes alone, so any curve that meets most columns will do.
+    // Both ratios follow from the number of nodes alone, so any curve that meets most columns will do.
     let met = |curve: &&Curve| accuracy::at_table_sparsities(curve).iter().flatten().count();
     let Some(curve) = curves.iter().max_by_key(met) else { return Vec::new() };
     let line = |label: &str, value: fn(&CurvePoint) -> f64| AccuracyLine {
         label: label.into(),
         ..AccuracyLine::new(curve, |point| Some(format!("{:.3}x", value(point))))
     };
+    let measured = TABLE_SPARSITIES.map(|sparsity| {
+        let row = cell.inference.iter().find(|row| (row.sparsity - sparsity).abs() < UNMARKED);
+        row.map_or(NOTHING.into(), |row| format!("{:.3}x", 1.0 / row.ratio_to_dense))
+    });
     vec![
         line("compression of the whole model", |point| point.compression_ratio),
         line("theoretical speed-up", |point| point.theoretical_speedup),
+        AccuracyLine { label: "measured speed-up".into(), columns: measured.into() },
     ]
+}
+
+/// How long classifying took before and after pruning, and why that is so; `None` if it was not measured.
+pub(super) fn inference_sentence(cell: &Cell) -> Option<String> {
+    let (dense, pruned) = (cell.inference.first()?, cell.inference.last()?);
+    let time = |row: &InferenceRow| with_spread(row.milliseconds, row.milliseconds_sd, "ms");
+    Some(format!(
+        "Classifying {} images with one replica took {} before pruning and {} at {:.0} %: zero weights are multiplied like \
+         all others.",
+        thousands(dense.images as i64),
+        time(dense),
+        time(pruned),
+        100.0 * pruned.sparsity,
+    ))
 }
 
 /// Dense accuracies and chance, in one sentence.
@@ -157,45 +181,12 @@ fn percent(summary: &Summary) -> String {
     format!("{:.1}{spread}", 100.0 * summary.mean)
 }
 
-/// The report of one cell for a terminal, without colours; every line ends with a line break.
+/// The report of one cell for a terminal, without colours; every line ends with a line break and fits in 120 columns
+/// unless a name is very long.
 pub fn text(cell: &Cell) -> String {
-    let mut text = format!("{}\n\n", cell.title());
-    let lines = ledger_lines(cell);
-    let width =
-        |part: fn(&LedgerLine) -> &String| lines.iter().map(|line| part(line).chars().count()).max().unwrap_or(0);
-    let widths = [
-        width(|line| &line.method),
-        width(|line| &line.per_point),
-        width(|line| &line.points) + 2,
-        width(|line| &line.fixed),
-        width(|line| &line.ratio),
-    ];
-    for line in &lines {
-        let points = format!("({})", line.points);
-        text += &format!(
-            "  {:method_width$}  {:>marginal_width$} per point  {points:points_width$} · fixed {:>fixed_width$} · \
-             {:>ratio_width$} ms",
-            line.method,
-            line.per_point,
-            line.fixed,
-            line.ratio,
-            method_width = widths[0],
-            marginal_width = widths[1],
-            points_width = widths[2],
-            fixed_width = widths[3],
-            ratio_width = widths[4],
-        );
-        if line.break_even != NOTHING {
-            text += &format!(" · break-even with ed-sequential {}", line.break_even);
-            if line.break_even_if_trained != line.break_even {
-                text += &format!(", {} if the training was needed anyway", line.break_even_if_trained);
-            }
-        }
-        text.push('\n');
-    }
-    text.push('\n');
+    let mut text = format!("{}\n\n{}\n", cell.title(), ledger_table(&ledger_lines(cell)));
     for sentence in sentences(cell) {
-        text += &format!("{sentence}\n");
+        text += &wrapped(&sentence);
     }
     text += "\nTest accuracy in % (mean ± sd over replicas) by share of the focus layer's nodes that are zero\n";
     text += &grid(&accuracy_lines(cell));
@@ -206,26 +197,72 @@ pub fn text(cell: &Cell) -> String {
         text += &grid(&differences);
     }
     text += "\nThe whole model\n";
-    text += &grid(&compression_lines(cell));
-    text
+    text += &grid(&whole_model_lines(cell));
+    text + &inference_sentence(cell).map(|sentence| wrapped(&sentence)).unwrap_or_default()
 }
 
-/// An aligned grid with the table's sparsities as its head.
-fn grid(lines: &[AccuracyLine]) -> String {
-    let head = TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity));
-    let label_width = lines.iter().map(|line| line.label.chars().count()).max().unwrap_or(0);
-    let width = |column: usize| {
-        let entries = lines.iter().map(|line| line.columns[column].chars().count());
-        entries.max().unwrap_or(0).max(head[column].chars().count())
+/// The ledger, a line for each method.
+fn ledger_table(lines: &[LedgerLine]) -> String {
+    let head = ["", "time per point", "x ms", "points", "fixed", "break-even", "if trained anyway"].map(String::from);
+    let row = |line: &LedgerLine| {
+        [
+            &line.method,
+            &line.per_point,
+            &line.ratio,
+            &line.points,
+            &line.fixed,
+            &line.break_even,
+            &line.break_even_if_trained,
+        ]
+        .map(String::clone)
     };
-    let row = |label: &str, columns: &[String]| {
-        let mut text = format!("  {label:label_width$}");
-        for (index, column) in columns.iter().enumerate() {
-            text += &format!("  {column:>width$}", width = width(index));
+    // Without exponential decay there is nothing to break even with.
+    let columns = if lines.iter().any(|line| line.break_even != NOTHING) { head.len() } else { head.len() - 2 };
+    let rows: Vec<_> = [head].into_iter().chain(lines.iter().map(row)).map(|row| row[..columns].to_vec()).collect();
+    let mut text = aligned(&rows);
+    text += "  points: distinct ones of each replica; fixed: before the first point, all replicas";
+    if columns > 5 {
+        text += "\n  break-even: from so many points of each replica on it costs less in total than ed-sequential";
+    }
+    text + "\n"
+}
+
+/// Rows of equally many entries, the first column to the left, all others to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let mut text = format!("  {:width$}", row[0], width = widths[0]);
+        for (entry, width) in row.iter().zip(&widths).skip(1) {
+            text += &format!("  {entry:>width$}");
         }
         text + "\n"
     };
-    lines.iter().fold(row("", &head), |text, line| text + &row(&line.label, &line.columns))
+    rows.iter().map(line).collect()
+}
+
+/// A sentence in lines of at most [`WIDTH`] characters, as far as its words allow.
+fn wrapped(sentence: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// A grid with the table's sparsities as its head.
+fn grid(lines: &[AccuracyLine]) -> String {
+    let head = [String::new()].into_iter().chain(TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)));
+    let row = |line: &AccuracyLine| [&line.label].into_iter().chain(&line.columns).cloned().collect();
+    let rows: Vec<Vec<String>> = [head.collect()].into_iter().chain(lines.iter().map(row)).collect();
+    aligned(&rows)
 }
 
 /// The same as [`text`], as numbers: shares instead of per cent, nothing rounded.
@@ -263,6 +300,7 @@ pub fn json(cell: &Cell) -> Value {
         "headline_window": cell.headline_window,
         "dense": dense,
         "accuracy": curves,
+        "inference": cell.inference,
     })
 }
 
@@ -280,25 +318,55 @@ mod tests {
     #[test]
     fn every_method_has_a_line_with_its_marginal_cost_and_break_even() {
         let text = text(&sample::cell());
-        let hold = line(&text, "hold s=50");
-        for part in
-            ["0.310 ms ± 0.020 per point", "(101 points, 5 replicas)", "fixed 41.2 s", "at once if the training"]
-        {
-            assert!(hold.contains(part), "{part} not in {hold}");
-        }
-        assert!(line(&text, "ed-sequential").contains("fixed   none"));
-        assert!(!line(&text, "ed-sequential").contains("break-even"));
+        let hold: Vec<&str> = line(&text, "hold frozen-first").split("  ").map(str::trim).collect();
+        let hold: Vec<&str> = hold.into_iter().filter(|entry| !entry.is_empty()).collect();
+        let expected = ["hold frozen-first", "0.310 ms ± 0.020", "1.03", "101", "41.2 s", "32 points", "at once"];
+        assert_eq!(hold, expected);
+        assert!(line(&text, "ed-sequential").ends_with('–'), "ED cannot break even with itself");
     }
 
     #[test]
-    fn columns_are_aligned() {
+    fn columns_end_below_each_other() {
         let text = text(&sample::cell());
-        let places: Vec<_> = text
-            .lines()
-            .filter(|line| line.contains(" per point  "))
-            .map(|line| line.chars().collect::<String>().split(" per point").next().map(|part| part.chars().count()))
-            .collect();
-        assert!(places.len() >= 8 && places.iter().all(|place| *place == places[0]), "{places:?}");
+        let table: Vec<&str> = text.lines().skip(2).take(1 + sample::cell().ledger.rows.len()).collect();
+        let widths: Vec<_> = table.iter().map(|line| line.chars().count()).collect();
+        assert!(widths.iter().all(|width| *width == widths[0]), "{table:#?}");
+        assert!(table[0].contains("break-even") && table[9].contains("ed-batched"), "{table:#?}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_terminal() {
+        let mut cell = sample::cell();
+        // Sparsities of magnitude stability between the columns, with wide spreads, make the widest entries.
+        for row in &mut cell.sweep {
+            row.accuracy *= 1.0 - 0.1 * f64::from(row.replica);
+            if row.method == Method::Ms {
+                row.sparsity += 0.011;
+            }
+        }
+        for line in text(&cell).lines() {
+            assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());
+        }
+    }
+
+    #[test]
+    fn sentences_break_between_words_and_lose_none() {
+        let sentence = sentences(&sample::cell()).join(" ");
+        let lines = wrapped(&sentence);
+        assert!(lines.lines().count() > 2);
+        assert_eq!(lines.split_whitespace().collect::<Vec<_>>(), sentence.split(' ').collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn measured_time_stands_beside_compression_and_theory() {
+        let cell = sample::cell();
+        let text = text(&cell);
+        let measured: Vec<&str> = line(&text, "measured speed-up").split_whitespace().skip(2).collect();
+        assert_eq!(measured, ["1.000x", "0.993x", "1.007x", "1.000x", "0.979x"]);
+        assert!(text.contains("took 14.3 ms ± 0.5 before pruning and 14.6 ms ± 0.5 at 90 %"), "{text}");
+        let unmeasured = Cell { inference: Vec::new(), ..cell };
+        assert!(whole_model_lines(&unmeasured)[2].columns.iter().all(|column| column == NOTHING));
+        assert_eq!(inference_sentence(&unmeasured), None);
     }
 
     #[test]
@@ -310,7 +378,7 @@ mod tests {
         }
         cell.sweep.retain(|row| row.sparsity < 0.65);
         let lines = accuracy_lines(&cell);
-        assert!(lines[0].columns[0].ends_with("(at 51.0)"), "{}", lines[0].columns[0]);
+        assert!(lines[0].columns[0].ends_with("@51.0"), "{}", lines[0].columns[0]);
         assert_eq!(lines[0].columns[2], NOTHING);
     }
 
@@ -325,6 +393,7 @@ mod tests {
     fn json_says_what_the_text_says() {
         let cell = sample::cell();
         let value = json(&cell);
+        assert_eq!(value["inference"][5]["milliseconds"], 14.6);
         assert_eq!(value["ledger"].as_array().unwrap().len(), cell.ledger.rows.len());
         assert_eq!(value["ledger"][0]["row"]["method"], "ms");
         assert!(value["ledger"][0]["break_even_with_ed_sequential"]["points"].as_f64().unwrap() > 0.0);

@@ -3,6 +3,7 @@
 use super::store;
 use crate::error::{Error, Result};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 
 /// Writes a table: the line of column names, then one line for each row (a tuple, or a struct whose fields stand in the
@@ -33,6 +34,16 @@ pub fn write<R: Serialize>(path: &Path, columns: &[&str], rows: impl IntoIterato
         }
     });
     shape_error.map_or(written, Err)
+}
+
+/// Reads the rows of a table that [`write`] made.
+///
+/// Fails with [`Error::Data`] if the file is missing or a row does not fit.
+pub fn read<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
+    let unreadable = |error: csv::Error| {
+        Error::Data(format!("cannot read {}: {error}; run the command again with --fresh", path.display()))
+    };
+    csv::Reader::from_path(path).map_err(unreadable)?.deserialize().collect::<csv::Result<_>>().map_err(unreadable)
 }
 
 #[cfg(test)]

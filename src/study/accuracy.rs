@@ -63,6 +63,8 @@ pub struct CurvePoint {
 pub struct Curve {
     /// How the nodes were chosen.
     pub method: Method,
+    /// Which reading of the method; empty where there is only one.
+    pub rule: String,
     /// Setting within the method, e.g. `hold s=50`; what legends and tables call it.
     pub label: String,
     /// The points.
@@ -119,6 +121,7 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
         .zip(labels)
         .map(|((setting, points), label)| Curve {
             method: setting.method,
+            rule: setting.rule,
             label,
             points: curve_points(points, &one_shot),
         })

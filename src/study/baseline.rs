@@ -15,6 +15,7 @@ struct DecayRun {
     train_s: f64,
     evaluate_s: f64,
     overheads: Overheads,
+    resumed: bool,
     evaluations: Vec<Evaluation>,
     replicas: Vec<Replica<f32>>,
 }
@@ -29,9 +30,9 @@ impl Account<'_> {
         let targets = self.configuration.ed_targets.clone();
         let one_by_one: Vec<DecayRun> = targets
             .iter()
-            .map(|&target| self.decay(&[target], test, &format!("ed towards {target} %")))
+            .map(|&target| self.decay(&[target], test, &format!("ed-{target}")))
             .collect::<Result<_>>()?;
-        let together = self.decay(&targets, test, "ed, all targets in one batch")?;
+        let together = self.decay(&targets, test, "ed-batched")?;
         let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
         let replicas: Vec<Replica<f32>> = one_by_one.iter().flat_map(|run| run.replicas.clone()).collect();
         if sequential != together.evaluations || replicas != together.replicas {
@@ -79,12 +80,12 @@ impl Account<'_> {
             build_s: sum(|run| run.overheads.build.as_secs_f64()),
             transfer_s: sum(|run| run.overheads.transfer.as_secs_f64()),
             marginal_repetitions_ms,
-            resumed: false,
+            resumed: runs.iter().any(|run| run.resumed),
         });
     }
 
     /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`.
-    fn decay(&mut self, targets: &[f64], test: DataHandle, name: &str) -> Result<DecayRun> {
+    fn decay(&mut self, targets: &[f64], test: DataHandle, session: &str) -> Result<DecayRun> {
         let before = self.engine.overheads();
         let configuration = self.configuration;
         let data = &self.cell.split.training;
@@ -109,8 +110,11 @@ impl Account<'_> {
         };
         let total = steps * u64::from(configuration.ed_epochs) * replica_ids.len() as u64;
         let engine = &mut *self.engine;
-        let mut trained =
-            self.control.stage(name, total, "replica-steps", |watch| train(engine, &plan, watch, &mut |_| {}))?;
+        let checkpoints = self.folder.checkpoints(session)?;
+        let control = self.control;
+        let mut trained = control.stage(session, total, "replica-steps", |watch| {
+            train(engine, &plan, Some(&checkpoints), watch, &|text| control.progress.notice(text))
+        })?;
         let start = Instant::now();
         let silent = Watch { stop: self.control.stop, progress: &|_| {} };
         let evaluations = trained.batch.evaluate(test, &silent)?;
@@ -122,6 +126,7 @@ impl Account<'_> {
                 .max(0.0),
             evaluate_s,
             overheads,
+            resumed: trained.resumed,
             evaluations,
             replicas,
         })

@@ -3,59 +3,80 @@
 
 use super::Control;
 use super::configuration::Configuration;
-use super::experiment::{Cell, history_of, train_and_record, write_records};
+use super::experiment::{Cell, CellFolder, history_of, train_and_record, write_records};
+use super::inference::{INFERENCE_COLUMNS, InferenceRow};
 use super::ledger::{Ledger, Measured, Workload};
 use super::records::{write_envelope, write_stability};
 use crate::data::Dataset;
 use crate::engine::{Batch, DataHandle, Engine, Overheads, Replica, Watch};
 use crate::error::Result;
-use crate::network::ParameterLayout;
-use crate::pruning::masks::{RemovalOrder, removed_nodes};
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
 use crate::pruning::sweep::{self, RowContext};
 use crate::pruning::{Method, SweepRow};
 use crate::run_folder::csv;
 use crate::stability::{History, Stability, Tracking, WindowedEnvelope, envelope};
 use crate::training::{Trained, hash};
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How often the marginal work of a method is repeated for its mean and spread.
-const REPETITIONS: usize = 5;
+pub(super) const REPETITIONS: usize = 5;
 /// No repetition begins that would end later than this. A sweep that takes longer is measured once.
-const REPEAT_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const REPEAT_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a comparison of one cell found.
-#[derive(Clone, Debug)]
-pub struct Compared {
+/// What a comparison of one cell found: what reports show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Results {
     /// Every operating point of every method and replica.
     pub rows: Vec<SweepRow>,
     /// What each method cost.
     pub ledger: Ledger,
+    /// Measured time of classifying the test set, dense and pruned.
+    pub inference: Vec<InferenceRow>,
     /// Window that the headline shows.
     pub headline_window: u32,
     /// Rule of settle and hold in the headline.
     pub headline_rule: &'static str,
     /// Accuracy of always naming the test set's largest class.
     pub chance: f64,
+}
+
+/// A comparison of one cell that was just made.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// What was found.
+    pub results: Results,
     /// SHA-256 of weights: the recorded focus layer after each epoch, all parameters at the end, ED's at the end.
     pub weight_hashes: BTreeMap<String, String>,
     /// Seconds by what took them, beyond the ledger.
     pub wall_times: BTreeMap<String, f64>,
 }
 
-/// Runs everything for one cell and writes its files; `path` gives the place of a file of this cell.
+/// Reads what a finished comparison of a cell left in its folder.
+///
+/// Fails with [`crate::error::Error::Data`] if a file is missing or was changed into something else.
+pub fn read_back(cell: &Cell, configuration: &Configuration, folder: &CellFolder<'_>) -> Result<Results> {
+    Ok(Results {
+        rows: csv::read(&folder.file("sweep.csv")?)?,
+        ledger: Ledger { workload: workload(cell, configuration), rows: csv::read(&folder.file("ledger.csv")?)? },
+        inference: csv::read(&folder.file("inference.csv")?)?,
+        headline_window: envelope::headline_window(configuration.epochs),
+        headline_rule: headline_rule(configuration),
+        chance: chance(&cell.split.test),
+    })
+}
+
+/// Runs everything for one cell and writes its files; goes on from the cell's checkpoints.
 pub fn compare(
     engine: &mut dyn Engine,
     cell: &Cell,
     configuration: &Configuration,
-    path: &dyn Fn(&str) -> Result<PathBuf>,
+    folder: &CellFolder<'_>,
     control: Control<'_>,
 ) -> Result<Compared> {
-    let mut account = Account { engine, cell, configuration, control, rows: Vec::new(), measured: Vec::new() };
-    account.run(path)
+    let mut account = Account { engine, cell, configuration, folder, control, rows: Vec::new(), measured: Vec::new() };
+    account.run()
 }
 
 /// The work in progress on one cell.
@@ -63,6 +84,7 @@ pub(super) struct Account<'a> {
     pub(super) engine: &'a mut dyn Engine,
     pub(super) cell: &'a Cell,
     pub(super) configuration: &'a Configuration,
+    pub(super) folder: &'a CellFolder<'a>,
     pub(super) control: Control<'a>,
     pub(super) rows: Vec<SweepRow>,
     pub(super) measured: Vec<Measured>,
@@ -78,21 +100,24 @@ struct Counted {
 }
 
 impl Account<'_> {
-    fn run(&mut self, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<Compared> {
+    fn run(&mut self) -> Result<Compared> {
+        let folder = self.folder;
         let (_, test) = self.cell.upload(self.engine)?;
         let before = self.engine.overheads();
-        let mut trained = train_and_record(self.engine, self.cell, self.configuration, self.control)?;
+        let mut trained = train_and_record(self.engine, self.cell, self.configuration, folder, self.control)?;
         let training_overheads = since(before, self.engine.overheads());
         let replicas = trained.batch.replicas()?;
-        write_records(path, self.cell, self.configuration, &trained, &replicas)?;
+        write_records(folder, self.cell, self.configuration, &trained, &replicas)?;
         let history = history_of(&trained)?.clone();
         let counted = self.count(&history)?;
         let node_axes = [self.cell.architecture.width; 2];
-        write_stability(path, &node_axes, &history, &counted.stability)?;
-        write_envelope(path, &node_axes, &history, &counted.envelope)?;
+        let path = |name: &str| folder.file(name);
+        write_stability(&path, &node_axes, &history, &counted.stability)?;
+        write_envelope(&path, &node_axes, &history, &counted.envelope)?;
         self.dense(&mut *trained.batch, test, &counted)?;
         self.criteria(&mut trained, test, &history, &counted, training_overheads)?;
-        self.inference(&mut *trained.batch, test, &replicas, path)?;
+        let inference = self.inference(&mut *trained.batch, test, &replicas)?;
+        csv::write(&folder.file("inference.csv")?, INFERENCE_COLUMNS, &inference)?;
         let mut weight_hashes: BTreeMap<String, String> = (1..)
             .zip(&trained.focus_hashes)
             .map(|(epoch, hash): (u32, _)| (format!("focus layer, epoch {epoch:04}"), hash.clone()))
@@ -100,9 +125,9 @@ impl Account<'_> {
         weight_hashes.insert("all parameters".into(), hash_parameters(&replicas));
         let decay = self.exponential_decay(test)?;
         weight_hashes.insert("all parameters, exponential decay".into(), decay);
-        csv::write(&path("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
-        let ledger = Ledger::new(self.workload(), std::mem::take(&mut self.measured));
-        csv::write(&path("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
+        csv::write(&folder.file("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
+        let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
+        csv::write(&folder.file("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
         let wall_times = [
             ("train", trained.times.train.as_secs_f64()),
             ("record history", trained.times.record.as_secs_f64()),
@@ -110,28 +135,19 @@ impl Account<'_> {
             ("count", counted.count_s),
             ("envelope", counted.envelope_s),
         ];
-        Ok(Compared {
+        let results = Results {
             rows: std::mem::take(&mut self.rows),
             ledger,
+            inference,
             headline_window: envelope::headline_window(self.configuration.epochs),
             headline_rule: headline_rule(self.configuration),
             chance: chance(&self.cell.split.test),
+        };
+        Ok(Compared {
+            results,
             weight_hashes,
             wall_times: wall_times.map(|(name, seconds)| (format!("{}: {name}", self.cell.data_set), seconds)).into(),
         })
-    }
-
-    fn workload(&self) -> Workload {
-        Workload {
-            model: self.configuration.model.name().into(),
-            data_set: self.cell.data_set.clone(),
-            architecture: self.cell.architecture,
-            replicates: self.configuration.replicates,
-            epochs: self.configuration.epochs,
-            baseline_epochs: self.configuration.ed_epochs,
-            training_images: self.cell.split.training.samples(),
-            test_images: self.cell.split.test.samples(),
-        }
     }
 
     pub(super) fn context(&self, epochs: u32) -> RowContext<'_> {
@@ -267,7 +283,7 @@ impl Account<'_> {
                 build_s: (training_overheads.build + overheads.build).as_secs_f64(),
                 transfer_s: (training_overheads.transfer + overheads.transfer).as_secs_f64(),
                 marginal_repetitions_ms: seconds.iter().map(|s| s * 1e3 / swept.distinct as f64).collect(),
-                resumed: false,
+                resumed: trained.resumed,
             });
             let context = self.context(configuration.epochs);
             let rows: Vec<SweepRow> = points
@@ -281,62 +297,6 @@ impl Account<'_> {
             self.rows.extend(rows);
         }
         Ok(())
-    }
-
-    /// Measured time of classifying the test set, dense and with 90 % of the nodes set to zero: masking alone is not
-    /// expected to make a dense kernel faster, and the file says so with numbers.
-    fn inference(
-        &mut self,
-        batch: &mut dyn Batch,
-        test: DataHandle,
-        replicas: &[Replica<f32>],
-        path: &dyn Fn(&str) -> Result<PathBuf>,
-    ) -> Result<()> {
-        let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().range();
-        let nodes = focus.len();
-        let removed = removed_nodes(0.9, nodes);
-        let pruned: Vec<Replica<f32>> = replicas
-            .iter()
-            .map(|replica| {
-                let mut replica = replica.clone();
-                let magnitudes: Vec<f32> = replica.parameters[focus.clone()].iter().map(|w| w.abs()).collect();
-                let mask = RemovalOrder::smallest_first(&magnitudes).mask(removed);
-                for (weight, &kept) in replica.parameters[focus.clone()].iter_mut().zip(mask.iter()) {
-                    *weight = if kept { *weight } else { 0.0 };
-                }
-                replica
-            })
-            .collect();
-        let silent = Watch { stop: self.control.stop, progress: &|_| {} };
-        let mut times = [Vec::new(), Vec::new()];
-        for _ in 0..REPETITIONS {
-            for (networks, times) in [replicas, &pruned].into_iter().zip(&mut times) {
-                batch.restore(networks)?;
-                let start = Instant::now();
-                batch.evaluate(test, &silent)?;
-                times.push(start.elapsed().as_secs_f64() * 1e3 / replicas.len() as f64);
-            }
-        }
-        batch.restore(replicas)?;
-        let summaries = times.map(|times| super::accuracy::Summary::of(&times));
-        let dense_ms = summaries[0].map_or(f64::NAN, |summary| summary.mean);
-        let rows = [(Method::Dense, 0), (Method::Magnitude, removed)].into_iter().zip(summaries).filter_map(
-            |((method, removed), summary)| {
-                let summary = summary?;
-                Some(InferenceRow {
-                    method,
-                    model: self.configuration.model.name(),
-                    data_set: &self.cell.data_set,
-                    replicates: self.configuration.replicates,
-                    sparsity: removed as f64 / nodes as f64,
-                    images: self.cell.split.test.samples(),
-                    milliseconds: summary.mean,
-                    milliseconds_sd: summary.sd,
-                    ratio_to_dense: summary.mean / dense_ms,
-                })
-            },
-        );
-        csv::write(&path("inference.csv")?, INFERENCE_COLUMNS, rows)
     }
 }
 
@@ -381,30 +341,18 @@ pub const LEDGER_COLUMNS: &[&str] = &[
     "ratio_to_ms",
     "resumed",
 ];
-const INFERENCE_COLUMNS: &[&str] = &[
-    "method",
-    "model",
-    "data_set",
-    "replicates",
-    "sparsity",
-    "images",
-    "milliseconds",
-    "milliseconds_sd",
-    "ratio_to_dense",
-];
-
-/// One line of `inference.csv`: time of classifying the test set, for each replica.
-#[derive(Serialize)]
-struct InferenceRow<'a> {
-    method: Method,
-    model: &'a str,
-    data_set: &'a str,
-    replicates: u32,
-    sparsity: f64,
-    images: usize,
-    milliseconds: f64,
-    milliseconds_sd: Option<f64>,
-    ratio_to_dense: f64,
+/// The sizes that a comparison's costs depend on.
+fn workload(cell: &Cell, configuration: &Configuration) -> Workload {
+    Workload {
+        model: configuration.model.name().into(),
+        data_set: cell.data_set.clone(),
+        architecture: cell.architecture,
+        replicates: configuration.replicates,
+        epochs: configuration.epochs,
+        baseline_epochs: configuration.ed_epochs,
+        training_images: cell.split.training.samples(),
+        test_images: cell.split.test.samples(),
+    }
 }
 
 fn headline_rule(configuration: &Configuration) -> &'static str {
@@ -434,8 +382,9 @@ pub fn hash_parameters(replicas: &[Replica<f32>]) -> String {
     hash(&replicas.iter().flat_map(|replica| &replica.parameters).copied().collect::<Vec<_>>())
 }
 
-/// Writes the ledgers and sweeps of several cells once more, together, at the top of the run folder.
-pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Compared]) -> Result<()> {
+/// Writes the ledgers, sweeps and inference times of several cells once more, together, at the top of the run folder.
+pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Results]) -> Result<()> {
     csv::write(&folder("sweep.csv")?, SWEEP_COLUMNS, cells.iter().flat_map(|cell| &cell.rows))?;
-    csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))
+    csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))?;
+    csv::write(&folder("inference.csv")?, INFERENCE_COLUMNS, cells.iter().flat_map(|cell| &cell.inference))
 }

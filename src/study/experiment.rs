@@ -2,17 +2,18 @@
 
 use super::Control;
 use super::configuration::Configuration;
+use super::numbers::significant;
 use crate::data::{Dataset, LoadOptions, Source, Split};
 use crate::engine::{DataHandle, Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Tensor};
-use crate::run_folder::{NamedArray, csv, npz, safetensors};
+use crate::run_folder::{NamedArray, RunFolder, csv, npz, safetensors};
 use crate::stability::History;
-use crate::training::{Plan, Trained, train};
+use crate::training::{CheckpointFile, Plan, Trained, train};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One model on one data set.
 #[derive(Clone, Debug)]
@@ -27,25 +28,39 @@ pub struct Cell {
 
 impl Cell {
     /// Loads the data sets of a configuration, one cell for each.
+    ///
+    /// Fails with [`Error::Usage`] if two have the same name, since their files would be the same, and with [`Error::Job`]
+    /// if the networks do not fit into memory.
     pub fn load_all(configuration: &Configuration) -> Result<Vec<Self>> {
         let options = LoadOptions { training_images: configuration.training_images };
-        configuration
-            .data
-            .iter()
-            .map(|text| {
-                let source = Source::parse(OsStr::new(text))?;
-                let split = source.load(configuration.seed, &options)?;
-                let Dataset { height, width, classes, .. } = *split.training;
-                let architecture = configuration.architecture(height, width, classes);
-                architecture.validate()?;
-                Ok(Self { data_set: source.id().into(), split, architecture })
-            })
-            .collect()
+        let mut cells: Vec<Self> = Vec::new();
+        for text in &configuration.data {
+            let source = Source::parse(OsStr::new(text))?;
+            if cells.iter().any(|cell| cell.data_set == source.id()) {
+                return Err(Error::Usage(format!(
+                    "--data names two sets that are both called {}; compare them in two runs",
+                    source.id()
+                )));
+            }
+            let split = source.load(configuration.seed, &options)?;
+            let Dataset { height, width, classes, .. } = *split.training;
+            let architecture = configuration.architecture(height, width, classes);
+            architecture.validate()?;
+            check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
+            cells.push(Self { data_set: source.id().into(), split, architecture });
+        }
+        Ok(cells)
     }
 
-    /// Folder of this cell in the run folder: the top if it is the only one.
-    pub fn folder(&self, configuration: &Configuration, cells: usize) -> String {
-        if cells == 1 { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) }
+    /// The part of the run folder that is this cell's: the top if it is the only one.
+    pub fn folder<'a>(&self, run: &'a RunFolder, hash: &'a str, configuration: &Configuration) -> CellFolder<'a> {
+        CellFolder { run, prefix: self.folder_name(configuration), hash }
+    }
+
+    /// Name of that part, ending in a slash; empty for the top.
+    pub fn folder_name(&self, configuration: &Configuration) -> String {
+        let alone = configuration.data.len() == 1;
+        if alone { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) }
     }
 
     /// Checksums of both sets, by name.
@@ -61,11 +76,64 @@ impl Cell {
     }
 }
 
+/// Where the files of a cell go.
+#[derive(Clone, Debug)]
+pub struct CellFolder<'a> {
+    run: &'a RunFolder,
+    prefix: String,
+    hash: &'a str,
+}
+
+impl CellFolder<'_> {
+    /// The place of a file.
+    pub fn file(&self, name: &str) -> Result<PathBuf> {
+        self.run.file(&format!("{}{name}", self.prefix))
+    }
+
+    /// The checkpoints of a session of this cell.
+    pub fn checkpoints(&self, session: &str) -> Result<CheckpointFile> {
+        let path = self.file(&format!("checkpoints/{session}.checkpoint"))?;
+        Ok(CheckpointFile::new(path, format!("{} {}{session}", self.hash, self.prefix)))
+    }
+
+    /// Removes all checkpoints: the results are written, or the run starts anew.
+    pub fn remove_checkpoints(&self) -> Result<()> {
+        let path = self.file("checkpoints")?;
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses what cannot fit: asks the system for as much memory as parameters, Adam's two moments, the history and `images`
+/// made-up images take, and gives it straight back. Without this, allocating them piece by piece would end the program.
+///
+/// Fails with [`Error::Job`].
+pub fn check_memory(architecture: &Architecture, replicates: u32, epochs: u32, images: usize) -> Result<()> {
+    let Architecture { width, depth, classes, image_height, image_width } = *architecture;
+    // In floating point: the sizes of a slip of the keyboard overflow whole numbers.
+    let [width, depth, classes, height, columns] = [width, depth, classes, image_height, image_width].map(|n| n as f64);
+    let pixels = height * columns;
+    let parameters = (pixels + 1.0) * width + (depth - 1.0) * (width + 1.0) * width + (width + 1.0) * classes;
+    let history = f64::from(epochs) * width * width;
+    let bytes = f64::from(replicates) * 4.0 * (3.0 * parameters + history) + images as f64 * pixels;
+    if bytes < isize::MAX as f64 && Vec::<u8>::new().try_reserve_exact(bytes as usize).is_ok() {
+        return Ok(());
+    }
+    Err(Error::Job(format!(
+        "{replicates} replicas of this network take {} GB with their history, which this machine does not have; use fewer \
+         --replicates or --epochs, a smaller --width or --depth, or smaller images",
+        significant((bytes / 1e9).ceil())
+    )))
+}
+
 /// Trains the replicas of a cell for all epochs and records the focus layer.
 pub fn train_and_record(
     engine: &mut dyn Engine,
     cell: &Cell,
     configuration: &Configuration,
+    folder: &CellFolder<'_>,
     control: Control<'_>,
 ) -> Result<Trained> {
     let (training, _) = cell.upload(engine)?;
@@ -89,10 +157,13 @@ pub fn train_and_record(
             cell.split.training.samples()
         ));
     }
+    let checkpoints = folder.checkpoints("train")?;
     let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
     let total = steps * u64::from(configuration.epochs) * u64::from(configuration.replicates);
     let name = format!("train {} on {}", configuration.model.name(), cell.data_set);
-    control.stage(&name, total, "replica-steps", |watch| train(engine, &plan, watch, &mut |_| {}))
+    control.stage(&name, total, "replica-steps", |watch| {
+        train(engine, &plan, Some(&checkpoints), watch, &|text| control.progress.notice(text))
+    })
 }
 
 /// The history that [`train_and_record`] left.
@@ -113,7 +184,7 @@ struct MetricsRow<'a> {
 
 /// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell.
 pub fn write_records(
-    path: &dyn Fn(&str) -> Result<std::path::PathBuf>,
+    folder: &CellFolder<'_>,
     cell: &Cell,
     configuration: &Configuration,
     trained: &Trained,
@@ -127,15 +198,15 @@ pub fn write_records(
         loss: metrics.loss,
         accuracy: metrics.accuracy,
     });
-    csv::write(&path("metrics.csv")?, &["model", "data_set", "replica", "epoch", "loss", "accuracy"], rows)?;
+    csv::write(&folder.file("metrics.csv")?, &["model", "data_set", "replica", "epoch", "loss", "accuracy"], rows)?;
     let history = history_of(trained)?;
     let shape = history.shape();
     let axes = [shape.epochs, shape.replicas, shape.nodes];
     npz::write(
-        &path("history.npz")?,
+        &folder.file("history.npz")?,
         &[NamedArray { name: "history", shape: &axes, values: history.weights().into() }],
     )?;
-    write_weights(&path("weights.safetensors")?, &cell.architecture, replicas)
+    write_weights(&folder.file("weights.safetensors")?, &cell.architecture, replicas)
 }
 
 /// Writes all parameters, one tensor `[replica, ...]` for each tensor of the network.

@@ -5,6 +5,7 @@ mod baseline;
 pub mod comparison;
 pub mod configuration;
 pub mod experiment;
+pub mod inference;
 pub mod ledger;
 pub mod numbers;
 pub mod pruned;

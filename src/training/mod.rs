@@ -1,5 +1,7 @@
-//! The epoch loop: shuffle, train, prune where a schedule says so, record the focus layer.
+//! The epoch loop: shuffle, train, prune where a schedule says so, record the focus layer, save, stop, go on.
 
+mod checkpoint;
 mod session;
 
+pub use checkpoint::{Checkpoint, CheckpointFile, Found};
 pub use session::{EpochMetrics, Plan, Trained, TrainingTimes, hash, train};

@@ -1,5 +1,6 @@
 //! One training session: a batch of replicas from their initial weights to the last epoch.
 
+use super::checkpoint::{Checkpoint, CheckpointFile, Found};
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Replica, Setup, StepLoss, Steps, Watch};
@@ -7,11 +8,20 @@ use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use crate::pruning::decay::DensitySchedule;
 use crate::stability::History;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+
+/// Steps of the first call of a session, before its speed is known.
+const FIRST_CALL: u64 = 4;
+/// How long one call of the engine should take: a stop is heard between two calls.
+const CALL: Duration = Duration::from_secs(1);
+/// A checkpoint is written when the last one is this old.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(8);
 
 /// What to train and for how long.
 #[derive(Clone, Debug)]
@@ -39,7 +49,7 @@ pub struct Plan<'a> {
 }
 
 /// Running means of one epoch of one slot, taken before each update.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
     /// Counted from 1.
     pub epoch: u32,
@@ -72,20 +82,24 @@ pub struct Trained {
     pub metrics: Vec<EpochMetrics>,
     /// What it took.
     pub times: TrainingTimes,
+    /// Whether it went on from a checkpoint; times are then sums of segments.
+    pub resumed: bool,
 }
 
-/// Trains by `plan` on `engine`. `on_epoch` hears the metrics of each finished epoch.
+/// Trains by `plan` on `engine`, from the checkpoint if there is one, and keeps it up to date. `notice` hears what the
+/// user should know.
 ///
-/// Fails if a loss is not finite, if a schedule's number of pruned nodes was missed, or if a stop was asked for.
+/// Fails if a loss is not finite, if a schedule's number of pruned nodes was missed, or if a stop was asked for: then the
+/// checkpoint is written first.
 pub fn train(
     engine: &mut dyn Engine,
     plan: &Plan<'_>,
+    checkpoints: Option<&CheckpointFile>,
     watch: &Watch<'_>,
-    on_epoch: &mut dyn FnMut(&[EpochMetrics]),
+    notice: &dyn Fn(&str),
 ) -> Result<Trained> {
     let started = Instant::now();
-    let mut times = TrainingTimes::default();
-    let mut batch = engine.begin(&Setup {
+    let batch = engine.begin(&Setup {
         architecture: plan.architecture,
         training: plan.training,
         batch: plan.batch.min(plan.data.samples()),
@@ -94,48 +108,152 @@ pub fn train(
         replica_ids: plan.replica_ids,
     })?;
     let batches = step_ranges(plan.data.samples(), plan.batch)?;
+    let mut session = Session {
+        plan,
+        batches: &batches,
+        batch,
+        state: Checkpoint::new(plan.replica_ids.len()),
+        checkpoints,
+        written: Instant::now(),
+        lap: started,
+        steps_a_call: FIRST_CALL,
+    };
+    let resumed = session.take_up(watch, notice)?;
     let steps_per_epoch = batches.len() as u64;
-    let mut history = Vec::new();
-    let mut focus_hashes = Vec::new();
-    let mut metrics = Vec::new();
-    for epoch in 0..plan.epochs {
-        let orders = orders(plan, epoch);
-        let mut losses = vec![Vec::with_capacity(batches.len()); plan.replica_ids.len()];
-        for segment in segments(plan.schedules, u64::from(epoch) * steps_per_epoch, steps_per_epoch) {
-            let first_step = segment.steps.start;
-            let within = (first_step % steps_per_epoch) as usize;
-            let length = (segment.steps.end - first_step) as usize;
-            let steps = Steps { first_step, orders: &orders, batches: &batches[within..within + length] };
-            let found = batch.train(&steps, watch)?;
-            for (losses, found) in losses.iter_mut().zip(found.chunks_exact(length)) {
-                losses.extend_from_slice(found);
+    for epoch in session.state.step / steps_per_epoch..u64::from(plan.epochs) {
+        session.epoch(epoch as u32, watch)?;
+    }
+    session.finish(resumed)
+}
+
+/// A session at work.
+struct Session<'a> {
+    plan: &'a Plan<'a>,
+    batches: &'a [Range<usize>],
+    batch: Box<dyn Batch>,
+    state: Checkpoint,
+    checkpoints: Option<&'a CheckpointFile>,
+    /// When the last checkpoint was written.
+    written: Instant,
+    /// Since when time has not been charged.
+    lap: Instant,
+    /// Steps that take about [`CALL`]; how an epoch is cut into calls moves no bits.
+    steps_a_call: u64,
+}
+
+impl Session<'_> {
+    /// Goes to where the checkpoint stands, and says whether there was one.
+    fn take_up(&mut self, watch: &Watch<'_>, notice: &dyn Fn(&str)) -> Result<bool> {
+        let Some(checkpoints) = self.checkpoints else { return Ok(false) };
+        match checkpoints.read()? {
+            Found::Nothing => Ok(false),
+            Found::Damaged => {
+                notice(&format!(
+                    "the checkpoint {} is damaged: this session starts anew",
+                    checkpoints.path().display()
+                ));
+                Ok(false)
             }
-            if segment.prune_after {
-                let remove: Vec<u32> =
-                    plan.schedules.iter().map(|schedule| schedule.removed(segment.steps.end) as u32).collect();
-                batch.prune_smallest(&remove)?;
+            Found::Checkpoint(checkpoint) => {
+                self.batch.restore(&checkpoint.replicas)?;
+                (watch.progress)(checkpoint.step * self.plan.replica_ids.len() as u64);
+                self.state = *checkpoint;
+                Ok(true)
             }
-        }
-        let finished = epoch_metrics(epoch + 1, plan, &batches, &losses)?;
-        on_epoch(&finished);
-        metrics.extend(finished);
-        if plan.record {
-            let recording = Instant::now();
-            let weights = batch.focus_weights()?;
-            focus_hashes.push(hash(&weights));
-            history.extend(weights);
-            times.record += recording.elapsed();
         }
     }
-    check_pruned(plan, &mut *batch, u64::from(plan.epochs) * steps_per_epoch)?;
-    times.train = started.elapsed() - times.record;
-    let shape = HistoryShape {
-        epochs: plan.epochs as usize,
-        replicas: plan.replica_ids.len(),
-        nodes: plan.architecture.nodes(),
-    };
-    let history = plan.record.then(|| History::new(shape, history)).transpose()?;
-    Ok(Trained { batch, history, focus_hashes, metrics, times })
+
+    /// Trains what is left of an epoch and closes it.
+    fn epoch(&mut self, epoch: u32, watch: &Watch<'_>) -> Result<()> {
+        let plan = self.plan;
+        let steps_per_epoch = self.batches.len() as u64;
+        let end = u64::from(epoch + 1) * steps_per_epoch;
+        let orders = orders(plan, epoch);
+        while self.state.step < end {
+            let first_step = self.state.step;
+            let update = plan.schedules.first().and_then(|schedule| schedule.next_update(first_step));
+            let next = (first_step + self.steps_a_call).min(end).min(update.unwrap_or(end));
+            let within = (first_step % steps_per_epoch) as usize;
+            let length = (next - first_step) as usize;
+            let steps = Steps { first_step, orders: &orders, batches: &self.batches[within..within + length] };
+            let call = Instant::now();
+            // The engine is never stopped within a call: all slots must stand at the same step for a checkpoint.
+            let uninterrupted = Watch { stop: &AtomicBool::new(false), progress: watch.progress };
+            let found = self.batch.train(&steps, &uninterrupted)?;
+            let per_step = call.elapsed().as_secs_f64() / length as f64;
+            self.steps_a_call = ((CALL.as_secs_f64() / per_step) as u64).max(1);
+            for (losses, found) in self.state.losses.iter_mut().zip(found.chunks_exact(length)) {
+                losses.extend_from_slice(found);
+            }
+            if update == Some(next) {
+                let removed = |schedule: &DensitySchedule| schedule.removed(next) as u32;
+                let remove: Vec<u32> = plan.schedules.iter().map(removed).collect();
+                self.batch.prune_smallest(&remove)?;
+            }
+            self.state.step = next;
+            if next == end {
+                self.close_epoch(epoch)?;
+            }
+            self.save_if_due(watch)?;
+        }
+        Ok(())
+    }
+
+    /// Metrics and the recorded focus layer.
+    fn close_epoch(&mut self, epoch: u32) -> Result<()> {
+        let metrics = epoch_metrics(epoch + 1, self.plan, self.batches, &self.state.losses)?;
+        self.state.metrics.extend(metrics);
+        self.state.losses.iter_mut().for_each(Vec::clear);
+        if self.plan.record {
+            let recording = Instant::now();
+            self.state.train_s += (recording - self.lap).as_secs_f64();
+            let weights = self.batch.focus_weights()?;
+            self.state.focus_hashes.push(hash(&weights));
+            self.state.history.extend(weights);
+            self.state.record_s += recording.elapsed().as_secs_f64();
+            self.lap = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint if the last one is old, at the end, and when a stop was asked for: then fails.
+    fn save_if_due(&mut self, watch: &Watch<'_>) -> Result<()> {
+        self.state.train_s += self.lap.elapsed().as_secs_f64();
+        let finished = self.state.step == u64::from(self.plan.epochs) * self.batches.len() as u64;
+        let stop = watch.check();
+        if let Some(checkpoints) = self.checkpoints
+            && (finished || stop.is_err() || self.written.elapsed() >= CHECKPOINT_EVERY)
+        {
+            self.state.replicas = self.batch.replicas()?;
+            checkpoints.write(&mut self.state)?;
+            self.written = Instant::now();
+        }
+        // Writing checkpoints is not charged to training.
+        self.lap = Instant::now();
+        stop
+    }
+
+    fn finish(mut self, resumed: bool) -> Result<Trained> {
+        let plan = self.plan;
+        check_pruned(plan, &mut *self.batch, self.state.step)?;
+        let shape = HistoryShape {
+            epochs: plan.epochs as usize,
+            replicas: plan.replica_ids.len(),
+            nodes: plan.architecture.nodes(),
+        };
+        let history = plan.record.then(|| History::new(shape, self.state.history)).transpose()?;
+        Ok(Trained {
+            batch: self.batch,
+            history,
+            focus_hashes: self.state.focus_hashes,
+            metrics: self.state.metrics,
+            times: TrainingTimes {
+                train: Duration::from_secs_f64(self.state.train_s),
+                record: Duration::from_secs_f64(self.state.record_s),
+            },
+            resumed,
+        })
+    }
 }
 
 /// SHA-256 of numbers in little-endian bytes, in hexadecimal.
@@ -150,26 +268,6 @@ fn orders(plan: &Plan<'_>, epoch: u32) -> Vec<Arc<[u32]>> {
     let samples = plan.data.samples() as u32;
     let order = |id| Arc::clone(known.entry(id).or_insert_with(|| shuffled_order(samples, plan.seed, id, epoch)));
     plan.replica_ids.iter().copied().map(order).collect()
-}
-
-/// Steps between two updates of the masks.
-struct Segment {
-    steps: Range<u64>,
-    prune_after: bool,
-}
-
-/// Cuts an epoch where the schedules update.
-fn segments(schedules: &[DensitySchedule], first: u64, count: u64) -> Vec<Segment> {
-    let end = first + count;
-    let mut segments = Vec::new();
-    let mut step = first;
-    while step < end {
-        let update = schedules.first().and_then(|schedule| schedule.next_update(step)).filter(|&update| update <= end);
-        let next = update.unwrap_or(end);
-        segments.push(Segment { steps: step..next, prune_after: update.is_some() });
-        step = next;
-    }
-    segments
 }
 
 /// Means over the samples of an epoch for each slot.
@@ -215,26 +313,4 @@ fn check_pruned(plan: &Plan<'_>, batch: &mut dyn Batch, steps: u64) -> Result<()
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn segments_cover_the_epoch_and_end_at_updates() {
-        let schedules = [DensitySchedule::new(0.5, 900, 3, 250)];
-        let cut = |epoch: u64| -> Vec<(u64, u64, bool)> {
-            let segments = segments(&schedules, epoch * 250, 250);
-            segments.iter().map(|segment| (segment.steps.start, segment.steps.end, segment.prune_after)).collect()
-        };
-        assert_eq!(cut(0), [(0, 50, true), (50, 100, true), (100, 150, true), (150, 200, true), (200, 250, true)]);
-        assert_eq!(cut(1).last(), Some(&(450, 500, true)));
-        assert_eq!(cut(2), [(500, 750, false)]);
-    }
-
-    #[test]
-    fn without_schedules_an_epoch_is_one_segment() {
-        assert_eq!(segments(&[], 20, 10).len(), 1);
-    }
 }

@@ -1,15 +1,18 @@
 //! Both engines follow PyTorch's losses in single precision, step by step.
 
 use crate::fixture::{self, Fixture};
-use holdfast::engine::{CpuEngine, Engine, Setup, Steps, Watch};
+use holdfast::engine::{CpuEngine, Engine, GpuEngine, Setup, Steps, Watch};
+use holdfast::gpu::{DeviceChoice, RequestedLimits};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Relative difference of a step's mean loss to PyTorch's in double precision.
 const LOSS_TOLERANCE: f64 = 1e-5;
 
+/// The CPU engine, and the first adapter with trusted and with checked shaders; no adapter is a failure.
 fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(CpuEngine::new(Some(2)).unwrap())]
+    let gpu = |checked| GpuEngine::open(&DeviceChoice::Index(0), checked, RequestedLimits::Adapter).unwrap();
+    vec![Box::new(CpuEngine::new(Some(2)).unwrap()), Box::new(gpu(false)), Box::new(gpu(true))]
 }
 
 /// Trains `copies` replicas of a recorded run side by side and returns `[replica][step]`.

@@ -94,6 +94,14 @@ impl GpuBatch {
         Ok(loaded)
     }
 
+    /// Samples of a step of an evaluation of `data`: fewer where its images do not stay on the device and are large.
+    fn evaluation_step(&self, data: &LoadedData) -> Result<usize> {
+        match Room::of(&self.gpu).words / data.words_per_sample() {
+            0 => Err(Error::OutOfMemory(format!("one image of {} does not fit", data.host().name))),
+            fitting => Ok(self.evaluation_samples.min(1 << fitting.ilog2())),
+        }
+    }
+
     fn check_steps(&self, steps: &Steps<'_>) -> Result<()> {
         if steps.orders.len() != self.slots() {
             return Err(Error::Shape(format!("{} orders for {} slots", steps.orders.len(), self.slots())));
@@ -150,7 +158,7 @@ impl GpuBatch {
             for (record, batch) in (0..).zip(batches) {
                 launches.record(&mut recorder, record, batch.len())?;
             }
-            running.submit(recorder, batches.len())?;
+            running.start(recorder, batches.len())?;
             next += batches.len();
         }
         running.finish()?;
@@ -177,7 +185,7 @@ impl<'a, 'g> Running<'a, 'g> {
     }
 
     /// Submits, and waits for the submission before. Fails if a stop was asked for.
-    fn submit(&mut self, recorder: Recorder<'g>, steps: usize) -> Result<()> {
+    fn start(&mut self, recorder: Recorder<'g>, steps: usize) -> Result<()> {
         let submitted = recorder.submit()?;
         let before = self.pending.replace((submitted, steps));
         self.wait(before)?;
@@ -453,12 +461,13 @@ impl Batch for GpuBatch {
         let mut logits = vec![0.0; self.slots() * count * classes];
         let (gpu, activations) = (&self.gpu, &self.evaluation_activations);
         let order: [Arc<[u32]>; 1] = [(0..data.host().samples() as u32).collect()];
-        let feed = Feed::new(gpu, &data, 1, self.evaluation_samples)?;
+        let step = self.evaluation_step(&data)?;
+        let feed = Feed::new(gpu, &data, 1, step)?;
         for wave in &self.waves {
             let layers = self.network.architecture.depth + 1;
             let launches =
                 ForwardLaunches::new(gpu, &self.kernels, &self.network, &feed, &wave.state, activations, layers)?;
-            for batch in steps_of(samples.clone(), self.evaluation_samples) {
+            for batch in steps_of(samples.clone(), step) {
                 feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0])?;
                 let mut recorder = Recorder::new(gpu, "logits");
                 launches.record(&mut recorder, 0, batch.len())?;
@@ -477,8 +486,9 @@ impl Batch for GpuBatch {
         let data = self.loaded(data)?;
         let (gpu, samples) = (&self.gpu, data.host().samples());
         let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
-        let feed = Feed::new(gpu, &data, 1, self.evaluation_samples)?;
-        let batches = steps_of(0..samples, self.evaluation_samples);
+        let step = self.evaluation_step(&data)?;
+        let feed = Feed::new(gpu, &data, 1, step)?;
+        let batches = steps_of(0..samples, step);
         let mut evaluations = Vec::new();
         for wave in &self.waves {
             let replicas = wave.state.replicas;
@@ -531,6 +541,7 @@ impl Batch for GpuBatch {
                 point.kept.len()
             )));
         }
+        let step = self.evaluation_step(&data)?;
         let mut evaluations = vec![None; points.len()];
         for wave in &self.waves {
             let place = sweep::Place {
@@ -542,7 +553,7 @@ impl Batch for GpuBatch {
             };
             let own: Vec<usize> = (0..points.len()).filter(|&point| wave.slots.contains(&points[point].slot)).collect();
             let chosen: Vec<&SweepPoint> = own.iter().map(|&point| &points[point]).collect();
-            for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&place, &data, &chosen, watch)?) {
+            for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&place, &data, step, &chosen, watch)?) {
                 evaluations[point] = Some(evaluation);
             }
         }

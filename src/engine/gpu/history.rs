@@ -120,7 +120,7 @@ pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Ve
 /// See [`crate::engine::Engine::count`]; the caller has checked the sizes.
 pub(super) fn count(gpu: &Gpu, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
     let columns = shape.columns();
-    let tolerances = if columns == 0 { 0 } else { lower.len() / columns };
+    let tolerances = lower.len().checked_div(columns).unwrap_or(0);
     let mut counts = Counts {
         stability: vec![0; tolerances * columns],
         stable_nodes: vec![0; tolerances * shape.epochs * shape.replicas],

@@ -28,10 +28,11 @@ struct Group {
     points: usize,
 }
 
-/// How well each of `points` of the wave classifies a data set.
+/// How well each of `points` of the wave classifies a data set, taken in steps of `step` samples.
 pub(super) fn evaluate(
     place: &Place<'_>,
     data: &Arc<LoadedData>,
+    step: usize,
     points: &[&SweepPoint],
     watch: &Watch<'_>,
 ) -> Result<Vec<Evaluation>> {
@@ -41,11 +42,11 @@ pub(super) fn evaluate(
     let Place { gpu, network, activations, wave, .. } = *place;
     let samples = data.host().samples();
     let kernel = Evaluate::new(gpu, network.architecture.width)?;
-    let batches = steps_of(0..samples, activations.capacity);
-    let blocks_per_step = activations.capacity.div_ceil(kernel.block());
+    let batches = steps_of(0..samples, step);
+    let blocks_per_step = step.div_ceil(kernel.block());
     let blocks = batches.len() * blocks_per_step;
-    let feed = Feed::new(gpu, data, 1, activations.capacity)?;
-    let labels = Buffer::new(gpu, "labels", activations.capacity)?;
+    let feed = Feed::new(gpu, data, 1, step)?;
+    let labels = Buffer::new(gpu, "labels", step)?;
     let groups = groups(place, &kernel, &feed, &labels, blocks, points)?;
     let focus = network.architecture.focus_layer();
     let prefix = ForwardLaunches::new(gpu, place.kernels, network, &feed, &wave.state, activations, focus)?;

@@ -1,0 +1,110 @@
+//! One more operating point by each way of pruning, and what comes before the first: `cargo bench --bench pruning`.
+//!
+//! `ms` and `hold` make one mask of a counted history and evaluate it on 10,000 images; `ed` trains one replica towards
+//! one target for as many steps as three epochs of 2,000 images have, and evaluates it. The ratio for the paper's sizes
+//! is what `holdfast compare --preset paper` prints; here training is 30 times shorter, so that the benchmark ends.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use holdfast::engine::{Engine, HistoryShape, SweepPoint, Watch};
+use holdfast::pruning::decay::DensitySchedule;
+use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_nodes};
+use holdfast::random::{Sequence, Stream};
+use holdfast::stability::{History, Stability, ToleranceKind, WindowedEnvelope};
+use holdfast::training::{Plan, train};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use support::{ARCHITECTURE, BATCH, begin, engines, images};
+
+const TEST_IMAGES: usize = 10_000;
+const TRAINING_IMAGES: usize = 2000;
+const EPOCHS: usize = 150;
+const REPLICAS: usize = 10;
+
+/// Weights that move less and less, as in training.
+fn history(replicas: usize) -> History {
+    let shape = HistoryShape { epochs: EPOCHS, replicas, nodes: ARCHITECTURE.nodes() };
+    let mut noise = Sequence::new(1, Stream::Check, 9, 0);
+    let mut weights: Vec<f32> = (0..shape.columns()).map(|_| noise.unit() as f32 - 0.5).collect();
+    let mut history = Vec::new();
+    for epoch in 0..EPOCHS {
+        weights.iter_mut().for_each(|weight| *weight += 0.05 / (epoch + 1) as f32 * (noise.unit() as f32 - 0.5));
+        history.extend_from_slice(&weights);
+    }
+    History::new(shape, history).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn operating_points(criterion: &mut Criterion) {
+    let (training, test) = (images(TRAINING_IMAGES), images(TEST_IMAGES));
+    let history = history(1);
+    let stop = AtomicBool::new(false);
+    let watch = Watch { stop: &stop, progress: &|_| {} };
+    let mut group = criterion.benchmark_group("pruning/point");
+    group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
+    for (name, mut engine) in engines() {
+        let handle = engine.load(&training).unwrap_or_else(|error| panic!("{error}"));
+        let test = engine.load(&test).unwrap_or_else(|error| panic!("{error}"));
+        let mut batch = begin(&mut *engine, handle, 1);
+        let stability = Stability::count(&mut *engine, &history, &[0.03], ToleranceKind::Relative);
+        let stability = stability.unwrap_or_else(|error| panic!("{error}"));
+        let envelope = WindowedEnvelope::new(&mut *engine, &history, &[EPOCHS as u32 / 2]);
+        let envelope = envelope.unwrap_or_else(|error| panic!("{error}"));
+        group.bench_function(format!("ms/r1_n900_10000_images/{name}"), |bencher| {
+            bencher.iter(|| {
+                let kept = by_stability(stability.of_replica(0, &history, 0), EPOCHS as u32 / 2);
+                batch.sweep(test, &[SweepPoint { slot: 0, kept }], &watch).unwrap_or_else(|error| panic!("{error}"))
+            });
+        });
+        group.bench_function(format!("hold/r1_n900_10000_images/{name}"), |bencher| {
+            bencher.iter(|| {
+                let order = RemovalOrder::smallest_first(envelope.holding_magnitude(0, 0))
+                    .frozen_first(envelope.frozen_of_replica(0));
+                let kept = order.mask(removed_nodes(0.8, ARCHITECTURE.nodes()));
+                batch.sweep(test, &[SweepPoint { slot: 0, kept }], &watch).unwrap_or_else(|error| panic!("{error}"))
+            });
+        });
+        let steps = TRAINING_IMAGES.div_ceil(BATCH) as u64;
+        let schedules = [DensitySchedule::new(0.8, ARCHITECTURE.nodes(), 3, steps)];
+        let plan = Plan {
+            architecture: &ARCHITECTURE,
+            training: handle,
+            data: &training,
+            batch: BATCH,
+            pixel_scale: 255.0,
+            seed: 1,
+            replica_ids: &[0],
+            epochs: 3,
+            schedules: &schedules,
+            record: false,
+        };
+        group.bench_function(format!("ed/r1_2000_images_3_epochs/{name}"), |bencher| {
+            bencher.iter(|| {
+                let trained = train(&mut *engine, &plan, None, &watch, &|_| {});
+                let mut trained = trained.unwrap_or_else(|error| panic!("{error}"));
+                trained.batch.evaluate(test, &watch).unwrap_or_else(|error| panic!("{error}"))
+            });
+        });
+    }
+    group.finish();
+}
+
+fn sort_and_count(criterion: &mut Criterion) {
+    let history = history(REPLICAS);
+    let mut group = criterion.benchmark_group("pruning/history");
+    group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
+    let count = |engine: &mut dyn Engine| {
+        engine.rank(history.shape(), history.weights())?;
+        Stability::count(engine, &history, &[0.01, 0.03, 0.05], ToleranceKind::Relative)
+    };
+    for (name, mut engine) in engines() {
+        group.bench_function(format!("sort_count/e{EPOCHS}_r{REPLICAS}_n900/{name}"), |bencher| {
+            bencher.iter(|| count(&mut *engine).unwrap_or_else(|error| panic!("{error}")));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, operating_points, sort_and_count);
+criterion_main!(benches);

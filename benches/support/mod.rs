@@ -1,0 +1,53 @@
+//! What the benchmarks of whole engines share: the paper's network on noise, and both engines.
+
+use holdfast::data::Dataset;
+use holdfast::engine::{Batch, CpuEngine, DataHandle, Engine, GpuEngine, Setup};
+use holdfast::gpu::{DeviceChoice, RequestedLimits};
+use holdfast::network::Architecture;
+use holdfast::random::{Sequence, Stream};
+use std::sync::Arc;
+
+/// The paper's network on MNIST.
+pub const ARCHITECTURE: Architecture =
+    Architecture { image_height: 28, image_width: 28, width: 30, depth: 6, classes: 10 };
+/// Samples of a step.
+pub const BATCH: usize = 32;
+
+/// The CPU engine and the first adapter, with a name each that can stand in a benchmark's id.
+pub fn engines() -> Vec<(String, Box<dyn Engine>)> {
+    let cpu = CpuEngine::new(None).unwrap_or_else(|error| panic!("{error}"));
+    let gpu = GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter);
+    let gpu = gpu.unwrap_or_else(|error| panic!("the benchmarks need a Vulkan, Metal or DX12 driver: {error}"));
+    let name = |engine: &dyn Engine| engine.description().name.replace('/', " ");
+    vec![(name(&cpu), Box::new(cpu)), (name(&gpu), Box::new(gpu))]
+}
+
+/// Images of noise: what pixels hold moves no time.
+pub fn images(samples: usize) -> Arc<Dataset> {
+    let mut noise = Sequence::new(1, Stream::Check, samples as u32, 0);
+    let pixels = (0..samples * ARCHITECTURE.pixels()).map(|_| noise.next_word() as u8).collect();
+    let labels = (0..samples).map(|sample| (sample % ARCHITECTURE.classes) as u8).collect();
+    let data = Dataset::new(
+        "noise",
+        pixels,
+        labels,
+        ARCHITECTURE.image_height,
+        ARCHITECTURE.image_width,
+        ARCHITECTURE.classes,
+    );
+    Arc::new(data.unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// Replicas with initial weights.
+pub fn begin(engine: &mut dyn Engine, training: DataHandle, replicas: u32) -> Box<dyn Batch> {
+    let replica_ids: Vec<u32> = (0..replicas).collect();
+    let setup = Setup {
+        architecture: &ARCHITECTURE,
+        training,
+        batch: BATCH,
+        pixel_scale: 255.0,
+        seed: 1,
+        replica_ids: &replica_ids,
+    };
+    engine.begin(&setup).unwrap_or_else(|error| panic!("{error}"))
+}

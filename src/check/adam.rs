@@ -1,0 +1,129 @@
+//! Cases of `adam.step`.
+
+use super::comparator::{EPSILON, Expected, Report, compare};
+use super::{Draws, Output, bits, magnitudes, preset, read, run, widen};
+use crate::cpu::adam as twin;
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu};
+use crate::kernels::StepRecord;
+use crate::kernels::adam::{STEP, Step, StepArguments};
+use std::ops::Range;
+
+/// Factor of the tolerance of m and v: three roundings.
+const FACTOR: f64 = 4.0;
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Replicas side by side.
+    pub replicas: usize,
+    /// Parameters of one.
+    pub parameters: usize,
+    /// Which of them the mask covers.
+    pub focus: Range<usize>,
+    /// Number of the step, from 1.
+    pub t: u64,
+}
+
+/// The cases that every device must pass: around the workgroup, a prime, a mask at either end, and the paper's network.
+pub fn cases() -> Vec<Case> {
+    let case = |replicas, parameters, focus, t| Case { replicas, parameters, focus, t };
+    vec![
+        case(1, 1, 0..1, 1),
+        case(2, 63, 0..5, 1),
+        case(2, 64, 60..64, 2),
+        case(2, 65, 7..7, 3),
+        case(3, 997, 11..90, 1000),
+        case(3, 28_510, 27_270..28_170, 281_250),
+    ]
+}
+
+/// Seeded state before the step.
+struct Arrays {
+    gradient: Vec<f32>,
+    mask: Vec<u32>,
+    parameters: Vec<f32>,
+    m: Vec<f32>,
+    v: Vec<f32>,
+}
+
+impl Arrays {
+    fn new(case: &Case) -> Self {
+        let mut draws = Draws::new(case.parameters as u32);
+        let all = case.replicas * case.parameters;
+        Self {
+            gradient: draws.numbers(all),
+            mask: draws.below(case.replicas * case.focus.len(), 2),
+            parameters: draws.numbers(all),
+            m: draws.numbers(all),
+            v: draws.numbers(all).into_iter().map(f32::abs).collect(),
+        }
+    }
+}
+
+/// What the kernel changes: parameters, m and v, each `[replica, parameter]`.
+pub fn step(gpu: &Gpu, case: &Case) -> Result<[Output; 3]> {
+    let arrays = Arrays::new(case);
+    let [parameters, m, v] =
+        [preset(gpu, &bits(&arrays.parameters))?, preset(gpu, &bits(&arrays.m))?, preset(gpu, &bits(&arrays.v))?];
+    let rate = twin::corrected_rate(case.t) as f32;
+    let arguments = StepArguments {
+        replicas: case.replicas,
+        parameters_per_replica: case.parameters,
+        focus: case.focus.clone(),
+        steps: &Buffer::from_slice(gpu, "steps", &[StepRecord::new(0, 0, 1, 0, rate)])?,
+        gradient: &Buffer::from_slice(gpu, "gradient", &arrays.gradient)?,
+        mask: &Buffer::from_slice(gpu, "mask", &arrays.mask)?,
+        parameters: &parameters,
+        m: &m,
+        v: &v,
+    };
+    let bound = Step::new(gpu)?.bind(gpu, &arguments)?;
+    run(gpu, |recorder| bound.record(recorder, 0))?;
+    Ok([read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
+}
+
+/// Compares a case with the twin: parameters, m and v.
+///
+/// m and v are sums of two products. The update divides the error of m by sqrt(v) + epsilon and adds that of the root
+/// (half of v's, and 2.5 units) and of the division (2.5 units).
+pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+    let arrays = Arrays::new(case);
+    let rate = f64::from(twin::corrected_rate(case.t) as f32);
+    let mut expected: [Vec<Expected>; 3] = Default::default();
+    for r in 0..case.replicas {
+        let own = r * case.parameters..(r + 1) * case.parameters;
+        let nodes = case.focus.len();
+        let mask = Some((case.focus.start, &arrays.mask[r * nodes..(r + 1) * nodes]));
+        let (gradient, before) = (&arrays.gradient[own.clone()], &arrays.parameters[own.clone()]);
+        let (m_before, v_before) = (&arrays.m[own.clone()], &arrays.v[own]);
+        let (mut p, mut m, mut v) = (widen(before), widen(m_before), widen(v_before));
+        twin::step(rate, &widen(gradient), mask, &mut p, &mut m, &mut v);
+        // The same on magnitudes: m is then the sum of the magnitudes of its terms.
+        let (mut p_sum, mut m_sum, mut v_sum) = (widen(before), magnitudes(m_before), widen(v_before));
+        twin::step(rate, &magnitudes(gradient), mask, &mut p_sum, &mut m_sum, &mut v_sum);
+        for i in 0..case.parameters {
+            let root = v[i].sqrt() + twin::EPSILON;
+            let update = rate * m_sum[i] / root;
+            let tolerance = EPSILON * (p[i].abs() + (FACTOR + 12.0) * update);
+            expected[0].push(Expected { value: p[i], tolerance });
+            expected[1].push(Expected { value: m[i], tolerance: FACTOR * EPSILON * m_sum[i] });
+            expected[2].push(Expected { value: v[i], tolerance: FACTOR * EPSILON * v_sum[i] });
+        }
+    }
+    let found = step(gpu, case)?;
+    let name = format!("r{}_n{}_t{}", case.replicas, case.parameters, case.t);
+    let arrays = ["parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
+    Ok(arrays
+        .map(|(array, (found, expected))| compare(STEP.name, format!("{name} {array}"), found, expected))
+        .collect())
+}
+
+/// Checks all cases.
+pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for case in &cases() {
+        reports.extend(check(gpu, case)?);
+    }
+    Ok(reports)
+}

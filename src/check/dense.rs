@@ -1,0 +1,307 @@
+//! Cases of `dense.*`.
+
+use super::comparator::{Expected, Report, compare, sums_of_products};
+use super::{Draws, Output, magnitudes, output, preset, read, run, widen};
+use crate::cpu::Real;
+use crate::cpu::dense::{self as twin, DenseShape};
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu};
+use crate::kernels::dense::{
+    BACKWARD_INPUT, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BackwardInput, BackwardInputArguments, BackwardWeights,
+    BackwardWeightsArguments, BackwardWeightsImages, BackwardWeightsImagesArguments, FORWARD, FORWARD_IMAGES, Forward,
+    ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape, Images, Shape,
+};
+use crate::kernels::{Place, StepRecord};
+
+/// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
+/// term far above.
+const FACTOR: f64 = 8.0;
+/// Images that batches are drawn from.
+const IMAGES: usize = 11;
+/// What pixels are multiplied by.
+const SCALE: f32 = 1.0 / 255.0;
+/// Parameters before the layer's weights, so that offsets count.
+const OFFSET: usize = 3;
+
+/// One application of a dense layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Replicas side by side.
+    pub replicas: usize,
+    /// Samples in the step.
+    pub samples: usize,
+    /// Samples that there is room for.
+    pub capacity: usize,
+    /// Features that come in; pixels of an image, see [`Self::image`].
+    pub inputs: usize,
+    /// Units.
+    pub outputs: usize,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+impl Case {
+    /// Sizes of its images: squares where `inputs` is a square number, else one row.
+    pub fn image(&self) -> ImageShape {
+        let side = self.inputs.isqrt();
+        if side * side == self.inputs {
+            ImageShape { height: side, width: side }
+        } else {
+            ImageShape { height: 1, width: self.inputs }
+        }
+    }
+
+    fn name(&self) -> String {
+        let Self { replicas, samples, inputs, outputs, .. } = self;
+        format!("r{replicas}_b{samples}_{inputs}x{outputs}")
+    }
+
+    fn shape(&self) -> Shape {
+        let Self { replicas, capacity, inputs, outputs, .. } = *self;
+        Shape { replicas, capacity, inputs, outputs }
+    }
+
+    fn twin(&self) -> DenseShape {
+        DenseShape { samples: self.samples, inputs: self.inputs, outputs: self.outputs }
+    }
+
+    fn place(&self) -> Place {
+        let bias = OFFSET + self.inputs * self.outputs;
+        Place { parameters: bias + self.outputs, weights: OFFSET, bias }
+    }
+}
+
+/// The cases that every device must pass: around the width of a tile and of a workgroup, a prime, a short batch, and the
+/// layers of the paper's network.
+pub fn cases() -> Vec<Case> {
+    let case = |replicas, samples, capacity, inputs, outputs, relu| Case {
+        replicas,
+        samples,
+        capacity,
+        inputs,
+        outputs,
+        relu,
+    };
+    vec![
+        case(1, 1, 1, 1, 1, true),
+        case(2, 3, 4, 3, 3, true),
+        case(2, 4, 4, 4, 4, false),
+        case(2, 5, 5, 5, 5, true),
+        case(1, 31, 32, 17, 13, false),
+        case(3, 33, 33, 36, 65, true),
+        case(3, 32, 32, 784, 30, true),
+        case(3, 32, 32, 30, 30, true),
+        case(4, 32, 32, 30, 10, false),
+        case(3, 16, 32, 784, 30, true),
+    ]
+}
+
+/// Seeded arrays of a case, the same for all kernels.
+pub struct Arrays {
+    input: Vec<f32>,
+    images: Vec<u8>,
+    order: Vec<u32>,
+    parameters: Vec<f32>,
+    output_gradient: Vec<f32>,
+}
+
+impl Arrays {
+    /// Draws them; the seed is part of the case.
+    pub fn new(case: &Case) -> Self {
+        let mut draws = Draws::new((case.inputs * 1000 + case.samples) as u32);
+        let rows = case.replicas * case.capacity;
+        let mut input = draws.numbers(rows * case.inputs);
+        // As after a ReLU: half of it is exactly 0.
+        input.iter_mut().for_each(|x| *x = x.max(0.0));
+        let pixels = IMAGES * case.inputs;
+        Self {
+            input,
+            images: draws.below(pixels, 256).into_iter().map(|pixel| pixel as u8).collect(),
+            order: draws.below(rows, IMAGES as u32),
+            parameters: draws.numbers(case.replicas * case.place().parameters),
+            output_gradient: draws.numbers(rows * case.outputs),
+        }
+    }
+
+    /// What replica `r` reads, `[sample, in]`; from the images for the image kernels.
+    fn input<T: Real>(&self, case: &Case, r: usize, images: bool) -> Vec<T> {
+        let rows = r * case.capacity;
+        if images {
+            let mut input = vec![T::zero(); case.samples * case.inputs];
+            let order = &self.order[rows..rows + case.samples];
+            twin::gather(case.inputs, &self.images, order, T::of(f64::from(SCALE)), &mut input);
+            input
+        } else {
+            let own = &self.input[rows * case.inputs..(rows + case.samples) * case.inputs];
+            own.iter().map(|&x| T::of(f64::from(x))).collect()
+        }
+    }
+
+    fn output_gradient(&self, case: &Case, r: usize) -> &[f32] {
+        let row = r * case.capacity;
+        &self.output_gradient[row * case.outputs..(row + case.samples) * case.outputs]
+    }
+
+    fn weights_and_bias(&self, case: &Case, r: usize) -> (&[f32], &[f32]) {
+        let place = case.place();
+        let own = &self.parameters[r * place.parameters..(r + 1) * place.parameters];
+        own[place.weights..].split_at(case.inputs * case.outputs)
+    }
+
+    fn steps(gpu: &Gpu, case: &Case) -> Result<Buffer<StepRecord>> {
+        // The second record is the one in use, so that choosing a record counts.
+        let unused = StepRecord::new(0, 0, 0, 0, 0.0);
+        Buffer::from_slice(gpu, "steps", &[unused, StepRecord::new(0, case.capacity, case.samples, 0, 0.0)])
+    }
+
+    fn on_device<'a>(&self, gpu: &Gpu, case: &Case, held: &'a mut Option<[Buffer<u32>; 2]>) -> Result<Images<'a>> {
+        let packed = case.image().pack(&self.images);
+        let [order, images] =
+            held.insert([Buffer::from_slice(gpu, "order", &self.order)?, Buffer::from_slice(gpu, "images", &packed)?]);
+        Ok(Images { shape: case.image(), scale: SCALE, order, images })
+    }
+}
+
+/// Samples of a step that a short batch leaves out: rows of an output that nothing writes. They are dropped here, so that
+/// what is left must be written as a whole, and must be as preset.
+fn used_rows(case: &Case, units: usize, mut found: Output) -> Output {
+    let (row, used) = (case.capacity * units, case.samples * units);
+    let mut kept = Vec::new();
+    for replica in found.bits.chunks_exact(row) {
+        kept.extend_from_slice(&replica[..used]);
+        found.guard.extend_from_slice(&replica[used..]);
+    }
+    Output { bits: kept, guard: found.guard }
+}
+
+/// Runs `dense.forward`, or `dense.forward_images` if `images`.
+pub fn forward(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
+    let output = output(gpu, case.replicas * case.capacity * case.outputs)?;
+    let parameters = Buffer::from_slice(gpu, "parameters", &arrays.parameters)?;
+    let steps = Arrays::steps(gpu, case)?;
+    let (shape, place, relu) = (case.shape(), case.place(), case.relu);
+    let mut held = None;
+    let bound = if images {
+        let images = arrays.on_device(gpu, case, &mut held)?;
+        let (steps, parameters, output) = (&steps, &parameters, &output);
+        let arguments = ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
+        ForwardImages::new(gpu)?.bind(gpu, &arguments)?
+    } else {
+        let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
+        let (steps, parameters, output) = (&steps, &parameters, &output);
+        let arguments = ForwardArguments { shape, place, relu, steps, input, parameters, output };
+        Forward::new(gpu)?.bind(gpu, &arguments)?
+    };
+    run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
+    read(gpu, &output).map(|found| used_rows(case, case.outputs, found))
+}
+
+/// Compares `dense.forward` or `dense.forward_images` with the twin.
+pub fn check_forward(gpu: &Gpu, case: &Case, images: bool) -> Result<Report> {
+    let arrays = Arrays::new(case);
+    let found = forward(gpu, case, &arrays, images)?;
+    let mut expected = Vec::new();
+    for r in 0..case.replicas {
+        let (weights, bias) = arrays.weights_and_bias(case, r);
+        let input: Vec<f64> = arrays.input(case, r, images);
+        let (mut value, mut sum) = (vec![0.0; case.samples * case.outputs], vec![0.0; case.samples * case.outputs]);
+        twin::forward(case.twin(), &input, &widen(weights), &widen(bias), case.relu, &mut value);
+        // Inputs are not negative.
+        twin::forward(case.twin(), &input, &magnitudes(weights), &magnitudes(bias), false, &mut sum);
+        expected.extend(sums_of_products(&value, &sum, FACTOR));
+    }
+    let kernel = if images { FORWARD_IMAGES.name } else { FORWARD.name };
+    Ok(compare(kernel, case.name(), &found, &expected))
+}
+
+/// Runs `dense.backward_input`.
+pub fn backward_input(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Output> {
+    let input_gradient = output(gpu, case.replicas * case.capacity * case.inputs)?;
+    let arguments = BackwardInputArguments {
+        shape: case.shape(),
+        place: case.place(),
+        steps: &Arrays::steps(gpu, case)?,
+        output_gradient: &Buffer::from_slice(gpu, "output gradient", &arrays.output_gradient)?,
+        parameters: &Buffer::from_slice(gpu, "parameters", &arrays.parameters)?,
+        input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
+        input_gradient: &input_gradient,
+    };
+    let bound = BackwardInput::new(gpu)?.bind(gpu, &arguments)?;
+    run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
+    read(gpu, &input_gradient).map(|found| used_rows(case, case.inputs, found))
+}
+
+/// Compares `dense.backward_input` with the twin.
+pub fn check_backward_input(gpu: &Gpu, case: &Case) -> Result<Report> {
+    let arrays = Arrays::new(case);
+    let found = backward_input(gpu, case, &arrays)?;
+    let mut expected = Vec::new();
+    for r in 0..case.replicas {
+        let (weights, _) = arrays.weights_and_bias(case, r);
+        let (input, gradient) = (arrays.input(case, r, false), arrays.output_gradient(case, r));
+        let (mut value, mut sum) = (vec![0.0f64; input.len()], vec![0.0f64; input.len()]);
+        twin::backward_input(case.twin(), &widen(gradient), &widen(weights), &input, &mut value);
+        twin::backward_input(case.twin(), &magnitudes(gradient), &magnitudes(weights), &input, &mut sum);
+        expected.extend(sums_of_products(&value, &sum, FACTOR));
+    }
+    Ok(compare(BACKWARD_INPUT.name, case.name(), &found, &expected))
+}
+
+/// Runs `dense.backward_weights`, or `dense.backward_weights_images` if `images`; gives weights and bias of each replica
+/// and drops the parameters before them, which must be untouched.
+pub fn backward_weights(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
+    let place = case.place();
+    let gradient = preset(gpu, &vec![super::UNWRITTEN; case.replicas * place.parameters])?;
+    let output_gradient = &Buffer::from_slice(gpu, "output gradient", &arrays.output_gradient)?;
+    let steps = &Arrays::steps(gpu, case)?;
+    let (shape, gradient) = (case.shape(), &gradient);
+    let mut held = None;
+    let bound = if images {
+        let images = arrays.on_device(gpu, case, &mut held)?;
+        let arguments = BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
+        BackwardWeightsImages::new(gpu)?.bind(gpu, &arguments)?
+    } else {
+        let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
+        let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
+        BackwardWeights::new(gpu)?.bind(gpu, &arguments)?
+    };
+    run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
+    let mut found = read(gpu, gradient)?;
+    let mut kept = Vec::new();
+    for replica in found.bits.chunks_exact(place.parameters) {
+        found.guard.extend_from_slice(&replica[..place.weights]);
+        kept.extend_from_slice(&replica[place.weights..]);
+    }
+    Ok(Output { bits: kept, guard: found.guard })
+}
+
+/// Compares `dense.backward_weights` or `dense.backward_weights_images` with the twin.
+pub fn check_backward_weights(gpu: &Gpu, case: &Case, images: bool) -> Result<Report> {
+    let arrays = Arrays::new(case);
+    let found = backward_weights(gpu, case, &arrays, images)?;
+    let mut expected: Vec<Expected> = Vec::new();
+    for r in 0..case.replicas {
+        let (input, gradient) = (arrays.input(case, r, images), arrays.output_gradient(case, r));
+        let twin = |gradient: &[f64]| {
+            let (mut weights, mut bias) = (vec![0.0; case.inputs * case.outputs], vec![0.0; case.outputs]);
+            twin::backward_weights(case.twin(), &input, gradient, &mut weights, &mut bias);
+            [weights, bias].concat()
+        };
+        expected.extend(sums_of_products(&twin(&widen(gradient)), &twin(&magnitudes(gradient)), FACTOR));
+    }
+    let kernel = if images { BACKWARD_WEIGHTS_IMAGES.name } else { BACKWARD_WEIGHTS.name };
+    Ok(compare(kernel, case.name(), &found, &expected))
+}
+
+/// Checks all cases.
+pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for case in &cases() {
+        for images in [false, true] {
+            reports.push(check_forward(gpu, case, images)?);
+            reports.push(check_backward_weights(gpu, case, images)?);
+        }
+        reports.push(check_backward_input(gpu, case)?);
+    }
+    Ok(reports)
+}

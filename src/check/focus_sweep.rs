@@ -1,0 +1,155 @@
+//! Cases of `focus_sweep.evaluate`.
+
+use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
+use super::{Draws, Output, output, read, run, widen};
+use crate::cpu::focus_sweep::{self as twin, SweepShape};
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu};
+use crate::kernels::StepRecord;
+use crate::kernels::focus_sweep::{BlockLoss, EVALUATE, Evaluate, EvaluateArguments, Place};
+
+/// Parameters before the focus bias, so that offsets count.
+const OFFSET: usize = 3;
+
+/// Some pruned networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Replicas.
+    pub replicas: usize,
+    /// Pruned networks; point `i` belongs to replica `i % replicas` and keeps fewer nodes the larger `i` is.
+    pub points: usize,
+    /// Samples of the step.
+    pub samples: usize,
+    /// Units before and in the focus layer.
+    pub width: usize,
+    /// Classes.
+    pub classes: usize,
+}
+
+/// The cases that every device must pass: around the samples of an invocation and of a workgroup, a prime, a layer so wide
+/// that a workgroup has a few invocations, and the paper's layers.
+pub fn cases() -> Vec<Case> {
+    let case = |replicas, points, samples, width, classes| Case { replicas, points, samples, width, classes };
+    vec![
+        case(1, 1, 1, 1, 2),
+        case(2, 3, 5, 4, 3),
+        case(1, 2, 127, 30, 10),
+        case(2, 2, 128, 30, 10),
+        case(3, 7, 129, 30, 10),
+        case(1, 2, 257, 31, 256),
+        case(1, 1, 37, 300, 5),
+    ]
+}
+
+impl Case {
+    fn place(&self) -> Place {
+        let output_weights = OFFSET + self.width;
+        let output_bias = output_weights + self.width * self.classes;
+        Place { parameters: output_bias + self.classes, focus_bias: OFFSET, output_weights, output_bias }
+    }
+}
+
+struct Arrays {
+    input: Vec<f32>,
+    labels: Vec<u32>,
+    parameters: Vec<f32>,
+    focus_weights: Vec<f32>,
+}
+
+impl Arrays {
+    fn new(case: &Case) -> Self {
+        let mut draws = Draws::new((case.width * 1000 + case.samples) as u32);
+        let nodes = case.width * case.width;
+        let mut input = draws.numbers(case.replicas * case.samples * case.width);
+        input.iter_mut().for_each(|x| *x = x.max(0.0));
+        let mut focus_weights = draws.numbers(case.points * nodes);
+        let dropped = draws.below(focus_weights.len(), case.points as u32 + 1);
+        for (index, (weight, dropped)) in focus_weights.iter_mut().zip(dropped).enumerate() {
+            if (dropped as usize) < index / nodes {
+                *weight = 0.0;
+            }
+        }
+        let parameters = draws.numbers(case.replicas * case.place().parameters);
+        Self { input, labels: draws.below(case.samples, case.classes as u32), parameters, focus_weights }
+    }
+}
+
+/// Sums of losses and correct samples `[point, block]` of the case on the device, and the samples of a block.
+pub fn evaluate(gpu: &Gpu, case: &Case) -> Result<([Output; 2], usize)> {
+    let arrays = Arrays::new(case);
+    let kernel = Evaluate::new(gpu, case.width)?;
+    let blocks = case.samples.div_ceil(kernel.block());
+    let losses = output::<BlockLoss>(gpu, case.points * blocks)?;
+    let point_replica: Vec<u32> = (0..case.points).map(|point| (point % case.replicas) as u32).collect();
+    let arguments = EvaluateArguments {
+        replicas: case.replicas,
+        capacity: case.samples,
+        classes: case.classes,
+        place: case.place(),
+        blocks,
+        steps: &Buffer::from_slice(gpu, "steps", &[StepRecord::new(0, 0, case.samples, 0, 0.0)])?,
+        labels: &Buffer::from_slice(gpu, "labels", &arrays.labels)?,
+        input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
+        parameters: &Buffer::from_slice(gpu, "parameters", &arrays.parameters)?,
+        focus_weights: &Buffer::from_slice(gpu, "focus weights", &arrays.focus_weights)?,
+        point_replica: &Buffer::from_slice(gpu, "point replicas", &point_replica)?,
+        losses: &losses,
+    };
+    let bound = kernel.bind(gpu, &arguments)?;
+    run(gpu, |recorder| bound.record(recorder, 0, case.samples))?;
+    let Output { bits, guard } = read(gpu, &losses)?;
+    let column = |first: usize| bits.iter().skip(first).step_by(2).copied().collect();
+    let sums = Output { bits: column(0), guard: guard.clone() };
+    Ok(([sums, Output { bits: column(1), guard }], kernel.block()))
+}
+
+/// Compares a case with the twin, block by block.
+///
+/// A logit is a sum of products whose terms are below 1 x `width`; the softmax adds the roundings of
+/// [`super::softmax_cross_entropy::check`], here with a moving maximum.
+pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+    let Case { replicas, points, samples, width, classes } = *case;
+    let arrays = Arrays::new(case);
+    let ([sums, corrects], block) = evaluate(gpu, case)?;
+    let (place, nodes) = (case.place(), width * width);
+    let (mut expected, mut expected_correct) = (Vec::new(), Vec::new());
+    for point in 0..points {
+        let r = point % replicas;
+        let own = widen(&arrays.parameters[r * place.parameters..(r + 1) * place.parameters]);
+        let focus_weights = widen(&arrays.focus_weights[point * nodes..(point + 1) * nodes]);
+        for first in (0..samples).step_by(block) {
+            let rows = first..(first + block).min(samples);
+            let input = &arrays.input[(r * samples + rows.start) * width..(r * samples + rows.end) * width];
+            let labels: Vec<u8> = arrays.labels[rows.clone()].iter().map(|&label| label as u8).collect();
+            let shape = SweepShape { samples: rows.len(), width, classes };
+            let (sum, correct) = twin::evaluate(
+                shape,
+                &widen(input),
+                &focus_weights,
+                &own[place.focus_bias..place.output_weights],
+                &own[place.output_weights..place.output_bias],
+                &own[place.output_bias..],
+                &labels,
+            );
+            // Hidden units are below width / 2, logits below a quarter of its square times a weight's mean square.
+            let logit = 0.1 * (width * width) as f64 + 2.0;
+            let each = 2f64.powi(-20) + EPSILON * (8.0 * logit + classes as f64);
+            expected.push(Expected { value: sum, tolerance: rows.len() as f64 * each + 8.0 * EPSILON * sum });
+            expected_correct.push(correct);
+        }
+    }
+    let name = format!("r{replicas}_p{points}_n{samples}_{width}x{classes}");
+    Ok(vec![
+        compare(EVALUATE.name, format!("{name} losses"), &sums, &expected),
+        compare_exact(EVALUATE.name, format!("{name} correct"), &corrects, &expected_correct),
+    ])
+}
+
+/// Checks all cases.
+pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for case in &cases() {
+        reports.extend(check(gpu, case)?);
+    }
+    Ok(reports)
+}

@@ -1,0 +1,139 @@
+//! Is this device right? Every kernel on seeded cases, against its twin in double precision.
+//!
+//! Used by the tests and by `holdfast doctor`. Outputs are preset to a pattern that no kernel gives, with a guard
+//! behind the end: a [`Report`] also says whether a kernel wrote all of its output and nothing else.
+
+pub mod adam;
+pub mod comparator;
+pub mod dense;
+pub mod focus_sweep;
+pub mod he_normal;
+pub mod magnitude_sort;
+pub mod mask;
+pub mod softmax_cross_entropy;
+pub mod stability;
+
+pub use comparator::Report;
+
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu, Recorder, read_back};
+use crate::random::{Sequence, Stream};
+use comparator::UNWRITTEN;
+
+/// Elements behind the end of each output.
+const GUARD: usize = 67;
+
+/// Runs the cases of a kernel family.
+type Family = fn(&Gpu) -> Result<Vec<Report>>;
+
+/// Runs every check on `gpu`. Fails only if the device cannot run a case; a wrong result is a report.
+pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+    let families: [Family; 8] = [
+        he_normal::all,
+        dense::all,
+        softmax_cross_entropy::all,
+        adam::all,
+        mask::all,
+        magnitude_sort::all,
+        stability::all,
+        focus_sweep::all,
+    ];
+    let mut reports = Vec::new();
+    for family in families {
+        reports.extend(family(gpu)?);
+    }
+    Ok(reports)
+}
+
+/// What a kernel left in an array that it writes: the array itself, and the guard behind it. All as bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The output.
+    pub bits: Vec<u32>,
+    /// What lies behind it.
+    pub guard: Vec<u32>,
+}
+
+impl Output {
+    /// The output as numbers.
+    pub fn numbers(&self) -> Vec<f32> {
+        self.bits.iter().map(|&bits| f32::from_bits(bits)).collect()
+    }
+
+    /// Whether every element was written and nothing behind the end.
+    pub fn is_whole(&self) -> bool {
+        !self.bits.contains(&UNWRITTEN) && self.guard.iter().all(|&bits| bits == UNWRITTEN)
+    }
+}
+
+/// An array that a kernel writes: `len` elements preset to a pattern, and a guard.
+fn output<T: bytemuck::Pod>(gpu: &Gpu, len: usize) -> Result<Buffer<T>> {
+    preset(gpu, &vec![UNWRITTEN; len * size_of::<T>() / 4])
+}
+
+/// An array that a kernel changes: `bits`, and a guard.
+fn preset<T: bytemuck::Pod>(gpu: &Gpu, bits: &[u32]) -> Result<Buffer<T>> {
+    let mut padded = bits.to_vec();
+    padded.resize(bits.len() + GUARD * size_of::<T>() / 4, UNWRITTEN);
+    Buffer::from_slice(gpu, "output", &bytemuck::pod_collect_to_vec(&padded))
+}
+
+/// Reads an array made by [`output`] or [`preset`].
+fn read<T: bytemuck::Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Output> {
+    let elements = read_back(gpu, buffer)?;
+    let mut bits: Vec<u32> = bytemuck::pod_collect_to_vec(&elements);
+    let guard = bits.split_off(bits.len() - GUARD * size_of::<T>() / 4);
+    Ok(Output { bits, guard })
+}
+
+/// Records one thing and runs it.
+fn run(gpu: &Gpu, record: impl FnOnce(&mut Recorder<'_>) -> Result<()>) -> Result<()> {
+    let mut recorder = Recorder::new(gpu, "check");
+    record(&mut recorder)?;
+    recorder.submit()?.wait()
+}
+
+/// Bits of numbers.
+fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
+/// Seeded numbers for the inputs of a case.
+struct Draws {
+    case: u32,
+    arrays: u32,
+}
+
+impl Draws {
+    fn new(case: u32) -> Self {
+        Self { case, arrays: 0 }
+    }
+
+    /// The next array's own sequence, so that its length moves no other array.
+    fn sequence(&mut self) -> Sequence {
+        self.arrays += 1;
+        Sequence::new(2023, Stream::Check, self.arrays, self.case)
+    }
+
+    /// Numbers in (-1, 1).
+    fn numbers(&mut self, len: usize) -> Vec<f32> {
+        let mut sequence = self.sequence();
+        (0..len).map(|_| (2.0 * sequence.unit() - 1.0) as f32).collect()
+    }
+
+    /// Whole numbers below `bound`.
+    fn below(&mut self, len: usize, bound: u32) -> Vec<u32> {
+        let mut sequence = self.sequence();
+        (0..len).map(|_| sequence.below(bound)).collect()
+    }
+}
+
+/// Numbers in double precision.
+fn widen(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|&number| f64::from(number)).collect()
+}
+
+/// Magnitudes in double precision.
+fn magnitudes(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|&number| f64::from(number.abs())).collect()
+}

@@ -1,0 +1,175 @@
+//! Cases of `stability.*`.
+
+use super::comparator::{Report, compare_exact};
+use super::{Draws, Output, bits, output, preset, read, run};
+use crate::cpu::stability::{self as twin, HistoryShape, sortable_key};
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu};
+use crate::kernels::stability::{
+    COUNT, Count, CountArguments, ENVELOPE, Envelope, EnvelopeArguments, Shape, TOLERANCES,
+};
+
+/// A history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Epochs.
+    pub epochs: usize,
+    /// Replicas.
+    pub replicas: usize,
+    /// Nodes.
+    pub nodes: usize,
+}
+
+/// The cases that every device must pass: a single epoch, around the 64 epochs that are gathered at a time and around the
+/// workgroup, primes, and the paper's layer.
+pub fn cases() -> Vec<Case> {
+    let case = |epochs, replicas, nodes| Case { epochs, replicas, nodes };
+    vec![
+        case(1, 1, 1),
+        case(2, 2, 7),
+        case(63, 1, 8),
+        case(64, 2, 9),
+        case(65, 1, 63),
+        case(131, 2, 65),
+        case(150, 3, 900),
+    ]
+}
+
+impl Case {
+    fn host(&self) -> HistoryShape {
+        HistoryShape { epochs: self.epochs, replicas: self.replicas, nodes: self.nodes }
+    }
+
+    fn device(&self) -> Shape {
+        Shape { epochs: self.epochs, replicas: self.replicas, nodes: self.nodes }
+    }
+
+    fn name(&self) -> String {
+        format!("e{}_r{}_n{}", self.epochs, self.replicas, self.nodes)
+    }
+
+    /// Weights that come to rest: steps shrink with the epoch; some nodes are zero, negative zero or denormal throughout.
+    fn history(&self) -> Vec<f32> {
+        let columns = self.replicas * self.nodes;
+        let mut draws = Draws::new((self.epochs * 10_000 + self.nodes) as u32);
+        let (start, steps) = (draws.numbers(columns), draws.numbers(self.epochs * columns));
+        let mut history = Vec::with_capacity(steps.len());
+        for epoch in 0..self.epochs {
+            for column in 0..columns {
+                let moved = steps[epoch * columns + column] * 0.1 / (1 + epoch) as f32;
+                history.push(match column % 13 {
+                    3 => 0.0,
+                    5 => -0.0,
+                    7 => f32::from_bits(1 + (epoch % 3) as u32),
+                    _ => start[column] + moved,
+                });
+            }
+        }
+        history
+    }
+
+    /// Keys of lower and upper bounds `[tolerance, replica, node]` around the last epoch, for four tolerances.
+    fn bounds(&self, history: &[f32]) -> [Vec<u32>; 2] {
+        let reference = &history[history.len() - self.replicas * self.nodes..];
+        let (mut lower, mut upper) = (Vec::new(), Vec::new());
+        for tolerance in [0.0, 0.001, 0.01, 0.1] {
+            for &weight in reference {
+                let width = tolerance * weight.abs();
+                lower.push(sortable_key(weight - width));
+                upper.push(sortable_key(weight + width));
+            }
+        }
+        [lower, upper]
+    }
+
+    /// Windows that end at the first, the last and some epochs between.
+    fn windows(&self) -> Vec<u32> {
+        let epochs = self.epochs as u32;
+        let mut windows = vec![1, 2.min(epochs), epochs.div_ceil(2), epochs];
+        windows.sort_unstable();
+        windows
+    }
+}
+
+/// From `[tolerance, element]` to a vector of tolerances for each element.
+fn interleave(elements: usize, planes: &[u32]) -> Vec<[u32; TOLERANCES]> {
+    (0..elements).map(|element| std::array::from_fn(|tolerance| planes[tolerance * elements + element])).collect()
+}
+
+/// What `stability.count` writes: stability `[replica, node]` and stable nodes `[epoch, replica]`, four tolerances each.
+pub fn count(gpu: &Gpu, case: &Case) -> Result<[Output; 2]> {
+    let columns = case.replicas * case.nodes;
+    let history = case.history();
+    let [lower, upper] = case.bounds(&history);
+    let stability = output(gpu, columns)?;
+    let stable_nodes = preset(gpu, &vec![0; TOLERANCES * case.epochs * case.replicas])?;
+    let arguments = CountArguments {
+        shape: case.device(),
+        history: &Buffer::from_slice(gpu, "history", &history)?,
+        lower: &Buffer::from_slice(gpu, "lower", &interleave(columns, &lower))?,
+        upper: &Buffer::from_slice(gpu, "upper", &interleave(columns, &upper))?,
+        stability: &stability,
+        stable_nodes: &stable_nodes,
+    };
+    let bound = Count::new(gpu)?.bind(gpu, &arguments)?;
+    run(gpu, |recorder| bound.record(recorder))?;
+    Ok([read(gpu, &stability)?, read(gpu, &stable_nodes)?])
+}
+
+/// Compares `stability.count` with the twin.
+pub fn check_count(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+    let columns = case.replicas * case.nodes;
+    let history = case.history();
+    let [lower, upper] = case.bounds(&history);
+    let (mut stability, mut stable_nodes) = (vec![0; lower.len()], vec![0; TOLERANCES * case.epochs * case.replicas]);
+    twin::count(case.host(), &history, &lower, &upper, &mut stability, &mut stable_nodes);
+    let expected =
+        [interleave(columns, &stability).concat(), interleave(case.epochs * case.replicas, &stable_nodes).concat()];
+    let found = count(gpu, case)?;
+    let report = |array: &str, index: usize| {
+        compare_exact(COUNT.name, format!("{} {array}", case.name()), &found[index], &expected[index])
+    };
+    Ok(vec![report("stability", 0), report("stable nodes", 1)])
+}
+
+/// What `stability.envelope` writes: minimum, maximum and smallest magnitude, each `[window, replica, node]`.
+pub fn envelope(gpu: &Gpu, case: &Case) -> Result<[Output; 3]> {
+    let windows = case.windows();
+    let results = windows.len() * case.replicas * case.nodes;
+    let [minimum, maximum, smallest] = [output(gpu, results)?, output(gpu, results)?, output(gpu, results)?];
+    let arguments = EnvelopeArguments {
+        shape: case.device(),
+        windows: &Buffer::from_slice(gpu, "windows", &windows)?,
+        history: &Buffer::from_slice(gpu, "history", &case.history())?,
+        minimum: &minimum,
+        maximum: &maximum,
+        smallest_magnitude: &smallest,
+    };
+    let bound = Envelope::new(gpu)?.bind(gpu, &arguments)?;
+    run(gpu, |recorder| bound.record(recorder))?;
+    Ok([read(gpu, &minimum)?, read(gpu, &maximum)?, read(gpu, &smallest)?])
+}
+
+/// Compares `stability.envelope` with the twin.
+pub fn check_envelope(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+    let windows = case.windows();
+    let mut expected = [(); 3].map(|()| vec![0.0; windows.len() * case.replicas * case.nodes]);
+    let [minimum, maximum, smallest] = &mut expected;
+    twin::envelope(case.host(), &case.history(), &windows, minimum, maximum, smallest);
+    let found = envelope(gpu, case)?;
+    let arrays = ["minimum", "maximum", "smallest magnitude"].iter().zip(found.iter().zip(&expected));
+    let compare = |(array, (found, expected)): (&&str, (&Output, &Vec<f32>))| {
+        compare_exact(ENVELOPE.name, format!("{} {array}", case.name()), found, &bits(expected))
+    };
+    Ok(arrays.map(compare).collect())
+}
+
+/// Checks all cases.
+pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for case in &cases() {
+        reports.extend(check_count(gpu, case)?);
+        reports.extend(check_envelope(gpu, case)?);
+    }
+    Ok(reports)
+}

@@ -1,0 +1,14 @@
+//! The program as its users run it: the built binary, its exit codes, its two streams and the files that it leaves.
+//!
+//! Some tests need a Vulkan driver that runs in software (`--device llvmpipe`); where it is missing they fail.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod bench_and_devices;
+mod determinism;
+mod digits;
+mod interruption;
+mod program;
+mod refusals;
+mod run_folder;
+mod settings;

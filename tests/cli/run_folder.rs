@@ -1,0 +1,348 @@
+//! What `compare` leaves in its run folder, and what it prints.
+
+use crate::digits;
+use crate::program::{Ended, Table, fresh_folder, history, holdfast, manifest, text, weights};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+const NODES: usize = 900;
+const REPLICAS: usize = 2;
+const EPOCHS: usize = 6;
+const TOLERANCES: [&str; 3] = ["0.01", "0.03", "0.05"];
+const WINDOWS: [usize; 4] = [2, 3, 5, 6];
+
+/// One run of the smoke preset that several tests look at.
+pub fn smoke() -> &'static (Ended, PathBuf) {
+    static SMOKE: OnceLock<(Ended, PathBuf)> = OnceLock::new();
+    SMOKE.get_or_init(|| {
+        let folder = fresh_folder("smoke");
+        (holdfast("compare --preset smoke --device cpu --out", &[text(&folder)]).succeeded(), folder)
+    })
+}
+
+fn table(name: &str) -> Table {
+    Table::read(&smoke().1.join(name))
+}
+
+#[test]
+fn every_promised_file_is_there_and_nothing_half_written() {
+    let (_, folder) = smoke();
+    let list = |folder: &Path| -> BTreeSet<String> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        let files = entries.filter(|entry| entry.path().is_file());
+        files.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| name != ".lock").collect()
+    };
+    let expected = [
+        "manifest.json",
+        "config.toml",
+        "metrics.csv",
+        "history.npz",
+        "weights.safetensors",
+        "stability.csv",
+        "envelope.csv",
+        "sweep.csv",
+        "ledger.csv",
+        "inference.csv",
+        "report.html",
+    ];
+    assert_eq!(list(folder), expected.map(String::from).into());
+    assert_eq!(list(&folder.join("figures")), ["figure4.svg", "figure4.png"].map(String::from).into());
+    assert!(fs::read(folder.join("figures/figure4.png")).unwrap().starts_with(b"\x89PNG\r\n"));
+    assert!(fs::read_to_string(folder.join("figures/figure4.svg")).unwrap().contains("</svg>"));
+}
+
+#[test]
+fn tables_have_the_columns_of_the_documentation() {
+    for (name, columns) in [
+        ("metrics.csv", "model,data_set,replica,epoch,loss,accuracy"),
+        (
+            "ledger.csv",
+            "method,rule,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
+             prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_ms,resumed",
+        ),
+        (
+            "sweep.csv",
+            "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_nodes,frozen_nodes,\
+             compression_ratio,theoretical_speedup,accuracy,loss",
+        ),
+        ("stability.csv", "replica,node,row,column,reference_weight,tolerance,stability"),
+        (
+            "envelope.csv",
+            "replica,node,row,column,reference_weight,window,minimum,maximum,smallest_magnitude,settling_tolerance,frozen",
+        ),
+        (
+            "inference.csv",
+            "method,model,data_set,replicates,sparsity,images,milliseconds,milliseconds_sd,ratio_to_dense",
+        ),
+    ] {
+        assert_eq!(table(name).columns.join(","), columns, "{name}");
+    }
+}
+
+#[test]
+fn tables_have_a_row_for_everything_that_was_asked() {
+    assert_eq!(table("metrics.csv").rows.len(), REPLICAS * EPOCHS);
+    assert_eq!(table("stability.csv").rows.len(), REPLICAS * NODES * TOLERANCES.len());
+    assert_eq!(table("envelope.csv").rows.len(), REPLICAS * NODES * WINDOWS.len());
+    let ledger = table("ledger.csv");
+    let rows: Vec<String> = ledger
+        .column("method")
+        .iter()
+        .zip(ledger.column("rule"))
+        .map(|(method, rule)| format!("{method} {rule}"))
+        .collect();
+    let expected = [
+        "ms ",
+        "settle frozen-first",
+        "settle frozen-kept",
+        "hold frozen-first",
+        "hold frozen-kept",
+        "magnitude ",
+        "magnitude-frozen-first ",
+        "random ",
+        "ed-sequential density",
+        "ed-batched density",
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!(table("inference.csv").numbers("sparsity"), [0.0, 0.5, 0.6, 0.7, 0.8, 0.9]);
+}
+
+#[test]
+fn weights_and_history_agree_and_every_replica_is_there() {
+    let (_, folder) = smoke();
+    let history = history(folder);
+    assert_eq!(history.shape(), [EPOCHS, REPLICAS, NODES]);
+    let (shape, bytes) = weights(folder, "dense5.weight");
+    assert_eq!(shape, [REPLICAS, 30, 30]);
+    let last: Vec<u8> =
+        history.index_axis(ndarray::Axis(0), EPOCHS - 1).iter().flat_map(|weight| weight.to_le_bytes()).collect();
+    assert!(last == bytes, "the last epoch of the history is not the focus layer of the weights");
+    assert_eq!(weights(folder, "dense0.weight").0, [REPLICAS, 784, 30]);
+    assert_eq!(weights(folder, "dense6.weight").0, [REPLICAS, 30, 10]);
+    assert_eq!(weights(folder, "dense6.bias").0, [REPLICAS, 10]);
+}
+
+#[test]
+fn stability_counts_the_last_epochs_within_the_tolerance() {
+    let (history, stability) = (history(&smoke().1), table("stability.csv"));
+    let [replicas, nodes, counts] = ["replica", "node", "stability"].map(|column| stability.counts(column));
+    let tolerances = stability.numbers("tolerance");
+    let mut clear = 0;
+    for index in 0..stability.rows.len() {
+        let weight = |epoch| f64::from(history[[epoch, replicas[index], nodes[index]]]);
+        let (last, bound) = (weight(EPOCHS - 1), tolerances[index] * weight(EPOCHS - 1).abs());
+        let distances: Vec<f64> = (0..EPOCHS).rev().map(|epoch| (weight(epoch) - last).abs()).collect();
+        // Bounds are rounded to 32 bits: where a distance lies on its bound to the last digits, either count is right.
+        if distances.iter().all(|distance| (distance - bound).abs() > 1e-6 * last.abs()) {
+            let expected = distances.iter().take_while(|&&distance| distance <= bound).count();
+            assert_eq!(counts[index], expected, "row {index}");
+            clear += 1;
+        }
+    }
+    assert!(clear > stability.rows.len() * 99 / 100, "only {clear} rows could be compared");
+}
+
+#[test]
+fn envelopes_are_the_extremes_of_the_last_epochs() {
+    let (history, envelope) = (history(&smoke().1), table("envelope.csv"));
+    let [replicas, nodes, windows] = ["replica", "node", "window"].map(|column| envelope.counts(column));
+    let [low, high, held, settling] =
+        ["minimum", "maximum", "smallest_magnitude", "settling_tolerance"].map(|column| envelope.numbers(column));
+    for index in 0..envelope.rows.len() {
+        let last: Vec<f64> = (EPOCHS - windows[index]..EPOCHS)
+            .map(|epoch| f64::from(history[[epoch, replicas[index], nodes[index]]]))
+            .collect();
+        let (minimum, maximum) = last.iter().fold((f64::MAX, f64::MIN), |(low, high), &w| (low.min(w), high.max(w)));
+        let smallest = last.iter().fold(f64::MAX, |least, weight| least.min(weight.abs()));
+        // The table has the fewest digits that tell 32-bit numbers apart.
+        let same = |written: f64, exact: f64| written as f32 == exact as f32;
+        assert!(same(low[index], minimum) && same(high[index], maximum) && same(held[index], smallest), "row {index}");
+        let reference = last[last.len() - 1];
+        let expected = (maximum - reference).max(reference - minimum) / reference.abs();
+        assert!((settling[index] - expected).abs() <= 1e-12 * expected, "row {index}: {} {expected}", settling[index]);
+    }
+}
+
+#[test]
+fn each_threshold_of_magnitude_stability_keeps_the_nodes_that_were_stable_for_so_long() {
+    let (sweep, stability) = (table("sweep.csv").only(&[("method", "ms")]), table("stability.csv"));
+    assert_eq!(sweep.rows.len(), REPLICAS * EPOCHS * TOLERANCES.len());
+    for replica in ["0", "1"] {
+        for tolerance in TOLERANCES {
+            let counted = stability.only(&[("replica", replica), ("tolerance", tolerance)]).counts("stability");
+            let points = sweep.only(&[("replica", replica), ("tolerance", tolerance)]);
+            assert_eq!(points.counts("threshold"), (1..=EPOCHS).collect::<Vec<_>>());
+            for (threshold, nonzero) in points.counts("threshold").into_iter().zip(points.counts("nonzero_nodes")) {
+                let kept = counted.iter().filter(|&&count| count >= threshold).count();
+                assert_eq!(nonzero, kept, "replica {replica}, tolerance {tolerance}, threshold {threshold}");
+            }
+        }
+    }
+}
+
+/// How many of `nodes` nodes a share of `percent` is, halves away from zero, in whole numbers.
+fn share(percent: usize, nodes: usize) -> usize {
+    (2 * percent * nodes + 100) / 200
+}
+
+/// How many nodes are zero in each row.
+fn removed(rows: &Table, nodes: usize) -> Vec<usize> {
+    rows.counts("nonzero_nodes").iter().map(|nonzero| nodes - nonzero).collect()
+}
+
+#[test]
+fn every_asked_sparsity_is_met_to_the_node() {
+    let sweep = table("sweep.csv");
+    let grid: Vec<usize> = (0..=100).step_by(5).map(|percent| share(percent, NODES)).collect();
+    for replica in ["0", "1"] {
+        for (method, rule) in
+            [("settle", "frozen-first"), ("settle", "frozen-kept"), ("hold", "frozen-first"), ("hold", "frozen-kept")]
+        {
+            for window in WINDOWS {
+                let window = window.to_string();
+                let rows = sweep.only(&[("method", method), ("rule", rule), ("replica", replica), ("window", &window)]);
+                assert_eq!(removed(&rows, NODES), grid, "{method} {rule} {window}");
+            }
+        }
+        // The controls stand on the same grid, and beside every threshold of magnitude stability.
+        let ms = removed(&sweep.only(&[("method", "ms"), ("replica", replica)]), NODES);
+        let matched: BTreeSet<usize> = grid.iter().copied().chain(ms).collect();
+        for method in ["magnitude", "magnitude-frozen-first", "random"] {
+            let found = removed(&sweep.only(&[("method", method), ("replica", replica)]), NODES);
+            assert_eq!(found, matched.iter().copied().collect::<Vec<_>>(), "{method}");
+        }
+        for method in ["ed-sequential", "ed-batched"] {
+            let rows = sweep.only(&[("method", method), ("replica", replica), ("epochs", "2")]);
+            assert_eq!(removed(&rows, NODES), [0, 225, 450, 675, 900], "{method}");
+        }
+        for (epochs, count) in [("6", 1), ("2", 1)] {
+            let dense = sweep.only(&[("method", "dense"), ("replica", replica), ("epochs", epochs)]);
+            assert_eq!(removed(&dense, NODES), vec![0; count], "dense after {epochs} epochs");
+        }
+    }
+    for (sparsity, nonzero) in sweep.numbers("sparsity").iter().zip(sweep.counts("nonzero_nodes")) {
+        assert!((sparsity - (NODES - nonzero) as f64 / NODES as f64).abs() < 1e-12, "{sparsity} {nonzero}");
+    }
+}
+
+#[test]
+fn removing_nothing_changes_nothing_and_ed_is_the_same_in_both_ways() {
+    let sweep = table("sweep.csv");
+    for replica in ["0", "1"] {
+        let of = |conditions: &[(&str, &str)]| sweep.only(&[&[("replica", replica)], conditions].concat());
+        let dense = of(&[("method", "dense"), ("epochs", "6")]);
+        let untouched = of(&[("nonzero_nodes", "900"), ("epochs", "6")]);
+        // Dense, three tolerances, four windows under four rules, and three controls.
+        assert!(untouched.rows.len() >= 1 + 3 + 4 * 4 + 3, "{}", untouched.rows.len());
+        assert!(untouched.column("accuracy").iter().all(|accuracy| *accuracy == dense.column("accuracy")[0]));
+        // A sweep adds up the images in another order than an evaluation of whole networks.
+        let loss = dense.numbers("loss")[0];
+        assert!(untouched.numbers("loss").iter().all(|other| (other - loss).abs() < 1e-12 * loss));
+
+        let [one_by_one, at_once] = ["ed-sequential", "ed-batched"].map(|method| of(&[("method", method)]));
+        let dense = of(&[("method", "dense"), ("epochs", "2")]);
+        for column in ["accuracy", "loss"] {
+            assert_eq!(one_by_one.column(column), at_once.column(column), "{column}");
+            assert_eq!(one_by_one.column(column)[0], dense.column(column)[0], "{column}");
+        }
+    }
+}
+
+#[test]
+fn the_result_is_on_standard_output_and_all_else_on_standard_error() {
+    let (ended, folder) = smoke();
+    for part in [
+        "mnist · dnn · 2 replicas · 6 epochs (ED: 2)",
+        "time per point",
+        "ed-sequential density",
+        "one more operating point of one replica took",
+        "The gain comes from not retraining",
+        "Before pruning: ",
+        "measured speed-up",
+        text(folder),
+    ] {
+        let flat = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(ended.stdout.contains(part) || flat.contains(part), "{part} is not in\n{}", ended.stdout);
+    }
+    assert!(!ended.stdout.contains("device: ") && ended.stderr.contains("device: CPU engine"), "{}", ended.stderr);
+    for line in ended.stdout.lines().filter(|line| !line.contains(text(folder))) {
+        assert!(line.chars().count() <= 120, "wider than a terminal: {line}");
+    }
+}
+
+#[test]
+fn the_manifest_says_what_was_run_on_what() {
+    let (_, folder) = smoke();
+    let manifest = manifest(folder);
+    assert_eq!(manifest["command"], "compare");
+    assert_eq!(manifest["configuration"]["epochs"], EPOCHS);
+    assert_eq!(manifest["seeds"], serde_json::json!([1]));
+    assert_eq!(manifest["device"]["kind"], "CPU engine");
+    assert!(manifest["finished"].is_string());
+    let hashes = manifest["weight_hashes"].as_object().unwrap();
+    assert_eq!(hashes.keys().filter(|name| name.contains("focus layer, epoch")).count(), EPOCHS);
+    let checksum = |value: &serde_json::Value| value.as_str().is_some_and(|text| text.len() == 64);
+    assert!(hashes.values().all(checksum), "{hashes:?}");
+    assert!(manifest["data_checksums"].as_object().unwrap().values().all(checksum));
+}
+
+#[test]
+fn a_small_run_speaks_json_and_keeps_quiet() {
+    let (_data, argument) = digits::folder();
+    let out = tempfile::tempdir().unwrap();
+    let ended = holdfast(
+        "compare --preset smoke --device cpu --width 7 --depth 2 --epochs 2 --ed-epochs 1 --training-images 320 \
+         --ed-targets 0,50 --json --quiet --data",
+        &[&argument, "--out", text(out.path())],
+    )
+    .succeeded();
+    assert_eq!(ended.stderr, "");
+    let json = ended.json();
+    assert_eq!(json["folder"], text(out.path()));
+    assert_eq!(json["configuration_hash"], manifest(out.path())["configuration_hash"]);
+    let cell = &json["cells"][0];
+    assert_eq!(cell["ledger"].as_array().unwrap().len(), 10);
+    assert_eq!(cell["workload"]["training_images"], digits::TRAINING);
+    assert_eq!(cell["inference"].as_array().unwrap().len(), 6);
+    assert_eq!(cell["inference"][0]["images"], digits::TEST);
+    // 49 nodes are divided by no sparsity of the grid: 50 % is 24.5, and halves are rounded away from zero.
+    let sweep = Table::read(&out.path().join("sweep.csv"));
+    let rows = sweep.only(&[("method", "hold"), ("rule", "frozen-first"), ("replica", "1"), ("window", "1")]);
+    let grid: Vec<usize> = (0..=100).step_by(5).map(|percent| share(percent, 49)).collect();
+    assert_eq!(removed(&rows, 49), grid);
+    assert_eq!(grid[10], 25);
+    assert_eq!(removed(&sweep.only(&[("method", "ed-batched"), ("replica", "0")]), 49), [0, 25]);
+}
+
+#[test]
+fn several_data_sets_have_folders_of_their_own_and_joint_files_at_the_top() {
+    let out = tempfile::tempdir().unwrap();
+    let ended = holdfast(
+        "compare --preset smoke --device cpu --data pr,ct --replicates 1 --training-images 100 --epochs 2 --ed-epochs 1 \
+         --ed-targets 0,90 --width 8 --depth 2 --out",
+        &[text(out.path())],
+    )
+    .succeeded();
+    assert!(ended.stdout.contains("pr · dnn") && ended.stdout.contains("ct · dnn"), "{}", ended.stdout);
+    let top = |name: &str| out.path().join(name);
+    for cell in ["dnn-pr", "dnn-ct"] {
+        for name in ["metrics.csv", "history.npz", "weights.safetensors", "figures/figure4.svg"] {
+            let name = format!("cells/{cell}/{name}");
+            assert!(top(&name).is_file(), "{name}");
+        }
+        for name in [format!("figures/figure4-{cell}.svg"), format!("figures/figure4-{cell}.png")] {
+            assert!(top(&name).is_file(), "{name}");
+        }
+    }
+    for name in ["sweep.csv", "ledger.csv", "inference.csv"] {
+        let [together, pr, ct] =
+            ["", "cells/dnn-pr/", "cells/dnn-ct/"].map(|folder| Table::read(&top(&format!("{folder}{name}"))));
+        assert_eq!(together.columns, pr.columns);
+        assert!(!pr.rows.is_empty() && together.rows == [pr.rows, ct.rows].concat(), "{name}");
+    }
+    let page = fs::read_to_string(top("report.html")).unwrap();
+    assert!(page.contains("pr · dnn") && page.contains("ct · dnn"));
+    assert!(!top("metrics.csv").exists(), "the metrics of which data set?");
+}

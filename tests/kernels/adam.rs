@@ -1,0 +1,52 @@
+use crate::*;
+use holdfast::check::adam::{Case, all, cases, step};
+use holdfast::gpu::Buffer;
+use holdfast::kernels::StepRecord;
+use holdfast::kernels::adam::{Step, StepArguments};
+
+#[test]
+fn matches_twin() {
+    assert_passed(&all(gpu()).unwrap());
+}
+
+#[test]
+fn every_variant_agrees() {
+    cases().iter().for_each(|case| assert_variants_agree(|gpu| step(gpu, case)));
+}
+
+#[test]
+fn writes_all_and_only_its_output() {
+    cases().iter().for_each(|case| assert_whole(&step(gpu(), case).unwrap()));
+}
+
+#[test]
+fn is_deterministic() {
+    let case = Case { replicas: 3, parameters: 501, focus: 100..200, t: 7 };
+    assert_deterministic(|gpu| step(gpu, &case));
+}
+
+#[test]
+fn rejects_bad_shapes() {
+    let gpu = gpu();
+    let steps = Buffer::from_slice(gpu, "steps", &[StepRecord::new(0, 0, 1, 0, 0.1)]).unwrap();
+    let [long, short] = [20, 19].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
+    let mask = Buffer::<u32>::new(gpu, "mask", 6).unwrap();
+    let bind = |gradient, v, focus| {
+        let arguments = StepArguments {
+            replicas: 2,
+            parameters_per_replica: 10,
+            focus,
+            steps: &steps,
+            gradient,
+            mask: &mask,
+            parameters: &long,
+            m: &long,
+            v,
+        };
+        Step::new(gpu).unwrap().bind(gpu, &arguments)
+    };
+    assert_refused(bind(&short, &long, 0..3), &["adam.step", "gradient", "19", "20"]);
+    assert_refused(bind(&long, &short, 0..3), &["adam.step: v"]);
+    assert_refused(bind(&long, &long, 0..4), &["mask", "6", "8"]);
+    assert_refused(bind(&long, &long, 9..11), &["9..11", "10"]);
+}

@@ -1,0 +1,144 @@
+//! What Rust believes about the shaders is what they say: proven by reflection.
+
+use holdfast::gpu::{Access, Shader};
+use holdfast::kernels::Step;
+use holdfast::kernels::catalogue::SHADERS;
+use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn module(shader: &Shader) -> Module {
+    naga::front::wgsl::parse_str(shader.source).unwrap_or_else(|error| panic!("{}: {error}", shader.name))
+}
+
+/// `family.kernel` of every file under `shaders/`, preludes left out.
+fn files() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for family in std::fs::read_dir("shaders").unwrap() {
+        let family = family.unwrap().path();
+        for file in std::fs::read_dir(&family).unwrap() {
+            let file = file.unwrap().path();
+            assert_eq!(file.extension().unwrap(), "wgsl", "{}", file.display());
+            let stem = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_string();
+            if stem(&family) != "prelude" {
+                names.insert(format!("{}.{}", stem(&family), stem(&file)));
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn every_shader_is_in_the_catalogue_and_back() {
+    let listed: BTreeSet<String> = SHADERS.iter().map(|shader| shader.name.to_string()).collect();
+    assert_eq!(listed.len(), SHADERS.len(), "a name is listed twice");
+    assert_eq!(listed, files());
+}
+
+#[test]
+fn a_name_is_the_path_of_the_shader_that_is_compiled() {
+    for shader in SHADERS {
+        let text = std::fs::read_to_string(format!("shaders/{}.wgsl", shader.name.replace('.', "/"))).unwrap();
+        assert!(shader.source.ends_with(&text), "{}", shader.name);
+        assert!(text.starts_with(&format!("// {}: ", shader.name)), "{}: header", shader.name);
+    }
+}
+
+#[test]
+fn there_is_one_entry_point_main() {
+    for shader in SHADERS {
+        let module = module(shader);
+        let entries: Vec<_> = module.entry_points.iter().map(|entry| (entry.name.as_str(), entry.stage)).collect();
+        assert_eq!(entries, [("main", ShaderStage::Compute)], "{}", shader.name);
+    }
+}
+
+#[test]
+fn bindings_are_as_declared_and_within_the_limits() {
+    for shader in SHADERS {
+        let mut found = Vec::new();
+        for (_, variable) in module(shader).global_variables.iter() {
+            if let Some(binding) = &variable.binding {
+                assert_eq!(binding.group, 0, "{}", shader.name);
+                let AddressSpace::Storage { access } = variable.space else {
+                    panic!("{}: {:?} is not in storage", shader.name, variable.name)
+                };
+                found.push((binding.binding, variable.name.clone().unwrap(), access.contains(StorageAccess::STORE)));
+            }
+        }
+        found.sort();
+        let declared: Vec<_> = (0..)
+            .zip(shader.bindings)
+            .map(|(index, binding)| (index, binding.name.to_string(), binding.access == Access::ReadWrite))
+            .collect();
+        assert_eq!(found, declared, "{}", shader.name);
+        assert!(found.len() <= 8, "{}: WebGPU promises 8 storage buffers", shader.name);
+        for binding in shader.bindings {
+            assert_eq!(binding.access == Access::ReadRecord, binding.name == "step", "{}", shader.name);
+        }
+    }
+}
+
+/// Fields with their offsets, and the size, of a structure.
+fn structure(module: &Module, name: &str) -> Option<(Vec<(String, usize)>, usize)> {
+    module.types.iter().find(|(_, kind)| kind.name.as_deref() == Some(name)).map(|(_, kind)| {
+        let TypeInner::Struct { members, span } = &kind.inner else { panic!("{name} is not a structure") };
+        let fields = members.iter().map(|member| (member.name.clone().unwrap(), member.offset as usize)).collect();
+        (fields, *span as usize)
+    })
+}
+
+fn declared(parameters: holdfast::gpu::Parameters) -> (Vec<(String, usize)>, usize) {
+    (parameters.fields.iter().map(|field| (field.name.to_string(), field.offset)).collect(), parameters.size)
+}
+
+#[test]
+fn params_have_equal_fields_offsets_and_size_in_both_languages() {
+    for shader in SHADERS {
+        let module = module(shader);
+        assert_eq!(structure(&module, "Params"), shader.parameters.map(declared), "{}", shader.name);
+        if shader.bindings.iter().any(|binding| binding.access == Access::ReadRecord) {
+            assert_eq!(structure(&module, "Step"), Some(declared(Step::PARAMETERS)), "{}", shader.name);
+        }
+    }
+}
+
+#[test]
+fn override_constants_are_as_declared() {
+    for shader in SHADERS {
+        let module = module(shader);
+        let found: BTreeSet<_> =
+            module.overrides.iter().map(|(_, constant)| constant.name.as_deref().unwrap()).collect();
+        assert_eq!(found, shader.constants.iter().copied().collect(), "{}", shader.name);
+        assert!(module.overrides.iter().all(|(_, constant)| constant.init.is_some()), "{}: a default", shader.name);
+    }
+}
+
+#[test]
+fn workgroup_memory_fits_every_device() {
+    for shader in SHADERS {
+        let module = module(shader);
+        let default = |handle| {
+            let constant: &naga::Override = &module.overrides[handle];
+            match module.global_expressions[constant.init.unwrap()] {
+                naga::Expression::Literal(naga::Literal::U32(value)) => value,
+                ref other => panic!("{}: default {other:?}", shader.name),
+            }
+        };
+        let mut bytes = 0;
+        for (_, variable) in module.global_variables.iter() {
+            if variable.space == AddressSpace::WorkGroup {
+                let TypeInner::Array { size, stride, .. } = module.types[variable.ty].inner else {
+                    panic!("{}: {:?}", shader.name, variable.name)
+                };
+                let len = match size {
+                    ArraySize::Constant(len) => len.get(),
+                    ArraySize::Pending(handle) => default(handle),
+                    ArraySize::Dynamic => panic!("{}: {:?}", shader.name, variable.name),
+                };
+                bytes += len * stride;
+            }
+        }
+        assert!(bytes <= 16_384, "{}: {bytes} bytes of workgroup memory", shader.name);
+    }
+}

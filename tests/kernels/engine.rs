@@ -1,0 +1,422 @@
+//! The GPU engine: composed kernels against PyTorch and the twins, and bits that depend on nothing but the replica.
+
+use crate::*;
+use holdfast::cpu::stability::{count, envelope, sortable_key};
+use holdfast::cpu::{magnitude_sort, softmax_cross_entropy, training_step};
+use holdfast::data::Dataset;
+use holdfast::engine::{
+    Batch, Engine, Evaluation, GpuEngine, HistoryShape, Replica, Setup, StepLoss, Steps, SweepPoint, Watch,
+};
+use holdfast::error::Error;
+use holdfast::network::{Architecture, ParameterLayout};
+use holdfast::random::{Sequence, Stream};
+use ndarray_npy::NpzReader;
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+const SMALL: Architecture = Architecture { image_height: 5, image_width: 6, width: 7, depth: 3, classes: 4 };
+
+fn engine(limits: RequestedLimits) -> GpuEngine {
+    GpuEngine::open(&DeviceChoice::Index(0), false, limits).unwrap()
+}
+
+/// Random images and labels for `architecture`.
+fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
+    let mut draws = Sequence::new(1, Stream::Check, samples as u32, 0);
+    let images = (0..samples * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
+    let labels = (0..samples).map(|_| draws.below(architecture.classes as u32) as u8).collect();
+    let Architecture { image_height, image_width, classes, .. } = *architecture;
+    Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())
+}
+
+fn order(samples: usize, replica: u32) -> Arc<[u32]> {
+    let mut order: Vec<u32> = (0..samples as u32).collect();
+    Sequence::new(1, Stream::Shuffle, replica, 0).shuffle(&mut order);
+    order.into()
+}
+
+fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
+    (0..samples).step_by(batch).map(|first| first..(first + batch).min(samples)).collect()
+}
+
+fn train(batch: &mut dyn Batch, first_step: u64, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
+    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    batch.train(&Steps { first_step, orders, batches }, &watch).unwrap()
+}
+
+fn evaluate(batch: &mut dyn Batch, data: holdfast::engine::DataHandle) -> Vec<Evaluation> {
+    batch.evaluate(data, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap()
+}
+
+/// Losses, state, logits and evaluation after an epoch of `SMALL` on 100 samples, with these replicas.
+fn epoch(limits: RequestedLimits, ids: &[u32]) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<f32>, Vec<Evaluation>) {
+    let mut engine = engine(limits);
+    let data = engine.load(&data(&SMALL, 100)).unwrap();
+    let setup =
+        Setup { architecture: &SMALL, training: data, batch: 16, pixel_scale: 255.0, seed: 3, replica_ids: ids };
+    let mut batch = engine.begin(&setup).unwrap();
+    let orders: Vec<_> = ids.iter().map(|&id| order(100, id)).collect();
+    let losses = train(&mut *batch, 0, &orders, &batches(100, 16));
+    let replicas = batch.replicas().unwrap();
+    (losses, replicas, batch.logits(data, 3..90).unwrap(), evaluate(&mut *batch, data))
+}
+
+#[test]
+fn a_network_trains_as_in_pytorch() {
+    for names in [&["dnn_12px_w30_d6_a", "dnn_12px_w30_d6_b"][..], &["dnn_7px_w5_d2_short"], &["dnn_10px_w30_d6_mask"]]
+    {
+        let mut files: Vec<_> = names
+            .iter()
+            .map(|name| NpzReader::new(File::open(format!("tests/fixtures/training/{name}.npz")).unwrap()).unwrap())
+            .collect();
+        let size = |file: &mut NpzReader<File>, name: &str| {
+            file.by_name::<ndarray::OwnedRepr<i64>, ndarray::Ix0>(name).unwrap().into_scalar() as usize
+        };
+        let file = &mut files[0];
+        let side = size(file, "side");
+        let architecture = Architecture {
+            image_height: side,
+            image_width: side,
+            width: size(file, "width"),
+            depth: size(file, "depth"),
+            classes: size(file, "classes"),
+        };
+        let parameters = |file: &mut NpzReader<File>, set: &str| -> Vec<f64> {
+            let layout = ParameterLayout::new(&architecture);
+            let tensor = |tensor: &holdfast::network::Tensor| {
+                let name = format!("{set}.{}", tensor.name);
+                file.by_name::<ndarray::OwnedRepr<f64>, ndarray::IxDyn>(&name).unwrap().into_raw_vec_and_offset().0
+            };
+            layout.tensors.iter().flat_map(tensor).collect()
+        };
+        // Replicas with images of their own: one data set holds all of them, one after the other.
+        let (mut images, mut labels, mut orders) = (Vec::new(), Vec::new(), Vec::<Arc<[u32]>>::new());
+        for file in &mut files {
+            let order = file.by_name::<ndarray::OwnedRepr<u32>, ndarray::Ix2>("order").unwrap();
+            let first = labels.len() as u32;
+            // Places beyond a short batch hold no sample.
+            orders.push(order.iter().map(|&index| if index == u32::MAX { 0 } else { first + index }).collect());
+            images.extend(file.by_name::<ndarray::OwnedRepr<u8>, ndarray::Ix3>("images").unwrap());
+            labels.extend(file.by_name::<ndarray::OwnedRepr<u8>, ndarray::Ix1>("labels").unwrap());
+        }
+        let data = Dataset::new("fixture", images, labels, side, side, architecture.classes);
+        let mut engine = engine(RequestedLimits::Adapter);
+        let handle = engine.load(&Arc::new(data.unwrap())).unwrap();
+        let file = &mut files[0];
+        let sizes = file.by_name::<ndarray::OwnedRepr<u32>, ndarray::Ix1>("batch_sizes").unwrap();
+        let batch_size = size(file, "batch");
+        let replica_ids: Vec<u32> = (0..names.len() as u32).collect();
+        let setup = Setup {
+            architecture: &architecture,
+            training: handle,
+            batch: batch_size,
+            pixel_scale: 255.0,
+            seed: 0,
+            replica_ids: &replica_ids,
+        };
+        let mut batch = engine.begin(&setup).unwrap();
+        let start: Vec<_> = files
+            .iter_mut()
+            .map(|file| {
+                let initial = parameters(file, "init").into_iter().map(|p| p as f32).collect();
+                Replica::new(&architecture, initial)
+            })
+            .collect();
+        batch.restore(&start).unwrap();
+        let steps: Vec<_> = (0..sizes.len()).map(|s| s * batch_size..s * batch_size + sizes[s] as usize).collect();
+        let mask = files[0].by_name::<ndarray::OwnedRepr<u8>, ndarray::Ix2>("focus_mask").ok();
+        let masked_from = mask.as_ref().map_or(steps.len(), |_| size(&mut files[0], "mask_from_step"));
+        let mut losses = vec![Vec::new(); names.len()];
+        for range in [0..masked_from, masked_from..steps.len()] {
+            if let (Some(mask), true) = (&mask, range.start == masked_from) {
+                let mut replicas = batch.replicas().unwrap();
+                let focus = ParameterLayout::new(&architecture).focus_weight().range();
+                for replica in &mut replicas {
+                    replica.mask = mask.iter().map(|&kept| u32::from(kept)).collect();
+                    for (node, parameter) in focus.clone().enumerate() {
+                        if replica.mask[node] == 0 {
+                            (replica.parameters[parameter], replica.m[parameter], replica.v[parameter]) =
+                                (0.0, 0.0, 0.0);
+                        }
+                    }
+                }
+                batch.restore(&replicas).unwrap();
+            }
+            let found = train(&mut *batch, range.start as u64, &orders, &steps[range.clone()]);
+            for (losses, found) in losses.iter_mut().zip(found.chunks(range.len().max(1))) {
+                losses.extend(found.iter().map(|step| step.loss));
+            }
+        }
+        let last = batch.replicas().unwrap();
+        for ((file, found), (name, losses)) in files.iter_mut().zip(&last).zip(names.iter().zip(&losses)) {
+            let expected = parameters(file, "final");
+            let distance = found.parameters.iter().zip(&expected).map(|(&p, &e)| (f64::from(p) - e).abs());
+            let worst = distance.fold(0.0, f64::max);
+            // A step moves a parameter by about 1e-3; rounding in single precision by far less.
+            assert!(worst < 2e-5, "{name}: a parameter is off by {worst}");
+            let expected = file.by_name::<ndarray::OwnedRepr<f64>, ndarray::Ix1>("losses").unwrap();
+            assert_eq!(expected.len(), losses.len());
+            for (step, (&found, &expected)) in losses.iter().zip(&expected).enumerate() {
+                assert!((f64::from(found) - expected).abs() < 1e-4, "{name} step {step}: {found} for {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replica_alone_has_the_bits_that_it_has_among_many() {
+    let (losses, replicas, logits, evaluations) = epoch(RequestedLimits::Adapter, &[4, 8, 6]);
+    let alone = epoch(RequestedLimits::Adapter, &[8]);
+    assert_eq!(losses[7..14], alone.0);
+    assert_eq!(replicas[1], alone.1[0]);
+    assert_eq!(logits[87 * 4..2 * 87 * 4], alone.2);
+    assert_eq!(evaluations[1], alone.3[0]);
+}
+
+#[test]
+fn waves_and_data_sets_that_do_not_fit_move_no_bits() {
+    // 396 parameters: five replicas need 7,920 bytes; 100 images of 40 bytes 4,000.
+    let plain = epoch(RequestedLimits::Adapter, &[0, 1, 2, 3, 4]);
+    for bytes in [16_384, 8_000, 3_800] {
+        let mut parts = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        (parts.0, parts.1, parts.2, parts.3) = epoch(RequestedLimits::ArrayBytes(bytes), &[0, 1, 2, 3, 4]);
+        assert_eq!(parts.0, plain.0, "{bytes} bytes: losses");
+        assert_eq!(parts.1, plain.1, "{bytes} bytes: replicas");
+        assert_eq!(parts.2, plain.2, "{bytes} bytes: logits");
+        // The steps of an evaluation depend on the limits, so only its rounding may differ.
+        for (found, expected) in parts.3.iter().zip(&plain.3) {
+            assert_eq!(found.correct, expected.correct);
+            assert!((found.loss - expected.loss).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn steps_in_one_call_and_one_by_one_give_equal_bits() {
+    let mut engine = engine(RequestedLimits::Adapter);
+    let data = engine.load(&data(&SMALL, 500)).unwrap();
+    let ids = [1, 2];
+    let setup =
+        Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let orders = [order(500, 1), order(500, 2)];
+    let steps = batches(500, 10);
+    let mut together = engine.begin(&setup).unwrap();
+    let losses = train(&mut *together, 0, &orders, &steps);
+    let mut one_by_one = engine.begin(&setup).unwrap();
+    for (step, batch) in steps.iter().enumerate() {
+        let found = train(&mut *one_by_one, step as u64, &orders, std::slice::from_ref(batch));
+        assert_eq!(found, [losses[step], losses[steps.len() + step]]);
+    }
+    assert_eq!(together.replicas().unwrap(), one_by_one.replicas().unwrap());
+}
+
+#[test]
+fn a_step_is_a_few_launches_for_all_replicas_and_a_submission_holds_many_steps() {
+    let mut engine = engine(RequestedLimits::Adapter);
+    let data = engine.load(&data(&SMALL, 2000)).unwrap();
+    let ids: Vec<u32> = (0..9).collect();
+    let setup =
+        Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let mut batch = engine.begin(&setup).unwrap();
+    let orders = vec![order(2000, 0); 9];
+    let (dispatches, submits) = (engine.gpu().dispatches(), engine.gpu().submits());
+    train(&mut *batch, 0, &orders, &batches(2000, 10));
+    // Depth 3: four layers forward, loss, four weight gradients, three input gradients, the update.
+    assert_eq!(engine.gpu().dispatches() - dispatches, 200 * 13);
+    assert!(engine.gpu().submits() - submits < 100, "{} submissions", engine.gpu().submits() - submits);
+}
+
+#[test]
+fn evaluation_and_sweep_agree_with_the_twins() {
+    let mut engine = engine(RequestedLimits::Adapter);
+    let set = data(&SMALL, 1100);
+    let handle = engine.load(&set).unwrap();
+    let ids = [5, 6];
+    let setup =
+        Setup { architecture: &SMALL, training: handle, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let mut batch = engine.begin(&setup).unwrap();
+    let focus = ParameterLayout::new(&SMALL).focus_weight().range();
+    let masks: Vec<Arc<[bool]>> = (0..6).map(|m| (0..49).map(|node| node % 6 >= m).collect()).collect();
+    let points: Vec<_> = (0..12).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
+    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let swept = batch.sweep(handle, &points, &watch).unwrap();
+    let evaluated = evaluate(&mut *batch, handle);
+    let replicas = batch.replicas().unwrap();
+    let input: Vec<f64> = set.images.iter().map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0)).collect();
+    let mut expected = Vec::new();
+    for point in &points {
+        let mut parameters: Vec<f64> = replicas[point.slot].parameters.iter().map(|&p| f64::from(p)).collect();
+        for (parameter, &kept) in parameters[focus.clone()].iter_mut().zip(&*point.kept) {
+            *parameter = if kept { *parameter } else { 0.0 };
+        }
+        let activations = training_step::forward(&SMALL, &parameters, &input);
+        let logits = activations.last().unwrap();
+        expected.push(softmax_cross_entropy::loss(4, logits, &set.labels, &mut vec![0.0; logits.len()]));
+    }
+    for (found, expected) in swept.iter().zip(&expected).chain(evaluated.iter().zip(&expected[..2])) {
+        assert!((found.loss - expected.mean).abs() < 1e-5, "{} for {}", found.loss, expected.mean);
+        assert!(found.correct.abs_diff(expected.correct) <= 1, "{} for {}", found.correct, expected.correct);
+        assert_eq!(found.samples, 1100);
+    }
+    // A point alone has the bits that it has among many.
+    assert_eq!(batch.sweep(handle, &points[7..8], &watch).unwrap()[0], swept[7]);
+}
+
+#[test]
+fn pruned_nodes_are_the_smallest_and_stay_zero() {
+    // 2,116 nodes are ranked by the twin, 49 on the device.
+    for architecture in [SMALL, Architecture { width: 46, ..SMALL }] {
+        let nodes = architecture.nodes();
+        let mut engine = engine(RequestedLimits::Adapter);
+        let data = engine.load(&data(&architecture, 60)).unwrap();
+        let ids = [1, 2, 3];
+        let setup = Setup {
+            architecture: &architecture,
+            training: data,
+            batch: 20,
+            pixel_scale: 255.0,
+            seed: 3,
+            replica_ids: &ids,
+        };
+        let mut batch = engine.begin(&setup).unwrap();
+        let orders = [order(60, 1), order(60, 2), order(60, 3)];
+        train(&mut *batch, 0, &orders, &batches(60, 20));
+        let before = batch.focus_weights().unwrap();
+        let remove = [0, nodes as u32 / 2, nodes as u32];
+        batch.prune_smallest(&remove).unwrap();
+        train(&mut *batch, 3, &orders, &batches(60, 20));
+        let after = batch.focus_weights().unwrap();
+        let focus = ParameterLayout::new(&architecture).focus_weight().range();
+        for (slot, replica) in batch.replicas().unwrap().iter().enumerate() {
+            let place = slot * nodes..(slot + 1) * nodes;
+            let order = magnitude_sort::order(&before[place.clone()]);
+            let (kept, pruned) = order.split_at(nodes - remove[slot] as usize);
+            for &node in pruned {
+                let parameter = focus.start + node as usize;
+                assert_eq!(after[place.start + node as usize].to_bits(), 0);
+                assert_eq!((replica.m[parameter].to_bits(), replica.v[parameter].to_bits()), (0, 0));
+                assert_eq!(replica.mask[node as usize], 0);
+            }
+            assert!(kept.iter().all(|&node| replica.mask[node as usize] == 1));
+        }
+    }
+}
+
+#[test]
+fn what_was_saved_is_restored() {
+    let mut engine = engine(RequestedLimits::Adapter);
+    let data = engine.load(&data(&SMALL, 60)).unwrap();
+    let ids = [1, 2];
+    let setup =
+        Setup { architecture: &SMALL, training: data, batch: 20, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let orders = [order(60, 1), order(60, 2)];
+    let mut batch = engine.begin(&setup).unwrap();
+    train(&mut *batch, 0, &orders, &batches(60, 20));
+    batch.prune_smallest(&[10, 20]).unwrap();
+    let saved = batch.replicas().unwrap();
+    let losses = train(&mut *batch, 3, &orders, &batches(60, 20));
+    let mut other = engine.begin(&Setup { replica_ids: &[7, 8], ..setup }).unwrap();
+    other.restore(&saved).unwrap();
+    assert_eq!(other.replicas().unwrap(), saved);
+    assert_eq!(train(&mut *other, 3, &orders, &batches(60, 20)), losses);
+    assert_refused(other.restore(&saved[..1]), &["1 replicas", "2"]);
+}
+
+#[test]
+fn histories_larger_than_an_array_are_processed_in_pieces() {
+    for (shape, bytes) in [((9, 4, 33), 4096), ((9, 2, 300), 4096), ((70, 3, 5), 8192), ((5, 3, 2100), 65_536)] {
+        let shape = HistoryShape { epochs: shape.0, replicas: shape.1, nodes: shape.2 };
+        let mut draws = Sequence::new(9, Stream::Check, shape.nodes as u32, 0);
+        let history: Vec<f32> = (0..shape.len()).map(|_| (draws.below(41) as f32 - 20.0) / 10.0).collect();
+        let reference = &history[(shape.epochs - 1) * shape.columns()..];
+        let tolerances = [0.0, 0.1, 0.2, 0.5, 1.0];
+        let bounds = |sign: f32| -> Vec<f32> {
+            tolerances.iter().flat_map(|t| reference.iter().map(move |w| w + sign * t * w.abs())).collect()
+        };
+        let (lower, upper) = (bounds(-1.0), bounds(1.0));
+        let mut engine = engine(RequestedLimits::ArrayBytes(bytes));
+
+        let rank = engine.rank(shape, &history).unwrap();
+        let mut expected = vec![0; shape.len()];
+        for (weights, rank) in history.chunks(shape.nodes).zip(expected.chunks_mut(shape.nodes)) {
+            magnitude_sort::rank(weights, rank);
+        }
+        assert!(rank == expected, "{shape:?}: ranks");
+
+        let counts = engine.count(shape, &history, &lower, &upper).unwrap();
+        let keys = |bounds: &[f32]| bounds.iter().map(|&bound| sortable_key(bound)).collect::<Vec<_>>();
+        let (mut stability, mut stable) = (vec![0; lower.len()], vec![0; 5 * shape.epochs * shape.replicas]);
+        count(shape, &history, &keys(&lower), &keys(&upper), &mut stability, &mut stable);
+        assert!(counts.stability == stability, "{shape:?}: stability");
+        assert!(counts.stable_nodes == stable, "{shape:?}: stable nodes");
+
+        let windows = [1, 2, shape.epochs as u32];
+        let found = engine.envelope(shape, &history, &windows).unwrap();
+        let mut expected = [(); 3].map(|()| vec![0.0; 3 * shape.columns()]);
+        let [minimum, maximum, smallest] = &mut expected;
+        envelope(shape, &history, &windows, minimum, maximum, smallest);
+        assert!([found.minimum, found.maximum, found.smallest_magnitude] == expected, "{shape:?}: envelope");
+    }
+}
+
+#[test]
+fn one_epoch_and_empty_windows_are_allowed() {
+    let mut engine = engine(RequestedLimits::Adapter);
+    let shape = HistoryShape { epochs: 1, replicas: 1, nodes: 3 };
+    let history = [1.0, -2.0, 0.0];
+    assert_eq!(engine.count(shape, &history, &history, &history).unwrap().stability, [1, 1, 1]);
+    assert_eq!(engine.envelope(shape, &history, &[]).unwrap().minimum, [0.0f32; 0]);
+    assert_refused(engine.envelope(shape, &history, &[2]), &["[2]", "1"]);
+    assert_refused(engine.rank(shape, &history[..2]), &["2 weights", "3 nodes"]);
+}
+
+#[test]
+fn a_stop_is_heard_and_progress_reported() {
+    let mut engine = engine(RequestedLimits::Adapter);
+    let data = engine.load(&data(&SMALL, 100)).unwrap();
+    let ids = [1, 2];
+    let setup =
+        Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let mut batch = engine.begin(&setup).unwrap();
+    let orders = [order(100, 1), order(100, 2)];
+    let steps = batches(100, 10);
+    let steps = Steps { first_step: 0, orders: &orders, batches: &steps };
+    let done = AtomicU64::new(0);
+    let progress = |units| {
+        done.fetch_add(units, Ordering::Relaxed);
+    };
+    batch.train(&steps, &Watch { stop: &AtomicBool::new(false), progress: &progress }).unwrap();
+    assert_eq!(done.load(Ordering::Relaxed), 20);
+    let stopped = batch.train(&steps, &Watch { stop: &AtomicBool::new(true), progress: &progress });
+    assert!(matches!(stopped, Err(Error::Interrupted)));
+    let stopped = batch.evaluate(data, &Watch { stop: &AtomicBool::new(true), progress: &progress });
+    assert!(matches!(stopped, Err(Error::Interrupted)));
+}
+
+#[test]
+fn what_does_not_fit_or_belong_together_is_refused() {
+    let mut engine = engine(RequestedLimits::ArrayBytes(4096));
+    let set = data(&SMALL, 400);
+    let training = engine.load(&set).unwrap();
+    assert_eq!(engine.load(&set).unwrap(), training, "the same data set is uploaded once");
+    let ids = [0];
+    let setup = Setup { architecture: &SMALL, training, batch: 200, pixel_scale: 255.0, seed: 0, replica_ids: &ids };
+    // 100 images of 10 words fit 4,096 bytes, which is what a step of a data set this large takes.
+    assert_refused(engine.begin(&setup), &["batch of 200", "batch of 102"]);
+    assert!(engine.begin(&Setup { batch: 102, ..setup.clone() }).is_ok());
+    let wide = Architecture { width: 40, ..SMALL };
+    assert_refused(engine.begin(&Setup { architecture: &wide, batch: 1, ..setup.clone() }), &["parameters"]);
+    let other = Architecture { image_width: 5, ..SMALL };
+    assert_refused(engine.begin(&Setup { architecture: &other, ..setup.clone() }), &["5 x 6", "5 x 5"]);
+    let mut batch = engine.begin(&Setup { batch: 10, ..setup }).unwrap();
+    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let orders = [order(401, 0)];
+    let steps = Steps { first_step: 0, orders: &orders, batches: std::slice::from_ref(&(0..10)) };
+    assert_refused(batch.train(&steps, &watch), &["sample 400 of 400"]);
+    let orders = [order(400, 0)];
+    let steps = Steps { first_step: 0, orders: &orders, batches: std::slice::from_ref(&(0..11)) };
+    assert_refused(batch.train(&steps, &watch), &["0..11", "1 to 10"]);
+    assert_refused(batch.prune_smallest(&[50]), &["at most 49"]);
+}

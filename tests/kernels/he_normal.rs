@@ -1,0 +1,124 @@
+use crate::*;
+use holdfast::check::he_normal::{Case, all, cases, fill};
+use holdfast::gpu::{Access, Binding, Buffer, Kernel, Recorder, Shader, read_back};
+use holdfast::kernels::he_normal::{Fill, FillArguments};
+
+#[test]
+fn matches_twin() {
+    assert_passed(&all(gpu()).unwrap());
+}
+
+#[test]
+fn every_variant_agrees() {
+    cases().iter().for_each(|case| assert_variants_agree(|gpu| fill(gpu, case)));
+}
+
+#[test]
+fn writes_all_and_only_its_output() {
+    cases().iter().for_each(|case| assert_whole(&[fill(gpu(), case).unwrap()]));
+}
+
+#[test]
+fn is_deterministic_and_a_replica_alone_has_the_bits_that_it_has_among_many() {
+    let many = Case { replica_ids: vec![4, 9, 7], weights: 901, tensor: 2, seed: 3, fan_in: 30 };
+    assert_deterministic(|gpu| fill(gpu, &many));
+    let alone = fill(gpu(), &Case { replica_ids: vec![9], ..many.clone() }).unwrap();
+    assert_eq!(fill(gpu(), &many).unwrap().bits[901..1802], alone.bits);
+}
+
+#[test]
+fn weights_have_the_moments_and_the_bound_of_the_truncated_normal() {
+    let case = Case { replica_ids: vec![1], weights: 200_000, tensor: 0, seed: 5, fan_in: 2 };
+    // fan_in 2: the scale makes the deviation of what is drawn 1.
+    let weights = fill(gpu(), &case).unwrap().numbers();
+    let n = weights.len() as f64;
+    let mean = weights.iter().map(|&w| f64::from(w)).sum::<f64>() / n;
+    let variance = weights.iter().map(|&w| (f64::from(w) - mean).powi(2)).sum::<f64>() / n;
+    assert!(mean.abs() < 5.0 / n.sqrt(), "mean {mean}");
+    assert!((variance - 1.0).abs() < 5.0 * (1.37 / n).sqrt(), "variance {variance}");
+    let bound = 2.0 / 0.879_625_66 * 1.000_001;
+    assert!(weights.iter().all(|w| w.abs() <= bound));
+}
+
+#[test]
+fn a_timed_recording_runs_and_its_time_lies_within_the_wall_clocks() {
+    let gpu = gpu();
+    let parameters = Buffer::<f32>::new(gpu, "parameters", 100_000).unwrap();
+    let arguments = FillArguments {
+        parameters_per_replica: 100_000,
+        offset: 0,
+        weights: 100_000,
+        tensor: 0,
+        seed: 1,
+        scale: 1.0,
+        replica_ids: &Buffer::from_slice(gpu, "ids", &[0]).unwrap(),
+        parameters: &parameters,
+    };
+    let bound = Fill::new(gpu).unwrap().bind(gpu, &arguments).unwrap();
+    let start = std::time::Instant::now();
+    let mut recorder = Recorder::timed(gpu, "test").unwrap();
+    bound.record(&mut recorder).unwrap();
+    // A device without usable timestamps gives none.
+    if let Some(time) = recorder.submit_timed().unwrap() {
+        assert!(!time.is_zero() && time <= start.elapsed(), "{time:?}");
+    }
+    assert!(read_back(gpu, &parameters).unwrap().iter().all(|&weight| weight != 0.0));
+}
+
+#[test]
+fn philox_gives_the_published_words_on_the_device() {
+    static PHILOX: Shader = Shader {
+        name: "test.philox",
+        source: concat!(include_str!("../../shaders/prelude/philox.wgsl"), include_str!("philox.wgsl"),),
+        bindings: &[
+            Binding { name: "counters", access: Access::Read },
+            Binding { name: "keys", access: Access::Read },
+            Binding { name: "words", access: Access::ReadWrite },
+        ],
+        parameters: None,
+        constants: &[],
+    };
+    let cases = [
+        ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
+        ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+        (
+            [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+            [0xa409_3822, 0x299f_31d0],
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
+        ),
+    ];
+    for gpu in [gpu(), checked()] {
+        let counters = Buffer::from_slice(gpu, "counters", &cases.map(|case| case.0)).unwrap();
+        let keys = Buffer::from_slice(gpu, "keys", &cases.map(|case| case.1)).unwrap();
+        let words = Buffer::<[u32; 4]>::new(gpu, "words", cases.len()).unwrap();
+        let bound = Kernel::new(gpu, &PHILOX, &[]).unwrap().bind(gpu, &[&counters, &keys, &words]).unwrap();
+        let mut recorder = Recorder::new(gpu, "test");
+        recorder.dispatch(&bound, [cases.len() as u32, 1, 1], None).unwrap();
+        recorder.submit().unwrap();
+        assert_eq!(read_back(gpu, &words).unwrap(), cases.map(|case| case.2));
+    }
+}
+
+#[test]
+fn rejects_bad_shapes() {
+    let gpu = gpu();
+    let replica_ids = Buffer::from_slice(gpu, "ids", &[1u32, 2]).unwrap();
+    let parameters = Buffer::new(gpu, "too short", 19).unwrap();
+    let fill = Fill::new(gpu).unwrap();
+    let bind = |weights| {
+        let arguments = FillArguments {
+            parameters_per_replica: 10,
+            offset: 1,
+            weights,
+            tensor: 0,
+            seed: 0,
+            scale: 1.0,
+            replica_ids: &replica_ids,
+            parameters: &parameters,
+        };
+        fill.bind(gpu, &arguments)
+    };
+    assert!(bind(8).is_ok());
+    assert_refused(bind(9), &["he_normal.fill", "too short", "19", "20"]);
+    assert_refused(bind(0), &["weights is 0"]);
+}

@@ -1,0 +1,73 @@
+//! Every kernel on the device that is there, against its definition. No adapter is a failure: install a Vulkan, Metal or
+//! DX12 driver (Mesa's software driver will do).
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test whose set-up fails has failed")]
+
+mod adam;
+mod catalogue;
+mod dense;
+mod engine;
+mod focus_sweep;
+mod he_normal;
+mod magnitude_sort;
+mod mask;
+mod softmax_cross_entropy;
+mod stability;
+mod twins;
+
+use holdfast::check::{Output, Report};
+use holdfast::error::Result;
+use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
+use std::sync::OnceLock;
+
+fn open(checked: bool, limits: RequestedLimits) -> Gpu {
+    Gpu::open(&DeviceChoice::Index(0), checked, limits).expect("these tests need a Vulkan, Metal or DX12 driver")
+}
+
+/// The device as the program uses it, with the limits that every kernel must fit.
+fn gpu() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| open(false, RequestedLimits::WebGpuDefaults))
+}
+
+/// The same device with bounds checks in the shaders.
+fn checked() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| open(true, RequestedLimits::WebGpuDefaults))
+}
+
+/// A device whose arrays have at most 4 KiB.
+fn lowered() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| open(false, RequestedLimits::ArrayBytes(4096)))
+}
+
+fn assert_passed(reports: &[Report]) {
+    assert!(!reports.is_empty());
+    for report in reports {
+        assert!(report.passed, "{report}");
+    }
+}
+
+/// Bits of both module variants are equal.
+fn assert_variants_agree<T: PartialEq>(run: impl Fn(&Gpu) -> Result<T>) {
+    assert!(run(gpu()).unwrap() == run(checked()).unwrap(), "checked and trusted modules differ");
+}
+
+fn assert_deterministic<T: PartialEq>(run: impl Fn(&Gpu) -> Result<T>) {
+    assert!(run(gpu()).unwrap() == run(gpu()).unwrap(), "two runs differ");
+}
+
+fn assert_whole(outputs: &[Output]) {
+    for (index, output) in outputs.iter().enumerate() {
+        assert!(output.is_whole(), "output {index} has gaps, or its guard was written");
+    }
+}
+
+/// The work was refused, by an error that says `parts`.
+fn assert_refused<T>(result: Result<T>, parts: &[&str]) {
+    let error = result.map(|_| ()).expect_err("must be refused").to_string();
+    for part in parts {
+        assert!(error.contains(part), "\"{part}\" is missing in \"{error}\"");
+    }
+}

@@ -1,0 +1,57 @@
+use crate::*;
+use holdfast::check::stability::{Case, all, cases, count, envelope};
+use holdfast::gpu::Buffer;
+use holdfast::kernels::stability::{Count, CountArguments, Envelope, EnvelopeArguments, Shape};
+
+#[test]
+fn matches_twin() {
+    assert_passed(&all(gpu()).unwrap());
+}
+
+#[test]
+fn every_variant_agrees() {
+    cases().iter().for_each(|case| assert_variants_agree(|gpu| Ok((count(gpu, case)?, envelope(gpu, case)?))));
+}
+
+#[test]
+fn writes_all_and_only_its_output() {
+    for case in &cases() {
+        assert_whole(&count(gpu(), case).unwrap());
+        assert_whole(&envelope(gpu(), case).unwrap());
+    }
+}
+
+#[test]
+fn is_deterministic() {
+    let case = Case { epochs: 70, replicas: 2, nodes: 333 };
+    assert_deterministic(|gpu| Ok((count(gpu, &case)?, envelope(gpu, &case)?)));
+}
+
+#[test]
+fn rejects_bad_shapes() {
+    let gpu = gpu();
+    let shape = Shape { epochs: 3, replicas: 2, nodes: 5 };
+    let [history, short] = [30, 29].map(|len| Buffer::<f32>::new(gpu, "history", len).unwrap());
+    let [columns, few] = [10, 9].map(|len| Buffer::<[u32; 4]>::new(gpu, "columns", len).unwrap());
+    let bind = |history, upper, stable_nodes| {
+        let arguments = CountArguments { shape, history, lower: &columns, upper, stability: &columns, stable_nodes };
+        Count::new(gpu).unwrap().bind(gpu, &arguments)
+    };
+    assert!(bind(&history, &columns, &columns).is_ok());
+    assert_refused(bind(&short, &columns, &columns), &["stability.count", "history", "29", "30"]);
+    assert_refused(bind(&history, &few, &columns), &["upper", "9", "10"]);
+    let results = Buffer::<f32>::new(gpu, "results", 20).unwrap();
+    let bind = |windows: &[u32]| {
+        let arguments = EnvelopeArguments {
+            shape,
+            windows: &Buffer::from_slice(gpu, "windows", windows).unwrap(),
+            history: &history,
+            minimum: &results,
+            maximum: &results,
+            smallest_magnitude: &results,
+        };
+        Envelope::new(gpu).unwrap().bind(gpu, &arguments).map(|_| ())
+    };
+    assert_refused(bind(&[]), &["stability.envelope", "windows is 0"]);
+    assert_refused(bind(&[1, 2, 3]), &["minimum", "20", "30"]);
+}

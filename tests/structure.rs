@@ -1,0 +1,288 @@
+//! The house's rules, read off the source text: who may import whom, where things are said and submitted, and that every
+//! kernel family stands in every room.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Rooms from top to bottom; each imports only rooms below it. `main.rs` and `lib.rs` stand above all.
+const ROOMS: [&str; 17] = [
+    "cli",
+    "report",
+    "study",
+    "training",
+    "pruning",
+    "stability",
+    "check",
+    "engine",
+    "kernels",
+    "cpu",
+    "gpu",
+    "statistics",
+    "data",
+    "network",
+    "run_folder",
+    "random",
+    "error",
+];
+
+/// Imports against the order of the rooms' list that are part of the plan.
+const EXCEPTIONS: [(&str, &str); 2] = [("cli", "gpu"), ("cli", "kernels")];
+
+/// A source file: its path below the repository, and its text without its tests.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn new(path: &str, text: &str) -> Self {
+        let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+        Self { path: path.into(), text: text[..end].into() }
+    }
+
+    /// The room under `src/` that the file belongs to.
+    fn room(&self) -> &str {
+        let inner = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        inner.split(['/', '.']).next().unwrap_or(inner)
+    }
+
+    /// Lines of code without comments, with their numbers.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        (1..).zip(self.text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn sources(folder: &str, extension: &str) -> Vec<Source> {
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        Source::new(&path.to_str().unwrap().replace('\\', "/"), &text)
+    };
+    files(folder, extension).into_iter().map(read).collect()
+}
+
+/// Names that follow `crate::` in a text: `crate::a::b` gives a, `crate::{a, b::c}` gives a and b.
+fn imported(text: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        text.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+    };
+    let mut names = BTreeSet::new();
+    for (place, _) in text.match_indices("crate::") {
+        let rest = &text[place + "crate::".len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            names.insert(word(rest));
+            continue;
+        };
+        let mut depth = 1;
+        let mut start = 0;
+        for (end, character) in group.char_indices() {
+            if depth == 1 && [',', '}'].contains(&character) {
+                names.insert(word(&group[start..end]));
+                start = end + 1;
+            }
+            depth += i32::from(character == '{') - i32::from(character == '}');
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    names
+}
+
+/// Rooms that the file imports and must not.
+fn forbidden_imports(source: &Source) -> Vec<String> {
+    let room = source.room();
+    let level = |name: &str| ROOMS.iter().position(|room| *room == name);
+    let Some(own) = level(room) else { return Vec::new() };
+    let allowed = |name: &str| {
+        let Some(other) = level(name) else { return true };
+        let compute = ["kernels", "cpu", "gpu"].contains(&name);
+        let sees_compute = match room {
+            "engine" | "check" => true,
+            "kernels" => name == "gpu",
+            _ => EXCEPTIONS.contains(&(room, name)),
+        };
+        other == own || other > own && (!compute || sees_compute)
+    };
+    imported(&source.text).into_iter().filter(|name| !allowed(name)).collect()
+}
+
+/// Lines of code that have one of `patterns`, unless the path starts with one of `places`.
+fn lines_outside(source: &Source, places: &[&str], patterns: &[&str]) -> Vec<String> {
+    if places.iter().any(|place| source.path.starts_with(place)) {
+        return Vec::new();
+    }
+    let has = |line: &str| patterns.iter().any(|pattern| line.contains(pattern));
+    source
+        .code()
+        .filter(|(_, line)| has(line))
+        .map(|(number, line)| format!("{}:{number}: {line}", source.path))
+        .collect()
+}
+
+fn printing_or_exiting(source: &Source) -> Vec<String> {
+    let patterns = ["print!(", "println!(", "dbg!(", "process::exit", "io::stdout", "io::stderr"];
+    lines_outside(source, &["src/cli/", "src/main.rs"], &patterns)
+}
+
+/// `recorder.submit()` hands a recording over; only the queue's own `submit` takes an argument.
+fn submitting(source: &Source) -> Vec<String> {
+    let mut lines = lines_outside(source, &["src/gpu/recorder.rs"], &[".submit("]);
+    lines.retain(|line| line.replace(".submit()", "").contains(".submit("));
+    lines
+}
+
+fn naming_wgpu(source: &Source) -> Vec<String> {
+    lines_outside(source, &["src/gpu/"], &["wgpu::", "use wgpu"])
+}
+
+/// What is wrong with the header of a shader: it must name the kernel as its path does, and have 4 to 8 lines of text.
+fn header_fault(source: &Source) -> Option<String> {
+    let name = source.path.strip_prefix("shaders/")?.strip_suffix(".wgsl")?.replace('/', ".");
+    let header: Vec<&str> = source.text.lines().take_while(|line| line.starts_with("//")).collect();
+    let lines = header.iter().filter(|line| line.len() > 2).count();
+    if !header.first().is_some_and(|line| line.starts_with(&format!("// {name}: "))) {
+        return Some(format!("{}: the first line is not `// {name}: ...`", source.path));
+    }
+    (!(4..=8).contains(&lines)).then(|| format!("{}: a header of {lines} lines", source.path))
+}
+
+/// Places where a kernel family must stand and does not.
+fn missing_rooms(family: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let places = [
+        "src/kernels/F.rs",
+        "src/cpu/F.rs",
+        "src/check/F.rs",
+        "tests/kernels/F.rs",
+        "benches/kernels/F.rs",
+        "docs/kernels/F.md",
+    ];
+    places.iter().map(|place| place.replace('F', family)).filter(|place| !exists(place)).collect()
+}
+
+fn assert_clean(found: Vec<String>) {
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn rooms_import_only_rooms_below_them() {
+    let fault = |source: &Source| {
+        forbidden_imports(source).into_iter().map(|name| format!("{} imports {name}", source.path)).collect::<Vec<_>>()
+    };
+    assert_clean(sources("src", "rs").iter().flat_map(fault).collect());
+}
+
+#[test]
+fn every_room_is_in_the_list() {
+    for source in sources("src", "rs") {
+        let room = source.room();
+        assert!(ROOMS.contains(&room) || ["main", "lib"].contains(&room), "{}", source.path);
+    }
+}
+
+#[test]
+fn only_the_command_line_prints_and_exits() {
+    assert_clean(sources("src", "rs").iter().flat_map(printing_or_exiting).collect());
+}
+
+#[test]
+fn only_the_recorder_submits() {
+    assert_clean(sources("src", "rs").iter().flat_map(submitting).collect());
+}
+
+#[test]
+fn only_the_gpu_room_names_wgpu() {
+    assert_clean(sources("src", "rs").iter().flat_map(naming_wgpu).collect());
+}
+
+#[test]
+fn every_shader_has_its_header() {
+    assert_clean(sources("shaders", "wgsl").iter().filter_map(header_fault).collect());
+}
+
+#[test]
+fn every_kernel_family_stands_in_every_room() {
+    let families: BTreeSet<String> = files("shaders", "wgsl")
+        .iter()
+        .filter_map(|path| path.parent()?.file_name()?.to_str().map(str::to_string))
+        .filter(|family| family != "prelude")
+        .collect();
+    assert!(!families.is_empty());
+    assert_clean(families.iter().flat_map(|family| missing_rooms(family, |place| Path::new(place).exists())).collect());
+}
+
+/// Each rule fails on what it forbids.
+mod rules {
+    use super::*;
+
+    #[test]
+    fn an_import_of_a_room_above_is_found() {
+        let find = |path: &str, text: &str| forbidden_imports(&Source::new(path, text));
+        assert_eq!(find("src/data/x.rs", "use crate::engine::Engine;"), ["engine"]);
+        assert_eq!(find("src/kernels/x.rs", "use crate::cpu::adam;"), ["cpu"]);
+        assert_eq!(find("src/cpu/x.rs", "fn f() { crate::kernels::g() }"), ["kernels"]);
+        assert_eq!(find("src/cpu/x.rs", "use crate::gpu::Gpu;"), ["gpu"]);
+        assert_eq!(find("src/training/x.rs", "use crate::{cpu::adam, data::{a, b}, gpu};"), ["cpu", "gpu"]);
+        assert_eq!(find("src/random.rs", "use crate::network::Tensor;"), ["network"]);
+        assert!(find("src/engine/x.rs", "use crate::{cpu, gpu::Gpu, kernels::dense, engine::Batch};").is_empty());
+        assert!(find("src/cli/x.rs", "use crate::gpu::adapters;").is_empty());
+        assert!(find("src/data/x.rs", "#[cfg(test)]\nmod tests { use crate::engine::Engine; }").is_empty());
+    }
+
+    #[test]
+    fn printing_and_exiting_are_found() {
+        let find = |path: &str, text: &str| printing_or_exiting(&Source::new(path, text)).len();
+        assert_eq!(find("src/data/x.rs", "fn f() { println!(\"\"); }\neprint!(\"\");\nstd::process::exit(1);"), 3);
+        assert_eq!(find("src/data/x.rs", "// println!(\"\")"), 0);
+        assert_eq!(find("src/cli/x.rs", "println!(\"\");"), 0);
+    }
+
+    #[test]
+    fn a_submit_outside_the_recorder_is_found() {
+        let find = |path: &str, text: &str| submitting(&Source::new(path, text)).len();
+        assert_eq!(find("src/gpu/device.rs", "gpu.queue.submit([encoder.finish()]);"), 1);
+        assert_eq!(find("src/engine/gpu.rs", "recorder.submit()?;"), 0);
+        assert_eq!(find("src/gpu/recorder.rs", "gpu.queue.submit([encoder.finish()]);"), 0);
+    }
+
+    #[test]
+    fn a_name_of_wgpu_outside_its_room_is_found() {
+        let find = |path: &str, text: &str| naming_wgpu(&Source::new(path, text)).len();
+        assert_eq!(find("src/kernels/x.rs", "fn f(buffer: &wgpu::Buffer) {}"), 1);
+        assert_eq!(find("src/gpu/x.rs", "fn f(buffer: &wgpu::Buffer) {}"), 0);
+    }
+
+    #[test]
+    fn a_header_with_another_name_or_length_is_found() {
+        let fault = |text: &str| header_fault(&Source::new("shaders/axpy/accumulate.wgsl", text)).is_some();
+        assert!(!fault("// axpy.accumulate: y += a x.\n//\n// a\n// b\n// c\n\ncode"));
+        assert!(fault("// axpy.other: y += a x.\n//\n// a\n// b\n// c\n"));
+        assert!(fault("// axpy.accumulate: y += a x.\n// a\n"));
+        assert!(fault(&format!("// axpy.accumulate: y += a x.\n{}", "// a\n".repeat(8))));
+        assert!(fault("code"));
+    }
+
+    #[test]
+    fn a_family_that_is_missing_in_a_room_is_found() {
+        assert_eq!(missing_rooms("axpy", |place| place != "src/cpu/axpy.rs"), ["src/cpu/axpy.rs"]);
+        assert!(missing_rooms("axpy", |_| true).is_empty());
+    }
+}
