@@ -184,10 +184,11 @@ fn generate(arguments: &GenerateArguments) -> Result<()> {
         }));
     }
     output::result(&format!(
-        "{}, seed {}: {}\nread them with --data mnist={}\n",
+        "{}, seed {}: {}\nread them with --data mnist={} --training-images {}\n",
         source.id(),
         arguments.seed,
         files.join(", "),
-        arguments.folder.display()
+        arguments.folder.display(),
+        split.training.samples()
     ))
 }
