@@ -8,6 +8,7 @@ pub mod experiment;
 pub mod inference;
 pub mod ledger;
 pub mod numbers;
+pub mod pruned;
 pub mod recorded;
 pub mod records;
 
