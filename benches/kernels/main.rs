@@ -87,6 +87,7 @@ criterion_group!(
     adam::step,
     mask::smallest,
     magnitude_sort::rank,
+    magnitude_sort::processor,
     stability::all,
     focus_sweep::evaluate
 );

@@ -1,11 +1,24 @@
-//! Cases of `magnitude_sort.rank`.
+//! Cases of `magnitude_sort.rank` and of the radix sort that ranks large layers.
 
 use super::comparator::{Report, compare_exact};
 use super::{Draws, Output, output, read, run};
 use crate::cpu::magnitude_sort as twin;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::magnitude_sort::{MOST_NODES, RANK, Rank, RankArguments};
+use crate::kernels::magnitude_sort::{RANK, Rank, RankArguments};
+
+/// What the weights of a case are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// Random numbers.
+    Plain,
+    /// Drawn from a few values, among them both zeros, denormals and infinities: many equal keys.
+    Awkward,
+    /// In the order that is asked for, each magnitude twice.
+    Sorted,
+    /// In the opposite order, each magnitude twice.
+    Reversed,
+}
 
 /// Some epochs of some replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,28 +29,49 @@ pub struct Case {
     pub replicas: usize,
     /// Nodes of a segment.
     pub nodes: usize,
-    /// Whether weights are drawn from a few values, among them both zeros, denormals and infinities.
-    pub awkward: bool,
+    /// What they are like.
+    pub weights: Weights,
+    /// Whether the radix sort ranks them, whatever their number.
+    pub radix: bool,
 }
 
-/// The cases that every device must pass: around a vector of keys and a workgroup, primes, the paper's layer, and the
-/// most nodes; plain, and with many equal and extreme keys.
+/// The cases that every device must pass: around a vector of keys, a workgroup and a tile, primes, and the paper's layer;
+/// plain, and with many equal and extreme keys. The radix sort also on sorted weights and on layers of many tiles.
 pub fn cases() -> Vec<Case> {
     let sizes = [(1, 1, 1), (2, 2, 3), (2, 3, 7), (1, 2, 8), (1, 1, 9), (2, 2, 63), (1, 2, 64), (1, 1, 65)];
-    let large = [(2, 3, 900), (1, 1, 1024), (1, 1, 1031), (1, 1, MOST_NODES)];
-    let both = |(epochs, replicas, nodes)| [false, true].map(|awkward| Case { epochs, replicas, nodes, awkward });
-    sizes.into_iter().chain(large).flat_map(both).collect()
+    let large = [(2, 3, 900), (1, 1, 1024), (1, 1, 1031), (1, 1, 2048)];
+    let radix = [(2, 2, 1), (2, 3, 65), (1, 2, 2047), (2, 1, 2048), (1, 3, 2049), (2, 2, 4099), (1, 2, 70_001)];
+    let counted = sizes.into_iter().chain(large).flat_map(|(epochs, replicas, nodes)| {
+        [Weights::Plain, Weights::Awkward].map(|weights| Case { epochs, replicas, nodes, weights, radix: false })
+    });
+    let sorted = radix.into_iter().flat_map(|(epochs, replicas, nodes)| {
+        [Weights::Plain, Weights::Awkward, Weights::Sorted, Weights::Reversed].map(|weights| Case {
+            epochs,
+            replicas,
+            nodes,
+            weights,
+            radix: true,
+        })
+    });
+    counted.chain(sorted).collect()
 }
 
 fn weights(case: &Case) -> Vec<f32> {
     let mut draws = Draws::new(case.nodes as u32);
     let len = case.epochs * case.replicas * case.nodes;
-    if !case.awkward {
-        return draws.numbers(len);
+    let places = 0..len as u32;
+    match case.weights {
+        Weights::Plain => draws.numbers(len),
+        Weights::Awkward => {
+            let denormal = f32::from_bits(1);
+            let values =
+                [0.0, -0.0, denormal, -denormal, f32::from_bits(2), 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, 0.5];
+            draws.below(len, values.len() as u32).into_iter().map(|index| values[index as usize]).collect()
+        }
+        // Neighbours differ in the last bit; the signs of equal magnitudes alternate.
+        Weights::Sorted => places.map(|i| f32::from_bits((0x7f00_0000 - i / 2) | (i << 31))).collect(),
+        Weights::Reversed => places.map(|i| f32::from_bits((i / 2) | (i << 31))).collect(),
     }
-    let denormal = f32::from_bits(1);
-    let values = [0.0, -0.0, denormal, -denormal, f32::from_bits(2), 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, 0.5];
-    draws.below(len, values.len() as u32).into_iter().map(|index| values[index as usize]).collect()
 }
 
 /// Ranks the segments on the device, with a weight before them and one between two replicas.
@@ -59,7 +93,8 @@ pub fn rank(gpu: &Gpu, case: &Case) -> Result<Output> {
         weights: &Buffer::from_slice(gpu, "weights", &spread)?,
         rank: &rank,
     };
-    let bound = Rank::new(gpu)?.bind(gpu, &arguments)?;
+    let kernel = if case.radix { Rank::radix() } else { Rank::new() };
+    let bound = kernel.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
     read(gpu, &rank)
 }
@@ -71,8 +106,14 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Report> {
     for (weights, rank) in weights.chunks_exact(case.nodes).zip(expected.chunks_exact_mut(case.nodes)) {
         twin::rank(weights, rank);
     }
-    let kind = if case.awkward { " equal keys" } else { "" };
-    let name = format!("e{}_r{}_n{}{kind}", case.epochs, case.replicas, case.nodes);
+    let kind = match case.weights {
+        Weights::Plain => "",
+        Weights::Awkward => " equal keys",
+        Weights::Sorted => " sorted",
+        Weights::Reversed => " reversed",
+    };
+    let variant = if case.radix { " radix" } else { "" };
+    let name = format!("e{}_r{}_n{}{variant}{kind}", case.epochs, case.replicas, case.nodes);
     Ok(compare_exact(RANK.name, name, &rank(gpu, case)?, &expected))
 }
 

@@ -4,7 +4,7 @@ use super::{adam, dense, focus_sweep, he_normal, magnitude_sort, mask, softmax_c
 use crate::gpu::Shader;
 
 /// All kernels; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.
-pub const SHADERS: [&Shader; 13] = [
+pub const SHADERS: [&Shader; 18] = [
     &he_normal::FILL,
     &dense::FORWARD,
     &dense::FORWARD_IMAGES,
@@ -15,6 +15,11 @@ pub const SHADERS: [&Shader; 13] = [
     &adam::STEP,
     &mask::SMALLEST,
     &magnitude_sort::RANK,
+    &magnitude_sort::RADIX_KEYS,
+    &magnitude_sort::RADIX_COUNT,
+    &magnitude_sort::RADIX_SCAN,
+    &magnitude_sort::RADIX_SCATTER,
+    &magnitude_sort::RADIX_RANK,
     &stability::COUNT,
     &stability::ENVELOPE,
     &focus_sweep::EVALUATE,

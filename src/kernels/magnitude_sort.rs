@@ -1,9 +1,12 @@
-//! `magnitude_sort.rank`: ranks by descending magnitude.
+//! `magnitude_sort.rank`: ranks by descending magnitude, by counting in small layers and by a radix sort in large ones.
+
+mod radix;
+
+pub use radix::{RADIX_COUNT, RADIX_KEYS, RADIX_RANK, RADIX_SCAN, RADIX_SCATTER};
 
 use super::{read, require, require_positive, write};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
-use std::sync::Arc;
 
 /// `shaders/magnitude_sort/rank.wgsl`
 pub static RANK: Shader = Shader {
@@ -17,8 +20,8 @@ pub static RANK: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
-/// The most nodes whose keys fit the kernel's workgroup memory.
-pub const MOST_NODES: usize = 2048;
+/// The most nodes that are ranked by counting: their keys fit workgroup memory.
+pub const MOST_COUNTED: usize = 2048;
 
 parameters! {
     struct Params {
@@ -36,7 +39,7 @@ pub struct RankArguments<'a> {
     pub epochs: usize,
     /// Replicas.
     pub replicas: usize,
-    /// Nodes of a segment, 1 to [`MOST_NODES`].
+    /// Nodes of a segment.
     pub nodes: usize,
     /// First node of the first segment.
     pub offset: usize,
@@ -50,29 +53,35 @@ pub struct RankArguments<'a> {
     pub rank: &'a Buffer<u32>,
 }
 
-/// Ranks each segment: an epoch of a replica.
-pub struct Rank(Arc<Kernel>);
+/// One launch: a kernel with its arrays, and its workgroups.
+type Launch = (BoundKernel, [u32; 3]);
 
-/// [`Rank`] with its arrays.
-pub struct BoundRank {
-    kernel: BoundKernel,
-    workgroups: [u32; 3],
+/// Ranks each segment: an epoch of a replica.
+pub struct Rank {
+    /// Segments of at most so many nodes are counted.
+    most_counted: usize,
 }
 
+/// [`Rank`] with its arrays.
+pub struct BoundRank(Vec<Launch>);
+
 impl Rank {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", gpu.workgroup_size())]).map(Self)
+    /// By counting up to [`MOST_COUNTED`] nodes, above by the radix sort.
+    pub fn new() -> Self {
+        Self { most_counted: MOST_COUNTED }
     }
 
-    /// Checks the arrays and binds them.
+    /// By the radix sort at any size: for checks and benchmarks.
+    pub fn radix() -> Self {
+        Self { most_counted: 0 }
+    }
+
+    /// Checks the arrays, compiles what is needed for their size, and binds it. The radix sort makes its own scratch: four
+    /// arrays of the size of `rank`.
     pub fn bind(&self, gpu: &Gpu, arguments: &RankArguments<'_>) -> Result<BoundRank> {
         let name = RANK.name;
         let RankArguments { epochs, replicas, nodes, offset, epoch_stride, replica_stride, weights, rank } = *arguments;
         require_positive(name, &[("epochs", epochs), ("replicas", replicas), ("nodes", nodes)])?;
-        if nodes > MOST_NODES {
-            return Err(Error::Shape(format!("{name}: {nodes} nodes, at most {MOST_NODES} fit workgroup memory")));
-        }
         let needed = offset + (epochs - 1) * epoch_stride + (replicas - 1) * replica_stride + nodes;
         require(name, "weights", weights, needed)?;
         require(name, "rank", rank, epochs * replicas * nodes)?;
@@ -84,14 +93,24 @@ impl Rank {
             replica_stride: replica_stride as u32,
         };
         let params = Buffer::from_slice(gpu, "magnitude_sort.rank params", &[params])?;
-        let kernel = self.0.bind(gpu, &[&params, weights, rank])?;
-        Ok(BoundRank { kernel, workgroups: [1, epochs as u32, replicas as u32] })
+        if nodes > self.most_counted {
+            return radix::bind(gpu, arguments, &params).map(BoundRank);
+        }
+        let kernel = Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?;
+        let launch = (kernel.bind(gpu, &[&params, weights, rank])?, [1, epochs as u32, replicas as u32]);
+        Ok(BoundRank(vec![launch]))
+    }
+}
+
+impl Default for Rank {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl BoundRank {
-    /// Records one launch.
+    /// Records the launches.
     pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
-        recorder.dispatch(&self.kernel, self.workgroups, None)
+        self.0.iter().try_for_each(|(kernel, workgroups)| recorder.dispatch(kernel, *workgroups, None))
     }
 }

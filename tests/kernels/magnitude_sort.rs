@@ -1,7 +1,7 @@
 use crate::*;
-use holdfast::check::magnitude_sort::{Case, all, cases, rank};
-use holdfast::gpu::Buffer;
-use holdfast::kernels::magnitude_sort::{Rank, RankArguments};
+use holdfast::check::magnitude_sort::{Case, Weights, all, cases, check, rank};
+use holdfast::gpu::{Buffer, Recorder, read_back};
+use holdfast::kernels::magnitude_sort::{MOST_COUNTED, Rank, RankArguments};
 
 #[test]
 fn matches_the_standard_librarys_stable_sort() {
@@ -20,7 +20,44 @@ fn writes_all_and_only_its_output() {
 
 #[test]
 fn is_deterministic() {
-    assert_deterministic(|gpu| rank(gpu, &Case { epochs: 2, replicas: 2, nodes: 900, awkward: true }));
+    for (nodes, radix) in [(900, false), (4099, true)] {
+        let case = Case { epochs: 2, replicas: 2, nodes, weights: Weights::Awkward, radix };
+        assert_deterministic(|gpu| rank(gpu, &case));
+    }
+}
+
+#[test]
+fn a_million_nodes_are_ranked_like_the_twin() {
+    for weights in [Weights::Plain, Weights::Awkward] {
+        let case = Case { epochs: 1, replicas: 1, nodes: 1_000_003, weights, radix: false };
+        assert_passed(&[check(gpu(), &case).unwrap()]);
+    }
+}
+
+#[test]
+fn a_segment_alone_has_the_ranks_that_it_has_among_many() {
+    let gpu = gpu();
+    let weights: Vec<f32> = (0..3 * 5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32).collect();
+    let uploaded = Buffer::from_slice(gpu, "weights", &weights).unwrap();
+    let ranks = |offset, replicas| {
+        let rank = Buffer::new(gpu, "rank", replicas * 5000).unwrap();
+        let arguments = RankArguments {
+            epochs: 1,
+            replicas,
+            nodes: 5000,
+            offset,
+            epoch_stride: 0,
+            replica_stride: 5000,
+            weights: &uploaded,
+            rank: &rank,
+        };
+        let bound = Rank::new().bind(gpu, &arguments).unwrap();
+        let mut recorder = Recorder::new(gpu, "test");
+        bound.record(&mut recorder).unwrap();
+        recorder.submit().unwrap();
+        read_back(gpu, &rank).unwrap()
+    };
+    assert_eq!(ranks(0, 3)[5000..10_000], ranks(5000, 1));
 }
 
 #[test]
@@ -39,10 +76,11 @@ fn rejects_bad_shapes() {
             weights: &weights,
             rank: &ranks,
         };
-        Rank::new(gpu).unwrap().bind(gpu, &arguments)
+        Rank::new().bind(gpu, &arguments)
     };
     assert!(bind(2, 2000, 0).is_ok());
     assert_refused(bind(2, 2000, 1), &["magnitude_sort.rank", "weights", "4000", "4001"]);
-    assert_refused(bind(1, 2049, 0), &["2049 nodes", "2048"]);
+    assert!(bind(1, MOST_COUNTED + 1, 0).is_ok());
+    assert_refused(bind(1, 4000, 1), &["magnitude_sort.rank", "weights", "4000", "4001"]);
     assert_refused(bind(0, 10, 0), &["epochs is 0"]);
 }

@@ -5,7 +5,7 @@ use super::launches::{
 };
 use super::samples::{Feed, LoadedData, Pace, lock};
 use super::sweep;
-use crate::cpu::{adam, he_normal, magnitude_sort};
+use crate::cpu::{adam, he_normal};
 use crate::engine::{Batch, DataHandle, Evaluation, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
@@ -316,18 +316,10 @@ impl Wave {
         read_back(gpu, &weights)
     }
 
-    /// Places in descending order of magnitude, on the device up to the kernel's size, else by the twin.
+    /// Places in descending order of magnitude `[replica, node]`.
     fn rank_focus(&self, gpu: &Gpu, network: &Network, recorder: &mut Recorder<'_>) -> Result<Buffer<u32>> {
         let (replicas, focus) = (self.state.replicas, network.layout.focus_weight());
         let nodes = focus.len();
-        if nodes > sort::MOST_NODES {
-            let weights = self.focus_weights(gpu, network)?;
-            let mut rank = vec![0; weights.len()];
-            for (weights, rank) in weights.chunks_exact(nodes).zip(rank.chunks_exact_mut(nodes)) {
-                magnitude_sort::rank(weights, rank);
-            }
-            return Buffer::from_slice(gpu, "rank", &rank);
-        }
         let rank = Buffer::new(gpu, "rank", replicas * nodes)?;
         let arguments = sort::RankArguments {
             epochs: 1,
@@ -339,7 +331,7 @@ impl Wave {
             weights: &self.state.parameters,
             rank: &rank,
         };
-        sort::Rank::new(gpu)?.bind(gpu, &arguments)?.record(recorder)?;
+        sort::Rank::new().bind(gpu, &arguments)?.record(recorder)?;
         Ok(rank)
     }
 }

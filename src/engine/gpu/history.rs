@@ -9,6 +9,9 @@ use crate::kernels::stability::{CountArguments, EnvelopeArguments, Shape, TOLERA
 use crate::kernels::{magnitude_sort as sort, stability};
 use std::ops::Range;
 
+/// Weights of a history that are ranked at once, if a layer is not larger.
+const PIECE_WEIGHTS: usize = 1 << 24;
+
 /// A part of a history: some replicas with all their nodes, or some nodes of one replica.
 struct Piece {
     replicas: Range<usize>,
@@ -73,30 +76,28 @@ fn pieces(gpu: &Gpu, shape: HistoryShape, words: usize, words_per_replica: usize
     Ok(pieces)
 }
 
-/// See [`crate::engine::Engine::rank`]; layers above the kernel's size take the twin.
+/// See [`crate::engine::Engine::rank`]; the twin ranks layers of which not even one fits the device.
 pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
     let mut rank = vec![0; history.len()];
     if history.is_empty() {
         return Ok(rank);
     }
-    if shape.nodes > sort::MOST_NODES {
+    let limits = gpu.limits();
+    let most = (limits.array_bytes() / 4) as usize / shape.nodes;
+    if most == 0 {
         for (weights, rank) in history.chunks_exact(shape.nodes).zip(rank.chunks_exact_mut(shape.nodes)) {
             magnitude_sort::rank(weights, rank);
         }
         return Ok(rank);
     }
-    let kernel = sort::Rank::new(gpu)?;
-    let limits = gpu.limits();
-    let most = (limits.array_bytes() / 4) as usize / shape.nodes;
-    if most == 0 {
-        return Err(Error::OutOfMemory(format!("{} nodes do not fit {}", shape.nodes, gpu.description().name)));
-    }
+    // The sort's scratch is several times the piece: beyond this size, larger pieces gain nothing.
+    let most = most.min(PIECE_WEIGHTS.div_ceil(shape.nodes));
     // A segment is an epoch of a replica; how many lie along which dimension makes no difference.
     let segments = most.min(limits.workgroups as usize);
     for (history, rank) in history.chunks(segments * shape.nodes).zip(rank.chunks_mut(segments * shape.nodes)) {
         let weights = Buffer::from_slice(gpu, "history", history)?;
         let ranks = Buffer::new(gpu, "rank", history.len())?;
-        let bound = kernel.bind(
+        let bound = sort::Rank::new().bind(
             gpu,
             &sort::RankArguments {
                 epochs: history.len() / shape.nodes,

@@ -1,0 +1,34 @@
+// magnitude_sort.radix_keys: what the radix sort moves, a key and the node's index, in the order of the nodes.
+//
+// One workgroup owns one tile of a segment: x is the tile, y the epoch, z the replica.
+//   weights        bits of f32; a segment starts at offset + epoch * epoch_stride + replica * replica_stride, read
+//   keys, indices  [epoch, replica, node]  written
+// The key is the magnitude's complement in 31 bits: ascending keys are descending magnitudes.
+
+override WORKGROUP_SIZE: u32 = 64;
+
+const TILE: u32 = 2048;
+
+struct Params {
+    nodes: u32,
+    replicas: u32,
+    offset: u32,
+    epoch_stride: u32,
+    replica_stride: u32,
+}
+
+@group(0) @binding(0) var<storage, read> params: Params;
+@group(0) @binding(1) var<storage, read> weights: array<u32>;
+@group(0) @binding(2) var<storage, read_write> keys: array<u32>;
+@group(0) @binding(3) var<storage, read_write> indices: array<u32>;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let source = params.offset + group.y * params.epoch_stride + group.z * params.replica_stride;
+    let segment = (group.y * params.replicas + group.z) * params.nodes;
+    let end = min((group.x + 1u) * TILE, params.nodes);
+    for (var node = group.x * TILE + lane; node < end; node += WORKGROUP_SIZE) {
+        keys[segment + node] = 0x7fffffffu - magnitude_key(weights[source + node]);
+        indices[segment + node] = node;
+    }
+}

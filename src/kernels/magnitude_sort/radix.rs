@@ -1,0 +1,112 @@
+//! The radix sort: ranks of layers that are too large to be counted, by eight passes over keys and indices in memory.
+
+use super::{Launch, RankArguments, read, write};
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu, Kernel, Shader, parameters};
+
+/// `TILE` of `shaders/prelude/radix.wgsl`: keys of a workgroup.
+const TILE: usize = 2048;
+/// Values of a digit.
+const DIGITS: usize = 16;
+/// Where the digits of a key of 31 bits start, the lowest first.
+const SHIFTS: [u32; 8] = [0, 4, 8, 12, 16, 20, 24, 28];
+
+macro_rules! radix_shader {
+    ($name:literal, $bindings:expr) => {
+        Shader {
+            name: concat!("magnitude_sort.", $name),
+            source: concat!(
+                include_str!("../../../shaders/prelude/radix.wgsl"),
+                include_str!(concat!("../../../shaders/magnitude_sort/", $name, ".wgsl")),
+            ),
+            bindings: $bindings,
+            parameters: Some(Params::LAYOUT),
+            constants: &["WORKGROUP_SIZE"],
+        }
+    };
+}
+
+/// `shaders/magnitude_sort/radix_keys.wgsl`
+pub static RADIX_KEYS: Shader = Shader {
+    name: "magnitude_sort.radix_keys",
+    source: concat!(
+        include_str!("../../../shaders/prelude/keys.wgsl"),
+        include_str!("../../../shaders/magnitude_sort/radix_keys.wgsl"),
+    ),
+    bindings: &[read("params"), read("weights"), write("keys"), write("indices")],
+    parameters: Some(super::Params::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+/// `shaders/magnitude_sort/radix_count.wgsl`
+pub static RADIX_COUNT: Shader = radix_shader!("radix_count", &[read("params"), read("keys"), write("counts")]);
+
+/// `shaders/magnitude_sort/radix_scan.wgsl`
+pub static RADIX_SCAN: Shader = radix_shader!("radix_scan", &[read("params"), write("counts")]);
+
+/// `shaders/magnitude_sort/radix_scatter.wgsl`
+pub static RADIX_SCATTER: Shader = radix_shader!(
+    "radix_scatter",
+    &[read("params"), read("keys"), read("indices"), read("places"), write("sorted_keys"), write("sorted_indices"),]
+);
+
+/// `shaders/magnitude_sort/radix_rank.wgsl`
+pub static RADIX_RANK: Shader = radix_shader!("radix_rank", &[read("params"), read("indices"), write("rank")]);
+
+parameters! {
+    struct Params {
+        nodes: u32,
+        replicas: u32,
+        tiles: u32,
+        shift: u32,
+    }
+}
+
+/// Keys and the nodes that they belong to, each `[epoch, replica, node]`.
+struct Pairs {
+    keys: Buffer<u32>,
+    indices: Buffer<u32>,
+}
+
+impl Pairs {
+    fn new(gpu: &Gpu, len: usize) -> Result<Self> {
+        Ok(Self {
+            keys: Buffer::new(gpu, "magnitude_sort keys", len)?,
+            indices: Buffer::new(gpu, "magnitude_sort indices", len)?,
+        })
+    }
+}
+
+/// Binds all launches; the caller has checked the arrays. Scratch: four arrays of the size of `rank`.
+pub(super) fn bind(gpu: &Gpu, arguments: &RankArguments<'_>, params: &Buffer<super::Params>) -> Result<Vec<Launch>> {
+    let RankArguments { epochs, replicas, nodes, weights, rank, .. } = *arguments;
+    let kernel = |shader| Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", gpu.workgroup_size())]);
+    let tiles = nodes.div_ceil(TILE);
+    let segments = [epochs as u32, replicas as u32];
+    let one_a_tile = [tiles as u32, segments[0], segments[1]];
+    let one_a_segment = [1, segments[0], segments[1]];
+    let mut unsorted = Pairs::new(gpu, epochs * replicas * nodes)?;
+    let mut sorted = Pairs::new(gpu, epochs * replicas * nodes)?;
+    let counts = Buffer::<u32>::new(gpu, "magnitude_sort counts", epochs * replicas * DIGITS * tiles)?;
+    let params_at = |shift| {
+        let params = Params { nodes: nodes as u32, replicas: replicas as u32, tiles: tiles as u32, shift };
+        Buffer::from_slice(gpu, "magnitude_sort.radix params", &[params])
+    };
+    let keys = kernel(&RADIX_KEYS)?;
+    let [count, scan, scatter] = [kernel(&RADIX_COUNT)?, kernel(&RADIX_SCAN)?, kernel(&RADIX_SCATTER)?];
+    let mut launches = Vec::with_capacity(2 + 3 * SHIFTS.len());
+    launches.push((keys.bind(gpu, &[params, weights, &unsorted.keys, &unsorted.indices])?, one_a_tile));
+    for shift in SHIFTS {
+        let params = params_at(shift)?;
+        let (before, after) = (&unsorted, &sorted);
+        launches.push((count.bind(gpu, &[&params, &before.keys, &counts])?, one_a_tile));
+        launches.push((scan.bind(gpu, &[&params, &counts])?, one_a_segment));
+        let moved: [&dyn crate::gpu::Bindable; 6] =
+            [&params, &before.keys, &before.indices, &counts, &after.keys, &after.indices];
+        launches.push((scatter.bind(gpu, &moved)?, one_a_tile));
+        std::mem::swap(&mut unsorted, &mut sorted);
+    }
+    let params = params_at(0)?;
+    launches.push((kernel(&RADIX_RANK)?.bind(gpu, &[&params, &unsorted.indices, rank])?, one_a_tile));
+    Ok(launches)
+}
