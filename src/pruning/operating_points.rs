@@ -10,6 +10,9 @@ pub const FROZEN_FIRST: &str = "frozen-first";
 /// Rule of criteria that treat frozen nodes like all others.
 pub const FROZEN_KEPT: &str = "frozen-kept";
 
+/// Rule of criteria whose window was chosen by accuracy on the training set.
+pub const CHOSEN_IN_TRAINING: &str = "chosen-in-training";
+
 /// What is known of the trained nets: the numbers that criteria choose by.
 #[derive(Clone, Copy, Debug)]
 pub struct Numbers<'a> {

@@ -2,6 +2,7 @@
 
 pub mod accuracy;
 mod baseline;
+mod chosen_window;
 pub mod comparison;
 pub mod configuration;
 pub mod experiment;
@@ -9,6 +10,7 @@ pub mod inference;
 pub mod ledger;
 pub mod numbers;
 pub mod pruned;
+pub mod rank_correlation;
 pub mod recorded;
 pub mod records;
 
