@@ -12,7 +12,7 @@ use holdfast::engine::{Engine, HistoryShape, SweepPoint, Watch};
 use holdfast::pruning::decay::DensitySchedule;
 use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_nodes};
 use holdfast::random::{Sequence, Stream};
-use holdfast::stability::{History, Stability, ToleranceKind, WindowedEnvelope};
+use holdfast::stability::{History, Reading, Stability, WindowedEnvelope};
 use holdfast::training::{Plan, train};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -47,7 +47,7 @@ fn operating_points(criterion: &mut Criterion) {
         let handle = engine.load(&training).unwrap_or_else(|error| panic!("{error}"));
         let test = engine.load(&test).unwrap_or_else(|error| panic!("{error}"));
         let mut batch = begin(&mut *engine, handle, 1);
-        let stability = Stability::count(&mut *engine, &history, &[0.03], ToleranceKind::Relative);
+        let stability = Stability::count(&mut *engine, &history, &[0.03], Reading::default());
         let stability = stability.unwrap_or_else(|error| panic!("{error}"));
         let envelope = WindowedEnvelope::new(&mut *engine, &history, &[EPOCHS as u32 / 2]);
         let envelope = envelope.unwrap_or_else(|error| panic!("{error}"));
@@ -96,7 +96,7 @@ fn sort_and_count(criterion: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
     let count = |engine: &mut dyn Engine| {
         engine.rank(history.shape(), history.weights())?;
-        Stability::count(engine, &history, &[0.01, 0.03, 0.05], ToleranceKind::Relative)
+        Stability::count(engine, &history, &[0.01, 0.03, 0.05], Reading::default())
     };
     for (name, mut engine) in engines() {
         group.bench_function(format!("sort_count/e{EPOCHS}_r{REPLICAS}_n900/{name}"), |bencher| {
