@@ -130,7 +130,9 @@ pub(super) fn difference_lines(cell: &Cell, over: Difference) -> Vec<AccuracyLin
     curves
         .iter()
         // A control has no difference to itself.
-        .filter(|curve| curve.points.iter().filter_map(over).any(|summary| summary.mean != 0.0 || summary.sd != Some(0.0)))
+        .filter(|curve| {
+            curve.points.iter().filter_map(over).any(|summary| summary.mean != 0.0 || summary.sd != Some(0.0))
+        })
         .map(|curve| AccuracyLine::new(curve, difference))
         .filter(|line| line.columns.iter().any(|column| column != NOTHING))
         .collect()
@@ -235,7 +237,8 @@ pub fn text(cell: &Cell) -> String {
     let correlations = correlation_lines(cell);
     if !correlations.is_empty() {
         text += "\nRank correlation with the final magnitude (Spearman, mean ± sd over replicas)\n";
-        text += &aligned(&correlations.iter().map(|(label, value)| vec![label.clone(), value.clone()]).collect::<Vec<_>>());
+        text +=
+            &aligned(&correlations.iter().map(|(label, value)| vec![label.clone(), value.clone()]).collect::<Vec<_>>());
     }
     text += "\nThe whole model\n";
     text += &grid(&whole_model_lines(cell));
