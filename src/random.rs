@@ -26,6 +26,8 @@ pub enum Stream {
     HoldOut = 5,
     /// Inputs of self-checks and benchmarks: counter = (array, case, index, stream).
     Check = 6,
+    /// Nodes and weights that a rewired layer grows: counter = (replica id, update, node, stream).
+    Rewiring = 7,
 }
 
 /// Four random words for one counter: Philox4x32 with ten rounds.

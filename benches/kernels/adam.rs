@@ -11,6 +11,7 @@ pub(crate) fn step(criterion: &mut Criterion) {
         replicas: REPLICAS,
         parameters_per_replica: parameters,
         focus: 27_270..28_170,
+        decay: 1.0,
         steps: &upload(&gpu, &[StepRecord::new(0, 0, 0, 0, 1e-3)]),
         gradient: &numbers(&gpu, all),
         mask: &upload(&gpu, &vec![1; REPLICAS * 900]),

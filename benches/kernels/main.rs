@@ -86,6 +86,8 @@ criterion_group!(
     softmax_cross_entropy::loss,
     adam::step,
     mask::smallest,
+    mask::draw,
+    mask::regrow,
     magnitude_sort::rank,
     magnitude_sort::processor,
     stability::all,

@@ -1,6 +1,6 @@
-use crate::{REPLICAS, below, gpu, made, measure, numbers, upload};
+use crate::{REPLICAS, below, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
-use holdfast::kernels::mask::{Smallest, SmallestArguments};
+use holdfast::kernels::mask::{Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
 
 pub(crate) fn smallest(criterion: &mut Criterion) {
     let gpu = gpu();
@@ -12,7 +12,8 @@ pub(crate) fn smallest(criterion: &mut Criterion) {
         parameters_per_replica: nodes,
         offset: 0,
         rank: &below(&gpu, all, nodes as u32),
-        remove: &upload(&gpu, &[450; REPLICAS]),
+        count: &upload(&gpu, &[450; REPLICAS]),
+        state: 0,
         mask: &upload(&gpu, &vec![1; all]),
         parameters: &numbers(&gpu, all),
         m: &numbers(&gpu, all),
@@ -21,4 +22,46 @@ pub(crate) fn smallest(criterion: &mut Criterion) {
     let bound = made(Smallest::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(12 * all as u64);
     measure(criterion, &gpu, "mask/smallest", "r10_n900", bytes, |recorder| bound.record(recorder));
+}
+
+pub(crate) fn draw(criterion: &mut Criterion) {
+    let gpu = gpu();
+    let nodes = 900;
+    let all = REPLICAS * nodes;
+    let arguments = DrawArguments {
+        nodes,
+        update: 1,
+        state: 0,
+        seed: 1,
+        replica_ids: &below(&gpu, REPLICAS, 50),
+        mask: &below(&gpu, all, 2),
+        draws: &zeros(&gpu, all),
+    };
+    let bound = made(Draw::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+    let bytes = Throughput::Bytes(8 * all as u64);
+    measure(criterion, &gpu, "mask/draw", "r10_n900", bytes, |recorder| bound.record(recorder));
+}
+
+pub(crate) fn regrow(criterion: &mut Criterion) {
+    let gpu = gpu();
+    let nodes = 900;
+    let all = REPLICAS * nodes;
+    let arguments = RegrowArguments {
+        nodes,
+        parameters_per_replica: nodes,
+        offset: 0,
+        update: 1,
+        seed: 1,
+        scale: 0.3,
+        replica_ids: &below(&gpu, REPLICAS, 50),
+        rank: &below(&gpu, all, nodes as u32),
+        count: &upload(&gpu, &[135; REPLICAS]),
+        mask: &upload(&gpu, &vec![0; all]),
+        parameters: &numbers(&gpu, all),
+        m: &numbers(&gpu, all),
+        v: &numbers(&gpu, all),
+    };
+    let bound = made(Regrow::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+    let bytes = Throughput::Bytes(4 * all as u64);
+    measure(criterion, &gpu, "mask/regrow", "r10_n900", bytes, |recorder| bound.record(recorder));
 }

@@ -9,7 +9,7 @@ mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use holdfast::engine::{Engine, HistoryShape, SweepPoint, Watch};
-use holdfast::pruning::decay::DensitySchedule;
+use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_nodes};
 use holdfast::random::{Sequence, Stream};
 use holdfast::stability::{History, Reading, Stability, WindowedEnvelope};
@@ -66,7 +66,7 @@ fn operating_points(criterion: &mut Criterion) {
             });
         });
         let steps = TRAINING_IMAGES.div_ceil(BATCH) as u64;
-        let schedules = [DensitySchedule::new(0.8, ARCHITECTURE.nodes(), 3, steps)];
+        let schedules = [Schedule::new(Rule::Density, 0.8, ARCHITECTURE.nodes(), 3, steps)];
         let plan = Plan {
             architecture: &ARCHITECTURE,
             training: handle,

@@ -34,7 +34,7 @@ fn step(criterion: &mut Criterion) {
             group.throughput(Throughput::Elements(flops as u64));
             group.bench_function(format!("r{replicas}_b{BATCH}_28x28_k{STEPS}/{name}"), |bencher| {
                 bencher.iter(|| {
-                    let steps = Steps { first_step, orders: &orders, batches: &batches };
+                    let steps = Steps { first_step, orders: &orders, batches: &batches, decay: 1.0 };
                     first_step += STEPS as u64;
                     batch.train(&steps, &watch).unwrap_or_else(|error| panic!("{error}"))
                 });

@@ -1,6 +1,7 @@
 // adam.step: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, p -= rate * m / (sqrt(v) + epsilon), for all parameters.
 //
-// One invocation owns one parameter; z is the replica. Where the focus layer's mask is 0, all three become exactly 0.
+// One invocation owns one parameter; z is the replica. Where the focus layer's mask is 0 (pruned), all three become
+// exactly 0; where it is 2 (decaying), p is multiplied by `decay` behind the step.
 //   gradient             [replica, parameter]  read
 //   mask                 [replica, node]       read; nodes start at parameter `mask_offset`
 //   parameters, m, v     [replica, parameter]  read and written
@@ -19,6 +20,7 @@ struct Params {
     parameters: u32,  // per replica
     mask_offset: u32, // parameter of the first node
     nodes: u32,       // of the focus layer
+    decay: f32,
 }
 
 @group(0) @binding(0) var<storage, read> params: Params;
@@ -35,8 +37,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (parameter >= params.parameters) { return; }
     let r = id.z;
     let place = r * params.parameters + parameter;
+    var state = 1u;
     if (parameter >= params.mask_offset && parameter - params.mask_offset < params.nodes) {
-        if (mask[r * params.nodes + parameter - params.mask_offset] == 0u) {
+        state = mask[r * params.nodes + parameter - params.mask_offset];
+        if (state == 0u) {
             parameters[place] = 0.0;
             m[place] = 0.0;
             v[place] = 0.0;
@@ -48,5 +52,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let square = BETA2 * v[place] + ONE_MINUS_BETA2 * (g * g);
     m[place] = mean;
     v[place] = square;
-    parameters[place] -= step.rate * mean / (sqrt(square) + EPSILON);
+    let updated = parameters[place] - step.rate * mean / (sqrt(square) + EPSILON);
+    parameters[place] = select(updated, updated * params.decay, state == 2u);
 }

@@ -4,7 +4,7 @@
 // stream 0), so no weight depends on another or on its slot.
 //   replica_ids  [replica]             read
 //   parameters   [replica, parameter]  weights at `offset` written
-// The quantile function is a ratio of two polynomials in CENTRE - q^2 (docs/kernels/he_normal.md): no draw is rejected.
+// The quantile function is in shaders/prelude/truncated_normal.wgsl: no draw is rejected.
 
 override WORKGROUP_SIZE: u32 = 64;
 
@@ -21,21 +21,6 @@ struct Params {
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read> replica_ids: array<u32>;
 @group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
-
-const CENTRAL_PROBABILITY: f32 = 0.9544997361036416;
-const CENTRE: f32 = 0.2278125;
-
-// The quantile of the standard normal distribution restricted to +-2, at the top 23 bits of `word`.
-fn truncated_normal(word: u32) -> f32 {
-    let centred = (f32(i32(word >> 9u) - 4194304) + 0.5) * (1.0 / 8388608.0);
-    let q = centred * CENTRAL_PROBABILITY;
-    let r = CENTRE - q * q;
-    let numerator =
-        (((3422.77294921875 * r + 9644.1640625) * r + 3015.568359375) * r + 223.48458862304688) * r + 4.192095756530762;
-    let denominator =
-        (((3988.713623046875 * r + 4688.12353515625) * r + 1012.6849365234375) * r + 60.830020904541016) * r + 1.0;
-    return q * numerator / denominator;
-}
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {

@@ -13,7 +13,7 @@ use std::ops::Range;
 const FACTOR: f64 = 4.0;
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     /// Replicas side by side.
     pub replicas: usize,
@@ -23,11 +23,14 @@ pub struct Case {
     pub focus: Range<usize>,
     /// Number of the step, from 1.
     pub t: u64,
+    /// What decaying parameters are multiplied by.
+    pub decay: f32,
 }
 
 /// The cases that every device must pass: around the workgroup, a prime, a mask at either end, and the paper's network.
+/// Masks hold all three states.
 pub fn cases() -> Vec<Case> {
-    let case = |replicas, parameters, focus, t| Case { replicas, parameters, focus, t };
+    let case = |replicas, parameters, focus, t| Case { replicas, parameters, focus, t, decay: 0.875 };
     vec![
         case(1, 1, 0..1, 1),
         case(2, 63, 0..5, 1),
@@ -53,7 +56,7 @@ impl Arrays {
         let all = case.replicas * case.parameters;
         Self {
             gradient: draws.numbers(all),
-            mask: draws.below(case.replicas * case.focus.len(), 2),
+            mask: draws.below(case.replicas * case.focus.len(), 3),
             parameters: draws.numbers(all),
             m: draws.numbers(all),
             v: draws.numbers(all).into_iter().map(f32::abs).collect(),
@@ -71,6 +74,7 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<[Output; 3]> {
         replicas: case.replicas,
         parameters_per_replica: case.parameters,
         focus: case.focus.clone(),
+        decay: case.decay,
         steps: &Buffer::from_slice(gpu, "steps", &[StepRecord::new(0, 0, 1, 0, rate)])?,
         gradient: &Buffer::from_slice(gpu, "gradient", &arrays.gradient)?,
         mask: &Buffer::from_slice(gpu, "mask", &arrays.mask)?,
@@ -86,7 +90,8 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<[Output; 3]> {
 /// Compares a case with the twin: parameters, m and v.
 ///
 /// m and v are sums of two products. The update divides the error of m by sqrt(v) + epsilon and adds that of the root
-/// (half of v's, and 2.5 units) and of the division (2.5 units).
+/// (half of v's, and 2.5 units) and of the division (2.5 units). A decay below 1 adds a rounding of its own, and shrinks
+/// all others.
 pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
     let arrays = Arrays::new(case);
     let rate = f64::from(twin::corrected_rate(case.t) as f32);
@@ -94,14 +99,15 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
     for r in 0..case.replicas {
         let own = r * case.parameters..(r + 1) * case.parameters;
         let nodes = case.focus.len();
-        let mask = Some((case.focus.start, &arrays.mask[r * nodes..(r + 1) * nodes]));
+        let mask = &arrays.mask[r * nodes..(r + 1) * nodes];
+        let focus = Some(twin::Focus { offset: case.focus.start, mask, decay: f64::from(case.decay) });
         let (gradient, before) = (&arrays.gradient[own.clone()], &arrays.parameters[own.clone()]);
         let (m_before, v_before) = (&arrays.m[own.clone()], &arrays.v[own]);
         let (mut p, mut m, mut v) = (widen(before), widen(m_before), widen(v_before));
-        twin::step(rate, &widen(gradient), mask, &mut p, &mut m, &mut v);
+        twin::step(rate, &widen(gradient), focus, &mut p, &mut m, &mut v);
         // The same on magnitudes: m is then the sum of the magnitudes of its terms.
         let (mut p_sum, mut m_sum, mut v_sum) = (widen(before), magnitudes(m_before), widen(v_before));
-        twin::step(rate, &magnitudes(gradient), mask, &mut p_sum, &mut m_sum, &mut v_sum);
+        twin::step(rate, &magnitudes(gradient), focus, &mut p_sum, &mut m_sum, &mut v_sum);
         for i in 0..case.parameters {
             let root = v[i].sqrt() + twin::EPSILON;
             let update = rate * m_sum[i] / root;

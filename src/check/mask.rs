@@ -1,38 +1,49 @@
-//! Cases of `mask.smallest`.
+//! Cases of `mask.smallest`, `mask.draw` and `mask.regrow`.
 
-use super::comparator::{Report, compare_exact};
-use super::{Draws, Output, bits, preset, read, run};
+use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
+use super::{Draws, Output, bits, he_normal::ULP, output, preset, read, run};
 use crate::cpu::{magnitude_sort, mask as twin};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::mask::{SMALLEST, Smallest, SmallestArguments};
+use crate::kernels::mask::{
+    DRAW, Draw, DrawArguments, REGROW, Regrow, RegrowArguments, SMALLEST, Smallest, SmallestArguments,
+};
 
 /// Parameters before the nodes, and behind them: all must stay.
 const AROUND: usize = 5;
 
-/// One pruning of some replicas.
+/// Key of the draws, with both halves in use.
+const SEED: u64 = 7 << 33 | 5;
+/// Scale of regrown weights.
+const SCALE: f32 = 0.29;
+
+/// One change of the masks of some replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// Nodes of the layer.
     pub nodes: usize,
-    /// How many each replica removes.
-    pub remove: Vec<u32>,
+    /// How many nodes of each replica it is about.
+    pub count: Vec<u32>,
+    /// The state that `mask.smallest` gives, or whose nodes `mask.draw` draws for.
+    pub state: u32,
 }
 
 /// The cases that every device must pass: nothing, everything, around the workgroup, a prime, and the paper's layer.
 pub fn cases() -> Vec<Case> {
-    let case = |nodes, remove: &[u32]| Case { nodes, remove: remove.to_vec() };
-    vec![
+    let case = |nodes, count: &[u32]| Case { nodes, count: count.to_vec(), state: twin::PRUNED };
+    let pruning = [
         case(1, &[0, 1]),
         case(63, &[62, 0, 63]),
         case(64, &[1, 64]),
         case(65, &[7, 33]),
         case(499, &[250]),
         case(900, &[0, 450, 899, 900]),
-    ]
+    ];
+    let decaying = pruning.clone().map(|case| Case { state: twin::DECAYING, ..case });
+    pruning.into_iter().chain(decaying).collect()
 }
 
-/// Seeded state before the pruning, with every fifth node masked before.
+/// Seeded state before the change: two nodes of five are pruned or decaying.
 struct Arrays {
     rank: Vec<u32>,
     mask: Vec<u32>,
@@ -43,13 +54,17 @@ impl Arrays {
     fn new(case: &Case) -> Self {
         let mut draws = Draws::new(case.nodes as u32);
         let stride = case.nodes + 2 * AROUND;
-        let replicas = case.remove.len();
+        let replicas = case.count.len();
         let state = [(); 3].map(|()| draws.numbers(replicas * stride));
         let mut rank = vec![0; replicas * case.nodes];
         for (r, rank) in rank.chunks_exact_mut(case.nodes).enumerate() {
             magnitude_sort::rank(&state[0][r * stride + AROUND..][..case.nodes], rank);
         }
-        let mask = draws.below(replicas * case.nodes, 5).into_iter().map(|draw| u32::from(draw > 0)).collect();
+        let mask = draws
+            .below(replicas * case.nodes, 5)
+            .into_iter()
+            .map(|draw| if draw > 2 { twin::KEPT } else { draw })
+            .collect();
         Self { rank, mask, state }
     }
 }
@@ -61,12 +76,13 @@ pub fn smallest(gpu: &Gpu, case: &Case) -> Result<[Output; 4]> {
     let [parameters, m, v] = arrays.state.each_ref().map(|array| preset(gpu, &bits(array)));
     let (parameters, m, v) = (parameters?, m?, v?);
     let arguments = SmallestArguments {
-        replicas: case.remove.len(),
+        replicas: case.count.len(),
         nodes: case.nodes,
         parameters_per_replica: case.nodes + 2 * AROUND,
         offset: AROUND,
         rank: &Buffer::from_slice(gpu, "rank", &arrays.rank)?,
-        remove: &Buffer::from_slice(gpu, "remove", &case.remove)?,
+        count: &Buffer::from_slice(gpu, "count", &case.count)?,
+        state: case.state,
         mask: &mask,
         parameters: &parameters,
         m: &m,
@@ -81,14 +97,14 @@ pub fn smallest(gpu: &Gpu, case: &Case) -> Result<[Output; 4]> {
 pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
     let Arrays { rank, mut mask, mut state } = Arrays::new(case);
     let stride = case.nodes + 2 * AROUND;
-    for (r, &remove) in case.remove.iter().enumerate() {
+    for (r, &count) in case.count.iter().enumerate() {
         let nodes = r * case.nodes..(r + 1) * case.nodes;
         let [parameters, m, v] = state.each_mut().map(|array| &mut array[r * stride + AROUND..][..case.nodes]);
-        twin::smallest(&rank[nodes.clone()], remove as usize, &mut mask[nodes], parameters, m, v);
+        twin::smallest(&rank[nodes.clone()], count as usize, case.state, &mut mask[nodes], parameters, m, v);
     }
     let expected = [mask, bits(&state[0]), bits(&state[1]), bits(&state[2])];
     let found = smallest(gpu, case)?;
-    let name = format!("r{}_n{}", case.remove.len(), case.nodes);
+    let name = format!("r{}_n{} state {}", case.count.len(), case.nodes, case.state);
     let arrays = ["mask", "parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
     let compare = |(array, (found, expected)): (&&str, (&Output, &Vec<u32>))| {
         compare_exact(SMALLEST.name, format!("{name} {array}"), found, expected)
@@ -96,11 +112,106 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
     Ok(arrays.map(compare).collect())
 }
 
+/// Ids of the replicas of a case, the largest among them.
+fn replica_ids(case: &Case) -> Vec<u32> {
+    (0..case.count.len() as u32).map(|r| u32::MAX - 3 * r).collect()
+}
+
+/// The draws `[replica, node]` for the nodes that are in the case's state.
+pub fn draw(gpu: &Gpu, case: &Case) -> Result<Output> {
+    let arrays = Arrays::new(case);
+    let draws = output(gpu, arrays.mask.len())?;
+    let arguments = DrawArguments {
+        nodes: case.nodes,
+        update: 3,
+        state: case.state,
+        seed: SEED,
+        replica_ids: &Buffer::from_slice(gpu, "replica ids", &replica_ids(case))?,
+        mask: &Buffer::from_slice(gpu, "mask", &arrays.mask)?,
+        draws: &draws,
+    };
+    let bound = Draw::new(gpu)?.bind(gpu, &arguments)?;
+    run(gpu, |recorder| bound.record(recorder))?;
+    read(gpu, &draws)
+}
+
+/// Compares the draws of a case with the twin: all bits are equal.
+pub fn check_draw(gpu: &Gpu, case: &Case) -> Result<Report> {
+    let arrays = Arrays::new(case);
+    let mut expected = vec![0.0; arrays.mask.len()];
+    let parts = arrays.mask.chunks_exact(case.nodes).zip(expected.chunks_exact_mut(case.nodes));
+    for (id, (mask, draws)) in replica_ids(case).into_iter().zip(parts) {
+        twin::draw(SEED, id, 3, case.state, mask, draws);
+    }
+    let name = format!("r{}_n{} state {}", case.count.len(), case.nodes, case.state);
+    Ok(compare_exact(DRAW.name, name, &draw(gpu, case)?, &bits(&expected)))
+}
+
+/// What regrowing changes: mask `[replica, node]`, then parameters, m and v `[replica, parameter]`.
+pub fn regrow(gpu: &Gpu, case: &Case) -> Result<[Output; 4]> {
+    let arrays = Arrays::new(case);
+    let mask = preset(gpu, &arrays.mask)?;
+    let [parameters, m, v] = arrays.state.each_ref().map(|array| preset(gpu, &bits(array)));
+    let (parameters, m, v) = (parameters?, m?, v?);
+    let arguments = RegrowArguments {
+        nodes: case.nodes,
+        parameters_per_replica: case.nodes + 2 * AROUND,
+        offset: AROUND,
+        update: 3,
+        seed: SEED,
+        scale: SCALE,
+        replica_ids: &Buffer::from_slice(gpu, "replica ids", &replica_ids(case))?,
+        rank: &Buffer::from_slice(gpu, "rank", &arrays.rank)?,
+        count: &Buffer::from_slice(gpu, "count", &case.count)?,
+        mask: &mask,
+        parameters: &parameters,
+        m: &m,
+        v: &v,
+    };
+    let bound = Regrow::new(gpu)?.bind(gpu, &arguments)?;
+    run(gpu, |recorder| bound.record(recorder))?;
+    Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
+}
+
+/// Compares a case with the twin: mask and moments are equal, new weights as close as initial ones, all others equal.
+pub fn check_regrow(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+    let Arrays { rank, mut mask, state } = Arrays::new(case);
+    let stride = case.nodes + 2 * AROUND;
+    let [mut parameters, mut m, mut v] = state.each_ref().map(|array| super::widen(array));
+    let before = parameters.clone();
+    for ((r, &count), id) in case.count.iter().enumerate().zip(replica_ids(case)) {
+        let nodes = r * case.nodes..(r + 1) * case.nodes;
+        let place = r * stride + AROUND;
+        let [parameters, m, v] = [&mut parameters, &mut m, &mut v].map(|array| &mut array[place..][..case.nodes]);
+        let (rank, mask) = (&rank[nodes.clone()], &mut mask[nodes]);
+        twin::regrow((SEED, id, 3), f64::from(SCALE), rank, count as usize, mask, parameters, m, v);
+    }
+    let found = regrow(gpu, case)?;
+    let name = format!("r{}_n{}", case.count.len(), case.nodes);
+    let weights: Vec<Expected> = parameters
+        .iter()
+        .zip(&before)
+        .map(|(&value, &before)| {
+            let tolerance = if value == before { 0.0 } else { ULP * EPSILON * value.abs() };
+            Expected { value, tolerance }
+        })
+        .collect();
+    let exact = |values: &[f64]| values.iter().map(|&value| Expected { value, tolerance: 0.0 }).collect::<Vec<_>>();
+    Ok(vec![
+        compare_exact(REGROW.name, format!("{name} mask"), &found[0], &mask),
+        compare(REGROW.name, format!("{name} parameters"), &found[1], &weights),
+        compare(REGROW.name, format!("{name} m"), &found[2], &exact(&m)),
+        compare(REGROW.name, format!("{name} v"), &found[3], &exact(&v)),
+    ])
+}
+
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for case in &cases() {
         reports.extend(check(gpu, case)?);
+        reports.push(check_draw(gpu, case)?);
+        reports.extend(check_regrow(gpu, case)?);
     }
     Ok(reports)
 }

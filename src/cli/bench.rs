@@ -183,7 +183,7 @@ impl<'a> Bench<'a> {
         let mut time = |count: usize| -> Result<f64> {
             let batches: Vec<_> = epoch.iter().cloned().cycle().take(count).collect();
             let start = Instant::now();
-            self.batch.train(&Steps { first_step: taken, orders: &orders, batches: &batches }, &watch)?;
+            self.batch.train(&Steps { first_step: taken, orders: &orders, batches: &batches, decay: 1.0 }, &watch)?;
             taken += count as u64;
             Ok(start.elapsed().as_secs_f64())
         };

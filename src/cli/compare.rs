@@ -143,7 +143,7 @@ fn provenance(run: &Run) -> Provenance {
             pair("tolerances", list(&configuration.tolerance)),
             pair("pixel scale", configuration.pixel_scale.to_string()),
             pair("frozen nodes", if configuration.keep_frozen { "kept".into() } else { "removed first".into() }),
-            pair("ED rule", configuration.ed_rule.name().into()),
+            pair("ED rule", configuration.ed_rule.names()),
             pair("ED targets, %", list(&configuration.ed_targets)),
             pair("batch", configuration.batch.to_string()),
         ],

@@ -36,10 +36,11 @@ pub(super) fn print(prepared: &mut Prepared, job: Job, as_json: bool) -> Result<
         let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
         let replicates = u64::from(configuration.replicates);
         let trained = steps * u64::from(configuration.epochs) * replicates;
+        let rules = configuration.ed_rule.rules().len() as u64;
         let targets = if job == Job::Compare { configuration.ed_targets.len() as u64 } else { 0 };
         // Exponential decay runs twice: one target after the other, and all at once.
-        let decayed = 2 * targets * steps * u64::from(configuration.ed_epochs) * replicates;
-        let runs = replicates * (1 + 2 * targets);
+        let decayed = 2 * rules * targets * steps * u64::from(configuration.ed_epochs) * replicates;
+        let runs = replicates * (1 + 2 * rules * targets);
         let seconds = seconds_per_step(prepared, &cell)? * (trained + decayed) as f64;
         let parameters = ParameterLayout::new(&cell.architecture).parameters() as u64;
         let history = u64::from(configuration.epochs) * replicates * cell.architecture.nodes() as u64 * 4;
@@ -94,7 +95,8 @@ fn seconds_per_step(prepared: &mut Prepared, cell: &Cell) -> Result<f64> {
     batches.truncate(TRIAL_STEPS);
     let stop = AtomicBool::new(false);
     let watch = Watch { stop: &stop, progress: &|_| {} };
-    let mut trial = |first_step| batch.train(&Steps { first_step, orders: &orders, batches: &batches }, &watch);
+    let mut trial =
+        |first_step| batch.train(&Steps { first_step, orders: &orders, batches: &batches, decay: 1.0 }, &watch);
     // The first one builds pipelines and fills caches.
     trial(0)?;
     let start = Instant::now();

@@ -124,7 +124,7 @@ pub(super) struct RunOptions {
     /// Target sparsities of exponential decay in per cent, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "PERCENT", allow_negative_numbers = true)]
     ed_targets: Option<Vec<f64>>,
-    /// Rule of exponential decay: density (the surviving fraction decays exponentially).
+    /// Rule of exponential decay.
     #[arg(long, value_enum)]
     ed_rule: Option<EdRuleName>,
 }
@@ -200,6 +200,14 @@ enum AgainstName {
 enum EdRuleName {
     /// The surviving fraction decays exponentially.
     Density,
+    /// The density is fixed, the rewired fraction decays exponentially.
+    Exd,
+    /// Selected weights decay exponentially and are then removed.
+    Soft,
+    /// Sparsity rises as a cubic polynomial.
+    Cubic,
+    /// All four, one after the other.
+    All,
 }
 
 /// Where settings come from besides the options.
@@ -284,7 +292,7 @@ impl Setter<'_> {
         set(&mut settings.window, options.window.map(Some));
         set(&mut settings.keep_frozen, options.keep_frozen);
         set(&mut settings.ed_targets, options.ed_targets);
-        set(&mut settings.ed_rule, options.ed_rule.map(|EdRuleName::Density| EdRule::Density));
+        set(&mut settings.ed_rule, options.ed_rule.map(EdRule::from));
     }
 }
 
@@ -300,6 +308,18 @@ impl ReadingOptions {
             tracking: self.tracking.map(Tracking::from).unwrap_or_default(),
             tolerance_kind: self.tolerance_kind.map(ToleranceKind::from).unwrap_or_default(),
             against: self.against.map(Against::from).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<EdRuleName> for EdRule {
+    fn from(name: EdRuleName) -> Self {
+        match name {
+            EdRuleName::Density => Self::Density,
+            EdRuleName::Exd => Self::Exd,
+            EdRuleName::Soft => Self::Soft,
+            EdRuleName::Cubic => Self::Cubic,
+            EdRuleName::All => Self::All,
         }
     }
 }

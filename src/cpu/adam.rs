@@ -1,6 +1,6 @@
 //! Adam, in the form that Keras computes.
 
-use super::Real;
+use super::{Real, mask};
 
 /// Decay of the running mean of gradients.
 pub const BETA1: f64 = 0.9;
@@ -18,15 +18,26 @@ pub fn corrected_rate(t: u64) -> f64 {
     LEARNING_RATE * (1.0 - BETA2.powf(t)).sqrt() / (1.0 - BETA1.powf(t))
 }
 
+/// The focus layer's mask, and what a step does by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Focus<'a, T> {
+    /// Parameter of the first node.
+    pub offset: usize,
+    /// State of each node, see [`mask`].
+    pub mask: &'a [u32],
+    /// What decaying weights are multiplied by.
+    pub decay: T,
+}
+
 /// One step on all parameters: `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `p -= rate m / (sqrt(v) + epsilon)`,
 /// where `rate` is [`corrected_rate`].
 ///
-/// `mask`, if given, starts at parameter `mask_offset`: where it is 0, parameter and moments become and stay exactly 0.
-/// Twin of `shaders/adam/step.wgsl`. Source: Kingma & Ba 2015, section 2, last paragraph ("epsilon hat").
+/// Where `focus` says that a node is pruned, parameter and moments become and stay exactly 0; where it is decaying, the
+/// parameter is multiplied by the decay behind the step. Twin of `shaders/adam/step.wgsl`. Source: Kingma & Ba 2015, section 2, last paragraph ("epsilon hat").
 pub fn step<T: Real>(
     rate: T,
     gradient: &[T],
-    mask: Option<(usize, &[u32])>,
+    focus: Option<Focus<'_, T>>,
     parameters: &mut [T],
     m: &mut [T],
     v: &mut [T],
@@ -38,7 +49,8 @@ pub fn step<T: Real>(
         *v = b2 * *v + c2 * (g * g);
         *p -= rate * *m / (v.sqrt() + T::of(EPSILON));
     }
-    if let Some((offset, mask)) = mask {
-        super::mask::apply(mask, &mut parameters[offset..], &mut m[offset..], &mut v[offset..]);
+    if let Some(Focus { offset, mask: states, decay }) = focus {
+        mask::hold(states, &mut parameters[offset..], &mut m[offset..], &mut v[offset..]);
+        mask::decay(states, decay, &mut parameters[offset..]);
     }
 }

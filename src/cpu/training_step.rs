@@ -14,7 +14,7 @@ pub struct Replica<T> {
     pub m: Vec<T>,
     /// Running means of squared gradients.
     pub v: Vec<T>,
-    /// 1 where a node of the focus layer is kept, 0 where it is pruned.
+    /// State of each node of the focus layer: 0 pruned, 1 kept, 2 decaying (see [`super::mask`]).
     pub mask: Vec<u32>,
 }
 
@@ -73,16 +73,19 @@ pub fn gradient<T: Real>(
     (loss, gradient)
 }
 
-/// One training step: gradient, then Adam with the bias-corrected `rate`, pruned nodes held at 0.
+/// One training step: gradient, then Adam with the bias-corrected `rate`, pruned nodes held at 0, decaying ones multiplied
+/// by `decay`.
 pub fn step<T: Real>(
     architecture: &Architecture,
     replica: &mut Replica<T>,
     input: &[T],
     labels: &[u8],
     rate: T,
+    decay: T,
 ) -> BatchLoss<T> {
     let (loss, gradient) = gradient(architecture, &replica.parameters, input, labels);
-    let focus = ParameterLayout::new(architecture).focus_weight().offset;
-    adam::step(rate, &gradient, Some((focus, &replica.mask)), &mut replica.parameters, &mut replica.m, &mut replica.v);
+    let offset = ParameterLayout::new(architecture).focus_weight().offset;
+    let focus = Some(adam::Focus { offset, mask: &replica.mask, decay });
+    adam::step(rate, &gradient, focus, &mut replica.parameters, &mut replica.m, &mut replica.v);
     loss
 }

@@ -1,8 +1,8 @@
 //! The engine on the processor: replicas side by side on all cores, each step of a replica on one core.
 
 use super::{
-    Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Evaluation, HistoryShape, Overheads, Replica,
-    Setup, StepLoss, Steps, SweepPoint, Watch,
+    Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Evaluation, HistoryShape, MaskChange, Overheads,
+    Replica, Setup, StepLoss, Steps, SweepPoint, Watch,
 };
 use crate::cpu::fast::training_step::{ImageBatch, PaddedNetwork, PaddedReplica, Workspace, activations, step};
 use crate::cpu::fast::{self, Lines, padded};
@@ -88,6 +88,8 @@ impl Engine for CpuEngine {
             data: Arc::clone(&self.data),
             pool: Arc::clone(&self.pool),
             workspaces,
+            seed: setup.seed,
+            replica_ids: setup.replica_ids.to_vec(),
             slots,
         }))
     }
@@ -175,6 +177,8 @@ struct CpuBatch {
     pool: Arc<rayon::ThreadPool>,
     /// One for each thread; locked only by it.
     workspaces: Vec<Mutex<Workspace>>,
+    seed: u64,
+    replica_ids: Vec<u32>,
     slots: Vec<PaddedReplica>,
 }
 
@@ -255,7 +259,7 @@ impl Batch for CpuBatch {
                 for (target, (batch, &rate)) in turn.losses[steps_of_turn].iter_mut().zip(batches) {
                     let order = &steps.orders[turn.slot][batch.clone()];
                     let batch = ImageBatch { images: &training.images, labels: &training.labels, order, scale };
-                    let loss = step(network, turn.replica, &mut workspace, batch, rate);
+                    let loss = step(network, turn.replica, &mut workspace, batch, rate, steps.decay);
                     *target = StepLoss { loss: loss.mean, correct: loss.correct };
                 }
                 (watch.progress)((end - turn.next_step) as u64);
@@ -269,25 +273,42 @@ impl Batch for CpuBatch {
         Ok(losses)
     }
 
-    fn prune_smallest(&mut self, remove: &[u32]) -> Result<()> {
-        let network = &self.network;
-        let architecture = &self.architecture;
-        let prune = |(slot, &remove): (&mut PaddedReplica, &u32)| {
+    fn change_masks(&mut self, change: MaskChange, nodes: &[u32]) -> Result<()> {
+        let (network, seed) = (&self.network, self.seed);
+        let layout = ParameterLayout::new(&self.architecture);
+        let focus = layout.focus_weight();
+        let change_one = |((slot, &replica_id), &count): ((&mut PaddedReplica, &u32), &u32)| {
             let mut replica = slot.replica(network);
-            let focus = ParameterLayout::new(architecture).focus_weight().range();
+            let states = &mut replica.mask;
+            let [weights, m, v] =
+                [&mut replica.parameters, &mut replica.m, &mut replica.v].map(|array| &mut array[focus.range()]);
             let mut rank = vec![0; focus.len()];
-            magnitude_sort::rank(&replica.parameters[focus.clone()], &mut rank);
-            mask::smallest(
-                &rank,
-                remove as usize,
-                &mut replica.mask,
-                &mut replica.parameters[focus.clone()],
-                &mut replica.m[focus.clone()],
-                &mut replica.v[focus],
-            );
+            let mut rank_draws = |update, state, states: &[u32]| {
+                let mut draws = vec![0.0; rank.len()];
+                mask::draw(seed, replica_id, update, state, states, &mut draws);
+                magnitude_sort::rank(&draws, &mut rank);
+            };
+            let count = count as usize;
+            match change {
+                MaskChange::PruneSmallest | MaskChange::DecaySmallest => magnitude_sort::rank(weights, &mut rank),
+                MaskChange::PruneRandom { update } => rank_draws(update, mask::KEPT, states),
+                MaskChange::RegrowRandom { update } => rank_draws(update, mask::PRUNED, states),
+            }
+            match change {
+                MaskChange::PruneSmallest | MaskChange::PruneRandom { .. } => {
+                    mask::smallest(&rank, count, mask::PRUNED, states, weights, m, v);
+                }
+                MaskChange::DecaySmallest => mask::smallest(&rank, count, mask::DECAYING, states, weights, m, v),
+                MaskChange::RegrowRandom { update } => {
+                    let scale = he_normal::scale(self.architecture.width) as f32;
+                    mask::regrow((seed, replica_id, update), scale, &rank, count, states, weights, m, v);
+                }
+            }
             *slot = PaddedReplica::new(network, &replica);
         };
-        self.pool.install(|| self.slots.par_iter_mut().zip(remove).for_each(prune));
+        self.pool.install(|| {
+            self.slots.par_iter_mut().zip(&self.replica_ids).zip(nodes).for_each(change_one);
+        });
         Ok(())
     }
 

@@ -66,6 +66,28 @@ pub struct Steps<'a> {
     pub orders: &'a [Arc<[u32]>],
     /// Which part of the order each step takes; the mean loss of a step is over its own size.
     pub batches: &'a [Range<usize>],
+    /// What the weights of decaying nodes are multiplied by after each step; see [`MaskChange::DecaySmallest`].
+    pub decay: f32,
+}
+
+/// What happens to the masks of all slots between two steps. For each slot it is told how many nodes it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaskChange {
+    /// The smallest magnitudes are pruned for good, and no node decays any more: weight and moments of pruned nodes stay
+    /// exactly 0. The number includes nodes that were pruned before.
+    PruneSmallest,
+    /// The smallest magnitudes decay from now on, and the others no longer.
+    DecaySmallest,
+    /// Kept nodes, drawn at random, are pruned. The number includes nodes that were pruned before.
+    PruneRandom {
+        /// Tells the draws of a replica apart.
+        update: u32,
+    },
+    /// Pruned nodes, drawn at random, are kept again: with new weights from the initial distribution and moments 0.
+    RegrowRandom {
+        /// Tells the draws of a replica apart.
+        update: u32,
+    },
 }
 
 /// Result of one step of one slot.
@@ -177,8 +199,8 @@ pub trait Batch {
     /// Trains all slots and returns `[slot, step]`.
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
 
-    /// For each slot, prunes the `remove[slot]` nodes of smallest magnitude for good: weight and moments stay exactly 0.
-    fn prune_smallest(&mut self, remove: &[u32]) -> Result<()>;
+    /// Changes the masks: slot `s` by `nodes[s]` nodes.
+    fn change_masks(&mut self, change: MaskChange, nodes: &[u32]) -> Result<()>;
 
     /// Weights of the focus layer `[slot, node]`.
     fn focus_weights(&mut self) -> Result<Vec<f32>>;

@@ -4,7 +4,7 @@ use super::{adam, dense, focus_sweep, he_normal, magnitude_sort, mask, softmax_c
 use crate::gpu::Shader;
 
 /// All kernels; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.
-pub const SHADERS: [&Shader; 18] = [
+pub const SHADERS: [&Shader; 20] = [
     &he_normal::FILL,
     &dense::FORWARD,
     &dense::FORWARD_IMAGES,
@@ -14,6 +14,8 @@ pub const SHADERS: [&Shader; 18] = [
     &softmax_cross_entropy::LOSS,
     &adam::STEP,
     &mask::SMALLEST,
+    &mask::DRAW,
+    &mask::REGROW,
     &magnitude_sort::RANK,
     &magnitude_sort::RADIX_KEYS,
     &magnitude_sort::RADIX_COUNT,

@@ -11,6 +11,7 @@ pub static FILL: Shader = Shader {
     source: concat!(
         include_str!("../../shaders/prelude/grid.wgsl"),
         include_str!("../../shaders/prelude/philox.wgsl"),
+        include_str!("../../shaders/prelude/truncated_normal.wgsl"),
         include_str!("../../shaders/he_normal/fill.wgsl"),
     ),
     bindings: &[read("params"), read("replica_ids"), write("parameters")],

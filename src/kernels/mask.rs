@@ -1,4 +1,4 @@
-//! `mask.smallest`: pruning during training.
+//! `mask.smallest`, `mask.draw`, `mask.regrow`: pruning, decay and rewiring during training.
 
 use super::{grid, read, require, require_positive, write};
 use crate::error::Result;
@@ -12,7 +12,7 @@ pub static SMALLEST: Shader = Shader {
     bindings: &[
         read("params"),
         read("rank"),
-        read("remove"),
+        read("count"),
         write("mask"),
         write("parameters"),
         write("m"),
@@ -27,6 +27,7 @@ parameters! {
         nodes: u32,
         parameters: u32,
         offset: u32,
+        state: u32,
     }
 }
 
@@ -42,11 +43,13 @@ pub struct SmallestArguments<'a> {
     pub offset: usize,
     /// `[replica, node]`: place in descending order of magnitude.
     pub rank: &'a Buffer<u32>,
-    /// `[replica]`: how many to prune, at most `nodes`.
-    pub remove: &'a Buffer<u32>,
-    /// `[replica, node]`, read and written: 1 keeps, 0 prunes.
+    /// `[replica]`: how many get the state, at most `nodes`.
+    pub count: &'a Buffer<u32>,
+    /// The state: 0 prunes, 2 lets decay.
+    pub state: u32,
+    /// `[replica, node]`, read and written: 0 pruned, 1 kept, 2 decaying.
     pub mask: &'a Buffer<u32>,
-    /// `[replica, parameter]`, written at masked nodes.
+    /// `[replica, parameter]`, written at pruned nodes.
     pub parameters: &'a Buffer<f32>,
     /// As `parameters`.
     pub m: &'a Buffer<f32>,
@@ -54,7 +57,7 @@ pub struct SmallestArguments<'a> {
     pub v: &'a Buffer<f32>,
 }
 
-/// Prunes the nodes of smallest magnitude of every replica.
+/// Prunes the nodes of smallest magnitude of every replica, or lets them decay.
 pub struct Smallest {
     kernel: Arc<Kernel>,
     workgroup_size: u32,
@@ -76,24 +79,234 @@ impl Smallest {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &SmallestArguments<'_>) -> Result<BoundSmallest> {
         let name = SMALLEST.name;
-        let SmallestArguments { replicas, nodes, parameters_per_replica, offset, rank, remove, mask, parameters, m, v } =
-            *arguments;
+        let SmallestArguments { replicas, nodes, parameters_per_replica, offset, rank, count, mask, .. } = *arguments;
+        let SmallestArguments { state, parameters, m, v, .. } = *arguments;
         require_positive(name, &[("replicas", replicas), ("nodes", nodes)])?;
         require(name, "rank", rank, replicas * nodes)?;
-        require(name, "remove", remove, replicas)?;
+        require(name, "count", count, replicas)?;
         require(name, "mask", mask, replicas * nodes)?;
         let needed = (replicas - 1) * parameters_per_replica + offset + nodes;
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
-        let params = Params { nodes: nodes as u32, parameters: parameters_per_replica as u32, offset: offset as u32 };
+        let params =
+            Params { nodes: nodes as u32, parameters: parameters_per_replica as u32, offset: offset as u32, state };
         let params = Buffer::from_slice(gpu, "mask.smallest params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, rank, remove, mask, parameters, m, v])?;
+        let kernel = self.kernel.bind(gpu, &[&params, rank, count, mask, parameters, m, v])?;
         Ok(BoundSmallest { kernel, workgroups: grid(nodes, self.workgroup_size, replicas) })
     }
 }
 
 impl BoundSmallest {
+    /// Records one launch.
+    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        recorder.dispatch(&self.kernel, self.workgroups, None)
+    }
+}
+
+/// `shaders/mask/draw.wgsl`
+pub static DRAW: Shader = Shader {
+    name: "mask.draw",
+    source: concat!(
+        include_str!("../../shaders/prelude/grid.wgsl"),
+        include_str!("../../shaders/prelude/philox.wgsl"),
+        include_str!("../../shaders/mask/draw.wgsl"),
+    ),
+    bindings: &[read("params"), read("replica_ids"), read("mask"), write("draws")],
+    parameters: Some(DrawParams::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+parameters! {
+    struct DrawParams {
+        nodes: u32,
+        update: u32,
+        state: u32,
+        key_low: u32,
+        key_high: u32,
+    }
+}
+
+/// Arrays of [`Draw`].
+pub struct DrawArguments<'a> {
+    /// Nodes of the layer.
+    pub nodes: usize,
+    /// Tells the draws of one replica apart.
+    pub update: u32,
+    /// State of the nodes that take part.
+    pub state: u32,
+    /// Key of every draw.
+    pub seed: u64,
+    /// `[replica]`
+    pub replica_ids: &'a Buffer<u32>,
+    /// `[replica, node]`
+    pub mask: &'a Buffer<u32>,
+    /// `[replica, node]`, written.
+    pub draws: &'a Buffer<f32>,
+}
+
+/// Draws a number for each node in a state.
+pub struct Draw {
+    kernel: Arc<Kernel>,
+    workgroup_size: u32,
+}
+
+/// [`Draw`] with its arrays.
+pub struct BoundDraw {
+    kernel: BoundKernel,
+    workgroups: [u32; 3],
+}
+
+impl Draw {
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        let workgroup_size = gpu.workgroup_size();
+        Ok(Self { kernel: Kernel::new(gpu, &DRAW, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &DrawArguments<'_>) -> Result<BoundDraw> {
+        let name = DRAW.name;
+        let DrawArguments { nodes, update, state, seed, replica_ids, mask, draws } = *arguments;
+        let replicas = replica_ids.len();
+        require_positive(name, &[("replicas", replicas), ("nodes", nodes)])?;
+        require(name, "mask", mask, replicas * nodes)?;
+        require(name, "draws", draws, replicas * nodes)?;
+        let [key_low, key_high] = halves(seed);
+        let params = DrawParams { nodes: nodes as u32, update, state, key_low, key_high };
+        let params = Buffer::from_slice(gpu, "mask.draw params", &[params])?;
+        let kernel = self.kernel.bind(gpu, &[&params, replica_ids, mask, draws])?;
+        Ok(BoundDraw { kernel, workgroups: grid(nodes, self.workgroup_size, replicas) })
+    }
+}
+
+impl BoundDraw {
+    /// Records one launch.
+    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        recorder.dispatch(&self.kernel, self.workgroups, None)
+    }
+}
+
+/// Low and high half of a seed.
+fn halves(seed: u64) -> [u32; 2] {
+    [seed as u32, (seed >> 32) as u32]
+}
+
+/// `shaders/mask/regrow.wgsl`
+pub static REGROW: Shader = Shader {
+    name: "mask.regrow",
+    source: concat!(
+        include_str!("../../shaders/prelude/grid.wgsl"),
+        include_str!("../../shaders/prelude/philox.wgsl"),
+        include_str!("../../shaders/prelude/truncated_normal.wgsl"),
+        include_str!("../../shaders/mask/regrow.wgsl"),
+    ),
+    bindings: &[
+        read("params"),
+        read("replica_ids"),
+        read("rank"),
+        read("count"),
+        write("mask"),
+        write("parameters"),
+        write("m"),
+        write("v"),
+    ],
+    parameters: Some(RegrowParams::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+parameters! {
+    struct RegrowParams {
+        nodes: u32,
+        parameters: u32,
+        offset: u32,
+        update: u32,
+        key_low: u32,
+        key_high: u32,
+        scale: f32,
+    }
+}
+
+/// Arrays of [`Regrow`].
+pub struct RegrowArguments<'a> {
+    /// Nodes of the layer.
+    pub nodes: usize,
+    /// Parameters of one replica.
+    pub parameters_per_replica: usize,
+    /// Parameter of the first node.
+    pub offset: usize,
+    /// As in the draw that chose the nodes.
+    pub update: u32,
+    /// Key of every draw.
+    pub seed: u64,
+    /// What standard draws are multiplied by.
+    pub scale: f32,
+    /// `[replica]`
+    pub replica_ids: &'a Buffer<u32>,
+    /// `[replica, node]`: place in descending order of the draws.
+    pub rank: &'a Buffer<u32>,
+    /// `[replica]`: how many grow.
+    pub count: &'a Buffer<u32>,
+    /// `[replica, node]`, written at the chosen nodes.
+    pub mask: &'a Buffer<u32>,
+    /// `[replica, parameter]`, written at the chosen nodes.
+    pub parameters: &'a Buffer<f32>,
+    /// As `parameters`.
+    pub m: &'a Buffer<f32>,
+    /// As `parameters`.
+    pub v: &'a Buffer<f32>,
+}
+
+/// Keeps chosen nodes again, with new weights.
+pub struct Regrow {
+    kernel: Arc<Kernel>,
+    workgroup_size: u32,
+}
+
+/// [`Regrow`] with its arrays.
+pub struct BoundRegrow {
+    kernel: BoundKernel,
+    workgroups: [u32; 3],
+}
+
+impl Regrow {
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        let workgroup_size = gpu.workgroup_size();
+        Ok(Self { kernel: Kernel::new(gpu, &REGROW, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &RegrowArguments<'_>) -> Result<BoundRegrow> {
+        let name = REGROW.name;
+        let RegrowArguments { nodes, parameters_per_replica, offset, replica_ids, rank, count, mask, .. } = *arguments;
+        let RegrowArguments { update, seed, scale, parameters, m, v, .. } = *arguments;
+        let replicas = replica_ids.len();
+        require_positive(name, &[("replicas", replicas), ("nodes", nodes)])?;
+        require(name, "rank", rank, replicas * nodes)?;
+        require(name, "count", count, replicas)?;
+        require(name, "mask", mask, replicas * nodes)?;
+        let needed = (replicas - 1) * parameters_per_replica + offset + nodes;
+        for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
+            require(name, role, array, needed)?;
+        }
+        let [key_low, key_high] = halves(seed);
+        let params = RegrowParams {
+            nodes: nodes as u32,
+            parameters: parameters_per_replica as u32,
+            offset: offset as u32,
+            update,
+            key_low,
+            key_high,
+            scale,
+        };
+        let params = Buffer::from_slice(gpu, "mask.regrow params", &[params])?;
+        let kernel = self.kernel.bind(gpu, &[&params, replica_ids, rank, count, mask, parameters, m, v])?;
+        Ok(BoundRegrow { kernel, workgroups: grid(nodes, self.workgroup_size, replicas) })
+    }
+}
+
+impl BoundRegrow {
     /// Records one launch.
     pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
         recorder.dispatch(&self.kernel, self.workgroups, None)

@@ -6,6 +6,7 @@ use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES}
 use crate::study::inference::InferenceRow;
 use crate::study::ledger::LedgerRow;
 use crate::study::numbers::{significant, thousands, with_spread};
+use crate::study::rules;
 use serde_json::{Value, json};
 
 /// Shown where there is nothing to show.
@@ -209,7 +210,8 @@ pub(super) fn reference_sentence(cell: &Cell) -> String {
 
 /// The sentences under the ledger.
 pub(super) fn sentences(cell: &Cell) -> Vec<String> {
-    cell.ledger.quotable_sentence().into_iter().chain([cell.ledger.honest_sentence()]).collect()
+    let by_rule = rules::sentence(&cell.ledger, &cell.sweep, cell.headline_window, &cell.headline_rule);
+    cell.ledger.quotable_sentence().into_iter().chain([cell.ledger.honest_sentence()]).chain(by_rule).collect()
 }
 
 fn percent(summary: &Summary) -> String {

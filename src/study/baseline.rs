@@ -5,12 +5,12 @@ use super::ledger::Measured;
 use crate::engine::{DataHandle, Evaluation, Overheads, Replica, Watch};
 use crate::error::{Error, Result};
 use crate::pruning::Method;
-use crate::pruning::decay::DensitySchedule;
+use crate::pruning::decay::{Rule, Schedule};
 use crate::pruning::masks::removed_nodes;
-use crate::training::{Plan, hash, train};
+use crate::training::{Plan, train};
 use std::time::Instant;
 
-/// One run of exponential decay towards one or more targets.
+/// One run of exponential decay by one rule towards one or more targets.
 struct DecayRun {
     train_s: f64,
     evaluate_s: f64,
@@ -21,18 +21,26 @@ struct DecayRun {
 }
 
 impl Account<'_> {
-    /// Exponential decay one target after the other, then all targets and replicas in one batch; both give equal bits, or
-    /// this fails. Returns the hash of all final parameters.
+    /// Exponential decay by every rule asked for. Returns the hash of all final parameters.
     pub(super) fn exponential_decay(&mut self, test: DataHandle) -> Result<String> {
-        if self.configuration.ed_targets.is_empty() {
-            return Ok(hash(&[]));
+        let mut replicas = Vec::new();
+        if !self.configuration.ed_targets.is_empty() {
+            for &rule in self.configuration.ed_rule.rules() {
+                replicas.extend(self.decay_by_rule(rule, test)?);
+            }
         }
+        Ok(hash_parameters(&replicas))
+    }
+
+    /// One target after the other, then all targets and replicas in one batch; both give equal bits, or this fails. Returns
+    /// the final replicas `[target, replica]`.
+    fn decay_by_rule(&mut self, rule: Rule, test: DataHandle) -> Result<Vec<Replica<f32>>> {
         let targets = self.configuration.ed_targets.clone();
         let one_by_one: Vec<DecayRun> = targets
             .iter()
-            .map(|&target| self.decay(&[target], test, &format!("ed-{target}")))
+            .map(|&target| self.decay(rule, &[target], test, &format!("ed-{}-{target}", rule.name())))
             .collect::<Result<_>>()?;
-        let together = self.decay(&targets, test, "ed-batched")?;
+        let together = self.decay(rule, &targets, test, &format!("ed-{}-batched", rule.name()))?;
         let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
         let replicas: Vec<Replica<f32>> = one_by_one.iter().flat_map(|run| run.replicas.clone()).collect();
         if sequential != together.evaluations || replicas != together.replicas {
@@ -45,15 +53,15 @@ impl Account<'_> {
         let replicates = self.configuration.replicates as usize;
         let nodes = self.cell.architecture.nodes();
         let context = self.context(self.configuration.ed_epochs);
-        let rule = self.configuration.ed_rule.name();
+        let first_rule = self.configuration.ed_rule.rules()[0] == rule;
         let mut rows = Vec::new();
         for method in [Method::EdSequential, Method::EdBatched] {
             for (slot, &evaluation) in sequential.iter().enumerate() {
                 let removed = removed_nodes(targets[slot / replicates] / 100.0, nodes);
                 let replica = (slot % replicates) as u32;
-                rows.push(context.row(method, rule, replica, nodes - removed, 0, evaluation));
-                // The target 0 is the dense net of as many epochs.
-                if removed == 0 && method == Method::EdSequential {
+                rows.push(context.row(method, rule.name(), replica, nodes - removed, 0, evaluation));
+                // The target 0 is the dense net of as many epochs, the same by every rule.
+                if removed == 0 && method == Method::EdSequential && first_rule {
                     rows.push(context.row(Method::Dense, "", replica, nodes, 0, evaluation));
                 }
             }
@@ -61,16 +69,16 @@ impl Account<'_> {
         self.rows.extend(rows);
         let per_point = |run: &DecayRun| (run.train_s + run.evaluate_s) * 1e3 / replicates as f64;
         let marginals = one_by_one.iter().map(per_point).collect();
-        self.measure_decay(Method::EdSequential, &one_by_one, marginals);
-        self.measure_decay(Method::EdBatched, &[together], Vec::new());
-        Ok(hash_parameters(&replicas))
+        self.measure_decay(rule, Method::EdSequential, &one_by_one, marginals);
+        self.measure_decay(rule, Method::EdBatched, &[together], Vec::new());
+        Ok(replicas)
     }
 
-    fn measure_decay(&mut self, method: Method, runs: &[DecayRun], marginal_repetitions_ms: Vec<f64>) {
+    fn measure_decay(&mut self, rule: Rule, method: Method, runs: &[DecayRun], marginal_repetitions_ms: Vec<f64>) {
         let sum = |part: fn(&DecayRun) -> f64| runs.iter().map(part).sum::<f64>();
         self.measured.push(Measured {
             method,
-            rule: self.configuration.ed_rule.name().into(),
+            rule: rule.name().into(),
             operating_points: self.configuration.ed_targets.len() as u32,
             distinct_points: self.configuration.ed_targets.len() as f64,
             train_s: sum(|run| run.train_s),
@@ -85,14 +93,14 @@ impl Account<'_> {
     }
 
     /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`.
-    fn decay(&mut self, targets: &[f64], test: DataHandle, session: &str) -> Result<DecayRun> {
+    fn decay(&mut self, rule: Rule, targets: &[f64], test: DataHandle, session: &str) -> Result<DecayRun> {
         let before = self.engine.overheads();
         let configuration = self.configuration;
         let data = &self.cell.split.training;
         let training = self.engine.load(data)?;
         let steps = data.samples().div_ceil(configuration.batch) as u64;
         let nodes = self.cell.architecture.nodes();
-        let schedule = |target: f64| DensitySchedule::new(target / 100.0, nodes, configuration.ed_epochs, steps);
+        let schedule = |target: f64| Schedule::new(rule, target / 100.0, nodes, configuration.ed_epochs, steps);
         let slots = || targets.iter().flat_map(|&target| (0..configuration.replicates).map(move |id| (target, id)));
         let schedules: Vec<_> = slots().map(|(target, _)| schedule(target)).collect();
         let replica_ids: Vec<u32> = slots().map(|(_, id)| id).collect();

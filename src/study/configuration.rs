@@ -3,6 +3,7 @@
 use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
 use crate::network::Architecture;
+use crate::pruning::decay::Rule;
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,20 +26,37 @@ impl Model {
     }
 }
 
-/// How exponential decay prunes while it trains.
+/// By which rules exponential decay prunes while it trains; see [`Rule`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EdRule {
-    /// The surviving fraction decays exponentially towards the target.
+    /// The surviving fraction decays exponentially.
     Density,
+    /// Fixed density; the rewired fraction decays exponentially.
+    Exd,
+    /// Selected weights decay exponentially.
+    Soft,
+    /// Sparsity rises as a cubic polynomial.
+    Cubic,
+    /// All of them, one after the other.
+    All,
 }
 
 impl EdRule {
-    /// Name in files and tables.
-    pub fn name(self) -> &'static str {
+    /// The rules, the one that comes first in reports first.
+    pub fn rules(self) -> &'static [Rule] {
         match self {
-            Self::Density => "density",
+            Self::Density => &[Rule::Density],
+            Self::Exd => &[Rule::Exd],
+            Self::Soft => &[Rule::Soft],
+            Self::Cubic => &[Rule::Cubic],
+            Self::All => &Rule::ALL,
         }
+    }
+
+    /// Names of the rules, for reports.
+    pub fn names(self) -> String {
+        self.rules().iter().map(|rule| rule.name()).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -13,6 +13,7 @@ pub mod pruned;
 pub mod rank_correlation;
 pub mod recorded;
 pub mod records;
+pub mod rules;
 
 use crate::engine::Watch;
 use std::sync::atomic::AtomicBool;

@@ -6,7 +6,7 @@ use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Replica, Setup, StepLoss, Steps, Watch};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
-use crate::pruning::decay::DensitySchedule;
+use crate::pruning::decay::Schedule;
 use crate::stability::History;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -42,8 +42,8 @@ pub struct Plan<'a> {
     pub replica_ids: &'a [u32],
     /// Passes over the training set.
     pub epochs: u32,
-    /// For each slot how it is pruned while it trains; all update at the same steps. Empty: nothing is pruned.
-    pub schedules: &'a [DensitySchedule],
+    /// For each slot how it is pruned while it trains; all by one rule, at the same steps. Empty: nothing is pruned.
+    pub schedules: &'a [Schedule],
     /// Whether the focus layer is remembered after each epoch.
     pub record: bool,
 }
@@ -119,6 +119,9 @@ pub fn train(
         steps_a_call: FIRST_CALL,
     };
     let resumed = session.take_up(watch, notice)?;
+    if !resumed {
+        session.change_masks()?;
+    }
     let steps_per_epoch = batches.len() as u64;
     for epoch in session.state.step / steps_per_epoch..u64::from(plan.epochs) {
         session.epoch(epoch as u32, watch)?;
@@ -169,13 +172,15 @@ impl Session<'_> {
         let steps_per_epoch = self.batches.len() as u64;
         let end = u64::from(epoch + 1) * steps_per_epoch;
         let orders = orders(plan, epoch);
+        let decay = plan.schedules.first().map_or(1.0, |schedule| schedule.decay() as f32);
         while self.state.step < end {
             let first_step = self.state.step;
-            let update = plan.schedules.first().and_then(|schedule| schedule.next_update(first_step));
-            let next = (first_step + self.steps_a_call).min(end).min(update.unwrap_or(end));
+            let change = plan.schedules.first().and_then(|schedule| schedule.next_change(first_step));
+            let next = (first_step + self.steps_a_call).min(end).min(change.unwrap_or(end));
             let within = (first_step % steps_per_epoch) as usize;
             let length = (next - first_step) as usize;
-            let steps = Steps { first_step, orders: &orders, batches: &self.batches[within..within + length] };
+            let batches = &self.batches[within..within + length];
+            let steps = Steps { first_step, orders: &orders, batches, decay };
             let call = Instant::now();
             // The engine is never stopped within a call: all slots must stand at the same step for a checkpoint.
             let uninterrupted = Watch { stop: &AtomicBool::new(false), progress: watch.progress };
@@ -185,16 +190,24 @@ impl Session<'_> {
             for (losses, found) in self.state.losses.iter_mut().zip(found.chunks_exact(length)) {
                 losses.extend_from_slice(found);
             }
-            if update == Some(next) {
-                let removed = |schedule: &DensitySchedule| schedule.removed(next) as u32;
-                let remove: Vec<u32> = plan.schedules.iter().map(removed).collect();
-                self.batch.prune_smallest(&remove)?;
-            }
             self.state.step = next;
+            if change == Some(next) {
+                self.change_masks()?;
+            }
             if next == end {
                 self.close_epoch(epoch)?;
             }
             self.save_if_due(watch)?;
+        }
+        Ok(())
+    }
+
+    /// Does to the masks what the schedules say behind the current step.
+    fn change_masks(&mut self) -> Result<()> {
+        let of_slots: Vec<_> = self.plan.schedules.iter().map(|schedule| schedule.changes(self.state.step)).collect();
+        for (index, &(change, _)) in of_slots.first().into_iter().flatten().enumerate() {
+            let nodes: Vec<u32> = of_slots.iter().map(|changes| changes[index].1).collect();
+            self.batch.change_masks(change, &nodes)?;
         }
         Ok(())
     }
@@ -303,7 +316,7 @@ fn check_pruned(plan: &Plan<'_>, batch: &mut dyn Batch, steps: u64) -> Result<()
         let Replica { parameters, mask, .. } = replica;
         let pruned = mask.iter().filter(|&&kept| kept == 0).count();
         let zeros = mask.iter().zip(&parameters[focus.clone()]).filter(|&(&kept, &weight)| kept == 0 && weight == 0.0);
-        let expected = schedule.removed(steps);
+        let expected = schedule.pruned(steps);
         if pruned != expected || zeros.count() != expected {
             return Err(Error::Job(format!(
                 "replica {} should have {expected} pruned nodes, but {pruned} are masked or not all of them are 0; this \

@@ -21,7 +21,7 @@ fn writes_all_and_only_its_output() {
 
 #[test]
 fn is_deterministic() {
-    let case = Case { replicas: 3, parameters: 501, focus: 100..200, t: 7 };
+    let case = Case { replicas: 3, parameters: 501, focus: 100..200, t: 7, decay: 0.5 };
     assert_deterministic(|gpu| step(gpu, &case));
 }
 
@@ -36,6 +36,7 @@ fn rejects_bad_shapes() {
             replicas: 2,
             parameters_per_replica: 10,
             focus,
+            decay: 1.0,
             steps: &steps,
             gradient,
             mask: &mask,

@@ -5,7 +5,7 @@ use holdfast::cpu::stability::{count, envelope, sortable_key};
 use holdfast::cpu::{magnitude_sort, softmax_cross_entropy, training_step};
 use holdfast::data::Dataset;
 use holdfast::engine::{
-    Batch, Engine, Evaluation, GpuEngine, HistoryShape, Replica, Setup, StepLoss, Steps, SweepPoint, Watch,
+    Batch, Engine, Evaluation, GpuEngine, HistoryShape, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, Watch,
 };
 use holdfast::error::Error;
 use holdfast::network::{Architecture, ParameterLayout};
@@ -43,7 +43,7 @@ fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
 
 fn train(batch: &mut dyn Batch, first_step: u64, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-    batch.train(&Steps { first_step, orders, batches }, &watch).unwrap()
+    batch.train(&Steps { first_step, orders, batches, decay: 0.9 }, &watch).unwrap()
 }
 
 fn evaluate(batch: &mut dyn Batch, data: holdfast::engine::DataHandle) -> Vec<Evaluation> {
@@ -266,7 +266,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
 
 #[test]
 fn pruned_nodes_are_the_smallest_and_stay_zero() {
-    // 2,116 nodes are ranked by the twin, 49 on the device.
+    // 49 nodes are ranked by counting, 2,116 by the radix sort.
     for architecture in [SMALL, Architecture { width: 46, ..SMALL }] {
         let nodes = architecture.nodes();
         let mut engine = engine(RequestedLimits::Adapter);
@@ -285,7 +285,7 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
         train(&mut *batch, 0, &orders, &batches(60, 20));
         let before = batch.focus_weights().unwrap();
         let remove = [0, nodes as u32 / 2, nodes as u32];
-        batch.prune_smallest(&remove).unwrap();
+        batch.change_masks(MaskChange::PruneSmallest, &remove).unwrap();
         train(&mut *batch, 3, &orders, &batches(60, 20));
         let after = batch.focus_weights().unwrap();
         let focus = ParameterLayout::new(&architecture).focus_weight().range();
@@ -314,7 +314,7 @@ fn what_was_saved_is_restored() {
     let orders = [order(60, 1), order(60, 2)];
     let mut batch = engine.begin(&setup).unwrap();
     train(&mut *batch, 0, &orders, &batches(60, 20));
-    batch.prune_smallest(&[10, 20]).unwrap();
+    batch.change_masks(MaskChange::PruneSmallest, &[10, 20]).unwrap();
     let saved = batch.replicas().unwrap();
     let losses = train(&mut *batch, 3, &orders, &batches(60, 20));
     let mut other = engine.begin(&Setup { replica_ids: &[7, 8], ..setup }).unwrap();
@@ -382,7 +382,7 @@ fn a_stop_is_heard_and_progress_reported() {
     let mut batch = engine.begin(&setup).unwrap();
     let orders = [order(100, 1), order(100, 2)];
     let steps = batches(100, 10);
-    let steps = Steps { first_step: 0, orders: &orders, batches: &steps };
+    let steps = Steps { first_step: 0, orders: &orders, batches: &steps, decay: 1.0 };
     let done = AtomicU64::new(0);
     let progress = |units| {
         done.fetch_add(units, Ordering::Relaxed);
@@ -413,10 +413,10 @@ fn what_does_not_fit_or_belong_together_is_refused() {
     let mut batch = engine.begin(&Setup { batch: 10, ..setup }).unwrap();
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     let orders = [order(401, 0)];
-    let steps = Steps { first_step: 0, orders: &orders, batches: std::slice::from_ref(&(0..10)) };
+    let steps = Steps { first_step: 0, orders: &orders, batches: std::slice::from_ref(&(0..10)), decay: 1.0 };
     assert_refused(batch.train(&steps, &watch), &["sample 400 of 400"]);
     let orders = [order(400, 0)];
-    let steps = Steps { first_step: 0, orders: &orders, batches: std::slice::from_ref(&(0..11)) };
+    let steps = Steps { first_step: 0, orders: &orders, batches: std::slice::from_ref(&(0..11)), decay: 1.0 };
     assert_refused(batch.train(&steps, &watch), &["0..11", "1 to 10"]);
-    assert_refused(batch.prune_smallest(&[50]), &["at most 49"]);
+    assert_refused(batch.change_masks(MaskChange::PruneSmallest, &[50]), &["at most 49"]);
 }

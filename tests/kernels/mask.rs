@@ -1,7 +1,7 @@
 use crate::*;
-use holdfast::check::mask::{Case, all, cases, smallest};
+use holdfast::check::mask::{Case, all, cases, draw, regrow, smallest};
 use holdfast::gpu::Buffer;
-use holdfast::kernels::mask::{Smallest, SmallestArguments};
+use holdfast::kernels::mask::{Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
 
 #[test]
 fn matches_twin() {
@@ -10,24 +10,35 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| smallest(gpu, case)));
+    for case in &cases() {
+        assert_variants_agree(|gpu| smallest(gpu, case));
+        assert_variants_agree(|gpu| draw(gpu, case));
+        assert_variants_agree(|gpu| regrow(gpu, case));
+    }
 }
 
 #[test]
 fn writes_all_and_only_its_output() {
-    cases().iter().for_each(|case| assert_whole(&smallest(gpu(), case).unwrap()));
+    for case in &cases() {
+        assert_whole(&smallest(gpu(), case).unwrap());
+        assert_whole(&[draw(gpu(), case).unwrap()]);
+        assert_whole(&regrow(gpu(), case).unwrap());
+    }
 }
 
 #[test]
 fn is_deterministic() {
-    assert_deterministic(|gpu| smallest(gpu, &Case { nodes: 100, remove: vec![10, 20, 30] }));
+    let case = Case { nodes: 100, count: vec![10, 20, 30], state: 2 };
+    assert_deterministic(|gpu| smallest(gpu, &case));
+    assert_deterministic(|gpu| draw(gpu, &case));
+    assert_deterministic(|gpu| regrow(gpu, &case));
 }
 
 #[test]
 fn rejects_bad_shapes() {
     let gpu = gpu();
     let nodes = Buffer::<u32>::new(gpu, "nodes", 8).unwrap();
-    let remove = Buffer::<u32>::new(gpu, "remove", 2).unwrap();
+    let count = Buffer::<u32>::new(gpu, "count", 2).unwrap();
     let [parameters, m, v] = [18, 18, 17].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
     let bind = |replicas, nodes_of_layer, v| {
         let arguments = SmallestArguments {
@@ -36,7 +47,8 @@ fn rejects_bad_shapes() {
             parameters_per_replica: 10,
             offset: 4,
             rank: &nodes,
-            remove: &remove,
+            count: &count,
+            state: 0,
             mask: &nodes,
             parameters: &parameters,
             m: &m,
@@ -47,5 +59,41 @@ fn rejects_bad_shapes() {
     assert!(bind(2, 4, &m).is_ok());
     assert_refused(bind(2, 4, &v), &["mask.smallest: v", "17", "18"]);
     assert_refused(bind(2, 5, &m), &["rank", "8", "10"]);
-    assert_refused(bind(3, 2, &m), &["remove", "2", "3"]);
+    assert_refused(bind(3, 2, &m), &["count", "2", "3"]);
+    let replica_ids = Buffer::from_slice(gpu, "ids", &[1u32, 2]).unwrap();
+    let draws = Buffer::<f32>::new(gpu, "draws", 7).unwrap();
+    let arguments = |nodes_of_layer| DrawArguments {
+        nodes: nodes_of_layer,
+        update: 0,
+        state: 1,
+        seed: 0,
+        replica_ids: &replica_ids,
+        mask: &nodes,
+        draws: &draws,
+    };
+    let draw = Draw::new(gpu).unwrap();
+    assert!(draw.bind(gpu, &arguments(3)).is_ok());
+    assert_refused(draw.bind(gpu, &arguments(4)), &["mask.draw: draws", "7", "8"]);
+    assert_refused(draw.bind(gpu, &arguments(0)), &["nodes is 0"]);
+    let bind = |nodes_of_layer, v| {
+        let arguments = RegrowArguments {
+            nodes: nodes_of_layer,
+            parameters_per_replica: 10,
+            offset: 4,
+            update: 0,
+            seed: 0,
+            scale: 1.0,
+            replica_ids: &replica_ids,
+            rank: &nodes,
+            count: &count,
+            mask: &nodes,
+            parameters: &parameters,
+            m: &m,
+            v,
+        };
+        Regrow::new(gpu).unwrap().bind(gpu, &arguments)
+    };
+    assert!(bind(4, &m).is_ok());
+    assert_refused(bind(4, &v), &["mask.regrow: v", "17", "18"]);
+    assert_refused(bind(5, &m), &["rank", "8", "10"]);
 }

@@ -1,4 +1,5 @@
-//! Training against answers that PyTorch gave in double precision (`tests/fixtures/README.md`).
+//! Training against answers that PyTorch gave in double precision (`tests/fixtures/README.md`), and by every rule of
+//! exponential decay.
 //!
 //! `HOLDFAST_FIXTURES` names another folder of files of the same form.
 
@@ -6,4 +7,5 @@
 
 mod engines;
 mod fixture;
+mod rules;
 mod twins;

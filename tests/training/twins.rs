@@ -19,7 +19,7 @@ fn twins_equal_pytorch_in_every_loss_gradient_and_weight() {
                 assert_close(&fixture.name, "first gradient", &gradient, &fixture.first_gradient, 1e-12);
             }
             let rate = adam::corrected_rate(index as u64 + 1);
-            let loss = training_step::step(&fixture.architecture, &mut replica, &input, &labels, rate);
+            let loss = training_step::step(&fixture.architecture, &mut replica, &input, &labels, rate, 1.0);
             let expected = fixture.losses[index];
             assert!(
                 ((loss.mean - expected) / expected).abs() < 1e-12,

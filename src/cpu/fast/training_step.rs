@@ -86,7 +86,7 @@ pub struct PaddedReplica {
     parameters: Lines,
     m: Lines,
     v: Lines,
-    /// The focus layer's mask with padded rows; `None` as long as nothing is pruned.
+    /// The focus layer's mask with padded rows; `None` as long as all nodes are kept.
     mask: Option<Vec<u32>>,
 }
 
@@ -94,8 +94,8 @@ impl PaddedReplica {
     /// Takes in a replica.
     pub fn new(network: &PaddedNetwork, replica: &Replica<f32>) -> Self {
         let focus = &network.layers[network.architecture.focus_layer()];
-        let mask = replica.mask.contains(&0).then(|| {
-            let mut mask = vec![1; focus.weights.len()];
+        let mask = replica.mask.iter().any(|&state| state != mask::KEPT).then(|| {
+            let mut mask = vec![mask::KEPT; focus.weights.len()];
             for (padded, plain) in mask.chunks_exact_mut(focus.columns).zip(replica.mask.chunks(focus.layer.outputs)) {
                 padded[..plain.len()].copy_from_slice(plain);
             }
@@ -113,7 +113,7 @@ impl PaddedReplica {
     pub fn replica(&self, network: &PaddedNetwork) -> Replica<f32> {
         let focus = &network.layers[network.architecture.focus_layer()];
         let mask = match &self.mask {
-            None => vec![1; network.architecture.nodes()],
+            None => vec![mask::KEPT; network.architecture.nodes()],
             Some(mask) => {
                 mask.chunks_exact(focus.columns).flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
             }
@@ -231,6 +231,7 @@ struct Step<'a> {
     batch: ImageBatch<'a>,
     labels: &'a [u8],
     rate: f32,
+    decay: f32,
 }
 
 impl WithSimd for Step<'_> {
@@ -238,7 +239,7 @@ impl WithSimd for Step<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> BatchLoss<f32> {
-        let Self { network, replica, workspace, batch, labels, rate } = self;
+        let Self { network, replica, workspace, batch, labels, rate, decay } = self;
         let samples = labels.len();
         let last = network.layers.len() - 1;
         forward(simd, network, &replica.parameters, workspace, batch, last + 1);
@@ -280,29 +281,28 @@ impl WithSimd for Step<'_> {
             update_bias(simd, *columns, gradient, &mut replica.tensor(bias, rate));
             std::mem::swap(&mut workspace.gradient, &mut workspace.previous_gradient);
         }
-        if let Some(mask) = &replica.mask {
+        if let Some(states) = &replica.mask {
             let focus = network.layers[network.architecture.focus_layer()].weights.clone();
-            mask::apply(
-                mask,
-                &mut replica.parameters[focus.clone()],
-                &mut replica.m[focus.clone()],
-                &mut replica.v[focus],
-            );
+            let weights = &mut replica.parameters[focus.clone()];
+            mask::hold(states, weights, &mut replica.m[focus.clone()], &mut replica.v[focus]);
+            mask::decay(states, decay, weights);
         }
         loss
     }
 }
 
-/// One training step of one replica: forward, backward, Adam with the bias-corrected `rate`; pruned nodes stay 0.
+/// One training step of one replica: forward, backward, Adam with the bias-corrected `rate`; pruned nodes stay 0, decaying
+/// ones are multiplied by `decay`.
 pub fn step(
     network: &PaddedNetwork,
     replica: &mut PaddedReplica,
     workspace: &mut Workspace,
     batch: ImageBatch<'_>,
     rate: f32,
+    decay: f32,
 ) -> BatchLoss<f32> {
     let labels: Vec<u8> = batch.order.iter().map(|&index| batch.labels[index as usize]).collect();
-    pulp::Arch::new().dispatch(Step { network, replica, workspace, batch, labels: &labels, rate })
+    pulp::Arch::new().dispatch(Step { network, replica, workspace, batch, labels: &labels, rate, decay })
 }
 
 /// The first layers of a forward pass; see [`activations`].

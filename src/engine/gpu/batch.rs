@@ -5,12 +5,12 @@ use super::launches::{
 };
 use super::samples::{Feed, LoadedData, Pace, lock};
 use super::sweep;
-use crate::cpu::{adam, he_normal};
-use crate::engine::{Batch, DataHandle, Evaluation, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
+use crate::cpu::{adam, he_normal, mask as states};
+use crate::engine::{Batch, DataHandle, Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
-use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask};
+use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
 use crate::network::{Architecture, ParameterLayout};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -35,6 +35,7 @@ pub(super) struct GpuBatch {
     network: Network,
     kernels: Kernels,
     batch: usize,
+    seed: u64,
     evaluation_samples: usize,
     waves: Vec<Wave>,
     training_activations: Activations,
@@ -79,6 +80,7 @@ impl GpuBatch {
             training,
             network,
             batch,
+            seed: setup.seed,
             evaluation_samples,
             waves,
         })
@@ -145,6 +147,7 @@ impl GpuBatch {
             &self.training_activations,
             &self.gradient,
             &losses,
+            steps.decay,
         )?;
         let mut running = Running::new(pace, watch, wave.state.replicas as u64);
         let mut next = range.start;
@@ -279,9 +282,9 @@ impl Wave {
             parameters: Buffer::new(gpu, "parameters", parameters)?,
             m: Buffer::new(gpu, "m", parameters)?,
             v: Buffer::new(gpu, "v", parameters)?,
-            mask: Buffer::from_slice(gpu, "mask", &vec![1; replicas * network.architecture.nodes()])?,
+            mask: Buffer::from_slice(gpu, "mask", &vec![states::KEPT; replicas * network.architecture.nodes()])?,
+            replica_ids: Buffer::from_slice(gpu, "replica ids", &setup.replica_ids[slots.clone()])?,
         };
-        let replica_ids = Buffer::from_slice(gpu, "replica ids", &setup.replica_ids[slots.clone()])?;
         let fill = initial::Fill::new(gpu)?;
         let mut recorder = Recorder::new(gpu, "initial weights");
         for (tensor, layout) in (0..).zip(&network.layout.tensors) {
@@ -293,7 +296,7 @@ impl Wave {
                     tensor,
                     seed: setup.seed,
                     scale: he_normal::scale(fan_in) as f32,
-                    replica_ids: &replica_ids,
+                    replica_ids: &state.replica_ids,
                     parameters: &state.parameters,
                 };
                 fill.bind(gpu, &arguments)?.record(&mut recorder)?;
@@ -316,23 +319,83 @@ impl Wave {
         read_back(gpu, &weights)
     }
 
-    /// Places in descending order of magnitude `[replica, node]`.
-    fn rank_focus(&self, gpu: &Gpu, network: &Network, recorder: &mut Recorder<'_>) -> Result<Buffer<u32>> {
-        let (replicas, focus) = (self.state.replicas, network.layout.focus_weight());
-        let nodes = focus.len();
+    /// Records a change of the masks by `counts` nodes of each replica.
+    fn change_masks(
+        &self,
+        gpu: &Gpu,
+        network: &Network,
+        seed: u64,
+        recorder: &mut Recorder<'_>,
+        change: MaskChange,
+        counts: &[u32],
+    ) -> Result<()> {
+        let State { replicas, ref parameters, ref m, ref v, ref mask, ref replica_ids } = self.state;
+        let focus = network.layout.focus_weight();
+        let (nodes, offset) = (focus.len(), focus.offset);
+        let parameters_per_replica = network.layout.parameters();
         let rank = Buffer::new(gpu, "rank", replicas * nodes)?;
-        let arguments = sort::RankArguments {
-            epochs: 1,
+        let count = &Buffer::from_slice(gpu, "count", counts)?;
+        let rank_of = |weights: &Buffer<f32>, offset, replica_stride, recorder: &mut Recorder<'_>| {
+            let arguments = sort::RankArguments {
+                epochs: 1,
+                replicas,
+                nodes,
+                offset,
+                epoch_stride: 0,
+                replica_stride,
+                weights,
+                rank: &rank,
+            };
+            sort::Rank::new().bind(gpu, &arguments)?.record(recorder)
+        };
+        let drawn_from = |state, update, recorder: &mut Recorder<'_>| {
+            let draws = Buffer::new(gpu, "draws", replicas * nodes)?;
+            let arguments = masks::DrawArguments { nodes, update, state, seed, replica_ids, mask, draws: &draws };
+            masks::Draw::new(gpu)?.bind(gpu, &arguments)?.record(recorder)?;
+            Ok::<_, Error>(draws)
+        };
+        match change {
+            MaskChange::PruneSmallest | MaskChange::DecaySmallest => {
+                rank_of(parameters, offset, parameters_per_replica, recorder)?;
+            }
+            MaskChange::PruneRandom { update } => {
+                rank_of(&drawn_from(states::KEPT, update, recorder)?, 0, nodes, recorder)?;
+            }
+            MaskChange::RegrowRandom { update } => {
+                rank_of(&drawn_from(states::PRUNED, update, recorder)?, 0, nodes, recorder)?;
+                let arguments = masks::RegrowArguments {
+                    nodes,
+                    parameters_per_replica,
+                    offset,
+                    update,
+                    seed,
+                    scale: he_normal::scale(network.architecture.width) as f32,
+                    replica_ids,
+                    rank: &rank,
+                    count,
+                    mask,
+                    parameters,
+                    m,
+                    v,
+                };
+                return masks::Regrow::new(gpu)?.bind(gpu, &arguments)?.record(recorder);
+            }
+        }
+        let state = if change == MaskChange::DecaySmallest { states::DECAYING } else { states::PRUNED };
+        let arguments = masks::SmallestArguments {
             replicas,
             nodes,
-            offset: focus.offset,
-            epoch_stride: 0,
-            replica_stride: network.layout.parameters(),
-            weights: &self.state.parameters,
+            parameters_per_replica,
+            offset,
             rank: &rank,
+            count,
+            state,
+            mask,
+            parameters,
+            m,
+            v,
         };
-        sort::Rank::new().bind(gpu, &arguments)?.record(recorder)?;
-        Ok(rank)
+        masks::Smallest::new(gpu)?.bind(gpu, &arguments)?.record(recorder)
     }
 }
 
@@ -360,33 +423,19 @@ impl Batch for GpuBatch {
         Ok(results)
     }
 
-    fn prune_smallest(&mut self, remove: &[u32]) -> Result<()> {
-        let (gpu, network) = (&self.gpu, &self.network);
-        let nodes = network.architecture.nodes();
-        if remove.len() != self.slots() || remove.iter().any(|&remove| remove as usize > nodes) {
+    fn change_masks(&mut self, change: MaskChange, nodes: &[u32]) -> Result<()> {
+        let all = self.network.architecture.nodes();
+        if nodes.len() != self.slots() || nodes.iter().any(|&nodes| nodes as usize > all) {
             return Err(Error::Shape(format!(
-                "{} numbers of nodes to prune, each at most {nodes}, are needed for {} slots",
-                remove.len(),
+                "{} numbers of nodes for a change of masks, each at most {all}, are needed for {} slots",
+                nodes.len(),
                 self.slots()
             )));
         }
-        let kernel = mask::Smallest::new(gpu)?;
         for wave in &self.waves {
-            let mut recorder = Recorder::new(gpu, "prune");
-            let rank = wave.rank_focus(gpu, network, &mut recorder)?;
-            let arguments = mask::SmallestArguments {
-                replicas: wave.state.replicas,
-                nodes,
-                parameters_per_replica: network.layout.parameters(),
-                offset: network.layout.focus_weight().offset,
-                rank: &rank,
-                remove: &Buffer::from_slice(gpu, "remove", &remove[wave.slots.clone()])?,
-                mask: &wave.state.mask,
-                parameters: &wave.state.parameters,
-                m: &wave.state.m,
-                v: &wave.state.v,
-            };
-            kernel.bind(gpu, &arguments)?.record(&mut recorder)?;
+            let mut recorder = Recorder::new(&self.gpu, "change of masks");
+            let own = &nodes[wave.slots.clone()];
+            wave.change_masks(&self.gpu, &self.network, self.seed, &mut recorder, change, own)?;
             recorder.submit()?;
         }
         Ok(())

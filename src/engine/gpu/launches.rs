@@ -96,6 +96,8 @@ pub(super) struct State {
     pub(super) m: Buffer<f32>,
     pub(super) v: Buffer<f32>,
     pub(super) mask: Buffer<u32>,
+    /// Which replica each of them is.
+    pub(super) replica_ids: Buffer<u32>,
 }
 
 /// The first layers of a network on the samples of a feed.
@@ -202,7 +204,8 @@ pub(super) struct TrainingLaunches {
 }
 
 impl TrainingLaunches {
-    /// Binds forward pass, loss, backward pass and update. `gradient` `[replica, parameter]` is scratch.
+    /// Binds forward pass, loss, backward pass and update; decaying nodes are multiplied by `decay`. `gradient`
+    /// `[replica, parameter]` is scratch.
     pub(super) fn new(
         gpu: &Gpu,
         kernels: &Kernels,
@@ -212,6 +215,7 @@ impl TrainingLaunches {
         activations: &Activations,
         gradient: &Buffer<f32>,
         losses: &Buffer<BatchLoss>,
+        decay: f32,
     ) -> Result<Self> {
         let evaluation = EvaluationLaunches::new(gpu, kernels, network, feed, state, activations, losses)?;
         let steps = feed.steps();
@@ -250,6 +254,7 @@ impl TrainingLaunches {
                 replicas: state.replicas,
                 parameters_per_replica: network.layout.parameters(),
                 focus: network.layout.focus_weight().range(),
+                decay,
                 steps,
                 gradient,
                 mask: &state.mask,

@@ -1,0 +1,44 @@
+// mask.regrow: the nodes that come first by rank are kept again, with a new weight from the layer's initial distribution.
+//
+// One invocation owns one node; z is the replica. Counter = (replica id, update, node, stream 7), second word: the first
+// one chose the node. Both moments become 0. A weight is never 0, so it cannot be taken for a pruned one.
+//   replica_ids, count  [replica]             read
+//   rank                [replica, node]       read
+//   mask                [replica, node]       written at the chosen nodes
+//   parameters, m, v    [replica, parameter]  written at the chosen nodes
+
+override WORKGROUP_SIZE: u32 = 64;
+
+struct Params {
+    nodes: u32,
+    parameters: u32, // per replica
+    offset: u32,     // parameter of the first node
+    update: u32,
+    key_low: u32,
+    key_high: u32,
+    scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> params: Params;
+@group(0) @binding(1) var<storage, read> replica_ids: array<u32>;
+@group(0) @binding(2) var<storage, read> rank: array<u32>;
+@group(0) @binding(3) var<storage, read> count: array<u32>;
+@group(0) @binding(4) var<storage, read_write> mask: array<u32>;
+@group(0) @binding(5) var<storage, read_write> parameters: array<f32>;
+@group(0) @binding(6) var<storage, read_write> m: array<f32>;
+@group(0) @binding(7) var<storage, read_write> v: array<f32>;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+    let node = flat_index(id, WORKGROUP_SIZE);
+    if (node >= params.nodes) { return; }
+    let r = id.z;
+    let i = r * params.nodes + node;
+    if (rank[i] >= count[r]) { return; }
+    let words = philox(vec4u(replica_ids[r], params.update, node, 7u), vec2u(params.key_low, params.key_high));
+    let place = r * params.parameters + params.offset + node;
+    mask[i] = 1u;
+    parameters[place] = truncated_normal(words.y) * params.scale;
+    m[place] = 0.0;
+    v[place] = 0.0;
+}

@@ -1,0 +1,164 @@
+//! Training by every rule of exponential decay, on both engines.
+
+use holdfast::data::Dataset;
+use holdfast::engine::{CpuEngine, Engine, GpuEngine, MaskChange, Replica, Setup, Watch};
+use holdfast::error::Error;
+use holdfast::gpu::{DeviceChoice, RequestedLimits};
+use holdfast::network::{Architecture, ParameterLayout};
+use holdfast::pruning::decay::{Rule, Schedule};
+use holdfast::pruning::masks::removed_nodes;
+use holdfast::random::{Sequence, Stream};
+use holdfast::training::{CheckpointFile, Plan, Trained, train};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+const ARCHITECTURE: Architecture = Architecture { image_height: 4, image_width: 5, width: 9, depth: 2, classes: 3 };
+const TARGETS: [f64; 4] = [0.0, 0.35, 0.8, 1.0];
+const EPOCHS: u32 = 3;
+
+fn engines() -> Vec<Box<dyn Engine>> {
+    let gpu = GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
+    vec![Box::new(CpuEngine::new(Some(2)).unwrap()), Box::new(gpu)]
+}
+
+fn data() -> Arc<Dataset> {
+    let mut draws = Sequence::new(1, Stream::Check, 0, 0);
+    let images = (0..60 * ARCHITECTURE.pixels()).map(|_| draws.next_word() as u8).collect();
+    let labels = (0..60).map(|sample| sample % 3).collect();
+    Arc::new(Dataset::new("random", images, labels, 4, 5, 3).unwrap())
+}
+
+/// Two replicas for each target, slots `[target, replica]`.
+fn run(
+    engine: &mut dyn Engine,
+    rule: Rule,
+    targets: &[f64],
+    checkpoints: Option<&CheckpointFile>,
+    stop: bool,
+) -> Result<Trained, Error> {
+    let data = data();
+    let training = engine.load(&data).unwrap();
+    let nodes = ARCHITECTURE.nodes();
+    let schedules: Vec<_> =
+        targets.iter().flat_map(|&target| [Schedule::new(rule, target, nodes, EPOCHS, 8); 2]).collect();
+    let replica_ids: Vec<u32> = targets.iter().flat_map(|_| [0, 1]).collect();
+    let plan = Plan {
+        architecture: &ARCHITECTURE,
+        training,
+        data: &data,
+        batch: 8,
+        pixel_scale: 255.0,
+        seed: 5,
+        replica_ids: &replica_ids,
+        epochs: EPOCHS,
+        schedules: &schedules,
+        record: false,
+    };
+    train(engine, &plan, checkpoints, &Watch { stop: &AtomicBool::new(stop), progress: &|_| {} }, &|_| {})
+}
+
+fn replicas(trained: Result<Trained, Error>) -> Vec<Replica<f32>> {
+    trained.unwrap().batch.replicas().unwrap()
+}
+
+#[test]
+fn every_rule_ends_with_exactly_the_targets_zeros() {
+    let focus = ParameterLayout::new(&ARCHITECTURE).focus_weight().range();
+    for mut engine in engines() {
+        for rule in Rule::ALL {
+            let trained = replicas(run(&mut *engine, rule, &TARGETS, None, false));
+            for (slot, replica) in trained.iter().enumerate() {
+                let zeros = replica.parameters[focus.clone()].iter().filter(|&&weight| weight == 0.0).count();
+                assert_eq!(zeros, removed_nodes(TARGETS[slot / 2], ARCHITECTURE.nodes()), "{rule:?}, slot {slot}");
+                assert!(replica.mask.iter().all(|&state| state < 2), "{rule:?}: a node still decays");
+            }
+            assert_ne!(trained[2].mask, trained[3].mask, "{rule:?}: replicas differ");
+        }
+    }
+}
+
+#[test]
+fn without_a_target_every_rule_trains_the_same_dense_net() {
+    for mut engine in engines() {
+        let nets = Rule::ALL.map(|rule| replicas(run(&mut *engine, rule, &[0.0], None, false)));
+        assert!(nets.iter().all(|net| *net == nets[0]));
+    }
+}
+
+#[test]
+fn rules_give_different_nets() {
+    for mut engine in engines() {
+        let nets = Rule::ALL.map(|rule| replicas(run(&mut *engine, rule, &[0.8], None, false)));
+        for (index, net) in nets.iter().enumerate() {
+            assert!(nets[..index].iter().all(|other| other[0].parameters != net[0].parameters), "{index}");
+        }
+    }
+}
+
+#[test]
+fn a_target_alone_has_the_bits_that_it_has_among_others() {
+    for mut engine in engines() {
+        for rule in Rule::ALL {
+            let together = replicas(run(&mut *engine, rule, &TARGETS, None, false));
+            for (place, target) in TARGETS.into_iter().enumerate() {
+                let alone = replicas(run(&mut *engine, rule, &[target], None, false));
+                assert!(together[2 * place..2 * place + 2] == alone, "{rule:?} towards {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_after_every_call_ends_with_the_same_bits() {
+    for mut engine in engines() {
+        for rule in Rule::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let file = CheckpointFile::new(folder.path().join("a.checkpoint"), "session".into());
+            let mut stops = 0;
+            let resumed = loop {
+                match run(&mut *engine, rule, &TARGETS, Some(&file), true) {
+                    Err(Error::Interrupted) => stops += 1,
+                    finished => break replicas(finished),
+                }
+            };
+            assert!(stops >= 6, "{rule:?}: {stops} stops");
+            assert!(resumed == replicas(run(&mut *engine, rule, &TARGETS, None, false)), "{rule:?}");
+        }
+    }
+}
+
+#[test]
+fn both_engines_draw_the_same_nodes_and_nearly_the_same_weights() {
+    let nodes = ARCHITECTURE.nodes() as u32;
+    let focus = ParameterLayout::new(&ARCHITECTURE).focus_weight().range();
+    let results: Vec<Vec<Replica<f32>>> = engines()
+        .into_iter()
+        .map(|mut engine| {
+            let training = engine.load(&data()).unwrap();
+            let setup = Setup {
+                architecture: &ARCHITECTURE,
+                training,
+                batch: 8,
+                pixel_scale: 255.0,
+                seed: u64::MAX - 4,
+                replica_ids: &[3, 900],
+            };
+            let mut batch = engine.begin(&setup).unwrap();
+            batch.change_masks(MaskChange::PruneRandom { update: 0 }, &[nodes / 2, nodes]).unwrap();
+            batch.change_masks(MaskChange::RegrowRandom { update: 1 }, &[10, 20]).unwrap();
+            batch.change_masks(MaskChange::DecaySmallest, &[nodes - 5, nodes - 15]).unwrap();
+            batch.replicas().unwrap()
+        })
+        .collect();
+    let [cpu, gpu] = &results[..] else { panic!("two engines") };
+    let kept = [nodes - nodes / 2 + 10, 20];
+    for ((cpu, gpu), kept) in cpu.iter().zip(gpu).zip(kept) {
+        assert_eq!(cpu.mask, gpu.mask);
+        assert_eq!(cpu.mask.iter().filter(|&&state| state != 0).count() as u32, kept);
+        for (a, b) in cpu.parameters[focus.clone()].iter().zip(&gpu.parameters[focus.clone()]) {
+            // Both lie within 24 units in the last place of the double-precision twin.
+            assert!((a - b).abs() <= 48.0 * f32::EPSILON * a.abs(), "{a} and {b}");
+            assert_eq!(*a == 0.0, *b == 0.0);
+        }
+    }
+}
