@@ -111,6 +111,7 @@ pub(super) fn print_configuration(configuration: &crate::study::configuration::C
 fn report_cell(found: &Results) -> ReportCell {
     ReportCell {
         ledger: found.ledger.clone(),
+        correlations: found.correlations.clone(),
         sweep: found.rows.clone(),
         chance: found.chance,
         headline_window: found.headline_window,

@@ -2,11 +2,13 @@
 
 mod bench;
 mod compare;
+mod data;
 mod devices;
 mod dry_run;
 mod options;
 mod output;
 mod progress;
+mod prune;
 mod run;
 mod stability;
 mod train;
@@ -37,8 +39,12 @@ enum Command {
     Train(train::TrainArguments),
     /// Magnitude stability of any history, from a run or from another program.
     Stability(stability::StabilityArguments),
+    /// Remove nodes from trained networks, of a run or of another program, and say what was lost.
+    Prune(prune::PruneArguments),
     /// Speed of this machine: training step, sort and count, sweep.
     Bench(bench::BenchArguments),
+    /// List, verify, export and generate data sets.
+    Data(data::DataArguments),
     /// List what can run here.
     Devices(devices::DevicesArguments),
 }
@@ -50,7 +56,9 @@ pub fn run() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Stability(arguments) => stability::run(&arguments),
+        Command::Prune(arguments) => prune::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
     match result {

@@ -106,9 +106,15 @@ pub(super) struct RunOptions {
     /// Tolerances of magnitude stability, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NUMBER", allow_negative_numbers = true)]
     tolerance: Option<Vec<f64>>,
-    #[command(flatten)]
-    #[serde(flatten)]
-    reading: ReadingOptions,
+    /// What is followed back through the epochs.
+    #[arg(long, value_enum)]
+    tracking: Option<TrackingName>,
+    /// Whether a tolerance is a share of the weight's magnitude or a distance.
+    #[arg(long, value_enum)]
+    tolerance_kind: Option<ToleranceKindName>,
+    /// Which value a weight is compared with.
+    #[arg(long, value_enum)]
+    against: Option<AgainstName>,
     /// Windows of last epochs for settling tolerance and holding magnitude, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "EPOCHS")]
     window: Option<Vec<u32>>,
@@ -123,9 +129,9 @@ pub(super) struct RunOptions {
     ed_rule: Option<EdRuleName>,
 }
 
-/// How magnitude stability is read.
-#[derive(Args, Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
+/// How magnitude stability is read, for commands without a configuration. [`RunOptions`] has the same options as its own
+/// fields: flattened, serde would no longer say where a file has an unknown key.
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct ReadingOptions {
     /// What is followed back through the epochs.
     #[arg(long, value_enum)]
@@ -280,10 +286,9 @@ impl Setter<'_> {
         set(&mut settings.pixel_scale, options.pixel_scale);
         set(&mut settings.seed, options.seed);
         set(&mut settings.tolerance, options.tolerance);
-        let reading = options.reading;
-        set(&mut settings.tracking, reading.tracking.map(Tracking::from));
-        set(&mut settings.tolerance_kind, reading.tolerance_kind.map(ToleranceKind::from));
-        set(&mut settings.against, reading.against.map(Against::from));
+        set(&mut settings.tracking, options.tracking.map(Tracking::from));
+        set(&mut settings.tolerance_kind, options.tolerance_kind.map(ToleranceKind::from));
+        set(&mut settings.against, options.against.map(Against::from));
         set(&mut settings.window, options.window.map(Some));
         set(&mut settings.keep_frozen, options.keep_frozen);
         set(&mut settings.ed_targets, options.ed_targets);
@@ -292,6 +297,11 @@ impl Setter<'_> {
 }
 
 impl ReadingOptions {
+    /// Whether any of them was named.
+    pub(super) fn is_given(self) -> bool {
+        self.tracking.is_some() || self.tolerance_kind.is_some() || self.against.is_some()
+    }
+
     /// The reading asked for; what is not named is as the protocol has it.
     pub(super) fn reading(self) -> Reading {
         Reading {

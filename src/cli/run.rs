@@ -59,42 +59,41 @@ impl Prepared {
     /// writes the configuration and an unfinished manifest.
     pub(super) fn start(self, command: &str, out: Option<&Path>, fresh: bool) -> Result<Run> {
         let Self { configuration, cells, engine, checksums, hash } = self;
-        let seeds = vec![configuration.seed];
-        let opened = open_folder(command, out, fresh, hash, &configuration, seeds, engine.description(), checksums)?;
-        let Opened { folder, manifest } = opened;
+        let folder = open_folder(command, out, &hash)?;
+        let earlier = folder.earlier_manifest().filter(|_| !fresh).cloned();
+        if let Some(manifest) = earlier.clone().filter(|manifest| manifest.finished.is_some()) {
+            return Ok(Run { configuration, cells, engine, folder, manifest });
+        }
         if fresh {
             for cell in &cells {
-                cell.folder(&folder, &manifest.configuration_hash, &configuration).remove_checkpoints()?;
+                cell.folder(&folder, &hash, &configuration).remove_checkpoints()?;
             }
         }
+        let mut manifest = begin(&folder, command, hash, &configuration, engine.description(), checksums)?;
+        manifest.seeds.push(configuration.seed);
+        if let Some(earlier) = earlier {
+            manifest.started = earlier.started;
+        }
+        manifest.write(folder.path())?;
         Ok(Run { configuration, cells, engine, folder, manifest })
     }
 }
 
-/// A locked run folder with its manifest: finished if an earlier call finished the run.
-pub(super) struct Opened {
-    pub(super) folder: RunFolder,
-    pub(super) manifest: Manifest,
+/// Opens the run folder: `out`, or `runs/<command>-<hash>`.
+pub(super) fn open_folder(command: &str, out: Option<&Path>, hash: &str) -> Result<RunFolder> {
+    let path = out.map_or_else(|| PathBuf::from("runs").join(format!("{command}-{hash}")), Path::to_path_buf);
+    RunFolder::open(&path, hash)
 }
 
-/// Takes the run folder: `out`, or `runs/<command>-<hash>`. Unless the run is finished, or if it is to start `fresh`,
-/// writes the settings and an unfinished manifest.
-pub(super) fn open_folder(
+/// Writes the settings and an unfinished manifest, without seeds, of a run that starts now.
+pub(super) fn begin(
+    folder: &RunFolder,
     command: &str,
-    out: Option<&Path>,
-    fresh: bool,
     hash: String,
     settings: &impl Serialize,
-    seeds: Vec<u64>,
     device: &DeviceDescription,
     checksums: BTreeMap<String, String>,
-) -> Result<Opened> {
-    let path = out.map_or_else(|| PathBuf::from("runs").join(format!("{command}-{hash}")), Path::to_path_buf);
-    let folder = RunFolder::open(&path, &hash)?;
-    let earlier = folder.earlier_manifest().filter(|_| !fresh).cloned();
-    if let Some(manifest) = earlier.clone().filter(|manifest| manifest.finished.is_some()) {
-        return Ok(Opened { folder, manifest });
-    }
+) -> Result<Manifest> {
     let text = toml::to_string(settings)
         .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
     run_folder::write(&folder.file("config.toml")?, |file| std::io::Write::write_all(file, text.as_bytes()))?;
@@ -106,18 +105,18 @@ pub(super) fn open_folder(
         command: command.into(),
         configuration_hash: hash,
         configuration: as_json(serde_json::to_value(settings))?,
-        seeds,
+        seeds: Vec::new(),
         device: as_json(serde_json::to_value(device))?,
         driver: device.driver.clone(),
         data_checksums: checksums,
         weight_hashes: BTreeMap::new(),
         wall_times: BTreeMap::new(),
         replaced_replicas: Vec::new(),
-        started: earlier.map_or_else(|| timestamp(SystemTime::now()), |manifest| manifest.started),
+        started: timestamp(SystemTime::now()),
         finished: None,
     };
     manifest.write(folder.path())?;
-    Ok(Opened { folder, manifest })
+    Ok(manifest)
 }
 
 impl Run {

@@ -6,9 +6,11 @@
 
 use super::Dataset;
 use crate::error::{Error, Result};
+use flate2::Compression;
 use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::path::Path;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -40,6 +42,22 @@ pub(super) fn read_pair(name: &str, images: &Path, labels: &Path, classes: usize
         )));
     }
     Dataset::new(name, pixels, classes_of_images, height, width, classes)
+}
+
+/// The compressed file of unsigned bytes with axes of these sizes.
+///
+/// Equal values give equal bytes: gzip's time stamp stays 0. Fails with [`Error::Shape`] if an axis is longer than the
+/// format can say.
+pub(super) fn encode(sizes: &[usize], values: &[u8]) -> Result<Vec<u8>> {
+    let mut header = vec![0, 0, UNSIGNED_BYTE, sizes.len() as u8];
+    for &size in sizes {
+        let size = u32::try_from(size)
+            .map_err(|_| Error::Shape(format!("an axis of {size} is too long for an IDX file; write fewer images")))?;
+        header.extend(size.to_be_bytes());
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let written = encoder.write_all(&header).and_then(|()| encoder.write_all(values)).and_then(|()| encoder.finish());
+    written.map_err(|error| Error::Job(format!("an IDX file cannot be compressed: {error}; free some memory")))
 }
 
 /// What a file should hold.
@@ -219,9 +237,6 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use std::io::Write;
     use std::path::PathBuf;
     use tempfile::TempDir;
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 const CLASSES: usize = 10;
 
 /// The files of the set; each may also end in `.gz`.
-const TRAINING: [&str; 2] = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"];
-const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+pub(super) const TRAINING: [&str; 2] = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"];
+pub(super) const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// Reads 60,000 training and 10,000 test images of 28 x 28 pixels in 10 classes: from `folder`, or else from the
 /// project's own copy. Any set in MNIST's files and classes will do.
@@ -27,7 +27,7 @@ pub(super) fn load(folder: Option<&Path>) -> Result<Split> {
 }
 
 /// Where the project's copy may lie. A folder that the user named is the only one: data from elsewhere would surprise.
-fn shipped_places() -> Vec<PathBuf> {
+pub(super) fn shipped_places() -> Vec<PathBuf> {
     match std::env::var_os("HOLDFAST_DATASETS") {
         Some(folder) => vec![PathBuf::from(folder).join("mnist")],
         None => vec![Path::new("datasets/mnist").into(), Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/mnist")],
@@ -35,7 +35,7 @@ fn shipped_places() -> Vec<PathBuf> {
 }
 
 /// The first of `places` that has the training images.
-fn find(places: Vec<PathBuf>) -> Result<PathBuf> {
+pub(super) fn find(places: Vec<PathBuf>) -> Result<PathBuf> {
     let looked = places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(" and in ");
     places.into_iter().find(|place| existing(place, TRAINING[0]).exists()).ok_or_else(|| {
         Error::Data(format!(

@@ -1,5 +1,6 @@
 //! From numbers to masks, from masks to accuracies.
 
+pub mod criterion;
 pub mod decay;
 pub mod masks;
 pub mod operating_points;

@@ -10,6 +10,9 @@ pub const FROZEN_FIRST: &str = "frozen-first";
 /// Rule of criteria that treat frozen nodes like all others.
 pub const FROZEN_KEPT: &str = "frozen-kept";
 
+/// Rule of criteria whose window was chosen by accuracy on the training set.
+pub const CHOSEN_IN_TRAINING: &str = "chosen-in-training";
+
 /// What is known of the trained nets: the numbers that criteria choose by.
 #[derive(Clone, Copy, Debug)]
 pub struct Numbers<'a> {
@@ -79,13 +82,7 @@ fn by_windows(method: Method, frozen_first: bool, numbers: &Numbers<'_>, replica
     let windows = envelope.windows.iter().enumerate();
     windows
         .flat_map(|(index, &window)| {
-            let mut order = match method {
-                Method::Settle => RemovalOrder::largest_first(&envelope.settling_tolerances(index, replica)),
-                _ => RemovalOrder::smallest_first(envelope.holding_magnitude(index, replica)),
-            };
-            if frozen_first {
-                order = order.frozen_first(envelope.frozen_of_replica(replica));
-            }
+            let order = removal_order(method, frozen_first, envelope, index, replica);
             let removed = grid(numbers);
             removed.into_iter().map(move |removed| OperatingPoint {
                 replica,
@@ -96,6 +93,21 @@ fn by_windows(method: Method, frozen_first: bool, numbers: &Numbers<'_>, replica
             })
         })
         .collect()
+}
+
+/// The order in which settle or hold removes the nodes of a replica, over the window with index `window`.
+pub(super) fn removal_order(
+    method: Method,
+    frozen_first: bool,
+    envelope: &WindowedEnvelope,
+    window: usize,
+    replica: usize,
+) -> RemovalOrder {
+    let order = match method {
+        Method::Settle => RemovalOrder::largest_first(&envelope.settling_tolerances(window, replica)),
+        _ => RemovalOrder::smallest_first(envelope.holding_magnitude(window, replica)),
+    };
+    if frozen_first { order.frozen_first(envelope.frozen_of_replica(replica)) } else { order }
 }
 
 /// One-shot magnitude, the same with frozen nodes first, or random.

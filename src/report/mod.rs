@@ -10,12 +10,15 @@ pub mod tables;
 use crate::pruning::{Method, SweepRow};
 use crate::study::inference::InferenceRow;
 use crate::study::ledger::Ledger;
+use crate::study::rank_correlation::CorrelationRow;
 
 /// All that a report shows of one model on one data set.
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// What it cost.
     pub ledger: Ledger,
+    /// Rank correlations of the criteria with the final magnitude.
+    pub correlations: Vec<CorrelationRow>,
     /// What it achieved: every operating point of every replica.
     pub sweep: Vec<SweepRow>,
     /// Accuracy of always naming the largest class of the test set, 0 to 1.

@@ -73,6 +73,7 @@ pub(super) fn cell() -> Cell {
     let inference = [(0.0, 14.3), (0.5, 14.3), (0.6, 14.4), (0.7, 14.2), (0.8, 14.3), (0.9, 14.6)];
     Cell {
         ledger: ledger(),
+        correlations: Vec::new(),
         sweep,
         chance: 0.114,
         headline_window: WINDOW,

@@ -109,11 +109,20 @@ pub(super) fn accuracy_lines(cell: &Cell) -> Vec<AccuracyLine> {
     curves.iter().map(|curve| AccuracyLine::new(curve, |point| Some(percent(&point.accuracy)))).collect()
 }
 
-/// Accuracy minus one-shot pruning's in percentage points with the 95 % interval, for the curves that prune the same nets.
-pub(super) fn difference_lines(cell: &Cell) -> Vec<AccuracyLine> {
+/// The difference of a point to a control.
+pub(super) type Difference = fn(&CurvePoint) -> Option<Summary>;
+
+/// The controls that differences are shown to: title and difference.
+pub(super) const CONTROLS: [(&str, Difference); 2] = [
+    ("one-shot pruning of the same nets", |point| point.over_one_shot),
+    ("one-shot pruning with frozen nodes first", |point| point.over_frozen_first),
+];
+
+/// Accuracy minus a control's in percentage points with the 95 % interval, for the curves that prune the same nets.
+pub(super) fn difference_lines(cell: &Cell, over: Difference) -> Vec<AccuracyLine> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     let difference = |point: &CurvePoint| {
-        let difference = point.over_one_shot?;
+        let difference = over(point)?;
         let interval = difference.half_width().map(|half| format!(" ± {:.1}", 100.0 * half)).unwrap_or_default();
         // Adding zero turns what was rounded to −0.0 into +0.0.
         let mean = (1000.0 * difference.mean).round() / 10.0 + 0.0;
@@ -121,10 +130,37 @@ pub(super) fn difference_lines(cell: &Cell) -> Vec<AccuracyLine> {
     };
     curves
         .iter()
-        .filter(|curve| curve.method != Method::Magnitude)
+        // A control has no difference to itself.
+        .filter(|curve| {
+            curve.points.iter().filter_map(over).any(|summary| summary.mean != 0.0 || summary.sd != Some(0.0))
+        })
         .map(|curve| AccuracyLine::new(curve, difference))
         .filter(|line| line.columns.iter().any(|column| column != NOTHING))
         .collect()
+}
+
+/// Rank correlation of each criterion with the final magnitude: of `ms` at each tolerance, of the others at the headline's
+/// window.
+pub(super) fn correlation_lines(cell: &Cell) -> Vec<(String, String)> {
+    let mut groups: Vec<(String, Vec<f64>)> = Vec::new();
+    for row in &cell.correlations {
+        let label = match (row.tolerance, row.window) {
+            (Some(tolerance), _) => format!("{} ε={tolerance}", row.method),
+            (None, Some(window)) if window == cell.headline_window => format!("{} s={window}", row.method),
+            _ => continue,
+        };
+        let place = groups.iter().position(|(known, _)| *known == label).unwrap_or_else(|| {
+            groups.push((label, Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.extend(row.spearman);
+    }
+    let line = |(label, values): (String, Vec<f64>)| {
+        let summary = Summary::of(&values)?;
+        let spread = summary.sd.map(|sd| format!(" ± {sd:.2}")).unwrap_or_default();
+        Some((label, format!("{:+.2}{spread}", summary.mean).replace('-', "−")))
+    };
+    groups.into_iter().filter_map(line).collect()
 }
 
 /// What the whole model gains at the table's sparsities: compression ratio, theoretical and measured speed-up.
@@ -193,10 +229,18 @@ pub fn text(cell: &Cell) -> String {
     text += "\nTest accuracy in % (mean ± sd over replicas) by share of the focus layer's nodes that are zero\n";
     text += &grid(&accuracy_lines(cell));
     text += &format!("  {}\n", reference_sentence(cell));
-    let differences = difference_lines(cell);
-    if !differences.is_empty() {
-        text += "\nPercentage points over one-shot pruning of the same nets (paired mean ± 95 % interval)\n";
-        text += &grid(&differences);
+    for (control, over) in CONTROLS {
+        let differences = difference_lines(cell, over);
+        if !differences.is_empty() {
+            text += &format!("\nPercentage points over {control} (paired mean ± 95 % interval)\n");
+            text += &grid(&differences);
+        }
+    }
+    let correlations = correlation_lines(cell);
+    if !correlations.is_empty() {
+        text += "\nRank correlation with the final magnitude (Spearman, mean ± sd over replicas)\n";
+        text +=
+            &aligned(&correlations.iter().map(|(label, value)| vec![label.clone(), value.clone()]).collect::<Vec<_>>());
     }
     text += "\nThe whole model\n";
     text += &grid(&whole_model_lines(cell));
@@ -280,12 +324,19 @@ pub fn json(cell: &Cell) -> Value {
         .map(|(epochs, accuracy)| json!({ "epochs": epochs, "accuracy": accuracy }))
         .collect();
     let points = |curve: &Curve| -> Vec<Value> {
-        let interval = |point: &CurvePoint| point.over_one_shot.and_then(|difference| difference.half_width());
+        let interval = |difference: Option<Summary>| difference.and_then(|difference| difference.half_width());
         accuracy::at_table_sparsities(curve)
             .into_iter()
             .zip(TABLE_SPARSITIES)
             .filter_map(|(point, sparsity)| Some((point?, sparsity)))
-            .map(|(point, near)| json!({ "near": near, "point": point, "over_one_shot_half_width": interval(point) }))
+            .map(|(point, near)| {
+                json!({
+                    "near": near,
+                    "point": point,
+                    "over_one_shot_half_width": interval(point.over_one_shot),
+                    "over_frozen_first_half_width": interval(point.over_frozen_first),
+                })
+            })
             .collect()
     };
     let curves: Vec<_> = accuracy::curves(&cell.sweep, cell.headline_window)
@@ -302,6 +353,7 @@ pub fn json(cell: &Cell) -> Value {
         "headline_window": cell.headline_window,
         "dense": dense,
         "accuracy": curves,
+        "correlations": cell.correlations,
         "inference": cell.inference,
     })
 }

@@ -1,6 +1,7 @@
 //! From the rows of a sweep to curves: means over replicas, differences to one-shot pruning in pairs, and the accuracy
 //! table. Nothing is interpolated: every number stands at a point that was really evaluated.
 
+use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, SweepRow};
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -52,6 +53,8 @@ pub struct CurvePoint {
     /// Accuracy minus that of one-shot pruning of as many nodes of the same replica, in pairs. None if some replica has no
     /// such row, and for methods that train other networks.
     pub over_one_shot: Option<Summary>,
+    /// The same against one-shot pruning that removes frozen nodes before all others.
+    pub over_frozen_first: Option<Summary>,
     /// Mean over replicas of the compression ratio of the whole model.
     pub compression_ratio: f64,
     /// Mean over replicas of the theoretical speed-up of the whole model.
@@ -81,7 +84,8 @@ struct Setting {
     epochs: u32,
 }
 
-/// All curves of a sweep of one model on one data set, `settle` and `hold` at `headline_window` only. Dense networks are
+/// All curves of a sweep of one model on one data set, `settle` and `hold` at `headline_window` and at the window that
+/// training accuracy chose ([`CHOSEN_IN_TRAINING`]) only. Dense networks are
 /// left out (see [`dense`]), and ED in one batch too if it is there one by one, since both give the same networks.
 ///
 /// A point of `ms` is a (tolerance, threshold), of all others a number of removed nodes; only points that every replica
@@ -93,7 +97,7 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
     for row in rows {
         let shown = match row.method {
             Method::Dense => false,
-            Method::Settle | Method::Hold => row.window == Some(headline_window),
+            Method::Settle | Method::Hold => row.window == Some(headline_window) || row.rule == CHOSEN_IN_TRAINING,
             Method::EdBatched => !sequential,
             _ => true,
         };
@@ -105,16 +109,20 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
                 rule: row.rule.clone(),
                 epochs: row.epochs,
             };
+            if row.rule == CHOSEN_IN_TRAINING && row.window == Some(headline_window) {
+                // The choice fell on the headline's window: that curve is there already.
+                continue;
+            }
             // Thresholds ascend with sparsity; for the others the number of nodes that are left is the point.
             let point = row.threshold.filter(|_| row.method == Method::Ms).unwrap_or(row.nonzero_nodes);
             settings.entry(setting).or_default().entry(point).or_default().push(row);
         }
     }
-    let one_shot: BTreeMap<(u32, u32), f64> = rows
-        .iter()
-        .filter(|row| row.method == Method::Magnitude)
-        .map(|row| ((row.replica, row.nonzero_nodes), row.accuracy))
-        .collect();
+    let accuracies = |method| -> Accuracies {
+        let own = rows.iter().filter(|row| row.method == method);
+        own.map(|row| ((row.replica, row.nonzero_nodes), row.accuracy)).collect()
+    };
+    let (one_shot, frozen_first) = (accuracies(Method::Magnitude), accuracies(Method::MagnitudeFrozenFirst));
     let labels = labels(settings.keys());
     settings
         .into_iter()
@@ -123,7 +131,7 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
             method: setting.method,
             rule: setting.rule,
             label,
-            points: curve_points(points, &one_shot),
+            points: curve_points(points, &one_shot, &frozen_first),
         })
         .collect()
 }
@@ -155,7 +163,14 @@ fn labels<'a>(settings: impl Iterator<Item = &'a Setting> + Clone) -> Vec<String
         .collect()
 }
 
-fn curve_points(points: BTreeMap<u32, Vec<&SweepRow>>, one_shot: &BTreeMap<(u32, u32), f64>) -> Vec<CurvePoint> {
+/// Accuracy by replica and number of nodes that are left.
+type Accuracies = BTreeMap<(u32, u32), f64>;
+
+fn curve_points(
+    points: BTreeMap<u32, Vec<&SweepRow>>,
+    one_shot: &Accuracies,
+    frozen_first: &Accuracies,
+) -> Vec<CurvePoint> {
     let replicas: BTreeSet<u32> = points.values().flatten().map(|row| row.replica).collect();
     let mut points: Vec<CurvePoint> = points
         .into_values()
@@ -166,15 +181,18 @@ fn curve_points(points: BTreeMap<u32, Vec<&SweepRow>>, one_shot: &BTreeMap<(u32,
             let rows: Vec<_> = rows.into_iter().filter(|row| seen.insert(row.replica)).collect();
             let summary =
                 |value: fn(&SweepRow) -> f64| Summary::of(&rows.iter().map(|row| value(row)).collect::<Vec<_>>());
-            let differences: Option<Vec<f64>> = rows
-                .iter()
-                .filter(|row| !row.method.retrains())
-                .map(|row| Some(row.accuracy - one_shot.get(&(row.replica, row.nonzero_nodes))?))
-                .collect();
+            let over = |control: &Accuracies| -> Option<Summary> {
+                let pruned_alike = rows.iter().filter(|row| !row.method.retrains());
+                let differences: Option<Vec<f64>> = pruned_alike
+                    .map(|row| Some(row.accuracy - control.get(&(row.replica, row.nonzero_nodes))?))
+                    .collect();
+                Summary::of(&differences?)
+            };
             Some(CurvePoint {
                 sparsity: summary(|row| row.sparsity)?,
                 accuracy: summary(|row| row.accuracy)?,
-                over_one_shot: differences.and_then(|differences| Summary::of(&differences)),
+                over_one_shot: over(one_shot),
+                over_frozen_first: over(frozen_first),
                 compression_ratio: summary(|row| row.compression_ratio)?.mean,
                 theoretical_speedup: summary(|row| row.theoretical_speedup)?.mean,
             })

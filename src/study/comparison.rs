@@ -6,6 +6,7 @@ use super::configuration::Configuration;
 use super::experiment::{Cell, CellFolder, history_of, train_and_record, write_records};
 use super::inference::{INFERENCE_COLUMNS, InferenceRow};
 use super::ledger::{Ledger, Measured, Workload};
+use super::rank_correlation::{CORRELATION_COLUMNS, CorrelationRow, with_magnitude};
 use super::records::{write_envelope, write_stability};
 use crate::data::Dataset;
 use crate::engine::{Batch, DataHandle, Engine, Overheads, Replica, Watch};
@@ -32,6 +33,8 @@ pub struct Results {
     pub rows: Vec<SweepRow>,
     /// What each method cost.
     pub ledger: Ledger,
+    /// Rank correlations of the criteria with the final magnitude.
+    pub correlations: Vec<CorrelationRow>,
     /// Measured time of classifying the test set, dense and pruned.
     pub inference: Vec<InferenceRow>,
     /// Window that the headline shows.
@@ -60,6 +63,7 @@ pub fn read_back(cell: &Cell, configuration: &Configuration, folder: &CellFolder
     Ok(Results {
         rows: csv::read(&folder.file("sweep.csv")?)?,
         ledger: Ledger { workload: workload(cell, configuration), rows: csv::read(&folder.file("ledger.csv")?)? },
+        correlations: csv::read(&folder.file("correlations.csv")?)?,
         inference: csv::read(&folder.file("inference.csv")?)?,
         headline_window: envelope::headline_window(configuration.epochs),
         headline_rule: headline_rule(configuration),
@@ -102,7 +106,7 @@ struct Counted {
 impl Account<'_> {
     fn run(&mut self) -> Result<Compared> {
         let folder = self.folder;
-        let (_, test) = self.cell.upload(self.engine)?;
+        let (training, test) = self.cell.upload(self.engine)?;
         let before = self.engine.overheads();
         let mut trained = train_and_record(self.engine, self.cell, self.configuration, folder, self.control)?;
         let training_overheads = since(before, self.engine.overheads());
@@ -115,7 +119,18 @@ impl Account<'_> {
         write_stability(&path, &node_axes, &history, &counted.stability)?;
         write_envelope(&path, &node_axes, &history, &counted.envelope)?;
         self.dense(&mut *trained.batch, test, &counted)?;
-        self.criteria(&mut trained, test, &history, &counted, training_overheads)?;
+        let sparsities = self.configuration.sparsities();
+        let numbers = Numbers {
+            history: &history,
+            stability: &counted.stability,
+            envelope: &counted.envelope,
+            seed: self.configuration.seed,
+            sparsities: &sparsities,
+        };
+        self.criteria(&mut trained, test, &numbers, &counted, training_overheads)?;
+        self.chosen_windows(&mut *trained.batch, training, &numbers)?;
+        let correlations = with_magnitude(&numbers, self.configuration.model.name(), &self.cell.data_set);
+        csv::write(&folder.file("correlations.csv")?, CORRELATION_COLUMNS, &correlations)?;
         let inference = self.inference(&mut *trained.batch, test, &replicas)?;
         csv::write(&folder.file("inference.csv")?, INFERENCE_COLUMNS, &inference)?;
         let mut weight_hashes: BTreeMap<String, String> = (1..)
@@ -138,6 +153,7 @@ impl Account<'_> {
         let results = Results {
             rows: std::mem::take(&mut self.rows),
             ledger,
+            correlations,
             inference,
             headline_window: envelope::headline_window(self.configuration.epochs),
             headline_rule: headline_rule(self.configuration),
@@ -216,7 +232,7 @@ impl Account<'_> {
         &mut self,
         trained: &mut Trained,
         test: DataHandle,
-        history: &History,
+        numbers: &Numbers<'_>,
         counted: &Counted,
         training_overheads: Overheads,
     ) -> Result<()> {
@@ -233,18 +249,10 @@ impl Account<'_> {
             (Method::MagnitudeFrozenFirst, ""),
             (Method::Random, ""),
         ];
-        let sparsities = configuration.sparsities();
-        let numbers = Numbers {
-            history,
-            stability: &counted.stability,
-            envelope: &counted.envelope,
-            seed: configuration.seed,
-            sparsities: &sparsities,
-        };
         let replicates = configuration.replicates as usize;
         for (method, rule) in methods {
             let before = self.engine.overheads();
-            let points = of_method(method, rule == FROZEN_FIRST, &numbers);
+            let points = of_method(method, rule == FROZEN_FIRST, numbers);
             // Warm-up: its result is kept; its time only where repeating would take too long to matter.
             let stage = format!("prune and evaluate: {method} {rule}");
             let warm_up = Instant::now();
@@ -261,7 +269,7 @@ impl Account<'_> {
             while seconds.is_empty() || (seconds.len() < REPETITIONS && started.elapsed() + warm_up <= REPEAT_WITHIN) {
                 let start = Instant::now();
                 let silent = Watch { stop: self.control.stop, progress: &|_| {} };
-                let points = of_method(method, rule == FROZEN_FIRST, &numbers);
+                let points = of_method(method, rule == FROZEN_FIRST, numbers);
                 sweep::evaluate(&mut *trained.batch, test, &points, &silent)?;
                 seconds.push(start.elapsed().as_secs_f64());
             }
@@ -355,7 +363,8 @@ fn workload(cell: &Cell, configuration: &Configuration) -> Workload {
     }
 }
 
-fn headline_rule(configuration: &Configuration) -> &'static str {
+/// Whether settle and hold remove frozen nodes first in the headline.
+pub(super) fn headline_rule(configuration: &Configuration) -> &'static str {
     if configuration.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
 }
 
@@ -386,5 +395,6 @@ pub fn hash_parameters(replicas: &[Replica<f32>]) -> String {
 pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Results]) -> Result<()> {
     csv::write(&folder("sweep.csv")?, SWEEP_COLUMNS, cells.iter().flat_map(|cell| &cell.rows))?;
     csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))?;
+    csv::write(&folder("correlations.csv")?, CORRELATION_COLUMNS, cells.iter().flat_map(|cell| &cell.correlations))?;
     csv::write(&folder("inference.csv")?, INFERENCE_COLUMNS, cells.iter().flat_map(|cell| &cell.inference))
 }

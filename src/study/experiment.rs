@@ -6,7 +6,7 @@ use super::numbers::significant;
 use crate::data::{Dataset, LoadOptions, Source, Split};
 use crate::engine::{DataHandle, Engine, Replica};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Tensor};
 use crate::run_folder::{NamedArray, RunFolder, csv, npz, safetensors};
 use crate::stability::History;
 use crate::training::{CheckpointFile, Plan, Trained, train};
@@ -54,11 +54,11 @@ impl Cell {
 
     /// The part of the run folder that is this cell's: the top if it is the only one.
     pub fn folder<'a>(&self, run: &'a RunFolder, hash: &'a str, configuration: &Configuration) -> CellFolder<'a> {
-        CellFolder { run, prefix: self.subfolder(configuration), hash }
+        CellFolder { run, prefix: self.folder_name(configuration), hash }
     }
 
-    /// That part's path within the run folder: empty, or ending with a slash.
-    pub fn subfolder(&self, configuration: &Configuration) -> String {
+    /// Name of that part, ending in a slash; empty for the top.
+    pub fn folder_name(&self, configuration: &Configuration) -> String {
         let alone = configuration.data.len() == 1;
         if alone { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) }
     }
@@ -211,19 +211,23 @@ pub fn write_records(
 
 /// Writes all parameters, one tensor `[replica, ...]` for each tensor of the network.
 pub fn write_weights(path: &Path, architecture: &Architecture, replicas: &[Replica<f32>]) -> Result<()> {
-    let layout = ParameterLayout::new(architecture);
-    let tensors: Vec<(&str, Vec<usize>, Vec<f32>)> = layout
-        .tensors
-        .iter()
-        .map(|tensor| {
-            let shape = [&[replicas.len()][..], &tensor.shape].concat();
-            let values = replicas.iter().flat_map(|replica| &replica.parameters[tensor.range()]).copied().collect();
-            (tensor.name.as_str(), shape, values)
-        })
-        .collect();
+    let tensors = parameter_tensors(architecture, replicas);
     let arrays: Vec<NamedArray<'_>> = tensors
         .iter()
         .map(|(name, shape, values)| NamedArray { name, shape, values: values.as_slice().into() })
         .collect();
     safetensors::write(path, &arrays)
+}
+
+/// Name, shape `[replica, ...]` and values of each tensor of the network.
+pub(super) fn parameter_tensors(
+    architecture: &Architecture,
+    replicas: &[Replica<f32>],
+) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let of_tensor = |tensor: Tensor| {
+        let shape = [&[replicas.len()][..], &tensor.shape].concat();
+        let values = replicas.iter().flat_map(|replica| &replica.parameters[tensor.range()]).copied().collect();
+        (tensor.name, shape, values)
+    };
+    ParameterLayout::new(architecture).tensors.into_iter().map(of_tensor).collect()
 }

@@ -2,12 +2,15 @@
 
 pub mod accuracy;
 mod baseline;
+mod chosen_window;
 pub mod comparison;
 pub mod configuration;
 pub mod experiment;
 pub mod inference;
 pub mod ledger;
 pub mod numbers;
+pub mod pruned;
+pub mod rank_correlation;
 pub mod recorded;
 pub mod records;
 pub mod rules;

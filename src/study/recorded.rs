@@ -80,8 +80,8 @@ impl RecordedRun {
     /// The cell itself: loads the data sets of the run.
     pub fn cell(&self) -> Result<Cell> {
         let cells = Cell::load_all(&self.configuration)?;
-
-        let belongs = |cell: &Cell| self.folder.ends_with(cell.subfolder(&self.configuration));
+        let alone = cells.len() == 1;
+        let belongs = |cell: &Cell| alone || self.folder.ends_with(cell.folder_name(&self.configuration));
         cells.into_iter().find(belongs).ok_or_else(|| {
             Error::Data(format!(
                 "{} is not the folder of one of the run's data sets ({}); give it back its name",

@@ -10,7 +10,7 @@ use std::path::Path;
 const WITHOUT_TIMES: [&str; 7] =
     ["config.toml", "metrics.csv", "history.npz", "weights.safetensors", "stability.csv", "envelope.csv", "sweep.csv"];
 
-fn assert_same_run(a: &Path, b: &Path) {
+pub fn assert_same_run(a: &Path, b: &Path) {
     for name in WITHOUT_TIMES {
         assert!(fs::read(a.join(name)).unwrap() == fs::read(b.join(name)).unwrap(), "{name} differs");
     }

@@ -10,5 +10,6 @@ mod digits;
 mod interruption;
 mod program;
 mod refusals;
+mod resumption;
 mod run_folder;
 mod settings;

@@ -45,6 +45,7 @@ fn every_promised_file_is_there_and_nothing_half_written() {
         "sweep.csv",
         "ledger.csv",
         "inference.csv",
+        "correlations.csv",
         "report.html",
     ];
     assert_eq!(list(folder), expected.map(String::from).into());

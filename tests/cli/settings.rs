@@ -53,7 +53,7 @@ fn bad_files_of_settings_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
     for (content, code, words) in [
-        ("epoch = 7\n", 2, &["mine.toml", "unknown field `epoch`", "`epochs`"][..]),
+        ("epoch = 7\n", 2, &["mine.toml", "unknown field `epoch`", "--print-config"][..]),
         ("epochs = \"many\"\n", 2, &["mine.toml"]),
         ("epochs = \n", 2, &["mine.toml"]),
         ("epochs = 0\n", 2, &["--epochs 0"]),

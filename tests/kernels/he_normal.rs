@@ -36,7 +36,7 @@ fn weights_have_the_moments_and_the_bound_of_the_truncated_normal() {
     let variance = weights.iter().map(|&w| (f64::from(w) - mean).powi(2)).sum::<f64>() / n;
     assert!(mean.abs() < 5.0 / n.sqrt(), "mean {mean}");
     assert!((variance - 1.0).abs() < 5.0 * (1.37 / n).sqrt(), "variance {variance}");
-    let bound = 2.0 / 0.879_625_66 * 1.000_001;
+    let bound = 2.0 / 0.879_626 * 1.000_001;
     assert!(weights.iter().all(|w| w.abs() <= bound));
 }
 

@@ -43,8 +43,9 @@ fn losses(engine: &mut dyn Engine, fixture: &Fixture, copies: usize) -> (Vec<Vec
         }
         let order: Arc<[u32]> = order.as_slice().into();
         let orders = vec![order; copies];
-        let batches = [0..orders[0].len()];
-        let steps = Steps { first_step: index as u64, orders: &orders, batches: &batches, decay: 1.0 };
+        let whole = 0..orders[0].len();
+        let steps =
+            Steps { first_step: index as u64, orders: &orders, batches: std::slice::from_ref(&whole), decay: 1.0 };
         for (losses, loss) in losses.iter_mut().zip(batch.train(&steps, &watch).unwrap()) {
             losses.push(loss.loss);
         }

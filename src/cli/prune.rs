@@ -1,0 +1,263 @@
+//! `holdfast prune`: removes nodes from trained networks, and says what was lost.
+
+use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
+use super::progress::Reporter;
+use super::run::{begin, open_engine, open_folder};
+use super::stability::HistoryOptions;
+use super::{output, stop_flag};
+use crate::engine::{Engine, Evaluation};
+use crate::error::{Error, Result};
+use crate::pruning::criterion::Criterion;
+use crate::run_folder::{Manifest, RunFolder, import, timestamp};
+use crate::stability::envelope::headline_window;
+use crate::stability::import::{ImportedHistory, describe};
+use crate::study::Control;
+use crate::study::comparison::hash_parameters;
+use crate::study::configuration;
+use crate::study::pruned::{self, Loss, MASK};
+use crate::study::recorded::RecordedRun;
+use crate::training;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Arguments of `prune`.
+#[derive(Args)]
+pub(super) struct PruneArguments {
+    /// A run folder that `compare` or `train` wrote.
+    #[arg(value_name = "RUN", required_unless_present = "history", conflicts_with_all = ["history", "weights"])]
+    run: Option<PathBuf>,
+    /// A history from another program, instead of a run: .npy, .npz or .safetensors.
+    #[arg(long, value_name = "FILE", requires = "weights")]
+    history: Option<PathBuf>,
+    /// The weights that are pruned by that history.
+    #[arg(long, value_name = "FILE", requires = "history")]
+    weights: Option<PathBuf>,
+    /// Name of the array that holds the weights, where a file has several.
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    weight_key: Option<String>,
+    #[command(flatten)]
+    array: HistoryOptions,
+    /// What decides; ms if --min-stability is given.
+    #[arg(long, value_enum)]
+    criterion: Option<CriterionName>,
+    /// ms: how far a weight may move.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    tolerance: Option<f64>,
+    /// ms: nodes that were stable for fewer epochs are removed.
+    #[arg(long, value_name = "EPOCHS")]
+    min_stability: Option<u32>,
+    /// settle, hold: window of last epochs; half of the epochs if not given.
+    #[arg(long, value_name = "EPOCHS")]
+    window: Option<u32>,
+    /// settle, hold, magnitude: share of nodes that are removed, 0 to 1.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    sparsity: Option<f64>,
+    /// settle, hold: treat frozen nodes like all others instead of removing them first.
+    #[arg(long)]
+    keep_frozen: bool,
+    #[command(flatten)]
+    reading: ReadingOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+    /// Folder for the results; `runs/prune-<hash>` if not given.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Names of [`Criterion`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CriterionName {
+    /// Magnitude stability below --min-stability.
+    Ms,
+    /// Largest settling tolerance first.
+    Settle,
+    /// Smallest holding magnitude first.
+    Hold,
+    /// Smallest weight first.
+    Magnitude,
+}
+
+impl PruneArguments {
+    /// The criterion, every setting of which belongs to it.
+    fn criterion(&self, epochs: u32) -> Result<Criterion> {
+        let name = match (self.criterion, self.min_stability) {
+            (Some(name), _) => name,
+            (None, Some(_)) => CriterionName::Ms,
+            (None, None) => {
+                return Err(Error::Usage(
+                    "what to prune by is missing; use --tolerance 0.03 --min-stability 50, or --criterion hold --sparsity \
+                     0.8 (also settle, magnitude)"
+                        .into(),
+                ));
+            }
+        };
+        let is_windowed = matches!(name, CriterionName::Settle | CriterionName::Hold);
+        let is_ms = name == CriterionName::Ms;
+        let foreign = [
+            ("--tolerance", self.tolerance.is_some(), is_ms, "ms"),
+            ("--min-stability", self.min_stability.is_some(), is_ms, "ms"),
+            ("--tracking, --tolerance-kind or --against", self.reading.is_given(), is_ms, "ms"),
+            ("--window", self.window.is_some(), is_windowed, "settle and hold"),
+            ("--keep-frozen", self.keep_frozen, is_windowed, "settle and hold"),
+            ("--sparsity", self.sparsity.is_some(), !is_ms, "settle, hold and magnitude"),
+        ];
+        if let Some((option, _, _, of)) = foreign.into_iter().find(|&(_, given, belongs, _)| given && !belongs) {
+            return Err(Error::Usage(format!("{option} is a setting of {of}, not of this criterion; leave it out")));
+        }
+        let missing = |option: &str| Error::Usage(format!("this criterion needs {option}"));
+        let sparsity = || self.sparsity.ok_or_else(|| missing("--sparsity, the share of nodes to remove, e.g. 0.8"));
+        let window = self.window.unwrap_or_else(|| headline_window(epochs));
+        let keep_frozen = self.keep_frozen;
+        let criterion = match name {
+            CriterionName::Ms => Criterion::Ms {
+                tolerance: self.tolerance.ok_or_else(|| missing("--tolerance, e.g. 0.03"))?,
+                min_stability: self.min_stability.ok_or_else(|| missing("--min-stability, in epochs"))?,
+                reading: self.reading.reading(),
+            },
+            CriterionName::Settle => Criterion::Settle { window, sparsity: sparsity()?, keep_frozen },
+            CriterionName::Hold => Criterion::Hold { window, sparsity: sparsity()?, keep_frozen },
+            CriterionName::Magnitude => Criterion::Magnitude { sparsity: sparsity()? },
+        };
+        criterion.validate(epochs)?;
+        Ok(criterion)
+    }
+
+    /// Says how a history was read.
+    fn announce(&self, path: &Path, read: &ImportedHistory) {
+        if !self.output.quiet {
+            output::note(&format!("{}: {}", path.display(), describe(read.history.shape())));
+        }
+        self.output.notices(&read.notices);
+    }
+}
+
+pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
+    match (&arguments.run, &arguments.history, &arguments.weights) {
+        (Some(run), ..) => prune_run(arguments, run),
+        (None, Some(history), Some(weights)) => prune_foreign(arguments, history, weights),
+        _ => Err(Error::Usage("name a run folder, or --history FILE and --weights FILE of another program".into())),
+    }
+}
+
+fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
+    let run = RecordedRun::open(path)?;
+    let read = run.history()?;
+    arguments.announce(path, &read);
+    let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
+    let cell = run.cell()?;
+    let replicas = run.replicas(&cell.architecture)?;
+    if replicas.len() != read.history.shape().replicas {
+        return Err(Error::Data(format!(
+            "{} has weights of {} replicas and a history of {}; the folder is damaged, run it again",
+            run.folder.display(),
+            replicas.len(),
+            read.history.shape().replicas
+        )));
+    }
+    let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
+    let selection = criterion.select(&mut *engine, &read.history)?;
+    let mut checksums = cell.checksums();
+    checksums.insert("history".into(), training::hash(read.history.weights()));
+    checksums.insert("weights".into(), hash_parameters(&replicas));
+    let opened = open(arguments, &criterion, &*engine, checksums)?;
+
+    let reporter = Reporter::new(arguments.output.quiet);
+    let control = Control { stop: stop_flag()?, progress: &reporter };
+    let (before, after) =
+        pruned::evaluate(&mut *engine, &cell, &run.configuration, &replicas, &selection.masks, control)?;
+    let mut losses = pruned::losses(&selection.masks, &selection.frozen);
+    for ((loss, before), after) in losses.iter_mut().zip(&before).zip(&after) {
+        loss.accuracy_before = Some(Evaluation::accuracy(before));
+        loss.accuracy_after = Some(Evaluation::accuracy(after));
+    }
+    let files = pruned::write_networks(&|name| opened.folder.file(name), &cell, &replicas, &selection.masks)?;
+    finish(arguments, opened, &losses, &files)
+}
+
+fn prune_foreign(arguments: &PruneArguments, history: &Path, weights: &Path) -> Result<()> {
+    let read = arguments.array.read(history)?;
+    arguments.announce(history, &read);
+    let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
+    let array = import::read(weights, arguments.weight_key.as_deref(), "--weight-key")?;
+    arguments.output.notices(&array.notices);
+    pruned::check_fit(&array.shape, &read.history, &read.node_axes)?;
+    if array.values.iter().zip(read.history.reference()).any(|(weight, reference)| weight != reference) {
+        arguments.output.notices(&["the weights are not those of the history's last epoch; nodes are chosen by the \
+                                    history and removed from the weights"
+            .into()]);
+    }
+    let name = array.name.as_deref().unwrap_or("weights");
+    if name == MASK {
+        return Err(Error::Usage(format!(
+            "the weights are named {MASK}, as the mask will be; save them under another name"
+        )));
+    }
+    let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
+    let selection = criterion.select(&mut *engine, &read.history)?;
+    let checksums = BTreeMap::from([
+        ("history".to_string(), training::hash(read.history.weights())),
+        ("weights".to_string(), training::hash(&array.values)),
+    ]);
+    let opened = open(arguments, &criterion, &*engine, checksums)?;
+    let losses = pruned::losses(&selection.masks, &selection.frozen);
+    let path = |file: &str| opened.folder.file(file);
+    let files = pruned::write_array(&path, name, &array.shape, array.values, &selection.masks)?;
+    finish(arguments, opened, &losses, &files)
+}
+
+/// The folder of the results, and its manifest.
+struct Opened {
+    folder: RunFolder,
+    manifest: Manifest,
+}
+
+fn open(
+    arguments: &PruneArguments,
+    criterion: &Criterion,
+    engine: &dyn Engine,
+    checksums: BTreeMap<String, String>,
+) -> Result<Opened> {
+    let device = engine.description();
+    let hash = configuration::hash("prune", criterion, device, &checksums)?;
+    let folder = open_folder("prune", arguments.out.as_deref(), &hash)?;
+    let manifest = begin(&folder, "prune", hash, criterion, device, checksums)?;
+    Ok(Opened { folder, manifest })
+}
+
+/// Writes what was lost, closes the folder and says so.
+fn finish(arguments: &PruneArguments, opened: Opened, losses: &[Loss], files: &[PathBuf]) -> Result<()> {
+    let Opened { folder, mut manifest } = opened;
+    let table = folder.file("pruning.csv")?;
+    pruned::write_losses(&table, losses)?;
+    manifest.finished = Some(timestamp(SystemTime::now()));
+    manifest.write(folder.path())?;
+    let named: Vec<String> =
+        files.iter().map(PathBuf::as_path).chain([table.as_path()]).map(|file| file.display().to_string()).collect();
+    if arguments.output.json {
+        return output::json(&json!({
+            "criterion": manifest.configuration,
+            "configuration_hash": manifest.configuration_hash,
+            "replicas": losses,
+            "files": named,
+        }));
+    }
+    let lines: String = losses.iter().map(line).collect();
+    output::result(&format!("{lines}Files: {}\n", named.join(", ")))
+}
+
+fn line(loss: &Loss) -> String {
+    let share = loss.removed_nodes as f64 * 100.0 / loss.nodes as f64;
+    let accuracies = match (loss.accuracy_before, loss.accuracy_after) {
+        (Some(before), Some(after)) => format!("; accuracy on the test set {before:.4} before, {after:.4} after"),
+        _ => String::new(),
+    };
+    format!(
+        "replica {}: {} of {} nodes removed ({share:.1} %), {} of them frozen{accuracies}\n",
+        loss.replica, loss.removed_nodes, loss.nodes, loss.removed_frozen_nodes
+    )
+}

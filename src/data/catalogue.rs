@@ -1,0 +1,142 @@
+//! What data sets there are, where their files lie, and whether these are the ones that ship with the project.
+
+use super::mnist;
+use crate::error::{Error, Result};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+/// The list of files with their checksums is the one that people read.
+const README: &str = include_str!("../../datasets/README.md");
+
+/// One data set, as the `--data` argument names it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// Its name.
+    pub id: &'static str,
+    /// What it shows.
+    pub what: &'static str,
+    /// Images for training and for testing, and their size.
+    pub sizes: &'static str,
+    /// Who may use it.
+    pub licence: &'static str,
+    /// Folders in which its files are looked for, in that order; none for a generated set.
+    pub looked_in: Vec<PathBuf>,
+    /// The folder in which they are; `None` if they are in none, or if the set is generated.
+    pub found_in: Option<PathBuf>,
+}
+
+/// All data sets.
+pub fn entries() -> Vec<Entry> {
+    let looked_in = mnist::shipped_places();
+    let found_in = mnist::find(looked_in.clone()).ok();
+    let mnist_licence = "CC BY-SA 3.0, Yann LeCun and Corinna Cortes";
+    vec![
+        Entry {
+            id: "mnist",
+            what: "handwritten digits, 10 classes",
+            sizes: "60,000 + 10,000 of 28 x 28",
+            licence: mnist_licence,
+            looked_in: looked_in.clone(),
+            found_in: found_in.clone(),
+        },
+        Entry {
+            id: "pr",
+            what: "\"processed\": 100 images of each digit, drawn from mnist by seed",
+            sizes: "1,000 + 10,000 of 28 x 28",
+            licence: mnist_licence,
+            looked_in,
+            found_in,
+        },
+        Entry {
+            id: "ct",
+            what: "\"contrived\": generated noise whose mean depends on the class, 10 classes",
+            sizes: "500 + 500 of 100 x 100",
+            licence: "generated, nobody's",
+            looked_in: Vec::new(),
+            found_in: None,
+        },
+    ]
+}
+
+/// What became of a file that ships with the project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileState {
+    /// It is the file that ships.
+    Intact,
+    /// There is another file of its name.
+    Different,
+    /// There is no file of its name.
+    Missing,
+}
+
+/// One file of [`verify`].
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckedFile {
+    /// Where it should be.
+    pub path: PathBuf,
+    /// The SHA-256 that it should have.
+    pub expected: String,
+    /// What was found.
+    pub state: FileState,
+}
+
+/// Compares the files that ship with the project with their checksums.
+///
+/// Fails with [`Error::Data`] if their folder is not found, or if one of them cannot be read.
+pub fn verify() -> Result<Vec<CheckedFile>> {
+    let folder = mnist::find(mnist::shipped_places())?;
+    shipped_files()
+        .map(|(name, expected)| {
+            // The list names files from the folder `datasets`; what was found is its folder `mnist`.
+            let path = folder.join(name.strip_prefix("mnist/").unwrap_or(name));
+            let state = match std::fs::read(&path) {
+                Ok(bytes) => {
+                    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+                    if found == expected { FileState::Intact } else { FileState::Different }
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => FileState::Missing,
+                Err(error) => {
+                    return Err(Error::Data(format!("cannot read {}: {error}; check the file", path.display())));
+                }
+            };
+            Ok(CheckedFile { path, expected: expected.into(), state })
+        })
+        .collect()
+}
+
+/// Names and checksums in the table of the README.
+fn shipped_files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    README.lines().filter_map(|line| {
+        let mut cells = line.split('|').map(|cell| cell.trim().trim_matches('`'));
+        let (_, name, sum) = (cells.next()?, cells.next()?, cells.next()?);
+        (sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some((name, sum))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_files_are_intact() {
+        let checked = verify().unwrap();
+        assert_eq!(checked.len(), 4);
+        assert!(checked.iter().all(|file| file.state == FileState::Intact), "{checked:?}");
+    }
+
+    #[test]
+    fn every_set_that_can_be_loaded_is_listed() {
+        let sizes = |id: &str| entries().into_iter().find(|entry| entry.id == id).unwrap().sizes;
+        for id in ["pr", "ct"] {
+            let split = super::super::Source::parse(id.as_ref()).unwrap().load(1, &Default::default()).unwrap();
+            let counted = [split.training.samples(), split.test.samples()].map(|count| count.to_string());
+            let shape = format!("{} x {}", split.test.height, split.test.width);
+            let listed = sizes(id).replace(',', "");
+            assert_eq!(listed, format!("{} + {} of {shape}", counted[0], counted[1]));
+        }
+        assert_eq!(sizes("mnist"), "60,000 + 10,000 of 28 x 28");
+    }
+}

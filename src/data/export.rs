@@ -1,0 +1,162 @@
+//! Data sets as files for other programs, and for the eye: PNG images in a folder for each class, a contact sheet, IDX.
+
+use super::{Dataset, Split, idx};
+use crate::error::{Error, Result};
+use crate::run_folder;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Images of each class on a contact sheet.
+const SHEET_COLUMNS: usize = 12;
+/// Pixels between images on a contact sheet, and their gray.
+const SHEET_GAP: usize = 2;
+const SHEET_GRAY: u8 = 128;
+
+/// Writes the first `limit` images of each class, or all, as `<folder>/<class>/<index>.png`; returns how many.
+///
+/// Fails with [`Error::Io`] if a file cannot be written.
+pub fn write_images(set: &Dataset, folder: &Path, limit: Option<usize>) -> Result<usize> {
+    let digits = (set.samples() - 1).to_string().len();
+    let class_digits = (set.classes - 1).to_string().len();
+    let mut written = vec![0; set.classes];
+    for (index, (pixels, &label)) in set.images.chunks_exact(set.pixels()).zip(&set.labels).enumerate() {
+        let class = usize::from(label);
+        if limit.is_some_and(|limit| written[class] == limit) {
+            continue;
+        }
+        let class_folder = folder.join(format!("{class:0class_digits$}"));
+        if written[class] == 0 {
+            std::fs::create_dir_all(&class_folder)
+                .map_err(|error| Error::io("create the folder", &class_folder, error))?;
+        }
+        written[class] += 1;
+        write_png(&class_folder.join(format!("{index:0digits$}.png")), pixels, set.width, set.height)?;
+    }
+    Ok(written.iter().sum())
+}
+
+/// Writes one picture with a row for each class and its first images in it.
+///
+/// Fails with [`Error::Io`] if the file cannot be written.
+pub fn write_contact_sheet(set: &Dataset, path: &Path) -> Result<()> {
+    let columns = SHEET_COLUMNS.min(set.class_counts().into_iter().max().unwrap_or(1));
+    let (cell_width, cell_height) = (set.width + SHEET_GAP, set.height + SHEET_GAP);
+    let (width, height) = (columns * cell_width + SHEET_GAP, set.classes * cell_height + SHEET_GAP);
+    let mut sheet = vec![SHEET_GRAY; width * height];
+    let mut placed = vec![0; set.classes];
+    for (pixels, &label) in set.images.chunks_exact(set.pixels()).zip(&set.labels) {
+        let class = usize::from(label);
+        if placed[class] == columns {
+            continue;
+        }
+        let left = SHEET_GAP + placed[class] * cell_width;
+        let top = SHEET_GAP + class * cell_height;
+        placed[class] += 1;
+        for (y, row) in pixels.chunks_exact(set.width).enumerate() {
+            sheet[(top + y) * width + left..][..set.width].copy_from_slice(row);
+        }
+    }
+    write_png(path, &sheet, width, height)
+}
+
+/// Writes the four compressed IDX files of a set, named as MNIST's, so that `--data mnist=DIR` reads them; returns their
+/// paths.
+///
+/// Fails with [`Error::Io`] if a file cannot be written.
+pub fn write_idx(split: &Split, folder: &Path) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
+    let mut files = Vec::new();
+    for (set, names) in [(&split.training, super::mnist::TRAINING), (&split.test, super::mnist::TEST)] {
+        let images = idx::encode(&[set.samples(), set.height, set.width], &set.images)?;
+        let labels = idx::encode(&[set.samples()], &set.labels)?;
+        for (name, bytes) in names.into_iter().zip([images, labels]) {
+            let path = folder.join(format!("{name}.gz"));
+            run_folder::write(&path, |file| file.write_all(&bytes))?;
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Writes a gray picture. One that a full disk cut off is written again by the next export, so it is not renamed.
+fn write_png(path: &Path, pixels: &[u8], width: usize, height: usize) -> Result<()> {
+    let file = File::create(path).map_err(|error| Error::io("write", path, error))?;
+    let mut encoder = png::Encoder::new(BufWriter::new(file), width as u32, height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    let written = encoder.write_header().and_then(|mut image| {
+        image.write_image_data(pixels)?;
+        image.finish()
+    });
+    written.map_err(|error| match error {
+        png::EncodingError::IoError(error) => Error::io("write", path, error),
+        error => Error::Job(format!("{} cannot be drawn: {error}; use a smaller set", path.display())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{LoadOptions, Source};
+    use std::ffi::OsStr;
+    use tempfile::tempdir;
+
+    /// Three images of 2 x 3 pixels in two classes.
+    fn tiny() -> Dataset {
+        let pixels = (0..18).map(|value| value * 10).collect();
+        Dataset::new("tiny", pixels, vec![1, 0, 1], 2, 3, 2).unwrap()
+    }
+
+    fn pixels(path: &Path) -> (u32, u32, Vec<u8>) {
+        let decoder = png::Decoder::new(std::io::BufReader::new(File::open(path).unwrap()));
+        let mut image = decoder.read_info().unwrap();
+        assert_eq!(image.info().color_type, png::ColorType::Grayscale);
+        let mut pixels = vec![0; image.output_buffer_size().unwrap()];
+        image.next_frame(&mut pixels).unwrap();
+        (image.info().width, image.info().height, pixels)
+    }
+
+    #[test]
+    fn each_image_is_written_once_into_the_folder_of_its_class() {
+        let folder = tempdir().unwrap();
+        let set = tiny();
+        assert_eq!(write_images(&set, folder.path(), None).unwrap(), 3);
+        for (index, class) in [1, 0, 1].into_iter().enumerate() {
+            let expected = (3, 2, set.images[index * 6..][..6].to_vec());
+            assert_eq!(pixels(&folder.path().join(format!("{class}/{index}.png"))), expected);
+        }
+    }
+
+    #[test]
+    fn a_limit_counts_for_each_class() {
+        let folder = tempdir().unwrap();
+        assert_eq!(write_images(&tiny(), folder.path(), Some(1)).unwrap(), 2);
+        assert!(folder.path().join("1/0.png").is_file() && folder.path().join("0/1.png").is_file());
+        assert!(!folder.path().join("1/2.png").exists());
+    }
+
+    #[test]
+    fn a_contact_sheet_has_a_row_for_each_class() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("sheet.png");
+        write_contact_sheet(&tiny(), &path).unwrap();
+        let (width, height, found) = pixels(&path);
+        assert_eq!((width, height), (2 * 5 + 2, 2 * 4 + 2));
+        let at = |x: u32, y: u32| found[(y * width + x) as usize];
+        // Class 0: image 1 at the left, nothing beside it; class 1: images 0 and 2.
+        assert_eq!((at(2, 2), at(4, 3), at(7, 2)), (60, 110, SHEET_GRAY));
+        assert_eq!((at(2, 6), at(7, 6), at(0, 0)), (0, 120, SHEET_GRAY));
+    }
+
+    #[test]
+    fn idx_files_are_read_back_as_the_same_set() {
+        let folder = tempdir().unwrap();
+        let split = Source::Contrived.load(3, &LoadOptions::default()).unwrap();
+        assert_eq!(write_idx(&split, folder.path()).unwrap().len(), 4);
+        let mut argument = OsStr::new("mnist=").to_owned();
+        argument.push(folder.path());
+        let read = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap();
+        assert_eq!((&read.training.images, &read.training.labels), (&split.training.images, &split.training.labels));
+        assert_eq!((&read.test.images, &read.test.labels), (&split.test.images, &split.test.labels));
+    }
+}

@@ -1,0 +1,207 @@
+//! Trained networks with nodes removed: their files, and what was lost.
+
+use super::Control;
+use super::experiment::{Cell, parameter_tensors};
+use crate::engine::{Engine, Evaluation, Replica, Setup, SweepPoint};
+use crate::error::{Error, Result};
+use crate::network::ParameterLayout;
+use crate::pruning::masks::Mask;
+use crate::run_folder::{NamedArray, Values, csv, npz, safetensors};
+use crate::stability::History;
+use crate::study::configuration::Configuration;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Name of the mask beside the weights.
+pub const MASK: &str = "mask";
+
+/// What one replica lost: a line of `pruning.csv`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Loss {
+    /// Which replica.
+    pub replica: usize,
+    /// Nodes of the layer.
+    pub nodes: usize,
+    /// How many of them were removed.
+    pub removed_nodes: usize,
+    /// How many are frozen.
+    pub frozen_nodes: usize,
+    /// How many of the removed ones are frozen.
+    pub removed_frozen_nodes: usize,
+    /// Share of test images classified correctly before; `None` without data.
+    pub accuracy_before: Option<f64>,
+    /// The same afterwards.
+    pub accuracy_after: Option<f64>,
+}
+
+const LOSS_COLUMNS: &[&str] =
+    &["replica", "nodes", "removed_nodes", "frozen_nodes", "removed_frozen_nodes", "accuracy_before", "accuracy_after"];
+
+/// Counts what was removed; accuracies are not known yet. `frozen` is `[replica, node]`.
+pub fn losses(masks: &[Mask], frozen: &[bool]) -> Vec<Loss> {
+    let replicas = masks.iter().zip(frozen.chunks(masks.first().map_or(1, |mask| mask.len())));
+    replicas
+        .enumerate()
+        .map(|(replica, (mask, frozen))| Loss {
+            replica,
+            nodes: mask.len(),
+            removed_nodes: mask.iter().filter(|&&kept| !kept).count(),
+            frozen_nodes: frozen.iter().filter(|&&frozen| frozen).count(),
+            removed_frozen_nodes: mask.iter().zip(frozen).filter(|&(&kept, &frozen)| !kept && frozen).count(),
+            accuracy_before: None,
+            accuracy_after: None,
+        })
+        .collect()
+}
+
+/// Writes `pruning.csv`.
+pub fn write_losses(path: &Path, losses: &[Loss]) -> Result<()> {
+    csv::write(path, LOSS_COLUMNS, losses)
+}
+
+/// Classifies the cell's test set with the trained and with the pruned networks: evaluations before and after.
+pub fn evaluate(
+    engine: &mut dyn Engine,
+    cell: &Cell,
+    configuration: &Configuration,
+    replicas: &[Replica<f32>],
+    masks: &[Mask],
+    control: Control<'_>,
+) -> Result<(Vec<Evaluation>, Vec<Evaluation>)> {
+    let (training, test) = cell.upload(engine)?;
+    let ids: Vec<u32> = (0..replicas.len() as u32).collect();
+    let mut batch = engine.begin(&Setup {
+        architecture: &cell.architecture,
+        training,
+        batch: configuration.batch.min(cell.split.training.samples()),
+        pixel_scale: configuration.pixel_scale,
+        seed: configuration.seed,
+        replica_ids: &ids,
+    })?;
+    batch.restore(replicas)?;
+    let images = cell.split.test.samples() as u64 * replicas.len() as u64;
+    let before = control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
+    let points: Vec<SweepPoint> =
+        masks.iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept: kept.clone() }).collect();
+    let after = control
+        .stage("evaluate the pruned nets", points.len() as u64, "points", |watch| batch.sweep(test, &points, watch))?;
+    Ok((before, after))
+}
+
+/// Writes all tensors of the networks with the removed nodes at 0, and the mask `[replica, in, out]`, as
+/// `pruned.safetensors` and `pruned.npz`; returns their paths.
+pub fn write_networks(
+    path: &dyn Fn(&str) -> Result<PathBuf>,
+    cell: &Cell,
+    replicas: &[Replica<f32>],
+    masks: &[Mask],
+) -> Result<[PathBuf; 2]> {
+    let focus = ParameterLayout::new(&cell.architecture).focus_weight().clone();
+    let mut pruned = replicas.to_vec();
+    for (replica, mask) in pruned.iter_mut().zip(masks) {
+        apply(&mut replica.parameters[focus.range()], mask);
+    }
+    let tensors = parameter_tensors(&cell.architecture, &pruned);
+    let mut arrays: Vec<NamedArray<'_>> =
+        tensors.iter().map(|(name, shape, values)| NamedArray { name, shape, values: Values::F32(values) }).collect();
+    let mask = as_numbers(masks);
+    let shape = [&[masks.len()][..], &focus.shape].concat();
+    arrays.push(NamedArray { name: MASK, shape: &shape, values: Values::U8(&mask) });
+    write_both(path, &arrays)
+}
+
+/// Writes one foreign array of weights `[replica, node]`, in its own shape, with the removed nodes at 0, and the mask in
+/// the same shape, as `pruned.safetensors` and `pruned.npz`; returns their paths.
+pub fn write_array(
+    path: &dyn Fn(&str) -> Result<PathBuf>,
+    name: &str,
+    shape: &[usize],
+    mut weights: Vec<f32>,
+    masks: &[Mask],
+) -> Result<[PathBuf; 2]> {
+    let nodes = masks.first().map_or(1, |mask| mask.len());
+    for (weights, mask) in weights.chunks_mut(nodes).zip(masks) {
+        apply(weights, mask);
+    }
+    let mask = as_numbers(masks);
+    let arrays = [
+        NamedArray { name, shape, values: Values::F32(&weights) },
+        NamedArray { name: MASK, shape, values: Values::U8(&mask) },
+    ];
+    write_both(path, &arrays)
+}
+
+/// Checks that weights of this shape are those that a history followed: its nodes, with the replica before them where
+/// the history has several or the array has that axis.
+pub fn check_fit(shape: &[usize], history: &History, node_axes: &[usize]) -> Result<()> {
+    let recorded = history.shape();
+    let with_replicas = [&[recorded.replicas][..], node_axes].concat();
+    let flat = node_axes.len() == 1;
+    let one =
+        recorded.replicas == 1 && (shape == node_axes || (flat && shape.iter().product::<usize>() == recorded.nodes));
+    let several = shape == with_replicas
+        || (flat
+            && shape.first() == Some(&recorded.replicas)
+            && shape[1..].iter().product::<usize>() == recorded.nodes);
+    if one || several {
+        return Ok(());
+    }
+    let mut turned = node_axes.to_vec();
+    turned.reverse();
+    let advice = if node_axes.len() == 2 && shape.ends_with(&turned) {
+        "they look transposed: save both in the same order of axes"
+    } else {
+        "name the weights that the history recorded with --weight-key, or see --no-replica-axis"
+    };
+    Err(Error::Data(format!(
+        "the weights have the shape {shape:?}, but the history has {} replicas of nodes {node_axes:?}; {advice}",
+        recorded.replicas
+    )))
+}
+
+fn apply(weights: &mut [f32], mask: &Mask) {
+    for (weight, &kept) in weights.iter_mut().zip(mask.iter()) {
+        *weight = if kept { *weight } else { 0.0 };
+    }
+}
+
+/// 1 for each node that is kept, 0 for each that is removed, `[replica, node]`.
+fn as_numbers(masks: &[Mask]) -> Vec<u8> {
+    masks.iter().flat_map(|mask| mask.iter().map(|&kept| u8::from(kept))).collect()
+}
+
+fn write_both(path: &dyn Fn(&str) -> Result<PathBuf>, arrays: &[NamedArray<'_>]) -> Result<[PathBuf; 2]> {
+    let files = [path("pruned.safetensors")?, path("pruned.npz")?];
+    safetensors::write(&files[0], arrays)?;
+    npz::write(&files[1], arrays)?;
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::HistoryShape;
+
+    fn fits(shape: &[usize], replicas: usize, node_axes: &[usize]) -> bool {
+        let nodes = node_axes.iter().product();
+        let history = History::new(HistoryShape { epochs: 1, replicas, nodes }, vec![1.0; replicas * nodes]).unwrap();
+        check_fit(shape, &history, node_axes).is_ok()
+    }
+
+    #[test]
+    fn weights_must_have_the_axes_of_the_nodes() {
+        assert!(fits(&[2, 3], 1, &[2, 3]) && fits(&[1, 2, 3], 1, &[2, 3]) && fits(&[4, 2, 3], 4, &[2, 3]));
+        assert!(fits(&[2, 3], 1, &[6]) && fits(&[4, 2, 3], 4, &[6]) && fits(&[4, 6], 4, &[6]));
+        assert!(!fits(&[3, 2], 1, &[2, 3]) && !fits(&[2, 3], 4, &[2, 3]) && !fits(&[3, 6], 4, &[6]));
+        assert!(!fits(&[], 4, &[6]) && !fits(&[24], 4, &[6]));
+    }
+
+    #[test]
+    fn losses_count_removed_and_frozen_nodes() {
+        let masks: [Mask; 2] = [[true, false, false].into(), [true, true, true].into()];
+        let losses = losses(&masks, &[false, true, false, true, false, false]);
+        let counts: Vec<_> =
+            losses.iter().map(|loss| (loss.removed_nodes, loss.frozen_nodes, loss.removed_frozen_nodes)).collect();
+        assert_eq!(counts, [(2, 1, 1), (0, 1, 0)]);
+    }
+}

@@ -1,0 +1,105 @@
+//! A run that was killed, interrupted or damaged goes on where it was, and ends with the bits of an undisturbed one.
+
+#![cfg(unix)]
+
+use crate::determinism::assert_same_run;
+use crate::program::{command, end, holdfast, manifest, text};
+use holdfast::random::{Sequence, Stream};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Some seconds of training and then exponential decay in several sessions.
+const COMPARE: &str =
+    "compare --preset smoke --epochs 12 --ed-epochs 6 --training-images 6000 --device cpu --quiet --out";
+/// How often the run is killed; after that it is left alone.
+const KILLS: usize = 12;
+/// About two seconds of training.
+const TRAIN: &str = "train --preset smoke --epochs 200 --device cpu --quiet --out";
+
+fn arguments<'a>(line: &'a str, out: &'a Path) -> Vec<&'a str> {
+    line.split(' ').chain([text(out)]).collect()
+}
+
+/// Starts a run and sends it `signal` after a while; says whether it was still running.
+fn disturb(line: &str, out: &Path, signal: &str, after: Duration) -> bool {
+    let mut child = command(&arguments(line, out)).spawn().unwrap();
+    std::thread::sleep(after);
+    let running = child.try_wait().unwrap().is_none();
+    if running {
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    }
+    child.wait().unwrap();
+    running
+}
+
+/// Interrupts a training run once it has written a checkpoint, and returns the checkpoint's path.
+fn interrupted_training(out: &Path) -> std::path::PathBuf {
+    let checkpoint = out.join("checkpoints/train.checkpoint");
+    let started = Instant::now();
+    while !checkpoint.is_file() {
+        assert!(started.elapsed() < Duration::from_secs(60), "no checkpoint was written");
+        disturb(TRAIN, out, "-INT", Duration::from_millis(700));
+    }
+    assert!(manifest(out)["finished"].is_null(), "the run ended before it was interrupted");
+    checkpoint
+}
+
+#[test]
+fn a_run_killed_at_random_moments_ends_with_the_bits_of_an_undisturbed_one() {
+    let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    end(&mut command(&arguments(COMPARE, whole.path()))).succeeded();
+    let mut moments = Sequence::new(3, Stream::Check, 0, 0);
+    let mut after = || Duration::from_secs_f64(0.2 + 1.8 * moments.unit());
+    let kills = (0..KILLS).filter(|_| disturb(COMPARE, killed.path(), "-KILL", after())).count();
+    assert!(kills > 0, "the run was never disturbed");
+    end(&mut command(&arguments(COMPARE, killed.path()))).succeeded();
+    assert_same_run(whole.path(), killed.path());
+    assert!(!killed.path().join("checkpoints").exists(), "a finished run needs no checkpoints");
+}
+
+#[test]
+fn an_interrupted_run_goes_on() {
+    let (whole, disturbed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    end(&mut command(&arguments(TRAIN, whole.path()))).succeeded();
+    interrupted_training(disturbed.path());
+    end(&mut command(&arguments(TRAIN, disturbed.path()))).succeeded();
+    for name in ["metrics.csv", "history.npz", "weights.safetensors"] {
+        let [a, b] = [&whole, &disturbed].map(|folder| fs::read(folder.path().join(name)).unwrap());
+        assert!(a == b, "{name} differs");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_said_and_the_session_starts_anew_with_the_same_bits() {
+    let (whole, damaged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    end(&mut command(&arguments(TRAIN, whole.path()))).succeeded();
+    let checkpoint = interrupted_training(damaged.path());
+    let mut bytes = fs::read(&checkpoint).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&checkpoint, bytes).unwrap();
+    let line = TRAIN.replace(" --quiet", "");
+    let ended = end(&mut command(&arguments(&line, damaged.path()))).succeeded();
+    assert!(ended.stderr.contains("damaged"), "{}", ended.stderr);
+    let [a, b] = [&whole, &damaged].map(|folder| fs::read(folder.path().join("history.npz")).unwrap());
+    assert!(a == b, "history.npz differs");
+}
+
+#[test]
+fn a_finished_run_shows_its_results_again_and_fresh_runs_it_anew() {
+    let out = tempfile::tempdir().unwrap();
+    let line = "compare --preset smoke --epochs 2 --training-images 300 --device cpu --out";
+    let first = holdfast(line, &[text(out.path())]).succeeded();
+    let finished = manifest(out.path())["finished"].clone();
+    let again = holdfast(line, &[text(out.path())]).succeeded();
+    assert_eq!(first.stdout, again.stdout);
+    assert!(again.stderr.contains("--fresh"), "{}", again.stderr);
+    assert_eq!(manifest(out.path())["finished"], finished);
+    // Times of finished runs are told to the second.
+    std::thread::sleep(Duration::from_millis(1100));
+    let fresh = line.replace("--out", "--fresh --out");
+    holdfast(&fresh, &[text(out.path())]).succeeded();
+    assert_ne!(manifest(out.path())["finished"], finished);
+}

@@ -1,0 +1,199 @@
+//! `holdfast prune`: what is removed, what is written, and what is said to be lost.
+
+use crate::arrays::{self, SHAPE, bytes, npz, plain, values, write};
+use crate::{column, holdfast};
+use ndarray::{ArrayD, IxDyn};
+use ndarray_npy::NpzReader;
+use safetensors::{Dtype, SafeTensors};
+use std::fs::{self, File};
+use std::path::Path;
+use tempfile::{TempDir, tempdir};
+use zip::CompressionMethod;
+
+/// The weights of the last epoch `[replica, node]`.
+fn last() -> Vec<f32> {
+    values()[18..].to_vec()
+}
+
+/// A folder with a history and its last weights.
+fn foreign() -> TempDir {
+    let folder = tempdir().unwrap();
+    write(folder.path(), "history.npy", &plain());
+    let weights = arrays::npy(&arrays::header("<f4", false, &SHAPE[1..]), &bytes(&last()));
+    let other = arrays::npy(&arrays::header("<f4", false, &[1]), &[0; 4]);
+    write(
+        folder.path(),
+        "weights.npz",
+        &npz(&[("bias.npy", &other), ("kernel.npy", &weights)], CompressionMethod::Stored),
+    );
+    folder
+}
+
+const FOREIGN: &str = "prune --history history.npy --weights weights.npz --weight-key kernel --device cpu --out out";
+
+fn array<T: ndarray_npy::ReadableElement>(path: &Path, name: &str) -> ArrayD<T> {
+    NpzReader::new(File::open(path).unwrap()).unwrap().by_name::<ndarray::OwnedRepr<T>, IxDyn>(name).unwrap()
+}
+
+#[test]
+fn foreign_weights_are_pruned_and_written_with_their_mask_in_both_formats() {
+    let folder = foreign();
+    let ended = holdfast(folder.path(), &format!("{FOREIGN} --criterion magnitude --sparsity 0.34"), &[]).succeeded();
+    assert!(ended.stdout.contains("replica 1: 1 of 3 nodes removed (33.3 %)"), "{}", ended.stdout);
+    let out = folder.path().join("out");
+    let weights: ArrayD<f32> = array(&out.join("pruned.npz"), "kernel");
+    let mask: ArrayD<u8> = array(&out.join("pruned.npz"), "mask");
+    // Magnitudes 0.5 0.25 1.0 and 0.5 1.5 2.0: the smallest of each replica goes.
+    assert_eq!((weights.shape(), mask.shape()), (&SHAPE[1..], &SHAPE[1..]));
+    assert_eq!(mask.as_slice().unwrap(), [1, 0, 1, 0, 1, 1]);
+    assert_eq!(weights.as_slice().unwrap(), [0.5, 0.0, 1.0, 0.0, 1.5, -2.0]);
+    let bytes = fs::read(out.join("pruned.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("mask").unwrap().dtype(), Dtype::U8);
+    assert_eq!(tensors.tensor("mask").unwrap().data(), [1, 0, 1, 0, 1, 1]);
+    assert_eq!(tensors.tensor("kernel").unwrap().data(), arrays::bytes(weights.as_slice().unwrap()));
+    assert_eq!(column(&out.join("pruning.csv"), "removed_nodes"), ["1", "1"]);
+    assert_eq!(column(&out.join("pruning.csv"), "accuracy_after"), ["", ""], "no data were given");
+}
+
+#[test]
+fn a_threshold_of_stability_removes_the_nodes_below_it() {
+    let folder = foreign();
+    for (threshold, removed) in [(1, "0"), (2, "0"), (3, "3")] {
+        let line = format!("{FOREIGN}{threshold} --tolerance 0.03 --min-stability {threshold}");
+        holdfast(folder.path(), &line, &[]).succeeded();
+        let table = folder.path().join(format!("out{threshold}/pruning.csv"));
+        assert_eq!(column(&table, "removed_nodes"), [removed, removed], "threshold {threshold}");
+    }
+}
+
+#[test]
+fn requests_that_do_not_fit_are_refused() {
+    let folder = foreign();
+    let turned = arrays::npy(&arrays::header("<f4", false, &[3, 2]), &bytes(&last()));
+    write(folder.path(), "turned.npy", &turned);
+    write(
+        folder.path(),
+        "mask.npz",
+        &npz(
+            &[("mask.npy", &arrays::npy(&arrays::header("<f4", false, &[2, 3]), &bytes(&last())))],
+            CompressionMethod::Stored,
+        ),
+    );
+    for (code, line, words) in [
+        (2, "", &["what to prune by is missing"][..]),
+        (2, "--min-stability 2", &["--tolerance"]),
+        (2, "--tolerance 0.03 --min-stability 5", &["--min-stability 5", "4 epochs"]),
+        (2, "--tolerance 0.03 --min-stability 0", &["--min-stability 0"]),
+        (2, "--tolerance -1 --min-stability 2", &["-1"]),
+        (2, "--criterion hold", &["--sparsity"]),
+        (2, "--criterion hold --sparsity 80", &["--sparsity 80", "0.8"]),
+        (2, "--criterion hold --sparsity -0.1", &["--sparsity -0.1"]),
+        (2, "--criterion hold --sparsity 0.5 --window 5", &["window 5"]),
+        (2, "--criterion hold --sparsity 0.5 --tolerance 0.1", &["--tolerance", "leave it out"]),
+        (2, "--criterion hold --sparsity 0.5 --tracking rank", &["--tracking"]),
+        (2, "--criterion magnitude --sparsity 0.5 --window 2", &["--window"]),
+        (2, "--criterion magnitude --sparsity 0.5 --keep-frozen", &["--keep-frozen"]),
+        (2, "--criterion ms --tolerance 0.1 --min-stability 1 --sparsity 0.5", &["--sparsity"]),
+        (5, "--criterion magnitude --sparsity 0.5 --no-replica-axis", &["[2, 3]"][..0]),
+    ] {
+        let ended = holdfast(folder.path(), &format!("{FOREIGN} {line}"), &[]);
+        if code == 5 {
+            // The axis of replicas is then one of the node's, and fits as such.
+            ended.succeeded();
+        } else {
+            ended.refused(code, words);
+        }
+    }
+    let criterion = "--criterion magnitude --sparsity 0.5 --device cpu --out other";
+    for (code, line, words) in [
+        (5, "--history history.npy --weights weights.npz", &["bias, kernel", "--weight-key"][..]),
+        (5, "--history history.npy --weights weights.npz --weight-key bias", &["[1]"]),
+        (5, "--history history.npy --weights turned.npy --no-replica-axis", &["transposed"]),
+        (2, "--history history.npy --weights mask.npz", &["mask", "another name"]),
+        (5, "nowhere", &["nowhere", "history.npz"]),
+    ] {
+        holdfast(folder.path(), &format!("prune {line} {criterion}"), &[]).refused(code, words);
+    }
+    for line in ["prune", "prune --history history.npy", "prune run --history history.npy --weights weights.npz"] {
+        assert_eq!(holdfast(folder.path(), line, &[]).code, Some(2), "{line}");
+    }
+}
+
+#[test]
+fn weights_that_are_not_the_historys_last_get_a_notice() {
+    let folder = foreign();
+    let mut weights = last();
+    weights[0] = 7.0;
+    write(folder.path(), "w.npy", &arrays::npy(&arrays::header("<f4", false, &SHAPE[1..]), &bytes(&weights)));
+    let line = "prune --history history.npy --weights w.npy --criterion magnitude --sparsity 0 --device cpu --out out";
+    let ended = holdfast(folder.path(), line, &[]).succeeded();
+    assert!(ended.stderr.contains("not those of the history's last epoch"), "{}", ended.stderr);
+    let written: ArrayD<f32> = array(&folder.path().join("out/pruned.npz"), "weights");
+    assert_eq!(written.as_slice().unwrap(), weights);
+}
+
+/// A run of `compare`, and what `prune` makes of it, must agree to the last image.
+#[test]
+fn a_pruned_run_has_the_accuracy_that_compare_found() {
+    let folder = tempdir().unwrap();
+    holdfast(
+        folder.path(),
+        "compare --preset smoke --device cpu --quiet --out run --epochs 4 --training-images 500",
+        &[],
+    )
+    .succeeded();
+    let sweep = folder.path().join("run/sweep.csv");
+    let rows: Vec<Vec<String>> = {
+        let mut reader = csv::Reader::from_path(&sweep).unwrap();
+        reader.records().map(|row| row.unwrap().iter().map(String::from).collect()).collect()
+    };
+    let columns: Vec<String> =
+        csv::Reader::from_path(&sweep).unwrap().headers().unwrap().iter().map(String::from).collect();
+    let place = |name: &str| columns.iter().position(|column| column == name).unwrap();
+    let accuracy = |conditions: &[(&str, &str)]| -> Vec<f64> {
+        let holds = |row: &&Vec<String>| conditions.iter().all(|(name, value)| row[place(name)] == *value);
+        rows.iter().filter(holds).map(|row| row[place("accuracy")].parse().unwrap()).collect()
+    };
+    let dense = accuracy(&[("method", "dense"), ("epochs", "4")]);
+    assert_eq!(dense.len(), 2);
+    for (index, (line, expected)) in [
+        (
+            "--criterion hold --window 2 --sparsity 0.8",
+            accuracy(&[("method", "hold"), ("rule", "frozen-first"), ("window", "2"), ("sparsity", "0.8")]),
+        ),
+        (
+            "--criterion settle --sparsity 0.5 --keep-frozen",
+            accuracy(&[("method", "settle"), ("rule", "frozen-kept"), ("window", "2"), ("sparsity", "0.5")]),
+        ),
+        ("--criterion magnitude --sparsity 0.75", accuracy(&[("method", "magnitude"), ("sparsity", "0.75")])),
+        (
+            "--tolerance 0.03 --min-stability 3",
+            accuracy(&[("method", "ms"), ("tolerance", "0.03"), ("threshold", "3")]),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let out = format!("out{index}");
+        let ended =
+            holdfast(folder.path(), &format!("prune run {line} --device cpu --json --out {out}"), &[]).succeeded();
+        let found = ended.json();
+        for replica in 0..2 {
+            assert_eq!(found["replicas"][replica]["accuracy_before"], dense[replica], "{line}");
+            assert_eq!(found["replicas"][replica]["accuracy_after"], expected[replica], "{line}");
+        }
+        let pruned = folder.path().join(out).join("pruned.npz");
+        let mask: ArrayD<u8> = array(&pruned, "mask");
+        let focus: ArrayD<f32> = array(&pruned, "dense5.weight");
+        assert_eq!((mask.shape(), focus.shape()), (&[2, 30, 30][..], &[2, 30, 30][..]));
+        let zeros = focus.iter().zip(&mask).filter(|&(&weight, &kept)| kept == 0 && weight == 0.0).count();
+        let removed: u64 = (0..2).map(|replica| found["replicas"][replica]["removed_nodes"].as_u64().unwrap()).sum();
+        assert_eq!(zeros as u64, removed, "{line}");
+        assert_eq!(array::<f32>(&pruned, "dense6.bias").shape(), [2, 10]);
+    }
+    // The same history counted on its own gives the run's own table.
+    holdfast(folder.path(), "stability run --device cpu --quiet --out counted", &[]).succeeded();
+    let read = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap();
+    assert_eq!(read("counted/stability.csv"), read("run/stability.csv"));
+}
