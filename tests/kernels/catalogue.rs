@@ -44,39 +44,43 @@ fn a_name_is_the_path_of_the_shader_that_is_compiled() {
     }
 }
 
+fn check_entry_point(shader: &Shader) {
+    let module = module(shader);
+    let entries: Vec<_> = module.entry_points.iter().map(|entry| (entry.name.as_str(), entry.stage)).collect();
+    assert_eq!(entries, [("main", ShaderStage::Compute)], "{}", shader.name);
+}
+
 #[test]
 fn there_is_one_entry_point_main() {
-    for shader in SHADERS {
-        let module = module(shader);
-        let entries: Vec<_> = module.entry_points.iter().map(|entry| (entry.name.as_str(), entry.stage)).collect();
-        assert_eq!(entries, [("main", ShaderStage::Compute)], "{}", shader.name);
+    SHADERS.iter().for_each(check_entry_point);
+}
+
+fn check_bindings(shader: &Shader) {
+    let mut found = Vec::new();
+    for (_, variable) in module(shader).global_variables.iter() {
+        if let Some(binding) = &variable.binding {
+            assert_eq!(binding.group, 0, "{}", shader.name);
+            let AddressSpace::Storage { access } = variable.space else {
+                panic!("{}: {:?} is not in storage", shader.name, variable.name)
+            };
+            found.push((binding.binding, variable.name.clone().unwrap(), access.contains(StorageAccess::STORE)));
+        }
+    }
+    found.sort();
+    let declared: Vec<_> = (0..)
+        .zip(shader.bindings)
+        .map(|(index, binding)| (index, binding.name.to_string(), binding.access == Access::ReadWrite))
+        .collect();
+    assert_eq!(found, declared, "{}", shader.name);
+    assert!(found.len() <= 8, "{}: WebGPU promises 8 storage buffers", shader.name);
+    for binding in shader.bindings {
+        assert_eq!(binding.access == Access::ReadRecord, binding.name == "step", "{}", shader.name);
     }
 }
 
 #[test]
 fn bindings_are_as_declared_and_within_the_limits() {
-    for shader in SHADERS {
-        let mut found = Vec::new();
-        for (_, variable) in module(shader).global_variables.iter() {
-            if let Some(binding) = &variable.binding {
-                assert_eq!(binding.group, 0, "{}", shader.name);
-                let AddressSpace::Storage { access } = variable.space else {
-                    panic!("{}: {:?} is not in storage", shader.name, variable.name)
-                };
-                found.push((binding.binding, variable.name.clone().unwrap(), access.contains(StorageAccess::STORE)));
-            }
-        }
-        found.sort();
-        let declared: Vec<_> = (0..)
-            .zip(shader.bindings)
-            .map(|(index, binding)| (index, binding.name.to_string(), binding.access == Access::ReadWrite))
-            .collect();
-        assert_eq!(found, declared, "{}", shader.name);
-        assert!(found.len() <= 8, "{}: WebGPU promises 8 storage buffers", shader.name);
-        for binding in shader.bindings {
-            assert_eq!(binding.access == Access::ReadRecord, binding.name == "step", "{}", shader.name);
-        }
-    }
+    SHADERS.iter().for_each(check_bindings);
 }
 
 /// Fields with their offsets, and the size, of a structure.
@@ -92,53 +96,91 @@ fn declared(parameters: holdfast::gpu::Parameters) -> (Vec<(String, usize)>, usi
     (parameters.fields.iter().map(|field| (field.name.to_string(), field.offset)).collect(), parameters.size)
 }
 
+fn check_parameters(shader: &Shader) {
+    let module = module(shader);
+    assert_eq!(structure(&module, "Params"), shader.parameters.map(declared), "{}", shader.name);
+    if shader.bindings.iter().any(|binding| binding.access == Access::ReadRecord) {
+        assert_eq!(structure(&module, "Step"), Some(declared(Step::PARAMETERS)), "{}", shader.name);
+    }
+}
+
 #[test]
 fn params_have_equal_fields_offsets_and_size_in_both_languages() {
-    for shader in SHADERS {
-        let module = module(shader);
-        assert_eq!(structure(&module, "Params"), shader.parameters.map(declared), "{}", shader.name);
-        if shader.bindings.iter().any(|binding| binding.access == Access::ReadRecord) {
-            assert_eq!(structure(&module, "Step"), Some(declared(Step::PARAMETERS)), "{}", shader.name);
-        }
-    }
+    SHADERS.iter().for_each(check_parameters);
+}
+
+fn check_constants(shader: &Shader) {
+    let module = module(shader);
+    let found: BTreeSet<_> = module.overrides.iter().map(|(_, constant)| constant.name.as_deref().unwrap()).collect();
+    assert_eq!(found, shader.constants.iter().copied().collect(), "{}", shader.name);
+    assert!(module.overrides.iter().all(|(_, constant)| constant.init.is_some()), "{}: a default", shader.name);
 }
 
 #[test]
 fn override_constants_are_as_declared() {
-    for shader in SHADERS {
-        let module = module(shader);
-        let found: BTreeSet<_> =
-            module.overrides.iter().map(|(_, constant)| constant.name.as_deref().unwrap()).collect();
-        assert_eq!(found, shader.constants.iter().copied().collect(), "{}", shader.name);
-        assert!(module.overrides.iter().all(|(_, constant)| constant.init.is_some()), "{}: a default", shader.name);
+    SHADERS.iter().for_each(check_constants);
+}
+
+fn check_workgroup_memory(shader: &Shader) {
+    let module = module(shader);
+    let default = |handle| {
+        let constant: &naga::Override = &module.overrides[handle];
+        match module.global_expressions[constant.init.unwrap()] {
+            naga::Expression::Literal(naga::Literal::U32(value)) => value,
+            ref other => panic!("{}: default {other:?}", shader.name),
+        }
+    };
+    let mut bytes = 0;
+    for (_, variable) in module.global_variables.iter() {
+        if variable.space == AddressSpace::WorkGroup {
+            let TypeInner::Array { size, stride, .. } = module.types[variable.ty].inner else {
+                panic!("{}: {:?}", shader.name, variable.name)
+            };
+            let len = match size {
+                ArraySize::Constant(len) => len.get(),
+                ArraySize::Pending(handle) => default(handle),
+                ArraySize::Dynamic => panic!("{}: {:?}", shader.name, variable.name),
+            };
+            bytes += len * stride;
+        }
     }
+    assert!(bytes <= 16_384, "{}: {bytes} bytes of workgroup memory", shader.name);
 }
 
 #[test]
 fn workgroup_memory_fits_every_device() {
-    for shader in SHADERS {
-        let module = module(shader);
-        let default = |handle| {
-            let constant: &naga::Override = &module.overrides[handle];
-            match module.global_expressions[constant.init.unwrap()] {
-                naga::Expression::Literal(naga::Literal::U32(value)) => value,
-                ref other => panic!("{}: default {other:?}", shader.name),
-            }
-        };
-        let mut bytes = 0;
-        for (_, variable) in module.global_variables.iter() {
-            if variable.space == AddressSpace::WorkGroup {
-                let TypeInner::Array { size, stride, .. } = module.types[variable.ty].inner else {
-                    panic!("{}: {:?}", shader.name, variable.name)
-                };
-                let len = match size {
-                    ArraySize::Constant(len) => len.get(),
-                    ArraySize::Pending(handle) => default(handle),
-                    ArraySize::Dynamic => panic!("{}: {:?}", shader.name, variable.name),
-                };
-                bytes += len * stride;
-            }
-        }
-        assert!(bytes <= 16_384, "{}: {bytes} bytes of workgroup memory", shader.name);
+    SHADERS.iter().for_each(check_workgroup_memory);
+}
+
+/// Each check finds the fault that it is there for: a shader that was changed behind Rust's back.
+#[test]
+fn a_shader_that_says_something_else_is_found() {
+    let check_all = |shader: &Shader| {
+        check_entry_point(shader);
+        check_bindings(shader);
+        check_parameters(shader);
+        check_constants(shader);
+        check_workgroup_memory(shader);
+    };
+    let named = |name: &str| SHADERS.iter().find(|shader| shader.name == name).unwrap();
+    for (name, from, to) in [
+        ("dense.forward", "fn main(", "fn start("),
+        ("dense.forward", "var<storage, read_write> output", "var<storage, read> output_of_none"),
+        ("dense.forward", "@binding(0)", "@binding(7)"),
+        ("dense.forward", "    outputs: u32,", "    outputs_of_layer: u32,"),
+        ("dense.forward", "struct Params {", "struct Params {\n    first: u32,"),
+        (
+            "dense.forward",
+            "override WORKGROUP_SIZE: u32 = 64;",
+            "override LANES: u32 = 64; const WORKGROUP_SIZE = 64u;",
+        ),
+        ("focus_sweep.evaluate", "override HIDDEN: u32 = 960;", "override HIDDEN: u32 = 9600;"),
+    ] {
+        let shader = named(name);
+        check_all(shader);
+        assert!(shader.source.contains(from), "{name} has no {from:?} any more");
+        let changed = Shader { source: shader.source.replace(from, to).leak(), ..*shader };
+        let found = std::panic::catch_unwind(|| check_all(&changed)).is_err();
+        assert!(found, "{name}: {from:?} became {to:?}, and no check saw it");
     }
 }
