@@ -13,6 +13,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use rayon::prelude::*;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -91,6 +92,7 @@ impl Engine for CpuEngine {
             seed: setup.seed,
             replica_ids: setup.replica_ids.to_vec(),
             slots,
+            focus_inputs: HashMap::new(),
         }))
     }
 
@@ -180,6 +182,8 @@ struct CpuBatch {
     seed: u64,
     replica_ids: Vec<u32>,
     slots: Vec<PaddedReplica>,
+    /// By slot; of the data set that was swept last.
+    focus_inputs: HashMap<usize, FocusInput>,
 }
 
 /// A replica that waits for its turn.
@@ -208,6 +212,17 @@ impl CpuBatch {
         all.chunks(EVALUATION_BLOCK).map(<[u32]>::to_vec).collect()
     }
 
+    /// What the focus layer of a slot reads of a data set: computed once until the weights change, since no mask changes it.
+    fn focus_input(&mut self, handle: DataHandle, data: &Dataset, slot: usize, blocks: &[Vec<u32>]) -> Arc<Vec<f32>> {
+        if let Some(known) = self.focus_inputs.get(&slot).filter(|known| known.data == handle) {
+            return Arc::clone(&known.values);
+        }
+        let layers = self.architecture.focus_layer();
+        let values = Arc::new(self.activations(data, slot, blocks, layers, |_, values| values.to_vec()).concat());
+        self.focus_inputs.insert(slot, FocusInput { data: handle, values: Arc::clone(&values) });
+        values
+    }
+
     /// For each slot and block of samples what layer `layers - 1` gives out, with padded rows, handed to `take`.
     fn activations<R: Send>(
         &self,
@@ -227,6 +242,12 @@ impl CpuBatch {
     }
 }
 
+/// What the focus layer of a slot reads of a data set `[sample, unit]`, with padded rows.
+struct FocusInput {
+    data: DataHandle,
+    values: Arc<Vec<f32>>,
+}
+
 /// Locks; a thread that panicked while it held the lock left only scratch values behind.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -234,6 +255,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Batch for CpuBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+        self.focus_inputs.clear();
         let count = steps.batches.len();
         let mut losses = vec![StepLoss::default(); self.slots.len() * count];
         let rates: Vec<f32> =
@@ -321,6 +343,7 @@ impl Batch for CpuBatch {
     }
 
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
+        self.focus_inputs.clear();
         self.slots = replicas.iter().map(|replica| PaddedReplica::new(&self.network, replica)).collect();
         Ok(())
     }
@@ -354,8 +377,8 @@ impl Batch for CpuBatch {
         (0..self.slots.len()).map(evaluate).collect()
     }
 
-    fn sweep(&mut self, data: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
-        let data = self.loaded(data);
+    fn sweep(&mut self, handle: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+        let data = self.loaded(handle);
         let blocks = Self::blocks(0..data.samples());
         let Architecture { width, classes, .. } = self.architecture;
         let units = padded(width);
@@ -367,10 +390,7 @@ impl Batch for CpuBatch {
                 continue;
             }
             watch.check()?;
-            // What the focus layer reads, once for all points of the slot.
-            let parts =
-                self.activations(&data, slot, &blocks, self.architecture.focus_layer(), |_, values| values.to_vec());
-            let input = parts.concat();
+            let input = self.focus_input(handle, &data, slot, &blocks);
             let [focus_weights, focus_bias, output_weights, output_bias] =
                 self.slots[slot].focus_and_output(&self.network);
             let evaluate = |&point: &usize| {

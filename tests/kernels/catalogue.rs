@@ -52,7 +52,9 @@ fn check_entry_point(shader: &Shader) {
 
 #[test]
 fn there_is_one_entry_point_main() {
-    SHADERS.iter().for_each(check_entry_point);
+    for shader in SHADERS {
+        check_entry_point(shader);
+    }
 }
 
 fn check_bindings(shader: &Shader) {
@@ -80,7 +82,9 @@ fn check_bindings(shader: &Shader) {
 
 #[test]
 fn bindings_are_as_declared_and_within_the_limits() {
-    SHADERS.iter().for_each(check_bindings);
+    for shader in SHADERS {
+        check_bindings(shader);
+    }
 }
 
 /// Fields with their offsets, and the size, of a structure.
@@ -106,7 +110,9 @@ fn check_parameters(shader: &Shader) {
 
 #[test]
 fn params_have_equal_fields_offsets_and_size_in_both_languages() {
-    SHADERS.iter().for_each(check_parameters);
+    for shader in SHADERS {
+        check_parameters(shader);
+    }
 }
 
 fn check_constants(shader: &Shader) {
@@ -118,7 +124,9 @@ fn check_constants(shader: &Shader) {
 
 #[test]
 fn override_constants_are_as_declared() {
-    SHADERS.iter().for_each(check_constants);
+    for shader in SHADERS {
+        check_constants(shader);
+    }
 }
 
 fn check_workgroup_memory(shader: &Shader) {
@@ -149,7 +157,9 @@ fn check_workgroup_memory(shader: &Shader) {
 
 #[test]
 fn workgroup_memory_fits_every_device() {
-    SHADERS.iter().for_each(check_workgroup_memory);
+    for shader in SHADERS {
+        check_workgroup_memory(shader);
+    }
 }
 
 /// Each check finds the fault that it is there for: a shader that was changed behind Rust's back.
@@ -162,7 +172,7 @@ fn a_shader_that_says_something_else_is_found() {
         check_constants(shader);
         check_workgroup_memory(shader);
     };
-    let named = |name: &str| SHADERS.iter().find(|shader| shader.name == name).unwrap();
+    let named = |name: &str| *SHADERS.iter().find(|shader| shader.name == name).unwrap();
     for (name, from, to) in [
         ("dense.forward", "fn main(", "fn start("),
         ("dense.forward", "var<storage, read_write> output", "var<storage, read> output_of_none"),

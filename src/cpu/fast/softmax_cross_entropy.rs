@@ -1,5 +1,6 @@
 //! The loss on rows of logits that are padded to [`super::LANES`].
 
+use super::LANES;
 use crate::cpu::softmax_cross_entropy::BatchLoss;
 
 /// `exp(x)` for `x <= 0` within 2e-7 relative, 0 below -87: `2^n * p(x - n ln 2)` with a polynomial of degree 6. Shaped so
@@ -58,7 +59,27 @@ pub fn loss(classes: usize, columns: usize, logits: &[f32], labels: &[u8], gradi
     BatchLoss { mean: (total / f64::from(samples)) as f32, correct }
 }
 
-/// Sum of losses and correct count of rows of logits, without the gradient.
+/// Largest number of a row of whole [`LANES`] and its first place, in steps that the compiler makes on a register at once.
+#[inline(always)]
+fn largest_of_lanes(row: &[f32]) -> (u32, f32) {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in row.chunks_exact(LANES) {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = if value > *lane { value } else { *lane };
+        }
+    }
+    let maximum = lanes.iter().fold(f32::NEG_INFINITY, |maximum, &lane| if lane > maximum { lane } else { maximum });
+    let mut places = [u32::MAX; LANES];
+    for (first, chunk) in (0u32..).step_by(LANES).zip(row.chunks_exact(LANES)) {
+        for ((place, &value), lane) in places.iter_mut().zip(chunk).zip(0u32..) {
+            let found = if value == maximum { first + lane } else { u32::MAX };
+            *place = found.min(*place);
+        }
+    }
+    (places.into_iter().fold(u32::MAX, u32::min), maximum)
+}
+
+/// Sum of losses and correct count of rows of logits, without the gradient; the logits are used up.
 #[inline(always)]
 pub fn evaluate(classes: usize, columns: usize, logits: &mut [f32], labels: &[u8]) -> (f64, u32) {
     let mut total = 0.0f64;
@@ -67,14 +88,18 @@ pub fn evaluate(classes: usize, columns: usize, logits: &mut [f32], labels: &[u8
     for (logits, labels) in logits.chunks_mut(32 * columns).zip(labels.chunks(32)) {
         let mut product = 1.0f64;
         for (logits, &label) in logits.chunks_exact_mut(columns).zip(labels) {
-            let label = usize::from(label);
-            let (class, maximum) = largest(&logits[..classes]);
-            correct += u32::from(class == label);
-            total -= f64::from(logits[label] - maximum);
-            for logit in logits.iter_mut() {
-                *logit = exp_negative(*logit - maximum);
+            // Padding must neither be the largest nor count in the sum.
+            logits[classes..].fill(f32::NEG_INFINITY);
+            let (class, maximum) = largest_of_lanes(logits);
+            correct += u32::from(class == u32::from(label));
+            total -= f64::from(logits[usize::from(label)] - maximum);
+            let mut sums = [0.0f32; LANES];
+            for chunk in logits.chunks_exact(LANES) {
+                for (sum, &logit) in sums.iter_mut().zip(chunk) {
+                    *sum += exp_negative(logit - maximum);
+                }
             }
-            product *= f64::from(logits[..classes].iter().sum::<f32>());
+            product *= f64::from(sums.iter().sum::<f32>());
         }
         total += product.ln();
     }
@@ -84,6 +109,26 @@ pub fn evaluate(classes: usize, columns: usize, logits: &mut [f32], labels: &[u8
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn evaluation_equals_the_definition_with_ties_and_padding() {
+        let classes = 10;
+        let mut logits = vec![0.0f32; 40 * LANES];
+        let labels: Vec<u8> = (0..40).map(|sample| (sample % classes) as u8).collect();
+        let mut plain = Vec::new();
+        for (sample, row) in logits.chunks_exact_mut(LANES).enumerate() {
+            for (class, logit) in row[..classes].iter_mut().enumerate() {
+                // Few values, so that the largest often comes twice; all below the padding's 0.
+                *logit = -1.0 - ((sample * 7 + class * 3) % 5) as f32;
+            }
+            plain.extend(row[..classes].iter().map(|&logit| f64::from(logit)));
+        }
+        let mut gradient = vec![0.0; plain.len()];
+        let expected = crate::cpu::softmax_cross_entropy::loss(classes, &plain, &labels, &mut gradient);
+        let (total, correct) = evaluate(classes, LANES, &mut logits, &labels);
+        assert_eq!(correct, expected.correct);
+        assert!((total / 40.0 - expected.mean).abs() < 1e-6, "{total}, {}", 40.0 * expected.mean);
+    }
 
     #[test]
     fn exponentials_are_within_two_units_in_ten_million() {
