@@ -36,7 +36,7 @@ pub fn write<R: Serialize>(path: &Path, columns: &[&str], rows: impl IntoIterato
     shape_error.map_or(written, Err)
 }
 
-/// Reads the rows of a table that [`write`] made.
+/// Reads the rows of a table that [`write()`] made.
 ///
 /// Fails with [`Error::Data`] if the file is missing or a row does not fit.
 pub fn read<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
