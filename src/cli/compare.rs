@@ -52,9 +52,14 @@ pub(super) fn run(arguments: &CompareArguments) -> Result<()> {
         if !quiet {
             output::note("this run is finished: these are its results; --fresh runs it anew");
         }
-        let folder = |cell: &Cell| cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
-        let read = |cell: &Cell| read_back(cell, &run.configuration, &folder(cell));
-        run.cells.iter().map(read).collect::<Result<_>>()?
+        let shown = |cell: &Cell| {
+            let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
+            let results = read_back(cell, &run.configuration, &folder)?;
+            // The figure follows from the tables: whoever lost it gets it back.
+            draw(&report_cell(&results), |ending| folder.file(&format!("figures/figure4.{ending}")))?;
+            Ok(results)
+        };
+        run.cells.iter().map(shown).collect::<Result<_>>()?
     } else {
         compare_all(&mut run, quiet)?
     };

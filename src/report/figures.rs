@@ -268,7 +268,7 @@ impl<'a> Figure<'a> {
 
     /// What the lines and markers mean: two columns where one is too short.
     fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
-        let (first_column, column_width, top, line_height) = (90, 330, 40, 33);
+        let (first_column, column_width, top, line_height) = (44, 330, 40, 33);
         let dense = accuracy::dense(&self.cell.sweep).pop().map(|(epochs, _)| format!("dense, {epochs} epochs"));
         let references = dense.into_iter().chain([format!("chance, {:.1} %", 100.0 * self.cell.chance)]);
         let references: Vec<(String, i32)> = references.zip(self.references().map(|(_, dash)| dash)).collect();
