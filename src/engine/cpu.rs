@@ -82,7 +82,7 @@ impl Engine for CpuEngine {
             .map(|_| Mutex::new(Workspace::new(&network, setup.batch.max(EVALUATION_BLOCK))))
             .collect();
         Ok(Box::new(CpuBatch {
-            architecture: *setup.architecture,
+            architecture: setup.architecture.clone(),
             network,
             scale: (1.0 / setup.pixel_scale) as f32,
             training: Arc::clone(&lock(&self.data)[setup.training.0]),

@@ -43,7 +43,7 @@ impl PaddedNetwork {
                 PaddedLayer { layer, columns, weights: take(layer.inputs * columns), bias: take(columns) }
             })
             .collect();
-        Self { architecture: *architecture, layers, parameters: end }
+        Self { architecture: architecture.clone(), layers, parameters: end }
     }
 
     /// Copies parameters of the plain layout into padded form.

@@ -47,7 +47,7 @@ impl GpuBatch {
     pub(super) fn new(gpu: Arc<Gpu>, data: Arc<Mutex<Vec<Arc<LoadedData>>>>, setup: &Setup<'_>) -> Result<Self> {
         setup.architecture.validate()?;
         let network = Network {
-            architecture: *setup.architecture,
+            architecture: setup.architecture.clone(),
             layout: ParameterLayout::new(setup.architecture),
             scale: (1.0 / setup.pixel_scale) as f32,
         };
