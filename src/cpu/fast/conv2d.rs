@@ -5,7 +5,7 @@
 //! with zeros to whole [`CHANNELS`].
 
 use super::max_pool2d::CHANNELS;
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// One sample `[y, x, channel]` inside a border of zeros, one pixel wide.
@@ -46,15 +46,6 @@ impl Grid {
     }
 }
 
-/// What happens to a finished sum of [`convolve`].
-#[derive(Clone, Copy, Debug)]
-pub enum Epilogue<'a> {
-    /// Starts from this bias; ReLU at the end.
-    BiasRelu(&'a [f32]),
-    /// Zero where this grid of the output's size is not positive: the derivative of the ReLU that made it.
-    WherePositive(&'a [f32]),
-}
-
 /// What [`convolve`] works on.
 #[derive(Clone, Copy, Debug)]
 pub struct Convolution<'a> {
@@ -66,13 +57,15 @@ pub struct Convolution<'a> {
     pub weights: &'a [f32],
     /// Padded channels that go out.
     pub outputs: usize,
-    /// What follows.
-    pub epilogue: Epilogue<'a>,
+    /// What sums start from, for each padded channel; 0 if absent.
+    pub bias: Option<&'a [f32]>,
 }
 
-/// The first `columns` pixels of each of `rows`: `output` `[pixel, out]`.
+/// The first `columns` pixels of each of `rows`: `output` `[pixel, out]`, without ReLU.
 ///
-/// The forward pass; with the weights of [`flip`] and the output's gradient as input also the input's gradient.
+/// The forward pass; with the weights of [`flip`] and the output's gradient as input also the input's gradient. What is done
+/// to a finished sum is left to [`relu`], [`where_positive`] and the pooling: it would keep the sums from staying in
+/// registers.
 #[inline(always)]
 pub fn convolve<S: Simd>(
     simd: S,
@@ -81,114 +74,166 @@ pub fn convolve<S: Simd>(
     columns: usize,
     output: &mut [f32],
 ) {
-    // Twelve running sums hide the latency of the multiply-add; one register holds as many units as it can.
-    let registers = convolution.outputs / S::F32_LANES;
-    let mut register = 0;
-    while register + 2 <= registers {
-        convolve_register::<S, 6, 2, 2>(simd, convolution, rows.clone(), columns, register, output);
-        register += 2;
-    }
-    if register < registers {
-        convolve_register::<S, 12, 4, 1>(simd, convolution, rows, columns, register, output);
-    }
+    // A function of its own: inlined into each of its callers it would be most of the program.
+    simd.vectorize(Convolve { convolution, rows, columns, output });
 }
 
-/// Pixels in row-major order.
-#[derive(Clone, Copy)]
-struct Pixels {
-    next: (usize, usize),
+/// See [`convolve`].
+struct Convolve<'a> {
+    convolution: Convolution<'a>,
+    rows: Range<usize>,
     columns: usize,
+    output: &'a mut [f32],
 }
 
-impl Pixels {
+impl WithSimd for Convolve<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn take<const R: usize>(&mut self) -> [(usize, usize); R] {
-        std::array::from_fn(|_| {
-            let (y, x) = self.next;
-            self.next = if x + 1 == self.columns { (y + 1, 0) } else { (y, x + 1) };
-            (y, x)
-        })
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { convolution, rows, columns, output } = self;
+        let registers = convolution.outputs / S::F32_LANES;
+        // About a dozen running sums hide the latency of the multiply-add; registers for more there are not.
+        for register in (0..registers - registers % 2).step_by(2) {
+            let walk = Walk { rows: rows.clone(), columns, register };
+            walk.run::<S, 0, 3, 2, 2>(simd, convolution, output);
+        }
+        if registers % 2 == 1 {
+            let walk = Walk { rows, columns, register: registers - 1 };
+            // Where the distance from pixel to pixel is a constant, all pixels of a block share one pointer.
+            match convolution.grid.channels {
+                1 => walk.run::<S, 1, 7, 3, 1>(simd, convolution, output),
+                8 => walk.run::<S, 8, 7, 3, 1>(simd, convolution, output),
+                _ => walk.run::<S, 0, 7, 3, 1>(simd, convolution, output),
+            }
+        }
     }
 }
 
-/// `C` registers of channels of all pixels: `R` pixels at a time, then `Q`, then one.
-#[inline(always)]
-fn convolve_register<S: Simd, const R: usize, const Q: usize, const C: usize>(
-    simd: S,
-    convolution: Convolution<'_>,
+/// All pixels, for some registers of channels.
+struct Walk {
     rows: Range<usize>,
     columns: usize,
     register: usize,
-    output: &mut [f32],
-) {
-    let pixels = rows.len() * columns;
-    let mut walk = Pixels { next: (rows.start, 0), columns };
-    let mut pixel = 0;
-    while pixel + R <= pixels {
-        convolve_block::<S, R, C>(simd, convolution, walk.take(), pixel, register, output);
-        pixel += R;
-    }
-    while pixel + Q <= pixels {
-        convolve_block::<S, Q, C>(simd, convolution, walk.take(), pixel, register, output);
-        pixel += Q;
-    }
-    while pixel < pixels {
-        convolve_block::<S, 1, C>(simd, convolution, walk.take(), pixel, register, output);
-        pixel += 1;
+}
+
+/// Where a block of pixels lies.
+#[derive(Clone, Copy)]
+struct Block {
+    /// Its first row.
+    y: usize,
+    /// Its first column.
+    x: usize,
+    /// Its first pixel in the output.
+    first: usize,
+    /// Pixels of a row of the output.
+    columns: usize,
+    /// Its first register of channels.
+    register: usize,
+}
+
+impl Walk {
+    /// Rows by twos, then a last one, in blocks of `X` columns, then of `X2`, then of one; `C` registers of channels;
+    /// `CHANNELS_IN` channels that come in, where 0 stands for any number.
+    #[inline(always)]
+    fn run<S: Simd, const CHANNELS_IN: usize, const X: usize, const X2: usize, const C: usize>(
+        self,
+        simd: S,
+        convolution: Convolution<'_>,
+        output: &mut [f32],
+    ) {
+        let Self { rows, columns, register } = self;
+        let mut y = rows.start;
+        while y < rows.end {
+            let pair = y + 2 <= rows.end;
+            let mut x = 0;
+            while x < columns {
+                let block = Block { y, x, first: (y - rows.start) * columns + x, columns, register };
+                let width = match columns - x {
+                    left if left >= X => X,
+                    left if left >= X2 => X2,
+                    _ => 1,
+                };
+                match (pair, width) {
+                    (true, w) if w == X => convolve_block::<S, CHANNELS_IN, 2, X, C>(simd, convolution, block, output),
+                    (true, w) if w == X2 => {
+                        convolve_block::<S, CHANNELS_IN, 2, X2, C>(simd, convolution, block, output)
+                    }
+                    (true, _) => convolve_block::<S, CHANNELS_IN, 2, 1, C>(simd, convolution, block, output),
+                    (false, w) if w == X => convolve_block::<S, CHANNELS_IN, 1, X, C>(simd, convolution, block, output),
+                    (false, w) if w == X2 => {
+                        convolve_block::<S, CHANNELS_IN, 1, X2, C>(simd, convolution, block, output)
+                    }
+                    (false, _) => convolve_block::<S, CHANNELS_IN, 1, 1, C>(simd, convolution, block, output),
+                }
+                x += width;
+            }
+            y += if pair { 2 } else { 1 };
+        }
     }
 }
 
-/// `R` pixels x `C` registers of channels, written from pixel `first` of the output on.
+/// `Y` rows of `X` pixels x `C` registers of channels.
 #[inline(always)]
-fn convolve_block<S: Simd, const R: usize, const C: usize>(
+fn convolve_block<S: Simd, const CHANNELS_IN: usize, const Y: usize, const X: usize, const C: usize>(
     simd: S,
     convolution: Convolution<'_>,
-    pixels: [(usize, usize); R],
-    first: usize,
-    register: usize,
+    block: Block,
     output: &mut [f32],
 ) {
-    let Convolution { input, grid, weights, outputs, epilogue } = convolution;
-    let zero = simd.splat_f32s(0.0);
-    let start: [S::f32s; C] = match epilogue {
-        Epilogue::BiasRelu(bias) => {
-            let bias = &S::as_simd_f32s(bias).0[register..register + C];
-            std::array::from_fn(|column| bias[column])
-        }
-        Epilogue::WherePositive(_) => [zero; C],
-    };
-    let mut sums = [start; R];
-    let run = 3 * grid.channels;
+    let Convolution { input, grid, weights, outputs, bias } = convolution;
+    let Block { y, x, first, columns, register } = block;
+    let channels = if CHANNELS_IN == 0 { grid.channels } else { CHANNELS_IN };
+    let mut start = [simd.splat_f32s(0.0); C];
+    if let Some(bias) = bias {
+        start.copy_from_slice(&S::as_simd_f32s(bias).0[register..register + C]);
+    }
+    let mut sums = [[start; X]; Y];
+    let run = 3 * channels;
     for ky in 0..3 {
-        let rows: [&[f32]; R] =
-            std::array::from_fn(|row| &input[grid.corner(pixels[row].0 + ky, pixels[row].1)..][..run]);
+        let mut runs: [[&[f32]; X]; Y] = [[&[]; X]; Y];
+        for (row, runs) in runs.iter_mut().enumerate() {
+            let row = &input[grid.corner(y + row + ky, x)..][..(X + 2) * channels];
+            for (pixel, run_of_pixel) in runs.iter_mut().enumerate() {
+                *run_of_pixel = &row[pixel * channels..][..run];
+            }
+        }
         let weights = &weights[ky * run * outputs..][..run * outputs];
         for index in 0..run {
             let weights = &S::as_simd_f32s(&weights[index * outputs..][..outputs]).0[register..register + C];
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                let x = simd.splat_f32s(row[index]);
-                for (sum, &w) in sums.iter_mut().zip(weights) {
-                    *sum = simd.mul_add_e_f32s(x, w, *sum);
+            for (sums, runs) in sums.iter_mut().zip(&runs) {
+                for (sums, run) in sums.iter_mut().zip(runs) {
+                    let value = simd.splat_f32s(run[index]);
+                    for (sum, &w) in sums.iter_mut().zip(weights) {
+                        *sum = simd.mul_add_e_f32s(value, w, *sum);
+                    }
                 }
             }
         }
     }
-    let targets = output[first * outputs..][..R * outputs].chunks_exact_mut(outputs);
-    for ((sums, target), (y, x)) in sums.iter().zip(targets).zip(pixels) {
-        let target = &mut S::as_mut_simd_f32s(target).0[register..register + C];
-        match epilogue {
-            Epilogue::BiasRelu(_) => {
-                for (target, &sum) in target.iter_mut().zip(sums) {
-                    *target = simd.max_f32s(sum, zero);
-                }
-            }
-            Epilogue::WherePositive(values) => {
-                let place = Grid { channels: outputs, ..grid }.place(y, x);
-                let values = &S::as_simd_f32s(&values[place..][..outputs]).0[register..register + C];
-                for ((target, &sum), &value) in target.iter_mut().zip(sums).zip(values) {
-                    *target = simd.select_f32s(simd.greater_than_f32s(value, zero), sum, zero);
-                }
-            }
+    for (row, sums) in sums.iter().enumerate() {
+        let targets = output[(first + row * columns) * outputs..][..X * outputs].chunks_exact_mut(outputs);
+        for (sums, target) in sums.iter().zip(targets) {
+            S::as_mut_simd_f32s(target).0[register..register + C].copy_from_slice(sums);
+        }
+    }
+}
+
+/// `values = max(values, 0)`.
+#[inline(always)]
+pub fn relu(values: &mut [f32]) {
+    for value in values {
+        *value = if *value > 0.0 { *value } else { 0.0 };
+    }
+}
+
+/// Rows of `gradient` `[y, x, channel]` become 0 where `values`, in a grid, are not positive: the derivative of the ReLU that
+/// made them.
+#[inline(always)]
+pub fn where_positive(grid: Grid, values: &[f32], gradient: &mut [f32]) {
+    for (y, gradient) in gradient.chunks_exact_mut(grid.width * grid.channels).enumerate() {
+        for (gradient, &value) in gradient.iter_mut().zip(&values[grid.place(y, 0)..]) {
+            *gradient = if value > 0.0 { *gradient } else { 0.0 };
         }
     }
 }
@@ -225,7 +270,7 @@ pub fn add_weight_gradient<S: Simd>(
     // An image has one channel: its nine taps are one block. Else a run of three neighbours has whole blocks of twelve.
     if grid.channels == 1 {
         for register in 0..registers {
-            add_block::<S, 3, 3, 1>(simd, sample, 0, 0, register, sums);
+            add_block::<S, 3, 3, 1>(simd, sample, [(0, 0), (1, 0), (2, 0)], register, sums);
         }
         return;
     }
@@ -233,15 +278,14 @@ pub fn add_weight_gradient<S: Simd>(
     let run = 3 * grid.channels;
     while register + 2 <= registers {
         for block in 0..3 * run / 6 {
-            let (ky, first) = (block * 6 / run, block * 6 % run);
-            add_block::<S, 1, 6, 2>(simd, sample, ky, first, register, sums);
+            add_block::<S, 1, 6, 2>(simd, sample, [(block * 6 / run, block * 6 % run)], register, sums);
         }
         register += 2;
     }
     if register < registers {
         for block in 0..3 * run / 12 {
             let (ky, first) = (block * 12 / run, block * 12 % run);
-            add_block::<S, 1, 12, 1>(simd, sample, ky, first, register, sums);
+            add_block::<S, 2, 6, 1>(simd, sample, [(ky, first), (ky, first + 6)], register, sums);
         }
     }
 }
@@ -255,31 +299,31 @@ struct Sample<'a> {
     outputs: usize,
 }
 
-/// `Y` rows of taps from `ky` on x `I` neighbouring numbers of a run from `first` on x `C` registers of channels.
+/// `P` parts of runs, each `I` numbers from a place of the run in row `ky` of taps on, x `C` registers of channels.
 #[inline(always)]
-fn add_block<S: Simd, const Y: usize, const I: usize, const C: usize>(
+fn add_block<S: Simd, const P: usize, const I: usize, const C: usize>(
     simd: S,
     sample: Sample<'_>,
-    ky: usize,
-    first: usize,
+    parts: [(usize, usize); P],
     register: usize,
     sums: &mut [f32],
 ) {
     let Sample { input, grid, output_gradient, outputs } = sample;
     let run = 3 * grid.channels;
-    let row = |y: usize, i: usize| ((ky + y) * run + first + i) * outputs + register * S::F32_LANES;
-    let mut block: [[[S::f32s; C]; I]; Y] = std::array::from_fn(|y| {
-        std::array::from_fn(|i| {
-            let sums = S::as_simd_f32s(&sums[row(y, i)..][..C * S::F32_LANES]).0;
-            std::array::from_fn(|column| sums[column])
-        })
-    });
+    let row = |(ky, first): (usize, usize), i: usize| (ky * run + first + i) * outputs + register * S::F32_LANES;
+    let mut block = [[[simd.splat_f32s(0.0); C]; I]; P];
+    for (block, &part) in block.iter_mut().zip(&parts) {
+        for (i, block) in block.iter_mut().enumerate() {
+            block.copy_from_slice(S::as_simd_f32s(&sums[row(part, i)..][..C * S::F32_LANES]).0);
+        }
+    }
     let gradient_grid = Grid { channels: outputs, ..grid };
     for y in 0..grid.height {
         let gradients = &output_gradient[gradient_grid.place(y, 0)..][..grid.width * outputs];
-        let inputs: [&[f32]; Y] = std::array::from_fn(|row| {
-            &input[grid.corner(y + ky + row, 0) + first..][..(grid.width - 1) * grid.channels + I]
-        });
+        let mut inputs: [&[f32]; P] = [&[]; P];
+        for (inputs, &(ky, first)) in inputs.iter_mut().zip(&parts) {
+            *inputs = &input[grid.corner(y + ky, 0) + first..][..(grid.width - 1) * grid.channels + I];
+        }
         for (x, gradients) in gradients.chunks_exact(outputs).enumerate() {
             let gradients = &S::as_simd_f32s(gradients).0[register..register + C];
             for (block, inputs) in block.iter_mut().zip(inputs) {
@@ -293,9 +337,9 @@ fn add_block<S: Simd, const Y: usize, const I: usize, const C: usize>(
             }
         }
     }
-    for (y, block) in block.iter().enumerate() {
+    for (block, &part) in block.iter().zip(&parts) {
         for (i, block) in block.iter().enumerate() {
-            S::as_mut_simd_f32s(&mut sums[row(y, i)..][..C * S::F32_LANES]).0.copy_from_slice(block);
+            S::as_mut_simd_f32s(&mut sums[row(part, i)..][..C * S::F32_LANES]).0.copy_from_slice(block);
         }
     }
 }

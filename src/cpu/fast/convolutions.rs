@@ -1,8 +1,8 @@
 //! All convolutions of a network, forward and backward, one sample after the other: what a sample needs stays in the cache.
 
-use super::conv2d::{Convolution, Epilogue, Grid, add_bias_gradient, add_weight_gradient, convolve, flip};
+use super::conv2d::{Convolution, Grid, add_bias_gradient, add_weight_gradient, convolve, flip, relu, where_positive};
 use super::dense::update_from_gradient;
-use super::max_pool2d::{CHANNELS, pool_rows, spread_row};
+use super::max_pool2d::{CHANNELS, relu_and_pool, spread_row};
 use super::network::PaddedReplica;
 use super::{LANES, Lines};
 use crate::network::ConvLayer;
@@ -129,7 +129,7 @@ impl ConvWorkspace {
                 grid: *input,
                 weights: &parameters[convolution.weights.clone()],
                 outputs: *columns,
-                epilogue: Epilogue::BiasRelu(&parameters[convolution.bias.clone()]),
+                bias: Some(&parameters[convolution.bias.clone()]),
             };
             let (height, width) = (layer.output_height(), layer.output_width());
             let row = width * columns;
@@ -140,10 +140,11 @@ impl ConvWorkspace {
                 for (y, (output, argmax)) in output.chunks_exact_mut(row).zip(argmax.chunks_exact_mut(row)).enumerate()
                 {
                     convolve(simd, work, 2 * y..2 * y + 2, 2 * width, rows);
-                    pool_rows(rows, *columns, output, argmax);
+                    relu_and_pool(rows, *columns, output, argmax);
                 }
             } else {
                 convolve(simd, work, 0..height, width, output);
+                relu(output);
             }
             match convolutions.get(index + 1) {
                 Some(next) => {
@@ -218,10 +219,11 @@ impl ConvWorkspace {
                     grid,
                     weights: &self.flipped[index][..convolution.weights.len()],
                     outputs: input.channels,
-                    epilogue: Epilogue::WherePositive(own_input),
+                    bias: None,
                 };
                 let target = &mut self.pooled_gradient[..input.height * input.width * input.channels];
                 convolve(simd, work, 0..input.height, input.width, target);
+                where_positive(*input, own_input, target);
             }
         }
     }

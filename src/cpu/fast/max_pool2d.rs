@@ -3,10 +3,10 @@
 /// Channels are padded with zeros to a multiple of this many: one AVX2 register, two of NEON.
 pub const CHANNELS: usize = 8;
 
-/// Pools two rows of `[x, channel]` into one: `output` and `argmax` `[x / 2, channel]`. A last column that has no partner
-/// is not in them.
+/// ReLU, and the pooling of two rows of `[x, channel]` into one: `output` and `argmax` `[x / 2, channel]`. A last column that
+/// has no partner is not in them. Where no value is positive, `argmax` may point to any: no gradient passes there.
 #[inline(always)]
-pub fn pool_rows(rows: &[f32], channels: usize, output: &mut [f32], argmax: &mut [u8]) {
+pub fn relu_and_pool(rows: &[f32], channels: usize, output: &mut [f32], argmax: &mut [u8]) {
     let (upper, lower) = rows.split_at(rows.len() / 2);
     let quads = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
     let targets = output.chunks_exact_mut(channels).zip(argmax.chunks_exact_mut(channels));
@@ -24,6 +24,7 @@ pub fn pool_rows(rows: &[f32], channels: usize, output: &mut [f32], argmax: &mut
                     *best = if value > *best { value } else { *best };
                 }
             }
+            output.iter_mut().for_each(|best| *best = if *best > 0.0 { *best } else { 0.0 });
         }
     }
 }
