@@ -63,7 +63,7 @@ pub struct ConvWorkspace {
     /// What each convolution reads, a grid for each sample.
     inputs: Vec<Lines>,
     /// Where each pooling found its values, for each sample.
-    argmax: Vec<Vec<u8>>,
+    argmax: Vec<Lines>,
     /// Two rows before they are pooled.
     rows: Lines,
     /// What a convolution gives out after it is pooled, without border; of one sample.
@@ -88,10 +88,7 @@ impl ConvWorkspace {
         let largest = |size: &dyn Fn(&PaddedConvolution) -> usize| convolutions.iter().map(size).max().unwrap_or(0);
         Self {
             inputs: each(&|convolution| samples * convolution.input.len()),
-            argmax: convolutions
-                .iter()
-                .map(|convolution| vec![0; if convolution.layer.pool { samples * convolution.output_len() } else { 0 }])
-                .collect(),
+            argmax: each(&|convolution| if convolution.layer.pool { samples * convolution.output_len() } else { 0 }),
             rows: Lines::zeros(largest(&|convolution| 2 * convolution.layer.width * convolution.columns)),
             output: Lines::zeros(largest(&PaddedConvolution::output_len)),
             gradients: each(&|convolution| Grid { channels: convolution.columns, ..convolution.input }.len()),
@@ -140,7 +137,7 @@ impl ConvWorkspace {
                 for (y, (output, argmax)) in output.chunks_exact_mut(row).zip(argmax.chunks_exact_mut(row)).enumerate()
                 {
                     convolve(simd, work, 2 * y..2 * y + 2, 2 * width, rows);
-                    relu_and_pool(rows, *columns, output, argmax);
+                    relu_and_pool(simd, rows, *columns, output, argmax);
                 }
             } else {
                 convolve(simd, work, 0..height, width, output);
@@ -205,7 +202,7 @@ impl ConvWorkspace {
                     let argmax = &argmax[place * convolution.output_len() + y * row..][..row];
                     let (upper, lower) = gradient.split_at_mut(grid.place(2 * y + 1, 0));
                     let upper = &mut upper[grid.place(2 * y, 0)..][..2 * row];
-                    spread_row(source, argmax, *columns, upper, &mut lower[..2 * row]);
+                    spread_row(simd, source, argmax, *columns, upper, &mut lower[..2 * row]);
                 } else {
                     gradient[grid.place(y, 0)..][..row].copy_from_slice(source);
                 }
