@@ -3,7 +3,7 @@
 use super::Control;
 use super::configuration::Configuration;
 use super::numbers::significant;
-use crate::data::{Dataset, LoadOptions, Source, Split};
+use crate::data::{Dataset, Loaded, Source, Split};
 use crate::engine::{DataHandle, Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Tensor};
@@ -24,6 +24,8 @@ pub struct Cell {
     pub split: Split,
     /// The network that fits them.
     pub architecture: Architecture,
+    /// What the user should know of how the images were read.
+    pub notices: Vec<String>,
 }
 
 impl Cell {
@@ -32,22 +34,20 @@ impl Cell {
     /// Fails with [`Error::Usage`] if two have the same name, since their files would be the same, and with [`Error::Job`]
     /// if the networks do not fit into memory.
     pub fn load_all(configuration: &Configuration) -> Result<Vec<Self>> {
-        let options = LoadOptions { training_images: configuration.training_images };
+        let options = configuration.load_options();
         let mut cells: Vec<Self> = Vec::new();
         for text in &configuration.data {
-            let source = Source::parse(OsStr::new(text))?;
-            if cells.iter().any(|cell| cell.data_set == source.id()) {
+            let Loaded { split, notices, .. } = Source::parse(OsStr::new(text))?.load(configuration.seed, &options)?;
+            let Dataset { ref name, height, width, classes, .. } = *split.training;
+            if cells.iter().any(|cell| cell.data_set == *name) {
                 return Err(Error::Usage(format!(
-                    "--data names two sets that are both called {}; compare them in two runs",
-                    source.id()
+                    "--data names two sets that are both called {name}; compare them in two runs"
                 )));
             }
-            let split = source.load(configuration.seed, &options)?;
-            let Dataset { height, width, classes, .. } = *split.training;
             let architecture = configuration.architecture(height, width, classes);
             architecture.validate()?;
             check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
-            cells.push(Self { data_set: source.id().into(), split, architecture });
+            cells.push(Self { data_set: name.clone(), split, architecture, notices });
         }
         Ok(cells)
     }
