@@ -96,7 +96,7 @@ fn list(say: &OutputOptions) -> Result<()> {
             }
         };
         text += &format!(
-            "{:<13} {}\n{:13} {} pixels, training + test; {place}\n{:13} {}\n",
+            "{:<13} {}\n{:13} {}; {place}\n{:13} {}\n",
             entry.id, entry.what, "", entry.sizes, "", entry.licence
         );
     }

@@ -66,29 +66,43 @@ pub fn entries() -> Vec<Entry> {
         found_in: None,
     };
     vec![
-        shipped("mnist", "handwritten digits, 10 classes", "60,000 + 10,000 of 28 x 28"),
-        shipped("pr", "\"processed\": 100 images of each digit, drawn from mnist by seed", "1,000 + 10,000 of 28 x 28"),
+        shipped("mnist", "handwritten digits, 10 classes", "60,000 + 10,000 of 28 x 28 pixels"),
+        shipped(
+            "pr",
+            "\"processed\": 100 images of each digit, drawn from mnist by seed",
+            "1,000 + 10,000 of 28 x 28 pixels",
+        ),
         other(
             "ct",
             "\"contrived\": generated noise whose mean depends on the class, 10 classes",
-            "500 + 500 of 100 x 100",
+            "500 + 500 of 100 x 100 pixels",
             Generated,
         ),
-        other("sc=PATH", "your pictures of fish scales, a class for each age", "all of yours at 100 x 100", Yours),
+        other(
+            "sc=PATH",
+            "your pictures of fish scales, a class for each age",
+            "all of yours, brought to 100 x 100 pixels",
+            Yours,
+        ),
         other(
             "sc-synthetic",
             "synthetic: scale-like pictures with 0 to 4 growth rings, 5 classes",
-            "2,650 + 530 of 100 x 100",
+            "2,650 + 530 of 100 x 100 pixels",
             Generated,
         ),
-        other("xr=PATH", "your chest x-rays, e.g. MedMNIST's pneumoniamnist.npz", "all of yours at 100 x 100", Yours),
+        other(
+            "xr=PATH",
+            "your chest x-rays, e.g. MedMNIST's pneumoniamnist.npz",
+            "all of yours, brought to 100 x 100 pixels",
+            Yours,
+        ),
         other(
             "xr-synthetic",
             "synthetic: chest-like pictures without and with opacities, 2 classes",
-            "1,000 + 200 of 100 x 100",
+            "1,000 + 200 of 100 x 100 pixels",
             Generated,
         ),
-        other("any=PATH", "your folder of images, IDX files or .npz archive", "all of yours", Yours),
+        other("any=PATH", "your folder of images, IDX files or .npz archive", "all of yours, in their size", Yours),
     ]
 }
 
@@ -165,10 +179,10 @@ mod tests {
         for id in ["pr", "ct", "sc-synthetic", "xr-synthetic"] {
             let split = super::super::Source::parse(id.as_ref()).unwrap().load(1, &Default::default()).unwrap().split;
             let counted = [split.training.samples(), split.test.samples()].map(|count| count.to_string());
-            let shape = format!("{} x {}", split.test.height, split.test.width);
+            let shape = format!("{} x {} pixels", split.test.height, split.test.width);
             let listed = sizes(id).replace(',', "");
             assert_eq!(listed, format!("{} + {} of {shape}", counted[0], counted[1]));
         }
-        assert_eq!(sizes("mnist"), "60,000 + 10,000 of 28 x 28");
+        assert_eq!(sizes("mnist"), "60,000 + 10,000 of 28 x 28 pixels");
     }
 }

@@ -1,6 +1,7 @@
 //! `sc-synthetic`: pictures like those of fish scales, whose class is the number of closed growth rings, 0 to 4.
 //!
-//! A scale grows outwards from its focus by fine ridges (circuli); where growth pauses once a year, a ring (annulus) stays.
+//! A scale grows outwards from its focus by fine ridges (circuli); where growth pauses once a year, a ring (annulus)
+//! stays, bright where the light falls in from the side.
 //! Rings come at any distance from the focus, and beside them there are false checks: pieces of rings that do not close
 //! and do not count. Focus, outline, circuli, lighting, contrast and noise are drawn apart from the class.
 
@@ -103,8 +104,8 @@ impl Scale {
                 strength: sequence.between(0.35, 0.7),
             },
             rings,
-            light: (sequence.between(0.0, TAU), sequence.between(0.0, 1.0)),
-            ground: sequence.between(-2.5, 2.5),
+            light: (sequence.between(0.0, TAU), sequence.between(0.0, 0.4)),
+            ground: sequence.between(-2.0, -1.0),
         }
     }
 
@@ -145,13 +146,13 @@ impl Scale {
 }
 
 impl Ring {
-    /// What the ring adds at a place: a dark line between two bright ones, which together are neither dark nor bright.
+    /// What the ring adds at a place: a bright line between two dark ones, which together are neither bright nor dark.
     fn brightness(&self, place: &Place) -> f64 {
         let distance = (place.pixels - self.place * place.outline) / self.width;
         if distance.abs() > 5.0 {
             return 0.0;
         }
-        let line = (distance * distance - 1.0) * bump(distance, 1.0);
+        let line = (1.0 - distance * distance) * bump(distance, 1.0);
         let shown = self.arc.map_or(1.0, |(from, to)| {
             let [cosine, sine] = place.direction;
             let along = (sine.atan2(cosine) - from).rem_euclid(TAU);
@@ -183,9 +184,9 @@ mod tests {
         Some(f64::from(pixels[index(y)? * SIDE + index(x)?]))
     }
 
-    /// How much darker the line at a share of the way to the outline is than what lies on both sides of it: the quarter of
-    /// the directions in which that is least says what holds all around.
-    fn darkness(scale: &Scale, pixels: &[u8], share: f64) -> f64 {
+    /// How much brighter the line at a share of the way to the outline is than what lies on both sides of it: the quarter
+    /// of the directions in which that is least says what holds all around.
+    fn brightness(scale: &Scale, pixels: &[u8], share: f64) -> f64 {
         const SECTORS: usize = 16;
         const RAYS: usize = 8;
         let mut sectors = Vec::new();
@@ -197,7 +198,7 @@ mod tests {
                     let distance = share * outline + away;
                     pixel(pixels, scale.focus[0] + distance * cosine, scale.focus[1] + distance * sine)
                 };
-                Some(0.5 * (at(-2.6)? + at(2.6)?) - at(0.0)?)
+                Some(at(0.0)? - 0.5 * (at(-2.6)? + at(2.6)?))
             });
             let found: Vec<f64> = found.collect();
             if found.len() == RAYS {
@@ -208,10 +209,10 @@ mod tests {
         sectors.get(sectors.len() / 4).copied().unwrap_or(0.0)
     }
 
-    /// Counts the closed rings in the pixels: the peaks of darkness on the way to the outline that are higher than those
+    /// Counts the closed rings in the pixels: the peaks of brightness on the way to the outline that are higher than those
     /// of circuli. Where outline and focus lie, it is told; where rings are, it is not.
     fn count_rings(scale: &Scale, pixels: &[u8], contrast: f64) -> usize {
-        let profile: Vec<f64> = (15..95).map(|share| darkness(scale, pixels, f64::from(share) / 100.0)).collect();
+        let profile: Vec<f64> = (15..95).map(|share| brightness(scale, pixels, f64::from(share) / 100.0)).collect();
         let is_peak = |&at: &usize| {
             let near = &profile[at.saturating_sub(4)..profile.len().min(at + 5)];
             profile[at] > 1.5 * contrast && near.iter().all(|&other| other <= profile[at])
@@ -258,7 +259,7 @@ mod tests {
         let ring = Ring { place: 0.5, strength: 2.0, width: 1.5, arc: None };
         let at = |pixels: f64| Place { pixels, outline: 40.0, direction: [1.0, 0.0] };
         let along: Vec<f64> = (0..4000).map(|place| ring.brightness(&at(f64::from(place) * 0.01))).collect();
-        let (sum, most) = (along.iter().sum::<f64>() * 0.01, along.iter().fold(0.0f64, |most, value| most.max(-value)));
+        let (sum, most) = (along.iter().sum::<f64>() * 0.01, along.iter().fold(0.0f64, |most, value| most.max(*value)));
         assert!(sum.abs() < 1e-3, "{sum}");
         assert!((most - 2.0).abs() < 1e-3, "{most}");
     }
