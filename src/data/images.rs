@@ -172,7 +172,7 @@ impl Listing {
     fn decode(&self, name: &str, size: (u32, u32), square: Option<Square>) -> Result<Dataset> {
         let (width, height) = (size.0 as usize, size.1 as usize);
         let pixels = width * height;
-        let bytes = self.images.len().checked_mul(pixels).unwrap_or(usize::MAX);
+        let bytes = self.images.len().saturating_mul(pixels);
         let mut images = Vec::new();
         images.try_reserve_exact(bytes).map_err(|_| {
             Error::Job(format!(

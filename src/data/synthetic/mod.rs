@@ -162,7 +162,7 @@ mod tests {
             let features: [Features; 3] =
                 [|&[mean, _]| [mean, 0.0], |&[_, deviation]| [0.0, deviation], |&[mean, deviation]| [mean, deviation]];
             for feature in features {
-                let accuracy = nearest_centre_accuracy(&split, feature);
+                let accuracy = nearest_centre_accuracy(split, feature);
                 assert!(accuracy < bound, "{}: {accuracy} is above {bound}", split.test.name);
             }
         }
