@@ -4,6 +4,8 @@
 //! threads, or on which replicas run beside it. Source: Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy
 //! as 1, 2, 3", SC 2011. The device's twin is `shaders/prelude/philox.wgsl`.
 
+use std::f64::consts::TAU;
+
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const KEY_INCREMENTS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
@@ -18,7 +20,7 @@ pub enum Stream {
     Shuffle = 1,
     /// Which images a reduced data set takes: counter = (class, 0, index, stream).
     Subset = 2,
-    /// Pixels of a generated data set: counter = (image, part, index, stream).
+    /// Pixels of a generated data set: counter = (image, part, index, stream); each set has its own parts.
     Pixels = 3,
     /// Random pruning masks: counter = (replica id, 0, index, stream).
     RandomMask = 4,
@@ -87,6 +89,18 @@ impl Sequence {
         (f64::from(self.next_word()) + 0.5) / 4_294_967_296.0
     }
 
+    /// Two independent standard normal numbers (Box & Muller 1958).
+    pub fn normal_pair(&mut self) -> [f64; 2] {
+        let radius = (-2.0 * self.unit().ln()).sqrt();
+        let (sine, cosine) = (TAU * self.unit()).sin_cos();
+        [radius * cosine, radius * sine]
+    }
+
+    /// A number between `low` and `high`, each as likely as the others.
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.unit()
+    }
+
     /// Brings `items` into random order (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
@@ -131,5 +145,20 @@ mod tests {
         let word = |first, second| Sequence::new(7, Stream::Shuffle, first, second).next_word();
         assert_ne!(word(0, 0), word(1, 0));
         assert_ne!(word(0, 0), word(0, 1));
+    }
+
+    #[test]
+    fn normal_numbers_have_the_moments_of_the_normal_distribution() {
+        let mut sequence = Sequence::new(4, Stream::Check, 0, 0);
+        let numbers: Vec<f64> = (0..200_000).flat_map(|_| sequence.normal_pair()).collect();
+        let n = numbers.len() as f64;
+        let moment = |power| numbers.iter().map(|number| number.powi(power)).sum::<f64>() / n;
+        // Five standard errors: the variances of the first four powers are 1, 2, 15 and 96.
+        for (power, expected, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0f64)] {
+            let error = 5.0 * (variance / n).sqrt();
+            assert!((moment(power) - expected).abs() < error, "moment {power}: {}", moment(power));
+        }
+        let products = numbers.chunks_exact(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / (n / 2.0);
+        assert!(products.abs() < 5.0 / (n / 2.0).sqrt(), "the two numbers of a pair correlate: {products}");
     }
 }

@@ -1,9 +1,9 @@
 //! `holdfast data`: which data there are, whether they are intact, and what they look like.
 
-use super::options::OutputOptions;
+use super::options::{ImageOptions, OutputOptions};
 use super::output;
-use crate::data::catalogue::{self, FileState};
-use crate::data::{LoadOptions, Source, Split, export};
+use crate::data::catalogue::{self, FileState, Origin};
+use crate::data::{LoadOptions, Loaded, Source, export};
 use crate::error::{Error, Result};
 use crate::study::numbers::thousands;
 use clap::{Args, Subcommand};
@@ -32,7 +32,7 @@ enum DataCommand {
     },
     /// Write the images of a set as PNG, in a folder for each class, with a contact sheet.
     Export(ExportArguments),
-    /// Write a generated set as IDX files that `--data mnist=DIR` reads.
+    /// Write a generated set as IDX files that `--data any=DIR` reads.
     Generate(GenerateArguments),
 }
 
@@ -48,9 +48,8 @@ struct ExportArguments {
     /// Only so many images of each class, for training and for testing.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Seed of sets that are drawn or generated.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    #[command(flatten)]
+    images: ImageOptions,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -58,7 +57,7 @@ struct ExportArguments {
 /// Arguments of `data generate`.
 #[derive(Args)]
 struct GenerateArguments {
-    /// A generated data set: ct.
+    /// A generated data set: ct, sc-synthetic or xr-synthetic.
     #[arg(value_name = "SET")]
     set: OsString,
     /// Folder for the files.
@@ -87,17 +86,18 @@ fn list(say: &OutputOptions) -> Result<()> {
     }
     let mut text = String::new();
     for entry in &entries {
-        let place = match (&entry.found_in, entry.looked_in.as_slice()) {
-            (Some(folder), _) => format!("in {}", folder.display()),
-            (None, []) => "made when it is asked for".into(),
-            (None, places) => {
-                let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+        let place = match (entry.origin, &entry.found_in) {
+            (Origin::Generated, _) => "made when it is asked for".into(),
+            (Origin::Yours, _) => "read from where you say".into(),
+            (Origin::Shipped, Some(folder)) => format!("in {}", folder.display()),
+            (Origin::Shipped, None) => {
+                let places: Vec<String> = entry.looked_in.iter().map(|place| place.display().to_string()).collect();
                 format!("not found; looked in {}", places.join(" and in "))
             }
         };
         text += &format!(
-            "{:<6} {}\n       {} pixels, training + test; {place}\n       {}\n",
-            entry.id, entry.what, entry.sizes, entry.licence
+            "{:<13} {}\n{:13} {}; {place}\n{:13} {}\n",
+            entry.id, entry.what, "", entry.sizes, "", entry.licence
         );
     }
     output::result(&text)
@@ -127,25 +127,24 @@ fn verify(say: &OutputOptions) -> Result<()> {
     }
 }
 
-fn load(set: &OsString, seed: u64) -> Result<(Source, Split)> {
-    let source = Source::parse(set)?;
-    let split = source.load(seed, &LoadOptions::default())?;
-    Ok((source, split))
-}
-
 fn export(arguments: &ExportArguments) -> Result<()> {
     if arguments.limit == Some(0) {
         return Err(Error::Usage("--limit 0 exports nothing; use 1 or more, or leave it out for all images".into()));
     }
-    let (source, split) = load(&arguments.set, arguments.seed)?;
+    let ImageOptions { seed, .. } = arguments.images;
+    let loaded = Source::parse(&arguments.set)?.load(seed, &arguments.images.load_options())?;
+    arguments.output.notices(&loaded.notices);
+    let Loaded { split, class_names, .. } = loaded;
+    let name = &split.training.name;
     let folder = &arguments.folder;
-    let training = export::write_images(&split.training, &folder.join("training"), arguments.limit)?;
-    let test = export::write_images(&split.test, &folder.join("test"), arguments.limit)?;
-    let sheet = folder.join("contact-sheet.png");
+    let training = export::write_images(&split.training, &class_names, &folder.join("training"), arguments.limit)?;
+    let test = export::write_images(&split.test, &class_names, &folder.join("test"), arguments.limit)?;
+    let sheet = folder.join(format!("{name}-contact-sheet.png"));
     export::write_contact_sheet(&split.training, &sheet)?;
     if arguments.output.json {
         return output::json(&json!({
-            "set": source.id(),
+            "set": name,
+            "classes": class_names,
             "training_images": training,
             "test_images": test,
             "folder": folder.display().to_string(),
@@ -153,8 +152,7 @@ fn export(arguments: &ExportArguments) -> Result<()> {
         }));
     }
     output::result(&format!(
-        "{}: {} training and {} test images in {}; contact sheet: {}\n",
-        source.id(),
+        "{name}: {} training and {} test images in {}; contact sheet: {}\n",
         thousands(training as i64),
         thousands(test as i64),
         folder.display(),
@@ -164,19 +162,20 @@ fn export(arguments: &ExportArguments) -> Result<()> {
 
 fn generate(arguments: &GenerateArguments) -> Result<()> {
     let source = Source::parse(&arguments.set)?;
-    if source != Source::Contrived {
+    if !source.is_generated() {
         return Err(Error::Usage(format!(
-            "{} is not generated but read from files; use ct, or data export to see its images",
-            source.id()
+            "{} is not generated but read from files; use ct, sc-synthetic or xr-synthetic, or data export to see its images",
+            arguments.set.display()
         )));
     }
-    let split = source.load(arguments.seed, &LoadOptions::default())?;
+    let split = source.load(arguments.seed, &LoadOptions::default())?.split;
+    let name = &split.training.name;
     let files = export::write_idx(&split, &arguments.folder)?;
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     let checksums = [split.training.checksum(), split.test.checksum()];
     if arguments.output.json {
         return output::json(&json!({
-            "set": source.id(),
+            "set": name,
             "seed": arguments.seed,
             "files": files,
             "training_checksum": checksums[0],
@@ -184,11 +183,9 @@ fn generate(arguments: &GenerateArguments) -> Result<()> {
         }));
     }
     output::result(&format!(
-        "{}, seed {}: {}\nread them with --data mnist={} --training-images {}\n",
-        source.id(),
+        "{name}, seed {}: {}\nread them with --data any={}\n",
         arguments.seed,
         files.join(", "),
-        arguments.folder.display(),
-        split.training.samples()
+        arguments.folder.display()
     ))
 }

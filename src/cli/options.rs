@@ -1,6 +1,7 @@
 //! Options that several commands share, and how they become a [`Configuration`]: preset, then file, then command line.
 
 use super::output;
+use crate::data::{Fit, LoadOptions};
 use crate::engine::Choice;
 use crate::error::{Error, Result};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking};
@@ -73,7 +74,11 @@ pub(super) struct RunOptions {
     /// Network: fully connected (dnn), convolutional (cnn), or one after the other (both).
     #[arg(long, value_enum)]
     model: Option<ModelName>,
-    /// Data sets, separated by commas: mnist, mnist=DIR, pr, pr=DIR, ct.
+    /// Data sets, separated by commas: mnist, mnist=DIR, pr, pr=DIR, ct, sc=PATH, sc-synthetic, xr=PATH, xr-synthetic,
+    /// any=PATH.
+    ///
+    /// A PATH is a folder in which each class has a folder of PNG, JPEG, BMP or TIFF images (or which has such folders in
+    /// `train` and `test`), a folder of IDX files, an IDX file of images beside its labels, or a .npz as MedMNIST's.
     #[arg(long, value_delimiter = ',', value_name = "SET")]
     data: Option<Vec<String>>,
     /// Units of each hidden dense layer.
@@ -103,6 +108,15 @@ pub(super) struct RunOptions {
     /// Take only so many training images for the CNN; as many as for the DNN if only those are given.
     #[arg(long, value_name = "N")]
     cnn_training_images: Option<usize>,
+    /// Bring all images to N x N pixels; 100 for sc and xr, else as they are.
+    #[arg(long, value_name = "N")]
+    side: Option<usize>,
+    /// How images are brought to that size.
+    #[arg(long, value_enum)]
+    fit: Option<FitName>,
+    /// Hold out this share of each class for testing where a set has no test set of its own.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    test_share: Option<f64>,
     /// Pixels are divided by this.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pixel_scale: Option<f64>,
@@ -133,6 +147,36 @@ pub(super) struct RunOptions {
     /// Rule of exponential decay.
     #[arg(long, value_enum)]
     ed_rule: Option<EdRuleName>,
+}
+
+/// What is made of images, for commands without a configuration; see [`ReadingOptions`].
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct ImageOptions {
+    /// Seed of what is drawn or generated.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Bring all images to N x N pixels; 100 for sc and xr, else as they are.
+    #[arg(long, value_name = "N")]
+    side: Option<usize>,
+    /// How images are brought to that size.
+    #[arg(long, value_enum)]
+    fit: Option<FitName>,
+    /// Hold out this share of each class for testing where a set has no test set of its own.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    test_share: Option<f64>,
+}
+
+impl ImageOptions {
+    /// What is taken of a data set.
+    pub(super) fn load_options(&self) -> LoadOptions {
+        let all = LoadOptions::default();
+        LoadOptions {
+            side: self.side,
+            fit: self.fit.map(Fit::from).unwrap_or_default(),
+            test_share: self.test_share.unwrap_or(all.test_share),
+            ..all
+        }
+    }
 }
 
 /// How magnitude stability is read, for commands without a configuration. [`RunOptions`] has the same options as its own
@@ -172,6 +216,16 @@ enum ModelName {
     Cnn,
     /// Both, one after the other.
     Both,
+}
+
+/// Names of [`Fit`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FitName {
+    /// Resample; the proportions of images that are not square change.
+    Resize,
+    /// Put into the middle of black; shrink only what is larger.
+    Pad,
 }
 
 /// Names of [`ToleranceKind`] on the command line.
@@ -297,6 +351,9 @@ impl Setter<'_> {
         set(&mut settings.batch, options.batch);
         set(&mut settings.training_images, options.training_images.map(Some));
         set(&mut settings.cnn_training_images, options.cnn_training_images.or(options.training_images).map(Some));
+        set(&mut settings.side, options.side.map(Some));
+        set(&mut settings.fit, options.fit.map(Fit::from));
+        set(&mut settings.test_share, options.test_share);
         set(&mut settings.pixel_scale, options.pixel_scale);
         set(&mut settings.seed, options.seed);
         set(&mut settings.tolerance, options.tolerance);
@@ -332,6 +389,15 @@ impl From<ModelName> for Model {
             ModelName::Dnn => Self::Dnn,
             ModelName::Cnn => Self::Cnn,
             ModelName::Both => Self::Both,
+        }
+    }
+}
+
+impl From<FitName> for Fit {
+    fn from(name: FitName) -> Self {
+        match name {
+            FitName::Resize => Self::Resize,
+            FitName::Pad => Self::Pad,
         }
     }
 }

@@ -48,6 +48,9 @@ pub(super) fn prepare(
     quiet: bool,
 ) -> Result<Prepared> {
     let cells = Cell::load_all(&configuration)?;
+    if !quiet {
+        cells.iter().flat_map(|cell| &cell.notices).for_each(|notice| output::note(&format!("notice: {notice}")));
+    }
     let engine = open_engine(device, quiet)?;
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(Cell::checksums).collect();
     let hash = configuration::hash(command, &configuration, engine.description(), &checksums)?;

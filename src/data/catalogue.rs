@@ -21,42 +21,88 @@ pub struct Entry {
     pub sizes: &'static str,
     /// Who may use it.
     pub licence: &'static str,
-    /// Folders in which its files are looked for, in that order; none for a generated set.
+    /// How one comes by it.
+    pub origin: Origin,
+    /// Folders in which its files are looked for, in that order; none unless it ships with the project.
     pub looked_in: Vec<PathBuf>,
-    /// The folder in which they are; `None` if they are in none, or if the set is generated.
+    /// The folder in which they are; `None` if they are in none, or if it does not ship.
     pub found_in: Option<PathBuf>,
+}
+
+/// How one comes by a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Its files come with the project.
+    Shipped,
+    /// It is made when it is asked for.
+    Generated,
+    /// The user has it.
+    Yours,
 }
 
 /// All data sets.
 pub fn entries() -> Vec<Entry> {
+    use Origin::{Generated, Yours};
     let looked_in = mnist::shipped_places();
     let found_in = mnist::find(looked_in.clone()).ok();
     let mnist_licence = "CC BY-SA 3.0, Yann LeCun and Corinna Cortes";
+    let shipped = |id, what, sizes| Entry {
+        id,
+        what,
+        sizes,
+        licence: mnist_licence,
+        origin: Origin::Shipped,
+        looked_in: looked_in.clone(),
+        found_in: found_in.clone(),
+    };
+    let other = |id, what, sizes, origin| Entry {
+        id,
+        what,
+        sizes,
+        licence: if origin == Generated { "generated, nobody's" } else { "yours to know" },
+        origin,
+        looked_in: Vec::new(),
+        found_in: None,
+    };
     vec![
-        Entry {
-            id: "mnist",
-            what: "handwritten digits, 10 classes",
-            sizes: "60,000 + 10,000 of 28 x 28",
-            licence: mnist_licence,
-            looked_in: looked_in.clone(),
-            found_in: found_in.clone(),
-        },
-        Entry {
-            id: "pr",
-            what: "\"processed\": 100 images of each digit, drawn from mnist by seed",
-            sizes: "1,000 + 10,000 of 28 x 28",
-            licence: mnist_licence,
-            looked_in,
-            found_in,
-        },
-        Entry {
-            id: "ct",
-            what: "\"contrived\": generated noise whose mean depends on the class, 10 classes",
-            sizes: "500 + 500 of 100 x 100",
-            licence: "generated, nobody's",
-            looked_in: Vec::new(),
-            found_in: None,
-        },
+        shipped("mnist", "handwritten digits, 10 classes", "60,000 + 10,000 of 28 x 28 pixels"),
+        shipped(
+            "pr",
+            "\"processed\": 100 images of each digit, drawn from mnist by seed",
+            "1,000 + 10,000 of 28 x 28 pixels",
+        ),
+        other(
+            "ct",
+            "\"contrived\": generated noise whose mean depends on the class, 10 classes",
+            "500 + 500 of 100 x 100 pixels",
+            Generated,
+        ),
+        other(
+            "sc=PATH",
+            "your pictures of fish scales, a class for each age",
+            "all of yours, brought to 100 x 100 pixels",
+            Yours,
+        ),
+        other(
+            "sc-synthetic",
+            "synthetic: scale-like pictures with 0 to 4 growth rings, 5 classes",
+            "2,650 + 530 of 100 x 100 pixels",
+            Generated,
+        ),
+        other(
+            "xr=PATH",
+            "your chest x-rays, e.g. MedMNIST's pneumoniamnist.npz",
+            "all of yours, brought to 100 x 100 pixels",
+            Yours,
+        ),
+        other(
+            "xr-synthetic",
+            "synthetic: chest-like pictures without and with opacities, 2 classes",
+            "1,000 + 200 of 100 x 100 pixels",
+            Generated,
+        ),
+        other("any=PATH", "your folder of images, IDX files or .npz archive", "all of yours, in their size", Yours),
     ]
 }
 
@@ -130,13 +176,13 @@ mod tests {
     #[test]
     fn every_set_that_can_be_loaded_is_listed() {
         let sizes = |id: &str| entries().into_iter().find(|entry| entry.id == id).unwrap().sizes;
-        for id in ["pr", "ct"] {
-            let split = super::super::Source::parse(id.as_ref()).unwrap().load(1, &Default::default()).unwrap();
+        for id in ["pr", "ct", "sc-synthetic", "xr-synthetic"] {
+            let split = super::super::Source::parse(id.as_ref()).unwrap().load(1, &Default::default()).unwrap().split;
             let counted = [split.training.samples(), split.test.samples()].map(|count| count.to_string());
-            let shape = format!("{} x {}", split.test.height, split.test.width);
+            let shape = format!("{} x {} pixels", split.test.height, split.test.width);
             let listed = sizes(id).replace(',', "");
             assert_eq!(listed, format!("{} + {} of {shape}", counted[0], counted[1]));
         }
-        assert_eq!(sizes("mnist"), "60,000 + 10,000 of 28 x 28");
+        assert_eq!(sizes("mnist"), "60,000 + 10,000 of 28 x 28 pixels");
     }
 }

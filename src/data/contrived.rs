@@ -4,7 +4,6 @@ use super::{Dataset, Split};
 use crate::error::Result;
 use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
-use std::f64::consts::TAU;
 
 const CLASS_MEANS: [f64; 10] = [20.0, 50.0, 75.0, 100.0, 125.0, 150.0, 175.0, 200.0, 225.0, 240.0];
 const STANDARD_DEVIATION: f64 = 1000.0;
@@ -25,7 +24,7 @@ fn draw(seed: u64, part: u32) -> Result<Dataset> {
     images.par_chunks_mut(SIDE * SIDE).zip(&labels).enumerate().for_each(|(image, (pixels, &class))| {
         let mut sequence = Sequence::new(seed, Stream::Pixels, image as u32, part);
         for pair in pixels.chunks_mut(2) {
-            for (pixel, normal) in pair.iter_mut().zip(normal_pair(&mut sequence)) {
+            for (pixel, normal) in pair.iter_mut().zip(sequence.normal_pair()) {
                 let value = CLASS_MEANS[usize::from(class)] + STANDARD_DEVIATION * normal;
                 *pixel = value.round().clamp(0.0, 255.0) as u8;
             }
@@ -34,31 +33,9 @@ fn draw(seed: u64, part: u32) -> Result<Dataset> {
     Dataset::new("ct", images, labels, SIDE, SIDE, CLASS_MEANS.len())
 }
 
-/// Two independent standard normal numbers (Box & Muller 1958).
-fn normal_pair(sequence: &mut Sequence) -> [f64; 2] {
-    let radius = (-2.0 * sequence.unit().ln()).sqrt();
-    let (sine, cosine) = (TAU * sequence.unit()).sin_cos();
-    [radius * cosine, radius * sine]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn normal_numbers_have_the_moments_of_the_normal_distribution() {
-        let mut sequence = Sequence::new(4, Stream::Check, 0, 0);
-        let numbers: Vec<f64> = (0..200_000).flat_map(|_| normal_pair(&mut sequence)).collect();
-        let n = numbers.len() as f64;
-        let moment = |power| numbers.iter().map(|number| number.powi(power)).sum::<f64>() / n;
-        // Five standard errors: the variances of the first four powers are 1, 2, 15 and 96.
-        for (power, expected, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0f64)] {
-            let error = 5.0 * (variance / n).sqrt();
-            assert!((moment(power) - expected).abs() < error, "moment {power}: {}", moment(power));
-        }
-        let products = numbers.chunks_exact(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / (n / 2.0);
-        assert!(products.abs() < 5.0 / (n / 2.0).sqrt(), "the two numbers of a pair correlate: {products}");
-    }
 
     #[test]
     fn the_set_has_fifty_images_of_each_of_ten_classes() {

@@ -3,6 +3,7 @@
 use super::{Dataset, Split, idx};
 use crate::error::{Error, Result};
 use crate::run_folder;
+use image::{GrayImage, Luma, imageops};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,22 +11,24 @@ use std::path::{Path, PathBuf};
 /// Images of each class on a contact sheet.
 const SHEET_COLUMNS: usize = 12;
 /// Pixels between images on a contact sheet, and their gray.
-const SHEET_GAP: usize = 2;
+const SHEET_GAP: u32 = 2;
 const SHEET_GRAY: u8 = 128;
+/// Longest side of an image on a contact sheet.
+const SHEET_LARGEST: usize = 112;
 
-/// Writes the first `limit` images of each class, or all, as `<folder>/<class>/<index>.png`; returns how many.
+/// Writes the first `limit` images of each class, or all, as `<folder>/<class>/<index>.png`; returns how many. `classes`
+/// are the names of the folders.
 ///
 /// Fails with [`Error::Io`] if a file cannot be written.
-pub fn write_images(set: &Dataset, folder: &Path, limit: Option<usize>) -> Result<usize> {
+pub fn write_images(set: &Dataset, classes: &[String], folder: &Path, limit: Option<usize>) -> Result<usize> {
     let digits = (set.samples() - 1).to_string().len();
-    let class_digits = (set.classes - 1).to_string().len();
     let mut written = vec![0; set.classes];
     for (index, (pixels, &label)) in set.images.chunks_exact(set.pixels()).zip(&set.labels).enumerate() {
         let class = usize::from(label);
         if limit.is_some_and(|limit| written[class] == limit) {
             continue;
         }
-        let class_folder = folder.join(format!("{class:0class_digits$}"));
+        let class_folder = folder.join(&classes[class]);
         if written[class] == 0 {
             std::fs::create_dir_all(&class_folder)
                 .map_err(|error| Error::io("create the folder", &class_folder, error))?;
@@ -36,32 +39,42 @@ pub fn write_images(set: &Dataset, folder: &Path, limit: Option<usize>) -> Resul
     Ok(written.iter().sum())
 }
 
-/// Writes one picture with a row for each class and its first images in it.
+/// Writes one picture with a row for each class and its first images in it, large ones made smaller.
 ///
 /// Fails with [`Error::Io`] if the file cannot be written.
 pub fn write_contact_sheet(set: &Dataset, path: &Path) -> Result<()> {
     let columns = SHEET_COLUMNS.min(set.class_counts().into_iter().max().unwrap_or(1));
-    let (cell_width, cell_height) = (set.width + SHEET_GAP, set.height + SHEET_GAP);
-    let (width, height) = (columns * cell_width + SHEET_GAP, set.classes * cell_height + SHEET_GAP);
-    let mut sheet = vec![SHEET_GRAY; width * height];
+    let shrink = (set.height.max(set.width) as f64 / SHEET_LARGEST as f64).max(1.0);
+    let shown = |length: usize| ((length as f64 / shrink).round() as u32).max(1);
+    let (image_width, image_height) = (shown(set.width), shown(set.height));
+    let (cell_width, cell_height) = (image_width + SHEET_GAP, image_height + SHEET_GAP);
+    let size = (columns as u32 * cell_width + SHEET_GAP, set.classes as u32 * cell_height + SHEET_GAP);
+    let mut sheet = GrayImage::from_pixel(size.0, size.1, Luma([SHEET_GRAY]));
     let mut placed = vec![0; set.classes];
     for (pixels, &label) in set.images.chunks_exact(set.pixels()).zip(&set.labels) {
         let class = usize::from(label);
         if placed[class] == columns {
             continue;
         }
-        let left = SHEET_GAP + placed[class] * cell_width;
-        let top = SHEET_GAP + class * cell_height;
+        let left = SHEET_GAP + placed[class] as u32 * cell_width;
+        let top = SHEET_GAP + u32::from(label) * cell_height;
         placed[class] += 1;
-        for (y, row) in pixels.chunks_exact(set.width).enumerate() {
-            sheet[(top + y) * width + left..][..set.width].copy_from_slice(row);
-        }
+        // A chunk of the set has the pixels of an image of the set.
+        let image = GrayImage::from_raw(set.width as u32, set.height as u32, pixels.to_vec()).unwrap_or_default();
+        let image = if shrink > 1.0 { imageops::thumbnail(&image, image_width, image_height) } else { image };
+        imageops::replace(&mut sheet, &image, left.into(), top.into());
     }
-    write_png(path, &sheet, width, height)
+    write_png(path, sheet.as_raw(), size.0 as usize, size.1 as usize)
 }
 
-/// Writes the four compressed IDX files of a set, named as MNIST's, so that `--data mnist=DIR` reads them; returns their
-/// paths.
+/// What the files of [`write_idx`] are called before what they hold: nothing for a set of the paper, so that they are
+/// named as MNIST's are; else the name of the set, so that it is not lost.
+fn idx_prefix(set: &Dataset) -> String {
+    if set.name.ends_with("-synthetic") { format!("{}-", set.name) } else { String::new() }
+}
+
+/// Writes the four compressed IDX files of a set, which `--data any=DIR` reads; returns their paths. They are named as
+/// MNIST's, those of a made-up set with its name before, so that whoever reads them knows.
 ///
 /// Fails with [`Error::Io`] if a file cannot be written.
 pub fn write_idx(split: &Split, folder: &Path) -> Result<Vec<PathBuf>> {
@@ -71,7 +84,7 @@ pub fn write_idx(split: &Split, folder: &Path) -> Result<Vec<PathBuf>> {
         let images = idx::encode(&[set.samples(), set.height, set.width], &set.images)?;
         let labels = idx::encode(&[set.samples()], &set.labels)?;
         for (name, bytes) in names.into_iter().zip([images, labels]) {
-            let path = folder.join(format!("{name}.gz"));
+            let path = folder.join(format!("{}{name}.gz", idx_prefix(set)));
             run_folder::write(&path, |file| file.write_all(&bytes))?;
             files.push(path);
         }
@@ -107,6 +120,10 @@ mod tests {
         Dataset::new("tiny", pixels, vec![1, 0, 1], 2, 3, 2).unwrap()
     }
 
+    fn names() -> Vec<String> {
+        ["young", "old"].map(String::from).into()
+    }
+
     fn pixels(path: &Path) -> (u32, u32, Vec<u8>) {
         let decoder = png::Decoder::new(std::io::BufReader::new(File::open(path).unwrap()));
         let mut image = decoder.read_info().unwrap();
@@ -120,19 +137,19 @@ mod tests {
     fn each_image_is_written_once_into_the_folder_of_its_class() {
         let folder = tempdir().unwrap();
         let set = tiny();
-        assert_eq!(write_images(&set, folder.path(), None).unwrap(), 3);
+        assert_eq!(write_images(&set, &names(), folder.path(), None).unwrap(), 3);
         for (index, class) in [1, 0, 1].into_iter().enumerate() {
             let expected = (3, 2, set.images[index * 6..][..6].to_vec());
-            assert_eq!(pixels(&folder.path().join(format!("{class}/{index}.png"))), expected);
+            assert_eq!(pixels(&folder.path().join(format!("{}/{index}.png", names()[class]))), expected);
         }
     }
 
     #[test]
     fn a_limit_counts_for_each_class() {
         let folder = tempdir().unwrap();
-        assert_eq!(write_images(&tiny(), folder.path(), Some(1)).unwrap(), 2);
-        assert!(folder.path().join("1/0.png").is_file() && folder.path().join("0/1.png").is_file());
-        assert!(!folder.path().join("1/2.png").exists());
+        assert_eq!(write_images(&tiny(), &names(), folder.path(), Some(1)).unwrap(), 2);
+        assert!(folder.path().join("old/0.png").is_file() && folder.path().join("young/1.png").is_file());
+        assert!(!folder.path().join("old/2.png").exists());
     }
 
     #[test]
@@ -149,13 +166,35 @@ mod tests {
     }
 
     #[test]
+    fn large_images_are_made_smaller_on_a_contact_sheet() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("sheet.png");
+        let set = Dataset::new("large", vec![77; 2 * 448 * 224], vec![0, 1], 448, 224, 2).unwrap();
+        write_contact_sheet(&set, &path).unwrap();
+        let (width, height, found) = pixels(&path);
+        assert_eq!((width, height), (56 + 4, 2 * 114 + 2));
+        assert_eq!(found.iter().filter(|&&pixel| pixel == 77).count(), 2 * 112 * 56);
+    }
+
+    #[test]
+    fn made_up_sets_keep_their_name_in_their_files() {
+        let folder = tempdir().unwrap();
+        let set = Dataset::new("xr-synthetic", vec![7; 4], vec![0, 1], 1, 2, 2).unwrap();
+        write_idx(&Split::new(set.clone(), set).unwrap(), folder.path()).unwrap();
+        let mut argument = OsStr::new("any=").to_owned();
+        argument.push(folder.path());
+        let read = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap();
+        assert_eq!(read.split.training.name, "xr-synthetic");
+    }
+
+    #[test]
     fn idx_files_are_read_back_as_the_same_set() {
         let folder = tempdir().unwrap();
-        let split = Source::Contrived.load(3, &LoadOptions::default()).unwrap();
+        let split = Source::Contrived.load(3, &LoadOptions::default()).unwrap().split;
         assert_eq!(write_idx(&split, folder.path()).unwrap().len(), 4);
         let mut argument = OsStr::new("mnist=").to_owned();
         argument.push(folder.path());
-        let read = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap();
+        let read = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap().split;
         assert_eq!((&read.training.images, &read.training.labels), (&split.training.images, &split.training.labels));
         assert_eq!((&read.test.images, &read.test.labels), (&split.test.images, &split.test.labels));
     }

@@ -2,15 +2,23 @@
 
 pub mod batches;
 pub mod catalogue;
+mod classes;
 mod contrived;
 mod dataset;
 pub mod export;
+mod files;
+mod fit;
 mod idx;
+mod images;
+mod medmnist;
 mod mnist;
+mod picture;
 mod processed;
 mod source;
 mod splits;
+mod synthetic;
 
 pub use dataset::Dataset;
-pub use source::{LoadOptions, Source};
-pub use splits::{Split, hold_out, stratified_draw};
+pub use fit::{Fit, check_side};
+pub use source::{LoadOptions, Loaded, Source};
+pub use splits::{Split, TEST_SHARE, check_share, hold_out, stratified_draw};

@@ -1,10 +1,19 @@
 //! Where data come from, as the `--data` argument names it.
 
-use super::{Split, contrived, mnist, processed, splits};
+use super::files::{self, Parts};
+use super::fit::{self, Fit, Square};
+use super::splits::{self, TEST_SHARE};
+use super::{Dataset, Split, contrived, mnist, processed, synthetic};
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// What `--data` takes, for messages.
+const SOURCES: &str = "mnist, mnist=DIR, pr, pr=DIR, ct, sc=PATH, sc-synthetic, xr=PATH, xr-synthetic or any=PATH";
+
+/// Rows and columns of the paper's scales and x-rays.
+const PAPER_SIDE: usize = 100;
 
 /// A data set that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,70 +24,156 @@ pub enum Source {
     Processed(Option<PathBuf>),
     /// `ct`: noise whose mean depends on the class.
     Contrived,
+    /// `sc=PATH`: the user's fish scales, brought to 100 x 100 unless `--side` says otherwise.
+    Scales(PathBuf),
+    /// `sc-synthetic`: made-up fish scales.
+    SyntheticScales,
+    /// `xr=PATH`: the user's chest x-rays, brought to 100 x 100 unless `--side` says otherwise.
+    Xrays(PathBuf),
+    /// `xr-synthetic`: made-up chest x-rays.
+    SyntheticXrays,
+    /// `any=PATH`: a folder of images, IDX files or an archive in the form of MedMNIST, named as its files are.
+    Any(PathBuf),
 }
 
-/// What to take of a source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What to take of a source, and in which form.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoadOptions {
     /// Only that many training images, drawn by seed with the classes in their shares; all if `None`.
     pub training_images: Option<usize>,
+    /// Rows and columns of every image; if `None` as the images are, which must then have one size.
+    pub side: Option<usize>,
+    /// How images are brought to that size.
+    pub fit: Fit,
+    /// The share of each class that is held out where a set has no test set of its own.
+    pub test_share: f64,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { training_images: None, side: None, fit: Fit::default(), test_share: TEST_SHARE }
+    }
+}
+
+/// A data set, ready for training.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Its images. Their `name` is that of the set in tables and files, e.g. in the column `data_set`.
+    pub split: Split,
+    /// Names of the classes, in their order.
+    pub class_names: Vec<String>,
+    /// What the user should know of how it was read.
+    pub notices: Vec<String>,
 }
 
 impl Source {
-    /// Reads one entry of the `--data` argument. A folder need not be UTF-8 where the system allows that.
+    /// Reads one entry of the `--data` argument. A path need not be UTF-8 where the system allows that.
     ///
     /// Fails with [`Error::Usage`], which lists what exists.
     pub fn parse(text: &OsStr) -> Result<Self> {
-        let (id, folder) = split_at_equals_sign(text)?;
-        if folder.as_ref().is_some_and(|folder| folder.is_empty()) {
-            return Err(Error::Usage(format!(
-                "--data {} names no folder; write {id}=DIR, or {id} alone for the project's own data",
-                text.display()
-            )));
+        let (id, path) = split_at_equals_sign(text)?;
+        let shown = text.display();
+        let usage = |message: String| Err(Error::Usage(format!("--data {shown}{message}")));
+        if path.as_ref().is_some_and(|path| path.is_empty()) {
+            let example = if ["mnist", "pr"].contains(&id.as_str()) {
+                format!("{id}=DIR, or {id} alone for the project's own data")
+            } else {
+                format!("{id}=PATH")
+            };
+            return usage(format!(" names no folder; write {example}"));
         }
-        let folder = folder.map(PathBuf::from);
-        match (id.as_str(), folder) {
+        match (id.as_str(), path.map(PathBuf::from)) {
             ("mnist", folder) => Ok(Self::Mnist(folder)),
             ("pr", folder) => Ok(Self::Processed(folder)),
             ("ct", None) => Ok(Self::Contrived),
-            ("ct", Some(_)) => {
-                Err(Error::Usage(format!("--data {}: ct is generated and takes no folder; write ct", text.display())))
+            ("sc-synthetic", None) => Ok(Self::SyntheticScales),
+            ("xr-synthetic", None) => Ok(Self::SyntheticXrays),
+            ("sc", Some(path)) => Ok(Self::Scales(path)),
+            ("xr", Some(path)) => Ok(Self::Xrays(path)),
+            ("any", Some(path)) => Ok(Self::Any(path)),
+            ("ct" | "sc-synthetic" | "xr-synthetic", Some(_)) => {
+                usage(format!(": {id} is generated and takes no folder; write {id}"))
             }
-            _ => Err(Error::Usage(format!(
-                "--data {}: there is no such data set; use mnist, mnist=DIR, pr, pr=DIR or ct",
-                text.display()
-            ))),
+            ("sc" | "xr", None) => usage(format!(
+                ": these images do not come with the project; name yours with {id}=PATH, or take made-up ones with \
+                 {id}-synthetic"
+            )),
+            ("any", None) => {
+                usage(": name a folder with a folder of images for each class, IDX files or a .npz: any=PATH".into())
+            }
+            _ => usage(format!(": there is no such data set; use {SOURCES}")),
         }
     }
 
-    /// Short name in tables, files and the column `data_set`.
-    pub fn id(&self) -> &'static str {
-        match self {
-            Self::Mnist(_) => "mnist",
-            Self::Processed(_) => "pr",
-            Self::Contrived => "ct",
-        }
+    /// Whether the set is made, not read.
+    pub fn is_generated(&self) -> bool {
+        matches!(self, Self::Contrived | Self::SyntheticScales | Self::SyntheticXrays)
     }
 
-    /// Loads or generates the set. `seed` decides what is drawn: the images of `pr`, the pixels of `ct`, the part that
-    /// `options` asks for.
+    /// Loads or generates the set. `seed` decides what is drawn: the images of `pr`, the pixels of generated sets, what is
+    /// held out for testing, the part that `options` asks for.
     ///
-    /// Fails with [`Error::Data`] if a file is missing or malformed, and with [`Error::Usage`] if more images are asked
-    /// for than there are.
-    pub fn load(&self, seed: u64, options: &LoadOptions) -> Result<Split> {
-        let split = match self {
-            Self::Mnist(folder) => mnist::load(folder.as_deref())?,
-            Self::Processed(folder) => processed::draw(&mnist::load(folder.as_deref())?, seed)?,
-            Self::Contrived => contrived::generate(seed)?,
+    /// Fails with [`Error::Data`] if a file is missing, damaged or malformed, or if a class cannot be both learnt and
+    /// tested, and with [`Error::Usage`] if `options` asks for more images than there are, or for impossible sizes.
+    pub fn load(&self, seed: u64, options: &LoadOptions) -> Result<Loaded> {
+        if let Some(side) = options.side {
+            fit::check_side(side)?;
+        }
+        let square = |side: usize| Square { side, fit: options.fit };
+        let asked = options.side.map(square);
+        let paper = Some(square(options.side.unwrap_or(PAPER_SIDE)));
+        let Parts { training, test, class_names, notices } = match self {
+            Self::Mnist(folder) => whole(mnist::load(folder.as_deref())?, asked),
+            Self::Processed(folder) => whole(processed::draw(&mnist::load(folder.as_deref())?, seed)?, asked),
+            Self::Contrived => whole(contrived::generate(seed)?, asked),
+            Self::SyntheticScales => whole(synthetic::scales::generate(seed)?, asked),
+            Self::SyntheticXrays => whole(synthetic::xrays::generate(seed)?, asked),
+            Self::Scales(path) => files::read(Some("sc"), path, paper)?,
+            Self::Xrays(path) => files::read(Some("xr"), path, paper)?,
+            Self::Any(path) => files::read(None, path, asked)?,
         };
-        match options.training_images {
-            None => Ok(split),
+        let split = match test {
+            Some(test) => Split::new(training, test)?,
+            None => {
+                check_held_out_classes(&training, &class_names)?;
+                splits::hold_out(&training, options.test_share, seed)?
+            }
+        };
+        let split = match options.training_images {
+            None => split,
             Some(images) => {
                 let training = Arc::new(splits::stratified_draw(&split.training, images, seed)?);
-                Ok(Split { training, ..split })
+                Split { training, ..split }
             }
-        }
+        };
+        Ok(Loaded { split, class_names, notices })
     }
+}
+
+/// A set with its own test set, its classes named by their numbers.
+fn whole(split: Split, square: Option<Square>) -> Parts {
+    let fitted = |set: Arc<Dataset>| match square {
+        Some(square) => square.apply_to_set(Arc::unwrap_or_clone(set)),
+        None => Arc::unwrap_or_clone(set),
+    };
+    let class_names = (0..split.training.classes).map(|class| class.to_string()).collect();
+    Parts { training: fitted(split.training), test: Some(fitted(split.test)), class_names, notices: Vec::new() }
+}
+
+/// Fails if a class has a single image: it could be learnt or tested, not both.
+fn check_held_out_classes(set: &Dataset, class_names: &[String]) -> Result<()> {
+    let counts = set.class_counts();
+    let single: Vec<&str> =
+        counts.iter().zip(class_names).filter(|(count, _)| **count < 2).map(|(_, name)| name.as_str()).collect();
+    if single.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Data(format!(
+        "{}: the class {} has only one image, and each needs two or more, since some are held out for testing; add images, \
+         or leave the class out",
+        set.name,
+        single.join(", ")
+    )))
 }
 
 /// `id=folder` cut at its first equals sign; the folder as the operating system gave it.
@@ -108,6 +203,19 @@ mod tests {
         Source::parse(OsStr::new(text))
     }
 
+    fn load_contrived(options: LoadOptions) -> Result<Loaded> {
+        Source::Contrived.load(3, &options)
+    }
+
+    #[test]
+    fn every_set_can_be_brought_to_another_size() {
+        for fit in [Fit::Resize, Fit::Pad] {
+            let split = load_contrived(LoadOptions { side: Some(8), fit, ..Default::default() }).unwrap().split;
+            assert_eq!((split.training.height, split.test.width, split.test.images.len()), (8, 8, 500 * 64));
+        }
+        assert!(matches!(load_contrived(LoadOptions { side: Some(0), ..Default::default() }), Err(Error::Usage(_))));
+    }
+
     #[test]
     fn every_source_is_parsed() {
         assert_eq!(parse("mnist").unwrap(), Source::Mnist(None));
@@ -115,6 +223,11 @@ mod tests {
         assert_eq!(parse("pr").unwrap(), Source::Processed(None));
         assert_eq!(parse("pr=digits").unwrap(), Source::Processed(Some("digits".into())));
         assert_eq!(parse("ct").unwrap(), Source::Contrived);
+        assert_eq!(parse("sc=scales").unwrap(), Source::Scales("scales".into()));
+        assert_eq!(parse("xr=a.npz").unwrap(), Source::Xrays("a.npz".into()));
+        assert_eq!(parse("any=x").unwrap(), Source::Any("x".into()));
+        assert_eq!(parse("sc-synthetic").unwrap(), Source::SyntheticScales);
+        assert_eq!(parse("xr-synthetic").unwrap(), Source::SyntheticXrays);
     }
 
     #[test]
@@ -122,13 +235,13 @@ mod tests {
         for text in ["MNIST", "", "cifar", "=folder"] {
             let error = parse(text).unwrap_err();
             assert!(matches!(error, Error::Usage(_)));
-            assert!(error.to_string().contains("mnist, mnist=DIR, pr, pr=DIR or ct"), "{error}");
+            assert!(error.to_string().contains(SOURCES), "{error}");
         }
     }
 
     #[test]
     fn folders_that_make_no_sense_are_refused() {
-        for text in ["mnist=", "pr=", "ct=", "ct=folder"] {
+        for text in ["mnist=", "pr=", "ct=", "ct=folder", "sc", "xr", "any", "any=", "sc-synthetic=x"] {
             assert!(matches!(parse(text), Err(Error::Usage(_))), "{text}");
         }
     }
@@ -143,21 +256,21 @@ mod tests {
 
     #[test]
     fn only_so_many_training_images_are_taken_and_the_test_set_stays() {
-        let all = Source::Contrived.load(3, &LoadOptions::default()).unwrap();
-        let some = Source::Contrived.load(3, &LoadOptions { training_images: Some(120) }).unwrap();
+        let all = Source::Contrived.load(3, &LoadOptions::default()).unwrap().split;
+        let some = load_contrived(LoadOptions { training_images: Some(120), ..Default::default() }).unwrap().split;
         assert_eq!(some.training.class_counts(), [12; 10]);
         assert_eq!((all.training.samples(), &some.test), (500, &all.test));
     }
 
     #[test]
     fn more_training_images_than_there_are_is_an_error() {
-        let error = Source::Contrived.load(3, &LoadOptions { training_images: Some(501) }).unwrap_err();
+        let error = load_contrived(LoadOptions { training_images: Some(501), ..Default::default() }).unwrap_err();
         assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("500"), "{error}");
     }
 
     #[test]
     fn the_processed_set_is_a_balanced_part_of_mnist() {
-        let split = Source::Processed(None).load(1, &LoadOptions::default()).unwrap();
+        let split = Source::Processed(None).load(1, &LoadOptions::default()).unwrap().split;
         assert_eq!(split.training.class_counts(), [100; 10]);
         assert_eq!(split.test.samples(), 10_000);
     }

@@ -28,17 +28,26 @@ impl Split {
     }
 }
 
+/// The share that is held out of a set without a test set of its own, if no other is asked for.
+pub const TEST_SHARE: f64 = 0.2;
+
+/// Refuses a share that cannot be held out. Fails with [`Error::Usage`].
+pub fn check_share(share: f64) -> Result<()> {
+    if share > 0.0 && share < 1.0 {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "a share of {share} cannot be held out for testing; use a number between 0 and 1, e.g. --test-share 0.2"
+    )))
+}
+
 /// Holds out a share of each class for testing, drawn by `seed`; both parts keep the order of the set.
 ///
 /// Of a class with n images round(`share` · n) are held out, but at least one and at most n − 1: every class keeps a
 /// training image, and has a test image if it has two images. Fails with [`Error::Usage`] unless 0 < `share` < 1, and
 /// with [`Error::Data`] if no class has two images.
 pub fn hold_out(set: &Dataset, share: f64, seed: u64) -> Result<Split> {
-    if !(share > 0.0 && share < 1.0) {
-        return Err(Error::Usage(format!(
-            "a share of {share} cannot be held out for testing; use a number between 0 and 1, e.g. --test-share 0.2"
-        )));
-    }
+    check_share(share)?;
     let (mut training, mut test) = (Vec::new(), Vec::new());
     for members in shuffled_classes(set, seed, Stream::HoldOut) {
         let wanted = (share * members.len() as f64).round() as usize;

@@ -1,5 +1,5 @@
 //! Arrays that other programs wrote: `.npy`, `.npz` and `.safetensors`, any of the usual number types and layouts, as
-//! single-precision numbers in C order.
+//! single-precision numbers in C order; and images and labels as the bytes that they are.
 //!
 //! What a file is, its first bytes decide, never its name. A header is believed only as far as the file is long: memory
 //! is taken for bytes that are there, so that a damaged or hostile file ends in a sentence.
@@ -16,15 +16,15 @@ use std::path::Path;
 /// Elements that are converted at a time.
 const CHUNK: usize = 1 << 14;
 
-/// An array as it was read.
+/// An array as it was read, of floats or of bytes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ForeignArray {
+pub struct ForeignArray<T = f32> {
     /// Its name in the archive; `None` for `.npy`, which has none.
     pub name: Option<String>,
     /// Sizes of the axes, the slowest first.
     pub shape: Vec<usize>,
     /// All values in C order.
-    pub values: Vec<f32>,
+    pub values: Vec<T>,
     /// What the user should know of how it was read.
     pub notices: Vec<String>,
 }
@@ -61,6 +61,22 @@ pub fn read_all(path: &Path) -> Result<Vec<ForeignArray>> {
             source.read_named(kind, name)
         })
         .collect()
+}
+
+/// Names of the arrays of a `.npz` file, in its order; one that comes twice is there twice.
+///
+/// Fails with [`Error::Data`] if the file is missing, damaged or of another kind.
+pub fn npz_names(path: &Path) -> Result<Vec<String>> {
+    npz::names(&mut Source::open_npz(path)?)
+}
+
+/// Reads the array `name` of a `.npz` file, whose numbers must be unsigned bytes: images, labels.
+///
+/// Fails with [`Error::Data`] as [`read`] does, and if its numbers are of another type.
+pub fn read_bytes(path: &Path, name: &str) -> Result<ForeignArray<u8>> {
+    let mut source = Source::open_npz(path)?;
+    choose(path, &npz::names(&mut source)?, Some(name), "")?;
+    source.in_context(Some(name), |source| npz::read(source, name))
 }
 
 /// What a file is.
@@ -116,6 +132,13 @@ impl<'a> Source<'a> {
             }
         };
         Ok((source, kind))
+    }
+
+    fn open_npz(path: &'a Path) -> Result<Self> {
+        match Self::open(path)? {
+            (source, Kind::Npz) => Ok(source),
+            _ => Err(Error::Data(format!("{} is no .npz archive; save it with numpy.savez", path.display()))),
+        }
     }
 
     fn read_named(&mut self, kind: Kind, name: &str) -> Result<ForeignArray> {
@@ -175,6 +198,7 @@ struct Element {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
+    U8,
     F16,
     Bf16,
     F32,
@@ -184,6 +208,7 @@ enum Format {
 impl Element {
     fn bytes(self) -> usize {
         match self.format {
+            Format::U8 => 1,
             Format::F16 | Format::Bf16 => 2,
             Format::F32 => 4,
             Format::F64 => 8,
@@ -195,7 +220,7 @@ impl Element {
         (self.format == Format::F64).then(|| "the values are 64-bit floats; they were rounded to 32 bits".into())
     }
 
-    /// The number in double precision, in which all four formats are exact.
+    /// The number in double precision, in which all five formats are exact.
     fn decode(self, bytes: &[u8]) -> f64 {
         let mut eight = [0; 8];
         eight[..bytes.len()].copy_from_slice(bytes);
@@ -204,11 +229,55 @@ impl Element {
         }
         let word = u64::from_le_bytes(eight);
         match self.format {
+            Format::U8 => word as f64,
             Format::F16 => half::f16::from_bits(word as u16).to_f64(),
             Format::Bf16 => half::bf16::from_bits(word as u16).to_f64(),
             Format::F32 => f64::from(f32::from_bits(word as u32)),
             Format::F64 => f64::from_bits(word),
         }
+    }
+}
+
+/// A number that arrays are read as.
+trait Number: Copy {
+    /// Whether files that hold numbers of this format are read.
+    fn accepts(format: Format) -> bool;
+
+    /// What a file of other numbers is told: what they should be, and how to save them so.
+    const WANTED: &'static str;
+
+    /// The number, or why it cannot be one.
+    fn decode(element: Element, bytes: &[u8]) -> std::result::Result<Self, Failure>;
+}
+
+impl Number for f32 {
+    const WANTED: &'static str = "not weights; save it as float32, e.g. array.astype('float32')";
+
+    fn accepts(format: Format) -> bool {
+        format != Format::U8
+    }
+
+    fn decode(element: Element, bytes: &[u8]) -> std::result::Result<Self, Failure> {
+        let value = element.decode(bytes);
+        let single = value as f32;
+        if single.is_infinite() && value.is_finite() {
+            return Err(Failure::Content(format!(
+                "it holds {value:e}, too large for 32-bit floats; weights of that size are no weights, check the file"
+            )));
+        }
+        Ok(single)
+    }
+}
+
+impl Number for u8 {
+    const WANTED: &'static str = "not bytes 0 to 255; save it as uint8, e.g. array.astype('uint8')";
+
+    fn accepts(format: Format) -> bool {
+        format == Format::U8
+    }
+
+    fn decode(_: Element, bytes: &[u8]) -> std::result::Result<Self, Failure> {
+        Ok(bytes[0])
     }
 }
 
@@ -222,17 +291,14 @@ fn sizes(shape: &[usize], element: Element) -> std::result::Result<(usize, u64),
 }
 
 /// Reads `count` elements. `present` says that their bytes are known to be there; otherwise memory grows as they come.
-fn read_values(
+fn read_values<T: Number>(
     reader: &mut dyn Read,
     count: usize,
     element: Element,
     present: bool,
-) -> std::result::Result<Vec<f32>, Failure> {
-    let too_large = |_| {
-        Failure::Content(format!(
-            "{count} numbers do not fit the memory of this machine; save fewer epochs or replicas"
-        ))
-    };
+) -> std::result::Result<Vec<T>, Failure> {
+    let too_large =
+        |_| Failure::Content(format!("{count} numbers do not fit the memory of this machine; save fewer of them"));
     let mut values = Vec::new();
     if present {
         values.try_reserve_exact(count).map_err(too_large)?;
@@ -244,14 +310,7 @@ fn read_values(
         reader.read_exact(bytes)?;
         values.try_reserve(chunk).map_err(too_large)?;
         for bytes in bytes.chunks_exact(element.bytes()) {
-            let value = element.decode(bytes);
-            let single = value as f32;
-            if single.is_infinite() && value.is_finite() {
-                return Err(Failure::Content(format!(
-                    "it holds {value:e}, too large for 32-bit floats; weights of that size are no weights, check the file"
-                )));
-            }
-            values.push(single);
+            values.push(T::decode(element, bytes)?);
         }
     }
     Ok(values)

@@ -1,5 +1,6 @@
 //! The settings of a run: everything that can move a bit, and the presets.
 
+use crate::data::{self, Fit, LoadOptions, TEST_SHARE};
 use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
 use crate::network::Architecture;
@@ -115,6 +116,15 @@ pub struct Configuration {
     /// Training images that are taken for the CNN; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnn_training_images: Option<usize>,
+    /// Rows and columns that images are brought to; as the images are if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<usize>,
+    /// How images are brought to that size.
+    #[serde(default)]
+    pub fit: Fit,
+    /// Share of each class that is held out for testing where a set has no test set of its own.
+    #[serde(default = "test_share")]
+    pub test_share: f64,
     /// Pixels are divided by this.
     pub pixel_scale: f64,
     /// Key of every random draw.
@@ -156,6 +166,9 @@ impl Configuration {
             batch: 32,
             training_images: Some(10_000),
             cnn_training_images: Some(2000),
+            side: None,
+            fit: Fit::Resize,
+            test_share: TEST_SHARE,
             pixel_scale: 255.0,
             seed: 1,
             tolerance: vec![0.01, 0.03, 0.05],
@@ -213,6 +226,8 @@ impl Configuration {
                 self.pixel_scale
             )));
         }
+        self.side.map_or(Ok(()), data::check_side)?;
+        data::check_share(self.test_share)?;
         magnitude::check_tolerances(&self.tolerance)?;
         envelope::windows(self.window.as_deref(), self.epochs)?;
         for (index, target) in self.ed_targets.iter().enumerate() {
@@ -261,6 +276,16 @@ impl Configuration {
         self.model.networks().len() * self.data.len()
     }
 
+    /// What is taken of the data sets for a network.
+    pub fn load_options(&self, network: Network) -> LoadOptions {
+        LoadOptions {
+            training_images: self.training_images_of(network),
+            side: self.side,
+            fit: self.fit,
+            test_share: self.test_share,
+        }
+    }
+
     /// How magnitude stability is read.
     pub fn reading(&self) -> Reading {
         Reading { tracking: self.tracking, tolerance_kind: self.tolerance_kind, against: self.against }
@@ -274,6 +299,11 @@ impl Configuration {
         percents.dedup();
         percents.into_iter().map(|percent| percent / 100.0).collect()
     }
+}
+
+/// What a file of settings means that does not say it.
+fn test_share() -> f64 {
+    TEST_SHARE
 }
 
 /// Hash of everything that can move a bit: command, settings, device and its variant, data. 16 hexadecimal digits.
@@ -325,6 +355,8 @@ mod tests {
             (Configuration { depth: 1, ..quick() }, "depth"),
             (Configuration { filters: 0, ..quick() }, "--filters"),
             (Configuration { pixel_scale: 0.0, ..quick() }, "--pixel-scale"),
+            (Configuration { side: Some(0), ..quick() }, "--side 0"),
+            (Configuration { test_share: 1.0, ..quick() }, "--test-share"),
         ];
         for (configuration, named) in cases {
             let message = configuration.validate().unwrap_err().to_string();
@@ -361,6 +393,8 @@ mod tests {
             Configuration { seed: 2, ..configuration.clone() },
             Configuration { tracking: Tracking::Rank, ..configuration.clone() },
             Configuration { against: Against::Previous, ..configuration.clone() },
+            Configuration { fit: Fit::Pad, ..configuration.clone() },
+            Configuration { test_share: 0.25, ..configuration.clone() },
         ] {
             assert_ne!(first, hashed("compare", &other, &device));
         }

@@ -1,9 +1,9 @@
 //! One cell of a study: one model on one data set, trained in replicas, with its records on disk.
 
 use super::Control;
-use super::configuration::Configuration;
+use super::configuration::{Configuration, Network};
 use super::numbers::significant;
-use crate::data::{Dataset, LoadOptions, Source, Split};
+use crate::data::{Dataset, Loaded, Source, Split};
 use crate::engine::{DataHandle, Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Tensor};
@@ -24,6 +24,8 @@ pub struct Cell {
     pub split: Split,
     /// The network that fits them.
     pub architecture: Architecture,
+    /// What the user should know of how the images were read.
+    pub notices: Vec<String>,
 }
 
 impl Cell {
@@ -35,20 +37,28 @@ impl Cell {
         let mut cells: Vec<Self> = Vec::new();
         for text in &configuration.data {
             let source = Source::parse(OsStr::new(text))?;
-            if cells.iter().any(|cell| cell.data_set == source.id()) {
-                return Err(Error::Usage(format!(
-                    "--data names two sets that are both called {}; compare them in two runs",
-                    source.id()
-                )));
-            }
+            let first = cells.len();
             for &network in configuration.model.networks() {
-                let options = LoadOptions { training_images: configuration.training_images_of(network) };
-                let split = source.load(configuration.seed, &options)?;
-                let Dataset { height, width, classes, .. } = *split.training;
+                let options = configuration.load_options(network);
+                // A second network that takes the same images shares them.
+                let shared = cells.get(first).filter(|_| options == configuration.load_options(Network::Dnn));
+                let (split, notices) = match shared {
+                    Some(cell) => (cell.split.clone(), Vec::new()),
+                    None => {
+                        let Loaded { split, notices, .. } = source.load(configuration.seed, &options)?;
+                        (split, notices)
+                    }
+                };
+                let Dataset { ref name, height, width, classes, .. } = *split.training;
+                if cells[..first].iter().any(|cell| cell.data_set == *name) {
+                    return Err(Error::Usage(format!(
+                        "--data names two sets that are both called {name}; compare them in two runs"
+                    )));
+                }
                 let architecture = configuration.architecture(network, height, width, classes);
                 architecture.validate()?;
                 check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
-                cells.push(Self { data_set: source.id().into(), split, architecture });
+                cells.push(Self { data_set: name.clone(), split, architecture, notices });
             }
         }
         Ok(cells)

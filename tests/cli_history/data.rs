@@ -12,7 +12,7 @@ fn every_set_is_listed_with_its_licence_and_its_place() {
     let folder = tempdir().unwrap();
     let listed = holdfast(folder.path(), "data list --json", &[]).succeeded().json();
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["mnist", "pr", "ct"]);
+    assert_eq!(ids, ["mnist", "pr", "ct", "sc=PATH", "sc-synthetic", "xr=PATH", "xr-synthetic", "any=PATH"]);
     assert!(listed[0]["licence"].as_str().unwrap().contains("CC BY-SA 3.0"));
     assert!(listed[0]["found_in"].as_str().unwrap().ends_with("datasets/mnist"));
     let text = holdfast(folder.path(), "data list", &[]).succeeded().stdout;
@@ -55,7 +55,7 @@ fn images_are_exported_by_class_with_a_contact_sheet() {
             assert_eq!(files.len(), 3, "{part}, class {class}");
         }
     }
-    let sheet = fs::read(images.join("contact-sheet.png")).unwrap();
+    let sheet = fs::read(images.join("pr-contact-sheet.png")).unwrap();
     assert!(sheet.starts_with(b"\x89PNG") && sheet.len() > 10_000);
     holdfast(folder.path(), "data export pr images --limit 0", &[]).refused(2, &["--limit 0"]);
     holdfast(folder.path(), "data export cifar images", &[]).refused(2, &["no such data set"]);

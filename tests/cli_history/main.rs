@@ -4,6 +4,7 @@
 
 mod arrays;
 mod data;
+mod images;
 mod prune;
 mod refusals;
 mod stability;

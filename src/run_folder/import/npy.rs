@@ -2,7 +2,7 @@
 //!
 //! The header is read here, since the crates that read the format take memory for whatever length it claims.
 
-use super::{Element, Failure, ForeignArray, Format, Source, read_values, sizes};
+use super::{Element, Failure, ForeignArray, Format, Number, Source, read_values, sizes};
 use ndarray::{ArrayView, IxDyn, ShapeBuilder};
 use std::io::Read;
 
@@ -15,8 +15,12 @@ pub(super) fn read(source: &mut Source<'_>) -> Result<ForeignArray, Failure> {
 }
 
 /// Reads an array from a stream of `length` bytes; `present` says that they are known to be there.
-pub(super) fn read_from(reader: &mut dyn Read, length: u64, present: bool) -> Result<ForeignArray, Failure> {
-    let (header, header_bytes) = Header::read(reader)?;
+pub(super) fn read_from<T: Number>(
+    reader: &mut dyn Read,
+    length: u64,
+    present: bool,
+) -> Result<ForeignArray<T>, Failure> {
+    let (header, header_bytes) = Header::read::<T>(reader)?;
     let (count, bytes) = sizes(&header.shape, header.element)?;
     let there = length.saturating_sub(header_bytes);
     if there != bytes {
@@ -25,7 +29,7 @@ pub(super) fn read_from(reader: &mut dyn Read, length: u64, present: bool) -> Re
             header.shape
         )));
     }
-    let mut values = read_values(reader, count, header.element, present)?;
+    let mut values: Vec<T> = read_values(reader, count, header.element, present)?;
     if header.fortran_order && header.shape.len() > 1 {
         // Sizes agree: `count` is their product.
         let view = ArrayView::from_shape(IxDyn(&header.shape).f(), &values)
@@ -49,7 +53,7 @@ struct Header {
 
 impl Header {
     /// Reads the header, and counts its bytes.
-    fn read(reader: &mut dyn Read) -> Result<(Self, u64), Failure> {
+    fn read<T: Number>(reader: &mut dyn Read) -> Result<(Self, u64), Failure> {
         let mut start = [0; 8];
         reader.read_exact(&mut start)?;
         let (magic, version) = start.split_at(6);
@@ -84,11 +88,11 @@ impl Header {
             )));
         }
         let text = String::from_utf8_lossy(&text);
-        Ok((Self::parse(&text)?, 8 + length_bytes + text_bytes))
+        Ok((Self::parse::<T>(&text)?, 8 + length_bytes + text_bytes))
     }
 
     /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
-    fn parse(text: &str) -> Result<Self, Failure> {
+    fn parse<T: Number>(text: &str) -> Result<Self, Failure> {
         let malformed = || {
             let start: String = text.chars().take(80).collect();
             Failure::Content(format!("its header cannot be understood: {}; save it with numpy.save", start.trim_end()))
@@ -100,15 +104,14 @@ impl Header {
             let value = after.trim_start().strip_prefix(':').ok_or_else(malformed)?.trim_start();
             rest = match key {
                 "descr" if value.starts_with('[') => {
-                    return Err(Failure::Content(
-                        "it is a table of named columns (structured dtype), not an array of floats; save one column as \
-                         float32"
-                            .into(),
-                    ));
+                    return Err(Failure::Content(format!(
+                        "it is a table of named columns (structured dtype), {}",
+                        T::WANTED
+                    )));
                 }
                 "descr" => {
                     let (descr, after) = quoted(value).ok_or_else(malformed)?;
-                    element = Some(element_of(descr)?);
+                    element = Some(element_of::<T>(descr)?);
                     after
                 }
                 "fortran_order" => {
@@ -145,30 +148,33 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The number type that NumPy writes as e.g. `<f4`. Others are refused by name.
-fn element_of(descr: &str) -> Result<Element, Failure> {
+fn element_of<T: Number>(descr: &str) -> Result<Element, Failure> {
     let (order, code) = match descr.chars().next() {
         Some(order @ ('<' | '>' | '=' | '|')) => (order, &descr[1..]),
         _ => ('=', descr),
     };
     let format = match code {
-        "f2" => Format::F16,
-        "f4" => Format::F32,
-        "f8" => Format::F64,
+        "u1" => Some(Format::U8),
+        "f2" => Some(Format::F16),
+        "f4" => Some(Format::F32),
+        "f8" => Some(Format::F64),
         // NumPy has no name for bfloat16 and writes it as two bytes of anything.
-        "V2" => Format::Bf16,
+        "V2" => Some(Format::Bf16),
+        _ => None,
+    };
+    let format = match format {
+        Some(format) if T::accepts(format) => format,
         _ => {
             let what = match code.chars().next() {
                 Some('O') => "Python objects",
                 Some('i' | 'u') => "integers",
                 Some('b' | '?') => "truth values",
                 Some('c') => "complex numbers",
-                Some('f') => "floats of an unusual size",
+                Some('f') => "floats",
                 Some('S' | 'U' | 'a') => "text",
                 _ => "values",
             };
-            return Err(Failure::Content(format!(
-                "it holds {what} (dtype {descr}), not weights; save it as float32, e.g. array.astype('float32')"
-            )));
+            return Err(Failure::Content(format!("it holds {what} (dtype {descr}), {}", T::WANTED)));
         }
     };
     Ok(Element { format, big_endian: order == '>' || (order == '=' && cfg!(target_endian = "big")) })
@@ -179,7 +185,7 @@ mod tests {
     use super::*;
 
     fn message(text: &str) -> String {
-        match Header::parse(text) {
+        match Header::parse::<f32>(text) {
             Err(Failure::Content(message)) => message,
             _ => panic!("{text} should have been refused"),
         }
@@ -193,7 +199,7 @@ mod tests {
             ("{\"shape\": (3L,), \"fortran_order\": True, \"descr\": \"<f4\"}", true, vec![3]),
             ("{'descr':'<f4','fortran_order':False,'shape':()}", false, vec![]),
         ] {
-            assert_eq!(Header::parse(text).ok().unwrap(), Header { element, fortran_order, shape }, "{text}");
+            assert_eq!(Header::parse::<f32>(text).ok().unwrap(), Header { element, fortran_order, shape }, "{text}");
         }
     }
 
@@ -211,6 +217,19 @@ mod tests {
             assert!(message.contains(named) && message.contains(descr), "{message}");
         }
         assert!(message("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }").contains("structured"));
+    }
+
+    #[test]
+    fn bytes_are_read_only_where_bytes_are_wanted() {
+        let header = |descr| format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}");
+        assert!(message(&header("|u1")).contains("not weights"));
+        assert_eq!(Header::parse::<u8>(&header("|u1")).ok().unwrap().element.format, Format::U8);
+        for descr in ["<f4", "<i8", "|i1", "<u2", "V2"] {
+            let Err(Failure::Content(message)) = Header::parse::<u8>(&header(descr)) else {
+                panic!("{descr} should have been refused")
+            };
+            assert!(message.contains(descr) && message.contains("astype('uint8')"), "{message}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! NumPy's `.npz`: a ZIP archive of `.npy` files.
 
-use super::{Failure, ForeignArray, Source, npy, seek};
+use super::{Failure, ForeignArray, Number, Source, npy, seek};
 use crate::error::Result;
 use std::io::{Read, Seek, SeekFrom};
 use zip::{CompressionMethod, ZipArchive};
@@ -33,7 +33,7 @@ pub(super) fn names(source: &mut Source<'_>) -> Result<Vec<String>> {
 }
 
 /// Reads the array `name`, which comes once.
-pub(super) fn read(source: &mut Source<'_>, name: &str) -> std::result::Result<ForeignArray, Failure> {
+pub(super) fn read<T: Number>(source: &mut Source<'_>, name: &str) -> std::result::Result<ForeignArray<T>, Failure> {
     let length = source.length;
     source.file.rewind()?;
     let mut archive = ZipArchive::new(&mut source.file).map_err(damaged)?;
