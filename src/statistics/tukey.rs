@@ -10,9 +10,11 @@ const CONFIDENCE: f64 = 0.95;
 /// The difference between two levels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// The later level and the earlier one, as in `PR-CT`.
-    pub pair: String,
-    /// Mean of the first named minus mean of the second.
+    /// The later level.
+    pub first: String,
+    /// The earlier level.
+    pub second: String,
+    /// Mean of the first minus mean of the second.
     pub difference: f64,
     /// Lower end of the interval that holds all differences at once with 95 % confidence; `None` without residual degrees
     /// of freedom.
@@ -22,6 +24,13 @@ pub struct Comparison {
     /// Probability of such a difference or a larger one anywhere among the levels if there were none; `None` also of a
     /// perfect fit.
     pub p: Option<f64>,
+}
+
+impl Comparison {
+    /// Both levels, as R names them: `PR-CT`.
+    pub fn pair(&self) -> String {
+        format!("{}-{}", self.first, self.second)
+    }
 }
 
 /// Compares the levels of the `factor`-th term of an analysis pairwise, in R's order: each level with all later ones.
@@ -40,7 +49,8 @@ pub fn honest_significant_differences(anova: &Anova, factor: usize) -> Vec<Compa
                 .filter(|_| !anova.is_perfect)
                 .map(|error| studentized_range::upper_tail(difference.abs() / error, groups, freedom));
             comparisons.push(Comparison {
-                pair: format!("{}-{}", first.level, second.level),
+                first: first.level.clone(),
+                second: second.level.clone(),
                 difference,
                 lower: half.map(|half| difference - half),
                 upper: half.map(|half| difference + half),

@@ -121,7 +121,7 @@ impl Fixture {
         for (index, term) in anova.terms.iter().enumerate() {
             let path = format!("{path}/{}", term.factor);
             let comparisons = honest_significant_differences(anova, index);
-            let pairs: Vec<String> = comparisons.iter().map(|comparison| comparison.pair.clone()).collect();
+            let pairs: Vec<String> = comparisons.iter().map(|comparison| comparison.pair()).collect();
             assert_eq!(self.texts(&format!("{path}/pairs")), pairs);
             self.check(&format!("{path}/difference"), comparisons.iter().map(|one| Some(one.difference)), 0.0);
             self.check(&format!("{path}/lower"), comparisons.iter().map(|one| one.lower), 0.0);
