@@ -14,11 +14,13 @@ use std::io::Write;
 use std::path::Path;
 
 /// Width and height of a panel in pixels.
-const PANEL: (u32, u32) = (470, 430);
+const PANEL: (u32, u32) = (470, 470);
 /// Height of the line that says what is drawn how.
 const LEGEND_HEIGHT: u32 = 52;
 /// Pixels left of the y axis.
 const LABEL_WIDTH: i32 = 84;
+/// Pixels from one line of text to the next.
+const LINE_HEIGHT: i32 = 27;
 const OBSERVED: RGBColor = RGBColor(0, 0, 0);
 const FITTED: RGBColor = RGBColor(213, 94, 0);
 /// Points of a fitted curve.
@@ -114,7 +116,11 @@ fn label() -> TextStyle<'static> {
 fn panel<DB: DrawingBackend>(cell: &CellGrowth, area: &DrawingArea<DB, Shift>, last: f64, most: f64) -> Result<()> {
     let plural = if cell.replicates == 1 { "" } else { "s" };
     let caption = format!("{} · {} · {} replicate{plural}", cell.model, cell.data_set, cell.replicates);
-    let body = captioned(area, &caption, LABEL_WIDTH)?;
+    let below = captioned(area, &caption, LABEL_WIDTH)?;
+    let (head, body) = below.split_vertically(LINE_HEIGHT * parameters(cell).len() as i32);
+    for (line, text) in (0..).zip(parameters(cell)) {
+        head.draw(&Text::new(text, (LABEL_WIDTH, LINE_HEIGHT * line), label())).map_err(failed)?;
+    }
     let mut chart = ChartBuilder::on(&body)
         .margin(8)
         .margin_right(26)
@@ -123,29 +129,24 @@ fn panel<DB: DrawingBackend>(cell: &CellGrowth, area: &DrawingArea<DB, Shift>, l
         .build_cartesian_2d(0.0..last, 0.0..most)
         .map_err(failed)?;
     mesh(&mut chart, "Epoch", "Stable nodes", 6)?;
-    let observed = LineSeries::new(cell.means.iter().copied(), OBSERVED.stroke_width(3));
+    let observed = LineSeries::new(cell.means.iter().copied(), OBSERVED.stroke_width(4));
     chart.draw_series(observed).map_err(failed)?;
     let curve = (0..=CURVE_POINTS).map(|step| last * step as f64 / CURVE_POINTS as f64);
     // Between the last two epochs a curve without a limit may leave the panel.
     let curve = curve.map(|epoch| (epoch, cell.growth.at(epoch))).take_while(|point| point.1 <= most);
     chart.draw_series(LineSeries::new(curve, FITTED.stroke_width(2))).map_err(failed)?;
-    for (line, text) in parameters(cell).into_iter().enumerate() {
-        body.draw(&Text::new(text, (LABEL_WIDTH + 16, 16 + 26 * line as i32), label())).map_err(failed)?;
-    }
     Ok(())
 }
 
-/// What the fit found, in the words of the figure.
-fn parameters(cell: &CellGrowth) -> [String; 4] {
+/// What the fit found, in the lines of the figure.
+fn parameters(cell: &CellGrowth) -> [String; 2] {
     let growth = &cell.growth;
     let limit = if growth.limit_is_identified { significant(growth.limit) } else { "not identified".into() };
     let small = |value: f64| if value > 0.0 && value < 1e-3 { format!("{value:.1e}") } else { significant(value) };
     let rate = if growth.rate > 0.0 { small(growth.rate) } else { NOTHING.into() };
     [
-        format!("K {limit}"),
-        format!("N0 {}", small(growth.start)),
-        format!("r {rate} per epoch"),
-        format!("RSS {}", small(growth.residual_sum_of_squares)),
+        format!("K {limit} · N0 {}", small(growth.start)),
+        format!("r {rate} per epoch · RSS {}", small(growth.residual_sum_of_squares)),
     ]
 }
 
@@ -165,9 +166,15 @@ mod tests {
     fn every_cell_has_a_panel_with_titled_axes_and_its_parameters() {
         let cells = [cell("cnn", "ct", 800.0), cell("cnn", "pr", 500.0), cell("dnn", "ct", 1e7)];
         let svg = svg(&cells).unwrap();
-        let count = |text: &str| svg.lines().filter(|line| line.trim() == text).count();
+        let count = |text: &str| svg.lines().filter(|line| line.trim().starts_with(text)).count();
         assert_eq!((count("Epoch"), count("Stable nodes")), (3, 3));
-        for text in ["cnn · ct · 50 replicates", "K 800", "K 500", "K not identified", "dnn · pr: no replicates"] {
+        for text in [
+            "cnn · ct · 50 replicates",
+            "K 800 · N0 4",
+            "K 500 · N0 4",
+            "K not identified · N0 4",
+            "dnn · pr: no replicates",
+        ] {
             assert_eq!(count(text), 1, "{text}");
         }
     }

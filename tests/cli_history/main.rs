@@ -1,4 +1,4 @@
-//! The commands for anyone's history: `stability`, `prune`, and the data that come with the project.
+//! The commands for anyone's history and numbers: `stability`, `prune`, `study`, and the data that come with the project.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -7,6 +7,7 @@ mod data;
 mod prune;
 mod refusals;
 mod stability;
+mod study;
 
 use std::ffi::OsStr;
 use std::path::Path;
