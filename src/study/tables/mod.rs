@@ -208,18 +208,18 @@ fn slope((replicate, points): (&Replicate, &Vec<(u32, f64)>)) -> Slope {
 
 /// Figure 3: the curve through the mean of each cell's replicates, by model and data set.
 fn growth(stable_nodes: &StableNodes) -> Vec<CellGrowth> {
-    let mut cells: BTreeMap<(&str, &str), Vec<&Vec<(u32, f64)>>> = BTreeMap::new();
-    for (replicate, points) in stable_nodes {
-        cells.entry((&replicate.model, &replicate.data_set)).or_default().push(points);
-    }
-    let cell = |((model, data_set), replicates): ((&str, &str), Vec<&Vec<(u32, f64)>>)| {
+    let cells: BTreeSet<(&str, &str)> =
+        stable_nodes.keys().map(|one| (one.model.as_str(), one.data_set.as_str())).collect();
+    let cell = |(model, data_set): (&str, &str)| {
+        let inside = |one: &&Replicate| one.model == model && one.data_set == data_set;
         let mut epochs: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-        for &(epoch, number) in replicates.iter().copied().flatten() {
+        for &(epoch, number) in stable_nodes.iter().filter(|(one, _)| inside(one)).flat_map(|(_, points)| points) {
             epochs.entry(epoch).or_default().push(number);
         }
         let means: Vec<_> = epochs.iter().map(|(&epoch, numbers)| (f64::from(epoch), mean(numbers))).collect();
         let growth = Growth::fit(&means)?;
-        Some(CellGrowth { model: model.into(), data_set: data_set.into(), replicates: replicates.len(), means, growth })
+        let replicates = stable_nodes.keys().filter(inside).count();
+        Some(CellGrowth { model: model.into(), data_set: data_set.into(), replicates, means, growth })
     };
     cells.into_iter().filter_map(cell).collect()
 }
