@@ -111,7 +111,7 @@ pub struct Tables {
 pub fn tables(observations: &Observations, stable_nodes: &StableNodes) -> Tables {
     let mut notes = differences(observations, stable_nodes);
     let nodes = observations.iter().map(|(replicate, values)| (replicate, values.clone()));
-    let design = noted(design(nodes.collect()), "stability", &mut notes);
+    let design = noted(design(nodes.collect()), "stability", &mut notes).flatten();
     let means = observations.iter().filter(|(_, values)| !values.is_empty());
     let means = means.map(|(replicate, values)| (replicate, vec![mean(values)])).collect();
     let replicate_slopes: Vec<Slope> = stable_nodes.iter().map(slope).collect();
@@ -156,23 +156,26 @@ fn noted<T>(analysed: Result<T>, what: &str, notes: &mut Vec<String>) -> Option<
 }
 
 fn variance(groups: Vec<(&Replicate, Vec<f64>)>, what: &str, notes: &mut Vec<String>) -> Option<Variance> {
-    noted(design(groups).and_then(|design| Variance::new(&design)), what, notes)
+    let analysed = design(groups).and_then(|design| design.as_ref().map(Variance::new).transpose());
+    noted(analysed, what, notes).flatten()
 }
 
-/// The factors that vary, the data set first as in the paper: one that does not vary has no effect to be found.
-fn design<'a>(groups: Vec<(&'a Replicate, Vec<f64>)>) -> Result<Design> {
+/// The factors that vary, the data set first as in the paper; `None` if none does. One that does not vary has no effect
+/// to be found, which [`differences`] has said.
+fn design<'a>(groups: Vec<(&'a Replicate, Vec<f64>)>) -> Result<Option<Design>> {
     type Factor = (&'static str, fn(&Replicate) -> &str);
     const FACTORS: [Factor; 2] = [("data_set", |one| &one.data_set), ("model", |one| &one.model)];
     let varies = |(_, level): &&Factor| groups.iter().any(|(one, _)| level(one) != level(groups[0].0));
-    let varying: Vec<&Factor> = FACTORS.iter().filter(varies).collect();
-    // Without any, what is asked for is an effect of the model, and the error says that there is only one.
-    let factors = if varying.is_empty() { FACTORS[1..].iter().collect() } else { varying };
+    let factors: Vec<&Factor> = FACTORS.iter().filter(varies).collect();
+    if factors.is_empty() && !groups.is_empty() {
+        return Ok(None);
+    }
     let names: Vec<&str> = factors.iter().map(|(name, _)| *name).collect();
     let group = |(replicate, values): (&'a Replicate, Vec<f64>)| Group {
         levels: factors.iter().map(|(_, level)| level(replicate)).collect(),
         values,
     };
-    Design::new(&names, &groups.into_iter().map(group).collect::<Vec<_>>())
+    Design::new(&names, &groups.into_iter().map(group).collect::<Vec<_>>()).map(Some)
 }
 
 /// Says which replicates are in one of the two and not in the other, and which factors do not vary.
@@ -181,7 +184,8 @@ fn differences(observations: &Observations, stable_nodes: &StableNodes) -> Vec<S
     let missing = |from: Vec<&Replicate>, text: &str| {
         let first = from.first()?;
         let name = format!("{} on {}, replicate {}", first.model, first.data_set, first.replicate);
-        Some(format!("{} replicates have {text}; the first is {name}", from.len()))
+        let have = if from.len() == 1 { "replicate has" } else { "replicates have" };
+        Some(format!("{} {have} {text}; the first is {name}", from.len()))
     };
     let only_stability = observations.keys().filter(|one| !stable_nodes.contains_key(*one)).collect();
     notes.extend(missing(only_stability, "a stability and no numbers of stable nodes"));
@@ -222,4 +226,74 @@ fn growth(stable_nodes: &StableNodes) -> Vec<CellGrowth> {
         Some(CellGrowth { model: model.into(), data_set: data_set.into(), replicates, means, growth })
     };
     cells.into_iter().filter_map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replicate(model: &str, data_set: &str, replicate: u32) -> Replicate {
+        Replicate { model: model.into(), data_set: data_set.into(), replicate: replicate.to_string() }
+    }
+
+    /// Stability of three nodes, and N_t = e^(rate t) for nine epochs and 900 in the tenth.
+    fn one(stability: f64, rate: f64) -> (Vec<f64>, Vec<(u32, f64)>) {
+        let early = (1..10).map(|epoch| (epoch, (rate * f64::from(epoch)).exp()));
+        (vec![stability - 1.0, stability, stability + 3.0], early.chain([(10, 900.0)]).collect())
+    }
+
+    fn study(cells: &[(&str, &str)]) -> (Observations, StableNodes) {
+        let (mut observations, mut stable_nodes) = (Observations::new(), StableNodes::new());
+        for (place, (model, data_set)) in cells.iter().enumerate() {
+            for number in 0..3 {
+                let (stability, numbers) = one(10.0 + place as f64 + f64::from(number), 0.1 * f64::from(number + 1));
+                observations.insert(replicate(model, data_set, number), stability);
+                stable_nodes.insert(replicate(model, data_set, number), numbers);
+            }
+        }
+        (observations, stable_nodes)
+    }
+
+    #[test]
+    fn one_cell_has_a_summary_and_a_curve_and_no_effects() {
+        let (observations, stable_nodes) = study(&[("dnn", "pr")]);
+        let made = tables(&observations, &stable_nodes);
+        assert_eq!((made.summaries.len(), made.growth.len(), made.replicate_slopes.len()), (3, 1, 3));
+        assert!(made.table2().is_empty() && made.table5().is_empty());
+        assert_eq!(made.notes.len(), 2, "{:?}", made.notes);
+    }
+
+    #[test]
+    fn the_last_epoch_is_left_out_where_that_is_said() {
+        let (observations, stable_nodes) = study(&[("cnn", "pr"), ("dnn", "pr")]);
+        let made = tables(&observations, &stable_nodes);
+        for (place, slope) in made.replicate_slopes.iter().enumerate() {
+            let (all, without) = (slope.all_epochs.line.unwrap(), slope.without_last.line.unwrap());
+            assert!((without.slope - 0.1 * (place % 3 + 1) as f64).abs() < 1e-12 && all.slope > without.slope + 0.1);
+        }
+    }
+
+    #[test]
+    fn replicate_means_count_each_network_once() {
+        let (observations, stable_nodes) = study(&[("cnn", "ct"), ("cnn", "pr"), ("dnn", "ct"), ("dnn", "pr")]);
+        let made = tables(&observations, &stable_nodes);
+        let freedom = |variance: &Option<Variance>| variance.as_ref().unwrap().anova.residual_degrees_of_freedom;
+        assert_eq!((freedom(&made.nodes), freedom(&made.replicate_means)), (36 - 3, 12 - 3));
+        // With as many nodes in every network both find the same differences.
+        let differences = |analysis: &str| -> Vec<f64> {
+            let rows = made.table3().into_iter().filter(|row| row.analysis == analysis);
+            rows.map(|row| row.difference).collect()
+        };
+        let pairs: Vec<_> = differences("nodes").into_iter().zip(differences("replicate-means")).collect();
+        assert!(pairs.len() == 2 && pairs.iter().all(|(nodes, means)| (nodes - means).abs() < 1e-12), "{pairs:?}");
+    }
+
+    #[test]
+    fn replicates_that_are_in_one_file_only_are_named() {
+        let (mut observations, stable_nodes) = study(&[("cnn", "ct"), ("dnn", "pr")]);
+        observations.remove(&replicate("dnn", "pr", 2));
+        let notes = tables(&observations, &stable_nodes).notes;
+        let text = "1 replicate has numbers of stable nodes and no stability; the first is dnn on pr, replicate 2";
+        assert!(notes.iter().any(|note| note == text), "{notes:?}");
+    }
 }
