@@ -4,7 +4,7 @@
 mod backward;
 mod forward;
 
-pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments};
+pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, WeightTiles};
 pub use forward::{Forward, ForwardArguments};
 
 use super::dense::Images;
