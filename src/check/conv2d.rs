@@ -12,7 +12,7 @@ use crate::gpu::{Buffer, Gpu};
 use crate::kernels::conv2d::{
     BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BACKWARD_WEIGHTS_POOL,
     BACKWARD_WEIGHTS_POOL_IMAGES, BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments,
-    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Forward, ForwardArguments, Input, Shape,
+    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Forward, ForwardArguments, Input, Shape, Tile,
 };
 use crate::kernels::dense::{ImageShape, Images};
 use crate::kernels::max_pool2d::argmax_len;
@@ -49,12 +49,15 @@ pub struct Case {
     pub pool: bool,
     /// Whether it reads images, of one channel.
     pub images: bool,
+    /// Which variant of a kernel that pools.
+    pub tile: Tile,
 }
 
 impl Case {
     fn name(&self) -> String {
         let Self { replicas, samples, height, width, inputs, outputs, .. } = self;
-        format!("r{replicas}_b{samples}_c{inputs}_k{outputs}_{height}x{width}")
+        let wide = if self.pool && self.tile == Tile::Wide { "_wide" } else { "" };
+        format!("r{replicas}_b{samples}_c{inputs}_k{outputs}_{height}x{width}{wide}")
     }
 
     fn shape(&self) -> Shape {
@@ -126,10 +129,12 @@ pub fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (replicas, samples, capacity, height, width, inputs, outputs) in sizes {
-        for pool in [false, true] {
+        for (pool, tile) in [(false, Tile::Narrow), (true, Tile::Narrow), (true, Tile::Wide)] {
             for images in [false, true] {
                 if !images || inputs == 1 {
-                    cases.push(Case { replicas, samples, capacity, height, width, inputs, outputs, pool, images });
+                    let sizes =
+                        Case { replicas, samples, capacity, height, width, inputs, outputs, pool, images, tile };
+                    cases.push(sizes);
                 }
             }
         }
@@ -257,7 +262,7 @@ pub fn forward(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Vec<Output>> {
         output: &values,
         argmax: case.pool.then_some(&argmax),
     };
-    let bound = Forward.bind(gpu, &arguments)?;
+    let bound = Forward(case.tile).bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     let mut outputs = vec![used(read(gpu, &values)?, case.output_len())];
@@ -340,7 +345,7 @@ pub fn backward_input(gpu: &Gpu, case: &Case, arrays: &Arrays, gradient: &[f32],
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         input_gradient: &input_gradient,
     };
-    let bound = BackwardInput.bind(gpu, &arguments)?;
+    let bound = BackwardInput(case.tile).bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     Ok(used_part(found, case.capacity * case.input_len(), case.samples * case.input_len()))
@@ -382,7 +387,7 @@ pub fn backward_weights(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Outpu
         argmax: case.pool.then_some(&argmax),
         gradient: &gradient,
     };
-    let bound = BackwardWeights.bind(gpu, &arguments)?;
+    let bound = BackwardWeights(case.tile).bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let mut found = read(gpu, &gradient)?;
     let mut kept = Vec::new();

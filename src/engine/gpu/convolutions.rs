@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
-    SampleTiles, Shape, WeightTiles,
+    SampleTiles, Shape, Tile, WeightTiles,
 };
 use crate::kernels::max_pool2d::{self, argmax_len};
 use crate::kernels::{Place, StepRecord};
@@ -99,7 +99,7 @@ pub(super) fn forward(
             output: &convolved.values,
             argmax: convolved.argmax.as_ref(),
         };
-        Forward.bind(gpu, &arguments)
+        Forward(Tile::of(gpu)).bind(gpu, &arguments)
     };
     layers(network, feed, state, activations)?.into_iter().map(bind).collect()
 }
@@ -137,7 +137,7 @@ pub(super) fn backward(
     {
         let argmax = convolved.argmax.as_ref();
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
-        let weights = BackwardWeights.bind(gpu, &arguments)?;
+        let weights = BackwardWeights(Tile::of(gpu)).bind(gpu, &arguments)?;
         let bind = |input| {
             let arguments = BackwardInputArguments {
                 shape,
@@ -149,7 +149,7 @@ pub(super) fn backward(
                 input,
                 input_gradient,
             };
-            BackwardInput.bind(gpu, &arguments)
+            BackwardInput(Tile::of(gpu)).bind(gpu, &arguments)
         };
         backward.push(Backward { weights, input: features.map(bind).transpose()? });
         std::mem::swap(&mut output_gradient, &mut input_gradient);

@@ -1,6 +1,9 @@
 //! The forward kernels.
 
-use super::{FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, SampleTiles, Shape};
+use super::{
+    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, FORWARD_POOL_IMAGES_WIDE, FORWARD_POOL_WIDE, Input,
+    SampleTiles, Shape, Tile,
+};
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer, Gpu};
 use crate::kernels::{Place, StepRecord, require};
@@ -25,16 +28,19 @@ pub struct ForwardArguments<'a> {
 
 /// `output[n, y, x, k] = relu(bias[k] + sum_{ky, kx, c} input[n, y + ky - 1, x + kx - 1, c] * weights[ky, kx, c, k])`,
 /// then the largest of 2 x 2 if the layer pools.
-pub struct Forward;
+pub struct Forward(pub Tile);
 
 impl Forward {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<SampleTiles> {
         let ForwardArguments { shape, place, steps, ref input, parameters, output, argmax } = *arguments;
+        let wide = self.0 == Tile::Wide && argmax.is_some() && shape.outputs > 4;
         let shader = match (input, argmax) {
             (Input::Features(_), None) => &FORWARD,
+            (Input::Features(_), Some(_)) if wide => &FORWARD_POOL_WIDE,
             (Input::Features(_), Some(_)) => &FORWARD_POOL,
             (Input::Images(_), None) => &FORWARD_IMAGES,
+            (Input::Images(_), Some(_)) if wide => &FORWARD_POOL_IMAGES_WIDE,
             (Input::Images(_), Some(_)) => &FORWARD_POOL_IMAGES,
         };
         let name = shader.name;
@@ -49,10 +55,11 @@ impl Forward {
         arrays.extend(input.arrays());
         arrays.extend([parameters as &dyn Bindable, output]);
         arrays.extend(argmax.map(|argmax| argmax as &dyn Bindable));
-        let quads = shape.outputs.div_ceil(4);
+        let Shape { height, width, outputs, .. } = shape;
         let tiles = match argmax {
-            Some(_) => shape.height / 2 * (shape.width / 2).div_ceil(4) * quads,
-            None => shape.height.div_ceil(4) * shape.width.div_ceil(4) * quads,
+            Some(_) if wide => (height / 2).div_ceil(2) * (width / 2).div_ceil(4) * outputs.div_ceil(8),
+            Some(_) => height / 2 * (width / 2).div_ceil(4) * outputs.div_ceil(4),
+            None => height.div_ceil(4) * width.div_ceil(4) * outputs.div_ceil(4),
         };
         SampleTiles::new(gpu, shader, shape, tiles, &arrays)
     }
