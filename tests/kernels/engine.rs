@@ -80,6 +80,7 @@ fn a_network_trains_as_in_pytorch() {
         let architecture = Architecture {
             image_height: side,
             image_width: side,
+            convolutions: Vec::new(),
             width: size(file, "width"),
             depth: size(file, "depth"),
             classes: size(file, "classes"),
