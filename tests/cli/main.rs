@@ -8,6 +8,7 @@ mod bench_and_devices;
 mod determinism;
 mod digits;
 mod interruption;
+mod networks;
 mod program;
 mod refusals;
 mod resumption;

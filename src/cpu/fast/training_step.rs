@@ -221,3 +221,79 @@ pub fn activations<'w>(
     dispatch(network.narrow(), Forward { network, replica, workspace, batch, layers });
     &mut workspace.activations[layers - 1][..batch.order.len() * network.layers[layers - 1].columns]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::training_step::{self as twin, Replica};
+    use crate::cpu::{adam, he_normal};
+    use crate::network::{Architecture, Convolution, ParameterLayout};
+    use crate::random::{Sequence, Stream};
+
+    const SCALE: f32 = 1.0 / 255.0;
+
+    fn initial(architecture: &Architecture) -> Replica<f32> {
+        let layout = ParameterLayout::new(architecture);
+        let mut parameters = vec![0.0; layout.parameters()];
+        for (index, tensor) in (0..).zip(&layout.tensors) {
+            match tensor.fan_in {
+                Some(fan_in) => {
+                    he_normal::fill(9, 1, index, he_normal::scale(fan_in) as f32, &mut parameters[tensor.range()]);
+                }
+                // Away from 0, so that biases and dead units count.
+                None => parameters[tensor.range()].fill(0.05),
+            }
+        }
+        Replica::new(architecture, parameters)
+    }
+
+    /// Three steps on short batches, against the twin in double precision.
+    fn assert_trains_as_the_twin(architecture: &Architecture) {
+        let mut draws = Sequence::new(7, Stream::Check, 0, 0);
+        let pixels = architecture.pixels();
+        let images: Vec<u8> = (0..9 * pixels).map(|_| draws.next_word() as u8).collect();
+        let labels: Vec<u8> = (0..9).map(|sample| (sample % architecture.classes) as u8).collect();
+        let network = PaddedNetwork::new(architecture);
+        let start = initial(architecture);
+        let mut fast = PaddedReplica::new(&network, &start);
+        assert_eq!(fast.replica(&network), start, "padding and back");
+        let mut expected = Replica::new(architecture, start.parameters.iter().copied().map(f64::from).collect());
+        let mut workspace = Workspace::new(&network, 5, 2);
+        for (index, order) in [&[0u32, 3, 8, 1, 2][..], &[7, 7], &[4, 5, 6, 0, 8]].into_iter().enumerate() {
+            let rate = adam::corrected_rate(index as u64 + 1);
+            let batch = ImageBatch { images: &images, labels: &labels, order, scale: SCALE };
+            let loss = step(&network, &mut fast, &mut workspace, batch, rate as f32, 1.0);
+            let mut input = vec![0.0; order.len() * pixels];
+            dense::gather(pixels, &images, order, f64::from(SCALE), &mut input);
+            let own: Vec<u8> = order.iter().map(|&sample| labels[sample as usize]).collect();
+            let twin_loss = twin::step(architecture, &mut expected, &input, &own, rate, 1.0);
+            let difference = (f64::from(loss.mean) - twin_loss.mean).abs();
+            assert!(difference < 1e-5 * twin_loss.mean, "{architecture:?}, step {index}: {loss:?}, {twin_loss:?}");
+        }
+        let trained = fast.replica(&network);
+        for (found, expected) in trained.m.iter().zip(&expected.m) {
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{architecture:?}: {found}, {expected}");
+        }
+    }
+
+    #[test]
+    fn any_number_of_filters_and_any_side_train_as_the_twin() {
+        let cases = [(8, 8, 1), (9, 8, 3), (8, 11, 5), (20, 20, 8), (13, 9, 9), (11, 17, 13), (28, 28, 16), (12, 12, 24)];
+        for (image_height, image_width, filters) in cases.into_iter().chain([(10, 8, 32), (8, 8, 40), (9, 9, 64)]) {
+            let convolutions = Architecture::paper_convolutions(filters);
+            let sizes = Architecture { image_height, image_width, convolutions, width: 7, depth: 2, classes: 3 };
+            assert_trains_as_the_twin(&sizes);
+        }
+    }
+
+    #[test]
+    fn any_list_of_convolutions_trains_as_the_twin() {
+        let of = |list: &[(usize, bool)]| {
+            let convolutions = list.iter().map(|&(filters, pool)| Convolution { filters, pool }).collect();
+            Architecture { image_height: 6, image_width: 5, convolutions, width: 18, depth: 3, classes: 17 }
+        };
+        for list in [&[(3, false)][..], &[(8, true)], &[(2, false), (17, true)], &[(5, true), (4, false), (33, true)]] {
+            assert_trains_as_the_twin(&of(list));
+        }
+    }
+}
