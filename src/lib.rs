@@ -18,5 +18,6 @@ pub mod random;
 pub mod report;
 pub mod run_folder;
 pub mod stability;
+pub mod statistics;
 pub mod study;
 pub mod training;

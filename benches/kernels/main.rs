@@ -4,11 +4,13 @@
 //! and the device; throughput is in floating-point operations (as elements) or bytes.
 
 mod adam;
+mod conv2d;
 mod dense;
 mod focus_sweep;
 mod he_normal;
 mod magnitude_sort;
 mod mask;
+mod max_pool2d;
 mod softmax_cross_entropy;
 mod stability;
 
@@ -82,6 +84,8 @@ fn zeros<T: bytemuck::Pod>(gpu: &Gpu, len: usize) -> Buffer<T> {
 criterion_group!(
     kernels,
     he_normal::fill,
+    conv2d::all,
+    max_pool2d::all,
     dense::all,
     softmax_cross_entropy::loss,
     adam::step,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The paper's network on MNIST.
 pub const ARCHITECTURE: Architecture =
-    Architecture { image_height: 28, image_width: 28, width: 30, depth: 6, classes: 10 };
+    Architecture { image_height: 28, image_width: 28, convolutions: Vec::new(), width: 30, depth: 6, classes: 10 };
 /// Samples of a step.
 pub const BATCH: usize = 32;
 

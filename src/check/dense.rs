@@ -1,7 +1,7 @@
 //! Cases of `dense.*`.
 
 use super::comparator::{Expected, Report, compare, sums_of_products};
-use super::{Draws, Output, magnitudes, output, preset, read, run, widen};
+use super::{Draws, Output, magnitudes, output, preset, read, run, used_part, widen};
 use crate::cpu::Real;
 use crate::cpu::dense::{self as twin, DenseShape};
 use crate::error::Result;
@@ -162,18 +162,6 @@ impl Arrays {
     }
 }
 
-/// Samples of a step that a short batch leaves out: rows of an output that nothing writes. They are dropped here, so that
-/// what is left must be written as a whole, and must be as preset.
-fn used_rows(case: &Case, units: usize, mut found: Output) -> Output {
-    let (row, used) = (case.capacity * units, case.samples * units);
-    let mut kept = Vec::new();
-    for replica in found.bits.chunks_exact(row) {
-        kept.extend_from_slice(&replica[..used]);
-        found.guard.extend_from_slice(&replica[used..]);
-    }
-    Output { bits: kept, guard: found.guard }
-}
-
 /// Runs `dense.forward`, or `dense.forward_images` if `images`.
 pub fn forward(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
     let output = output(gpu, case.replicas * case.capacity * case.outputs)?;
@@ -193,7 +181,8 @@ pub fn forward(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -> Result<
         Forward::new(gpu)?.bind(gpu, &arguments)?
     };
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
-    read(gpu, &output).map(|found| used_rows(case, case.outputs, found))
+    let found = read(gpu, &output)?;
+    Ok(used_part(found, case.capacity * case.outputs, case.samples * case.outputs))
 }
 
 /// Compares `dense.forward` or `dense.forward_images` with the twin.
@@ -228,7 +217,8 @@ pub fn backward_input(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Output>
     };
     let bound = BackwardInput::new(gpu)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
-    read(gpu, &input_gradient).map(|found| used_rows(case, case.inputs, found))
+    let found = read(gpu, &input_gradient)?;
+    Ok(used_part(found, case.capacity * case.inputs, case.samples * case.inputs))
 }
 
 /// Compares `dense.backward_input` with the twin.

@@ -5,11 +5,13 @@
 
 pub mod adam;
 pub mod comparator;
+pub mod conv2d;
 pub mod dense;
 pub mod focus_sweep;
 pub mod he_normal;
 pub mod magnitude_sort;
 pub mod mask;
+pub mod max_pool2d;
 pub mod softmax_cross_entropy;
 pub mod stability;
 
@@ -28,8 +30,10 @@ type Family = fn(&Gpu) -> Result<Vec<Report>>;
 
 /// Runs every check on `gpu`. Fails only if the device cannot run a case; a wrong result is a report.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let families: [Family; 8] = [
+    let families: [Family; 10] = [
         he_normal::all,
+        conv2d::all,
+        max_pool2d::all,
         dense::all,
         softmax_cross_entropy::all,
         adam::all,
@@ -84,6 +88,17 @@ fn read<T: bytemuck::Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Output> {
     let mut bits: Vec<u32> = bytemuck::pod_collect_to_vec(&elements);
     let guard = bits.split_off(bits.len() - GUARD * size_of::<T>() / 4);
     Ok(Output { bits, guard })
+}
+
+/// Leaves out what a short batch leaves unwritten: of each replica's `room` elements only the first `used` are the output,
+/// which must be written as a whole, and the rest must be as preset.
+fn used_part(mut found: Output, room: usize, used: usize) -> Output {
+    let mut kept = Vec::new();
+    for replica in found.bits.chunks_exact(room) {
+        kept.extend_from_slice(&replica[..used]);
+        found.guard.extend_from_slice(&replica[used..]);
+    }
+    Output { bits: kept, guard: found.guard }
 }
 
 /// Records one thing and runs it.

@@ -52,9 +52,12 @@ pub(super) struct BenchArguments {
     /// Hidden dense layers.
     #[arg(long, default_value_t = 6, value_name = "N")]
     depth: usize,
-    /// Network: dnn (fully connected).
-    #[arg(long, default_value = "dnn", value_parser = ["dnn"])]
+    /// Network: fully connected (dnn) or convolutional (cnn).
+    #[arg(long, default_value = "dnn", value_parser = ["dnn", "cnn"])]
     model: String,
+    /// Channels of each convolution of the CNN.
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    filters: usize,
     #[command(flatten)]
     device: DeviceOptions,
     #[command(flatten)]
@@ -69,12 +72,14 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             return Err(Error::Usage(format!("{option} 0 is not possible; use 1 or more")));
         }
     }
-    let BenchArguments { side, width, depth, .. } = *arguments;
-    let architecture = Architecture { image_height: side, image_width: side, width, depth, classes: CLASSES };
+    let BenchArguments { side, width, depth, filters, .. } = *arguments;
+    let convolutions = if arguments.model == "cnn" { Architecture::paper_convolutions(filters) } else { Vec::new() };
+    let architecture =
+        Architecture { image_height: side, image_width: side, convolutions, width, depth, classes: CLASSES };
     architecture.validate()?;
     check_memory(&architecture, arguments.replicates, HISTORY_EPOCHS as u32, TRAINING_IMAGES + TEST_IMAGES)?;
     let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
-    let mut bench = Bench::new(&mut *engine, arguments, architecture)?;
+    let mut bench = Bench::new(&mut *engine, arguments, &architecture)?;
     let step = bench.step()?;
     let sweep = bench.sweep()?;
     let sort_count = bench.sort_count()?;
@@ -90,6 +95,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "side": side,
             "width": width,
             "depth": depth,
+            "filters": (arguments.model == "cnn").then_some(filters),
             "step_us": step.json(),
             "gflops": gflops.json(),
             "sort_count_ms": sort_count.json(),
@@ -149,7 +155,7 @@ impl Measurements {
 /// Networks and made-up data on one device.
 struct Bench<'a> {
     engine: &'a mut dyn Engine,
-    architecture: Architecture,
+    architecture: &'a Architecture,
     replicates: u32,
     batch_size: usize,
     batch: Box<dyn Batch>,
@@ -157,13 +163,13 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(engine: &'a mut dyn Engine, arguments: &BenchArguments, architecture: Architecture) -> Result<Self> {
-        let training = engine.load(&Arc::new(images(&architecture, 0, TRAINING_IMAGES)?))?;
-        let test = engine.load(&Arc::new(images(&architecture, 1, TEST_IMAGES)?))?;
+    fn new(engine: &'a mut dyn Engine, arguments: &BenchArguments, architecture: &'a Architecture) -> Result<Self> {
+        let training = engine.load(&Arc::new(images(architecture, 0, TRAINING_IMAGES)?))?;
+        let test = engine.load(&Arc::new(images(architecture, 1, TEST_IMAGES)?))?;
         let ids: Vec<u32> = (0..arguments.replicates).collect();
         let batch_size = arguments.batch.min(TRAINING_IMAGES);
         let batch = engine.begin(&Setup {
-            architecture: &architecture,
+            architecture,
             training,
             batch: batch_size,
             pixel_scale: 255.0,

@@ -38,7 +38,7 @@ pub(super) struct CompareArguments {
 }
 
 pub(super) fn run(arguments: &CompareArguments) -> Result<()> {
-    let configuration = arguments.run.resolve(&arguments.file)?;
+    let configuration = arguments.run.resolve(&arguments.file, None)?;
     if arguments.file.print_config {
         return print_configuration(&configuration);
     }
@@ -77,7 +77,7 @@ fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<Results>> {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
         let compared = compare(&mut *run.engine, cell, &run.configuration, &folder, control)?;
         draw(&report_cell(&compared.results), |ending| folder.file(&format!("figures/figure4.{ending}")))?;
-        let name = |what: String| format!("{}: {what}", cell.data_set);
+        let name = |what: String| format!("{}: {what}", cell.name());
         let hashes = compared.weight_hashes.into_iter().map(|(what, hash)| (name(what), hash));
         run.manifest.weight_hashes.extend(hashes);
         run.manifest.wall_times.extend(compared.wall_times);
@@ -87,7 +87,7 @@ fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<Results>> {
     if run.cells.len() > 1 {
         write_together(&|name| run.folder.file(name), &all)?;
         for (cell, report) in run.cells.iter().zip(&reports) {
-            let name = format!("figures/figure4-{}-{}", run.configuration.model.name(), cell.data_set);
+            let name = format!("figures/figure4-{}-{}", cell.model(), cell.data_set);
             draw(report, |ending| run.folder.file(&format!("{name}.{ending}")))?;
         }
     }

@@ -51,17 +51,16 @@ pub(super) fn print(prepared: &mut Prepared, job: Job, as_json: bool) -> Result<
         let rows = columns * (configuration.tolerance.len() as u64 + 7);
         let disk = history + replicates * parameters * 4 + if job == Job::Compare { rows * 100 } else { 0 };
         lines.push(format!(
-            "{} on {}: {runs} training runs, {} replica-steps of {} images; about {:.0} MB of memory, {:.0} MB on disk, \
+            "{}: {runs} training runs, {} replica-steps of {} images; about {:.0} MB of memory, {:.0} MB on disk, \
              {seconds:.0} s of training on this device\n",
-            configuration.model.name(),
-            cell.data_set,
+            cell.name(),
             trained + decayed,
             configuration.batch,
             memory as f64 / 1e6,
             (disk as f64 / 1e6).max(1.0),
         ));
         values.push(json!({
-            "model": configuration.model,
+            "model": cell.model(),
             "data_set": cell.data_set,
             "training_runs": runs,
             "replica_steps": trained + decayed,

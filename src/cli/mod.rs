@@ -11,6 +11,7 @@ mod progress;
 mod prune;
 mod run;
 mod stability;
+mod study;
 mod train;
 
 use crate::error::Result;
@@ -35,6 +36,8 @@ struct Arguments {
 enum Command {
     /// The main job: train, count stability, sweep all operating points; exponential decay and controls beside it.
     Compare(compare::CompareArguments),
+    /// The tables of the paper from the stability of nodes and the numbers of stable nodes.
+    Study(study::StudyArguments),
     /// Train replicas; keep the focus layer's history and all weights.
     Train(train::TrainArguments),
     /// Magnitude stability of any history, from a run or from another program.
@@ -54,6 +57,7 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Study(arguments) => study::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Stability(arguments) => stability::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),

@@ -71,7 +71,7 @@ pub(super) struct RunOptions {
     /// Sizes that go well together.
     #[arg(long, value_enum)]
     preset: Option<PresetName>,
-    /// Network: dnn (fully connected).
+    /// Network: fully connected (dnn), convolutional (cnn), or one after the other (both).
     #[arg(long, value_enum)]
     model: Option<ModelName>,
     /// Data sets, separated by commas: mnist, mnist=DIR, pr, pr=DIR, ct, sc=PATH, sc-synthetic, xr=PATH, xr-synthetic,
@@ -87,6 +87,9 @@ pub(super) struct RunOptions {
     /// Hidden dense layers, 2 or more; the last one is the focus layer.
     #[arg(long, value_name = "N")]
     depth: Option<usize>,
+    /// Channels of each convolution of the CNN.
+    #[arg(long, value_name = "N")]
+    filters: Option<usize>,
     /// Training runs, side by side.
     #[arg(long, value_name = "N")]
     replicates: Option<u32>,
@@ -102,6 +105,9 @@ pub(super) struct RunOptions {
     /// Take only so many training images, drawn by seed with the classes in their shares.
     #[arg(long, value_name = "N")]
     training_images: Option<usize>,
+    /// Take only so many training images for the CNN; as many as for the DNN if only those are given.
+    #[arg(long, value_name = "N")]
+    cnn_training_images: Option<usize>,
     /// Bring all images to N x N pixels; 100 for sc and xr, else as they are.
     #[arg(long, value_name = "N")]
     side: Option<usize>,
@@ -206,6 +212,10 @@ enum PresetName {
 enum ModelName {
     /// Fully connected.
     Dnn,
+    /// Convolutional.
+    Cnn,
+    /// Both, one after the other.
+    Both,
 }
 
 /// Names of [`Fit`] on the command line.
@@ -276,8 +286,8 @@ pub(super) struct ConfigurationFile {
 }
 
 impl RunOptions {
-    /// All settings: options before the file before the preset.
-    pub(super) fn resolve(&self, file: &ConfigurationFile) -> Result<Configuration> {
+    /// All settings: options before the file before the preset, whose network is replaced by `network` if there is one.
+    pub(super) fn resolve(&self, file: &ConfigurationFile, network: Option<Model>) -> Result<Configuration> {
         let from_file = match &file.config {
             None => Self::default(),
             Some(path) => {
@@ -301,10 +311,12 @@ impl RunOptions {
             PresetName::Paper => Preset::Paper,
         };
         let mut settings = Configuration::preset(preset);
+        settings.model = network.unwrap_or(settings.model);
         // The preset's number of training images is MNIST's; smaller sets are taken whole.
         let data = self.data.clone().or(from_file.data.clone());
         if data.as_ref().is_some_and(|sets| sets.iter().any(|set| !set.starts_with("mnist"))) {
             settings.training_images = None;
+            settings.cnn_training_images = None;
         }
         let mut take = |options: Self| {
             let mut set = Setter(&mut settings);
@@ -328,15 +340,17 @@ impl Setter<'_> {
             }
         }
         let settings = &mut *self.0;
-        set(&mut settings.model, options.model.map(|ModelName::Dnn| Model::Dnn));
+        set(&mut settings.model, options.model.map(Model::from));
         set(&mut settings.data, options.data);
         set(&mut settings.width, options.width);
         set(&mut settings.depth, options.depth);
+        set(&mut settings.filters, options.filters);
         set(&mut settings.replicates, options.replicates);
         set(&mut settings.epochs, options.epochs);
         set(&mut settings.ed_epochs, options.ed_epochs);
         set(&mut settings.batch, options.batch);
         set(&mut settings.training_images, options.training_images.map(Some));
+        set(&mut settings.cnn_training_images, options.cnn_training_images.or(options.training_images).map(Some));
         set(&mut settings.side, options.side.map(Some));
         set(&mut settings.fit, options.fit.map(Fit::from));
         set(&mut settings.test_share, options.test_share);
@@ -365,6 +379,16 @@ impl ReadingOptions {
             tracking: self.tracking.map(Tracking::from).unwrap_or_default(),
             tolerance_kind: self.tolerance_kind.map(ToleranceKind::from).unwrap_or_default(),
             against: self.against.map(Against::from).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<ModelName> for Model {
+    fn from(name: ModelName) -> Self {
+        match name {
+            ModelName::Dnn => Self::Dnn,
+            ModelName::Cnn => Self::Cnn,
+            ModelName::Both => Self::Both,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::study::Control;
 use crate::study::accuracy::Summary;
 use crate::study::comparison::hash_parameters;
+use crate::study::configuration::Model;
 use crate::study::experiment::{train_and_record, write_records};
 use clap::Args;
 use serde_json::json;
@@ -38,7 +39,7 @@ pub(super) struct TrainArguments {
 }
 
 pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
-    let configuration = arguments.run.resolve(&arguments.file)?;
+    let configuration = arguments.run.resolve(&arguments.file, Some(Model::Dnn))?;
     if arguments.file.print_config {
         return print_configuration(&configuration);
     }
@@ -55,7 +56,7 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
         let mut trained = train_and_record(&mut *run.engine, cell, &run.configuration, &folder, control)?;
         let replicas = trained.batch.replicas()?;
-        write_records(&folder, cell, &run.configuration, &trained, &replicas)?;
+        write_records(&folder, cell, &trained, &replicas)?;
         let (_, test) = cell.upload(&mut *run.engine)?;
         let watch = Watch { stop: control.stop, progress: &|_| {} };
         let accuracies: Vec<f64> =
@@ -65,9 +66,8 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
         let training_accuracy = mean(&last.iter().map(|metrics| metrics.accuracy).collect::<Vec<_>>());
         let spread = Summary::of(&accuracies).and_then(|summary| summary.sd);
         lines.push(format!(
-            "{} on {}: {} replicas, {} epochs, {:.1} s; accuracy {training_accuracy:.4} in training, {:.4}{} in test\n",
-            run.configuration.model.name(),
-            cell.data_set,
+            "{}: {} replicas, {} epochs, {:.1} s; accuracy {training_accuracy:.4} in training, {:.4}{} in test\n",
+            cell.name(),
             run.configuration.replicates,
             run.configuration.epochs,
             trained.times.train.as_secs_f64(),
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
             spread.map(|sd| format!(" ± {sd:.4}")).unwrap_or_default(),
         ));
         values.push(json!({
-            "model": run.configuration.model,
+            "model": cell.model(),
             "data_set": cell.data_set,
             "training_accuracy": training_accuracy,
             "test_accuracies": accuracies,
@@ -83,12 +83,12 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
         }));
         let hashes = &mut run.manifest.weight_hashes;
         for (epoch, hash) in (1..).zip(&trained.focus_hashes) {
-            hashes.insert(format!("{}: focus layer, epoch {epoch:04}", cell.data_set), hash.clone());
+            hashes.insert(format!("{}: focus layer, epoch {epoch:04}", cell.name()), hash.clone());
         }
-        hashes.insert(format!("{}: all parameters", cell.data_set), hash_parameters(&replicas));
+        hashes.insert(format!("{}: all parameters", cell.name()), hash_parameters(&replicas));
         let times = &mut run.manifest.wall_times;
-        times.insert(format!("{}: train", cell.data_set), trained.times.train.as_secs_f64());
-        times.insert(format!("{}: record history", cell.data_set), trained.times.record.as_secs_f64());
+        times.insert(format!("{}: train", cell.name()), trained.times.train.as_secs_f64());
+        times.insert(format!("{}: record history", cell.name()), trained.times.record.as_secs_f64());
     }
     run.finish()?;
     let folder = run.folder.path().display().to_string();

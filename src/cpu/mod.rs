@@ -5,12 +5,14 @@
 //! and debug builds panic where slices do not fit.
 
 pub mod adam;
+pub mod conv2d;
 pub mod dense;
 pub mod fast;
 pub mod focus_sweep;
 pub mod he_normal;
 pub mod magnitude_sort;
 pub mod mask;
+pub mod max_pool2d;
 pub mod softmax_cross_entropy;
 pub mod stability;
 pub mod training_step;

@@ -1,9 +1,11 @@
 //! One whole training step composed of twins: in `f64` the oracle of every fused kernel and of both engines.
 
+use super::conv2d::ConvShape;
 use super::dense::DenseShape;
+use super::max_pool2d::PoolShape;
 use super::softmax_cross_entropy::BatchLoss;
-use super::{Real, adam, dense, softmax_cross_entropy};
-use crate::network::{Architecture, ParameterLayout};
+use super::{Real, adam, conv2d, dense, max_pool2d, softmax_cross_entropy};
+use crate::network::{Architecture, ConvLayer, ParameterLayout};
 
 /// One replica: parameters and Adam's two moments, all in the layout of [`ParameterLayout`], and the focus layer's mask.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -26,21 +28,68 @@ impl<T: Real> Replica<T> {
     }
 }
 
-/// What every layer gives out for `input` `[sample, pixel]`: one array `[sample, unit]` a layer, the last one the logits.
+/// What a convolution gives out.
+struct Convolved<T> {
+    /// `[sample, y, x, channel]`, pooled where the layer pools.
+    values: Vec<T>,
+    /// Where pooling found each value; empty where the layer does not pool.
+    argmax: Vec<u8>,
+}
+
+/// What every layer gives out for `input` `[sample, pixel]`: convolutions, pooled where they pool, then dense layers with
+/// one array `[sample, unit]` each, the last one the logits.
 pub fn forward<T: Real>(architecture: &Architecture, parameters: &[T], input: &[T]) -> Vec<Vec<T>> {
+    let convolved = forward_convolutions(architecture, parameters, input);
+    let features = convolved.last().map_or(input, |last| &last.values);
+    let dense = forward_dense(architecture, parameters, features);
+    convolved.into_iter().map(|convolved| convolved.values).chain(dense).collect()
+}
+
+fn forward_convolutions<T: Real>(architecture: &Architecture, parameters: &[T], input: &[T]) -> Vec<Convolved<T>> {
     let layout = ParameterLayout::new(architecture);
     let samples = input.len() / architecture.pixels();
+    let mut convolved: Vec<Convolved<T>> = Vec::new();
+    for (index, layer) in architecture.conv_layers().iter().enumerate() {
+        let input = convolved.last().map_or(input, |previous| &previous.values);
+        let weights = &parameters[layout.conv_weight(index).range()];
+        let bias = &parameters[layout.conv_bias(index).range()];
+        let mut values = vec![T::zero(); samples * layer.height * layer.width * layer.outputs];
+        conv2d::forward(conv_shape(layer, samples), input, weights, bias, &mut values);
+        let mut argmax = Vec::new();
+        if layer.pool {
+            let mut pooled = vec![T::zero(); samples * layer.output_len()];
+            argmax = vec![0; pooled.len()];
+            max_pool2d::forward(pool_shape(layer, samples), &values, &mut pooled, &mut argmax);
+            values = pooled;
+        }
+        convolved.push(Convolved { values, argmax });
+    }
+    convolved
+}
+
+fn forward_dense<T: Real>(architecture: &Architecture, parameters: &[T], features: &[T]) -> Vec<Vec<T>> {
+    let layout = ParameterLayout::new(architecture);
+    let samples = features.len() / architecture.features();
     let mut activations: Vec<Vec<T>> = Vec::new();
     for (index, layer) in architecture.dense_layers().iter().enumerate() {
         let shape = DenseShape { samples, inputs: layer.inputs, outputs: layer.outputs };
         let mut output = vec![T::zero(); samples * layer.outputs];
         let weights = &parameters[layout.dense_weight(index).range()];
         let bias = &parameters[layout.dense_bias(index).range()];
-        let input = activations.last().map_or(input, |previous| previous);
+        let input = activations.last().map_or(features, |previous| previous);
         dense::forward(shape, input, weights, bias, layer.relu, &mut output);
         activations.push(output);
     }
     activations
+}
+
+fn conv_shape(layer: &ConvLayer, samples: usize) -> ConvShape {
+    let ConvLayer { height, width, inputs, outputs, .. } = *layer;
+    ConvShape { samples, height, width, inputs, outputs }
+}
+
+fn pool_shape(layer: &ConvLayer, samples: usize) -> PoolShape {
+    PoolShape { samples, height: layer.height, width: layer.width, channels: layer.outputs }
 }
 
 /// Mean loss of a batch and its gradient with respect to all parameters.
@@ -52,21 +101,42 @@ pub fn gradient<T: Real>(
 ) -> (BatchLoss<T>, Vec<T>) {
     let layout = ParameterLayout::new(architecture);
     let layers = architecture.dense_layers();
-    let activations = forward(architecture, parameters, input);
+    let convolved = forward_convolutions(architecture, parameters, input);
+    let features = convolved.last().map_or(input, |last| &last.values);
+    let activations = forward_dense(architecture, parameters, features);
     let logits = &activations[layers.len() - 1];
     let mut gradient = vec![T::zero(); parameters.len()];
     let mut output_gradient = vec![T::zero(); logits.len()];
     let loss = softmax_cross_entropy::loss(architecture.classes, logits, labels, &mut output_gradient);
     for (index, layer) in layers.iter().enumerate().rev() {
         let shape = DenseShape { samples: labels.len(), inputs: layer.inputs, outputs: layer.outputs };
-        let input = if index == 0 { input } else { &activations[index - 1] };
+        let input = if index == 0 { features } else { &activations[index - 1] };
         let (weight, bias) = (layout.dense_weight(index), layout.dense_bias(index));
         let (weight_gradient, bias_gradient) = gradient[weight.offset..bias.range().end].split_at_mut(weight.len());
         dense::backward_weights(shape, input, &output_gradient, weight_gradient, bias_gradient);
-        if index > 0 {
+        if index > 0 || !convolved.is_empty() {
             let mut input_gradient = vec![T::zero(); input.len()];
             let weights = &parameters[weight.range()];
             dense::backward_input(shape, &output_gradient, weights, input, &mut input_gradient);
+            output_gradient = input_gradient;
+        }
+    }
+    for (index, layer) in architecture.conv_layers().iter().enumerate().rev() {
+        let shape = conv_shape(layer, labels.len());
+        if layer.pool {
+            let mut before_pooling = vec![T::zero(); labels.len() * layer.height * layer.width * layer.outputs];
+            let argmax = &convolved[index].argmax;
+            max_pool2d::backward(pool_shape(layer, labels.len()), &output_gradient, argmax, &mut before_pooling);
+            output_gradient = before_pooling;
+        }
+        let input = if index == 0 { input } else { &convolved[index - 1].values };
+        let (weight, bias) = (layout.conv_weight(index), layout.conv_bias(index));
+        let (weight_gradient, bias_gradient) = gradient[weight.offset..bias.range().end].split_at_mut(weight.len());
+        conv2d::backward_weights(shape, input, &output_gradient, weight_gradient, bias_gradient);
+        if index > 0 {
+            let mut input_gradient = vec![T::zero(); input.len()];
+            let weights = &parameters[weight.range()];
+            conv2d::backward_input(shape, &output_gradient, weights, input, &mut input_gradient);
             output_gradient = input_gradient;
         }
     }

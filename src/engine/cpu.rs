@@ -4,7 +4,8 @@ use super::{
     Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Evaluation, HistoryShape, MaskChange, Overheads,
     Replica, Setup, StepLoss, Steps, SweepPoint, Watch,
 };
-use crate::cpu::fast::training_step::{ImageBatch, PaddedNetwork, PaddedReplica, Workspace, activations, step};
+use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
+use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
 use crate::cpu::fast::{self, Lines, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::stability::sortable_key;
@@ -78,11 +79,12 @@ impl Engine for CpuEngine {
             PaddedReplica::new(&network, &Replica::new(setup.architecture, parameters))
         };
         let slots = self.pool.install(|| setup.replica_ids.par_iter().map(initial).collect());
+        let batch = setup.batch.min(lock(&self.data)[setup.training.0].samples());
         let workspaces = (0..self.pool.current_num_threads())
-            .map(|_| Mutex::new(Workspace::new(&network, setup.batch.max(EVALUATION_BLOCK))))
+            .map(|_| Mutex::new(Workspace::new(&network, batch, EVALUATION_BLOCK)))
             .collect();
         Ok(Box::new(CpuBatch {
-            architecture: *setup.architecture,
+            architecture: setup.architecture.clone(),
             network,
             scale: (1.0 / setup.pixel_scale) as f32,
             training: Arc::clone(&lock(&self.data)[setup.training.0]),

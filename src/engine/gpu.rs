@@ -1,8 +1,10 @@
 //! The engine on the GPU: waves of replicas, each step a few launches for all of them, many steps in one submission.
 
 mod batch;
+mod convolutions;
 mod history;
 mod launches;
+mod room;
 mod samples;
 mod sweep;
 

@@ -295,7 +295,12 @@ impl Gpu {
     /// Invocations of a workgroup where a kernel does not care: a software driver runs each workgroup on one thread, so
     /// small ones spread better; a GPU wants its lanes filled. Moves no bits.
     pub fn workgroup_size(&self) -> u32 {
-        if self.description.kind == "software" { 8 } else { 64 }
+        if self.is_software() { 8 } else { 64 }
+    }
+
+    /// Whether it is a driver without a GPU. There a load costs many times as much as a multiply-add.
+    pub fn is_software(&self) -> bool {
+        self.description.kind == "software"
     }
 
     /// Kernel launches recorded so far.

@@ -1,11 +1,29 @@
 //! Every shader, with what Rust believes about it.
 
-use super::{adam, dense, focus_sweep, he_normal, magnitude_sort, mask, softmax_cross_entropy, stability};
+use super::{
+    adam, conv2d, dense, focus_sweep, he_normal, magnitude_sort, mask, max_pool2d, softmax_cross_entropy, stability,
+};
 use crate::gpu::Shader;
 
 /// All kernels; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.
-pub const SHADERS: [&Shader; 20] = [
+pub const SHADERS: [&Shader; 36] = [
     &he_normal::FILL,
+    &conv2d::FORWARD,
+    &conv2d::FORWARD_IMAGES,
+    &conv2d::FORWARD_POOL,
+    &conv2d::FORWARD_POOL_WIDE,
+    &conv2d::FORWARD_POOL_IMAGES,
+    &conv2d::FORWARD_POOL_IMAGES_WIDE,
+    &conv2d::BACKWARD_INPUT,
+    &conv2d::BACKWARD_INPUT_POOL,
+    &conv2d::BACKWARD_INPUT_POOL_WIDE,
+    &conv2d::BACKWARD_WEIGHTS,
+    &conv2d::BACKWARD_WEIGHTS_IMAGES,
+    &conv2d::BACKWARD_WEIGHTS_POOL,
+    &conv2d::BACKWARD_WEIGHTS_POOL_WIDE,
+    &conv2d::BACKWARD_WEIGHTS_POOL_IMAGES,
+    &max_pool2d::FORWARD,
+    &max_pool2d::BACKWARD,
     &dense::FORWARD,
     &dense::FORWARD_IMAGES,
     &dense::BACKWARD_INPUT,

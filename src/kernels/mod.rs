@@ -6,11 +6,13 @@
 
 pub mod adam;
 pub mod catalogue;
+pub mod conv2d;
 pub mod dense;
 pub mod focus_sweep;
 pub mod he_normal;
 pub mod magnitude_sort;
 pub mod mask;
+pub mod max_pool2d;
 pub mod softmax_cross_entropy;
 pub mod stability;
 

@@ -3,20 +3,76 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// A fully connected network: image -> flatten -> `depth` hidden dense layers of `width` units with ReLU -> a dense
-/// layer of `classes` units with softmax. The paper's has six hidden layers of 30 units (paper, section 4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A feed-forward network: image -> convolutions, if there are any -> flatten -> `depth` hidden dense layers of `width`
+/// units with ReLU -> a dense layer of `classes` units with softmax.
+///
+/// The paper's fully connected network (DNN) has no convolutions and six hidden layers of 30 units; its convolutional
+/// network (CNN) has [`Self::paper_convolutions`] before the same dense layers (paper, section 4.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Architecture {
     /// Rows of an image, in pixels.
     pub image_height: usize,
     /// Columns of an image, in pixels.
     pub image_width: usize,
+    /// Convolutions from the image on; none for a fully connected network.
+    pub convolutions: Vec<Convolution>,
     /// Units of each hidden dense layer.
     pub width: usize,
     /// Number of hidden dense layers; the last of them is the focus layer.
     pub depth: usize,
     /// Units of the output layer, one for each class.
     pub classes: usize,
+}
+
+/// A convolution of 3 x 3 with padding that keeps the size, bias and ReLU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Convolution {
+    /// Channels that go out.
+    pub filters: usize,
+    /// Whether the largest of each 2 x 2 values goes on (max pooling; an odd last row or column is left out).
+    pub pool: bool,
+}
+
+/// One convolution with the sizes of what it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvLayer {
+    /// Rows that come in.
+    pub height: usize,
+    /// Columns that come in.
+    pub width: usize,
+    /// Channels that come in.
+    pub inputs: usize,
+    /// Channels that go out.
+    pub outputs: usize,
+    /// Whether 2 x 2 max pooling follows.
+    pub pool: bool,
+}
+
+impl ConvLayer {
+    /// Rows that go out.
+    pub fn output_height(&self) -> usize {
+        if self.pool { self.height / 2 } else { self.height }
+    }
+
+    /// Columns that go out.
+    pub fn output_width(&self) -> usize {
+        if self.pool { self.width / 2 } else { self.width }
+    }
+
+    /// Values of one sample that come in.
+    pub fn input_len(&self) -> usize {
+        self.height * self.width * self.inputs
+    }
+
+    /// Values of one sample that go out.
+    pub fn output_len(&self) -> usize {
+        self.output_height() * self.output_width() * self.outputs
+    }
+
+    /// Multiply-adds of one sample: nine for each pixel and pair of channels, before pooling.
+    fn multiply_adds(&self) -> usize {
+        9 * self.height * self.width * self.inputs * self.outputs
+    }
 }
 
 /// One dense layer: `output = activation(input x weights + bias)`.
@@ -31,8 +87,18 @@ pub struct DenseLayer {
 }
 
 impl Architecture {
+    /// The convolutions of the paper's CNN: four, of which the first three pool.
+    pub fn paper_convolutions(filters: usize) -> Vec<Convolution> {
+        [true, true, true, false].map(|pool| Convolution { filters, pool }).to_vec()
+    }
+
+    /// `dnn` or `cnn`, the model's name in files and tables.
+    pub fn model(&self) -> &'static str {
+        if self.convolutions.is_empty() { "dnn" } else { "cnn" }
+    }
+
     /// Checks the sizes: `width >= 1`, `depth >= 2` (the focus layer needs a hidden layer before it), 2 to 256 classes,
-    /// at least one pixel.
+    /// at least one pixel, and enough of them that each pooling has two rows and two columns.
     pub fn validate(&self) -> Result<()> {
         if self.depth < 2 {
             return Err(Error::Usage(format!(
@@ -52,6 +118,19 @@ impl Architecture {
         if self.pixels() == 0 {
             return Err(Error::Data("the images have no pixels".into()));
         }
+        if self.convolutions.iter().any(|convolution| convolution.filters == 0) {
+            return Err(Error::Usage("a convolution of 0 filters gives nothing out; use --filters 1 or more".into()));
+        }
+        if self.conv_layers().iter().any(|layer| layer.pool && layer.height.min(layer.width) < 2) {
+            let poolings = self.convolutions.iter().filter(|convolution| convolution.pool).count();
+            return Err(Error::Data(format!(
+                "images of {} x {} pixels are too small for {poolings} poolings, which need {least} x {least} or more; \
+                 use --side {least} or more, or --model dnn",
+                self.image_height,
+                self.image_width,
+                least = 1usize << poolings,
+            )));
+        }
         Ok(())
     }
 
@@ -60,9 +139,27 @@ impl Architecture {
         self.image_height * self.image_width
     }
 
-    /// All dense layers from the image to the logits; the first reads pixels.
+    /// All convolutions with their sizes; the first reads pixels.
+    pub fn conv_layers(&self) -> Vec<ConvLayer> {
+        let (mut height, mut width, mut inputs) = (self.image_height, self.image_width, 1);
+        let with_sizes = |convolution: &Convolution| {
+            let Convolution { filters: outputs, pool } = *convolution;
+            let layer = ConvLayer { height, width, inputs, outputs, pool };
+            (height, width, inputs) = (layer.output_height(), layer.output_width(), outputs);
+            layer
+        };
+        self.convolutions.iter().map(with_sizes).collect()
+    }
+
+    /// What the first dense layer reads of one sample: pixels, or what the last convolution gives out, in the order
+    /// `[y, x, channel]`.
+    pub fn features(&self) -> usize {
+        self.conv_layers().last().map_or(self.pixels(), ConvLayer::output_len)
+    }
+
+    /// All dense layers up to the logits; the first reads [`Self::features`].
     pub fn dense_layers(&self) -> Vec<DenseLayer> {
-        let mut layers = vec![DenseLayer { inputs: self.pixels(), outputs: self.width, relu: true }];
+        let mut layers = vec![DenseLayer { inputs: self.features(), outputs: self.width, relu: true }];
         layers.resize(self.depth, DenseLayer { inputs: self.width, outputs: self.width, relu: true });
         layers.push(DenseLayer { inputs: self.width, outputs: self.classes, relu: false });
         layers
@@ -81,18 +178,20 @@ impl Architecture {
     /// Floating-point operations of one training step of `samples` samples: two for each multiply-add of the forward
     /// pass, the weight gradients and the input gradients (the first layer has none); Adam is not counted.
     pub fn step_flops(&self, samples: usize) -> f64 {
-        let layers = self.dense_layers();
-        let multiply_adds: usize = layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| layer.inputs * layer.outputs * if index == 0 { 2 } else { 3 })
-            .sum();
+        let multiply_adds: usize =
+            self.multiply_adds().enumerate().map(|(index, forward)| forward * if index == 0 { 2 } else { 3 }).sum();
         2.0 * (multiply_adds * samples) as f64
     }
 
     /// Multiply-adds of classifying one image.
     pub fn forward_multiply_adds(&self) -> usize {
-        self.dense_layers().iter().map(|layer| layer.inputs * layer.outputs).sum()
+        self.multiply_adds().sum()
+    }
+
+    /// Multiply-adds of the forward pass of one sample, layer by layer.
+    fn multiply_adds(&self) -> impl Iterator<Item = usize> {
+        let convolutions = self.conv_layers().into_iter().map(|layer| layer.multiply_adds());
+        convolutions.chain(self.dense_layers().into_iter().map(|layer| layer.inputs * layer.outputs))
     }
 }
 
@@ -100,7 +199,13 @@ impl Architecture {
 mod tests {
     use super::*;
 
-    const PAPER: Architecture = Architecture { image_height: 28, image_width: 28, width: 30, depth: 6, classes: 10 };
+    const PAPER: Architecture =
+        Architecture { image_height: 28, image_width: 28, convolutions: Vec::new(), width: 30, depth: 6, classes: 10 };
+
+    fn cnn(side: usize, filters: usize) -> Architecture {
+        let convolutions = Architecture::paper_convolutions(filters);
+        Architecture { image_height: side, image_width: side, convolutions, ..PAPER }
+    }
 
     #[test]
     fn the_papers_network_has_seven_dense_layers_and_900_nodes() {
@@ -114,6 +219,30 @@ mod tests {
     #[test]
     fn a_step_of_32_samples_costs_3_93_million_operations() {
         assert!((PAPER.step_flops(32) / 3.93e6 - 1.0).abs() < 2e-3, "{}", PAPER.step_flops(32));
+    }
+
+    #[test]
+    fn the_papers_convolutions_halve_the_side_three_times_and_drop_odd_edges() {
+        let sizes = |side| cnn(side, 8).conv_layers().iter().map(ConvLayer::output_height).collect::<Vec<_>>();
+        assert_eq!(sizes(28), [14, 7, 3, 3]);
+        assert_eq!(sizes(100), [50, 25, 12, 12]);
+        assert_eq!(sizes(11), [5, 2, 1, 1]);
+        assert_eq!(cnn(28, 8).dense_layers()[0].inputs, 72);
+        assert_eq!(cnn(28, 8).model(), "cnn");
+    }
+
+    #[test]
+    fn a_convolutional_step_of_32_samples_costs_37_or_480_million_operations() {
+        assert!((cnn(28, 8).step_flops(32) / 36.65e6 - 1.0).abs() < 1e-3, "{}", cnn(28, 8).step_flops(32));
+        assert!((cnn(28, 32).step_flops(32) / 480e6 - 1.0).abs() < 0.02, "{}", cnn(28, 32).step_flops(32));
+    }
+
+    #[test]
+    fn images_too_small_to_pool_are_refused_with_the_least_side() {
+        let message = cnn(7, 8).validate().unwrap_err().to_string();
+        assert!(message.contains("7 x 7") && message.contains("8 x 8"), "{message}");
+        assert!(cnn(8, 1).validate().is_ok());
+        assert!(cnn(28, 0).validate().is_err());
     }
 
     #[test]

@@ -3,5 +3,5 @@
 mod architecture;
 mod parameters;
 
-pub use architecture::{Architecture, DenseLayer};
+pub use architecture::{Architecture, ConvLayer, Convolution, DenseLayer};
 pub use parameters::{ParameterLayout, Tensor};

@@ -6,11 +6,12 @@ use std::ops::Range;
 /// One tensor: a weight matrix or a bias vector, a slice of the flat parameter vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// Name in files, e.g. `dense0.weight`.
+    /// Name in files, e.g. `conv0.weight` or `dense5.bias`.
     pub name: String,
     /// First parameter.
     pub offset: usize,
-    /// Sizes of the axes: `[in, out]` for a weight matrix, `[out]` for a bias.
+    /// Sizes of the axes: `[in, out]` for a weight matrix, `[ky, kx, in, out]` for the weights of a convolution, `[out]` for
+    /// a bias.
     pub shape: Vec<usize>,
     /// Number of inputs that feed one unit, for weights; `None` for biases, which start at 0.
     pub fan_in: Option<usize>,
@@ -38,6 +39,7 @@ impl Tensor {
 pub struct ParameterLayout {
     /// The tensors, one after the other, without gaps.
     pub tensors: Vec<Tensor>,
+    convolutions: usize,
     focus: usize,
 }
 
@@ -51,11 +53,17 @@ impl ParameterLayout {
             offset += tensor.len();
             tensors.push(tensor);
         };
+        for (index, layer) in architecture.conv_layers().iter().enumerate() {
+            let shape = vec![3, 3, layer.inputs, layer.outputs];
+            push(format!("conv{index}.weight"), shape, Some(9 * layer.inputs));
+            push(format!("conv{index}.bias"), vec![layer.outputs], None);
+        }
         for (index, layer) in architecture.dense_layers().iter().enumerate() {
             push(format!("dense{index}.weight"), vec![layer.inputs, layer.outputs], Some(layer.inputs));
             push(format!("dense{index}.bias"), vec![layer.outputs], None);
         }
-        Self { tensors, focus: 2 * architecture.focus_layer() }
+        let convolutions = architecture.convolutions.len();
+        Self { tensors, convolutions, focus: 2 * (convolutions + architecture.focus_layer()) }
     }
 
     /// Number of parameters of one replica.
@@ -63,14 +71,24 @@ impl ParameterLayout {
         self.tensors.last().map_or(0, |tensor| tensor.range().end)
     }
 
+    /// Weights of convolution `index`.
+    pub fn conv_weight(&self, index: usize) -> &Tensor {
+        &self.tensors[2 * index]
+    }
+
+    /// Bias of convolution `index`.
+    pub fn conv_bias(&self, index: usize) -> &Tensor {
+        &self.tensors[2 * index + 1]
+    }
+
     /// Weights of dense layer `index`.
     pub fn dense_weight(&self, index: usize) -> &Tensor {
-        &self.tensors[2 * index]
+        &self.tensors[2 * (self.convolutions + index)]
     }
 
     /// Bias of dense layer `index`.
     pub fn dense_bias(&self, index: usize) -> &Tensor {
-        &self.tensors[2 * index + 1]
+        &self.tensors[2 * (self.convolutions + index) + 1]
     }
 
     /// Weights of the focus layer: the nodes.
@@ -85,7 +103,9 @@ mod tests {
 
     #[test]
     fn tensors_follow_each_other_without_gaps() {
-        let architecture = Architecture { image_height: 28, image_width: 28, width: 30, depth: 6, classes: 10 };
+        let convolutions = Vec::new();
+        let architecture =
+            Architecture { image_height: 28, image_width: 28, convolutions, width: 30, depth: 6, classes: 10 };
         let layout = ParameterLayout::new(&architecture);
         let mut end = 0;
         for tensor in &layout.tensors {
@@ -95,5 +115,16 @@ mod tests {
         assert_eq!(layout.parameters(), 28_510);
         assert_eq!(layout.focus_weight().name, "dense5.weight");
         assert_eq!(layout.dense_bias(6).shape, [10]);
+        let convolutions = Architecture::paper_convolutions(8);
+        let layout = ParameterLayout::new(&Architecture { convolutions, ..architecture });
+        assert_eq!(layout.tensors[2].name, "conv1.weight");
+        assert_eq!(
+            (layout.conv_weight(1).shape.as_slice(), layout.conv_weight(1).fan_in),
+            ([3, 3, 8, 8].as_slice(), Some(72))
+        );
+        assert_eq!(
+            (layout.dense_weight(0).offset, layout.focus_weight().name.as_str()),
+            (80 + 3 * 584, "dense5.weight")
+        );
     }
 }

@@ -24,9 +24,9 @@ use std::path::Path;
 /// Width and height in pixels.
 const SIZE: (u32, u32) = (1480, 1180);
 const TITLE_HEIGHT: u32 = 64;
-const FONT: &str = "sans-serif";
+pub(super) const FONT: &str = "sans-serif";
 const CAPTION_SIZE: u32 = 27;
-const LABEL_SIZE: u32 = 22;
+pub(super) const LABEL_SIZE: u32 = 22;
 
 /// Real points of magnitude stability further apart than this, in per cent of sparsity, are not joined by a line.
 const WIDEST_GAP: f64 = 5.0;
@@ -80,17 +80,31 @@ pub fn write_png(cell: &Cell, path: &Path) -> Result<()> {
     let root = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
     Figure::new(cell).draw(&root)?;
     drop(root);
+    write_pixels(path, SIZE, &pixels)
+}
+
+/// Writes red, green and blue of every pixel as a PNG file.
+pub(super) fn write_pixels(path: &Path, (width, height): (u32, u32), pixels: &[u8]) -> Result<()> {
     run_folder::write(path, |file| {
         let mut encoder = png::Encoder::new(file, width, height);
         encoder.set_color(png::ColorType::Rgb);
         let mut image = encoder.write_header()?;
-        image.write_image_data(&pixels)?;
+        image.write_image_data(pixels)?;
         Ok(image.finish()?)
     })
 }
 
-fn failed(error: impl Display) -> Error {
-    Error::Job(format!("Figure 4 could not be drawn: {error}; the CSV files hold the same numbers"))
+pub(super) fn failed(error: impl Display) -> Error {
+    Error::Job(format!("a figure could not be drawn: {error}; the CSV files hold the same numbers"))
+}
+
+/// The bitmap has no fonts of its own; the vector file takes the reader's and only its sizes from this one.
+pub(super) fn register_fonts() -> Result<()> {
+    for style in [FontStyle::Normal, FontStyle::Bold] {
+        register_font(FONT, style, epaint_default_fonts::UBUNTU_LIGHT)
+            .map_err(|_| failed("the built-in font is unreadable"))?;
+    }
+    Ok(())
 }
 
 impl<'a> Figure<'a> {
@@ -112,11 +126,7 @@ impl<'a> Figure<'a> {
     }
 
     fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<()> {
-        // The bitmap has no fonts of its own; the vector file takes the reader's and only its sizes from this one.
-        for style in [FontStyle::Normal, FontStyle::Bold] {
-            register_font(FONT, style, epaint_default_fonts::UBUNTU_LIGHT)
-                .map_err(|_| failed("the built-in font is unreadable"))?;
-        }
+        register_fonts()?;
         root.fill(&WHITE).map_err(failed)?;
         let (title, panels) = root.split_vertically(TITLE_HEIGHT);
         let centre = Pos::new(HPos::Center, VPos::Center);
@@ -332,7 +342,7 @@ impl Difference {
 }
 
 /// Writes a panel's caption and gives back what is left of it.
-fn captioned<DB: DrawingBackend>(
+pub(super) fn captioned<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     caption: &str,
     left: i32,
@@ -395,7 +405,7 @@ where
 }
 
 /// Grid, ticks and axis titles.
-fn mesh<DB: DrawingBackend, X, Y>(
+pub(super) fn mesh<DB: DrawingBackend, X, Y>(
     chart: &mut Chart<'_, DB, X, Y>,
     x_title: &str,
     y_title: &str,
@@ -421,7 +431,7 @@ where
 }
 
 /// A panel that has nothing to show says so.
-fn note<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, text: &str) -> Result<()> {
+pub(super) fn note<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, text: &str) -> Result<()> {
     let (width, height) = area.dim_in_pixel();
     let style = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Center));
     area.draw(&Text::new(text, (width as i32 / 2, height as i32 / 2), style)).map_err(failed)

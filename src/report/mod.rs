@@ -1,10 +1,12 @@
 //! What a reader sees: text for the terminal, figures, one HTML page. Nothing here prints.
 
 pub mod figures;
+pub mod growth_figure;
 pub mod html;
 mod look;
 #[cfg(test)]
 mod sample;
+pub mod study;
 pub mod tables;
 
 use crate::pruning::{Method, SweepRow};

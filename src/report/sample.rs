@@ -100,7 +100,14 @@ fn ledger() -> Ledger {
     let workload = Workload {
         model: "dnn".into(),
         data_set: "mnist".into(),
-        architecture: Architecture { image_height: 28, image_width: 28, width: 30, depth: 6, classes: 10 },
+        architecture: Architecture {
+            image_height: 28,
+            image_width: 28,
+            convolutions: Vec::new(),
+            width: 30,
+            depth: 6,
+            classes: 10,
+        },
         replicates: REPLICAS,
         epochs: 100,
         baseline_epochs: 3,

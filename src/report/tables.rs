@@ -10,7 +10,7 @@ use crate::study::rules;
 use serde_json::{Value, json};
 
 /// Shown where there is nothing to show.
-const NOTHING: &str = "–";
+pub(super) const NOTHING: &str = "–";
 
 /// Columns of a terminal that the text fits in.
 const WIDTH: usize = 120;
@@ -274,7 +274,7 @@ fn ledger_table(lines: &[LedgerLine]) -> String {
 }
 
 /// Rows of equally many entries, the first column to the left, all others to the right.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     let line = |row: &Vec<String>| {
@@ -288,7 +288,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
 }
 
 /// A sentence in lines of at most [`WIDTH`] characters, as far as its words allow.
-fn wrapped(sentence: &str) -> String {
+pub(super) fn wrapped(sentence: &str) -> String {
     let mut lines = vec![String::new()];
     for word in sentence.split(' ') {
         match lines.last_mut() {

@@ -111,7 +111,7 @@ impl Account<'_> {
         let mut trained = train_and_record(self.engine, self.cell, self.configuration, folder, self.control)?;
         let training_overheads = since(before, self.engine.overheads());
         let replicas = trained.batch.replicas()?;
-        write_records(folder, self.cell, self.configuration, &trained, &replicas)?;
+        write_records(folder, self.cell, &trained, &replicas)?;
         let history = history_of(&trained)?.clone();
         let counted = self.count(&history)?;
         let node_axes = [self.cell.architecture.width; 2];
@@ -129,7 +129,7 @@ impl Account<'_> {
         };
         self.criteria(&mut trained, test, &numbers, &counted, training_overheads)?;
         self.chosen_windows(&mut *trained.batch, training, &numbers)?;
-        let correlations = with_magnitude(&numbers, self.configuration.model.name(), &self.cell.data_set);
+        let correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
         csv::write(&folder.file("correlations.csv")?, CORRELATION_COLUMNS, &correlations)?;
         let inference = self.inference(&mut *trained.batch, test, &replicas)?;
         csv::write(&folder.file("inference.csv")?, INFERENCE_COLUMNS, &inference)?;
@@ -162,14 +162,14 @@ impl Account<'_> {
         Ok(Compared {
             results,
             weight_hashes,
-            wall_times: wall_times.map(|(name, seconds)| (format!("{}: {name}", self.cell.data_set), seconds)).into(),
+            wall_times: wall_times.map(|(name, seconds)| (format!("{}: {name}", self.cell.name()), seconds)).into(),
         })
     }
 
     pub(super) fn context(&self, epochs: u32) -> RowContext<'_> {
         RowContext {
             architecture: &self.cell.architecture,
-            model: self.configuration.model.name(),
+            model: self.cell.model(),
             data_set: &self.cell.data_set,
             epochs,
         }
@@ -352,9 +352,9 @@ pub const LEDGER_COLUMNS: &[&str] = &[
 /// The sizes that a comparison's costs depend on.
 fn workload(cell: &Cell, configuration: &Configuration) -> Workload {
     Workload {
-        model: configuration.model.name().into(),
+        model: cell.model().into(),
         data_set: cell.data_set.clone(),
-        architecture: cell.architecture,
+        architecture: cell.architecture.clone(),
         replicates: configuration.replicates,
         epochs: configuration.epochs,
         baseline_epochs: configuration.ed_epochs,

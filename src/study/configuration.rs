@@ -16,15 +16,30 @@ use std::collections::BTreeMap;
 pub enum Model {
     /// Fully connected: flatten, hidden dense layers, softmax.
     Dnn,
+    /// Convolutions before the same dense layers.
+    Cnn,
+    /// One after the other.
+    Both,
 }
 
 impl Model {
-    /// Name in files and tables.
-    pub fn name(self) -> &'static str {
+    /// The networks, the one that comes first in reports first.
+    pub fn networks(self) -> &'static [Network] {
         match self {
-            Self::Dnn => "dnn",
+            Self::Dnn => &[Network::Dnn],
+            Self::Cnn => &[Network::Cnn],
+            Self::Both => &[Network::Dnn, Network::Cnn],
         }
     }
+}
+
+/// One of the paper's two networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Fully connected.
+    Dnn,
+    /// Convolutional.
+    Cnn,
 }
 
 /// By which rules exponential decay prunes while it trains; see [`Rule`].
@@ -85,6 +100,8 @@ pub struct Configuration {
     pub width: usize,
     /// Hidden dense layers.
     pub depth: usize,
+    /// Channels of each convolution of the CNN.
+    pub filters: usize,
     /// Training runs.
     pub replicates: u32,
     /// Epochs of the networks that are pruned without retraining.
@@ -96,6 +113,9 @@ pub struct Configuration {
     /// Training images that are taken; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_images: Option<usize>,
+    /// Training images that are taken for the CNN; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnn_training_images: Option<usize>,
     /// Rows and columns that images are brought to; as the images are if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<usize>,
@@ -135,15 +155,17 @@ impl Configuration {
     pub fn preset(preset: Preset) -> Self {
         let every = |step: usize| (0..=100).step_by(step).map(|percent| percent as f64).collect();
         let quick = Self {
-            model: Model::Dnn,
+            model: Model::Both,
             data: vec!["mnist".into()],
             width: 30,
             depth: 6,
+            filters: 8,
             replicates: 5,
             epochs: 30,
             ed_epochs: 3,
             batch: 32,
             training_images: Some(10_000),
+            cnn_training_images: Some(2000),
             side: None,
             fit: Fit::Resize,
             test_share: TEST_SHARE,
@@ -164,11 +186,20 @@ impl Configuration {
                 replicates: 2,
                 epochs: 6,
                 ed_epochs: 2,
+                model: Model::Dnn,
                 training_images: Some(2000),
+                cnn_training_images: Some(500),
                 ed_targets: every(25),
                 ..quick
             },
-            Preset::Paper => Self { epochs: 100, training_images: None, ed_targets: every(5), ..quick },
+            Preset::Paper => Self {
+                model: Model::Dnn,
+                epochs: 100,
+                training_images: None,
+                cnn_training_images: None,
+                ed_targets: every(5),
+                ..quick
+            },
         }
     }
 
@@ -180,6 +211,7 @@ impl Configuration {
             ("--ed-epochs", self.ed_epochs as usize, "train one epoch or more"),
             ("--batch", self.batch, "a step needs one image or more"),
             ("--training-images", self.training_images.unwrap_or(1), "take one image or more"),
+            ("--cnn-training-images", self.cnn_training_images.unwrap_or(1), "take one image or more"),
             ("--data", self.data.len(), "name a data set, e.g. mnist"),
             ("--tolerance", self.tolerance.len(), "name one or more, e.g. 0.03"),
         ];
@@ -211,18 +243,43 @@ impl Configuration {
                 return Err(Error::Usage(format!("--data: {data} is given twice; name each once")));
             }
         }
-        self.architecture(1, 1, 2).validate()
+        let networks = self.model.networks().iter();
+        // Images large enough for every network: whether the real ones are is known when they are read.
+        networks.into_iter().try_for_each(|&network| self.architecture(network, 64, 64, 2).validate())
     }
 
     /// The network for images of this size.
-    pub fn architecture(&self, image_height: usize, image_width: usize, classes: usize) -> Architecture {
-        Architecture { image_height, image_width, width: self.width, depth: self.depth, classes }
+    pub fn architecture(
+        &self,
+        network: Network,
+        image_height: usize,
+        image_width: usize,
+        classes: usize,
+    ) -> Architecture {
+        let convolutions = match network {
+            Network::Dnn => Vec::new(),
+            Network::Cnn => Architecture::paper_convolutions(self.filters),
+        };
+        Architecture { image_height, image_width, convolutions, width: self.width, depth: self.depth, classes }
     }
 
-    /// What is taken of the data sets.
-    pub fn load_options(&self) -> LoadOptions {
+    /// Training images that are taken for a network.
+    pub fn training_images_of(&self, network: Network) -> Option<usize> {
+        match network {
+            Network::Dnn => self.training_images,
+            Network::Cnn => self.cnn_training_images,
+        }
+    }
+
+    /// Number of cells: networks times data sets.
+    pub fn cells(&self) -> usize {
+        self.model.networks().len() * self.data.len()
+    }
+
+    /// What is taken of the data sets for a network.
+    pub fn load_options(&self, network: Network) -> LoadOptions {
         LoadOptions {
-            training_images: self.training_images,
+            training_images: self.training_images_of(network),
             side: self.side,
             fit: self.fit,
             test_share: self.test_share,
@@ -296,6 +353,7 @@ mod tests {
             (Configuration { window: Some(vec![31]), ..quick() }, "window 31"),
             (Configuration { ed_targets: vec![101.0], ..quick() }, "--ed-targets"),
             (Configuration { depth: 1, ..quick() }, "depth"),
+            (Configuration { filters: 0, ..quick() }, "--filters"),
             (Configuration { pixel_scale: 0.0, ..quick() }, "--pixel-scale"),
             (Configuration { side: Some(0), ..quick() }, "--side 0"),
             (Configuration { test_share: 1.0, ..quick() }, "--test-share"),

@@ -1,7 +1,7 @@
 //! One cell of a study: one model on one data set, trained in replicas, with its records on disk.
 
 use super::Control;
-use super::configuration::Configuration;
+use super::configuration::{Configuration, Network};
 use super::numbers::significant;
 use crate::data::{Dataset, Loaded, Source, Split};
 use crate::engine::{DataHandle, Engine, Replica};
@@ -29,25 +29,37 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Loads the data sets of a configuration, one cell for each.
+    /// Loads the data sets of a configuration: one cell for each of them and each network.
     ///
     /// Fails with [`Error::Usage`] if two have the same name, since their files would be the same, and with [`Error::Job`]
     /// if the networks do not fit into memory.
     pub fn load_all(configuration: &Configuration) -> Result<Vec<Self>> {
-        let options = configuration.load_options();
         let mut cells: Vec<Self> = Vec::new();
         for text in &configuration.data {
-            let Loaded { split, notices, .. } = Source::parse(OsStr::new(text))?.load(configuration.seed, &options)?;
-            let Dataset { ref name, height, width, classes, .. } = *split.training;
-            if cells.iter().any(|cell| cell.data_set == *name) {
-                return Err(Error::Usage(format!(
-                    "--data names two sets that are both called {name}; compare them in two runs"
-                )));
+            let source = Source::parse(OsStr::new(text))?;
+            let first = cells.len();
+            for &network in configuration.model.networks() {
+                let options = configuration.load_options(network);
+                // A second network that takes the same images shares them.
+                let shared = cells.get(first).filter(|_| options == configuration.load_options(Network::Dnn));
+                let (split, notices) = match shared {
+                    Some(cell) => (cell.split.clone(), Vec::new()),
+                    None => {
+                        let Loaded { split, notices, .. } = source.load(configuration.seed, &options)?;
+                        (split, notices)
+                    }
+                };
+                let Dataset { ref name, height, width, classes, .. } = *split.training;
+                if cells[..first].iter().any(|cell| cell.data_set == *name) {
+                    return Err(Error::Usage(format!(
+                        "--data names two sets that are both called {name}; compare them in two runs"
+                    )));
+                }
+                let architecture = configuration.architecture(network, height, width, classes);
+                architecture.validate()?;
+                check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
+                cells.push(Self { data_set: name.clone(), split, architecture, notices });
             }
-            let architecture = configuration.architecture(height, width, classes);
-            architecture.validate()?;
-            check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
-            cells.push(Self { data_set: name.clone(), split, architecture, notices });
         }
         Ok(cells)
     }
@@ -59,14 +71,24 @@ impl Cell {
 
     /// Name of that part, ending in a slash; empty for the top.
     pub fn folder_name(&self, configuration: &Configuration) -> String {
-        let alone = configuration.data.len() == 1;
-        if alone { String::new() } else { format!("cells/{}-{}/", configuration.model.name(), self.data_set) }
+        let alone = configuration.cells() == 1;
+        if alone { String::new() } else { format!("cells/{}-{}/", self.model(), self.data_set) }
+    }
+
+    /// Name of the network in files and tables: `dnn` or `cnn`.
+    pub fn model(&self) -> &'static str {
+        self.architecture.model()
+    }
+
+    /// The cell in a sentence, e.g. `cnn on mnist`.
+    pub fn name(&self) -> String {
+        format!("{} on {}", self.model(), self.data_set)
     }
 
     /// Checksums of both sets, by name.
     pub fn checksums(&self) -> BTreeMap<String, String> {
         [("training", &self.split.training), ("test", &self.split.test)]
-            .map(|(part, data)| (format!("{}, {part}", self.data_set), data.checksum()))
+            .map(|(part, data)| (format!("{}, {part}", self.name()), data.checksum()))
             .into()
     }
 
@@ -111,11 +133,18 @@ impl CellFolder<'_> {
 ///
 /// Fails with [`Error::Job`].
 pub fn check_memory(architecture: &Architecture, replicates: u32, epochs: u32, images: usize) -> Result<()> {
-    let Architecture { width, depth, classes, image_height, image_width } = *architecture;
+    let Architecture { width, depth, classes, image_height, image_width, ref convolutions } = *architecture;
     // In floating point: the sizes of a slip of the keyboard overflow whole numbers.
     let [width, depth, classes, height, columns] = [width, depth, classes, image_height, image_width].map(|n| n as f64);
     let pixels = height * columns;
-    let parameters = (pixels + 1.0) * width + (depth - 1.0) * (width + 1.0) * width + (width + 1.0) * classes;
+    let (mut features, mut channels, mut parameters) = (pixels, 1.0, 0.0);
+    for convolution in convolutions {
+        let filters = convolution.filters as f64;
+        parameters += (9.0 * channels + 1.0) * filters;
+        features = features / channels * filters / if convolution.pool { 4.0 } else { 1.0 };
+        channels = filters;
+    }
+    parameters += (features + 1.0) * width + (depth - 1.0) * (width + 1.0) * width + (width + 1.0) * classes;
     let history = f64::from(epochs) * width * width;
     let bytes = f64::from(replicates) * 4.0 * (3.0 * parameters + history) + images as f64 * pixels;
     if bytes < isize::MAX as f64 && Vec::<u8>::new().try_reserve_exact(bytes as usize).is_ok() {
@@ -160,7 +189,7 @@ pub fn train_and_record(
     let checkpoints = folder.checkpoints("train")?;
     let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
     let total = steps * u64::from(configuration.epochs) * u64::from(configuration.replicates);
-    let name = format!("train {} on {}", configuration.model.name(), cell.data_set);
+    let name = format!("train {}", cell.name());
     control.stage(&name, total, "replica-steps", |watch| {
         train(engine, &plan, Some(&checkpoints), watch, &|text| control.progress.notice(text))
     })
@@ -183,15 +212,9 @@ struct MetricsRow<'a> {
 }
 
 /// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell.
-pub fn write_records(
-    folder: &CellFolder<'_>,
-    cell: &Cell,
-    configuration: &Configuration,
-    trained: &Trained,
-    replicas: &[Replica<f32>],
-) -> Result<()> {
+pub fn write_records(folder: &CellFolder<'_>, cell: &Cell, trained: &Trained, replicas: &[Replica<f32>]) -> Result<()> {
     let rows = trained.metrics.iter().map(|metrics| MetricsRow {
-        model: configuration.model.name(),
+        model: cell.model(),
         data_set: &cell.data_set,
         replica: metrics.slot,
         epoch: metrics.epoch,

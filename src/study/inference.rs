@@ -83,7 +83,7 @@ impl Account<'_> {
         let summaries: Vec<Summary> = times.iter().filter_map(|times| Summary::of(times)).collect();
         let rows = removed.into_iter().zip(&summaries).map(|(removed, summary)| InferenceRow {
             method: if removed == 0 { Method::Dense } else { Method::Magnitude },
-            model: self.configuration.model.name().into(),
+            model: self.cell.model().into(),
             data_set: self.cell.data_set.clone(),
             replicates: self.configuration.replicates,
             sparsity: removed as f64 / focus.len() as f64,

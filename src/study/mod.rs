@@ -14,6 +14,7 @@ pub mod rank_correlation;
 pub mod recorded;
 pub mod records;
 pub mod rules;
+pub mod tables;
 
 use crate::engine::Watch;
 use std::sync::atomic::AtomicBool;

@@ -108,7 +108,14 @@ mod tests {
         let workload = Workload {
             model: "dnn".into(),
             data_set: "mnist".into(),
-            architecture: Architecture { image_height: 28, image_width: 28, width: 30, depth: 6, classes: 10 },
+            architecture: Architecture {
+                image_height: 28,
+                image_width: 28,
+                convolutions: Vec::new(),
+                width: 30,
+                depth: 6,
+                classes: 10,
+            },
             replicates: 1,
             epochs: 30,
             baseline_epochs: 3,

@@ -1,4 +1,4 @@
-//! The commands for anyone's history: `stability`, `prune`, and the data that come with the project.
+//! The commands for anyone's history and numbers: `stability`, `prune`, `study`, and the data that come with the project.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -8,6 +8,7 @@ mod images;
 mod prune;
 mod refusals;
 mod stability;
+mod study;
 
 use std::ffi::OsStr;
 use std::path::Path;

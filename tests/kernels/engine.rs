@@ -16,7 +16,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-const SMALL: Architecture = Architecture { image_height: 5, image_width: 6, width: 7, depth: 3, classes: 4 };
+const SMALL: Architecture =
+    Architecture { image_height: 5, image_width: 6, convolutions: Vec::new(), width: 7, depth: 3, classes: 4 };
 
 fn engine(limits: RequestedLimits) -> GpuEngine {
     GpuEngine::open(&DeviceChoice::Index(0), false, limits).unwrap()
@@ -79,6 +80,7 @@ fn a_network_trains_as_in_pytorch() {
         let architecture = Architecture {
             image_height: side,
             image_width: side,
+            convolutions: Vec::new(),
             width: size(file, "width"),
             depth: size(file, "depth"),
             classes: size(file, "classes"),

@@ -5,12 +5,15 @@
 
 mod adam;
 mod catalogue;
+mod conv2d;
+mod convolutional_engine;
 mod dense;
 mod engine;
 mod focus_sweep;
 mod he_normal;
 mod magnitude_sort;
 mod mask;
+mod max_pool2d;
 mod softmax_cross_entropy;
 mod stability;
 mod twins;

@@ -1,8 +1,10 @@
 //! Backward twins are the derivatives of forward twins: central differences in double precision.
 
+use holdfast::cpu::conv2d::{self, ConvShape};
 use holdfast::cpu::dense::{self, DenseShape};
+use holdfast::cpu::max_pool2d::{self, PoolShape};
 use holdfast::cpu::{softmax_cross_entropy, training_step};
-use holdfast::network::Architecture;
+use holdfast::network::{Architecture, Convolution, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 
 const STEP: f64 = 1e-6;
@@ -50,6 +52,74 @@ fn dense_backward_is_the_derivative_of_forward() {
 }
 
 #[test]
+fn convolution_backward_is_the_derivative_of_forward() {
+    let shapes = [(1, 1, 1, 1), (1, 5, 1, 3), (4, 3, 3, 5), (5, 6, 2, 1)];
+    for (height, width, inputs, outputs) in shapes {
+        let shape = ConvShape { samples: 2, height, width, inputs, outputs };
+        let pixels = 2 * height * width;
+        let (raw, weights, bias) =
+            (numbers(pixels * inputs, 11), numbers(9 * inputs * outputs, 12), numbers(outputs, 13));
+        let relu = |raw: &[f64]| raw.iter().map(|x| x.max(0.0)).collect::<Vec<_>>();
+        let seed = numbers(pixels * outputs, 14);
+        let forward = |input: &[f64], weights: &[f64], bias: &[f64]| {
+            let mut output = vec![0.0; seed.len()];
+            conv2d::forward(shape, input, weights, bias, &mut output);
+            output
+        };
+        let input = relu(&raw);
+        let output = forward(&input, &weights, &bias);
+        assert!(raw.iter().all(|x| x.abs() > 10.0 * STEP) && output.iter().all(|&y| y == 0.0 || y > 100.0 * STEP));
+        // The derivative of the layer's own ReLU.
+        let output_gradient: Vec<f64> =
+            output.iter().zip(&seed).map(|(&y, &s)| if y > 0.0 { s } else { 0.0 }).collect();
+        let weigh = |input: &[f64], weights: &[f64], bias: &[f64]| {
+            forward(input, weights, bias).iter().zip(&seed).map(|(y, s)| y * s).sum::<f64>()
+        };
+        let mut input_gradient = vec![0.0; input.len()];
+        conv2d::backward_input(shape, &output_gradient, &weights, &input, &mut input_gradient);
+        assert_derivative(&raw, &input_gradient, |raw| weigh(&relu(raw), &weights, &bias));
+        let (mut weight_gradient, mut bias_gradient) = (vec![0.0; weights.len()], vec![0.0; outputs]);
+        conv2d::backward_weights(shape, &input, &output_gradient, &mut weight_gradient, &mut bias_gradient);
+        assert_derivative(&weights, &weight_gradient, |weights| weigh(&input, weights, &bias));
+        assert_derivative(&bias, &bias_gradient, |bias| weigh(&input, &weights, bias));
+    }
+}
+
+#[test]
+fn a_convolution_equals_one_written_out_by_hand() {
+    // One image of 2 x 3, one channel, all weights different: the corner reads four pixels, the middle six.
+    let shape = ConvShape { samples: 1, height: 2, width: 3, inputs: 1, outputs: 1 };
+    let weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+    let mut output = [0.0; 6];
+    conv2d::forward(shape, &[1.0, 10.0, 100.0, 1000.0, 10_000.0, 100_000.0], &weights, &[0.5], &mut output);
+    assert_eq!(output[0], 0.5 + 5.0 + 60.0 + 8000.0 + 90_000.0);
+    assert_eq!(output[4], 0.5 + 1.0 + 20.0 + 300.0 + 4000.0 + 50_000.0 + 600_000.0);
+}
+
+#[test]
+fn pooling_takes_the_first_of_equal_values_and_drops_odd_edges() {
+    let shape = PoolShape { samples: 1, height: 3, width: 5, channels: 1 };
+    let input = [1.0, 1.0, 0.0, 2.0, 9.0, 1.0, 1.0, 3.0, 3.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0];
+    let (mut output, mut argmax) = ([0.0; 2], [9; 2]);
+    max_pool2d::forward(shape, &input, &mut output, &mut argmax);
+    assert_eq!((output, argmax), ([1.0, 3.0], [0, 2]));
+}
+
+#[test]
+fn pooling_backward_is_the_derivative_of_forward() {
+    let shape = PoolShape { samples: 2, height: 5, width: 4, channels: 3 };
+    let (input, seed) = (numbers(2 * 20 * 3, 15), numbers(2 * 4 * 3, 16));
+    let forward = |input: &[f64]| {
+        let (mut output, mut argmax) = (vec![0.0; seed.len()], vec![0; seed.len()]);
+        max_pool2d::forward(shape, input, &mut output, &mut argmax);
+        (output, argmax)
+    };
+    let mut gradient = vec![9.0; input.len()];
+    max_pool2d::backward(shape, &seed, &forward(&input).1, &mut gradient);
+    assert_derivative(&input, &gradient, |input| forward(input).0.iter().zip(&seed).map(|(y, s)| y * s).sum());
+}
+
+#[test]
 fn the_losss_gradient_is_its_derivative() {
     let logits: Vec<f64> = numbers(5 * 7, 5).iter().map(|z| 4.0 * z).collect();
     let labels = [0, 6, 3, 3, 1];
@@ -62,12 +132,22 @@ fn the_losss_gradient_is_its_derivative() {
 
 #[test]
 fn the_whole_networks_gradient_is_the_derivative_of_its_loss() {
-    let architecture = Architecture { image_height: 3, image_width: 4, width: 5, depth: 3, classes: 4 };
+    let convolution = |filters, pool| Convolution { filters, pool };
+    for convolutions in [vec![], vec![convolution(2, true), convolution(3, false)], vec![convolution(3, true)]] {
+        the_gradient_is_the_derivative(&convolutions);
+    }
+}
+
+fn the_gradient_is_the_derivative(convolutions: &[Convolution]) {
+    let convolutions = convolutions.to_vec();
+    let architecture = Architecture { image_height: 3, image_width: 4, convolutions, width: 5, depth: 3, classes: 4 };
     // Leaning to the positive side, so that most units are alive.
-    let parameters: Vec<f64> = numbers(12 * 5 + 5 + 2 * 30 + 24, 6).iter().map(|p| p + 0.3).collect();
+    let count = ParameterLayout::new(&architecture).parameters();
+    let parameters: Vec<f64> = numbers(count, 6).iter().map(|p| p + 0.3).collect();
     let (input, labels) = (numbers(6 * 12, 7).iter().map(|x| x.abs()).collect::<Vec<_>>(), [0, 1, 2, 3, 1, 0]);
     // Away from the kinks: no unit is within reach of a step.
-    for layer in &training_step::forward(&architecture, &parameters, &input)[..3] {
+    let activations = training_step::forward(&architecture, &parameters, &input);
+    for layer in &activations[..activations.len() - 1] {
         assert!(layer.iter().all(|&y| y == 0.0 || y > 100.0 * STEP));
     }
     let (_, gradient) = training_step::gradient(&architecture, &parameters, &input, &labels);

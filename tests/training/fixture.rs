@@ -8,7 +8,7 @@ use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// One recorded run of a fully connected network.
+/// One recorded run.
 pub struct Fixture {
     pub name: String,
     pub architecture: Architecture,
@@ -24,7 +24,7 @@ pub struct Fixture {
     pub final_logits: Vec<f64>,
 }
 
-/// All recorded runs that a network of this library can represent; panics if there is none.
+/// All recorded runs; panics if there is none.
 pub fn all() -> Vec<Fixture> {
     let folder = std::env::var_os("HOLDFAST_FIXTURES")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/training"), PathBuf::from);
@@ -34,21 +34,19 @@ pub fn all() -> Vec<Fixture> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "npz"))
         .collect();
     files.sort();
-    let fixtures: Vec<Fixture> = files.iter().filter_map(|path| read(path)).collect();
-    assert!(!fixtures.is_empty(), "{} holds no run of a fully connected network", folder.display());
+    let fixtures: Vec<Fixture> = files.iter().map(|path| read(path)).collect();
+    assert!(!fixtures.is_empty(), "{} holds no recorded run", folder.display());
     fixtures
 }
 
-/// `None` for a convolutional network.
-fn read(path: &Path) -> Option<Fixture> {
+fn read(path: &Path) -> Fixture {
     let mut archive = NpzReader::new(File::open(path).unwrap()).unwrap();
     let names = archive.names().unwrap();
-    if scalar(&mut archive, "is_cnn") == 1 {
-        return None;
-    }
-    let [side, width, depth, classes, batch] =
-        ["side", "width", "depth", "classes", "batch"].map(|name| scalar(&mut archive, name) as usize);
-    let architecture = Architecture { image_height: side, image_width: side, width, depth, classes };
+    let [is_cnn, side, filters, width, depth, classes, batch] =
+        ["is_cnn", "side", "filters", "width", "depth", "classes", "batch"]
+            .map(|name| scalar(&mut archive, name) as usize);
+    let convolutions = if is_cnn == 1 { Architecture::paper_convolutions(filters) } else { Vec::new() };
+    let architecture = Architecture { image_height: side, image_width: side, convolutions, width, depth, classes };
     let images = archive.by_name::<ndarray::OwnedRepr<u8>, Ix3>("images").unwrap();
     let labels = archive.by_name::<ndarray::OwnedRepr<u8>, Ix1>("labels").unwrap();
     let data = Dataset::new("fixture", images.into_iter().collect(), labels.to_vec(), side, side, classes).unwrap();
@@ -70,7 +68,7 @@ fn read(path: &Path) -> Option<Fixture> {
         flat
     };
     let (initial, first_gradient, final_parameters) = (flat("init"), flat("grad1"), flat("final"));
-    Some(Fixture {
+    Fixture {
         name: path.file_stem().unwrap().to_string_lossy().into_owned(),
         architecture,
         batch,
@@ -82,7 +80,7 @@ fn read(path: &Path) -> Option<Fixture> {
         final_parameters,
         losses: array(&mut archive, "losses"),
         final_logits: array(&mut archive, "final_logits"),
-    })
+    }
 }
 
 fn scalar(archive: &mut NpzReader<File>, name: &str) -> i64 {

@@ -12,7 +12,8 @@ use holdfast::training::{CheckpointFile, Plan, Trained, train};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-const ARCHITECTURE: Architecture = Architecture { image_height: 4, image_width: 5, width: 9, depth: 2, classes: 3 };
+const ARCHITECTURE: Architecture =
+    Architecture { image_height: 4, image_width: 5, convolutions: Vec::new(), width: 9, depth: 2, classes: 3 };
 const TARGETS: [f64; 4] = [0.0, 0.35, 0.8, 1.0];
 const EPOCHS: u32 = 3;
 

@@ -262,6 +262,15 @@ pub fn update_bias<S: Simd>(simd: S, columns: usize, output_gradient: &[f32], te
     }
 }
 
+/// Adam with a gradient of whole registers that lies in memory.
+#[inline(always)]
+pub fn update_from_gradient<S: Simd>(simd: S, gradient: &[f32], tensor: &mut AdamTensor<'_>) {
+    for (register, &gradient) in S::as_simd_f32s(gradient).0.iter().enumerate() {
+        let place = register * S::F32_LANES..(register + 1) * S::F32_LANES;
+        adam_registers(simd, tensor, place, &[gradient]);
+    }
+}
+
 /// `output[k, i] = weights[i, k]`: rows of `columns` become rows of `output_columns`; what lies beyond stays as it was.
 #[inline(always)]
 pub fn transpose(

@@ -5,8 +5,12 @@
 //! with FMA, NEON, or plain code). Every sum runs in one fixed order, so results depend neither on threads nor on how
 //! many replicas run side by side.
 
+pub mod conv2d;
+pub mod convolutions;
 pub mod dense;
 pub mod focus_sweep;
+pub mod max_pool2d;
+pub mod network;
 pub mod softmax_cross_entropy;
 pub mod stability;
 pub mod training_step;
@@ -17,6 +21,17 @@ pub const LANES: usize = 16;
 /// `units` rounded up to whole [`LANES`].
 pub fn padded(units: usize) -> usize {
     units.next_multiple_of(LANES)
+}
+
+/// Runs `work` with the widest registers there are, or with those of AVX2 where `narrow` rows would leave half of an AVX-512
+/// register empty. Sums have the same order in both, so the choice moves no bits.
+fn dispatch<W: pulp::WithSimd>(narrow: bool, work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    if narrow && let Some(simd) = pulp::x86::V3::try_new() {
+        return pulp::Simd::vectorize(simd, work);
+    }
+    let _ = narrow;
+    pulp::Arch::new().dispatch(work)
 }
 
 /// The instruction set that runs here; part of the device's variant, since it moves bits.

@@ -1,160 +1,19 @@
 //! A whole training step of one replica on one core: its state stays in that core's cache, gradients of weights never
 //! reach memory. Definition: [`crate::cpu::training_step`].
 
-use super::dense::{AdamTensor, Epilogue, multiply, transpose, update_bias, update_weights};
-use super::{Lines, padded, softmax_cross_entropy};
+use super::convolutions::ConvWorkspace;
+use super::dense::{Epilogue, multiply, transpose, update_bias, update_weights};
+use super::network::{PaddedLayer, PaddedNetwork, PaddedReplica};
+use super::{Lines, dispatch, softmax_cross_entropy};
+use crate::cpu::dense;
 use crate::cpu::softmax_cross_entropy::BatchLoss;
-use crate::cpu::training_step::Replica;
-use crate::cpu::{dense, mask};
-use crate::network::{Architecture, DenseLayer, ParameterLayout};
 use pulp::{Simd, WithSimd};
-use std::ops::Range;
-
-/// Where a layer lies in padded parameters.
-#[derive(Clone, Debug)]
-struct PaddedLayer {
-    layer: DenseLayer,
-    columns: usize,
-    weights: Range<usize>,
-    bias: Range<usize>,
-}
-
-/// The padded form of a network: rows of weights and biases are filled up with zeros, which stay zero for ever.
-#[derive(Clone, Debug)]
-pub struct PaddedNetwork {
-    architecture: Architecture,
-    layers: Vec<PaddedLayer>,
-    parameters: usize,
-}
-
-impl PaddedNetwork {
-    /// The padded form of `architecture`.
-    pub fn new(architecture: &Architecture) -> Self {
-        let mut end = 0;
-        let mut take = |length: usize| {
-            end += length;
-            end - length..end
-        };
-        let layers = architecture
-            .dense_layers()
-            .into_iter()
-            .map(|layer| {
-                let columns = padded(layer.outputs);
-                PaddedLayer { layer, columns, weights: take(layer.inputs * columns), bias: take(columns) }
-            })
-            .collect();
-        Self { architecture: *architecture, layers, parameters: end }
-    }
-
-    /// Copies parameters of the plain layout into padded form.
-    fn pad(&self, plain: &[f32]) -> Lines {
-        let mut lines = Lines::zeros(self.parameters);
-        self.walk(|plain_row, padded_row| lines[padded_row].copy_from_slice(&plain[plain_row]));
-        lines
-    }
-
-    /// The other way round.
-    fn unpad(&self, lines: &Lines) -> Vec<f32> {
-        let mut plain = vec![0.0; ParameterLayout::new(&self.architecture).parameters()];
-        self.walk(|plain_row, padded_row| plain[plain_row].copy_from_slice(&lines[padded_row]));
-        plain
-    }
-
-    /// Calls `visit` with the place of each row (of weights, then the bias) in the plain and in the padded form.
-    fn walk(&self, mut visit: impl FnMut(Range<usize>, Range<usize>)) {
-        let mut plain = 0;
-        for padded in &self.layers {
-            let outputs = padded.layer.outputs;
-            // The bias follows its weights in both forms, as one more row.
-            for row in 0..=padded.layer.inputs {
-                let start = padded.weights.start + row * padded.columns;
-                visit(plain..plain + outputs, start..start + outputs);
-                plain += outputs;
-            }
-        }
-    }
-
-    /// Padded columns of the widest layer behind the image.
-    fn widest(&self) -> usize {
-        self.layers.iter().map(|layer| layer.columns).max().unwrap_or(0)
-    }
-}
-
-/// A replica in padded form.
-#[derive(Clone, Debug)]
-pub struct PaddedReplica {
-    parameters: Lines,
-    m: Lines,
-    v: Lines,
-    /// The focus layer's mask with padded rows; `None` as long as all nodes are kept.
-    mask: Option<Vec<u32>>,
-}
-
-impl PaddedReplica {
-    /// Takes in a replica.
-    pub fn new(network: &PaddedNetwork, replica: &Replica<f32>) -> Self {
-        let focus = &network.layers[network.architecture.focus_layer()];
-        let mask = replica.mask.iter().any(|&state| state != mask::KEPT).then(|| {
-            let mut mask = vec![mask::KEPT; focus.weights.len()];
-            for (padded, plain) in mask.chunks_exact_mut(focus.columns).zip(replica.mask.chunks(focus.layer.outputs)) {
-                padded[..plain.len()].copy_from_slice(plain);
-            }
-            mask
-        });
-        Self {
-            parameters: network.pad(&replica.parameters),
-            m: network.pad(&replica.m),
-            v: network.pad(&replica.v),
-            mask,
-        }
-    }
-
-    /// Gives the replica out in the plain layout.
-    pub fn replica(&self, network: &PaddedNetwork) -> Replica<f32> {
-        let focus = &network.layers[network.architecture.focus_layer()];
-        let mask = match &self.mask {
-            None => vec![mask::KEPT; network.architecture.nodes()],
-            Some(mask) => {
-                mask.chunks_exact(focus.columns).flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
-            }
-        };
-        Replica {
-            parameters: network.unpad(&self.parameters),
-            m: network.unpad(&self.m),
-            v: network.unpad(&self.v),
-            mask,
-        }
-    }
-
-    /// Weights of the focus layer `[in, out]`.
-    pub fn focus_weights(&self, network: &PaddedNetwork) -> Vec<f32> {
-        let focus = &network.layers[network.architecture.focus_layer()];
-        let rows = self.parameters[focus.weights.clone()].chunks_exact(focus.columns);
-        rows.flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
-    }
-
-    /// Adam's view of one tensor.
-    #[inline(always)]
-    fn tensor(&mut self, place: &Range<usize>, rate: f32) -> AdamTensor<'_> {
-        AdamTensor {
-            rate,
-            parameters: &mut self.parameters[place.clone()],
-            m: &mut self.m[place.clone()],
-            v: &mut self.v[place.clone()],
-        }
-    }
-
-    /// Padded weights of the focus layer, its bias, and the same of the output layer: what a sweep needs.
-    pub fn focus_and_output(&self, network: &PaddedNetwork) -> [&[f32]; 4] {
-        let focus = &network.layers[network.architecture.focus_layer()];
-        let output = &network.layers[network.architecture.focus_layer() + 1];
-        [&focus.weights, &focus.bias, &output.weights, &output.bias].map(|range| &self.parameters[range.clone()])
-    }
-}
 
 /// Arrays that a step writes and the next step overwrites; one for each core.
 #[derive(Clone, Debug)]
 pub struct Workspace {
+    convolutions: ConvWorkspace,
+    /// What the first dense layer reads: pixels or features.
     input: Lines,
     activations: Vec<Lines>,
     gradient: Lines,
@@ -163,15 +22,22 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Room for batches of up to `samples` images.
-    pub fn new(network: &PaddedNetwork, samples: usize) -> Self {
-        let widest = network.widest();
+    /// Room for training batches of up to `batch` images, and for forward passes of up to `samples`.
+    pub fn new(network: &PaddedNetwork, batch: usize, samples: usize) -> Self {
+        let samples = samples.max(batch);
+        let layers = &network.layers;
+        // The gradient of pixels is never computed.
+        let read = if network.convolutions.is_empty() { &layers[1..] } else { &layers[..] };
+        let widest = layers.iter().map(|layer| layer.columns);
+        let widest = widest.chain(read.iter().map(|layer| layer.input_stride)).max().unwrap_or(0);
+        let transposed = read.iter().map(|layer| layer.layer.outputs * layer.input_stride).max().unwrap_or(0);
         Self {
-            input: Lines::zeros(samples * network.architecture.pixels()),
-            activations: network.layers.iter().map(|layer| Lines::zeros(samples * layer.columns)).collect(),
-            gradient: Lines::zeros(samples * widest),
-            previous_gradient: Lines::zeros(samples * widest),
-            transposed: Lines::zeros(widest * widest),
+            convolutions: ConvWorkspace::new(&network.convolutions, batch),
+            input: Lines::zeros(samples * layers[0].input_stride),
+            activations: layers.iter().map(|layer| Lines::zeros(samples * layer.columns)).collect(),
+            gradient: Lines::zeros(batch * widest),
+            previous_gradient: Lines::zeros(batch * widest),
+            transposed: Lines::zeros(transposed),
         }
     }
 }
@@ -189,7 +55,16 @@ pub struct ImageBatch<'a> {
     pub scale: f32,
 }
 
-/// Computes the first `layers` layers for a batch; the result is in the workspace.
+impl<'a> ImageBatch<'a> {
+    /// The pixels of one of its images.
+    #[inline(always)]
+    fn image(&self, sample: usize, pixels: usize) -> &'a [u8] {
+        &self.images[self.order[sample] as usize * pixels..][..pixels]
+    }
+}
+
+/// Computes the convolutions and the first `layers` dense layers for a batch; the result is in the workspace. What the
+/// convolutions need to go backward is kept only `for_training`.
 #[inline(always)]
 fn forward<S: Simd>(
     simd: S,
@@ -198,23 +73,33 @@ fn forward<S: Simd>(
     workspace: &mut Workspace,
     batch: ImageBatch<'_>,
     layers: usize,
+    for_training: bool,
 ) {
     let samples = batch.order.len();
     let pixels = network.architecture.pixels();
-    dense::gather(pixels, batch.images, batch.order, batch.scale, &mut workspace.input[..samples * pixels]);
+    let stride = network.layers[0].input_stride;
+    let input = &mut workspace.input[..samples * stride];
+    if network.convolutions.is_empty() {
+        dense::gather(pixels, batch.images, batch.order, batch.scale, input);
+    } else {
+        for (sample, features) in input.chunks_exact_mut(stride).enumerate() {
+            let place = if for_training { sample } else { 0 };
+            let image = batch.image(sample, pixels);
+            let features = &mut features[..network.layers[0].layer.inputs];
+            let convolutions = &network.convolutions;
+            workspace.convolutions.forward(simd, convolutions, parameters, place, image, batch.scale, features);
+        }
+    }
     for (index, padded) in network.layers[..layers].iter().enumerate() {
         let (before, after) = workspace.activations.split_at_mut(index);
-        let (left, stride): (&[f32], usize) = match before.last() {
-            None => (&workspace.input, pixels),
-            Some(previous) => (previous, network.layers[index - 1].columns),
-        };
+        let left: &[f32] = before.last().map_or(&workspace.input, |previous| previous);
         multiply(
             simd,
             samples,
             padded.layer.inputs,
             padded.columns,
             left,
-            stride,
+            padded.input_stride,
             &parameters[padded.weights.clone()],
             Some(&parameters[padded.bias.clone()]),
             if padded.layer.relu { Epilogue::Relu } else { Epilogue::Identity },
@@ -242,7 +127,7 @@ impl WithSimd for Step<'_> {
         let Self { network, replica, workspace, batch, labels, rate, decay } = self;
         let samples = labels.len();
         let last = network.layers.len() - 1;
-        forward(simd, network, &replica.parameters, workspace, batch, last + 1);
+        forward(simd, network, &replica.parameters, workspace, batch, last + 1, true);
         let logits = &workspace.activations[last][..samples * network.layers[last].columns];
         let loss = softmax_cross_entropy::loss(
             network.architecture.classes,
@@ -252,14 +137,11 @@ impl WithSimd for Step<'_> {
             &mut workspace.gradient,
         );
         for (index, padded) in network.layers.iter().enumerate().rev() {
-            let PaddedLayer { layer, columns, weights, bias } = padded;
+            let PaddedLayer { layer, input_stride, columns, weights, bias } = padded;
+            let stride = *input_stride;
             let gradient = &workspace.gradient[..samples * columns];
-            let (input, stride): (&[f32], usize) = if index == 0 {
-                (&workspace.input, network.architecture.pixels())
-            } else {
-                (&workspace.activations[index - 1], network.layers[index - 1].columns)
-            };
-            if index > 0 {
+            let input: &[f32] = if index == 0 { &workspace.input } else { &workspace.activations[index - 1] };
+            if index > 0 || !network.convolutions.is_empty() {
                 // Before the update: the gradient belongs to the weights of the forward pass.
                 let outer = &replica.parameters[weights.clone()];
                 transpose(layer.inputs, layer.outputs, *columns, outer, stride, &mut workspace.transposed);
@@ -281,12 +163,17 @@ impl WithSimd for Step<'_> {
             update_bias(simd, *columns, gradient, &mut replica.tensor(bias, rate));
             std::mem::swap(&mut workspace.gradient, &mut workspace.previous_gradient);
         }
-        if let Some(states) = &replica.mask {
-            let focus = network.layers[network.architecture.focus_layer()].weights.clone();
-            let weights = &mut replica.parameters[focus.clone()];
-            mask::hold(states, weights, &mut replica.m[focus.clone()], &mut replica.v[focus]);
-            mask::decay(states, decay, weights);
+        if !network.convolutions.is_empty() {
+            let first = &network.layers[0];
+            workspace.convolutions.begin_backward(&network.convolutions, &replica.parameters);
+            let gradients = workspace.gradient.chunks_exact(first.input_stride);
+            for (sample, gradient) in gradients.take(samples).enumerate() {
+                let gradient = &gradient[..first.layer.inputs];
+                workspace.convolutions.backward(simd, &network.convolutions, sample, gradient);
+            }
+            workspace.convolutions.update(simd, &network.convolutions, replica, rate);
         }
+        replica.hold_masked(network, decay);
         loss
     }
 }
@@ -302,7 +189,7 @@ pub fn step(
     decay: f32,
 ) -> BatchLoss<f32> {
     let labels: Vec<u8> = batch.order.iter().map(|&index| batch.labels[index as usize]).collect();
-    pulp::Arch::new().dispatch(Step { network, replica, workspace, batch, labels: &labels, rate, decay })
+    dispatch(network.narrow(), Step { network, replica, workspace, batch, labels: &labels, rate, decay })
 }
 
 /// The first layers of a forward pass; see [`activations`].
@@ -319,7 +206,7 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        forward(simd, self.network, &self.replica.parameters, self.workspace, self.batch, self.layers);
+        forward(simd, self.network, &self.replica.parameters, self.workspace, self.batch, self.layers, false);
     }
 }
 
@@ -331,6 +218,6 @@ pub fn activations<'w>(
     batch: ImageBatch<'_>,
     layers: usize,
 ) -> &'w mut [f32] {
-    pulp::Arch::new().dispatch(Forward { network, replica, workspace, batch, layers });
+    dispatch(network.narrow(), Forward { network, replica, workspace, batch, layers });
     &mut workspace.activations[layers - 1][..batch.order.len() * network.layers[layers - 1].columns]
 }

@@ -1,8 +1,7 @@
 //! Replicas of one network on the GPU.
 
-use super::launches::{
-    Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, RECORD_WORDS, State, TrainingLaunches,
-};
+use super::launches::{Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, State, TrainingLaunches};
+use super::room::Room;
 use super::samples::{Feed, LoadedData, Pace, lock};
 use super::sweep;
 use crate::cpu::{adam, he_normal, mask as states};
@@ -14,10 +13,6 @@ use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks
 use crate::network::{Architecture, ParameterLayout};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-
-/// Samples of a step of an evaluation. A constant: sums are made step by step, and their bits must not depend on how many
-/// replicas run side by side.
-const EVALUATION_SAMPLES: usize = 512;
 
 /// Replicas that fit the device's arrays together.
 pub(super) struct Wave {
@@ -47,7 +42,7 @@ impl GpuBatch {
     pub(super) fn new(gpu: Arc<Gpu>, data: Arc<Mutex<Vec<Arc<LoadedData>>>>, setup: &Setup<'_>) -> Result<Self> {
         setup.architecture.validate()?;
         let network = Network {
-            architecture: *setup.architecture,
+            architecture: setup.architecture.clone(),
             layout: ParameterLayout::new(setup.architecture),
             scale: (1.0 / setup.pixel_scale) as f32,
         };
@@ -63,7 +58,7 @@ impl GpuBatch {
         let batch = setup.batch.min(training.host().samples());
         let room = Room::of(&gpu);
         let evaluation_samples = room.evaluation_samples(&network)?;
-        let most = room.slots(&network, &training, batch, evaluation_samples)?;
+        let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples)?;
         let largest = most.min(setup.replica_ids.len());
         let waves = (0..setup.replica_ids.len())
             .step_by(most)
@@ -72,8 +67,8 @@ impl GpuBatch {
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             kernels: Kernels::new(&gpu)?,
-            training_activations: Activations::new(&gpu, &network, largest, batch)?,
-            evaluation_activations: Activations::new(&gpu, &network, largest, evaluation_samples)?,
+            training_activations: Activations::new(&gpu, &network, largest, batch, true)?,
+            evaluation_activations: Activations::new(&gpu, &network, largest, evaluation_samples, false)?,
             gradient: Buffer::new(&gpu, "parameter gradient", largest * network.layout.parameters())?,
             gpu,
             data,
@@ -207,51 +202,6 @@ impl<'a, 'g> Running<'a, 'g> {
             (self.watch.progress)(self.units * steps as u64);
         }
         Ok(())
-    }
-}
-
-/// How much fits the arrays of a device.
-struct Room {
-    /// Words of one array.
-    words: usize,
-    /// Workgroups in a dimension, and so replicas.
-    workgroups: usize,
-}
-
-impl Room {
-    fn of(gpu: &Gpu) -> Self {
-        let limits = gpu.limits();
-        Self { words: (limits.array_bytes() / 4) as usize, workgroups: limits.workgroups as usize }
-    }
-
-    /// Samples of a step of an evaluation: the constant, or the largest power of two that fits for one replica.
-    fn evaluation_samples(&self, network: &Network) -> Result<usize> {
-        match self.words / network.widest() {
-            0 => Err(Error::OutOfMemory(format!("one sample of {} units does not fit", network.widest()))),
-            fitting => Ok(EVALUATION_SAMPLES.min(1 << fitting.ilog2())),
-        }
-    }
-
-    /// Replicas of a wave. If not even one fits, the error names the batch that would.
-    fn slots(&self, network: &Network, data: &LoadedData, batch: usize, evaluation_samples: usize) -> Result<usize> {
-        let parameters = network.layout.parameters();
-        if parameters > self.words || RECORD_WORDS > self.words {
-            return Err(Error::OutOfMemory(format!(
-                "the {parameters} parameters of one replica need more than the {} bytes that an array can have",
-                4 * self.words
-            )));
-        }
-        let words_per_sample = network.widest().max(data.words_per_sample());
-        let fitting = self.words / words_per_sample;
-        if batch > fitting {
-            return Err(Error::OutOfMemory(format!(
-                "one replica with a batch of {batch} samples does not fit the {} bytes of an array, a batch of \
-                 {fitting} does",
-                4 * self.words
-            )));
-        }
-        let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest());
-        Ok((self.words / largest).clamp(1, self.workgroups))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The launches of a forward pass and of a training step: which kernels, on which arrays, in which order.
 
+use super::convolutions::{self, Convolved};
 use super::samples::Feed;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::softmax_cross_entropy::{BatchLoss, BoundLoss, Loss, LossArguments};
-use crate::kernels::{Place, StepRecord, adam, dense};
-use crate::network::{Architecture, ParameterLayout};
+use crate::kernels::{Place, StepRecord, adam, conv2d, dense};
+use crate::network::{Architecture, ConvLayer, ParameterLayout};
 
 /// What all launches of a network need to know.
 #[derive(Clone)]
@@ -26,9 +27,22 @@ impl Network {
         }
     }
 
-    /// Features of the widest activation.
+    /// Values of one sample in the widest activation.
     pub(super) fn widest(&self) -> usize {
-        self.architecture.width.max(self.architecture.classes)
+        let dense = self.architecture.width.max(self.architecture.classes);
+        self.architecture.conv_layers().iter().map(ConvLayer::output_len).fold(dense, usize::max)
+    }
+
+    /// Words of all activations of one sample, and of its gradients if it is trained on.
+    pub(super) fn words_per_sample(&self, training: bool) -> usize {
+        let convolved: usize = self.architecture.conv_layers().iter().map(convolutions::words_per_sample).sum();
+        let dense: usize = self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum();
+        convolved + dense + 2 * self.gradient_units(training)
+    }
+
+    /// Values of one sample in a gradient with respect to an activation: of any layer in training, else of the logits.
+    fn gradient_units(&self, training: bool) -> usize {
+        if training { self.widest() } else { self.architecture.classes }
     }
 }
 
@@ -57,30 +71,43 @@ impl Kernels {
     }
 }
 
-/// What a forward pass leaves behind: the output of each layer `[replica, sample, unit]`; and two gradients of that size.
+/// What a forward pass leaves behind: what convolutions give out, and the output of each dense layer
+/// `[replica, sample, unit]`; and two gradients with room for the largest of them.
 pub(super) struct Activations {
     /// Samples that each replica has room for.
     pub(super) capacity: usize,
+    /// From the image on.
+    pub(super) convolved: Vec<Convolved>,
     outputs: Vec<Buffer<f32>>,
     gradients: [Buffer<f32>; 2],
 }
 
 impl Activations {
-    /// Room for `capacity` samples of each of `replicas`.
-    pub(super) fn new(gpu: &Gpu, network: &Network, replicas: usize, capacity: usize) -> Result<Self> {
+    /// Room for `capacity` samples of each of `replicas`. Without `training` its gradients have room for the logits only.
+    pub(super) fn new(gpu: &Gpu, network: &Network, replicas: usize, capacity: usize, training: bool) -> Result<Self> {
         let room = |units: usize| replicas * capacity * units;
+        let convolved = |layer: &ConvLayer| Convolved::new(gpu, layer, replicas, capacity);
+        let convolved = network.architecture.conv_layers().iter().map(convolved).collect::<Result<_>>()?;
         let mut outputs = Vec::new();
         for layer in network.architecture.dense_layers() {
             outputs.push(Buffer::new(gpu, "activations", room(layer.outputs))?);
         }
-        let widest = room(network.widest());
-        let gradients = [Buffer::new(gpu, "gradient", widest)?, Buffer::new(gpu, "gradient", widest)?];
-        Ok(Self { capacity, outputs, gradients })
+        let largest = room(network.gradient_units(training));
+        let gradients = [Buffer::new(gpu, "gradient", largest)?, Buffer::new(gpu, "gradient", largest)?];
+        Ok(Self { capacity, convolved, outputs, gradients })
     }
 
     /// What dense layer `index` gives out.
     pub(super) fn output(&self, index: usize) -> &Buffer<f32> {
         &self.outputs[index]
+    }
+
+    /// What dense layer `index` reads: nothing here if that is images.
+    fn input(&self, index: usize) -> Option<&Buffer<f32>> {
+        match index.checked_sub(1) {
+            Some(before) => Some(self.output(before)),
+            None => self.convolved.last().map(|convolved| &convolved.values),
+        }
     }
 
     /// The logits.
@@ -101,10 +128,13 @@ pub(super) struct State {
 }
 
 /// The first layers of a network on the samples of a feed.
-pub(super) struct ForwardLaunches(Vec<dense::SampleTiles>);
+pub(super) struct ForwardLaunches {
+    convolutions: Vec<conv2d::SampleTiles>,
+    dense: Vec<dense::SampleTiles>,
+}
 
 impl ForwardLaunches {
-    /// Binds the first `layers` dense layers.
+    /// Binds the convolutions and the first `layers` dense layers.
     pub(super) fn new(
         gpu: &Gpu,
         kernels: &Kernels,
@@ -119,22 +149,23 @@ impl ForwardLaunches {
             let shape = shape(state, activations, layer.inputs, layer.outputs);
             let (place, relu, output) = (network.place(index), layer.relu, activations.output(index));
             let (steps, parameters) = (feed.steps(), &state.parameters);
-            launches.push(if index == 0 {
+            launches.push(if let Some(input) = activations.input(index) {
+                let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
+                kernels.forward.bind(gpu, &arguments)?
+            } else {
                 let images = images(network, feed)?;
                 let arguments = dense::ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
                 kernels.forward_images.bind(gpu, &arguments)?
-            } else {
-                let input = activations.output(index - 1);
-                let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
-                kernels.forward.bind(gpu, &arguments)?
             });
         }
-        Ok(Self(launches))
+        let convolutions = convolutions::forward(gpu, network, feed, state, activations)?;
+        Ok(Self { convolutions, dense: launches })
     }
 
     /// Records the pass for the step in record `step`.
     pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        self.0.iter().try_for_each(|layer| layer.record(recorder, step, samples))
+        self.convolutions.iter().try_for_each(|layer| layer.record(recorder, step, samples))?;
+        self.dense.iter().try_for_each(|layer| layer.record(recorder, step, samples))
     }
 }
 
@@ -142,7 +173,8 @@ fn shape(state: &State, activations: &Activations, inputs: usize, outputs: usize
     dense::Shape { replicas: state.replicas, capacity: activations.capacity, inputs, outputs }
 }
 
-fn images<'a>(network: &Network, feed: &'a Feed) -> Result<dense::Images<'a>> {
+/// The images of a feed.
+pub(super) fn images<'a>(network: &Network, feed: &'a Feed) -> Result<dense::Images<'a>> {
     Ok(dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images()? })
 }
 
@@ -198,8 +230,10 @@ struct BackwardLayer {
 /// A whole training step.
 pub(super) struct TrainingLaunches {
     evaluation: EvaluationLaunches,
-    /// From the output layer to the first.
+    /// From the output layer to the first dense one.
     backward: Vec<BackwardLayer>,
+    /// From the last convolution to the first.
+    convolutions: Vec<convolutions::Backward>,
     adam: adam::BoundStep,
 }
 
@@ -224,13 +258,7 @@ impl TrainingLaunches {
         let [mut output_gradient, mut input_gradient] = activations.gradients.each_ref();
         for (index, layer) in network.architecture.dense_layers().iter().enumerate().rev() {
             let (shape, place) = (shape(state, activations, layer.inputs, layer.outputs), network.place(index));
-            backward.push(if index == 0 {
-                let images = images(network, feed)?;
-                let arguments =
-                    dense::BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
-                BackwardLayer { weights: kernels.backward_weights_images.bind(gpu, &arguments)?, input: None }
-            } else {
-                let input = activations.output(index - 1);
+            backward.push(if let Some(input) = activations.input(index) {
                 let arguments =
                     dense::BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
                 let weights = kernels.backward_weights.bind(gpu, &arguments)?;
@@ -245,9 +273,16 @@ impl TrainingLaunches {
                     input_gradient,
                 };
                 BackwardLayer { weights, input: Some(kernels.backward_input.bind(gpu, &arguments)?) }
+            } else {
+                let images = images(network, feed)?;
+                let arguments =
+                    dense::BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
+                BackwardLayer { weights: kernels.backward_weights_images.bind(gpu, &arguments)?, input: None }
             });
             std::mem::swap(&mut output_gradient, &mut input_gradient);
         }
+        let gradients = [output_gradient, input_gradient];
+        let convolutions = convolutions::backward(gpu, network, feed, state, activations, gradients, gradient)?;
         let adam = kernels.adam.bind(
             gpu,
             &adam::StepArguments {
@@ -263,7 +298,7 @@ impl TrainingLaunches {
                 v: &state.v,
             },
         )?;
-        Ok(Self { evaluation, backward, adam })
+        Ok(Self { evaluation, backward, convolutions, adam })
     }
 
     /// Records the step in record `step`, which has `samples` samples.
@@ -275,6 +310,7 @@ impl TrainingLaunches {
                 input.record(recorder, step, samples)?;
             }
         }
+        self.convolutions.iter().try_for_each(|layer| layer.record(recorder, step, samples))?;
         self.adam.record(recorder, step)
     }
 }

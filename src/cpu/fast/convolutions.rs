@@ -1,0 +1,237 @@
+//! All convolutions of a network, forward and backward, one sample after the other: what a sample needs stays in the cache.
+
+use super::conv2d::{Convolution, Grid, add_bias_gradient, add_weight_gradient, convolve, flip, relu, where_positive};
+use super::dense::update_from_gradient;
+use super::max_pool2d::{CHANNELS, relu_and_pool, spread_row};
+use super::network::PaddedReplica;
+use super::{LANES, Lines};
+use crate::network::ConvLayer;
+use pulp::Simd;
+use std::ops::Range;
+
+/// Where a convolution lies in padded parameters, and how what it reads and gives out is padded.
+#[derive(Clone, Debug)]
+pub struct PaddedConvolution {
+    /// The layer without padding.
+    pub layer: ConvLayer,
+    /// What it reads of one sample.
+    pub input: Grid,
+    /// Channels that go out, padded.
+    pub columns: usize,
+    /// Weights `[ky, kx, in, out]`, both channels padded.
+    pub weights: Range<usize>,
+    /// Bias, padded.
+    pub bias: Range<usize>,
+}
+
+impl PaddedConvolution {
+    /// The padded form of `layers`, whose parameters lie one after the other from 0 on.
+    pub fn of_layers(layers: &[ConvLayer]) -> Vec<Self> {
+        let mut end = 0;
+        let mut take = |length: usize| {
+            end += length;
+            end - length..end
+        };
+        let mut channels = 1;
+        let padded = |layer: &ConvLayer| {
+            let input = Grid { height: layer.height, width: layer.width, channels };
+            let columns = layer.outputs.next_multiple_of(CHANNELS);
+            channels = columns;
+            // Whole cache lines, so that what follows starts at one.
+            let weights = take((9 * input.channels * columns).next_multiple_of(LANES));
+            let bias = take(columns.next_multiple_of(LANES));
+            let weights = weights.start..weights.start + 9 * input.channels * columns;
+            Self { layer: *layer, input, columns, weights, bias: bias.start..bias.start + columns }
+        };
+        layers.iter().map(padded).collect()
+    }
+
+    /// The end of its parameters, padding included.
+    pub fn end(&self) -> usize {
+        self.bias.start + self.columns.next_multiple_of(LANES)
+    }
+
+    /// Values of one sample that go out, `[y, x, channel]` without border.
+    fn output_len(&self) -> usize {
+        self.layer.output_height() * self.layer.output_width() * self.columns
+    }
+}
+
+/// Arrays that a step writes and the next step overwrites.
+#[derive(Clone, Debug)]
+pub struct ConvWorkspace {
+    /// What each convolution reads, a grid for each sample.
+    inputs: Vec<Lines>,
+    /// Where each pooling found its values, for each sample.
+    argmax: Vec<Lines>,
+    /// Two rows before they are pooled.
+    rows: Lines,
+    /// What a convolution gives out after it is pooled, without border; of one sample.
+    output: Lines,
+    /// The gradient of what each convolution gives out before it is pooled, in a grid; of one sample.
+    gradients: Vec<Lines>,
+    /// The gradient of what a convolution gives out after it is pooled, without border; of one sample.
+    pooled_gradient: Lines,
+    /// Weights as the input's gradient needs them.
+    flipped: Vec<Lines>,
+    /// Gradients of weights and biases.
+    weight_sums: Vec<Lines>,
+    bias_sums: Vec<Lines>,
+}
+
+impl ConvWorkspace {
+    /// Room for batches of up to `samples` images.
+    pub fn new(convolutions: &[PaddedConvolution], samples: usize) -> Self {
+        let each = |size: &dyn Fn(&PaddedConvolution) -> usize| {
+            convolutions.iter().map(|convolution| Lines::zeros(size(convolution))).collect::<Vec<_>>()
+        };
+        let largest = |size: &dyn Fn(&PaddedConvolution) -> usize| convolutions.iter().map(size).max().unwrap_or(0);
+        Self {
+            inputs: each(&|convolution| samples * convolution.input.len()),
+            argmax: each(&|convolution| if convolution.layer.pool { samples * convolution.output_len() } else { 0 }),
+            rows: Lines::zeros(largest(&|convolution| 2 * convolution.layer.width * convolution.columns)),
+            output: Lines::zeros(largest(&PaddedConvolution::output_len)),
+            gradients: each(&|convolution| Grid { channels: convolution.columns, ..convolution.input }.len()),
+            pooled_gradient: Lines::zeros(largest(&PaddedConvolution::output_len)),
+            flipped: each(&|convolution| convolution.weights.len()),
+            weight_sums: each(&|convolution| convolution.weights.len()),
+            bias_sums: each(&|convolution| convolution.columns),
+        }
+    }
+
+    /// Computes all convolutions of one image, kept as sample `place`, and writes `features` `[y, x, channel]`.
+    #[inline(always)]
+    pub fn forward<S: Simd>(
+        &mut self,
+        simd: S,
+        convolutions: &[PaddedConvolution],
+        parameters: &[f32],
+        place: usize,
+        image: &[u8],
+        scale: f32,
+        features: &mut [f32],
+    ) {
+        let first = convolutions[0].input;
+        let grid = &mut self.inputs[0][place * first.len()..][..first.len()];
+        for (y, pixels) in image.chunks_exact(first.width).enumerate() {
+            let start = first.place(y, 0);
+            for (x, &pixel) in grid[start..start + first.width].iter_mut().zip(pixels) {
+                *x = f32::from(pixel) * scale;
+            }
+        }
+        for (index, convolution) in convolutions.iter().enumerate() {
+            let PaddedConvolution { layer, input, columns, .. } = convolution;
+            let work = Convolution {
+                input: &self.inputs[index][place * input.len()..][..input.len()],
+                grid: *input,
+                weights: &parameters[convolution.weights.clone()],
+                outputs: *columns,
+                bias: Some(&parameters[convolution.bias.clone()]),
+            };
+            let (height, width) = (layer.output_height(), layer.output_width());
+            let row = width * columns;
+            let output = &mut self.output[..height * row];
+            if layer.pool {
+                let argmax = &mut self.argmax[index][place * height * row..][..height * row];
+                let rows = &mut self.rows[..4 * row];
+                for (y, (output, argmax)) in output.chunks_exact_mut(row).zip(argmax.chunks_exact_mut(row)).enumerate()
+                {
+                    convolve(simd, work, 2 * y..2 * y + 2, 2 * width, rows);
+                    relu_and_pool(simd, rows, *columns, output, argmax);
+                }
+            } else {
+                convolve(simd, work, 0..height, width, output);
+                relu(output);
+            }
+            match convolutions.get(index + 1) {
+                Some(next) => {
+                    let next_grid = &mut self.inputs[index + 1][place * next.input.len()..][..next.input.len()];
+                    for (y, output) in output.chunks_exact(row).enumerate() {
+                        next_grid[next.input.place(y, 0)..][..row].copy_from_slice(output);
+                    }
+                }
+                None => {
+                    let pixels = features.chunks_exact_mut(layer.outputs).zip(output.chunks_exact(*columns));
+                    for (features, output) in pixels {
+                        features.copy_from_slice(&output[..layer.outputs]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes ready for the backward passes of a step: before the update, since the input's gradient belongs to the weights
+    /// of the forward pass.
+    #[inline(always)]
+    pub fn begin_backward(&mut self, convolutions: &[PaddedConvolution], parameters: &[f32]) {
+        for (index, convolution) in convolutions.iter().enumerate() {
+            self.weight_sums[index].fill(0.0);
+            self.bias_sums[index].fill(0.0);
+            let weights = &parameters[convolution.weights.clone()];
+            flip(convolution.input.channels, convolution.columns, weights, &mut self.flipped[index]);
+        }
+    }
+
+    /// Adds the share of the image that was kept as sample `place` to all gradients, given the gradient of its features.
+    #[inline(always)]
+    pub fn backward<S: Simd>(
+        &mut self,
+        simd: S,
+        convolutions: &[PaddedConvolution],
+        place: usize,
+        features_gradient: &[f32],
+    ) {
+        let Some(last) = convolutions.last() else { return };
+        let pixels = self.pooled_gradient.chunks_exact_mut(last.columns);
+        for (padded, gradient) in pixels.zip(features_gradient.chunks_exact(last.layer.outputs)) {
+            let (values, padding) = padded.split_at_mut(gradient.len());
+            values.copy_from_slice(gradient);
+            padding.fill(0.0);
+        }
+        for (index, convolution) in convolutions.iter().enumerate().rev() {
+            let PaddedConvolution { layer, input, columns, .. } = convolution;
+            let output_gradient = &self.pooled_gradient[..convolution.output_len()];
+            add_bias_gradient(simd, output_gradient, &mut self.bias_sums[index][..*columns]);
+            let grid = Grid { channels: *columns, ..*input };
+            let gradient = &mut self.gradients[index];
+            let row = layer.output_width() * columns;
+            let argmax = &self.argmax[index];
+            for (y, source) in output_gradient.chunks_exact(row).enumerate() {
+                if layer.pool {
+                    // What no pooling reads, an odd last row or column, stays 0.
+                    let argmax = &argmax[place * convolution.output_len() + y * row..][..row];
+                    let (upper, lower) = gradient.split_at_mut(grid.place(2 * y + 1, 0));
+                    let upper = &mut upper[grid.place(2 * y, 0)..][..2 * row];
+                    spread_row(simd, source, argmax, *columns, upper, &mut lower[..2 * row]);
+                } else {
+                    gradient[grid.place(y, 0)..][..row].copy_from_slice(source);
+                }
+            }
+            let own_input = &self.inputs[index][place * input.len()..][..input.len()];
+            let gradient = &gradient[..grid.len()];
+            add_weight_gradient(simd, own_input, *input, gradient, *columns, &mut self.weight_sums[index]);
+            if index > 0 {
+                let work = Convolution {
+                    input: gradient,
+                    grid,
+                    weights: &self.flipped[index][..convolution.weights.len()],
+                    outputs: input.channels,
+                    bias: None,
+                };
+                let target = &mut self.pooled_gradient[..input.height * input.width * input.channels];
+                convolve(simd, work, 0..input.height, input.width, target);
+                where_positive(*input, own_input, target);
+            }
+        }
+    }
+
+    /// Adam with the gradients that the backward passes have summed, at the bias-corrected `rate`.
+    #[inline(always)]
+    pub fn update<S: Simd>(&self, simd: S, convolutions: &[PaddedConvolution], replica: &mut PaddedReplica, rate: f32) {
+        let sums = self.weight_sums.iter().zip(&self.bias_sums);
+        for (PaddedConvolution { weights, bias, .. }, (weight_sums, bias_sums)) in convolutions.iter().zip(sums) {
+            update_from_gradient(simd, &weight_sums[..weights.len()], &mut replica.tensor(weights, rate));
+            update_from_gradient(simd, &bias_sums[..bias.len()], &mut replica.tensor(bias, rate));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Networks and replicas whose rows of units are padded with zeros to whole registers.
+
+use super::convolutions::PaddedConvolution;
+use super::dense::AdamTensor;
+use super::{LANES, Lines, padded};
+use crate::cpu::mask;
+use crate::cpu::training_step::Replica;
+use crate::network::{Architecture, DenseLayer, ParameterLayout};
+use std::ops::Range;
+
+/// Where a dense layer lies in padded parameters.
+#[derive(Clone, Debug)]
+pub struct PaddedLayer {
+    /// The layer without padding.
+    pub layer: DenseLayer,
+    /// Numbers from one row of its input to the next.
+    pub input_stride: usize,
+    /// Units, padded.
+    pub columns: usize,
+    /// Weights `[in, out]` with padded rows.
+    pub weights: Range<usize>,
+    /// Bias, padded.
+    pub bias: Range<usize>,
+}
+
+/// The padded form of a network: rows of weights and biases are filled up with zeros, which stay zero for ever.
+#[derive(Clone, Debug)]
+pub struct PaddedNetwork {
+    /// The network without padding.
+    pub architecture: Architecture,
+    /// Its convolutions.
+    pub convolutions: Vec<PaddedConvolution>,
+    /// Its dense layers.
+    pub layers: Vec<PaddedLayer>,
+    parameters: usize,
+}
+
+impl PaddedNetwork {
+    /// The padded form of `architecture`.
+    pub fn new(architecture: &Architecture) -> Self {
+        let convolutions = PaddedConvolution::of_layers(&architecture.conv_layers());
+        // Pixels are read where they lie; features of convolutions are written, and so can be padded.
+        let features = architecture.features();
+        let mut input_stride = if convolutions.is_empty() { features } else { padded(features) };
+        let mut end = convolutions.last().map_or(0, PaddedConvolution::end);
+        let mut take = |length: usize| {
+            end += length;
+            end - length..end
+        };
+        let layers = architecture
+            .dense_layers()
+            .into_iter()
+            .map(|layer| {
+                let columns = padded(layer.outputs);
+                let (weights, bias) = (take(layer.inputs * columns), take(columns));
+                let padded = PaddedLayer { layer, input_stride, columns, weights, bias };
+                input_stride = columns;
+                padded
+            })
+            .collect();
+        Self { architecture: architecture.clone(), convolutions, layers, parameters: end }
+    }
+
+    /// Copies parameters of the plain layout into padded form.
+    fn pad(&self, plain: &[f32]) -> Lines {
+        let mut lines = Lines::zeros(self.parameters);
+        self.walk(|plain_row, padded_row| lines[padded_row].copy_from_slice(&plain[plain_row]));
+        lines
+    }
+
+    /// The other way round.
+    fn unpad(&self, lines: &Lines) -> Vec<f32> {
+        let mut plain = vec![0.0; ParameterLayout::new(&self.architecture).parameters()];
+        self.walk(|plain_row, padded_row| plain[plain_row].copy_from_slice(&lines[padded_row]));
+        plain
+    }
+
+    /// Calls `visit` with the place of each row (of weights, then the bias) in the plain and in the padded form.
+    fn walk(&self, mut visit: impl FnMut(Range<usize>, Range<usize>)) {
+        let mut plain = 0;
+        let mut row = |length: usize, padded: usize| {
+            visit(plain..plain + length, padded..padded + length);
+            plain += length;
+        };
+        for convolution in &self.convolutions {
+            let PaddedConvolution { layer, input, columns, weights, bias } = convolution;
+            for tap in 0..9 {
+                for channel in 0..layer.inputs {
+                    row(layer.outputs, weights.start + (tap * input.channels + channel) * columns);
+                }
+            }
+            row(layer.outputs, bias.start);
+        }
+        for padded in &self.layers {
+            // The bias follows its weights in both forms, as one more row.
+            for input in 0..=padded.layer.inputs {
+                row(padded.layer.outputs, padded.weights.start + input * padded.columns);
+            }
+        }
+    }
+
+    /// Whether a convolution's channels do not fill the widest registers.
+    pub fn narrow(&self) -> bool {
+        self.convolutions.iter().any(|convolution| !convolution.columns.is_multiple_of(LANES))
+    }
+
+    /// The focus layer.
+    fn focus(&self) -> &PaddedLayer {
+        &self.layers[self.architecture.focus_layer()]
+    }
+}
+
+/// A replica in padded form.
+#[derive(Clone, Debug)]
+pub struct PaddedReplica {
+    /// Parameters.
+    pub parameters: Lines,
+    m: Lines,
+    v: Lines,
+    /// The focus layer's mask with padded rows; `None` as long as all nodes are kept.
+    mask: Option<Vec<u32>>,
+}
+
+impl PaddedReplica {
+    /// Takes in a replica.
+    pub fn new(network: &PaddedNetwork, replica: &Replica<f32>) -> Self {
+        let focus = network.focus();
+        let mask = replica.mask.iter().any(|&state| state != mask::KEPT).then(|| {
+            let mut mask = vec![mask::KEPT; focus.weights.len()];
+            for (padded, plain) in mask.chunks_exact_mut(focus.columns).zip(replica.mask.chunks(focus.layer.outputs)) {
+                padded[..plain.len()].copy_from_slice(plain);
+            }
+            mask
+        });
+        Self {
+            parameters: network.pad(&replica.parameters),
+            m: network.pad(&replica.m),
+            v: network.pad(&replica.v),
+            mask,
+        }
+    }
+
+    /// Gives the replica out in the plain layout.
+    pub fn replica(&self, network: &PaddedNetwork) -> Replica<f32> {
+        let focus = network.focus();
+        let mask = match &self.mask {
+            None => vec![mask::KEPT; network.architecture.nodes()],
+            Some(mask) => {
+                mask.chunks_exact(focus.columns).flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
+            }
+        };
+        Replica {
+            parameters: network.unpad(&self.parameters),
+            m: network.unpad(&self.m),
+            v: network.unpad(&self.v),
+            mask,
+        }
+    }
+
+    /// Weights of the focus layer `[in, out]`.
+    pub fn focus_weights(&self, network: &PaddedNetwork) -> Vec<f32> {
+        let focus = network.focus();
+        let rows = self.parameters[focus.weights.clone()].chunks_exact(focus.columns);
+        rows.flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
+    }
+
+    /// Adam's view of one tensor.
+    #[inline(always)]
+    pub fn tensor(&mut self, place: &Range<usize>, rate: f32) -> AdamTensor<'_> {
+        AdamTensor {
+            rate,
+            parameters: &mut self.parameters[place.clone()],
+            m: &mut self.m[place.clone()],
+            v: &mut self.v[place.clone()],
+        }
+    }
+
+    /// Holds pruned nodes at 0 and multiplies the weights of decaying ones by `decay`.
+    #[inline(always)]
+    pub fn hold_masked(&mut self, network: &PaddedNetwork, decay: f32) {
+        if let Some(states) = &self.mask {
+            let focus = network.focus().weights.clone();
+            let weights = &mut self.parameters[focus.clone()];
+            mask::hold(states, weights, &mut self.m[focus.clone()], &mut self.v[focus]);
+            mask::decay(states, decay, weights);
+        }
+    }
+
+    /// Padded weights of the focus layer, its bias, and the same of the output layer: what a sweep needs.
+    pub fn focus_and_output(&self, network: &PaddedNetwork) -> [&[f32]; 4] {
+        let focus = network.focus();
+        let output = &network.layers[network.architecture.focus_layer() + 1];
+        [&focus.weights, &focus.bias, &output.weights, &output.bias].map(|range| &self.parameters[range.clone()])
+    }
+}

@@ -1,0 +1,158 @@
+//! The convolutions of a network: what they leave behind, and their launches.
+
+use super::launches::{Activations, Network, State, images};
+use super::samples::Feed;
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu, Recorder};
+use crate::kernels::conv2d::{
+    BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
+    SampleTiles, Shape, Tile, WeightTiles,
+};
+use crate::kernels::max_pool2d::{self, argmax_len};
+use crate::kernels::{Place, StepRecord};
+use crate::network::ConvLayer;
+
+/// What a convolution gives out.
+pub(super) struct Convolved {
+    /// `[replica, sample, y, x, channel]`, pooled where the layer pools.
+    pub(super) values: Buffer<f32>,
+    /// Codes of where pooling found each value, where the layer pools.
+    argmax: Option<Buffer<u32>>,
+}
+
+impl Convolved {
+    /// Room for `capacity` samples of each of `replicas`.
+    pub(super) fn new(gpu: &Gpu, layer: &ConvLayer, replicas: usize, capacity: usize) -> Result<Self> {
+        let samples = replicas * capacity;
+        let argmax = layer.pool.then(|| Buffer::new(gpu, "argmax", samples * argmax_words(layer)));
+        Ok(Self { values: Buffer::new(gpu, "convolved", samples * layer.output_len())?, argmax: argmax.transpose()? })
+    }
+}
+
+/// Words of what a convolution leaves behind for one sample.
+pub(super) fn words_per_sample(layer: &ConvLayer) -> usize {
+    layer.output_len() + if layer.pool { argmax_words(layer) } else { 0 }
+}
+
+fn argmax_words(layer: &ConvLayer) -> usize {
+    let ConvLayer { height, width, outputs: channels, .. } = *layer;
+    argmax_len(max_pool2d::Shape { replicas: 1, capacity: 1, height, width, channels })
+}
+
+/// Which replicas and samples the launches of all layers are about.
+struct Layer<'a> {
+    shape: Shape,
+    place: Place,
+    input: Input<'a>,
+    convolved: &'a Convolved,
+    /// What the layer before gave out; nothing before the first.
+    features: Option<&'a Buffer<f32>>,
+}
+
+/// The convolutions from the image on.
+fn layers<'a>(
+    network: &Network,
+    feed: &'a Feed,
+    state: &State,
+    activations: &'a Activations,
+) -> Result<Vec<Layer<'a>>> {
+    let mut features: Option<&Buffer<f32>> = None;
+    let mut layers = Vec::new();
+    for (index, (layer, convolved)) in network.architecture.conv_layers().iter().zip(&activations.convolved).enumerate()
+    {
+        let ConvLayer { height, width, inputs, outputs, .. } = *layer;
+        let Activations { capacity, .. } = *activations;
+        layers.push(Layer {
+            shape: Shape { replicas: state.replicas, capacity, height, width, inputs, outputs },
+            place: Place {
+                parameters: network.layout.parameters(),
+                weights: network.layout.conv_weight(index).offset,
+                bias: network.layout.conv_bias(index).offset,
+            },
+            input: match features {
+                None => Input::Images(images(network, feed)?),
+                Some(features) => Input::Features(features),
+            },
+            convolved,
+            features,
+        });
+        features = Some(&convolved.values);
+    }
+    Ok(layers)
+}
+
+/// Binds the forward pass: one launch a layer.
+pub(super) fn forward(
+    gpu: &Gpu,
+    network: &Network,
+    feed: &Feed,
+    state: &State,
+    activations: &Activations,
+) -> Result<Vec<SampleTiles>> {
+    let bind = |Layer { shape, place, input, convolved, .. }: Layer<'_>| {
+        let arguments = ForwardArguments {
+            shape,
+            place,
+            steps: feed.steps(),
+            input,
+            parameters: &state.parameters,
+            output: &convolved.values,
+            argmax: convolved.argmax.as_ref(),
+        };
+        Forward(Tile::of(gpu)).bind(gpu, &arguments)
+    };
+    layers(network, feed, state, activations)?.into_iter().map(bind).collect()
+}
+
+/// One layer of the backward pass: gradients of its weights, and of its input unless that is an image.
+pub(super) struct Backward {
+    weights: WeightTiles,
+    input: Option<SampleTiles>,
+}
+
+impl Backward {
+    /// Records the layer for the step in record `step`.
+    pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+        self.weights.record(recorder, step, samples)?;
+        self.input.iter().try_for_each(|input| input.record(recorder, step, samples))
+    }
+}
+
+/// Binds the backward pass, from the last convolution to the first. The gradient with respect to what the last one gives
+/// out lies in `gradients[0]`; the two take turns.
+pub(super) fn backward(
+    gpu: &Gpu,
+    network: &Network,
+    feed: &Feed,
+    state: &State,
+    activations: &Activations,
+    gradients: [&Buffer<f32>; 2],
+    gradient: &Buffer<f32>,
+) -> Result<Vec<Backward>> {
+    let steps: &Buffer<StepRecord> = feed.steps();
+    let [mut output_gradient, mut input_gradient] = gradients;
+    let mut backward = Vec::new();
+    for Layer { shape, place, input, convolved, features } in
+        layers(network, feed, state, activations)?.into_iter().rev()
+    {
+        let argmax = convolved.argmax.as_ref();
+        let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
+        let weights = BackwardWeights(Tile::of(gpu)).bind(gpu, &arguments)?;
+        let bind = |input| {
+            let arguments = BackwardInputArguments {
+                shape,
+                place,
+                steps,
+                output_gradient,
+                argmax,
+                parameters: &state.parameters,
+                input,
+                input_gradient,
+            };
+            BackwardInput(Tile::of(gpu)).bind(gpu, &arguments)
+        };
+        backward.push(Backward { weights, input: features.map(bind).transpose()? });
+        std::mem::swap(&mut output_gradient, &mut input_gradient);
+    }
+    Ok(backward)
+}

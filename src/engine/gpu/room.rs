@@ -1,0 +1,127 @@
+//! How much fits a device: replicas of a wave, and samples of a step.
+
+use super::launches::{Network, RECORD_WORDS};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+
+/// The most samples of a step of an evaluation. Sums are made step by step, and their bits must not depend on how many
+/// replicas run side by side: so the step follows from the network and the limits of the device alone.
+const EVALUATION_SAMPLES: usize = 512;
+/// Words of activations of one replica that a step of an evaluation may have, 16 MiB: no more than training needs, so that
+/// evaluation does not cut waves that training would not.
+const EVALUATION_WORDS: usize = 4 << 20;
+/// The most words of all activations and gradients of a wave, 2 GiB: enough to fill any device, and a part of its memory.
+const WAVE_WORDS: usize = 512 << 20;
+/// The same in arrays of the largest size.
+const WAVE_ARRAYS: usize = 16;
+
+/// How much fits the arrays of a device.
+pub(super) struct Room {
+    /// Words of one array.
+    pub(super) words: usize,
+    /// Words of the activations and gradients of a wave, all arrays together.
+    total: usize,
+    /// Workgroups in a dimension, and so replicas.
+    workgroups: usize,
+}
+
+impl Room {
+    pub(super) fn of(gpu: &Gpu) -> Self {
+        let limits = gpu.limits();
+        let words = (limits.array_bytes() / 4) as usize;
+        Self { words, total: WAVE_WORDS.min(WAVE_ARRAYS * words), workgroups: limits.workgroups as usize }
+    }
+
+    /// Samples of a step of an evaluation: the constant, or the largest power of two that fits for one replica.
+    pub(super) fn evaluation_samples(&self, network: &Network) -> Result<usize> {
+        match self.words / network.widest() {
+            0 => Err(Error::OutOfMemory(format!("one sample of {} units does not fit", network.widest()))),
+            fitting => {
+                let fitting = fitting.min(EVALUATION_WORDS / network.words_per_sample(false)).max(1);
+                Ok(EVALUATION_SAMPLES.min(1 << fitting.ilog2()))
+            }
+        }
+    }
+
+    /// Replicas of a wave, in steps of `batch` samples that bring `image_words` words each. If not even one fits, the error
+    /// names the batch that would.
+    pub(super) fn slots(
+        &self,
+        network: &Network,
+        image_words: usize,
+        batch: usize,
+        evaluation_samples: usize,
+    ) -> Result<usize> {
+        let parameters = network.layout.parameters();
+        if parameters > self.words || RECORD_WORDS > self.words {
+            return Err(Error::OutOfMemory(format!(
+                "the {parameters} parameters of one replica need more than the {} bytes that an array can have",
+                4 * self.words
+            )));
+        }
+        let words_per_sample = network.widest().max(image_words);
+        let all_words_per_sample = network.words_per_sample(true);
+        let fitting = (self.words / words_per_sample).min(self.total / all_words_per_sample);
+        if fitting == 0 {
+            return Err(Error::OutOfMemory(format!(
+                "one sample of one replica, {all_words_per_sample} numbers, does not fit arrays of {} bytes; use smaller \
+                 images or fewer filters",
+                4 * self.words
+            )));
+        }
+        if batch > fitting {
+            return Err(Error::OutOfMemory(format!(
+                "one replica with a batch of {batch} samples does not fit arrays of {} bytes, {} bytes together; a \
+                 batch of {fitting} does",
+                4 * self.words,
+                4 * self.total
+            )));
+        }
+        let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest());
+        let together = batch * all_words_per_sample + evaluation_samples * network.words_per_sample(false);
+        Ok((self.words / largest).min(self.total / together).clamp(1, self.workgroups))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Architecture, ParameterLayout};
+
+    /// WebGPU's 128 MiB.
+    const DEFAULT: Room = Room { words: 32 << 20, total: WAVE_WORDS, workgroups: 65_535 };
+
+    fn network(side: usize, filters: usize) -> Network {
+        let architecture = Architecture {
+            image_height: side,
+            image_width: side,
+            convolutions: Architecture::paper_convolutions(filters),
+            width: 30,
+            depth: 6,
+            classes: 10,
+        };
+        Network { layout: ParameterLayout::new(&architecture), architecture, scale: 1.0 }
+    }
+
+    #[test]
+    fn fifty_replicas_of_a_large_network_run_in_a_few_waves() {
+        let network = network(100, 32);
+        let samples = DEFAULT.evaluation_samples(&network).unwrap();
+        let slots = DEFAULT.slots(&network, 1, 32, samples).unwrap();
+        assert!((10..50).contains(&slots), "{slots}");
+        let widest = 50 * 50 * 32;
+        assert!(slots * 32 * widest <= DEFAULT.words && slots * samples * widest <= DEFAULT.words);
+        let words = slots * (32 * network.words_per_sample(true) + samples * network.words_per_sample(false));
+        let states = 50 * 4 * network.layout.parameters();
+        assert!(4 * (words + states) < 8 << 30, "{words} words of activations, {states} of state");
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_refused_with_one_that_does() {
+        let network = network(224, 64);
+        let error = DEFAULT.slots(&network, 1, 1000, 1).unwrap_err().to_string();
+        let fitting = DEFAULT.words / (112 * 112 * 64);
+        assert!(error.contains("1000") && error.contains(&format!("batch of {fitting} does")), "{error}");
+        assert_eq!(DEFAULT.slots(&network, 1, fitting, 1).unwrap(), 1);
+    }
+}

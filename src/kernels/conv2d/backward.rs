@@ -1,0 +1,151 @@
+//! The backward kernels.
+
+use super::{
+    BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_INPUT_POOL_WIDE, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES,
+    BACKWARD_WEIGHTS_POOL, BACKWARD_WEIGHTS_POOL_IMAGES, BACKWARD_WEIGHTS_POOL_WIDE, Input, SampleTiles, Shape, Tile,
+};
+use crate::error::Result;
+use crate::gpu::{Bindable, BoundKernel, Buffer, Gpu, Kernel, Recorder};
+use crate::kernels::{Place, StepRecord, require, require_capacity};
+
+/// Invocations of a workgroup of the weight gradient: `LANES` of `shaders/prelude/weight_tile.wgsl`.
+const LANES: usize = 64;
+/// The most tiles of a workgroup: as many as the lanes of the narrowest devices, so that neighbours read one cache line.
+const MOST_TILES: usize = 8;
+/// The most wide tiles of a workgroup: few, so that a small layer of one replica still has work for all threads.
+const MOST_WIDE_TILES: usize = 2;
+
+/// Arrays of [`BackwardInput`].
+pub struct BackwardInputArguments<'a> {
+    /// Sizes.
+    pub shape: Shape,
+    /// Where the weights lie in `parameters`.
+    pub place: Place,
+    /// The steps that launches choose from.
+    pub steps: &'a Buffer<StepRecord>,
+    /// `[replica, sample, y, x, out]`, of the pooled output if there is an `argmax`.
+    pub output_gradient: &'a Buffer<f32>,
+    /// The words that the forward kernel left, if the layer pools.
+    pub argmax: Option<&'a Buffer<u32>>,
+    /// `[replica, parameter]`
+    pub parameters: &'a Buffer<f32>,
+    /// `[replica, sample, y, x, in]`, what the layer before gave out after its ReLU.
+    pub input: &'a Buffer<f32>,
+    /// `[replica, sample, y, x, in]`, written.
+    pub input_gradient: &'a Buffer<f32>,
+}
+
+/// `input_gradient[n, y, x, c] = sum_{ky, kx, k} g[n, y - ky + 1, x - kx + 1, k] * weights[ky, kx, c, k]` where
+/// `input[n, y, x, c] > 0`, else 0; `g` is the gradient before pooling.
+pub struct BackwardInput(pub Tile);
+
+impl BackwardInput {
+    /// Checks the arrays and binds them to the kernel that suits them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<SampleTiles> {
+        let BackwardInputArguments { shape, place, steps, output_gradient, argmax, parameters, input, input_gradient } =
+            *arguments;
+        let wide = self.0 == Tile::Wide && shape.inputs > 4;
+        let shader = match argmax {
+            Some(_) if wide => &BACKWARD_INPUT_POOL_WIDE,
+            Some(_) => &BACKWARD_INPUT_POOL,
+            None => &BACKWARD_INPUT,
+        };
+        let name = shader.name;
+        shape.check(name)?;
+        shape.check_argmax(name, argmax)?;
+        require(name, "output_gradient", output_gradient, shape.output_len(argmax.is_some()))?;
+        require(name, "parameters", parameters, shape.parameters(place))?;
+        require(name, "input", input, shape.input_len())?;
+        require(name, "input_gradient", input_gradient, shape.input_len())?;
+        gpu.check_iterations(name, shape.outputs + shape.outputs.div_ceil(4))?;
+        let params = Buffer::from_slice(gpu, "conv2d.backward_input params", &[shape.params(place, 1.0)])?;
+        let mut arrays: Vec<&dyn Bindable> = vec![&params, steps, output_gradient];
+        arrays.extend(argmax.map(|argmax| argmax as &dyn Bindable));
+        arrays.extend([parameters as &dyn Bindable, input, input_gradient]);
+        let Shape { height, width, inputs, .. } = shape;
+        let tiles = match argmax {
+            Some(_) if wide => height.div_ceil(4) * width.div_ceil(8) * inputs.div_ceil(8),
+            Some(_) => height.div_ceil(2) * width.div_ceil(8) * inputs.div_ceil(4),
+            None => height.div_ceil(4) * width.div_ceil(4) * inputs.div_ceil(4),
+        };
+        SampleTiles::new(gpu, shader, shape, tiles, &arrays)
+    }
+}
+
+/// Arrays of [`BackwardWeights`].
+pub struct BackwardWeightsArguments<'a> {
+    /// Sizes.
+    pub shape: Shape,
+    /// Where weights and bias lie in `gradient`.
+    pub place: Place,
+    /// The steps that launches choose from.
+    pub steps: &'a Buffer<StepRecord>,
+    /// What the layer read.
+    pub input: Input<'a>,
+    /// `[replica, sample, y, x, out]`, of the pooled output if there is an `argmax`.
+    pub output_gradient: &'a Buffer<f32>,
+    /// The words that the forward kernel left, if the layer pools.
+    pub argmax: Option<&'a Buffer<u32>>,
+    /// `[replica, parameter]`, written at the layer's place.
+    pub gradient: &'a Buffer<f32>,
+}
+
+/// `weight_gradient[ky, kx, c, k] = sum_{n, y, x} input[n, y + ky - 1, x + kx - 1, c] * g[n, y, x, k]` and the sum of `g`
+/// for the bias; `g` is the gradient before pooling.
+pub struct BackwardWeights(pub Tile);
+
+impl BackwardWeights {
+    /// Checks the arrays and binds them to the kernel that suits them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<WeightTiles> {
+        let BackwardWeightsArguments { shape, place, steps, ref input, output_gradient, argmax, gradient } = *arguments;
+        let wide = self.0 == Tile::Wide && shape.inputs > 1 && shape.outputs > 4;
+        let shader = match (input, argmax) {
+            (Input::Features(_), None) => &BACKWARD_WEIGHTS,
+            (Input::Features(_), Some(_)) if wide => &BACKWARD_WEIGHTS_POOL_WIDE,
+            (Input::Features(_), Some(_)) => &BACKWARD_WEIGHTS_POOL,
+            (Input::Images(_), None) => &BACKWARD_WEIGHTS_IMAGES,
+            (Input::Images(_), Some(_)) => &BACKWARD_WEIGHTS_POOL_IMAGES,
+        };
+        let name = shader.name;
+        shape.check(name)?;
+        input.check(name, shape)?;
+        shape.check_argmax(name, argmax)?;
+        require(name, "output_gradient", output_gradient, shape.output_len(argmax.is_some()))?;
+        require(name, "gradient", gradient, shape.parameters(place))?;
+        let (all, most) = if shader.name == BACKWARD_WEIGHTS_POOL_WIDE.name {
+            (shape.inputs.div_ceil(2) * shape.outputs.div_ceil(8), MOST_WIDE_TILES)
+        } else {
+            (shape.inputs * shape.outputs.div_ceil(4), MOST_TILES)
+        };
+        let tiles = all.next_power_of_two().min(most);
+        let chunks = LANES / tiles;
+        let (rows, columns) =
+            if argmax.is_some() { (shape.height / 2, shape.width / 2) } else { (shape.height, shape.width) };
+        gpu.check_iterations(name, (shape.capacity * rows).div_ceil(chunks) * (columns + 1) + 8 * LANES)?;
+        let params = Buffer::from_slice(gpu, "conv2d.backward_weights params", &[shape.params(place, input.scale())])?;
+        let mut arrays: Vec<&dyn Bindable> = vec![&params, steps];
+        arrays.extend(input.arrays());
+        arrays.push(output_gradient);
+        arrays.extend(argmax.map(|argmax| argmax as &dyn Bindable));
+        arrays.push(gradient);
+        let kernel = Kernel::new(gpu, shader, &[("TILES", tiles as u32)])?.bind(gpu, &arrays)?;
+        let workgroups = [all.div_ceil(tiles) as u32, 1, shape.replicas as u32];
+        Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
+    }
+}
+
+/// A kernel whose tiles cover taps x channels, with its arrays.
+pub struct WeightTiles {
+    kernel: BoundKernel,
+    name: &'static str,
+    capacity: usize,
+    workgroups: [u32; 3],
+}
+
+impl WeightTiles {
+    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
+    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+        require_capacity(self.name, samples, self.capacity)?;
+        recorder.dispatch(&self.kernel, self.workgroups, Some(step))
+    }
+}

@@ -1,0 +1,184 @@
+//! `max_pool2d.*`: the largest of each 2 x 2 pixels, stand-alone, on activations `[replica, sample, y, x, channel]`.
+
+use super::{StepRecord, grid, read, record, require, require_capacity, require_positive, write};
+use crate::error::Result;
+use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+
+/// `shaders/max_pool2d/forward.wgsl`
+pub static FORWARD: Shader = Shader {
+    name: "max_pool2d.forward",
+    source: concat!(
+        include_str!("../../shaders/prelude/grid.wgsl"),
+        include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/prelude/pooling.wgsl"),
+        include_str!("../../shaders/max_pool2d/forward.wgsl"),
+    ),
+    bindings: &[read("params"), record("step"), read("input"), write("output"), write("argmax")],
+    parameters: Some(Params::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+/// `shaders/max_pool2d/backward.wgsl`
+pub static BACKWARD: Shader = Shader {
+    name: "max_pool2d.backward",
+    source: concat!(
+        include_str!("../../shaders/prelude/grid.wgsl"),
+        include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/max_pool2d/backward.wgsl"),
+    ),
+    bindings: &[read("params"), record("step"), read("output_gradient"), read("argmax"), write("input_gradient")],
+    parameters: Some(Params::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+parameters! {
+    struct Params {
+        height: u32,
+        width: u32,
+        channels: u32,
+        capacity: u32,
+    }
+}
+
+/// Sizes of a pooling over a batch of replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Replicas side by side.
+    pub replicas: usize,
+    /// Samples that each replica has room for.
+    pub capacity: usize,
+    /// Rows that come in; half of them, rounded down, go out.
+    pub height: usize,
+    /// Columns that come in; half of them, rounded down, go out.
+    pub width: usize,
+    /// Channels.
+    pub channels: usize,
+}
+
+impl Shape {
+    fn check(&self, kernel: &str) -> Result<()> {
+        let Self { replicas, capacity, height, width, channels } = *self;
+        let sizes = [
+            ("replicas", replicas),
+            ("capacity", capacity),
+            ("pooled rows", height / 2),
+            ("pooled columns", width / 2),
+            ("channels", channels),
+        ];
+        require_positive(kernel, &sizes)
+    }
+
+    /// Values of one sample before pooling.
+    fn input_len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Values of one sample after pooling.
+    fn output_len(&self) -> usize {
+        self.height / 2 * (self.width / 2) * self.channels
+    }
+
+    /// Words of codes of one sample.
+    fn words(&self) -> usize {
+        self.height / 2 * (self.width / 2).div_ceil(4) * self.channels.div_ceil(4)
+    }
+
+    fn params(&self) -> Params {
+        let Self { height, width, channels, capacity, .. } = *self;
+        let [height, width, channels, capacity] = [height, width, channels, capacity].map(|size| size as u32);
+        Params { height, width, channels, capacity }
+    }
+}
+
+/// Words of an `argmax` array: the codes of four pooled pixels of a row x four channels share one,
+/// `[replica, sample, y / 2, x / 2 / 4, channel / 4]`. Byte `x / 2 % 4` is the pixel's, with two bits for each channel.
+pub fn argmax_len(shape: Shape) -> usize {
+    shape.replicas * shape.capacity * shape.words()
+}
+
+/// Arrays of [`Forward`].
+pub struct ForwardArguments<'a> {
+    /// Sizes.
+    pub shape: Shape,
+    /// The steps that launches choose from.
+    pub steps: &'a Buffer<StepRecord>,
+    /// `[replica, sample, y, x, channel]`
+    pub input: &'a Buffer<f32>,
+    /// `[replica, sample, y / 2, x / 2, channel]`, written.
+    pub output: &'a Buffer<f32>,
+    /// The words of [`argmax_len`], written.
+    pub argmax: &'a Buffer<u32>,
+}
+
+/// `output[n, y, x, c]` is the largest of `input[n, 2y + dy, 2x + dx, c]`, and `argmax` says which it is.
+pub struct Forward;
+
+impl Forward {
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Pooling> {
+        let ForwardArguments { shape, steps, input, output, argmax } = *arguments;
+        let name = FORWARD.name;
+        shape.check(name)?;
+        let samples = shape.replicas * shape.capacity;
+        require(name, "input", input, samples * shape.input_len())?;
+        require(name, "output", output, samples * shape.output_len())?;
+        require(name, "argmax", argmax, argmax_len(shape))?;
+        let params = Buffer::from_slice(gpu, "max_pool2d.forward params", &[shape.params()])?;
+        let kernel = Kernel::new(gpu, &FORWARD, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?;
+        let kernel = kernel.bind(gpu, &[&params, steps, input, output, argmax])?;
+        Ok(Pooling { kernel, name, workgroup_size: gpu.workgroup_size(), shape, invocations: shape.words() })
+    }
+}
+
+/// Arrays of [`Backward`].
+pub struct BackwardArguments<'a> {
+    /// Sizes.
+    pub shape: Shape,
+    /// The steps that launches choose from.
+    pub steps: &'a Buffer<StepRecord>,
+    /// `[replica, sample, y / 2, x / 2, channel]`
+    pub output_gradient: &'a Buffer<f32>,
+    /// The words that [`Forward`] left.
+    pub argmax: &'a Buffer<u32>,
+    /// `[replica, sample, y, x, channel]`, written.
+    pub input_gradient: &'a Buffer<f32>,
+}
+
+/// `input_gradient` is the output's gradient where `argmax` points to, and 0 elsewhere.
+pub struct Backward;
+
+impl Backward {
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardArguments<'_>) -> Result<Pooling> {
+        let BackwardArguments { shape, steps, output_gradient, argmax, input_gradient } = *arguments;
+        let name = BACKWARD.name;
+        shape.check(name)?;
+        let samples = shape.replicas * shape.capacity;
+        require(name, "output_gradient", output_gradient, samples * shape.output_len())?;
+        require(name, "argmax", argmax, argmax_len(shape))?;
+        require(name, "input_gradient", input_gradient, samples * shape.input_len())?;
+        let params = Buffer::from_slice(gpu, "max_pool2d.backward params", &[shape.params()])?;
+        let kernel = Kernel::new(gpu, &BACKWARD, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?;
+        let kernel = kernel.bind(gpu, &[&params, steps, output_gradient, argmax, input_gradient])?;
+        Ok(Pooling { kernel, name, workgroup_size: gpu.workgroup_size(), shape, invocations: shape.input_len() })
+    }
+}
+
+/// A pooling kernel with its arrays.
+pub struct Pooling {
+    kernel: BoundKernel,
+    name: &'static str,
+    workgroup_size: u32,
+    shape: Shape,
+    /// Invocations of each sample.
+    invocations: usize,
+}
+
+impl Pooling {
+    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
+    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+        require_capacity(self.name, samples, self.shape.capacity)?;
+        let workgroups = grid(samples * self.invocations, self.workgroup_size, self.shape.replicas);
+        recorder.dispatch(&self.kernel, workgroups, Some(step))
+    }
+}

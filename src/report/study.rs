@@ -1,0 +1,226 @@
+//! The study's tables as text for the terminal, and the same as JSON.
+
+use super::tables::{NOTHING, aligned, wrapped};
+use crate::study::numbers::{significant, thousands};
+use crate::study::tables::{CellGrowth, PairRow, Tables, TermRow};
+use serde_json::{Value, json};
+
+/// Probabilities below this are only said to be smaller.
+const SMALLEST: f64 = 1e-300;
+
+/// All tables, one below the other; every line ends with a line break.
+pub fn text(tables: &Tables) -> String {
+    let mut text = "Table 1: magnitude stability in epochs, mean and standard deviation over nodes\n".to_string();
+    text += &summaries(tables);
+    let explained = tables.table2();
+    if !explained.is_empty() {
+        text += "\nTable 2: what data set and model explain of the stability (in sequence)\n";
+        text += &terms(&explained);
+        text += "  quasi-poisson: log link, deviance instead of sums of squares, F by Pearson's dispersion\n";
+        text += &independence(tables).map(|sentence| wrapped(&sentence)).unwrap_or_default();
+        if explained.iter().any(|row| row.published_sum_of_squares.is_some()) {
+            text += &wrapped(PUBLISHED_SUMS);
+        }
+        text += "\nTable 3: honest significant differences of the stability, in epochs (Tukey, 95 % together)\n";
+        text += &pairs(&tables.table3());
+    }
+    let explained = tables.table4();
+    if !explained.is_empty() {
+        text += "\nTable 4: what data set and model explain of the slopes of ln N on the epoch (in sequence)\n";
+        text += &terms(&explained);
+        text += &wrapped(LAST_EPOCH);
+        text += "\nTable 5: honest significant differences of the slopes, per epoch (Tukey, 95 % together)\n";
+        text += &pairs(&tables.table5());
+    }
+    text += "\nFigure 3: mean number N of stable nodes, fitted by N = K / (1 + (K - N0) / N0 · e^(-rt))\n";
+    text += &growth(&tables.growth);
+    if tables.growth.iter().any(|cell| !cell.growth.limit_is_identified) {
+        text += &wrapped(UNIDENTIFIED);
+    }
+    for note in &tables.notes {
+        text += &wrapped(&format!("Note: {note}."));
+    }
+    text
+}
+
+const PUBLISHED_SUMS: &str = "The published sums of squares cannot follow from the published means: in a balanced design \
+    those of Table 1 give about 144 million for the data set and 278 million for the model.";
+
+const LAST_EPOCH: &str = "In the last epoch every node is stable by definition, which lifts the end of each regression; \
+    without-last-epoch leaves it out.";
+
+const UNIDENTIFIED: &str = "K is not identified where the curve has not reached half of it, or where the 95 % interval of \
+    1/K holds 0: no plateau was seen, and K is a guess.";
+
+/// Why two analyses of the stability stand side by side, where both could be made.
+fn independence(tables: &Tables) -> Option<String> {
+    let count = |variance: &crate::study::tables::Variance| {
+        let observations: usize = variance.anova.means.first()?.iter().map(|level| level.count).sum();
+        Some(thousands(observations as i64))
+    };
+    let (nodes, means) = (count(tables.nodes.as_ref()?)?, count(tables.replicate_means.as_ref()?)?);
+    Some(format!(
+        "The analyses of nodes count {nodes} independent observations, which they are not: the nodes of one network share \
+         its initial weights, its data order and its training, so F is too large and p too small. The analysis of \
+         replicate means counts each of the {means} networks once."
+    ))
+}
+
+fn summaries(tables: &Tables) -> String {
+    let head = ["model", "data set", "replicates", "nodes", "mean", "sd", "paper's mean", "paper's sd"];
+    let row = |row: &crate::study::tables::SummaryRow| {
+        vec![
+            row.model.clone(),
+            row.data_set.clone(),
+            row.replicates.to_string(),
+            thousands(row.observations as i64),
+            format!("{:.1}", row.mean),
+            optional(row.sd, |sd| format!("{sd:.2}")),
+            row.published_mean.unwrap_or(NOTHING).into(),
+            row.published_sd.unwrap_or(NOTHING).into(),
+        ]
+    };
+    with_head(&head, tables.summaries.iter().map(row))
+}
+
+fn terms(rows: &[TermRow]) -> String {
+    let head = ["analysis", "term", "df", "sum of squares", "F", "p", "paper's sum", "paper's F", "paper's p"];
+    let published = |text: Option<&'static str>| text.map_or(NOTHING.into(), separated);
+    let row = |row: &TermRow| {
+        vec![
+            row.analysis.into(),
+            row.term.clone(),
+            thousands(row.degrees_of_freedom as i64),
+            short(row.sum_of_squares),
+            optional(row.f, short),
+            optional(row.p, probability),
+            published(row.published_sum_of_squares),
+            published(row.published_f),
+            published(row.published_p),
+        ]
+    };
+    with_head(&head, rows.iter().map(row))
+}
+
+fn pairs(rows: &[PairRow]) -> String {
+    let head = ["analysis", "pair", "difference", "lower", "upper", "p", "paper's", "lower", "upper", "p"];
+    let published = |text: Option<&'static str>| text.unwrap_or(NOTHING).to_string();
+    let row = |row: &PairRow| {
+        vec![
+            row.analysis.into(),
+            row.pair.clone(),
+            short(row.difference),
+            optional(row.lower, short),
+            optional(row.upper, short),
+            optional(row.p, probability),
+            published(row.published_difference),
+            published(row.published_lower),
+            published(row.published_upper),
+            published(row.published_p),
+        ]
+    };
+    with_head(&head, rows.iter().map(row))
+}
+
+fn growth(cells: &[CellGrowth]) -> String {
+    let head = ["model", "data set", "replicates", "K", "N0", "r per epoch", "residual sum of squares"];
+    let row = |cell: &CellGrowth| {
+        vec![
+            cell.model.clone(),
+            cell.data_set.clone(),
+            cell.replicates.to_string(),
+            if cell.growth.limit_is_identified { significant(cell.growth.limit) } else { "not identified".into() },
+            short(cell.growth.start),
+            short(cell.growth.rate),
+            short(cell.growth.residual_sum_of_squares),
+        ]
+    };
+    with_head(&head, cells.iter().map(row))
+}
+
+fn with_head(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let head = head.iter().map(|name| name.to_string()).collect();
+    aligned(&[head].into_iter().chain(rows).collect::<Vec<Vec<String>>>())
+}
+
+fn optional(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    value.map_or(NOTHING.into(), show)
+}
+
+/// Three significant digits, in scientific notation where zeros would hide them.
+fn short(value: f64) -> String {
+    let plain = value == 0.0 || (1e-3..1e15).contains(&value.abs());
+    if plain { significant(value) } else { format!("{value:.2e}") }
+}
+
+/// A probability to three decimals, or in scientific notation.
+fn probability(p: f64) -> String {
+    match p {
+        p if p < SMALLEST => format!("< {SMALLEST:.0e}"),
+        p if p < 1e-3 => format!("{p:.1e}"),
+        p => format!("{p:.3}"),
+    }
+}
+
+/// A published number with commas between thousands, if it is a whole one.
+fn separated(text: &str) -> String {
+    text.parse::<i64>().map_or(text.into(), thousands)
+}
+
+/// The same as numbers, nothing rounded; a K without a limit is null.
+pub fn json(tables: &Tables, configuration_hash: &str, folder: &str) -> Value {
+    let coefficients = tables.quasi_poisson.iter().flat_map(|model| &model.coefficients).map(|one| {
+        json!({
+            "term": one.name,
+            "estimate": one.estimate,
+            "standard_error": one.standard_error,
+            "t": one.t,
+            "p": one.p,
+        })
+    });
+    let growth = |cell: &CellGrowth| {
+        json!({
+            "model": cell.model,
+            "data_set": cell.data_set,
+            "replicates": cell.replicates,
+            "K": cell.growth.limit,
+            "N0": cell.growth.start,
+            "r": cell.growth.rate,
+            "residual_sum_of_squares": cell.growth.residual_sum_of_squares,
+            "k_identified": cell.growth.limit_is_identified,
+        })
+    };
+    json!({
+        "configuration_hash": configuration_hash,
+        "folder": folder,
+        "table1": tables.summaries,
+        "table2": tables.table2(),
+        "table3": tables.table3(),
+        "table4": tables.table4(),
+        "table5": tables.table5(),
+        "coefficients": coefficients.collect::<Vec<_>>(),
+        "growth": tables.growth.iter().map(growth).collect::<Vec<_>>(),
+        "notes": tables.notes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_probabilities_are_not_rounded_to_zero() {
+        let cases = [(0.0, "< 1e-300"), (1e-12, "1.0e-12"), (0.0499, "0.050"), (1.0, "1.000")];
+        for (p, text) in cases {
+            assert_eq!(probability(p), text);
+        }
+    }
+
+    #[test]
+    fn tiny_and_huge_numbers_keep_their_digits() {
+        let cases = [(1.236e-4, "1.24e-4"), (-2.5e-7, "-2.50e-7"), (0.0, "0"), (15_202_416.0, "15,202,416")];
+        for (value, expected) in cases {
+            assert_eq!(short(value), expected);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The GPU engine on networks with convolutions: against the twins, and bits that depend on nothing but the replica.
+
+use crate::*;
+use holdfast::cpu::{softmax_cross_entropy, training_step};
+use holdfast::data::Dataset;
+use holdfast::engine::{Batch, Engine, Evaluation, GpuEngine, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
+use holdfast::network::{Architecture, Convolution, ParameterLayout};
+use holdfast::random::{Sequence, Stream};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+fn network(convolutions: Vec<Convolution>) -> Architecture {
+    Architecture { image_height: 9, image_width: 10, convolutions, width: 7, depth: 3, classes: 4 }
+}
+
+fn engine(limits: RequestedLimits) -> GpuEngine {
+    GpuEngine::open(&DeviceChoice::Index(0), false, limits).unwrap()
+}
+
+/// Random images and labels for `architecture`.
+fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
+    let mut draws = Sequence::new(1, Stream::Check, samples as u32, 0);
+    let images = (0..samples * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
+    let labels = (0..samples).map(|_| draws.below(architecture.classes as u32) as u8).collect();
+    let Architecture { image_height, image_width, classes, .. } = *architecture;
+    Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())
+}
+
+fn order(samples: usize, replica: u32) -> Arc<[u32]> {
+    let mut order: Vec<u32> = (0..samples as u32).collect();
+    Sequence::new(1, Stream::Shuffle, replica, 0).shuffle(&mut order);
+    order.into()
+}
+
+fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
+    (0..samples).step_by(batch).map(|first| first..(first + batch).min(samples)).collect()
+}
+
+fn train(batch: &mut dyn Batch, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
+    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    batch.train(&Steps { first_step: 0, orders, batches, decay: 0.9 }, &watch).unwrap()
+}
+
+/// What an epoch leaves behind.
+struct Epoch {
+    losses: Vec<StepLoss>,
+    replicas: Vec<Replica<f32>>,
+    logits: Vec<f32>,
+    evaluations: Vec<Evaluation>,
+}
+
+/// Trains these replicas on 60 samples in batches of 8, the last one of 4.
+fn epoch(architecture: &Architecture, limits: RequestedLimits, ids: &[u32]) -> Epoch {
+    let mut engine = engine(limits);
+    let data = engine.load(&data(architecture, 60)).unwrap();
+    let setup = Setup { architecture, training: data, batch: 8, pixel_scale: 255.0, seed: 3, replica_ids: ids };
+    let mut batch = engine.begin(&setup).unwrap();
+    let orders: Vec<_> = ids.iter().map(|&id| order(60, id)).collect();
+    let losses = train(&mut *batch, &orders, &batches(60, 8));
+    let evaluations = batch.evaluate(data, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap();
+    Epoch { losses, replicas: batch.replicas().unwrap(), logits: batch.logits(data, 3..50).unwrap(), evaluations }
+}
+
+#[test]
+fn a_training_step_follows_the_twins() {
+    // Convolutions may pool or not in any order, the first one too.
+    for pools in [vec![true, true, true, false], vec![false, true], vec![true], vec![false]] {
+        let convolutions = pools.iter().zip([3, 5, 2, 4]).map(|(&pool, filters)| Convolution { filters, pool });
+        let architecture = network(convolutions.collect());
+        let mut engine = engine(RequestedLimits::Adapter);
+        let set = data(&architecture, 20);
+        let training = engine.load(&set).unwrap();
+        let ids = [2, 9];
+        let setup =
+            Setup { architecture: &architecture, training, batch: 20, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+        let mut batch = engine.begin(&setup).unwrap();
+        let start = batch.replicas().unwrap();
+        let orders = [order(20, 0), order(20, 0)];
+        let losses = train(&mut *batch, &orders, std::slice::from_ref(&(0..20)));
+        let input: Vec<f64> = (orders[0].iter())
+            .flat_map(|&image| &set.images[image as usize * 90..(image as usize + 1) * 90])
+            .map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0))
+            .collect();
+        let labels: Vec<u8> = orders[0].iter().map(|&image| set.labels[image as usize]).collect();
+        for (slot, replica) in batch.replicas().unwrap().iter().enumerate() {
+            let before: Vec<f64> = start[slot].parameters.iter().map(|&p| f64::from(p)).collect();
+            let (loss, gradient) = training_step::gradient(&architecture, &before, &input, &labels);
+            assert!((f64::from(losses[slot].loss) - loss.mean).abs() < 1e-5, "{pools:?}");
+            let largest = gradient.iter().fold(0.0, |largest: f64, g| largest.max(g.abs()));
+            assert!(largest > 1e-3, "{pools:?}: the gradient must be there");
+            // The first mean of gradients after one step is a tenth of the gradient.
+            for (index, (&m, g)) in replica.m.iter().zip(&gradient).enumerate() {
+                let difference = (10.0 * f64::from(m) - g).abs();
+                assert!(difference < 1e-5 * largest, "{pools:?}: gradient {index} is off by {difference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replica_alone_has_the_bits_that_it_has_among_many() {
+    let architecture = network(Architecture::paper_convolutions(5));
+    let many = epoch(&architecture, RequestedLimits::Adapter, &[4, 8, 6]);
+    let alone = epoch(&architecture, RequestedLimits::Adapter, &[8]);
+    assert_eq!(many.losses[8..16], alone.losses);
+    assert_eq!(many.replicas[1], alone.replicas[0]);
+    assert_eq!(many.logits[47 * 4..2 * 47 * 4], alone.logits);
+    assert_eq!(many.evaluations[1], alone.evaluations[0]);
+}
+
+#[test]
+fn waves_and_data_sets_that_do_not_fit_move_no_bits() {
+    // The first layer gives out 60 numbers a sample: the batches of four replicas need 7,680 bytes, 60 images 6,480.
+    let architecture = network(Architecture::paper_convolutions(3));
+    let ids = [0, 1, 2, 3, 4];
+    let plain = epoch(&architecture, RequestedLimits::Adapter, &ids);
+    for bytes in [16_384, 8_000, 4_200] {
+        let cut = epoch(&architecture, RequestedLimits::ArrayBytes(bytes), &ids);
+        assert_eq!(cut.losses, plain.losses, "{bytes} bytes: losses");
+        assert_eq!(cut.replicas, plain.replicas, "{bytes} bytes: replicas");
+        assert_eq!(cut.logits, plain.logits, "{bytes} bytes: logits");
+        // The steps of an evaluation depend on the limits, so only its rounding may differ.
+        for (found, expected) in cut.evaluations.iter().zip(&plain.evaluations) {
+            assert_eq!(found.correct, expected.correct);
+            assert!((found.loss - expected.loss).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_refused_with_one_that_does() {
+    let architecture = network(Architecture::paper_convolutions(3));
+    let mut engine = engine(RequestedLimits::ArrayBytes(4096));
+    let training = engine.load(&data(&architecture, 60)).unwrap();
+    let setup =
+        Setup { architecture: &architecture, training, batch: 18, pixel_scale: 255.0, seed: 3, replica_ids: &[0] };
+    assert_refused(engine.begin(&setup), &["batch of 18", "batch of 17"]);
+    assert!(engine.begin(&Setup { batch: 17, ..setup }).is_ok());
+}
+
+#[test]
+fn a_step_is_one_launch_for_each_kernel_and_layer() {
+    let architecture = network(Architecture::paper_convolutions(3));
+    let mut engine = engine(RequestedLimits::Adapter);
+    let training = engine.load(&data(&architecture, 60)).unwrap();
+    let ids = [0, 1, 2];
+    let setup =
+        Setup { architecture: &architecture, training, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let mut batch = engine.begin(&setup).unwrap();
+    let before = engine.gpu().dispatches();
+    train(&mut *batch, &vec![order(60, 0); 3], &batches(60, 10));
+    // Convolutions: four forward, four weight gradients, three input gradients. Dense part: four layers forward, loss,
+    // four weight gradients, four input gradients. The update.
+    assert_eq!(engine.gpu().dispatches() - before, 6 * (11 + 13 + 1));
+}
+
+#[test]
+fn evaluation_and_sweep_agree_with_the_twins() {
+    let architecture = network(Architecture::paper_convolutions(6));
+    let mut engine = engine(RequestedLimits::Adapter);
+    let set = data(&architecture, 530);
+    let handle = engine.load(&set).unwrap();
+    let ids = [5, 6];
+    let setup = Setup {
+        architecture: &architecture,
+        training: handle,
+        batch: 10,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &ids,
+    };
+    let mut batch = engine.begin(&setup).unwrap();
+    let focus = ParameterLayout::new(&architecture).focus_weight().range();
+    let masks: Vec<Arc<[bool]>> = (0..3).map(|m| (0..49).map(|node| node % 6 >= m).collect()).collect();
+    let points: Vec<_> = (0..6).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
+    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let swept = batch.sweep(handle, &points, &watch).unwrap();
+    let evaluated = batch.evaluate(handle, &watch).unwrap();
+    let replicas = batch.replicas().unwrap();
+    let input: Vec<f64> = set.images.iter().map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0)).collect();
+    let mut expected = Vec::new();
+    for point in &points {
+        let mut parameters: Vec<f64> = replicas[point.slot].parameters.iter().map(|&p| f64::from(p)).collect();
+        for (parameter, &kept) in parameters[focus.clone()].iter_mut().zip(&*point.kept) {
+            *parameter = if kept { *parameter } else { 0.0 };
+        }
+        let activations = training_step::forward(&architecture, &parameters, &input);
+        let logits = activations.last().unwrap();
+        expected.push(softmax_cross_entropy::loss(4, logits, &set.labels, &mut vec![0.0; logits.len()]));
+    }
+    for (found, expected) in swept.iter().zip(&expected).chain(evaluated.iter().zip(&expected[..2])) {
+        assert!((found.loss - expected.mean).abs() < 1e-5, "{} for {}", found.loss, expected.mean);
+        assert!(found.correct.abs_diff(expected.correct) <= 1, "{} for {}", found.correct, expected.correct);
+    }
+}
