@@ -21,7 +21,7 @@ const TRAINING_PER_TEST: usize = 5;
 /// on bright ones of this size the units of the paper's fully connected network die in training, and it stays at chance.
 const MEAN: [f64; 2] = [32.0, 44.0];
 const CONTRAST: [f64; 2] = [18.0, 30.0];
-const NOISE: [f64; 2] = [2.0, 6.0];
+const NOISE: [f64; 2] = [2.0, 7.0];
 
 /// What is painted of a class, drawn from the image's own sequence: the brightness at a column and a row.
 type Paint = fn(class: usize, sequence: &mut Sequence) -> Picture;

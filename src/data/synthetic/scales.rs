@@ -77,7 +77,7 @@ struct Ring {
 impl Scale {
     fn draw(class: usize, sequence: &mut Sequence) -> Self {
         let middle = SIDE as f64 / 2.0;
-        let focus = [(); 2].map(|()| middle + sequence.between(-6.0, 6.0));
+        let focus = [(); 2].map(|()| middle + sequence.between(-9.0, 9.0));
         let waves = [0.18, 0.05, 0.04, 0.025].map(|most| {
             let (height, phase) = (sequence.between(0.0, most), sequence.between(0.0, TAU));
             [height * phase.cos(), height * phase.sin()]
