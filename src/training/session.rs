@@ -22,6 +22,8 @@ const FIRST_CALL: u64 = 4;
 const CALL: Duration = Duration::from_secs(1);
 /// A checkpoint is written when the last one is this old.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(8);
+/// And after at least so many times as long as writing the last one took.
+const WRITING_SHARE: u32 = 20;
 
 /// What to train and for how long.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub struct Plan<'a> {
     pub schedules: &'a [Schedule],
     /// Whether the focus layer is remembered after each epoch.
     pub record: bool,
+    /// Whether a replica whose loss is no longer finite trains on beside the others, instead of failing the session.
+    pub keep_diverged: bool,
 }
 
 /// Running means of one epoch of one slot, taken before each update.
@@ -74,8 +78,10 @@ pub struct TrainingTimes {
 pub struct Trained {
     /// The replicas.
     pub batch: Box<dyn Batch>,
-    /// The recorded focus layer; `None` if [`Plan::record`] was off.
-    pub history: Option<History>,
+    /// Sizes of the recorded focus layer.
+    pub shape: HistoryShape,
+    /// The recorded focus layer `[epoch, slot, node]`; empty if [`Plan::record`] was off.
+    pub recorded: Vec<f32>,
     /// SHA-256 of the recorded focus layers `[slot, node]`, one for each epoch.
     pub focus_hashes: Vec<String>,
     /// Metrics, epoch by epoch, slot by slot.
@@ -86,10 +92,25 @@ pub struct Trained {
     pub resumed: bool,
 }
 
+impl Trained {
+    /// The recorded history.
+    ///
+    /// Fails with [`Error::Data`] if nothing was recorded, or if a weight is not finite.
+    pub fn history(&self) -> Result<History> {
+        History::new(self.shape, self.recorded.clone())
+    }
+
+    /// What was recorded of one slot, `[epoch, node]`, finite or not.
+    pub fn history_of_slot(&self, slot: usize) -> Vec<f32> {
+        let HistoryShape { replicas, nodes, .. } = self.shape;
+        self.recorded.chunks(nodes).skip(slot).step_by(replicas).flatten().copied().collect()
+    }
+}
+
 /// Trains by `plan` on `engine`, from the checkpoint if there is one, and keeps it up to date. `notice` hears what the
 /// user should know.
 ///
-/// Fails if a loss is not finite, if a schedule's number of pruned nodes was missed, or if a stop was asked for: then the
+/// Fails if a loss is not finite (unless [`Plan::keep_diverged`]), if a schedule's number of pruned nodes was missed, or if a stop was asked for: then the
 /// checkpoint is written first.
 pub fn train(
     engine: &mut dyn Engine,
@@ -115,6 +136,7 @@ pub fn train(
         state: Checkpoint::new(plan.replica_ids.len()),
         checkpoints,
         written: Instant::now(),
+        pause: CHECKPOINT_EVERY,
         lap: started,
         steps_a_call: FIRST_CALL,
     };
@@ -138,6 +160,8 @@ struct Session<'a> {
     checkpoints: Option<&'a CheckpointFile>,
     /// When the last checkpoint was written.
     written: Instant,
+    /// When the next one is due after that: writing them must stay a small part of the time, however large they are.
+    pause: Duration,
     /// Since when time has not been charged.
     lap: Instant,
     /// Steps that take about [`CALL`]; how an epoch is cut into calls moves no bits.
@@ -235,10 +259,12 @@ impl Session<'_> {
         let finished = self.state.step == u64::from(self.plan.epochs) * self.batches.len() as u64;
         let stop = watch.check();
         if let Some(checkpoints) = self.checkpoints
-            && (finished || stop.is_err() || self.written.elapsed() >= CHECKPOINT_EVERY)
+            && (finished || stop.is_err() || self.written.elapsed() >= self.pause)
         {
+            let writing = Instant::now();
             self.state.replicas = self.batch.replicas()?;
             checkpoints.write(&mut self.state)?;
+            self.pause = CHECKPOINT_EVERY.max(WRITING_SHARE * writing.elapsed());
             self.written = Instant::now();
         }
         // Writing checkpoints is not charged to training.
@@ -254,10 +280,10 @@ impl Session<'_> {
             replicas: plan.replica_ids.len(),
             nodes: plan.architecture.nodes(),
         };
-        let history = plan.record.then(|| History::new(shape, self.state.history)).transpose()?;
         Ok(Trained {
             batch: self.batch,
-            history,
+            shape,
+            recorded: self.state.history,
             focus_hashes: self.state.focus_hashes,
             metrics: self.state.metrics,
             times: TrainingTimes {
@@ -294,7 +320,7 @@ fn epoch_metrics(
     let metrics = |(slot, losses): (usize, &Vec<StepLoss>)| {
         let loss: f64 = losses.iter().zip(batches).map(|(step, batch)| f64::from(step.loss) * batch.len() as f64).sum();
         let correct: f64 = losses.iter().map(|step| f64::from(step.correct)).sum();
-        if !loss.is_finite() {
+        if !loss.is_finite() && !plan.keep_diverged {
             return Err(Error::Job(format!(
                 "the loss of replica {} is not finite in epoch {epoch}; check the data and --pixel-scale, or try \
                  another --seed",
