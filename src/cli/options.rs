@@ -154,6 +154,9 @@ pub(super) struct RunOptions {
     min_accuracy: Option<f64>,
     #[arg(skip)]
     max_replacements: Option<u32>,
+    // A setting that only `train` has.
+    #[arg(skip)]
+    stop_at_plateau: Option<f64>,
 }
 
 /// What only a study asks; the same in a file of settings.
@@ -312,6 +315,15 @@ impl RunOptions {
         })
     }
 
+    /// All settings of `train`.
+    pub(super) fn resolve_training(
+        &self,
+        file: &ConfigurationFile,
+        stop_at_plateau: Option<f64>,
+    ) -> Result<Configuration> {
+        Self { stop_at_plateau, ..self.clone() }.resolve(file, Some(Model::Dnn))
+    }
+
     /// All settings of a study.
     pub(super) fn resolve_study(&self, file: &ConfigurationFile, own: ReplacementOptions) -> Result<Configuration> {
         let ReplacementOptions { min_accuracy, max_replacements } = own;
@@ -402,6 +414,7 @@ impl Setter<'_> {
         set(&mut settings.ed_rule, options.ed_rule.map(EdRule::from));
         set(&mut settings.all_images, options.all_images);
         set(&mut settings.min_accuracy, options.min_accuracy.map(Some));
+        set(&mut settings.stop_at_plateau, options.stop_at_plateau.map(Some));
         set(&mut settings.max_replacements, options.max_replacements.map(Some));
     }
 }

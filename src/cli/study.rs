@@ -179,12 +179,12 @@ pub(super) fn conclude(
         control.progress.advance(1);
     }
     control.progress.end();
-    conclusion.check(configuration)?;
     let path = |name: &str| folder.file(name);
-    conclusion.write(&path)?;
     csv::write(&path("runs.csv")?, RUN_COLUMNS, &runs)?;
     let replaced: Vec<RunRow> = runs.into_iter().filter(RunRow::is_replaced).collect();
     csv::write(&path("replaced.csv")?, RUN_COLUMNS, &replaced)?;
+    conclusion.check(configuration)?;
+    conclusion.write(&path)?;
     csv::write(&path("sensitivity.csv")?, SENSITIVITY_COLUMNS, &conclusion.sensitivity)?;
     let started = Instant::now();
     let mut made = tables(&conclusion.observations, &conclusion.stable_nodes);

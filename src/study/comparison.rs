@@ -111,7 +111,7 @@ impl Account<'_> {
         let mut trained = train_and_record(self.engine, self.cell, self.configuration, folder, self.control)?;
         let training_overheads = since(before, self.engine.overheads());
         let replicas = trained.batch.replicas()?;
-        write_records(folder, self.cell, &trained, &replicas)?;
+        write_records(folder, self.cell, &trained, &replicas, false)?;
         let history = trained.history()?;
         let counted = self.count(&history)?;
         let node_axes = [self.cell.architecture.width; 2];

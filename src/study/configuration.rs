@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::network::Architecture;
 use crate::pruning::decay::Rule;
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
+use crate::training::Plateau;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -154,6 +155,9 @@ pub struct Configuration {
     /// A replica of a study with less training accuracy at the end is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_accuracy: Option<f64>,
+    /// A trained replica stops when less than this share of the focus layer is missing to its plateau of stable nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_at_plateau: Option<f64>,
     /// Most replacements in each cell of a study; as many as replicates if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_replacements: Option<u32>,
@@ -191,6 +195,7 @@ impl Configuration {
             all_images: false,
             min_accuracy: None,
             max_replacements: None,
+            stop_at_plateau: None,
         };
         match preset {
             Preset::Quick => quick,
@@ -227,20 +232,20 @@ impl Configuration {
             // Tables are made at the first one.
             tolerance: vec![0.03, 0.01, 0.05],
             all_images: true,
-            min_accuracy: Some(0.9),
+            // So few epochs teach some networks nothing: none is replaced.
+            min_accuracy: Some(0.0),
             ..Self::preset(Preset::Quick)
         };
         match preset {
             Preset::Quick => quick,
             Preset::Smoke => Self {
-                data: ["pr", "ct"].map(String::from).into(),
+                data: ["pr", "xr-synthetic"].map(String::from).into(),
                 side: Some(20),
                 replicates: 3,
-                epochs: 10,
-                min_accuracy: Some(0.5),
+                epochs: 12,
                 ..quick
             },
-            Preset::Paper => Self { replicates: 50, epochs: 150, ..quick },
+            Preset::Paper => Self { replicates: 50, epochs: 150, min_accuracy: Some(0.9), ..quick },
         }
     }
 
@@ -281,6 +286,11 @@ impl Configuration {
             return Err(Error::Usage(format!(
                 "--min-accuracy {} is no share of the training images; use 0 to 1, e.g. 0.9, or 0 to replace no replica that                  learns slowly",
                 self.least_accuracy()
+            )));
+        }
+        if let Some(share) = self.stop_at_plateau.filter(|share| !(*share > 0.0 && *share < 1.0)) {
+            return Err(Error::Usage(format!(
+                "--stop-at-plateau {share} is no share of the focus layer; use a number between 0 and 1, e.g. 0.02"
             )));
         }
         self.side.map_or(Ok(()), data::check_side)?;
@@ -342,6 +352,12 @@ impl Configuration {
             test_share: self.test_share,
             all_images: self.all_images,
         }
+    }
+
+    /// When replicas stop before the last epoch: by the first tolerance.
+    pub fn plateau(&self) -> Option<Plateau> {
+        let (share, &tolerance) = (self.stop_at_plateau?, self.tolerance.first()?);
+        Some(Plateau { share, tolerance, reading: self.reading() })
     }
 
     /// How magnitude stability is read.
@@ -418,6 +434,7 @@ mod tests {
             (Configuration { test_share: 1.0, ..quick() }, "--test-share"),
             (Configuration { min_accuracy: Some(f64::NAN), ..quick() }, "--min-accuracy"),
             (Configuration { min_accuracy: Some(90.0), ..quick() }, "--min-accuracy"),
+            (Configuration { stop_at_plateau: Some(0.0), ..quick() }, "--stop-at-plateau"),
         ];
         for (configuration, named) in cases {
             let message = configuration.validate().unwrap_err().to_string();

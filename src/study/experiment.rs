@@ -201,6 +201,7 @@ pub fn train_and_record(
         epochs: configuration.epochs,
         schedules: &[],
         record: true,
+        plateau: configuration.plateau(),
         keep_diverged: false,
     };
     if configuration.batch > cell.split.training.samples() {
@@ -210,10 +211,12 @@ pub fn train_and_record(
             cell.split.training.samples()
         ));
     }
-    let checkpoints = folder.checkpoints("train")?;
+    let session = if configuration.stop_at_plateau.is_some() { "train-to-plateau" } else { "train" };
+    let checkpoints = folder.checkpoints(session)?;
     let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
     let total = steps * u64::from(configuration.epochs) * u64::from(configuration.replicates);
-    let name = format!("train {}", cell.name());
+    let until = if configuration.stop_at_plateau.is_some() { ", to the plateau" } else { "" };
+    let name = format!("train {}{until}", cell.name());
     control.stage(&name, total, "replica-steps", |watch| {
         train(engine, &plan, Some(&checkpoints), watch, &|text| control.progress.notice(text))
     })
@@ -230,8 +233,15 @@ struct MetricsRow<'a> {
     accuracy: f64,
 }
 
-/// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell.
-pub fn write_records(folder: &CellFolder<'_>, cell: &Cell, trained: &Trained, replicas: &[Replica<f32>]) -> Result<()> {
+/// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell; where replicas may stop at different
+/// epochs, `replicas/<replica>/history.npz` of each.
+pub fn write_records(
+    folder: &CellFolder<'_>,
+    cell: &Cell,
+    trained: &Trained,
+    replicas: &[Replica<f32>],
+    stops: bool,
+) -> Result<()> {
     let rows = trained.metrics.iter().map(|metrics| MetricsRow {
         model: cell.model(),
         data_set: &cell.data_set,
@@ -241,12 +251,18 @@ pub fn write_records(folder: &CellFolder<'_>, cell: &Cell, trained: &Trained, re
         accuracy: metrics.accuracy,
     });
     csv::write(&folder.file("metrics.csv")?, &["model", "data_set", "replica", "epoch", "loss", "accuracy"], rows)?;
-    let shape = trained.shape;
-    let axes = [shape.epochs, shape.replicas, shape.nodes];
-    npz::write(
-        &folder.file("history.npz")?,
-        &[NamedArray { name: "history", shape: &axes, values: trained.recorded.as_slice().into() }],
-    )?;
+    let write = |name: &str, replicas: usize, values: &[f32]| {
+        let nodes = trained.shape.nodes;
+        let axes = [values.len() / (replicas * nodes), replicas, nodes];
+        npz::write(&folder.file(name)?, &[NamedArray { name: "history", shape: &axes, values: values.into() }])
+    };
+    if stops {
+        for replica in 0..replicas.len() {
+            write(&format!("replicas/{replica}/history.npz"), 1, &trained.history_of_slot(replica))?;
+        }
+    } else {
+        write("history.npz", replicas.len(), &trained.recorded)?;
+    }
     write_weights(&folder.file("weights.safetensors")?, &cell.architecture, replicas)
 }
 

@@ -112,6 +112,7 @@ impl Study<'_> {
             epochs: configuration.epochs,
             schedules: &[],
             record: true,
+            plateau: None,
             keep_diverged: true,
         };
         let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;

@@ -13,3 +13,4 @@ mod refusals;
 mod resumption;
 mod run_folder;
 mod settings;
+mod study;
