@@ -1,6 +1,6 @@
 //! `holdfast study`: the paper's tables, from networks trained here or from anyone's numbers.
 
-use super::compare::print_configuration;
+use super::compare::{self, print_configuration};
 use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, ReplacementOptions, RunOptions};
 use super::progress::Reporter;
 use super::run::{Run, begin, open_folder, prepare};
@@ -38,6 +38,10 @@ pub(super) struct StudyArguments {
     /// Train only one part of N, of every model and data set each N-th replica; `holdfast merge` joins the parts.
     #[arg(long, value_name = "I/N", group = "training")]
     shard: Option<Shard>,
+    /// Make Figure 4 too: compare all ways of pruning on every model and data set, in the folder `figure4`. Trains all
+    /// replicas once more, of data without test images on a part of them, and exponential decay for each target.
+    #[arg(long, conflicts_with = "shard", group = "training")]
+    figure_4: bool,
     /// Make the tables of this instead of training: a CSV file with the columns model, data_set, replicate and stability, a
     /// row for each node.
     #[arg(
@@ -114,9 +118,21 @@ fn from_training(arguments: &StudyArguments) -> Result<()> {
             run.configuration.replicates
         ));
     }
+    let figure4 = arguments.figure_4.then(|| run.configuration.for_figure4());
     let cells: Vec<String> = run.cells.iter().map(|cell| cell.folder_name(&run.configuration)).collect();
-    let Run { configuration, mut engine, folder, mut manifest, .. } = run;
-    conclude(&mut *engine, &configuration, &cells, &folder, &mut manifest, control)?.print(say)
+    let Run { configuration, cells: run_cells, mut engine, folder, mut manifest } = run;
+    let concluded = conclude(&mut *engine, &configuration, &cells, &folder, &mut manifest, control)?;
+    // Data and device are opened anew for the figure.
+    drop((engine, run_cells));
+    let figure4 = figure4.map(|configuration| {
+        let out = folder.path().join("figure4");
+        compare::figure4(configuration, &arguments.device, &out, arguments.fresh, say.quiet)
+    });
+    concluded.print(say)?;
+    match figure4.transpose()? {
+        Some(text) if !say.json => output::result(&format!("\nFigure 4\n{text}")),
+        _ => Ok(()),
+    }
 }
 
 /// Where a study of this configuration goes if nothing else is said.

@@ -166,7 +166,6 @@ pub struct Configuration {
 impl Configuration {
     /// The settings of a preset.
     pub fn preset(preset: Preset) -> Self {
-        let every = |step: usize| (0..=100).step_by(step).map(|percent| percent as f64).collect();
         let quick = Self {
             model: Model::Both,
             data: vec!["mnist".into()],
@@ -243,10 +242,19 @@ impl Configuration {
                 side: Some(20),
                 replicates: 3,
                 epochs: 12,
+                ed_epochs: 2,
+                ed_targets: every(25),
                 ..quick
             },
-            Preset::Paper => Self { replicates: 50, epochs: 150, min_accuracy: Some(0.9), ..quick },
+            Preset::Paper => {
+                Self { replicates: 50, epochs: 150, min_accuracy: Some(0.9), ed_targets: every(5), ..quick }
+            }
         }
+    }
+
+    /// The comparison that is Figure 4 of this study: of all its models and data sets, judged by test images.
+    pub fn for_figure4(&self) -> Self {
+        Self { all_images: false, min_accuracy: None, max_replacements: None, ..self.clone() }
     }
 
     /// Most replacements in a cell of a study.
@@ -373,6 +381,11 @@ impl Configuration {
         percents.dedup();
         percents.into_iter().map(|percent| percent / 100.0).collect()
     }
+}
+
+/// Targets of exponential decay from 0 to 100 %.
+fn every(step: usize) -> Vec<f64> {
+    (0..=100).step_by(step).map(|percent| percent as f64).collect()
 }
 
 /// What a file of settings means that does not say it.

@@ -5,6 +5,7 @@ use crate::engine::{Engine, HistoryShape};
 use crate::error::Result;
 use crate::stability::{History, Reading, Stability};
 use crate::statistics::growth::Growth;
+use rayon::prelude::*;
 
 /// For so many epochs a replica must stay at its plateau.
 pub const LASTING: usize = 3;
@@ -30,14 +31,14 @@ impl Plateau {
         let history = History::new(shape, weights)?;
         let stability = Stability::count(engine, &history, &[self.tolerance], self.reading)?;
         let numbers = &stability.counts.stable_nodes;
-        let reached = |replica: usize| {
+        let reached = |replica: usize| -> bool {
             let before: Vec<(f64, f64)> = (1..shape.epochs)
                 .zip(numbers.iter().skip(replica).step_by(shape.replicas))
                 .map(|(epoch, &number)| (epoch as f64, f64::from(number)))
                 .collect();
             self.is_plateau(&before, shape.nodes)
         };
-        Ok((0..shape.replicas).map(reached).collect())
+        Ok((0..shape.replicas).into_par_iter().map(reached).collect())
     }
 
     /// Whether the growth of (epoch, number of stable nodes) has come to its plateau.

@@ -21,8 +21,10 @@ const TABLES: [&str; 8] = [
     "slopes.csv",
 ];
 
-/// Both networks on a small set, which some replicas of the CNN do not learn in so few epochs.
-const SMALL: &str = "study --preset smoke --side 12 --replicates 4 --epochs 12 --min-accuracy 0.6 --device cpu --quiet";
+/// Both networks on a small set.
+const SMALL: &str = "study --preset smoke --side 12 --device cpu --quiet";
+/// So few epochs that some replicas of the CNN do not learn the set.
+const REPLACING: &str = " --replicates 4 --epochs 12 --min-accuracy 0.6";
 
 /// Runs a study on the small set.
 fn small(more: &str, data: &str, out: &Path) -> crate::program::Ended {
@@ -120,7 +122,7 @@ fn three_shards_merged_are_a_study_in_one_piece_with_its_replacements() {
     let (_data, argument) = digits::folder();
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
-    small("", &argument, &whole).succeeded();
+    small(REPLACING, &argument, &whole).succeeded();
     let runs = Table::read(&whole.join("runs.csv"));
     let replaced = Table::read(&whole.join("replaced.csv"));
     assert!(
@@ -140,7 +142,7 @@ fn three_shards_merged_are_a_study_in_one_piece_with_its_replacements() {
     let shards: Vec<PathBuf> = (1..=3)
         .map(|index| {
             let out = folder.path().join(format!("shard{index}"));
-            small(&format!(" --shard {index}/3"), &argument, &out).succeeded();
+            small(&format!("{REPLACING} --shard {index}/3"), &argument, &out).succeeded();
             out
         })
         .collect();
@@ -161,20 +163,21 @@ fn refuses_wrong_shards(data: &str, folder: &Path, paths: &[&str]) {
     merge(&[text(&folder.join("nowhere"))]).refused(5, &["nowhere has no manifest.json"]);
     merge(&[text(&folder.join("whole"))]).refused(5, &["in one piece", "--shard"]);
     let other = folder.join("other");
-    small(" --shard 1/2", data, &other).succeeded();
+    small(&format!("{REPLACING} --shard 1/2"), data, &other).succeeded();
     merge(&[paths[0], text(&other)]).refused(2, &["one division"]);
-    small(" --seed 2 --shard 2/3", data, &folder.join("seed")).succeeded();
+    small(&format!("{REPLACING} --seed 2 --shard 2/3"), data, &folder.join("seed")).succeeded();
     merge(&[paths[0], paths[1], text(&folder.join("seed"))]).refused(2, &["is of the configuration"]);
     holdfast("merge --quiet --out", &[&[paths[0]], paths].concat()).refused(2, &["is shard 3/3 itself"]);
-    small(" --shard 2/3", data, Path::new(paths[1])).refused(2, &["belongs to shard 1/3", "this is shard 2/3"]);
-    small("", data, Path::new(paths[1])).refused(2, &["belongs to shard 1/3", "in one piece"]);
-    small(" --shard 5/5", data, &folder.join("empty")).refused(2, &["5/5", "4 shards or fewer"]);
-    small(" --shard 4/3", data, &folder.join("empty")).refused(2, &["4/3"]);
+    let again = |more: &str, out: &Path| small(&format!("{REPLACING}{more}"), data, out);
+    again(" --shard 2/3", Path::new(paths[1])).refused(2, &["belongs to shard 1/3", "this is shard 2/3"]);
+    again("", Path::new(paths[1])).refused(2, &["belongs to shard 1/3", "in one piece"]);
+    again(" --shard 5/5", &folder.join("empty")).refused(2, &["5/5", "4 shards or fewer"]);
+    again(" --shard 4/3", &folder.join("empty")).refused(2, &["4/3"]);
 
     let cell = Path::new(paths[2]).join("cells/dnn-mnist");
     let whole = fs::read(cell.join("history.npz")).unwrap();
     fs::write(cell.join("history.npz"), &whole[..whole.len() / 2]).unwrap();
-    merge(paths).refused(5, &["history.npz"]);
+    merge(paths).refused(5, &["this is a file of a finished run"]);
     fs::remove_file(cell.join("history.npz")).unwrap();
     merge(paths).refused(5, &["history.npz"]);
     fs::remove_dir_all(&cell).unwrap();
@@ -191,7 +194,7 @@ fn a_study_killed_at_random_moments_ends_with_the_bits_of_an_undisturbed_one() {
     let (_data, argument) = digits::folder();
     let folder = tempfile::tempdir().unwrap();
     let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
-    let more = " --epochs 60";
+    let more = " --replicates 4 --epochs 60 --min-accuracy 0.6";
     small(more, &argument, &whole).succeeded();
     let line = format!("{SMALL}{more}");
     let arguments: Vec<&str> = line.split(' ').chain(["--data", &argument, "--out", text(&killed)]).collect();
@@ -216,17 +219,17 @@ fn what_cannot_be_analysed_is_said_and_the_rest_is_there() {
     let (_data, argument) = digits::folder();
     let folder = tempfile::tempdir().unwrap();
     let one = folder.path().join("one");
-    let alone = small(" --model dnn --replicates 1 --min-accuracy 0", &argument, &one).succeeded();
+    let alone = small(" --model dnn --replicates 1", &argument, &one).succeeded();
     assert!(alone.stdout.contains("there is one model"), "{}", alone.stdout);
     assert_eq!(history(&one).shape(), [12, 1, 900], "one cell lies at the top");
     assert!(Table::read(&one.join("replaced.csv")).rows.is_empty());
 
     // Every node is stable in the only epoch: the response is constant.
-    let constant = small(" --epochs 1 --min-accuracy 0", &argument, &folder.path().join("constant")).succeeded();
+    let constant = small(" --epochs 1", &argument, &folder.path().join("constant")).succeeded();
     assert!(constant.stdout.contains("not identified"), "{}", constant.stdout);
 
     let none = folder.path().join("none");
-    small(" --min-accuracy 1 --epochs 1 --max-replacements 1", &argument, &none)
+    small(" --replicates 4 --min-accuracy 1 --epochs 1 --max-replacements 1", &argument, &none)
         .refused(1, &["no replica", "--min-accuracy"]);
     assert_eq!(Table::read(&none.join("replaced.csv")).rows.len(), 2 * (4 + 1));
     let diverged = folder.path().join("diverged");
@@ -239,13 +242,33 @@ fn what_cannot_be_analysed_is_said_and_the_rest_is_there() {
 }
 
 #[test]
+fn figure_4_compares_the_studys_networks() {
+    let (_data, argument) = digits::folder();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let ended = small(" --figure-4 --replicates 2 --epochs 6", &argument, &out).succeeded();
+    assert!(ended.stdout.contains("Table 1") && ended.stdout.contains("Figure 4"), "{}", ended.stdout);
+    let sweep = Table::read(&out.join("figure4/sweep.csv"));
+    let methods: BTreeSet<&str> = sweep.column("method").into_iter().collect();
+    for method in ["dense", "ms", "settle", "hold", "magnitude", "random", "ed-sequential"] {
+        assert!(methods.contains(method), "{method} is not among {methods:?}");
+    }
+    for cell in ["dnn-mnist", "cnn-mnist"] {
+        let [own, again] = ["cells", "figure4/cells"].map(|cells| history(&out.join(cells).join(cell)));
+        assert!(own == again, "{cell}: Figure 4 is of other networks");
+        assert!(out.join(format!("figure4/figures/figure4-{cell}.svg")).is_file());
+    }
+}
+
+#[test]
 fn a_replica_that_stops_at_its_plateau_has_the_bits_of_one_that_trains_on() {
     let (_data, argument) = digits::folder();
     let folder = tempfile::tempdir().unwrap();
     let [stopped, full] = ["stopped", "full"].map(|name| folder.path().join(name));
     let train = |more: &str, out: &Path| {
-        let line =
-            format!("train --preset smoke --epochs 60 --replicates 4 --tolerance 0.03 --device cpu --json{more}");
+        let line = format!(
+            "train --preset smoke --training-images 320 --epochs 60 --replicates 4 --tolerance 0.03 --device cpu --json{more}"
+        );
         holdfast(&line, &["--data", &argument, "--out", text(out)])
     };
     let said = train(" --stop-at-plateau 0.2 --against-full", &stopped).succeeded().json();
