@@ -78,6 +78,8 @@ fn operating_points(criterion: &mut Criterion) {
             epochs: 3,
             schedules: &schedules,
             record: false,
+            plateau: None,
+            keep_diverged: false,
         };
         group.bench_function(format!("ed/r1_2000_images_3_epochs/{name}"), |bencher| {
             bencher.iter(|| {

@@ -9,10 +9,11 @@ use crate::report::html::{self, Provenance};
 use crate::report::{Cell as ReportCell, figures, tables};
 use crate::study::Control;
 use crate::study::comparison::{Results, compare, read_back, write_together};
+use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Arguments of `compare`.
@@ -47,7 +48,27 @@ pub(super) fn run(arguments: &CompareArguments) -> Result<()> {
     if arguments.dry_run {
         return dry_run::print(&mut prepared, dry_run::Job::Compare, arguments.output.json);
     }
-    let mut run = prepared.start("compare", arguments.out.as_deref(), arguments.fresh)?;
+    let run = prepared.start("compare", arguments.out.as_deref(), arguments.fresh)?;
+    let (run, reports) = results_of(run, quiet)?;
+    print(&run, &reports, arguments.output.json)
+}
+
+/// Figure 4 of a study: a comparison of all its models and data sets in a folder of its own. Its text for people.
+pub(super) fn figure4(
+    configuration: Configuration,
+    device: &DeviceOptions,
+    out: &Path,
+    fresh: bool,
+    quiet: bool,
+) -> Result<String> {
+    // What was read and which device it is, the study has said.
+    let run = prepare("compare", configuration, device, true)?.start("compare", Some(out), fresh)?;
+    let (run, reports) = results_of(run, quiet)?;
+    Ok(text(&run, &reports))
+}
+
+/// Results of a run: made now, or read if it is finished.
+fn results_of(mut run: Run, quiet: bool) -> Result<(Run, Vec<ReportCell>)> {
     let results = if run.is_finished() {
         if !quiet {
             output::note("this run is finished: these are its results; --fresh runs it anew");
@@ -63,8 +84,8 @@ pub(super) fn run(arguments: &CompareArguments) -> Result<()> {
     } else {
         compare_all(&mut run, quiet)?
     };
-    let reports: Vec<ReportCell> = results.iter().map(report_cell).collect();
-    print(&run, &reports, arguments.output.json)
+    let reports = results.iter().map(report_cell).collect();
+    Ok((run, reports))
 }
 
 /// Compares every cell, writes all files and marks the run as finished.
@@ -107,7 +128,7 @@ fn draw(report: &ReportCell, path: impl Fn(&str) -> Result<PathBuf>) -> Result<(
 }
 
 /// Prints a configuration as a file that `--config` reads.
-pub(super) fn print_configuration(configuration: &crate::study::configuration::Configuration) -> Result<()> {
+pub(super) fn print_configuration(configuration: &Configuration) -> Result<()> {
     let text = toml::to_string(configuration)
         .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
     output::result(&text)
@@ -157,16 +178,19 @@ fn provenance(run: &Run) -> Provenance {
 }
 
 fn print(run: &Run, reports: &[ReportCell], as_json: bool) -> Result<()> {
-    let folder = run.folder.path().display();
     if as_json {
         let cells: Vec<_> = reports.iter().map(tables::json).collect();
         return output::json(&json!({
             "configuration_hash": run.manifest.configuration_hash,
             "device": run.manifest.device,
-            "folder": folder.to_string(),
+            "folder": run.folder.path().display().to_string(),
             "cells": cells,
         }));
     }
+    output::result(&text(run, reports))
+}
+
+fn text(run: &Run, reports: &[ReportCell]) -> String {
     let texts: Vec<String> = reports.iter().map(tables::text).collect();
-    output::result(&format!("{}\nFiles are in {folder}; begin with report.html.\n", texts.join("\n")))
+    format!("{}\nFiles are in {}; begin with report.html.\n", texts.join("\n"), run.folder.path().display())
 }

@@ -5,6 +5,7 @@ mod compare;
 mod data;
 mod devices;
 mod dry_run;
+mod merge;
 mod options;
 mod output;
 mod progress;
@@ -36,8 +37,10 @@ struct Arguments {
 enum Command {
     /// The main job: train, count stability, sweep all operating points; exponential decay and controls beside it.
     Compare(compare::CompareArguments),
-    /// The tables of the paper from the stability of nodes and the numbers of stable nodes.
-    Study(study::StudyArguments),
+    /// The paper's study: Tables 1 to 5 and Figure 3, from networks trained here or from anyone's numbers.
+    Study(Box<study::StudyArguments>),
+    /// Join the shards of a study.
+    Merge(merge::MergeArguments),
     /// Train replicas; keep the focus layer's history and all weights.
     Train(train::TrainArguments),
     /// Magnitude stability of any history, from a run or from another program.
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
     let result = match arguments.command {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Study(arguments) => study::run(&arguments),
+        Command::Merge(arguments) => merge::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Stability(arguments) => stability::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),

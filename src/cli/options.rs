@@ -147,6 +147,27 @@ pub(super) struct RunOptions {
     /// Rule of exponential decay.
     #[arg(long, value_enum)]
     ed_rule: Option<EdRuleName>,
+    // Settings that only a study has: of its files, and of its own options.
+    #[arg(skip)]
+    all_images: Option<bool>,
+    #[arg(skip)]
+    min_accuracy: Option<f64>,
+    #[arg(skip)]
+    max_replacements: Option<u32>,
+    // A setting that only `train` has.
+    #[arg(skip)]
+    stop_at_plateau: Option<f64>,
+}
+
+/// What only a study asks; the same in a file of settings.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct ReplacementOptions {
+    /// Replace a replica that classifies a smaller share of the training images correctly at the end; 0 replaces none.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    min_accuracy: Option<f64>,
+    /// Replace at most so many replicas of each model on each data set; as many as replicates if not given.
+    #[arg(long, value_name = "N")]
+    max_replacements: Option<u32>,
 }
 
 /// What is made of images, for commands without a configuration; see [`ReadingOptions`].
@@ -288,6 +309,34 @@ pub(super) struct ConfigurationFile {
 impl RunOptions {
     /// All settings: options before the file before the preset, whose network is replaced by `network` if there is one.
     pub(super) fn resolve(&self, file: &ConfigurationFile, network: Option<Model>) -> Result<Configuration> {
+        self.resolve_over(file, |preset| {
+            let settings = Configuration::preset(preset);
+            Configuration { model: network.unwrap_or(settings.model), ..settings }
+        })
+    }
+
+    /// All settings of `train`.
+    pub(super) fn resolve_training(
+        &self,
+        file: &ConfigurationFile,
+        stop_at_plateau: Option<f64>,
+    ) -> Result<Configuration> {
+        Self { stop_at_plateau, ..self.clone() }.resolve(file, Some(Model::Dnn))
+    }
+
+    /// All settings of a study.
+    pub(super) fn resolve_study(&self, file: &ConfigurationFile, own: ReplacementOptions) -> Result<Configuration> {
+        let ReplacementOptions { min_accuracy, max_replacements } = own;
+        let options = Self { min_accuracy, max_replacements, ..self.clone() };
+        options.resolve_over(file, Configuration::study)
+    }
+
+    /// Options before the file before what a preset stands for.
+    fn resolve_over(
+        &self,
+        file: &ConfigurationFile,
+        preset_of: impl Fn(Preset) -> Configuration,
+    ) -> Result<Configuration> {
         let from_file = match &file.config {
             None => Self::default(),
             Some(path) => {
@@ -310,8 +359,7 @@ impl RunOptions {
             PresetName::Quick => Preset::Quick,
             PresetName::Paper => Preset::Paper,
         };
-        let mut settings = Configuration::preset(preset);
-        settings.model = network.unwrap_or(settings.model);
+        let mut settings = preset_of(preset);
         // The preset's number of training images is MNIST's; smaller sets are taken whole.
         let data = self.data.clone().or(from_file.data.clone());
         if data.as_ref().is_some_and(|sets| sets.iter().any(|set| !set.starts_with("mnist"))) {
@@ -364,6 +412,10 @@ impl Setter<'_> {
         set(&mut settings.keep_frozen, options.keep_frozen);
         set(&mut settings.ed_targets, options.ed_targets);
         set(&mut settings.ed_rule, options.ed_rule.map(EdRule::from));
+        set(&mut settings.all_images, options.all_images);
+        set(&mut settings.min_accuracy, options.min_accuracy.map(Some));
+        set(&mut settings.stop_at_plateau, options.stop_at_plateau.map(Some));
+        set(&mut settings.max_replacements, options.max_replacements.map(Some));
     }
 }
 

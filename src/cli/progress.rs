@@ -72,6 +72,14 @@ impl Progress for Reporter {
         });
     }
 
+    fn extend(&self, units: u64) {
+        self.with_stage(|stage| {
+            let Some(stage) = stage else { return };
+            stage.total += units;
+            stage.bar.set_length(stage.total);
+        });
+    }
+
     fn end(&self) {
         self.with_stage(|stage| {
             if let Some(stage) = stage.take() {

@@ -4,7 +4,7 @@ use super::options::DeviceOptions;
 use super::output;
 use crate::engine::{self, DeviceDescription, Engine};
 use crate::error::{Error, Result};
-use crate::run_folder::{self, Manifest, RunFolder, timestamp};
+use crate::run_folder::{self, Manifest, RunFolder, Shard, timestamp};
 use crate::study::configuration::{self, Configuration};
 use crate::study::experiment::Cell;
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) engine: Box<dyn Engine>,
     pub(super) checksums: BTreeMap<String, String>,
     pub(super) hash: String,
+    /// Which part of a study is run; `None` of everything else.
+    pub(super) shard: Option<Shard>,
 }
 
 /// Opens the device and says which one and why.
@@ -54,15 +56,25 @@ pub(super) fn prepare(
     let engine = open_engine(device, quiet)?;
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(&configuration)).collect();
     let hash = configuration::hash(command, &configuration, engine.description(), &checksums)?;
-    Ok(Prepared { configuration, cells, engine, checksums, hash })
+    Ok(Prepared { configuration, cells, engine, checksums, hash, shard: None })
 }
 
 impl Prepared {
     /// Takes the run folder: `out`, or `runs/<command>-<hash>`. Unless the run is finished, or if it is to start afresh,
     /// writes the configuration and an unfinished manifest.
     pub(super) fn start(self, command: &str, out: Option<&Path>, fresh: bool) -> Result<Run> {
-        let Self { configuration, cells, engine, checksums, hash } = self;
+        let Self { configuration, cells, engine, checksums, hash, shard } = self;
         let folder = open_folder(command, out, &hash)?;
+        if let Some(found) = folder.earlier_manifest().map(|manifest| manifest.shard).filter(|found| *found != shard) {
+            let name =
+                |shard: Option<Shard>| shard.map_or("the study in one piece".into(), |shard| format!("shard {shard}"));
+            return Err(Error::Usage(format!(
+                "{} belongs to {}, and this is {}; choose another --out",
+                folder.path().display(),
+                name(found),
+                name(shard)
+            )));
+        }
         let earlier = folder.earlier_manifest().filter(|_| !fresh).cloned();
         if let Some(manifest) = earlier.clone().filter(|manifest| manifest.finished.is_some()) {
             return Ok(Run { configuration, cells, engine, folder, manifest });
@@ -74,6 +86,7 @@ impl Prepared {
         }
         let mut manifest = begin(&folder, command, hash, &configuration, engine.description(), checksums)?;
         manifest.seeds.push(configuration.seed);
+        manifest.shard = shard;
         if let Some(earlier) = earlier {
             manifest.started = earlier.started;
         }
@@ -97,9 +110,7 @@ pub(super) fn begin(
     device: &DeviceDescription,
     checksums: BTreeMap<String, String>,
 ) -> Result<Manifest> {
-    let text = toml::to_string(settings)
-        .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
-    run_folder::write(&folder.file("config.toml")?, |file| std::io::Write::write_all(file, text.as_bytes()))?;
+    write_settings(folder, settings)?;
     let as_json = |what: serde_json::Result<serde_json::Value>| {
         what.map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))
     };
@@ -114,12 +125,20 @@ pub(super) fn begin(
         data_checksums: checksums,
         weight_hashes: BTreeMap::new(),
         wall_times: BTreeMap::new(),
+        shard: None,
         replaced_replicas: Vec::new(),
         started: timestamp(SystemTime::now()),
         finished: None,
     };
     manifest.write(folder.path())?;
     Ok(manifest)
+}
+
+/// Writes `config.toml`.
+pub(super) fn write_settings(folder: &RunFolder, settings: &impl Serialize) -> Result<()> {
+    let text = toml::to_string(settings)
+        .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
+    run_folder::write(&folder.file("config.toml")?, |file| std::io::Write::write_all(file, text.as_bytes()))
 }
 
 impl Run {

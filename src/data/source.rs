@@ -47,11 +47,14 @@ pub struct LoadOptions {
     pub fit: Fit,
     /// The share of each class that is held out where a set has no test set of its own.
     pub test_share: f64,
+    /// Whether every image trains, as in the paper's study: nothing is held out (a set without a test set is its own),
+    /// and of the scales and x-rays 530 and 500 images of each class are taken.
+    pub all_images: bool,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { training_images: None, side: None, fit: Fit::default(), test_share: TEST_SHARE }
+        Self { training_images: None, side: None, fit: Fit::default(), test_share: TEST_SHARE, all_images: false }
     }
 }
 
@@ -110,6 +113,15 @@ impl Source {
         matches!(self, Self::Contrived | Self::SyntheticScales | Self::SyntheticXrays)
     }
 
+    /// Images of each class that the paper trained on, of the user's scales and x-rays.
+    fn images_of_the_paper(&self) -> Option<usize> {
+        match self {
+            Self::Scales(_) => Some(synthetic::scales::IMAGES_PER_CLASS),
+            Self::Xrays(_) => Some(synthetic::xrays::IMAGES_PER_CLASS),
+            _ => None,
+        }
+    }
+
     /// Loads or generates the set. `seed` decides what is drawn: the images of `pr`, the pixels of generated sets, what is
     /// held out for testing, the part that `options` asks for.
     ///
@@ -122,7 +134,7 @@ impl Source {
         let square = |side: usize| Square { side, fit: options.fit };
         let asked = options.side.map(square);
         let paper = Some(square(options.side.unwrap_or(PAPER_SIDE)));
-        let Parts { training, test, class_names, notices } = match self {
+        let Parts { training, test, class_names, mut notices } = match self {
             Self::Mnist(folder) => whole(mnist::load(folder.as_deref())?, asked),
             Self::Processed(folder) => whole(processed::draw(&mnist::load(folder.as_deref())?, seed)?, asked),
             Self::Contrived => whole(contrived::generate(seed)?, asked),
@@ -132,8 +144,19 @@ impl Source {
             Self::Xrays(path) => files::read(Some("xr"), path, paper)?,
             Self::Any(path) => files::read(None, path, asked)?,
         };
+        let training = match self.images_of_the_paper().filter(|_| options.all_images) {
+            Some(per_class) => {
+                notices.extend(missing_images(&training, &class_names, per_class));
+                splits::draw_of_each_class(&training, per_class, seed)
+            }
+            None => training,
+        };
         let split = match test {
             Some(test) => Split::new(training, test)?,
+            None if options.all_images => {
+                let training = Arc::new(training);
+                Split { test: Arc::clone(&training), training }
+            }
             None => {
                 check_held_out_classes(&training, &class_names)?;
                 splits::hold_out(&training, options.test_share, seed)?
@@ -148,6 +171,24 @@ impl Source {
         };
         Ok(Loaded { split, class_names, notices })
     }
+}
+
+/// Says which classes have fewer images than the paper's.
+fn missing_images(set: &Dataset, class_names: &[String], per_class: usize) -> Option<String> {
+    let counts = set.class_counts();
+    let few: Vec<String> = class_names
+        .iter()
+        .zip(counts)
+        .filter(|(_, count)| *count < per_class)
+        .map(|(name, count)| format!("{name} has {count}"))
+        .collect();
+    (!few.is_empty()).then(|| {
+        format!(
+            "{}: the paper has {per_class} images of each class, but here {}; all of them train",
+            set.name,
+            few.join(", ")
+        )
+    })
 }
 
 /// A set with its own test set, its classes named by their numbers.

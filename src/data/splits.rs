@@ -91,6 +91,16 @@ pub fn stratified_draw(set: &Dataset, images: usize, seed: u64) -> Result<Datase
     Ok(set.subset(&indices))
 }
 
+/// The first `images` of each class of a seeded draw, in the order of the set; all of a class that has fewer.
+pub(super) fn draw_of_each_class(set: &Dataset, images: usize, seed: u64) -> Dataset {
+    let mut drawn: Vec<u32> = shuffled_classes(set, seed, Stream::Subset)
+        .into_iter()
+        .flat_map(|members| members.into_iter().take(images))
+        .collect();
+    drawn.sort_unstable();
+    set.subset(&drawn)
+}
+
 /// For each class the indices of its images in random order; a class's order depends on no other class.
 pub(super) fn shuffled_classes(set: &Dataset, seed: u64, stream: Stream) -> Vec<Vec<u32>> {
     let mut members = vec![Vec::new(); set.classes];

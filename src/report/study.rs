@@ -1,7 +1,11 @@
 //! The study's tables as text for the terminal, and the same as JSON.
 
 use super::tables::{NOTHING, aligned, wrapped};
+use crate::stability::Against;
+use crate::study::configuration::Configuration;
 use crate::study::numbers::{significant, thousands};
+use crate::study::runs::{Outcome, RunRow};
+use crate::study::sensitivity::{SensitivityRow, readings};
 use crate::study::tables::{CellGrowth, PairRow, Tables, TermRow};
 use serde_json::{Value, json};
 
@@ -41,6 +45,100 @@ pub fn text(tables: &Tables) -> String {
         text += &wrapped(&format!("Note: {note}."));
     }
     text
+}
+
+/// What the paper leaves open, and how this study has it.
+pub fn switches(configuration: &Configuration) -> String {
+    let Configuration { batch, seed, replicates, epochs, pixel_scale, .. } = *configuration;
+    let images = match configuration.side {
+        Some(side) => format!("brought to {side} x {side}"),
+        None => "of their own size".into(),
+    };
+    wrapped(&format!(
+        "{replicates} replicates, {epochs} epochs. Tables at tolerance {}, {}, followed by {}, against the {}; pixels divided \
+         by {pixel_scale}, images {images}, all of them trained on; batch {batch}, seed {seed}; replicas below a training \
+         accuracy of {} replaced, at most {} of a cell.",
+        configuration.tolerance.first().copied().unwrap_or_default(),
+        configuration.tolerance_kind.name(),
+        configuration.tracking.name(),
+        compared_with(configuration.against),
+        configuration.least_accuracy(),
+        configuration.most_replacements(),
+    ))
+}
+
+fn compared_with(against: Against) -> &'static str {
+    match against {
+        Against::Last => "last epoch",
+        Against::Previous => "epoch after",
+    }
+}
+
+/// How many runs did not learn, by cell; nothing if all did.
+pub fn replacements(replaced: &[RunRow]) -> String {
+    let mut cells: Vec<(&str, &str)> = replaced.iter().map(|row| (row.model.as_str(), row.data_set.as_str())).collect();
+    cells.dedup();
+    let line = |(model, data_set): (&str, &str)| {
+        let own =
+            || replaced.iter().filter(move |row| (row.model.as_str(), row.data_set.as_str()) == (model, data_set));
+        let diverged = own().filter(|row| row.outcome == Outcome::NotFinite).count();
+        let best = own().map(|row| row.training_accuracy).fold(0.0, f64::max);
+        wrapped(&format!(
+            "{model} on {data_set}: {} runs did not learn and stand in no table (training accuracy up to {best:.3}; {diverged} \
+             with a loss that was not finite); they are in replaced.csv.",
+            own().count()
+        ))
+    };
+    cells.into_iter().map(line).collect()
+}
+
+/// Mean stability by every reading of the recorded histories: a line for each, a column for each cell.
+pub fn sensitivity(rows: &[SensitivityRow]) -> String {
+    let mut cells: Vec<(&str, &str)> = rows.iter().map(|row| (row.model.as_str(), row.data_set.as_str())).collect();
+    cells.sort_unstable();
+    cells.dedup();
+    let mut tolerances: Vec<f64> = rows.iter().map(|row| row.tolerance).collect();
+    tolerances.sort_by(f64::total_cmp);
+    tolerances.dedup();
+    let names = cells.iter().map(|(model, data_set)| format!("{model} {data_set}"));
+    let head: Vec<String> = ["followed", "tolerance", "against"].map(String::from).into_iter().chain(names).collect();
+    let mut lines = vec![head];
+    let find = |cell: &(&str, &str), tolerance: f64, reading| {
+        rows.iter().find(move |row| {
+            (row.model.as_str(), row.data_set.as_str()) == *cell
+                && row.tolerance == tolerance
+                && row.reading() == reading
+        })
+    };
+    for &tolerance in &tolerances {
+        for reading in readings() {
+            let mean = |cell| find(cell, tolerance, reading).map_or(NOTHING.into(), |row| format!("{:.1}", row.mean));
+            let first = [
+                reading.tracking.name().to_string(),
+                format!("{tolerance} {}", reading.tolerance_kind.name()),
+                compared_with(reading.against).into(),
+            ];
+            lines.push(first.into_iter().chain(cells.iter().map(mean)).collect());
+        }
+    }
+    if rows.iter().any(|row| row.published_mean.is_some()) {
+        let published = |cell: &(&str, &str)| {
+            let row = rows
+                .iter()
+                .find(|row| (row.model.as_str(), row.data_set.as_str()) == *cell && row.published_mean.is_some());
+            row.and_then(|row| row.published_mean).unwrap_or(NOTHING).to_string()
+        };
+        let first = ["the paper", "0.03", ""].map(String::from);
+        lines.push(first.into_iter().chain(cells.iter().map(published)).collect());
+    }
+    format!(
+        "Sensitivity: mean magnitude stability in epochs by every reading of the same networks\n{}{}",
+        aligned(&lines),
+        wrapped(
+            "What changes training is told apart by training again: --pixel-scale 1, or --side 100 --fit pad, in a folder of \
+             its own."
+        )
+    )
 }
 
 const PUBLISHED_SUMS: &str = "The published sums of squares cannot follow from the published means: in a balanced design \

@@ -1,6 +1,6 @@
 //! What was run, with what, on what: the facts that every number of a report carries.
 
-use super::store;
+use super::{Shard, store};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,6 +34,9 @@ pub struct Manifest {
     pub weight_hashes: BTreeMap<String, String>,
     /// Seconds of wall time, by what took them.
     pub wall_times: BTreeMap<String, f64>,
+    /// Which part of a study this is; `None` of a whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// Ids of replicas that were replaced because they did not learn.
     pub replaced_replicas: Vec<u32>,
     /// When the run was first started, see [`timestamp`].
@@ -115,6 +118,7 @@ pub(super) mod tests {
             data_checksums: BTreeMap::from([("mnist".into(), "00ff".into())]),
             weight_hashes: BTreeMap::from([("focus, epoch 1".into(), "11aa".into())]),
             wall_times: BTreeMap::from([("train".into(), 0.1)]),
+            shard: None,
             replaced_replicas: Vec::new(),
             started: timestamp(UNIX_EPOCH),
             finished: None,

@@ -5,9 +5,11 @@ pub mod import;
 mod manifest;
 pub mod npz;
 pub mod safetensors;
+mod shard;
 mod store;
 
 pub use manifest::{Manifest, timestamp};
+pub use shard::Shard;
 pub use store::{RunFolder, write};
 
 use crate::error::{Error, Result};

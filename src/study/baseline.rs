@@ -115,6 +115,8 @@ impl Account<'_> {
             epochs: configuration.ed_epochs,
             schedules: &schedules,
             record: false,
+            plateau: None,
+            keep_diverged: false,
         };
         let total = steps * u64::from(configuration.ed_epochs) * replica_ids.len() as u64;
         let engine = &mut *self.engine;

@@ -3,7 +3,7 @@
 
 use super::Control;
 use super::configuration::Configuration;
-use super::experiment::{Cell, CellFolder, history_of, train_and_record, write_records};
+use super::experiment::{Cell, CellFolder, train_and_record, write_records};
 use super::inference::{INFERENCE_COLUMNS, InferenceRow};
 use super::ledger::{Ledger, Measured, Workload};
 use super::rank_correlation::{CORRELATION_COLUMNS, CorrelationRow, with_magnitude};
@@ -111,8 +111,8 @@ impl Account<'_> {
         let mut trained = train_and_record(self.engine, self.cell, self.configuration, folder, self.control)?;
         let training_overheads = since(before, self.engine.overheads());
         let replicas = trained.batch.replicas()?;
-        write_records(folder, self.cell, &trained, &replicas)?;
-        let history = history_of(&trained)?.clone();
+        write_records(folder, self.cell, &trained, &replicas, false)?;
+        let history = trained.history()?;
         let counted = self.count(&history)?;
         let node_axes = [self.cell.architecture.width; 2];
         let path = |name: &str| folder.file(name);

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::network::Architecture;
 use crate::pruning::decay::Rule;
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
+use crate::training::Plateau;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -88,7 +89,7 @@ pub enum Preset {
     Paper,
 }
 
-/// All settings of `compare` and `train`, resolved. Keys are the names of the options; percentages are 0 to 100.
+/// All settings of `compare`, `train` and `study`, resolved. Keys are the names of the options; percentages are 0 to 100.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Configuration {
@@ -148,12 +149,23 @@ pub struct Configuration {
     pub ed_targets: Vec<f64>,
     /// The rule of exponential decay.
     pub ed_rule: EdRule,
+    /// Whether every image trains and none is held out, as a study does; see [`LoadOptions::all_images`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_images: bool,
+    /// A replica of a study with less training accuracy at the end is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_accuracy: Option<f64>,
+    /// A trained replica stops when less than this share of the focus layer is missing to its plateau of stable nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_at_plateau: Option<f64>,
+    /// Most replacements in each cell of a study; as many as replicates if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_replacements: Option<u32>,
 }
 
 impl Configuration {
     /// The settings of a preset.
     pub fn preset(preset: Preset) -> Self {
-        let every = |step: usize| (0..=100).step_by(step).map(|percent| percent as f64).collect();
         let quick = Self {
             model: Model::Both,
             data: vec!["mnist".into()],
@@ -179,6 +191,10 @@ impl Configuration {
             keep_frozen: false,
             ed_targets: every(10),
             ed_rule: EdRule::Density,
+            all_images: false,
+            min_accuracy: None,
+            max_replacements: None,
+            stop_at_plateau: None,
         };
         match preset {
             Preset::Quick => quick,
@@ -203,6 +219,54 @@ impl Configuration {
         }
     }
 
+    /// The settings of a preset of `study`.
+    pub fn study(preset: Preset) -> Self {
+        let quick = Self {
+            model: Model::Both,
+            data: ["pr", "ct", "sc-synthetic", "xr-synthetic"].map(String::from).into(),
+            replicates: 5,
+            epochs: 30,
+            training_images: None,
+            cnn_training_images: None,
+            // Tables are made at the first one.
+            tolerance: vec![0.03, 0.01, 0.05],
+            all_images: true,
+            // So few epochs teach some networks nothing: none is replaced.
+            min_accuracy: Some(0.0),
+            ..Self::preset(Preset::Quick)
+        };
+        match preset {
+            Preset::Quick => quick,
+            Preset::Smoke => Self {
+                data: ["pr", "xr-synthetic"].map(String::from).into(),
+                side: Some(20),
+                replicates: 3,
+                epochs: 12,
+                ed_epochs: 2,
+                ed_targets: every(25),
+                ..quick
+            },
+            Preset::Paper => {
+                Self { replicates: 50, epochs: 150, min_accuracy: Some(0.9), ed_targets: every(5), ..quick }
+            }
+        }
+    }
+
+    /// The comparison that is Figure 4 of this study: of all its models and data sets, judged by test images.
+    pub fn for_figure4(&self) -> Self {
+        Self { all_images: false, min_accuracy: None, max_replacements: None, ..self.clone() }
+    }
+
+    /// Most replacements in a cell of a study.
+    pub fn most_replacements(&self) -> u32 {
+        self.max_replacements.unwrap_or(self.replicates)
+    }
+
+    /// Training accuracy that a replica of a study must reach.
+    pub fn least_accuracy(&self) -> f64 {
+        self.min_accuracy.unwrap_or(0.0)
+    }
+
     /// Refuses what cannot be run.
     pub fn validate(&self) -> Result<()> {
         let at_least_one = [
@@ -224,6 +288,17 @@ impl Configuration {
             return Err(Error::Usage(format!(
                 "--pixel-scale {} is not a positive number; use 255 to bring pixels into 0..1, or 1 to leave them",
                 self.pixel_scale
+            )));
+        }
+        if !(0.0..=1.0).contains(&self.least_accuracy()) {
+            return Err(Error::Usage(format!(
+                "--min-accuracy {} is no share of the training images; use 0 to 1, e.g. 0.9, or 0 to replace no replica that                  learns slowly",
+                self.least_accuracy()
+            )));
+        }
+        if let Some(share) = self.stop_at_plateau.filter(|share| !(*share > 0.0 && *share < 1.0)) {
+            return Err(Error::Usage(format!(
+                "--stop-at-plateau {share} is no share of the focus layer; use a number between 0 and 1, e.g. 0.02"
             )));
         }
         self.side.map_or(Ok(()), data::check_side)?;
@@ -283,7 +358,14 @@ impl Configuration {
             side: self.side,
             fit: self.fit,
             test_share: self.test_share,
+            all_images: self.all_images,
         }
+    }
+
+    /// When replicas stop before the last epoch: by the first tolerance.
+    pub fn plateau(&self) -> Option<Plateau> {
+        let (share, &tolerance) = (self.stop_at_plateau?, self.tolerance.first()?);
+        Some(Plateau { share, tolerance, reading: self.reading() })
     }
 
     /// How magnitude stability is read.
@@ -299,6 +381,11 @@ impl Configuration {
         percents.dedup();
         percents.into_iter().map(|percent| percent / 100.0).collect()
     }
+}
+
+/// Targets of exponential decay from 0 to 100 %.
+fn every(step: usize) -> Vec<f64> {
+    (0..=100).step_by(step).map(|percent| percent as f64).collect()
 }
 
 /// What a file of settings means that does not say it.
@@ -337,6 +424,7 @@ mod tests {
     fn every_preset_is_valid() {
         for preset in [Preset::Smoke, Preset::Quick, Preset::Paper] {
             assert!(Configuration::preset(preset).validate().is_ok(), "{preset:?}");
+            assert!(Configuration::study(preset).validate().is_ok(), "{preset:?}");
         }
         assert_eq!(Configuration::preset(Preset::Paper).ed_targets.len(), 21);
     }
@@ -357,6 +445,9 @@ mod tests {
             (Configuration { pixel_scale: 0.0, ..quick() }, "--pixel-scale"),
             (Configuration { side: Some(0), ..quick() }, "--side 0"),
             (Configuration { test_share: 1.0, ..quick() }, "--test-share"),
+            (Configuration { min_accuracy: Some(f64::NAN), ..quick() }, "--min-accuracy"),
+            (Configuration { min_accuracy: Some(90.0), ..quick() }, "--min-accuracy"),
+            (Configuration { stop_at_plateau: Some(0.0), ..quick() }, "--stop-at-plateau"),
         ];
         for (configuration, named) in cases {
             let message = configuration.validate().unwrap_err().to_string();

@@ -8,7 +8,6 @@ use crate::engine::{DataHandle, Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Tensor};
 use crate::run_folder::{NamedArray, RunFolder, csv, npz, safetensors};
-use crate::stability::History;
 use crate::training::{CheckpointFile, Plan, Trained, train};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -71,8 +70,7 @@ impl Cell {
 
     /// Name of that part, ending in a slash; empty for the top.
     pub fn folder_name(&self, configuration: &Configuration) -> String {
-        let alone = configuration.cells() == 1;
-        if alone { String::new() } else { format!("cells/{}-{}/", self.model(), self.data_set) }
+        cell_folder_name(configuration, self.model(), &self.data_set)
     }
 
     /// Name of the network in files and tables: `dnn` or `cnn`.
@@ -103,6 +101,12 @@ impl Cell {
     }
 }
 
+/// Part of a run folder that belongs to a model on a data set, ending in a slash; empty for the top.
+pub fn cell_folder_name(configuration: &Configuration, model: &str, data_set: &str) -> String {
+    let alone = configuration.cells() == 1;
+    if alone { String::new() } else { format!("cells/{model}-{data_set}/") }
+}
+
 /// Where the files of a cell go.
 #[derive(Clone, Debug)]
 pub struct CellFolder<'a> {
@@ -121,6 +125,25 @@ impl CellFolder<'_> {
     pub fn checkpoints(&self, session: &str) -> Result<CheckpointFile> {
         let path = self.file(&format!("checkpoints/{session}.checkpoint"))?;
         Ok(CheckpointFile::new(path, format!("{} {}{session}", self.hash, self.prefix)))
+    }
+
+    /// Whether the cell's part of a study is there: its list of runs is written last.
+    pub fn is_whole(&self) -> bool {
+        self.place("runs.csv").is_file()
+    }
+
+    /// The place of a file, whether or not its folder is there.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.run.path().join(format!("{}{name}", self.prefix))
+    }
+
+    /// Forgets what a study has trained.
+    pub fn forget_runs(&self) -> Result<()> {
+        let path = self.place("runs.csv");
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+            _ => Ok(()),
+        }
     }
 
     /// Removes all checkpoints: the results are written, or the run starts anew.
@@ -183,6 +206,8 @@ pub fn train_and_record(
         epochs: configuration.epochs,
         schedules: &[],
         record: true,
+        plateau: configuration.plateau(),
+        keep_diverged: false,
     };
     if configuration.batch > cell.split.training.samples() {
         control.progress.notice(&format!(
@@ -191,18 +216,15 @@ pub fn train_and_record(
             cell.split.training.samples()
         ));
     }
-    let checkpoints = folder.checkpoints("train")?;
+    let session = if configuration.stop_at_plateau.is_some() { "train-to-plateau" } else { "train" };
+    let checkpoints = folder.checkpoints(session)?;
     let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
     let total = steps * u64::from(configuration.epochs) * u64::from(configuration.replicates);
-    let name = format!("train {}", cell.name());
+    let until = if configuration.stop_at_plateau.is_some() { ", to the plateau" } else { "" };
+    let name = format!("train {}{until}", cell.name());
     control.stage(&name, total, "replica-steps", |watch| {
         train(engine, &plan, Some(&checkpoints), watch, &|text| control.progress.notice(text))
     })
-}
-
-/// The history that [`train_and_record`] left.
-pub fn history_of(trained: &Trained) -> Result<&History> {
-    trained.history.as_ref().ok_or_else(|| Error::Job("the session recorded no history".into()))
 }
 
 /// Columns of `metrics.csv`.
@@ -216,8 +238,15 @@ struct MetricsRow<'a> {
     accuracy: f64,
 }
 
-/// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell.
-pub fn write_records(folder: &CellFolder<'_>, cell: &Cell, trained: &Trained, replicas: &[Replica<f32>]) -> Result<()> {
+/// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell; where replicas may stop at different
+/// epochs, `replicas/<replica>/history.npz` of each.
+pub fn write_records(
+    folder: &CellFolder<'_>,
+    cell: &Cell,
+    trained: &Trained,
+    replicas: &[Replica<f32>],
+    stops: bool,
+) -> Result<()> {
     let rows = trained.metrics.iter().map(|metrics| MetricsRow {
         model: cell.model(),
         data_set: &cell.data_set,
@@ -227,13 +256,18 @@ pub fn write_records(folder: &CellFolder<'_>, cell: &Cell, trained: &Trained, re
         accuracy: metrics.accuracy,
     });
     csv::write(&folder.file("metrics.csv")?, &["model", "data_set", "replica", "epoch", "loss", "accuracy"], rows)?;
-    let history = history_of(trained)?;
-    let shape = history.shape();
-    let axes = [shape.epochs, shape.replicas, shape.nodes];
-    npz::write(
-        &folder.file("history.npz")?,
-        &[NamedArray { name: "history", shape: &axes, values: history.weights().into() }],
-    )?;
+    let write = |name: &str, replicas: usize, values: &[f32]| {
+        let nodes = trained.shape.nodes;
+        let axes = [values.len() / (replicas * nodes), replicas, nodes];
+        npz::write(&folder.file(name)?, &[NamedArray { name: "history", shape: &axes, values: values.into() }])
+    };
+    if stops {
+        for replica in 0..replicas.len() {
+            write(&format!("replicas/{replica}/history.npz"), 1, &trained.history_of_slot(replica))?;
+        }
+    } else {
+        write("history.npz", replicas.len(), &trained.recorded)?;
+    }
     write_weights(&folder.file("weights.safetensors")?, &cell.architecture, replicas)
 }
 

@@ -4,6 +4,7 @@ pub mod accuracy;
 mod baseline;
 mod chosen_window;
 pub mod comparison;
+pub mod conclusion;
 pub mod configuration;
 pub mod experiment;
 pub mod inference;
@@ -13,7 +14,10 @@ pub mod pruned;
 pub mod rank_correlation;
 pub mod recorded;
 pub mod records;
+pub mod replication;
 pub mod rules;
+pub mod runs;
+pub mod sensitivity;
 pub mod tables;
 
 use crate::engine::Watch;
@@ -25,6 +29,8 @@ pub trait Progress: Sync {
     fn begin(&self, stage: &str, total: u64, unit: &'static str);
     /// So many units more are done.
     fn advance(&self, units: u64);
+    /// So many units more are to be done than was said at the beginning.
+    fn extend(&self, units: u64);
     /// The stage is over.
     fn end(&self);
     /// Something the user should know.

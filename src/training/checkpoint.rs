@@ -19,15 +19,19 @@ pub struct Checkpoint {
     session: String,
     /// Steps that are done.
     pub step: u64,
-    /// The replicas after them.
+    /// The replicas after them, without those that have stopped.
     pub replicas: Vec<Replica<f32>>,
+    /// For each slot the epoch after which it stopped before the others, and its replica; `None` while it is trained.
+    pub stopped: Vec<Option<(u32, Replica<f32>)>>,
+    /// For each slot in how many last epochs it was found at its plateau.
+    pub at_plateau: Vec<usize>,
     /// Recorded focus layers of finished epochs `[epoch, slot, node]`.
     pub history: Vec<f32>,
     /// Their hashes.
     pub focus_hashes: Vec<String>,
     /// Metrics of finished epochs.
     pub metrics: Vec<EpochMetrics>,
-    /// For each slot the losses of the unfinished epoch.
+    /// For each slot that is trained the losses of the unfinished epoch.
     pub losses: Vec<Vec<StepLoss>>,
     /// Seconds of training so far.
     pub train_s: f64,
@@ -42,6 +46,8 @@ impl Checkpoint {
             session: String::new(),
             step: 0,
             replicas: Vec::new(),
+            stopped: vec![None; slots],
+            at_plateau: vec![0; slots],
             history: Vec::new(),
             focus_hashes: Vec::new(),
             metrics: Vec::new(),

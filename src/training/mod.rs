@@ -1,7 +1,9 @@
 //! The epoch loop: shuffle, train, prune where a schedule says so, record the focus layer, save, stop, go on.
 
 mod checkpoint;
+pub mod plateau;
 mod session;
 
 pub use checkpoint::{Checkpoint, CheckpointFile, Found};
+pub use plateau::Plateau;
 pub use session::{EpochMetrics, Plan, Trained, TrainingTimes, hash, train};

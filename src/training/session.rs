@@ -1,6 +1,7 @@
 //! One training session: a batch of replicas from their initial weights to the last epoch.
 
 use super::checkpoint::{Checkpoint, CheckpointFile, Found};
+use super::plateau::{LASTING, Plateau};
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Replica, Setup, StepLoss, Steps, Watch};
@@ -22,6 +23,8 @@ const FIRST_CALL: u64 = 4;
 const CALL: Duration = Duration::from_secs(1);
 /// A checkpoint is written when the last one is this old.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(8);
+/// And after at least so many times as long as writing the last one took.
+const WRITING_SHARE: u32 = 20;
 
 /// What to train and for how long.
 #[derive(Clone, Debug)]
@@ -46,6 +49,10 @@ pub struct Plan<'a> {
     pub schedules: &'a [Schedule],
     /// Whether the focus layer is remembered after each epoch.
     pub record: bool,
+    /// When a slot stops before the others; needs [`Self::record`] and no schedules.
+    pub plateau: Option<Plateau>,
+    /// Whether a replica whose loss is no longer finite trains on beside the others, instead of failing the session.
+    pub keep_diverged: bool,
 }
 
 /// Running means of one epoch of one slot, taken before each update.
@@ -74,8 +81,13 @@ pub struct TrainingTimes {
 pub struct Trained {
     /// The replicas.
     pub batch: Box<dyn Batch>,
-    /// The recorded focus layer; `None` if [`Plan::record`] was off.
-    pub history: Option<History>,
+    /// Sizes of the recorded focus layer.
+    pub shape: HistoryShape,
+    /// The recorded focus layer `[epoch, slot, node]`, a slot that has stopped as it stopped; empty if [`Plan::record`] was
+    /// off.
+    pub recorded: Vec<f32>,
+    /// Epochs that each slot was trained for.
+    pub epochs: Vec<u32>,
     /// SHA-256 of the recorded focus layers `[slot, node]`, one for each epoch.
     pub focus_hashes: Vec<String>,
     /// Metrics, epoch by epoch, slot by slot.
@@ -86,10 +98,29 @@ pub struct Trained {
     pub resumed: bool,
 }
 
+impl Trained {
+    /// The recorded history.
+    ///
+    /// Fails with [`Error::Data`] if nothing was recorded, if a weight is not finite, or if a slot stopped before the others.
+    pub fn history(&self) -> Result<History> {
+        if self.epochs.iter().any(|&epochs| epochs as usize != self.shape.epochs) {
+            return Err(Error::Data("replicas that stopped at different epochs have no history in common".into()));
+        }
+        History::new(self.shape, self.recorded.clone())
+    }
+
+    /// What was recorded of one slot, `[epoch, node]`, finite or not, up to where it stopped.
+    pub fn history_of_slot(&self, slot: usize) -> Vec<f32> {
+        let HistoryShape { replicas, nodes, .. } = self.shape;
+        let epochs = self.recorded.chunks(nodes).skip(slot).step_by(replicas);
+        epochs.take(self.epochs[slot] as usize).flatten().copied().collect()
+    }
+}
+
 /// Trains by `plan` on `engine`, from the checkpoint if there is one, and keeps it up to date. `notice` hears what the
 /// user should know.
 ///
-/// Fails if a loss is not finite, if a schedule's number of pruned nodes was missed, or if a stop was asked for: then the
+/// Fails if a loss is not finite (unless [`Plan::keep_diverged`]), if a schedule's number of pruned nodes was missed, or if a stop was asked for: then the
 /// checkpoint is written first.
 pub fn train(
     engine: &mut dyn Engine,
@@ -99,22 +130,17 @@ pub fn train(
     notice: &dyn Fn(&str),
 ) -> Result<Trained> {
     let started = Instant::now();
-    let batch = engine.begin(&Setup {
-        architecture: plan.architecture,
-        training: plan.training,
-        batch: plan.batch.min(plan.data.samples()),
-        pixel_scale: plan.pixel_scale,
-        seed: plan.seed,
-        replica_ids: plan.replica_ids,
-    })?;
+    let batch = begin(engine, plan, plan.replica_ids)?;
     let batches = step_ranges(plan.data.samples(), plan.batch)?;
     let mut session = Session {
+        engine,
         plan,
         batches: &batches,
         batch,
         state: Checkpoint::new(plan.replica_ids.len()),
         checkpoints,
         written: Instant::now(),
+        pause: CHECKPOINT_EVERY,
         lap: started,
         steps_a_call: FIRST_CALL,
     };
@@ -124,13 +150,29 @@ pub fn train(
     }
     let steps_per_epoch = batches.len() as u64;
     for epoch in session.state.step / steps_per_epoch..u64::from(plan.epochs) {
+        if session.active().is_empty() {
+            break;
+        }
         session.epoch(epoch as u32, watch)?;
     }
     session.finish(resumed)
 }
 
+/// Replicas of a plan with their initial weights.
+fn begin(engine: &mut dyn Engine, plan: &Plan<'_>, replica_ids: &[u32]) -> Result<Box<dyn Batch>> {
+    engine.begin(&Setup {
+        architecture: plan.architecture,
+        training: plan.training,
+        batch: plan.batch.min(plan.data.samples()),
+        pixel_scale: plan.pixel_scale,
+        seed: plan.seed,
+        replica_ids,
+    })
+}
+
 /// A session at work.
 struct Session<'a> {
+    engine: &'a mut dyn Engine,
     plan: &'a Plan<'a>,
     batches: &'a [Range<usize>],
     batch: Box<dyn Batch>,
@@ -138,6 +180,8 @@ struct Session<'a> {
     checkpoints: Option<&'a CheckpointFile>,
     /// When the last checkpoint was written.
     written: Instant,
+    /// When the next one is due after that: writing them must stay a small part of the time, however large they are.
+    pause: Duration,
     /// Since when time has not been charged.
     lap: Instant,
     /// Steps that take about [`CALL`]; how an epoch is cut into calls moves no bits.
@@ -158,12 +202,31 @@ impl Session<'_> {
                 Ok(false)
             }
             Found::Checkpoint(checkpoint) => {
-                self.batch.restore(&checkpoint.replicas)?;
                 (watch.progress)(checkpoint.step * self.plan.replica_ids.len() as u64);
                 self.state = *checkpoint;
+                let replicas = std::mem::take(&mut self.state.replicas);
+                self.place(&replicas)?;
                 Ok(true)
             }
         }
+    }
+
+    /// Slots that are still trained.
+    fn active(&self) -> Vec<usize> {
+        (0..self.state.stopped.len()).filter(|&slot| self.state.stopped[slot].is_none()).collect()
+    }
+
+    /// Puts these replicas, those of the active slots, on the device; the fewer they are, the faster is a step.
+    fn place(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
+        let active = self.active();
+        if active.is_empty() {
+            return Ok(());
+        }
+        if active.len() < self.plan.replica_ids.len() {
+            let ids: Vec<u32> = active.iter().map(|&slot| self.plan.replica_ids[slot]).collect();
+            self.batch = begin(self.engine, self.plan, &ids)?;
+        }
+        self.batch.restore(replicas)
     }
 
     /// Trains what is left of an epoch and closes it.
@@ -171,7 +234,7 @@ impl Session<'_> {
         let plan = self.plan;
         let steps_per_epoch = self.batches.len() as u64;
         let end = u64::from(epoch + 1) * steps_per_epoch;
-        let orders = orders(plan, epoch);
+        let orders = orders(plan, &self.active(), epoch);
         let decay = plan.schedules.first().map_or(1.0, |schedule| schedule.decay() as f32);
         while self.state.step < end {
             let first_step = self.state.step;
@@ -214,7 +277,8 @@ impl Session<'_> {
 
     /// Metrics and the recorded focus layer.
     fn close_epoch(&mut self, epoch: u32) -> Result<()> {
-        let metrics = epoch_metrics(epoch + 1, self.plan, self.batches, &self.state.losses)?;
+        let active = self.active();
+        let metrics = epoch_metrics(epoch + 1, self.plan, &active, self.batches, &self.state.losses)?;
         self.state.metrics.extend(metrics);
         self.state.losses.iter_mut().for_each(Vec::clear);
         if self.plan.record {
@@ -222,23 +286,67 @@ impl Session<'_> {
             self.state.train_s += (recording - self.lap).as_secs_f64();
             let weights = self.batch.focus_weights()?;
             self.state.focus_hashes.push(hash(&weights));
-            self.state.history.extend(weights);
+            self.remember(&active, &weights);
             self.state.record_s += recording.elapsed().as_secs_f64();
             self.lap = Instant::now();
         }
-        Ok(())
+        self.plan.plateau.map_or(Ok(()), |plateau| self.stop_at_plateau(plateau, epoch + 1, active))
+    }
+
+    /// Adds an epoch to the history: of active slots their `weights` `[active, node]`, of others the last ones again.
+    fn remember(&mut self, active: &[usize], weights: &[f32]) {
+        let nodes = self.plan.architecture.nodes();
+        let before = self.state.history.len().saturating_sub(self.plan.replica_ids.len() * nodes);
+        for slot in 0..self.plan.replica_ids.len() {
+            match active.binary_search(&slot) {
+                Ok(place) => self.state.history.extend_from_slice(&weights[place * nodes..][..nodes]),
+                Err(_) => self.state.history.extend_from_within(before + slot * nodes..before + (slot + 1) * nodes),
+            }
+        }
+    }
+
+    /// Takes slots that have stayed at their plateau off the device.
+    fn stop_at_plateau(&mut self, plateau: Plateau, epoch: u32, active: Vec<usize>) -> Result<()> {
+        let nodes = self.plan.architecture.nodes();
+        let shape = HistoryShape { epochs: epoch as usize, replicas: active.len(), nodes };
+        let epochs = self.state.history.chunks(self.plan.replica_ids.len() * nodes);
+        let weights = epochs
+            .flat_map(|epoch| active.iter().flat_map(move |slot| &epoch[slot * nodes..][..nodes]))
+            .copied()
+            .collect();
+        let reached = plateau.is_reached(self.engine, shape, weights)?;
+        for (&slot, reached) in active.iter().zip(reached) {
+            self.state.at_plateau[slot] = if reached { self.state.at_plateau[slot] + 1 } else { 0 };
+        }
+        if active.iter().all(|&slot| self.state.at_plateau[slot] < LASTING) {
+            return Ok(());
+        }
+        let mut left = Vec::new();
+        for (slot, replica) in active.into_iter().zip(self.batch.replicas()?) {
+            if self.state.at_plateau[slot] >= LASTING {
+                self.state.stopped[slot] = Some((epoch, replica));
+            } else {
+                left.push(replica);
+            }
+        }
+        self.state.losses.truncate(left.len());
+        self.place(&left)
     }
 
     /// Writes the checkpoint if the last one is old, at the end, and when a stop was asked for: then fails.
     fn save_if_due(&mut self, watch: &Watch<'_>) -> Result<()> {
         self.state.train_s += self.lap.elapsed().as_secs_f64();
-        let finished = self.state.step == u64::from(self.plan.epochs) * self.batches.len() as u64;
+        let last = u64::from(self.plan.epochs) * self.batches.len() as u64;
+        let active = !self.active().is_empty();
+        let finished = self.state.step == last || !active;
         let stop = watch.check();
         if let Some(checkpoints) = self.checkpoints
-            && (finished || stop.is_err() || self.written.elapsed() >= CHECKPOINT_EVERY)
+            && (finished || stop.is_err() || self.written.elapsed() >= self.pause)
         {
-            self.state.replicas = self.batch.replicas()?;
+            let writing = Instant::now();
+            self.state.replicas = if active { self.batch.replicas()? } else { Vec::new() };
             checkpoints.write(&mut self.state)?;
+            self.pause = CHECKPOINT_EVERY.max(WRITING_SHARE * writing.elapsed());
             self.written = Instant::now();
         }
         // Writing checkpoints is not charged to training.
@@ -246,18 +354,36 @@ impl Session<'_> {
         stop
     }
 
+    /// Puts the slots that stopped before the others back on the device, and says how many epochs each was trained for.
+    fn all_together(&mut self) -> Result<Vec<u32>> {
+        if self.state.stopped.iter().all(Option::is_none) {
+            return Ok(vec![self.plan.epochs; self.plan.replica_ids.len()]);
+        }
+        let mut left = if self.active().is_empty() { Vec::new() } else { self.batch.replicas()? }.into_iter();
+        let (mut epochs, mut replicas) = (Vec::new(), Vec::new());
+        for stopped in std::mem::take(&mut self.state.stopped) {
+            epochs.push(stopped.as_ref().map_or(self.plan.epochs, |stopped| stopped.0));
+            replicas.extend(stopped.map(|stopped| stopped.1).or_else(|| left.next()));
+        }
+        self.batch = begin(self.engine, self.plan, self.plan.replica_ids)?;
+        self.batch.restore(&replicas)?;
+        Ok(epochs)
+    }
+
     fn finish(mut self, resumed: bool) -> Result<Trained> {
         let plan = self.plan;
         check_pruned(plan, &mut *self.batch, self.state.step)?;
+        let epochs = self.all_together()?;
         let shape = HistoryShape {
-            epochs: plan.epochs as usize,
+            epochs: epochs.iter().copied().max().unwrap_or(0) as usize,
             replicas: plan.replica_ids.len(),
             nodes: plan.architecture.nodes(),
         };
-        let history = plan.record.then(|| History::new(shape, self.state.history)).transpose()?;
         Ok(Trained {
             batch: self.batch,
-            history,
+            shape,
+            recorded: self.state.history,
+            epochs,
             focus_hashes: self.state.focus_hashes,
             metrics: self.state.metrics,
             times: TrainingTimes {
@@ -275,26 +401,27 @@ pub fn hash(numbers: &[f32]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The order of samples of each slot; slots of one replica share it.
-fn orders(plan: &Plan<'_>, epoch: u32) -> Vec<Arc<[u32]>> {
+/// The order of samples of each active slot; slots of one replica share it.
+fn orders(plan: &Plan<'_>, active: &[usize], epoch: u32) -> Vec<Arc<[u32]>> {
     let mut known: BTreeMap<u32, Arc<[u32]>> = BTreeMap::new();
     let samples = plan.data.samples() as u32;
-    let order = |id| Arc::clone(known.entry(id).or_insert_with(|| shuffled_order(samples, plan.seed, id, epoch)));
-    plan.replica_ids.iter().copied().map(order).collect()
+    let mut order = |id| Arc::clone(known.entry(id).or_insert_with(|| shuffled_order(samples, plan.seed, id, epoch)));
+    active.iter().map(|&slot| order(plan.replica_ids[slot])).collect()
 }
 
-/// Means over the samples of an epoch for each slot.
+/// Means over the samples of an epoch for each active slot.
 fn epoch_metrics(
     epoch: u32,
     plan: &Plan<'_>,
+    active: &[usize],
     batches: &[Range<usize>],
     losses: &[Vec<StepLoss>],
 ) -> Result<Vec<EpochMetrics>> {
     let samples = plan.data.samples() as f64;
-    let metrics = |(slot, losses): (usize, &Vec<StepLoss>)| {
+    let metrics = |(&slot, losses): (&usize, &Vec<StepLoss>)| {
         let loss: f64 = losses.iter().zip(batches).map(|(step, batch)| f64::from(step.loss) * batch.len() as f64).sum();
         let correct: f64 = losses.iter().map(|step| f64::from(step.correct)).sum();
-        if !loss.is_finite() {
+        if !loss.is_finite() && !plan.keep_diverged {
             return Err(Error::Job(format!(
                 "the loss of replica {} is not finite in epoch {epoch}; check the data and --pixel-scale, or try \
                  another --seed",
@@ -303,7 +430,7 @@ fn epoch_metrics(
         }
         Ok(EpochMetrics { epoch, slot, loss: loss / samples, accuracy: correct / samples })
     };
-    losses.iter().enumerate().map(metrics).collect()
+    active.iter().zip(losses).map(metrics).collect()
 }
 
 /// Every slot must have exactly as many pruned nodes as its schedule says, and each of them a weight of exactly 0.

@@ -14,3 +14,4 @@ mod refusals;
 mod resumption;
 mod run_folder;
 mod settings;
+mod study;

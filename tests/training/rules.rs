@@ -54,6 +54,8 @@ fn run(
         epochs: EPOCHS,
         schedules: &schedules,
         record: false,
+        plateau: None,
+        keep_diverged: false,
     };
     train(engine, &plan, checkpoints, &Watch { stop: &AtomicBool::new(stop), progress: &|_| {} }, &|_| {})
 }

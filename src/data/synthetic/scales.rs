@@ -12,7 +12,7 @@ use crate::random::Sequence;
 use std::f64::consts::{PI, TAU};
 
 const CLASSES: usize = 5;
-const IMAGES_PER_CLASS: usize = 530;
+pub(in crate::data) const IMAGES_PER_CLASS: usize = 530;
 /// This set's part of the counter, for training and for testing.
 const PARTS: [u32; 2] = [2, 3];
 

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::random::Sequence;
 use std::f64::consts::TAU;
 
-const IMAGES_PER_CLASS: usize = 500;
+pub(in crate::data) const IMAGES_PER_CLASS: usize = 500;
 /// This set's part of the counter, for training and for testing.
 const PARTS: [u32; 2] = [4, 5];
 

@@ -11,6 +11,7 @@ mod read;
 mod rows;
 
 pub use files::write;
+pub use published::summary as published_summary;
 pub use read::{Source, read_observations, read_stable_nodes};
 pub use rows::{PairRow, SummaryRow, TermRow};
 

@@ -84,8 +84,9 @@ impl Analysis {
     }
 }
 
-/// Mean and standard deviation printed for a cell or, with the name `all`, for a margin.
-pub(super) fn summary(model: &str, data_set: &str) -> Option<(&'static str, &'static str)> {
+/// Mean and standard deviation of the stability that the paper prints for a model on a data set or, with the name `all`,
+/// for a margin; a synthetic data set stands for the one that it is named after.
+pub fn summary(model: &str, data_set: &str) -> Option<(&'static str, &'static str)> {
     let (model, data_set) = (canonical(model), canonical(data_set));
     let found = SUMMARIES.iter().find(|row| (row.0, row.1) == (model.as_str(), data_set.as_str()));
     found.map(|row| (row.2, row.3))

@@ -1,0 +1,180 @@
+//! `holdfast merge`: the shards of a study, joined.
+
+use super::options::OutputOptions;
+use super::progress::Reporter;
+use super::run::{open_folder, write_settings};
+use super::stop_flag;
+use super::study::conclude;
+use crate::engine::CpuEngine;
+use crate::error::{Error, Result};
+use crate::run_folder::{Manifest, Shard};
+use crate::study::Control;
+use crate::study::configuration::Configuration;
+use crate::study::runs::CellRuns;
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `merge`.
+#[derive(Args)]
+pub(super) struct MergeArguments {
+    /// Run folders of all shards, in any order.
+    #[arg(value_name = "SHARD", required = true)]
+    shards: Vec<PathBuf>,
+    /// Run folder of the whole; `runs/study-<hash>` if not given.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Threads for counting; all cores if not given. Moves no bits.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+/// A folder that `study --shard` wrote.
+struct Part {
+    path: PathBuf,
+    shard: Shard,
+    manifest: Manifest,
+}
+
+pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
+    let mut parts: Vec<Part> = arguments.shards.iter().map(|path| Part::open(path)).collect::<Result<_>>()?;
+    parts.sort_by_key(|part| part.shard);
+    check_complete(&parts)?;
+    // The list of arguments is never empty.
+    let first = &parts[0];
+    let configuration: Configuration =
+        serde_json::from_value(first.manifest.configuration.clone()).map_err(|error| {
+            Error::Data(format!(
+                "{} has no settings that this version understands ({error}); train that shard again",
+                first.path.join("manifest.json").display()
+            ))
+        })?;
+    let cells = first.cells(&configuration)?;
+    for part in &parts[1..] {
+        if part.cells(&configuration)? != cells {
+            return Err(Error::Data(format!(
+                "{} and {} do not hold the same models and data sets; train one of them again with --fresh",
+                first.path.display(),
+                part.path.display()
+            )));
+        }
+    }
+    let folder = open_folder("study", arguments.out.as_deref(), &first.manifest.configuration_hash)?;
+    if let Some(shard) = folder.earlier_manifest().and_then(|manifest| manifest.shard) {
+        let place = folder.path().display();
+        return Err(Error::Usage(format!("{place} is shard {shard} itself; choose another --out for the whole")));
+    }
+    write_settings(&folder, &configuration)?;
+    let mut manifest = Manifest { shard: None, finished: None, ..first.manifest.clone() };
+    manifest.wall_times = sums(&parts);
+    manifest.write(folder.path())?;
+    for cell in &cells {
+        let read = |part: &Part| CellRuns::read(&|name| part.path.join(format!("{cell}{name}")), &configuration);
+        let joined = CellRuns::joined(parts.iter().map(read).collect::<Result<_>>()?, &configuration)?;
+        joined.write(&|name| folder.file(&format!("{cell}{name}")))?;
+    }
+    let mut engine = CpuEngine::new(arguments.threads.map(usize::from))?;
+    let reporter = Reporter::new(arguments.output.quiet);
+    let control = Control { stop: stop_flag()?, progress: &reporter };
+    conclude(&mut engine, &configuration, &cells, &folder, &mut manifest, control)?.print(&arguments.output)
+}
+
+impl Part {
+    /// Fails with [`Error::Data`] if the folder is no shard or not finished.
+    fn open(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let manifest = Manifest::read(path)?.ok_or_else(|| {
+            Error::Data(format!("{shown} has no manifest.json; name folders that holdfast study --shard has written"))
+        })?;
+        let shard = manifest.shard.filter(|_| manifest.command == "study").ok_or_else(|| {
+            Error::Data(format!(
+                "{shown} is a run of holdfast {} in one piece; name folders that holdfast study --shard has written",
+                manifest.command
+            ))
+        })?;
+        if manifest.finished.is_none() {
+            return Err(Error::Data(format!(
+                "{shown} is not finished: give its command, with --shard {shard}, once more and it goes on"
+            )));
+        }
+        Ok(Self { path: path.to_path_buf(), shard, manifest })
+    }
+
+    /// Its cells' parts of the folder, in the order of their names.
+    ///
+    /// Fails with [`Error::Data`] if there are fewer than its settings say.
+    fn cells(&self, configuration: &Configuration) -> Result<Vec<String>> {
+        if configuration.cells() == 1 {
+            return Ok(vec![String::new()]);
+        }
+        let folder = self.path.join("cells");
+        let entries = std::fs::read_dir(&folder).map_err(|error| {
+            Error::Data(format!("cannot read {}: {error}; train that shard again with --fresh", folder.display()))
+        })?;
+        let mut cells: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .map(|name| format!("cells/{name}/"))
+            .collect();
+        cells.sort();
+        if cells.len() != configuration.cells() {
+            return Err(Error::Data(format!(
+                "{} holds {} of {} models and data sets; train that shard again with --fresh",
+                folder.display(),
+                cells.len(),
+                configuration.cells()
+            )));
+        }
+        Ok(cells)
+    }
+}
+
+/// Fails with [`Error::Usage`] unless the parts, in order, are each shard of one study once.
+fn check_complete(parts: &[Part]) -> Result<()> {
+    let first = &parts[0];
+    for part in parts {
+        let (path, hash) = (part.path.display(), &part.manifest.configuration_hash);
+        if *hash != first.manifest.configuration_hash {
+            return Err(Error::Usage(format!(
+                "{} is of the configuration {}, but {path} of {hash}; join shards of one study",
+                first.path.display(),
+                first.manifest.configuration_hash
+            )));
+        }
+        if part.shard.of != first.shard.of {
+            return Err(Error::Usage(format!(
+                "{} is shard {}, but {path} is shard {}; join the shards of one division",
+                first.path.display(),
+                first.shard,
+                part.shard
+            )));
+        }
+    }
+    if let Some(pair) = parts.windows(2).find(|pair| pair[0].shard == pair[1].shard) {
+        return Err(Error::Usage(format!(
+            "{} and {} are both shard {}; name each shard once",
+            pair[0].path.display(),
+            pair[1].path.display(),
+            pair[0].shard
+        )));
+    }
+    let is_there = |index: &u32| parts.iter().any(|part| part.shard.index == *index);
+    let missing: Vec<String> = (1..=first.shard.of)
+        .filter(|index| !is_there(index))
+        .map(|index| Shard { index, ..first.shard }.to_string())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("missing: shard {}; train what is not there, and name all shards", missing.join(", "))))
+}
+
+/// Wall times of all shards together.
+fn sums(parts: &[Part]) -> BTreeMap<String, f64> {
+    let mut sums = BTreeMap::new();
+    for (name, seconds) in parts.iter().flat_map(|part| &part.manifest.wall_times) {
+        *sums.entry(name.clone()).or_insert(0.0) += seconds;
+    }
+    sums
+}

@@ -1,0 +1,102 @@
+//! What a study concludes from its trained replicas: the numbers that its tables are made of, and how they depend on the
+//! reading of magnitude stability.
+
+use super::configuration::Configuration;
+use super::runs::{CellRuns, interleaved};
+use super::sensitivity::{SensitivityRow, readings};
+use super::tables::{Observations, Replicate, StableNodes};
+use crate::engine::{Engine, HistoryShape};
+use crate::error::{Error, Result};
+use crate::run_folder::csv;
+use crate::stability::{History, Stability};
+use crate::training::hash;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What the replicas of all cells say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conclusion {
+    /// Magnitude stability of every node, at the first tolerance.
+    pub observations: Observations,
+    /// Numbers of stable nodes, at the first tolerance.
+    pub stable_nodes: StableNodes,
+    /// Mean stability by every reading and tolerance.
+    pub sensitivity: Vec<SensitivityRow>,
+    /// SHA-256 of what was recorded and of all parameters, by cell.
+    pub weight_hashes: BTreeMap<String, String>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+impl Conclusion {
+    /// Counts the replicas of one more cell. Counts are equal on every engine.
+    ///
+    /// Fails with [`Error::Data`] if a recorded weight is not finite.
+    pub fn add(&mut self, engine: &mut dyn Engine, cell: &CellRuns, configuration: &Configuration) -> Result<()> {
+        self.notes.extend(cell.incompleteness(configuration.replicates, configuration.most_replacements()));
+        let kept = cell.kept();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let nodes = configuration.width * configuration.width;
+        let shape = HistoryShape { epochs: configuration.epochs as usize, replicas: kept.len(), nodes };
+        let weights = interleaved(&kept.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), nodes);
+        self.weight_hashes.insert(format!("{}: focus layer, all epochs", cell.name()), hash(&weights));
+        let parameters: Vec<f32> = kept.iter().flat_map(|run| run.parameters.iter().flatten()).copied().collect();
+        self.weight_hashes.insert(format!("{}: all parameters", cell.name()), hash(&parameters));
+        let history = History::new(shape, weights)?;
+        for reading in readings() {
+            let stability = Stability::count(engine, &history, &configuration.tolerance, reading)?;
+            self.sensitivity.extend(SensitivityRow::of(cell, configuration, reading, &stability, &history));
+            if reading != configuration.reading() {
+                continue;
+            }
+            for (place, run) in kept.iter().enumerate() {
+                let replicate = Replicate {
+                    model: cell.model.clone(),
+                    data_set: cell.data_set.clone(),
+                    replicate: run.row.replica.to_string(),
+                };
+                let counts = stability.of_replica(0, &history, place);
+                self.observations.insert(replicate.clone(), counts.iter().map(|&count| f64::from(count)).collect());
+                let numbers = stability.counts.stable_nodes.iter().skip(place).step_by(kept.len()).take(shape.epochs);
+                self.stable_nodes.insert(replicate, (1..).zip(numbers.map(|&number| f64::from(number))).collect());
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails with [`Error::Job`] if there is nothing to make tables of.
+    pub fn check(&self, configuration: &Configuration) -> Result<()> {
+        if !self.observations.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Job(format!(
+            "no replica reached a training accuracy of {}, so there are no tables; train for more --epochs, or lower \
+             --min-accuracy (0 takes every replica)",
+            configuration.least_accuracy()
+        )))
+    }
+
+    /// Writes `observations.csv` and `stable_nodes.csv`, which `study --from-observations --from-stable-nodes` reads,
+    /// replicates in the order of their numbers.
+    ///
+    /// Fails with [`Error::Io`] if a file cannot be written.
+    pub fn write(&self, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+        let name = |one: &Replicate| (one.model.clone(), one.data_set.clone(), one.replicate.clone());
+        let observations = in_order(&self.observations)
+            .flat_map(|(one, counts)| counts.iter().map(move |&count| (name(one), count as u32)));
+        csv::write(&path("observations.csv")?, &["model", "data_set", "replicate", "stability"], observations)?;
+        let numbers = in_order(&self.stable_nodes)
+            .flat_map(|(one, numbers)| numbers.iter().map(move |&(epoch, number)| (name(one), epoch, number as u32)));
+        let columns = ["model", "data_set", "replicate", "epoch", "stable_nodes"];
+        csv::write(&path("stable_nodes.csv")?, &columns, numbers)
+    }
+}
+
+/// Replicate 2 before replicate 10.
+fn in_order<T>(numbers: &BTreeMap<Replicate, T>) -> impl Iterator<Item = (&Replicate, &T)> {
+    let mut all: Vec<(&Replicate, &T)> = numbers.iter().collect();
+    all.sort_by_key(|(one, _)| (&one.model, &one.data_set, one.replicate.parse::<u32>().ok()));
+    all.into_iter()
+}

@@ -1,0 +1,406 @@
+//! The training runs of a study: which were kept, which were replaced, and their files.
+//!
+//! A run is named by its replica, its place among the replicates, and its attempt. The run of attempt a has the id
+//! replica + replicates · a, which decides all its random draws: a replacement is a replica that no other run is.
+
+use super::configuration::Configuration;
+use crate::error::{Error, Result};
+use crate::run_folder::{NamedArray, csv, import, npz, safetensors};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It learnt, and stands in the tables.
+    Kept,
+    /// Its training accuracy at the end was below the least that is asked for.
+    LowAccuracy,
+    /// Its loss or its weights were no longer finite.
+    NotFinite,
+}
+
+/// One line of `runs.csv` and `replaced.csv`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// Its place among the replicates, from 0.
+    pub replica: u32,
+    /// How many runs of this replica were replaced before it.
+    pub attempt: u32,
+    /// What its random draws depend on: replica + replicates · attempt.
+    pub id: u32,
+    /// Share of the training images that the trained network classifies correctly: one pass over all of them.
+    pub training_accuracy: f64,
+    /// Mean loss of its last epoch, as in `metrics.csv`.
+    pub loss: f64,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl RunRow {
+    /// Whether the run stands in no table.
+    pub fn is_replaced(&self) -> bool {
+        self.outcome != Outcome::Kept
+    }
+}
+
+/// Columns of `runs.csv` and `replaced.csv`.
+pub const RUN_COLUMNS: &[&str] =
+    &["model", "data_set", "replica", "attempt", "id", "training_accuracy", "loss", "outcome"];
+
+/// One line of `metrics.csv`; `replica` is the run's id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricsRow {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// Id of the run.
+    pub replica: u32,
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Running mean of the epoch, taken before each update.
+    pub loss: f64,
+    /// Running share of correctly classified images.
+    pub accuracy: f64,
+}
+
+/// Columns of `metrics.csv`.
+const METRICS_COLUMNS: &[&str] = &["model", "data_set", "replica", "epoch", "loss", "accuracy"];
+
+/// One trained network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// What it was and what became of it.
+    pub row: RunRow,
+    /// Its epochs.
+    pub metrics: Vec<MetricsRow>,
+    /// The focus layer after each epoch `[epoch, node]`.
+    pub history: Vec<f32>,
+    /// The values of each tensor in [`CellRuns::tensors`].
+    pub parameters: Vec<Vec<f32>>,
+}
+
+/// All runs of one model on one data set, first attempts first, replicas ascending.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellRuns {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// Name and shape of each tensor of the network.
+    pub tensors: Vec<(String, Vec<usize>)>,
+    /// The runs.
+    pub runs: Vec<Run>,
+}
+
+impl CellRuns {
+    /// Puts runs into their order and leaves out the replacements beyond `most`: shards cannot know how many the others
+    /// have made, so together they may have made more than one process would have.
+    pub fn new(
+        model: String,
+        data_set: String,
+        tensors: Vec<(String, Vec<usize>)>,
+        mut runs: Vec<Run>,
+        most: u32,
+    ) -> Self {
+        runs.sort_by_key(|run| (run.row.attempt, run.row.replica));
+        let mut replacements = 0;
+        runs.retain(|run| {
+            replacements += u32::from(run.row.attempt > 0);
+            run.row.attempt == 0 || replacements <= most
+        });
+        Self { model, data_set, tensors, runs }
+    }
+
+    /// The cell in a sentence, e.g. `cnn on pr`.
+    pub fn name(&self) -> String {
+        format!("{} on {}", self.model, self.data_set)
+    }
+
+    /// The runs that stand in the tables, replicas ascending.
+    pub fn kept(&self) -> Vec<&Run> {
+        let mut kept: Vec<&Run> = self.runs.iter().filter(|run| !run.row.is_replaced()).collect();
+        kept.sort_by_key(|run| run.row.replica);
+        kept
+    }
+
+    /// The runs that do not.
+    pub fn replaced(&self) -> Vec<&Run> {
+        self.runs.iter().filter(|run| run.row.is_replaced()).collect()
+    }
+
+    /// Says if some replicas have no run that learnt.
+    pub fn incompleteness(&self, replicates: u32, most: u32) -> Option<String> {
+        let (kept, replaced) = (self.kept().len(), self.replaced().len());
+        let replacements = self.runs.iter().filter(|run| run.row.attempt > 0).count();
+        (kept < replicates as usize).then(|| {
+            format!(
+                "{} is incomplete: {kept} of {replicates} replicates learnt, {replaced} runs did not, and {replacements} of at \
+                 most {most} replacements were made",
+                self.name()
+            )
+        })
+    }
+
+    /// Writes `history.npz` and `weights.safetensors` of the runs that were kept, the same of the others in `replaced/`,
+    /// `metrics.csv`, and `runs.csv` last: where that is, the cell is whole.
+    ///
+    /// Fails with [`Error::Io`] if a file cannot be written.
+    pub fn write(&self, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+        self.write_networks(&self.kept(), &|name| path(name))?;
+        self.write_networks(&self.replaced(), &|name| path(&format!("replaced/{name}")))?;
+        csv::write(&path("metrics.csv")?, METRICS_COLUMNS, self.runs.iter().flat_map(|run| &run.metrics))?;
+        csv::write(&path("runs.csv")?, RUN_COLUMNS, self.runs.iter().map(|run| &run.row))
+    }
+
+    /// Writes histories `[epoch, run, node]` and tensors `[run, ...]`; nothing where there is no run.
+    fn write_networks(&self, runs: &[&Run], path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+        let Some(first) = runs.first() else { return Ok(()) };
+        let epochs = first.metrics.len();
+        let nodes = first.history.len() / epochs;
+        let history = interleaved(&runs.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), nodes);
+        let shape = [epochs, runs.len(), nodes];
+        let array = NamedArray { name: "history", shape: &shape, values: history.as_slice().into() };
+        npz::write(&path("history.npz")?, &[array])?;
+        let stacked =
+            |place: usize| -> Vec<f32> { runs.iter().flat_map(|run| &run.parameters[place]).copied().collect() };
+        let tensors: Vec<(Vec<usize>, Vec<f32>)> = self
+            .tensors
+            .iter()
+            .enumerate()
+            .map(|(place, (_, shape))| ([&[runs.len()], shape.as_slice()].concat(), stacked(place)))
+            .collect();
+        let arrays: Vec<NamedArray<'_>> = self
+            .tensors
+            .iter()
+            .zip(&tensors)
+            .map(|((name, _), (shape, values))| NamedArray { name, shape, values: values.as_slice().into() })
+            .collect();
+        safetensors::write(&path("weights.safetensors")?, &arrays)
+    }
+
+    /// Reads what [`Self::write`] left.
+    ///
+    /// Fails with [`Error::Data`] if a file is missing, damaged, or does not belong to the others.
+    pub fn read(path: &dyn Fn(&str) -> PathBuf, configuration: &Configuration) -> Result<Self> {
+        let file = path("runs.csv");
+        let rows: Vec<RunRow> = csv::read(&file)?;
+        let Some(RunRow { model, data_set, .. }) = rows.first().cloned() else {
+            return Err(Error::Data(format!("{} has no rows; train that part again with --fresh", file.display())));
+        };
+        let mut metrics: BTreeMap<u32, Vec<MetricsRow>> = BTreeMap::new();
+        for row in csv::read::<MetricsRow>(&path("metrics.csv"))? {
+            metrics.entry(row.replica).or_default().push(row);
+        }
+        let (replaced, mut kept): (Vec<&RunRow>, Vec<&RunRow>) = rows.iter().partition(|row| row.is_replaced());
+        kept.sort_by_key(|row| row.replica);
+        let mut tensors = Vec::new();
+        let mut runs = Vec::new();
+        for (rows, folder) in [(kept, ""), (replaced, "replaced/")] {
+            if rows.is_empty() {
+                continue;
+            }
+            let networks = Networks::read(&|name| path(&format!("{folder}{name}")), rows.len(), configuration)?;
+            for (place, row) in rows.into_iter().enumerate() {
+                let metrics = metrics.remove(&row.id).unwrap_or_default();
+                if metrics.len() != configuration.epochs as usize {
+                    return Err(not_together(
+                        &path("metrics.csv"),
+                        &format!("{} epochs of run {}", metrics.len(), row.id),
+                    ));
+                }
+                runs.push(Run {
+                    row: row.clone(),
+                    metrics,
+                    history: networks.history_of(place),
+                    parameters: networks.parameters_of(place),
+                });
+            }
+            tensors = networks.tensors.into_iter().map(|(name, shape, _)| (name, shape[1..].to_vec())).collect();
+        }
+        Ok(Self::new(model, data_set, tensors, runs, configuration.most_replacements()))
+    }
+
+    /// Joins the parts of one cell.
+    ///
+    /// Fails with [`Error::Data`] if they are not all of one model on one data set, or if a replica is in two of them.
+    pub fn joined(parts: Vec<Self>, configuration: &Configuration) -> Result<Self> {
+        let mut parts = parts.into_iter();
+        let Some(mut all) = parts.next() else { return Err(Error::Data("there is no part to join".into())) };
+        for part in parts {
+            if (&part.model, &part.data_set, &part.tensors) != (&all.model, &all.data_set, &all.tensors) {
+                return Err(Error::Data(format!(
+                    "the shards hold {} and {} in one place; train one of them again with --fresh",
+                    all.name(),
+                    part.name()
+                )));
+            }
+            all.runs.extend(part.runs);
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(run) = all.runs.iter().find(|run| !seen.insert(run.row.id)) {
+            return Err(Error::Data(format!(
+                "{}: run {} is in two shards; name each shard once",
+                all.name(),
+                run.row.id
+            )));
+        }
+        Ok(Self::new(all.model, all.data_set, all.tensors, all.runs, configuration.most_replacements()))
+    }
+}
+
+/// Histories and weights of several runs in one file each.
+struct Networks {
+    nodes: usize,
+    runs: usize,
+    history: Vec<f32>,
+    /// Name, shape `[run, ...]` and values.
+    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+}
+
+impl Networks {
+    fn read(path: &dyn Fn(&str) -> PathBuf, runs: usize, configuration: &Configuration) -> Result<Self> {
+        let file = path("history.npz");
+        let (shape, history) = npz::read(&file, "history")?;
+        let nodes = configuration.width * configuration.width;
+        if shape != [configuration.epochs as usize, runs, nodes] {
+            return Err(not_together(&file, &format!("a history of the shape {shape:?}")));
+        }
+        let file = path("weights.safetensors");
+        let tensors: Vec<_> = import::read_all(&file)?
+            .into_iter()
+            .map(|array| (array.name.unwrap_or_default(), array.shape, array.values))
+            .collect();
+        if let Some((name, shape, _)) = tensors.iter().find(|(_, shape, _)| shape.first() != Some(&runs)) {
+            return Err(not_together(&file, &format!("{name} of the shape {shape:?}")));
+        }
+        Ok(Self { nodes, runs, history, tensors })
+    }
+
+    fn history_of(&self, run: usize) -> Vec<f32> {
+        self.history.chunks(self.nodes).skip(run).step_by(self.runs).flatten().copied().collect()
+    }
+
+    fn parameters_of(&self, run: usize) -> Vec<Vec<f32>> {
+        let own = |values: &Vec<f32>| {
+            let each = values.len() / self.runs;
+            values[run * each..][..each].to_vec()
+        };
+        self.tensors.iter().map(|(_, _, values)| own(values)).collect()
+    }
+}
+
+fn not_together(file: &Path, found: &str) -> Error {
+    Error::Data(format!(
+        "{} holds {found}, which is not what runs.csv beside it tells; train that part again with --fresh",
+        file.display()
+    ))
+}
+
+/// Arrays `[row, column]` of equal sizes side by side: `[row, array, column]`.
+pub(super) fn interleaved(arrays: &[&[f32]], columns: usize) -> Vec<f32> {
+    let rows = arrays.first().map_or(0, |array| array.len() / columns);
+    (0..rows).flat_map(|row| arrays.iter().flat_map(move |array| &array[row * columns..][..columns])).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::configuration::Preset;
+
+    fn run(replica: u32, attempt: u32, outcome: Outcome) -> Run {
+        let id = replica + 4 * attempt;
+        let row = RunRow {
+            model: "dnn".into(),
+            data_set: "pr".into(),
+            replica,
+            attempt,
+            id,
+            training_accuracy: 0.5,
+            loss: if outcome == Outcome::NotFinite { f64::INFINITY } else { 0.1 },
+            outcome,
+        };
+        let metrics = (1..=2)
+            .map(|epoch| MetricsRow {
+                model: "dnn".into(),
+                data_set: "pr".into(),
+                replica: id,
+                epoch,
+                loss: 0.3,
+                accuracy: 0.25,
+            })
+            .collect();
+        let value = if outcome == Outcome::NotFinite { f32::INFINITY } else { id as f32 };
+        Run { row, metrics, history: vec![value; 2 * 4], parameters: vec![vec![value; 6], vec![value; 2]] }
+    }
+
+    fn cell(runs: Vec<Run>, most: u32) -> CellRuns {
+        let tensors = vec![("a.weight".into(), vec![3, 2]), ("b.bias".into(), vec![2])];
+        CellRuns::new("dnn".into(), "pr".into(), tensors, runs, most)
+    }
+
+    fn configuration() -> Configuration {
+        Configuration { epochs: 2, width: 2, replicates: 4, ..Configuration::study(Preset::Smoke) }
+    }
+
+    #[test]
+    fn runs_come_back_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("replaced")).unwrap();
+        let written = cell(
+            vec![
+                run(0, 0, Outcome::Kept),
+                run(1, 0, Outcome::NotFinite),
+                run(2, 0, Outcome::LowAccuracy),
+                run(1, 1, Outcome::Kept),
+            ],
+            4,
+        );
+        let path = |name: &str| folder.path().join(name);
+        written.write(&|name| Ok(path(name))).unwrap();
+        assert_eq!(CellRuns::read(&path, &configuration()).unwrap().runs, {
+            let mut runs = written.runs.clone();
+            runs.sort_by_key(|run| (run.row.attempt, run.row.replica));
+            runs
+        });
+        let (shape, values) = npz::read(&path("history.npz"), "history").unwrap();
+        assert_eq!((shape, values[..8].to_vec()), (vec![2, 2, 4], vec![0.0, 0.0, 0.0, 0.0, 5.0, 5.0, 5.0, 5.0]));
+        for name in ["history.npz", "weights.safetensors", "metrics.csv", "replaced/history.npz"] {
+            let bytes = std::fs::read(path(name)).unwrap();
+            std::fs::write(path(name), &bytes[..bytes.len() / 2]).unwrap();
+            let error = CellRuns::read(&path, &configuration()).unwrap_err();
+            assert!(matches!(error, Error::Data(_)) && error.to_string().contains(name), "{error}");
+            std::fs::write(path(name), bytes).unwrap();
+        }
+    }
+
+    #[test]
+    fn shards_joined_are_the_runs_of_one_process() {
+        // Replicas 0 to 3 all fail; one process may replace three, and so may each of two shards.
+        let failing = |attempts: &[(u32, u32)]| -> Vec<Run> {
+            attempts.iter().map(|&(replica, attempt)| run(replica, attempt, Outcome::LowAccuracy)).collect()
+        };
+        let whole = cell(failing(&[(0, 0), (1, 0), (2, 0), (3, 0), (0, 1), (1, 1), (2, 1)]), 3);
+        let even = cell(failing(&[(0, 0), (2, 0), (0, 1), (2, 1), (0, 2)]), 3);
+        let odd = cell(failing(&[(1, 0), (3, 0), (1, 1), (3, 1), (1, 2)]), 3);
+        let configuration = Configuration { max_replacements: Some(3), ..configuration() };
+        assert_eq!(CellRuns::joined(vec![odd.clone(), even], &configuration).unwrap(), whole);
+        let doubled = CellRuns::joined(vec![odd.clone(), odd], &configuration).unwrap_err();
+        assert!(doubled.to_string().contains("in two shards"), "{doubled}");
+    }
+
+    #[test]
+    fn a_cell_without_all_its_replicas_says_so() {
+        let runs = vec![run(0, 0, Outcome::Kept), run(1, 0, Outcome::LowAccuracy), run(1, 1, Outcome::LowAccuracy)];
+        let message = cell(runs.clone(), 1).incompleteness(2, 1).unwrap();
+        assert!(message.contains("1 of 2 replicates learnt, 2 runs did not, and 1 of at most 1"), "{message}");
+        assert_eq!(cell(runs, 1).incompleteness(1, 1), None);
+    }
+}
