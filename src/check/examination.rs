@@ -19,6 +19,8 @@ pub struct Examination {
     pub groups: Vec<(&'static str, Duration)>,
     /// The slowest recording of each kernel of the GPU: one launch of its largest case, or the few of a sort.
     pub launches: BTreeMap<&'static str, Duration>,
+    /// Every kernel of the GPU that was compiled, with each set of `override` constants.
+    pub pipelines: Vec<(&'static str, Vec<(&'static str, u32)>)>,
     /// The most loop iterations that an invocation may run, if the driver cuts loops short. Kernels then refuse larger work.
     pub loop_limit: Option<u32>,
 }
@@ -44,6 +46,7 @@ impl Examination {
             broken: Vec::new(),
             groups: Vec::new(),
             launches: BTreeMap::new(),
+            pipelines: Vec::new(),
             loop_limit: None,
         }
     }
@@ -75,6 +78,7 @@ impl Examination {
         }
         examination.launches = engine.gpu().take_launch_times();
         examination.against_other_programs(engine, progress)?;
+        examination.pipelines = engine.gpu().compiled_kernels();
         Ok(examination)
     }
 

@@ -9,6 +9,7 @@ use crate::gpu::{self, DeviceChoice, RequestedLimits};
 use crate::study::numbers::thousands;
 use clap::Args;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,11 +80,20 @@ fn as_json(examination: &Examination, certificate: &Certificate, stored: Option<
         examination.groups.iter().map(|(name, time)| json!({ "group": name, "seconds": time.as_secs_f64() })).collect();
     let broken: Vec<Value> =
         examination.broken.iter().map(|(group, error)| json!({ "group": group, "error": error })).collect();
+    let pipelines: Vec<Value> = examination
+        .pipelines
+        .iter()
+        .map(|(kernel, constants)| {
+            let constants: BTreeMap<&str, u32> = constants.iter().copied().collect();
+            json!({ "kernel": kernel, "constants": constants })
+        })
+        .collect();
     json!({
         "device": examination.device,
         "passed": examination.passed(),
         "loop_limit": examination.loop_limit,
         "kernels": kernels,
+        "pipelines": pipelines,
         "broken": broken,
         "groups": groups,
         "certificate": certificate,

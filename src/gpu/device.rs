@@ -331,6 +331,20 @@ impl Gpu {
         std::mem::take(&mut self.launch_times.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Every kernel that was compiled so far, with the `override` constants that it was compiled with; sorted.
+    pub fn compiled_kernels(&self) -> Vec<(&'static str, Vec<(&'static str, u32)>)> {
+        let mut compiled: Vec<_> =
+            self.kernels.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        compiled.sort();
+        compiled
+    }
+
+    /// Takes the device away, as a driver that crashed or a card that was unplugged would: whatever is asked of it from now
+    /// on fails with [`Error::DeviceLost`]. For rehearsals of exactly that.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
     pub(super) fn file_launch_time(&self, kernel: &'static str, time: Duration) {
         let mut times = self.launch_times.lock().unwrap_or_else(PoisonError::into_inner);
         let slowest = times.entry(kernel).or_default();

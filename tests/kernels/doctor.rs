@@ -6,6 +6,7 @@ use holdfast::check::{Examination, FAMILIES, cpu};
 use holdfast::engine::{CpuEngine, GpuEngine};
 use holdfast::gpu::{DeviceChoice, Kernel, RequestedLimits, Shader};
 use holdfast::kernels::catalogue::SHADERS;
+use std::collections::BTreeSet;
 
 fn engine() -> GpuEngine {
     GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::WebGpuDefaults).unwrap()
@@ -57,6 +58,8 @@ fn the_verdict_on_a_device_with_a_faulty_kernel_names_it_and_what_to_do() {
     assert!(text.contains("adam.step") && text.contains("--device cpu"), "{text}");
     // What it spoils is seen from outside, too: losses are no longer PyTorch's.
     assert!(text.contains("training_step") && !text.contains("dense"), "{text}");
+    let compiled: BTreeSet<&str> = examination.pipelines.iter().map(|(kernel, _)| *kernel).collect();
+    assert!(SHADERS.iter().all(|shader| compiled.contains(shader.name)), "a kernel is never checked: {compiled:?}");
     assert!(examination.launches.keys().any(|kernel| *kernel == "dense.forward"));
 }
 
