@@ -42,22 +42,27 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         let output_weights = OFFSET + self.width;
         let output_bias = output_weights + self.width * self.classes;
         Place { parameters: output_bias + self.classes, focus_bias: OFFSET, output_weights, output_bias }
     }
 }
 
-struct Arrays {
-    input: Vec<f32>,
-    labels: Vec<u32>,
-    parameters: Vec<f32>,
-    focus_weights: Vec<f32>,
+/// Seeded arrays of a case.
+pub(super) struct Arrays {
+    /// `[replica, sample, unit]`
+    pub(super) input: Vec<f32>,
+    /// `[sample]`
+    pub(super) labels: Vec<u32>,
+    /// `[replica, parameter]`
+    pub(super) parameters: Vec<f32>,
+    /// `[point, node]`
+    pub(super) focus_weights: Vec<f32>,
 }
 
 impl Arrays {
-    fn new(case: &Case) -> Self {
+    pub(super) fn new(case: &Case) -> Self {
         let mut draws = Draws::new((case.width * 1000 + case.samples) as u32);
         let nodes = case.width * case.width;
         let mut input = draws.numbers(case.replicas * case.samples * case.width);
@@ -108,9 +113,15 @@ pub fn evaluate(gpu: &Gpu, case: &Case) -> Result<([Output; 2], usize)> {
 /// A logit is a sum of products whose terms are below 1 x `width`; the softmax adds the roundings of
 /// [`super::softmax_cross_entropy::check`], here with a moving maximum.
 pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+    let (found, block) = evaluate(gpu, case)?;
+    Ok(reports(case, &found, block))
+}
+
+/// Compares sums and numbers of correct samples `[point, block]` with the twin's.
+pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Report> {
     let Case { replicas, points, samples, width, classes } = *case;
     let arrays = Arrays::new(case);
-    let ([sums, corrects], block) = evaluate(gpu, case)?;
+    let [sums, corrects] = found;
     let (place, nodes) = (case.place(), width * width);
     let (mut expected, mut expected_correct) = (Vec::new(), Vec::new());
     for point in 0..points {
@@ -139,10 +150,10 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
         }
     }
     let name = format!("r{replicas}_p{points}_n{samples}_{width}x{classes}");
-    Ok(vec![
-        compare(EVALUATE.name, format!("{name} losses"), &sums, &expected),
-        compare_exact(EVALUATE.name, format!("{name} correct"), &corrects, &expected_correct),
-    ])
+    vec![
+        compare(EVALUATE.name, format!("{name} losses"), sums, &expected),
+        compare_exact(EVALUATE.name, format!("{name} correct"), corrects, &expected_correct),
+    ]
 }
 
 /// Checks all cases.

@@ -56,7 +56,7 @@ pub fn cases() -> Vec<Case> {
     counted.chain(sorted).collect()
 }
 
-fn weights(case: &Case) -> Vec<f32> {
+pub(super) fn weights(case: &Case) -> Vec<f32> {
     let mut draws = Draws::new(case.nodes as u32);
     let len = case.epochs * case.replicas * case.nodes;
     let places = 0..len as u32;
@@ -101,11 +101,20 @@ pub fn rank(gpu: &Gpu, case: &Case) -> Result<Output> {
 
 /// Compares a case with the twin, the standard library's stable sort.
 pub fn check(gpu: &Gpu, case: &Case) -> Result<Report> {
+    Ok(compare_exact(RANK.name, name(case), &rank(gpu, case)?, &expected(case)))
+}
+
+/// The twin's ranks `[epoch, replica, node]`.
+pub(super) fn expected(case: &Case) -> Vec<u32> {
     let weights = weights(case);
     let mut expected = vec![0; weights.len()];
     for (weights, rank) in weights.chunks_exact(case.nodes).zip(expected.chunks_exact_mut(case.nodes)) {
         twin::rank(weights, rank);
     }
+    expected
+}
+
+pub(super) fn name(case: &Case) -> String {
     let kind = match case.weights {
         Weights::Plain => "",
         Weights::Awkward => " equal keys",
@@ -113,8 +122,7 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Report> {
         Weights::Reversed => " reversed",
     };
     let variant = if case.radix { " radix" } else { "" };
-    let name = format!("e{}_r{}_n{}{variant}{kind}", case.epochs, case.replicas, case.nodes);
-    Ok(compare_exact(RANK.name, name, &rank(gpu, case)?, &expected))
+    format!("e{}_r{}_n{}{variant}{kind}", case.epochs, case.replicas, case.nodes)
 }
 
 /// Checks all cases.

@@ -4,18 +4,24 @@
 //! behind the end: a [`Report`] also says whether a kernel wrote all of its output and nothing else.
 
 pub mod adam;
+mod certificate;
 pub mod comparator;
 pub mod conv2d;
+pub mod cpu;
 pub mod dense;
+mod examination;
 pub mod focus_sweep;
 pub mod he_normal;
 pub mod magnitude_sort;
 pub mod mask;
 pub mod max_pool2d;
+pub mod recorded;
 pub mod softmax_cross_entropy;
 pub mod stability;
 
+pub use certificate::Certificate;
 pub use comparator::Report;
+pub use examination::{Examination, KernelSummary};
 
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
@@ -25,29 +31,22 @@ use comparator::UNWRITTEN;
 /// Elements behind the end of each output.
 const GUARD: usize = 67;
 
-/// Runs the cases of a kernel family.
-type Family = fn(&Gpu) -> Result<Vec<Report>>;
+/// Runs the cases of a kernel family. Fails only if the device cannot run a case; a wrong result is a report.
+pub type Family = fn(&Gpu) -> Result<Vec<Report>>;
 
-/// Runs every check on `gpu`. Fails only if the device cannot run a case; a wrong result is a report.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let families: [Family; 10] = [
-        he_normal::all,
-        conv2d::all,
-        max_pool2d::all,
-        dense::all,
-        softmax_cross_entropy::all,
-        adam::all,
-        mask::all,
-        magnitude_sort::all,
-        stability::all,
-        focus_sweep::all,
-    ];
-    let mut reports = Vec::new();
-    for family in families {
-        reports.extend(family(gpu)?);
-    }
-    Ok(reports)
-}
+/// Every family of kernels with its cases.
+pub const FAMILIES: [(&str, Family); 10] = [
+    ("he_normal", he_normal::all),
+    ("conv2d", conv2d::all),
+    ("max_pool2d", max_pool2d::all),
+    ("dense", dense::all),
+    ("softmax_cross_entropy", softmax_cross_entropy::all),
+    ("adam", adam::all),
+    ("mask", mask::all),
+    ("magnitude_sort", magnitude_sort::all),
+    ("stability", stability::all),
+    ("focus_sweep", focus_sweep::all),
+];
 
 /// What a kernel left in an array that it writes: the array itself, and the guard behind it. All as bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,11 +100,11 @@ fn used_part(mut found: Output, room: usize, used: usize) -> Output {
     Output { bits: kept, guard: found.guard }
 }
 
-/// Records one thing and runs it.
+/// Records one thing, runs it, and has the device remember how long it took.
 fn run(gpu: &Gpu, record: impl FnOnce(&mut Recorder<'_>) -> Result<()>) -> Result<()> {
-    let mut recorder = Recorder::new(gpu, "check");
+    let mut recorder = Recorder::timed(gpu, "check")?;
     record(&mut recorder)?;
-    recorder.submit()?.wait()
+    recorder.submit_measured()
 }
 
 /// Bits of numbers.

@@ -36,7 +36,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    fn host(&self) -> HistoryShape {
+    pub(super) fn host(&self) -> HistoryShape {
         HistoryShape { epochs: self.epochs, replicas: self.replicas, nodes: self.nodes }
     }
 
@@ -44,12 +44,12 @@ impl Case {
         Shape { epochs: self.epochs, replicas: self.replicas, nodes: self.nodes }
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("e{}_r{}_n{}", self.epochs, self.replicas, self.nodes)
     }
 
     /// Weights that come to rest: steps shrink with the epoch; some nodes are zero, negative zero or denormal throughout.
-    fn history(&self) -> Vec<f32> {
+    pub(super) fn history(&self) -> Vec<f32> {
         let columns = self.replicas * self.nodes;
         let mut draws = Draws::new((self.epochs * 10_000 + self.nodes) as u32);
         let (start, steps) = (draws.numbers(columns), draws.numbers(self.epochs * columns));
@@ -69,7 +69,7 @@ impl Case {
     }
 
     /// Keys of lower and upper bounds `[tolerance, replica, node]` around the last epoch, for four tolerances.
-    fn bounds(&self, history: &[f32]) -> [Vec<u32>; 2] {
+    pub(super) fn bounds(&self, history: &[f32]) -> [Vec<u32>; 2] {
         let reference = &history[history.len() - self.replicas * self.nodes..];
         let (mut lower, mut upper) = (Vec::new(), Vec::new());
         for tolerance in [0.0, 0.001, 0.01, 0.1] {
@@ -83,7 +83,7 @@ impl Case {
     }
 
     /// Windows that end at the first, the last and some epochs between.
-    fn windows(&self) -> Vec<u32> {
+    pub(super) fn windows(&self) -> Vec<u32> {
         let epochs = self.epochs as u32;
         let mut windows = vec![1, 2.min(epochs), epochs.div_ceil(2), epochs];
         windows.sort_unstable();

@@ -4,8 +4,10 @@ mod bench;
 mod compare;
 mod data;
 mod devices;
+mod doctor;
 mod dry_run;
 mod merge;
+mod explain;
 mod options;
 mod output;
 mod progress;
@@ -53,6 +55,10 @@ enum Command {
     Data(data::DataArguments),
     /// List what can run here.
     Devices(devices::DevicesArguments),
+    /// Check every kernel on a device against its definition, and the engine against PyTorch and NumPy.
+    Doctor(doctor::DoctorArguments),
+    /// A kernel's lesson, its WGSL, and what it costs here.
+    Explain(explain::ExplainArguments),
 }
 
 /// Runs the command that the process was started with.
@@ -68,6 +74,8 @@ pub fn run() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

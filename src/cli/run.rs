@@ -2,6 +2,7 @@
 
 use super::options::DeviceOptions;
 use super::output;
+use crate::check::Certificate;
 use crate::engine::{self, DeviceDescription, Engine};
 use crate::error::{Error, Result};
 use crate::run_folder::{self, Manifest, RunFolder, Shard, timestamp};
@@ -122,6 +123,9 @@ pub(super) fn begin(
         seeds: Vec::new(),
         device: as_json(serde_json::to_value(device))?,
         driver: device.driver.clone(),
+        certificate: Certificate::of(device)
+            .map(|certificate| as_json(serde_json::to_value(certificate)))
+            .transpose()?,
         data_checksums: checksums,
         weight_hashes: BTreeMap::new(),
         wall_times: BTreeMap::new(),

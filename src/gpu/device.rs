@@ -3,7 +3,7 @@
 use super::kernel::{Access, Binding, Kernel, Shader};
 use super::{Buffer, Recorder, read_back};
 use crate::error::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -93,6 +93,7 @@ pub struct Gpu {
     iterations: Option<u32>,
     pub(super) kernels: Mutex<HashMap<super::kernel::Key, Arc<Kernel>>>,
     failure: Failure,
+    launch_times: Mutex<BTreeMap<&'static str, Duration>>,
     dispatches: AtomicU64,
     submits: AtomicU64,
     build_nanoseconds: AtomicU64,
@@ -228,6 +229,7 @@ impl Gpu {
             iterations: None,
             kernels: Mutex::default(),
             failure,
+            launch_times: Mutex::default(),
             dispatches: AtomicU64::new(0),
             submits: AtomicU64::new(0),
             build_nanoseconds: AtomicU64::new(0),
@@ -321,6 +323,32 @@ impl Gpu {
     /// Time spent copying between host and device.
     pub fn transfer_time(&self) -> Duration {
         Duration::from_nanos(self.transfer_nanoseconds.load(Ordering::Relaxed))
+    }
+
+    /// The slowest measured recording of each kernel since the last call, by the kernel that it began with. Only
+    /// [`Recorder::submit_measured`] measures.
+    pub fn take_launch_times(&self) -> BTreeMap<&'static str, Duration> {
+        std::mem::take(&mut self.launch_times.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Every kernel that was compiled so far, with the `override` constants that it was compiled with; sorted.
+    pub fn compiled_kernels(&self) -> Vec<(&'static str, Vec<(&'static str, u32)>)> {
+        let mut compiled: Vec<_> =
+            self.kernels.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        compiled.sort();
+        compiled
+    }
+
+    /// Takes the device away, as a driver that crashed or a card that was unplugged would: whatever is asked of it from now
+    /// on fails with [`Error::DeviceLost`]. For rehearsals of exactly that.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
+    pub(super) fn file_launch_time(&self, kernel: &'static str, time: Duration) {
+        let mut times = self.launch_times.lock().unwrap_or_else(PoisonError::into_inner);
+        let slowest = times.entry(kernel).or_default();
+        *slowest = time.max(*slowest);
     }
 
     pub(super) fn count_dispatch(&self) {

@@ -16,6 +16,7 @@ pub struct Recorder<'g> {
     encoder: wgpu::CommandEncoder,
     pass: Option<wgpu::ComputePass<'static>>,
     timestamps: Option<Timestamps>,
+    pub(super) first_kernel: Option<&'static str>,
 }
 
 /// Work that was handed to the device.
@@ -28,7 +29,7 @@ impl<'g> Recorder<'g> {
     /// An empty recording; `label` shows up in graphics debuggers.
     pub fn new(gpu: &'g Gpu, label: &str) -> Self {
         let encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
-        Self { gpu, label: label.to_string(), encoder, pass: None, timestamps: None }
+        Self { gpu, label: label.to_string(), encoder, pass: None, timestamps: None, first_kernel: None }
     }
 
     /// A recording whose launches are timed by the device, if it can.
@@ -72,6 +73,7 @@ impl<'g> Recorder<'g> {
         pass.set_pipeline(&bound.pipeline);
         pass.set_bind_group(0, &bound.group, offset.as_slice());
         pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
+        self.first_kernel.get_or_insert(bound.name);
         self.gpu.count_dispatch();
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::{Gpu, Recorder, read_back};
 use crate::error::Result;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Two timestamps around a recording.
 pub(super) struct Timestamps {
@@ -66,6 +66,20 @@ impl Recorder<'_> {
         let (submission, timestamps) = self.finish()?;
         submission.wait()?;
         timestamps.map_or(Ok(None), |timestamps| timestamps.read(gpu))
+    }
+
+    /// Submits, waits, and files the time under the recording's first kernel: see [`Gpu::take_launch_times`]. Without usable
+    /// timestamps it is the time until the device had done it. The recorder must have been made by [`Recorder::timed`].
+    pub fn submit_measured(self) -> Result<()> {
+        let (gpu, kernel, start) = (self.gpu(), self.first_kernel, Instant::now());
+        let (submission, timestamps) = self.finish()?;
+        submission.wait()?;
+        let waited = start.elapsed();
+        let on_device = timestamps.map_or(Ok(None), |timestamps| timestamps.read(gpu))?;
+        if let Some(kernel) = kernel {
+            gpu.file_launch_time(kernel, on_device.unwrap_or(waited));
+        }
+        Ok(())
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Manifest {
     pub device: serde_json::Value,
     /// Driver and its version; empty for the CPU engine.
     pub driver: String,
+    /// What `holdfast doctor` last said of this device, driver and kernels; `None` if it was not asked.
+    #[serde(default)]
+    pub certificate: Option<serde_json::Value>,
     /// Checksum of each data set, by its name.
     pub data_checksums: BTreeMap<String, String>,
     /// SHA-256 of recorded weights, by what they are, e.g. `focus, epoch 3`.
@@ -115,6 +118,7 @@ pub(super) mod tests {
             seeds: vec![0, u64::MAX],
             device: json!({ "kind": "CPU engine" }),
             driver: String::new(),
+            certificate: Some(json!({ "passed": true })),
             data_checksums: BTreeMap::from([("mnist".into(), "00ff".into())]),
             weight_hashes: BTreeMap::from([("focus, epoch 1".into(), "11aa".into())]),
             wall_times: BTreeMap::from([("train".into(), 0.1)]),

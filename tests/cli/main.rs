@@ -7,6 +7,7 @@
 mod bench_and_devices;
 mod determinism;
 mod digits;
+mod doctor;
 mod interruption;
 mod networks;
 mod program;

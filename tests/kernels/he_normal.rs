@@ -1,6 +1,7 @@
 use crate::*;
 use holdfast::check::he_normal::{Case, all, cases, fill};
-use holdfast::gpu::{Access, Binding, Buffer, Kernel, Recorder, Shader, read_back};
+use holdfast::check::recorded::philox_on_device;
+use holdfast::gpu::{Buffer, Recorder, read_back};
 use holdfast::kernels::he_normal::{Fill, FillArguments};
 
 #[test]
@@ -67,35 +68,8 @@ fn a_timed_recording_runs_and_its_time_lies_within_the_wall_clocks() {
 
 #[test]
 fn philox_gives_the_published_words_on_the_device() {
-    static PHILOX: Shader = Shader {
-        name: "test.philox",
-        source: concat!(include_str!("../../shaders/prelude/philox.wgsl"), include_str!("philox.wgsl"),),
-        bindings: &[
-            Binding { name: "counters", access: Access::Read },
-            Binding { name: "keys", access: Access::Read },
-            Binding { name: "words", access: Access::ReadWrite },
-        ],
-        parameters: None,
-        constants: &[],
-    };
-    let cases = [
-        ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
-        ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
-        (
-            [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
-            [0xa409_3822, 0x299f_31d0],
-            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
-        ),
-    ];
     for gpu in [gpu(), checked()] {
-        let counters = Buffer::from_slice(gpu, "counters", &cases.map(|case| case.0)).unwrap();
-        let keys = Buffer::from_slice(gpu, "keys", &cases.map(|case| case.1)).unwrap();
-        let words = Buffer::<[u32; 4]>::new(gpu, "words", cases.len()).unwrap();
-        let bound = Kernel::new(gpu, &PHILOX, &[]).unwrap().bind(gpu, &[&counters, &keys, &words]).unwrap();
-        let mut recorder = Recorder::new(gpu, "test");
-        recorder.dispatch(&bound, [cases.len() as u32, 1, 1], None).unwrap();
-        recorder.submit().unwrap();
-        assert_eq!(read_back(gpu, &words).unwrap(), cases.map(|case| case.2));
+        assert_passed(&[philox_on_device(gpu).unwrap()]);
     }
 }
 

@@ -1,0 +1,157 @@
+//! `holdfast explain`: a kernel's lesson, its WGSL, and what it costs here.
+
+use super::doctor;
+use super::options::{DeviceOptions, OutputOptions};
+use super::output;
+use crate::check::FAMILIES;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, RequestedLimits, Shader};
+use crate::kernels::catalogue::SHADERS;
+use clap::Args;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The lesson of each family, in the order of a training step.
+const LESSONS: [(&str, &str); 10] = [
+    ("he_normal", include_str!("../../docs/kernels/he_normal.md")),
+    ("conv2d", include_str!("../../docs/kernels/conv2d.md")),
+    ("max_pool2d", include_str!("../../docs/kernels/max_pool2d.md")),
+    ("dense", include_str!("../../docs/kernels/dense.md")),
+    ("softmax_cross_entropy", include_str!("../../docs/kernels/softmax_cross_entropy.md")),
+    ("adam", include_str!("../../docs/kernels/adam.md")),
+    ("mask", include_str!("../../docs/kernels/mask.md")),
+    ("magnitude_sort", include_str!("../../docs/kernels/magnitude_sort.md")),
+    ("stability", include_str!("../../docs/kernels/stability.md")),
+    ("focus_sweep", include_str!("../../docs/kernels/focus_sweep.md")),
+];
+
+/// Arguments of `explain`.
+#[derive(Args)]
+pub(super) struct ExplainArguments {
+    /// A family such as `dense`, or a kernel such as `dense.forward`; without it all are listed.
+    #[arg(value_name = "KERNEL")]
+    kernel: Option<String>,
+    #[command(flatten)]
+    device: DeviceOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
+    let ExplainArguments { kernel, device, output: say } = arguments;
+    device.validate()?;
+    let Some(name) = kernel else {
+        return list(say.json);
+    };
+    let family = name.split('.').next().unwrap_or_default();
+    let shaders: Vec<&Shader> = of_family(family).filter(|shader| name == family || shader.name == name).collect();
+    let lesson = LESSONS.iter().find(|(known, _)| *known == family).filter(|_| !shaders.is_empty());
+    let Some((_, lesson)) = lesson else {
+        let mut known: Vec<&str> = of_family(family).map(|shader| shader.name).collect();
+        if known.is_empty() {
+            known = LESSONS.iter().map(|(family, _)| *family).collect();
+        }
+        return Err(Error::Usage(format!("there is no kernel \"{name}\"; known are {}", known.join(", "))));
+    };
+    let launches = match doctor::adapter(device) {
+        None => None,
+        Some(choice) => Some(measure(family, &Gpu::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?)?),
+    };
+    if say.json {
+        let kernels: Vec<_> = shaders
+            .iter()
+            .map(|shader| {
+                let launch = launches.as_ref().and_then(|(_, times)| times.get(shader.name));
+                json!({
+                    "kernel": shader.name,
+                    "bindings": shader.bindings.iter().map(|binding| binding.name).collect::<Vec<_>>(),
+                    "constants": shader.constants,
+                    "wgsl": shader.source,
+                    "launch_ms": launch.map(|time| time.as_secs_f64() * 1e3),
+                })
+            })
+            .collect();
+        let device = launches.as_ref().map(|(device, _)| device);
+        return output::json(&json!({ "family": family, "lesson": lesson, "device": device, "kernels": kernels }));
+    }
+    let mut text = format!("{lesson}\n");
+    if name == family {
+        text += &format!("## Its kernels\nholdfast explain KERNEL shows their WGSL.\n\n{}\n", headers(family));
+    } else {
+        shaders.iter().for_each(|shader| text += &format!("## WGSL of {}\n{}\n", shader.name, shader.source));
+    }
+    output::result(&(text + &cost(&shaders, launches)))
+}
+
+fn of_family(family: &str) -> impl Iterator<Item = &'static Shader> {
+    SHADERS.into_iter().filter(move |shader| shader.name.split('.').next() == Some(family))
+}
+
+/// The first line of each kernel's header: its name and its formula.
+fn headers(family: &str) -> String {
+    let header = |shader: &Shader| {
+        let start = format!("// {}: ", shader.name);
+        let line = shader.source.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_default();
+        format!("  {:<38} {line}\n", shader.name)
+    };
+    of_family(family).map(header).collect()
+}
+
+fn list(as_json: bool) -> Result<()> {
+    if as_json {
+        let kernels: BTreeMap<&str, Vec<&str>> = LESSONS
+            .iter()
+            .map(|(family, _)| (*family, of_family(family).map(|shader| shader.name).collect()))
+            .collect();
+        return output::json(&json!(kernels));
+    }
+    let family = |(family, lesson): &(&str, &str)| {
+        let title = lesson.lines().next().unwrap_or_default().trim_start_matches("# ");
+        format!("{title}\n{}", headers(family))
+    };
+    output::result(&LESSONS.iter().map(family).collect::<String>())
+}
+
+/// Name of the device and the slowest launch of each kernel of the family, of its check cases; compiled and warmed up.
+fn measure(family: &str, gpu: &Gpu) -> Result<(String, BTreeMap<&'static str, Duration>)> {
+    for (_, check) in FAMILIES.iter().filter(|(name, _)| *name == family) {
+        check(gpu)?;
+        gpu.take_launch_times();
+        check(gpu)?;
+    }
+    Ok((gpu.description().name.clone(), gpu.take_launch_times()))
+}
+
+fn cost(shaders: &[&Shader], launches: Option<(String, BTreeMap<&'static str, Duration>)>) -> String {
+    let Some((device, times)) = launches else {
+        return "## Its cost here\nNo GPU was found, and the CPU engine runs native variants of these kernels: `holdfast bench` \
+                measures them. --device NAME measures the WGSL on a driver that runs in software.\n"
+            .into();
+    };
+    let mut text = format!("## Its cost on {device}\nThe largest case of `holdfast doctor`:\n");
+    for (kernel, time) in &times {
+        let asked = shaders.iter().any(|shader| shader.name == *kernel);
+        // A sort is several launches in one recording: all of them are shown under the first.
+        if asked || shaders.iter().all(|shader| !times.contains_key(shader.name)) {
+            text += &format!("  {kernel:<38} {:.3} ms\n", time.as_secs_f64() * 1e3);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_family_has_its_lesson_and_its_checks() {
+        let families: BTreeSet<&str> = SHADERS.iter().filter_map(|shader| shader.name.split('.').next()).collect();
+        assert_eq!(LESSONS.iter().map(|(family, _)| *family).collect::<BTreeSet<_>>(), families);
+        assert_eq!(FAMILIES.iter().map(|(family, _)| *family).collect::<BTreeSet<_>>(), families);
+        for (family, lesson) in LESSONS {
+            assert!(lesson.starts_with(&format!("# {family}: ")), "{family}");
+        }
+    }
+}
