@@ -181,7 +181,7 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork) -> Vec<Report> {
     let rate = adam::corrected_rate(STEP) as f32;
     let mut padded_replica = PaddedReplica::new(network, &arrays.replica);
     let mut workspace = Workspace::new(network, *samples, *samples);
-    let loss = fast_step::step(network, &mut padded_replica, &mut workspace, arrays.batch(), rate, DECAY);
+    let loss = fast_step::step(network, &mut padded_replica, &mut workspace, arrays.batch(), rate, DECAY, false);
     let after = padded_replica.replica(network);
 
     let before = &arrays.replica;
