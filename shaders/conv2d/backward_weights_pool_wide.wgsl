@@ -54,7 +54,7 @@ fn add(tile: WeightTile, columns: mat4x4f, codes: u32, gradient: vec4f) -> Weigh
 // Writes value 0 to 8, a tap, or 9, the bias, of a quad of output channels.
 fn write_sums(value: u32, c: u32, k: u32, r: u32, sums: vec4f) {
     // All input channels have summed the same output gradient; the first one writes it.
-    if (c >= params.inputs || k >= params.outputs || value == 9u && c > 0u) { return; }
+    if (c >= params.inputs || k >= params.outputs || (value == 9u && c > 0u)) { return; }
     let tensor = select(params.weights + (value * params.inputs + c) * params.outputs, params.bias, value == 9u);
     let place = r * params.parameters + tensor + k;
     gradient[place] = sums.x;
