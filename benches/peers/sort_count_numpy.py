@@ -1,17 +1,10 @@
 """Sort and count of a recorded history in NumPy: stable argsort by descending magnitude, compare with the last epoch at
 three tolerances, cumulative product backwards. Prints milliseconds."""
-import argparse
 import time
 
 import numpy as np
 
-arguments = argparse.ArgumentParser()
-arguments.add_argument("--replicates", type=int, default=10)
-arguments = arguments.parse_args()
-
-random = np.random.default_rng(1)
-moves = random.uniform(-0.5, 0.5, (150, arguments.replicates, 900)) * (0.05 / np.arange(1, 151))[:, None, None]
-history = (random.uniform(-0.5, 0.5, (arguments.replicates, 900)) + np.cumsum(moves, axis=0)).astype(np.float32)
+from history import history
 
 
 def sort_and_count():

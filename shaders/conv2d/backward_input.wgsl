@@ -29,21 +29,29 @@ struct Columns {
     last_inside: vec2<bool>,
 }
 
+// A branch, not a select: on software drivers a load that is left out costs little.
+fn read_pixel(place: u32, inside: bool) -> f32 {
+    var value = 0.0;
+    if (inside) { value = output_gradient[place]; }
+    return value;
+}
+
+fn read_pixels(place: vec4u, inside: vec4<bool>) -> vec4f {
+    return vec4f(
+        read_pixel(place.x, inside.x),
+        read_pixel(place.y, inside.y),
+        read_pixel(place.z, inside.z),
+        read_pixel(place.w, inside.w),
+    );
+}
+
 fn read_row(place: u32, inside: bool, columns: Columns) -> Row {
-    let first = place + columns.first;
     let last = place + columns.last;
     return Row(
-        select(
-            vec4f(0.0),
-            vec4f(
-                output_gradient[first.x], output_gradient[first.y], output_gradient[first.z], output_gradient[first.w]
-            ),
-            columns.first_inside & vec4<bool>(inside),
-        ),
-        select(
-            vec2f(0.0),
-            vec2f(output_gradient[last.x], output_gradient[last.y]),
-            columns.last_inside & vec2<bool>(inside),
+        read_pixels(place + columns.first, columns.first_inside & vec4<bool>(inside)),
+        vec2f(
+            read_pixel(last.x, columns.last_inside.x && inside),
+            read_pixel(last.y, columns.last_inside.y && inside),
         ),
     );
 }
@@ -92,12 +100,12 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let y = (line - n * tile_rows) * 4u;
     if (n >= step.samples) { return; }
     let r = id.z;
-    // Columns and rows outside of the image are read at its edge, and count as 0. The one before the first wraps around.
+    // Columns and rows outside of the image count as 0. The one before the first wraps around, and is outside too.
     let first = vec4u(x - 1u, x, x + 1u, x + 2u);
     let last = vec2u(x + 3u, x + 4u);
     let columns = Columns(
-        min(first, vec4u(params.width - 1u)) * params.outputs,
-        min(last, vec2u(params.width - 1u)) * params.outputs,
+        first * params.outputs,
+        last * params.outputs,
         first < vec4u(params.width),
         last < vec2u(params.width),
     );
@@ -105,8 +113,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let inside = rows < vec4u(params.height);
     let row_values = params.width * params.outputs;
     let sample = (r * params.capacity + n) * params.height * row_values;
-    var middle = sample + vec2u(y, min(y + 1u, params.height - 1u)) * row_values;
-    var outside = sample + min(rows, vec4u(params.height - 1u)) * row_values;
+    var middle = sample + vec2u(y, y + 1u) * row_values;
+    var outside = sample + rows * row_values;
     let middle_inside = y + 1u < params.height;
     var weights = r * params.parameters + params.weights + quad(c, params.inputs) * params.outputs;
     let row_of_taps = 3u * params.inputs * params.outputs;

@@ -50,19 +50,30 @@ fn add(strip: Strip, row: Row, taps: mat3x4f) -> Strip {
     return Strip(convolve(strip.left, row.left, row.right.xy, taps), convolve(strip.right, row.right, row.last, taps));
 }
 
-fn read_pooled(place: u32, inside: bool, words: vec3u, columns: Columns) -> Pooled {
-    let within = place + columns.within;
-    let around = place + columns.around;
-    let gradient = vec4f(
-        output_gradient[within.x], output_gradient[within.y], output_gradient[within.z], output_gradient[within.w]
+// A branch, not a select: on software drivers a load that is left out costs little.
+fn read_pixel(place: u32, inside: bool) -> f32 {
+    var value = 0.0;
+    if (inside) { value = output_gradient[place]; }
+    return value;
+}
+
+fn read_pixels(place: vec4u, inside: vec4<bool>) -> vec4f {
+    return vec4f(
+        read_pixel(place.x, inside.x),
+        read_pixel(place.y, inside.y),
+        read_pixel(place.z, inside.z),
+        read_pixel(place.w, inside.w),
     );
+}
+
+fn read_pooled(place: u32, inside: bool, words: vec3u, columns: Columns) -> Pooled {
+    let around = place + columns.around;
     return Pooled(
-        select(vec4f(0.0), gradient, columns.within_inside & vec4<bool>(inside)),
+        read_pixels(place + columns.within, columns.within_inside & vec4<bool>(inside)),
         (vec4u(words.y) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(3u),
-        select(
-            vec2f(0.0),
-            vec2f(output_gradient[around.x], output_gradient[around.y]),
-            columns.around_inside & vec2<bool>(inside),
+        vec2f(
+            read_pixel(around.x, columns.around_inside.x && inside),
+            read_pixel(around.y, columns.around_inside.y && inside),
         ),
         (words.xz >> vec2u(24u, 0u)) & vec2u(3u),
     );
@@ -129,25 +140,26 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let pooled_y = (tile_line - n * tile_rows) * 2u;
     if (n >= step.samples) { return; }
     let r = id.z;
-    // Pooled pixels outside of the image are read at its edge, and count as 0. The one before the first wraps around.
+    // Pooled pixels outside of the image count as 0. The one before the first wraps around, and is outside too. Words of
+    // codes are read at the edge.
     let pooled_width = params.width / 2u;
     let pooled_height = params.height / 2u;
     let within = 4u * tile_column + vec4u(0u, 1u, 2u, 3u);
     let around = 4u * tile_column + vec2u(0u, 5u) - 1u;
     let columns = Columns(
-        min(within, vec4u(pooled_width - 1u)) * params.outputs,
-        min(around, vec2u(pooled_width - 1u)) * params.outputs,
+        within * params.outputs,
+        around * params.outputs,
         within < vec4u(pooled_width),
         around < vec2u(pooled_width),
     );
     let rows = pooled_y + vec4u(0u, 1u, 2u, 3u) - 1u;
     let inside = rows < vec4u(pooled_height);
-    let lines = (r * params.capacity + n) * pooled_height + min(rows, vec4u(pooled_height - 1u));
-    var place = lines * pooled_width * params.outputs;
+    let sample_line = (r * params.capacity + n) * pooled_height;
+    var place = (sample_line + rows) * pooled_width * params.outputs;
     let word_columns = (pooled_width + 3u) / 4u;
     let output_quads = (params.outputs + 3u) / 4u;
     let word = min(tile_column + vec3u(0u, 1u, 2u) - 1u, vec3u(word_columns - 1u)) * output_quads;
-    let word_lines = lines * word_columns * output_quads;
+    let word_lines = (sample_line + min(rows, vec4u(pooled_height - 1u))) * word_columns * output_quads;
     let weights = r * params.parameters + params.weights;
     var weights_a = weights + quad(c, params.inputs) * params.outputs;
     var weights_b = weights + quad(c + 4u, params.inputs) * params.outputs;

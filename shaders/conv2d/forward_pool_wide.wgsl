@@ -32,16 +32,31 @@ struct Columns {
     last_inside: vec2<bool>,
 }
 
-fn read_pixels(place: vec4u) -> vec4f {
-    return vec4f(input[place.x], input[place.y], input[place.z], input[place.w]);
+// A branch, not a select: on software drivers a load that is left out costs little.
+fn read_pixel(place: u32, inside: bool) -> f32 {
+    var value = 0.0;
+    if (inside) { value = input[place]; }
+    return value;
+}
+
+fn read_pixels(place: vec4u, inside: vec4<bool>) -> vec4f {
+    return vec4f(
+        read_pixel(place.x, inside.x),
+        read_pixel(place.y, inside.y),
+        read_pixel(place.z, inside.z),
+        read_pixel(place.w, inside.w),
+    );
 }
 
 fn read_row(place: u32, inside: bool, columns: Columns) -> Row {
     let last = place + columns.last;
     return Row(
-        select(vec4f(0.0), read_pixels(place + columns.left), columns.left_inside & vec4<bool>(inside)),
-        select(vec4f(0.0), read_pixels(place + columns.right), columns.right_inside & vec4<bool>(inside)),
-        select(vec2f(0.0), vec2f(input[last.x], input[last.y]), columns.last_inside & vec2<bool>(inside)),
+        read_pixels(place + columns.left, columns.left_inside & vec4<bool>(inside)),
+        read_pixels(place + columns.right, columns.right_inside & vec4<bool>(inside)),
+        vec2f(
+            read_pixel(last.x, columns.last_inside.x && inside),
+            read_pixel(last.y, columns.last_inside.y && inside),
+        ),
     );
 }
 
@@ -109,14 +124,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let pooled_y = (tile_line - n * tile_rows) * 2u;
     if (n >= step.samples) { return; }
     let r = id.z;
-    // Columns and rows outside of the image are read at its edge, and count as 0. The one before the first wraps around.
+    // Columns and rows outside of the image count as 0. The one before the first wraps around, and is outside too.
     let left = 2u * pooled_x + vec4u(0u, 1u, 2u, 3u) - 1u;
     let right = left + 4u;
     let last = right.xy + 4u;
     let columns = Columns(
-        min(left, vec4u(params.width - 1u)) * params.inputs,
-        min(right, vec4u(params.width - 1u)) * params.inputs,
-        min(last, vec2u(params.width - 1u)) * params.inputs,
+        left * params.inputs,
+        right * params.inputs,
+        last * params.inputs,
         left < vec4u(params.width),
         right < vec4u(params.width),
         last < vec2u(params.width),
@@ -128,8 +143,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let lower_inside = lower_rows < vec3u(params.height);
     let row_values = params.width * params.inputs;
     let sample = (r * params.capacity + n) * params.height * row_values;
-    var upper = sample + min(upper_rows, vec3u(params.height - 1u)) * row_values;
-    var lower = sample + min(lower_rows, vec3u(params.height - 1u)) * row_values;
+    var upper = sample + upper_rows * row_values;
+    var lower = sample + lower_rows * row_values;
     let channels_a = quad(k, params.outputs);
     let channels_b = quad(k + 4u, params.outputs);
     var weights_a = r * params.parameters + params.weights + channels_a;

@@ -77,7 +77,7 @@ fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<Results>> {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
         let compared = compare(&mut *run.engine, cell, &run.configuration, &folder, control)?;
         draw(&report_cell(&compared.results), |ending| folder.file(&format!("figures/figure4.{ending}")))?;
-        let name = |what: String| format!("{}: {what}", cell.name());
+        let name = |what: String| format!("{}: {what}", cell.label(&run.configuration));
         let hashes = compared.weight_hashes.into_iter().map(|(what, hash)| (name(what), hash));
         run.manifest.weight_hashes.extend(hashes);
         run.manifest.wall_times.extend(compared.wall_times);

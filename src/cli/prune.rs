@@ -161,7 +161,7 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     }
     let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
     let selection = criterion.select(&mut *engine, &read.history)?;
-    let mut checksums = cell.checksums();
+    let mut checksums = cell.checksums(&run.configuration);
     checksums.insert("history".into(), training::hash(read.history.weights()));
     checksums.insert("weights".into(), hash_parameters(&replicas));
     let opened = open(arguments, &criterion, &*engine, checksums)?;

@@ -53,7 +53,7 @@ pub(super) fn prepare(
         cells.iter().flat_map(|cell| &cell.notices).for_each(|notice| output::note(&format!("notice: {notice}")));
     }
     let engine = open_engine(device, quiet)?;
-    let checksums: BTreeMap<String, String> = cells.iter().flat_map(Cell::checksums).collect();
+    let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(&configuration)).collect();
     let hash = configuration::hash(command, &configuration, engine.description(), &checksums)?;
     Ok(Prepared { configuration, cells, engine, checksums, hash })
 }

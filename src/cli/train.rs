@@ -83,12 +83,12 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
         }));
         let hashes = &mut run.manifest.weight_hashes;
         for (epoch, hash) in (1..).zip(&trained.focus_hashes) {
-            hashes.insert(format!("{}: focus layer, epoch {epoch:04}", cell.name()), hash.clone());
+            hashes.insert(format!("{}: focus layer, epoch {epoch:04}", cell.label(&run.configuration)), hash.clone());
         }
-        hashes.insert(format!("{}: all parameters", cell.name()), hash_parameters(&replicas));
+        hashes.insert(format!("{}: all parameters", cell.label(&run.configuration)), hash_parameters(&replicas));
         let times = &mut run.manifest.wall_times;
-        times.insert(format!("{}: train", cell.name()), trained.times.train.as_secs_f64());
-        times.insert(format!("{}: record history", cell.name()), trained.times.record.as_secs_f64());
+        times.insert(format!("{}: train", cell.label(&run.configuration)), trained.times.train.as_secs_f64());
+        times.insert(format!("{}: record history", cell.label(&run.configuration)), trained.times.record.as_secs_f64());
     }
     run.finish()?;
     let folder = run.folder.path().display().to_string();

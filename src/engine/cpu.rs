@@ -5,7 +5,7 @@ use super::{
     Replica, Setup, StepLoss, Steps, SweepPoint, Watch,
 };
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
-use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
+use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, can_be_shared, step};
 use crate::cpu::fast::{self, Lines, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::stability::sortable_key;
@@ -262,6 +262,8 @@ impl Batch for CpuBatch {
         let mut losses = vec![StepLoss::default(); self.slots.len() * count];
         let rates: Vec<f32> =
             (1..=count as u64).map(|step| adam::corrected_rate(steps.first_step + step) as f32).collect();
+        // With half as many replicas as threads two threads share each step.
+        let share = can_be_shared(&self.network) && 2 * self.slots.len() <= self.pool.current_num_threads();
         let turns = self.slots.iter_mut().zip(losses.chunks_mut(count.max(1))).enumerate();
         let queue = Mutex::new(
             turns.map(|(slot, (replica, losses))| Turn { next_step: 0, slot, replica, losses }).collect::<Vec<_>>(),
@@ -283,7 +285,7 @@ impl Batch for CpuBatch {
                 for (target, (batch, &rate)) in turn.losses[steps_of_turn].iter_mut().zip(batches) {
                     let order = &steps.orders[turn.slot][batch.clone()];
                     let batch = ImageBatch { images: &training.images, labels: &training.labels, order, scale };
-                    let loss = step(network, turn.replica, &mut workspace, batch, rate, steps.decay);
+                    let loss = step(network, turn.replica, &mut workspace, batch, rate, steps.decay, share);
                     *target = StepLoss { loss: loss.mean, correct: loss.correct };
                 }
                 (watch.progress)((end - turn.next_step) as u64);

@@ -162,7 +162,9 @@ impl Account<'_> {
         Ok(Compared {
             results,
             weight_hashes,
-            wall_times: wall_times.map(|(name, seconds)| (format!("{}: {name}", self.cell.name()), seconds)).into(),
+            wall_times: wall_times
+                .map(|(name, seconds)| (format!("{}: {name}", self.cell.label(self.configuration)), seconds))
+                .into(),
         })
     }
 

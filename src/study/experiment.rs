@@ -85,10 +85,15 @@ impl Cell {
         format!("{} on {}", self.model(), self.data_set)
     }
 
+    /// What tells the cell from the others of its run: the data set, and the network where there are several.
+    pub fn label(&self, configuration: &Configuration) -> String {
+        if configuration.model.networks().len() == 1 { self.data_set.clone() } else { self.name() }
+    }
+
     /// Checksums of both sets, by name.
-    pub fn checksums(&self) -> BTreeMap<String, String> {
+    pub fn checksums(&self, configuration: &Configuration) -> BTreeMap<String, String> {
         [("training", &self.split.training), ("test", &self.split.test)]
-            .map(|(part, data)| (format!("{}, {part}", self.name()), data.checksum()))
+            .map(|(part, data)| (format!("{}, {part}", self.label(configuration)), data.checksum()))
             .into()
     }
 

@@ -9,6 +9,7 @@ mod determinism;
 mod digits;
 mod doctor;
 mod interruption;
+mod networks;
 mod program;
 mod refusals;
 mod resumption;

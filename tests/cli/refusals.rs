@@ -16,6 +16,8 @@ fn impossible_numbers_are_usage_errors() {
         ("--training-images 0", &["--training-images 0", "one image or more"]),
         ("--depth 1", &["depth 1", "--depth 2 or more"]),
         ("--width 0", &["width 0", "--width 1 or more"]),
+        ("--model cnn --filters 0", &["0 filters", "--filters 1 or more"]),
+        ("--model cnn --cnn-training-images 0", &["--cnn-training-images 0", "one image or more"]),
         ("--threads 0", &["--threads 0", "all cores"]),
         ("--pixel-scale 0", &["--pixel-scale 0", "positive"]),
         ("--pixel-scale -1", &["--pixel-scale -1", "positive"]),
@@ -42,6 +44,14 @@ fn impossible_numbers_are_usage_errors() {
         ("--depth 1", &["depth 1"]),
     ] {
         holdfast(&format!("bench --device cpu {option}"), &[]).refused(2, words);
+    }
+}
+
+#[test]
+fn images_too_small_for_the_poolings_are_refused_before_training() {
+    for command in ["train --preset smoke --model cnn", "compare --preset smoke --model both"] {
+        holdfast(&format!("{command} --side 7 --device cpu"), &[])
+            .refused(5, &["7 x 7", "3 poolings", "--side 8 or more", "--model dnn"]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! All convolutions of a network, forward and backward, one sample after the other: what a sample needs stays in the cache.
 
 use super::conv2d::{Convolution, Grid, add_bias_gradient, add_weight_gradient, convolve, flip, relu, where_positive};
-use super::dense::update_from_gradient;
+use super::dense::update_from_two;
 use super::max_pool2d::{CHANNELS, relu_and_pool, spread_row};
 use super::network::PaddedReplica;
 use super::{LANES, Lines};
@@ -225,13 +225,20 @@ impl ConvWorkspace {
         }
     }
 
-    /// Adam with the gradients that the backward passes have summed, at the bias-corrected `rate`.
+    /// Adam with the gradients that the backward passes of all parts of a batch have summed, at the bias-corrected `rate`.
     #[inline(always)]
-    pub fn update<S: Simd>(&self, simd: S, convolutions: &[PaddedConvolution], replica: &mut PaddedReplica, rate: f32) {
-        let sums = self.weight_sums.iter().zip(&self.bias_sums);
-        for (PaddedConvolution { weights, bias, .. }, (weight_sums, bias_sums)) in convolutions.iter().zip(sums) {
-            update_from_gradient(simd, &weight_sums[..weights.len()], &mut replica.tensor(weights, rate));
-            update_from_gradient(simd, &bias_sums[..bias.len()], &mut replica.tensor(bias, rate));
+    pub fn update<S: Simd>(
+        simd: S,
+        convolutions: &[PaddedConvolution],
+        parts: [&Self; 2],
+        replica: &mut PaddedReplica,
+        rate: f32,
+    ) {
+        for (index, PaddedConvolution { weights, bias, .. }) in convolutions.iter().enumerate() {
+            let [first, second] = parts.map(|part| &part.weight_sums[index][..weights.len()]);
+            update_from_two(simd, first, second, &mut replica.tensor(weights, rate));
+            let [first, second] = parts.map(|part| &part.bias_sums[index][..bias.len()]);
+            update_from_two(simd, first, second, &mut replica.tensor(bias, rate));
         }
     }
 }

@@ -142,7 +142,7 @@ fn multiply_block<S: Simd, const R: usize, const C: usize>(
     }
 }
 
-/// Adam's state of one tensor with padded rows, and the rate of this step.
+/// Adam's state of some rows of one tensor, and the rate of this step.
 #[derive(Debug)]
 pub struct AdamTensor<'a> {
     /// The bias-corrected rate, see [`adam::corrected_rate`].
@@ -155,78 +155,101 @@ pub struct AdamTensor<'a> {
     pub v: &'a mut [f32],
 }
 
-/// Adam with the gradient `sum_n input[n, i] * output_gradient[n, k]` of the weights, which never reaches memory: a block
-/// of it is summed in registers and used at once.
-#[inline(always)]
-pub fn update_weights<S: Simd>(
-    simd: S,
-    inputs: usize,
-    columns: usize,
-    input: &[f32],
-    input_stride: usize,
-    output_gradient: &[f32],
-    tensor: &mut AdamTensor<'_>,
-) {
-    let mut row = 0;
-    while row + ROWS <= inputs {
-        update_rows::<S, ROWS>(simd, row, columns, input, input_stride, output_gradient, tensor);
-        row += ROWS;
-    }
-    while row < inputs {
-        update_rows::<S, 1>(simd, row, columns, input, input_stride, output_gradient, tensor);
-        row += 1;
+impl<'a> AdamTensor<'a> {
+    /// The first `length` numbers, and the rest.
+    pub fn split_at(self, length: usize) -> (Self, Self) {
+        let rate = self.rate;
+        let (parameters, other_parameters) = self.parameters.split_at_mut(length);
+        let (m, other_m) = self.m.split_at_mut(length);
+        let (v, other_v) = self.v.split_at_mut(length);
+        (Self { rate, parameters, m, v }, Self { rate, parameters: other_parameters, m: other_m, v: other_v })
     }
 }
 
-/// All columns of the weights of `R` inputs from `row` on.
+/// What a gradient of weights is summed over: samples that lie side by side, `[n, in]` and `[n, out]` with padded rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Samples<'a> {
+    /// What the layer read.
+    pub input: &'a [f32],
+    /// Numbers from one row of it to the next.
+    pub input_stride: usize,
+    /// The gradient of what it gave out.
+    pub output_gradient: &'a [f32],
+    /// Numbers from one row of it to the next.
+    pub columns: usize,
+}
+
+/// Rows of weights whose gradient is summed at once: how large the scratch of [`update_weights`] is, in rows.
+pub const GRADIENT_ROWS: usize = ROWS;
+
+/// Adam with the gradient `sum_n input[n, i] * output_gradient[n, k]` of the weights of the inputs from `first` on, as many as
+/// the tensor has rows, over all `parts` of a batch in their order. The gradient goes no further than `scratch`, a few rows
+/// that stay in the first-level cache.
 #[inline(always)]
-fn update_rows<S: Simd, const R: usize>(
+pub fn update_weights<S: Simd>(
     simd: S,
-    row: usize,
-    columns: usize,
-    input: &[f32],
-    input_stride: usize,
-    output_gradient: &[f32],
-    tensor: &mut AdamTensor<'_>,
+    first: usize,
+    parts: &[Samples<'_>],
+    scratch: &mut [f32],
+    tensor: AdamTensor<'_>,
 ) {
-    let registers = columns / S::F32_LANES;
+    let columns = parts[0].columns;
+    let rows = tensor.parameters.len() / columns;
+    let (mut row, mut rest) = (0, tensor);
+    while row < rows {
+        let block = if row + ROWS <= rows { ROWS } else { 1 };
+        let gradient = &mut scratch[..block * columns];
+        if block == ROWS {
+            gradient_rows::<S, ROWS>(simd, first + row, parts, gradient);
+        } else {
+            gradient_rows::<S, 1>(simd, first + row, parts, gradient);
+        }
+        let (mut own, others) = rest.split_at(block * columns);
+        update_from_gradient(simd, gradient, &mut own);
+        rest = others;
+        row += block;
+    }
+}
+
+/// All columns of the gradient of the weights of `R` inputs from `row` on.
+#[inline(always)]
+fn gradient_rows<S: Simd, const R: usize>(simd: S, row: usize, parts: &[Samples<'_>], gradient: &mut [f32]) {
+    let registers = parts[0].columns / S::F32_LANES;
     let mut register = 0;
     while register + COLUMNS <= registers {
-        update_block::<S, R, COLUMNS>(simd, row, columns, input, input_stride, output_gradient, register, tensor);
+        gradient_block::<S, R, COLUMNS>(simd, row, parts, register, gradient);
         register += COLUMNS;
     }
     if register < registers {
-        update_block::<S, R, 1>(simd, row, columns, input, input_stride, output_gradient, register, tensor);
+        gradient_block::<S, R, 1>(simd, row, parts, register, gradient);
     }
 }
 
 /// `R` inputs x `C` registers of units.
 #[inline(always)]
-fn update_block<S: Simd, const R: usize, const C: usize>(
+fn gradient_block<S: Simd, const R: usize, const C: usize>(
     simd: S,
     row: usize,
-    columns: usize,
-    input: &[f32],
-    input_stride: usize,
-    output_gradient: &[f32],
+    parts: &[Samples<'_>],
     register: usize,
-    tensor: &mut AdamTensor<'_>,
+    gradient: &mut [f32],
 ) {
     let mut sums = [[simd.splat_f32s(0.0); C]; R];
-    for (input, gradients) in input.chunks_exact(input_stride).zip(output_gradient.chunks_exact(columns)) {
-        let input = &input[row..row + R];
-        let gradients = &S::as_simd_f32s(gradients).0[register..register + C];
-        for (sums, &x) in sums.iter_mut().zip(input) {
-            let x = simd.splat_f32s(x);
-            for (sum, &g) in sums.iter_mut().zip(gradients) {
-                *sum = simd.mul_add_e_f32s(x, g, *sum);
+    for part in parts {
+        let Samples { input, input_stride, output_gradient, columns } = *part;
+        for (input, gradients) in input.chunks_exact(input_stride).zip(output_gradient.chunks_exact(columns)) {
+            let input = &input[row..row + R];
+            let gradients = &S::as_simd_f32s(gradients).0[register..register + C];
+            for (sums, &x) in sums.iter_mut().zip(input) {
+                let x = simd.splat_f32s(x);
+                for (sum, &g) in sums.iter_mut().zip(gradients) {
+                    *sum = simd.mul_add_e_f32s(x, g, *sum);
+                }
             }
         }
     }
-    for (offset, sums) in sums.iter().enumerate() {
-        let place = (row + offset) * columns + register * S::F32_LANES;
-        let place = place..place + C * S::F32_LANES;
-        adam_registers(simd, tensor, place, sums);
+    for (sums, gradient) in sums.iter().zip(gradient.chunks_exact_mut(parts[0].columns)) {
+        S::as_mut_simd_f32s(gradient).0[register..register + C].copy_from_slice(sums);
     }
 }
 
@@ -249,12 +272,12 @@ fn adam_registers<S: Simd>(simd: S, tensor: &mut AdamTensor<'_>, place: std::ops
     }
 }
 
-/// Adam with the gradient `sum_n output_gradient[n, k]` of the bias.
+/// Adam with the gradient `sum_n output_gradient[n, k]` of the bias, over all `parts` of a batch in their order.
 #[inline(always)]
-pub fn update_bias<S: Simd>(simd: S, columns: usize, output_gradient: &[f32], tensor: &mut AdamTensor<'_>) {
-    for register in 0..columns / S::F32_LANES {
+pub fn update_bias<S: Simd>(simd: S, parts: &[Samples<'_>], tensor: &mut AdamTensor<'_>) {
+    for register in 0..parts[0].columns / S::F32_LANES {
         let mut sum = simd.splat_f32s(0.0);
-        for gradients in output_gradient.chunks_exact(columns) {
+        for gradients in parts.iter().flat_map(|part| part.output_gradient.chunks_exact(part.columns)) {
             sum = simd.add_f32s(sum, S::as_simd_f32s(gradients).0[register]);
         }
         let place = register * S::F32_LANES..(register + 1) * S::F32_LANES;
@@ -265,9 +288,16 @@ pub fn update_bias<S: Simd>(simd: S, columns: usize, output_gradient: &[f32], te
 /// Adam with a gradient of whole registers that lies in memory.
 #[inline(always)]
 pub fn update_from_gradient<S: Simd>(simd: S, gradient: &[f32], tensor: &mut AdamTensor<'_>) {
-    for (register, &gradient) in S::as_simd_f32s(gradient).0.iter().enumerate() {
+    adam_registers(simd, tensor, 0..gradient.len(), S::as_simd_f32s(gradient).0);
+}
+
+/// Adam with a gradient that is the sum of two, all in memory.
+#[inline(always)]
+pub fn update_from_two<S: Simd>(simd: S, first: &[f32], second: &[f32], tensor: &mut AdamTensor<'_>) {
+    let pairs = S::as_simd_f32s(first).0.iter().zip(S::as_simd_f32s(second).0);
+    for (register, (&first, &second)) in pairs.enumerate() {
         let place = register * S::F32_LANES..(register + 1) * S::F32_LANES;
-        adam_registers(simd, tensor, place, &[gradient]);
+        adam_registers(simd, tensor, place, &[simd.add_f32s(first, second)]);
     }
 }
 

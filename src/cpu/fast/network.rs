@@ -175,6 +175,11 @@ impl PaddedReplica {
         }
     }
 
+    /// Adam's view of all dense layers.
+    pub fn dense_tensor(&mut self, network: &PaddedNetwork, rate: f32) -> AdamTensor<'_> {
+        self.tensor(&(network.layers[0].weights.start..network.parameters), rate)
+    }
+
     /// Holds pruned nodes at 0 and multiplies the weights of decaying ones by `decay`.
     #[inline(always)]
     pub fn hold_masked(&mut self, network: &PaddedNetwork, decay: f32) {

@@ -1,7 +1,6 @@
 //! The loss on rows of logits that are padded to [`super::LANES`].
 
 use super::LANES;
-use crate::cpu::softmax_cross_entropy::BatchLoss;
 
 /// `exp(x)` for `x <= 0` within 2e-7 relative, 0 below -87: `2^n * p(x - n ln 2)` with a polynomial of degree 6. Shaped so
 /// that the compiler computes a register of them at once. Coefficients: Taylor terms economised as in Cephes' `expf`.
@@ -34,15 +33,23 @@ fn largest(logits: &[f32]) -> (usize, f32) {
     largest
 }
 
-/// Mean loss, correct count and the gradient of rows of `columns` logits of which the first `classes` count; the gradient
-/// of the padding is 0. Definition: [`crate::cpu::softmax_cross_entropy::loss`].
+/// The loss of each of `labels` and the gradient of their mean over a batch of `batch` samples, of rows of `columns` logits of
+/// which the first `classes` count; the gradient of the padding is 0. Returns how many are correct.
+/// Definition: [`crate::cpu::softmax_cross_entropy::loss`].
 #[inline(always)]
-pub fn loss(classes: usize, columns: usize, logits: &[f32], labels: &[u8], gradient: &mut [f32]) -> BatchLoss<f32> {
-    let samples = labels.len() as f32;
-    let mut total = 0.0f64;
+pub fn loss(
+    classes: usize,
+    columns: usize,
+    logits: &[f32],
+    labels: &[u8],
+    batch: usize,
+    gradient: &mut [f32],
+    losses: &mut [f64],
+) -> u32 {
+    let samples = batch as f32;
     let mut correct = 0;
     let rows = logits.chunks_exact(columns).zip(gradient.chunks_exact_mut(columns));
-    for ((logits, gradient), &label) in rows.zip(labels) {
+    for (((logits, gradient), &label), loss) in rows.zip(labels).zip(losses) {
         let label = usize::from(label);
         let (class, maximum) = largest(&logits[..classes]);
         correct += u32::from(class == label);
@@ -51,12 +58,12 @@ pub fn loss(classes: usize, columns: usize, logits: &[f32], labels: &[u8], gradi
         }
         gradient[classes..].fill(0.0);
         let sum: f32 = gradient[..classes].iter().sum();
-        total += f64::from(sum.ln() - (logits[label] - maximum));
+        *loss = f64::from(sum.ln() - (logits[label] - maximum));
         let factor = 1.0 / (sum * samples);
         gradient.iter_mut().for_each(|g| *g *= factor);
         gradient[label] -= 1.0 / samples;
     }
-    BatchLoss { mean: (total / f64::from(samples)) as f32, correct }
+    correct
 }
 
 /// Largest number of a row of whole [`LANES`] and its first place, in steps that the compiler makes on a register at once.

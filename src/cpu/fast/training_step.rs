@@ -1,43 +1,123 @@
-//! A whole training step of one replica on one core: its state stays in that core's cache, gradients of weights never
-//! reach memory. Definition: [`crate::cpu::training_step`].
+//! A whole training step of one replica: its state stays in a core's cache, gradients of weights never reach memory.
+//! Definition: [`crate::cpu::training_step`].
+//!
+//! The batch of a convolutional network is cut into two parts of samples that do not know of each other until the weights
+//! are updated: one core takes them one after the other, two cores take one each. Sums over samples run over the first part, then over the second,
+//! either way, so the number of cores moves no bits.
 
-use super::convolutions::ConvWorkspace;
-use super::dense::{Epilogue, multiply, transpose, update_bias, update_weights};
+use super::convolutions::{ConvWorkspace, PaddedConvolution};
+use super::dense::{AdamTensor, Epilogue, GRADIENT_ROWS, Samples, multiply, transpose, update_bias, update_weights};
 use super::network::{PaddedLayer, PaddedNetwork, PaddedReplica};
 use super::{Lines, dispatch, softmax_cross_entropy};
 use crate::cpu::dense;
 use crate::cpu::softmax_cross_entropy::BatchLoss;
 use pulp::{Simd, WithSimd};
 
+/// Parts of a batch.
+const PARTS: usize = 2;
+/// Samples of a part are a multiple of this where there are enough: the rows of a block of [`multiply`].
+const PART_ROWS: usize = 6;
+
+/// How many of `samples` the first part of a batch takes. A fully connected network has one part: two cores would spend
+/// as long on handing its weights to and fro as on the work (tried: 1.0 times as fast).
+fn first_part(network: &PaddedNetwork, samples: usize) -> usize {
+    if can_be_shared(network) { samples.div_ceil(PARTS).next_multiple_of(PART_ROWS).min(samples) } else { samples }
+}
+
+/// Whether two cores make a step of one replica faster.
+pub fn can_be_shared(network: &PaddedNetwork) -> bool {
+    !network.convolutions.is_empty()
+}
+
 /// Arrays that a step writes and the next step overwrites; one for each core.
 #[derive(Clone, Debug)]
 pub struct Workspace {
-    convolutions: ConvWorkspace,
-    /// What the first dense layer reads: pixels or features.
-    input: Lines,
-    activations: Vec<Lines>,
-    gradient: Lines,
-    previous_gradient: Lines,
-    transposed: Lines,
+    parts: [Part; PARTS],
+    /// The gradient of a few rows of weights, for each core.
+    scratch: [Lines; PARTS],
+    /// For forward passes alone.
+    forward: Activations,
 }
 
 impl Workspace {
     /// Room for training batches of up to `batch` images, and for forward passes of up to `samples`.
     pub fn new(network: &PaddedNetwork, batch: usize, samples: usize) -> Self {
-        let samples = samples.max(batch);
+        let first = first_part(network, batch);
+        let widest = network.layers.iter().map(|layer| layer.columns).max().unwrap_or(0);
+        Self {
+            scratch: std::array::from_fn(|_| Lines::zeros(GRADIENT_ROWS * widest)),
+            parts: [first, (batch - first).max(1)].map(|samples| Part::new(network, samples)),
+            forward: Activations::new(network, samples, 1),
+        }
+    }
+}
+
+/// What the layers give out for some samples.
+#[derive(Clone, Debug)]
+struct Activations {
+    convolutions: ConvWorkspace,
+    /// What the first dense layer reads: pixels or features.
+    input: Lines,
+    layers: Vec<Lines>,
+}
+
+impl Activations {
+    /// Room for `samples`, of which the convolutions keep `kept`.
+    fn new(network: &PaddedNetwork, samples: usize, kept: usize) -> Self {
+        Self {
+            convolutions: ConvWorkspace::new(&network.convolutions, kept),
+            input: Lines::zeros(samples * network.layers[0].input_stride),
+            layers: network.layers.iter().map(|layer| Lines::zeros(samples * layer.columns)).collect(),
+        }
+    }
+
+    /// What dense layer `index` reads.
+    fn input(&self, index: usize) -> &[f32] {
+        if index == 0 { &self.input } else { &self.layers[index - 1] }
+    }
+}
+
+/// What a training step keeps of a part of its samples.
+#[derive(Clone, Debug)]
+struct Part {
+    activations: Activations,
+    /// The gradient of what each dense layer gives out.
+    gradients: Vec<Lines>,
+    /// The gradient of the features of the convolutions.
+    features_gradient: Lines,
+    /// Weights of one layer with rows and columns exchanged.
+    transposed: Lines,
+    losses: Vec<f64>,
+    samples: usize,
+    correct: u32,
+}
+
+impl Part {
+    fn new(network: &PaddedNetwork, samples: usize) -> Self {
         let layers = &network.layers;
         // The gradient of pixels is never computed.
-        let read = if network.convolutions.is_empty() { &layers[1..] } else { &layers[..] };
-        let widest = layers.iter().map(|layer| layer.columns);
-        let widest = widest.chain(read.iter().map(|layer| layer.input_stride)).max().unwrap_or(0);
+        let features = if network.convolutions.is_empty() { 0 } else { layers[0].input_stride };
+        let read = if features == 0 { &layers[1..] } else { &layers[..] };
         let transposed = read.iter().map(|layer| layer.layer.outputs * layer.input_stride).max().unwrap_or(0);
         Self {
-            convolutions: ConvWorkspace::new(&network.convolutions, batch),
-            input: Lines::zeros(samples * layers[0].input_stride),
-            activations: layers.iter().map(|layer| Lines::zeros(samples * layer.columns)).collect(),
-            gradient: Lines::zeros(batch * widest),
-            previous_gradient: Lines::zeros(batch * widest),
+            activations: Activations::new(network, samples, samples),
+            gradients: layers.iter().map(|layer| Lines::zeros(samples * layer.columns)).collect(),
+            features_gradient: Lines::zeros(samples * features),
             transposed: Lines::zeros(transposed),
+            losses: vec![0.0; samples],
+            samples: 0,
+            correct: 0,
+        }
+    }
+
+    /// What the gradient of the weights of dense layer `index` is summed over.
+    fn samples(&self, index: usize, padded: &PaddedLayer) -> Samples<'_> {
+        let PaddedLayer { input_stride, columns, .. } = *padded;
+        Samples {
+            input: &self.activations.input(index)[..self.samples * input_stride],
+            input_stride,
+            output_gradient: &self.gradients[index][..self.samples * columns],
+            columns,
         }
     }
 }
@@ -55,22 +135,14 @@ pub struct ImageBatch<'a> {
     pub scale: f32,
 }
 
-impl<'a> ImageBatch<'a> {
-    /// The pixels of one of its images.
-    #[inline(always)]
-    fn image(&self, sample: usize, pixels: usize) -> &'a [u8] {
-        &self.images[self.order[sample] as usize * pixels..][..pixels]
-    }
-}
-
-/// Computes the convolutions and the first `layers` dense layers for a batch; the result is in the workspace. What the
-/// convolutions need to go backward is kept only `for_training`.
+/// Computes the convolutions and the first `layers` dense layers for a batch. What the convolutions need to go backward is
+/// kept only `for_training`.
 #[inline(always)]
 fn forward<S: Simd>(
     simd: S,
     network: &PaddedNetwork,
     parameters: &[f32],
-    workspace: &mut Workspace,
+    activations: &mut Activations,
     batch: ImageBatch<'_>,
     layers: usize,
     for_training: bool,
@@ -78,21 +150,21 @@ fn forward<S: Simd>(
     let samples = batch.order.len();
     let pixels = network.architecture.pixels();
     let stride = network.layers[0].input_stride;
-    let input = &mut workspace.input[..samples * stride];
+    let input = &mut activations.input[..samples * stride];
     if network.convolutions.is_empty() {
         dense::gather(pixels, batch.images, batch.order, batch.scale, input);
     } else {
-        for (sample, features) in input.chunks_exact_mut(stride).enumerate() {
+        for (sample, (features, &index)) in input.chunks_exact_mut(stride).zip(batch.order).enumerate() {
             let place = if for_training { sample } else { 0 };
-            let image = batch.image(sample, pixels);
+            let image = &batch.images[index as usize * pixels..][..pixels];
             let features = &mut features[..network.layers[0].layer.inputs];
             let convolutions = &network.convolutions;
-            workspace.convolutions.forward(simd, convolutions, parameters, place, image, batch.scale, features);
+            activations.convolutions.forward(simd, convolutions, parameters, place, image, batch.scale, features);
         }
     }
     for (index, padded) in network.layers[..layers].iter().enumerate() {
-        let (before, after) = workspace.activations.split_at_mut(index);
-        let left: &[f32] = before.last().map_or(&workspace.input, |previous| previous);
+        let (before, after) = activations.layers.split_at_mut(index);
+        let left: &[f32] = before.last().map_or(&activations.input, |previous| previous);
         multiply(
             simd,
             samples,
@@ -108,78 +180,133 @@ fn forward<S: Simd>(
     }
 }
 
-/// One training step; see [`step`].
-struct Step<'a> {
+/// The first half of a step: everything that a part of the samples does without the others. Forward, loss, and the gradient
+/// of what each layer gives out.
+struct Gradients<'a> {
     network: &'a PaddedNetwork,
-    replica: &'a mut PaddedReplica,
-    workspace: &'a mut Workspace,
+    parameters: &'a [f32],
+    part: &'a mut Part,
+    /// The samples of this part.
     batch: ImageBatch<'a>,
-    labels: &'a [u8],
-    rate: f32,
-    decay: f32,
+    /// The samples of all parts.
+    batch_samples: usize,
 }
 
-impl WithSimd for Step<'_> {
-    type Output = BatchLoss<f32>;
+impl WithSimd for Gradients<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> BatchLoss<f32> {
-        let Self { network, replica, workspace, batch, labels, rate, decay } = self;
-        let samples = labels.len();
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { network, parameters, part, batch, batch_samples } = self;
+        let samples = batch.order.len();
+        part.samples = samples;
         let last = network.layers.len() - 1;
-        forward(simd, network, &replica.parameters, workspace, batch, last + 1, true);
-        let logits = &workspace.activations[last][..samples * network.layers[last].columns];
-        let loss = softmax_cross_entropy::loss(
+        forward(simd, network, parameters, &mut part.activations, batch, last + 1, true);
+        let columns = network.layers[last].columns;
+        part.correct = softmax_cross_entropy::loss(
             network.architecture.classes,
-            network.layers[last].columns,
-            logits,
-            labels,
-            &mut workspace.gradient,
+            columns,
+            &part.activations.layers[last][..samples * columns],
+            batch.labels,
+            batch_samples,
+            &mut part.gradients[last],
+            &mut part.losses,
         );
         for (index, padded) in network.layers.iter().enumerate().rev() {
-            let PaddedLayer { layer, input_stride, columns, weights, bias } = padded;
-            let stride = *input_stride;
-            let gradient = &workspace.gradient[..samples * columns];
-            let input: &[f32] = if index == 0 { &workspace.input } else { &workspace.activations[index - 1] };
-            if index > 0 || !network.convolutions.is_empty() {
-                // Before the update: the gradient belongs to the weights of the forward pass.
-                let outer = &replica.parameters[weights.clone()];
-                transpose(layer.inputs, layer.outputs, *columns, outer, stride, &mut workspace.transposed);
-                multiply(
-                    simd,
-                    samples,
-                    layer.outputs,
-                    stride,
-                    gradient,
-                    *columns,
-                    &workspace.transposed,
-                    None,
-                    Epilogue::WherePositive(input),
-                    &mut workspace.previous_gradient,
-                );
-            }
-            let input = &input[..samples * stride];
-            update_weights(simd, layer.inputs, *columns, input, stride, gradient, &mut replica.tensor(weights, rate));
-            update_bias(simd, *columns, gradient, &mut replica.tensor(bias, rate));
-            std::mem::swap(&mut workspace.gradient, &mut workspace.previous_gradient);
+            let PaddedLayer { layer, input_stride, columns, weights, .. } = padded;
+            let (before, after) = part.gradients.split_at_mut(index);
+            let target = match before.last_mut() {
+                Some(previous) => previous,
+                None if network.convolutions.is_empty() => break,
+                None => &mut part.features_gradient,
+            };
+            let weights = &parameters[weights.clone()];
+            transpose(layer.inputs, layer.outputs, *columns, weights, *input_stride, &mut part.transposed);
+            multiply(
+                simd,
+                samples,
+                layer.outputs,
+                *input_stride,
+                &after[0],
+                *columns,
+                &part.transposed,
+                None,
+                Epilogue::WherePositive(part.activations.input(index)),
+                target,
+            );
         }
         if !network.convolutions.is_empty() {
             let first = &network.layers[0];
-            workspace.convolutions.begin_backward(&network.convolutions, &replica.parameters);
-            let gradients = workspace.gradient.chunks_exact(first.input_stride);
+            let convolutions = &mut part.activations.convolutions;
+            convolutions.begin_backward(&network.convolutions, parameters);
+            let gradients = part.features_gradient.chunks_exact(first.input_stride);
             for (sample, gradient) in gradients.take(samples).enumerate() {
-                let gradient = &gradient[..first.layer.inputs];
-                workspace.convolutions.backward(simd, &network.convolutions, sample, gradient);
+                convolutions.backward(simd, &network.convolutions, sample, &gradient[..first.layer.inputs]);
             }
-            workspace.convolutions.update(simd, &network.convolutions, replica, rate);
         }
-        replica.hold_masked(network, decay);
-        loss
     }
 }
 
+/// Some rows of a dense layer that one core updates.
+struct Rows<'a> {
+    /// Which layer.
+    layer: usize,
+    /// Its first row.
+    first: usize,
+    weights: AdamTensor<'a>,
+    /// Goes with the first rows.
+    bias: Option<AdamTensor<'a>>,
+}
+
+/// The second half of a step: the sums over all samples, and Adam.
+struct Update<'a> {
+    network: &'a PaddedNetwork,
+    parts: [&'a Part; PARTS],
+    scratch: &'a mut Lines,
+    rows: Vec<Rows<'a>>,
+}
+
+impl WithSimd for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for Rows { layer, first, weights, bias } in self.rows {
+            let padded = &self.network.layers[layer];
+            let samples = self.parts.map(|part| part.samples(layer, padded));
+            update_weights(simd, first, &samples, self.scratch, weights);
+            if let Some(mut bias) = bias {
+                update_bias(simd, &samples, &mut bias);
+            }
+        }
+    }
+}
+
+/// All dense layers, their rows shared out among `N` cores.
+fn share_rows<'a, const N: usize>(network: &PaddedNetwork, mut rest: AdamTensor<'a>) -> [Vec<Rows<'a>>; N] {
+    let mut shares = std::array::from_fn(|_| Vec::with_capacity(network.layers.len()));
+    for (layer, padded) in network.layers.iter().enumerate() {
+        let (mut weights, after) = rest.split_at(padded.weights.len());
+        let (bias, after) = after.split_at(padded.bias.len());
+        let (mut bias, mut first) = (Some(bias), 0);
+        let inputs = padded.layer.inputs;
+        for (index, share) in shares.iter_mut().enumerate() {
+            let end = if index + 1 == N {
+                inputs
+            } else {
+                (inputs * (index + 1) / N).next_multiple_of(GRADIENT_ROWS).min(inputs)
+            };
+            let (own, others) = weights.split_at((end - first) * padded.columns);
+            share.push(Rows { layer, first, weights: own, bias: bias.take() });
+            (weights, first) = (others, end);
+        }
+        rest = after;
+    }
+    shares
+}
+
 /// One training step of one replica: forward, backward, Adam with the bias-corrected `rate`; pruned nodes stay 0, decaying
-/// ones are multiplied by `decay`.
+/// ones are multiplied by `decay`. Two cores of the current thread pool share it if `share`; that moves no bits.
 pub fn step(
     network: &PaddedNetwork,
     replica: &mut PaddedReplica,
@@ -187,16 +314,79 @@ pub fn step(
     batch: ImageBatch<'_>,
     rate: f32,
     decay: f32,
+    share: bool,
 ) -> BatchLoss<f32> {
+    let narrow = network.narrow();
+    let samples = batch.order.len();
     let labels: Vec<u8> = batch.order.iter().map(|&index| batch.labels[index as usize]).collect();
-    dispatch(network.narrow(), Step { network, replica, workspace, batch, labels: &labels, rate, decay })
+    let middle = first_part(network, samples);
+    let [first, second] = &mut workspace.parts;
+    let gradients = |part, range: std::ops::Range<usize>| Gradients {
+        network,
+        parameters: &replica.parameters,
+        part,
+        batch: ImageBatch { labels: &labels[range.clone()], order: &batch.order[range], ..batch },
+        batch_samples: samples,
+    };
+    let halves = (gradients(&mut *first, 0..middle), gradients(&mut *second, middle..samples));
+    in_turn_or_shared(share, || dispatch(narrow, halves.0), || dispatch(narrow, halves.1));
+
+    if !network.convolutions.is_empty() {
+        let sums = [&first.activations.convolutions, &second.activations.convolutions];
+        dispatch(
+            narrow,
+            UpdateConvolutions { convolutions: &network.convolutions, sums, replica: &mut *replica, rate },
+        );
+    }
+    let parts = [&*first, &*second];
+    let [first_scratch, second_scratch] = &mut workspace.scratch;
+    let update = |scratch, rows| Update { network, parts, scratch, rows };
+    let tensor = replica.dense_tensor(network, rate);
+    if share {
+        let [first, second] = share_rows::<2>(network, tensor);
+        let halves = (update(first_scratch, first), update(second_scratch, second));
+        in_turn_or_shared(true, || dispatch(narrow, halves.0), || dispatch(narrow, halves.1));
+    } else {
+        let [rows] = share_rows::<1>(network, tensor);
+        dispatch(narrow, update(first_scratch, rows));
+    }
+    replica.hold_masked(network, decay);
+    let total: f64 = parts.iter().flat_map(|part| &part.losses[..part.samples]).sum();
+    BatchLoss { mean: (total / samples as f64) as f32, correct: parts.iter().map(|part| part.correct).sum() }
+}
+
+/// One piece of work after the other, or at the same time on two cores.
+fn in_turn_or_shared(share: bool, first: impl FnOnce() + Send, second: impl FnOnce() + Send) {
+    if share {
+        rayon::join(first, second);
+    } else {
+        first();
+        second();
+    }
+}
+
+/// Adam on all convolutions.
+struct UpdateConvolutions<'a> {
+    convolutions: &'a [PaddedConvolution],
+    sums: [&'a ConvWorkspace; PARTS],
+    replica: &'a mut PaddedReplica,
+    rate: f32,
+}
+
+impl WithSimd for UpdateConvolutions<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        ConvWorkspace::update(simd, self.convolutions, self.sums, self.replica, self.rate);
+    }
 }
 
 /// The first layers of a forward pass; see [`activations`].
 struct Forward<'a> {
     network: &'a PaddedNetwork,
     replica: &'a PaddedReplica,
-    workspace: &'a mut Workspace,
+    activations: &'a mut Activations,
     batch: ImageBatch<'a>,
     layers: usize,
 }
@@ -206,7 +396,7 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        forward(simd, self.network, &self.replica.parameters, self.workspace, self.batch, self.layers, false);
+        forward(simd, self.network, &self.replica.parameters, self.activations, self.batch, self.layers, false);
     }
 }
 
@@ -218,6 +408,99 @@ pub fn activations<'w>(
     batch: ImageBatch<'_>,
     layers: usize,
 ) -> &'w mut [f32] {
-    dispatch(network.narrow(), Forward { network, replica, workspace, batch, layers });
-    &mut workspace.activations[layers - 1][..batch.order.len() * network.layers[layers - 1].columns]
+    let activations = &mut workspace.forward;
+    dispatch(network.narrow(), Forward { network, replica, activations: &mut *activations, batch, layers });
+    &mut activations.layers[layers - 1][..batch.order.len() * network.layers[layers - 1].columns]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::training_step::{self as twin, Replica};
+    use crate::cpu::{adam, he_normal};
+    use crate::network::{Architecture, Convolution, ParameterLayout};
+    use crate::random::{Sequence, Stream};
+
+    const SCALE: f32 = 1.0 / 255.0;
+    /// The samples of each step: one part, two parts, a single sample.
+    const BATCHES: [&[u32]; 4] = [&[0, 3, 8, 1, 2], &[7, 7, 4, 5, 6, 0, 8, 1, 2, 3, 4, 5, 5], &[4], &[6, 0, 8]];
+
+    fn initial(architecture: &Architecture) -> Replica<f32> {
+        let layout = ParameterLayout::new(architecture);
+        let mut parameters = vec![0.0; layout.parameters()];
+        for (index, tensor) in (0..).zip(&layout.tensors) {
+            match tensor.fan_in {
+                Some(fan_in) => {
+                    he_normal::fill(9, 1, index, he_normal::scale(fan_in) as f32, &mut parameters[tensor.range()]);
+                }
+                // Away from 0, so that biases and dead units count.
+                None => parameters[tensor.range()].fill(0.05),
+            }
+        }
+        Replica::new(architecture, parameters)
+    }
+
+    /// A few steps on short batches, against the twin in double precision.
+    fn assert_trains_as_the_twin(architecture: &Architecture) {
+        let mut draws = Sequence::new(7, Stream::Check, 0, 0);
+        let pixels = architecture.pixels();
+        let images: Vec<u8> = (0..9 * pixels).map(|_| draws.next_word() as u8).collect();
+        let labels: Vec<u8> = (0..9).map(|sample| (sample % architecture.classes) as u8).collect();
+        let network = PaddedNetwork::new(architecture);
+        let start = initial(architecture);
+        let mut fast = PaddedReplica::new(&network, &start);
+        assert_eq!(fast.replica(&network), start, "padding and back");
+        let mut workspace = Workspace::new(&network, 13, 2);
+        for (index, order) in BATCHES.into_iter().enumerate() {
+            // Each step from the same state: Adam's first steps turn a rounding error of a gradient near 0 into a whole one.
+            let before = fast.replica(&network);
+            let [parameters, m, v] =
+                [before.parameters, before.m, before.v].map(|list| list.into_iter().map(f64::from).collect());
+            let mut expected = Replica { parameters, m, v, mask: before.mask };
+            let rate = adam::corrected_rate(index as u64 + 1);
+            let batch = ImageBatch { images: &images, labels: &labels, order, scale: SCALE };
+            let loss = step(&network, &mut fast, &mut workspace, batch, rate as f32, 1.0, false);
+            let mut input = vec![0.0; order.len() * pixels];
+            dense::gather(pixels, &images, order, f64::from(SCALE), &mut input);
+            let own: Vec<u8> = order.iter().map(|&sample| labels[sample as usize]).collect();
+            let twin_loss = twin::step(architecture, &mut expected, &input, &own, rate, 1.0);
+            let difference = (f64::from(loss.mean) - twin_loss.mean).abs();
+            assert!(difference < 1e-5 * twin_loss.mean, "{architecture:?}, step {index}: {loss:?}, {twin_loss:?}");
+            let largest = expected.m.iter().fold(0.0f64, |largest, m| largest.max(m.abs()));
+            for (found, expected) in fast.replica(&network).m.iter().zip(&expected.m) {
+                let difference = (f64::from(*found) - expected).abs();
+                assert!(difference < 1e-5 * largest, "{architecture:?}, step {index}: {found}, {expected}");
+            }
+        }
+        let trained = fast.replica(&network);
+        let mut shared = PaddedReplica::new(&network, &start);
+        for (index, order) in BATCHES.into_iter().enumerate() {
+            let rate = adam::corrected_rate(index as u64 + 1) as f32;
+            let batch = ImageBatch { images: &images, labels: &labels, order, scale: SCALE };
+            step(&network, &mut shared, &mut workspace, batch, rate, 1.0, true);
+        }
+        assert!(shared.replica(&network) == trained, "{architecture:?}: two cores must not move bits");
+    }
+
+    #[test]
+    fn any_number_of_filters_and_any_side_train_as_the_twin() {
+        let cases =
+            [(8, 8, 1), (9, 8, 3), (8, 11, 5), (20, 20, 8), (13, 9, 9), (11, 17, 13), (28, 28, 16), (12, 12, 24)];
+        for (image_height, image_width, filters) in cases.into_iter().chain([(10, 8, 32), (8, 8, 40), (9, 9, 64)]) {
+            let convolutions = Architecture::paper_convolutions(filters);
+            let sizes = Architecture { image_height, image_width, convolutions, width: 7, depth: 2, classes: 3 };
+            assert_trains_as_the_twin(&sizes);
+        }
+    }
+
+    #[test]
+    fn any_list_of_convolutions_trains_as_the_twin() {
+        let of = |list: &[(usize, bool)]| {
+            let convolutions = list.iter().map(|&(filters, pool)| Convolution { filters, pool }).collect();
+            Architecture { image_height: 6, image_width: 5, convolutions, width: 18, depth: 3, classes: 17 }
+        };
+        for list in [&[(3, false)][..], &[(8, true)], &[(2, false), (17, true)], &[(5, true), (4, false), (33, true)]] {
+            assert_trains_as_the_twin(&of(list));
+        }
+    }
 }

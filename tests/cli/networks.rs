@@ -1,0 +1,49 @@
+//! The convolutional network goes through every command that the fully connected one goes through.
+
+use crate::program::{Table, fresh_folder, history, holdfast, manifest, text, weights};
+
+const SIZES: &str = "--preset smoke --replicates 2 --epochs 4 --ed-targets 0,50 --cnn-training-images 128 \
+                     --training-images 200 --filters 3 --side 12";
+
+#[test]
+fn both_networks_are_compared_side_by_side() {
+    let folder = fresh_folder("both");
+    let ended = holdfast(&format!("compare {SIZES} --model both --device cpu --out"), &[text(&folder)]).succeeded();
+    assert!(ended.stdout.contains("mnist \u{b7} dnn") && ended.stdout.contains("mnist \u{b7} cnn"), "{}", ended.stdout);
+    let sweep = Table::read(&folder.join("sweep.csv"));
+    let ledger = Table::read(&folder.join("ledger.csv"));
+    for model in ["dnn", "cnn"] {
+        let cell = folder.join(format!("cells/{model}-mnist"));
+        for file in
+            ["metrics.csv", "history.npz", "weights.safetensors", "stability.csv", "envelope.csv", "inference.csv"]
+        {
+            assert!(cell.join(file).is_file(), "{model}: {file}");
+        }
+        assert!(folder.join(format!("figures/figure4-{model}-mnist.png")).is_file());
+        let of_model = |table: &Table| table.column("model").iter().filter(|name| **name == model).count();
+        assert_eq!(of_model(&sweep), Table::read(&cell.join("sweep.csv")).column("model").len());
+        assert_eq!(of_model(&ledger), Table::read(&cell.join("ledger.csv")).column("model").len());
+        assert_eq!(history(&cell).shape(), [4, 2, 900]);
+    }
+    let checksums = manifest(&folder)["data_checksums"].clone();
+    assert!(checksums["dnn on mnist, training"] != checksums["cnn on mnist, training"], "{checksums}");
+    let cell = folder.join("cells/cnn-mnist");
+    assert_eq!(weights(&cell, "conv1.weight").0, [2, 3, 3, 3, 3]);
+    assert_eq!(weights(&cell, "dense0.weight").0, [2, 3, 30]);
+}
+
+#[test]
+fn a_recorded_convolutional_run_is_counted_and_pruned() {
+    let (run, pruned) = (fresh_folder("cnn-run"), fresh_folder("cnn-pruned"));
+    holdfast(&format!("train {SIZES} --model cnn --device cpu --out"), &[text(&run)]).succeeded();
+    let arguments = ["--criterion", "hold", "--window", "2", "--sparsity", "0.6", "--device", "cpu", "--out"];
+    let ended = holdfast("prune", &[&[text(&run)][..], &arguments, &[text(&pruned)]].concat()).succeeded();
+    assert!(ended.stdout.contains("60"), "{}", ended.stdout);
+    std::fs::rename(pruned.join("pruned.safetensors"), pruned.join("weights.safetensors")).unwrap();
+    for name in ["conv0.weight", "conv3.bias", "dense0.weight", "dense6.bias"] {
+        assert_eq!(weights(&run, name), weights(&pruned, name), "{name}");
+    }
+    let (shape, bytes) = weights(&pruned, "dense5.weight");
+    assert_eq!(shape, [2, 30, 30]);
+    assert_eq!(bytes.chunks_exact(4).filter(|value| *value == [0; 4]).count(), 2 * 540);
+}
