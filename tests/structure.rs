@@ -229,6 +229,33 @@ fn every_kernel_family_stands_in_every_room() {
     assert_clean(families.iter().flat_map(|family| missing_rooms(family, |place| Path::new(place).exists())).collect());
 }
 
+/// Pages that the book's list of chapters names.
+fn chapters() -> BTreeSet<String> {
+    let summary = std::fs::read_to_string("docs/SUMMARY.md").unwrap();
+    let links = summary.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    links.filter(|link| !link.is_empty()).map(|link| format!("docs/{link}")).collect()
+}
+
+#[test]
+fn every_page_is_in_the_book_and_every_chapter_is_there() {
+    let pages: BTreeSet<String> =
+        files("docs", "md").iter().map(|path| path.to_str().unwrap().replace('\\', "/")).collect();
+    let mut expected = chapters();
+    assert!(!expected.is_empty());
+    expected.insert("docs/SUMMARY.md".into());
+    assert_eq!(pages, expected);
+}
+
+#[test]
+fn the_recipe_for_a_kernel_names_every_place_that_a_family_must_stand_in() {
+    let recipe = std::fs::read_to_string("docs/adding-a-kernel.md").unwrap();
+    let places = missing_rooms("axpy", |_| false);
+    let also = ["shaders/axpy/accumulate.wgsl", "src/kernels/catalogue.rs", "src/check/mod.rs", "docs/SUMMARY.md"];
+    for place in places.iter().map(String::as_str).chain(also) {
+        assert!(recipe.contains(&format!("`{place}`")), "the recipe does not name {place}");
+    }
+}
+
 /// Each rule fails on what it forbids.
 mod rules {
     use super::*;

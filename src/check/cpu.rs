@@ -175,13 +175,15 @@ fn forward(case: &Case, arrays: &Arrays, network: &PaddedNetwork) -> Vec<Report>
 /// A gradient has passed `layers` sums forward and as many backward; its error is bounded in relation to the largest of its
 /// tensor, 16 roundings a sum. Parameters are compared with Adam's formula on the moments that were found: there the error
 /// of a gradient near 0 would be divided by its own root.
-fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork) -> Vec<Report> {
+///
+/// With `share` two threads share the step, as the engine has them where replicas are few.
+fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork, share: bool) -> Vec<Report> {
     let Case { name, architecture, samples } = case;
     let layout = ParameterLayout::new(architecture);
     let rate = adam::corrected_rate(STEP) as f32;
     let mut padded_replica = PaddedReplica::new(network, &arrays.replica);
     let mut workspace = Workspace::new(network, *samples, *samples);
-    let loss = fast_step::step(network, &mut padded_replica, &mut workspace, arrays.batch(), rate, DECAY, false);
+    let loss = fast_step::step(network, &mut padded_replica, &mut workspace, arrays.batch(), rate, DECAY, share);
     let after = padded_replica.replica(network);
 
     let before = &arrays.replica;
@@ -220,13 +222,14 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork) -> Vec<Report> {
     expected_p.iter_mut().zip(moved).for_each(|(expected, value)| expected.value = value);
 
     let loss_tolerance = relative * expected_loss.mean + 2f64.powi(-20);
+    let shared = if share { " shared" } else { "" };
     let report = |array: &str, numbers: &[f32], expected: &[Expected]| {
-        compare("training_step", format!("{name} {array}"), &found(numbers), expected)
+        compare("training_step", format!("{name}{shared} {array}"), &found(numbers), expected)
     };
     let correct = Output { bits: vec![loss.correct], guard: Vec::new() };
     vec![
         report("loss", &[loss.mean], &[Expected { value: expected_loss.mean, tolerance: loss_tolerance }]),
-        compare_exact("training_step", format!("{name} correct"), &correct, &[expected_loss.correct]),
+        compare_exact("training_step", format!("{name}{shared} correct"), &correct, &[expected_loss.correct]),
         report("m", &after.m, &expected_m),
         report("v", &after.v, &expected_v),
         report("parameters", &after.parameters, &expected_p),
@@ -237,7 +240,8 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork) -> Vec<Report> {
 pub fn training() -> Vec<Report> {
     let check = |case: &Case| {
         let (arrays, network) = (Arrays::new(case), PaddedNetwork::new(&case.architecture));
-        [forward(case, &arrays, &network), step(case, &arrays, &network)].concat()
+        [forward(case, &arrays, &network), step(case, &arrays, &network, false), step(case, &arrays, &network, true)]
+            .concat()
     };
     cases().iter().flat_map(check).collect()
 }

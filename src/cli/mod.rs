@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod completions;
 mod data;
 mod devices;
 mod doctor;
@@ -59,6 +60,10 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// A kernel's lesson, its WGSL, and what it costs here.
     Explain(explain::ExplainArguments),
+    /// Print the script that makes a shell complete commands and options.
+    Completions(completions::CompletionsArguments),
+    /// Print the manual page, or write one for each command.
+    Man(completions::ManArguments),
 }
 
 /// Runs the command that the process was started with.
@@ -76,6 +81,8 @@ pub fn run() -> ExitCode {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,16 @@
 //! Options that several commands share, and how they become a [`Configuration`]: preset, then file, then command line.
 
+mod names;
+
 use super::output;
 use crate::data::{Fit, LoadOptions};
 use crate::engine::Choice;
 use crate::error::{Error, Result};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking};
-use crate::study::configuration::{Configuration, EdRule, Model, Preset};
-use clap::{Args, ValueEnum};
+use crate::study::configuration::{Configuration, EdRule, Model};
+use crate::study::presets::Preset;
+use clap::Args;
+use names::{AgainstName, EdRuleName, FitName, ModelName, PresetName, ToleranceKindName, TrackingName};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -215,86 +219,6 @@ pub(super) struct ReadingOptions {
     against: Option<AgainstName>,
 }
 
-/// Names of [`Preset`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum PresetName {
-    /// Seconds: for tests.
-    Smoke,
-    /// Under two minutes on two cores.
-    Quick,
-    /// The paper's sizes.
-    Paper,
-}
-
-/// Names of [`Model`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum ModelName {
-    /// Fully connected.
-    Dnn,
-    /// Convolutional.
-    Cnn,
-    /// Both, one after the other.
-    Both,
-}
-
-/// Names of [`Fit`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum FitName {
-    /// Resample; the proportions of images that are not square change.
-    Resize,
-    /// Put into the middle of black; shrink only what is larger.
-    Pad,
-}
-
-/// Names of [`ToleranceKind`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum ToleranceKindName {
-    /// A share of the reference weight's magnitude.
-    Relative,
-    /// A distance.
-    Absolute,
-}
-
-/// Names of [`Tracking`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum TrackingName {
-    /// The weight in the same row and column.
-    Position,
-    /// The magnitude at the same place of the sorted order.
-    Rank,
-}
-
-/// Names of [`Against`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum AgainstName {
-    /// That of the last epoch.
-    Last,
-    /// That of the epoch after it.
-    Previous,
-}
-
-/// Names of [`EdRule`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum EdRuleName {
-    /// The surviving fraction decays exponentially.
-    Density,
-    /// The density is fixed, the rewired fraction decays exponentially.
-    Exd,
-    /// Selected weights decay exponentially and are then removed.
-    Soft,
-    /// Sparsity rises as a cubic polynomial.
-    Cubic,
-    /// All four, one after the other.
-    All,
-}
-
 /// Where settings come from besides the options.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct ConfigurationFile {
@@ -354,11 +278,7 @@ impl RunOptions {
                 })?
             }
         };
-        let preset = match self.preset.or(from_file.preset).unwrap_or(PresetName::Quick) {
-            PresetName::Smoke => Preset::Smoke,
-            PresetName::Quick => Preset::Quick,
-            PresetName::Paper => Preset::Paper,
-        };
+        let preset = self.preset.or(from_file.preset).map_or(Preset::Quick, Preset::from);
         let mut settings = preset_of(preset);
         // The preset's number of training images is MNIST's; smaller sets are taken whole.
         let data = self.data.clone().or(from_file.data.clone());
@@ -431,64 +351,6 @@ impl ReadingOptions {
             tracking: self.tracking.map(Tracking::from).unwrap_or_default(),
             tolerance_kind: self.tolerance_kind.map(ToleranceKind::from).unwrap_or_default(),
             against: self.against.map(Against::from).unwrap_or_default(),
-        }
-    }
-}
-
-impl From<ModelName> for Model {
-    fn from(name: ModelName) -> Self {
-        match name {
-            ModelName::Dnn => Self::Dnn,
-            ModelName::Cnn => Self::Cnn,
-            ModelName::Both => Self::Both,
-        }
-    }
-}
-
-impl From<FitName> for Fit {
-    fn from(name: FitName) -> Self {
-        match name {
-            FitName::Resize => Self::Resize,
-            FitName::Pad => Self::Pad,
-        }
-    }
-}
-
-impl From<EdRuleName> for EdRule {
-    fn from(name: EdRuleName) -> Self {
-        match name {
-            EdRuleName::Density => Self::Density,
-            EdRuleName::Exd => Self::Exd,
-            EdRuleName::Soft => Self::Soft,
-            EdRuleName::Cubic => Self::Cubic,
-            EdRuleName::All => Self::All,
-        }
-    }
-}
-
-impl From<TrackingName> for Tracking {
-    fn from(name: TrackingName) -> Self {
-        match name {
-            TrackingName::Position => Self::Position,
-            TrackingName::Rank => Self::Rank,
-        }
-    }
-}
-
-impl From<ToleranceKindName> for ToleranceKind {
-    fn from(name: ToleranceKindName) -> Self {
-        match name {
-            ToleranceKindName::Relative => Self::Relative,
-            ToleranceKindName::Absolute => Self::Absolute,
-        }
-    }
-}
-
-impl From<AgainstName> for Against {
-    fn from(name: AgainstName) -> Self {
-        match name {
-            AgainstName::Last => Self::Last,
-            AgainstName::Previous => Self::Previous,
         }
     }
 }

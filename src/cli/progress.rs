@@ -23,6 +23,8 @@ struct Stage {
     total: u64,
     done: u64,
     started: Instant,
+    /// When the first units were reported and how many: what a checkpoint already had, or so few that they do not matter.
+    first: Option<(Instant, u64)>,
     last_line: Instant,
     bar: ProgressBar,
 }
@@ -49,7 +51,7 @@ impl Progress for Reporter {
         }
         bar.set_message(stage.to_string());
         let now = Instant::now();
-        let stage = Stage { name: stage.into(), unit, total, done: 0, started: now, last_line: now, bar };
+        let stage = Stage { name: stage.into(), unit, total, done: 0, started: now, first: None, last_line: now, bar };
         self.with_stage(|current| *current = Some(stage));
     }
 
@@ -57,12 +59,15 @@ impl Progress for Reporter {
         self.with_stage(|stage| {
             let Some(stage) = stage else { return };
             stage.done += units;
+            let (since, before) = *stage.first.get_or_insert_with(|| (Instant::now(), units));
             if self.terminal {
                 stage.bar.set_position(stage.done);
+                if stage.done == before {
+                    stage.bar.reset_eta();
+                }
             } else if stage.last_line.elapsed() >= LINE_EVERY {
                 stage.last_line = Instant::now();
-                let seconds = stage.started.elapsed().as_secs_f64();
-                let rate = stage.done as f64 / seconds;
+                let rate = (stage.done - before) as f64 / since.elapsed().as_secs_f64();
                 let left = stage.total.saturating_sub(stage.done) as f64 / rate;
                 output::note(&format!(
                     "{}: {} of {} {}, {rate:.0} a second, {left:.0} s left",

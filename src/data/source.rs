@@ -315,4 +315,34 @@ mod tests {
         assert_eq!(split.training.class_counts(), [100; 10]);
         assert_eq!(split.test.samples(), 10_000);
     }
+    /// A folder with an IDX file of one-pixel images of two classes, so many of each, and its labels.
+    fn two_classes(counts: [usize; 2]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let size = (counts[0] + counts[1]) as u32;
+        let labels: Vec<u8> = counts.iter().zip([0, 1]).flat_map(|(&count, label)| vec![label; count]).collect();
+        let mut images = vec![0, 0, 8, 3];
+        [size, 1, 1].iter().for_each(|size| images.extend(size.to_be_bytes()));
+        images.extend(labels.iter().map(|label| 100 * label));
+        let mut with_size = vec![0, 0, 8, 1];
+        with_size.extend(size.to_be_bytes());
+        with_size.extend(labels);
+        std::fs::write(folder.path().join("own-train-images-idx3-ubyte"), images).unwrap();
+        std::fs::write(folder.path().join("own-train-labels-idx1-ubyte"), with_size).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_study_trains_on_all_images_and_of_xrays_on_five_hundred_a_class() {
+        let folder = two_classes([503, 499]);
+        let (xrays, any) = (Source::Xrays(folder.path().into()), Source::Any(folder.path().into()));
+        let all = LoadOptions { all_images: true, side: Some(1), ..Default::default() };
+        let loaded = any.load(1, &all).unwrap();
+        assert_eq!(loaded.split.training.class_counts(), [503, 499]);
+        assert_eq!(loaded.split.training, loaded.split.test);
+        let loaded = xrays.load(1, &all).unwrap();
+        assert_eq!(loaded.split.training.class_counts(), [500, 499]);
+        assert!(loaded.notices.iter().any(|notice| notice.contains("1 has 499")), "{:?}", loaded.notices);
+        let held_out = xrays.load(1, &LoadOptions { all_images: false, ..all }).unwrap().split;
+        assert_eq!((held_out.training.samples(), held_out.test.samples()), (801, 201));
+    }
 }

@@ -41,7 +41,7 @@ impl GpuEngine {
     }
 
     /// The device: its counters say how many launches and submissions there were.
-    pub fn gpu(&self) -> &Gpu {
+    pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
     }
 }

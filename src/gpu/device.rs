@@ -369,7 +369,12 @@ impl Gpu {
 
     /// Fails with what a callback has reported since the last call: a lost device, too little memory, an invalid call.
     pub fn check(&self) -> Result<()> {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let failure = || self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*failure(), Some(Error::Shape(_))) {
+            // A call may be refused because the device is lost, and its loss be told only by the next poll.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
+        let mut failure = failure();
         match failure.take() {
             None => Ok(()),
             Some(error) => {

@@ -1,4 +1,4 @@
-//! The settings of a run: everything that can move a bit, and the presets.
+//! The settings of a run: everything that can move a bit.
 
 use crate::data::{self, Fit, LoadOptions, TEST_SHARE};
 use crate::engine::DeviceDescription;
@@ -77,18 +77,6 @@ impl EdRule {
     }
 }
 
-/// Sizes that go well together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    /// Seconds: for tests.
-    Smoke,
-    /// Under two minutes on two cores: for a first look.
-    Quick,
-    /// The paper's sizes.
-    Paper,
-}
-
 /// All settings of `compare`, `train` and `study`, resolved. Keys are the names of the options; percentages are 0 to 100.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -164,94 +152,6 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// The settings of a preset.
-    pub fn preset(preset: Preset) -> Self {
-        let quick = Self {
-            model: Model::Both,
-            data: vec!["mnist".into()],
-            width: 30,
-            depth: 6,
-            filters: 8,
-            replicates: 5,
-            epochs: 30,
-            ed_epochs: 3,
-            batch: 32,
-            training_images: Some(10_000),
-            cnn_training_images: Some(2000),
-            side: None,
-            fit: Fit::Resize,
-            test_share: TEST_SHARE,
-            pixel_scale: 255.0,
-            seed: 1,
-            tolerance: vec![0.01, 0.03, 0.05],
-            tracking: Tracking::Position,
-            tolerance_kind: ToleranceKind::Relative,
-            against: Against::Last,
-            window: None,
-            keep_frozen: false,
-            ed_targets: every(10),
-            ed_rule: EdRule::Density,
-            all_images: false,
-            min_accuracy: None,
-            max_replacements: None,
-            stop_at_plateau: None,
-        };
-        match preset {
-            Preset::Quick => quick,
-            Preset::Smoke => Self {
-                replicates: 2,
-                epochs: 6,
-                ed_epochs: 2,
-                model: Model::Dnn,
-                training_images: Some(2000),
-                cnn_training_images: Some(500),
-                ed_targets: every(25),
-                ..quick
-            },
-            Preset::Paper => Self {
-                model: Model::Dnn,
-                epochs: 100,
-                training_images: None,
-                cnn_training_images: None,
-                ed_targets: every(5),
-                ..quick
-            },
-        }
-    }
-
-    /// The settings of a preset of `study`.
-    pub fn study(preset: Preset) -> Self {
-        let quick = Self {
-            model: Model::Both,
-            data: ["pr", "ct", "sc-synthetic", "xr-synthetic"].map(String::from).into(),
-            replicates: 5,
-            epochs: 30,
-            training_images: None,
-            cnn_training_images: None,
-            // Tables are made at the first one.
-            tolerance: vec![0.03, 0.01, 0.05],
-            all_images: true,
-            // So few epochs teach some networks nothing: none is replaced.
-            min_accuracy: Some(0.0),
-            ..Self::preset(Preset::Quick)
-        };
-        match preset {
-            Preset::Quick => quick,
-            Preset::Smoke => Self {
-                data: ["pr", "xr-synthetic"].map(String::from).into(),
-                side: Some(20),
-                replicates: 3,
-                epochs: 12,
-                ed_epochs: 2,
-                ed_targets: every(25),
-                ..quick
-            },
-            Preset::Paper => {
-                Self { replicates: 50, epochs: 150, min_accuracy: Some(0.9), ed_targets: every(5), ..quick }
-            }
-        }
-    }
-
     /// The comparison that is Figure 4 of this study: of all its models and data sets, judged by test images.
     pub fn for_figure4(&self) -> Self {
         Self { all_images: false, min_accuracy: None, max_replacements: None, ..self.clone() }
@@ -383,11 +283,6 @@ impl Configuration {
     }
 }
 
-/// Targets of exponential decay from 0 to 100 %.
-fn every(step: usize) -> Vec<f64> {
-    (0..=100).step_by(step).map(|percent| percent as f64).collect()
-}
-
 /// What a file of settings means that does not say it.
 fn test_share() -> f64 {
     TEST_SHARE
@@ -419,6 +314,7 @@ pub fn hash(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::presets::Preset;
 
     #[test]
     fn every_preset_is_valid() {

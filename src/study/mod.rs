@@ -10,6 +10,7 @@ pub mod experiment;
 pub mod inference;
 pub mod ledger;
 pub mod numbers;
+pub mod presets;
 pub mod pruned;
 pub mod rank_correlation;
 pub mod recorded;

@@ -313,7 +313,7 @@ pub(super) fn interleaved(arrays: &[&[f32]], columns: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::configuration::Preset;
+    use crate::study::presets::Preset;
 
     fn run(replica: u32, attempt: u32, outcome: Outcome) -> Run {
         let id = replica + 4 * attempt;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod bench_and_devices;
+mod completions;
 mod determinism;
 mod digits;
 mod doctor;

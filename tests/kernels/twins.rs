@@ -156,3 +156,28 @@ fn the_gradient_is_the_derivative(convolutions: &[Convolution]) {
         training_step::gradient(&architecture, parameters, &input, &labels).0.mean
     });
 }
+
+/// The numbers of `docs/by-hand.md`, to the digits that are printed there.
+#[test]
+fn the_chapter_by_hand_has_the_numbers_that_the_twins_compute() {
+    let shape = DenseShape { samples: 1, inputs: 2, outputs: 2 };
+    let (x, first, second, bias) = ([1.0, 2.0], [0.5, -1.0, 0.25, 0.25], [1.0, 0.0, 3.0, 2.0], [0.0; 2]);
+    let (mut hidden, mut logits) = ([9.0; 2], [9.0; 2]);
+    dense::forward(shape, &x, &first, &bias, true, &mut hidden);
+    dense::forward(shape, &hidden, &second, &bias, false, &mut logits);
+    assert_eq!((hidden, logits), ([1.0, 0.0], [1.0, 0.0]));
+    let mut dz = [9.0; 2];
+    let loss = softmax_cross_entropy::loss(2, &logits, &[1], &mut dz);
+    let (mut d_second, mut d_first, mut d_hidden, mut d_bias) = ([9.0; 4], [9.0; 4], [9.0; 2], [9.0; 2]);
+    dense::backward_weights(shape, &hidden, &dz, &mut d_second, &mut d_bias);
+    dense::backward_input(shape, &dz, &second, &hidden, &mut d_hidden);
+    dense::backward_weights(shape, &x, &d_hidden, &mut d_first, &mut d_bias);
+    let round = |values: &[f64]| values.iter().map(|value| (value * 1e4).round() / 1e4).collect::<Vec<_>>();
+    assert_eq!(round(&[loss.mean]), [1.3133]);
+    assert_eq!(round(&dz), [0.7311, -0.7311]);
+    assert_eq!(round(&d_second), [0.7311, -0.7311, 0.0, 0.0]);
+    assert_eq!(round(&d_hidden), [0.7311, 0.0]);
+    assert_eq!(round(&d_first), [0.7311, 0.0, 1.4621, 0.0]);
+    let page = std::fs::read_to_string("docs/by-hand.md").unwrap();
+    assert!(["1.3133", "0.7311", "1.4621"].iter().all(|number| page.contains(number)));
+}

@@ -7,5 +7,6 @@
 
 mod engines;
 mod fixture;
+mod lost_device;
 mod rules;
 mod twins;

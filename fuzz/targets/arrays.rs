@@ -1,0 +1,21 @@
+//! Arrays of other programs: the first bytes decide whether it is .npy, .npz or .safetensors.
+#![no_main]
+
+use holdfast::run_folder::import::{npz_names, read, read_all, read_bytes};
+use holdfast::stability::import::read_history;
+use holdfast_fuzz::{file, judge};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let path = file("array", input);
+    for array in judge(read_all(&path)).unwrap_or_default() {
+        assert_eq!(array.values.len(), array.shape.iter().product::<usize>());
+    }
+    judge(read(&path, None, "--history-key"));
+    judge(read(&path, Some("history"), "--history-key"));
+    for name in judge(npz_names(&path)).unwrap_or_default() {
+        judge(read_bytes(&path, &name));
+    }
+    if let Some(imported) = judge(read_history(&path, None, false)) {
+        assert!(imported.history.weights().iter().all(|weight| !weight.is_nan()));
+    }
+});

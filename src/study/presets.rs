@@ -1,0 +1,113 @@
+//! Sizes that go well together, for `compare`, `train` and `study`.
+
+use super::configuration::{Configuration, EdRule, Model};
+use crate::data::{Fit, TEST_SHARE};
+use crate::stability::{Against, ToleranceKind, Tracking};
+use serde::{Deserialize, Serialize};
+
+/// Sizes that go well together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Seconds: for tests.
+    Smoke,
+    /// Under two minutes on two cores: for a first look.
+    Quick,
+    /// The paper's sizes.
+    Paper,
+}
+
+impl Configuration {
+    /// The settings of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        let quick = Self {
+            model: Model::Both,
+            data: vec!["mnist".into()],
+            width: 30,
+            depth: 6,
+            filters: 8,
+            replicates: 5,
+            epochs: 30,
+            ed_epochs: 3,
+            batch: 32,
+            training_images: Some(10_000),
+            cnn_training_images: Some(2000),
+            side: None,
+            fit: Fit::Resize,
+            test_share: TEST_SHARE,
+            pixel_scale: 255.0,
+            seed: 1,
+            tolerance: vec![0.01, 0.03, 0.05],
+            tracking: Tracking::Position,
+            tolerance_kind: ToleranceKind::Relative,
+            against: Against::Last,
+            window: None,
+            keep_frozen: false,
+            ed_targets: every(10),
+            ed_rule: EdRule::Density,
+            all_images: false,
+            min_accuracy: None,
+            max_replacements: None,
+            stop_at_plateau: None,
+        };
+        match preset {
+            Preset::Quick => quick,
+            Preset::Smoke => Self {
+                replicates: 2,
+                epochs: 6,
+                ed_epochs: 2,
+                model: Model::Dnn,
+                training_images: Some(2000),
+                cnn_training_images: Some(500),
+                ed_targets: every(25),
+                ..quick
+            },
+            Preset::Paper => Self {
+                model: Model::Dnn,
+                epochs: 100,
+                training_images: None,
+                cnn_training_images: None,
+                ed_targets: every(5),
+                ..quick
+            },
+        }
+    }
+
+    /// The settings of a preset of `study`.
+    pub fn study(preset: Preset) -> Self {
+        let quick = Self {
+            model: Model::Both,
+            data: ["pr", "ct", "sc-synthetic", "xr-synthetic"].map(String::from).into(),
+            replicates: 5,
+            epochs: 30,
+            training_images: None,
+            cnn_training_images: None,
+            // Tables are made at the first one.
+            tolerance: vec![0.03, 0.01, 0.05],
+            all_images: true,
+            // So few epochs teach some networks nothing: none is replaced.
+            min_accuracy: Some(0.0),
+            ..Self::preset(Preset::Quick)
+        };
+        match preset {
+            Preset::Quick => quick,
+            Preset::Smoke => Self {
+                data: ["pr", "xr-synthetic"].map(String::from).into(),
+                side: Some(20),
+                replicates: 3,
+                epochs: 12,
+                ed_epochs: 2,
+                ed_targets: every(25),
+                ..quick
+            },
+            Preset::Paper => {
+                Self { replicates: 50, epochs: 150, min_accuracy: Some(0.9), ed_targets: every(5), ..quick }
+            }
+        }
+    }
+}
+
+/// Targets of exponential decay from 0 to 100 %.
+fn every(step: usize) -> Vec<f64> {
+    (0..=100).step_by(step).map(|percent| percent as f64).collect()
+}

@@ -1,0 +1,83 @@
+//! Slots that stop before the others: they leave the device, so that the steps of the others take less time. A replica alone
+//! has the bits that it has among others, so this moves none.
+
+use super::{Session, begin};
+use crate::engine::{HistoryShape, Replica};
+use crate::error::Result;
+use crate::training::plateau::{LASTING, Plateau};
+
+impl Session<'_> {
+    /// Slots that are still trained.
+    pub(super) fn active(&self) -> Vec<usize> {
+        (0..self.state.stopped.len()).filter(|&slot| self.state.stopped[slot].is_none()).collect()
+    }
+
+    /// Puts these replicas, those of the active slots, on the device; the fewer they are, the faster is a step.
+    pub(super) fn place(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
+        let active = self.active();
+        if active.is_empty() {
+            return Ok(());
+        }
+        if active.len() < self.plan.replica_ids.len() {
+            let ids: Vec<u32> = active.iter().map(|&slot| self.plan.replica_ids[slot]).collect();
+            self.batch = begin(self.engine, self.plan, &ids)?;
+        }
+        self.batch.restore(replicas)
+    }
+
+    /// Adds an epoch to the history: of active slots their `weights` `[active, node]`, of others the last ones again.
+    pub(super) fn remember(&mut self, active: &[usize], weights: &[f32]) {
+        let nodes = self.plan.architecture.nodes();
+        let before = self.state.history.len().saturating_sub(self.plan.replica_ids.len() * nodes);
+        for slot in 0..self.plan.replica_ids.len() {
+            match active.binary_search(&slot) {
+                Ok(place) => self.state.history.extend_from_slice(&weights[place * nodes..][..nodes]),
+                Err(_) => self.state.history.extend_from_within(before + slot * nodes..before + (slot + 1) * nodes),
+            }
+        }
+    }
+
+    /// Takes slots that have stayed at their plateau off the device.
+    pub(super) fn stop_at_plateau(&mut self, plateau: Plateau, epoch: u32, active: Vec<usize>) -> Result<()> {
+        let nodes = self.plan.architecture.nodes();
+        let shape = HistoryShape { epochs: epoch as usize, replicas: active.len(), nodes };
+        let epochs = self.state.history.chunks(self.plan.replica_ids.len() * nodes);
+        let weights = epochs
+            .flat_map(|epoch| active.iter().flat_map(move |slot| &epoch[slot * nodes..][..nodes]))
+            .copied()
+            .collect();
+        let reached = plateau.is_reached(self.engine, shape, weights)?;
+        for (&slot, reached) in active.iter().zip(reached) {
+            self.state.at_plateau[slot] = if reached { self.state.at_plateau[slot] + 1 } else { 0 };
+        }
+        if active.iter().all(|&slot| self.state.at_plateau[slot] < LASTING) {
+            return Ok(());
+        }
+        let mut left = Vec::new();
+        for (slot, replica) in active.into_iter().zip(self.batch.replicas()?) {
+            if self.state.at_plateau[slot] >= LASTING {
+                self.state.stopped[slot] = Some((epoch, replica));
+            } else {
+                left.push(replica);
+            }
+        }
+        self.state.losses.truncate(left.len());
+        self.place(&left)
+    }
+
+    /// Puts the slots that stopped before the others back on the device, and says how many epochs each was trained for.
+    pub(super) fn all_together(&mut self) -> Result<Vec<u32>> {
+        if self.state.stopped.iter().all(Option::is_none) {
+            return Ok(vec![self.plan.epochs; self.plan.replica_ids.len()]);
+        }
+        let mut left = if self.active().is_empty() { Vec::new() } else { self.batch.replicas()? }.into_iter();
+        let (mut epochs, mut replicas) = (Vec::new(), Vec::new());
+        for stopped in std::mem::take(&mut self.state.stopped) {
+            epochs.push(stopped.as_ref().map_or(self.plan.epochs, |stopped| stopped.0));
+            replicas.extend(stopped.map(|stopped| stopped.1).or_else(|| left.next()));
+        }
+        self.batch = begin(self.engine, self.plan, self.plan.replica_ids)?;
+        self.batch.restore(&replicas)?;
+        Ok(epochs)
+    }
+}
