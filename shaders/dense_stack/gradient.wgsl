@@ -2,7 +2,7 @@
 // and the gradients of the mean with respect to weights, biases, and what enters the first layer's ReLU.
 //
 // One workgroup owns one replica (z) and takes 32 samples at a time; no layer has more than 32 units. Weights and two
-// layers' activations lie in workgroup memory; one invocation owns tiles of 4 x 4 in registers.
+// layers' activations lie in workgroup memory; one invocation owns tiles of 8 x 4 in registers.
 //   activations           [replica, sample, unit]  what the first layer gave out; its gradient takes that place. From
 //                         `scratch` on: [replica, layer, row, unit], what the other hidden layers gave out
 //   parameters, gradient  [replica, parameter]     read; written from `first` on. losses [row, replica] written
@@ -12,7 +12,7 @@ override WORKGROUP_SIZE: u32 = 64;
 const SAMPLES: u32 = 32;
 const QUADS: u32 = 8;    // of units
 const MATRIX: u32 = 256; // quads of 32 x 32 numbers
-const TILES: u32 = 64;   // of 4 x 4 in 32 x 32 numbers
+const TILES: u32 = 32;   // of 8 x 4 in 32 x 32 numbers
 
 struct Params {
     units: u32,      // of a hidden layer
@@ -118,6 +118,37 @@ fn add(sums: vec4f, x: vec4f, w: mat4x4f) -> vec4f {
     return sums + x.x * w[0] + x.y * w[1] + x.z * w[2] + x.w * w[3];
 }
 
+// Eight rows of a quad of units.
+struct Rows {
+    upper: mat4x4f,
+    lower: mat4x4f,
+}
+
+// To eight rows of sums, quads of eight rows in `halves` times the matrix.
+fn add_rows(sums: Rows, x: u32, w: mat4x4f) -> Rows {
+    return Rows(
+        mat4x4f(
+            add(sums.upper[0], halves[x], w),
+            add(sums.upper[1], halves[x + QUADS], w),
+            add(sums.upper[2], halves[x + 2u * QUADS], w),
+            add(sums.upper[3], halves[x + 3u * QUADS], w),
+        ),
+        mat4x4f(
+            add(sums.lower[0], halves[x + 4u * QUADS], w),
+            add(sums.lower[1], halves[x + 5u * QUADS], w),
+            add(sums.lower[2], halves[x + 6u * QUADS], w),
+            add(sums.lower[3], halves[x + 7u * QUADS], w),
+        ),
+    );
+}
+
+// A row of a layer's output, to where the next layer and the way back find it: the first `rows` to scratch.
+fn write_row(row: u32, rows: u32, place: u32, count: i32, quad: u32, sums: vec4f, hidden: bool) {
+    let y = select(sums, max(sums, vec4f(0.0)), hidden);
+    write_activations(place + row * params.units, select(0i, count, row < rows), y);
+    halves[quad + row * QUADS] = y;
+}
+
 // One layer on 32 samples: output[n, k] = bias[k] + sum_i input[n, i] weights[i, k], and a ReLU before the last layer.
 fn forward(r: u32, layer: u32, rows: u32, lane: u32, input: u32, output: u32) {
     let outputs = units_of(layer);
@@ -125,41 +156,27 @@ fn forward(r: u32, layer: u32, rows: u32, lane: u32, input: u32, output: u32) {
     let hidden = layer < params.depth;
     for (var tile = lane; tile < TILES; tile += WORKGROUP_SIZE) {
         let k = tile % QUADS;
-        let row = tile / QUADS * 4u * QUADS;
-        var y0 = read_parameters(bias + 4u * k, i32(outputs) - i32(4u * k));
-        var y1 = y0;
-        var y2 = y0;
-        var y3 = y0;
+        let first_row = tile / QUADS * 8u;
+        let count = i32(outputs) - i32(4u * k);
+        let start = read_parameters(bias + 4u * k, count);
+        var sums = Rows(mat4x4f(start, start, start, start), mat4x4f(start, start, start, start));
         for (var i = 0u; i < QUADS; i++) {
             let w = 4u * i * QUADS + k;
             let matrix =
                 mat4x4f(weights[w], weights[w + QUADS], weights[w + 2u * QUADS], weights[w + 3u * QUADS]);
-            let x = input + row + i;
-            y0 = add(y0, halves[x], matrix);
-            y1 = add(y1, halves[x + QUADS], matrix);
-            y2 = add(y2, halves[x + 2u * QUADS], matrix);
-            y3 = add(y3, halves[x + 3u * QUADS], matrix);
+            sums = add_rows(sums, input + first_row * QUADS + i, matrix);
         }
-        if (hidden) {
-            let zero = vec4f(0.0);
-            y0 = max(y0, zero);
-            y1 = max(y1, zero);
-            y2 = max(y2, zero);
-            y3 = max(y3, zero);
-            let first_row = tile / QUADS * 4u;
-            let place = scratch_of(r, layer) + first_row * outputs + 4u * k;
-            let inside = vec4u(first_row) + vec4u(0u, 1u, 2u, 3u) < vec4u(rows);
-            let counts = select(vec4i(0), vec4i(i32(outputs) - i32(4u * k)), inside);
-            write_activations(place, counts.x, y0);
-            write_activations(place + outputs, counts.y, y1);
-            write_activations(place + 2u * outputs, counts.z, y2);
-            write_activations(place + 3u * outputs, counts.w, y3);
-        }
-        let y = output + row + k;
-        halves[y] = y0;
-        halves[y + QUADS] = y1;
-        halves[y + 2u * QUADS] = y2;
-        halves[y + 3u * QUADS] = y3;
+        let place = scratch_of(r, layer) + first_row * params.units + 4u * k;
+        let own_rows = select(0u, rows - min(rows, first_row), hidden);
+        let quad = output + first_row * QUADS + k;
+        write_row(0u, own_rows, place, count, quad, sums.upper[0], hidden);
+        write_row(1u, own_rows, place, count, quad, sums.upper[1], hidden);
+        write_row(2u, own_rows, place, count, quad, sums.upper[2], hidden);
+        write_row(3u, own_rows, place, count, quad, sums.upper[3], hidden);
+        write_row(4u, own_rows, place, count, quad, sums.lower[0], hidden);
+        write_row(5u, own_rows, place, count, quad, sums.lower[1], hidden);
+        write_row(6u, own_rows, place, count, quad, sums.lower[2], hidden);
+        write_row(7u, own_rows, place, count, quad, sums.lower[3], hidden);
     }
 }
 
@@ -212,37 +229,49 @@ fn write_gradient(place: u32, count: i32, sums: vec4f, n: u32) {
     }
 }
 
+// To four rows of weights, their inputs times a gradient.
+fn add_outer(sums: mat4x4f, x: vec4f, g: vec4f) -> mat4x4f {
+    return mat4x4f(sums[0] + x.x * g, sums[1] + x.y * g, sums[2] + x.z * g, sums[3] + x.w * g);
+}
+
+// Four rows of weights from input i on.
+fn write_weights(i: u32, outputs: u32, place: u32, count: i32, sums: mat4x4f, n: u32) {
+    let rows = i32(params.units) - i32(i);
+    let first = place + i * outputs;
+    if (rows > 0) { write_gradient(first, count, sums[0], n); }
+    if (rows > 1) { write_gradient(first + outputs, count, sums[1], n); }
+    if (rows > 2) { write_gradient(first + 2u * outputs, count, sums[2], n); }
+    if (rows > 3) { write_gradient(first + 3u * outputs, count, sums[3], n); }
+}
+
 // weight_gradient[i, k] = sum_n input[n, i] output_gradient[n, k], and the sum over samples for the bias.
 fn backward_weights(r: u32, layer: u32, n: u32, lane: u32, input: u32, output_gradient: u32) {
     let outputs = units_of(layer);
     let samples = samples_from(n);
     for (var tile = lane; tile < TILES; tile += WORKGROUP_SIZE) {
         let k = tile % QUADS;
-        let i = tile / QUADS;
-        var w0 = vec4f(0.0);
-        var w1 = w0;
-        var w2 = w0;
-        var w3 = w0;
-        var bias = w0;
+        let i = tile / QUADS * 8u;
+        var upper = mat4x4f();
+        var lower = mat4x4f();
+        var bias = vec4f(0.0);
         for (var row = 0u; row < samples; row++) {
-            let x = halves[input + row * QUADS + i];
+            let x = input + row * QUADS + i / 4u;
             let g = halves[output_gradient + row * QUADS + k];
-            w0 += x.x * g;
-            w1 += x.y * g;
-            w2 += x.z * g;
-            w3 += x.w * g;
+            upper = add_outer(upper, halves[x], g);
+            lower = add_outer(lower, halves[x + 1u], g);
             bias += g;
         }
-        let first = weights_of(r, layer) + 4u * k;
+        let place = weights_of(r, layer) + 4u * k;
         let count = i32(outputs) - i32(4u * k);
-        let place = first + 4u * i * outputs;
-        let rows = i32(params.units) - i32(4u * i);
-        if (rows > 0) { write_gradient(place, count, w0, n); }
-        if (rows > 1) { write_gradient(place + outputs, count, w1, n); }
-        if (rows > 2) { write_gradient(place + 2u * outputs, count, w2, n); }
-        if (rows > 3) { write_gradient(place + 3u * outputs, count, w3, n); }
-        if (i == 0u) { write_gradient(first + params.units * outputs, count, bias, n); }
+        write_weights(i, outputs, place, count, upper, n);
+        write_weights(i + 4u, outputs, place, count, lower, n);
+        if (i == 0u) { write_gradient(place + params.units * outputs, count, bias, n); }
     }
+}
+
+// Where an input is greater than 0 its gradient takes its place, else 0.
+fn replace_input(place: u32, gradient: vec4f) {
+    halves[place] = select(vec4f(0.0), gradient, halves[place] > vec4f(0.0));
 }
 
 // input_gradient[n, i] = sum_k output_gradient[n, k] weights[i, k] where input[n, i] > 0, else 0. It takes the input's
@@ -250,27 +279,23 @@ fn backward_weights(r: u32, layer: u32, n: u32, lane: u32, input: u32, output_gr
 fn backward_input(lane: u32, input: u32, output_gradient: u32) {
     for (var tile = lane; tile < TILES; tile += WORKGROUP_SIZE) {
         let i = tile % QUADS;
-        let row = tile / QUADS * 4u * QUADS;
-        var x0 = vec4f(0.0);
-        var x1 = x0;
-        var x2 = x0;
-        var x3 = x0;
+        let row = tile / QUADS * 8u * QUADS;
+        var sums = Rows(mat4x4f(), mat4x4f());
         for (var k = 0u; k < QUADS; k++) {
             let w = 4u * i * QUADS + k;
             let matrix = transpose(
                 mat4x4f(weights[w], weights[w + QUADS], weights[w + 2u * QUADS], weights[w + 3u * QUADS]));
-            let g = output_gradient + row + k;
-            x0 = add(x0, halves[g], matrix);
-            x1 = add(x1, halves[g + QUADS], matrix);
-            x2 = add(x2, halves[g + 2u * QUADS], matrix);
-            x3 = add(x3, halves[g + 3u * QUADS], matrix);
+            sums = add_rows(sums, output_gradient + row + k, matrix);
         }
         let place = input + row + i;
-        let zero = vec4f(0.0);
-        halves[place] = select(zero, x0, halves[place] > zero);
-        halves[place + QUADS] = select(zero, x1, halves[place + QUADS] > zero);
-        halves[place + 2u * QUADS] = select(zero, x2, halves[place + 2u * QUADS] > zero);
-        halves[place + 3u * QUADS] = select(zero, x3, halves[place + 3u * QUADS] > zero);
+        replace_input(place, sums.upper[0]);
+        replace_input(place + QUADS, sums.upper[1]);
+        replace_input(place + 2u * QUADS, sums.upper[2]);
+        replace_input(place + 3u * QUADS, sums.upper[3]);
+        replace_input(place + 4u * QUADS, sums.lower[0]);
+        replace_input(place + 5u * QUADS, sums.lower[1]);
+        replace_input(place + 6u * QUADS, sums.lower[2]);
+        replace_input(place + 7u * QUADS, sums.lower[3]);
     }
 }
 

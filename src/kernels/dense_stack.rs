@@ -84,7 +84,7 @@ impl Shape {
     /// activations, and three products of tiles; once the loss.
     fn iterations(&self, workgroup_size: usize) -> usize {
         let (quads, tiles) =
-            ((WIDTH * WIDTH / 4).div_ceil(workgroup_size), (WIDTH * WIDTH / 16).div_ceil(workgroup_size));
+            ((WIDTH * WIDTH / 4).div_ceil(workgroup_size), (WIDTH * WIDTH / 32).div_ceil(workgroup_size));
         let layer = 5 * quads + tiles * (3 + WIDTH / 4 + WIDTH + WIDTH / 4);
         let loss = WIDTH.div_ceil(workgroup_size) * (3 * self.classes + WIDTH / 4);
         self.capacity.div_ceil(WIDTH) * (self.depth * layer + loss + 2 * quads) + 64
