@@ -1,5 +1,6 @@
 use crate::{REPLICAS, Recorder, below, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
+use holdfast::kernels::conv2d::Tile;
 use holdfast::kernels::dense::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, BackwardWeightsImages,
     BackwardWeightsImagesArguments, Forward, ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape,
@@ -77,7 +78,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 parameters: &parameters,
                 output: &output,
             };
-            let bound = made(ForwardImages::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+            let bound = made(ForwardImages::new(&gpu, Tile::of(&gpu)).and_then(|kernel| kernel.bind(&gpu, &arguments)));
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/forward_images", &sizes, operations.clone(), record);
 
@@ -89,7 +90,8 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 output_gradient: &output_gradient,
                 gradient: &gradient,
             };
-            let bound = made(BackwardWeightsImages::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+            let bound =
+                made(BackwardWeightsImages::new(&gpu, Tile::of(&gpu)).and_then(|kernel| kernel.bind(&gpu, &arguments)));
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/backward_weights_images", &sizes, operations, record);
         }

@@ -6,6 +6,7 @@
 mod adam;
 mod conv2d;
 mod dense;
+mod dense_stack;
 mod focus_sweep;
 mod he_normal;
 mod magnitude_sort;
@@ -87,6 +88,7 @@ criterion_group!(
     conv2d::all,
     max_pool2d::all,
     dense::all,
+    dense_stack::gradient,
     softmax_cross_entropy::loss,
     adam::step,
     mask::smallest,

@@ -9,6 +9,7 @@ pub mod comparator;
 pub mod conv2d;
 pub mod cpu;
 pub mod dense;
+pub mod dense_stack;
 mod examination;
 pub mod focus_sweep;
 pub mod he_normal;
@@ -35,11 +36,12 @@ const GUARD: usize = 67;
 pub type Family = fn(&Gpu) -> Result<Vec<Report>>;
 
 /// Every family of kernels with its cases.
-pub const FAMILIES: [(&str, Family); 10] = [
+pub const FAMILIES: [(&str, Family); 11] = [
     ("he_normal", he_normal::all),
     ("conv2d", conv2d::all),
     ("max_pool2d", max_pool2d::all),
     ("dense", dense::all),
+    ("dense_stack", dense_stack::all),
     ("softmax_cross_entropy", softmax_cross_entropy::all),
     ("adam", adam::all),
     ("mask", mask::all),

@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The lesson of each family, in the order of a training step.
-const LESSONS: [(&str, &str); 10] = [
+const LESSONS: [(&str, &str); 11] = [
     ("he_normal", include_str!("../../docs/kernels/he_normal.md")),
     ("conv2d", include_str!("../../docs/kernels/conv2d.md")),
     ("max_pool2d", include_str!("../../docs/kernels/max_pool2d.md")),
     ("dense", include_str!("../../docs/kernels/dense.md")),
+    ("dense_stack", include_str!("../../docs/kernels/dense_stack.md")),
     ("softmax_cross_entropy", include_str!("../../docs/kernels/softmax_cross_entropy.md")),
     ("adam", include_str!("../../docs/kernels/adam.md")),
     ("mask", include_str!("../../docs/kernels/mask.md")),

@@ -7,6 +7,7 @@
 pub mod adam;
 pub mod conv2d;
 pub mod dense;
+pub mod dense_stack;
 pub mod fast;
 pub mod focus_sweep;
 pub mod he_normal;

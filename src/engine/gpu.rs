@@ -35,7 +35,7 @@ impl GpuEngine {
             kind: adapter.kind.to_string(),
             backend: adapter.backend.clone(),
             driver: adapter.driver.clone(),
-            variant: if checked { "wgsl-elementary-checked" } else { "wgsl-elementary" }.to_string(),
+            variant: if checked { "wgsl-stacked-checked" } else { "wgsl-stacked" }.to_string(),
         };
         Ok(Self { gpu: Arc::new(gpu), description, data: Arc::default() })
     }

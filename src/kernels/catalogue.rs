@@ -1,12 +1,13 @@
 //! Every shader, with what Rust believes about it.
 
 use super::{
-    adam, conv2d, dense, focus_sweep, he_normal, magnitude_sort, mask, max_pool2d, softmax_cross_entropy, stability,
+    adam, conv2d, dense, dense_stack, focus_sweep, he_normal, magnitude_sort, mask, max_pool2d, softmax_cross_entropy,
+    stability,
 };
 use crate::gpu::Shader;
 
 /// All kernels; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.
-pub const SHADERS: [&Shader; 36] = [
+pub const SHADERS: [&Shader; 39] = [
     &he_normal::FILL,
     &conv2d::FORWARD,
     &conv2d::FORWARD_IMAGES,
@@ -26,9 +27,12 @@ pub const SHADERS: [&Shader; 36] = [
     &max_pool2d::BACKWARD,
     &dense::FORWARD,
     &dense::FORWARD_IMAGES,
+    &dense::FORWARD_IMAGES_WIDE,
     &dense::BACKWARD_INPUT,
     &dense::BACKWARD_WEIGHTS,
     &dense::BACKWARD_WEIGHTS_IMAGES,
+    &dense::BACKWARD_WEIGHTS_IMAGES_WIDE,
+    &dense_stack::GRADIENT,
     &softmax_cross_entropy::LOSS,
     &adam::STEP,
     &mask::SMALLEST,

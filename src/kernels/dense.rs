@@ -1,5 +1,6 @@
 //! `dense.*`: fully connected layers, forward and backward, on activations `[replica, sample, unit]`.
 
+use super::conv2d::Tile;
 use super::{Place, StepRecord, grid, read, record, require, require_capacity, require_positive, write};
 use crate::error::Result;
 use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
@@ -73,6 +74,24 @@ pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
     ],
     parameters: Some(BackwardWeightsImagesParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
+};
+
+/// Joins the preludes of a dense kernel with a wide tile of pixels and its file.
+macro_rules! wide_source {
+    ($file:literal) => {
+        concat!(include_str!("../../shaders/prelude/pixels.wgsl"), source!($file))
+    };
+}
+
+/// `shaders/dense/forward_images_wide.wgsl`
+pub static FORWARD_IMAGES_WIDE: Shader =
+    Shader { name: "dense.forward_images_wide", source: wide_source!("forward_images_wide.wgsl"), ..FORWARD_IMAGES };
+
+/// `shaders/dense/backward_weights_images_wide.wgsl`
+pub static BACKWARD_WEIGHTS_IMAGES_WIDE: Shader = Shader {
+    name: "dense.backward_weights_images_wide",
+    source: wide_source!("backward_weights_images_wide.wgsl"),
+    ..BACKWARD_WEIGHTS_IMAGES
 };
 
 parameters! {
@@ -308,7 +327,9 @@ pub struct SampleTiles {
     workgroup_size: u32,
     replicas: usize,
     capacity: usize,
-    /// Tiles of each four samples.
+    /// Samples of a tile.
+    samples: usize,
+    /// Tiles of the same samples.
     tiles: usize,
 }
 
@@ -316,7 +337,7 @@ impl SampleTiles {
     /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
     pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
         require_capacity(self.name, samples, self.capacity)?;
-        let workgroups = grid(samples.div_ceil(4) * self.tiles, self.workgroup_size, self.replicas);
+        let workgroups = grid(samples.div_ceil(self.samples) * self.tiles, self.workgroup_size, self.replicas);
         recorder.dispatch(&self.kernel, workgroups, Some(step))
     }
 }
@@ -395,22 +416,30 @@ fn sample_tiles(gpu: &Gpu, kernel: BoundKernel, name: &'static str, shape: Shape
         workgroup_size: gpu.workgroup_size(),
         replicas: shape.replicas,
         capacity: shape.capacity,
+        samples: 4,
         tiles: units.div_ceil(4),
     }
 }
 
 /// [`Forward`] on images, gathered by index and widened in the kernel.
-pub struct ForwardImages(Arc<Kernel>);
+pub struct ForwardImages {
+    kernel: Arc<Kernel>,
+    tile: Tile,
+}
 
 impl ForwardImages {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        compile(gpu, &FORWARD_IMAGES).map(Self)
+    /// Compiles the variant with this tile.
+    pub fn new(gpu: &Gpu, tile: Tile) -> Result<Self> {
+        let shader = match tile {
+            Tile::Narrow => &FORWARD_IMAGES,
+            Tile::Wide => &FORWARD_IMAGES_WIDE,
+        };
+        Ok(Self { kernel: compile(gpu, shader)?, tile })
     }
 
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardImagesArguments<'_>) -> Result<SampleTiles> {
-        let (name, shape, place) = (FORWARD_IMAGES.name, arguments.shape, arguments.place);
+        let (name, shape, place) = (self.kernel.name(), arguments.shape, arguments.place);
         let images = &arguments.images;
         shape.check(name)?;
         check_images(name, images, shape)?;
@@ -431,8 +460,9 @@ impl ForwardImages {
         };
         let params = Buffer::from_slice(gpu, "dense.forward_images params", &[params])?;
         let ForwardImagesArguments { steps, parameters, output, .. } = *arguments;
-        let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
-        Ok(sample_tiles(gpu, kernel, name, shape, shape.outputs))
+        let kernel = self.kernel.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
+        let samples = if self.tile == Tile::Wide { 16 } else { 4 };
+        Ok(SampleTiles { samples, ..sample_tiles(gpu, kernel, name, shape, shape.outputs) })
     }
 }
 
@@ -503,17 +533,24 @@ impl BackwardWeights {
 }
 
 /// [`BackwardWeights`] on images, gathered by index and widened in the kernel.
-pub struct BackwardWeightsImages(Arc<Kernel>);
+pub struct BackwardWeightsImages {
+    kernel: Arc<Kernel>,
+    tile: Tile,
+}
 
 impl BackwardWeightsImages {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        compile(gpu, &BACKWARD_WEIGHTS_IMAGES).map(Self)
+    /// Compiles the variant with this tile.
+    pub fn new(gpu: &Gpu, tile: Tile) -> Result<Self> {
+        let shader = match tile {
+            Tile::Narrow => &BACKWARD_WEIGHTS_IMAGES,
+            Tile::Wide => &BACKWARD_WEIGHTS_IMAGES_WIDE,
+        };
+        Ok(Self { kernel: compile(gpu, shader)?, tile })
     }
 
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsImagesArguments<'_>) -> Result<WeightTiles> {
-        let (name, shape, place) = (BACKWARD_WEIGHTS_IMAGES.name, arguments.shape, arguments.place);
+        let (name, shape, place) = (self.kernel.name(), arguments.shape, arguments.place);
         let images = &arguments.images;
         shape.check(name)?;
         check_images(name, images, shape)?;
@@ -533,8 +570,10 @@ impl BackwardWeightsImages {
         };
         let params = Buffer::from_slice(gpu, "dense.backward_weights_images params", &[params])?;
         let BackwardWeightsImagesArguments { steps, output_gradient, gradient, .. } = *arguments;
-        let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, output_gradient, gradient])?;
-        let tiles = images.shape.words() * shape.outputs.div_ceil(4);
+        let kernel =
+            self.kernel.bind(gpu, &[&params, steps, images.order, images.images, output_gradient, gradient])?;
+        let words = if self.tile == Tile::Wide { 4 } else { 1 };
+        let tiles = images.shape.words().div_ceil(words) * shape.outputs.div_ceil(4);
         let workgroups = grid(tiles, gpu.workgroup_size(), shape.replicas);
         Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
     }

@@ -8,6 +8,7 @@ pub mod adam;
 pub mod catalogue;
 pub mod conv2d;
 pub mod dense;
+pub mod dense_stack;
 pub mod focus_sweep;
 pub mod he_normal;
 pub mod magnitude_sort;

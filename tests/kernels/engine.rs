@@ -225,8 +225,8 @@ fn a_step_is_a_few_launches_for_all_replicas_and_a_submission_holds_many_steps()
     let orders = vec![order(2000, 0); 9];
     let (dispatches, submits) = (engine.gpu().dispatches(), engine.gpu().submits());
     train(&mut *batch, 0, &orders, &batches(2000, 10));
-    // Depth 3: four layers forward, loss, four weight gradients, three input gradients, the update.
-    assert_eq!(engine.gpu().dispatches() - dispatches, 200 * 13);
+    // The first layer forward, all others there and back, the first layer's weight gradient, the update.
+    assert_eq!(engine.gpu().dispatches() - dispatches, 200 * 4);
     assert!(engine.gpu().submits() - submits < 100, "{} submissions", engine.gpu().submits() - submits);
 }
 

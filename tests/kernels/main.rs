@@ -8,6 +8,7 @@ mod catalogue;
 mod conv2d;
 mod convolutional_engine;
 mod dense;
+mod dense_stack;
 mod doctor;
 mod engine;
 mod focus_sweep;

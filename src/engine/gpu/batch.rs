@@ -1,6 +1,8 @@
 //! Replicas of one network on the GPU.
 
-use super::launches::{Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, State, TrainingLaunches};
+use super::launches::{
+    Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, Purpose, State, TrainingLaunches,
+};
 use super::room::Room;
 use super::samples::{Feed, LoadedData, Pace, lock};
 use super::sweep;
@@ -58,7 +60,12 @@ impl GpuBatch {
         let batch = setup.batch.min(training.host().samples());
         let room = Room::of(&gpu);
         let evaluation_samples = room.evaluation_samples(&network)?;
-        let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples)?;
+        let purpose = if network.stack(1, batch).fits(&gpu) && room.stacks(&network, batch) {
+            Purpose::StackedTraining
+        } else {
+            Purpose::Training
+        };
+        let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples, purpose)?;
         let largest = most.min(setup.replica_ids.len());
         let waves = (0..setup.replica_ids.len())
             .step_by(most)
@@ -67,8 +74,8 @@ impl GpuBatch {
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             kernels: Kernels::new(&gpu)?,
-            training_activations: Activations::new(&gpu, &network, largest, batch, true)?,
-            evaluation_activations: Activations::new(&gpu, &network, largest, evaluation_samples, false)?,
+            training_activations: Activations::new(&gpu, &network, largest, batch, purpose)?,
+            evaluation_activations: Activations::new(&gpu, &network, largest, evaluation_samples, Purpose::Evaluation)?,
             gradient: Buffer::new(&gpu, "parameter gradient", largest * network.layout.parameters())?,
             gpu,
             data,

@@ -4,8 +4,9 @@ use super::convolutions::{self, Convolved};
 use super::samples::Feed;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
+use crate::kernels::conv2d::Tile;
 use crate::kernels::softmax_cross_entropy::{BatchLoss, BoundLoss, Loss, LossArguments};
-use crate::kernels::{Place, StepRecord, adam, conv2d, dense};
+use crate::kernels::{Place, StepRecord, adam, conv2d, dense, dense_stack};
 use crate::network::{Architecture, ConvLayer, ParameterLayout};
 
 /// What all launches of a network need to know.
@@ -40,6 +41,12 @@ impl Network {
         convolved + dense + 2 * self.gradient_units(training)
     }
 
+    /// Sizes of the dense layers behind the first.
+    pub(super) fn stack(&self, replicas: usize, capacity: usize) -> dense_stack::Shape {
+        let Architecture { width: units, classes, depth, .. } = self.architecture;
+        dense_stack::Shape { replicas, capacity, units, classes, depth }
+    }
+
     /// Values of one sample in a gradient with respect to an activation: of any layer in training, else of the logits.
     fn gradient_units(&self, training: bool) -> usize {
         if training { self.widest() } else { self.architecture.classes }
@@ -53,6 +60,7 @@ pub(super) struct Kernels {
     backward_input: dense::BackwardInput,
     backward_weights: dense::BackwardWeights,
     backward_weights_images: dense::BackwardWeightsImages,
+    stack: dense_stack::Gradient,
     loss: Loss,
     adam: adam::Step,
 }
@@ -61,14 +69,26 @@ impl Kernels {
     pub(super) fn new(gpu: &Gpu) -> Result<Self> {
         Ok(Self {
             forward: dense::Forward::new(gpu)?,
-            forward_images: dense::ForwardImages::new(gpu)?,
+            forward_images: dense::ForwardImages::new(gpu, Tile::of(gpu))?,
             backward_input: dense::BackwardInput::new(gpu)?,
             backward_weights: dense::BackwardWeights::new(gpu)?,
-            backward_weights_images: dense::BackwardWeightsImages::new(gpu)?,
+            backward_weights_images: dense::BackwardWeightsImages::new(gpu, Tile::of(gpu))?,
+            stack: dense_stack::Gradient::new(gpu)?,
             loss: Loss::new(gpu)?,
             adam: adam::Step::new(gpu)?,
         })
     }
+}
+
+/// What activations are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Only forward: gradients have room for the logits.
+    Evaluation,
+    /// There and back, each dense layer by itself.
+    Training,
+    /// There and back, all dense layers behind the first in one launch: what they give out is its own affair.
+    StackedTraining,
 }
 
 /// What a forward pass leaves behind: what convolutions give out, and the output of each dense layer
@@ -78,23 +98,32 @@ pub(super) struct Activations {
     pub(super) capacity: usize,
     /// From the image on.
     pub(super) convolved: Vec<Convolved>,
+    purpose: Purpose,
     outputs: Vec<Buffer<f32>>,
     gradients: [Buffer<f32>; 2],
 }
 
 impl Activations {
-    /// Room for `capacity` samples of each of `replicas`. Without `training` its gradients have room for the logits only.
-    pub(super) fn new(gpu: &Gpu, network: &Network, replicas: usize, capacity: usize, training: bool) -> Result<Self> {
+    /// Room for `capacity` samples of each of `replicas`.
+    pub(super) fn new(
+        gpu: &Gpu,
+        network: &Network,
+        replicas: usize,
+        capacity: usize,
+        purpose: Purpose,
+    ) -> Result<Self> {
         let room = |units: usize| replicas * capacity * units;
         let convolved = |layer: &ConvLayer| Convolved::new(gpu, layer, replicas, capacity);
         let convolved = network.architecture.conv_layers().iter().map(convolved).collect::<Result<_>>()?;
-        let mut outputs = Vec::new();
-        for layer in network.architecture.dense_layers() {
-            outputs.push(Buffer::new(gpu, "activations", room(layer.outputs))?);
-        }
-        let largest = room(network.gradient_units(training));
+        let outputs = if purpose == Purpose::StackedTraining {
+            vec![Buffer::new(gpu, "activations", network.stack(replicas, capacity).activations())?]
+        } else {
+            let outputs = network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs));
+            outputs.map(|len| Buffer::new(gpu, "activations", len)).collect::<Result<_>>()?
+        };
+        let largest = room(network.gradient_units(purpose != Purpose::Evaluation));
         let gradients = [Buffer::new(gpu, "gradient", largest)?, Buffer::new(gpu, "gradient", largest)?];
-        Ok(Self { capacity, convolved, outputs, gradients })
+        Ok(Self { capacity, convolved, purpose, outputs, gradients })
     }
 
     /// What dense layer `index` gives out.
@@ -178,6 +207,29 @@ pub(super) fn images<'a>(network: &Network, feed: &'a Feed) -> Result<dense::Ima
     Ok(dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images()? })
 }
 
+fn bind_loss(
+    gpu: &Gpu,
+    kernels: &Kernels,
+    network: &Network,
+    feed: &Feed,
+    state: &State,
+    activations: &Activations,
+    losses: &Buffer<BatchLoss>,
+) -> Result<BoundLoss> {
+    let arguments = LossArguments {
+        replicas: state.replicas,
+        capacity: activations.capacity,
+        classes: network.architecture.classes,
+        steps: feed.steps(),
+        order: feed.order(),
+        labels: feed.labels()?,
+        logits: activations.logits(),
+        gradient: &activations.gradients[0],
+        losses,
+    };
+    kernels.loss.bind(gpu, &arguments)
+}
+
 /// A forward pass and its loss.
 pub(super) struct EvaluationLaunches {
     forward: ForwardLaunches,
@@ -197,21 +249,7 @@ impl EvaluationLaunches {
     ) -> Result<Self> {
         let layers = network.architecture.depth + 1;
         let forward = ForwardLaunches::new(gpu, kernels, network, feed, state, activations, layers)?;
-        let loss = kernels.loss.bind(
-            gpu,
-            &LossArguments {
-                replicas: state.replicas,
-                capacity: activations.capacity,
-                classes: network.architecture.classes,
-                steps: feed.steps(),
-                order: feed.order(),
-                labels: feed.labels()?,
-                logits: activations.logits(),
-                gradient: &activations.gradients[0],
-                losses,
-            },
-        )?;
-        Ok(Self { forward, loss })
+        Ok(Self { forward, loss: bind_loss(gpu, kernels, network, feed, state, activations, losses)? })
     }
 
     /// Records the pass for the step in record `step`.
@@ -227,14 +265,55 @@ struct BackwardLayer {
     input: Option<dense::SampleTiles>,
 }
 
+impl BackwardLayer {
+    /// Binds dense layer `index`. `gradients` are those with respect to its output, its input, and the parameters.
+    fn new(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        network: &Network,
+        feed: &Feed,
+        state: &State,
+        activations: &Activations,
+        index: usize,
+        gradients: [&Buffer<f32>; 3],
+    ) -> Result<Self> {
+        let [output_gradient, input_gradient, gradient] = gradients;
+        let layer = network.architecture.dense_layers()[index];
+        let (shape, place) = (shape(state, activations, layer.inputs, layer.outputs), network.place(index));
+        let steps = feed.steps();
+        let Some(input) = activations.input(index) else {
+            let images = images(network, feed)?;
+            let arguments =
+                dense::BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
+            return Ok(Self { weights: kernels.backward_weights_images.bind(gpu, &arguments)?, input: None });
+        };
+        let arguments = dense::BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
+        let weights = kernels.backward_weights.bind(gpu, &arguments)?;
+        let parameters = &state.parameters;
+        let arguments =
+            dense::BackwardInputArguments { shape, place, steps, output_gradient, parameters, input, input_gradient };
+        Ok(Self { weights, input: Some(kernels.backward_input.bind(gpu, &arguments)?) })
+    }
+}
+
 /// A whole training step.
 pub(super) struct TrainingLaunches {
-    evaluation: EvaluationLaunches,
-    /// From the output layer to the first dense one.
+    /// All layers, or those up to the first dense one.
+    forward: ForwardLaunches,
+    loss: LossLaunch,
+    /// From the output layer to the first dense one, or only that.
     backward: Vec<BackwardLayer>,
     /// From the last convolution to the first.
     convolutions: Vec<convolutions::Backward>,
     adam: adam::BoundStep,
+}
+
+/// What turns the end of the forward pass into the start of the backward pass.
+enum LossLaunch {
+    /// The loss.
+    Loss(BoundLoss),
+    /// All dense layers behind the first, there and back, with the loss between.
+    Stack(dense_stack::BoundGradient),
 }
 
 impl TrainingLaunches {
@@ -251,35 +330,39 @@ impl TrainingLaunches {
         losses: &Buffer<BatchLoss>,
         decay: f32,
     ) -> Result<Self> {
-        let evaluation = EvaluationLaunches::new(gpu, kernels, network, feed, state, activations, losses)?;
         let steps = feed.steps();
-        let mut backward = Vec::new();
+        let stacked = activations.purpose == Purpose::StackedTraining;
+        let layers = if stacked { 1 } else { network.architecture.depth + 1 };
+        let forward = ForwardLaunches::new(gpu, kernels, network, feed, state, activations, layers)?;
         // The gradient with respect to a layer's output and to its input take turns in two buffers.
         let [mut output_gradient, mut input_gradient] = activations.gradients.each_ref();
-        for (index, layer) in network.architecture.dense_layers().iter().enumerate().rev() {
-            let (shape, place) = (shape(state, activations, layer.inputs, layer.outputs), network.place(index));
-            backward.push(if let Some(input) = activations.input(index) {
-                let arguments =
-                    dense::BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
-                let weights = kernels.backward_weights.bind(gpu, &arguments)?;
-                let parameters = &state.parameters;
-                let arguments = dense::BackwardInputArguments {
-                    shape,
-                    place,
-                    steps,
-                    output_gradient,
-                    parameters,
-                    input,
-                    input_gradient,
-                };
-                BackwardLayer { weights, input: Some(kernels.backward_input.bind(gpu, &arguments)?) }
-            } else {
-                let images = images(network, feed)?;
-                let arguments =
-                    dense::BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
-                BackwardLayer { weights: kernels.backward_weights_images.bind(gpu, &arguments)?, input: None }
-            });
+        let loss = if stacked {
+            output_gradient = activations.output(0);
+            let arguments = dense_stack::GradientArguments {
+                shape: network.stack(state.replicas, activations.capacity),
+                parameters_per_replica: network.layout.parameters(),
+                first: network.place(1).weights,
+                steps,
+                order: feed.order(),
+                labels: feed.labels()?,
+                parameters: &state.parameters,
+                activations: output_gradient,
+                gradient,
+                losses,
+            };
+            LossLaunch::Stack(kernels.stack.bind(gpu, &arguments)?)
+        } else {
+            LossLaunch::Loss(bind_loss(gpu, kernels, network, feed, state, activations, losses)?)
+        };
+        let mut backward = Vec::new();
+        for index in (0..layers).rev() {
+            let gradients = [output_gradient, input_gradient, gradient];
+            backward.push(BackwardLayer::new(gpu, kernels, network, feed, state, activations, index, gradients)?);
             std::mem::swap(&mut output_gradient, &mut input_gradient);
+        }
+        if stacked {
+            // What the stack gave is used up, and has only room for the first dense layer.
+            input_gradient = &activations.gradients[0];
         }
         let gradients = [output_gradient, input_gradient];
         let convolutions = convolutions::backward(gpu, network, feed, state, activations, gradients, gradient)?;
@@ -298,12 +381,16 @@ impl TrainingLaunches {
                 v: &state.v,
             },
         )?;
-        Ok(Self { evaluation, backward, convolutions, adam })
+        Ok(Self { forward, loss, backward, convolutions, adam })
     }
 
     /// Records the step in record `step`, which has `samples` samples.
     pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        self.evaluation.record(recorder, step, samples)?;
+        self.forward.record(recorder, step, samples)?;
+        match &self.loss {
+            LossLaunch::Loss(loss) => loss.record(recorder, step, samples)?,
+            LossLaunch::Stack(stack) => stack.record(recorder, step, samples)?,
+        }
         for layer in &self.backward {
             layer.weights.record(recorder, step, samples)?;
             if let Some(input) = &layer.input {

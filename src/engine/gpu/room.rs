@@ -1,6 +1,6 @@
 //! How much fits a device: replicas of a wave, and samples of a step.
 
-use super::launches::{Network, RECORD_WORDS};
+use super::launches::{Network, Purpose, RECORD_WORDS};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 
@@ -43,6 +43,11 @@ impl Room {
         }
     }
 
+    /// Whether the array of a stack of dense layers fits: it holds more than one layer.
+    pub(super) fn stacks(&self, network: &Network, batch: usize) -> bool {
+        network.stack(1, batch).activations() <= self.words
+    }
+
     /// Replicas of a wave, in steps of `batch` samples that bring `image_words` words each. If not even one fits, the error
     /// names the batch that would.
     pub(super) fn slots(
@@ -51,6 +56,7 @@ impl Room {
         image_words: usize,
         batch: usize,
         evaluation_samples: usize,
+        purpose: Purpose,
     ) -> Result<usize> {
         let parameters = network.layout.parameters();
         if parameters > self.words || RECORD_WORDS > self.words {
@@ -77,7 +83,8 @@ impl Room {
                 4 * self.total
             )));
         }
-        let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest());
+        let stack = if purpose == Purpose::StackedTraining { network.stack(1, batch).activations() } else { 0 };
+        let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest()).max(stack);
         let together = batch * all_words_per_sample + evaluation_samples * network.words_per_sample(false);
         Ok((self.words / largest).min(self.total / together).clamp(1, self.workgroups))
     }
@@ -107,7 +114,7 @@ mod tests {
     fn fifty_replicas_of_a_large_network_run_in_a_few_waves() {
         let network = network(100, 32);
         let samples = DEFAULT.evaluation_samples(&network).unwrap();
-        let slots = DEFAULT.slots(&network, 1, 32, samples).unwrap();
+        let slots = DEFAULT.slots(&network, 1, 32, samples, Purpose::StackedTraining).unwrap();
         assert!((10..50).contains(&slots), "{slots}");
         let widest = 50 * 50 * 32;
         assert!(slots * 32 * widest <= DEFAULT.words && slots * samples * widest <= DEFAULT.words);
@@ -119,9 +126,9 @@ mod tests {
     #[test]
     fn a_batch_that_does_not_fit_is_refused_with_one_that_does() {
         let network = network(224, 64);
-        let error = DEFAULT.slots(&network, 1, 1000, 1).unwrap_err().to_string();
+        let error = DEFAULT.slots(&network, 1, 1000, 1, Purpose::Training).unwrap_err().to_string();
         let fitting = DEFAULT.words / (112 * 112 * 64);
         assert!(error.contains("1000") && error.contains(&format!("batch of {fitting} does")), "{error}");
-        assert_eq!(DEFAULT.slots(&network, 1, fitting, 1).unwrap(), 1);
+        assert_eq!(DEFAULT.slots(&network, 1, fitting, 1, Purpose::Training).unwrap(), 1);
     }
 }

@@ -1,0 +1,65 @@
+//! All dense layers behind the first, there and back: the twins of [`dense`] and [`softmax_cross_entropy`] composed.
+
+use super::Real;
+use super::dense::{self, DenseShape};
+use super::softmax_cross_entropy::{self, BatchLoss};
+
+/// Sizes of the dense layers behind the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackShape {
+    /// Units of each hidden layer.
+    pub units: usize,
+    /// Units of the last layer.
+    pub classes: usize,
+    /// Hidden layers, the first included.
+    pub depth: usize,
+}
+
+impl StackShape {
+    /// Parameters of all layers behind the first: weights `[in, out]` and bias of one after the other.
+    pub fn parameters(&self) -> usize {
+        (self.units + 1) * ((self.depth - 1) * self.units + self.classes)
+    }
+}
+
+/// Forward pass, loss and backward pass of all layers behind the first, on what the first gave out behind its ReLU:
+/// `activations` `[sample, unit]`. They become the mean loss's gradient with respect to what enters that ReLU; `gradient`
+/// becomes the one with respect to `parameters`.
+///
+/// Twin of `shaders/dense_stack/gradient.wgsl`.
+pub fn gradient<T: Real>(
+    shape: StackShape,
+    parameters: &[T],
+    labels: &[u8],
+    activations: &mut [T],
+    gradient: &mut [T],
+) -> BatchLoss<T> {
+    let StackShape { units, classes, depth } = shape;
+    let layer = |index: usize| {
+        let outputs = if index == depth { classes } else { units };
+        let first = (index - 1) * (units + 1) * units;
+        (DenseShape { samples: labels.len(), inputs: units, outputs }, first..first + (units + 1) * outputs)
+    };
+    let mut inputs = vec![activations.to_vec()];
+    for index in 1..=depth {
+        let (shape, range) = layer(index);
+        let (weights, bias) = parameters[range].split_at(units * shape.outputs);
+        let mut output = vec![T::zero(); labels.len() * shape.outputs];
+        dense::forward(shape, &inputs[index - 1], weights, bias, index < depth, &mut output);
+        inputs.push(output);
+    }
+    let mut output_gradient = vec![T::zero(); labels.len() * classes];
+    let loss = softmax_cross_entropy::loss(classes, &inputs[depth], labels, &mut output_gradient);
+    for index in (1..=depth).rev() {
+        let (shape, range) = layer(index);
+        let (input, weights) = (&inputs[index - 1], &parameters[range.start..]);
+        let (weight_gradient, bias_gradient) = gradient[range].split_at_mut(units * shape.outputs);
+        dense::backward_weights(shape, input, &output_gradient, weight_gradient, bias_gradient);
+        let mut input_gradient = vec![T::zero(); input.len()];
+        let weights = &weights[..units * shape.outputs];
+        dense::backward_input(shape, &output_gradient, weights, input, &mut input_gradient);
+        output_gradient = input_gradient;
+    }
+    activations.copy_from_slice(&output_gradient);
+    loss
+}

@@ -1,0 +1,184 @@
+//! `dense_stack.gradient`: all dense layers behind the first in one launch, from the first one's output to the gradients.
+
+use super::softmax_cross_entropy::BatchLoss;
+use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
+use crate::error::{Error, Result};
+use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use std::sync::Arc;
+
+/// `shaders/dense_stack/gradient.wgsl`
+pub static GRADIENT: Shader = Shader {
+    name: "dense_stack.gradient",
+    source: concat!(
+        include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/dense_stack/gradient.wgsl"),
+    ),
+    bindings: &[
+        read("params"),
+        record("step"),
+        read("order"),
+        read("labels"),
+        read("parameters"),
+        write("activations"),
+        write("gradient"),
+        write("losses"),
+    ],
+    parameters: Some(Params::LAYOUT),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+/// The most units of a layer, and the samples that a workgroup takes at a time.
+const WIDTH: usize = 32;
+
+parameters! {
+    struct Params {
+        units: u32,
+        classes: u32,
+        depth: u32,
+        capacity: u32,
+        replicas: u32,
+        parameters: u32,
+        first: u32,
+        scratch: u32,
+        rows: u32,
+    }
+}
+
+/// Sizes of the dense layers behind the first over a batch of replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Replicas side by side.
+    pub replicas: usize,
+    /// Samples that each replica has room for.
+    pub capacity: usize,
+    /// Units of each hidden layer, at most 32.
+    pub units: usize,
+    /// Units of the last layer, 2 to 32.
+    pub classes: usize,
+    /// Hidden layers, the first included.
+    pub depth: usize,
+}
+
+impl Shape {
+    /// Whether the layers are narrow enough, and the driver completes the loops.
+    pub fn fits(&self, gpu: &Gpu) -> bool {
+        self.units <= WIDTH
+            && self.classes <= WIDTH
+            && gpu.check_iterations(GRADIENT.name, self.iterations(gpu.workgroup_size() as usize)).is_ok()
+    }
+
+    /// Elements of the activations: those of the first layer, and scratch for the other hidden ones.
+    pub fn activations(&self) -> usize {
+        self.scratch() + self.replicas * (self.depth - 1) * self.rows() * self.units
+    }
+
+    fn scratch(&self) -> usize {
+        self.replicas * self.capacity * self.units
+    }
+
+    fn rows(&self) -> usize {
+        self.capacity.min(WIDTH)
+    }
+
+    /// Loop iterations of one invocation, from above: for every 32 samples and each layer two copies of its weights and
+    /// activations, and three products of tiles; once the loss.
+    fn iterations(&self, workgroup_size: usize) -> usize {
+        let (quads, tiles) =
+            ((WIDTH * WIDTH / 4).div_ceil(workgroup_size), (WIDTH * WIDTH / 16).div_ceil(workgroup_size));
+        let layer = 5 * quads + tiles * (3 + WIDTH / 4 + WIDTH + WIDTH / 4);
+        let loss = WIDTH.div_ceil(workgroup_size) * (3 * self.classes + WIDTH / 4);
+        self.capacity.div_ceil(WIDTH) * (self.depth * layer + loss + 2 * quads) + 64
+    }
+}
+
+/// Arrays of [`Gradient`].
+pub struct GradientArguments<'a> {
+    /// Sizes.
+    pub shape: Shape,
+    /// Parameters of one replica.
+    pub parameters_per_replica: usize,
+    /// The first weight of the layer behind the first; weights `[in, out]` and bias of each layer follow one another.
+    pub first: usize,
+    /// The steps that launches choose from.
+    pub steps: &'a Buffer<StepRecord>,
+    /// Indices of samples; steps say where each replica's lie. They must be below the number of labels.
+    pub order: &'a Buffer<u32>,
+    /// `[image]`, each below `classes`.
+    pub labels: &'a Buffer<u32>,
+    /// `[replica, parameter]`
+    pub parameters: &'a Buffer<f32>,
+    /// `[replica, sample, unit]`, what the first layer gave out behind its ReLU; becomes the gradient with respect to what
+    /// enters it. Behind it lies scratch, [`Shape::activations`] elements together.
+    pub activations: &'a Buffer<f32>,
+    /// `[replica, parameter]`, written from `first` on.
+    pub gradient: &'a Buffer<f32>,
+    /// `[row, replica]`; a launch writes the row that its step names.
+    pub losses: &'a Buffer<BatchLoss>,
+}
+
+/// Mean cross-entropy, correct samples, and the gradients of all dense layers behind the first.
+pub struct Gradient(Arc<Kernel>);
+
+/// [`Gradient`] with its arrays.
+pub struct BoundGradient {
+    kernel: BoundKernel,
+    replicas: usize,
+    capacity: usize,
+}
+
+impl Gradient {
+    /// Compiles the kernel with the workgroup size that suits the device; it moves no bits.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        Self::with_workgroup_size(gpu, gpu.workgroup_size())
+    }
+
+    /// Compiles the kernel with so many invocations for each replica.
+    pub fn with_workgroup_size(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        Kernel::new(gpu, &GRADIENT, &[("WORKGROUP_SIZE", workgroup_size)]).map(Self)
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &GradientArguments<'_>) -> Result<BoundGradient> {
+        let GradientArguments { shape, parameters_per_replica, first, steps, order, labels, .. } = *arguments;
+        let GradientArguments { parameters, activations, gradient, losses, .. } = *arguments;
+        let Shape { replicas, capacity, units, classes, depth } = shape;
+        let name = GRADIENT.name;
+        require_positive(name, &[("replicas", replicas), ("capacity", capacity), ("units", units), ("depth", depth)])?;
+        if units > WIDTH || !(2..=WIDTH).contains(&classes) {
+            return Err(Error::Shape(format!(
+                "{name}: {units} units and {classes} classes; at most {WIDTH} of each, and 2 classes or more, are possible"
+            )));
+        }
+        gpu.check_iterations(name, shape.iterations(gpu.workgroup_size() as usize))?;
+        let end = first + (units + 1) * ((depth - 1) * units + classes);
+        require(name, "order", order, 1)?;
+        require(name, "labels", labels, 1)?;
+        require(name, "parameters", parameters, (replicas - 1) * parameters_per_replica + end)?;
+        require(name, "activations", activations, shape.activations())?;
+        require(name, "gradient", gradient, (replicas - 1) * parameters_per_replica + end)?;
+        require(name, "losses", losses, replicas)?;
+        let params = Params {
+            units: units as u32,
+            classes: classes as u32,
+            depth: depth as u32,
+            capacity: capacity as u32,
+            replicas: replicas as u32,
+            parameters: parameters_per_replica as u32,
+            first: first as u32,
+            scratch: shape.scratch() as u32,
+            rows: shape.rows() as u32,
+        };
+        let params = Buffer::from_slice(gpu, "dense_stack.gradient params", &[params])?;
+        let arrays: [&dyn crate::gpu::Bindable; 8] =
+            [&params, steps, order, labels, parameters, activations, gradient, losses];
+        Ok(BoundGradient { kernel: self.0.bind(gpu, &arrays)?, replicas, capacity })
+    }
+}
+
+impl BoundGradient {
+    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
+    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+        require_capacity(GRADIENT.name, samples, self.capacity)?;
+        recorder.dispatch(&self.kernel, [1, 1, self.replicas as u32], Some(step))
+    }
+}
