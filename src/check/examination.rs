@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// Checks of the CPU engine.
+type Native = fn() -> Vec<Report>;
+
 /// What was found on a device.
 #[derive(Clone, Debug)]
 pub struct Examination {
@@ -85,7 +88,7 @@ impl Examination {
     /// Checks the fast variants of `engine` against the twins, and the engine against what other programs computed.
     pub fn of_cpu(engine: &mut CpuEngine, progress: &dyn Fn(&str)) -> Result<Self> {
         let mut examination = Self::new(engine.description());
-        let groups: [(&str, fn() -> Vec<Report>); 5] = [
+        let groups: [(&'static str, Native); 5] = [
             ("random numbers", || vec![recorded::philox_on_host()]),
             ("training_step", cpu::training),
             ("focus_sweep", cpu::sweep),
@@ -114,7 +117,7 @@ impl Examination {
             let failed = usize::from(!report.passed);
             match summaries.iter_mut().find(|summary| summary.kernel == report.kernel) {
                 None => {
-                    summaries.push(KernelSummary { kernel: report.kernel, cases: 1, failed, worst: report.clone() })
+                    summaries.push(KernelSummary { kernel: report.kernel, cases: 1, failed, worst: report.clone() });
                 }
                 Some(summary) => {
                     let worse = if report.passed { summary.worst.passed } else { summary.failed == 0 };

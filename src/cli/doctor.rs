@@ -115,7 +115,7 @@ fn as_text(examination: &Examination, certificate: &Certificate, stored: Option<
     for kernel in examination.kernels() {
         let used = match kernel.worst.share {
             share if share.is_infinite() => "wrong".into(),
-            share if share == 0.0 => "exact".into(),
+            0.0 => "exact".into(),
             share => format!("{:.1} %", 100.0 * share),
         };
         let launch = examination.launches.get(kernel.kernel).map(|time| format!("{:.2} ms", milliseconds(time)));

@@ -13,6 +13,7 @@ mod options;
 mod output;
 mod progress;
 mod prune;
+mod report;
 mod run;
 mod stability;
 mod study;
@@ -50,6 +51,8 @@ enum Command {
     Stability(stability::StabilityArguments),
     /// Remove nodes from trained networks, of a run or of another program, and say what was lost.
     Prune(prune::PruneArguments),
+    /// Finished runs on one HTML page that needs no network: Figure 4 with a slider, the layer, the ledger, the study's tables.
+    Report(report::ReportArguments),
     /// Speed of this machine: training step, sort and count, sweep.
     Bench(bench::BenchArguments),
     /// List, verify, export and generate data sets.
@@ -76,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Stability(arguments) => stability::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),

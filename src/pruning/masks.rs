@@ -1,6 +1,7 @@
 //! Which nodes a criterion keeps. A mask holds for each node of one replica whether it is kept.
 
 use crate::random::{Sequence, Stream};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// For each node whether it is kept.
@@ -16,8 +17,8 @@ pub fn by_stability(stability: &[u32], threshold: u32) -> Mask {
     stability.iter().map(|&epochs| epochs >= threshold).collect()
 }
 
-/// The order in which nodes go: what a criterion removes first stands first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The order in which nodes go, as their indices: what a criterion removes first stands first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RemovalOrder(Vec<u32>);
 
 impl RemovalOrder {

@@ -1,27 +1,35 @@
 //! One page that shows everything and needs nothing else: no network, no files beside it.
 
+use super::study::{self, Grid};
 use super::tables::{self, AccuracyLine, LedgerLine};
-use super::{Cell, figures};
+use super::{Cell, Provenance, Run, Study, explorer, figures, growth_figure};
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::accuracy::TABLE_SPARSITIES;
+use crate::study::focus_layer::FocusLayer;
 use askama::Template;
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
-/// Where the numbers of a page come from: what a reader needs to repeat them.
-#[derive(Clone, Debug)]
-pub struct Provenance {
-    /// The command that was given.
-    pub command: String,
-    /// Hash of everything that can move a bit of the result.
-    pub configuration_hash: String,
-    /// Facts in the order shown, e.g. (`device`, `AMD EPYC 7B13, CPU engine`), (`seed`, `1`).
-    pub facts: Vec<(String, String)>,
-    /// Readings of the protocol that were in force, e.g. (`tracking`, `position`).
-    pub switches: Vec<(String, String)>,
-    /// Data files with their SHA-256 checksums.
-    pub checksums: Vec<(String, String)>,
+/// Draws what the slider shows.
+const SCRIPT: &str = include_str!("../../templates/explorer.js");
+
+/// A run, as the page shows it.
+struct Part<'a> {
+    provenance: &'a Provenance,
+    study: Option<StudyPart<'a>>,
+    sections: Vec<Section>,
+}
+
+/// Tables and Figure 3 of a study.
+struct StudyPart<'a> {
+    /// The paper's open questions, as this study has them.
+    switches: String,
+    replacements: String,
+    figure: String,
+    tables: Vec<Grid>,
+    notes: &'a [String],
 }
 
 /// One model on one data set, as the page shows it.
@@ -36,6 +44,7 @@ struct Section {
     inference: Option<String>,
     reference: String,
     figure: String,
+    explorer: String,
 }
 
 /// The page.
@@ -44,46 +53,68 @@ struct Section {
 struct Page<'a> {
     version: &'static str,
     sparsities: [String; TABLE_SPARSITIES.len()],
-    sections: Vec<Section>,
-    provenance: &'a Provenance,
+    parts: Vec<Part<'a>>,
+    script: &'static str,
 }
 
-/// The page about `cells`, as text.
+/// The page about `runs`, as text.
 ///
 /// # Errors
 /// [`Error::Job`] if a figure cannot be drawn or the page cannot be filled in.
-pub fn page(cells: &[Cell], provenance: &Provenance) -> Result<String> {
-    let section = |cell: &Cell| -> Result<Section> {
-        Ok(Section {
-            title: cell.title(),
-            sentences: tables::sentences(cell),
-            ledger: tables::ledger_lines(cell),
-            accuracy: tables::accuracy_lines(cell),
-            differences: tables::CONTROLS.map(|(control, over)| (control, tables::difference_lines(cell, over))).into(),
-            correlations: tables::correlation_lines(cell),
-            whole_model: tables::whole_model_lines(cell),
-            inference: tables::inference_sentence(cell),
-            reference: tables::reference_sentence(cell),
-            figure: figures::svg(cell)?,
-        })
-    };
+pub fn page(runs: &[Run]) -> Result<String> {
     let page = Page {
         version: env!("CARGO_PKG_VERSION"),
         sparsities: TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)),
-        sections: cells.iter().map(section).collect::<Result<_>>()?,
-        provenance,
+        parts: runs.iter().map(part).collect::<Result<_>>()?,
+        script: SCRIPT,
     };
-    page.render().map_err(|error| {
-        Error::Job(format!("the HTML report could not be made: {error}; the CSV files hold the same numbers"))
+    page.render().map_err(failed)
+}
+
+fn failed(error: impl Display) -> Error {
+    Error::Job(format!("the HTML report could not be made: {error}; the CSV files hold the same numbers"))
+}
+
+fn part(run: &Run) -> Result<Part<'_>> {
+    Ok(Part {
+        provenance: &run.provenance,
+        study: run.study.as_ref().map(study_part).transpose()?,
+        sections: run.cells.iter().map(|(cell, layer)| section(cell, layer)).collect::<Result<_>>()?,
     })
 }
 
-/// Writes the page about `cells` to a file.
+fn study_part(study: &Study) -> Result<StudyPart<'_>> {
+    Ok(StudyPart {
+        switches: study::switches(&study.configuration),
+        replacements: study::replacements(&study.replaced),
+        figure: growth_figure::svg(&study.tables.growth)?,
+        tables: study::grids(&study.tables),
+        notes: &study.tables.notes,
+    })
+}
+
+fn section(cell: &Cell, layer: &FocusLayer) -> Result<Section> {
+    Ok(Section {
+        title: cell.title(),
+        sentences: tables::sentences(cell),
+        ledger: tables::ledger_lines(cell),
+        accuracy: tables::accuracy_lines(cell),
+        differences: tables::CONTROLS.map(|(control, over)| (control, tables::difference_lines(cell, over))).into(),
+        correlations: tables::correlation_lines(cell),
+        whole_model: tables::whole_model_lines(cell),
+        inference: tables::inference_sentence(cell),
+        reference: tables::reference_sentence(cell),
+        figure: figures::svg(cell)?,
+        explorer: explorer::json(cell, layer).map_err(failed)?,
+    })
+}
+
+/// Writes the page about `runs` to a file.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be written, and those of [`page`].
-pub fn write(cells: &[Cell], provenance: &Provenance, path: &Path) -> Result<()> {
-    let text = page(cells, provenance)?;
+pub fn write(runs: &[Run], path: &Path) -> Result<()> {
+    let text = page(runs)?;
     run_folder::write(path, |file| file.write_all(text.as_bytes()))
 }
 
@@ -91,6 +122,11 @@ pub fn write(cells: &[Cell], provenance: &Provenance, path: &Path) -> Result<()>
 mod tests {
     use super::super::sample;
     use super::*;
+
+    fn run(cells: Vec<Cell>) -> Run {
+        let cells = cells.into_iter().map(|cell| (cell, sample::layer())).collect();
+        Run { provenance: provenance(), study: None, cells }
+    }
 
     fn provenance() -> Provenance {
         let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
@@ -109,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_page_holds_all_parts_and_loads_nothing() {
-        let page = page(&[sample::cell()], &provenance()).unwrap();
+        let page = page(&[run(vec![sample::cell()])]).unwrap();
         for part in [
             "<svg",
             "mnist · dnn",
@@ -121,7 +157,7 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part}");
         }
-        for loading in ["src=", "<link", "<script", "@import", "url("] {
+        for loading in ["src=", "<link", "@import", "url(", "fetch(", "import("] {
             assert!(!page.contains(loading), "{loading}");
         }
     }
@@ -130,14 +166,16 @@ mod tests {
     fn names_from_outside_cannot_become_markup() {
         let mut cell = sample::cell();
         cell.ledger.workload.data_set = "<b>mine</b>".into();
-        let page = page(&[cell], &provenance()).unwrap();
+        cell.sweep[5].rule = "</script><b>mine</b>".into();
+        let page = page(&[run(vec![cell])]).unwrap();
         assert!(!page.contains("<b>mine"));
         assert!(page.contains("&#60;2 cores&#62;"));
     }
 
     #[test]
     fn several_cells_stand_on_one_page() {
-        let page = page(&[sample::cell(), sample::cell()], &provenance()).unwrap();
-        assert_eq!(page.matches("<svg").count(), 2);
+        let page = page(&[run(vec![sample::cell(), sample::cell()])]).unwrap();
+        assert_eq!(page.matches("<svg ").count(), 2);
+        assert_eq!(page.matches("type=\"application/json\"").count(), 2);
     }
 }

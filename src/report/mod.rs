@@ -1,18 +1,27 @@
 //! What a reader sees: text for the terminal, figures, one HTML page. Nothing here prints.
 
+mod explorer;
 pub mod figures;
 pub mod growth_figure;
 pub mod html;
 mod look;
+mod provenance;
 #[cfg(test)]
 mod sample;
 pub mod study;
 pub mod tables;
 
+pub use provenance::Provenance;
+
 use crate::pruning::{Method, SweepRow};
+use crate::study::configuration::Configuration;
+use crate::study::focus_layer::FocusLayer;
 use crate::study::inference::InferenceRow;
 use crate::study::ledger::Ledger;
 use crate::study::rank_correlation::CorrelationRow;
+use crate::study::results::Results;
+use crate::study::runs::RunRow;
+use crate::study::tables::Tables;
 
 /// All that a report shows of one model on one data set.
 #[derive(Clone, Debug)]
@@ -33,6 +42,20 @@ pub struct Cell {
     pub inference: Vec<InferenceRow>,
 }
 
+impl From<Results> for Cell {
+    fn from(found: Results) -> Self {
+        Self {
+            ledger: found.ledger,
+            correlations: found.correlations,
+            sweep: found.rows,
+            chance: found.chance,
+            headline_window: found.headline_window,
+            headline_rule: found.headline_rule.into(),
+            inference: found.inference,
+        }
+    }
+}
+
 impl Cell {
     /// What is shown, in one line: data set, model, replicas and epochs.
     pub fn title(&self) -> String {
@@ -51,6 +74,28 @@ impl Cell {
     fn is_secondary(&self, method: Method, rule: &str) -> bool {
         matches!(method, Method::Settle | Method::Hold) && rule != self.headline_rule
     }
+}
+
+/// A finished run as a page shows it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Where its numbers come from.
+    pub provenance: Provenance,
+    /// The tables of a study.
+    pub study: Option<Study>,
+    /// Its comparisons: models on data sets, with their focus layers.
+    pub cells: Vec<(Cell, FocusLayer)>,
+}
+
+/// What a study found.
+#[derive(Clone, Debug)]
+pub struct Study {
+    /// Its settings.
+    pub configuration: Configuration,
+    /// Tables 1 to 5, growth and slopes.
+    pub tables: Tables,
+    /// Runs that did not learn and were replaced.
+    pub replaced: Vec<RunRow>,
 }
 
 /// `1 replica`, `1,010 points`.

@@ -1,10 +1,13 @@
 //! A made-up comparison in the shape of a real one, for the tests of this room.
 
 use super::Cell;
+use crate::engine::{CpuEngine, HistoryShape};
 use crate::network::Architecture;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::pruning::{Method, SweepRow};
 use crate::random::{Sequence, Stream};
+use crate::stability::{History, Reading, Stability, WindowedEnvelope};
+use crate::study::focus_layer::FocusLayer;
 use crate::study::inference::InferenceRow;
 use crate::study::ledger::{Ledger, Measured, Workload};
 
@@ -16,6 +19,18 @@ const WINDOW: u32 = 50;
 fn accuracy(sparsity: f64, knee: f64, noise: f64) -> f64 {
     let fall = 1.0 / (1.0 + ((knee - sparsity) * 14.0).exp());
     (0.967 - 0.855 * fall + noise * (0.02 + 0.3 * fall * (1.0 - fall))).clamp(0.05, 0.98)
+}
+
+/// A focus layer whose weights grow with the index of their node and come to rest.
+pub(super) fn layer() -> FocusLayer {
+    let shape = HistoryShape { epochs: 100, replicas: REPLICAS as usize, nodes: NODES as usize };
+    let weight = |epoch: u32, node: u32| (1.0 + 1.0 / epoch as f32) * (1 + node) as f32 / NODES as f32;
+    let epoch = |epoch| (0..REPLICAS * NODES).map(move |column| weight(epoch, column % NODES));
+    let history = History::new(shape, (1..=100).flat_map(epoch).collect()).unwrap();
+    let mut engine = CpuEngine::new(Some(1)).unwrap();
+    let stability = Stability::count(&mut engine, &history, &[0.01, 0.03, 0.05], Reading::default()).unwrap();
+    let envelope = WindowedEnvelope::new(&mut engine, &history, &[WINDOW, 100]).unwrap();
+    FocusLayer { width: 30, history, stability, envelope }
 }
 
 /// Five replicas of the paper's network on MNIST, every method, 101 sparsities.

@@ -12,35 +12,63 @@ use serde_json::{Value, json};
 /// Probabilities below this are only said to be smaller.
 const SMALLEST: f64 = 1e-300;
 
-/// All tables, one below the other; every line ends with a line break.
-pub fn text(tables: &Tables) -> String {
-    let mut text = "Table 1: magnitude stability in epochs, mean and standard deviation over nodes\n".to_string();
-    text += &summaries(tables);
+/// A table: its title, its rows with the names of the columns first, and what a reader should know.
+pub(super) struct Grid {
+    pub(super) title: &'static str,
+    pub(super) rows: Vec<Vec<String>>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Tables 1 to 5 and the fits of Figure 3, as far as there is something in them.
+pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
+    let mut grids = vec![Grid {
+        title: "Table 1: magnitude stability in epochs, mean and standard deviation over nodes",
+        rows: summaries(tables),
+        notes: Vec::new(),
+    }];
     let explained = tables.table2();
     if !explained.is_empty() {
-        text += "\nTable 2: what data set and model explain of the stability (in sequence)\n";
-        text += &terms(&explained);
-        text += "  quasi-poisson: log link, deviance instead of sums of squares, F by Pearson's dispersion\n";
-        text += &independence(tables).map(|sentence| wrapped(&sentence)).unwrap_or_default();
-        if explained.iter().any(|row| row.published_sum_of_squares.is_some()) {
-            text += &wrapped(PUBLISHED_SUMS);
-        }
-        text += "\nTable 3: honest significant differences of the stability, in epochs (Tukey, 95 % together)\n";
-        text += &pairs(&tables.table3());
+        let sums = explained.iter().any(|row| row.published_sum_of_squares.is_some()).then(|| PUBLISHED_SUMS.into());
+        grids.push(Grid {
+            title: "Table 2: what data set and model explain of the stability (in sequence)",
+            rows: terms(&explained),
+            notes: [Some(QUASI_POISSON.into()), independence(tables), sums].into_iter().flatten().collect(),
+        });
+        grids.push(Grid {
+            title: "Table 3: honest significant differences of the stability, in epochs (Tukey, 95 % together)",
+            rows: pairs(&tables.table3()),
+            notes: Vec::new(),
+        });
     }
     let explained = tables.table4();
     if !explained.is_empty() {
-        text += "\nTable 4: what data set and model explain of the slopes of ln N on the epoch (in sequence)\n";
-        text += &terms(&explained);
-        text += &wrapped(LAST_EPOCH);
-        text += "\nTable 5: honest significant differences of the slopes, per epoch (Tukey, 95 % together)\n";
-        text += &pairs(&tables.table5());
+        grids.push(Grid {
+            title: "Table 4: what data set and model explain of the slopes of ln N on the epoch (in sequence)",
+            rows: terms(&explained),
+            notes: vec![LAST_EPOCH.into()],
+        });
+        grids.push(Grid {
+            title: "Table 5: honest significant differences of the slopes, per epoch (Tukey, 95 % together)",
+            rows: pairs(&tables.table5()),
+            notes: Vec::new(),
+        });
     }
-    text += "\nFigure 3: mean number N of stable nodes, fitted by N = K / (1 + (K - N0) / N0 · e^(-rt))\n";
-    text += &growth(&tables.growth);
-    if tables.growth.iter().any(|cell| !cell.growth.limit_is_identified) {
-        text += &wrapped(UNIDENTIFIED);
-    }
+    let unidentified = tables.growth.iter().any(|cell| !cell.growth.limit_is_identified);
+    grids.push(Grid {
+        title: "Figure 3: mean number N of stable nodes, fitted by N = K / (1 + (K - N0) / N0 · e^(-rt))",
+        rows: growth(&tables.growth),
+        notes: unidentified.then(|| UNIDENTIFIED.into()).into_iter().collect(),
+    });
+    grids
+}
+
+/// All tables, one below the other; every line ends with a line break.
+pub fn text(tables: &Tables) -> String {
+    let grid = |grid: &Grid| {
+        let notes: String = grid.notes.iter().map(|note| wrapped(note)).collect();
+        format!("{}\n{}{notes}", grid.title, aligned(&grid.rows))
+    };
+    let mut text = grids(tables).iter().map(grid).collect::<Vec<_>>().join("\n");
     for note in &tables.notes {
         text += &wrapped(&format!("Note: {note}."));
     }
@@ -141,6 +169,8 @@ pub fn sensitivity(rows: &[SensitivityRow]) -> String {
     )
 }
 
+const QUASI_POISSON: &str = "quasi-poisson: log link, deviance instead of sums of squares, F by Pearson's dispersion";
+
 const PUBLISHED_SUMS: &str = "The published sums of squares cannot follow from the published means: in a balanced design \
     those of Table 1 give about 144 million for the data set and 278 million for the model.";
 
@@ -164,7 +194,7 @@ fn independence(tables: &Tables) -> Option<String> {
     ))
 }
 
-fn summaries(tables: &Tables) -> String {
+fn summaries(tables: &Tables) -> Vec<Vec<String>> {
     let head = ["model", "data set", "replicates", "nodes", "mean", "sd", "paper's mean", "paper's sd"];
     let row = |row: &crate::study::tables::SummaryRow| {
         vec![
@@ -181,7 +211,7 @@ fn summaries(tables: &Tables) -> String {
     with_head(&head, tables.summaries.iter().map(row))
 }
 
-fn terms(rows: &[TermRow]) -> String {
+fn terms(rows: &[TermRow]) -> Vec<Vec<String>> {
     let head = ["analysis", "term", "df", "sum of squares", "F", "p", "paper's sum", "paper's F", "paper's p"];
     let published = |text: Option<&'static str>| text.map_or(NOTHING.into(), separated);
     let row = |row: &TermRow| {
@@ -200,7 +230,7 @@ fn terms(rows: &[TermRow]) -> String {
     with_head(&head, rows.iter().map(row))
 }
 
-fn pairs(rows: &[PairRow]) -> String {
+fn pairs(rows: &[PairRow]) -> Vec<Vec<String>> {
     let head = ["analysis", "pair", "difference", "lower", "upper", "p", "paper's", "lower", "upper", "p"];
     let published = |text: Option<&'static str>| text.unwrap_or(NOTHING).to_string();
     let row = |row: &PairRow| {
@@ -220,7 +250,7 @@ fn pairs(rows: &[PairRow]) -> String {
     with_head(&head, rows.iter().map(row))
 }
 
-fn growth(cells: &[CellGrowth]) -> String {
+fn growth(cells: &[CellGrowth]) -> Vec<Vec<String>> {
     let head = ["model", "data set", "replicates", "K", "N0", "r per epoch", "residual sum of squares"];
     let row = |cell: &CellGrowth| {
         vec![
@@ -236,9 +266,9 @@ fn growth(cells: &[CellGrowth]) -> String {
     with_head(&head, cells.iter().map(row))
 }
 
-fn with_head(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+fn with_head(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<Vec<String>> {
     let head = head.iter().map(|name| name.to_string()).collect();
-    aligned(&[head].into_iter().chain(rows).collect::<Vec<Vec<String>>>())
+    [head].into_iter().chain(rows).collect()
 }
 
 fn optional(value: Option<f64>, show: impl Fn(f64) -> String) -> String {

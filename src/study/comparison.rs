@@ -4,11 +4,11 @@
 use super::Control;
 use super::configuration::Configuration;
 use super::experiment::{Cell, CellFolder, train_and_record, write_records};
-use super::inference::{INFERENCE_COLUMNS, InferenceRow};
+use super::inference::INFERENCE_COLUMNS;
 use super::ledger::{Ledger, Measured, Workload};
-use super::rank_correlation::{CORRELATION_COLUMNS, CorrelationRow, with_magnitude};
+use super::rank_correlation::{CORRELATION_COLUMNS, with_magnitude};
 use super::records::{write_envelope, write_stability};
-use crate::data::Dataset;
+use super::results::{Results, SUBJECT_FILE, Subject};
 use crate::engine::{Batch, DataHandle, Engine, Overheads, Replica, Watch};
 use crate::error::Result;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
@@ -26,25 +26,6 @@ pub(super) const REPETITIONS: usize = 5;
 /// No repetition begins that would end later than this. A sweep that takes longer is measured once.
 pub(super) const REPEAT_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a comparison of one cell found: what reports show.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Results {
-    /// Every operating point of every method and replica.
-    pub rows: Vec<SweepRow>,
-    /// What each method cost.
-    pub ledger: Ledger,
-    /// Rank correlations of the criteria with the final magnitude.
-    pub correlations: Vec<CorrelationRow>,
-    /// Measured time of classifying the test set, dense and pruned.
-    pub inference: Vec<InferenceRow>,
-    /// Window that the headline shows.
-    pub headline_window: u32,
-    /// Rule of settle and hold in the headline.
-    pub headline_rule: &'static str,
-    /// Accuracy of always naming the test set's largest class.
-    pub chance: f64,
-}
-
 /// A comparison of one cell that was just made.
 #[derive(Clone, Debug)]
 pub struct Compared {
@@ -54,21 +35,6 @@ pub struct Compared {
     pub weight_hashes: BTreeMap<String, String>,
     /// Seconds by what took them, beyond the ledger.
     pub wall_times: BTreeMap<String, f64>,
-}
-
-/// Reads what a finished comparison of a cell left in its folder.
-///
-/// Fails with [`crate::error::Error::Data`] if a file is missing or was changed into something else.
-pub fn read_back(cell: &Cell, configuration: &Configuration, folder: &CellFolder<'_>) -> Result<Results> {
-    Ok(Results {
-        rows: csv::read(&folder.file("sweep.csv")?)?,
-        ledger: Ledger { workload: workload(cell, configuration), rows: csv::read(&folder.file("ledger.csv")?)? },
-        correlations: csv::read(&folder.file("correlations.csv")?)?,
-        inference: csv::read(&folder.file("inference.csv")?)?,
-        headline_window: envelope::headline_window(configuration.epochs),
-        headline_rule: headline_rule(configuration),
-        chance: chance(&cell.split.test),
-    })
 }
 
 /// Runs everything for one cell and writes its files; goes on from the cell's checkpoints.
@@ -143,6 +109,8 @@ impl Account<'_> {
         csv::write(&folder.file("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
         let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
         csv::write(&folder.file("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
+        let subject = Subject::new(ledger.workload.clone(), &self.cell.split.test);
+        subject.write(&folder.file(SUBJECT_FILE)?)?;
         let wall_times = [
             ("train", trained.times.train.as_secs_f64()),
             ("record history", trained.times.record.as_secs_f64()),
@@ -157,7 +125,7 @@ impl Account<'_> {
             inference,
             headline_window: envelope::headline_window(self.configuration.epochs),
             headline_rule: headline_rule(self.configuration),
-            chance: chance(&self.cell.split.test),
+            chance: subject.chance,
         };
         Ok(Compared {
             results,
@@ -180,7 +148,7 @@ impl Account<'_> {
     /// Sorts, counts and measures the extremes of the history.
     fn count(&mut self, history: &History) -> Result<Counted> {
         let configuration = self.configuration;
-        let windows = self.windows()?;
+        let windows = windows(self.configuration)?;
         let engine = &mut *self.engine;
         self.control.stage("sort and count", 3, "passes", |watch| {
             let start = Instant::now();
@@ -200,16 +168,6 @@ impl Account<'_> {
             let envelope_s = start.elapsed().as_secs_f64();
             Ok(Counted { stability, envelope, sort_s, count_s, envelope_s })
         })
-    }
-
-    /// The windows asked for, and always the headline's.
-    fn windows(&self) -> Result<Vec<u32>> {
-        let epochs = self.configuration.epochs;
-        let mut windows = envelope::windows(self.configuration.window.as_deref(), epochs)?;
-        windows.push(envelope::headline_window(epochs));
-        windows.sort_unstable();
-        windows.dedup();
-        Ok(windows)
     }
 
     /// The nets as trained.
@@ -365,6 +323,16 @@ fn workload(cell: &Cell, configuration: &Configuration) -> Workload {
     }
 }
 
+/// The windows asked for, and always the headline's.
+pub(super) fn windows(configuration: &Configuration) -> Result<Vec<u32>> {
+    let epochs = configuration.epochs;
+    let mut windows = envelope::windows(configuration.window.as_deref(), epochs)?;
+    windows.push(envelope::headline_window(epochs));
+    windows.sort_unstable();
+    windows.dedup();
+    Ok(windows)
+}
+
 /// Whether settle and hold remove frozen nodes first in the headline.
 pub(super) fn headline_rule(configuration: &Configuration) -> &'static str {
     if configuration.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
@@ -377,15 +345,6 @@ pub(super) fn since(before: Overheads, after: Overheads) -> Overheads {
 
 fn frozen_nodes(envelope: &WindowedEnvelope, replica: usize) -> usize {
     envelope.frozen_of_replica(replica).iter().filter(|&&frozen| frozen).count()
-}
-
-/// Share of the largest class.
-fn chance(data: &Dataset) -> f64 {
-    let mut counts = vec![0u32; data.classes];
-    for &label in &data.labels {
-        counts[usize::from(label)] += 1;
-    }
-    f64::from(counts.into_iter().max().unwrap_or(0)) / data.samples() as f64
 }
 
 /// SHA-256 of the parameters of all replicas.

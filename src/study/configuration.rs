@@ -70,11 +70,6 @@ impl EdRule {
             Self::All => &Rule::ALL,
         }
     }
-
-    /// Names of the rules, for reports.
-    pub fn names(self) -> String {
-        self.rules().iter().map(|rule| rule.name()).collect::<Vec<_>>().join(", ")
-    }
 }
 
 /// All settings of `compare`, `train` and `study`, resolved. Keys are the names of the options; percentages are 0 to 100.

@@ -37,6 +37,8 @@ pub struct Checkpoint {
     pub train_s: f64,
     /// Seconds of recording so far.
     pub record_s: f64,
+    /// Seconds of deciding which slots stop so far.
+    pub plateau_s: f64,
 }
 
 impl Checkpoint {
@@ -54,6 +56,7 @@ impl Checkpoint {
             losses: vec![Vec::new(); slots],
             train_s: 0.0,
             record_s: 0.0,
+            plateau_s: 0.0,
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct TrainingTimes {
     pub train: Duration,
     /// Reading the focus layer back and hashing it.
     pub record: Duration,
+    /// Deciding which slots stop, and taking them off the device.
+    pub plateau: Duration,
 }
 
 /// Trained replicas, still on their device.
@@ -274,7 +276,14 @@ impl Session<'_> {
             self.state.record_s += recording.elapsed().as_secs_f64();
             self.lap = Instant::now();
         }
-        self.plan.plateau.map_or(Ok(()), |plateau| self.stop_at_plateau(plateau, epoch + 1, active))
+        if let Some(plateau) = self.plan.plateau {
+            let deciding = Instant::now();
+            self.state.train_s += (deciding - self.lap).as_secs_f64();
+            self.stop_at_plateau(plateau, epoch + 1, active)?;
+            self.state.plateau_s += deciding.elapsed().as_secs_f64();
+            self.lap = Instant::now();
+        }
+        Ok(())
     }
 
     /// Writes the checkpoint if the last one is old, at the end, and when a stop was asked for: then fails.
@@ -317,6 +326,7 @@ impl Session<'_> {
             times: TrainingTimes {
                 train: Duration::from_secs_f64(self.state.train_s),
                 record: Duration::from_secs_f64(self.state.record_s),
+                plateau: Duration::from_secs_f64(self.state.plateau_s),
             },
             resumed,
         })

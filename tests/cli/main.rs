@@ -13,6 +13,7 @@ mod interruption;
 mod networks;
 mod program;
 mod refusals;
+mod report;
 mod resumption;
 mod run_folder;
 mod settings;

@@ -46,6 +46,7 @@ fn every_promised_file_is_there_and_nothing_half_written() {
         "ledger.csv",
         "inference.csv",
         "correlations.csv",
+        "subject.json",
         "report.html",
     ];
     assert_eq!(list(folder), expected.map(String::from).into());

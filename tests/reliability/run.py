@@ -90,6 +90,7 @@ def rehearse(name, must, action):
         except OSError as error:
             found, passed = f"not rehearsed here: {error}", None
     rows.append((name, must, found, passed))
+    report()
     print(f"{'ok' if passed else '--' if passed is None else 'FAILED'}  {name}: {found} ({time.monotonic() - started:.0f} s)")
 
 
@@ -128,6 +129,7 @@ def kills(arguments, number, kind, expected, duration):
                     break  # It was past its last step.
                 demand(code == (-9 if kind == signal.SIGKILL else 130), f"exit code {code}: {errors[-300:]}")
                 hit += 1
+                print(f"... signal {hit} of {number}", flush=True)
                 torn += sum(1 for path in out.rglob("*.json") if path.stat().st_size == 0)
             code, errors = run(arguments, out)
             demand(code == 0, f"the last run failed: {errors[-300:]}")
@@ -312,13 +314,14 @@ def software_driver(folder):
     return "two runs of the WGSL engine: same bits"
 
 
-def report(kills_wanted):
+def report():
+    """Writes what was rehearsed so far: an interrupted rehearsal leaves the rows before it."""
     version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     lines = [
         "# What goes wrong with machines, rehearsed",
         "",
-        f"Written by `tests/reliability/run.py --kills {kills_wanted}` on {date}: {version}, {platform.system()} "
+        f"Written by `tests/reliability/run.py --kills {ARGUMENTS.kills}` on {date}: {version}, {platform.system()} "
         f"{platform.machine()}, {os.cpu_count()} cores. A device that goes away in the middle of training is rehearsed in "
         "`tests/training/lost_device.rs`, damaged and hostile files in `tests/cli_history` and `fuzz/`.",
         "",
@@ -345,7 +348,6 @@ def main():
     rehearse("half-written files", "a refusal that names the file", half_written)
     rehearse("too little memory for the device", "exit code 1 and what to do", device_memory)
     rehearse("software driver", "same bits", software_driver)
-    report(ARGUMENTS.kills)
     raise SystemExit(any(passed is False for *_, passed in rows))
 
 

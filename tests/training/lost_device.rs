@@ -28,6 +28,8 @@ fn run(fixture: &Fixture, file: Option<&CheckpointFile>, after: u64, event: Even
         epochs: EPOCHS,
         schedules: &[],
         record: true,
+        plateau: None,
+        keep_diverged: false,
     };
     let (stop, steps) = (AtomicBool::new(false), AtomicU64::new(0));
     let progress = |done: u64| {

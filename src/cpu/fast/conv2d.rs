@@ -157,12 +157,12 @@ impl Walk {
                 match (pair, width) {
                     (true, w) if w == X => convolve_block::<S, CHANNELS_IN, 2, X, C>(simd, convolution, block, output),
                     (true, w) if w == X2 => {
-                        convolve_block::<S, CHANNELS_IN, 2, X2, C>(simd, convolution, block, output)
+                        convolve_block::<S, CHANNELS_IN, 2, X2, C>(simd, convolution, block, output);
                     }
                     (true, _) => convolve_block::<S, CHANNELS_IN, 2, 1, C>(simd, convolution, block, output),
                     (false, w) if w == X => convolve_block::<S, CHANNELS_IN, 1, X, C>(simd, convolution, block, output),
                     (false, w) if w == X2 => {
-                        convolve_block::<S, CHANNELS_IN, 1, X2, C>(simd, convolution, block, output)
+                        convolve_block::<S, CHANNELS_IN, 1, X2, C>(simd, convolution, block, output);
                     }
                     (false, _) => convolve_block::<S, CHANNELS_IN, 1, 1, C>(simd, convolution, block, output),
                 }

@@ -1,0 +1,148 @@
+//! `holdfast report`: finished runs on one HTML page.
+
+use super::output;
+use crate::engine::CpuEngine;
+use crate::error::{Error, Result};
+use crate::report::{Run, Study, html};
+use crate::run_folder::{Manifest, csv};
+use crate::study::configuration::Configuration;
+use crate::study::focus_layer::FocusLayer;
+use crate::study::recorded::RecordedRun;
+use crate::study::results::Results;
+use crate::study::tables::{read_observations, read_stable_nodes, tables};
+use clap::Args;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `report`.
+#[derive(Args)]
+pub(super) struct ReportArguments {
+    /// Run folders of `compare` and `study`; of a study with its Figure 4 if that was made.
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// The page; `report.html` in the run's folder if there is one run, and else here.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Threads for counting; all cores if not given. Moves no bits.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+pub(super) fn run(arguments: &ReportArguments) -> Result<()> {
+    let mut engine = CpuEngine::new(arguments.threads.map(usize::from))?;
+    let mut seen = BTreeSet::new();
+    let mut runs = Vec::new();
+    for path in &arguments.runs {
+        // A folder that is not there is told of below.
+        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+            return Err(Error::Usage(format!("{} is given twice; name each run once", path.display())));
+        }
+        runs.push(read(path, &mut engine)?);
+    }
+    let out = match (&arguments.out, arguments.runs.as_slice()) {
+        (Some(out), _) => out.clone(),
+        (None, [run]) => run.join("report.html"),
+        (None, _) => PathBuf::from("report.html"),
+    };
+    html::write(&runs, &out)?;
+    output::result(&format!("The page is {}.\n", out.display()))
+}
+
+/// Reads a finished run of `compare` or `study`.
+///
+/// Fails with [`Error::Data`] if the folder is something else.
+fn read(path: &Path, engine: &mut CpuEngine) -> Result<Run> {
+    let shown = path.display();
+    let manifest = manifest_of(path)?;
+    if let Some(shard) = manifest.shard {
+        return Err(Error::Data(format!(
+            "{shown} is shard {shard} of a study; join the shards with holdfast merge and name the whole"
+        )));
+    }
+    if !["compare", "study"].contains(&manifest.command.as_str()) {
+        return Err(Error::Data(format!(
+            "{shown} is a run of holdfast {}; name runs of holdfast compare or study",
+            manifest.command
+        )));
+    }
+    if manifest.finished.is_none() {
+        return Err(Error::Data(format!("{shown} is not finished; give its command once more and it goes on")));
+    }
+    if manifest.configuration.get("made-from").is_some() {
+        return Err(Error::Data(format!(
+            "{shown} has tables of numbers in files and keeps neither these nor networks; name a study that was trained"
+        )));
+    }
+    let configuration: Configuration = serde_json::from_value(manifest.configuration.clone()).map_err(|error| {
+        Error::Data(format!(
+            "{} has no settings that this version understands ({error}); give its command again with --fresh",
+            path.join("manifest.json").display()
+        ))
+    })?;
+    if manifest.command == "compare" {
+        let cells = cell_folders(path, &configuration)?.into_iter().map(|folder| {
+            let results = Results::read_back(&configuration, &folder)?;
+            let recorded = RecordedRun { folder, configuration: configuration.clone() };
+            Ok((results.into(), FocusLayer::read(&recorded, engine)?))
+        });
+        return Ok(Run { provenance: (&manifest).into(), study: None, cells: cells.collect::<Result<_>>()? });
+    }
+    let observations = read_observations(&path.join("observations.csv"))?.0;
+    let stable_nodes = read_stable_nodes(&path.join("stable_nodes.csv"))?.0;
+    let replaced = csv::read(&path.join("replaced.csv"))?;
+    let figure4 = path.join("figure4");
+    let cells = if figure4.is_dir() { read(&figure4, engine)?.cells } else { Vec::new() };
+    let study = Study { configuration, tables: tables(&observations, &stable_nodes), replaced };
+    Ok(Run { provenance: (&manifest).into(), study: Some(study), cells })
+}
+
+/// Fails with [`Error::Data`] if the folder has no readable manifest.
+fn manifest_of(path: &Path) -> Result<Manifest> {
+    let shown = path.display();
+    if !path.is_dir() {
+        let found = if path.exists() { "is a file" } else { "is not there" };
+        return Err(Error::Data(format!(
+            "{shown} {found}; name run folders that holdfast compare or study has written"
+        )));
+    }
+    let manifest = Manifest::read(path).map_err(|error| match error {
+        Error::Usage(_) => Error::Data(format!(
+            "{} is cut off, damaged or of another version; give the command of that run again with another --out",
+            path.join("manifest.json").display()
+        )),
+        other => other,
+    })?;
+    let whole = path.parent().and_then(Path::parent).filter(|whole| whole.join("manifest.json").is_file());
+    manifest.ok_or_else(|| match whole {
+        Some(whole) => Error::Data(format!("{shown} is part of a run; name the whole: {}", whole.display())),
+        None => Error::Data(format!(
+            "{shown} has no manifest.json; name run folders that holdfast compare or study has written"
+        )),
+    })
+}
+
+/// The folders of a comparison's cells, in the order of their names.
+///
+/// Fails with [`Error::Data`] if there are fewer than its settings say.
+fn cell_folders(path: &Path, configuration: &Configuration) -> Result<Vec<PathBuf>> {
+    if configuration.cells() == 1 {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let folder = path.join("cells");
+    let unreadable = |error| Error::io("read", &folder, error);
+    let mut cells: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .map_err(unreadable)?
+        .map(|entry| entry.map(|entry| entry.path()).map_err(unreadable))
+        .collect::<Result<_>>()?;
+    cells.retain(|cell| cell.is_dir());
+    cells.sort();
+    if cells.len() == configuration.cells() {
+        return Ok(cells);
+    }
+    Err(Error::Data(format!(
+        "{} holds {} of {} models and data sets; give the command of that run again with --fresh",
+        folder.display(),
+        cells.len(),
+        configuration.cells()
+    )))
+}

@@ -1,0 +1,189 @@
+//! `holdfast report`: one page of finished runs, and what it says to folders that are none.
+
+use crate::digits;
+use crate::program::{Table, fresh_folder, holdfast, manifest, text};
+use crate::run_folder::smoke;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// A study with its Figure 4: two networks on a small set.
+fn study() -> &'static PathBuf {
+    static STUDY: OnceLock<PathBuf> = OnceLock::new();
+    STUDY.get_or_init(|| {
+        let out = fresh_folder("reported-study");
+        let (_data, argument) = digits::folder();
+        let line = "study --preset smoke --side 12 --figure-4 --replicates 2 --epochs 6 --device cpu --quiet --data";
+        holdfast(line, &[&argument, "--out", text(&out)]).succeeded();
+        out
+    })
+}
+
+/// What the sliders of a page show.
+fn sliders(page: &str) -> Vec<Value> {
+    let parts = page.split("<script type=\"application/json\">").skip(1);
+    parts.map(|part| serde_json::from_str(part.split("</script>").next().unwrap()).unwrap()).collect()
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).unwrap();
+        if path.is_dir() {
+            copy(&path, &name);
+        } else {
+            fs::copy(&path, &name).unwrap();
+        }
+    }
+}
+
+/// Nothing is fetched: the only address is the name of SVG's vocabulary, and the page forbids all loading.
+fn assert_self_contained(page: &str) {
+    for loading in ["src=", "href=", "<link", "@import", "url(", "fetch(", "import("] {
+        assert!(!page.contains(loading), "{loading}");
+    }
+    for address in page.split("http").skip(1) {
+        let is_known = address.starts_with("://www.w3.org/2000/svg") || address.starts_with("-equiv=");
+        assert!(is_known, "{}", &address[..60.min(address.len())]);
+    }
+    assert!(page.contains("default-src 'none'"));
+}
+
+#[test]
+fn the_page_of_a_comparison_holds_every_operating_point_and_loads_nothing() {
+    let folder = &smoke().1;
+    let out = fresh_folder("report").join("page.html");
+    let ended = holdfast("report", &[text(folder), "--out", text(&out)]).succeeded();
+    assert!(ended.stdout.contains("page.html"), "{}", ended.stdout);
+    let page = fs::read_to_string(&out).unwrap();
+    assert_self_contained(&page);
+    assert_eq!(page, fs::read_to_string(folder.join("report.html")).unwrap(), "compare writes another page");
+    let sliders = sliders(&page);
+    let [slider] = sliders.as_slice() else { panic!("one cell has one slider") };
+    let sweep = Table::read(&folder.join("sweep.csv"));
+    let mut compared = 0;
+    for (replica, shown) in slider["replicas"].as_array().unwrap().iter().enumerate() {
+        for series in shown["series"].as_array().unwrap() {
+            let setting = |name: &str| if series[name].is_null() { String::new() } else { series[name].to_string() };
+            let own = sweep.only(&[
+                ("replica", &replica.to_string()),
+                ("method", series["method"].as_str().unwrap()),
+                ("rule", series["rule"].as_str().unwrap()),
+                ("tolerance", &setting("tolerance")),
+                ("window", &setting("window")),
+            ]);
+            let mut rows: Vec<(usize, f64)> =
+                own.counts("nonzero_nodes").into_iter().zip(own.numbers("accuracy")).collect();
+            rows.sort_by_key(|row| std::cmp::Reverse(row.0));
+            let numbers = |name: &str| series[name].as_array().unwrap().iter().map(|value| value.as_f64().unwrap());
+            let points: Vec<(usize, f64)> =
+                numbers("nonzero").map(|nodes| nodes as usize).zip(numbers("accuracy")).collect();
+            assert_eq!(points.len(), rows.len(), "{}", series["method"]);
+            for (point, row) in points.iter().zip(&rows) {
+                assert!(point.0 == row.0 && (point.1 - row.1).abs() < 1e-6, "{point:?} {row:?}");
+            }
+            compared += rows.len();
+        }
+    }
+    let left_out =
+        sweep.only(&[("method", "dense")]).rows.len() + sweep.only(&[("rule", "chosen-in-training")]).rows.len();
+    assert_eq!(compared, sweep.rows.len() - left_out);
+    let stability = Table::read(&folder.join("stability.csv")).only(&[("replica", "1"), ("tolerance", "0.03")]);
+    let shown = &slider["replicas"][1]["stability"][1];
+    assert_eq!(*shown, serde_json::json!(stability.counts("stability")));
+    for words in
+        ["Switches in force", "ed-targets", "tolerance-kind", manifest(folder)["device"]["name"].as_str().unwrap()]
+    {
+        assert!(page.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn a_study_is_shown_with_its_tables_and_figures() {
+    let out = study();
+    let ended = holdfast("report", &[text(out), text(&smoke().1), "--out", text(&out.join("both.html"))]);
+    ended.succeeded();
+    let page = fs::read_to_string(out.join("both.html")).unwrap();
+    assert_self_contained(&page);
+    assert_eq!(sliders(&page).len(), 2 + 1, "two cells of the study and one of the comparison");
+    for words in ["Table 1", "Table 4", "Figure 3", "What was replaced", "growth curve", "replicate-means"] {
+        assert!(page.contains(words), "{words}");
+    }
+    holdfast("report", &[text(out)]).succeeded();
+    assert!(out.join("report.html").is_file());
+}
+
+#[test]
+fn names_from_a_run_folder_stay_text() {
+    let folder = fresh_folder("report-hostile");
+    copy(&smoke().1, &folder);
+    let replace = |name: &str, from: &str, to: &str| {
+        let changed = fs::read_to_string(folder.join(name)).unwrap().replace(from, to);
+        assert!(changed.contains(to), "{name}");
+        fs::write(folder.join(name), changed).unwrap();
+    };
+    replace("subject.json", "\"mnist\"", "\"<b onclick=alert(1)>\"");
+    for name in ["sweep.csv", "ledger.csv"] {
+        replace(name, "frozen-kept", "</script><b>");
+    }
+    holdfast("report", &[text(&folder)]).succeeded();
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(
+        page.contains("&#60;b onclick=alert(1)&#62;") && page.contains("\\u003c/script"),
+        "the names are not there"
+    );
+    assert!(!page.contains("<b>") && !page.contains("<b "), "a name became markup");
+    assert_eq!(page.matches("</script>").count(), 2, "the numbers and the script");
+}
+
+#[test]
+fn folders_that_are_no_finished_run_are_refused() {
+    let whole = &smoke().1;
+    let folder = fresh_folder("report-refusals");
+    let report = |path: &Path| holdfast("report", &[text(path), "--out", text(&folder.join("no.html"))]);
+    report(&folder.join("nowhere")).refused(5, &["nowhere is not there", "compare or study"]);
+    report(&whole.join("sweep.csv")).refused(5, &["sweep.csv is a file"]);
+    report(&folder).refused(5, &["has no manifest.json"]);
+    report(&study().join("figure4/cells/cnn-mnist")).refused(5, &["is part of a run", "figure4"]);
+    holdfast("report", &[text(whole), text(whole)]).refused(2, &["is given twice"]);
+    holdfast("report", &[text(whole), "--out", text(&folder.join("a/b.html"))]).refused(1, &["cannot write", "b.html"]);
+
+    let changed = folder.join("changed");
+    let with = |change: &dyn Fn()| {
+        if changed.exists() {
+            fs::remove_dir_all(&changed).unwrap();
+        }
+        copy(whole, &changed);
+        change();
+        report(&changed)
+    };
+    let cut = |name: &str, lines: usize| {
+        let all = fs::read_to_string(changed.join(name)).unwrap();
+        let kept: Vec<&str> = all.lines().take(all.lines().count() - lines).collect();
+        fs::write(changed.join(name), kept.join("\n") + "\n").unwrap();
+    };
+    with(&|| cut("sweep.csv", 3)).refused(5, &["sweep.csv", "was cut off", "--fresh"]);
+    with(&|| cut("manifest.json", 1)).refused(5, &["manifest.json is cut off"]);
+    with(&|| cut("subject.json", 1)).refused(5, &["subject.json is cut off"]);
+    for name in ["sweep.csv", "ledger.csv", "correlations.csv", "inference.csv", "history.npz", "subject.json"] {
+        with(&|| fs::remove_file(changed.join(name)).unwrap()).refused(5, &[name]);
+        let half = || {
+            let bytes = fs::read(changed.join(name)).unwrap();
+            fs::write(changed.join(name), &bytes[..bytes.len() / 2]).unwrap();
+        };
+        with(&half).refused(5, &[name]);
+    }
+    let manifest_with = |key: &str, value: Value| {
+        let mut manifest = manifest(whole);
+        manifest[key] = value;
+        fs::write(changed.join("manifest.json"), manifest.to_string()).unwrap();
+    };
+    with(&|| manifest_with("finished", Value::Null)).refused(5, &["is not finished", "goes on"]);
+    with(&|| manifest_with("command", "train".into())).refused(5, &["holdfast train", "compare or study"]);
+    let shard = serde_json::json!({ "index": 1, "of": 2 });
+    with(&|| manifest_with("shard", shard.clone())).refused(5, &["is shard", "holdfast merge"]);
+    with(&|| manifest_with("configuration", serde_json::json!({}))).refused(5, &["no settings that this version"]);
+    assert!(!folder.join("no.html").exists());
+}
