@@ -24,18 +24,8 @@ def script(name, *options):
     return lambda: float(output([PYTHON, f"benches/peers/{name}.py", *options]).split()[-1])
 
 
-def burn(*options):
-    """What the program in `burn` prints."""
-    return lambda: float(output(["target/peers/burn/release/peer-burn", *options]).split()[-1])
-
-
 def packages(*names):
     return " ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-
-
-def burn_version():
-    lock = open("benches/peers/burn/Cargo.lock").read()
-    return "burn " + lock.split('name = "burn"\nversion = "')[1].split('"')[0]
 
 
 def table(title, unit, mine, theirs):
@@ -60,17 +50,10 @@ for model, filters, steps in (("dnn", 0, 200), ("cnn", 8, 50), ("cnn", 32, 20)):
     peers = {
         packages("torch"): script("step_torch", *counted),
         packages("keras", "tensorflow-cpu"): script("step_keras", *counted),
-        "burn, ndarray: " + burn_version(): burn("ndarray", *counted[:-1], "5"),
     }
     if filters < 32:  # its convolutions over replicas take minutes there
         peers[packages("jax") + ", vmap over 10 replicas"] = script("step_jax", *sizes, "--steps", str(steps // 2))
     table(f"{name}: CPU engine", "µs", ours("step_us", "--device", "cpu", *sizes), peers)
-for model, filters in (("dnn", 0), ("cnn", 8), ("cnn", 32)):
-    sizes = ["--model", model] + (["--filters", str(filters)] if filters else [])
-    name = f"{model.upper()}, {filters} filters" if filters else model.upper()
-    peers = {"burn, wgpu: " + burn_version(): burn("wgpu", *sizes, "--steps", "5")}
-    mine = ours("step_us", "--device", "llvmpipe", "--replicates", "4", *sizes)
-    table(f"{name}: GPU engine on Mesa's software driver", "µs", mine, peers)
 for replicates in ("10", "50"):
     theirs = {
         packages("numpy"): script("sort_count_numpy", "--replicates", replicates),
