@@ -1,38 +1,18 @@
 //! `holdfast bench`: how fast this machine is at the three things that a study is made of.
 
+mod growth;
+mod measure;
+
 use super::options::{DeviceOptions, OutputOptions};
+use super::output;
 use super::run::open_engine;
-use super::{output, stop_flag};
-use crate::data::Dataset;
-use crate::data::batches::{shuffled_order, step_ranges};
-use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Setup, Steps, SweepPoint, Watch};
 use crate::error::{Error, Result};
-use crate::network::Architecture;
-use crate::pruning::masks::{RemovalOrder, removed_nodes};
-use crate::random::{Sequence, Stream};
-use crate::stability::{History, Reading, Stability};
 use crate::study::experiment::check_memory;
 use clap::Args;
-use serde_json::{Value, json};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Every quantity is measured at least this often, after one warm-up.
-const REPETITIONS: usize = 7;
-/// One repetition of the training step runs for about this long.
-const REPETITION: Duration = Duration::from_millis(150);
-/// Images of the made-up training set.
-const TRAINING_IMAGES: usize = 2048;
-/// Images that a sweep classifies: as many as MNIST's test set has.
-const TEST_IMAGES: usize = 10_000;
-/// Masks of one replica that a sweep evaluates.
-const SWEEP_POINTS: usize = 40;
-/// Epochs of the history that is sorted and counted.
-const HISTORY_EPOCHS: usize = 150;
-/// Classes of the made-up data.
-const CLASSES: usize = 10;
-/// Everything here is drawn with this seed.
-const SEED: u64 = 1;
+use growth::Axis;
+use measure::{Bench, HISTORY_EPOCHS, REPETITIONS, TEST_IMAGES, TRAINING_IMAGES};
+use serde_json::json;
+use std::path::PathBuf;
 
 /// Arguments of `bench`.
 #[derive(Args)]
@@ -58,6 +38,18 @@ pub(super) struct BenchArguments {
     /// Channels of each convolution of the CNN.
     #[arg(long, default_value_t = 8, value_name = "N")]
     filters: usize,
+    /// How time grows with each of these sizes (all if none is named) beside the work: a table, a figure and the numbers.
+    #[arg(
+        long,
+        value_name = "SIZE,...",
+        value_delimiter = ',',
+        num_args = 0..,
+        default_missing_values = ["replicas", "width", "side", "nodes", "epochs"]
+    )]
+    growth: Option<Vec<Axis>>,
+    /// Folder for what --growth found; `runs/bench-<hash>` if not given.
+    #[arg(long, value_name = "DIR", requires = "growth")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceOptions,
     #[command(flatten)]
@@ -72,17 +64,19 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             return Err(Error::Usage(format!("{option} 0 is not possible; use 1 or more")));
         }
     }
+    if let Some(axes) = &arguments.growth {
+        return growth::run(arguments, axes);
+    }
     let BenchArguments { side, width, depth, filters, .. } = *arguments;
-    let convolutions = if arguments.model == "cnn" { Architecture::paper_convolutions(filters) } else { Vec::new() };
-    let architecture =
-        Architecture { image_height: side, image_width: side, convolutions, width, depth, classes: CLASSES };
+    let architecture = arguments.architecture(&arguments.model);
     architecture.validate()?;
     check_memory(&architecture, arguments.replicates, HISTORY_EPOCHS as u32, TRAINING_IMAGES + TEST_IMAGES)?;
     let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
-    let mut bench = Bench::new(&mut *engine, arguments, &architecture)?;
+    let mut bench = Bench::new(&mut *engine, &architecture, arguments.replicates, arguments.batch)?;
     let step = bench.step()?;
     let sweep = bench.sweep()?;
     let sort_count = bench.sort_count()?;
+    let launches = bench.launches()?;
     let flops = architecture.step_flops(arguments.batch);
     let gflops = step.map(|microseconds| flops / microseconds / 1e3);
     let description = engine.description();
@@ -100,14 +94,16 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "gflops": gflops.json(),
             "sort_count_ms": sort_count.json(),
             "sweep_us_per_point": sweep.json(),
+            "launches": launches.map(|launches| launches.json()),
         }));
     }
+    let details = launches.filter(|_| arguments.output.verbose).map(|launches| launches.text()).unwrap_or_default();
     output::result(&format!(
         "{}, {}\n\
          {} {side} x {side}, {} replicas, batch {}; median ± sd of {} repetitions\n\
          \x20 training step   {} µs a replica, {:.1} GFLOP/s\n\
          \x20 sort + count    {} ms for {HISTORY_EPOCHS} epochs x {} replicas x {} nodes\n\
-         \x20 sweep           {} µs a point on {TEST_IMAGES} images\n",
+         \x20 sweep           {} µs a point on {TEST_IMAGES} images\n{details}",
         description.name,
         description.variant,
         arguments.model,
@@ -121,140 +117,4 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         architecture.nodes(),
         sweep.text(),
     ))
-}
-
-/// Repeated measurements of one quantity.
-struct Measurements(Vec<f64>);
-
-impl Measurements {
-    fn map(&self, convert: impl Fn(f64) -> f64) -> Self {
-        Self(self.0.iter().copied().map(convert).collect())
-    }
-
-    fn median(&self) -> f64 {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
-    }
-
-    fn deviation(&self) -> f64 {
-        let mean = self.0.iter().sum::<f64>() / self.0.len() as f64;
-        (self.0.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (self.0.len() - 1) as f64).sqrt()
-    }
-
-    fn json(&self) -> Value {
-        json!({ "median": self.median(), "sd": self.deviation() })
-    }
-
-    fn text(&self) -> String {
-        format!("{:.1} ± {:.1}", self.median(), self.deviation())
-    }
-}
-
-/// Networks and made-up data on one device.
-struct Bench<'a> {
-    engine: &'a mut dyn Engine,
-    architecture: &'a Architecture,
-    replicates: u32,
-    batch_size: usize,
-    batch: Box<dyn Batch>,
-    test: DataHandle,
-}
-
-impl<'a> Bench<'a> {
-    fn new(engine: &'a mut dyn Engine, arguments: &BenchArguments, architecture: &'a Architecture) -> Result<Self> {
-        let training = engine.load(&Arc::new(images(architecture, 0, TRAINING_IMAGES)?))?;
-        let test = engine.load(&Arc::new(images(architecture, 1, TEST_IMAGES)?))?;
-        let ids: Vec<u32> = (0..arguments.replicates).collect();
-        let batch_size = arguments.batch.min(TRAINING_IMAGES);
-        let batch = engine.begin(&Setup {
-            architecture,
-            training,
-            batch: batch_size,
-            pixel_scale: 255.0,
-            seed: SEED,
-            replica_ids: &ids,
-        })?;
-        Ok(Self { engine, architecture, replicates: arguments.replicates, batch_size, batch, test })
-    }
-
-    /// Microseconds of a training step of one replica: wall time / (steps x replicates).
-    fn step(&mut self) -> Result<Measurements> {
-        let watch = Watch { stop: stop_flag()?, progress: &|_| {} };
-        let orders: Vec<Arc<[u32]>> =
-            (0..self.replicates).map(|id| shuffled_order(TRAINING_IMAGES as u32, SEED, id, 0)).collect();
-        let epoch = step_ranges(TRAINING_IMAGES, self.batch_size)?;
-        let mut taken = 0;
-        let mut time = |count: usize| -> Result<f64> {
-            let batches: Vec<_> = epoch.iter().cloned().cycle().take(count).collect();
-            let start = Instant::now();
-            self.batch.train(&Steps { first_step: taken, orders: &orders, batches: &batches, decay: 1.0 }, &watch)?;
-            taken += count as u64;
-            Ok(start.elapsed().as_secs_f64())
-        };
-        // Warm-up, and how many steps a repetition has.
-        time(2)?;
-        let once = time(8)? / 8.0;
-        let steps = ((REPETITION.as_secs_f64() / once) as usize).clamp(8, 10_000);
-        let per_step = f64::from(self.replicates) * steps as f64;
-        (0..REPETITIONS).map(|_| Ok(time(steps)? * 1e6 / per_step)).collect::<Result<_>>().map(Measurements)
-    }
-
-    /// Microseconds of evaluating one pruned focus layer on the test images.
-    fn sweep(&mut self) -> Result<Measurements> {
-        let nodes = self.architecture.nodes();
-        let points: Vec<SweepPoint> = (0..SWEEP_POINTS)
-            .map(|point| {
-                let order = RemovalOrder::random(SEED, point as u32, nodes);
-                let sparsity = point as f64 / SWEEP_POINTS as f64;
-                SweepPoint { slot: 0, kept: order.mask(removed_nodes(sparsity, nodes)) }
-            })
-            .collect();
-        let watch = Watch { stop: stop_flag()?, progress: &|_| {} };
-        let mut time = || -> Result<f64> {
-            let start = Instant::now();
-            self.batch.sweep(self.test, &points, &watch)?;
-            Ok(start.elapsed().as_secs_f64() * 1e6 / SWEEP_POINTS as f64)
-        };
-        time()?;
-        (0..REPETITIONS).map(|_| time()).collect::<Result<_>>().map(Measurements)
-    }
-
-    /// Milliseconds of ranking a history and counting it at three tolerances.
-    fn sort_count(&mut self) -> Result<Measurements> {
-        let nodes = self.architecture.nodes();
-        let shape = HistoryShape { epochs: HISTORY_EPOCHS, replicas: self.replicates as usize, nodes };
-        let history = History::new(shape, random_walk(shape))?;
-        let mut time = || -> Result<f64> {
-            let start = Instant::now();
-            self.engine.rank(shape, history.weights())?;
-            Stability::count(self.engine, &history, &[0.01, 0.03, 0.05], Reading::default())?;
-            Ok(start.elapsed().as_secs_f64() * 1e3)
-        };
-        time()?;
-        (0..REPETITIONS).map(|_| time()).collect::<Result<_>>().map(Measurements)
-    }
-}
-
-/// Noise with labels: what pixels hold moves no time.
-fn images(architecture: &Architecture, array: u32, samples: usize) -> Result<Dataset> {
-    let mut noise = Sequence::new(SEED, Stream::Check, array, 0);
-    let pixels = (0..samples * architecture.pixels()).map(|_| noise.next_word() as u8).collect();
-    let labels = (0..samples).map(|sample| (sample % CLASSES) as u8).collect();
-    Dataset::new("noise", pixels, labels, architecture.image_height, architecture.image_width, CLASSES)
-}
-
-/// Weights that move less and less, as those of a network in training do.
-fn random_walk(shape: HistoryShape) -> Vec<f32> {
-    let mut noise = Sequence::new(SEED, Stream::Check, 2, 0);
-    let mut weights: Vec<f32> = (0..shape.columns()).map(|_| noise.unit() as f32 - 0.5).collect();
-    let mut history = Vec::with_capacity(shape.len());
-    for epoch in 0..shape.epochs {
-        for weight in &mut weights {
-            *weight += 0.05 / (epoch + 1) as f32 * (noise.unit() as f32 - 0.5);
-        }
-        history.extend_from_slice(&weights);
-    }
-    history
 }

@@ -1,8 +1,8 @@
 //! The engine on the processor: replicas side by side on all cores, each step of a replica on one core.
 
 use super::{
-    Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Evaluation, HistoryShape, MaskChange, Overheads,
-    Replica, Setup, StepLoss, Steps, SweepPoint, Watch,
+    Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Evaluation, Footprint, HistoryShape, MaskChange,
+    Overheads, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch,
 };
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, can_be_shared, step};
@@ -24,6 +24,8 @@ const STEPS_A_TURN: usize = 64;
 const EVALUATION_BLOCK: usize = 96;
 /// Columns of a history that one task counts: a row of them, bounds included, stays in the first-level cache.
 const COLUMNS_A_TASK: usize = 1024;
+/// The most bytes of what focus layers read that are kept from one sweep to the next.
+const FOCUS_INPUT_BYTES: usize = 128 << 20;
 
 /// The CPU engine.
 pub struct CpuEngine {
@@ -96,6 +98,22 @@ impl Engine for CpuEngine {
             slots,
             focus_inputs: HashMap::new(),
         }))
+    }
+
+    fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {
+        let network = PaddedNetwork::new(setup.architecture);
+        // One of each is made and weighed: they are all alike.
+        let plain = Replica::new(setup.architecture, vec![0.0; ParameterLayout::new(setup.architecture).parameters()]);
+        let replica = PaddedReplica::new(&network, &plain).bytes();
+        let batch = setup.batch.min(lock(&self.data)[setup.training.0].samples());
+        let workspace = Workspace::new(&network, batch, EVALUATION_BLOCK).bytes();
+        let focus_input = size_of::<f32>() * sweep.samples * padded(setup.architecture.width);
+        let kept = FOCUS_INPUT_BYTES.max(focus_input).min(setup.replica_ids.len() * focus_input);
+        Ok(Footprint {
+            state: (setup.replica_ids.len() * replica) as u64,
+            activations: (self.pool.current_num_threads() * workspace) as u64,
+            sweep: kept as u64,
+        })
     }
 
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
@@ -220,8 +238,12 @@ impl CpuBatch {
             return Arc::clone(&known.values);
         }
         let layers = self.architecture.focus_layer();
+        // Those of another data set are of no more use, and a slot's own would be a second copy.
+        self.focus_inputs.retain(|_, known| known.data == handle);
         let values = Arc::new(self.activations(data, slot, blocks, layers, |_, values| values.to_vec()).concat());
-        self.focus_inputs.insert(slot, FocusInput { data: handle, values: Arc::clone(&values) });
+        if (self.focus_inputs.len() + 1) * size_of_val(&values[..]) <= FOCUS_INPUT_BYTES {
+            self.focus_inputs.insert(slot, FocusInput { data: handle, values: Arc::clone(&values) });
+        }
         values
     }
 
@@ -342,13 +364,30 @@ impl Batch for CpuBatch {
         Ok(self.slots.iter().flat_map(|slot| slot.focus_weights(&self.network)).collect())
     }
 
-    fn replicas(&mut self) -> Result<Vec<Replica<f32>>> {
-        Ok(self.slots.iter().map(|slot| slot.replica(&self.network)).collect())
+    fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
+        let nodes = self.architecture.nodes();
+        if weights.len() != self.slots.len() * nodes {
+            return Err(Error::Shape(format!(
+                "{} weights for the focus layers of {} slots with {nodes} nodes",
+                weights.len(),
+                self.slots.len()
+            )));
+        }
+        for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(nodes)) {
+            slot.set_focus_weights(&self.network, weights);
+        }
+        Ok(())
+    }
+
+    fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
+        self.slots.iter().try_for_each(|slot| visit(slot.replica(&self.network)))
     }
 
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
         self.focus_inputs.clear();
-        self.slots = replicas.iter().map(|replica| PaddedReplica::new(&self.network, replica)).collect();
+        // What is replaced makes room first.
+        self.slots.clear();
+        self.slots.extend(replicas.iter().map(|replica| PaddedReplica::new(&self.network, replica)));
         Ok(())
     }
 

@@ -8,10 +8,13 @@ mod room;
 mod samples;
 mod sweep;
 
-use super::{Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, HistoryShape, Overheads, Setup};
+use super::{
+    Activity, Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Footprint, HistoryShape, KernelTime,
+    Overheads, Setup, SweepSize,
+};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
+use crate::gpu::{DeviceChoice, Gpu, LaunchTimes, RequestedLimits};
 use batch::GpuBatch;
 use samples::{LoadedData, lock};
 use std::sync::{Arc, Mutex};
@@ -64,6 +67,10 @@ impl Engine for GpuEngine {
         Ok(Box::new(GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), setup)?))
     }
 
+    fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {
+        GpuBatch::footprint(&self.gpu, &self.data, setup, sweep)
+    }
+
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
         check_history(shape, history)?;
         history::rank(&self.gpu, shape, history)
@@ -96,6 +103,21 @@ impl Engine for GpuEngine {
 
     fn overheads(&self) -> Overheads {
         Overheads { build: self.gpu.build_time(), transfer: self.gpu.transfer_time() }
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity { launches: self.gpu.dispatches(), submissions: self.gpu.submits() })
+    }
+
+    fn start_profile(&mut self) -> bool {
+        self.gpu.start_profile()
+    }
+
+    fn take_profile(&mut self) -> Vec<KernelTime> {
+        let kernel = |(kernel, LaunchTimes { launches, time })| KernelTime { kernel, launches, time };
+        let mut times: Vec<KernelTime> = self.gpu.take_profile().into_iter().map(kernel).collect();
+        times.sort_by_key(|time| std::cmp::Reverse(time.time));
+        times
     }
 }
 

@@ -155,6 +155,46 @@ pub struct Overheads {
     pub transfer: Duration,
 }
 
+/// How large the largest sweep of a batch will be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepSize {
+    /// Images of the data set.
+    pub samples: usize,
+    /// Points of all slots.
+    pub points: usize,
+}
+
+/// Bytes of a batch on its device: the machine's memory, for the CPU engine and for drivers that run in software.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Parameters, moments and masks of all slots.
+    pub state: u64,
+    /// Activations, gradients and all else that is there while training and evaluating.
+    pub activations: u64,
+    /// What a sweep adds.
+    pub sweep: u64,
+}
+
+/// What an engine handed to its device since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Launches of kernels.
+    pub launches: u64,
+    /// Submissions, read-backs included.
+    pub submissions: u64,
+}
+
+/// What one kernel took while a profile was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelTime {
+    /// `family.kernel`.
+    pub kernel: &'static str,
+    /// Launches that were timed.
+    pub launches: u64,
+    /// Their time on the device, together.
+    pub time: Duration,
+}
+
 /// How the caller follows long work and stops it.
 pub struct Watch<'a> {
     /// Set to ask for a stop; the engine then returns [`Error::Interrupted`] at the next step boundary.
@@ -181,6 +221,9 @@ pub trait Engine: Send {
     /// Makes room for replicas and gives them their initial weights; moments 0, nothing pruned.
     fn begin(&mut self, setup: &Setup<'_>) -> Result<Box<dyn Batch>>;
 
+    /// Bytes that [`Self::begin`] and the calls of its batch take on the device: counted from the arrays that they make.
+    fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint>;
+
     /// Ranks by descending magnitude, ties by lower index, of each epoch and replica: `[epoch, replica, node]`.
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>>;
 
@@ -192,6 +235,21 @@ pub trait Engine: Send {
 
     /// What was spent on building and copying so far.
     fn overheads(&self) -> Overheads;
+
+    /// What was handed to the device so far; nothing where there is no device to hand work to.
+    fn activity(&self) -> Option<Activity> {
+        None
+    }
+
+    /// Times every launch from now on, at the cost of speed and of no bit. Returns whether the device can.
+    fn start_profile(&mut self) -> bool {
+        false
+    }
+
+    /// Ends the profile: what each kernel took, the slowest first.
+    fn take_profile(&mut self) -> Vec<KernelTime> {
+        Vec::new()
+    }
 }
 
 /// Replicas of one network on a device.
@@ -205,8 +263,32 @@ pub trait Batch {
     /// Weights of the focus layer `[slot, node]`.
     fn focus_weights(&mut self) -> Result<Vec<f32>>;
 
+    /// Replaces these weights; masks, moments and everything else stay. `[slot, node]`.
+    fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()>;
+
+    /// Everything that training changes, slot by slot: `visit` gets one after the other, so that there never is a second
+    /// copy of them all.
+    fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()>;
+
     /// Everything that training changes, for each slot.
-    fn replicas(&mut self) -> Result<Vec<Replica<f32>>>;
+    fn replicas(&mut self) -> Result<Vec<Replica<f32>>> {
+        let mut replicas = Vec::new();
+        self.visit_replicas(&mut |replica| {
+            replicas.push(replica);
+            Ok(())
+        })?;
+        Ok(replicas)
+    }
+
+    /// All parameters of each slot.
+    fn parameters(&mut self) -> Result<Vec<Vec<f32>>> {
+        let mut parameters = Vec::new();
+        self.visit_replicas(&mut |replica| {
+            parameters.push(replica.parameters);
+            Ok(())
+        })?;
+        Ok(parameters)
+    }
 
     /// Puts back what [`Self::replicas`] gave, or anything of the same shape.
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()>;

@@ -1,6 +1,7 @@
 //! Finding a device, opening it, and hearing about what goes wrong with it.
 
 use super::kernel::{Access, Binding, Kernel, Shader};
+use super::timing::Profile;
 use super::{Buffer, Recorder, read_back};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -94,6 +95,8 @@ pub struct Gpu {
     pub(super) kernels: Mutex<HashMap<super::kernel::Key, Arc<Kernel>>>,
     failure: Failure,
     launch_times: Mutex<BTreeMap<&'static str, Duration>>,
+    /// Times of launches while a profile is taken.
+    pub(super) profile: Mutex<Option<Profile>>,
     dispatches: AtomicU64,
     submits: AtomicU64,
     build_nanoseconds: AtomicU64,
@@ -230,6 +233,7 @@ impl Gpu {
             kernels: Mutex::default(),
             failure,
             launch_times: Mutex::default(),
+            profile: Mutex::default(),
             dispatches: AtomicU64::new(0),
             submits: AtomicU64::new(0),
             build_nanoseconds: AtomicU64::new(0),

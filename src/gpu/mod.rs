@@ -11,3 +11,4 @@ pub use device::{AdapterDescription, DeviceChoice, Gpu, Limits, RequestedLimits,
 pub(crate) use kernel::parameters;
 pub use kernel::{Access, Binding, BoundKernel, Field, Kernel, Parameters, Shader};
 pub use recorder::{Recorder, Submission, read_back};
+pub use timing::LaunchTimes;

@@ -1,6 +1,6 @@
 //! Recording launches and copies, submitting them, and reading results back: the only place that submits.
 
-use super::timing::Timestamps;
+use super::timing::{LaunchStamps, Timestamps};
 use super::{BoundKernel, Buffer, Gpu};
 use crate::error::{Error, Result};
 use bytemuck::Pod;
@@ -16,6 +16,8 @@ pub struct Recorder<'g> {
     encoder: wgpu::CommandEncoder,
     pass: Option<wgpu::ComputePass<'static>>,
     timestamps: Option<Timestamps>,
+    /// While a profile is taken.
+    launches: Option<LaunchStamps>,
     pub(super) first_kernel: Option<&'static str>,
 }
 
@@ -29,12 +31,13 @@ impl<'g> Recorder<'g> {
     /// An empty recording; `label` shows up in graphics debuggers.
     pub fn new(gpu: &'g Gpu, label: &str) -> Self {
         let encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
-        Self { gpu, label: label.to_string(), encoder, pass: None, timestamps: None, first_kernel: None }
+        let launches = LaunchStamps::new(gpu);
+        Self { gpu, label: label.to_string(), encoder, pass: None, timestamps: None, launches, first_kernel: None }
     }
 
     /// A recording whose launches are timed by the device, if it can.
     pub fn timed(gpu: &'g Gpu, label: &str) -> Result<Self> {
-        Ok(Self { timestamps: Timestamps::new(gpu)?, ..Self::new(gpu, label) })
+        Ok(Self { timestamps: Timestamps::new(gpu)?, launches: None, ..Self::new(gpu, label) })
     }
 
     /// The device that this is recorded for.
@@ -64,8 +67,14 @@ impl<'g> Recorder<'g> {
             return Ok(());
         }
         let (encoder, timestamps, label) = (&mut self.encoder, &self.timestamps, &self.label);
+        let launches = &mut self.launches;
+        if launches.is_some() {
+            // Timestamps are those of a pass.
+            self.pass = None;
+        }
         let pass = self.pass.get_or_insert_with(|| {
-            let timestamp_writes = timestamps.as_ref().map(Timestamps::writes);
+            let whole = timestamps.as_ref().map(Timestamps::writes);
+            let timestamp_writes = whole.or_else(|| launches.as_mut()?.next(bound.name));
             let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes };
             encoder.begin_compute_pass(&descriptor).forget_lifetime()
         });
@@ -116,9 +125,16 @@ impl<'g> Recorder<'g> {
         if let Some(timestamps) = &timestamps {
             timestamps.resolve(&mut self.encoder);
         }
+        let stamps = match self.launches.take() {
+            Some(launches) => launches.resolve(self.gpu, &mut self.encoder)?.map(|resolved| (launches, resolved)),
+            None => None,
+        };
         let index = self.gpu.queue.submit([self.encoder.finish()]);
         self.gpu.count_submit();
         self.gpu.check()?;
+        if let Some((launches, resolved)) = stamps {
+            launches.file(self.gpu, &resolved)?;
+        }
         Ok((Submission { gpu: self.gpu, index }, timestamps))
     }
 }

@@ -1,8 +1,110 @@
-//! How long a recording ran on the device itself.
+//! How long a recording, or each of its launches, ran on the device itself.
 
 use super::{Gpu, Recorder, read_back};
 use crate::error::Result;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
+
+/// Launches of one recording that a profile times; WebGPU has no more than twice as many queries in a set.
+const PROFILED_LAUNCHES: u32 = 2048;
+
+/// What the launches of one kernel took together while a profile was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaunchTimes {
+    /// Launches that were timed.
+    pub launches: u64,
+    /// Their time on the device.
+    pub time: Duration,
+}
+
+/// Times of kernels by name.
+pub(super) type Profile = BTreeMap<&'static str, LaunchTimes>;
+
+/// Two timestamps around each launch of a recording.
+pub(super) struct LaunchStamps {
+    queries: wgpu::QuerySet,
+    kernels: Vec<&'static str>,
+}
+
+impl LaunchStamps {
+    /// Timestamps, if a profile is being taken.
+    pub(super) fn new(gpu: &Gpu) -> Option<Self> {
+        let profiling = gpu.profile.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        profiling.then(|| Self {
+            queries: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("launch timestamps"),
+                ty: wgpu::QueryType::Timestamp,
+                count: 2 * PROFILED_LAUNCHES,
+            }),
+            kernels: Vec::new(),
+        })
+    }
+
+    /// Where the pass of the next launch, of `kernel`, writes its begin and end; nowhere if there were too many.
+    pub(super) fn next(&mut self, kernel: &'static str) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        let index = self.kernels.len() as u32;
+        (index < PROFILED_LAUNCHES).then(|| {
+            self.kernels.push(kernel);
+            wgpu::ComputePassTimestampWrites {
+                query_set: &self.queries,
+                beginning_of_pass_write_index: Some(2 * index),
+                end_of_pass_write_index: Some(2 * index + 1),
+            }
+        })
+    }
+
+    /// Brings the timestamps to where they can be read back; nowhere if nothing was launched.
+    pub(super) fn resolve(&self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder) -> Result<Option<super::Buffer<u64>>> {
+        let count = 2 * self.kernels.len() as u32;
+        if count == 0 {
+            return Ok(None);
+        }
+        let size = u64::from(count) * 8;
+        let raw = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("launch timestamps"),
+            size,
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        let resolved = super::Buffer::new(gpu, "launch timestamps", count as usize)?;
+        encoder.resolve_query_set(&self.queries, 0..count, &raw, 0);
+        encoder.copy_buffer_to_buffer(&raw, 0, &resolved.raw, 0, size);
+        Ok(Some(resolved))
+    }
+
+    /// Files the times of all launches; what has no usable timestamps is left out.
+    pub(super) fn file(&self, gpu: &Gpu, resolved: &super::Buffer<u64>) -> Result<()> {
+        let stamps = read_back(gpu, resolved)?;
+        let period = gpu.queue.get_timestamp_period();
+        let mut profile = gpu.profile.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(profile) = profile.as_mut() else { return Ok(()) };
+        for (&kernel, stamps) in self.kernels.iter().zip(stamps.chunks_exact(2)) {
+            if let Some(time) = elapsed(stamps[0], stamps[1], period) {
+                let times = profile.entry(kernel).or_default();
+                times.launches += 1;
+                times.time += time;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Gpu {
+    /// Times every launch that is recorded from now on, each in a pass of its own: slower than without, and the same bits.
+    /// Returns whether the device can.
+    pub fn start_profile(&self) -> bool {
+        if self.timestamps {
+            *self.profile.lock().unwrap_or_else(PoisonError::into_inner) = Some(Profile::new());
+        }
+        self.timestamps
+    }
+
+    /// Ends the profile and returns the times of each kernel.
+    pub fn take_profile(&self) -> BTreeMap<&'static str, LaunchTimes> {
+        self.profile.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+}
 
 /// Two timestamps around a recording.
 pub(super) struct Timestamps {

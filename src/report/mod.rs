@@ -8,6 +8,8 @@ mod look;
 mod provenance;
 #[cfg(test)]
 mod sample;
+pub mod scaling;
+pub mod scaling_figure;
 pub mod study;
 pub mod tables;
 

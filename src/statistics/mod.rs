@@ -5,6 +5,7 @@ pub mod design;
 pub mod glm;
 pub mod growth;
 pub mod regression;
+pub mod scaling;
 pub mod studentized_range;
 pub mod tukey;
 

@@ -1,6 +1,6 @@
 //! `holdfast bench` and `holdfast devices`, and what the program says of itself.
 
-use crate::program::holdfast;
+use crate::program::{Table, fresh_folder, holdfast, text};
 
 #[test]
 fn devices_lists_the_cpu_engine_and_the_software_driver() {
@@ -49,4 +49,83 @@ fn help_and_version_are_results() {
     }
     assert_eq!(help.stderr, "");
     assert!(holdfast("--version", &[]).succeeded().stdout.starts_with("holdfast "));
+}
+
+#[test]
+fn bench_growth_fits_exponents_and_draws_them() {
+    let folder = fresh_folder("growth");
+    let line = "bench --device cpu --growth epochs,nodes --replicates 2 --width 8 --json --quiet --out";
+    let ended = holdfast(line, &[text(&folder)]).succeeded();
+    assert_eq!(ended.stderr, "");
+    let json = ended.json();
+    let lines = json["lines"].as_array().unwrap();
+    let named: Vec<_> =
+        lines.iter().map(|line| (line["over"].as_str().unwrap(), line["timed"].as_str().unwrap())).collect();
+    assert_eq!(named, [("nodes", "sort"), ("nodes", "count"), ("epochs", "sort"), ("epochs", "count")]);
+    for line in lines {
+        let points = line["points"].as_array().unwrap();
+        let number = |point: &serde_json::Value, name: &str| point[name].as_f64().unwrap();
+        assert!(points.iter().all(|point| number(point, "seconds") > 0.0 && number(point, "work") > 0.0), "{line}");
+        // What is named an exponent is the slope between logarithms: of the work it follows from two points alone.
+        let [first, last] = [&points[0], &points[points.len() - 1]];
+        let slope =
+            (number(last, "work") / number(first, "work")).ln() / (number(last, "size") / number(first, "size")).ln();
+        let fitted = line["all_sizes"]["work_exponent"].as_f64().unwrap();
+        assert!((slope - fitted).abs() < 0.05, "{slope} {line}");
+        assert!(line["all_sizes"]["time_exponent"].as_f64().unwrap() > 0.2, "{line}");
+        assert!(line["grows_faster_than_its_work"].is_boolean(), "{line}");
+    }
+    assert_eq!(lines[0]["points"].as_array().unwrap().last().unwrap()["size"], 1_000_000.0);
+    let svg = std::fs::read_to_string(folder.join("figures/growth.svg")).unwrap();
+    for title in ["Nodes of the focus layer, 10 epochs", "Epochs of the history", "Time (ms)"] {
+        assert!(svg.contains(title), "{title}");
+    }
+    assert!(std::fs::read(folder.join("figures/growth.png")).unwrap().starts_with(b"\x89PNG"));
+    let table = Table::read(&folder.join("growth.csv"));
+    assert_eq!(table.columns, ["over", "timed", "size", "seconds", "sd", "work"]);
+    assert_eq!(table.only(&[("over", "nodes"), ("timed", "sort")]).rows.len(), 9);
+}
+
+#[test]
+fn bench_growth_tells_the_time_of_a_replicas_step_by_the_number_of_replicas() {
+    let folder = fresh_folder("growth-of-replicas");
+    let line = "bench --device cpu --growth replicas --batch 4 --side 8 --width 8 --depth 2 --quiet --out";
+    let ended = holdfast(line, &[text(&folder)]).succeeded();
+    let shown = ended
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("a replica's step"))
+        .unwrap_or_else(|| panic!("{}", ended.stdout));
+    for replicas in ["1: ", "3: ", "13: ", "100: ", "from 4 to 50 replicas"] {
+        assert!(shown.contains(replicas), "{replicas} is not in {shown}");
+    }
+    let row = ended.stdout.lines().find(|line| line.starts_with("replicas ")).unwrap();
+    assert!(row.contains("dnn step") && row.contains(" 1.00 "), "the work grows with exponent 1: {row}");
+}
+
+#[test]
+fn bench_growth_leaves_out_what_does_not_fit_and_says_why() {
+    let folder = fresh_folder("growth-too-large");
+    let line = "bench --device cpu --growth epochs --replicates 4000000 --json --quiet --out";
+    let ended = holdfast(line, &[text(&folder)]).succeeded();
+    let left_out = ended.json()["left_out"].clone();
+    assert!(left_out[0].as_str().unwrap().contains("memory"), "{left_out}");
+}
+
+#[test]
+fn bench_says_more_of_launches_when_asked() {
+    let line = "bench --device llvmpipe --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --quiet";
+    let json = holdfast(&format!("{line} --json"), &[]).succeeded().json();
+    let launches = &json["launches"];
+    let per_step = launches["per_step"].as_f64().unwrap();
+    assert!((1.0 / 64.0..=6.0).contains(&per_step), "{launches}");
+    assert!(launches["submissions"].as_u64().unwrap() <= launches["steps"].as_u64().unwrap() + 1, "{launches}");
+    let text = holdfast(&format!("{line} -v"), &[]).succeeded().stdout;
+    assert!(
+        text.contains("launches") && text.contains("kernels") || text.contains("µs a step of all replicas"),
+        "{text}"
+    );
+    assert!(!holdfast(line, &[]).succeeded().stdout.contains("launches"), "only when asked");
+    let cpu = holdfast("bench --device cpu --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --json --quiet", &[]);
+    assert!(cpu.succeeded().json()["launches"].is_null(), "the CPU engine launches nothing");
 }

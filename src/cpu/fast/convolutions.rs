@@ -99,6 +99,13 @@ impl ConvWorkspace {
         }
     }
 
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let Self { inputs, argmax, rows, output, gradients, pooled_gradient, flipped, weight_sums, bias_sums } = self;
+        let several = [inputs, argmax, gradients, flipped, weight_sums, bias_sums].into_iter().flatten();
+        several.chain([rows, output, pooled_gradient]).map(Lines::bytes).sum()
+    }
+
     /// Computes all convolutions of one image, kept as sample `place`, and writes `features` `[y, x, channel]`.
     #[inline(always)]
     pub fn forward<S: Simd>(

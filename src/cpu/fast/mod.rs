@@ -65,6 +65,11 @@ impl Lines {
     pub fn zeros(length: usize) -> Self {
         Self(vec![Line([0.0; LANES]); length.div_ceil(LANES)])
     }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.0[..])
+    }
 }
 
 impl std::ops::Deref for Lines {

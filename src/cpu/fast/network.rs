@@ -164,6 +164,21 @@ impl PaddedReplica {
         rows.flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
     }
 
+    /// Puts weights of the focus layer `[in, out]` back.
+    pub fn set_focus_weights(&mut self, network: &PaddedNetwork, weights: &[f32]) {
+        let focus = network.focus();
+        let rows = self.parameters[focus.weights.clone()].chunks_exact_mut(focus.columns);
+        for (padded, plain) in rows.zip(weights.chunks_exact(focus.layer.outputs)) {
+            padded[..plain.len()].copy_from_slice(plain);
+        }
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let Self { parameters, m, v, mask } = self;
+        parameters.bytes() + m.bytes() + v.bytes() + mask.as_deref().map_or(0, size_of_val)
+    }
+
     /// Adam's view of one tensor.
     #[inline(always)]
     pub fn tensor(&mut self, place: &Range<usize>, rate: f32) -> AdamTensor<'_> {

@@ -50,6 +50,13 @@ impl Workspace {
             forward: Activations::new(network, samples, 1),
         }
     }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let Self { parts, scratch, forward } = self;
+        let parts: usize = parts.iter().map(Part::bytes).sum();
+        parts + scratch.iter().map(Lines::bytes).sum::<usize>() + forward.bytes()
+    }
 }
 
 /// What the layers give out for some samples.
@@ -69,6 +76,11 @@ impl Activations {
             input: Lines::zeros(samples * network.layers[0].input_stride),
             layers: network.layers.iter().map(|layer| Lines::zeros(samples * layer.columns)).collect(),
         }
+    }
+
+    fn bytes(&self) -> usize {
+        let Self { convolutions, input, layers } = self;
+        convolutions.bytes() + input.bytes() + layers.iter().map(Lines::bytes).sum::<usize>()
     }
 
     /// What dense layer `index` reads.
@@ -108,6 +120,12 @@ impl Part {
             samples: 0,
             correct: 0,
         }
+    }
+
+    fn bytes(&self) -> usize {
+        let Self { activations, gradients, features_gradient, transposed, losses, samples: _, correct: _ } = self;
+        let gradients: usize = gradients.iter().map(Lines::bytes).sum();
+        activations.bytes() + gradients + features_gradient.bytes() + transposed.bytes() + size_of_val(&losses[..])
     }
 
     /// What the gradient of the weights of dense layer `index` is summed over.

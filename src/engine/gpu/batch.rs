@@ -1,13 +1,16 @@
 //! Replicas of one network on the GPU.
 
 use super::launches::{
-    Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, Purpose, State, TrainingLaunches,
+    ActivationSizes, Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, Purpose, State, StateSizes,
+    TrainingLaunches,
 };
 use super::room::Room;
 use super::samples::{Feed, LoadedData, Pace, lock};
 use super::sweep;
 use crate::cpu::{adam, he_normal, mask as states};
-use crate::engine::{Batch, DataHandle, Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
+use crate::engine::{
+    Batch, DataHandle, Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch,
+};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
@@ -15,6 +18,9 @@ use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks
 use crate::network::{Architecture, ParameterLayout};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+
+/// Words of one array of states that are read back at once.
+const READ_WORDS: usize = 4 << 20;
 
 /// Replicas that fit the device's arrays together.
 pub(super) struct Wave {
@@ -40,15 +46,25 @@ pub(super) struct GpuBatch {
     gradient: Buffer<f32>,
 }
 
-impl GpuBatch {
-    pub(super) fn new(gpu: Arc<Gpu>, data: Arc<Mutex<Vec<Arc<LoadedData>>>>, setup: &Setup<'_>) -> Result<Self> {
+/// What a batch is made of: how the replicas are cut into waves, and how much room their steps need.
+struct Plan {
+    network: Network,
+    training: Arc<LoadedData>,
+    batch: usize,
+    evaluation_samples: usize,
+    purpose: Purpose,
+    waves: Vec<Range<usize>>,
+}
+
+impl Plan {
+    fn new(gpu: &Gpu, data: &Mutex<Vec<Arc<LoadedData>>>, setup: &Setup<'_>) -> Result<Self> {
         setup.architecture.validate()?;
         let network = Network {
             architecture: setup.architecture.clone(),
             layout: ParameterLayout::new(setup.architecture),
             scale: (1.0 / setup.pixel_scale) as f32,
         };
-        let training = loaded(&data, setup.training)?;
+        let training = loaded(data, setup.training)?;
         check_data(&network.architecture, &training)?;
         if setup.batch == 0 || setup.replica_ids.is_empty() {
             return Err(Error::Usage(format!(
@@ -58,33 +74,77 @@ impl GpuBatch {
             )));
         }
         let batch = setup.batch.min(training.host().samples());
-        let room = Room::of(&gpu);
+        let room = Room::of(gpu);
         let evaluation_samples = room.evaluation_samples(&network)?;
-        let purpose = if network.stack(1, batch).fits(&gpu) && room.stacks(&network, batch) {
+        let purpose = if network.stack(1, batch).fits(gpu) && room.stacks(&network, batch) {
             Purpose::StackedTraining
         } else {
             Purpose::Training
         };
         let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples, purpose)?;
-        let largest = most.min(setup.replica_ids.len());
-        let waves = (0..setup.replica_ids.len())
-            .step_by(most)
-            .map(|first| first..(first + most).min(setup.replica_ids.len()))
-            .map(|slots| Wave::new(&gpu, &network, setup, slots))
-            .collect::<Result<Vec<_>>>()?;
+        let slots = setup.replica_ids.len();
+        let waves = (0..slots).step_by(most).map(|first| first..(first + most).min(slots)).collect();
+        Ok(Self { network, training, batch, evaluation_samples, purpose, waves })
+    }
+
+    /// Replicas of the largest wave.
+    fn largest(&self) -> usize {
+        self.waves.iter().map(Range::len).max().unwrap_or(0)
+    }
+
+    /// Sizes of the activations of training and of evaluation.
+    fn activations(&self) -> [ActivationSizes; 2] {
+        [(self.batch, self.purpose), (self.evaluation_samples, Purpose::Evaluation)]
+            .map(|(capacity, purpose)| ActivationSizes::new(&self.network, self.largest(), capacity, purpose))
+    }
+
+    /// Elements of the gradient with respect to all parameters.
+    fn gradient(&self) -> usize {
+        self.largest() * self.network.layout.parameters()
+    }
+}
+
+impl GpuBatch {
+    pub(super) fn new(gpu: Arc<Gpu>, data: Arc<Mutex<Vec<Arc<LoadedData>>>>, setup: &Setup<'_>) -> Result<Self> {
+        let plan = Plan::new(&gpu, &data, setup)?;
+        let [training, evaluation] = plan.activations();
+        let gradient = Buffer::new(&gpu, "parameter gradient", plan.gradient())?;
+        let Plan { network, training: training_data, batch, evaluation_samples, waves, .. } = plan;
+        let waves = waves.into_iter().map(|slots| Wave::new(&gpu, &network, setup, slots)).collect::<Result<_>>()?;
         Ok(Self {
             kernels: Kernels::new(&gpu)?,
-            training_activations: Activations::new(&gpu, &network, largest, batch, purpose)?,
-            evaluation_activations: Activations::new(&gpu, &network, largest, evaluation_samples, Purpose::Evaluation)?,
-            gradient: Buffer::new(&gpu, "parameter gradient", largest * network.layout.parameters())?,
+            training_activations: Activations::new(&gpu, training)?,
+            evaluation_activations: Activations::new(&gpu, evaluation)?,
+            gradient,
             gpu,
             data,
-            training,
+            training: training_data,
             network,
             batch,
             seed: setup.seed,
             evaluation_samples,
             waves,
+        })
+    }
+
+    /// Bytes of what [`Self::new`] makes, of the samples that steps bring, and of the arrays of a sweep.
+    pub(super) fn footprint(
+        gpu: &Gpu,
+        data: &Mutex<Vec<Arc<LoadedData>>>,
+        setup: &Setup<'_>,
+        sweep: SweepSize,
+    ) -> Result<Footprint> {
+        let plan = Plan::new(gpu, data, setup)?;
+        let slots = setup.replica_ids.len();
+        let nodes = plan.network.architecture.nodes();
+        let bytes = |words: usize| 4 * words as u64;
+        let state = StateSizes::new(&plan.network, slots);
+        let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
+        let feed = Feed::words(gpu, &plan.training, plan.largest(), plan.batch);
+        Ok(Footprint {
+            state: bytes(state.words()),
+            activations: bytes(activations + plan.gradient() + feed),
+            sweep: bytes(sweep.points.div_ceil(plan.waves.len()) * nodes),
         })
     }
 
@@ -233,13 +293,13 @@ impl Wave {
     /// Makes room for the replicas in `slots` and fills in their initial weights.
     fn new(gpu: &Gpu, network: &Network, setup: &Setup<'_>, slots: Range<usize>) -> Result<Self> {
         let replicas = slots.len();
-        let parameters = replicas * network.layout.parameters();
+        let StateSizes { parameters, mask, .. } = StateSizes::new(network, replicas);
         let state = State {
             replicas,
             parameters: Buffer::new(gpu, "parameters", parameters)?,
             m: Buffer::new(gpu, "m", parameters)?,
             v: Buffer::new(gpu, "v", parameters)?,
-            mask: Buffer::from_slice(gpu, "mask", &vec![states::KEPT; replicas * network.architecture.nodes()])?,
+            mask: Buffer::from_slice(gpu, "mask", &vec![states::KEPT; mask])?,
             replica_ids: Buffer::from_slice(gpu, "replica ids", &setup.replica_ids[slots.clone()])?,
         };
         let fill = initial::Fill::new(gpu)?;
@@ -406,23 +466,46 @@ impl Batch for GpuBatch {
         Ok(weights)
     }
 
-    fn replicas(&mut self) -> Result<Vec<Replica<f32>>> {
-        let (parameters, nodes) = (self.network.layout.parameters(), self.network.architecture.nodes());
-        let mut replicas = Vec::new();
-        for Wave { state, .. } in &self.waves {
-            let [all, m, v] = [&state.parameters, &state.m, &state.v].map(|array| read_back(&self.gpu, array));
-            let (all, m, v, mask) = (all?, m?, v?, read_back(&self.gpu, &state.mask)?);
-            for replica in 0..state.replicas {
-                let own = replica * parameters..(replica + 1) * parameters;
-                replicas.push(Replica {
-                    parameters: all[own.clone()].to_vec(),
-                    m: m[own.clone()].to_vec(),
-                    v: v[own].to_vec(),
-                    mask: mask[replica * nodes..(replica + 1) * nodes].to_vec(),
-                });
+    fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
+        let (stride, focus) = (self.network.layout.parameters(), self.network.layout.focus_weight());
+        if weights.len() != self.slots() * focus.len() {
+            return Err(Error::Shape(format!(
+                "{} weights for the focus layers of {} slots with {} nodes",
+                weights.len(),
+                self.slots(),
+                focus.len()
+            )));
+        }
+        for wave in &self.waves {
+            let own = &weights[wave.slots.start * focus.len()..wave.slots.end * focus.len()];
+            for (replica, weights) in own.chunks_exact(focus.len()).enumerate() {
+                wave.state.parameters.write(&self.gpu, replica * stride + focus.offset, weights)?;
             }
         }
-        Ok(replicas)
+        Ok(())
+    }
+
+    fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
+        let (gpu, parameters, nodes) = (&self.gpu, self.network.layout.parameters(), self.network.architecture.nodes());
+        for Wave { state, .. } in &self.waves {
+            let mask = read_back(gpu, &state.mask)?;
+            let block = (READ_WORDS / parameters).clamp(1, state.replicas);
+            for first in (0..state.replicas).step_by(block) {
+                let count = block.min(state.replicas - first);
+                let part = |array| read_part(gpu, array, first * parameters, count * parameters);
+                let (all, m, v) = (part(&state.parameters)?, part(&state.m)?, part(&state.v)?);
+                let [all, m, v] = [&all, &m, &v].map(|part| part.chunks_exact(parameters));
+                for (replica, ((all, m), v)) in (first..).zip(all.zip(m).zip(v)) {
+                    visit(Replica {
+                        parameters: all.to_vec(),
+                        m: m.to_vec(),
+                        v: v.to_vec(),
+                        mask: mask[replica * nodes..(replica + 1) * nodes].to_vec(),
+                    })?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
@@ -558,6 +641,15 @@ impl Batch for GpuBatch {
         let missing = || Error::Shape("a sweep point names a slot that the batch does not have".into());
         evaluations.into_iter().map(|found| found.ok_or_else(missing)).collect()
     }
+}
+
+/// Some elements of an array on the device.
+fn read_part(gpu: &Gpu, array: &Buffer<f32>, first: usize, len: usize) -> Result<Vec<f32>> {
+    let part = Buffer::new(gpu, "part", len)?;
+    let mut recorder = Recorder::new(gpu, "part");
+    recorder.copy(array, first, &part, 0, len)?;
+    recorder.submit()?;
+    read_back(gpu, &part)
 }
 
 /// Cuts samples into steps of an evaluation.

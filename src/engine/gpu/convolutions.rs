@@ -21,11 +21,15 @@ pub(super) struct Convolved {
 }
 
 impl Convolved {
-    /// Room for `capacity` samples of each of `replicas`.
-    pub(super) fn new(gpu: &Gpu, layer: &ConvLayer, replicas: usize, capacity: usize) -> Result<Self> {
-        let samples = replicas * capacity;
-        let argmax = layer.pool.then(|| Buffer::new(gpu, "argmax", samples * argmax_words(layer)));
-        Ok(Self { values: Buffer::new(gpu, "convolved", samples * layer.output_len())?, argmax: argmax.transpose()? })
+    /// Elements of values and codes of so many samples.
+    pub(super) fn sizes(layer: &ConvLayer, samples: usize) -> (usize, Option<usize>) {
+        (samples * layer.output_len(), layer.pool.then(|| samples * argmax_words(layer)))
+    }
+
+    /// Arrays of these sizes.
+    pub(super) fn new(gpu: &Gpu, values: usize, argmax: Option<usize>) -> Result<Self> {
+        let argmax = argmax.map(|argmax| Buffer::new(gpu, "argmax", argmax));
+        Ok(Self { values: Buffer::new(gpu, "convolved", values)?, argmax: argmax.transpose()? })
     }
 }
 

@@ -103,27 +103,55 @@ pub(super) struct Activations {
     gradients: [Buffer<f32>; 2],
 }
 
-impl Activations {
+/// Elements of the arrays of [`Activations`].
+pub(super) struct ActivationSizes {
+    capacity: usize,
+    purpose: Purpose,
+    /// What each convolution gives out, and the codes of its pooling.
+    convolved: Vec<(usize, Option<usize>)>,
+    outputs: Vec<usize>,
+    gradient: usize,
+}
+
+impl ActivationSizes {
     /// Room for `capacity` samples of each of `replicas`.
-    pub(super) fn new(
-        gpu: &Gpu,
-        network: &Network,
-        replicas: usize,
-        capacity: usize,
-        purpose: Purpose,
-    ) -> Result<Self> {
+    pub(super) fn new(network: &Network, replicas: usize, capacity: usize, purpose: Purpose) -> Self {
         let room = |units: usize| replicas * capacity * units;
-        let convolved = |layer: &ConvLayer| Convolved::new(gpu, layer, replicas, capacity);
-        let convolved = network.architecture.conv_layers().iter().map(convolved).collect::<Result<_>>()?;
+        let convolved = |layer: &ConvLayer| Convolved::sizes(layer, replicas * capacity);
         let outputs = if purpose == Purpose::StackedTraining {
-            vec![Buffer::new(gpu, "activations", network.stack(replicas, capacity).activations())?]
+            vec![network.stack(replicas, capacity).activations()]
         } else {
-            let outputs = network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs));
-            outputs.map(|len| Buffer::new(gpu, "activations", len)).collect::<Result<_>>()?
+            network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs)).collect()
         };
-        let largest = room(network.gradient_units(purpose != Purpose::Evaluation));
-        let gradients = [Buffer::new(gpu, "gradient", largest)?, Buffer::new(gpu, "gradient", largest)?];
-        Ok(Self { capacity, convolved, purpose, outputs, gradients })
+        Self {
+            capacity,
+            purpose,
+            convolved: network.architecture.conv_layers().iter().map(convolved).collect(),
+            outputs,
+            gradient: room(network.gradient_units(purpose != Purpose::Evaluation)),
+        }
+    }
+
+    /// All of them together, each a word.
+    pub(super) fn words(&self) -> usize {
+        let convolved: usize = self.convolved.iter().map(|(values, argmax)| values + argmax.unwrap_or(0)).sum();
+        convolved + self.outputs.iter().sum::<usize>() + 2 * self.gradient
+    }
+}
+
+impl Activations {
+    /// Arrays of these sizes.
+    pub(super) fn new(gpu: &Gpu, sizes: ActivationSizes) -> Result<Self> {
+        let ActivationSizes { capacity, purpose, convolved, outputs, gradient } = sizes;
+        let convolved = convolved.into_iter().map(|(values, argmax)| Convolved::new(gpu, values, argmax));
+        let outputs = outputs.into_iter().map(|len| Buffer::new(gpu, "activations", len));
+        Ok(Self {
+            capacity,
+            convolved: convolved.collect::<Result<_>>()?,
+            purpose,
+            outputs: outputs.collect::<Result<_>>()?,
+            gradients: [Buffer::new(gpu, "gradient", gradient)?, Buffer::new(gpu, "gradient", gradient)?],
+        })
     }
 
     /// What dense layer `index` gives out.
@@ -154,6 +182,29 @@ pub(super) struct State {
     pub(super) mask: Buffer<u32>,
     /// Which replica each of them is.
     pub(super) replica_ids: Buffer<u32>,
+}
+
+/// Elements of the arrays of a [`State`].
+pub(super) struct StateSizes {
+    replicas: usize,
+    /// Of the parameters, and of each of the moments.
+    pub(super) parameters: usize,
+    pub(super) mask: usize,
+}
+
+impl StateSizes {
+    pub(super) fn new(network: &Network, replicas: usize) -> Self {
+        Self {
+            replicas,
+            parameters: replicas * network.layout.parameters(),
+            mask: replicas * network.architecture.nodes(),
+        }
+    }
+
+    /// All of them together, each a word.
+    pub(super) fn words(&self) -> usize {
+        3 * self.parameters + self.mask + self.replicas
+    }
 }
 
 /// The first layers of a network on the samples of a feed.

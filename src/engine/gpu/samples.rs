@@ -83,10 +83,22 @@ pub(super) struct Feed {
 }
 
 impl Feed {
+    /// Samples that an order has room for.
+    fn room(gpu: &Gpu, data: &LoadedData, orders: usize, batch: usize) -> usize {
+        let words = (gpu.limits().array_bytes() / 4) as usize;
+        (words / (orders * data.words_per_sample())).min(ORDER_ROOM).max(batch)
+    }
+
+    /// Words of orders, and of the images that come with them.
+    pub(super) fn words(gpu: &Gpu, data: &LoadedData, orders: usize, batch: usize) -> usize {
+        let carried = if data.resident.is_some() { 0 } else { data.shape.words() + 1 };
+        orders * Self::room(gpu, data, orders, batch) * (1 + carried)
+    }
+
     /// Room for the samples of `orders` orders, in steps of up to `batch` samples.
     pub(super) fn new(gpu: &Gpu, data: &Arc<LoadedData>, orders: usize, batch: usize) -> Result<Self> {
         let words = (gpu.limits().array_bytes() / 4) as usize;
-        let room = (words / (orders * data.words_per_sample())).min(ORDER_ROOM).max(batch);
+        let room = Self::room(gpu, data, orders, batch);
         let carried = match data.resident {
             Some(_) => None,
             None => Some(DeviceData::new(gpu, data.shape, orders * room)?),

@@ -1,0 +1,359 @@
+//! `holdfast bench --growth`: how time grows with replicas, width, side, nodes and epochs, and whether anything grows faster
+//! than its work.
+//!
+//! All sizes of a line are measured by turns, round after round: a machine whose speed drifts slows all of them alike.
+
+use super::BenchArguments;
+use super::measure::{CLASSES, Measurements, SEED, TOLERANCES, Training, count, random_walk, sort};
+use crate::cli::output;
+use crate::cli::run::{begin, open_engine, open_folder};
+use crate::engine::{DeviceDescription, Engine, HistoryShape};
+use crate::error::{Error, Result};
+use crate::network::Architecture;
+use crate::report::scaling::{ScalingLine, ScalingPanel, as_json, table};
+use crate::report::scaling_figure;
+use crate::run_folder::{csv, timestamp};
+use crate::stability::History;
+use crate::statistics::scaling::ScalingPoint;
+use crate::study::configuration;
+use crate::study::experiment::check_memory;
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Replicas side by side: odd numbers too, which leave a thread without a partner.
+const REPLICAS: [u32; 11] = [1, 2, 3, 4, 5, 7, 10, 13, 25, 50, 100];
+/// Between these the time of a replica's step should not depend on how many run beside it.
+const FLAT: (f64, f64) = (4.0, 50.0);
+/// Units of each hidden layer.
+const WIDTHS: [usize; 6] = [30, 60, 90, 128, 180, 256];
+/// Rows and columns of an image.
+const SIDES: [usize; 7] = [28, 42, 56, 84, 112, 160, 224];
+/// Nodes of a layer whose history is sorted and counted.
+const NODES: [usize; 9] = [100, 316, 1_000, 3_162, 10_000, 31_623, 100_000, 316_228, 1_000_000];
+/// Epochs of these histories.
+const EPOCHS_OF_NODES: usize = 10;
+/// Epochs of a history.
+const EPOCHS: [usize; 5] = [10, 32, 100, 316, 1_000];
+
+/// Images of the made-up training set: few, since the largest are large.
+const IMAGES: usize = 512;
+/// A repetition of a training step runs for about this long.
+const REPETITION: Duration = Duration::from_millis(60);
+/// The most rounds, and the fewest.
+const ROUNDS: (usize, usize) = (9, 3);
+/// No round of a line begins after this, if there were enough.
+const LINE: Duration = Duration::from_secs(8);
+/// A size that would take longer for one repetition, as its work says, is left out.
+const SLOWEST: f64 = 10.0;
+
+/// Columns of `growth.csv`.
+const COLUMNS: &[&str] = &["over", "timed", "size", "seconds", "sd", "work"];
+
+/// The size that is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Axis {
+    /// Replicas side by side, 1 to 100.
+    Replicas,
+    /// Units of each hidden layer, 30 to 256.
+    Width,
+    /// Rows and columns of an image, 28 to 224.
+    Side,
+    /// Nodes of a layer whose history is sorted and counted, 100 to 1,000,000.
+    Nodes,
+    /// Epochs of such a history, 10 to 1,000.
+    Epochs,
+}
+
+impl Axis {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Replicas => "replicas",
+            Self::Width => "width",
+            Self::Side => "side",
+            Self::Nodes => "nodes",
+            Self::Epochs => "epochs",
+        }
+    }
+}
+
+/// What moves the numbers: what the folder's name is made of.
+#[derive(Serialize)]
+struct Settings<'a> {
+    growth: &'a [Axis],
+    model: &'a str,
+    replicates: u32,
+    batch: usize,
+    side: usize,
+    width: usize,
+    depth: usize,
+    filters: usize,
+}
+
+/// What is timed at one size.
+enum Subject {
+    /// Steps of all replicas, so many a repetition.
+    Step(Box<Training>, usize),
+    Sort(Rc<History>),
+    Count(Rc<History>),
+}
+
+impl Subject {
+    fn seconds(&mut self, engine: &mut dyn Engine) -> Result<f64> {
+        match self {
+            Self::Step(training, steps) => Ok(training.time(*steps)? / *steps as f64),
+            Self::Sort(history) => sort(engine, history),
+            Self::Count(history) => count(engine, history),
+        }
+    }
+}
+
+/// One size of a line.
+struct Probe {
+    size: f64,
+    work: f64,
+    subject: Subject,
+    seconds: Measurements,
+}
+
+/// Lines in the making.
+struct Growth<'a> {
+    engine: &'a mut dyn Engine,
+    arguments: &'a BenchArguments,
+    /// What was left out, and why.
+    left_out: Vec<String>,
+}
+
+pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
+    let BenchArguments { replicates, batch, side, width, depth, filters, ref model, .. } = *arguments;
+    let say = &arguments.output;
+    let mut engine = open_engine(&arguments.device, say.quiet)?;
+    let mut axes = axes.to_vec();
+    axes.sort_unstable();
+    axes.dedup();
+    let settings = Settings { growth: &axes, model, replicates, batch, side, width, depth, filters };
+    let description = engine.description().clone();
+    let hash = configuration::hash("bench", &settings, &description, &BTreeMap::new())?;
+    let folder = open_folder("bench", arguments.out.as_deref(), &hash)?;
+    let mut manifest = begin(&folder, "bench", hash, &settings, &description, BTreeMap::new())?;
+    let mut growth = Growth { engine: &mut *engine, arguments, left_out: Vec::new() };
+    let panels = axes.iter().map(|&axis| growth.panel(axis)).collect::<Result<Vec<_>>>()?;
+    say.notices(&growth.left_out);
+
+    let rows = panels.iter().flat_map(|panel| {
+        panel.lines.iter().flat_map(move |line| {
+            let points = line.points.iter().zip(&line.deviations);
+            points.map(move |(point, sd)| (panel.axis, &line.name, point.size, point.time, *sd, point.work))
+        })
+    });
+    csv::write(&folder.file("growth.csv")?, COLUMNS, rows)?;
+    let title = title(&description, &settings);
+    scaling_figure::write_svg(&title, &panels, &folder.file("figures/growth.svg")?)?;
+    scaling_figure::write_png(&title, &panels, &folder.file("figures/growth.png")?)?;
+    manifest.seeds.push(SEED);
+    manifest.finished = Some(timestamp(SystemTime::now()));
+    manifest.write(folder.path())?;
+
+    let replicas =
+        panels.iter().find(|panel| panel.axis == Axis::Replicas.name()).and_then(|panel| panel.lines.first());
+    let spread = replicas.and_then(|line| line.spread_per_size(FLAT.0, FLAT.1));
+    if say.json {
+        return output::json(&json!({
+            "device": description,
+            "settings": settings,
+            "lines": as_json(&panels),
+            "replica_step_spread": { "from": FLAT.0, "to": FLAT.1, "spread": spread },
+            "left_out": growth.left_out,
+            "folder": folder.path().display().to_string(),
+        }));
+    }
+    let per_replica = replicas.map(|line| per_replica_step(line, spread)).unwrap_or_default();
+    output::result(&format!(
+        "{title}\n{}{per_replica}Files are in {}; begin with figures/growth.svg.\n",
+        table(&panels),
+        folder.path().display()
+    ))
+}
+
+fn title(device: &DeviceDescription, settings: &Settings<'_>) -> String {
+    let Settings { model, replicates, batch, side, width, depth, filters, .. } = *settings;
+    let filters = if model == "cnn" { format!(", {filters} filters") } else { String::new() };
+    format!(
+        "{}, {}: {model}{filters}, {replicates} replicas, batch {batch}, {side} x {side}, {depth} layers of {width}, where a \
+         panel changes nothing else",
+        device.name, device.variant
+    )
+}
+
+/// Time of a replica's step by how many run side by side.
+fn per_replica_step(line: &ScalingLine, spread: Option<f64>) -> String {
+    let each = line.points.iter().map(|point| format!("{}: {:.1}", point.size, 1e6 * point.time / point.size));
+    let spread = spread.map(|spread| {
+        format!(
+            "; from {} to {} replicas the slowest takes {:.1} % longer than the fastest",
+            FLAT.0,
+            FLAT.1,
+            100.0 * spread
+        )
+    });
+    format!(
+        "a replica's step by the number of replicas (µs): {}{}\n",
+        each.collect::<Vec<_>>().join(" · "),
+        spread.unwrap_or_default()
+    )
+}
+
+impl Growth<'_> {
+    fn panel(&mut self, axis: Axis) -> Result<ScalingPanel> {
+        const STEP: &str = "Time of a step of all replicas (ms)";
+        let arguments = self.arguments;
+        let base = arguments.architecture(&arguments.model);
+        let (size_title, time_title, lines) = match axis {
+            Axis::Replicas => {
+                let of_replicas = |replicas| (f64::from(replicas), base.clone(), replicas);
+                let line = self.step_line(&arguments.model, axis, REPLICAS.map(of_replicas).into())?;
+                ("Replicas side by side", STEP, line.into_iter().collect())
+            }
+            Axis::Width => {
+                let of_width = |width| (width as f64, Architecture { width, ..base.clone() }, arguments.replicates);
+                let line = self.step_line(&arguments.model, axis, WIDTHS.map(of_width).into())?;
+                ("Width of the hidden layers (units)", STEP, line.into_iter().collect())
+            }
+            Axis::Side => {
+                let mut lines = Vec::new();
+                for model in ["dnn", "cnn"] {
+                    let of_side = |side| {
+                        let sides =
+                            Architecture { image_height: side, image_width: side, ..arguments.architecture(model) };
+                        (side as f64, sides, arguments.replicates)
+                    };
+                    lines.extend(self.step_line(model, axis, SIDES.map(of_side).into())?);
+                }
+                ("Side of an image (pixels)", STEP, lines)
+            }
+            Axis::Nodes => {
+                let of_nodes = |nodes| (nodes as f64, HistoryShape { epochs: EPOCHS_OF_NODES, replicas: 1, nodes });
+                let lines = self.history_lines(axis, NODES.map(of_nodes).into())?;
+                ("Nodes of the focus layer, 10 epochs", "Time (ms)", lines)
+            }
+            Axis::Epochs => {
+                let (replicas, nodes) = (arguments.replicates as usize, base.nodes());
+                let of_epochs = |epochs| (epochs as f64, HistoryShape { epochs, replicas, nodes });
+                let lines = self.history_lines(axis, EPOCHS.map(of_epochs).into())?;
+                ("Epochs of the history", "Time (ms)", lines)
+            }
+        };
+        Ok(ScalingPanel { axis: axis.name(), size_title, time_title, lines })
+    }
+
+    /// A training step at several sizes: what each is, its network, its replicas.
+    fn step_line(
+        &mut self,
+        model: &str,
+        axis: Axis,
+        sizes: Vec<(f64, Architecture, u32)>,
+    ) -> Result<Option<ScalingLine>> {
+        let mut probes = Vec::new();
+        let batch = self.arguments.batch;
+        for (size, architecture, replicas) in sizes {
+            let work = architecture.step_flops(batch) * f64::from(replicas);
+            let samples = IMAGES.max(batch);
+            let subject = |engine: &mut dyn Engine| {
+                architecture.validate()?;
+                check_memory(&architecture, replicas, 0, samples)?;
+                let mut training = Training::new(engine, &architecture, replicas, batch, samples)?;
+                let steps = training.steps_in(REPETITION)?;
+                Ok(Subject::Step(Box::new(training), steps))
+            };
+            self.add(axis, &mut probes, size, work, subject)?;
+        }
+        self.measure(format!("{model} step"), probes)
+    }
+
+    /// Sorting and counting histories of several sizes.
+    fn history_lines(&mut self, axis: Axis, sizes: Vec<(f64, HistoryShape)>) -> Result<Vec<ScalingLine>> {
+        let (mut sorts, mut counts) = (Vec::new(), Vec::new());
+        for (size, shape) in sizes {
+            let numbers = shape.len() as f64;
+            if Vec::<f32>::new().try_reserve_exact(2 * shape.len()).is_err() {
+                let axis = axis.name();
+                self.left_out.push(format!("{axis} {size} is left out: its {numbers} weights do not fit into memory"));
+                continue;
+            }
+            let history = Rc::new(History::new(shape, random_walk(shape))?);
+            let comparisons = numbers * (shape.nodes as f64).log2().max(1.0);
+            self.add(axis, &mut sorts, size, comparisons, |_| Ok(Subject::Sort(Rc::clone(&history))))?;
+            let work = numbers * TOLERANCES.len() as f64;
+            self.add(axis, &mut counts, size, work, |_| Ok(Subject::Count(Rc::clone(&history))))?;
+        }
+        let lines = [self.measure("sort".into(), sorts)?, self.measure("count".into(), counts)?];
+        Ok(lines.into_iter().flatten().collect())
+    }
+
+    /// Adds a size to a line, if it fits into memory and time; runs it once, which warms it up.
+    fn add(
+        &mut self,
+        axis: Axis,
+        probes: &mut Vec<Probe>,
+        size: f64,
+        work: f64,
+        subject: impl FnOnce(&mut dyn Engine) -> Result<Subject>,
+    ) -> Result<()> {
+        let axis = axis.name();
+        let expected = probes.last().map_or(0.0, |last: &Probe| last.seconds.median() * work / last.work);
+        if expected > SLOWEST {
+            self.left_out.push(format!("{axis} {size} is left out: it would take about {expected:.0} s a repetition"));
+            return Ok(());
+        }
+        let first = subject(self.engine).and_then(|mut subject| {
+            let seconds = subject.seconds(self.engine)?;
+            Ok(Probe { size, work, subject, seconds: Measurements(vec![seconds]) })
+        });
+        match first {
+            Ok(probe) => probes.push(probe),
+            Err(error @ (Error::Job(_) | Error::OutOfMemory(_) | Error::Shape(_))) => {
+                self.left_out.push(format!("{axis} {size} is left out: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Rounds over all sizes of a line, and the fit.
+    fn measure(&mut self, name: String, mut probes: Vec<Probe>) -> Result<Option<ScalingLine>> {
+        let started = Instant::now();
+        for probe in &mut probes {
+            probe.seconds.0.clear();
+        }
+        for round in 0..ROUNDS.0 {
+            if round >= ROUNDS.1 && started.elapsed() > LINE {
+                break;
+            }
+            for probe in &mut probes {
+                probe.seconds.0.push(probe.subject.seconds(self.engine)?);
+            }
+        }
+        let point = |probe: &Probe| ScalingPoint { size: probe.size, time: probe.seconds.median(), work: probe.work };
+        let deviations = probes.iter().map(|probe| probe.seconds.deviation()).collect();
+        Ok(ScalingLine::new(name, probes.iter().map(point).collect(), deviations))
+    }
+}
+
+impl BenchArguments {
+    /// The network asked for, as a `dnn` or a `cnn`.
+    pub(super) fn architecture(&self, model: &str) -> Architecture {
+        let convolutions = if model == "cnn" { Architecture::paper_convolutions(self.filters) } else { Vec::new() };
+        Architecture {
+            image_height: self.side,
+            image_width: self.side,
+            convolutions,
+            width: self.width,
+            depth: self.depth,
+            classes: CLASSES,
+        }
+    }
+}

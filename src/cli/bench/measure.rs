@@ -1,0 +1,277 @@
+//! Networks and made-up data, and the clock beside them.
+
+use crate::cli::stop_flag;
+use crate::data::Dataset;
+use crate::data::batches::{shuffled_order, step_ranges};
+use crate::engine::{Batch, DataHandle, Engine, HistoryShape, KernelTime, Setup, Steps, SweepPoint, Watch};
+use crate::error::Result;
+use crate::network::Architecture;
+use crate::pruning::masks::{RemovalOrder, removed_nodes};
+use crate::random::{Sequence, Stream};
+use crate::stability::{History, Reading, Stability};
+use serde_json::{Value, json};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Every quantity is measured at least this often, after one warm-up.
+pub(super) const REPETITIONS: usize = 7;
+/// One repetition of the training step runs for about this long.
+const REPETITION: Duration = Duration::from_millis(150);
+/// The most steps of one repetition.
+const MOST_STEPS: usize = 10_000;
+/// Steps whose launches are counted, and steps whose launches are timed one by one.
+const WATCHED_STEPS: usize = 32;
+const PROFILED_STEPS: usize = 8;
+/// Images of the made-up training set.
+pub(super) const TRAINING_IMAGES: usize = 2048;
+/// Images that a sweep classifies: as many as MNIST's test set has.
+pub(super) const TEST_IMAGES: usize = 10_000;
+/// Masks of one replica that a sweep evaluates.
+const SWEEP_POINTS: usize = 40;
+/// Epochs of the history that is sorted and counted.
+pub(super) const HISTORY_EPOCHS: usize = 150;
+/// Tolerances that it is counted at.
+pub(super) const TOLERANCES: [f64; 3] = [0.01, 0.03, 0.05];
+/// Classes of the made-up data.
+pub(super) const CLASSES: usize = 10;
+/// Everything here is drawn with this seed.
+pub(super) const SEED: u64 = 1;
+
+/// Repeated measurements of one quantity.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Measurements(pub(super) Vec<f64>);
+
+impl Measurements {
+    pub(super) fn map(&self, convert: impl Fn(f64) -> f64) -> Self {
+        Self(self.0.iter().copied().map(convert).collect())
+    }
+
+    pub(super) fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+    }
+
+    pub(super) fn deviation(&self) -> f64 {
+        let mean = self.0.iter().sum::<f64>() / self.0.len() as f64;
+        (self.0.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (self.0.len() - 1) as f64).sqrt()
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({ "median": self.median(), "sd": self.deviation() })
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!("{:.1} ± {:.1}", self.median(), self.deviation())
+    }
+}
+
+/// Replicas in training on noise.
+pub(super) struct Training {
+    pub(super) batch: Box<dyn Batch>,
+    replicas: u32,
+    orders: Vec<Arc<[u32]>>,
+    epoch: Vec<Range<usize>>,
+    taken: u64,
+}
+
+impl Training {
+    /// `replicas` networks on `samples` images.
+    pub(super) fn new(
+        engine: &mut dyn Engine,
+        architecture: &Architecture,
+        replicas: u32,
+        batch: usize,
+        samples: usize,
+    ) -> Result<Self> {
+        let training = engine.load(&Arc::new(images(architecture, 0, samples)?))?;
+        let ids: Vec<u32> = (0..replicas).collect();
+        let batch_size = batch.min(samples);
+        let batch = engine.begin(&Setup {
+            architecture,
+            training,
+            batch: batch_size,
+            pixel_scale: 255.0,
+            seed: SEED,
+            replica_ids: &ids,
+        })?;
+        let orders = ids.iter().map(|&id| shuffled_order(samples as u32, SEED, id, 0)).collect();
+        Ok(Self { batch, replicas, orders, epoch: step_ranges(samples, batch_size)?, taken: 0 })
+    }
+
+    /// Seconds of so many steps of all replicas.
+    pub(super) fn time(&mut self, steps: usize) -> Result<f64> {
+        let watch = Watch { stop: stop_flag()?, progress: &|_| {} };
+        let batches: Vec<_> = self.epoch.iter().cloned().cycle().take(steps).collect();
+        let Self { orders, taken, .. } = self;
+        let start = Instant::now();
+        self.batch.train(&Steps { first_step: *taken, orders, batches: &batches, decay: 1.0 }, &watch)?;
+        self.taken += steps as u64;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Steps that take about `repetition`, after a warm-up.
+    pub(super) fn steps_in(&mut self, repetition: Duration) -> Result<usize> {
+        let first = self.time(2)? / 2.0;
+        // Devices that are slow at this size are known well enough by now.
+        let once = if first < repetition.as_secs_f64() { self.time(8)? / 8.0 } else { first };
+        Ok(((repetition.as_secs_f64() / once) as usize).clamp(1, MOST_STEPS))
+    }
+}
+
+/// The three things that a study is made of, on one device.
+pub(super) struct Bench<'a> {
+    engine: &'a mut dyn Engine,
+    architecture: &'a Architecture,
+    pub(super) training: Training,
+    test: DataHandle,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(
+        engine: &'a mut dyn Engine,
+        architecture: &'a Architecture,
+        replicas: u32,
+        batch: usize,
+    ) -> Result<Self> {
+        let test = engine.load(&Arc::new(images(architecture, 1, TEST_IMAGES)?))?;
+        let training = Training::new(engine, architecture, replicas, batch, TRAINING_IMAGES)?;
+        Ok(Self { engine, architecture, training, test })
+    }
+
+    /// Microseconds of a training step of one replica: wall time / (steps x replicates).
+    pub(super) fn step(&mut self) -> Result<Measurements> {
+        let steps = self.training.steps_in(REPETITION)?.max(8);
+        let per_step = f64::from(self.training.replicas) * steps as f64;
+        let once = |_| Ok(self.training.time(steps)? * 1e6 / per_step);
+        (0..REPETITIONS).map(once).collect::<Result<_>>().map(Measurements)
+    }
+
+    /// Microseconds of evaluating one pruned focus layer on the test images.
+    pub(super) fn sweep(&mut self) -> Result<Measurements> {
+        let nodes = self.architecture.nodes();
+        let points: Vec<SweepPoint> = (0..SWEEP_POINTS)
+            .map(|point| {
+                let order = RemovalOrder::random(SEED, point as u32, nodes);
+                let sparsity = point as f64 / SWEEP_POINTS as f64;
+                SweepPoint { slot: 0, kept: order.mask(removed_nodes(sparsity, nodes)) }
+            })
+            .collect();
+        let watch = Watch { stop: stop_flag()?, progress: &|_| {} };
+        let mut time = || -> Result<f64> {
+            let start = Instant::now();
+            self.training.batch.sweep(self.test, &points, &watch)?;
+            Ok(start.elapsed().as_secs_f64() * 1e6 / SWEEP_POINTS as f64)
+        };
+        time()?;
+        (0..REPETITIONS).map(|_| time()).collect::<Result<_>>().map(Measurements)
+    }
+
+    /// Milliseconds of ranking a history and counting it at three tolerances.
+    pub(super) fn sort_count(&mut self) -> Result<Measurements> {
+        let nodes = self.architecture.nodes();
+        let shape = HistoryShape { epochs: HISTORY_EPOCHS, replicas: self.training.replicas as usize, nodes };
+        let history = History::new(shape, random_walk(shape))?;
+        let mut time = || -> Result<f64> { Ok((sort(self.engine, &history)? + count(self.engine, &history)?) * 1e3) };
+        time()?;
+        (0..REPETITIONS).map(|_| time()).collect::<Result<_>>().map(Measurements)
+    }
+}
+
+/// What training steps are made of on a device.
+pub(super) struct Launches {
+    /// Launches of one step of all replicas.
+    pub(super) per_step: f64,
+    /// Steps that were watched, in one call.
+    pub(super) steps: usize,
+    /// Submissions of these steps, reading the losses back included.
+    pub(super) submissions: u64,
+    /// What each kernel took of one step, in microseconds, the slowest first; empty where there are no usable timestamps.
+    pub(super) kernels: Vec<(&'static str, f64)>,
+}
+
+impl Bench<'_> {
+    /// What the training step is made of; nothing on the CPU engine, which launches nothing.
+    pub(super) fn launches(&mut self) -> Result<Option<Launches>> {
+        let Some(before) = self.engine.activity() else { return Ok(None) };
+        self.training.time(WATCHED_STEPS)?;
+        let after = self.engine.activity().unwrap_or_default();
+        let mut kernels = Vec::new();
+        if self.engine.start_profile() {
+            self.training.time(PROFILED_STEPS)?;
+            let per_step = |time: KernelTime| (time.kernel, time.time.as_secs_f64() * 1e6 / PROFILED_STEPS as f64);
+            kernels = self.engine.take_profile().into_iter().map(per_step).collect();
+        }
+        Ok(Some(Launches {
+            per_step: (after.launches - before.launches) as f64 / WATCHED_STEPS as f64,
+            steps: WATCHED_STEPS,
+            submissions: after.submissions - before.submissions,
+            kernels,
+        }))
+    }
+}
+
+impl Launches {
+    pub(super) fn json(&self) -> Value {
+        let kernels: Vec<Value> =
+            self.kernels.iter().map(|(kernel, time)| json!({ "kernel": kernel, "us_per_step": time })).collect();
+        json!({
+            "per_step": self.per_step,
+            "steps": self.steps,
+            "submissions": self.submissions,
+            "kernels": kernels,
+        })
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = format!(
+            "\x20 launches        {} a step of all replicas; {} submissions for {} steps\n",
+            self.per_step, self.submissions, self.steps
+        );
+        if self.kernels.is_empty() {
+            text += "\x20 kernels         the device has no usable timestamps\n";
+        }
+        for (kernel, time) in &self.kernels {
+            text += &format!("\x20   {kernel:<36} {time:>10.1} µs a step of all replicas\n");
+        }
+        text
+    }
+}
+
+/// Seconds of ranking a history.
+pub(super) fn sort(engine: &mut dyn Engine, history: &History) -> Result<f64> {
+    let start = Instant::now();
+    engine.rank(history.shape(), history.weights())?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Seconds of counting a history at three tolerances.
+pub(super) fn count(engine: &mut dyn Engine, history: &History) -> Result<f64> {
+    let start = Instant::now();
+    Stability::count(engine, history, &TOLERANCES, Reading::default())?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Noise with labels: what pixels hold moves no time.
+fn images(architecture: &Architecture, array: u32, samples: usize) -> Result<Dataset> {
+    let mut noise = Sequence::new(SEED, Stream::Check, array, 0);
+    let pixels = (0..samples * architecture.pixels()).map(|_| noise.next_word() as u8).collect();
+    let labels = (0..samples).map(|sample| (sample % CLASSES) as u8).collect();
+    Dataset::new("noise", pixels, labels, architecture.image_height, architecture.image_width, CLASSES)
+}
+
+/// Weights that move less and less, as those of a network in training do.
+pub(super) fn random_walk(shape: HistoryShape) -> Vec<f32> {
+    let mut noise = Sequence::new(SEED, Stream::Check, 2, 0);
+    let mut weights: Vec<f32> = (0..shape.columns()).map(|_| noise.unit() as f32 - 0.5).collect();
+    let mut history = Vec::with_capacity(shape.len());
+    for epoch in 0..shape.epochs {
+        for weight in &mut weights {
+            *weight += 0.05 / (epoch + 1) as f32 * (noise.unit() as f32 - 0.5);
+        }
+        history.extend_from_slice(&weights);
+    }
+    history
+}
