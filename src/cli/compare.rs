@@ -11,6 +11,7 @@ use crate::study::comparison::{compare, write_together};
 use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
 use crate::study::focus_layer::FocusLayer;
+use crate::study::memory::Job;
 use crate::study::recorded::RecordedRun;
 use crate::study::results::Results;
 use clap::Args;
@@ -48,7 +49,8 @@ pub(super) fn run(arguments: &CompareArguments) -> Result<()> {
     let quiet = arguments.output.quiet;
     let mut prepared = prepare("compare", configuration, &arguments.device, quiet)?;
     if arguments.dry_run {
-        return dry_run::print(&mut prepared, dry_run::Job::Compare, arguments.output.json);
+        let replicates = prepared.configuration.replicates;
+        return dry_run::print(&mut prepared, replicates, Job::Compare, arguments.output.json);
     }
     let run = prepared.start("compare", arguments.out.as_deref(), arguments.fresh)?;
     let (run, reports) = results_of(run, quiet)?;
@@ -116,19 +118,20 @@ fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<ReportCell>> {
         }
     }
     let mut shown = Vec::new();
-    for (cell, report) in run.cells.iter().zip(&reports) {
+    for (cell, report) in run.cells.iter().zip(reports) {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration).place("");
         let recorded = RecordedRun { folder, configuration: run.configuration.clone() };
-        shown.push((report.clone(), FocusLayer::read(&recorded, &mut *run.engine)?));
+        shown.push((report, FocusLayer::read(&recorded, &mut *run.engine)?));
     }
-    let page = ReportRun { provenance: (&run.manifest).into(), study: None, cells: shown };
-    html::write(&[page], &run.folder.file("report.html")?)?;
+    let page = [ReportRun { provenance: (&run.manifest).into(), study: None, cells: shown }];
+    html::write(&page, &run.folder.file("report.html")?)?;
+    let [page] = page;
     run.manifest.wall_times.insert("whole command".into(), started.elapsed().as_secs_f64());
     run.finish()?;
     for cell in &run.cells {
         cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration).remove_checkpoints()?;
     }
-    Ok(reports)
+    Ok(page.cells.into_iter().map(|(report, _)| report).collect())
 }
 
 /// Draws Figure 4 of a cell in both formats; `path` gives the place of the file with an ending.

@@ -7,7 +7,9 @@ use crate::engine::{Setup, Steps, Watch};
 use crate::error::Result;
 use crate::network::ParameterLayout;
 use crate::study::experiment::Cell;
+use crate::study::memory::{self, Job, Phase};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -17,46 +19,51 @@ const TRIAL: Duration = Duration::from_millis(300);
 /// Steps of one trial.
 const TRIAL_STEPS: usize = 4;
 
-/// Which command is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Job {
-    /// Training and everything that follows.
-    Compare,
-    /// Training alone.
-    Train,
-}
-
-/// Prints training runs, replica-steps, memory, disk and estimated time.
-pub(super) fn print(prepared: &mut Prepared, job: Job, as_json: bool) -> Result<()> {
+/// Prints training runs, replica-steps, memory, disk and estimated time, of `replicates` replicas of each cell.
+pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json: bool) -> Result<()> {
     let mut lines = Vec::new();
     let mut values = Vec::new();
+    // A device has memory of its own, unless it is the processor in another guise.
+    let device = prepared.engine.description().clone();
+    let shares_memory = ["CPU engine", "software", "integrated GPU"].contains(&device.kind.as_str());
+    // What a run of these cells takes before it trains: the program, its driver, all data.
+    for cell in &prepared.cells {
+        cell.upload(&mut *prepared.engine)?;
+    }
+    let before = resident().unwrap_or_else(|| data_bytes(&prepared.cells));
+    let mut peaks = [0, 0];
     for index in 0..prepared.cells.len() {
         let cell = prepared.cells[index].clone();
         let configuration = prepared.configuration.clone();
         let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
-        let replicates = u64::from(configuration.replicates);
-        let trained = steps * u64::from(configuration.epochs) * replicates;
+        let copies = u64::from(replicates);
+        let trained = steps * u64::from(configuration.epochs) * copies;
         let rules = configuration.ed_rule.rules().len() as u64;
         let targets = if job == Job::Compare { configuration.ed_targets.len() as u64 } else { 0 };
         // Exponential decay runs twice: one target after the other, and all at once.
-        let decayed = 2 * rules * targets * steps * u64::from(configuration.ed_epochs) * replicates;
-        let runs = replicates * (1 + 2 * rules * targets);
-        let seconds = seconds_per_step(prepared, &cell)? * (trained + decayed) as f64;
+        let decayed = 2 * rules * targets * steps * u64::from(configuration.ed_epochs) * copies;
+        let runs = copies * (1 + 2 * rules * targets);
+        let phases = memory::phases(&mut *prepared.engine, &cell, &configuration, replicates, job)?;
+        let host = |phase: &Phase| phase.beside() + if shares_memory { phase.on_device() } else { 0 };
+        let largest = phases.iter().copied().max_by_key(host).unwrap_or_default();
+        let memory = before + host(&largest);
+        let on_device = phases.iter().map(Phase::on_device).max().unwrap_or(0);
+        peaks = [peaks[0].max(memory), peaks[1].max(on_device)];
+        let seconds = seconds_per_step(prepared, &cell, replicates)? * (trained + decayed) as f64;
         let parameters = ParameterLayout::new(&cell.architecture).parameters() as u64;
-        let history = u64::from(configuration.epochs) * replicates * cell.architecture.nodes() as u64 * 4;
-        let slots = replicates * targets.max(1);
-        let data = (cell.split.training.images.len() + cell.split.test.images.len()) as u64;
-        let memory = data + 2 * history + slots * parameters * 4 * 3 * 2;
-        let columns = replicates * cell.architecture.nodes() as u64;
+        let history = u64::from(configuration.epochs) * copies * cell.architecture.nodes() as u64 * 4;
+        let columns = copies * cell.architecture.nodes() as u64;
         let rows = columns * (configuration.tolerance.len() as u64 + 7);
-        let disk = history + replicates * parameters * 4 + if job == Job::Compare { rows * 100 } else { 0 };
+        let disk = history + copies * parameters * 4 + if job == Job::Compare { rows * 100 } else { 0 };
         lines.push(format!(
-            "{}: {runs} training runs, {} replica-steps of {} images; about {:.0} MB of memory, {:.0} MB on disk, \
-             {seconds:.0} s of training on this device\n",
+            "{}: {runs} training runs, {} replica-steps of {} images; about {:.0} MB of memory while {}{}, {:.0} MB on \
+             disk, {seconds:.0} s of training on this device\n",
             cell.name(),
             trained + decayed,
             configuration.batch,
             memory as f64 / 1e6,
+            largest.name,
+            if shares_memory { String::new() } else { format!(", {:.0} MB on the device", on_device as f64 / 1e6) },
             (disk as f64 / 1e6).max(1.0),
         ));
         values.push(json!({
@@ -65,21 +72,43 @@ pub(super) fn print(prepared: &mut Prepared, job: Job, as_json: bool) -> Result<
             "training_runs": runs,
             "replica_steps": trained + decayed,
             "memory_bytes": memory,
+            "device_memory_bytes": (!shares_memory).then_some(on_device),
+            "phases": phases,
             "disk_bytes": disk,
             "training_s": seconds,
         }));
     }
     if as_json {
-        return output::json(&json!({ "configuration_hash": prepared.hash, "cells": values }));
+        return output::json(&json!({
+            "configuration_hash": prepared.hash,
+            "memory_bytes": peaks[0],
+            "device_memory_bytes": (!shares_memory).then_some(peaks[1]),
+            "before_training_bytes": before,
+            "cells": values,
+        }));
     }
     output::result(&format!("configuration {}\n{}", prepared.hash, lines.concat()))
 }
 
+/// Images and labels of all cells; networks that take the same images share them.
+fn data_bytes(cells: &[Cell]) -> u64 {
+    let sets = cells.iter().flat_map(|cell| [&cell.split.training, &cell.split.test]);
+    let distinct: BTreeMap<_, _> = sets.map(|set| (Arc::as_ptr(set), set.images.len() + set.labels.len())).collect();
+    distinct.values().map(|&bytes| bytes as u64).sum()
+}
+
+/// Bytes of memory that this process takes now, where the system tells.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
 /// Seconds of one replica-step, tried on the device.
-fn seconds_per_step(prepared: &mut Prepared, cell: &Cell) -> Result<f64> {
+fn seconds_per_step(prepared: &mut Prepared, cell: &Cell, replicates: u32) -> Result<f64> {
     let configuration = &prepared.configuration;
     let training = prepared.engine.load(&cell.split.training)?;
-    let ids: Vec<u32> = (0..configuration.replicates).collect();
+    let ids: Vec<u32> = (0..replicates).collect();
     let mut batch = prepared.engine.begin(&Setup {
         architecture: &cell.architecture,
         training,

@@ -163,7 +163,7 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     let selection = criterion.select(&mut *engine, &read.history)?;
     let mut checksums = cell.checksums(&run.configuration);
     checksums.insert("history".into(), training::hash(read.history.weights()));
-    checksums.insert("weights".into(), hash_parameters(&replicas));
+    checksums.insert("weights".into(), hash_parameters(replicas.iter().map(|replica| replica.parameters.as_slice())));
     let opened = open(arguments, &criterion, &*engine, checksums)?;
 
     let reporter = Reporter::new(arguments.output.quiet);

@@ -12,6 +12,7 @@ use crate::run_folder::{Manifest, RunFolder, Shard, csv, timestamp};
 use crate::study::Control;
 use crate::study::conclusion::Conclusion;
 use crate::study::configuration::{self, Configuration};
+use crate::study::memory::Job;
 use crate::study::numbers::thousands;
 use crate::study::replication::train_cells;
 use crate::study::runs::{CellRuns, RUN_COLUMNS, RunRow};
@@ -92,7 +93,7 @@ fn from_training(arguments: &StudyArguments) -> Result<()> {
     let replicas = shard.replicas(configuration.replicates)?.len();
     let mut prepared = prepare("study", configuration, &arguments.device, say.quiet)?;
     if arguments.dry_run {
-        return dry_run::print(&mut prepared, dry_run::Job::Train, say.json);
+        return dry_run::print(&mut prepared, replicas as u32, Job::Study, say.json);
     }
     prepared.shard = arguments.shard;
     let default = arguments.shard.map(|shard| default_folder(&prepared.hash).join("shards").join(shard.folder_name()));

@@ -15,6 +15,7 @@ use crate::study::accuracy::Summary;
 use crate::study::comparison::hash_parameters;
 use crate::study::configuration::Configuration;
 use crate::study::experiment::{Cell, train_and_record, write_records};
+use crate::study::memory::Job;
 use crate::training::Trained;
 use clap::Args;
 use serde::Serialize;
@@ -57,7 +58,8 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
     }
     let mut prepared = prepare("train", configuration, &arguments.device, arguments.output.quiet)?;
     if arguments.dry_run {
-        return dry_run::print(&mut prepared, dry_run::Job::Train, arguments.output.json);
+        let replicates = prepared.configuration.replicates;
+        return dry_run::print(&mut prepared, replicates, Job::Train, arguments.output.json);
     }
     let mut run = prepared.start("train", arguments.out.as_deref(), arguments.fresh)?;
     let reporter = Reporter::new(arguments.output.quiet);
@@ -67,8 +69,8 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
     for cell in &run.cells {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
         let mut trained = train_and_record(&mut *run.engine, cell, &run.configuration, &folder, control)?;
-        let replicas = trained.batch.replicas()?;
-        write_records(&folder, cell, &trained, &replicas, run.configuration.stop_at_plateau.is_some())?;
+        let parameters = trained.batch.parameters()?;
+        write_records(&folder, cell, &trained, &parameters, run.configuration.stop_at_plateau.is_some())?;
         let (training, test) = cell.upload(&mut *run.engine)?;
         let accuracies = accuracies_of(&mut *trained.batch, test, control)?;
         let last: Vec<f64> = trained
@@ -115,7 +117,7 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
         for (epoch, hash) in (1..).zip(&trained.focus_hashes) {
             hashes.insert(format!("{}: focus layer, epoch {epoch:04}", cell.label(&run.configuration)), hash.clone());
         }
-        hashes.insert(format!("{}: all parameters", cell.label(&run.configuration)), hash_parameters(&replicas));
+        hashes.insert(format!("{}: all parameters", cell.label(&run.configuration)), hash_parameters(&parameters));
         let times = &mut run.manifest.wall_times;
         times.insert(format!("{}: train", cell.label(&run.configuration)), trained.times.train.as_secs_f64());
         times.insert(format!("{}: record history", cell.label(&run.configuration)), trained.times.record.as_secs_f64());

@@ -1,13 +1,14 @@
 //! The baseline in a comparison: exponential decay, which trains anew for each target, timed in both ways.
 
-use super::comparison::{Account, hash_parameters, since};
+use super::comparison::{Account, since};
 use super::ledger::Measured;
 use crate::engine::{DataHandle, Evaluation, Overheads, Replica, Watch};
 use crate::error::{Error, Result};
 use crate::pruning::Method;
 use crate::pruning::decay::{Rule, Schedule};
 use crate::pruning::masks::removed_nodes;
-use crate::training::{Plan, train};
+use crate::training::{NumberHash, Plan, train};
+use sha2::{Digest as _, Sha256};
 use std::time::Instant;
 
 /// One run of exponential decay by one rule towards one or more targets.
@@ -17,33 +18,49 @@ struct DecayRun {
     overheads: Overheads,
     resumed: bool,
     evaluations: Vec<Evaluation>,
-    replicas: Vec<Replica<f32>>,
+    /// Of everything that training has changed, for each slot: of large networks the replicas of all targets would be more
+    /// than all else together.
+    digests: Vec<Digest>,
+}
+
+/// SHA-256 of a replica.
+type Digest = [u8; 32];
+
+fn digest(replica: &Replica<f32>) -> Digest {
+    let Replica { parameters, m, v, mask } = replica;
+    let mut digest = Sha256::new();
+    [parameters, m, v].into_iter().for_each(|array| digest.update(bytemuck::cast_slice::<f32, u8>(array)));
+    digest.update(bytemuck::cast_slice::<u32, u8>(mask));
+    digest.finalize().into()
 }
 
 impl Account<'_> {
     /// Exponential decay by every rule asked for. Returns the hash of all final parameters.
     pub(super) fn exponential_decay(&mut self, test: DataHandle) -> Result<String> {
-        let mut replicas = Vec::new();
+        let mut parameters = NumberHash::default();
         if !self.configuration.ed_targets.is_empty() {
             for &rule in self.configuration.ed_rule.rules() {
-                replicas.extend(self.decay_by_rule(rule, test)?);
+                self.decay_by_rule(rule, test, &mut parameters)?;
             }
         }
-        Ok(hash_parameters(&replicas))
+        Ok(parameters.finish())
     }
 
-    /// One target after the other, then all targets and replicas in one batch; both give equal bits, or this fails. Returns
-    /// the final replicas `[target, replica]`.
-    fn decay_by_rule(&mut self, rule: Rule, test: DataHandle) -> Result<Vec<Replica<f32>>> {
+    /// One target after the other, then all targets and replicas in one batch; both give equal bits, or this fails. The final
+    /// parameters `[target, replica]` are added to `parameters`.
+    fn decay_by_rule(&mut self, rule: Rule, test: DataHandle, parameters: &mut NumberHash) -> Result<()> {
         let targets = self.configuration.ed_targets.clone();
         let one_by_one: Vec<DecayRun> = targets
             .iter()
-            .map(|&target| self.decay(rule, &[target], test, &format!("ed-{}-{target}", rule.name())))
+            .map(|&target| {
+                let session = format!("ed-{}-{target}", rule.name());
+                self.decay(rule, &[target], test, &session, &mut |own| parameters.add(own))
+            })
             .collect::<Result<_>>()?;
-        let together = self.decay(rule, &targets, test, &format!("ed-{}-batched", rule.name()))?;
+        let together = self.decay(rule, &targets, test, &format!("ed-{}-batched", rule.name()), &mut |_| {})?;
         let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
-        let replicas: Vec<Replica<f32>> = one_by_one.iter().flat_map(|run| run.replicas.clone()).collect();
-        if sequential != together.evaluations || replicas != together.replicas {
+        let digests: Vec<Digest> = one_by_one.iter().flat_map(|run| run.digests.clone()).collect();
+        if sequential != together.evaluations || digests != together.digests {
             return Err(Error::Job(
                 "exponential decay gave other weights in one batch than one target after the other; this is a defect, \
                  please report it"
@@ -71,7 +88,7 @@ impl Account<'_> {
         let marginals = one_by_one.iter().map(per_point).collect();
         self.measure_decay(rule, Method::EdSequential, &one_by_one, marginals);
         self.measure_decay(rule, Method::EdBatched, &[together], Vec::new());
-        Ok(replicas)
+        Ok(())
     }
 
     fn measure_decay(&mut self, rule: Rule, method: Method, runs: &[DecayRun], marginal_repetitions_ms: Vec<f64>) {
@@ -92,8 +109,15 @@ impl Account<'_> {
         });
     }
 
-    /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`.
-    fn decay(&mut self, rule: Rule, targets: &[f64], test: DataHandle, session: &str) -> Result<DecayRun> {
+    /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`. `take` gets the parameters of each.
+    fn decay(
+        &mut self,
+        rule: Rule,
+        targets: &[f64],
+        test: DataHandle,
+        session: &str,
+        take: &mut dyn FnMut(&[f32]),
+    ) -> Result<DecayRun> {
         let before = self.engine.overheads();
         let configuration = self.configuration;
         let data = &self.cell.split.training;
@@ -129,7 +153,12 @@ impl Account<'_> {
         let silent = Watch { stop: self.control.stop, progress: &|_| {} };
         let evaluations = trained.batch.evaluate(test, &silent)?;
         let evaluate_s = start.elapsed().as_secs_f64();
-        let replicas = trained.batch.replicas()?;
+        let mut digests = Vec::new();
+        trained.batch.visit_replicas(&mut |replica| {
+            take(&replica.parameters);
+            digests.push(digest(&replica));
+            Ok(())
+        })?;
         let overheads = since(before, self.engine.overheads());
         Ok(DecayRun {
             train_s: (trained.times.train.as_secs_f64() - (overheads.build + overheads.transfer).as_secs_f64())
@@ -138,7 +167,7 @@ impl Account<'_> {
             overheads,
             resumed: trained.resumed,
             evaluations,
-            replicas,
+            digests,
         })
     }
 }

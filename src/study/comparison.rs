@@ -9,20 +9,22 @@ use super::ledger::{Ledger, Measured, Workload};
 use super::rank_correlation::{CORRELATION_COLUMNS, with_magnitude};
 use super::records::{write_envelope, write_stability};
 use super::results::{Results, SUBJECT_FILE, Subject};
-use crate::engine::{Batch, DataHandle, Engine, Overheads, Replica, Watch};
+use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Overheads, Watch};
 use crate::error::Result;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
 use crate::pruning::sweep::{self, RowContext};
 use crate::pruning::{Method, SweepRow};
 use crate::run_folder::csv;
 use crate::stability::{History, Stability, Tracking, WindowedEnvelope, envelope};
-use crate::training::{Trained, hash};
+use crate::training::{NumberHash, Trained};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How often the marginal work of a method is repeated for its mean and spread.
 pub(super) const REPETITIONS: usize = 5;
+/// Weights of a history that are sorted at once.
+const RANKED_WEIGHTS: usize = 4 << 20;
 /// No repetition begins that would end later than this. A sweep that takes longer is measured once.
 pub(super) const REPEAT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -76,9 +78,15 @@ impl Account<'_> {
         let before = self.engine.overheads();
         let mut trained = train_and_record(self.engine, self.cell, self.configuration, folder, self.control)?;
         let training_overheads = since(before, self.engine.overheads());
-        let replicas = trained.batch.replicas()?;
-        write_records(folder, self.cell, &trained, &replicas, false)?;
-        let history = trained.history()?;
+        let parameters = trained.batch.parameters()?;
+        write_records(folder, self.cell, &trained, &parameters, false)?;
+        let mut weight_hashes: BTreeMap<String, String> = (1..)
+            .zip(&trained.focus_hashes)
+            .map(|(epoch, hash): (u32, _)| (format!("focus layer, epoch {epoch:04}"), hash.clone()))
+            .collect();
+        weight_hashes.insert("all parameters".into(), hash_parameters(&parameters));
+        drop(parameters);
+        let history = trained.take_history()?;
         let counted = self.count(&history)?;
         let node_axes = [self.cell.architecture.width; 2];
         let path = |name: &str| folder.file(name);
@@ -97,20 +105,8 @@ impl Account<'_> {
         self.chosen_windows(&mut *trained.batch, training, &numbers)?;
         let correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
         csv::write(&folder.file("correlations.csv")?, CORRELATION_COLUMNS, &correlations)?;
-        let inference = self.inference(&mut *trained.batch, test, &replicas)?;
+        let inference = self.inference(&mut *trained.batch, test)?;
         csv::write(&folder.file("inference.csv")?, INFERENCE_COLUMNS, &inference)?;
-        let mut weight_hashes: BTreeMap<String, String> = (1..)
-            .zip(&trained.focus_hashes)
-            .map(|(epoch, hash): (u32, _)| (format!("focus layer, epoch {epoch:04}"), hash.clone()))
-            .collect();
-        weight_hashes.insert("all parameters".into(), hash_parameters(&replicas));
-        let decay = self.exponential_decay(test)?;
-        weight_hashes.insert("all parameters, exponential decay".into(), decay);
-        csv::write(&folder.file("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
-        let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
-        csv::write(&folder.file("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
-        let subject = Subject::new(ledger.workload.clone(), &self.cell.split.test);
-        subject.write(&folder.file(SUBJECT_FILE)?)?;
         let wall_times = [
             ("train", trained.times.train.as_secs_f64()),
             ("record history", trained.times.record.as_secs_f64()),
@@ -118,6 +114,15 @@ impl Account<'_> {
             ("count", counted.count_s),
             ("envelope", counted.envelope_s),
         ];
+        // Exponential decay trains networks of its own: these are not needed beside them.
+        drop((trained, history, counted));
+        let decay = self.exponential_decay(test)?;
+        weight_hashes.insert("all parameters, exponential decay".into(), decay);
+        csv::write(&folder.file("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
+        let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
+        csv::write(&folder.file("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
+        let subject = Subject::new(ledger.workload.clone(), &self.cell.split.test);
+        subject.write(&folder.file(SUBJECT_FILE)?)?;
         let results = Results {
             rows: std::mem::take(&mut self.rows),
             ledger,
@@ -154,7 +159,7 @@ impl Account<'_> {
             let start = Instant::now();
             // The paper sorts each epoch. Positions need no ranks: the time is kept apart. Counting by rank sorts itself.
             if configuration.tracking == Tracking::Position {
-                engine.rank(history.shape(), history.weights())?;
+                rank_in_parts(engine, history)?;
             }
             (watch.progress)(1);
             let sort_s = start.elapsed().as_secs_f64();
@@ -309,6 +314,16 @@ pub const LEDGER_COLUMNS: &[&str] = &[
     "ratio_to_ms",
     "resumed",
 ];
+/// Sorts every epoch, some at a time: the ranks of all would be as large as the history, and nothing needs them.
+fn rank_in_parts(engine: &mut dyn Engine, history: &History) -> Result<()> {
+    let shape = history.shape();
+    let epochs = (RANKED_WEIGHTS / shape.columns()).max(1);
+    history.weights().chunks(epochs * shape.columns()).try_for_each(|part| {
+        let shape = HistoryShape { epochs: part.len() / shape.columns(), ..shape };
+        engine.rank(shape, part).map(drop)
+    })
+}
+
 /// The sizes that a comparison's costs depend on.
 fn workload(cell: &Cell, configuration: &Configuration) -> Workload {
     Workload {
@@ -348,8 +363,10 @@ fn frozen_nodes(envelope: &WindowedEnvelope, replica: usize) -> usize {
 }
 
 /// SHA-256 of the parameters of all replicas.
-pub fn hash_parameters(replicas: &[Replica<f32>]) -> String {
-    hash(&replicas.iter().flat_map(|replica| &replica.parameters).copied().collect::<Vec<_>>())
+pub fn hash_parameters(replicas: impl IntoIterator<Item = impl AsRef<[f32]>>) -> String {
+    let mut hash = NumberHash::default();
+    replicas.into_iter().for_each(|parameters| hash.add(parameters.as_ref()));
+    hash.finish()
 }
 
 /// Writes the ledgers, sweeps and inference times of several cells once more, together, at the top of the run folder.

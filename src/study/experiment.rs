@@ -4,9 +4,10 @@ use super::Control;
 use super::configuration::{Configuration, Network};
 use super::numbers::significant;
 use crate::data::{Dataset, Loaded, Source, Split};
-use crate::engine::{DataHandle, Engine, Replica};
+use crate::engine::{DataHandle, Engine};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Tensor};
+use crate::run_folder::safetensors::StackedArray;
 use crate::run_folder::{NamedArray, RunFolder, csv, npz, safetensors};
 use crate::training::{CheckpointFile, Plan, Trained, train};
 use serde::Serialize;
@@ -244,7 +245,7 @@ pub fn write_records(
     folder: &CellFolder<'_>,
     cell: &Cell,
     trained: &Trained,
-    replicas: &[Replica<f32>],
+    parameters: &[Vec<f32>],
     stops: bool,
 ) -> Result<()> {
     let rows = trained.metrics.iter().map(|metrics| MetricsRow {
@@ -262,34 +263,25 @@ pub fn write_records(
         npz::write(&folder.file(name)?, &[NamedArray { name: "history", shape: &axes, values: values.into() }])
     };
     if stops {
-        for replica in 0..replicas.len() {
+        for replica in 0..parameters.len() {
             write(&format!("replicas/{replica}/history.npz"), 1, &trained.history_of_slot(replica))?;
         }
     } else {
-        write("history.npz", replicas.len(), &trained.recorded)?;
+        write("history.npz", parameters.len(), &trained.recorded)?;
     }
-    write_weights(&folder.file("weights.safetensors")?, &cell.architecture, replicas)
+    write_weights(&folder.file("weights.safetensors")?, &cell.architecture, parameters)
 }
 
-/// Writes all parameters, one tensor `[replica, ...]` for each tensor of the network.
-pub fn write_weights(path: &Path, architecture: &Architecture, replicas: &[Replica<f32>]) -> Result<()> {
-    let tensors = parameter_tensors(architecture, replicas);
-    let arrays: Vec<NamedArray<'_>> = tensors
-        .iter()
-        .map(|(name, shape, values)| NamedArray { name, shape, values: values.as_slice().into() })
-        .collect();
-    safetensors::write(path, &arrays)
-}
-
-/// Name, shape `[replica, ...]` and values of each tensor of the network.
-pub(super) fn parameter_tensors(
-    architecture: &Architecture,
-    replicas: &[Replica<f32>],
-) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-    let of_tensor = |tensor: Tensor| {
-        let shape = [&[replicas.len()][..], &tensor.shape].concat();
-        let values = replicas.iter().flat_map(|replica| &replica.parameters[tensor.range()]).copied().collect();
-        (tensor.name, shape, values)
+/// Writes all parameters, given for each replica, one tensor `[replica, ...]` for each tensor of the network.
+pub(super) fn write_weights(path: &Path, architecture: &Architecture, parameters: &[Vec<f32>]) -> Result<()> {
+    let stacked = |tensor: Tensor| {
+        let range = tensor.range();
+        StackedArray {
+            name: tensor.name,
+            shape: [&[parameters.len()][..], &tensor.shape].concat(),
+            rows: parameters.iter().map(|parameters| &parameters[range.clone()]).collect(),
+        }
     };
-    ParameterLayout::new(architecture).tensors.into_iter().map(of_tensor).collect()
+    let tensors: Vec<_> = ParameterLayout::new(architecture).tensors.into_iter().map(stacked).collect();
+    safetensors::write_stacked(path, &tensors)
 }

@@ -3,13 +3,11 @@
 
 use super::accuracy::{Summary, TABLE_SPARSITIES};
 use super::comparison::{Account, REPEAT_WITHIN, REPETITIONS};
-use crate::engine::{Batch, DataHandle, Replica, Watch};
+use crate::engine::{Batch, DataHandle, Watch};
 use crate::error::Result;
-use crate::network::ParameterLayout;
 use crate::pruning::Method;
 use crate::pruning::masks::{RemovalOrder, removed_nodes};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 use std::time::Instant;
 
 /// Columns of `inference.csv`.
@@ -51,42 +49,39 @@ pub struct InferenceRow {
 
 impl Account<'_> {
     /// Times the evaluation of the dense networks and of the same with the smallest weights set to zero, by turns, so that
-    /// whatever else the machine does meets all alike. The networks of `batch` are `replicas` again afterwards.
-    pub(super) fn inference(
-        &mut self,
-        batch: &mut dyn Batch,
-        test: DataHandle,
-        replicas: &[Replica<f32>],
-    ) -> Result<Vec<InferenceRow>> {
-        let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().range();
+    /// whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
+    pub(super) fn inference(&mut self, batch: &mut dyn Batch, test: DataHandle) -> Result<Vec<InferenceRow>> {
+        let nodes = self.cell.architecture.nodes();
+        let trained = batch.focus_weights()?;
         let removed: Vec<usize> =
-            [0.0].into_iter().chain(TABLE_SPARSITIES).map(|sparsity| removed_nodes(sparsity, focus.len())).collect();
-        let networks: Vec<Vec<Replica<f32>>> = removed
+            [0.0].into_iter().chain(TABLE_SPARSITIES).map(|sparsity| removed_nodes(sparsity, nodes)).collect();
+        let networks: Vec<Vec<f32>> = removed
             .iter()
-            .map(|&removed| replicas.iter().map(|replica| pruned(replica, focus.clone(), removed)).collect())
+            .map(|&removed| trained.chunks_exact(nodes).flat_map(|weights| pruned(weights, removed)).collect())
             .collect();
         let silent = Watch { stop: self.control.stop, progress: &|_| {} };
+        let replicates = f64::from(self.configuration.replicates);
         let mut times = vec![Vec::new(); networks.len()];
         let started = Instant::now();
         for _ in 0..REPETITIONS {
             for (networks, times) in networks.iter().zip(&mut times) {
-                batch.restore(networks)?;
+                batch.set_focus_weights(networks)?;
                 let start = Instant::now();
                 batch.evaluate(test, &silent)?;
-                times.push(start.elapsed().as_secs_f64() * 1e3 / replicas.len() as f64);
+                times.push(start.elapsed().as_secs_f64() * 1e3 / replicates);
             }
             if started.elapsed() > REPEAT_WITHIN {
                 break;
             }
         }
-        batch.restore(replicas)?;
+        batch.set_focus_weights(&trained)?;
         let summaries: Vec<Summary> = times.iter().filter_map(|times| Summary::of(times)).collect();
         let rows = removed.into_iter().zip(&summaries).map(|(removed, summary)| InferenceRow {
             method: if removed == 0 { Method::Dense } else { Method::Magnitude },
             model: self.cell.model().into(),
             data_set: self.cell.data_set.clone(),
             replicates: self.configuration.replicates,
-            sparsity: removed as f64 / focus.len() as f64,
+            sparsity: removed as f64 / nodes as f64,
             images: self.cell.split.test.samples(),
             milliseconds: summary.mean,
             milliseconds_sd: summary.sd,
@@ -96,14 +91,9 @@ impl Account<'_> {
     }
 }
 
-/// A copy of a network without the `removed` smallest of its focus weights, which lie at `focus` among its parameters.
-fn pruned(replica: &Replica<f32>, focus: Range<usize>, removed: usize) -> Replica<f32> {
-    let mut replica = replica.clone();
-    let weights = &mut replica.parameters[focus];
+/// The weights of a focus layer without the `removed` smallest.
+fn pruned(weights: &[f32], removed: usize) -> Vec<f32> {
     let magnitudes: Vec<f32> = weights.iter().map(|weight| weight.abs()).collect();
     let mask = RemovalOrder::smallest_first(&magnitudes).mask(removed);
-    for (weight, &kept) in weights.iter_mut().zip(mask.iter()) {
-        *weight = if kept { *weight } else { 0.0 };
-    }
-    replica
+    weights.iter().zip(mask.iter()).map(|(&weight, &kept)| if kept { weight } else { 0.0 }).collect()
 }

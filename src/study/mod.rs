@@ -10,6 +10,7 @@ pub mod experiment;
 pub mod focus_layer;
 pub mod inference;
 pub mod ledger;
+pub mod memory;
 pub mod numbers;
 pub mod presets;
 pub mod pruned;

@@ -1,10 +1,10 @@
 //! Trained networks with nodes removed: their files, and what was lost.
 
 use super::Control;
-use super::experiment::{Cell, parameter_tensors};
+use super::experiment::Cell;
 use crate::engine::{Engine, Evaluation, Replica, Setup, SweepPoint};
 use crate::error::{Error, Result};
-use crate::network::ParameterLayout;
+use crate::network::{Architecture, ParameterLayout, Tensor};
 use crate::pruning::masks::Mask;
 use crate::run_folder::{NamedArray, Values, csv, npz, safetensors};
 use crate::stability::History;
@@ -86,6 +86,16 @@ pub fn evaluate(
     let after = control
         .stage("evaluate the pruned nets", points.len() as u64, "points", |watch| batch.sweep(test, &points, watch))?;
     Ok((before, after))
+}
+
+/// Name, shape `[replica, ...]` and values of each tensor of the network.
+fn parameter_tensors(architecture: &Architecture, replicas: &[Replica<f32>]) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let of_tensor = |tensor: Tensor| {
+        let shape = [&[replicas.len()][..], &tensor.shape].concat();
+        let values = replicas.iter().flat_map(|replica| &replica.parameters[tensor.range()]).copied().collect();
+        (tensor.name, shape, values)
+    };
+    ParameterLayout::new(architecture).tensors.into_iter().map(of_tensor).collect()
 }
 
 /// Writes all tensors of the networks with the removed nodes at 0, and the mask `[replica, in, out]`, as

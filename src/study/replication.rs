@@ -2,12 +2,13 @@
 
 use super::Control;
 use super::configuration::Configuration;
-use super::experiment::{Cell, CellFolder, parameter_tensors};
+use super::experiment::{Cell, CellFolder};
 use super::runs::{CellRuns, MetricsRow, Outcome, Run, RunRow};
 use crate::engine::{Engine, Evaluation, Watch};
 use crate::error::Result;
+use crate::network::{ParameterLayout, Tensor};
 use crate::run_folder::Shard;
-use crate::training::{Plan, Trained, train};
+use crate::training::{Plan, Trained, history_of_slot, train};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Unit of a study's progress: cells differ by orders of magnitude in the time of a training step.
@@ -79,9 +80,9 @@ impl Study<'_> {
             if replicas.is_empty() {
                 break;
             }
-            let mut trained = self.train_attempt(cell, folder, attempt, &replicas, watch)?;
+            let trained = self.train_attempt(cell, folder, attempt, &replicas, watch)?;
             seconds += trained.times.train.as_secs_f64();
-            let of_attempt = self.runs(cell, attempt, &replicas, &mut trained, &mut tensors)?;
+            let of_attempt = self.runs(cell, attempt, &replicas, trained, &mut tensors)?;
             let failed: Vec<u32> =
                 of_attempt.iter().filter(|run| run.row.is_replaced()).map(|run| run.row.replica).collect();
             runs.extend(of_attempt);
@@ -136,19 +137,27 @@ impl Study<'_> {
         cell: &Cell,
         attempt: u32,
         replicas: &[u32],
-        trained: &mut Trained,
+        mut trained: Trained,
         tensors: &mut Vec<(String, Vec<usize>)>,
     ) -> Result<Vec<Run>> {
         let configuration = self.configuration;
         let training = self.engine.load(&cell.split.training)?;
         let silent = Watch { stop: self.control.stop, progress: &|_| {} };
         let evaluations = trained.batch.evaluate(training, &silent)?;
-        let all = parameter_tensors(&cell.architecture, &trained.batch.replicas()?);
-        *tensors = all.iter().map(|(name, shape, _)| (name.clone(), shape[1..].to_vec())).collect();
-        let run = |(slot, (&replica, evaluation)): (usize, (&u32, Evaluation))| {
+        let layout = ParameterLayout::new(&cell.architecture);
+        *tensors = layout.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect();
+        let mut parameters = Vec::new();
+        trained.batch.visit_replicas(&mut |replica| {
+            let own = |tensor: &Tensor| replica.parameters[tensor.range()].to_vec();
+            parameters.push(layout.tensors.iter().map(own).collect::<Vec<_>>());
+            Ok(())
+        })?;
+        // The recorded histories are about to be copied: what is not needed any more makes room for them.
+        let Trained { batch, metrics: all_metrics, recorded, shape, epochs, .. } = trained;
+        drop(batch);
+        let run = |(slot, ((&replica, evaluation), parameters)): (usize, ((&u32, Evaluation), Vec<Vec<f32>>))| {
             let id = replica + configuration.replicates * attempt;
-            let metrics: Vec<MetricsRow> = trained
-                .metrics
+            let metrics: Vec<MetricsRow> = all_metrics
                 .iter()
                 .filter(|metrics| metrics.slot == slot)
                 .map(|metrics| MetricsRow {
@@ -160,14 +169,7 @@ impl Study<'_> {
                     accuracy: metrics.accuracy,
                 })
                 .collect();
-            let history = trained.history_of_slot(slot);
-            let parameters: Vec<Vec<f32>> = all
-                .iter()
-                .map(|(_, _, values)| {
-                    let each = values.len() / replicas.len();
-                    values[slot * each..][..each].to_vec()
-                })
-                .collect();
+            let history = history_of_slot(shape, &recorded, slot, epochs[slot]);
             let is_finite = metrics.iter().all(|row| row.loss.is_finite())
                 && history.iter().all(|weight| weight.is_finite())
                 && parameters.iter().flatten().all(|value| value.is_finite());
@@ -189,6 +191,6 @@ impl Study<'_> {
             };
             Run { row, metrics, history, parameters }
         };
-        Ok(replicas.iter().zip(evaluations).enumerate().map(run).collect())
+        Ok(replicas.iter().zip(evaluations).zip(parameters).enumerate().map(run).collect())
     }
 }

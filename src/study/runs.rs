@@ -5,6 +5,7 @@
 
 use super::configuration::Configuration;
 use crate::error::{Error, Result};
+use crate::run_folder::safetensors::StackedArray;
 use crate::run_folder::{NamedArray, csv, import, npz, safetensors};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,21 +170,13 @@ impl CellRuns {
         let shape = [epochs, runs.len(), nodes];
         let array = NamedArray { name: "history", shape: &shape, values: history.as_slice().into() };
         npz::write(&path("history.npz")?, &[array])?;
-        let stacked =
-            |place: usize| -> Vec<f32> { runs.iter().flat_map(|run| &run.parameters[place]).copied().collect() };
-        let tensors: Vec<(Vec<usize>, Vec<f32>)> = self
-            .tensors
-            .iter()
-            .enumerate()
-            .map(|(place, (_, shape))| ([&[runs.len()], shape.as_slice()].concat(), stacked(place)))
-            .collect();
-        let arrays: Vec<NamedArray<'_>> = self
-            .tensors
-            .iter()
-            .zip(&tensors)
-            .map(|((name, _), (shape, values))| NamedArray { name, shape, values: values.as_slice().into() })
-            .collect();
-        safetensors::write(&path("weights.safetensors")?, &arrays)
+        let stacked = |(place, (name, shape)): (usize, &(String, Vec<usize>))| StackedArray {
+            name: name.clone(),
+            shape: [&[runs.len()], shape.as_slice()].concat(),
+            rows: runs.iter().map(|run| run.parameters[place].as_slice()).collect(),
+        };
+        let tensors: Vec<_> = self.tensors.iter().enumerate().map(stacked).collect();
+        safetensors::write_stacked(&path("weights.safetensors")?, &tensors)
     }
 
     /// Reads what [`Self::write`] left.

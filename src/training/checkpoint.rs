@@ -6,26 +6,28 @@ use crate::error::{Error, Result};
 use crate::run_folder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::io::Write;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes of the checksum that a file begins with.
 const CHECKSUM: usize = 32;
+/// Weights of the history that are laid out at once: a file is written in parts, so that no second copy of everything has to
+/// fit into memory.
+const PART: usize = 1 << 16;
 
-/// Everything that a session has made so far.
+/// Everything that a session has made so far, without the replicas that are still trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// What the session is, see [`CheckpointFile::new`].
     session: String,
     /// Steps that are done.
     pub step: u64,
-    /// The replicas after them, without those that have stopped.
-    pub replicas: Vec<Replica<f32>>,
     /// For each slot the epoch after which it stopped before the others, and its replica; `None` while it is trained.
     pub stopped: Vec<Option<(u32, Replica<f32>)>>,
     /// For each slot in how many last epochs it was found at its plateau.
     pub at_plateau: Vec<usize>,
     /// Recorded focus layers of finished epochs `[epoch, slot, node]`.
+    #[serde(skip)]
     pub history: Vec<f32>,
     /// Their hashes.
     pub focus_hashes: Vec<String>,
@@ -47,7 +49,6 @@ impl Checkpoint {
         Self {
             session: String::new(),
             step: 0,
-            replicas: Vec::new(),
             stopped: vec![None; slots],
             at_plateau: vec![0; slots],
             history: Vec::new(),
@@ -75,9 +76,12 @@ pub enum Found {
     Nothing,
     /// The file's content is not what was written.
     Damaged,
-    /// Where the session stands.
-    Checkpoint(Box<Checkpoint>),
+    /// Where the session stands, and the replicas that it trains.
+    Checkpoint(Box<Checkpoint>, Vec<Replica<f32>>),
 }
+
+/// Calls a function with each replica, one after the other: [`crate::engine::Batch::visit_replicas`].
+pub type Visit<'a> = dyn FnMut(&mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> + 'a;
 
 impl CheckpointFile {
     /// The file at `path` for the session with this name and configuration hash; others' checkpoints are not taken up.
@@ -94,40 +98,87 @@ impl CheckpointFile {
     pub fn read(&self) -> Result<Found> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(error) => return Err(Error::io("read", &self.path, error)),
         };
         let Some((checksum, content)) = bytes.split_at_checked(CHECKSUM) else { return Ok(Found::Damaged) };
         if Sha256::digest(content)[..] != *checksum {
             return Ok(Found::Damaged);
         }
-        Ok(match postcard::from_bytes::<Checkpoint>(content) {
-            Err(_) => Found::Damaged,
-            Ok(checkpoint) if checkpoint.session != self.session => Found::Nothing,
-            Ok(checkpoint) => Found::Checkpoint(Box::new(checkpoint)),
+        Ok(match parse(content) {
+            None => Found::Damaged,
+            Some((checkpoint, _)) if checkpoint.session != self.session => Found::Nothing,
+            Some((checkpoint, replicas)) => Found::Checkpoint(Box::new(checkpoint), replicas),
         })
     }
 
-    /// Replaces the file. Fails with [`Error::Io`] if it cannot be written.
-    pub fn write(&self, checkpoint: &mut Checkpoint) -> Result<()> {
+    /// Replaces the file. `visit` is called once, for the replicas.
+    ///
+    /// Fails with [`Error::Io`] if it cannot be written, and as `visit` fails; then the old file stays.
+    pub fn write(&self, checkpoint: &mut Checkpoint, visit: &mut Visit<'_>) -> Result<()> {
         checkpoint.session.clone_from(&self.session);
-        let content = postcard::to_stdvec(checkpoint)
-            .map_err(|error| Error::Job(format!("cannot lay out the checkpoint {}: {error}", self.path.display())))?;
-        let checksum = Sha256::digest(&content);
-        run_folder::write(&self.path, |file| file.write_all(&checksum).and_then(|()| file.write_all(&content)))
+        let mut failure = None;
+        let written = run_folder::write(&self.path, |file| {
+            // The checksum stands first and is known last.
+            file.write_all(&[0; CHECKSUM])?;
+            let mut checksum = Sha256::new();
+            let mut put = |part: postcard::Result<Vec<u8>>| {
+                let part = part.map_err(io::Error::other)?;
+                checksum.update(&part);
+                file.write_all(&part)
+            };
+            put(postcard::to_stdvec(checkpoint))?;
+            put(postcard::to_stdvec(&checkpoint.history.len()))?;
+            checkpoint.history.chunks(PART).try_for_each(|part| put(postcard::to_stdvec(part)))?;
+            let visited = visit(&mut |replica| {
+                put(postcard::to_stdvec(&replica)).map_err(|error| Error::io("write", &self.path, error))
+            });
+            if let Err(error) = visited {
+                failure = Some(error);
+                return Err(io::ErrorKind::Other.into());
+            }
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(&checksum.finalize())
+        });
+        failure.map_or(written, Err)
     }
+}
+
+/// What [`CheckpointFile::write`] laid out; `None` if that is not what the bytes are.
+fn parse(content: &[u8]) -> Option<(Checkpoint, Vec<Replica<f32>>)> {
+    let (mut checkpoint, rest): (Checkpoint, _) = postcard::take_from_bytes(content).ok()?;
+    let (weights, mut rest): (usize, _) = postcard::take_from_bytes(rest).ok()?;
+    while checkpoint.history.len() < weights {
+        let (part, after): (Vec<f32>, _) = postcard::take_from_bytes(rest).ok()?;
+        checkpoint.history.extend(part);
+        rest = after;
+    }
+    let mut replicas = Vec::new();
+    while !rest.is_empty() {
+        let (replica, after) = postcard::take_from_bytes(rest).ok()?;
+        replicas.push(replica);
+        rest = after;
+    }
+    Some((checkpoint, replicas))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn checkpoint() -> Checkpoint {
+    fn replicas() -> Vec<Replica<f32>> {
         let replica = Replica { parameters: vec![1.5, -0.0], m: vec![1e-45, 0.0], v: vec![0.0; 2], mask: vec![1, 0] };
+        vec![replica.clone(), Replica { mask: vec![0, 0], ..replica }]
+    }
+
+    fn write(file: &CheckpointFile, checkpoint: &mut Checkpoint) {
+        file.write(checkpoint, &mut |take| replicas().into_iter().try_for_each(take)).unwrap();
+    }
+
+    fn checkpoint() -> Checkpoint {
         let loss = StepLoss { loss: 2.3, correct: 3 };
         Checkpoint {
             step: 7,
-            replicas: vec![replica],
             history: vec![0.25],
             focus_hashes: vec!["ab".into()],
             metrics: vec![EpochMetrics { epoch: 1, slot: 0, loss: 0.1, accuracy: 0.9 }],
@@ -142,17 +193,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = CheckpointFile::new(folder.path().join("a.checkpoint"), "session".into());
         assert!(matches!(file.read().unwrap(), Found::Nothing));
-        let mut written = checkpoint();
-        file.write(&mut written).unwrap();
-        let Found::Checkpoint(read) = file.read().unwrap() else { panic!("not found") };
+        let mut written =
+            Checkpoint { history: (0..2 * PART + 7).map(|weight| weight as f32).collect(), ..checkpoint() };
+        write(&file, &mut written);
+        let Found::Checkpoint(read, read_replicas) = file.read().unwrap() else { panic!("not found") };
         assert_eq!(*read, written);
+        assert_eq!(read_replicas, replicas());
+    }
+
+    #[test]
+    fn replicas_that_cannot_be_had_leave_the_old_file_and_say_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = CheckpointFile::new(folder.path().join("a.checkpoint"), "session".into());
+        write(&file, &mut checkpoint());
+        let before = std::fs::read(file.path()).unwrap();
+        let lost = file.write(&mut checkpoint(), &mut |_| Err(Error::DeviceLost("gone".into()))).unwrap_err();
+        assert!(matches!(lost, Error::DeviceLost(_)), "{lost}");
+        assert_eq!(std::fs::read(file.path()).unwrap(), before);
     }
 
     #[test]
     fn any_flipped_or_missing_byte_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let file = CheckpointFile::new(folder.path().join("a.checkpoint"), "session".into());
-        file.write(&mut checkpoint()).unwrap();
+        write(&file, &mut checkpoint());
         let whole = std::fs::read(file.path()).unwrap();
         for index in 0..whole.len() {
             let mut bytes = whole.clone();
@@ -168,7 +232,7 @@ mod tests {
     fn another_sessions_checkpoint_is_not_taken_up() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.checkpoint");
-        CheckpointFile::new(path.clone(), "one".into()).write(&mut checkpoint()).unwrap();
+        write(&CheckpointFile::new(path.clone(), "one".into()), &mut checkpoint());
         assert!(matches!(CheckpointFile::new(path, "two".into()).read().unwrap(), Found::Nothing));
     }
 }

@@ -4,6 +4,6 @@ mod checkpoint;
 pub mod plateau;
 mod session;
 
-pub use checkpoint::{Checkpoint, CheckpointFile, Found};
+pub use checkpoint::{Checkpoint, CheckpointFile, Found, Visit};
 pub use plateau::Plateau;
-pub use session::{EpochMetrics, Plan, Trained, TrainingTimes, hash, train};
+pub use session::{EpochMetrics, NumberHash, Plan, Trained, TrainingTimes, hash, history_of_slot, train};

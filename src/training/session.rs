@@ -103,22 +103,26 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// The recorded history.
+    /// Takes the recorded history out.
     ///
     /// Fails with [`Error::Data`] if nothing was recorded, if a weight is not finite, or if a slot stopped before the others.
-    pub fn history(&self) -> Result<History> {
+    pub fn take_history(&mut self) -> Result<History> {
         if self.epochs.iter().any(|&epochs| epochs as usize != self.shape.epochs) {
             return Err(Error::Data("replicas that stopped at different epochs have no history in common".into()));
         }
-        History::new(self.shape, self.recorded.clone())
+        History::new(self.shape, std::mem::take(&mut self.recorded))
     }
 
     /// What was recorded of one slot, `[epoch, node]`, finite or not, up to where it stopped.
     pub fn history_of_slot(&self, slot: usize) -> Vec<f32> {
-        let HistoryShape { replicas, nodes, .. } = self.shape;
-        let epochs = self.recorded.chunks(nodes).skip(slot).step_by(replicas);
-        epochs.take(self.epochs[slot] as usize).flatten().copied().collect()
+        history_of_slot(self.shape, &self.recorded, slot, self.epochs[slot])
     }
+}
+
+/// What was recorded of one slot in its first `epochs`, `[epoch, node]`.
+pub fn history_of_slot(shape: HistoryShape, recorded: &[f32], slot: usize, epochs: u32) -> Vec<f32> {
+    let rows = recorded.chunks(shape.nodes).skip(slot).step_by(shape.replicas);
+    rows.take(epochs as usize).flatten().copied().collect()
 }
 
 /// Trains by `plan` on `engine`, from the checkpoint if there is one, and keeps it up to date. `notice` hears what the
@@ -205,10 +209,9 @@ impl Session<'_> {
                 ));
                 Ok(false)
             }
-            Found::Checkpoint(checkpoint) => {
+            Found::Checkpoint(checkpoint, replicas) => {
                 (watch.progress)(checkpoint.step * self.plan.replica_ids.len() as u64);
                 self.state = *checkpoint;
-                let replicas = std::mem::take(&mut self.state.replicas);
                 self.place(&replicas)?;
                 Ok(true)
             }
@@ -297,8 +300,8 @@ impl Session<'_> {
             && (finished || stop.is_err() || self.written.elapsed() >= self.pause)
         {
             let writing = Instant::now();
-            self.state.replicas = if active { self.batch.replicas()? } else { Vec::new() };
-            checkpoints.write(&mut self.state)?;
+            let batch = &mut self.batch;
+            checkpoints.write(&mut self.state, &mut |take| if active { batch.visit_replicas(take) } else { Ok(()) })?;
             self.pause = CHECKPOINT_EVERY.max(WRITING_SHARE * writing.elapsed());
             self.written = Instant::now();
         }
@@ -335,8 +338,25 @@ impl Session<'_> {
 
 /// SHA-256 of numbers in little-endian bytes, in hexadecimal.
 pub fn hash(numbers: &[f32]) -> String {
-    let digest = Sha256::digest(bytemuck::cast_slice::<f32, u8>(numbers));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hash = NumberHash::default();
+    hash.add(numbers);
+    hash.finish()
+}
+
+/// The same of arrays one after the other, as if they were one.
+#[derive(Clone, Default)]
+pub struct NumberHash(Sha256);
+
+impl NumberHash {
+    /// Adds an array.
+    pub fn add(&mut self, numbers: &[f32]) {
+        self.0.update(bytemuck::cast_slice::<f32, u8>(numbers));
+    }
+
+    /// The hash of all that was added.
+    pub fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// The order of samples of each active slot; slots of one replica share it.
@@ -377,18 +397,18 @@ fn check_pruned(plan: &Plan<'_>, batch: &mut dyn Batch, steps: u64) -> Result<()
         return Ok(());
     }
     let focus = ParameterLayout::new(plan.architecture).focus_weight().range();
-    for (slot, (replica, schedule)) in batch.replicas()?.iter().zip(plan.schedules).enumerate() {
-        let Replica { parameters, mask, .. } = replica;
+    let mut slots = plan.replica_ids.iter().zip(plan.schedules);
+    batch.visit_replicas(&mut |Replica { parameters, mask, .. }| {
+        let Some((id, schedule)) = slots.next() else { return Ok(()) };
         let pruned = mask.iter().filter(|&&kept| kept == 0).count();
         let zeros = mask.iter().zip(&parameters[focus.clone()]).filter(|&(&kept, &weight)| kept == 0 && weight == 0.0);
         let expected = schedule.pruned(steps);
         if pruned != expected || zeros.count() != expected {
             return Err(Error::Job(format!(
-                "replica {} should have {expected} pruned nodes, but {pruned} are masked or not all of them are 0; this \
-                 is a defect, please report it",
-                plan.replica_ids[slot]
+                "replica {id} should have {expected} pruned nodes, but {pruned} are masked or not all of them are 0; this \
+                 is a defect, please report it"
             )));
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }

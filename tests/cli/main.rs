@@ -10,6 +10,7 @@ mod determinism;
 mod digits;
 mod doctor;
 mod interruption;
+mod memory;
 mod networks;
 mod program;
 mod refusals;

@@ -1,0 +1,153 @@
+//! How much memory a run takes at its peak, before it is made.
+//!
+//! What is largest is counted by the engine from the arrays that it would make; the rest are the few large things that are
+//! in memory beside them. A run goes through phases; the one that takes most is its peak.
+
+use super::comparison::windows;
+use super::configuration::Configuration;
+use super::experiment::Cell;
+use crate::engine::{Engine, Footprint, Setup, SweepSize};
+use crate::error::Result;
+use crate::network::ParameterLayout;
+use crate::pruning::SweepRow;
+use serde::Serialize;
+
+/// Bytes of one row of `sweep.csv` in memory, its three short texts included.
+const ROW: usize = size_of::<SweepRow>() + 3 * 24;
+/// Bytes of an operating point beside its mask.
+const POINT: usize = 96;
+/// Bytes for each node and window of an envelope: three extremes, as the engine gives them and as they are kept, and the
+/// settling tolerance.
+const WINDOW: usize = 32;
+/// Bytes for each node and tolerance: bounds and their keys, and the count.
+const TOLERANCE: usize = 20;
+
+/// Which command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Training, counting, every way of pruning, exponential decay.
+    Compare,
+    /// Training alone.
+    Train,
+    /// Training, and the tables.
+    Study,
+}
+
+/// Bytes of one phase of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Phase {
+    /// What is done.
+    pub name: &'static str,
+    /// Parameters, moments and masks of all replicas.
+    pub state: u64,
+    /// Activations, gradients and all else that the engine needs at work.
+    pub activations: u64,
+    /// The recorded focus layers, as often as they are there.
+    pub history: u64,
+    /// Copies of parameters, orders of samples, numbers of nodes, rows of tables.
+    pub rest: u64,
+}
+
+impl Phase {
+    /// What lies in the engine's memory.
+    pub fn on_device(&self) -> u64 {
+        self.state + self.activations
+    }
+
+    /// What lies in the machine's memory even if the engine has its own.
+    pub fn beside(&self) -> u64 {
+        self.history + self.rest
+    }
+
+    /// All together.
+    pub fn total(&self) -> u64 {
+        self.on_device() + self.beside()
+    }
+}
+
+/// The phases of a cell's run with so many of its replicas, data and program apart.
+///
+/// Fails as [`Engine::begin`] would.
+pub fn phases(
+    engine: &mut dyn Engine,
+    cell: &Cell,
+    configuration: &Configuration,
+    replicates: u32,
+    job: Job,
+) -> Result<Vec<Phase>> {
+    let (training, _) = cell.upload(engine)?;
+    let samples = [cell.split.training.samples(), cell.split.test.samples()];
+    let replicas = replicates as usize;
+    let epochs = configuration.epochs as usize;
+    let nodes = cell.architecture.nodes();
+    let columns = replicas * nodes;
+    let parameters = ParameterLayout::new(&cell.architecture).parameters() * 4;
+    let history = (epochs * columns * 4) as u64;
+    let footprint = |engine: &dyn Engine, ids: &[u32], sweep| {
+        engine.footprint(
+            &Setup {
+                architecture: &cell.architecture,
+                training,
+                batch: configuration.batch.min(samples[0]),
+                pixel_scale: configuration.pixel_scale,
+                seed: configuration.seed,
+                replica_ids: ids,
+            },
+            sweep,
+        )
+    };
+    // Orders of samples, and what the steps of an epoch came to: as the engine gives it and as it is kept.
+    let steps = samples[0].div_ceil(configuration.batch);
+    let fed = |slots: usize| replicas * samples[0] * 4 + slots * steps * 2 * 8;
+    let ids: Vec<u32> = (0..replicates).collect();
+    let at_work = footprint(engine, &ids, SweepSize::default())?;
+    let phase = |name, Footprint { state, activations, sweep }: Footprint, history, rest: usize| Phase {
+        name,
+        state,
+        activations: activations + sweep,
+        history,
+        rest: rest as u64,
+    };
+    // A replica that is copied out, plain and as bytes, for a checkpoint.
+    let one = 6 * parameters;
+    let mut phases = vec![
+        phase("training", at_work, history, fed(replicas) + one),
+        phase("writing the networks", at_work, history, replicas * parameters + one),
+    ];
+    match job {
+        Job::Train => {}
+        Job::Study => {
+            let networks = replicas * parameters;
+            phases.push(phase("writing the runs", Footprint::default(), 2 * history, networks));
+            // Every run's history and all of them as one; sorted, and compared with the epoch after.
+            let counted = columns * configuration.tolerance.len() * TOLERANCE;
+            phases.push(phase("counting", Footprint::default(), 4 * history, networks + counted));
+        }
+        Job::Compare => {
+            let windows = windows(configuration)?.len();
+            let sparsities = configuration.sparsities().len();
+            let tolerances = configuration.tolerance.len();
+            let of_thresholds = replicas * tolerances * epochs;
+            let of_windows = replicas * windows * sparsities;
+            let points = of_thresholds.max(of_windows);
+            let counted = columns * (windows * WINDOW + tolerances * TOLERANCE);
+            let rules = configuration.ed_rule.rules().len();
+            let targets = configuration.ed_targets.len();
+            let rows = of_thresholds + 4 * of_windows + 3 * of_thresholds.max(replicas * sparsities);
+            let rows = rows + 2 * rules * targets * replicas;
+            let sweep = |samples| SweepSize { samples, points };
+            for (name, samples) in [("pruning", samples[1]), ("choosing windows", samples[0])] {
+                let swept = footprint(engine, &ids, sweep(samples))?;
+                phases.push(phase(name, swept, history, counted + points * (nodes + POINT) + rows * ROW));
+            }
+            if targets > 0 {
+                let slots: Vec<u32> = (0..targets).flat_map(|_| ids.iter().copied()).collect();
+                let decaying = footprint(engine, &slots, SweepSize::default())?;
+                phases.push(phase("exponential decay", decaying, 0, fed(slots.len()) + one + rows * ROW));
+            }
+            // The rows of the results and of what is drawn of them.
+            phases.push(phase("reporting", Footprint::default(), history, 2 * rows * ROW));
+        }
+    }
+    Ok(phases)
+}
