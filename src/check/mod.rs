@@ -17,6 +17,7 @@ pub mod magnitude_sort;
 pub mod mask;
 pub mod max_pool2d;
 pub mod recorded;
+pub mod roofline;
 pub mod softmax_cross_entropy;
 pub mod stability;
 

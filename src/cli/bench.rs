@@ -2,15 +2,17 @@
 
 mod growth;
 mod measure;
+mod roofline;
 
 use super::options::{DeviceOptions, OutputOptions};
 use super::output;
 use super::run::open_engine;
 use crate::error::{Error, Result};
 use crate::study::experiment::check_memory;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use growth::Axis;
 use measure::{Bench, HISTORY_EPOCHS, REPETITIONS, TEST_IMAGES, TRAINING_IMAGES};
+use roofline::RooflineOptions;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -50,10 +52,33 @@ pub(super) struct BenchArguments {
     /// Folder for what --growth found; `runs/bench-<hash>` if not given.
     #[arg(long, value_name = "DIR", requires = "growth")]
     out: Option<PathBuf>,
+    /// Measure only these, separated by commas.
+    #[arg(long, value_delimiter = ',', value_enum, value_name = "PART")]
+    only: Vec<Part>,
+    #[command(flatten)]
+    roofline: RooflineOptions,
     #[command(flatten)]
     device: DeviceOptions,
     #[command(flatten)]
     output: OutputOptions,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// A training step.
+    Step,
+    /// Sorting and counting a history.
+    SortCount,
+    /// Evaluating pruned networks.
+    Sweep,
+}
+
+impl BenchArguments {
+    /// Whether a part is asked for; all are if none is named.
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
 pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
@@ -71,14 +96,19 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let architecture = arguments.architecture(&arguments.model);
     architecture.validate()?;
     check_memory(&architecture, arguments.replicates, HISTORY_EPOCHS as u32, TRAINING_IMAGES + TEST_IMAGES)?;
+    if arguments.roofline.asked() {
+        return roofline::run(arguments, &architecture);
+    }
     let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
     let mut bench = Bench::new(&mut *engine, &architecture, arguments.replicates, arguments.batch)?;
-    let step = bench.step()?;
-    let sweep = bench.sweep()?;
-    let sort_count = bench.sort_count()?;
-    let launches = bench.launches()?;
+    let step = if arguments.wants(Part::Step) { Some(bench.step()?) } else { None };
+    let sweep = if arguments.wants(Part::Sweep) { Some(bench.sweep()?) } else { None };
+    let sort_count = if arguments.wants(Part::SortCount) { Some(bench.sort_count()?) } else { None };
+    let launches = if arguments.wants(Part::Step) { bench.launches()? } else { None };
     let flops = architecture.step_flops(arguments.batch);
-    let gflops = step.map(|microseconds| flops / microseconds / 1e3);
+    let gflops = step.as_ref().map(|step| step.map(|microseconds| flops / microseconds / 1e3));
+    let point_flops = 2.0 * (TEST_IMAGES * width * (width + CLASSES)) as f64;
+    let sweep_gflops = sweep.as_ref().map(|sweep| sweep.map(|microseconds| point_flops / microseconds / 1e3));
     let description = engine.description();
     if arguments.output.json {
         return output::json(&json!({
@@ -90,31 +120,39 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "width": width,
             "depth": depth,
             "filters": (arguments.model == "cnn").then_some(filters),
-            "step_us": step.json(),
-            "gflops": gflops.json(),
-            "sort_count_ms": sort_count.json(),
-            "sweep_us_per_point": sweep.json(),
+            "step_us": step.map(|step| step.json()),
+            "gflops": gflops.map(|gflops| gflops.json()),
+            "sort_count_ms": sort_count.map(|sort_count| sort_count.json()),
+            "sweep_us_per_point": sweep.map(|sweep| sweep.json()),
+            "sweep_gflops": sweep_gflops.map(|gflops| gflops.json()),
             "launches": launches.map(|launches| launches.json()),
         }));
     }
-    let details = launches.filter(|_| arguments.output.verbose).map(|launches| launches.text()).unwrap_or_default();
+    let details = launches.filter(|_| arguments.output.verbose).map(|launches| launches.text());
+    let lines = [
+        step.zip(gflops).map(|(step, gflops)| {
+            format!("  training step   {} µs a replica, {:.1} GFLOP/s\n", step.text(), gflops.median())
+        }),
+        sort_count.map(|sort_count| {
+            let sizes = format!("{} replicas x {} nodes", arguments.replicates, architecture.nodes());
+            format!("  sort + count    {} ms for {HISTORY_EPOCHS} epochs x {sizes}\n", sort_count.text())
+        }),
+        sweep.zip(sweep_gflops).map(|(sweep, gflops)| {
+            let (time, rate) = (sweep.text(), gflops.median());
+            format!("  sweep           {time} µs a point on {TEST_IMAGES} images, {rate:.1} GFLOP/s\n")
+        }),
+        details,
+    ]
+    .map(Option::unwrap_or_default);
     output::result(&format!(
         "{}, {}\n\
-         {} {side} x {side}, {} replicas, batch {}; median ± sd of {} repetitions\n\
-         \x20 training step   {} µs a replica, {:.1} GFLOP/s\n\
-         \x20 sort + count    {} ms for {HISTORY_EPOCHS} epochs x {} replicas x {} nodes\n\
-         \x20 sweep           {} µs a point on {TEST_IMAGES} images\n{details}",
+         {} {side} x {side}, {} replicas, batch {}; median ± sd of {} repetitions\n{}",
         description.name,
         description.variant,
         arguments.model,
         arguments.replicates,
         arguments.batch,
         REPETITIONS,
-        step.text(),
-        gflops.median(),
-        sort_count.text(),
-        arguments.replicates,
-        architecture.nodes(),
-        sweep.text(),
+        lines.concat(),
     ))
 }

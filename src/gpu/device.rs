@@ -2,7 +2,7 @@
 
 use super::kernel::{Access, Binding, Kernel, Shader};
 use super::timing::Profile;
-use super::{Buffer, Recorder, read_back};
+use super::{Buffer, Launch, Recorder, read_back};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,6 +97,8 @@ pub struct Gpu {
     launch_times: Mutex<BTreeMap<&'static str, Duration>>,
     /// Times of launches while a profile is taken.
     pub(super) profile: Mutex<Option<Profile>>,
+    /// What was launched since somebody asked for a list.
+    launches: Mutex<Option<Vec<Launch>>>,
     dispatches: AtomicU64,
     submits: AtomicU64,
     build_nanoseconds: AtomicU64,
@@ -234,6 +236,7 @@ impl Gpu {
             failure,
             launch_times: Mutex::default(),
             profile: Mutex::default(),
+            launches: Mutex::default(),
             dispatches: AtomicU64::new(0),
             submits: AtomicU64::new(0),
             build_nanoseconds: AtomicU64::new(0),
@@ -335,6 +338,16 @@ impl Gpu {
         std::mem::take(&mut self.launch_times.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// From now on every launch is listed, for [`Self::take_launches`].
+    pub fn list_launches(&self) {
+        *self.launches.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    /// What was launched since [`Self::list_launches`], in order; the list ends here.
+    pub fn take_launches(&self) -> Vec<Launch> {
+        self.launches.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+
     /// Every kernel that was compiled so far, with the `override` constants that it was compiled with; sorted.
     pub fn compiled_kernels(&self) -> Vec<(&'static str, Vec<(&'static str, u32)>)> {
         let mut compiled: Vec<_> =
@@ -353,6 +366,12 @@ impl Gpu {
         let mut times = self.launch_times.lock().unwrap_or_else(PoisonError::into_inner);
         let slowest = times.entry(kernel).or_default();
         *slowest = time.max(*slowest);
+    }
+
+    pub(super) fn list_launch(&self, launch: impl FnOnce() -> Launch) {
+        if let Some(launches) = &mut *self.launches.lock().unwrap_or_else(PoisonError::into_inner) {
+            launches.push(launch());
+        }
     }
 
     pub(super) fn count_dispatch(&self) {

@@ -59,6 +59,27 @@ pub struct Shader {
     pub constants: &'static [&'static str],
 }
 
+/// What one launch has to do at least, by one rule for all kernels and both engines.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Two for each multiply-add, one for each comparison; nothing for the rest.
+    pub operations: f64,
+    /// Every number that is read or written counts once, however often a kernel touches it.
+    pub bytes: f64,
+}
+
+impl Cost {
+    /// So many multiply-adds on so many 32-bit words.
+    pub fn new(multiply_adds: usize, words: usize) -> Self {
+        Self { operations: 2.0 * multiply_adds as f64, bytes: 4.0 * words as f64 }
+    }
+
+    /// So many comparisons on so many 32-bit words.
+    pub fn comparisons(comparisons: usize, words: usize) -> Self {
+        Self { operations: comparisons as f64, bytes: 4.0 * words as f64 }
+    }
+}
+
 /// Declares a kernel's `Params`: a plain structure of 32-bit fields whose layout is known as data.
 macro_rules! parameters {
     ($(#[$attribute:meta])* $visibility:vis struct $name:ident { $($field:ident: $kind:ty),+ $(,)? }) => {
@@ -188,7 +209,8 @@ impl Kernel {
         });
         gpu.check()?;
         let records = bindings.iter().any(|binding| binding.access == Access::ReadRecord);
-        Ok(BoundKernel { name: self.shader.name, pipeline: self.pipeline.clone(), group, records })
+        let cost = Cost::default();
+        Ok(BoundKernel { name: self.shader.name, pipeline: self.pipeline.clone(), group, records, cost })
     }
 }
 
@@ -211,9 +233,18 @@ fn compile_module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
 }
 
 /// A kernel with its arrays: ready to be recorded any number of times.
+#[derive(Clone)]
 pub struct BoundKernel {
     pub(super) name: &'static str,
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
     pub(super) records: bool,
+    pub(super) cost: Cost,
+}
+
+impl BoundKernel {
+    /// Says what a launch of it costs with all samples that there is room for.
+    pub fn costing(self, cost: Cost) -> Self {
+        Self { cost, ..self }
+    }
 }

@@ -3,12 +3,16 @@
 mod buffer;
 mod device;
 mod kernel;
+mod launch;
+mod limits;
 mod recorder;
 mod timing;
 
 pub use buffer::{Bindable, Buffer, RawBuffer};
 pub use device::{AdapterDescription, DeviceChoice, Gpu, Limits, RequestedLimits, adapters};
 pub(crate) use kernel::parameters;
-pub use kernel::{Access, Binding, BoundKernel, Field, Kernel, Parameters, Shader};
+pub use kernel::{Access, Binding, BoundKernel, Cost, Field, Kernel, Parameters, Shader};
+pub use launch::Launch;
+pub use limits::CopyProbe;
 pub use recorder::{Recorder, Submission, read_back};
 pub use timing::LaunchTimes;

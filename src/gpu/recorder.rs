@@ -1,7 +1,7 @@
 //! Recording launches and copies, submitting them, and reading results back: the only place that submits.
 
 use super::timing::{LaunchStamps, Timestamps};
-use super::{BoundKernel, Buffer, Gpu};
+use super::{BoundKernel, Buffer, Gpu, Launch};
 use crate::error::{Error, Result};
 use bytemuck::Pod;
 use std::time::Instant;
@@ -84,6 +84,7 @@ impl<'g> Recorder<'g> {
         pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
         self.first_kernel.get_or_insert(bound.name);
         self.gpu.count_dispatch();
+        self.gpu.list_launch(|| Launch { bound: bound.clone(), workgroups, record });
         Ok(())
     }
 

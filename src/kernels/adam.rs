@@ -2,7 +2,7 @@
 
 use super::{StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -104,6 +104,9 @@ impl Step {
         };
         let params = Buffer::from_slice(gpu, "adam.step params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, steps, gradient, mask, parameters, m, v])?;
+        // Both running means, the root, the division and the update: about six multiply-adds; the gradient is read, the rest
+        // read and written.
+        let kernel = kernel.costing(Cost::new(6 * needed, 7 * needed + replicas * focus.len()));
         Ok(BoundStep { kernel, workgroups: grid(parameters_per_replica, self.workgroup_size, replicas) })
     }
 }

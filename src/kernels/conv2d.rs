@@ -12,7 +12,7 @@ use super::max_pool2d::{self, argmax_len};
 use super::{Place, grid, require, require_capacity, require_positive};
 use super::{read, record, write};
 use crate::error::{Error, Result};
-use crate::gpu::{Bindable, BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{Bindable, BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 
 /// Joins the preludes of a convolution and its file.
 macro_rules! source {
@@ -266,6 +266,19 @@ impl Shape {
         self.samples() * pixels * self.outputs
     }
 
+    /// What a pass over all pixels before pooling costs: weights or their gradient are touched once, and `others` words of
+    /// activations.
+    fn cost(&self, others: usize) -> Cost {
+        let Self { replicas, height, width, inputs, outputs, .. } = *self;
+        let multiply_adds = 9 * self.samples() * height * width * inputs * outputs;
+        Cost::new(multiply_adds, replicas * (9 * inputs + 1) * outputs + others)
+    }
+
+    /// Words of what goes out, with the codes that say where each maximum was.
+    fn output_words(&self, pools: bool) -> usize {
+        self.output_len(pools) + if pools { argmax_len(self.pool()) } else { 0 }
+    }
+
     fn pool(&self) -> max_pool2d::Shape {
         let Self { replicas, capacity, height, width, outputs: channels, .. } = *self;
         max_pool2d::Shape { replicas, capacity, height, width, channels }
@@ -317,6 +330,14 @@ impl Input<'_> {
         }
     }
 
+    /// Words that a pass over all samples reads of it.
+    fn words(&self, shape: Shape) -> usize {
+        match self {
+            Self::Features(_) => shape.input_len(),
+            Self::Images(images) => shape.samples() * images.shape.words(),
+        }
+    }
+
     fn check(&self, kernel: &str, shape: Shape) -> Result<()> {
         let images = match self {
             Self::Features(input) => return require(kernel, "input", input, shape.input_len()),
@@ -355,9 +376,16 @@ pub struct SampleTiles {
 }
 
 impl SampleTiles {
-    fn new(gpu: &Gpu, shader: &'static Shader, shape: Shape, tiles: usize, arrays: &[&dyn Bindable]) -> Result<Self> {
+    fn new(
+        gpu: &Gpu,
+        shader: &'static Shader,
+        shape: Shape,
+        tiles: usize,
+        arrays: &[&dyn Bindable],
+        cost: Cost,
+    ) -> Result<Self> {
         let workgroup_size = gpu.workgroup_size();
-        let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])?.bind(gpu, arrays)?;
+        let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])?.bind(gpu, arrays)?.costing(cost);
         let Shape { replicas, capacity, .. } = shape;
         Ok(Self { kernel, name: shader.name, workgroup_size, replicas, capacity, tiles })
     }

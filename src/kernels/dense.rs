@@ -3,7 +3,7 @@
 use super::conv2d::Tile;
 use super::{Place, StepRecord, grid, read, record, require, require_capacity, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 use std::sync::Arc;
 
 /// Joins the preludes of a dense kernel and its file.
@@ -179,6 +179,13 @@ impl Shape {
     /// Elements of an activation or gradient with `units` features.
     fn activations(&self, units: usize) -> usize {
         self.replicas * self.capacity * units
+    }
+
+    /// What a product over all of these sizes costs: weights or their gradient are touched once, and `others` words of
+    /// activations.
+    fn cost(&self, others: usize) -> Cost {
+        let Self { replicas, inputs, outputs, .. } = *self;
+        Cost::new(self.activations(inputs * outputs), replicas * (inputs + 1) * outputs + others)
     }
 
     /// Elements that a flat parameter or gradient buffer needs for the layer at `place`.
@@ -405,6 +412,7 @@ impl Forward {
         let params = Buffer::from_slice(gpu, "dense.forward params", &[params])?;
         let ForwardArguments { steps, input, parameters, output, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, input, parameters, output])?;
+        let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
         Ok(sample_tiles(gpu, kernel, name, shape, shape.outputs))
     }
 }
@@ -461,6 +469,7 @@ impl ForwardImages {
         let params = Buffer::from_slice(gpu, "dense.forward_images params", &[params])?;
         let ForwardImagesArguments { steps, parameters, output, .. } = *arguments;
         let kernel = self.kernel.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
+        let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
         let samples = if self.tile == Tile::Wide { 16 } else { 4 };
         Ok(SampleTiles { samples, ..sample_tiles(gpu, kernel, name, shape, shape.outputs) })
     }
@@ -494,6 +503,7 @@ impl BackwardInput {
         let params = Buffer::from_slice(gpu, "dense.backward_input params", &[params])?;
         let BackwardInputArguments { steps, output_gradient, parameters, input, input_gradient, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, output_gradient, parameters, input, input_gradient])?;
+        let kernel = kernel.costing(shape.cost(shape.activations(2 * shape.inputs + shape.outputs)));
         Ok(sample_tiles(gpu, kernel, name, shape, shape.inputs))
     }
 }
@@ -526,6 +536,7 @@ impl BackwardWeights {
         let params = Buffer::from_slice(gpu, "dense.backward_weights params", &[params])?;
         let BackwardWeightsArguments { steps, input, output_gradient, gradient, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, input, output_gradient, gradient])?;
+        let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
         let tiles = shape.inputs.div_ceil(4) * shape.outputs.div_ceil(4);
         let workgroups = grid(tiles, gpu.workgroup_size(), shape.replicas);
         Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
@@ -572,6 +583,7 @@ impl BackwardWeightsImages {
         let BackwardWeightsImagesArguments { steps, output_gradient, gradient, .. } = *arguments;
         let kernel =
             self.kernel.bind(gpu, &[&params, steps, images.order, images.images, output_gradient, gradient])?;
+        let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
         let words = if self.tile == Tile::Wide { 4 } else { 1 };
         let tiles = images.shape.words().div_ceil(words) * shape.outputs.div_ceil(4);
         let workgroups = grid(tiles, gpu.workgroup_size(), shape.replicas);

@@ -3,7 +3,7 @@
 use super::softmax_cross_entropy::BatchLoss;
 use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/dense_stack/gradient.wgsl`
@@ -70,6 +70,15 @@ impl Shape {
     /// Elements of the activations: those of the first layer, and scratch for the other hidden ones.
     pub fn activations(&self) -> usize {
         self.scratch() + self.replicas * (self.depth - 1) * self.rows() * self.units
+    }
+
+    /// There and back through all layers, gradients of inputs and weights; each parameter is read, its gradient written, and
+    /// what the first layer gave out read and written.
+    fn cost(&self) -> Cost {
+        let Self { replicas, capacity, units, classes, depth } = *self;
+        let weights = units * ((depth - 1) * units + classes);
+        let parameters = weights + (depth - 1) * units + classes;
+        Cost::new(3 * replicas * capacity * weights, 2 * replicas * (parameters + capacity * units))
     }
 
     fn scratch(&self) -> usize {
@@ -171,7 +180,8 @@ impl Gradient {
         let params = Buffer::from_slice(gpu, "dense_stack.gradient params", &[params])?;
         let arrays: [&dyn crate::gpu::Bindable; 8] =
             [&params, steps, order, labels, parameters, activations, gradient, losses];
-        Ok(BoundGradient { kernel: self.0.bind(gpu, &arrays)?, replicas, capacity })
+        let kernel = self.0.bind(gpu, &arrays)?.costing(shape.cost());
+        Ok(BoundGradient { kernel, replicas, capacity })
     }
 }
 

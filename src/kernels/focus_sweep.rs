@@ -2,7 +2,7 @@
 
 use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/focus_sweep/evaluate.wgsl`
@@ -169,6 +169,9 @@ impl Evaluate {
         let arrays: [&dyn crate::gpu::Bindable; 8] =
             [&params, steps, labels, input, parameters, focus_weights, point_replica, losses];
         let kernel = self.kernel.bind(gpu, &arrays)?;
+        let weights = width * (width + classes);
+        let words = points * (width * width + blocks) + replicas * (capacity * width + (width + 1) * classes + width);
+        let kernel = kernel.costing(Cost::new(points * capacity * weights, words));
         Ok(BoundEvaluate { kernel, points, capacity, block: self.block() })
     }
 }

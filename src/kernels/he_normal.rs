@@ -2,7 +2,7 @@
 
 use super::{grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/he_normal/fill.wgsl`
@@ -88,6 +88,7 @@ impl Fill {
         };
         let params = Buffer::from_slice(gpu, "he_normal.fill params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, arguments.replica_ids, arguments.parameters])?;
+        let kernel = kernel.costing(Cost::new(0, replicas * weights));
         Ok(BoundFill { kernel, workgroups: grid(weights.div_ceil(4), self.workgroup_size, replicas) })
     }
 }

@@ -6,7 +6,7 @@ pub use radix::{RADIX_COUNT, RADIX_KEYS, RADIX_RANK, RADIX_SCAN, RADIX_SCATTER};
 
 use super::{read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 
 /// `shaders/magnitude_sort/rank.wgsl`
 pub static RANK: Shader = Shader {
@@ -97,7 +97,9 @@ impl Rank {
             return radix::bind(gpu, arguments, &params).map(BoundRank);
         }
         let kernel = Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?;
-        let launch = (kernel.bind(gpu, &[&params, weights, rank])?, [1, epochs as u32, replicas as u32]);
+        let bound = kernel.bind(gpu, &[&params, weights, rank])?;
+        let all = epochs * replicas * nodes;
+        let launch = (bound.costing(Cost::comparisons(nodes * all, 2 * all)), [1, epochs as u32, replicas as u32]);
         Ok(BoundRank(vec![launch]))
     }
 }

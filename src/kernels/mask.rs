@@ -2,7 +2,7 @@
 
 use super::{grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/mask/smallest.wgsl`
@@ -93,6 +93,7 @@ impl Smallest {
             Params { nodes: nodes as u32, parameters: parameters_per_replica as u32, offset: offset as u32, state };
         let params = Buffer::from_slice(gpu, "mask.smallest params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, rank, count, mask, parameters, m, v])?;
+        let kernel = kernel.costing(Cost::new(0, 5 * replicas * nodes));
         Ok(BoundSmallest { kernel, workgroups: grid(nodes, self.workgroup_size, replicas) })
     }
 }
@@ -176,6 +177,7 @@ impl Draw {
         let params = DrawParams { nodes: nodes as u32, update, state, key_low, key_high };
         let params = Buffer::from_slice(gpu, "mask.draw params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, replica_ids, mask, draws])?;
+        let kernel = kernel.costing(Cost::new(0, 2 * replicas * nodes));
         Ok(BoundDraw { kernel, workgroups: grid(nodes, self.workgroup_size, replicas) })
     }
 }
@@ -302,6 +304,7 @@ impl Regrow {
         };
         let params = Buffer::from_slice(gpu, "mask.regrow params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, replica_ids, rank, count, mask, parameters, m, v])?;
+        let kernel = kernel.costing(Cost::new(0, 5 * replicas * nodes));
         Ok(BoundRegrow { kernel, workgroups: grid(nodes, self.workgroup_size, replicas) })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{StepRecord, grid, read, record, require, require_capacity, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 
 /// `shaders/max_pool2d/forward.wgsl`
 pub static FORWARD: Shader = Shader {
@@ -83,6 +83,13 @@ impl Shape {
         self.height / 2 * (self.width / 2).div_ceil(4) * self.channels.div_ceil(4)
     }
 
+    /// Values before and after pooling and the codes, each touched once; three comparisons of four values.
+    fn cost(&self) -> Cost {
+        let samples = self.replicas * self.capacity;
+        let words = samples * (self.input_len() + self.output_len() + self.words());
+        Cost::comparisons(3 * samples * self.output_len(), words)
+    }
+
     fn params(&self) -> Params {
         let Self { height, width, channels, capacity, .. } = *self;
         let [height, width, channels, capacity] = [height, width, channels, capacity].map(|size| size as u32);
@@ -125,7 +132,7 @@ impl Forward {
         require(name, "argmax", argmax, argmax_len(shape))?;
         let params = Buffer::from_slice(gpu, "max_pool2d.forward params", &[shape.params()])?;
         let kernel = Kernel::new(gpu, &FORWARD, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?;
-        let kernel = kernel.bind(gpu, &[&params, steps, input, output, argmax])?;
+        let kernel = kernel.bind(gpu, &[&params, steps, input, output, argmax])?.costing(shape.cost());
         Ok(Pooling { kernel, name, workgroup_size: gpu.workgroup_size(), shape, invocations: shape.words() })
     }
 }
@@ -159,7 +166,8 @@ impl Backward {
         require(name, "input_gradient", input_gradient, samples * shape.input_len())?;
         let params = Buffer::from_slice(gpu, "max_pool2d.backward params", &[shape.params()])?;
         let kernel = Kernel::new(gpu, &BACKWARD, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?;
-        let kernel = kernel.bind(gpu, &[&params, steps, output_gradient, argmax, input_gradient])?;
+        let arrays: [&dyn crate::gpu::Bindable; 5] = [&params, steps, output_gradient, argmax, input_gradient];
+        let kernel = kernel.bind(gpu, &arrays)?.costing(shape.cost());
         Ok(Pooling { kernel, name, workgroup_size: gpu.workgroup_size(), shape, invocations: shape.input_len() })
     }
 }

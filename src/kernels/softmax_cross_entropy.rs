@@ -2,7 +2,7 @@
 
 use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/softmax_cross_entropy/loss.wgsl`
@@ -101,6 +101,7 @@ impl Loss {
         let params = Params { classes: classes as u32, capacity: capacity as u32, replicas: replicas as u32 };
         let params = Buffer::from_slice(gpu, "softmax_cross_entropy.loss params", &[params])?;
         let kernel = self.0.bind(gpu, &[&params, steps, order, labels, logits, gradient, losses])?;
+        let kernel = kernel.costing(Cost::new(0, replicas * (2 * capacity * classes + 2)));
         Ok(BoundLoss { kernel, replicas, capacity })
     }
 }

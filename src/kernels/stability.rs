@@ -2,7 +2,7 @@
 
 use super::{grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/stability/count.wgsl`
@@ -140,6 +140,9 @@ impl Count {
             CountParams { epochs: shape.epochs as u32, replicas: shape.replicas as u32, nodes: shape.nodes as u32 };
         let params = Buffer::from_slice(gpu, "stability.count params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, history, lower, upper, stability, stable_nodes])?;
+        let (columns, counters) = (shape.columns(), shape.epochs * shape.replicas);
+        let words = shape.epochs * columns + TOLERANCES * (3 * columns + counters);
+        let kernel = kernel.costing(Cost::comparisons(2 * TOLERANCES * shape.epochs * columns, words));
         Ok(BoundColumns { kernel, workgroups: grid(shape.nodes, self.workgroup_size, shape.replicas) })
     }
 }
@@ -192,6 +195,8 @@ impl Envelope {
         };
         let params = Buffer::from_slice(gpu, "stability.envelope params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, windows, history, minimum, maximum, smallest_magnitude])?;
+        let words = (shape.epochs + 3 * windows.len()) * shape.columns();
+        let kernel = kernel.costing(Cost::comparisons(3 * shape.epochs * shape.columns(), words));
         Ok(BoundColumns { kernel, workgroups: grid(shape.nodes, self.workgroup_size, shape.replicas) })
     }
 }

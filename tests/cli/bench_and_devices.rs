@@ -42,6 +42,43 @@ fn bench_measures_each_quantity_with_its_spread() {
 }
 
 #[test]
+fn bench_measures_only_what_is_asked_for() {
+    let line = "bench --only sort-count --device cpu --replicates 1 --side 8 --width 8 --depth 2 --json --quiet";
+    let json = holdfast(line, &[]).succeeded().json();
+    assert!(json["sort_count_ms"]["median"].as_f64().unwrap() > 0.0, "{json}");
+    assert!(json["step_us"].is_null() && json["sweep_us_per_point"].is_null(), "{json}");
+}
+
+#[test]
+fn bench_says_what_each_kernel_reaches_of_the_limits() {
+    let sizes = "--replicates 2 --batch 8 --side 8 --width 8 --depth 2";
+    let ended = holdfast(&format!("bench --kernels --device cpu {sizes} --quiet"), &[]).succeeded();
+    for words in ["training step", "dense_stack.step", "magnitude_sort.rank", "bound by", "GFLOP/s"] {
+        assert!(ended.stdout.contains(words), "no {words} in\n{}", ended.stdout);
+    }
+    let json = holdfast(&format!("bench --kernels --device llvmpipe {sizes} --json --quiet"), &[]).succeeded().json();
+    assert!(json["peak_gflops"].as_f64().unwrap() > json["matmul_gflops"].as_f64().unwrap(), "{json}");
+    for line in json["kernels"].as_array().unwrap() {
+        assert!(line["share"].as_f64().unwrap() > 0.0 && line["time_us"].as_f64().unwrap() > 0.0, "{line}");
+    }
+}
+
+#[test]
+fn bench_does_the_arithmetic_for_another_device_without_measuring_this_one() {
+    let sizes = "--kernels --device llvmpipe --replicates 2 --batch 8 --side 8 --width 8 --depth 2";
+    let least = |limits: &str| {
+        let json = holdfast(&format!("bench {sizes} {limits} --json --quiet"), &[]).succeeded().json();
+        assert!(json["kernels"][0]["time_us"].is_null(), "{json}");
+        json["least_step_us"].as_f64().unwrap()
+    };
+    let slow = least("--peak 10 --bandwidth 10 --launch 0");
+    let fast = least("--peak 20 --bandwidth 20 --launch 0");
+    assert!((slow / fast - 2.0).abs() < 0.01, "{slow} {fast}");
+    assert!(least("--peak 20 --bandwidth 20 --launch 100") >= fast + 99.0);
+    holdfast(&format!("bench {sizes} --peak 0 --bandwidth 1"), &[]).refused(2, &["--peak 0"]);
+}
+
+#[test]
 fn help_and_version_are_results() {
     let help = holdfast("--help", &[]).succeeded();
     for name in ["compare", "train", "bench", "devices"] {

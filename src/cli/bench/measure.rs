@@ -255,7 +255,7 @@ pub(super) fn count(engine: &mut dyn Engine, history: &History) -> Result<f64> {
 }
 
 /// Noise with labels: what pixels hold moves no time.
-fn images(architecture: &Architecture, array: u32, samples: usize) -> Result<Dataset> {
+pub(super) fn images(architecture: &Architecture, array: u32, samples: usize) -> Result<Dataset> {
     let mut noise = Sequence::new(SEED, Stream::Check, array, 0);
     let pixels = (0..samples * architecture.pixels()).map(|_| noise.next_word() as u8).collect();
     let labels = (0..samples).map(|sample| (sample % CLASSES) as u8).collect();

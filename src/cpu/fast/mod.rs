@@ -9,6 +9,7 @@ pub mod conv2d;
 pub mod convolutions;
 pub mod dense;
 pub mod focus_sweep;
+pub mod limits;
 pub mod max_pool2d;
 pub mod network;
 pub mod softmax_cross_entropy;

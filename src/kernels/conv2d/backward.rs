@@ -68,7 +68,8 @@ impl BackwardInput {
             Some(_) => height.div_ceil(2) * width.div_ceil(8) * inputs.div_ceil(4),
             None => height.div_ceil(4) * width.div_ceil(4) * inputs.div_ceil(4),
         };
-        SampleTiles::new(gpu, shader, shape, tiles, &arrays)
+        let cost = shape.cost(shape.output_words(argmax.is_some()) + 2 * shape.input_len());
+        SampleTiles::new(gpu, shader, shape, tiles, &arrays, cost)
     }
 }
 
@@ -129,6 +130,7 @@ impl BackwardWeights {
         arrays.extend(argmax.map(|argmax| argmax as &dyn Bindable));
         arrays.push(gradient);
         let kernel = Kernel::new(gpu, shader, &[("TILES", tiles as u32)])?.bind(gpu, &arrays)?;
+        let kernel = kernel.costing(shape.cost(input.words(shape) + shape.output_words(argmax.is_some())));
         let workgroups = [all.div_ceil(tiles) as u32, 1, shape.replicas as u32];
         Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
     }

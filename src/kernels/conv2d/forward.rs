@@ -61,6 +61,7 @@ impl Forward {
             Some(_) => height / 2 * (width / 2).div_ceil(4) * outputs.div_ceil(4),
             None => height.div_ceil(4) * width.div_ceil(4) * outputs.div_ceil(4),
         };
-        SampleTiles::new(gpu, shader, shape, tiles, &arrays)
+        let cost = shape.cost(input.words(shape) + shape.output_words(argmax.is_some()));
+        SampleTiles::new(gpu, shader, shape, tiles, &arrays, cost)
     }
 }

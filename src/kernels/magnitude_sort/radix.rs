@@ -2,7 +2,7 @@
 
 use super::{Launch, RankArguments, read, write};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu, Kernel, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 
 /// `TILE` of `shaders/prelude/radix.wgsl`: keys of a workgroup.
 const TILE: usize = 2048;
@@ -92,21 +92,28 @@ pub(super) fn bind(gpu: &Gpu, arguments: &RankArguments<'_>, params: &Buffer<sup
         let params = Params { nodes: nodes as u32, replicas: replicas as u32, tiles: tiles as u32, shift };
         Buffer::from_slice(gpu, "magnitude_sort.radix params", &[params])
     };
+    let all = epochs * replicas * nodes;
+    let counters = counts.len();
     let keys = kernel(&RADIX_KEYS)?;
     let [count, scan, scatter] = [kernel(&RADIX_COUNT)?, kernel(&RADIX_SCAN)?, kernel(&RADIX_SCATTER)?];
     let mut launches = Vec::with_capacity(2 + 3 * SHIFTS.len());
-    launches.push((keys.bind(gpu, &[params, weights, &unsorted.keys, &unsorted.indices])?, one_a_tile));
+    let bound = keys.bind(gpu, &[params, weights, &unsorted.keys, &unsorted.indices])?;
+    launches.push((bound.costing(Cost::comparisons(0, 3 * all)), one_a_tile));
     for shift in SHIFTS {
         let params = params_at(shift)?;
         let (before, after) = (&unsorted, &sorted);
-        launches.push((count.bind(gpu, &[&params, &before.keys, &counts])?, one_a_tile));
-        launches.push((scan.bind(gpu, &[&params, &counts])?, one_a_segment));
+        let bound = count.bind(gpu, &[&params, &before.keys, &counts])?;
+        launches.push((bound.costing(Cost::comparisons(0, all + counters)), one_a_tile));
+        let bound = scan.bind(gpu, &[&params, &counts])?;
+        launches.push((bound.costing(Cost::comparisons(0, 2 * counters)), one_a_segment));
         let moved: [&dyn crate::gpu::Bindable; 6] =
             [&params, &before.keys, &before.indices, &counts, &after.keys, &after.indices];
-        launches.push((scatter.bind(gpu, &moved)?, one_a_tile));
+        let bound = scatter.bind(gpu, &moved)?;
+        launches.push((bound.costing(Cost::comparisons(0, 4 * all + counters)), one_a_tile));
         std::mem::swap(&mut unsorted, &mut sorted);
     }
     let params = params_at(0)?;
-    launches.push((kernel(&RADIX_RANK)?.bind(gpu, &[&params, &unsorted.indices, rank])?, one_a_tile));
+    let bound = kernel(&RADIX_RANK)?.bind(gpu, &[&params, &unsorted.indices, rank])?;
+    launches.push((bound.costing(Cost::comparisons(0, 2 * all)), one_a_tile));
     Ok(launches)
 }
