@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from turns import BURN, ENVIRONMENT, HOLDFAST, Ours, burn, by_turns, faster, holdfast, say, script
+from turns import HOLDFAST, Ours, burn, by_turns, faster, holdfast, say, script
 
 MEASURED = "target/peers/measured.json"
 # (name, options, steps of one measurement of PyTorch and Keras, of JAX, of burn on the processor and on the software driver)
@@ -49,7 +49,12 @@ def steps_on_processor(rounds):
         counted = [*sizes, "--steps", str(steps)]
         torch = {
             f"{version('torch')}, {label}": script("step_torch", *counted, "--mode", mode)
-            for mode, label in [("eager", "eager"), ("compiled", "compiled"), ("vmap", "compiled, vmap over 10 replicas")]
+            for mode, label in [
+                ("eager", "eager"),
+                ("one-thread", "eager, one thread"),
+                ("compiled", "compiled"),
+                ("vmap", "compiled, vmap over 10 replicas"),
+            ]
         }
         keras = {
             f"{version('keras', 'tensorflow-cpu')}, {label}": script("step_keras", *counted, "--mode", mode)

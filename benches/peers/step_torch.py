@@ -1,7 +1,8 @@
-"""One training step in PyTorch on all cores, fused Adam. Prints microseconds of a step of one network.
+"""One training step in PyTorch, fused Adam. Prints microseconds of a step of one network.
 
-`--mode eager`: one network, as most people write it (convolutions channels last). `--mode compiled`: the same with
-`torch.compile`. `--mode vmap`: the replicas of `--replicates` stacked, `torch.func.vmap` over them, compiled.
+`--mode eager`: one network, as most people write it (convolutions channels last), on all cores. `--mode one-thread`: the same on
+one. `--mode compiled`: with `torch.compile`, on all cores. `--mode vmap`: the replicas of `--replicates` stacked,
+`torch.func.vmap` over them, compiled, on all cores.
 """
 import os
 import time
@@ -12,7 +13,7 @@ from torch import nn
 from network import BATCH, CLASSES, DEPTH, SIDE, WIDTH, arguments, features, filters
 from worker import serve
 
-torch.set_num_threads(os.cpu_count())
+torch.set_num_threads(1 if arguments.mode == "one-thread" else os.cpu_count())
 torch.manual_seed(1)
 
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 
 HOLDFAST = "target/release/holdfast"
-BURN = "target/peers/burn/release/peer-burn"
+BURN = "target/peers/burn/release"
 
 # Where these are set, NumPy's library of linear algebra is told to run as on an old processor.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
@@ -20,6 +20,10 @@ def say(text):
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
 
 
+class PeerFailed(Exception):
+    """A peer that cannot be run here; ours that fail end the run."""
+
+
 class Worker:
     """A peer that was started once and measures whenever it is asked."""
 
@@ -29,16 +33,21 @@ class Worker:
             command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, text=True
         )
         # Frameworks print advice before the first result.
-        while (line := self.process.stdout.readline()) != "ready\n":
-            if not line:
-                self.complaints.seek(0)
-                last = self.complaints.read().strip().splitlines()[-1:]
-                raise RuntimeError(f"{' '.join(command)} did not start: {' '.join(last)}")
+        while self.read() != "ready\n":
+            pass
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.complaints.seek(0)
+            last = self.complaints.read().strip().splitlines()[-1:]
+            raise PeerFailed(f"{' '.join(self.process.args)} ended: {' '.join(last)}")
+        return line
 
     def measure(self):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        return float(self.read())
 
     def stop(self):
         self.process.stdin.close()
@@ -52,9 +61,9 @@ def script(name, *options):
     return lambda: Worker([sys.executable, f"benches/peers/{name}.py", *options])
 
 
-def burn(*options):
-    """Starts burn's program."""
-    return lambda: Worker([BURN, *options])
+def burn(back_end, *options):
+    """Starts burn's program for a back end."""
+    return lambda: Worker([f"{BURN}/{back_end}", *options])
 
 
 def holdfast(*arguments):
@@ -83,22 +92,28 @@ class Ours:
 def by_turns(rounds, sides):
     """Medians of `rounds` measurements of each side, with all of them. `sides`: name -> what starts it.
 
-    A side that cannot be started is left out with its reason; without Holdfast's own figures there is nothing to compare.
+    A side that cannot be run is left out with its reason.
     """
     workers, found = {}, {}
     for name, start in sides.items():
         say(f"  starting {name}")
         try:
             workers[name] = start()
-        except (OSError, RuntimeError) as error:
+        except (OSError, PeerFailed) as error:
             say(f"  left out: {error}")
             found[name] = {"left_out": str(error)}
     values = {name: [] for name in workers}
     for turn in range(rounds):
-        for name, worker in workers.items():
-            values[name].append(worker.measure())
+        for name, worker in list(workers.items()):
+            try:
+                values[name].append(worker.measure())
+            except (OSError, PeerFailed) as error:
+                say(f"  left out: {error}")
+                found[name] = {"left_out": str(error)}
+                del workers[name], values[name]
             time.sleep(0.2)  # threads of the other tools wait busily for a while
-        say(f"  turn {turn + 1} of {rounds}: " + ", ".join(f"{name} {taken[-1]:.1f}" for name, taken in values.items()))
+        last = ", ".join(f"{name} {taken[-1]:.1f}" for name, taken in values.items())
+        say(f"  turn {turn + 1} of {rounds}: {last}")
     for worker in workers.values():
         worker.stop()
     return found | {name: {"median": statistics.median(taken), "all": taken} for name, taken in values.items()}

@@ -1,9 +1,9 @@
-//! A training step in burn: microseconds of a step of one network; warm-up, compilation and autotuning are left out.
+//! A training step in burn: microseconds of a step of one network; warm-up, compilation and autotuning are left out. One
+//! program for each back end, so that each is compiled by itself.
 //!
-//! Arguments: `ndarray|flex|wgpu [--model dnn|cnn] [--filters N] [--steps N]`. The batch is the same at every step and lies on
+//! Arguments: `[--model dnn|cnn] [--filters N] [--steps N]`. The batch is the same at every step and lies on
 //! the device, so nothing is copied, and no loss is read: the best case for burn.
 
-use burn::backend::{Autodiff, Flex, NdArray, Wgpu};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -67,8 +67,9 @@ impl<B: Backend> Network<B> {
     }
 }
 
-/// Warms up, then measures `steps` steps for every line of standard input, as `worker.py` does.
-fn serve<B: AutodiffBackend>(filters: usize, steps: usize) {
+/// Warms up, then measures so many steps for every line of standard input, as `worker.py` does.
+pub fn serve<B: AutodiffBackend>() {
+    let (filters, steps) = arguments();
     let device = B::Device::default();
     let mut network = Network::<B>::new(filters, &device);
     let mut optimizer = AdamConfig::new().with_epsilon(1e-7).init();
@@ -97,16 +98,11 @@ fn serve<B: AutodiffBackend>(filters: usize, steps: usize) {
     }
 }
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let value = |name: &str| arguments.iter().position(|argument| argument == name).map(|at| arguments[at + 1].as_str());
+/// Filters of each convolution, 0 for the fully connected network, and steps of one measurement.
+fn arguments() -> (usize, usize) {
+    let words: Vec<String> = std::env::args().collect();
+    let value = |name: &str| words.iter().position(|word| word == name).map(|at| words[at + 1].as_str());
     let number = |name, default| value(name).map_or(default, |text| text.parse().expect("a number"));
     let filters = if value("--model") == Some("cnn") { number("--filters", 8) } else { 0 };
-    let steps = number("--steps", 20);
-    match arguments.get(1).map(String::as_str) {
-        Some("wgpu") => serve::<Autodiff<Wgpu>>(filters, steps),
-        Some("flex") => serve::<Autodiff<Flex>>(filters, steps),
-        Some("ndarray") => serve::<Autodiff<NdArray>>(filters, steps),
-        _ => panic!("name a back end: ndarray, flex or wgpu"),
-    }
+    (filters, number("--steps", 20))
 }
