@@ -1,11 +1,12 @@
 //! Finding a device, opening it, and hearing about what goes wrong with it.
 
 use super::kernel::{Access, Binding, Kernel, Shader};
+use super::tape::Tape;
 use super::{Buffer, Recorder, read_back};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Iterations that the start-up probe asks for: above the limit of old software drivers.
@@ -98,6 +99,8 @@ pub struct Gpu {
     submits: AtomicU64,
     build_nanoseconds: AtomicU64,
     transfer_nanoseconds: AtomicU64,
+    arrays: AtomicU64,
+    pub(super) tape: OnceLock<Mutex<Tape>>,
 }
 
 fn instance() -> wgpu::Instance {
@@ -234,6 +237,8 @@ impl Gpu {
             submits: AtomicU64::new(0),
             build_nanoseconds: AtomicU64::new(0),
             transfer_nanoseconds: AtomicU64::new(0),
+            arrays: AtomicU64::new(0),
+            tape: OnceLock::new(),
         };
         gpu.iterations = gpu.probe_iterations()?;
         Ok(gpu)
@@ -349,6 +354,11 @@ impl Gpu {
         let mut times = self.launch_times.lock().unwrap_or_else(PoisonError::into_inner);
         let slowest = times.entry(kernel).or_default();
         *slowest = time.max(*slowest);
+    }
+
+    /// A number for the next array.
+    pub(super) fn next_number(&self) -> u64 {
+        self.arrays.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn count_dispatch(&self) {

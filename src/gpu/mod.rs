@@ -4,6 +4,7 @@ mod buffer;
 mod device;
 mod kernel;
 mod recorder;
+mod tape;
 mod timing;
 
 pub use buffer::{Bindable, Buffer, RawBuffer};

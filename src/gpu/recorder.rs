@@ -4,6 +4,7 @@ use super::timing::Timestamps;
 use super::{BoundKernel, Buffer, Gpu};
 use crate::error::{Error, Result};
 use bytemuck::Pod;
+use serde_json::{Value, json};
 use std::time::Instant;
 
 /// Distance of the records that a launch chooses from: WebGPU's alignment of dynamic offsets.
@@ -17,6 +18,8 @@ pub struct Recorder<'g> {
     pass: Option<wgpu::ComputePass<'static>>,
     timestamps: Option<Timestamps>,
     pub(super) first_kernel: Option<&'static str>,
+    /// What goes onto the tape when this is submitted.
+    notes: Vec<Value>,
 }
 
 /// Work that was handed to the device.
@@ -29,7 +32,15 @@ impl<'g> Recorder<'g> {
     /// An empty recording; `label` shows up in graphics debuggers.
     pub fn new(gpu: &'g Gpu, label: &str) -> Self {
         let encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
-        Self { gpu, label: label.to_string(), encoder, pass: None, timestamps: None, first_kernel: None }
+        Self {
+            gpu,
+            label: label.to_string(),
+            encoder,
+            pass: None,
+            timestamps: None,
+            first_kernel: None,
+            notes: Vec::new(),
+        }
     }
 
     /// A recording whose launches are timed by the device, if it can.
@@ -49,14 +60,14 @@ impl<'g> Recorder<'g> {
         if workgroups.iter().any(|&count| count > most) {
             return Err(Error::Shape(format!(
                 "{}: {workgroups:?} workgroups, the device launches at most {most} in a dimension; use smaller sizes",
-                bound.name
+                bound.shader.name
             )));
         }
-        if bound.records != record.is_some() {
+        if bound.reads_record() != record.is_some() {
             return Err(Error::Shape(format!(
                 "{}: the kernel {} a record, the launch {} one",
-                bound.name,
-                if bound.records { "reads" } else { "does not read" },
+                bound.shader.name,
+                if bound.reads_record() { "reads" } else { "does not read" },
                 if record.is_some() { "names" } else { "does not name" }
             )));
         }
@@ -73,7 +84,8 @@ impl<'g> Recorder<'g> {
         pass.set_pipeline(&bound.pipeline);
         pass.set_bind_group(0, &bound.group, offset.as_slice());
         pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
-        self.first_kernel.get_or_insert(bound.name);
+        self.notes.extend(self.gpu.note_launch(bound, workgroups, offset)?);
+        self.first_kernel.get_or_insert(bound.shader.name);
         self.gpu.count_dispatch();
         Ok(())
     }
@@ -101,6 +113,10 @@ impl<'g> Recorder<'g> {
         let bytes = (len * element) as u64;
         let (first, place) = ((first * element) as u64, (place * element) as u64);
         self.encoder.copy_buffer_to_buffer(&source.raw, first, &destination.raw, place, bytes);
+        if self.gpu.is_on_tape() {
+            let (from, to) = (source.number, destination.number);
+            self.notes.push(json!({ "copy": from, "first": first, "to": to, "place": place, "length": bytes }));
+        }
         Ok(())
     }
 
@@ -119,6 +135,9 @@ impl<'g> Recorder<'g> {
         let index = self.gpu.queue.submit([self.encoder.finish()]);
         self.gpu.count_submit();
         self.gpu.check()?;
+        for note in std::mem::take(&mut self.notes) {
+            self.gpu.note(|| note, &[])?;
+        }
         Ok((Submission { gpu: self.gpu, index }, timestamps))
     }
 }
@@ -164,7 +183,9 @@ pub fn read_back<T: Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Vec<T>> {
         .get_mapped_range()
         .map_err(|error| Error::DeviceLost(format!("{} cannot be read back: {error}", buffer.label())))?;
     let bytes = &view[..buffer.len() * size_of::<T>()];
-    let elements = bytemuck::pod_collect_to_vec(bytes);
+    let mut elements = bytemuck::pod_collect_to_vec(bytes);
+    gpu.note(|| json!({ "read": buffer.number, "length": bytes.len() }), &[])?;
+    gpu.answer(bytemuck::cast_slice_mut(&mut elements))?;
     gpu.count_transfer(start);
     Ok(elements)
 }
