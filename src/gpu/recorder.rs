@@ -71,7 +71,7 @@ impl<'g> Recorder<'g> {
                 if record.is_some() { "names" } else { "does not name" }
             )));
         }
-        if workgroups.contains(&0) {
+        if workgroups.contains(&0) || self.gpu.is_answered() {
             return Ok(());
         }
         let (encoder, timestamps, label) = (&mut self.encoder, &self.timestamps, &self.label);

@@ -19,36 +19,44 @@ pub(super) enum Tape {
         notes: BufWriter<File>,
         /// The bytes of all uploads, one after the other.
         arrays: BufWriter<File>,
-        /// How many of them there are.
+        /// The bytes of all read-backs, as this device gave them.
+        answers: BufWriter<File>,
+        /// How many bytes of uploads there are.
         length: u64,
         /// Shaders whose text is on the tape.
         shaders: HashSet<&'static str>,
         folder: PathBuf,
     },
     /// Read-backs come from this file, one after the other.
-    Answered { answers: BufReader<File>, path: PathBuf },
+    Answered {
+        answers: BufReader<File>,
+        path: PathBuf,
+        /// Whether there were too few.
+        ran_out: bool,
+    },
 }
 
 impl Gpu {
-    /// Writes all that is asked of the device from now on to `tape.jsonl` and `arrays.bin` in `folder`. Fails if they cannot
-    /// be made, or if there is a tape already.
+    /// Writes all that is asked of the device from now on to `tape.jsonl` and `arrays.bin` in `folder`, and what it answers to
+    /// `answers.bin`. Fails if they cannot be made, or if there is a tape already.
     pub fn write_tape(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
         let file = |name: &str| {
             let path = folder.join(name);
             File::create(&path).map(BufWriter::new).map_err(|error| Error::io("create", &path, error))
         };
-        let (notes, arrays) = (file("tape.jsonl")?, file("arrays.bin")?);
-        self.put_in(Tape::Written { notes, arrays, length: 0, shaders: HashSet::new(), folder: folder.into() })
+        let (notes, arrays, answers) = (file("tape.jsonl")?, file("arrays.bin")?, file("answers.bin")?);
+        let (shaders, folder) = (HashSet::new(), folder.into());
+        self.put_in(Tape::Written { notes, arrays, answers, length: 0, shaders, folder })
     }
 
     /// Takes all read-backs from now on from the file at `path`: what another device gave when it played a tape of the same
-    /// work. Fails if it cannot be opened, or if there is a tape already.
+    /// work. Nothing is launched any more. Fails if it cannot be opened, or if there is a tape already.
     pub fn take_answers(&self, path: &Path) -> Result<()> {
         let file = File::open(path).map_err(|error| {
             Error::Data(format!("the answers {} cannot be read: {error}; check the path", path.display()))
         })?;
-        self.put_in(Tape::Answered { answers: BufReader::new(file), path: path.into() })
+        self.put_in(Tape::Answered { answers: BufReader::new(file), path: path.into(), ran_out: false })
     }
 
     fn put_in(&self, tape: Tape) -> Result<()> {
@@ -59,13 +67,14 @@ impl Gpu {
     /// Ends the tape: what was written is on the disk, or all answers were asked for.
     pub fn end_tape(&self) -> Result<()> {
         self.with_tape(|tape| match tape {
-            Tape::Written { notes, arrays, folder, .. } => {
-                let flushed = notes.flush().and_then(|()| arrays.flush());
+            Tape::Written { notes, arrays, answers, folder, .. } => {
+                let flushed = notes.flush().and_then(|()| arrays.flush()).and_then(|()| answers.flush());
                 flushed.map_err(|error| Error::io("write", folder, error))
             }
-            Tape::Answered { answers, path } => match answers.read(&mut [0]) {
+            Tape::Answered { ran_out: true, path, .. } => Err(too("few", path)),
+            Tape::Answered { answers, path, .. } => match answers.read(&mut [0]) {
                 Ok(0) => Ok(()),
-                _ => Err(Error::Data(format!("{} has more answers than were asked for; {PLAY_AGAIN}", path.display()))),
+                _ => Err(too("many", path)),
             },
         })
     }
@@ -73,6 +82,13 @@ impl Gpu {
     /// Whether what is asked is written down.
     pub(super) fn is_on_tape(&self) -> bool {
         self.tape.get().is_some()
+    }
+
+    /// Whether another device has done the work.
+    pub(super) fn is_answered(&self) -> bool {
+        let answered =
+            |tape: &Mutex<Tape>| matches!(*tape.lock().unwrap_or_else(PoisonError::into_inner), Tape::Answered { .. });
+        self.tape.get().is_some_and(answered)
     }
 
     fn with_tape(&self, act: impl FnOnce(&mut Tape) -> Result<()>) -> Result<()> {
@@ -117,18 +133,24 @@ impl Gpu {
         Ok(launch)
     }
 
-    /// Puts the next answer in the place of what the device gave, if answers are taken.
+    /// Puts the next answer in the place of what the device gave, if answers are taken, or keeps what it gave.
     pub(super) fn answer(&self, given: &mut [u8]) -> Result<()> {
         self.with_tape(|tape| match tape {
-            Tape::Written { .. } => Ok(()),
-            Tape::Answered { answers, path } => answers.read_exact(given).map_err(|error| {
-                Error::Data(format!("{} has too few answers ({error}); {PLAY_AGAIN}", path.display()))
+            Tape::Written { answers, folder, .. } => {
+                answers.write_all(given).map_err(|error| Error::io("write", folder, error))
+            }
+            Tape::Answered { answers, path, ran_out } => answers.read_exact(given).map_err(|_| {
+                *ran_out = true;
+                too("few", path)
             }),
         })
     }
 }
 
-const PLAY_AGAIN: &str = "write the tape of this device anew and play it again";
+fn too(many: &str, path: &Path) -> Error {
+    let path = path.display();
+    Error::Data(format!("{path} has too {many} answers; write the tape of this device anew and play it again"))
+}
 
 impl Tape {
     fn note(&mut self, note: impl FnOnce() -> Value, bytes: &[u8]) -> Result<()> {
@@ -189,6 +211,7 @@ mod tests {
         assert_eq!(notes[4]["arrays"], json!([x, y]));
         assert_eq!(notes[5], json!({ "read": y, "length": 8 }));
         assert_eq!(std::fs::read(folder.path().join("arrays.bin")).unwrap(), [3, 0, 0, 0, 4, 0, 0, 0]);
+        assert_eq!(std::fs::read(folder.path().join("answers.bin")).unwrap(), [6, 0, 0, 0, 8, 0, 0, 0]);
         assert_eq!(gpu.write_tape(folder.path()).unwrap_err().exit_code(), 2);
     }
 

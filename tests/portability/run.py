@@ -166,7 +166,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def do_POST(self):
         content = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/read":
-            with (self.folder / "answers.bin").open("ab") as answers:
+            with (self.folder / "browser.bin").open("ab") as answers:
                 answers.write(content)
         else:
             self.answer.update(json.loads(content))
@@ -208,9 +208,9 @@ def browse(pipelines, sources, folder):
         return row("compiled by the browser", by, "no answer", ["Chromium gave no answer within half an hour"])
     failed = [f"Chromium: {failure}" for failure in answer["failures"]]
     row("compiled by the browser", by, f"{answer['compiled']} of {len(kernels)}", failed)
-    if not (folder / "answers.bin").is_file():
+    if not (folder / "browser.bin").is_file():
         return row("all checks, run by the browser", by, "nothing was run", ["Chromium ran no check"])
-    judged = doctor("llvmpipe", None, "--answers", folder / "answers.bin")
+    judged = doctor("llvmpipe", None, "--answers", folder / "browser.bin")
     judged["device"]["name"], judged["loop_limit"] = "Chromium", None
     result, wrong = summary(judged)
     row("all checks, run by the browser", by, f"{result}, in {answer['launches']:,} launches", wrong)
