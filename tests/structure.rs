@@ -246,6 +246,22 @@ fn every_page_is_in_the_book_and_every_chapter_is_there() {
     assert_eq!(pages, expected);
 }
 
+/// Links of a page of the book that lead to no file, or out of the book.
+fn lost_links(page: &Path, text: &str, exists: impl Fn(&Path) -> bool) -> Vec<String> {
+    let prose = text.split("```").step_by(2);
+    let links = prose.flat_map(|part| part.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()));
+    let depth = page.components().count() - 2;
+    let stays = |link: &str| link.matches("../").count() <= depth && exists(&page.with_file_name("").join(link));
+    let lost = links.filter(|link| !link.is_empty() && !link.contains("://") && !stays(link));
+    lost.map(|link| format!("{}: {link}", page.display())).collect()
+}
+
+#[test]
+fn links_of_the_book_lead_into_the_book() {
+    let lost = |page: &PathBuf| lost_links(page, &std::fs::read_to_string(page).unwrap(), Path::exists);
+    assert_clean(files("docs", "md").iter().flat_map(lost).collect());
+}
+
 #[test]
 fn the_recipe_for_a_kernel_names_every_place_that_a_family_must_stand_in() {
     let recipe = std::fs::read_to_string("docs/adding-a-kernel.md").unwrap();
@@ -311,5 +327,12 @@ mod rules {
     fn a_family_that_is_missing_in_a_room_is_found() {
         assert_eq!(missing_rooms("axpy", |place| place != "src/cpu/axpy.rs"), ["src/cpu/axpy.rs"]);
         assert!(missing_rooms("axpy", |_| true).is_empty());
+    }
+    #[test]
+    fn a_link_to_nowhere_or_out_of_the_book_is_found() {
+        let find = |text: &str| lost_links(Path::new("docs/guide/x.md"), text, |path| !path.ends_with("none.md")).len();
+        assert_eq!(find("[a](y.md) [b](../idea.md#part) [c](#part) [d](https://example.org)"), 0);
+        assert_eq!(find("[a](none.md) [b](../../README.md)"), 2);
+        assert_eq!(find("```sh\n[a](none.md)\n```"), 0);
     }
 }

@@ -75,7 +75,7 @@ impl Examination {
         examination.loop_limit = engine.gpu().max_loop_iterations();
         progress("random numbers");
         examination.group("random numbers", || Ok(vec![recorded::philox_on_device(engine.gpu())?]))?;
-        for (name, check) in FAMILIES {
+        for &(name, check) in FAMILIES {
             progress(name);
             examination.group(name, || check(engine.gpu()))?;
         }

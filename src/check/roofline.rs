@@ -128,13 +128,13 @@ impl Roofline {
         progress("limits of the device");
         let gpu = Arc::clone(engine.gpu());
         let copies = CopyProbe::new(&gpu)?;
-        let launch = gpu.launch_time()?;
+        let overhead = gpu.launch_time()?;
         let mut roofline = Self {
             device: engine.description().clone(),
             peak: gpu.peak_operations()?,
             matmul: Some(gpu.matmul_operations()?),
-            launch,
-            copy: copies.bytes_per_second(&gpu, LARGEST_COPY, launch)?,
+            launch: overhead,
+            copy: copies.bytes_per_second(&gpu, LARGEST_COPY, overhead)?,
             lines: Vec::new(),
             launches_a_step: None,
         };
@@ -151,7 +151,7 @@ impl Roofline {
                 let size = (line.cost.bytes as usize).max(1).next_power_of_two().min(LARGEST_COPY);
                 line.copy = match known.get(&size) {
                     Some(&copy) => copy,
-                    None => copies.bytes_per_second(&gpu, size, launch)?,
+                    None => copies.bytes_per_second(&gpu, size, overhead)?,
                 };
                 known.insert(size, line.copy);
                 roofline.lines.push(line);

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::study::experiment::check_memory;
 use clap::{Args, ValueEnum};
 use growth::Axis;
-use measure::{Bench, HISTORY_EPOCHS, REPETITIONS, TEST_IMAGES, TRAINING_IMAGES};
+use measure::{Bench, CLASSES, HISTORY_EPOCHS, REPETITIONS, TEST_IMAGES, TRAINING_IMAGES};
 use roofline::RooflineOptions;
 use serde_json::json;
 use std::path::PathBuf;

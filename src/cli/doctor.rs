@@ -4,13 +4,14 @@ use super::options::{DeviceOptions, OutputOptions};
 use super::output;
 use crate::check::{Certificate, Examination};
 use crate::engine::{Choice, CpuEngine, GpuEngine, automatic_adapter};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{self, DeviceChoice, RequestedLimits};
 use crate::study::numbers::thousands;
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Arguments of `doctor`.
@@ -20,10 +21,16 @@ pub(super) struct DoctorArguments {
     device: DeviceOptions,
     #[command(flatten)]
     output: OutputOptions,
+    /// Write all arrays and launches of the checks into this folder, for another WebGPU to play
+    #[arg(long, value_name = "FOLDER")]
+    tape: Option<PathBuf>,
+    /// Judge, in the place of this device, another WebGPU by the answers that it gave when it played the tape of this device
+    #[arg(long, value_name = "FILE", conflicts_with = "tape")]
+    answers: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
-    let DoctorArguments { device, output: say } = arguments;
+    let DoctorArguments { device, output: say, tape, answers } = arguments;
     device.validate()?;
     let progress = |group: &str| {
         if !say.quiet {
@@ -31,24 +38,38 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
         }
     };
     let examination = match adapter(device) {
+        None if tape.is_some() || answers.is_some() => {
+            let advice = "the CPU engine has no launches; name a GPU or a software driver with --device";
+            return Err(Error::Usage(format!("--tape and --answers are about launches of WGSL, and {advice}")));
+        }
         None => Examination::of_cpu(&mut CpuEngine::new(device.threads)?, &progress)?,
         Some(choice) => {
             let mut engine = GpuEngine::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?;
-            Examination::of_gpu(&mut engine, &progress)?
+            let gpu = Arc::clone(engine.gpu());
+            tape.iter().try_for_each(|folder| gpu.write_tape(folder))?;
+            answers.iter().try_for_each(|file| gpu.take_answers(file))?;
+            let examination = Examination::of_gpu(&mut engine, &progress)?;
+            gpu.end_tape()?;
+            examination
         }
     };
     let certificate = Certificate::new(&examination);
-    let stored = certificate.store();
-    if let Err(error) = &stored {
-        output::note(&format!("notice: the certificate is not kept: {error}"));
-    }
-    let stored = stored.ok();
+    // Answers of another device certify nothing about this one.
+    let stored = if answers.is_none() { keep(&certificate) } else { None };
     if say.json {
         output::json(&as_json(&examination, &certificate, stored))?;
     } else {
         output::result(&as_text(&examination, &certificate, stored))?;
     }
     examination.verdict()
+}
+
+fn keep(certificate: &Certificate) -> Option<PathBuf> {
+    let stored = certificate.store();
+    if let Err(error) = &stored {
+        output::note(&format!("notice: the certificate is not kept: {error}"));
+    }
+    stored.ok()
 }
 
 /// The adapter that the options ask for; `None` for the CPU engine.

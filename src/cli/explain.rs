@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The lesson of each family, in the order of a training step.
-const LESSONS: [(&str, &str); 11] = [
+const LESSONS: &[(&str, &str)] = &[
     ("he_normal", include_str!("../../docs/kernels/he_normal.md")),
     ("conv2d", include_str!("../../docs/kernels/conv2d.md")),
     ("max_pool2d", include_str!("../../docs/kernels/max_pool2d.md")),
@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
 }
 
 fn of_family(family: &str) -> impl Iterator<Item = &'static Shader> {
-    SHADERS.into_iter().filter(move |shader| shader.name.split('.').next() == Some(family))
+    SHADERS.iter().copied().filter(move |shader| shader.name.split('.').next() == Some(family))
 }
 
 /// The first line of each kernel's header: its name and its formula.

@@ -3,12 +3,15 @@
 use super::Gpu;
 use crate::error::{Error, Result};
 use bytemuck::Pod;
+use serde_json::json;
 use std::marker::PhantomData;
 use std::time::Instant;
 
 /// An array of `T` on a device, visible to kernels as a storage binding. It starts as zeros.
 pub struct Buffer<T> {
     pub(super) raw: wgpu::Buffer,
+    /// Its name on a tape.
+    pub(super) number: u64,
     label: String,
     len: usize,
     element: PhantomData<T>,
@@ -25,11 +28,12 @@ pub trait Bindable {
 pub struct RawBuffer<'a> {
     pub(super) buffer: &'a wgpu::Buffer,
     pub(super) label: &'a str,
+    pub(super) number: u64,
 }
 
 impl<T> Bindable for Buffer<T> {
     fn raw(&self) -> RawBuffer<'_> {
-        RawBuffer { buffer: &self.raw, label: &self.label }
+        RawBuffer { buffer: &self.raw, label: &self.label, number: self.number }
     }
 }
 
@@ -52,7 +56,9 @@ impl<T: Pod> Buffer<T> {
             mapped_at_creation: false,
         });
         gpu.check()?;
-        Ok(Self { raw, label: label.to_string(), len, element: PhantomData })
+        let number = gpu.next_number();
+        gpu.note(|| json!({ "array": number, "size": bytes }), &[])?;
+        Ok(Self { raw, number, label: label.to_string(), len, element: PhantomData })
     }
 
     /// A buffer with these elements.
@@ -91,7 +97,9 @@ impl<T: Pod> Buffer<T> {
         let start = Instant::now();
         let bytes: &[u8] = bytemuck::cast_slice(elements);
         if !bytes.is_empty() {
-            gpu.queue.write_buffer(&self.raw, (first * size_of::<T>()) as u64, bytes);
+            let place = (first * size_of::<T>()) as u64;
+            gpu.queue.write_buffer(&self.raw, place, bytes);
+            gpu.note(|| json!({ "write": self.number, "place": place }), bytes)?;
         }
         gpu.count_transfer(start);
         gpu.check()

@@ -1,12 +1,13 @@
 //! Finding a device, opening it, and hearing about what goes wrong with it.
 
 use super::kernel::{Access, Binding, Kernel, Shader};
+use super::tape::Tape;
 use super::timing::Profile;
 use super::{Buffer, Launch, Recorder, read_back};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Iterations that the start-up probe asks for: above the limit of old software drivers.
@@ -103,6 +104,8 @@ pub struct Gpu {
     submits: AtomicU64,
     build_nanoseconds: AtomicU64,
     transfer_nanoseconds: AtomicU64,
+    arrays: AtomicU64,
+    pub(super) tape: OnceLock<Mutex<Tape>>,
 }
 
 fn instance() -> wgpu::Instance {
@@ -241,6 +244,8 @@ impl Gpu {
             submits: AtomicU64::new(0),
             build_nanoseconds: AtomicU64::new(0),
             transfer_nanoseconds: AtomicU64::new(0),
+            arrays: AtomicU64::new(0),
+            tape: OnceLock::new(),
         };
         gpu.iterations = gpu.probe_iterations()?;
         Ok(gpu)
@@ -372,6 +377,11 @@ impl Gpu {
         if let Some(launches) = &mut *self.launches.lock().unwrap_or_else(PoisonError::into_inner) {
             launches.push(launch());
         }
+    }
+
+    /// A number for the next array.
+    pub(super) fn next_number(&self) -> u64 {
+        self.arrays.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn count_dispatch(&self) {

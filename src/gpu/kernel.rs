@@ -109,6 +109,7 @@ pub(super) type Key = (&'static str, Vec<(&'static str, u32)>);
 /// A compiled kernel.
 pub struct Kernel {
     shader: &'static Shader,
+    constants: Vec<(&'static str, u32)>,
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
 }
@@ -152,20 +153,20 @@ impl Kernel {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let constants: Vec<_> = constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
+        let numbers: Vec<_> = constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
         let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(shader.name),
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
+                constants: &numbers,
                 // One invocation would zero all of it; kernels write what they read.
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,
         });
-        Self { shader, pipeline, layout }
+        Self { shader, constants: constants.to_vec(), pipeline, layout }
     }
 
     /// `family.kernel`.
@@ -208,9 +209,9 @@ impl Kernel {
             entries: &entries,
         });
         gpu.check()?;
-        let records = bindings.iter().any(|binding| binding.access == Access::ReadRecord);
-        let cost = Cost::default();
-        Ok(BoundKernel { name: self.shader.name, pipeline: self.pipeline.clone(), group, records, cost })
+        let arrays = arrays.iter().map(|array| array.raw().number).collect();
+        let (pipeline, constants) = (self.pipeline.clone(), self.constants.clone());
+        Ok(BoundKernel { shader: self.shader, constants, arrays, pipeline, group, cost: Cost::default() })
     }
 }
 
@@ -235,14 +236,21 @@ fn compile_module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
 /// A kernel with its arrays: ready to be recorded any number of times.
 #[derive(Clone)]
 pub struct BoundKernel {
-    pub(super) name: &'static str,
+    pub(super) shader: &'static Shader,
+    pub(super) constants: Vec<(&'static str, u32)>,
+    /// Numbers of its arrays.
+    pub(super) arrays: Vec<u64>,
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
-    pub(super) records: bool,
     pub(super) cost: Cost,
 }
 
 impl BoundKernel {
+    /// Whether each launch chooses a record.
+    pub(super) fn reads_record(&self) -> bool {
+        self.shader.bindings.iter().any(|binding| binding.access == Access::ReadRecord)
+    }
+
     /// Says what a launch of it costs with all samples that there is room for.
     pub fn costing(self, cost: Cost) -> Self {
         Self { cost, ..self }

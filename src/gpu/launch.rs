@@ -18,7 +18,7 @@ pub struct Launch {
 impl Launch {
     /// `family.kernel`.
     pub fn kernel(&self) -> &'static str {
-        self.bound.name
+        self.bound.shader.name
     }
 
     /// Workgroups in each dimension.
@@ -35,7 +35,7 @@ impl Launch {
     /// the last of them wrote.
     pub fn measure(&self, gpu: &Gpu, time: Duration) -> Result<Duration> {
         let run = |repetitions: u32| -> Result<Duration> {
-            let mut recorder = Recorder::timed(gpu, self.bound.name)?;
+            let mut recorder = Recorder::timed(gpu, self.bound.shader.name)?;
             for _ in 0..repetitions {
                 recorder.dispatch(&self.bound, self.workgroups, self.record)?;
             }

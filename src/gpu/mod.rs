@@ -6,6 +6,7 @@ mod kernel;
 mod launch;
 mod limits;
 mod recorder;
+mod tape;
 mod timing;
 
 pub use buffer::{Bindable, Buffer, RawBuffer};

@@ -4,6 +4,7 @@ use super::timing::{LaunchStamps, Timestamps};
 use super::{BoundKernel, Buffer, Gpu, Launch};
 use crate::error::{Error, Result};
 use bytemuck::Pod;
+use serde_json::{Value, json};
 use std::time::Instant;
 
 /// Distance of the records that a launch chooses from: WebGPU's alignment of dynamic offsets.
@@ -19,6 +20,8 @@ pub struct Recorder<'g> {
     /// While a profile is taken.
     launches: Option<LaunchStamps>,
     pub(super) first_kernel: Option<&'static str>,
+    /// What goes onto the tape when this is submitted.
+    notes: Vec<Value>,
 }
 
 /// Work that was handed to the device.
@@ -31,8 +34,16 @@ impl<'g> Recorder<'g> {
     /// An empty recording; `label` shows up in graphics debuggers.
     pub fn new(gpu: &'g Gpu, label: &str) -> Self {
         let encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
-        let launches = LaunchStamps::new(gpu);
-        Self { gpu, label: label.to_string(), encoder, pass: None, timestamps: None, launches, first_kernel: None }
+        Self {
+            gpu,
+            label: label.to_string(),
+            encoder,
+            pass: None,
+            timestamps: None,
+            launches: LaunchStamps::new(gpu),
+            first_kernel: None,
+            notes: Vec::new(),
+        }
     }
 
     /// A recording whose launches are timed by the device, if it can.
@@ -52,18 +63,18 @@ impl<'g> Recorder<'g> {
         if workgroups.iter().any(|&count| count > most) {
             return Err(Error::Shape(format!(
                 "{}: {workgroups:?} workgroups, the device launches at most {most} in a dimension; use smaller sizes",
-                bound.name
+                bound.shader.name
             )));
         }
-        if bound.records != record.is_some() {
+        if bound.reads_record() != record.is_some() {
             return Err(Error::Shape(format!(
                 "{}: the kernel {} a record, the launch {} one",
-                bound.name,
-                if bound.records { "reads" } else { "does not read" },
+                bound.shader.name,
+                if bound.reads_record() { "reads" } else { "does not read" },
                 if record.is_some() { "names" } else { "does not name" }
             )));
         }
-        if workgroups.contains(&0) {
+        if workgroups.contains(&0) || self.gpu.is_answered() {
             return Ok(());
         }
         let (encoder, timestamps, label) = (&mut self.encoder, &self.timestamps, &self.label);
@@ -74,7 +85,7 @@ impl<'g> Recorder<'g> {
         }
         let pass = self.pass.get_or_insert_with(|| {
             let whole = timestamps.as_ref().map(Timestamps::writes);
-            let timestamp_writes = whole.or_else(|| launches.as_mut()?.next(bound.name));
+            let timestamp_writes = whole.or_else(|| launches.as_mut()?.next(bound.shader.name));
             let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes };
             encoder.begin_compute_pass(&descriptor).forget_lifetime()
         });
@@ -82,7 +93,8 @@ impl<'g> Recorder<'g> {
         pass.set_pipeline(&bound.pipeline);
         pass.set_bind_group(0, &bound.group, offset.as_slice());
         pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
-        self.first_kernel.get_or_insert(bound.name);
+        self.notes.extend(self.gpu.note_launch(bound, workgroups, offset)?);
+        self.first_kernel.get_or_insert(bound.shader.name);
         self.gpu.count_dispatch();
         self.gpu.list_launch(|| Launch { bound: bound.clone(), workgroups, record });
         Ok(())
@@ -111,6 +123,10 @@ impl<'g> Recorder<'g> {
         let bytes = (len * element) as u64;
         let (first, place) = ((first * element) as u64, (place * element) as u64);
         self.encoder.copy_buffer_to_buffer(&source.raw, first, &destination.raw, place, bytes);
+        if self.gpu.is_on_tape() {
+            let (from, to) = (source.number, destination.number);
+            self.notes.push(json!({ "copy": from, "first": first, "to": to, "place": place, "length": bytes }));
+        }
         Ok(())
     }
 
@@ -135,6 +151,9 @@ impl<'g> Recorder<'g> {
         self.gpu.check()?;
         if let Some((launches, resolved)) = stamps {
             launches.file(self.gpu, &resolved)?;
+        }
+        for note in std::mem::take(&mut self.notes) {
+            self.gpu.note(|| note, &[])?;
         }
         Ok((Submission { gpu: self.gpu, index }, timestamps))
     }
@@ -181,7 +200,9 @@ pub fn read_back<T: Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Vec<T>> {
         .get_mapped_range()
         .map_err(|error| Error::DeviceLost(format!("{} cannot be read back: {error}", buffer.label())))?;
     let bytes = &view[..buffer.len() * size_of::<T>()];
-    let elements = bytemuck::pod_collect_to_vec(bytes);
+    let mut elements = bytemuck::pod_collect_to_vec(bytes);
+    gpu.note(|| json!({ "read": buffer.number, "length": bytes.len() }), &[])?;
+    gpu.answer(bytemuck::cast_slice_mut(&mut elements))?;
     gpu.count_transfer(start);
     Ok(elements)
 }

@@ -116,7 +116,8 @@ pub(super) struct Timestamps {
 impl Timestamps {
     /// Timestamps, if the device has them.
     pub(super) fn new(gpu: &Gpu) -> Result<Option<Self>> {
-        if !gpu.timestamps {
+        // What is on a tape must be the same for every device that plays it.
+        if !gpu.timestamps || gpu.is_on_tape() {
             return Ok(None);
         }
         let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {

@@ -7,7 +7,7 @@ use super::{
 use crate::gpu::Shader;
 
 /// All kernels; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.
-pub const SHADERS: [&Shader; 39] = [
+pub const SHADERS: &[&Shader] = &[
     &he_normal::FILL,
     &conv2d::FORWARD,
     &conv2d::FORWARD_IMAGES,

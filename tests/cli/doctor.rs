@@ -29,6 +29,31 @@ fn both_engines_pass_and_their_certificates_are_kept() {
 }
 
 #[test]
+fn a_device_that_answers_otherwise_is_refused_with_code_4_and_its_kernel_is_named() {
+    let (data, tape) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let run = |more: [&str; 2]| {
+        let mut command = command(&["doctor", "--json", "--quiet", "--device", "llvmpipe"]);
+        end(command.args(more).env("XDG_DATA_HOME", data.path()))
+    };
+    assert_eq!(run(["--tape", text(tape.path())]).succeeded().json()["passed"], true);
+    let file = tape.path().join("answers.bin");
+    let judged = run(["--answers", text(&file)]).succeeded().json();
+    assert!(judged["passed"] == true && judged["certificate_file"].is_null(), "{judged}");
+    // The first read-back is the words of Philox.
+    let mut answers = std::fs::read(&file).unwrap();
+    answers[5] ^= 1;
+    std::fs::write(&file, &answers).unwrap();
+    let ended = run(["--answers", text(&file)]);
+    assert_eq!(ended.code, Some(4));
+    for part in ["prelude.philox", "element 1", "--device cpu"] {
+        assert!(ended.stderr.contains(part), "{part} is not in {}", ended.stderr);
+    }
+    std::fs::write(&file, &answers[..answers.len() - 4]).unwrap();
+    run(["--answers", text(&file)]).refused(5, &["too few answers", "play it again"]);
+    holdfast("doctor --device cpu --tape x", &[]).refused(2, &["--tape", "--device"]);
+}
+
+#[test]
 fn manifests_of_later_runs_carry_the_certificate_of_their_device() {
     let (data, before, after) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

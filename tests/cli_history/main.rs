@@ -4,6 +4,7 @@
 
 mod arrays;
 mod data;
+mod examples;
 mod images;
 mod prune;
 mod refusals;

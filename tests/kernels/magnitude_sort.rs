@@ -4,7 +4,7 @@ use holdfast::gpu::{Buffer, Recorder, read_back};
 use holdfast::kernels::magnitude_sort::{MOST_COUNTED, Rank, RankArguments};
 
 #[test]
-fn matches_the_standard_librarys_stable_sort() {
+fn matches_the_stable_sort_of_the_standard_library() {
     assert_passed(&all(gpu()).unwrap());
 }
 

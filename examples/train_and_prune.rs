@@ -1,0 +1,65 @@
+//! Trains three small networks on digits, removes half of a layer by what held, and says what that cost:
+//! `cargo run --release --example train_and_prune`.
+
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
+
+use holdfast::data::{LoadOptions, Source};
+use holdfast::engine::{CpuEngine, Engine, SweepPoint, Watch};
+use holdfast::error::Result;
+use holdfast::network::Architecture;
+use holdfast::pruning::criterion::Criterion;
+use holdfast::training::{Plan, train};
+use std::sync::atomic::AtomicBool;
+
+/// Trains for this many epochs.
+const EPOCHS: u32 = 20;
+
+fn main() -> Result<()> {
+    for (network, [dense, pruned]) in accuracies()?.into_iter().enumerate() {
+        let (dense, pruned) = (100.0 * dense, 100.0 * pruned);
+        println!("network {network}: {dense:.1} % right, {pruned:.1} % with half of the layer removed");
+    }
+    Ok(())
+}
+
+/// Of each network: the share of test images that it classifies correctly, before and after.
+pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
+    // 100 images of each digit to train with, the test set of MNIST to judge by.
+    let digits = Source::parse("pr".as_ref())?.load(1, &LoadOptions::default())?.split;
+    let (training, test) = (digits.training, digits.test);
+    let architecture = Architecture {
+        image_height: training.height,
+        image_width: training.width,
+        convolutions: Vec::new(),
+        width: 30,
+        depth: 6,
+        classes: training.classes,
+    };
+    let mut engine = CpuEngine::new(None)?;
+    let plan = Plan {
+        architecture: &architecture,
+        training: engine.load(&training)?,
+        data: &training,
+        batch: 32,
+        pixel_scale: 255.0,
+        seed: 1,
+        replica_ids: &[0, 1, 2],
+        epochs: EPOCHS,
+        schedules: &[],
+        record: true,
+        plateau: None,
+        keep_diverged: false,
+    };
+    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let mut trained = train(&mut engine, &plan, None, &watch, &|_| {})?;
+
+    // Of each weight of the last hidden layer: the smallest magnitude that it had in the last ten epochs. The smaller half goes.
+    let criterion = Criterion::Hold { window: EPOCHS / 2, sparsity: 0.5, keep_frozen: false };
+    let masks = criterion.select(&mut engine, &trained.history()?)?.masks;
+
+    let images = engine.load(&test)?;
+    let dense = trained.batch.evaluate(images, &watch)?;
+    let points: Vec<_> = masks.into_iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept }).collect();
+    let pruned = trained.batch.sweep(images, &points, &watch)?;
+    Ok(dense.iter().zip(&pruned).map(|(dense, pruned)| [dense.accuracy(), pruned.accuracy()]).collect())
+}
