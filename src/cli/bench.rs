@@ -7,6 +7,7 @@ mod roofline;
 use super::options::{DeviceOptions, OutputOptions};
 use super::output;
 use super::run::open_engine;
+use crate::engine::{Tuning, TuningChoice};
 use crate::error::{Error, Result};
 use crate::study::experiment::check_memory;
 use clap::{Args, ValueEnum};
@@ -110,6 +111,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let point_flops = 2.0 * (TEST_IMAGES * width * (width + CLASSES)) as f64;
     let sweep_gflops = sweep.as_ref().map(|sweep| sweep.map(|microseconds| point_flops / microseconds / 1e3));
     let description = engine.description();
+    let tuning = engine.tuning();
     if arguments.output.json {
         return output::json(&json!({
             "device": description,
@@ -126,9 +128,12 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "sweep_us_per_point": sweep.map(|sweep| sweep.json()),
             "sweep_gflops": sweep_gflops.map(|gflops| gflops.json()),
             "launches": launches.map(|launches| launches.json()),
+            "tuning": tuning,
         }));
     }
-    let details = launches.filter(|_| arguments.output.verbose).map(|launches| launches.text());
+    let verbose = arguments.output.verbose;
+    let details = launches.filter(|_| verbose).map(|launches| launches.text());
+    let tuning = tuning.filter(|_| verbose).map(chosen);
     let lines = [
         step.zip(gflops).map(|(step, gflops)| {
             format!("  training step   {} µs a replica, {:.1} GFLOP/s\n", step.text(), gflops.median())
@@ -142,6 +147,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             format!("  sweep           {time} µs a point on {TEST_IMAGES} images, {rate:.1} GFLOP/s\n")
         }),
         details,
+        tuning,
     ]
     .map(Option::unwrap_or_default);
     output::result(&format!(
@@ -155,4 +161,19 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         REPETITIONS,
         lines.concat(),
     ))
+}
+
+/// What a clock has chosen, and how.
+fn chosen(tuning: &Tuning) -> String {
+    let TuningChoice { workgroup_size, wide_tiles, replica_step_us } = tuning.choice;
+    let mut text = format!(
+        "\x20 choice          {workgroup_size} invocations a workgroup, {} tiles{}: {}\n",
+        if wide_tiles { "wide" } else { "narrow" },
+        if replica_step_us > 0.0 { format!(", {replica_step_us:.1} µs a replica's step") } else { String::new() },
+        tuning.origin
+    );
+    for (candidate, time) in &tuning.measured {
+        text += &format!("\x20   {candidate:<36} {time:>10.1} µs a step of one replica\n");
+    }
+    text
 }

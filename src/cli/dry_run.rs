@@ -30,7 +30,9 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
     for cell in &prepared.cells {
         cell.upload(&mut *prepared.engine)?;
     }
-    let before = resident().unwrap_or_else(|| data_bytes(&prepared.cells));
+    let before = of_process("VmRSS:").unwrap_or_else(|| data_bytes(&prepared.cells));
+    // Reading and uploading data may have taken more than what comes after.
+    let loading = of_process("VmHWM:").unwrap_or(before);
     let mut peaks = [0, 0];
     for index in 0..prepared.cells.len() {
         let cell = prepared.cells[index].clone();
@@ -46,7 +48,8 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
         let phases = memory::phases(&mut *prepared.engine, &cell, &configuration, replicates, job)?;
         let host = |phase: &Phase| phase.beside() + if shares_memory { phase.on_device() } else { 0 };
         let largest = phases.iter().copied().max_by_key(host).unwrap_or_default();
-        let memory = before + host(&largest);
+        let (memory, at) =
+            [(loading, "loading data"), (before + host(&largest), largest.name)].into_iter().max().unwrap_or_default();
         let on_device = phases.iter().map(Phase::on_device).max().unwrap_or(0);
         peaks = [peaks[0].max(memory), peaks[1].max(on_device)];
         let seconds = seconds_per_step(prepared, &cell, replicates)? * (trained + decayed) as f64;
@@ -62,7 +65,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
             trained + decayed,
             configuration.batch,
             memory as f64 / 1e6,
-            largest.name,
+            at,
             if shares_memory { String::new() } else { format!(", {:.0} MB on the device", on_device as f64 / 1e6) },
             (disk as f64 / 1e6).max(1.0),
         ));
@@ -84,6 +87,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
             "memory_bytes": peaks[0],
             "device_memory_bytes": (!shares_memory).then_some(peaks[1]),
             "before_training_bytes": before,
+            "loading_bytes": loading,
             "cells": values,
         }));
     }
@@ -97,10 +101,10 @@ fn data_bytes(cells: &[Cell]) -> u64 {
     distinct.values().map(|&bytes| bytes as u64).sum()
 }
 
-/// Bytes of memory that this process takes now, where the system tells.
-fn resident() -> Option<u64> {
+/// Bytes of memory that this process takes now, or has taken at most, where the system tells.
+fn of_process(what: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 

@@ -1,6 +1,6 @@
 //! Which device the work goes to.
 
-use super::{CpuEngine, Engine, GpuEngine};
+use super::{CpuEngine, Engine, GpuEngine, TuningStore};
 use crate::error::Result;
 use crate::gpu::{self, AdapterDescription, DeviceChoice, RequestedLimits};
 
@@ -40,7 +40,8 @@ pub fn automatic_adapter(adapters: &[AdapterDescription]) -> Option<usize> {
 /// Fails with [`crate::error::Error::NoDevice`] if the device does not exist.
 pub fn open(choice: &Choice, threads: Option<usize>, checked: bool) -> Result<(Box<dyn Engine>, String)> {
     let open_adapter = |choice: &DeviceChoice| -> Result<Box<dyn Engine>> {
-        Ok(Box::new(GpuEngine::open(choice, checked, RequestedLimits::Adapter)?))
+        let engine = GpuEngine::open(choice, checked, RequestedLimits::Adapter)?;
+        Ok(Box::new(engine.tuned(TuningStore::of_environment())))
     };
     let open_cpu = || -> Result<Box<dyn Engine>> { Ok(Box::new(CpuEngine::new(threads)?)) };
     let (engine, why) = match choice {

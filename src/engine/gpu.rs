@@ -7,24 +7,45 @@ mod launches;
 mod room;
 mod samples;
 mod sweep;
+mod tuning;
+
+pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 
 use super::{
     Activity, Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Footprint, HistoryShape, KernelTime,
-    Overheads, Setup, SweepSize,
+    Overheads, Setup, Steps, SweepSize, Watch,
 };
 use crate::data::Dataset;
+use crate::data::batches::step_ranges;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceChoice, Gpu, LaunchTimes, RequestedLimits};
+use crate::kernels::conv2d::Tile;
 use batch::GpuBatch;
 use samples::{LoadedData, lock};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// The GPU engine.
 pub struct GpuEngine {
     gpu: Arc<Gpu>,
     description: DeviceDescription,
     data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
+    store: TuningStore,
+    asked: Option<TuningChoice>,
+    /// By subject, as far as it is known.
+    tunings: HashMap<String, Tuning>,
+    /// That of the last batch.
+    tuning: Option<Tuning>,
 }
+
+/// Replicas that a choice is measured with, if there are as many.
+const MEASURED_REPLICAS: usize = 8;
+/// How long a measurement of steps takes.
+const MEASURED: Duration = Duration::from_millis(30);
+/// Measurements of each choice; the fastest counts.
+const MEASUREMENTS: usize = 3;
 
 impl GpuEngine {
     /// Opens a device. `checked` keeps bounds checks in the shaders; lowered `limits` are for tests.
@@ -40,7 +61,74 @@ impl GpuEngine {
             driver: adapter.driver.clone(),
             variant: if checked { "wgsl-stacked-checked" } else { "wgsl-stacked" }.to_string(),
         };
-        Ok(Self { gpu: Arc::new(gpu), description, data: Arc::default() })
+        Ok(Self {
+            gpu: Arc::new(gpu),
+            description,
+            data: Arc::default(),
+            store: TuningStore::Off,
+            asked: None,
+            tunings: HashMap::new(),
+            tuning: None,
+        })
+    }
+
+    /// Lets a clock choose what moves no bits, and keep it in `store`.
+    pub fn tuned(self, store: TuningStore) -> Self {
+        Self { store, ..self }
+    }
+
+    /// Takes this choice for every batch, whatever a clock would say.
+    pub fn with_choice(self, choice: TuningChoice) -> Self {
+        Self { asked: Some(choice), ..self }
+    }
+
+    /// The choice for a batch.
+    fn tune(&mut self, setup: &Setup<'_>) -> Result<Tuning> {
+        let usual = TuningChoice {
+            workgroup_size: self.gpu.usual_workgroup_size(),
+            wide_tiles: Tile::of(&self.gpu) == Tile::Wide,
+            replica_step_us: 0.0,
+        };
+        if let Some(choice) = self.asked {
+            return Ok(Tuning { choice, origin: "as asked".into(), measured: Vec::new() });
+        }
+        let DeviceDescription { name: device, driver, variant, .. } = &self.description;
+        let subject = tuning::Subject { device, driver, variant, architecture: setup.architecture, batch: setup.batch };
+        let key = subject.key();
+        if let Some(known) = self.tunings.get(&key) {
+            return Ok(known.clone());
+        }
+        let tuning = subject.tune(&self.store, usual, |choice| self.seconds_per_replica_step(setup, choice))?;
+        self.tunings.insert(key, tuning.clone());
+        Ok(tuning)
+    }
+
+    /// What a step of one of a few replicas takes with a choice, compiled and warmed up.
+    fn seconds_per_replica_step(&self, setup: &Setup<'_>, choice: TuningChoice) -> Result<f64> {
+        let replicas = setup.replica_ids.len().min(MEASURED_REPLICAS);
+        let few = Setup { replica_ids: &setup.replica_ids[..replicas], ..setup.clone() };
+        let mut batch = GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), &few, choice)?;
+        let samples = lock(&self.data)[setup.training.0].host().samples();
+        let orders = vec![(0..samples as u32).collect::<Arc<[u32]>>(); replicas];
+        let ranges = step_ranges(samples, setup.batch)?;
+        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let mut taken = 0;
+        let mut time = |steps: usize| -> Result<f64> {
+            let batches: Vec<_> = ranges.iter().cloned().cycle().take(steps).collect();
+            let start = Instant::now();
+            batch.train(&Steps { first_step: taken, orders: &orders, batches: &batches, decay: 1.0 }, &watch)?;
+            taken += steps as u64;
+            Ok(start.elapsed().as_secs_f64() / steps as f64)
+        };
+        // Compiles.
+        time(1)?;
+        let once = time(2)?;
+        let steps = ((MEASURED.as_secs_f64() / once) as usize).max(1);
+        let mut fastest = once;
+        for _ in 0..MEASUREMENTS {
+            fastest = fastest.min(time(steps)?);
+        }
+        Ok(fastest / replicas as f64)
     }
 
     /// The device: its counters say how many launches and submissions there were.
@@ -64,7 +152,14 @@ impl Engine for GpuEngine {
     }
 
     fn begin(&mut self, setup: &Setup<'_>) -> Result<Box<dyn Batch>> {
-        Ok(Box::new(GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), setup)?))
+        let tuning = self.tune(setup)?;
+        let batch = GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), setup, tuning.choice)?;
+        self.tuning = Some(tuning);
+        Ok(Box::new(batch))
+    }
+
+    fn tuning(&self) -> Option<&Tuning> {
+        self.tuning.as_ref()
     }
 
     fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {

@@ -11,7 +11,7 @@ pub use crate::cpu::stability::HistoryShape;
 pub use crate::cpu::training_step::Replica;
 pub use choice::{Choice, automatic_adapter, open};
 pub use cpu::CpuEngine;
-pub use gpu::GpuEngine;
+pub use gpu::{GpuEngine, Tuning, TuningChoice, TuningStore};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -238,6 +238,11 @@ pub trait Engine: Send {
 
     /// What was handed to the device so far; nothing where there is no device to hand work to.
     fn activity(&self) -> Option<Activity> {
+        None
+    }
+
+    /// What a clock has chosen for the last batch; nothing where nothing can be chosen.
+    fn tuning(&self) -> Option<&Tuning> {
         None
     }
 

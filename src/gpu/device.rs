@@ -6,7 +6,7 @@ use super::timing::Profile;
 use super::{Buffer, Launch, Recorder, read_back};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -100,6 +100,8 @@ pub struct Gpu {
     pub(super) profile: Mutex<Option<Profile>>,
     /// What was launched since somebody asked for a list.
     launches: Mutex<Option<Vec<Launch>>>,
+    /// 0 for what suits the kind of device.
+    workgroup_size: AtomicU32,
     dispatches: AtomicU64,
     submits: AtomicU64,
     build_nanoseconds: AtomicU64,
@@ -240,6 +242,7 @@ impl Gpu {
             launch_times: Mutex::default(),
             profile: Mutex::default(),
             launches: Mutex::default(),
+            workgroup_size: AtomicU32::new(0),
             dispatches: AtomicU64::new(0),
             submits: AtomicU64::new(0),
             build_nanoseconds: AtomicU64::new(0),
@@ -306,10 +309,23 @@ impl Gpu {
         }
     }
 
-    /// Invocations of a workgroup where a kernel does not care: a software driver runs each workgroup on one thread, so
-    /// small ones spread better; a GPU wants its lanes filled. Moves no bits.
+    /// Invocations of a workgroup where a kernel does not care, for kernels that are compiled from now on. Moves no bits.
     pub fn workgroup_size(&self) -> u32 {
+        match self.workgroup_size.load(Ordering::Relaxed) {
+            0 => self.usual_workgroup_size(),
+            chosen => chosen,
+        }
+    }
+
+    /// What suits the kind of device: a software driver runs each workgroup on one thread, so small ones spread better; a
+    /// GPU wants its lanes filled.
+    pub fn usual_workgroup_size(&self) -> u32 {
         if self.is_software() { 8 } else { 64 }
+    }
+
+    /// Has kernels take another size from now on, a power of two up to 256.
+    pub fn set_workgroup_size(&self, invocations: u32) {
+        self.workgroup_size.store(invocations, Ordering::Relaxed);
     }
 
     /// Whether it is a driver without a GPU. There a load costs many times as much as a multiply-add.

@@ -169,6 +169,11 @@ impl Kernel {
         Self { shader, constants: constants.to_vec(), pipeline, layout }
     }
 
+    /// Invocations of a workgroup that it was compiled with; 1 if its shader fixes them.
+    pub fn workgroup_size(&self) -> u32 {
+        self.constants.iter().find(|(name, _)| *name == "WORKGROUP_SIZE").map_or(1, |&(_, size)| size)
+    }
+
     /// `family.kernel`.
     pub fn name(&self) -> &'static str {
         self.shader.name

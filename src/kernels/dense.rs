@@ -413,15 +413,21 @@ impl Forward {
         let ForwardArguments { steps, input, parameters, output, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, input, parameters, output])?;
         let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
-        Ok(sample_tiles(gpu, kernel, name, shape, shape.outputs))
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, name, shape, shape.outputs))
     }
 }
 
-fn sample_tiles(gpu: &Gpu, kernel: BoundKernel, name: &'static str, shape: Shape, units: usize) -> SampleTiles {
+fn sample_tiles(
+    workgroup_size: u32,
+    kernel: BoundKernel,
+    name: &'static str,
+    shape: Shape,
+    units: usize,
+) -> SampleTiles {
     SampleTiles {
         kernel,
         name,
-        workgroup_size: gpu.workgroup_size(),
+        workgroup_size,
         replicas: shape.replicas,
         capacity: shape.capacity,
         samples: 4,
@@ -471,7 +477,7 @@ impl ForwardImages {
         let kernel = self.kernel.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
         let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
         let samples = if self.tile == Tile::Wide { 16 } else { 4 };
-        Ok(SampleTiles { samples, ..sample_tiles(gpu, kernel, name, shape, shape.outputs) })
+        Ok(SampleTiles { samples, ..sample_tiles(self.kernel.workgroup_size(), kernel, name, shape, shape.outputs) })
     }
 }
 
@@ -504,7 +510,7 @@ impl BackwardInput {
         let BackwardInputArguments { steps, output_gradient, parameters, input, input_gradient, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, output_gradient, parameters, input, input_gradient])?;
         let kernel = kernel.costing(shape.cost(shape.activations(2 * shape.inputs + shape.outputs)));
-        Ok(sample_tiles(gpu, kernel, name, shape, shape.inputs))
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, name, shape, shape.inputs))
     }
 }
 
@@ -538,7 +544,7 @@ impl BackwardWeights {
         let kernel = self.0.bind(gpu, &[&params, steps, input, output_gradient, gradient])?;
         let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
         let tiles = shape.inputs.div_ceil(4) * shape.outputs.div_ceil(4);
-        let workgroups = grid(tiles, gpu.workgroup_size(), shape.replicas);
+        let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
         Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
     }
 }
@@ -586,7 +592,7 @@ impl BackwardWeightsImages {
         let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
         let words = if self.tile == Tile::Wide { 4 } else { 1 };
         let tiles = images.shape.words().div_ceil(words) * shape.outputs.div_ceil(4);
-        let workgroups = grid(tiles, gpu.workgroup_size(), shape.replicas);
+        let workgroups = grid(tiles, self.kernel.workgroup_size(), shape.replicas);
         Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
     }
 }

@@ -1,6 +1,6 @@
 //! `holdfast bench` and `holdfast devices`, and what the program says of itself.
 
-use crate::program::{Table, fresh_folder, holdfast, text};
+use crate::program::{Table, command, end, fresh_folder, holdfast, text};
 
 #[test]
 fn devices_lists_the_cpu_engine_and_the_software_driver() {
@@ -165,4 +165,31 @@ fn bench_says_more_of_launches_when_asked() {
     assert!(!holdfast(line, &[]).succeeded().stdout.contains("launches"), "only when asked");
     let cpu = holdfast("bench --device cpu --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --json --quiet", &[]);
     assert!(cpu.succeeded().json()["launches"].is_null(), "the CPU engine launches nothing");
+}
+
+#[test]
+fn what_a_clock_chooses_is_kept_shown_and_measured_anew_if_it_is_broken() {
+    let folder = fresh_folder("tuning");
+    let line =
+        "bench --device llvmpipe --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --quiet --only step --json";
+    let run = || {
+        let mut command = command(&line.split(' ').collect::<Vec<_>>());
+        let json = end(command.env("HOLDFAST_TUNING", &folder)).succeeded().json();
+        json["tuning"].clone()
+    };
+    let origin = |tuning: &serde_json::Value| tuning["origin"].as_str().unwrap().to_string();
+    let first = run();
+    assert!(origin(&first).starts_with("measured now; kept in"), "{first}");
+    assert!(!first["measured"].as_array().unwrap().is_empty(), "{first}");
+    let second = run();
+    assert!(origin(&second).starts_with("read from"), "{second}");
+    assert_eq!(second["choice"], first["choice"]);
+    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, "{").unwrap();
+    let third = run();
+    assert!(origin(&third).contains("measured now, since") && origin(&third).contains("damaged"), "{third}");
+    let off = holdfast(line, &[]).succeeded().json();
+    assert!(origin(&off["tuning"]).contains("as usual"), "{off}");
+    let text = holdfast(&line.replace("--json", "-v"), &[]).succeeded().stdout;
+    assert!(text.contains("choice") && text.contains("invocations a workgroup"), "{text}");
 }

@@ -42,6 +42,8 @@ impl Ended {
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Tests leave nothing in the cache of whoever runs them.
+    command.env("HOLDFAST_TUNING", "off");
     command
 }
 

@@ -19,6 +19,7 @@ mod max_pool2d;
 mod roofline;
 mod softmax_cross_entropy;
 mod stability;
+mod tuning;
 mod twins;
 
 use holdfast::check::{Output, Report};

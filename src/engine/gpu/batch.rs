@@ -7,6 +7,7 @@ use super::launches::{
 use super::room::Room;
 use super::samples::{Feed, LoadedData, Pace, lock};
 use super::sweep;
+use super::tuning::Choice;
 use crate::cpu::{adam, he_normal, mask as states};
 use crate::engine::{
     Batch, DataHandle, Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch,
@@ -36,6 +37,7 @@ pub(super) struct GpuBatch {
     data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
     training: Arc<LoadedData>,
     network: Network,
+    choice: Choice,
     kernels: Kernels,
     batch: usize,
     seed: u64,
@@ -105,14 +107,22 @@ impl Plan {
 }
 
 impl GpuBatch {
-    pub(super) fn new(gpu: Arc<Gpu>, data: Arc<Mutex<Vec<Arc<LoadedData>>>>, setup: &Setup<'_>) -> Result<Self> {
+    /// `choice` moves no bits.
+    pub(super) fn new(
+        gpu: Arc<Gpu>,
+        data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
+        setup: &Setup<'_>,
+        choice: Choice,
+    ) -> Result<Self> {
         let plan = Plan::new(&gpu, &data, setup)?;
+        gpu.set_workgroup_size(choice.workgroup_size);
         let [training, evaluation] = plan.activations();
         let gradient = Buffer::new(&gpu, "parameter gradient", plan.gradient())?;
         let Plan { network, training: training_data, batch, evaluation_samples, waves, .. } = plan;
         let waves = waves.into_iter().map(|slots| Wave::new(&gpu, &network, setup, slots)).collect::<Result<_>>()?;
         Ok(Self {
-            kernels: Kernels::new(&gpu)?,
+            choice,
+            kernels: Kernels::new(&gpu, choice.tile())?,
             training_activations: Activations::new(&gpu, training)?,
             evaluation_activations: Activations::new(&gpu, evaluation)?,
             gradient,
@@ -419,6 +429,8 @@ impl Wave {
 impl Batch for GpuBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         self.check_steps(steps)?;
+        // Another batch may have chosen otherwise.
+        self.gpu.set_workgroup_size(self.choice.workgroup_size);
         let count = steps.batches.len();
         let mut results = vec![StepLoss::default(); self.slots() * count];
         let words = Room::of(&self.gpu).words;
@@ -426,7 +438,7 @@ impl Batch for GpuBatch {
             let feed = Feed::new(&self.gpu, &self.training, wave.state.replicas, self.batch)?;
             // One pair of words for each replica and step is kept until it is read back.
             let most = (words / (2 * wave.state.replicas)).max(1);
-            let mut pace = Pace::new();
+            let mut pace = Pace::starting_with(self.choice.first_steps(wave.state.replicas));
             for first in (0..count).step_by(most) {
                 let range = first..(first + most).min(count);
                 let losses = self.train_wave(wave, &feed, steps, range.clone(), &mut pace, watch)?;

@@ -88,6 +88,7 @@ fn layers<'a>(
 /// Binds the forward pass: one launch a layer.
 pub(super) fn forward(
     gpu: &Gpu,
+    tile: Tile,
     network: &Network,
     feed: &Feed,
     state: &State,
@@ -103,7 +104,7 @@ pub(super) fn forward(
             output: &convolved.values,
             argmax: convolved.argmax.as_ref(),
         };
-        Forward(Tile::of(gpu)).bind(gpu, &arguments)
+        Forward(tile).bind(gpu, &arguments)
     };
     layers(network, feed, state, activations)?.into_iter().map(bind).collect()
 }
@@ -126,6 +127,7 @@ impl Backward {
 /// out lies in `gradients[0]`; the two take turns.
 pub(super) fn backward(
     gpu: &Gpu,
+    tile: Tile,
     network: &Network,
     feed: &Feed,
     state: &State,
@@ -141,6 +143,7 @@ pub(super) fn backward(
     {
         let argmax = convolved.argmax.as_ref();
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
+        // The bits of weight gradients depend on the tile: it follows from the kind of the device alone.
         let weights = BackwardWeights(Tile::of(gpu)).bind(gpu, &arguments)?;
         let bind = |input| {
             let arguments = BackwardInputArguments {
@@ -153,7 +156,7 @@ pub(super) fn backward(
                 input,
                 input_gradient,
             };
-            BackwardInput(Tile::of(gpu)).bind(gpu, &arguments)
+            BackwardInput(tile).bind(gpu, &arguments)
         };
         backward.push(Backward { weights, input: features.map(bind).transpose()? });
         std::mem::swap(&mut output_gradient, &mut input_gradient);

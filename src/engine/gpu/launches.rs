@@ -55,6 +55,7 @@ impl Network {
 
 /// The compiled kernels of training and evaluation.
 pub(super) struct Kernels {
+    tile: Tile,
     forward: dense::Forward,
     forward_images: dense::ForwardImages,
     backward_input: dense::BackwardInput,
@@ -66,10 +67,12 @@ pub(super) struct Kernels {
 }
 
 impl Kernels {
-    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
+    /// `tile` is of kernels whose bits do not depend on it.
+    pub(super) fn new(gpu: &Gpu, tile: Tile) -> Result<Self> {
         Ok(Self {
+            tile,
             forward: dense::Forward::new(gpu)?,
-            forward_images: dense::ForwardImages::new(gpu, Tile::of(gpu))?,
+            forward_images: dense::ForwardImages::new(gpu, tile)?,
             backward_input: dense::BackwardInput::new(gpu)?,
             backward_weights: dense::BackwardWeights::new(gpu)?,
             backward_weights_images: dense::BackwardWeightsImages::new(gpu, Tile::of(gpu))?,
@@ -238,7 +241,7 @@ impl ForwardLaunches {
                 kernels.forward_images.bind(gpu, &arguments)?
             });
         }
-        let convolutions = convolutions::forward(gpu, network, feed, state, activations)?;
+        let convolutions = convolutions::forward(gpu, kernels.tile, network, feed, state, activations)?;
         Ok(Self { convolutions, dense: launches })
     }
 
@@ -416,7 +419,8 @@ impl TrainingLaunches {
             input_gradient = &activations.gradients[0];
         }
         let gradients = [output_gradient, input_gradient];
-        let convolutions = convolutions::backward(gpu, network, feed, state, activations, gradients, gradient)?;
+        let convolutions =
+            convolutions::backward(gpu, kernels.tile, network, feed, state, activations, gradients, gradient)?;
         let adam = kernels.adam.bind(
             gpu,
             &adam::StepArguments {

@@ -205,6 +205,11 @@ impl Pace {
         Self { steps: 1, since: Instant::now() }
     }
 
+    /// Starts with so many steps, whose time is known.
+    pub(super) fn starting_with(steps: usize) -> Self {
+        Self { steps: steps.clamp(1, MOST_STEPS), since: Instant::now() }
+    }
+
     /// Steps for the next submission.
     pub(super) fn steps(&self) -> usize {
         self.steps

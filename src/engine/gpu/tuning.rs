@@ -1,0 +1,309 @@
+//! What a clock chooses on each device for each network: invocations of a workgroup, size of register tiles, steps of a
+//! launch. None of it moves a bit; what does is chosen by the kind of the device alone.
+//!
+//! The choice is measured once, in less than a second, and kept in the user's cache folder. A file that cannot be read, is of
+//! another device or makes no sense is no error: the choice is measured again.
+
+use crate::error::{Error, Result};
+use crate::kernels::conv2d::Tile;
+use crate::network::Architecture;
+use crate::run_folder;
+use etcetera::BaseStrategy;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Invocations of a workgroup that are tried.
+const WORKGROUP_SIZES: [u32; 4] = [8, 32, 64, 128];
+/// No candidate is begun after this.
+const MEASURING: Duration = Duration::from_millis(700);
+/// Another candidate than the one that suits the kind of device must be so much faster: a clock is never quite still.
+const MARGIN: f64 = 0.95;
+/// How long a launch should take; a driver's watchdog and someone who stops the program wait for no longer.
+const LAUNCH: Duration = Duration::from_millis(50);
+
+/// Where choices are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TuningStore {
+    /// Nothing is measured and nothing is read: everything as it suits the kind of device.
+    Off,
+    /// Files in this folder, one for each device and network.
+    Folder(PathBuf),
+}
+
+impl TuningStore {
+    /// What the environment says: `HOLDFAST_TUNING` is `off` or a folder; without it the user's cache folder
+    /// (`XDG_CACHE_HOME`, or what the platform has).
+    pub fn of_environment() -> Self {
+        match std::env::var_os("HOLDFAST_TUNING") {
+            Some(value) if value == "off" => Self::Off,
+            Some(folder) if !folder.is_empty() => Self::Folder(folder.into()),
+            _ => etcetera::choose_base_strategy()
+                .map_or(Self::Off, |base| Self::Folder(base.cache_dir().join("holdfast").join("tuning"))),
+        }
+    }
+}
+
+/// What is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Invocations of a workgroup.
+    pub workgroup_size: u32,
+    /// Whether forward passes and input gradients take the wide register tiles.
+    pub wide_tiles: bool,
+    /// Microseconds of a replica's step, as measured; 0 if it was not.
+    pub replica_step_us: f64,
+}
+
+impl Choice {
+    /// The register tiles of kernels whose bits do not depend on them.
+    pub(super) fn tile(self) -> Tile {
+        if self.wide_tiles { Tile::Wide } else { Tile::Narrow }
+    }
+
+    /// How many steps of so many replicas the first launch should have: later ones follow the clock.
+    pub(super) fn first_steps(self, replicas: usize) -> usize {
+        let step = 1e-6 * self.replica_step_us * replicas as f64;
+        if step > 0.0 { ((LAUNCH.as_secs_f64() / step) as usize).max(1) } else { 1 }
+    }
+
+    fn makes_sense(self) -> bool {
+        WORKGROUP_SIZES.contains(&self.workgroup_size) && self.replica_step_us.is_finite() && self.replica_step_us > 0.0
+    }
+}
+
+/// A choice, and how it was made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tuning {
+    /// The choice.
+    pub choice: Choice,
+    /// How it was made, for people: measured now, read from which file, or none of both.
+    pub origin: String,
+    /// Microseconds of a replica's step by candidate, where it was measured now.
+    pub measured: Vec<(String, f64)>,
+}
+
+/// What one file holds.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    key: String,
+    version: String,
+    device: String,
+    driver: String,
+    choice: Choice,
+}
+
+/// What a choice holds for: this version of the program, one device with its driver and variant, one network and batch.
+pub(super) struct Subject<'a> {
+    pub(super) device: &'a str,
+    pub(super) driver: &'a str,
+    pub(super) variant: &'a str,
+    pub(super) architecture: &'a Architecture,
+    pub(super) batch: usize,
+}
+
+impl Subject<'_> {
+    /// SHA-256 of all of it, in hexadecimal.
+    pub(super) fn key(&self) -> String {
+        let mut hash = Sha256::new();
+        let network = format!("{:?} batch {}", self.architecture, self.batch);
+        for fact in [env!("CARGO_PKG_VERSION"), self.device, self.driver, self.variant, &network] {
+            hash.update((fact.len() as u64).to_le_bytes());
+            hash.update(fact);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn path(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.json", &self.key()[..16]))
+    }
+
+    /// The stored choice; what is wrong with the file otherwise, nothing if there is none.
+    fn read(&self, folder: &Path) -> std::result::Result<Option<Choice>, String> {
+        let path = self.path(folder);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+        };
+        match serde_json::from_slice::<Stored>(&bytes) {
+            Err(error) => Err(format!("{} is damaged: {error}", path.display())),
+            Ok(stored) if stored.key != self.key() => {
+                Err(format!("{} is of another device or network", path.display()))
+            }
+            Ok(stored) if !stored.choice.makes_sense() => Err(format!("{} makes no sense", path.display())),
+            Ok(stored) => Ok(Some(stored.choice)),
+        }
+    }
+
+    fn write(&self, folder: &Path, choice: Choice) -> Result<()> {
+        let stored = Stored {
+            key: self.key(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            device: self.device.into(),
+            driver: self.driver.into(),
+            choice,
+        };
+        std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+        let text = serde_json::to_string_pretty(&stored)
+            .map_err(|error| Error::Job(format!("the choice cannot be written as JSON: {error}")))?;
+        run_folder::write(&self.path(folder), |file| file.write_all(format!("{text}\n").as_bytes()))
+    }
+
+    /// The choice for this subject: read, or measured by `seconds`, which gives the time of a replica's step with a choice, and kept.
+    /// `usual` is what suits the kind of device.
+    pub(super) fn tune(
+        &self,
+        store: &TuningStore,
+        usual: Choice,
+        seconds: impl FnMut(Choice) -> Result<f64>,
+    ) -> Result<Tuning> {
+        let TuningStore::Folder(folder) = store else {
+            return Ok(Tuning {
+                choice: usual,
+                origin: "as usual for this kind of device".into(),
+                measured: Vec::new(),
+            });
+        };
+        let mut origin = match self.read(folder) {
+            Ok(Some(choice)) => {
+                let origin = format!("read from {}", self.path(folder).display());
+                return Ok(Tuning { choice, origin, measured: Vec::new() });
+            }
+            Ok(None) => "measured now".to_string(),
+            Err(problem) => format!("measured now, since {problem}"),
+        };
+        let (choice, measured) = fastest(usual, seconds)?;
+        origin += &match self.write(folder, choice) {
+            Ok(()) => format!("; kept in {}", self.path(folder).display()),
+            Err(error) => format!("; not kept: {error}"),
+        };
+        Ok(Tuning { choice, origin, measured })
+    }
+}
+
+/// Tries candidates until the time is up: first the usual one, then other workgroups, then the other tiles.
+fn fastest(usual: Choice, mut seconds: impl FnMut(Choice) -> Result<f64>) -> Result<(Choice, Vec<(String, f64)>)> {
+    let started = Instant::now();
+    let mut measured = Vec::new();
+    let mut time = |choice: Choice| -> Result<f64> {
+        let seconds = seconds(choice)?;
+        let tiles = if choice.wide_tiles { "wide" } else { "narrow" };
+        measured.push((format!("{} invocations, {tiles} tiles", choice.workgroup_size), 1e6 * seconds));
+        Ok(seconds)
+    };
+    let mut best = (usual, time(usual)?);
+    let mut bar = MARGIN * best.1;
+    let sizes = WORKGROUP_SIZES.iter().filter(|&&size| size != usual.workgroup_size);
+    let others = sizes.map(|&workgroup_size| Choice { workgroup_size, ..usual });
+    for other in others {
+        if started.elapsed() > MEASURING {
+            break;
+        }
+        let seconds = time(other)?;
+        if seconds < bar {
+            (best, bar) = ((other, seconds), seconds);
+        }
+    }
+    if started.elapsed() <= MEASURING {
+        let other = Choice { wide_tiles: !usual.wide_tiles, ..best.0 };
+        let seconds = time(other)?;
+        if seconds < MARGIN * best.1 {
+            best = (other, seconds);
+        }
+    }
+    let (choice, seconds) = best;
+    Ok((Choice { replica_step_us: 1e6 * seconds, ..choice }, measured))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: Choice = Choice { workgroup_size: 64, wide_tiles: false, replica_step_us: 0.0 };
+
+    fn architecture() -> Architecture {
+        Architecture { image_height: 8, image_width: 8, convolutions: Vec::new(), width: 8, depth: 2, classes: 10 }
+    }
+
+    fn subject(architecture: &Architecture) -> Subject<'_> {
+        Subject { device: "card", driver: "1.0", variant: "wgsl", architecture, batch: 32 }
+    }
+
+    /// 32 invocations are fastest, and wide tiles faster still.
+    fn clock(choice: Choice) -> Result<f64> {
+        Ok((f64::from(choice.workgroup_size) - 32.0).abs() + if choice.wide_tiles { 1.0 } else { 2.0 })
+    }
+
+    #[test]
+    fn the_fastest_is_chosen_once_and_then_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = TuningStore::Folder(folder.path().join("tuning"));
+        let architecture = architecture();
+        let subject = subject(&architecture);
+        let tuned = subject.tune(&store, USUAL, clock).unwrap();
+        assert_eq!(tuned.choice, Choice { workgroup_size: 32, wide_tiles: true, replica_step_us: 1e6 });
+        assert_eq!(tuned.measured.len(), 5);
+        assert!(tuned.origin.starts_with("measured now; kept in"), "{}", tuned.origin);
+        let again = subject.tune(&store, USUAL, |_| panic!("measured twice")).unwrap();
+        assert_eq!(again.choice, tuned.choice);
+        assert!(again.origin.starts_with("read from"), "{}", again.origin);
+        let other = Subject { batch: 33, ..subject };
+        assert!(other.tune(&store, USUAL, clock).unwrap().origin.starts_with("measured now"), "another batch");
+    }
+
+    #[test]
+    fn a_file_that_is_broken_foreign_or_senseless_is_measured_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = TuningStore::Folder(folder.path().into());
+        let architecture = architecture();
+        let subject = subject(&architecture);
+        let kept = subject.tune(&store, USUAL, clock).unwrap().choice;
+        let path = subject.path(folder.path());
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let foreign = whole.replace(&subject.key(), "0");
+        let senseless = whole.replace("32,", "33,");
+        assert!(foreign != whole && senseless != whole, "{whole}");
+        for (text, problem) in [("{", "damaged"), (&foreign, "another device"), (&senseless, "no sense")] {
+            std::fs::write(&path, text).unwrap();
+            let tuned = subject.tune(&store, USUAL, clock).unwrap();
+            assert_eq!(tuned.choice, kept);
+            assert!(tuned.origin.contains(problem), "{problem}: {}", tuned.origin);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), whole, "mended");
+        }
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_written_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "no folder").unwrap();
+        let architecture = architecture();
+        let tuned = subject(&architecture).tune(&TuningStore::Folder(file.join("tuning")), USUAL, clock).unwrap();
+        assert!(tuned.choice.wide_tiles && tuned.origin.contains("not kept"), "{}", tuned.origin);
+    }
+
+    #[test]
+    fn without_a_store_nothing_is_measured() {
+        let architecture = architecture();
+        let tuned = subject(&architecture).tune(&TuningStore::Off, USUAL, |_| panic!("measured")).unwrap();
+        assert_eq!((tuned.choice, tuned.measured.len()), (USUAL, 0));
+    }
+
+    #[test]
+    fn a_little_faster_is_no_reason_to_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let architecture = architecture();
+        let clock = |choice: Choice| Ok(if choice == USUAL { 1.0 } else { 0.97 });
+        let tuned = subject(&architecture).tune(&TuningStore::Folder(folder.path().into()), USUAL, clock).unwrap();
+        assert_eq!(tuned.choice, Choice { replica_step_us: 1e6, ..USUAL });
+    }
+
+    #[test]
+    fn the_first_launch_has_as_many_steps_as_fit_its_time() {
+        let steps = |replica_step_us, replicas| Choice { replica_step_us, ..USUAL }.first_steps(replicas);
+        assert_eq!((steps(100.0, 10), steps(100.0, 1), steps(1e9, 1), steps(0.0, 10)), (50, 500, 1, 1));
+    }
+}

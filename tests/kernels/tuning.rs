@@ -1,0 +1,70 @@
+//! What a clock chooses moves no bits: whole training steps with every choice, on the fully connected and on the
+//! convolutional network.
+
+use crate::*;
+use holdfast::data::Dataset;
+use holdfast::engine::{Engine, Evaluation, GpuEngine, Replica, Setup, StepLoss, Steps, TuningChoice, Watch};
+use holdfast::network::Architecture;
+use holdfast::random::{Sequence, Stream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+const SAMPLES: usize = 40;
+const BATCH: usize = 16;
+
+/// Losses, replicas and evaluation of two replicas after two epochs.
+fn trained(architecture: &Architecture, choice: TuningChoice) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<Evaluation>) {
+    let engine = GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
+    let mut engine = engine.with_choice(choice);
+    let mut draws = Sequence::new(7, Stream::Check, 0, 0);
+    let images = (0..SAMPLES * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
+    let labels = (0..SAMPLES).map(|_| draws.below(architecture.classes as u32) as u8).collect();
+    let Architecture { image_height, image_width, classes, .. } = *architecture;
+    let data = Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap());
+    let training = engine.load(&data).unwrap();
+    let setup = Setup { architecture, training, batch: BATCH, pixel_scale: 255.0, seed: 3, replica_ids: &[4, 9] };
+    let mut batch = engine.begin(&setup).unwrap();
+    assert_eq!(engine.tuning().unwrap().choice, choice);
+    let orders = vec![(0..SAMPLES as u32).collect::<Arc<[u32]>>(); 2];
+    let epoch: Vec<_> = (0..SAMPLES).step_by(BATCH).map(|first| first..(first + BATCH).min(SAMPLES)).collect();
+    let batches = [epoch.clone(), epoch].concat();
+    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let losses = batch.train(&Steps { first_step: 0, orders: &orders, batches: &batches, decay: 1.0 }, &watch).unwrap();
+    (losses, batch.replicas().unwrap(), batch.evaluate(training, &watch).unwrap())
+}
+
+fn every_choice_gives_the_same_bits(architecture: &Architecture) {
+    let usual = trained(architecture, TuningChoice { workgroup_size: 8, wide_tiles: false, replica_step_us: 0.0 });
+    for (workgroup_size, wide_tiles, replica_step_us) in
+        [(8, true, 1.0), (32, false, 1e9), (64, true, 4000.0), (128, false, 9000.0)]
+    {
+        let choice = TuningChoice { workgroup_size, wide_tiles, replica_step_us };
+        assert!(trained(architecture, choice) == usual, "{choice:?} on a {}", architecture.model());
+    }
+}
+
+#[test]
+fn every_choice_gives_the_same_bits_of_the_fully_connected_network() {
+    for width in [30, 40] {
+        every_choice_gives_the_same_bits(&Architecture {
+            image_height: 9,
+            image_width: 11,
+            convolutions: Vec::new(),
+            width,
+            depth: 3,
+            classes: 10,
+        });
+    }
+}
+
+#[test]
+fn every_choice_gives_the_same_bits_of_the_convolutional_network() {
+    every_choice_gives_the_same_bits(&Architecture {
+        image_height: 12,
+        image_width: 10,
+        convolutions: Architecture::paper_convolutions(6),
+        width: 12,
+        depth: 2,
+        classes: 5,
+    });
+}
