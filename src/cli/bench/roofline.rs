@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Images that a trained network classifies here.
-const TEST_IMAGES: usize = 1000;
+/// Images that a trained network classifies here: as many as the GPU engine takes at once.
+const TEST_IMAGES: usize = 512;
 
 /// What `--kernels` needs to know.
 #[derive(Args)]
