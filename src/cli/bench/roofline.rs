@@ -165,7 +165,7 @@ fn as_json(arguments: &BenchArguments, roofline: &Roofline, least_step: Option<D
         "copy_gbs": roofline.copy / 1e9,
         "launch_us": microseconds(roofline.launch),
         "launches_a_step": roofline.launches_a_step,
-        "least_step_us": least_step.map(|time| microseconds(time)),
+        "least_step_us": least_step.map(microseconds),
         "kernels": lines,
     })
 }
