@@ -86,6 +86,7 @@ def steps_on_software_driver(rounds):
             f"{burn_version()}, wgpu": burn("wgpu", *sizes, "--steps", str(burn_steps)),
         }
         found[name] = by_turns(rounds, sides)
+    found["launches"] = holdfast("bench", "--only", "step", "--device", SOFTWARE)["launches"]
     return found
 
 

@@ -111,6 +111,12 @@ def goals():
                 f"launches-{network}", f"GPU engine, launches a step of all replicas, {NAMES[network]}",
                 f"{launches:.2f}", "", "", f"at most {most}", launches <= most,
             )
+    if software:
+        found = software["launches"]
+        table.add(
+            "submissions", f"GPU engine, submissions of {found['steps']} steps of all replicas, DNN",
+            str(found["submissions"]), "", "", "one for a chunk of steps", found["submissions"] <= found["steps"] / 8,
+        )
     if (found := on_gpu.get("llvmpipe dnn")) and software:
         operations = sum(line["operations"] * line["launches"] for line in found["kernels"] if line["part"] == "training step")
         rate = operations / found["replicates"] / software["dnn"]["holdfast"]["median"] / 1e3
