@@ -47,14 +47,12 @@ def steps_on_processor(rounds):
     for name, (sizes, steps, jax_steps, burn_steps, _) in NETWORKS.items():
         say(f"training step of {name}: CPU engine")
         counted = [*sizes, "--steps", str(steps)]
+        modes = {"eager": "eager", "one-thread": "eager, one thread", "compiled": "compiled"}
+        if name == "dnn":  # over convolutions it takes minutes to compile
+            modes["vmap"] = "compiled, vmap over 10 replicas"
         torch = {
             f"{version('torch')}, {label}": script("step_torch", *counted, "--mode", mode)
-            for mode, label in [
-                ("eager", "eager"),
-                ("one-thread", "eager, one thread"),
-                ("compiled", "compiled"),
-                ("vmap", "compiled, vmap over 10 replicas"),
-            ]
+            for mode, label in modes.items()
         }
         keras = {
             f"{version('keras', 'tensorflow-cpu')}, {label}": script("step_keras", *counted, "--mode", mode)
@@ -86,6 +84,7 @@ def steps_on_software_driver(rounds):
             f"{burn_version()}, wgpu": burn("wgpu", *sizes, "--steps", str(burn_steps)),
         }
         found[name] = by_turns(rounds, sides)
+    found["launches"] = holdfast("bench", "--only", "step", "--device", SOFTWARE)["launches"]
     return found
 
 

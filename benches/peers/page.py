@@ -111,6 +111,12 @@ def goals():
                 f"launches-{network}", f"GPU engine, launches a step of all replicas, {NAMES[network]}",
                 f"{launches:.2f}", "", "", f"at most {most}", launches <= most,
             )
+    if software:
+        found = software["launches"]
+        table.add(
+            "submissions", f"GPU engine, submissions of {found['steps']} steps of all replicas, DNN",
+            str(found["submissions"]), "", "", "one for a chunk of steps", found["submissions"] <= found["steps"] / 8,
+        )
     if (found := on_gpu.get("llvmpipe dnn")) and software:
         operations = sum(line["operations"] * line["launches"] for line in found["kernels"] if line["part"] == "training step")
         rate = operations / found["replicates"] / software["dnn"]["holdfast"]["median"] / 1e3
@@ -264,7 +270,7 @@ def main():
     print("# Speed")
     print(
         f"Made by `benches/peers/run` on {' and '.join(dates)}, holdfast {MEASURED['holdfast']}, {MEASURED['machine']}; Python "
-        f"{MEASURED['python']}.\nMedians of {' or '.join(map(str, rounds))}, ours and theirs by turns. Absolute times belong to "
+        f"{MEASURED['python']}.\nMedians of {' or '.join(map(str, rounds))} rounds, ours and theirs by turns. Absolute times belong to "
         "this machine; the ratios travel further.\n\n"
         "A step is one training step of one replica: batch 32, 28 x 28 pixels, Adam; DNN is 784-30x6-10, CNN has four\n"
         "convolutions of 3 x 3 before it. FLOP: 2 for each multiply-add of the definition, by the same rule everywhere.\n"
