@@ -383,6 +383,11 @@ impl Gpu {
         self.device.destroy();
     }
 
+    /// Counts time that went into choosing kernels as time of building them.
+    pub fn charge_to_building(&self, time: Duration) {
+        self.build_nanoseconds.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+
     pub(super) fn file_launch_time(&self, kernel: &'static str, time: Duration) {
         let mut times = self.launch_times.lock().unwrap_or_else(PoisonError::into_inner);
         let slowest = times.entry(kernel).or_default();

@@ -131,6 +131,7 @@ struct Growth<'a> {
 pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     let BenchArguments { replicates, batch, side, width, depth, filters, ref model, .. } = *arguments;
     let say = &arguments.output;
+    arguments.architecture(model).validate()?;
     let mut engine = open_engine(&arguments.device, say.quiet)?;
     let mut axes = axes.to_vec();
     axes.sort_unstable();
