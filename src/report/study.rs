@@ -1,6 +1,7 @@
 //! The study's tables as text for the terminal, and the same as JSON.
 
 use super::tables::{NOTHING, aligned, wrapped};
+use crate::data::Fit;
 use crate::stability::Against;
 use crate::study::configuration::Configuration;
 use crate::study::numbers::{significant, thousands};
@@ -120,53 +121,91 @@ pub fn replacements(replaced: &[RunRow]) -> String {
     cells.into_iter().map(line).collect()
 }
 
-/// Mean stability by every reading of the recorded histories: a line for each, a column for each cell.
-pub fn sensitivity(rows: &[SensitivityRow]) -> String {
-    let mut cells: Vec<(&str, &str)> = rows.iter().map(|row| (row.model.as_str(), row.data_set.as_str())).collect();
+/// Mean stability by every reading of the recorded histories, and of networks that were trained otherwise: a line for each,
+/// a column for each cell.
+pub(super) fn sensitivity(rows: &[SensitivityRow]) -> Grid {
+    let name = |row: &SensitivityRow| (row.model.clone(), row.data_set.clone());
+    let mut cells: Vec<(String, String)> = rows.iter().map(name).collect();
     cells.sort_unstable();
     cells.dedup();
     let mut tolerances: Vec<f64> = rows.iter().map(|row| row.tolerance).collect();
     tolerances.sort_by(f64::total_cmp);
     tolerances.dedup();
-    let names = cells.iter().map(|(model, data_set)| format!("{model} {data_set}"));
-    let head: Vec<String> = ["followed", "tolerance", "against"].map(String::from).into_iter().chain(names).collect();
-    let mut lines = vec![head];
-    let find = |cell: &(&str, &str), tolerance: f64, reading| {
-        rows.iter().find(move |row| {
-            (row.model.as_str(), row.data_set.as_str()) == *cell
-                && row.tolerance == tolerance
-                && row.reading() == reading
-        })
-    };
-    for &tolerance in &tolerances {
-        for reading in readings() {
-            let mean = |cell| find(cell, tolerance, reading).map_or(NOTHING.into(), |row| format!("{:.1}", row.mean));
-            let first = [
-                reading.tracking.name().to_string(),
-                format!("{tolerance} {}", reading.tolerance_kind.name()),
-                compared_with(reading.against).into(),
-            ];
-            lines.push(first.into_iter().chain(cells.iter().map(mean)).collect());
+    let mut trainings: Vec<String> = Vec::new();
+    for row in rows {
+        let training = training(row);
+        if !trainings.contains(&training) {
+            trainings.push(training);
+        }
+    }
+    let head = ["trained", "followed", "tolerance", "against"].map(String::from).into_iter();
+    let mut lines = vec![head.chain(cells.iter().map(|(model, data_set)| format!("{model} {data_set}"))).collect()];
+    for wanted in &trainings {
+        for &tolerance in &tolerances {
+            for reading in readings() {
+                let is_own = |row: &&SensitivityRow| {
+                    row.tolerance == tolerance && row.reading() == reading && training(row) == *wanted
+                };
+                let own: Vec<&SensitivityRow> = rows.iter().filter(is_own).collect();
+                let mean = |cell: &(String, String)| match own.iter().find(|row| name(row) == *cell) {
+                    None => NOTHING.into(),
+                    Some(row) => row.mean.map_or("none learnt".into(), |mean| format!("{mean:.1}")),
+                };
+                if own.is_empty() {
+                    continue;
+                }
+                let first = [
+                    wanted.clone(),
+                    reading.tracking.name().to_string(),
+                    format!("{tolerance} {}", reading.tolerance_kind.name()),
+                    compared_with(reading.against).into(),
+                ];
+                lines.push(first.into_iter().chain(cells.iter().map(mean)).collect());
+            }
         }
     }
     if rows.iter().any(|row| row.published_mean.is_some()) {
-        let published = |cell: &(&str, &str)| {
-            let row = rows
-                .iter()
-                .find(|row| (row.model.as_str(), row.data_set.as_str()) == *cell && row.published_mean.is_some());
-            row.and_then(|row| row.published_mean).unwrap_or(NOTHING).to_string()
+        let published = |cell: &(String, String)| {
+            let row = rows.iter().find(|row| name(row) == *cell && row.published_mean.is_some());
+            row.and_then(|row| row.published_mean.clone()).unwrap_or(NOTHING.into())
         };
-        let first = ["the paper", "0.03", ""].map(String::from);
+        let first = ["the paper", "", "0.03", ""].map(String::from);
         lines.push(first.into_iter().chain(cells.iter().map(published)).collect());
     }
-    format!(
-        "Sensitivity: mean magnitude stability in epochs by every reading of the same networks\n{}{}",
-        aligned(&lines),
-        wrapped(
-            "What changes training is told apart by training again: --pixel-scale 1, or --side 100 --fit pad, in a folder of \
-             its own."
-        )
-    )
+    let mut counts: Vec<usize> = rows.iter().filter(|row| row.retrained).map(|row| row.replicates).collect();
+    counts.sort_unstable();
+    let note = match (counts.first(), counts.last()) {
+        (Some(fewest), Some(most)) => {
+            let networks = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+            format!(
+                "Only where it says so networks were trained anew, {networks} of a cell that learnt, from the same initial \
+                 weights and in the same order; all other lines read those of the tables. {NOTHING}: images have that size \
+                 already."
+            )
+        }
+        _ => "What changes training is told apart by training again: --sensitivity-replicates.".into(),
+    };
+    Grid {
+        title: "Sensitivity: mean magnitude stability in epochs by every reading of the same networks, and of others trained \
+                anew",
+        rows: lines,
+        notes: vec![note],
+    }
+}
+
+/// How the networks of a line were trained, where that is not as those of the tables.
+fn training(row: &SensitivityRow) -> String {
+    match (row.retrained, row.fit, row.side) {
+        (false, ..) => "as the tables".into(),
+        (true, Fit::Pad, Some(side)) => format!("anew: padded to {side} x {side}"),
+        (true, ..) => format!("anew: pixels / {}", row.pixel_scale),
+    }
+}
+
+/// The same as text.
+pub fn sensitivity_text(rows: &[SensitivityRow]) -> String {
+    let Grid { title, rows, notes } = sensitivity(rows);
+    format!("{title}\n{}{}", aligned(&rows), notes.iter().map(|note| wrapped(note)).collect::<String>())
 }
 
 const QUASI_POISSON: &str = "quasi-poisson: log link, deviance instead of sums of squares, F by Pearson's dispersion";

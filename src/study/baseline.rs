@@ -32,18 +32,22 @@ impl Account<'_> {
         Ok(hash_parameters(&replicas))
     }
 
-    /// One target after the other, then all targets and replicas in one batch; both give equal bits, or this fails. Returns
-    /// the final replicas `[target, replica]`.
+    /// One target after the other, then, if asked for, all targets and replicas in one batch; both give equal bits, or this
+    /// fails. Returns the final replicas `[target, replica]`.
     fn decay_by_rule(&mut self, rule: Rule, test: DataHandle) -> Result<Vec<Replica<f32>>> {
         let targets = self.configuration.ed_targets.clone();
         let one_by_one: Vec<DecayRun> = targets
             .iter()
             .map(|&target| self.decay(rule, &[target], test, &format!("ed-{}-{target}", rule.name())))
             .collect::<Result<_>>()?;
-        let together = self.decay(rule, &targets, test, &format!("ed-{}-batched", rule.name()))?;
+        let together = match self.scope.decays_together {
+            true => Some(self.decay(rule, &targets, test, &format!("ed-{}-batched", rule.name()))?),
+            false => None,
+        };
         let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
         let replicas: Vec<Replica<f32>> = one_by_one.iter().flat_map(|run| run.replicas.clone()).collect();
-        if sequential != together.evaluations || replicas != together.replicas {
+        let differs = |run: &DecayRun| sequential != run.evaluations || replicas != run.replicas;
+        if together.as_ref().is_some_and(differs) {
             return Err(Error::Job(
                 "exponential decay gave other weights in one batch than one target after the other; this is a defect, \
                  please report it"
@@ -55,7 +59,8 @@ impl Account<'_> {
         let context = self.context(self.configuration.ed_epochs);
         let first_rule = self.configuration.ed_rule.rules()[0] == rule;
         let mut rows = Vec::new();
-        for method in [Method::EdSequential, Method::EdBatched] {
+        let methods = [Some(Method::EdSequential), together.as_ref().map(|_| Method::EdBatched)];
+        for method in methods.into_iter().flatten() {
             for (slot, &evaluation) in sequential.iter().enumerate() {
                 let removed = removed_nodes(targets[slot / replicates] / 100.0, nodes);
                 let replica = (slot % replicates) as u32;
@@ -70,7 +75,9 @@ impl Account<'_> {
         let per_point = |run: &DecayRun| (run.train_s + run.evaluate_s) * 1e3 / replicates as f64;
         let marginals = one_by_one.iter().map(per_point).collect();
         self.measure_decay(rule, Method::EdSequential, &one_by_one, marginals);
-        self.measure_decay(rule, Method::EdBatched, &[together], Vec::new());
+        if let Some(together) = together {
+            self.measure_decay(rule, Method::EdBatched, &[together], Vec::new());
+        }
         Ok(replicas)
     }
 
@@ -101,7 +108,8 @@ impl Account<'_> {
         let steps = data.samples().div_ceil(configuration.batch) as u64;
         let nodes = self.cell.architecture.nodes();
         let schedule = |target: f64| Schedule::new(rule, target / 100.0, nodes, configuration.ed_epochs, steps);
-        let slots = || targets.iter().flat_map(|&target| (0..configuration.replicates).map(move |id| (target, id)));
+        let ids = self.replica_ids;
+        let slots = || targets.iter().flat_map(|&target| ids.iter().map(move |&id| (target, id)));
         let schedules: Vec<_> = slots().map(|(target, _)| schedule(target)).collect();
         let replica_ids: Vec<u32> = slots().map(|(_, id)| id).collect();
         let plan = Plan {

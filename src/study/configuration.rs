@@ -144,12 +144,18 @@ pub struct Configuration {
     /// Most replacements in each cell of a study; as many as replicates if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_replacements: Option<u32>,
+    /// Replicates of each cell of a study that are trained anew for what changes training in its sensitivity table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitivity_replicates: Option<u32>,
+    /// Replicates of each cell of a study that its Figure 4 is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figure_4_replicates: Option<u32>,
 }
 
 impl Configuration {
-    /// The comparison that is Figure 4 of this study: of all its models and data sets, judged by test images.
-    pub fn for_figure4(&self) -> Self {
-        Self { all_images: false, min_accuracy: None, max_replacements: None, ..self.clone() }
+    /// Replicates that are trained anew for the sensitivity table.
+    pub fn retrained_replicates(&self) -> u32 {
+        self.sensitivity_replicates.unwrap_or(0).min(self.replicates)
     }
 
     /// Most replacements in a cell of a study.

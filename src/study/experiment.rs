@@ -2,7 +2,9 @@
 
 use super::Control;
 use super::configuration::{Configuration, Network};
+use super::figure4;
 use super::numbers::significant;
+use super::results::SUBJECT_FILE;
 use crate::data::{Dataset, Loaded, Source, Split};
 use crate::engine::{DataHandle, Engine, Replica};
 use crate::error::{Error, Result};
@@ -127,6 +129,11 @@ impl CellFolder<'_> {
         Ok(CheckpointFile::new(path, format!("{} {}{session}", self.hash, self.prefix)))
     }
 
+    /// A folder within this one.
+    pub fn within(&self, name: &str) -> Self {
+        Self { prefix: format!("{}{name}/", self.prefix), ..self.clone() }
+    }
+
     /// Whether the cell's part of a study is there: its list of runs is written last.
     pub fn is_whole(&self) -> bool {
         self.place("runs.csv").is_file()
@@ -137,9 +144,15 @@ impl CellFolder<'_> {
         self.run.path().join(format!("{}{name}", self.prefix))
     }
 
-    /// Forgets what a study has trained.
+    /// Forgets what a study has trained, and its Figure 4.
     pub fn forget_runs(&self) -> Result<()> {
-        let path = self.place("runs.csv");
+        self.forget("runs.csv")?;
+        self.within(figure4::FOLDER).forget(SUBJECT_FILE)
+    }
+
+    /// Removes a file, if it is there.
+    fn forget(&self, name: &str) -> Result<()> {
+        let path = self.place(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
             _ => Ok(()),
