@@ -27,6 +27,8 @@ struct Explorer<'a> {
     epochs: u32,
     /// All trained replicas; those that are not in `replicas` cannot be looked at.
     replicates: u32,
+    /// Which images accuracies are of: `Test` or `Training`.
+    judged: &'static str,
     /// Accuracy, 0 to 1.
     chance: f64,
     /// Window and rule that the slider begins with.
@@ -80,6 +82,7 @@ pub(super) fn json(cell: &Cell, layer: &FocusLayer, most: u32) -> serde_json::Re
         width: layer.width,
         epochs,
         replicates,
+        judged: cell.judged_by(),
         chance: rounded(cell.chance),
         headline_window: cell.headline_window,
         headline_rule: &cell.headline_rule,

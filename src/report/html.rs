@@ -36,6 +36,8 @@ struct StudyPart<'a> {
 /// One model on one data set, as the page shows it.
 struct Section {
     title: String,
+    /// Which images accuracies are of: `Test` or `Training`.
+    judged: &'static str,
     sentences: Vec<String>,
     ledger: Vec<LedgerLine>,
     accuracy: Vec<AccuracyLine>,
@@ -100,6 +102,7 @@ fn study_part<'a>(study: &'a Study, cells: &[(Cell, FocusLayer)]) -> Result<Stud
 fn section(cell: &Cell, layer: &FocusLayer, replicas: u32) -> Result<Section> {
     Ok(Section {
         title: cell.title(),
+        judged: cell.judged_by(),
         sentences: tables::sentences(cell),
         ledger: tables::ledger_lines(cell),
         accuracy: tables::accuracy_lines(cell),

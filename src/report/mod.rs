@@ -75,6 +75,11 @@ impl Cell {
         )
     }
 
+    /// Which images accuracies are of, as a title begins.
+    fn judged_by(&self) -> &'static str {
+        if self.judged_in_training { "Training" } else { "Test" }
+    }
+
     /// Whether a rule of a method is shown behind the one that comes first.
     fn is_secondary(&self, method: Method, rule: &str) -> bool {
         matches!(method, Method::Settle | Method::Hold) && rule != self.headline_rule

@@ -16,6 +16,8 @@ const SMALLEST: f64 = 1e-300;
 /// A table: its title, its rows with the names of the columns first, and what a reader should know.
 pub(super) struct Grid {
     pub(super) title: &'static str,
+    /// So many columns, the first ones, hold words.
+    pub(super) words: usize,
     pub(super) rows: Vec<Vec<String>>,
     pub(super) notes: Vec<String>,
 }
@@ -24,6 +26,7 @@ pub(super) struct Grid {
 pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     let mut grids = vec![Grid {
         title: "Table 1: magnitude stability in epochs, mean and standard deviation over nodes",
+        words: 2,
         rows: summaries(tables),
         notes: Vec::new(),
     }];
@@ -32,11 +35,13 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
         let sums = explained.iter().any(|row| row.published_sum_of_squares.is_some()).then(|| PUBLISHED_SUMS.into());
         grids.push(Grid {
             title: "Table 2: what data set and model explain of the stability (in sequence)",
+            words: 2,
             rows: terms(&explained),
             notes: [Some(QUASI_POISSON.into()), independence(tables), sums].into_iter().flatten().collect(),
         });
         grids.push(Grid {
             title: "Table 3: honest significant differences of the stability, in epochs (Tukey, 95 % together)",
+            words: 2,
             rows: pairs(&tables.table3()),
             notes: Vec::new(),
         });
@@ -45,11 +50,13 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     if !explained.is_empty() {
         grids.push(Grid {
             title: "Table 4: what data set and model explain of the slopes of ln N on the epoch (in sequence)",
+            words: 2,
             rows: terms(&explained),
             notes: vec![LAST_EPOCH.into()],
         });
         grids.push(Grid {
             title: "Table 5: honest significant differences of the slopes, per epoch (Tukey, 95 % together)",
+            words: 2,
             rows: pairs(&tables.table5()),
             notes: Vec::new(),
         });
@@ -57,6 +64,7 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     let unidentified = tables.growth.iter().any(|cell| !cell.growth.limit_is_identified);
     grids.push(Grid {
         title: "Figure 3: mean number N of stable nodes, fitted by N = K / (1 + (K - N0) / N0 · e^(-rt))",
+        words: 2,
         rows: growth(&tables.growth),
         notes: unidentified.then(|| UNIDENTIFIED.into()).into_iter().collect(),
     });
@@ -83,15 +91,18 @@ pub fn switches(configuration: &Configuration) -> String {
         Some(side) => format!("brought to {side} x {side}"),
         None => "of their own size".into(),
     };
+    let replaced = match configuration.least_accuracy() {
+        0.0 => "no replica replaced unless its loss is not finite".to_string(),
+        least => format!("replicas below a training accuracy of {least} replaced"),
+    };
     wrapped(&format!(
         "{replicates} replicates, {epochs} epochs. Tables at tolerance {}, {}, followed by {}, against the {}; pixels divided \
-         by {pixel_scale}, images {images}, all of them trained on; batch {batch}, seed {seed}; replicas below a training \
-         accuracy of {} replaced, at most {} of a cell.",
+         by {pixel_scale}, images {images}, all of them trained on; batch {batch}, seed {seed}; {replaced}, at most {} of a \
+         cell.",
         configuration.tolerance.first().copied().unwrap_or_default(),
         configuration.tolerance_kind.name(),
         configuration.tracking.name(),
         compared_with(configuration.against),
-        configuration.least_accuracy(),
         configuration.most_replacements(),
     ))
 }
@@ -178,9 +189,8 @@ pub(super) fn sensitivity(rows: &[SensitivityRow]) -> Grid {
         (Some(fewest), Some(most)) => {
             let networks = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
             format!(
-                "Only where it says so networks were trained anew, {networks} of a cell that learnt, from the same initial \
-                 weights and in the same order; all other lines read those of the tables. {NOTHING}: images have that size \
-                 already."
+                "Where it says so, networks were trained anew by the same random draws, {networks} of a cell that learnt; all \
+                 other lines read those of the tables. {NOTHING}: images have that size already."
             )
         }
         _ => "What changes training is told apart by training again: --sensitivity-replicates.".into(),
@@ -188,6 +198,7 @@ pub(super) fn sensitivity(rows: &[SensitivityRow]) -> Grid {
     Grid {
         title: "Sensitivity: mean magnitude stability in epochs by every reading of the same networks, and of others trained \
                 anew",
+        words: 4,
         rows: lines,
         notes: vec![note],
     }
@@ -204,7 +215,7 @@ fn training(row: &SensitivityRow) -> String {
 
 /// The same as text.
 pub fn sensitivity_text(rows: &[SensitivityRow]) -> String {
-    let Grid { title, rows, notes } = sensitivity(rows);
+    let Grid { title, rows, notes, .. } = sensitivity(rows);
     format!("{title}\n{}{}", aligned(&rows), notes.iter().map(|note| wrapped(note)).collect::<String>())
 }
 

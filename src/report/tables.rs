@@ -239,7 +239,10 @@ pub fn text(cell: &Cell) -> String {
     for sentence in sentences(cell) {
         text += &wrapped(&sentence);
     }
-    text += "\nTest accuracy in % (mean ± sd over replicas) by share of the focus layer's nodes that are zero\n";
+    text += &format!(
+        "\n{} accuracy in % (mean ± sd over replicas) by share of the focus layer's nodes that are zero\n",
+        cell.judged_by()
+    );
     text += &grid(&accuracy_lines(cell));
     text += &format!("  {}\n", reference_sentence(cell));
     for (control, over) in CONTROLS {

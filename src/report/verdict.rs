@@ -69,7 +69,7 @@ pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Option<
         }
     }
     let mut notes = vec![
-        "Test accuracy in percentage points over the control, which removes as many nodes of the same networks: mean of the \
+        "Accuracy in percentage points over the control, which removes as many nodes of the same networks: mean of the \
          pairs ± 95 % interval (Student's t), * where that leaves 0 out. Nothing is corrected for the number of comparisons."
             .to_string(),
     ];
@@ -80,13 +80,13 @@ pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Option<
             ));
         }
     }
-    Some(Grid { title: "Do settle and hold beat one-shot pruning?", rows, notes })
+    Some(Grid { title: "Do settle and hold beat one-shot pruning?", words: 4, rows, notes })
 }
 
 /// Figure 4 for a terminal: the table above all; nothing without cells.
 pub fn text(cells: &[Cell]) -> String {
-    let Some(Grid { title, rows, notes }) = grid(cells.iter()) else { return String::new() };
-    let mut text = String::from("Figure 4: test accuracy in % (mean ± sd over replicas) by share of zero nodes\n");
+    let Some(Grid { title, rows, notes, .. }) = grid(cells.iter()) else { return String::new() };
+    let mut text = String::from("Figure 4: accuracy in % (mean ± sd over replicas) by share of zero nodes\n");
     for cell in cells {
         text += &format!("{}\n{}", cell.title(), tables::accuracy_text(cell));
     }

@@ -147,7 +147,9 @@ impl CellFolder<'_> {
     /// Forgets what a study has trained, and its Figure 4.
     pub fn forget_runs(&self) -> Result<()> {
         self.forget("runs.csv")?;
-        self.within(figure4::FOLDER).forget(SUBJECT_FILE)
+        let figure4 = self.within(figure4::FOLDER);
+        figure4.forget(SUBJECT_FILE)?;
+        figure4.remove_checkpoints()
     }
 
     /// Removes a file, if it is there.
@@ -161,7 +163,7 @@ impl CellFolder<'_> {
 
     /// Removes all checkpoints: the results are written, or the run starts anew.
     pub fn remove_checkpoints(&self) -> Result<()> {
-        let path = self.file("checkpoints")?;
+        let path = self.place("checkpoints");
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
             _ => Ok(()),

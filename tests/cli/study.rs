@@ -144,7 +144,7 @@ fn the_smoke_preset_gives_every_table_and_they_can_be_made_again_of_its_files() 
 
 #[test]
 fn three_shards_merged_are_a_study_in_one_piece_with_its_replacements() {
-    let (_data, argument) = digits::folder();
+    let (data, argument) = digits::folder();
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     small(REPLACING, &argument, &whole).succeeded();
@@ -176,6 +176,18 @@ fn three_shards_merged_are_a_study_in_one_piece_with_its_replacements() {
     let ended = holdfast("merge --quiet --out", &[&[text(&merged)], paths.as_slice()].concat()).succeeded();
     assert!(ended.stdout.contains("Table 1") && ended.stdout.contains("did not learn"), "{}", ended.stdout);
     assert_same_study(&whole, &merged);
+    let [hidden, tables] = ["hidden", "tables"].map(|name| folder.path().join(name));
+    fs::rename(data.path(), &hidden).unwrap();
+    holdfast("merge --quiet --out", &[&[text(&tables)], paths.as_slice()].concat())
+        .refused(5, &["Figure 4 needs the data", "--without-figure-4"]);
+    holdfast("merge --quiet --without-figure-4 --out", &[&[text(&tables)], paths.as_slice()].concat()).succeeded();
+    fs::rename(&hidden, data.path()).unwrap();
+    assert!(tables.join("table5.csv").is_file() && !tables.join("figure4").exists());
+    let retrained = format!("{}/cells/dnn-mnist/retrained/pixel-scale-1", paths[1]);
+    fs::rename(&retrained, &hidden).unwrap();
+    holdfast("merge --quiet --without-figure-4 --out", &[&[text(&tables)], paths.as_slice()].concat())
+        .refused(5, &["1 of 2 networks", "pixel-scale-1"]);
+    fs::rename(&hidden, &retrained).unwrap();
 
     refuses_wrong_shards(&argument, folder.path(), &paths);
 }
