@@ -153,7 +153,14 @@ impl Part {
     /// Fails with [`Error::Data`] if the folder is no shard or not finished.
     fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let manifest = Manifest::read(path)?.ok_or_else(|| {
+        let read = Manifest::read(path).map_err(|error| match error {
+            Error::Usage(_) => Error::Data(format!(
+                "{} is cut off, damaged or of another version; train that shard again with --fresh, in another --out",
+                path.join("manifest.json").display()
+            )),
+            other => other,
+        })?;
+        let manifest = read.ok_or_else(|| {
             Error::Data(format!("{shown} has no manifest.json; name folders that holdfast study --shard has written"))
         })?;
         let shard = manifest.shard.filter(|_| manifest.command == "study").ok_or_else(|| {

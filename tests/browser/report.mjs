@@ -2,8 +2,8 @@
 //
 //   npm install --no-save playwright-core && node tests/browser/report.mjs RUN [SCREENSHOT_FOLDER]
 //
-// RUN is the folder of a finished comparison of one network on one data set, or of a study, with its report.html; of a study the
-// first slider is dragged. CHROMIUM names the browser if it is not /usr/bin/chromium.
+// RUN is the folder of a finished comparison of one network on one data set, or of a study of both networks on several sets,
+// with its report.html; of a study the first slider is dragged. CHROMIUM names the browser if it is not /usr/bin/chromium.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -30,7 +30,7 @@ page.on("request", (request) => request.url().startsWith("file:") || problems.pu
 await page.goto(pathToFileURL(resolve(run, "report.html")).href);
 
 const place = page.locator(".explorer").first();
-const [dataSet, model] = (await page.locator("section", { has: place }).last().locator("h2").textContent()).split(" · ");
+const [dataSet, model] = (await page.locator("section", { has: place }).first().locator("h2").textContent()).split(" · ");
 rows = rows.filter((row) => row.data_set === dataSet && row.model === model);
 const slider = place.locator("input[type=range]");
 const shown = async (name) => (await place.locator(`[data-of=${name}]`).textContent()).trim();

@@ -219,6 +219,10 @@ fn refuses_wrong_shards(data: &str, folder: &Path, paths: &[&str]) {
     merge(paths).refused(5, &["history.npz"]);
     fs::remove_dir_all(&cell).unwrap();
     merge(paths).refused(5, &["1 of 2 models and data sets"]);
+    let damaged = fs::read(Path::new(paths[0]).join("manifest.json")).unwrap();
+    fs::write(Path::new(paths[0]).join("manifest.json"), &damaged[..damaged.len() / 2]).unwrap();
+    merge(paths).refused(5, &["manifest.json is cut off", "train that shard again"]);
+    fs::write(Path::new(paths[0]).join("manifest.json"), damaged).unwrap();
     let mut unfinished = manifest(Path::new(paths[0]));
     unfinished["finished"] = Value::Null;
     fs::write(Path::new(paths[0]).join("manifest.json"), unfinished.to_string()).unwrap();
