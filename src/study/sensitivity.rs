@@ -1,7 +1,7 @@
 //! How mean magnitude stability depends on what the paper leaves open: all that one recorded history can answer, and what
 //! changes training, by networks that were trained anew ([`super::retrained`]).
 
-use super::configuration::Configuration;
+use super::configuration::{Configuration, PAPER_TOLERANCE};
 use super::runs::CellRuns;
 use super::tables::published_summary;
 use crate::data::Fit;
@@ -62,9 +62,6 @@ pub const SENSITIVITY_COLUMNS: &[&str] = &[
     "published_mean",
     "published_sd",
 ];
-
-/// The tolerance of the paper's Table 1.
-const PAPER_TOLERANCE: f64 = 0.03;
 
 /// Every way to read a history.
 pub fn readings() -> Vec<Reading> {
