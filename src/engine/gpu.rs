@@ -12,13 +12,46 @@ use super::{Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Hist
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
+use crate::kernels::dense_stack::Tiles;
 use batch::GpuBatch;
 use samples::{LoadedData, lock};
 use std::sync::{Arc, Mutex};
 
+/// How a training step goes through dense layers of at most 32 units; wider ones are always launched one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// The first layer spread over the whole device, the others one workgroup for each replica, the update over the whole
+    /// device: four launches, for devices that few workgroups do not fill.
+    Stacked,
+    /// All layers and the update one workgroup for each replica, many steps in a launch.
+    Fused,
+}
+
+impl Variant {
+    /// What suits a device: a discrete GPU has many times more processors than a job has replicas. The number of replicas
+    /// has no say, since variants differ in their bits.
+    fn of(gpu: &Gpu) -> Self {
+        match gpu.description().kind {
+            "software" | "integrated GPU" => Self::Fused,
+            _ => Self::Stacked,
+        }
+    }
+
+    /// Its name in the description of the device.
+    fn name(self, gpu: &Gpu) -> String {
+        let tiles = match (self, Tiles::of(gpu)) {
+            (Self::Stacked, _) => "stacked",
+            (Self::Fused, Tiles::Single { .. }) => "fused",
+            (Self::Fused, Tiles::Lanes) => "fused-lanes8",
+        };
+        format!("wgsl-{tiles}{}", if gpu.is_checked() { "-checked" } else { "" })
+    }
+}
+
 /// The GPU engine.
 pub struct GpuEngine {
     gpu: Arc<Gpu>,
+    variant: Variant,
     description: DeviceDescription,
     data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
 }
@@ -29,15 +62,21 @@ impl GpuEngine {
     /// Fails with [`Error::NoDevice`] if there is none that fits.
     pub fn open(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
         let gpu = Gpu::open(choice, checked, limits)?;
+        let variant = Variant::of(&gpu);
+        Ok(Self::with_variant(gpu, variant))
+    }
+
+    /// An engine on a device that is open, with a variant that need not be the one that suits it.
+    pub fn with_variant(gpu: Gpu, variant: Variant) -> Self {
         let adapter = gpu.description();
         let description = DeviceDescription {
             name: adapter.name.clone(),
             kind: adapter.kind.to_string(),
             backend: adapter.backend.clone(),
             driver: adapter.driver.clone(),
-            variant: if checked { "wgsl-stacked-checked" } else { "wgsl-stacked" }.to_string(),
+            variant: variant.name(&gpu),
         };
-        Ok(Self { gpu: Arc::new(gpu), description, data: Arc::default() })
+        Self { gpu: Arc::new(gpu), variant, description, data: Arc::default() }
     }
 
     /// The device: its counters say how many launches and submissions there were.
@@ -61,7 +100,7 @@ impl Engine for GpuEngine {
     }
 
     fn begin(&mut self, setup: &Setup<'_>) -> Result<Box<dyn Batch>> {
-        Ok(Box::new(GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), setup)?))
+        Ok(Box::new(GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), self.variant, setup)?))
     }
 
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {

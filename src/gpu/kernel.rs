@@ -11,7 +11,7 @@ use std::time::Instant;
 pub enum Access {
     /// It only reads it.
     Read,
-    /// It reads one 256-byte record of it, chosen at each launch.
+    /// It reads one record of it, chosen at each launch: 256 bytes, or what [`super::Records`] says.
     ReadRecord,
     /// It writes it, and may read it.
     ReadWrite,
@@ -57,6 +57,13 @@ pub struct Shader {
     pub parameters: Option<Parameters>,
     /// Names of its `override` constants.
     pub constants: &'static [&'static str],
+}
+
+impl Shader {
+    /// Whether invocations hand numbers to others of their subgroup, which not every device can: see [`Gpu::lanes`].
+    pub fn needs_subgroups(&self) -> bool {
+        self.source.contains("subgroupShuffle(")
+    }
 }
 
 /// Declares a kernel's `Params`: a plain structure of 32-bit fields whose layout is known as data.
@@ -165,6 +172,7 @@ impl Kernel {
             )));
         }
         let mut entries = Vec::new();
+        let mut record_bytes = None;
         for (binding, (declared, array)) in (0..).zip(bindings.iter().zip(arrays)) {
             let array = array.raw();
             let (bytes, most) = (array.buffer.size(), gpu.limits().storage_binding);
@@ -174,9 +182,11 @@ impl Kernel {
                     self.shader.name, declared.name, array.label
                 )));
             }
-            let record = (declared.access == Access::ReadRecord)
-                .then(|| wgpu::BufferSize::new(super::recorder::RECORD_BYTES))
-                .flatten();
+            let mut record = None;
+            if declared.access == Access::ReadRecord {
+                record_bytes = Some(array.record);
+                record = wgpu::BufferSize::new(array.record);
+            }
             let resource =
                 wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: array.buffer, offset: 0, size: record });
             entries.push(wgpu::BindGroupEntry { binding, resource });
@@ -187,8 +197,7 @@ impl Kernel {
             entries: &entries,
         });
         gpu.check()?;
-        let records = bindings.iter().any(|binding| binding.access == Access::ReadRecord);
-        Ok(BoundKernel { name: self.shader.name, pipeline: self.pipeline.clone(), group, records })
+        Ok(BoundKernel { name: self.shader.name, pipeline: self.pipeline.clone(), group, record_bytes })
     }
 }
 
@@ -215,5 +224,6 @@ pub struct BoundKernel {
     pub(super) name: &'static str,
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
-    pub(super) records: bool,
+    /// Bytes of a record, if each launch reads one.
+    pub(super) record_bytes: Option<u64>,
 }

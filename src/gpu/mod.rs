@@ -6,7 +6,7 @@ mod kernel;
 mod recorder;
 mod timing;
 
-pub use buffer::{Bindable, Buffer, RawBuffer};
+pub use buffer::{Bindable, Buffer, RawBuffer, Records};
 pub use device::{AdapterDescription, DeviceChoice, Gpu, Limits, RequestedLimits, adapters};
 pub(crate) use kernel::parameters;
 pub use kernel::{Access, Binding, BoundKernel, Field, Kernel, Parameters, Shader};

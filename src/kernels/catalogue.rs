@@ -7,7 +7,7 @@ use super::{
 use crate::gpu::Shader;
 
 /// All kernels; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.
-pub const SHADERS: [&Shader; 39] = [
+pub const SHADERS: [&Shader; 43] = [
     &he_normal::FILL,
     &conv2d::FORWARD,
     &conv2d::FORWARD_IMAGES,
@@ -33,6 +33,10 @@ pub const SHADERS: [&Shader; 39] = [
     &dense::BACKWARD_WEIGHTS_IMAGES,
     &dense::BACKWARD_WEIGHTS_IMAGES_WIDE,
     &dense_stack::GRADIENT,
+    &dense_stack::STEP,
+    &dense_stack::STEP_LANES,
+    &dense_stack::STEP_FEATURES,
+    &dense_stack::STEP_FEATURES_LANES,
     &softmax_cross_entropy::LOSS,
     &adam::STEP,
     &mask::SMALLEST,

@@ -1,5 +1,6 @@
 //! Replicas of one network on the GPU.
 
+use super::Variant;
 use super::launches::{
     Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, Purpose, State, TrainingLaunches,
 };
@@ -10,6 +11,7 @@ use crate::cpu::{adam, he_normal, mask as states};
 use crate::engine::{Batch, DataHandle, Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
+use crate::kernels::dense_stack::Tiles;
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
 use crate::network::{Architecture, ParameterLayout};
@@ -31,6 +33,7 @@ pub(super) struct GpuBatch {
     training: Arc<LoadedData>,
     network: Network,
     kernels: Kernels,
+    purpose: Purpose,
     batch: usize,
     seed: u64,
     evaluation_samples: usize,
@@ -41,7 +44,12 @@ pub(super) struct GpuBatch {
 }
 
 impl GpuBatch {
-    pub(super) fn new(gpu: Arc<Gpu>, data: Arc<Mutex<Vec<Arc<LoadedData>>>>, setup: &Setup<'_>) -> Result<Self> {
+    pub(super) fn new(
+        gpu: Arc<Gpu>,
+        data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
+        variant: Variant,
+        setup: &Setup<'_>,
+    ) -> Result<Self> {
         setup.architecture.validate()?;
         let network = Network {
             architecture: setup.architecture.clone(),
@@ -60,11 +68,7 @@ impl GpuBatch {
         let batch = setup.batch.min(training.host().samples());
         let room = Room::of(&gpu);
         let evaluation_samples = room.evaluation_samples(&network)?;
-        let purpose = if network.stack(1, batch).fits(&gpu) && room.stacks(&network, batch) {
-            Purpose::StackedTraining
-        } else {
-            Purpose::Training
-        };
+        let purpose = purpose(&gpu, &network, variant, &room, batch);
         let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples, purpose)?;
         let largest = most.min(setup.replica_ids.len());
         let waves = (0..setup.replica_ids.len())
@@ -73,7 +77,8 @@ impl GpuBatch {
             .map(|slots| Wave::new(&gpu, &network, setup, slots))
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
-            kernels: Kernels::new(&gpu)?,
+            kernels: Kernels::new(&gpu, &network, purpose)?,
+            purpose,
             training_activations: Activations::new(&gpu, &network, largest, batch, purpose)?,
             evaluation_activations: Activations::new(&gpu, &network, largest, evaluation_samples, Purpose::Evaluation)?,
             gradient: Buffer::new(&gpu, "parameter gradient", largest * network.layout.parameters())?,
@@ -128,11 +133,22 @@ impl GpuBatch {
         Ok(())
     }
 
+    /// Room for the samples of steps of training.
+    fn feed(&self, wave: &Wave, decay: f32) -> Result<Feed> {
+        let gpu = &self.gpu;
+        let feed = Feed::new(gpu, &self.training, wave.state.replicas, self.batch)?;
+        if self.purpose != Purpose::FusedTraining {
+            return Ok(feed);
+        }
+        let shape = self.network.whole_stack(wave.state.replicas, self.batch);
+        feed.with_launches(gpu, &shape, decay, shape.most_steps(gpu, Tiles::of(gpu)))
+    }
+
     /// Trains one wave on consecutive steps and returns `[step, replica]`.
     fn train_wave(
         &self,
         wave: &Wave,
-        feed: &Feed,
+        feed: &mut Feed,
         steps: &Steps<'_>,
         range: Range<usize>,
         pace: &mut Pace,
@@ -160,9 +176,7 @@ impl GpuBatch {
             let rates: Vec<f32> = (next..next + batches.len()).map(rate).collect();
             feed.load(gpu, &steps.orders[wave.slots.clone()], batches, next - range.start, &rates)?;
             let mut recorder = Recorder::new(gpu, "training");
-            for (record, batch) in (0..).zip(batches) {
-                launches.record(&mut recorder, record, batch.len())?;
-            }
+            launches.record(&mut recorder, feed, batches)?;
             running.start(recorder, batches.len())?;
             next += batches.len();
         }
@@ -209,6 +223,18 @@ impl<'a, 'g> Running<'a, 'g> {
             (self.watch.progress)(self.units * steps as u64);
         }
         Ok(())
+    }
+}
+
+/// The widest way to train that the sizes allow, given what suits the device.
+fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Room, batch: usize) -> Purpose {
+    let fuses = network.whole_stack(1, batch).most_steps(gpu, Tiles::of(gpu)) > 0 && room.fuses(network, batch);
+    if variant == Variant::Fused && fuses {
+        Purpose::FusedTraining
+    } else if network.stack(1, batch).fits(gpu) && room.stacks(network, batch) {
+        Purpose::StackedTraining
+    } else {
+        Purpose::Training
     }
 }
 
@@ -363,13 +389,13 @@ impl Batch for GpuBatch {
         let mut results = vec![StepLoss::default(); self.slots() * count];
         let words = Room::of(&self.gpu).words;
         for wave in &self.waves {
-            let feed = Feed::new(&self.gpu, &self.training, wave.state.replicas, self.batch)?;
+            let mut feed = self.feed(wave, steps.decay)?;
             // One pair of words for each replica and step is kept until it is read back.
             let most = (words / (2 * wave.state.replicas)).max(1);
             let mut pace = Pace::new();
             for first in (0..count).step_by(most) {
                 let range = first..(first + most).min(count);
-                let losses = self.train_wave(wave, &feed, steps, range.clone(), &mut pace, watch)?;
+                let losses = self.train_wave(wave, &mut feed, steps, range.clone(), &mut pace, watch)?;
                 for (step, losses) in range.zip(losses.chunks_exact(wave.state.replicas)) {
                     for (slot, loss) in wave.slots.clone().zip(losses) {
                         results[slot * count + step] = StepLoss { loss: loss.mean, correct: loss.correct };
@@ -460,7 +486,7 @@ impl Batch for GpuBatch {
         let (gpu, activations) = (&self.gpu, &self.evaluation_activations);
         let order: [Arc<[u32]>; 1] = [(0..data.host().samples() as u32).collect()];
         let step = self.evaluation_step(&data)?;
-        let feed = Feed::new(gpu, &data, 1, step)?;
+        let mut feed = Feed::new(gpu, &data, 1, step)?;
         for wave in &self.waves {
             let layers = self.network.architecture.depth + 1;
             let launches =
@@ -485,7 +511,7 @@ impl Batch for GpuBatch {
         let (gpu, samples) = (&self.gpu, data.host().samples());
         let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
         let step = self.evaluation_step(&data)?;
-        let feed = Feed::new(gpu, &data, 1, step)?;
+        let mut feed = Feed::new(gpu, &data, 1, step)?;
         let batches = steps_of(0..samples, step);
         let mut evaluations = Vec::new();
         for wave in &self.waves {

@@ -2,12 +2,15 @@
 
 use super::convolutions::{self, Convolved};
 use super::samples::Feed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::conv2d::Tile;
+use crate::kernels::dense::ImageShape;
+use crate::kernels::dense_stack::{self, Launches, Reads, StepArguments, StepInput, StepShape, Tiles};
 use crate::kernels::softmax_cross_entropy::{BatchLoss, BoundLoss, Loss, LossArguments};
-use crate::kernels::{Place, StepRecord, adam, conv2d, dense, dense_stack};
+use crate::kernels::{Place, StepRecord, adam, conv2d, dense};
 use crate::network::{Architecture, ConvLayer, ParameterLayout};
+use std::ops::Range;
 
 /// What all launches of a network need to know.
 #[derive(Clone)]
@@ -35,10 +38,14 @@ impl Network {
     }
 
     /// Words of all activations of one sample, and of its gradients if it is trained on.
-    pub(super) fn words_per_sample(&self, training: bool) -> usize {
+    pub(super) fn words_per_sample(&self, purpose: Purpose) -> usize {
         let convolved: usize = self.architecture.conv_layers().iter().map(convolutions::words_per_sample).sum();
-        let dense: usize = self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum();
-        convolved + dense + 2 * self.gradient_units(training)
+        let dense: usize = if purpose == Purpose::FusedTraining {
+            dense_stack::MATRIX_WIDTH * dense_stack::matrices(self.architecture.depth)
+        } else {
+            self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum()
+        };
+        convolved + dense + 2 * self.gradient_units(purpose)
     }
 
     /// Sizes of the dense layers behind the first.
@@ -47,9 +54,36 @@ impl Network {
         dense_stack::Shape { replicas, capacity, units, classes, depth }
     }
 
-    /// Values of one sample in a gradient with respect to an activation: of any layer in training, else of the logits.
-    fn gradient_units(&self, training: bool) -> usize {
-        if training { self.widest() } else { self.architecture.classes }
+    /// Sizes of all dense layers, for whole steps of them.
+    pub(super) fn whole_stack(&self, replicas: usize, capacity: usize) -> StepShape {
+        let Architecture { image_height: height, image_width: width, width: units, classes, depth, .. } =
+            self.architecture;
+        let images = self.architecture.convolutions.is_empty();
+        let features = ImageShape { height: 1, width: self.architecture.features() };
+        StepShape {
+            replicas,
+            capacity,
+            reads: if images { Reads::Images } else { Reads::Features },
+            input: if images { ImageShape { height, width } } else { features },
+            scale: if images { self.scale } else { 1.0 },
+            units,
+            classes,
+            depth,
+            parameters: self.layout.parameters(),
+            first: self.place(0).weights,
+        }
+    }
+
+    /// Values of one sample in a gradient with respect to an activation that is an array of its own: of any layer in
+    /// training, of convolutions only if dense layers keep theirs to themselves, else of the logits.
+    fn gradient_units(&self, purpose: Purpose) -> usize {
+        match purpose {
+            Purpose::Evaluation => self.architecture.classes,
+            Purpose::FusedTraining => {
+                self.architecture.conv_layers().iter().map(ConvLayer::output_len).max().unwrap_or(1)
+            }
+            Purpose::Training | Purpose::StackedTraining => self.widest(),
+        }
     }
 }
 
@@ -60,20 +94,26 @@ pub(super) struct Kernels {
     backward_input: dense::BackwardInput,
     backward_weights: dense::BackwardWeights,
     backward_weights_images: dense::BackwardWeightsImages,
-    stack: dense_stack::Gradient,
+    stack: Option<dense_stack::Gradient>,
+    step: Option<dense_stack::Step>,
     loss: Loss,
     adam: adam::Step,
 }
 
 impl Kernels {
-    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
+    /// Compiles what training for this `purpose` and any evaluation need.
+    pub(super) fn new(gpu: &Gpu, network: &Network, purpose: Purpose) -> Result<Self> {
+        let stack = (purpose == Purpose::StackedTraining).then(|| dense_stack::Gradient::new(gpu));
+        let step = (purpose == Purpose::FusedTraining)
+            .then(|| dense_stack::Step::new(gpu, Tiles::of(gpu), network.whole_stack(1, 1).reads));
         Ok(Self {
             forward: dense::Forward::new(gpu)?,
             forward_images: dense::ForwardImages::new(gpu, Tile::of(gpu))?,
             backward_input: dense::BackwardInput::new(gpu)?,
             backward_weights: dense::BackwardWeights::new(gpu)?,
             backward_weights_images: dense::BackwardWeightsImages::new(gpu, Tile::of(gpu))?,
-            stack: dense_stack::Gradient::new(gpu)?,
+            stack: stack.transpose()?,
+            step: step.transpose()?,
             loss: Loss::new(gpu)?,
             adam: adam::Step::new(gpu)?,
         })
@@ -89,6 +129,8 @@ pub(super) enum Purpose {
     Training,
     /// There and back, all dense layers behind the first in one launch: what they give out is its own affair.
     StackedTraining,
+    /// All dense layers there and back and Adam in one launch, of many steps if nothing comes before them.
+    FusedTraining,
 }
 
 /// What a forward pass leaves behind: what convolutions give out, and the output of each dense layer
@@ -98,7 +140,6 @@ pub(super) struct Activations {
     pub(super) capacity: usize,
     /// From the image on.
     pub(super) convolved: Vec<Convolved>,
-    purpose: Purpose,
     outputs: Vec<Buffer<f32>>,
     gradients: [Buffer<f32>; 2],
 }
@@ -115,15 +156,15 @@ impl Activations {
         let room = |units: usize| replicas * capacity * units;
         let convolved = |layer: &ConvLayer| Convolved::new(gpu, layer, replicas, capacity);
         let convolved = network.architecture.conv_layers().iter().map(convolved).collect::<Result<_>>()?;
-        let outputs = if purpose == Purpose::StackedTraining {
-            vec![Buffer::new(gpu, "activations", network.stack(replicas, capacity).activations())?]
-        } else {
-            let outputs = network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs));
-            outputs.map(|len| Buffer::new(gpu, "activations", len)).collect::<Result<_>>()?
+        let outputs = match purpose {
+            Purpose::StackedTraining => vec![network.stack(replicas, capacity).activations()],
+            Purpose::FusedTraining => vec![network.whole_stack(replicas, capacity).scratch()],
+            _ => network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs)).collect(),
         };
-        let largest = room(network.gradient_units(purpose != Purpose::Evaluation));
+        let outputs = outputs.into_iter().map(|len| Buffer::new(gpu, "activations", len)).collect::<Result<_>>()?;
+        let largest = room(network.gradient_units(purpose));
         let gradients = [Buffer::new(gpu, "gradient", largest)?, Buffer::new(gpu, "gradient", largest)?];
-        Ok(Self { capacity, convolved, purpose, outputs, gradients })
+        Ok(Self { capacity, convolved, outputs, gradients })
     }
 
     /// What dense layer `index` gives out.
@@ -296,8 +337,155 @@ impl BackwardLayer {
     }
 }
 
-/// A whole training step.
-pub(super) struct TrainingLaunches {
+/// Training steps.
+pub(super) enum TrainingLaunches {
+    /// Launches of each layer by itself, or of the dense ones behind the first together.
+    Layers(Box<LayerLaunches>),
+    /// All dense layers and their update together.
+    Fused(Box<FusedLaunches>),
+}
+
+impl TrainingLaunches {
+    /// Binds forward pass, loss, backward pass and update; decaying nodes are multiplied by `decay`, where the feed does
+    /// not say it. `gradient` `[replica, parameter]` is scratch.
+    pub(super) fn new(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        network: &Network,
+        feed: &Feed,
+        state: &State,
+        activations: &Activations,
+        gradient: &Buffer<f32>,
+        losses: &Buffer<BatchLoss>,
+        decay: f32,
+    ) -> Result<Self> {
+        if let (Some(step), Some(launches)) = (&kernels.step, feed.launches()) {
+            let fused = FusedLaunches::new(
+                gpu,
+                kernels,
+                (step, launches),
+                network,
+                feed,
+                state,
+                activations,
+                gradient,
+                losses,
+                decay,
+            )?;
+            return Ok(Self::Fused(Box::new(fused)));
+        }
+        let layers = LayerLaunches::new(gpu, kernels, network, feed, state, activations, gradient, losses, decay)?;
+        Ok(Self::Layers(Box::new(layers)))
+    }
+
+    /// Records the steps that were loaded into `feed`, on `batches`.
+    pub(super) fn record(&self, recorder: &mut Recorder<'_>, feed: &Feed, batches: &[Range<usize>]) -> Result<()> {
+        match (self, feed.launches()) {
+            (Self::Fused(fused), Some(launches)) => fused.record(recorder, launches, batches),
+            (Self::Fused(_), None) => Err(Error::Shape("a feed without launches for fused steps".into())),
+            (Self::Layers(layers), _) => {
+                let mut steps = (0..).zip(batches);
+                steps.try_for_each(|(step, batch)| layers.record(recorder, step, batch.len()))
+            }
+        }
+    }
+}
+
+/// A training step whose dense layers are one launch.
+pub(super) struct FusedLaunches {
+    /// The convolutions.
+    forward: ForwardLaunches,
+    stack: dense_stack::BoundStep,
+    /// From the last convolution to the first.
+    convolutions: Vec<convolutions::Backward>,
+    /// The update of the convolutions, if there are any.
+    adam: Option<adam::BoundStep>,
+}
+
+impl FusedLaunches {
+    fn new(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        (step, launches): (&dense_stack::Step, &Launches),
+        network: &Network,
+        feed: &Feed,
+        state: &State,
+        activations: &Activations,
+        gradient: &Buffer<f32>,
+        losses: &Buffer<BatchLoss>,
+        decay: f32,
+    ) -> Result<Self> {
+        let forward = ForwardLaunches::new(gpu, kernels, network, feed, state, activations, 0)?;
+        let features = activations.convolved.last().map(|last| &last.values);
+        let arguments = StepArguments {
+            launches,
+            input: match features {
+                None => StepInput::Images(feed.images()?),
+                Some(features) => StepInput::Features(features),
+            },
+            mask: &state.mask,
+            parameters: &state.parameters,
+            m: &state.m,
+            v: &state.v,
+            scratch: activations.output(0),
+            losses,
+        };
+        let stack = step.bind(gpu, &arguments)?;
+        let Some(features) = features else {
+            return Ok(Self { forward, stack, convolutions: Vec::new(), adam: None });
+        };
+        let gradients = activations.gradients.each_ref();
+        let convolutions =
+            convolutions::backward(gpu, network, feed, state, activations, features, gradients, gradient)?;
+        let updated = network.place(0).weights;
+        let adam = bind_adam(gpu, kernels, network, feed, state, gradient, updated, decay)?;
+        Ok(Self { forward, stack, convolutions, adam: Some(adam) })
+    }
+
+    fn record(&self, recorder: &mut Recorder<'_>, launches: &Launches, batches: &[Range<usize>]) -> Result<()> {
+        let Some(adam) = &self.adam else {
+            let mut all = 0..launches.written() as u32;
+            return all.try_for_each(|launch| self.stack.record(recorder, launches, launch));
+        };
+        for (step, batch) in (0..).zip(batches) {
+            self.forward.record(recorder, step, batch.len())?;
+            self.stack.record(recorder, launches, step)?;
+            self.convolutions.iter().try_for_each(|layer| layer.record(recorder, step, batch.len()))?;
+            adam.record(recorder, step)?;
+        }
+        Ok(())
+    }
+}
+
+/// Binds the update of the first `updated` parameters of each replica.
+fn bind_adam(
+    gpu: &Gpu,
+    kernels: &Kernels,
+    network: &Network,
+    feed: &Feed,
+    state: &State,
+    gradient: &Buffer<f32>,
+    updated: usize,
+    decay: f32,
+) -> Result<adam::BoundStep> {
+    let arguments = adam::StepArguments {
+        replicas: state.replicas,
+        parameters_per_replica: network.layout.parameters(),
+        updated,
+        focus: network.layout.focus_weight().range(),
+        decay,
+        steps: feed.steps(),
+        gradient,
+        mask: &state.mask,
+        parameters: &state.parameters,
+        m: &state.m,
+        v: &state.v,
+    };
+    kernels.adam.bind(gpu, &arguments)
+}
+
+/// A whole training step, layer by layer.
+pub(super) struct LayerLaunches {
     /// All layers, or those up to the first dense one.
     forward: ForwardLaunches,
     loss: LossLaunch,
@@ -316,10 +504,8 @@ enum LossLaunch {
     Stack(dense_stack::BoundGradient),
 }
 
-impl TrainingLaunches {
-    /// Binds forward pass, loss, backward pass and update; decaying nodes are multiplied by `decay`. `gradient`
-    /// `[replica, parameter]` is scratch.
-    pub(super) fn new(
+impl LayerLaunches {
+    fn new(
         gpu: &Gpu,
         kernels: &Kernels,
         network: &Network,
@@ -331,12 +517,12 @@ impl TrainingLaunches {
         decay: f32,
     ) -> Result<Self> {
         let steps = feed.steps();
-        let stacked = activations.purpose == Purpose::StackedTraining;
+        let stacked = kernels.stack.is_some();
         let layers = if stacked { 1 } else { network.architecture.depth + 1 };
         let forward = ForwardLaunches::new(gpu, kernels, network, feed, state, activations, layers)?;
         // The gradient with respect to a layer's output and to its input take turns in two buffers.
         let [mut output_gradient, mut input_gradient] = activations.gradients.each_ref();
-        let loss = if stacked {
+        let loss = if let Some(stack) = &kernels.stack {
             output_gradient = activations.output(0);
             let arguments = dense_stack::GradientArguments {
                 shape: network.stack(state.replicas, activations.capacity),
@@ -350,7 +536,7 @@ impl TrainingLaunches {
                 gradient,
                 losses,
             };
-            LossLaunch::Stack(kernels.stack.bind(gpu, &arguments)?)
+            LossLaunch::Stack(stack.bind(gpu, &arguments)?)
         } else {
             LossLaunch::Loss(bind_loss(gpu, kernels, network, feed, state, activations, losses)?)
         };
@@ -360,32 +546,17 @@ impl TrainingLaunches {
             backward.push(BackwardLayer::new(gpu, kernels, network, feed, state, activations, index, gradients)?);
             std::mem::swap(&mut output_gradient, &mut input_gradient);
         }
-        if stacked {
-            // What the stack gave is used up, and has only room for the first dense layer.
-            input_gradient = &activations.gradients[0];
-        }
-        let gradients = [output_gradient, input_gradient];
-        let convolutions = convolutions::backward(gpu, network, feed, state, activations, gradients, gradient)?;
-        let adam = kernels.adam.bind(
-            gpu,
-            &adam::StepArguments {
-                replicas: state.replicas,
-                parameters_per_replica: network.layout.parameters(),
-                focus: network.layout.focus_weight().range(),
-                decay,
-                steps,
-                gradient,
-                mask: &state.mask,
-                parameters: &state.parameters,
-                m: &state.m,
-                v: &state.v,
-            },
-        )?;
+        // What the stack gave is used up, and has only room for the first dense layer.
+        let next = if stacked { &activations.gradients[0] } else { input_gradient };
+        let gradients = [next, output_gradient];
+        let convolutions =
+            convolutions::backward(gpu, network, feed, state, activations, output_gradient, gradients, gradient)?;
+        let updated = network.layout.parameters();
+        let adam = bind_adam(gpu, kernels, network, feed, state, gradient, updated, decay)?;
         Ok(Self { forward, loss, backward, convolutions, adam })
     }
 
-    /// Records the step in record `step`, which has `samples` samples.
-    pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
+    fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
         self.forward.record(recorder, step, samples)?;
         match &self.loss {
             LossLaunch::Loss(loss) => loss.record(recorder, step, samples)?,
