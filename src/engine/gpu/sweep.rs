@@ -45,7 +45,7 @@ pub(super) fn evaluate(
     let batches = steps_of(0..samples, step);
     let blocks_per_step = step.div_ceil(kernel.block());
     let blocks = batches.len() * blocks_per_step;
-    let feed = Feed::new(gpu, data, 1, step)?;
+    let mut feed = Feed::new(gpu, data, 1, step)?;
     let labels = Buffer::new(gpu, "labels", step)?;
     let groups = groups(place, &kernel, &feed, &labels, blocks, points)?;
     let focus = network.architecture.focus_layer();
