@@ -26,6 +26,8 @@ const TIMES: [&str; 4] = ["manifest.json", "report.html", "ledger.csv", "inferen
 
 /// Both networks on a small set.
 const SMALL: &str = "study --preset smoke --side 12 --device cpu --quiet";
+/// Trains nothing but what the tables are made of.
+const PLAIN: &str = " --sensitivity-replicates 0 --figure-4-replicates 0";
 /// So few epochs that some replicas of the CNN do not learn the set.
 const REPLACING: &str = " --replicates 4 --epochs 12 --min-accuracy 0.6 --sensitivity-replicates 2";
 
@@ -266,15 +268,16 @@ fn what_cannot_be_analysed_is_said_and_the_rest_is_there() {
     assert!(Table::read(&one.join("replaced.csv")).rows.is_empty());
 
     // Every node is stable in the only epoch: the response is constant.
-    let constant = small(" --epochs 1", &argument, &folder.path().join("constant")).succeeded();
+    let constant = small(&format!("{PLAIN} --epochs 1"), &argument, &folder.path().join("constant")).succeeded();
     assert!(constant.stdout.contains("not identified"), "{}", constant.stdout);
 
     let none = folder.path().join("none");
-    small(" --replicates 4 --min-accuracy 1 --epochs 1 --max-replacements 1", &argument, &none)
+    small(&format!("{PLAIN} --replicates 4 --min-accuracy 1 --epochs 1 --max-replacements 1"), &argument, &none)
         .refused(1, &["no replica", "--min-accuracy"]);
     assert_eq!(Table::read(&none.join("replaced.csv")).rows.len(), 2 * (4 + 1));
     let diverged = folder.path().join("diverged");
-    small(" --pixel-scale 1e-38 --max-replacements 0", &argument, &diverged).refused(1, &["no replica"]);
+    small(&format!("{PLAIN} --pixel-scale 1e-38 --max-replacements 0"), &argument, &diverged)
+        .refused(1, &["no replica"]);
     assert!(
         Table::read(&diverged.join("replaced.csv")).column("outcome").iter().all(|outcome| *outcome == "not-finite")
     );
@@ -312,7 +315,7 @@ fn figure_4_is_of_the_studys_networks() {
         }
     }
     let none = folder.path().join("none");
-    let without = small(" --figure-4-replicates 0 --sensitivity-replicates 0 --epochs 2", &argument, &none).succeeded();
+    let without = small(&format!("{PLAIN} --epochs 2"), &argument, &none).succeeded();
     assert!(!none.join("figure4").exists() && !none.join("cells/dnn-mnist/retrained").exists());
     assert!(!without.stdout.contains("Figure 4") && without.stdout.contains("--sensitivity-replicates"));
 }
