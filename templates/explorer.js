@@ -153,7 +153,7 @@
     }
     text((left + width - right) / 2, height - 8, "Zero nodes in the focus layer (%)", "middle");
     const turned = { transform: `rotate(-90 14 ${y(0.5)})` };
-    text(14, y(0.5), "Test accuracy (%)", "middle", turned);
+    text(14, y(0.5), `${data.judged} accuracy (%)`, "middle", turned);
     const level = (share, name, dash) => {
       line(x(0), y(share), x(1), y(share), `stroke: var(--quiet); stroke-dasharray: ${dash}`);
       text(x(0) + 4, y(share) - 4, name, "start");
@@ -220,7 +220,7 @@
       return { value, head };
     };
     const boxes = {
-      accuracy: box("accuracy", "Test accuracy"),
+      accuracy: box("accuracy", `${data.judged} accuracy`),
       change: box("change", "Against the net unpruned"),
       sparsity: box("sparsity", "Zero nodes"),
       compression: box("compression", "Compression of the model"),

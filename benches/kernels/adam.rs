@@ -10,6 +10,7 @@ pub(crate) fn step(criterion: &mut Criterion) {
     let arguments = StepArguments {
         replicas: REPLICAS,
         parameters_per_replica: parameters,
+        updated: parameters,
         focus: 27_270..28_170,
         decay: 1.0,
         steps: &upload(&gpu, &[StepRecord::new(0, 0, 0, 0, 1e-3)]),

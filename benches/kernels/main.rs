@@ -89,6 +89,7 @@ criterion_group!(
     max_pool2d::all,
     dense::all,
     dense_stack::gradient,
+    dense_stack::step,
     softmax_cross_entropy::loss,
     adam::step,
     mask::smallest,

@@ -1,4 +1,6 @@
-//! Cases of `dense_stack.*`.
+//! Cases of `dense_stack.*`: here of the gradient, in [`step`] of whole steps.
+
+pub mod step;
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
 use super::{Draws, Output, UNWRITTEN, bits, output, preset, read, run, widen};
@@ -218,5 +220,6 @@ pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
     for case in &cases() {
         reports.extend(check(gpu, case)?);
     }
+    reports.extend(step::all(gpu)?);
     Ok(reports)
 }

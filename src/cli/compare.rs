@@ -16,7 +16,7 @@ use crate::study::recorded::RecordedRun;
 use crate::study::results::Results;
 use clap::Args;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Arguments of `compare`.
@@ -55,20 +55,6 @@ pub(super) fn run(arguments: &CompareArguments) -> Result<()> {
     let run = prepared.start("compare", arguments.out.as_deref(), arguments.fresh)?;
     let (run, reports) = results_of(run, quiet)?;
     print(&run, &reports, arguments.output.json)
-}
-
-/// Figure 4 of a study: a comparison of all its models and data sets in a folder of its own. Its text for people.
-pub(super) fn figure4(
-    configuration: Configuration,
-    device: &DeviceOptions,
-    out: &Path,
-    fresh: bool,
-    quiet: bool,
-) -> Result<String> {
-    // What was read and which device it is, the study has said.
-    let run = prepare("compare", configuration, device, true)?.start("compare", Some(out), fresh)?;
-    let (run, reports) = results_of(run, quiet)?;
-    Ok(text(&run, &reports))
 }
 
 /// Results of a run: made now, or read if it is finished.
@@ -135,7 +121,7 @@ fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<ReportCell>> {
 }
 
 /// Draws Figure 4 of a cell in both formats; `path` gives the place of the file with an ending.
-fn draw(report: &ReportCell, path: impl Fn(&str) -> Result<PathBuf>) -> Result<()> {
+pub(super) fn draw(report: &ReportCell, path: impl Fn(&str) -> Result<PathBuf>) -> Result<()> {
     figures::write_svg(report, &path("svg")?)?;
     figures::write_png(report, &path("png")?)
 }

@@ -1,15 +1,17 @@
 //! `holdfast merge`: the shards of a study, joined.
 
-use super::options::OutputOptions;
+use super::options::{DeviceOptions, OutputOptions};
 use super::progress::Reporter;
-use super::run::{open_folder, write_settings};
+use super::run::{open_engine, open_folder, write_settings};
 use super::stop_flag;
-use super::study::conclude;
-use crate::engine::CpuEngine;
+use super::study::TrainedStudy;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::run_folder::{Manifest, Shard};
+use crate::run_folder::{Manifest, RunFolder, Shard};
 use crate::study::Control;
 use crate::study::configuration::Configuration;
+use crate::study::experiment::Cell;
+use crate::study::retrained::{Variant, variants};
 use crate::study::runs::CellRuns;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -24,9 +26,11 @@ pub(super) struct MergeArguments {
     /// Run folder of the whole; `runs/study-<hash>` if not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Threads for counting; all cores if not given. Moves no bits.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
+    /// Leave Figure 4 out, which needs the data, and trains exponential decay.
+    #[arg(long)]
+    without_figure_4: bool,
+    #[command(flatten)]
+    device: DeviceOptions,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -74,18 +78,89 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
         let read = |part: &Part| CellRuns::read(&|name| part.path.join(format!("{cell}{name}")), &configuration);
         let joined = CellRuns::joined(parts.iter().map(read).collect::<Result<_>>()?, &configuration)?;
         joined.write(&|name| folder.file(&format!("{cell}{name}")))?;
+        for variant in variants(&configuration) {
+            join_retrained(&parts, &format!("{cell}{}/", variant.folder), &variant, &folder)?;
+        }
     }
-    let mut engine = CpuEngine::new(arguments.threads.map(usize::from))?;
     let reporter = Reporter::new(arguments.output.quiet);
     let control = Control { stop: stop_flag()?, progress: &reporter };
-    conclude(&mut engine, &configuration, &cells, &folder, &mut manifest, control)?.print(&arguments.output)
+    let mut engine = open_engine(&device_of(&manifest, &arguments.device), true)?;
+    let data = if arguments.without_figure_4 || configuration.figure_4_replicates.unwrap_or(0) == 0 {
+        Vec::new()
+    } else {
+        data_of(&manifest, &configuration, &*engine, control)?
+    };
+    let trained = TrainedStudy { configuration: &configuration, names: cells, cells: &data, folder: &folder };
+    trained.conclude(&mut *engine, &mut manifest, control)?.print(&arguments.output)
+}
+
+/// Joins what the shards have trained anew of a cell for the sensitivity table, in the part `place` of their folders.
+///
+/// Fails with [`Error::Data`] if some shards have it and others have lost theirs.
+fn join_retrained(parts: &[Part], place: &str, variant: &Variant, folder: &RunFolder) -> Result<()> {
+    let has = |part: &&Part| part.path.join(format!("{place}runs.csv")).is_file();
+    let read = |part: &Part| CellRuns::read(&|name| part.path.join(format!("{place}{name}")), &variant.configuration);
+    let found: Vec<CellRuns> = parts.iter().filter(has).map(read).collect::<Result<_>>()?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let joined = CellRuns::joined(found, &variant.configuration)?;
+    let expected = variant.configuration.retrained_replicates() as usize;
+    if joined.runs.len() != expected {
+        return Err(Error::Data(format!(
+            "the shards hold {} of {expected} networks in {place}; train those that lack them again with --fresh",
+            joined.runs.len()
+        )));
+    }
+    joined.write(&|name| folder.file(&format!("{place}{name}")))
+}
+
+/// The device asked for, or that of the shards.
+fn device_of(manifest: &Manifest, asked: &DeviceOptions) -> DeviceOptions {
+    let of_shards = match manifest.device["backend"].as_str() {
+        Some("cpu") => Some("cpu"),
+        _ => manifest.device["name"].as_str(),
+    };
+    DeviceOptions { device: asked.device.clone().or(of_shards.map(String::from)), ..asked.clone() }
+}
+
+/// The data that the shards were trained on.
+///
+/// Fails with [`Error::Data`] if they are not here.
+fn data_of(
+    manifest: &Manifest,
+    configuration: &Configuration,
+    engine: &dyn Engine,
+    control: Control<'_>,
+) -> Result<Vec<Cell>> {
+    let advice = "name --without-figure-4 to leave out what needs them";
+    let cells = Cell::load_all(configuration)
+        .map_err(|error| Error::Data(format!("Figure 4 needs the data of the shards: {error}; {advice}")))?;
+    let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(configuration)).collect();
+    if checksums != manifest.data_checksums {
+        return Err(Error::Data(format!("the data here are not those that the shards were trained on; {advice}")));
+    }
+    let (here, there) = (&engine.description().name, &manifest.device["name"]);
+    if there != here {
+        control.progress.notice(&format!(
+            "exponential decay of Figure 4 is trained on {here}, the shards were on {there}; --device names another"
+        ));
+    }
+    Ok(cells)
 }
 
 impl Part {
     /// Fails with [`Error::Data`] if the folder is no shard or not finished.
     fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let manifest = Manifest::read(path)?.ok_or_else(|| {
+        let read = Manifest::read(path).map_err(|error| match error {
+            Error::Usage(_) => Error::Data(format!(
+                "{} is cut off, damaged or of another version; train that shard again with --fresh, in another --out",
+                path.join("manifest.json").display()
+            )),
+            other => other,
+        })?;
+        let manifest = read.ok_or_else(|| {
             Error::Data(format!("{shown} has no manifest.json; name folders that holdfast study --shard has written"))
         })?;
         let shard = manifest.shard.filter(|_| manifest.command == "study").ok_or_else(|| {

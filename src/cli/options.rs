@@ -158,6 +158,10 @@ pub(super) struct RunOptions {
     min_accuracy: Option<f64>,
     #[arg(skip)]
     max_replacements: Option<u32>,
+    #[arg(skip)]
+    sensitivity_replicates: Option<u32>,
+    #[arg(skip)]
+    figure_4_replicates: Option<u32>,
     // A setting that only `train` has.
     #[arg(skip)]
     stop_at_plateau: Option<f64>,
@@ -165,13 +169,21 @@ pub(super) struct RunOptions {
 
 /// What only a study asks; the same in a file of settings.
 #[derive(Args, Clone, Copy, Debug, Default)]
-pub(super) struct ReplacementOptions {
+pub(super) struct StudyOptions {
     /// Replace a replica that classifies a smaller share of the training images correctly at the end; 0 replaces none.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     min_accuracy: Option<f64>,
     /// Replace at most so many replicas of each model on each data set; as many as replicates if not given.
     #[arg(long, value_name = "N")]
     max_replacements: Option<u32>,
+    /// Train so many replicates of each model on each data set anew for what changes training in the sensitivity table:
+    /// with other pixels, and on images padded to the largest size; 0 leaves these lines out.
+    #[arg(long, value_name = "N")]
+    sensitivity_replicates: Option<u32>,
+    /// Make Figure 4 of so many trained networks of each model on each data set, and of exponential decay beside them; 0
+    /// leaves it out.
+    #[arg(long, value_name = "N")]
+    figure_4_replicates: Option<u32>,
 }
 
 /// What is made of images, for commands without a configuration; see [`ReadingOptions`].
@@ -249,9 +261,10 @@ impl RunOptions {
     }
 
     /// All settings of a study.
-    pub(super) fn resolve_study(&self, file: &ConfigurationFile, own: ReplacementOptions) -> Result<Configuration> {
-        let ReplacementOptions { min_accuracy, max_replacements } = own;
-        let options = Self { min_accuracy, max_replacements, ..self.clone() };
+    pub(super) fn resolve_study(&self, file: &ConfigurationFile, own: StudyOptions) -> Result<Configuration> {
+        let StudyOptions { min_accuracy, max_replacements, sensitivity_replicates, figure_4_replicates } = own;
+        let options =
+            Self { min_accuracy, max_replacements, sensitivity_replicates, figure_4_replicates, ..self.clone() };
         options.resolve_over(file, Configuration::study)
     }
 
@@ -336,6 +349,8 @@ impl Setter<'_> {
         set(&mut settings.min_accuracy, options.min_accuracy.map(Some));
         set(&mut settings.stop_at_plateau, options.stop_at_plateau.map(Some));
         set(&mut settings.max_replacements, options.max_replacements.map(Some));
+        set(&mut settings.sensitivity_replicates, options.sensitivity_replicates.map(Some));
+        set(&mut settings.figure_4_replicates, options.figure_4_replicates.map(Some));
     }
 }
 

@@ -1,14 +1,16 @@
 //! `holdfast report`: finished runs on one HTML page.
 
 use super::output;
-use crate::engine::CpuEngine;
+use crate::engine::{CpuEngine, Engine};
 use crate::error::{Error, Result};
 use crate::report::{Run, Study, html};
 use crate::run_folder::{Manifest, csv};
 use crate::study::configuration::Configuration;
+use crate::study::figure4;
 use crate::study::focus_layer::FocusLayer;
 use crate::study::recorded::RecordedRun;
-use crate::study::results::Results;
+use crate::study::results::{Results, SUBJECT_FILE};
+use crate::study::runs::{RunRow, incompleteness};
 use crate::study::tables::{read_observations, read_stable_nodes, tables};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -51,7 +53,7 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<()> {
 /// Reads a finished run of `compare` or `study`.
 ///
 /// Fails with [`Error::Data`] if the folder is something else.
-fn read(path: &Path, engine: &mut CpuEngine) -> Result<Run> {
+fn read(path: &Path, engine: &mut dyn Engine) -> Result<Run> {
     let shown = path.display();
     let manifest = manifest_of(path)?;
     if let Some(shard) = manifest.shard {
@@ -90,10 +92,34 @@ fn read(path: &Path, engine: &mut CpuEngine) -> Result<Run> {
     let observations = read_observations(&path.join("observations.csv"))?.0;
     let stable_nodes = read_stable_nodes(&path.join("stable_nodes.csv"))?.0;
     let replaced = csv::read(&path.join("replaced.csv"))?;
-    let figure4 = path.join("figure4");
-    let cells = if figure4.is_dir() { read(&figure4, engine)?.cells } else { Vec::new() };
-    let study = Study { configuration, tables: tables(&observations, &stable_nodes), replaced };
+    let sensitivity = csv::read(&path.join("sensitivity.csv"))?;
+    let mut cells = Vec::new();
+    for folder in cell_folders(path, &configuration)? {
+        let folder = folder.join(figure4::FOLDER);
+        if folder.join(SUBJECT_FILE).is_file() {
+            let results = Results::read_back(&configuration, &folder)?;
+            let recorded = RecordedRun { folder, configuration: configuration.clone() };
+            cells.push((results.into(), FocusLayer::read(&recorded, engine)?));
+        }
+    }
+    let mut tables = tables(&observations, &stable_nodes);
+    tables.notes.extend(notes(path, &configuration)?);
+    let study = Study { configuration, tables, replaced, sensitivity };
     Ok(Run { provenance: (&manifest).into(), study: Some(study), cells })
+}
+
+/// Writes the page of a finished run into its folder.
+pub(super) fn write(folder: &Path, engine: &mut dyn Engine) -> Result<()> {
+    html::write(&[read(folder, engine)?], &folder.join("report.html"))
+}
+
+/// Which cells of a study lack replicas.
+fn notes(path: &Path, configuration: &Configuration) -> Result<Vec<String>> {
+    let mut rows: Vec<RunRow> = csv::read(&path.join("runs.csv"))?;
+    let cell = |row: &RunRow| (row.model.clone(), row.data_set.clone());
+    rows.sort_by_key(cell);
+    let of_cell = |rows: &[RunRow]| incompleteness(rows, configuration.replicates, configuration.most_replacements());
+    Ok(rows.chunk_by(|a, b| cell(a) == cell(b)).filter_map(of_cell).collect())
 }
 
 /// Fails with [`Error::Data`] if the folder has no readable manifest.

@@ -90,6 +90,7 @@ impl Prepared {
         manifest.shard = shard;
         if let Some(earlier) = earlier {
             manifest.started = earlier.started;
+            manifest.wall_times = earlier.wall_times;
         }
         manifest.write(folder.path())?;
         Ok(Run { configuration, cells, engine, folder, manifest })

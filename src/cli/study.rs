@@ -1,20 +1,25 @@
 //! `holdfast study`: the paper's tables, from networks trained here or from anyone's numbers.
 
-use super::compare::{self, print_configuration};
-use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, ReplacementOptions, RunOptions};
+use super::compare::{draw, print_configuration};
+use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, RunOptions, StudyOptions};
 use super::progress::Reporter;
 use super::run::{Run, begin, open_folder, prepare};
-use super::{dry_run, output, stop_flag};
+use super::{dry_run, output, report as page, stop_flag};
 use crate::engine::{DeviceDescription, Engine, Watch};
 use crate::error::Result;
-use crate::report::{growth_figure, study as report};
+use crate::report::{Cell as ReportCell, growth_figure, study as report, tables as report_tables, verdict};
 use crate::run_folder::{Manifest, RunFolder, Shard, csv, timestamp};
 use crate::study::Control;
+use crate::study::comparison::write_together;
 use crate::study::conclusion::Conclusion;
 use crate::study::configuration::{self, Configuration};
+use crate::study::experiment::Cell;
+use crate::study::figure4::{self, TrainingSeconds, figure4};
 use crate::study::memory::Job;
 use crate::study::numbers::thousands;
-use crate::study::replication::train_cells;
+use crate::study::replication::{PartTimes, parts, train_parts};
+use crate::study::results::Results;
+use crate::study::retrained::variants;
 use crate::study::runs::{CellRuns, RUN_COLUMNS, RunRow};
 use crate::study::sensitivity::SENSITIVITY_COLUMNS;
 use crate::study::tables::{self, Tables, read_observations, read_stable_nodes, tables};
@@ -31,25 +36,22 @@ pub(super) struct StudyArguments {
     #[command(flatten)]
     run: RunOptions,
     #[command(flatten)]
-    replacement: ReplacementOptions,
+    own: StudyOptions,
     #[command(flatten)]
     file: ConfigurationFile,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Train only one part of N, of every model and data set each N-th replica; `holdfast merge` joins the parts.
+    /// Train only one part of N, of every model and data set each N-th replica; `holdfast merge` joins the parts and makes
+    /// tables and figures.
     #[arg(long, value_name = "I/N", group = "training")]
     shard: Option<Shard>,
-    /// Make Figure 4 too: compare all ways of pruning on every model and data set, in the folder `figure4`. Trains all
-    /// replicas once more, of data without test images on a part of them, and exponential decay for each target.
-    #[arg(long, conflicts_with = "shard", group = "training")]
-    figure_4: bool,
     /// Make the tables of this instead of training: a CSV file with the columns model, data_set, replicate and stability, a
     /// row for each node.
     #[arg(
         long,
         value_name = "FILE",
         requires = "from_stable_nodes",
-        conflicts_with_all = ["RunOptions", "ReplacementOptions", "ConfigurationFile", "DeviceOptions", "training"]
+        conflicts_with_all = ["RunOptions", "StudyOptions", "ConfigurationFile", "DeviceOptions", "training"]
     )]
     from_observations: Option<PathBuf>,
     /// CSV file with the columns model, data_set, replicate, epoch and stable_nodes, a row for each epoch.
@@ -85,7 +87,7 @@ pub(super) fn run(arguments: &StudyArguments) -> Result<()> {
 /// Trains all replicas, or those of a shard, and makes the tables.
 fn from_training(arguments: &StudyArguments) -> Result<()> {
     let say = &arguments.output;
-    let configuration = arguments.run.resolve_study(&arguments.file, arguments.replacement)?;
+    let configuration = arguments.run.resolve_study(&arguments.file, arguments.own)?;
     if arguments.file.print_config {
         return print_configuration(&configuration);
     }
@@ -119,21 +121,10 @@ fn from_training(arguments: &StudyArguments) -> Result<()> {
             run.configuration.replicates
         ));
     }
-    let figure4 = arguments.figure_4.then(|| run.configuration.for_figure4());
-    let cells: Vec<String> = run.cells.iter().map(|cell| cell.folder_name(&run.configuration)).collect();
-    let Run { configuration, cells: run_cells, mut engine, folder, mut manifest } = run;
-    let concluded = conclude(&mut *engine, &configuration, &cells, &folder, &mut manifest, control)?;
-    // Data and device are opened anew for the figure.
-    drop((engine, run_cells));
-    let figure4 = figure4.map(|configuration| {
-        let out = folder.path().join("figure4");
-        compare::figure4(configuration, &arguments.device, &out, arguments.fresh, say.quiet)
-    });
-    concluded.print(say)?;
-    match figure4.transpose()? {
-        Some(text) if !say.json => output::result(&format!("\nFigure 4\n{text}")),
-        _ => Ok(()),
-    }
+    let names: Vec<String> = run.cells.iter().map(|cell| cell.folder_name(&run.configuration)).collect();
+    let Run { configuration, cells, mut engine, folder, mut manifest } = run;
+    let trained = TrainedStudy { configuration: &configuration, names, cells: &cells, folder: &folder };
+    trained.conclude(&mut *engine, &mut manifest, control)?.print(say)
 }
 
 /// Where a study of this configuration goes if nothing else is said.
@@ -143,85 +134,143 @@ pub(super) fn default_folder(hash: &str) -> PathBuf {
 
 /// Trains what is not trained yet.
 fn train(run: &mut Run, shard: Shard, fresh: bool, control: Control<'_>) -> Result<()> {
-    let mut cells = Vec::new();
-    for cell in &run.cells {
-        let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
-        if fresh {
-            folder.forget_runs()?;
+    let Run { configuration, cells, engine, folder, manifest } = run;
+    let hash = manifest.configuration_hash.clone();
+    let parts = parts(cells, folder, &hash, configuration, shard)?;
+    if fresh {
+        for part in &parts {
+            part.folder.forget_runs()?;
+            part.folder.remove_checkpoints()?;
         }
-        cells.push((cell.clone(), folder));
     }
-    if run.configuration.batch > cells.iter().map(|(cell, _)| cell.split.training.samples()).min().unwrap_or(0) {
+    if configuration.batch > cells.iter().map(|cell| cell.split.training.samples()).min().unwrap_or(0) {
         control.progress.notice(&format!(
             "--batch {} is larger than the smallest training set: its epochs are one short step",
-            run.configuration.batch
+            configuration.batch
         ));
     }
-    let trained = train_cells(&mut *run.engine, &cells, &run.configuration, shard, control)?;
-    let times = trained.into_iter().map(|(cell, seconds)| (format!("{cell}: train"), seconds));
-    run.manifest.wall_times.extend(times);
-    Ok(())
+    train_parts(&mut **engine, &parts, control, &mut |PartTimes { name, train_s, record_s }| {
+        manifest.wall_times.insert(format!("{name}: train"), train_s);
+        manifest.wall_times.insert(format!("{name}: record history"), record_s);
+        manifest.write(folder.path())
+    })
 }
 
-/// A study with its tables written.
+/// A study whose networks are all in its folder.
+pub(super) struct TrainedStudy<'a> {
+    pub(super) configuration: &'a Configuration,
+    /// The cells' parts of the folder.
+    pub(super) names: Vec<String>,
+    /// The cells with their data, for Figure 4; none if it is left out.
+    pub(super) cells: &'a [Cell],
+    pub(super) folder: &'a RunFolder,
+}
+
+/// A study with its tables and figures written.
 pub(super) struct Concluded {
     tables: Tables,
     conclusion: Conclusion,
     replaced: Vec<RunRow>,
     switches: String,
+    figure4: Vec<ReportCell>,
     hash: String,
     folder: String,
 }
 
-/// Counts the replicas of all cells, whose parts of the folder are `cells`, writes all tables and marks the run as finished.
-pub(super) fn conclude(
-    engine: &mut dyn Engine,
-    configuration: &Configuration,
-    cells: &[String],
-    folder: &RunFolder,
-    manifest: &mut Manifest,
-    control: Control<'_>,
-) -> Result<Concluded> {
-    let mut conclusion = Conclusion::default();
-    let mut runs: Vec<RunRow> = Vec::new();
-    // In the order of their names, so that shards joined are written as a study in one piece is.
-    let mut cells = cells.to_vec();
-    cells.sort();
-    control.progress.begin("count", cells.len() as u64, "cells");
-    for cell in &cells {
-        Watch { stop: control.stop, progress: &|_| {} }.check()?;
-        let read = CellRuns::read(&|name| folder.path().join(format!("{cell}{name}")), configuration)?;
-        conclusion.add(engine, &read, configuration)?;
-        runs.extend(read.runs.into_iter().map(|run| run.row));
-        control.progress.advance(1);
+impl TrainedStudy<'_> {
+    /// Counts the replicas of all cells, makes all tables and figures and marks the run as finished.
+    pub(super) fn conclude(
+        mut self,
+        engine: &mut dyn Engine,
+        manifest: &mut Manifest,
+        control: Control<'_>,
+    ) -> Result<Concluded> {
+        let Self { configuration, folder, .. } = self;
+        // In the order of their names, so that shards joined are written as a study in one piece is.
+        self.names.sort();
+        let (conclusion, replaced) = self.count(engine, control)?;
+        let path = |name: &str| folder.file(name);
+        csv::write(&path("replaced.csv")?, RUN_COLUMNS, &replaced)?;
+        conclusion.check(configuration)?;
+        conclusion.write(&path)?;
+        csv::write(&path("sensitivity.csv")?, SENSITIVITY_COLUMNS, &conclusion.sensitivity)?;
+        let started = Instant::now();
+        let mut made = tables(&conclusion.observations, &conclusion.stable_nodes);
+        made.notes.extend(conclusion.notes.iter().cloned());
+        write_tables(&made, folder)?;
+        manifest.wall_times.insert("tables".into(), started.elapsed().as_secs_f64());
+        manifest.weight_hashes.clone_from(&conclusion.weight_hashes);
+        manifest.replaced_replicas = replaced.iter().map(|row| row.id).collect();
+        let figure4 = self.figure4(engine, manifest, control)?;
+        if manifest.finished.is_none() {
+            manifest.finished = Some(timestamp(SystemTime::now()));
+        }
+        manifest.write(folder.path())?;
+        page::write(folder.path(), engine)?;
+        Ok(Concluded {
+            tables: made,
+            conclusion,
+            replaced,
+            switches: report::switches(configuration),
+            figure4,
+            hash: manifest.configuration_hash.clone(),
+            folder: folder.path().display().to_string(),
+        })
     }
-    control.progress.end();
-    let path = |name: &str| folder.file(name);
-    csv::write(&path("runs.csv")?, RUN_COLUMNS, &runs)?;
-    let replaced: Vec<RunRow> = runs.into_iter().filter(RunRow::is_replaced).collect();
-    csv::write(&path("replaced.csv")?, RUN_COLUMNS, &replaced)?;
-    conclusion.check(configuration)?;
-    conclusion.write(&path)?;
-    csv::write(&path("sensitivity.csv")?, SENSITIVITY_COLUMNS, &conclusion.sensitivity)?;
-    let started = Instant::now();
-    let mut made = tables(&conclusion.observations, &conclusion.stable_nodes);
-    made.notes.extend(conclusion.notes.iter().cloned());
-    write_tables(&made, folder)?;
-    manifest.wall_times.insert("tables".into(), started.elapsed().as_secs_f64());
-    manifest.weight_hashes.clone_from(&conclusion.weight_hashes);
-    manifest.replaced_replicas = replaced.iter().map(|row| row.id).collect();
-    if manifest.finished.is_none() {
-        manifest.finished = Some(timestamp(SystemTime::now()));
+
+    /// What the networks say, and the runs that stand in no table. Writes `runs.csv` of all cells.
+    fn count(&self, engine: &mut dyn Engine, control: Control<'_>) -> Result<(Conclusion, Vec<RunRow>)> {
+        let Self { configuration, names, folder, .. } = self;
+        let mut conclusion = Conclusion::default();
+        let mut runs: Vec<RunRow> = Vec::new();
+        control.progress.begin("count", names.len() as u64, "cells");
+        for name in names {
+            Watch { stop: control.stop, progress: &|_| {} }.check()?;
+            let own = |file: &str| folder.path().join(format!("{name}{file}"));
+            let read = CellRuns::read(&own, configuration)?;
+            conclusion.add(engine, &read, configuration)?;
+            runs.extend(read.runs.into_iter().map(|run| run.row));
+            for variant in variants(configuration) {
+                let place = |file: &str| own(&format!("{}/{file}", variant.folder));
+                if place("runs.csv").is_file() {
+                    let read = CellRuns::read(&place, &variant.configuration)?;
+                    conclusion.add_retrained(engine, &read, &variant.configuration)?;
+                }
+            }
+            control.progress.advance(1);
+        }
+        control.progress.end();
+        csv::write(&folder.file("runs.csv")?, RUN_COLUMNS, &runs)?;
+        Ok((conclusion, runs.into_iter().filter(RunRow::is_replaced).collect()))
     }
-    manifest.write(folder.path())?;
-    Ok(Concluded {
-        tables: made,
-        conclusion,
-        replaced,
-        switches: report::switches(configuration),
-        hash: manifest.configuration_hash.clone(),
-        folder: folder.path().display().to_string(),
-    })
+
+    /// Makes Figure 4 of every cell in which a network learnt.
+    fn figure4(&self, engine: &mut dyn Engine, manifest: &Manifest, control: Control<'_>) -> Result<Vec<ReportCell>> {
+        let Self { configuration, cells, folder, .. } = self;
+        let mut all: Vec<Results> = Vec::new();
+        if configuration.figure_4_replicates.unwrap_or(0) == 0 {
+            return Ok(Vec::new());
+        }
+        for cell in *cells {
+            let own = cell.folder(folder, &manifest.configuration_hash, configuration);
+            let runs = CellRuns::read(&|name| own.place(name), configuration)?;
+            let seconds =
+                |what: &str| manifest.wall_times.get(&format!("{}: {what}", cell.name())).copied().unwrap_or_default();
+            let seconds = TrainingSeconds { train: seconds("train"), record: seconds("record history") };
+            let place = own.within(figure4::FOLDER);
+            all.extend(figure4(engine, cell, &runs, configuration, &place, seconds, control)?);
+        }
+        if cells.len() > 1 && !all.is_empty() {
+            write_together(&|name| folder.file(&format!("{}/{name}", figure4::FOLDER)), &all)?;
+        }
+        let reports: Vec<ReportCell> = all.into_iter().map(ReportCell::from).collect();
+        for report in &reports {
+            let (model, data_set) = (&report.ledger.workload.model, &report.ledger.workload.data_set);
+            let name = if cells.len() == 1 { "figure4".into() } else { format!("figure4-{model}-{data_set}") };
+            draw(report, |ending| folder.file(&format!("figures/{name}.{ending}")))?;
+        }
+        Ok(reports)
+    }
 }
 
 /// Writes Tables 1 to 5 and Figure 3.
@@ -238,14 +287,16 @@ impl Concluded {
             let mut value = report::json(&self.tables, &self.hash, &self.folder);
             value["sensitivity"] = json!(self.conclusion.sensitivity);
             value["replaced"] = json!(self.replaced);
+            value["figure4"] = self.figure4.iter().map(report_tables::json).collect();
             return output::json(&value);
         }
         output::result(&format!(
-            "{}{}\n{}\n{}\nFiles are in {}.\n",
+            "{}{}\n{}\n{}\n{}Files are in {}; begin with report.html.\n",
             self.switches,
             report::replacements(&self.replaced),
             report::text(&self.tables),
-            report::sensitivity(&self.conclusion.sensitivity),
+            report::sensitivity_text(&self.conclusion.sensitivity),
+            verdict::text(&self.figure4),
             self.folder
         ))
     }

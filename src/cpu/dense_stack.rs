@@ -1,6 +1,8 @@
-//! All dense layers behind the first, there and back: the twins of [`dense`] and [`softmax_cross_entropy`] composed.
+//! All dense layers behind the first, there and back, and whole steps of all of them: the twins of [`dense`],
+//! [`softmax_cross_entropy`] and [`adam`] composed.
 
 use super::Real;
+use super::adam::{self, Focus};
 use super::dense::{self, DenseShape};
 use super::softmax_cross_entropy::{self, BatchLoss};
 
@@ -62,4 +64,46 @@ pub fn gradient<T: Real>(
     }
     activations.copy_from_slice(&output_gradient);
     loss
+}
+
+/// What a training step changes: parameters of all layers, weights `[in, out]` and bias of one after the other, and their
+/// moments.
+pub struct Trained<'a, T> {
+    /// Weights and biases.
+    pub parameters: &'a mut [T],
+    /// Running means of gradients.
+    pub m: &'a mut [T],
+    /// Running means of squared gradients.
+    pub v: &'a mut [T],
+}
+
+/// A training step of all layers, layer 0 on `input` `[sample, feature]`, with the bias-corrected `rate`: forward, loss,
+/// backward and Adam. `focus` is relative to the parameters. Returns the loss before the update and the gradient; where the
+/// input is greater than 0, `input` becomes the gradient with respect to it, else 0.
+///
+/// Twin of `shaders/dense_stack/step.wgsl`, and `input` of `step_features.wgsl`.
+pub fn step<T: Real>(
+    shape: StackShape,
+    input: &mut [T],
+    labels: &[u8],
+    rate: T,
+    focus: Focus<'_, T>,
+    trained: Trained<'_, T>,
+) -> (BatchLoss<T>, Vec<T>) {
+    let first = DenseShape { samples: labels.len(), inputs: input.len() / labels.len(), outputs: shape.units };
+    let Trained { parameters, m, v } = trained;
+    let mut gradients = vec![T::zero(); parameters.len()];
+    let (own, behind) = parameters.split_at((first.inputs + 1) * first.outputs);
+    let (weights, bias) = own.split_at(first.inputs * first.outputs);
+    let (own_gradients, gradients_behind) = gradients.split_at_mut(own.len());
+    let (weight_gradient, bias_gradient) = own_gradients.split_at_mut(weights.len());
+    let mut activations = vec![T::zero(); labels.len() * shape.units];
+    dense::forward(first, input, weights, bias, true, &mut activations);
+    let loss = gradient(shape, behind, labels, &mut activations, gradients_behind);
+    dense::backward_weights(first, input, &activations, weight_gradient, bias_gradient);
+    let mut input_gradient = vec![T::zero(); input.len()];
+    dense::backward_input(first, &activations, weights, input, &mut input_gradient);
+    input.copy_from_slice(&input_gradient);
+    adam::step(rate, &gradients, Some(focus), parameters, m, v);
+    (loss, gradients)
 }

@@ -20,5 +20,5 @@ mod synthetic;
 
 pub use dataset::Dataset;
 pub use fit::{Fit, check_side};
-pub use source::{LoadOptions, Loaded, Source};
+pub use source::{LoadOptions, Loaded, PAPER_SIDE, Source};
 pub use splits::{Split, TEST_SHARE, check_share, hold_out, stratified_draw};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const SOURCES: &str = "mnist, mnist=DIR, pr, pr=DIR, ct, sc=PATH, sc-synthetic, xr=PATH, xr-synthetic or any=PATH";
 
 /// Rows and columns of the paper's scales and x-rays.
-const PAPER_SIDE: usize = 100;
+pub const PAPER_SIDE: usize = 100;
 
 /// A data set that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@ use crate::data::batches::step_ranges;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceChoice, Gpu, LaunchTimes, RequestedLimits};
 use crate::kernels::conv2d::Tile;
+use crate::kernels::dense_stack::Tiles;
 use batch::GpuBatch;
 use samples::{LoadedData, lock};
 use std::collections::HashMap;
@@ -27,9 +28,41 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// How a training step goes through dense layers of at most 32 units; wider ones are always launched one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// The first layer spread over the whole device, the others one workgroup for each replica, the update over the whole
+    /// device: four launches, for devices that few workgroups do not fill.
+    Stacked,
+    /// All layers and the update one workgroup for each replica, many steps in a launch.
+    Fused,
+}
+
+impl Variant {
+    /// What suits a device: a discrete GPU has many times more processors than a job has replicas. The number of replicas
+    /// has no say, since variants differ in their bits.
+    fn of(gpu: &Gpu) -> Self {
+        match gpu.description().kind {
+            "software" | "integrated GPU" => Self::Fused,
+            _ => Self::Stacked,
+        }
+    }
+
+    /// Its name in the description of the device.
+    fn name(self, gpu: &Gpu) -> String {
+        let tiles = match (self, Tiles::of(gpu)) {
+            (Self::Stacked, _) => "stacked",
+            (Self::Fused, Tiles::Single { .. }) => "fused",
+            (Self::Fused, Tiles::Lanes) => "fused-lanes8",
+        };
+        format!("wgsl-{tiles}{}", if gpu.is_checked() { "-checked" } else { "" })
+    }
+}
+
 /// The GPU engine.
 pub struct GpuEngine {
     gpu: Arc<Gpu>,
+    variant: Variant,
     description: DeviceDescription,
     data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
     store: TuningStore,
@@ -53,23 +86,30 @@ impl GpuEngine {
     /// Fails with [`Error::NoDevice`] if there is none that fits.
     pub fn open(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
         let gpu = Gpu::open(choice, checked, limits)?;
+        let variant = Variant::of(&gpu);
+        Ok(Self::with_variant(gpu, variant))
+    }
+
+    /// An engine on a device that is open, with a variant that need not be the one that suits it.
+    pub fn with_variant(gpu: Gpu, variant: Variant) -> Self {
         let adapter = gpu.description();
         let description = DeviceDescription {
             name: adapter.name.clone(),
             kind: adapter.kind.to_string(),
             backend: adapter.backend.clone(),
             driver: adapter.driver.clone(),
-            variant: if checked { "wgsl-stacked-checked" } else { "wgsl-stacked" }.to_string(),
+            variant: variant.name(&gpu),
         };
-        Ok(Self {
+        Self {
             gpu: Arc::new(gpu),
+            variant,
             description,
             data: Arc::default(),
             store: TuningStore::Off,
             asked: None,
             tunings: HashMap::new(),
             tuning: None,
-        })
+        }
     }
 
     /// Lets a clock choose what moves no bits, and keep it in `store`.
@@ -112,7 +152,7 @@ impl GpuEngine {
     fn seconds_per_replica_step(&self, setup: &Setup<'_>, choice: TuningChoice) -> Result<f64> {
         let replicas = setup.replica_ids.len().min(MEASURED_REPLICAS);
         let few = Setup { replica_ids: &setup.replica_ids[..replicas], ..setup.clone() };
-        let mut batch = GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), &few, choice)?;
+        let mut batch = GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), self.variant, &few, choice)?;
         let samples = lock(&self.data)[setup.training.0].host().samples();
         let orders = vec![(0..samples as u32).collect::<Arc<[u32]>>(); replicas];
         let ranges = step_ranges(samples, setup.batch)?;
@@ -158,7 +198,7 @@ impl Engine for GpuEngine {
 
     fn begin(&mut self, setup: &Setup<'_>) -> Result<Box<dyn Batch>> {
         let tuning = self.tune(setup)?;
-        let batch = GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), setup, tuning.choice)?;
+        let batch = GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), self.variant, setup, tuning.choice)?;
         self.tuning = Some(tuning);
         Ok(Box::new(batch))
     }
@@ -168,7 +208,7 @@ impl Engine for GpuEngine {
     }
 
     fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {
-        GpuBatch::footprint(&self.gpu, &self.data, setup, sweep)
+        GpuBatch::footprint(&self.gpu, &self.data, self.variant, setup, sweep)
     }
 
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {

@@ -11,7 +11,7 @@ pub use crate::cpu::stability::HistoryShape;
 pub use crate::cpu::training_step::Replica;
 pub use choice::{Choice, automatic_adapter, open};
 pub use cpu::CpuEngine;
-pub use gpu::{GpuEngine, Tuning, TuningChoice, TuningStore};
+pub use gpu::{GpuEngine, Tuning, TuningChoice, TuningStore, Variant};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};

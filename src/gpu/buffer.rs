@@ -24,16 +24,32 @@ pub trait Bindable {
     fn raw(&self) -> RawBuffer<'_>;
 }
 
-/// A buffer as wgpu knows it, and its name.
+/// A buffer as wgpu knows it, its name, and the bytes of the records that it is made of, if launches choose from them.
 pub struct RawBuffer<'a> {
     pub(super) buffer: &'a wgpu::Buffer,
     pub(super) label: &'a str,
     pub(super) number: u64,
+    pub(super) record: u64,
 }
 
 impl<T> Bindable for Buffer<T> {
     fn raw(&self) -> RawBuffer<'_> {
-        RawBuffer { buffer: &self.raw, label: &self.label, number: self.number }
+        let record = super::recorder::RECORD_BYTES;
+        RawBuffer { buffer: &self.raw, label: &self.label, number: self.number, record }
+    }
+}
+
+/// A buffer of records that are larger than 256 bytes.
+pub struct Records<'a, T> {
+    /// The records, one after the other.
+    pub buffer: &'a Buffer<T>,
+    /// Bytes of one of them, a multiple of 256.
+    pub bytes: u64,
+}
+
+impl<T> Bindable for Records<'_, T> {
+    fn raw(&self) -> RawBuffer<'_> {
+        RawBuffer { record: self.bytes, ..self.buffer.raw() }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 pub enum Access {
     /// It only reads it.
     Read,
-    /// It reads one 256-byte record of it, chosen at each launch.
+    /// It reads one record of it, chosen at each launch: 256 bytes, or what [`super::Records`] says.
     ReadRecord,
     /// It writes it, and may read it.
     ReadWrite,
@@ -77,6 +77,13 @@ impl Cost {
     /// So many comparisons on so many 32-bit words.
     pub fn comparisons(comparisons: usize, words: usize) -> Self {
         Self { operations: comparisons as f64, bytes: 4.0 * words as f64 }
+    }
+}
+
+impl Shader {
+    /// Whether invocations hand numbers to others of their subgroup, which not every device can: see [`Gpu::lanes`].
+    pub fn needs_subgroups(&self) -> bool {
+        self.source.contains("subgroupShuffle(")
     }
 }
 
@@ -192,6 +199,7 @@ impl Kernel {
             )));
         }
         let mut entries = Vec::new();
+        let mut record_bytes = None;
         for (binding, (declared, array)) in (0..).zip(bindings.iter().zip(arrays)) {
             let array = array.raw();
             let (bytes, most) = (array.buffer.size(), gpu.limits().storage_binding);
@@ -201,9 +209,11 @@ impl Kernel {
                     self.shader.name, declared.name, array.label
                 )));
             }
-            let record = (declared.access == Access::ReadRecord)
-                .then(|| wgpu::BufferSize::new(super::recorder::RECORD_BYTES))
-                .flatten();
+            let mut record = None;
+            if declared.access == Access::ReadRecord {
+                record_bytes = Some(array.record);
+                record = wgpu::BufferSize::new(array.record);
+            }
             let resource =
                 wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: array.buffer, offset: 0, size: record });
             entries.push(wgpu::BindGroupEntry { binding, resource });
@@ -216,7 +226,7 @@ impl Kernel {
         gpu.check()?;
         let arrays = arrays.iter().map(|array| array.raw().number).collect();
         let (pipeline, constants) = (self.pipeline.clone(), self.constants.clone());
-        Ok(BoundKernel { shader: self.shader, constants, arrays, pipeline, group, cost: Cost::default() })
+        Ok(BoundKernel { shader: self.shader, constants, arrays, pipeline, group, record_bytes, cost: Cost::default() })
     }
 }
 
@@ -247,15 +257,12 @@ pub struct BoundKernel {
     pub(super) arrays: Vec<u64>,
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
+    /// Bytes of a record, if each launch reads one.
+    pub(super) record_bytes: Option<u64>,
     pub(super) cost: Cost,
 }
 
 impl BoundKernel {
-    /// Whether each launch chooses a record.
-    pub(super) fn reads_record(&self) -> bool {
-        self.shader.bindings.iter().any(|binding| binding.access == Access::ReadRecord)
-    }
-
     /// Says what a launch of it costs with all samples that there is room for.
     pub fn costing(self, cost: Cost) -> Self {
         Self { cost, ..self }

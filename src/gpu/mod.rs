@@ -9,7 +9,7 @@ mod recorder;
 mod tape;
 mod timing;
 
-pub use buffer::{Bindable, Buffer, RawBuffer};
+pub use buffer::{Bindable, Buffer, RawBuffer, Records};
 pub use device::{AdapterDescription, DeviceChoice, Gpu, Limits, RequestedLimits, adapters};
 pub(crate) use kernel::parameters;
 pub use kernel::{Access, Binding, BoundKernel, Cost, Field, Kernel, Parameters, Shader};

@@ -66,11 +66,11 @@ impl<'g> Recorder<'g> {
                 bound.shader.name
             )));
         }
-        if bound.reads_record() != record.is_some() {
+        if bound.record_bytes.is_some() != record.is_some() {
             return Err(Error::Shape(format!(
                 "{}: the kernel {} a record, the launch {} one",
                 bound.shader.name,
-                if bound.reads_record() { "reads" } else { "does not read" },
+                if bound.record_bytes.is_some() { "reads" } else { "does not read" },
                 if record.is_some() { "names" } else { "does not name" }
             )));
         }
@@ -89,7 +89,7 @@ impl<'g> Recorder<'g> {
             let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes };
             encoder.begin_compute_pass(&descriptor).forget_lifetime()
         });
-        let offset = record.map(|record| record * RECORD_BYTES as u32);
+        let offset = record.zip(bound.record_bytes).map(|(record, bytes)| record * bytes as u32);
         pass.set_pipeline(&bound.pipeline);
         pass.set_bind_group(0, &bound.group, offset.as_slice());
         pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);

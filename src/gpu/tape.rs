@@ -127,6 +127,7 @@ impl Gpu {
             let constants: BTreeMap<_, _> = bound.constants.iter().copied().collect();
             launch = Some(json!({
                 "launch": shader.name, "constants": constants, "arrays": bound.arrays, "workgroups": workgroups, "offset": offset,
+                "record": bound.record_bytes,
             }));
             Ok(())
         })?;

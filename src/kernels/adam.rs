@@ -1,4 +1,4 @@
-//! `adam.step`: one update of all parameters.
+//! `adam.step`: one update of parameters.
 
 use super::{StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
@@ -12,6 +12,7 @@ pub static STEP: Shader = Shader {
     source: concat!(
         include_str!("../../shaders/prelude/grid.wgsl"),
         include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/prelude/adam.wgsl"),
         include_str!("../../shaders/adam/step.wgsl"),
     ),
     bindings: &[
@@ -30,6 +31,7 @@ pub static STEP: Shader = Shader {
 parameters! {
     struct Params {
         parameters: u32,
+        updated: u32,
         mask_offset: u32,
         nodes: u32,
         decay: f32,
@@ -42,6 +44,8 @@ pub struct StepArguments<'a> {
     pub replicas: usize,
     /// Parameters of one replica.
     pub parameters_per_replica: usize,
+    /// How many of them are updated, from the first on.
+    pub updated: usize,
     /// Which parameters of a replica the mask covers.
     pub focus: Range<usize>,
     /// What decaying nodes are multiplied by after each step.
@@ -60,7 +64,7 @@ pub struct StepArguments<'a> {
     pub v: &'a Buffer<f32>,
 }
 
-/// One Adam step on all parameters of all replicas.
+/// One Adam step on parameters of all replicas.
 pub struct Step {
     kernel: Arc<Kernel>,
     workgroup_size: u32,
@@ -82,10 +86,13 @@ impl Step {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &StepArguments<'_>) -> Result<BoundStep> {
         let name = STEP.name;
-        let StepArguments { replicas, parameters_per_replica, steps, gradient, mask, parameters, m, v, .. } =
-            *arguments;
+        let StepArguments { replicas, parameters_per_replica, updated, steps, gradient, mask, .. } = *arguments;
+        let StepArguments { parameters, m, v, .. } = *arguments;
         let focus = &arguments.focus;
-        require_positive(name, &[("replicas", replicas), ("parameters", parameters_per_replica)])?;
+        require_positive(name, &[("replicas", replicas), ("updated", updated)])?;
+        if updated > parameters_per_replica {
+            return Err(Error::Shape(format!("{name}: {updated} of {parameters_per_replica} parameters to update")));
+        }
         if focus.end > parameters_per_replica {
             return Err(Error::Shape(format!(
                 "{name}: the mask covers parameters {focus:?} of {parameters_per_replica}"
@@ -98,6 +105,7 @@ impl Step {
         require(name, "mask", mask, replicas * focus.len())?;
         let params = Params {
             parameters: parameters_per_replica as u32,
+            updated: updated as u32,
             mask_offset: focus.start as u32,
             nodes: focus.len() as u32,
             decay: arguments.decay,
@@ -106,8 +114,9 @@ impl Step {
         let kernel = self.kernel.bind(gpu, &[&params, steps, gradient, mask, parameters, m, v])?;
         // Both running means, the root, the division and the update: about six multiply-adds; the gradient is read, the rest
         // read and written.
-        let kernel = kernel.costing(Cost::new(6 * needed, 7 * needed + replicas * focus.len()));
-        Ok(BoundStep { kernel, workgroups: grid(parameters_per_replica, self.workgroup_size, replicas) })
+        let all = replicas * updated;
+        let kernel = kernel.costing(Cost::new(6 * all, 7 * all + replicas * focus.len()));
+        Ok(BoundStep { kernel, workgroups: grid(updated, self.workgroup_size, replicas) })
     }
 }
 

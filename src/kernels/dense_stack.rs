@@ -1,4 +1,14 @@
-//! `dense_stack.gradient`: all dense layers behind the first in one launch, from the first one's output to the gradients.
+//! `dense_stack.*`: many dense layers in one launch: whole training steps of all of them, or, from what the first one gave
+//! out, the gradients of those behind it.
+
+mod launches;
+mod step;
+
+pub use launches::{LaunchStep, Launches, MOST_STEPS, Moves, STRUCTURES, Sample};
+pub use step::{
+    BoundStep, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Step, StepArguments, StepInput, StepShape,
+    Tiles,
+};
 
 use super::softmax_cross_entropy::BatchLoss;
 use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
@@ -64,7 +74,7 @@ impl Shape {
     pub fn fits(&self, gpu: &Gpu) -> bool {
         self.units <= WIDTH
             && self.classes <= WIDTH
-            && gpu.check_iterations(GRADIENT.name, self.iterations(gpu.workgroup_size() as usize)).is_ok()
+            && gpu.check_iterations(GRADIENT.name, self.iterations(gpu.usual_workgroup_size() as usize)).is_ok()
     }
 
     /// Elements of the activations: those of the first layer, and scratch for the other hidden ones.

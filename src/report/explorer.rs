@@ -1,7 +1,7 @@
 //! The numbers behind the slider of a page: every operating point of some replicas, and of each node of the focus layer
 //! what the criteria choose by. The page's script (`templates/explorer.js`) draws them.
 
-use super::Cell;
+use super::{Cell, Run};
 use crate::pruning::masks::RemovalOrder;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, SweepRow};
@@ -9,8 +9,15 @@ use crate::study::focus_layer::FocusLayer;
 use crate::study::ledger::Workload;
 use serde::Serialize;
 
-/// Most replicas that can be looked at one by one: each takes about 150 kB.
+/// Most replicas that can be looked at one by one, of a cell and on a page: each takes about 150 kB.
 const MOST_REPLICAS: u32 = 10;
+const MOST_ON_A_PAGE: usize = 24;
+
+/// How many replicas of each cell a page of these runs shows.
+pub(super) fn replicas_each(runs: &[Run]) -> u32 {
+    let cells = runs.iter().map(|run| run.cells.len()).sum::<usize>().max(1);
+    ((MOST_ON_A_PAGE / cells) as u32).clamp(1, MOST_REPLICAS)
+}
 
 /// All that the slider of one cell shows.
 #[derive(Serialize)]
@@ -20,6 +27,8 @@ struct Explorer<'a> {
     epochs: u32,
     /// All trained replicas; those that are not in `replicas` cannot be looked at.
     replicates: u32,
+    /// Which images accuracies are of: `Test` or `Training`.
+    judged: &'static str,
     /// Accuracy, 0 to 1.
     chance: f64,
     /// Window and rule that the slider begins with.
@@ -67,18 +76,19 @@ struct Series<'a> {
 }
 
 /// The numbers of a cell as JSON that can stand inside a script element.
-pub(super) fn json(cell: &Cell, layer: &FocusLayer) -> serde_json::Result<String> {
+pub(super) fn json(cell: &Cell, layer: &FocusLayer, most: u32) -> serde_json::Result<String> {
     let Workload { replicates, epochs, .. } = cell.ledger.workload;
     let explorer = Explorer {
         width: layer.width,
         epochs,
         replicates,
+        judged: cell.judged_by(),
         chance: rounded(cell.chance),
         headline_window: cell.headline_window,
         headline_rule: &cell.headline_rule,
         tolerances: &layer.stability.tolerances,
         windows: &layer.envelope.windows,
-        replicas: (0..replicates.min(MOST_REPLICAS)).map(|replica| Replica::new(cell, layer, replica)).collect(),
+        replicas: (0..replicates.min(most)).map(|replica| Replica::new(cell, layer, replica)).collect(),
     };
     // No `<`: text from data cannot end the element.
     Ok(serde_json::to_string(&explorer)?.replace('<', "\\u003c"))
@@ -160,7 +170,7 @@ mod tests {
     #[test]
     fn a_slider_finds_every_operating_point_sparser_and_sparser() {
         let (cell, layer) = (sample::cell(), sample::layer());
-        let found: Value = serde_json::from_str(&json(&cell, &layer).unwrap()).unwrap();
+        let found: Value = serde_json::from_str(&json(&cell, &layer, 10).unwrap()).unwrap();
         let replicas = found["replicas"].as_array().unwrap();
         assert_eq!(replicas.len(), 5);
         for (number, replica) in replicas.iter().enumerate() {
@@ -186,7 +196,7 @@ mod tests {
 
     #[test]
     fn orders_of_removal_are_those_of_the_criteria() {
-        let found: Value = serde_json::from_str(&json(&sample::cell(), &sample::layer()).unwrap()).unwrap();
+        let found: Value = serde_json::from_str(&json(&sample::cell(), &sample::layer(), 10).unwrap()).unwrap();
         // The weights of the sample grow with the index of the node: the first is the smallest.
         let replica = &found["replicas"][0];
         assert_eq!(replica["magnitude_order"][0], 0);

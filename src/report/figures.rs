@@ -146,7 +146,8 @@ impl<'a> Figure<'a> {
     fn accuracy<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
         let body = captioned(area, "(a) Accuracy after pruning (only ED retrains)", 94)?;
         let mut chart = builder(&body, 80).build_cartesian_2d(0.0..100.0, 0.0..100.0).map_err(failed)?;
-        mesh(&mut chart, "Zero nodes in the focus layer (%)", "Test accuracy (%)", 11)?;
+        let judged = format!("{} accuracy (%)", self.cell.judged_by());
+        mesh(&mut chart, "Zero nodes in the focus layer (%)", &judged, 11)?;
         for (level, dash) in self.references() {
             let line = DashedLineSeries::new([(0.0, level), (100.0, level)], dash, dash, REFERENCE.stroke_width(2));
             chart.draw_series(line).map_err(failed)?;

@@ -2,7 +2,7 @@
 
 use super::study::{self, Grid};
 use super::tables::{self, AccuracyLine, LedgerLine};
-use super::{Cell, Provenance, Run, Study, explorer, figures, growth_figure};
+use super::{Cell, Provenance, Run, Study, explorer, figures, growth_figure, verdict};
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::accuracy::TABLE_SPARSITIES;
@@ -29,12 +29,15 @@ struct StudyPart<'a> {
     replacements: String,
     figure: String,
     tables: Vec<Grid>,
+    verdict: Option<Grid>,
     notes: &'a [String],
 }
 
 /// One model on one data set, as the page shows it.
 struct Section {
     title: String,
+    /// Which images accuracies are of: `Test` or `Training`.
+    judged: &'static str,
     sentences: Vec<String>,
     ledger: Vec<LedgerLine>,
     accuracy: Vec<AccuracyLine>,
@@ -65,7 +68,7 @@ pub fn page(runs: &[Run]) -> Result<String> {
     let page = Page {
         version: env!("CARGO_PKG_VERSION"),
         sparsities: TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)),
-        parts: runs.iter().map(part).collect::<Result<_>>()?,
+        parts: runs.iter().map(|run| part(run, explorer::replicas_each(runs))).collect::<Result<_>>()?,
         script: SCRIPT,
     };
     page.render().map_err(failed)
@@ -75,27 +78,31 @@ fn failed(error: impl Display) -> Error {
     Error::Job(format!("the HTML report could not be made: {error}; the CSV files hold the same numbers"))
 }
 
-fn part(run: &Run) -> Result<Part<'_>> {
+fn part(run: &Run, replicas: u32) -> Result<Part<'_>> {
     Ok(Part {
         provenance: &run.provenance,
-        study: run.study.as_ref().map(study_part).transpose()?,
-        sections: run.cells.iter().map(|(cell, layer)| section(cell, layer)).collect::<Result<_>>()?,
+        study: run.study.as_ref().map(|study| study_part(study, &run.cells)).transpose()?,
+        sections: run.cells.iter().map(|(cell, layer)| section(cell, layer, replicas)).collect::<Result<_>>()?,
     })
 }
 
-fn study_part(study: &Study) -> Result<StudyPart<'_>> {
+fn study_part<'a>(study: &'a Study, cells: &[(Cell, FocusLayer)]) -> Result<StudyPart<'a>> {
+    let mut tables = study::grids(&study.tables);
+    tables.push(study::sensitivity(&study.sensitivity));
     Ok(StudyPart {
         switches: study::switches(&study.configuration),
         replacements: study::replacements(&study.replaced),
         figure: growth_figure::svg(&study.tables.growth)?,
-        tables: study::grids(&study.tables),
+        tables,
+        verdict: verdict::grid(cells.iter().map(|(cell, _)| cell)),
         notes: &study.tables.notes,
     })
 }
 
-fn section(cell: &Cell, layer: &FocusLayer) -> Result<Section> {
+fn section(cell: &Cell, layer: &FocusLayer, replicas: u32) -> Result<Section> {
     Ok(Section {
         title: cell.title(),
+        judged: cell.judged_by(),
         sentences: tables::sentences(cell),
         ledger: tables::ledger_lines(cell),
         accuracy: tables::accuracy_lines(cell),
@@ -105,7 +112,7 @@ fn section(cell: &Cell, layer: &FocusLayer) -> Result<Section> {
         inference: tables::inference_sentence(cell),
         reference: tables::reference_sentence(cell),
         figure: figures::svg(cell)?,
-        explorer: explorer::json(cell, layer).map_err(failed)?,
+        explorer: explorer::json(cell, layer, replicas).map_err(failed)?,
     })
 }
 

@@ -12,6 +12,7 @@ pub mod scaling;
 pub mod scaling_figure;
 pub mod study;
 pub mod tables;
+pub mod verdict;
 
 pub use provenance::Provenance;
 
@@ -23,6 +24,7 @@ use crate::study::ledger::Ledger;
 use crate::study::rank_correlation::CorrelationRow;
 use crate::study::results::Results;
 use crate::study::runs::RunRow;
+use crate::study::sensitivity::SensitivityRow;
 use crate::study::tables::Tables;
 
 /// All that a report shows of one model on one data set.
@@ -42,6 +44,8 @@ pub struct Cell {
     pub headline_rule: String,
     /// How long classifying the test set took, before and after pruning.
     pub inference: Vec<InferenceRow>,
+    /// Whether accuracies are of the images that were trained on: there were no others.
+    pub judged_in_training: bool,
 }
 
 impl From<Results> for Cell {
@@ -54,6 +58,7 @@ impl From<Results> for Cell {
             headline_window: found.headline_window,
             headline_rule: found.headline_rule.into(),
             inference: found.inference,
+            judged_in_training: found.judged_in_training,
         }
     }
 }
@@ -70,6 +75,11 @@ impl Cell {
             workload.epochs,
             workload.baseline_epochs
         )
+    }
+
+    /// Which images accuracies are of, as a title begins.
+    fn judged_by(&self) -> &'static str {
+        if self.judged_in_training { "Training" } else { "Test" }
     }
 
     /// Whether a rule of a method is shown behind the one that comes first.
@@ -98,6 +108,8 @@ pub struct Study {
     pub tables: Tables,
     /// Runs that did not learn and were replaced.
     pub replaced: Vec<RunRow>,
+    /// Mean stability by every reading, and of networks that were trained otherwise.
+    pub sensitivity: Vec<SensitivityRow>,
 }
 
 /// `1 replica`, `1,010 points`.

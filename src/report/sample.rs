@@ -93,6 +93,7 @@ pub(super) fn cell() -> Cell {
         chance: 0.114,
         headline_window: WINDOW,
         headline_rule: FROZEN_FIRST.into(),
+        judged_in_training: false,
         inference: inference.map(|(sparsity, milliseconds)| inference_row(sparsity, milliseconds)).into(),
     }
 }

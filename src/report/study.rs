@@ -1,6 +1,7 @@
 //! The study's tables as text for the terminal, and the same as JSON.
 
 use super::tables::{NOTHING, aligned, wrapped};
+use crate::data::Fit;
 use crate::stability::Against;
 use crate::study::configuration::Configuration;
 use crate::study::numbers::{significant, thousands};
@@ -15,6 +16,8 @@ const SMALLEST: f64 = 1e-300;
 /// A table: its title, its rows with the names of the columns first, and what a reader should know.
 pub(super) struct Grid {
     pub(super) title: &'static str,
+    /// So many columns, the first ones, hold words.
+    pub(super) words: usize,
     pub(super) rows: Vec<Vec<String>>,
     pub(super) notes: Vec<String>,
 }
@@ -23,6 +26,7 @@ pub(super) struct Grid {
 pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     let mut grids = vec![Grid {
         title: "Table 1: magnitude stability in epochs, mean and standard deviation over nodes",
+        words: 2,
         rows: summaries(tables),
         notes: Vec::new(),
     }];
@@ -31,11 +35,13 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
         let sums = explained.iter().any(|row| row.published_sum_of_squares.is_some()).then(|| PUBLISHED_SUMS.into());
         grids.push(Grid {
             title: "Table 2: what data set and model explain of the stability (in sequence)",
+            words: 2,
             rows: terms(&explained),
             notes: [Some(QUASI_POISSON.into()), independence(tables), sums].into_iter().flatten().collect(),
         });
         grids.push(Grid {
             title: "Table 3: honest significant differences of the stability, in epochs (Tukey, 95 % together)",
+            words: 2,
             rows: pairs(&tables.table3()),
             notes: Vec::new(),
         });
@@ -44,11 +50,13 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     if !explained.is_empty() {
         grids.push(Grid {
             title: "Table 4: what data set and model explain of the slopes of ln N on the epoch (in sequence)",
+            words: 2,
             rows: terms(&explained),
             notes: vec![LAST_EPOCH.into()],
         });
         grids.push(Grid {
             title: "Table 5: honest significant differences of the slopes, per epoch (Tukey, 95 % together)",
+            words: 2,
             rows: pairs(&tables.table5()),
             notes: Vec::new(),
         });
@@ -56,6 +64,7 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     let unidentified = tables.growth.iter().any(|cell| !cell.growth.limit_is_identified);
     grids.push(Grid {
         title: "Figure 3: mean number N of stable nodes, fitted by N = K / (1 + (K - N0) / N0 · e^(-rt))",
+        words: 2,
         rows: growth(&tables.growth),
         notes: unidentified.then(|| UNIDENTIFIED.into()).into_iter().collect(),
     });
@@ -82,15 +91,18 @@ pub fn switches(configuration: &Configuration) -> String {
         Some(side) => format!("brought to {side} x {side}"),
         None => "of their own size".into(),
     };
+    let replaced = match configuration.least_accuracy() {
+        0.0 => "no replica replaced unless its loss is not finite".to_string(),
+        least => format!("replicas below a training accuracy of {least} replaced"),
+    };
     wrapped(&format!(
         "{replicates} replicates, {epochs} epochs. Tables at tolerance {}, {}, followed by {}, against the {}; pixels divided \
-         by {pixel_scale}, images {images}, all of them trained on; batch {batch}, seed {seed}; replicas below a training \
-         accuracy of {} replaced, at most {} of a cell.",
+         by {pixel_scale}, images {images}, all of them trained on; batch {batch}, seed {seed}; {replaced}, at most {} of a \
+         cell.",
         configuration.tolerance.first().copied().unwrap_or_default(),
         configuration.tolerance_kind.name(),
         configuration.tracking.name(),
         compared_with(configuration.against),
-        configuration.least_accuracy(),
         configuration.most_replacements(),
     ))
 }
@@ -120,53 +132,91 @@ pub fn replacements(replaced: &[RunRow]) -> String {
     cells.into_iter().map(line).collect()
 }
 
-/// Mean stability by every reading of the recorded histories: a line for each, a column for each cell.
-pub fn sensitivity(rows: &[SensitivityRow]) -> String {
-    let mut cells: Vec<(&str, &str)> = rows.iter().map(|row| (row.model.as_str(), row.data_set.as_str())).collect();
+/// Mean stability by every reading of the recorded histories, and of networks that were trained otherwise: a line for each,
+/// a column for each cell.
+pub(super) fn sensitivity(rows: &[SensitivityRow]) -> Grid {
+    let name = |row: &SensitivityRow| (row.model.clone(), row.data_set.clone());
+    let mut cells: Vec<(String, String)> = rows.iter().map(name).collect();
     cells.sort_unstable();
     cells.dedup();
     let mut tolerances: Vec<f64> = rows.iter().map(|row| row.tolerance).collect();
     tolerances.sort_by(f64::total_cmp);
     tolerances.dedup();
-    let names = cells.iter().map(|(model, data_set)| format!("{model} {data_set}"));
-    let head: Vec<String> = ["followed", "tolerance", "against"].map(String::from).into_iter().chain(names).collect();
-    let mut lines = vec![head];
-    let find = |cell: &(&str, &str), tolerance: f64, reading| {
-        rows.iter().find(move |row| {
-            (row.model.as_str(), row.data_set.as_str()) == *cell
-                && row.tolerance == tolerance
-                && row.reading() == reading
-        })
-    };
-    for &tolerance in &tolerances {
-        for reading in readings() {
-            let mean = |cell| find(cell, tolerance, reading).map_or(NOTHING.into(), |row| format!("{:.1}", row.mean));
-            let first = [
-                reading.tracking.name().to_string(),
-                format!("{tolerance} {}", reading.tolerance_kind.name()),
-                compared_with(reading.against).into(),
-            ];
-            lines.push(first.into_iter().chain(cells.iter().map(mean)).collect());
+    let mut trainings: Vec<String> = Vec::new();
+    for row in rows {
+        let training = training(row);
+        if !trainings.contains(&training) {
+            trainings.push(training);
+        }
+    }
+    let head = ["trained", "followed", "tolerance", "against"].map(String::from).into_iter();
+    let mut lines = vec![head.chain(cells.iter().map(|(model, data_set)| format!("{model} {data_set}"))).collect()];
+    for wanted in &trainings {
+        for &tolerance in &tolerances {
+            for reading in readings() {
+                let is_own = |row: &&SensitivityRow| {
+                    row.tolerance == tolerance && row.reading() == reading && training(row) == *wanted
+                };
+                let own: Vec<&SensitivityRow> = rows.iter().filter(is_own).collect();
+                let mean = |cell: &(String, String)| match own.iter().find(|row| name(row) == *cell) {
+                    None => NOTHING.into(),
+                    Some(row) => row.mean.map_or("none learnt".into(), |mean| format!("{mean:.1}")),
+                };
+                if own.is_empty() {
+                    continue;
+                }
+                let first = [
+                    wanted.clone(),
+                    reading.tracking.name().to_string(),
+                    format!("{tolerance} {}", reading.tolerance_kind.name()),
+                    compared_with(reading.against).into(),
+                ];
+                lines.push(first.into_iter().chain(cells.iter().map(mean)).collect());
+            }
         }
     }
     if rows.iter().any(|row| row.published_mean.is_some()) {
-        let published = |cell: &(&str, &str)| {
-            let row = rows
-                .iter()
-                .find(|row| (row.model.as_str(), row.data_set.as_str()) == *cell && row.published_mean.is_some());
-            row.and_then(|row| row.published_mean).unwrap_or(NOTHING).to_string()
+        let published = |cell: &(String, String)| {
+            let row = rows.iter().find(|row| name(row) == *cell && row.published_mean.is_some());
+            row.and_then(|row| row.published_mean.clone()).unwrap_or(NOTHING.into())
         };
-        let first = ["the paper", "0.03", ""].map(String::from);
+        let first = ["the paper", "", "0.03", ""].map(String::from);
         lines.push(first.into_iter().chain(cells.iter().map(published)).collect());
     }
-    format!(
-        "Sensitivity: mean magnitude stability in epochs by every reading of the same networks\n{}{}",
-        aligned(&lines),
-        wrapped(
-            "What changes training is told apart by training again: --pixel-scale 1, or --side 100 --fit pad, in a folder of \
-             its own."
-        )
-    )
+    let mut counts: Vec<usize> = rows.iter().filter(|row| row.retrained).map(|row| row.replicates).collect();
+    counts.sort_unstable();
+    let note = match (counts.first(), counts.last()) {
+        (Some(fewest), Some(most)) => {
+            let networks = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+            format!(
+                "Where it says so, networks were trained anew by the same random draws, {networks} of a cell that learnt; all \
+                 other lines read those of the tables. {NOTHING}: images have that size already."
+            )
+        }
+        _ => "What changes training is told apart by training again: --sensitivity-replicates.".into(),
+    };
+    Grid {
+        title: "Sensitivity: mean magnitude stability in epochs by every reading of the same networks, and of others trained \
+                anew",
+        words: 4,
+        rows: lines,
+        notes: vec![note],
+    }
+}
+
+/// How the networks of a line were trained, where that is not as those of the tables.
+fn training(row: &SensitivityRow) -> String {
+    match (row.retrained, row.fit, row.side) {
+        (false, ..) => "as the tables".into(),
+        (true, Fit::Pad, Some(side)) => format!("anew: padded to {side} x {side}"),
+        (true, ..) => format!("anew: pixels / {}", row.pixel_scale),
+    }
+}
+
+/// The same as text.
+pub fn sensitivity_text(rows: &[SensitivityRow]) -> String {
+    let Grid { title, rows, notes, .. } = sensitivity(rows);
+    format!("{title}\n{}{}", aligned(&rows), notes.iter().map(|note| wrapped(note)).collect::<String>())
 }
 
 const QUASI_POISSON: &str = "quasi-poisson: log link, deviance instead of sums of squares, F by Pearson's dispersion";

@@ -121,13 +121,7 @@ pub(super) const CONTROLS: [(&str, Difference); 2] = [
 /// Accuracy minus a control's in percentage points with the 95 % interval, for the curves that prune the same nets.
 pub(super) fn difference_lines(cell: &Cell, over: Difference) -> Vec<AccuracyLine> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
-    let difference = |point: &CurvePoint| {
-        let difference = over(point)?;
-        let interval = difference.half_width().map(|half| format!(" ± {:.1}", 100.0 * half)).unwrap_or_default();
-        // Adding zero turns what was rounded to −0.0 into +0.0.
-        let mean = (1000.0 * difference.mean).round() / 10.0 + 0.0;
-        Some(format!("{mean:+.1}{interval}").replace('-', "−"))
-    };
+    let difference = |point: &CurvePoint| over(point).map(|difference| percentage_points(&difference));
     curves
         .iter()
         // A control has no difference to itself.
@@ -137,6 +131,14 @@ pub(super) fn difference_lines(cell: &Cell, over: Difference) -> Vec<AccuracyLin
         .map(|curve| AccuracyLine::new(curve, difference))
         .filter(|line| line.columns.iter().any(|column| column != NOTHING))
         .collect()
+}
+
+/// A difference of accuracies in percentage points with its 95 % interval.
+pub(super) fn percentage_points(difference: &Summary) -> String {
+    let interval = difference.half_width().map(|half| format!(" ± {:.1}", 100.0 * half)).unwrap_or_default();
+    // Adding zero turns what was rounded to −0.0 into +0.0.
+    let mean = (1000.0 * difference.mean).round() / 10.0 + 0.0;
+    format!("{mean:+.1}{interval}").replace('-', "−")
 }
 
 /// Rank correlation of each criterion with the final magnitude: of `ms` at each tolerance, of the others at the headline's
@@ -211,7 +213,18 @@ pub(super) fn reference_sentence(cell: &Cell) -> String {
 /// The sentences under the ledger.
 pub(super) fn sentences(cell: &Cell) -> Vec<String> {
     let by_rule = rules::sentence(&cell.ledger, &cell.sweep, cell.headline_window, &cell.headline_rule);
-    cell.ledger.quotable_sentence().into_iter().chain([cell.ledger.honest_sentence()]).chain(by_rule).collect()
+    let seen = cell.judged_in_training.then(|| {
+        "There are no test images: all of them trained, and every accuracy here is of the images that were learnt."
+            .into()
+    });
+    let own = [cell.ledger.honest_sentence()];
+    cell.ledger.quotable_sentence().into_iter().chain(own).chain(by_rule).chain(seen).collect()
+}
+
+/// Accuracy at the table's sparsities, for a terminal.
+pub(super) fn accuracy_text(cell: &Cell) -> String {
+    let seen = if cell.judged_in_training { "  of the images that were learnt: there are no others\n" } else { "" };
+    grid(&accuracy_lines(cell)) + seen
 }
 
 fn percent(summary: &Summary) -> String {
@@ -226,7 +239,10 @@ pub fn text(cell: &Cell) -> String {
     for sentence in sentences(cell) {
         text += &wrapped(&sentence);
     }
-    text += "\nTest accuracy in % (mean ± sd over replicas) by share of the focus layer's nodes that are zero\n";
+    text += &format!(
+        "\n{} accuracy in % (mean ± sd over replicas) by share of the focus layer's nodes that are zero\n",
+        cell.judged_by()
+    );
     text += &grid(&accuracy_lines(cell));
     text += &format!("  {}\n", reference_sentence(cell));
     for (control, over) in CONTROLS {

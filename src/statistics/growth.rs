@@ -18,8 +18,15 @@ const MIDPOINTS: usize = 37;
 /// Curves that fall to K are tried with these values of (N0 - K) / N0.
 const FALLS: [f64; 5] = [0.2, 0.5, 0.8, 0.95, 0.99];
 
-/// Evaluations of the curve that a refinement may take, per parameter.
+/// Evaluations of the curve that a refinement may take, per parameter, and the relative step that ends it.
 const PATIENCE: usize = 200;
+const EXACTNESS: f64 = 1e-15;
+
+/// The same of a quick fit, and the factor between the rates that it tries.
+const QUICK_PATIENCE: usize = 20;
+const QUICK_EXACTNESS: f64 = 1e-8;
+const QUICK_RATES: usize = 12;
+const QUICK_FACTOR: f64 = 1.8;
 
 /// Stands for the distance of a curve that is not defined at every epoch: no step is taken to there.
 const UNDEFINED: f64 = 1e100;
@@ -60,19 +67,27 @@ impl Growth {
         let mut best = Self::constant(level, rss);
         let curves = starts(&scaled).into_iter().flat_map(|start| {
             let unlimited = Curve { reciprocal_limit: 0.0, has_limit: false, ..start };
-            [start.refined(&scaled), unlimited.refined(&scaled)]
+            [start, unlimited].map(|curve| curve.refined(&scaled, EXACTNESS, PATIENCE))
         });
         for growth in curves.filter_map(|curve| curve.growth(&scaled)) {
             if growth.residual_sum_of_squares < best.residual_sum_of_squares {
                 best = growth;
             }
         }
-        Some(Self {
-            limit: best.limit * scale,
-            start: best.start * scale,
-            residual_sum_of_squares: best.residual_sum_of_squares * scale * scale,
-            ..best
-        })
+        Some(best.scaled(scale))
+    }
+
+    /// Fits like [`Self::fit`], in about a hundredth of the time, for whoever asks after each epoch of a training: one
+    /// refinement, from the best of a few starts in closed form. `None` if there is no curve with a limit there.
+    pub fn fit_quickly(points: &[(f64, f64)]) -> Option<Self> {
+        let scale = points.iter().map(|point| point.1).fold(0.0, f64::max);
+        if scale == 0.0 {
+            return None;
+        }
+        let scaled: Vec<(f64, f64)> = points.iter().map(|&(epoch, number)| (epoch, number / scale)).collect();
+        let start = quick_start(&scaled)?;
+        let found = start.refined(&scaled, QUICK_EXACTNESS, QUICK_PATIENCE).growth(&scaled)?;
+        Some(found.scaled(scale))
     }
 
     /// The number at an epoch.
@@ -82,6 +97,16 @@ impl Growth {
         }
         let reciprocal = 1.0 / self.limit;
         1.0 / (reciprocal + (1.0 / self.start - reciprocal) * (-self.rate * epoch).exp())
+    }
+
+    /// The same growth of numbers in another unit.
+    fn scaled(self, scale: f64) -> Self {
+        Self {
+            limit: self.limit * scale,
+            start: self.start * scale,
+            residual_sum_of_squares: self.residual_sum_of_squares * scale * scale,
+            ..self
+        }
     }
 
     /// No growth: any K will do, and the level is as good as any.
@@ -116,8 +141,8 @@ impl Curve {
         })
     }
 
-    fn refined(self, points: &[(f64, f64)]) -> Self {
-        let settings = LevenbergMarquardt::new().with_tol(1e-15).with_patience(PATIENCE);
+    fn refined(self, points: &[(f64, f64)], exactness: f64, patience: usize) -> Self {
+        let settings = LevenbergMarquardt::new().with_tol(exactness).with_patience(patience);
         settings.minimize(Problem { curve: self, points }).0.curve
     }
 
@@ -178,6 +203,35 @@ fn starts(points: &[(f64, f64)]) -> Vec<Curve> {
     rates.filter_map(best).collect()
 }
 
+/// The best of a few rates, each with the curve that suits it in closed form: 1/N = a + b e^(-rt) is linear in a and b, and
+/// distances of 1/N weighted by N^4 are, to first order, distances of N. `None` if none of them has a limit.
+fn quick_start(points: &[(f64, f64)]) -> Option<Curve> {
+    let last = points.iter().map(|point| point.0).fold(0.0, f64::max).max(1.0);
+    let curve = |rate: f64| {
+        // Normal equations of N on N^2 and N^2 e^(-rt).
+        let (mut aa, mut ab, mut bb, mut an, mut bn) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for &(epoch, number) in points {
+            let (square, decay) = (number * number, (-rate * epoch).exp());
+            let weight = square * square;
+            aa += weight;
+            ab += weight * decay;
+            bb += weight * decay * decay;
+            an += square * number;
+            bn += square * number * decay;
+        }
+        let determinant = aa * bb - ab * ab;
+        let (a, b) = ((bb * an - ab * bn) / determinant, (aa * bn - ab * an) / determinant);
+        let has_limit = determinant > 0.0 && a > 0.0 && b != 0.0;
+        // The bend, where both parts are equal.
+        let centre = ((b.abs() / a).ln() / rate).clamp(0.0, last);
+        let curve = Curve { reciprocal_limit: a, amplitude: b * (-rate * centre).exp(), rate, centre, has_limit: true };
+        let rss = || points.iter().map(|point| (1.0 / curve.denominator(point.0) - point.1).powi(2)).sum::<f64>();
+        (has_limit && curve.is_defined(points)).then(|| (rss(), curve))
+    };
+    let rates = (0..QUICK_RATES).map(|step| SLOWEST / last * QUICK_FACTOR.powi(step as i32));
+    rates.filter_map(curve).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, curve)| curve)
+}
+
 /// What the algorithm of Levenberg & Marquardt asks: a, d and r of a curve, and its distances from the points.
 struct Problem<'a> {
     curve: Curve,
@@ -231,6 +285,7 @@ impl LeastSquaresProblem<f64, Dyn, U3> for Problem<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::{Sequence, Stream};
 
     fn logistic(limit: f64, start: f64, rate: f64, epochs: u32) -> Vec<(f64, f64)> {
         let number = |t: f64| limit / (1.0 + (limit - start) / start * (-rate * t).exp());
@@ -253,6 +308,34 @@ mod tests {
             assert!(near(found.limit, limit) && near(found.start, start) && near(found.rate, rate), "{found:?}");
             assert!(found.limit_is_identified && found.residual_sum_of_squares < 1e-9, "{found:?}");
             assert!(near(found.at(70.0), points[69].1));
+        }
+    }
+
+    #[test]
+    fn a_quick_fit_is_as_good_as_a_careful_one_where_there_is_a_plateau() {
+        let mut noise = Sequence::new(5, Stream::Check, 0, 0);
+        for (limit, start, rate) in
+            [(900.0, 3.0, 0.1), (900.0, 400.0, 0.03), (850.0, 300.0, 0.02), (25.0, 0.5, 0.3), (700.0, 20.0, 0.6)]
+        {
+            for epochs in [20, 80, 150] {
+                let mut points = logistic(limit, start, rate, epochs);
+                points.iter_mut().for_each(|point| point.1 += 0.01 * limit * (noise.unit() - 0.5));
+                let careful = Growth::fit(&points).unwrap();
+                if !careful.limit_is_identified {
+                    continue;
+                }
+                let quick = Growth::fit_quickly(&points).unwrap();
+                let more = quick.residual_sum_of_squares / careful.residual_sum_of_squares - 1.0;
+                assert!(
+                    more < 1e-6 && quick.limit_is_identified,
+                    "{limit} {start} {rate} {epochs}: {quick:?} {careful:?}"
+                );
+                assert!((quick.limit - careful.limit).abs() < 1e-3 * careful.limit, "{quick:?} {careful:?}");
+            }
+        }
+        let exponential: Vec<_> = (1..=60).map(|t| (f64::from(t), (0.1 * f64::from(t)).exp())).collect();
+        for points in [exponential, vec![(1.0, 0.0), (2.0, 0.0)], vec![(1.0, 900.0)], Vec::new()] {
+            assert!(Growth::fit_quickly(&points).is_none_or(|growth| !growth.limit_is_identified), "{points:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The statistics of the study: models, tests and fits, as R computes them. Pure functions of numbers.
 
 pub mod anova;
+mod copenhaver_holland;
 pub mod design;
 pub mod glm;
 pub mod growth;

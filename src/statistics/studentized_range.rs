@@ -1,11 +1,15 @@
 //! The distribution of the studentized range: the range of `groups` standard normal numbers divided by an independent
 //! estimate of their standard deviation with so many degrees of freedom.
 //!
-//! By its definition (Tukey 1949; Copenhaver & Holland, Journal of Statistical Computation and Simulation 30, 1988): an
+//! Tables are compared with R's, so probabilities and quantiles are R's wherever R has digits
+//! ([`super::copenhaver_holland`]). Below that R prints the dust of its quadrature, or 0, and the exact tail stands.
+//!
+//! The exact tail is by the definition (Tukey 1949; Copenhaver & Holland, Journal of Statistical Computation and Simulation 30, 1988): an
 //! integral over the estimate of the probability of a normal range. Both integrands are analytic and fall off at least
 //! exponentially, so the trapezoidal rule converges geometrically (Trefethen & Weideman, SIAM Review 56, 2014). The upper
 //! tail is integrated itself: one minus the distribution function would have no digits where it is small.
 
+use super::copenhaver_holland;
 use libm::erfc;
 use std::f64::consts::{PI, SQRT_2};
 
@@ -29,9 +33,35 @@ const FALLEN: f64 = -100.0;
 const STEPS: f64 = 100.0;
 const WIDEST_STEP: f64 = 0.1;
 
-/// Probability that the studentized range is at least `q`, 0 or more. `groups` >= 2; `degrees_of_freedom` > 0, infinity
-/// allowed. Good to about 12 digits, also of small probabilities down to 1e-40.
+/// A probability of R's below this has no digit that is sure.
+const DUST: f64 = 1e-9;
+
+/// With fewer degrees of freedom R has no answer.
+const FEWEST: f64 = 2.0;
+
+/// Probability that the studentized range is at least `q`, 0 or more: R's, and below [`DUST`] the exact one. `groups` >= 2;
+/// `degrees_of_freedom` > 0, infinity allowed.
 pub fn upper_tail(q: f64, groups: u32, degrees_of_freedom: f64) -> f64 {
+    let exact = || exact_upper_tail(q, groups, degrees_of_freedom);
+    if degrees_of_freedom < FEWEST {
+        return exact();
+    }
+    match copenhaver_holland::upper_tail(q, groups, degrees_of_freedom) {
+        dust if dust < DUST => exact().min(DUST),
+        probability => probability,
+    }
+}
+
+/// The value that the studentized range stays below with probability `probability`, 0 to 1 exclusive: R's.
+pub fn quantile(probability: f64, groups: u32, degrees_of_freedom: f64) -> f64 {
+    if degrees_of_freedom < FEWEST {
+        return exact_quantile(probability, groups, degrees_of_freedom);
+    }
+    copenhaver_holland::quantile(probability, groups, degrees_of_freedom)
+}
+
+/// The upper tail to about 12 digits, also of small probabilities down to 1e-40.
+fn exact_upper_tail(q: f64, groups: u32, degrees_of_freedom: f64) -> f64 {
     if degrees_of_freedom > MANY {
         return NormalRange::new(groups, q).upper_tail(q);
     }
@@ -53,12 +83,12 @@ pub fn upper_tail(q: f64, groups: u32, degrees_of_freedom: f64) -> f64 {
     tail / mass
 }
 
-/// The value that the studentized range stays below with probability `probability`, 0 to 1 exclusive.
-pub fn quantile(probability: f64, groups: u32, degrees_of_freedom: f64) -> f64 {
+/// The quantile to about 12 digits.
+fn exact_quantile(probability: f64, groups: u32, degrees_of_freedom: f64) -> f64 {
     // In logarithms the tail is close to a straight line or a parabola, so secants find it in a few steps; a bracket
     // around the root keeps them safe (the Illinois variant of regula falsi).
     let target = (-probability).ln_1p();
-    let excess = |q: f64| upper_tail(q, groups, degrees_of_freedom).max(f64::MIN_POSITIVE).ln() - target;
+    let excess = |q: f64| exact_upper_tail(q, groups, degrees_of_freedom).max(f64::MIN_POSITIVE).ln() - target;
     let (mut low, mut at_low) = (0.0, -target);
     let mut high = 4.0;
     let mut at_high = excess(high);
@@ -150,7 +180,7 @@ mod tests {
     fn of_two_groups_it_is_students_t() {
         for freedom in [1.0, 2.0, 3.5, 10.0, 395.0, 20_000.0] {
             for q in [0.01, 0.7, 3.0, 9.0, 40.0] {
-                let (found, expected) = (upper_tail(q, 2, freedom), t_two_sided(q / SQRT_2, freedom));
+                let (found, expected) = (exact_upper_tail(q, 2, freedom), t_two_sided(q / SQRT_2, freedom));
                 let expected_digits = 1e-10 * expected + 1e-40;
                 assert!((found - expected).abs() <= expected_digits, "{q} {freedom}: {found:e} {expected:e}");
             }
@@ -160,9 +190,9 @@ mod tests {
     #[test]
     fn without_a_range_the_tail_is_whole_and_far_out_nothing_is_left() {
         for groups in [2, 8, 100] {
-            let whole = upper_tail(0.0, groups, 7.0);
+            let whole = exact_upper_tail(0.0, groups, 7.0);
             assert!((whole - 1.0).abs() < 1e-12, "{groups}: {whole}");
-            assert_eq!(upper_tail(1e3, groups, f64::INFINITY), 0.0);
+            assert_eq!(exact_upper_tail(1e3, groups, f64::INFINITY), 0.0);
         }
     }
 
@@ -170,9 +200,20 @@ mod tests {
     fn a_quantile_has_its_probability() {
         for (groups, freedom) in [(2, 1.0), (3, 2.0), (5, 20.0), (20, 300.0), (4, f64::INFINITY)] {
             for probability in [0.01, 0.5, 0.95, 0.999] {
-                let tail = upper_tail(quantile(probability, groups, freedom), groups, freedom);
+                let tail = exact_upper_tail(exact_quantile(probability, groups, freedom), groups, freedom);
                 assert!((tail + probability - 1.0).abs() < 1e-12, "{groups} {freedom} {probability}: {tail}");
             }
         }
+    }
+
+    #[test]
+    fn beyond_the_digits_of_r_the_exact_tail_stands() {
+        for (groups, freedom) in [(2, 395.0), (4, 4500.0), (4, 8.0), (3, f64::INFINITY)] {
+            let tails: Vec<f64> = (1..200).map(|step| upper_tail(f64::from(step) * 0.1, groups, freedom)).collect();
+            assert!(tails.is_sorted_by(|a, b| a + 1e-12 >= *b), "{groups} {freedom}");
+        }
+        let (found, expected) = (upper_tail(16.0, 2, 395.0), t_two_sided(16.0 / SQRT_2, 395.0));
+        assert!((found - expected).abs() < 1e-10 * expected && found < 1e-20, "{found:e}");
+        assert!(upper_tail(3.0, 2, 1.0) > 0.2 && quantile(0.95, 2, 1.0) > 17.0);
     }
 }

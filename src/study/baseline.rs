@@ -46,8 +46,8 @@ impl Account<'_> {
         Ok(parameters.finish())
     }
 
-    /// One target after the other, then all targets and replicas in one batch; both give equal bits, or this fails. The final
-    /// parameters `[target, replica]` are added to `parameters`.
+    /// One target after the other, then, if asked for, all targets and replicas in one batch; both give equal bits, or this
+    /// fails. The final parameters `[target, replica]` are added to `parameters`.
     fn decay_by_rule(&mut self, rule: Rule, test: DataHandle, parameters: &mut NumberHash) -> Result<()> {
         let targets = self.configuration.ed_targets.clone();
         let one_by_one: Vec<DecayRun> = targets
@@ -57,10 +57,14 @@ impl Account<'_> {
                 self.decay(rule, &[target], test, &session, &mut |own| parameters.add(own))
             })
             .collect::<Result<_>>()?;
-        let together = self.decay(rule, &targets, test, &format!("ed-{}-batched", rule.name()), &mut |_| {})?;
+        let together = match self.scope.decays_together {
+            true => Some(self.decay(rule, &targets, test, &format!("ed-{}-batched", rule.name()), &mut |_| {})?),
+            false => None,
+        };
         let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
         let digests: Vec<Digest> = one_by_one.iter().flat_map(|run| run.digests.clone()).collect();
-        if sequential != together.evaluations || digests != together.digests {
+        let differs = |run: &DecayRun| sequential != run.evaluations || digests != run.digests;
+        if together.as_ref().is_some_and(differs) {
             return Err(Error::Job(
                 "exponential decay gave other weights in one batch than one target after the other; this is a defect, \
                  please report it"
@@ -72,7 +76,8 @@ impl Account<'_> {
         let context = self.context(self.configuration.ed_epochs);
         let first_rule = self.configuration.ed_rule.rules()[0] == rule;
         let mut rows = Vec::new();
-        for method in [Method::EdSequential, Method::EdBatched] {
+        let methods = [Some(Method::EdSequential), together.as_ref().map(|_| Method::EdBatched)];
+        for method in methods.into_iter().flatten() {
             for (slot, &evaluation) in sequential.iter().enumerate() {
                 let removed = removed_nodes(targets[slot / replicates] / 100.0, nodes);
                 let replica = (slot % replicates) as u32;
@@ -87,7 +92,9 @@ impl Account<'_> {
         let per_point = |run: &DecayRun| (run.train_s + run.evaluate_s) * 1e3 / replicates as f64;
         let marginals = one_by_one.iter().map(per_point).collect();
         self.measure_decay(rule, Method::EdSequential, &one_by_one, marginals);
-        self.measure_decay(rule, Method::EdBatched, &[together], Vec::new());
+        if let Some(together) = together {
+            self.measure_decay(rule, Method::EdBatched, &[together], Vec::new());
+        }
         Ok(())
     }
 
@@ -125,7 +132,8 @@ impl Account<'_> {
         let steps = data.samples().div_ceil(configuration.batch) as u64;
         let nodes = self.cell.architecture.nodes();
         let schedule = |target: f64| Schedule::new(rule, target / 100.0, nodes, configuration.ed_epochs, steps);
-        let slots = || targets.iter().flat_map(|&target| (0..configuration.replicates).map(move |id| (target, id)));
+        let ids = self.replica_ids;
+        let slots = || targets.iter().flat_map(|&target| ids.iter().map(move |&id| (target, id)));
         let schedules: Vec<_> = slots().map(|(target, _)| schedule(target)).collect();
         let replica_ids: Vec<u32> = slots().map(|(_, id)| id).collect();
         let plan = Plan {

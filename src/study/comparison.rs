@@ -26,7 +26,7 @@ pub(super) const REPETITIONS: usize = 5;
 /// Weights of a history that are sorted at once.
 const RANKED_WEIGHTS: usize = 4 << 20;
 /// No repetition begins that would end later than this. A sweep that takes longer is measured once.
-pub(super) const REPEAT_WITHIN: Duration = Duration::from_secs(5);
+const REPEAT_WITHIN: Duration = Duration::from_secs(5);
 
 /// A comparison of one cell that was just made.
 #[derive(Clone, Debug)]
@@ -47,8 +47,19 @@ pub fn compare(
     folder: &CellFolder<'_>,
     control: Control<'_>,
 ) -> Result<Compared> {
-    let mut account = Account { engine, cell, configuration, folder, control, rows: Vec::new(), measured: Vec::new() };
+    let replica_ids: Vec<u32> = (0..configuration.replicates).collect();
+    let scope = Scope { repeat_within: REPEAT_WITHIN, decays_together: true };
+    let mut account = Account::new(engine, cell, configuration, folder, control, &replica_ids, scope);
     account.run()
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope {
+    /// No repetition of a measurement begins that would end later than this.
+    pub(super) repeat_within: Duration,
+    /// Whether exponential decay also trains all targets in one batch, beside one after the other.
+    pub(super) decays_together: bool,
 }
 
 /// The work in progress on one cell.
@@ -58,6 +69,9 @@ pub(super) struct Account<'a> {
     pub(super) configuration: &'a Configuration,
     pub(super) folder: &'a CellFolder<'a>,
     pub(super) control: Control<'a>,
+    /// What the random draws of each replica depend on.
+    pub(super) replica_ids: &'a [u32],
+    pub(super) scope: Scope,
     pub(super) rows: Vec<SweepRow>,
     pub(super) measured: Vec<Measured>,
 }
@@ -71,10 +85,32 @@ struct Counted {
     envelope_s: f64,
 }
 
-impl Account<'_> {
+impl<'a> Account<'a> {
+    /// Nothing done yet. `configuration` has as many replicates as there are ids.
+    pub(super) fn new(
+        engine: &'a mut dyn Engine,
+        cell: &'a Cell,
+        configuration: &'a Configuration,
+        folder: &'a CellFolder<'a>,
+        control: Control<'a>,
+        replica_ids: &'a [u32],
+        scope: Scope,
+    ) -> Self {
+        Self {
+            engine,
+            cell,
+            configuration,
+            folder,
+            control,
+            replica_ids,
+            scope,
+            rows: Vec::new(),
+            measured: Vec::new(),
+        }
+    }
+
     fn run(&mut self) -> Result<Compared> {
         let folder = self.folder;
-        let (training, test) = self.cell.upload(self.engine)?;
         let before = self.engine.overheads();
         let mut trained = train_and_record(self.engine, self.cell, self.configuration, folder, self.control)?;
         let training_overheads = since(before, self.engine.overheads());
@@ -92,6 +128,42 @@ impl Account<'_> {
         let path = |name: &str| folder.file(name);
         write_stability(&path, &node_axes, &history, &counted.stability)?;
         write_envelope(&path, &node_axes, &history, &counted.envelope)?;
+        let wall_times = [
+            ("train", trained.times.train.as_secs_f64()),
+            ("record history", trained.times.record.as_secs_f64()),
+            ("sort", counted.sort_s),
+            ("count", counted.count_s),
+            ("envelope", counted.envelope_s),
+        ];
+        let (results, decay) = self.judge(trained, history, counted, training_overheads)?;
+        weight_hashes.insert("all parameters, exponential decay".into(), decay);
+        Ok(Compared {
+            results,
+            weight_hashes,
+            wall_times: wall_times
+                .map(|(name, seconds)| (format!("{}: {name}", self.cell.label(self.configuration)), seconds))
+                .into(),
+        })
+    }
+
+    /// The same of networks that another command has trained. Their training cost what `trained` says.
+    pub(super) fn run_trained(&mut self, mut trained: Trained) -> Result<Results> {
+        let history = trained.take_history()?;
+        let counted = self.count(&history)?;
+        Ok(self.judge(trained, history, counted, Overheads::default())?.0)
+    }
+
+    /// Prunes trained networks by every criterion and runs the baseline beside them; writes all tables. Returns also the hash
+    /// of the parameters that exponential decay ended with.
+    fn judge(
+        &mut self,
+        mut trained: Trained,
+        history: History,
+        counted: Counted,
+        training_overheads: Overheads,
+    ) -> Result<(Results, String)> {
+        let folder = self.folder;
+        let (training, test) = self.cell.upload(self.engine)?;
         self.dense(&mut *trained.batch, test, &counted)?;
         let sparsities = self.configuration.sparsities();
         let numbers = Numbers {
@@ -107,21 +179,13 @@ impl Account<'_> {
         csv::write(&folder.file("correlations.csv")?, CORRELATION_COLUMNS, &correlations)?;
         let inference = self.inference(&mut *trained.batch, test)?;
         csv::write(&folder.file("inference.csv")?, INFERENCE_COLUMNS, &inference)?;
-        let wall_times = [
-            ("train", trained.times.train.as_secs_f64()),
-            ("record history", trained.times.record.as_secs_f64()),
-            ("sort", counted.sort_s),
-            ("count", counted.count_s),
-            ("envelope", counted.envelope_s),
-        ];
         // Exponential decay trains networks of its own: these are not needed beside them.
         drop((trained, history, counted));
         let decay = self.exponential_decay(test)?;
-        weight_hashes.insert("all parameters, exponential decay".into(), decay);
         csv::write(&folder.file("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
         let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
         csv::write(&folder.file("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
-        let subject = Subject::new(ledger.workload.clone(), &self.cell.split.test);
+        let subject = Subject::new(ledger.workload.clone(), &self.cell.split);
         subject.write(&folder.file(SUBJECT_FILE)?)?;
         let results = Results {
             rows: std::mem::take(&mut self.rows),
@@ -131,14 +195,9 @@ impl Account<'_> {
             headline_window: envelope::headline_window(self.configuration.epochs),
             headline_rule: headline_rule(self.configuration),
             chance: subject.chance,
+            judged_in_training: subject.judged_in_training,
         };
-        Ok(Compared {
-            results,
-            weight_hashes,
-            wall_times: wall_times
-                .map(|(name, seconds)| (format!("{}: {name}", self.cell.label(self.configuration)), seconds))
-                .into(),
-        })
+        Ok((results, decay))
     }
 
     pub(super) fn context(&self, epochs: u32) -> RowContext<'_> {
@@ -227,11 +286,13 @@ impl Account<'_> {
             let warm_up = warm_up.elapsed();
             let overheads = since(before, self.engine.overheads());
             let mut seconds = Vec::new();
-            if warm_up > REPEAT_WITHIN {
+            if warm_up > self.scope.repeat_within {
                 seconds.push((warm_up.saturating_sub(overheads.build + overheads.transfer)).as_secs_f64());
             }
             let started = Instant::now();
-            while seconds.is_empty() || (seconds.len() < REPETITIONS && started.elapsed() + warm_up <= REPEAT_WITHIN) {
+            while seconds.is_empty()
+                || (seconds.len() < REPETITIONS && started.elapsed() + warm_up <= self.scope.repeat_within)
+            {
                 let start = Instant::now();
                 let silent = Watch { stop: self.control.stop, progress: &|_| {} };
                 let points = of_method(method, rule == FROZEN_FIRST, numbers);

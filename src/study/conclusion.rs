@@ -2,7 +2,7 @@
 //! reading of magnitude stability.
 
 use super::configuration::Configuration;
-use super::runs::{CellRuns, interleaved};
+use super::runs::{CellRuns, Run, interleaved};
 use super::sensitivity::{SensitivityRow, readings};
 use super::tables::{Observations, Replicate, StableNodes};
 use crate::engine::{Engine, HistoryShape};
@@ -38,16 +38,14 @@ impl Conclusion {
         if kept.is_empty() {
             return Ok(());
         }
-        let nodes = configuration.width * configuration.width;
-        let shape = HistoryShape { epochs: configuration.epochs as usize, replicas: kept.len(), nodes };
-        let weights = interleaved(&kept.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), nodes);
+        let (shape, weights) = recorded(&kept, configuration);
         self.weight_hashes.insert(format!("{}: focus layer, all epochs", cell.name()), hash(&weights));
         let parameters: Vec<f32> = kept.iter().flat_map(|run| run.parameters.iter().flatten()).copied().collect();
         self.weight_hashes.insert(format!("{}: all parameters", cell.name()), hash(&parameters));
         let history = History::new(shape, weights)?;
         for reading in readings() {
             let stability = Stability::count(engine, &history, &configuration.tolerance, reading)?;
-            self.sensitivity.extend(SensitivityRow::of(cell, configuration, reading, &stability, &history));
+            self.sensitivity.extend(SensitivityRow::of(cell, configuration, false, reading, &stability, &history));
             if reading != configuration.reading() {
                 continue;
             }
@@ -63,6 +61,29 @@ impl Conclusion {
                 self.stable_nodes.insert(replicate, (1..).zip(numbers.map(|&number| f64::from(number))).collect());
             }
         }
+        Ok(())
+    }
+
+    /// Counts the replicas of a cell that were trained anew for the sensitivity table, by the settings `configuration`.
+    ///
+    /// Fails with [`Error::Data`] if a recorded weight is not finite.
+    pub fn add_retrained(
+        &mut self,
+        engine: &mut dyn Engine,
+        cell: &CellRuns,
+        configuration: &Configuration,
+    ) -> Result<()> {
+        let (kept, reading) = (cell.kept(), configuration.reading());
+        if kept.is_empty() {
+            let row =
+                |&tolerance: &f64| SensitivityRow::without_networks(cell, configuration, true, reading, tolerance);
+            self.sensitivity.extend(configuration.tolerance.iter().map(row));
+            return Ok(());
+        }
+        let (shape, weights) = recorded(&kept, configuration);
+        let history = History::new(shape, weights)?;
+        let stability = Stability::count(engine, &history, &configuration.tolerance, reading)?;
+        self.sensitivity.extend(SensitivityRow::of(cell, configuration, true, reading, &stability, &history));
         Ok(())
     }
 
@@ -92,6 +113,13 @@ impl Conclusion {
         let columns = ["model", "data_set", "replicate", "epoch", "stable_nodes"];
         csv::write(&path("stable_nodes.csv")?, &columns, numbers)
     }
+}
+
+/// The focus layers of some runs side by side, as they were recorded.
+fn recorded(runs: &[&Run], configuration: &Configuration) -> (HistoryShape, Vec<f32>) {
+    let nodes = configuration.width * configuration.width;
+    let shape = HistoryShape { epochs: configuration.epochs as usize, replicas: runs.len(), nodes };
+    (shape, interleaved(&runs.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), nodes))
 }
 
 /// Replicate 2 before replicate 10.

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
+/// The tolerance of the paper's tables.
+pub const PAPER_TOLERANCE: f64 = 0.03;
+
 /// Which network is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -144,12 +147,18 @@ pub struct Configuration {
     /// Most replacements in each cell of a study; as many as replicates if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_replacements: Option<u32>,
+    /// Replicates of each cell of a study that are trained anew for what changes training in its sensitivity table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitivity_replicates: Option<u32>,
+    /// Replicates of each cell of a study that its Figure 4 is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figure_4_replicates: Option<u32>,
 }
 
 impl Configuration {
-    /// The comparison that is Figure 4 of this study: of all its models and data sets, judged by test images.
-    pub fn for_figure4(&self) -> Self {
-        Self { all_images: false, min_accuracy: None, max_replacements: None, ..self.clone() }
+    /// Replicates that are trained anew for the sensitivity table.
+    pub fn retrained_replicates(&self) -> u32 {
+        self.sensitivity_replicates.unwrap_or(0).min(self.replicates)
     }
 
     /// Most replacements in a cell of a study.
@@ -257,9 +266,10 @@ impl Configuration {
         }
     }
 
-    /// When replicas stop before the last epoch: by the first tolerance.
+    /// When replicas stop before the last epoch: by the paper's tolerance if it is there, else by the first.
     pub fn plateau(&self) -> Option<Plateau> {
-        let (share, &tolerance) = (self.stop_at_plateau?, self.tolerance.first()?);
+        let papers = self.tolerance.iter().find(|tolerance| **tolerance == PAPER_TOLERANCE);
+        let (share, &tolerance) = (self.stop_at_plateau?, papers.or(self.tolerance.first())?);
         Some(Plateau { share, tolerance, reading: self.reading() })
     }
 
@@ -344,6 +354,18 @@ mod tests {
             let message = configuration.validate().unwrap_err().to_string();
             assert!(message.contains(named), "{message}");
         }
+    }
+
+    #[test]
+    fn replicas_stop_by_the_papers_tolerance_where_it_is_one_of_several() {
+        let tolerance = |tolerance: Vec<f64>| {
+            let stopping =
+                Configuration { tolerance, stop_at_plateau: Some(0.02), ..Configuration::preset(Preset::Smoke) };
+            stopping.plateau().map(|plateau| plateau.tolerance)
+        };
+        assert_eq!(tolerance(vec![0.01, 0.03, 0.05]), Some(0.03));
+        assert_eq!(tolerance(vec![0.05, 0.01]), Some(0.05));
+        assert_eq!(Configuration::preset(Preset::Smoke).plateau(), None);
     }
 
     #[test]

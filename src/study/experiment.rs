@@ -2,7 +2,9 @@
 
 use super::Control;
 use super::configuration::{Configuration, Network};
+use super::figure4;
 use super::numbers::significant;
+use super::results::SUBJECT_FILE;
 use crate::data::{Dataset, Loaded, Source, Split};
 use crate::engine::{DataHandle, Engine};
 use crate::error::{Error, Result};
@@ -128,6 +130,11 @@ impl CellFolder<'_> {
         Ok(CheckpointFile::new(path, format!("{} {}{session}", self.hash, self.prefix)))
     }
 
+    /// A folder within this one.
+    pub fn within(&self, name: &str) -> Self {
+        Self { prefix: format!("{}{name}/", self.prefix), ..self.clone() }
+    }
+
     /// Whether the cell's part of a study is there: its list of runs is written last.
     pub fn is_whole(&self) -> bool {
         self.place("runs.csv").is_file()
@@ -138,9 +145,17 @@ impl CellFolder<'_> {
         self.run.path().join(format!("{}{name}", self.prefix))
     }
 
-    /// Forgets what a study has trained.
+    /// Forgets what a study has trained, and its Figure 4.
     pub fn forget_runs(&self) -> Result<()> {
-        let path = self.place("runs.csv");
+        self.forget("runs.csv")?;
+        let figure4 = self.within(figure4::FOLDER);
+        figure4.forget(SUBJECT_FILE)?;
+        figure4.remove_checkpoints()
+    }
+
+    /// Removes a file, if it is there.
+    fn forget(&self, name: &str) -> Result<()> {
+        let path = self.place(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
             _ => Ok(()),
@@ -149,7 +164,7 @@ impl CellFolder<'_> {
 
     /// Removes all checkpoints: the results are written, or the run starts anew.
     pub fn remove_checkpoints(&self) -> Result<()> {
-        let path = self.file("checkpoints")?;
+        let path = self.place("checkpoints");
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
             _ => Ok(()),

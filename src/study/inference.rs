@@ -2,7 +2,7 @@
 //! faster, and the numbers say so beside the compression ratio and the theoretical speed-up.
 
 use super::accuracy::{Summary, TABLE_SPARSITIES};
-use super::comparison::{Account, REPEAT_WITHIN, REPETITIONS};
+use super::comparison::{Account, REPETITIONS};
 use crate::engine::{Batch, DataHandle, Watch};
 use crate::error::Result;
 use crate::pruning::Method;
@@ -70,7 +70,7 @@ impl Account<'_> {
                 batch.evaluate(test, &silent)?;
                 times.push(start.elapsed().as_secs_f64() * 1e3 / replicates);
             }
-            if started.elapsed() > REPEAT_WITHIN {
+            if started.elapsed() > self.scope.repeat_within {
                 break;
             }
         }

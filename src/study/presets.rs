@@ -48,6 +48,8 @@ impl Configuration {
             all_images: false,
             min_accuracy: None,
             max_replacements: None,
+            sensitivity_replicates: None,
+            figure_4_replicates: None,
             stop_at_plateau: None,
         };
         match preset {
@@ -87,6 +89,8 @@ impl Configuration {
             all_images: true,
             // So few epochs teach some networks nothing: none is replaced.
             min_accuracy: Some(0.0),
+            sensitivity_replicates: Some(1),
+            figure_4_replicates: Some(2),
             ..Self::preset(Preset::Quick)
         };
         match preset {
@@ -100,9 +104,15 @@ impl Configuration {
                 ed_targets: every(25),
                 ..quick
             },
-            Preset::Paper => {
-                Self { replicates: 50, epochs: 150, min_accuracy: Some(0.9), ed_targets: every(5), ..quick }
-            }
+            Preset::Paper => Self {
+                replicates: 50,
+                epochs: 150,
+                min_accuracy: Some(0.9),
+                sensitivity_replicates: Some(5),
+                figure_4_replicates: Some(5),
+                ed_targets: every(5),
+                ..quick
+            },
         }
     }
 }

@@ -1,105 +1,165 @@
-//! The trained replicas of a study: those that did not learn are replaced.
+//! The trained replicas of a study: those that did not learn are replaced, and some are trained anew for what changes
+//! training.
 
 use super::Control;
 use super::configuration::Configuration;
 use super::experiment::{Cell, CellFolder};
+use super::retrained::variants;
 use super::runs::{CellRuns, MetricsRow, Outcome, Run, RunRow};
 use crate::engine::{Engine, Evaluation, Watch};
 use crate::error::Result;
 use crate::network::{ParameterLayout, Tensor};
-use crate::run_folder::Shard;
+use crate::run_folder::{RunFolder, Shard};
 use crate::training::{Plan, Trained, history_of_slot, train};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Unit of a study's progress: cells differ by orders of magnitude in the time of a training step.
 const UNIT: &str = "MFLOP";
 
+/// Some replicas of one model on one data set, trained in one way: a part of a study.
+#[derive(Clone, Debug)]
+pub struct Part<'a> {
+    cell: Cell,
+    /// Where its files go.
+    pub folder: CellFolder<'a>,
+    /// How its replicas are trained, and how many of them are replaced.
+    configuration: Configuration,
+    replicas: Vec<u32>,
+    /// What it is called, e.g. `cnn on pr, pixel-scale-1`.
+    name: String,
+}
+
+impl Part<'_> {
+    fn new<'a>(
+        cell: &Cell,
+        folder: CellFolder<'a>,
+        configuration: &Configuration,
+        replicas: Vec<u32>,
+        variant: Option<&str>,
+    ) -> Part<'a> {
+        let name = match variant {
+            None => cell.name(),
+            Some(variant) => format!("{}, {variant}", cell.name()),
+        };
+        Part { cell: cell.clone(), folder, configuration: configuration.clone(), replicas, name }
+    }
+}
+
+/// All that a study, or a shard of it, trains: its cells, then what the sensitivity table has trained anew.
+///
+/// Fails with [`crate::error::Error::Usage`] if the shard has no replicas, and if the data cannot be brought to another size.
+pub fn parts<'a>(
+    cells: &[Cell],
+    run: &'a RunFolder,
+    hash: &'a str,
+    configuration: &Configuration,
+    shard: Shard,
+) -> Result<Vec<Part<'a>>> {
+    let replicas = shard.replicas(configuration.replicates)?;
+    let folder = |cell: &Cell| cell.folder(run, hash, configuration);
+    let mut all: Vec<Part<'a>> =
+        cells.iter().map(|cell| Part::new(cell, folder(cell), configuration, replicas.clone(), None)).collect();
+    let again: Vec<u32> =
+        replicas.into_iter().filter(|&replica| replica < configuration.retrained_replicates()).collect();
+    if again.is_empty() {
+        return Ok(all);
+    }
+    for variant in variants(configuration) {
+        for cell in variant.cells(configuration, cells)? {
+            let folder = folder(&cell).within(&variant.folder);
+            all.push(Part::new(&cell, folder, &variant.configuration, again.clone(), Some(&variant.folder)));
+        }
+    }
+    Ok(all)
+}
+
+/// What training a part took, in seconds, and how many runs that was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartTimes {
+    /// Name of the part.
+    pub name: String,
+    /// Training.
+    pub train_s: f64,
+    /// Reading the focus layer back.
+    pub record_s: f64,
+}
+
 /// Where a study stands.
 struct Study<'a> {
     engine: &'a mut dyn Engine,
-    configuration: &'a Configuration,
-    shard: Shard,
     control: Control<'a>,
 }
 
-/// Trains every cell of a study, or the part of a shard, and writes the files of each as soon as it is whole; goes on from
-/// what an earlier call has left. Returns seconds of training by cell, of cells that were trained now.
+/// Trains all parts and writes the files of each as soon as it is whole; goes on from what an earlier call has left. `done`
+/// hears of each part that was trained now.
 ///
-/// Fails with [`crate::error::Error::Usage`] if the shard has no replicas.
-pub fn train_cells(
+/// Fails with what stops training, and with what `done` fails with.
+pub fn train_parts(
     engine: &mut dyn Engine,
-    cells: &[(Cell, CellFolder<'_>)],
-    configuration: &Configuration,
-    shard: Shard,
+    parts: &[Part<'_>],
     control: Control<'_>,
-) -> Result<Vec<(String, f64)>> {
-    let replicas = shard.replicas(configuration.replicates)?;
-    let open: Vec<&(Cell, CellFolder<'_>)> = cells.iter().filter(|(_, folder)| !folder.is_whole()).collect();
-    let total: f64 = open.iter().map(|(cell, _)| work(cell, configuration) * replicas.len() as f64).sum();
-    let name = match cells.len() {
+    done: &mut dyn FnMut(PartTimes) -> Result<()>,
+) -> Result<()> {
+    let open: Vec<&Part<'_>> = parts.iter().filter(|part| !part.folder.is_whole()).collect();
+    let total: f64 = open.iter().map(|part| work(part) * part.replicas.len() as f64).sum();
+    let name = match parts.len() {
         1 => "train".to_string(),
-        cells => format!("train {cells} cells"),
+        parts => format!("train {parts} cells"),
     };
-    let mut study = Study { engine, configuration, shard, control };
+    let mut study = Study { engine, control };
     control.stage(&name, total as u64, UNIT, |watch| {
-        open.iter()
-            .map(|(cell, folder)| {
-                let (runs, seconds) = study.train_cell(cell, folder, watch)?;
-                runs.write(&|name| folder.file(name))?;
-                folder.remove_checkpoints()?;
-                let kept = runs.kept().len();
-                let replaced = runs.replaced().len();
-                control.progress.notice(&format!("{}: {kept} replicas learnt, {replaced} did not", cell.name()));
-                Ok((cell.name(), seconds))
-            })
-            .collect()
+        for part in open {
+            let (runs, times) = study.train_part(part, watch)?;
+            runs.write(&|name| part.folder.file(name))?;
+            part.folder.remove_checkpoints()?;
+            let kept = runs.kept().len();
+            let replaced = runs.replaced().len();
+            control.progress.notice(&format!("{}: {kept} replicas learnt, {replaced} did not", part.name));
+            done(times)?;
+        }
+        Ok(())
     })
 }
 
-/// [`UNIT`]s that training one replica of a cell takes.
-fn work(cell: &Cell, configuration: &Configuration) -> f64 {
+/// [`UNIT`]s that training one replica of a part takes.
+fn work(part: &Part<'_>) -> f64 {
+    let Part { cell, configuration, .. } = part;
     cell.architecture.step_flops(cell.split.training.samples()) * f64::from(configuration.epochs) / 1e6
 }
 
 impl Study<'_> {
-    /// Trains the replicas of one cell, then those that replace the ones that did not learn, and so on.
-    fn train_cell(&mut self, cell: &Cell, folder: &CellFolder<'_>, watch: &Watch<'_>) -> Result<(CellRuns, f64)> {
-        let configuration = self.configuration;
-        let most = configuration.most_replacements();
-        let mut replicas = self.shard.replicas(configuration.replicates)?;
+    /// Trains the replicas of one part, then those that replace the ones that did not learn, and so on.
+    fn train_part(&mut self, part: &Part<'_>, watch: &Watch<'_>) -> Result<(CellRuns, PartTimes)> {
+        let cell = &part.cell;
+        let most = part.configuration.most_replacements();
+        let mut replicas = part.replicas.clone();
         let mut runs: Vec<Run> = Vec::new();
         let mut tensors = Vec::new();
-        let mut seconds = 0.0;
+        let mut times = PartTimes { name: part.name.clone(), train_s: 0.0, record_s: 0.0 };
         for attempt in 0.. {
             if attempt > 0 {
                 let made = runs.iter().filter(|run| run.row.attempt > 0).count();
                 replicas.truncate(most as usize - made);
-                let more = work(cell, configuration) * replicas.len() as f64;
+                let more = work(part) * replicas.len() as f64;
                 self.control.progress.extend(more as u64);
             }
             if replicas.is_empty() {
                 break;
             }
-            let trained = self.train_attempt(cell, folder, attempt, &replicas, watch)?;
-            seconds += trained.times.train.as_secs_f64();
-            let of_attempt = self.runs(cell, attempt, &replicas, trained, &mut tensors)?;
+            let trained = self.train_attempt(part, attempt, &replicas, watch)?;
+            times.train_s += trained.times.train.as_secs_f64();
+            times.record_s += trained.times.record.as_secs_f64();
+            let of_attempt = self.runs(part, attempt, &replicas, trained, &mut tensors)?;
             let failed: Vec<u32> =
                 of_attempt.iter().filter(|run| run.row.is_replaced()).map(|run| run.row.replica).collect();
             runs.extend(of_attempt);
             replicas = failed;
         }
-        Ok((CellRuns::new(cell.model().into(), cell.data_set.clone(), tensors, runs, most), seconds))
+        Ok((CellRuns::new(cell.model().into(), cell.data_set.clone(), tensors, runs, most), times))
     }
 
-    fn train_attempt(
-        &mut self,
-        cell: &Cell,
-        folder: &CellFolder<'_>,
-        attempt: u32,
-        replicas: &[u32],
-        watch: &Watch<'_>,
-    ) -> Result<Trained> {
-        let configuration = self.configuration;
+    fn train_attempt(&mut self, part: &Part<'_>, attempt: u32, replicas: &[u32], watch: &Watch<'_>) -> Result<Trained> {
+        let Part { cell, folder, configuration, .. } = part;
         let ids: Vec<u32> = replicas.iter().map(|replica| replica + configuration.replicates * attempt).collect();
         let training = self.engine.load(&cell.split.training)?;
         let plan = Plan {
@@ -118,7 +178,7 @@ impl Study<'_> {
         };
         let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
         let planned = steps * u64::from(configuration.epochs) * ids.len() as u64;
-        let units = work(cell, configuration) * ids.len() as f64;
+        let units = work(part) * ids.len() as f64;
         // Whole units are counted from the sum of steps, so that no fraction is lost on the way.
         let done = AtomicU64::new(0);
         let in_units = |steps: u64| (steps as f64 / planned as f64 * units) as u64;
@@ -134,13 +194,13 @@ impl Study<'_> {
     /// What became of the replicas of an attempt. `tensors` gets name and shape of the network's tensors.
     fn runs(
         &mut self,
-        cell: &Cell,
+        part: &Part<'_>,
         attempt: u32,
         replicas: &[u32],
         mut trained: Trained,
         tensors: &mut Vec<(String, Vec<usize>)>,
     ) -> Result<Vec<Run>> {
-        let configuration = self.configuration;
+        let Part { cell, configuration, .. } = part;
         let training = self.engine.load(&cell.split.training)?;
         let silent = Watch { stop: self.control.stop, progress: &|_| {} };
         let evaluations = trained.batch.evaluate(training, &silent)?;

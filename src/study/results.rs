@@ -5,7 +5,7 @@ use super::configuration::Configuration;
 use super::inference::InferenceRow;
 use super::ledger::{Ledger, LedgerRow, Workload};
 use super::rank_correlation::CorrelationRow;
-use crate::data::Dataset;
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::pruning::SweepRow;
 use crate::run_folder::{self, csv};
@@ -13,9 +13,10 @@ use crate::stability::envelope;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Name of the file that holds the [`Subject`].
-pub(super) const SUBJECT_FILE: &str = "subject.json";
+pub const SUBJECT_FILE: &str = "subject.json";
 
 /// What a comparison of one cell found: what reports show.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,8 @@ pub struct Results {
     pub headline_rule: &'static str,
     /// Accuracy of always naming the test set's largest class.
     pub chance: f64,
+    /// Whether accuracies are of the images that were trained on: there were no others.
+    pub judged_in_training: bool,
 }
 
 /// What was compared, as far as no table tells it: reports are made without the data.
@@ -42,16 +45,21 @@ pub(super) struct Subject {
     pub(super) workload: Workload,
     /// Share of the largest class of the test set.
     pub(super) chance: f64,
+    /// Whether the test set is the training set.
+    #[serde(default)]
+    pub(super) judged_in_training: bool,
 }
 
 impl Subject {
-    pub(super) fn new(workload: Workload, test: &Dataset) -> Self {
+    pub(super) fn new(workload: Workload, split: &Split) -> Self {
+        let Split { training, test } = split;
         let mut counts = vec![0u32; test.classes];
         for &label in &test.labels {
             counts[usize::from(label)] += 1;
         }
         let largest = counts.into_iter().max().unwrap_or(0);
-        Self { workload, chance: f64::from(largest) / test.samples() as f64 }
+        let judged_in_training = Arc::ptr_eq(training, test);
+        Self { workload, chance: f64::from(largest) / test.samples() as f64, judged_in_training }
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
@@ -80,7 +88,7 @@ impl Results {
     /// # Errors
     /// [`Error::Data`] if a file is missing, was changed into something else, or has lost rows.
     pub fn read_back(configuration: &Configuration, folder: &Path) -> Result<Self> {
-        let Subject { workload, chance } = Subject::read(&folder.join(SUBJECT_FILE))?;
+        let Subject { workload, chance, judged_in_training } = Subject::read(&folder.join(SUBJECT_FILE))?;
         let ledger = Ledger { workload, rows: csv::read(&folder.join("ledger.csv"))? };
         let sweep = folder.join("sweep.csv");
         let rows: Vec<SweepRow> = csv::read(&sweep)?;
@@ -93,6 +101,7 @@ impl Results {
             headline_window: envelope::headline_window(configuration.epochs),
             headline_rule: headline_rule(configuration),
             chance,
+            judged_in_training,
         })
     }
 }

@@ -139,15 +139,7 @@ impl CellRuns {
 
     /// Says if some replicas have no run that learnt.
     pub fn incompleteness(&self, replicates: u32, most: u32) -> Option<String> {
-        let (kept, replaced) = (self.kept().len(), self.replaced().len());
-        let replacements = self.runs.iter().filter(|run| run.row.attempt > 0).count();
-        (kept < replicates as usize).then(|| {
-            format!(
-                "{} is incomplete: {kept} of {replicates} replicates learnt, {replaced} runs did not, and {replacements} of at \
-                 most {most} replacements were made",
-                self.name()
-            )
-        })
+        incompleteness(&self.runs.iter().map(|run| run.row.clone()).collect::<Vec<_>>(), replicates, most)
     }
 
     /// Writes `history.npz` and `weights.safetensors` of the runs that were kept, the same of the others in `replaced/`,
@@ -247,6 +239,20 @@ impl CellRuns {
         }
         Ok(Self::new(all.model, all.data_set, all.tensors, all.runs, configuration.most_replacements()))
     }
+}
+
+/// Says if some replicas of a cell, whose runs these are, have no run that learnt.
+pub fn incompleteness(runs: &[RunRow], replicates: u32, most: u32) -> Option<String> {
+    let RunRow { model, data_set, .. } = runs.first()?;
+    let replaced = runs.iter().filter(|row| row.is_replaced()).count();
+    let kept = runs.len() - replaced;
+    let replacements = runs.iter().filter(|row| row.attempt > 0).count();
+    (kept < replicates as usize).then(|| {
+        format!(
+            "{model} on {data_set} is incomplete: {kept} of {replicates} replicates learnt, {replaced} runs did not, and \
+             {replacements} of at most {most} replacements were made"
+        )
+    })
 }
 
 /// Histories and weights of several runs in one file each.

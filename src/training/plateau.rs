@@ -43,7 +43,7 @@ impl Plateau {
 
     /// Whether the growth of (epoch, number of stable nodes) has come to its plateau.
     fn is_plateau(&self, points: &[(f64, f64)], nodes: usize) -> bool {
-        let (Some(growth), Some(&(_, last))) = (Growth::fit(points), points.last()) else { return false };
+        let (Some(growth), Some(&(_, last))) = (Growth::fit_quickly(points), points.last()) else { return false };
         growth.limit_is_identified && (growth.limit - last) / (nodes as f64) < self.share
     }
 }

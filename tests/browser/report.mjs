@@ -2,10 +2,10 @@
 //
 //   npm install --no-save playwright-core && node tests/browser/report.mjs RUN [SCREENSHOT_FOLDER]
 //
-// RUN is the folder of a finished comparison of one network on one data set, with its report.html. CHROMIUM names the browser
-// if it is not /usr/bin/chromium.
+// RUN is the folder of a finished comparison of one network on one data set, or of a study of both networks on several sets,
+// with its report.html; of a study the first slider is dragged. CHROMIUM names the browser if it is not /usr/bin/chromium.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
@@ -13,9 +13,10 @@ import { chromium } from "playwright-core";
 const [run, screenshots] = process.argv.slice(2);
 assert(run, "usage: node tests/browser/report.mjs RUN [SCREENSHOT_FOLDER]");
 
-const [names, ...lines] = readFileSync(join(run, "sweep.csv"), "utf8").trim().split("\n");
+const isStudy = existsSync(join(run, "table1.csv"));
+const [names, ...lines] = readFileSync(join(run, isStudy ? "figure4/sweep.csv" : "sweep.csv"), "utf8").trim().split("\n");
 const columns = names.split(",");
-const rows = lines.map((line) => Object.fromEntries(line.split(",").map((value, place) => [columns[place], value])));
+let rows = lines.map((line) => Object.fromEntries(line.split(",").map((value, place) => [columns[place], value])));
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -29,6 +30,8 @@ page.on("request", (request) => request.url().startsWith("file:") || problems.pu
 await page.goto(pathToFileURL(resolve(run, "report.html")).href);
 
 const place = page.locator(".explorer").first();
+const [dataSet, model] = (await page.locator("section", { has: place }).first().locator("h2").textContent()).split(" · ");
+rows = rows.filter((row) => row.data_set === dataSet && row.model === model);
 const slider = place.locator("input[type=range]");
 const shown = async (name) => (await place.locator(`[data-of=${name}]`).textContent()).trim();
 const select = (label) => place.locator("label", { hasText: new RegExp(`^${label}`) }).locator("select");
@@ -123,6 +126,14 @@ for (const [name, viewport, colorScheme] of [
   const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert(wider <= 0, `${name}: the page is ${wider} pixels wider than the window`);
   if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+}
+const text = await page.locator("main").innerText();
+for (const words of ["Switches in force", "Run and machine", "Data (SHA-256)"]) assert(text.includes(words), words);
+if (isStudy) {
+  for (const number of [1, 2, 3, 4, 5]) assert(text.includes(`Table ${number}:`), `Table ${number}`);
+  for (const words of ["Figure 3", "Figure 4", "Sensitivity", "What was replaced", "paper's mean", "Do settle and hold beat"]) {
+    assert(text.includes(words), words);
+  }
 }
 await browser.close();
 assert.deepEqual(problems, []);

@@ -8,13 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// A study with its Figure 4: two networks on a small set.
+/// A study: two networks on a small set.
 fn study() -> &'static PathBuf {
     static STUDY: OnceLock<PathBuf> = OnceLock::new();
     STUDY.get_or_init(|| {
         let out = fresh_folder("reported-study");
         let (_data, argument) = digits::folder();
-        let line = "study --preset smoke --side 12 --figure-4 --replicates 2 --epochs 6 --device cpu --quiet --data";
+        let line = "study --preset smoke --side 12 --replicates 2 --epochs 6 --device cpu --quiet --data";
         holdfast(line, &[&argument, "--out", text(&out)]).succeeded();
         out
     })
@@ -108,11 +108,24 @@ fn a_study_is_shown_with_its_tables_and_figures() {
     let page = fs::read_to_string(out.join("both.html")).unwrap();
     assert_self_contained(&page);
     assert_eq!(sliders(&page).len(), 2 + 1, "two cells of the study and one of the comparison");
-    for words in ["Table 1", "Table 4", "Figure 3", "What was replaced", "growth curve", "replicate-means"] {
+    for words in [
+        "Table 1",
+        "Table 4",
+        "Figure 3",
+        "Figure 4",
+        "What was replaced",
+        "growth curve",
+        "replicate-means",
+        "anew: pixels / 1",
+        "anew: padded to 100 x 100",
+        "Do settle and hold beat one-shot pruning?",
+        "sensitivity-replicates",
+    ] {
         assert!(page.contains(words), "{words}");
     }
+    let own = fs::read_to_string(out.join("report.html")).unwrap();
     holdfast("report", &[text(out)]).succeeded();
-    assert!(out.join("report.html").is_file());
+    assert_eq!(own, fs::read_to_string(out.join("report.html")).unwrap(), "the study writes another page");
 }
 
 #[test]
@@ -146,7 +159,7 @@ fn folders_that_are_no_finished_run_are_refused() {
     report(&folder.join("nowhere")).refused(5, &["nowhere is not there", "compare or study"]);
     report(&whole.join("sweep.csv")).refused(5, &["sweep.csv is a file"]);
     report(&folder).refused(5, &["has no manifest.json"]);
-    report(&study().join("figure4/cells/cnn-mnist")).refused(5, &["is part of a run", "figure4"]);
+    report(&study().join("cells/cnn-mnist")).refused(5, &["is part of a run", "reported-study"]);
     holdfast("report", &[text(whole), text(whole)]).refused(2, &["is given twice"]);
     holdfast("report", &[text(whole), "--out", text(&folder.join("a/b.html"))]).refused(1, &["cannot write", "b.html"]);
 

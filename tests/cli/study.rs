@@ -21,10 +21,13 @@ const TABLES: [&str; 8] = [
     "slopes.csv",
 ];
 
+/// Files that hold times.
+const TIMES: [&str; 4] = ["manifest.json", "report.html", "ledger.csv", "inference.csv"];
+
 /// Both networks on a small set.
 const SMALL: &str = "study --preset smoke --side 12 --device cpu --quiet";
 /// So few epochs that some replicas of the CNN do not learn the set.
-const REPLACING: &str = " --replicates 4 --epochs 12 --min-accuracy 0.6";
+const REPLACING: &str = " --replicates 4 --epochs 12 --min-accuracy 0.6 --sensitivity-replicates 2";
 
 /// Runs a study on the small set.
 fn small(more: &str, data: &str, out: &Path) -> crate::program::Ended {
@@ -45,14 +48,22 @@ fn files(folder: &Path) -> BTreeSet<String> {
     }
     let mut found = BTreeSet::new();
     walk(folder, folder, &mut found);
-    found.retain(|name| name != "manifest.json" && name != ".lock");
+    // Figure 4 shows times too.
+    let has_times = |name: &String| TIMES.contains(&name.rsplit('/').next().unwrap()) || name.contains("/figure4");
+    found.retain(|name| name != ".lock" && (!has_times(name) || name.contains("figure4/sweep")));
     found
 }
 
 fn assert_same_study(a: &Path, b: &Path) {
     let names = files(a);
     assert_eq!(names, files(b));
-    for name in TABLES.iter().copied().chain(["sensitivity.csv", "replaced.csv", "figures/figure3.svg"]) {
+    for name in TABLES.iter().copied().chain([
+        "sensitivity.csv",
+        "replaced.csv",
+        "figures/figure3.svg",
+        "cells/cnn-mnist/figure4/sweep.csv",
+        "cells/cnn-mnist/retrained/padded-to-100/history.npz",
+    ]) {
         assert!(names.contains(name), "{name} is missing");
     }
     for name in names {
@@ -69,7 +80,16 @@ fn the_smoke_preset_gives_every_table_and_they_can_be_made_again_of_its_files() 
     let folder = tempfile::tempdir().unwrap();
     let (out, again) = (folder.path().join("out"), folder.path().join("again"));
     let ended = holdfast("study --preset smoke --device cpu --out", &[text(&out)]).succeeded();
-    for words in ["Table 1", "Table 5", "Figure 3", "Sensitivity", "xr-synthetic is made here", "seed 1"] {
+    for words in [
+        "Table 1",
+        "Table 5",
+        "Figure 3",
+        "Sensitivity",
+        "xr-synthetic is made here",
+        "seed 1",
+        "Figure 4",
+        "beat one-shot",
+    ] {
         assert!(ended.stdout.contains(words), "{words} is not in\n{}", ended.stdout);
     }
     let observations = Table::read(&out.join("observations.csv"));
@@ -91,6 +111,11 @@ fn the_smoke_preset_gives_every_table_and_they_can_be_made_again_of_its_files() 
 
     // Another command counts one cell's history by another reading; the first one is that of Table 1.
     let sensitivity = Table::read(&out.join("sensitivity.csv")).only(&[("model", "dnn"), ("data_set", "pr")]);
+    let retrained = sensitivity.only(&[("retrained", "true"), ("tolerance", "0.03")]);
+    assert_eq!(retrained.column("pixel_scale"), ["1.0", "255.0"]);
+    assert_eq!((retrained.column("side"), retrained.column("fit")), (vec!["20", "100"], vec!["resize", "pad"]));
+    assert_eq!(retrained.counts("replicates"), [1, 1]);
+    let sensitivity = sensitivity.only(&[("retrained", "false")]);
     assert_eq!(sensitivity.rows.len(), 2 * 2 * 2 * 3);
     for tracking in ["position", "rank"] {
         let counted = holdfast(
@@ -119,7 +144,7 @@ fn the_smoke_preset_gives_every_table_and_they_can_be_made_again_of_its_files() 
 
 #[test]
 fn three_shards_merged_are_a_study_in_one_piece_with_its_replacements() {
-    let (_data, argument) = digits::folder();
+    let (data, argument) = digits::folder();
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     small(REPLACING, &argument, &whole).succeeded();
@@ -151,6 +176,18 @@ fn three_shards_merged_are_a_study_in_one_piece_with_its_replacements() {
     let ended = holdfast("merge --quiet --out", &[&[text(&merged)], paths.as_slice()].concat()).succeeded();
     assert!(ended.stdout.contains("Table 1") && ended.stdout.contains("did not learn"), "{}", ended.stdout);
     assert_same_study(&whole, &merged);
+    let [hidden, tables] = ["hidden", "tables"].map(|name| folder.path().join(name));
+    fs::rename(data.path(), &hidden).unwrap();
+    holdfast("merge --quiet --out", &[&[text(&tables)], paths.as_slice()].concat())
+        .refused(5, &["Figure 4 needs the data", "--without-figure-4"]);
+    holdfast("merge --quiet --without-figure-4 --out", &[&[text(&tables)], paths.as_slice()].concat()).succeeded();
+    fs::rename(&hidden, data.path()).unwrap();
+    assert!(tables.join("table5.csv").is_file() && !tables.join("figure4").exists());
+    let retrained = format!("{}/cells/dnn-mnist/retrained/pixel-scale-1", paths[1]);
+    fs::rename(&retrained, &hidden).unwrap();
+    holdfast("merge --quiet --without-figure-4 --out", &[&[text(&tables)], paths.as_slice()].concat())
+        .refused(5, &["1 of 2 networks", "pixel-scale-1"]);
+    fs::rename(&hidden, &retrained).unwrap();
 
     refuses_wrong_shards(&argument, folder.path(), &paths);
 }
@@ -182,6 +219,10 @@ fn refuses_wrong_shards(data: &str, folder: &Path, paths: &[&str]) {
     merge(paths).refused(5, &["history.npz"]);
     fs::remove_dir_all(&cell).unwrap();
     merge(paths).refused(5, &["1 of 2 models and data sets"]);
+    let damaged = fs::read(Path::new(paths[0]).join("manifest.json")).unwrap();
+    fs::write(Path::new(paths[0]).join("manifest.json"), &damaged[..damaged.len() / 2]).unwrap();
+    merge(paths).refused(5, &["manifest.json is cut off", "train that shard again"]);
+    fs::write(Path::new(paths[0]).join("manifest.json"), damaged).unwrap();
     let mut unfinished = manifest(Path::new(paths[0]));
     unfinished["finished"] = Value::Null;
     fs::write(Path::new(paths[0]).join("manifest.json"), unfinished.to_string()).unwrap();
@@ -242,22 +283,38 @@ fn what_cannot_be_analysed_is_said_and_the_rest_is_there() {
 }
 
 #[test]
-fn figure_4_compares_the_studys_networks() {
+fn figure_4_is_of_the_studys_networks() {
     let (_data, argument) = digits::folder();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let ended = small(" --figure-4 --replicates 2 --epochs 6", &argument, &out).succeeded();
+    let ended = small(" --figure-4-replicates 2 --epochs 6 --training-images 320", &argument, &out).succeeded();
     assert!(ended.stdout.contains("Table 1") && ended.stdout.contains("Figure 4"), "{}", ended.stdout);
     let sweep = Table::read(&out.join("figure4/sweep.csv"));
     let methods: BTreeSet<&str> = sweep.column("method").into_iter().collect();
     for method in ["dense", "ms", "settle", "hold", "magnitude", "random", "ed-sequential"] {
         assert!(methods.contains(method), "{method} is not among {methods:?}");
     }
-    for cell in ["dnn-mnist", "cnn-mnist"] {
-        let [own, again] = ["cells", "figure4/cells"].map(|cells| history(&out.join(cells).join(cell)));
-        assert!(own == again, "{cell}: Figure 4 is of other networks");
-        assert!(out.join(format!("figure4/figures/figure4-{cell}.svg")).is_file());
+    // The same networks, trained by the command that Figure 4 is made of elsewhere, have the same points.
+    let line = "compare --model both --epochs 6 --ed-epochs 2 --ed-targets 0,50 --replicates 2 --side 12 --tolerance 0.03 \
+                --training-images 320 --device cpu --quiet";
+    let compared = folder.path().join("compared");
+    holdfast(line, &["--data", &argument, "--out", text(&compared)]).succeeded();
+    let compared = Table::read(&compared.join("sweep.csv"));
+    for cell in ["dnn", "cnn"] {
+        let place = out.join(format!("cells/{cell}-mnist"));
+        let [own, shown] = [place.clone(), place.join("figure4")].map(|folder| history(&folder));
+        assert!(own.slice(ndarray::s![.., ..2, ..]) == shown, "{cell}: Figure 4 is of other networks");
+        assert!(out.join(format!("figures/figure4-{cell}-mnist.svg")).is_file());
+        for method in ["hold", "magnitude", "dense"] {
+            let points =
+                |table: &Table| table.only(&[("model", cell), ("method", method)]).column("accuracy").join(" ");
+            assert_eq!(points(&sweep), points(&compared), "{cell} {method}");
+        }
     }
+    let none = folder.path().join("none");
+    let without = small(" --figure-4-replicates 0 --sensitivity-replicates 0 --epochs 2", &argument, &none).succeeded();
+    assert!(!none.join("figure4").exists() && !none.join("cells/dnn-mnist/retrained").exists());
+    assert!(!without.stdout.contains("Figure 4") && without.stdout.contains("--sensitivity-replicates"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn writes_all_and_only_its_output() {
 
 #[test]
 fn is_deterministic() {
-    let case = Case { replicas: 3, parameters: 501, focus: 100..200, t: 7, decay: 0.5 };
+    let case = Case { replicas: 3, parameters: 501, updated: 501, focus: 100..200, t: 7, decay: 0.5 };
     assert_deterministic(|gpu| step(gpu, &case));
 }
 
@@ -31,10 +31,11 @@ fn rejects_bad_shapes() {
     let steps = Buffer::from_slice(gpu, "steps", &[StepRecord::new(0, 0, 1, 0, 0.1)]).unwrap();
     let [long, short] = [20, 19].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
     let mask = Buffer::<u32>::new(gpu, "mask", 6).unwrap();
-    let bind = |gradient, v, focus| {
+    let bind = |updated, gradient, v, focus| {
         let arguments = StepArguments {
             replicas: 2,
             parameters_per_replica: 10,
+            updated,
             focus,
             decay: 1.0,
             steps: &steps,
@@ -46,8 +47,9 @@ fn rejects_bad_shapes() {
         };
         Step::new(gpu).unwrap().bind(gpu, &arguments)
     };
-    assert_refused(bind(&short, &long, 0..3), &["adam.step", "gradient", "19", "20"]);
-    assert_refused(bind(&long, &short, 0..3), &["adam.step: v"]);
-    assert_refused(bind(&long, &long, 0..4), &["mask", "6", "8"]);
-    assert_refused(bind(&long, &long, 9..11), &["9..11", "10"]);
+    assert_refused(bind(10, &short, &long, 0..3), &["adam.step", "gradient", "19", "20"]);
+    assert_refused(bind(10, &long, &short, 0..3), &["adam.step: v"]);
+    assert_refused(bind(10, &long, &long, 0..4), &["mask", "6", "8"]);
+    assert_refused(bind(10, &long, &long, 9..11), &["9..11", "10"]);
+    assert_refused(bind(11, &long, &long, 0..3), &["11 of 10 parameters"]);
 }

@@ -3,6 +3,7 @@
 use holdfast::gpu::{Access, Shader};
 use holdfast::kernels::Step;
 use holdfast::kernels::catalogue::SHADERS;
+use holdfast::kernels::dense_stack::STRUCTURES;
 use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -76,7 +77,8 @@ fn check_bindings(shader: &Shader) {
     assert_eq!(found, declared, "{}", shader.name);
     assert!(found.len() <= 8, "{}: WebGPU promises 8 storage buffers", shader.name);
     for binding in shader.bindings {
-        assert_eq!(binding.access == Access::ReadRecord, binding.name == "step", "{}", shader.name);
+        let record = ["step", "launch"].contains(&binding.name);
+        assert_eq!(binding.access == Access::ReadRecord, record, "{}", shader.name);
     }
 }
 
@@ -103,8 +105,18 @@ fn declared(parameters: holdfast::gpu::Parameters) -> (Vec<(String, usize)>, usi
 fn check_parameters(shader: &Shader) {
     let module = module(shader);
     assert_eq!(structure(&module, "Params"), shader.parameters.map(declared), "{}", shader.name);
-    if shader.bindings.iter().any(|binding| binding.access == Access::ReadRecord) {
+    let binds = |name: &str| shader.bindings.iter().any(|binding| binding.name == name);
+    if binds("step") {
         assert_eq!(structure(&module, "Step"), Some(declared(Step::PARAMETERS)), "{}", shader.name);
+    }
+    if binds("launch") {
+        let [(head, start), others @ ..] = STRUCTURES;
+        let (mut fields, _) = structure(&module, head).unwrap();
+        assert_eq!(fields.pop(), Some(("samples".to_string(), start.size)), "{}", shader.name);
+        assert_eq!(fields, declared(start).0, "{}", shader.name);
+        for (name, expected) in others {
+            assert_eq!(structure(&module, name), Some(declared(expected)), "{}: {name}", shader.name);
+        }
     }
 }
 
@@ -162,6 +174,18 @@ fn workgroup_memory_fits_every_device() {
     }
 }
 
+#[test]
+fn kernels_that_need_subgroups_say_so_and_have_a_variant_without() {
+    for shader in SHADERS {
+        let shuffles = |statement: &naga::Statement| matches!(statement, naga::Statement::SubgroupGather { .. });
+        let uses = module(shader).functions.iter().any(|(_, function)| function.body.iter().any(shuffles));
+        assert_eq!(shader.needs_subgroups(), uses, "{}", shader.name);
+        let plain = shader.name.strip_suffix("_lanes");
+        assert_eq!(uses, plain.is_some(), "{}", shader.name);
+        assert!(plain.is_none_or(|plain| SHADERS.iter().any(|other| other.name == plain)), "{}", shader.name);
+    }
+}
+
 /// Each check finds the fault that it is there for: a shader that was changed behind Rust's back.
 #[test]
 fn a_shader_that_says_something_else_is_found() {
@@ -184,6 +208,9 @@ fn a_shader_that_says_something_else_is_found() {
             "override WORKGROUP_SIZE: u32 = 64;",
             "override LANES: u32 = 64; const WORKGROUP_SIZE = 64u;",
         ),
+        ("dense_stack.step", "    depth: u32,", "    depth_of_stack: u32,"),
+        ("dense_stack.step", "    samples: u32,\n", ""),
+        ("dense_stack.step", "MOST_STEPS: u32 = 64", "MOST_STEPS: u32 = 63"),
         ("focus_sweep.evaluate", "override HIDDEN: u32 = 960;", "override HIDDEN: u32 = 9600;"),
     ] {
         let shader = named(name);

@@ -3,7 +3,9 @@
 use crate::*;
 use holdfast::cpu::{softmax_cross_entropy, training_step};
 use holdfast::data::Dataset;
-use holdfast::engine::{Batch, Engine, Evaluation, GpuEngine, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
+use holdfast::engine::{
+    Batch, Engine, Evaluation, GpuEngine, Replica, Setup, StepLoss, Steps, SweepPoint, Variant, Watch,
+};
 use holdfast::network::{Architecture, Convolution, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 use std::ops::Range;
@@ -14,8 +16,15 @@ fn network(convolutions: Vec<Convolution>) -> Architecture {
     Architecture { image_height: 9, image_width: 10, convolutions, width: 7, depth: 3, classes: 4 }
 }
 
+/// Every way to take a step: a device takes one of them.
+const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
+
 fn engine(limits: RequestedLimits) -> GpuEngine {
     GpuEngine::open(&DeviceChoice::Index(0), false, limits).unwrap()
+}
+
+fn engine_of(variant: Variant, limits: RequestedLimits) -> GpuEngine {
+    GpuEngine::with_variant(open(false, limits), variant)
 }
 
 /// Random images and labels for `architecture`.
@@ -51,8 +60,8 @@ struct Epoch {
 }
 
 /// Trains these replicas on 60 samples in batches of 8, the last one of 4.
-fn epoch(architecture: &Architecture, limits: RequestedLimits, ids: &[u32]) -> Epoch {
-    let mut engine = engine(limits);
+fn epoch(architecture: &Architecture, variant: Variant, limits: RequestedLimits, ids: &[u32]) -> Epoch {
+    let mut engine = engine_of(variant, limits);
     let data = engine.load(&data(architecture, 60)).unwrap();
     let setup = Setup { architecture, training: data, batch: 8, pixel_scale: 255.0, seed: 3, replica_ids: ids };
     let mut batch = engine.begin(&setup).unwrap();
@@ -65,10 +74,11 @@ fn epoch(architecture: &Architecture, limits: RequestedLimits, ids: &[u32]) -> E
 #[test]
 fn a_training_step_follows_the_twins() {
     // Convolutions may pool or not in any order, the first one too.
-    for pools in [vec![true, true, true, false], vec![false, true], vec![true], vec![false]] {
+    let pools = [vec![true, true, true, false], vec![false, true], vec![true], vec![false]];
+    for (variant, pools) in VARIANTS.into_iter().flat_map(|variant| pools.clone().map(|pools| (variant, pools))) {
         let convolutions = pools.iter().zip([3, 5, 2, 4]).map(|(&pool, filters)| Convolution { filters, pool });
         let architecture = network(convolutions.collect());
-        let mut engine = engine(RequestedLimits::Adapter);
+        let mut engine = engine_of(variant, RequestedLimits::Adapter);
         let set = data(&architecture, 20);
         let training = engine.load(&set).unwrap();
         let ids = [2, 9];
@@ -101,22 +111,30 @@ fn a_training_step_follows_the_twins() {
 #[test]
 fn a_replica_alone_has_the_bits_that_it_has_among_many() {
     let architecture = network(Architecture::paper_convolutions(5));
-    let many = epoch(&architecture, RequestedLimits::Adapter, &[4, 8, 6]);
-    let alone = epoch(&architecture, RequestedLimits::Adapter, &[8]);
-    assert_eq!(many.losses[8..16], alone.losses);
-    assert_eq!(many.replicas[1], alone.replicas[0]);
-    assert_eq!(many.logits[47 * 4..2 * 47 * 4], alone.logits);
-    assert_eq!(many.evaluations[1], alone.evaluations[0]);
+    for variant in VARIANTS {
+        let many = epoch(&architecture, variant, RequestedLimits::Adapter, &[4, 8, 6]);
+        let alone = epoch(&architecture, variant, RequestedLimits::Adapter, &[8]);
+        assert_eq!(many.losses[8..16], alone.losses);
+        assert_eq!(many.replicas[1], alone.replicas[0]);
+        assert_eq!(many.logits[47 * 4..2 * 47 * 4], alone.logits);
+        assert_eq!(many.evaluations[1], alone.evaluations[0]);
+    }
 }
 
 #[test]
 fn waves_and_data_sets_that_do_not_fit_move_no_bits() {
     // The first layer gives out 60 numbers a sample: the batches of four replicas need 7,680 bytes, 60 images 6,480.
+    waves_move_no_bits(Variant::Stacked, [16_384, 8_000, 4_200]);
+    // The scratch of five replicas needs 163,840 bytes.
+    waves_move_no_bits(Variant::Fused, [200_000, 100_000, 40_000]);
+}
+
+fn waves_move_no_bits(variant: Variant, limits: [u64; 3]) {
     let architecture = network(Architecture::paper_convolutions(3));
     let ids = [0, 1, 2, 3, 4];
-    let plain = epoch(&architecture, RequestedLimits::Adapter, &ids);
-    for bytes in [16_384, 8_000, 4_200] {
-        let cut = epoch(&architecture, RequestedLimits::ArrayBytes(bytes), &ids);
+    let plain = epoch(&architecture, variant, RequestedLimits::Adapter, &ids);
+    for bytes in limits {
+        let cut = epoch(&architecture, variant, RequestedLimits::ArrayBytes(bytes), &ids);
         assert_eq!(cut.losses, plain.losses, "{bytes} bytes: losses");
         assert_eq!(cut.replicas, plain.replicas, "{bytes} bytes: replicas");
         assert_eq!(cut.logits, plain.logits, "{bytes} bytes: logits");
@@ -141,8 +159,16 @@ fn a_batch_that_does_not_fit_is_refused_with_one_that_does() {
 
 #[test]
 fn a_step_is_one_launch_for_each_kernel_and_layer() {
+    // Convolutions: four forward, four weight gradients, three input gradients. Dense part: the first layer forward, all
+    // others there and back, the first layer's two gradients. The update.
+    assert_eq!(launches_of_a_step(Variant::Stacked), 11 + 4 + 1);
+    // The dense part and its update together; the update of the convolutions.
+    assert_eq!(launches_of_a_step(Variant::Fused), 11 + 1 + 1);
+}
+
+fn launches_of_a_step(variant: Variant) -> u64 {
     let architecture = network(Architecture::paper_convolutions(3));
-    let mut engine = engine(RequestedLimits::Adapter);
+    let mut engine = engine_of(variant, RequestedLimits::Adapter);
     let training = engine.load(&data(&architecture, 60)).unwrap();
     let ids = [0, 1, 2];
     let setup =
@@ -150,9 +176,7 @@ fn a_step_is_one_launch_for_each_kernel_and_layer() {
     let mut batch = engine.begin(&setup).unwrap();
     let before = engine.gpu().dispatches();
     train(&mut *batch, &vec![order(60, 0); 3], &batches(60, 10));
-    // Convolutions: four forward, four weight gradients, three input gradients. Dense part: the first layer forward, all
-    // others there and back, the first layer's two gradients. The update.
-    assert_eq!(engine.gpu().dispatches() - before, 6 * (11 + 4 + 1));
+    (engine.gpu().dispatches() - before) / 6
 }
 
 #[test]

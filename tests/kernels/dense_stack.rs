@@ -80,3 +80,145 @@ fn rejects_bad_shapes() {
     let mut recorder = Recorder::new(gpu, "test");
     assert_refused(bound.record(&mut recorder, 0, 5), &["5 samples", "room for 4"]);
 }
+
+/// Whole training steps.
+mod step {
+    use crate::*;
+    use holdfast::check::dense_stack::step::{Case, Outputs, all, cases, step};
+    use holdfast::gpu::{Buffer, Recorder};
+    use holdfast::kernels::dense::ImageShape;
+    use holdfast::kernels::dense_stack::{
+        LaunchStep, Launches, Moves, Reads, Sample, Step, StepArguments, StepInput, StepShape, Tiles,
+    };
+
+    fn whole(outputs: Outputs) -> Vec<Output> {
+        let Outputs { trained: [parameters, m, v], mean, correct, features } = outputs;
+        vec![parameters, m, v, mean, correct, features]
+    }
+
+    const BOTH: Moves = Moves { enters: true, leaves: true };
+
+    /// Sixteen steps, the last one short, with every way to cut products that the device has.
+    fn long() -> Vec<Case> {
+        const STEPS: [usize; 16] = [40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 7];
+        let case = Case {
+            replicas: 3,
+            steps: &STEPS,
+            steps_a_launch: 16,
+            capacity: 40,
+            reads: Reads::Images,
+            image: [5, 6],
+            units: 30,
+            classes: 10,
+            depth: 3,
+            tiles: Tiles::Single { workgroup_size: 8 },
+        };
+        let lanes = gpu().lanes().map(|_| Case { tiles: Tiles::Lanes, ..case });
+        [Some(case), lanes].into_iter().flatten().collect()
+    }
+
+    #[test]
+    fn matches_twin() {
+        assert_passed(&all(gpu()).unwrap());
+    }
+
+    #[test]
+    fn every_variant_agrees() {
+        cases(gpu()).iter().for_each(|case| assert_variants_agree(|gpu| step(gpu, case)));
+    }
+
+    #[test]
+    fn the_workgroup_size_moves_no_bits() {
+        for case in cases(gpu()).into_iter().filter(|case| case.tiles == Tiles::Single { workgroup_size: 8 }) {
+            let run = |workgroup_size| step(gpu(), &Case { tiles: Tiles::Single { workgroup_size }, ..case }).unwrap();
+            let found = run(8);
+            assert!([64, 256].into_iter().all(|size| run(size) == found), "{case:?}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_steps_in_a_launch_moves_no_bits() {
+        for case in long() {
+            let run = |steps_a_launch| step(gpu(), &Case { steps_a_launch, ..case }).unwrap();
+            let found = run(16);
+            assert!([1, 5].into_iter().all(|steps| run(steps) == found), "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_replica_alone_has_the_bits_that_it_has_among_many() {
+        // The first replica of a case draws the same numbers whatever comes after it.
+        for many in long() {
+            let alone = step(gpu(), &Case { replicas: 1, ..many }).unwrap();
+            let many = step(gpu(), &many).unwrap();
+            for (array, (many, alone)) in many.trained.iter().zip(&alone.trained).enumerate() {
+                assert_eq!(many.bits[..alone.bits.len()], alone.bits, "array {array}");
+            }
+            let first: Vec<u32> = many.mean.bits.iter().copied().step_by(3).collect();
+            assert_eq!(first, alone.mean.bits);
+        }
+    }
+
+    #[test]
+    fn writes_all_and_only_its_output() {
+        cases(gpu()).iter().for_each(|case| assert_whole(&whole(step(gpu(), case).unwrap())));
+    }
+
+    #[test]
+    fn is_deterministic() {
+        long().iter().for_each(|case| assert_deterministic(|gpu| step(gpu, case)));
+    }
+
+    #[test]
+    fn rejects_bad_shapes() {
+        let gpu = gpu();
+        // Images of 2 x 3 pixels, two layers of 5 units, 3 classes: 83 parameters.
+        let good = StepShape {
+            replicas: 2,
+            capacity: 4,
+            reads: Reads::Images,
+            input: ImageShape { height: 2, width: 3 },
+            scale: 1.0,
+            units: 5,
+            classes: 3,
+            depth: 2,
+            parameters: 83,
+            first: 0,
+        };
+        let images = Buffer::<u32>::new(gpu, "images", 10).unwrap();
+        let mask = Buffer::<u32>::new(gpu, "mask", 50).unwrap();
+        let losses = Buffer::new(gpu, "losses", 4).unwrap();
+        let [exact, short, long] = [166, 165, 40_000].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
+        let tiles = Tiles::Single { workgroup_size: 8 };
+        let bind = |launches: &Launches, parameters, scratch| {
+            let input = StepInput::Images(&images);
+            let (mask, m, v, losses) = (&mask, &exact, &exact, &losses);
+            let arguments = StepArguments { launches, input, mask, parameters, m, v, scratch, losses };
+            Step::new(gpu, tiles, Reads::Images).unwrap().bind(gpu, &arguments)
+        };
+        let launches = |shape: StepShape, steps| Launches::new(gpu, &shape, 1.0, steps, 2).unwrap();
+        let mut made = launches(good, 3);
+        let bound = bind(&made, &exact, &long).unwrap();
+        assert_refused(bind(&made, &short, &long), &["dense_stack.step", "parameters", "165", "166"]);
+        assert_refused(bind(&made, &exact, &exact), &["scratch", "166"]);
+        assert_refused(bind(&launches(StepShape { units: 33, ..good }, 1), &long, &long), &["33 units", "32"]);
+        assert_refused(bind(&launches(StepShape { classes: 33, ..good }, 1), &long, &long), &["33 classes", "32"]);
+        assert_refused(bind(&launches(StepShape { depth: 1, ..good }, 1), &long, &long), &["1 hidden layers"]);
+        assert_refused(bind(&launches(StepShape { units: 0, ..good }, 1), &long, &long), &["units is 0"]);
+        let features = StepShape { reads: Reads::Features, ..good };
+        assert_refused(bind(&launches(features, 1), &exact, &long), &["Images", "Features"]);
+
+        let samples = |count| vec![Sample::new(0, 0); count];
+        let steps = |samples, row| [LaunchStep::new(0, samples, row, 0.1)];
+        assert_refused(made.push(gpu, BOTH, &steps(5, 0), &samples(10)), &["1 steps with 5 samples", "1 to 4"]);
+        assert_refused(made.push(gpu, BOTH, &steps(4, 0), &samples(9)), &["9 samples"]);
+        assert_refused(made.push(gpu, Moves { leaves: false, ..BOTH }, &[], &samples(0)), &["0 steps"]);
+        made.push(gpu, BOTH, &steps(4, 1), &samples(8)).unwrap();
+        made.push(gpu, BOTH, &steps(4, 2), &samples(8)).unwrap();
+        assert_refused(made.push(gpu, BOTH, &steps(4, 0), &samples(8)), &["launch 2 of 2"]);
+        let mut recorder = Recorder::new(gpu, "test");
+        bound.record(&mut recorder, &made, 0).unwrap();
+        assert_refused(bound.record(&mut recorder, &made, 1), &["2 rows", "row 2"]);
+        assert_refused(bound.record(&mut recorder, &made, 2), &["launch 2 has no steps"]);
+    }
+}

@@ -5,7 +5,8 @@ use holdfast::cpu::stability::{count, envelope, sortable_key};
 use holdfast::cpu::{magnitude_sort, softmax_cross_entropy, training_step};
 use holdfast::data::Dataset;
 use holdfast::engine::{
-    Batch, Engine, Evaluation, GpuEngine, HistoryShape, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, Watch,
+    Batch, Engine, Evaluation, GpuEngine, HistoryShape, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint,
+    Variant, Watch,
 };
 use holdfast::error::Error;
 use holdfast::network::{Architecture, ParameterLayout};
@@ -19,8 +20,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 const SMALL: Architecture =
     Architecture { image_height: 5, image_width: 6, convolutions: Vec::new(), width: 7, depth: 3, classes: 4 };
 
+/// Every way to take a step: a device takes one of them.
+const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
+
 fn engine(limits: RequestedLimits) -> GpuEngine {
     GpuEngine::open(&DeviceChoice::Index(0), false, limits).unwrap()
+}
+
+fn engine_of(variant: Variant, limits: RequestedLimits) -> GpuEngine {
+    GpuEngine::with_variant(open(false, limits), variant)
 }
 
 /// Random images and labels for `architecture`.
@@ -51,23 +59,28 @@ fn evaluate(batch: &mut dyn Batch, data: holdfast::engine::DataHandle) -> Vec<Ev
     batch.evaluate(data, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap()
 }
 
-/// Losses, state, logits and evaluation after an epoch of `SMALL` on 100 samples, with these replicas.
-fn epoch(limits: RequestedLimits, ids: &[u32]) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<f32>, Vec<Evaluation>) {
-    let mut engine = engine(limits);
-    let data = engine.load(&data(&SMALL, 100)).unwrap();
+/// Losses, state, logits and evaluation after an epoch of `SMALL` on so many samples, with these replicas.
+fn epoch(
+    variant: Variant,
+    limits: RequestedLimits,
+    samples: usize,
+    ids: &[u32],
+) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<f32>, Vec<Evaluation>) {
+    let mut engine = engine_of(variant, limits);
+    let data = engine.load(&data(&SMALL, samples)).unwrap();
     let setup =
         Setup { architecture: &SMALL, training: data, batch: 16, pixel_scale: 255.0, seed: 3, replica_ids: ids };
     let mut batch = engine.begin(&setup).unwrap();
-    let orders: Vec<_> = ids.iter().map(|&id| order(100, id)).collect();
-    let losses = train(&mut *batch, 0, &orders, &batches(100, 16));
+    let orders: Vec<_> = ids.iter().map(|&id| order(samples, id)).collect();
+    let losses = train(&mut *batch, 0, &orders, &batches(samples, 16));
     let replicas = batch.replicas().unwrap();
     (losses, replicas, batch.logits(data, 3..90).unwrap(), evaluate(&mut *batch, data))
 }
 
 #[test]
 fn a_network_trains_as_in_pytorch() {
-    for names in [&["dnn_12px_w30_d6_a", "dnn_12px_w30_d6_b"][..], &["dnn_7px_w5_d2_short"], &["dnn_10px_w30_d6_mask"]]
-    {
+    let runs = [&["dnn_12px_w30_d6_a", "dnn_12px_w30_d6_b"][..], &["dnn_7px_w5_d2_short"], &["dnn_10px_w30_d6_mask"]];
+    for (variant, names) in VARIANTS.into_iter().flat_map(|variant| runs.map(|names| (variant, names))) {
         let mut files: Vec<_> = names
             .iter()
             .map(|name| NpzReader::new(File::open(format!("tests/fixtures/training/{name}.npz")).unwrap()).unwrap())
@@ -104,7 +117,7 @@ fn a_network_trains_as_in_pytorch() {
             labels.extend(file.by_name::<ndarray::OwnedRepr<u8>, ndarray::Ix1>("labels").unwrap());
         }
         let data = Dataset::new("fixture", images, labels, side, side, architecture.classes);
-        let mut engine = engine(RequestedLimits::Adapter);
+        let mut engine = engine_of(variant, RequestedLimits::Adapter);
         let handle = engine.load(&Arc::new(data.unwrap())).unwrap();
         let file = &mut files[0];
         let sizes = file.by_name::<ndarray::OwnedRepr<u32>, ndarray::Ix1>("batch_sizes").unwrap();
@@ -169,21 +182,30 @@ fn a_network_trains_as_in_pytorch() {
 
 #[test]
 fn a_replica_alone_has_the_bits_that_it_has_among_many() {
-    let (losses, replicas, logits, evaluations) = epoch(RequestedLimits::Adapter, &[4, 8, 6]);
-    let alone = epoch(RequestedLimits::Adapter, &[8]);
-    assert_eq!(losses[7..14], alone.0);
-    assert_eq!(replicas[1], alone.1[0]);
-    assert_eq!(logits[87 * 4..2 * 87 * 4], alone.2);
-    assert_eq!(evaluations[1], alone.3[0]);
+    for variant in VARIANTS {
+        let (losses, replicas, logits, evaluations) = epoch(variant, RequestedLimits::Adapter, 100, &[4, 8, 6]);
+        let alone = epoch(variant, RequestedLimits::Adapter, 100, &[8]);
+        assert_eq!(losses[7..14], alone.0);
+        assert_eq!(replicas[1], alone.1[0]);
+        assert_eq!(logits[87 * 4..2 * 87 * 4], alone.2);
+        assert_eq!(evaluations[1], alone.3[0]);
+    }
 }
 
 #[test]
 fn waves_and_data_sets_that_do_not_fit_move_no_bits() {
     // 396 parameters: five replicas need 7,920 bytes; 100 images of 40 bytes 4,000.
-    let plain = epoch(RequestedLimits::Adapter, &[0, 1, 2, 3, 4]);
-    for bytes in [16_384, 8_000, 3_800] {
+    waves_move_no_bits(Variant::Stacked, 100, [16_384, 8_000, 3_800]);
+    // Five replicas need 163,840 bytes of scratch; 1,000 images 40,000.
+    waves_move_no_bits(Variant::Fused, 1000, [200_000, 100_000, 36_000]);
+}
+
+fn waves_move_no_bits(variant: Variant, samples: usize, limits: [u64; 3]) {
+    let plain = epoch(variant, RequestedLimits::Adapter, samples, &[0, 1, 2, 3, 4]);
+    for bytes in limits {
         let mut parts = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        (parts.0, parts.1, parts.2, parts.3) = epoch(RequestedLimits::ArrayBytes(bytes), &[0, 1, 2, 3, 4]);
+        (parts.0, parts.1, parts.2, parts.3) =
+            epoch(variant, RequestedLimits::ArrayBytes(bytes), samples, &[0, 1, 2, 3, 4]);
         assert_eq!(parts.0, plain.0, "{bytes} bytes: losses");
         assert_eq!(parts.1, plain.1, "{bytes} bytes: replicas");
         assert_eq!(parts.2, plain.2, "{bytes} bytes: logits");
@@ -197,7 +219,11 @@ fn waves_and_data_sets_that_do_not_fit_move_no_bits() {
 
 #[test]
 fn steps_in_one_call_and_one_by_one_give_equal_bits() {
-    let mut engine = engine(RequestedLimits::Adapter);
+    VARIANTS.into_iter().for_each(steps_give_equal_bits);
+}
+
+fn steps_give_equal_bits(variant: Variant) {
+    let mut engine = engine_of(variant, RequestedLimits::Adapter);
     let data = engine.load(&data(&SMALL, 500)).unwrap();
     let ids = [1, 2];
     let setup =
@@ -216,7 +242,15 @@ fn steps_in_one_call_and_one_by_one_give_equal_bits() {
 
 #[test]
 fn a_step_is_a_few_launches_for_all_replicas_and_a_submission_holds_many_steps() {
-    let mut engine = engine(RequestedLimits::Adapter);
+    // The first layer forward, all others there and back, the first layer's weight gradient, the update.
+    assert_eq!(launches_of_200_steps(Variant::Stacked), 200 * 4);
+    // Few launches have one step, to see how long it takes.
+    let fused = launches_of_200_steps(Variant::Fused);
+    assert!(fused < 100, "{fused} launches");
+}
+
+fn launches_of_200_steps(variant: Variant) -> u64 {
+    let mut engine = engine_of(variant, RequestedLimits::Adapter);
     let data = engine.load(&data(&SMALL, 2000)).unwrap();
     let ids: Vec<u32> = (0..9).collect();
     let setup =
@@ -225,9 +259,8 @@ fn a_step_is_a_few_launches_for_all_replicas_and_a_submission_holds_many_steps()
     let orders = vec![order(2000, 0); 9];
     let (dispatches, submits) = (engine.gpu().dispatches(), engine.gpu().submits());
     train(&mut *batch, 0, &orders, &batches(2000, 10));
-    // The first layer forward, all others there and back, the first layer's weight gradient, the update.
-    assert_eq!(engine.gpu().dispatches() - dispatches, 200 * 4);
     assert!(engine.gpu().submits() - submits < 100, "{} submissions", engine.gpu().submits() - submits);
+    engine.gpu().dispatches() - dispatches
 }
 
 #[test]

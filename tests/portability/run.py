@@ -2,7 +2,10 @@
 """Takes every kernel, with every set of constants that is in use, to other compilers and drivers; writes
 docs/results/portability.md.
 
-Usage: cargo build --release && tests/portability/run.py [--program FILE]
+Usage: cargo build --release && tests/portability/run.py [--program FILE] [PART...]
+
+Parts, in this order; all if none is named. What each found lies in target/portability, and the page is made of all of it:
+record (the checks on llvmpipe, with a tape), devices, compilers, browser.
 
 - naga (`cargo install naga-cli --version 30.0.1`) translates to SPIR-V, Metal's language, HLSL and GLSL;
 - spirv-val (Debian: spirv-tools) validates the SPIR-V for Vulkan 1.1;
@@ -30,12 +33,15 @@ HERE = pathlib.Path(__file__).resolve().parent
 SWIFTSHADER = pathlib.Path("/usr/lib/chromium/vk_swiftshader_icd.json")
 TARGETS = {"SPIR-V": "spv", "Metal": "metal", "HLSL": "hlsl", "GLSL": "comp"}
 
-rows, failures = [], []
+PARTS = ["record", "devices", "compilers", "browser"]
+FOLDER = ROOT / "target/portability"
+
+found = {part: {"rows": [], "failures": []} for part in PARTS}
 
 
 def row(what, by, result, failed=()):
-    rows.append((what, by, result))
-    failures.extend(failed)
+    found[PART]["rows"].append((what, by, result))
+    found[PART]["failures"].extend(failed)
     print(f"{what}, {by}: {result}", *failed[:5], sep="\n  ")
 
 
@@ -73,7 +79,7 @@ def all_sources():
     return {kernel["kernel"]: kernel["wgsl"] for family in explained for kernel in family["kernels"]}
 
 
-def translate(pipelines, sources):
+def compilers(pipelines, sources):
     naga = shutil.which("naga")
     if not naga:
         return row("translation", "naga", "naga is not installed")
@@ -90,7 +96,10 @@ def translate(pipelines, sources):
                 overrides = [part for key, value in constants for part in ("--override", f"{key}={value}")]
                 entry = ["--entry-point", "main", "--profile", "es310"] if suffix == "comp" else []
                 found = subprocess.run(
-                    [naga, source, target, "--shader-model", "60", *overrides, *entry], capture_output=True, text=True
+                    # 1.3 is what Vulkan 1.1 takes, and the first that knows subgroups.
+                    [naga, source, target, "--shader-model", "60", "--spirv-version", "1.3", *overrides, *entry],
+                    capture_output=True,
+                    text=True,
                 )
                 if found.returncode != 0 or not target.is_file():
                     failed.append(f"{name} {kernel} {dict(constants)}: {found.stderr.strip()[:300]}")
@@ -120,19 +129,33 @@ def summary(examined):
     return f"{passed} of {cases} cases, at most {100 * worst:.0f} % of a tolerance{loops}", failed
 
 
-def check_devices():
-    found = [("", None, adapter["index"]) for adapter in json.loads(program("devices", "--json").stdout)["adapters"]]
-    if SWIFTSHADER.is_file():
-        found.append(("SwiftShader", {"VK_DRIVER_FILES": str(SWIFTSHADER), "VK_ICD_FILENAMES": str(SWIFTSHADER)}, 0))
-    else:
-        row("all checks", "SwiftShader", f"{SWIFTSHADER} is not there")
-    for _, environment, index in found:
+def of_device(examined):
+    device = examined["device"]
+    row("all checks", "; ".join(device[what] for what in ["name", "driver", "variant"] if device[what]), *summary(examined))
+
+
+def record():
+    examined = doctor("llvmpipe", None, "--tape", FOLDER)
+    of_device(examined)
+    sources = all_sources()
+    pipelines = all_pipelines(examined, sources)
+    missing = set(sources) - {kernel for kernel, _ in pipelines}
+    found[PART]["failures"].extend(f"no check compiles {kernel}" for kernel in sorted(missing))
+    (FOLDER / "pipelines.json").write_text(json.dumps({"pipelines": pipelines, "sources": sources}))
+
+
+def devices(*_):
+    swiftshader = {"VK_DRIVER_FILES": str(SWIFTSHADER), "VK_ICD_FILENAMES": str(SWIFTSHADER)}
+    for adapter in json.loads(program("devices", "--json").stdout)["adapters"]:
         for options in [[], ["--checked-shaders"]]:
-            examined = doctor(str(index), environment, *options)
-            device = examined["device"]
-            row("all checks", f"{device['name']}; {device['driver']}; {device['variant']}", *summary(examined))
-    examined = doctor("cpu")
-    row("all checks", f"{examined['device']['name']}, {examined['device']['variant']}", *summary(examined))
+            if options or "llvmpipe" not in adapter["name"]:
+                of_device(doctor(str(adapter["index"]), None, *options))
+    for options in [[], ["--checked-shaders"]]:
+        if SWIFTSHADER.is_file():
+            of_device(doctor("0", swiftshader, *options))
+        else:
+            row("all checks", "SwiftShader", f"{SWIFTSHADER} is not there")
+    of_device(doctor("cpu"))
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -166,7 +189,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def do_POST(self):
         content = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/read":
-            with (self.folder / "browser.bin").open("ab") as answers:
+            with (self.FOLDER / "browser.bin").open("ab") as answers:
                 answers.write(content)
         else:
             self.answer.update(json.loads(content))
@@ -190,14 +213,15 @@ def open_page(chromium, port, arrived):
         browser.wait()
 
 
-def browse(pipelines, sources, folder):
+def browser(pipelines, sources):
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:
         return row("compiled by the browser", "Chromium", "chromium is not installed")
     kernels = [{"kernel": kernel, "constants": dict(constants)} for kernel, constants in pipelines]
     content = json.dumps({"pipelines": kernels, "sources": sources}).encode()
     answer, arrived = {}, threading.Event()
-    handler = functools.partial(Handler, folder=folder, kernels=content, answer=answer, arrived=arrived)
+    (FOLDER / "browser.bin").unlink(missing_ok=True)
+    handler = functools.partial(Handler, folder=FOLDER, kernels=content, answer=answer, arrived=arrived)
     server = http.server.ThreadingHTTPServer(("localhost", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     open_page(chromium, server.server_port, arrived)
@@ -207,10 +231,11 @@ def browse(pipelines, sources, folder):
     if not answer:
         return row("compiled by the browser", by, "no answer", ["Chromium gave no answer within half an hour"])
     failed = [f"Chromium: {failure}" for failure in answer["failures"]]
-    row("compiled by the browser", by, f"{answer['compiled']} of {len(kernels)}", failed)
-    if not (folder / "browser.bin").is_file():
+    skipped = f"; it has no subgroups, which {answer['skipped']} need" if answer.get("skipped") else ""
+    row("compiled by the browser", by, f"{answer['compiled']} of {len(kernels)}{skipped}", failed)
+    if not (FOLDER / "browser.bin").is_file():
         return row("all checks, run by the browser", by, "nothing was run", ["Chromium ran no check"])
-    judged = doctor("llvmpipe", None, "--answers", folder / "browser.bin")
+    judged = doctor("llvmpipe", None, "--answers", FOLDER / "browser.bin")
     judged["device"]["name"], judged["loop_limit"] = "Chromium", None
     result, wrong = summary(judged)
     row("all checks, run by the browser", by, f"{result}, in {answer['launches']:,} launches", wrong)
@@ -218,6 +243,9 @@ def browse(pipelines, sources, folder):
 
 def report(pipelines, sources):
     version = program("--version").stdout.strip()
+    parts = [json.loads(path.read_text()) for path in (FOLDER / f"{part}.json" for part in PARTS) if path.is_file()]
+    rows = [row for part in parts for row in part["rows"]]
+    failures = [failure for part in parts for failure in part["failures"]]
     lines = [
         "# Where the kernels run",
         "",
@@ -231,28 +259,29 @@ def report(pipelines, sources):
     ]
     lines += ["", "## Failures", "", *(f"- {failure}" for failure in failures)] if failures else []
     (ROOT / "docs/results/portability.md").write_text("\n".join(lines) + "\n")
+    return bool(failures)
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        examine(pathlib.Path(folder))
-
-
-def examine(folder):
-    examined = doctor("llvmpipe", None, "--tape", folder)
-    sources = all_sources()
-    pipelines = all_pipelines(examined, sources)
-    missing = set(sources) - {kernel for kernel, _ in pipelines}
-    failures.extend(f"no check compiles {kernel}" for kernel in sorted(missing))
-    check_devices()
-    translate(pipelines, sources)
-    browse(pipelines, sources, folder)
-    report(pipelines, sources)
-    raise SystemExit(bool(failures))
+def main(parts):
+    global PART
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    actions = {"devices": devices, "compilers": compilers, "browser": browser}
+    for PART in parts:
+        if PART == "record":
+            record()
+        known = json.loads((FOLDER / "pipelines.json").read_text())
+        pipelines = [(kernel, [tuple(constant) for constant in constants]) for kernel, constants in known["pipelines"]]
+        if PART != "record":
+            actions[PART](pipelines, known["sources"])
+        (FOLDER / f"{PART}.json").write_text(json.dumps(found[PART]))
+        failed = report(pipelines, known["sources"])
+    raise SystemExit(failed)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="of " + ", ".join(PARTS))
     parser.add_argument("--program", default=ROOT / "target/release/holdfast")
-    PROGRAM = parser.parse_args().program
-    main()
+    ARGUMENTS = parser.parse_args()
+    PROGRAM = ARGUMENTS.program
+    main(ARGUMENTS.parts or PARTS)

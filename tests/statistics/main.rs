@@ -284,6 +284,19 @@ fn the_studentized_range_is_that_of_r() {
 }
 
 #[test]
+fn the_studentized_range_is_that_of_r_where_r_is_off_too() {
+    for row in rows(Path::new("tests/fixtures/statistics/studentized_range.csv")) {
+        let (q, groups, freedom) = (number(&row, "q"), number(&row, "groups") as u32, number(&row, "df"));
+        let what = format!("range {q} of {groups} groups, {freedom} degrees of freedom");
+        let tail = studentized_range::upper_tail(q, groups, freedom);
+        assert_near(&what, Some(tail), Some(number(&row, "upper_tail")), 1e-9);
+        let quantile = studentized_range::quantile(0.95, groups, freedom);
+        let expected = number(&row, "quantile_95");
+        assert!((quantile - expected).abs() <= 1e-9 * expected, "{what}: {quantile} instead of {expected}");
+    }
+}
+
+#[test]
 fn four_hundred_thousand_observations_take_less_than_two_seconds() {
     let started = std::time::Instant::now();
     let mut groups = Vec::new();

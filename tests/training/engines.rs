@@ -1,18 +1,25 @@
 //! Both engines follow PyTorch's losses in single precision, step by step.
 
 use crate::fixture::{self, Fixture};
-use holdfast::engine::{CpuEngine, Engine, GpuEngine, Setup, Steps, Watch};
-use holdfast::gpu::{DeviceChoice, RequestedLimits};
+use holdfast::engine::{CpuEngine, Engine, GpuEngine, Setup, Steps, Variant, Watch};
+use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Relative difference of a step's mean loss to PyTorch's in double precision.
 const LOSS_TOLERANCE: f64 = 1e-5;
 
-/// The CPU engine, and the first adapter with trusted and with checked shaders; no adapter is a failure.
+/// The CPU engine, and the first adapter with every variant of a step, with trusted and with checked shaders; no adapter is
+/// a failure.
 fn engines() -> Vec<Box<dyn Engine>> {
-    let gpu = |checked| GpuEngine::open(&DeviceChoice::Index(0), checked, RequestedLimits::Adapter).unwrap();
-    vec![Box::new(CpuEngine::new(Some(2)).unwrap()), Box::new(gpu(false)), Box::new(gpu(true))]
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(CpuEngine::new(Some(2)).unwrap())];
+    for variant in [Variant::Stacked, Variant::Fused] {
+        for checked in [false, true] {
+            let gpu = Gpu::open(&DeviceChoice::Index(0), checked, RequestedLimits::Adapter).unwrap();
+            engines.push(Box::new(GpuEngine::with_variant(gpu, variant)));
+        }
+    }
+    engines
 }
 
 /// Trains `copies` replicas of a recorded run side by side and returns `[replica][step]`.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const EPOCHS: u32 = 12;
+/// How often the device goes away.
+const MOMENTS: u64 = 10;
 
 /// What happens to a run that has done so many replica-steps.
 type Event = fn(&Gpu, &AtomicBool);
@@ -49,11 +51,12 @@ fn a_device_lost_in_the_middle_is_said_and_the_next_run_goes_on_to_the_same_bits
     let undisturbed = run(fixture, None, 0, nothing).unwrap();
     let all_steps = u64::from(EPOCHS) * 2 * fixture.data.samples().div_ceil(fixture.batch) as u64;
 
-    // A stop leaves a checkpoint behind; then the device goes away, twice.
+    // A stop leaves a checkpoint behind; then the device goes away, again and again.
     let stopped = run(fixture, Some(&file), all_steps / 3, |_, stop| stop.store(true, Ordering::Relaxed));
     assert!(matches!(stopped.map(|_| ()), Err(Error::Interrupted)));
     let checkpoint = std::fs::read(file.path()).unwrap();
-    for after in [1, all_steps / 3] {
+    let moments: Vec<u64> = (0..MOMENTS).map(|moment| 1 + moment * (all_steps * 2 / 3 - 1) / MOMENTS).collect();
+    for &after in &moments {
         let error = run(fixture, Some(&file), after, |gpu, _| gpu.destroy()).map(|_| ()).unwrap_err();
         assert_eq!(error.exit_code(), 6, "{error}");
         assert!(error.to_string().contains("run the same command again"), "{error}");
@@ -62,6 +65,8 @@ fn a_device_lost_in_the_middle_is_said_and_the_next_run_goes_on_to_the_same_bits
     let resumed = run(fixture, Some(&file), 0, nothing).unwrap();
     assert!(resumed.resumed && !undisturbed.resumed);
     assert_eq!(resumed.focus_hashes, undisturbed.focus_hashes);
+    // `tests/reliability/run.py` reads this line.
+    println!("rehearsed: taken away at {MOMENTS} moments; exit code 6, checkpoint untouched, then the same bits");
 }
 
 #[test]

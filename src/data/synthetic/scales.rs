@@ -2,8 +2,9 @@
 //!
 //! A scale grows outwards from its focus by fine ridges (circuli); where growth pauses once a year, a ring (annulus)
 //! stays, bright where the light falls in from the side.
-//! Rings come at any distance from the focus, and beside them there are false checks: pieces of rings that do not close
-//! and do not count. Focus, outline, circuli, lighting, contrast and noise are drawn apart from the class.
+//! A fish grows less every year, so its rings lie closer and closer; a younger one has the inner ones. Beside them there may
+//! be a false check: a piece of a ring that does not close and does not count. Focus, outline, growth, circuli, lighting,
+//! contrast and noise are drawn apart from the class.
 
 use super::{Picture, SIDE, bump, generate as generate_set, step};
 use crate::data::Split;
@@ -16,10 +17,12 @@ pub(in crate::data) const IMAGES_PER_CLASS: usize = 530;
 /// This set's part of the counter, for training and for testing.
 const PARTS: [u32; 2] = [2, 3];
 
-/// Rings and checks lie at these shares of the way from the focus to the outline, no two nearer than `GAP`.
-const INNERMOST: f64 = 0.22;
-const OUTERMOST: f64 = 0.88;
-const GAP: f64 = 0.11;
+/// Of the way from the focus to the outline, the scale of a hatched fish takes this share, and that of one of `YEARS` years
+/// the other; each year's ring lies so far beside where growth puts it at most.
+const HATCHED: f64 = 0.12;
+const GROWN: f64 = 0.9;
+const YEARS: i32 = 5;
+const ASIDE: f64 = 0.01;
 
 /// 530 training and 106 test images of 100 x 100 pixels of each class; the class is the number of rings.
 pub(in crate::data) fn generate(seed: u64) -> Result<Split> {
@@ -77,34 +80,39 @@ struct Ring {
 impl Scale {
     fn draw(class: usize, sequence: &mut Sequence) -> Self {
         let middle = SIDE as f64 / 2.0;
-        let focus = [(); 2].map(|()| middle + sequence.between(-9.0, 9.0));
-        let waves = [0.18, 0.05, 0.04, 0.025].map(|most| {
+        let focus = [(); 2].map(|()| middle + sequence.between(-2.0, 2.0));
+        let waves = [0.06, 0.02, 0.02, 0.01].map(|most| {
             let (height, phase) = (sequence.between(0.0, most), sequence.between(0.0, TAU));
             [height * phase.cos(), height * phase.sin()]
         });
-        let false_checks = sequence.below(3) as usize;
-        let places = places(class + false_checks, sequence);
-        let rings = places.into_iter().enumerate().map(|(index, place)| {
-            let arc = (index >= class).then(|| {
-                let start = sequence.between(0.0, TAU);
-                (start, start + sequence.between(0.3 * PI, 0.75 * PI))
-            });
-            Ring { place, strength: sequence.between(1.7, 2.8), width: sequence.between(1.3, 1.8), arc }
-        });
-        let rings = rings.collect();
+        let growth = sequence.between(0.78, 0.82);
+        let ring = |place: f64, sequence: &mut Sequence| Ring {
+            place: place + sequence.between(-ASIDE, ASIDE),
+            strength: sequence.between(1.9, 2.8),
+            width: sequence.between(1.4, 2.0),
+            arc: None,
+        };
+        let mut rings: Vec<Ring> = (1i32..).take(class).map(|year| ring(place(growth, year), sequence)).collect();
+        if sequence.below(2) == 1 {
+            let year = sequence.below(YEARS as u32 - 1) as i32;
+            let between = f64::midpoint(place(growth, year), place(growth, year + 1));
+            let start = sequence.between(0.0, TAU);
+            let arc = Some((start, start + sequence.between(0.2 * PI, 0.5 * PI)));
+            rings.push(Ring { strength: sequence.between(1.2, 1.8), arc, ..ring(between, sequence) });
+        }
         Self {
             focus,
-            radius: sequence.between(44.0, 54.0),
+            radius: sequence.between(46.0, 51.0),
             tilt: sequence.between(0.0, PI).sin_cos().into(),
-            stretch: sequence.between(1.0, 1.25),
+            stretch: sequence.between(1.0, 1.08),
             waves,
             circuli: Circuli {
                 count: sequence.between(11.0, 15.0),
                 phase: sequence.between(0.0, TAU),
-                strength: sequence.between(0.35, 0.7),
+                strength: sequence.between(0.25, 0.5),
             },
             rings,
-            light: (sequence.between(0.0, TAU), sequence.between(0.0, 0.4)),
+            light: (sequence.between(0.0, TAU), sequence.between(0.0, 0.3)),
             ground: sequence.between(-2.0, -1.0),
         }
     }
@@ -162,15 +170,10 @@ impl Ring {
     }
 }
 
-/// Random places for rings and checks in random order, `GAP` or more apart.
-fn places(count: usize, sequence: &mut Sequence) -> Vec<f64> {
-    let free = OUTERMOST - INNERMOST - GAP * count.saturating_sub(1) as f64;
-    let mut places: Vec<f64> = (0..count).map(|_| sequence.between(0.0, free)).collect();
-    places.sort_by(f64::total_cmp);
-    let mut places: Vec<f64> =
-        places.iter().enumerate().map(|(index, place)| INNERMOST + place + GAP * index as f64).collect();
-    sequence.shuffle(&mut places);
-    places
+/// How far out the ring of a year lies if each year's growth is `growth` times that of the year before; year 0 is the scale of
+/// a hatched fish.
+fn place(growth: f64, year: i32) -> f64 {
+    HATCHED + (GROWN - HATCHED) * (1.0 - growth.powi(year)) / (1.0 - growth.powi(YEARS))
 }
 
 #[cfg(test)]
@@ -243,14 +246,17 @@ mod tests {
     }
 
     #[test]
-    fn rings_and_checks_keep_their_distance() {
-        let mut sequence = Sequence::new(3, Stream::Check, 0, 0);
-        for count in 0..=6 {
-            let mut places = places(count, &mut sequence);
-            places.sort_by(f64::total_cmp);
-            assert_eq!(places.len(), count);
-            assert!(places.iter().all(|place| (INNERMOST..=OUTERMOST).contains(place)));
-            assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= GAP - 1e-12), "{places:?}");
+    fn rings_lie_closer_every_year_and_a_younger_fish_has_the_inner_ones() {
+        for image in 0..100 {
+            let mut sequence = Sequence::new(3, Stream::Check, image, 0);
+            let class = image as usize % CLASSES;
+            let scale = Scale::draw(class, &mut sequence);
+            let closed = scale.rings.iter().filter(|ring| ring.arc.is_none());
+            let places: Vec<f64> = [HATCHED].into_iter().chain(closed.map(|ring| ring.place)).collect();
+            assert_eq!(places.len(), class + 1);
+            assert!(scale.rings.len() <= class + 1 && places.iter().all(|place| *place < 0.95));
+            let grown: Vec<f64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert!(grown.windows(2).all(|pair| pair[1] < pair[0] + 4.0 * ASIDE), "{places:?}");
         }
     }
 

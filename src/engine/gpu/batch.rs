@@ -1,5 +1,6 @@
 //! Replicas of one network on the GPU.
 
+use super::Variant;
 use super::launches::{
     ActivationSizes, Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, Purpose, State, StateSizes,
     TrainingLaunches,
@@ -14,6 +15,7 @@ use crate::engine::{
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
+use crate::kernels::dense_stack::{Launches, Moves, Tiles};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
 use crate::network::{Architecture, ParameterLayout};
@@ -39,6 +41,7 @@ pub(super) struct GpuBatch {
     network: Network,
     choice: Choice,
     kernels: Kernels,
+    purpose: Purpose,
     batch: usize,
     seed: u64,
     evaluation_samples: usize,
@@ -59,7 +62,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(gpu: &Gpu, data: &Mutex<Vec<Arc<LoadedData>>>, setup: &Setup<'_>) -> Result<Self> {
+    fn new(gpu: &Gpu, data: &Mutex<Vec<Arc<LoadedData>>>, variant: Variant, setup: &Setup<'_>) -> Result<Self> {
         setup.architecture.validate()?;
         let network = Network {
             architecture: setup.architecture.clone(),
@@ -78,11 +81,7 @@ impl Plan {
         let batch = setup.batch.min(training.host().samples());
         let room = Room::of(gpu);
         let evaluation_samples = room.evaluation_samples(&network)?;
-        let purpose = if network.stack(1, batch).fits(gpu) && room.stacks(&network, batch) {
-            Purpose::StackedTraining
-        } else {
-            Purpose::Training
-        };
+        let purpose = purpose(gpu, &network, variant, &room, batch);
         let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples, purpose)?;
         let slots = setup.replica_ids.len();
         let waves = (0..slots).step_by(most).map(|first| first..(first + most).min(slots)).collect();
@@ -111,18 +110,20 @@ impl GpuBatch {
     pub(super) fn new(
         gpu: Arc<Gpu>,
         data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
+        variant: Variant,
         setup: &Setup<'_>,
         choice: Choice,
     ) -> Result<Self> {
-        let plan = Plan::new(&gpu, &data, setup)?;
+        let plan = Plan::new(&gpu, &data, variant, setup)?;
         gpu.set_workgroup_size(choice.workgroup_size);
         let [training, evaluation] = plan.activations();
         let gradient = Buffer::new(&gpu, "parameter gradient", plan.gradient())?;
-        let Plan { network, training: training_data, batch, evaluation_samples, waves, .. } = plan;
+        let Plan { network, training: training_data, batch, evaluation_samples, purpose, waves } = plan;
         let waves = waves.into_iter().map(|slots| Wave::new(&gpu, &network, setup, slots)).collect::<Result<_>>()?;
         Ok(Self {
+            kernels: Kernels::new(&gpu, &network, purpose, choice.tile())?,
+            purpose,
             choice,
-            kernels: Kernels::new(&gpu, choice.tile())?,
             training_activations: Activations::new(&gpu, training)?,
             evaluation_activations: Activations::new(&gpu, evaluation)?,
             gradient,
@@ -141,16 +142,22 @@ impl GpuBatch {
     pub(super) fn footprint(
         gpu: &Gpu,
         data: &Mutex<Vec<Arc<LoadedData>>>,
+        variant: Variant,
         setup: &Setup<'_>,
         sweep: SweepSize,
     ) -> Result<Footprint> {
-        let plan = Plan::new(gpu, data, setup)?;
+        let plan = Plan::new(gpu, data, variant, setup)?;
         let slots = setup.replica_ids.len();
         let nodes = plan.network.architecture.nodes();
         let bytes = |words: usize| 4 * words as u64;
         let state = StateSizes::new(&plan.network, slots);
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
-        let feed = Feed::words(gpu, &plan.training, plan.largest(), plan.batch);
+        let mut feed = Feed::words(gpu, &plan.training, plan.largest(), plan.batch);
+        if plan.purpose == Purpose::FusedTraining {
+            let shape = plan.network.whole_stack(plan.largest(), plan.batch);
+            let (steps, launches) = Feed::launched(gpu, &plan.training, &shape);
+            feed += launches * Launches::words(&shape, steps);
+        }
         Ok(Footprint {
             state: bytes(state.words()),
             activations: bytes(activations + plan.gradient() + feed),
@@ -198,11 +205,22 @@ impl GpuBatch {
         Ok(())
     }
 
+    /// Room for the samples of steps of training.
+    fn feed(&self, wave: &Wave, decay: f32) -> Result<Feed> {
+        let gpu = &self.gpu;
+        let feed = Feed::new(gpu, &self.training, wave.state.replicas, self.batch)?;
+        if self.purpose != Purpose::FusedTraining {
+            return Ok(feed);
+        }
+        let shape = self.network.whole_stack(wave.state.replicas, self.batch);
+        feed.with_launches(gpu, &shape, decay)
+    }
+
     /// Trains one wave on consecutive steps and returns `[step, replica]`.
     fn train_wave(
         &self,
         wave: &Wave,
-        feed: &Feed,
+        feed: &mut Feed,
         steps: &Steps<'_>,
         range: Range<usize>,
         pace: &mut Pace,
@@ -221,23 +239,46 @@ impl GpuBatch {
             &losses,
             steps.decay,
         )?;
-        let mut running = Running::new(pace, watch, wave.state.replicas as u64);
+        let running = Running::new(pace, watch, wave.state.replicas as u64);
+        let orders = &steps.orders[wave.slots.clone()];
+        match self.submit_steps(&launches, feed, orders, steps, range, running) {
+            Err(Error::Interrupted) => {
+                // Whoever asked for the stop may still want what was trained until then.
+                feed.load_leave(gpu)?;
+                let mut recorder = Recorder::new(gpu, "end of training");
+                launches.record_leave(&mut recorder, feed)?;
+                recorder.submit()?.wait()?;
+                Err(Error::Interrupted)
+            }
+            trained => trained.and_then(|()| read_back(gpu, &losses)),
+        }
+    }
+
+    /// Submits consecutive steps of one wave, and waits for them.
+    fn submit_steps<'g>(
+        &'g self,
+        launches: &TrainingLaunches,
+        feed: &mut Feed,
+        orders: &[Arc<[u32]>],
+        steps: &Steps<'_>,
+        range: Range<usize>,
+        mut running: Running<'_, 'g>,
+    ) -> Result<()> {
+        let gpu = &self.gpu;
         let mut next = range.start;
         while next < range.end {
             let batches = &steps.batches[next..range.end];
             let batches = &batches[..feed.fitting(batches, running.steps())];
             let rate = |step: usize| adam::corrected_rate(steps.first_step + 1 + step as u64) as f32;
             let rates: Vec<f32> = (next..next + batches.len()).map(rate).collect();
-            feed.load(gpu, &steps.orders[wave.slots.clone()], batches, next - range.start, &rates)?;
+            let moves = Moves { enters: next == range.start, leaves: next + batches.len() == range.end };
+            feed.load(gpu, orders, batches, next - range.start, &rates, moves)?;
             let mut recorder = Recorder::new(gpu, "training");
-            for (record, batch) in (0..).zip(batches) {
-                launches.record(&mut recorder, record, batch.len())?;
-            }
+            launches.record(&mut recorder, feed, batches)?;
             running.start(recorder, batches.len())?;
             next += batches.len();
         }
-        running.finish()?;
-        read_back(gpu, &losses)
+        running.finish()
     }
 }
 
@@ -279,6 +320,20 @@ impl<'a, 'g> Running<'a, 'g> {
             (self.watch.progress)(self.units * steps as u64);
         }
         Ok(())
+    }
+}
+
+/// The widest way to train that the sizes allow, given what suits the device.
+fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Room, batch: usize) -> Purpose {
+    // What a clock chooses has no say: ways to train differ in their bits.
+    let tiles = Tiles::with_workgroup_size(gpu, gpu.usual_workgroup_size());
+    let fuses = network.whole_stack(1, batch).most_steps(gpu, tiles) > 0 && room.fuses(network, batch);
+    if variant == Variant::Fused && fuses {
+        Purpose::FusedTraining
+    } else if network.stack(1, batch).fits(gpu) && room.stacks(network, batch) {
+        Purpose::StackedTraining
+    } else {
+        Purpose::Training
     }
 }
 
@@ -435,13 +490,13 @@ impl Batch for GpuBatch {
         let mut results = vec![StepLoss::default(); self.slots() * count];
         let words = Room::of(&self.gpu).words;
         for wave in &self.waves {
-            let feed = Feed::new(&self.gpu, &self.training, wave.state.replicas, self.batch)?;
+            let mut feed = self.feed(wave, steps.decay)?;
             // One pair of words for each replica and step is kept until it is read back.
             let most = (words / (2 * wave.state.replicas)).max(1);
             let mut pace = Pace::starting_with(self.choice.first_steps(wave.state.replicas));
             for first in (0..count).step_by(most) {
                 let range = first..(first + most).min(count);
-                let losses = self.train_wave(wave, &feed, steps, range.clone(), &mut pace, watch)?;
+                let losses = self.train_wave(wave, &mut feed, steps, range.clone(), &mut pace, watch)?;
                 for (step, losses) in range.zip(losses.chunks_exact(wave.state.replicas)) {
                     for (slot, loss) in wave.slots.clone().zip(losses) {
                         results[slot * count + step] = StepLoss { loss: loss.mean, correct: loss.correct };
@@ -555,13 +610,13 @@ impl Batch for GpuBatch {
         let (gpu, activations) = (&self.gpu, &self.evaluation_activations);
         let order: [Arc<[u32]>; 1] = [(0..data.host().samples() as u32).collect()];
         let step = self.evaluation_step(&data)?;
-        let feed = Feed::new(gpu, &data, 1, step)?;
+        let mut feed = Feed::new(gpu, &data, 1, step)?;
         for wave in &self.waves {
             let layers = self.network.architecture.depth + 1;
             let launches =
                 ForwardLaunches::new(gpu, &self.kernels, &self.network, &feed, &wave.state, activations, layers)?;
             for batch in steps_of(samples.clone(), step) {
-                feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0])?;
+                feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0], Moves::NONE)?;
                 let mut recorder = Recorder::new(gpu, "logits");
                 launches.record(&mut recorder, 0, batch.len())?;
                 recorder.submit()?;
@@ -580,7 +635,7 @@ impl Batch for GpuBatch {
         let (gpu, samples) = (&self.gpu, data.host().samples());
         let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
         let step = self.evaluation_step(&data)?;
-        let feed = Feed::new(gpu, &data, 1, step)?;
+        let mut feed = Feed::new(gpu, &data, 1, step)?;
         let batches = steps_of(0..samples, step);
         let mut evaluations = Vec::new();
         for wave in &self.waves {
@@ -596,7 +651,7 @@ impl Batch for GpuBatch {
             let mut rest = &batches[..];
             while !rest.is_empty() {
                 let (now, later) = rest.split_at(feed.fitting(rest, pace.steps().min(rows)));
-                feed.load(gpu, &order, now, 0, &vec![0.0; now.len()])?;
+                feed.load(gpu, &order, now, 0, &vec![0.0; now.len()], Moves::NONE)?;
                 let mut recorder = Recorder::new(gpu, "evaluation");
                 for (record, batch) in (0..).zip(now) {
                     launches.record(&mut recorder, record, batch.len())?;

@@ -124,7 +124,7 @@ impl Backward {
 }
 
 /// Binds the backward pass, from the last convolution to the first. The gradient with respect to what the last one gives
-/// out lies in `gradients[0]`; the two take turns.
+/// out lies in `last`; those of the others take turns in `gradients`.
 pub(super) fn backward(
     gpu: &Gpu,
     tile: Tile,
@@ -132,11 +132,13 @@ pub(super) fn backward(
     feed: &Feed,
     state: &State,
     activations: &Activations,
+    last: &Buffer<f32>,
     gradients: [&Buffer<f32>; 2],
     gradient: &Buffer<f32>,
 ) -> Result<Vec<Backward>> {
     let steps: &Buffer<StepRecord> = feed.steps();
-    let [mut output_gradient, mut input_gradient] = gradients;
+    let mut output_gradient = last;
+    let [mut input_gradient, mut next] = gradients;
     let mut backward = Vec::new();
     for Layer { shape, place, input, convolved, features } in
         layers(network, feed, state, activations)?.into_iter().rev()
@@ -159,7 +161,8 @@ pub(super) fn backward(
             BackwardInput(tile).bind(gpu, &arguments)
         };
         backward.push(Backward { weights, input: features.map(bind).transpose()? });
-        std::mem::swap(&mut output_gradient, &mut input_gradient);
+        output_gradient = input_gradient;
+        std::mem::swap(&mut input_gradient, &mut next);
     }
     Ok(backward)
 }

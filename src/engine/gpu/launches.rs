@@ -1,12 +1,18 @@
 //! The launches of a forward pass and of a training step: which kernels, on which arrays, in which order.
 
+mod training;
+
+pub(super) use training::TrainingLaunches;
+
 use super::convolutions::{self, Convolved};
 use super::samples::Feed;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::conv2d::Tile;
+use crate::kernels::dense::ImageShape;
+use crate::kernels::dense_stack::{self, Reads, StepShape, Tiles};
 use crate::kernels::softmax_cross_entropy::{BatchLoss, BoundLoss, Loss, LossArguments};
-use crate::kernels::{Place, StepRecord, adam, conv2d, dense, dense_stack};
+use crate::kernels::{Place, StepRecord, adam, conv2d, dense};
 use crate::network::{Architecture, ConvLayer, ParameterLayout};
 
 /// What all launches of a network need to know.
@@ -35,10 +41,14 @@ impl Network {
     }
 
     /// Words of all activations of one sample, and of its gradients if it is trained on.
-    pub(super) fn words_per_sample(&self, training: bool) -> usize {
+    pub(super) fn words_per_sample(&self, purpose: Purpose) -> usize {
         let convolved: usize = self.architecture.conv_layers().iter().map(convolutions::words_per_sample).sum();
-        let dense: usize = self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum();
-        convolved + dense + 2 * self.gradient_units(training)
+        // What fused layers give out is part of their scratch.
+        let dense = match purpose {
+            Purpose::FusedTraining => 0,
+            _ => self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum(),
+        };
+        convolved + dense + 2 * self.gradient_units(purpose)
     }
 
     /// Sizes of the dense layers behind the first.
@@ -47,9 +57,36 @@ impl Network {
         dense_stack::Shape { replicas, capacity, units, classes, depth }
     }
 
-    /// Values of one sample in a gradient with respect to an activation: of any layer in training, else of the logits.
-    fn gradient_units(&self, training: bool) -> usize {
-        if training { self.widest() } else { self.architecture.classes }
+    /// Sizes of all dense layers, for whole steps of them.
+    pub(super) fn whole_stack(&self, replicas: usize, capacity: usize) -> StepShape {
+        let Architecture { image_height: height, image_width: width, width: units, classes, depth, .. } =
+            self.architecture;
+        let images = self.architecture.convolutions.is_empty();
+        let features = ImageShape { height: 1, width: self.architecture.features() };
+        StepShape {
+            replicas,
+            capacity,
+            reads: if images { Reads::Images } else { Reads::Features },
+            input: if images { ImageShape { height, width } } else { features },
+            scale: if images { self.scale } else { 1.0 },
+            units,
+            classes,
+            depth,
+            parameters: self.layout.parameters(),
+            first: self.place(0).weights,
+        }
+    }
+
+    /// Values of one sample in a gradient with respect to an activation that is an array of its own: of any layer in
+    /// training, of convolutions only if dense layers keep theirs to themselves, else of the logits.
+    fn gradient_units(&self, purpose: Purpose) -> usize {
+        match purpose {
+            Purpose::Evaluation => self.architecture.classes,
+            Purpose::FusedTraining => {
+                self.architecture.conv_layers().iter().map(ConvLayer::output_len).max().unwrap_or(1)
+            }
+            Purpose::Training | Purpose::StackedTraining => self.widest(),
+        }
     }
 }
 
@@ -61,14 +98,18 @@ pub(super) struct Kernels {
     backward_input: dense::BackwardInput,
     backward_weights: dense::BackwardWeights,
     backward_weights_images: dense::BackwardWeightsImages,
-    stack: dense_stack::Gradient,
+    stack: Option<dense_stack::Gradient>,
+    step: Option<dense_stack::Step>,
     loss: Loss,
     adam: adam::Step,
 }
 
 impl Kernels {
-    /// `tile` is of kernels whose bits do not depend on it.
-    pub(super) fn new(gpu: &Gpu, tile: Tile) -> Result<Self> {
+    /// Compiles what training for this `purpose` and any evaluation need. `tile` is of kernels whose bits do not depend on it.
+    pub(super) fn new(gpu: &Gpu, network: &Network, purpose: Purpose, tile: Tile) -> Result<Self> {
+        let stack = (purpose == Purpose::StackedTraining).then(|| dense_stack::Gradient::new(gpu));
+        let step = (purpose == Purpose::FusedTraining)
+            .then(|| dense_stack::Step::new(gpu, Tiles::of(gpu), network.whole_stack(1, 1).reads));
         Ok(Self {
             tile,
             forward: dense::Forward::new(gpu)?,
@@ -76,7 +117,8 @@ impl Kernels {
             backward_input: dense::BackwardInput::new(gpu)?,
             backward_weights: dense::BackwardWeights::new(gpu)?,
             backward_weights_images: dense::BackwardWeightsImages::new(gpu, Tile::of(gpu))?,
-            stack: dense_stack::Gradient::new(gpu)?,
+            stack: stack.transpose()?,
+            step: step.transpose()?,
             loss: Loss::new(gpu)?,
             adam: adam::Step::new(gpu)?,
         })
@@ -92,6 +134,8 @@ pub(super) enum Purpose {
     Training,
     /// There and back, all dense layers behind the first in one launch: what they give out is its own affair.
     StackedTraining,
+    /// All dense layers there and back and Adam in one launch, of many steps if nothing comes before them.
+    FusedTraining,
 }
 
 /// What a forward pass leaves behind: what convolutions give out, and the output of each dense layer
@@ -101,7 +145,6 @@ pub(super) struct Activations {
     pub(super) capacity: usize,
     /// From the image on.
     pub(super) convolved: Vec<Convolved>,
-    purpose: Purpose,
     outputs: Vec<Buffer<f32>>,
     gradients: [Buffer<f32>; 2],
 }
@@ -109,7 +152,6 @@ pub(super) struct Activations {
 /// Elements of the arrays of [`Activations`].
 pub(super) struct ActivationSizes {
     capacity: usize,
-    purpose: Purpose,
     /// What each convolution gives out, and the codes of its pooling.
     convolved: Vec<(usize, Option<usize>)>,
     outputs: Vec<usize>,
@@ -121,17 +163,16 @@ impl ActivationSizes {
     pub(super) fn new(network: &Network, replicas: usize, capacity: usize, purpose: Purpose) -> Self {
         let room = |units: usize| replicas * capacity * units;
         let convolved = |layer: &ConvLayer| Convolved::sizes(layer, replicas * capacity);
-        let outputs = if purpose == Purpose::StackedTraining {
-            vec![network.stack(replicas, capacity).activations()]
-        } else {
-            network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs)).collect()
+        let outputs = match purpose {
+            Purpose::StackedTraining => vec![network.stack(replicas, capacity).activations()],
+            Purpose::FusedTraining => vec![network.whole_stack(replicas, capacity).scratch()],
+            _ => network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs)).collect(),
         };
         Self {
             capacity,
-            purpose,
             convolved: network.architecture.conv_layers().iter().map(convolved).collect(),
             outputs,
-            gradient: room(network.gradient_units(purpose != Purpose::Evaluation)),
+            gradient: room(network.gradient_units(purpose)),
         }
     }
 
@@ -145,13 +186,12 @@ impl ActivationSizes {
 impl Activations {
     /// Arrays of these sizes.
     pub(super) fn new(gpu: &Gpu, sizes: ActivationSizes) -> Result<Self> {
-        let ActivationSizes { capacity, purpose, convolved, outputs, gradient } = sizes;
+        let ActivationSizes { capacity, convolved, outputs, gradient } = sizes;
         let convolved = convolved.into_iter().map(|(values, argmax)| Convolved::new(gpu, values, argmax));
         let outputs = outputs.into_iter().map(|len| Buffer::new(gpu, "activations", len));
         Ok(Self {
             capacity,
             convolved: convolved.collect::<Result<_>>()?,
-            purpose,
             outputs: outputs.collect::<Result<_>>()?,
             gradients: [Buffer::new(gpu, "gradient", gradient)?, Buffer::new(gpu, "gradient", gradient)?],
         })
@@ -310,150 +350,6 @@ impl EvaluationLaunches {
     pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
         self.forward.record(recorder, step, samples)?;
         self.loss.record(recorder, step, samples)
-    }
-}
-
-/// One layer of the backward pass: gradients of its weights, and of its input unless that is an image.
-struct BackwardLayer {
-    weights: dense::WeightTiles,
-    input: Option<dense::SampleTiles>,
-}
-
-impl BackwardLayer {
-    /// Binds dense layer `index`. `gradients` are those with respect to its output, its input, and the parameters.
-    fn new(
-        gpu: &Gpu,
-        kernels: &Kernels,
-        network: &Network,
-        feed: &Feed,
-        state: &State,
-        activations: &Activations,
-        index: usize,
-        gradients: [&Buffer<f32>; 3],
-    ) -> Result<Self> {
-        let [output_gradient, input_gradient, gradient] = gradients;
-        let layer = network.architecture.dense_layers()[index];
-        let (shape, place) = (shape(state, activations, layer.inputs, layer.outputs), network.place(index));
-        let steps = feed.steps();
-        let Some(input) = activations.input(index) else {
-            let images = images(network, feed)?;
-            let arguments =
-                dense::BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
-            return Ok(Self { weights: kernels.backward_weights_images.bind(gpu, &arguments)?, input: None });
-        };
-        let arguments = dense::BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
-        let weights = kernels.backward_weights.bind(gpu, &arguments)?;
-        let parameters = &state.parameters;
-        let arguments =
-            dense::BackwardInputArguments { shape, place, steps, output_gradient, parameters, input, input_gradient };
-        Ok(Self { weights, input: Some(kernels.backward_input.bind(gpu, &arguments)?) })
-    }
-}
-
-/// A whole training step.
-pub(super) struct TrainingLaunches {
-    /// All layers, or those up to the first dense one.
-    forward: ForwardLaunches,
-    loss: LossLaunch,
-    /// From the output layer to the first dense one, or only that.
-    backward: Vec<BackwardLayer>,
-    /// From the last convolution to the first.
-    convolutions: Vec<convolutions::Backward>,
-    adam: adam::BoundStep,
-}
-
-/// What turns the end of the forward pass into the start of the backward pass.
-enum LossLaunch {
-    /// The loss.
-    Loss(BoundLoss),
-    /// All dense layers behind the first, there and back, with the loss between.
-    Stack(dense_stack::BoundGradient),
-}
-
-impl TrainingLaunches {
-    /// Binds forward pass, loss, backward pass and update; decaying nodes are multiplied by `decay`. `gradient`
-    /// `[replica, parameter]` is scratch.
-    pub(super) fn new(
-        gpu: &Gpu,
-        kernels: &Kernels,
-        network: &Network,
-        feed: &Feed,
-        state: &State,
-        activations: &Activations,
-        gradient: &Buffer<f32>,
-        losses: &Buffer<BatchLoss>,
-        decay: f32,
-    ) -> Result<Self> {
-        let steps = feed.steps();
-        let stacked = activations.purpose == Purpose::StackedTraining;
-        let layers = if stacked { 1 } else { network.architecture.depth + 1 };
-        let forward = ForwardLaunches::new(gpu, kernels, network, feed, state, activations, layers)?;
-        // The gradient with respect to a layer's output and to its input take turns in two buffers.
-        let [mut output_gradient, mut input_gradient] = activations.gradients.each_ref();
-        let loss = if stacked {
-            output_gradient = activations.output(0);
-            let arguments = dense_stack::GradientArguments {
-                shape: network.stack(state.replicas, activations.capacity),
-                parameters_per_replica: network.layout.parameters(),
-                first: network.place(1).weights,
-                steps,
-                order: feed.order(),
-                labels: feed.labels()?,
-                parameters: &state.parameters,
-                activations: output_gradient,
-                gradient,
-                losses,
-            };
-            LossLaunch::Stack(kernels.stack.bind(gpu, &arguments)?)
-        } else {
-            LossLaunch::Loss(bind_loss(gpu, kernels, network, feed, state, activations, losses)?)
-        };
-        let mut backward = Vec::new();
-        for index in (0..layers).rev() {
-            let gradients = [output_gradient, input_gradient, gradient];
-            backward.push(BackwardLayer::new(gpu, kernels, network, feed, state, activations, index, gradients)?);
-            std::mem::swap(&mut output_gradient, &mut input_gradient);
-        }
-        if stacked {
-            // What the stack gave is used up, and has only room for the first dense layer.
-            input_gradient = &activations.gradients[0];
-        }
-        let gradients = [output_gradient, input_gradient];
-        let convolutions =
-            convolutions::backward(gpu, kernels.tile, network, feed, state, activations, gradients, gradient)?;
-        let adam = kernels.adam.bind(
-            gpu,
-            &adam::StepArguments {
-                replicas: state.replicas,
-                parameters_per_replica: network.layout.parameters(),
-                focus: network.layout.focus_weight().range(),
-                decay,
-                steps,
-                gradient,
-                mask: &state.mask,
-                parameters: &state.parameters,
-                m: &state.m,
-                v: &state.v,
-            },
-        )?;
-        Ok(Self { forward, loss, backward, convolutions, adam })
-    }
-
-    /// Records the step in record `step`, which has `samples` samples.
-    pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        self.forward.record(recorder, step, samples)?;
-        match &self.loss {
-            LossLaunch::Loss(loss) => loss.record(recorder, step, samples)?,
-            LossLaunch::Stack(stack) => stack.record(recorder, step, samples)?,
-        }
-        for layer in &self.backward {
-            layer.weights.record(recorder, step, samples)?;
-            if let Some(input) = &layer.input {
-                input.record(recorder, step, samples)?;
-            }
-        }
-        self.convolutions.iter().try_for_each(|layer| layer.record(recorder, step, samples))?;
-        self.adam.record(recorder, step)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::launches::{Network, Purpose, RECORD_WORDS};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::kernels::dense_stack::Launches;
 
 /// The most samples of a step of an evaluation. Sums are made step by step, and their bits must not depend on how many
 /// replicas run side by side: so the step follows from the network and the limits of the device alone.
@@ -37,7 +38,7 @@ impl Room {
         match self.words / network.widest() {
             0 => Err(Error::OutOfMemory(format!("one sample of {} units does not fit", network.widest()))),
             fitting => {
-                let fitting = fitting.min(EVALUATION_WORDS / network.words_per_sample(false)).max(1);
+                let fitting = fitting.min(EVALUATION_WORDS / network.words_per_sample(Purpose::Evaluation)).max(1);
                 Ok(EVALUATION_SAMPLES.min(1 << fitting.ilog2()))
             }
         }
@@ -46,6 +47,13 @@ impl Room {
     /// Whether the array of a stack of dense layers fits: it holds more than one layer.
     pub(super) fn stacks(&self, network: &Network, batch: usize) -> bool {
         network.stack(1, batch).activations() <= self.words
+    }
+
+    /// Whether the arrays of whole steps of all dense layers fit: what layers give out, and what a launch of one step is
+    /// told.
+    pub(super) fn fuses(&self, network: &Network, batch: usize) -> bool {
+        let shape = network.whole_stack(1, batch);
+        shape.scratch().max(Launches::words(&shape, 1)) <= self.words
     }
 
     /// Replicas of a wave, in steps of `batch` samples that bring `image_words` words each. If not even one fits, the error
@@ -66,7 +74,7 @@ impl Room {
             )));
         }
         let words_per_sample = network.widest().max(image_words);
-        let all_words_per_sample = network.words_per_sample(true);
+        let all_words_per_sample = network.words_per_sample(purpose);
         let fitting = (self.words / words_per_sample).min(self.total / all_words_per_sample);
         if fitting == 0 {
             return Err(Error::OutOfMemory(format!(
@@ -83,9 +91,19 @@ impl Room {
                 4 * self.total
             )));
         }
-        let stack = if purpose == Purpose::StackedTraining { network.stack(1, batch).activations() } else { 0 };
+        let stack = match purpose {
+            Purpose::StackedTraining => network.stack(1, batch).activations(),
+            Purpose::FusedTraining => {
+                let shape = network.whole_stack(1, batch);
+                // What a launch is told has a part that all replicas share.
+                shape.scratch().max(Launches::words(&shape, 1))
+            }
+            Purpose::Training | Purpose::Evaluation => 0,
+        };
         let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest()).max(stack);
-        let together = batch * all_words_per_sample + evaluation_samples * network.words_per_sample(false);
+        let evaluation_words = network.words_per_sample(Purpose::Evaluation);
+        let fused = if purpose == Purpose::FusedTraining { stack } else { 0 };
+        let together = batch * all_words_per_sample + evaluation_samples * evaluation_words + fused;
         Ok((self.words / largest).min(self.total / together).clamp(1, self.workgroups))
     }
 }
@@ -118,7 +136,8 @@ mod tests {
         assert!((10..50).contains(&slots), "{slots}");
         let widest = 50 * 50 * 32;
         assert!(slots * 32 * widest <= DEFAULT.words && slots * samples * widest <= DEFAULT.words);
-        let words = slots * (32 * network.words_per_sample(true) + samples * network.words_per_sample(false));
+        let training = network.words_per_sample(Purpose::StackedTraining);
+        let words = slots * (32 * training + samples * network.words_per_sample(Purpose::Evaluation));
         let states = 50 * 4 * network.layout.parameters();
         assert!(4 * (words + states) < 8 << 30, "{words} words of activations, {states} of state");
     }

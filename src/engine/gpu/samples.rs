@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
 use crate::kernels::dense::ImageShape;
+use crate::kernels::dense_stack::{LaunchStep, Launches, Moves, Sample, StepShape, Tiles};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -78,6 +79,7 @@ pub(super) struct Feed {
     carried: Option<DeviceData>,
     order: Buffer<u32>,
     steps: Buffer<StepRecord>,
+    launches: Option<Launches>,
     orders: usize,
     room: usize,
 }
@@ -109,9 +111,40 @@ impl Feed {
             carried,
             order: Buffer::new(gpu, "order", orders * room)?,
             steps: Buffer::new(gpu, "steps", records)?,
+            launches: None,
             orders,
             room,
         })
+    }
+
+    /// How many steps a launch of `dense_stack.step` has at most, and for how many launches there is room.
+    pub(super) fn launched(gpu: &Gpu, data: &LoadedData, shape: &StepShape) -> (usize, usize) {
+        let words = (gpu.limits().array_bytes() / 4) as usize;
+        let room = Self::room(gpu, data, shape.replicas, shape.capacity);
+        let most = shape.most_steps(gpu, Tiles::of(gpu)).min((room / shape.capacity).max(1));
+        let steps = (1..=most).rev().find(|&steps| Launches::words(shape, steps) <= words).unwrap_or(1);
+        (steps, (words / Launches::words(shape, steps)).min(MOST_STEPS / steps).max(1))
+    }
+
+    /// Has the steps tell launches of `dense_stack.step` what to do, of sizes `shape`.
+    pub(super) fn with_launches(mut self, gpu: &Gpu, shape: &StepShape, decay: f32) -> Result<Self> {
+        let (steps, launches) = Self::launched(gpu, &self.data, shape);
+        self.launches = Some(Launches::new(gpu, shape, decay, steps, launches)?);
+        Ok(self)
+    }
+
+    /// Has one launch put weights and moments back, and do nothing else.
+    pub(super) fn load_leave(&mut self, gpu: &Gpu) -> Result<()> {
+        if let Some(launches) = &mut self.launches {
+            launches.clear();
+            launches.push(gpu, Moves { enters: false, leaves: true }, &[], &[])?;
+        }
+        Ok(())
+    }
+
+    /// What launches of `dense_stack.step` are told.
+    pub(super) fn launches(&self) -> Option<&Launches> {
+        self.launches.as_ref()
     }
 
     fn device_data(&self) -> Option<&DeviceData> {
@@ -150,18 +183,20 @@ impl Feed {
             samples += batch.len();
             samples <= self.room
         };
-        batches.iter().take(most.min(self.steps.len())).take_while(fits).count().max(1)
+        let launched = self.launches.as_ref().map_or(usize::MAX, |all| all.steps() * all.launches());
+        batches.iter().take(most.min(self.steps.len()).min(launched)).take_while(fits).count().max(1)
     }
 
     /// Uploads what the steps on `batches` need; their results go to rows from `row` on, and step `i` has `rates[i]`.
-    /// All orders share one if there is only one.
+    /// All orders share one if there is only one. `moves` is about all of them together.
     pub(super) fn load(
-        &self,
+        &mut self,
         gpu: &Gpu,
         orders: &[Arc<[u32]>],
         batches: &[Range<usize>],
         row: usize,
         rates: &[f32],
+        moves: Moves,
     ) -> Result<()> {
         let samples: usize = batches.iter().map(Range::len).sum();
         let mut chosen = Vec::with_capacity(orders.len() * samples);
@@ -170,14 +205,19 @@ impl Feed {
                 chosen.extend_from_slice(&order[batch.clone()]);
             }
         }
+        let labels: Vec<u32> = chosen.iter().map(|&index| u32::from(self.data.host.labels[index as usize])).collect();
         if let Some(carried) = &self.carried {
             let data = self.data.host.subset(&chosen);
             carried.images.write(gpu, 0, &self.data.shape.pack(&data.images))?;
-            carried.labels.write(gpu, 0, &data.labels.iter().map(|&label| u32::from(label)).collect::<Vec<_>>())?;
+            carried.labels.write(gpu, 0, &labels)?;
             // What was gathered lies in the order of its use.
             chosen = (0..chosen.len() as u32).collect();
         }
         let stride = if self.orders == 1 { 0 } else { samples };
+        if let Some(launches) = &mut self.launches {
+            let samples = chosen.iter().zip(&labels).map(|(&image, &label)| Sample::new(image, label));
+            fill(gpu, launches, &samples.collect::<Vec<_>>(), batches, row, rates, moves)?;
+        }
         let mut first = 0;
         let mut records = Vec::with_capacity(batches.len());
         for (place, (batch, &rate)) in batches.iter().zip(rates).enumerate() {
@@ -187,6 +227,35 @@ impl Feed {
         self.order.write(gpu, 0, &chosen)?;
         self.steps.write(gpu, 0, &records)
     }
+}
+
+/// Says what each launch does: `samples` are `[order, sample]` of all `batches`.
+fn fill(
+    gpu: &Gpu,
+    launches: &mut Launches,
+    samples: &[Sample],
+    batches: &[Range<usize>],
+    row: usize,
+    rates: &[f32],
+    moves: Moves,
+) -> Result<()> {
+    launches.clear();
+    let all: usize = batches.iter().map(Range::len).sum();
+    let (mut step, mut done) = (0, 0);
+    for batches in batches.chunks(launches.steps()) {
+        let mut first = 0;
+        let mut steps = Vec::with_capacity(batches.len());
+        for batch in batches {
+            steps.push(LaunchStep::new(first, batch.len(), row + step, rates[step]));
+            (first, step) = (first + batch.len(), step + 1);
+        }
+        let own: Vec<Sample> =
+            samples.chunks_exact(all).flat_map(|order| &order[done..done + first]).copied().collect();
+        let own_moves = Moves { enters: moves.enters && done == 0, leaves: moves.leaves && done + first == all };
+        launches.push(gpu, own_moves, &steps, &own)?;
+        done += first;
+    }
+    Ok(())
 }
 
 fn missing(data: &Dataset) -> Error {

@@ -41,11 +41,11 @@ impl Session<'_> {
     pub(super) fn stop_at_plateau(&mut self, plateau: Plateau, epoch: u32, active: Vec<usize>) -> Result<()> {
         let nodes = self.plan.architecture.nodes();
         let shape = HistoryShape { epochs: epoch as usize, replicas: active.len(), nodes };
-        let epochs = self.state.history.chunks(self.plan.replica_ids.len() * nodes);
-        let weights = epochs
-            .flat_map(|epoch| active.iter().flat_map(move |slot| &epoch[slot * nodes..][..nodes]))
-            .copied()
-            .collect();
+        // Whole slices are copied: number by number this would be most of what deciding takes.
+        let mut weights = Vec::with_capacity(shape.epochs * shape.replicas * nodes);
+        for epoch in self.state.history.chunks(self.plan.replica_ids.len() * nodes) {
+            active.iter().for_each(|slot| weights.extend_from_slice(&epoch[slot * nodes..][..nodes]));
+        }
         let reached = plateau.is_reached(self.engine, shape, weights)?;
         for (&slot, reached) in active.iter().zip(reached) {
             self.state.at_plateau[slot] = if reached { self.state.at_plateau[slot] + 1 } else { 0 };

@@ -1,0 +1,121 @@
+// prelude.dense_update: weight gradients and Adam for prelude.dense_step; and the way there and back.
+//
+// A weight gradient is a product too: gradient[i, k] = sum_n input[n, i] output_gradient[n, k], inner axis the samples of
+// the step. It stays in registers until Adam has used it up.
+// Tiles as in prelude.dense_layers.
+
+fn update_row(place: u32, gradient: vec4f, states: vec4u, rate: f32) {
+    let moment = rows_of_all() * QUADS;
+    let decay = launch.params.decay;
+    let p = scratch[place];
+    let m_before = scratch[place + moment];
+    let v_before = scratch[place + 2u * moment];
+    let x = adam(Trained(p.x, m_before.x, v_before.x), gradient.x, rate, states.x, decay);
+    let y = adam(Trained(p.y, m_before.y, v_before.y), gradient.y, rate, states.y, decay);
+    let z = adam(Trained(p.z, m_before.z, v_before.z), gradient.z, rate, states.z, decay);
+    let w = adam(Trained(p.w, m_before.w, v_before.w), gradient.w, rate, states.w, decay);
+    scratch[place] = vec4f(x.parameter, y.parameter, z.parameter, w.parameter);
+    scratch[place + moment] = vec4f(x.m, y.m, z.m, w.m);
+    scratch[place + 2u * moment] = vec4f(x.v, y.v, z.v, w.v);
+}
+
+// The weights that meet a word of a sample, for a quad of units.
+fn update_word(r: u32, word: u32, k: u32, gradient: mat4x4f, rate: f32) {
+    let place = weights_of(r, 0u) + 4u * word * QUADS + k;
+    let scale = launch.params.scale;
+    let kept = vec4u(1u);
+    update_row(place, scale * gradient[0], kept, rate);
+    update_row(place + QUADS, scale * gradient[1], kept, rate);
+    update_row(place + 2u * QUADS, scale * gradient[2], kept, rate);
+    update_row(place + 3u * QUADS, scale * gradient[3], kept, rate);
+}
+
+// States of a row of the last hidden layer's weights, for a quad of units; of others all are kept.
+fn states_of(r: u32, layer: u32, row: u32, k: u32) -> vec4u {
+    let units = launch.params.units;
+    var states = vec4u(1u);
+    if (layer + 1u == launch.params.depth) {
+        let nodes = (r * units + min(row, units - 1u)) * units + quad(k, units);
+        states = vec4u(mask[nodes.x], mask[nodes.y], mask[nodes.z], mask[nodes.w]);
+    }
+    return states;
+}
+
+// The weights that meet a quad of a hidden layer's output, for a quad of units.
+fn update_inputs(r: u32, layer: u32, i: u32, k: u32, gradient: mat4x4f, rate: f32) {
+    let place = weights_of(r, layer) + 4u * i * QUADS + k;
+    update_row(place, gradient[0], states_of(r, layer, 4u * i, k), rate);
+    update_row(place + QUADS, gradient[1], states_of(r, layer, 4u * i + 1u, k), rate);
+    update_row(place + 2u * QUADS, gradient[2], states_of(r, layer, 4u * i + 2u, k), rate);
+    update_row(place + 3u * QUADS, gradient[3], states_of(r, layer, 4u * i + 3u, k), rate);
+}
+
+fn update_bias(r: u32, layer: u32, k: u32, gradient: vec4f, rate: f32) {
+    update_row(weights_of(r, layer) + rows_of(layer) * QUADS + k, gradient, vec4u(1u), rate);
+}
+
+// Weights of layer 0 for some words of a sample, and its bias with the first of them.
+fn update_first(r: u32, step: Step, first_word: u32, words: u32, lane: u32) {
+    let tiles = (words + TILE_QUADS - 1u) / TILE_QUADS * QUADS;
+    for (var first = 0u; first < tiles; first += WORKGROUP_SIZE) {
+        let tile = min(first + lane, tiles - 1u);
+        let own = first + lane < tiles;
+        let k = tile % QUADS;
+        let word = first_word + tile / QUADS * TILE_QUADS;
+        let gradient = gradient_of(r, 0u) + k;
+        var sums = Tile();
+        var bias = vec4f(0.0);
+        for (var n = 0u; n < step.samples; n += 4u) {
+            let g = four_rows(gradient + n * QUADS);
+            sums = multiply_samples(sums, input_samples(r, step, n, word, lane), g);
+            bias = bias + g[0] + g[1] + g[2] + g[3];
+        }
+        if (own) { update_words(r, word, k, sums, step.rate); }
+        if (own && word == 0u) { update_bias(r, 0u, k, bias, step.rate); }
+    }
+}
+
+// Weights and bias of a layer behind the first.
+fn update(r: u32, layer: u32, step: Step, lane: u32) {
+    let tiles = QUADS / TILE_QUADS * QUADS;
+    for (var first = 0u; first < tiles; first += WORKGROUP_SIZE) {
+        let tile = min(first + lane, tiles - 1u);
+        let own = first + lane < tiles;
+        let k = tile % QUADS;
+        let i = tile / QUADS * TILE_QUADS;
+        let input = output_of(r, layer - 1u) + i;
+        let gradient = gradient_of(r, layer) + k;
+        var sums = Tile();
+        var bias = vec4f(0.0);
+        for (var n = 0u; n < step.samples; n += 4u) {
+            let g = four_rows(gradient + n * QUADS);
+            sums = multiply_samples(sums, matrix_samples(input + n * QUADS, lane), g);
+            bias = bias + g[0] + g[1] + g[2] + g[3];
+        }
+        if (own) { update_layer(r, layer, i, k, sums, step.rate); }
+        if (own && i == 0u) { update_bias(r, layer, k, bias, step.rate); }
+    }
+}
+
+// Forward and back, up to the gradients with respect to what enters each ReLU.
+fn propagate(r: u32, step: Step, lane: u32) {
+    let depth = launch.params.depth;
+    for (var row = lane; row < SAMPLES; row += WORKGROUP_SIZE) {
+        sample_loss[row] = 0.0;
+        sample_correct[row] = 0u;
+    }
+    for (var n = 0u; n < step.samples; n += SAMPLES) {
+        forward_first(r, step, n, lane);
+        storageBarrier();
+        for (var layer = 1u; layer <= depth; layer++) {
+            forward(r, layer, n, lane);
+            storageBarrier();
+        }
+        loss(r, step, n, lane);
+        storageBarrier();
+        for (var layer = depth; layer > 0u; layer--) {
+            backward(r, layer, n, lane);
+            storageBarrier();
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What the launches of `dense_stack.step` are told: `Launch` in `shaders/prelude/dense_step.wgsl`.
+
+use super::step::StepShape;
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Gpu, Records, parameters};
+
+/// The most steps of a launch: `MOST_STEPS` of the shader.
+pub const MOST_STEPS: usize = 64;
+/// Words of a record are a multiple of this: WebGPU's alignment of 256 bytes.
+const ALIGNMENT: usize = 64;
+
+parameters! {
+    pub(super) struct Params {
+        height: u32,
+        width: u32,
+        row_words: u32,
+        scale: f32,
+        units: u32,
+        classes: u32,
+        depth: u32,
+        capacity: u32,
+        rows: u32,
+        replicas: u32,
+        parameters: u32,
+        first: u32,
+        decay: f32,
+    }
+}
+
+impl Params {
+    /// Layout of the shader's `Params`, for the catalogue.
+    pub(super) const PARAMETERS: crate::gpu::Parameters = Self::LAYOUT;
+
+    fn new(shape: &StepShape, decay: f32) -> Self {
+        Self {
+            height: shape.input.height as u32,
+            width: shape.input.width as u32,
+            row_words: shape.input.row_words() as u32,
+            scale: shape.scale,
+            units: shape.units as u32,
+            classes: shape.classes as u32,
+            depth: shape.depth as u32,
+            capacity: shape.capacity as u32,
+            rows: shape.rows() as u32,
+            replicas: shape.replicas as u32,
+            parameters: shape.parameters as u32,
+            first: shape.first as u32,
+            decay,
+        }
+    }
+}
+
+parameters! {
+    /// The part of a record before its samples.
+    struct Head {
+        params: Params,
+        enters: u32,
+        leaves: u32,
+        steps: u32,
+        samples_per_replica: u32,
+        each: [LaunchStep; MOST_STEPS],
+    }
+}
+
+parameters! {
+    /// A step of a launch.
+    pub struct LaunchStep {
+        first: u32,
+        samples: u32,
+        row: u32,
+        rate: f32,
+    }
+}
+
+parameters! {
+    /// A sample of a launch.
+    pub struct Sample {
+        image: u32,
+        label: u32,
+    }
+}
+
+/// The structures behind the binding `launch`, for the catalogue: the first is followed by an array of the last.
+pub const STRUCTURES: [(&str, crate::gpu::Parameters); 3] =
+    [("Launch", Head::LAYOUT), ("Step", LaunchStep::LAYOUT), ("Sample", Sample::LAYOUT)];
+
+/// What a launch does with weights and moments apart from training them. They stay in scratch from launch to launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moves {
+    /// It brings them into scratch before its first step.
+    pub enters: bool,
+    /// It puts them back behind its last step. Until then their arrays are out of date.
+    pub leaves: bool,
+}
+
+impl Moves {
+    /// Neither.
+    pub const NONE: Self = Self { enters: false, leaves: false };
+}
+
+impl LaunchStep {
+    /// A step on `samples` samples; they start at place `first` of those that the launch has for each replica. Its loss goes
+    /// to row `row`; `rate` is Adam's bias-corrected learning rate.
+    pub fn new(first: usize, samples: usize, row: usize, rate: f32) -> Self {
+        Self { first: first as u32, samples: samples as u32, row: row as u32, rate }
+    }
+}
+
+impl Sample {
+    /// A sample of class `label`; the index of its image is unused where layer 0 reads features.
+    pub fn new(image: u32, label: u32) -> Self {
+        Self { image, label }
+    }
+}
+
+/// Records for launches of [`super::Step`], each with the steps that it takes and their samples.
+pub struct Launches {
+    buffer: Buffer<u32>,
+    shape: StepShape,
+    decay: f32,
+    steps: usize,
+    words: usize,
+    /// The last row of each launch that was written.
+    rows: Vec<usize>,
+}
+
+impl Launches {
+    /// Words of a record of up to `steps` steps.
+    pub fn words(shape: &StepShape, steps: usize) -> usize {
+        let samples = shape.replicas * steps * shape.capacity;
+        ((size_of::<Head>() + samples * size_of::<Sample>()) / 4).next_multiple_of(ALIGNMENT)
+    }
+
+    /// Room for `launches` launches of up to `steps` steps each, in which decaying weights are multiplied by `decay`.
+    pub fn new(gpu: &Gpu, shape: &StepShape, decay: f32, steps: usize, launches: usize) -> Result<Self> {
+        let steps = steps.clamp(1, MOST_STEPS);
+        let words = Self::words(shape, steps);
+        let buffer = Buffer::new(gpu, "launches", launches * words)?;
+        Ok(Self { buffer, shape: *shape, decay, steps, words, rows: Vec::new() })
+    }
+
+    /// The most steps of a launch.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// How many launches there is room for.
+    pub fn launches(&self) -> usize {
+        self.buffer.len() / self.words
+    }
+
+    /// How many launches were written.
+    pub fn written(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Sizes of what is launched.
+    pub(super) fn shape(&self) -> &StepShape {
+        &self.shape
+    }
+
+    /// The records as a kernel is bound to them.
+    pub(super) fn records(&self) -> Records<'_, u32> {
+        Records { buffer: &self.buffer, bytes: 4 * self.words as u64 }
+    }
+
+    /// The last row that the launch in record `launch` writes a loss to, if there is such a launch.
+    pub(super) fn last_row(&self, launch: u32) -> Option<usize> {
+        self.rows.get(launch as usize).copied()
+    }
+
+    /// Says what the launch in the next record does, from the first on after [`Self::clear`]: `samples` are
+    /// `[replica, sample]`. Only a launch that leaves may have no steps. Fails if there is no room for it.
+    pub fn push(&mut self, gpu: &Gpu, moves: Moves, steps: &[LaunchStep], samples: &[Sample]) -> Result<()> {
+        let StepShape { replicas, capacity, .. } = self.shape;
+        let own = samples.len() / replicas;
+        let last = steps.iter().map(|step| (step.first + step.samples) as usize).max().unwrap_or(0);
+        let fits = |step: &LaunchStep| (1..=capacity).contains(&(step.samples as usize));
+        let launch = self.rows.len();
+        if launch == self.launches()
+            || !(usize::from(!moves.leaves)..=self.steps).contains(&steps.len())
+            || !steps.iter().all(fits)
+            || own != last
+            || own > self.steps * capacity
+            || samples.len() != own * replicas
+        {
+            return Err(Error::Shape(format!(
+                "dense_stack.step: launch {launch} of {} has {} steps with {last} samples, and {} samples for {replicas} \
+                 replicas; up to {} steps of 1 to {capacity} samples have room",
+                self.launches(),
+                steps.len(),
+                samples.len(),
+                self.steps
+            )));
+        }
+        let mut head = Head {
+            params: Params::new(&self.shape, self.decay),
+            enters: u32::from(moves.enters),
+            leaves: u32::from(moves.leaves),
+            steps: steps.len() as u32,
+            samples_per_replica: own as u32,
+            each: [LaunchStep::new(0, 0, 0, 0.0); MOST_STEPS],
+        };
+        head.each[..steps.len()].copy_from_slice(steps);
+        let words = [bytemuck::cast_slice(bytemuck::bytes_of(&head)), bytemuck::cast_slice(samples)].concat();
+        self.buffer.write(gpu, launch * self.words, &words)?;
+        self.rows.push(steps.iter().map(|step| step.row as usize).max().unwrap_or(0));
+        Ok(())
+    }
+
+    /// Forgets all launches: what was submitted with them keeps them.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+    }
+}

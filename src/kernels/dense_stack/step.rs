@@ -1,0 +1,330 @@
+//! `dense_stack.step`: whole training steps of all dense layers, many in one launch.
+
+use super::super::dense::ImageShape;
+use super::super::softmax_cross_entropy::BatchLoss;
+use super::super::{Binding, read, record, require, require_positive, write};
+use super::WIDTH;
+use super::launches::{Launches, Params};
+use crate::error::{Error, Result};
+use crate::gpu::{Bindable, BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader};
+use std::sync::Arc;
+
+/// Joins the preludes of a step, those of its input and its tiles among them, and its file.
+macro_rules! source {
+    ($($prelude:literal),+; $file:literal) => {
+        concat!(
+            include_str!("../../../shaders/prelude/adam.wgsl"),
+            include_str!("../../../shaders/prelude/dense_step.wgsl"),
+            include_str!("../../../shaders/prelude/dense_state.wgsl"),
+            include_str!("../../../shaders/prelude/dense_layers.wgsl"),
+            include_str!("../../../shaders/prelude/dense_loss.wgsl"),
+            include_str!("../../../shaders/prelude/dense_update.wgsl"),
+            $(include_str!(concat!("../../../shaders/prelude/", $prelude)),)+
+            include_str!(concat!("../../../shaders/dense_stack/", $file)),
+        )
+    };
+}
+
+/// Arrays of every step, layer 0's input left out.
+const fn bindings(input: Binding) -> [Binding; 8] {
+    [
+        record("launch"),
+        input,
+        read("mask"),
+        write("parameters"),
+        write("m"),
+        write("v"),
+        write("scratch"),
+        write("losses"),
+    ]
+}
+
+/// `shaders/dense_stack/step.wgsl`
+pub static STEP: Shader = Shader {
+    name: "dense_stack.step",
+    source: source!("pixels.wgsl", "dense_images.wgsl", "dense_tiles.wgsl"; "step.wgsl"),
+    bindings: &bindings(read("images")),
+    parameters: Some(Params::PARAMETERS),
+    constants: &["WORKGROUP_SIZE"],
+};
+
+/// `shaders/dense_stack/step_lanes.wgsl`
+pub static STEP_LANES: Shader = Shader {
+    name: "dense_stack.step_lanes",
+    source: source!("pixels.wgsl", "dense_images.wgsl", "dense_lanes.wgsl"; "step_lanes.wgsl"),
+    constants: &[],
+    ..STEP
+};
+
+/// `shaders/dense_stack/step_features.wgsl`
+pub static STEP_FEATURES: Shader = Shader {
+    name: "dense_stack.step_features",
+    source: source!("dense_features.wgsl", "dense_tiles.wgsl"; "step_features.wgsl"),
+    bindings: &bindings(write("features")),
+    ..STEP
+};
+
+/// `shaders/dense_stack/step_features_lanes.wgsl`
+pub static STEP_FEATURES_LANES: Shader = Shader {
+    name: "dense_stack.step_features_lanes",
+    source: source!("dense_features.wgsl", "dense_lanes.wgsl"; "step_features_lanes.wgsl"),
+    bindings: &bindings(write("features")),
+    ..STEP_LANES
+};
+
+/// How the products of a step are cut into tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tiles {
+    /// 4 x 4 for each invocation, which loads what it needs.
+    Single {
+        /// Invocations for each replica; moves no bits.
+        workgroup_size: u32,
+    },
+    /// 16 x 4 for each of the 8 lanes of a subgroup, which hand each other what they load.
+    Lanes,
+}
+
+impl Tiles {
+    /// What suits the device, with the workgroup size that was chosen for it.
+    pub fn of(gpu: &Gpu) -> Self {
+        Self::with_workgroup_size(gpu, gpu.workgroup_size())
+    }
+
+    /// What suits the device, with this workgroup size where there is a choice.
+    pub fn with_workgroup_size(gpu: &Gpu, workgroup_size: u32) -> Self {
+        match gpu.lanes() {
+            Some(8) => Self::Lanes,
+            _ => Self::Single { workgroup_size },
+        }
+    }
+
+    /// Rows of a tile.
+    fn rows(self) -> usize {
+        match self {
+            Self::Single { .. } => 4,
+            Self::Lanes => 16,
+        }
+    }
+
+    fn workgroup_size(self) -> usize {
+        match self {
+            Self::Single { workgroup_size } => workgroup_size as usize,
+            Self::Lanes => 8,
+        }
+    }
+}
+
+/// What layer 0 reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Images.
+    Images,
+    /// Features, which are exchanged for their gradient.
+    Features,
+}
+
+/// Sizes of a stack of dense layers that is trained by [`Step`], and where its parameters lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepShape {
+    /// Replicas side by side.
+    pub replicas: usize,
+    /// Samples that each replica has room for.
+    pub capacity: usize,
+    /// What layer 0 reads.
+    pub reads: Reads,
+    /// Sizes of an image; features are an image of one row.
+    pub input: ImageShape,
+    /// What pixels are multiplied by; 1 for features.
+    pub scale: f32,
+    /// Units of each hidden layer, at most 32.
+    pub units: usize,
+    /// Units of the last layer, 2 to 32.
+    pub classes: usize,
+    /// Hidden layers, layer 0 included, at least 2. The mask covers the weights of the last of them.
+    pub depth: usize,
+    /// Parameters of one replica.
+    pub parameters: usize,
+    /// The first weight of layer 0; weights `[in, out]` and bias of each layer follow one another.
+    pub first: usize,
+}
+
+impl StepShape {
+    /// How many steps a launch may have: none if a layer is too wide, or the driver does not complete the loops of even
+    /// one.
+    pub fn most_steps(&self, gpu: &Gpu, tiles: Tiles) -> usize {
+        if self.units > WIDTH || self.classes > WIDTH {
+            return 0;
+        }
+        let limit = gpu.max_loop_iterations().map_or(usize::MAX, |limit| limit as usize);
+        let most = if self.reads == Reads::Features { 1 } else { super::MOST_STEPS };
+        (limit.saturating_sub(self.moving_iterations(tiles)) / self.iterations(tiles)).min(most)
+    }
+
+    /// Elements of the scratch.
+    pub fn scratch(&self) -> usize {
+        let matrices = 2 * self.depth + 2;
+        self.replicas * (3 * self.rows_of_all() + matrices * self.rows()) * WIDTH
+    }
+
+    /// Rows of weights and biases of all layers in scratch.
+    fn rows_of_all(&self) -> usize {
+        4 * self.input.words() + 1 + self.depth * (WIDTH + 1)
+    }
+
+    /// Rows of a matrix in scratch.
+    pub(super) fn rows(&self) -> usize {
+        self.capacity.next_multiple_of(WIDTH)
+    }
+
+    /// One past the last parameter of the stack.
+    fn end(&self) -> usize {
+        let Self { input, units, classes, depth, first, .. } = *self;
+        first + (input.height * input.width + 1) * units + (units + 1) * ((depth - 1) * units + classes)
+    }
+
+    /// Loop iterations of one invocation in a step, from above: for every 32 samples each layer forward and back, and the
+    /// loss; once the weights; and the loops around them.
+    fn iterations(&self, tiles: Tiles) -> usize {
+        let (words, quads) = (self.input.words(), WIDTH / 4);
+        let rounds = |rows: usize| (rows.div_ceil(tiles.rows()) * quads).div_ceil(tiles.workgroup_size());
+        let (chunk, samples) = (self.capacity.div_ceil(WIDTH), self.rows() / 4);
+        let layers = rounds(WIDTH) * (words + 1 + 2 * self.depth * (quads + 1)) + 2 * self.depth;
+        let loss = WIDTH.div_ceil(tiles.workgroup_size()) * (3 * quads + 3);
+        let inputs = rounds(4 * words) + self.depth * rounds(WIDTH);
+        // Features, 32 at a time: their gradient is a layer's, and put in their place.
+        let blocks = if self.reads == Reads::Features { words.div_ceil(quads) } else { 0 };
+        let features = chunk * rounds(WIDTH) * (quads + 1) + (self.rows() * quads).div_ceil(tiles.workgroup_size()) + 1;
+        chunk * (layers + loss + 1) + inputs * (samples + 5) + blocks * (features + samples + 5) + self.depth + 64
+    }
+
+    /// Loop iterations of one invocation that brings weights and moments into scratch and puts them back.
+    fn moving_iterations(&self, tiles: Tiles) -> usize {
+        2 * ((self.rows_of_all() * WIDTH / 4).div_ceil(tiles.workgroup_size()) + 2 * self.depth + 4)
+    }
+}
+
+/// What layer 0 reads, as an array.
+#[derive(Clone, Copy)]
+pub enum StepInput<'a> {
+    /// `[image, y, word]`, made by [`ImageShape::pack`]; samples name their images.
+    Images(&'a Buffer<u32>),
+    /// `[replica, sample, feature]`, what convolutions gave out behind a ReLU; become the gradient with respect to what
+    /// enters that. A launch has one step.
+    Features(&'a Buffer<f32>),
+}
+
+/// Arrays of [`Step`].
+pub struct StepArguments<'a> {
+    /// What the launches do.
+    pub launches: &'a Launches,
+    /// What layer 0 reads.
+    pub input: StepInput<'a>,
+    /// `[replica, node]`: 0 pruned, 1 kept, 2 decaying.
+    pub mask: &'a Buffer<u32>,
+    /// `[replica, parameter]`, read and written.
+    pub parameters: &'a Buffer<f32>,
+    /// Running means of gradients, as `parameters`.
+    pub m: &'a Buffer<f32>,
+    /// Running means of squared gradients, as `parameters`.
+    pub v: &'a Buffer<f32>,
+    /// Anything, [`StepShape::scratch`] elements.
+    pub scratch: &'a Buffer<f32>,
+    /// `[row, replica]`; a step writes the row that it names.
+    pub losses: &'a Buffer<BatchLoss>,
+}
+
+/// Whole training steps: forward, loss, backward and Adam, one workgroup for each replica.
+pub struct Step {
+    kernel: Arc<Kernel>,
+    tiles: Tiles,
+    reads: Reads,
+}
+
+/// [`Step`] with its arrays.
+pub struct BoundStep {
+    kernel: BoundKernel,
+    name: &'static str,
+    replicas: usize,
+    /// Rows that there are losses for.
+    rows: usize,
+}
+
+impl Step {
+    /// Compiles the kernel that cuts products into these tiles. Fails if the device has no subgroups of 8 lanes and they are
+    /// asked for.
+    pub fn new(gpu: &Gpu, tiles: Tiles, reads: Reads) -> Result<Self> {
+        let (single, lanes) = match reads {
+            Reads::Images => (&STEP, &STEP_LANES),
+            Reads::Features => (&STEP_FEATURES, &STEP_FEATURES_LANES),
+        };
+        let kernel = match tiles {
+            Tiles::Single { workgroup_size } => Kernel::new(gpu, single, &[("WORKGROUP_SIZE", workgroup_size)])?,
+            Tiles::Lanes => Kernel::new(gpu, lanes, &[])?,
+        };
+        Ok(Self { kernel, tiles, reads })
+    }
+
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &StepArguments<'_>) -> Result<BoundStep> {
+        let StepArguments { launches, input, mask, parameters, m, v, scratch, losses } = *arguments;
+        let (name, shape) = (self.kernel.name(), launches.shape());
+        let StepShape { replicas, capacity, units, classes, depth, .. } = *shape;
+        let pixels = shape.input.height * shape.input.width;
+        let sizes = [("replicas", replicas), ("capacity", capacity), ("units", units), ("inputs", pixels)];
+        require_positive(name, &sizes)?;
+        if units > WIDTH || !(2..=WIDTH).contains(&classes) || depth < 2 {
+            return Err(Error::Shape(format!(
+                "{name}: {depth} hidden layers of {units} units and {classes} classes; at least 2 layers, at most {WIDTH} \
+                 of each, and 2 classes or more, are possible"
+            )));
+        }
+        if shape.reads == Reads::Features && launches.steps() > 1 {
+            return Err(Error::Shape(format!("{name}: launches of {} steps; features last for one", launches.steps())));
+        }
+        let steps = launches.steps() * shape.iterations(self.tiles);
+        gpu.check_iterations(name, steps + shape.moving_iterations(self.tiles))?;
+        let needed = (replicas - 1) * shape.parameters + shape.end();
+        for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
+            require(name, role, array, needed)?;
+        }
+        require(name, "mask", mask, replicas * units * units)?;
+        require(name, "scratch", scratch, shape.scratch())?;
+        require(name, "losses", losses, replicas)?;
+        let reads = match input {
+            StepInput::Images(_) => Reads::Images,
+            StepInput::Features(_) => Reads::Features,
+        };
+        if [shape.reads, self.reads] != [reads; 2] {
+            return Err(Error::Shape(format!(
+                "{name} is bound to {reads:?}, and the launches were made for {:?}",
+                shape.reads
+            )));
+        }
+        let input: &dyn Bindable = match input {
+            StepInput::Images(images) => {
+                require(name, "images", images, shape.input.words())?;
+                images
+            }
+            StepInput::Features(features) => {
+                require(name, "features", features, replicas * capacity * pixels)?;
+                features
+            }
+        };
+        let arrays: [&dyn Bindable; 8] = [&launches.records(), input, mask, parameters, m, v, scratch, losses];
+        Ok(BoundStep { kernel: self.kernel.bind(gpu, &arrays)?, name, replicas, rows: losses.len() / replicas })
+    }
+}
+
+impl BoundStep {
+    /// Records the launch in record `launch` of `launches`, those that it was bound to. Fails if that was not written, or
+    /// there is no row for one of its losses.
+    pub fn record(&self, recorder: &mut Recorder<'_>, launches: &Launches, launch: u32) -> Result<()> {
+        let Some(row) = launches.last_row(launch) else {
+            return Err(Error::Shape(format!("{}: launch {launch} has no steps", self.name)));
+        };
+        if row >= self.rows {
+            return Err(Error::Shape(format!("{}: the losses have {} rows, not row {row}", self.name, self.rows)));
+        }
+        recorder.dispatch(&self.kernel, [1, 1, self.replicas as u32], Some(launch))
+    }
+}
