@@ -3,7 +3,7 @@
 use super::output;
 use super::run::Prepared;
 use crate::data::batches::{shuffled_order, step_ranges};
-use crate::engine::{Setup, Steps, Watch};
+use crate::engine::{HistoryShape, Setup, Steps, Watch};
 use crate::error::Result;
 use crate::network::ParameterLayout;
 use crate::study::experiment::Cell;
@@ -30,12 +30,19 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
     for cell in &prepared.cells {
         cell.upload(&mut *prepared.engine)?;
     }
-    let before = of_process("VmRSS:").unwrap_or_else(|| data_bytes(&prepared.cells));
+    let mut before = of_process("VmRSS:").unwrap_or_else(|| data_bytes(&prepared.cells));
     // Reading and uploading data may have taken more than what comes after.
     let loading = of_process("VmHWM:").unwrap_or(before);
+    let cells = prepared.cells.clone();
+    let trials: Vec<f64> =
+        cells.iter().map(|cell| seconds_per_step(prepared, cell, replicates)).collect::<Result<_>>()?;
+    if prepared.engine.activity().is_some() {
+        // Compiled kernels stay. What the trials have left behind goes with the next work on the device.
+        prepared.engine.rank(HistoryShape { epochs: 1, replicas: 1, nodes: 1 }, &[0.0])?;
+        before = of_process("VmRSS:").unwrap_or(before);
+    }
     let mut peaks = [0, 0];
-    for index in 0..prepared.cells.len() {
-        let cell = prepared.cells[index].clone();
+    for (cell, trial) in cells.into_iter().zip(trials) {
         let configuration = prepared.configuration.clone();
         let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
         let copies = u64::from(replicates);
@@ -52,7 +59,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
             [(loading, "loading data"), (before + host(&largest), largest.name)].into_iter().max().unwrap_or_default();
         let on_device = phases.iter().map(Phase::on_device).max().unwrap_or(0);
         peaks = [peaks[0].max(memory), peaks[1].max(on_device)];
-        let seconds = seconds_per_step(prepared, &cell, replicates)? * (trained + decayed) as f64;
+        let seconds = trial * (trained + decayed) as f64;
         let parameters = ParameterLayout::new(&cell.architecture).parameters() as u64;
         let history = u64::from(configuration.epochs) * copies * cell.architecture.nodes() as u64 * 4;
         let columns = copies * cell.architecture.nodes() as u64;
