@@ -4,8 +4,8 @@ use holdfast::gpu::Gpu;
 use holdfast::kernels::StepRecord;
 use holdfast::kernels::dense::ImageShape;
 use holdfast::kernels::dense_stack::{
-    Gradient, GradientArguments, LaunchStep, Launches, Reads, Sample, Shape, Step, StepArguments, StepInput, StepShape,
-    Tiles,
+    Gradient, GradientArguments, LaunchStep, Launches, Moves, Reads, Sample, Shape, Step, StepArguments, StepInput,
+    StepShape, Tiles,
 };
 
 /// The layers behind the first of the paper's network.
@@ -76,7 +76,9 @@ fn steps(
     let each: Vec<LaunchStep> = (0..steps).map(|step| LaunchStep::new(32 * step, 32, step, 1e-4)).collect();
     let samples: Vec<Sample> =
         (0..REPLICAS * steps * 32).map(|i| Sample::new((i * 37 % 1000) as u32, (i % 10) as u32)).collect();
-    made(launches.push(gpu, &each, &samples));
+    // As in the middle of a training: weights and moments are there.
+    let moves = Moves { enters: false, leaves: false };
+    made(launches.push(gpu, moves, &each, &samples));
     let all = REPLICAS * parameters;
     let (images, features) = (below(gpu, 1000 * input.words(), u32::MAX), numbers(gpu, REPLICAS * 32 * inputs));
     let arguments = StepArguments {

@@ -21,6 +21,8 @@ override WORKGROUP_SIZE: u32 = 64;
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let r = group.z;
+    if (launch.enters == 1u) { enter(r, lane); }
+    storageBarrier();
     for (var s = 0u; s < launch.steps; s++) {
         let step = launch.each[s];
         propagate(r, step, lane);
@@ -29,4 +31,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         store_loss(r, step, lane);
         storageBarrier();
     }
+    if (launch.leaves == 1u) { leave(r, lane); }
 }

@@ -19,6 +19,8 @@
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
     let r = group.z;
+    if (launch.enters == 1u) { enter(r, lane); }
+    storageBarrier();
     for (var s = 0u; s < launch.steps; s++) {
         let step = launch.each[s];
         propagate(r, step, lane);
@@ -27,4 +29,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         store_loss(r, step, lane);
         storageBarrier();
     }
+    if (launch.leaves == 1u) { leave(r, lane); }
 }

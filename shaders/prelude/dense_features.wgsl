@@ -34,9 +34,9 @@ fn update_first_and_features(r: u32, step: Step, lane: u32) {
                 let tile = min(first + lane, TILES - 1u);
                 let i = word + tile % QUADS;
                 let row = (n + tile / QUADS * ROWS) * QUADS;
-                let gradient = gradient_of(r, 0u) + row;
-                let sums = transposed(weights_of(r, 0u), inputs, launch.params.units, i, gradient, lane);
-                let ending = Ending(1.0, vec4f(0.0), false, existing(i, inputs));
+                let weights = weights_of(r, 0u) + 4u * min(i, words - 1u) * QUADS;
+                let sums = transposed(weights, 0u, gradient_of(r, 0u) + row, lane);
+                let ending = Ending(1.0, vec4f(0.0), false);
                 if (first + lane < TILES) { store_outputs(aside + row + tile % QUADS, sums, ending); }
             }
         }

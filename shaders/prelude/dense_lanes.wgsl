@@ -95,22 +95,22 @@ fn store_gradients(place: u32, output: u32, tile: Tile) {
     store_four_gradients(place + 12u * QUADS, output + 12u * QUADS, tile.fourth);
 }
 
-// The quads take turns in the first place: see `update_rows`.
-fn update_words(r: u32, word: u32, k: u32, own: bool, tile: Tile, rate: f32) {
+// The quads take turns in the first place: written out four times, Adam is so much code that compilers get slow.
+fn update_words(r: u32, word: u32, k: u32, tile: Tile, rate: f32) {
     let quads = min(TILE_QUADS, words_of_sample() - word);
     var sums = tile;
     for (var q = 0u; q < quads; q++) {
-        update_word(r, word + q, k, own, sums.first, rate);
+        update_word(r, word + q, k, sums.first, rate);
         sums = Tile(sums.second, sums.third, sums.fourth, sums.first);
     }
 }
 
-fn update_layer(r: u32, layer: u32, i: u32, k: u32, own: bool, tile: Tile, rate: f32) {
+fn update_layer(r: u32, layer: u32, i: u32, k: u32, tile: Tile, rate: f32) {
     let all = (launch.params.units + 3u) / 4u;
     let quads = min(max(all, i) - i, TILE_QUADS);
     var sums = tile;
     for (var q = 0u; q < quads; q++) {
-        update_inputs(r, layer, i + q, k, own, sums.first, rate);
+        update_inputs(r, layer, i + q, k, sums.first, rate);
         sums = Tile(sums.second, sums.third, sums.fourth, sums.first);
     }
 }

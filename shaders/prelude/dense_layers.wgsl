@@ -13,7 +13,6 @@ struct Ending {
     scale: f32,
     bias: vec4f,
     hidden: bool, // a ReLU follows
-    units: vec4<bool>,
 }
 
 // x[0] w[0] + x[1] w[1] + x[2] w[2] + x[3] w[3], added one after the other to each of four rows of sums.
@@ -25,14 +24,9 @@ fn add(sums: vec4f, x: vec4f, w: mat4x4f) -> vec4f {
     return sums + x.x * w[0] + x.y * w[1] + x.z * w[2] + x.w * w[3];
 }
 
-// Four rows of a matrix in scratch.
-fn four_rows(place: u32) -> mat4x4f {
-    return mat4x4f(scratch[place], scratch[place + QUADS], scratch[place + 2u * QUADS], scratch[place + 3u * QUADS]);
-}
-
 fn finished(sums: vec4f, ending: Ending) -> vec4f {
     let y = ending.bias + ending.scale * sums;
-    return select(vec4f(0.0), select(y, max(y, vec4f(0.0)), ending.hidden), ending.units);
+    return select(y, max(y, vec4f(0.0)), ending.hidden);
 }
 
 fn store_four_outputs(place: u32, sums: mat4x4f, ending: Ending) {
@@ -53,45 +47,27 @@ fn store_four_gradients(place: u32, output: u32, sums: mat4x4f) {
 
 // Layer 0 on the samples from n on: output[n, k] = max(0, bias[k] + scale sum_i sample[n, i] weights[i, k]).
 fn forward_first(r: u32, step: Step, n: u32, lane: u32) {
-    let units = launch.params.units;
     let words = words_of_sample();
-    let width = launch.params.width;
-    let last = launch.params.height * width - 1u;
     let weights = weights_of(r, 0u);
     for (var first = 0u; first < TILES; first += WORKGROUP_SIZE) {
         let tile = min(first + lane, TILES - 1u);
         let k = tile % QUADS;
         let row = n + tile / QUADS * ROWS;
-        let column = weights + quad(k, units);
         let starts = input_starts(r, step, row, lane);
+        var place = weights + k;
         var sums = Tile();
-        var x = 0u;
-        var i = 0u;
         for (var word = 0u; word < words; word++) {
-            // Numbers that pad a row are 0, so the weights that they meet do not count.
-            let w = mat4x4f(
-                parameters_at(column + i * units),
-                parameters_at(column + min(i + 1u, last) * units),
-                parameters_at(column + min(i + 2u, last) * units),
-                parameters_at(column + min(i + 3u, last) * units),
-            );
-            sums = multiply(sums, input_rows(starts, word), w);
-            x += 4u;
-            i += 4u;
-            let ends = x >= width;
-            i -= select(0u, x - width, ends);
-            x = select(x, 0u, ends);
+            sums = multiply(sums, input_rows(starts, word), four_rows(place));
+            place += 4u * QUADS;
         }
-        let bias = parameters_at(column + (last + 1u) * units);
-        let ending = Ending(launch.params.scale, bias, true, existing(k, units));
+        let ending = Ending(launch.params.scale, scratch[place], true);
         if (first + lane < TILES) { store_outputs(output_of(r, 0u) + row * QUADS + k, sums, ending); }
     }
 }
 
 // A layer behind the first: output[n, k] = bias[k] + sum_i input[n, i] weights[i, k], and a ReLU before the last layer.
 fn forward(r: u32, layer: u32, n: u32, lane: u32) {
-    let inputs = launch.params.units;
-    let units = units_of(layer);
+    let quads = (launch.params.units + 3u) / 4u;
     let hidden = layer < launch.params.depth;
     let weights = weights_of(r, layer);
     let output = select(gradient_of(r, layer), output_of(r, layer), hidden);
@@ -100,49 +76,33 @@ fn forward(r: u32, layer: u32, n: u32, lane: u32) {
         let k = tile % QUADS;
         let row = (n + tile / QUADS * ROWS) * QUADS;
         let input = output_of(r, layer - 1u) + row;
-        let column = weights + quad(k, units);
         var sums = Tile();
-        for (var i = 0u; 4u * i < inputs; i++) {
-            let rows = quad(i, inputs) * units;
-            let w = mat4x4f(
-                parameters_at(column + rows.x),
-                parameters_at(column + rows.y),
-                parameters_at(column + rows.z),
-                parameters_at(column + rows.w),
-            );
-            sums = multiply(sums, matrix_rows(input + i, lane), w);
+        for (var i = 0u; i < quads; i++) {
+            sums = multiply(sums, matrix_rows(input + i, lane), four_rows(weights + 4u * i * QUADS + k));
         }
-        let bias = parameters_at(column + inputs * units);
-        let ending = Ending(1.0, bias, hidden, existing(k, units));
+        let ending = Ending(1.0, scratch[weights + INPUTS * QUADS + k], hidden);
         if (first + lane < TILES) { store_outputs(output + row + k, sums, ending); }
     }
 }
 
-// sum_k gradient[n, k] weights[i, k] for the rows from `gradient` on and the quad i of `inputs` inputs.
-fn transposed(weights: u32, inputs: u32, units: u32, i: u32, gradient: u32, lane: u32) -> Tile {
-    let rows = weights + quad(i, inputs) * units;
+// sum_k gradient[n, k] weights[i, k] for the rows from `gradient` on and a quad of inputs, whose weights start at `weights`.
+fn transposed(weights: u32, layer: u32, gradient: u32, lane: u32) -> Tile {
+    let quads = (units_of(layer) + 3u) / 4u;
     var sums = Tile();
-    for (var k = 0u; 4u * k < units; k++) {
-        let columns = quad(k, units);
-        let w = mat4x4f(
-            parameters_at(rows + columns.x),
-            parameters_at(rows + columns.y),
-            parameters_at(rows + columns.z),
-            parameters_at(rows + columns.w),
-        );
-        sums = multiply(sums, matrix_rows(gradient + k, lane), w);
+    for (var k = 0u; k < quads; k++) {
+        sums = multiply(sums, matrix_rows(gradient + k, lane), transpose(four_rows(weights + k)));
     }
     return sums;
 }
 
 // The gradient with respect to what enters the layer before: that of its output where the output is greater than 0.
 fn backward(r: u32, layer: u32, n: u32, lane: u32) {
+    let weights = weights_of(r, layer);
     for (var first = 0u; first < TILES; first += WORKGROUP_SIZE) {
         let tile = min(first + lane, TILES - 1u);
         let i = tile % QUADS;
         let row = (n + tile / QUADS * ROWS) * QUADS;
-        let gradient = gradient_of(r, layer) + row;
-        let sums = transposed(weights_of(r, layer), launch.params.units, units_of(layer), i, gradient, lane);
+        let sums = transposed(weights + 4u * i * QUADS, layer, gradient_of(r, layer) + row, lane);
         let place = row + i;
         if (first + lane < TILES) {
             store_gradients(gradient_of(r, layer - 1u) + place, output_of(r, layer - 1u) + place, sums);

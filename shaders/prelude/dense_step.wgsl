@@ -2,11 +2,13 @@
 //
 // Layer 0 reads samples of any size, layers 1 to depth - 1 are hidden like it, and layer `depth` gives the logits. Each has
 // at most 32 units. A sample is rows of words of four numbers; a sample of features is a single row.
-// `scratch` holds matrices [row, quad of units] of all samples of a step, numbers beyond the last unit 0: what the hidden
-// layers gave out, the gradients with respect to what enters each layer's ReLU, and one to spare.
+// `scratch` [replica, row, quad of units] holds weights and biases and their moments, see prelude.dense_state; then matrices
+// of all samples of a step: what the hidden layers gave out, the gradients with respect to what enters each layer's ReLU,
+// and one to spare. Numbers beyond the last unit are 0.
 // The arrays themselves are declared by the kernels. The host's side is src/kernels/dense_stack/launches.rs.
 
 const QUADS: u32 = 8;    // of 32 units
+const INPUTS: u32 = 32;  // rows of weights of a layer behind the first
 const SAMPLES: u32 = 32; // that go forward and back together
 const MOST_STEPS: u32 = 64;
 
@@ -41,6 +43,8 @@ struct Sample {
 // One launch: some steps in a row, and the samples that they take.
 struct Launch {
     params: Params,
+    enters: u32, // 1 if weights and moments are not in scratch yet
+    leaves: u32, // 1 if they are to be put back
     steps: u32,
     samples_per_replica: u32,
     each: array<Step, MOST_STEPS>,
@@ -60,16 +64,28 @@ fn words_of_sample() -> u32 {
     return launch.params.height * launch.params.row_words;
 }
 
-// First weight of a layer.
+// Rows of weights of a layer; its bias is the row behind them.
+fn rows_of(layer: u32) -> u32 {
+    return select(INPUTS, 4u * words_of_sample(), layer == 0u);
+}
+
+// Rows of weights and biases of all layers.
+fn rows_of_all() -> u32 {
+    return rows_of(0u) + 1u + launch.params.depth * (INPUTS + 1u);
+}
+
+fn rows_of_replica() -> u32 {
+    return 3u * rows_of_all() + (2u * launch.params.depth + 2u) * launch.params.rows;
+}
+
+// First weight of a layer in scratch.
 fn weights_of(r: u32, layer: u32) -> u32 {
-    let units = launch.params.units;
-    let inputs = launch.params.height * launch.params.width;
-    let before = select((inputs + 1u + (layer - 1u) * (units + 1u)) * units, 0u, layer == 0u);
-    return r * launch.params.parameters + launch.params.first + before;
+    let before = select(rows_of(0u) + 1u + (layer - 1u) * (INPUTS + 1u), 0u, layer == 0u);
+    return (r * rows_of_replica() + before) * QUADS;
 }
 
 fn matrix(r: u32, index: u32) -> u32 {
-    return (r * (2u * launch.params.depth + 2u) + index) * launch.params.rows * QUADS;
+    return (r * rows_of_replica() + 3u * rows_of_all() + index * launch.params.rows) * QUADS;
 }
 
 // What a hidden layer gave out.
@@ -96,6 +112,7 @@ fn existing(q: u32, count: u32) -> vec4<bool> {
     return vec4u(4u * q) + vec4u(0u, 1u, 2u, 3u) < vec4u(count);
 }
 
-fn parameters_at(places: vec4u) -> vec4f {
-    return vec4f(parameters[places.x], parameters[places.y], parameters[places.z], parameters[places.w]);
+// Four rows of scratch.
+fn four_rows(place: u32) -> mat4x4f {
+    return mat4x4f(scratch[place], scratch[place + QUADS], scratch[place + 2u * QUADS], scratch[place + 3u * QUADS]);
 }

@@ -55,10 +55,10 @@ fn store_gradients(place: u32, output: u32, tile: Tile) {
     store_four_gradients(place, output, tile);
 }
 
-fn update_words(r: u32, word: u32, k: u32, own: bool, tile: Tile, rate: f32) {
-    update_word(r, word, k, own, tile, rate);
+fn update_words(r: u32, word: u32, k: u32, tile: Tile, rate: f32) {
+    update_word(r, word, k, tile, rate);
 }
 
-fn update_layer(r: u32, layer: u32, i: u32, k: u32, own: bool, tile: Tile, rate: f32) {
-    update_inputs(r, layer, i, k, own, tile, rate);
+fn update_layer(r: u32, layer: u32, i: u32, k: u32, tile: Tile, rate: f32) {
+    update_inputs(r, layer, i, k, tile, rate);
 }

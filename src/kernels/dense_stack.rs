@@ -4,10 +4,10 @@
 mod launches;
 mod step;
 
-pub use launches::{LaunchStep, Launches, MOST_STEPS, STRUCTURES, Sample};
+pub use launches::{LaunchStep, Launches, MOST_STEPS, Moves, STRUCTURES, Sample};
 pub use step::{
-    BoundStep, MATRIX_WIDTH, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Step, StepArguments,
-    StepInput, StepShape, Tiles, matrices,
+    BoundStep, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Step, StepArguments, StepInput, StepShape,
+    Tiles,
 };
 
 use super::softmax_cross_entropy::BatchLoss;

@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::dense::ImageShape;
 use crate::kernels::dense_stack::{
-    LaunchStep, Launches, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Sample, Step, StepArguments,
-    StepInput, StepShape, Tiles,
+    LaunchStep, Launches, Moves, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Sample, Step,
+    StepArguments, StepInput, StepShape, Tiles,
 };
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 
@@ -228,7 +228,10 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<Outputs> {
             steps.push(LaunchStep::new(first, samples, step + 1, rate(step)));
             (first, step) = (first + samples, step + 1);
         }
-        launches.push(gpu, &steps, &arrays.part(case, start, first))?;
+        // Of two launches only the first one brings weights and moments, and only the second one puts them back.
+        let launch = launches.written();
+        let moves = Moves { enters: launch % 2 == 0, leaves: launch % 2 == 1 || step == case.steps.len() };
+        launches.push(gpu, moves, &steps, &arrays.part(case, start, first))?;
         start += first;
     }
     let trained = [&arrays.parameters, &arrays.m, &arrays.v].map(|array| preset(gpu, &bits(array)));

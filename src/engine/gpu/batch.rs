@@ -15,7 +15,7 @@ use crate::engine::{
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
-use crate::kernels::dense_stack::{Launches, Tiles};
+use crate::kernels::dense_stack::{Launches, Moves, Tiles};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
 use crate::network::{Architecture, ParameterLayout};
@@ -239,21 +239,46 @@ impl GpuBatch {
             &losses,
             steps.decay,
         )?;
-        let mut running = Running::new(pace, watch, wave.state.replicas as u64);
+        let running = Running::new(pace, watch, wave.state.replicas as u64);
+        let orders = &steps.orders[wave.slots.clone()];
+        match self.submit_steps(&launches, feed, orders, steps, range, running) {
+            Err(Error::Interrupted) => {
+                // Whoever asked for the stop may still want what was trained until then.
+                feed.load_leave(gpu)?;
+                let mut recorder = Recorder::new(gpu, "end of training");
+                launches.record_leave(&mut recorder, feed)?;
+                recorder.submit()?.wait()?;
+                Err(Error::Interrupted)
+            }
+            trained => trained.and_then(|()| read_back(gpu, &losses)),
+        }
+    }
+
+    /// Submits consecutive steps of one wave, and waits for them.
+    fn submit_steps<'g>(
+        &'g self,
+        launches: &TrainingLaunches,
+        feed: &mut Feed,
+        orders: &[Arc<[u32]>],
+        steps: &Steps<'_>,
+        range: Range<usize>,
+        mut running: Running<'_, 'g>,
+    ) -> Result<()> {
+        let gpu = &self.gpu;
         let mut next = range.start;
         while next < range.end {
             let batches = &steps.batches[next..range.end];
             let batches = &batches[..feed.fitting(batches, running.steps())];
             let rate = |step: usize| adam::corrected_rate(steps.first_step + 1 + step as u64) as f32;
             let rates: Vec<f32> = (next..next + batches.len()).map(rate).collect();
-            feed.load(gpu, &steps.orders[wave.slots.clone()], batches, next - range.start, &rates)?;
+            let moves = Moves { enters: next == range.start, leaves: next + batches.len() == range.end };
+            feed.load(gpu, orders, batches, next - range.start, &rates, moves)?;
             let mut recorder = Recorder::new(gpu, "training");
             launches.record(&mut recorder, feed, batches)?;
             running.start(recorder, batches.len())?;
             next += batches.len();
         }
-        running.finish()?;
-        read_back(gpu, &losses)
+        running.finish()
     }
 }
 
@@ -591,7 +616,7 @@ impl Batch for GpuBatch {
             let launches =
                 ForwardLaunches::new(gpu, &self.kernels, &self.network, &feed, &wave.state, activations, layers)?;
             for batch in steps_of(samples.clone(), step) {
-                feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0])?;
+                feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0], Moves::NONE)?;
                 let mut recorder = Recorder::new(gpu, "logits");
                 launches.record(&mut recorder, 0, batch.len())?;
                 recorder.submit()?;
@@ -626,7 +651,7 @@ impl Batch for GpuBatch {
             let mut rest = &batches[..];
             while !rest.is_empty() {
                 let (now, later) = rest.split_at(feed.fitting(rest, pace.steps().min(rows)));
-                feed.load(gpu, &order, now, 0, &vec![0.0; now.len()])?;
+                feed.load(gpu, &order, now, 0, &vec![0.0; now.len()], Moves::NONE)?;
                 let mut recorder = Recorder::new(gpu, "evaluation");
                 for (record, batch) in (0..).zip(now) {
                     launches.record(&mut recorder, record, batch.len())?;

@@ -43,10 +43,10 @@ impl Network {
     /// Words of all activations of one sample, and of its gradients if it is trained on.
     pub(super) fn words_per_sample(&self, purpose: Purpose) -> usize {
         let convolved: usize = self.architecture.conv_layers().iter().map(convolutions::words_per_sample).sum();
-        let dense: usize = if purpose == Purpose::FusedTraining {
-            dense_stack::MATRIX_WIDTH * dense_stack::matrices(self.architecture.depth)
-        } else {
-            self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum()
+        // What fused layers give out is part of their scratch.
+        let dense = match purpose {
+            Purpose::FusedTraining => 0,
+            _ => self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum(),
         };
         convolved + dense + 2 * self.gradient_units(purpose)
     }

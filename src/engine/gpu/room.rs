@@ -102,7 +102,8 @@ impl Room {
         };
         let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest()).max(stack);
         let evaluation_words = network.words_per_sample(Purpose::Evaluation);
-        let together = batch * all_words_per_sample + evaluation_samples * evaluation_words;
+        let fused = if purpose == Purpose::FusedTraining { stack } else { 0 };
+        let together = batch * all_words_per_sample + evaluation_samples * evaluation_words + fused;
         Ok((self.words / largest).min(self.total / together).clamp(1, self.workgroups))
     }
 }

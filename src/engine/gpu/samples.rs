@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
 use crate::kernels::dense::ImageShape;
-use crate::kernels::dense_stack::{LaunchStep, Launches, Sample, StepShape, Tiles};
+use crate::kernels::dense_stack::{LaunchStep, Launches, Moves, Sample, StepShape, Tiles};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -133,6 +133,15 @@ impl Feed {
         Ok(self)
     }
 
+    /// Has one launch put weights and moments back, and do nothing else.
+    pub(super) fn load_leave(&mut self, gpu: &Gpu) -> Result<()> {
+        if let Some(launches) = &mut self.launches {
+            launches.clear();
+            launches.push(gpu, Moves { enters: false, leaves: true }, &[], &[])?;
+        }
+        Ok(())
+    }
+
     /// What launches of `dense_stack.step` are told.
     pub(super) fn launches(&self) -> Option<&Launches> {
         self.launches.as_ref()
@@ -179,7 +188,7 @@ impl Feed {
     }
 
     /// Uploads what the steps on `batches` need; their results go to rows from `row` on, and step `i` has `rates[i]`.
-    /// All orders share one if there is only one.
+    /// All orders share one if there is only one. `moves` is about all of them together.
     pub(super) fn load(
         &mut self,
         gpu: &Gpu,
@@ -187,6 +196,7 @@ impl Feed {
         batches: &[Range<usize>],
         row: usize,
         rates: &[f32],
+        moves: Moves,
     ) -> Result<()> {
         let samples: usize = batches.iter().map(Range::len).sum();
         let mut chosen = Vec::with_capacity(orders.len() * samples);
@@ -206,7 +216,7 @@ impl Feed {
         let stride = if self.orders == 1 { 0 } else { samples };
         if let Some(launches) = &mut self.launches {
             let samples = chosen.iter().zip(&labels).map(|(&image, &label)| Sample::new(image, label));
-            fill(gpu, launches, &samples.collect::<Vec<_>>(), batches, row, rates)?;
+            fill(gpu, launches, &samples.collect::<Vec<_>>(), batches, row, rates, moves)?;
         }
         let mut first = 0;
         let mut records = Vec::with_capacity(batches.len());
@@ -227,6 +237,7 @@ fn fill(
     batches: &[Range<usize>],
     row: usize,
     rates: &[f32],
+    moves: Moves,
 ) -> Result<()> {
     launches.clear();
     let all: usize = batches.iter().map(Range::len).sum();
@@ -240,7 +251,8 @@ fn fill(
         }
         let own: Vec<Sample> =
             samples.chunks_exact(all).flat_map(|order| &order[done..done + first]).copied().collect();
-        launches.push(gpu, &steps, &own)?;
+        let own_moves = Moves { enters: moves.enters && done == 0, leaves: moves.leaves && done + first == all };
+        launches.push(gpu, own_moves, &steps, &own)?;
         done += first;
     }
     Ok(())

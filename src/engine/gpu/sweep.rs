@@ -6,6 +6,7 @@ use super::samples::{Feed, LoadedData, Pace};
 use crate::engine::{Evaluation, SweepPoint, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
+use crate::kernels::dense_stack::Moves;
 use crate::kernels::focus_sweep::{self, BlockLoss, BoundEvaluate, Evaluate, EvaluateArguments};
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ pub(super) fn evaluate(
     let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
     let mut pace = Pace::new();
     for (index, batch) in batches.iter().enumerate() {
-        feed.load(gpu, &order, std::slice::from_ref(batch), index * blocks_per_step, &[0.0])?;
+        feed.load(gpu, &order, std::slice::from_ref(batch), index * blocks_per_step, &[0.0], Moves::NONE)?;
         let own: Vec<u32> = data.host().labels[batch.clone()].iter().map(|&label| u32::from(label)).collect();
         labels.write(gpu, 0, &own)?;
         let mut rest = &groups[..];

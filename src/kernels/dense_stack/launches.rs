@@ -54,6 +54,8 @@ parameters! {
     /// The part of a record before its samples.
     struct Head {
         params: Params,
+        enters: u32,
+        leaves: u32,
         steps: u32,
         samples_per_replica: u32,
         each: [LaunchStep; MOST_STEPS],
@@ -81,6 +83,20 @@ parameters! {
 /// The structures behind the binding `launch`, for the catalogue: the first is followed by an array of the last.
 pub const STRUCTURES: [(&str, crate::gpu::Parameters); 3] =
     [("Launch", Head::LAYOUT), ("Step", LaunchStep::LAYOUT), ("Sample", Sample::LAYOUT)];
+
+/// What a launch does with weights and moments apart from training them. They stay in scratch from launch to launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moves {
+    /// It brings them into scratch before its first step.
+    pub enters: bool,
+    /// It puts them back behind its last step. Until then their arrays are out of date.
+    pub leaves: bool,
+}
+
+impl Moves {
+    /// Neither.
+    pub const NONE: Self = Self { enters: false, leaves: false };
+}
 
 impl LaunchStep {
     /// A step on `samples` samples; they start at place `first` of those that the launch has for each replica. Its loss goes
@@ -154,15 +170,15 @@ impl Launches {
     }
 
     /// Says what the launch in the next record does, from the first on after [`Self::clear`]: `samples` are
-    /// `[replica, sample]`. Fails if there is no room for it.
-    pub fn push(&mut self, gpu: &Gpu, steps: &[LaunchStep], samples: &[Sample]) -> Result<()> {
+    /// `[replica, sample]`. Only a launch that leaves may have no steps. Fails if there is no room for it.
+    pub fn push(&mut self, gpu: &Gpu, moves: Moves, steps: &[LaunchStep], samples: &[Sample]) -> Result<()> {
         let StepShape { replicas, capacity, .. } = self.shape;
         let own = samples.len() / replicas;
         let last = steps.iter().map(|step| (step.first + step.samples) as usize).max().unwrap_or(0);
         let fits = |step: &LaunchStep| (1..=capacity).contains(&(step.samples as usize));
         let launch = self.rows.len();
         if launch == self.launches()
-            || !(1..=self.steps).contains(&steps.len())
+            || !(usize::from(!moves.leaves)..=self.steps).contains(&steps.len())
             || !steps.iter().all(fits)
             || own != last
             || own > self.steps * capacity
@@ -179,6 +195,8 @@ impl Launches {
         }
         let mut head = Head {
             params: Params::new(&self.shape, self.decay),
+            enters: u32::from(moves.enters),
+            leaves: u32::from(moves.leaves),
             steps: steps.len() as u32,
             samples_per_replica: own as u32,
             each: [LaunchStep::new(0, 0, 0, 0.0); MOST_STEPS],

@@ -15,6 +15,7 @@ macro_rules! source {
         concat!(
             include_str!("../../../shaders/prelude/adam.wgsl"),
             include_str!("../../../shaders/prelude/dense_step.wgsl"),
+            include_str!("../../../shaders/prelude/dense_state.wgsl"),
             include_str!("../../../shaders/prelude/dense_layers.wgsl"),
             include_str!("../../../shaders/prelude/dense_loss.wgsl"),
             include_str!("../../../shaders/prelude/dense_update.wgsl"),
@@ -113,14 +114,6 @@ impl Tiles {
     }
 }
 
-/// Columns of a matrix in scratch.
-pub const MATRIX_WIDTH: usize = WIDTH;
-
-/// Matrices in scratch for each replica: what every hidden layer gives out, every layer's gradient, and one to spare.
-pub const fn matrices(depth: usize) -> usize {
-    2 * depth + 2
-}
-
 /// What layer 0 reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
@@ -164,12 +157,18 @@ impl StepShape {
         }
         let limit = gpu.max_loop_iterations().map_or(usize::MAX, |limit| limit as usize);
         let most = if self.reads == Reads::Features { 1 } else { super::MOST_STEPS };
-        (limit / self.iterations(tiles)).min(most)
+        (limit.saturating_sub(self.moving_iterations(tiles)) / self.iterations(tiles)).min(most)
     }
 
     /// Elements of the scratch.
     pub fn scratch(&self) -> usize {
-        self.replicas * matrices(self.depth) * self.rows() * MATRIX_WIDTH
+        let matrices = 2 * self.depth + 2;
+        self.replicas * (3 * self.rows_of_all() + matrices * self.rows()) * WIDTH
+    }
+
+    /// Rows of weights and biases of all layers in scratch.
+    fn rows_of_all(&self) -> usize {
+        4 * self.input.words() + 1 + self.depth * (WIDTH + 1)
     }
 
     /// Rows of a matrix in scratch.
@@ -189,13 +188,18 @@ impl StepShape {
         let (words, quads) = (self.input.words(), WIDTH / 4);
         let rounds = |rows: usize| (rows.div_ceil(tiles.rows()) * quads).div_ceil(tiles.workgroup_size());
         let (chunk, samples) = (self.capacity.div_ceil(WIDTH), self.rows() / 4);
-        let layers = rounds(WIDTH) * (2 * words + 1 + 2 * self.depth * (quads + 1)) + 2 * self.depth;
+        let layers = rounds(WIDTH) * (words + 1 + 2 * self.depth * (quads + 1)) + 2 * self.depth;
         let loss = WIDTH.div_ceil(tiles.workgroup_size()) * (3 * quads + 3);
         let inputs = rounds(4 * words) + self.depth * rounds(WIDTH);
         // Features, 32 at a time: their gradient is a layer's, and put in their place.
         let blocks = if self.reads == Reads::Features { words.div_ceil(quads) } else { 0 };
         let features = chunk * rounds(WIDTH) * (quads + 1) + (self.rows() * quads).div_ceil(tiles.workgroup_size()) + 1;
-        chunk * (layers + loss + 1) + inputs * (samples + 1) + blocks * (features + samples + 1) + self.depth + 64
+        chunk * (layers + loss + 1) + inputs * (samples + 5) + blocks * (features + samples + 5) + self.depth + 64
+    }
+
+    /// Loop iterations of one invocation that brings weights and moments into scratch and puts them back.
+    fn moving_iterations(&self, tiles: Tiles) -> usize {
+        2 * ((self.rows_of_all() * WIDTH / 4).div_ceil(tiles.workgroup_size()) + 2 * self.depth + 4)
     }
 }
 
@@ -277,7 +281,8 @@ impl Step {
         if shape.reads == Reads::Features && launches.steps() > 1 {
             return Err(Error::Shape(format!("{name}: launches of {} steps; features last for one", launches.steps())));
         }
-        gpu.check_iterations(name, launches.steps() * shape.iterations(self.tiles))?;
+        let steps = launches.steps() * shape.iterations(self.tiles);
+        gpu.check_iterations(name, steps + shape.moving_iterations(self.tiles))?;
         let needed = (replicas - 1) * shape.parameters + shape.end();
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;

@@ -88,6 +88,14 @@ impl TrainingLaunches {
         Ok(Self::Layers(Box::new(layers)))
     }
 
+    /// Records the launch of [`Feed::load_leave`], if there is one.
+    pub(in crate::engine::gpu) fn record_leave(&self, recorder: &mut Recorder<'_>, feed: &Feed) -> Result<()> {
+        match (self, feed.launches()) {
+            (Self::Fused(fused), Some(launches)) => fused.stack.record(recorder, launches, 0),
+            _ => Ok(()),
+        }
+    }
+
     /// Records the steps that were loaded into `feed`, on `batches`.
     pub(in crate::engine::gpu) fn record(
         &self,
