@@ -113,6 +113,17 @@ impl Sample {
     }
 }
 
+/// What one record says.
+#[derive(Clone, Copy)]
+pub(super) struct Written {
+    /// The last row that it writes a loss to.
+    pub(super) last_row: usize,
+    /// Its steps.
+    pub(super) steps: usize,
+    /// Samples of each replica in all of them.
+    pub(super) samples: usize,
+}
+
 /// Records for launches of [`super::Step`], each with the steps that it takes and their samples.
 pub struct Launches {
     buffer: Buffer<u32>,
@@ -120,8 +131,8 @@ pub struct Launches {
     decay: f32,
     steps: usize,
     words: usize,
-    /// The last row of each launch that was written.
-    rows: Vec<usize>,
+    /// What was written for each launch.
+    written: Vec<Written>,
 }
 
 impl Launches {
@@ -136,7 +147,7 @@ impl Launches {
         let steps = steps.clamp(1, MOST_STEPS);
         let words = Self::words(shape, steps);
         let buffer = Buffer::new(gpu, "launches", launches * words)?;
-        Ok(Self { buffer, shape: *shape, decay, steps, words, rows: Vec::new() })
+        Ok(Self { buffer, shape: *shape, decay, steps, words, written: Vec::new() })
     }
 
     /// The most steps of a launch.
@@ -151,7 +162,7 @@ impl Launches {
 
     /// How many launches were written.
     pub fn written(&self) -> usize {
-        self.rows.len()
+        self.written.len()
     }
 
     /// Sizes of what is launched.
@@ -164,9 +175,9 @@ impl Launches {
         Records { buffer: &self.buffer, bytes: 4 * self.words as u64 }
     }
 
-    /// The last row that the launch in record `launch` writes a loss to, if there is such a launch.
-    pub(super) fn last_row(&self, launch: u32) -> Option<usize> {
-        self.rows.get(launch as usize).copied()
+    /// The launch in record `launch`, if there is one.
+    pub(super) fn launch(&self, launch: u32) -> Option<Written> {
+        self.written.get(launch as usize).copied()
     }
 
     /// Says what the launch in the next record does, from the first on after [`Self::clear`]: `samples` are
@@ -176,7 +187,7 @@ impl Launches {
         let own = samples.len() / replicas;
         let last = steps.iter().map(|step| (step.first + step.samples) as usize).max().unwrap_or(0);
         let fits = |step: &LaunchStep| (1..=capacity).contains(&(step.samples as usize));
-        let launch = self.rows.len();
+        let launch = self.written.len();
         if launch == self.launches()
             || !(usize::from(!moves.leaves)..=self.steps).contains(&steps.len())
             || !steps.iter().all(fits)
@@ -204,12 +215,13 @@ impl Launches {
         head.each[..steps.len()].copy_from_slice(steps);
         let words = [bytemuck::cast_slice(bytemuck::bytes_of(&head)), bytemuck::cast_slice(samples)].concat();
         self.buffer.write(gpu, launch * self.words, &words)?;
-        self.rows.push(steps.iter().map(|step| step.row as usize).max().unwrap_or(0));
+        let last_row = steps.iter().map(|step| step.row as usize).max().unwrap_or(0);
+        self.written.push(Written { last_row, steps: steps.len(), samples: last });
         Ok(())
     }
 
     /// Forgets all launches: what was submitted with them keeps them.
     pub fn clear(&mut self) {
-        self.rows.clear();
+        self.written.clear();
     }
 }

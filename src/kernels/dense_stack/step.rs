@@ -6,7 +6,7 @@ use super::super::{Binding, read, record, require, require_positive, write};
 use super::WIDTH;
 use super::launches::{Launches, Params};
 use crate::error::{Error, Result};
-use crate::gpu::{Bindable, BoundKernel, Buffer, Gpu, Kernel, Recorder, Shader};
+use crate::gpu::{Bindable, BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader};
 use std::sync::Arc;
 
 /// Joins the preludes of a step, those of its input and its tiles among them, and its file.
@@ -182,6 +182,19 @@ impl StepShape {
         first + (input.height * input.width + 1) * units + (units + 1) * ((depth - 1) * units + classes)
     }
 
+    /// `steps` steps on `samples` samples together: forward, input gradients of all layers that do not read images, weight
+    /// gradients, and Adam's six multiply-adds; weights and moments are read and written once, whatever the steps.
+    fn cost(&self, steps: usize, samples: usize) -> Cost {
+        let Self { replicas, reads, input, units, classes, depth, first, .. } = *self;
+        let inputs = input.height * input.width;
+        let (before, behind) = (inputs * units, units * ((depth - 1) * units + classes));
+        let products = 3 * behind + if reads == Reads::Images { 2 } else { 3 } * before;
+        let parameters = self.end() - first;
+        let read = samples * if reads == Reads::Images { input.words() } else { 2 * inputs };
+        let multiply_adds = samples * products + 6 * steps * parameters;
+        Cost::new(replicas * multiply_adds, replicas * (6 * parameters + read + units * units + 2 * steps))
+    }
+
     /// Loop iterations of one invocation in a step, from above: for every 32 samples each layer forward and back, and the
     /// loss; once the weights; and the loops around them.
     fn iterations(&self, tiles: Tiles) -> usize {
@@ -319,12 +332,15 @@ impl BoundStep {
     /// Records the launch in record `launch` of `launches`, those that it was bound to. Fails if that was not written, or
     /// there is no row for one of its losses.
     pub fn record(&self, recorder: &mut Recorder<'_>, launches: &Launches, launch: u32) -> Result<()> {
-        let Some(row) = launches.last_row(launch) else {
+        let Some(written) = launches.launch(launch) else {
             return Err(Error::Shape(format!("{}: launch {launch} has no steps", self.name)));
         };
+        let row = written.last_row;
         if row >= self.rows {
             return Err(Error::Shape(format!("{}: the losses have {} rows, not row {row}", self.name, self.rows)));
         }
-        recorder.dispatch(&self.kernel, [1, 1, self.replicas as u32], Some(launch))
+        // What a launch costs depends on the steps that it takes.
+        let kernel = self.kernel.clone().costing(launches.shape().cost(written.steps, written.samples));
+        recorder.dispatch(&kernel, [1, 1, self.replicas as u32], Some(launch))
     }
 }
