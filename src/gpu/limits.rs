@@ -47,6 +47,9 @@ static MATMUL: Shader = Shader {
     constants: &["INNER"],
 };
 
+static MATMUL_LANES: Shader =
+    Shader { name: "matmul_lanes_probe", source: include_str!("matmul_lanes_probe.wgsl"), ..MATMUL };
+
 static COPY: Shader = Shader {
     name: "copy_probe",
     source: include_str!("copy_probe.wgsl"),
@@ -88,11 +91,12 @@ impl Gpu {
         let left = Buffer::from_slice(self, "matmul_probe.left", &ones)?;
         let right = Buffer::from_slice(self, "matmul_probe.right", &halves)?;
         let product = Buffer::<f32>::new(self, "matmul_probe.product", PRODUCTS * SIDE * SIDE)?;
-        let kernel = Kernel::new(self, &MATMUL, &[("INNER", INNER as u32)])?;
+        let shader = if self.lanes() == Some(8) { &MATMUL_LANES } else { &MATMUL };
+        let kernel = Kernel::new(self, shader, &[("INNER", INNER as u32)])?;
         let bound = kernel.bind(self, &[&left, &right, &product])?;
         let workgroups = [2, 1, PRODUCTS as u32];
         let time = shortest(self, &Launch { bound, workgroups, record: None })?;
-        self.right("matmul_probe", &read_back(self, &product)?, |_| 0.5 * INNER as f32)?;
+        self.right(shader.name, &read_back(self, &product)?, |_| 0.5 * INNER as f32)?;
         Ok((2 * PRODUCTS * SIDE * SIDE * INNER) as f64 / time.as_secs_f64())
     }
 

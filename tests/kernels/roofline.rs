@@ -3,7 +3,7 @@
 use crate::*;
 use holdfast::check::roofline::{Bound, Roofline, TRAINING, Work};
 use holdfast::data::Dataset;
-use holdfast::engine::{CpuEngine, GpuEngine, HistoryShape, Watch};
+use holdfast::engine::{CpuEngine, GpuEngine, HistoryShape, Variant, Watch};
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
@@ -48,10 +48,12 @@ fn engine() -> GpuEngine {
 
 #[test]
 fn the_operations_of_a_step_are_those_of_the_formula_and_of_adam() {
-    for convolutional in [false, true] {
+    let cases = [false, true].map(|convolutional| [Variant::Stacked, Variant::Fused].map(|way| (convolutional, way)));
+    for (convolutional, variant) in cases.into_iter().flatten() {
         let architecture = network(convolutional);
         let limits = (1e9, 1e9, Duration::ZERO);
-        let roofline = with_work(&architecture, |work, watch| Roofline::counted(&mut engine(), work, watch, limits));
+        let mut engine = GpuEngine::with_variant(open(false, RequestedLimits::Adapter), variant);
+        let roofline = with_work(&architecture, |work, watch| Roofline::counted(&mut engine, work, watch, limits));
         let lines = roofline.unwrap().lines;
         assert!(lines.iter().all(|line| line.part == TRAINING && line.time.is_none()));
         let counted: f64 = lines.iter().map(|line| line.cost.operations * line.launches as f64).sum();

@@ -6,9 +6,9 @@ use super::measure::{CLASSES, HISTORY_EPOCHS, SEED, TRAINING_IMAGES, images, ran
 use crate::check::roofline::{Roofline, TRAINING, Work};
 use crate::cli::options::OutputOptions;
 use crate::cli::{doctor, output, stop_flag};
-use crate::engine::{CpuEngine, GpuEngine, HistoryShape, Watch};
+use crate::engine::{CpuEngine, GpuEngine, HistoryShape, Variant, Watch};
 use crate::error::{Error, Result};
-use crate::gpu::{DeviceChoice, RequestedLimits, adapters};
+use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters};
 use crate::network::Architecture;
 use clap::Args;
 use serde_json::{Value, json};
@@ -89,7 +89,9 @@ pub(super) fn run(arguments: &BenchArguments, architecture: &Architecture) -> Re
     let adapter = doctor::adapter(&arguments.device);
     let roofline = match (adapter, other) {
         (adapter, Some(limits)) => {
-            let mut engine = open(&adapter.map_or_else(any_adapter, Ok)?)?;
+            // A discrete GPU takes the variant that fills it, whatever the device here would take.
+            let gpu = Gpu::open(&adapter.map_or_else(any_adapter, Ok)?, false, RequestedLimits::Adapter)?;
+            let mut engine = GpuEngine::with_variant(gpu, Variant::Stacked);
             Roofline::counted(&mut engine, &work, &watch, limits)?
         }
         (Some(choice), None) => {
