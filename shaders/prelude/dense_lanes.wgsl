@@ -1,7 +1,8 @@
 // prelude.dense_lanes: tiles of 16 x 4 for subgroups of exactly 8 lanes, which are then a workgroup each.
 //
 // Lane k owns the k-th quad of columns. What all lanes need alike, 16 rows x 4 numbers of the inner axis, is loaded once:
-// each lane loads two quads, and hands them to the others. For drivers on which a load costs far more than a shuffle.
+// each lane loads two quads, and hands them to the others.
+// For drivers on which a load costs far more than a shuffle.
 
 const WORKGROUP_SIZE: u32 = 8;
 const ROWS: u32 = 16;

@@ -1,7 +1,8 @@
 // prelude.dense_tiles: tiles of 4 x 4, each in the registers of one invocation that loads what it needs itself.
 //
 // Neighbouring invocations own neighbouring quads of columns: they read neighbouring weights, and the same numbers of the
-// inner axis. For devices whose caches serve that at the speed of arithmetic.
+// inner axis.
+// For devices whose caches serve that at the speed of arithmetic.
 
 const ROWS: u32 = 4;
 const TILE_QUADS: u32 = 1;
