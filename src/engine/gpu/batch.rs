@@ -81,6 +81,9 @@ impl Plan {
         let batch = setup.batch.min(training.host().samples());
         let room = Room::of(gpu);
         let evaluation_samples = room.evaluation_samples(&network)?;
+        // What a driver completes may depend on the size of workgroups, and the way to train moves bits: so it is found
+        // with the usual size, whatever a clock has chosen.
+        gpu.set_workgroup_size(gpu.usual_workgroup_size());
         let purpose = purpose(gpu, &network, variant, &room, batch);
         let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples, purpose)?;
         let slots = setup.replica_ids.len();

@@ -202,20 +202,31 @@ fn fastest(usual: Choice, mut seconds: impl FnMut(Choice) -> Result<f64>) -> Res
         if started.elapsed() > MEASURING {
             break;
         }
-        let seconds = time(other)?;
-        if seconds < bar {
+        if let Some(seconds) = possible(time(other))?
+            && seconds < bar
+        {
             (best, bar) = ((other, seconds), seconds);
         }
     }
     if started.elapsed() <= MEASURING {
         let other = Choice { wide_tiles: !usual.wide_tiles, ..best.0 };
-        let seconds = time(other)?;
-        if seconds < MARGIN * best.1 {
+        if let Some(seconds) = possible(time(other))?
+            && seconds < MARGIN * best.1
+        {
             best = (other, seconds);
         }
     }
     let (choice, seconds) = best;
     Ok((Choice { replica_step_us: 1e6 * seconds, ..choice }, measured))
+}
+
+/// A candidate that the device refuses is none; a lost device is an error.
+fn possible(seconds: Result<f64>) -> Result<Option<f64>> {
+    match seconds {
+        Ok(seconds) => Ok(Some(seconds)),
+        Err(Error::Shape(_) | Error::OutOfMemory(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -299,6 +310,17 @@ mod tests {
         let clock = |choice: Choice| Ok(if choice == USUAL { 1.0 } else { 0.97 });
         let tuned = subject(&architecture).tune(&TuningStore::Folder(folder.path().into()), USUAL, clock).unwrap();
         assert_eq!(tuned.choice, Choice { replica_step_us: 1e6, ..USUAL });
+    }
+
+    #[test]
+    fn a_candidate_that_the_device_refuses_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let architecture = architecture();
+        let clock = |choice: Choice| {
+            if choice.workgroup_size == 32 { Err(Error::Shape("too many iterations".into())) } else { clock(choice) }
+        };
+        let tuned = subject(&architecture).tune(&TuningStore::Folder(folder.path().into()), USUAL, clock).unwrap();
+        assert_eq!((tuned.choice.workgroup_size, tuned.choice.wide_tiles), (8, false), "wide tiles gain too little");
     }
 
     #[test]
