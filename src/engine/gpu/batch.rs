@@ -81,9 +81,6 @@ impl Plan {
         let batch = setup.batch.min(training.host().samples());
         let room = Room::of(gpu);
         let evaluation_samples = room.evaluation_samples(&network)?;
-        // What a driver completes may depend on the size of workgroups, and the way to train moves bits: so it is found
-        // with the usual size, whatever a clock has chosen.
-        gpu.set_workgroup_size(gpu.usual_workgroup_size());
         let purpose = purpose(gpu, &network, variant, &room, batch);
         let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples, purpose)?;
         let slots = setup.replica_ids.len();
@@ -328,7 +325,8 @@ impl<'a, 'g> Running<'a, 'g> {
 
 /// The widest way to train that the sizes allow, given what suits the device.
 fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Room, batch: usize) -> Purpose {
-    // What a clock chooses has no say: ways to train differ in their bits.
+    // What a driver completes may depend on the size of workgroups, and ways to train differ in their bits: so the usual
+    // size counts, whatever a clock has chosen.
     let tiles = Tiles::with_workgroup_size(gpu, gpu.usual_workgroup_size());
     let fuses = network.whole_stack(1, batch).most_steps(gpu, tiles) > 0 && room.fuses(network, batch);
     if variant == Variant::Fused && fuses {
