@@ -236,18 +236,13 @@ impl CpuBatch {
             return Arc::clone(&known.values);
         }
         let layers = self.architecture.focus_layer();
-<<<<<<< HEAD
         // Those of another data set are of no more use, and a slot's own would be a second copy.
         self.focus_inputs.retain(|_, known| known.data == handle);
-        let values = Arc::new(self.activations(data, slot, blocks, layers, |_, values| values.to_vec()).concat());
-        if (self.focus_inputs.len() + 1) * size_of_val(&values[..]) <= FOCUS_INPUT_BYTES {
-            self.focus_inputs.insert(slot, FocusInput { data: handle, values: Arc::clone(&values) });
-        }
-=======
         let rows = self.activations(data, slot, blocks, layers, |_, values| values.to_vec()).concat();
         let values = Arc::new(SweepInput::new(self.architecture.width, &rows));
-        self.focus_inputs.insert(slot, FocusInput { data: handle, values: Arc::clone(&values) });
->>>>>>> 6b571f2 (Samples side by side in a sweep, where a pruned weight costs nothing; counts and envelopes a register at a time)
+        if (self.focus_inputs.len() + 1) * values.bytes() <= FOCUS_INPUT_BYTES {
+            self.focus_inputs.insert(slot, FocusInput { data: handle, values: Arc::clone(&values) });
+        }
         values
     }
 

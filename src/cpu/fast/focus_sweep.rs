@@ -32,6 +32,11 @@ impl SweepInput {
         }
         Self { width, blocks }
     }
+
+    /// What it takes in memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.blocks[..])
+    }
 }
 
 /// One weight that is not zero.
