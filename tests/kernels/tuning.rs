@@ -39,7 +39,11 @@ fn every_choice_gives_the_same_bits(architecture: &Architecture) {
         [(8, true, 1.0), (32, false, 1e9), (64, true, 4000.0), (128, false, 9000.0)]
     {
         let choice = TuningChoice { workgroup_size, wide_tiles, replica_step_us };
-        assert!(trained(architecture, choice) == usual, "{choice:?} on a {}", architecture.model());
+        let found = trained(architecture, choice);
+        let model = architecture.model();
+        assert!(found.0 == usual.0, "{choice:?} on a {model}: losses {:?} instead of {:?}", found.0, usual.0);
+        assert!(found.1 == usual.1, "{choice:?} on a {model}: other replicas");
+        assert!(found.2 == usual.2, "{choice:?} on a {model}: {:?} instead of {:?}", found.2, usual.2);
     }
 }
 
