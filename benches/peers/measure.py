@@ -195,9 +195,8 @@ def memory(_):
 def criterion(*ids):
     """Medians in seconds of benchmarks of `cargo bench`, by id; measured now."""
     say(f"cargo bench: {', '.join(ids)}")
-    for bench in ("kernels", "pruning"):
-        pattern = "|".join(re.escape(name) for name in ids)
-        subprocess.run(["cargo", "bench", "--quiet", "--bench", bench, "--", pattern], check=True, stdout=sys.stderr)
+    pattern = "|".join(re.escape(name) for name in ids)
+    subprocess.run(["cargo", "bench", "--quiet", "--bench", "kernels", "--", pattern], check=True, stdout=sys.stderr)
     medians = {}
     for folder, _, files in os.walk("target/criterion"):
         if folder.endswith("/new") and "estimates.json" in files:
