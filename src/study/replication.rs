@@ -215,7 +215,7 @@ impl Study<'_> {
         // The recorded histories are about to be copied: what is not needed any more makes room for them.
         let Trained { batch, metrics: all_metrics, recorded, shape, epochs, .. } = trained;
         drop(batch);
-        let run = |(slot, ((&replica, evaluation), parameters)): (usize, ((&u32, Evaluation), Vec<Vec<f32>>))| {
+        let run = |slot: usize, replica: u32, evaluation: Evaluation, parameters: Vec<Vec<f32>>| {
             let id = replica + configuration.replicates * attempt;
             let metrics: Vec<MetricsRow> = all_metrics
                 .iter()
@@ -251,6 +251,7 @@ impl Study<'_> {
             };
             Run { row, metrics, history, parameters }
         };
-        Ok(replicas.iter().zip(evaluations).zip(parameters).enumerate().map(run).collect())
+        let all = replicas.iter().zip(evaluations).zip(parameters).enumerate();
+        Ok(all.map(|(slot, ((&replica, evaluation), parameters))| run(slot, replica, evaluation, parameters)).collect())
     }
 }

@@ -125,8 +125,8 @@ fn a_replica_alone_has_the_bits_that_it_has_among_many() {
 fn waves_and_data_sets_that_do_not_fit_move_no_bits() {
     // The first layer gives out 60 numbers a sample: the batches of four replicas need 7,680 bytes, 60 images 6,480.
     waves_move_no_bits(Variant::Stacked, [16_384, 8_000, 4_200]);
-    // The scratch of five replicas needs 163,840 bytes.
-    waves_move_no_bits(Variant::Fused, [200_000, 100_000, 40_000]);
+    // The scratch of five replicas needs 363,520 bytes.
+    waves_move_no_bits(Variant::Fused, [400_000, 160_000, 80_000]);
 }
 
 fn waves_move_no_bits(variant: Variant, limits: [u64; 3]) {

@@ -196,8 +196,8 @@ fn a_replica_alone_has_the_bits_that_it_has_among_many() {
 fn waves_and_data_sets_that_do_not_fit_move_no_bits() {
     // 396 parameters: five replicas need 7,920 bytes; 100 images of 40 bytes 4,000.
     waves_move_no_bits(Variant::Stacked, 100, [16_384, 8_000, 3_800]);
-    // Five replicas need 163,840 bytes of scratch; 1,000 images 40,000.
-    waves_move_no_bits(Variant::Fused, 1000, [200_000, 100_000, 36_000]);
+    // Five replicas need 432,640 bytes of scratch; 2,400 images 96,000.
+    waves_move_no_bits(Variant::Fused, 2400, [500_000, 200_000, 90_000]);
 }
 
 fn waves_move_no_bits(variant: Variant, samples: usize, limits: [u64; 3]) {
