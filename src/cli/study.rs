@@ -95,6 +95,11 @@ fn from_training(arguments: &StudyArguments) -> Result<()> {
     let replicas = shard.replicas(configuration.replicates)?.len();
     let mut prepared = prepare("study", configuration, &arguments.device, say.quiet)?;
     if arguments.dry_run {
+        // What is trained anew for the sensitivity table has images of its own, which lie in memory beside the others.
+        let mut retrained = Vec::new();
+        for variant in variants(&prepared.configuration) {
+            retrained.extend(variant.cells(&prepared.configuration, &prepared.cells)?);
+        }
         return dry_run::print(&mut prepared, replicas as u32, Job::Study, say.json);
     }
     prepared.shard = arguments.shard;

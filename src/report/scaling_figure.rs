@@ -25,6 +25,8 @@ const LINE_HEIGHT: i32 = 27;
 const MARKER: i32 = 6;
 /// Length in pixels of the dashes of what grows with the work alone.
 const DASH: i32 = 7;
+/// Sizes further apart than this by a factor have ticks at powers of ten.
+const DECADES: f64 = 50.0;
 const GRID: RGBColor = RGBColor(225, 225, 225);
 /// Of Okabe & Ito, told apart by the colour-blind.
 const COLOURS: [RGBColor; 3] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115)];
@@ -104,12 +106,14 @@ fn draw_panel<DB: DrawingBackend>(panel: &ScalingPanel, area: &DrawingArea<DB, S
     }
     let sizes = bounds(points().map(|point| point.size), 1.25);
     let times = bounds(points().map(|point| 1e3 * point.time), 1.6);
+    // Two whole decades give enough ticks; less is better told in powers of two.
+    let base = if sizes.1 / sizes.0 >= DECADES { 10.0 } else { 2.0 };
     let mut chart = ChartBuilder::on(&body)
         .margin(8)
         .margin_right(30)
         .x_label_area_size(62)
         .y_label_area_size(LABEL_WIDTH - 8)
-        .build_cartesian_2d((sizes.0..sizes.1).log_scale(), (times.0..times.1).log_scale())
+        .build_cartesian_2d((sizes.0..sizes.1).log_scale().base(base), (times.0..times.1).log_scale())
         .map_err(failed)?;
     chart
         .configure_mesh()

@@ -122,6 +122,11 @@ pub fn phases(
             // Every run's history and all of them as one; sorted, and compared with the epoch after.
             let counted = columns * configuration.tolerance.len() * TOLERANCE;
             phases.push(phase("counting", Footprint::default(), 4 * history, networks + counted));
+            // Figure 4 is a comparison of the first networks.
+            let shown = configuration.figure_4_replicates.unwrap_or(0).min(replicates);
+            if shown > 0 {
+                phases.extend(self::phases(engine, cell, configuration, shown, Job::Compare)?);
+            }
         }
         Job::Compare => {
             let windows = windows(configuration)?.len();

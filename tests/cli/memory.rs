@@ -6,7 +6,8 @@ use std::time::Duration;
 
 /// The largest resident memory of a run, in bytes: the system keeps it for as long as the process lives.
 fn peak(line: &str) -> u64 {
-    let folder = fresh_folder("memory");
+    // Tests run side by side.
+    let folder = fresh_folder(&format!("memory-{}", line.replace(' ', "")));
     let arguments = [&line.split(' ').collect::<Vec<_>>()[..], &["--quiet", "--out", text(&folder)]].concat();
     let mut child = command(&arguments).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());

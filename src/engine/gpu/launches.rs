@@ -105,7 +105,8 @@ pub(super) struct Kernels {
 }
 
 impl Kernels {
-    /// Compiles what training for this `purpose` and any evaluation need. `tile` is of kernels whose bits do not depend on it.
+    /// Compiles what training for this `purpose` and any evaluation need. `tile` is that of convolutions forward and of
+    /// their input gradients, whose bits do not depend on it.
     pub(super) fn new(gpu: &Gpu, network: &Network, purpose: Purpose, tile: Tile) -> Result<Self> {
         let stack = (purpose == Purpose::StackedTraining).then(|| dense_stack::Gradient::new(gpu));
         let step = (purpose == Purpose::FusedTraining)
@@ -113,7 +114,7 @@ impl Kernels {
         Ok(Self {
             tile,
             forward: dense::Forward::new(gpu)?,
-            forward_images: dense::ForwardImages::new(gpu, tile)?,
+            forward_images: dense::ForwardImages::new(gpu, Tile::of(gpu))?,
             backward_input: dense::BackwardInput::new(gpu)?,
             backward_weights: dense::BackwardWeights::new(gpu)?,
             backward_weights_images: dense::BackwardWeightsImages::new(gpu, Tile::of(gpu))?,

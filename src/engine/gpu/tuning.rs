@@ -51,7 +51,7 @@ impl TuningStore {
 pub struct Choice {
     /// Invocations of a workgroup.
     pub workgroup_size: u32,
-    /// Whether forward passes and input gradients take the wide register tiles.
+    /// Whether convolutions forward, and their input gradients, take the wide register tiles.
     pub wide_tiles: bool,
     /// Microseconds of a replica's step, as measured; 0 if it was not.
     pub replica_step_us: f64,
@@ -175,7 +175,7 @@ impl Subject<'_> {
             Ok(None) => "measured now".to_string(),
             Err(problem) => format!("measured now, since {problem}"),
         };
-        let (choice, measured) = fastest(usual, seconds)?;
+        let (choice, measured) = fastest(usual, !self.architecture.convolutions.is_empty(), seconds)?;
         origin += &match self.write(folder, choice) {
             Ok(()) => format!("; kept in {}", self.path(folder).display()),
             Err(error) => format!("; not kept: {error}"),
@@ -184,14 +184,19 @@ impl Subject<'_> {
     }
 }
 
-/// Tries candidates until the time is up: first the usual one, then other workgroups, then the other tiles.
-fn fastest(usual: Choice, mut seconds: impl FnMut(Choice) -> Result<f64>) -> Result<(Choice, Vec<(String, f64)>)> {
+/// Tries candidates until the time is up: first the usual one, then other workgroups, then the other tiles if the network
+/// has any.
+fn fastest(
+    usual: Choice,
+    tiles: bool,
+    mut seconds: impl FnMut(Choice) -> Result<f64>,
+) -> Result<(Choice, Vec<(String, f64)>)> {
     let started = Instant::now();
     let mut measured = Vec::new();
     let mut time = |choice: Choice| -> Result<f64> {
         let seconds = seconds(choice)?;
-        let tiles = if choice.wide_tiles { "wide" } else { "narrow" };
-        measured.push((format!("{} invocations, {tiles} tiles", choice.workgroup_size), 1e6 * seconds));
+        let tile = if choice.wide_tiles { "wide" } else { "narrow" };
+        measured.push((format!("{} invocations, {tile} tiles", choice.workgroup_size), 1e6 * seconds));
         Ok(seconds)
     };
     let mut best = (usual, time(usual)?);
@@ -208,7 +213,7 @@ fn fastest(usual: Choice, mut seconds: impl FnMut(Choice) -> Result<f64>) -> Res
             (best, bar) = ((other, seconds), seconds);
         }
     }
-    if started.elapsed() <= MEASURING {
+    if tiles && started.elapsed() <= MEASURING {
         let other = Choice { wide_tiles: !usual.wide_tiles, ..best.0 };
         if let Some(seconds) = possible(time(other))?
             && seconds < MARGIN * best.1
@@ -236,7 +241,8 @@ mod tests {
     const USUAL: Choice = Choice { workgroup_size: 64, wide_tiles: false, replica_step_us: 0.0 };
 
     fn architecture() -> Architecture {
-        Architecture { image_height: 8, image_width: 8, convolutions: Vec::new(), width: 8, depth: 2, classes: 10 }
+        let convolutions = Architecture::paper_convolutions(2);
+        Architecture { image_height: 8, image_width: 8, convolutions, width: 8, depth: 2, classes: 10 }
     }
 
     fn subject(architecture: &Architecture) -> Subject<'_> {
