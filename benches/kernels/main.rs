@@ -98,6 +98,7 @@ criterion_group!(
     magnitude_sort::rank,
     magnitude_sort::processor,
     stability::all,
+    stability::processor,
     focus_sweep::evaluate
 );
 criterion_main!(kernels);

@@ -7,13 +7,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use holdfast::engine::{Engine, HistoryShape, SweepPoint, Watch};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use holdfast::engine::{CpuEngine, Engine, HistoryShape, Steps, SweepPoint, Watch};
 use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_nodes};
 use holdfast::random::{Sequence, Stream};
 use holdfast::stability::{History, Reading, Stability, WindowedEnvelope};
 use holdfast::training::{Plan, train};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use support::{ARCHITECTURE, BATCH, begin, engines, images};
@@ -22,6 +23,8 @@ const TEST_IMAGES: usize = 10_000;
 const TRAINING_IMAGES: usize = 2000;
 const EPOCHS: usize = 150;
 const REPLICAS: usize = 10;
+/// Steps of one measurement of training.
+const STEPS: usize = 16;
 
 /// Weights that move less and less, as in training.
 fn history(replicas: usize) -> History {
@@ -108,5 +111,40 @@ fn sort_and_count(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, operating_points, sort_and_count);
+/// Training and the sweep of the CPU engine, in floating-point operations: the sweep's goal is half of training's rate. The
+/// masks remove next to nothing, since removed weights cost nothing.
+fn arithmetic(criterion: &mut Criterion) {
+    let mut engine = CpuEngine::new(None).unwrap_or_else(|error| panic!("{error}"));
+    let (data, test) = (images(STEPS * BATCH), images(TEST_IMAGES));
+    let training = engine.load(&data).unwrap_or_else(|error| panic!("{error}"));
+    let test = engine.load(&test).unwrap_or_else(|error| panic!("{error}"));
+    let mut batch = begin(&mut engine, training, REPLICAS as u32);
+    let order: Arc<[u32]> = (0..data.samples() as u32).collect();
+    let batches: Vec<_> = (0..STEPS).map(|step| step * BATCH..(step + 1) * BATCH).collect();
+    let orders = vec![order; REPLICAS];
+    let stop = AtomicBool::new(false);
+    let watch = Watch { stop: &stop, progress: &|_| {} };
+    let nodes = ARCHITECTURE.nodes();
+    let mask = |removed: usize| (0..nodes).map(|node| node >= removed).collect::<Arc<[bool]>>();
+    let point = |slot| (0..4).map(move |removed| SweepPoint { slot, kept: mask(removed) });
+    let points: Vec<SweepPoint> = (0..REPLICAS).flat_map(point).collect();
+    let mut group = criterion.benchmark_group("pruning/arithmetic");
+    group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
+    let flops = ARCHITECTURE.step_flops(BATCH) * (REPLICAS * STEPS) as f64;
+    group.throughput(Throughput::Elements(flops as u64));
+    group.bench_function(format!("training/r{REPLICAS}_b{BATCH}_k{STEPS}/cpu"), |bencher| {
+        bencher.iter(|| {
+            let steps = Steps { first_step: 1000, orders: &orders, batches: &batches, decay: 1.0 };
+            batch.train(&steps, &watch).unwrap_or_else(|error| panic!("{error}"))
+        });
+    });
+    let multiply_adds = nodes + ARCHITECTURE.width * ARCHITECTURE.classes;
+    group.throughput(Throughput::Elements((2 * multiply_adds * TEST_IMAGES * points.len()) as u64));
+    group.bench_function(format!("sweep/p{}_n{TEST_IMAGES}/cpu", points.len()), |bencher| {
+        bencher.iter(|| batch.sweep(test, &points, &watch).unwrap_or_else(|error| panic!("{error}")));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, operating_points, sort_and_count, arithmetic);
 criterion_main!(benches);

@@ -4,11 +4,13 @@ use super::comparator::{EPSILON, Expected, Report, compare, compare_exact, sums_
 use super::{Draws, Output, bits, focus_sweep, magnitude_sort, magnitudes, stability, widen};
 use crate::cpu::conv2d::ConvShape;
 use crate::cpu::dense::DenseShape;
+use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::{self as fast_step, ImageBatch, Workspace};
 use crate::cpu::fast::{self, Lines, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::max_pool2d::{self, PoolShape};
+use crate::cpu::stability::from_sortable_key;
 use crate::cpu::training_step::{self as twin, Replica};
 use crate::cpu::{adam, conv2d, dense};
 use crate::network::{Architecture, Convolution, ParameterLayout};
@@ -268,7 +270,7 @@ pub fn sweep() -> Vec<Report> {
             let own = &arrays.parameters[r * place.parameters..(r + 1) * place.parameters];
             let (sum, correct) = fast::focus_sweep::evaluate(
                 SweepShape { samples, width, classes },
-                &pad(width, &arrays.input[r * samples * width..(r + 1) * samples * width]),
+                &SweepInput::new(width, &pad(width, &arrays.input[r * samples * width..(r + 1) * samples * width])),
                 &pad(width, &arrays.focus_weights[point * width * width..(point + 1) * width * width]),
                 &pad(width, &own[place.focus_bias..place.output_weights]),
                 &pad(classes, &own[place.output_weights..place.output_bias]),
@@ -306,6 +308,8 @@ pub fn histories() -> Vec<Report> {
         let (shape, history, windows) = (case.host(), case.history(), case.windows());
         let [lower, upper] = case.bounds(&history);
         let (columns, tolerances) = (shape.columns(), lower.len() / shape.columns());
+        let [low, high] =
+            [&lower, &upper].map(|keys| keys.iter().map(|&key| from_sortable_key(key)).collect::<Vec<_>>());
         let (mut stability, mut stable_nodes) =
             (vec![0; lower.len()], vec![0; tolerances * case.epochs * case.replicas]);
         let mut extremes = [(); 3].map(|()| vec![0.0; windows.len() * columns]);
@@ -316,7 +320,7 @@ pub fn histories() -> Vec<Report> {
         crate::cpu::stability::envelope(shape, &history, &windows, minimum, maximum, smallest);
         for replica in 0..case.replicas {
             let piece = replica * case.nodes..(replica + 1) * case.nodes;
-            let counted = fast::stability::count(&history, columns, piece.clone(), &lower, &upper);
+            let counted = fast::stability::count(&history, columns, piece.clone(), &low, &high);
             for (tolerance, counts) in counted.stability.chunks_exact(case.nodes).enumerate() {
                 stability[tolerance * columns..][piece.clone()].copy_from_slice(counts);
             }

@@ -4,11 +4,11 @@ use super::{
     Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Evaluation, Footprint, HistoryShape, MaskChange,
     Overheads, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch,
 };
+use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, can_be_shared, step};
 use crate::cpu::fast::{self, Lines, padded};
 use crate::cpu::focus_sweep::SweepShape;
-use crate::cpu::stability::sortable_key;
 use crate::cpu::{adam, he_normal, magnitude_sort, mask};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -128,15 +128,13 @@ impl Engine for CpuEngine {
     fn count(&mut self, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
         let columns = shape.columns();
         let tolerances = lower.len() / columns.max(1);
-        let keys = |bounds: &[f32]| bounds.par_iter().map(|&bound| sortable_key(bound)).collect::<Vec<_>>();
         let mut counts = Counts {
             stability: vec![0; tolerances * columns],
             stable_nodes: vec![0; tolerances * shape.epochs * shape.replicas],
         };
         let pieces = pieces(shape);
         let counted: Vec<_> = self.pool.install(|| {
-            let (lower, upper) = (keys(lower), keys(upper));
-            let count = |piece: &Range<usize>| fast::stability::count(history, columns, piece.clone(), &lower, &upper);
+            let count = |piece: &Range<usize>| fast::stability::count(history, columns, piece.clone(), lower, upper);
             pieces.par_iter().map(count).collect()
         });
         for (piece, counted) in pieces.iter().zip(counted) {
@@ -233,15 +231,16 @@ impl CpuBatch {
     }
 
     /// What the focus layer of a slot reads of a data set: computed once until the weights change, since no mask changes it.
-    fn focus_input(&mut self, handle: DataHandle, data: &Dataset, slot: usize, blocks: &[Vec<u32>]) -> Arc<Vec<f32>> {
+    fn focus_input(&mut self, handle: DataHandle, data: &Dataset, slot: usize, blocks: &[Vec<u32>]) -> Arc<SweepInput> {
         if let Some(known) = self.focus_inputs.get(&slot).filter(|known| known.data == handle) {
             return Arc::clone(&known.values);
         }
         let layers = self.architecture.focus_layer();
         // Those of another data set are of no more use, and a slot's own would be a second copy.
         self.focus_inputs.retain(|_, known| known.data == handle);
-        let values = Arc::new(self.activations(data, slot, blocks, layers, |_, values| values.to_vec()).concat());
-        if (self.focus_inputs.len() + 1) * size_of_val(&values[..]) <= FOCUS_INPUT_BYTES {
+        let rows = self.activations(data, slot, blocks, layers, |_, values| values.to_vec()).concat();
+        let values = Arc::new(SweepInput::new(self.architecture.width, &rows));
+        if (self.focus_inputs.len() + 1) * values.bytes() <= FOCUS_INPUT_BYTES {
             self.focus_inputs.insert(slot, FocusInput { data: handle, values: Arc::clone(&values) });
         }
         values
@@ -266,10 +265,10 @@ impl CpuBatch {
     }
 }
 
-/// What the focus layer of a slot reads of a data set `[sample, unit]`, with padded rows.
+/// What the focus layer of a slot reads of a data set.
 struct FocusInput {
     data: DataHandle,
-    values: Arc<Vec<f32>>,
+    values: Arc<SweepInput>,
 }
 
 /// Locks; a thread that panicked while it held the lock left only scratch values behind.

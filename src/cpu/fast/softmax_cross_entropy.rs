@@ -113,6 +113,33 @@ pub fn evaluate(classes: usize, columns: usize, logits: &mut [f32], labels: &[u8
     (total, correct)
 }
 
+/// Sum of losses and correct count of up to `BLOCK` samples, as many as `labels`, from logits `[class, sample]`.
+#[inline(always)]
+pub fn evaluate_block<const BLOCK: usize>(logits: &[[f32; BLOCK]], labels: &[u8]) -> (f64, u32) {
+    let mut maximum = [f32::NEG_INFINITY; BLOCK];
+    for row in logits {
+        for (maximum, &logit) in maximum.iter_mut().zip(row) {
+            *maximum = if logit > *maximum { logit } else { *maximum };
+        }
+    }
+    let (mut sums, mut places) = ([0.0f32; BLOCK], [u32::MAX; BLOCK]);
+    for (class, row) in (0..logits.len() as u32).zip(logits).rev() {
+        let lanes = sums.iter_mut().zip(&mut places).zip(row.iter().zip(&maximum));
+        for ((sum, place), (&logit, &maximum)) in lanes {
+            *sum += exp_negative(logit - maximum);
+            *place = if logit == maximum { class } else { *place };
+        }
+    }
+    // A product of up to 64 sums of at most 256 fits f64, and one logarithm of it replaces 64.
+    let (mut product, mut margins, mut correct) = (1.0f64, 0.0f64, 0);
+    for (sample, &label) in labels.iter().enumerate() {
+        product *= f64::from(sums[sample]);
+        margins += f64::from(logits[usize::from(label)][sample] - maximum[sample]);
+        correct += u32::from(places[sample] == u32::from(label));
+    }
+    (product.ln() - margins, correct)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +160,13 @@ mod tests {
         let mut gradient = vec![0.0; plain.len()];
         let expected = crate::cpu::softmax_cross_entropy::loss(classes, &plain, &labels, &mut gradient);
         let (total, correct) = evaluate(classes, LANES, &mut logits, &labels);
+        assert_eq!(correct, expected.correct);
+        assert!((total / 40.0 - expected.mean).abs() < 1e-6, "{total}, {}", 40.0 * expected.mean);
+        let mut block = [[7.0f32; 64]; 10];
+        for (sample, row) in plain.chunks_exact(classes).enumerate() {
+            row.iter().zip(&mut block).for_each(|(&logit, class)| class[sample] = logit as f32);
+        }
+        let (total, correct) = evaluate_block(&block, &labels);
         assert_eq!(correct, expected.correct);
         assert!((total / 40.0 - expected.mean).abs() < 1e-6, "{total}, {}", 40.0 * expected.mean);
     }

@@ -1,10 +1,10 @@
 //! Ranks, counts and envelopes of a piece of a history: columns `[replica, node]` that lie side by side, all epochs.
 //!
-//! Each streams its piece once, a row of an epoch at a time, so that the compiler compares a register of weights at once.
+//! Each streams its piece once, a row of an epoch at a time, and compares a register of weights at once.
 //! Definitions: [`crate::cpu::magnitude_sort`] and [`crate::cpu::stability`].
 
 use crate::cpu::magnitude_sort::magnitude_key;
-use crate::cpu::stability::{from_sortable_key, sortable_key};
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// From so many weights on, three passes over memory are faster than comparing.
@@ -76,33 +76,67 @@ pub struct PieceCounts {
 }
 
 /// Counts the columns `piece` of a history with rows of `columns`; `lower` and `upper` `[tolerance, column of the
-/// history]` are bounds as [`sortable_key`]s.
-pub fn count(history: &[f32], columns: usize, piece: Range<usize>, lower: &[u32], upper: &[u32]) -> PieceCounts {
-    let epochs = history.len() / columns;
-    let tolerances = lower.len() / columns;
-    let width = piece.len();
-    let mut keys = vec![0u32; width];
-    let mut unbroken = vec![1u32; tolerances * width];
-    let mut counts = PieceCounts { stability: vec![0; tolerances * width], stable_nodes: vec![0; tolerances * epochs] };
-    for epoch in (0..epochs).rev() {
-        let row = &history[epoch * columns..][piece.clone()];
-        keys.iter_mut().zip(row).for_each(|(key, &weight)| *key = sortable_key(weight));
-        for tolerance in 0..tolerances {
-            let bounds = tolerance * columns + piece.start..tolerance * columns + piece.end;
-            let own = tolerance * width..(tolerance + 1) * width;
-            let bounds = lower[bounds.clone()].iter().zip(&upper[bounds]);
-            let state = counts.stability[own.clone()].iter_mut().zip(&mut unbroken[own]);
-            let mut stable = 0;
-            for ((&key, (&lower, &upper)), (stability, unbroken)) in keys.iter().zip(bounds).zip(state) {
-                let inside = u32::from(lower <= key) & u32::from(key <= upper);
-                stable += inside;
-                *unbroken &= inside;
-                *stability += *unbroken;
+/// history]` are bounds. This processor compares floating-point numbers exactly, so no keys are needed.
+pub fn count(history: &[f32], columns: usize, piece: Range<usize>, lower: &[f32], upper: &[f32]) -> PieceCounts {
+    pulp::Arch::new().dispatch(Count { history, columns, piece, lower, upper })
+}
+
+/// See [`count`].
+struct Count<'a> {
+    history: &'a [f32],
+    columns: usize,
+    piece: Range<usize>,
+    lower: &'a [f32],
+    upper: &'a [f32],
+}
+
+impl WithSimd for Count<'_> {
+    type Output = PieceCounts;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> PieceCounts {
+        let Self { history, columns, piece, lower, upper } = self;
+        let epochs = history.len() / columns;
+        let tolerances = lower.len() / columns;
+        let width = piece.len();
+        let mut counts =
+            PieceCounts { stability: vec![0; tolerances * width], stable_nodes: vec![0; tolerances * epochs] };
+        for (walked, epoch) in (0u32..).zip((0..epochs).rev()) {
+            let row = &history[epoch * columns..][piece.clone()];
+            for tolerance in 0..tolerances {
+                let bounds = tolerance * columns + piece.start..tolerance * columns + piece.end;
+                let own = &mut counts.stability[tolerance * width..(tolerance + 1) * width];
+                let stable = count_row(simd, walked, row, &lower[bounds.clone()], &upper[bounds], own);
+                counts.stable_nodes[tolerance * epochs + epoch] = stable;
             }
-            counts.stable_nodes[tolerance * epochs + epoch] = stable;
         }
+        counts
     }
-    counts
+}
+
+/// One epoch at one tolerance: how many weights are within their bounds. Those that have been so in all epochs that were
+/// `walked` become more stable by one.
+#[inline(always)]
+fn count_row<S: Simd>(simd: S, walked: u32, row: &[f32], lower: &[f32], upper: &[f32], stability: &mut [u32]) -> u32 {
+    let [(row, row_rest), (lower, lower_rest), (upper, upper_rest)] = [row, lower, upper].map(S::as_simd_f32s);
+    let (stability, stability_rest) = S::as_mut_simd_u32s(stability);
+    let [zero, one, all] = [0, 1, walked].map(|value| simd.splat_u32s(value));
+    let mut stable = zero;
+    for ((&weight, (&lower, &upper)), stability) in row.iter().zip(lower.iter().zip(upper)).zip(stability) {
+        let above = simd.less_than_or_equal_f32s(lower, weight);
+        let inside = simd.and_m32s(above, simd.less_than_or_equal_f32s(weight, upper));
+        stable = simd.add_u32s(stable, simd.select_u32s(inside, one, zero));
+        let unbroken = simd.and_m32s(inside, simd.equal_u32s(*stability, all));
+        *stability = simd.add_u32s(*stability, simd.select_u32s(unbroken, one, zero));
+    }
+    let mut total: u32 = bytemuck::cast_slice::<S::u32s, u32>(&[stable]).iter().sum();
+    let rest = row_rest.iter().zip(lower_rest.iter().zip(upper_rest)).zip(stability_rest);
+    for ((&weight, (&lower, &upper)), stability) in rest {
+        let inside = u32::from(lower <= weight && weight <= upper);
+        total += inside;
+        *stability += inside & u32::from(*stability == walked);
+    }
+    total
 }
 
 /// Extremes of some neighbouring columns, each `[window, column]`.
@@ -118,35 +152,71 @@ pub struct PieceEnvelope {
 
 /// Extremes of the columns `piece` over the last `windows[w]` epochs; `windows` ascends.
 pub fn envelope(history: &[f32], columns: usize, piece: Range<usize>, windows: &[u32]) -> PieceEnvelope {
-    let epochs = history.len() / columns;
-    let width = piece.len();
-    let (mut low, mut high) = (vec![u32::MAX; width], vec![0u32; width]);
-    let mut smallest = vec![u32::MAX; width];
-    let room = || Vec::with_capacity(windows.len() * width);
-    let mut envelope = PieceEnvelope { minimum: room(), maximum: room(), smallest_magnitude: room() };
-    let mut window = windows.iter().peekable();
-    for (seen, epoch) in (1u32..).zip((0..epochs).rev()) {
-        let row = &history[epoch * columns..][piece.clone()];
-        let extremes = low.iter_mut().zip(&mut high).zip(&mut smallest);
-        for (&weight, ((low, high), smallest)) in row.iter().zip(extremes) {
-            let key = sortable_key(weight);
-            *low = key.min(*low);
-            *high = key.max(*high);
-            *smallest = magnitude_key(weight).min(*smallest);
+    pulp::Arch::new().dispatch(Extremes { history, columns, piece, windows })
+}
+
+/// See [`envelope`].
+struct Extremes<'a> {
+    history: &'a [f32],
+    columns: usize,
+    piece: Range<usize>,
+    windows: &'a [u32],
+}
+
+impl WithSimd for Extremes<'_> {
+    type Output = PieceEnvelope;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> PieceEnvelope {
+        let Self { history, columns, piece, windows } = self;
+        let epochs = history.len() / columns;
+        let width = piece.len();
+        let mut low = vec![f32::INFINITY; width];
+        let mut high = vec![f32::NEG_INFINITY; width];
+        let mut smallest = low.clone();
+        let room = || Vec::with_capacity(windows.len() * width);
+        let mut envelope = PieceEnvelope { minimum: room(), maximum: room(), smallest_magnitude: room() };
+        let mut window = windows.iter().peekable();
+        for (seen, epoch) in (1u32..).zip((0..epochs).rev()) {
+            let row = &history[epoch * columns..][piece.clone()];
+            widen_row(simd, row, &mut low, &mut high, &mut smallest);
+            while window.next_if(|&&window| window == seen).is_some() {
+                envelope.minimum.extend_from_slice(&low);
+                envelope.maximum.extend_from_slice(&high);
+                envelope.smallest_magnitude.extend_from_slice(&smallest);
+            }
         }
-        while window.next_if(|&&window| window == seen).is_some() {
-            envelope.minimum.extend(low.iter().map(|&key| from_sortable_key(key)));
-            envelope.maximum.extend(high.iter().map(|&key| from_sortable_key(key)));
-            envelope.smallest_magnitude.extend(smallest.iter().map(|&bits| f32::from_bits(bits)));
-        }
+        envelope
     }
-    envelope
+}
+
+/// Takes one epoch into the running extremes. Adding 0 makes a 0 of -0, which the definition does too.
+#[inline(always)]
+fn widen_row<S: Simd>(simd: S, row: &[f32], low: &mut [f32], high: &mut [f32], smallest: &mut [f32]) {
+    let (row, row_rest) = S::as_simd_f32s(row);
+    let [(low, low_rest), (high, high_rest), (smallest, smallest_rest)] =
+        [low, high, smallest].map(S::as_mut_simd_f32s);
+    let zero = simd.splat_f32s(0.0);
+    for ((&weight, (low, high)), smallest) in row.iter().zip(low.iter_mut().zip(high)).zip(smallest) {
+        let weight = simd.add_f32s(weight, zero);
+        *low = simd.min_f32s(weight, *low);
+        *high = simd.max_f32s(weight, *high);
+        *smallest = simd.min_f32s(simd.abs_f32s(weight), *smallest);
+    }
+    for ((&weight, (low, high)), smallest) in row_rest.iter().zip(low_rest.iter_mut().zip(high_rest)).zip(smallest_rest)
+    {
+        let weight = weight + 0.0;
+        *low = weight.min(*low);
+        *high = weight.max(*high);
+        *smallest = weight.abs().min(*smallest);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cpu::magnitude_sort;
+    use crate::cpu::stability::{self as definition, HistoryShape, sortable_key};
     use crate::random::{Sequence, Stream};
 
     #[test]
@@ -164,6 +234,40 @@ mod tests {
                 rank(&weights, &mut scratch, &mut found);
                 magnitude_sort::rank(&weights, &mut expected);
                 assert!(found == expected, "{nodes} nodes");
+            }
+        }
+    }
+
+    #[test]
+    fn counts_and_extremes_of_any_piece_are_those_of_the_definition() {
+        let special = [0.0, -0.0, f32::from_bits(1), -f32::from_bits(3), f32::MIN_POSITIVE];
+        for (epochs, columns) in [(1, 1), (5, 7), (30, 33), (12, 70)] {
+            let mut draws = Sequence::new(3, Stream::Check, columns as u32, 1);
+            let history: Vec<f32> = (0..epochs * columns)
+                .map(|place| if place % 3 == 0 { special[draws.below(5) as usize] } else { draws.unit() as f32 - 0.5 })
+                .collect();
+            let last = &history[(epochs - 1) * columns..];
+            let widened = |share: f32| last.iter().map(move |&weight| weight + share * weight.abs());
+            let (lower, upper): (Vec<f32>, Vec<f32>) =
+                (widened(-0.1).chain(widened(-2.0)).collect(), widened(0.1).chain(widened(2.0)).collect());
+            let [low, high] =
+                [&lower, &upper].map(|bounds| bounds.iter().copied().map(sortable_key).collect::<Vec<_>>());
+            let shape = HistoryShape { epochs, replicas: 1, nodes: columns };
+            let (mut stability, mut stable_nodes) = (vec![0; 2 * columns], vec![0; 2 * epochs]);
+            definition::count(shape, &history, &low, &high, &mut stability, &mut stable_nodes);
+            let found = count(&history, columns, 0..columns, &lower, &upper);
+            assert_eq!((found.stability, found.stable_nodes), (stability.clone(), stable_nodes));
+            let piece = count(&history, columns, columns / 2..columns, &lower, &upper);
+            assert_eq!(piece.stability[..columns - columns / 2], stability[columns / 2..columns]);
+
+            let windows = if epochs == 1 { vec![1] } else { vec![1, 2, epochs as u32] };
+            let mut expected = [(); 3].map(|()| vec![0.0f32; windows.len() * columns]);
+            let [minimum, maximum, smallest] = &mut expected;
+            definition::envelope(shape, &history, &windows, minimum, maximum, smallest);
+            let found = envelope(&history, columns, 0..columns, &windows);
+            let bits = |list: &[f32]| list.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            for (found, expected) in [found.minimum, found.maximum, found.smallest_magnitude].iter().zip(&expected) {
+                assert_eq!(bits(found), bits(expected), "{epochs} epochs, {columns} columns");
             }
         }
     }
