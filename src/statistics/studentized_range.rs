@@ -2,7 +2,7 @@
 //! estimate of their standard deviation with so many degrees of freedom.
 //!
 //! Tables are compared with R's, so probabilities and quantiles are R's wherever R has digits
-//! ([`super::copenhaver_holland`]). Below that R prints the dust of its quadrature, or 0, and the exact tail stands.
+//! (`copenhaver_holland`). Below that R prints the dust of its quadrature, or 0, and the exact tail stands.
 //!
 //! The exact tail is by the definition (Tukey 1949; Copenhaver & Holland, Journal of Statistical Computation and Simulation 30, 1988): an
 //! integral over the estimate of the probability of a normal range. Both integrands are analytic and fall off at least
@@ -39,7 +39,7 @@ const DUST: f64 = 1e-9;
 /// With fewer degrees of freedom R has no answer.
 const FEWEST: f64 = 2.0;
 
-/// Probability that the studentized range is at least `q`, 0 or more: R's, and below [`DUST`] the exact one. `groups` >= 2;
+/// Probability that the studentized range is at least `q`, 0 or more: R's, and below `DUST` the exact one. `groups` >= 2;
 /// `degrees_of_freedom` > 0, infinity allowed.
 pub fn upper_tail(q: f64, groups: u32, degrees_of_freedom: f64) -> f64 {
     let exact = || exact_upper_tail(q, groups, degrees_of_freedom);

@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Name of the file that holds the [`Subject`].
+/// Name of the file that holds what was compared.
 pub const SUBJECT_FILE: &str = "subject.json";
 
 /// What a comparison of one cell found: what reports show.
