@@ -123,12 +123,17 @@ pub fn evaluate_block<const BLOCK: usize>(logits: &[[f32; BLOCK]], labels: &[u8]
         }
     }
     let (mut sums, mut places) = ([0.0f32; BLOCK], [u32::MAX; BLOCK]);
-    for (class, row) in (0..logits.len() as u32).zip(logits).rev() {
-        let lanes = sums.iter_mut().zip(&mut places).zip(row.iter().zip(&maximum));
-        for ((sum, place), (&logit, &maximum)) in lanes {
-            *sum += exp_negative(logit - maximum);
-            *place = if logit == maximum { class } else { *place };
+    // Classes in the order in which [`evaluate`] adds them, so that a network has one loss however it is evaluated.
+    for first in 0..logits.len().min(LANES) {
+        let mut lane = [0.0f32; BLOCK];
+        for (class, row) in (0..logits.len() as u32).zip(logits).skip(first).step_by(LANES) {
+            let lanes = lane.iter_mut().zip(&mut places).zip(row.iter().zip(&maximum));
+            for ((sum, place), (&logit, &maximum)) in lanes {
+                *sum += exp_negative(logit - maximum);
+                *place = if logit == maximum { class.min(*place) } else { *place };
+            }
         }
+        sums.iter_mut().zip(&lane).for_each(|(sum, &lane)| *sum += lane);
     }
     // A product of up to 64 sums of at most 256 fits f64, and one logarithm of it replaces 64.
     let (mut product, mut margins, mut correct) = (1.0f64, 0.0f64, 0);
