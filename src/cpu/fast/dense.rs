@@ -41,7 +41,11 @@ pub fn multiply<S: Simd>(
 ) {
     let mut sample = 0;
     while sample < samples {
-        let rows = (samples - sample).min(ROWS);
+        // Seven or eight rows are halved: two rows alone have too few running sums to hide the latency.
+        let rows = match samples - sample {
+            left @ 7..=8 => left.div_ceil(2),
+            left => left.min(ROWS),
+        };
         let left = &left[sample * left_stride..];
         let target = sample * columns..(sample + rows) * columns;
         let epilogue = match epilogue {
@@ -186,10 +190,10 @@ pub const GRADIENT_ROWS: usize = ROWS;
 /// the tensor has rows, over all `parts` of a batch in their order. The gradient goes no further than `scratch`, a few rows
 /// that stay in the first-level cache.
 #[inline(always)]
-pub fn update_weights<S: Simd>(
+pub fn update_weights<S: Simd, const PARTS: usize>(
     simd: S,
     first: usize,
-    parts: &[Samples<'_>],
+    parts: &[Samples<'_>; PARTS],
     scratch: &mut [f32],
     tensor: AdamTensor<'_>,
 ) {
@@ -200,9 +204,9 @@ pub fn update_weights<S: Simd>(
         let block = if row + ROWS <= rows { ROWS } else { 1 };
         let gradient = &mut scratch[..block * columns];
         if block == ROWS {
-            gradient_rows::<S, ROWS>(simd, first + row, parts, gradient);
+            gradient_rows::<S, ROWS, PARTS>(simd, first + row, parts, gradient);
         } else {
-            gradient_rows::<S, 1>(simd, first + row, parts, gradient);
+            gradient_rows::<S, 1, PARTS>(simd, first + row, parts, gradient);
         }
         let (mut own, others) = rest.split_at(block * columns);
         update_from_gradient(simd, gradient, &mut own);
@@ -213,24 +217,29 @@ pub fn update_weights<S: Simd>(
 
 /// All columns of the gradient of the weights of `R` inputs from `row` on.
 #[inline(always)]
-fn gradient_rows<S: Simd, const R: usize>(simd: S, row: usize, parts: &[Samples<'_>], gradient: &mut [f32]) {
+fn gradient_rows<S: Simd, const R: usize, const PARTS: usize>(
+    simd: S,
+    row: usize,
+    parts: &[Samples<'_>; PARTS],
+    gradient: &mut [f32],
+) {
     let registers = parts[0].columns / S::F32_LANES;
     let mut register = 0;
     while register + COLUMNS <= registers {
-        gradient_block::<S, R, COLUMNS>(simd, row, parts, register, gradient);
+        gradient_block::<S, R, COLUMNS, PARTS>(simd, row, parts, register, gradient);
         register += COLUMNS;
     }
     if register < registers {
-        gradient_block::<S, R, 1>(simd, row, parts, register, gradient);
+        gradient_block::<S, R, 1, PARTS>(simd, row, parts, register, gradient);
     }
 }
 
 /// `R` inputs x `C` registers of units.
 #[inline(always)]
-fn gradient_block<S: Simd, const R: usize, const C: usize>(
+fn gradient_block<S: Simd, const R: usize, const C: usize, const PARTS: usize>(
     simd: S,
     row: usize,
-    parts: &[Samples<'_>],
+    parts: &[Samples<'_>; PARTS],
     register: usize,
     gradient: &mut [f32],
 ) {
@@ -311,9 +320,24 @@ pub fn transpose(
     output_columns: usize,
     output: &mut [f32],
 ) {
-    for (k, output) in output.chunks_exact_mut(output_columns).take(outputs).enumerate() {
-        for (i, output) in output[..inputs].iter_mut().enumerate() {
-            *output = weights[i * columns + k];
+    // Tiles of four by four, which the compiler turns around in registers.
+    const TILE: usize = 4;
+    let (tiled_inputs, tiled_outputs) = (inputs - inputs % TILE, outputs - outputs % TILE);
+    for i in (0..tiled_inputs).step_by(TILE) {
+        for k in (0..tiled_outputs).step_by(TILE) {
+            let mut tile = [[0.0; TILE]; TILE];
+            for (row, tile) in tile.iter_mut().enumerate() {
+                tile.copy_from_slice(&weights[(i + row) * columns + k..][..TILE]);
+            }
+            for column in 0..TILE {
+                let turned = tile.map(|row| row[column]);
+                output[(k + column) * output_columns + i..][..TILE].copy_from_slice(&turned);
+            }
+        }
+    }
+    for k in 0..outputs {
+        for i in if k < tiled_outputs { tiled_inputs } else { 0 }..inputs {
+            output[k * output_columns + i] = weights[i * columns + k];
         }
     }
 }

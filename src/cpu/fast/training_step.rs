@@ -292,7 +292,12 @@ impl WithSimd for Update<'_> {
         for Rows { layer, first, weights, bias } in self.rows {
             let padded = &self.network.layers[layer];
             let samples = self.parts.map(|part| part.samples(layer, padded));
-            update_weights(simd, first, &samples, self.scratch, weights);
+            // Each by itself: a loop over one part costs the innermost loop a register.
+            if self.parts[1].samples == 0 {
+                update_weights(simd, first, &[samples[0]], self.scratch, weights);
+            } else {
+                update_weights(simd, first, &samples, self.scratch, weights);
+            }
             if let Some(mut bias) = bias {
                 update_bias(simd, &samples, &mut bias);
             }
