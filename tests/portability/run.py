@@ -189,7 +189,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def do_POST(self):
         content = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/read":
-            with (self.FOLDER / "browser.bin").open("ab") as answers:
+            with (self.folder / "browser.bin").open("ab") as answers:
                 answers.write(content)
         else:
             self.answer.update(json.loads(content))
