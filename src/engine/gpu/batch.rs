@@ -2,8 +2,8 @@
 
 use super::Variant;
 use super::launches::{
-    ActivationSizes, Activations, EvaluationLaunches, ForwardLaunches, Kernels, Network, Purpose, State, StateSizes,
-    TrainingLaunches,
+    ActivationSizes, Activations, Binder, EvaluationLaunches, ForwardLaunches, Kernels, Network, Purpose, State,
+    StateSizes, TrainingLaunches,
 };
 use super::room::Room;
 use super::samples::{Feed, LoadedData, Pace, lock};
@@ -205,6 +205,11 @@ impl GpuBatch {
         Ok(())
     }
 
+    /// What launches on a wave are bound to.
+    fn binder<'a>(&'a self, wave: &'a Wave, feed: &'a Feed, activations: &'a Activations) -> Binder<'a> {
+        Binder { gpu: &self.gpu, kernels: &self.kernels, network: &self.network, feed, state: &wave.state, activations }
+    }
+
     /// Room for the samples of steps of training.
     fn feed(&self, wave: &Wave, decay: f32) -> Result<Feed> {
         let gpu = &self.gpu;
@@ -228,17 +233,8 @@ impl GpuBatch {
     ) -> Result<Vec<BatchLoss>> {
         let gpu = &self.gpu;
         let losses = Buffer::new(gpu, "losses", range.len() * wave.state.replicas)?;
-        let launches = TrainingLaunches::new(
-            gpu,
-            &self.kernels,
-            &self.network,
-            feed,
-            &wave.state,
-            &self.training_activations,
-            &self.gradient,
-            &losses,
-            steps.decay,
-        )?;
+        let binder = self.binder(wave, feed, &self.training_activations);
+        let launches = TrainingLaunches::new(binder, &self.gradient, &losses, steps.decay)?;
         let running = Running::new(pace, watch, wave.state.replicas as u64);
         let orders = &steps.orders[wave.slots.clone()];
         match self.submit_steps(&launches, feed, orders, steps, range, running) {
@@ -614,8 +610,7 @@ impl Batch for GpuBatch {
         let mut feed = Feed::new(gpu, &data, 1, step)?;
         for wave in &self.waves {
             let layers = self.network.architecture.depth + 1;
-            let launches =
-                ForwardLaunches::new(gpu, &self.kernels, &self.network, &feed, &wave.state, activations, layers)?;
+            let launches = ForwardLaunches::new(self.binder(wave, &feed, activations), layers)?;
             for batch in steps_of(samples.clone(), step) {
                 feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0], Moves::NONE)?;
                 let mut recorder = Recorder::new(gpu, "logits");
@@ -645,8 +640,7 @@ impl Batch for GpuBatch {
             let rows = feed.steps().len().min(Room::of(gpu).words / (2 * replicas)).max(1);
             let losses = Buffer::new(gpu, "losses", rows * replicas)?;
             let activations = &self.evaluation_activations;
-            let launches =
-                EvaluationLaunches::new(gpu, &self.kernels, &self.network, &feed, &wave.state, activations, &losses)?;
+            let launches = EvaluationLaunches::new(self.binder(wave, &feed, activations), &losses)?;
             let mut sums = vec![(0.0, 0); replicas];
             let mut pace = Pace::new();
             let mut rest = &batches[..];

@@ -1,7 +1,6 @@
 //! The convolutions of a network: what they leave behind, and their launches.
 
-use super::launches::{Activations, Network, State, images};
-use super::samples::Feed;
+use super::launches::{Activations, Binder};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::conv2d::{
@@ -54,12 +53,8 @@ struct Layer<'a> {
 }
 
 /// The convolutions from the image on.
-fn layers<'a>(
-    network: &Network,
-    feed: &'a Feed,
-    state: &State,
-    activations: &'a Activations,
-) -> Result<Vec<Layer<'a>>> {
+fn layers(binder: Binder<'_>) -> Result<Vec<Layer<'_>>> {
+    let Binder { network, state, activations, .. } = binder;
     let mut features: Option<&Buffer<f32>> = None;
     let mut layers = Vec::new();
     for (index, (layer, convolved)) in network.architecture.conv_layers().iter().zip(&activations.convolved).enumerate()
@@ -74,7 +69,7 @@ fn layers<'a>(
                 bias: network.layout.conv_bias(index).offset,
             },
             input: match features {
-                None => Input::Images(images(network, feed)?),
+                None => Input::Images(binder.images()?),
                 Some(features) => Input::Features(features),
             },
             convolved,
@@ -86,14 +81,8 @@ fn layers<'a>(
 }
 
 /// Binds the forward pass: one launch a layer.
-pub(super) fn forward(
-    gpu: &Gpu,
-    tile: Tile,
-    network: &Network,
-    feed: &Feed,
-    state: &State,
-    activations: &Activations,
-) -> Result<Vec<SampleTiles>> {
+pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<SampleTiles>> {
+    let Binder { gpu, kernels, feed, state, .. } = binder;
     let bind = |Layer { shape, place, input, convolved, .. }: Layer<'_>| {
         let arguments = ForwardArguments {
             shape,
@@ -104,9 +93,9 @@ pub(super) fn forward(
             output: &convolved.values,
             argmax: convolved.argmax.as_ref(),
         };
-        Forward(tile).bind(gpu, &arguments)
+        Forward(kernels.tile).bind(gpu, &arguments)
     };
-    layers(network, feed, state, activations)?.into_iter().map(bind).collect()
+    layers(binder)?.into_iter().map(bind).collect()
 }
 
 /// One layer of the backward pass: gradients of its weights, and of its input unless that is an image.
@@ -126,23 +115,17 @@ impl Backward {
 /// Binds the backward pass, from the last convolution to the first. The gradient with respect to what the last one gives
 /// out lies in `last`; those of the others take turns in `gradients`.
 pub(super) fn backward(
-    gpu: &Gpu,
-    tile: Tile,
-    network: &Network,
-    feed: &Feed,
-    state: &State,
-    activations: &Activations,
+    binder: Binder<'_>,
     last: &Buffer<f32>,
     gradients: [&Buffer<f32>; 2],
     gradient: &Buffer<f32>,
 ) -> Result<Vec<Backward>> {
+    let Binder { gpu, kernels, feed, state, .. } = binder;
     let steps: &Buffer<StepRecord> = feed.steps();
     let mut output_gradient = last;
     let [mut input_gradient, mut next] = gradients;
     let mut backward = Vec::new();
-    for Layer { shape, place, input, convolved, features } in
-        layers(network, feed, state, activations)?.into_iter().rev()
-    {
+    for Layer { shape, place, input, convolved, features } in layers(binder)?.into_iter().rev() {
         let argmax = convolved.argmax.as_ref();
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
         // The bits of weight gradients depend on the tile: it follows from the kind of the device alone.
@@ -158,7 +141,7 @@ pub(super) fn backward(
                 input,
                 input_gradient,
             };
-            BackwardInput(tile).bind(gpu, &arguments)
+            BackwardInput(kernels.tile).bind(gpu, &arguments)
         };
         backward.push(Backward { weights, input: features.map(bind).transpose()? });
         output_gradient = input_gradient;

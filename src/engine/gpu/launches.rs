@@ -92,7 +92,8 @@ impl Network {
 
 /// The compiled kernels of training and evaluation.
 pub(super) struct Kernels {
-    tile: Tile,
+    /// Of convolutions.
+    pub(super) tile: Tile,
     forward: dense::Forward,
     forward_images: dense::ForwardImages,
     backward_input: dense::BackwardInput,
@@ -251,6 +252,46 @@ impl StateSizes {
     }
 }
 
+/// What launches are bound to: the kernels, and the arrays of a wave of replicas.
+#[derive(Clone, Copy)]
+pub(super) struct Binder<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) kernels: &'a Kernels,
+    pub(super) network: &'a Network,
+    pub(super) feed: &'a Feed,
+    pub(super) state: &'a State,
+    pub(super) activations: &'a Activations,
+}
+
+impl<'a> Binder<'a> {
+    /// Sizes of a dense layer.
+    fn shape(&self, inputs: usize, outputs: usize) -> dense::Shape {
+        dense::Shape { replicas: self.state.replicas, capacity: self.activations.capacity, inputs, outputs }
+    }
+
+    /// The images of the feed.
+    pub(super) fn images(&self) -> Result<dense::Images<'a>> {
+        let Self { network, feed, .. } = self;
+        Ok(dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images()? })
+    }
+
+    fn loss(&self, losses: &Buffer<BatchLoss>) -> Result<BoundLoss> {
+        let Self { gpu, kernels, network, feed, state, activations } = *self;
+        let arguments = LossArguments {
+            replicas: state.replicas,
+            capacity: activations.capacity,
+            classes: network.architecture.classes,
+            steps: feed.steps(),
+            order: feed.order(),
+            labels: feed.labels()?,
+            logits: activations.logits(),
+            gradient: &activations.gradients[0],
+            losses,
+        };
+        kernels.loss.bind(gpu, &arguments)
+    }
+}
+
 /// The first layers of a network on the samples of a feed.
 pub(super) struct ForwardLaunches {
     convolutions: Vec<conv2d::SampleTiles>,
@@ -259,30 +300,23 @@ pub(super) struct ForwardLaunches {
 
 impl ForwardLaunches {
     /// Binds the convolutions and the first `layers` dense layers.
-    pub(super) fn new(
-        gpu: &Gpu,
-        kernels: &Kernels,
-        network: &Network,
-        feed: &Feed,
-        state: &State,
-        activations: &Activations,
-        layers: usize,
-    ) -> Result<Self> {
+    pub(super) fn new(binder: Binder<'_>, layers: usize) -> Result<Self> {
+        let Binder { gpu, kernels, network, feed, state, activations } = binder;
         let mut launches = Vec::new();
         for (index, layer) in network.architecture.dense_layers().iter().enumerate().take(layers) {
-            let shape = shape(state, activations, layer.inputs, layer.outputs);
+            let shape = binder.shape(layer.inputs, layer.outputs);
             let (place, relu, output) = (network.place(index), layer.relu, activations.output(index));
             let (steps, parameters) = (feed.steps(), &state.parameters);
             launches.push(if let Some(input) = activations.input(index) {
                 let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
                 kernels.forward.bind(gpu, &arguments)?
             } else {
-                let images = images(network, feed)?;
+                let images = binder.images()?;
                 let arguments = dense::ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
                 kernels.forward_images.bind(gpu, &arguments)?
             });
         }
-        let convolutions = convolutions::forward(gpu, kernels.tile, network, feed, state, activations)?;
+        let convolutions = convolutions::forward(binder)?;
         Ok(Self { convolutions, dense: launches })
     }
 
@@ -293,38 +327,6 @@ impl ForwardLaunches {
     }
 }
 
-fn shape(state: &State, activations: &Activations, inputs: usize, outputs: usize) -> dense::Shape {
-    dense::Shape { replicas: state.replicas, capacity: activations.capacity, inputs, outputs }
-}
-
-/// The images of a feed.
-pub(super) fn images<'a>(network: &Network, feed: &'a Feed) -> Result<dense::Images<'a>> {
-    Ok(dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images()? })
-}
-
-fn bind_loss(
-    gpu: &Gpu,
-    kernels: &Kernels,
-    network: &Network,
-    feed: &Feed,
-    state: &State,
-    activations: &Activations,
-    losses: &Buffer<BatchLoss>,
-) -> Result<BoundLoss> {
-    let arguments = LossArguments {
-        replicas: state.replicas,
-        capacity: activations.capacity,
-        classes: network.architecture.classes,
-        steps: feed.steps(),
-        order: feed.order(),
-        labels: feed.labels()?,
-        logits: activations.logits(),
-        gradient: &activations.gradients[0],
-        losses,
-    };
-    kernels.loss.bind(gpu, &arguments)
-}
-
 /// A forward pass and its loss.
 pub(super) struct EvaluationLaunches {
     forward: ForwardLaunches,
@@ -333,18 +335,9 @@ pub(super) struct EvaluationLaunches {
 
 impl EvaluationLaunches {
     /// Binds all layers and the loss; results go to `losses` `[row, replica]`.
-    pub(super) fn new(
-        gpu: &Gpu,
-        kernels: &Kernels,
-        network: &Network,
-        feed: &Feed,
-        state: &State,
-        activations: &Activations,
-        losses: &Buffer<BatchLoss>,
-    ) -> Result<Self> {
-        let layers = network.architecture.depth + 1;
-        let forward = ForwardLaunches::new(gpu, kernels, network, feed, state, activations, layers)?;
-        Ok(Self { forward, loss: bind_loss(gpu, kernels, network, feed, state, activations, losses)? })
+    pub(super) fn new(binder: Binder<'_>, losses: &Buffer<BatchLoss>) -> Result<Self> {
+        let layers = binder.network.architecture.depth + 1;
+        Ok(Self { forward: ForwardLaunches::new(binder, layers)?, loss: binder.loss(losses)? })
     }
 
     /// Records the pass for the step in record `step`.

@@ -1,7 +1,7 @@
 //! Many pruned networks at once: everything before the focus layer runs once, then each point costs two small layers.
 
 use super::batch::{Wave, steps_of};
-use super::launches::{Activations, ForwardLaunches, Kernels, Network};
+use super::launches::{Activations, Binder, ForwardLaunches, Kernels, Network};
 use super::samples::{Feed, LoadedData, Pace};
 use crate::engine::{Evaluation, SweepPoint, Watch};
 use crate::error::{Error, Result};
@@ -50,7 +50,8 @@ pub(super) fn evaluate(
     let labels = Buffer::new(gpu, "labels", step)?;
     let groups = groups(place, &kernel, &feed, &labels, blocks, points)?;
     let focus = network.architecture.focus_layer();
-    let prefix = ForwardLaunches::new(gpu, place.kernels, network, &feed, &wave.state, activations, focus)?;
+    let binder = Binder { gpu, kernels: place.kernels, network, feed: &feed, state: &wave.state, activations };
+    let prefix = ForwardLaunches::new(binder, focus)?;
     let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
     let mut pace = Pace::new();
     for (index, batch) in batches.iter().enumerate() {

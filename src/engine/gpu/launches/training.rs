@@ -1,10 +1,10 @@
 //! The launches of training steps: layer by layer, or all dense layers at once.
 
-use super::{Activations, ForwardLaunches, Kernels, Network, State, bind_loss, images, shape};
+use super::{Binder, ForwardLaunches};
 use crate::engine::gpu::convolutions;
 use crate::engine::gpu::samples::Feed;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Recorder};
+use crate::gpu::{Buffer, Recorder};
 use crate::kernels::dense_stack::{self, Launches, StepArguments, StepInput};
 use crate::kernels::softmax_cross_entropy::{BatchLoss, BoundLoss};
 use crate::kernels::{adam, dense};
@@ -18,22 +18,14 @@ struct BackwardLayer {
 
 impl BackwardLayer {
     /// Binds dense layer `index`. `gradients` are those with respect to its output, its input, and the parameters.
-    fn new(
-        gpu: &Gpu,
-        kernels: &Kernels,
-        network: &Network,
-        feed: &Feed,
-        state: &State,
-        activations: &Activations,
-        index: usize,
-        gradients: [&Buffer<f32>; 3],
-    ) -> Result<Self> {
+    fn new(binder: Binder<'_>, index: usize, gradients: [&Buffer<f32>; 3]) -> Result<Self> {
+        let Binder { gpu, kernels, network, feed, state, activations } = binder;
         let [output_gradient, input_gradient, gradient] = gradients;
         let layer = network.architecture.dense_layers()[index];
-        let (shape, place) = (shape(state, activations, layer.inputs, layer.outputs), network.place(index));
+        let (shape, place) = (binder.shape(layer.inputs, layer.outputs), network.place(index));
         let steps = feed.steps();
         let Some(input) = activations.input(index) else {
-            let images = images(network, feed)?;
+            let images = binder.images()?;
             let arguments =
                 dense::BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
             return Ok(Self { weights: kernels.backward_weights_images.bind(gpu, &arguments)?, input: None });
@@ -59,33 +51,16 @@ impl TrainingLaunches {
     /// Binds forward pass, loss, backward pass and update; decaying nodes are multiplied by `decay`, where the feed does
     /// not say it. `gradient` `[replica, parameter]` is scratch.
     pub(in crate::engine::gpu) fn new(
-        gpu: &Gpu,
-        kernels: &Kernels,
-        network: &Network,
-        feed: &Feed,
-        state: &State,
-        activations: &Activations,
+        binder: Binder<'_>,
         gradient: &Buffer<f32>,
         losses: &Buffer<BatchLoss>,
         decay: f32,
     ) -> Result<Self> {
-        if let (Some(step), Some(launches)) = (&kernels.step, feed.launches()) {
-            let fused = FusedLaunches::new(
-                gpu,
-                kernels,
-                (step, launches),
-                network,
-                feed,
-                state,
-                activations,
-                gradient,
-                losses,
-                decay,
-            )?;
+        if let (Some(step), Some(launches)) = (&binder.kernels.step, binder.feed.launches()) {
+            let fused = FusedLaunches::new(binder, (step, launches), gradient, losses, decay)?;
             return Ok(Self::Fused(Box::new(fused)));
         }
-        let layers = LayerLaunches::new(gpu, kernels, network, feed, state, activations, gradient, losses, decay)?;
-        Ok(Self::Layers(Box::new(layers)))
+        Ok(Self::Layers(Box::new(LayerLaunches::new(binder, gradient, losses, decay)?)))
     }
 
     /// Records the launch of [`Feed::load_leave`], if there is one.
@@ -127,18 +102,14 @@ pub(in crate::engine::gpu) struct FusedLaunches {
 
 impl FusedLaunches {
     fn new(
-        gpu: &Gpu,
-        kernels: &Kernels,
+        binder: Binder<'_>,
         (step, launches): (&dense_stack::Step, &Launches),
-        network: &Network,
-        feed: &Feed,
-        state: &State,
-        activations: &Activations,
         gradient: &Buffer<f32>,
         losses: &Buffer<BatchLoss>,
         decay: f32,
     ) -> Result<Self> {
-        let forward = ForwardLaunches::new(gpu, kernels, network, feed, state, activations, 0)?;
+        let Binder { gpu, network, feed, state, activations, .. } = binder;
+        let forward = ForwardLaunches::new(binder, 0)?;
         let features = activations.convolved.last().map(|last| &last.values);
         let arguments = StepArguments {
             launches,
@@ -158,19 +129,9 @@ impl FusedLaunches {
             return Ok(Self { forward, stack, convolutions: Vec::new(), adam: None });
         };
         let gradients = activations.gradients.each_ref();
-        let convolutions = convolutions::backward(
-            gpu,
-            kernels.tile,
-            network,
-            feed,
-            state,
-            activations,
-            features,
-            gradients,
-            gradient,
-        )?;
+        let convolutions = convolutions::backward(binder, features, gradients, gradient)?;
         let updated = network.place(0).weights;
-        let adam = bind_adam(gpu, kernels, network, feed, state, gradient, updated, decay)?;
+        let adam = bind_adam(binder, gradient, updated, decay)?;
         Ok(Self { forward, stack, convolutions, adam: Some(adam) })
     }
 
@@ -190,16 +151,8 @@ impl FusedLaunches {
 }
 
 /// Binds the update of the first `updated` parameters of each replica.
-fn bind_adam(
-    gpu: &Gpu,
-    kernels: &Kernels,
-    network: &Network,
-    feed: &Feed,
-    state: &State,
-    gradient: &Buffer<f32>,
-    updated: usize,
-    decay: f32,
-) -> Result<adam::BoundStep> {
+fn bind_adam(binder: Binder<'_>, gradient: &Buffer<f32>, updated: usize, decay: f32) -> Result<adam::BoundStep> {
+    let Binder { gpu, kernels, network, feed, state, .. } = binder;
     let arguments = adam::StepArguments {
         replicas: state.replicas,
         parameters_per_replica: network.layout.parameters(),
@@ -237,21 +190,12 @@ enum LossLaunch {
 }
 
 impl LayerLaunches {
-    fn new(
-        gpu: &Gpu,
-        kernels: &Kernels,
-        network: &Network,
-        feed: &Feed,
-        state: &State,
-        activations: &Activations,
-        gradient: &Buffer<f32>,
-        losses: &Buffer<BatchLoss>,
-        decay: f32,
-    ) -> Result<Self> {
+    fn new(binder: Binder<'_>, gradient: &Buffer<f32>, losses: &Buffer<BatchLoss>, decay: f32) -> Result<Self> {
+        let Binder { gpu, kernels, network, feed, state, activations } = binder;
         let steps = feed.steps();
         let stacked = kernels.stack.is_some();
         let layers = if stacked { 1 } else { network.architecture.depth + 1 };
-        let forward = ForwardLaunches::new(gpu, kernels, network, feed, state, activations, layers)?;
+        let forward = ForwardLaunches::new(binder, layers)?;
         // The gradient with respect to a layer's output and to its input take turns in two buffers.
         let [mut output_gradient, mut input_gradient] = activations.gradients.each_ref();
         let loss = if let Some(stack) = &kernels.stack {
@@ -270,30 +214,20 @@ impl LayerLaunches {
             };
             LossLaunch::Stack(stack.bind(gpu, &arguments)?)
         } else {
-            LossLaunch::Loss(bind_loss(gpu, kernels, network, feed, state, activations, losses)?)
+            LossLaunch::Loss(binder.loss(losses)?)
         };
         let mut backward = Vec::new();
         for index in (0..layers).rev() {
             let gradients = [output_gradient, input_gradient, gradient];
-            backward.push(BackwardLayer::new(gpu, kernels, network, feed, state, activations, index, gradients)?);
+            backward.push(BackwardLayer::new(binder, index, gradients)?);
             std::mem::swap(&mut output_gradient, &mut input_gradient);
         }
         // What the stack gave is used up, and has only room for the first dense layer.
         let next = if stacked { &activations.gradients[0] } else { input_gradient };
         let gradients = [next, output_gradient];
-        let convolutions = convolutions::backward(
-            gpu,
-            kernels.tile,
-            network,
-            feed,
-            state,
-            activations,
-            output_gradient,
-            gradients,
-            gradient,
-        )?;
+        let convolutions = convolutions::backward(binder, output_gradient, gradients, gradient)?;
         let updated = network.layout.parameters();
-        let adam = bind_adam(gpu, kernels, network, feed, state, gradient, updated, decay)?;
+        let adam = bind_adam(binder, gradient, updated, decay)?;
         Ok(Self { forward, loss, backward, convolutions, adam })
     }
 
