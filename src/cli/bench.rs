@@ -9,6 +9,8 @@ use super::output;
 use super::run::open_engine;
 use crate::engine::{Tuning, TuningChoice};
 use crate::error::{Error, Result};
+use crate::kernels::dense_stack::MOST_STEPS;
+use crate::network::Architecture;
 use crate::study::experiment::check_memory;
 use clap::{Args, ValueEnum};
 use growth::Axis;
@@ -133,7 +135,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     }
     let verbose = arguments.output.verbose;
     let details = launches.filter(|_| verbose).map(|launches| launches.text());
-    let tuning = tuning.filter(|_| verbose).map(chosen);
+    let tuning = tuning.filter(|_| verbose).map(|tuning| chosen(tuning, &architecture, arguments.replicates));
     let lines = [
         step.zip(gflops).map(|(step, gflops)| {
             format!("  training step   {} µs a replica, {:.1} GFLOP/s\n", step.text(), gflops.median())
@@ -164,12 +166,19 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
 }
 
 /// What a clock has chosen, and how.
-fn chosen(tuning: &Tuning) -> String {
+fn chosen(tuning: &Tuning, architecture: &Architecture, replicates: u32) -> String {
     let TuningChoice { workgroup_size, wide_tiles, replica_step_us } = tuning.choice;
+    // Behind convolutions every step is a launch of its own.
+    let most = if architecture.convolutions.is_empty() { MOST_STEPS } else { 1 };
+    let steps = tuning.choice.first_steps(replicates as usize).min(most);
     let mut text = format!(
-        "\x20 choice          {workgroup_size} invocations a workgroup, {} tiles{}: {}\n",
+        "\x20 choice          {workgroup_size} invocations a workgroup, {} tiles, {}: {}\n",
         if wide_tiles { "wide" } else { "narrow" },
-        if replica_step_us > 0.0 { format!(", {replica_step_us:.1} µs a replica's step") } else { String::new() },
+        if replica_step_us > 0.0 {
+            format!("first launch of {steps} steps at {replica_step_us:.1} µs a replica's step")
+        } else {
+            "first launch of 1 step".to_string()
+        },
         tuning.origin
     );
     for (candidate, time) in &tuning.measured {

@@ -63,8 +63,9 @@ impl Choice {
         if self.wide_tiles { Tile::Wide } else { Tile::Narrow }
     }
 
-    /// How many steps of so many replicas the first launch should have: later ones follow the clock.
-    pub(super) fn first_steps(self, replicas: usize) -> usize {
+    /// How many steps of so many replicas the first submission should have: later ones follow the clock. The dense stack
+    /// takes up to [`crate::kernels::dense_stack::MOST_STEPS`] of them in one launch.
+    pub fn first_steps(self, replicas: usize) -> usize {
         let step = 1e-6 * self.replica_step_us * replicas as f64;
         if step > 0.0 { ((LAUNCH.as_secs_f64() / step) as usize).max(1) } else { 1 }
     }
