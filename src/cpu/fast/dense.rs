@@ -5,7 +5,6 @@
 
 use crate::cpu::adam;
 use pulp::Simd;
-use std::slice::{Iter, IterMut};
 
 /// Rows of a block: with two registers of columns, twelve running sums hide the latency of the multiply-add.
 const ROWS: usize = 6;
@@ -184,20 +183,12 @@ pub struct Samples<'a> {
     pub columns: usize,
 }
 
-/// How large the scratch of [`update_weights`] is, in rows: the gradient that is being summed, and the one before it.
-pub const GRADIENT_ROWS: usize = 2 * ROWS;
-/// After so many samples of a sum Adam takes one register of the rows before: twelve of them in 32 samples.
-const SAMPLES_BESIDE: usize = 2;
-
-/// Whether a processor has registers for sums and Adam at once. AVX-512 has 32; of AVX2's 16 the sums take all.
-const fn has_registers_to_spare<S: Simd>() -> bool {
-    S::F32_LANES == 16
-}
+/// Rows of weights whose gradient is summed at once: how large the scratch of [`update_weights`] is, in rows.
+pub const GRADIENT_ROWS: usize = ROWS;
 
 /// Adam with the gradient `sum_n input[n, i] * output_gradient[n, k]` of the weights of the inputs from `first` on, as many as
 /// the tensor has rows, over all `parts` of a batch in their order. The gradient goes no further than `scratch`, a few rows
-/// that stay in the first-level cache. Adam's roots and divisions of one block run beside the sums of the next, where there
-/// are registers for both.
+/// that stay in the first-level cache.
 #[inline(always)]
 pub fn update_weights<S: Simd, const PARTS: usize>(
     simd: S,
@@ -208,25 +199,20 @@ pub fn update_weights<S: Simd, const PARTS: usize>(
 ) {
     let columns = parts[0].columns;
     let rows = tensor.parameters.len() / columns;
-    let adam = Adam::new(simd, tensor.rate);
-    let (mut now, mut before) = scratch.split_at_mut(ROWS * columns);
-    let (mut waiting, mut rest) = tensor.split_at(0);
-    let mut row = 0;
+    let (mut row, mut rest) = (0, tensor);
     while row < rows {
         let block = if row + ROWS <= rows { ROWS } else { 1 };
-        let (own, others) = rest.split_at(block * columns);
-        let mut updates = waiting.updates(&adam, before);
+        let gradient = &mut scratch[..block * columns];
         if block == ROWS {
-            gradient_rows::<S, ROWS, PARTS>(simd, first + row, parts, now, &mut updates);
+            gradient_rows::<S, ROWS, PARTS>(simd, first + row, parts, gradient);
         } else {
-            gradient_rows::<S, 1, PARTS>(simd, first + row, parts, now, &mut updates);
+            gradient_rows::<S, 1, PARTS>(simd, first + row, parts, gradient);
         }
-        updates.finish(simd);
-        (waiting, rest) = (own, others);
-        std::mem::swap(&mut now, &mut before);
+        let (mut own, others) = rest.split_at(block * columns);
+        update_from_gradient(simd, gradient, &mut own);
+        rest = others;
         row += block;
     }
-    waiting.updates(&adam, before).finish(simd);
 }
 
 /// All columns of the gradient of the weights of `R` inputs from `row` on.
@@ -236,20 +222,19 @@ fn gradient_rows<S: Simd, const R: usize, const PARTS: usize>(
     row: usize,
     parts: &[Samples<'_>; PARTS],
     gradient: &mut [f32],
-    updates: &mut Updates<'_, S>,
 ) {
     let registers = parts[0].columns / S::F32_LANES;
     let mut register = 0;
     while register + COLUMNS <= registers {
-        gradient_block::<S, R, COLUMNS, PARTS>(simd, row, parts, register, gradient, updates);
+        gradient_block::<S, R, COLUMNS, PARTS>(simd, row, parts, register, gradient);
         register += COLUMNS;
     }
     if register < registers {
-        gradient_block::<S, R, 1, PARTS>(simd, row, parts, register, gradient, updates);
+        gradient_block::<S, R, 1, PARTS>(simd, row, parts, register, gradient);
     }
 }
 
-/// `R` inputs x `C` registers of units; meanwhile as many of the `updates` as there is time for.
+/// `R` inputs x `C` registers of units.
 #[inline(always)]
 fn gradient_block<S: Simd, const R: usize, const C: usize, const PARTS: usize>(
     simd: S,
@@ -257,16 +242,11 @@ fn gradient_block<S: Simd, const R: usize, const C: usize, const PARTS: usize>(
     parts: &[Samples<'_>; PARTS],
     register: usize,
     gradient: &mut [f32],
-    updates: &mut Updates<'_, S>,
 ) {
     let mut sums = [[simd.splat_f32s(0.0); C]; R];
     for part in parts {
         let Samples { input, input_stride, output_gradient, columns } = *part;
-        let samples = input.chunks_exact(input_stride).zip(output_gradient.chunks_exact(columns));
-        for (sample, (input, gradients)) in samples.enumerate() {
-            if has_registers_to_spare::<S>() && sample % SAMPLES_BESIDE == 0 {
-                updates.next(simd);
-            }
+        for (input, gradients) in input.chunks_exact(input_stride).zip(output_gradient.chunks_exact(columns)) {
             let input = &input[row..row + R];
             let gradients = &S::as_simd_f32s(gradients).0[register..register + C];
             for (sums, &x) in sums.iter_mut().zip(input) {
@@ -287,108 +267,54 @@ fn gradient_block<S: Simd, const R: usize, const C: usize, const PARTS: usize>(
 /// root of such a `v` is lost beside epsilon, and such an `m` moves a weight by less than 1e-25.
 const NEGLIGIBLE: f32 = 1e-30;
 
-/// The constants of an update by [`adam`].
-struct Adam<S: Simd> {
-    keep: [S::f32s; 2],
-    take: [S::f32s; 2],
-    epsilon: S::f32s,
-    rate: S::f32s,
-}
-
-impl<S: Simd> Adam<S> {
-    #[inline(always)]
-    fn new(simd: S, rate: f32) -> Self {
-        let splat = |value: f64| simd.splat_f32s(value as f32);
-        Self {
-            keep: [splat(adam::BETA1), splat(adam::BETA2)],
-            take: [splat(1.0 - adam::BETA1), splat(1.0 - adam::BETA2)],
-            epsilon: splat(adam::EPSILON),
-            rate: simd.splat_f32s(rate),
-        }
-    }
-
-    /// One register of parameters.
-    #[inline(always)]
-    fn update(&self, simd: S, p: &mut S::f32s, m: &mut S::f32s, v: &mut S::f32s, gradient: S::f32s) {
-        let mean = simd.mul_add_e_f32s(self.keep[0], *m, simd.mul_f32s(self.take[0], gradient));
-        let square =
-            simd.mul_add_e_f32s(self.keep[1], *v, simd.mul_f32s(self.take[1], simd.mul_f32s(gradient, gradient)));
-        let zero = simd.splat_f32s(0.0);
-        let negligible = simd.splat_f32s(NEGLIGIBLE);
+/// Adam on whole registers whose gradients are at hand.
+#[inline(always)]
+fn adam_registers<S: Simd>(simd: S, tensor: &mut AdamTensor<'_>, place: std::ops::Range<usize>, gradients: &[S::f32s]) {
+    let splat = |value: f64| simd.splat_f32s(value as f32);
+    let (b1, b2) = (splat(adam::BETA1), splat(adam::BETA2));
+    let (c1, c2) = (splat(1.0 - adam::BETA1), splat(1.0 - adam::BETA2));
+    let epsilon = splat(adam::EPSILON);
+    let (zero, negligible) = (simd.splat_f32s(0.0), simd.splat_f32s(NEGLIGIBLE));
+    let rate = simd.splat_f32s(tensor.rate);
+    let p = S::as_mut_simd_f32s(&mut tensor.parameters[place.clone()]).0;
+    let m = S::as_mut_simd_f32s(&mut tensor.m[place.clone()]).0;
+    let v = S::as_mut_simd_f32s(&mut tensor.v[place]).0;
+    for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(gradients) {
+        let mean = simd.mul_add_e_f32s(b1, *m, simd.mul_f32s(c1, g));
+        let square = simd.mul_add_e_f32s(b2, *v, simd.mul_f32s(c2, simd.mul_f32s(g, g)));
         *m = simd.select_f32s(simd.less_than_f32s(simd.abs_f32s(mean), negligible), zero, mean);
         *v = simd.select_f32s(simd.less_than_f32s(square, negligible), zero, square);
-        let denominator = simd.add_f32s(simd.sqrt_f32s(*v), self.epsilon);
-        *p = simd.sub_f32s(*p, simd.div_f32s(simd.mul_f32s(self.rate, *m), denominator));
-    }
-}
-
-/// Updates of registers whose gradients lie in memory, one after the other. A closure would not do: the compiler gives it no
-/// vector instructions of its own.
-struct Updates<'a, S: Simd> {
-    adam: &'a Adam<S>,
-    p: IterMut<'a, S::f32s>,
-    m: IterMut<'a, S::f32s>,
-    v: IterMut<'a, S::f32s>,
-    gradients: Iter<'a, S::f32s>,
-}
-
-impl<S: Simd> Updates<'_, S> {
-    /// Makes the next update. Whether there was one.
-    #[inline(always)]
-    fn next(&mut self, simd: S) -> bool {
-        let (Some(p), Some(m), Some(v), Some(&gradient)) =
-            (self.p.next(), self.m.next(), self.v.next(), self.gradients.next())
-        else {
-            return false;
-        };
-        self.adam.update(simd, p, m, v, gradient);
-        true
-    }
-
-    /// Makes all updates that are left.
-    #[inline(always)]
-    fn finish(mut self, simd: S) {
-        while self.next(simd) {}
-    }
-}
-
-impl AdamTensor<'_> {
-    /// Updates of all registers with a gradient that lies in memory.
-    #[inline(always)]
-    fn updates<'a, S: Simd>(&'a mut self, adam: &'a Adam<S>, gradient: &'a [f32]) -> Updates<'a, S> {
-        Updates {
-            adam,
-            p: S::as_mut_simd_f32s(self.parameters).0.iter_mut(),
-            m: S::as_mut_simd_f32s(self.m).0.iter_mut(),
-            v: S::as_mut_simd_f32s(self.v).0.iter_mut(),
-            gradients: S::as_simd_f32s(gradient).0.iter(),
-        }
+        let denominator = simd.add_f32s(simd.sqrt_f32s(*v), epsilon);
+        *p = simd.sub_f32s(*p, simd.div_f32s(simd.mul_f32s(rate, *m), denominator));
     }
 }
 
 /// Adam with the gradient `sum_n output_gradient[n, k]` of the bias, over all `parts` of a batch in their order.
 #[inline(always)]
-pub fn update_bias<S: Simd>(simd: S, parts: &[Samples<'_>], scratch: &mut [f32], mut tensor: AdamTensor<'_>) {
-    let gradient = &mut scratch[..parts[0].columns];
-    for (register, sum) in S::as_mut_simd_f32s(gradient).0.iter_mut().enumerate() {
-        *sum = simd.splat_f32s(0.0);
+pub fn update_bias<S: Simd>(simd: S, parts: &[Samples<'_>], tensor: &mut AdamTensor<'_>) {
+    for register in 0..parts[0].columns / S::F32_LANES {
+        let mut sum = simd.splat_f32s(0.0);
         for gradients in parts.iter().flat_map(|part| part.output_gradient.chunks_exact(part.columns)) {
-            *sum = simd.add_f32s(*sum, S::as_simd_f32s(gradients).0[register]);
+            sum = simd.add_f32s(sum, S::as_simd_f32s(gradients).0[register]);
         }
+        let place = register * S::F32_LANES..(register + 1) * S::F32_LANES;
+        adam_registers(simd, tensor, place, &[sum]);
     }
-    let adam = Adam::new(simd, tensor.rate);
-    tensor.updates(&adam, gradient).finish(simd);
+}
+
+/// Adam with a gradient of whole registers that lies in memory.
+#[inline(always)]
+pub fn update_from_gradient<S: Simd>(simd: S, gradient: &[f32], tensor: &mut AdamTensor<'_>) {
+    adam_registers(simd, tensor, 0..gradient.len(), S::as_simd_f32s(gradient).0);
 }
 
 /// Adam with a gradient that is the sum of two, all in memory.
 #[inline(always)]
 pub fn update_from_two<S: Simd>(simd: S, first: &[f32], second: &[f32], tensor: &mut AdamTensor<'_>) {
-    let adam = Adam::new(simd, tensor.rate);
-    let p = S::as_mut_simd_f32s(tensor.parameters).0.iter_mut();
-    let moments = S::as_mut_simd_f32s(tensor.m).0.iter_mut().zip(S::as_mut_simd_f32s(tensor.v).0);
-    let gradients = S::as_simd_f32s(first).0.iter().zip(S::as_simd_f32s(second).0);
-    for ((p, (m, v)), (&first, &second)) in p.zip(moments).zip(gradients) {
-        adam.update(simd, p, m, v, simd.add_f32s(first, second));
+    let pairs = S::as_simd_f32s(first).0.iter().zip(S::as_simd_f32s(second).0);
+    for (register, (&first, &second)) in pairs.enumerate() {
+        let place = register * S::F32_LANES..(register + 1) * S::F32_LANES;
+        adam_registers(simd, tensor, place, &[simd.add_f32s(first, second)]);
     }
 }
 

@@ -298,8 +298,8 @@ impl WithSimd for Update<'_> {
             } else {
                 update_weights(simd, first, &samples, self.scratch, weights);
             }
-            if let Some(bias) = bias {
-                update_bias(simd, &samples, self.scratch, bias);
+            if let Some(mut bias) = bias {
+                update_bias(simd, &samples, &mut bias);
             }
         }
     }
