@@ -93,18 +93,20 @@ impl WithSimd for Convolve<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { convolution, rows, columns, output } = self;
         let registers = convolution.outputs / S::F32_LANES;
-        // About a dozen running sums hide the latency of the multiply-add; registers for more there are not.
+        // A dozen running sums hide the latency of the multiply-add. Of AVX2's sixteen registers they leave four, and with
+        // three one sum went to memory and back at every step; AVX-512 has twice as many.
+        let pairs_of_registers = if S::F32_LANES == 16 { 6 } else { 3 };
         for register in (0..registers - registers % 2).step_by(2) {
-            let walk = Walk { rows: rows.clone(), columns, register };
-            walk.run::<S, 0, 3, 2, 2>(simd, convolution, output);
+            let walk = Walk { rows: rows.clone(), columns, register, widest: pairs_of_registers };
+            walk.run::<S, 0, 2>(simd, convolution, output);
         }
         if registers % 2 == 1 {
-            let walk = Walk { rows, columns, register: registers - 1 };
+            let walk = Walk { rows, columns, register: registers - 1, widest: 6 };
             // Where the distance from pixel to pixel is a constant, all pixels of a block share one pointer.
             match convolution.grid.channels {
-                1 => walk.run::<S, 1, 7, 3, 1>(simd, convolution, output),
-                8 => walk.run::<S, 8, 7, 3, 1>(simd, convolution, output),
-                _ => walk.run::<S, 0, 7, 3, 1>(simd, convolution, output),
+                1 => walk.run::<S, 1, 1>(simd, convolution, output),
+                8 => walk.run::<S, 8, 1>(simd, convolution, output),
+                _ => walk.run::<S, 0, 1>(simd, convolution, output),
             }
         }
     }
@@ -115,6 +117,8 @@ struct Walk {
     rows: Range<usize>,
     columns: usize,
     register: usize,
+    /// Columns of a block at most, up to 6.
+    widest: usize,
 }
 
 /// Where a block of pixels lies.
@@ -133,54 +137,48 @@ struct Block {
 }
 
 impl Walk {
-    /// Rows by twos, then a last one, in blocks of `X` columns, then of `X2`, then of one; `C` registers of channels;
-    /// `CHANNELS_IN` channels that come in, where 0 stands for any number.
+    /// Rows by twos, then a last one, in blocks of nearly equal widths; `C` registers of channels; `CHANNELS_IN` channels that
+    /// come in, where 0 stands for any number.
     #[inline(always)]
-    fn run<S: Simd, const CHANNELS_IN: usize, const X: usize, const X2: usize, const C: usize>(
+    fn run<S: Simd, const CHANNELS_IN: usize, const C: usize>(
         self,
         simd: S,
         convolution: Convolution<'_>,
         output: &mut [f32],
     ) {
-        let Self { rows, columns, register } = self;
+        let Self { rows, columns, register, widest } = self;
         let mut y = rows.start;
         while y < rows.end {
             let pair = y + 2 <= rows.end;
             let mut x = 0;
             while x < columns {
                 let block = Block { y, x, first: (y - rows.start) * columns + x, columns, register };
-                let width = match columns - x {
-                    left if left >= X => X,
-                    left if left >= X2 => X2,
-                    _ => 1,
-                };
-                match (pair, width) {
-                    (true, w) if w == X => convolve_block::<S, CHANNELS_IN, 2, X, C>(simd, convolution, block, output),
-                    (true, w) if w == X2 => {
-                        convolve_block::<S, CHANNELS_IN, 2, X2, C>(simd, convolution, block, output);
-                    }
+                let left = columns - x;
+                let width = left.div_ceil(left.div_ceil(widest));
+                x += match (pair, width) {
+                    (true, 6) => convolve_block::<S, CHANNELS_IN, 2, 6, C>(simd, convolution, block, output),
+                    (true, 5) => convolve_block::<S, CHANNELS_IN, 2, 5, C>(simd, convolution, block, output),
+                    (true, 4) => convolve_block::<S, CHANNELS_IN, 2, 4, C>(simd, convolution, block, output),
+                    (true, 3) => convolve_block::<S, CHANNELS_IN, 2, 3, C>(simd, convolution, block, output),
                     (true, _) => convolve_block::<S, CHANNELS_IN, 2, 1, C>(simd, convolution, block, output),
-                    (false, w) if w == X => convolve_block::<S, CHANNELS_IN, 1, X, C>(simd, convolution, block, output),
-                    (false, w) if w == X2 => {
-                        convolve_block::<S, CHANNELS_IN, 1, X2, C>(simd, convolution, block, output);
-                    }
+                    (false, 6) => convolve_block::<S, CHANNELS_IN, 1, 6, C>(simd, convolution, block, output),
+                    (false, 3..) => convolve_block::<S, CHANNELS_IN, 1, 3, C>(simd, convolution, block, output),
                     (false, _) => convolve_block::<S, CHANNELS_IN, 1, 1, C>(simd, convolution, block, output),
-                }
-                x += width;
+                };
             }
             y += if pair { 2 } else { 1 };
         }
     }
 }
 
-/// `Y` rows of `X` pixels x `C` registers of channels.
+/// `Y` rows of `X` pixels x `C` registers of channels. Gives `X`.
 #[inline(always)]
 fn convolve_block<S: Simd, const CHANNELS_IN: usize, const Y: usize, const X: usize, const C: usize>(
     simd: S,
     convolution: Convolution<'_>,
     block: Block,
     output: &mut [f32],
-) {
+) -> usize {
     let Convolution { input, grid, weights, outputs, bias } = convolution;
     let Block { y, x, first, columns, register } = block;
     let channels = if CHANNELS_IN == 0 { grid.channels } else { CHANNELS_IN };
@@ -217,6 +215,7 @@ fn convolve_block<S: Simd, const CHANNELS_IN: usize, const Y: usize, const X: us
             S::as_mut_simd_f32s(target).0[register..register + C].copy_from_slice(sums);
         }
     }
+    X
 }
 
 /// `values = max(values, 0)`.
@@ -348,10 +347,12 @@ fn add_block<S: Simd, const P: usize, const I: usize, const C: usize>(
 #[inline(always)]
 pub fn add_bias_gradient<S: Simd>(simd: S, output_gradient: &[f32], sums: &mut [f32]) {
     let outputs = sums.len();
-    let sums = S::as_mut_simd_f32s(sums).0;
-    for gradients in output_gradient.chunks_exact(outputs) {
-        for (sum, &g) in sums.iter_mut().zip(S::as_simd_f32s(gradients).0) {
-            *sum = simd.add_f32s(*sum, g);
+    for (register, target) in S::as_mut_simd_f32s(sums).0.iter_mut().enumerate() {
+        // In a register: through memory one addition would wait for the other.
+        let mut sum = *target;
+        for gradients in output_gradient.chunks_exact(outputs) {
+            sum = simd.add_f32s(sum, S::as_simd_f32s(gradients).0[register]);
         }
+        *target = sum;
     }
 }
