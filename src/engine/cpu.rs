@@ -6,7 +6,7 @@ use super::{
 };
 use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
-use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, can_be_shared, step};
+use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
 use crate::cpu::fast::{self, Lines, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::{adam, he_normal, magnitude_sort, mask};
@@ -17,9 +17,13 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Steps of a replica between two turns at the queue: long enough that loading its state does not count.
 const STEPS_A_TURN: usize = 64;
+/// Turns of each way that are tried, and turns from one trial to the next.
+const TRIED_TURNS: usize = 3;
+const TURNS_A_TRIAL: usize = 256;
 /// Test images of a block of work: their activations stay in the second-level cache.
 const EVALUATION_BLOCK: usize = 96;
 /// Columns of a history that one task counts: a row of them, bounds included, stays in the first-level cache.
@@ -93,6 +97,7 @@ impl Engine for CpuEngine {
             data: Arc::clone(&self.data),
             pool: Arc::clone(&self.pool),
             workspaces,
+            sharing: Mutex::default(),
             seed: setup.seed,
             replica_ids: setup.replica_ids.to_vec(),
             slots,
@@ -197,6 +202,7 @@ struct CpuBatch {
     pool: Arc<rayon::ThreadPool>,
     /// One for each thread; locked only by it.
     workspaces: Vec<Mutex<Workspace>>,
+    sharing: Mutex<Sharing>,
     seed: u64,
     replica_ids: Vec<u32>,
     slots: Vec<PaddedReplica>,
@@ -210,6 +216,37 @@ struct Turn<'a> {
     slot: usize,
     replica: &'a mut PaddedReplica,
     losses: &'a mut [StepLoss],
+}
+
+/// Whether two threads share the steps of a replica. Where their cores have no cache in common, handing the weights of a
+/// small network to and fro takes longer than the work: a clock tells, from time to time anew. It moves no bits.
+#[derive(Debug, Default)]
+struct Sharing {
+    turns: usize,
+    /// Seconds of a step, alone and shared: the fastest turns of the last trial.
+    fastest: [f64; 2],
+}
+
+impl Sharing {
+    /// Whether to share the next turn: a few turns are shared, as many are not, and then the faster way is taken for a while.
+    fn next(&mut self) -> bool {
+        let place = self.turns % TURNS_A_TRIAL;
+        self.turns += 1;
+        if place == 0 {
+            self.fastest = [f64::INFINITY; 2];
+        }
+        match place / TRIED_TURNS {
+            0 => true,
+            1 => false,
+            _ => self.fastest[1] < self.fastest[0],
+        }
+    }
+
+    /// What a step of a turn took.
+    fn took(&mut self, shared: bool, seconds: f64) {
+        let fastest = &mut self.fastest[usize::from(shared)];
+        *fastest = fastest.min(seconds);
+    }
 }
 
 impl CpuBatch {
@@ -283,14 +320,14 @@ impl Batch for CpuBatch {
         let mut losses = vec![StepLoss::default(); self.slots.len() * count];
         let rates: Vec<f32> =
             (1..=count as u64).map(|step| adam::corrected_rate(steps.first_step + step) as f32).collect();
-        // With half as many replicas as threads two threads share each step.
-        let share = can_be_shared(&self.network) && 2 * self.slots.len() <= self.pool.current_num_threads();
+        // With half as many replicas as threads two threads share each step, if that is faster.
+        let spare = 2 * self.slots.len() <= self.pool.current_num_threads();
         let turns = self.slots.iter_mut().zip(losses.chunks_mut(count.max(1))).enumerate();
         let queue = Mutex::new(
             turns.map(|(slot, (replica, losses))| Turn { next_step: 0, slot, replica, losses }).collect::<Vec<_>>(),
         );
         let (network, training, scale) = (&self.network, &self.training, self.scale);
-        let workspaces = &self.workspaces;
+        let (workspaces, sharing) = (&self.workspaces, &self.sharing);
         self.pool.broadcast(|thread| {
             let mut workspace = lock(&workspaces[thread.index()]);
             // The replica that is furthest behind goes on; an empty queue means that every other one is being worked on.
@@ -303,12 +340,15 @@ impl Batch for CpuBatch {
                 let end = (turn.next_step + STEPS_A_TURN).min(count);
                 let steps_of_turn = turn.next_step..end;
                 let batches = steps.batches[steps_of_turn.clone()].iter().zip(&rates[steps_of_turn.clone()]);
+                let share = spare && lock(sharing).next();
+                let started = Instant::now();
                 for (target, (batch, &rate)) in turn.losses[steps_of_turn].iter_mut().zip(batches) {
                     let order = &steps.orders[turn.slot][batch.clone()];
                     let batch = ImageBatch { images: &training.images, labels: &training.labels, order, scale };
                     let loss = step(network, turn.replica, &mut workspace, batch, rate, steps.decay, share);
                     *target = StepLoss { loss: loss.mean, correct: loss.correct };
                 }
+                lock(sharing).took(share, started.elapsed().as_secs_f64() / (end - turn.next_step) as f64);
                 (watch.progress)((end - turn.next_step) as u64);
                 turn.next_step = end;
                 if end < count && watch.check().is_ok() {
@@ -475,4 +515,31 @@ fn evaluation(parts: &[(f64, u32)], samples: usize) -> Evaluation {
     let loss: f64 = parts.iter().map(|part| part.0).sum();
     let correct = parts.iter().map(|part| part.1).sum();
     Evaluation { loss: loss / samples as f64, correct, samples: samples as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_threads_share_steps_only_where_that_is_faster_and_it_is_tried_anew() {
+        // Seconds of a step alone, and shared.
+        for (alone, shared) in [(2.0, 1.0), (1.0, 2.0)] {
+            let mut sharing = Sharing::default();
+            for trial in 0..3 {
+                let taken: Vec<bool> = (0..TURNS_A_TRIAL)
+                    .map(|turn| {
+                        let share = sharing.next();
+                        // Something else ran at the same time as the first turns.
+                        let disturbed = if turn % TRIED_TURNS == 0 { 100.0 } else { 1.0 };
+                        sharing.took(share, disturbed * if share { shared } else { alone });
+                        share
+                    })
+                    .collect();
+                let (tried, settled) = taken.split_at(2 * TRIED_TURNS);
+                assert_eq!(tried.iter().filter(|&&share| share).count(), TRIED_TURNS, "trial {trial}");
+                assert!(settled.iter().all(|&share| share == (shared < alone)), "trial {trial}: {taken:?}");
+            }
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! A whole training step of one replica: its state stays in a core's cache, gradients of weights never reach memory.
 //! Definition: [`crate::cpu::training_step`].
 //!
-//! The batch of a convolutional network is cut into two parts of samples that do not know of each other until the weights
-//! are updated: one core takes them one after the other, two cores take one each. Sums over samples run over the first part, then over the second,
-//! either way, so the number of cores moves no bits.
+//! A batch may be cut into two parts of samples that do not know of each other until the weights are updated: one core takes
+//! them one after the other, two cores take one each. Sums over samples run over the first part, then over the second, either
+//! way, so the number of cores moves no bits.
 
 use super::convolutions::{ConvWorkspace, PaddedConvolution};
 use super::dense::{AdamTensor, Epilogue, GRADIENT_ROWS, Samples, multiply, transpose, update_bias, update_weights};
@@ -15,18 +15,20 @@ use pulp::{Simd, WithSimd};
 
 /// Parts of a batch.
 const PARTS: usize = 2;
-/// Samples of a part are a multiple of this where there are enough: the rows of a block of [`multiply`].
+/// With convolutions the samples of a part are a multiple of this where there are enough: the rows of a block of
+/// [`multiply`].
 const PART_ROWS: usize = 6;
 
-/// How many of `samples` the first part of a batch takes. A fully connected network has one part: two cores would spend
-/// as long on handing its weights to and fro as on the work (tried: 1.0 times as fast).
-fn first_part(network: &PaddedNetwork, samples: usize) -> usize {
-    if can_be_shared(network) { samples.div_ceil(PARTS).next_multiple_of(PART_ROWS).min(samples) } else { samples }
-}
-
-/// Whether two cores make a step of one replica faster.
-pub fn can_be_shared(network: &PaddedNetwork) -> bool {
-    !network.convolutions.is_empty()
+/// How many of `samples` the first part of a batch takes.
+///
+/// Convolutions sum the gradient of each part by itself, so there are always two. A fully connected network goes through
+/// both parts with the same sums: there are two only if two cores `share` them.
+fn first_part(network: &PaddedNetwork, samples: usize, share: bool) -> usize {
+    match (network.convolutions.is_empty(), share) {
+        (false, _) => samples.div_ceil(PARTS).next_multiple_of(PART_ROWS).min(samples),
+        (true, true) => samples.div_ceil(PARTS),
+        (true, false) => samples,
+    }
 }
 
 /// Arrays that a step writes and the next step overwrites; one for each core.
@@ -42,11 +44,11 @@ pub struct Workspace {
 impl Workspace {
     /// Room for training batches of up to `batch` images, and for forward passes of up to `samples`.
     pub fn new(network: &PaddedNetwork, batch: usize, samples: usize) -> Self {
-        let first = first_part(network, batch);
+        let second = batch - first_part(network, batch, true);
         let widest = network.layers.iter().map(|layer| layer.columns).max().unwrap_or(0);
         Self {
             scratch: std::array::from_fn(|_| Lines::zeros(GRADIENT_ROWS * widest)),
-            parts: [first, (batch - first).max(1)].map(|samples| Part::new(network, samples)),
+            parts: [first_part(network, batch, false), second.max(1)].map(|samples| Part::new(network, samples)),
             forward: Activations::new(network, samples, 1),
         }
     }
@@ -99,6 +101,8 @@ struct Part {
     features_gradient: Lines,
     /// Weights of one layer with rows and columns exchanged.
     transposed: Lines,
+    /// Of the samples, gathered.
+    labels: Vec<u8>,
     losses: Vec<f64>,
     samples: usize,
     correct: u32,
@@ -116,6 +120,7 @@ impl Part {
             gradients: layers.iter().map(|layer| Lines::zeros(samples * layer.columns)).collect(),
             features_gradient: Lines::zeros(samples * features),
             transposed: Lines::zeros(transposed),
+            labels: vec![0; samples],
             losses: vec![0.0; samples],
             samples: 0,
             correct: 0,
@@ -123,9 +128,11 @@ impl Part {
     }
 
     fn bytes(&self) -> usize {
-        let Self { activations, gradients, features_gradient, transposed, losses, samples: _, correct: _ } = self;
+        let Self { activations, gradients, features_gradient, transposed, labels, losses, samples: _, correct: _ } =
+            self;
         let gradients: usize = gradients.iter().map(Lines::bytes).sum();
-        activations.bytes() + gradients + features_gradient.bytes() + transposed.bytes() + size_of_val(&losses[..])
+        let samples = size_of_val(&labels[..]) + size_of_val(&losses[..]);
+        activations.bytes() + gradients + features_gradient.bytes() + transposed.bytes() + samples
     }
 
     /// What the gradient of the weights of dense layer `index` is summed over.
@@ -221,11 +228,14 @@ impl WithSimd for Gradients<'_> {
         let last = network.layers.len() - 1;
         forward(simd, network, parameters, &mut part.activations, batch, last + 1, true);
         let columns = network.layers[last].columns;
+        for (label, &index) in part.labels.iter_mut().zip(batch.order) {
+            *label = batch.labels[index as usize];
+        }
         part.correct = softmax_cross_entropy::loss(
             network.architecture.classes,
             columns,
             &part.activations.layers[last][..samples * columns],
-            batch.labels,
+            &part.labels[..samples],
             batch_samples,
             &mut part.gradients[last],
             &mut part.losses,
@@ -341,14 +351,13 @@ pub fn step(
 ) -> BatchLoss<f32> {
     let narrow = network.narrow();
     let samples = batch.order.len();
-    let labels: Vec<u8> = batch.order.iter().map(|&index| batch.labels[index as usize]).collect();
-    let middle = first_part(network, samples);
+    let middle = first_part(network, samples, share);
     let [first, second] = &mut workspace.parts;
     let gradients = |part, range: std::ops::Range<usize>| Gradients {
         network,
         parameters: &replica.parameters,
         part,
-        batch: ImageBatch { labels: &labels[range.clone()], order: &batch.order[range], ..batch },
+        batch: ImageBatch { order: &batch.order[range], ..batch },
         batch_samples: samples,
     };
     let halves = (gradients(&mut *first, 0..middle), gradients(&mut *second, middle..samples));
