@@ -175,11 +175,14 @@ def comparison(_):
 
 
 def memory(_):
-    """Largest resident memory beside what `--dry-run` says, where convolutions need most of it."""
+    """Largest resident memory beside what `--dry-run` says, where convolutions or histories need most of it."""
     found = []
     for command in (
         ["train", "--model", "cnn", "--filters", "8", "--data", "pr", "--epochs", "2", "--replicates", "10"],
         ["train", "--model", "cnn", "--filters", "32", "--data", "ct", "--epochs", "1", "--replicates", "10"],
+        # As many replicas and as large images as the paper has; a longer history is known to the byte.
+        ["train", "--model", "cnn", "--filters", "32", "--data", "sc-synthetic", "--epochs", "1", "--replicates", "50"],
+        ["study", "--preset", "paper", "--model", "dnn", "--data", "pr"],
     ):
         say(f"memory of {' '.join(command)}")
         folder = "target/peers/memory"
