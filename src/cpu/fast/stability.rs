@@ -66,6 +66,10 @@ fn rank_by_digits(weights: &[f32], scratch: &mut Vec<u64>, rank: &mut [u32]) {
     }
 }
 
+/// Epochs that are counted together: bounds and counts are loaded once for all of them, and the processor reads from as many
+/// places of the history at once.
+const EPOCHS: usize = 4;
+
 /// Counts of some neighbouring columns of one replica, for all tolerances.
 #[derive(Debug)]
 pub struct PieceCounts {
@@ -101,42 +105,78 @@ impl WithSimd for Count<'_> {
         let width = piece.len();
         let mut counts =
             PieceCounts { stability: vec![0; tolerances * width], stable_nodes: vec![0; tolerances * epochs] };
-        for (walked, epoch) in (0u32..).zip((0..epochs).rev()) {
-            let row = &history[epoch * columns..][piece.clone()];
+        let row = |epoch: usize| &history[epoch * columns..][piece.clone()];
+        let mut walked = 0;
+        while walked < epochs {
+            let last = epochs - 1 - walked;
+            let together = if walked + EPOCHS <= epochs { EPOCHS } else { 1 };
             for tolerance in 0..tolerances {
                 let bounds = tolerance * columns + piece.start..tolerance * columns + piece.end;
+                let bounds = [&lower[bounds.clone()], &upper[bounds]];
                 let own = &mut counts.stability[tolerance * width..(tolerance + 1) * width];
-                let stable = count_row(simd, walked, row, &lower[bounds.clone()], &upper[bounds], own);
-                counts.stable_nodes[tolerance * epochs + epoch] = stable;
+                let stable = &mut counts.stable_nodes[tolerance * epochs..(tolerance + 1) * epochs];
+                if together == EPOCHS {
+                    let rows: [&[f32]; EPOCHS] = std::array::from_fn(|back| row(last - back));
+                    for (back, found) in count_rows(simd, walked as u32, rows, bounds, own).into_iter().enumerate() {
+                        stable[last - back] = found;
+                    }
+                } else {
+                    [stable[last]] = count_rows(simd, walked as u32, [row(last)], bounds, own);
+                }
             }
+            walked += together;
         }
         counts
     }
 }
 
-/// One epoch at one tolerance: how many weights are within their bounds. Those that have been so in all epochs that were
-/// `walked` become more stable by one.
+/// Some epochs, the last one first, at one tolerance: how many weights of each are within their `bounds`. Those that have been
+/// so in all epochs that were `walked` become more stable by one, epoch by epoch.
 #[inline(always)]
-fn count_row<S: Simd>(simd: S, walked: u32, row: &[f32], lower: &[f32], upper: &[f32], stability: &mut [u32]) -> u32 {
-    let [(row, row_rest), (lower, lower_rest), (upper, upper_rest)] = [row, lower, upper].map(S::as_simd_f32s);
-    let (stability, stability_rest) = S::as_mut_simd_u32s(stability);
-    let [zero, one, all] = [0, 1, walked].map(|value| simd.splat_u32s(value));
-    let mut stable = zero;
-    for ((&weight, (&lower, &upper)), stability) in row.iter().zip(lower.iter().zip(upper)).zip(stability) {
-        let above = simd.less_than_or_equal_f32s(lower, weight);
-        let inside = simd.and_m32s(above, simd.less_than_or_equal_f32s(weight, upper));
-        stable = simd.add_u32s(stable, simd.select_u32s(inside, one, zero));
-        let unbroken = simd.and_m32s(inside, simd.equal_u32s(*stability, all));
-        *stability = simd.add_u32s(*stability, simd.select_u32s(unbroken, one, zero));
+fn count_rows<S: Simd, const E: usize>(
+    simd: S,
+    walked: u32,
+    rows: [&[f32]; E],
+    bounds: [&[f32]; 2],
+    stability: &mut [u32],
+) -> [u32; E] {
+    let width = stability.len();
+    let whole = width - width % S::F32_LANES;
+    let mut registers: [&[S::f32s]; E] = [&[]; E];
+    for (registers, row) in registers.iter_mut().zip(rows) {
+        *registers = S::as_simd_f32s(&row[..whole]).0;
     }
-    let mut total: u32 = bytemuck::cast_slice::<S::u32s, u32>(&[stable]).iter().sum();
-    let rest = row_rest.iter().zip(lower_rest.iter().zip(upper_rest)).zip(stability_rest);
-    for ((&weight, (&lower, &upper)), stability) in rest {
-        let inside = u32::from(lower <= weight && weight <= upper);
-        total += inside;
-        *stability += inside & u32::from(*stability == walked);
+    let [lower, upper] = bounds.map(|bounds| &bounds[..width]);
+    let (zero, one) = (simd.splat_u32s(0), simd.splat_u32s(1));
+    let mut all = [zero; E];
+    for (all, walked) in all.iter_mut().zip(walked..) {
+        *all = simd.splat_u32s(walked);
     }
-    total
+    let mut stable = [zero; E];
+    let vectors = S::as_simd_f32s(&lower[..whole]).0.iter().zip(S::as_simd_f32s(&upper[..whole]).0);
+    let vectors = vectors.zip(S::as_mut_simd_u32s(&mut stability[..whole]).0).enumerate();
+    for (place, ((&lower, &upper), stability)) in vectors {
+        let mut grown = *stability;
+        for ((registers, stable), &all) in registers.iter().zip(&mut stable).zip(&all) {
+            let weight = registers[place];
+            let above = simd.less_than_or_equal_f32s(lower, weight);
+            let inside = simd.and_m32s(above, simd.less_than_or_equal_f32s(weight, upper));
+            *stable = simd.add_u32s(*stable, simd.select_u32s(inside, one, zero));
+            let unbroken = simd.and_m32s(inside, simd.equal_u32s(grown, all));
+            grown = simd.add_u32s(grown, simd.select_u32s(unbroken, one, zero));
+        }
+        *stability = grown;
+    }
+    let mut totals = [0; E];
+    for (epoch, ((total, stable), row)) in totals.iter_mut().zip(stable).zip(rows).enumerate() {
+        *total = bytemuck::cast_slice::<S::u32s, u32>(&[stable]).iter().sum();
+        for column in whole..width {
+            let inside = u32::from(lower[column] <= row[column] && row[column] <= upper[column]);
+            *total += inside;
+            stability[column] += inside & u32::from(stability[column] == walked + epoch as u32);
+        }
+    }
+    totals
 }
 
 /// Extremes of some neighbouring columns, each `[window, column]`.
