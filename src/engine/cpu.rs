@@ -26,8 +26,9 @@ const TRIED_TURNS: usize = 3;
 const TURNS_A_TRIAL: usize = 256;
 /// Test images of a block of work: their activations stay in the second-level cache.
 const EVALUATION_BLOCK: usize = 96;
-/// Columns of a history that one task counts: a row of them, bounds included, stays in the first-level cache.
-const COLUMNS_A_TASK: usize = 1024;
+/// Columns of a history that one task counts: their bounds and counts stay in the second-level cache, and a row of them is
+/// long enough for the processor to fetch ahead.
+const COLUMNS_A_TASK: usize = 4096;
 /// The most bytes of what focus layers read that are kept from one sweep to the next.
 const FOCUS_INPUT_BYTES: usize = 128 << 20;
 

@@ -147,25 +147,21 @@ fn count_rows<S: Simd, const E: usize>(
         *registers = S::as_simd_f32s(&row[..whole]).0;
     }
     let [lower, upper] = bounds.map(|bounds| &bounds[..width]);
-    let (zero, one) = (simd.splat_u32s(0), simd.splat_u32s(1));
-    let mut all = [zero; E];
-    for (all, walked) in all.iter_mut().zip(walked..) {
-        *all = simd.splat_u32s(walked);
-    }
+    let (zero, one, all) = (simd.splat_u32s(0), simd.splat_u32s(1), simd.splat_u32s(walked));
     let mut stable = [zero; E];
     let vectors = S::as_simd_f32s(&lower[..whole]).0.iter().zip(S::as_simd_f32s(&upper[..whole]).0);
     let vectors = vectors.zip(S::as_mut_simd_u32s(&mut stability[..whole]).0).enumerate();
     for (place, ((&lower, &upper), stability)) in vectors {
-        let mut grown = *stability;
-        for ((registers, stable), &all) in registers.iter().zip(&mut stable).zip(&all) {
+        let mut unbroken = simd.equal_u32s(*stability, all);
+        for (registers, stable) in registers.iter().zip(&mut stable) {
             let weight = registers[place];
             let above = simd.less_than_or_equal_f32s(lower, weight);
             let inside = simd.and_m32s(above, simd.less_than_or_equal_f32s(weight, upper));
-            *stable = simd.add_u32s(*stable, simd.select_u32s(inside, one, zero));
-            let unbroken = simd.and_m32s(inside, simd.equal_u32s(grown, all));
-            grown = simd.add_u32s(grown, simd.select_u32s(unbroken, one, zero));
+            // A sum that is kept or not is one instruction where there are masks.
+            *stable = simd.select_u32s(inside, simd.add_u32s(*stable, one), *stable);
+            unbroken = simd.and_m32s(inside, unbroken);
+            *stability = simd.select_u32s(unbroken, simd.add_u32s(*stability, one), *stability);
         }
-        *stability = grown;
     }
     let mut totals = [0; E];
     for (epoch, ((total, stable), row)) in totals.iter_mut().zip(stable).zip(rows).enumerate() {
