@@ -124,8 +124,8 @@ pub fn replacements(replaced: &[RunRow]) -> String {
         let diverged = own().filter(|row| row.outcome == Outcome::NotFinite).count();
         let best = own().map(|row| row.training_accuracy).fold(0.0, f64::max);
         wrapped(&format!(
-            "{model} on {data_set}: {} runs did not learn and stand in no table (training accuracy up to {best:.3}; {diverged} \
-             with a loss that was not finite); they are in replaced.csv.",
+            "{model} on {data_set}: what did not learn stands in no table, but in replaced.csv: {}, with a training accuracy up to \
+             {best:.3}; of them with a loss that was not finite: {diverged}.",
             own().count()
         ))
     };
