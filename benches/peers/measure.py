@@ -109,6 +109,16 @@ def growth(rounds):
     return by_turns(rounds, {str(n): lambda n=n: Ours("step_us", "--device", "cpu", "--replicates", str(n)) for n in GROWTH})
 
 
+def growth_of_sizes(_):
+    """How time grows with every size beside how the work grows: fitted exponents."""
+    say("growth with sizes")
+    folder = "target/peers/growth"
+    shutil.rmtree(folder, ignore_errors=True)
+    found = holdfast("bench", "--growth", "--device", "cpu", "--out", folder)
+    shutil.rmtree(folder)
+    return {"lines": found["lines"]}
+
+
 def one_replica(rounds):
     """One replica alone, on one thread and on two."""
     found = {}
@@ -248,6 +258,7 @@ SECTIONS = {
     "steps_on_software_driver": steps_on_software_driver,
     "sort_and_count": sort_and_count,
     "growth": growth,
+    "growth_of_sizes": growth_of_sizes,
     "one_replica": one_replica,
     "sweep": sweep,
     "comparison": comparison,

@@ -88,6 +88,12 @@ def goals():
                 f"alone-{network}", f"CPU engine, one replica alone, two threads against one, {name}",
                 microseconds(two), microseconds(one), f"{one / two:.2f}x", "at least 1.5x", one >= 1.5 * two,
             )
+    if sizes := section("growth_of_sizes"):
+        fast = [f"{line['timed']} over {line['over']}" for line in sizes["lines"] if line["grows_faster_than_its_work"]]
+        table.add(
+            "sizes", f"CPU engine, growth with {len(sizes['lines'])} sizes", f"{len(fast)} faster than the work",
+            "", "", "none", not fast,
+        )
     software = section("steps_on_software_driver")
     for network, least in (("dnn", 25), ("cnn8", 20), ("cnn32", 10)):
         what = f"GPU engine on Mesa's software driver, training step of a replica, {NAMES[network]}"
@@ -223,6 +229,22 @@ def print_growth(found):
     print_table(["replicas", *times], [["a step of a replica", *map(microseconds, times.values())]], right=range(1, 99))
 
 
+def print_sizes(found):
+    print(
+        "## Growth with every size\nBy `holdfast bench --growth` on the CPU engine: exponents of lines fitted to logarithms, of time and of\n"
+        "work (operations, or what is read of a history), over all sizes and over the larger half.\n"
+    )
+    rows = []
+    for line in found["lines"]:
+        sizes = [point["size"] for point in line["points"]]
+        cells = [f"{line['over']}, {min(sizes):,.0f} to {max(sizes):,.0f}", line["what"]]
+        for part in (line["all_sizes"], line["larger_half"]):
+            cells.append(f"{part['time_exponent']:.2f} ± {part['time_exponent_standard_error']:.2f}")
+            cells.append(f"{part['work_exponent']:.2f}")
+        rows.append([*cells, "**faster than its work**" if line["grows_faster_than_its_work"] else "no faster than its work"])
+    print_table(["over", "what", "time", "work", "time, larger half", "work, larger half", "time grows"], rows, right=range(2, 6))
+
+
 def print_kernels(title, found):
     limits = f"At most {found['peak_gflops']:.0f} GFLOP/s and {found['copy_gbs']:.1f} GB/s of memory"
     if found["matmul_gflops"]:
@@ -293,6 +315,8 @@ def main():
         print_steps("GPU engine beside burn, both on Mesa's software Vulkan driver", found)
     if found := section("growth"):
         print_growth(found)
+    if found := section("growth_of_sizes"):
+        print_sizes(found)
     if found := section("kernels"):
         print(
             "## Each kernel and the machine's limits\n"
