@@ -91,8 +91,8 @@ def goals():
     if sizes := section("growth_of_sizes"):
         fast = [f"{line['timed']} over {line['over']}" for line in sizes["lines"] if line["grows_faster_than_its_work"]]
         table.add(
-            "sizes", f"CPU engine, growth with {len(sizes['lines'])} sizes", f"{len(fast)} faster than the work",
-            "", "", "none", not fast,
+            "sizes", "CPU engine, what grows faster than its work by `holdfast bench --growth`",
+            ", ".join(fast) or "nothing", "", f"{len(fast)} of {len(sizes['lines'])}", "nothing", not fast,
         )
     software = section("steps_on_software_driver")
     for network, least in (("dnn", 25), ("cnn8", 20), ("cnn32", 10)):
@@ -237,7 +237,7 @@ def print_sizes(found):
     rows = []
     for line in found["lines"]:
         sizes = [point["size"] for point in line["points"]]
-        cells = [f"{line['over']}, {min(sizes):,.0f} to {max(sizes):,.0f}", line["what"]]
+        cells = [f"{line['over']}, {min(sizes):,.0f} to {max(sizes):,.0f}", line["timed"]]
         for part in (line["all_sizes"], line["larger_half"]):
             cells.append(f"{part['time_exponent']:.2f} ± {part['time_exponent_standard_error']:.2f}")
             cells.append(f"{part['work_exponent']:.2f}")
