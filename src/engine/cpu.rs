@@ -349,7 +349,9 @@ impl Batch for CpuBatch {
                     let loss = step(network, turn.replica, &mut workspace, batch, rate, steps.decay, share);
                     *target = StepLoss { loss: loss.mean, correct: loss.correct };
                 }
-                lock(sharing).took(share, started.elapsed().as_secs_f64() / (end - turn.next_step) as f64);
+                if spare {
+                    lock(sharing).took(share, started.elapsed().as_secs_f64() / (end - turn.next_step) as f64);
+                }
                 (watch.progress)((end - turn.next_step) as u64);
                 turn.next_step = end;
                 if end < count && watch.check().is_ok() {

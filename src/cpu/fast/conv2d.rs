@@ -95,9 +95,9 @@ impl WithSimd for Convolve<'_> {
         let registers = convolution.outputs / S::F32_LANES;
         // A dozen running sums hide the latency of the multiply-add. Of AVX2's sixteen registers they leave four, and with
         // three one sum went to memory and back at every step; AVX-512 has twice as many.
-        let pairs_of_registers = if S::F32_LANES == 16 { 6 } else { 3 };
+        let widest_of_pairs = if S::F32_LANES == 16 { 6 } else { 3 };
         for register in (0..registers - registers % 2).step_by(2) {
-            let walk = Walk { rows: rows.clone(), columns, register, widest: pairs_of_registers };
+            let walk = Walk { rows: rows.clone(), columns, register, widest: widest_of_pairs };
             walk.run::<S, 0, 2>(simd, convolution, output);
         }
         if registers % 2 == 1 {
@@ -160,6 +160,7 @@ impl Walk {
                     (true, 5) => convolve_block::<S, CHANNELS_IN, 2, 5, C>(simd, convolution, block, output),
                     (true, 4) => convolve_block::<S, CHANNELS_IN, 2, 4, C>(simd, convolution, block, output),
                     (true, 3) => convolve_block::<S, CHANNELS_IN, 2, 3, C>(simd, convolution, block, output),
+                    (true, 2) => convolve_block::<S, CHANNELS_IN, 2, 2, C>(simd, convolution, block, output),
                     (true, _) => convolve_block::<S, CHANNELS_IN, 2, 1, C>(simd, convolution, block, output),
                     (false, 6) => convolve_block::<S, CHANNELS_IN, 1, 6, C>(simd, convolution, block, output),
                     (false, 3..) => convolve_block::<S, CHANNELS_IN, 1, 3, C>(simd, convolution, block, output),
