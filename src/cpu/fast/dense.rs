@@ -349,3 +349,45 @@ pub fn transpose(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::fast::Lines;
+    use pulp::WithSimd;
+
+    const UNITS: usize = 16;
+
+    /// A step of Adam on a bias without gradient.
+    struct Step<'a>(AdamTensor<'a>);
+
+    impl WithSimd for Step<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, simd: S) {
+            let zeros = Lines::zeros(UNITS);
+            let samples = Samples { input: &[], input_stride: 1, output_gradient: &zeros, columns: UNITS };
+            update_bias(simd, &[samples], &mut self.0);
+        }
+    }
+
+    #[test]
+    fn moments_without_gradient_end_at_0_and_not_among_denormal_numbers() {
+        let [mut parameters, mut m, mut v] = [0.5, -1e-3, 1e-6].map(|value| {
+            let mut lines = Lines::zeros(UNITS);
+            lines.fill(value);
+            lines
+        });
+        let mut smallest = f32::INFINITY;
+        for _ in 0..1000 {
+            let tensor = AdamTensor { rate: 1e-3, parameters: &mut parameters, m: &mut m, v: &mut v };
+            pulp::Arch::new().dispatch(Step(tensor));
+            assert!(m[0] == 0.0 || m[0].is_normal(), "{}", m[0]);
+            smallest = if m[0] == 0.0 { smallest } else { m[0].abs() };
+        }
+        assert!((NEGLIGIBLE..1.2 * NEGLIGIBLE).contains(&smallest), "{smallest}");
+        assert!(m.iter().all(|&m| m == 0.0), "{:?}", &m[..]);
+        assert!(v.iter().all(|v| (0.36e-6..0.37e-6).contains(v)), "{:?}", &v[..]);
+    }
+}
