@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
-use holdfast::engine::{CpuEngine, HistoryShape};
+use holdfast::engine::{Engine, HistoryShape};
 use holdfast::error::Result;
 use holdfast::stability::{History, Reading, Stability, import};
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(crate) fn recorded(file: &Path) -> Result<History> {
 /// How many weights held still for the last epoch, the last half of the epochs, and all of them.
 pub(crate) fn held(history: &History) -> Result<[(usize, usize); 3]> {
     let epochs = history.shape().epochs;
-    let mut engine = CpuEngine::new(None)?;
+    let mut engine = Engine::cpu(None)?;
     let stability = Stability::count(&mut engine, history, &[TOLERANCE], Reading::default())?;
     let counted = stability.of_replica(0, history, 0);
     let held = |threshold| counted.iter().filter(|&&epochs| epochs as usize >= threshold).count();

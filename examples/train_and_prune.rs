@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
 use holdfast::data::{LoadOptions, Source};
-use holdfast::engine::{CpuEngine, Engine, SweepPoint, Watch};
+use holdfast::engine::{Engine, SweepPoint, Watch};
 use holdfast::error::Result;
 use holdfast::network::Architecture;
 use holdfast::pruning::criterion::Criterion;
@@ -35,7 +35,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         depth: 6,
         classes: training.classes,
     };
-    let mut engine = CpuEngine::new(None)?;
+    let mut engine = Engine::cpu(None)?;
     let plan = Plan {
         architecture: &architecture,
         training: engine.load(&training)?,

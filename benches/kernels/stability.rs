@@ -1,6 +1,6 @@
 use crate::{REPLICAS, Recorder, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
-use holdfast::engine::{CpuEngine, Engine, HistoryShape};
+use holdfast::engine::{Engine, HistoryShape};
 use holdfast::kernels::stability::{Count, CountArguments, Envelope, EnvelopeArguments, Shape};
 use holdfast::random::{Sequence, Stream};
 use rayon::prelude::*;
@@ -11,7 +11,7 @@ const COPIED: usize = 1 << 16;
 
 /// Both kernels' fast variants on all cores of the processor, beside a plain copy of as many bytes.
 pub(crate) fn processor(criterion: &mut Criterion) {
-    let mut engine = made(CpuEngine::new(None));
+    let mut engine = made(Engine::cpu(None));
     let windows = [2, 5, 10, 20, 50, 100];
     for (replicas, nodes) in [(REPLICAS, 900), (1, 1_000_000)] {
         let shape = HistoryShape { epochs: 100, replicas, nodes };

@@ -8,7 +8,7 @@
 mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use holdfast::engine::{CpuEngine, Engine, HistoryShape, Steps, SweepPoint, Watch};
+use holdfast::engine::{Engine, HistoryShape, Steps, SweepPoint, Watch};
 use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_nodes};
 use holdfast::random::{Sequence, Stream};
@@ -49,10 +49,10 @@ fn operating_points(criterion: &mut Criterion) {
     for (name, mut engine) in engines() {
         let handle = engine.load(&training).unwrap_or_else(|error| panic!("{error}"));
         let test = engine.load(&test).unwrap_or_else(|error| panic!("{error}"));
-        let mut batch = begin(&mut *engine, handle, 1);
-        let stability = Stability::count(&mut *engine, &history, &[0.03], Reading::default());
+        let mut batch = begin(&mut engine, handle, 1);
+        let stability = Stability::count(&mut engine, &history, &[0.03], Reading::default());
         let stability = stability.unwrap_or_else(|error| panic!("{error}"));
-        let envelope = WindowedEnvelope::new(&mut *engine, &history, &[EPOCHS as u32 / 2]);
+        let envelope = WindowedEnvelope::new(&mut engine, &history, &[EPOCHS as u32 / 2]);
         let envelope = envelope.unwrap_or_else(|error| panic!("{error}"));
         group.bench_function(format!("ms/r1_n900_10000_images/{name}"), |bencher| {
             bencher.iter(|| {
@@ -86,7 +86,7 @@ fn operating_points(criterion: &mut Criterion) {
         };
         group.bench_function(format!("ed/r1_2000_images_3_epochs/{name}"), |bencher| {
             bencher.iter(|| {
-                let trained = train(&mut *engine, &plan, None, &watch, &|_| {});
+                let trained = train(&mut engine, &plan, None, &watch, &|_| {});
                 let mut trained = trained.unwrap_or_else(|error| panic!("{error}"));
                 trained.batch.evaluate(test, &watch).unwrap_or_else(|error| panic!("{error}"))
             });
@@ -99,13 +99,13 @@ fn sort_and_count(criterion: &mut Criterion) {
     let history = history(REPLICAS);
     let mut group = criterion.benchmark_group("pruning/history");
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
-    let count = |engine: &mut dyn Engine| {
+    let count = |engine: &mut Engine| {
         engine.rank(history.shape(), history.weights())?;
         Stability::count(engine, &history, &[0.01, 0.03, 0.05], Reading::default())
     };
     for (name, mut engine) in engines() {
         group.bench_function(format!("sort_count/e{EPOCHS}_r{REPLICAS}_n900/{name}"), |bencher| {
-            bencher.iter(|| count(&mut *engine).unwrap_or_else(|error| panic!("{error}")));
+            bencher.iter(|| count(&mut engine).unwrap_or_else(|error| panic!("{error}")));
         });
     }
     group.finish();
@@ -114,7 +114,7 @@ fn sort_and_count(criterion: &mut Criterion) {
 /// Training and the sweep of the CPU engine, in floating-point operations: the sweep's goal is half of training's rate. The
 /// masks remove next to nothing, since removed weights cost nothing.
 fn arithmetic(criterion: &mut Criterion) {
-    let mut engine = CpuEngine::new(None).unwrap_or_else(|error| panic!("{error}"));
+    let mut engine = Engine::cpu(None).unwrap_or_else(|error| panic!("{error}"));
     let (data, test) = (images(STEPS * BATCH), images(TEST_IMAGES));
     let training = engine.load(&data).unwrap_or_else(|error| panic!("{error}"));
     let test = engine.load(&test).unwrap_or_else(|error| panic!("{error}"));

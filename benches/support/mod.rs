@@ -1,7 +1,7 @@
 //! What the benchmarks of whole engines share: the paper's network on noise, and both engines.
 
 use holdfast::data::Dataset;
-use holdfast::engine::{Batch, CpuEngine, DataHandle, Engine, GpuEngine, Setup};
+use holdfast::engine::{Batch, DataHandle, Engine, Setup};
 use holdfast::gpu::{DeviceChoice, RequestedLimits};
 use holdfast::network::Architecture;
 use holdfast::random::{Sequence, Stream};
@@ -14,12 +14,12 @@ pub const ARCHITECTURE: Architecture =
 pub const BATCH: usize = 32;
 
 /// The CPU engine and the first adapter, with a name each that can stand in a benchmark's id.
-pub fn engines() -> Vec<(String, Box<dyn Engine>)> {
-    let cpu = CpuEngine::new(None).unwrap_or_else(|error| panic!("{error}"));
-    let gpu = GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter);
+pub fn engines() -> Vec<(String, Engine)> {
+    let cpu = Engine::cpu(None).unwrap_or_else(|error| panic!("{error}"));
+    let gpu = Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter);
     let gpu = gpu.unwrap_or_else(|error| panic!("the benchmarks need a Vulkan, Metal or DX12 driver: {error}"));
-    let name = |engine: &dyn Engine| engine.description().name.replace('/', " ");
-    vec![(name(&cpu), Box::new(cpu)), (name(&gpu), Box::new(gpu))]
+    let name = |engine: &Engine| engine.description().name.replace('/', " ");
+    vec![(name(&cpu), cpu), (name(&gpu), gpu)]
 }
 
 /// Images of noise: what pixels hold moves no time.
@@ -39,7 +39,7 @@ pub fn images(samples: usize) -> Arc<Dataset> {
 }
 
 /// Replicas with initial weights.
-pub fn begin(engine: &mut dyn Engine, training: DataHandle, replicas: u32) -> Box<dyn Batch> {
+pub fn begin(engine: &mut Engine, training: DataHandle, replicas: u32) -> Batch {
     let replica_ids: Vec<u32> = (0..replicas).collect();
     let setup = Setup {
         architecture: &ARCHITECTURE,

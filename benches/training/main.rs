@@ -25,7 +25,7 @@ fn step(criterion: &mut Criterion) {
     for (name, mut engine) in engines() {
         let training = engine.load(&data).unwrap_or_else(|error| panic!("{error}"));
         for replicas in [1, 10] {
-            let mut batch = begin(&mut *engine, training, replicas);
+            let mut batch = begin(&mut engine, training, replicas);
             let orders = vec![Arc::clone(&order); replicas as usize];
             let stop = AtomicBool::new(false);
             let watch = Watch { stop: &stop, progress: &|_| {} };

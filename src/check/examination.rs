@@ -1,9 +1,11 @@
 //! All that is checked of one device, and the verdict.
 
 use super::{FAMILIES, Report, cpu, recorded};
-use crate::engine::{CpuEngine, DeviceDescription, Engine, GpuEngine};
+use crate::engine::{DeviceDescription, Engine};
 use crate::error::{Error, Result};
+use crate::gpu::Gpu;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Checks of the CPU engine.
@@ -66,27 +68,33 @@ impl Examination {
         Ok(())
     }
 
-    /// Checks every kernel of `engine`'s device against its twin, and the engine against what other programs computed.
-    /// `progress` hears each group before it starts.
+    /// Checks every kernel of `engine`'s device, or the fast variants of the CPU engine, against its twin, and the engine
+    /// against what other programs computed. `progress` hears each group before it starts.
     ///
     /// Fails with [`Error::DeviceLost`] only; all else is found in the result.
-    pub fn of_gpu(engine: &mut GpuEngine, progress: &dyn Fn(&str)) -> Result<Self> {
+    pub fn of(engine: &mut Engine, progress: &dyn Fn(&str)) -> Result<Self> {
+        match engine.device().map(Arc::clone) {
+            Some(gpu) => Self::of_gpu(&gpu, engine, progress),
+            None => Self::of_cpu(engine, progress),
+        }
+    }
+
+    fn of_gpu(gpu: &Gpu, engine: &mut Engine, progress: &dyn Fn(&str)) -> Result<Self> {
         let mut examination = Self::new(engine.description());
-        examination.loop_limit = engine.gpu().max_loop_iterations();
+        examination.loop_limit = gpu.max_loop_iterations();
         progress("random numbers");
-        examination.group("random numbers", || Ok(vec![recorded::philox_on_device(engine.gpu())?]))?;
+        examination.group("random numbers", || Ok(vec![recorded::philox_on_device(gpu)?]))?;
         for &(name, check) in FAMILIES {
             progress(name);
-            examination.group(name, || check(engine.gpu()))?;
+            examination.group(name, || check(gpu))?;
         }
-        examination.launches = engine.gpu().take_launch_times();
+        examination.launches = gpu.take_launch_times();
         examination.against_other_programs(engine, progress)?;
-        examination.pipelines = engine.gpu().compiled_kernels();
+        examination.pipelines = gpu.compiled_kernels();
         Ok(examination)
     }
 
-    /// Checks the fast variants of `engine` against the twins, and the engine against what other programs computed.
-    pub fn of_cpu(engine: &mut CpuEngine, progress: &dyn Fn(&str)) -> Result<Self> {
+    fn of_cpu(engine: &mut Engine, progress: &dyn Fn(&str)) -> Result<Self> {
         let mut examination = Self::new(engine.description());
         let groups: [(&'static str, Native); 5] = [
             ("random numbers", || vec![recorded::philox_on_host()]),
@@ -103,7 +111,7 @@ impl Examination {
         Ok(examination)
     }
 
-    fn against_other_programs(&mut self, engine: &mut dyn Engine, progress: &dyn Fn(&str)) -> Result<()> {
+    fn against_other_programs(&mut self, engine: &mut Engine, progress: &dyn Fn(&str)) -> Result<()> {
         progress("ranks of NumPy");
         self.group("ranks of NumPy", || Ok(vec![recorded::ranks(engine)?]))?;
         progress("training runs of PyTorch");
@@ -173,7 +181,7 @@ mod tests {
     }
 
     fn examination(reports: Vec<Report>) -> Examination {
-        let engine = CpuEngine::new(Some(1)).unwrap();
+        let engine = Engine::cpu(Some(1)).unwrap();
         Examination { reports, ..Examination::new(engine.description()) }
     }
 

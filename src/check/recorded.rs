@@ -71,12 +71,12 @@ impl Archive {
 }
 
 /// Trains along recorded runs and compares the loss of every step with PyTorch's.
-pub fn training(engine: &mut dyn Engine) -> Result<Vec<Report>> {
+pub fn training(engine: &mut Engine) -> Result<Vec<Report>> {
     RUNS.iter().map(|(name, bytes)| follow(engine, name, bytes)).collect()
 }
 
 /// See [`training`].
-fn follow(engine: &mut dyn Engine, name: &str, bytes: &'static [u8]) -> Result<Report> {
+fn follow(engine: &mut Engine, name: &str, bytes: &'static [u8]) -> Result<Report> {
     let mut archive = Archive::new(bytes)?;
     let side = archive.number("side")?;
     let is_cnn = archive.number("is_cnn")? == 1;
@@ -140,7 +140,7 @@ fn follow(engine: &mut dyn Engine, name: &str, bytes: &'static [u8]) -> Result<R
 }
 
 /// Ranks a recorded history and compares with NumPy's stable sort.
-pub fn ranks(engine: &mut dyn Engine) -> Result<Report> {
+pub fn ranks(engine: &mut Engine) -> Result<Report> {
     let mut archive = Archive::new(RANKS)?;
     let (shape, history) = archive.array::<f32>("history")?;
     let (_, order) = archive.array::<u32>("order")?;

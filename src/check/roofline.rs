@@ -147,7 +147,7 @@ impl Line {
 }
 
 /// Trains so many full steps.
-fn train(batch: &mut dyn Batch, work: &Work<'_>, steps: usize, watch: &Watch<'_>) -> Result<()> {
+fn train(batch: &mut Batch, work: &Work<'_>, steps: usize, watch: &Watch<'_>) -> Result<()> {
     let samples = work.training.samples();
     let orders: Vec<Arc<[u32]>> = (0..work.replicates).map(|id| shuffled_order(samples as u32, 1, id, 0)).collect();
     let size = work.batch.min(samples);
@@ -175,10 +175,10 @@ fn bounds(work: &Work<'_>) -> (Vec<f32>, Vec<f32>, Vec<u32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{CpuEngine, Engine};
+    use crate::engine::Engine;
 
     fn roofline(operations: f64, bytes: f64, milliseconds: u64) -> Roofline {
-        let engine = CpuEngine::new(Some(1)).unwrap();
+        let engine = Engine::cpu(Some(1)).unwrap();
         let line = Line {
             part: TRAINING,
             kernel: "a.b".into(),

@@ -103,7 +103,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         return roofline::run(arguments, &architecture);
     }
     let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
-    let mut bench = Bench::new(&mut *engine, &architecture, arguments.replicates, arguments.batch)?;
+    let mut bench = Bench::new(&mut engine, &architecture, arguments.replicates, arguments.batch)?;
     let step = if arguments.wants(Part::Step) { Some(bench.step()?) } else { None };
     let sweep = if arguments.wants(Part::Sweep) { Some(bench.sweep()?) } else { None };
     let sort_count = if arguments.wants(Part::SortCount) { Some(bench.sort_count()?) } else { None };

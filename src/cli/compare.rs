@@ -85,7 +85,7 @@ fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<ReportCell>> {
     let mut all = Vec::new();
     for cell in &run.cells {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
-        let compared = compare(&mut *run.engine, cell, &run.configuration, &folder, control)?;
+        let compared = compare(&mut run.engine, cell, &run.configuration, &folder, control)?;
         draw(&compared.results.clone().into(), |ending| folder.file(&format!("figures/figure4.{ending}")))?;
         let name = |what: String| format!("{}: {what}", cell.label(&run.configuration));
         let hashes = compared.weight_hashes.into_iter().map(|(what, hash)| (name(what), hash));
@@ -107,7 +107,7 @@ fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<ReportCell>> {
     for (cell, report) in run.cells.iter().zip(reports) {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration).place("");
         let recorded = RecordedRun { folder, configuration: run.configuration.clone() };
-        shown.push((report, FocusLayer::read(&recorded, &mut *run.engine)?));
+        shown.push((report, FocusLayer::read(&recorded, &mut run.engine)?));
     }
     let page = [ReportRun { provenance: (&run.manifest).into(), study: None, cells: shown }];
     html::write(&page, &run.folder.file("report.html")?)?;

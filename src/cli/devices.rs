@@ -2,7 +2,6 @@
 
 use super::options::OutputOptions;
 use super::output;
-use crate::engine::CpuEngine;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::gpu;
@@ -18,7 +17,7 @@ pub(super) struct DevicesArguments {
 
 pub(super) fn run(arguments: &DevicesArguments) -> Result<()> {
     let adapters = gpu::adapters();
-    let cpu = CpuEngine::new(None)?;
+    let cpu = Engine::cpu(None)?;
     let cpu = cpu.description();
     let chosen = crate::engine::automatic_adapter(&adapters);
     if arguments.output.json {

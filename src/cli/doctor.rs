@@ -3,7 +3,7 @@
 use super::options::{DeviceOptions, OutputOptions};
 use super::output;
 use crate::check::{Certificate, Examination};
-use crate::engine::{Choice, CpuEngine, GpuEngine, automatic_adapter};
+use crate::engine::{Choice, Engine, GpuBackend, automatic_adapter};
 use crate::error::{Error, Result};
 use crate::gpu::{self, DeviceChoice, RequestedLimits};
 use crate::study::numbers::thousands;
@@ -42,13 +42,13 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
             let advice = "the CPU engine has no launches; name a GPU or a software driver with --device";
             return Err(Error::Usage(format!("--tape and --answers are about launches of WGSL, and {advice}")));
         }
-        None => Examination::of_cpu(&mut CpuEngine::new(device.threads)?, &progress)?,
+        None => Examination::of(&mut Engine::cpu(device.threads)?, &progress)?,
         Some(choice) => {
-            let mut engine = GpuEngine::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?;
-            let gpu = Arc::clone(engine.gpu());
+            let backend = GpuBackend::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?;
+            let gpu = Arc::clone(backend.device());
             tape.iter().try_for_each(|folder| gpu.write_tape(folder))?;
             answers.iter().try_for_each(|file| gpu.take_answers(file))?;
-            let examination = Examination::of_gpu(&mut engine, &progress)?;
+            let examination = Examination::of(&mut backend.into(), &progress)?;
             gpu.end_tape()?;
             examination
         }

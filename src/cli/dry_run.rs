@@ -28,7 +28,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
     let shares_memory = ["CPU engine", "software", "integrated GPU"].contains(&device.kind.as_str());
     // What a run of these cells takes before it trains: the program, its driver, all data.
     for cell in &prepared.cells {
-        cell.upload(&mut *prepared.engine)?;
+        cell.upload(&mut prepared.engine)?;
     }
     let mut before = of_process("VmRSS:").unwrap_or_else(|| data_bytes(&prepared.cells));
     // Reading and uploading data may have taken more than what comes after.
@@ -52,7 +52,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
         // Exponential decay runs twice: one target after the other, and all at once.
         let decayed = 2 * rules * targets * steps * u64::from(configuration.ed_epochs) * copies;
         let runs = copies * (1 + 2 * rules * targets);
-        let phases = memory::phases(&mut *prepared.engine, &cell, &configuration, replicates, job)?;
+        let phases = memory::phases(&mut prepared.engine, &cell, &configuration, replicates, job)?;
         let host = |phase: &Phase| phase.beside() + if shares_memory { phase.on_device() } else { 0 };
         let largest = phases.iter().copied().max_by_key(host).unwrap_or_default();
         let (memory, at) =

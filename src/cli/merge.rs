@@ -88,10 +88,10 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
     let data = if arguments.without_figure_4 || configuration.figure_4_replicates.unwrap_or(0) == 0 {
         Vec::new()
     } else {
-        data_of(&manifest, &configuration, &*engine, control)?
+        data_of(&manifest, &configuration, &engine, control)?
     };
     let trained = TrainedStudy { configuration: &configuration, names: cells, cells: &data, folder: &folder };
-    trained.conclude(&mut *engine, &mut manifest, control)?.print(&arguments.output)
+    trained.conclude(&mut engine, &mut manifest, control)?.print(&arguments.output)
 }
 
 /// Joins what the shards have trained anew of a cell for the sensitivity table, in the part `place` of their folders.
@@ -130,7 +130,7 @@ fn device_of(manifest: &Manifest, asked: &DeviceOptions) -> DeviceOptions {
 fn data_of(
     manifest: &Manifest,
     configuration: &Configuration,
-    engine: &dyn Engine,
+    engine: &Engine,
     control: Control<'_>,
 ) -> Result<Vec<Cell>> {
     let advice = "name --without-figure-4 to leave out what needs them";

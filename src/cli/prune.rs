@@ -160,16 +160,16 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
         )));
     }
     let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
-    let selection = criterion.select(&mut *engine, &read.history)?;
+    let selection = criterion.select(&mut engine, &read.history)?;
     let mut checksums = cell.checksums(&run.configuration);
     checksums.insert("history".into(), training::hash(read.history.weights()));
     checksums.insert("weights".into(), hash_parameters(replicas.iter().map(|replica| replica.parameters.as_slice())));
-    let opened = open(arguments, &criterion, &*engine, checksums)?;
+    let opened = open(arguments, &criterion, &engine, checksums)?;
 
     let reporter = Reporter::new(arguments.output.quiet);
     let control = Control { stop: stop_flag()?, progress: &reporter };
     let (before, after) =
-        pruned::evaluate(&mut *engine, &cell, &run.configuration, &replicas, &selection.masks, control)?;
+        pruned::evaluate(&mut engine, &cell, &run.configuration, &replicas, &selection.masks, control)?;
     let mut losses = pruned::losses(&selection.masks, &selection.frozen);
     for ((loss, before), after) in losses.iter_mut().zip(&before).zip(&after) {
         loss.accuracy_before = Some(Evaluation::accuracy(before));
@@ -198,12 +198,12 @@ fn prune_foreign(arguments: &PruneArguments, history: &Path, weights: &Path) -> 
         )));
     }
     let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
-    let selection = criterion.select(&mut *engine, &read.history)?;
+    let selection = criterion.select(&mut engine, &read.history)?;
     let checksums = BTreeMap::from([
         ("history".to_string(), training::hash(read.history.weights())),
         ("weights".to_string(), training::hash(&array.values)),
     ]);
-    let opened = open(arguments, &criterion, &*engine, checksums)?;
+    let opened = open(arguments, &criterion, &engine, checksums)?;
     let losses = pruned::losses(&selection.masks, &selection.frozen);
     let path = |file: &str| opened.folder.file(file);
     let files = pruned::write_array(&path, name, &array.shape, array.values, &selection.masks)?;
@@ -219,7 +219,7 @@ struct Opened {
 fn open(
     arguments: &PruneArguments,
     criterion: &Criterion,
-    engine: &dyn Engine,
+    engine: &Engine,
     checksums: BTreeMap<String, String>,
 ) -> Result<Opened> {
     let device = engine.description();

@@ -1,7 +1,7 @@
 //! `holdfast report`: finished runs on one HTML page.
 
 use super::output;
-use crate::engine::{CpuEngine, Engine};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::report::{Run, Study, html};
 use crate::run_folder::{Manifest, csv};
@@ -31,7 +31,7 @@ pub(super) struct ReportArguments {
 }
 
 pub(super) fn run(arguments: &ReportArguments) -> Result<()> {
-    let mut engine = CpuEngine::new(arguments.threads.map(usize::from))?;
+    let mut engine = Engine::cpu(arguments.threads.map(usize::from))?;
     let mut seen = BTreeSet::new();
     let mut runs = Vec::new();
     for path in &arguments.runs {
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<()> {
 /// Reads a finished run of `compare` or `study`.
 ///
 /// Fails with [`Error::Data`] if the folder is something else.
-fn read(path: &Path, engine: &mut dyn Engine) -> Result<Run> {
+fn read(path: &Path, engine: &mut Engine) -> Result<Run> {
     let shown = path.display();
     let manifest = manifest_of(path)?;
     if let Some(shard) = manifest.shard {
@@ -109,7 +109,7 @@ fn read(path: &Path, engine: &mut dyn Engine) -> Result<Run> {
 }
 
 /// Writes the page of a finished run into its folder.
-pub(super) fn write(folder: &Path, engine: &mut dyn Engine) -> Result<()> {
+pub(super) fn write(folder: &Path, engine: &mut Engine) -> Result<()> {
     html::write(&[read(folder, engine)?], &folder.join("report.html"))
 }
 

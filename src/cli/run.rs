@@ -17,7 +17,7 @@ use std::time::SystemTime;
 pub(super) struct Run {
     pub(super) configuration: Configuration,
     pub(super) cells: Vec<Cell>,
-    pub(super) engine: Box<dyn Engine>,
+    pub(super) engine: Engine,
     pub(super) folder: RunFolder,
     pub(super) manifest: Manifest,
 }
@@ -26,7 +26,7 @@ pub(super) struct Run {
 pub(super) struct Prepared {
     pub(super) configuration: Configuration,
     pub(super) cells: Vec<Cell>,
-    pub(super) engine: Box<dyn Engine>,
+    pub(super) engine: Engine,
     pub(super) checksums: BTreeMap<String, String>,
     pub(super) hash: String,
     /// Which part of a study is run; `None` of everything else.
@@ -34,7 +34,7 @@ pub(super) struct Prepared {
 }
 
 /// Opens the device and says which one and why.
-pub(super) fn open_engine(device: &DeviceOptions, quiet: bool) -> Result<Box<dyn Engine>> {
+pub(super) fn open_engine(device: &DeviceOptions, quiet: bool) -> Result<Engine> {
     device.validate()?;
     let (engine, reason) = engine::open(&device.choice(), device.threads, device.checked_shaders)?;
     if !quiet {

@@ -107,10 +107,10 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     let mut manifest = begin(&folder, "stability", hash, &settings, engine.description(), checksums)?;
 
     let started = Instant::now();
-    let stability = Stability::count(&mut *engine, &read.history, tolerance, reading)?;
+    let stability = Stability::count(&mut engine, &read.history, tolerance, reading)?;
     manifest.wall_times.insert("count".into(), started.elapsed().as_secs_f64());
     let started = Instant::now();
-    let extremes = WindowedEnvelope::new(&mut *engine, &read.history, &windows)?;
+    let extremes = WindowedEnvelope::new(&mut engine, &read.history, &windows)?;
     manifest.wall_times.insert("envelope".into(), started.elapsed().as_secs_f64());
     let path = |name: &str| folder.file(name);
     let files = [

@@ -129,7 +129,7 @@ fn from_training(arguments: &StudyArguments) -> Result<()> {
     let names: Vec<String> = run.cells.iter().map(|cell| cell.folder_name(&run.configuration)).collect();
     let Run { configuration, cells, mut engine, folder, mut manifest } = run;
     let trained = TrainedStudy { configuration: &configuration, names, cells: &cells, folder: &folder };
-    trained.conclude(&mut *engine, &mut manifest, control)?.print(say)
+    trained.conclude(&mut engine, &mut manifest, control)?.print(say)
 }
 
 /// Where a study of this configuration goes if nothing else is said.
@@ -154,7 +154,7 @@ fn train(run: &mut Run, shard: Shard, fresh: bool, control: Control<'_>) -> Resu
             configuration.batch
         ));
     }
-    train_parts(&mut **engine, &parts, control, &mut |PartTimes { name, train_s, record_s }| {
+    train_parts(engine, &parts, control, &mut |PartTimes { name, train_s, record_s }| {
         manifest.wall_times.insert(format!("{name}: train"), train_s);
         manifest.wall_times.insert(format!("{name}: record history"), record_s);
         manifest.write(folder.path())
@@ -186,7 +186,7 @@ impl TrainedStudy<'_> {
     /// Counts the replicas of all cells, makes all tables and figures and marks the run as finished.
     pub(super) fn conclude(
         mut self,
-        engine: &mut dyn Engine,
+        engine: &mut Engine,
         manifest: &mut Manifest,
         control: Control<'_>,
     ) -> Result<Concluded> {
@@ -224,7 +224,7 @@ impl TrainedStudy<'_> {
     }
 
     /// What the networks say, and the runs that stand in no table. Writes `runs.csv` of all cells.
-    fn count(&self, engine: &mut dyn Engine, control: Control<'_>) -> Result<(Conclusion, Vec<RunRow>)> {
+    fn count(&self, engine: &mut Engine, control: Control<'_>) -> Result<(Conclusion, Vec<RunRow>)> {
         let Self { configuration, names, folder, .. } = self;
         let mut conclusion = Conclusion::default();
         let mut runs: Vec<RunRow> = Vec::new();
@@ -250,7 +250,7 @@ impl TrainedStudy<'_> {
     }
 
     /// Makes Figure 4 of every cell in which a network learnt.
-    fn figure4(&self, engine: &mut dyn Engine, manifest: &Manifest, control: Control<'_>) -> Result<Vec<ReportCell>> {
+    fn figure4(&self, engine: &mut Engine, manifest: &Manifest, control: Control<'_>) -> Result<Vec<ReportCell>> {
         let Self { configuration, cells, folder, .. } = self;
         let mut all: Vec<Results> = Vec::new();
         if configuration.figure_4_replicates.unwrap_or(0) == 0 {

@@ -68,11 +68,11 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
     let mut values = Vec::new();
     for cell in &run.cells {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
-        let mut trained = train_and_record(&mut *run.engine, cell, &run.configuration, &folder, control)?;
+        let mut trained = train_and_record(&mut run.engine, cell, &run.configuration, &folder, control)?;
         let parameters = trained.batch.parameters()?;
         write_records(&folder, cell, &trained, &parameters, run.configuration.stop_at_plateau.is_some())?;
-        let (training, test) = cell.upload(&mut *run.engine)?;
-        let accuracies = accuracies_of(&mut *trained.batch, test, control)?;
+        let (training, test) = cell.upload(&mut run.engine)?;
+        let accuracies = accuracies_of(&mut trained.batch, test, control)?;
         let last: Vec<f64> = trained
             .metrics
             .iter()
@@ -103,8 +103,8 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
                 false => None,
                 true => {
                     let configuration = Configuration { stop_at_plateau: None, ..run.configuration.clone() };
-                    let mut full = train_and_record(&mut *run.engine, cell, &configuration, &folder, control)?;
-                    let accuracies = accuracies_of(&mut *full.batch, test, control)?;
+                    let mut full = train_and_record(&mut run.engine, cell, &configuration, &folder, control)?;
+                    let accuracies = accuracies_of(&mut full.batch, test, control)?;
                     Some(Plateaus::of(cell, &mut full, training, &accuracies, control)?)
                 }
             };
@@ -135,7 +135,7 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 /// Accuracy of each replica on a data set.
-fn accuracies_of(batch: &mut dyn Batch, data: DataHandle, control: Control<'_>) -> Result<Vec<f64>> {
+fn accuracies_of(batch: &mut Batch, data: DataHandle, control: Control<'_>) -> Result<Vec<f64>> {
     let silent = Watch { stop: control.stop, progress: &|_| {} };
     Ok(batch.evaluate(data, &silent)?.iter().map(|evaluation| evaluation.accuracy()).collect())
 }
@@ -192,7 +192,7 @@ impl Plateaus {
             model: cell.model(),
             data_set: cell.data_set.clone(),
             epochs: trained.epochs.clone(),
-            training_accuracies: accuracies_of(&mut *trained.batch, training, control)?,
+            training_accuracies: accuracies_of(&mut trained.batch, training, control)?,
             test_accuracies: test_accuracies.to_vec(),
             train_s: trained.times.train.as_secs_f64(),
             plateau_s: trained.times.plateau.as_secs_f64(),

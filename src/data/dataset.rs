@@ -30,16 +30,30 @@ impl Dataset {
         width: usize,
         classes: usize,
     ) -> Result<Self> {
-        let name = name.into();
-        let pixels = height * width;
-        if labels.is_empty() || pixels == 0 {
+        let dataset = Self { name: name.into(), images, labels, height, width, classes };
+        dataset.validate()?;
+        Ok(dataset)
+    }
+
+    /// What [`Self::new`] checks: fails with [`Error::Data`].
+    pub fn validate(&self) -> Result<()> {
+        let Self { ref name, ref images, ref labels, height, width, classes } = *self;
+        if labels.is_empty() || height == 0 || width == 0 {
             return Err(Error::Data(format!("{name}: no images found")));
         }
-        if images.len() != labels.len() * pixels {
+        let pixels = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(labels.len()));
+        if pixels != Some(images.len()) {
             return Err(Error::Data(format!(
                 "{name}: {} pixels are not {} labels x {height} x {width}; images and labels must agree in number",
                 images.len(),
                 labels.len()
+            )));
+        }
+        if u32::try_from(labels.len()).is_err() {
+            return Err(Error::Data(format!(
+                "{name}: {} images are more than the {} that can be numbered; use a part of them",
+                labels.len(),
+                u32::MAX
             )));
         }
         if let Some(index) = labels.iter().position(|&label| usize::from(label) >= classes) {
@@ -48,7 +62,7 @@ impl Dataset {
                 labels[index]
             )));
         }
-        Ok(Self { name, images, labels, height, width, classes })
+        Ok(())
     }
 
     /// Number of images.

@@ -1,6 +1,6 @@
 //! Which device the work goes to.
 
-use super::{CpuEngine, Engine, GpuEngine, TuningStore};
+use super::{Engine, GpuBackend, TuningStore};
 use crate::error::Result;
 use crate::gpu::{self, AdapterDescription, DeviceChoice, RequestedLimits};
 
@@ -38,12 +38,12 @@ pub fn automatic_adapter(adapters: &[AdapterDescription]) -> Option<usize> {
 /// shaders.
 ///
 /// Fails with [`crate::error::Error::NoDevice`] if the device does not exist.
-pub fn open(choice: &Choice, threads: Option<usize>, checked: bool) -> Result<(Box<dyn Engine>, String)> {
-    let open_adapter = |choice: &DeviceChoice| -> Result<Box<dyn Engine>> {
-        let engine = GpuEngine::open(choice, checked, RequestedLimits::Adapter)?;
-        Ok(Box::new(engine.tuned(TuningStore::of_environment())))
+pub fn open(choice: &Choice, threads: Option<usize>, checked: bool) -> Result<(Engine, String)> {
+    let open_adapter = |choice: &DeviceChoice| -> Result<Engine> {
+        let backend = GpuBackend::open(choice, checked, RequestedLimits::Adapter)?;
+        Ok(backend.tuned(TuningStore::of_environment()).into())
     };
-    let open_cpu = || -> Result<Box<dyn Engine>> { Ok(Box::new(CpuEngine::new(threads)?)) };
+    let open_cpu = || Engine::cpu(threads);
     let (engine, why) = match choice {
         Choice::Cpu => (open_cpu()?, "as asked".to_string()),
         Choice::Adapter(adapter) => (open_adapter(adapter)?, as_asked(adapter)),

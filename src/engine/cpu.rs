@@ -1,8 +1,10 @@
 //! The engine on the processor: replicas side by side on all cores, each step of a replica on one core.
 
+use super::backend::{Backend, BackendBatch};
+use super::loaded::Loaded;
 use super::{
-    Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Evaluation, Footprint, HistoryShape, MaskChange,
-    Overheads, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch,
+    Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Replica, Setup, StepLoss,
+    Steps, SweepPoint, SweepSize, Watch,
 };
 use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
@@ -33,15 +35,14 @@ const COLUMNS_A_TASK: usize = 4096;
 const FOCUS_INPUT_BYTES: usize = 128 << 20;
 
 /// The CPU engine.
-pub struct CpuEngine {
+pub(super) struct CpuBackend {
     description: DeviceDescription,
     pool: Arc<rayon::ThreadPool>,
-    data: Arc<Mutex<Vec<Arc<Dataset>>>>,
 }
 
-impl CpuEngine {
+impl CpuBackend {
     /// An engine with `threads` threads, or one for each core. The number moves no bits.
-    pub fn new(threads: Option<usize>) -> Result<Self> {
+    pub(super) fn new(threads: Option<usize>) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.unwrap_or(0))
             .build()
@@ -53,26 +54,41 @@ impl CpuEngine {
             driver: String::new(),
             variant: format!("fast-{}", fast::instruction_set()),
         };
-        Ok(Self { description, pool: Arc::new(pool), data: Arc::default() })
+        Ok(Self { description, pool: Arc::new(pool) })
     }
 }
 
-impl Engine for CpuEngine {
+impl CpuBackend {
+    /// Fails where the system would not give so much memory: an allocation that fails would end the program. Parameters and
+    /// moments of so many `replicas`, and what dense layers read and give out in a step on each thread.
+    fn check_room(&self, setup: &Setup<'_>, replicas: usize) -> Result<()> {
+        let parameters = ParameterLayout::new(setup.architecture).parameters();
+        let Architecture { width, depth, classes, .. } = *setup.architecture;
+        let layers = setup.architecture.features().saturating_add(width.saturating_mul(depth)).saturating_add(classes);
+        let at_work = self.pool.current_num_threads().saturating_mul(setup.batch).saturating_mul(layers);
+        let bytes = replicas.saturating_mul(3 * parameters).saturating_add(at_work).saturating_mul(size_of::<f32>());
+        Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| {
+            Error::OutOfMemory(format!(
+                "{replicas} replicas of {parameters} parameters with a batch of {} need more than {bytes} bytes, which this \
+                 machine does not give",
+                setup.batch
+            ))
+        })
+    }
+}
+
+impl Backend for CpuBackend {
     fn description(&self) -> &DeviceDescription {
         &self.description
     }
 
-    fn load(&mut self, data: &Arc<Dataset>) -> Result<DataHandle> {
-        let mut loaded = lock(&self.data);
-        let known = loaded.iter().position(|known| Arc::ptr_eq(known, data));
-        Ok(DataHandle(known.unwrap_or_else(|| {
-            loaded.push(Arc::clone(data));
-            loaded.len() - 1
-        })))
+    fn load(&mut self, _: &Arc<Dataset>) -> Result<()> {
+        // It stays where it is.
+        Ok(())
     }
 
-    fn begin(&mut self, setup: &Setup<'_>) -> Result<Box<dyn Batch>> {
-        setup.architecture.validate()?;
+    fn begin(&mut self, setup: &Setup<'_>, training: &Loaded) -> Result<Box<dyn BackendBatch>> {
+        self.check_room(setup, setup.replica_ids.len())?;
         let network = PaddedNetwork::new(setup.architecture);
         let layout = ParameterLayout::new(setup.architecture);
         let initial = |&id: &u32| {
@@ -86,16 +102,14 @@ impl Engine for CpuEngine {
             PaddedReplica::new(&network, &Replica::new(setup.architecture, parameters))
         };
         let slots = self.pool.install(|| setup.replica_ids.par_iter().map(initial).collect());
-        let batch = setup.batch.min(lock(&self.data)[setup.training.0].samples());
         let workspaces = (0..self.pool.current_num_threads())
-            .map(|_| Mutex::new(Workspace::new(&network, batch, EVALUATION_BLOCK)))
+            .map(|_| Mutex::new(Workspace::new(&network, setup.batch, EVALUATION_BLOCK)))
             .collect();
         Ok(Box::new(CpuBatch {
             architecture: setup.architecture.clone(),
             network,
             scale: (1.0 / setup.pixel_scale) as f32,
-            training: Arc::clone(&lock(&self.data)[setup.training.0]),
-            data: Arc::clone(&self.data),
+            training: Arc::clone(&training.set),
             pool: Arc::clone(&self.pool),
             workspaces,
             sharing: Mutex::default(),
@@ -106,13 +120,13 @@ impl Engine for CpuEngine {
         }))
     }
 
-    fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {
+    fn footprint(&self, setup: &Setup<'_>, _: &Loaded, sweep: SweepSize) -> Result<Footprint> {
+        self.check_room(setup, 1)?;
         let network = PaddedNetwork::new(setup.architecture);
         // One of each is made and weighed: they are all alike.
         let plain = Replica::new(setup.architecture, vec![0.0; ParameterLayout::new(setup.architecture).parameters()]);
         let replica = PaddedReplica::new(&network, &plain).bytes();
-        let batch = setup.batch.min(lock(&self.data)[setup.training.0].samples());
-        let workspace = Workspace::new(&network, batch, EVALUATION_BLOCK).bytes();
+        let workspace = Workspace::new(&network, setup.batch, EVALUATION_BLOCK).bytes();
         let focus_input = size_of::<f32>() * sweep.samples * padded(setup.architecture.width);
         let kept = FOCUS_INPUT_BYTES.max(focus_input).min(setup.replica_ids.len() * focus_input);
         Ok(Footprint {
@@ -124,7 +138,7 @@ impl Engine for CpuEngine {
 
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
         let mut rank = vec![0; shape.len()];
-        let segments = rank.par_chunks_mut(shape.nodes.max(1)).zip(history.par_chunks(shape.nodes.max(1)));
+        let segments = rank.par_chunks_mut(shape.nodes).zip(history.par_chunks(shape.nodes));
         self.pool.install(|| {
             segments.for_each_init(Vec::new, |scratch, (rank, weights)| fast::stability::rank(weights, scratch, rank));
         });
@@ -133,7 +147,7 @@ impl Engine for CpuEngine {
 
     fn count(&mut self, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
         let columns = shape.columns();
-        let tolerances = lower.len() / columns.max(1);
+        let tolerances = lower.len() / columns;
         let mut counts = Counts {
             stability: vec![0; tolerances * columns],
             stable_nodes: vec![0; tolerances * shape.epochs * shape.replicas],
@@ -175,10 +189,6 @@ impl Engine for CpuEngine {
         }
         Ok(envelope)
     }
-
-    fn overheads(&self) -> Overheads {
-        Overheads::default()
-    }
 }
 
 /// Cuts the columns of a history into pieces that lie within one replica.
@@ -199,7 +209,6 @@ struct CpuBatch {
     network: PaddedNetwork,
     scale: f32,
     training: Arc<Dataset>,
-    data: Arc<Mutex<Vec<Arc<Dataset>>>>,
     pool: Arc<rayon::ThreadPool>,
     /// One for each thread; locked only by it.
     workspaces: Vec<Mutex<Workspace>>,
@@ -257,11 +266,6 @@ impl CpuBatch {
         work(&mut lock(&self.workspaces[thread]))
     }
 
-    /// A data set that the engine has taken in.
-    fn loaded(&self, data: DataHandle) -> Arc<Dataset> {
-        Arc::clone(&lock(&self.data)[data.0])
-    }
-
     /// All samples of a data set in blocks.
     fn blocks(samples: Range<usize>) -> Vec<Vec<u32>> {
         let all: Vec<u32> = (samples.start as u32..samples.end as u32).collect();
@@ -269,17 +273,17 @@ impl CpuBatch {
     }
 
     /// What the focus layer of a slot reads of a data set: computed once until the weights change, since no mask changes it.
-    fn focus_input(&mut self, handle: DataHandle, data: &Dataset, slot: usize, blocks: &[Vec<u32>]) -> Arc<SweepInput> {
-        if let Some(known) = self.focus_inputs.get(&slot).filter(|known| known.data == handle) {
+    fn focus_input(&mut self, data: &Loaded, slot: usize, blocks: &[Vec<u32>]) -> Arc<SweepInput> {
+        if let Some(known) = self.focus_inputs.get(&slot).filter(|known| known.place == data.place) {
             return Arc::clone(&known.values);
         }
         let layers = self.architecture.focus_layer();
         // Those of another data set are of no more use, and a slot's own would be a second copy.
-        self.focus_inputs.retain(|_, known| known.data == handle);
-        let rows = self.activations(data, slot, blocks, layers, |_, values| values.to_vec()).concat();
+        self.focus_inputs.retain(|_, known| known.place == data.place);
+        let rows = self.activations(&data.set, slot, blocks, layers, |_, values| values.to_vec()).concat();
         let values = Arc::new(SweepInput::new(self.architecture.width, &rows));
         if (self.focus_inputs.len() + 1) * values.bytes() <= FOCUS_INPUT_BYTES {
-            self.focus_inputs.insert(slot, FocusInput { data: handle, values: Arc::clone(&values) });
+            self.focus_inputs.insert(slot, FocusInput { place: data.place, values: Arc::clone(&values) });
         }
         values
     }
@@ -305,7 +309,7 @@ impl CpuBatch {
 
 /// What the focus layer of a slot reads of a data set.
 struct FocusInput {
-    data: DataHandle,
+    place: usize,
     values: Arc<SweepInput>,
 }
 
@@ -314,7 +318,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Batch for CpuBatch {
+impl BackendBatch for CpuBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         self.focus_inputs.clear();
         let count = steps.batches.len();
@@ -407,15 +411,7 @@ impl Batch for CpuBatch {
     }
 
     fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
-        let nodes = self.architecture.nodes();
-        if weights.len() != self.slots.len() * nodes {
-            return Err(Error::Shape(format!(
-                "{} weights for the focus layers of {} slots with {nodes} nodes",
-                weights.len(),
-                self.slots.len()
-            )));
-        }
-        for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(nodes)) {
+        for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(self.architecture.nodes())) {
             slot.set_focus_weights(&self.network, weights);
         }
         Ok(())
@@ -433,20 +429,19 @@ impl Batch for CpuBatch {
         Ok(())
     }
 
-    fn logits(&mut self, data: DataHandle, samples: Range<usize>) -> Result<Vec<f32>> {
-        let data = self.loaded(data);
+    fn logits(&mut self, data: &Loaded, samples: Range<usize>) -> Result<Vec<f32>> {
         let blocks = Self::blocks(samples);
         let classes = self.architecture.classes;
         let take = |_: &[u32], logits: &mut [f32]| -> Vec<f32> {
             logits.chunks_exact(padded(classes)).flat_map(|row| &row[..classes]).copied().collect()
         };
         let layers = self.architecture.depth + 1;
-        let slots = (0..self.slots.len()).flat_map(|slot| self.activations(&data, slot, &blocks, layers, take));
+        let slots = (0..self.slots.len()).flat_map(|slot| self.activations(&data.set, slot, &blocks, layers, take));
         Ok(slots.flatten().collect())
     }
 
-    fn evaluate(&mut self, data: DataHandle, watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
-        let data = self.loaded(data);
+    fn evaluate(&mut self, data: &Loaded, watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+        let data = &data.set;
         let blocks = Self::blocks(0..data.samples());
         let classes = self.architecture.classes;
         let take = |order: &[u32], logits: &mut [f32]| {
@@ -455,27 +450,27 @@ impl Batch for CpuBatch {
         };
         let evaluate = |slot| {
             watch.check()?;
-            let parts = self.activations(&data, slot, &blocks, self.architecture.depth + 1, take);
+            let parts = self.activations(data, slot, &blocks, self.architecture.depth + 1, take);
             (watch.progress)(data.samples() as u64);
             Ok(evaluation(&parts, data.samples()))
         };
         (0..self.slots.len()).map(evaluate).collect()
     }
 
-    fn sweep(&mut self, handle: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
-        let data = self.loaded(handle);
+    fn sweep(&mut self, loaded: &Loaded, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+        let data = &loaded.set;
         let blocks = Self::blocks(0..data.samples());
         let Architecture { width, classes, .. } = self.architecture;
         let units = padded(width);
         let shape = SweepShape { samples: data.samples(), width, classes };
-        let mut evaluations = vec![None; points.len()];
+        let mut evaluations = vec![evaluation(&[], data.samples()); points.len()];
         for slot in 0..self.slots.len() {
             let own: Vec<usize> = (0..points.len()).filter(|&point| points[point].slot == slot).collect();
             if own.is_empty() {
                 continue;
             }
             watch.check()?;
-            let input = self.focus_input(handle, &data, slot, &blocks);
+            let input = self.focus_input(loaded, slot, &blocks);
             let [focus_weights, focus_bias, output_weights, output_bias] =
                 self.slots[slot].focus_and_output(&self.network);
             let evaluate = |&point: &usize| {
@@ -505,11 +500,10 @@ impl Batch for CpuBatch {
             let found: Vec<_> = self.pool.install(|| own.par_iter().map(evaluate).collect());
             watch.check()?;
             for (point, part) in own.into_iter().zip(found) {
-                evaluations[point] = Some(evaluation(&[part], data.samples()));
+                evaluations[point] = evaluation(&[part], data.samples());
             }
         }
-        let missing = || Error::Shape("a sweep point names a slot that the batch does not have".into());
-        evaluations.into_iter().map(|found| found.ok_or_else(missing)).collect()
+        Ok(evaluations)
     }
 }
 

@@ -11,13 +11,15 @@ mod tuning;
 
 pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 
+use super::backend::{Backend, BackendBatch};
+use super::loaded::Loaded;
 use super::{
-    Activity, Batch, Counts, DataHandle, DeviceDescription, Engine, Envelope, Footprint, HistoryShape, KernelTime,
-    Overheads, Setup, Steps, SweepSize, Watch,
+    Activity, Counts, DeviceDescription, Envelope, Footprint, HistoryShape, KernelTime, Overheads, Setup, Steps,
+    SweepSize, Watch,
 };
 use crate::data::Dataset;
 use crate::data::batches::step_ranges;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{DeviceChoice, Gpu, LaunchTimes, RequestedLimits};
 use crate::kernels::conv2d::Tile;
 use crate::kernels::dense_stack::Tiles;
@@ -59,11 +61,12 @@ impl Variant {
     }
 }
 
-/// The GPU engine.
-pub struct GpuEngine {
+/// The GPU behind an [`super::Engine`]: `Engine::from(GpuBackend::with_variant(..))`.
+pub struct GpuBackend {
     gpu: Arc<Gpu>,
     variant: Variant,
     description: DeviceDescription,
+    /// By place.
     data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
     store: TuningStore,
     asked: Option<TuningChoice>,
@@ -80,7 +83,7 @@ const MEASURED: Duration = Duration::from_millis(30);
 /// Measurements of each choice; the fastest counts.
 const MEASUREMENTS: usize = 3;
 
-impl GpuEngine {
+impl GpuBackend {
     /// Opens a device. `checked` keeps bounds checks in the shaders; lowered `limits` are for tests.
     ///
     /// Fails with [`Error::NoDevice`] if there is none that fits.
@@ -123,7 +126,7 @@ impl GpuEngine {
     }
 
     /// The choice for a batch.
-    fn tune(&mut self, setup: &Setup<'_>) -> Result<Tuning> {
+    fn tune(&mut self, setup: &Setup<'_>, training: &Loaded) -> Result<Tuning> {
         let usual = TuningChoice {
             workgroup_size: self.gpu.usual_workgroup_size(),
             wide_tiles: Tile::of(&self.gpu) == Tile::Wide,
@@ -139,7 +142,8 @@ impl GpuEngine {
             return Ok(known.clone());
         }
         let (started, before) = (Instant::now(), self.overheads());
-        let tuning = subject.tune(&self.store, usual, |choice| self.seconds_per_replica_step(setup, choice))?;
+        let tuning =
+            subject.tune(&self.store, usual, |choice| self.seconds_per_replica_step(setup, training, choice))?;
         let Overheads { build, transfer } = self.overheads();
         let charged = build + transfer - before.build - before.transfer;
         // Nobody who measures training is to find this in it.
@@ -149,11 +153,11 @@ impl GpuEngine {
     }
 
     /// What a step of one of a few replicas takes with a choice, compiled and warmed up.
-    fn seconds_per_replica_step(&self, setup: &Setup<'_>, choice: TuningChoice) -> Result<f64> {
+    fn seconds_per_replica_step(&self, setup: &Setup<'_>, training: &Loaded, choice: TuningChoice) -> Result<f64> {
         let replicas = setup.replica_ids.len().min(MEASURED_REPLICAS);
         let few = Setup { replica_ids: &setup.replica_ids[..replicas], ..setup.clone() };
-        let mut batch = GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), self.variant, &few, choice)?;
-        let samples = lock(&self.data)[setup.training.0].host().samples();
+        let mut batch = self.batch(&few, training, choice)?;
+        let samples = training.set.samples();
         let orders = vec![(0..samples as u32).collect::<Arc<[u32]>>(); replicas];
         let ranges = step_ranges(samples, setup.batch)?;
         let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
@@ -176,29 +180,31 @@ impl GpuEngine {
         Ok(fastest / replicas as f64)
     }
 
-    /// The device: its counters say how many launches and submissions there were.
-    pub fn gpu(&self) -> &Arc<Gpu> {
+    fn batch(&self, setup: &Setup<'_>, training: &Loaded, choice: TuningChoice) -> Result<GpuBatch> {
+        let data = samples::at(&self.data, training.place);
+        GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), data, self.variant, setup, choice)
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Arc<Gpu> {
         &self.gpu
     }
 }
 
-impl Engine for GpuEngine {
+impl Backend for GpuBackend {
     fn description(&self) -> &DeviceDescription {
         &self.description
     }
 
-    fn load(&mut self, data: &Arc<Dataset>) -> Result<DataHandle> {
-        let mut loaded = lock(&self.data);
-        if let Some(index) = loaded.iter().position(|known| Arc::ptr_eq(known.host(), data)) {
-            return Ok(DataHandle(index));
-        }
-        loaded.push(Arc::new(LoadedData::new(&self.gpu, data)?));
-        Ok(DataHandle(loaded.len() - 1))
+    fn load(&mut self, set: &Arc<Dataset>) -> Result<()> {
+        let data = LoadedData::new(&self.gpu, set)?;
+        lock(&self.data).push(Arc::new(data));
+        Ok(())
     }
 
-    fn begin(&mut self, setup: &Setup<'_>) -> Result<Box<dyn Batch>> {
-        let tuning = self.tune(setup)?;
-        let batch = GpuBatch::new(Arc::clone(&self.gpu), Arc::clone(&self.data), self.variant, setup, tuning.choice)?;
+    fn begin(&mut self, setup: &Setup<'_>, training: &Loaded) -> Result<Box<dyn BackendBatch>> {
+        let tuning = self.tune(setup, training)?;
+        let batch = self.batch(setup, training, tuning.choice)?;
         self.tuning = Some(tuning);
         Ok(Box::new(batch))
     }
@@ -207,38 +213,24 @@ impl Engine for GpuEngine {
         self.tuning.as_ref()
     }
 
-    fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {
-        GpuBatch::footprint(&self.gpu, &self.data, self.variant, setup, sweep)
+    fn footprint(&self, setup: &Setup<'_>, training: &Loaded, sweep: SweepSize) -> Result<Footprint> {
+        GpuBatch::footprint(&self.gpu, samples::at(&self.data, training.place), self.variant, setup, sweep)
     }
 
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
-        check_history(shape, history)?;
         history::rank(&self.gpu, shape, history)
     }
 
     fn count(&mut self, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
-        check_history(shape, history)?;
-        if lower.len() != upper.len() || !lower.len().is_multiple_of(shape.columns().max(1)) {
-            return Err(Error::Shape(format!(
-                "{} lower and {} upper bounds are not a pair for each of {} columns and tolerance",
-                lower.len(),
-                upper.len(),
-                shape.columns()
-            )));
-        }
         history::count(&self.gpu, shape, history, lower, upper)
     }
 
     fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope> {
-        check_history(shape, history)?;
-        let ascending = windows.is_sorted() && windows.iter().all(|&w| (1..=shape.epochs).contains(&(w as usize)));
-        if !ascending {
-            return Err(Error::Shape(format!(
-                "windows {windows:?} must ascend and lie between 1 and the {} recorded epochs",
-                shape.epochs
-            )));
-        }
         history::envelope(&self.gpu, shape, history, windows)
+    }
+
+    fn gpu(&self) -> Option<&Arc<Gpu>> {
+        Some(&self.gpu)
     }
 
     fn overheads(&self) -> Overheads {
@@ -259,17 +251,4 @@ impl Engine for GpuEngine {
         times.sort_by_key(|time| std::cmp::Reverse(time.time));
         times
     }
-}
-
-fn check_history(shape: HistoryShape, history: &[f32]) -> Result<()> {
-    if history.len() != shape.len() {
-        return Err(Error::Shape(format!(
-            "a history of {} weights is not {} epochs x {} replicas x {} nodes",
-            history.len(),
-            shape.epochs,
-            shape.replicas,
-            shape.nodes
-        )));
-    }
-    Ok(())
 }

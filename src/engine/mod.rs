@@ -1,19 +1,25 @@
 //! A batch of replicas of one network on one device, and the kernels over a recorded history.
 //!
-//! Rooms above say what is to be computed and never know where: [`Engine`] has one implementation on the GPU and one on the
-//! CPU. What does not fit a device at once is cut into waves of replicas in here.
+//! Rooms above say what is to be computed and never know where: [`Engine`] and [`Batch`] check what they are handed, and
+//! pass it on to a back end, on the GPU or on the CPU. What does not fit a device at once is cut into waves of replicas in
+//! here.
 
+mod backend;
+mod batch;
 mod choice;
 mod cpu;
+mod front;
 mod gpu;
+mod loaded;
 
 pub use crate::cpu::stability::HistoryShape;
 pub use crate::cpu::training_step::Replica;
+pub use batch::Batch;
 pub use choice::{Choice, automatic_adapter, open};
-pub use cpu::CpuEngine;
-pub use gpu::{GpuEngine, Tuning, TuningChoice, TuningStore, Variant};
+pub use front::Engine;
+pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
+pub use loaded::DataHandle;
 
-use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::network::Architecture;
 use std::ops::Range;
@@ -36,10 +42,6 @@ pub struct DeviceDescription {
     pub variant: String,
 }
 
-/// A data set that an engine has taken in with [`Engine::load`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DataHandle(pub(crate) usize);
-
 /// What to train: one replica for each entry of `replica_ids`, side by side.
 #[derive(Clone, Debug)]
 pub struct Setup<'a> {
@@ -47,9 +49,9 @@ pub struct Setup<'a> {
     pub architecture: &'a Architecture,
     /// The training set.
     pub training: DataHandle,
-    /// The most samples that a step will have.
+    /// The most samples that a step will have; no more than the training set has are needed.
     pub batch: usize,
-    /// Pixels are divided by this.
+    /// Pixels are divided by this, a finite number above 0.
     pub pixel_scale: f64,
     /// Key of every random draw.
     pub seed: u64,
@@ -66,7 +68,8 @@ pub struct Steps<'a> {
     pub orders: &'a [Arc<[u32]>],
     /// Which part of the order each step takes; the mean loss of a step is over its own size.
     pub batches: &'a [Range<usize>],
-    /// What the weights of decaying nodes are multiplied by after each step; see [`MaskChange::DecaySmallest`].
+    /// What the weights of decaying nodes are multiplied by after each step, from 0 to 1; see
+    /// [`MaskChange::DecaySmallest`].
     pub decay: f32,
 }
 
@@ -208,102 +211,4 @@ impl Watch<'_> {
     pub fn check(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
-}
-
-/// A device that trains batches of replicas and counts histories.
-pub trait Engine: Send {
-    /// Which device it is.
-    fn description(&self) -> &DeviceDescription;
-
-    /// Takes in a data set; the same `Arc` is uploaded once.
-    fn load(&mut self, data: &Arc<Dataset>) -> Result<DataHandle>;
-
-    /// Makes room for replicas and gives them their initial weights; moments 0, nothing pruned.
-    fn begin(&mut self, setup: &Setup<'_>) -> Result<Box<dyn Batch>>;
-
-    /// Bytes that [`Self::begin`] and the calls of its batch take on the device: counted from the arrays that they make.
-    fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint>;
-
-    /// Ranks by descending magnitude, ties by lower index, of each epoch and replica: `[epoch, replica, node]`.
-    fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>>;
-
-    /// Counts for each tolerance; `lower` and `upper` `[tolerance, replica, node]` are the bounds of each node.
-    fn count(&mut self, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts>;
-
-    /// Extremes over the last `windows[w]` epochs; `windows` ascends within `1..=epochs`.
-    fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope>;
-
-    /// What was spent on building and copying so far.
-    fn overheads(&self) -> Overheads;
-
-    /// What was handed to the device so far; nothing where there is no device to hand work to.
-    fn activity(&self) -> Option<Activity> {
-        None
-    }
-
-    /// What a clock has chosen for the last batch; nothing where nothing can be chosen.
-    fn tuning(&self) -> Option<&Tuning> {
-        None
-    }
-
-    /// Times every launch from now on, at the cost of speed and of no bit. Returns whether the device can.
-    fn start_profile(&mut self) -> bool {
-        false
-    }
-
-    /// Ends the profile: what each kernel took, the slowest first.
-    fn take_profile(&mut self) -> Vec<KernelTime> {
-        Vec::new()
-    }
-}
-
-/// Replicas of one network on a device.
-pub trait Batch {
-    /// Trains all slots and returns `[slot, step]`.
-    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
-
-    /// Changes the masks: slot `s` by `nodes[s]` nodes.
-    fn change_masks(&mut self, change: MaskChange, nodes: &[u32]) -> Result<()>;
-
-    /// Weights of the focus layer `[slot, node]`.
-    fn focus_weights(&mut self) -> Result<Vec<f32>>;
-
-    /// Replaces these weights; masks, moments and everything else stay. `[slot, node]`.
-    fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()>;
-
-    /// Everything that training changes, slot by slot: `visit` gets one after the other, so that there never is a second
-    /// copy of them all.
-    fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()>;
-
-    /// Everything that training changes, for each slot.
-    fn replicas(&mut self) -> Result<Vec<Replica<f32>>> {
-        let mut replicas = Vec::new();
-        self.visit_replicas(&mut |replica| {
-            replicas.push(replica);
-            Ok(())
-        })?;
-        Ok(replicas)
-    }
-
-    /// All parameters of each slot.
-    fn parameters(&mut self) -> Result<Vec<Vec<f32>>> {
-        let mut parameters = Vec::new();
-        self.visit_replicas(&mut |replica| {
-            parameters.push(replica.parameters);
-            Ok(())
-        })?;
-        Ok(parameters)
-    }
-
-    /// Puts back what [`Self::replicas`] gave, or anything of the same shape.
-    fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()>;
-
-    /// Logits `[slot, sample, class]` of the given samples of a data set.
-    fn logits(&mut self, data: DataHandle, samples: Range<usize>) -> Result<Vec<f32>>;
-
-    /// How well each slot classifies a data set.
-    fn evaluate(&mut self, data: DataHandle, watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
-
-    /// How well each pruned network classifies a data set; what lies before the focus layer is computed once a slot.
-    fn sweep(&mut self, data: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
 }

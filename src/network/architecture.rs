@@ -3,6 +3,9 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// The most convolutions, and the most dense layers.
+const MOST_LAYERS: usize = 1 << 16;
+
 /// A feed-forward network: image -> convolutions, if there are any -> flatten -> `depth` hidden dense layers of `width`
 /// units with ReLU -> a dense layer of `classes` units with softmax.
 ///
@@ -98,7 +101,10 @@ impl Architecture {
     }
 
     /// Checks the sizes: `width >= 1`, `depth >= 2` (the focus layer needs a hidden layer before it), 2 to 256 classes,
-    /// at least one pixel, and enough of them that each pooling has two rows and two columns.
+    /// at least one pixel, enough of them that each pooling has two rows and two columns, and no more layers, parameters
+    /// and values of a layer than kernels can number.
+    ///
+    /// Fails with [`Error::Data`] where the images are to blame, else with [`Error::Usage`].
     pub fn validate(&self) -> Result<()> {
         if self.depth < 2 {
             return Err(Error::Usage(format!(
@@ -115,7 +121,7 @@ impl Architecture {
                 self.classes
             )));
         }
-        if self.pixels() == 0 {
+        if self.image_height == 0 || self.image_width == 0 {
             return Err(Error::Data("the images have no pixels".into()));
         }
         if self.convolutions.iter().any(|convolution| convolution.filters == 0) {
@@ -128,10 +134,47 @@ impl Architecture {
                  use --side {least} or more, or --model dnn",
                 self.image_height,
                 self.image_width,
-                least = 1usize << poolings,
+                least = 2.0f64.powf(poolings as f64),
+            )));
+        }
+        if self.depth > MOST_LAYERS || self.convolutions.len() > MOST_LAYERS {
+            return Err(Error::Usage(format!(
+                "{} convolutions and {} dense layers are more than the {MOST_LAYERS} of each that a network can have; use a \
+                 smaller --depth",
+                self.convolutions.len(),
+                self.depth
+            )));
+        }
+        let largest = self.largest_array();
+        if largest > f64::from(u32::MAX) {
+            return Err(Error::Usage(format!(
+                "images of {} x {} pixels and {} layers of width {} make an array of {largest} numbers; kernels number at most \
+                 {}, so use a smaller --width, --depth, --filters or --side",
+                self.image_height,
+                self.image_width,
+                self.depth,
+                self.width,
+                u32::MAX
             )));
         }
         Ok(())
+    }
+
+    /// Numbers of the largest array of one replica: its parameters, one image, or what a convolution gives out for one image
+    /// before it is pooled. Counted in floating point, which no size overflows.
+    fn largest_array(&self) -> f64 {
+        let (mut parameters, mut features) = (0.0, self.image_height as f64 * self.image_width as f64);
+        let mut largest = features;
+        for ConvLayer { height, width, inputs, outputs, pool } in self.conv_layers() {
+            parameters += (9.0 * inputs as f64 + 1.0) * outputs as f64;
+            features = height as f64 * width as f64 * outputs as f64;
+            largest = features.max(largest);
+            features /= if pool { 4.0 } else { 1.0 };
+        }
+        let (width, classes) = (self.width as f64, self.classes as f64);
+        parameters +=
+            (features + 1.0) * width + (self.depth - 1) as f64 * (width + 1.0) * width + (width + 1.0) * classes;
+        largest.max(parameters)
     }
 
     /// Pixels of one image.
@@ -252,5 +295,25 @@ mod tests {
         assert!(Architecture { classes: 257, ..PAPER }.validate().is_err());
         assert!(Architecture { classes: 1, ..PAPER }.validate().is_err());
         assert!(PAPER.validate().is_ok());
+        let many = vec![Convolution { filters: 1, pool: true }; 100];
+        assert!(Architecture { convolutions: many, ..PAPER }.validate().is_err());
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_counted_are_refused_and_not_overflowed() {
+        for size in [usize::MAX, usize::MAX / 2, 1 << 33] {
+            for architecture in [
+                Architecture { image_height: size, ..PAPER },
+                Architecture { image_height: size, image_width: size, ..cnn(8, 8) },
+                Architecture { width: size, ..PAPER },
+                Architecture { depth: size, ..PAPER },
+                Architecture { depth: size, width: size, ..PAPER },
+                Architecture { convolutions: Architecture::paper_convolutions(size), ..PAPER },
+            ] {
+                assert_eq!(architecture.validate().unwrap_err().exit_code(), 2, "{architecture:?}");
+            }
+        }
+        assert!(Architecture { width: 30_000, ..PAPER }.validate().is_err(), "4.5e9 parameters");
+        assert!(Architecture { width: 28_000, ..PAPER }.validate().is_ok());
     }
 }

@@ -78,7 +78,7 @@ impl Criterion {
     /// Chooses the nodes of each replica of `history`.
     ///
     /// Fails with [`Error::Usage`] if the settings do not fit the history.
-    pub fn select(&self, engine: &mut dyn Engine, history: &History) -> Result<Selection> {
+    pub fn select(&self, engine: &mut Engine, history: &History) -> Result<Selection> {
         let shape = history.shape();
         self.validate(shape.epochs as u32)?;
         let window = match *self {
@@ -116,7 +116,7 @@ fn check_sparsity(sparsity: f64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{CpuEngine, HistoryShape};
+    use crate::engine::{Engine, HistoryShape};
 
     /// Two replicas of four nodes over three epochs; node 3 is frozen.
     fn history() -> History {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn masks(criterion: Criterion) -> Vec<Vec<bool>> {
-        let selection = criterion.select(&mut CpuEngine::new(Some(1)).unwrap(), &history()).unwrap();
+        let selection = criterion.select(&mut Engine::cpu(Some(1)).unwrap(), &history()).unwrap();
         selection.masks.iter().map(|mask| mask.to_vec()).collect()
     }
 

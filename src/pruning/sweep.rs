@@ -18,12 +18,7 @@ pub struct Swept {
 }
 
 /// Evaluates `points` on a data set, each distinct mask of a replica once.
-pub fn evaluate(
-    batch: &mut dyn Batch,
-    data: DataHandle,
-    points: &[OperatingPoint],
-    watch: &Watch<'_>,
-) -> Result<Swept> {
+pub fn evaluate(batch: &mut Batch, data: DataHandle, points: &[OperatingPoint], watch: &Watch<'_>) -> Result<Swept> {
     let mut known: HashMap<(usize, &Mask), usize> = HashMap::new();
     let mut distinct = Vec::new();
     let places: Vec<usize> = points

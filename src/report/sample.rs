@@ -1,7 +1,7 @@
 //! A made-up comparison in the shape of a real one, for the tests of this room.
 
 use super::Cell;
-use crate::engine::{CpuEngine, HistoryShape};
+use crate::engine::{Engine, HistoryShape};
 use crate::network::Architecture;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::pruning::{Method, SweepRow};
@@ -27,7 +27,7 @@ pub(super) fn layer() -> FocusLayer {
     let weight = |epoch: u32, node: u32| (1.0 + 1.0 / epoch as f32) * (1 + node) as f32 / NODES as f32;
     let epoch = |epoch| (0..REPLICAS * NODES).map(move |column| weight(epoch, column % NODES));
     let history = History::new(shape, (1..=100).flat_map(epoch).collect()).unwrap();
-    let mut engine = CpuEngine::new(Some(1)).unwrap();
+    let mut engine = Engine::cpu(Some(1)).unwrap();
     let stability = Stability::count(&mut engine, &history, &[0.01, 0.03, 0.05], Reading::default()).unwrap();
     let envelope = WindowedEnvelope::new(&mut engine, &history, &[WINDOW, 100]).unwrap();
     FocusLayer { width: 30, history, stability, envelope }

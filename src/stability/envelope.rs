@@ -54,7 +54,7 @@ pub struct WindowedEnvelope {
 
 impl WindowedEnvelope {
     /// Makes the envelope of `history` on `engine`; `windows` as [`windows`] gives them.
-    pub fn new(engine: &mut dyn Engine, history: &History, windows: &[u32]) -> Result<Self> {
+    pub fn new(engine: &mut Engine, history: &History, windows: &[u32]) -> Result<Self> {
         let shape = history.shape();
         let columns = shape.columns();
         let frozen_window = FROZEN_WINDOW.min(shape.epochs as u32);

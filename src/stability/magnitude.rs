@@ -17,7 +17,7 @@ impl Stability {
     /// Counts `history` on `engine` by a reading.
     ///
     /// Fails with [`Error::Usage`] if a tolerance is impossible, see [`check_tolerances`].
-    pub fn count(engine: &mut dyn Engine, history: &History, tolerances: &[f64], reading: Reading) -> Result<Self> {
+    pub fn count(engine: &mut Engine, history: &History, tolerances: &[f64], reading: Reading) -> Result<Self> {
         check_tolerances(tolerances)?;
         let counts = reading.count(engine, history, tolerances)?;
         Ok(Self { tolerances: tolerances.to_vec(), counts })

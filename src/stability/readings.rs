@@ -90,7 +90,7 @@ impl Against {
 impl Reading {
     /// Counts `history` by this reading: magnitude stability `[tolerance, replica, node]` and stable nodes
     /// `[tolerance, epoch, replica]`; where ranks are followed, stable nodes are stable places.
-    pub(super) fn count(self, engine: &mut dyn Engine, history: &History, tolerances: &[f64]) -> Result<Counts> {
+    pub(super) fn count(self, engine: &mut Engine, history: &History, tolerances: &[f64]) -> Result<Counts> {
         let shape = history.shape();
         match self.tracking {
             Tracking::Position => self.count_followed(engine, shape, history.weights(), tolerances),
@@ -105,7 +105,7 @@ impl Reading {
     /// Counts what is followed, `[epoch, replica, place]`.
     fn count_followed(
         self,
-        engine: &mut dyn Engine,
+        engine: &mut Engine,
         shape: HistoryShape,
         followed: &[f32],
         tolerances: &[f64],
@@ -135,7 +135,7 @@ impl Reading {
 
 /// Magnitudes of each epoch and replica in descending order `[epoch, replica, place]`, and the place of each node at the
 /// last epoch `[replica, node]`.
-fn sorted(engine: &mut dyn Engine, history: &History) -> Result<(Vec<f32>, Vec<u32>)> {
+fn sorted(engine: &mut Engine, history: &History) -> Result<(Vec<f32>, Vec<u32>)> {
     let shape = history.shape();
     let mut magnitudes = vec![0.0; shape.len()];
     let mut places = Vec::new();
@@ -196,12 +196,12 @@ fn bounds(reference: f32, tolerance: f64, kind: ToleranceKind) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::CpuEngine;
+    use crate::engine::Engine;
 
     fn stability(reading: Reading, weights: &[f32], nodes: usize, tolerance: f64) -> Vec<u32> {
         let shape = HistoryShape { epochs: weights.len() / nodes, replicas: 1, nodes };
         let history = History::new(shape, weights.to_vec()).unwrap();
-        let mut engine = CpuEngine::new(Some(1)).unwrap();
+        let mut engine = Engine::cpu(Some(1)).unwrap();
         reading.count(&mut engine, &history, &[tolerance]).unwrap().stability
     }
 

@@ -16,7 +16,7 @@ impl Account<'_> {
     /// table, and repeats the rows of that window under the rule [`CHOSEN_IN_TRAINING`].
     pub(super) fn chosen_windows(
         &mut self,
-        batch: &mut dyn Batch,
+        batch: &mut Batch,
         training: DataHandle,
         numbers: &Numbers<'_>,
     ) -> Result<()> {

@@ -41,7 +41,7 @@ pub struct Compared {
 
 /// Runs everything for one cell and writes its files; goes on from the cell's checkpoints.
 pub fn compare(
-    engine: &mut dyn Engine,
+    engine: &mut Engine,
     cell: &Cell,
     configuration: &Configuration,
     folder: &CellFolder<'_>,
@@ -64,7 +64,7 @@ pub(super) struct Scope {
 
 /// The work in progress on one cell.
 pub(super) struct Account<'a> {
-    pub(super) engine: &'a mut dyn Engine,
+    pub(super) engine: &'a mut Engine,
     pub(super) cell: &'a Cell,
     pub(super) configuration: &'a Configuration,
     pub(super) folder: &'a CellFolder<'a>,
@@ -88,7 +88,7 @@ struct Counted {
 impl<'a> Account<'a> {
     /// Nothing done yet. `configuration` has as many replicates as there are ids.
     pub(super) fn new(
-        engine: &'a mut dyn Engine,
+        engine: &'a mut Engine,
         cell: &'a Cell,
         configuration: &'a Configuration,
         folder: &'a CellFolder<'a>,
@@ -164,7 +164,7 @@ impl<'a> Account<'a> {
     ) -> Result<(Results, String)> {
         let folder = self.folder;
         let (training, test) = self.cell.upload(self.engine)?;
-        self.dense(&mut *trained.batch, test, &counted)?;
+        self.dense(&mut trained.batch, test, &counted)?;
         let sparsities = self.configuration.sparsities();
         let numbers = Numbers {
             history: &history,
@@ -174,10 +174,10 @@ impl<'a> Account<'a> {
             sparsities: &sparsities,
         };
         self.criteria(&mut trained, test, &numbers, &counted, training_overheads)?;
-        self.chosen_windows(&mut *trained.batch, training, &numbers)?;
+        self.chosen_windows(&mut trained.batch, training, &numbers)?;
         let correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
         csv::write(&folder.file("correlations.csv")?, CORRELATION_COLUMNS, &correlations)?;
-        let inference = self.inference(&mut *trained.batch, test)?;
+        let inference = self.inference(&mut trained.batch, test)?;
         csv::write(&folder.file("inference.csv")?, INFERENCE_COLUMNS, &inference)?;
         // Exponential decay trains networks of its own: these are not needed beside them.
         drop((trained, history, counted));
@@ -235,7 +235,7 @@ impl<'a> Account<'a> {
     }
 
     /// The nets as trained.
-    fn dense(&mut self, batch: &mut dyn Batch, test: DataHandle, counted: &Counted) -> Result<()> {
+    fn dense(&mut self, batch: &mut Batch, test: DataHandle, counted: &Counted) -> Result<()> {
         let images = self.cell.split.test.samples() as u64 * u64::from(self.configuration.replicates);
         let evaluations =
             self.control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
@@ -281,7 +281,7 @@ impl<'a> Account<'a> {
             let stage = format!("prune and evaluate: {method} {rule}");
             let warm_up = Instant::now();
             let swept = self.control.stage(stage.trim_end(), points.len() as u64, "points", |watch| {
-                sweep::evaluate(&mut *trained.batch, test, &points, watch)
+                sweep::evaluate(&mut trained.batch, test, &points, watch)
             })?;
             let warm_up = warm_up.elapsed();
             let overheads = since(before, self.engine.overheads());
@@ -296,7 +296,7 @@ impl<'a> Account<'a> {
                 let start = Instant::now();
                 let silent = Watch { stop: self.control.stop, progress: &|_| {} };
                 let points = of_method(method, rule == FROZEN_FIRST, numbers);
-                sweep::evaluate(&mut *trained.batch, test, &points, &silent)?;
+                sweep::evaluate(&mut trained.batch, test, &points, &silent)?;
                 seconds.push(start.elapsed().as_secs_f64());
             }
             let sort_count_s = match method {
@@ -376,7 +376,7 @@ pub const LEDGER_COLUMNS: &[&str] = &[
     "resumed",
 ];
 /// Sorts every epoch, some at a time: the ranks of all would be as large as the history, and nothing needs them.
-fn rank_in_parts(engine: &mut dyn Engine, history: &History) -> Result<()> {
+fn rank_in_parts(engine: &mut Engine, history: &History) -> Result<()> {
     let shape = history.shape();
     let epochs = (RANKED_WEIGHTS / shape.columns()).max(1);
     history.weights().chunks(epochs * shape.columns()).try_for_each(|part| {

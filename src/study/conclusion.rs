@@ -32,7 +32,7 @@ impl Conclusion {
     /// Counts the replicas of one more cell. Counts are equal on every engine.
     ///
     /// Fails with [`Error::Data`] if a recorded weight is not finite.
-    pub fn add(&mut self, engine: &mut dyn Engine, cell: &CellRuns, configuration: &Configuration) -> Result<()> {
+    pub fn add(&mut self, engine: &mut Engine, cell: &CellRuns, configuration: &Configuration) -> Result<()> {
         self.notes.extend(cell.incompleteness(configuration.replicates, configuration.most_replacements()));
         let kept = cell.kept();
         if kept.is_empty() {
@@ -67,12 +67,7 @@ impl Conclusion {
     /// Counts the replicas of a cell that were trained anew for the sensitivity table, by the settings `configuration`.
     ///
     /// Fails with [`Error::Data`] if a recorded weight is not finite.
-    pub fn add_retrained(
-        &mut self,
-        engine: &mut dyn Engine,
-        cell: &CellRuns,
-        configuration: &Configuration,
-    ) -> Result<()> {
+    pub fn add_retrained(&mut self, engine: &mut Engine, cell: &CellRuns, configuration: &Configuration) -> Result<()> {
         let (kept, reading) = (cell.kept(), configuration.reading());
         if kept.is_empty() {
             let row =

@@ -99,7 +99,7 @@ impl Cell {
     }
 
     /// The engine's handles of the training and the test set.
-    pub fn upload(&self, engine: &mut dyn Engine) -> Result<(DataHandle, DataHandle)> {
+    pub fn upload(&self, engine: &mut Engine) -> Result<(DataHandle, DataHandle)> {
         Ok((engine.load(&self.split.training)?, engine.load(&self.split.test)?))
     }
 }
@@ -203,7 +203,7 @@ pub fn check_memory(architecture: &Architecture, replicates: u32, epochs: u32, i
 
 /// Trains the replicas of a cell for all epochs and records the focus layer.
 pub fn train_and_record(
-    engine: &mut dyn Engine,
+    engine: &mut Engine,
     cell: &Cell,
     configuration: &Configuration,
     folder: &CellFolder<'_>,

@@ -35,7 +35,7 @@ pub struct TrainingSeconds {
 ///
 /// Fails with [`Error::Data`] if the networks are not the cell's.
 pub fn figure4(
-    engine: &mut dyn Engine,
+    engine: &mut Engine,
     cell: &Cell,
     runs: &CellRuns,
     configuration: &Configuration,
@@ -66,7 +66,7 @@ pub fn figure4(
 
 /// Networks of a study on their device again.
 fn trained(
-    engine: &mut dyn Engine,
+    engine: &mut Engine,
     cell: &Cell,
     runs: &CellRuns,
     chosen: &[&Run],

@@ -24,7 +24,7 @@ impl FocusLayer {
     ///
     /// # Errors
     /// [`crate::error::Error::Data`] if the history is missing, damaged, or of another layer.
-    pub fn read(run: &RecordedRun, engine: &mut dyn Engine) -> Result<Self> {
+    pub fn read(run: &RecordedRun, engine: &mut Engine) -> Result<Self> {
         let configuration = &run.configuration;
         let history = run.history()?.history;
         let stability = Stability::count(engine, &history, &configuration.tolerance, configuration.reading())?;

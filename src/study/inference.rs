@@ -50,7 +50,7 @@ pub struct InferenceRow {
 impl Account<'_> {
     /// Times the evaluation of the dense networks and of the same with the smallest weights set to zero, by turns, so that
     /// whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
-    pub(super) fn inference(&mut self, batch: &mut dyn Batch, test: DataHandle) -> Result<Vec<InferenceRow>> {
+    pub(super) fn inference(&mut self, batch: &mut Batch, test: DataHandle) -> Result<Vec<InferenceRow>> {
         let nodes = self.cell.architecture.nodes();
         let trained = batch.focus_weights()?;
         let removed: Vec<usize> =

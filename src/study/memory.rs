@@ -69,7 +69,7 @@ impl Phase {
 ///
 /// Fails as [`Engine::begin`] would.
 pub fn phases(
-    engine: &mut dyn Engine,
+    engine: &mut Engine,
     cell: &Cell,
     configuration: &Configuration,
     replicates: u32,
@@ -83,7 +83,7 @@ pub fn phases(
     let columns = replicas * nodes;
     let parameters = ParameterLayout::new(&cell.architecture).parameters() * 4;
     let history = (epochs * columns * 4) as u64;
-    let footprint = |engine: &dyn Engine, ids: &[u32], sweep| {
+    let footprint = |engine: &Engine, ids: &[u32], sweep| {
         engine.footprint(
             &Setup {
                 architecture: &cell.architecture,

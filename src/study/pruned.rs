@@ -61,7 +61,7 @@ pub fn write_losses(path: &Path, losses: &[Loss]) -> Result<()> {
 
 /// Classifies the cell's test set with the trained and with the pruned networks: evaluations before and after.
 pub fn evaluate(
-    engine: &mut dyn Engine,
+    engine: &mut Engine,
     cell: &Cell,
     configuration: &Configuration,
     replicas: &[Replica<f32>],

@@ -86,7 +86,7 @@ pub struct PartTimes {
 
 /// Where a study stands.
 struct Study<'a> {
-    engine: &'a mut dyn Engine,
+    engine: &'a mut Engine,
     control: Control<'a>,
 }
 
@@ -95,7 +95,7 @@ struct Study<'a> {
 ///
 /// Fails with what stops training, and with what `done` fails with.
 pub fn train_parts(
-    engine: &mut dyn Engine,
+    engine: &mut Engine,
     parts: &[Part<'_>],
     control: Control<'_>,
     done: &mut dyn FnMut(PartTimes) -> Result<()>,

@@ -27,7 +27,7 @@ impl Plateau {
     /// the share is missing, (K − N) / nodes, N being the number in the epoch before the last.
     ///
     /// Fails with [`crate::error::Error::Data`] if a weight is not finite.
-    pub fn is_reached(&self, engine: &mut dyn Engine, shape: HistoryShape, weights: Vec<f32>) -> Result<Vec<bool>> {
+    pub fn is_reached(&self, engine: &mut Engine, shape: HistoryShape, weights: Vec<f32>) -> Result<Vec<bool>> {
         let history = History::new(shape, weights)?;
         let stability = Stability::count(engine, &history, &[self.tolerance], self.reading)?;
         let numbers = &stability.counts.stable_nodes;

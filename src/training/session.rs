@@ -84,7 +84,7 @@ pub struct TrainingTimes {
 /// Trained replicas, still on their device.
 pub struct Trained {
     /// The replicas.
-    pub batch: Box<dyn Batch>,
+    pub batch: Batch,
     /// Sizes of the recorded focus layer.
     pub shape: HistoryShape,
     /// The recorded focus layer `[epoch, slot, node]`, a slot that has stopped as it stopped; empty if [`Plan::record`] was
@@ -131,7 +131,7 @@ pub fn history_of_slot(shape: HistoryShape, recorded: &[f32], slot: usize, epoch
 /// Fails if a loss is not finite (unless [`Plan::keep_diverged`]), if a schedule's number of pruned nodes was missed, or if a stop was asked for: then the
 /// checkpoint is written first.
 pub fn train(
-    engine: &mut dyn Engine,
+    engine: &mut Engine,
     plan: &Plan<'_>,
     checkpoints: Option<&CheckpointFile>,
     watch: &Watch<'_>,
@@ -167,7 +167,7 @@ pub fn train(
 }
 
 /// Replicas of a plan with their initial weights.
-fn begin(engine: &mut dyn Engine, plan: &Plan<'_>, replica_ids: &[u32]) -> Result<Box<dyn Batch>> {
+fn begin(engine: &mut Engine, plan: &Plan<'_>, replica_ids: &[u32]) -> Result<Batch> {
     engine.begin(&Setup {
         architecture: plan.architecture,
         training: plan.training,
@@ -180,10 +180,10 @@ fn begin(engine: &mut dyn Engine, plan: &Plan<'_>, replica_ids: &[u32]) -> Resul
 
 /// A session at work.
 struct Session<'a> {
-    engine: &'a mut dyn Engine,
+    engine: &'a mut Engine,
     plan: &'a Plan<'a>,
     batches: &'a [Range<usize>],
-    batch: Box<dyn Batch>,
+    batch: Batch,
     state: Checkpoint,
     checkpoints: Option<&'a CheckpointFile>,
     /// When the last checkpoint was written.
@@ -312,7 +312,7 @@ impl Session<'_> {
 
     fn finish(mut self, resumed: bool) -> Result<Trained> {
         let plan = self.plan;
-        check_pruned(plan, &mut *self.batch, self.state.step)?;
+        check_pruned(plan, &mut self.batch, self.state.step)?;
         let epochs = self.all_together()?;
         let shape = HistoryShape {
             epochs: epochs.iter().copied().max().unwrap_or(0) as usize,
@@ -392,7 +392,7 @@ fn epoch_metrics(
 }
 
 /// Every slot must have exactly as many pruned nodes as its schedule says, and each of them a weight of exactly 0.
-fn check_pruned(plan: &Plan<'_>, batch: &mut dyn Batch, steps: u64) -> Result<()> {
+fn check_pruned(plan: &Plan<'_>, batch: &mut Batch, steps: u64) -> Result<()> {
     if plan.schedules.is_empty() {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use crate::*;
 use holdfast::cpu::{softmax_cross_entropy, training_step};
 use holdfast::data::Dataset;
 use holdfast::engine::{
-    Batch, Engine, Evaluation, GpuEngine, Replica, Setup, StepLoss, Steps, SweepPoint, Variant, Watch,
+    Batch, Engine, Evaluation, GpuBackend, Replica, Setup, StepLoss, Steps, SweepPoint, Variant, Watch,
 };
 use holdfast::network::{Architecture, Convolution, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
@@ -19,12 +19,12 @@ fn network(convolutions: Vec<Convolution>) -> Architecture {
 /// Every way to take a step: a device takes one of them.
 const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
 
-fn engine(limits: RequestedLimits) -> GpuEngine {
-    GpuEngine::open(&DeviceChoice::Index(0), false, limits).unwrap()
+fn engine(limits: RequestedLimits) -> Engine {
+    Engine::gpu(&DeviceChoice::Index(0), false, limits).unwrap()
 }
 
-fn engine_of(variant: Variant, limits: RequestedLimits) -> GpuEngine {
-    GpuEngine::with_variant(open(false, limits), variant)
+fn engine_of(variant: Variant, limits: RequestedLimits) -> Engine {
+    GpuBackend::with_variant(open(false, limits), variant).into()
 }
 
 /// Random images and labels for `architecture`.
@@ -46,7 +46,7 @@ fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
     (0..samples).step_by(batch).map(|first| first..(first + batch).min(samples)).collect()
 }
 
-fn train(batch: &mut dyn Batch, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
+fn train(batch: &mut Batch, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     batch.train(&Steps { first_step: 0, orders, batches, decay: 0.9 }, &watch).unwrap()
 }
@@ -66,7 +66,7 @@ fn epoch(architecture: &Architecture, variant: Variant, limits: RequestedLimits,
     let setup = Setup { architecture, training: data, batch: 8, pixel_scale: 255.0, seed: 3, replica_ids: ids };
     let mut batch = engine.begin(&setup).unwrap();
     let orders: Vec<_> = ids.iter().map(|&id| order(60, id)).collect();
-    let losses = train(&mut *batch, &orders, &batches(60, 8));
+    let losses = train(&mut batch, &orders, &batches(60, 8));
     let evaluations = batch.evaluate(data, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap();
     Epoch { losses, replicas: batch.replicas().unwrap(), logits: batch.logits(data, 3..50).unwrap(), evaluations }
 }
@@ -87,7 +87,7 @@ fn a_training_step_follows_the_twins() {
         let mut batch = engine.begin(&setup).unwrap();
         let start = batch.replicas().unwrap();
         let orders = [order(20, 0), order(20, 0)];
-        let losses = train(&mut *batch, &orders, std::slice::from_ref(&(0..20)));
+        let losses = train(&mut batch, &orders, std::slice::from_ref(&(0..20)));
         let input: Vec<f64> = (orders[0].iter())
             .flat_map(|&image| &set.images[image as usize * 90..(image as usize + 1) * 90])
             .map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0))
@@ -174,9 +174,9 @@ fn launches_of_a_step(variant: Variant) -> u64 {
     let setup =
         Setup { architecture: &architecture, training, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
     let mut batch = engine.begin(&setup).unwrap();
-    let before = engine.gpu().dispatches();
-    train(&mut *batch, &vec![order(60, 0); 3], &batches(60, 10));
-    (engine.gpu().dispatches() - before) / 6
+    let before = engine.device().unwrap().dispatches();
+    train(&mut batch, &vec![order(60, 0); 3], &batches(60, 10));
+    (engine.device().unwrap().dispatches() - before) / 6
 }
 
 #[test]

@@ -3,22 +3,23 @@
 use crate::assert_passed;
 use holdfast::check::recorded::{philox_on_host, ranks, training};
 use holdfast::check::{Examination, FAMILIES, cpu};
-use holdfast::engine::{CpuEngine, GpuEngine, Variant};
+use holdfast::engine::{Engine, GpuBackend, Variant};
 use holdfast::gpu::{DeviceChoice, Kernel, RequestedLimits, Shader};
 use holdfast::kernels::catalogue::SHADERS;
 use std::collections::BTreeSet;
 
-fn engine() -> GpuEngine {
-    GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::WebGpuDefaults).unwrap()
+fn engine() -> Engine {
+    Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::WebGpuDefaults).unwrap()
 }
 
 /// Has the device take another text for a kernel: a device that was asked for a kernel once never compiles it again.
-fn spoil(engine: &GpuEngine, name: &str, from: &str, to: &str) {
+fn spoil(engine: &Engine, name: &str, from: &str, to: &str) {
     let shader = *SHADERS.iter().find(|shader| shader.name == name).unwrap();
     assert!(shader.source.contains(from), "{name} has no {from:?} any more");
     let spoilt: &'static Shader =
         Box::leak(Box::new(Shader { source: shader.source.replace(from, to).leak(), ..*shader }));
-    Kernel::new(engine.gpu(), spoilt, &[("WORKGROUP_SIZE", engine.gpu().workgroup_size())]).unwrap();
+    let gpu = engine.device().unwrap();
+    Kernel::new(gpu, spoilt, &[("WORKGROUP_SIZE", gpu.workgroup_size())]).unwrap();
 }
 
 /// Faults of the kind that drivers and careless edits have: a lost carry, a wrong constant, a missing term, an order that is
@@ -41,7 +42,8 @@ fn a_faulty_kernel_is_caught_and_named() {
         spoil(&engine, name, from, to);
         let family = name.split('.').next().unwrap();
         let (_, check) = FAMILIES.iter().find(|(known, _)| *known == family).unwrap();
-        let wrong: Vec<_> = check(engine.gpu()).unwrap().into_iter().filter(|report| !report.passed).collect();
+        let wrong: Vec<_> =
+            check(engine.device().unwrap()).unwrap().into_iter().filter(|report| !report.passed).collect();
         // A change that changes nothing must pass, or the test proves nothing.
         assert_eq!(wrong.is_empty(), to.contains("UNUSED"), "{name}: {from:?} became {to:?}");
         assert!(wrong.iter().all(|report| report.kernel == name), "{name}: {:?}", wrong.first());
@@ -51,9 +53,10 @@ fn a_faulty_kernel_is_caught_and_named() {
 #[test]
 fn the_verdict_on_a_device_with_a_faulty_kernel_names_it_and_what_to_do() {
     // The variant that leaves the update of all parameters to this kernel.
-    let mut engine = GpuEngine::with_variant(crate::open(false, RequestedLimits::WebGpuDefaults), Variant::Stacked);
+    let gpu = crate::open(false, RequestedLimits::WebGpuDefaults);
+    let mut engine = Engine::from(GpuBackend::with_variant(gpu, Variant::Stacked));
     spoil(&engine, "adam.step", "BETA2: f32 = 0.999", "BETA2: f32 = 0.998");
-    let examination = Examination::of_gpu(&mut engine, &|_| {}).unwrap();
+    let examination = Examination::of(&mut engine, &|_| {}).unwrap();
     let error = examination.verdict().unwrap_err();
     assert_eq!(error.exit_code(), 4);
     let text = error.to_string();
@@ -61,7 +64,7 @@ fn the_verdict_on_a_device_with_a_faulty_kernel_names_it_and_what_to_do() {
     // What it spoils is seen from outside, too: losses are no longer PyTorch's.
     assert!(text.contains("training_step") && !text.contains("dense"), "{text}");
     let compiled: BTreeSet<&str> = examination.pipelines.iter().map(|(kernel, _)| *kernel).collect();
-    let runs_here = |shader: &&&Shader| engine.gpu().lanes().is_some() || !shader.needs_subgroups();
+    let runs_here = |shader: &&&Shader| engine.device().unwrap().lanes().is_some() || !shader.needs_subgroups();
     let mut shaders = SHADERS.iter().filter(runs_here);
     assert!(shaders.all(|shader| compiled.contains(shader.name)), "a kernel is never checked: {compiled:?}");
     assert!(examination.launches.keys().any(|kernel| *kernel == "dense.forward"));
@@ -74,7 +77,7 @@ fn the_cpu_engines_fast_variants_match_their_twins() {
 
 #[test]
 fn recorded_runs_have_fifty_steps_and_both_engines_follow_them() {
-    let mut cpu = CpuEngine::new(Some(2)).unwrap();
+    let mut cpu = Engine::cpu(Some(2)).unwrap();
     let reports = training(&mut cpu).unwrap();
     assert_passed(&reports);
     let steps: u32 = reports.iter().filter_map(|report| report.case.split(' ').nth(1)?.parse::<u32>().ok()).sum();

@@ -5,7 +5,7 @@ use holdfast::cpu::stability::{count, envelope, sortable_key};
 use holdfast::cpu::{magnitude_sort, softmax_cross_entropy, training_step};
 use holdfast::data::Dataset;
 use holdfast::engine::{
-    Batch, Engine, Evaluation, GpuEngine, HistoryShape, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint,
+    Batch, Engine, Evaluation, GpuBackend, HistoryShape, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint,
     TuningChoice, Variant, Watch,
 };
 use holdfast::error::Error;
@@ -23,12 +23,12 @@ const SMALL: Architecture =
 /// Every way to take a step: a device takes one of them.
 const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
 
-fn engine(limits: RequestedLimits) -> GpuEngine {
-    GpuEngine::open(&DeviceChoice::Index(0), false, limits).unwrap()
+fn engine(limits: RequestedLimits) -> Engine {
+    Engine::gpu(&DeviceChoice::Index(0), false, limits).unwrap()
 }
 
-fn engine_of(variant: Variant, limits: RequestedLimits) -> GpuEngine {
-    GpuEngine::with_variant(open(false, limits), variant)
+fn engine_of(variant: Variant, limits: RequestedLimits) -> Engine {
+    GpuBackend::with_variant(open(false, limits), variant).into()
 }
 
 /// Random images and labels for `architecture`.
@@ -50,12 +50,12 @@ fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
     (0..samples).step_by(batch).map(|first| first..(first + batch).min(samples)).collect()
 }
 
-fn train(batch: &mut dyn Batch, first_step: u64, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
+fn train(batch: &mut Batch, first_step: u64, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     batch.train(&Steps { first_step, orders, batches, decay: 0.9 }, &watch).unwrap()
 }
 
-fn evaluate(batch: &mut dyn Batch, data: holdfast::engine::DataHandle) -> Vec<Evaluation> {
+fn evaluate(batch: &mut Batch, data: holdfast::engine::DataHandle) -> Vec<Evaluation> {
     batch.evaluate(data, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap()
 }
 
@@ -72,9 +72,9 @@ fn epoch(
         Setup { architecture: &SMALL, training: data, batch: 16, pixel_scale: 255.0, seed: 3, replica_ids: ids };
     let mut batch = engine.begin(&setup).unwrap();
     let orders: Vec<_> = ids.iter().map(|&id| order(samples, id)).collect();
-    let losses = train(&mut *batch, 0, &orders, &batches(samples, 16));
+    let losses = train(&mut batch, 0, &orders, &batches(samples, 16));
     let replicas = batch.replicas().unwrap();
-    (losses, replicas, batch.logits(data, 3..90).unwrap(), evaluate(&mut *batch, data))
+    (losses, replicas, batch.logits(data, 3..90).unwrap(), evaluate(&mut batch, data))
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_network_trains_as_in_pytorch() {
                 }
                 batch.restore(&replicas).unwrap();
             }
-            let found = train(&mut *batch, range.start as u64, &orders, &steps[range.clone()]);
+            let found = train(&mut batch, range.start as u64, &orders, &steps[range.clone()]);
             for (losses, found) in losses.iter_mut().zip(found.chunks(range.len().max(1))) {
                 losses.extend(found.iter().map(|step| step.loss));
             }
@@ -231,10 +231,10 @@ fn steps_give_equal_bits(variant: Variant) {
     let orders = [order(500, 1), order(500, 2)];
     let steps = batches(500, 10);
     let mut together = engine.begin(&setup).unwrap();
-    let losses = train(&mut *together, 0, &orders, &steps);
+    let losses = train(&mut together, 0, &orders, &steps);
     let mut one_by_one = engine.begin(&setup).unwrap();
     for (step, batch) in steps.iter().enumerate() {
-        let found = train(&mut *one_by_one, step as u64, &orders, std::slice::from_ref(batch));
+        let found = train(&mut one_by_one, step as u64, &orders, std::slice::from_ref(batch));
         assert_eq!(found, [losses[step], losses[steps.len() + step]]);
     }
     assert_eq!(together.replicas().unwrap(), one_by_one.replicas().unwrap());
@@ -250,20 +250,22 @@ fn a_step_is_a_few_launches_for_all_replicas_and_a_submission_holds_many_steps()
 }
 
 fn launches_of_200_steps(variant: Variant) -> u64 {
-    let engine = engine_of(variant, RequestedLimits::Adapter);
+    let gpu = open(false, RequestedLimits::Adapter);
     // As if a step had been measured: a clock on a busy machine might else start, and stay, with single steps.
-    let workgroup_size = engine.gpu().usual_workgroup_size();
-    let mut engine = engine.with_choice(TuningChoice { workgroup_size, wide_tiles: false, replica_step_us: 1.0 });
+    let workgroup_size = gpu.usual_workgroup_size();
+    let choice = TuningChoice { workgroup_size, wide_tiles: false, replica_step_us: 1.0 };
+    let mut engine = Engine::from(GpuBackend::with_variant(gpu, variant).with_choice(choice));
+    let gpu = Arc::clone(engine.device().unwrap());
     let data = engine.load(&data(&SMALL, 2000)).unwrap();
     let ids: Vec<u32> = (0..9).collect();
     let setup =
         Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
     let mut batch = engine.begin(&setup).unwrap();
     let orders = vec![order(2000, 0); 9];
-    let (dispatches, submits) = (engine.gpu().dispatches(), engine.gpu().submits());
-    train(&mut *batch, 0, &orders, &batches(2000, 10));
-    assert!(engine.gpu().submits() - submits < 100, "{} submissions", engine.gpu().submits() - submits);
-    engine.gpu().dispatches() - dispatches
+    let (dispatches, submits) = (gpu.dispatches(), gpu.submits());
+    train(&mut batch, 0, &orders, &batches(2000, 10));
+    assert!(gpu.submits() - submits < 100, "{} submissions", gpu.submits() - submits);
+    gpu.dispatches() - dispatches
 }
 
 #[test]
@@ -280,7 +282,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
     let points: Vec<_> = (0..12).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     let swept = batch.sweep(handle, &points, &watch).unwrap();
-    let evaluated = evaluate(&mut *batch, handle);
+    let evaluated = evaluate(&mut batch, handle);
     let replicas = batch.replicas().unwrap();
     let input: Vec<f64> = set.images.iter().map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0)).collect();
     let mut expected = Vec::new();
@@ -320,11 +322,11 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
         };
         let mut batch = engine.begin(&setup).unwrap();
         let orders = [order(60, 1), order(60, 2), order(60, 3)];
-        train(&mut *batch, 0, &orders, &batches(60, 20));
+        train(&mut batch, 0, &orders, &batches(60, 20));
         let before = batch.focus_weights().unwrap();
         let remove = [0, nodes as u32 / 2, nodes as u32];
         batch.change_masks(MaskChange::PruneSmallest, &remove).unwrap();
-        train(&mut *batch, 3, &orders, &batches(60, 20));
+        train(&mut batch, 3, &orders, &batches(60, 20));
         let after = batch.focus_weights().unwrap();
         let focus = ParameterLayout::new(&architecture).focus_weight().range();
         for (slot, replica) in batch.replicas().unwrap().iter().enumerate() {
@@ -351,14 +353,14 @@ fn what_was_saved_is_restored() {
         Setup { architecture: &SMALL, training: data, batch: 20, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
     let orders = [order(60, 1), order(60, 2)];
     let mut batch = engine.begin(&setup).unwrap();
-    train(&mut *batch, 0, &orders, &batches(60, 20));
+    train(&mut batch, 0, &orders, &batches(60, 20));
     batch.change_masks(MaskChange::PruneSmallest, &[10, 20]).unwrap();
     let saved = batch.replicas().unwrap();
-    let losses = train(&mut *batch, 3, &orders, &batches(60, 20));
+    let losses = train(&mut batch, 3, &orders, &batches(60, 20));
     let mut other = engine.begin(&Setup { replica_ids: &[7, 8], ..setup }).unwrap();
     other.restore(&saved).unwrap();
     assert_eq!(other.replicas().unwrap(), saved);
-    assert_eq!(train(&mut *other, 3, &orders, &batches(60, 20)), losses);
+    assert_eq!(train(&mut other, 3, &orders, &batches(60, 20)), losses);
     assert_refused(other.restore(&saved[..1]), &["1 replicas", "2"]);
 }
 

@@ -16,6 +16,7 @@ mod he_normal;
 mod magnitude_sort;
 mod mask;
 mod max_pool2d;
+mod refusals;
 mod roofline;
 mod softmax_cross_entropy;
 mod stability;

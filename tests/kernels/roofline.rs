@@ -3,7 +3,7 @@
 use crate::*;
 use holdfast::check::roofline::{Bound, Roofline, TRAINING, Work};
 use holdfast::data::Dataset;
-use holdfast::engine::{CpuEngine, GpuEngine, HistoryShape, Variant, Watch};
+use holdfast::engine::{Engine, GpuBackend, HistoryShape, Variant, Watch};
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
@@ -42,8 +42,8 @@ fn with_work<R>(architecture: &Architecture, use_it: impl FnOnce(&Work<'_>, &Wat
     use_it(&work, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
 }
 
-fn engine() -> GpuEngine {
-    GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap()
+fn engine() -> Engine {
+    Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap()
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn the_operations_of_a_step_are_those_of_the_formula_and_of_adam() {
     for (convolutional, variant) in cases.into_iter().flatten() {
         let architecture = network(convolutional);
         let limits = (1e9, 1e9, Duration::ZERO);
-        let mut engine = GpuEngine::with_variant(open(false, RequestedLimits::Adapter), variant);
+        let mut engine = Engine::from(GpuBackend::with_variant(open(false, RequestedLimits::Adapter), variant));
         let roofline = with_work(&architecture, |work, watch| Roofline::counted(&mut engine, work, watch, limits));
         let lines = roofline.unwrap().lines;
         assert!(lines.iter().all(|line| line.part == TRAINING && line.time.is_none()));
@@ -82,7 +82,7 @@ fn every_kernel_of_the_gpu_engine_says_what_it_costs_and_takes_time() {
 
 #[test]
 fn every_part_of_the_cpu_engine_is_measured() {
-    let mut engine = CpuEngine::new(Some(2)).unwrap();
+    let mut engine = Engine::cpu(Some(2)).unwrap();
     let measure = |work: &Work<'_>, watch: &Watch<'_>| Roofline::of_cpu(&mut engine, Some(2), work, watch, &|_| {});
     let roofline = with_work(&network(false), measure).unwrap();
     assert_eq!(roofline.launches_a_step, None);

@@ -3,7 +3,7 @@
 
 use crate::*;
 use holdfast::data::Dataset;
-use holdfast::engine::{Engine, Evaluation, GpuEngine, Replica, Setup, StepLoss, Steps, TuningChoice, Watch};
+use holdfast::engine::{Engine, Evaluation, GpuBackend, Replica, Setup, StepLoss, Steps, TuningChoice, Watch};
 use holdfast::network::Architecture;
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ const BATCH: usize = 16;
 
 /// Losses, replicas and evaluation of two replicas after two epochs.
 fn trained(architecture: &Architecture, choice: TuningChoice) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<Evaluation>) {
-    let engine = GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
-    let mut engine = engine.with_choice(choice);
+    let backend = GpuBackend::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
+    let mut engine = Engine::from(backend.with_choice(choice));
     let mut draws = Sequence::new(7, Stream::Check, 0, 0);
     let images = (0..SAMPLES * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
     let labels = (0..SAMPLES).map(|_| draws.below(architecture.classes as u32) as u8).collect();

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use holdfast::cpu::stability::HistoryShape;
-use holdfast::engine::{self, Choice, CpuEngine, Engine};
+use holdfast::engine::{self, Choice, Engine};
 use holdfast::stability::{Against, History, Reading, Stability, ToleranceKind, Tracking, WindowedEnvelope};
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::{NpzReader, ReadableElement};
@@ -11,9 +11,9 @@ use std::fs::File;
 use std::path::PathBuf;
 
 /// The CPU engine, and the shaders on the software driver: where that is missing, tests fail.
-fn engines() -> Vec<Box<dyn Engine>> {
+fn engines() -> Vec<Engine> {
     let (shaders, _) = engine::open(&Choice::parse("llvmpipe"), None, false).unwrap();
-    vec![Box::new(CpuEngine::new(Some(2)).unwrap()), shaders]
+    vec![Engine::cpu(Some(2)).unwrap(), shaders]
 }
 
 const fn reading(tracking: Tracking, tolerance_kind: ToleranceKind, against: Against) -> Reading {
@@ -31,7 +31,7 @@ const READINGS: [(Reading, &str); 6] = [
 ];
 
 /// Calls `check` with every recorded history, by every engine.
-fn with_fixtures(check: impl Fn(&str, &mut dyn Engine, &History, &mut NpzReader<File>)) {
+fn with_fixtures(check: impl Fn(&str, &mut Engine, &History, &mut NpzReader<File>)) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stability");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -44,7 +44,7 @@ fn with_fixtures(check: impl Fn(&str, &mut dyn Engine, &History, &mut NpzReader<
             let shape = HistoryShape { epochs, replicas, nodes };
             let history = History::new(shape, weights.into_iter().collect()).unwrap();
             let name = format!("{} on {}", file.display(), engine.description().name);
-            check(&name, &mut *engine, &history, &mut archive);
+            check(&name, &mut engine, &history, &mut archive);
         }
     }
 }

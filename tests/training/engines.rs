@@ -1,7 +1,7 @@
 //! Both engines follow PyTorch's losses in single precision, step by step.
 
 use crate::fixture::{self, Fixture};
-use holdfast::engine::{CpuEngine, Engine, GpuEngine, Setup, Steps, Variant, Watch};
+use holdfast::engine::{Engine, GpuBackend, Setup, Steps, Variant, Watch};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,19 +11,19 @@ const LOSS_TOLERANCE: f64 = 1e-5;
 
 /// The CPU engine, and the first adapter with every variant of a step, with trusted and with checked shaders; no adapter is
 /// a failure.
-fn engines() -> Vec<Box<dyn Engine>> {
-    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(CpuEngine::new(Some(2)).unwrap())];
+fn engines() -> Vec<Engine> {
+    let mut engines = vec![Engine::cpu(Some(2)).unwrap()];
     for variant in [Variant::Stacked, Variant::Fused] {
         for checked in [false, true] {
             let gpu = Gpu::open(&DeviceChoice::Index(0), checked, RequestedLimits::Adapter).unwrap();
-            engines.push(Box::new(GpuEngine::with_variant(gpu, variant)));
+            engines.push(GpuBackend::with_variant(gpu, variant).into());
         }
     }
     engines
 }
 
 /// Trains `copies` replicas of a recorded run side by side and returns `[replica][step]`.
-fn losses(engine: &mut dyn Engine, fixture: &Fixture, copies: usize) -> (Vec<Vec<f32>>, Vec<f32>) {
+fn losses(engine: &mut Engine, fixture: &Fixture, copies: usize) -> (Vec<Vec<f32>>, Vec<f32>) {
     let training = engine.load(&Arc::new(fixture.data.clone())).unwrap();
     let ids: Vec<u32> = (0..copies as u32).collect();
     let setup = Setup {
@@ -66,7 +66,7 @@ fn engines_follow_pytorchs_losses() {
     for mut engine in engines() {
         for fixture in fixture::all() {
             let device = engine.description().name.clone();
-            let (losses, logits) = losses(&mut *engine, &fixture, 3);
+            let (losses, logits) = losses(&mut engine, &fixture, 3);
             let mut worst = 0.0f64;
             for losses in &losses {
                 for (step, (&loss, &expected)) in losses.iter().zip(&fixture.losses).enumerate() {
@@ -96,8 +96,8 @@ fn engines_follow_pytorchs_losses() {
 fn a_replica_alone_has_the_bits_that_it_has_among_many() {
     for mut engine in engines() {
         for fixture in fixture::all() {
-            let (alone, alone_logits) = losses(&mut *engine, &fixture, 1);
-            let (many, many_logits) = losses(&mut *engine, &fixture, 7);
+            let (alone, alone_logits) = losses(&mut engine, &fixture, 1);
+            let (many, many_logits) = losses(&mut engine, &fixture, 7);
             for (replica, losses) in many.iter().enumerate() {
                 assert_eq!(losses, &alone[0], "{}: replica {replica}", fixture.name);
             }

@@ -1,7 +1,7 @@
 //! A device that goes away in the middle of training.
 
 use crate::fixture::{self, Fixture};
-use holdfast::engine::{Engine, GpuEngine, Watch};
+use holdfast::engine::{Engine, Watch};
 use holdfast::error::{Error, Result};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use holdfast::training::{CheckpointFile, Plan, Trained, train};
@@ -17,8 +17,8 @@ type Event = fn(&Gpu, &AtomicBool);
 
 /// Trains two replicas on a device that is opened anew.
 fn run(fixture: &Fixture, file: Option<&CheckpointFile>, after: u64, event: Event) -> Result<Trained> {
-    let mut engine = GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter)?;
-    let gpu = Arc::clone(engine.gpu());
+    let mut engine = Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter)?;
+    let gpu = Arc::clone(engine.device().unwrap());
     let plan = Plan {
         architecture: &fixture.architecture,
         training: engine.load(&Arc::new(fixture.data.clone()))?,
@@ -71,8 +71,8 @@ fn a_device_lost_in_the_middle_is_said_and_the_next_run_goes_on_to_the_same_bits
 
 #[test]
 fn a_device_lost_before_the_first_step_is_said() {
-    let mut engine = GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
-    engine.gpu().destroy();
+    let mut engine = Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
+    engine.device().unwrap().destroy();
     let fixture = &fixture::all()[0];
     let error = engine.load(&Arc::new(fixture.data.clone())).unwrap_err();
     assert_eq!(error.exit_code(), 6, "{error}");

@@ -1,7 +1,7 @@
 //! Training by every rule of exponential decay, on both engines.
 
 use holdfast::data::Dataset;
-use holdfast::engine::{CpuEngine, Engine, GpuEngine, MaskChange, Replica, Setup, Watch};
+use holdfast::engine::{Engine, MaskChange, Replica, Setup, Watch};
 use holdfast::error::Error;
 use holdfast::gpu::{DeviceChoice, RequestedLimits};
 use holdfast::network::{Architecture, ParameterLayout};
@@ -17,9 +17,9 @@ const ARCHITECTURE: Architecture =
 const TARGETS: [f64; 4] = [0.0, 0.35, 0.8, 1.0];
 const EPOCHS: u32 = 3;
 
-fn engines() -> Vec<Box<dyn Engine>> {
-    let gpu = GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
-    vec![Box::new(CpuEngine::new(Some(2)).unwrap()), Box::new(gpu)]
+fn engines() -> Vec<Engine> {
+    let gpu = Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
+    vec![Engine::cpu(Some(2)).unwrap(), gpu]
 }
 
 fn data() -> Arc<Dataset> {
@@ -31,7 +31,7 @@ fn data() -> Arc<Dataset> {
 
 /// Two replicas for each target, slots `[target, replica]`.
 fn run(
-    engine: &mut dyn Engine,
+    engine: &mut Engine,
     rule: Rule,
     targets: &[f64],
     checkpoints: Option<&CheckpointFile>,
@@ -69,7 +69,7 @@ fn every_rule_ends_with_exactly_the_targets_zeros() {
     let focus = ParameterLayout::new(&ARCHITECTURE).focus_weight().range();
     for mut engine in engines() {
         for rule in Rule::ALL {
-            let trained = replicas(run(&mut *engine, rule, &TARGETS, None, false));
+            let trained = replicas(run(&mut engine, rule, &TARGETS, None, false));
             for (slot, replica) in trained.iter().enumerate() {
                 let zeros = replica.parameters[focus.clone()].iter().filter(|&&weight| weight == 0.0).count();
                 assert_eq!(zeros, removed_nodes(TARGETS[slot / 2], ARCHITECTURE.nodes()), "{rule:?}, slot {slot}");
@@ -83,7 +83,7 @@ fn every_rule_ends_with_exactly_the_targets_zeros() {
 #[test]
 fn without_a_target_every_rule_trains_the_same_dense_net() {
     for mut engine in engines() {
-        let nets = Rule::ALL.map(|rule| replicas(run(&mut *engine, rule, &[0.0], None, false)));
+        let nets = Rule::ALL.map(|rule| replicas(run(&mut engine, rule, &[0.0], None, false)));
         assert!(nets.iter().all(|net| *net == nets[0]));
     }
 }
@@ -91,7 +91,7 @@ fn without_a_target_every_rule_trains_the_same_dense_net() {
 #[test]
 fn rules_give_different_nets() {
     for mut engine in engines() {
-        let nets = Rule::ALL.map(|rule| replicas(run(&mut *engine, rule, &[0.8], None, false)));
+        let nets = Rule::ALL.map(|rule| replicas(run(&mut engine, rule, &[0.8], None, false)));
         for (index, net) in nets.iter().enumerate() {
             assert!(nets[..index].iter().all(|other| other[0].parameters != net[0].parameters), "{index}");
         }
@@ -102,9 +102,9 @@ fn rules_give_different_nets() {
 fn a_target_alone_has_the_bits_that_it_has_among_others() {
     for mut engine in engines() {
         for rule in Rule::ALL {
-            let together = replicas(run(&mut *engine, rule, &TARGETS, None, false));
+            let together = replicas(run(&mut engine, rule, &TARGETS, None, false));
             for (place, target) in TARGETS.into_iter().enumerate() {
-                let alone = replicas(run(&mut *engine, rule, &[target], None, false));
+                let alone = replicas(run(&mut engine, rule, &[target], None, false));
                 assert!(together[2 * place..2 * place + 2] == alone, "{rule:?} towards {target}");
             }
         }
@@ -119,13 +119,13 @@ fn a_run_that_is_stopped_after_every_call_ends_with_the_same_bits() {
             let file = CheckpointFile::new(folder.path().join("a.checkpoint"), "session".into());
             let mut stops = 0;
             let resumed = loop {
-                match run(&mut *engine, rule, &TARGETS, Some(&file), true) {
+                match run(&mut engine, rule, &TARGETS, Some(&file), true) {
                     Err(Error::Interrupted) => stops += 1,
                     finished => break replicas(finished),
                 }
             };
             assert!(stops >= 6, "{rule:?}: {stops} stops");
-            assert!(resumed == replicas(run(&mut *engine, rule, &TARGETS, None, false)), "{rule:?}");
+            assert!(resumed == replicas(run(&mut engine, rule, &TARGETS, None, false)), "{rule:?}");
         }
     }
 }

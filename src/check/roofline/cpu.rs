@@ -4,7 +4,7 @@ use super::{
     LARGEST_COPY, Line, MEASUREMENT, POINTS, Roofline, TOLERANCES, TRAINING, Work, bounds, sweep_points, train,
 };
 use crate::cpu::fast::limits;
-use crate::engine::{CpuEngine, Engine, Setup, Watch};
+use crate::engine::{Engine, Setup, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::Cost;
 use crate::network::ParameterLayout;
@@ -17,7 +17,7 @@ const MEASUREMENTS: usize = 5;
 impl Roofline {
     /// Measures what the CPU engine is made of, with `threads` threads or one for each core.
     pub fn of_cpu(
-        engine: &mut CpuEngine,
+        engine: &mut Engine,
         threads: Option<usize>,
         work: &Work<'_>,
         watch: &Watch<'_>,
@@ -83,7 +83,7 @@ fn time(mut run: impl FnMut() -> Result<usize>) -> Result<Duration> {
 
 /// What the CPU engine is made of.
 fn processor_lines(
-    engine: &mut CpuEngine,
+    engine: &mut Engine,
     pool: &rayon::ThreadPool,
     work: &Work<'_>,
     watch: &Watch<'_>,
@@ -121,7 +121,7 @@ fn processor_lines(
          conv2d.backward_weights_pool"
     };
     const STEPS: usize = 16;
-    let taken = time(|| train(&mut *batch, work, STEPS, watch).map(|()| STEPS))?;
+    let taken = time(|| train(&mut batch, work, STEPS, watch).map(|()| STEPS))?;
     add(TRAINING, kernels, replicas, cost, own * threads, taken);
 
     progress("evaluation");

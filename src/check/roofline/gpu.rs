@@ -1,7 +1,7 @@
 //! The kernels of the GPU engine, as it launches them.
 
 use super::{LARGEST_COPY, Line, MEASUREMENT, Roofline, TRAINING, Work, bounds, sweep_points, train};
-use crate::engine::{Batch, Engine, GpuEngine, MaskChange, Setup, Watch};
+use crate::engine::{Batch, Engine, MaskChange, Setup, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{CopyProbe, Gpu, Launch};
 use std::collections::BTreeMap;
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 impl Roofline {
     /// Measures all kernels of the GPU engine, each by itself at the sizes that the engine launches it with.
-    pub fn of_gpu(engine: &mut GpuEngine, work: &Work<'_>, watch: &Watch<'_>, progress: &dyn Fn(&str)) -> Result<Self> {
+    pub fn of_gpu(engine: &mut Engine, work: &Work<'_>, watch: &Watch<'_>, progress: &dyn Fn(&str)) -> Result<Self> {
         progress("limits of the device");
-        let gpu = Arc::clone(engine.gpu());
+        let gpu = device(engine)?;
         let copies = CopyProbe::new(&gpu)?;
         let overhead = gpu.launch_time()?;
         let mut roofline = Self {
@@ -50,7 +50,7 @@ impl Roofline {
     /// Counts the work of a training step of the GPU engine without measuring it: what it would take at best on a device
     /// that does `peak` operations and moves `copy` bytes a second and takes `launch` for each launch.
     pub fn counted(
-        engine: &mut GpuEngine,
+        engine: &mut Engine,
         work: &Work<'_>,
         watch: &Watch<'_>,
         (peak, copy, launch): (f64, f64, Duration),
@@ -101,7 +101,7 @@ struct Parts {
 }
 
 /// Begins a batch, with the launches of that.
-fn begin(engine: &mut GpuEngine, work: &Work<'_>) -> Result<(Box<dyn Batch>, Vec<Launch>)> {
+fn begin(engine: &mut Engine, work: &Work<'_>) -> Result<(Batch, Vec<Launch>)> {
     let training = engine.load(work.training)?;
     let replica_ids: Vec<u32> = (0..work.replicates).collect();
     let setup = Setup {
@@ -114,17 +114,26 @@ fn begin(engine: &mut GpuEngine, work: &Work<'_>) -> Result<(Box<dyn Batch>, Vec
     };
     // The first time the engine may try several ways to train: those launches are not asked for.
     drop(engine.begin(&setup)?);
-    engine.gpu().list_launches();
+    let gpu = device(engine)?;
+    gpu.list_launches();
     let batch = engine.begin(&setup)?;
-    Ok((batch, engine.gpu().take_launches()))
-}
-/// Launches of a training step: how many for each of many steps, and those of one.
-fn training_launches(engine: &mut GpuEngine, work: &Work<'_>, watch: &Watch<'_>) -> Result<(f64, Vec<Launch>)> {
-    let (mut batch, _) = begin(engine, work)?;
-    list_training(engine.gpu(), &mut *batch, work, watch)
+    Ok((batch, gpu.take_launches()))
 }
 
-fn list_training(gpu: &Gpu, batch: &mut dyn Batch, work: &Work<'_>, watch: &Watch<'_>) -> Result<(f64, Vec<Launch>)> {
+/// The device, whose launches are listed.
+fn device(engine: &Engine) -> Result<Arc<Gpu>> {
+    let none =
+        || Error::Usage("the CPU engine has no launches to list; name a GPU or a software driver with --device".into());
+    engine.device().map(Arc::clone).ok_or_else(none)
+}
+
+/// Launches of a training step: how many for each of many steps, and those of one.
+fn training_launches(engine: &mut Engine, work: &Work<'_>, watch: &Watch<'_>) -> Result<(f64, Vec<Launch>)> {
+    let (mut batch, _) = begin(engine, work)?;
+    list_training(&*device(engine)?, &mut batch, work, watch)
+}
+
+fn list_training(gpu: &Gpu, batch: &mut Batch, work: &Work<'_>, watch: &Watch<'_>) -> Result<(f64, Vec<Launch>)> {
     const MANY: usize = 32;
     let before = gpu.dispatches();
     train(batch, work, MANY, watch)?;
@@ -135,12 +144,12 @@ fn list_training(gpu: &Gpu, batch: &mut dyn Batch, work: &Work<'_>, watch: &Watc
 }
 
 /// What the engine launches in each part of a study.
-fn launches(engine: &mut GpuEngine, work: &Work<'_>, watch: &Watch<'_>, progress: &dyn Fn(&str)) -> Result<Parts> {
+fn launches(engine: &mut Engine, work: &Work<'_>, watch: &Watch<'_>, progress: &dyn Fn(&str)) -> Result<Parts> {
     progress("launches of the engine");
-    let gpu = Arc::clone(engine.gpu());
+    let gpu = device(engine)?;
     let test = engine.load(work.test)?;
     let (mut batch, initial) = begin(engine, work)?;
-    let (launches_a_step, training) = list_training(&gpu, &mut *batch, work, watch)?;
+    let (launches_a_step, training) = list_training(&gpu, &mut batch, work, watch)?;
     let nodes = vec![work.architecture.nodes() as u32 / 2; work.replicates as usize];
     gpu.list_launches();
     batch.change_masks(MaskChange::PruneSmallest, &nodes)?;

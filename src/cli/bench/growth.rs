@@ -103,7 +103,7 @@ enum Subject {
 }
 
 impl Subject {
-    fn seconds(&mut self, engine: &mut dyn Engine) -> Result<f64> {
+    fn seconds(&mut self, engine: &mut Engine) -> Result<f64> {
         match self {
             Self::Step(training, steps) => Ok(training.time(*steps)? / *steps as f64),
             Self::Sort(history) => sort(engine, history),
@@ -122,7 +122,7 @@ struct Probe {
 
 /// Lines in the making.
 struct Growth<'a> {
-    engine: &'a mut dyn Engine,
+    engine: &'a mut Engine,
     arguments: &'a BenchArguments,
     /// What was left out, and why.
     left_out: Vec<String>,
@@ -141,7 +141,7 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     let hash = configuration::hash("bench", &settings, &description, &BTreeMap::new())?;
     let folder = open_folder("bench", arguments.out.as_deref(), &hash)?;
     let mut manifest = begin(&folder, "bench", hash, &settings, &description, BTreeMap::new())?;
-    let mut growth = Growth { engine: &mut *engine, arguments, left_out: Vec::new() };
+    let mut growth = Growth { engine: &mut engine, arguments, left_out: Vec::new() };
     let panels = axes.iter().map(|&axis| growth.panel(axis)).collect::<Result<Vec<_>>>()?;
     say.notices(&growth.left_out);
 
@@ -263,7 +263,7 @@ impl Growth<'_> {
         for (size, architecture, replicas) in sizes {
             let work = architecture.step_flops(batch) * f64::from(replicas);
             let samples = IMAGES.max(batch);
-            let subject = |engine: &mut dyn Engine| {
+            let subject = |engine: &mut Engine| {
                 architecture.validate()?;
                 check_memory(&architecture, replicas, 0, samples)?;
                 let mut training = Training::new(engine, &architecture, replicas, batch, samples)?;
@@ -302,7 +302,7 @@ impl Growth<'_> {
         probes: &mut Vec<Probe>,
         size: f64,
         work: f64,
-        subject: impl FnOnce(&mut dyn Engine) -> Result<Subject>,
+        subject: impl FnOnce(&mut Engine) -> Result<Subject>,
     ) -> Result<()> {
         let axis = axis.name();
         let expected = probes.last().map_or(0.0, |last: &Probe| last.seconds.median() * work / last.work);

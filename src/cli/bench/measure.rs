@@ -70,7 +70,7 @@ impl Measurements {
 
 /// Replicas in training on noise.
 pub(super) struct Training {
-    pub(super) batch: Box<dyn Batch>,
+    pub(super) batch: Batch,
     replicas: u32,
     orders: Vec<Arc<[u32]>>,
     epoch: Vec<Range<usize>>,
@@ -80,7 +80,7 @@ pub(super) struct Training {
 impl Training {
     /// `replicas` networks on `samples` images.
     pub(super) fn new(
-        engine: &mut dyn Engine,
+        engine: &mut Engine,
         architecture: &Architecture,
         replicas: u32,
         batch: usize,
@@ -123,7 +123,7 @@ impl Training {
 
 /// The three things that a study is made of, on one device.
 pub(super) struct Bench<'a> {
-    engine: &'a mut dyn Engine,
+    engine: &'a mut Engine,
     architecture: &'a Architecture,
     pub(super) training: Training,
     test: DataHandle,
@@ -131,7 +131,7 @@ pub(super) struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(
-        engine: &'a mut dyn Engine,
+        engine: &'a mut Engine,
         architecture: &'a Architecture,
         replicas: u32,
         batch: usize,
@@ -241,14 +241,14 @@ impl Launches {
 }
 
 /// Seconds of ranking a history.
-pub(super) fn sort(engine: &mut dyn Engine, history: &History) -> Result<f64> {
+pub(super) fn sort(engine: &mut Engine, history: &History) -> Result<f64> {
     let start = Instant::now();
     engine.rank(history.shape(), history.weights())?;
     Ok(start.elapsed().as_secs_f64())
 }
 
 /// Seconds of counting a history at three tolerances.
-pub(super) fn count(engine: &mut dyn Engine, history: &History) -> Result<f64> {
+pub(super) fn count(engine: &mut Engine, history: &History) -> Result<f64> {
     let start = Instant::now();
     Stability::count(engine, history, &TOLERANCES, Reading::default())?;
     Ok(start.elapsed().as_secs_f64())

@@ -6,7 +6,7 @@ use super::measure::{CLASSES, HISTORY_EPOCHS, SEED, TRAINING_IMAGES, images, ran
 use crate::check::roofline::{Roofline, TRAINING, Work};
 use crate::cli::options::OutputOptions;
 use crate::cli::{doctor, output, stop_flag};
-use crate::engine::{CpuEngine, GpuEngine, HistoryShape, Variant, Watch};
+use crate::engine::{Engine, GpuBackend, HistoryShape, Variant, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters};
 use crate::network::Architecture;
@@ -91,7 +91,7 @@ pub(super) fn run(arguments: &BenchArguments, architecture: &Architecture) -> Re
         (adapter, Some(limits)) => {
             // A discrete GPU takes the variant that fills it, whatever the device here would take.
             let gpu = Gpu::open(&adapter.map_or_else(any_adapter, Ok)?, false, RequestedLimits::Adapter)?;
-            let mut engine = GpuEngine::with_variant(gpu, Variant::Stacked);
+            let mut engine = Engine::from(GpuBackend::with_variant(gpu, Variant::Stacked));
             Roofline::counted(&mut engine, &work, &watch, limits)?
         }
         (Some(choice), None) => {
@@ -100,14 +100,14 @@ pub(super) fn run(arguments: &BenchArguments, architecture: &Architecture) -> Re
         }
         (None, None) => {
             let threads = arguments.device.threads;
-            Roofline::of_cpu(&mut CpuEngine::new(threads)?, threads, &work, &watch, &progress)?
+            Roofline::of_cpu(&mut Engine::cpu(threads)?, threads, &work, &watch, &progress)?
         }
     };
     print(arguments, &roofline, say)
 }
 
-fn open(choice: &DeviceChoice) -> Result<GpuEngine> {
-    GpuEngine::open(choice, false, RequestedLimits::Adapter)
+fn open(choice: &DeviceChoice) -> Result<Engine> {
+    Engine::gpu(choice, false, RequestedLimits::Adapter)
 }
 
 /// To count launches any driver will do.

@@ -6,19 +6,19 @@ use super::launches::{
     StateSizes, TrainingLaunches,
 };
 use super::room::Room;
-use super::samples::{Feed, LoadedData, Pace, lock};
+use super::samples::{self, Feed, LoadedData, Pace};
 use super::sweep;
 use super::tuning::Choice;
 use crate::cpu::{adam, he_normal, mask as states};
-use crate::engine::{
-    Batch, DataHandle, Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch,
-};
+use crate::engine::backend::BackendBatch;
+use crate::engine::loaded::Loaded;
+use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
 use crate::kernels::dense_stack::{Launches, Moves, Tiles};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::ParameterLayout;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -62,23 +62,13 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(gpu: &Gpu, data: &Mutex<Vec<Arc<LoadedData>>>, variant: Variant, setup: &Setup<'_>) -> Result<Self> {
-        setup.architecture.validate()?;
+    fn new(gpu: &Gpu, training: Arc<LoadedData>, variant: Variant, setup: &Setup<'_>) -> Result<Self> {
         let network = Network {
             architecture: setup.architecture.clone(),
             layout: ParameterLayout::new(setup.architecture),
             scale: (1.0 / setup.pixel_scale) as f32,
         };
-        let training = loaded(data, setup.training)?;
-        check_data(&network.architecture, &training)?;
-        if setup.batch == 0 || setup.replica_ids.is_empty() {
-            return Err(Error::Usage(format!(
-                "{} replicas with a batch of {}: at least one of each is needed",
-                setup.replica_ids.len(),
-                setup.batch
-            )));
-        }
-        let batch = setup.batch.min(training.host().samples());
+        let batch = setup.batch;
         let room = Room::of(gpu);
         let evaluation_samples = room.evaluation_samples(&network)?;
         let purpose = purpose(gpu, &network, variant, &room, batch);
@@ -110,11 +100,12 @@ impl GpuBatch {
     pub(super) fn new(
         gpu: Arc<Gpu>,
         data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
+        training: Arc<LoadedData>,
         variant: Variant,
         setup: &Setup<'_>,
         choice: Choice,
     ) -> Result<Self> {
-        let plan = Plan::new(&gpu, &data, variant, setup)?;
+        let plan = Plan::new(&gpu, training, variant, setup)?;
         gpu.set_workgroup_size(choice.workgroup_size);
         let [training, evaluation] = plan.activations();
         let gradient = Buffer::new(&gpu, "parameter gradient", plan.gradient())?;
@@ -141,12 +132,12 @@ impl GpuBatch {
     /// Bytes of what [`Self::new`] makes, of the samples that steps bring, and of the arrays of a sweep.
     pub(super) fn footprint(
         gpu: &Gpu,
-        data: &Mutex<Vec<Arc<LoadedData>>>,
+        training: Arc<LoadedData>,
         variant: Variant,
         setup: &Setup<'_>,
         sweep: SweepSize,
     ) -> Result<Footprint> {
-        let plan = Plan::new(gpu, data, variant, setup)?;
+        let plan = Plan::new(gpu, training, variant, setup)?;
         let slots = setup.replica_ids.len();
         let nodes = plan.network.architecture.nodes();
         let bytes = |words: usize| 4 * words as u64;
@@ -169,40 +160,12 @@ impl GpuBatch {
         self.waves.last().map_or(0, |wave| wave.slots.end)
     }
 
-    fn loaded(&self, data: DataHandle) -> Result<Arc<LoadedData>> {
-        let loaded = loaded(&self.data, data)?;
-        check_data(&self.network.architecture, &loaded)?;
-        Ok(loaded)
-    }
-
     /// Samples of a step of an evaluation of `data`: fewer where its images do not stay on the device and are large.
     fn evaluation_step(&self, data: &LoadedData) -> Result<usize> {
         match Room::of(&self.gpu).words / data.words_per_sample() {
             0 => Err(Error::OutOfMemory(format!("one image of {} does not fit", data.host().name))),
             fitting => Ok(self.evaluation_samples.min(1 << fitting.ilog2())),
         }
-    }
-
-    fn check_steps(&self, steps: &Steps<'_>) -> Result<()> {
-        if steps.orders.len() != self.slots() {
-            return Err(Error::Shape(format!("{} orders for {} slots", steps.orders.len(), self.slots())));
-        }
-        let samples = self.training.host().samples();
-        for (slot, order) in steps.orders.iter().enumerate() {
-            if let Some(&index) = order.iter().find(|&&index| index as usize >= samples) {
-                return Err(Error::Shape(format!("the order of slot {slot} names sample {index} of {samples}")));
-            }
-            for batch in steps.batches {
-                if batch.is_empty() || batch.len() > self.batch || batch.end > order.len() {
-                    return Err(Error::Shape(format!(
-                        "a step on places {batch:?} of the {} in the order of slot {slot}, with batches of 1 to {}",
-                        order.len(),
-                        self.batch
-                    )));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What launches on a wave are bound to.
@@ -334,23 +297,6 @@ fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Room, batch: u
     }
 }
 
-fn loaded(data: &Mutex<Vec<Arc<LoadedData>>>, handle: DataHandle) -> Result<Arc<LoadedData>> {
-    let missing = || Error::Shape("the data set was not loaded by this engine".into());
-    lock(data).get(handle.0).map(Arc::clone).ok_or_else(missing)
-}
-
-fn check_data(architecture: &Architecture, data: &LoadedData) -> Result<()> {
-    let host = data.host();
-    let Architecture { image_height, image_width, classes, .. } = *architecture;
-    if (host.height, host.width) != (image_height, image_width) || host.classes > classes {
-        return Err(Error::Shape(format!(
-            "{}: {} x {} pixels and {} classes, the network takes {image_height} x {image_width} and {classes}",
-            host.name, host.height, host.width, host.classes
-        )));
-    }
-    Ok(())
-}
-
 impl Wave {
     /// Makes room for the replicas in `slots` and fills in their initial weights.
     fn new(gpu: &Gpu, network: &Network, setup: &Setup<'_>, slots: Range<usize>) -> Result<Self> {
@@ -478,9 +424,8 @@ impl Wave {
     }
 }
 
-impl Batch for GpuBatch {
+impl BackendBatch for GpuBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
-        self.check_steps(steps)?;
         // Another batch may have chosen otherwise.
         self.gpu.set_workgroup_size(self.choice.workgroup_size);
         let count = steps.batches.len();
@@ -505,14 +450,6 @@ impl Batch for GpuBatch {
     }
 
     fn change_masks(&mut self, change: MaskChange, nodes: &[u32]) -> Result<()> {
-        let all = self.network.architecture.nodes();
-        if nodes.len() != self.slots() || nodes.iter().any(|&nodes| nodes as usize > all) {
-            return Err(Error::Shape(format!(
-                "{} numbers of nodes for a change of masks, each at most {all}, are needed for {} slots",
-                nodes.len(),
-                self.slots()
-            )));
-        }
         for wave in &self.waves {
             let mut recorder = Recorder::new(&self.gpu, "change of masks");
             let own = &nodes[wave.slots.clone()];
@@ -532,14 +469,6 @@ impl Batch for GpuBatch {
 
     fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
         let (stride, focus) = (self.network.layout.parameters(), self.network.layout.focus_weight());
-        if weights.len() != self.slots() * focus.len() {
-            return Err(Error::Shape(format!(
-                "{} weights for the focus layers of {} slots with {} nodes",
-                weights.len(),
-                self.slots(),
-                focus.len()
-            )));
-        }
         for wave in &self.waves {
             let own = &weights[wave.slots.start * focus.len()..wave.slots.end * focus.len()];
             for (replica, weights) in own.chunks_exact(focus.len()).enumerate() {
@@ -574,17 +503,6 @@ impl Batch for GpuBatch {
 
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
         let (parameters, nodes) = (self.network.layout.parameters(), self.network.architecture.nodes());
-        let fits = |replica: &Replica<f32>| {
-            let sizes = [replica.parameters.len(), replica.m.len(), replica.v.len()];
-            sizes == [parameters; 3] && replica.mask.len() == nodes
-        };
-        if replicas.len() != self.slots() || !replicas.iter().all(fits) {
-            return Err(Error::Shape(format!(
-                "{} replicas to restore; {} of {parameters} parameters and {nodes} nodes are needed",
-                replicas.len(),
-                self.slots()
-            )));
-        }
         for wave in &self.waves {
             for (place, replica) in replicas[wave.slots.clone()].iter().enumerate() {
                 wave.state.parameters.write(&self.gpu, place * parameters, &replica.parameters)?;
@@ -596,11 +514,8 @@ impl Batch for GpuBatch {
         Ok(())
     }
 
-    fn logits(&mut self, data: DataHandle, samples: Range<usize>) -> Result<Vec<f32>> {
-        let data = self.loaded(data)?;
-        if samples.end > data.host().samples() {
-            return Err(Error::Shape(format!("samples {samples:?} of {}", data.host().samples())));
-        }
+    fn logits(&mut self, data: &Loaded, samples: Range<usize>) -> Result<Vec<f32>> {
+        let data = samples::at(&self.data, data.place);
         let classes = self.network.architecture.classes;
         let count = samples.len();
         let mut logits = vec![0.0; self.slots() * count * classes];
@@ -626,8 +541,8 @@ impl Batch for GpuBatch {
         Ok(logits)
     }
 
-    fn evaluate(&mut self, data: DataHandle, watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
-        let data = self.loaded(data)?;
+    fn evaluate(&mut self, data: &Loaded, watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+        let data = samples::at(&self.data, data.place);
         let (gpu, samples) = (&self.gpu, data.host().samples());
         let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
         let step = self.evaluation_step(&data)?;
@@ -674,18 +589,11 @@ impl Batch for GpuBatch {
         Ok(evaluations)
     }
 
-    fn sweep(&mut self, data: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
-        let data = self.loaded(data)?;
-        let (slots, nodes) = (self.slots(), self.network.architecture.nodes());
-        if let Some(point) = points.iter().find(|point| point.slot >= slots || point.kept.len() != nodes) {
-            return Err(Error::Shape(format!(
-                "a sweep point names slot {} with {} nodes; there are {slots} slots with {nodes}",
-                point.slot,
-                point.kept.len()
-            )));
-        }
+    fn sweep(&mut self, data: &Loaded, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+        let data = samples::at(&self.data, data.place);
         let step = self.evaluation_step(&data)?;
-        let mut evaluations = vec![None; points.len()];
+        let unknown = Evaluation { loss: 0.0, correct: 0, samples: data.host().samples() as u32 };
+        let mut evaluations = vec![unknown; points.len()];
         for wave in &self.waves {
             let place = sweep::Place {
                 gpu: &self.gpu,
@@ -697,11 +605,10 @@ impl Batch for GpuBatch {
             let own: Vec<usize> = (0..points.len()).filter(|&point| wave.slots.contains(&points[point].slot)).collect();
             let chosen: Vec<&SweepPoint> = own.iter().map(|&point| &points[point]).collect();
             for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&place, &data, step, &chosen, watch)?) {
-                evaluations[point] = Some(evaluation);
+                evaluations[point] = evaluation;
             }
         }
-        let missing = || Error::Shape("a sweep point names a slot that the batch does not have".into());
-        evaluations.into_iter().map(|found| found.ok_or_else(missing)).collect()
+        Ok(evaluations)
     }
 }
 

@@ -79,9 +79,6 @@ fn pieces(gpu: &Gpu, shape: HistoryShape, words: usize, words_per_replica: usize
 /// See [`crate::engine::Engine::rank`]; the twin ranks layers of which not even one fits the device.
 pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
     let mut rank = vec![0; history.len()];
-    if history.is_empty() {
-        return Ok(rank);
-    }
     let limits = gpu.limits();
     let most = (limits.array_bytes() / 4) as usize / shape.nodes;
     if most == 0 {
@@ -118,17 +115,14 @@ pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Ve
     Ok(rank)
 }
 
-/// See [`crate::engine::Engine::count`]; the caller has checked the sizes.
+/// See [`crate::engine::Engine::count`]; the front has checked the sizes.
 pub(super) fn count(gpu: &Gpu, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
     let columns = shape.columns();
-    let tolerances = lower.len().checked_div(columns).unwrap_or(0);
+    let tolerances = lower.len() / columns;
     let mut counts = Counts {
         stability: vec![0; tolerances * columns],
         stable_nodes: vec![0; tolerances * shape.epochs * shape.replicas],
     };
-    if counts.stability.is_empty() || shape.epochs == 0 {
-        return Ok(counts);
-    }
     let kernel = stability::Count::new(gpu)?;
     for piece in pieces(gpu, shape, shape.epochs.max(TOLERANCES), TOLERANCES * shape.epochs)? {
         let device_shape = piece.shape(shape.epochs);
@@ -184,19 +178,17 @@ fn interleave(
     for (component, tolerance) in group.enumerate() {
         let own = piece.gather(shape, tolerance..tolerance + 1, bounds);
         for (vector, &bound) in vectors.iter_mut().zip(&own) {
-            vector[component] = sortable_key(bound);
+            // No number is within NaN, whose key would let others of its kind in.
+            vector[component] = if bound.is_nan() { missing } else { sortable_key(bound) };
         }
     }
     vectors
 }
 
-/// See [`crate::engine::Engine::envelope`]; the caller has checked the sizes.
+/// See [`crate::engine::Engine::envelope`]; the front has checked the sizes.
 pub(super) fn envelope(gpu: &Gpu, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope> {
     let empty = vec![0.0; windows.len() * shape.columns()];
     let mut envelope = Envelope { minimum: empty.clone(), maximum: empty.clone(), smallest_magnitude: empty };
-    if envelope.minimum.is_empty() {
-        return Ok(envelope);
-    }
     let kernel = stability::Envelope::new(gpu)?;
     let ends = Buffer::from_slice(gpu, "windows", windows)?;
     for piece in pieces(gpu, shape, shape.epochs.max(windows.len()), 0)? {

@@ -23,6 +23,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The data set of a place: the front names only places that were loaded.
+pub(super) fn at(data: &Mutex<Vec<Arc<LoadedData>>>, place: usize) -> Arc<LoadedData> {
+    Arc::clone(&lock(data)[place])
+}
+
 /// Images and labels as kernels read them.
 struct DeviceData {
     images: Buffer<u32>,

@@ -1,0 +1,241 @@
+//! The engine as its callers see it: every argument is checked here, once, for all devices.
+
+use super::backend::Backend;
+use super::batch::Batch;
+use super::cpu::CpuBackend;
+use super::gpu::GpuBackend;
+use super::loaded::{DataHandle, DataSets, Loaded};
+use super::{
+    Activity, Counts, DeviceDescription, Envelope, Footprint, HistoryShape, KernelTime, Overheads, Setup, SweepSize,
+    Tuning,
+};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
+use crate::network::ParameterLayout;
+use std::sync::Arc;
+
+/// A device that trains batches of replicas and counts histories.
+///
+/// Arguments that do not fit together are refused before anything is done, with [`Error::Shape`] where a caller erred and
+/// [`Error::Usage`] where a setting is impossible, in the same words on every device. Any call may also fail with
+/// [`Error::OutOfMemory`] where the work does not fit the device, and with [`Error::DeviceLost`] where it went away.
+pub struct Engine {
+    backend: Box<dyn Backend>,
+    data: Arc<DataSets>,
+}
+
+impl From<GpuBackend> for Engine {
+    fn from(backend: GpuBackend) -> Self {
+        Self::new(backend)
+    }
+}
+
+impl Engine {
+    fn new(backend: impl Backend + 'static) -> Self {
+        Self { backend: Box::new(backend), data: Arc::new(DataSets::new()) }
+    }
+
+    /// Our engine on the processor, with `threads` threads, or one for each core. The number moves no bits.
+    ///
+    /// Fails with [`Error::Usage`] for 0 threads, and with [`Error::Job`] if the system gives none.
+    pub fn cpu(threads: Option<usize>) -> Result<Self> {
+        if threads == Some(0) {
+            return Err(Error::Usage("0 threads compute nothing; use --threads 1 or more".into()));
+        }
+        Ok(Self::new(CpuBackend::new(threads)?))
+    }
+
+    /// The WGSL engine on an adapter. `checked` keeps bounds checks in the shaders; lowered `limits` are for tests. With other
+    /// settings: [`GpuBackend`].
+    ///
+    /// Fails with [`Error::NoDevice`] if there is none that fits.
+    pub fn gpu(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
+        Ok(GpuBackend::open(choice, checked, limits)?.into())
+    }
+
+    /// The GPU that the engine works on; nothing on the CPU engine. Its counters say how many launches and submissions there
+    /// were.
+    pub fn device(&self) -> Option<&Arc<Gpu>> {
+        self.backend.gpu()
+    }
+
+    /// Which device it is.
+    pub fn description(&self) -> &DeviceDescription {
+        self.backend.description()
+    }
+
+    /// Takes in a data set; the same `Arc` is uploaded once.
+    ///
+    /// Fails with [`Error::Data`] if it has no images, if images and labels differ in number, if a label is not below the
+    /// number of classes, or if there are more images than 32 bits can number.
+    pub fn load(&mut self, data: &Arc<Dataset>) -> Result<DataHandle> {
+        if let Some(known) = self.data.find(data) {
+            return Ok(known);
+        }
+        data.validate()?;
+        self.backend.load(data)?;
+        Ok(self.data.push(data))
+    }
+
+    /// Makes room for replicas and gives them their initial weights; moments 0, nothing pruned.
+    ///
+    /// Fails as [`crate::network::Architecture::validate`] does; with [`Error::Usage`] without a replica, with a batch of 0 or with a
+    /// pixel scale that is no finite number above 0; with [`Error::Shape`] if the training set is not of this engine, or has
+    /// other images or more classes than the network.
+    pub fn begin(&mut self, setup: &Setup<'_>) -> Result<Batch> {
+        let (setup, training) = self.checked(setup)?;
+        let backend = self.backend.begin(&setup, &training)?;
+        Ok(Batch::new(backend, Arc::clone(&self.data), &setup, &training))
+    }
+
+    /// Bytes that [`Self::begin`] and the calls of its batch take on the device: counted from the arrays that they make.
+    ///
+    /// Fails as [`Self::begin`] does.
+    pub fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {
+        let (setup, training) = self.checked(setup)?;
+        let (width, replicas) = (setup.architecture.width, setup.replica_ids.len());
+        let images = sweep.samples.checked_mul(width).and_then(|values| values.checked_mul(replicas));
+        // Bytes are a few times these numbers.
+        let counted = |values: Option<usize>| values.is_some_and(|values| values <= isize::MAX as usize / 1024);
+        if !counted(images) || !counted(sweep.points.checked_mul(width * width)) {
+            return Err(Error::OutOfMemory(format!(
+                "a sweep of {} points over {} images",
+                sweep.points, sweep.samples
+            )));
+        }
+        self.backend.footprint(&setup, &training, sweep)
+    }
+
+    /// The setup with a batch that is not larger than its training set, and that set.
+    fn checked<'a>(&self, setup: &Setup<'a>) -> Result<(Setup<'a>, Loaded)> {
+        let Setup { architecture, batch, pixel_scale, replica_ids, .. } = *setup;
+        architecture.validate()?;
+        let training = self.data.get(setup.training, architecture)?;
+        if batch == 0 || replica_ids.is_empty() {
+            return Err(Error::Usage(format!(
+                "{} replicas with a batch of {batch}: at least one of each is needed",
+                replica_ids.len()
+            )));
+        }
+        let scale = (1.0 / pixel_scale) as f32;
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(Error::Usage(format!(
+                "pixels cannot be divided by {pixel_scale}; use a number above 0 that single precision can hold, such as 255"
+            )));
+        }
+        let parameters = ParameterLayout::new(architecture).parameters();
+        if 12 * parameters as u128 * replica_ids.len() as u128 > isize::MAX as u128 {
+            return Err(Error::OutOfMemory(format!(
+                "{} replicas of {parameters} parameters are more than any memory",
+                replica_ids.len()
+            )));
+        }
+        let batch = batch.min(training.set.samples());
+        Ok((Setup { batch, ..setup.clone() }, training))
+    }
+
+    /// Ranks by descending magnitude, ties by lower index, of each epoch and replica: `[epoch, replica, node]`. A NaN comes
+    /// before infinity.
+    ///
+    /// Fails with [`Error::Shape`] if `history` has another length than `shape`.
+    pub fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
+        check_history(shape, history)?;
+        if history.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.backend.rank(shape, history)
+    }
+
+    /// Counts for each tolerance; `lower` and `upper` `[tolerance, replica, node]` are the bounds of each node, both of them
+    /// within. A NaN is within no bounds, and nothing is within bounds of NaN.
+    ///
+    /// Fails with [`Error::Shape`] if `history` has another length than `shape`, or if the bounds are not a pair for each
+    /// tolerance, replica and node.
+    pub fn count(&mut self, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
+        check_history(shape, history)?;
+        let columns = shape.columns();
+        let whole = if columns == 0 { lower.is_empty() } else { lower.len().is_multiple_of(columns) };
+        let rows = shape.epochs.checked_mul(shape.replicas);
+        let results = rows.and_then(|rows| rows.checked_mul(lower.len().checked_div(columns).unwrap_or(0)));
+        if lower.len() != upper.len() || !whole || results.is_none() {
+            return Err(Error::Shape(format!(
+                "{} lower and {} upper bounds are not a pair for each tolerance and each of the {columns} columns, {} replicas x \
+                 {} nodes",
+                lower.len(),
+                upper.len(),
+                shape.replicas,
+                shape.nodes
+            )));
+        }
+        if history.is_empty() || lower.is_empty() {
+            // Without epochs nothing was stable for any of them, and there are no columns without nodes.
+            return Ok(Counts { stability: vec![0; lower.len()], stable_nodes: Vec::new() });
+        }
+        self.backend.count(shape, history, lower, upper)
+    }
+
+    /// Extremes over the last `windows[w]` epochs; `windows` ascends within `1..=epochs`. What a column has that holds a NaN is
+    /// not said; no other column is touched.
+    ///
+    /// Fails with [`Error::Shape`] if `history` has another length than `shape`, or if the windows do not ascend or are
+    /// longer than the history.
+    pub fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope> {
+        check_history(shape, history)?;
+        let ascending = windows.is_sorted() && windows.iter().all(|&w| (1..=shape.epochs).contains(&(w as usize)));
+        if !ascending || windows.len().checked_mul(shape.columns()).is_none() {
+            return Err(Error::Shape(format!(
+                "windows {windows:?} must ascend and lie between 1 and the {} recorded epochs",
+                shape.epochs
+            )));
+        }
+        if history.is_empty() || windows.is_empty() {
+            return Ok(Envelope { minimum: Vec::new(), maximum: Vec::new(), smallest_magnitude: Vec::new() });
+        }
+        self.backend.envelope(shape, history, windows)
+    }
+
+    /// What was spent on building and copying so far.
+    pub fn overheads(&self) -> Overheads {
+        self.backend.overheads()
+    }
+
+    /// What was handed to the device so far; nothing where there is no device to hand work to.
+    pub fn activity(&self) -> Option<Activity> {
+        self.backend.activity()
+    }
+
+    /// What a clock has chosen for the last batch; nothing where nothing can be chosen.
+    pub fn tuning(&self) -> Option<&Tuning> {
+        self.backend.tuning()
+    }
+
+    /// Times every launch from now on, at the cost of speed and of no bit. Returns whether the device can.
+    pub fn start_profile(&mut self) -> bool {
+        self.backend.start_profile()
+    }
+
+    /// Ends the profile: what each kernel took, the slowest first.
+    pub fn take_profile(&mut self) -> Vec<KernelTime> {
+        self.backend.take_profile()
+    }
+}
+
+/// Ranks and counts are words of 32 bits.
+fn check_history(shape: HistoryShape, history: &[f32]) -> Result<()> {
+    let HistoryShape { epochs, replicas, nodes } = shape;
+    let length = replicas.checked_mul(nodes).and_then(|columns| columns.checked_mul(epochs));
+    if length != Some(history.len()) {
+        return Err(Error::Shape(format!(
+            "a history of {} weights is not {epochs} epochs x {replicas} replicas x {nodes} nodes",
+            history.len()
+        )));
+    }
+    if !history.is_empty() && [epochs, nodes].iter().any(|&size| u32::try_from(size).is_err()) {
+        return Err(Error::Shape(format!(
+            "{epochs} epochs of {nodes} nodes are more than the {} of each that can be numbered",
+            u32::MAX
+        )));
+    }
+    Ok(())
+}
