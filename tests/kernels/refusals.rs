@@ -389,7 +389,8 @@ impl Hostile {
             0 => 0,
             1 => right + 1,
             2 => right.saturating_sub(1),
-            3 => [usize::MAX, usize::MAX / 2 + 1, 1 << 32, 1 << 31][self.below(4)],
+            3 => 1,
+            4 => [usize::MAX, usize::MAX / 2 + 1, 1 << 32, 1 << 31][self.below(4)],
             _ => right,
         }
     }
@@ -492,7 +493,7 @@ fn whatever_the_cpu_engine_is_asked_it_answers_or_refuses_and_never_panics() {
         let handles = [
             engine.load(&data()).unwrap(),
             engine.load(&Arc::new(raw(1, 5, 6, 2))).unwrap(),
-            engine.load(&Arc::new(raw(9, 5, 5, 4))).unwrap(),
+            engine.load(&Arc::new(raw(9, 5, 1, 4))).unwrap(),
             cpu().load(&data()).unwrap(),
         ];
         for _ in 0..40 {
