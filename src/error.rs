@@ -44,7 +44,7 @@ pub enum Error {
     /// The job could not be finished (exit code 1).
     #[error("{0}")]
     Job(String),
-    /// The user asked to stop (exit code 130).
+    /// The user asked to stop (exit code 130; the command tells SIGTERM by 143 and SIGHUP by 129).
     #[error("interrupted")]
     Interrupted,
 }

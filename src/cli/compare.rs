@@ -3,7 +3,8 @@
 use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, RunOptions};
 use super::progress::Reporter;
 use super::run::{Run, prepare};
-use super::{dry_run, output, stop_flag};
+use super::stop::stop_flag;
+use super::{dry_run, output};
 use crate::error::{Error, Result};
 use crate::report::{Cell as ReportCell, Run as ReportRun, figures, html, tables};
 use crate::study::Control;
@@ -81,7 +82,7 @@ fn results_of(mut run: Run, quiet: bool) -> Result<(Run, Vec<ReportCell>)> {
 fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<ReportCell>> {
     let started = Instant::now();
     let reporter = Reporter::new(quiet);
-    let control = Control { stop: stop_flag()?, progress: &reporter };
+    let control = Control { stop: stop_flag(), progress: &reporter };
     let mut all = Vec::new();
     for cell in &run.cells {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);

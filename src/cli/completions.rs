@@ -2,8 +2,11 @@
 
 use super::{Arguments, output};
 use crate::error::{Error, Result};
-use clap::{Args, CommandFactory};
+use crate::run_folder::{self, Contents, OutputFolder};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
+use clap_mangen::Man;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Arguments of `completions`.
@@ -32,13 +35,26 @@ pub(super) fn run(arguments: &CompletionsArguments) -> Result<()> {
 /// Prints or writes manual pages.
 pub(super) fn man(arguments: &ManArguments) -> Result<()> {
     if let Some(folder) = &arguments.out {
-        std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
-        return clap_mangen::generate_to(Arguments::command(), folder)
-            .map_err(|error| Error::io("write manual pages into", folder, error));
+        let folder = OutputFolder::open(folder, Contents::Manual)?;
+        let mut command = Arguments::command().disable_help_subcommand(true);
+        command.build();
+        return write_pages(&command, &folder);
     }
+    output::result(&String::from_utf8_lossy(&page(&Man::new(Arguments::command()))?))
+}
+
+/// Writes the pages of a command and of those within it.
+fn write_pages(command: &Command, folder: &OutputFolder) -> Result<()> {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        write_pages(command, folder)?;
+    }
+    let man = Man::new(command.clone());
+    let page = page(&man)?;
+    run_folder::write(&folder.file(&man.get_filename())?, |file| file.write_all(&page))
+}
+
+fn page(man: &Man) -> Result<Vec<u8>> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Arguments::command())
-        .render(&mut page)
-        .map_err(|error| Error::Job(format!("the manual page cannot be made: {error}")))?;
-    output::result(&String::from_utf8_lossy(&page))
+    man.render(&mut page).map_err(|error| Error::Job(format!("the manual page cannot be made: {error}")))?;
+    Ok(page)
 }

@@ -5,11 +5,12 @@ use super::output;
 use crate::data::catalogue::{self, FileState, Origin};
 use crate::data::{LoadOptions, Loaded, Source, export};
 use crate::error::{Error, Result};
+use crate::run_folder::{Contents, OutputFolder};
 use crate::study::numbers::thousands;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `data`.
 #[derive(Args)]
@@ -48,6 +49,9 @@ struct ExportArguments {
     /// Only so many images of each class, for training and for testing.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Remove what an earlier export wrote there, and start anew.
+    #[arg(long)]
+    fresh: bool,
     #[command(flatten)]
     images: ImageOptions,
     #[command(flatten)]
@@ -66,6 +70,9 @@ struct GenerateArguments {
     /// Seed of the pixels.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Remove what an earlier call wrote there, and start anew.
+    #[arg(long)]
+    fresh: bool,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -127,6 +134,21 @@ fn verify(say: &OutputOptions) -> Result<()> {
     }
 }
 
+/// Opens the folder for a set: two in one folder would be read as one.
+fn open(folder: &Path, fresh: bool) -> Result<OutputFolder> {
+    let opened = OutputFolder::open(folder, Contents::DataSet)?;
+    if fresh {
+        opened.clear()?;
+    } else if !opened.is_new() {
+        return Err(Error::Usage(format!(
+            "{} holds a data set that an earlier call wrote, and the two would mix; use --fresh to remove that first, or \
+             choose another DIR",
+            folder.display()
+        )));
+    }
+    Ok(opened)
+}
+
 fn export(arguments: &ExportArguments) -> Result<()> {
     if arguments.limit == Some(0) {
         return Err(Error::Usage("--limit 0 exports nothing; use 1 or more, or leave it out for all images".into()));
@@ -136,10 +158,12 @@ fn export(arguments: &ExportArguments) -> Result<()> {
     arguments.output.notices(&loaded.notices);
     let Loaded { split, class_names, .. } = loaded;
     let name = &split.training.name;
-    let folder = &arguments.folder;
-    let training = export::write_images(&split.training, &class_names, &folder.join("training"), arguments.limit)?;
-    let test = export::write_images(&split.test, &class_names, &folder.join("test"), arguments.limit)?;
-    let sheet = folder.join(format!("{name}-contact-sheet.png"));
+    let output = open(&arguments.folder, arguments.fresh)?;
+    let folder = output.path();
+    let write = |set, part| export::write_images(set, &class_names, &output, part, arguments.limit);
+    let training = write(&split.training, "training")?;
+    let test = write(&split.test, "test")?;
+    let sheet = output.file(&format!("{name}-contact-sheet.png"))?;
     export::write_contact_sheet(&split.training, &sheet)?;
     if arguments.output.json {
         return output::json(&json!({
@@ -170,7 +194,7 @@ fn generate(arguments: &GenerateArguments) -> Result<()> {
     }
     let split = source.load(arguments.seed, &LoadOptions::default())?.split;
     let name = &split.training.name;
-    let files = export::write_idx(&split, &arguments.folder)?;
+    let files = export::write_idx(&split, &open(&arguments.folder, arguments.fresh)?)?;
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     let checksums = [split.training.checksum(), split.test.checksum()];
     if arguments.output.json {

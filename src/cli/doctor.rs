@@ -5,7 +5,8 @@ use super::output;
 use crate::check::{Certificate, Examination};
 use crate::engine::{Choice, Engine, GpuBackend, automatic_adapter};
 use crate::error::{Error, Result};
-use crate::gpu::{self, DeviceChoice, RequestedLimits};
+use crate::gpu::{self, DeviceChoice, RequestedLimits, TAPE_FILES};
+use crate::run_folder::{Contents, OutputFolder};
 use crate::study::numbers::thousands;
 use clap::Args;
 use serde_json::{Value, json};
@@ -46,7 +47,11 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
         Some(choice) => {
             let backend = GpuBackend::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?;
             let gpu = Arc::clone(backend.device());
-            tape.iter().try_for_each(|folder| gpu.write_tape(folder))?;
+            let folder = tape.as_ref().map(|folder| OutputFolder::open(folder, Contents::Tape)).transpose()?;
+            if let Some(folder) = &folder {
+                TAPE_FILES.iter().try_for_each(|name| folder.file(name).map(drop))?;
+                gpu.write_tape(folder.path())?;
+            }
             answers.iter().try_for_each(|file| gpu.take_answers(file))?;
             let examination = Examination::of(&mut backend.into(), &progress)?;
             gpu.end_tape()?;

@@ -3,7 +3,7 @@
 use super::options::{DeviceOptions, OutputOptions};
 use super::progress::Reporter;
 use super::run::{open_engine, open_folder, write_settings};
-use super::stop_flag;
+use super::stop::stop_flag;
 use super::study::TrainedStudy;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -65,13 +65,13 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
             )));
         }
     }
-    let folder = open_folder("study", arguments.out.as_deref(), &first.manifest.configuration_hash)?;
+    let mut manifest = Manifest { shard: None, finished: None, ..first.manifest.clone() };
+    let folder = open_folder(&manifest, arguments.out.as_deref())?;
     if let Some(shard) = folder.earlier_manifest().and_then(|manifest| manifest.shard) {
         let place = folder.path().display();
         return Err(Error::Usage(format!("{place} is shard {shard} itself; choose another --out for the whole")));
     }
     write_settings(&folder, &configuration)?;
-    let mut manifest = Manifest { shard: None, finished: None, ..first.manifest.clone() };
     manifest.wall_times = sums(&parts);
     manifest.write(folder.path())?;
     for cell in &cells {
@@ -83,7 +83,7 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
         }
     }
     let reporter = Reporter::new(arguments.output.quiet);
-    let control = Control { stop: stop_flag()?, progress: &reporter };
+    let control = Control { stop: stop_flag(), progress: &reporter };
     let mut engine = open_engine(&device_of(&manifest, &arguments.device), true)?;
     let data = if arguments.without_figure_4 || configuration.figure_4_replicates.unwrap_or(0) == 0 {
         Vec::new()
@@ -134,10 +134,11 @@ fn data_of(
     control: Control<'_>,
 ) -> Result<Vec<Cell>> {
     let advice = "name --without-figure-4 to leave out what needs them";
-    let cells = Cell::load_all(configuration)
+    let mut cells = Cell::load_all(configuration)
         .map_err(|error| Error::Data(format!("Figure 4 needs the data of the shards: {error}; {advice}")))?;
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(configuration)).collect();
-    if checksums != manifest.data_checksums {
+    let is_there = |cell: &mut Cell| cell.take_name_from(&manifest.data_checksums, configuration, &checksums);
+    if !cells.iter_mut().all(is_there) {
         return Err(Error::Data(format!("the data here are not those that the shards were trained on; {advice}")));
     }
     let (here, there) = (&engine.description().name, &manifest.device["name"]);

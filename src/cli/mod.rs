@@ -16,14 +16,12 @@ mod prune;
 mod report;
 mod run;
 mod stability;
+mod stop;
 mod study;
 mod train;
 
-use crate::error::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prune neural networks by what holds still.
 ///
@@ -92,25 +90,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::note(&format!("error: {error}"));
-            ExitCode::from(error.exit_code())
+            ExitCode::from(stop::exit_code(&error))
         }
     }
-}
-
-/// The flag that Ctrl-C sets. The second Ctrl-C ends the process at once.
-fn stop_flag() -> Result<&'static AtomicBool> {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    static HANDLER: OnceLock<std::result::Result<(), String>> = OnceLock::new();
-    let handler = || {
-        if STOP.swap(true, Ordering::Relaxed) {
-            #[expect(clippy::exit, reason = "asked to stop twice: nothing is waited for any more")]
-            std::process::exit(130);
-        }
-        output::note("stopping at the next step; press Ctrl-C again to stop at once");
-    };
-    let set = HANDLER.get_or_init(|| ctrlc::set_handler(handler).map_err(|error| error.to_string()));
-    if let Err(error) = set {
-        output::note(&format!("notice: Ctrl-C will end the run at once: {error}"));
-    }
-    Ok(&STOP)
 }

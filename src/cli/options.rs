@@ -12,7 +12,7 @@ use crate::study::presets::Preset;
 use clap::Args;
 use names::{AgainstName, EdRuleName, FitName, ModelName, PresetName, ToleranceKindName, TrackingName};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which device, and how it is used.
 #[derive(Args, Clone, Debug, Default)]
@@ -234,7 +234,8 @@ pub(super) struct ReadingOptions {
 /// Where settings come from besides the options.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct ConfigurationFile {
-    /// Read settings from a file with the names of the options as keys; options given here win.
+    /// Read settings from a file with the names of the options as keys; options given here win. Paths in it count from its
+    /// folder.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Print all settings in force as such a file, and stop.
@@ -274,13 +275,15 @@ impl RunOptions {
         file: &ConfigurationFile,
         preset_of: impl Fn(Preset) -> Configuration,
     ) -> Result<Configuration> {
+        let mut own = self.clone();
+        own.data.iter_mut().flatten().for_each(|set| anchor(set, Path::new("")));
         let from_file = match &file.config {
             None => Self::default(),
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     Error::Data(format!("cannot read the configuration {}: {error}; check the path", path.display()))
                 })?;
-                toml::from_str(&text).map_err(|error| {
+                let mut options: Self = toml::from_str(&text).map_err(|error| {
                     let error = error.to_string();
                     let advice = "--print-config shows what a configuration looks like";
                     Error::Usage(format!(
@@ -288,7 +291,9 @@ impl RunOptions {
                         path.display(),
                         error.trim_end()
                     ))
-                })?
+                })?;
+                options.data.iter_mut().flatten().for_each(|set| anchor(set, folder_of(path)));
+                options
             }
         };
         let preset = self.preset.or(from_file.preset).map_or(Preset::Quick, Preset::from);
@@ -304,10 +309,29 @@ impl RunOptions {
             set.apply(options);
         };
         take(from_file);
-        take(self.clone());
+        take(own);
         settings.validate()?;
         Ok(settings)
     }
+}
+
+/// Makes the path of a data set absolute, so that the settings mean the same wherever they are read. A relative path counts
+/// from `base`.
+fn anchor(set: &mut String, base: &Path) {
+    let Some((kind, path)) = set.split_once('=').filter(|(_, path)| !path.is_empty()) else { return };
+    // Of a path that is no Unicode text nothing can be kept but how it was given.
+    let absolute = std::path::absolute(base.join(path)).ok();
+    // Put together anew, a path has no slash at its end.
+    let absolute: Option<PathBuf> = absolute.map(|path| path.components().collect());
+    if let Some(path) = absolute.as_ref().and_then(|path| path.to_str()) {
+        *set = format!("{kind}={path}");
+    }
+}
+
+/// Where the paths in a file of settings count from: its folder, or the working directory if it comes through a pipe.
+fn folder_of(file: &Path) -> &Path {
+    let is_stored = file.is_file() && !["/dev", "/proc"].iter().any(|system| file.starts_with(system));
+    file.parent().filter(|_| is_stored).unwrap_or(Path::new(""))
 }
 
 /// Writes the options that are there into a configuration.

@@ -1,10 +1,11 @@
 //! `holdfast prune`: removes nodes from trained networks, and says what was lost.
 
 use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
+use super::output;
 use super::progress::Reporter;
-use super::run::{begin, open_engine, open_folder};
+use super::run::{begin, open_engine};
 use super::stability::HistoryOptions;
-use super::{output, stop_flag};
+use super::stop::stop_flag;
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
 use crate::pruning::criterion::Criterion;
@@ -149,8 +150,15 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     let read = run.history()?;
     arguments.announce(path, &read);
     let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
-    let cell = run.cell()?;
-    let replicas = run.replicas(&cell.architecture)?;
+    let mut notices = read.notices.clone();
+    let cell = run.cell();
+    let untold =
+        cell.as_ref().err().map(|error| format!("what accuracy is lost cannot be told without the data: {error}"));
+    arguments.output.notices(untold.as_slice());
+    notices.extend(untold);
+    let cell = cell.ok();
+    let architecture = cell.as_ref().map_or_else(|| run.network(), |cell| Ok(cell.architecture.clone()))?;
+    let replicas = run.replicas(&architecture)?;
     if replicas.len() != read.history.shape().replicas {
         return Err(Error::Data(format!(
             "{} has weights of {} replicas and a history of {}; the folder is damaged, run it again",
@@ -161,22 +169,28 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     }
     let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
     let selection = criterion.select(&mut engine, &read.history)?;
-    let mut checksums = cell.checksums(&run.configuration);
-    checksums.insert("history".into(), training::hash(read.history.weights()));
-    checksums.insert("weights".into(), hash_parameters(replicas.iter().map(|replica| replica.parameters.as_slice())));
-    let opened = open(arguments, &criterion, &engine, checksums)?;
+    let mut checksums = cell.as_ref().map(|cell| cell.checksums(&run.configuration)).unwrap_or_default();
+    let mut identity: BTreeMap<String, String> =
+        cell.iter().flat_map(|cell| cell.identity(&run.configuration, &checksums)).collect();
+    for map in [&mut checksums, &mut identity] {
+        map.insert("history".into(), training::hash(read.history.weights()));
+        map.insert("weights".into(), hash_parameters(replicas.iter().map(|replica| replica.parameters.as_slice())));
+    }
+    let opened = open(arguments, &criterion, &engine, checksums, &identity)?;
 
     let reporter = Reporter::new(arguments.output.quiet);
-    let control = Control { stop: stop_flag()?, progress: &reporter };
-    let (before, after) =
-        pruned::evaluate(&mut engine, &cell, &run.configuration, &replicas, &selection.masks, control)?;
+    let control = Control { stop: stop_flag(), progress: &reporter };
     let mut losses = pruned::losses(&selection.masks, &selection.frozen);
-    for ((loss, before), after) in losses.iter_mut().zip(&before).zip(&after) {
-        loss.accuracy_before = Some(Evaluation::accuracy(before));
-        loss.accuracy_after = Some(Evaluation::accuracy(after));
+    if let Some(cell) = &cell {
+        let (before, after) =
+            pruned::evaluate(&mut engine, cell, &run.configuration, &replicas, &selection.masks, control)?;
+        for ((loss, before), after) in losses.iter_mut().zip(&before).zip(&after) {
+            loss.accuracy_before = Some(Evaluation::accuracy(before));
+            loss.accuracy_after = Some(Evaluation::accuracy(after));
+        }
     }
-    let files = pruned::write_networks(&|name| opened.folder.file(name), &cell, &replicas, &selection.masks)?;
-    finish(arguments, opened, &losses, &files)
+    let files = pruned::write_networks(&|name| opened.folder.file(name), &architecture, &replicas, &selection.masks)?;
+    finish(arguments, opened, &losses, &files, &notices)
 }
 
 fn prune_foreign(arguments: &PruneArguments, history: &Path, weights: &Path) -> Result<()> {
@@ -203,11 +217,11 @@ fn prune_foreign(arguments: &PruneArguments, history: &Path, weights: &Path) -> 
         ("history".to_string(), training::hash(read.history.weights())),
         ("weights".to_string(), training::hash(&array.values)),
     ]);
-    let opened = open(arguments, &criterion, &engine, checksums)?;
+    let opened = open(arguments, &criterion, &engine, checksums.clone(), &checksums)?;
     let losses = pruned::losses(&selection.masks, &selection.frozen);
     let path = |file: &str| opened.folder.file(file);
     let files = pruned::write_array(&path, name, &array.shape, array.values, &selection.masks)?;
-    finish(arguments, opened, &losses, &files)
+    finish(arguments, opened, &losses, &files, &read.notices)
 }
 
 /// The folder of the results, and its manifest.
@@ -221,16 +235,22 @@ fn open(
     criterion: &Criterion,
     engine: &Engine,
     checksums: BTreeMap<String, String>,
+    identity: &BTreeMap<String, String>,
 ) -> Result<Opened> {
     let device = engine.description();
-    let hash = configuration::hash("prune", criterion, device, &checksums)?;
-    let folder = open_folder("prune", arguments.out.as_deref(), &hash)?;
-    let manifest = begin(&folder, "prune", hash, criterion, device, checksums)?;
+    let hash = configuration::hash("prune", criterion, device, identity)?;
+    let (folder, manifest) = begin(arguments.out.as_deref(), "prune", hash, criterion, device, checksums)?;
     Ok(Opened { folder, manifest })
 }
 
 /// Writes what was lost, closes the folder and says so.
-fn finish(arguments: &PruneArguments, opened: Opened, losses: &[Loss], files: &[PathBuf]) -> Result<()> {
+fn finish(
+    arguments: &PruneArguments,
+    opened: Opened,
+    losses: &[Loss],
+    files: &[PathBuf],
+    notices: &[String],
+) -> Result<()> {
     let Opened { folder, mut manifest } = opened;
     let table = folder.file("pruning.csv")?;
     pruned::write_losses(&table, losses)?;
@@ -243,6 +263,7 @@ fn finish(arguments: &PruneArguments, opened: Opened, losses: &[Loss], files: &[
             "criterion": manifest.configuration,
             "configuration_hash": manifest.configuration_hash,
             "replicas": losses,
+            "notices": notices,
             "files": named,
         }));
     }

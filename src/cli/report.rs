@@ -4,7 +4,7 @@ use super::output;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::report::{Run, Study, html};
-use crate::run_folder::{Manifest, csv};
+use crate::run_folder::{Manifest, RunFolder, csv};
 use crate::study::configuration::Configuration;
 use crate::study::figure4;
 use crate::study::focus_layer::FocusLayer;
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<()> {
         (None, [run]) => run.join("report.html"),
         (None, _) => PathBuf::from("report.html"),
     };
-    html::write(&runs, &out)?;
+    html::write(&runs, &place_of_page(out.clone())?)?;
     output::result(&format!("The page is {}.\n", out.display()))
 }
 
@@ -109,8 +109,27 @@ fn read(path: &Path, engine: &mut Engine) -> Result<Run> {
 }
 
 /// Writes the page of a finished run into its folder.
-pub(super) fn write(folder: &Path, engine: &mut Engine) -> Result<()> {
-    html::write(&[read(folder, engine)?], &folder.join("report.html"))
+pub(super) fn write(folder: &RunFolder, engine: &mut Engine) -> Result<()> {
+    html::write(&[read(folder.path(), engine)?], &folder.file("report.html")?)
+}
+
+/// The file that the page goes to: `out` itself, or what it is a link to.
+///
+/// Fails with [`Error::Usage`] if something else is there: only pages of Holdfast's are replaced.
+fn place_of_page(out: PathBuf) -> Result<PathBuf> {
+    let Ok(found) = std::fs::symlink_metadata(&out) else { return Ok(out) };
+    let refused = |found: &str| {
+        Error::Usage(format!(
+            "{} {found}, and only pages of Holdfast's are replaced; name another file with --out, or move it away",
+            out.display()
+        ))
+    };
+    let place = if found.is_symlink() { out.canonicalize() } else { Ok(out.clone()) };
+    let place = place.map_err(|_| refused("is a link that leads nowhere"))?;
+    if !place.is_file() {
+        return Err(refused("is no file"));
+    }
+    if html::is_page(&place)? { Ok(place) } else { Err(refused("is not a page that Holdfast made")) }
 }
 
 /// Which cells of a study lack replicas.

@@ -56,7 +56,8 @@ pub(super) fn prepare(
     }
     let engine = open_engine(device, quiet)?;
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(&configuration)).collect();
-    let hash = configuration::hash(command, &configuration, engine.description(), &checksums)?;
+    let identity = cells.iter().flat_map(|cell| cell.identity(&configuration, &checksums)).collect();
+    let hash = configuration::hash(command, &configuration, engine.description(), &identity)?;
     Ok(Prepared { configuration, cells, engine, checksums, hash, shard: None })
 }
 
@@ -64,59 +65,83 @@ impl Prepared {
     /// Takes the run folder: `out`, or `runs/<command>-<hash>`. Unless the run is finished, or if it is to start afresh,
     /// writes the configuration and an unfinished manifest.
     pub(super) fn start(self, command: &str, out: Option<&Path>, fresh: bool) -> Result<Run> {
-        let Self { configuration, cells, engine, checksums, hash, shard } = self;
-        let folder = open_folder(command, out, &hash)?;
-        if let Some(found) = folder.earlier_manifest().map(|manifest| manifest.shard).filter(|found| *found != shard) {
-            let name =
-                |shard: Option<Shard>| shard.map_or("the study in one piece".into(), |shard| format!("shard {shard}"));
-            return Err(Error::Usage(format!(
-                "{} belongs to {}, and this is {}; choose another --out",
-                folder.path().display(),
-                name(found),
-                name(shard)
-            )));
-        }
-        let earlier = folder.earlier_manifest().filter(|_| !fresh).cloned();
-        if let Some(manifest) = earlier.clone().filter(|manifest| manifest.finished.is_some()) {
-            return Ok(Run { configuration, cells, engine, folder, manifest });
+        let Self { configuration, mut cells, engine, checksums, hash, shard } = self;
+        let mut manifest = draft(command, hash, &configuration, engine.description(), checksums)?;
+        manifest.seeds.push(configuration.seed);
+        manifest.shard = shard;
+        let folder = open_folder(&manifest, out)?;
+        if let Some(earlier) = folder.earlier_manifest() {
+            if earlier.shard != shard {
+                let name = |shard: Option<Shard>| {
+                    shard.map_or("the study in one piece".into(), |shard| format!("shard {shard}"))
+                };
+                return Err(Error::Usage(format!(
+                    "{} belongs to {}, and this is {}; choose another --out",
+                    folder.path().display(),
+                    name(earlier.shard),
+                    name(shard)
+                )));
+            }
+            // Its files are named as its data were then, and its checkpoints by its hash.
+            for cell in &mut cells {
+                cell.take_name_from(&earlier.data_checksums, &configuration, &manifest.data_checksums);
+            }
+            manifest.data_checksums.clone_from(&earlier.data_checksums);
+            manifest.configuration_hash.clone_from(&earlier.configuration_hash);
+            if earlier.finished.is_some() && !fresh {
+                let manifest = earlier.clone();
+                return Ok(Run { configuration, cells, engine, folder, manifest });
+            }
+            if !fresh {
+                manifest.started.clone_from(&earlier.started);
+                manifest.wall_times.clone_from(&earlier.wall_times);
+            }
         }
         if fresh {
             for cell in &cells {
-                cell.folder(&folder, &hash, &configuration).remove_checkpoints()?;
+                cell.folder(&folder, &manifest.configuration_hash, &configuration).remove_checkpoints()?;
             }
         }
-        let mut manifest = begin(&folder, command, hash, &configuration, engine.description(), checksums)?;
-        manifest.seeds.push(configuration.seed);
-        manifest.shard = shard;
-        if let Some(earlier) = earlier {
-            manifest.started = earlier.started;
-            manifest.wall_times = earlier.wall_times;
-        }
+        write_settings(&folder, &configuration)?;
         manifest.write(folder.path())?;
         Ok(Run { configuration, cells, engine, folder, manifest })
     }
 }
 
-/// Opens the run folder: `out`, or `runs/<command>-<hash>`.
-pub(super) fn open_folder(command: &str, out: Option<&Path>, hash: &str) -> Result<RunFolder> {
-    let path = out.map_or_else(|| PathBuf::from("runs").join(format!("{command}-{hash}")), Path::to_path_buf);
-    RunFolder::open(&path, hash)
+/// Opens the folder of the run that a manifest tells of: `out`, or `runs/<command>-<hash>`.
+pub(super) fn open_folder(manifest: &Manifest, out: Option<&Path>) -> Result<RunFolder> {
+    let name = || PathBuf::from("runs").join(format!("{}-{}", manifest.command, manifest.configuration_hash));
+    RunFolder::open(&out.map_or_else(name, Path::to_path_buf), manifest)
 }
 
-/// Writes the settings and an unfinished manifest, without seeds, of a run that starts now.
+/// Opens the folder of a run that starts now, and writes its settings and an unfinished manifest, without seeds.
 pub(super) fn begin(
-    folder: &RunFolder,
+    out: Option<&Path>,
+    command: &str,
+    hash: String,
+    settings: &impl Serialize,
+    device: &DeviceDescription,
+    checksums: BTreeMap<String, String>,
+) -> Result<(RunFolder, Manifest)> {
+    let manifest = draft(command, hash, settings, device, checksums)?;
+    let folder = open_folder(&manifest, out)?;
+    write_settings(&folder, settings)?;
+    manifest.write(folder.path())?;
+    Ok((folder, manifest))
+}
+
+/// The manifest of a run that starts now, without seeds.
+fn draft(
     command: &str,
     hash: String,
     settings: &impl Serialize,
     device: &DeviceDescription,
     checksums: BTreeMap<String, String>,
 ) -> Result<Manifest> {
-    write_settings(folder, settings)?;
     let as_json = |what: serde_json::Result<serde_json::Value>| {
         what.map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))
     };
-    let manifest = Manifest {
+    Ok(Manifest {
         version: env!("CARGO_PKG_VERSION").into(),
         command: command.into(),
         configuration_hash: hash,
@@ -134,9 +159,7 @@ pub(super) fn begin(
         replaced_replicas: Vec::new(),
         started: timestamp(SystemTime::now()),
         finished: None,
-    };
-    manifest.write(folder.path())?;
-    Ok(manifest)
+    })
 }
 
 /// Writes `config.toml`.

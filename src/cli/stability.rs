@@ -2,7 +2,7 @@
 
 use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
 use super::output;
-use super::run::{begin, open_engine, open_folder};
+use super::run::{begin, open_engine};
 use crate::error::Result;
 use crate::run_folder::timestamp;
 use crate::stability::import::{ImportedHistory, describe, read_history};
@@ -103,8 +103,8 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     let checksums = BTreeMap::from([("history".to_string(), training::hash(read.history.weights()))]);
     let settings = Settings { node_axes: &read.node_axes, tolerance, window: &windows, reading };
     let hash = configuration::hash("stability", &settings, engine.description(), &checksums)?;
-    let folder = open_folder("stability", arguments.out.as_deref(), &hash)?;
-    let mut manifest = begin(&folder, "stability", hash, &settings, engine.description(), checksums)?;
+    let (folder, mut manifest) =
+        begin(arguments.out.as_deref(), "stability", hash, &settings, engine.description(), checksums)?;
 
     let started = Instant::now();
     let stability = Stability::count(&mut engine, &read.history, tolerance, reading)?;

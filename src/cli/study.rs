@@ -3,8 +3,9 @@
 use super::compare::{draw, print_configuration};
 use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, RunOptions, StudyOptions};
 use super::progress::Reporter;
-use super::run::{Run, begin, open_folder, prepare};
-use super::{dry_run, output, report as page, stop_flag};
+use super::run::{Run, begin, prepare};
+use super::stop::stop_flag;
+use super::{dry_run, output, report as page};
 use crate::engine::{DeviceDescription, Engine, Watch};
 use crate::error::Result;
 use crate::report::{Cell as ReportCell, growth_figure, study as report, tables as report_tables, verdict};
@@ -107,7 +108,7 @@ fn from_training(arguments: &StudyArguments) -> Result<()> {
     let out = arguments.out.as_deref().or(default.as_deref());
     let mut run = prepared.start("study", out, arguments.fresh)?;
     let reporter = Reporter::new(say.quiet);
-    let control = Control { stop: stop_flag()?, progress: &reporter };
+    let control = Control { stop: stop_flag(), progress: &reporter };
     if run.is_finished() {
         say.notices(&["this run is finished: these are its results; --fresh runs it anew".into()]);
     } else {
@@ -211,7 +212,7 @@ impl TrainedStudy<'_> {
             manifest.finished = Some(timestamp(SystemTime::now()));
         }
         manifest.write(folder.path())?;
-        page::write(folder.path(), engine)?;
+        page::write(folder, engine)?;
         Ok(Concluded {
             tables: made,
             conclusion,
@@ -325,8 +326,7 @@ fn from_files(arguments: &StudyArguments, observations: &Path, stable_nodes: &Pa
     let settings = Settings { made_from: "observations and stable nodes in files" };
     let device = no_device();
     let hash = configuration::hash("study", &settings, &device, &checksums)?;
-    let folder = open_folder("study", arguments.out.as_deref(), &hash)?;
-    let mut manifest = begin(&folder, "study", hash, &settings, &device, checksums)?;
+    let (folder, mut manifest) = begin(arguments.out.as_deref(), "study", hash, &settings, &device, checksums)?;
 
     let started = Instant::now();
     let made = tables(&observations, &stable_nodes);

@@ -6,7 +6,8 @@ use super::compare::print_configuration;
 use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, RunOptions};
 use super::progress::Reporter;
 use super::run::prepare;
-use super::{dry_run, output, stop_flag};
+use super::stop::stop_flag;
+use super::{dry_run, output};
 use crate::engine::{Batch, DataHandle, Watch};
 use crate::error::Result;
 use crate::run_folder::csv;
@@ -63,7 +64,7 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
     }
     let mut run = prepared.start("train", arguments.out.as_deref(), arguments.fresh)?;
     let reporter = Reporter::new(arguments.output.quiet);
-    let control = Control { stop: stop_flag()?, progress: &reporter };
+    let control = Control { stop: stop_flag(), progress: &reporter };
     let mut lines = Vec::new();
     let mut values = Vec::new();
     for cell in &run.cells {

@@ -2,10 +2,9 @@
 
 use super::{Dataset, Split, idx};
 use crate::error::{Error, Result};
-use crate::run_folder;
+use crate::run_folder::{self, OutputFolder};
 use image::{GrayImage, Luma, imageops};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Images of each class on a contact sheet.
@@ -16,11 +15,17 @@ const SHEET_GRAY: u8 = 128;
 /// Longest side of an image on a contact sheet.
 const SHEET_LARGEST: usize = 112;
 
-/// Writes the first `limit` images of each class, or all, as `<folder>/<class>/<index>.png`; returns how many. `classes`
-/// are the names of the folders.
+/// Writes the first `limit` images of each class, or all, as `<part>/<class>/<index>.png` of a folder; returns how many.
+/// `classes` are the names of the folders.
 ///
 /// Fails with [`Error::Io`] if a file cannot be written.
-pub fn write_images(set: &Dataset, classes: &[String], folder: &Path, limit: Option<usize>) -> Result<usize> {
+pub fn write_images(
+    set: &Dataset,
+    classes: &[String],
+    folder: &OutputFolder,
+    part: &str,
+    limit: Option<usize>,
+) -> Result<usize> {
     let digits = (set.samples() - 1).to_string().len();
     let mut written = vec![0; set.classes];
     for (index, (pixels, &label)) in set.images.chunks_exact(set.pixels()).zip(&set.labels).enumerate() {
@@ -28,13 +33,9 @@ pub fn write_images(set: &Dataset, classes: &[String], folder: &Path, limit: Opt
         if limit.is_some_and(|limit| written[class] == limit) {
             continue;
         }
-        let class_folder = folder.join(&classes[class]);
-        if written[class] == 0 {
-            std::fs::create_dir_all(&class_folder)
-                .map_err(|error| Error::io("create the folder", &class_folder, error))?;
-        }
         written[class] += 1;
-        write_png(&class_folder.join(format!("{index:0digits$}.png")), pixels, set.width, set.height)?;
+        let path = folder.file(&format!("{part}/{}/{index:0digits$}.png", classes[class]))?;
+        write_png(&path, pixels, set.width, set.height)?;
     }
     Ok(written.iter().sum())
 }
@@ -77,14 +78,13 @@ fn idx_prefix(set: &Dataset) -> String {
 /// MNIST's, those of a made-up set with its name before, so that whoever reads them knows.
 ///
 /// Fails with [`Error::Io`] if a file cannot be written.
-pub fn write_idx(split: &Split, folder: &Path) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
+pub fn write_idx(split: &Split, folder: &OutputFolder) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for (set, names) in [(&split.training, super::mnist::TRAINING), (&split.test, super::mnist::TEST)] {
         let images = idx::encode(&[set.samples(), set.height, set.width], &set.images)?;
         let labels = idx::encode(&[set.samples()], &set.labels)?;
         for (name, bytes) in names.into_iter().zip([images, labels]) {
-            let path = folder.join(format!("{}{name}.gz", idx_prefix(set)));
+            let path = folder.file(&format!("{}{name}.gz", idx_prefix(set)))?;
             run_folder::write(&path, |file| file.write_all(&bytes))?;
             files.push(path);
         }
@@ -92,27 +92,31 @@ pub fn write_idx(split: &Split, folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Writes a gray picture. One that a full disk cut off is written again by the next export, so it is not renamed.
+/// Writes a gray picture.
 fn write_png(path: &Path, pixels: &[u8], width: usize, height: usize) -> Result<()> {
-    let file = File::create(path).map_err(|error| Error::io("write", path, error))?;
-    let mut encoder = png::Encoder::new(BufWriter::new(file), width as u32, height as u32);
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
     encoder.set_color(png::ColorType::Grayscale);
-    let written = encoder.write_header().and_then(|mut image| {
+    let encoded = encoder.write_header().and_then(|mut image| {
         image.write_image_data(pixels)?;
         image.finish()
     });
-    written.map_err(|error| match error {
-        png::EncodingError::IoError(error) => Error::io("write", path, error),
-        error => Error::Job(format!("{} cannot be drawn: {error}; use a smaller set", path.display())),
-    })
+    encoded.map_err(|error| Error::Job(format!("{} cannot be drawn: {error}; use a smaller set", path.display())))?;
+    run_folder::write_quickly(path, &bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::{LoadOptions, Source};
+    use crate::run_folder::Contents;
     use std::ffi::OsStr;
+    use std::fs::File;
     use tempfile::tempdir;
+
+    fn open(folder: &Path) -> OutputFolder {
+        OutputFolder::open(folder, Contents::DataSet).unwrap()
+    }
 
     /// Three images of 2 x 3 pixels in two classes.
     fn tiny() -> Dataset {
@@ -137,19 +141,19 @@ mod tests {
     fn each_image_is_written_once_into_the_folder_of_its_class() {
         let folder = tempdir().unwrap();
         let set = tiny();
-        assert_eq!(write_images(&set, &names(), folder.path(), None).unwrap(), 3);
+        assert_eq!(write_images(&set, &names(), &open(folder.path()), "test", None).unwrap(), 3);
         for (index, class) in [1, 0, 1].into_iter().enumerate() {
             let expected = (3, 2, set.images[index * 6..][..6].to_vec());
-            assert_eq!(pixels(&folder.path().join(format!("{}/{index}.png", names()[class]))), expected);
+            assert_eq!(pixels(&folder.path().join(format!("test/{}/{index}.png", names()[class]))), expected);
         }
     }
 
     #[test]
     fn a_limit_counts_for_each_class() {
         let folder = tempdir().unwrap();
-        assert_eq!(write_images(&tiny(), &names(), folder.path(), Some(1)).unwrap(), 2);
-        assert!(folder.path().join("old/0.png").is_file() && folder.path().join("young/1.png").is_file());
-        assert!(!folder.path().join("old/2.png").exists());
+        assert_eq!(write_images(&tiny(), &names(), &open(folder.path()), "test", Some(1)).unwrap(), 2);
+        assert!(folder.path().join("test/old/0.png").is_file() && folder.path().join("test/young/1.png").is_file());
+        assert!(!folder.path().join("test/old/2.png").exists());
     }
 
     #[test]
@@ -180,7 +184,7 @@ mod tests {
     fn made_up_sets_keep_their_name_in_their_files() {
         let folder = tempdir().unwrap();
         let set = Dataset::new("xr-synthetic", vec![7; 4], vec![0, 1], 1, 2, 2).unwrap();
-        write_idx(&Split::new(set.clone(), set).unwrap(), folder.path()).unwrap();
+        write_idx(&Split::new(set.clone(), set).unwrap(), &open(folder.path())).unwrap();
         let mut argument = OsStr::new("any=").to_owned();
         argument.push(folder.path());
         let read = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap();
@@ -191,7 +195,7 @@ mod tests {
     fn idx_files_are_read_back_as_the_same_set() {
         let folder = tempdir().unwrap();
         let split = Source::Contrived.load(3, &LoadOptions::default()).unwrap().split;
-        assert_eq!(write_idx(&split, folder.path()).unwrap().len(), 4);
+        assert_eq!(write_idx(&split, &open(folder.path())).unwrap().len(), 4);
         let mut argument = OsStr::new("mnist=").to_owned();
         argument.push(folder.path());
         let read = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap().split;

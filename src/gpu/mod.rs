@@ -16,4 +16,5 @@ pub use kernel::{Access, Binding, BoundKernel, Cost, Field, Kernel, Parameters, 
 pub use launch::Launch;
 pub use limits::CopyProbe;
 pub use recorder::{Recorder, Submission, read_back};
+pub use tape::TAPE_FILES;
 pub use timing::LaunchTimes;

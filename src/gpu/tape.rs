@@ -11,6 +11,9 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+/// What [`Gpu::write_tape`] writes: notes, the bytes of all uploads, and those of all read-backs.
+pub const TAPE_FILES: [&str; 3] = ["tape.jsonl", "arrays.bin", "answers.bin"];
+
 /// Which way a tape runs.
 pub(super) enum Tape {
     /// What is asked is written.
@@ -45,7 +48,8 @@ impl Gpu {
             let path = folder.join(name);
             File::create(&path).map(BufWriter::new).map_err(|error| Error::io("create", &path, error))
         };
-        let (notes, arrays, answers) = (file("tape.jsonl")?, file("arrays.bin")?, file("answers.bin")?);
+        let [notes, arrays, answers] = TAPE_FILES.map(file);
+        let (notes, arrays, answers) = (notes?, arrays?, answers?);
         let (shaders, folder) = (HashSet::new(), folder.into());
         self.put_in(Tape::Written { notes, arrays, answers, length: 0, shaders, folder })
     }

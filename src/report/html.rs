@@ -9,7 +9,8 @@ use crate::study::accuracy::TABLE_SPARSITIES;
 use crate::study::focus_layer::FocusLayer;
 use askama::Template;
 use std::fmt::Display;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// Draws what the slider shows.
@@ -123,6 +124,21 @@ fn section(cell: &Cell, layer: &FocusLayer, replicas: u32) -> Result<Section> {
 pub fn write(runs: &[Run], path: &Path) -> Result<()> {
     let text = page(runs)?;
     run_folder::write(path, |file| file.write_all(text.as_bytes()))
+}
+
+/// What the first lines of a page hold: its own mark, and what it had before it had one.
+const MARKS: [&str; 2] = ["<meta name=\"generator\" content=\"holdfast\">", "<title>Holdfast report "];
+
+/// Whether a file is a page that [`write`] made, in this version or an earlier one.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read.
+pub fn is_page(path: &Path) -> Result<bool> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(1024).read_to_end(&mut start));
+    read.map_err(|error| Error::io("read", path, error))?;
+    let start = String::from_utf8_lossy(&start);
+    Ok(start.starts_with("<!DOCTYPE html>") && MARKS.iter().any(|mark| start.contains(mark)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{Shard, store};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -21,16 +22,16 @@ pub struct Manifest {
     /// Hash of everything that can move a bit, in hexadecimal.
     pub configuration_hash: String,
     /// The settings in force.
-    pub configuration: serde_json::Value,
+    pub configuration: Value,
     /// Keys of the random draws.
     pub seeds: Vec<u64>,
     /// The device as the engine describes it.
-    pub device: serde_json::Value,
+    pub device: Value,
     /// Driver and its version; empty for the CPU engine.
     pub driver: String,
     /// What `holdfast doctor` last said of this device, driver and kernels; `None` if it was not asked.
     #[serde(default)]
-    pub certificate: Option<serde_json::Value>,
+    pub certificate: Option<Value>,
     /// Checksum of each data set, by its name.
     pub data_checksums: BTreeMap<String, String>,
     /// SHA-256 of recorded weights, by what they are, e.g. `focus, epoch 3`.
@@ -74,6 +75,101 @@ impl Manifest {
             .map_err(|error| Error::Job(format!("the manifest cannot be written as JSON: {error}")))?;
         json.push(b'\n');
         store::write_bytes(&folder.join(FILE), &json)
+    }
+}
+
+impl Manifest {
+    /// Fails with [`Error::Usage`], which names what differs, if `found` in `folder` is of a run that does not give the bits
+    /// of this one. Paths of data may differ: data are known by their content.
+    pub(super) fn check_same(&self, found: &Self, folder: &Path) -> Result<()> {
+        if self.configuration_hash == found.configuration_hash {
+            return Ok(());
+        }
+        let shown = folder.display();
+        if self.version != found.version {
+            return Err(Error::Usage(format!(
+                "{shown} belongs to another configuration: version {} of holdfast made it, this is {}{}; use that version to \
+                 go on with it, or choose another --out to run it anew",
+                found.version,
+                self.version,
+                self.differences(found).into_iter().map(|difference| format!("; {difference}")).collect::<String>()
+            )));
+        }
+        let mut differences = self.differences(found);
+        if differences.is_empty() {
+            // The hash may be of a version that took the spelling of paths into it. It knows the order of several sets.
+            if kinds(&self.configuration).len() < 2 {
+                return Ok(());
+            }
+            differences.push("the order of the data sets".into());
+        }
+        Err(Error::Usage(format!(
+            "{shown} belongs to another configuration: {}; choose another --out, or give the command that stands in {FILE} there",
+            differences.join("; ")
+        )))
+    }
+
+    /// What has a part in the bits and is not the same in `found`, e.g. `epochs: 30 there, 20 here`. Versions are not
+    /// compared.
+    fn differences(&self, found: &Self) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut compare = |what: &str, there: Option<&Value>, here: Option<&Value>| {
+            if there != here {
+                all.push(format!("{what}: {} there, {} here", shown(there), shown(here)));
+            }
+        };
+        compare("command", Some(&found.command.as_str().into()), Some(&self.command.as_str().into()));
+        let mut keys: Vec<&String> =
+            [found, self].iter().flat_map(|one| one.configuration.as_object()).flat_map(Map::keys).collect();
+        keys.sort();
+        keys.dedup();
+        let of_data = kinds(&self.configuration) == kinds(&found.configuration);
+        for key in keys.into_iter().filter(|key| !(of_data && *key == "data")) {
+            compare(key, found.configuration.get(key), self.configuration.get(key));
+        }
+        for key in ["name", "backend", "driver", "variant"] {
+            let what = if key == "name" { "device".into() } else { format!("{key} of the device") };
+            compare(&what, found.device.get(key), self.device.get(key));
+        }
+        if of_data && contents(&self.data_checksums) != contents(&found.data_checksums) {
+            let data =
+                self.configuration.get("data").map(|data| format!(" of {}", shown(Some(data)))).unwrap_or_default();
+            let changed = |(name, here): (&String, &String)| {
+                let there = found.data_checksums.get(name).map_or("none", |there| first_digits(there));
+                (there != first_digits(here)).then(|| format!("{name} {there} there, {} here", first_digits(here)))
+            };
+            let changed: Vec<String> = self.data_checksums.iter().filter_map(changed).collect();
+            all.push(format!("the content{data} (checksums: {})", changed.join(", ")));
+        }
+        all
+    }
+}
+
+/// Kinds of the data sets of a configuration: what stands before the path.
+fn kinds(configuration: &Value) -> Vec<&str> {
+    let sets = configuration.get("data").and_then(Value::as_array).into_iter().flatten();
+    sets.filter_map(Value::as_str).map(|set| set.split('=').next().unwrap_or(set)).collect()
+}
+
+/// Checksums in an order that does not depend on the names of the sets.
+fn contents(checksums: &BTreeMap<String, String>) -> Vec<&String> {
+    let mut contents: Vec<&String> = checksums.values().collect();
+    contents.sort();
+    contents
+}
+
+/// As much of a checksum as tells it apart.
+fn first_digits(checksum: &str) -> &str {
+    checksum.get(..8).unwrap_or(checksum)
+}
+
+/// A setting in a message.
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "not set".into(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(values)) => values.iter().map(|value| shown(Some(value))).collect::<Vec<_>>().join(","),
+        Some(value) => value.to_string(),
     }
 }
 
@@ -136,6 +232,29 @@ pub(super) mod tests {
         let manifest = Manifest { finished: Some("2023-11-05T12:34:56Z".into()), ..example("abc") };
         manifest.write(folder.path()).unwrap();
         assert_eq!(Manifest::read(folder.path()).unwrap(), Some(manifest));
+    }
+
+    #[test]
+    fn what_differs_is_named_and_the_path_of_data_is_no_difference() {
+        let of = |hash: &str, data: &str, checksum: &str| Manifest {
+            configuration: json!({ "data": [data], "epochs": 30 }),
+            data_checksums: BTreeMap::from([("pets, test".into(), checksum.into())]),
+            ..example(hash)
+        };
+        let here = of("a", "any=pets", "00ff00ff00");
+        let message = |found: Manifest| match here.check_same(&found, Path::new("there")) {
+            Err(Error::Usage(message)) => message,
+            other => panic!("{other:?}"),
+        };
+        here.check_same(&of("b", "any=/elsewhere/pets", "00ff00ff00"), Path::new("there")).unwrap();
+        let other = message(of("b", "any=pets", "11aa11aa11"));
+        assert!(["00ff00ff", "11aa11aa", "any=pets"].iter().all(|words| other.contains(words)), "{other}");
+        let other = message(of("b", "sc=pets", "00ff00ff00"));
+        assert!(other.contains("any=pets") && other.contains("sc=pets"), "{other}");
+        let other = message(Manifest { device: json!({ "name": "card" }), ..of("b", "any=pets", "00ff00ff00") });
+        assert!(other.contains("device") && other.contains("card"), "{other}");
+        let other = message(Manifest { version: "0.0.9".into(), ..of("b", "any=pets", "00ff00ff00") });
+        assert!(other.contains("0.0.9") && other.contains("0.1.0"), "{other}");
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! The folder that a run writes: one run at a time, one configuration, every file whole or absent.
+//! The folder that a run writes: one run at a time, one configuration, every file whole or absent, nobody's file replaced.
 
 pub mod csv;
 pub mod import;
 mod manifest;
 pub mod npz;
+mod output_folder;
+mod run;
 pub mod safetensors;
 mod shard;
 mod store;
 
 pub use manifest::{Manifest, timestamp};
+pub use output_folder::{Contents, OutputFolder};
+pub use run::RunFolder;
 pub use shard::Shard;
-pub use store::{RunFolder, write};
+pub use store::{write, write_quickly};
 
 use crate::error::{Error, Result};
 

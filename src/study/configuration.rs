@@ -293,7 +293,8 @@ fn test_share() -> f64 {
     TEST_SHARE
 }
 
-/// Hash of everything that can move a bit: command, settings, device and its variant, data. 16 hexadecimal digits.
+/// Hash of everything that can move a bit: command, settings, device and its variant, data. 16 hexadecimal digits. Of data
+/// sets their kinds and the `checksums` count, not the paths.
 ///
 /// Fails with [`Error::Job`] if the settings cannot be written as JSON.
 pub fn hash(
@@ -303,8 +304,13 @@ pub fn hash(
     checksums: &BTreeMap<String, String>,
 ) -> Result<String> {
     // Sorted maps of plain values have one text.
-    let settings = serde_json::to_value(settings)
+    let mut settings = serde_json::to_value(settings)
         .map_err(|error| Error::Job(format!("cannot write the settings as text: {error}")))?;
+    for set in settings.get_mut("data").and_then(serde_json::Value::as_array_mut).into_iter().flatten() {
+        if let Some((kind, _)) = set.as_str().and_then(|set| set.split_once('=')) {
+            *set = kind.into();
+        }
+    }
     let parts = serde_json::json!({
         "command": command,
         "configuration": settings,

@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 pub struct Cell {
     /// Name of the data set in tables and files.
     pub data_set: String,
+    /// What the set is called in the hash of the configuration: its name, unless that comes from its path.
+    known_as: String,
     /// Training and test images.
     pub split: Split,
     /// The network that fits them.
@@ -37,7 +39,7 @@ impl Cell {
     /// if the networks do not fit into memory.
     pub fn load_all(configuration: &Configuration) -> Result<Vec<Self>> {
         let mut cells: Vec<Self> = Vec::new();
-        for text in &configuration.data {
+        for (place, text) in (1..).zip(&configuration.data) {
             let source = Source::parse(OsStr::new(text))?;
             let first = cells.len();
             for &network in configuration.model.networks() {
@@ -60,7 +62,8 @@ impl Cell {
                 let architecture = configuration.architecture(network, height, width, classes);
                 architecture.validate()?;
                 check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
-                cells.push(Self { data_set: name.clone(), split, architecture, notices });
+                let known_as = if matches!(source, Source::Any(_)) { format!("any {place}") } else { name.clone() };
+                cells.push(Self { data_set: name.clone(), known_as, split, architecture, notices });
             }
         }
         Ok(cells)
@@ -88,7 +91,12 @@ impl Cell {
 
     /// What tells the cell from the others of its run: the data set, and the network where there are several.
     pub fn label(&self, configuration: &Configuration) -> String {
-        if configuration.model.networks().len() == 1 { self.data_set.clone() } else { self.name() }
+        self.labelled(configuration, &self.data_set)
+    }
+
+    fn labelled(&self, configuration: &Configuration, data_set: &str) -> String {
+        let alone = configuration.model.networks().len() == 1;
+        if alone { data_set.into() } else { format!("{} on {data_set}", self.model()) }
     }
 
     /// Checksums of both sets, by name.
@@ -96,6 +104,43 @@ impl Cell {
         [("training", &self.split.training), ("test", &self.split.test)]
             .map(|(part, data)| (format!("{}, {part}", self.label(configuration)), data.checksum()))
             .into()
+    }
+
+    /// Those of `checksums` that are the cell's, by names that do not depend on the path of its data.
+    pub fn identity<'a>(
+        &self,
+        configuration: &Configuration,
+        checksums: &'a BTreeMap<String, String>,
+    ) -> impl Iterator<Item = (String, String)> + use<'a> {
+        let [label, known_as] = [&self.data_set, &self.known_as].map(|name| self.labelled(configuration, name));
+        ["training", "test"].into_iter().filter_map(move |part| {
+            Some((format!("{known_as}, {part}"), checksums.get(&format!("{label}, {part}"))?.clone()))
+        })
+    }
+
+    /// Gives the cell the name that its data have in an `earlier` manifest of its run, if they are there: they may have
+    /// moved since. `checksums` are those of now. Says whether they are there.
+    pub fn take_name_from(
+        &mut self,
+        earlier: &BTreeMap<String, String>,
+        configuration: &Configuration,
+        checksums: &BTreeMap<String, String>,
+    ) -> bool {
+        let label = self.label(configuration);
+        let is_own = |label: &str| {
+            ["training", "test"].iter().all(|part| {
+                let found = earlier.get(&format!("{label}, {part}"));
+                found.is_some() && found == checksums.get(&format!("{}, {part}", self.label(configuration)))
+            })
+        };
+        if is_own(&label) {
+            return true;
+        }
+        let prefix = self.labelled(configuration, "");
+        let names = earlier.keys().filter_map(|key| key.strip_suffix(", training")?.strip_prefix(&prefix));
+        let Some(name) = names.into_iter().find(|name| is_own(&format!("{prefix}{name}"))) else { return false };
+        self.data_set = name.into();
+        true
     }
 
     /// The engine's handles of the training and the test set.
@@ -155,20 +200,12 @@ impl CellFolder<'_> {
 
     /// Removes a file, if it is there.
     fn forget(&self, name: &str) -> Result<()> {
-        let path = self.place(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
-            _ => Ok(()),
-        }
+        self.run.output().remove(&format!("{}{name}", self.prefix))
     }
 
     /// Removes all checkpoints: the results are written, or the run starts anew.
     pub fn remove_checkpoints(&self) -> Result<()> {
-        let path = self.place("checkpoints");
-        match std::fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
-            _ => Ok(()),
-        }
+        self.run.output().remove_folder(&format!("{}checkpoints", self.prefix))
     }
 }
 

@@ -102,16 +102,16 @@ fn parameter_tensors(architecture: &Architecture, replicas: &[Replica<f32>]) -> 
 /// `pruned.safetensors` and `pruned.npz`; returns their paths.
 pub fn write_networks(
     path: &dyn Fn(&str) -> Result<PathBuf>,
-    cell: &Cell,
+    architecture: &Architecture,
     replicas: &[Replica<f32>],
     masks: &[Mask],
 ) -> Result<[PathBuf; 2]> {
-    let focus = ParameterLayout::new(&cell.architecture).focus_weight().clone();
+    let focus = ParameterLayout::new(architecture).focus_weight().clone();
     let mut pruned = replicas.to_vec();
     for (replica, mask) in pruned.iter_mut().zip(masks) {
         apply(&mut replica.parameters[focus.range()], mask);
     }
-    let tensors = parameter_tensors(&cell.architecture, &pruned);
+    let tensors = parameter_tensors(architecture, &pruned);
     let mut arrays: Vec<NamedArray<'_>> =
         tensors.iter().map(|(name, shape, values)| NamedArray { name, shape, values: Values::F32(values) }).collect();
     let mask = as_numbers(masks);

@@ -1,12 +1,13 @@
 //! A run that is on disk: its history and its weights read back.
 
-use super::configuration::Configuration;
+use super::configuration::{Configuration, Network};
 use super::experiment::Cell;
 use crate::engine::Replica;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
-use crate::run_folder::import;
+use crate::run_folder::{Manifest, import};
 use crate::stability::import::{ImportedHistory, read_history};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One cell of a run folder that `compare` or `train` wrote.
@@ -78,8 +79,21 @@ impl RecordedRun {
     }
 
     /// The cell itself: loads the data sets of the run.
+    ///
+    /// Fails with [`Error::Data`] if they are not there any more, or are not those that the run was trained on.
     pub fn cell(&self) -> Result<Cell> {
-        let cells = Cell::load_all(&self.configuration)?;
+        let mut cells = Cell::load_all(&self.configuration)?;
+        for cell in &mut cells {
+            let checksums = cell.checksums(&self.configuration);
+            if let Some(manifest) = self.manifest()?
+                && !cell.take_name_from(&manifest.data_checksums, &self.configuration, &checksums)
+            {
+                return Err(Error::Data(format!(
+                    "the images of {} are not those that the run was trained on; put those back",
+                    self.configuration.data.join(", ")
+                )));
+            }
+        }
         let alone = cells.len() == 1;
         let belongs = |cell: &Cell| alone || self.folder.ends_with(cell.folder_name(&self.configuration));
         cells.into_iter().find(belongs).ok_or_else(|| {
@@ -89,6 +103,36 @@ impl RecordedRun {
                 self.configuration.data.join(", ")
             ))
         })
+    }
+
+    /// The manifest of the whole run.
+    fn manifest(&self) -> Result<Option<Manifest>> {
+        let places = [Some(self.folder.as_path()), self.folder.parent().and_then(Path::parent)];
+        places.into_iter().flatten().map(Manifest::read).find(|read| !matches!(read, Ok(None))).unwrap_or(Ok(None))
+    }
+
+    /// A network of the sizes of the recorded one, found without its data. Of images only the number of pixels is right.
+    ///
+    /// Fails with [`Error::Data`] if the weights are missing or are not those of such a network.
+    pub fn network(&self) -> Result<Architecture> {
+        let path = self.folder.join("weights.safetensors");
+        let shapes: BTreeMap<String, Vec<usize>> =
+            import::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
+        let Configuration { filters, depth, .. } = self.configuration;
+        let size = |name: &str, axis: usize| shapes.get(name).and_then(|shape| shape.get(axis)).copied();
+        let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.bias"), 1));
+        let Some((features, classes)) = features.zip(classes) else {
+            return Err(Error::Data(format!(
+                "{} holds other tensors than a network of {depth} hidden layers has; run it again",
+                path.display()
+            )));
+        };
+        // Three poolings take a factor of eight from each side.
+        let (network, height, width) = match shapes.contains_key("conv0.weight") {
+            true => (Network::Cnn, 8 * (features / filters.max(1)), 8),
+            false => (Network::Dnn, features, 1),
+        };
+        Ok(self.configuration.architecture(network, height, width, classes))
     }
 
     /// The trained parameters of each replica; moments start at 0.

@@ -51,15 +51,15 @@ impl Variant {
             study.side.is_some() || (data.height, data.width) != (PAPER_SIDE, PAPER_SIDE)
         };
         let of_each_set = cells.chunks(study.model.networks().len());
-        let data: Vec<String> = of_each_set
-            .zip(&study.data)
-            .filter(|(cells, _)| cells.iter().any(changes))
-            .map(|(_, data)| data.clone())
-            .collect();
+        let (changed, data): (Vec<&[Cell]>, Vec<String>) =
+            of_each_set.zip(study.data.iter().cloned()).filter(|(cells, _)| cells.iter().any(changes)).unzip();
         if data.is_empty() {
             return Ok(Vec::new());
         }
         let mut others = Cell::load_all(&Configuration { data, ..self.configuration.clone() })?;
+        for (other, cell) in others.iter_mut().zip(changed.into_iter().flatten()) {
+            other.data_set.clone_from(&cell.data_set);
+        }
         // Nobody asks for test images, which may be many.
         others.iter_mut().for_each(|cell| cell.split.test = Arc::clone(&cell.split.training));
         Ok(others)

@@ -6,7 +6,7 @@
 use super::BenchArguments;
 use super::measure::{CLASSES, Measurements, SEED, TOLERANCES, Training, count, random_walk, sort};
 use crate::cli::output;
-use crate::cli::run::{begin, open_engine, open_folder};
+use crate::cli::run::{begin, open_engine};
 use crate::engine::{DeviceDescription, Engine, HistoryShape};
 use crate::error::{Error, Result};
 use crate::network::Architecture;
@@ -139,8 +139,8 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     let settings = Settings { growth: &axes, model, replicates, batch, side, width, depth, filters };
     let description = engine.description().clone();
     let hash = configuration::hash("bench", &settings, &description, &BTreeMap::new())?;
-    let folder = open_folder("bench", arguments.out.as_deref(), &hash)?;
-    let mut manifest = begin(&folder, "bench", hash, &settings, &description, BTreeMap::new())?;
+    let (folder, mut manifest) =
+        begin(arguments.out.as_deref(), "bench", hash, &settings, &description, BTreeMap::new())?;
     let mut growth = Growth { engine: &mut engine, arguments, left_out: Vec::new() };
     let panels = axes.iter().map(|&axis| growth.panel(axis)).collect::<Result<Vec<_>>>()?;
     say.notices(&growth.left_out);

@@ -1,6 +1,6 @@
 //! Networks and made-up data, and the clock beside them.
 
-use crate::cli::stop_flag;
+use crate::cli::stop::stop_flag;
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, KernelTime, Setup, Steps, SweepPoint, Watch};
@@ -103,7 +103,7 @@ impl Training {
 
     /// Seconds of so many steps of all replicas.
     pub(super) fn time(&mut self, steps: usize) -> Result<f64> {
-        let watch = Watch { stop: stop_flag()?, progress: &|_| {} };
+        let watch = Watch { stop: stop_flag(), progress: &|_| {} };
         let batches: Vec<_> = self.epoch.iter().cloned().cycle().take(steps).collect();
         let Self { orders, taken, .. } = self;
         let start = Instant::now();
@@ -159,7 +159,7 @@ impl<'a> Bench<'a> {
                 SweepPoint { slot: 0, kept: order.mask(removed_nodes(sparsity, nodes)) }
             })
             .collect();
-        let watch = Watch { stop: stop_flag()?, progress: &|_| {} };
+        let watch = Watch { stop: stop_flag(), progress: &|_| {} };
         let mut time = || -> Result<f64> {
             let start = Instant::now();
             self.training.batch.sweep(self.test, &points, &watch)?;

@@ -5,7 +5,8 @@ use super::BenchArguments;
 use super::measure::{CLASSES, HISTORY_EPOCHS, SEED, TRAINING_IMAGES, images, random_walk};
 use crate::check::roofline::{Roofline, TRAINING, Work};
 use crate::cli::options::OutputOptions;
-use crate::cli::{doctor, output, stop_flag};
+use crate::cli::stop::stop_flag;
+use crate::cli::{doctor, output};
 use crate::engine::{Engine, GpuBackend, HistoryShape, Variant, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters};
@@ -79,7 +80,7 @@ pub(super) fn run(arguments: &BenchArguments, architecture: &Architecture) -> Re
         history: &history,
         shape,
     };
-    let watch = Watch { stop: stop_flag()?, progress: &|_| {} };
+    let watch = Watch { stop: stop_flag(), progress: &|_| {} };
     let progress = |what: &str| {
         if !say.quiet {
             output::note(what);

@@ -1,0 +1,539 @@
+//! A folder that is written into, with a list of the files that were: nothing else in it is ever replaced or removed.
+
+use super::manifest::Manifest;
+use super::store;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The list: a line of JSON about the folder, then one for the name of each file, added before the file is.
+const LIST: &str = ".holdfast";
+const LOCK: &str = ".lock";
+/// What a process that was killed before it began its list, or its manifest in an older version, leaves.
+const BEGINNINGS: [&str; 3] = ["..holdfast.partial", ".manifest.json.partial", ".config.toml.partial"];
+/// What systems put into folders that their users see as empty.
+const OF_SYSTEMS: [&str; 3] = [".DS_Store", "Thumbs.db", "desktop.ini"];
+
+/// What is written into a folder; a folder holds one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contents {
+    /// Settings, results and the manifest of a run.
+    Run,
+    /// Images or IDX files.
+    DataSet,
+    /// All that a device was asked.
+    Tape,
+    /// Pages of the manual.
+    Manual,
+}
+
+impl Contents {
+    /// In a sentence.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Run => "a run",
+            Self::DataSet => "an exported or generated data set",
+            Self::Tape => "a tape",
+            Self::Manual => "pages of the manual",
+        }
+    }
+
+    /// What names the folder on the command line.
+    fn option(self) -> &'static str {
+        match self {
+            Self::Run | Self::Manual => "--out",
+            Self::DataSet => "DIR",
+            Self::Tape => "--tape",
+        }
+    }
+}
+
+/// The first line of the list.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    /// Version of the program that began it.
+    holdfast: String,
+    holds: Contents,
+    /// Whether a version that kept no list wrote here before: then whatever has the name of an output counts as one.
+    #[serde(default)]
+    begun_late: bool,
+}
+
+/// The list as it was read.
+struct List {
+    header: Header,
+    names: BTreeSet<String>,
+    /// Whether a process was killed while it wrote the last line.
+    is_torn: bool,
+}
+
+/// The list with the file that lines are added to.
+#[derive(Debug)]
+struct OpenList {
+    file: File,
+    names: BTreeSet<String>,
+    begun_late: bool,
+}
+
+/// A folder that this process writes into. No other process can open it until this is dropped.
+#[derive(Debug)]
+pub struct OutputFolder {
+    path: PathBuf,
+    holds: Contents,
+    list: Mutex<OpenList>,
+    /// Held for its lock. The file stays when the lock goes: removing it would let two runs lock two files of one name.
+    _lock: File,
+}
+
+impl OutputFolder {
+    /// Opens a folder, and creates it if it is missing.
+    ///
+    /// Fails with [`Error::Usage`] if the path is a file, if the folder is not empty and not Holdfast's, if it holds
+    /// something else of Holdfast's, or if another process has it open; with [`Error::Io`] if it cannot be created, read or
+    /// locked. Nothing is written then.
+    pub fn open(path: &Path, holds: Contents) -> Result<Self> {
+        let (shown, option) = (path.display(), holds.option());
+        let is_there = fs::metadata(path);
+        if is_there.as_ref().is_ok_and(|found| !found.is_dir()) {
+            return Err(Error::Usage(format!("{shown} is a file, not a folder; choose another {option}")));
+        }
+        let mut begun_late = false;
+        if is_there.is_ok() {
+            match List::read(path)? {
+                Some(list) => list.check(path, holds)?,
+                None if is_of_older_run(path) => begun_late = true,
+                None => check_free(path, option)?,
+            }
+        }
+        fs::create_dir_all(path).map_err(|error| Error::io("create the folder", path, error))?;
+        let lock = lock(path, option)?;
+        // Another process may have begun the list before this one had the lock.
+        let list = List::read(path)?;
+        if let Some(list) = &list {
+            list.check(path, holds)?;
+        }
+        let list = match list {
+            Some(List { header, names, is_torn: false }) => OpenList::new(path, names, header.begun_late)?,
+            Some(List { header, names, .. }) => OpenList::rewrite(path, holds, header.begun_late, names)?,
+            None => OpenList::rewrite(path, holds, begun_late, BTreeSet::new())?,
+        };
+        Ok(Self { path: path.to_path_buf(), holds, list: Mutex::new(list), _lock: lock })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether nothing was written here yet.
+    pub fn is_new(&self) -> bool {
+        let list = self.list();
+        list.names.is_empty() && !list.begun_late
+    }
+
+    /// The path of a file that is about to be written, e.g. `cells/dnn-pr/metrics.csv`; makes the folders that lead to it.
+    ///
+    /// Fails with [`Error::Usage`] if a file of that name is there that Holdfast did not write, and with [`Error::Io`] if a
+    /// folder or the list cannot be written.
+    pub fn file(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
+        }
+        let mut list = self.list();
+        if list.names.contains(name) {
+            return Ok(path);
+        }
+        list.check_own(&path, name)?;
+        let line = line(&name)?;
+        list.file.write_all(&line).map_err(|error| Error::io("write", self.path.join(LIST), error))?;
+        list.names.insert(name.into());
+        Ok(path)
+    }
+
+    /// Removes a file, if it is there.
+    ///
+    /// Fails with [`Error::Usage`] if Holdfast did not write it, and with [`Error::Io`] if it cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path.join(name);
+        self.list().check_own(&path, name)?;
+        remove_file(&path)
+    }
+
+    /// Removes what Holdfast wrote directly in a folder within this one, `name`, and the folder too if nothing else lies in
+    /// it.
+    ///
+    /// Fails with [`Error::Io`] if a file cannot be removed.
+    pub fn remove_folder(&self, name: &str) -> Result<()> {
+        let folder = self.path.join(name);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("read", folder, error)),
+        };
+        let list = self.list();
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::io("read", &folder, error))?;
+            let file = entry.file_name().to_string_lossy().into_owned();
+            if list.begun_late || list.has(&format!("{name}/{file}")) {
+                remove_file(&entry.path())?;
+            }
+        }
+        // A folder with somebody's files in it stays.
+        let _ = fs::remove_dir(folder);
+        Ok(())
+    }
+
+    /// Removes all that Holdfast wrote here.
+    ///
+    /// Fails with [`Error::Usage`], and removes nothing, if a file lies here that Holdfast did not write: it would be mixed
+    /// with the new ones. Hidden files are no such files: nobody reads them.
+    pub fn clear(&self) -> Result<()> {
+        let mut list = self.list();
+        if let Some(found) = foreign_file(&self.path, &self.path, &|name| list.has(name))? {
+            return Err(Error::Usage(format!(
+                "{} lies among the files of {} in {}, and Holdfast did not write it; move it away, or choose another {}",
+                found.display(),
+                self.holds.name(),
+                self.path.display(),
+                self.holds.option()
+            )));
+        }
+        for name in &list.names {
+            let path = self.path.join(name);
+            remove_file(&path)?;
+            remove_file(&store::temporary_name(&path)?)?;
+            // Folders that are empty now go as well, from the innermost on.
+            for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.path) {
+                let _ = fs::remove_dir(folder);
+            }
+        }
+        *list = OpenList::rewrite(&self.path, self.holds, false, BTreeSet::new())?;
+        Ok(())
+    }
+
+    fn list(&self) -> MutexGuard<'_, OpenList> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl List {
+    /// The list of a folder; `None` if there is none, or if what has its name is something else.
+    fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(LIST);
+        let text = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => return Ok(None),
+            Err(error) => return Err(Error::io("read", path, error)),
+        };
+        let is_torn = !text.ends_with(b"\n");
+        let mut lines = text.split(|&byte| byte == b'\n');
+        let Some(header) = lines.next().and_then(|line| serde_json::from_slice(line).ok()) else { return Ok(None) };
+        // A name that cannot be read protects its file: it counts as somebody else's.
+        let names = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        Ok(Some(Self { header, names, is_torn }))
+    }
+
+    /// Fails with [`Error::Usage`] if the folder holds something else.
+    fn check(&self, folder: &Path, holds: Contents) -> Result<()> {
+        if self.header.holds == holds {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "{} holds {} that Holdfast wrote, and this would be {}; choose another {}",
+            folder.display(),
+            self.header.holds.name(),
+            holds.name(),
+            holds.option()
+        )))
+    }
+}
+
+impl OpenList {
+    fn new(folder: &Path, names: BTreeSet<String>, begun_late: bool) -> Result<Self> {
+        let path = folder.join(LIST);
+        let file = File::options().append(true).open(&path).map_err(|error| Error::io("write", &path, error))?;
+        Ok(Self { file, names, begun_late })
+    }
+
+    fn rewrite(folder: &Path, holds: Contents, begun_late: bool, names: BTreeSet<String>) -> Result<Self> {
+        let mut text = line(&Header { holdfast: env!("CARGO_PKG_VERSION").into(), holds, begun_late })?;
+        for name in &names {
+            text.extend(line(name)?);
+        }
+        store::write_bytes(&folder.join(LIST), &text)?;
+        Self::new(folder, names, begun_late)
+    }
+
+    /// Whether a file, or the part of one that a killed process left, is Holdfast's.
+    fn has(&self, name: &str) -> bool {
+        let (folder, file) = name.rsplit_once('/').map_or(("", name), |(folder, file)| (folder, file));
+        let whole = file.strip_prefix('.').and_then(|file| file.strip_suffix(".partial"));
+        let whole = whole.map(|whole| if folder.is_empty() { whole.into() } else { format!("{folder}/{whole}") });
+        self.names.contains(name) || whole.is_some_and(|whole| self.names.contains(&whole))
+    }
+
+    /// Fails with [`Error::Usage`] if a file is there that Holdfast did not write.
+    fn check_own(&self, path: &Path, name: &str) -> Result<()> {
+        // A link that leads nowhere is somebody's too.
+        if self.begun_late || self.names.contains(name) || fs::symlink_metadata(path).is_err() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "Holdfast did not write {} and does not replace it; move it away and give the same command again, or choose \
+             another folder",
+            path.display()
+        )))
+    }
+}
+
+/// A value as a line of JSON.
+fn line(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)
+        .map_err(|error| Error::Job(format!("a name cannot be written as JSON: {error}; choose another folder")))?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Whether a version that kept no list has left a run here: its manifest says so.
+fn is_of_older_run(folder: &Path) -> bool {
+    matches!(Manifest::read(folder), Ok(Some(_)))
+}
+
+/// Fails with [`Error::Usage`] unless the folder is empty, or holds nothing but folders of Holdfast's, as that of a study
+/// holds those of its shards.
+fn check_free(folder: &Path, option: &str) -> Result<()> {
+    let Some(found) = occupant(folder)? else { return Ok(()) };
+    Err(Error::Usage(format!(
+        "{} is not empty, and what lies there is not Holdfast's: {}; nothing of yours is replaced, so choose another {option}, \
+         an empty folder or one that is not there yet",
+        folder.display(),
+        found.display()
+    )))
+}
+
+/// The first entry of a folder without a list that is somebody else's.
+fn occupant(folder: &Path) -> Result<Option<PathBuf>> {
+    for (path, is_folder) in entries(folder)? {
+        let name = path.file_name().unwrap_or_default();
+        if is_folder {
+            if List::read(&path)?.is_none()
+                && !is_of_older_run(&path)
+                && let Some(found) = occupant(&path)?
+            {
+                return Ok(Some(found));
+            }
+        } else if !(is_of_system(name)
+            || BEGINNINGS.iter().any(|beginning| name == *beginning)
+            || (name == LOCK && fs::symlink_metadata(&path).is_ok_and(|lock| lock.len() == 0)))
+        {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// The first file in a folder of Holdfast's and the folders within it that is neither hidden nor `own`.
+fn foreign_file(top: &Path, folder: &Path, own: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>> {
+    for (path, is_folder) in entries(folder)? {
+        let name = path.file_name().unwrap_or_default();
+        let is_hidden = name.as_encoded_bytes().starts_with(b".");
+        if is_folder {
+            if let Some(found) = foreign_file(top, &path, own)? {
+                return Ok(Some(found));
+            }
+            continue;
+        }
+        // As names stand in the list, on every system.
+        let inside: Vec<_> = path.strip_prefix(top).unwrap_or(&path).iter().map(OsStr::to_string_lossy).collect();
+        if !(is_hidden || is_of_system(name) || own(&inside.join("/"))) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn is_of_system(name: &OsStr) -> bool {
+    OF_SYSTEMS.iter().any(|system| name == *system)
+}
+
+/// Entries of a folder in the order of their names, and whether each is a folder; links are none.
+fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
+    let unreadable = |error| Error::io("read", folder, error);
+    let mut entries = fs::read_dir(folder)
+        .map_err(unreadable)?
+        .map(|entry| entry.and_then(|entry| Ok((entry.path(), entry.file_type()?.is_dir()))))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(unreadable)?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn lock(folder: &Path, option: &str) -> Result<File> {
+    let path = folder.join(LOCK);
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| Error::io("create", &path, error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::Usage(format!(
+            "{} is in use by another run; wait until that is done or choose another {option}",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::tests::example;
+    use super::*;
+    use tempfile::{TempDir, tempdir};
+
+    fn open(folder: &Path) -> Result<OutputFolder> {
+        OutputFolder::open(folder, Contents::Run)
+    }
+
+    /// A folder in which Holdfast wrote `own.csv`.
+    fn written() -> TempDir {
+        let folder = tempdir().unwrap();
+        fs::write(open(folder.path()).unwrap().file("own.csv").unwrap(), "own").unwrap();
+        folder
+    }
+
+    fn is_usage<T>(result: &Result<T>, words: &str) -> bool {
+        matches!(result, Err(Error::Usage(message)) if message.contains(words))
+    }
+
+    #[test]
+    fn a_folder_with_anything_in_it_that_is_not_holdfasts_is_refused_and_left_as_it_was() {
+        for name in ["config.toml", "manifest.json", ".holdfast", ".hidden", "deep/down/notes.txt", ".git/HEAD"] {
+            let folder = tempdir().unwrap();
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "{\"mine\": 1}\n").unwrap();
+            assert!(is_usage(&open(folder.path()).map(drop), name), "{name}");
+            assert!(!folder.path().join(LOCK).exists(), "{name}");
+            assert_eq!(fs::read(&path).unwrap(), b"{\"mine\": 1}\n", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_looks_empty_or_was_just_begun_is_taken() {
+        for name in [".DS_Store", LOCK, "..holdfast.partial", "shards"] {
+            let folder = tempdir().unwrap();
+            let path = folder.path().join(name);
+            if name == "shards" {
+                open(&path.join("1-of-2")).map(drop).unwrap()
+            } else {
+                fs::write(path, "").unwrap()
+            }
+            assert!(open(folder.path()).is_ok(), "{name}");
+        }
+        let folder = tempdir().unwrap();
+        fs::write(folder.path().join(LOCK), "mine").unwrap();
+        assert!(is_usage(&open(folder.path()).map(drop), LOCK));
+    }
+
+    #[test]
+    fn a_file_that_somebody_put_into_the_folder_is_neither_replaced_nor_removed() {
+        let folder = written();
+        fs::write(folder.path().join("sweep.csv"), "mine").unwrap();
+        let opened = open(folder.path()).unwrap();
+        assert!(opened.file("own.csv").is_ok() && opened.file("new.csv").is_ok());
+        assert!(is_usage(&opened.file("sweep.csv").map(drop), "sweep.csv"));
+        assert!(is_usage(&opened.remove("sweep.csv"), "sweep.csv"));
+        opened.remove("own.csv").unwrap();
+        assert!(!folder.path().join("own.csv").exists() && folder.path().join("sweep.csv").is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_somebodys() {
+        let folder = written();
+        std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join("sweep.csv")).unwrap();
+        assert!(is_usage(&open(folder.path()).unwrap().file("sweep.csv").map(drop), "sweep.csv"));
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_protects_its_file_and_spoils_no_other() {
+        let folder = written();
+        let list = folder.path().join(LIST);
+        let text = [fs::read_to_string(&list).unwrap(), "\"half.cs".into()].concat();
+        fs::write(&list, text).unwrap();
+        fs::write(folder.path().join("half.csv"), "mine").unwrap();
+        fs::write(open(folder.path()).unwrap().file("next.csv").unwrap(), "next").unwrap();
+        let opened = open(folder.path()).unwrap();
+        assert!(opened.file("own.csv").is_ok() && opened.file("next.csv").is_ok());
+        assert!(is_usage(&opened.file("half.csv").map(drop), "half.csv"));
+    }
+
+    #[test]
+    fn a_run_of_a_version_without_a_list_goes_on() {
+        let folder = tempdir().unwrap();
+        example("abc").write(folder.path()).unwrap();
+        for name in ["history.npz", "checkpoints/train.checkpoint"] {
+            fs::create_dir_all(folder.path().join("checkpoints")).unwrap();
+            fs::write(folder.path().join(name), "old").unwrap();
+        }
+        for _ in 0..2 {
+            let opened = open(folder.path()).unwrap();
+            assert!(opened.file("history.npz").is_ok() && !opened.is_new());
+        }
+        open(folder.path()).unwrap().remove_folder("checkpoints").unwrap();
+        assert!(!folder.path().join("checkpoints").exists());
+    }
+
+    #[test]
+    fn of_a_folder_only_what_holdfast_wrote_is_removed() {
+        let folder = written();
+        let opened = open(folder.path()).unwrap();
+        fs::write(opened.file("checkpoints/a.checkpoint").unwrap(), "own").unwrap();
+        fs::write(folder.path().join("checkpoints/.a.checkpoint.partial"), "half").unwrap();
+        fs::write(folder.path().join("checkpoints/mine"), "mine").unwrap();
+        opened.remove_folder("checkpoints").unwrap();
+        let left: Vec<_> = entries(&folder.path().join("checkpoints")).unwrap();
+        assert_eq!(left, [(folder.path().join("checkpoints/mine"), false)]);
+        opened.remove_folder("never").unwrap();
+    }
+
+    #[test]
+    fn clearing_removes_all_of_holdfasts_or_nothing() {
+        let folder = tempdir().unwrap();
+        let opened = OutputFolder::open(folder.path(), Contents::DataSet).unwrap();
+        for name in ["training/a/0.png", "training/b/1.png", "sheet.png"] {
+            fs::write(opened.file(name).unwrap(), "own").unwrap();
+        }
+        fs::write(folder.path().join("training/a/2.png"), "mine").unwrap();
+        assert!(is_usage(&opened.clear(), "2.png"));
+        assert!(folder.path().join("sheet.png").is_file());
+        fs::remove_file(folder.path().join("training/a/2.png")).unwrap();
+        opened.clear().unwrap();
+        let left: Vec<_> = entries(folder.path()).unwrap().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(left, [LIST, LOCK].map(|name| folder.path().join(name)));
+        assert!(opened.is_new());
+    }
+
+    #[test]
+    fn a_folder_holds_one_kind_of_thing() {
+        let folder = written();
+        let error = OutputFolder::open(folder.path(), Contents::DataSet).map(drop);
+        assert!(is_usage(&error, "a run"));
+    }
+}

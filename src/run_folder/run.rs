@@ -1,0 +1,132 @@
+//! The output folder of one run: what it holds, and of which run it is.
+
+use super::manifest::Manifest;
+use super::output_folder::{Contents, OutputFolder};
+use crate::error::Result;
+use std::path::{Path, PathBuf};
+
+/// The output folder of one run. No other process can open it until this is dropped.
+#[derive(Debug)]
+pub struct RunFolder {
+    output: OutputFolder,
+    manifest: Option<Manifest>,
+}
+
+impl RunFolder {
+    /// Opens a folder for the run that `this` tells of, and creates it if it is missing.
+    ///
+    /// Fails as [`OutputFolder::open`] does, and with [`Error::Usage`] if its manifest is of another run or cannot be
+    /// understood.
+    pub fn open(path: &Path, this: &Manifest) -> Result<Self> {
+        let output = OutputFolder::open(path, Contents::Run)?;
+        let manifest = Manifest::read(path)?;
+        if let Some(found) = &manifest {
+            this.check_same(found, path)?;
+        }
+        Ok(Self { output, manifest })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        self.output.path()
+    }
+
+    /// The manifest that was there when the folder was opened: of this configuration, from a run that ended or stopped.
+    pub fn earlier_manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// The path of a file that is about to be written, see [`OutputFolder::file`].
+    pub fn file(&self, name: &str) -> Result<PathBuf> {
+        self.output.file(name)
+    }
+
+    /// What is written into it.
+    pub fn output(&self) -> &OutputFolder {
+        &self.output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::tests::example;
+    use super::super::store::write;
+    use super::*;
+    use crate::error::Error;
+    use std::fs;
+    use std::io::Write;
+    use tempfile::tempdir;
+
+    #[test]
+    fn a_run_folder_is_created_with_its_parents() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("runs/one");
+        let run = RunFolder::open(&path, &example("abc")).unwrap();
+        assert!(run.path().is_dir() && run.earlier_manifest().is_none());
+        let file = run.file("cells/dnn-pr/metrics.csv").unwrap();
+        write(&file, |writer| writer.write_all(b"x")).unwrap();
+        assert!(path.join("cells/dnn-pr/metrics.csv").is_file());
+    }
+
+    #[test]
+    fn a_folder_in_use_is_refused_until_it_is_free() {
+        let folder = tempdir().unwrap();
+        let first = RunFolder::open(folder.path(), &example("abc")).unwrap();
+        let error = RunFolder::open(folder.path(), &example("abc")).unwrap_err();
+        assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("in use by another run"), "{error}");
+        drop(first);
+        RunFolder::open(folder.path(), &example("abc")).unwrap();
+    }
+
+    #[test]
+    fn a_run_goes_on_in_a_folder_of_its_own_configuration() {
+        let folder = tempdir().unwrap();
+        let manifest = example("abc");
+        manifest.write(RunFolder::open(folder.path(), &example("abc")).unwrap().path()).unwrap();
+        assert_eq!(RunFolder::open(folder.path(), &example("abc")).unwrap().earlier_manifest(), Some(&manifest));
+    }
+
+    #[test]
+    fn a_folder_of_another_configuration_is_refused() {
+        let folder = tempdir().unwrap();
+        example("abc").write(folder.path()).unwrap();
+        let other = Manifest {
+            configuration: serde_json::json!({ "epochs": 31, "tolerance": [0.01, 0.03] }),
+            ..example("def")
+        };
+        let error = RunFolder::open(folder.path(), &other).unwrap_err();
+        assert!(matches!(error, Error::Usage(_)));
+        for words in ["epochs", "30", "31", "--out"] {
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_is_none_is_refused() {
+        let folder = tempdir().unwrap();
+        fs::write(folder.path().join("manifest.json"), "{").unwrap();
+        let error = RunFolder::open(folder.path(), &example("abc")).unwrap_err();
+        assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("manifest.json"), "{error}");
+    }
+
+    #[test]
+    fn a_file_in_place_of_the_folder_is_refused() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "x").unwrap();
+        let error = RunFolder::open(&path, &example("abc")).unwrap_err();
+        assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("is a file"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_path_that_is_not_utf_8_is_fine() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempdir().unwrap();
+        let path = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+        let run = RunFolder::open(&path, &example("abc")).unwrap();
+        example("abc").write(run.path()).unwrap();
+        assert!(path.join("manifest.json").is_file());
+    }
+}
