@@ -5,6 +5,7 @@ use super::output;
 use crate::data::catalogue::{self, FileState, Origin};
 use crate::data::{LoadOptions, Loaded, Source, export};
 use crate::error::{Error, Result};
+use crate::study::contents::Contents;
 use crate::study::numbers::thousands;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -119,12 +120,24 @@ fn verify(say: &OutputOptions) -> Result<()> {
         output::result(&checked.iter().map(line).collect::<String>())?;
     }
     match checked.iter().filter(|file| file.state != FileState::Intact).count() {
-        0 => Ok(()),
+        0 if say.quiet => Ok(()),
+        0 => {
+            announce(&Source::Mnist(None).load(0, &LoadOptions::default())?, say);
+            Ok(())
+        }
         count => Err(Error::Data(format!(
             "{count} of {} files are not those that ship with the project; copy or download them again",
             checked.len()
         ))),
     }
+}
+
+/// Says what was read or made.
+fn announce(loaded: &Loaded, say: &OutputOptions) {
+    if !say.quiet {
+        output::note(&Contents::of(&loaded.split, &loaded.class_names).line(&loaded.split.training.name));
+    }
+    say.notices(&loaded.notices);
 }
 
 fn export(arguments: &ExportArguments) -> Result<()> {
@@ -133,7 +146,7 @@ fn export(arguments: &ExportArguments) -> Result<()> {
     }
     let ImageOptions { seed, .. } = arguments.images;
     let loaded = Source::parse(&arguments.set)?.load(seed, &arguments.images.load_options())?;
-    arguments.output.notices(&loaded.notices);
+    announce(&loaded, &arguments.output);
     let Loaded { split, class_names, .. } = loaded;
     let name = &split.training.name;
     let folder = &arguments.folder;
@@ -168,7 +181,9 @@ fn generate(arguments: &GenerateArguments) -> Result<()> {
             arguments.set.display()
         )));
     }
-    let split = source.load(arguments.seed, &LoadOptions::default())?.split;
+    let loaded = source.load(arguments.seed, &LoadOptions::default())?;
+    announce(&loaded, &arguments.output);
+    let split = loaded.split;
     let name = &split.training.name;
     let files = export::write_idx(&split, &arguments.folder)?;
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();

@@ -2,7 +2,7 @@
 
 use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
 use super::progress::Reporter;
-use super::run::{begin, open_engine, open_folder};
+use super::run::{announce, begin, data_sets, open_engine, open_folder};
 use super::stability::HistoryOptions;
 use super::{output, stop_flag};
 use crate::engine::{Engine, Evaluation};
@@ -150,6 +150,9 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     arguments.announce(path, &read);
     let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
     let cell = run.cell()?;
+    if !arguments.output.quiet {
+        announce(std::slice::from_ref(&cell));
+    }
     let replicas = run.replicas(&cell.architecture)?;
     if replicas.len() != read.history.shape().replicas {
         return Err(Error::Data(format!(
@@ -164,7 +167,8 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     let mut checksums = cell.checksums(&run.configuration);
     checksums.insert("history".into(), training::hash(read.history.weights()));
     checksums.insert("weights".into(), hash_parameters(replicas.iter().map(|replica| replica.parameters.as_slice())));
-    let opened = open(arguments, &criterion, &engine, checksums)?;
+    let mut opened = open(arguments, &criterion, &engine, checksums)?;
+    opened.manifest.data_sets = data_sets(std::slice::from_ref(&cell), &run.configuration)?;
 
     let reporter = Reporter::new(arguments.output.quiet);
     let control = Control { stop: stop_flag()?, progress: &reporter };

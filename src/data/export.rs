@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn made_up_sets_keep_their_name_in_their_files() {
         let folder = tempdir().unwrap();
-        let set = Dataset::new("xr-synthetic", vec![7; 4], vec![0, 1], 1, 2, 2).unwrap();
+        let set = Dataset::new("xr-synthetic", vec![7, 7, 8, 8], vec![0, 1], 1, 2, 2).unwrap();
         write_idx(&Split::new(set.clone(), set).unwrap(), folder.path()).unwrap();
         let mut argument = OsStr::new("any=").to_owned();
         argument.push(folder.path());
