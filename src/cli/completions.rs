@@ -2,7 +2,7 @@
 
 use super::{Arguments, output};
 use crate::error::{Error, Result};
-use crate::run_folder::{self, Contents, OutputFolder};
+use crate::run_folder::{self, FolderKind, OutputFolder};
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &CompletionsArguments) -> Result<()> {
 /// Prints or writes manual pages.
 pub(super) fn man(arguments: &ManArguments) -> Result<()> {
     if let Some(folder) = &arguments.out {
-        let folder = OutputFolder::open(folder, Contents::Manual)?;
+        let folder = OutputFolder::open(folder, FolderKind::Manual)?;
         let mut command = Arguments::command().disable_help_subcommand(true);
         command.build();
         return write_pages(&command, &folder);

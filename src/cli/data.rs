@@ -5,7 +5,8 @@ use super::output;
 use crate::data::catalogue::{self, FileState, Origin};
 use crate::data::{LoadOptions, Loaded, Source, export};
 use crate::error::{Error, Result};
-use crate::run_folder::{Contents, OutputFolder};
+use crate::run_folder::{FolderKind, OutputFolder};
+use crate::study::contents::Contents;
 use crate::study::numbers::thousands;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -126,7 +127,11 @@ fn verify(say: &OutputOptions) -> Result<()> {
         output::result(&checked.iter().map(line).collect::<String>())?;
     }
     match checked.iter().filter(|file| file.state != FileState::Intact).count() {
-        0 => Ok(()),
+        0 if say.quiet => Ok(()),
+        0 => {
+            announce(&Source::Mnist(None).load(0, &LoadOptions::default())?, say);
+            Ok(())
+        }
         count => Err(Error::Data(format!(
             "{count} of {} files are not those that ship with the project; copy or download them again",
             checked.len()
@@ -136,7 +141,7 @@ fn verify(say: &OutputOptions) -> Result<()> {
 
 /// Opens the folder for a set: two in one folder would be read as one.
 fn open(folder: &Path, fresh: bool) -> Result<OutputFolder> {
-    let opened = OutputFolder::open(folder, Contents::DataSet)?;
+    let opened = OutputFolder::open(folder, FolderKind::DataSet)?;
     if fresh {
         opened.clear()?;
     } else if !opened.is_new() {
@@ -149,13 +154,21 @@ fn open(folder: &Path, fresh: bool) -> Result<OutputFolder> {
     Ok(opened)
 }
 
+/// Says what was read or made.
+fn announce(loaded: &Loaded, say: &OutputOptions) {
+    if !say.quiet {
+        output::note(&Contents::of(&loaded.split, &loaded.class_names).line(&loaded.split.training.name));
+    }
+    say.notices(&loaded.notices);
+}
+
 fn export(arguments: &ExportArguments) -> Result<()> {
     if arguments.limit == Some(0) {
         return Err(Error::Usage("--limit 0 exports nothing; use 1 or more, or leave it out for all images".into()));
     }
     let ImageOptions { seed, .. } = arguments.images;
     let loaded = Source::parse(&arguments.set)?.load(seed, &arguments.images.load_options())?;
-    arguments.output.notices(&loaded.notices);
+    announce(&loaded, &arguments.output);
     let Loaded { split, class_names, .. } = loaded;
     let name = &split.training.name;
     let output = open(&arguments.folder, arguments.fresh)?;
@@ -192,7 +205,9 @@ fn generate(arguments: &GenerateArguments) -> Result<()> {
             arguments.set.display()
         )));
     }
-    let split = source.load(arguments.seed, &LoadOptions::default())?.split;
+    let loaded = source.load(arguments.seed, &LoadOptions::default())?;
+    announce(&loaded, &arguments.output);
+    let split = loaded.split;
     let name = &split.training.name;
     let files = export::write_idx(&split, &open(&arguments.folder, arguments.fresh)?)?;
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();

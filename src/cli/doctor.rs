@@ -6,7 +6,7 @@ use crate::check::{Certificate, Examination};
 use crate::engine::{Choice, Engine, GpuBackend, automatic_adapter};
 use crate::error::{Error, Result};
 use crate::gpu::{self, DeviceChoice, RequestedLimits, TAPE_FILES};
-use crate::run_folder::{Contents, OutputFolder};
+use crate::run_folder::{FolderKind, OutputFolder};
 use crate::study::numbers::thousands;
 use clap::Args;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
         Some(choice) => {
             let backend = GpuBackend::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?;
             let gpu = Arc::clone(backend.device());
-            let folder = tape.as_ref().map(|folder| OutputFolder::open(folder, Contents::Tape)).transpose()?;
+            let folder = tape.as_ref().map(|folder| OutputFolder::open(folder, FolderKind::Tape)).transpose()?;
             if let Some(folder) = &folder {
                 TAPE_FILES.iter().try_for_each(|name| folder.file(name).map(drop))?;
                 gpu.write_tape(folder.path())?;

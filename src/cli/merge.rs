@@ -2,7 +2,7 @@
 
 use super::options::{DeviceOptions, OutputOptions};
 use super::progress::Reporter;
-use super::run::{open_engine, open_folder, write_settings};
+use super::run::{announce, open_engine, open_folder, write_settings};
 use super::stop::stop_flag;
 use super::study::TrainedStudy;
 use crate::engine::Engine;
@@ -90,6 +90,9 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
     } else {
         data_of(&manifest, &configuration, &engine, control)?
     };
+    if !arguments.output.quiet {
+        announce(&data);
+    }
     let trained = TrainedStudy { configuration: &configuration, names: cells, cells: &data, folder: &folder };
     trained.conclude(&mut engine, &mut manifest, control)?.print(&arguments.output)
 }

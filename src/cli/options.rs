@@ -82,7 +82,8 @@ pub(super) struct RunOptions {
     /// any=PATH.
     ///
     /// A PATH is a folder in which each class has a folder of PNG, JPEG, BMP or TIFF images (or which has such folders in
-    /// `train` and `test`), a folder of IDX files, an IDX file of images beside its labels, or a .npz as MedMNIST's.
+    /// `train` and `test`), a folder of IDX files, an IDX file of images beside its labels, or a .npz as
+    /// MedMNIST's or Keras's.
     #[arg(long, value_delimiter = ',', value_name = "SET")]
     data: Option<Vec<String>>,
     /// Units of each hidden dense layer.

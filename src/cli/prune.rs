@@ -3,7 +3,7 @@
 use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
 use super::output;
 use super::progress::Reporter;
-use super::run::{begin, open_engine};
+use super::run::{announce, begin, data_sets, open_engine};
 use super::stability::HistoryOptions;
 use super::stop::stop_flag;
 use crate::engine::{Engine, Evaluation};
@@ -157,6 +157,9 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     arguments.output.notices(untold.as_slice());
     notices.extend(untold);
     let cell = cell.ok();
+    if let Some(cell) = cell.as_ref().filter(|_| !arguments.output.quiet) {
+        announce(std::slice::from_ref(cell));
+    }
     let architecture = cell.as_ref().map_or_else(|| run.network(), |cell| Ok(cell.architecture.clone()))?;
     let replicas = run.replicas(&architecture)?;
     if replicas.len() != read.history.shape().replicas {
@@ -176,7 +179,10 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
         map.insert("history".into(), training::hash(read.history.weights()));
         map.insert("weights".into(), hash_parameters(replicas.iter().map(|replica| replica.parameters.as_slice())));
     }
-    let opened = open(arguments, &criterion, &engine, checksums, &identity)?;
+    let mut opened = open(arguments, &criterion, &engine, checksums, &identity)?;
+    if let Some(cell) = &cell {
+        opened.manifest.data_sets = data_sets(std::slice::from_ref(cell), &run.configuration)?;
+    }
 
     let reporter = Reporter::new(arguments.output.quiet);
     let control = Control { stop: stop_flag(), progress: &reporter };

@@ -9,7 +9,7 @@ use crate::run_folder::{self, Manifest, RunFolder, Shard, timestamp};
 use crate::study::configuration::{self, Configuration};
 use crate::study::experiment::Cell;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -43,6 +43,31 @@ pub(super) fn open_engine(device: &DeviceOptions, quiet: bool) -> Result<Engine>
     Ok(engine)
 }
 
+/// Says what was read for these cells: a line for each data set, and what the user should know of it.
+pub(super) fn announce(cells: &[Cell]) {
+    let mut said = BTreeSet::new();
+    for (place, cell) in cells.iter().enumerate() {
+        let before = place.checked_sub(1).map(|before| &cells[before]);
+        let notices = cell.notices.iter().map(|notice| format!("notice: {notice}"));
+        // Networks that take other images of a set have most notices in common.
+        cell.line(before).into_iter().chain(notices).filter(|line| said.insert(line.clone())).for_each(|line| {
+            output::note(&line);
+        });
+    }
+}
+
+/// What the data sets of these cells hold, for the manifest.
+pub(super) fn data_sets(cells: &[Cell], configuration: &Configuration) -> Result<BTreeMap<String, serde_json::Value>> {
+    cells
+        .iter()
+        .map(|cell| {
+            let contents = serde_json::to_value(&cell.contents)
+                .map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))?;
+            Ok((cell.label(configuration), contents))
+        })
+        .collect()
+}
+
 /// Loads data and opens the device.
 pub(super) fn prepare(
     command: &str,
@@ -52,7 +77,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared> {
     let cells = Cell::load_all(&configuration)?;
     if !quiet {
-        cells.iter().flat_map(|cell| &cell.notices).for_each(|notice| output::note(&format!("notice: {notice}")));
+        announce(&cells);
     }
     let engine = open_engine(device, quiet)?;
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(&configuration)).collect();
@@ -103,6 +128,7 @@ impl Prepared {
             }
         }
         write_settings(&folder, &configuration)?;
+        manifest.data_sets = data_sets(&cells, &configuration)?;
         manifest.write(folder.path())?;
         Ok(Run { configuration, cells, engine, folder, manifest })
     }
@@ -153,6 +179,7 @@ fn draft(
             .map(|certificate| as_json(serde_json::to_value(certificate)))
             .transpose()?,
         data_checksums: checksums,
+        data_sets: BTreeMap::new(),
         weight_hashes: BTreeMap::new(),
         wall_times: BTreeMap::new(),
         shard: None,

@@ -66,10 +66,14 @@ pub(super) fn sort_names(names: &mut [String]) {
 
 /// The first few of a list of names, and how many more there are.
 pub(super) fn shortened(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    match names.len().checked_sub(SHOWN) {
+    shortened_to(5, names)
+}
+
+/// The same with at most so many names.
+pub(super) fn shortened_to(most: usize, names: &[String]) -> String {
+    match names.len().checked_sub(most) {
         None | Some(0) => names.join(", "),
-        Some(more) => format!("{} and {more} more", names[..SHOWN].join(", ")),
+        Some(more) => format!("{} and {more} more", names[..most].join(", ")),
     }
 }
 

@@ -109,13 +109,13 @@ fn write_png(path: &Path, pixels: &[u8], width: usize, height: usize) -> Result<
 mod tests {
     use super::*;
     use crate::data::{LoadOptions, Source};
-    use crate::run_folder::Contents;
+    use crate::run_folder::FolderKind;
     use std::ffi::OsStr;
     use std::fs::File;
     use tempfile::tempdir;
 
     fn open(folder: &Path) -> OutputFolder {
-        OutputFolder::open(folder, Contents::DataSet).unwrap()
+        OutputFolder::open(folder, FolderKind::DataSet).unwrap()
     }
 
     /// Three images of 2 x 3 pixels in two classes.
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn made_up_sets_keep_their_name_in_their_files() {
         let folder = tempdir().unwrap();
-        let set = Dataset::new("xr-synthetic", vec![7; 4], vec![0, 1], 1, 2, 2).unwrap();
+        let set = Dataset::new("xr-synthetic", vec![7, 7, 8, 8], vec![0, 1], 1, 2, 2).unwrap();
         write_idx(&Split::new(set.clone(), set).unwrap(), &open(folder.path())).unwrap();
         let mut argument = OsStr::new("any=").to_owned();
         argument.push(folder.path());

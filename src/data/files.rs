@@ -1,7 +1,8 @@
 //! Data sets of the user: what a path holds, its content decides.
 
 use super::fit::Square;
-use super::{Dataset, classes, idx, images, medmnist};
+use super::folders::shown_name;
+use super::{Dataset, archive, classes, folders, idx, images};
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::Read;
@@ -18,7 +19,7 @@ pub(super) struct Parts {
 }
 
 /// Reads a folder with a folder for each class, a folder of IDX files, an IDX file of images with its labels beside it, or
-/// an archive in the form of MedMNIST. The set is called `name`, or without one as its files are.
+/// an archive in the form of MedMNIST or Keras. The set is called `name`, or without one as its files are.
 ///
 /// Fails with [`Error::Data`] if there is nothing of that kind, or if it is damaged.
 pub(super) fn read(name: Option<&str>, path: &Path, square: Option<Square>) -> Result<Parts> {
@@ -37,7 +38,7 @@ pub(super) fn read(name: Option<&str>, path: &Path, square: Option<Square>) -> R
     } else {
         let stem = own_name();
         match first_bytes(path)? {
-            [b'P', b'K'] => medmnist::read(&name_or(stem.trim_end_matches(".npz").into()), path)?,
+            [b'P', b'K'] => archive::read(&name_or(stem.trim_end_matches(".npz").into()), path)?,
             [0x1f, 0x8b] | [0, 0] => {
                 let common = tidy(set_name(path));
                 read_idx(&name_or(if common.is_empty() { stem } else { common }), path, None)?
@@ -83,18 +84,19 @@ fn set_name(path: &Path) -> &str {
     &name[..end.unwrap_or(0)]
 }
 
-/// IDX files of images in a folder; of a file that lies there with and without `.gz` the latter.
+/// IDX files of images in a folder; of a file that lies there in several spellings, the one that comes first of
+/// [`idx::spellings`].
 fn idx_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for path in images::entries(folder)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.contains("images") && name.contains("idx3") && path.is_file() {
+    for path in folders::entries(folder)? {
+        let name = shown_name(&path);
+        if name.contains("images") && name.contains("idx3") && !name.starts_with('.') && path.is_file() {
             files.push(path);
         }
     }
-    let plain = files.clone();
+    let all = files.clone();
     files.retain(|path| {
-        path.extension().is_none_or(|ending| ending != "gz") || !plain.contains(&path.with_extension(""))
+        idx::spellings(path).into_iter().find(|spelling| all.contains(spelling)).is_none_or(|first| first == *path)
     });
     Ok(files)
 }
@@ -102,7 +104,7 @@ fn idx_files(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Which of the IDX files of a folder is for training and which for testing.
 fn training_and_test(folder: &Path, files: &[PathBuf]) -> Result<(PathBuf, Option<PathBuf>)> {
     let is_of = |path: &Path, words: &[&str]| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = shown_name(path);
         words.iter().any(|word| name.contains(word))
     };
     let (training, others): (Vec<_>, Vec<_>) = files.iter().partition(|path| is_of(path, &["train"]));
@@ -110,8 +112,7 @@ fn training_and_test(folder: &Path, files: &[PathBuf]) -> Result<(PathBuf, Optio
         ([only], []) | ([], [only]) => Ok(((*only).clone(), None)),
         ([training], [test]) if is_of(test, &["t10k", "test"]) => Ok(((*training).clone(), Some((*test).clone()))),
         _ => {
-            let names: Vec<String> =
-                files.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
+            let names: Vec<String> = files.iter().map(|path| shown_name(path)).collect();
             Err(Error::Data(format!(
                 "{} holds several sets of IDX images: {}; name one of these files, or a folder with one for training (train) \
                  and one for testing (t10k or test)",
@@ -138,11 +139,10 @@ fn labels_of(images: &Path) -> Result<PathBuf> {
         )));
     }
     let labels = images.with_file_name(name.replace("images", "labels").replace("idx3", "idx1"));
-    let twin = match labels.extension() {
-        Some(ending) if ending == "gz" => labels.with_extension(""),
-        _ => PathBuf::from(format!("{}.gz", labels.display())),
-    };
-    Ok(if !labels.exists() && twin.exists() { twin } else { labels })
+    if labels.is_file() {
+        return Ok(labels);
+    }
+    Ok(idx::spellings(&labels).into_iter().find(|path| path.is_file()).unwrap_or(labels))
 }
 
 #[cfg(test)]
@@ -198,6 +198,27 @@ mod tests {
         assert!(message.contains("several sets") && message.contains("b-test-images-idx3-ubyte.gz"), "{message}");
         let one = folder.path().join("b-train-images-idx3-ubyte.gz");
         assert_eq!(read(None, &one, None).unwrap().training.name, "b");
+    }
+
+    #[test]
+    fn files_are_found_with_a_dot_in_their_names_as_with_a_dash() {
+        let dash = tempdir().unwrap();
+        write_pair(dash.path(), "train-", &[0, 1, 1, 0]);
+        write_pair(dash.path(), "t10k-", &[1, 0]);
+        let expected = read(Some("x"), dash.path(), None).unwrap();
+        for (images, labels) in [(".idx3", ".idx1"), (".idx3", "-idx1"), ("-idx3", ".idx1")] {
+            let folder = tempdir().unwrap();
+            for path in folders::entries(dash.path()).unwrap() {
+                let name = shown_name(&path).replace("-idx3", images).replace("-idx1", labels);
+                std::fs::copy(&path, folder.path().join(name)).unwrap();
+            }
+            let read = read(Some("x"), folder.path(), None).unwrap();
+            assert_eq!((&read.training, &read.test), (&expected.training, &expected.test), "{images} {labels}");
+        }
+        // Both spellings side by side are one set.
+        std::fs::copy(dash.path().join("train-images-idx3-ubyte.gz"), dash.path().join("train-images.idx3-ubyte.gz"))
+            .unwrap();
+        assert_eq!(read(Some("x"), dash.path(), None).unwrap().training, expected.training);
     }
 
     #[test]

@@ -11,10 +11,19 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const UNSIGNED_BYTE: u8 = 0x08;
+
+/// The names under which a file of the format may lie in its folder, however `path` spells it: `...-idx3-ubyte` before
+/// `....idx3-ubyte`, each plain before compressed.
+pub(super) fn spellings(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let both = [name.replace(".idx", "-idx"), name.replace("-idx", ".idx")];
+    both.iter().flat_map(|name| [name.clone(), format!("{name}.gz")]).map(|name| path.with_file_name(name)).collect()
+}
 
 /// Reads a file of images `[sample, y, x]` and its file of labels `[sample]` into a data set of `classes` classes.
 ///
@@ -237,7 +246,6 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
     use tempfile::TempDir;
 
     fn idx(type_code: u8, sizes: &[u32], values: &[u8]) -> Vec<u8> {

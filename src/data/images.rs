@@ -4,10 +4,13 @@
 //! in parallel and each image into its own place. Training starts with a set that is whole.
 
 use super::Dataset;
-use super::classes::{self, MOST_CLASSES, shortened};
+use super::classes::{MOST_CLASSES, shortened};
 use super::files::Parts;
+use super::findings::Findings;
 use super::fit::Square;
-use super::picture;
+use super::folders::{self, ClassFolder, shown_name};
+use super::left_out::{LeftOut, Reason};
+use super::picture::{self, Picture};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -17,9 +20,6 @@ const TRAINING: [&str; 2] = ["train", "training"];
 const TEST: [&str; 2] = ["test", "testing"];
 const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
 
-/// Files and folders that systems leave behind, in small letters; they and hidden ones are no data.
-const LEFT_BEHIND: [&str; 3] = ["thumbs.db", "desktop.ini", "__macosx"];
-
 /// Reads a folder in which each class has a folder, or which has such folders in `train` and `test`. Images in `val` join
 /// neither: nothing is chosen by them here.
 ///
@@ -28,148 +28,118 @@ const LEFT_BEHIND: [&str; 3] = ["thumbs.db", "desktop.ini", "__macosx"];
 /// are fewer than two classes or more than 256, or a class is empty; if sizes are mixed.
 pub(super) fn read(name: &str, folder: &Path, square: Option<Square>) -> Result<Parts> {
     let mut notices = Vec::new();
-    let folders = subfolders(folder, &mut notices)?;
-    let part_of = |words: &[&str]| folders.iter().find(|path| words.contains(&file_name(path).to_lowercase().as_str()));
+    let mut left_out = LeftOut::default();
+    let found = subfolders(folder, &mut left_out)?;
+    let part_of = |words: &[&str]| found.iter().find(|path| words.contains(&shown_name(path).to_lowercase().as_str()));
     let (training, validation) = (part_of(&TRAINING), part_of(&VALIDATION));
-    match (training, part_of(&TEST)) {
+    let (listing, test) = match (training, part_of(&TEST)) {
         (Some(training), Some(test)) => {
             if let Some(validation) = validation {
                 notices.push(format!("{name}: the images in {} are left out", validation.display()));
             }
-            let training = Listing::new(training, &subfolders(training, &mut notices)?, &mut notices)?;
-            let test = Listing::new(test, &subfolders(test, &mut notices)?, &mut notices)?;
-            if let Some((class, place, other)) = training.class_missing_in(&test) {
-                return Err(Error::Data(format!(
-                    "the class {class} is in {}, but not in {}; both need the same classes",
-                    place.display(),
-                    other.display()
-                )));
+            let parts = [Some(training), Some(test), validation];
+            for beside in found.iter().filter(|path| !parts.contains(&Some(path))) {
+                left_out.add(Reason::Beside, beside.clone());
             }
-            let size = common_size(&[&training, &test], square)?;
-            Ok(Parts {
-                training: training.decode(name, size, square)?,
-                test: Some(test.decode(name, size, square)?),
-                class_names: training.class_names,
-                notices,
-            })
+            let classes = folders::as_classes(subfolders(training, &mut left_out)?, &mut notices);
+            let listing = Listing::new(training, classes, &mut left_out)?;
+            let of_test = folders::as_classes(subfolders(test, &mut left_out)?, &mut Vec::new());
+            check_number(test, &of_test, &left_out)?;
+            let of_test = folders::in_order_of(&listing.classes, of_test, &mut notices)?;
+            (listing, Some(Listing::new(test, of_test, &mut left_out)?))
         }
-        (Some(training), None) if validation.is_some() => Err(Error::Data(format!(
-            "{} has folders for training and for validation, but none for testing; name one of them test, or give {} alone",
-            folder.display(),
-            training.display()
-        ))),
+        (Some(training), None) if validation.is_some() => {
+            return Err(Error::Data(format!(
+                "{} has folders for training and for validation, but none for testing; name one of them test, or give {} \
+                 alone",
+                folder.display(),
+                training.display()
+            )));
+        }
         _ => {
-            let listing = Listing::new(folder, &folders, &mut notices)?;
-            let size = common_size(&[&listing], square)?;
-            let training = listing.decode(name, size, square)?;
-            Ok(Parts { training, test: None, class_names: listing.class_names, notices })
+            let classes = folders::as_classes(found, &mut notices);
+            (Listing::new(folder, classes, &mut left_out)?, None)
         }
-    }
+    };
+    let size = common_size(&listing, test.as_ref(), square)?;
+    let (training, mut findings) = listing.decode(name, size, square)?;
+    let test = match test {
+        None => None,
+        Some(test) => {
+            let (test, of_test) = test.decode(name, size, square)?;
+            findings = findings.and(of_test);
+            Some(test)
+        }
+    };
+    notices.extend(left_out.notices(name, folder));
+    notices.extend(findings.notices(name));
+    let class_names = listing.classes.into_iter().map(|class| class.name).collect();
+    Ok(Parts { training, test, class_names, notices })
 }
 
-/// The visible entries of a folder, sorted by name.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let cannot = |error| Error::Data(format!("cannot read the folder {}: {error}; check the path", folder.display()));
-    let entries = std::fs::read_dir(folder).map_err(cannot)?;
-    let mut paths = entries.map(|entry| Ok(entry.map_err(cannot)?.path())).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn is_hidden(path: &Path) -> bool {
-    let name = file_name(path);
-    name.starts_with('.') || LEFT_BEHIND.contains(&name.to_lowercase().as_str())
-}
-
-/// The folders in a folder; says which files beside them are skipped.
-fn subfolders(folder: &Path, notices: &mut Vec<String>) -> Result<Vec<PathBuf>> {
-    let (hidden, visible): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| is_hidden(path));
-    let (folders, files): (Vec<_>, Vec<_>) = visible.into_iter().partition(|path| path.is_dir());
-    skip(folder, "outside the folders of the classes", &files, notices);
-    skip(folder, "hidden", &hidden, notices);
+/// The folders in a folder that may be classes or parts of a set.
+fn subfolders(folder: &Path, left_out: &mut LeftOut) -> Result<Vec<PathBuf>> {
+    let (folders, files) = folders::visible(folder, left_out)?;
+    files.into_iter().for_each(|path| left_out.add(Reason::Outside, path));
     Ok(folders)
-}
-
-fn skip(folder: &Path, why: &str, paths: &[PathBuf], notices: &mut Vec<String>) {
-    if !paths.is_empty() {
-        let names: Vec<String> = paths.iter().map(|path| file_name(path)).collect();
-        notices.push(format!("{}: skipped, since {why}: {}", folder.display(), shortened(&names)));
-    }
 }
 
 /// Which images a folder has, and their classes.
 struct Listing {
     folder: PathBuf,
-    class_names: Vec<String>,
+    classes: Vec<ClassFolder>,
     images: Vec<PathBuf>,
     labels: Vec<u8>,
 }
 
+/// Fails unless a folder has two to 256 classes.
+fn check_number(folder: &Path, classes: &[ClassFolder], left_out: &LeftOut) -> Result<()> {
+    let hint = left_out.hint(folder);
+    let message = match classes {
+        [] => format!(
+            "has no folders in it{hint}; put the images of each class into a folder of its own, named by the class"
+        ),
+        [only] => format!(
+            "has only one class, {}{hint}; a network needs two or more (if the folders of the classes lie in that one, name it \
+             instead)",
+            only.name
+        ),
+        _ if classes.len() > MOST_CLASSES => format!(
+            "has {} classes (one for each folder in it), but no more than {MOST_CLASSES} can be learnt; leave some out",
+            classes.len()
+        ),
+        _ => return Ok(()),
+    };
+    Err(Error::Data(format!("{} {message}", folder.display())))
+}
+
 impl Listing {
-    /// Lists the images in the folders of the classes.
-    fn new(folder: &Path, folders: &[PathBuf], notices: &mut Vec<String>) -> Result<Self> {
-        let shown = folder.display();
-        let refused = |message: String| Err(Error::Data(format!("{shown} {message}")));
-        let mut class_names: Vec<String> = folders.iter().map(|path| file_name(path)).collect();
-        match folders {
-            [] => {
-                return refused(
-                    "has no folders in it; put the images of each class into a folder of its own, named by the class"
-                        .into(),
-                );
-            }
-            [only] => {
-                return refused(format!(
-                    "has only one class, {}; a network needs two or more (if the folders of the classes lie in that one, name \
-                     it instead)",
-                    file_name(only)
-                ));
-            }
-            _ if folders.len() > MOST_CLASSES => {
-                return refused(format!(
-                    "has {} classes (one for each folder in it), but no more than {MOST_CLASSES} can be learnt; leave some out",
-                    folders.len()
-                ));
-            }
-            _ => {}
-        }
-        classes::sort_names(&mut class_names);
+    /// Lists the images in the folders of the classes, which lie in `folder`.
+    fn new(folder: &Path, classes: Vec<ClassFolder>, left_out: &mut LeftOut) -> Result<Self> {
+        check_number(folder, &classes, left_out)?;
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         let mut empty = Vec::new();
-        for (label, class) in (0..=u8::MAX).zip(&class_names) {
-            let Some(class_folder) = folders.iter().find(|path| file_name(path) == *class) else { continue };
-            let found = images_of_class(class_folder, notices)?;
+        for (label, class) in (0..=u8::MAX).zip(&classes) {
+            let found = images_of_class(&class.path, left_out)?;
             if found.is_empty() {
-                empty.push(class.clone());
+                empty.push(format!("{}{}", class.name, left_out.hint(&class.path)));
             }
             labels.resize(labels.len() + found.len(), label);
             images.extend(found);
         }
         if !empty.is_empty() {
-            return refused(format!(
-                "has no images ({}) of the class {}; add some, or remove the folder",
+            return Err(Error::Data(format!(
+                "{} has no images ({}) of the class {}; add some, or remove the folder",
+                folder.display(),
                 picture::FORMATS,
                 shortened(&empty)
-            ));
+            )));
         }
-        Ok(Self { folder: folder.into(), class_names, images, labels })
-    }
-
-    /// A class that one of two listings has and the other has not: its name, where it is, where it is not.
-    fn class_missing_in<'a>(&'a self, other: &'a Self) -> Option<(&'a str, &'a Path, &'a Path)> {
-        let lone = |from: &'a Self, to: &'a Self| {
-            let class = from.class_names.iter().find(|class| !to.class_names.contains(class))?;
-            Some((class.as_str(), from.folder.as_path(), to.folder.as_path()))
-        };
-        lone(self, other).or_else(|| lone(other, self))
+        Ok(Self { folder: folder.into(), classes, images, labels })
     }
 
     /// Reads all pixels. `size` is width and height of every image, once it is fitted into the square if there is one.
-    fn decode(&self, name: &str, size: (u32, u32), square: Option<Square>) -> Result<Dataset> {
+    fn decode(&self, name: &str, size: (u32, u32), square: Option<Square>) -> Result<(Dataset, Findings)> {
         let (width, height) = (size.0 as usize, size.1 as usize);
         let pixels = width * height;
         let bytes = self.images.len().saturating_mul(pixels);
@@ -183,39 +153,49 @@ impl Listing {
         })?;
         images.resize(bytes, 0);
         let fill = |place: &mut [u8], path: &Path| {
-            let image = picture::decode(path)?;
+            let Picture { gray, findings } = picture::decode(path)?;
             let image = match square {
-                Some(square) => square.apply(image),
-                None => image,
+                Some(square) => square.apply(gray),
+                None => gray,
             };
             if image.dimensions() != size {
                 return Err("it changed while it was read".into());
             }
             place.copy_from_slice(image.as_raw());
-            Ok(())
+            Ok(findings)
         };
-        let unreadable = images.par_chunks_mut(pixels).zip(&self.images);
-        let unreadable = unreadable.filter_map(|(place, path)| Some((path, fill(place, path).err()?))).collect();
+        let filled: Vec<(&PathBuf, std::result::Result<Findings, String>)> =
+            images.par_chunks_mut(pixels).zip(&self.images).map(|(place, path)| (path, fill(place, path))).collect();
+        let mut findings = Findings::default();
+        let mut unreadable = Vec::new();
+        for (path, filled) in filled {
+            match filled {
+                Ok(found) => findings = findings.and(found),
+                Err(why) => unreadable.push((path, why)),
+            }
+        }
         refuse_unreadable(unreadable, &self.folder)?;
-        Dataset::new(name, images, self.labels.clone(), height, width, self.class_names.len())
+        let set = Dataset::new(name, images, self.labels.clone(), height, width, self.classes.len())?;
+        Ok((set, findings))
     }
 }
 
-/// The images in the folder of a class, sorted by name; says what it skips.
-fn images_of_class(folder: &Path, notices: &mut Vec<String>) -> Result<Vec<PathBuf>> {
-    let (hidden, visible): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| is_hidden(path));
-    let (folders, files): (Vec<_>, Vec<_>) = visible.into_iter().partition(|path| path.is_dir());
+/// The images in the folder of a class, sorted by name.
+fn images_of_class(folder: &Path, left_out: &mut LeftOut) -> Result<Vec<PathBuf>> {
+    let (folders, files) = folders::visible(folder, left_out)?;
+    folders.into_iter().for_each(|path| left_out.add(Reason::Nested, path));
     let (images, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| picture::is_named_as_image(path));
-    skip(folder, "hidden", &hidden, notices);
-    skip(folder, "a folder in the folder of a class", &folders, notices);
-    skip(folder, "not named as an image", &others, notices);
+    for path in others {
+        let reason = if picture::is_named_as_other_image(&path) { Reason::OtherFormat } else { Reason::NoImage };
+        left_out.add(reason, path);
+    }
     Ok(images)
 }
 
 /// Width and height that all images have, or are to have.
-fn common_size(listings: &[&Listing], square: Option<Square>) -> Result<(u32, u32)> {
+fn common_size(training: &Listing, test: Option<&Listing>, square: Option<Square>) -> Result<(u32, u32)> {
     let mut first: Option<((u32, u32), &Path)> = None;
-    for listing in listings {
+    for listing in [training].into_iter().chain(test) {
         let sizes: Vec<_> = listing.images.par_iter().map(|path| (path, picture::size(path))).collect();
         let mut unreadable = Vec::new();
         let mut other = None;

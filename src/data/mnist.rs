@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 const CLASSES: usize = 10;
 
-/// The files of the set; each may also end in `.gz`.
+/// The files of the set; each may also be spelled as [`idx::spellings`] has it.
 pub(super) const TRAINING: [&str; 2] = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"];
 pub(super) const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
@@ -37,19 +37,19 @@ pub(super) fn shipped_places() -> Vec<PathBuf> {
 /// The first of `places` that has the training images.
 pub(super) fn find(places: Vec<PathBuf>) -> Result<PathBuf> {
     let looked = places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(" and in ");
-    places.into_iter().find(|place| existing(place, TRAINING[0]).exists()).ok_or_else(|| {
+    places.into_iter().find(|place| existing(place, TRAINING[0]).is_file()).ok_or_else(|| {
         Error::Data(format!(
-            "MNIST was not found: there is no {}.gz (or the same without .gz) in {looked}; run from the project's folder, set \
+            "MNIST was not found: there is no {}.gz (or the same without .gz, or with .idx3 for -idx3) in {looked}; run from the project's folder, set \
              HOLDFAST_DATASETS to its folder datasets, or name the folder of the four files with --data mnist=DIR",
             TRAINING[0]
         ))
     })
 }
 
-/// The path of a file that may be compressed; the compressed one where neither exists.
+/// The path of a file in one of its spellings; the usual compressed one where there is none.
 fn existing(folder: &Path, name: &str) -> PathBuf {
-    let plain = folder.join(name);
-    if plain.exists() { plain } else { folder.join(format!("{name}.gz")) }
+    let there = idx::spellings(&folder.join(name)).into_iter().find(|path| path.is_file());
+    there.unwrap_or_else(|| folder.join(format!("{name}.gz")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Data sets: from files or generators to grayscale images with labels, and the order in which training sees them.
 
+mod archive;
 pub mod batches;
 pub mod catalogue;
 mod classes;
@@ -7,10 +8,14 @@ mod contrived;
 mod dataset;
 pub mod export;
 mod files;
+mod findings;
 mod fit;
+mod folders;
 mod idx;
 mod images;
-mod medmnist;
+mod inspection;
+mod jpeg;
+mod left_out;
 mod mnist;
 mod picture;
 mod processed;

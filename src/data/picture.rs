@@ -1,8 +1,11 @@
 //! One image file: its size and its gray pixels.
 
+use super::findings::Findings;
+use super::jpeg;
 use image::error::ImageError;
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{ColorType, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
@@ -20,10 +23,30 @@ pub(super) fn is_named_as_image(path: &Path) -> bool {
     ImageFormat::from_path(path).is_ok()
 }
 
+/// An image as it was read.
+#[derive(Debug)]
+pub(super) struct Picture {
+    /// Its gray pixels, upright.
+    pub(super) gray: GrayImage,
+    /// What the user should know of it.
+    pub(super) findings: Findings,
+}
+
 /// Width and height of the upright image, from the header of its file; or why it cannot be used.
 pub(super) fn size(path: &Path) -> Result<(u32, u32), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
-    let (decoder, orientation) = open(BufReader::new(file))?;
+    upright_size(BufReader::new(file)).or_else(|why| {
+        // Stray bytes may hide the header from the decoder.
+        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+        match jpeg::tidied(&bytes) {
+            Some(Cow::Owned(tidy)) => upright_size(Cursor::new(tidy)),
+            _ => Err(why),
+        }
+    })
+}
+
+fn upright_size(file: impl BufRead + Seek) -> Result<(u32, u32), String> {
+    let (decoder, orientation) = open(file)?;
     let (width, height) = decoder.dimensions();
     Ok(match orientation {
         Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
@@ -33,12 +56,20 @@ pub(super) fn size(path: &Path) -> Result<(u32, u32), String> {
     })
 }
 
-/// The gray pixels of the upright image: luma as ITU-R BT.709 weighs colours, without regard to transparency. Or why the
-/// file cannot be used.
-pub(super) fn decode(path: &Path) -> Result<GrayImage, String> {
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_has_its_end(&bytes) {
-        return Err("the JPEG data are cut off".into());
+/// The gray pixels of the upright image: luma as ITU-R BT.709 weighs colours, without regard to transparency unless that
+/// alone has a shape. Or why the file cannot be used.
+pub(super) fn decode(path: &Path) -> Result<Picture, String> {
+    let mut bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let mut findings = Findings::default();
+    if bytes.starts_with(&[0xff, 0xd8]) {
+        match jpeg::tidied(&bytes) {
+            None => return Err("the JPEG data are cut off".into()),
+            Some(Cow::Borrowed(_)) => {}
+            Some(Cow::Owned(tidy)) => {
+                findings.stray_bytes = 1;
+                bytes = tidy;
+            }
+        }
     }
     let (decoder, orientation) = open(Cursor::new(bytes))?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(sentence)?;
@@ -46,11 +77,54 @@ pub(super) fn decode(path: &Path) -> Result<GrayImage, String> {
         return Err("its pixels are floats; save it with 8 or 16 bits".into());
     }
     image.apply_orientation(orientation);
-    Ok(image.into_luma8())
+    findings.brightest_of_sixteen_bits = brightest_of_sixteen_bits(&image);
+    Ok(Picture { gray: gray(image, &mut findings), findings })
+}
+
+/// Luma; of an image whose colours make no shape and whose transparency does, its opacity.
+fn gray(image: DynamicImage, findings: &mut Findings) -> GrayImage {
+    if !image.color().has_alpha() {
+        return image.into_luma8();
+    }
+    let mut opacity = GrayImage::new(image.width(), image.height());
+    for (place, pixel) in opacity.pixels_mut().zip(image.to_luma_alpha8().pixels()) {
+        place.0 = [pixel.0[1]];
+    }
+    let luma = image.into_luma8();
+    // A step or two may come from how a program stored one colour.
+    let has_shape = |image: &GrayImage| {
+        let (darkest, brightest) = image.iter().fold((255, 0), |(low, high), &gray| (gray.min(low), gray.max(high)));
+        u8::saturating_sub(brightest, darkest) > 2
+    };
+    if !has_shape(&luma) && has_shape(&opacity) {
+        findings.opacity_taken = 1;
+        return opacity;
+    }
+    findings.transparency_ignored = opacity.iter().any(|&gray| gray != 255).into();
+    luma
+}
+
+/// The brightest colour of an image of 16 bits, 0 to 65535.
+fn brightest_of_sixteen_bits(image: &DynamicImage) -> Option<u16> {
+    let colours = image.color();
+    let sixteen = matches!(colours, ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16);
+    sixteen.then(|| image.to_luma16().iter().copied().max().unwrap_or(0))
+}
+
+/// Endings of image files in formats that are not even known.
+const OTHER_IMAGES: [&str; 12] = ["heic", "heif", "jxl", "jp2", "j2k", "svg", "psd", "dcm", "nef", "cr2", "arw", "dng"];
+
+/// Whether a file's name ends as that of an image in a format that is not known here: a user may take it for one of the set.
+pub(super) fn is_named_as_other_image(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    OTHER_IMAGES.contains(&ending.as_str())
 }
 
 /// A decoder that has read the header, and which side is up.
-fn open<'a>(file: impl BufRead + Seek + 'a) -> Result<(impl ImageDecoder + 'a, Orientation), String> {
+fn open<'a>(mut file: impl BufRead + Seek + 'a) -> Result<(impl ImageDecoder + 'a, Orientation), String> {
+    if file.fill_buf().is_ok_and(<[u8]>::is_empty) {
+        return Err(format!("it is empty, not {FORMATS}"));
+    }
     let mut reader = ImageReader::new(file).with_guessed_format().map_err(|error| error.to_string())?;
     match reader.format() {
         None => return Err(format!("it is not {FORMATS}")),
@@ -72,35 +146,6 @@ fn open<'a>(file: impl BufRead + Seek + 'a) -> Result<(impl ImageDecoder + 'a, O
 /// What the decoder found, on one line.
 fn sentence(error: ImageError) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Whether the pixels of a JPEG file are followed by the marker of its end. The decoder fills what is missing with gray.
-///
-/// Segments are passed over by their lengths (ITU-T T.81, annex B): a preview among the metadata has an end of its own.
-fn jpeg_has_its_end(bytes: &[u8]) -> bool {
-    let mut rest = &bytes[2..];
-    while let [0xff, marker, after @ ..] = rest {
-        rest = match marker {
-            0xd9 => return true,
-            // Fill bytes may stand before a marker.
-            0xff => &rest[1..],
-            0x01 | 0xd0..=0xd7 => after,
-            _ => {
-                let [high, low, ..] = after else { return false };
-                let Some(after) = after.get(usize::from(u16::from_be_bytes([*high, *low])).max(2)..) else {
-                    return false;
-                };
-                if *marker == 0xda { after_scan(after) } else { after }
-            }
-        };
-    }
-    false
-}
-
-/// What follows the coded pixels of a scan: in them ff comes only before 00 and before the markers of a restart.
-fn after_scan(bytes: &[u8]) -> &[u8] {
-    let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7);
-    bytes.windows(2).position(is_marker).map_or(&[], |end| &bytes[end..])
 }
 
 #[cfg(test)]
@@ -146,7 +191,7 @@ mod tests {
         {
             let (_folder, path) = file(&encoded(format));
             assert_eq!(size(&path).unwrap(), (20, 30));
-            let image = decode(&path).unwrap();
+            let image = decode(&path).unwrap().gray;
             assert_eq!(image.dimensions(), (20, 30));
             for (found, expected) in image.pixels().zip(picture().pixels()) {
                 assert!((f64::from(found.0[0]) - luma(expected)).abs() <= tolerance, "{format:?}");
@@ -160,7 +205,8 @@ mod tests {
         let pixels: Vec<u8> = [0u16, 0x8000, 0xffff].into_iter().flat_map(u16::to_ne_bytes).collect();
         image::codecs::png::PngEncoder::new(&mut bytes).write_image(&pixels, 3, 1, ExtendedColorType::L16).unwrap();
         let (_folder, path) = file(&bytes);
-        assert_eq!(decode(&path).unwrap().as_raw(), &[0, 128, 255]);
+        let Picture { gray, findings } = decode(&path).unwrap();
+        assert_eq!((gray.as_raw().as_slice(), findings.brightest_of_sixteen_bits), (&[0, 128, 255][..], Some(0xffff)));
     }
 
     #[test]
@@ -178,25 +224,59 @@ mod tests {
     #[test]
     fn a_jpeg_without_its_end_is_refused() {
         let whole = encoded(ImageFormat::Jpeg);
-        assert!(jpeg_has_its_end(&whole));
-        assert!(jpeg_has_its_end(&[whole.as_slice(), b"trailing bytes"].concat()));
         assert_refused(&whole[..whole.len() - 2], "cut off");
         let mut zeros = whole.clone();
         let half = whole.len() / 2;
         zeros[half..].fill(0);
         assert_refused(&zeros, "cut off");
-        // A preview in the metadata is a JPEG with an end of its own.
-        let preview = [&[0xff, 0xd8, 0xff, 0xe1, 0, 8, 0xff, 0xd8, 0xff, 0xd9, 0, 0][..], &whole[2..half]].concat();
-        assert!(!jpeg_has_its_end(&preview));
-        for bytes in [&[0xff, 0xd8][..], &[0xff, 0xd8, 0xff], &[0xff, 0xd8, 0xff, 0xe0, 0xff], &[0xff, 0xd8, 1, 2, 3]] {
-            assert!(!jpeg_has_its_end(bytes), "{bytes:x?}");
+    }
+
+    #[test]
+    fn a_jpeg_with_stray_bytes_between_its_segments_is_the_same_image() {
+        let whole = encoded(ImageFormat::Jpeg);
+        let (_folder, path) = file(&whole);
+        let expected = decode(&path).unwrap();
+        assert_eq!(expected.findings, Findings::default());
+        // Behind the start, and behind the first segment.
+        for place in [2, 4 + usize::from(u16::from_be_bytes([whole[4], whole[5]]))] {
+            let (_folder, path) = file(&[&whole[..place], b"stray", &whole[place..]].concat());
+            assert_eq!(size(&path).unwrap(), (20, 30));
+            let Picture { gray, findings } = decode(&path).unwrap();
+            assert_eq!((gray, findings.stray_bytes), (expected.gray.clone(), 1));
         }
+    }
+
+    /// An image in which `colour` gives the gray value and the opacity of each place.
+    fn with_opacity(colour: impl Fn(u32, u32) -> [u8; 2]) -> Picture {
+        let image = image::ImageBuffer::from_fn(6, 4, |x, y| image::LumaA(colour(x, y)));
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::ImageLumaA8(image).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        let (_folder, path) = file(&bytes.into_inner());
+        decode(&path).unwrap()
+    }
+
+    #[test]
+    fn a_shape_that_only_the_transparency_has_is_read_from_it() {
+        for colour in [0, 255, 90] {
+            let picture = with_opacity(|x, _| [colour, x as u8 * 40]);
+            assert_eq!(picture.gray.as_raw()[..6], [0, 40, 80, 120, 160, 200]);
+            assert_eq!(picture.findings, Findings { opacity_taken: 1, ..Findings::default() });
+        }
+    }
+
+    #[test]
+    fn a_shape_in_the_colours_is_read_without_regard_to_transparency() {
+        let picture = with_opacity(|x, y| [x as u8 * 40, y as u8 * 60]);
+        assert_eq!(picture.gray.as_raw()[..6], [0, 40, 80, 120, 160, 200]);
+        assert_eq!(picture.findings, Findings { transparency_ignored: 1, ..Findings::default() });
+        assert_eq!(with_opacity(|x, _| [x as u8 * 40, 255]).findings, Findings::default());
+        assert_eq!(with_opacity(|_, _| [7, 255]).findings, Findings::default());
     }
 
     #[test]
     fn what_is_no_image_is_refused() {
         assert_refused(b"<html>not found</html>", FORMATS);
-        assert_refused(b"", FORMATS);
+        assert_refused(b"", "empty");
         assert_refused(b"GIF89a\x01\0\x01\0\0\0\0;", "Gif");
     }
 

@@ -3,7 +3,7 @@
 use super::files::{self, Parts};
 use super::fit::{self, Fit, Square};
 use super::splits::{self, TEST_SHARE};
-use super::{Dataset, Split, contrived, mnist, processed, synthetic};
+use super::{Dataset, Split, contrived, inspection, mnist, processed, synthetic};
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub enum Source {
     Xrays(PathBuf),
     /// `xr-synthetic`: made-up chest x-rays.
     SyntheticXrays,
-    /// `any=PATH`: a folder of images, IDX files or an archive in the form of MedMNIST, named as its files are.
+    /// `any=PATH`: a folder of images, IDX files or an archive in the form of MedMNIST or Keras, named as its files are.
     Any(PathBuf),
 }
 
@@ -125,8 +125,9 @@ impl Source {
     /// Loads or generates the set. `seed` decides what is drawn: the images of `pr`, the pixels of generated sets, what is
     /// held out for testing, the part that `options` asks for.
     ///
-    /// Fails with [`Error::Data`] if a file is missing, damaged or malformed, or if a class cannot be both learnt and
-    /// tested, and with [`Error::Usage`] if `options` asks for more images than there are, or for impossible sizes.
+    /// Fails with [`Error::Data`] if a file is missing, damaged or malformed, if a class cannot be both learnt and tested, or
+    /// if all training images are identical, and with [`Error::Usage`] if `options` asks for more images than there are, or
+    /// for impossible sizes.
     pub fn load(&self, seed: u64, options: &LoadOptions) -> Result<Loaded> {
         if let Some(side) = options.side {
             fit::check_side(side)?;
@@ -169,6 +170,10 @@ impl Source {
                 Split { training, ..split }
             }
         };
+        // What is made here is known.
+        if !self.is_generated() {
+            notices.extend(inspection::notices(&split, &class_names)?);
+        }
         Ok(Loaded { split, class_names, notices })
     }
 }

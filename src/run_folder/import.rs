@@ -70,9 +70,9 @@ pub fn npz_names(path: &Path) -> Result<Vec<String>> {
     npz::names(&mut Source::open_npz(path)?)
 }
 
-/// Reads the array `name` of a `.npz` file, whose numbers must be unsigned bytes: images, labels.
+/// Reads the array `name` of a `.npz` file, whose numbers must be whole and of 0 to 255, of whatever type: images, labels.
 ///
-/// Fails with [`Error::Data`] as [`read`] does, and if its numbers are of another type.
+/// Fails with [`Error::Data`] as [`read`] does, and names the first value that is another.
 pub fn read_bytes(path: &Path, name: &str) -> Result<ForeignArray<u8>> {
     let mut source = Source::open_npz(path)?;
     choose(path, &npz::names(&mut source)?, Some(name), "")?;
@@ -198,7 +198,15 @@ struct Element {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
+    Bool,
     U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    U64,
+    I64,
     F16,
     Bf16,
     F32,
@@ -208,11 +216,30 @@ enum Format {
 impl Element {
     fn bytes(self) -> usize {
         match self.format {
-            Format::U8 => 1,
-            Format::F16 | Format::Bf16 => 2,
-            Format::F32 => 4,
-            Format::F64 => 8,
+            Format::Bool | Format::U8 | Format::I8 => 1,
+            Format::U16 | Format::I16 | Format::F16 | Format::Bf16 => 2,
+            Format::U32 | Format::I32 | Format::F32 => 4,
+            Format::U64 | Format::I64 | Format::F64 => 8,
         }
+    }
+
+    /// How NumPy names the type.
+    fn name(self) -> String {
+        let kind = match self.format {
+            Format::Bool => 'b',
+            Format::U8 | Format::U16 | Format::U32 | Format::U64 => 'u',
+            Format::I8 | Format::I16 | Format::I32 | Format::I64 => 'i',
+            Format::F16 | Format::F32 | Format::F64 => 'f',
+            Format::Bf16 => 'V',
+        };
+        let order = if self.bytes() == 1 {
+            '|'
+        } else if self.big_endian {
+            '>'
+        } else {
+            '<'
+        };
+        format!("{order}{kind}{}", self.bytes())
     }
 
     /// What is said about a conversion; 16-bit numbers are widened without loss.
@@ -220,7 +247,7 @@ impl Element {
         (self.format == Format::F64).then(|| "the values are 64-bit floats; they were rounded to 32 bits".into())
     }
 
-    /// The number in double precision, in which all five formats are exact.
+    /// The number in double precision, in which all formats but the largest whole numbers are exact.
     fn decode(self, bytes: &[u8]) -> f64 {
         let mut eight = [0; 8];
         eight[..bytes.len()].copy_from_slice(bytes);
@@ -229,7 +256,11 @@ impl Element {
         }
         let word = u64::from_le_bytes(eight);
         match self.format {
-            Format::U8 => word as f64,
+            Format::Bool | Format::U8 | Format::U16 | Format::U32 | Format::U64 => word as f64,
+            Format::I8 => f64::from(word as i8),
+            Format::I16 => f64::from(word as i16),
+            Format::I32 => f64::from(word as i32),
+            Format::I64 => word as i64 as f64,
             Format::F16 => half::f16::from_bits(word as u16).to_f64(),
             Format::Bf16 => half::bf16::from_bits(word as u16).to_f64(),
             Format::F32 => f64::from(f32::from_bits(word as u32)),
@@ -246,18 +277,18 @@ trait Number: Copy {
     /// What a file of other numbers is told: what they should be, and how to save them so.
     const WANTED: &'static str;
 
-    /// The number, or why it cannot be one.
-    fn decode(element: Element, bytes: &[u8]) -> std::result::Result<Self, Failure>;
+    /// The number at `place` of the file, or why it cannot be one.
+    fn decode(element: Element, bytes: &[u8], place: usize) -> std::result::Result<Self, Failure>;
 }
 
 impl Number for f32 {
     const WANTED: &'static str = "not weights; save it as float32, e.g. array.astype('float32')";
 
     fn accepts(format: Format) -> bool {
-        format != Format::U8
+        matches!(format, Format::F16 | Format::Bf16 | Format::F32 | Format::F64)
     }
 
-    fn decode(element: Element, bytes: &[u8]) -> std::result::Result<Self, Failure> {
+    fn decode(element: Element, bytes: &[u8], _: usize) -> std::result::Result<Self, Failure> {
         let value = element.decode(bytes);
         let single = value as f32;
         if single.is_infinite() && value.is_finite() {
@@ -273,11 +304,26 @@ impl Number for u8 {
     const WANTED: &'static str = "not bytes 0 to 255; save it as uint8, e.g. array.astype('uint8')";
 
     fn accepts(format: Format) -> bool {
-        format == Format::U8
+        format != Format::Bf16
     }
 
-    fn decode(_: Element, bytes: &[u8]) -> std::result::Result<Self, Failure> {
-        Ok(bytes[0])
+    fn decode(element: Element, bytes: &[u8], place: usize) -> std::result::Result<Self, Failure> {
+        if element.format == Format::U8 {
+            return Ok(bytes[0]);
+        }
+        let value = element.decode(bytes);
+        if value.fract() == 0.0 && (0.0..=255.0).contains(&value) {
+            return Ok(value as u8);
+        }
+        let advice = if value.fract() == 0.0 {
+            "bring the values into this range and save them as uint8"
+        } else {
+            "of shares of white, save (array * 255).round().astype('uint8')"
+        };
+        Err(Failure::Content(format!(
+            "its value {place} is {value} (dtype {}), but images and labels are whole numbers of 0 to 255; {advice}",
+            element.name()
+        )))
     }
 }
 
@@ -310,7 +356,7 @@ fn read_values<T: Number>(
         reader.read_exact(bytes)?;
         values.try_reserve(chunk).map_err(too_large)?;
         for bytes in bytes.chunks_exact(element.bytes()) {
-            values.push(T::decode(element, bytes)?);
+            values.push(T::decode(element, bytes, values.len())?);
         }
     }
     Ok(values)

@@ -34,6 +34,9 @@ pub struct Manifest {
     pub certificate: Option<Value>,
     /// Checksum of each data set, by its name.
     pub data_checksums: BTreeMap<String, String>,
+    /// What each data set holds: classes with counts, size, training and test images.
+    #[serde(default)]
+    pub data_sets: BTreeMap<String, serde_json::Value>,
     /// SHA-256 of recorded weights, by what they are, e.g. `focus, epoch 3`.
     pub weight_hashes: BTreeMap<String, String>,
     /// Seconds of wall time, by what took them.
@@ -216,6 +219,7 @@ pub(super) mod tests {
             driver: String::new(),
             certificate: Some(json!({ "passed": true })),
             data_checksums: BTreeMap::from([("mnist".into(), "00ff".into())]),
+            data_sets: BTreeMap::from([("mnist".into(), json!({ "height": 28 }))]),
             weight_hashes: BTreeMap::from([("focus, epoch 1".into(), "11aa".into())]),
             wall_times: BTreeMap::from([("train".into(), 0.1)]),
             shard: None,

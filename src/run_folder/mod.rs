@@ -11,7 +11,7 @@ mod shard;
 mod store;
 
 pub use manifest::{Manifest, timestamp};
-pub use output_folder::{Contents, OutputFolder};
+pub use output_folder::{FolderKind, OutputFolder};
 pub use run::RunFolder;
 pub use shard::Shard;
 pub use store::{write, write_quickly};

@@ -22,7 +22,7 @@ const OF_SYSTEMS: [&str; 3] = [".DS_Store", "Thumbs.db", "desktop.ini"];
 /// What is written into a folder; a folder holds one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Contents {
+pub enum FolderKind {
     /// Settings, results and the manifest of a run.
     Run,
     /// Images or IDX files.
@@ -33,7 +33,7 @@ pub enum Contents {
     Manual,
 }
 
-impl Contents {
+impl FolderKind {
     /// In a sentence.
     fn name(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Contents {
 struct Header {
     /// Version of the program that began it.
     holdfast: String,
-    holds: Contents,
+    holds: FolderKind,
     /// Whether a version that kept no list wrote here before: then whatever has the name of an output counts as one.
     #[serde(default)]
     begun_late: bool,
@@ -85,7 +85,7 @@ struct OpenList {
 #[derive(Debug)]
 pub struct OutputFolder {
     path: PathBuf,
-    holds: Contents,
+    holds: FolderKind,
     list: Mutex<OpenList>,
     /// Held for its lock. The file stays when the lock goes: removing it would let two runs lock two files of one name.
     _lock: File,
@@ -97,7 +97,7 @@ impl OutputFolder {
     /// Fails with [`Error::Usage`] if the path is a file, if the folder is not empty and not Holdfast's, if it holds
     /// something else of Holdfast's, or if another process has it open; with [`Error::Io`] if it cannot be created, read or
     /// locked. Nothing is written then.
-    pub fn open(path: &Path, holds: Contents) -> Result<Self> {
+    pub fn open(path: &Path, holds: FolderKind) -> Result<Self> {
         let (shown, option) = (path.display(), holds.option());
         let is_there = fs::metadata(path);
         if is_there.as_ref().is_ok_and(|found| !found.is_dir()) {
@@ -241,7 +241,7 @@ impl List {
     }
 
     /// Fails with [`Error::Usage`] if the folder holds something else.
-    fn check(&self, folder: &Path, holds: Contents) -> Result<()> {
+    fn check(&self, folder: &Path, holds: FolderKind) -> Result<()> {
         if self.header.holds == holds {
             return Ok(());
         }
@@ -262,7 +262,7 @@ impl OpenList {
         Ok(Self { file, names, begun_late })
     }
 
-    fn rewrite(folder: &Path, holds: Contents, begun_late: bool, names: BTreeSet<String>) -> Result<Self> {
+    fn rewrite(folder: &Path, holds: FolderKind, begun_late: bool, names: BTreeSet<String>) -> Result<Self> {
         let mut text = line(&Header { holdfast: env!("CARGO_PKG_VERSION").into(), holds, begun_late })?;
         for name in &names {
             text.extend(line(name)?);
@@ -407,7 +407,7 @@ mod tests {
     use tempfile::{TempDir, tempdir};
 
     fn open(folder: &Path) -> Result<OutputFolder> {
-        OutputFolder::open(folder, Contents::Run)
+        OutputFolder::open(folder, FolderKind::Run)
     }
 
     /// A folder in which Holdfast wrote `own.csv`.
@@ -516,7 +516,7 @@ mod tests {
     #[test]
     fn clearing_removes_all_of_holdfasts_or_nothing() {
         let folder = tempdir().unwrap();
-        let opened = OutputFolder::open(folder.path(), Contents::DataSet).unwrap();
+        let opened = OutputFolder::open(folder.path(), FolderKind::DataSet).unwrap();
         for name in ["training/a/0.png", "training/b/1.png", "sheet.png"] {
             fs::write(opened.file(name).unwrap(), "own").unwrap();
         }
@@ -533,7 +533,7 @@ mod tests {
     #[test]
     fn a_folder_holds_one_kind_of_thing() {
         let folder = written();
-        let error = OutputFolder::open(folder.path(), Contents::DataSet).map(drop);
+        let error = OutputFolder::open(folder.path(), FolderKind::DataSet).map(drop);
         assert!(is_usage(&error, "a run"));
     }
 }

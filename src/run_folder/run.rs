@@ -1,7 +1,7 @@
 //! The output folder of one run: what it holds, and of which run it is.
 
 use super::manifest::Manifest;
-use super::output_folder::{Contents, OutputFolder};
+use super::output_folder::{FolderKind, OutputFolder};
 use crate::error::Result;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ impl RunFolder {
     /// Fails as [`OutputFolder::open`] does, and with [`Error::Usage`] if its manifest is of another run or cannot be
     /// understood.
     pub fn open(path: &Path, this: &Manifest) -> Result<Self> {
-        let output = OutputFolder::open(path, Contents::Run)?;
+        let output = OutputFolder::open(path, FolderKind::Run)?;
         let manifest = Manifest::read(path)?;
         if let Some(found) = &manifest {
             this.check_same(found, path)?;

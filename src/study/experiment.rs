@@ -2,6 +2,7 @@
 
 use super::Control;
 use super::configuration::{Configuration, Network};
+use super::contents::Contents;
 use super::figure4;
 use super::numbers::significant;
 use super::results::SUBJECT_FILE;
@@ -28,6 +29,8 @@ pub struct Cell {
     pub split: Split,
     /// The network that fits them.
     pub architecture: Architecture,
+    /// What was read, by class.
+    pub contents: Contents,
     /// What the user should know of how the images were read.
     pub notices: Vec<String>,
 }
@@ -46,11 +49,12 @@ impl Cell {
                 let options = configuration.load_options(network);
                 // A second network that takes the same images shares them.
                 let shared = cells.get(first).filter(|_| options == configuration.load_options(Network::Dnn));
-                let (split, notices) = match shared {
-                    Some(cell) => (cell.split.clone(), Vec::new()),
+                let (split, contents, notices) = match shared {
+                    Some(cell) => (cell.split.clone(), cell.contents.clone(), cell.notices.clone()),
                     None => {
-                        let Loaded { split, notices, .. } = source.load(configuration.seed, &options)?;
-                        (split, notices)
+                        let Loaded { split, class_names, notices } = source.load(configuration.seed, &options)?;
+                        let contents = Contents::of(&split, &class_names);
+                        (split, contents, notices)
                     }
                 };
                 let Dataset { ref name, height, width, classes, .. } = *split.training;
@@ -63,7 +67,7 @@ impl Cell {
                 architecture.validate()?;
                 check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
                 let known_as = if matches!(source, Source::Any(_)) { format!("any {place}") } else { name.clone() };
-                cells.push(Self { data_set: name.clone(), known_as, split, architecture, notices });
+                cells.push(Self { data_set: name.clone(), known_as, split, architecture, contents, notices });
             }
         }
         Ok(cells)
@@ -141,6 +145,16 @@ impl Cell {
         let Some(name) = names.into_iter().find(|name| is_own(&format!("{prefix}{name}"))) else { return false };
         self.data_set = name.into();
         true
+    }
+
+    /// A line on the data set, see [`Contents::line`]; of a network that takes other images than the one before it, under
+    /// the cell's name. `None` if the cell before it, of another network, said the same.
+    pub fn line(&self, before: Option<&Self>) -> Option<String> {
+        match before.filter(|before| before.data_set == self.data_set) {
+            None => Some(self.contents.line(&self.data_set)),
+            Some(before) if before.contents == self.contents => None,
+            Some(_) => Some(self.contents.line(&self.name())),
+        }
     }
 
     /// The engine's handles of the training and the test set.

@@ -6,6 +6,7 @@ mod chosen_window;
 pub mod comparison;
 pub mod conclusion;
 pub mod configuration;
+pub mod contents;
 pub mod experiment;
 pub mod figure4;
 pub mod focus_layer;

@@ -10,6 +10,7 @@ mod prune;
 mod refusals;
 mod stability;
 mod study;
+mod what_was_read;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -154,7 +154,15 @@ fn element_of<T: Number>(descr: &str) -> Result<Element, Failure> {
         _ => ('=', descr),
     };
     let format = match code {
+        "b1" | "?" => Some(Format::Bool),
         "u1" => Some(Format::U8),
+        "i1" => Some(Format::I8),
+        "u2" => Some(Format::U16),
+        "i2" => Some(Format::I16),
+        "u4" => Some(Format::U32),
+        "i4" => Some(Format::I32),
+        "u8" => Some(Format::U64),
+        "i8" => Some(Format::I64),
         "f2" => Some(Format::F16),
         "f4" => Some(Format::F32),
         "f8" => Some(Format::F64),
@@ -224,11 +232,47 @@ mod tests {
         let header = |descr| format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}");
         assert!(message(&header("|u1")).contains("not weights"));
         assert_eq!(Header::parse::<u8>(&header("|u1")).ok().unwrap().element.format, Format::U8);
-        for descr in ["<f4", "<i8", "|i1", "<u2", "V2"] {
+        for descr in ["|O", "<U3", "<c8", "V2"] {
             let Err(Failure::Content(message)) = Header::parse::<u8>(&header(descr)) else {
                 panic!("{descr} should have been refused")
             };
             assert!(message.contains(descr) && message.contains("astype('uint8')"), "{message}");
+        }
+    }
+
+    /// An array of two numbers as NumPy saves it.
+    fn saved(descr: &str, values: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2,), }}\n");
+        [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes(), values].concat()
+    }
+
+    fn bytes_of(descr: &str, values: &[u8]) -> Result<Vec<u8>, String> {
+        let file = saved(descr, values);
+        match read_from(&mut file.as_slice(), file.len() as u64, true) {
+            Ok(array) => Ok(array.values),
+            Err(Failure::Content(message)) => Err(message),
+            Err(Failure::Io(error)) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn whole_numbers_of_every_type_are_bytes_if_they_are_in_range() {
+        let wide = |first: i64, second: i64| [first.to_le_bytes(), second.to_le_bytes()].concat();
+        let floats = |first: f32, second: f32| [first.to_be_bytes(), second.to_be_bytes()].concat();
+        assert_eq!(bytes_of("<i8", &wide(0, 255)), Ok(vec![0, 255]));
+        assert_eq!(bytes_of(">u2", &[0, 7, 0, 255]), Ok(vec![7, 255]));
+        assert_eq!(bytes_of("|b1", &[1, 0]), Ok(vec![1, 0]));
+        assert_eq!(bytes_of(">f4", &floats(3.0, 255.0)), Ok(vec![3, 255]));
+        for (descr, values, word) in [
+            ("<i8", wide(3, 256), "value 1 is 256 (dtype <i8)"),
+            ("<i8", wide(-1, 3), "value 0 is -1 "),
+            ("|i1", vec![5, 0x80], "value 1 is -128 (dtype |i1)"),
+            (">u2", vec![1, 0, 0, 0], "value 0 is 256 (dtype >u2)"),
+            (">f4", floats(1.0, 0.5), "value 1 is 0.5 (dtype >f4)"),
+            (">f4", floats(f32::NAN, 0.0), "value 0 is NaN"),
+        ] {
+            let message = bytes_of(descr, &values).unwrap_err();
+            assert!(message.contains(word) && message.contains("uint8"), "{message}");
         }
     }
 

@@ -1,0 +1,267 @@
+//! Images and labels as arrays of one `.npz`: in the form of MedMNIST (Yang et al., "MedMNIST v2", Scientific Data 10,
+//! 2023), `train_images`, `train_labels`, `test_images`, `test_labels`, and `val_images`, `val_labels`, which are left out;
+//! or in that of Keras, `x_train`, `y_train`, `x_test`, `y_test`.
+//!
+//! Images are `[sample, y, x]`, with an axis of one colour before or after `y, x`, or `[sample, y, x, 3]`; labels
+//! `[sample]` or `[sample, 1]`, or `[sample, class]` with a single 1 for each image. All are whole numbers of 0 to 255, of
+//! whatever type. Arrays that are not used are not judged.
+
+use super::files::Parts;
+use super::{Dataset, classes};
+use crate::error::{Error, Result};
+use crate::run_folder::import::{self, ForeignArray};
+use image::{Pixel, Rgb};
+use std::path::Path;
+
+/// Training images and labels, test images and labels, as other programs name them.
+const FORMS: [[&str; 4]; 2] =
+    [["train_images", "train_labels", "test_images", "test_labels"], ["x_train", "y_train", "x_test", "y_test"]];
+
+/// Reads the training and the test set. Validation images join neither: nothing is chosen by them here.
+///
+/// Fails with [`Error::Data`] if the archive is damaged, lacks one of the arrays, or holds other numbers or shapes.
+pub(super) fn read(name: &str, path: &Path) -> Result<Parts> {
+    let names = import::npz_names(path)?;
+    let there = |wanted: &&str| names.iter().any(|name| name == wanted);
+    // The form of which most is there; of both equally, the first.
+    let form = FORMS.iter().rev().max_by_key(|form| form.iter().filter(|wanted| there(wanted)).count());
+    let form = form.unwrap_or(&FORMS[0]);
+    let missing: Vec<&str> = form.iter().copied().filter(|wanted| !there(wanted)).collect();
+    if !missing.is_empty() {
+        let found = if names.is_empty() { "no arrays at all".into() } else { classes::shortened(&names) };
+        return Err(Error::Data(format!(
+            "{} has no array {}, but {found}; an archive in the form of MedMNIST has {}, one of Keras {}",
+            path.display(),
+            missing.join(", "),
+            FORMS[0].join(", "),
+            FORMS[1].join(", ")
+        )));
+    }
+    let mut notices = Vec::new();
+    let mut others: Vec<String> = names.iter().filter(|name| !form.contains(&name.as_str())).cloned().collect();
+    if let Some(labels) = others.iter().find(|name| ["val_labels", "y_val"].contains(&name.as_str())) {
+        // Nothing is made of them, so they may be of any type.
+        let count = import::read_bytes(path, labels).ok().and_then(|array| array.shape.first().copied());
+        let images = count.map_or("the".into(), |count| format!("the {count}"));
+        notices.push(format!("{name}: {images} validation images are left out; training and test images are used"));
+        others.retain(|name| !name.starts_with("val_") && !name.ends_with("_val"));
+    }
+    if !others.is_empty() {
+        notices
+            .push(format!("{name}: left out the arrays {}, which belong to neither part", classes::shortened(&others)));
+    }
+    let [training_images, training_labels, test_images, test_labels] = form;
+    let training = read_part(name, path, training_images, training_labels, &mut notices)?;
+    let test = read_part(name, path, test_images, test_labels, &mut Vec::new())?;
+    classes::number(training, Some(test), notices)
+}
+
+fn read_part(
+    name: &str,
+    path: &Path,
+    images_name: &str,
+    labels_name: &str,
+    notices: &mut Vec<String>,
+) -> Result<Dataset> {
+    let refused = |array: &str, shape: &[usize], why: &str| {
+        Error::Data(format!("{}, array {array}: the shape {shape:?} {why}", path.display()))
+    };
+    let images = import::read_bytes(path, images_name)?;
+    let labels = import::read_bytes(path, labels_name)?;
+    if images.shape.contains(&0) {
+        return Err(refused(images_name, &images.shape, "has no pixels; write the archive again"));
+    }
+    let (height, width, pixels) = match images.shape[..] {
+        [_, height, width] | [_, height, width, 1] | [_, 1, height, width] => (height, width, images.values),
+        [_, height, width, 3] => (height, width, luma(&images.values)),
+        _ => {
+            return Err(refused(
+                images_name,
+                &images.shape,
+                "is not that of images; [sample, y, x] or [sample, y, x, 3] is read",
+            ));
+        }
+    };
+    let (samples, labelled) = (images.shape[0], labels.shape.first().copied().unwrap_or(0));
+    if samples != labelled {
+        return Err(Error::Data(format!(
+            "{}: {images_name} has {samples} images, but {labels_name} has {labelled} labels; write the archive again",
+            path.display()
+        )));
+    }
+    let labels = match labels.shape[..] {
+        [_] | [_, 1] => labels.values,
+        [_, classes] => {
+            let Some(places) = places_of_one(&labels) else {
+                let why = "is not one label for each image; only single labels are learnt";
+                return Err(refused(labels_name, &labels.shape, why));
+            };
+            notices.push(format!(
+                "{name}: the labels are one-hot, {classes} numbers for each image: the place of the 1 was taken as its class"
+            ));
+            places
+        }
+        _ => return Err(refused(labels_name, &labels.shape, "is not one label for each image")),
+    };
+    Dataset::new(name, pixels, labels, height, width, classes::MOST_CLASSES)
+}
+
+/// For each row of zeros and a single one, where that is; `None` if a row is not so.
+fn places_of_one(labels: &ForeignArray<u8>) -> Option<Vec<u8>> {
+    let classes = *labels.shape.last().filter(|classes| (2..=classes::MOST_CLASSES).contains(classes))?;
+    let place = |row: &[u8]| {
+        let place = row.iter().position(|&value| value == 1)?;
+        let single = row.iter().filter(|&&value| value != 0).count() == 1;
+        u8::try_from(place).ok().filter(|_| single)
+    };
+    labels.values.chunks_exact(classes).map(place).collect()
+}
+
+/// The gray values of pixels with three colours.
+fn luma(colours: &[u8]) -> Vec<u8> {
+    colours.chunks_exact(3).map(|colour| Rgb([colour[0], colour[1], colour[2]]).to_luma().0[0]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_folder::{NamedArray, npz};
+    use tempfile::TempDir;
+
+    type Array = (&'static str, Vec<usize>, Vec<u8>);
+
+    /// Three training, one validation and two test images of 2 x 3 pixels.
+    fn arrays() -> Vec<Array> {
+        let pixels = |images: u8| (0..images * 6).collect();
+        vec![
+            ("train_images", vec![3, 2, 3], pixels(3)),
+            ("train_labels", vec![3, 1], vec![1, 0, 1]),
+            ("val_images", vec![1, 2, 3], pixels(1)),
+            ("val_labels", vec![1, 1], vec![0]),
+            ("test_images", vec![2, 2, 3], pixels(2)),
+            ("test_labels", vec![2, 1], vec![0, 1]),
+        ]
+    }
+
+    fn read_arrays(arrays: &[Array]) -> Result<Parts> {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("set.npz");
+        let named: Vec<NamedArray<'_>> = arrays
+            .iter()
+            .map(|(name, shape, values)| NamedArray { name, shape, values: values.as_slice().into() })
+            .collect();
+        npz::write(&path, &named).unwrap();
+        read("toy", &path)
+    }
+
+    /// The message about the arrays with one replaced, or taken out if there is no other.
+    fn message(name: &'static str, other: Option<(Vec<usize>, Vec<u8>)>) -> String {
+        let mut arrays = arrays();
+        arrays.retain(|array| array.0 != name);
+        arrays.extend(other.map(|(shape, values)| (name, shape, values)));
+        let error = read_arrays(&arrays).unwrap_err();
+        assert!(matches!(error, Error::Data(_)));
+        error.to_string()
+    }
+
+    #[test]
+    fn training_and_test_images_are_read_and_validation_images_left_out_with_a_notice() {
+        let parts = read_arrays(&arrays()).unwrap();
+        assert_eq!(parts.training, Dataset::new("toy", (0..18).collect(), vec![1, 0, 1], 2, 3, 2).unwrap());
+        assert_eq!(parts.test, Some(Dataset::new("toy", (0..12).collect(), vec![0, 1], 2, 3, 2).unwrap()));
+        assert_eq!(parts.notices.len(), 1);
+        assert!(parts.notices[0].contains("1 validation images are left out"), "{:?}", parts.notices);
+    }
+
+    #[test]
+    fn labels_may_have_one_axis_and_validation_images_may_be_missing() {
+        let mut arrays = arrays();
+        arrays.retain(|array| !array.0.starts_with("val"));
+        for array in &mut arrays {
+            array.1.truncate(if array.0.ends_with("labels") { 1 } else { 3 });
+        }
+        let parts = read_arrays(&arrays).unwrap();
+        assert_eq!((parts.training.labels.as_slice(), parts.notices.len()), ([1, 0, 1].as_slice(), 0));
+    }
+
+    /// White, black, and the three primary colours with the weights of ITU-R BT.709.
+    #[test]
+    fn colours_become_luma() {
+        let colours = [255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255];
+        let expected = [255.0, 0.0, 255.0 * 0.2126, 255.0 * 0.7152, 255.0 * 0.0722];
+        for (found, expected) in luma(&colours).into_iter().zip(expected) {
+            assert!((f64::from(found) - expected).abs() <= 1.0, "{found}, not {expected}");
+        }
+        let mut arrays = arrays();
+        arrays[0] = ("train_images", vec![3, 2, 3, 3], vec![80; 54]);
+        assert_eq!(read_arrays(&arrays).unwrap().training.images, [80; 18]);
+    }
+
+    #[test]
+    fn a_missing_array_is_named_with_those_that_are_there() {
+        let message = message("test_labels", None);
+        assert!(message.contains("no array test_labels, but train_images"), "{message}");
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        let images = message("test_images", Some((vec![2, 6], vec![0; 12])));
+        assert!(images.contains("test_images") && images.contains("[2, 6]"), "{images}");
+        let labels = message("train_labels", Some((vec![3, 2], vec![0; 6])));
+        assert!(labels.contains("train_labels") && labels.contains("one label for each image"), "{labels}");
+        let empty = message("train_images", Some((vec![0, 2, 3], vec![])));
+        assert!(empty.contains("no pixels"), "{empty}");
+        let number = message("train_labels", Some((vec![2], vec![0, 1])));
+        assert!(number.contains("3 images") && number.contains("2 labels"), "{number}");
+    }
+
+    #[test]
+    fn the_form_of_keras_is_read_with_labels_of_one_or_two_axes() {
+        let expected = read_arrays(&arrays()).unwrap();
+        for axes in [1, 2] {
+            let mut keras: Vec<Array> = arrays().into_iter().filter(|array| !array.0.starts_with("val")).collect();
+            for (array, name) in keras.iter_mut().zip(FORMS[1]) {
+                array.0 = name;
+                if name.starts_with('y') {
+                    array.1.truncate(axes);
+                }
+            }
+            let parts = read_arrays(&keras).unwrap();
+            assert_eq!((&parts.training, &parts.test), (&expected.training, &expected.test));
+            assert!(parts.notices.is_empty(), "{:?}", parts.notices);
+            keras.remove(2);
+            let error = read_arrays(&keras).unwrap_err().to_string();
+            assert!(error.contains("no array x_test, but x_train"), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_hot_labels_are_read_and_said_and_several_labels_are_refused() {
+        let mut arrays = arrays();
+        arrays[1] = ("train_labels", vec![3, 2], vec![0, 1, 1, 0, 0, 1]);
+        let parts = read_arrays(&arrays).unwrap();
+        assert_eq!(parts.training.labels, [1, 0, 1]);
+        assert!(parts.notices.iter().any(|notice| notice.contains("one-hot")), "{:?}", parts.notices);
+        for values in [vec![1, 1, 1, 0, 0, 1], vec![0, 2, 1, 0, 0, 1], vec![0, 0, 1, 0, 0, 1]] {
+            arrays[1] = ("train_labels", vec![3, 2], values);
+            assert!(read_arrays(&arrays).unwrap_err().to_string().contains("train_labels"));
+        }
+    }
+
+    #[test]
+    fn an_axis_of_one_colour_may_stand_before_or_after_the_pixels() {
+        for shape in [vec![3, 2, 3, 1], vec![3, 1, 2, 3]] {
+            let mut arrays = arrays();
+            arrays[0].1 = shape;
+            assert_eq!(read_arrays(&arrays).unwrap().training, read_arrays(&self::arrays()).unwrap().training);
+        }
+    }
+
+    #[test]
+    fn arrays_that_are_not_used_are_named() {
+        let mut arrays = arrays();
+        arrays.push(("patients", vec![2], vec![7, 8]));
+        let parts = read_arrays(&arrays).unwrap();
+        assert!(parts.notices.iter().any(|notice| notice.contains("patients")), "{:?}", parts.notices);
+    }
+}
