@@ -182,7 +182,11 @@ fn orders(array: &ForeignArray, read: &ImportedHistory) -> Vec<Order> {
     };
     // The axes are known from the history, or else from the weights.
     let known = if read.node_axes.len() > 1 { &read.node_axes[..] } else { own };
-    let mut found = vec![Order { shape: known.to_vec(), axes: (0..known.len()).collect(), is_turned: false }];
+    let mut found = Vec::new();
+    // Other axes of the same product are a mistake, even if the numbers happen to follow each other alike.
+    if own.len() < 2 || own.len() == known.len() && own == known || read.node_axes.len() < 2 {
+        found.push(Order { shape: known.to_vec(), axes: (0..known.len()).collect(), is_turned: false });
+    }
     if known.len() < 2 || known.len() > MOST_AXES {
         return found;
     }

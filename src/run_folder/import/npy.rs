@@ -222,7 +222,11 @@ mod tests {
             ("{\"shape\": (3L,), \"fortran_order\": True, \"descr\": \"<f4\"}", true, vec![3]),
             ("{'descr':'<f4','fortran_order':False,'shape':()}", false, vec![]),
         ] {
-            assert_eq!(Header::parse::<f32>(text).ok().unwrap(), Header { element, fortran_order, shape }, "{text}");
+            assert_eq!(
+                Header::parse::<f32>(text).ok().unwrap(),
+                Header { element, unnamed: false, fortran_order, shape },
+                "{text}"
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Words before the number of an epoch.
+/// Words before the number of an epoch, the first three before those of anything else.
 const MARKS: [&str; 11] =
     ["epoch", "epochs", "ep", "step", "iter", "iteration", "it", "checkpoint", "ckpt", "snapshot", "snap"];
 /// Words before the number of a layer: arrays of equal shapes under such names are a network, not a history.
@@ -53,6 +53,16 @@ impl Series {
         self.label == word || self.pattern == word
     }
 
+    /// Whether the name at this place of the list belongs to it.
+    pub(super) fn has(&self, place: usize) -> bool {
+        self.members.iter().any(|member| member.1 == place)
+    }
+
+    /// Whether the names say that the numbers are those of epochs.
+    pub(super) fn is_of_epochs(&self) -> bool {
+        self.pattern.split_once('#').is_some_and(|(before, _)| mark(before).is_some())
+    }
+
     /// Checks the numbers, and says what was found; `names` are those that the series was made of.
     ///
     /// Fails with what is wrong: a number that comes twice, or a hole.
@@ -75,7 +85,7 @@ impl Series {
             return Ok(format!("{} is read as the only epoch", name(0)));
         }
         let (first, end) = (self.members[0].0, self.members[last].0);
-        let missing = ((end - first) / stride + 1).saturating_sub(self.members.len() as u64);
+        let missing = ((end - first) / stride).saturating_add(1).saturating_sub(self.members.len() as u64);
         if missing > 0 {
             const SHOWN: usize = 5;
             let there = |number: u64| self.members.binary_search_by_key(&number, |member| member.0).is_ok();
@@ -88,17 +98,17 @@ impl Series {
             let more = missing as usize - shown.len();
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             return Err(format!(
-                "{}{more} {} missing between {} and {}; a history needs every epoch, since the last ones are counted: add what is missing, or rename what is there without holes",
+                "{}{more} {} missing between {} and {}; a history needs every epoch, since the last \
+                 ones are counted: add what is missing, or rename what is there without holes",
                 shown.join(", "),
                 if missing == 1 { "is" } else { "are" },
                 name(0),
                 name(last)
             ));
         }
-        let every = if stride == 1 {
-            String::new()
-        } else {
-            format!(", recorded every {stride}th: windows count what was recorded")
+        let every = match stride {
+            1 => String::new(),
+            _ => format!("; they are {stride} apart, and windows count what was recorded"),
         };
         Ok(format!(
             "{} to {} are read as {} epochs, in the order of their numbers{every}",
@@ -116,32 +126,26 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
 /// The series among these names, by pattern: two names or more, or one whose number is said to be that of an epoch.
 pub(super) fn series(names: &[String]) -> Vec<Series> {
     let mut found: BTreeMap<String, Series> = BTreeMap::new();
-    let mut unmarked: BTreeMap<String, Vec<(usize, Vec<Range<usize>>)>> = BTreeMap::new();
+    let mut unmarked: BTreeMap<(String, usize), Vec<(usize, Vec<Range<usize>>)>> = BTreeMap::new();
     for (place, name) in names.iter().enumerate() {
         let runs = numbers(name);
-        match runs.iter().position(|run| mark(&name[..run.start]).is_some()) {
+        let after =
+            |words: &[&str]| runs.iter().position(|run| words.contains(&last_word(&name[..run.start]).1.as_str()));
+        match after(&MARKS[..3]).or_else(|| after(&MARKS)) {
             Some(epoch) => add(&mut found, name, &runs, epoch, place),
-            None if !runs.is_empty() => {
-                let kept: Vec<Range<usize>> = runs.into_iter().filter(|run| !is_fraction(name, run)).collect();
-                unmarked.entry(without(name, &kept, usize::MAX)).or_default().push((place, kept));
-            }
-            None => {}
+            None => unmarked.entry((without(name, &runs), runs.len())).or_default().push((place, runs)),
         }
     }
-    for group in unmarked.into_values() {
+    for ((_, count), group) in unmarked {
         // Of several numbers, that of the epoch is the one in which the names differ.
-        let text = |place: usize, run: &Range<usize>| names[place][run.clone()].to_string();
-        let count = group.first().map_or(0, |(_, runs)| runs.len());
-        let differ = |index: usize| {
-            group.iter().any(|(place, runs)| text(*place, &runs[index]) != text(group[0].0, &group[0].1[index]))
-        };
-        let differing: Vec<usize> = (0..count).filter(|&index| differ(index)).collect();
+        let text =
+            |(place, runs): &(usize, Vec<Range<usize>>), index: usize| names[*place][runs[index].clone()].to_string();
+        let is_whole = |index: usize| group.iter().all(|(place, runs)| !is_fraction(&names[*place], &runs[index]));
+        let differ = |index: usize| group.iter().any(|one| text(one, index) != text(&group[0], index));
+        let differing: Vec<usize> = (0..count).filter(|&index| is_whole(index) && differ(index)).collect();
         if let [epoch] = differing[..] {
-            for (place, runs) in &group {
-                let name = &names[*place];
-                if !is_of_layer(name, &runs[epoch]) {
-                    add(&mut found, name, runs, epoch, *place);
-                }
+            for (place, runs) in group.iter().filter(|(place, runs)| !is_of_layer(&names[*place], &runs[epoch])) {
+                add(&mut found, &names[*place], runs, epoch, *place);
             }
         }
     }
@@ -155,21 +159,14 @@ fn add(found: &mut BTreeMap<String, Series>, name: &str, runs: &[Range<usize>], 
     let run = &runs[epoch];
     let Ok(number) = name[run.clone()].parse() else { return };
     // Other numbers that change from epoch to epoch belong to no name: steps, losses.
-    let changing: Vec<Range<usize>> = runs
-        .iter()
-        .enumerate()
-        .filter(|&(index, other)| index != epoch && (is_fraction(name, other) || mark(&name[..other.start]).is_some()))
-        .map(|(_, other)| other.clone())
-        .collect();
-    let before = without(&name[..run.start], &changing, run.start);
-    let after_runs: Vec<Range<usize>> = changing
-        .iter()
-        .filter(|other| other.start >= run.end)
-        .map(|other| other.start - run.end..other.end - run.end)
-        .collect();
-    let after = without(&name[run.end..], &after_runs, usize::MAX);
+    let changes = |other: &Range<usize>| is_fraction(name, other) || mark(&name[..other.start]).is_some();
+    let before =
+        without(&name[..run.start], &runs[..epoch].iter().filter(|other| changes(other)).cloned().collect::<Vec<_>>());
+    let behind = runs[epoch + 1..].iter().filter(|other| changes(other));
+    let after =
+        without(&name[run.end..], &behind.map(|other| other.start - run.end..other.end - run.end).collect::<Vec<_>>());
     let pattern = format!("{before}#{after}");
-    let left = mark(&name[..run.start]).map_or(before.as_str(), |start| &before[..start.min(before.len())]);
+    let left = mark(&before).map_or(before.as_str(), |start| &before[..start]);
     let parts = [
         left.trim_end_matches(SEPARATORS),
         after.trim_matches(|c| SEPARATORS.contains(&c) || matches!(c, ']' | ')' | '*')),
@@ -183,11 +180,11 @@ fn add(found: &mut BTreeMap<String, Series>, name: &str, runs: &[Range<usize>], 
     found.entry(pattern).or_insert(series).members.push((number, place));
 }
 
-/// The text with `*` in place of those of the numbers that end before `end`.
-fn without(text: &str, runs: &[Range<usize>], end: usize) -> String {
+/// The text with `*` in place of these numbers.
+fn without(text: &str, runs: &[Range<usize>]) -> String {
     let mut left = String::new();
     let mut from = 0;
-    for run in runs.iter().filter(|run| run.end <= end.min(text.len())) {
+    for run in runs {
         left += &text[from..run.start];
         left.push('*');
         from = run.end;
@@ -267,6 +264,7 @@ mod tests {
             (&["Epoch 7"], "Epoch #", "Epoch #", &[7]),
             (&["weights.01-0.53", "weights.02-0.41"], "weights.#-*.*", "weights.*", &[1, 2]),
             (&["epoch_3_step_100", "epoch_4_step_200"], "epoch_#_step_*", "step", &[3, 4]),
+            (&["step100_epoch3", "step200_epoch4"], "step*_epoch#", "step", &[3, 4]),
             (&["modelEpoch1", "modelEpoch2"], "modelEpoch#", "model", &[1, 2]),
         ] {
             let all = found(names);
@@ -288,6 +286,7 @@ mod tests {
             &["model.0.weight", "model.2.weight"],
             &["history", "loss"],
             &["history"],
+            &["1*1", "**1", "é0.5_é3"],
         ] {
             assert_eq!(found(names), [], "{names:?}");
         }
@@ -306,7 +305,7 @@ mod tests {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             series(&names)[0].check(&names)
         };
-        assert!(check(&["e_0", "e_5", "e_10"]).unwrap().contains("every 5th"));
+        assert!(check(&["e_0", "e_5", "e_10"]).unwrap().contains("they are 5 apart"));
         assert!(check(&["e_1", "e_2", "e_3"]).unwrap().contains("e_1 to e_3 are read as 3 epochs"));
         for (names, words) in [
             (&["e_0", "e_1", "e_3"][..], "e_2 is missing"),

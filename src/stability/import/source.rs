@@ -38,116 +38,26 @@ impl<'a> Source<'a> {
 
     fn in_file(path: &'a Path, key: Option<&str>, axes: &Axes) -> Result<Self> {
         let mut file = ArrayFile::open(path)?;
-        let outlines = file.outlines()?;
-        let names = file.names().to_vec();
-        let shape_of = |index: usize| outlines[index].shape.as_ref();
-        // Numbered arrays are epochs if they have one shape; scalars are no weights.
-        let is_history = |series: &Series| {
-            let first = shape_of(series.members[0].1);
-            first.is_none_or(|shape| !shape.is_empty())
-                && series.members.iter().all(|member| shape_of(member.1) == first)
-        };
-        let all = series(&names);
-        if let Some(odd) = all.iter().find(|series| {
-            !is_history(series)
-                && series.pattern.to_lowercase().contains("epoch")
-                && key.is_none_or(|key| series.is_called(key))
-        }) {
-            return Err(different_shapes(path, odd, &outlines));
-        }
-        let all: Vec<Series> = all.into_iter().filter(is_history).collect();
+        let contents = Contents::new(path, &mut file)?;
         let mut notices = Vec::new();
-        let chosen = match key {
-            Some(key) if names.iter().any(|name| name == key) => {
-                let of_many = all.iter().find(|series| series.members.iter().any(|member| names[member.1] == key));
-                if let Some(series) = of_many {
-                    let is_said = matches!(axes, Axes::Named(axes) if outlines.iter().any(|outline| outline.name.as_deref() == Some(key) && outline.shape.as_ref().is_some_and(|shape| shape.len() == axes.len())));
-                    let alone = format!("{key} is one of {} numbered arrays, {}", series.members.len(), series.pattern);
-                    if !is_said {
-                        return Err(Error::Data(format!(
-                            "{}: {alone}, which are taken for an epoch each; leave {OPTION} out to read all of them as the history, or, if {key} alone holds all epochs, name its axes too, e.g. --axes epoch,out,in",
-                            path.display()
-                        )));
-                    }
-                    notices.push(format!("{alone}; it is read alone as a whole history, as --axes says"));
-                }
-                None
+        let chosen = contents.choose(key, axes, &mut notices)?;
+        let is_numbered = matches!(chosen, Choice::Epochs(_));
+        let names: Vec<Option<String>> = match chosen {
+            Choice::Epochs(series) => {
+                let refused = |why: String| Error::Data(format!("{}: {why}", path.display()));
+                notices.push(series.check(&contents.names).map_err(refused)?);
+                notices.extend(left_out(&contents.names_but(|index| series.has(index))));
+                series.members.iter().map(|member| Some(contents.names[member.1].clone())).collect()
             }
-            Some(key) => all.iter().find(|series| series.is_called(key)),
-            None => {
-                // An array with more axes beside the numbered ones may be a history too.
-                let axes_of = |index: usize| shape_of(index).map_or(0, Vec::len);
-                let is_larger = |series: &Series| {
-                    (0..names.len()).any(|index| axes_of(index) > axes_of(series.members[0].1) && names.len() > 1)
-                };
-                match all.as_slice() {
-                    [only] if !is_larger(only) => Some(only),
-                    [] => None,
-                    several => {
-                        let labels: Vec<String> = several.iter().map(|series| series.label.clone()).collect();
-                        let in_series = |index: usize| {
-                            several.iter().any(|series| series.members.iter().any(|member| member.1 == index))
-                        };
-                        let others =
-                            (0..names.len()).filter(|&index| !in_series(index)).map(|index| names[index].clone());
-                        let choices: Vec<String> = labels.into_iter().chain(others).collect();
-                        return Err(Error::Data(format!(
-                            "{} can be read as several histories: {}; choose one with {OPTION} NAME",
-                            path.display(),
-                            listed(&choices)
-                        )));
-                    }
-                }
-            }
+            Choice::Array(name) => vec![name],
         };
-        if let Some(series) = chosen {
-            notices.push(series.check(&names).map_err(|why| Error::Data(format!("{}: {why}", path.display())))?);
-            let left: Vec<String> = (0..names.len())
-                .filter(|index| series.members.iter().all(|member| member.1 != *index))
-                .map(|index| names[index].clone())
-                .collect();
-            notices.extend(left_out(&left));
-            let members: Vec<Option<String>> =
-                series.members.iter().map(|member| Some(names[member.1].clone())).collect();
-            let shape = match shape_of(series.members[0].1) {
-                Some(shape) => shape.clone(),
-                // Reading says why it cannot be.
-                None => file.read(members[0].as_deref(), OPTION)?.shape,
-            };
-            let shape = [&[members.len()][..], &shape].concat();
-            return Ok(Self { shape, is_numbered: true, notices, parts: Parts::Arrays(file, members) });
-        }
-        let mut name = key.map(str::to_string);
-        if name.is_none() && names.len() > 1 {
-            // What cannot be a history leaves no choice.
-            let can_be = |index: &usize| shape_of(*index).is_some_and(|shape| shape.len() > 1);
-            let possible: Vec<usize> = (0..names.len()).filter(can_be).collect();
-            match possible.as_slice() {
-                [only] => {
-                    let others: Vec<String> =
-                        (0..names.len()).filter(|index| index != only).map(|index| names[index].clone()).collect();
-                    notices.push(format!("{} is read as the history", names[*only]));
-                    notices.extend(left_out(&others));
-                    name = Some(names[*only].clone());
-                }
-                _ => {
-                    return Err(Error::Data(format!(
-                        "{} holds several arrays: {}; choose one with {OPTION} NAME",
-                        path.display(),
-                        listed(&described(&outlines))
-                    )));
-                }
-            }
-        }
-        let meant: Vec<usize> = (0..outlines.len())
-            .filter(|&index| name.is_none() || names.is_empty() || Some(&names[index]) == name.as_ref())
-            .collect();
-        let shape = match meant[..] {
-            [index] if shape_of(index).is_some() => shape_of(index).cloned().unwrap_or_default(),
+        let shape = match contents.shape_of(names[0].as_deref()) {
+            Some(shape) => shape.clone(),
             // Reading says what is wrong with it.
-            _ => file.read(name.as_deref(), OPTION)?.shape,
+            None => file.read(names[0].as_deref(), OPTION)?.shape,
         };
-        Ok(Self { shape, is_numbered: false, notices, parts: Parts::Arrays(file, vec![name]) })
+        let shape = if is_numbered { [&[names.len()][..], &shape].concat() } else { shape };
+        Ok(Self { shape, is_numbered, notices, parts: Parts::Arrays(file, names) })
     }
 
     fn in_folder(folder: &Path, key: Option<&str>) -> Result<Self> {
@@ -161,7 +71,8 @@ impl<'a> Source<'a> {
         let name_of = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if entries.iter().any(|entry| name_of(entry) == "saved_model.pb") {
             return Err(Error::Data(format!(
-                "{shown} is a TensorFlow SavedModel; load it in Python and save the layer's weights after each epoch with numpy.save"
+                "{shown} is a TensorFlow SavedModel; load it in Python and save the layer's weights after each \
+                 epoch with numpy.save"
             )));
         }
         let (files, others): (Vec<PathBuf>, Vec<PathBuf>) = entries.into_iter().partition(|entry| holds_arrays(entry));
@@ -178,7 +89,8 @@ impl<'a> Source<'a> {
                     listed(&files.iter().map(name_of).collect::<Vec<_>>())
                 };
                 return Err(Error::Data(format!(
-                    "{shown} has no history.npz of a run, and no files that are numbered by epoch, such as epoch_0.npy and epoch_1.npy, but {found}; name a run folder, such a folder, or a file"
+                    "{shown} has no history.npz of a run, and no files that are numbered by epoch, such as \
+                     epoch_0.npy and epoch_1.npy, but {found}; name a run folder, such a folder, or a file"
                 )));
             }
             (None, several) => {
@@ -186,7 +98,8 @@ impl<'a> Source<'a> {
                     several.iter().map(|series| format!("{} ({})", series.pattern, series.members.len())).collect();
                 let labels: Vec<String> = several.iter().map(|series| series.label.clone()).collect();
                 return Err(Error::Data(format!(
-                    "{shown} has files numbered in several ways: {}; choose one with {OPTION} NAME ({}), or keep one kind in the folder",
+                    "{shown} has files numbered in several ways: {}; choose one with {OPTION} NAME ({}), or keep \
+                     one kind in the folder",
                     listed(&kinds),
                     listed(&labels)
                 )));
@@ -194,7 +107,7 @@ impl<'a> Source<'a> {
         };
         let mut notices = vec![chosen.check(&stems).map_err(|why| Error::Data(format!("{shown}: {why}")))?];
         let left: Vec<String> = (0..files.len())
-            .filter(|index| chosen.members.iter().all(|member| member.1 != *index))
+            .filter(|&index| !chosen.has(index))
             .map(|index| name_of(&files[index]))
             .chain(others.iter().map(name_of))
             .collect();
@@ -264,6 +177,142 @@ impl<'a> Source<'a> {
     }
 }
 
+/// What of a file is the history.
+enum Choice<'a> {
+    /// An array for each epoch.
+    Epochs(&'a Series),
+    /// The array of this name; without a name the only one.
+    Array(Option<String>),
+}
+
+/// What a file holds.
+struct Contents<'a> {
+    path: &'a Path,
+    /// Names of its arrays; none of `.npy`.
+    names: Vec<String>,
+    outlines: Vec<Outline>,
+    /// Numbered arrays of equal shapes.
+    epochs: Vec<Series>,
+    /// Numbered arrays of different shapes.
+    uneven: Vec<Series>,
+}
+
+impl<'a> Contents<'a> {
+    fn new(path: &'a Path, file: &mut ArrayFile<'_>) -> Result<Self> {
+        let outlines = file.outlines()?;
+        let names = file.names().to_vec();
+        let shape = |member: &(u64, usize)| outlines[member.1].shape.as_ref();
+        let is_even = |series: &Series| series.members.iter().all(|member| shape(member) == shape(&series.members[0]));
+        let (mut epochs, uneven): (Vec<Series>, Vec<Series>) = series(&names).into_iter().partition(is_even);
+        // Numbers alone are no weights.
+        epochs.retain(|series| shape(&series.members[0]).is_none_or(|shape| !shape.is_empty()));
+        Ok(Self { path, names, outlines, epochs, uneven })
+    }
+
+    fn axes_of(&self, index: usize) -> usize {
+        self.outlines[index].shape.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The shape of the one array that is meant by a name, or of the only one; `None` if it cannot be read.
+    fn shape_of(&self, name: Option<&str>) -> Option<&Vec<usize>> {
+        let is_meant = |outline: &&Outline| outline.name.is_none() || name.is_none() || outline.name.as_deref() == name;
+        let mut meant = self.outlines.iter().filter(is_meant);
+        meant.next().filter(|_| meant.next().is_none())?.shape.as_ref()
+    }
+
+    fn names_but(&self, is_taken: impl Fn(usize) -> bool) -> Vec<String> {
+        (0..self.names.len()).filter(|&index| !is_taken(index)).map(|index| self.names[index].clone()).collect()
+    }
+
+    fn refused<T>(&self, why: String) -> Result<T> {
+        Err(Error::Data(format!("{} {why}", self.path.display())))
+    }
+
+    /// The array or arrays that are the history.
+    fn choose(&self, key: Option<&str>, axes: &Axes, notices: &mut Vec<String>) -> Result<Choice<'_>> {
+        let is_called = |series: &&Series| key.is_none_or(|key| series.is_called(key));
+        let is_array = key.is_some_and(|key| self.names.iter().any(|name| name == key));
+        if let Some(key) = key.filter(|_| is_array) {
+            self.check_alone(key, axes, notices)?;
+        } else if let Some(series) = key.and_then(|_| self.epochs.iter().find(is_called)) {
+            return Ok(Choice::Epochs(series));
+        } else if let Some(uneven) = self.uneven.iter().filter(is_called).find(|series| series.is_of_epochs()) {
+            return self.different_shapes(uneven);
+        }
+        if let Some(key) = key {
+            return Ok(Choice::Array(Some(key.into())));
+        }
+        match self.epochs.as_slice() {
+            [] => self.only_possible(notices),
+            [series] if !self.has_larger_than(series) => Ok(Choice::Epochs(series)),
+            several => {
+                let labels = several.iter().map(|series| series.label.clone());
+                let others = self.names_but(|index| several.iter().any(|series| series.has(index)));
+                let choices: Vec<String> = labels.chain(others).collect();
+                self.refused(format!(
+                    "can be read as several histories: {}; choose one with {OPTION} NAME",
+                    listed(&choices)
+                ))
+            }
+        }
+    }
+
+    /// Refuses one of many numbered arrays as a whole history, unless its axes are said to be that.
+    fn check_alone(&self, key: &str, axes: &Axes, notices: &mut Vec<String>) -> Result<()> {
+        let Some(series) =
+            self.epochs.iter().find(|series| series.members.iter().any(|member| self.names[member.1] == key))
+        else {
+            return Ok(());
+        };
+        let alone = format!("{key} is one of {} numbered arrays, {}", series.members.len(), series.pattern);
+        let own_axes = self.shape_of(Some(key)).map(Vec::len);
+        if matches!(axes, Axes::Named(names) if Some(names.len()) == own_axes) {
+            notices.push(format!("{alone}; it is read alone as a whole history, as --axes says"));
+            return Ok(());
+        }
+        self.refused(format!(
+            "holds an array for each epoch: {alone}; leave {OPTION} {key} out to read all of them as the history, or, if it \
+             alone holds all epochs, name its axes too, e.g. --axes epoch,out,in"
+        ))
+    }
+
+    /// Whether another array has more axes than the numbered ones: it may be the history too.
+    fn has_larger_than(&self, series: &Series) -> bool {
+        let axes = self.axes_of(series.members[0].1);
+        (0..self.names.len()).any(|index| self.axes_of(index) > axes)
+    }
+
+    /// The only array that can be a history: one of floats with two axes or more.
+    fn only_possible(&self, notices: &mut Vec<String>) -> Result<Choice<'_>> {
+        if self.names.len() < 2 {
+            return Ok(Choice::Array(None));
+        }
+        let possible: Vec<usize> = (0..self.names.len()).filter(|&index| self.axes_of(index) > 1).collect();
+        match possible[..] {
+            [only] => {
+                notices.push(format!("{} is read as the history", self.names[only]));
+                notices.extend(left_out(&self.names_but(|index| index == only)));
+                Ok(Choice::Array(Some(self.names[only].clone())))
+            }
+            _ => self.refused(format!(
+                "holds several arrays: {}; choose one with {OPTION} NAME",
+                listed(&described(&self.outlines))
+            )),
+        }
+    }
+
+    fn different_shapes<T>(&self, series: &Series) -> Result<T> {
+        let mut shown: Vec<Outline> = Vec::new();
+        for outline in series.members.iter().map(|member| &self.outlines[member.1]) {
+            if shown.iter().all(|known| known.shape != outline.shape) {
+                shown.push(outline.clone());
+            }
+        }
+        let shown = listed(&described(&shown));
+        self.refused(format!("has numbered arrays of different shapes: {shown}; each epoch needs the same weights"))
+    }
+}
+
 /// One array of a file that holds an epoch.
 fn read_one(path: &Path, key: Option<&str>) -> Result<ForeignArray> {
     ArrayFile::open(path)?.read(key, OPTION)
@@ -293,19 +342,4 @@ fn described(outlines: &[Outline]) -> Vec<String> {
         outline.shape.as_ref().map_or_else(|| name.to_string(), |shape| format!("{name} {shape:?}"))
     };
     outlines.iter().map(one).collect()
-}
-
-fn different_shapes(path: &Path, series: &Series, outlines: &[Outline]) -> Error {
-    let mut shown: Vec<Outline> = Vec::new();
-    for member in &series.members {
-        let outline = &outlines[member.1];
-        if shown.iter().all(|known| known.shape != outline.shape) {
-            shown.push(outline.clone());
-        }
-    }
-    Error::Data(format!(
-        "{} has numbered arrays of different shapes: {}; each epoch needs the same weights",
-        path.display(),
-        listed(&described(&shown))
-    ))
 }
