@@ -2,7 +2,7 @@
 #![no_main]
 
 use holdfast::run_folder::import::{npz_names, read, read_all, read_bytes};
-use holdfast::stability::import::read_history;
+use holdfast::stability::import::{Axes, read_history};
 use holdfast_fuzz::{file, judge};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
@@ -15,7 +15,9 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     for name in judge(npz_names(&path)).unwrap_or_default() {
         judge(read_bytes(&path, &name));
     }
-    if let Some(imported) = judge(read_history(&path, None, false)) {
-        assert!(imported.history.weights().iter().all(|weight| !weight.is_nan()));
+    for axes in [Axes::Unknown, Axes::OneNetwork] {
+        if let Some(imported) = judge(read_history(&path, None, &axes)) {
+            assert!(imported.history.weights().iter().all(|weight| !weight.is_nan()));
+        }
     }
 });

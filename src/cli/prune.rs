@@ -9,12 +9,13 @@ use super::stop::stop_flag;
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
 use crate::pruning::criterion::Criterion;
-use crate::run_folder::{Manifest, RunFolder, import, timestamp};
+use crate::run_folder::{Manifest, RunFolder, timestamp};
 use crate::stability::envelope::headline_window;
-use crate::stability::import::{ImportedHistory, describe};
+use crate::stability::import::ImportedHistory;
 use crate::study::Control;
 use crate::study::comparison::hash_parameters;
 use crate::study::configuration;
+use crate::study::foreign_weights;
 use crate::study::pruned::{self, Loss, MASK};
 use crate::study::recorded::RecordedRun;
 use crate::training;
@@ -30,7 +31,7 @@ pub(super) struct PruneArguments {
     /// A run folder that `compare` or `train` wrote.
     #[arg(value_name = "RUN", required_unless_present = "history", conflicts_with_all = ["history", "weights"])]
     run: Option<PathBuf>,
-    /// A history from another program, instead of a run: .npy, .npz or .safetensors.
+    /// A history from another program, instead of a run: .npy, .npz or .safetensors, or a folder with a file for each epoch.
     #[arg(long, value_name = "FILE", requires = "weights")]
     history: Option<PathBuf>,
     /// The weights that are pruned by that history.
@@ -131,7 +132,7 @@ impl PruneArguments {
     /// Says how a history was read.
     fn announce(&self, path: &Path, read: &ImportedHistory) {
         if !self.output.quiet {
-            output::note(&format!("{}: {}", path.display(), describe(read.history.shape())));
+            output::note(&format!("{}: {}", path.display(), read.describe()));
         }
         self.output.notices(&read.notices);
     }
@@ -146,6 +147,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
 }
 
 fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
+    arguments.array.refuse_for_run(path)?;
     let run = RecordedRun::open(path)?;
     let read = run.history()?;
     arguments.announce(path, &read);
@@ -203,14 +205,11 @@ fn prune_foreign(arguments: &PruneArguments, history: &Path, weights: &Path) -> 
     let read = arguments.array.read(history)?;
     arguments.announce(history, &read);
     let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
-    let array = import::read(weights, arguments.weight_key.as_deref(), "--weight-key")?;
+    let array = foreign_weights::read(weights, arguments.weight_key.as_deref(), "--weight-key")?;
     arguments.output.notices(&array.notices);
-    pruned::check_fit(&array.shape, &read.history, &read.node_axes)?;
-    if array.values.iter().zip(read.history.reference()).any(|(weight, reference)| weight != reference) {
-        arguments.output.notices(&["the weights are not those of the history's last epoch; nodes are chosen by the \
-                                    history and removed from the weights"
-            .into()]);
-    }
+    let notice = foreign_weights::compare(&array, &read)
+        .map_err(|error| Error::Data(format!("{}: {error}", weights.display())))?;
+    arguments.output.notices(notice.as_slice());
     let name = array.name.as_deref().unwrap_or("weights");
     if name == MASK {
         return Err(Error::Usage(format!(

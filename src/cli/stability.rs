@@ -3,9 +3,9 @@
 use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
 use super::output;
 use super::run::{begin, open_engine};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run_folder::timestamp;
-use crate::stability::import::{ImportedHistory, describe, read_history};
+use crate::stability::import::{Axes, ImportedHistory, read_history};
 use crate::stability::summary::{ToleranceSummary, summarise};
 use crate::stability::{Against, Reading, Stability, WindowedEnvelope, envelope, magnitude};
 use crate::study::configuration;
@@ -23,9 +23,10 @@ use std::time::{Instant, SystemTime};
 /// Arguments of `stability`.
 #[derive(Args)]
 pub(super) struct StabilityArguments {
-    /// A run folder, or a history from any program: .npy, .npz or .safetensors.
+    /// A run folder, or a history from any program: .npy, .npz or .safetensors, or a folder with a file for each epoch.
     ///
-    /// Two axes are [epoch, node]; with three or more the second is the replica.
+    /// Arrays or files that are numbered are an epoch each. `-` reads standard input. Two axes are [epoch, weight]; of more
+    /// --axes says what they are.
     #[arg(value_name = "FILE|RUN")]
     source: PathBuf,
     #[command(flatten)]
@@ -56,23 +57,45 @@ pub(super) struct StabilityArguments {
 /// Which array of a file is the history, and what its axes are.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct HistoryOptions {
-    /// Name of the array that holds the history, where a file has several.
+    /// Name of the array that holds the history, where a file has several, or of the tensor of each epoch.
     #[arg(long, value_name = "NAME")]
     history_key: Option<String>,
-    /// The second axis is not the replica: all but the first are a node's.
+    /// What the axes are, in their order: `epoch`, `replica` if there are several networks, any names for those of the layer.
+    ///
+    /// For example epoch,out,in or epoch,replica,weight. Needed where an array has three axes or more; epochs that come from
+    /// the names of arrays or files count as one.
+    #[arg(long, value_name = "NAMES", conflicts_with = "no_replica_axis")]
+    axes: Option<String>,
+    /// Short for --axes with an `epoch` and no `replica`: all axes but the first belong to the one network's layer.
     #[arg(long)]
     no_replica_axis: bool,
 }
 
 impl HistoryOptions {
-    /// Reads the history from a file.
+    /// Reads the history of a run folder, a file, or a folder of files.
     pub(super) fn read(&self, path: &Path) -> Result<ImportedHistory> {
-        read_history(path, self.history_key.as_deref(), self.no_replica_axis)
+        let is_run = ["manifest.json", "history.npz", "cells"].iter().any(|name| path.join(name).exists());
+        if is_run {
+            self.refuse_for_run(path)?;
+            return RecordedRun::open(path)?.history();
+        }
+        let axes = match &self.axes {
+            Some(names) => Axes::parse(names)?,
+            None if self.no_replica_axis => Axes::OneNetwork,
+            None => Axes::Unknown,
+        };
+        read_history(path, self.history_key.as_deref(), &axes)
     }
 
-    /// Reads the history of a run folder or a file.
-    fn read_any(&self, path: &Path) -> Result<ImportedHistory> {
-        if path.is_dir() { RecordedRun::open(path)?.history() } else { self.read(path) }
+    /// Fails with [`Error::Usage`] if something is said about a history whose arrays and axes are known.
+    pub(super) fn refuse_for_run(&self, run: &Path) -> Result<()> {
+        if self.history_key.is_none() && self.axes.is_none() && !self.no_replica_axis {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "{} is a run folder, whose history and axes are known; leave --history-key, --axes and --no-replica-axis out",
+            run.display()
+        )))
     }
 }
 
@@ -91,11 +114,11 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     let StabilityArguments { tolerance, output: say, .. } = arguments;
     let reading = arguments.reading.reading();
     magnitude::check_tolerances(tolerance)?;
-    let read = arguments.array.read_any(&arguments.source)?;
+    let read = arguments.array.read(&arguments.source)?;
     let shape = read.history.shape();
     let windows = envelope::windows(arguments.window.as_deref(), shape.epochs as u32)?;
     if !say.quiet {
-        output::note(&format!("{}: {}", arguments.source.display(), describe(shape)));
+        output::note(&format!("{}: {}", arguments.source.display(), read.describe()));
     }
     say.notices(&read.notices);
     let mut engine = open_engine(&arguments.device, say.quiet)?;
@@ -131,6 +154,8 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
             "epochs": shape.epochs,
             "replicas": shape.replicas,
             "nodes": shape.nodes,
+            "node_axes": read.node_axes,
+            "node_axis_names": read.node_axis_names,
             "reading": reading,
             "device": engine.description(),
             "configuration_hash": manifest.configuration_hash,
@@ -143,7 +168,7 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     }
     let mut text = format!(
         "{}; followed by {}, {} tolerance, against the {}\n",
-        describe(shape),
+        read.describe(),
         reading.tracking.name(),
         reading.tolerance_kind.name(),
         match reading.against {

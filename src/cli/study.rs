@@ -319,6 +319,7 @@ fn from_files(arguments: &StudyArguments, observations: &Path, stable_nodes: &Pa
             output::note(&format!("{}: {rows} rows, {replicates} replicates", source.path.display()));
         }
     }
+    say.notices(&[&stability_source.notices[..], &numbers_source.notices].concat());
     let checksums = BTreeMap::from([
         ("observations".to_string(), stability_source.checksum),
         ("stable nodes".to_string(), numbers_source.checksum),

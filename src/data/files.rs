@@ -4,8 +4,8 @@ use super::fit::Square;
 use super::folders::shown_name;
 use super::{Dataset, archive, classes, folders, idx, images};
 use crate::error::{Error, Result};
-use std::fs::File;
-use std::io::Read;
+use crate::run_folder::file_kind::{FileKind, Purpose};
+use crate::run_folder::input::Input;
 use std::path::{Path, PathBuf};
 
 /// What was read: a training set, a test set if there is one, and what the user should know.
@@ -25,6 +25,12 @@ pub(super) struct Parts {
 pub(super) fn read(name: Option<&str>, path: &Path, square: Option<Square>) -> Result<Parts> {
     let metadata = std::fs::metadata(path)
         .map_err(|error| Error::Data(format!("--data: cannot read {}: {error}; check the path", path.display())))?;
+    if !metadata.is_dir() && !metadata.is_file() {
+        return Err(Error::Data(format!(
+            "--data: {} is a pipe, a device or a socket; name a folder or a file on disk",
+            path.display()
+        )));
+    }
     let own_name = || tidy(&resolved(path).file_name().unwrap_or_default().to_string_lossy());
     let name_or = |own: String| name.map_or(own, str::to_string);
     let parts = if metadata.is_dir() {
@@ -37,19 +43,15 @@ pub(super) fn read(name: Option<&str>, path: &Path, square: Option<Square>) -> R
         read_idx(&name_or(if common.is_empty() { own_name() } else { common }), &training, test.as_deref())?
     } else {
         let stem = own_name();
-        match first_bytes(path)? {
-            [b'P', b'K'] => archive::read(&name_or(stem.trim_end_matches(".npz").into()), path)?,
-            [0x1f, 0x8b] | [0, 0] => {
+        let head = Input::open(path)?.head().to_vec();
+        let kind = FileKind::of(&head, path);
+        match head.as_slice() {
+            [b'P', b'K', ..] => archive::read(&name_or(stem.trim_end_matches(".npz").into()), path)?,
+            [0x1f, 0x8b, ..] | [0, 0, ..] if !kind.is_packed_tar() => {
                 let common = tidy(set_name(path));
                 read_idx(&name_or(if common.is_empty() { stem } else { common }), path, None)?
             }
-            _ => {
-                return Err(Error::Data(format!(
-                    "{} is neither a .npz archive nor an IDX file; name one of these, or the folder in which each class has a \
-                     folder of images",
-                    path.display()
-                )));
-            }
+            _ => return Err(Error::Data(format!("{} {}", path.display(), kind.sentence(Purpose::Images)))),
         }
     };
     let fitted = |set| match square {
@@ -57,13 +59,6 @@ pub(super) fn read(name: Option<&str>, path: &Path, square: Option<Square>) -> R
         None => set,
     };
     Ok(Parts { training: fitted(parts.training), test: parts.test.map(fitted), ..parts })
-}
-
-fn first_bytes(path: &Path) -> Result<[u8; 2]> {
-    let mut bytes = [0xff; 2];
-    let read = File::open(path).and_then(|file| file.take(2).read(&mut bytes));
-    read.map_err(|error| Error::Data(format!("cannot read {}: {error}; check the file", path.display())))?;
-    Ok(bytes)
 }
 
 /// The path without `.` and `..`, so that a folder has a name.

@@ -1,13 +1,15 @@
 //! Arrays that other programs wrote: `.npy`, `.npz` and `.safetensors`, any of the usual number types and layouts, as
 //! single-precision numbers in C order; and images and labels as the bytes that they are.
 //!
-//! What a file is, its first bytes decide, never its name. A header is believed only as far as the file is long: memory
-//! is taken for bytes that are there, so that a damaged or hostile file ends in a sentence.
+//! What a file is, its first bytes decide, never its name ([`super::file_kind`]). A header is believed only as far as the
+//! file is long: memory is taken for bytes that are there, so that a damaged or hostile file ends in a sentence.
 
 mod npy;
 mod npz;
 mod safetensors;
 
+use super::file_kind::{FileKind, Foreign, Purpose};
+use super::input::Input;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -25,8 +27,80 @@ pub struct ForeignArray<T = f32> {
     pub shape: Vec<usize>,
     /// All values in C order.
     pub values: Vec<T>,
+    /// What storing a number in the file's format can have changed.
+    pub rounding: Rounding,
     /// What the user should know of how it was read.
     pub notices: Vec<String>,
+}
+
+/// How far a number may lie from the 32-bit float that it was before a file stored it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rounding {
+    /// As a share of the number: 2^-11 of 16-bit floats, 2^-8 of bfloat16, 0 of those that hold 32 bits or more.
+    pub relative: f32,
+    /// Near zero, where 16-bit floats have fewer digits.
+    pub absolute: f32,
+}
+
+/// What is known of an array without reading its numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Its name in the archive; `None` for `.npy`, which has none.
+    pub name: Option<String>,
+    /// Sizes of its axes; `None` if it does not hold floats, or cannot be read.
+    pub shape: Option<Vec<usize>>,
+}
+
+/// An open file with one array or several.
+pub struct ArrayFile<'a> {
+    source: Source<'a>,
+    kind: Kind,
+    names: Vec<String>,
+}
+
+impl<'a> ArrayFile<'a> {
+    /// Opens a `.npy`, `.npz` or `.safetensors` file, a pipe that gives one, or `-`, standard input.
+    ///
+    /// Fails with [`Error::Data`] if the file is missing, damaged or of another kind.
+    pub fn open(path: &'a Path) -> Result<Self> {
+        let (mut source, kind) = Source::open(path)?;
+        let names = match kind {
+            Kind::Npy => Vec::new(),
+            Kind::Npz => npz::names(&mut source, Purpose::Arrays)?,
+            Kind::Safetensors => safetensors::names(&mut source)?,
+        };
+        Ok(Self { source, kind, names })
+    }
+
+    /// Names of the arrays, in the file's order; none of `.npy`. A name that comes twice is there twice.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Names and shapes of all arrays, in the file's order.
+    ///
+    /// Fails with [`Error::Data`] if the file's directory is damaged.
+    pub fn outlines(&mut self) -> Result<Vec<Outline>> {
+        let Self { source, kind, names } = self;
+        let shapes = match kind {
+            Kind::Npy => return Ok(vec![Outline { name: None, shape: npy::shape(source) }]),
+            Kind::Npz => npz::shapes(source, names)?,
+            Kind::Safetensors => safetensors::shapes(source, names)?,
+        };
+        Ok(names.iter().zip(shapes).map(|(name, shape)| Outline { name: Some(name.clone()), shape }).collect())
+    }
+
+    /// Reads one array: the one with this name, or without a name the only one; `.npy` has one, whatever the name.
+    ///
+    /// `option` is how the user can name an array, e.g. `--history-key`. Fails as [`read`] does.
+    pub fn read(&mut self, name: Option<&str>, option: &str) -> Result<ForeignArray> {
+        let Self { source, kind, names } = self;
+        if matches!(kind, Kind::Npy) {
+            return source.in_context(None, npy::read);
+        }
+        let name = choose(source.path, names, name, option)?;
+        source.read_named(*kind, &name)
+    }
 }
 
 /// Reads one array: the one with this name, or without a name the only one.
@@ -35,39 +109,26 @@ pub struct ForeignArray<T = f32> {
 /// damaged or of another kind, if its numbers are not floats, if there is no array of that name or more than one, or if
 /// there are several and none is named.
 pub fn read(path: &Path, name: Option<&str>, option: &str) -> Result<ForeignArray> {
-    let (mut source, kind) = Source::open(path)?;
-    let name = match kind {
-        Kind::Npy => return source.in_context(None, npy::read),
-        Kind::Npz => choose(path, &npz::names(&mut source)?, name, option)?,
-        Kind::Safetensors => choose(path, &safetensors::names(&mut source)?, name, option)?,
-    };
-    source.read_named(kind, &name)
+    ArrayFile::open(path)?.read(name, option)
 }
 
-/// Reads every array of a `.npz` or `.safetensors` file.
+/// Reads every array of a file.
 ///
 /// Fails as [`read`] does, and if a name comes twice.
 pub fn read_all(path: &Path) -> Result<Vec<ForeignArray>> {
-    let (mut source, kind) = Source::open(path)?;
-    let names = match kind {
-        Kind::Npy => return Ok(vec![source.in_context(None, npy::read)?]),
-        Kind::Npz => npz::names(&mut source)?,
-        Kind::Safetensors => safetensors::names(&mut source)?,
-    };
-    names
-        .iter()
-        .map(|name| {
-            choose(path, &names, Some(name), "")?;
-            source.read_named(kind, name)
-        })
-        .collect()
+    let mut file = ArrayFile::open(path)?;
+    if matches!(file.kind, Kind::Npy) {
+        return Ok(vec![file.read(None, "")?]);
+    }
+    let names = file.names.clone();
+    names.iter().map(|name| file.read(Some(name), "")).collect()
 }
 
 /// Names of the arrays of a `.npz` file, in its order; one that comes twice is there twice.
 ///
 /// Fails with [`Error::Data`] if the file is missing, damaged or of another kind.
 pub fn npz_names(path: &Path) -> Result<Vec<String>> {
-    npz::names(&mut Source::open_npz(path)?)
+    npz::names(&mut Source::open_npz(path)?, Purpose::Images)
 }
 
 /// Reads the array `name` of a `.npz` file, whose numbers must be whole and of 0 to 255, of whatever type: images, labels.
@@ -75,7 +136,7 @@ pub fn npz_names(path: &Path) -> Result<Vec<String>> {
 /// Fails with [`Error::Data`] as [`read`] does, and names the first value that is another.
 pub fn read_bytes(path: &Path, name: &str) -> Result<ForeignArray<u8>> {
     let mut source = Source::open_npz(path)?;
-    choose(path, &npz::names(&mut source)?, Some(name), "")?;
+    choose(path, &npz::names(&mut source, Purpose::Images)?, Some(name), "")?;
     source.in_context(Some(name), |source| npz::read(source, name))
 }
 
@@ -110,28 +171,15 @@ impl From<std::io::Error> for Failure {
 
 impl<'a> Source<'a> {
     fn open(path: &'a Path) -> Result<(Self, Kind)> {
-        let shown = path.display();
-        let cannot = |error: std::io::Error| Error::Data(format!("cannot read {shown}: {error}; check the path"));
-        let file = File::open(path).map_err(cannot)?;
-        let metadata = file.metadata().map_err(cannot)?;
-        if metadata.is_dir() {
-            return Err(Error::Data(format!("{shown} is a folder; name a file in it")));
-        }
-        let mut source = Self { path, file: BufReader::new(file), length: metadata.len() };
-        let mut first = Vec::new();
-        source.file.by_ref().take(9).read_to_end(&mut first).map_err(cannot)?;
-        source.file.rewind().map_err(cannot)?;
-        let kind = match first.as_slice() {
-            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Kind::Npy,
-            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Kind::Npz,
-            [.., b'{'] if first.len() == 9 => Kind::Safetensors,
-            _ => {
-                return Err(Error::Data(format!(
-                    "{shown} is neither .npy nor .npz nor .safetensors; save the weights in one of these"
-                )));
-            }
+        let input = Input::open(path)?;
+        let kind = match FileKind::of(input.head(), path) {
+            FileKind::Npy => Kind::Npy,
+            FileKind::Zip => Kind::Npz,
+            FileKind::Safetensors => Kind::Safetensors,
+            FileKind::Other(foreign) => return Err(refused(path, foreign)),
         };
-        Ok((source, kind))
+        let (file, length) = input.into_file()?;
+        Ok((Self { path, file: BufReader::new(file), length }, kind))
     }
 
     fn open_npz(path: &'a Path) -> Result<Self> {
@@ -168,10 +216,22 @@ impl<'a> Source<'a> {
     }
 }
 
+fn refused(path: &Path, foreign: Foreign) -> Error {
+    Error::Data(format!("{} {}", path.display(), foreign.sentence(Purpose::Arrays)))
+}
+
+/// Names for a message, the first of many.
+pub fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
 /// The name that is asked for, or the only one. Every refusal lists what is there.
 fn choose(path: &Path, names: &[String], name: Option<&str>, option: &str) -> Result<String> {
     let shown = path.display();
-    let list = if names.is_empty() { "no arrays at all".into() } else { names.join(", ") };
+    let list = if names.is_empty() { "no arrays at all".into() } else { listed(names) };
     let refused = match name {
         None => match names {
             [only] => return Ok(only.clone()),
@@ -245,6 +305,15 @@ impl Element {
     /// What is said about a conversion; 16-bit numbers are widened without loss.
     fn notice(self) -> Option<String> {
         (self.format == Format::F64).then(|| "the values are 64-bit floats; they were rounded to 32 bits".into())
+    }
+
+    fn rounding(self) -> Rounding {
+        match self.format {
+            // Half of the last digit, and of the smallest number that has fewer digits.
+            Format::F16 => Rounding { relative: (-11.0f32).exp2(), absolute: (-25.0f32).exp2() },
+            Format::Bf16 => Rounding { relative: (-8.0f32).exp2(), absolute: 0.0 },
+            _ => Rounding::default(),
+        }
     }
 
     /// The number in double precision, in which all formats but the largest whole numbers are exact.

@@ -1,7 +1,9 @@
 //! The folder that a run writes: one run at a time, one configuration, every file whole or absent, nobody's file replaced.
 
 pub mod csv;
+pub mod file_kind;
 pub mod import;
+pub mod input;
 mod manifest;
 pub mod npz;
 mod output_folder;

@@ -1,9 +1,18 @@
-//! Anyone's history: an array from a file, read as `[epoch, replica, node]`.
+//! Anyone's history: an array, an array for each epoch, or a file for each epoch, read as `[epoch, replica, node]`.
+
+mod axes;
+mod numbered;
+mod source;
+
+pub use axes::Axes;
 
 use super::History;
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
-use crate::run_folder::import::{self, ForeignArray};
+use crate::run_folder::import::Rounding;
+use axes::Layout;
+use ndarray::{ArrayView, IxDyn};
+use source::Source;
 use std::path::Path;
 
 /// A history, and how its array was read.
@@ -13,34 +22,56 @@ pub struct ImportedHistory {
     pub history: History,
     /// The axes that make up a node: `[in, out]` for the weights of a dense layer, one axis if they were flat.
     pub node_axes: Vec<usize>,
+    /// Names of these axes; empty if they have none.
+    pub node_axis_names: Vec<String>,
+    /// What storing the numbers in the file's format can have changed.
+    pub rounding: Rounding,
     /// What the user should know.
     pub notices: Vec<String>,
 }
 
-/// Reads a history from `.npy`, `.npz` or `.safetensors`; `key` names the array where there are several.
+impl ImportedHistory {
+    /// How it was read: `12 epochs x 1 replica x 256 nodes (out 16 x in 16)`.
+    pub fn describe(&self) -> String {
+        let sizes = self.node_axes.iter().map(usize::to_string);
+        let axes: Vec<String> = match self.node_axis_names.as_slice() {
+            [] => sizes.collect(),
+            names => names.iter().zip(sizes).map(|(name, size)| format!("{name} {size}")).collect(),
+        };
+        let axes = if axes.len() < 2 { String::new() } else { format!(" ({})", axes.join(" x ")) };
+        format!("{}{axes}", describe(self.history.shape()))
+    }
+}
+
+/// Reads a history from `.npy`, `.npz` or `.safetensors`: one array, numbered arrays of equal shapes (an epoch each), or a
+/// folder of numbered files; `key` names the array, or the tensor of each epoch, where there are several.
 ///
-/// Two axes are `[epoch, node]`. With three or more the second is the replica, unless `no_replica_axis`; the rest are a
-/// node's. Fails with [`Error::Data`] if the file cannot be read, has fewer than two axes or an empty one, or holds a
-/// number that is not finite.
-pub fn read_history(path: &Path, key: Option<&str>, no_replica_axis: bool) -> Result<ImportedHistory> {
-    let ForeignArray { shape, values, mut notices, .. } = import::read(path, key, "--history-key")?;
+/// The axes are those that `axes` says. Fails with [`Error::Usage`] if that does not fit or if the array can be read in two
+/// ways, and with [`Error::Data`] if a file cannot be read, an epoch is missing, there are fewer than two axes or an empty
+/// one, or a number is not finite.
+pub fn read_history(path: &Path, key: Option<&str>, axes: &Axes) -> Result<ImportedHistory> {
+    let mut source = Source::open(path, key, axes)?;
+    let shape = source.shape.clone();
     if shape.contains(&0) {
         return Err(Error::Data(format!(
             "{}: the array has the shape {shape:?}, so it is empty; save the weights after each epoch and stack them",
             path.display()
         )));
     }
-    let (epochs, replicas, node_axes) = match *shape.as_slice() {
-        [] | [_] => {
-            return Err(Error::Data(format!(
-                "{}: a history needs an axis of epochs and an axis of nodes, but the array has the shape {shape:?}; save \
-                 the weights after each epoch and stack them",
-                path.display()
-            )));
-        }
-        [epochs, replicas, ref node @ ..] if !node.is_empty() && !no_replica_axis => (epochs, replicas, node.to_vec()),
-        [epochs, ref node @ ..] => (epochs, 1, node.to_vec()),
-    };
+    if shape.len() < 2 {
+        return Err(Error::Data(format!(
+            "{}: a history needs an axis of epochs and an axis of nodes, but the array has the shape {shape:?}; save the \
+             weights after each epoch and stack them",
+            path.display()
+        )));
+    }
+    let own = Axes::Own;
+    let axes = if *axes == Axes::Unknown && source.is_own(path) { &own } else { axes };
+    let layout = axes.layout(path, &shape, source.is_numbered)?;
+    let Layout { order, has_replicas, names } = layout;
+    let ordered: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+    let (epochs, rest) = (ordered[0], &ordered[1..]);
+    let (replicas, node_axes) = if has_replicas { (rest[0], &rest[1..]) } else { (1, rest) };
     let history_shape = HistoryShape { epochs, replicas, nodes: node_axes.iter().product() };
     if [epochs, replicas, history_shape.nodes].into_iter().any(|size| u32::try_from(size).is_err()) {
         return Err(Error::Data(format!(
@@ -49,15 +80,22 @@ pub fn read_history(path: &Path, key: Option<&str>, no_replica_axis: bool) -> Re
             describe(history_shape)
         )));
     }
+    let (mut values, rounding) = source.read(path)?;
+    if order.iter().enumerate().any(|(place, &axis)| place != axis) {
+        let view = ArrayView::from_shape(IxDyn(&shape), &values)
+            .map_err(|error| Error::Data(format!("{}: its shape does not fit its values: {error}", path.display())))?;
+        values = view.permuted_axes(IxDyn(&order)).iter().copied().collect();
+    }
     let history =
         History::new(history_shape, values).map_err(|error| Error::Data(format!("{}: {error}", path.display())))?;
+    let mut notices = source.notices;
     if epochs == 1 {
         notices.push("the history has one epoch: every magnitude stability is 1".into());
     }
-    Ok(ImportedHistory { history, node_axes, notices })
+    Ok(ImportedHistory { history, node_axes: node_axes.to_vec(), node_axis_names: names, rounding, notices })
 }
 
-/// How a history was read: `100 epochs x 30 replicas x 30 nodes`.
+/// The sizes of a history: `100 epochs x 30 replicas x 30 nodes`.
 pub fn describe(shape: HistoryShape) -> String {
     let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     let axes = [(shape.epochs, "epoch"), (shape.replicas, "replica"), (shape.nodes, "node")];
@@ -70,34 +108,53 @@ mod tests {
     use crate::run_folder::{NamedArray, npz};
     use tempfile::tempdir;
 
-    fn read(shape: &[usize], no_replica_axis: bool) -> Result<ImportedHistory> {
+    fn read(shape: &[usize], axes: &Axes) -> Result<ImportedHistory> {
         let folder = tempdir().unwrap();
         let path = folder.path().join("history.npz");
         let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|value| value as f32).collect();
         npz::write(&path, &[NamedArray { name: "history", shape, values: values.as_slice().into() }]).unwrap();
-        read_history(&path, None, no_replica_axis)
+        read_history(&path, None, axes)
     }
 
     #[test]
     fn axes_are_epochs_replicas_and_nodes() {
-        for (shape, no_replica_axis, described, node_axes) in [
-            (&[4, 6][..], false, "4 epochs x 1 replica x 6 nodes", &[6][..]),
-            (&[4, 6], true, "4 epochs x 1 replica x 6 nodes", &[6]),
-            (&[4, 3, 2], false, "4 epochs x 3 replicas x 2 nodes", &[2]),
-            (&[4, 3, 2], true, "4 epochs x 1 replica x 6 nodes", &[3, 2]),
-            (&[1, 1, 3, 1], false, "1 epoch x 1 replica x 3 nodes", &[3, 1]),
-            (&[2, 3, 3, 4, 5], false, "2 epochs x 3 replicas x 60 nodes", &[3, 4, 5]),
+        for (shape, axes, described, node_axes) in [
+            (&[4, 6][..], Axes::Unknown, "4 epochs x 1 replica x 6 nodes", &[6][..]),
+            (&[4, 6], Axes::OneNetwork, "4 epochs x 1 replica x 6 nodes", &[6]),
+            (&[4, 3, 2], Axes::Own, "4 epochs x 3 replicas x 2 nodes", &[2]),
+            (&[4, 3, 2], Axes::OneNetwork, "4 epochs x 1 replica x 6 nodes (3 x 2)", &[3, 2]),
+            (&[4, 3, 2], named("epoch,out,in"), "4 epochs x 1 replica x 6 nodes (out 3 x in 2)", &[3, 2]),
+            (&[1, 1, 3, 1], Axes::Unknown, "1 epoch x 1 replica x 3 nodes (3 x 1)", &[3, 1]),
+            (&[2, 3, 3, 4, 5], Axes::Own, "2 epochs x 3 replicas x 60 nodes (3 x 4 x 5)", &[3, 4, 5]),
         ] {
-            let read = read(shape, no_replica_axis).unwrap();
-            assert_eq!((describe(read.history.shape()).as_str(), read.node_axes.as_slice()), (described, node_axes));
+            let read = read(shape, &axes).unwrap();
+            assert_eq!((read.describe().as_str(), read.node_axes.as_slice()), (described, node_axes));
             assert_eq!(read.notices.len(), usize::from(shape[0] == 1), "{shape:?}");
         }
+    }
+
+    fn named(names: &str) -> Axes {
+        Axes::parse(names).unwrap()
+    }
+
+    #[test]
+    fn epochs_and_replicas_may_stand_anywhere() {
+        // Values 0, 1, 2, ... in C order of `[replica, in, epoch]`.
+        let read = read(&[2, 2, 3], &named("replica,in,epoch")).unwrap();
+        assert_eq!(read.history.shape(), HistoryShape { epochs: 3, replicas: 2, nodes: 2 });
+        assert_eq!(read.history.reference(), [2.0, 5.0, 8.0, 11.0]);
+    }
+
+    #[test]
+    fn three_axes_of_somebody_elses_are_not_guessed() {
+        assert!(matches!(read(&[4, 3, 2], &Axes::Unknown), Err(Error::Usage(_))));
+        assert!(matches!(read(&[4, 3, 2], &named("epoch,in")), Err(Error::Usage(_))));
     }
 
     #[test]
     fn too_few_or_empty_axes_are_refused() {
         for shape in [&[6][..], &[0, 6], &[3, 0], &[2, 0, 4]] {
-            assert!(matches!(read(shape, false), Err(Error::Data(_))), "{shape:?}");
+            assert!(matches!(read(shape, &Axes::Unknown), Err(Error::Data(_))), "{shape:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod contents;
 pub mod experiment;
 pub mod figure4;
 pub mod focus_layer;
+pub mod foreign_weights;
 pub mod inference;
 pub mod ledger;
 pub mod memory;

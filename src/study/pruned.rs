@@ -3,11 +3,10 @@
 use super::Control;
 use super::experiment::Cell;
 use crate::engine::{Engine, Evaluation, Replica, Setup, SweepPoint};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout, Tensor};
 use crate::pruning::masks::Mask;
 use crate::run_folder::{NamedArray, Values, csv, npz, safetensors};
-use crate::stability::History;
 use crate::study::configuration::Configuration;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -141,34 +140,6 @@ pub fn write_array(
     write_both(path, &arrays)
 }
 
-/// Checks that weights of this shape are those that a history followed: its nodes, with the replica before them where
-/// the history has several or the array has that axis.
-pub fn check_fit(shape: &[usize], history: &History, node_axes: &[usize]) -> Result<()> {
-    let recorded = history.shape();
-    let with_replicas = [&[recorded.replicas][..], node_axes].concat();
-    let flat = node_axes.len() == 1;
-    let one =
-        recorded.replicas == 1 && (shape == node_axes || (flat && shape.iter().product::<usize>() == recorded.nodes));
-    let several = shape == with_replicas
-        || (flat
-            && shape.first() == Some(&recorded.replicas)
-            && shape[1..].iter().product::<usize>() == recorded.nodes);
-    if one || several {
-        return Ok(());
-    }
-    let mut turned = node_axes.to_vec();
-    turned.reverse();
-    let advice = if node_axes.len() == 2 && shape.ends_with(&turned) {
-        "they look transposed: save both in the same order of axes"
-    } else {
-        "name the weights that the history recorded with --weight-key, or see --no-replica-axis"
-    };
-    Err(Error::Data(format!(
-        "the weights have the shape {shape:?}, but the history has {} replicas of nodes {node_axes:?}; {advice}",
-        recorded.replicas
-    )))
-}
-
 fn apply(weights: &mut [f32], mask: &Mask) {
     for (weight, &kept) in weights.iter_mut().zip(mask.iter()) {
         *weight = if kept { *weight } else { 0.0 };
@@ -190,22 +161,6 @@ fn write_both(path: &dyn Fn(&str) -> Result<PathBuf>, arrays: &[NamedArray<'_>])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::HistoryShape;
-
-    fn fits(shape: &[usize], replicas: usize, node_axes: &[usize]) -> bool {
-        let nodes = node_axes.iter().product();
-        let history = History::new(HistoryShape { epochs: 1, replicas, nodes }, vec![1.0; replicas * nodes]).unwrap();
-        check_fit(shape, &history, node_axes).is_ok()
-    }
-
-    #[test]
-    fn weights_must_have_the_axes_of_the_nodes() {
-        assert!(fits(&[2, 3], 1, &[2, 3]) && fits(&[1, 2, 3], 1, &[2, 3]) && fits(&[4, 2, 3], 4, &[2, 3]));
-        assert!(fits(&[2, 3], 1, &[6]) && fits(&[4, 2, 3], 4, &[6]) && fits(&[4, 6], 4, &[6]));
-        assert!(!fits(&[3, 2], 1, &[2, 3]) && !fits(&[2, 3], 4, &[2, 3]) && !fits(&[3, 6], 4, &[6]));
-        assert!(!fits(&[], 4, &[6]) && !fits(&[24], 4, &[6]));
-    }
-
     #[test]
     fn losses_count_removed_and_frozen_nodes() {
         let masks: [Mask; 2] = [[true, false, false].into(), [true, true, true].into()];

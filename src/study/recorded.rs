@@ -6,7 +6,7 @@ use crate::engine::Replica;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use crate::run_folder::{Manifest, import};
-use crate::stability::import::{ImportedHistory, read_history};
+use crate::stability::import::{Axes, ImportedHistory, read_history};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,7 @@ impl RecordedRun {
     /// The recorded focus layer, its nodes as `[in, out]`.
     pub fn history(&self) -> Result<ImportedHistory> {
         let path = self.folder.join("history.npz");
-        let mut read = read_history(&path, Some("history"), false)?;
+        let mut read = read_history(&path, Some("history"), &Axes::Own)?;
         let width = self.configuration.width;
         if width.checked_mul(width) != Some(read.history.shape().nodes) {
             return Err(Error::Data(format!(

@@ -76,7 +76,8 @@ pub fn every_npy() -> Vec<(&'static str, Vec<u8>)> {
         ("f64, big-endian", file(">f8", false, f64s(true))),
         ("f16", file("<f2", false, f16s(&c))),
         ("f16, Fortran order", file("<f2", true, f16s(&fortran))),
-        ("bf16", file("<V2", false, bf16s)),
+        ("bf16", file("<V2", false, bf16s.clone())),
+        ("bf16 by the name that ml_dtypes writes", file("bfloat16", false, bf16s)),
     ]
 }
 

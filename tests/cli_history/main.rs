@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod arrays;
+mod axes;
 mod data;
 mod examples;
 mod images;
+mod kinds;
 mod prune;
 mod refusals;
 mod stability;

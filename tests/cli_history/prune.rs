@@ -29,7 +29,8 @@ fn foreign() -> TempDir {
     folder
 }
 
-const FOREIGN: &str = "prune --history history.npy --weights weights.npz --weight-key kernel --device cpu --out out";
+const FOREIGN: &str = "prune --axes epoch,replica,node --history history.npy --weights weights.npz --weight-key kernel \
+                       --device cpu --out out";
 
 fn array<T: ndarray_npy::ReadableElement>(path: &Path, name: &str) -> ArrayD<T> {
     NpzReader::new(File::open(path).unwrap()).unwrap().by_name::<ndarray::OwnedRepr<T>, IxDyn>(name).unwrap()
@@ -97,7 +98,18 @@ fn requests_that_do_not_fit_are_refused() {
         (2, "--criterion ms --tolerance 0.1 --min-stability 1 --sparsity 0.5", &["--sparsity"]),
         (5, "--criterion magnitude --sparsity 0.5 --no-replica-axis", &["[2, 3]"][..0]),
     ] {
-        let ended = holdfast(folder.path(), &format!("{FOREIGN} {line}"), &[]);
+        let ended = holdfast(
+            folder.path(),
+            &format!(
+                "{} {line}",
+                if line.contains("--no-replica-axis") {
+                    FOREIGN.replace("--axes epoch,replica,node", "")
+                } else {
+                    FOREIGN.into()
+                }
+            ),
+            &[],
+        );
         if code == 5 {
             // The axis of replicas is then one of the node's, and fits as such.
             ended.succeeded();
@@ -106,12 +118,13 @@ fn requests_that_do_not_fit_are_refused() {
         }
     }
     let criterion = "--criterion magnitude --sparsity 0.5 --device cpu --out other";
+    let history = "--axes epoch,replica,node --history history.npy";
     for (code, line, words) in [
-        (5, "--history history.npy --weights weights.npz", &["bias, kernel", "--weight-key"][..]),
-        (5, "--history history.npy --weights weights.npz --weight-key bias", &["[1]"]),
-        (5, "--history history.npy --weights turned.npy --no-replica-axis", &["transposed"]),
-        (2, "--history history.npy --weights mask.npz", &["mask", "another name"]),
-        (5, "nowhere", &["nowhere", "history.npz"]),
+        (5, &format!("{history} --weights weights.npz"), &["bias, kernel", "--weight-key"][..]),
+        (5, &format!("{history} --weights weights.npz --weight-key bias"), &["[1]"]),
+        (5, &"--history history.npy --weights turned.npy --no-replica-axis".to_string(), &["transposed", "[3, 2]"]),
+        (2, &format!("{history} --weights mask.npz"), &["mask", "another name"]),
+        (5, &"nowhere".to_string(), &["nowhere", "history.npz"]),
     ] {
         holdfast(folder.path(), &format!("prune {line} {criterion}"), &[]).refused(code, words);
     }
@@ -126,11 +139,89 @@ fn weights_that_are_not_the_historys_last_get_a_notice() {
     let mut weights = last();
     weights[0] = 7.0;
     write(folder.path(), "w.npy", &arrays::npy(&arrays::header("<f4", false, &SHAPE[1..]), &bytes(&weights)));
-    let line = "prune --history history.npy --weights w.npy --criterion magnitude --sparsity 0 --device cpu --out out";
+    let line = "prune --axes epoch,replica,node --history history.npy --weights w.npy --criterion magnitude --sparsity 0 \
+                --device cpu --out out";
     let ended = holdfast(folder.path(), line, &[]).succeeded();
-    assert!(ended.stderr.contains("not those of the history's last epoch"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not those of the history's last epoch, nor of another"), "{}", ended.stderr);
     let written: ArrayD<f32> = array(&folder.path().join("out/pruned.npz"), "weights");
     assert_eq!(written.as_slice().unwrap(), weights);
+}
+
+/// A history of 3 epochs of one square layer, `[epoch, out, in]`: weight w of epoch e is e + w / 16, not symmetrical.
+fn square(epoch: usize) -> Vec<f32> {
+    (0..9).map(|weight| epoch as f32 + (weight + 1) as f32 / 16.0).collect()
+}
+
+/// A folder with the history of a square layer, and what prunes it by weights `w`.
+fn square_layer() -> (TempDir, &'static str) {
+    let folder = tempdir().unwrap();
+    let all: Vec<f32> = (0..3).flat_map(square).collect();
+    write(folder.path(), "h.npy", &arrays::npy(&arrays::header("<f4", false, &[3, 3, 3]), &bytes(&all)));
+    (
+        folder,
+        "prune --history h.npy --axes epoch,out,in --weights w --criterion magnitude --sparsity 0.5 --device cpu --out out",
+    )
+}
+
+#[test]
+fn weights_are_known_as_the_last_epoch_in_any_format_and_other_ones_are_told() {
+    let (folder, line) = square_layer();
+    let array = |descr: &str, shape: &[usize], data: Vec<u8>| arrays::npy(&arrays::header(descr, false, shape), &data);
+    let last = square(2);
+    let turned: Vec<f32> = (0..9).map(|weight| last[weight % 3 * 3 + weight / 3]).collect();
+    let scaled: Vec<f32> = last.iter().map(|weight| weight / 3.0).collect();
+    let mut masked = last.clone();
+    masked[4] = 0.0;
+    let f16 = last.iter().flat_map(|&weight| half::f16::from_f32(weight).to_le_bytes()).collect();
+    let f64 = last.iter().flat_map(|&weight| f64::from(weight).to_le_bytes()).collect();
+    for (weights, code, words) in [
+        (array("<f4", &[3, 3], bytes(&last)), 0, None),
+        (array("<f2", &[3, 3], f16), 0, None),
+        (array("<f8", &[3, 3], f64), 0, None),
+        (array("<f4", &[9], bytes(&last)), 0, Some("[9]")),
+        (array("<f4", &[3, 3], bytes(&square(1))), 0, Some("epoch 1 (of 0 to 2)")),
+        (array("<f4", &[3, 3], bytes(&masked)), 0, Some("1 weights are 0")),
+        (array("<f4", &[3, 3], bytes(&scaled)), 0, Some("nor of another")),
+        (array("<f4", &[3, 3], bytes(&turned)), 5, Some("transposed")),
+        (array("<f4", &[9], bytes(&turned)), 5, Some("transposed")),
+        (array("<f4", &[9], bytes(&scaled)), 5, Some("[9]")),
+        (array("<f4", &[3, 3], bytes(&[f32::NAN; 9])), 5, Some("NaN")),
+    ] {
+        write(folder.path(), "w", &weights);
+        let ended = holdfast(folder.path(), line, &[]);
+        assert_eq!(ended.code, Some(code), "{words:?}: {}", ended.stderr);
+        match words {
+            Some(words) => assert!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr),
+            None => assert!(!ended.stderr.contains("the weights"), "{}", ended.stderr),
+        }
+        let _ = fs::remove_dir_all(folder.path().join("out"));
+    }
+}
+
+#[test]
+fn layers_that_pytorch_has_pruned_are_put_together() {
+    let (folder, line) = square_layer();
+    let tensor =
+        |start: usize| format!("{{\"dtype\":\"F32\",\"shape\":[3,3],\"data_offsets\":[{start},{}]}}", start + 36);
+    let header = format!("{{\"2.weight_mask\":{},\"2.weight_orig\":{}}}", tensor(0), tensor(36));
+    let mut mask = [1.0f32; 9];
+    mask[8] = 0.0;
+    let data = [bytes(&mask), bytes(&square(2))].concat();
+    write(folder.path(), "w", &arrays::safetensors(&header, &data));
+    for key in ["--weight-key 2.weight", ""] {
+        let ended = holdfast(folder.path(), &format!("{line} {key}"), &[]).succeeded();
+        assert!(ended.stderr.contains("2.weight_orig times 2.weight_mask"), "{}", ended.stderr);
+        let pruned: ArrayD<f32> = array(&folder.path().join("out/pruned.npz"), "2.weight");
+        assert_eq!((pruned[[2, 2]], pruned[[2, 1]]), (0.0, square(2)[7]));
+        fs::remove_dir_all(folder.path().join("out")).unwrap();
+    }
+    let dense = holdfast(folder.path(), &format!("{line} --weight-key 2.weight_orig"), &[]).succeeded();
+    assert!(dense.stderr.contains("2.weight_mask"), "{}", dense.stderr);
+    holdfast(folder.path(), &format!("{line} --weight-key 3.weight"), &[])
+        .refused(5, &["2.weight_orig", "--weight-key"]);
+    mask[0] = 0.5;
+    write(folder.path(), "w", &arrays::safetensors(&header, &[bytes(&mask), bytes(&square(2))].concat()));
+    holdfast(folder.path(), &format!("{line} --weight-key 2.weight"), &[]).refused(5, &["2.weight_mask", "[3, 3]"]);
 }
 
 /// A run of `compare`, and what `prune` makes of it, must agree to the last image.
@@ -191,6 +282,14 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
         let removed: u64 = (0..2).map(|replica| found["replicas"][replica]["removed_nodes"].as_u64().unwrap()).sum();
         assert_eq!(zeros as u64, removed, "{line}");
         assert_eq!(array::<f32>(&pruned, "dense6.bias").shape(), [2, 10]);
+    }
+    // A history that this program wrote needs no names of axes, and a run takes none.
+    let own = holdfast(folder.path(), "stability run/history.npz --device cpu --quiet --out own", &[]).succeeded();
+    assert!(own.stdout.contains("4 epochs x 2 replicas x 900 nodes"), "{}", own.stdout);
+    fs::copy(folder.path().join("run/history.npz"), folder.path().join("history.npz")).unwrap();
+    holdfast(folder.path(), "stability history.npz --quiet", &[]).refused(2, &["--axes epoch,replica,weight", "900"]);
+    for option in ["--axes epoch,out,in", "--no-replica-axis", "--history-key history"] {
+        holdfast(folder.path(), &format!("stability run {option}"), &[]).refused(2, &["run folder"]);
     }
     // The same history counted on its own gives the run's own table.
     holdfast(folder.path(), "stability run --device cpu --quiet --out counted", &[]).succeeded();

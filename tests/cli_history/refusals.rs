@@ -9,14 +9,22 @@ use zip::CompressionMethod;
 fn refused(bytes: &[u8], line: &str, words: &[&str]) {
     let folder = tempdir().unwrap();
     write(folder.path(), "file", bytes);
-    let ended = holdfast(folder.path(), &format!("stability file --device cpu --quiet {line}"), &[]);
+    let axes = if line.contains("--axes") { "" } else { "--no-replica-axis" };
+    let ended = holdfast(folder.path(), &format!("stability file --device cpu --quiet {axes} {line}"), &[]);
     ended.refused(5, &[words, &["file"]].concat());
     assert!(!folder.path().join("runs").exists(), "nothing should have been written");
 }
 
 #[test]
 fn other_number_types_are_named() {
-    for (descr, named) in [("|O", "Python objects"), ("<i4", "integers"), ("|b1", "truth values"), ("<c8", "complex")] {
+    for (descr, named) in [
+        ("|O", "Python objects"),
+        ("<i4", "integers"),
+        ("|b1", "truth values"),
+        ("<c8", "complex"),
+        ("float8_e4m3fn", "8 bits or fewer"),
+        ("int4", "integers"),
+    ] {
         refused(&npy(&header(descr, false, &[4, 6]), &[0; 192]), "", &[named, descr, "float32"]);
     }
     refused(&npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (4,), }", &[]), "", &["structured"]);
@@ -28,7 +36,11 @@ fn numbers_that_are_not_finite_are_named_by_their_place() {
     for (value, named) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf")] {
         let mut values = values();
         values[6 + 3 + 2] = value;
-        refused(&npy(&header("<f4", false, &[4, 2, 3]), &bytes(&values)), "", &[named, "epoch 1, replica 1, node 2"]);
+        refused(
+            &npy(&header("<f4", false, &[4, 2, 3]), &bytes(&values)),
+            "--axes epoch,replica,node",
+            &[named, "epoch 1, replica 1, node 2"],
+        );
     }
     let large: Vec<u8> = [1.0, 1e300].into_iter().flat_map(f64::to_le_bytes).collect();
     refused(&npy(&header("<f8", false, &[1, 2]), &large), "", &["1e300", "too large"]);
@@ -94,7 +106,7 @@ fn an_archive_that_lies_about_its_sizes_is_refused() {
 #[test]
 fn missing_and_duplicate_names_list_what_is_there() {
     let two = npz(&[("a.npy", &plain()), ("b.npy", &plain())], CompressionMethod::Stored);
-    refused(&two, "", &["several arrays: a, b", "--history-key"]);
+    refused(&two, "", &["several arrays: a [4, 2, 3], b", "--history-key"]);
     refused(&two, "--history-key c", &["no array c", "a, b"]);
     // The same name twice: the second is renamed in the bytes, since writers refuse it.
     let mut twice = two;
@@ -112,8 +124,9 @@ fn missing_and_duplicate_names_list_what_is_there() {
 
 #[test]
 fn files_of_another_kind_are_refused() {
-    refused(b"epoch,replica,node,weight\n", "", &["neither .npy nor .npz nor .safetensors"]);
-    refused(b"", "", &["neither"]);
+    refused(b"epoch,replica,node,weight\n", "", &["CSV"]);
+    refused(b"", "", &["empty"]);
+    refused(b"\xc3\x28\x01\x02", "", &["neither .npy nor .npz nor .safetensors"]);
     let folder = tempdir().unwrap();
     holdfast(folder.path(), "stability nowhere.npy", &[]).refused(5, &["nowhere.npy", "check the path"]);
     holdfast(folder.path(), "stability .", &[]).refused(5, &["history.npz"]);
@@ -131,7 +144,8 @@ fn impossible_settings_are_usage_errors() {
         ("--window 0", &["window 0"]),
         ("--threads 0", &["--threads"]),
     ] {
-        holdfast(folder.path(), &format!("stability a.npy --quiet {line}"), &[]).refused(2, words);
+        holdfast(folder.path(), &format!("stability a.npy --no-replica-axis --quiet {line}"), &[]).refused(2, words);
     }
-    holdfast(folder.path(), "stability a.npy --device no-such-device", &[]).refused(3, &["no-such-device"]);
+    holdfast(folder.path(), "stability a.npy --no-replica-axis --device no-such-device", &[])
+        .refused(3, &["no-such-device"]);
 }

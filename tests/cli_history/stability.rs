@@ -10,6 +10,9 @@ use std::path::Path;
 use tempfile::tempdir;
 use zip::CompressionMethod;
 
+/// What the axes of [`plain`] are.
+const AXES: &str = "--axes epoch,replica,node";
+
 /// Counts a file and returns the table and what was said.
 fn table(folder: &Path, line: &str) -> (String, String) {
     let ended =
@@ -23,13 +26,13 @@ fn table(folder: &Path, line: &str) -> (String, String) {
 fn every_type_and_layout_gives_the_same_table() {
     let folder = tempdir().unwrap();
     write(folder.path(), "plain.npy", &plain());
-    let (expected, said) = table(folder.path(), "plain.npy");
+    let (expected, said) = table(folder.path(), &format!("plain.npy {AXES}"));
     assert!(said.contains("4 epochs x 2 replicas x 3 nodes"), "{said}");
     // Half of the epochs have doubled weights: 2 of 4 epochs at tolerance 0, and at 0.6, since doubling is a share of 1.
     assert!(expected.starts_with("replica,node,row,column,reference_weight,tolerance,stability\n0,0,,,0.5,0.0,2\n"));
     for (name, bytes) in every_npy() {
         write(folder.path(), "other", &bytes);
-        let (found, said) = table(folder.path(), "other");
+        let (found, said) = table(folder.path(), &format!("other {AXES}"));
         assert_eq!(found, expected, "{name}");
         assert_eq!(said.contains("rounded to 32 bits"), name.starts_with("f64"), "{name}: {said}");
     }
@@ -41,14 +44,14 @@ fn every_type_and_layout_gives_the_same_table() {
         ("BF16", halves(|value| half::bf16::from_f32(value).to_le_bytes())),
     ] {
         write(folder.path(), "other", &tensor(dtype, &data));
-        assert_eq!(table(folder.path(), "other").0, expected, "safetensors {dtype}");
+        assert_eq!(table(folder.path(), &format!("other {AXES}")).0, expected, "safetensors {dtype}");
     }
     for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
         write(folder.path(), "one.npz", &npz(&[("history.npy", &plain())], method));
-        assert_eq!(table(folder.path(), "one.npz").0, expected, "one array needs no name");
+        assert_eq!(table(folder.path(), &format!("one.npz {AXES}")).0, expected, "one array needs no name");
         let other = arrays::npy(&arrays::header("<i8", false, &[1]), &[0; 8]);
         write(folder.path(), "two.npz", &npz(&[("step.npy", &other), ("w.npy", &plain())], method));
-        assert_eq!(table(folder.path(), "two.npz --history-key w").0, expected, "{method}");
+        assert_eq!(table(folder.path(), &format!("two.npz --history-key w {AXES}")).0, expected, "{method}");
     }
 }
 
@@ -94,7 +97,7 @@ fn all_readings_equal_numpys_on_both_engines() {
                 for device in ["cpu", "llvmpipe"] {
                     let out = format!("{name}-{device}");
                     let line = format!(
-                        "stability {} --history-key history --device {device} --out {out} --tolerance {} --tracking \
+                        "stability {} --history-key history {AXES} --device {device} --out {out} --tolerance {} --tracking \
                          {tracking} --tolerance-kind {kind} --against {against}",
                         file.display(),
                         tolerances.join(",")
@@ -119,7 +122,8 @@ fn all_readings_equal_numpys_on_both_engines() {
 fn json_holds_the_summary() {
     let folder = tempdir().unwrap();
     write(folder.path(), "a.npy", &plain());
-    let line = "stability a.npy --device cpu --out out --tolerance 0 --window 2 --json --quiet";
+    let line =
+        "stability a.npy --axes epoch,replica,node --device cpu --out out --tolerance 0 --window 2 --json --quiet";
     let ended = holdfast(folder.path(), line, &[]).succeeded();
     let found = ended.json();
     assert_eq!((&found["epochs"], &found["replicas"], &found["nodes"]), (&4.into(), &2.into(), &3.into()));
@@ -158,7 +162,7 @@ fn the_same_file_goes_into_the_same_folder_and_other_settings_into_another() {
     write(folder.path(), "a.npy", &plain());
     let folders = || fs::read_dir(folder.path().join("runs")).unwrap().count();
     for (line, expected) in [("", 1), ("", 1), ("--tracking rank", 2), ("--tolerance 0.5", 3)] {
-        holdfast(folder.path(), &format!("stability a.npy --device cpu --quiet {line}"), &[]).succeeded();
+        holdfast(folder.path(), &format!("stability a.npy {AXES} --device cpu --quiet {line}"), &[]).succeeded();
         assert_eq!(folders(), expected, "{line}");
     }
 }
@@ -170,6 +174,7 @@ fn a_path_that_is_not_utf_8_is_read() {
     let folder = tempdir().unwrap();
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9.npy");
     fs::write(folder.path().join(name), plain()).unwrap();
-    let ended = holdfast(folder.path(), "stability --device cpu --out out", &[name]).succeeded();
+    let ended =
+        holdfast(folder.path(), "stability --axes epoch,replica,node --device cpu --out out", &[name]).succeeded();
     assert!(ended.stdout.contains(&format!("{} epochs", SHAPE[0])));
 }

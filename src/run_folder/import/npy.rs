@@ -4,7 +4,7 @@
 
 use super::{Element, Failure, ForeignArray, Format, Number, Source, read_values, sizes};
 use ndarray::{ArrayView, IxDyn, ShapeBuilder};
-use std::io::Read;
+use std::io::{Read, Seek};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -12,6 +12,19 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 pub(super) fn read(source: &mut Source<'_>) -> Result<ForeignArray, Failure> {
     let length = source.length;
     read_from(&mut source.file, length, true)
+}
+
+/// The sizes of the axes of a file that holds one array; `None` if they are not those of floats.
+pub(super) fn shape(source: &mut Source<'_>) -> Option<Vec<usize>> {
+    source.file.rewind().ok()?;
+    let shape = shape_from(&mut source.file);
+    source.file.rewind().ok()?;
+    shape
+}
+
+/// The sizes of the axes of an array at the beginning of a stream; `None` if they are not those of floats.
+pub(super) fn shape_from(reader: &mut dyn Read) -> Option<Vec<usize>> {
+    Header::read::<f32>(reader).ok().map(|(header, _)| header.shape)
 }
 
 /// Reads an array from a stream of `length` bytes; `present` says that they are known to be there.
@@ -37,16 +50,19 @@ pub(super) fn read_from<T: Number>(
         values = view.iter().copied().collect();
     }
     let mut notices: Vec<String> = header.element.notice().into_iter().collect();
-    if header.element.format == Format::Bf16 {
+    if header.unnamed {
         notices.push("the values are of type V2, as NumPy writes bfloat16; they were read as that".into());
     }
-    Ok(ForeignArray { name: None, shape: header.shape, values, notices })
+    let rounding = header.element.rounding();
+    Ok(ForeignArray { name: None, shape: header.shape, values, rounding, notices })
 }
 
 /// What the dictionary says.
 #[derive(Debug, PartialEq)]
 struct Header {
     element: Element,
+    /// Whether the number type is told by its size only.
+    unnamed: bool,
     fortran_order: bool,
     shape: Vec<usize>,
 }
@@ -97,7 +113,7 @@ impl Header {
             let start: String = text.chars().take(80).collect();
             Failure::Content(format!("its header cannot be understood: {}; save it with numpy.save", start.trim_end()))
         };
-        let (mut element, mut fortran_order, mut shape) = (None, None, None);
+        let (mut element, mut unnamed, mut fortran_order, mut shape) = (None, false, None, None);
         let mut rest = text.trim().strip_prefix('{').ok_or_else(malformed)?.trim_start();
         while !rest.starts_with('}') {
             let (key, after) = quoted(rest).ok_or_else(malformed)?;
@@ -112,6 +128,7 @@ impl Header {
                 "descr" => {
                     let (descr, after) = quoted(value).ok_or_else(malformed)?;
                     element = Some(element_of::<T>(descr)?);
+                    unnamed = descr.ends_with("V2");
                     after
                 }
                 "fortran_order" => {
@@ -135,7 +152,7 @@ impl Header {
             rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
         }
         match (element, fortran_order, shape) {
-            (Some(element), Some(fortran_order), Some(shape)) => Ok(Self { element, fortran_order, shape }),
+            (Some(element), Some(fortran_order), Some(shape)) => Ok(Self { element, unnamed, fortran_order, shape }),
             _ => Err(malformed()),
         }
     }
@@ -167,13 +184,19 @@ fn element_of<T: Number>(descr: &str) -> Result<Element, Failure> {
         "f4" => Some(Format::F32),
         "f8" => Some(Format::F64),
         // NumPy has no name for bfloat16 and writes it as two bytes of anything.
-        "V2" => Some(Format::Bf16),
+        "V2" | "bfloat16" => Some(Format::Bf16),
         _ => None,
     };
     let format = match format {
         Some(format) if T::accepts(format) => format,
         _ => {
             let what = match code.chars().next() {
+                // Types that ml_dtypes adds to NumPy are written by their names.
+                _ if code.starts_with("float8") || code.starts_with("float4") || code.starts_with("float6") => {
+                    "floats of 8 bits or fewer"
+                }
+                _ if code.starts_with("int") || code.starts_with("uint") => "integers",
+                _ if code.starts_with("complex") => "complex numbers",
                 Some('O') => "Python objects",
                 Some('i' | 'u') => "integers",
                 Some('b' | '?') => "truth values",
@@ -207,7 +230,11 @@ mod tests {
             ("{\"shape\": (3L,), \"fortran_order\": True, \"descr\": \"<f4\"}", true, vec![3]),
             ("{'descr':'<f4','fortran_order':False,'shape':()}", false, vec![]),
         ] {
-            assert_eq!(Header::parse::<f32>(text).ok().unwrap(), Header { element, fortran_order, shape }, "{text}");
+            assert_eq!(
+                Header::parse::<f32>(text).ok().unwrap(),
+                Header { element, unnamed: false, fortran_order, shape },
+                "{text}"
+            );
         }
     }
 

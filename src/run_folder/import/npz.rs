@@ -2,6 +2,7 @@
 
 use super::{Failure, ForeignArray, Number, Source, npy, seek};
 use crate::error::Result;
+use crate::run_folder::file_kind::{Foreign, Purpose};
 use std::io::{Read, Seek, SeekFrom};
 use zip::{CompressionMethod, ZipArchive};
 
@@ -12,23 +13,45 @@ const ENTRY_BYTES: usize = 46;
 const MOST_DEFLATED: u64 = 1032;
 
 /// Names of all arrays, in the order of the archive; a name that comes twice is there twice.
-pub(super) fn names(source: &mut Source<'_>) -> Result<Vec<String>> {
+///
+/// An archive of anything else is refused by its kind, with advice for this purpose.
+pub(super) fn names(source: &mut Source<'_>, purpose: Purpose) -> Result<Vec<String>> {
     source.in_context(None, |source| {
         let start = ZipArchive::new(&mut source.file).map_err(damaged)?.central_directory_start();
         seek(source, start)?;
         // The crate keeps one entry for each name, so the directory is read once more.
-        let mut names = Vec::new();
+        let (mut names, mut others) = (Vec::new(), Vec::new());
         let mut entry = [0; ENTRY_BYTES];
         while source.file.read_exact(&mut entry).is_ok() && entry[..4] == ENTRY_SIGNATURE {
             let length = |place: usize| u16::from_le_bytes([entry[place], entry[place + 1]]);
             let mut name = vec![0; usize::from(length(28))];
             source.file.read_exact(&mut name)?;
             source.file.seek(SeekFrom::Current(i64::from(length(30)) + i64::from(length(32))))?;
-            if let Some(name) = String::from_utf8_lossy(&name).strip_suffix(".npy") {
-                names.push(name.to_string());
+            let name = String::from_utf8_lossy(&name);
+            match name.strip_suffix(".npy") {
+                Some(array) if !is_of_macos(&name) => names.push(array.to_string()),
+                _ => others.push(name.into_owned()),
             }
         }
+        if names.is_empty() {
+            return Err(Failure::Content(format!("this {}", Foreign::of_archive(&others).sentence(purpose))));
+        }
         Ok(names)
+    })
+}
+
+/// Whether macOS put this file into an archive beside the user's.
+fn is_of_macos(name: &str) -> bool {
+    name.starts_with("__MACOSX/") || name.rsplit('/').next().is_some_and(|file| file.starts_with("._"))
+}
+
+/// The sizes of the axes of each of these arrays; `None` of those that do not hold floats, or cannot be read.
+pub(super) fn shapes(source: &mut Source<'_>, names: &[String]) -> Result<Vec<Option<Vec<usize>>>> {
+    source.in_context(None, |source| {
+        source.file.rewind()?;
+        let mut archive = ZipArchive::new(&mut source.file).map_err(damaged)?;
+        let mut shape = |name: &String| npy::shape_from(&mut archive.by_name(&format!("{name}.npy")).ok()?);
+        Ok(names.iter().map(&mut shape).collect())
     })
 }
 
@@ -37,7 +60,20 @@ pub(super) fn read<T: Number>(source: &mut Source<'_>, name: &str) -> std::resul
     let length = source.length;
     source.file.rewind()?;
     let mut archive = ZipArchive::new(&mut source.file).map_err(damaged)?;
-    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(damaged)?;
+    let file = format!("{name}.npy");
+    if let Some(index) = archive.index_for_name(&file) {
+        let entry = archive.by_index_raw(index).map_err(damaged)?;
+        if entry.encrypted() {
+            return Err(Failure::Content("it is encrypted; write the archive without a password".into()));
+        }
+        if let Some(method) = unknown_method(entry.compression()) {
+            return Err(Failure::Content(format!(
+                "it is compressed by {method}, which is not read; write the archive with numpy.savez or \
+                 numpy.savez_compressed (stored or deflated)"
+            )));
+        }
+    }
+    let mut entry = archive.by_name(&file).map_err(damaged)?;
     let (packed, unpacked) = (entry.compressed_size(), entry.size());
     let stored = entry.compression() == CompressionMethod::Stored;
     let most = if stored { packed } else { packed.saturating_mul(MOST_DEFLATED) };
@@ -53,6 +89,21 @@ pub(super) fn read<T: Number>(source: &mut Source<'_>, name: &str) -> std::resul
         return Err(Failure::Content("the array is longer than the archive says; write it again".into()));
     }
     Ok(ForeignArray { name: Some(name.into()), ..array })
+}
+
+/// The name of a compression that is not read.
+fn unknown_method(method: CompressionMethod) -> Option<String> {
+    let name = match method {
+        CompressionMethod::Stored | CompressionMethod::Deflated => return None,
+        CompressionMethod::DEFLATE64 => "Deflate64",
+        CompressionMethod::BZIP2 => "bzip2",
+        CompressionMethod::LZMA => "LZMA",
+        CompressionMethod::ZSTD | CompressionMethod::ZSTD_DEPRECATED => "Zstandard",
+        CompressionMethod::XZ => "xz",
+        CompressionMethod::PPMD => "PPMd",
+        other => return Some(format!("a method of ZIP ({other:?})")),
+    };
+    Some(name.into())
 }
 
 fn damaged(error: zip::result::ZipError) -> Failure {

@@ -27,15 +27,9 @@ pub(super) fn read(source: &mut Source<'_>, name: &str) -> std::result::Result<F
     let header = header(source)?;
     let metadata: Metadata = serde_json::from_slice(&header).map_err(malformed)?;
     let tensor = metadata.info(name).ok_or_else(|| Failure::Content("its header does not describe it".into()))?;
-    let format = match tensor.dtype {
-        Dtype::F16 => Format::F16,
-        Dtype::BF16 => Format::Bf16,
-        Dtype::F32 => Format::F32,
-        Dtype::F64 => Format::F64,
-        other => {
-            return Err(Failure::Content(format!("it holds numbers of type {other:?}, not weights; save it as F32")));
-        }
-    };
+    let format = format_of(tensor.dtype).ok_or_else(|| {
+        Failure::Content(format!("it holds numbers of type {:?}, not weights; save it as F32", tensor.dtype))
+    })?;
     let element = Element { format, big_endian: false };
     let (count, bytes) = sizes(&tensor.shape, element)?;
     let (start, end) = (tensor.data_offsets.0 as u64, tensor.data_offsets.1 as u64);
@@ -50,7 +44,28 @@ pub(super) fn read(source: &mut Source<'_>, name: &str) -> std::result::Result<F
     seek(source, LENGTH_BYTES + header.len() as u64 + start)?;
     let values = read_values(&mut source.file, count, element, true)?;
     let notices = element.notice().into_iter().collect();
-    Ok(ForeignArray { name: Some(name.into()), shape: tensor.shape.clone(), values, notices })
+    let rounding = element.rounding();
+    Ok(ForeignArray { name: Some(name.into()), shape: tensor.shape.clone(), values, rounding, notices })
+}
+
+/// The sizes of the axes of each of these tensors; `None` of those that do not hold floats.
+pub(super) fn shapes(source: &mut Source<'_>, names: &[String]) -> Result<Vec<Option<Vec<usize>>>> {
+    source.in_context(None, |source| {
+        let header = header(source)?;
+        let metadata: Metadata = serde_json::from_slice(&header).map_err(malformed)?;
+        let shape = |name: &String| metadata.info(name).filter(|info| format_of(info.dtype).is_some());
+        Ok(names.iter().map(|name| Some(shape(name)?.shape.clone())).collect())
+    })
+}
+
+fn format_of(dtype: Dtype) -> Option<Format> {
+    match dtype {
+        Dtype::F16 => Some(Format::F16),
+        Dtype::BF16 => Some(Format::Bf16),
+        Dtype::F32 => Some(Format::F32),
+        Dtype::F64 => Some(Format::F64),
+        _ => None,
+    }
 }
 
 /// The text of the header.

@@ -2,12 +2,18 @@
 
 use super::{Observations, Replicate, StableNodes};
 use crate::error::{Error, Result};
+use crate::run_folder::file_kind::{FileKind, Purpose};
+use crate::run_folder::input::Input;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// The most bytes that a table may have.
+const MOST_BYTES: u64 = 1 << 30;
+/// What may separate columns, and how it is called.
+const SEPARATORS: [(u8, &str); 5] =
+    [(b',', "commas"), (b';', "semicolons"), (b'\t', "tabs"), (b'|', "bars"), (b' ', "spaces")];
 
 /// Where numbers came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,10 +24,13 @@ pub struct Source {
     pub checksum: String,
     /// Rows below the column names.
     pub rows: usize,
+    /// What was taken for granted in reading, and the user should know.
+    pub notices: Vec<String>,
 }
 
 /// Reads a file with the columns `model`, `data_set`, `replicate` and `stability`, a row for each node; other columns are
-/// left alone, and so is the order of columns and rows.
+/// left alone, and so is the order of columns and rows. Columns may be separated by semicolons, tabs, bars or spaces too,
+/// decimals by a comma where that is clear, and there may be names of rows and lines of comment (`#`); that is said.
 ///
 /// # Errors
 /// [`Error::Data`] if the file cannot be read, a column is missing, or a field is not what it should be, with file, line
@@ -84,66 +93,41 @@ fn read<const N: usize>(
     mut take: impl FnMut(Replicate, [Vec<f64>; N]),
 ) -> Result<Source> {
     let place = path.display();
-    let file =
-        File::open(path).map_err(|error| Error::Data(format!("cannot read {place}: {error}; check the path")))?;
-    let mut hashed = Hashed { file, hash: Sha256::new() };
-    let mut rows = 0;
-    {
-        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(&mut hashed);
-        let broken = |error: csv::Error| {
-            let line = error.position().map(|position| format!(", line {}", position.line())).unwrap_or_default();
-            let what = match error.kind() {
-                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                    format!("{len} fields under {expected_len} column names")
-                }
-                csv::ErrorKind::Utf8 { .. } => "text that is not UTF-8".into(),
-                _ => error.to_string(),
-            };
-            Error::Data(format!("{place}{line}: {what}; correct the file"))
-        };
-        let names = reader.headers().map_err(broken)?.clone();
-        let column = |name: &str| {
-            names.iter().position(|found| found == name).ok_or_else(|| {
-                let found: Vec<&str> = names.iter().collect();
-                Error::Data(format!("{place} has no column {name}, but {}; name it so", found.join(", ")))
-            })
-        };
-        let keys = [column("model")?, column("data_set")?, column("replicate")?];
-        let mut places = [0; N];
-        for (place, name) in places.iter_mut().zip(numbers) {
-            *place = column(name)?;
-        }
-        let mut record = StringRecord::new();
-        let mut current: Option<([String; 3], [Vec<f64>; N])> = None;
-        while reader.read_record(&mut record).map_err(broken)? {
-            rows += 1;
-            let at = |column: usize| {
-                let line = record.position().map_or(0, |position| position.line());
-                format!("{place}, line {line}: column {}", &names[column])
-            };
-            if let Some(&empty) = keys.iter().find(|&&key| record[key].is_empty()) {
-                return Err(Error::Data(format!("{} is empty; every row belongs to a replicate", at(empty))));
-            }
-            if current.as_ref().is_none_or(|(known, _)| (0..3).any(|key| known[key] != record[keys[key]])) {
-                hand_over(current.take(), &mut take);
-                current = Some((keys.map(|key| record[key].to_string()), [const { Vec::new() }; N]));
-            }
-            for (values, &column) in current.iter_mut().flat_map(|(_, values)| values).zip(&places) {
-                let text = &record[column];
-                let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
-                let number = number.ok_or_else(|| {
-                    Error::Data(format!("{} holds \"{text}\"; write a number of 0 or more", at(column)))
-                })?;
-                values.push(number);
-            }
-        }
-        hand_over(current, &mut take);
+    let input = Input::open(path)?;
+    match FileKind::of(input.head(), path) {
+        FileKind::Other(foreign) if foreign.may_be_text() => {}
+        kind => return Err(Error::Data(format!("{place} {}", kind.sentence(Purpose::Table)))),
     }
+    let bytes = input.into_bytes(MOST_BYTES)?;
+    let checksum = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut notices = Vec::new();
+    let text = decode(path, bytes, &mut notices)?;
+    let wanted = [&["model", "data_set", "replicate"][..], &numbers].concat();
+    let form = Form::of(path, &text, &wanted, 3, &mut notices)?;
+
+    let mut rows = 0;
+    let mut current: Option<([String; 3], [Vec<f64>; N])> = None;
+    form.rows(path, &text, |form, line, record| {
+        rows += 1;
+        let keys = [0, 1, 2].map(|key| &record[form.columns[key].0]);
+        if let Some(empty) = keys.iter().position(|key| key.is_empty()) {
+            let at = form.place(path, line, empty);
+            return Err(Error::Data(format!("{at} is empty; every row belongs to a replicate")));
+        }
+        if current.as_ref().is_none_or(|(known, _)| *known != keys) {
+            hand_over(current.take(), &mut take);
+            current = Some((keys.map(str::to_string), [const { Vec::new() }; N]));
+        }
+        for (index, values) in current.iter_mut().flat_map(|(_, values)| values).enumerate() {
+            values.push(form.number(path, line, record, 3 + index)?);
+        }
+        Ok(())
+    })?;
+    hand_over(current, &mut take);
     if rows == 0 {
         return Err(Error::Data(format!("{place} has no rows below its column names; give it some")));
     }
-    let checksum = hashed.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Source { path: path.to_path_buf(), checksum, rows })
+    Ok(Source { path: path.to_path_buf(), checksum, rows, notices })
 }
 
 fn hand_over<const N: usize>(
@@ -155,18 +139,230 @@ fn hand_over<const N: usize>(
     }
 }
 
-/// A file whose bytes are hashed as they are read.
-struct Hashed {
-    file: File,
-    hash: Sha256,
+/// The text of a file in UTF-8, or in UTF-16 if it says so.
+fn decode(path: &Path, bytes: Vec<u8>, notices: &mut Vec<String>) -> Result<String> {
+    let place = path.display();
+    let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => {
+            let text = String::from_utf8(bytes).map_err(|error| {
+                let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+                Error::Data(format!("{place}, line {line}: text that is not UTF-8; save the file in UTF-8"))
+            })?;
+            if let Some(end) = text.find('\0') {
+                let line = text[..end].lines().count().max(1);
+                return Err(Error::Data(format!(
+                    "{place}, line {line}: a byte of 0, as in UTF-16 without its mark; save the file in UTF-8"
+                )));
+            }
+            return Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text));
+        }
+    };
+    let units = bytes[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    let text: Option<String> = char::decode_utf16(units).collect::<std::result::Result<_, _>>().ok();
+    match text.filter(|_| bytes.len() % 2 == 0) {
+        Some(text) => {
+            notices.push(format!("{place}: the text is in UTF-16; it is read as that"));
+            Ok(text)
+        }
+        None => Err(Error::Data(format!("{place}: text that begins as UTF-16 and is not; save the file in UTF-8"))),
+    }
 }
 
-impl Read for Hashed {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        self.hash.update(&buffer[..count]);
-        Ok(count)
+/// How a table is written, and where its wanted columns stand.
+struct Form {
+    separator: u8,
+    /// Number of fields of each row.
+    fields: usize,
+    /// Places of the wanted columns in a row, and their names in the file.
+    columns: Vec<(usize, String)>,
+    decimal_comma: bool,
+}
+
+impl Form {
+    /// Finds out how a table is written that has these columns, of which those from `first_number` on hold numbers.
+    fn of(path: &Path, text: &str, wanted: &[&str], first_number: usize, notices: &mut Vec<String>) -> Result<Self> {
+        let place = path.display();
+        let first_row = |separator| {
+            let mut record = StringRecord::new();
+            let found = reader(text, separator).read_record(&mut record);
+            found.map(|_| record).unwrap_or_default()
+        };
+        let score = |names: &StringRecord| wanted.iter().filter(|name| !columns_of(names, name).is_empty()).count();
+        let mut best = (SEPARATORS[0], first_row(SEPARATORS[0].0));
+        for separator in &SEPARATORS[1..] {
+            let names = first_row(separator.0);
+            if score(&names) > score(&best.1) {
+                best = (*separator, names);
+            }
+        }
+        let ((separator, called), names) = best;
+        let mut columns = Vec::new();
+        for name in wanted {
+            let shown = || names.iter().collect::<Vec<_>>().join(", ");
+            match columns_of(&names, name)[..] {
+                [column] => columns.push((column, names[column].to_string())),
+                [] => {
+                    let is_comment =
+                        text.lines().find(|line| line.starts_with('#') && plain(line).contains(&plain(name)));
+                    let advice = match is_comment {
+                        Some(_) => "the line of its names begins with #, as a comment does; take that away",
+                        None => "name it so",
+                    };
+                    let separated = if separator == b',' { "" } else { called };
+                    let separated =
+                        if separated.is_empty() { String::new() } else { format!(" (separated by {separated})") };
+                    return Err(Error::Data(format!(
+                        "{place} has no column {name}, but {}{separated}; {advice}",
+                        shown()
+                    )));
+                }
+                _ => {
+                    return Err(Error::Data(format!(
+                        "{place} has several columns that may be {name}: {}; name one of them so",
+                        shown()
+                    )));
+                }
+            }
+        }
+        for ((_, found), name) in columns.iter().zip(wanted).filter(|((_, found), name)| found != *name) {
+            notices.push(format!("{place}: the column {found} is read as {name}"));
+        }
+        if separator != b',' {
+            notices.push(format!("{place}: its columns are separated by {called}; they are read as that"));
+        }
+        let comments = text.lines().filter(|line| line.starts_with('#')).count();
+        if comments > 0 {
+            notices.push(format!("{place}: {comments} lines that begin with # are left out as comments"));
+        }
+        let mut form = Self { separator, fields: names.len(), columns, decimal_comma: false };
+        form.count_fields(path, text, &names, notices);
+        form.find_decimal_comma(path, text, first_number, notices)?;
+        Ok(form)
     }
+
+    /// Looks at the first row below the names, which may have one field more.
+    fn count_fields(&mut self, path: &Path, text: &str, names: &StringRecord, notices: &mut Vec<String>) {
+        let mut rows = reader(text, self.separator).into_records();
+        let Some(Ok(first)) = rows.nth(1) else { return };
+        if first.len() != names.len() + 1 {
+            return;
+        }
+        self.fields += 1;
+        // A separator at the end of each line makes an empty last field; R gives rows names without a name above them.
+        if !first[names.len()].is_empty() {
+            self.columns.iter_mut().for_each(|(column, _)| *column += 1);
+            notices.push(format!(
+                "{}: rows have one field more than there are column names; the first is taken for the row's name, as R writes it",
+                path.display()
+            ));
+        }
+    }
+
+    /// Finds out what a comma in numbers means.
+    fn find_decimal_comma(
+        &mut self,
+        path: &Path,
+        text: &str,
+        first_number: usize,
+        notices: &mut Vec<String>,
+    ) -> Result<()> {
+        let (mut has_point, mut may_be_thousands, mut first_comma) = (false, true, None);
+        self.rows(path, text, |form, line, record| {
+            for index in first_number..form.columns.len() {
+                let field = &record[form.columns[index].0];
+                has_point |= field.contains('.');
+                if field.contains(',') {
+                    let groups: Vec<&str> = field.split(',').collect();
+                    may_be_thousands &= groups[1..].iter().all(|group| group.len() == 3);
+                    first_comma.get_or_insert_with(|| format!("{} holds \"{field}\"", form.place(path, line, index)));
+                }
+            }
+            Ok(())
+        })?;
+        let Some(first) = first_comma else { return Ok(()) };
+        if has_point || may_be_thousands {
+            return Err(Error::Data(format!(
+                "{first}: the comma may separate thousands or decimals; write numbers without thousands separators, and with a \
+                 decimal point"
+            )));
+        }
+        self.decimal_comma = true;
+        notices.push(format!("{first}: commas in numbers are read as decimal commas"));
+        Ok(())
+    }
+
+    /// Hands over each row below the column names, with its line.
+    fn rows(
+        &self,
+        path: &Path,
+        text: &str,
+        mut take: impl FnMut(&Self, u64, &StringRecord) -> Result<()>,
+    ) -> Result<()> {
+        let place = path.display();
+        let mut reader = reader(text, self.separator);
+        let mut record = StringRecord::new();
+        let mut is_names = true;
+        loop {
+            let more = reader
+                .read_record(&mut record)
+                .map_err(|error| Error::Data(format!("{place}: {error}; correct the file")))?;
+            if !more {
+                return Ok(());
+            }
+            if std::mem::take(&mut is_names) {
+                continue;
+            }
+            let line = record.position().map_or(0, csv::Position::line);
+            if record.len() != self.fields {
+                return Err(Error::Data(format!(
+                    "{place}, line {line}: {} fields, but the rows above and the column names have {}; correct the file",
+                    record.len(),
+                    self.fields
+                )));
+            }
+            take(self, line, &record)?;
+        }
+    }
+
+    fn place(&self, path: &Path, line: u64, index: usize) -> String {
+        format!("{}, line {line}: column {}", path.display(), self.columns[index].1)
+    }
+
+    /// The number in a wanted column.
+    fn number(&self, path: &Path, line: u64, record: &StringRecord, index: usize) -> Result<f64> {
+        let field = &record[self.columns[index].0];
+        let parsed = if self.decimal_comma { field.replacen(',', ".", 1).parse() } else { field.parse() };
+        parsed.ok().filter(|number: &f64| number.is_finite() && *number >= 0.0).ok_or_else(|| {
+            let place = self.place(path, line, index);
+            Error::Data(format!("{place} holds \"{field}\"; write a number of 0 or more, or leave the row out"))
+        })
+    }
+}
+
+fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
+    ReaderBuilder::new()
+        .trim(Trim::All)
+        .delimiter(separator)
+        .comment(Some(b'#'))
+        .flexible(true)
+        .has_headers(false)
+        .from_reader(text.as_bytes())
+}
+
+/// Places of the columns of this name; if none is exactly so, of those that differ in capitals and signs: `Data.Set`.
+fn columns_of(names: &StringRecord, wanted: &str) -> Vec<usize> {
+    let like =
+        |same: &dyn Fn(&str) -> bool| (0..names.len()).filter(|&column| same(&names[column])).collect::<Vec<_>>();
+    let exact = like(&|name| name == wanted);
+    if exact.is_empty() { like(&|name| plain(name) == plain(wanted)) } else { exact }
+}
+
+/// The letters and digits of a name, in small letters.
+fn plain(name: &str) -> String {
+    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

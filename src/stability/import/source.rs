@@ -1,0 +1,345 @@
+//! Where a history lies: in one array, in numbered arrays of one file, or in numbered files of a folder.
+
+use super::axes::Axes;
+use super::numbered::{Series, series};
+use crate::error::{Error, Result};
+use crate::run_folder::Manifest;
+use crate::run_folder::file_kind::FileKind;
+use crate::run_folder::import::{ArrayFile, ForeignArray, Outline, Rounding, listed};
+use crate::run_folder::input::Input;
+use std::path::{Path, PathBuf};
+
+/// How a user names an array.
+const OPTION: &str = "--history-key";
+
+/// What was found, its numbers not yet read.
+pub(super) struct Source<'a> {
+    /// Sizes of the axes; the first are the epochs if `is_numbered`.
+    pub(super) shape: Vec<usize>,
+    /// Whether the epochs come from names.
+    pub(super) is_numbered: bool,
+    /// What the user should know.
+    pub(super) notices: Vec<String>,
+    parts: Parts<'a>,
+}
+
+enum Parts<'a> {
+    /// Arrays of a file by name; without a name the only one.
+    Arrays(ArrayFile<'a>, Vec<Option<String>>),
+    /// A file for each epoch, and the array in each.
+    Files(Vec<PathBuf>, Option<String>),
+}
+
+impl<'a> Source<'a> {
+    /// Finds the history in a file or a folder.
+    pub(super) fn open(path: &'a Path, key: Option<&str>, axes: &Axes) -> Result<Self> {
+        if path.is_dir() { Self::in_folder(path, key) } else { Self::in_file(path, key, axes) }
+    }
+
+    fn in_file(path: &'a Path, key: Option<&str>, axes: &Axes) -> Result<Self> {
+        let mut file = ArrayFile::open(path)?;
+        let contents = Contents::new(path, &mut file)?;
+        let mut notices = Vec::new();
+        let chosen = contents.choose(key, axes, &mut notices)?;
+        let is_numbered = matches!(chosen, Choice::Epochs(_));
+        let names: Vec<Option<String>> = match chosen {
+            Choice::Epochs(series) => {
+                let refused = |why: String| Error::Data(format!("{}: {why}", path.display()));
+                notices.push(series.check(&contents.names).map_err(refused)?);
+                notices.extend(left_out(&contents.names_but(|index| series.has(index))));
+                series.members.iter().map(|member| Some(contents.names[member.1].clone())).collect()
+            }
+            Choice::Array(name) => vec![name],
+        };
+        let shape = match contents.shape_of(names[0].as_deref()) {
+            Some(shape) => shape.clone(),
+            // Reading says what is wrong with it.
+            None => file.read(names[0].as_deref(), OPTION)?.shape,
+        };
+        let shape = if is_numbered { [&[names.len()][..], &shape].concat() } else { shape };
+        Ok(Self { shape, is_numbered, notices, parts: Parts::Arrays(file, names) })
+    }
+
+    fn in_folder(folder: &Path, key: Option<&str>) -> Result<Self> {
+        let shown = folder.display();
+        let cannot = |error: std::io::Error| Error::Data(format!("cannot read {shown}: {error}; check the path"));
+        let mut entries: Vec<PathBuf> = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(cannot)? {
+            entries.push(entry.map_err(cannot)?.path());
+        }
+        entries.sort();
+        let name_of = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if entries.iter().any(|entry| name_of(entry) == "saved_model.pb") {
+            return Err(Error::Data(format!(
+                "{shown} is a TensorFlow SavedModel; load it in Python and save the layer's weights after each \
+                 epoch with numpy.save"
+            )));
+        }
+        let (files, others): (Vec<PathBuf>, Vec<PathBuf>) = entries.into_iter().partition(|entry| holds_arrays(entry));
+        let stems: Vec<String> =
+            files.iter().map(|file| file.file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+        let all = series(&stems);
+        let called = key.and_then(|key| all.iter().find(|series| series.is_called(key)));
+        let chosen = match (called, all.as_slice()) {
+            (Some(series), _) | (None, [series]) => series,
+            (None, []) => {
+                let found = if files.is_empty() {
+                    "no arrays".into()
+                } else {
+                    listed(&files.iter().map(name_of).collect::<Vec<_>>())
+                };
+                return Err(Error::Data(format!(
+                    "{shown} has no history.npz of a run, and no files that are numbered by epoch, such as \
+                     epoch_0.npy and epoch_1.npy, but {found}; name a run folder, such a folder, or a file"
+                )));
+            }
+            (None, several) => {
+                let kinds: Vec<String> =
+                    several.iter().map(|series| format!("{} ({})", series.pattern, series.members.len())).collect();
+                let labels: Vec<String> = several.iter().map(|series| series.label.clone()).collect();
+                return Err(Error::Data(format!(
+                    "{shown} has files numbered in several ways: {}; choose one with {OPTION} NAME ({}), or keep \
+                     one kind in the folder",
+                    listed(&kinds),
+                    listed(&labels)
+                )));
+            }
+        };
+        let mut notices = vec![chosen.check(&stems).map_err(|why| Error::Data(format!("{shown}: {why}")))?];
+        let left: Vec<String> = (0..files.len())
+            .filter(|&index| !chosen.has(index))
+            .map(|index| name_of(&files[index]))
+            .chain(others.iter().map(name_of))
+            .collect();
+        notices.extend(left_out(&left));
+        let key = if called.is_some() { None } else { key.map(str::to_string) };
+        let files: Vec<PathBuf> = chosen.members.iter().map(|member| files[member.1].clone()).collect();
+        let first = read_one(&files[0], key.as_deref())?;
+        let shape = [&[files.len()][..], &first.shape].concat();
+        Ok(Self { shape, is_numbered: true, notices, parts: Parts::Files(files, key) })
+    }
+
+    /// Whether this is `history.npz` of a run of this program: beside it, or above it, lies the run's manifest, and the array
+    /// is as large as the layer that the manifest tells of.
+    pub(super) fn is_own(&self, path: &Path) -> bool {
+        let Parts::Arrays(file, _) = &self.parts else { return false };
+        let [_, _, nodes] = self.shape[..] else { return false };
+        if self.is_numbered || file.names() != ["history"] || path.file_name().is_none_or(|name| name != "history.npz")
+        {
+            return false;
+        }
+        let Ok(path) = path.canonicalize() else { return false };
+        let manifest = path.ancestors().skip(1).take(4).find_map(|folder| Manifest::read(folder).ok().flatten());
+        let width = manifest.and_then(|manifest| manifest.configuration.get("width")?.as_u64());
+        width.and_then(|width| width.checked_mul(width)) == Some(nodes as u64)
+    }
+
+    /// Reads all numbers, in C order of `shape`.
+    pub(super) fn read(&mut self, path: &Path) -> Result<(Vec<f32>, Rounding)> {
+        let count = match &self.parts {
+            Parts::Arrays(_, names) => names.len(),
+            Parts::Files(files, _) => files.len(),
+        };
+        let mut values = Vec::new();
+        let mut rounding = Rounding::default();
+        for part in 0..count {
+            let (array, name) = match &mut self.parts {
+                Parts::Arrays(file, names) => {
+                    let name = names[part].as_deref();
+                    (file.read(name, OPTION)?, name.unwrap_or_default().to_string())
+                }
+                Parts::Files(files, key) => {
+                    (read_one(&files[part], key.as_deref())?, files[part].display().to_string())
+                }
+            };
+            let expected = &self.shape[usize::from(self.is_numbered)..];
+            if array.shape != expected {
+                return Err(Error::Data(format!(
+                    "{}: {name} has the shape {:?}, but the first epoch {expected:?}; each epoch needs the same weights",
+                    path.display(),
+                    array.shape
+                )));
+            }
+            rounding.relative = rounding.relative.max(array.rounding.relative);
+            rounding.absolute = rounding.absolute.max(array.rounding.absolute);
+            for notice in array.notices {
+                if !self.notices.contains(&notice) {
+                    self.notices.push(notice);
+                }
+            }
+            if count == 1 {
+                values = array.values;
+            } else {
+                values.extend(array.values);
+            }
+        }
+        Ok((values, rounding))
+    }
+}
+
+/// What of a file is the history.
+enum Choice<'a> {
+    /// An array for each epoch.
+    Epochs(&'a Series),
+    /// The array of this name; without a name the only one.
+    Array(Option<String>),
+}
+
+/// What a file holds.
+struct Contents<'a> {
+    path: &'a Path,
+    /// Names of its arrays; none of `.npy`.
+    names: Vec<String>,
+    outlines: Vec<Outline>,
+    /// Numbered arrays of equal shapes.
+    epochs: Vec<Series>,
+    /// Numbered arrays of different shapes.
+    uneven: Vec<Series>,
+}
+
+impl<'a> Contents<'a> {
+    fn new(path: &'a Path, file: &mut ArrayFile<'_>) -> Result<Self> {
+        let outlines = file.outlines()?;
+        let names = file.names().to_vec();
+        let shape = |member: &(u64, usize)| outlines[member.1].shape.as_ref();
+        let is_even = |series: &Series| series.members.iter().all(|member| shape(member) == shape(&series.members[0]));
+        let (mut epochs, uneven): (Vec<Series>, Vec<Series>) = series(&names).into_iter().partition(is_even);
+        // Numbers alone are no weights.
+        epochs.retain(|series| shape(&series.members[0]).is_none_or(|shape| !shape.is_empty()));
+        Ok(Self { path, names, outlines, epochs, uneven })
+    }
+
+    fn axes_of(&self, index: usize) -> usize {
+        self.outlines[index].shape.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The shape of the one array that is meant by a name, or of the only one; `None` if it cannot be read.
+    fn shape_of(&self, name: Option<&str>) -> Option<&Vec<usize>> {
+        let is_meant = |outline: &&Outline| outline.name.is_none() || name.is_none() || outline.name.as_deref() == name;
+        let mut meant = self.outlines.iter().filter(is_meant);
+        meant.next().filter(|_| meant.next().is_none())?.shape.as_ref()
+    }
+
+    fn names_but(&self, is_taken: impl Fn(usize) -> bool) -> Vec<String> {
+        (0..self.names.len()).filter(|&index| !is_taken(index)).map(|index| self.names[index].clone()).collect()
+    }
+
+    fn refused<T>(&self, why: String) -> Result<T> {
+        Err(Error::Data(format!("{} {why}", self.path.display())))
+    }
+
+    /// The array or arrays that are the history.
+    fn choose(&self, key: Option<&str>, axes: &Axes, notices: &mut Vec<String>) -> Result<Choice<'_>> {
+        let is_called = |series: &&Series| key.is_none_or(|key| series.is_called(key));
+        let is_array = key.is_some_and(|key| self.names.iter().any(|name| name == key));
+        if let Some(key) = key.filter(|_| is_array) {
+            self.check_alone(key, axes, notices)?;
+        } else if let Some(series) = key.and_then(|_| self.epochs.iter().find(is_called)) {
+            return Ok(Choice::Epochs(series));
+        } else if let Some(uneven) = self.uneven.iter().filter(is_called).find(|series| series.is_of_epochs()) {
+            return self.different_shapes(uneven);
+        }
+        if let Some(key) = key {
+            return Ok(Choice::Array(Some(key.into())));
+        }
+        match self.epochs.as_slice() {
+            [] => self.only_possible(notices),
+            [series] if !self.has_larger_than(series) => Ok(Choice::Epochs(series)),
+            several => {
+                let labels = several.iter().map(|series| series.label.clone());
+                let others = self.names_but(|index| several.iter().any(|series| series.has(index)));
+                let choices: Vec<String> = labels.chain(others).collect();
+                self.refused(format!(
+                    "can be read as several histories: {}; choose one with {OPTION} NAME",
+                    listed(&choices)
+                ))
+            }
+        }
+    }
+
+    /// Refuses one of many numbered arrays as a whole history, unless its axes are said to be that.
+    fn check_alone(&self, key: &str, axes: &Axes, notices: &mut Vec<String>) -> Result<()> {
+        let Some(series) =
+            self.epochs.iter().find(|series| series.members.iter().any(|member| self.names[member.1] == key))
+        else {
+            return Ok(());
+        };
+        let alone = format!("{key} is one of {} numbered arrays, {}", series.members.len(), series.pattern);
+        let own_axes = self.shape_of(Some(key)).map(Vec::len);
+        if matches!(axes, Axes::Named(names) if Some(names.len()) == own_axes) {
+            notices.push(format!("{alone}; it is read alone as a whole history, as --axes says"));
+            return Ok(());
+        }
+        self.refused(format!(
+            "holds an array for each epoch: {alone}; leave {OPTION} {key} out to read all of them as the history, or, if it \
+             alone holds all epochs, name its axes too, e.g. --axes epoch,out,in"
+        ))
+    }
+
+    /// Whether another array has more axes than the numbered ones: it may be the history too.
+    fn has_larger_than(&self, series: &Series) -> bool {
+        let axes = self.axes_of(series.members[0].1);
+        (0..self.names.len()).any(|index| self.axes_of(index) > axes)
+    }
+
+    /// The only array that can be a history: one of floats with two axes or more.
+    fn only_possible(&self, notices: &mut Vec<String>) -> Result<Choice<'_>> {
+        if self.names.len() < 2 {
+            return Ok(Choice::Array(None));
+        }
+        let possible: Vec<usize> = (0..self.names.len()).filter(|&index| self.axes_of(index) > 1).collect();
+        match possible[..] {
+            [only] => {
+                notices.push(format!("{} is read as the history", self.names[only]));
+                notices.extend(left_out(&self.names_but(|index| index == only)));
+                Ok(Choice::Array(Some(self.names[only].clone())))
+            }
+            _ => self.refused(format!(
+                "holds several arrays: {}; choose one with {OPTION} NAME",
+                listed(&described(&self.outlines))
+            )),
+        }
+    }
+
+    fn different_shapes<T>(&self, series: &Series) -> Result<T> {
+        let mut shown: Vec<Outline> = Vec::new();
+        for outline in series.members.iter().map(|member| &self.outlines[member.1]) {
+            if shown.iter().all(|known| known.shape != outline.shape) {
+                shown.push(outline.clone());
+            }
+        }
+        let shown = listed(&described(&shown));
+        self.refused(format!("has numbered arrays of different shapes: {shown}; each epoch needs the same weights"))
+    }
+}
+
+/// One array of a file that holds an epoch.
+fn read_one(path: &Path, key: Option<&str>) -> Result<ForeignArray> {
+    ArrayFile::open(path)?.read(key, OPTION)
+}
+
+/// Whether a file in a folder is one that arrays are read from.
+fn holds_arrays(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    // Nothing but files is opened: a pipe would wait for somebody to write.
+    !is_hidden
+        && path.is_file()
+        && Input::open(path).is_ok_and(|input| match FileKind::of(input.head(), path) {
+            FileKind::Other(_) => false,
+            FileKind::Zip => ArrayFile::open(path).is_ok(),
+            FileKind::Npy | FileKind::Safetensors => true,
+        })
+}
+
+fn left_out(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| format!("left out: {}", listed(names)))
+}
+
+/// Names with shapes.
+fn described(outlines: &[Outline]) -> Vec<String> {
+    let one = |outline: &Outline| {
+        let name = outline.name.as_deref().unwrap_or_default();
+        outline.shape.as_ref().map_or_else(|| name.to_string(), |shape| format!("{name} {shape:?}"))
+    };
+    outlines.iter().map(one).collect()
+}

@@ -1,0 +1,338 @@
+//! Weights of another program that are pruned by a history: whether they are the weights that the history followed.
+
+use crate::error::{Error, Result};
+use crate::run_folder::import::{ArrayFile, ForeignArray};
+use crate::stability::import::ImportedHistory;
+use ndarray::{ArrayView, IxDyn};
+use std::path::Path;
+
+/// The most axes of a layer of which all orders are tried.
+const MOST_AXES: usize = 5;
+
+/// Reads the weights `key`, or the only array of the file. Where `torch.nn.utils.prune` has left `key_orig` and `key_mask`
+/// in its place, the weights are their product, with a notice.
+///
+/// `option` is how the user can name an array. Fails with [`Error::Data`] if the file cannot be read, has no such array, or
+/// has several and none is named.
+pub fn read(path: &Path, key: Option<&str>, option: &str) -> Result<ForeignArray> {
+    let mut file = ArrayFile::open(path)?;
+    let has = |name: &str| file.names().iter().any(|found| found == name);
+    let masked = |key: &str| has(&format!("{key}_orig")) && has(&format!("{key}_mask"));
+    let only = match file.names() {
+        [one, other] => [one, other].into_iter().find_map(|name| name.strip_suffix("_orig")),
+        _ => None,
+    };
+    if let Some(key) = key.or(only).filter(|key| !has(key) && masked(key)).map(str::to_string) {
+        return masked_by_torch(path, &mut file, &key, option);
+    }
+    let beside = key.and_then(|key| key.strip_suffix("_orig")).filter(|key| masked(key)).map(str::to_string);
+    let mut array = file.read(key, option)?;
+    array.notices.extend(
+        beside.map(|key| {
+            format!("{key}_mask, PyTorch's mask of these weights, is not applied; {option} {key} applies it")
+        }),
+    );
+    Ok(array)
+}
+
+fn masked_by_torch(path: &Path, file: &mut ArrayFile<'_>, key: &str, option: &str) -> Result<ForeignArray> {
+    let mut array = file.read(Some(&format!("{key}_orig")), option)?;
+    let mask = file.read(Some(&format!("{key}_mask")), option)?;
+    let is_mask = mask.values.iter().all(|&value| value == 0.0 || value == 1.0);
+    if array.shape != mask.shape || !is_mask {
+        return Err(Error::Data(format!(
+            "{}: {key}_mask, of the shape {:?}, is no mask of 0 and 1 for {key}_orig, of the shape {:?}; save the layer again \
+             after prune.remove(layer, 'weight')",
+            path.display(),
+            mask.shape,
+            array.shape
+        )));
+    }
+    let pruned = mask.values.iter().filter(|&&value| value == 0.0).count();
+    for (value, &kept) in array.values.iter_mut().zip(&mask.values) {
+        *value = if kept == 0.0 { 0.0 } else { *value };
+    }
+    array.notices.push(format!(
+        "{key} is {key}_orig times {key}_mask, as PyTorch's pruning keeps it: {pruned} of {} weights are 0 before",
+        mask.values.len()
+    ));
+    array.name = Some(key.into());
+    Ok(array)
+}
+
+/// How the weights agree with those of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Agreement {
+    /// They are those, up to what the files' formats round.
+    Equal,
+    /// Some are 0, the others are those.
+    Masked(usize),
+}
+
+/// Compares the weights with those that the history followed, and says what the user should know; nothing if they are those
+/// of its last epoch.
+///
+/// Fails with [`Error::Data`] if a weight is not finite, if there are more or fewer than the history has, or if they are the
+/// history's with the axes in another order.
+pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<String>> {
+    let sizes = read.history.shape();
+    if let Some(place) = array.values.iter().position(|value| !value.is_finite()) {
+        return Err(Error::Data(format!(
+            "the weights hold {} at place {place} (counted from 0 in C order); save weights that are finite",
+            array.values[place]
+        )));
+    }
+    let fits = fits(&array.shape, sizes.replicas, sizes.nodes, &read.node_axes);
+    if array.values.len() != sizes.columns() {
+        return Err(misfit(array, read));
+    }
+    let found = orders(array, read)
+        .into_iter()
+        .find_map(|order| agreement(array, read, &order).map(|(epoch, agreement)| (order, epoch, agreement)));
+    let last = sizes.epochs - 1;
+    let Some((order, epoch, agreement)) = found else {
+        if !fits {
+            return Err(misfit(array, read));
+        }
+        let furthest = array
+            .values
+            .iter()
+            .zip(read.history.reference())
+            .map(|(weight, reference)| (weight - reference).abs())
+            .fold(0.0, f32::max);
+        return Ok(Some(format!(
+            "the weights are not those of the history's last epoch, nor of another: they lie up to {furthest} apart; \
+             nodes are chosen by the history and removed from the weights"
+        )));
+    };
+    if order.is_turned {
+        // Replicas stay first.
+        let before = array.shape.len().saturating_sub(order.axes.len());
+        let axes = (0..before).chain(order.axes.iter().map(|axis| axis + before));
+        let axes: Vec<String> = axes.map(|axis| axis.to_string()).collect();
+        return Err(Error::Data(format!(
+            "the weights are those of the history's epoch {epoch} (of 0 to {last}) with the axes in another order{}: they have \
+             the shape {:?}, the history's are {:?}; save both in the same order, e.g. numpy.transpose(weights, ({}))",
+            if order.axes.len() == 2 { ", transposed" } else { "" },
+            array.shape,
+            read.node_axes,
+            axes.join(", ")
+        )));
+    }
+    let mut notices = Vec::new();
+    if !fits {
+        notices.push(format!(
+            "the weights have the shape {:?} and are read in the order of the history's axes",
+            array.shape
+        ));
+    }
+    if let Agreement::Masked(zeros) = agreement {
+        notices.push(format!("{zeros} weights are 0 that are not 0 in the history: they were pruned before"));
+    }
+    if epoch != last {
+        notices.push(format!(
+            "the weights are those of the history's epoch {epoch} (of 0 to {last}), not of its last; nodes are chosen by the \
+             history and removed from the weights"
+        ));
+    }
+    Ok((!notices.is_empty()).then(|| notices.join("; ")))
+}
+
+/// Whether an array has the axes of the nodes, with the replica before them where there are several or the array has it.
+fn fits(shape: &[usize], replicas: usize, nodes: usize, node_axes: &[usize]) -> bool {
+    let flat = node_axes.len() == 1;
+    let is_one = |shape: &[usize]| shape == node_axes || (flat && shape.iter().product::<usize>() == nodes);
+    (replicas == 1 && is_one(shape)) || (shape.first() == Some(&replicas) && is_one(&shape[1..]))
+}
+
+fn misfit(array: &ForeignArray, read: &ImportedHistory) -> Error {
+    let mut turned = read.node_axes.clone();
+    turned.reverse();
+    let advice = if turned.len() == 2 && array.shape.ends_with(&turned) {
+        "they look transposed: save both in the same order of axes"
+    } else {
+        "name the weights that the history recorded with --weight-key, or say with --axes what the history's axes are"
+    };
+    Error::Data(format!(
+        "the weights have the shape {:?}, but the history has {} replicas of nodes {:?}; {advice}",
+        array.shape,
+        read.history.shape().replicas,
+        read.node_axes
+    ))
+}
+
+/// An order of the axes of each replica's weights in which they may be the history's.
+struct Order {
+    /// Sizes of the weights' own axes.
+    shape: Vec<usize>,
+    /// Their places in the history's order, as `numpy.transpose` wants them.
+    axes: Vec<usize>,
+    /// Whether it is another order than the history's.
+    is_turned: bool,
+}
+
+/// All orders to try, the history's own first.
+fn orders(array: &ForeignArray, read: &ImportedHistory) -> Vec<Order> {
+    let replicas = read.history.shape().replicas;
+    let own = match array.shape.split_first() {
+        Some((&first, rest)) if first == replicas && rest.iter().product::<usize>() == read.history.shape().nodes => {
+            rest
+        }
+        _ => &array.shape[..],
+    };
+    // The axes are known from the history, or else from the weights.
+    let known = if read.node_axes.len() > 1 { &read.node_axes[..] } else { own };
+    let mut found = Vec::new();
+    // Other axes of the same product are a mistake, even if the numbers happen to follow each other alike.
+    if own.len() < 2 || own.len() == known.len() && own == known || read.node_axes.len() < 2 {
+        found.push(Order { shape: known.to_vec(), axes: (0..known.len()).collect(), is_turned: false });
+    }
+    if known.len() < 2 || known.len() > MOST_AXES {
+        return found;
+    }
+    for axes in permutations(known.len()) {
+        let mut shape = known.to_vec();
+        if read.node_axes.len() > 1 {
+            axes.iter().zip(known).for_each(|(&axis, &size)| shape[axis] = size);
+        }
+        let is_turned = axes.iter().enumerate().any(|(place, &axis)| place != axis);
+        // Weights with as many axes as the layer have no other sizes than their own.
+        if is_turned && (own.len() != known.len() || own == shape) {
+            found.push(Order { shape, axes, is_turned });
+        }
+    }
+    found
+}
+
+/// All orders of so many things.
+fn permutations(count: usize) -> Vec<Vec<usize>> {
+    let mut found = vec![Vec::new()];
+    for next in 0..count {
+        found = found
+            .into_iter()
+            .flat_map(|order: Vec<usize>| {
+                (0..=order.len()).map(move |place| {
+                    let mut longer = order.clone();
+                    longer.insert(place, next);
+                    longer
+                })
+            })
+            .collect();
+    }
+    found
+}
+
+/// The last epoch that has these weights in this order.
+fn agreement(array: &ForeignArray, read: &ImportedHistory, order: &Order) -> Option<(usize, Agreement)> {
+    let sizes = read.history.shape();
+    let shape = [&[sizes.replicas][..], &order.shape].concat();
+    let axes: Vec<usize> = [0].into_iter().chain(order.axes.iter().map(|axis| axis + 1)).collect();
+    let view = ArrayView::from_shape(IxDyn(&shape), &array.values).ok()?.permuted_axes(IxDyn(&axes));
+    let relative = array.rounding.relative + read.rounding.relative;
+    let absolute = array.rounding.absolute + read.rounding.absolute;
+    let mut epochs = read.history.weights().chunks_exact(sizes.columns()).enumerate().rev();
+    epochs.find_map(|(epoch, recorded)| {
+        let (mut zeros, mut others) = (0, 0);
+        for (&weight, &recorded) in view.iter().zip(recorded) {
+            let is_equal = (weight - recorded).abs() <= recorded.abs().max(weight.abs()) * relative + absolute;
+            match (is_equal, weight == 0.0) {
+                (true, _) => others += usize::from(weight != 0.0),
+                (false, true) => zeros += 1,
+                (false, false) => return None,
+            }
+        }
+        match (zeros, others) {
+            (0, _) => Some((epoch, Agreement::Equal)),
+            // Weights that are all 0 agree with any.
+            (_, 0) => None,
+            _ => Some((epoch, Agreement::Masked(zeros))),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::HistoryShape;
+    use crate::run_folder::import::Rounding;
+    use crate::stability::History;
+
+    /// Two epochs, of weights 1, 2, 3, ... and of those plus a half.
+    fn history(replicas: usize, node_axes: &[usize]) -> ImportedHistory {
+        let nodes = node_axes.iter().product();
+        let columns = replicas * nodes;
+        let first = (0..columns).map(|index| index as f32 + 1.0);
+        let weights = first.clone().chain(first.map(|weight| weight + 0.5)).collect();
+        let history = History::new(HistoryShape { epochs: 2, replicas, nodes }, weights).unwrap();
+        ImportedHistory {
+            history,
+            node_axes: node_axes.to_vec(),
+            node_axis_names: Vec::new(),
+            rounding: Rounding::default(),
+            notices: Vec::new(),
+        }
+    }
+
+    fn array(shape: &[usize], values: Vec<f32>) -> ForeignArray {
+        ForeignArray { name: None, shape: shape.to_vec(), values, rounding: Rounding::default(), notices: Vec::new() }
+    }
+
+    fn last(read: &ImportedHistory) -> Vec<f32> {
+        read.history.reference().to_vec()
+    }
+
+    #[test]
+    fn weights_must_have_the_axes_of_the_nodes() {
+        let fits = |shape: &[usize], replicas, node_axes: &[usize]| {
+            let read = history(replicas, node_axes);
+            compare(&array(shape, vec![7.0; shape.iter().product()]), &read).is_ok()
+        };
+        assert!(fits(&[2, 3], 1, &[2, 3]) && fits(&[1, 2, 3], 1, &[2, 3]) && fits(&[4, 2, 3], 4, &[2, 3]));
+        assert!(fits(&[2, 3], 1, &[6]) && fits(&[4, 2, 3], 4, &[6]) && fits(&[4, 6], 4, &[6]));
+        assert!(!fits(&[3, 2], 1, &[2, 3]) && !fits(&[2, 3], 4, &[2, 3]) && !fits(&[3, 6], 4, &[6]));
+        assert!(!fits(&[], 4, &[6]) && !fits(&[24], 4, &[6]));
+    }
+
+    #[test]
+    fn the_last_epoch_is_known_in_any_format_and_flat() {
+        let read = history(1, &[2, 3]);
+        assert_eq!(compare(&array(&[2, 3], last(&read)), &read).unwrap(), None);
+        let mut half = array(&[2, 3], last(&read).iter().map(|weight| weight * (1.0 + 2e-4)).collect());
+        assert!(compare(&half, &read).unwrap().unwrap().contains("not those"));
+        half.rounding.relative = (-11.0f32).exp2();
+        assert_eq!(compare(&half, &read).unwrap(), None);
+        let flat = compare(&array(&[6], last(&read)), &read).unwrap().unwrap();
+        assert!(flat.contains("[6]"), "{flat}");
+    }
+
+    #[test]
+    fn other_orders_of_axes_are_refused_and_other_epochs_and_masks_are_said() {
+        // The transpose of 1.5 2.5 3.5 / 4.5 5.5 6.5 / ..., with equal sizes and with others, flat too.
+        for (axes, shapes) in [(&[3, 3][..], [&[3, 3][..], &[9]]), (&[2, 3], [&[3, 2], &[6]])] {
+            for replicas in [1, 2] {
+                let read = history(replicas, axes);
+                let nodes = axes[0] * axes[1];
+                let turned: Vec<f32> = (0..replicas * nodes)
+                    .map(|index| {
+                        let (replica, node) = (index / nodes, index % nodes);
+                        last(&read)[replica * nodes + node % axes[0] * axes[1] + node / axes[0]]
+                    })
+                    .collect();
+                for shape in shapes {
+                    let shape = [&[replicas][..], shape].concat();
+                    let error = compare(&array(&shape, turned.clone()), &read).unwrap_err();
+                    assert!(matches!(error, Error::Data(_)) && error.to_string().contains("transposed"), "{error}");
+                }
+            }
+        }
+        let read = history(1, &[2, 3]);
+        let first = read.history.weights()[..6].to_vec();
+        assert!(compare(&array(&[2, 3], first), &read).unwrap().unwrap().contains("epoch 0 (of 0 to 1)"));
+        let mut masked = last(&read);
+        masked[1] = 0.0;
+        masked[4] = 0.0;
+        assert!(compare(&array(&[2, 3], masked), &read).unwrap().unwrap().starts_with("2 weights are 0"));
+        assert!(compare(&array(&[2, 3], vec![0.0; 6]), &read).unwrap().unwrap().contains("not those"));
+        assert!(compare(&array(&[2, 3], vec![f32::NAN; 6]), &read).is_err());
+    }
+}
