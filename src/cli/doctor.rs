@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
             let advice = "the CPU engine has no launches; name a GPU or a software driver with --device";
             return Err(Error::Usage(format!("--tape and --answers are about launches of WGSL, and {advice}")));
         }
-        None => Examination::of_cpu(&mut CpuEngine::new(device.threads)?, &progress)?,
+        None => Examination::of_cpu(&mut CpuEngine::new(device.threads(say.quiet))?, &progress)?,
         Some(choice) => {
             let mut engine = GpuEngine::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?;
             let gpu = Arc::clone(engine.gpu());

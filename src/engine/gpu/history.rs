@@ -97,7 +97,7 @@ pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Ve
     for (history, rank) in history.chunks(segments * shape.nodes).zip(rank.chunks_mut(segments * shape.nodes)) {
         let weights = Buffer::from_slice(gpu, "history", history)?;
         let ranks = Buffer::new(gpu, "rank", history.len())?;
-        let bound = sort::Rank::new().bind(
+        let bound = sort::Rank::new(gpu.usual_workgroup_size()).bind(
             gpu,
             &sort::RankArguments {
                 epochs: history.len() / shape.nodes,
@@ -129,7 +129,7 @@ pub(super) fn count(gpu: &Gpu, shape: HistoryShape, history: &[f32], lower: &[f3
     if counts.stability.is_empty() || shape.epochs == 0 {
         return Ok(counts);
     }
-    let kernel = stability::Count::new(gpu)?;
+    let kernel = stability::Count::new(gpu, gpu.usual_workgroup_size())?;
     for piece in pieces(gpu, shape, shape.epochs.max(TOLERANCES), TOLERANCES * shape.epochs)? {
         let device_shape = piece.shape(shape.epochs);
         let own = Buffer::from_slice(gpu, "history", &piece.gather(shape, 0..shape.epochs, history))?;
@@ -197,7 +197,7 @@ pub(super) fn envelope(gpu: &Gpu, shape: HistoryShape, history: &[f32], windows:
     if envelope.minimum.is_empty() {
         return Ok(envelope);
     }
-    let kernel = stability::Envelope::new(gpu)?;
+    let kernel = stability::Envelope::new(gpu, gpu.usual_workgroup_size())?;
     let ends = Buffer::from_slice(gpu, "windows", windows)?;
     for piece in pieces(gpu, shape, shape.epochs.max(windows.len()), 0)? {
         let device_shape = piece.shape(shape.epochs);
