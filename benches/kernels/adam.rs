@@ -20,7 +20,7 @@ pub(crate) fn step(criterion: &mut Criterion) {
         m: &zeros(&gpu, all),
         v: &zeros(&gpu, all),
     };
-    let bound = made(Step::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+    let bound = made(Step::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(28 * all as u64);
     measure(criterion, &gpu, "adam/step", "r10_n28510", bytes, |recorder| bound.record(recorder, 0));
 }

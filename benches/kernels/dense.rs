@@ -35,7 +35,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
             parameters: &parameters,
             output: &output,
         };
-        let bound = made(Forward::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+        let bound = made(Forward::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, &gpu, "dense/forward", &sizes, operations.clone(), record);
 
@@ -48,7 +48,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
             input: &input,
             input_gradient: &input_gradient,
         };
-        let bound = made(BackwardInput::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+        let bound = made(BackwardInput::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, &gpu, "dense/backward_input", &sizes, operations.clone(), record);
 
@@ -60,7 +60,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
             output_gradient: &output_gradient,
             gradient: &gradient,
         };
-        let bound = made(BackwardWeights::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+        let bound = made(BackwardWeights::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, &gpu, "dense/backward_weights", &sizes, operations.clone(), record);
 
@@ -78,7 +78,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 parameters: &parameters,
                 output: &output,
             };
-            let bound = made(ForwardImages::new(&gpu, Tile::of(&gpu)).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+            let bound = made(ForwardImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu)).and_then(|kernel| kernel.bind(&gpu, &arguments)));
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/forward_images", &sizes, operations.clone(), record);
 
@@ -91,7 +91,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 gradient: &gradient,
             };
             let bound =
-                made(BackwardWeightsImages::new(&gpu, Tile::of(&gpu)).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+                made(BackwardWeightsImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu)).and_then(|kernel| kernel.bind(&gpu, &arguments)));
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/backward_weights_images", &sizes, operations, record);
         }

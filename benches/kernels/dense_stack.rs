@@ -25,7 +25,7 @@ pub(crate) fn gradient(criterion: &mut Criterion) {
         gradient: &zeros(&gpu, REPLICAS * parameters_per_replica),
         losses: &zeros(&gpu, REPLICAS),
     };
-    let bound = made(Gradient::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+    let bound = made(Gradient::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     // Forward, weight gradient and input gradient, two operations for each multiply-add.
     let operations = Throughput::Elements((6 * REPLICAS * 32 * 30 * (5 * 30 + 10)) as u64);
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, 32);
@@ -39,7 +39,7 @@ const STEPS: usize = 4;
 /// with every way to cut products that the device has.
 pub(crate) fn step(criterion: &mut Criterion) {
     let gpu = gpu();
-    let single = Tiles::Single { workgroup_size: gpu.workgroup_size() };
+    let single = Tiles::Single { workgroup_size: gpu.usual_workgroup_size() };
     let lanes = gpu.lanes().map(|_| (Tiles::Lanes, "_lanes"));
     for (tiles, suffix) in [Some((single, "")), lanes].into_iter().flatten() {
         let images = ImageShape { height: 28, width: 28 };

@@ -16,7 +16,7 @@ pub(crate) fn fill(criterion: &mut Criterion) {
         replica_ids: &upload(&gpu, &(0..REPLICAS as u32).collect::<Vec<_>>()),
         parameters: &parameters,
     };
-    let bound = made(Fill::new(&gpu).and_then(|fill| fill.bind(&gpu, &arguments)));
+    let bound = made(Fill::new(&gpu, gpu.usual_workgroup_size()).and_then(|fill| fill.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(4 * (REPLICAS * weights) as u64);
     measure(criterion, &gpu, "he_normal/fill", "r10_784x30", bytes, |recorder| bound.record(recorder));
 }

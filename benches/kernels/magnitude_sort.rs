@@ -19,7 +19,7 @@ pub(crate) fn rank(criterion: &mut Criterion) {
             weights: &numbers(&gpu, all),
             rank: &zeros(&gpu, all),
         };
-        let bound = made(Rank::new().bind(&gpu, &arguments));
+        let bound = made(Rank::new(gpu.usual_workgroup_size()).bind(&gpu, &arguments));
         let bytes = Throughput::Bytes(8 * all as u64);
         let sizes = format!("e{epochs}_r10_n{nodes}");
         measure(criterion, &gpu, "magnitude_sort/rank", &sizes, bytes, |recorder| bound.record(recorder));

@@ -19,7 +19,7 @@ pub(crate) fn smallest(criterion: &mut Criterion) {
         m: &numbers(&gpu, all),
         v: &numbers(&gpu, all),
     };
-    let bound = made(Smallest::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+    let bound = made(Smallest::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(12 * all as u64);
     measure(criterion, &gpu, "mask/smallest", "r10_n900", bytes, |recorder| bound.record(recorder));
 }
@@ -37,7 +37,7 @@ pub(crate) fn draw(criterion: &mut Criterion) {
         mask: &below(&gpu, all, 2),
         draws: &zeros(&gpu, all),
     };
-    let bound = made(Draw::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+    let bound = made(Draw::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(8 * all as u64);
     measure(criterion, &gpu, "mask/draw", "r10_n900", bytes, |recorder| bound.record(recorder));
 }
@@ -61,7 +61,7 @@ pub(crate) fn regrow(criterion: &mut Criterion) {
         m: &numbers(&gpu, all),
         v: &numbers(&gpu, all),
     };
-    let bound = made(Regrow::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+    let bound = made(Regrow::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(4 * all as u64);
     measure(criterion, &gpu, "mask/regrow", "r10_n900", bytes, |recorder| bound.record(recorder));
 }

@@ -55,7 +55,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
         stability: &zeros(&gpu, columns),
         stable_nodes: &zeros(&gpu, shape.epochs * REPLICAS),
     };
-    let bound = made(Count::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+    let bound = made(Count::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder);
     measure(criterion, &gpu, "stability/count", "e100_r10_n900", bytes.clone(), record);
 
@@ -69,7 +69,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
         maximum: &zeros(&gpu, results),
         smallest_magnitude: &zeros(&gpu, results),
     };
-    let bound = made(Envelope::new(&gpu).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+    let bound = made(Envelope::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder);
     measure(criterion, &gpu, "stability/envelope", "e100_r10_n900", bytes, record);
 }

@@ -30,7 +30,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (parameter >= params.updated) { return; }
     let r = id.z;
     let place = r * params.parameters + parameter;
-    var state = 1u;
+    var state = KEPT;
     if (parameter >= params.mask_offset && parameter - params.mask_offset < params.nodes) {
         state = mask[r * params.nodes + parameter - params.mask_offset];
     }

@@ -67,7 +67,7 @@ fn read_taps(place: vec4u) -> mat3x4f {
 }
 
 fn write_channel(place: u32, gradient: f32) {
-    input_gradient[place] = select(0.0, gradient, input[place] > 0.0);
+    input_gradient[place] = relu_gradient_of(gradient, input[place]);
 }
 
 fn write_pixel(y: u32, x: u32, place: u32, c: u32, gradient: vec4f) {

@@ -43,7 +43,7 @@ fn read_taps(place: vec4u) -> mat3x4f {
 
 fn write_pixel(y: u32, x: u32, place: u32, k: u32, sums: vec4f) {
     if (y >= params.height || x >= params.width) { return; }
-    let values = max(sums, vec4f(0.0));
+    let values = relu(sums);
     output[place] = values.x;
     if (k + 1u < params.outputs) { output[place + 1u] = values.y; }
     if (k + 2u < params.outputs) { output[place + 2u] = values.z; }

@@ -62,9 +62,8 @@ fn read_taps(place: vec4u) -> mat3x4f {
 
 // The two left or the two right pooled pixels of a tile: writes the values, and returns the codes.
 fn write_pooled(upper: mat4x4f, lower: mat4x4f, pixels: u32, place: u32, k: u32) -> u32 {
-    let zero = vec4f(0.0);
-    let left = pool(max(upper[0], zero), max(upper[1], zero), max(lower[0], zero), max(lower[1], zero));
-    let right = pool(max(upper[2], zero), max(upper[3], zero), max(lower[2], zero), max(lower[3], zero));
+    let left = pool(relu(upper[0]), relu(upper[1]), relu(lower[0]), relu(lower[1]));
+    let right = pool(relu(upper[2]), relu(upper[3]), relu(lower[2]), relu(lower[3]));
     if (pixels > 0u) { write_quad(place, k, left.values); }
     if (pixels > 1u) { write_quad(place + params.outputs, k, right.values); }
     return left.codes | (right.codes << 8u);

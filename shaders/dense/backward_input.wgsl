@@ -27,7 +27,7 @@ struct Params {
 fn write_input(n: u32, i: u32, r: u32, gradient: f32) {
     if (i >= params.inputs) { return; }
     let place = (r * params.capacity + n) * params.inputs + i;
-    input_gradient[place] = select(0.0, gradient, input[place] > 0.0);
+    input_gradient[place] = relu_gradient_of(gradient, input[place]);
 }
 
 fn write_inputs(n: u32, i: u32, r: u32, gradient: vec4f) {

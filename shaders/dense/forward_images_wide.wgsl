@@ -53,7 +53,7 @@ fn add(sums: mat4x4f, words: vec4u, w: mat4x4f) -> mat4x4f {
 
 fn write_units(n: u32, k: u32, r: u32, sums: vec4f) {
     if (n >= step.samples) { return; }
-    let y = select(sums, max(sums, vec4f(0.0)), params.relu == 1u);
+    let y = select(sums, relu(sums), params.relu == 1u);
     let place = (r * params.capacity + n) * params.outputs + k;
     output[place] = y.x;
     if (k + 1u < params.outputs) { output[place + 1u] = y.y; }

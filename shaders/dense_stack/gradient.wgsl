@@ -144,7 +144,7 @@ fn add_rows(sums: Rows, x: u32, w: mat4x4f) -> Rows {
 
 // A row of a layer's output, to where the next layer and the way back find it: the first `rows` to scratch.
 fn write_row(row: u32, rows: u32, place: u32, count: i32, quad: u32, sums: vec4f, hidden: bool) {
-    let y = select(sums, max(sums, vec4f(0.0)), hidden);
+    let y = select(sums, relu(sums), hidden);
     write_activations(place + row * params.units, select(0i, count, row < rows), y);
     halves[quad + row * QUADS] = y;
 }
@@ -271,7 +271,7 @@ fn backward_weights(r: u32, layer: u32, n: u32, lane: u32, input: u32, output_gr
 
 // Where an input is greater than 0 its gradient takes its place, else 0.
 fn replace_input(place: u32, gradient: vec4f) {
-    halves[place] = select(vec4f(0.0), gradient, halves[place] > vec4f(0.0));
+    halves[place] = relu_gradient(gradient, halves[place]);
 }
 
 // input_gradient[n, i] = sum_k output_gradient[n, k] weights[i, k] where input[n, i] > 0, else 0. It takes the input's

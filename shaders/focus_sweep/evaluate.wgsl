@@ -59,10 +59,10 @@ fn focus_layer(r: u32, point: u32, row: vec4u, lane: u32) {
             column += params.width;
         }
         // Units beyond the last repeat it: they write the same value once more.
-        hidden[units.x * LANES + lane] = max(y0, vec4f(0.0));
-        hidden[units.y * LANES + lane] = max(y1, vec4f(0.0));
-        hidden[units.z * LANES + lane] = max(y2, vec4f(0.0));
-        hidden[units.w * LANES + lane] = max(y3, vec4f(0.0));
+        hidden[units.x * LANES + lane] = relu(y0);
+        hidden[units.y * LANES + lane] = relu(y1);
+        hidden[units.z * LANES + lane] = relu(y2);
+        hidden[units.w * LANES + lane] = relu(y3);
     }
 }
 

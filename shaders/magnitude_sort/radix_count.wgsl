@@ -12,7 +12,7 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(2) var<storage, read_write> counts: array<u32>;
 
 // [digit, lane]
-var<workgroup> columns: array<u32, DIGITS * MOST_LANES>;
+var<workgroup> columns: array<u32, DIGITS * WORKGROUP_SIZE>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {

@@ -9,7 +9,7 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read_write> counts: array<u32>;
 
-var<workgroup> sums: array<u32, MOST_LANES>;
+var<workgroup> sums: array<u32, WORKGROUP_SIZE>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {

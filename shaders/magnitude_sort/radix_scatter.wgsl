@@ -16,7 +16,7 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(5) var<storage, read_write> sorted_indices: array<u32>;
 
 // [digit, lane]: how many keys of the digit the lane has, then where its next one goes.
-var<workgroup> columns: array<u32, DIGITS * MOST_LANES>;
+var<workgroup> columns: array<u32, DIGITS * WORKGROUP_SIZE>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {

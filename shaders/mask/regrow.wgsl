@@ -37,7 +37,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (rank[i] >= count[r]) { return; }
     let words = philox(vec4u(replica_ids[r], params.update, node, 7u), vec2u(params.key_low, params.key_high));
     let place = r * params.parameters + params.offset + node;
-    mask[i] = 1u;
+    mask[i] = KEPT;
     parameters[place] = truncated_normal(words.y) * params.scale;
     m[place] = 0.0;
     v[place] = 0.0;

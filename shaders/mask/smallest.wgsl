@@ -30,10 +30,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (node >= params.nodes) { return; }
     let r = id.z;
     let i = r * params.nodes + node;
-    var state = select(params.state, 1u, rank[i] < params.nodes - count[r]);
-    if (mask[i] == 0u) { state = 0u; }
+    var state = select(params.state, KEPT, rank[i] < params.nodes - count[r]);
+    if (mask[i] == PRUNED) { state = PRUNED; }
     mask[i] = state;
-    if (state == 0u) {
+    if (state == PRUNED) {
         let place = r * params.parameters + params.offset + node;
         parameters[place] = 0.0;
         m[place] = 0.0;

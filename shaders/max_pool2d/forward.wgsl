@@ -1,5 +1,5 @@
 // max_pool2d.forward: output[n, y, x, c] = the largest of input[n, 2y + dy, 2x + dx, c] over dy, dx in 0..2, and the code
-// 2 dy + dx of the first place in row-major order that has it.
+// 2 dy + dx of the first place in row-major order that has it. NaN is larger than any number.
 //
 // Stand-alone, for networks read layer by layer and as the definition that conv2d.forward_pool must equal.
 // One invocation owns 4 pooled pixels of a row x 4 channels, and so a whole word of codes; z is the replica.
@@ -21,6 +21,15 @@ struct Params {
 @group(0) @binding(2) var<storage, read> input: array<f32>;
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;
 @group(0) @binding(4) var<storage, read_write> argmax: array<u32>;
+
+fn is_nan(value: vec4f) -> vec4<bool> {
+    return (bitcast<vec4u>(value) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+}
+
+// Of values of either sign. Devices may assume that there is no NaN when they compare floats; they do not of bits.
+fn larger(value: vec4f, best: vec4f) -> vec4<bool> {
+    return ((value > best) | is_nan(value)) & !is_nan(best);
+}
 
 fn read_quad(place: vec4u) -> vec4f {
     return vec4f(input[place.x], input[place.y], input[place.z], input[place.w]);

@@ -17,10 +17,10 @@ fn input_quad(start: u32, word: u32) -> vec4f {
 
 // The gradient that was laid aside takes the place of four features, where they are greater than 0.
 fn replace_features(place: u32, count: u32, gradient: vec4f) {
-    if (count > 0u) { features[place] = select(0.0, gradient.x, features[place] > 0.0); }
-    if (count > 1u) { features[place + 1u] = select(0.0, gradient.y, features[place + 1u] > 0.0); }
-    if (count > 2u) { features[place + 2u] = select(0.0, gradient.z, features[place + 2u] > 0.0); }
-    if (count > 3u) { features[place + 3u] = select(0.0, gradient.w, features[place + 3u] > 0.0); }
+    if (count > 0u) { features[place] = relu_gradient_of(gradient.x, features[place]); }
+    if (count > 1u) { features[place + 1u] = relu_gradient_of(gradient.y, features[place + 1u]); }
+    if (count > 2u) { features[place + 2u] = relu_gradient_of(gradient.z, features[place + 2u]); }
+    if (count > 3u) { features[place + 3u] = relu_gradient_of(gradient.w, features[place + 3u]); }
 }
 
 // Weights and bias of layer 0, and the gradient of what it reads.

@@ -26,7 +26,7 @@ fn add(sums: vec4f, x: vec4f, w: mat4x4f) -> vec4f {
 
 fn finished(sums: vec4f, ending: Ending) -> vec4f {
     let y = ending.bias + ending.scale * sums;
-    return select(y, max(y, vec4f(0.0)), ending.hidden);
+    return select(y, relu(y), ending.hidden);
 }
 
 fn store_four_outputs(place: u32, sums: mat4x4f, ending: Ending) {
@@ -38,11 +38,10 @@ fn store_four_outputs(place: u32, sums: mat4x4f, ending: Ending) {
 
 // A gradient goes on only where the ReLU gave out more than 0.
 fn store_four_gradients(place: u32, output: u32, sums: mat4x4f) {
-    let zero = vec4f(0.0);
-    scratch[place] = select(zero, sums[0], scratch[output] > zero);
-    scratch[place + QUADS] = select(zero, sums[1], scratch[output + QUADS] > zero);
-    scratch[place + 2u * QUADS] = select(zero, sums[2], scratch[output + 2u * QUADS] > zero);
-    scratch[place + 3u * QUADS] = select(zero, sums[3], scratch[output + 3u * QUADS] > zero);
+    scratch[place] = relu_gradient(sums[0], scratch[output]);
+    scratch[place + QUADS] = relu_gradient(sums[1], scratch[output + QUADS]);
+    scratch[place + 2u * QUADS] = relu_gradient(sums[2], scratch[output + 2u * QUADS]);
+    scratch[place + 3u * QUADS] = relu_gradient(sums[3], scratch[output + 3u * QUADS]);
 }
 
 // Layer 0 on the samples from n on: output[n, k] = max(0, bias[k] + scale sum_i sample[n, i] weights[i, k]).

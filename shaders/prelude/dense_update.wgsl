@@ -23,7 +23,7 @@ fn update_row(place: u32, gradient: vec4f, states: vec4u, rate: f32) {
 fn update_word(r: u32, word: u32, k: u32, gradient: mat4x4f, rate: f32) {
     let place = weights_of(r, 0u) + 4u * word * QUADS + k;
     let scale = launch.params.scale;
-    let kept = vec4u(1u);
+    let kept = vec4u(KEPT);
     update_row(place, scale * gradient[0], kept, rate);
     update_row(place + QUADS, scale * gradient[1], kept, rate);
     update_row(place + 2u * QUADS, scale * gradient[2], kept, rate);
@@ -33,7 +33,7 @@ fn update_word(r: u32, word: u32, k: u32, gradient: mat4x4f, rate: f32) {
 // States of a row of the last hidden layer's weights, for a quad of units; of others all are kept.
 fn states_of(r: u32, layer: u32, row: u32, k: u32) -> vec4u {
     let units = launch.params.units;
-    var states = vec4u(1u);
+    var states = vec4u(KEPT);
     if (layer + 1u == launch.params.depth) {
         let nodes = (r * units + min(row, units - 1u)) * units + quad(k, units);
         states = vec4u(mask[nodes.x], mask[nodes.y], mask[nodes.z], mask[nodes.w]);
@@ -51,7 +51,7 @@ fn update_inputs(r: u32, layer: u32, i: u32, k: u32, gradient: mat4x4f, rate: f3
 }
 
 fn update_bias(r: u32, layer: u32, k: u32, gradient: vec4f, rate: f32) {
-    update_row(weights_of(r, layer) + rows_of(layer) * QUADS + k, gradient, vec4u(1u), rate);
+    update_row(weights_of(r, layer) + rows_of(layer) * QUADS + k, gradient, vec4u(KEPT), rate);
 }
 
 // Weights of layer 0 for some words of a sample, and its bias with the first of them.

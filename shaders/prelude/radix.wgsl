@@ -7,7 +7,6 @@
 
 const DIGITS: u32 = 16;
 const TILE: u32 = 2048;
-const MOST_LANES: u32 = 64;
 
 struct Params {
     nodes: u32,

@@ -18,7 +18,7 @@ struct WeightTile {
 }
 
 // Taps and bias of each lane, [value, lane].
-var<workgroup> partial: array<vec4f, 640>;
+var<workgroup> partial: array<vec4f, 10u * LANES>;
 
 // Three taps one above the other, of four output channels.
 fn store_column(place: u32, first: vec3f, second: vec3f, third: vec3f, fourth: vec3f) {

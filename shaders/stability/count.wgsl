@@ -25,7 +25,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> stability: array<vec4u>;
 @group(0) @binding(5) var<storage, read_write> stable_nodes: array<atomic<u32>>;
 
-var<workgroup> stable: array<atomic<u32>, 256>; // BLOCK epochs x 4 tolerances
+var<workgroup> stable: array<atomic<u32>, 4u * BLOCK>; // [epoch, tolerance]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {

@@ -1,7 +1,7 @@
 //! Cases of `adam.step`.
 
 use super::comparator::{EPSILON, Expected, Report, compare};
-use super::{Draws, Output, bits, magnitudes, preset, read, run, widen};
+use super::{Draws, Output, Setting, at_every_size, bits, magnitudes, preset, read, run, widen};
 use crate::cpu::adam as twin;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
@@ -71,7 +71,8 @@ impl Arrays {
 }
 
 /// What the kernel changes: parameters, m and v, each `[replica, parameter]`.
-pub fn step(gpu: &Gpu, case: &Case) -> Result<[Output; 3]> {
+pub fn step(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
+    let Setting { gpu, workgroup_size } = on;
     let arrays = Arrays::new(case);
     let [parameters, m, v] =
         [preset(gpu, &bits(&arrays.parameters))?, preset(gpu, &bits(&arrays.m))?, preset(gpu, &bits(&arrays.v))?];
@@ -89,7 +90,7 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<[Output; 3]> {
         m: &m,
         v: &v,
     };
-    let bound = Step::new(gpu)?.bind(gpu, &arguments)?;
+    let bound = Step::new(gpu, workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 0))?;
     Ok([read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
@@ -99,7 +100,7 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<[Output; 3]> {
 /// m and v are sums of two products. The update divides the error of m by sqrt(v) + epsilon and adds that of the root
 /// (half of v's, and 2.5 units) and of the division (2.5 units). A decay below 1 adds a rounding of its own, and shrinks
 /// all others.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let arrays = Arrays::new(case);
     let rate = f64::from(twin::corrected_rate(case.t) as f32);
     let mut expected: [Vec<Expected>; 3] = Default::default();
@@ -131,7 +132,7 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
             expected[2].push(Expected { value: v[i], tolerance: FACTOR * EPSILON * v_sum[i] });
         }
     }
-    let found = step(gpu, case)?;
+    let found = step(on, case)?;
     let name = format!("r{}_n{}of{}_t{}", case.replicas, case.updated, case.parameters, case.t);
     let arrays = ["parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
     Ok(arrays
@@ -141,9 +142,5 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
 
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check(gpu, case)?);
-    }
-    Ok(reports)
+    at_every_size(gpu, &cases(), |case| case.parameters < 1000, check)
 }

@@ -2,7 +2,7 @@
 
 use super::comparator::{Expected, Report, compare, sums_of_products};
 use super::max_pool2d::{Case as PoolCase, pack};
-use super::{Draws, Output, UNWRITTEN, magnitudes, output, preset, read, run, used_part, widen};
+use super::{Draws, Output, Setting, at_every_size, UNWRITTEN, magnitudes, output, preset, read, run, used_part, widen};
 use crate::cpu::Real;
 use crate::cpu::conv2d::{self as twin, ConvShape};
 use crate::cpu::dense::gather;
@@ -10,9 +10,8 @@ use crate::cpu::max_pool2d::{self as pooling, PoolShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::conv2d::{
-    BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BACKWARD_WEIGHTS_POOL,
-    BACKWARD_WEIGHTS_POOL_IMAGES, BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments,
-    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Forward, ForwardArguments, Input, Shape, Tile,
+    BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
+    Shape, Tile,
 };
 use crate::kernels::dense::{ImageShape, Images};
 use crate::kernels::max_pool2d::argmax_len;
@@ -249,7 +248,13 @@ impl Held {
 }
 
 /// Runs the forward kernel of the case: values, and words of codes if it pools.
-pub fn forward(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Vec<Output>> {
+pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Vec<Output>> {
+    Ok(forward_and_name(on, case, arrays)?.1)
+}
+
+/// [`forward`], and which kernel it was.
+fn forward_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Vec<Output>)> {
+    let Setting { gpu, workgroup_size } = on;
     let values = output::<f32>(gpu, case.rows() * case.output_len())?;
     let argmax = output::<u32>(gpu, case.rows() * case.words())?;
     let held = Held::new(gpu, case, arrays)?;
@@ -262,26 +267,20 @@ pub fn forward(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Vec<Output>> {
         output: &values,
         argmax: case.pool.then_some(&argmax),
     };
-    let bound = Forward(case.tile).bind(gpu, &arguments)?;
+    let bound = Forward { tile: case.tile, workgroup_size }.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     let mut outputs = vec![used(read(gpu, &values)?, case.output_len())];
     if case.pool {
         outputs.push(used(read(gpu, &argmax)?, case.words()));
     }
-    Ok(outputs)
+    Ok((bound.name(), outputs))
 }
 
 /// Compares the forward kernel of the case with its twin; of the codes that what they point to is the largest.
-pub fn check_forward(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+pub fn check_forward(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let arrays = Arrays::new(case);
-    let found = forward(gpu, case, &arrays)?;
-    let kernel = match (case.images, case.pool) {
-        (false, false) => FORWARD.name,
-        (false, true) => FORWARD_POOL.name,
-        (true, false) => FORWARD_IMAGES.name,
-        (true, true) => FORWARD_POOL_IMAGES.name,
-    };
+    let (kernel, found) = forward_and_name(on, case, &arrays)?;
     let (mut expected, mut pointed_to) = (Vec::new(), Vec::new());
     for r in 0..case.replicas {
         let (weights, bias) = arrays.weights_and_bias(case, r);
@@ -332,7 +331,19 @@ fn pointed_to_by(case: &Case, found: &Output, r: usize, values: &[f64]) -> Vec<f
 }
 
 /// Runs the input gradient's kernel on a gradient with respect to the output, and words of codes if the case pools.
-pub fn backward_input(gpu: &Gpu, case: &Case, arrays: &Arrays, gradient: &[f32], words: &[u32]) -> Result<Output> {
+pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays, gradient: &[f32], words: &[u32]) -> Result<Output> {
+    Ok(backward_input_and_name(on, case, arrays, gradient, words)?.1)
+}
+
+/// [`backward_input`], and which kernel it was.
+fn backward_input_and_name(
+    on: Setting<'_>,
+    case: &Case,
+    arrays: &Arrays,
+    gradient: &[f32],
+    words: &[u32],
+) -> Result<(&'static str, Output)> {
+    let Setting { gpu, workgroup_size } = on;
     let input_gradient = output::<f32>(gpu, case.rows() * case.input_len())?;
     let argmax = Buffer::from_slice(gpu, "argmax", words)?;
     let arguments = BackwardInputArguments {
@@ -345,17 +356,18 @@ pub fn backward_input(gpu: &Gpu, case: &Case, arrays: &Arrays, gradient: &[f32],
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         input_gradient: &input_gradient,
     };
-    let bound = BackwardInput(case.tile).bind(gpu, &arguments)?;
+    let bound = BackwardInput { tile: case.tile, workgroup_size }.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
-    Ok(used_part(found, case.capacity * case.input_len(), case.samples * case.input_len()))
+    let used = used_part(found, case.capacity * case.input_len(), case.samples * case.input_len());
+    Ok((bound.name(), used))
 }
 
 /// Compares the input gradient's kernel with its twin.
-pub fn check_backward_input(gpu: &Gpu, case: &Case) -> Result<Report> {
+pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let (gradient, words) = arrays.backward_inputs(case);
-    let found = backward_input(gpu, case, &arrays, gradient, &words)?;
+    let (kernel, found) = backward_input_and_name(on, case, &arrays, gradient, &words)?;
     let mut expected = Vec::new();
     for r in 0..case.replicas {
         let (weights, _) = arrays.weights_and_bias(case, r);
@@ -366,13 +378,18 @@ pub fn check_backward_input(gpu: &Gpu, case: &Case) -> Result<Report> {
         twin::backward_input(case.twin(), &gradient, &magnitudes(weights), &input, &mut sum);
         expected.extend(sums_of_products(&value, &sum, FACTOR));
     }
-    let kernel = if case.pool { BACKWARD_INPUT_POOL.name } else { BACKWARD_INPUT.name };
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
 /// Runs the weight gradient's kernel; gives weights and bias of each replica and drops the parameters before them, which
 /// must be untouched.
-pub fn backward_weights(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Output> {
+pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Output> {
+    Ok(backward_weights_and_name(on, case, arrays)?.1)
+}
+
+/// [`backward_weights`], and which kernel it was.
+fn backward_weights_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Output)> {
+    let gpu = on.gpu;
     let place = case.place();
     let gradient = preset(gpu, &vec![UNWRITTEN; case.replicas * place.parameters])?;
     let (output_gradient, words) = arrays.backward_inputs(case);
@@ -395,13 +412,13 @@ pub fn backward_weights(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Outpu
         found.guard.extend_from_slice(&replica[..place.weights]);
         kept.extend_from_slice(&replica[place.weights..]);
     }
-    Ok(Output { bits: kept, guard: found.guard })
+    Ok((bound.name(), Output { bits: kept, guard: found.guard }))
 }
 
 /// Compares the weight gradient's kernel with its twin.
-pub fn check_backward_weights(gpu: &Gpu, case: &Case) -> Result<Report> {
+pub fn check_backward_weights(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
-    let found = backward_weights(gpu, case, &arrays)?;
+    let (kernel, found) = backward_weights_and_name(on, case, &arrays)?;
     let mut expected: Vec<Expected> = Vec::new();
     for r in 0..case.replicas {
         let input: Vec<f64> = arrays.input(case, r);
@@ -413,36 +430,30 @@ pub fn check_backward_weights(gpu: &Gpu, case: &Case) -> Result<Report> {
         let values = twin(&arrays.gradient(case, r, widen));
         expected.extend(sums_of_products(&values, &twin(&arrays.gradient(case, r, magnitudes)), FACTOR));
     }
-    let kernel = match (case.images, case.pool) {
-        (false, false) => BACKWARD_WEIGHTS.name,
-        (false, true) => BACKWARD_WEIGHTS_POOL.name,
-        (true, false) => BACKWARD_WEIGHTS_IMAGES.name,
-        (true, true) => BACKWARD_WEIGHTS_POOL_IMAGES.name,
-    };
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
 /// Runs all kernels of a case.
-pub fn outputs(gpu: &Gpu, case: &Case) -> Result<Vec<Output>> {
+pub fn outputs(on: Setting<'_>, case: &Case) -> Result<Vec<Output>> {
     let arrays = Arrays::new(case);
-    let mut outputs = forward(gpu, case, &arrays)?;
+    let mut outputs = forward(on, case, &arrays)?;
     if !case.images {
         let (gradient, words) = arrays.backward_inputs(case);
-        outputs.push(backward_input(gpu, case, &arrays, gradient, &words)?);
+        outputs.push(backward_input(on, case, &arrays, gradient, &words)?);
     }
-    outputs.push(backward_weights(gpu, case, &arrays)?);
+    outputs.push(backward_weights(on, case, &arrays)?);
     Ok(outputs)
 }
 
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check_forward(gpu, case)?);
-        reports.push(check_backward_weights(gpu, case)?);
+    let check = |on: Setting<'_>, case: &Case| {
+        let mut reports = check_forward(on, case)?;
+        reports.push(check_backward_weights(on, case)?);
         if !case.images {
-            reports.push(check_backward_input(gpu, case)?);
+            reports.push(check_backward_input(on, case)?);
         }
-    }
-    Ok(reports)
+        Ok(reports)
+    };
+    at_every_size(gpu, &cases(), |case| case.height * case.width * case.inputs * case.outputs < 3000, check)
 }

@@ -1,7 +1,7 @@
 //! Cases of `dense.*`.
 
 use super::comparator::{Expected, Report, compare, sums_of_products};
-use super::{Draws, Output, magnitudes, output, preset, read, run, used_part, widen};
+use super::{Draws, Output, Setting, at_every_size, magnitudes, output, preset, read, run, used_part, widen};
 use crate::cpu::Real;
 use crate::cpu::dense::{self as twin, DenseShape};
 use crate::error::Result;
@@ -172,7 +172,8 @@ impl Arrays {
 }
 
 /// Runs `dense.forward`, or `dense.forward_images` if `images`.
-pub fn forward(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
+pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
+    let Setting { gpu, workgroup_size } = on;
     let output = output(gpu, case.replicas * case.capacity * case.outputs)?;
     let parameters = Buffer::from_slice(gpu, "parameters", &arrays.parameters)?;
     let steps = Arrays::steps(gpu, case)?;
@@ -182,12 +183,12 @@ pub fn forward(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -> Result<
         let images = arrays.on_device(gpu, case, &mut held)?;
         let (steps, parameters, output) = (&steps, &parameters, &output);
         let arguments = ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
-        ForwardImages::new(gpu, case.tile)?.bind(gpu, &arguments)?
+        ForwardImages::new(gpu, workgroup_size, case.tile)?.bind(gpu, &arguments)?
     } else {
         let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
         let (steps, parameters, output) = (&steps, &parameters, &output);
         let arguments = ForwardArguments { shape, place, relu, steps, input, parameters, output };
-        Forward::new(gpu)?.bind(gpu, &arguments)?
+        Forward::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
     };
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &output)?;
@@ -195,9 +196,9 @@ pub fn forward(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -> Result<
 }
 
 /// Compares `dense.forward` or `dense.forward_images` with the twin.
-pub fn check_forward(gpu: &Gpu, case: &Case, images: bool) -> Result<Report> {
+pub fn check_forward(on: Setting<'_>, case: &Case, images: bool) -> Result<Report> {
     let arrays = Arrays::new(case);
-    let found = forward(gpu, case, &arrays, images)?;
+    let found = forward(on, case, &arrays, images)?;
     let mut expected = Vec::new();
     for r in 0..case.replicas {
         let (weights, bias) = arrays.weights_and_bias(case, r);
@@ -217,7 +218,8 @@ pub fn check_forward(gpu: &Gpu, case: &Case, images: bool) -> Result<Report> {
 }
 
 /// Runs `dense.backward_input`.
-pub fn backward_input(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Output> {
+pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Output> {
+    let Setting { gpu, workgroup_size } = on;
     let input_gradient = output(gpu, case.replicas * case.capacity * case.inputs)?;
     let arguments = BackwardInputArguments {
         shape: case.shape(),
@@ -228,16 +230,16 @@ pub fn backward_input(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Output>
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         input_gradient: &input_gradient,
     };
-    let bound = BackwardInput::new(gpu)?.bind(gpu, &arguments)?;
+    let bound = BackwardInput::new(gpu, workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     Ok(used_part(found, case.capacity * case.inputs, case.samples * case.inputs))
 }
 
 /// Compares `dense.backward_input` with the twin.
-pub fn check_backward_input(gpu: &Gpu, case: &Case) -> Result<Report> {
+pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
-    let found = backward_input(gpu, case, &arrays)?;
+    let found = backward_input(on, case, &arrays)?;
     let mut expected = Vec::new();
     for r in 0..case.replicas {
         let (weights, _) = arrays.weights_and_bias(case, r);
@@ -252,7 +254,8 @@ pub fn check_backward_input(gpu: &Gpu, case: &Case) -> Result<Report> {
 
 /// Runs `dense.backward_weights`, or `dense.backward_weights_images` if `images`; gives weights and bias of each replica
 /// and drops the parameters before them, which must be untouched.
-pub fn backward_weights(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
+pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
+    let Setting { gpu, workgroup_size } = on;
     let place = case.place();
     let gradient = preset(gpu, &vec![super::UNWRITTEN; case.replicas * place.parameters])?;
     let output_gradient = &Buffer::from_slice(gpu, "output gradient", &arrays.output_gradient)?;
@@ -262,11 +265,11 @@ pub fn backward_weights(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -
     let bound = if images {
         let images = arrays.on_device(gpu, case, &mut held)?;
         let arguments = BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
-        BackwardWeightsImages::new(gpu, case.tile)?.bind(gpu, &arguments)?
+        BackwardWeightsImages::new(gpu, workgroup_size, case.tile)?.bind(gpu, &arguments)?
     } else {
         let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
-        BackwardWeights::new(gpu)?.bind(gpu, &arguments)?
+        BackwardWeights::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
     };
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let mut found = read(gpu, gradient)?;
@@ -279,9 +282,9 @@ pub fn backward_weights(gpu: &Gpu, case: &Case, arrays: &Arrays, images: bool) -
 }
 
 /// Compares `dense.backward_weights` or `dense.backward_weights_images` with the twin.
-pub fn check_backward_weights(gpu: &Gpu, case: &Case, images: bool) -> Result<Report> {
+pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Result<Report> {
     let arrays = Arrays::new(case);
-    let found = backward_weights(gpu, case, &arrays, images)?;
+    let found = backward_weights(on, case, &arrays, images)?;
     let mut expected: Vec<Expected> = Vec::new();
     for r in 0..case.replicas {
         let (input, gradient) = (arrays.input(case, r, images), arrays.output_gradient(case, r));
@@ -302,13 +305,13 @@ pub fn check_backward_weights(gpu: &Gpu, case: &Case, images: bool) -> Result<Re
 
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
+    let check = |on: Setting<'_>, case: &Case| {
+        let mut reports = vec![check_backward_input(on, case)?];
         for images in [false, true] {
-            reports.push(check_forward(gpu, case, images)?);
-            reports.push(check_backward_weights(gpu, case, images)?);
+            reports.push(check_forward(on, case, images)?);
+            reports.push(check_backward_weights(on, case, images)?);
         }
-        reports.push(check_backward_input(gpu, case)?);
-    }
-    Ok(reports)
+        Ok(reports)
+    };
+    at_every_size(gpu, &cases(), |case| case.inputs < 100, check)
 }

@@ -7,7 +7,7 @@ use super::{Draws, Output, UNWRITTEN, bits, output, preset, read, run, widen};
 use crate::cpu::dense_stack::{self as twin, StackShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::StepRecord;
+use crate::kernels::{StepRecord, WORKGROUP_SIZES};
 use crate::kernels::dense_stack::{GRADIENT, Gradient, GradientArguments, Shape};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 
@@ -81,8 +81,7 @@ pub fn cases() -> Vec<Case> {
         case(3, 32, 32, 30, 10, 6),
         case(3, 16, 32, 30, 10, 6),
     ];
-    let large: Vec<Case> = small.iter().map(|case| Case { workgroup_size: 64, ..*case }).collect();
-    [small, large].concat()
+    WORKGROUP_SIZES.iter().flat_map(|&workgroup_size| small.iter().map(move |case| Case { workgroup_size, ..*case })).collect()
 }
 
 /// What the kernel writes.
@@ -148,7 +147,7 @@ pub fn gradient(gpu: &Gpu, case: &Case) -> Result<Outputs> {
         gradient: &gradient,
         losses: &losses,
     };
-    let bound = Gradient::with_workgroup_size(gpu, case.workgroup_size)?.bind(gpu, &arguments)?;
+    let bound = Gradient::new(gpu, case.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 0, samples))?;
     let mut found = read(gpu, &activations)?;
     let mut kept = Vec::new();

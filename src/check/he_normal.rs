@@ -1,7 +1,7 @@
 //! Cases of `he_normal.fill`.
 
 use super::comparator::{EPSILON, Expected, Report, compare};
-use super::{Output, output, read, run};
+use super::{Output, Setting, at_every_size, output, read, run};
 use crate::cpu::he_normal as twin;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
@@ -34,7 +34,8 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Fills the tensor on the device.
-pub fn fill(gpu: &Gpu, case: &Case) -> Result<Output> {
+pub fn fill(on: Setting<'_>, case: &Case) -> Result<Output> {
+    let gpu = on.gpu;
     let parameters = output(gpu, case.replica_ids.len() * case.weights)?;
     let arguments = FillArguments {
         parameters_per_replica: case.weights,
@@ -46,14 +47,14 @@ pub fn fill(gpu: &Gpu, case: &Case) -> Result<Output> {
         replica_ids: &Buffer::from_slice(gpu, "replica ids", &case.replica_ids)?,
         parameters: &parameters,
     };
-    let bound = Fill::new(gpu)?.bind(gpu, &arguments)?;
+    let bound = Fill::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
     read(gpu, &parameters)
 }
 
 /// Compares a case with the twin.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Report> {
-    let found = fill(gpu, case)?;
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Report> {
+    let found = fill(on, case)?;
     let mut expected = Vec::new();
     for &id in &case.replica_ids {
         let mut weights = vec![0.0; case.weights];
@@ -66,5 +67,5 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Report> {
 
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    cases().iter().map(|case| check(gpu, case)).collect()
+    at_every_size(gpu, &cases(), |case| case.weights < 1000, |on, case| Ok(vec![check(on, case)?]))
 }

@@ -1,11 +1,11 @@
 //! Cases of `magnitude_sort.rank` and of the radix sort that ranks large layers.
 
 use super::comparator::{Report, compare_exact};
-use super::{Draws, Output, output, read, run};
+use super::{Draws, Output, Setting, at_every_size, output, read, run};
 use crate::cpu::magnitude_sort as twin;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::magnitude_sort::{RANK, Rank, RankArguments};
+use crate::kernels::magnitude_sort::{RADIX_RANK, RANK, Rank, RankArguments};
 
 /// What the weights of a case are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,8 @@ pub(super) fn weights(case: &Case) -> Vec<f32> {
 }
 
 /// Ranks the segments on the device, with a weight before them and one between two replicas.
-pub fn rank(gpu: &Gpu, case: &Case) -> Result<Output> {
+pub fn rank(on: Setting<'_>, case: &Case) -> Result<Output> {
+    let Setting { gpu, workgroup_size } = on;
     let Case { epochs, replicas, nodes, .. } = *case;
     let mut spread = vec![9.0];
     for segment in weights(case).chunks_exact(nodes) {
@@ -93,15 +94,16 @@ pub fn rank(gpu: &Gpu, case: &Case) -> Result<Output> {
         weights: &Buffer::from_slice(gpu, "weights", &spread)?,
         rank: &rank,
     };
-    let kernel = if case.radix { Rank::radix() } else { Rank::new() };
+    let kernel = if case.radix { Rank::radix(workgroup_size) } else { Rank::new(workgroup_size) };
     let bound = kernel.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
     read(gpu, &rank)
 }
 
 /// Compares a case with the twin, the standard library's stable sort.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Report> {
-    Ok(compare_exact(RANK.name, name(case), &rank(gpu, case)?, &expected(case)))
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Report> {
+    let kernel = if case.radix { RADIX_RANK.name } else { RANK.name };
+    Ok(compare_exact(kernel, name(case), &rank(on, case)?, &expected(case)))
 }
 
 /// The twin's ranks `[epoch, replica, node]`.
@@ -127,5 +129,5 @@ pub(super) fn name(case: &Case) -> String {
 
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    cases().iter().map(|case| check(gpu, case)).collect()
+    at_every_size(gpu, &cases(), |_| true, |on, case| Ok(vec![check(on, case)?]))
 }

@@ -1,7 +1,7 @@
 //! Cases of `mask.smallest`, `mask.draw` and `mask.regrow`.
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
-use super::{Draws, Output, bits, he_normal::ULP, output, preset, read, run};
+use super::{Draws, Output, Setting, at_every_size, bits, he_normal::ULP, output, preset, read, run};
 use crate::cpu::{magnitude_sort, mask as twin};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
@@ -70,7 +70,8 @@ impl Arrays {
 }
 
 /// What the kernel changes: mask `[replica, node]`, then parameters, m and v `[replica, parameter]`.
-pub fn smallest(gpu: &Gpu, case: &Case) -> Result<[Output; 4]> {
+pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
+    let gpu = on.gpu;
     let arrays = Arrays::new(case);
     let mask = preset(gpu, &arrays.mask)?;
     let [parameters, m, v] = arrays.state.each_ref().map(|array| preset(gpu, &bits(array)));
@@ -88,13 +89,13 @@ pub fn smallest(gpu: &Gpu, case: &Case) -> Result<[Output; 4]> {
         m: &m,
         v: &v,
     };
-    let bound = Smallest::new(gpu)?.bind(gpu, &arguments)?;
+    let bound = Smallest::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
     Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 
 /// Compares a case with the twin: all bits are equal.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let Arrays { rank, mut mask, mut state } = Arrays::new(case);
     let stride = case.nodes + 2 * AROUND;
     for (r, &count) in case.count.iter().enumerate() {
@@ -103,7 +104,7 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
         twin::smallest(&rank[nodes.clone()], count as usize, case.state, &mut mask[nodes], parameters, m, v);
     }
     let expected = [mask, bits(&state[0]), bits(&state[1]), bits(&state[2])];
-    let found = smallest(gpu, case)?;
+    let found = smallest(on, case)?;
     let name = format!("r{}_n{} state {}", case.count.len(), case.nodes, case.state);
     let arrays = ["mask", "parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
     let compare = |(array, (found, expected)): (&&str, (&Output, &Vec<u32>))| {
@@ -118,7 +119,8 @@ fn replica_ids(case: &Case) -> Vec<u32> {
 }
 
 /// The draws `[replica, node]` for the nodes that are in the case's state.
-pub fn draw(gpu: &Gpu, case: &Case) -> Result<Output> {
+pub fn draw(on: Setting<'_>, case: &Case) -> Result<Output> {
+    let gpu = on.gpu;
     let arrays = Arrays::new(case);
     let draws = output(gpu, arrays.mask.len())?;
     let arguments = DrawArguments {
@@ -130,13 +132,13 @@ pub fn draw(gpu: &Gpu, case: &Case) -> Result<Output> {
         mask: &Buffer::from_slice(gpu, "mask", &arrays.mask)?,
         draws: &draws,
     };
-    let bound = Draw::new(gpu)?.bind(gpu, &arguments)?;
+    let bound = Draw::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
     read(gpu, &draws)
 }
 
 /// Compares the draws of a case with the twin: all bits are equal.
-pub fn check_draw(gpu: &Gpu, case: &Case) -> Result<Report> {
+pub fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let mut expected = vec![0.0; arrays.mask.len()];
     let parts = arrays.mask.chunks_exact(case.nodes).zip(expected.chunks_exact_mut(case.nodes));
@@ -144,11 +146,12 @@ pub fn check_draw(gpu: &Gpu, case: &Case) -> Result<Report> {
         twin::draw(SEED, id, 3, case.state, mask, draws);
     }
     let name = format!("r{}_n{} state {}", case.count.len(), case.nodes, case.state);
-    Ok(compare_exact(DRAW.name, name, &draw(gpu, case)?, &bits(&expected)))
+    Ok(compare_exact(DRAW.name, name, &draw(on, case)?, &bits(&expected)))
 }
 
 /// What regrowing changes: mask `[replica, node]`, then parameters, m and v `[replica, parameter]`.
-pub fn regrow(gpu: &Gpu, case: &Case) -> Result<[Output; 4]> {
+pub fn regrow(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
+    let gpu = on.gpu;
     let arrays = Arrays::new(case);
     let mask = preset(gpu, &arrays.mask)?;
     let [parameters, m, v] = arrays.state.each_ref().map(|array| preset(gpu, &bits(array)));
@@ -168,13 +171,13 @@ pub fn regrow(gpu: &Gpu, case: &Case) -> Result<[Output; 4]> {
         m: &m,
         v: &v,
     };
-    let bound = Regrow::new(gpu)?.bind(gpu, &arguments)?;
+    let bound = Regrow::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
     Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 
 /// Compares a case with the twin: mask and moments are equal, new weights as close as initial ones, all others equal.
-pub fn check_regrow(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+pub fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let Arrays { rank, mut mask, state } = Arrays::new(case);
     let stride = case.nodes + 2 * AROUND;
     let [mut parameters, mut m, mut v] = state.each_ref().map(|array| super::widen(array));
@@ -186,7 +189,7 @@ pub fn check_regrow(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
         let (rank, mask) = (&rank[nodes.clone()], &mut mask[nodes]);
         twin::regrow((SEED, id, 3), f64::from(SCALE), rank, count as usize, mask, parameters, m, v);
     }
-    let found = regrow(gpu, case)?;
+    let found = regrow(on, case)?;
     let name = format!("r{}_n{}", case.count.len(), case.nodes);
     let weights: Vec<Expected> = parameters
         .iter()
@@ -207,11 +210,15 @@ pub fn check_regrow(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
 
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check(gpu, case)?);
-        reports.push(check_draw(gpu, case)?);
-        reports.extend(check_regrow(gpu, case)?);
-    }
-    Ok(reports)
+    at_every_size(
+        gpu,
+        &cases(),
+        |_| true,
+        |on, case| {
+            let mut reports = check(on, case)?;
+            reports.push(check_draw(on, case)?);
+            reports.extend(check_regrow(on, case)?);
+            Ok(reports)
+        },
+    )
 }

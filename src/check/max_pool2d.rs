@@ -1,7 +1,7 @@
 //! Cases of `max_pool2d.*`, and how codes are packed into words.
 
 use super::comparator::{Report, compare_exact};
-use super::{Draws, Output, bits, output, read, run, used_part};
+use super::{Draws, Output, Setting, at_every_size, bits, output, read, run, used_part};
 use crate::cpu::max_pool2d::{self as twin, PoolShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
@@ -117,7 +117,8 @@ fn steps(gpu: &Gpu, case: &Case) -> Result<Buffer<StepRecord>> {
 }
 
 /// Runs `max_pool2d.forward` on `input`: values and words of codes.
-pub fn forward(gpu: &Gpu, case: &Case, input: &[f32]) -> Result<[Output; 2]> {
+pub fn forward(on: Setting<'_>, case: &Case, input: &[f32]) -> Result<[Output; 2]> {
+    let Setting { gpu, workgroup_size } = on;
     let samples = case.replicas * case.capacity;
     let values = output::<f32>(gpu, samples * case.output_len())?;
     let argmax = output::<u32>(gpu, argmax_len(case.shape()))?;
@@ -128,14 +129,15 @@ pub fn forward(gpu: &Gpu, case: &Case, input: &[f32]) -> Result<[Output; 2]> {
         output: &values,
         argmax: &argmax,
     };
-    let bound = Forward.bind(gpu, &arguments)?;
+    let bound = Forward { workgroup_size }.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 0, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     Ok([used(read(gpu, &values)?, case.output_len()), used(read(gpu, &argmax)?, case.words())])
 }
 
 /// Runs `max_pool2d.backward` on a gradient and words of codes.
-pub fn backward(gpu: &Gpu, case: &Case, output_gradient: &[f32], words: &[u32]) -> Result<Output> {
+pub fn backward(on: Setting<'_>, case: &Case, output_gradient: &[f32], words: &[u32]) -> Result<Output> {
+    let Setting { gpu, workgroup_size } = on;
     let input_gradient = output::<f32>(gpu, case.replicas * case.capacity * case.input_len())?;
     let arguments = BackwardArguments {
         shape: case.shape(),
@@ -144,17 +146,17 @@ pub fn backward(gpu: &Gpu, case: &Case, output_gradient: &[f32], words: &[u32]) 
         argmax: &Buffer::from_slice(gpu, "argmax", words)?,
         input_gradient: &input_gradient,
     };
-    let bound = Backward.bind(gpu, &arguments)?;
+    let bound = Backward { workgroup_size }.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 0, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     Ok(used_part(found, case.capacity * case.input_len(), case.samples * case.input_len()))
 }
 
 /// Runs both kernels on seeded arrays.
-pub fn outputs(gpu: &Gpu, case: &Case) -> Result<Vec<Output>> {
+pub fn outputs(on: Setting<'_>, case: &Case) -> Result<Vec<Output>> {
     let arrays = Arrays::new(case);
-    let [values, words] = forward(gpu, case, &arrays.input)?;
-    let gradient = backward(gpu, case, &arrays.output_gradient, &pack(case.shape(), &arrays.codes))?;
+    let [values, words] = forward(on, case, &arrays.input)?;
+    let gradient = backward(on, case, &arrays.output_gradient, &pack(case.shape(), &arrays.codes))?;
     Ok(vec![values, words, gradient])
 }
 
@@ -164,7 +166,7 @@ fn used_of<T: Clone>(case: &Case, all: &[T], len: usize) -> Vec<T> {
 }
 
 /// Compares both kernels with their twins: nothing is rounded, so everything is equal.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let arrays = Arrays::new(case);
     let (mut values, mut codes) = (vec![0.0f32; arrays.output_gradient.len()], vec![0; arrays.codes.len()]);
     twin::forward(case.twin(), &arrays.input, &mut values, &mut codes);
@@ -176,7 +178,7 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
         (FORWARD.name, "codes", used_of(case, &words, case.words())),
         (BACKWARD.name, "gradient", bits(&used_of(case, &gradient, case.input_len()))),
     ];
-    let found = outputs(gpu, case)?;
+    let found = outputs(on, case)?;
     let report = |(found, (kernel, what, expected)): (&Output, &(&'static str, &str, Vec<u32>))| {
         compare_exact(kernel, format!("{} {what}", case.name()), found, expected)
     };
@@ -185,9 +187,5 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
 
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check(gpu, case)?);
-    }
-    Ok(reports)
+    at_every_size(gpu, &cases(), |case| case.height < 20, check)
 }

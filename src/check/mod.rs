@@ -27,11 +27,56 @@ pub use examination::{Examination, KernelSummary};
 
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
+use crate::kernels::WORKGROUP_SIZES;
 use crate::random::{Sequence, Stream};
 use comparator::UNWRITTEN;
 
 /// Elements behind the end of each output.
 const GUARD: usize = 67;
+
+/// What a case runs on: a device, and the size of workgroups there.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    /// The device.
+    pub gpu: &'a Gpu,
+    /// Invocations of a workgroup.
+    pub workgroup_size: u32,
+}
+
+impl<'a> Setting<'a> {
+    /// The size that suits the device.
+    pub fn usual(gpu: &'a Gpu) -> Self {
+        Self { gpu, workgroup_size: gpu.usual_workgroup_size() }
+    }
+
+    /// Every size that may be asked for, the usual one first.
+    pub fn every(gpu: &'a Gpu) -> Vec<Self> {
+        let usual = Self::usual(gpu);
+        let others = WORKGROUP_SIZES.into_iter().filter(|&size| size != usual.workgroup_size);
+        std::iter::once(usual).chain(others.map(|workgroup_size| Self { workgroup_size, ..usual })).collect()
+    }
+}
+
+/// Checks all cases at the usual size of workgroups, and the small ones at every other that may be asked for.
+fn at_every_size<C>(
+    gpu: &Gpu,
+    cases: &[C],
+    is_small: impl Fn(&C) -> bool,
+    check: impl Fn(Setting<'_>, &C) -> Result<Vec<Report>>,
+) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for on in Setting::every(gpu) {
+        let usual = on.workgroup_size == gpu.usual_workgroup_size();
+        for case in cases.iter().filter(|case| usual || is_small(case)) {
+            let mut found = check(on, case)?;
+            if !usual {
+                found.iter_mut().for_each(|report| report.case += &format!(" w{}", on.workgroup_size));
+            }
+            reports.extend(found);
+        }
+    }
+    Ok(reports)
+}
 
 /// Runs the cases of a kernel family. Fails only if the device cannot run a case; a wrong result is a report.
 pub type Family = fn(&Gpu) -> Result<Vec<Report>>;

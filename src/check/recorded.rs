@@ -168,9 +168,9 @@ pub fn philox_on_device(gpu: &Gpu) -> Result<Report> {
         name: "prelude.philox",
         source: concat!(include_str!("../../shaders/prelude/philox.wgsl"), include_str!("recorded/philox.wgsl"),),
         bindings: &[
-            Binding { name: "counters", access: Access::Read },
-            Binding { name: "keys", access: Access::Read },
-            Binding { name: "words", access: Access::ReadWrite },
+            Binding::new("counters", Access::Read),
+            Binding::new("keys", Access::Read),
+            Binding::new("words", Access::ReadWrite),
         ],
         parameters: None,
         constants: &[],

@@ -1,7 +1,7 @@
 //! Cases of `stability.*`.
 
 use super::comparator::{Report, compare_exact};
-use super::{Draws, Output, bits, output, preset, read, run};
+use super::{Draws, Output, Setting, at_every_size, bits, output, preset, read, run};
 use crate::cpu::stability::{self as twin, HistoryShape, sortable_key};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
@@ -97,7 +97,8 @@ fn interleave(elements: usize, planes: &[u32]) -> Vec<[u32; TOLERANCES]> {
 }
 
 /// What `stability.count` writes: stability `[replica, node]` and stable nodes `[epoch, replica]`, four tolerances each.
-pub fn count(gpu: &Gpu, case: &Case) -> Result<[Output; 2]> {
+pub fn count(on: Setting<'_>, case: &Case) -> Result<[Output; 2]> {
+    let gpu = on.gpu;
     let columns = case.replicas * case.nodes;
     let history = case.history();
     let [lower, upper] = case.bounds(&history);
@@ -111,13 +112,13 @@ pub fn count(gpu: &Gpu, case: &Case) -> Result<[Output; 2]> {
         stability: &stability,
         stable_nodes: &stable_nodes,
     };
-    let bound = Count::new(gpu)?.bind(gpu, &arguments)?;
+    let bound = Count::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
     Ok([read(gpu, &stability)?, read(gpu, &stable_nodes)?])
 }
 
 /// Compares `stability.count` with the twin.
-pub fn check_count(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+pub fn check_count(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let columns = case.replicas * case.nodes;
     let history = case.history();
     let [lower, upper] = case.bounds(&history);
@@ -125,7 +126,7 @@ pub fn check_count(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
     twin::count(case.host(), &history, &lower, &upper, &mut stability, &mut stable_nodes);
     let expected =
         [interleave(columns, &stability).concat(), interleave(case.epochs * case.replicas, &stable_nodes).concat()];
-    let found = count(gpu, case)?;
+    let found = count(on, case)?;
     let report = |array: &str, index: usize| {
         compare_exact(COUNT.name, format!("{} {array}", case.name()), &found[index], &expected[index])
     };
@@ -133,7 +134,8 @@ pub fn check_count(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
 }
 
 /// What `stability.envelope` writes: minimum, maximum and smallest magnitude, each `[window, replica, node]`.
-pub fn envelope(gpu: &Gpu, case: &Case) -> Result<[Output; 3]> {
+pub fn envelope(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
+    let gpu = on.gpu;
     let windows = case.windows();
     let results = windows.len() * case.replicas * case.nodes;
     let [minimum, maximum, smallest] = [output(gpu, results)?, output(gpu, results)?, output(gpu, results)?];
@@ -145,18 +147,18 @@ pub fn envelope(gpu: &Gpu, case: &Case) -> Result<[Output; 3]> {
         maximum: &maximum,
         smallest_magnitude: &smallest,
     };
-    let bound = Envelope::new(gpu)?.bind(gpu, &arguments)?;
+    let bound = Envelope::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
     Ok([read(gpu, &minimum)?, read(gpu, &maximum)?, read(gpu, &smallest)?])
 }
 
 /// Compares `stability.envelope` with the twin.
-pub fn check_envelope(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+pub fn check_envelope(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let windows = case.windows();
     let mut expected = [(); 3].map(|()| vec![0.0; windows.len() * case.replicas * case.nodes]);
     let [minimum, maximum, smallest] = &mut expected;
     twin::envelope(case.host(), &case.history(), &windows, minimum, maximum, smallest);
-    let found = envelope(gpu, case)?;
+    let found = envelope(on, case)?;
     let arrays = ["minimum", "maximum", "smallest magnitude"].iter().zip(found.iter().zip(&expected));
     let compare = |(array, (found, expected)): (&&str, (&Output, &Vec<f32>))| {
         compare_exact(ENVELOPE.name, format!("{} {array}", case.name()), found, &bits(expected))
@@ -166,10 +168,6 @@ pub fn check_envelope(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
 
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check_count(gpu, case)?);
-        reports.extend(check_envelope(gpu, case)?);
-    }
-    Ok(reports)
+    let check = |on: Setting<'_>, case: &Case| Ok([check_count(on, case)?, check_envelope(on, case)?].concat());
+    at_every_size(gpu, &cases(), |case| case.nodes < 100, check)
 }

@@ -20,6 +20,7 @@ pub(super) fn run(arguments: &DevicesArguments) -> Result<()> {
     let cpu = Engine::cpu(None)?;
     let cpu = cpu.description();
     let chosen = crate::engine::automatic_adapter(&adapters);
+    let why_none = adapters.is_empty().then(gpu::why_no_adapter);
     if arguments.output.json {
         let adapters: Vec<_> = adapters
             .iter()
@@ -38,7 +39,7 @@ pub(super) fn run(arguments: &DevicesArguments) -> Result<()> {
             })
             .collect();
         let cpu = json!({ "name": cpu.name, "variant": cpu.variant, "auto": chosen.is_none() });
-        return output::json(&json!({ "cpu": cpu, "adapters": adapters }));
+        return output::json(&json!({ "cpu": cpu, "adapters": adapters, "why_none": why_none }));
     }
     let mark = |is_chosen| if is_chosen { "  <- auto" } else { "" };
     let mut text = format!("  cpu  {}, {}{}\n", cpu.name, cpu.variant, mark(chosen.is_none()));
@@ -61,9 +62,8 @@ pub(super) fn run(arguments: &DevicesArguments) -> Result<()> {
             );
         }
     }
-    if adapters.is_empty() {
-        text += "       no Vulkan, Metal or DX12 adapter found; on Debian or Ubuntu install mesa-vulkan-drivers to run the \
-                 WGSL engine in software\n";
+    if let Some(why) = why_none {
+        text += &format!("       {why}\n");
     }
     output::result(&text)
 }

@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
             let advice = "the CPU engine has no launches; name a GPU or a software driver with --device";
             return Err(Error::Usage(format!("--tape and --answers are about launches of WGSL, and {advice}")));
         }
-        None => Examination::of(&mut Engine::cpu(device.threads)?, &progress)?,
+        None => Examination::of(&mut Engine::cpu(device.threads(say.quiet))?, &progress)?,
         Some(choice) => {
             let backend = GpuBackend::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?;
             let gpu = Arc::clone(backend.device());

@@ -20,7 +20,7 @@ pub(super) struct DeviceOptions {
     /// `auto`, `cpu`, an index, or part of a name as `holdfast devices` lists them.
     ///
     /// `auto` takes the first discrete, then integrated GPU, else the CPU engine.
-    #[arg(long, value_name = "auto|cpu|INDEX|NAME")]
+    #[arg(long, value_name = "auto|cpu|INDEX|NAME", allow_negative_numbers = true)]
     pub(super) device: Option<String>,
     /// Threads of the CPU engine; all cores if not given. Moves no bits.
     #[arg(long, value_name = "N")]
@@ -43,6 +43,24 @@ impl DeviceOptions {
         }
         Ok(())
     }
+
+    /// The threads that are asked for, as many as make sense.
+    pub(super) fn threads(&self, quiet: bool) -> Option<usize> {
+        sensible_threads(self.threads, quiet)
+    }
+}
+
+/// More threads than this for each core only wait for each other: starting thousands takes longer than the work.
+const THREADS_A_CORE: usize = 8;
+
+/// At most [`THREADS_A_CORE`] times the cores, with a notice where more are asked for.
+pub(super) fn sensible_threads(asked: Option<usize>, quiet: bool) -> Option<usize> {
+    let most = THREADS_A_CORE * std::thread::available_parallelism().map_or(1, usize::from);
+    let asked = asked?;
+    if asked > most && !quiet {
+        output::note(&format!("notice: --threads {asked} is more than this machine has use for; {most} are started"));
+    }
+    Some(asked.min(most))
 }
 
 /// How much is said.

@@ -1,5 +1,6 @@
 //! `holdfast report`: finished runs on one HTML page.
 
+use super::options::sensible_threads;
 use super::output;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ pub(super) struct ReportArguments {
 }
 
 pub(super) fn run(arguments: &ReportArguments) -> Result<()> {
-    let mut engine = Engine::cpu(arguments.threads.map(usize::from))?;
+    let mut engine = Engine::cpu(sensible_threads(arguments.threads.map(usize::from), false))?;
     let mut seen = BTreeSet::new();
     let mut runs = Vec::new();
     for path in &arguments.runs {

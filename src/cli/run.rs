@@ -36,7 +36,7 @@ pub(super) struct Prepared {
 /// Opens the device and says which one and why.
 pub(super) fn open_engine(device: &DeviceOptions, quiet: bool) -> Result<Engine> {
     device.validate()?;
-    let (engine, reason) = engine::open(&device.choice(), device.threads, device.checked_shaders)?;
+    let (engine, reason) = engine::open(&device.choice(), device.threads(quiet), device.checked_shaders)?;
     if !quiet {
         output::note(&reason);
     }

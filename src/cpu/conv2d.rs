@@ -1,7 +1,7 @@
 //! Convolutions of 3 x 3 with padding that keeps the size, bias and ReLU. Activations are `[sample, y, x, channel]`, weights
 //! `[ky, kx, in, out]`, all row-major.
 
-use super::Real;
+use super::{Real, relu};
 
 /// Sizes of one application of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +56,11 @@ pub fn forward<T: Real>(shape: ConvShape, input: &[T], weights: &[T], bias: &[T]
             }
         }
     });
-    output.iter_mut().for_each(|y| *y = y.max(T::zero()));
+    output.iter_mut().for_each(|y| *y = relu(*y));
 }
 
 /// `input_gradient[n, y, x, c] = sum_{ky, kx, k} output_gradient[n, y - ky + 1, x - kx + 1, k] * weights[ky, kx, c, k]`
-/// where `input[n, y, x, c] > 0`, else 0.
+/// where `input[n, y, x, c]` is greater than 0 or NaN, else 0.
 ///
 /// `input` is what the layer before gave out after its ReLU (and pooling), so the mask is that ReLU's derivative (0 at 0).
 /// Twin of `shaders/conv2d/backward_input.wgsl`; of a layer that pools after [`super::max_pool2d::backward`].

@@ -26,7 +26,7 @@ pub fn forward<T: Real>(shape: DenseShape, input: &[T], weights: &[T], bias: &[T
             }
         }
         if relu {
-            output.iter_mut().for_each(|y| *y = y.max(T::zero()));
+            output.iter_mut().for_each(|y| *y = super::relu(*y));
         }
     }
 }
@@ -42,7 +42,8 @@ pub fn gather<T: Real>(pixels: usize, images: &[u8], order: &[u32], scale: T, in
     }
 }
 
-/// `input_gradient[n, i] = sum_k output_gradient[n, k] * weights[i, k]` where `input[n, i] > 0`, else 0.
+/// `input_gradient[n, i] = sum_k output_gradient[n, k] * weights[i, k]` where `input[n, i]` is greater than 0 or NaN,
+/// else 0.
 ///
 /// `input` is what the layer before gave out after its ReLU, so the mask is that ReLU's derivative (0 at 0).
 /// Twin of `shaders/dense/backward_input.wgsl`.
@@ -58,7 +59,7 @@ pub fn backward_input<T: Real>(
         let columns = input.iter().zip(weights.chunks_exact(shape.outputs));
         for (gradient, (&x, weights)) in input_gradient.iter_mut().zip(columns) {
             *gradient =
-                if x > T::zero() { output_gradient.iter().zip(weights).map(|(&g, &w)| g * w).sum() } else { T::zero() };
+                if x <= T::zero() { T::zero() } else { output_gradient.iter().zip(weights).map(|(&g, &w)| g * w).sum() };
         }
     }
 }

@@ -39,7 +39,7 @@ impl PoolShape {
 }
 
 /// `output[n, y, x, c]` is the largest of `input[n, 2y + dy, 2x + dx, c]` over `dy, dx` in 0..2, and `argmax` the code
-/// `2 dy + dx` of where it stands: the first in row-major order, where several are equally large.
+/// `2 dy + dx` of where it stands: the first in row-major order, where several are equally large. NaN is larger than any number.
 ///
 /// Twin of `shaders/max_pool2d/forward.wgsl`.
 pub fn forward<T: Real>(shape: PoolShape, input: &[T], output: &mut [T], argmax: &mut [u8]) {
@@ -47,7 +47,7 @@ pub fn forward<T: Real>(shape: PoolShape, input: &[T], output: &mut [T], argmax:
         let mut best = (input[first], 0);
         for code in 1..4 {
             let value = input[first + shape.offset(code)];
-            if value > best.0 {
+            if value > best.0 || value.is_nan() && !best.0.is_nan() {
                 best = (value, code as u8);
             }
         }

@@ -37,3 +37,10 @@ impl Real for f64 {
         value
     }
 }
+
+/// `max(x, 0)` that keeps NaN: a network that is broken must not look like one that is merely bad. Both zeros become +0.
+///
+/// Twin of `shaders/prelude/relu.wgsl`.
+pub fn relu<T: Real>(x: T) -> T {
+    if x <= T::zero() { T::zero() } else { x }
+}

@@ -16,10 +16,11 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Reads the argument of `--device`.
+    /// Reads the argument of `--device`; an empty one asks for nothing.
     pub fn parse(text: &str) -> Self {
+        let text = text.trim();
         match text.to_lowercase().as_str() {
-            "auto" => Self::Auto,
+            "" | "auto" => Self::Auto,
             "cpu" => Self::Cpu,
             other => Self::Adapter(other.parse().map_or_else(|_| DeviceChoice::Name(text.into()), DeviceChoice::Index)),
         }
@@ -79,7 +80,7 @@ fn no_gpu(adapters: &[AdapterDescription]) -> String {
             let name = adapter.name.split_whitespace().next().unwrap_or(&adapter.name);
             format!("no GPU found; --device {name} runs the WGSL engine on the {} driver", adapter.kind)
         }
-        None => "no GPU found".into(),
+        None => gpu::why_no_adapter(),
     }
 }
 
@@ -103,6 +104,8 @@ mod tests {
     #[test]
     fn device_arguments_are_read() {
         assert_eq!(Choice::parse("AUTO"), Choice::Auto);
+        assert_eq!(Choice::parse(" "), Choice::Auto);
+        assert_eq!(Choice::parse("-1"), Choice::Adapter(DeviceChoice::Name("-1".into())));
         assert_eq!(Choice::parse("cpu"), Choice::Cpu);
         assert_eq!(Choice::parse("1"), Choice::Adapter(DeviceChoice::Index(1)));
         assert_eq!(Choice::parse("llvmpipe"), Choice::Adapter(DeviceChoice::Name("llvmpipe".into())));

@@ -52,7 +52,7 @@ impl Variant {
 
     /// Its name in the description of the device.
     fn name(self, gpu: &Gpu) -> String {
-        let tiles = match (self, Tiles::of(gpu)) {
+        let tiles = match (self, Tiles::of(gpu, gpu.usual_workgroup_size())) {
             (Self::Stacked, _) => "stacked",
             (Self::Fused, Tiles::Single { .. }) => "fused",
             (Self::Fused, Tiles::Lanes) => "fused-lanes8",

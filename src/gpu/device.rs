@@ -6,7 +6,7 @@ use super::timing::Profile;
 use super::{Buffer, Launch, Recorder, read_back};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -101,8 +101,6 @@ pub struct Gpu {
     pub(super) profile: Mutex<Option<Profile>>,
     /// What was launched since somebody asked for a list.
     launches: Mutex<Option<Vec<Launch>>>,
-    /// 0 for what suits the kind of device.
-    workgroup_size: AtomicU32,
     dispatches: AtomicU64,
     submits: AtomicU64,
     build_nanoseconds: AtomicU64,
@@ -111,21 +109,73 @@ pub struct Gpu {
     pub(super) tape: OnceLock<Mutex<Tape>>,
 }
 
-fn instance() -> wgpu::Instance {
+/// The backends that can run the kernels.
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
+/// What the environment says about adapters. An empty variable says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Wishes {
+    /// `WGPU_BACKEND`: backends, separated by commas.
+    backend: Option<String>,
+    /// `WGPU_ADAPTER_NAME`: part of a name, in any case.
+    name: Option<String>,
+}
+
+impl Wishes {
+    fn of_environment() -> Self {
+        let said = |variable| {
+            let value = std::env::var_os(variable)?.to_string_lossy().trim().to_string();
+            (!value.is_empty()).then_some(value)
+        };
+        Self { backend: said("WGPU_BACKEND"), name: said("WGPU_ADAPTER_NAME") }
+    }
+
+    fn backends(&self) -> wgpu::Backends {
+        self.backend.as_deref().map_or(BACKENDS, |list| wgpu::Backends::from_comma_list(list) & BACKENDS)
+    }
+
+    fn fits(&self, name: &str) -> bool {
+        self.name.as_ref().is_none_or(|part| name.to_lowercase().contains(&part.to_lowercase()))
+    }
+
+    /// Why they leave nothing of `all`, the adapters that there are without them; nothing if they leave something, or if
+    /// nothing was said.
+    fn complaint(&self, all: &[AdapterDescription]) -> Option<String> {
+        let backends = self.backends();
+        let backend_of = |adapter: &AdapterDescription| wgpu::Backends::from_comma_list(&adapter.backend);
+        let within = |adapter: &&AdapterDescription| backends.intersects(backend_of(adapter));
+        let cause = match (&self.backend, &self.name) {
+            (Some(list), _) if backends.is_empty() => {
+                let known = !wgpu::Backends::from_comma_list(list).is_empty();
+                let why = if known { "cannot run these kernels" } else { "names no backend" };
+                format!("WGPU_BACKEND={list} {why}: vulkan, metal and dx12 can")
+            }
+            (Some(list), _) if !all.iter().any(|adapter| within(&adapter)) => {
+                format!("WGPU_BACKEND={list} leaves no adapter")
+            }
+            (_, Some(part)) if !all.iter().filter(within).any(|adapter| self.fits(&adapter.name)) => {
+                format!("WGPU_ADAPTER_NAME={part} is in no adapter's name")
+            }
+            _ => return None,
+        };
+        Some(format!("{cause}; without it there would be {}", listed(all)))
+    }
+}
+
+fn instance(backends: wgpu::Backends) -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    descriptor.backends = wgpu::Backends::from_env().map_or(backends, |asked| asked & backends);
-    // The defaults validate in ways that cost time, and differ between debug and release builds.
-    descriptor.flags = wgpu::InstanceFlags::empty();
+    descriptor.backends = backends;
+    // The defaults validate in ways that cost time, and differ between debug and release builds. The environment may ask
+    // for more, as for adapters whose drivers call themselves incomplete: WSL2's is one.
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     wgpu::Instance::new(descriptor)
 }
 
-/// All adapters in the order of their indices, with what describes them. `WGPU_BACKEND` restricts the backends and
-/// `WGPU_ADAPTER_NAME` the names.
-fn enumerate() -> Vec<(wgpu::Adapter, AdapterDescription)> {
-    let wanted = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default().to_lowercase();
-    let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
-    adapters.retain(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted));
+/// The adapters that `wishes` leave, in the order of their indices, with what describes them.
+fn enumerate(wishes: &Wishes) -> Vec<(wgpu::Adapter, AdapterDescription)> {
+    let instance = instance(wishes.backends());
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    adapters.retain(|adapter| wishes.fits(&adapter.get_info().name));
     // Drivers enumerate in any order; sorted, an index means the same device tomorrow.
     adapters.sort_by_cached_key(|adapter| {
         let info = adapter.get_info();
@@ -146,9 +196,39 @@ fn enumerate() -> Vec<(wgpu::Adapter, AdapterDescription)> {
     adapters.into_iter().enumerate().map(describe).collect()
 }
 
+fn described(wishes: &Wishes) -> Vec<AdapterDescription> {
+    enumerate(wishes).into_iter().map(|(_, description)| description).collect()
+}
+
 /// All adapters that can be opened, in the order of their indices: discrete GPUs first, software drivers last.
+/// `WGPU_BACKEND` restricts the backends and `WGPU_ADAPTER_NAME` the names.
 pub fn adapters() -> Vec<AdapterDescription> {
-    enumerate().into_iter().map(|(_, description)| description).collect()
+    described(&Wishes::of_environment())
+}
+
+/// Why there is no adapter, and what to do about it: a variable of the environment that leaves none of those that there
+/// are, or no driver.
+pub fn why_no_adapter() -> String {
+    let all = described(&Wishes::default());
+    if let Some(complaint) = Wishes::of_environment().complaint(&all) {
+        return complaint;
+    }
+    // The device of Linux under Windows, whose driver is left out unless it is asked for.
+    if std::path::Path::new("/dev/dxg").exists() {
+        return "no adapter found; under WSL2 set WGPU_ALLOW_UNDERLYING_NONCOMPLIANT_ADAPTER=1".into();
+    }
+    "no Vulkan, Metal or DX12 adapter found; on Debian or Ubuntu install mesa-vulkan-drivers to run the WGSL engine in \
+     software"
+        .into()
+}
+
+/// Adapters by index, name and kind.
+fn listed(adapters: &[AdapterDescription]) -> String {
+    if adapters.is_empty() {
+        return "none".into();
+    }
+    let line = |adapter: &AdapterDescription| format!("{}: {} ({})", adapter.index, adapter.name, adapter.kind);
+    adapters.iter().map(line).collect::<Vec<_>>().join(", ")
 }
 
 fn kind(device_type: wgpu::DeviceType) -> &'static str {
@@ -175,10 +255,7 @@ fn choose(
     found: Vec<(wgpu::Adapter, AdapterDescription)>,
     choice: &DeviceChoice,
 ) -> Result<(wgpu::Adapter, AdapterDescription)> {
-    let list: Vec<String> =
-        found.iter().map(|(_, adapter)| format!("{}: {} ({})", adapter.index, adapter.name, adapter.kind)).collect();
-    let list =
-        if list.is_empty() { "none (is a Vulkan, Metal or DX12 driver installed?)".into() } else { list.join(", ") };
+    let all: Vec<AdapterDescription> = found.iter().map(|(_, description)| description.clone()).collect();
     let fits = |adapter: &AdapterDescription| match choice {
         DeviceChoice::Index(index) => adapter.index == *index,
         DeviceChoice::Name(part) => adapter.name.to_lowercase().contains(&part.to_lowercase()),
@@ -187,10 +264,10 @@ fn choose(
         DeviceChoice::Index(index) => format!("with index {index}"),
         DeviceChoice::Name(part) => format!("with \"{part}\" in its name"),
     };
-    found
-        .into_iter()
-        .find(|(_, adapter)| fits(adapter))
-        .ok_or_else(|| Error::NoDevice(format!("there is no device {wanted}; found: {list}; or use --device cpu")))
+    found.into_iter().find(|(_, adapter)| fits(adapter)).ok_or_else(|| {
+        let there = if all.is_empty() { why_no_adapter() } else { format!("found: {}", listed(&all)) };
+        Error::NoDevice(format!("there is no device {wanted}; {there}; or use --device cpu"))
+    })
 }
 
 impl Gpu {
@@ -198,7 +275,7 @@ impl Gpu {
     ///
     /// Fails with [`Error::NoDevice`] if there is no such adapter or it cannot give the limits that every kernel needs.
     pub fn open(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
-        let (adapter, mut description) = choose(enumerate(), choice)?;
+        let (adapter, mut description) = choose(enumerate(&Wishes::of_environment()), choice)?;
         let required_limits = match limits {
             RequestedLimits::Adapter => adapter.limits(),
             RequestedLimits::WebGpuDefaults => wgpu::Limits::defaults(),
@@ -248,7 +325,6 @@ impl Gpu {
             launch_times: Mutex::default(),
             profile: Mutex::default(),
             launches: Mutex::default(),
-            workgroup_size: AtomicU32::new(0),
             dispatches: AtomicU64::new(0),
             submits: AtomicU64::new(0),
             build_nanoseconds: AtomicU64::new(0),
@@ -266,8 +342,8 @@ impl Gpu {
             name: "loop_probe",
             source: include_str!("loop_probe.wgsl"),
             bindings: &[
-                Binding { name: "iterations", access: Access::Read },
-                Binding { name: "counted", access: Access::ReadWrite },
+                Binding::new("iterations", Access::Read),
+                Binding::new("counted", Access::ReadWrite),
             ],
             parameters: None,
             constants: &[],
@@ -315,23 +391,10 @@ impl Gpu {
         }
     }
 
-    /// Invocations of a workgroup where a kernel does not care, for kernels that are compiled from now on. Moves no bits.
-    pub fn workgroup_size(&self) -> u32 {
-        match self.workgroup_size.load(Ordering::Relaxed) {
-            0 => self.usual_workgroup_size(),
-            chosen => chosen,
-        }
-    }
-
-    /// What suits the kind of device: a software driver runs each workgroup on one thread, so small ones spread better; a
-    /// GPU wants its lanes filled.
+    /// Invocations of a workgroup that suit the kind of device, for kernels whose bits do not depend on it: a software driver
+    /// runs each workgroup on one thread, so small ones spread better; a GPU wants its lanes filled.
     pub fn usual_workgroup_size(&self) -> u32 {
         if self.is_software() { 8 } else { 64 }
-    }
-
-    /// Has kernels take another size from now on, a power of two up to 256.
-    pub fn set_workgroup_size(&self, invocations: u32) {
-        self.workgroup_size.store(invocations, Ordering::Relaxed);
     }
 
     /// Whether it is a driver without a GPU. There a load costs many times as much as a multiply-add.
@@ -512,6 +575,33 @@ mod tests {
         let name = adapters()[0].name.to_uppercase();
         let choice = DeviceChoice::Name(name[..name.len() / 2].into());
         assert_eq!(Gpu::open(&choice, true, RequestedLimits::Adapter).unwrap().description().index, 0);
+    }
+
+    fn adapter(name: &str) -> AdapterDescription {
+        let limits = Limits { storage_binding: 1, buffer: 1, workgroup_memory: 1, workgroups: 1 };
+        let (name, backend) = (name.to_string(), "vulkan".to_string());
+        AdapterDescription { index: 0, name, kind: "discrete GPU", backend, driver: String::new(), limits }
+    }
+
+    #[test]
+    fn a_variable_that_leaves_no_adapter_is_named_with_its_value_and_with_what_there_is() {
+        let complaint = |backend: Option<&str>, name: Option<&str>| {
+            let wishes = Wishes { backend: backend.map(str::to_string), name: name.map(str::to_string) };
+            wishes.complaint(&[adapter("Card 5")])
+        };
+        for (backend, name, named) in [
+            (Some("gl"), None, "WGPU_BACKEND=gl"),
+            (Some("vulcan"), None, "WGPU_BACKEND=vulcan"),
+            (Some("metal"), None, "WGPU_BACKEND=metal"),
+            (None, Some("other"), "WGPU_ADAPTER_NAME=other"),
+            (Some("vulkan"), Some("other"), "WGPU_ADAPTER_NAME=other"),
+        ] {
+            let text = complaint(backend, name).unwrap();
+            assert!(text.contains(named) && text.contains("0: Card 5"), "{text}");
+        }
+        for (backend, name) in [(None, None), (Some("gl,VULKAN"), None), (Some("vk"), Some("card")), (None, Some("5"))] {
+            assert_eq!(complaint(backend, name), None, "{backend:?} {name:?}");
+        }
     }
 
     #[test]

@@ -24,6 +24,20 @@ pub struct Binding {
     pub name: &'static str,
     /// How it is used.
     pub access: Access,
+    /// Whether numbers that lie in it become indices.
+    pub indexes: bool,
+}
+
+impl Binding {
+    /// A variable of this name, whose numbers become no indices.
+    pub const fn new(name: &'static str, access: Access) -> Self {
+        Self { name, access, indexes: false }
+    }
+
+    /// The same, with numbers that become indices.
+    pub const fn indexing(self) -> Self {
+        Self { indexes: true, ..self }
+    }
 }
 
 /// A field of a kernel's `Params`.
@@ -81,6 +95,11 @@ impl Cost {
 }
 
 impl Shader {
+    /// Whether it takes indices out of its arrays, which no wrapper has looked at.
+    pub fn indexes_by_content(&self) -> bool {
+        self.bindings.iter().any(|binding| binding.indexes)
+    }
+
     /// Whether invocations hand numbers to others of their subgroup, which not every device can: see [`Gpu::lanes`].
     pub fn needs_subgroups(&self) -> bool {
         self.source.contains("subgroupShuffle(")
@@ -230,7 +249,8 @@ impl Kernel {
     }
 }
 
-/// Turns WGSL into a module: with wgpu's run-time checks if the device was opened with them, else without.
+/// Turns WGSL into a module: with all of wgpu's run-time checks if the device was opened with them, else only with bounds
+/// checks, and only where indices come out of arrays.
 fn compile_module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(shader.name),
@@ -239,12 +259,17 @@ fn compile_module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
     if gpu.is_checked() {
         return gpu.device.create_shader_module(descriptor);
     }
+    let mut checks = wgpu::ShaderRuntimeChecks::unchecked();
+    checks.bounds_checks = shader.indexes_by_content();
     #[expect(unsafe_code, reason = "bounds checks and loop bounding cost more than the arithmetic of these kernels")]
-    // SAFETY: every index is below the sizes in `Params` or guarded by a comparison, wrappers compare these sizes with
-    // the arrays before they bind them, loops have bounds, and no divisor is zero. `every_variant_agrees` runs every
-    // kernel with and without checks.
+    // SAFETY: without bounds checks, indices are made of invocation numbers, of sizes in `Params` and of the fields of a
+    // step alone. Wrappers compare these sizes with the arrays before they bind them and the samples of a step with the room
+    // before they record it; where the engine puts steps and windows into arrays, it makes them from sizes that it has
+    // checked. Which kernels take an index out of an array, and so keep the checks, the catalogue test derives from the
+    // shaders. Loops end by the same sizes, and no divisor is zero. The tests of every kernel compare its bits with and
+    // without all checks.
     unsafe {
-        gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        gpu.device.create_shader_module_trusted(descriptor, checks)
     }
 }
 

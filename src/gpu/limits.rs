@@ -24,11 +24,11 @@ const INNER: usize = 784;
 const VECTORS: usize = 4;
 
 const fn read(name: &'static str) -> Binding {
-    Binding { name, access: Access::Read }
+    Binding::new(name, Access::Read)
 }
 
 const fn write(name: &'static str) -> Binding {
-    Binding { name, access: Access::ReadWrite }
+    Binding::new(name, Access::ReadWrite)
 }
 
 static MULTIPLY_ADD: Shader = Shader {
@@ -70,7 +70,7 @@ fn shortest(gpu: &Gpu, launch: &Launch) -> Result<Duration> {
 impl Gpu {
     /// Operations a second, two for each multiply-add, of a kernel that does nothing else. Fails if they come out wrong.
     pub fn peak_operations(&self) -> Result<f64> {
-        let size = self.workgroup_size();
+        let size = self.usual_workgroup_size();
         let workgroups = if self.is_software() { 256 } else { 4096 };
         let invocations = (workgroups * size) as usize;
         let numbers = Buffer::from_slice(self, "multiply_add_probe.numbers", &[0.5f32, 1.0])?;
@@ -127,7 +127,7 @@ pub struct CopyProbe {
 impl CopyProbe {
     /// Compiles the probe.
     pub fn new(gpu: &Gpu) -> Result<Self> {
-        let workgroup_size = gpu.workgroup_size();
+        let workgroup_size = gpu.usual_workgroup_size();
         Ok(Self { kernel: Kernel::new(gpu, &COPY, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 

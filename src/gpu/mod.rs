@@ -10,7 +10,7 @@ mod tape;
 mod timing;
 
 pub use buffer::{Bindable, Buffer, RawBuffer, Records};
-pub use device::{AdapterDescription, DeviceChoice, Gpu, Limits, RequestedLimits, adapters};
+pub use device::{AdapterDescription, DeviceChoice, Gpu, Limits, RequestedLimits, adapters, why_no_adapter};
 pub(crate) use kernel::parameters;
 pub use kernel::{Access, Binding, BoundKernel, Cost, Field, Kernel, Parameters, Shader};
 pub use launch::Launch;

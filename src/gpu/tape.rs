@@ -182,7 +182,7 @@ mod tests {
         source: "@group(0) @binding(0) var<storage, read> x: array<u32>;
             @group(0) @binding(1) var<storage, read_write> y: array<u32>;
             @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = 2 * x[id.x]; }",
-        bindings: &[Binding { name: "x", access: Access::Read }, Binding { name: "y", access: Access::ReadWrite }],
+        bindings: &[Binding::new("x", Access::Read), Binding::new("y", Access::ReadWrite)],
         parameters: None,
         constants: &[],
     };

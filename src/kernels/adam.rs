@@ -12,6 +12,7 @@ pub static STEP: Shader = Shader {
     source: concat!(
         include_str!("../../shaders/prelude/grid.wgsl"),
         include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/prelude/states.wgsl"),
         include_str!("../../shaders/prelude/adam.wgsl"),
         include_str!("../../shaders/adam/step.wgsl"),
     ),
@@ -78,8 +79,7 @@ pub struct BoundStep {
 
 impl Step {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        let workgroup_size = gpu.workgroup_size();
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &STEP, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 

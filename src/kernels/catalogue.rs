@@ -4,6 +4,7 @@ use super::{
     adam, conv2d, dense, dense_stack, focus_sweep, he_normal, magnitude_sort, mask, max_pool2d, softmax_cross_entropy,
     stability,
 };
+use super::dense_stack::{MOST_STEPS, Tiles, WIDTH};
 use crate::gpu::Shader;
 
 /// All kernels; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.
@@ -51,4 +52,41 @@ pub const SHADERS: &[&Shader] = &[
     &stability::COUNT,
     &stability::ENVELOPE,
     &focus_sweep::EVALUATE,
+];
+
+const STEPS: &[&Shader] =
+    &[&dense_stack::STEP, &dense_stack::STEP_LANES, &dense_stack::STEP_FEATURES, &dense_stack::STEP_FEATURES_LANES];
+const STEPS_OF_TILES: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEATURES];
+const STEPS_OF_LANES: &[&Shader] = &[&dense_stack::STEP_LANES, &dense_stack::STEP_FEATURES_LANES];
+const TILES: Tiles = Tiles::Single { workgroup_size: 1 };
+const CHUNK: &[&Shader] = &[&dense_stack::GRADIENT];
+const RADIX: &[&Shader] = &[
+    &magnitude_sort::RADIX_KEYS,
+    &magnitude_sort::RADIX_COUNT,
+    &magnitude_sort::RADIX_SCAN,
+    &magnitude_sort::RADIX_SCATTER,
+    &magnitude_sort::RADIX_RANK,
+];
+
+/// Constants that shaders share with their wrappers: whose they are, their name in WGSL, and what the wrappers take them for.
+/// The catalogue's test finds each of them in the shaders, and none beside them. An empty list of shaders means all that
+/// have the constant.
+pub const SHARED: &[(&[&Shader], &str, usize)] = &[
+    (&[], "WORKGROUPS_PER_ROW", super::WORKGROUPS_PER_ROW),
+    (&[], "LANES", conv2d::backward::LANES),
+    (&[], "BLOCK", stability::BLOCK),
+    (&[&magnitude_sort::RANK], "QUADS", magnitude_sort::MOST_COUNTED / 4),
+    (RADIX, "TILE", magnitude_sort::radix::TILE),
+    (RADIX, "DIGITS", magnitude_sort::radix::DIGITS),
+    (CHUNK, "SAMPLES", WIDTH),
+    (CHUNK, "QUADS", WIDTH / 4),
+    (CHUNK, "MATRIX", WIDTH * WIDTH / 4),
+    (CHUNK, "TILES", WIDTH * WIDTH / 32),
+    (STEPS, "MOST_STEPS", MOST_STEPS),
+    (STEPS, "INPUTS", WIDTH),
+    (STEPS, "SAMPLES", WIDTH),
+    (STEPS, "QUADS", WIDTH / 4),
+    (STEPS_OF_TILES, "ROWS", TILES.rows()),
+    (STEPS_OF_LANES, "ROWS", Tiles::Lanes.rows()),
+    (STEPS_OF_LANES, "WORKGROUP_SIZE", 8),
 ];

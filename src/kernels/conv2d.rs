@@ -1,7 +1,7 @@
 //! `conv2d.*`: convolutions of 3 x 3 with padding that keeps the size, bias and ReLU, forward and backward, on activations
 //! `[replica, sample, y, x, channel]`. With an `argmax` they pool 2 x 2 in the same launch.
 
-mod backward;
+pub(super) mod backward;
 mod forward;
 
 pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, WeightTiles};
@@ -29,7 +29,7 @@ macro_rules! source {
 /// `shaders/conv2d/forward.wgsl`
 pub static FORWARD: Shader = Shader {
     name: "conv2d.forward",
-    source: source!("forward.wgsl", "grid.wgsl"),
+    source: source!("forward.wgsl", "grid.wgsl", "relu.wgsl"),
     bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -38,8 +38,8 @@ pub static FORWARD: Shader = Shader {
 /// `shaders/conv2d/forward_images.wgsl`
 pub static FORWARD_IMAGES: Shader = Shader {
     name: "conv2d.forward_images",
-    source: source!("forward_images.wgsl", "grid.wgsl"),
-    bindings: &[read("params"), record("step"), read("order"), read("images"), read("parameters"), write("output")],
+    source: source!("forward_images.wgsl", "grid.wgsl", "relu.wgsl"),
+    bindings: &[read("params"), record("step"), read("order").indexing(), read("images"), read("parameters"), write("output")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
 };
@@ -47,7 +47,7 @@ pub static FORWARD_IMAGES: Shader = Shader {
 /// `shaders/conv2d/forward_pool.wgsl`
 pub static FORWARD_POOL: Shader = Shader {
     name: "conv2d.forward_pool",
-    source: source!("forward_pool.wgsl", "grid.wgsl", "pooling.wgsl"),
+    source: source!("forward_pool.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
     bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output"), write("argmax")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -56,11 +56,11 @@ pub static FORWARD_POOL: Shader = Shader {
 /// `shaders/conv2d/forward_pool_images.wgsl`
 pub static FORWARD_POOL_IMAGES: Shader = Shader {
     name: "conv2d.forward_pool_images",
-    source: source!("forward_pool_images.wgsl", "grid.wgsl", "pooling.wgsl"),
+    source: source!("forward_pool_images.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
     bindings: &[
         read("params"),
         record("step"),
-        read("order"),
+        read("order").indexing(),
         read("images"),
         read("parameters"),
         write("output"),
@@ -73,7 +73,7 @@ pub static FORWARD_POOL_IMAGES: Shader = Shader {
 /// `shaders/conv2d/backward_input.wgsl`
 pub static BACKWARD_INPUT: Shader = Shader {
     name: "conv2d.backward_input",
-    source: source!("backward_input.wgsl", "grid.wgsl"),
+    source: source!("backward_input.wgsl", "grid.wgsl", "relu.wgsl"),
     bindings: &[
         read("params"),
         record("step"),
@@ -89,7 +89,7 @@ pub static BACKWARD_INPUT: Shader = Shader {
 /// `shaders/conv2d/backward_input_pool.wgsl`
 pub static BACKWARD_INPUT_POOL: Shader = Shader {
     name: "conv2d.backward_input_pool",
-    source: source!("backward_input_pool.wgsl", "grid.wgsl"),
+    source: source!("backward_input_pool.wgsl", "grid.wgsl", "relu.wgsl"),
     bindings: &[
         read("params"),
         record("step"),
@@ -119,7 +119,7 @@ pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
     bindings: &[
         read("params"),
         record("step"),
-        read("order"),
+        read("order").indexing(),
         read("images"),
         read("output_gradient"),
         write("gradient"),
@@ -151,7 +151,7 @@ pub static BACKWARD_WEIGHTS_POOL_IMAGES: Shader = Shader {
     bindings: &[
         read("params"),
         record("step"),
-        read("order"),
+        read("order").indexing(),
         read("images"),
         read("output_gradient"),
         read("argmax"),
@@ -164,21 +164,21 @@ pub static BACKWARD_WEIGHTS_POOL_IMAGES: Shader = Shader {
 /// `shaders/conv2d/forward_pool_wide.wgsl`
 pub static FORWARD_POOL_WIDE: Shader = Shader {
     name: "conv2d.forward_pool_wide",
-    source: source!("forward_pool_wide.wgsl", "grid.wgsl", "pooling.wgsl"),
+    source: source!("forward_pool_wide.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
     ..FORWARD_POOL
 };
 
 /// `shaders/conv2d/forward_pool_images_wide.wgsl`
 pub static FORWARD_POOL_IMAGES_WIDE: Shader = Shader {
     name: "conv2d.forward_pool_images_wide",
-    source: source!("forward_pool_images_wide.wgsl", "grid.wgsl", "pooling.wgsl"),
+    source: source!("forward_pool_images_wide.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
     ..FORWARD_POOL_IMAGES
 };
 
 /// `shaders/conv2d/backward_input_pool_wide.wgsl`
 pub static BACKWARD_INPUT_POOL_WIDE: Shader = Shader {
     name: "conv2d.backward_input_pool_wide",
-    source: source!("backward_input_pool_wide.wgsl", "grid.wgsl"),
+    source: source!("backward_input_pool_wide.wgsl", "grid.wgsl", "relu.wgsl"),
     ..BACKWARD_INPUT_POOL
 };
 
@@ -378,16 +378,20 @@ pub struct SampleTiles {
 impl SampleTiles {
     fn new(
         gpu: &Gpu,
-        shader: &'static Shader,
+        (shader, workgroup_size): (&'static Shader, u32),
         shape: Shape,
         tiles: usize,
         arrays: &[&dyn Bindable],
         cost: Cost,
     ) -> Result<Self> {
-        let workgroup_size = gpu.workgroup_size();
         let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])?.bind(gpu, arrays)?.costing(cost);
         let Shape { replicas, capacity, .. } = shape;
         Ok(Self { kernel, name: shader.name, workgroup_size, replicas, capacity, tiles })
+    }
+
+    /// The kernel that was chosen.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.

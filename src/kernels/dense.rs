@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 /// Joins the preludes of a dense kernel and its file.
 macro_rules! source {
-    ($file:literal) => {
+    ($file:literal $(, $prelude:literal)*) => {
         concat!(
             include_str!("../../shaders/prelude/grid.wgsl"),
             include_str!("../../shaders/prelude/step.wgsl"),
+            $(include_str!(concat!("../../shaders/prelude/", $prelude)),)*
             include_str!(concat!("../../shaders/dense/", $file)),
         )
     };
@@ -20,7 +21,7 @@ macro_rules! source {
 /// `shaders/dense/forward.wgsl`
 pub static FORWARD: Shader = Shader {
     name: "dense.forward",
-    source: source!("forward.wgsl"),
+    source: source!("forward.wgsl", "relu.wgsl"),
     bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output")],
     parameters: Some(ForwardParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -29,8 +30,8 @@ pub static FORWARD: Shader = Shader {
 /// `shaders/dense/forward_images.wgsl`
 pub static FORWARD_IMAGES: Shader = Shader {
     name: "dense.forward_images",
-    source: source!("forward_images.wgsl"),
-    bindings: &[read("params"), record("step"), read("order"), read("images"), read("parameters"), write("output")],
+    source: source!("forward_images.wgsl", "relu.wgsl"),
+    bindings: &[read("params"), record("step"), read("order").indexing(), read("images"), read("parameters"), write("output")],
     parameters: Some(ForwardImagesParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
 };
@@ -38,7 +39,7 @@ pub static FORWARD_IMAGES: Shader = Shader {
 /// `shaders/dense/backward_input.wgsl`
 pub static BACKWARD_INPUT: Shader = Shader {
     name: "dense.backward_input",
-    source: source!("backward_input.wgsl"),
+    source: source!("backward_input.wgsl", "relu.wgsl"),
     bindings: &[
         read("params"),
         record("step"),
@@ -67,7 +68,7 @@ pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
     bindings: &[
         read("params"),
         record("step"),
-        read("order"),
+        read("order").indexing(),
         read("images"),
         read("output_gradient"),
         write("gradient"),
@@ -78,14 +79,14 @@ pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
 
 /// Joins the preludes of a dense kernel with a wide tile of pixels and its file.
 macro_rules! wide_source {
-    ($file:literal) => {
-        concat!(include_str!("../../shaders/prelude/pixels.wgsl"), source!($file))
+    ($file:literal $(, $prelude:literal)*) => {
+        concat!(include_str!("../../shaders/prelude/pixels.wgsl"), source!($file $(, $prelude)*))
     };
 }
 
 /// `shaders/dense/forward_images_wide.wgsl`
 pub static FORWARD_IMAGES_WIDE: Shader =
-    Shader { name: "dense.forward_images_wide", source: wide_source!("forward_images_wide.wgsl"), ..FORWARD_IMAGES };
+    Shader { name: "dense.forward_images_wide", source: wide_source!("forward_images_wide.wgsl", "relu.wgsl"), ..FORWARD_IMAGES };
 
 /// `shaders/dense/backward_weights_images_wide.wgsl`
 pub static BACKWARD_WEIGHTS_IMAGES_WIDE: Shader = Shader {
@@ -365,9 +366,8 @@ impl WeightTiles {
     }
 }
 
-/// Compiles a kernel with the workgroup size that suits the device.
-fn compile(gpu: &Gpu, shader: &'static Shader) -> Result<Arc<Kernel>> {
-    Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", gpu.workgroup_size())])
+fn compile(gpu: &Gpu, shader: &'static Shader, workgroup_size: u32) -> Result<Arc<Kernel>> {
+    Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])
 }
 
 fn check_images(kernel: &str, images: &Images<'_>, shape: Shape) -> Result<()> {
@@ -388,8 +388,8 @@ pub struct Forward(Arc<Kernel>);
 
 impl Forward {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        compile(gpu, &FORWARD).map(Self)
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &FORWARD, workgroup_size).map(Self)
     }
 
     /// Checks the arrays and binds them.
@@ -443,12 +443,12 @@ pub struct ForwardImages {
 
 impl ForwardImages {
     /// Compiles the variant with this tile.
-    pub fn new(gpu: &Gpu, tile: Tile) -> Result<Self> {
+    pub fn new(gpu: &Gpu, workgroup_size: u32, tile: Tile) -> Result<Self> {
         let shader = match tile {
             Tile::Narrow => &FORWARD_IMAGES,
             Tile::Wide => &FORWARD_IMAGES_WIDE,
         };
-        Ok(Self { kernel: compile(gpu, shader)?, tile })
+        Ok(Self { kernel: compile(gpu, shader, workgroup_size)?, tile })
     }
 
     /// Checks the arrays and binds them.
@@ -486,8 +486,8 @@ pub struct BackwardInput(Arc<Kernel>);
 
 impl BackwardInput {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        compile(gpu, &BACKWARD_INPUT).map(Self)
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &BACKWARD_INPUT, workgroup_size).map(Self)
     }
 
     /// Checks the arrays and binds them.
@@ -519,8 +519,8 @@ pub struct BackwardWeights(Arc<Kernel>);
 
 impl BackwardWeights {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        compile(gpu, &BACKWARD_WEIGHTS).map(Self)
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &BACKWARD_WEIGHTS, workgroup_size).map(Self)
     }
 
     /// Checks the arrays and binds them.
@@ -557,12 +557,12 @@ pub struct BackwardWeightsImages {
 
 impl BackwardWeightsImages {
     /// Compiles the variant with this tile.
-    pub fn new(gpu: &Gpu, tile: Tile) -> Result<Self> {
+    pub fn new(gpu: &Gpu, workgroup_size: u32, tile: Tile) -> Result<Self> {
         let shader = match tile {
             Tile::Narrow => &BACKWARD_WEIGHTS_IMAGES,
             Tile::Wide => &BACKWARD_WEIGHTS_IMAGES_WIDE,
         };
-        Ok(Self { kernel: compile(gpu, shader)?, tile })
+        Ok(Self { kernel: compile(gpu, shader, workgroup_size)?, tile })
     }
 
     /// Checks the arrays and binds them.

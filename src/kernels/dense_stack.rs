@@ -21,13 +21,14 @@ pub static GRADIENT: Shader = Shader {
     name: "dense_stack.gradient",
     source: concat!(
         include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/prelude/relu.wgsl"),
         include_str!("../../shaders/dense_stack/gradient.wgsl"),
     ),
     bindings: &[
         read("params"),
         record("step"),
-        read("order"),
-        read("labels"),
+        read("order").indexing(),
+        read("labels").indexing(),
         read("parameters"),
         write("activations"),
         write("gradient"),
@@ -38,7 +39,7 @@ pub static GRADIENT: Shader = Shader {
 };
 
 /// The most units of a layer, and the samples that a workgroup takes at a time.
-const WIDTH: usize = 32;
+pub(super) const WIDTH: usize = 32;
 
 parameters! {
     struct Params {
@@ -146,13 +147,8 @@ pub struct BoundGradient {
 }
 
 impl Gradient {
-    /// Compiles the kernel with the workgroup size that suits the device; it moves no bits.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        Self::with_workgroup_size(gpu, gpu.workgroup_size())
-    }
-
-    /// Compiles the kernel with so many invocations for each replica.
-    pub fn with_workgroup_size(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+    /// Compiles the kernel with so many invocations for each replica; their number moves no bits.
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Kernel::new(gpu, &GRADIENT, &[("WORKGROUP_SIZE", workgroup_size)]).map(Self)
     }
 
@@ -168,7 +164,7 @@ impl Gradient {
                 "{name}: {units} units and {classes} classes; at most {WIDTH} of each, and 2 classes or more, are possible"
             )));
         }
-        gpu.check_iterations(name, shape.iterations(gpu.workgroup_size() as usize))?;
+        gpu.check_iterations(name, shape.iterations(self.0.workgroup_size() as usize))?;
         let end = first + (units + 1) * ((depth - 1) * units + classes);
         require(name, "order", order, 1)?;
         require(name, "labels", labels, 1)?;

@@ -10,6 +10,7 @@ pub static EVALUATE: Shader = Shader {
     name: "focus_sweep.evaluate",
     source: concat!(
         include_str!("../../shaders/prelude/step.wgsl"),
+        include_str!("../../shaders/prelude/relu.wgsl"),
         include_str!("../../shaders/focus_sweep/evaluate.wgsl"),
     ),
     bindings: &[
@@ -19,7 +20,7 @@ pub static EVALUATE: Shader = Shader {
         read("input"),
         read("parameters"),
         read("focus_weights"),
-        read("point_replica"),
+        read("point_replica").indexing(),
         write("losses"),
     ],
     parameters: Some(Params::LAYOUT),

@@ -65,8 +65,7 @@ pub struct BoundFill {
 
 impl Fill {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        let workgroup_size = gpu.workgroup_size();
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &FILL, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 

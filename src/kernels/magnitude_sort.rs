@@ -1,6 +1,6 @@
 //! `magnitude_sort.rank`: ranks by descending magnitude, by counting in small layers and by a radix sort in large ones.
 
-mod radix;
+pub(super) mod radix;
 
 pub use radix::{RADIX_COUNT, RADIX_KEYS, RADIX_RANK, RADIX_SCAN, RADIX_SCATTER};
 
@@ -58,6 +58,7 @@ type Launch = (BoundKernel, [u32; 3]);
 
 /// Ranks each segment: an epoch of a replica.
 pub struct Rank {
+    workgroup_size: u32,
     /// Segments of at most so many nodes are counted.
     most_counted: usize,
 }
@@ -67,13 +68,13 @@ pub struct BoundRank(Vec<Launch>);
 
 impl Rank {
     /// By counting up to [`MOST_COUNTED`] nodes, above by the radix sort.
-    pub fn new() -> Self {
-        Self { most_counted: MOST_COUNTED }
+    pub fn new(workgroup_size: u32) -> Self {
+        Self { workgroup_size, most_counted: MOST_COUNTED }
     }
 
     /// By the radix sort at any size: for checks and benchmarks.
-    pub fn radix() -> Self {
-        Self { most_counted: 0 }
+    pub fn radix(workgroup_size: u32) -> Self {
+        Self { workgroup_size, most_counted: 0 }
     }
 
     /// Checks the arrays, compiles what is needed for their size, and binds it. The radix sort makes its own scratch: four
@@ -94,19 +95,13 @@ impl Rank {
         };
         let params = Buffer::from_slice(gpu, "magnitude_sort.rank params", &[params])?;
         if nodes > self.most_counted {
-            return radix::bind(gpu, arguments, &params).map(BoundRank);
+            return radix::bind(gpu, self.workgroup_size, arguments, &params).map(BoundRank);
         }
-        let kernel = Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?;
+        let kernel = Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
         let bound = kernel.bind(gpu, &[&params, weights, rank])?;
         let all = epochs * replicas * nodes;
         let launch = (bound.costing(Cost::comparisons(nodes * all, 2 * all)), [1, epochs as u32, replicas as u32]);
         Ok(BoundRank(vec![launch]))
-    }
-}
-
-impl Default for Rank {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -8,7 +8,11 @@ use std::sync::Arc;
 /// `shaders/mask/smallest.wgsl`
 pub static SMALLEST: Shader = Shader {
     name: "mask.smallest",
-    source: concat!(include_str!("../../shaders/prelude/grid.wgsl"), include_str!("../../shaders/mask/smallest.wgsl"),),
+    source: concat!(
+        include_str!("../../shaders/prelude/grid.wgsl"),
+        include_str!("../../shaders/prelude/states.wgsl"),
+        include_str!("../../shaders/mask/smallest.wgsl"),
+    ),
     bindings: &[
         read("params"),
         read("rank"),
@@ -71,8 +75,7 @@ pub struct BoundSmallest {
 
 impl Smallest {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        let workgroup_size = gpu.workgroup_size();
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &SMALLEST, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
@@ -160,8 +163,7 @@ pub struct BoundDraw {
 
 impl Draw {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        let workgroup_size = gpu.workgroup_size();
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &DRAW, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
@@ -201,6 +203,7 @@ pub static REGROW: Shader = Shader {
         include_str!("../../shaders/prelude/grid.wgsl"),
         include_str!("../../shaders/prelude/philox.wgsl"),
         include_str!("../../shaders/prelude/truncated_normal.wgsl"),
+        include_str!("../../shaders/prelude/states.wgsl"),
         include_str!("../../shaders/mask/regrow.wgsl"),
     ),
     bindings: &[
@@ -273,8 +276,7 @@ pub struct BoundRegrow {
 
 impl Regrow {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        let workgroup_size = gpu.workgroup_size();
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &REGROW, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 

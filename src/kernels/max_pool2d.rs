@@ -118,7 +118,10 @@ pub struct ForwardArguments<'a> {
 }
 
 /// `output[n, y, x, c]` is the largest of `input[n, 2y + dy, 2x + dx, c]`, and `argmax` says which it is.
-pub struct Forward;
+pub struct Forward {
+    /// Invocations of a workgroup; moves no bits.
+    pub workgroup_size: u32,
+}
 
 impl Forward {
     /// Checks the arrays and binds them.
@@ -131,9 +134,9 @@ impl Forward {
         require(name, "output", output, samples * shape.output_len())?;
         require(name, "argmax", argmax, argmax_len(shape))?;
         let params = Buffer::from_slice(gpu, "max_pool2d.forward params", &[shape.params()])?;
-        let kernel = Kernel::new(gpu, &FORWARD, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?;
+        let kernel = Kernel::new(gpu, &FORWARD, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
         let kernel = kernel.bind(gpu, &[&params, steps, input, output, argmax])?.costing(shape.cost());
-        Ok(Pooling { kernel, name, workgroup_size: gpu.workgroup_size(), shape, invocations: shape.words() })
+        Ok(Pooling { kernel, name, workgroup_size: self.workgroup_size, shape, invocations: shape.words() })
     }
 }
 
@@ -152,7 +155,10 @@ pub struct BackwardArguments<'a> {
 }
 
 /// `input_gradient` is the output's gradient where `argmax` points to, and 0 elsewhere.
-pub struct Backward;
+pub struct Backward {
+    /// Invocations of a workgroup; moves no bits.
+    pub workgroup_size: u32,
+}
 
 impl Backward {
     /// Checks the arrays and binds them.
@@ -165,10 +171,10 @@ impl Backward {
         require(name, "argmax", argmax, argmax_len(shape))?;
         require(name, "input_gradient", input_gradient, samples * shape.input_len())?;
         let params = Buffer::from_slice(gpu, "max_pool2d.backward params", &[shape.params()])?;
-        let kernel = Kernel::new(gpu, &BACKWARD, &[("WORKGROUP_SIZE", gpu.workgroup_size())])?;
+        let kernel = Kernel::new(gpu, &BACKWARD, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
         let arrays: [&dyn crate::gpu::Bindable; 5] = [&params, steps, output_gradient, argmax, input_gradient];
         let kernel = kernel.bind(gpu, &arrays)?.costing(shape.cost());
-        Ok(Pooling { kernel, name, workgroup_size: gpu.workgroup_size(), shape, invocations: shape.input_len() })
+        Ok(Pooling { kernel, name, workgroup_size: self.workgroup_size, shape, invocations: shape.input_len() })
     }
 }
 

@@ -21,7 +21,11 @@ use crate::error::{Error, Result};
 use crate::gpu::{Access, Binding, Buffer, parameters};
 use bytemuck::Pod;
 
-/// Workgroups of a row of the grid: `WORKGROUPS_PER_ROW` of `shaders/prelude/grid.wgsl`.
+/// Invocations of a workgroup that may be asked for where a kernel's bits do not depend on them, as a tuner does: each
+/// kernel is checked with each.
+pub const WORKGROUP_SIZES: [u32; 4] = [8, 32, 64, 128];
+
+/// Workgroups of a row of the grid.
 const WORKGROUPS_PER_ROW: usize = 32_768;
 
 parameters! {
@@ -70,15 +74,15 @@ pub struct Place {
 }
 
 const fn read(name: &'static str) -> Binding {
-    Binding { name, access: Access::Read }
+    Binding::new(name, Access::Read)
 }
 
 const fn record(name: &'static str) -> Binding {
-    Binding { name, access: Access::ReadRecord }
+    Binding::new(name, Access::ReadRecord)
 }
 
 const fn write(name: &'static str) -> Binding {
-    Binding { name, access: Access::ReadWrite }
+    Binding::new(name, Access::ReadWrite)
 }
 
 /// Fails if `array` has fewer elements than `kernel` needs.

@@ -15,8 +15,8 @@ pub static LOSS: Shader = Shader {
     bindings: &[
         read("params"),
         record("step"),
-        read("order"),
-        read("labels"),
+        read("order").indexing(),
+        read("labels").indexing(),
         read("logits"),
         write("gradient"),
         write("losses"),

@@ -35,7 +35,7 @@ pub static ENVELOPE: Shader = Shader {
     ),
     bindings: &[
         read("params"),
-        read("windows"),
+        read("windows").indexing(),
         read("history"),
         write("minimum"),
         write("maximum"),
@@ -48,8 +48,8 @@ pub static ENVELOPE: Shader = Shader {
 /// Tolerances that one launch counts: the components of a vector.
 pub const TOLERANCES: usize = 4;
 
-/// Epochs that a workgroup gathers before it adds them: `BLOCK` of the shader.
-const BLOCK: usize = 64;
+/// Epochs that a workgroup gathers before it adds them.
+pub(super) const BLOCK: usize = 64;
 
 parameters! {
     struct CountParams {
@@ -119,8 +119,7 @@ pub struct BoundColumns {
 
 impl Count {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        let workgroup_size = gpu.workgroup_size();
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &COUNT, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
@@ -171,8 +170,7 @@ pub struct Envelope {
 
 impl Envelope {
     /// Compiles the kernel.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        let workgroup_size = gpu.workgroup_size();
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &ENVELOPE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod adapters;
 mod bench_and_devices;
 mod completions;
 mod determinism;

@@ -11,18 +11,18 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| step(gpu, case)));
+    cases().iter().for_each(|case| assert_variants_agree(|on| step(on, case)));
 }
 
 #[test]
 fn writes_all_and_only_its_output() {
-    cases().iter().for_each(|case| assert_whole(&step(gpu(), case).unwrap()));
+    cases().iter().for_each(|case| assert_whole(&step(usual(), case).unwrap()));
 }
 
 #[test]
 fn is_deterministic() {
     let case = Case { replicas: 3, parameters: 501, updated: 501, focus: 100..200, t: 7, decay: 0.5 };
-    assert_deterministic(|gpu| step(gpu, &case));
+    assert_deterministic(|on| step(on, &case));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn rejects_bad_shapes() {
             m: &long,
             v,
         };
-        Step::new(gpu).unwrap().bind(gpu, &arguments)
+        Step::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments)
     };
     assert_refused(bind(10, &short, &long, 0..3), &["adam.step", "gradient", "19", "20"]);
     assert_refused(bind(10, &long, &short, 0..3), &["adam.step: v"]);

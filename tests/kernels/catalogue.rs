@@ -1,11 +1,15 @@
 //! What Rust believes about the shaders is what they say: proven by reflection.
 
+mod indices;
+
+use holdfast::cpu::{adam, mask};
 use holdfast::gpu::{Access, Shader};
-use holdfast::kernels::Step;
-use holdfast::kernels::catalogue::SHADERS;
+use holdfast::kernels::catalogue::{SHADERS, SHARED};
 use holdfast::kernels::dense_stack::STRUCTURES;
-use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner};
-use std::collections::BTreeSet;
+use holdfast::kernels::{Step, WORKGROUP_SIZES};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{AddressSpace, ArraySize, Expression, Literal, Module, ShaderStage, StorageAccess, TypeInner};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 fn module(shader: &Shader) -> Module {
@@ -129,9 +133,10 @@ fn params_have_equal_fields_offsets_and_size_in_both_languages() {
 
 fn check_constants(shader: &Shader) {
     let module = module(shader);
-    let found: BTreeSet<_> = module.overrides.iter().map(|(_, constant)| constant.name.as_deref().unwrap()).collect();
-    assert_eq!(found, shader.constants.iter().copied().collect(), "{}", shader.name);
+    // Sizes that are computed from them are constants without a name.
+    let found: BTreeSet<_> = module.overrides.iter().filter_map(|(_, constant)| constant.name.as_deref()).collect();
     assert!(module.overrides.iter().all(|(_, constant)| constant.init.is_some()), "{}: a default", shader.name);
+    assert_eq!(found, shader.constants.iter().copied().collect(), "{}", shader.name);
 }
 
 #[test]
@@ -141,30 +146,115 @@ fn override_constants_are_as_declared() {
     }
 }
 
-fn check_workgroup_memory(shader: &Shader) {
-    let module = module(shader);
-    let default = |handle| {
-        let constant: &naga::Override = &module.overrides[handle];
-        match module.global_expressions[constant.init.unwrap()] {
-            naga::Expression::Literal(naga::Literal::U32(value)) => value,
-            ref other => panic!("{}: default {other:?}", shader.name),
-        }
+/// Constants that no wrapper needs to know: of arithmetic, of the representation of numbers, and those that follow from
+/// others of the same shader.
+const OWN: [&str; 11] = [
+    "PHILOX_MULTIPLIER_0",
+    "PHILOX_MULTIPLIER_1",
+    "PHILOX_KEY_INCREMENT",
+    "CENTRAL_PROBABILITY",
+    "CENTRE",
+    "ONE_MINUS_BETA1",
+    "ONE_MINUS_BETA2",
+    "NEGATIVE_ZERO",
+    "POSITIVE_INFINITY",
+    "TILE_QUADS",
+    "TILES",
+];
+
+/// Constants of the twins.
+const TWINS: [(&str, f64); 6] = [
+    ("BETA1", adam::BETA1),
+    ("BETA2", adam::BETA2),
+    ("EPSILON", adam::EPSILON),
+    ("PRUNED", mask::PRUNED as f64),
+    ("KEPT", mask::KEPT as f64),
+    ("DECAYING", mask::DECAYING as f64),
+];
+
+/// What the host takes a constant of a shader for: one value, or nothing.
+fn on_the_host(shader: &Shader, name: &str) -> Option<f64> {
+    let shared = SHARED.iter().find(|(shaders, shared, _)| {
+        *shared == name && (shaders.is_empty() || shaders.iter().any(|other| other.name == shader.name))
+    });
+    let twin = || TWINS.iter().find(|(twin, _)| *twin == name).map(|&(_, value)| value);
+    shared.map(|&(.., value)| value as f64).or_else(twin)
+}
+
+/// Names and values of a shader's constants; no value for those that are no single number.
+fn constants(module: &Module) -> BTreeMap<String, Option<f64>> {
+    let value = |init| match module.global_expressions[init] {
+        Expression::Literal(Literal::U32(value)) => Some(f64::from(value)),
+        Expression::Literal(Literal::F32(value)) => Some(f64::from(value)),
+        _ => None,
     };
-    let mut bytes = 0;
-    for (_, variable) in module.global_variables.iter() {
-        if variable.space == AddressSpace::WorkGroup {
-            let TypeInner::Array { size, stride, .. } = module.types[variable.ty].inner else {
-                panic!("{}: {:?}", shader.name, variable.name)
-            };
-            let len = match size {
-                ArraySize::Constant(len) => len.get(),
-                ArraySize::Pending(handle) => default(handle),
-                ArraySize::Dynamic => panic!("{}: {:?}", shader.name, variable.name),
-            };
-            bytes += len * stride;
+    module.constants.iter().filter_map(|(_, constant)| Some((constant.name.clone()?, value(constant.init)))).collect()
+}
+
+fn check_shared_constants(shader: &Shader) {
+    for (name, value) in constants(&module(shader)) {
+        match on_the_host(shader, &name) {
+            Some(expected) => {
+                let value = value.unwrap_or_else(|| panic!("{}: {name} is no number", shader.name));
+                assert!(value == expected || value == f64::from(expected as f32), "{}: {name} is {value}", shader.name);
+            }
+            None => assert!(OWN.contains(&name.as_str()), "{}: nobody has said whose {name} is", shader.name),
         }
     }
-    assert!(bytes <= 16_384, "{}: {bytes} bytes of workgroup memory", shader.name);
+}
+
+#[test]
+fn constants_have_the_values_that_the_host_takes_them_for() {
+    for shader in SHADERS {
+        check_shared_constants(shader);
+    }
+    // The lists name nothing that is not there.
+    let of = |shader: &Shader| constants(&module(shader)).into_keys().collect::<BTreeSet<String>>();
+    let all: BTreeSet<String> = SHADERS.iter().flat_map(|shader| of(shader)).collect();
+    for (shaders, name, _) in SHARED {
+        assert!(shaders.iter().all(|shader| of(shader).contains(*name)) && all.contains(*name), "{name}");
+    }
+    for name in OWN.into_iter().chain(TWINS.map(|(name, _)| name)) {
+        assert!(all.contains(name), "{name}");
+    }
+}
+
+fn check_indices(shader: &Shader) {
+    let declared = shader.bindings.iter().filter(|binding| binding.indexes).map(|binding| binding.name.to_string());
+    assert_eq!(indices::indexing(&module(shader)), declared.collect(), "{}", shader.name);
+}
+
+/// So these kernels keep their bounds checks.
+#[test]
+fn arrays_whose_numbers_become_indices_are_declared() {
+    for shader in SHADERS {
+        check_indices(shader);
+    }
+}
+
+/// Workgroup memory with workgroups of this size, where they have a choice.
+fn workgroup_memory(shader: &Shader, workgroup_size: u32) -> u32 {
+    let module = module(shader);
+    let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).unwrap();
+    let sized = [("WORKGROUP_SIZE".to_string(), f64::from(workgroup_size))];
+    let sized = sized.into_iter().filter(|(name, _)| shader.constants.contains(&name.as_str())).collect();
+    let (module, _) =
+        naga::back::pipeline_constants::process_overrides(&module, &info, Some((ShaderStage::Compute, "main")), &sized)
+            .unwrap();
+    let bytes = |ty| match module.types[ty].inner {
+        TypeInner::Array { size: ArraySize::Constant(len), stride, .. } => len.get() * stride,
+        ref other => panic!("{}: {other:?}", shader.name),
+    };
+    let in_workgroup = |variable: &&naga::GlobalVariable| variable.space == AddressSpace::WorkGroup;
+    let variables = module.global_variables.iter().map(|(_, variable)| variable);
+    variables.filter(in_workgroup).map(|variable| bytes(variable.ty)).sum()
+}
+
+fn check_workgroup_memory(shader: &Shader) {
+    for size in WORKGROUP_SIZES {
+        let bytes = workgroup_memory(shader, size);
+        assert!(bytes <= 16_384, "{}: {bytes} bytes of workgroup memory at {size}", shader.name);
+    }
 }
 
 #[test]
@@ -194,6 +284,8 @@ fn a_shader_that_says_something_else_is_found() {
         check_bindings(shader);
         check_parameters(shader);
         check_constants(shader);
+        check_shared_constants(shader);
+        check_indices(shader);
         check_workgroup_memory(shader);
     };
     let named = |name: &str| *SHADERS.iter().find(|shader| shader.name == name).unwrap();
@@ -212,6 +304,10 @@ fn a_shader_that_says_something_else_is_found() {
         ("dense_stack.step", "    samples: u32,\n", ""),
         ("dense_stack.step", "MOST_STEPS: u32 = 64", "MOST_STEPS: u32 = 63"),
         ("focus_sweep.evaluate", "override HIDDEN: u32 = 960;", "override HIDDEN: u32 = 9600;"),
+        ("dense.forward", "WORKGROUPS_PER_ROW: u32 = 32768", "WORKGROUPS_PER_ROW: u32 = 16384"),
+        ("magnitude_sort.radix_scatter", "DIGITS: u32 = 16", "DIGITS: u32 = 8"),
+        ("mask.smallest", "DECAYING: u32 = 2u", "DECAYING: u32 = 3u"),
+        ("mask.smallest", "let r = id.z;", "let r = count[id.z];"),
     ] {
         let shader = named(name);
         check_all(shader);

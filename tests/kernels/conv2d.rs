@@ -26,26 +26,26 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| outputs(gpu, case)));
+    cases().iter().for_each(|case| assert_variants_agree(|on| outputs(on, case)));
 }
 
 #[test]
 fn a_fused_pooling_equals_one_after_the_convolution() {
     for case in cases().iter().filter(|case| case.pool) {
         let arrays = Arrays::new(case);
-        let fused = forward(gpu(), case, &arrays).unwrap();
-        let convolved = forward(gpu(), &Case { pool: false, ..*case }, &arrays).unwrap().remove(0).numbers();
+        let fused = forward(usual(), case, &arrays).unwrap();
+        let convolved = forward(usual(), &Case { pool: false, ..*case }, &arrays).unwrap().remove(0).numbers();
         // The stand-alone kernel finds only the samples of the step.
         let pooling = pooling::Case { capacity: case.samples, ..case.pooling() };
-        let [values, words] = pooling::forward(gpu(), &pooling, &convolved).unwrap();
+        let [values, words] = pooling::forward(usual(), &pooling, &convolved).unwrap();
         assert!(fused[0].bits == values.bits, "{case:?}: values");
         assert!(fused[1].bits == words.bits, "{case:?}: codes");
         if !case.images {
             let (gradient, words) = arrays.backward_inputs(case);
-            let fused = backward_input(gpu(), case, &arrays, gradient, &words).unwrap();
+            let fused = backward_input(usual(), case, &arrays, gradient, &words).unwrap();
             let whole = pooling::Case { samples: case.capacity, ..case.pooling() };
-            let before = pooling::backward(gpu(), &whole, gradient, &words).unwrap().numbers();
-            let plain = backward_input(gpu(), &Case { pool: false, ..*case }, &arrays, &before, &[]).unwrap();
+            let before = pooling::backward(usual(), &whole, gradient, &words).unwrap().numbers();
+            let plain = backward_input(usual(), &Case { pool: false, ..*case }, &arrays, &before, &[]).unwrap();
             assert!(fused.bits == plain.bits, "{case:?}: input gradient");
         }
     }
@@ -55,7 +55,7 @@ fn a_fused_pooling_equals_one_after_the_convolution() {
 fn images_equal_the_features_that_they_hold() {
     for case in cases().iter().filter(|case| case.images) {
         let [images, features] =
-            [true, false].map(|images| forward(gpu(), &Case { images, ..*case }, &Arrays::new(case)).unwrap());
+            [true, false].map(|images| forward(usual(), &Case { images, ..*case }, &Arrays::new(case)).unwrap());
         for (images, features) in images.iter().zip(&features) {
             assert!(images.bits == features.bits, "{case:?}");
         }
@@ -64,14 +64,14 @@ fn images_equal_the_features_that_they_hold() {
 
 #[test]
 fn writes_all_and_only_its_output() {
-    cases().iter().for_each(|case| assert_whole(&outputs(gpu(), case).unwrap()));
+    cases().iter().for_each(|case| assert_whole(&outputs(usual(), case).unwrap()));
 }
 
 #[test]
 fn is_deterministic() {
     for (pool, tile) in [(false, Tile::Narrow), (true, Tile::Narrow), (true, Tile::Wide)] {
-        assert_deterministic(|gpu| outputs(gpu, &Case { pool, tile, ..CASE }));
-        assert_deterministic(|gpu| outputs(gpu, &Case { pool, tile, images: true, inputs: 1, ..CASE }));
+        assert_deterministic(|on| outputs(on, &Case { pool, tile, ..CASE }));
+        assert_deterministic(|on| outputs(on, &Case { pool, tile, images: true, inputs: 1, ..CASE }));
     }
 }
 
@@ -85,7 +85,7 @@ fn a_replica_alone_has_the_bits_that_it_has_among_many() {
         let inputs = if images { 1 } else { CASE.inputs };
         let many = Case { pool, images, tile, inputs, samples: 6, ..CASE };
         let pairs =
-            outputs(gpu(), &many).unwrap().into_iter().zip(outputs(gpu(), &Case { replicas: 1, ..many }).unwrap());
+            outputs(usual(), &many).unwrap().into_iter().zip(outputs(usual(), &Case { replicas: 1, ..many }).unwrap());
         for (kernel, (many, alone)) in pairs.enumerate() {
             assert!(many.bits[..alone.bits.len()] == alone.bits, "pool {pool}, images {images}, output {kernel}");
         }
@@ -111,7 +111,7 @@ fn rejects_bad_shapes() {
             output: &output,
             argmax,
         };
-        Forward(Tile::Narrow).bind(gpu, &arguments)
+        Forward { tile: Tile::Narrow, workgroup_size: 64 }.bind(gpu, &arguments)
     };
     let shape = Shape { replicas: 1, capacity: 4, height: 5, width: 6, inputs: 2, outputs: 3 };
     let bound = bind(shape, false, Some(&argmax)).unwrap();
@@ -130,14 +130,14 @@ fn rejects_bad_shapes() {
 #[test]
 fn an_array_past_the_limit_is_refused() {
     let case = Case { replicas: 1, samples: 9, capacity: 9, height: 11, width: 11, inputs: 1, pool: false, ..CASE };
-    assert_refused(forward(lowered(), &case, &Arrays::new(&case)), &["bytes", "4096"]);
+    assert_refused(forward(Setting::usual(lowered()), &case, &Arrays::new(&case)), &["bytes", "4096"]);
 }
 
 #[test]
 fn loops_that_the_driver_cuts_short_are_refused_or_right() {
     let case = Case { replicas: 1, samples: 1, capacity: 1, height: 2, width: 2, inputs: 61_000, outputs: 1, ..CASE };
     match gpu().max_loop_iterations() {
-        Some(_) => assert_refused(check_forward(gpu(), &case), &["conv2d.forward_pool", "61000", "65,535"]),
-        None => assert_passed(&check_forward(gpu(), &case).unwrap()),
+        Some(_) => assert_refused(check_forward(usual(), &case), &["conv2d.forward_pool", "61000", "65,535"]),
+        None => assert_passed(&check_forward(usual(), &case).unwrap()),
     }
 }

@@ -6,14 +6,14 @@ use holdfast::kernels::dense::{Forward, ForwardArguments, Shape};
 use holdfast::kernels::{Place, StepRecord};
 
 /// All five kernels on one case.
-fn outputs(gpu: &Gpu, case: &Case) -> Result<[Output; 5]> {
+fn outputs(on: Setting<'_>, case: &Case) -> Result<[Output; 5]> {
     let arrays = Arrays::new(case);
     Ok([
-        forward(gpu, case, &arrays, false)?,
-        forward(gpu, case, &arrays, true)?,
-        backward_input(gpu, case, &arrays)?,
-        backward_weights(gpu, case, &arrays, false)?,
-        backward_weights(gpu, case, &arrays, true)?,
+        forward(on, case, &arrays, false)?,
+        forward(on, case, &arrays, true)?,
+        backward_input(on, case, &arrays)?,
+        backward_weights(on, case, &arrays, false)?,
+        backward_weights(on, case, &arrays, true)?,
     ])
 }
 
@@ -27,23 +27,23 @@ fn matches_twin_where_a_row_of_the_grid_is_full() {
     // 270,000 tiles of four units are more than one row of 32,768 workgroups of 8; on a GPU they stay in one row.
     let case =
         Case { replicas: 1, samples: 1, capacity: 1, inputs: 1, outputs: 1_080_000, relu: true, tile: Tile::Wide };
-    assert_passed(&[check_forward(gpu(), &case, false).unwrap()]);
+    assert_passed(&[check_forward(usual(), &case, false).unwrap()]);
 }
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| outputs(gpu, case)));
+    cases().iter().for_each(|case| assert_variants_agree(|on| outputs(on, case)));
 }
 
 #[test]
 fn writes_all_and_only_its_output() {
-    cases().iter().for_each(|case| assert_whole(&outputs(gpu(), case).unwrap()));
+    cases().iter().for_each(|case| assert_whole(&outputs(usual(), case).unwrap()));
 }
 
 #[test]
 fn is_deterministic() {
     let case = Case { replicas: 3, samples: 29, capacity: 32, inputs: 49, outputs: 30, relu: true, tile: Tile::Wide };
-    assert_deterministic(|gpu| outputs(gpu, &case));
+    assert_deterministic(|on| outputs(on, &case));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_replica_alone_has_the_bits_that_it_has_among_many() {
     // The first replica of a case draws the same numbers whatever comes after it.
     let many = Case { replicas: 5, samples: 32, capacity: 32, inputs: 36, outputs: 30, relu: true, tile: Tile::Wide };
     let alone = Case { replicas: 1, ..many };
-    let pairs = outputs(gpu(), &many).unwrap().into_iter().zip(outputs(gpu(), &alone).unwrap());
+    let pairs = outputs(usual(), &many).unwrap().into_iter().zip(outputs(usual(), &alone).unwrap());
     for (kernel, (many, alone)) in pairs.enumerate() {
         assert_eq!(many.bits[..alone.bits.len()], alone.bits, "kernel {kernel}");
     }
@@ -72,7 +72,7 @@ fn rejects_bad_shapes() {
             parameters: &parameters,
             output: &output,
         };
-        Forward::new(gpu).unwrap().bind(gpu, &arguments)
+        Forward::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments)
     };
     let bound = bind(2, 3, 5).unwrap();
     assert_refused(bind(2, 4, 5), &["dense.forward", "input", "24", "32"]);
@@ -86,14 +86,14 @@ fn rejects_bad_shapes() {
 #[test]
 fn an_array_past_the_limit_is_refused() {
     let case = Case { replicas: 1, samples: 32, capacity: 32, inputs: 33, outputs: 4, relu: true, tile: Tile::Wide };
-    assert_refused(forward(lowered(), &case, &Arrays::new(&case), false), &["4224 bytes", "4096"]);
+    assert_refused(forward(Setting::usual(lowered()), &case, &Arrays::new(&case), false), &["4224 bytes", "4096"]);
 }
 
 #[test]
 fn loops_that_the_driver_cuts_short_are_refused_or_right() {
     let case = Case { replicas: 1, samples: 1, capacity: 1, inputs: 70_000, outputs: 1, relu: false, tile: Tile::Wide };
     match gpu().max_loop_iterations() {
-        Some(_) => assert_refused(check_forward(gpu(), &case, false), &["dense.forward", "70000", "65,535"]),
-        None => assert_passed(&[check_forward(gpu(), &case, false).unwrap()]),
+        Some(_) => assert_refused(check_forward(usual(), &case, false), &["dense.forward", "70000", "65,535"]),
+        None => assert_passed(&[check_forward(usual(), &case, false).unwrap()]),
     }
 }

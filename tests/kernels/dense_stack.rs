@@ -16,7 +16,7 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| gradient(gpu, case)));
+    cases().iter().for_each(|case| assert_checks_move_no_bits(|gpu| gradient(gpu, case)));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn writes_all_and_only_its_output() {
 #[test]
 fn is_deterministic() {
     let case = Case { replicas: 3, samples: 45, capacity: 50, units: 30, classes: 10, depth: 4, workgroup_size: 8 };
-    assert_deterministic(|gpu| gradient(gpu, &case));
+    assert_deterministic(|on| gradient(on.gpu, &case));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn rejects_bad_shapes() {
             gradient: &long,
             losses: &losses,
         };
-        Gradient::new(gpu).unwrap().bind(gpu, &arguments)
+        Gradient::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments)
     };
     let bound = bind(5, 3, &exact, &exact).unwrap();
     assert_refused(bind(5, 3, &exact, &short), &["dense_stack.gradient", "activations", "79", "80"]);
@@ -124,7 +124,7 @@ mod step {
 
     #[test]
     fn every_variant_agrees() {
-        cases(gpu()).iter().for_each(|case| assert_variants_agree(|gpu| step(gpu, case)));
+        cases(gpu()).iter().for_each(|case| assert_checks_move_no_bits(|gpu| step(gpu, case)));
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod step {
 
     #[test]
     fn is_deterministic() {
-        long().iter().for_each(|case| assert_deterministic(|gpu| step(gpu, case)));
+        long().iter().for_each(|case| assert_deterministic(|on| step(on.gpu, case)));
     }
 
     #[test]

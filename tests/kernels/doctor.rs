@@ -19,7 +19,7 @@ fn spoil(engine: &Engine, name: &str, from: &str, to: &str) {
     let spoilt: &'static Shader =
         Box::leak(Box::new(Shader { source: shader.source.replace(from, to).leak(), ..*shader }));
     let gpu = engine.device().unwrap();
-    Kernel::new(gpu, spoilt, &[("WORKGROUP_SIZE", gpu.workgroup_size())]).unwrap();
+    Kernel::new(gpu, spoilt, &[("WORKGROUP_SIZE", gpu.usual_workgroup_size())]).unwrap();
 }
 
 /// Faults of the kind that drivers and careless edits have: a lost carry, a wrong constant, a missing term, an order that is
@@ -32,7 +32,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("magnitude_sort.rank", "(j < i)", "(j > i)"),
     ("stability.count", "(key <= high)", "(key < high)"),
     ("dense_stack.step", "layer + 1u == launch.params.depth", "layer == launch.params.depth"),
-    ("mask.smallest", "if (mask[i] == 0u) { state = 0u; }", ""),
+    ("mask.smallest", "if (mask[i] == PRUNED) { state = PRUNED; }", ""),
 ];
 
 #[test]

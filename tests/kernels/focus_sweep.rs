@@ -9,7 +9,7 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| evaluate(gpu, case)));
+    cases().iter().for_each(|case| assert_checks_move_no_bits(|gpu| evaluate(gpu, case)));
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn writes_all_and_only_its_output() {
 #[test]
 fn is_deterministic() {
     let case = Case { replicas: 2, points: 5, samples: 200, width: 30, classes: 10 };
-    assert_deterministic(|gpu| evaluate(gpu, &case));
+    assert_deterministic(|on| evaluate(on.gpu, &case));
 }
 
 #[test]

@@ -11,27 +11,27 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| fill(gpu, case)));
+    cases().iter().for_each(|case| assert_variants_agree(|on| fill(on, case)));
 }
 
 #[test]
 fn writes_all_and_only_its_output() {
-    cases().iter().for_each(|case| assert_whole(&[fill(gpu(), case).unwrap()]));
+    cases().iter().for_each(|case| assert_whole(&[fill(usual(), case).unwrap()]));
 }
 
 #[test]
 fn is_deterministic_and_a_replica_alone_has_the_bits_that_it_has_among_many() {
     let many = Case { replica_ids: vec![4, 9, 7], weights: 901, tensor: 2, seed: 3, fan_in: 30 };
-    assert_deterministic(|gpu| fill(gpu, &many));
-    let alone = fill(gpu(), &Case { replica_ids: vec![9], ..many.clone() }).unwrap();
-    assert_eq!(fill(gpu(), &many).unwrap().bits[901..1802], alone.bits);
+    assert_deterministic(|on| fill(on, &many));
+    let alone = fill(usual(), &Case { replica_ids: vec![9], ..many.clone() }).unwrap();
+    assert_eq!(fill(usual(), &many).unwrap().bits[901..1802], alone.bits);
 }
 
 #[test]
 fn weights_have_the_moments_and_the_bound_of_the_truncated_normal() {
     let case = Case { replica_ids: vec![1], weights: 200_000, tensor: 0, seed: 5, fan_in: 2 };
     // fan_in 2: the scale makes the deviation of what is drawn 1.
-    let weights = fill(gpu(), &case).unwrap().numbers();
+    let weights = fill(usual(), &case).unwrap().numbers();
     let n = weights.len() as f64;
     let mean = weights.iter().map(|&w| f64::from(w)).sum::<f64>() / n;
     let variance = weights.iter().map(|&w| (f64::from(w) - mean).powi(2)).sum::<f64>() / n;
@@ -55,7 +55,7 @@ fn a_timed_recording_runs_and_its_time_lies_within_the_wall_clocks() {
         replica_ids: &Buffer::from_slice(gpu, "ids", &[0]).unwrap(),
         parameters: &parameters,
     };
-    let bound = Fill::new(gpu).unwrap().bind(gpu, &arguments).unwrap();
+    let bound = Fill::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments).unwrap();
     let start = std::time::Instant::now();
     let mut recorder = Recorder::timed(gpu, "test").unwrap();
     bound.record(&mut recorder).unwrap();
@@ -78,7 +78,7 @@ fn rejects_bad_shapes() {
     let gpu = gpu();
     let replica_ids = Buffer::from_slice(gpu, "ids", &[1u32, 2]).unwrap();
     let parameters = Buffer::new(gpu, "too short", 19).unwrap();
-    let fill = Fill::new(gpu).unwrap();
+    let fill = Fill::new(gpu, gpu.usual_workgroup_size()).unwrap();
     let bind = |weights| {
         let arguments = FillArguments {
             parameters_per_replica: 10,

@@ -1,7 +1,7 @@
 use crate::*;
 use holdfast::check::magnitude_sort::{Case, Weights, all, cases, check, rank};
-use holdfast::gpu::{Buffer, Recorder, read_back};
-use holdfast::kernels::magnitude_sort::{MOST_COUNTED, Rank, RankArguments};
+use holdfast::gpu::{Buffer, Kernel, Recorder, Shader, read_back};
+use holdfast::kernels::magnitude_sort::{MOST_COUNTED, RADIX_COUNT, Rank, RankArguments};
 
 #[test]
 fn matches_the_stable_sort_of_the_standard_library() {
@@ -10,19 +10,19 @@ fn matches_the_stable_sort_of_the_standard_library() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| rank(gpu, case)));
+    cases().iter().for_each(|case| assert_variants_agree(|on| rank(on, case)));
 }
 
 #[test]
 fn writes_all_and_only_its_output() {
-    cases().iter().for_each(|case| assert_whole(&[rank(gpu(), case).unwrap()]));
+    cases().iter().for_each(|case| assert_whole(&[rank(usual(), case).unwrap()]));
 }
 
 #[test]
 fn is_deterministic() {
     for (nodes, radix) in [(900, false), (4099, true)] {
         let case = Case { epochs: 2, replicas: 2, nodes, weights: Weights::Awkward, radix };
-        assert_deterministic(|gpu| rank(gpu, &case));
+        assert_deterministic(|on| rank(on, &case));
     }
 }
 
@@ -30,7 +30,35 @@ fn is_deterministic() {
 fn a_million_nodes_are_ranked_like_the_twin() {
     for weights in [Weights::Plain, Weights::Awkward] {
         let case = Case { epochs: 1, replicas: 1, nodes: 1_000_003, weights, radix: false };
-        assert_passed(&[check(gpu(), &case).unwrap()]);
+        assert_passed(&[check(usual(), &case).unwrap()]);
+    }
+}
+
+#[test]
+fn the_radix_sort_is_exact_with_bounds_checks_at_every_size_of_workgroups() {
+    for on in Setting::every(checked()) {
+        for nodes in [2049, 70_001] {
+            for weights in [Weights::Plain, Weights::Awkward] {
+                let case = Case { epochs: 1, replicas: 2, nodes, weights, radix: true };
+                let report = check(on, &case).unwrap();
+                assert!(report.passed, "{report} with {} invocations", on.workgroup_size);
+            }
+        }
+    }
+}
+
+/// As the shaders were once.
+#[test]
+fn columns_for_fewer_invocations_than_a_workgroup_has_are_caught() {
+    let gpu = open(true, RequestedLimits::WebGpuDefaults);
+    let on = Setting { gpu: &gpu, workgroup_size: 128 };
+    let source = RADIX_COUNT.source.replace("DIGITS * WORKGROUP_SIZE>", "DIGITS * 64u>");
+    assert!(source != RADIX_COUNT.source);
+    let spoilt = Box::leak(Box::new(Shader { source: source.leak(), ..RADIX_COUNT }));
+    Kernel::new(&gpu, spoilt, &[("WORKGROUP_SIZE", on.workgroup_size)]).unwrap();
+    for nodes in [2049, 70_001] {
+        let case = Case { epochs: 1, replicas: 1, nodes, weights: Weights::Plain, radix: true };
+        assert!(!check(on, &case).unwrap().passed, "{nodes}");
     }
 }
 
@@ -51,7 +79,7 @@ fn a_segment_alone_has_the_ranks_that_it_has_among_many() {
             weights: &uploaded,
             rank: &rank,
         };
-        let bound = Rank::new().bind(gpu, &arguments).unwrap();
+        let bound = Rank::new(gpu.usual_workgroup_size()).bind(gpu, &arguments).unwrap();
         let mut recorder = Recorder::new(gpu, "test");
         bound.record(&mut recorder).unwrap();
         recorder.submit().unwrap();
@@ -76,7 +104,7 @@ fn rejects_bad_shapes() {
             weights: &weights,
             rank: &ranks,
         };
-        Rank::new().bind(gpu, &arguments)
+        Rank::new(gpu.usual_workgroup_size()).bind(gpu, &arguments)
     };
     assert!(bind(2, 2000, 0).is_ok());
     assert_refused(bind(2, 2000, 1), &["magnitude_sort.rank", "weights", "4000", "4001"]);

@@ -16,6 +16,7 @@ mod he_normal;
 mod magnitude_sort;
 mod mask;
 mod max_pool2d;
+mod not_a_number;
 mod refusals;
 mod roofline;
 mod softmax_cross_entropy;
@@ -23,7 +24,7 @@ mod stability;
 mod tuning;
 mod twins;
 
-use holdfast::check::{Output, Report};
+use holdfast::check::{Output, Report, Setting};
 use holdfast::error::Result;
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use std::sync::OnceLock;
@@ -57,13 +58,26 @@ fn assert_passed(reports: &[Report]) {
     }
 }
 
+/// The size of workgroups that suits the device.
+fn usual() -> Setting<'static> {
+    Setting::usual(gpu())
+}
+
 /// Bits of both module variants are equal.
-fn assert_variants_agree<T: PartialEq>(run: impl Fn(&Gpu) -> Result<T>) {
+fn assert_checks_move_no_bits<T: PartialEq>(run: impl Fn(&Gpu) -> Result<T>) {
     assert!(run(gpu()).unwrap() == run(checked()).unwrap(), "checked and trusted modules differ");
 }
 
-fn assert_deterministic<T: PartialEq>(run: impl Fn(&Gpu) -> Result<T>) {
-    assert!(run(gpu()).unwrap() == run(gpu()).unwrap(), "two runs differ");
+/// Bits of both module variants, and with every size of workgroups that may be asked for, are equal.
+fn assert_variants_agree<T: PartialEq>(run: impl Fn(Setting<'_>) -> Result<T>) {
+    let expected = run(usual()).unwrap();
+    for on in Setting::every(checked()) {
+        assert!(run(on).unwrap() == expected, "a checked module with workgroups of {} differs", on.workgroup_size);
+    }
+}
+
+fn assert_deterministic<T: PartialEq>(run: impl Fn(Setting<'_>) -> Result<T>) {
+    assert!(run(usual()).unwrap() == run(usual()).unwrap(), "two runs differ");
 }
 
 fn assert_whole(outputs: &[Output]) {

@@ -11,27 +11,27 @@ fn matches_twin() {
 #[test]
 fn every_variant_agrees() {
     for case in &cases() {
-        assert_variants_agree(|gpu| smallest(gpu, case));
-        assert_variants_agree(|gpu| draw(gpu, case));
-        assert_variants_agree(|gpu| regrow(gpu, case));
+        assert_variants_agree(|on| smallest(on, case));
+        assert_variants_agree(|on| draw(on, case));
+        assert_variants_agree(|on| regrow(on, case));
     }
 }
 
 #[test]
 fn writes_all_and_only_its_output() {
     for case in &cases() {
-        assert_whole(&smallest(gpu(), case).unwrap());
-        assert_whole(&[draw(gpu(), case).unwrap()]);
-        assert_whole(&regrow(gpu(), case).unwrap());
+        assert_whole(&smallest(usual(), case).unwrap());
+        assert_whole(&[draw(usual(), case).unwrap()]);
+        assert_whole(&regrow(usual(), case).unwrap());
     }
 }
 
 #[test]
 fn is_deterministic() {
     let case = Case { nodes: 100, count: vec![10, 20, 30], state: 2 };
-    assert_deterministic(|gpu| smallest(gpu, &case));
-    assert_deterministic(|gpu| draw(gpu, &case));
-    assert_deterministic(|gpu| regrow(gpu, &case));
+    assert_deterministic(|on| smallest(on, &case));
+    assert_deterministic(|on| draw(on, &case));
+    assert_deterministic(|on| regrow(on, &case));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn rejects_bad_shapes() {
             m: &m,
             v,
         };
-        Smallest::new(gpu).unwrap().bind(gpu, &arguments)
+        Smallest::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments)
     };
     assert!(bind(2, 4, &m).is_ok());
     assert_refused(bind(2, 4, &v), &["mask.smallest: v", "17", "18"]);
@@ -71,7 +71,7 @@ fn rejects_bad_shapes() {
         mask: &nodes,
         draws: &draws,
     };
-    let draw = Draw::new(gpu).unwrap();
+    let draw = Draw::new(gpu, gpu.usual_workgroup_size()).unwrap();
     assert!(draw.bind(gpu, &arguments(3)).is_ok());
     assert_refused(draw.bind(gpu, &arguments(4)), &["mask.draw: draws", "7", "8"]);
     assert_refused(draw.bind(gpu, &arguments(0)), &["nodes is 0"]);
@@ -91,7 +91,7 @@ fn rejects_bad_shapes() {
             m: &m,
             v,
         };
-        Regrow::new(gpu).unwrap().bind(gpu, &arguments)
+        Regrow::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments)
     };
     assert!(bind(4, &m).is_ok());
     assert_refused(bind(4, &v), &["mask.regrow: v", "17", "18"]);

@@ -1,5 +1,6 @@
 use crate::*;
-use holdfast::check::max_pool2d::{Case, all, cases, outputs};
+use holdfast::check::max_pool2d::{Case, all, cases, forward, outputs, pack};
+use holdfast::cpu::max_pool2d::{self as twin, PoolShape};
 use holdfast::gpu::{Buffer, Recorder};
 use holdfast::kernels::StepRecord;
 use holdfast::kernels::max_pool2d::{Forward, ForwardArguments, Shape};
@@ -11,18 +12,39 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| outputs(gpu, case)));
+    cases().iter().for_each(|case| assert_variants_agree(|on| outputs(on, case)));
 }
 
 #[test]
 fn writes_all_and_only_its_output() {
-    cases().iter().for_each(|case| assert_whole(&outputs(gpu(), case).unwrap()));
+    cases().iter().for_each(|case| assert_whole(&outputs(usual(), case).unwrap()));
+}
+
+#[test]
+fn what_is_not_a_number_is_larger_than_any_number() {
+    let case = Case { replicas: 1, samples: 1, capacity: 1, height: 4, width: 4, channels: 5 };
+    let shape = PoolShape { samples: 1, height: 4, width: 4, channels: 5 };
+    // One after the other, every place is none: alone, and beside another one.
+    for place in 0..80 {
+        for other in [place, (place + 5) % 80] {
+            let mut input: Vec<f32> = (0..80).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
+            (input[place], input[other]) = (f32::NAN, -f32::NAN);
+            let (mut values, mut codes) = (vec![0.0; 20], vec![0; 20]);
+            twin::forward(shape, &input, &mut values, &mut codes);
+            let [found, words] = forward(usual(), &case, &input).unwrap();
+            for (found, expected) in found.numbers().iter().zip(&values) {
+                assert!(found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(), "{place} {other}");
+            }
+            assert!(values.iter().any(|value| value.is_nan()), "{place} {other}");
+            assert_eq!(words.bits, pack(Shape { replicas: 1, capacity: 1, height: 4, width: 4, channels: 5 }, &codes));
+        }
+    }
 }
 
 #[test]
 fn is_deterministic() {
     let case = Case { replicas: 3, samples: 5, capacity: 6, height: 9, width: 13, channels: 5 };
-    assert_deterministic(|gpu| outputs(gpu, &case));
+    assert_deterministic(|on| outputs(on, &case));
 }
 
 #[test]
@@ -34,7 +56,7 @@ fn rejects_bad_shapes() {
     let bind = |height, width, channels| {
         let shape = Shape { replicas: 1, capacity: 4, height, width, channels };
         let arguments = ForwardArguments { shape, steps: &steps, input: &input, output: &output, argmax: &argmax };
-        Forward.bind(gpu, &arguments)
+        Forward { workgroup_size: 64 }.bind(gpu, &arguments)
     };
     let bound = bind(5, 5, 3).unwrap();
     assert_refused(bind(6, 5, 3), &["max_pool2d.forward", "input", "300", "360"]);

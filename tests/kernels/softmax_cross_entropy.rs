@@ -11,7 +11,7 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| loss(gpu, case)));
+    cases().iter().for_each(|case| assert_checks_move_no_bits(|gpu| loss(gpu, case)));
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn writes_all_and_only_its_output() {
 fn is_deterministic_and_a_replica_alone_has_the_bits_that_it_has_among_many() {
     // All logits are 0 and so equal for all replicas, labels are not: the mean is ln(10) for each of them.
     let many = Case { replicas: 7, samples: 77, classes: 10, range: 0.0 };
-    assert_deterministic(|gpu| loss(gpu, &many));
+    assert_deterministic(|on| loss(on.gpu, &many));
     let (many, alone) = (loss(gpu(), &many).unwrap(), loss(gpu(), &Case { replicas: 1, ..many }).unwrap());
     assert!(many.mean.bits.iter().all(|&bits| bits == alone.mean.bits[0]), "{:?}", many.mean.numbers());
     assert!((f64::from(alone.mean.numbers()[0]) - 10f64.ln()).abs() < 2e-6);

@@ -10,21 +10,21 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|gpu| Ok((count(gpu, case)?, envelope(gpu, case)?))));
+    cases().iter().for_each(|case| assert_variants_agree(|on| Ok((count(on, case)?, envelope(on, case)?))));
 }
 
 #[test]
 fn writes_all_and_only_its_output() {
     for case in &cases() {
-        assert_whole(&count(gpu(), case).unwrap());
-        assert_whole(&envelope(gpu(), case).unwrap());
+        assert_whole(&count(usual(), case).unwrap());
+        assert_whole(&envelope(usual(), case).unwrap());
     }
 }
 
 #[test]
 fn is_deterministic() {
     let case = Case { epochs: 70, replicas: 2, nodes: 333 };
-    assert_deterministic(|gpu| Ok((count(gpu, &case)?, envelope(gpu, &case)?)));
+    assert_deterministic(|on| Ok((count(on, &case)?, envelope(on, &case)?)));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn rejects_bad_shapes() {
     let [columns, few] = [10, 9].map(|len| Buffer::<[u32; 4]>::new(gpu, "columns", len).unwrap());
     let bind = |history, upper, stable_nodes| {
         let arguments = CountArguments { shape, history, lower: &columns, upper, stability: &columns, stable_nodes };
-        Count::new(gpu).unwrap().bind(gpu, &arguments)
+        Count::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments)
     };
     assert!(bind(&history, &columns, &columns).is_ok());
     assert_refused(bind(&short, &columns, &columns), &["stability.count", "history", "29", "30"]);
@@ -50,7 +50,7 @@ fn rejects_bad_shapes() {
             maximum: &results,
             smallest_magnitude: &results,
         };
-        Envelope::new(gpu).unwrap().bind(gpu, &arguments).map(|_| ())
+        Envelope::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments).map(|_| ())
     };
     assert_refused(bind(&[]), &["stability.envelope", "windows is 0"]);
     assert_refused(bind(&[1, 2, 3]), &["minimum", "20", "30"]);

@@ -9,6 +9,7 @@ use crate::cpu::dense_stack::{self as twin, StackShape, Trained};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::dense::ImageShape;
+use crate::kernels::WORKGROUP_SIZES;
 use crate::kernels::dense_stack::{
     LaunchStep, Launches, Moves, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Sample, Step,
     StepArguments, StepInput, StepShape, Tiles,
@@ -145,8 +146,8 @@ pub fn cases(gpu: &Gpu) -> Vec<Case> {
         features(3, &[45], 50, 65, 32, 32, 3),
     ];
     let with = |tiles| small.iter().map(move |case| Case { tiles, ..*case });
-    let mut cases: Vec<Case> = with(Tiles::Single { workgroup_size: 8 }).collect();
-    cases.extend(with(Tiles::Single { workgroup_size: 64 }));
+    let mut cases: Vec<Case> =
+        WORKGROUP_SIZES.iter().flat_map(|&workgroup_size| with(Tiles::Single { workgroup_size })).collect();
     if gpu.lanes().is_some() {
         cases.extend(with(Tiles::Lanes));
     }

@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &BenchArguments, architecture: &Architecture) -> Re
             Roofline::of_gpu(&mut engine, &work, &watch, &progress)?
         }
         (None, None) => {
-            let threads = arguments.device.threads;
+            let threads = arguments.device.threads(arguments.output.quiet);
             Roofline::of_cpu(&mut Engine::cpu(threads)?, threads, &work, &watch, &progress)?
         }
     };

@@ -219,21 +219,21 @@ fn convolve_block<S: Simd, const CHANNELS_IN: usize, const Y: usize, const X: us
     X
 }
 
-/// `values = max(values, 0)`.
+/// The ReLU of each value; NaN stays.
 #[inline(always)]
 pub fn relu(values: &mut [f32]) {
     for value in values {
-        *value = if *value > 0.0 { *value } else { 0.0 };
+        *value = crate::cpu::relu(*value);
     }
 }
 
-/// Rows of `gradient` `[y, x, channel]` become 0 where `values`, in a grid, are not positive: the derivative of the ReLU that
-/// made them.
+/// Rows of `gradient` `[y, x, channel]` become 0 where `values`, in a grid, are 0 or less, not where they are NaN: the derivative
+/// of the ReLU that made them.
 #[inline(always)]
 pub fn where_positive(grid: Grid, values: &[f32], gradient: &mut [f32]) {
     for (y, gradient) in gradient.chunks_exact_mut(grid.width * grid.channels).enumerate() {
         for (gradient, &value) in gradient.iter_mut().zip(&values[grid.place(y, 0)..]) {
-            *gradient = if value > 0.0 { *gradient } else { 0.0 };
+            *gradient = if value <= 0.0 { 0.0 } else { *gradient };
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A block of `ROWS` x `COLUMNS` registers of sums stays in registers while the inner index runs: each loaded number is
 //! used several times, and each sum still adds its terms in the order of the twin.
 
+use super::relu;
 use crate::cpu::adam;
 use pulp::Simd;
 
@@ -18,7 +19,7 @@ pub enum Epilogue<'a> {
     Identity,
     /// ReLU.
     Relu,
-    /// Zero where this array of the output's shape is not positive: the derivative of the ReLU that made it.
+    /// Zero where this array of the output's shape is 0 or less, not where it is NaN: the derivative of the ReLU that made it.
     WherePositive(&'a [f32]),
 }
 
@@ -136,10 +137,10 @@ fn multiply_block<S: Simd, const R: usize, const C: usize>(
         for (column, (output, &sum)) in output.iter_mut().zip(sums).enumerate() {
             *output = match epilogue {
                 Epilogue::Identity => sum,
-                Epilogue::Relu => simd.max_f32s(sum, zero),
+                Epilogue::Relu => relu(simd, sum),
                 Epilogue::WherePositive(values) => {
                     let values = S::as_simd_f32s(&values[row * columns..(row + 1) * columns]).0;
-                    simd.select_f32s(simd.greater_than_f32s(values[register + column], zero), sum, zero)
+                    simd.select_f32s(simd.less_than_or_equal_f32s(values[register + column], zero), zero, sum)
                 }
             };
         }

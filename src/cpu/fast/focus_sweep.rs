@@ -98,7 +98,6 @@ fn add_terms<S: Simd, const C: usize>(
     relu: bool,
     output: &mut [f32; BLOCK],
 ) {
-    let zero = simd.splat_f32s(0.0);
     for (tile, output) in S::as_mut_simd_f32s(output).0.chunks_exact_mut(C).enumerate() {
         let mut sums = [simd.splat_f32s(bias); C];
         for &Term { input: index, weight } in terms {
@@ -109,7 +108,7 @@ fn add_terms<S: Simd, const C: usize>(
             }
         }
         for (output, sum) in output.iter_mut().zip(sums) {
-            *output = if relu { simd.max_f32s(sum, zero) } else { sum };
+            *output = if relu { super::relu(simd, sum) } else { sum };
         }
     }
 }

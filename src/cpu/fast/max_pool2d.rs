@@ -2,6 +2,7 @@
 //!
 //! Where a value came from is kept as a number, 0.0 to 3.0: it is compared in the same registers as the values.
 
+use super::relu;
 use pulp::Simd;
 
 /// Channels are padded with zeros to a multiple of this many: one AVX2 register, two of NEON.
@@ -26,11 +27,13 @@ pub fn relu_and_pool<S: Simd>(simd: S, rows: &[f32], channels: usize, output: &m
             let (mut best, mut best_code) = (first, zero);
             // The first of equal values wins, so only a larger one takes its place.
             for (value, code) in [(second, codes[0]), (third, codes[1]), (fourth, codes[2])] {
+                // NaN compares as nothing, not as larger: it is taken for what it is, and then stays.
                 let larger = simd.greater_than_f32s(value, best);
-                best = simd.select_f32s(larger, value, best);
-                best_code = simd.select_f32s(larger, code, best_code);
+                let wins = simd.or_m32s(larger, simd.not_m32s(simd.equal_f32s(value, value)));
+                best = simd.select_f32s(wins, value, best);
+                best_code = simd.select_f32s(wins, code, best_code);
             }
-            *output = simd.max_f32s(best, zero);
+            *output = relu(simd, best);
             *argmax = best_code;
         }
     }

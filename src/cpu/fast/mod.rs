@@ -35,6 +35,13 @@ fn dispatch<W: pulp::WithSimd>(narrow: bool, work: W) -> W::Output {
     pulp::Arch::new().dispatch(work)
 }
 
+/// [`crate::cpu::relu`] of a register. A maximum would turn NaN into 0 with some instruction sets, and keep it with others.
+#[inline(always)]
+fn relu<S: pulp::Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_or_equal_f32s(x, zero), zero, x)
+}
+
 /// The instruction set that runs here; part of the device's variant, since it moves bits.
 pub fn instruction_set() -> &'static str {
     struct Name;

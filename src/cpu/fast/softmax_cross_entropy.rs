@@ -2,12 +2,12 @@
 
 use super::LANES;
 
-/// `exp(x)` for `x <= 0` within 2e-7 relative, 0 below -87: `2^n * p(x - n ln 2)` with a polynomial of degree 6. Shaped so
+/// `exp(x)` for `x <= 0` within 2e-7 relative, 0 below -87, NaN for NaN: `2^n * p(x - n ln 2)` with a polynomial of degree 6. Shaped so
 /// that the compiler computes a register of them at once. Coefficients: Taylor terms economised as in Cephes' `expf`.
 #[inline(always)]
 fn exp_negative(x: f32) -> f32 {
     const ROUNDING: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer in the low bits
-    let clamped = x.max(-87.0);
+    let clamped = if x < -87.0 { -87.0 } else { x };
     let shifted = clamped * std::f32::consts::LOG2_E + ROUNDING;
     let n = shifted - ROUNDING;
     // ln 2 in two parts, so that the remainder is exact to the last bit.
@@ -187,5 +187,6 @@ mod tests {
         assert_eq!(exp_negative(0.0), 1.0);
         assert_eq!(exp_negative(-88.0), 0.0);
         assert_eq!(exp_negative(f32::NEG_INFINITY), 0.0);
+        assert!(exp_negative(f32::NAN).is_nan());
     }
 }

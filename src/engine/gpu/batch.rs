@@ -106,13 +106,13 @@ impl GpuBatch {
         choice: Choice,
     ) -> Result<Self> {
         let plan = Plan::new(&gpu, training, variant, setup)?;
-        gpu.set_workgroup_size(choice.workgroup_size);
         let [training, evaluation] = plan.activations();
         let gradient = Buffer::new(&gpu, "parameter gradient", plan.gradient())?;
         let Plan { network, training: training_data, batch, evaluation_samples, purpose, waves } = plan;
-        let waves = waves.into_iter().map(|slots| Wave::new(&gpu, &network, setup, slots)).collect::<Result<_>>()?;
+        let wave = |slots| Wave::new(&gpu, choice.workgroup_size, &network, setup, slots);
+        let waves = waves.into_iter().map(wave).collect::<Result<_>>()?;
         Ok(Self {
-            kernels: Kernels::new(&gpu, &network, purpose, choice.tile())?,
+            kernels: Kernels::new(&gpu, &network, purpose, choice)?,
             purpose,
             choice,
             training_activations: Activations::new(&gpu, training)?,
@@ -146,7 +146,7 @@ impl GpuBatch {
         let mut feed = Feed::words(gpu, &plan.training, plan.largest(), plan.batch);
         if plan.purpose == Purpose::FusedTraining {
             let shape = plan.network.whole_stack(plan.largest(), plan.batch);
-            let (steps, launches) = Feed::launched(gpu, &plan.training, &shape);
+            let (steps, launches) = Feed::launched(gpu, &plan.training, &shape, Tiles::of(gpu, gpu.usual_workgroup_size()));
             feed += launches * Launches::words(&shape, steps);
         }
         Ok(Footprint {
@@ -181,7 +181,7 @@ impl GpuBatch {
             return Ok(feed);
         }
         let shape = self.network.whole_stack(wave.state.replicas, self.batch);
-        feed.with_launches(gpu, &shape, decay)
+        feed.with_launches(gpu, &shape, Tiles::of(gpu, self.choice.workgroup_size), decay)
     }
 
     /// Trains one wave on consecutive steps and returns `[step, replica]`.
@@ -286,7 +286,7 @@ impl<'a, 'g> Running<'a, 'g> {
 fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Room, batch: usize) -> Purpose {
     // What a driver completes may depend on the size of workgroups, and ways to train differ in their bits: so the usual
     // size counts, whatever a clock has chosen.
-    let tiles = Tiles::with_workgroup_size(gpu, gpu.usual_workgroup_size());
+    let tiles = Tiles::of(gpu, gpu.usual_workgroup_size());
     let fuses = network.whole_stack(1, batch).most_steps(gpu, tiles) > 0 && room.fuses(network, batch);
     if variant == Variant::Fused && fuses {
         Purpose::FusedTraining
@@ -299,7 +299,13 @@ fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Room, batch: u
 
 impl Wave {
     /// Makes room for the replicas in `slots` and fills in their initial weights.
-    fn new(gpu: &Gpu, network: &Network, setup: &Setup<'_>, slots: Range<usize>) -> Result<Self> {
+    fn new(
+        gpu: &Gpu,
+        workgroup_size: u32,
+        network: &Network,
+        setup: &Setup<'_>,
+        slots: Range<usize>,
+    ) -> Result<Self> {
         let replicas = slots.len();
         let StateSizes { parameters, mask, .. } = StateSizes::new(network, replicas);
         let state = State {
@@ -310,7 +316,7 @@ impl Wave {
             mask: Buffer::from_slice(gpu, "mask", &vec![states::KEPT; mask])?,
             replica_ids: Buffer::from_slice(gpu, "replica ids", &setup.replica_ids[slots.clone()])?,
         };
-        let fill = initial::Fill::new(gpu)?;
+        let fill = initial::Fill::new(gpu, workgroup_size)?;
         let mut recorder = Recorder::new(gpu, "initial weights");
         for (tensor, layout) in (0..).zip(&network.layout.tensors) {
             if let Some(fan_in) = layout.fan_in {
@@ -347,7 +353,7 @@ impl Wave {
     /// Records a change of the masks by `counts` nodes of each replica.
     fn change_masks(
         &self,
-        gpu: &Gpu,
+        (gpu, workgroup_size): (&Gpu, u32),
         network: &Network,
         seed: u64,
         recorder: &mut Recorder<'_>,
@@ -371,12 +377,12 @@ impl Wave {
                 weights,
                 rank: &rank,
             };
-            sort::Rank::new().bind(gpu, &arguments)?.record(recorder)
+            sort::Rank::new(workgroup_size).bind(gpu, &arguments)?.record(recorder)
         };
         let drawn_from = |state, update, recorder: &mut Recorder<'_>| {
             let draws = Buffer::new(gpu, "draws", replicas * nodes)?;
             let arguments = masks::DrawArguments { nodes, update, state, seed, replica_ids, mask, draws: &draws };
-            masks::Draw::new(gpu)?.bind(gpu, &arguments)?.record(recorder)?;
+            masks::Draw::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder)?;
             Ok::<_, Error>(draws)
         };
         match change {
@@ -403,7 +409,7 @@ impl Wave {
                     m,
                     v,
                 };
-                return masks::Regrow::new(gpu)?.bind(gpu, &arguments)?.record(recorder);
+                return masks::Regrow::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder);
             }
         }
         let state = if change == MaskChange::DecaySmallest { states::DECAYING } else { states::PRUNED };
@@ -420,14 +426,12 @@ impl Wave {
             m,
             v,
         };
-        masks::Smallest::new(gpu)?.bind(gpu, &arguments)?.record(recorder)
+        masks::Smallest::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder)
     }
 }
 
 impl BackendBatch for GpuBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
-        // Another batch may have chosen otherwise.
-        self.gpu.set_workgroup_size(self.choice.workgroup_size);
         let count = steps.batches.len();
         let mut results = vec![StepLoss::default(); self.slots() * count];
         let words = Room::of(&self.gpu).words;
@@ -453,7 +457,7 @@ impl BackendBatch for GpuBatch {
         for wave in &self.waves {
             let mut recorder = Recorder::new(&self.gpu, "change of masks");
             let own = &nodes[wave.slots.clone()];
-            wave.change_masks(&self.gpu, &self.network, self.seed, &mut recorder, change, own)?;
+            wave.change_masks((&self.gpu, self.choice.workgroup_size), &self.network, self.seed, &mut recorder, change, own)?;
             recorder.submit()?;
         }
         Ok(())

@@ -93,7 +93,7 @@ pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<SampleTiles>> {
             output: &convolved.values,
             argmax: convolved.argmax.as_ref(),
         };
-        Forward(kernels.tile).bind(gpu, &arguments)
+        Forward { tile: kernels.tile, workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
     };
     layers(binder)?.into_iter().map(bind).collect()
 }
@@ -141,7 +141,7 @@ pub(super) fn backward(
                 input,
                 input_gradient,
             };
-            BackwardInput(kernels.tile).bind(gpu, &arguments)
+            BackwardInput { tile: kernels.tile, workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
         };
         backward.push(Backward { weights, input: features.map(bind).transpose()? });
         output_gradient = input_gradient;

@@ -94,7 +94,7 @@ pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Ve
     for (history, rank) in history.chunks(segments * shape.nodes).zip(rank.chunks_mut(segments * shape.nodes)) {
         let weights = Buffer::from_slice(gpu, "history", history)?;
         let ranks = Buffer::new(gpu, "rank", history.len())?;
-        let bound = sort::Rank::new().bind(
+        let bound = sort::Rank::new(gpu.usual_workgroup_size()).bind(
             gpu,
             &sort::RankArguments {
                 epochs: history.len() / shape.nodes,
@@ -123,7 +123,7 @@ pub(super) fn count(gpu: &Gpu, shape: HistoryShape, history: &[f32], lower: &[f3
         stability: vec![0; tolerances * columns],
         stable_nodes: vec![0; tolerances * shape.epochs * shape.replicas],
     };
-    let kernel = stability::Count::new(gpu)?;
+    let kernel = stability::Count::new(gpu, gpu.usual_workgroup_size())?;
     for piece in pieces(gpu, shape, shape.epochs.max(TOLERANCES), TOLERANCES * shape.epochs)? {
         let device_shape = piece.shape(shape.epochs);
         let own = Buffer::from_slice(gpu, "history", &piece.gather(shape, 0..shape.epochs, history))?;
@@ -189,7 +189,7 @@ fn interleave(
 pub(super) fn envelope(gpu: &Gpu, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope> {
     let empty = vec![0.0; windows.len() * shape.columns()];
     let mut envelope = Envelope { minimum: empty.clone(), maximum: empty.clone(), smallest_magnitude: empty };
-    let kernel = stability::Envelope::new(gpu)?;
+    let kernel = stability::Envelope::new(gpu, gpu.usual_workgroup_size())?;
     let ends = Buffer::from_slice(gpu, "windows", windows)?;
     for piece in pieces(gpu, shape, shape.epochs.max(windows.len()), 0)? {
         let device_shape = piece.shape(shape.epochs);

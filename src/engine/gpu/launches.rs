@@ -6,6 +6,7 @@ pub(super) use training::TrainingLaunches;
 
 use super::convolutions::{self, Convolved};
 use super::samples::Feed;
+use super::tuning::Choice;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::conv2d::Tile;
@@ -94,6 +95,7 @@ impl Network {
 pub(super) struct Kernels {
     /// Of convolutions.
     pub(super) tile: Tile,
+    pub(super) workgroup_size: u32,
     forward: dense::Forward,
     forward_images: dense::ForwardImages,
     backward_input: dense::BackwardInput,
@@ -106,23 +108,25 @@ pub(super) struct Kernels {
 }
 
 impl Kernels {
-    /// Compiles what training for this `purpose` and any evaluation need. `tile` is that of convolutions forward and of
-    /// their input gradients, whose bits do not depend on it.
-    pub(super) fn new(gpu: &Gpu, network: &Network, purpose: Purpose, tile: Tile) -> Result<Self> {
-        let stack = (purpose == Purpose::StackedTraining).then(|| dense_stack::Gradient::new(gpu));
+    /// Compiles what training for this `purpose` and any evaluation need. `choice` moves no bits: its tile is that of
+    /// convolutions forward and of their input gradients.
+    pub(super) fn new(gpu: &Gpu, network: &Network, purpose: Purpose, choice: Choice) -> Result<Self> {
+        let size = choice.workgroup_size;
+        let stack = (purpose == Purpose::StackedTraining).then(|| dense_stack::Gradient::new(gpu, size));
         let step = (purpose == Purpose::FusedTraining)
-            .then(|| dense_stack::Step::new(gpu, Tiles::of(gpu), network.whole_stack(1, 1).reads));
+            .then(|| dense_stack::Step::new(gpu, Tiles::of(gpu, size), network.whole_stack(1, 1).reads));
         Ok(Self {
-            tile,
-            forward: dense::Forward::new(gpu)?,
-            forward_images: dense::ForwardImages::new(gpu, Tile::of(gpu))?,
-            backward_input: dense::BackwardInput::new(gpu)?,
-            backward_weights: dense::BackwardWeights::new(gpu)?,
-            backward_weights_images: dense::BackwardWeightsImages::new(gpu, Tile::of(gpu))?,
+            tile: choice.tile(),
+            workgroup_size: size,
+            forward: dense::Forward::new(gpu, size)?,
+            forward_images: dense::ForwardImages::new(gpu, size, Tile::of(gpu))?,
+            backward_input: dense::BackwardInput::new(gpu, size)?,
+            backward_weights: dense::BackwardWeights::new(gpu, size)?,
+            backward_weights_images: dense::BackwardWeightsImages::new(gpu, size, Tile::of(gpu))?,
             stack: stack.transpose()?,
             step: step.transpose()?,
             loss: Loss::new(gpu)?,
-            adam: adam::Step::new(gpu)?,
+            adam: adam::Step::new(gpu, size)?,
         })
     }
 }

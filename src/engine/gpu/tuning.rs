@@ -5,6 +5,7 @@
 //! another device or makes no sense is no error: the choice is measured again.
 
 use crate::error::{Error, Result};
+use crate::kernels::WORKGROUP_SIZES;
 use crate::kernels::conv2d::Tile;
 use crate::network::Architecture;
 use crate::run_folder;
@@ -15,8 +16,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Invocations of a workgroup that are tried.
-const WORKGROUP_SIZES: [u32; 4] = [8, 32, 64, 128];
 /// No candidate is begun after this.
 const MEASURING: Duration = Duration::from_millis(700);
 /// Another candidate than the one that suits the kind of device must be so much faster: a clock is never quite still.

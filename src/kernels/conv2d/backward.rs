@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::gpu::{Bindable, BoundKernel, Buffer, Gpu, Kernel, Recorder};
 use crate::kernels::{Place, StepRecord, require, require_capacity};
 
-/// Invocations of a workgroup of the weight gradient: `LANES` of `shaders/prelude/weight_tile.wgsl`.
-const LANES: usize = 64;
+/// Invocations of a workgroup of the weight gradient.
+pub(in crate::kernels) const LANES: usize = 64;
 /// The most tiles of a workgroup: as many as the lanes of the narrowest devices, so that neighbours read one cache line.
 const MOST_TILES: usize = 8;
 /// The most wide tiles of a workgroup: few, so that a small layer of one replica still has work for all threads.
@@ -37,14 +37,19 @@ pub struct BackwardInputArguments<'a> {
 
 /// `input_gradient[n, y, x, c] = sum_{ky, kx, k} g[n, y - ky + 1, x - kx + 1, k] * weights[ky, kx, c, k]` where
 /// `input[n, y, x, c] > 0`, else 0; `g` is the gradient before pooling.
-pub struct BackwardInput(pub Tile);
+pub struct BackwardInput {
+    /// Tiles of the kernels that pool.
+    pub tile: Tile,
+    /// Invocations of a workgroup; moves no bits.
+    pub workgroup_size: u32,
+}
 
 impl BackwardInput {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<SampleTiles> {
         let BackwardInputArguments { shape, place, steps, output_gradient, argmax, parameters, input, input_gradient } =
             *arguments;
-        let wide = self.0 == Tile::Wide && shape.inputs > 4;
+        let wide = self.tile == Tile::Wide && shape.inputs > 4;
         let shader = match argmax {
             Some(_) if wide => &BACKWARD_INPUT_POOL_WIDE,
             Some(_) => &BACKWARD_INPUT_POOL,
@@ -69,7 +74,7 @@ impl BackwardInput {
             None => height.div_ceil(4) * width.div_ceil(4) * inputs.div_ceil(4),
         };
         let cost = shape.cost(shape.output_words(argmax.is_some()) + 2 * shape.input_len());
-        SampleTiles::new(gpu, shader, shape, tiles, &arrays, cost)
+        SampleTiles::new(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
     }
 }
 
@@ -145,6 +150,11 @@ pub struct WeightTiles {
 }
 
 impl WeightTiles {
+    /// The kernel that was chosen.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
     pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
         require_capacity(self.name, samples, self.capacity)?;

@@ -28,13 +28,18 @@ pub struct ForwardArguments<'a> {
 
 /// `output[n, y, x, k] = relu(bias[k] + sum_{ky, kx, c} input[n, y + ky - 1, x + kx - 1, c] * weights[ky, kx, c, k])`,
 /// then the largest of 2 x 2 if the layer pools.
-pub struct Forward(pub Tile);
+pub struct Forward {
+    /// Tiles of the kernels that pool.
+    pub tile: Tile,
+    /// Invocations of a workgroup; moves no bits.
+    pub workgroup_size: u32,
+}
 
 impl Forward {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<SampleTiles> {
         let ForwardArguments { shape, place, steps, ref input, parameters, output, argmax } = *arguments;
-        let wide = self.0 == Tile::Wide && argmax.is_some() && shape.outputs > 4;
+        let wide = self.tile == Tile::Wide && argmax.is_some() && shape.outputs > 4;
         let shader = match (input, argmax) {
             (Input::Features(_), None) => &FORWARD,
             (Input::Features(_), Some(_)) if wide => &FORWARD_POOL_WIDE,
@@ -62,6 +67,6 @@ impl Forward {
             None => height.div_ceil(4) * width.div_ceil(4) * outputs.div_ceil(4),
         };
         let cost = shape.cost(input.words(shape) + shape.output_words(argmax.is_some()));
-        SampleTiles::new(gpu, shader, shape, tiles, &arrays, cost)
+        SampleTiles::new(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
     }
 }

@@ -4,7 +4,7 @@ use super::step::StepShape;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Records, parameters};
 
-/// The most steps of a launch: `MOST_STEPS` of the shader.
+/// The most steps of a launch.
 pub const MOST_STEPS: usize = 64;
 /// Words of a record are a multiple of this: WebGPU's alignment of 256 bytes.
 const ALIGNMENT: usize = 64;

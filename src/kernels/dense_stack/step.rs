@@ -13,7 +13,9 @@ use std::sync::Arc;
 macro_rules! source {
     ($($prelude:literal),+; $file:literal) => {
         concat!(
+            include_str!("../../../shaders/prelude/states.wgsl"),
             include_str!("../../../shaders/prelude/adam.wgsl"),
+            include_str!("../../../shaders/prelude/relu.wgsl"),
             include_str!("../../../shaders/prelude/dense_step.wgsl"),
             include_str!("../../../shaders/prelude/dense_state.wgsl"),
             include_str!("../../../shaders/prelude/dense_layers.wgsl"),
@@ -28,7 +30,7 @@ macro_rules! source {
 /// Arrays of every step, layer 0's input left out.
 const fn bindings(input: Binding) -> [Binding; 8] {
     [
-        record("launch"),
+        record("launch").indexing(),
         input,
         read("mask"),
         write("parameters"),
@@ -85,13 +87,8 @@ pub enum Tiles {
 }
 
 impl Tiles {
-    /// What suits the device, with the workgroup size that was chosen for it.
-    pub fn of(gpu: &Gpu) -> Self {
-        Self::with_workgroup_size(gpu, gpu.workgroup_size())
-    }
-
     /// What suits the device, with this workgroup size where there is a choice.
-    pub fn with_workgroup_size(gpu: &Gpu, workgroup_size: u32) -> Self {
+    pub fn of(gpu: &Gpu, workgroup_size: u32) -> Self {
         match gpu.lanes() {
             Some(8) => Self::Lanes,
             _ => Self::Single { workgroup_size },
@@ -99,7 +96,7 @@ impl Tiles {
     }
 
     /// Rows of a tile.
-    fn rows(self) -> usize {
+    pub(in crate::kernels) const fn rows(self) -> usize {
         match self {
             Self::Single { .. } => 4,
             Self::Lanes => 16,

@@ -4,10 +4,10 @@ use super::{Launch, RankArguments, read, write};
 use crate::error::Result;
 use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 
-/// `TILE` of `shaders/prelude/radix.wgsl`: keys of a workgroup.
-const TILE: usize = 2048;
+/// Keys of a workgroup.
+pub(in crate::kernels) const TILE: usize = 2048;
 /// Values of a digit.
-const DIGITS: usize = 16;
+pub(in crate::kernels) const DIGITS: usize = 16;
 /// Where the digits of a key of 31 bits start, the lowest first.
 const SHIFTS: [u32; 8] = [0, 4, 8, 12, 16, 20, 24, 28];
 
@@ -39,7 +39,7 @@ pub static RADIX_KEYS: Shader = Shader {
 };
 
 /// `shaders/magnitude_sort/radix_count.wgsl`
-pub static RADIX_COUNT: Shader = radix_shader!("radix_count", &[read("params"), read("keys"), write("counts")]);
+pub static RADIX_COUNT: Shader = radix_shader!("radix_count", &[read("params"), read("keys").indexing(), write("counts")]);
 
 /// `shaders/magnitude_sort/radix_scan.wgsl`
 pub static RADIX_SCAN: Shader = radix_shader!("radix_scan", &[read("params"), write("counts")]);
@@ -47,11 +47,11 @@ pub static RADIX_SCAN: Shader = radix_shader!("radix_scan", &[read("params"), wr
 /// `shaders/magnitude_sort/radix_scatter.wgsl`
 pub static RADIX_SCATTER: Shader = radix_shader!(
     "radix_scatter",
-    &[read("params"), read("keys"), read("indices"), read("places"), write("sorted_keys"), write("sorted_indices"),]
+    &[read("params"), read("keys").indexing(), read("indices"), read("places").indexing(), write("sorted_keys"), write("sorted_indices"),]
 );
 
 /// `shaders/magnitude_sort/radix_rank.wgsl`
-pub static RADIX_RANK: Shader = radix_shader!("radix_rank", &[read("params"), read("indices"), write("rank")]);
+pub static RADIX_RANK: Shader = radix_shader!("radix_rank", &[read("params"), read("indices").indexing(), write("rank")]);
 
 parameters! {
     struct Params {
@@ -78,9 +78,9 @@ impl Pairs {
 }
 
 /// Binds all launches; the caller has checked the arrays. Scratch: four arrays of the size of `rank`.
-pub(super) fn bind(gpu: &Gpu, arguments: &RankArguments<'_>, params: &Buffer<super::Params>) -> Result<Vec<Launch>> {
+pub(super) fn bind(gpu: &Gpu, workgroup_size: u32, arguments: &RankArguments<'_>, params: &Buffer<super::Params>) -> Result<Vec<Launch>> {
     let RankArguments { epochs, replicas, nodes, weights, rank, .. } = *arguments;
-    let kernel = |shader| Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", gpu.workgroup_size())]);
+    let kernel = |shader| Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)]);
     let tiles = nodes.div_ceil(TILE);
     let segments = [epochs as u32, replicas as u32];
     let one_a_tile = [tiles as u32, segments[0], segments[1]];
