@@ -36,7 +36,7 @@ pub struct Manifest {
     pub data_checksums: BTreeMap<String, String>,
     /// What each data set holds: classes with counts, size, training and test images.
     #[serde(default)]
-    pub data_sets: BTreeMap<String, serde_json::Value>,
+    pub data_sets: BTreeMap<String, Value>,
     /// SHA-256 of recorded weights, by what they are, e.g. `focus, epoch 3`.
     pub weight_hashes: BTreeMap<String, String>,
     /// Seconds of wall time, by what took them.

@@ -32,7 +32,10 @@ fn every_promised_file_is_there_and_nothing_half_written() {
     let list = |folder: &Path| -> BTreeSet<String> {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
         let files = entries.filter(|entry| entry.path().is_file());
-        files.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| ![".lock", ".holdfast"].contains(&name.as_str())).collect()
+        files
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .filter(|name| ![".lock", ".holdfast"].contains(&name.as_str()))
+            .collect()
     };
     let expected = [
         "manifest.json",

@@ -52,7 +52,9 @@ fn files(folder: &Path) -> BTreeSet<String> {
     walk(folder, folder, &mut found);
     // Figure 4 shows times too.
     let has_times = |name: &String| TIMES.contains(&name.rsplit('/').next().unwrap()) || name.contains("/figure4");
-    found.retain(|name| ![".lock", ".holdfast"].contains(&name.as_str()) && (!has_times(name) || name.contains("figure4/sweep")));
+    found.retain(|name| {
+        ![".lock", ".holdfast"].contains(&name.as_str()) && (!has_times(name) || name.contains("figure4/sweep"))
+    });
     found
 }
 

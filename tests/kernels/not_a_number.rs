@@ -3,9 +3,7 @@
 
 use crate::*;
 use holdfast::data::Dataset;
-use holdfast::engine::{
-    Batch, CpuEngine, DataHandle, Engine, GpuEngine, Replica, Setup, Steps, SweepPoint, Variant, Watch,
-};
+use holdfast::engine::{Batch, DataHandle, Engine, GpuBackend, Replica, Setup, Steps, SweepPoint, Variant, Watch};
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
@@ -13,12 +11,12 @@ use std::sync::atomic::AtomicBool;
 
 const SAMPLES: usize = 13;
 
-fn engines() -> Vec<Box<dyn Engine>> {
+fn engines() -> Vec<Engine> {
     let open = || open(false, RequestedLimits::WebGpuDefaults);
     vec![
-        Box::new(CpuEngine::new(Some(2)).unwrap()),
-        Box::new(GpuEngine::with_variant(open(), Variant::Fused)),
-        Box::new(GpuEngine::with_variant(open(), Variant::Stacked)),
+        Engine::cpu(Some(2)).unwrap(),
+        GpuBackend::with_variant(open(), Variant::Fused).into(),
+        GpuBackend::with_variant(open(), Variant::Stacked).into(),
     ]
 }
 
@@ -31,7 +29,7 @@ fn data(architecture: &Architecture) -> Arc<Dataset> {
 }
 
 /// What both slots come to: losses of a step, of an evaluation and of a sweep, and logits as bits.
-fn found(batch: &mut dyn Batch, data: DataHandle, architecture: &Architecture) -> [(Vec<f64>, Vec<u32>); 2] {
+fn found(batch: &mut Batch, data: DataHandle, architecture: &Architecture) -> [(Vec<f64>, Vec<u32>); 2] {
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     let kept: Arc<[bool]> = (0..architecture.nodes()).map(|node| node % 3 > 0).collect();
     let points = [0, 1].map(|slot| SweepPoint { slot, kept: Arc::clone(&kept) });
@@ -56,14 +54,14 @@ fn a_parameter_that_is_not_a_number_is_seen(architecture: &Architecture) {
         let setup = Setup { architecture, training, batch: SAMPLES, pixel_scale: 255.0, seed: 3, replica_ids: &[4, 9] };
         let mut batch = engine.begin(&setup).unwrap();
         let whole: Vec<Replica<f32>> = batch.replicas().unwrap();
-        let [_, expected] = found(&mut *batch, training, architecture);
+        let [_, expected] = found(&mut batch, training, architecture);
         assert!(expected.0.iter().all(|loss| loss.is_finite()));
         for tensor in &layout.tensors {
             let mut broken = whole.clone();
             broken[0].parameters[tensor.offset] = f32::NAN;
             batch.restore(&broken).unwrap();
             let name = &engine.description().variant;
-            let [(losses, logits), other] = found(&mut *batch, training, architecture);
+            let [(losses, logits), other] = found(&mut batch, training, architecture);
             assert!(losses.iter().all(|loss| loss.is_nan()), "{name}, {}: {losses:?}", tensor.name);
             for logits in logits.chunks_exact(architecture.classes) {
                 assert!(logits.iter().any(|&bits| f32::from_bits(bits).is_nan()), "{name}, {}", tensor.name);
