@@ -114,7 +114,13 @@ impl Prepared {
             manifest.data_checksums.clone_from(&earlier.data_checksums);
             manifest.configuration_hash.clone_from(&earlier.configuration_hash);
             if earlier.finished.is_some() && !fresh {
-                let manifest = earlier.clone();
+                let is_as_given = earlier.configuration.get("data") == manifest.configuration.get("data");
+                let manifest = Manifest { configuration: manifest.configuration, ..earlier.clone() };
+                if !is_as_given {
+                    // The data lie elsewhere now: whoever reads the settings finds them.
+                    write_settings(&folder, &configuration)?;
+                    manifest.write(folder.path())?;
+                }
                 return Ok(Run { configuration, cells, engine, folder, manifest });
             }
             if !fresh {

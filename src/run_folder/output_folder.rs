@@ -94,7 +94,7 @@ pub struct OutputFolder {
 impl OutputFolder {
     /// Opens a folder, and creates it if it is missing.
     ///
-    /// Fails with [`Error::Usage`] if the path is a file, if the folder is not empty and not Holdfast's, if it holds
+    /// Fails with [`Error::Usage`] if the path is a file or a link that leads nowhere, if the folder is not empty and not Holdfast's, if it holds
     /// something else of Holdfast's, or if another process has it open; with [`Error::Io`] if it cannot be created, read or
     /// locked. Nothing is written then.
     pub fn open(path: &Path, holds: FolderKind) -> Result<Self> {
@@ -102,6 +102,11 @@ impl OutputFolder {
         let is_there = fs::metadata(path);
         if is_there.as_ref().is_ok_and(|found| !found.is_dir()) {
             return Err(Error::Usage(format!("{shown} is a file, not a folder; choose another {option}")));
+        }
+        if is_there.is_err() && fs::symlink_metadata(path).is_ok() {
+            return Err(Error::Usage(format!(
+                "{shown} is a link that leads nowhere; mend it or choose another {option}"
+            )));
         }
         let mut begun_late = false;
         if is_there.is_ok() {

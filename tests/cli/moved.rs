@@ -129,7 +129,7 @@ fn a_run_that_moved_is_pruned_counted_and_shown_without_its_data() {
 fn what_differs_from_another_configuration_is_named() {
     let (_data, argument) = digits::folder();
     let out = tempfile::tempdir().unwrap();
-    let line = "train --preset smoke --depth 2 --width 5 --device cpu --data";
+    let line = "train --preset smoke --training-images 100 --depth 2 --width 5 --device cpu --data";
     let train = |more: &[&str]| holdfast(line, &[&[&argument, "--out", text(out.path())], more].concat());
     train(&["--epochs", "1"]).succeeded();
     train(&["--epochs", "2", "--seed", "7"]).refused(2, &["epochs: 1 there, 2 here", "seed: 1 there, 7 here"]);
