@@ -53,7 +53,7 @@ fn masked_by_torch(path: &Path, file: &mut ArrayFile<'_>, key: &str, option: &st
         *value = if kept == 0.0 { 0.0 } else { *value };
     }
     array.notices.push(format!(
-        "{key} is {key}_orig times {key}_mask, as PyTorch's pruning keeps it: {pruned} of {} weights are 0 before",
+        "{key} is {key}_orig times {key}_mask, as PyTorch's pruning keeps it: {pruned} of {} weights are 0",
         mask.values.len()
     ));
     array.name = Some(key.into());

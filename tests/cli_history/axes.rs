@@ -252,6 +252,21 @@ fn files_of_several_arrays_need_a_key_and_may_be_of_any_kind() {
     read(parent.path(), &format!("{name} --axes epoch,out,in --history-key kernel"), 1, &["2 epochs"]);
     stability(parent.path(), &format!("{name} --history-key none")).refused(5, &["none", "kernel, bias"]);
 
+    // A folder for each epoch, as trainers leave them.
+    let checkpoints = tempdir().unwrap();
+    for (index, step) in [500, 1000, 1500].into_iter().enumerate() {
+        let inner = checkpoints.path().join(format!("checkpoint-{step}"));
+        fs::create_dir(&inner).unwrap();
+        write(&inner, "model.npy", &layer(index));
+        write(&inner, "optimizer.pt", b"x");
+    }
+    read(
+        parent.path(),
+        &format!("{} --axes epoch,out,in", checkpoints.path().display()),
+        2,
+        &["3 epochs", "500 apart"],
+    );
+
     let empty = tempdir().unwrap();
     stability(parent.path(), &format!("{}", empty.path().display())).refused(5, &["history.npz", "no arrays"]);
     write(empty.path(), "model.npy", &layer(1));

@@ -123,10 +123,13 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
+/// The place of a name, and where its numbers stand.
+type Numbered = (usize, Vec<Range<usize>>);
+
 /// The series among these names, by pattern: two names or more, or one whose number is said to be that of an epoch.
 pub(super) fn series(names: &[String]) -> Vec<Series> {
     let mut found: BTreeMap<String, Series> = BTreeMap::new();
-    let mut unmarked: BTreeMap<(String, usize), Vec<(usize, Vec<Range<usize>>)>> = BTreeMap::new();
+    let mut unmarked: BTreeMap<(String, usize), Vec<Numbered>> = BTreeMap::new();
     for (place, name) in names.iter().enumerate() {
         let runs = numbers(name);
         let after =
@@ -138,8 +141,7 @@ pub(super) fn series(names: &[String]) -> Vec<Series> {
     }
     for ((_, count), group) in unmarked {
         // Of several numbers, that of the epoch is the one in which the names differ.
-        let text =
-            |(place, runs): &(usize, Vec<Range<usize>>), index: usize| names[*place][runs[index].clone()].to_string();
+        let text = |(place, runs): &Numbered, index: usize| names[*place][runs[index].clone()].to_string();
         let is_whole = |index: usize| group.iter().all(|(place, runs)| !is_fraction(&names[*place], &runs[index]));
         let differ = |index: usize| group.iter().any(|one| text(one, index) != text(&group[0], index));
         let differing: Vec<usize> = (0..count).filter(|&index| is_whole(index) && differ(index)).collect();

@@ -62,22 +62,24 @@ impl<'a> Source<'a> {
 
     fn in_folder(folder: &Path, key: Option<&str>) -> Result<Self> {
         let shown = folder.display();
-        let cannot = |error: std::io::Error| Error::Data(format!("cannot read {shown}: {error}; check the path"));
-        let mut entries: Vec<PathBuf> = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(cannot)? {
-            entries.push(entry.map_err(cannot)?.path());
-        }
-        entries.sort();
-        let name_of = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let entries = entries_of(folder)?;
         if entries.iter().any(|entry| name_of(entry) == "saved_model.pb") {
             return Err(Error::Data(format!(
                 "{shown} is a TensorFlow SavedModel; load it in Python and save the layer's weights after each \
                  epoch with numpy.save"
             )));
         }
-        let (files, others): (Vec<PathBuf>, Vec<PathBuf>) = entries.into_iter().partition(|entry| holds_arrays(entry));
-        let stems: Vec<String> =
+        let (mut files, mut others): (Vec<PathBuf>, Vec<PathBuf>) =
+            entries.into_iter().partition(|entry| holds_arrays(entry));
+        let mut stems: Vec<String> =
             files.iter().map(|file| file.file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+        if files.is_empty() {
+            // A folder for each epoch with one file: `checkpoint-500/model.safetensors`.
+            let folders: Vec<(PathBuf, PathBuf)> =
+                others.iter().filter_map(|inner| Some((inner.clone(), only_file_of_arrays(inner)?))).collect();
+            others.retain(|other| folders.iter().all(|(inner, _)| inner != other));
+            (stems, files) = folders.into_iter().map(|(inner, file)| (name_of(&inner), file)).unzip();
+        }
         let all = series(&stems);
         let called = key.and_then(|key| all.iter().find(|series| series.is_called(key)));
         let chosen = match (called, all.as_slice()) {
@@ -86,7 +88,7 @@ impl<'a> Source<'a> {
                 let found = if files.is_empty() {
                     "no arrays".into()
                 } else {
-                    listed(&files.iter().map(name_of).collect::<Vec<_>>())
+                    listed(&files.iter().map(|file| name_of(file)).collect::<Vec<_>>())
                 };
                 return Err(Error::Data(format!(
                     "{shown} has no history.npz of a run, and no files that are numbered by epoch, such as \
@@ -109,7 +111,7 @@ impl<'a> Source<'a> {
         let left: Vec<String> = (0..files.len())
             .filter(|&index| !chosen.has(index))
             .map(|index| name_of(&files[index]))
-            .chain(others.iter().map(name_of))
+            .chain(others.iter().map(|other| name_of(other)))
             .collect();
         notices.extend(left_out(&left));
         let key = if called.is_some() { None } else { key.map(str::to_string) };
@@ -290,7 +292,7 @@ impl<'a> Contents<'a> {
         let possible: Vec<usize> = (0..self.names.len()).filter(|&index| self.axes_of(index) > 1).collect();
         match possible[..] {
             [only] => {
-                notices.push(format!("{} is read as the history", self.names[only]));
+                notices.push(format!("the array {} is read", self.names[only]));
                 notices.extend(left_out(&self.names_but(|index| index == only)));
                 Ok(Choice::Array(Some(self.names[only].clone())))
             }
@@ -316,6 +318,29 @@ impl<'a> Contents<'a> {
 /// One array of a file that holds an epoch.
 fn read_one(path: &Path, key: Option<&str>) -> Result<ForeignArray> {
     ArrayFile::open(path)?.read(key, OPTION)
+}
+
+/// What lies in a folder, by name.
+fn entries_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let cannot =
+        |error: std::io::Error| Error::Data(format!("cannot read {}: {error}; check the path", folder.display()));
+    let mut entries: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(cannot)? {
+        entries.push(entry.map_err(cannot)?.path());
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The file in a folder that arrays are read from, if there is one and no other.
+fn only_file_of_arrays(folder: &Path) -> Option<PathBuf> {
+    let entries = if folder.is_dir() { entries_of(folder).ok()? } else { return None };
+    let mut files = entries.into_iter().filter(|entry| holds_arrays(entry));
+    files.next().filter(|_| files.next().is_none())
 }
 
 /// Whether a file in a folder is one that arrays are read from.

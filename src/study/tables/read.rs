@@ -162,7 +162,7 @@ fn decode(path: &Path, bytes: Vec<u8>, notices: &mut Vec<String>) -> Result<Stri
     };
     let units = bytes[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
     let text: Option<String> = char::decode_utf16(units).collect::<std::result::Result<_, _>>().ok();
-    match text.filter(|_| bytes.len() % 2 == 0) {
+    match text.filter(|_| bytes.len().is_multiple_of(2)) {
         Some(text) => {
             notices.push(format!("{place}: the text is in UTF-16; it is read as that"));
             Ok(text)
@@ -227,15 +227,17 @@ impl Form {
                 }
             }
         }
-        for ((_, found), name) in columns.iter().zip(wanted).filter(|((_, found), name)| found != *name) {
-            notices.push(format!("{place}: the column {found} is read as {name}"));
+        let renamed = columns.iter().zip(wanted).filter(|((_, found), name)| found != *name);
+        let renamed: Vec<String> = renamed.map(|((_, found), name)| format!("{found} as {name}")).collect();
+        if !renamed.is_empty() {
+            notices.push(format!("{place}: columns are read by like names: {}", renamed.join(", ")));
         }
         if separator != b',' {
             notices.push(format!("{place}: its columns are separated by {called}; they are read as that"));
         }
         let comments = text.lines().filter(|line| line.starts_with('#')).count();
         if comments > 0 {
-            notices.push(format!("{place}: {comments} lines that begin with # are left out as comments"));
+            notices.push(format!("{place}: lines that begin with # are left out as comments: {comments}"));
         }
         let mut form = Self { separator, fields: names.len(), columns, decimal_comma: false };
         form.count_fields(path, text, &names, notices);
@@ -318,7 +320,7 @@ impl Form {
             let line = record.position().map_or(0, csv::Position::line);
             if record.len() != self.fields {
                 return Err(Error::Data(format!(
-                    "{place}, line {line}: {} fields, but the rows above and the column names have {}; correct the file",
+                    "{place}, line {line}: {} fields under {} column names; correct the file",
                     record.len(),
                     self.fields
                 )));
@@ -427,6 +429,81 @@ mod tests {
         }
         let missing = read_observations(Path::new("no.csv")).unwrap_err();
         assert!(matches!(missing, Error::Data(_)) && missing.to_string().contains("check the path"), "{missing}");
+    }
+
+    const PLAIN: &str = "model,data_set,replicate,stability\nm,d,1,3\nm,d,1,4\nm,e,2,3\n";
+
+    fn of_bytes(bytes: &[u8]) -> Result<(Observations, Vec<String>)> {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("o.csv");
+        fs::write(&path, bytes).unwrap();
+        read_observations(&path).map(|(observations, source)| (observations, source.notices))
+    }
+
+    #[test]
+    fn tables_are_read_as_spreadsheets_and_r_and_pandas_write_them() {
+        let (expected, said) = of_bytes(PLAIN.as_bytes()).unwrap();
+        assert_eq!(said, [""; 0]);
+        let (head, rows) = PLAIN.split_once('\n').unwrap();
+        let numbered: String =
+            rows.lines().enumerate().map(|(index, row)| format!("\"{}\",{row}\n", index + 1)).collect();
+        let utf16 = |mark: [u8; 2], bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            mark.into_iter().chain(PLAIN.encode_utf16().flat_map(bytes)).collect()
+        };
+        for (text, words) in [
+            (PLAIN.replace(',', ";").into_bytes(), Some("semicolons")),
+            (PLAIN.replace(',', "\t").into_bytes(), Some("tabs")),
+            (PLAIN.replace(',', "|").into_bytes(), Some("bars")),
+            (PLAIN.replace(',', " ").into_bytes(), Some("spaces")),
+            (PLAIN.replace(',', ";").replace(";3\n", ";3,0\n").into_bytes(), Some("decimal commas")),
+            (PLAIN.replace(",3\n", ",\"3,0\"\n").into_bytes(), Some("decimal commas")),
+            (format!("\u{feff}{}", PLAIN.replace('\n', "\r\n")).into_bytes(), None),
+            (PLAIN.replace('\n', "\r").into_bytes(), None),
+            (PLAIN.replace('\n', "\n\n").into_bytes(), None),
+            (PLAIN.replace('\n', ",\n").into_bytes(), None),
+            (format!("{head}\n{}", rows.replace('\n', ",\n")).into_bytes(), None),
+            (format!("# made by hand\n{PLAIN}# the end\n").into_bytes(), Some("comments: 2")),
+            (format!("Model,Data.Set,REPLICATE,Stability\n{rows}").into_bytes(), Some("Data.Set as data_set")),
+            (format!("\"\",{head}\n{numbered}").into_bytes(), None),
+            (format!("{head}\n{numbered}").into_bytes(), Some("one field more")),
+            (utf16([0xff, 0xfe], u16::to_le_bytes), Some("UTF-16")),
+            (utf16([0xfe, 0xff], u16::to_be_bytes), Some("UTF-16")),
+        ] {
+            let shown = String::from_utf8_lossy(&text).into_owned();
+            let (found, said) = of_bytes(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            assert_eq!(found, expected, "{shown}");
+            match words {
+                Some(words) => assert!(said.iter().any(|said| said.contains(words)), "{words:?} is not in {said:?}"),
+                None => assert_eq!(said, [""; 0], "{shown}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused_with_its_place() {
+        let at = "line 2: column stability";
+        let latin: Vec<u8> = PLAIN.replace("m,", "caf\u{e9},").chars().map(|letter| letter as u8).collect();
+        for (text, words) in [
+            (PLAIN.replace(",3\n", ",\"1,003\"\n").into_bytes(), &[at, "1,003", "thousands"][..]),
+            (PLAIN.replace(",3\n", ",\"1.003,5\"\n").into_bytes(), &[at, "1.003,5"]),
+            (PLAIN.replacen(",3\n", ",NA\n", 1).into_bytes(), &[at, "\"NA\""]),
+            (PLAIN.replacen(",3\n", ",.\n", 1).into_bytes(), &[at, "\".\""]),
+            (PLAIN.replacen(",3\n", ",1 003\n", 1).into_bytes(), &[at, "1 003"]),
+            (PLAIN.replace(",4\n", "\n").into_bytes(), &["line 3", "3 fields", "4"]),
+            (PLAIN.replace(',', ";").replace("stability", "ms").into_bytes(), &["stability", "semicolons"]),
+            (format!("# {PLAIN}").into_bytes(), &["no column model", "#"]),
+            (PLAIN.replace("model", "Model,MODEL").into_bytes(), &["several columns", "MODEL"]),
+            (latin, &["line 2", "UTF-8"]),
+            (PLAIN.encode_utf16().flat_map(u16::to_le_bytes).collect(), &["UTF-16"]),
+            (b"[{\"model\": 1}]".to_vec(), &["JSON", "CSV"]),
+            (Vec::new(), &["empty"]),
+        ] {
+            let error = of_bytes(&text).unwrap_err();
+            assert!(matches!(error, Error::Data(_)));
+            for word in [words, &["o.csv"]].concat() {
+                assert!(error.to_string().contains(word), "{word:?} is not in {error}");
+            }
+        }
     }
 
     #[test]
