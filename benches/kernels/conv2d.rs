@@ -91,7 +91,9 @@ fn layer(criterion: &mut Criterion, gpu: &Gpu, shape: Shape, pools: bool) {
             input: &input,
             input_gradient: &input_gradient,
         };
-        let bound = made(BackwardInput { tile: Tile::of(gpu), workgroup_size: gpu.usual_workgroup_size() }.bind(gpu, &arguments));
+        let bound = made(
+            BackwardInput { tile: Tile::of(gpu), workgroup_size: gpu.usual_workgroup_size() }.bind(gpu, &arguments),
+        );
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, gpu, &format!("conv2d/backward_input{suffix}"), &sizes, operations, record);
     }

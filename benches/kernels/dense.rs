@@ -35,7 +35,8 @@ pub(crate) fn all(criterion: &mut Criterion) {
             parameters: &parameters,
             output: &output,
         };
-        let bound = made(Forward::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+        let bound =
+            made(Forward::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, &gpu, "dense/forward", &sizes, operations.clone(), record);
 
@@ -48,7 +49,8 @@ pub(crate) fn all(criterion: &mut Criterion) {
             input: &input,
             input_gradient: &input_gradient,
         };
-        let bound = made(BackwardInput::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+        let bound =
+            made(BackwardInput::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, &gpu, "dense/backward_input", &sizes, operations.clone(), record);
 
@@ -60,7 +62,9 @@ pub(crate) fn all(criterion: &mut Criterion) {
             output_gradient: &output_gradient,
             gradient: &gradient,
         };
-        let bound = made(BackwardWeights::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+        let bound = made(
+            BackwardWeights::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)),
+        );
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, &gpu, "dense/backward_weights", &sizes, operations.clone(), record);
 
@@ -78,7 +82,10 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 parameters: &parameters,
                 output: &output,
             };
-            let bound = made(ForwardImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu)).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+            let bound = made(
+                ForwardImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu))
+                    .and_then(|kernel| kernel.bind(&gpu, &arguments)),
+            );
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/forward_images", &sizes, operations.clone(), record);
 
@@ -90,8 +97,10 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 output_gradient: &output_gradient,
                 gradient: &gradient,
             };
-            let bound =
-                made(BackwardWeightsImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu)).and_then(|kernel| kernel.bind(&gpu, &arguments)));
+            let bound = made(
+                BackwardWeightsImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu))
+                    .and_then(|kernel| kernel.bind(&gpu, &arguments)),
+            );
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/backward_weights_images", &sizes, operations, record);
         }

@@ -2,7 +2,9 @@
 
 use super::comparator::{Expected, Report, compare, sums_of_products};
 use super::max_pool2d::{Case as PoolCase, pack};
-use super::{Draws, Output, Setting, at_every_size, UNWRITTEN, magnitudes, output, preset, read, run, used_part, widen};
+use super::{
+    Draws, Output, Setting, UNWRITTEN, at_every_size, magnitudes, output, preset, read, run, used_part, widen,
+};
 use crate::cpu::Real;
 use crate::cpu::conv2d::{self as twin, ConvShape};
 use crate::cpu::dense::gather;
@@ -331,7 +333,13 @@ fn pointed_to_by(case: &Case, found: &Output, r: usize, values: &[f64]) -> Vec<f
 }
 
 /// Runs the input gradient's kernel on a gradient with respect to the output, and words of codes if the case pools.
-pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays, gradient: &[f32], words: &[u32]) -> Result<Output> {
+pub fn backward_input(
+    on: Setting<'_>,
+    case: &Case,
+    arrays: &Arrays,
+    gradient: &[f32],
+    words: &[u32],
+) -> Result<Output> {
     Ok(backward_input_and_name(on, case, arrays, gradient, words)?.1)
 }
 

@@ -7,9 +7,9 @@ use super::{Draws, Output, UNWRITTEN, bits, output, preset, read, run, widen};
 use crate::cpu::dense_stack::{self as twin, StackShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::{StepRecord, WORKGROUP_SIZES};
 use crate::kernels::dense_stack::{GRADIENT, Gradient, GradientArguments, Shape};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
+use crate::kernels::{StepRecord, WORKGROUP_SIZES};
 
 /// Rounding errors that a number gathers on its way there and back, in units of the largest number of its array: each of
 /// some ten sums of up to 32 terms adds a few, while one wrong term shows a thousand times as large.
@@ -81,7 +81,10 @@ pub fn cases() -> Vec<Case> {
         case(3, 32, 32, 30, 10, 6),
         case(3, 16, 32, 30, 10, 6),
     ];
-    WORKGROUP_SIZES.iter().flat_map(|&workgroup_size| small.iter().map(move |case| Case { workgroup_size, ..*case })).collect()
+    WORKGROUP_SIZES
+        .iter()
+        .flat_map(|&workgroup_size| small.iter().map(move |case| Case { workgroup_size, ..*case }))
+        .collect()
 }
 
 /// What the kernel writes.

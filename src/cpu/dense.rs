@@ -58,8 +58,11 @@ pub fn backward_input<T: Real>(
     for ((output_gradient, input), input_gradient) in rows.zip(input_gradient.chunks_exact_mut(shape.inputs)) {
         let columns = input.iter().zip(weights.chunks_exact(shape.outputs));
         for (gradient, (&x, weights)) in input_gradient.iter_mut().zip(columns) {
-            *gradient =
-                if x <= T::zero() { T::zero() } else { output_gradient.iter().zip(weights).map(|(&g, &w)| g * w).sum() };
+            *gradient = if x <= T::zero() {
+                T::zero()
+            } else {
+                output_gradient.iter().zip(weights).map(|(&g, &w)| g * w).sum()
+            };
         }
     }
 }

@@ -341,10 +341,7 @@ impl Gpu {
         static PROBE: Shader = Shader {
             name: "loop_probe",
             source: include_str!("loop_probe.wgsl"),
-            bindings: &[
-                Binding::new("iterations", Access::Read),
-                Binding::new("counted", Access::ReadWrite),
-            ],
+            bindings: &[Binding::new("iterations", Access::Read), Binding::new("counted", Access::ReadWrite)],
             parameters: None,
             constants: &[],
         };
@@ -599,7 +596,8 @@ mod tests {
             let text = complaint(backend, name).unwrap();
             assert!(text.contains(named) && text.contains("0: Card 5"), "{text}");
         }
-        for (backend, name) in [(None, None), (Some("gl,VULKAN"), None), (Some("vk"), Some("card")), (None, Some("5"))] {
+        for (backend, name) in [(None, None), (Some("gl,VULKAN"), None), (Some("vk"), Some("card")), (None, Some("5"))]
+        {
             assert_eq!(complaint(backend, name), None, "{backend:?} {name:?}");
         }
     }

@@ -1,10 +1,10 @@
 //! Every shader, with what Rust believes about it.
 
+use super::dense_stack::{MOST_STEPS, Tiles, WIDTH};
 use super::{
     adam, conv2d, dense, dense_stack, focus_sweep, he_normal, magnitude_sort, mask, max_pool2d, softmax_cross_entropy,
     stability,
 };
-use super::dense_stack::{MOST_STEPS, Tiles, WIDTH};
 use crate::gpu::Shader;
 
 /// All kernels; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.

@@ -39,7 +39,14 @@ pub static FORWARD: Shader = Shader {
 pub static FORWARD_IMAGES: Shader = Shader {
     name: "conv2d.forward_images",
     source: source!("forward_images.wgsl", "grid.wgsl", "relu.wgsl"),
-    bindings: &[read("params"), record("step"), read("order").indexing(), read("images"), read("parameters"), write("output")],
+    bindings: &[
+        read("params"),
+        record("step"),
+        read("order").indexing(),
+        read("images"),
+        read("parameters"),
+        write("output"),
+    ],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
 };

@@ -31,7 +31,14 @@ pub static FORWARD: Shader = Shader {
 pub static FORWARD_IMAGES: Shader = Shader {
     name: "dense.forward_images",
     source: source!("forward_images.wgsl", "relu.wgsl"),
-    bindings: &[read("params"), record("step"), read("order").indexing(), read("images"), read("parameters"), write("output")],
+    bindings: &[
+        read("params"),
+        record("step"),
+        read("order").indexing(),
+        read("images"),
+        read("parameters"),
+        write("output"),
+    ],
     parameters: Some(ForwardImagesParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
 };
@@ -85,8 +92,11 @@ macro_rules! wide_source {
 }
 
 /// `shaders/dense/forward_images_wide.wgsl`
-pub static FORWARD_IMAGES_WIDE: Shader =
-    Shader { name: "dense.forward_images_wide", source: wide_source!("forward_images_wide.wgsl", "relu.wgsl"), ..FORWARD_IMAGES };
+pub static FORWARD_IMAGES_WIDE: Shader = Shader {
+    name: "dense.forward_images_wide",
+    source: wide_source!("forward_images_wide.wgsl", "relu.wgsl"),
+    ..FORWARD_IMAGES
+};
 
 /// `shaders/dense/backward_weights_images_wide.wgsl`
 pub static BACKWARD_WEIGHTS_IMAGES_WIDE: Shader = Shader {

@@ -33,7 +33,10 @@ fn what_is_not_a_number_is_larger_than_any_number() {
             twin::forward(shape, &input, &mut values, &mut codes);
             let [found, words] = forward(usual(), &case, &input).unwrap();
             for (found, expected) in found.numbers().iter().zip(&values) {
-                assert!(found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(), "{place} {other}");
+                assert!(
+                    found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(),
+                    "{place} {other}"
+                );
             }
             assert!(values.iter().any(|value| value.is_nan()), "{place} {other}");
             assert_eq!(words.bits, pack(Shape { replicas: 1, capacity: 1, height: 4, width: 4, channels: 5 }, &codes));

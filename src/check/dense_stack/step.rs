@@ -8,8 +8,8 @@ use crate::cpu::dense;
 use crate::cpu::dense_stack::{self as twin, StackShape, Trained};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::dense::ImageShape;
 use crate::kernels::WORKGROUP_SIZES;
+use crate::kernels::dense::ImageShape;
 use crate::kernels::dense_stack::{
     LaunchStep, Launches, Moves, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Sample, Step,
     StepArguments, StepInput, StepShape, Tiles,

@@ -155,7 +155,8 @@ impl GpuBatch {
         let mut feed = Feed::words(gpu, &plan.training, plan.largest(), plan.batch);
         if plan.purpose == Purpose::FusedTraining {
             let shape = plan.network.whole_stack(plan.largest(), plan.batch);
-            let (steps, launches) = Feed::launched(gpu, &plan.training, &shape, Tiles::of(gpu, gpu.usual_workgroup_size()));
+            let (steps, launches) =
+                Feed::launched(gpu, &plan.training, &shape, Tiles::of(gpu, gpu.usual_workgroup_size()));
             feed += launches * Launches::words(&shape, steps);
         }
         Ok(Footprint {
@@ -353,13 +354,7 @@ fn check_data(architecture: &Architecture, data: &LoadedData) -> Result<()> {
 
 impl Wave {
     /// Makes room for the replicas in `slots` and fills in their initial weights.
-    fn new(
-        gpu: &Gpu,
-        workgroup_size: u32,
-        network: &Network,
-        setup: &Setup<'_>,
-        slots: Range<usize>,
-    ) -> Result<Self> {
+    fn new(gpu: &Gpu, workgroup_size: u32, network: &Network, setup: &Setup<'_>, slots: Range<usize>) -> Result<Self> {
         let replicas = slots.len();
         let StateSizes { parameters, mask, .. } = StateSizes::new(network, replicas);
         let state = State {
@@ -520,7 +515,14 @@ impl Batch for GpuBatch {
         for wave in &self.waves {
             let mut recorder = Recorder::new(&self.gpu, "change of masks");
             let own = &nodes[wave.slots.clone()];
-            wave.change_masks((&self.gpu, self.choice.workgroup_size), &self.network, self.seed, &mut recorder, change, own)?;
+            wave.change_masks(
+                (&self.gpu, self.choice.workgroup_size),
+                &self.network,
+                self.seed,
+                &mut recorder,
+                change,
+                own,
+            )?;
             recorder.submit()?;
         }
         Ok(())

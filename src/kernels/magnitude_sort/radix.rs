@@ -39,7 +39,8 @@ pub static RADIX_KEYS: Shader = Shader {
 };
 
 /// `shaders/magnitude_sort/radix_count.wgsl`
-pub static RADIX_COUNT: Shader = radix_shader!("radix_count", &[read("params"), read("keys").indexing(), write("counts")]);
+pub static RADIX_COUNT: Shader =
+    radix_shader!("radix_count", &[read("params"), read("keys").indexing(), write("counts")]);
 
 /// `shaders/magnitude_sort/radix_scan.wgsl`
 pub static RADIX_SCAN: Shader = radix_shader!("radix_scan", &[read("params"), write("counts")]);
@@ -47,11 +48,19 @@ pub static RADIX_SCAN: Shader = radix_shader!("radix_scan", &[read("params"), wr
 /// `shaders/magnitude_sort/radix_scatter.wgsl`
 pub static RADIX_SCATTER: Shader = radix_shader!(
     "radix_scatter",
-    &[read("params"), read("keys").indexing(), read("indices"), read("places").indexing(), write("sorted_keys"), write("sorted_indices"),]
+    &[
+        read("params"),
+        read("keys").indexing(),
+        read("indices"),
+        read("places").indexing(),
+        write("sorted_keys"),
+        write("sorted_indices"),
+    ]
 );
 
 /// `shaders/magnitude_sort/radix_rank.wgsl`
-pub static RADIX_RANK: Shader = radix_shader!("radix_rank", &[read("params"), read("indices").indexing(), write("rank")]);
+pub static RADIX_RANK: Shader =
+    radix_shader!("radix_rank", &[read("params"), read("indices").indexing(), write("rank")]);
 
 parameters! {
     struct Params {
@@ -78,7 +87,12 @@ impl Pairs {
 }
 
 /// Binds all launches; the caller has checked the arrays. Scratch: four arrays of the size of `rank`.
-pub(super) fn bind(gpu: &Gpu, workgroup_size: u32, arguments: &RankArguments<'_>, params: &Buffer<super::Params>) -> Result<Vec<Launch>> {
+pub(super) fn bind(
+    gpu: &Gpu,
+    workgroup_size: u32,
+    arguments: &RankArguments<'_>,
+    params: &Buffer<super::Params>,
+) -> Result<Vec<Launch>> {
     let RankArguments { epochs, replicas, nodes, weights, rank, .. } = *arguments;
     let kernel = |shader| Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)]);
     let tiles = nodes.div_ceil(TILE);
