@@ -7,8 +7,9 @@ use holdfast::gpu::{Access, Shader};
 use holdfast::kernels::catalogue::{SHADERS, SHARED};
 use holdfast::kernels::dense_stack::STRUCTURES;
 use holdfast::kernels::{Step, WORKGROUP_SIZES};
+use naga::proc::IndexableLength;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, ArraySize, Expression, Literal, Module, ShaderStage, StorageAccess, TypeInner};
+use naga::{AddressSpace, Expression, Literal, Module, ShaderStage, StorageAccess, TypeInner};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -148,7 +149,7 @@ fn override_constants_are_as_declared() {
 
 /// Constants that no wrapper needs to know: of arithmetic, of the representation of numbers, and those that follow from
 /// others of the same shader.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     "PHILOX_MULTIPLIER_0",
     "PHILOX_MULTIPLIER_1",
     "PHILOX_KEY_INCREMENT",
@@ -159,6 +160,7 @@ const OWN: [&str; 11] = [
     "NEGATIVE_ZERO",
     "POSITIVE_INFINITY",
     "TILE_QUADS",
+    "WORKGROUP_SIZE",
     "TILES",
 ];
 
@@ -242,7 +244,10 @@ fn workgroup_memory(shader: &Shader, workgroup_size: u32) -> u32 {
         naga::back::pipeline_constants::process_overrides(&module, &info, Some((ShaderStage::Compute, "main")), &sized)
             .unwrap();
     let bytes = |ty| match module.types[ty].inner {
-        TypeInner::Array { size: ArraySize::Constant(len), stride, .. } => len.get() * stride,
+        TypeInner::Array { size, stride, .. } => match size.resolve(module.to_ctx()) {
+            Ok(IndexableLength::Known(len)) => len * stride,
+            other => panic!("{}: {other:?}", shader.name),
+        },
         ref other => panic!("{}: {other:?}", shader.name),
     };
     let in_workgroup = |variable: &&naga::GlobalVariable| variable.space == AddressSpace::WorkGroup;

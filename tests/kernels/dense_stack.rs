@@ -16,7 +16,7 @@ fn matches_twin() {
 
 #[test]
 fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_checks_move_no_bits(|gpu| gradient(gpu, case)));
+    cases().iter().for_each(|case| assert_variants_agree(|on| gradient(on.gpu, case)));
 }
 
 #[test]
@@ -124,7 +124,7 @@ mod step {
 
     #[test]
     fn every_variant_agrees() {
-        cases(gpu()).iter().for_each(|case| assert_checks_move_no_bits(|gpu| step(gpu, case)));
+        cases(gpu()).iter().for_each(|case| assert_variants_agree(|on| step(on.gpu, case)));
     }
 
     #[test]
