@@ -295,7 +295,7 @@ fn refusals(mut engine: Engine) -> Vec<(&'static str, String)> {
     let many = engine.load(&Arc::new(raw(SAMPLES, 5, 6, 5))).unwrap();
     wrong_evaluations(&mut batch, [known, foreign, other, many], &mut refusals);
     assert!(batch.replicas().unwrap() == before, "what was refused changed a replica");
-    batch.train(&steps(&orders, &[0..BATCH]), &silent()).unwrap();
+    batch.train(&steps(&orders, std::slice::from_ref(&(0..BATCH))), &silent()).unwrap();
     refusals.0
 }
 
