@@ -85,6 +85,8 @@ impl Prepared {
                 cell.folder(&folder, &hash, &configuration).remove_checkpoints()?;
             }
         }
+        // Who sees the manifest may interrupt: nothing that was begun is lost then.
+        super::stop_flag()?;
         let mut manifest = begin(&folder, command, hash, &configuration, engine.description(), checksums)?;
         manifest.seeds.push(configuration.seed);
         manifest.shard = shard;

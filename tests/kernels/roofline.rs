@@ -43,7 +43,7 @@ fn with_work<R>(architecture: &Architecture, use_it: impl FnOnce(&Work<'_>, &Wat
 }
 
 fn engine() -> GpuEngine {
-    GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap()
+    GpuEngine::open(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Both engines follow PyTorch's losses in single precision, step by step.
 
+use crate::adapter;
 use crate::fixture::{self, Fixture};
 use holdfast::engine::{CpuEngine, Engine, GpuEngine, Setup, Steps, Variant, Watch};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
@@ -15,7 +16,7 @@ fn engines() -> Vec<Box<dyn Engine>> {
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(CpuEngine::new(Some(2)).unwrap())];
     for variant in [Variant::Stacked, Variant::Fused] {
         for checked in [false, true] {
-            let gpu = Gpu::open(&DeviceChoice::Index(0), checked, RequestedLimits::Adapter).unwrap();
+            let gpu = Gpu::open(&DeviceChoice::Index(adapter::index()), checked, RequestedLimits::Adapter).unwrap();
             engines.push(Box::new(GpuEngine::with_variant(gpu, variant)));
         }
     }

@@ -1,5 +1,6 @@
 //! Training by every rule of exponential decay, on both engines.
 
+use crate::adapter;
 use holdfast::data::Dataset;
 use holdfast::engine::{CpuEngine, Engine, GpuEngine, MaskChange, Replica, Setup, Watch};
 use holdfast::error::Error;
@@ -18,7 +19,7 @@ const TARGETS: [f64; 4] = [0.0, 0.35, 0.8, 1.0];
 const EPOCHS: u32 = 3;
 
 fn engines() -> Vec<Box<dyn Engine>> {
-    let gpu = GpuEngine::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
+    let gpu = GpuEngine::open(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap();
     vec![Box::new(CpuEngine::new(Some(2)).unwrap()), Box::new(gpu)]
 }
 
