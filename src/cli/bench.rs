@@ -14,7 +14,7 @@ use crate::network::Architecture;
 use crate::study::experiment::check_memory;
 use clap::{Args, ValueEnum};
 use growth::Axis;
-use measure::{Bench, CLASSES, HISTORY_EPOCHS, REPETITIONS, TEST_IMAGES, TRAINING_IMAGES};
+use measure::{Bench, CLASSES, HISTORY_EPOCHS, Measurements, REPETITIONS, TEST_IMAGES, TRAINING_IMAGES};
 use roofline::RooflineOptions;
 use serde_json::json;
 use std::path::PathBuf;
@@ -102,19 +102,21 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     if arguments.roofline.asked() {
         return roofline::run(arguments, &architecture);
     }
-    let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
-    let mut bench = Bench::new(&mut engine, &architecture, arguments.replicates, arguments.batch)?;
+    let say = &arguments.output;
+    let mut engine = open_engine(&arguments.device, say.quiet)?;
+    let mut bench = Bench::new(&mut engine, &architecture, arguments.replicates, arguments.batch, say.quiet)?;
     let step = if arguments.wants(Part::Step) { Some(bench.step()?) } else { None };
     let sweep = if arguments.wants(Part::Sweep) { Some(bench.sweep()?) } else { None };
     let sort_count = if arguments.wants(Part::SortCount) { Some(bench.sort_count()?) } else { None };
-    let launches = if arguments.wants(Part::Step) { bench.launches()? } else { None };
+    let watched = step.as_ref().filter(|_| say.json || say.verbose);
+    let launches = watched.map(|step| bench.launches(step.median())).transpose()?.flatten();
     let flops = architecture.step_flops(arguments.batch);
     let gflops = step.as_ref().map(|step| step.map(|microseconds| flops / microseconds / 1e3));
     let point_flops = 2.0 * (TEST_IMAGES * width * (width + CLASSES)) as f64;
     let sweep_gflops = sweep.as_ref().map(|sweep| sweep.map(|microseconds| point_flops / microseconds / 1e3));
     let description = engine.description();
     let tuning = engine.tuning();
-    if arguments.output.json {
+    if say.json {
         return output::json(&json!({
             "device": description,
             "model": arguments.model,
@@ -133,9 +135,9 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "tuning": tuning,
         }));
     }
-    let verbose = arguments.output.verbose;
-    let details = launches.filter(|_| verbose).map(|launches| launches.text());
-    let tuning = tuning.filter(|_| verbose).map(|tuning| chosen(tuning, &architecture, arguments.replicates));
+    let short = [&step, &sweep, &sort_count].into_iter().flatten().any(Measurements::is_short);
+    let details = launches.map(|launches| launches.text());
+    let tuning = tuning.filter(|_| say.verbose).map(|tuning| chosen(tuning, &architecture, arguments.replicates));
     let lines = [
         step.zip(gflops).map(|(step, gflops)| {
             format!("  training step   {} µs a replica, {:.1} GFLOP/s\n", step.text(), gflops.median())
@@ -154,13 +156,14 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     .map(Option::unwrap_or_default);
     output::result(&format!(
         "{}, {}\n\
-         {} {side} x {side}, {} replicas, batch {}; median ± sd of {} repetitions\n{}",
+         {} {side} x {side}, {} replicas, batch {}; median ± sd of {} repetitions{}\n{}",
         description.name,
         description.variant,
         arguments.model,
         arguments.replicates,
         arguments.batch,
         REPETITIONS,
+        if short { ", or of [so many] where they take long" } else { "" },
         lines.concat(),
     ))
 }

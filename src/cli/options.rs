@@ -1,6 +1,7 @@
 //! Options that several commands share, and how they become a [`Configuration`]: preset, then file, then command line.
 
 mod names;
+mod share;
 
 use super::output;
 use crate::data::{Fit, LoadOptions};
@@ -12,6 +13,7 @@ use crate::study::presets::Preset;
 use clap::Args;
 use names::{AgainstName, EdRuleName, FitName, ModelName, PresetName, ToleranceKindName, TrackingName};
 use serde::Deserialize;
+pub(super) use share::Share;
 use std::path::{Path, PathBuf};
 
 /// Which device, and how it is used.
@@ -138,8 +140,8 @@ pub(super) struct RunOptions {
     #[arg(long, value_enum)]
     fit: Option<FitName>,
     /// Hold out this share of each class for testing where a set has no test set of its own.
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    test_share: Option<f64>,
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    test_share: Option<Share>,
     /// Pixels are divided by this.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pixel_scale: Option<f64>,
@@ -164,9 +166,9 @@ pub(super) struct RunOptions {
     /// Let settle and hold treat frozen nodes like all others in the headline.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     keep_frozen: Option<bool>,
-    /// Target sparsities of exponential decay in per cent, separated by commas.
-    #[arg(long, value_delimiter = ',', value_name = "PERCENT", allow_negative_numbers = true)]
-    ed_targets: Option<Vec<f64>>,
+    /// Target sparsities of exponential decay, separated by commas: 50%,90% or 0.5,0.9.
+    #[arg(long, value_delimiter = ',', value_name = "SHARE", allow_negative_numbers = true)]
+    ed_targets: Option<Vec<Share>>,
     /// Rule of exponential decay.
     #[arg(long, value_enum)]
     ed_rule: Option<EdRuleName>,
@@ -174,7 +176,7 @@ pub(super) struct RunOptions {
     #[arg(skip)]
     all_images: Option<bool>,
     #[arg(skip)]
-    min_accuracy: Option<f64>,
+    min_accuracy: Option<Share>,
     #[arg(skip)]
     max_replacements: Option<u32>,
     #[arg(skip)]
@@ -183,7 +185,7 @@ pub(super) struct RunOptions {
     figure_4_replicates: Option<u32>,
     // A setting that only `train` has.
     #[arg(skip)]
-    stop_at_plateau: Option<f64>,
+    stop_at_plateau: Option<Share>,
 }
 
 /// What only a study asks; the same in a file of settings.
@@ -191,7 +193,7 @@ pub(super) struct RunOptions {
 pub(super) struct StudyOptions {
     /// Replace a replica that classifies a smaller share of the training images correctly at the end; 0 replaces none.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
-    min_accuracy: Option<f64>,
+    min_accuracy: Option<Share>,
     /// Replace at most so many replicas of each model on each data set; as many as replicates if not given.
     #[arg(long, value_name = "N")]
     max_replacements: Option<u32>,
@@ -218,8 +220,8 @@ pub(super) struct ImageOptions {
     #[arg(long, value_enum)]
     fit: Option<FitName>,
     /// Hold out this share of each class for testing where a set has no test set of its own.
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    test_share: Option<f64>,
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    test_share: Option<Share>,
 }
 
 impl ImageOptions {
@@ -229,7 +231,7 @@ impl ImageOptions {
         LoadOptions {
             side: self.side,
             fit: self.fit.map(Fit::from).unwrap_or_default(),
-            test_share: self.test_share.unwrap_or(all.test_share),
+            test_share: self.test_share.map_or(all.test_share, f64::from),
             ..all
         }
     }
@@ -275,7 +277,7 @@ impl RunOptions {
     pub(super) fn resolve_training(
         &self,
         file: &ConfigurationFile,
-        stop_at_plateau: Option<f64>,
+        stop_at_plateau: Option<Share>,
     ) -> Result<Configuration> {
         Self { stop_at_plateau, ..self.clone() }.resolve(file, Some(Model::Dnn))
     }
@@ -377,7 +379,7 @@ impl Setter<'_> {
         set(&mut settings.cnn_training_images, options.cnn_training_images.or(options.training_images).map(Some));
         set(&mut settings.side, options.side.map(Some));
         set(&mut settings.fit, options.fit.map(Fit::from));
-        set(&mut settings.test_share, options.test_share);
+        set(&mut settings.test_share, options.test_share.map(f64::from));
         set(&mut settings.pixel_scale, options.pixel_scale);
         set(&mut settings.seed, options.seed);
         set(&mut settings.tolerance, options.tolerance);
@@ -386,11 +388,11 @@ impl Setter<'_> {
         set(&mut settings.against, options.against.map(Against::from));
         set(&mut settings.window, options.window.map(Some));
         set(&mut settings.keep_frozen, options.keep_frozen);
-        set(&mut settings.ed_targets, options.ed_targets);
+        set(&mut settings.ed_targets, options.ed_targets.map(|targets| targets.into_iter().map(f64::from).collect()));
         set(&mut settings.ed_rule, options.ed_rule.map(EdRule::from));
         set(&mut settings.all_images, options.all_images);
-        set(&mut settings.min_accuracy, options.min_accuracy.map(Some));
-        set(&mut settings.stop_at_plateau, options.stop_at_plateau.map(Some));
+        set(&mut settings.min_accuracy, options.min_accuracy.map(f64::from).map(Some));
+        set(&mut settings.stop_at_plateau, options.stop_at_plateau.map(f64::from).map(Some));
         set(&mut settings.max_replacements, options.max_replacements.map(Some));
         set(&mut settings.sensitivity_replicates, options.sensitivity_replicates.map(Some));
         set(&mut settings.figure_4_replicates, options.figure_4_replicates.map(Some));

@@ -2,7 +2,9 @@
 
 use super::output;
 use crate::study::Progress;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::study::numbers::significant;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,15 +41,28 @@ impl Reporter {
     }
 }
 
+/// How fast a stage is, in units a second, and how many seconds are left; nothing until that is known.
+fn pace(rate: f64, left: f64) -> String {
+    if rate > 0.0 && rate.is_finite() && left.is_finite() {
+        format!(", {} a second, {} s left", significant(rate), significant(left.ceil()))
+    } else {
+        String::new()
+    }
+}
+
 impl Progress for Reporter {
     fn begin(&self, stage: &str, total: u64, unit: &'static str) {
         if self.quiet {
             return;
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        let template = format!("{{msg}}  [{{bar:30}}] {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left");
+        let template = format!("{{msg}}  [{{bar:30}}] {{human_pos}}/{{human_len}} {unit}{{pace}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style.progress_chars("=> "));
+            let pace = |state: &ProgressState, text: &mut dyn Write| {
+                // A text that cannot be written is not shown.
+                let _ = text.write_str(&pace(state.per_sec(), state.eta().as_secs_f64()));
+            };
+            bar.set_style(style.progress_chars("=> ").with_key("pace", pace));
         }
         bar.set_message(stage.to_string());
         let now = Instant::now();
@@ -69,10 +84,8 @@ impl Progress for Reporter {
                 stage.last_line = Instant::now();
                 let rate = (stage.done - before) as f64 / since.elapsed().as_secs_f64();
                 let left = stage.total.saturating_sub(stage.done) as f64 / rate;
-                output::note(&format!(
-                    "{}: {} of {} {}, {rate:.0} a second, {left:.0} s left",
-                    stage.name, stage.done, stage.total, stage.unit
-                ));
+                let Stage { name, done, total, unit, .. } = stage;
+                output::note(&format!("{name}: {done} of {total} {unit}{}", pace(rate, left)));
             }
         });
     }
@@ -105,5 +118,20 @@ impl Progress for Reporter {
             Some(stage) if self.terminal => stage.bar.suspend(|| output::note(&format!("notice: {text}"))),
             _ => output::note(&format!("notice: {text}")),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_that_is_not_known_is_not_told() {
+        assert_eq!(
+            [(0.0, f64::INFINITY), (f64::NAN, f64::NAN), (f64::INFINITY, 0.0)].map(|(a, b)| pace(a, b)),
+            [""; 3]
+        );
+        assert_eq!(pace(0.25, 11.2), ", 0.250 a second, 12 s left");
+        assert_eq!(pace(1234.4, 3.0), ", 1,234 a second, 3 s left");
     }
 }

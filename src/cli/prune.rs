@@ -1,6 +1,6 @@
 //! `holdfast prune`: removes nodes from trained networks, and says what was lost.
 
-use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
+use super::options::{DeviceOptions, OutputOptions, ReadingOptions, Share};
 use super::output;
 use super::progress::Reporter;
 use super::run::{announce, begin, data_sets, open_engine};
@@ -54,9 +54,9 @@ pub(super) struct PruneArguments {
     /// settle, hold: window of last epochs; half of the epochs if not given.
     #[arg(long, value_name = "EPOCHS")]
     window: Option<u32>,
-    /// settle, hold, magnitude: share of nodes that are removed, 0 to 1.
+    /// settle, hold, magnitude: share of nodes that are removed, as 80% or 0.8.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
-    sparsity: Option<f64>,
+    sparsity: Option<Share>,
     /// settle, hold: treat frozen nodes like all others instead of removing them first.
     #[arg(long)]
     keep_frozen: bool,
@@ -112,7 +112,9 @@ impl PruneArguments {
             return Err(Error::Usage(format!("{option} is a setting of {of}, not of this criterion; leave it out")));
         }
         let missing = |option: &str| Error::Usage(format!("this criterion needs {option}"));
-        let sparsity = || self.sparsity.ok_or_else(|| missing("--sparsity, the share of nodes to remove, e.g. 0.8"));
+        let sparsity = || {
+            self.sparsity.map(f64::from).ok_or_else(|| missing("--sparsity, the share of nodes to remove, e.g. 80%"))
+        };
         let window = self.window.unwrap_or_else(|| headline_window(epochs));
         let keep_frozen = self.keep_frozen;
         let criterion = match name {

@@ -133,6 +133,8 @@ impl Prepared {
                 cell.folder(&folder, &manifest.configuration_hash, &configuration).remove_checkpoints()?;
             }
         }
+        // Who sees the manifest may interrupt: nothing that was begun is lost then.
+        super::stop::stop_flag();
         write_settings(&folder, &configuration)?;
         manifest.data_sets = data_sets(&cells, &configuration)?;
         manifest.write(folder.path())?;

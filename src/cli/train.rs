@@ -3,7 +3,7 @@
 //! With `--stop-at-plateau` each replica stops on its own, and `--against-full` says what that saved and what it cost.
 
 use super::compare::print_configuration;
-use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, RunOptions};
+use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, RunOptions, Share};
 use super::progress::Reporter;
 use super::run::prepare;
 use super::stop::stop_flag;
@@ -17,6 +17,7 @@ use crate::study::comparison::hash_parameters;
 use crate::study::configuration::Configuration;
 use crate::study::experiment::{Cell, train_and_record, write_records};
 use crate::study::memory::Job;
+use crate::study::numbers::percent;
 use crate::training::Trained;
 use clap::Args;
 use serde::Serialize;
@@ -40,7 +41,7 @@ pub(super) struct TrainArguments {
     /// Stop a replica when its number of stable nodes, at tolerance 0.03 if it is one of them, has come so near to its plateau: less than
     /// this share of the focus layer is missing, in three epochs one after the other.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
-    stop_at_plateau: Option<f64>,
+    stop_at_plateau: Option<Share>,
     /// Train the same replicas for all epochs too, and say what stopping saved and what accuracy it cost.
     #[arg(long, requires = "stop_at_plateau")]
     against_full: bool,
@@ -83,13 +84,14 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
         let training_accuracy = mean(&last);
         let spread = Summary::of(&accuracies).and_then(|summary| summary.sd);
         lines.push(format!(
-            "{}: {} replicas, {} epochs, {:.1} s; accuracy {training_accuracy:.4} in training, {:.4}{} in test\n",
+            "{}: {} replicas, {} epochs, {:.1} s; accuracy {:.2} % in training, {:.2} %{} in test\n",
             cell.name(),
             run.configuration.replicates,
             run.configuration.epochs,
             trained.times.train.as_secs_f64(),
-            mean(&accuracies),
-            spread.map(|sd| format!(" ± {sd:.4}")).unwrap_or_default(),
+            100.0 * training_accuracy,
+            100.0 * mean(&accuracies),
+            spread.map(|sd| format!(" ± {:.2}", 100.0 * sd)).unwrap_or_default(),
         ));
         values.push(json!({
             "model": cell.model(),
@@ -222,8 +224,9 @@ fn plateau_text(share: f64, rows: &[PlateauRow], stopped: &Plateaus, full: Optio
     let possible: f64 = rows.iter().map(|row| f64::from(row.of_epochs)).sum();
     let early = rows.iter().filter(|row| row.epochs < row.of_epochs).count();
     let mut text = format!(
-        "  plateau within {share} of the layer: {early} of {} replicas stopped early, after {:.1} epochs on average; {:.1} % \
+        "  plateau within {} of the layer: {early} of {} replicas stopped early, after {:.1} epochs on average; {:.1} % \
          of the epochs saved\n",
+        percent(share),
         rows.len(),
         mean(&epochs),
         100.0 * (1.0 - epochs.iter().sum::<f64>() / possible)
@@ -232,12 +235,12 @@ fn plateau_text(share: f64, rows: &[PlateauRow], stopped: &Plateaus, full: Optio
     let lost = |own: &[f64], full: &[f64]| {
         let differences: Vec<f64> = own.iter().zip(full).map(|(own, full)| own - full).collect();
         let half = Summary::of(&differences).and_then(|summary| summary.half_width());
-        let interval = half.map(|half| format!(" ± {half:.4}")).unwrap_or_default();
-        format!("{:+.4}{interval}", mean(&differences))
+        let interval = half.map(|half| format!(" ± {:.2}", 100.0 * half)).unwrap_or_default();
+        format!("{:+.2}{interval}", 100.0 * mean(&differences))
     };
     text += &format!(
         "  against the same replicas trained in full: {:.1} s of training and {:.1} s of deciding when to stop instead of \
-         {:.1} s; accuracy {} in training, {} in test (mean difference in pairs, 95 % interval)\n",
+         {:.1} s; accuracy {} points in training, {} in test (mean difference in pairs, 95 % interval)\n",
         stopped.train_s,
         stopped.plateau_s,
         full.train_s,

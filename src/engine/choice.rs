@@ -108,6 +108,6 @@ mod tests {
         assert_eq!(Choice::parse("-1"), Choice::Adapter(DeviceChoice::Name("-1".into())));
         assert_eq!(Choice::parse("cpu"), Choice::Cpu);
         assert_eq!(Choice::parse("1"), Choice::Adapter(DeviceChoice::Index(1)));
-        assert_eq!(Choice::parse("llvmpipe"), Choice::Adapter(DeviceChoice::Name("llvmpipe".into())));
+        assert_eq!(Choice::parse("Arc A770"), Choice::Adapter(DeviceChoice::Name("Arc A770".into())));
     }
 }

@@ -1,16 +1,16 @@
 //! Figure 3: the mean number of stable nodes of each model on each data set, and the growth curve through it, as SVG and
 //! PNG. A row of panels for each model, a column for each data set, all with the same axes.
 
-use super::figures::{FONT, LABEL_SIZE, captioned, failed, mesh, note, register_fonts, write_pixels};
+use super::figures::{FONT, LABEL_SIZE, captioned, failed, mesh, note, register_fonts};
+use super::picture;
 use super::tables::NOTHING;
 use crate::error::Result;
-use crate::run_folder;
 use crate::study::numbers::significant;
 use crate::study::tables::CellGrowth;
 use plotters::coord::Shift;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::Path;
 
 /// Width and height of a panel in pixels.
@@ -23,6 +23,8 @@ const LABEL_WIDTH: i32 = 84;
 const LINE_HEIGHT: i32 = 27;
 const OBSERVED: RGBColor = RGBColor(0, 0, 0);
 const FITTED: RGBColor = RGBColor(213, 94, 0);
+/// Length in pixels of the dashes of a fitted curve, and of the gaps.
+const DASH: i32 = 6;
 /// Points of a fitted curve.
 const CURVE_POINTS: usize = 200;
 
@@ -43,8 +45,7 @@ pub fn svg(cells: &[CellGrowth]) -> Result<String> {
 /// # Errors
 /// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
 pub fn write_svg(cells: &[CellGrowth], path: &Path) -> Result<()> {
-    let text = svg(cells)?;
-    run_folder::write(path, |file| file.write_all(text.as_bytes()))
+    picture::write_svg(&svg(cells)?, path)
 }
 
 /// Writes Figure 3 as a PNG file.
@@ -52,12 +53,7 @@ pub fn write_svg(cells: &[CellGrowth], path: &Path) -> Result<()> {
 /// # Errors
 /// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
 pub fn write_png(cells: &[CellGrowth], path: &Path) -> Result<()> {
-    let size = size(cells);
-    let mut pixels = vec![0; (size.0 * size.1 * 3) as usize];
-    let root = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
-    draw(cells, &root)?;
-    drop(root);
-    write_pixels(path, size, &pixels)
+    picture::write_png(&svg(cells)?, path)
 }
 
 /// Names of the models and of the data sets.
@@ -96,14 +92,13 @@ fn draw<DB: DrawingBackend>(cells: &[CellGrowth], root: &DrawingArea<DB, Shift>)
 
 fn legend<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>) -> Result<()> {
     let middle = LEGEND_HEIGHT as i32 / 2 + 4;
-    let entries = [
-        (OBSERVED, 0, "observed, mean of the replicates"),
-        (FITTED, 410, "fit: N = K / (1 + (K − N0) / N0 · exp(−r t))"),
-    ];
-    for (colour, left, text) in entries {
-        let left = LABEL_WIDTH + left;
-        let line = PathElement::new([(left, middle), (left + 44, middle)], colour.stroke_width(3));
-        area.draw(&line).map_err(failed)?;
+    let ends = |left: i32| [(left, middle), (left + 44, middle)];
+    let (observed, fitted) = (LABEL_WIDTH, LABEL_WIDTH + 410);
+    area.draw(&PathElement::new(ends(observed), OBSERVED.stroke_width(4))).map_err(failed)?;
+    area.draw(&DashedPathElement::new(ends(fitted), DASH, DASH, FITTED.stroke_width(2))).map_err(failed)?;
+    let texts =
+        [(observed, "observed, mean of the replicates"), (fitted, "fit: N = K / (1 + (K − N0) / N0 · exp(−r t))")];
+    for (left, text) in texts {
         area.draw(&Text::new(text, (left + 56, middle - 10), label())).map_err(failed)?;
     }
     Ok(())
@@ -134,7 +129,7 @@ fn panel<DB: DrawingBackend>(cell: &CellGrowth, area: &DrawingArea<DB, Shift>, l
     let curve = (0..=CURVE_POINTS).map(|step| last * step as f64 / CURVE_POINTS as f64);
     // Between the last two epochs a curve without a limit may leave the panel.
     let curve = curve.map(|epoch| (epoch, cell.growth.at(epoch))).take_while(|point| point.1 <= most);
-    chart.draw_series(LineSeries::new(curve, FITTED.stroke_width(2))).map_err(failed)?;
+    chart.draw_series(DashedLineSeries::new(curve, DASH, DASH, FITTED.stroke_width(2))).map_err(failed)?;
     Ok(())
 }
 
@@ -185,9 +180,8 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         write_svg(&[cell("cnn", "ct", 800.0)], &path("figure3.svg")).unwrap();
         write_png(&[cell("cnn", "ct", 800.0)], &path("figure3.png")).unwrap();
-        let file = std::fs::File::open(path("figure3.png")).unwrap();
-        let image = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
-        assert_eq!((image.info().width, image.info().height), (2 * PANEL.0, LEGEND_HEIGHT + PANEL.1));
+        let size = image::image_dimensions(path("figure3.png")).unwrap();
+        assert_eq!(size, (2 * PANEL.0, LEGEND_HEIGHT + PANEL.1));
     }
 
     #[test]

@@ -1,86 +1,143 @@
-//! How the curves of a figure look.
+//! How the curves of a figure look: a look belongs to a method, its rule and, for magnitude stability, its tolerance, never
+//! to what else a figure shows.
 //!
-//! Colours are those of Okabe & Ito, told apart by the colour-blind; curves of one method share the colour and differ in
-//! their markers. A secondary curve, the other rule of a method, is thin and dashed and its markers are hollow.
+//! Colours are those of Okabe & Ito, told apart by the colour-blind; curves of one method share the colour. Without colours
+//! curves differ in their markers and dashes.
 
 use crate::pruning::Method;
+use crate::pruning::operating_points::{CHOSEN_IN_TRAINING, FROZEN_KEPT};
 use plotters::element::{PathElement, Polygon};
 use plotters::style::{Color, RGBColor, ShapeStyle, WHITE};
 
 /// Half the height of a marker, in pixels.
 const MARKER_SIZE: f64 = 6.0;
 
-/// Outlines of markers in units of their size, y downwards.
-const MARKERS: [&[(f64, f64)]; 9] = [
-    &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
-    &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
-    &[(1.2, 0.0), (-0.8, 1.1), (-0.8, -1.1)],
-    &[(1.0, 0.0), (0.7, 0.7), (0.0, 1.0), (-0.7, 0.7), (-1.0, 0.0), (-0.7, -0.7), (0.0, -1.0), (0.7, -0.7)],
-    &[(0.9, 0.9), (-0.9, 0.9), (-0.9, -0.9), (0.9, -0.9)],
-    &[(0.0, -1.3), (1.0, 0.0), (0.0, 1.3), (-1.0, 0.0)],
-    &[
-        (-0.35, -1.2),
-        (0.35, -1.2),
-        (0.35, -0.35),
-        (1.2, -0.35),
-        (1.2, 0.35),
-        (0.35, 0.35),
-        (0.35, 1.2),
-        (-0.35, 1.2),
-        (-0.35, 0.35),
-        (-1.2, 0.35),
-        (-1.2, -0.35),
-        (-0.35, -0.35),
-    ],
-    &[
-        (-1.0, -0.6),
-        (-0.6, -1.0),
-        (0.0, -0.4),
-        (0.6, -1.0),
-        (1.0, -0.6),
-        (0.4, 0.0),
-        (1.0, 0.6),
-        (0.6, 1.0),
-        (0.0, 0.4),
-        (-0.6, 1.0),
-        (-1.0, 0.6),
-        (-0.4, 0.0),
-    ],
-    &[(-1.2, 0.0), (0.8, 1.1), (0.8, -1.1)],
+/// An outline in units of the marker's size, y downwards.
+type Outline = &'static [(f64, f64)];
+
+const UP: Outline = &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)];
+const DOWN: Outline = &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)];
+const RIGHT: Outline = &[(1.2, 0.0), (-0.8, 1.1), (-0.8, -1.1)];
+const LEFT: Outline = &[(-1.2, 0.0), (0.8, 1.1), (0.8, -1.1)];
+const CIRCLE: Outline =
+    &[(1.0, 0.0), (0.7, 0.7), (0.0, 1.0), (-0.7, 0.7), (-1.0, 0.0), (-0.7, -0.7), (0.0, -1.0), (0.7, -0.7)];
+const DOT: Outline =
+    &[(0.6, 0.0), (0.4, 0.4), (0.0, 0.6), (-0.4, 0.4), (-0.6, 0.0), (-0.4, -0.4), (0.0, -0.6), (0.4, -0.4)];
+const SQUARE: Outline = &[(0.9, 0.9), (-0.9, 0.9), (-0.9, -0.9), (0.9, -0.9)];
+const SMALL_SQUARE: Outline = &[(0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5), (0.5, -0.5)];
+const DIAMOND: Outline = &[(0.0, -1.3), (1.0, 0.0), (0.0, 1.3), (-1.0, 0.0)];
+const LYING: Outline = &[(1.3, 0.4), (-1.3, 0.4), (-1.3, -0.4), (1.3, -0.4)];
+const STANDING: Outline = &[(0.4, 1.3), (-0.4, 1.3), (-0.4, -1.3), (0.4, -1.3)];
+const PLUS: Outline = &[
+    (-0.35, -1.2),
+    (0.35, -1.2),
+    (0.35, -0.35),
+    (1.2, -0.35),
+    (1.2, 0.35),
+    (0.35, 0.35),
+    (0.35, 1.2),
+    (-0.35, 1.2),
+    (-0.35, 0.35),
+    (-1.2, 0.35),
+    (-1.2, -0.35),
+    (-0.35, -0.35),
 ];
+const CROSS: Outline = &[
+    (-1.0, -0.6),
+    (-0.6, -1.0),
+    (0.0, -0.4),
+    (0.6, -1.0),
+    (1.0, -0.6),
+    (0.4, 0.0),
+    (1.0, 0.6),
+    (0.6, 1.0),
+    (0.0, 0.4),
+    (-0.6, 1.0),
+    (-1.0, 0.6),
+    (-0.4, 0.0),
+];
+
+/// Pixels of a dash and of the gap after it.
+pub(super) type Dash = (i32, i32);
+
+const SOLID: Option<Dash> = None;
+const LONG: Option<Dash> = Some((11, 5));
+const SHORT: Option<Dash> = Some((5, 5));
+const DOTTED: Option<Dash> = Some((2, 4));
+
+/// Markers and dashes of tolerances that are none of the usual ones.
+const OTHER_TOLERANCES: [(Outline, bool, Option<Dash>); 18] = {
+    let (outlines, dashes) = ([UP, DOWN, RIGHT], [LONG, SHORT, DOTTED]);
+    let mut all = [(UP, true, SOLID); 18];
+    let mut place = 0;
+    while place < 18 {
+        all[place] = (outlines[place % 3], place < 9, dashes[place / 3 % 3]);
+        place += 1;
+    }
+    all
+};
 
 /// A place in pixels, y downwards.
 type Pixel = (i32, i32);
 
 /// How a curve is drawn.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Look {
     /// Colour of line, bars and markers.
     pub(super) colour: RGBColor,
-    /// Whether it is the other rule of a method whose first rule is shown too.
-    pub(super) secondary: bool,
-    outline: &'static [(f64, f64)],
+    /// Dashes of the line; none if it is solid.
+    pub(super) dash: Option<Dash>,
+    outline: Outline,
+    filled: bool,
 }
 
 impl Look {
-    /// The look of the `variant`-th curve of a method. The other rule keeps the marker of the first.
-    pub(super) fn new(method: Method, variant: usize, secondary: bool) -> Self {
-        let (colour, marker) = match method {
-            Method::Ms => (RGBColor(0, 114, 178), 0),
-            Method::Hold => (RGBColor(213, 94, 0), 3),
-            Method::Settle => (RGBColor(0, 158, 115), 4),
-            Method::Dense | Method::Magnitude => (RGBColor(0, 0, 0), 5),
-            Method::MagnitudeFrozenFirst => (RGBColor(204, 121, 167), 8),
-            Method::Random => (RGBColor(86, 180, 233), 7),
-            Method::EdSequential | Method::EdBatched => (RGBColor(230, 159, 0), 6),
+    /// The look of a method's rule, at a tolerance of magnitude stability. Of tolerances that are none of the usual ones
+    /// two may want one look: the one that comes later takes the next that is not in `taken`.
+    pub(super) fn new(method: Method, rule: &str, tolerance: Option<f64>, taken: &[Self]) -> Self {
+        let colour = match method {
+            Method::Ms => RGBColor(0, 114, 178),
+            Method::Hold => RGBColor(213, 94, 0),
+            Method::Settle => RGBColor(0, 158, 115),
+            Method::Dense | Method::Magnitude => RGBColor(0, 0, 0),
+            Method::MagnitudeFrozenFirst => RGBColor(204, 121, 167),
+            Method::Random => RGBColor(86, 180, 233),
+            Method::EdSequential | Method::EdBatched => RGBColor(230, 159, 0),
         };
-        let variant = if secondary { 0 } else { variant };
-        Self { colour, secondary, outline: MARKERS[(marker + variant) % MARKERS.len()] }
+        let look = |(outline, filled, dash)| Self { colour, dash, outline, filled };
+        look(match (method, rule) {
+            (Method::Ms, _) => match tolerance {
+                None | Some(0.01) => (UP, true, SOLID),
+                Some(0.03) => (DOWN, true, SOLID),
+                Some(0.05) => (RIGHT, true, SOLID),
+                Some(other) => {
+                    // The last digits of the fraction differ most.
+                    let first = (other.to_bits() % 1009) as usize;
+                    let places = (first..first + OTHER_TOLERANCES.len()).map(|place| place % OTHER_TOLERANCES.len());
+                    let mut places = places.map(|place| OTHER_TOLERANCES[place]);
+                    let free = places.clone().find(|&other| !taken.contains(&look(other)));
+                    free.or(places.next()).unwrap_or((UP, false, DOTTED))
+                }
+            },
+            (Method::Hold, FROZEN_KEPT) => (CIRCLE, false, SHORT),
+            (Method::Hold, CHOSEN_IN_TRAINING) => (DOT, true, DOTTED),
+            (Method::Hold, _) => (CIRCLE, true, SOLID),
+            (Method::Settle, FROZEN_KEPT) => (SQUARE, false, SHORT),
+            (Method::Settle, CHOSEN_IN_TRAINING) => (SMALL_SQUARE, true, DOTTED),
+            (Method::Settle, _) => (SQUARE, true, SOLID),
+            (Method::Dense | Method::Magnitude, _) => (DIAMOND, true, SOLID),
+            (Method::MagnitudeFrozenFirst, _) => (LEFT, true, LONG),
+            (Method::Random, _) => (CROSS, true, DOTTED),
+            (Method::EdSequential | Method::EdBatched, "exd") => (PLUS, false, SHORT),
+            (Method::EdSequential | Method::EdBatched, "soft") => (LYING, true, DOTTED),
+            (Method::EdSequential | Method::EdBatched, "cubic") => (STANDING, true, LONG),
+            (Method::EdSequential | Method::EdBatched, _) => (PLUS, true, SOLID),
+        })
     }
 
     /// Width of lines and bars.
     pub(super) fn stroke(self) -> ShapeStyle {
-        self.colour.stroke_width(if self.secondary { 1 } else { 2 })
+        self.colour.stroke_width(if self.filled { 2 } else { 1 })
     }
 
     /// The marker in pixels around its place: its area, and its outline.
@@ -88,7 +145,7 @@ impl Look {
         let scaled = |&(x, y): &(f64, f64)| ((x * MARKER_SIZE).round() as i32, (y * MARKER_SIZE).round() as i32);
         let outline: Vec<_> = self.outline.iter().map(scaled).collect();
         let closed: Vec<_> = outline.iter().copied().chain(outline.first().copied()).collect();
-        let area = if self.secondary { WHITE } else { self.colour };
+        let area = if self.filled { self.colour } else { WHITE };
         (Polygon::new(outline, area.filled()), PathElement::new(closed, self.colour.stroke_width(1)))
     }
 }
@@ -96,30 +153,38 @@ impl Look {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pruning::decay::Rule;
+    use crate::pruning::operating_points::FROZEN_FIRST;
 
     #[test]
-    fn methods_of_one_figure_differ_in_colour_and_in_marker() {
-        let methods = [
-            Method::Ms,
-            Method::Settle,
-            Method::Hold,
-            Method::Magnitude,
-            Method::MagnitudeFrozenFirst,
-            Method::Random,
-            Method::EdSequential,
-        ];
-        for (index, &method) in methods.iter().enumerate() {
-            for &other in &methods[..index] {
-                let (a, b) = (Look::new(method, 0, false), Look::new(other, 0, false));
-                assert_ne!(a.colour, b.colour, "{method} and {other}");
-                assert_ne!(a.outline, b.outline, "{method} and {other}");
+    fn curves_differ_without_their_colours_and_methods_in_their_colours_too() {
+        let criteria = [Method::Hold, Method::Settle]
+            .into_iter()
+            .flat_map(|method| [FROZEN_FIRST, FROZEN_KEPT, CHOSEN_IN_TRAINING].map(|rule| (method, rule)));
+        let controls = [Method::Magnitude, Method::MagnitudeFrozenFirst, Method::Random].map(|method| (method, ""));
+        let decay = Rule::ALL.map(|rule| (Method::EdSequential, rule.name()));
+        let others =
+            criteria.chain(controls).chain(decay).map(|(method, rule)| (method, Look::new(method, rule, None, &[])));
+        let ms =
+            [0.01, 0.03, 0.05, 0.02].map(|tolerance| (Method::Ms, Look::new(Method::Ms, "", Some(tolerance), &[])));
+        let all: Vec<_> = others.chain(ms).collect();
+        for (index, (method, look)) in all.iter().enumerate() {
+            for (other_method, other) in &all[..index] {
+                let grey = |look: &Look| (look.outline, look.filled, look.dash);
+                assert_ne!(grey(look), grey(other), "{method} and {other_method}");
+                assert_eq!(look.colour == other.colour, method == other_method, "{method} and {other_method}");
             }
         }
     }
 
     #[test]
-    fn tolerances_of_ms_differ_in_their_markers() {
-        let outlines = [0, 1, 2].map(|variant| Look::new(Method::Ms, variant, false).outline);
-        assert!(outlines[0] != outlines[1] && outlines[1] != outlines[2] && outlines[0] != outlines[2]);
+    fn eighteen_unusual_tolerances_find_eighteen_looks() {
+        let mut taken = Vec::new();
+        for step in 0..18 {
+            let look = Look::new(Method::Ms, "", Some(0.1 + 0.01 * f64::from(step)), &taken);
+            assert!(!taken.contains(&look), "{step}");
+            taken.push(look);
+        }
+        Look::new(Method::Ms, "", Some(0.7), &taken);
     }
 }

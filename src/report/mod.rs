@@ -5,6 +5,7 @@ pub mod figures;
 pub mod growth_figure;
 pub mod html;
 mod look;
+mod picture;
 mod provenance;
 #[cfg(test)]
 mod sample;
@@ -16,7 +17,7 @@ pub mod verdict;
 
 pub use provenance::Provenance;
 
-use crate::pruning::{Method, SweepRow};
+use crate::pruning::SweepRow;
 use crate::study::configuration::Configuration;
 use crate::study::focus_layer::FocusLayer;
 use crate::study::inference::InferenceRow;
@@ -80,11 +81,6 @@ impl Cell {
     /// Which images accuracies are of, as a title begins.
     fn judged_by(&self) -> &'static str {
         if self.judged_in_training { "Training" } else { "Test" }
-    }
-
-    /// Whether a rule of a method is shown behind the one that comes first.
-    fn is_secondary(&self, method: Method, rule: &str) -> bool {
-        matches!(method, Method::Settle | Method::Hold) && rule != self.headline_rule
     }
 }
 

@@ -1,14 +1,13 @@
 //! How time grows with a size, as SVG and PNG: a panel for each size that was changed, both axes logarithmic, the exponents
 //! above each panel.
 
-use super::figures::{FONT, LABEL_SIZE, captioned, failed, note, register_fonts, write_pixels};
+use super::figures::{FONT, LABEL_SIZE, captioned, failed, note, register_fonts};
+use super::picture;
 use super::scaling::{ScalingLine, ScalingPanel};
 use crate::error::Result;
-use crate::run_folder;
 use crate::study::numbers::significant;
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use std::io::Write;
 use std::path::Path;
 
 /// Width and height of a panel in pixels.
@@ -28,8 +27,6 @@ const DASH: i32 = 7;
 /// Sizes further apart than this by a factor have ticks at powers of ten.
 const DECADES: f64 = 50.0;
 const GRID: RGBColor = RGBColor(225, 225, 225);
-/// Of Okabe & Ito, told apart by the colour-blind.
-const COLOURS: [RGBColor; 3] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115)];
 
 /// The figure as the text of an SVG file.
 ///
@@ -48,8 +45,7 @@ pub fn svg(title: &str, panels: &[ScalingPanel]) -> Result<String> {
 /// # Errors
 /// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
 pub fn write_svg(title: &str, panels: &[ScalingPanel], path: &Path) -> Result<()> {
-    let text = svg(title, panels)?;
-    run_folder::write(path, |file| file.write_all(text.as_bytes()))
+    picture::write_svg(&svg(title, panels)?, path)
 }
 
 /// Writes the figure as a PNG file.
@@ -57,12 +53,7 @@ pub fn write_svg(title: &str, panels: &[ScalingPanel], path: &Path) -> Result<()
 /// # Errors
 /// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
 pub fn write_png(title: &str, panels: &[ScalingPanel], path: &Path) -> Result<()> {
-    let size = size(panels);
-    let mut pixels = vec![0; (size.0 * size.1 * 3) as usize];
-    let root = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
-    draw(title, panels, &root)?;
-    drop(root);
-    write_pixels(path, size, &pixels)
+    picture::write_png(&svg(title, panels)?, path)
 }
 
 /// Rows of panels; the legend takes the place of one more.
@@ -101,7 +92,7 @@ fn draw_panel<DB: DrawingBackend>(panel: &ScalingPanel, area: &DrawingArea<DB, S
     let (head, body) = below.split_vertically(LINE_HEIGHT * panel.lines.len() as i32);
     for (index, line) in panel.lines.iter().enumerate() {
         let y = LINE_HEIGHT * index as i32;
-        head.draw(&marker((LABEL_WIDTH as i32 + MARKER, y + LABEL_SIZE as i32 / 2), index)).map_err(failed)?;
+        head.draw(&marker((LABEL_WIDTH as i32 + MARKER, y + LABEL_SIZE as i32 / 2), &line.name)).map_err(failed)?;
         head.draw(&Text::new(exponents(line), (LABEL_WIDTH as i32 + 22, y), label())).map_err(failed)?;
     }
     let sizes = bounds(points().map(|point| point.size), 1.25);
@@ -128,32 +119,38 @@ fn draw_panel<DB: DrawingBackend>(panel: &ScalingPanel, area: &DrawingArea<DB, S
         .y_desc(panel.time_title)
         .draw()
         .map_err(failed)?;
-    for (index, line) in panel.lines.iter().enumerate() {
-        let colour = colour(index);
+    for line in &panel.lines {
+        let (colour, _) = look(&line.name);
         let work = with_the_work(line).into_iter().filter(|point| (times.0..times.1).contains(&point.1));
         chart.draw_series(DashedLineSeries::new(work, DASH, DASH, colour.stroke_width(2))).map_err(failed)?;
         let fitted = line.points.iter().map(|point| (point.size, 1e3 * line.all.time_at(point.size)));
         chart.draw_series(LineSeries::new(fitted, colour.stroke_width(2))).map_err(failed)?;
-        let markers =
-            line.points.iter().map(|point| EmptyElement::at((point.size, 1e3 * point.time)) + marker((0, 0), index));
+        let markers = line
+            .points
+            .iter()
+            .map(|point| EmptyElement::at((point.size, 1e3 * point.time)) + marker((0, 0), &line.name));
         chart.draw_series(markers).map_err(failed)?;
     }
     Ok(())
 }
 
-fn colour(line: usize) -> RGBColor {
-    COLOURS[line % COLOURS.len()]
+/// Colour and outline of the markers of what was timed: its own, whatever else the panel shows. The colours are of Okabe &
+/// Ito, told apart by the colour-blind.
+fn look(name: &str) -> (RGBColor, &'static [(i32, i32)]) {
+    match name {
+        "dnn step" => {
+            (RGBColor(0, 114, 178), &[(2, 5), (5, 2), (5, -2), (2, -5), (-2, -5), (-5, -2), (-5, 2), (-2, 5)])
+        }
+        "cnn step" => (RGBColor(213, 94, 0), &[(0, -6), (6, 5), (-6, 5)]),
+        "sort" => (RGBColor(0, 158, 115), &[(-5, -5), (5, -5), (5, 5), (-5, 5)]),
+        _ => (RGBColor(0, 0, 0), &[(0, -7), (5, 0), (0, 7), (-5, 0)]),
+    }
 }
 
-/// The marker of a line: each has its shape as well as its colour.
-fn marker(place: (i32, i32), line: usize) -> Polygon<(i32, i32)> {
-    let outlines: [&[(i32, i32)]; 3] = [
-        &[(2, 5), (5, 2), (5, -2), (2, -5), (-2, -5), (-5, -2), (-5, 2), (-2, 5)],
-        &[(0, -6), (6, 5), (-6, 5)],
-        &[(-5, -5), (5, -5), (5, 5), (-5, 5)],
-    ];
-    let outline = outlines[line % outlines.len()].iter().map(|(x, y)| (place.0 + x, place.1 + y));
-    Polygon::new(outline.collect::<Vec<_>>(), colour(line).filled())
+fn marker(place: (i32, i32), name: &str) -> Polygon<(i32, i32)> {
+    let (colour, outline) = look(name);
+    let outline = outline.iter().map(|(x, y)| (place.0 + x, place.1 + y));
+    Polygon::new(outline.collect::<Vec<_>>(), colour.filled())
 }
 
 /// What the time would be, in milliseconds, if it grew as the work does: through the middle of what was measured.
@@ -225,9 +222,8 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         write_svg("title", &panels(), &path("growth.svg")).unwrap();
         write_png("title", &panels(), &path("growth.png")).unwrap();
-        let file = std::fs::File::open(path("growth.png")).unwrap();
-        let image = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
-        assert_eq!((image.info().width, image.info().height), (3 * PANEL.0, TITLE_HEIGHT + PANEL.1));
+        let size = image::image_dimensions(path("growth.png")).unwrap();
+        assert_eq!(size, (3 * PANEL.0, TITLE_HEIGHT + PANEL.1));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::tables::{NOTHING, aligned, wrapped};
 use crate::data::Fit;
 use crate::stability::Against;
 use crate::study::configuration::Configuration;
-use crate::study::numbers::{significant, thousands};
+use crate::study::numbers::{percent, significant, thousands};
 use crate::study::runs::{Outcome, RunRow};
 use crate::study::sensitivity::{SensitivityRow, readings};
 use crate::study::tables::{CellGrowth, PairRow, Tables, TermRow};
@@ -93,7 +93,7 @@ pub fn switches(configuration: &Configuration) -> String {
     };
     let replaced = match configuration.least_accuracy() {
         0.0 => "no replica replaced unless its loss is not finite".to_string(),
-        least => format!("replicas below a training accuracy of {least} replaced"),
+        least => format!("replicas below a training accuracy of {} replaced", percent(least)),
     };
     wrapped(&format!(
         "{replicates} replicates, {epochs} epochs. Tables at tolerance {}, {}, followed by {}, against the {}; pixels divided \
@@ -125,8 +125,9 @@ pub fn replacements(replaced: &[RunRow]) -> String {
         let best = own().map(|row| row.training_accuracy).fold(0.0, f64::max);
         wrapped(&format!(
             "{model} on {data_set}: what did not learn stands in no table, but in replaced.csv: {}, with a training accuracy up to \
-             {best:.3}; of them with a loss that was not finite: {diverged}.",
-            own().count()
+             {:.1} %; of them with a loss that was not finite: {diverged}.",
+            own().count(),
+            100.0 * best
         ))
     };
     cells.into_iter().map(line).collect()

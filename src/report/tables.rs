@@ -3,7 +3,6 @@
 use super::{Cell, count};
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES};
-use crate::study::inference::InferenceRow;
 use crate::study::ledger::LedgerRow;
 use crate::study::numbers::{significant, thousands, with_spread};
 use crate::study::rules;
@@ -133,12 +132,27 @@ pub(super) fn difference_lines(cell: &Cell, over: Difference) -> Vec<AccuracyLin
         .collect()
 }
 
+/// Stands for an interval that says nothing; [`TOO_FEW`] explains it.
+pub(super) const UNKNOWN: &str = " ± ?";
+
+/// What [`UNKNOWN`] means.
+pub(super) const TOO_FEW: &str = "± ?: too few replicas, the interval is wider than accuracies can differ";
+
 /// A difference of accuracies in percentage points with its 95 % interval.
 pub(super) fn percentage_points(difference: &Summary) -> String {
-    let interval = difference.half_width().map(|half| format!(" ± {:.1}", 100.0 * half)).unwrap_or_default();
+    let interval = match difference.half_width() {
+        Some(_) if difference.is_of_too_few() => UNKNOWN.into(),
+        Some(half) => format!(" ± {:.1}", 100.0 * half),
+        None => String::new(),
+    };
     // Adding zero turns what was rounded to −0.0 into +0.0.
     let mean = (1000.0 * difference.mean).round() / 10.0 + 0.0;
     format!("{mean:+.1}{interval}").replace('-', "−")
+}
+
+/// Whether an interval in these lines says nothing.
+pub(super) fn any_unknown(lines: &[AccuracyLine]) -> bool {
+    lines.iter().flat_map(|line| &line.columns).any(|column| column.contains(UNKNOWN))
 }
 
 /// Rank correlation of each criterion with the final magnitude: of `ms` at each tolerance, of the others at the headline's
@@ -165,7 +179,7 @@ pub(super) fn correlation_lines(cell: &Cell) -> Vec<(String, String)> {
     groups.into_iter().filter_map(line).collect()
 }
 
-/// What the whole model gains at the table's sparsities: compression ratio, theoretical and measured speed-up.
+/// What the whole model gains at the table's sparsities: compression ratio and theoretical speed-up.
 pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     // Both ratios follow from the number of nodes alone, so any curve that meets most columns will do.
@@ -175,28 +189,20 @@ pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
         label: label.into(),
         ..AccuracyLine::new(curve, |point| Some(format!("{:.3}x", value(point))))
     };
-    let measured = TABLE_SPARSITIES.map(|sparsity| {
-        let row = cell.inference.iter().find(|row| (row.sparsity - sparsity).abs() < UNMARKED);
-        row.map_or(NOTHING.into(), |row| format!("{:.3}x", 1.0 / row.ratio_to_dense))
-    });
     vec![
         line("compression of the whole model", |point| point.compression_ratio),
         line("theoretical speed-up", |point| point.theoretical_speedup),
-        AccuracyLine { label: "measured speed-up".into(), columns: measured.into() },
     ]
 }
 
-/// How long classifying took before and after pruning, and why that is so; `None` if it was not measured.
+/// How long classifying took, and that zeros do not change it; `None` if it was not measured.
 pub(super) fn inference_sentence(cell: &Cell) -> Option<String> {
-    let (dense, pruned) = (cell.inference.first()?, cell.inference.last()?);
-    let time = |row: &InferenceRow| with_spread(row.milliseconds, row.milliseconds_sd, "ms");
+    let dense = cell.inference.first()?;
     Some(format!(
-        "Classifying {} images with one replica took {} before pruning and {} at {:.0} %: zero weights are multiplied like \
-         all others.",
+        "Classifying {} images with one replica took {}. That holds after pruning too: a weight that is zero is multiplied \
+         like any other.",
         thousands(dense.images as i64),
-        time(dense),
-        time(pruned),
-        100.0 * pruned.sparsity,
+        with_spread(dense.milliseconds, dense.milliseconds_sd, "ms"),
     ))
 }
 
@@ -250,6 +256,9 @@ pub fn text(cell: &Cell) -> String {
         if !differences.is_empty() {
             text += &format!("\nPercentage points over {control} (paired mean ± 95 % interval)\n");
             text += &grid(&differences);
+            if any_unknown(&differences) {
+                text += &format!("  {TOO_FEW}\n");
+            }
         }
     }
     let correlations = correlation_lines(cell);
@@ -428,15 +437,27 @@ mod tests {
     }
 
     #[test]
-    fn measured_time_stands_beside_compression_and_theory() {
+    fn the_time_of_multiplying_by_zeros_is_no_speed_up() {
         let cell = sample::cell();
         let text = text(&cell);
-        let measured: Vec<&str> = line(&text, "measured speed-up").split_whitespace().skip(2).collect();
-        assert_eq!(measured, ["1.000x", "0.993x", "1.007x", "1.000x", "0.979x"]);
-        assert!(text.contains("took 14.3 ms ± 0.5 before pruning and 14.6 ms ± 0.5 at 90 %"), "{text}");
+        assert!(text.contains("14.3 ms ± 0.5") && !text.contains("14.6"), "{text}");
+        assert!(!text.contains("measured speed-up"), "{text}");
         let unmeasured = Cell { inference: Vec::new(), ..cell };
-        assert!(whole_model_lines(&unmeasured)[2].columns.iter().all(|column| column == NOTHING));
         assert_eq!(inference_sentence(&unmeasured), None);
+    }
+
+    #[test]
+    fn an_interval_of_too_few_replicas_is_said_to_be_one() {
+        let mut cell = sample::cell();
+        assert!(!text(&cell).contains(TOO_FEW));
+        cell.sweep.retain(|row| row.replica < 2);
+        for row in cell.sweep.iter_mut().filter(|row| row.method == Method::Hold && row.replica == 1) {
+            row.accuracy -= 0.3;
+        }
+        let lines = difference_lines(&cell, |point| point.over_one_shot);
+        let hold = lines.iter().find(|line| line.label.starts_with("hold")).unwrap();
+        assert!(hold.columns.iter().all(|column| column.ends_with(UNKNOWN)), "{:?}", hold.columns);
+        assert!(text(&cell).contains(TOO_FEW));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Do settle and hold beat one-shot pruning? One table of all cells, frozen nodes treated alike on both sides.
 
 use super::study::Grid;
-use super::tables::{NOTHING, aligned, percentage_points, wrapped};
+use super::tables::{NOTHING, TOO_FEW, UNKNOWN, aligned, percentage_points, wrapped};
 use super::{Cell, tables};
 use crate::pruning::Method;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
@@ -31,7 +31,8 @@ struct Count {
 impl Count {
     /// Counts a difference, and says whether its interval leaves 0 out; one network tells nothing.
     fn add(&mut self, difference: &Summary) -> bool {
-        let told_apart = difference.half_width().is_some_and(|half| difference.mean.abs() > half);
+        let told_apart =
+            !difference.is_of_too_few() && difference.half_width().is_some_and(|half| difference.mean.abs() > half);
         match (told_apart, difference.mean > 0.0) {
             (true, true) => self.better += 1,
             (true, false) => self.worse += 1,
@@ -73,6 +74,9 @@ pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Option<
          pairs ± 95 % interval (Student's t), * where that leaves 0 out. Nothing is corrected for the number of comparisons."
             .to_string(),
     ];
+    if rows.iter().flatten().any(|entry| entry.contains(UNKNOWN)) {
+        notes.push(format!("{TOO_FEW}."));
+    }
     for (criterion, counts) in CRITERIA.iter().zip(counts) {
         for ((.., control, _), Count { better, worse, alike }) in RULES.into_iter().zip(counts) {
             notes.push(format!(

@@ -36,6 +36,12 @@ impl Summary {
         Some(Self { mean, sd: (count > 1).then(|| (squares / (count - 1) as f64).sqrt()), count })
     }
 
+    /// Whether so few replicas spread so widely that an interval of a difference of accuracies, which lie between 0 and 1,
+    /// says nothing: it is wider than 1, or leaves what a difference can be.
+    pub fn is_of_too_few(&self) -> bool {
+        self.half_width().is_some_and(|half| half > 0.5 || self.mean.abs() + half > 1.0)
+    }
+
     /// Half the width of the 95 % confidence interval of the mean, by Student's t distribution; none of a single number.
     pub fn half_width(&self) -> Option<f64> {
         let student = StudentsT::new(0.0, 1.0, (self.count.checked_sub(1)?) as f64).ok()?;
@@ -68,6 +74,8 @@ pub struct Curve {
     pub method: Method,
     /// Which reading of the method; empty where there is only one.
     pub rule: String,
+    /// Tolerance of magnitude stability; none of other methods.
+    pub tolerance: Option<f64>,
     /// Setting within the method, e.g. `hold s=50`; what legends and tables call it.
     pub label: String,
     /// The points.
@@ -130,6 +138,7 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
         .map(|((setting, points), label)| Curve {
             method: setting.method,
             rule: setting.rule,
+            tolerance: setting.tolerance.map(f64::from_bits),
             label,
             points: curve_points(points, &one_shot, &frozen_first),
         })
@@ -269,6 +278,15 @@ mod tests {
         let half = Summary::of(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap().half_width().unwrap();
         assert!((half - 2.776_445 * (2.5f64 / 5.0).sqrt()).abs() < 1e-5, "{half}");
         assert_eq!(Summary::of(&[1.0]).unwrap().half_width(), None);
+    }
+
+    #[test]
+    fn an_interval_beyond_what_accuracies_can_do_is_of_too_few_replicas() {
+        let is_of_too_few = |values: &[f64]| Summary::of(values).unwrap().is_of_too_few();
+        assert!(is_of_too_few(&[0.1, 0.2]), "half of the width is 0.64");
+        assert!(is_of_too_few(&[0.95, 0.96]), "up to 1.02");
+        assert!(is_of_too_few(&[-0.95, -0.96]));
+        assert!(!is_of_too_few(&[0.1, 0.2, 0.15]) && !is_of_too_few(&[0.1]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::comparison::{Account, since};
 use super::ledger::Measured;
+use super::numbers::percent;
 use crate::engine::{DataHandle, Evaluation, Overheads, Replica, Watch};
 use crate::error::{Error, Result};
 use crate::pruning::Method;
@@ -53,12 +54,14 @@ impl Account<'_> {
         let one_by_one: Vec<DecayRun> = targets
             .iter()
             .map(|&target| {
+                let stage = format!("ed-{}-{}", rule.name(), percent(target));
                 let session = format!("ed-{}-{target}", rule.name());
-                self.decay(rule, &[target], test, &session, &mut |own| parameters.add(own))
+                self.decay(rule, &[target], test, [&session, &stage], &mut |own| parameters.add(own))
             })
             .collect::<Result<_>>()?;
+        let batched = format!("ed-{}-batched", rule.name());
         let together = match self.scope.decays_together {
-            true => Some(self.decay(rule, &targets, test, &format!("ed-{}-batched", rule.name()), &mut |_| {})?),
+            true => Some(self.decay(rule, &targets, test, [&batched, &batched], &mut |_| {})?),
             false => None,
         };
         let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
@@ -79,7 +82,7 @@ impl Account<'_> {
         let methods = [Some(Method::EdSequential), together.as_ref().map(|_| Method::EdBatched)];
         for method in methods.into_iter().flatten() {
             for (slot, &evaluation) in sequential.iter().enumerate() {
-                let removed = removed_nodes(targets[slot / replicates] / 100.0, nodes);
+                let removed = removed_nodes(targets[slot / replicates], nodes);
                 let replica = (slot % replicates) as u32;
                 rows.push(context.row(method, rule.name(), replica, nodes - removed, 0, evaluation));
                 // The target 0 is the dense net of as many epochs, the same by every rule.
@@ -116,13 +119,14 @@ impl Account<'_> {
         });
     }
 
-    /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`. `take` gets the parameters of each.
+    /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`. The checkpoint is called
+    /// `session`, the work `stage`; `take` gets the parameters of each slot.
     fn decay(
         &mut self,
         rule: Rule,
         targets: &[f64],
         test: DataHandle,
-        session: &str,
+        [session, stage]: [&str; 2],
         take: &mut dyn FnMut(&[f32]),
     ) -> Result<DecayRun> {
         let before = self.engine.overheads();
@@ -131,7 +135,7 @@ impl Account<'_> {
         let training = self.engine.load(data)?;
         let steps = data.samples().div_ceil(configuration.batch) as u64;
         let nodes = self.cell.architecture.nodes();
-        let schedule = |target: f64| Schedule::new(rule, target / 100.0, nodes, configuration.ed_epochs, steps);
+        let schedule = |target: f64| Schedule::new(rule, target, nodes, configuration.ed_epochs, steps);
         let ids = self.replica_ids;
         let slots = || targets.iter().flat_map(|&target| ids.iter().map(move |&id| (target, id)));
         let schedules: Vec<_> = slots().map(|(target, _)| schedule(target)).collect();
@@ -154,7 +158,7 @@ impl Account<'_> {
         let engine = &mut *self.engine;
         let checkpoints = self.folder.checkpoints(session)?;
         let control = self.control;
-        let mut trained = control.stage(session, total, "replica-steps", |watch| {
+        let mut trained = control.stage(stage, total, "replica-steps", |watch| {
             train(engine, &plan, Some(&checkpoints), watch, &|text| control.progress.notice(text))
         })?;
         let start = Instant::now();

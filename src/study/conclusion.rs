@@ -2,6 +2,7 @@
 //! reading of magnitude stability.
 
 use super::configuration::Configuration;
+use super::numbers::percent;
 use super::runs::{CellRuns, Run, interleaved};
 use super::sensitivity::{SensitivityRow, readings};
 use super::tables::{Observations, Replicate, StableNodes};
@@ -90,7 +91,7 @@ impl Conclusion {
         Err(Error::Job(format!(
             "no replica reached a training accuracy of {}, so there are no tables; train for more --epochs, or lower \
              --min-accuracy (0 takes every replica)",
-            configuration.least_accuracy()
+            percent(configuration.least_accuracy())
         )))
     }
 

@@ -75,7 +75,7 @@ impl EdRule {
     }
 }
 
-/// All settings of `compare`, `train` and `study`, resolved. Keys are the names of the options; percentages are 0 to 100.
+/// All settings of `compare`, `train` and `study`, resolved. Keys are the names of the options; shares are 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Configuration {
@@ -131,7 +131,7 @@ pub struct Configuration {
     pub window: Option<Vec<u32>>,
     /// Whether settle and hold treat frozen nodes like all others in the headline.
     pub keep_frozen: bool,
-    /// Target sparsities of exponential decay, in per cent.
+    /// Target sparsities of exponential decay, 0 to 1.
     pub ed_targets: Vec<f64>,
     /// The rule of exponential decay.
     pub ed_rule: EdRule,
@@ -196,13 +196,14 @@ impl Configuration {
         }
         if !(0.0..=1.0).contains(&self.least_accuracy()) {
             return Err(Error::Usage(format!(
-                "--min-accuracy {} is no share of the training images; use 0 to 1, e.g. 0.9, or 0 to replace no replica that                  learns slowly",
+                "--min-accuracy {} is no share of the training images; use 0 to 1, e.g. 0.9 or 90%, or 0 to replace no replica \
+                 that learns slowly",
                 self.least_accuracy()
             )));
         }
         if let Some(share) = self.stop_at_plateau.filter(|share| !(*share > 0.0 && *share < 1.0)) {
             return Err(Error::Usage(format!(
-                "--stop-at-plateau {share} is no share of the focus layer; use a number between 0 and 1, e.g. 0.02"
+                "--stop-at-plateau {share} is no share of the focus layer; use a number between 0 and 1, e.g. 0.02 or 2%"
             )));
         }
         self.side.map_or(Ok(()), data::check_side)?;
@@ -210,11 +211,11 @@ impl Configuration {
         magnitude::check_tolerances(&self.tolerance)?;
         envelope::windows(self.window.as_deref(), self.epochs)?;
         for (index, target) in self.ed_targets.iter().enumerate() {
-            if !(0.0..=100.0).contains(target) {
-                return Err(Error::Usage(format!("--ed-targets: {target} % is not a sparsity; use 0 to 100")));
+            if !(0.0..=1.0).contains(target) {
+                return Err(Error::Usage(format!("--ed-targets: {target} is no sparsity; use 0 to 1, or 0% to 100%")));
             }
             if self.ed_targets[..index].contains(target) {
-                return Err(Error::Usage(format!("--ed-targets: {target} % is given twice; name each once")));
+                return Err(Error::Usage(format!("--ed-targets: {target} is given twice; name each once")));
             }
         }
         for (index, data) in self.data.iter().enumerate() {
@@ -280,11 +281,11 @@ impl Configuration {
 
     /// Sparsities `0..=1` of every criterion that meets them exactly: each 5 %, and ED's targets.
     pub fn sparsities(&self) -> Vec<f64> {
-        let mut percents: Vec<f64> =
-            (0..=100).step_by(5).map(f64::from).chain(self.ed_targets.iter().copied()).collect();
-        percents.sort_by(f64::total_cmp);
-        percents.dedup();
-        percents.into_iter().map(|percent| percent / 100.0).collect()
+        let every_5 = (0..=100).step_by(5).map(|percent| f64::from(percent) / 100.0);
+        let mut sparsities: Vec<f64> = every_5.chain(self.ed_targets.iter().copied()).collect();
+        sparsities.sort_by(f64::total_cmp);
+        sparsities.dedup();
+        sparsities
     }
 }
 
@@ -346,7 +347,7 @@ mod tests {
             (Configuration { tolerance: vec![f64::NAN], ..quick() }, "tolerance"),
             (Configuration { tolerance: vec![0.03, 0.03], ..quick() }, "twice"),
             (Configuration { window: Some(vec![31]), ..quick() }, "window 31"),
-            (Configuration { ed_targets: vec![101.0], ..quick() }, "--ed-targets"),
+            (Configuration { ed_targets: vec![1.01], ..quick() }, "--ed-targets"),
             (Configuration { depth: 1, ..quick() }, "depth"),
             (Configuration { filters: 0, ..quick() }, "--filters"),
             (Configuration { pixel_scale: 0.0, ..quick() }, "--pixel-scale"),

@@ -9,6 +9,12 @@ pub fn significant(value: f64) -> String {
     rounded(value, decimals(value))
 }
 
+/// A share in per cent, with as many digits as it has: `80 %`, `12.5 %`.
+pub fn percent(share: f64) -> String {
+    // A product with 100 has digits of its own behind the twelfth.
+    format!("{} %", (1e12 * share).round() / 1e10)
+}
+
 /// A mean and its standard deviation, if there is one, both as precise as three digits of the mean:
 /// `0.310 ms ± 0.020`.
 pub fn with_spread(mean: f64, sd: Option<f64>, unit: &str) -> String {
@@ -62,6 +68,11 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(significant(value), text, "{value}");
         }
+    }
+
+    #[test]
+    fn a_share_is_told_in_per_cent() {
+        assert_eq!([0.55, 0.125, 1.0, 0.0, 0.07].map(percent), ["55 %", "12.5 %", "100 %", "0 %", "7 %"]);
     }
 
     #[test]

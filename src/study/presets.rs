@@ -117,7 +117,7 @@ impl Configuration {
     }
 }
 
-/// Targets of exponential decay from 0 to 100 %.
+/// Targets of exponential decay from 0 to 1, so many per cent apart.
 fn every(step: usize) -> Vec<f64> {
-    (0..=100).step_by(step).map(|percent| percent as f64).collect()
+    (0..=100).step_by(step).map(|percent| percent as f64 / 100.0).collect()
 }

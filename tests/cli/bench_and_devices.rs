@@ -1,11 +1,16 @@
 //! `holdfast bench` and `holdfast devices`, and what the program says of itself.
 
-use crate::program::{Table, command, end, fresh_folder, holdfast, text};
+use crate::adapter;
+use crate::program::{Table, command, device, end, fresh_folder, holdfast, text};
 
 #[test]
-fn devices_lists_the_cpu_engine_and_the_software_driver() {
+fn devices_lists_the_cpu_engine_and_every_adapter() {
     let ended = holdfast("devices", &[]).succeeded();
-    assert!(ended.stdout.contains("CPU engine") && ended.stdout.contains("llvmpipe"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("CPU engine"), "{}", ended.stdout);
+    for adapter in holdfast::gpu::adapters() {
+        let line = format!("  {}  {} ({}", adapter.index, adapter.name, adapter.kind);
+        assert!(ended.stdout.contains(&line), "{line} is not in\n{}", ended.stdout);
+    }
     assert_eq!(ended.stdout.matches("<- auto").count(), 1, "{}", ended.stdout);
 }
 
@@ -13,10 +18,13 @@ fn devices_lists_the_cpu_engine_and_the_software_driver() {
 fn devices_speaks_json() {
     let json = holdfast("devices --json", &[]).succeeded().json();
     let adapters = json["adapters"].as_array().unwrap();
-    let software = adapters.iter().find(|adapter| adapter["kind"] == "software");
-    let software = software.unwrap_or_else(|| panic!("no driver that runs in software: {json}"));
-    assert!(software["name"].as_str().unwrap().contains("llvmpipe"));
-    assert_eq!(software["auto"], false, "a software driver is taken only by name or index");
+    assert_eq!(adapters[adapter::index()]["index"], adapter::index());
+    for adapter in adapters {
+        assert!(
+            adapter["kind"] != "software" || adapter["auto"] == false,
+            "a software driver is taken only if asked for"
+        );
+    }
     let chosen = adapters.iter().chain([&json["cpu"]]).filter(|device| device["auto"] == true).count();
     assert_eq!(chosen, 1);
 }
@@ -30,7 +38,12 @@ fn bench_measures_each_quantity_with_its_spread() {
     for quantity in ["step_us", "gflops", "sort_count_ms", "sweep_us_per_point"] {
         let [median, sd] = ["median", "sd"].map(|part| json[quantity][part].as_f64().unwrap_or(f64::NAN));
         assert!(median > 0.0 && median.is_finite(), "{quantity}: {json}");
-        assert!(sd >= 0.0 && sd.is_finite(), "{quantity}: {json}");
+        // A machine that is busy enough has time for one repetition, which has no spread.
+        let repetitions = json[quantity]["repetitions"].as_u64().unwrap();
+        assert!(
+            repetitions == 1 && sd.is_nan() || repetitions <= 7 && sd >= 0.0 && sd.is_finite(),
+            "{quantity}: {json}"
+        );
     }
     assert_eq!(json["side"], 8);
     // Step time and arithmetic rate are one measurement: their product is the work of a step.
@@ -43,8 +56,10 @@ fn bench_measures_each_quantity_with_its_spread() {
 
 #[test]
 fn bench_measures_only_what_is_asked_for() {
-    let line = "bench --only sort-count --device cpu --replicates 1 --side 8 --width 8 --depth 2 --json --quiet";
-    let json = holdfast(line, &[]).succeeded().json();
+    let line = "bench --only sort-count --device cpu --replicates 1 --side 8 --width 8 --depth 2 --json";
+    let ended = holdfast(line, &[]).succeeded();
+    assert!(ended.stderr.contains("sort + count: ") && !ended.stderr.contains("training step"), "{}", ended.stderr);
+    let json = ended.json();
     assert!(json["sort_count_ms"]["median"].as_f64().unwrap() > 0.0, "{json}");
     assert!(json["step_us"].is_null() && json["sweep_us_per_point"].is_null(), "{json}");
 }
@@ -56,8 +71,11 @@ fn bench_says_what_each_kernel_reaches_of_the_limits() {
     for words in ["training step", "dense_stack.step", "magnitude_sort.rank", "bound by", "GFLOP/s"] {
         assert!(ended.stdout.contains(words), "no {words} in\n{}", ended.stdout);
     }
-    let json = holdfast(&format!("bench --kernels --device llvmpipe {sizes} --json --quiet"), &[]).succeeded().json();
-    assert!(json["peak_gflops"].as_f64().unwrap() > json["matmul_gflops"].as_f64().unwrap(), "{json}");
+    let line = format!("bench --kernels --device {} {sizes} --json --quiet", device());
+    let json = holdfast(&line, &[]).succeeded().json();
+    for limit in ["peak_gflops", "matmul_gflops"] {
+        assert!(json[limit].as_f64().unwrap() > 0.0, "{limit}: {json}");
+    }
     for line in json["kernels"].as_array().unwrap() {
         assert!(line["share"].as_f64().unwrap() > 0.0 && line["time_us"].as_f64().unwrap() > 0.0, "{line}");
     }
@@ -65,7 +83,7 @@ fn bench_says_what_each_kernel_reaches_of_the_limits() {
 
 #[test]
 fn bench_does_the_arithmetic_for_another_device_without_measuring_this_one() {
-    let sizes = "--kernels --device llvmpipe --replicates 2 --batch 8 --side 8 --width 8 --depth 2";
+    let sizes = format!("--kernels --device {} --replicates 2 --batch 8 --side 8 --width 8 --depth 2", device());
     let least = |limits: &str| {
         let json = holdfast(&format!("bench {sizes} {limits} --json --quiet"), &[]).succeeded().json();
         assert!(json["kernels"][0]["time_us"].is_null(), "{json}");
@@ -151,7 +169,7 @@ fn bench_growth_leaves_out_what_does_not_fit_and_says_why() {
 
 #[test]
 fn bench_says_more_of_launches_when_asked() {
-    let line = "bench --device llvmpipe --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --quiet";
+    let line = format!("bench --device {} --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --quiet", device());
     let json = holdfast(&format!("{line} --json"), &[]).succeeded().json();
     let launches = &json["launches"];
     let per_step = launches["per_step"].as_f64().unwrap();
@@ -162,7 +180,7 @@ fn bench_says_more_of_launches_when_asked() {
         text.contains("launches") && text.contains("kernels") || text.contains("µs a step of all replicas"),
         "{text}"
     );
-    assert!(!holdfast(line, &[]).succeeded().stdout.contains("launches"), "only when asked");
+    assert!(!holdfast(&line, &[]).succeeded().stdout.contains("launches"), "only when asked");
     let cpu = holdfast("bench --device cpu --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --json --quiet", &[]);
     assert!(cpu.succeeded().json()["launches"].is_null(), "the CPU engine launches nothing");
 }
@@ -170,8 +188,8 @@ fn bench_says_more_of_launches_when_asked() {
 #[test]
 fn what_a_clock_chooses_is_kept_shown_and_measured_anew_if_it_is_broken() {
     let folder = fresh_folder("tuning");
-    let line =
-        "bench --device llvmpipe --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --quiet --only step --json";
+    let sizes = "--replicates 2 --batch 8 --side 8 --width 8 --depth 2";
+    let line = format!("bench --device {} {sizes} --quiet --only step --json", device());
     let run = || {
         let mut command = command(&line.split(' ').collect::<Vec<_>>());
         let json = end(command.env("HOLDFAST_TUNING", &folder)).succeeded().json();
@@ -188,7 +206,7 @@ fn what_a_clock_chooses_is_kept_shown_and_measured_anew_if_it_is_broken() {
     std::fs::write(&file, "{").unwrap();
     let third = run();
     assert!(origin(&third).contains("measured now, since") && origin(&third).contains("damaged"), "{third}");
-    let off = holdfast(line, &[]).succeeded().json();
+    let off = holdfast(&line, &[]).succeeded().json();
     assert!(origin(&off["tuning"]).contains("as usual"), "{off}");
     let text = holdfast(&line.replace("--json", "-v"), &[]).succeeded().stdout;
     assert!(text.contains("choice") && text.contains("invocations a workgroup"), "{text}");

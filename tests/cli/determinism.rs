@@ -1,7 +1,7 @@
 //! The same command gives the same bits: again, on other threads, and for a replica alone as among others.
 
 use crate::digits;
-use crate::program::{Table, history, holdfast, manifest, text, weights};
+use crate::program::{Table, device, history, holdfast, manifest, text, weights};
 use crate::run_folder::smoke;
 use std::fs;
 use std::path::Path;
@@ -83,16 +83,16 @@ fn a_replica_alone_has_its_bits_among_five_on_the_cpu_engine() {
 #[test]
 fn a_replica_alone_has_its_bits_among_five_in_the_shaders() {
     let (_data, argument) = digits::folder();
-    assert_alone_as_among_five(&format!("{TINY} --device llvmpipe"), &argument);
+    assert_alone_as_among_five(&format!("{TINY} --device {}", device()), &argument);
 }
 
 #[test]
 fn both_engines_tell_the_same_story() {
     let (_data, argument) = digits::folder();
-    let runs = ["cpu", "llvmpipe"].map(|device| {
+    let runs = ["cpu", &device()].map(|device| {
         let out = tempfile::tempdir().unwrap();
         let line = format!(
-            "compare --preset smoke --training-images 320 --epochs 6 --ed-epochs 1 --ed-targets 0,50 --batch 8 --depth 2 \
+            "compare --preset smoke --training-images 320 --epochs 6 --ed-epochs 1 --ed-targets 0,50% --batch 8 --depth 2 \
              --device {device} --out"
         );
         holdfast(&line, &[text(out.path()), "--data", &argument]).succeeded();

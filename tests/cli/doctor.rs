@@ -1,6 +1,7 @@
 //! `holdfast doctor` and `holdfast explain`.
 
-use crate::program::{command, end, holdfast, manifest, text};
+use crate::adapter;
+use crate::program::{command, device, end, holdfast, manifest, text};
 use serde_json::Value;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ fn examine(device: &str, data: &Path) -> Value {
 
 #[test]
 fn both_engines_pass_and_their_certificates_are_kept() {
-    for device in ["cpu", "llvmpipe"] {
+    for device in ["cpu", &device()] {
         let data = tempfile::tempdir().unwrap();
         let json = examine(device, data.path());
         assert_eq!(json["passed"], true, "{json}");
@@ -32,7 +33,7 @@ fn both_engines_pass_and_their_certificates_are_kept() {
 fn a_device_that_answers_otherwise_is_refused_with_code_4_and_its_kernel_is_named() {
     let (data, tape) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let run = |more: [&str; 2]| {
-        let mut command = command(&["doctor", "--json", "--quiet", "--device", "llvmpipe"]);
+        let mut command = command(&["doctor", "--json", "--quiet", "--device", &device()]);
         end(command.args(more).env("XDG_DATA_HOME", data.path()))
     };
     assert_eq!(run(["--tape", text(tape.path())]).succeeded().json()["passed"], true);
@@ -88,11 +89,12 @@ fn explain_lists_kernels_and_shows_lesson_text_and_cost() {
     for name in ["dense.forward", "stability.count", "conv2d: "] {
         assert!(list.contains(name), "{name} is not in\n{list}");
     }
-    let shown = holdfast("explain adam.step --device llvmpipe", &[]).succeeded().stdout;
-    for part in ["# adam: ", "## The formula", "fn main(", "fn flat_index(", "## Its cost on llvmpipe", " ms"] {
+    let shown = holdfast(&format!("explain adam.step --device {}", device()), &[]).succeeded().stdout;
+    let cost = format!("## Its cost on {}", holdfast::gpu::adapters()[adapter::index()].name);
+    for part in ["# adam: ", "## The formula", "fn main(", "fn flat_index(", &cost, " ms"] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
-    let json = holdfast("explain adam --json --device llvmpipe", &[]).succeeded().json();
+    let json = holdfast(&format!("explain adam --json --device {}", device()), &[]).succeeded().json();
     assert!(json["kernels"][0]["launch_ms"].as_f64() > Some(0.0), "{json}");
     holdfast("explain dense.back", &[]).refused(2, &["dense.back", "dense.backward_input"]);
     holdfast("explain convolution", &[]).refused(2, &["convolution", "conv2d"]);

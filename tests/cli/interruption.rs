@@ -2,39 +2,24 @@
 
 #![cfg(unix)]
 
+use crate::disturbance::{arguments, signal, wait_until};
 use crate::program::{command, end, holdfast, text};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
-
-/// Waits until `done` for at most half a minute.
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_secs(30), "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn send(signal: &str, child: &Child) {
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-}
 
 #[test]
 fn a_folder_in_use_is_refused_and_an_interrupted_run_ends_with_130() {
     let out = tempfile::tempdir().unwrap();
     let line = "train --preset paper --device cpu --replicates 2 --epochs 1000 --out";
-    let arguments: Vec<&str> = line.split(' ').chain([text(out.path())]).collect();
+    let arguments = arguments(line, out.path());
     let mut child = command(&arguments).spawn().unwrap();
     wait_until("the manifest", || out.path().join("manifest.json").is_file());
-    // The signal is caught from the start of training on, which follows the manifest at once.
-    std::thread::sleep(Duration::from_millis(300));
 
     end(&mut command(&arguments)).refused(2, &[text(out.path()), "in use by another run", "--out"]);
 
-    send("-INT", &child);
+    signal(&child, "-INT");
     let mut status = None;
     wait_until("the end", || {
         status = child.try_wait().unwrap();
@@ -66,11 +51,9 @@ impl Drop for Running {
 fn code_after(signals: &[&str], mut program: Command, out: &Path) -> Option<i32> {
     let mut child = Running(program.spawn().unwrap());
     wait_until("the manifest", || out.join("manifest.json").is_file());
-    for signal in signals {
-        // As above.
-        std::thread::sleep(Duration::from_millis(300));
-        assert!(child.0.try_wait().unwrap().is_none(), "it did not wait for {signal}");
-        send(signal, &child.0);
+    for name in signals {
+        assert!(child.0.try_wait().unwrap().is_none(), "it did not wait for {name}");
+        signal(&child.0, name);
     }
     let mut status = None;
     wait_until("the end", || {

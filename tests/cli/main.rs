@@ -1,14 +1,18 @@
 //! The program as its users run it: the built binary, its exit codes, its two streams and the files that it leaves.
 //!
-//! Some tests need a Vulkan driver that runs in software (`--device llvmpipe`); where it is missing they fail.
+//! Some tests run the shaders: without any adapter they fail.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../support/adapter.rs"]
+mod adapter;
 mod adapters;
 mod bench_and_devices;
 mod completions;
 mod determinism;
 mod digits;
+#[cfg(unix)]
+mod disturbance;
 mod doctor;
 mod folders;
 mod interruption;
@@ -22,3 +26,5 @@ mod resumption;
 mod run_folder;
 mod settings;
 mod study;
+#[path = "../support/program.rs"]
+mod support;

@@ -1,7 +1,7 @@
 //! What `--dry-run` says of memory, beside what the run then takes.
 #![cfg(target_os = "linux")]
 
-use crate::program::{command, fresh_folder, holdfast, text};
+use crate::program::{command, device, fresh_folder, holdfast, text};
 use std::time::Duration;
 
 /// The largest resident memory of a run, in bytes: the system keeps it for as long as the process lives.
@@ -36,7 +36,7 @@ fn compare(line: &str) {
 #[test]
 fn a_comparison_takes_as_much_memory_as_was_said() {
     compare(
-        "compare --device cpu --model dnn --data pr --replicates 40 --epochs 60 --ed-epochs 1 --ed-targets 0,50,90",
+        "compare --device cpu --model dnn --data pr --replicates 40 --epochs 60 --ed-epochs 1 --ed-targets 0,50%,0.9",
     );
 }
 
@@ -47,5 +47,6 @@ fn convolutional_training_takes_as_much_memory_as_was_said() {
 
 #[test]
 fn the_gpu_engine_takes_as_much_memory_as_was_said() {
-    compare("train --device llvmpipe --model dnn --data pr --replicates 60 --width 32 --epochs 1");
+    let device = device();
+    compare(&format!("train --device {device} --model dnn --data pr --replicates 60 --width 32 --epochs 1"));
 }

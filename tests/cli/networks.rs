@@ -2,7 +2,7 @@
 
 use crate::program::{Table, fresh_folder, history, holdfast, manifest, text, weights};
 
-const SIZES: &str = "--preset smoke --replicates 2 --epochs 4 --ed-targets 0,50 --cnn-training-images 128 \
+const SIZES: &str = "--preset smoke --replicates 2 --epochs 4 --ed-targets 0,50% --cnn-training-images 128 \
                      --training-images 200 --filters 3 --side 12";
 
 #[test]

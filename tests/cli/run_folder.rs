@@ -265,7 +265,7 @@ fn the_result_is_on_standard_output_and_all_else_on_standard_error() {
         "one more operating point of one replica took",
         "The gain comes from not retraining",
         "Before pruning: ",
-        "measured speed-up",
+        "theoretical speed-up",
         text(folder),
     ] {
         let flat = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -299,7 +299,7 @@ fn a_small_run_speaks_json_and_keeps_quiet() {
     let out = tempfile::tempdir().unwrap();
     let ended = holdfast(
         "compare --preset smoke --device cpu --width 7 --depth 2 --epochs 2 --ed-epochs 1 --training-images 320 \
-         --ed-targets 0,50 --json --quiet --data",
+         --ed-targets 0,50% --json --quiet --data",
         &[&argument, "--out", text(out.path())],
     )
     .succeeded();
@@ -326,7 +326,7 @@ fn several_data_sets_have_folders_of_their_own_and_joint_files_at_the_top() {
     let out = tempfile::tempdir().unwrap();
     let ended = holdfast(
         "compare --preset smoke --device cpu --data pr,ct --replicates 1 --training-images 100 --epochs 2 --ed-epochs 1 \
-         --ed-targets 0,90 --width 8 --depth 2 --out",
+         --ed-targets 0,90% --width 8 --depth 2 --out",
         &[text(out.path())],
     )
     .succeeded();

@@ -10,7 +10,7 @@ fn printed_settings_are_a_file_that_gives_the_same_settings() {
     let file = folder.path().join("mine.toml");
     let first = holdfast(
         "compare --preset smoke --epochs 4 --data pr,ct --tolerance 0.02 --window 2,4 --seed 18446744073709551615 \
-         --tolerance-kind absolute --keep-frozen --pixel-scale 1 --ed-targets 12.5 --print-config",
+         --tolerance-kind absolute --keep-frozen --pixel-scale 1 --ed-targets 12.5% --print-config",
         &[],
     )
     .succeeded();
@@ -18,7 +18,7 @@ fn printed_settings_are_a_file_that_gives_the_same_settings() {
     fs::write(&file, &first.stdout).unwrap();
     let again = holdfast("compare --print-config --config", &[text(&file)]).succeeded();
     assert_eq!(again.stdout, first.stdout);
-    for line in ["epochs = 4", "replicates = 2", "seed = 18446744073709551615", "ed-targets = [12.5]"] {
+    for line in ["epochs = 4", "replicates = 2", "seed = 18446744073709551615", "ed-targets = [0.125]"] {
         assert!(first.stdout.lines().any(|found| found == line), "{line} is not in\n{}", first.stdout);
     }
 }
@@ -56,6 +56,8 @@ fn bad_files_of_settings_are_refused() {
         ("epoch = 7\n", 2, &["mine.toml", "unknown field `epoch`", "--print-config"][..]),
         ("epochs = \"many\"\n", 2, &["mine.toml"]),
         ("epochs = \n", 2, &["mine.toml"]),
+        ("ed-targets = [0, 50]\n", 2, &["mine.toml", "ed-targets", "50%", "0.5"]),
+        ("test-share = 20\n", 2, &["mine.toml", "test-share", "20%", "0.2"]),
         ("epochs = 0\n", 2, &["--epochs 0"]),
         ("preset = \"huge\"\n", 2, &["mine.toml"]),
     ] {

@@ -88,8 +88,8 @@ fn requests_that_do_not_fit_are_refused() {
         (2, "--tolerance 0.03 --min-stability 0", &["--min-stability 0"]),
         (2, "--tolerance -1 --min-stability 2", &["-1"]),
         (2, "--criterion hold", &["--sparsity"]),
-        (2, "--criterion hold --sparsity 80", &["--sparsity 80", "0.8"]),
-        (2, "--criterion hold --sparsity -0.1", &["--sparsity -0.1"]),
+        (2, "--criterion hold --sparsity 80", &["--sparsity", "80%", "0.8"]),
+        (2, "--criterion hold --sparsity -0.1", &["--sparsity", "-0.1"]),
         (2, "--criterion hold --sparsity 0.5 --window 5", &["window 5"]),
         (2, "--criterion hold --sparsity 0.5 --tolerance 0.1", &["--tolerance", "leave it out"]),
         (2, "--criterion hold --sparsity 0.5 --tracking rank", &["--tracking"]),
@@ -250,7 +250,7 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
     assert_eq!(dense.len(), 2);
     for (index, (line, expected)) in [
         (
-            "--criterion hold --window 2 --sparsity 0.8",
+            "--criterion hold --window 2 --sparsity 80%",
             accuracy(&[("method", "hold"), ("rule", "frozen-first"), ("window", "2"), ("sparsity", "0.8")]),
         ),
         (

@@ -1,5 +1,6 @@
 //! `holdfast stability`: every kind of file gives the same table, and the table is NumPy's.
 
+use crate::adapter;
 use crate::arrays::{self, SHAPE, bytes, every_npy, npz, plain, tensor, values, write};
 use crate::{column, holdfast};
 use ndarray::{ArrayD, IxDyn};
@@ -94,7 +95,7 @@ fn all_readings_equal_numpys_on_both_engines() {
                 let expected: ArrayD<u32> = archive.by_name::<_, IxDyn>(&name).unwrap();
                 let borderline: ArrayD<bool> = archive.by_name::<_, IxDyn>(&format!("{name}_borderline")).unwrap();
                 let mut tables = Vec::new();
-                for device in ["cpu", "llvmpipe"] {
+                for device in ["cpu", &adapter::index().to_string()] {
                     let out = format!("{name}-{device}");
                     let line = format!(
                         "stability {} --history-key history {AXES} --device {device} --out {out} --tolerance {} --tracking \

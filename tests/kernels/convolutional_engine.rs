@@ -20,7 +20,7 @@ fn network(convolutions: Vec<Convolution>) -> Architecture {
 const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
 
 fn engine(limits: RequestedLimits) -> Engine {
-    Engine::gpu(&DeviceChoice::Index(0), false, limits).unwrap()
+    Engine::gpu(&DeviceChoice::Index(adapter::index()), false, limits).unwrap()
 }
 
 fn engine_of(variant: Variant, limits: RequestedLimits) -> Engine {

@@ -1,6 +1,6 @@
 //! A device that computes something wrong is caught, and the kernel is named.
 
-use crate::assert_passed;
+use crate::{adapter, assert_passed};
 use holdfast::check::recorded::{philox_on_host, ranks, training};
 use holdfast::check::{Examination, FAMILIES, cpu};
 use holdfast::engine::{Engine, GpuBackend, Variant};
@@ -9,7 +9,7 @@ use holdfast::kernels::catalogue::SHADERS;
 use std::collections::BTreeSet;
 
 fn engine() -> Engine {
-    Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::WebGpuDefaults).unwrap()
+    Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::WebGpuDefaults).unwrap()
 }
 
 /// Has the device take another text for a kernel: a device that was asked for a kernel once never compiles it again.

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test whose set-up fails has failed")]
 
 mod adam;
+#[path = "../support/adapter.rs"]
+mod adapter;
 mod catalogue;
 mod conv2d;
 mod convolutional_engine;
@@ -30,7 +32,7 @@ use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use std::sync::OnceLock;
 
 fn open(checked: bool, limits: RequestedLimits) -> Gpu {
-    Gpu::open(&DeviceChoice::Index(0), checked, limits).expect("these tests need a Vulkan, Metal or DX12 driver")
+    Gpu::open(&DeviceChoice::Index(adapter::index()), checked, limits).expect("the adapter cannot be opened")
 }
 
 /// The device as the program uses it, with the limits that every kernel must fit.

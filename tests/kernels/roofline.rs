@@ -43,7 +43,7 @@ fn with_work<R>(architecture: &Architecture, use_it: impl FnOnce(&Work<'_>, &Wat
 }
 
 fn engine() -> Engine {
-    Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap()
+    Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap()
 }
 
 #[test]

@@ -14,7 +14,7 @@ const BATCH: usize = 16;
 
 /// Losses, replicas and evaluation of two replicas after two epochs.
 fn trained(architecture: &Architecture, choice: TuningChoice) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<Evaluation>) {
-    let backend = GpuBackend::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
+    let backend = GpuBackend::open(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap();
     let mut engine = Engine::from(backend.with_choice(choice));
     let mut draws = Sequence::new(7, Stream::Check, 0, 0);
     let images = (0..SAMPLES * architecture.pixels()).map(|_| draws.next_word() as u8).collect();

@@ -9,6 +9,7 @@ What cannot be rehearsed here is said in the table. Exits with 1 if anything end
 
 import argparse
 import datetime
+import json
 import os
 import pathlib
 import platform
@@ -27,7 +28,8 @@ SAME = ["config.toml", "metrics.csv", "history.npz", "weights.safetensors", "sta
 COMPARE = "compare --preset smoke --epochs 6 --ed-epochs 3 --training-images 2000 --device cpu --quiet --out".split()
 # A training run long enough to be disturbed, with a checkpoint when it is stopped.
 TRAIN = "train --preset smoke --epochs 200 --device cpu --quiet --out".split()
-SHADERS = "train --preset smoke --epochs 4 --training-images 1000 --device llvmpipe --quiet --out".split()
+# Training by the shaders, on the device that comes after it.
+SHADERS = "train --preset smoke --epochs 4 --training-images 1000 --quiet --device".split()
 LIMIT = 300
 PAGE = ROOT / "docs/results/reliability.md"
 
@@ -41,6 +43,15 @@ class Failed(Exception):
 def demand(holds, message):
     if not holds:
         raise Failed(message)
+
+
+def software_adapter():
+    """Index of the first adapter that runs in software, else of the first one."""
+    listed = subprocess.run([PROGRAM, "devices", "--json"], capture_output=True, text=True, check=True).stdout
+    adapters = json.loads(listed)["adapters"]
+    demand(adapters, "there is no Vulkan, Metal or DX12 driver")
+    software = [adapter for adapter in adapters if adapter["kind"] == "software"]
+    return str((software or adapters)[0]["index"])
 
 
 def start(arguments, out, **options):
@@ -310,7 +321,8 @@ def device_memory(folder):
     def limit():
         resource.setrlimit(resource.RLIMIT_AS, (1_000_000 << 10, 1_000_000 << 10))
 
-    big = "train --preset smoke --replicates 1200 --epochs 1 --training-images 64 --device llvmpipe --quiet --out".split()
+    big = "train --preset smoke --replicates 1200 --epochs 1 --training-images 64 --quiet --device".split()
+    big += [software_adapter(), "--out"]
     code, errors = run(big, folder, preexec_fn=limit)
     if code == 0:
         raise OSError("the memory was enough")
@@ -318,8 +330,9 @@ def device_memory(folder):
 
 
 def software_driver(folder):
-    expected, _ = undisturbed(SHADERS)
-    demand(run(SHADERS, folder)[0] == 0, "the run failed")
+    shaders = [*SHADERS, software_adapter(), "--out"]
+    expected, _ = undisturbed(shaders)
+    demand(run(shaders, folder)[0] == 0, "the run failed")
     same_bits(folder, expected)
     return "two runs of the WGSL engine: same bits"
 

@@ -2,17 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../support/adapter.rs"]
+mod adapter;
+
 use holdfast::cpu::stability::HistoryShape;
 use holdfast::engine::{self, Choice, Engine};
+use holdfast::gpu::DeviceChoice;
 use holdfast::stability::{Against, History, Reading, Stability, ToleranceKind, Tracking, WindowedEnvelope};
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::File;
 use std::path::PathBuf;
 
-/// The CPU engine, and the shaders on the software driver: where that is missing, tests fail.
+/// The CPU engine, and the shaders.
 fn engines() -> Vec<Engine> {
-    let (shaders, _) = engine::open(&Choice::parse("llvmpipe"), None, false).unwrap();
+    let (shaders, _) = engine::open(&Choice::Adapter(DeviceChoice::Index(adapter::index())), None, false).unwrap();
     vec![Engine::cpu(Some(2)).unwrap(), shaders]
 }
 

@@ -1,5 +1,6 @@
 //! Both engines follow PyTorch's losses in single precision, step by step.
 
+use crate::adapter;
 use crate::fixture::{self, Fixture};
 use holdfast::engine::{Engine, GpuBackend, Setup, Steps, Variant, Watch};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
@@ -15,7 +16,7 @@ fn engines() -> Vec<Engine> {
     let mut engines = vec![Engine::cpu(Some(2)).unwrap()];
     for variant in [Variant::Stacked, Variant::Fused] {
         for checked in [false, true] {
-            let gpu = Gpu::open(&DeviceChoice::Index(0), checked, RequestedLimits::Adapter).unwrap();
+            let gpu = Gpu::open(&DeviceChoice::Index(adapter::index()), checked, RequestedLimits::Adapter).unwrap();
             engines.push(GpuBackend::with_variant(gpu, variant).into());
         }
     }

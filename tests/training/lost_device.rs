@@ -1,5 +1,6 @@
 //! A device that goes away in the middle of training.
 
+use crate::adapter;
 use crate::fixture::{self, Fixture};
 use holdfast::engine::{Engine, Watch};
 use holdfast::error::{Error, Result};
@@ -17,7 +18,7 @@ type Event = fn(&Gpu, &AtomicBool);
 
 /// Trains two replicas on a device that is opened anew.
 fn run(fixture: &Fixture, file: Option<&CheckpointFile>, after: u64, event: Event) -> Result<Trained> {
-    let mut engine = Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter)?;
+    let mut engine = Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter)?;
     let gpu = Arc::clone(engine.device().unwrap());
     let plan = Plan {
         architecture: &fixture.architecture,
@@ -71,7 +72,7 @@ fn a_device_lost_in_the_middle_is_said_and_the_next_run_goes_on_to_the_same_bits
 
 #[test]
 fn a_device_lost_before_the_first_step_is_said() {
-    let mut engine = Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
+    let mut engine = Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap();
     engine.device().unwrap().destroy();
     let fixture = &fixture::all()[0];
     let error = engine.load(&Arc::new(fixture.data.clone())).unwrap_err();

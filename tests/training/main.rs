@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../support/adapter.rs"]
+mod adapter;
 mod engines;
 mod fixture;
 mod lost_device;

@@ -1,5 +1,6 @@
 //! Training by every rule of exponential decay, on both engines.
 
+use crate::adapter;
 use holdfast::data::Dataset;
 use holdfast::engine::{Engine, MaskChange, Replica, Setup, Watch};
 use holdfast::error::Error;
@@ -18,7 +19,7 @@ const TARGETS: [f64; 4] = [0.0, 0.35, 0.8, 1.0];
 const EPOCHS: u32 = 3;
 
 fn engines() -> Vec<Engine> {
-    let gpu = Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap();
+    let gpu = Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap();
     vec![Engine::cpu(Some(2)).unwrap(), gpu]
 }
 

@@ -142,7 +142,13 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     let (folder, mut manifest) =
         begin(arguments.out.as_deref(), "bench", hash, &settings, &description, BTreeMap::new())?;
     let mut growth = Growth { engine: &mut engine, arguments, left_out: Vec::new() };
-    let panels = axes.iter().map(|&axis| growth.panel(axis)).collect::<Result<Vec<_>>>()?;
+    let mut panels = Vec::new();
+    for &axis in &axes {
+        if !say.quiet {
+            output::note(&format!("time over {}", axis.name()));
+        }
+        panels.push(growth.panel(axis)?);
+    }
     say.notices(&growth.left_out);
 
     let rows = panels.iter().flat_map(|panel| {
@@ -339,7 +345,7 @@ impl Growth<'_> {
             }
         }
         let point = |probe: &Probe| ScalingPoint { size: probe.size, time: probe.seconds.median(), work: probe.work };
-        let deviations = probes.iter().map(|probe| probe.seconds.deviation()).collect();
+        let deviations = probes.iter().map(|probe| probe.seconds.deviation().unwrap_or(f64::NAN)).collect();
         Ok(ScalingLine::new(name, probes.iter().map(point).collect(), deviations))
     }
 }

@@ -1,5 +1,7 @@
 //! Networks and made-up data, and the clock beside them.
 
+use crate::cli::output;
+use crate::cli::progress::Reporter;
 use crate::cli::stop::stop_flag;
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
@@ -9,18 +11,24 @@ use crate::network::Architecture;
 use crate::pruning::masks::{RemovalOrder, removed_nodes};
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability};
+use crate::study::Progress;
+use crate::study::accuracy::Summary;
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Every quantity is measured at least this often, after one warm-up.
+/// Every quantity is measured so often after one warm-up, less often if that takes longer than [`PART`].
 pub(super) const REPETITIONS: usize = 7;
+/// No repetition is begun this long after the warm-up of its quantity.
+const PART: Duration = Duration::from_secs(15);
+/// What a step is made of is watched for about this many seconds.
+const WATCHING: f64 = 5.0;
 /// One repetition of the training step runs for about this long.
 const REPETITION: Duration = Duration::from_millis(150);
 /// The most steps of one repetition.
 const MOST_STEPS: usize = 10_000;
-/// Steps whose launches are counted, and steps whose launches are timed one by one.
+/// Most steps whose launches are counted, and whose launches are timed one by one.
 const WATCHED_STEPS: usize = 32;
 const PROFILED_STEPS: usize = 8;
 /// Images of the made-up training set.
@@ -54,17 +62,44 @@ impl Measurements {
         if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
     }
 
-    pub(super) fn deviation(&self) -> f64 {
-        let mean = self.0.iter().sum::<f64>() / self.0.len() as f64;
-        (self.0.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (self.0.len() - 1) as f64).sqrt()
+    /// Standard deviation; none of a single number.
+    pub(super) fn deviation(&self) -> Option<f64> {
+        Summary::of(&self.0).and_then(|summary| summary.sd)
+    }
+
+    /// Whether there was no time for all repetitions.
+    pub(super) fn is_short(&self) -> bool {
+        self.0.len() < REPETITIONS
     }
 
     pub(super) fn json(&self) -> Value {
-        json!({ "median": self.median(), "sd": self.deviation() })
+        json!({ "median": self.median(), "sd": self.deviation(), "repetitions": self.0.len() })
     }
 
+    /// Median and spread, and how many repetitions there were if not all.
     pub(super) fn text(&self) -> String {
-        format!("{:.1} ± {:.1}", self.median(), self.deviation())
+        let spread = self.deviation().map(|sd| format!(" ± {sd:.1}")).unwrap_or_default();
+        let short = if self.is_short() { format!(" [{}]", self.0.len()) } else { String::new() };
+        format!("{:.1}{spread}{short}", self.median())
+    }
+
+    /// Repeats a measurement after a warm-up, as often as there is time for; where there is time for none, the warm-up is the
+    /// measurement.
+    fn repeat(name: &str, quiet: bool, mut once: impl FnMut() -> Result<f64>) -> Result<Self> {
+        if !quiet {
+            output::note(&format!("{name}: up to {REPETITIONS} repetitions in about {} s", PART.as_secs()));
+        }
+        let reporter = Reporter::new(quiet);
+        let started = Instant::now();
+        let warm_up = once()?;
+        reporter.begin(name, REPETITIONS as u64, "repetitions");
+        let mut all = Vec::new();
+        while all.len() < REPETITIONS && started.elapsed() < PART {
+            all.push(once()?);
+            reporter.advance(1);
+        }
+        reporter.end();
+        Ok(Self(if all.is_empty() { vec![warm_up] } else { all }))
     }
 }
 
@@ -114,7 +149,7 @@ impl Training {
 
     /// Steps that take about `repetition`, after a warm-up.
     pub(super) fn steps_in(&mut self, repetition: Duration) -> Result<usize> {
-        let first = self.time(2)? / 2.0;
+        let first = self.time(1)?;
         // Devices that are slow at this size are known well enough by now.
         let once = if first < repetition.as_secs_f64() { self.time(8)? / 8.0 } else { first };
         Ok(((repetition.as_secs_f64() / once) as usize).clamp(1, MOST_STEPS))
@@ -127,6 +162,7 @@ pub(super) struct Bench<'a> {
     architecture: &'a Architecture,
     pub(super) training: Training,
     test: DataHandle,
+    quiet: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -135,18 +171,18 @@ impl<'a> Bench<'a> {
         architecture: &'a Architecture,
         replicas: u32,
         batch: usize,
+        quiet: bool,
     ) -> Result<Self> {
         let test = engine.load(&Arc::new(images(architecture, 1, TEST_IMAGES)?))?;
         let training = Training::new(engine, architecture, replicas, batch, TRAINING_IMAGES)?;
-        Ok(Self { engine, architecture, training, test })
+        Ok(Self { engine, architecture, training, test, quiet })
     }
 
     /// Microseconds of a training step of one replica: wall time / (steps x replicates).
     pub(super) fn step(&mut self) -> Result<Measurements> {
-        let steps = self.training.steps_in(REPETITION)?.max(8);
+        let steps = self.training.steps_in(REPETITION)?;
         let per_step = f64::from(self.training.replicas) * steps as f64;
-        let once = |_| Ok(self.training.time(steps)? * 1e6 / per_step);
-        (0..REPETITIONS).map(once).collect::<Result<_>>().map(Measurements)
+        Measurements::repeat("training step", self.quiet, || Ok(self.training.time(steps)? * 1e6 / per_step))
     }
 
     /// Microseconds of evaluating one pruned focus layer on the test images.
@@ -160,13 +196,11 @@ impl<'a> Bench<'a> {
             })
             .collect();
         let watch = Watch { stop: stop_flag(), progress: &|_| {} };
-        let mut time = || -> Result<f64> {
+        Measurements::repeat("sweep", self.quiet, || {
             let start = Instant::now();
             self.training.batch.sweep(self.test, &points, &watch)?;
             Ok(start.elapsed().as_secs_f64() * 1e6 / SWEEP_POINTS as f64)
-        };
-        time()?;
-        (0..REPETITIONS).map(|_| time()).collect::<Result<_>>().map(Measurements)
+        })
     }
 
     /// Milliseconds of ranking a history and counting it at three tolerances.
@@ -174,9 +208,9 @@ impl<'a> Bench<'a> {
         let nodes = self.architecture.nodes();
         let shape = HistoryShape { epochs: HISTORY_EPOCHS, replicas: self.training.replicas as usize, nodes };
         let history = History::new(shape, random_walk(shape))?;
-        let mut time = || -> Result<f64> { Ok((sort(self.engine, &history)? + count(self.engine, &history)?) * 1e3) };
-        time()?;
-        (0..REPETITIONS).map(|_| time()).collect::<Result<_>>().map(Measurements)
+        Measurements::repeat("sort + count", self.quiet, || {
+            Ok((sort(self.engine, &history)? + count(self.engine, &history)?) * 1e3)
+        })
     }
 }
 
@@ -193,20 +227,22 @@ pub(super) struct Launches {
 }
 
 impl Bench<'_> {
-    /// What the training step is made of; nothing on the CPU engine, which launches nothing.
-    pub(super) fn launches(&mut self) -> Result<Option<Launches>> {
+    /// What the training step, which takes a replica `step_us`, is made of; nothing on the CPU engine, which launches nothing.
+    pub(super) fn launches(&mut self, step_us: f64) -> Result<Option<Launches>> {
         let Some(before) = self.engine.activity() else { return Ok(None) };
-        self.training.time(WATCHED_STEPS)?;
+        let fitting = WATCHING * 1e6 / (step_us * f64::from(self.training.replicas));
+        let [watched, profiled] = [WATCHED_STEPS, PROFILED_STEPS].map(|most| (fitting as usize).clamp(1, most));
+        self.training.time(watched)?;
         let after = self.engine.activity().unwrap_or_default();
         let mut kernels = Vec::new();
         if self.engine.start_profile() {
-            self.training.time(PROFILED_STEPS)?;
-            let per_step = |time: KernelTime| (time.kernel, time.time.as_secs_f64() * 1e6 / PROFILED_STEPS as f64);
+            self.training.time(profiled)?;
+            let per_step = |time: KernelTime| (time.kernel, time.time.as_secs_f64() * 1e6 / profiled as f64);
             kernels = self.engine.take_profile().into_iter().map(per_step).collect();
         }
         Ok(Some(Launches {
-            per_step: (after.launches - before.launches) as f64 / WATCHED_STEPS as f64,
-            steps: WATCHED_STEPS,
+            per_step: (after.launches - before.launches) as f64 / watched as f64,
+            steps: watched,
             submissions: after.submissions - before.submissions,
             kernels,
         }))

@@ -291,9 +291,13 @@ impl Pace {
 
     /// A submission of `steps` steps has been completed: the time since the last one was its own.
     pub(super) fn completed(&mut self, steps: usize) {
-        let elapsed = self.since.elapsed().as_secs_f64().max(1e-6);
+        self.took(steps, self.since.elapsed().as_secs_f64());
         self.since = Instant::now();
-        let fitting = steps as f64 * SUBMISSION.as_secs_f64() / elapsed;
+    }
+
+    /// So many steps took so many seconds.
+    fn took(&mut self, steps: usize, seconds: f64) {
+        let fitting = steps as f64 * SUBMISSION.as_secs_f64() / seconds.max(1e-6);
         // Growing by no more than a factor of four guards against a clock that stood still.
         self.steps = (fitting as usize).clamp(1, (4 * self.steps).min(MOST_STEPS));
     }
@@ -307,11 +311,10 @@ mod tests {
     fn a_pace_never_asks_for_no_steps_or_too_many() {
         let mut pace = Pace::new();
         for _ in 0..10 {
-            pace.completed(1000);
+            pace.took(1000, 1e-3);
         }
         assert_eq!(pace.steps(), MOST_STEPS);
-        pace.since = Instant::now() - Duration::from_secs(100);
-        pace.completed(1);
+        pace.took(1, 100.0);
         assert_eq!(pace.steps(), 1);
     }
 }

@@ -1,0 +1,71 @@
+//! Figures as files: the SVG as it is, and the PNG that is drawn of it with the font that comes with the program.
+
+use super::figures::failed;
+use crate::error::Result;
+use crate::run_folder;
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::fontdb::Database;
+use resvg::usvg::{Options, Tree};
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+/// The built-in font, under the name that figures ask for.
+static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
+    let mut fonts = Database::new();
+    fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
+    let name = fonts.faces().find_map(|face| face.families.first().map(|(name, _)| name.clone()));
+    fonts.set_sans_serif_family(name.unwrap_or_default());
+    Arc::new(fonts)
+});
+
+/// Writes a figure as it is.
+///
+/// # Errors
+/// [`crate::error::Error::Io`] if the file cannot be written.
+pub(super) fn write_svg(svg: &str, path: &Path) -> Result<()> {
+    run_folder::write(path, |file| file.write_all(svg.as_bytes()))
+}
+
+/// Draws a figure, and writes the picture as a PNG file.
+///
+/// # Errors
+/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
+pub(super) fn write_png(svg: &str, path: &Path) -> Result<()> {
+    let options = Options { fontdb: Arc::clone(&FONTS), ..Options::default() };
+    let tree = Tree::from_str(svg, &options).map_err(failed)?;
+    let size = tree.size().to_int_size();
+    let mut picture = Pixmap::new(size.width(), size.height()).ok_or_else(|| failed("it has no area"))?;
+    resvg::render(&tree, Transform::identity(), &mut picture.as_mut());
+    let png = picture.encode_png().map_err(failed)?;
+    run_folder::write(path, |file| file.write_all(&png))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Columns of an SVG text's picture that have ink.
+    fn inked(text: &str) -> Vec<bool> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        let svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"300\" height=\"40\"><rect width=\"300\" height=\"40\" \
+             fill=\"#FFFFFF\"/><text x=\"10\" y=\"30\" font-family=\"sans-serif\" font-size=\"22\">{text}</text></svg>"
+        );
+        write_png(&svg, &path).unwrap();
+        let picture = image::open(&path).unwrap().into_luma8();
+        (0..picture.width()).map(|x| (0..picture.height()).any(|y| picture.get_pixel(x, y).0[0] < 200)).collect()
+    }
+
+    #[test]
+    fn words_of_a_picture_are_apart() {
+        let widest_gap = |text: &str| {
+            let columns = inked(text);
+            let first = columns.iter().position(|&ink| ink).unwrap();
+            let last = columns.iter().rposition(|&ink| ink).unwrap();
+            columns[first..last].split(|&ink| ink).map(<[bool]>::len).max().unwrap()
+        };
+        assert!(widest_gap("only ED") >= widest_gap("onlyED") + 4);
+    }
+}
