@@ -46,5 +46,5 @@ pub(crate) fn made_up() -> Result<History> {
         0.5, 0.5, -0.7, //
         0.5, 0.5, -0.9,
     ];
-    History::new(HistoryShape { epochs: 5, replicas: 1, nodes: 3 }, weights)
+    History::new(HistoryShape { epochs: 5, replicas: 1, weight_count: 3 }, weights)
 }

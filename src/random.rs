@@ -28,7 +28,7 @@ pub enum Stream {
     HoldOut = 5,
     /// Inputs of self-checks and benchmarks: counter = (array, case, index, stream).
     Check = 6,
-    /// Nodes and weights that a rewired layer grows: counter = (replica id, update, node, stream).
+    /// Weights and weights that a rewired layer grows: counter = (replica id, update, weight, stream).
     Rewiring = 7,
 }
 

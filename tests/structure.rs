@@ -1,5 +1,5 @@
 //! The house's rules, read off the source text: who may import whom, where things are said and submitted, and that every
-//! kernel family stands in every room.
+//! kernel family stands in every module.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
@@ -9,7 +9,7 @@ mod circles;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Rooms from top to bottom; each imports only rooms below it. `main.rs` and `lib.rs` stand above all.
+/// Rooms from top to bottom; each imports only modules below it. `main.rs` and `lib.rs` stand above all.
 const ROOMS: [&str; 17] = [
     "cli",
     "report",
@@ -30,7 +30,7 @@ const ROOMS: [&str; 17] = [
     "error",
 ];
 
-/// Imports against the order of the rooms' list that are part of the plan.
+/// Imports against the order of the modules' list that are part of the plan.
 const EXCEPTIONS: [(&str, &str); 2] = [("cli", "gpu"), ("cli", "kernels")];
 
 /// Circles between files that have been there before the rule. None may be added; one that is gone must go from here too.

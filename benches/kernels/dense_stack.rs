@@ -4,11 +4,11 @@ use holdfast::gpu::Gpu;
 use holdfast::kernels::StepRecord;
 use holdfast::kernels::dense::ImageShape;
 use holdfast::kernels::dense_stack::{
-    Gradient, GradientArguments, LaunchStep, Launches, Moves, Reads, Sample, Shape, Step, StepArguments, StepInput,
+    Gradient, GradientArguments, LaunchStep, Launches, Reads, Residency, Sample, Shape, Step, StepArguments, StepInput,
     StepShape, Tiles,
 };
 
-/// The layers behind the first of the paper's network.
+/// The layers after the first of the paper's network.
 pub(crate) fn gradient(criterion: &mut Criterion) {
     let gpu = gpu();
     let shape = Shape { replicas: REPLICAS, capacity: 32, units: 30, classes: 10, depth: 6 };
@@ -77,7 +77,7 @@ fn steps(
     let samples: Vec<Sample> =
         (0..REPLICAS * steps * 32).map(|i| Sample::new((i * 37 % 1000) as u32, (i % 10) as u32)).collect();
     // As in the middle of a training: weights and moments are there.
-    let moves = Moves { enters: false, leaves: false };
+    let moves = Residency { enters: false, leaves: false };
     made(launches.push(gpu, moves, &each, &samples));
     let all = REPLICAS * parameters;
     let (images, features) = (below(gpu, 1000 * input.words(), u32::MAX), numbers(gpu, REPLICAS * 32 * inputs));

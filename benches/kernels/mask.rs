@@ -4,14 +4,14 @@ use holdfast::kernels::mask::{Draw, DrawArguments, Regrow, RegrowArguments, Smal
 
 pub(crate) fn smallest(criterion: &mut Criterion) {
     let gpu = gpu();
-    let nodes = 900;
-    let all = REPLICAS * nodes;
+    let weight_count = 900;
+    let all = REPLICAS * weight_count;
     let arguments = SmallestArguments {
         replicas: REPLICAS,
-        nodes,
-        parameters_per_replica: nodes,
+        weight_count,
+        parameters_per_replica: weight_count,
         offset: 0,
-        rank: &below(&gpu, all, nodes as u32),
+        rank: &below(&gpu, all, weight_count as u32),
         count: &upload(&gpu, &[450; REPLICAS]),
         state: 0,
         mask: &upload(&gpu, &vec![1; all]),
@@ -26,10 +26,10 @@ pub(crate) fn smallest(criterion: &mut Criterion) {
 
 pub(crate) fn draw(criterion: &mut Criterion) {
     let gpu = gpu();
-    let nodes = 900;
-    let all = REPLICAS * nodes;
+    let weight_count = 900;
+    let all = REPLICAS * weight_count;
     let arguments = DrawArguments {
-        nodes,
+        weight_count,
         update: 1,
         state: 0,
         seed: 1,
@@ -44,17 +44,17 @@ pub(crate) fn draw(criterion: &mut Criterion) {
 
 pub(crate) fn regrow(criterion: &mut Criterion) {
     let gpu = gpu();
-    let nodes = 900;
-    let all = REPLICAS * nodes;
+    let weight_count = 900;
+    let all = REPLICAS * weight_count;
     let arguments = RegrowArguments {
-        nodes,
-        parameters_per_replica: nodes,
+        weight_count,
+        parameters_per_replica: weight_count,
         offset: 0,
         update: 1,
         seed: 1,
         scale: 0.3,
         replica_ids: &below(&gpu, REPLICAS, 50),
-        rank: &below(&gpu, all, nodes as u32),
+        rank: &below(&gpu, all, weight_count as u32),
         count: &upload(&gpu, &[135; REPLICAS]),
         mask: &upload(&gpu, &vec![0; all]),
         parameters: &numbers(&gpu, all),

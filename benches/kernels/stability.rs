@@ -13,14 +13,14 @@ const COPIED: usize = 1 << 16;
 pub(crate) fn processor(criterion: &mut Criterion) {
     let mut engine = made(Engine::cpu(None));
     let windows = [2, 5, 10, 20, 50, 100];
-    for (replicas, nodes) in [(REPLICAS, 900), (1, 1_000_000)] {
-        let shape = HistoryShape { epochs: 100, replicas, nodes };
-        let mut draws = Sequence::new(1, Stream::Check, nodes as u32, 3);
+    for (replicas, weight_count) in [(REPLICAS, 900), (1, 1_000_000)] {
+        let shape = HistoryShape { epochs: 100, replicas, weight_count };
+        let mut draws = Sequence::new(1, Stream::Check, weight_count as u32, 3);
         let history: Vec<f32> = (0..shape.len()).map(|_| (2.0 * draws.unit() - 1.0) as f32).collect();
         let bounds = |bound: f32| vec![bound; 3 * shape.columns()];
         let (lower, upper) = (bounds(-0.75), bounds(0.75));
         let mut target = vec![0.0f32; history.len()];
-        let sizes = format!("e100_r{replicas}_n{nodes}");
+        let sizes = format!("e100_r{replicas}_n{weight_count}");
         for kernel in ["count", "envelope"] {
             let mut group = criterion.benchmark_group(format!("stability/{kernel}"));
             group.throughput(Throughput::Bytes(4 * history.len() as u64)).sample_size(10);
@@ -43,8 +43,8 @@ pub(crate) fn processor(criterion: &mut Criterion) {
 /// Both kernels on the history of the main job.
 pub(crate) fn all(criterion: &mut Criterion) {
     let gpu = gpu();
-    let shape = Shape { epochs: 100, replicas: REPLICAS, nodes: 900 };
-    let columns = REPLICAS * shape.nodes;
+    let shape = Shape { epochs: 100, replicas: REPLICAS, weight_count: 900 };
+    let columns = REPLICAS * shape.weight_count;
     let history = numbers(&gpu, shape.epochs * columns);
     let bytes = Throughput::Bytes(4 * (shape.epochs * columns) as u64);
     let arguments = CountArguments {
@@ -53,7 +53,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
         lower: &upload(&gpu, &vec![[0x4000_0000; 4]; columns]),
         upper: &upload(&gpu, &vec![[0xbf00_0000; 4]; columns]),
         stability: &zeros(&gpu, columns),
-        stable_nodes: &zeros(&gpu, shape.epochs * REPLICAS),
+        stable_weights: &zeros(&gpu, shape.epochs * REPLICAS),
     };
     let bound = made(Count::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder);

@@ -10,7 +10,7 @@ mod support;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use holdfast::engine::{Engine, HistoryShape, Steps, SweepPoint, Watch};
 use holdfast::pruning::decay::{Rule, Schedule};
-use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_nodes};
+use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_weights};
 use holdfast::random::{Sequence, Stream};
 use holdfast::stability::{History, Reading, Stability, WindowedEnvelope};
 use holdfast::training::{Plan, train};
@@ -28,7 +28,7 @@ const STEPS: usize = 16;
 
 /// Weights that move less and less, as in training.
 fn history(replicas: usize) -> History {
-    let shape = HistoryShape { epochs: EPOCHS, replicas, nodes: ARCHITECTURE.nodes() };
+    let shape = HistoryShape { epochs: EPOCHS, replicas, weight_count: ARCHITECTURE.weight_count() };
     let mut noise = Sequence::new(1, Stream::Check, 9, 0);
     let mut weights: Vec<f32> = (0..shape.columns()).map(|_| noise.unit() as f32 - 0.5).collect();
     let mut history = Vec::new();
@@ -64,12 +64,12 @@ fn operating_points(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let order = RemovalOrder::smallest_first(envelope.holding_magnitude(0, 0))
                     .frozen_first(envelope.frozen_of_replica(0));
-                let kept = order.mask(removed_nodes(0.8, ARCHITECTURE.nodes()));
+                let kept = order.mask(removed_weights(0.8, ARCHITECTURE.weight_count()));
                 batch.sweep(test, &[SweepPoint { slot: 0, kept }], &watch).unwrap_or_else(|error| panic!("{error}"))
             });
         });
         let steps = TRAINING_IMAGES.div_ceil(BATCH) as u64;
-        let schedules = [Schedule::new(Rule::Density, 0.8, ARCHITECTURE.nodes(), 3, steps)];
+        let schedules = [Schedule::new(Rule::Density, 0.8, ARCHITECTURE.weight_count(), 3, steps)];
         let plan = Plan {
             architecture: &ARCHITECTURE,
             training: handle,
@@ -124,8 +124,8 @@ fn arithmetic(criterion: &mut Criterion) {
     let orders = vec![order; REPLICAS];
     let stop = AtomicBool::new(false);
     let watch = Watch { stop: &stop, progress: &|_| {} };
-    let nodes = ARCHITECTURE.nodes();
-    let mask = |removed: usize| (0..nodes).map(|node| node >= removed).collect::<Arc<[bool]>>();
+    let weight_count = ARCHITECTURE.weight_count();
+    let mask = |removed: usize| (0..weight_count).map(|weight_index| weight_index >= removed).collect::<Arc<[bool]>>();
     let point = |slot| (0..4).map(move |removed| SweepPoint { slot, kept: mask(removed) });
     let points: Vec<SweepPoint> = (0..REPLICAS).flat_map(point).collect();
     let mut group = criterion.benchmark_group("pruning/arithmetic");
@@ -138,7 +138,7 @@ fn arithmetic(criterion: &mut Criterion) {
             batch.train(&steps, &watch).unwrap_or_else(|error| panic!("{error}"))
         });
     });
-    let multiply_adds = nodes + ARCHITECTURE.width * ARCHITECTURE.classes;
+    let multiply_adds = weight_count + ARCHITECTURE.width * ARCHITECTURE.classes;
     group.throughput(Throughput::Elements((2 * multiply_adds * TEST_IMAGES * points.len()) as u64));
     group.bench_function(format!("sweep/p{}_n{TEST_IMAGES}/cpu", points.len()), |bencher| {
         bencher.iter(|| batch.sweep(test, &points, &watch).unwrap_or_else(|error| panic!("{error}")));

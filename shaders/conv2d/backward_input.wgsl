@@ -4,7 +4,7 @@
 // A gather: one invocation owns a tile of 4 x 4 pixels x 4 input channels in registers; z is the replica.
 //   output_gradient  [replica, sample, y, x, out]  read
 //   parameters       [replica, parameter]          weights [ky, kx, in, out] read at their offset
-//   input            [replica, sample, y, x, in]   what the layer before gave out after its ReLU, read
+//   input            [replica, sample, y, x, in]   what the layer before produced after its ReLU, read
 //   input_gradient   [replica, sample, y, x, in]   written for the samples of the step
 
 override WORKGROUP_SIZE: u32 = 64;

@@ -1,6 +1,6 @@
 // dense.backward_input: input_gradient[n, i] = sum_k output_gradient[n, k] * weights[i, k] where input[n, i] > 0, else 0.
 //
-// `input` is what the layer before gave out after its ReLU, so the condition is that ReLU's derivative (0 at 0).
+// `input` is what the layer before produced after its ReLU, so the condition is that ReLU's derivative (0 at 0).
 // One invocation owns a tile of 4 samples x 4 inputs in registers, and adds in the order of k; z is the replica.
 //   output_gradient  [replica, sample, out]  read
 //   parameters       [replica, parameter]    weights [in, out] read at their offset

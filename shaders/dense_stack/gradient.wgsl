@@ -1,10 +1,10 @@
-// dense_stack.gradient: all dense layers behind the first, there and back: mean cross-entropy of a batch, correct samples,
+// dense_stack.gradient: all dense layers after the first, forward and backward: mean cross-entropy of a batch, correct samples,
 // and the gradients of the mean with respect to weights, biases, and what enters the first layer's ReLU.
 //
 // One workgroup owns one replica (z) and takes 32 samples at a time; no layer has more than 32 units. Weights and two
 // layers' activations lie in workgroup memory; one invocation owns tiles of 8 x 4 in registers.
-//   activations           [replica, sample, unit]  what the first layer gave out; its gradient takes that place. From
-//                         `scratch` on: [replica, layer, row, unit], what the other hidden layers gave out
+//   activations           [replica, sample, unit]  what the first layer produced; its gradient takes that place. From
+//                         `scratch` on: [replica, layer, row, unit], what the other hidden layers produced
 //   parameters, gradient  [replica, parameter]     read; written from `first` on. losses [row, replica] written
 
 override WORKGROUP_SIZE: u32 = 64;
@@ -21,7 +21,7 @@ struct Params {
     capacity: u32,   // samples that a replica has room for
     replicas: u32,
     parameters: u32, // per replica
-    first: u32,      // first weight behind the first layer; each bias follows its weights
+    first: u32,      // first weight after the first layer; each bias follows its weights
     scratch: u32,    // number of activations before the scratch
     rows: u32,       // of the scratch: 32, or the capacity if that is less
 }
@@ -54,12 +54,12 @@ fn weights_of(r: u32, layer: u32) -> u32 {
     return r * params.parameters + params.first + (layer - 1u) * (params.units + 1u) * params.units;
 }
 
-// What the first layer gave out for sample n.
+// What the first layer produced for sample n.
 fn input_of(r: u32, n: u32) -> u32 {
     return (r * params.capacity + n) * params.units;
 }
 
-// What another hidden layer gave out for the first of the samples at hand.
+// What another hidden layer produced for the first of the samples at hand.
 fn scratch_of(r: u32, layer: u32) -> u32 {
     return params.scratch + (r * (params.depth - 1u) + layer - 1u) * params.rows * params.units;
 }

@@ -3,7 +3,7 @@
 // One workgroup owns one replica (z) and takes as many steps as the launch says; tiles as prelude.dense_tiles says.
 //   launch              steps, sizes and samples         read, as prelude.dense_step says; scratch likewise
 //   features            [replica, sample, feature]       read; their gradient takes their place
-//   mask                [replica, node]                  of the last hidden layer, read
+//   mask                [replica, weight]                  of the last hidden layer, read
 //   parameters, m, v    [replica, parameter]             read and written from `first` on
 //   losses              [row, replica]                   written
 

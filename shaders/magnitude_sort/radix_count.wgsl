@@ -2,7 +2,7 @@
 //
 // One workgroup owns one tile of a segment: x is the tile, y the epoch, z the replica. Each invocation counts in a column
 // of its own, so nothing is added by two.
-//   keys    [epoch, replica, node]         read
+//   keys    [epoch, replica, weight]         read
 //   counts  [epoch, replica, digit, tile]  written
 
 override WORKGROUP_SIZE: u32 = 64;
@@ -18,9 +18,9 @@ var<workgroup> columns: array<u32, DIGITS * WORKGROUP_SIZE>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let segment = group.y * params.replicas + group.z;
     for (var digit = 0u; digit < DIGITS; digit++) { columns[digit * WORKGROUP_SIZE + lane] = 0u; }
-    let end = min((group.x + 1u) * TILE, params.nodes);
+    let end = min((group.x + 1u) * TILE, params.weight_count);
     for (var place = group.x * TILE + lane; place < end; place += WORKGROUP_SIZE) {
-        let digit = radix_digit(keys[segment * params.nodes + place], params.shift);
+        let digit = radix_digit(keys[segment * params.weight_count + place], params.shift);
         columns[digit * WORKGROUP_SIZE + lane] += 1u;
     }
     workgroupBarrier();

@@ -1,8 +1,8 @@
-// magnitude_sort.radix_rank: the place of each node, from the sorted nodes: rank[indices[place]] = place.
+// magnitude_sort.radix_rank: the place of each weight, from the sorted weights: rank[indices[place]] = place.
 //
 // One workgroup owns one tile of a segment: x is the tile, y the epoch, z the replica.
-//   indices  [epoch, replica, place]  read: each node of the segment once
-//   rank     [epoch, replica, node]   written
+//   indices  [epoch, replica, place]  read: each weight of the segment once
+//   rank     [epoch, replica, weight]   written
 
 override WORKGROUP_SIZE: u32 = 64;
 
@@ -12,8 +12,8 @@ override WORKGROUP_SIZE: u32 = 64;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let base = (group.y * params.replicas + group.z) * params.nodes;
-    let end = min((group.x + 1u) * TILE, params.nodes);
+    let base = (group.y * params.replicas + group.z) * params.weight_count;
+    let end = min((group.x + 1u) * TILE, params.weight_count);
     for (var place = group.x * TILE + lane; place < end; place += WORKGROUP_SIZE) {
         rank[base + indices[base + place]] = place;
     }

@@ -2,9 +2,9 @@
 //
 // One workgroup owns one tile of a segment: x is the tile, y the epoch, z the replica. Each invocation owns a run of
 // neighbouring keys: it counts them, learns where its own go by the counts of the runs before, and moves them in order.
-//   keys, indices                [epoch, replica, node]         read
+//   keys, indices                [epoch, replica, weight]         read
 //   places                       [epoch, replica, digit, tile]  read: from where on a tile's keys of a digit go
-//   sorted_keys, sorted_indices  [epoch, replica, node]         written
+//   sorted_keys, sorted_indices  [epoch, replica, weight]         written
 
 override WORKGROUP_SIZE: u32 = 64;
 
@@ -21,10 +21,10 @@ var<workgroup> columns: array<u32, DIGITS * WORKGROUP_SIZE>;
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let segment = group.y * params.replicas + group.z;
-    let base = segment * params.nodes;
+    let base = segment * params.weight_count;
     let run = TILE / WORKGROUP_SIZE;
-    let first = min(group.x * TILE + lane * run, params.nodes);
-    let end = min(first + run, params.nodes);
+    let first = min(group.x * TILE + lane * run, params.weight_count);
+    let end = min(first + run, params.weight_count);
     for (var digit = 0u; digit < DIGITS; digit++) { columns[digit * WORKGROUP_SIZE + lane] = 0u; }
     for (var place = first; place < end; place++) {
         columns[radix_digit(keys[base + place], params.shift) * WORKGROUP_SIZE + lane] += 1u;

@@ -1,16 +1,16 @@
-// mask.draw: a random number for each node that is in one state, 0 for all others; ranked, they choose nodes at random.
+// mask.draw: a random number for each weight that is in one state, 0 for all others; ranked, they choose weights at random.
 //
-// One invocation owns one node; z is the replica. Counter = (replica id, update, node, stream 7), first word.
+// One invocation owns one weight; z is the replica. Counter = (replica id, update, weight, stream 7), first word.
 //   replica_ids  [replica]        read
-//   mask         [replica, node]  read
-//   draws        [replica, node]  written: bits of positive finite numbers
+//   mask         [replica, weight]  read
+//   draws        [replica, weight]  written: bits of positive finite numbers
 
 override WORKGROUP_SIZE: u32 = 64;
 
 struct Params {
-    nodes: u32,
+    weight_count: u32,
     update: u32, // tells the draws of one replica apart
-    state: u32,  // of the nodes that take part
+    state: u32,  // of the weights that take part
     key_low: u32,
     key_high: u32,
 }
@@ -22,11 +22,11 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let node = flat_index(id, WORKGROUP_SIZE);
-    if (node >= params.nodes) { return; }
+    let weight_index = flat_index(id, WORKGROUP_SIZE);
+    if (weight_index >= params.weight_count) { return; }
     let r = id.z;
-    let i = r * params.nodes + node;
-    let words = philox(vec4u(replica_ids[r], params.update, node, 7u), vec2u(params.key_low, params.key_high));
+    let i = r * params.weight_count + weight_index;
+    let words = philox(vec4u(replica_ids[r], params.update, weight_index, 7u), vec2u(params.key_low, params.key_high));
     // At most the bits of 2.0: above every 0, and no number that a comparison would treat differently.
     draws[i] = select(0u, (words.x >> 2u) + 1u, mask[i] == params.state);
 }

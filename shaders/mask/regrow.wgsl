@@ -1,18 +1,18 @@
-// mask.regrow: the nodes that come first by rank are kept again, with a new weight from the layer's initial distribution.
+// mask.regrow: the weights that come first by rank are kept again, with a new weight from the layer's initial distribution.
 //
-// One invocation owns one node; z is the replica. Counter = (replica id, update, node, stream 7), second word: the first
-// one chose the node. Both moments become 0. A weight is never 0, so it cannot be taken for a pruned one.
+// One invocation owns one weight; z is the replica. Counter = (replica id, update, weight, stream 7), second word: the first
+// one chose the weight. Both moments become 0. A weight is never 0, so it cannot be taken for a pruned one.
 //   replica_ids, count  [replica]             read
-//   rank                [replica, node]       read
-//   mask                [replica, node]       written at the chosen nodes
-//   parameters, m, v    [replica, parameter]  written at the chosen nodes
+//   rank                [replica, weight]       read
+//   mask                [replica, weight]       written at the chosen weights
+//   parameters, m, v    [replica, parameter]  written at the chosen weights
 
 override WORKGROUP_SIZE: u32 = 64;
 
 struct Params {
-    nodes: u32,
+    weight_count: u32,
     parameters: u32, // per replica
-    offset: u32,     // parameter of the first node
+    offset: u32,     // parameter of the first weight
     update: u32,
     key_low: u32,
     key_high: u32,
@@ -30,13 +30,13 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let node = flat_index(id, WORKGROUP_SIZE);
-    if (node >= params.nodes) { return; }
+    let weight_index = flat_index(id, WORKGROUP_SIZE);
+    if (weight_index >= params.weight_count) { return; }
     let r = id.z;
-    let i = r * params.nodes + node;
+    let i = r * params.weight_count + weight_index;
     if (rank[i] >= count[r]) { return; }
-    let words = philox(vec4u(replica_ids[r], params.update, node, 7u), vec2u(params.key_low, params.key_high));
-    let place = r * params.parameters + params.offset + node;
+    let words = philox(vec4u(replica_ids[r], params.update, weight_index, 7u), vec2u(params.key_low, params.key_high));
+    let place = r * params.parameters + params.offset + weight_index;
     mask[i] = KEPT;
     parameters[place] = truncated_normal(words.y) * params.scale;
     m[place] = 0.0;

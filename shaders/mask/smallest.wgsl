@@ -1,19 +1,19 @@
-// mask.smallest: gives a state to the `count` nodes that come last by rank, and lets the others be kept.
+// mask.smallest: gives a state to the `count` weights that come last by rank, and lets the others be kept.
 //
-// One invocation owns one node; z is the replica. A node that was pruned stays pruned; weight and both moments of pruned
-// nodes become exactly 0.
-//   rank              [replica, node]       read: 0 is the largest magnitude
+// One invocation owns one weight; z is the replica. A weight that was pruned stays pruned; weight and both moments of pruned
+// weights become exactly 0.
+//   rank              [replica, weight]       read: 0 is the largest magnitude
 //   count             [replica]             read
-//   mask              [replica, node]       read and written: 0 pruned, 1 kept, 2 decaying
-//   parameters, m, v  [replica, parameter]  written at the pruned nodes
+//   mask              [replica, weight]       read and written: 0 pruned, 1 kept, 2 decaying
+//   parameters, m, v  [replica, parameter]  written at the pruned weights
 
 override WORKGROUP_SIZE: u32 = 64;
 
 struct Params {
-    nodes: u32,
+    weight_count: u32,
     parameters: u32, // per replica
-    offset: u32,     // parameter of the first node
-    state: u32,      // of the last nodes: 0 or 2
+    offset: u32,     // parameter of the first weight
+    state: u32,      // of the last weights: 0 or 2
 }
 
 @group(0) @binding(0) var<storage, read> params: Params;
@@ -26,15 +26,15 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let node = flat_index(id, WORKGROUP_SIZE);
-    if (node >= params.nodes) { return; }
+    let weight_index = flat_index(id, WORKGROUP_SIZE);
+    if (weight_index >= params.weight_count) { return; }
     let r = id.z;
-    let i = r * params.nodes + node;
-    var state = select(params.state, KEPT, rank[i] < params.nodes - count[r]);
+    let i = r * params.weight_count + weight_index;
+    var state = select(params.state, KEPT, rank[i] < params.weight_count - count[r]);
     if (mask[i] == PRUNED) { state = PRUNED; }
     mask[i] = state;
     if (state == PRUNED) {
-        let place = r * params.parameters + params.offset + node;
+        let place = r * params.parameters + params.offset + weight_index;
         parameters[place] = 0.0;
         m[place] = 0.0;
         v[place] = 0.0;

@@ -1,4 +1,4 @@
-// prelude.dense_features: layer 0 of prelude.dense_step reads what convolutions gave out, and gives its gradient back.
+// prelude.dense_features: layer 0 of prelude.dense_step reads what convolutions produced, and gives its gradient back.
 //
 // `features` [replica, sample, feature] are declared by the kernel. The gradient with respect to what enters their ReLU
 // takes their place: it is made for 8 quads of features at a time, laid aside in scratch, and put there once the weights

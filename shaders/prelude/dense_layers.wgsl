@@ -36,7 +36,7 @@ fn store_four_outputs(place: u32, sums: mat4x4f, ending: Ending) {
     scratch[place + 3u * QUADS] = finished(sums[3], ending);
 }
 
-// A gradient goes on only where the ReLU gave out more than 0.
+// A gradient goes on only where the ReLU produced more than 0.
 fn store_four_gradients(place: u32, output: u32, sums: mat4x4f) {
     scratch[place] = relu_gradient(sums[0], scratch[output]);
     scratch[place + QUADS] = relu_gradient(sums[1], scratch[output + QUADS]);
@@ -64,7 +64,7 @@ fn forward_first(r: u32, step: Step, n: u32, lane: u32) {
     }
 }
 
-// A layer behind the first: output[n, k] = bias[k] + sum_i input[n, i] weights[i, k], and a ReLU before the last layer.
+// A layer after the first: output[n, k] = bias[k] + sum_i input[n, i] weights[i, k], and a ReLU before the last layer.
 fn forward(r: u32, layer: u32, n: u32, lane: u32) {
     let quads = (launch.params.units + 3u) / 4u;
     let hidden = layer < launch.params.depth;

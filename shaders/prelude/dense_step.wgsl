@@ -3,12 +3,12 @@
 // Layer 0 reads samples of any size, layers 1 to depth - 1 are hidden like it, and layer `depth` gives the logits. Each has
 // at most 32 units. A sample is rows of words of four numbers; a sample of features is a single row.
 // `scratch` [replica, row, quad of units] holds weights and biases and their moments, see prelude.dense_state; then matrices
-// of all samples of a step: what the hidden layers gave out, the gradients with respect to what enters each layer's ReLU,
+// of all samples of a step: what the hidden layers produced, the gradients with respect to what enters each layer's ReLU,
 // and one to spare. Numbers beyond the last unit are 0.
 // The arrays themselves are declared by the kernels. The host's side is src/kernels/dense_stack/launches.rs.
 
 const QUADS: u32 = 8;    // of 32 units
-const INPUTS: u32 = 32;  // rows of weights of a layer behind the first
+const INPUTS: u32 = 32;  // rows of weights of a layer after the first
 const SAMPLES: u32 = 32; // that go forward and back together
 const MOST_STEPS: u32 = 64;
 
@@ -88,7 +88,7 @@ fn matrix(r: u32, index: u32) -> u32 {
     return (r * rows_of_replica() + 3u * rows_of_all() + index * launch.params.rows) * QUADS;
 }
 
-// What a hidden layer gave out.
+// What a hidden layer produced.
 fn output_of(r: u32, layer: u32) -> u32 {
     return matrix(r, layer);
 }

@@ -1,4 +1,4 @@
-// prelude.dense_update: weight gradients and Adam for prelude.dense_step; and the way there and back.
+// prelude.dense_update: weight gradients and Adam for prelude.dense_step; and the way forward and backward.
 //
 // A weight gradient is a product too: gradient[i, k] = sum_n input[n, i] output_gradient[n, k], inner axis the samples of
 // the step. It stays in registers until Adam has used it up.
@@ -35,8 +35,8 @@ fn states_of(r: u32, layer: u32, row: u32, k: u32) -> vec4u {
     let units = launch.params.units;
     var states = vec4u(KEPT);
     if (layer + 1u == launch.params.depth) {
-        let nodes = (r * units + min(row, units - 1u)) * units + quad(k, units);
-        states = vec4u(mask[nodes.x], mask[nodes.y], mask[nodes.z], mask[nodes.w]);
+        let weight_count = (r * units + min(row, units - 1u)) * units + quad(k, units);
+        states = vec4u(mask[weight_count.x], mask[weight_count.y], mask[weight_count.z], mask[weight_count.w]);
     }
     return states;
 }
@@ -75,7 +75,7 @@ fn update_first(r: u32, step: Step, first_word: u32, words: u32, lane: u32) {
     }
 }
 
-// Weights and bias of a layer behind the first.
+// Weights and bias of a layer after the first.
 fn update(r: u32, layer: u32, step: Step, lane: u32) {
     let tiles = QUADS / TILE_QUADS * QUADS;
     for (var first = 0u; first < tiles; first += WORKGROUP_SIZE) {

@@ -1,4 +1,4 @@
-// prelude.pooling_relu: what prelude.pooling compares of values that a ReLU gave out.
+// prelude.pooling_relu: what prelude.pooling compares of values that a ReLU produced.
 //
 // None of them is negative, so their bits are in their order, and those of NaN come last.
 // Bits, since devices may assume that there is no NaN when they compare floats.

@@ -9,7 +9,7 @@ const DIGITS: u32 = 16;
 const TILE: u32 = 2048;
 
 struct Params {
-    nodes: u32,
+    weight_count: u32,
     replicas: u32,
     tiles: u32, // of a segment
     shift: u32, // of the pass's digit

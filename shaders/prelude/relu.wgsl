@@ -12,7 +12,7 @@ fn relu(x: vec4f) -> vec4f {
     return select(x, vec4f(0.0), bitcast<vec4u>(x) - NEGATIVE_ZERO <= vec4u(POSITIVE_INFINITY));
 }
 
-// The gradient where `output`, what the ReLU gave out, is greater than 0 or NaN; else 0.
+// The gradient where `output`, what the ReLU produced, is greater than 0 or NaN; else 0.
 fn relu_gradient(gradient: vec4f, output: vec4f) -> vec4f {
     return select(vec4f(0.0), gradient, bitcast<vec4u>(relu(output)) != vec4u(0u));
 }

@@ -1,10 +1,10 @@
 // stability.count: for up to four tolerances at once, the consecutive last epochs in which a weight lies within its
-// bounds (magnitude stability), and how many nodes lie within theirs at each epoch (stable nodes).
+// bounds (magnitude stability), and how many weights lie within theirs at each epoch (stable weights).
 //
-// One invocation owns one node and goes back through the epochs once; z is the replica. Integers only: exact everywhere.
-//   history       [epoch, replica, node]      bits of f32, read
-//   lower, upper  [replica, node]             sortable keys, a component for each tolerance, read
-//   stability     [replica, node]             a component for each tolerance, written
+// One invocation owns one weight and goes back through the epochs once; z is the replica. Integers only: exact everywhere.
+//   history       [epoch, replica, weight]      bits of f32, read
+//   lower, upper  [replica, weight]             sortable keys, a component for each tolerance, read
+//   stability     [replica, weight]             a component for each tolerance, written
 //   stable_nodes  [epoch, replica, tolerance] of four, starts at 0, added to
 // Sums of whole numbers may be added in any order: a workgroup gathers 64 epochs before it adds them.
 
@@ -15,7 +15,7 @@ const BLOCK: u32 = 64; // epochs gathered at a time
 struct Params {
     epochs: u32,
     replicas: u32,
-    nodes: u32,
+    weight_count: u32,
 }
 
 @group(0) @binding(0) var<storage, read> params: Params;
@@ -23,20 +23,20 @@ struct Params {
 @group(0) @binding(2) var<storage, read> lower: array<vec4u>;
 @group(0) @binding(3) var<storage, read> upper: array<vec4u>;
 @group(0) @binding(4) var<storage, read_write> stability: array<vec4u>;
-@group(0) @binding(5) var<storage, read_write> stable_nodes: array<atomic<u32>>;
+@group(0) @binding(5) var<storage, read_write> stable_weights: array<atomic<u32>>;
 
 var<workgroup> stable: array<atomic<u32>, 4u * BLOCK>; // [epoch, tolerance]
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let node = flat_index(id, WORKGROUP_SIZE);
+    let weight_index = flat_index(id, WORKGROUP_SIZE);
     let r = id.z;
-    // Invocations beyond the last node stay for the barriers, with bounds that nothing meets.
-    let exists = node < params.nodes;
-    let column = r * params.nodes + min(node, params.nodes - 1u);
+    // Invocations beyond the last weight stay for the barriers, with bounds that nothing meets.
+    let exists = weight_index < params.weight_count;
+    let column = r * params.weight_count + min(weight_index, params.weight_count - 1u);
     let low = select(vec4u(0xffffffffu), lower[column], exists);
     let high = select(vec4u(0u), upper[column], exists);
-    let columns = params.replicas * params.nodes;
+    let columns = params.replicas * params.weight_count;
 
     var unbroken = vec4<bool>(true);
     var counted = vec4u(0u);
@@ -60,7 +60,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_inde
         workgroupBarrier();
         for (var i = lane; i < 4u * size; i += WORKGROUP_SIZE) {
             let epoch = end - 1u - i / 4u;
-            atomicAdd(&stable_nodes[(epoch * params.replicas + r) * 4u + i % 4u], atomicLoad(&stable[i]));
+            atomicAdd(&stable_weights[(epoch * params.replicas + r) * 4u + i % 4u], atomicLoad(&stable[i]));
         }
         workgroupBarrier();
         end -= size;

@@ -1,17 +1,17 @@
 // stability.envelope: for each window of last epochs the minimum, the maximum and the smallest magnitude of each weight.
 //
-// One invocation owns one node and goes back through the epochs once, writing wherever a window ends; z is the replica.
+// One invocation owns one weight and goes back through the epochs once, writing wherever a window ends; z is the replica.
 // It compares integer keys and never rounds: exact everywhere.
 //   windows  [window]                 ascending, in 1..=epochs, read
-//   history  [epoch, replica, node]   bits of f32, read
-//   minimum, maximum, smallest_magnitude  [window, replica, node]  bits of f32, written
+//   history  [epoch, replica, weight]   bits of f32, read
+//   minimum, maximum, smallest_magnitude  [window, replica, weight]  bits of f32, written
 
 override WORKGROUP_SIZE: u32 = 64;
 
 struct Params {
     epochs: u32,
     replicas: u32,
-    nodes: u32,
+    weight_count: u32,
     windows: u32, // how many
 }
 
@@ -24,10 +24,10 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let node = flat_index(id, WORKGROUP_SIZE);
-    if (node >= params.nodes) { return; }
-    let column = id.z * params.nodes + node;
-    let columns = params.replicas * params.nodes;
+    let weight_index = flat_index(id, WORKGROUP_SIZE);
+    if (weight_index >= params.weight_count) { return; }
+    let column = id.z * params.weight_count + weight_index;
+    let columns = params.replicas * params.weight_count;
     var low = 0xffffffffu;
     var high = 0u;
     var smallest = 0xffffffffu;

@@ -106,8 +106,8 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let mut expected: [Vec<Expected>; 3] = Default::default();
     for r in 0..case.replicas {
         let own = r * case.parameters..(r + 1) * case.parameters;
-        let nodes = case.focus.len();
-        let mask = &arrays.mask[r * nodes..(r + 1) * nodes];
+        let weight_count = case.focus.len();
+        let mask = &arrays.mask[r * weight_count..(r + 1) * weight_count];
         let focus = Some(twin::Focus { offset: case.focus.start, mask, decay: f64::from(case.decay) });
         let (gradient, before) = (&arrays.gradient[own.clone()], &arrays.parameters[own.clone()]);
         let (m_before, v_before) = (&arrays.m[own.clone()], &arrays.v[own]);

@@ -7,7 +7,7 @@ use crate::cpu::dense::DenseShape;
 use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::{self as fast_step, ImageBatch, Workspace};
-use crate::cpu::fast::{self, Lines, padded};
+use crate::cpu::fast::{self, AlignedBuffer, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::max_pool2d::{self, PoolShape};
 use crate::cpu::stability::from_sortable_key;
@@ -58,7 +58,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Seeded images, labels and a replica in the middle of its training: moments, and nodes of every state.
+/// Seeded images, labels and a replica in the middle of its training: moments, and weights of every state.
 struct Arrays {
     images: Vec<u8>,
     labels: Vec<u8>,
@@ -84,7 +84,7 @@ impl Arrays {
         let scaled = |numbers: Vec<f32>, size: f32| numbers.into_iter().map(|value| value * size).collect::<Vec<_>>();
         let m = scaled(draws.numbers(layout.parameters()), 1e-2);
         let v = scaled(draws.numbers(layout.parameters()), 1e-3).into_iter().map(f32::abs).collect();
-        let mask = draws.below(architecture.nodes(), 3);
+        let mask = draws.below(architecture.weight_count(), 3);
         Self { images, labels, order, replica: Replica { parameters, m, v, mask } }
     }
 
@@ -249,8 +249,8 @@ pub fn training() -> Vec<Report> {
 }
 
 /// Rows of `columns` numbers, padded with zeros.
-fn pad(columns: usize, rows: &[f32]) -> Lines {
-    let mut lines = Lines::zeros(rows.len() / columns * padded(columns));
+fn pad(columns: usize, rows: &[f32]) -> AlignedBuffer {
+    let mut lines = AlignedBuffer::zeros(rows.len() / columns * padded(columns));
     for (line, row) in lines.chunks_exact_mut(padded(columns)).zip(rows.chunks_exact(columns)) {
         line[..columns].copy_from_slice(row);
     }
@@ -292,7 +292,7 @@ pub fn ranks() -> Vec<Report> {
     let mut check = |case: &magnitude_sort::Case| {
         let weights = magnitude_sort::weights(case);
         let mut ranks = vec![0; weights.len()];
-        for (weights, rank) in weights.chunks_exact(case.nodes).zip(ranks.chunks_exact_mut(case.nodes)) {
+        for (weights, rank) in weights.chunks_exact(case.weight_count).zip(ranks.chunks_exact_mut(case.weight_count)) {
             fast::stability::rank(weights, &mut scratch, rank);
         }
         let output = Output { bits: ranks, guard: Vec::new() };
@@ -310,33 +310,34 @@ pub fn histories() -> Vec<Report> {
         let (columns, tolerances) = (shape.columns(), lower.len() / shape.columns());
         let [low, high] =
             [&lower, &upper].map(|keys| keys.iter().map(|&key| from_sortable_key(key)).collect::<Vec<_>>());
-        let (mut stability, mut stable_nodes) =
+        let (mut stability, mut stable_weights) =
             (vec![0; lower.len()], vec![0; tolerances * case.epochs * case.replicas]);
         let mut extremes = [(); 3].map(|()| vec![0.0; windows.len() * columns]);
-        let mut expected_counts = (stability.clone(), stable_nodes.clone());
+        let mut expected_counts = (stability.clone(), stable_weights.clone());
         crate::cpu::stability::count(shape, &history, &lower, &upper, &mut expected_counts.0, &mut expected_counts.1);
         let mut expected = extremes.clone();
         let [minimum, maximum, smallest] = &mut expected;
         crate::cpu::stability::envelope(shape, &history, &windows, minimum, maximum, smallest);
         for replica in 0..case.replicas {
-            let piece = replica * case.nodes..(replica + 1) * case.nodes;
+            let piece = replica * case.weight_count..(replica + 1) * case.weight_count;
             let counted = fast::stability::count(&history, columns, piece.clone(), &low, &high);
-            for (tolerance, counts) in counted.stability.chunks_exact(case.nodes).enumerate() {
+            for (tolerance, counts) in counted.stability.chunks_exact(case.weight_count).enumerate() {
                 stability[tolerance * columns..][piece.clone()].copy_from_slice(counts);
             }
-            for (row, &stable) in counted.stable_nodes.iter().enumerate() {
-                stable_nodes[row * case.replicas + replica] = stable;
+            for (row, &stable) in counted.stable_weights.iter().enumerate() {
+                stable_weights[row * case.replicas + replica] = stable;
             }
             let envelope = fast::stability::envelope(&history, columns, piece.clone(), &windows);
             let found = [envelope.minimum, envelope.maximum, envelope.smallest_magnitude];
             for (extremes, found) in extremes.iter_mut().zip(found) {
-                for (window, found) in found.chunks_exact(case.nodes).enumerate() {
+                for (window, found) in found.chunks_exact(case.weight_count).enumerate() {
                     extremes[window * columns..][piece.clone()].copy_from_slice(found);
                 }
             }
         }
         let whole = |bits| Output { bits, guard: Vec::new() };
-        let counts = [("stability", stability, expected_counts.0), ("stable nodes", stable_nodes, expected_counts.1)];
+        let counts =
+            [("stability", stability, expected_counts.0), ("stable weights", stable_weights, expected_counts.1)];
         reports.extend(counts.map(|(array, found, expected)| {
             compare_exact("stability.count", format!("{} {array}", case.name()), &whole(found), &expected)
         }));

@@ -11,7 +11,7 @@ use crate::kernels::dense_stack::{GRADIENT, Gradient, GradientArguments, Shape};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{StepRecord, WORKGROUP_SIZES};
 
-/// Rounding errors that a number gathers on its way there and back, in units of the largest number of its array: each of
+/// Rounding errors that a number gathers on its way forward and backward, in units of the largest number of its array: each of
 /// some ten sums of up to 32 terms adds a few, while one wrong term shows a thousand times as large.
 const FACTOR: f64 = 16.0;
 /// Parameters before the stack, so that offsets count.

@@ -16,7 +16,7 @@ const OFFSET: usize = 3;
 pub struct Case {
     /// Replicas.
     pub replicas: usize,
-    /// Pruned networks; point `i` belongs to replica `i % replicas` and keeps fewer nodes the larger `i` is.
+    /// Pruned networks; point `i` belongs to replica `i % replicas` and keeps fewer weights the larger `i` is.
     pub points: usize,
     /// Samples of the step.
     pub samples: usize,
@@ -57,20 +57,20 @@ pub(super) struct Arrays {
     pub(super) labels: Vec<u32>,
     /// `[replica, parameter]`
     pub(super) parameters: Vec<f32>,
-    /// `[point, node]`
+    /// `[point, weight_index]`
     pub(super) focus_weights: Vec<f32>,
 }
 
 impl Arrays {
     pub(super) fn new(case: &Case) -> Self {
         let mut draws = Draws::new((case.width * 1000 + case.samples) as u32);
-        let nodes = case.width * case.width;
+        let weight_count = case.width * case.width;
         let mut input = draws.numbers(case.replicas * case.samples * case.width);
         input.iter_mut().for_each(|x| *x = x.max(0.0));
-        let mut focus_weights = draws.numbers(case.points * nodes);
+        let mut focus_weights = draws.numbers(case.points * weight_count);
         let dropped = draws.below(focus_weights.len(), case.points as u32 + 1);
         for (index, (weight, dropped)) in focus_weights.iter_mut().zip(dropped).enumerate() {
-            if (dropped as usize) < index / nodes {
+            if (dropped as usize) < index / weight_count {
                 *weight = 0.0;
             }
         }
@@ -122,12 +122,12 @@ pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Rep
     let Case { replicas, points, samples, width, classes } = *case;
     let arrays = Arrays::new(case);
     let [sums, corrects] = found;
-    let (place, nodes) = (case.place(), width * width);
+    let (place, weight_count) = (case.place(), width * width);
     let (mut expected, mut expected_correct) = (Vec::new(), Vec::new());
     for point in 0..points {
         let r = point % replicas;
         let own = widen(&arrays.parameters[r * place.parameters..(r + 1) * place.parameters]);
-        let focus_weights = widen(&arrays.focus_weights[point * nodes..(point + 1) * nodes]);
+        let focus_weights = widen(&arrays.focus_weights[point * weight_count..(point + 1) * weight_count]);
         for first in (0..samples).step_by(block) {
             let rows = first..(first + block).min(samples);
             let input = &arrays.input[(r * samples + rows.start) * width..(r * samples + rows.end) * width];

@@ -27,8 +27,8 @@ pub struct Case {
     pub epochs: usize,
     /// Replicas.
     pub replicas: usize,
-    /// Nodes of a segment.
-    pub nodes: usize,
+    /// Weights of a segment.
+    pub weight_count: usize,
     /// What they are like.
     pub weights: Weights,
     /// Whether the radix sort ranks them, whatever their number.
@@ -41,14 +41,14 @@ pub fn cases() -> Vec<Case> {
     let sizes = [(1, 1, 1), (2, 2, 3), (2, 3, 7), (1, 2, 8), (1, 1, 9), (2, 2, 63), (1, 2, 64), (1, 1, 65)];
     let large = [(2, 3, 900), (1, 1, 1024), (1, 1, 1031), (1, 1, 2048)];
     let radix = [(2, 2, 1), (2, 3, 65), (1, 2, 2047), (2, 1, 2048), (1, 3, 2049), (2, 2, 4099), (1, 2, 70_001)];
-    let counted = sizes.into_iter().chain(large).flat_map(|(epochs, replicas, nodes)| {
-        [Weights::Plain, Weights::Awkward].map(|weights| Case { epochs, replicas, nodes, weights, radix: false })
+    let counted = sizes.into_iter().chain(large).flat_map(|(epochs, replicas, weight_count)| {
+        [Weights::Plain, Weights::Awkward].map(|weights| Case { epochs, replicas, weight_count, weights, radix: false })
     });
-    let sorted = radix.into_iter().flat_map(|(epochs, replicas, nodes)| {
+    let sorted = radix.into_iter().flat_map(|(epochs, replicas, weight_count)| {
         [Weights::Plain, Weights::Awkward, Weights::Sorted, Weights::Reversed].map(|weights| Case {
             epochs,
             replicas,
-            nodes,
+            weight_count,
             weights,
             radix: true,
         })
@@ -57,8 +57,8 @@ pub fn cases() -> Vec<Case> {
 }
 
 pub(super) fn weights(case: &Case) -> Vec<f32> {
-    let mut draws = Draws::new(case.nodes as u32);
-    let len = case.epochs * case.replicas * case.nodes;
+    let mut draws = Draws::new(case.weight_count as u32);
+    let len = case.epochs * case.replicas * case.weight_count;
     let places = 0..len as u32;
     match case.weights {
         Weights::Plain => draws.numbers(len),
@@ -77,20 +77,20 @@ pub(super) fn weights(case: &Case) -> Vec<f32> {
 /// Ranks the segments on the device, with a weight before them and one between two replicas.
 pub fn rank(on: Setting<'_>, case: &Case) -> Result<Output> {
     let Setting { gpu, workgroup_size } = on;
-    let Case { epochs, replicas, nodes, .. } = *case;
+    let Case { epochs, replicas, weight_count, .. } = *case;
     let mut spread = vec![9.0];
-    for segment in weights(case).chunks_exact(nodes) {
+    for segment in weights(case).chunks_exact(weight_count) {
         spread.extend_from_slice(segment);
         spread.push(9.0);
     }
-    let rank = output(gpu, epochs * replicas * nodes)?;
+    let rank = output(gpu, epochs * replicas * weight_count)?;
     let arguments = RankArguments {
         epochs,
         replicas,
-        nodes,
+        weight_count,
         offset: 1,
-        epoch_stride: replicas * (nodes + 1),
-        replica_stride: nodes + 1,
+        epoch_stride: replicas * (weight_count + 1),
+        replica_stride: weight_count + 1,
         weights: &Buffer::from_slice(gpu, "weights", &spread)?,
         rank: &rank,
     };
@@ -106,11 +106,11 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Report> {
     Ok(compare_exact(kernel, name(case), &rank(on, case)?, &expected(case)))
 }
 
-/// The twin's ranks `[epoch, replica, node]`.
+/// The twin's ranks `[epoch, replica, weight_index]`.
 pub(super) fn expected(case: &Case) -> Vec<u32> {
     let weights = weights(case);
     let mut expected = vec![0; weights.len()];
-    for (weights, rank) in weights.chunks_exact(case.nodes).zip(expected.chunks_exact_mut(case.nodes)) {
+    for (weights, rank) in weights.chunks_exact(case.weight_count).zip(expected.chunks_exact_mut(case.weight_count)) {
         twin::rank(weights, rank);
     }
     expected
@@ -124,7 +124,7 @@ pub(super) fn name(case: &Case) -> String {
         Weights::Reversed => " reversed",
     };
     let variant = if case.radix { " radix" } else { "" };
-    format!("e{}_r{}_n{}{variant}{kind}", case.epochs, case.replicas, case.nodes)
+    format!("e{}_r{}_n{}{variant}{kind}", case.epochs, case.replicas, case.weight_count)
 }
 
 /// Checks all cases.

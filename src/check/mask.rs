@@ -9,7 +9,7 @@ use crate::kernels::mask::{
     DRAW, Draw, DrawArguments, REGROW, Regrow, RegrowArguments, SMALLEST, Smallest, SmallestArguments,
 };
 
-/// Parameters before the nodes, and behind them: all must stay.
+/// Parameters before the weights, and behind them: all must stay.
 const AROUND: usize = 5;
 
 /// Key of the draws, with both halves in use.
@@ -20,17 +20,17 @@ const SCALE: f32 = 0.29;
 /// One change of the masks of some replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// Nodes of the layer.
-    pub nodes: usize,
-    /// How many nodes of each replica it is about.
+    /// Weights of the layer.
+    pub weight_count: usize,
+    /// How many weights of each replica it is about.
     pub count: Vec<u32>,
-    /// The state that `mask.smallest` gives, or whose nodes `mask.draw` draws for.
+    /// The state that `mask.smallest` gives, or whose weights `mask.draw` draws for.
     pub state: u32,
 }
 
 /// The cases that every device must pass: nothing, everything, around the workgroup, a prime, and the paper's layer.
 pub fn cases() -> Vec<Case> {
-    let case = |nodes, count: &[u32]| Case { nodes, count: count.to_vec(), state: twin::PRUNED };
+    let case = |weight_count, count: &[u32]| Case { weight_count, count: count.to_vec(), state: twin::PRUNED };
     let pruning = [
         case(1, &[0, 1]),
         case(63, &[62, 0, 63]),
@@ -43,7 +43,7 @@ pub fn cases() -> Vec<Case> {
     pruning.into_iter().chain(decaying).collect()
 }
 
-/// Seeded state before the change: two nodes of five are pruned or decaying.
+/// Seeded state before the change: two weights of five are pruned or decaying.
 struct Arrays {
     rank: Vec<u32>,
     mask: Vec<u32>,
@@ -52,16 +52,16 @@ struct Arrays {
 
 impl Arrays {
     fn new(case: &Case) -> Self {
-        let mut draws = Draws::new(case.nodes as u32);
-        let stride = case.nodes + 2 * AROUND;
+        let mut draws = Draws::new(case.weight_count as u32);
+        let stride = case.weight_count + 2 * AROUND;
         let replicas = case.count.len();
         let state = [(); 3].map(|()| draws.numbers(replicas * stride));
-        let mut rank = vec![0; replicas * case.nodes];
-        for (r, rank) in rank.chunks_exact_mut(case.nodes).enumerate() {
-            magnitude_sort::rank(&state[0][r * stride + AROUND..][..case.nodes], rank);
+        let mut rank = vec![0; replicas * case.weight_count];
+        for (r, rank) in rank.chunks_exact_mut(case.weight_count).enumerate() {
+            magnitude_sort::rank(&state[0][r * stride + AROUND..][..case.weight_count], rank);
         }
         let mask = draws
-            .below(replicas * case.nodes, 5)
+            .below(replicas * case.weight_count, 5)
             .into_iter()
             .map(|draw| if draw > 2 { twin::KEPT } else { draw })
             .collect();
@@ -69,7 +69,7 @@ impl Arrays {
     }
 }
 
-/// What the kernel changes: mask `[replica, node]`, then parameters, m and v `[replica, parameter]`.
+/// What the kernel changes: mask `[replica, weight_index]`, then parameters, m and v `[replica, parameter]`.
 pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
     let gpu = on.gpu;
     let arrays = Arrays::new(case);
@@ -78,8 +78,8 @@ pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
     let (parameters, m, v) = (parameters?, m?, v?);
     let arguments = SmallestArguments {
         replicas: case.count.len(),
-        nodes: case.nodes,
-        parameters_per_replica: case.nodes + 2 * AROUND,
+        weight_count: case.weight_count,
+        parameters_per_replica: case.weight_count + 2 * AROUND,
         offset: AROUND,
         rank: &Buffer::from_slice(gpu, "rank", &arrays.rank)?,
         count: &Buffer::from_slice(gpu, "count", &case.count)?,
@@ -97,15 +97,23 @@ pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
 /// Compares a case with the twin: all bits are equal.
 pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let Arrays { rank, mut mask, mut state } = Arrays::new(case);
-    let stride = case.nodes + 2 * AROUND;
+    let stride = case.weight_count + 2 * AROUND;
     for (r, &count) in case.count.iter().enumerate() {
-        let nodes = r * case.nodes..(r + 1) * case.nodes;
-        let [parameters, m, v] = state.each_mut().map(|array| &mut array[r * stride + AROUND..][..case.nodes]);
-        twin::smallest(&rank[nodes.clone()], count as usize, case.state, &mut mask[nodes], parameters, m, v);
+        let weight_count = r * case.weight_count..(r + 1) * case.weight_count;
+        let [parameters, m, v] = state.each_mut().map(|array| &mut array[r * stride + AROUND..][..case.weight_count]);
+        twin::smallest(
+            &rank[weight_count.clone()],
+            count as usize,
+            case.state,
+            &mut mask[weight_count],
+            parameters,
+            m,
+            v,
+        );
     }
     let expected = [mask, bits(&state[0]), bits(&state[1]), bits(&state[2])];
     let found = smallest(on, case)?;
-    let name = format!("r{}_n{} state {}", case.count.len(), case.nodes, case.state);
+    let name = format!("r{}_n{} state {}", case.count.len(), case.weight_count, case.state);
     let arrays = ["mask", "parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
     let compare = |(array, (found, expected)): (&&str, (&Output, &Vec<u32>))| {
         compare_exact(SMALLEST.name, format!("{name} {array}"), found, expected)
@@ -118,13 +126,13 @@ fn replica_ids(case: &Case) -> Vec<u32> {
     (0..case.count.len() as u32).map(|r| u32::MAX - 3 * r).collect()
 }
 
-/// The draws `[replica, node]` for the nodes that are in the case's state.
+/// The draws `[replica, weight_index]` for the weights that are in the case's state.
 pub fn draw(on: Setting<'_>, case: &Case) -> Result<Output> {
     let gpu = on.gpu;
     let arrays = Arrays::new(case);
     let draws = output(gpu, arrays.mask.len())?;
     let arguments = DrawArguments {
-        nodes: case.nodes,
+        weight_count: case.weight_count,
         update: 3,
         state: case.state,
         seed: SEED,
@@ -141,15 +149,15 @@ pub fn draw(on: Setting<'_>, case: &Case) -> Result<Output> {
 pub fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let mut expected = vec![0.0; arrays.mask.len()];
-    let parts = arrays.mask.chunks_exact(case.nodes).zip(expected.chunks_exact_mut(case.nodes));
+    let parts = arrays.mask.chunks_exact(case.weight_count).zip(expected.chunks_exact_mut(case.weight_count));
     for (id, (mask, draws)) in replica_ids(case).into_iter().zip(parts) {
         twin::draw(SEED, id, 3, case.state, mask, draws);
     }
-    let name = format!("r{}_n{} state {}", case.count.len(), case.nodes, case.state);
+    let name = format!("r{}_n{} state {}", case.count.len(), case.weight_count, case.state);
     Ok(compare_exact(DRAW.name, name, &draw(on, case)?, &bits(&expected)))
 }
 
-/// What regrowing changes: mask `[replica, node]`, then parameters, m and v `[replica, parameter]`.
+/// What regrowing changes: mask `[replica, weight_index]`, then parameters, m and v `[replica, parameter]`.
 pub fn regrow(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
     let gpu = on.gpu;
     let arrays = Arrays::new(case);
@@ -157,8 +165,8 @@ pub fn regrow(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
     let [parameters, m, v] = arrays.state.each_ref().map(|array| preset(gpu, &bits(array)));
     let (parameters, m, v) = (parameters?, m?, v?);
     let arguments = RegrowArguments {
-        nodes: case.nodes,
-        parameters_per_replica: case.nodes + 2 * AROUND,
+        weight_count: case.weight_count,
+        parameters_per_replica: case.weight_count + 2 * AROUND,
         offset: AROUND,
         update: 3,
         seed: SEED,
@@ -179,18 +187,19 @@ pub fn regrow(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
 /// Compares a case with the twin: mask and moments are equal, new weights as close as initial ones, all others equal.
 pub fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let Arrays { rank, mut mask, state } = Arrays::new(case);
-    let stride = case.nodes + 2 * AROUND;
+    let stride = case.weight_count + 2 * AROUND;
     let [mut parameters, mut m, mut v] = state.each_ref().map(|array| super::widen(array));
     let before = parameters.clone();
     for ((r, &count), id) in case.count.iter().enumerate().zip(replica_ids(case)) {
-        let nodes = r * case.nodes..(r + 1) * case.nodes;
+        let weight_count = r * case.weight_count..(r + 1) * case.weight_count;
         let place = r * stride + AROUND;
-        let [parameters, m, v] = [&mut parameters, &mut m, &mut v].map(|array| &mut array[place..][..case.nodes]);
-        let (rank, mask) = (&rank[nodes.clone()], &mut mask[nodes]);
+        let [parameters, m, v] =
+            [&mut parameters, &mut m, &mut v].map(|array| &mut array[place..][..case.weight_count]);
+        let (rank, mask) = (&rank[weight_count.clone()], &mut mask[weight_count]);
         twin::regrow((SEED, id, 3), f64::from(SCALE), rank, count as usize, mask, parameters, m, v);
     }
     let found = regrow(on, case)?;
-    let name = format!("r{}_n{}", case.count.len(), case.nodes);
+    let name = format!("r{}_n{}", case.count.len(), case.weight_count);
     let weights: Vec<Expected> = parameters
         .iter()
         .zip(&before)

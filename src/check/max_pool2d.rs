@@ -39,7 +39,7 @@ impl Case {
         Shape { replicas, capacity, height, width, channels }
     }
 
-    /// All of the room of all replicas, as the twin knows it.
+    /// All of the module of all replicas, as the twin knows it.
     fn twin(&self) -> PoolShape {
         let Self { replicas, capacity, height, width, channels, .. } = *self;
         PoolShape { samples: replicas * capacity, height, width, channels }

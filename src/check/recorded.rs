@@ -144,15 +144,15 @@ pub fn ranks(engine: &mut Engine) -> Result<Report> {
     let mut archive = Archive::new(RANKS)?;
     let (shape, history) = archive.array::<f32>("history")?;
     let (_, order) = archive.array::<u32>("order")?;
-    let shape = HistoryShape { epochs: shape[0], replicas: shape[1], nodes: shape[2] };
+    let shape = HistoryShape { epochs: shape[0], replicas: shape[1], weight_count: shape[2] };
     let mut expected = vec![0; order.len()];
-    for (order, rank) in order.chunks_exact(shape.nodes).zip(expected.chunks_exact_mut(shape.nodes)) {
-        for (place, &node) in (0..).zip(order) {
-            rank[node as usize] = place;
+    for (order, rank) in order.chunks_exact(shape.weight_count).zip(expected.chunks_exact_mut(shape.weight_count)) {
+        for (place, &weight_index) in (0..).zip(order) {
+            rank[weight_index as usize] = place;
         }
     }
     let found = Output { bits: engine.rank(shape, &history)?, guard: Vec::new() };
-    let name = format!("e{}_r{}_n{} of NumPy", shape.epochs, shape.replicas, shape.nodes);
+    let name = format!("e{}_r{}_n{} of NumPy", shape.epochs, shape.replicas, shape.weight_count);
     Ok(compare_exact("magnitude_sort.rank", name, &found, &expected))
 }
 

@@ -154,10 +154,13 @@ fn train(batch: &mut Batch, work: &Work<'_>, steps: usize, watch: &Watch<'_>) ->
     let batches: Vec<_> = (0..samples / size).map(|step| step * size..(step + 1) * size).cycle().take(steps).collect();
     batch.train(&Steps { first_step: 0, orders: &orders, batches: &batches, decay: 1.0 }, watch).map(|_| ())
 }
-/// Masks with more and more nodes pruned, all of replica 0.
-fn sweep_points(nodes: usize) -> Vec<SweepPoint> {
+/// Masks with more and more weights pruned, all of replica 0.
+fn sweep_points(weight_count: usize) -> Vec<SweepPoint> {
     (0..POINTS)
-        .map(|point| SweepPoint { slot: 0, kept: (0..nodes).map(|node| node % POINTS >= point).collect() })
+        .map(|point| SweepPoint {
+            slot: 0,
+            kept: (0..weight_count).map(|weight_index| weight_index % POINTS >= point).collect(),
+        })
         .collect()
 }
 

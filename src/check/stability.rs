@@ -16,14 +16,14 @@ pub struct Case {
     pub epochs: usize,
     /// Replicas.
     pub replicas: usize,
-    /// Nodes.
-    pub nodes: usize,
+    /// Weights.
+    pub weight_count: usize,
 }
 
 /// The cases that every device must pass: a single epoch, around the 64 epochs that are gathered at a time and around the
 /// workgroup, primes, and the paper's layer.
 pub fn cases() -> Vec<Case> {
-    let case = |epochs, replicas, nodes| Case { epochs, replicas, nodes };
+    let case = |epochs, replicas, weight_count| Case { epochs, replicas, weight_count };
     vec![
         case(1, 1, 1),
         case(2, 2, 7),
@@ -37,21 +37,21 @@ pub fn cases() -> Vec<Case> {
 
 impl Case {
     pub(super) fn host(&self) -> HistoryShape {
-        HistoryShape { epochs: self.epochs, replicas: self.replicas, nodes: self.nodes }
+        HistoryShape { epochs: self.epochs, replicas: self.replicas, weight_count: self.weight_count }
     }
 
     fn device(&self) -> Shape {
-        Shape { epochs: self.epochs, replicas: self.replicas, nodes: self.nodes }
+        Shape { epochs: self.epochs, replicas: self.replicas, weight_count: self.weight_count }
     }
 
     pub(super) fn name(&self) -> String {
-        format!("e{}_r{}_n{}", self.epochs, self.replicas, self.nodes)
+        format!("e{}_r{}_n{}", self.epochs, self.replicas, self.weight_count)
     }
 
-    /// Weights that come to rest: steps shrink with the epoch; some nodes are zero, negative zero or denormal throughout.
+    /// Weights that come to rest: steps shrink with the epoch; some weights are zero, negative zero or denormal throughout.
     pub(super) fn history(&self) -> Vec<f32> {
-        let columns = self.replicas * self.nodes;
-        let mut draws = Draws::new((self.epochs * 10_000 + self.nodes) as u32);
+        let columns = self.replicas * self.weight_count;
+        let mut draws = Draws::new((self.epochs * 10_000 + self.weight_count) as u32);
         let (start, steps) = (draws.numbers(columns), draws.numbers(self.epochs * columns));
         let mut history = Vec::with_capacity(steps.len());
         for epoch in 0..self.epochs {
@@ -68,9 +68,9 @@ impl Case {
         history
     }
 
-    /// Keys of lower and upper bounds `[tolerance, replica, node]` around the last epoch, for four tolerances.
+    /// Keys of lower and upper bounds `[tolerance, replica, weight_index]` around the last epoch, for four tolerances.
     pub(super) fn bounds(&self, history: &[f32]) -> [Vec<u32>; 2] {
-        let reference = &history[history.len() - self.replicas * self.nodes..];
+        let reference = &history[history.len() - self.replicas * self.weight_count..];
         let (mut lower, mut upper) = (Vec::new(), Vec::new());
         for tolerance in [0.0, 0.001, 0.01, 0.1] {
             for &weight in reference {
@@ -96,48 +96,48 @@ fn interleave(elements: usize, planes: &[u32]) -> Vec<[u32; TOLERANCES]> {
     (0..elements).map(|element| std::array::from_fn(|tolerance| planes[tolerance * elements + element])).collect()
 }
 
-/// What `stability.count` writes: stability `[replica, node]` and stable nodes `[epoch, replica]`, four tolerances each.
+/// What `stability.count` writes: stability `[replica, weight_index]` and stable weights `[epoch, replica]`, four tolerances each.
 pub fn count(on: Setting<'_>, case: &Case) -> Result<[Output; 2]> {
     let gpu = on.gpu;
-    let columns = case.replicas * case.nodes;
+    let columns = case.replicas * case.weight_count;
     let history = case.history();
     let [lower, upper] = case.bounds(&history);
     let stability = output(gpu, columns)?;
-    let stable_nodes = preset(gpu, &vec![0; TOLERANCES * case.epochs * case.replicas])?;
+    let stable_weights = preset(gpu, &vec![0; TOLERANCES * case.epochs * case.replicas])?;
     let arguments = CountArguments {
         shape: case.device(),
         history: &Buffer::from_slice(gpu, "history", &history)?,
         lower: &Buffer::from_slice(gpu, "lower", &interleave(columns, &lower))?,
         upper: &Buffer::from_slice(gpu, "upper", &interleave(columns, &upper))?,
         stability: &stability,
-        stable_nodes: &stable_nodes,
+        stable_weights: &stable_weights,
     };
     let bound = Count::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
-    Ok([read(gpu, &stability)?, read(gpu, &stable_nodes)?])
+    Ok([read(gpu, &stability)?, read(gpu, &stable_weights)?])
 }
 
 /// Compares `stability.count` with the twin.
 pub fn check_count(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
-    let columns = case.replicas * case.nodes;
+    let columns = case.replicas * case.weight_count;
     let history = case.history();
     let [lower, upper] = case.bounds(&history);
-    let (mut stability, mut stable_nodes) = (vec![0; lower.len()], vec![0; TOLERANCES * case.epochs * case.replicas]);
-    twin::count(case.host(), &history, &lower, &upper, &mut stability, &mut stable_nodes);
+    let (mut stability, mut stable_weights) = (vec![0; lower.len()], vec![0; TOLERANCES * case.epochs * case.replicas]);
+    twin::count(case.host(), &history, &lower, &upper, &mut stability, &mut stable_weights);
     let expected =
-        [interleave(columns, &stability).concat(), interleave(case.epochs * case.replicas, &stable_nodes).concat()];
+        [interleave(columns, &stability).concat(), interleave(case.epochs * case.replicas, &stable_weights).concat()];
     let found = count(on, case)?;
     let report = |array: &str, index: usize| {
         compare_exact(COUNT.name, format!("{} {array}", case.name()), &found[index], &expected[index])
     };
-    Ok(vec![report("stability", 0), report("stable nodes", 1)])
+    Ok(vec![report("stability", 0), report("stable weights", 1)])
 }
 
-/// What `stability.envelope` writes: minimum, maximum and smallest magnitude, each `[window, replica, node]`.
+/// What `stability.envelope` writes: minimum, maximum and smallest magnitude, each `[window, replica, weight_index]`.
 pub fn envelope(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
     let gpu = on.gpu;
     let windows = case.windows();
-    let results = windows.len() * case.replicas * case.nodes;
+    let results = windows.len() * case.replicas * case.weight_count;
     let [minimum, maximum, smallest] = [output(gpu, results)?, output(gpu, results)?, output(gpu, results)?];
     let arguments = EnvelopeArguments {
         shape: case.device(),
@@ -155,7 +155,7 @@ pub fn envelope(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
 /// Compares `stability.envelope` with the twin.
 pub fn check_envelope(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let windows = case.windows();
-    let mut expected = [(); 3].map(|()| vec![0.0; windows.len() * case.replicas * case.nodes]);
+    let mut expected = [(); 3].map(|()| vec![0.0; windows.len() * case.replicas * case.weight_count]);
     let [minimum, maximum, smallest] = &mut expected;
     twin::envelope(case.host(), &case.history(), &windows, minimum, maximum, smallest);
     let found = envelope(on, case)?;
@@ -169,5 +169,5 @@ pub fn check_envelope(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| Ok([check_count(on, case)?, check_envelope(on, case)?].concat());
-    at_every_size(gpu, &cases(), |case| case.nodes < 100, check)
+    at_every_size(gpu, &cases(), |case| case.weight_count < 100, check)
 }

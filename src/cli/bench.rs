@@ -49,7 +49,7 @@ pub(super) struct BenchArguments {
         value_name = "SIZE,...",
         value_delimiter = ',',
         num_args = 0..,
-        default_missing_values = ["replicas", "width", "side", "nodes", "epochs"]
+        default_missing_values = ["replicas", "width", "side", "weights", "epochs"]
     )]
     growth: Option<Vec<Axis>>,
     /// Folder for what --growth found; `runs/bench-<hash>` if not given.
@@ -57,7 +57,7 @@ pub(super) struct BenchArguments {
     out: Option<PathBuf>,
     /// Measure only these, separated by commas.
     #[arg(long, value_delimiter = ',', value_enum, value_name = "PART")]
-    only: Vec<Part>,
+    only: Vec<Measurement>,
     #[command(flatten)]
     roofline: RooflineOptions,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub(super) struct BenchArguments {
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
+enum Measurement {
     /// A training step.
     Step,
     /// Sorting and counting a history.
@@ -79,7 +79,7 @@ enum Part {
 
 impl BenchArguments {
     /// Whether a part is asked for; all are if none is named.
-    fn wants(&self, part: Part) -> bool {
+    fn wants(&self, part: Measurement) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
 }
@@ -105,9 +105,9 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let say = &arguments.output;
     let mut engine = open_engine(&arguments.device, say.quiet)?;
     let mut bench = Bench::new(&mut engine, &architecture, arguments.replicates, arguments.batch, say.quiet)?;
-    let step = if arguments.wants(Part::Step) { Some(bench.step()?) } else { None };
-    let sweep = if arguments.wants(Part::Sweep) { Some(bench.sweep()?) } else { None };
-    let sort_count = if arguments.wants(Part::SortCount) { Some(bench.sort_count()?) } else { None };
+    let step = if arguments.wants(Measurement::Step) { Some(bench.step()?) } else { None };
+    let sweep = if arguments.wants(Measurement::Sweep) { Some(bench.sweep()?) } else { None };
+    let sort_count = if arguments.wants(Measurement::SortCount) { Some(bench.sort_count()?) } else { None };
     let watched = step.as_ref().filter(|_| say.json || say.verbose);
     let launches = watched.map(|step| bench.launches(step.median())).transpose()?.flatten();
     let flops = architecture.step_flops(arguments.batch);
@@ -143,7 +143,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             format!("  training step   {} µs a replica, {:.1} GFLOP/s\n", step.text(), gflops.median())
         }),
         sort_count.map(|sort_count| {
-            let sizes = format!("{} replicas x {} nodes", arguments.replicates, architecture.nodes());
+            let sizes = format!("{} replicas x {} weights", arguments.replicates, architecture.weight_count());
             format!("  sort + count    {} ms for {HISTORY_EPOCHS} epochs x {sizes}\n", sort_count.text())
         }),
         sweep.zip(sweep_gflops).map(|(sweep, gflops)| {

@@ -38,7 +38,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
         cells.iter().map(|cell| seconds_per_step(prepared, cell, replicates)).collect::<Result<_>>()?;
     if prepared.engine.activity().is_some() {
         // Compiled kernels stay. What the trials have left behind goes with the next work on the device.
-        prepared.engine.rank(HistoryShape { epochs: 1, replicas: 1, nodes: 1 }, &[0.0])?;
+        prepared.engine.rank(HistoryShape { epochs: 1, replicas: 1, weight_count: 1 }, &[0.0])?;
         before = of_process("VmRSS:").unwrap_or(before);
     }
     let mut peaks = [0, 0];
@@ -61,8 +61,8 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
         peaks = [peaks[0].max(memory), peaks[1].max(on_device)];
         let seconds = trial * (trained + decayed) as f64;
         let parameters = ParameterLayout::new(&cell.architecture).parameters() as u64;
-        let history = u64::from(configuration.epochs) * copies * cell.architecture.nodes() as u64 * 4;
-        let columns = copies * cell.architecture.nodes() as u64;
+        let history = u64::from(configuration.epochs) * copies * cell.architecture.weight_count() as u64 * 4;
+        let columns = copies * cell.architecture.weight_count() as u64;
         let rows = columns * (configuration.tolerance.len() as u64 + 7);
         let disk = history + copies * parameters * 4 + if job == Job::Compare { rows * 100 } else { 0 };
         lines.push(format!(

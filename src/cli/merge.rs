@@ -36,14 +36,15 @@ pub(super) struct MergeArguments {
 }
 
 /// A folder that `study --shard` wrote.
-struct Part {
+struct ShardFolder {
     path: PathBuf,
     shard: Shard,
     manifest: Manifest,
 }
 
 pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
-    let mut parts: Vec<Part> = arguments.shards.iter().map(|path| Part::open(path)).collect::<Result<_>>()?;
+    let mut parts: Vec<ShardFolder> =
+        arguments.shards.iter().map(|path| ShardFolder::open(path)).collect::<Result<_>>()?;
     parts.sort_by_key(|part| part.shard);
     check_complete(&parts)?;
     // The list of arguments is never empty.
@@ -75,7 +76,7 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
     manifest.wall_times = sums(&parts);
     manifest.write(folder.path())?;
     for cell in &cells {
-        let read = |part: &Part| CellRuns::read(&|name| part.path.join(format!("{cell}{name}")), &configuration);
+        let read = |part: &ShardFolder| CellRuns::read(&|name| part.path.join(format!("{cell}{name}")), &configuration);
         let joined = CellRuns::joined(parts.iter().map(read).collect::<Result<_>>()?, &configuration)?;
         joined.write(&|name| folder.file(&format!("{cell}{name}")))?;
         for variant in variants(&configuration) {
@@ -100,9 +101,10 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
 /// Joins what the shards have trained anew of a cell for the sensitivity table, in the part `place` of their folders.
 ///
 /// Fails with [`Error::Data`] if some shards have it and others have lost theirs.
-fn join_retrained(parts: &[Part], place: &str, variant: &Variant, folder: &RunFolder) -> Result<()> {
-    let has = |part: &&Part| part.path.join(format!("{place}runs.csv")).is_file();
-    let read = |part: &Part| CellRuns::read(&|name| part.path.join(format!("{place}{name}")), &variant.configuration);
+fn join_retrained(parts: &[ShardFolder], place: &str, variant: &Variant, folder: &RunFolder) -> Result<()> {
+    let has = |part: &&ShardFolder| part.path.join(format!("{place}runs.csv")).is_file();
+    let read =
+        |part: &ShardFolder| CellRuns::read(&|name| part.path.join(format!("{place}{name}")), &variant.configuration);
     let found: Vec<CellRuns> = parts.iter().filter(has).map(read).collect::<Result<_>>()?;
     if found.is_empty() {
         return Ok(());
@@ -153,7 +155,7 @@ fn data_of(
     Ok(cells)
 }
 
-impl Part {
+impl ShardFolder {
     /// Fails with [`Error::Data`] if the folder is no shard or not finished.
     fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
@@ -210,7 +212,7 @@ impl Part {
 }
 
 /// Fails with [`Error::Usage`] unless the parts, in order, are each shard of one study once.
-fn check_complete(parts: &[Part]) -> Result<()> {
+fn check_complete(parts: &[ShardFolder]) -> Result<()> {
     let first = &parts[0];
     for part in parts {
         let (path, hash) = (part.path.display(), &part.manifest.configuration_hash);
@@ -250,7 +252,7 @@ fn check_complete(parts: &[Part]) -> Result<()> {
 }
 
 /// Wall times of all shards together.
-fn sums(parts: &[Part]) -> BTreeMap<String, f64> {
+fn sums(parts: &[ShardFolder]) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     for (name, seconds) in parts.iter().flat_map(|part| &part.manifest.wall_times) {
         *sums.entry(name.clone()).or_insert(0.0) += seconds;

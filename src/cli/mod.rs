@@ -1,4 +1,4 @@
-//! The command line: the only room that prints, reads arguments or exits.
+//! The command line: the only module that prints, reads arguments or exits.
 
 mod bench;
 mod compare;
@@ -47,7 +47,7 @@ enum Command {
     Train(train::TrainArguments),
     /// Magnitude stability of any history, from a run or from another program.
     Stability(stability::StabilityArguments),
-    /// Remove nodes from trained networks, of a run or of another program, and say what was lost.
+    /// Remove weights from trained networks, of a run or of another program, and say what was lost.
     Prune(prune::PruneArguments),
     /// Finished runs on one HTML page that needs no network: Figure 4 with a slider, the layer, the ledger, the study's tables.
     Report(report::ReportArguments),

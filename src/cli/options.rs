@@ -24,7 +24,7 @@ pub(super) struct DeviceOptions {
     /// `auto` takes the first discrete, then integrated GPU, else the CPU engine.
     #[arg(long, value_name = "auto|cpu|INDEX|NAME", allow_negative_numbers = true)]
     pub(super) device: Option<String>,
-    /// Threads of the CPU engine; all cores if not given. Moves no bits.
+    /// Threads of the CPU engine; all cores if not given. Changes no bit.
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
     /// Keep bounds checks in the shaders.
@@ -163,7 +163,7 @@ pub(super) struct RunOptions {
     /// Windows of last epochs for settling tolerance and holding magnitude, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "EPOCHS")]
     window: Option<Vec<u32>>,
-    /// Let settle and hold treat frozen nodes like all others in the headline.
+    /// Let settle and hold treat frozen weights like all others in the headline.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     keep_frozen: Option<bool>,
     /// Target sparsities of exponential decay, separated by commas: 50%,90% or 0.5,0.9.

@@ -1,4 +1,4 @@
-//! `holdfast prune`: removes nodes from trained networks, and says what was lost.
+//! `holdfast prune`: removes weights from trained networks, and says what was lost.
 
 use super::options::{DeviceOptions, OutputOptions, ReadingOptions, Share};
 use super::output;
@@ -48,16 +48,16 @@ pub(super) struct PruneArguments {
     /// ms: how far a weight may move.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     tolerance: Option<f64>,
-    /// ms: nodes that were stable for fewer epochs are removed.
+    /// ms: weights that were stable for fewer epochs are removed.
     #[arg(long, value_name = "EPOCHS")]
     min_stability: Option<u32>,
     /// settle, hold: window of last epochs; half of the epochs if not given.
     #[arg(long, value_name = "EPOCHS")]
     window: Option<u32>,
-    /// settle, hold, magnitude: share of nodes that are removed, as 80% or 0.8.
+    /// settle, hold, magnitude: share of weights that are removed, as 80% or 0.8.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     sparsity: Option<Share>,
-    /// settle, hold: treat frozen nodes like all others instead of removing them first.
+    /// settle, hold: treat frozen weights like all others instead of removing them first.
     #[arg(long)]
     keep_frozen: bool,
     #[command(flatten)]
@@ -75,7 +75,7 @@ pub(super) struct PruneArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum CriterionName {
     /// Magnitude stability below --min-stability.
-    Ms,
+    Stability,
     /// Largest settling tolerance first.
     Settle,
     /// Smallest holding magnitude first.
@@ -89,7 +89,7 @@ impl PruneArguments {
     fn criterion(&self, epochs: u32) -> Result<Criterion> {
         let name = match (self.criterion, self.min_stability) {
             (Some(name), _) => name,
-            (None, Some(_)) => CriterionName::Ms,
+            (None, Some(_)) => CriterionName::Stability,
             (None, None) => {
                 return Err(Error::Usage(
                     "what to prune by is missing; use --tolerance 0.03 --min-stability 50, or --criterion hold --sparsity \
@@ -99,7 +99,7 @@ impl PruneArguments {
             }
         };
         let is_windowed = matches!(name, CriterionName::Settle | CriterionName::Hold);
-        let is_ms = name == CriterionName::Ms;
+        let is_ms = name == CriterionName::Stability;
         let foreign = [
             ("--tolerance", self.tolerance.is_some(), is_ms, "ms"),
             ("--min-stability", self.min_stability.is_some(), is_ms, "ms"),
@@ -113,12 +113,12 @@ impl PruneArguments {
         }
         let missing = |option: &str| Error::Usage(format!("this criterion needs {option}"));
         let sparsity = || {
-            self.sparsity.map(f64::from).ok_or_else(|| missing("--sparsity, the share of nodes to remove, e.g. 80%"))
+            self.sparsity.map(f64::from).ok_or_else(|| missing("--sparsity, the share of weights to remove, e.g. 80%"))
         };
         let window = self.window.unwrap_or_else(|| headline_window(epochs));
         let keep_frozen = self.keep_frozen;
         let criterion = match name {
-            CriterionName::Ms => Criterion::Ms {
+            CriterionName::Stability => Criterion::Stability {
                 tolerance: self.tolerance.ok_or_else(|| missing("--tolerance, e.g. 0.03"))?,
                 min_stability: self.min_stability.ok_or_else(|| missing("--min-stability, in epochs"))?,
                 reading: self.reading.reading(),
@@ -279,13 +279,13 @@ fn finish(
 }
 
 fn line(loss: &Loss) -> String {
-    let share = loss.removed_nodes as f64 * 100.0 / loss.nodes as f64;
+    let share = loss.removed_weights as f64 * 100.0 / loss.weight_count as f64;
     let accuracies = match (loss.accuracy_before, loss.accuracy_after) {
         (Some(before), Some(after)) => format!("; accuracy on the test set {before:.4} before, {after:.4} after"),
         _ => String::new(),
     };
     format!(
-        "replica {}: {} of {} nodes removed ({share:.1} %), {} of them frozen{accuracies}\n",
-        loss.replica, loss.removed_nodes, loss.nodes, loss.removed_frozen_nodes
+        "replica {}: {} of {} weights removed ({share:.1} %), {} of them frozen{accuracies}\n",
+        loss.replica, loss.removed_weights, loss.weight_count, loss.removed_frozen_weights
     )
 }

@@ -12,7 +12,7 @@ use crate::study::focus_layer::FocusLayer;
 use crate::study::recorded::RecordedRun;
 use crate::study::results::{Results, SUBJECT_FILE};
 use crate::study::runs::{RunRow, incompleteness};
-use crate::study::tables::{read_observations, read_stable_nodes, tables};
+use crate::study::tables::{read_observations, read_stable_weights, tables};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(super) struct ReportArguments {
     /// The page; `report.html` in the run's folder if there is one run, and else here.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Threads for counting; all cores if not given. Moves no bits.
+    /// Threads for counting; all cores if not given. Changes no bit.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 }
@@ -91,7 +91,7 @@ fn read(path: &Path, engine: &mut Engine) -> Result<Run> {
         return Ok(Run { provenance: (&manifest).into(), study: None, cells: cells.collect::<Result<_>>()? });
     }
     let observations = read_observations(&path.join("observations.csv"))?.0;
-    let stable_nodes = read_stable_nodes(&path.join("stable_nodes.csv"))?.0;
+    let stable_weights = read_stable_weights(&path.join("stable_nodes.csv"))?.0;
     let replaced = csv::read(&path.join("replaced.csv"))?;
     let sensitivity = csv::read(&path.join("sensitivity.csv"))?;
     let mut cells = Vec::new();
@@ -103,7 +103,7 @@ fn read(path: &Path, engine: &mut Engine) -> Result<Run> {
             cells.push((results.into(), FocusLayer::read(&recorded, engine)?));
         }
     }
-    let mut tables = tables(&observations, &stable_nodes);
+    let mut tables = tables(&observations, &stable_weights);
     tables.notes.extend(notes(path, &configuration)?);
     let study = Study { configuration, tables, replaced, sensitivity };
     Ok(Run { provenance: (&manifest).into(), study: Some(study), cells })

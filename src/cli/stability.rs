@@ -103,7 +103,7 @@ impl HistoryOptions {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Settings<'a> {
-    node_axes: &'a [usize],
+    weight_axes: &'a [usize],
     tolerance: &'a [f64],
     window: &'a [u32],
     #[serde(flatten)]
@@ -124,7 +124,7 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     let mut engine = open_engine(&arguments.device, say.quiet)?;
 
     let checksums = BTreeMap::from([("history".to_string(), training::hash(read.history.weights()))]);
-    let settings = Settings { node_axes: &read.node_axes, tolerance, window: &windows, reading };
+    let settings = Settings { weight_axes: &read.weight_axes, tolerance, window: &windows, reading };
     let hash = configuration::hash("stability", &settings, engine.description(), &checksums)?;
     let (folder, mut manifest) =
         begin(arguments.out.as_deref(), "stability", hash, &settings, engine.description(), checksums)?;
@@ -137,8 +137,8 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     manifest.wall_times.insert("envelope".into(), started.elapsed().as_secs_f64());
     let path = |name: &str| folder.file(name);
     let files = [
-        write_stability(&path, &read.node_axes, &read.history, &stability)?,
-        write_envelope(&path, &read.node_axes, &read.history, &extremes)?,
+        write_stability(&path, &read.weight_axes, &read.history, &stability)?,
+        write_envelope(&path, &read.weight_axes, &read.history, &extremes)?,
     ];
     manifest.finished = Some(timestamp(SystemTime::now()));
     manifest.write(folder.path())?;
@@ -153,9 +153,9 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
         return output::json(&json!({
             "epochs": shape.epochs,
             "replicas": shape.replicas,
-            "nodes": shape.nodes,
-            "node_axes": read.node_axes,
-            "node_axis_names": read.node_axis_names,
+            "weights": shape.weight_count,
+            "node_axes": read.weight_axes,
+            "node_axis_names": read.weight_axis_names,
             "reading": reading,
             "device": engine.description(),
             "configuration_hash": manifest.configuration_hash,
@@ -180,7 +180,7 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
         text += &line(summary, shape.epochs);
     }
     text += &format!(
-        "frozen nodes: {} of {} ({:.1} %)\n",
+        "frozen weights: {} of {} ({:.1} %)\n",
         thousands(frozen as i64),
         thousands(shape.columns() as i64),
         frozen as f64 * 100.0 / shape.columns() as f64
@@ -188,16 +188,16 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     output::result(&format!("{text}Files: {}\n", named.join(", ")))
 }
 
-/// One tolerance: mean ± sd of MS, stable nodes at a few epochs, how many thresholds differ.
+/// One tolerance: mean ± sd of MS, stable weights at a few epochs, how many thresholds differ.
 fn line(summary: &ToleranceSummary, epochs: usize) -> String {
     let mut shown = vec![1, epochs.div_ceil(4), epochs.div_ceil(2), (3 * epochs).div_ceil(4), epochs];
     shown.dedup();
-    let stable: Vec<String> = shown.iter().map(|&epoch| significant(summary.stable_nodes[epoch - 1])).collect();
+    let stable: Vec<String> = shown.iter().map(|&epoch| significant(summary.stable_weights[epoch - 1])).collect();
     let shown: Vec<String> = shown.iter().map(usize::to_string).collect();
     let (fewest, most) = (summary.fewest_distinct_thresholds, summary.most_distinct_thresholds);
     let distinct = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
     format!(
-        "tolerance {}: MS {:.1}{} of {epochs} epochs · stable nodes {} at epoch {} · {distinct} of {epochs} thresholds \
+        "tolerance {}: MS {:.1}{} of {epochs} epochs · stable weights {} at epoch {} · {distinct} of {epochs} thresholds \
          give different masks\n",
         summary.tolerance,
         summary.mean,

@@ -18,12 +18,12 @@ use crate::study::experiment::Cell;
 use crate::study::figure4::{self, TrainingSeconds, figure4};
 use crate::study::memory::Job;
 use crate::study::numbers::thousands;
-use crate::study::replication::{PartTimes, parts, train_parts};
+use crate::study::replication::{JobTimes, jobs, train_jobs};
 use crate::study::results::Results;
 use crate::study::retrained::variants;
 use crate::study::runs::{CellRuns, RUN_COLUMNS, RunRow};
 use crate::study::sensitivity::SENSITIVITY_COLUMNS;
-use crate::study::tables::{self, Tables, read_observations, read_stable_nodes, tables};
+use crate::study::tables::{self, Tables, read_observations, read_stable_weights, tables};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -47,7 +47,7 @@ pub(super) struct StudyArguments {
     #[arg(long, value_name = "I/N", group = "training")]
     shard: Option<Shard>,
     /// Make the tables of this instead of training: a CSV file with the columns model, data_set, replicate and stability, a
-    /// row for each node.
+    /// row for each weight.
     #[arg(
         long,
         value_name = "FILE",
@@ -80,7 +80,7 @@ struct Settings {
 
 pub(super) fn run(arguments: &StudyArguments) -> Result<()> {
     match (&arguments.from_observations, &arguments.from_stable_nodes) {
-        (Some(observations), Some(stable_nodes)) => from_files(arguments, observations, stable_nodes),
+        (Some(observations), Some(stable_weights)) => from_files(arguments, observations, stable_weights),
         _ => from_training(arguments),
     }
 }
@@ -142,9 +142,9 @@ pub(super) fn default_folder(hash: &str) -> PathBuf {
 fn train(run: &mut Run, shard: Shard, fresh: bool, control: Control<'_>) -> Result<()> {
     let Run { configuration, cells, engine, folder, manifest } = run;
     let hash = manifest.configuration_hash.clone();
-    let parts = parts(cells, folder, &hash, configuration, shard)?;
+    let jobs = jobs(cells, folder, &hash, configuration, shard)?;
     if fresh {
-        for part in &parts {
+        for part in &jobs {
             part.folder.forget_runs()?;
             part.folder.remove_checkpoints()?;
         }
@@ -155,7 +155,7 @@ fn train(run: &mut Run, shard: Shard, fresh: bool, control: Control<'_>) -> Resu
             configuration.batch
         ));
     }
-    train_parts(engine, &parts, control, &mut |PartTimes { name, train_s, record_s }| {
+    train_jobs(engine, &jobs, control, &mut |JobTimes { name, train_s, record_s }| {
         manifest.wall_times.insert(format!("{name}: train"), train_s);
         manifest.wall_times.insert(format!("{name}: record history"), record_s);
         manifest.write(folder.path())
@@ -201,7 +201,7 @@ impl TrainedStudy<'_> {
         conclusion.write(&path)?;
         csv::write(&path("sensitivity.csv")?, SENSITIVITY_COLUMNS, &conclusion.sensitivity)?;
         let started = Instant::now();
-        let mut made = tables(&conclusion.observations, &conclusion.stable_nodes);
+        let mut made = tables(&conclusion.observations, &conclusion.stable_weights);
         made.notes.extend(conclusion.notes.iter().cloned());
         write_tables(&made, folder)?;
         manifest.wall_times.insert("tables".into(), started.elapsed().as_secs_f64());
@@ -309,12 +309,12 @@ impl Concluded {
 }
 
 /// Makes the tables of numbers in files.
-fn from_files(arguments: &StudyArguments, observations: &Path, stable_nodes: &Path) -> Result<()> {
+fn from_files(arguments: &StudyArguments, observations: &Path, stable_weights: &Path) -> Result<()> {
     let say = &arguments.output;
     let (observations, stability_source) = read_observations(observations)?;
-    let (stable_nodes, numbers_source) = read_stable_nodes(stable_nodes)?;
+    let (stable_weights, numbers_source) = read_stable_weights(stable_weights)?;
     if !say.quiet {
-        for (source, replicates) in [(&stability_source, observations.len()), (&numbers_source, stable_nodes.len())] {
+        for (source, replicates) in [(&stability_source, observations.len()), (&numbers_source, stable_weights.len())] {
             let rows = thousands(source.rows as i64);
             output::note(&format!("{}: {rows} rows, {replicates} replicates", source.path.display()));
         }
@@ -322,15 +322,15 @@ fn from_files(arguments: &StudyArguments, observations: &Path, stable_nodes: &Pa
     say.notices(&[&stability_source.notices[..], &numbers_source.notices].concat());
     let checksums = BTreeMap::from([
         ("observations".to_string(), stability_source.checksum),
-        ("stable nodes".to_string(), numbers_source.checksum),
+        ("stable weights".to_string(), numbers_source.checksum),
     ]);
-    let settings = Settings { made_from: "observations and stable nodes in files" };
+    let settings = Settings { made_from: "observations and stable weights in files" };
     let device = no_device();
     let hash = configuration::hash("study", &settings, &device, &checksums)?;
     let (folder, mut manifest) = begin(arguments.out.as_deref(), "study", hash, &settings, &device, checksums)?;
 
     let started = Instant::now();
-    let made = tables(&observations, &stable_nodes);
+    let made = tables(&observations, &stable_weights);
     manifest.wall_times.insert("tables".into(), started.elapsed().as_secs_f64());
     write_tables(&made, &folder)?;
     manifest.finished = Some(timestamp(SystemTime::now()));

@@ -38,7 +38,7 @@ pub(super) struct TrainArguments {
     /// Run folder; `runs/train-<hash>` if not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Stop a replica when its number of stable nodes, at tolerance 0.03 if it is one of them, has come so near to its plateau: less than
+    /// Stop a replica when its number of stable weights, at tolerance 0.03 if it is one of them, has come so near to its plateau: less than
     /// this share of the focus layer is missing, in three epochs one after the other.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     stop_at_plateau: Option<Share>,

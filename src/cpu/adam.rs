@@ -21,9 +21,9 @@ pub fn corrected_rate(t: u64) -> f64 {
 /// The focus layer's mask, and what a step does by it.
 #[derive(Clone, Copy, Debug)]
 pub struct Focus<'a, T> {
-    /// Parameter of the first node.
+    /// Parameter of the first weight.
     pub offset: usize,
-    /// State of each node, see [`mask`].
+    /// State of each weight, see [`mask`].
     pub mask: &'a [u32],
     /// What decaying weights are multiplied by.
     pub decay: T,
@@ -32,7 +32,7 @@ pub struct Focus<'a, T> {
 /// One step on all parameters: `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `p -= rate m / (sqrt(v) + epsilon)`,
 /// where `rate` is [`corrected_rate`].
 ///
-/// Where `focus` says that a node is pruned, parameter and moments become and stay exactly 0; where it is decaying, the
+/// Where `focus` says that a weight is pruned, parameter and moments become and stay exactly 0; where it is decaying, the
 /// parameter is multiplied by the decay behind the step. Twin of `shaders/adam/step.wgsl`. Source: Kingma & Ba 2015, section 2, last paragraph ("epsilon hat").
 pub fn step<T: Real>(
     rate: T,

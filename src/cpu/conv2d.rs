@@ -62,7 +62,7 @@ pub fn forward<T: Real>(shape: ConvShape, input: &[T], weights: &[T], bias: &[T]
 /// `input_gradient[n, y, x, c] = sum_{ky, kx, k} output_gradient[n, y - ky + 1, x - kx + 1, k] * weights[ky, kx, c, k]`
 /// where `input[n, y, x, c]` is greater than 0 or NaN, else 0.
 ///
-/// `input` is what the layer before gave out after its ReLU (and pooling), so the mask is that ReLU's derivative (0 at 0).
+/// `input` is what the layer before produced after its ReLU (and pooling), so the mask is that ReLU's derivative (0 at 0).
 /// Twin of `shaders/conv2d/backward_input.wgsl`; of a layer that pools after [`super::max_pool2d::backward`].
 pub fn backward_input<T: Real>(
     shape: ConvShape,

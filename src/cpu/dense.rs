@@ -45,7 +45,7 @@ pub fn gather<T: Real>(pixels: usize, images: &[u8], order: &[u32], scale: T, in
 /// `input_gradient[n, i] = sum_k output_gradient[n, k] * weights[i, k]` where `input[n, i]` is greater than 0 or NaN,
 /// else 0.
 ///
-/// `input` is what the layer before gave out after its ReLU, so the mask is that ReLU's derivative (0 at 0).
+/// `input` is what the layer before produced after its ReLU, so the mask is that ReLU's derivative (0 at 0).
 /// Twin of `shaders/dense/backward_input.wgsl`.
 pub fn backward_input<T: Real>(
     shape: DenseShape,

@@ -1,4 +1,4 @@
-//! All dense layers behind the first, there and back, and whole steps of all of them: the twins of [`dense`],
+//! All dense layers after the first, forward and backward, and whole steps of all of them: the twins of [`dense`],
 //! [`softmax_cross_entropy`] and [`adam`] composed.
 
 use super::Real;
@@ -6,7 +6,7 @@ use super::adam::{self, Focus};
 use super::dense::{self, DenseShape};
 use super::softmax_cross_entropy::{self, BatchLoss};
 
-/// Sizes of the dense layers behind the first.
+/// Sizes of the dense layers after the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackShape {
     /// Units of each hidden layer.
@@ -18,13 +18,13 @@ pub struct StackShape {
 }
 
 impl StackShape {
-    /// Parameters of all layers behind the first: weights `[in, out]` and bias of one after the other.
+    /// Parameters of all layers after the first: weights `[in, out]` and bias of one after the other.
     pub fn parameters(&self) -> usize {
         (self.units + 1) * ((self.depth - 1) * self.units + self.classes)
     }
 }
 
-/// Forward pass, loss and backward pass of all layers behind the first, on what the first gave out behind its ReLU:
+/// Forward pass, loss and backward pass of all layers after the first, on what the first produced behind its ReLU:
 /// `activations` `[sample, unit]`. They become the mean loss's gradient with respect to what enters that ReLU; `gradient`
 /// becomes the one with respect to `parameters`.
 ///

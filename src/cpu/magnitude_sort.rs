@@ -14,7 +14,7 @@ pub fn rank(weights: &[f32], rank: &mut [u32]) {
     }
 }
 
-/// Node indices by descending magnitude, ties by lower index: the inverse of [`rank`].
+/// Weight indices by descending magnitude, ties by lower index: the inverse of [`rank`].
 pub fn order(weights: &[f32]) -> Vec<u32> {
     let mut order: Vec<u32> = (0..weights.len() as u32).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(magnitude_key(weights[index as usize])));

@@ -1,17 +1,17 @@
-//! Masks of the focus layer during training: each node is [`PRUNED`], [`KEPT`] or [`DECAYING`].
+//! Masks of the focus layer during training: each weight is [`PRUNED`], [`KEPT`] or [`DECAYING`].
 
 use super::{Real, he_normal};
 use crate::random::{Stream, key, philox};
 
-/// The node is held at exactly zero, moments too.
+/// The weight is held at exactly zero, moments too.
 pub const PRUNED: u32 = 0;
-/// The node is trained.
+/// The weight is trained.
 pub const KEPT: u32 = 1;
-/// The node is trained, and its weight is multiplied by a factor below 1 after each step.
+/// The weight is trained, and its weight is multiplied by a factor below 1 after each step.
 pub const DECAYING: u32 = 2;
 
-/// Gives `state` to the `count` nodes that come last by rank in descending magnitude; the others are kept. A node that was
-/// pruned stays pruned; weight and moments of pruned nodes become 0.
+/// Gives `state` to the `count` weights that come last by rank in descending magnitude; the others are kept. A weight that was
+/// pruned stays pruned; weight and moments of pruned weights become 0.
 ///
 /// Twin of `shaders/mask/smallest.wgsl`.
 pub fn smallest<T: Real>(
@@ -32,7 +32,7 @@ pub fn smallest<T: Real>(
     hold(mask, weights, m, v);
 }
 
-/// Sets weight and both moments to 0 wherever a node is pruned. The slices may go on behind the masked layer.
+/// Sets weight and both moments to 0 wherever a weight is pruned. The slices may go on behind the masked layer.
 pub fn hold<T: Real>(mask: &[u32], weights: &mut [T], m: &mut [T], v: &mut [T]) {
     for (((&mask, weight), m), v) in mask.iter().zip(weights).zip(m).zip(v) {
         if mask == PRUNED {
@@ -52,23 +52,23 @@ pub fn decay<T: Real>(mask: &[u32], factor: T, weights: &mut [T]) {
     }
 }
 
-/// The random words of a node: the first one chooses it, the second one makes its new weight.
-fn words(seed: u64, replica_id: u32, update: u32, node: u32) -> [u32; 4] {
-    philox([replica_id, update, node, Stream::Rewiring as u32], key(seed))
+/// The random words of a weight: the first one chooses it, the second one makes its new weight.
+fn words(seed: u64, replica_id: u32, update: u32, weight_index: u32) -> [u32; 4] {
+    philox([replica_id, update, weight_index, Stream::Rewiring as u32], key(seed))
 }
 
-/// A random number in (0, 2] for each node whose mask is `state`, 0 for the others: their ranks choose nodes at random.
+/// A random number in (0, 2] for each weight whose mask is `state`, 0 for the others: their ranks choose weights at random.
 /// `update` tells the draws of one replica apart.
 ///
 /// Twin of `shaders/mask/draw.wgsl`.
 pub fn draw(seed: u64, replica_id: u32, update: u32, state: u32, mask: &[u32], draws: &mut [f32]) {
-    for (node, (&mask, draw)) in (0..).zip(mask.iter().zip(draws)) {
-        let bits = (words(seed, replica_id, update, node)[0] >> 2) + 1;
+    for (weight_index, (&mask, draw)) in (0..).zip(mask.iter().zip(draws)) {
+        let bits = (words(seed, replica_id, update, weight_index)[0] >> 2) + 1;
         *draw = if mask == state { f32::from_bits(bits) } else { 0.0 };
     }
 }
 
-/// The `count` nodes that come first by `rank` are kept again: each has a new weight, drawn from the initial distribution
+/// The `count` weights that come first by `rank` are kept again: each has a new weight, drawn from the initial distribution
 /// with this scale (see [`he_normal::scale`]), and moments 0.
 ///
 /// Twin of `shaders/mask/regrow.wgsl`.
@@ -83,12 +83,13 @@ pub fn regrow<T: Real>(
     v: &mut [T],
 ) {
     let (seed, replica_id, update) = draw;
-    for (node, &rank) in rank.iter().enumerate() {
+    for (weight_index, &rank) in rank.iter().enumerate() {
         if (rank as usize) < count {
-            mask[node] = KEPT;
-            weights[node] = he_normal::truncated_normal::<T>(words(seed, replica_id, update, node as u32)[1]) * scale;
-            m[node] = T::zero();
-            v[node] = T::zero();
+            mask[weight_index] = KEPT;
+            weights[weight_index] =
+                he_normal::truncated_normal::<T>(words(seed, replica_id, update, weight_index as u32)[1]) * scale;
+            m[weight_index] = T::zero();
+            v[weight_index] = T::zero();
         }
     }
 }
@@ -100,14 +101,14 @@ mod tests {
 
     #[test]
     fn draws_choose_among_the_nodes_of_one_state_and_differ_by_replica_and_update() {
-        let mask: Vec<u32> = (0..300).map(|node| u32::from(node % 3 == 0)).collect();
+        let mask: Vec<u32> = (0..300).map(|weight_index| u32::from(weight_index % 3 == 0)).collect();
         let chosen = |replica, update| {
             let (mut draws, mut rank) = (vec![0.0; 300], vec![0; 300]);
             draw(5, replica, update, PRUNED, &mask, &mut draws);
             magnitude_sort::rank(&draws, &mut rank);
-            (0..300).filter(|&node| rank[node] < 200).collect::<Vec<_>>()
+            (0..300).filter(|&weight_index| rank[weight_index] < 200).collect::<Vec<_>>()
         };
-        assert!(chosen(1, 1).iter().all(|&node| mask[node] == PRUNED), "200 of 200 pruned nodes");
+        assert!(chosen(1, 1).iter().all(|&weight_index| mask[weight_index] == PRUNED), "200 of 200 pruned weights");
         let first = |replica, update| {
             let mut draws = vec![0.0; 300];
             draw(5, replica, update, PRUNED, &mask, &mut draws);
@@ -119,12 +120,12 @@ mod tests {
 
     #[test]
     fn every_node_is_drawn_equally_often() {
-        // 2,000 draws of 30 of 100 nodes: 600 each, with a deviation of sqrt(2000 * 0.3 * 0.7) = 20.5.
+        // 2,000 draws of 30 of 100 weights: 600 each, with a deviation of sqrt(2000 * 0.3 * 0.7) = 20.5.
         let mut counts = [0u32; 100];
         for update in 0..2000 {
             let mut draws = vec![0.0; 100];
             draw(9, 4, update, KEPT, &[KEPT; 100], &mut draws);
-            magnitude_sort::order(&draws)[..30].iter().for_each(|&node| counts[node as usize] += 1);
+            magnitude_sort::order(&draws)[..30].iter().for_each(|&weight_index| counts[weight_index as usize] += 1);
         }
         assert!(counts.iter().all(|count| count.abs_diff(600) < 103), "{counts:?}");
     }

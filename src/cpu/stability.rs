@@ -1,8 +1,8 @@
-//! Counting what held still: magnitude stability, stable nodes, and the envelope of the last epochs.
+//! Counting what held still: magnitude stability, stable weights, and the envelope of the last epochs.
 //!
 //! Everything here compares and never rounds, so every device gives the same integers and the same bits.
 
-/// Sizes of a history `[epoch, replica, node]`.
+/// Sizes of a history `[epoch, replica, weight_index]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryShape {
     /// Epochs recorded; the last one is the reference.
@@ -10,13 +10,13 @@ pub struct HistoryShape {
     /// Replicas recorded side by side.
     pub replicas: usize,
     /// Weights of the layer.
-    pub nodes: usize,
+    pub weight_count: usize,
 }
 
 impl HistoryShape {
     /// Weights of one epoch.
     pub fn columns(&self) -> usize {
-        self.replicas * self.nodes
+        self.replicas * self.weight_count
     }
 
     /// All weights.
@@ -45,19 +45,19 @@ pub fn from_sortable_key(key: u32) -> f32 {
     f32::from_bits(if key >> 31 == 1 { key ^ 0x8000_0000 } else { !key })
 }
 
-/// Magnitude stability and stable nodes for each tolerance.
+/// Magnitude stability and stable weights for each tolerance.
 ///
-/// `lower` and `upper` `[tolerance, replica, node]` are the [`sortable_key`]s of the bounds of each node. Writes
-/// `stability` `[tolerance, replica, node]`: the number of consecutive epochs, counted backwards from the last and
-/// including it, in which the weight lies within its bounds; and `stable_nodes` `[tolerance, epoch, replica]`: how many
-/// nodes lie within their bounds at that epoch. Twin of `shaders/stability/count.wgsl`.
+/// `lower` and `upper` `[tolerance, replica, weight_index]` are the [`sortable_key`]s of the bounds of each weight. Writes
+/// `stability` `[tolerance, replica, weight_index]`: the number of consecutive epochs, counted backwards from the last and
+/// including it, in which the weight lies within its bounds; and `stable_weights` `[tolerance, epoch, replica]`: how many
+/// weights lie within their bounds at that epoch. Twin of `shaders/stability/count.wgsl`.
 pub fn count(
     shape: HistoryShape,
     history: &[f32],
     lower: &[u32],
     upper: &[u32],
     stability: &mut [u32],
-    stable_nodes: &mut [u32],
+    stable_weights: &mut [u32],
 ) {
     let columns = shape.columns();
     let tolerances = lower.len() / columns.max(1);
@@ -69,7 +69,7 @@ pub fn count(
         for (counted, epoch) in (0..shape.epochs).rev().enumerate() {
             for replica in 0..shape.replicas {
                 let mut stable = 0;
-                for column in replica * shape.nodes..(replica + 1) * shape.nodes {
+                for column in replica * shape.weight_count..(replica + 1) * shape.weight_count {
                     let key = sortable_key(history[epoch * columns + column]);
                     if lower[column] <= key && key <= upper[column] {
                         stable += 1;
@@ -77,14 +77,14 @@ pub fn count(
                         stability[column] += u32::from(stability[column] == counted as u32);
                     }
                 }
-                stable_nodes[(tolerance * shape.epochs + epoch) * shape.replicas + replica] = stable;
+                stable_weights[(tolerance * shape.epochs + epoch) * shape.replicas + replica] = stable;
             }
         }
     }
 }
 
 /// What each weight did in the last `windows[w]` epochs, the last one included: its minimum, its maximum and its smallest
-/// magnitude, each `[window, replica, node]`. `windows` ascends and lies in `1..=epochs`.
+/// magnitude, each `[window, replica, weight_index]`. `windows` ascends and lies in `1..=epochs`.
 ///
 /// Twin of `shaders/stability/envelope.wgsl`.
 pub fn envelope(

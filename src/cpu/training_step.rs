@@ -16,7 +16,7 @@ pub struct Replica<T> {
     pub m: Vec<T>,
     /// Running means of squared gradients.
     pub v: Vec<T>,
-    /// State of each node of the focus layer: 0 pruned, 1 kept, 2 decaying (see [`super::mask`]).
+    /// State of each weight of the focus layer: 0 pruned, 1 kept, 2 decaying (see [`super::mask`]).
     pub mask: Vec<u32>,
 }
 
@@ -24,11 +24,11 @@ impl<T: Real> Replica<T> {
     /// A replica with these parameters, moments 0 and nothing pruned.
     pub fn new(architecture: &Architecture, parameters: Vec<T>) -> Self {
         let zeros = vec![T::zero(); parameters.len()];
-        Self { parameters, m: zeros.clone(), v: zeros, mask: vec![1; architecture.nodes()] }
+        Self { parameters, m: zeros.clone(), v: zeros, mask: vec![1; architecture.weight_count()] }
     }
 }
 
-/// What a convolution gives out.
+/// What a convolution produces.
 struct Convolved<T> {
     /// `[sample, y, x, channel]`, pooled where the layer pools.
     values: Vec<T>,
@@ -36,7 +36,7 @@ struct Convolved<T> {
     argmax: Vec<u8>,
 }
 
-/// What every layer gives out for `input` `[sample, pixel]`: convolutions, pooled where they pool, then dense layers with
+/// What every layer produces for `input` `[sample, pixel]`: convolutions, pooled where they pool, then dense layers with
 /// one array `[sample, unit]` each, the last one the logits.
 pub fn forward<T: Real>(architecture: &Architecture, parameters: &[T], input: &[T]) -> Vec<Vec<T>> {
     let convolved = forward_convolutions(architecture, parameters, input);
@@ -143,7 +143,7 @@ pub fn gradient<T: Real>(
     (loss, gradient)
 }
 
-/// One training step: gradient, then Adam with the bias-corrected `rate`, pruned nodes held at 0, decaying ones multiplied
+/// One training step: gradient, then Adam with the bias-corrected `rate`, pruned weights held at 0, decaying ones multiplied
 /// by `decay`.
 pub fn step<T: Real>(
     architecture: &Architecture,

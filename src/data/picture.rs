@@ -237,7 +237,7 @@ mod tests {
         let (_folder, path) = file(&whole);
         let expected = decode(&path).unwrap();
         assert_eq!(expected.findings, Findings::default());
-        // Behind the start, and behind the first segment.
+        // Behind the start, and after the first segment.
         for place in [2, 4 + usize::from(u16::from_be_bytes([whole[4], whole[5]]))] {
             let (_folder, path) = file(&[&whole[..place], b"stray", &whole[place..]].concat());
             assert_eq!(size(&path).unwrap(), (20, 30));

@@ -62,7 +62,7 @@ pub(super) trait Backend: Send {
 pub(super) trait BackendBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
 
-    fn change_masks(&mut self, change: MaskChange, nodes: &[u32]) -> Result<()>;
+    fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()>;
 
     fn focus_weights(&mut self) -> Result<Vec<f32>>;
 

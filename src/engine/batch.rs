@@ -95,40 +95,40 @@ impl Batch {
         Ok(())
     }
 
-    /// Changes the masks: slot `s` by `nodes[s]` nodes. Where more nodes are to regrow than are pruned, kept ones get new
+    /// Changes the masks: slot `s` by `weight_count[s]` weights. Where more weights are to regrow than are pruned, kept ones get new
     /// weights too.
     ///
-    /// Fails with [`Error::Shape`] unless there is one number for each slot, none above the nodes of the focus layer.
-    pub fn change_masks(&mut self, change: MaskChange, nodes: &[u32]) -> Result<()> {
-        let all = self.architecture.nodes();
-        if nodes.len() != self.slots {
+    /// Fails with [`Error::Shape`] unless there is one number for each slot, none above the weights of the focus layer.
+    pub fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
+        let all = self.architecture.weight_count();
+        if weight_count.len() != self.slots {
             return Err(Error::Shape(format!(
-                "{} numbers of nodes for a change of masks, one for each of {} slots is needed",
-                nodes.len(),
+                "{} numbers of weights for a change of masks, one for each of {} slots is needed",
+                weight_count.len(),
                 self.slots
             )));
         }
-        if let Some((slot, count)) = nodes.iter().enumerate().find(|&(_, &count)| count as usize > all) {
+        if let Some((slot, count)) = weight_count.iter().enumerate().find(|&(_, &count)| count as usize > all) {
             return Err(Error::Shape(format!(
-                "a change of the masks of {count} nodes of slot {slot}, which has at most {all}"
+                "a change of the masks of {count} weights of slot {slot}, which has at most {all}"
             )));
         }
-        self.backend.change_masks(change, nodes)
+        self.backend.change_masks(change, weight_count)
     }
 
-    /// Weights of the focus layer `[slot, node]`.
+    /// Weights of the focus layer `[slot, weight_index]`.
     pub fn focus_weights(&mut self) -> Result<Vec<f32>> {
         self.backend.focus_weights()
     }
 
-    /// Replaces these weights, by any numbers; masks, moments and everything else stay. `[slot, node]`.
+    /// Replaces these weights, by any numbers; masks, moments and everything else stay. `[slot, weight_index]`.
     ///
     /// Fails with [`Error::Shape`] if there are more or fewer.
     pub fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
-        let nodes = self.architecture.nodes();
-        if Some(weights.len()) != self.slots.checked_mul(nodes) {
+        let weight_count = self.architecture.weight_count();
+        if Some(weights.len()) != self.slots.checked_mul(weight_count) {
             return Err(Error::Shape(format!(
-                "{} weights for the focus layers of {} slots with {nodes} nodes",
+                "{} weights for the focus layers of {} slots with {weight_count} weights",
                 weights.len(),
                 self.slots
             )));
@@ -164,28 +164,28 @@ impl Batch {
 
     /// Puts back what [`Self::replicas`] gave, or anything of the same shape: one replica for each slot, of any numbers.
     ///
-    /// Fails with [`Error::Shape`] if their number, a length or the state of a node is not one that this batch can have.
+    /// Fails with [`Error::Shape`] if their number, a length or the state of a weight is not one that this batch can have.
     pub fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        let (parameters, nodes) = (self.parameters, self.architecture.nodes());
+        let (parameters, weight_count) = (self.parameters, self.architecture.weight_count());
         if replicas.len() != self.slots {
             return Err(Error::Shape(format!(
-                "{} replicas to restore; {} of {parameters} parameters and {nodes} nodes are needed",
+                "{} replicas to restore; {} of {parameters} parameters and {weight_count} weights are needed",
                 replicas.len(),
                 self.slots
             )));
         }
         for (slot, replica) in replicas.iter().enumerate() {
             let sizes = [replica.parameters.len(), replica.m.len(), replica.v.len(), replica.mask.len()];
-            if sizes != [parameters, parameters, parameters, nodes] {
+            if sizes != [parameters, parameters, parameters, weight_count] {
                 let [found, m, v, mask] = sizes;
                 return Err(Error::Shape(format!(
-                    "a replica of {found} parameters, {m} and {v} moments and {mask} nodes for slot {slot}; {parameters} of \
-                     each and {nodes} nodes are needed"
+                    "a replica of {found} parameters, {m} and {v} moments and {mask} weights for slot {slot}; {parameters} of \
+                     each and {weight_count} weights are needed"
                 )));
             }
             if let Some(state) = replica.mask.iter().find(|&&state| state > mask::DECAYING) {
                 return Err(Error::Shape(format!(
-                    "the state {state} of a node of slot {slot}; {} is pruned, {} kept and {} decaying",
+                    "the state {state} of a weight of slot {slot}; {} is pruned, {} kept and {} decaying",
                     mask::PRUNED,
                     mask::KEPT,
                     mask::DECAYING
@@ -225,13 +225,13 @@ impl Batch {
     /// How well each pruned network classifies a data set; what lies before the focus layer is computed once a slot.
     ///
     /// Fails with [`Error::Shape`] as [`Self::evaluate`] does, and if a point names a slot that is not there, or is about
-    /// more or fewer nodes than the focus layer has.
+    /// more or fewer weights than the focus layer has.
     pub fn sweep(&mut self, data: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
         let data = self.data.get(data, &self.architecture)?;
-        let (slots, nodes) = (self.slots, self.architecture.nodes());
-        if let Some(point) = points.iter().find(|point| point.slot >= slots || point.kept.len() != nodes) {
+        let (slots, weight_count) = (self.slots, self.architecture.weight_count());
+        if let Some(point) = points.iter().find(|point| point.slot >= slots || point.kept.len() != weight_count) {
             return Err(Error::Shape(format!(
-                "a sweep point names slot {} with {} nodes; there are {slots} slots with {nodes}, counted from 0",
+                "a sweep point names slot {} with {} weights; there are {slots} slots with {weight_count}, counted from 0",
                 point.slot,
                 point.kept.len()
             )));

@@ -9,7 +9,7 @@ use super::{
 use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
-use crate::cpu::fast::{self, Lines, padded};
+use crate::cpu::fast::{self, AlignedBuffer, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::{adam, he_normal, magnitude_sort, mask};
 use crate::data::Dataset;
@@ -41,7 +41,7 @@ pub(super) struct CpuBackend {
 }
 
 impl CpuBackend {
-    /// An engine with `threads` threads, or one for each core. The number moves no bits.
+    /// An engine with `threads` threads, or one for each core. The number changes no bit.
     pub(super) fn new(threads: Option<usize>) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.unwrap_or(0))
@@ -60,7 +60,7 @@ impl CpuBackend {
 
 impl CpuBackend {
     /// Fails where the system would not give so much memory: an allocation that fails would end the program. Parameters and
-    /// moments of so many `replicas`, and what dense layers read and give out in a step on each thread.
+    /// moments of so many `replicas`, and what dense layers read and produce in a step on each thread.
     fn check_room(&self, setup: &Setup<'_>, replicas: usize) -> Result<()> {
         let parameters = ParameterLayout::new(setup.architecture).parameters();
         let Architecture { width, depth, classes, .. } = *setup.architecture;
@@ -138,7 +138,7 @@ impl Backend for CpuBackend {
 
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
         let mut rank = vec![0; shape.len()];
-        let segments = rank.par_chunks_mut(shape.nodes).zip(history.par_chunks(shape.nodes));
+        let segments = rank.par_chunks_mut(shape.weight_count).zip(history.par_chunks(shape.weight_count));
         self.pool.install(|| {
             segments.for_each_init(Vec::new, |scratch, (rank, weights)| fast::stability::rank(weights, scratch, rank));
         });
@@ -150,7 +150,7 @@ impl Backend for CpuBackend {
         let tolerances = lower.len() / columns;
         let mut counts = Counts {
             stability: vec![0; tolerances * columns],
-            stable_nodes: vec![0; tolerances * shape.epochs * shape.replicas],
+            stable_weights: vec![0; tolerances * shape.epochs * shape.replicas],
         };
         let pieces = pieces(shape);
         let counted: Vec<_> = self.pool.install(|| {
@@ -158,12 +158,12 @@ impl Backend for CpuBackend {
             pieces.par_iter().map(count).collect()
         });
         for (piece, counted) in pieces.iter().zip(counted) {
-            let replica = piece.start / shape.nodes;
+            let replica = piece.start / shape.weight_count;
             for (tolerance, stability) in counted.stability.chunks_exact(piece.len()).enumerate() {
                 counts.stability[tolerance * columns..][piece.clone()].copy_from_slice(stability);
             }
-            for (row, stable) in counted.stable_nodes.iter().enumerate() {
-                counts.stable_nodes[row * shape.replicas + replica] += stable;
+            for (row, stable) in counted.stable_weights.iter().enumerate() {
+                counts.stable_weights[row * shape.replicas + replica] += stable;
             }
         }
         Ok(counts)
@@ -195,8 +195,8 @@ impl Backend for CpuBackend {
 fn pieces(shape: HistoryShape) -> Vec<Range<usize>> {
     (0..shape.replicas)
         .flat_map(|replica| {
-            let end = (replica + 1) * shape.nodes;
-            (replica * shape.nodes..end)
+            let end = (replica + 1) * shape.weight_count;
+            (replica * shape.weight_count..end)
                 .step_by(COLUMNS_A_TASK)
                 .map(move |start| start..(start + COLUMNS_A_TASK).min(end))
         })
@@ -229,7 +229,7 @@ struct Turn<'a> {
 }
 
 /// Whether two threads share the steps of a replica. Where their cores have no cache in common, handing the weights of a
-/// small network to and fro takes longer than the work: a clock tells, from time to time anew. It moves no bits.
+/// small network to and fro takes longer than the work: a clock tells, from time to time anew. It changes no bit.
 #[derive(Debug, Default)]
 struct Sharing {
     turns: usize,
@@ -288,7 +288,7 @@ impl CpuBatch {
         values
     }
 
-    /// For each slot and block of samples what layer `layers - 1` gives out, with padded rows, handed to `take`.
+    /// For each slot and block of samples what layer `layers - 1` produces, with padded rows, handed to `take`.
     fn activations<R: Send>(
         &self,
         data: &Dataset,
@@ -367,7 +367,7 @@ impl BackendBatch for CpuBatch {
         Ok(losses)
     }
 
-    fn change_masks(&mut self, change: MaskChange, nodes: &[u32]) -> Result<()> {
+    fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
         let (network, seed) = (&self.network, self.seed);
         let layout = ParameterLayout::new(&self.architecture);
         let focus = layout.focus_weight();
@@ -401,7 +401,7 @@ impl BackendBatch for CpuBatch {
             *slot = PaddedReplica::new(network, &replica);
         };
         self.pool.install(|| {
-            self.slots.par_iter_mut().zip(&self.replica_ids).zip(nodes).for_each(change_one);
+            self.slots.par_iter_mut().zip(&self.replica_ids).zip(weight_count).for_each(change_one);
         });
         Ok(())
     }
@@ -411,7 +411,7 @@ impl BackendBatch for CpuBatch {
     }
 
     fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
-        for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(self.architecture.nodes())) {
+        for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(self.architecture.weight_count())) {
             slot.set_focus_weights(&self.network, weights);
         }
         Ok(())
@@ -477,7 +477,7 @@ impl BackendBatch for CpuBatch {
                 if watch.check().is_err() {
                     return (0.0, 0);
                 }
-                let mut pruned = Lines::zeros(focus_weights.len());
+                let mut pruned = AlignedBuffer::zeros(focus_weights.len());
                 let rows = pruned.chunks_exact_mut(units).zip(focus_weights.chunks_exact(units));
                 for ((pruned, weights), kept) in rows.zip(points[point].kept.chunks_exact(width)) {
                     for ((pruned, &weight), &kept) in pruned.iter_mut().zip(weights).zip(kept) {

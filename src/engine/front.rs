@@ -36,7 +36,7 @@ impl Engine {
         Self { backend: Box::new(backend), data: Arc::new(DataSets::new()) }
     }
 
-    /// Our engine on the processor, with `threads` threads, or one for each core. The number moves no bits.
+    /// Our engine on the processor, with `threads` threads, or one for each core. The number changes no bit.
     ///
     /// Fails with [`Error::Usage`] for 0 threads, and with [`Error::Job`] if the system gives none.
     pub fn cpu(threads: Option<usize>) -> Result<Self> {
@@ -135,7 +135,7 @@ impl Engine {
         Ok((Setup { batch, ..setup.clone() }, training))
     }
 
-    /// Ranks by descending magnitude, ties by lower index, of each epoch and replica: `[epoch, replica, node]`. A NaN comes
+    /// Ranks by descending magnitude, ties by lower index, of each epoch and replica: `[epoch, replica, weight_index]`. A NaN comes
     /// before infinity.
     ///
     /// Fails with [`Error::Shape`] if `history` has another length than `shape`.
@@ -147,11 +147,11 @@ impl Engine {
         self.backend.rank(shape, history)
     }
 
-    /// Counts for each tolerance; `lower` and `upper` `[tolerance, replica, node]` are the bounds of each node, both of them
+    /// Counts for each tolerance; `lower` and `upper` `[tolerance, replica, weight_index]` are the bounds of each weight, both of them
     /// within. A NaN is within no bounds, and nothing is within bounds of NaN.
     ///
     /// Fails with [`Error::Shape`] if `history` has another length than `shape`, or if the bounds are not a pair for each
-    /// tolerance, replica and node.
+    /// tolerance, replica and weight.
     pub fn count(&mut self, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
         check_history(shape, history)?;
         let columns = shape.columns();
@@ -161,16 +161,16 @@ impl Engine {
         if lower.len() != upper.len() || !whole || results.is_none() {
             return Err(Error::Shape(format!(
                 "{} lower and {} upper bounds are not a pair for each tolerance and each of the {columns} columns, {} replicas x \
-                 {} nodes",
+                 {} weights",
                 lower.len(),
                 upper.len(),
                 shape.replicas,
-                shape.nodes
+                shape.weight_count
             )));
         }
         if history.is_empty() || lower.is_empty() {
-            // Without epochs nothing was stable for any of them, and there are no columns without nodes.
-            return Ok(Counts { stability: vec![0; lower.len()], stable_nodes: Vec::new() });
+            // Without epochs nothing was stable for any of them, and there are no columns without weights.
+            return Ok(Counts { stability: vec![0; lower.len()], stable_weights: Vec::new() });
         }
         self.backend.count(shape, history, lower, upper)
     }
@@ -223,17 +223,17 @@ impl Engine {
 
 /// Ranks and counts are words of 32 bits.
 fn check_history(shape: HistoryShape, history: &[f32]) -> Result<()> {
-    let HistoryShape { epochs, replicas, nodes } = shape;
-    let length = replicas.checked_mul(nodes).and_then(|columns| columns.checked_mul(epochs));
+    let HistoryShape { epochs, replicas, weight_count } = shape;
+    let length = replicas.checked_mul(weight_count).and_then(|columns| columns.checked_mul(epochs));
     if length != Some(history.len()) {
         return Err(Error::Shape(format!(
-            "a history of {} weights is not {epochs} epochs x {replicas} replicas x {nodes} nodes",
+            "a history of {} weights is not {epochs} epochs x {replicas} replicas x {weight_count} weights",
             history.len()
         )));
     }
-    if !history.is_empty() && [epochs, nodes].iter().any(|&size| u32::try_from(size).is_err()) {
+    if !history.is_empty() && [epochs, weight_count].iter().any(|&size| u32::try_from(size).is_err()) {
         return Err(Error::Shape(format!(
-            "{epochs} epochs of {nodes} nodes are more than the {} of each that can be numbered",
+            "{epochs} epochs of {weight_count} weights are more than the {} of each that can be numbered",
             u32::MAX
         )));
     }

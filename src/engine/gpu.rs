@@ -1,10 +1,10 @@
 //! The engine on the GPU: waves of replicas, each step a few launches for all of them, many steps in one submission.
 
 mod batch;
+mod capacity;
 mod convolutions;
 mod history;
 mod launches;
-mod room;
 mod samples;
 mod sweep;
 mod tuning;
@@ -115,7 +115,7 @@ impl GpuBackend {
         }
     }
 
-    /// Lets a clock choose what moves no bits, and keep it in `store`.
+    /// Lets a clock choose what changes no bit, and keep it in `store`.
     pub fn tuned(self, store: TuningStore) -> Self {
         Self { store, ..self }
     }
@@ -136,7 +136,8 @@ impl GpuBackend {
             return Ok(Tuning { choice, origin: "as asked".into(), measured: Vec::new() });
         }
         let DeviceDescription { name: device, driver, variant, .. } = &self.description;
-        let subject = tuning::Subject { device, driver, variant, architecture: setup.architecture, batch: setup.batch };
+        let subject =
+            tuning::TuningKey { device, driver, variant, architecture: setup.architecture, batch: setup.batch };
         let key = subject.key();
         if let Some(known) = self.tunings.get(&key) {
             return Ok(known.clone());
@@ -147,7 +148,7 @@ impl GpuBackend {
         let Overheads { build, transfer } = self.overheads();
         let charged = build + transfer - before.build - before.transfer;
         // Nobody who measures training is to find this in it.
-        self.gpu.charge_to_building(started.elapsed().saturating_sub(charged));
+        self.gpu.add_build_time(started.elapsed().saturating_sub(charged));
         self.tunings.insert(key, tuning.clone());
         Ok(tuning)
     }

@@ -68,25 +68,25 @@ pub struct Steps<'a> {
     pub orders: &'a [Arc<[u32]>],
     /// Which part of the order each step takes; the mean loss of a step is over its own size.
     pub batches: &'a [Range<usize>],
-    /// What the weights of decaying nodes are multiplied by after each step, from 0 to 1; see
+    /// What the weights of decaying weights are multiplied by after each step, from 0 to 1; see
     /// [`MaskChange::DecaySmallest`].
     pub decay: f32,
 }
 
-/// What happens to the masks of all slots between two steps. For each slot it is told how many nodes it is about.
+/// What happens to the masks of all slots between two steps. For each slot it is told how many weights it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaskChange {
-    /// The smallest magnitudes are pruned for good, and no node decays any more: weight and moments of pruned nodes stay
-    /// exactly 0. The number includes nodes that were pruned before.
+    /// The smallest magnitudes are pruned for good, and no weight decays any more: weight and moments of pruned weights stay
+    /// exactly 0. The number includes weights that were pruned before.
     PruneSmallest,
     /// The smallest magnitudes decay from now on, and the others no longer.
     DecaySmallest,
-    /// Kept nodes, drawn at random, are pruned. The number includes nodes that were pruned before.
+    /// Kept weights, drawn at random, are pruned. The number includes weights that were pruned before.
     PruneRandom {
         /// Tells the draws of a replica apart.
         update: u32,
     },
-    /// Pruned nodes, drawn at random, are kept again: with new weights from the initial distribution and moments 0.
+    /// Pruned weights, drawn at random, are kept again: with new weights from the initial distribution and moments 0.
     RegrowRandom {
         /// Tells the draws of a replica apart.
         update: u32,
@@ -120,25 +120,25 @@ impl Evaluation {
     }
 }
 
-/// One pruned network of a sweep: a slot with some nodes of its focus layer set to zero.
+/// One pruned network of a sweep: a slot with some weights of its focus layer set to zero.
 #[derive(Clone, Debug)]
 pub struct SweepPoint {
     /// Which slot's weights.
     pub slot: usize,
-    /// For each node whether it is kept.
+    /// For each weight whether it is kept.
     pub kept: Arc<[bool]>,
 }
 
-/// Magnitude stability and stable nodes, see [`crate::cpu::stability::count`].
+/// Magnitude stability and stable weights, see [`crate::cpu::stability::count`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// `[tolerance, replica, node]`.
+    /// `[tolerance, replica, weight_index]`.
     pub stability: Vec<u32>,
     /// `[tolerance, epoch, replica]`.
-    pub stable_nodes: Vec<u32>,
+    pub stable_weights: Vec<u32>,
 }
 
-/// Extremes over windows of last epochs, each `[window, replica, node]`, see [`crate::cpu::stability::envelope`].
+/// Extremes over windows of last epochs, each `[window, replica, weight_index]`, see [`crate::cpu::stability::envelope`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope {
     /// Smallest value.

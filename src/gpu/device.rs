@@ -455,7 +455,7 @@ impl Gpu {
     }
 
     /// Counts time that went into choosing kernels as time of building them.
-    pub fn charge_to_building(&self, time: Duration) {
+    pub fn add_build_time(&self, time: Duration) {
         self.build_nanoseconds.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 

@@ -263,7 +263,7 @@ fn compile_module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
     checks.bounds_checks = shader.indexes_by_content();
     #[expect(unsafe_code, reason = "bounds checks and loop bounding cost more than the arithmetic of these kernels")]
     // SAFETY: without bounds checks, indices are made of invocation numbers, of sizes in `Params` and of the fields of a
-    // step alone. Wrappers compare these sizes with the arrays before they bind them and the samples of a step with the room
+    // step alone. Wrappers compare these sizes with the arrays before they bind them and the samples of a step with the module
     // before they record it; where the engine puts steps and windows into arrays, it makes them from sizes that it has
     // checked. Which kernels take an index out of an array, and so keep the checks, the catalogue test derives from the
     // shaders. Loops end by the same sizes, and no divisor is zero. The tests of every kernel compare its bits with and

@@ -80,7 +80,7 @@ impl Gpu {
         let bound = kernel.bind(self, &[&numbers, &iterations, &sums])?;
         let time = shortest(self, &Launch { bound, workgroups: [workgroups, 1, 1], record: None })?;
         // Each of 32 numbers arrives at 2.
-        self.right("multiply_add_probe", &read_back(self, &sums)?, |_| 64.0)?;
+        self.ensure_equal("multiply_add_probe", &read_back(self, &sums)?, |_| 64.0)?;
         Ok((2 * invocations * MULTIPLY_ADDS_A_ROUND) as f64 * f64::from(ROUNDS) / time.as_secs_f64())
     }
 
@@ -89,14 +89,14 @@ impl Gpu {
         let ones = vec![1.0f32; PRODUCTS * SIDE * INNER];
         let halves = vec![0.5f32; PRODUCTS * INNER * SIDE];
         let left = Buffer::from_slice(self, "matmul_probe.left", &ones)?;
-        let right = Buffer::from_slice(self, "matmul_probe.right", &halves)?;
+        let ensure_equal = Buffer::from_slice(self, "matmul_probe.right", &halves)?;
         let product = Buffer::<f32>::new(self, "matmul_probe.product", PRODUCTS * SIDE * SIDE)?;
         let shader = if self.lanes() == Some(8) { &MATMUL_LANES } else { &MATMUL };
         let kernel = Kernel::new(self, shader, &[("INNER", INNER as u32)])?;
-        let bound = kernel.bind(self, &[&left, &right, &product])?;
+        let bound = kernel.bind(self, &[&left, &ensure_equal, &product])?;
         let workgroups = [2, 1, PRODUCTS as u32];
         let time = shortest(self, &Launch { bound, workgroups, record: None })?;
-        self.right(shader.name, &read_back(self, &product)?, |_| 0.5 * INNER as f32)?;
+        self.ensure_equal(shader.name, &read_back(self, &product)?, |_| 0.5 * INNER as f32)?;
         Ok((2 * PRODUCTS * SIDE * SIDE * INNER) as f64 / time.as_secs_f64())
     }
 
@@ -106,7 +106,7 @@ impl Gpu {
     }
 
     /// Fails unless `found` is what is expected at each place.
-    fn right(&self, probe: &str, found: &[f32], expected: impl Fn(usize) -> f32) -> Result<()> {
+    fn ensure_equal(&self, probe: &str, found: &[f32], expected: impl Fn(usize) -> f32) -> Result<()> {
         match found.iter().enumerate().find(|&(index, &value)| value != expected(index)) {
             None => Ok(()),
             Some((index, value)) => Err(Error::SelfCheck(format!(
@@ -186,7 +186,7 @@ mod tests {
     fn a_wrong_result_of_a_probe_is_an_error_that_names_it() {
         let gpu = Gpu::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter)
             .expect("the tests need a Vulkan, Metal or DX12 driver");
-        let error = gpu.right("matmul_probe", &[1.0, 2.0], |_| 1.0).unwrap_err();
+        let error = gpu.ensure_equal("matmul_probe", &[1.0, 2.0], |_| 1.0).unwrap_err();
         assert_eq!(error.exit_code(), 4);
         assert!(error.to_string().contains("element 1 is 2 instead of 1"), "{error}");
     }

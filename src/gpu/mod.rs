@@ -1,4 +1,4 @@
-//! The GPU as the rest of the program sees it: devices, typed buffers, kernels, recordings. The only room that knows wgpu.
+//! The GPU as the rest of the program sees it: devices, typed buffers, kernels, recordings. The only module that knows wgpu.
 
 mod buffer;
 mod device;

@@ -34,7 +34,7 @@ parameters! {
         parameters: u32,
         updated: u32,
         mask_offset: u32,
-        nodes: u32,
+        weight_count: u32,
         decay: f32,
     }
 }
@@ -49,13 +49,13 @@ pub struct StepArguments<'a> {
     pub updated: usize,
     /// Which parameters of a replica the mask covers.
     pub focus: Range<usize>,
-    /// What decaying nodes are multiplied by after each step.
+    /// What decaying weights are multiplied by after each step.
     pub decay: f32,
     /// The steps that launches choose from; they hold the rate.
     pub steps: &'a Buffer<StepRecord>,
     /// `[replica, parameter]`
     pub gradient: &'a Buffer<f32>,
-    /// `[replica, node]`: 0 pruned, 1 kept, 2 decaying.
+    /// `[replica, weight_index]`: 0 pruned, 1 kept, 2 decaying.
     pub mask: &'a Buffer<u32>,
     /// `[replica, parameter]`, read and written.
     pub parameters: &'a Buffer<f32>,
@@ -107,7 +107,7 @@ impl Step {
             parameters: parameters_per_replica as u32,
             updated: updated as u32,
             mask_offset: focus.start as u32,
-            nodes: focus.len() as u32,
+            weight_count: focus.len() as u32,
             decay: arguments.decay,
         };
         let params = Buffer::from_slice(gpu, "adam.step params", &[params])?;

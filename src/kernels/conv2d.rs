@@ -322,7 +322,7 @@ impl Shape {
 
 /// What a convolution reads.
 pub enum Input<'a> {
-    /// `[replica, sample, y, x, in]`, what the layer before gave out.
+    /// `[replica, sample, y, x, in]`, what the layer before produced.
     Features(&'a Buffer<f32>),
     /// Images of one channel, gathered by index and widened in the kernel.
     Images(Images<'a>),

@@ -300,7 +300,7 @@ pub struct BackwardInputArguments<'a> {
     pub output_gradient: &'a Buffer<f32>,
     /// `[replica, parameter]`
     pub parameters: &'a Buffer<f32>,
-    /// `[replica, sample, in]`, what the layer before gave out after its ReLU.
+    /// `[replica, sample, in]`, what the layer before produced after its ReLU.
     pub input: &'a Buffer<f32>,
     /// `[replica, sample, in]`, written.
     pub input_gradient: &'a Buffer<f32>,

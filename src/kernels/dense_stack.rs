@@ -4,7 +4,7 @@
 mod launches;
 mod step;
 
-pub use launches::{LaunchStep, Launches, MOST_STEPS, Moves, STRUCTURES, Sample};
+pub use launches::{LaunchStep, Launches, MOST_STEPS, Residency, STRUCTURES, Sample};
 pub use step::{
     BoundStep, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Step, StepArguments, StepInput, StepShape,
     Tiles,
@@ -55,7 +55,7 @@ parameters! {
     }
 }
 
-/// Sizes of the dense layers behind the first over a batch of replicas.
+/// Sizes of the dense layers after the first over a batch of replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Replicas side by side.
@@ -83,8 +83,8 @@ impl Shape {
         self.scratch() + self.replicas * (self.depth - 1) * self.rows() * self.units
     }
 
-    /// There and back through all layers, gradients of inputs and weights; each parameter is read, its gradient written, and
-    /// what the first layer gave out read and written.
+    /// Forward and backward through all layers, gradients of inputs and weights; each parameter is read, its gradient written, and
+    /// what the first layer produced read and written.
     fn cost(&self) -> Cost {
         let Self { replicas, capacity, units, classes, depth } = *self;
         let weights = units * ((depth - 1) * units + classes);
@@ -117,7 +117,7 @@ pub struct GradientArguments<'a> {
     pub shape: Shape,
     /// Parameters of one replica.
     pub parameters_per_replica: usize,
-    /// The first weight of the layer behind the first; weights `[in, out]` and bias of each layer follow one another.
+    /// The first weight of the layer after the first; weights `[in, out]` and bias of each layer follow one another.
     pub first: usize,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
@@ -127,7 +127,7 @@ pub struct GradientArguments<'a> {
     pub labels: &'a Buffer<u32>,
     /// `[replica, parameter]`
     pub parameters: &'a Buffer<f32>,
-    /// `[replica, sample, unit]`, what the first layer gave out behind its ReLU; becomes the gradient with respect to what
+    /// `[replica, sample, unit]`, what the first layer produced behind its ReLU; becomes the gradient with respect to what
     /// enters it. Behind it lies scratch, [`Shape::activations`] elements together.
     pub activations: &'a Buffer<f32>,
     /// `[replica, parameter]`, written from `first` on.
@@ -136,7 +136,7 @@ pub struct GradientArguments<'a> {
     pub losses: &'a Buffer<BatchLoss>,
 }
 
-/// Mean cross-entropy, correct samples, and the gradients of all dense layers behind the first.
+/// Mean cross-entropy, correct samples, and the gradients of all dense layers after the first.
 pub struct Gradient(Arc<Kernel>);
 
 /// [`Gradient`] with its arrays.
@@ -147,7 +147,7 @@ pub struct BoundGradient {
 }
 
 impl Gradient {
-    /// Compiles the kernel with so many invocations for each replica; their number moves no bits.
+    /// Compiles the kernel with so many invocations for each replica; their number changes no bit.
     pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Kernel::new(gpu, &GRADIENT, &[("WORKGROUP_SIZE", workgroup_size)]).map(Self)
     }

@@ -20,12 +20,12 @@ pub static RANK: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
-/// The most nodes that are ranked by counting: their keys fit workgroup memory.
+/// The most weights that are ranked by counting: their keys fit workgroup memory.
 pub const MOST_COUNTED: usize = 2048;
 
 parameters! {
     struct Params {
-        nodes: u32,
+        weight_count: u32,
         replicas: u32,
         offset: u32,
         epoch_stride: u32,
@@ -39,9 +39,9 @@ pub struct RankArguments<'a> {
     pub epochs: usize,
     /// Replicas.
     pub replicas: usize,
-    /// Nodes of a segment.
-    pub nodes: usize,
-    /// First node of the first segment.
+    /// Weights of a segment.
+    pub weight_count: usize,
+    /// First weight of the first segment.
     pub offset: usize,
     /// Elements from one epoch to the next.
     pub epoch_stride: usize,
@@ -49,7 +49,7 @@ pub struct RankArguments<'a> {
     pub replica_stride: usize,
     /// Weights; segments lie at the strides.
     pub weights: &'a Buffer<f32>,
-    /// `[epoch, replica, node]`, written.
+    /// `[epoch, replica, weight_index]`, written.
     pub rank: &'a Buffer<u32>,
 }
 
@@ -59,7 +59,7 @@ type Launch = (BoundKernel, [u32; 3]);
 /// Ranks each segment: an epoch of a replica.
 pub struct Rank {
     workgroup_size: u32,
-    /// Segments of at most so many nodes are counted.
+    /// Segments of at most so many weights are counted.
     most_counted: usize,
 }
 
@@ -67,7 +67,7 @@ pub struct Rank {
 pub struct BoundRank(Vec<Launch>);
 
 impl Rank {
-    /// By counting up to [`MOST_COUNTED`] nodes, above by the radix sort.
+    /// By counting up to [`MOST_COUNTED`] weights, above by the radix sort.
     pub fn new(workgroup_size: u32) -> Self {
         Self { workgroup_size, most_counted: MOST_COUNTED }
     }
@@ -81,26 +81,28 @@ impl Rank {
     /// arrays of the size of `rank`.
     pub fn bind(&self, gpu: &Gpu, arguments: &RankArguments<'_>) -> Result<BoundRank> {
         let name = RANK.name;
-        let RankArguments { epochs, replicas, nodes, offset, epoch_stride, replica_stride, weights, rank } = *arguments;
-        require_positive(name, &[("epochs", epochs), ("replicas", replicas), ("nodes", nodes)])?;
-        let needed = offset + (epochs - 1) * epoch_stride + (replicas - 1) * replica_stride + nodes;
+        let RankArguments { epochs, replicas, weight_count, offset, epoch_stride, replica_stride, weights, rank } =
+            *arguments;
+        require_positive(name, &[("epochs", epochs), ("replicas", replicas), ("weights", weight_count)])?;
+        let needed = offset + (epochs - 1) * epoch_stride + (replicas - 1) * replica_stride + weight_count;
         require(name, "weights", weights, needed)?;
-        require(name, "rank", rank, epochs * replicas * nodes)?;
+        require(name, "rank", rank, epochs * replicas * weight_count)?;
         let params = Params {
-            nodes: nodes as u32,
+            weight_count: weight_count as u32,
             replicas: replicas as u32,
             offset: offset as u32,
             epoch_stride: epoch_stride as u32,
             replica_stride: replica_stride as u32,
         };
         let params = Buffer::from_slice(gpu, "magnitude_sort.rank params", &[params])?;
-        if nodes > self.most_counted {
+        if weight_count > self.most_counted {
             return radix::bind(gpu, self.workgroup_size, arguments, &params).map(BoundRank);
         }
         let kernel = Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
         let bound = kernel.bind(gpu, &[&params, weights, rank])?;
-        let all = epochs * replicas * nodes;
-        let launch = (bound.costing(Cost::comparisons(nodes * all, 2 * all)), [1, epochs as u32, replicas as u32]);
+        let all = epochs * replicas * weight_count;
+        let launch =
+            (bound.costing(Cost::comparisons(weight_count * all, 2 * all)), [1, epochs as u32, replicas as u32]);
         Ok(BoundRank(vec![launch]))
     }
 }

@@ -28,7 +28,7 @@ pub static SMALLEST: Shader = Shader {
 
 parameters! {
     struct Params {
-        nodes: u32,
+        weight_count: u32,
         parameters: u32,
         offset: u32,
         state: u32,
@@ -39,21 +39,21 @@ parameters! {
 pub struct SmallestArguments<'a> {
     /// Replicas side by side.
     pub replicas: usize,
-    /// Nodes of the layer.
-    pub nodes: usize,
+    /// Weights of the layer.
+    pub weight_count: usize,
     /// Parameters of one replica.
     pub parameters_per_replica: usize,
-    /// Parameter of the first node.
+    /// Parameter of the first weight.
     pub offset: usize,
-    /// `[replica, node]`: place in descending order of magnitude.
+    /// `[replica, weight_index]`: place in descending order of magnitude.
     pub rank: &'a Buffer<u32>,
-    /// `[replica]`: how many get the state, at most `nodes`.
+    /// `[replica]`: how many get the state, at most `weight_count`.
     pub count: &'a Buffer<u32>,
     /// The state: 0 prunes, 2 lets decay.
     pub state: u32,
-    /// `[replica, node]`, read and written: 0 pruned, 1 kept, 2 decaying.
+    /// `[replica, weight_index]`, read and written: 0 pruned, 1 kept, 2 decaying.
     pub mask: &'a Buffer<u32>,
-    /// `[replica, parameter]`, written at pruned nodes.
+    /// `[replica, parameter]`, written at pruned weights.
     pub parameters: &'a Buffer<f32>,
     /// As `parameters`.
     pub m: &'a Buffer<f32>,
@@ -61,7 +61,7 @@ pub struct SmallestArguments<'a> {
     pub v: &'a Buffer<f32>,
 }
 
-/// Prunes the nodes of smallest magnitude of every replica, or lets them decay.
+/// Prunes the weights of smallest magnitude of every replica, or lets them decay.
 pub struct Smallest {
     kernel: Arc<Kernel>,
     workgroup_size: u32,
@@ -82,22 +82,27 @@ impl Smallest {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &SmallestArguments<'_>) -> Result<BoundSmallest> {
         let name = SMALLEST.name;
-        let SmallestArguments { replicas, nodes, parameters_per_replica, offset, rank, count, mask, .. } = *arguments;
+        let SmallestArguments { replicas, weight_count, parameters_per_replica, offset, rank, count, mask, .. } =
+            *arguments;
         let SmallestArguments { state, parameters, m, v, .. } = *arguments;
-        require_positive(name, &[("replicas", replicas), ("nodes", nodes)])?;
-        require(name, "rank", rank, replicas * nodes)?;
+        require_positive(name, &[("replicas", replicas), ("weights", weight_count)])?;
+        require(name, "rank", rank, replicas * weight_count)?;
         require(name, "count", count, replicas)?;
-        require(name, "mask", mask, replicas * nodes)?;
-        let needed = (replicas - 1) * parameters_per_replica + offset + nodes;
+        require(name, "mask", mask, replicas * weight_count)?;
+        let needed = (replicas - 1) * parameters_per_replica + offset + weight_count;
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
-        let params =
-            Params { nodes: nodes as u32, parameters: parameters_per_replica as u32, offset: offset as u32, state };
+        let params = Params {
+            weight_count: weight_count as u32,
+            parameters: parameters_per_replica as u32,
+            offset: offset as u32,
+            state,
+        };
         let params = Buffer::from_slice(gpu, "mask.smallest params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, rank, count, mask, parameters, m, v])?;
-        let kernel = kernel.costing(Cost::new(0, 5 * replicas * nodes));
-        Ok(BoundSmallest { kernel, workgroups: grid(nodes, self.workgroup_size, replicas) })
+        let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
+        Ok(BoundSmallest { kernel, workgroups: grid(weight_count, self.workgroup_size, replicas) })
     }
 }
 
@@ -123,7 +128,7 @@ pub static DRAW: Shader = Shader {
 
 parameters! {
     struct DrawParams {
-        nodes: u32,
+        weight_count: u32,
         update: u32,
         state: u32,
         key_low: u32,
@@ -133,23 +138,23 @@ parameters! {
 
 /// Arrays of [`Draw`].
 pub struct DrawArguments<'a> {
-    /// Nodes of the layer.
-    pub nodes: usize,
+    /// Weights of the layer.
+    pub weight_count: usize,
     /// Tells the draws of one replica apart.
     pub update: u32,
-    /// State of the nodes that take part.
+    /// State of the weights that take part.
     pub state: u32,
     /// Key of every draw.
     pub seed: u64,
     /// `[replica]`
     pub replica_ids: &'a Buffer<u32>,
-    /// `[replica, node]`
+    /// `[replica, weight_index]`
     pub mask: &'a Buffer<u32>,
-    /// `[replica, node]`, written.
+    /// `[replica, weight_index]`, written.
     pub draws: &'a Buffer<f32>,
 }
 
-/// Draws a number for each node in a state.
+/// Draws a number for each weight in a state.
 pub struct Draw {
     kernel: Arc<Kernel>,
     workgroup_size: u32,
@@ -170,17 +175,17 @@ impl Draw {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &DrawArguments<'_>) -> Result<BoundDraw> {
         let name = DRAW.name;
-        let DrawArguments { nodes, update, state, seed, replica_ids, mask, draws } = *arguments;
+        let DrawArguments { weight_count, update, state, seed, replica_ids, mask, draws } = *arguments;
         let replicas = replica_ids.len();
-        require_positive(name, &[("replicas", replicas), ("nodes", nodes)])?;
-        require(name, "mask", mask, replicas * nodes)?;
-        require(name, "draws", draws, replicas * nodes)?;
+        require_positive(name, &[("replicas", replicas), ("weights", weight_count)])?;
+        require(name, "mask", mask, replicas * weight_count)?;
+        require(name, "draws", draws, replicas * weight_count)?;
         let [key_low, key_high] = halves(seed);
-        let params = DrawParams { nodes: nodes as u32, update, state, key_low, key_high };
+        let params = DrawParams { weight_count: weight_count as u32, update, state, key_low, key_high };
         let params = Buffer::from_slice(gpu, "mask.draw params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, replica_ids, mask, draws])?;
-        let kernel = kernel.costing(Cost::new(0, 2 * replicas * nodes));
-        Ok(BoundDraw { kernel, workgroups: grid(nodes, self.workgroup_size, replicas) })
+        let kernel = kernel.costing(Cost::new(0, 2 * replicas * weight_count));
+        Ok(BoundDraw { kernel, workgroups: grid(weight_count, self.workgroup_size, replicas) })
     }
 }
 
@@ -222,7 +227,7 @@ pub static REGROW: Shader = Shader {
 
 parameters! {
     struct RegrowParams {
-        nodes: u32,
+        weight_count: u32,
         parameters: u32,
         offset: u32,
         update: u32,
@@ -234,13 +239,13 @@ parameters! {
 
 /// Arrays of [`Regrow`].
 pub struct RegrowArguments<'a> {
-    /// Nodes of the layer.
-    pub nodes: usize,
+    /// Weights of the layer.
+    pub weight_count: usize,
     /// Parameters of one replica.
     pub parameters_per_replica: usize,
-    /// Parameter of the first node.
+    /// Parameter of the first weight.
     pub offset: usize,
-    /// As in the draw that chose the nodes.
+    /// As in the draw that chose the weights.
     pub update: u32,
     /// Key of every draw.
     pub seed: u64,
@@ -248,13 +253,13 @@ pub struct RegrowArguments<'a> {
     pub scale: f32,
     /// `[replica]`
     pub replica_ids: &'a Buffer<u32>,
-    /// `[replica, node]`: place in descending order of the draws.
+    /// `[replica, weight_index]`: place in descending order of the draws.
     pub rank: &'a Buffer<u32>,
     /// `[replica]`: how many grow.
     pub count: &'a Buffer<u32>,
-    /// `[replica, node]`, written at the chosen nodes.
+    /// `[replica, weight_index]`, written at the chosen weights.
     pub mask: &'a Buffer<u32>,
-    /// `[replica, parameter]`, written at the chosen nodes.
+    /// `[replica, parameter]`, written at the chosen weights.
     pub parameters: &'a Buffer<f32>,
     /// As `parameters`.
     pub m: &'a Buffer<f32>,
@@ -262,7 +267,7 @@ pub struct RegrowArguments<'a> {
     pub v: &'a Buffer<f32>,
 }
 
-/// Keeps chosen nodes again, with new weights.
+/// Keeps chosen weights again, with new weights.
 pub struct Regrow {
     kernel: Arc<Kernel>,
     workgroup_size: u32,
@@ -283,20 +288,21 @@ impl Regrow {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &RegrowArguments<'_>) -> Result<BoundRegrow> {
         let name = REGROW.name;
-        let RegrowArguments { nodes, parameters_per_replica, offset, replica_ids, rank, count, mask, .. } = *arguments;
+        let RegrowArguments { weight_count, parameters_per_replica, offset, replica_ids, rank, count, mask, .. } =
+            *arguments;
         let RegrowArguments { update, seed, scale, parameters, m, v, .. } = *arguments;
         let replicas = replica_ids.len();
-        require_positive(name, &[("replicas", replicas), ("nodes", nodes)])?;
-        require(name, "rank", rank, replicas * nodes)?;
+        require_positive(name, &[("replicas", replicas), ("weights", weight_count)])?;
+        require(name, "rank", rank, replicas * weight_count)?;
         require(name, "count", count, replicas)?;
-        require(name, "mask", mask, replicas * nodes)?;
-        let needed = (replicas - 1) * parameters_per_replica + offset + nodes;
+        require(name, "mask", mask, replicas * weight_count)?;
+        let needed = (replicas - 1) * parameters_per_replica + offset + weight_count;
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
         let [key_low, key_high] = halves(seed);
         let params = RegrowParams {
-            nodes: nodes as u32,
+            weight_count: weight_count as u32,
             parameters: parameters_per_replica as u32,
             offset: offset as u32,
             update,
@@ -306,8 +312,8 @@ impl Regrow {
         };
         let params = Buffer::from_slice(gpu, "mask.regrow params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, replica_ids, rank, count, mask, parameters, m, v])?;
-        let kernel = kernel.costing(Cost::new(0, 5 * replicas * nodes));
-        Ok(BoundRegrow { kernel, workgroups: grid(nodes, self.workgroup_size, replicas) })
+        let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
+        Ok(BoundRegrow { kernel, workgroups: grid(weight_count, self.workgroup_size, replicas) })
     }
 }
 

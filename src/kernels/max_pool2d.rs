@@ -119,7 +119,7 @@ pub struct ForwardArguments<'a> {
 
 /// `output[n, y, x, c]` is the largest of `input[n, 2y + dy, 2x + dx, c]`, and `argmax` says which it is.
 pub struct Forward {
-    /// Invocations of a workgroup; moves no bits.
+    /// Invocations of a workgroup; changes no bit.
     pub workgroup_size: u32,
 }
 
@@ -156,7 +156,7 @@ pub struct BackwardArguments<'a> {
 
 /// `input_gradient` is the output's gradient where `argmax` points to, and 0 elsewhere.
 pub struct Backward {
-    /// Invocations of a workgroup; moves no bits.
+    /// Invocations of a workgroup; changes no bit.
     pub workgroup_size: u32,
 }
 

@@ -118,7 +118,7 @@ fn grid(invocations: usize, workgroup_size: u32, replicas: usize) -> [u32; 3] {
     [groups.min(WORKGROUPS_PER_ROW) as u32, groups.div_ceil(WORKGROUPS_PER_ROW) as u32, replicas as u32]
 }
 
-/// Fails if `samples` of a step exceed the room of a replica.
+/// Fails if `samples` of a step exceed the module of a replica.
 fn require_capacity(kernel: &str, samples: usize, capacity: usize) -> Result<()> {
     if samples > capacity {
         return Err(Error::Shape(format!("{kernel}: a step of {samples} samples, room for {capacity}")));

@@ -55,7 +55,7 @@ parameters! {
     struct CountParams {
         epochs: u32,
         replicas: u32,
-        nodes: u32,
+        weight_count: u32,
     }
 }
 
@@ -63,29 +63,32 @@ parameters! {
     struct EnvelopeParams {
         epochs: u32,
         replicas: u32,
-        nodes: u32,
+        weight_count: u32,
         windows: u32,
     }
 }
 
-/// Sizes of a history `[epoch, replica, node]` on the device.
+/// Sizes of a history `[epoch, replica, weight_index]` on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Epochs; the last one is the reference.
     pub epochs: usize,
     /// Replicas.
     pub replicas: usize,
-    /// Nodes.
-    pub nodes: usize,
+    /// Weights.
+    pub weight_count: usize,
 }
 
 impl Shape {
     fn check(&self, kernel: &str) -> Result<()> {
-        require_positive(kernel, &[("epochs", self.epochs), ("replicas", self.replicas), ("nodes", self.nodes)])
+        require_positive(
+            kernel,
+            &[("epochs", self.epochs), ("replicas", self.replicas), ("weights", self.weight_count)],
+        )
     }
 
     fn columns(&self) -> usize {
-        self.replicas * self.nodes
+        self.replicas * self.weight_count
     }
 }
 
@@ -93,19 +96,19 @@ impl Shape {
 pub struct CountArguments<'a> {
     /// Sizes.
     pub shape: Shape,
-    /// `[epoch, replica, node]`
+    /// `[epoch, replica, weight_index]`
     pub history: &'a Buffer<f32>,
-    /// `[replica, node]`: sortable keys of the lower bounds.
+    /// `[replica, weight_index]`: sortable keys of the lower bounds.
     pub lower: &'a Buffer<[u32; TOLERANCES]>,
-    /// `[replica, node]`: sortable keys of the upper bounds; below the lower ones where there is no tolerance.
+    /// `[replica, weight_index]`: sortable keys of the upper bounds; below the lower ones where there is no tolerance.
     pub upper: &'a Buffer<[u32; TOLERANCES]>,
-    /// `[replica, node]`, written.
+    /// `[replica, weight_index]`, written.
     pub stability: &'a Buffer<[u32; TOLERANCES]>,
     /// `[epoch, replica]`, added to: it must start at 0.
-    pub stable_nodes: &'a Buffer<[u32; TOLERANCES]>,
+    pub stable_weights: &'a Buffer<[u32; TOLERANCES]>,
 }
 
-/// Magnitude stability and stable nodes for up to four tolerances in one pass over the history.
+/// Magnitude stability and stable weights for up to four tolerances in one pass over the history.
 pub struct Count {
     kernel: Arc<Kernel>,
     workgroup_size: u32,
@@ -126,23 +129,26 @@ impl Count {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &CountArguments<'_>) -> Result<BoundColumns> {
         let name = COUNT.name;
-        let CountArguments { shape, history, lower, upper, stability, stable_nodes } = *arguments;
+        let CountArguments { shape, history, lower, upper, stability, stable_weights } = *arguments;
         shape.check(name)?;
         require(name, "history", history, shape.epochs * shape.columns())?;
         for (role, array) in [("lower", lower), ("upper", upper), ("stability", stability)] {
             require(name, role, array, shape.columns())?;
         }
-        require(name, "stable_nodes", stable_nodes, shape.epochs * shape.replicas)?;
+        require(name, "stable_nodes", stable_weights, shape.epochs * shape.replicas)?;
         let gathered = 2 * TOLERANCES * BLOCK / self.workgroup_size as usize + 1;
         gpu.check_iterations(name, shape.epochs + shape.epochs.div_ceil(BLOCK) * gathered)?;
-        let params =
-            CountParams { epochs: shape.epochs as u32, replicas: shape.replicas as u32, nodes: shape.nodes as u32 };
+        let params = CountParams {
+            epochs: shape.epochs as u32,
+            replicas: shape.replicas as u32,
+            weight_count: shape.weight_count as u32,
+        };
         let params = Buffer::from_slice(gpu, "stability.count params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, history, lower, upper, stability, stable_nodes])?;
+        let kernel = self.kernel.bind(gpu, &[&params, history, lower, upper, stability, stable_weights])?;
         let (columns, counters) = (shape.columns(), shape.epochs * shape.replicas);
         let words = shape.epochs * columns + TOLERANCES * (3 * columns + counters);
         let kernel = kernel.costing(Cost::comparisons(2 * TOLERANCES * shape.epochs * columns, words));
-        Ok(BoundColumns { kernel, workgroups: grid(shape.nodes, self.workgroup_size, shape.replicas) })
+        Ok(BoundColumns { kernel, workgroups: grid(shape.weight_count, self.workgroup_size, shape.replicas) })
     }
 }
 
@@ -152,13 +158,13 @@ pub struct EnvelopeArguments<'a> {
     pub shape: Shape,
     /// Ascending, each in `1..=epochs`.
     pub windows: &'a Buffer<u32>,
-    /// `[epoch, replica, node]`
+    /// `[epoch, replica, weight_index]`
     pub history: &'a Buffer<f32>,
-    /// `[window, replica, node]`, written.
+    /// `[window, replica, weight_index]`, written.
     pub minimum: &'a Buffer<f32>,
-    /// `[window, replica, node]`, written.
+    /// `[window, replica, weight_index]`, written.
     pub maximum: &'a Buffer<f32>,
-    /// `[window, replica, node]`, written.
+    /// `[window, replica, weight_index]`, written.
     pub smallest_magnitude: &'a Buffer<f32>,
 }
 
@@ -188,14 +194,14 @@ impl Envelope {
         let params = EnvelopeParams {
             epochs: shape.epochs as u32,
             replicas: shape.replicas as u32,
-            nodes: shape.nodes as u32,
+            weight_count: shape.weight_count as u32,
             windows: windows.len() as u32,
         };
         let params = Buffer::from_slice(gpu, "stability.envelope params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, windows, history, minimum, maximum, smallest_magnitude])?;
         let words = (shape.epochs + 3 * windows.len()) * shape.columns();
         let kernel = kernel.costing(Cost::comparisons(3 * shape.epochs * shape.columns(), words));
-        Ok(BoundColumns { kernel, workgroups: grid(shape.nodes, self.workgroup_size, shape.replicas) })
+        Ok(BoundColumns { kernel, workgroups: grid(shape.weight_count, self.workgroup_size, shape.replicas) })
     }
 }
 

@@ -160,7 +160,7 @@ impl Architecture {
         Ok(())
     }
 
-    /// Numbers of the largest array of one replica: its parameters, one image, or what a convolution gives out for one image
+    /// Numbers of the largest array of one replica: its parameters, one image, or what a convolution produces for one image
     /// before it is pooled. Counted in floating point, which no size overflows.
     fn largest_array(&self) -> f64 {
         let (mut parameters, mut features) = (0.0, self.image_height as f64 * self.image_width as f64);
@@ -194,7 +194,7 @@ impl Architecture {
         self.convolutions.iter().map(with_sizes).collect()
     }
 
-    /// What the first dense layer reads of one sample: pixels, or what the last convolution gives out, in the order
+    /// What the first dense layer reads of one sample: pixels, or what the last convolution produces, in the order
     /// `[y, x, channel]`.
     pub fn features(&self) -> usize {
         self.conv_layers().last().map_or(self.pixels(), ConvLayer::output_len)
@@ -213,8 +213,8 @@ impl Architecture {
         self.depth - 1
     }
 
-    /// Number of nodes: weights of the focus layer, without biases.
-    pub fn nodes(&self) -> usize {
+    /// Number of weights: weights of the focus layer, without biases.
+    pub fn weight_count(&self) -> usize {
         self.width * self.width
     }
 
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(layers.len(), 7);
         assert_eq!((layers[0].inputs, layers[0].outputs), (784, 30));
         assert_eq!((layers[6].inputs, layers[6].outputs, layers[6].relu), (30, 10, false));
-        assert_eq!((PAPER.focus_layer(), PAPER.nodes()), (5, 900));
+        assert_eq!((PAPER.focus_layer(), PAPER.weight_count()), (5, 900));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl ParameterLayout {
         &self.tensors[2 * (self.convolutions + index) + 1]
     }
 
-    /// Weights of the focus layer: the nodes.
+    /// Weights of the focus layer: the weights.
     pub fn focus_weight(&self) -> &Tensor {
         &self.tensors[self.focus]
     }

@@ -5,10 +5,10 @@
 //! ([`Rule::Density`], as Intel Neural Compressor and NNCF do), and provide three alternatives. Conclusions that change with
 //! the rule are marked in every report.
 
-use super::masks::removed_nodes;
+use super::masks::removed_weights;
 use crate::engine::MaskChange;
 
-/// Share of the kept nodes that [`Rule::Exd`] rewires at first.
+/// Share of the kept weights that [`Rule::Exd`] rewires at first.
 const FIRST_REWIRED: f64 = 0.3;
 /// By how much that share falls from one rewiring to the next.
 const REWIRED_FALL: f64 = 0.01;
@@ -22,7 +22,7 @@ const LONGEST_INTERVAL: u64 = 100;
 pub enum Rule {
     /// The surviving fraction decays exponentially towards the target's.
     Density,
-    /// The density is the target's from the start; after each epoch but the last a share of the nodes, which decays
+    /// The density is the target's from the start; after each epoch but the last a share of the weights, which decays
     /// exponentially, is dropped and grown anew at random places. The rule is that of the code that the cited authors
     /// published (`docs/kernels/mask.md`), with the evolution of the mask applied.
     Exd,
@@ -54,7 +54,7 @@ impl Rule {
 pub struct Schedule {
     rule: Rule,
     target: f64,
-    nodes: usize,
+    weight_count: usize,
     steps_per_epoch: u64,
     steps: u64,
     ramp_steps: u64,
@@ -62,20 +62,28 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule by `rule` towards `target` in `0..=1` of `nodes` nodes. The ramp goes over all epochs but the last (over
+    /// A schedule by `rule` towards `target` in `0..=1` of `weight_count` weights. The ramp goes over all epochs but the last (over
     /// the only one if there is one). The gradual rules renew the mask every `max(1, min(100, ramp steps / 10))` steps and
     /// at the ramp's end, the others between epochs.
-    pub fn new(rule: Rule, target: f64, nodes: usize, epochs: u32, steps_per_epoch: u64) -> Self {
+    pub fn new(rule: Rule, target: f64, weight_count: usize, epochs: u32, steps_per_epoch: u64) -> Self {
         let ramp_steps = steps_per_epoch * u64::from(epochs.saturating_sub(1).max(1));
         let interval = match rule {
             Rule::Density | Rule::Cubic => (ramp_steps / 10).clamp(1, LONGEST_INTERVAL),
             Rule::Exd | Rule::Soft => steps_per_epoch,
         };
-        Self { rule, target, nodes, steps_per_epoch, steps: steps_per_epoch * u64::from(epochs), ramp_steps, interval }
+        Self {
+            rule,
+            target,
+            weight_count,
+            steps_per_epoch,
+            steps: steps_per_epoch * u64::from(epochs),
+            ramp_steps,
+            interval,
+        }
     }
 
     /// Sparsity after `step` steps; the target itself at the ramp's end and after it. With T steps in the ramp and target f:
-    /// - density: `1 - (1 - f)^(t / T)`; towards 1 the density decays to half a node, and then everything goes
+    /// - density: `1 - (1 - f)^(t / T)`; towards 1 the density decays to half a weight, and then everything goes
     /// - cubic: `f - f (1 - t / T)^3`
     /// - exd: f from the start; soft: 0 until the ramp's end
     pub fn sparsity(&self, step: u64) -> f64 {
@@ -84,25 +92,25 @@ impl Schedule {
         }
         let passed = step as f64 / self.ramp_steps as f64;
         match self.rule {
-            Rule::Density => 1.0 - (1.0 - self.target).max(0.5 / self.nodes as f64).powf(passed),
+            Rule::Density => 1.0 - (1.0 - self.target).max(0.5 / self.weight_count as f64).powf(passed),
             Rule::Cubic => self.target - self.target * (1.0 - passed).powi(3),
             Rule::Exd => self.target,
             Rule::Soft => 0.0,
         }
     }
 
-    /// How many nodes are pruned after `step` steps.
+    /// How many weights are pruned after `step` steps.
     pub fn pruned(&self, step: u64) -> usize {
-        removed_nodes(self.sparsity(step), self.nodes)
+        removed_weights(self.sparsity(step), self.weight_count)
     }
 
-    /// How many nodes [`Rule::Exd`] rewires after the first, second, ... epoch (`epoch` = 0, 1, ...): the share
-    /// `0.3 (1 - 0.01)^epoch` of the kept ones, rounded. None where no node is pruned: they would only be drawn anew in
+    /// How many weights [`Rule::Exd`] rewires after the first, second, ... epoch (`epoch` = 0, 1, ...): the share
+    /// `0.3 (1 - 0.01)^epoch` of the kept ones, rounded. None where no weight is pruned: they would only be drawn anew in
     /// their own places, and the target 0 is the dense control.
     pub fn rewired(&self, epoch: u32) -> usize {
-        let pruned = removed_nodes(self.target, self.nodes);
+        let pruned = removed_weights(self.target, self.weight_count);
         let share = FIRST_REWIRED * (1.0 - REWIRED_FALL).powf(f64::from(epoch));
-        if pruned == 0 { 0 } else { removed_nodes(share, self.nodes - pruned) }
+        if pruned == 0 { 0 } else { removed_weights(share, self.weight_count - pruned) }
     }
 
     /// What decaying weights are multiplied by after each step: the `ramp steps`-th root of 0.001.
@@ -110,10 +118,10 @@ impl Schedule {
         LEFT_OF_DECAYED.powf(1.0 / self.ramp_steps as f64)
     }
 
-    /// What happens to the mask behind step `step` (0: before the first one), in order, and to how many nodes. Which changes
+    /// What happens to the mask behind step `step` (0: before the first one), in order, and to how many weights. Which changes
     /// there are depends on rule and step alone, so schedules of one rule with different targets can run side by side.
     pub fn changes(&self, step: u64) -> Vec<(MaskChange, u32)> {
-        let target = removed_nodes(self.target, self.nodes) as u32;
+        let target = removed_weights(self.target, self.weight_count) as u32;
         let between_epochs = step.is_multiple_of(self.steps_per_epoch);
         // Epochs, and so rewirings, are counted by 32 bits.
         let epoch = (step / self.steps_per_epoch) as u32;
@@ -184,7 +192,7 @@ mod tests {
                 let schedule = Schedule::new(rule, target, 900, 3, 1875);
                 assert_eq!(schedule.sparsity(0), 0.0);
                 assert_eq!(schedule.sparsity(3750), target);
-                assert_eq!(schedule.pruned(9999), removed_nodes(target, 900));
+                assert_eq!(schedule.pruned(9999), removed_weights(target, 900));
                 let all: Vec<f64> = (0..=3750).map(|step| schedule.sparsity(step)).collect();
                 assert!(all.windows(2).all(|pair| pair[0] <= pair[1]), "{rule:?} towards {target} falls");
                 assert!(all.iter().all(|sparsity| (0.0..=1.0).contains(sparsity)), "{rule:?}: {target} leaves 0..1");
@@ -226,7 +234,7 @@ mod tests {
     fn exd_keeps_its_density_and_rewires_a_share_that_decays() {
         for target in targets() {
             let schedule = Schedule::new(Rule::Exd, target, 900, 5, 40);
-            let pruned = removed_nodes(target, 900);
+            let pruned = removed_weights(target, 900);
             assert!((0..=200).all(|step| schedule.pruned(step) == pruned));
             let changes = all_changes(&schedule);
             assert_eq!(changes.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [0, 40, 80, 120, 160]);
@@ -268,15 +276,15 @@ mod tests {
                         assert_eq!(kinds(schedule), kinds(&schedules[0]), "{rule:?} at {step}");
                         assert!((0.0..=1.0).contains(&schedule.sparsity(step)));
                         assert!((0.0..=1.0).contains(&schedule.decay()));
-                        let most = schedule.changes(step).into_iter().map(|(_, nodes)| nodes).max();
-                        assert!(most.unwrap_or(0) <= 37, "{rule:?}: more nodes than there are");
+                        let most = schedule.changes(step).into_iter().map(|(_, weight_count)| weight_count).max();
+                        assert!(most.unwrap_or(0) <= 37, "{rule:?}: more weights than there are");
                         // Whoever asks from any step before hears of the same next change.
                         if step > 0 && !kinds(schedule).is_empty() {
                             assert_eq!(schedule.next_change(step - 1), Some(step), "{rule:?} at {step}");
                         }
                     }
                 }
-                assert!(schedules.iter().all(|schedule| schedule.pruned(end) == removed_nodes(schedule.target, 37)));
+                assert!(schedules.iter().all(|schedule| schedule.pruned(end) == removed_weights(schedule.target, 37)));
             }
         }
     }

@@ -1,13 +1,13 @@
 //! Every operating point that a trained net offers without retraining: criteria and controls with their settings.
 
 use super::Method;
-use super::masks::{Mask, RemovalOrder, by_stability, removed_nodes};
+use super::masks::{Mask, RemovalOrder, by_stability, removed_weights};
 use crate::stability::{History, Stability, WindowedEnvelope};
 use std::collections::BTreeSet;
 
-/// Rule of criteria that remove frozen nodes before all others.
+/// Rule of criteria that remove frozen weights before all others.
 pub const FROZEN_FIRST: &str = "frozen-first";
-/// Rule of criteria that treat frozen nodes like all others.
+/// Rule of criteria that treat frozen weights like all others.
 pub const FROZEN_KEPT: &str = "frozen-kept";
 
 /// Rule of criteria whose window was chosen by accuracy on the training set.
@@ -20,7 +20,7 @@ pub struct Numbers<'a> {
     pub history: &'a History,
     /// Magnitude stability for some tolerances.
     pub stability: &'a Stability,
-    /// Extremes over windows, and which nodes are frozen.
+    /// Extremes over windows, and which weights are frozen.
     pub envelope: &'a WindowedEnvelope,
     /// Seed of the random control.
     pub seed: u64,
@@ -39,21 +39,21 @@ pub struct OperatingPoint {
     pub threshold: Option<u32>,
     /// Window, for settling tolerance and holding magnitude.
     pub window: Option<u32>,
-    /// The nodes that stay.
+    /// The weights that stay.
     pub kept: Mask,
 }
 
 /// All operating points of a method; `frozen_first` counts for settle and hold only.
 ///
-/// Controls are asked for every sparsity, and for each number of nodes that magnitude stability removes from the same
+/// Controls are asked for every sparsity, and for each number of weights that magnitude stability removes from the same
 /// replica, so that both can be compared in pairs.
 pub fn of_method(method: Method, frozen_first: bool, numbers: &Numbers<'_>) -> Vec<OperatingPoint> {
     (0..numbers.history.shape().replicas)
         .flat_map(|replica| match method {
-            Method::Ms => by_thresholds(numbers, replica),
+            Method::Stability => by_thresholds(numbers, replica),
             Method::Settle | Method::Hold => by_windows(method, frozen_first, numbers, replica),
             Method::Magnitude | Method::MagnitudeFrozenFirst | Method::Random => controls(method, numbers, replica),
-            Method::Dense | Method::EdSequential | Method::EdBatched => Vec::new(),
+            Method::Dense | Method::DecaySequential | Method::DecayBatched => Vec::new(),
         })
         .collect()
 }
@@ -95,7 +95,7 @@ fn by_windows(method: Method, frozen_first: bool, numbers: &Numbers<'_>, replica
         .collect()
 }
 
-/// The order in which settle or hold removes the nodes of a replica, over the window with index `window`.
+/// The order in which settle or hold removes the weights of a replica, over the window with index `window`.
 pub(super) fn removal_order(
     method: Method,
     frozen_first: bool,
@@ -110,17 +110,19 @@ pub(super) fn removal_order(
     if frozen_first { order.frozen_first(envelope.frozen_of_replica(replica)) } else { order }
 }
 
-/// One-shot magnitude, the same with frozen nodes first, or random.
+/// One-shot magnitude, the same with frozen weights first, or random.
 fn controls(method: Method, numbers: &Numbers<'_>, replica: usize) -> Vec<OperatingPoint> {
-    let nodes = numbers.history.shape().nodes;
-    let magnitudes: Vec<f32> =
-        numbers.history.reference()[replica * nodes..][..nodes].iter().map(|weight| weight.abs()).collect();
+    let weight_count = numbers.history.shape().weight_count;
+    let magnitudes: Vec<f32> = numbers.history.reference()[replica * weight_count..][..weight_count]
+        .iter()
+        .map(|weight| weight.abs())
+        .collect();
     let order = match method {
         Method::Magnitude => RemovalOrder::smallest_first(&magnitudes),
         Method::MagnitudeFrozenFirst => {
             RemovalOrder::smallest_first(&magnitudes).frozen_first(numbers.envelope.frozen_of_replica(replica))
         }
-        _ => RemovalOrder::random(numbers.seed, replica as u32, nodes),
+        _ => RemovalOrder::random(numbers.seed, replica as u32, weight_count),
     };
     let matched = by_thresholds(numbers, replica);
     let matched = matched.iter().map(|point| point.kept.iter().filter(|&&kept| !kept).count());
@@ -130,8 +132,8 @@ fn controls(method: Method, numbers: &Numbers<'_>, replica: usize) -> Vec<Operat
     removed.into_iter().map(point).collect()
 }
 
-/// How many nodes each asked sparsity removes.
+/// How many weights each asked sparsity removes.
 fn grid(numbers: &Numbers<'_>) -> Vec<usize> {
-    let nodes = numbers.history.shape().nodes;
-    numbers.sparsities.iter().map(|&sparsity| removed_nodes(sparsity, nodes)).collect()
+    let weight_count = numbers.history.shape().weight_count;
+    numbers.sparsities.iter().map(|&sparsity| removed_weights(sparsity, weight_count)).collect()
 }

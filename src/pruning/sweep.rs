@@ -48,18 +48,18 @@ pub struct RowContext<'a> {
 }
 
 impl RowContext<'_> {
-    /// The row of a network with `nonzero_nodes` nodes left.
+    /// The row of a network with `nonzero_weights` weights left.
     pub fn row(
         &self,
         method: Method,
         rule: &str,
         replica: u32,
-        nonzero_nodes: usize,
-        frozen_nodes: usize,
+        nonzero_weights: usize,
+        frozen_weights: usize,
         evaluation: Evaluation,
     ) -> SweepRow {
-        let nodes = self.architecture.nodes();
-        let removed = nodes - nonzero_nodes;
+        let weight_count = self.architecture.weight_count();
+        let removed = weight_count - nonzero_weights;
         let parameters = ParameterLayout::new(self.architecture).parameters();
         let multiply_adds = self.architecture.forward_multiply_adds();
         SweepRow {
@@ -72,9 +72,9 @@ impl RowContext<'_> {
             tolerance: None,
             threshold: None,
             window: None,
-            sparsity: removed as f64 / nodes as f64,
-            nonzero_nodes: nonzero_nodes as u32,
-            frozen_nodes: frozen_nodes as u32,
+            sparsity: removed as f64 / weight_count as f64,
+            nonzero_weights: nonzero_weights as u32,
+            frozen_weights: frozen_weights as u32,
             compression_ratio: parameters as f64 / (parameters - removed) as f64,
             theoretical_speedup: multiply_adds as f64 / (multiply_adds - removed) as f64,
             accuracy: evaluation.accuracy(),
@@ -82,13 +82,13 @@ impl RowContext<'_> {
         }
     }
 
-    /// The row of an operating point; `frozen_nodes` of its replica.
+    /// The row of an operating point; `frozen_weights` of its replica.
     pub fn point_row(
         &self,
         method: Method,
         rule: &str,
         point: &OperatingPoint,
-        frozen_nodes: usize,
+        frozen_weights: usize,
         evaluation: Evaluation,
     ) -> SweepRow {
         let nonzero = point.kept.iter().filter(|&&kept| kept).count();
@@ -96,7 +96,7 @@ impl RowContext<'_> {
             tolerance: point.tolerance,
             threshold: point.threshold,
             window: point.window,
-            ..self.row(method, rule, point.replica as u32, nonzero, frozen_nodes, evaluation)
+            ..self.row(method, rule, point.replica as u32, nonzero, frozen_weights, evaluation)
         }
     }
 }

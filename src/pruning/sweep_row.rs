@@ -3,28 +3,28 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How the removed nodes were chosen.
+/// How the removed weights were chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// Nothing is removed: the network as it was trained.
     Dense,
     /// Magnitude stability below a threshold (Riedel & Segev 2023).
-    Ms,
+    Stability,
     /// Largest settling tolerance first.
     Settle,
     /// Smallest holding magnitude first.
     Hold,
     /// Smallest magnitude of the trained weights first (one-shot pruning).
     Magnitude,
-    /// As [`Self::Magnitude`], but frozen nodes go before all others.
+    /// As [`Self::Magnitude`], but frozen weights go before all others.
     MagnitudeFrozenFirst,
-    /// Nodes at random.
+    /// Weights at random.
     Random,
     /// Trained anew for each target while pruning towards it, one target after the other.
-    EdSequential,
+    DecaySequential,
     /// The same, all targets and replicas in one batch.
-    EdBatched,
+    DecayBatched,
 }
 
 impl Method {
@@ -32,26 +32,26 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Self::Dense => "dense",
-            Self::Ms => "ms",
+            Self::Stability => "ms",
             Self::Settle => "settle",
             Self::Hold => "hold",
             Self::Magnitude => "magnitude",
             Self::MagnitudeFrozenFirst => "magnitude-frozen-first",
             Self::Random => "random",
-            Self::EdSequential => "ed-sequential",
-            Self::EdBatched => "ed-batched",
+            Self::DecaySequential => "ed-sequential",
+            Self::DecayBatched => "ed-batched",
         }
     }
 
     /// Whether each operating point is trained anew, so that training is part of what a point costs.
     pub fn retrains(self) -> bool {
-        matches!(self, Self::EdSequential | Self::EdBatched)
+        matches!(self, Self::DecaySequential | Self::DecayBatched)
     }
 
-    /// Whether the method reads the recorded history, and so is charged for recording and counting it. Frozen nodes are
+    /// Whether the method reads the recorded history, and so is charged for recording and counting it. Frozen weights are
     /// found in the history too.
     pub fn reads_history(self) -> bool {
-        matches!(self, Self::Ms | Self::Settle | Self::Hold | Self::MagnitudeFrozenFirst)
+        matches!(self, Self::Stability | Self::Settle | Self::Hold | Self::MagnitudeFrozenFirst)
     }
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for Method {
 /// One operating point of one replica. The order of the fields is the order of the columns of `sweep.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {
-    /// How the removed nodes were chosen.
+    /// How the removed weights were chosen.
     pub method: Method,
     /// Which reading of the method, e.g. `density` for ED; empty where there is only one.
     pub rule: String,
@@ -78,16 +78,16 @@ pub struct SweepRow {
     pub epochs: u32,
     /// Tolerance of magnitude stability, where the method has one.
     pub tolerance: Option<f64>,
-    /// Least magnitude stability of a node that is kept, in epochs, where the method has one.
+    /// Least magnitude stability of a weight that is kept, in epochs, where the method has one.
     pub threshold: Option<u32>,
     /// Number of last epochs that the criterion looks at, where the method has one.
     pub window: Option<u32>,
-    /// Achieved share of the focus layer's nodes that are zero, 0 to 1.
+    /// Achieved share of the focus layer's weights that are zero, 0 to 1.
     pub sparsity: f64,
-    /// Nodes of the focus layer that are not zero.
-    pub nonzero_nodes: u32,
-    /// Nodes of the focus layer that no longer moved at the end of training, kept or not.
-    pub frozen_nodes: u32,
+    /// Weights of the focus layer that are not zero.
+    pub nonzero_weights: u32,
+    /// Weights of the focus layer that no longer moved at the end of training, kept or not.
+    pub frozen_weights: u32,
     /// Parameters of the whole model divided by those that are not pruned.
     pub compression_ratio: f64,
     /// Multiply-adds of classifying an image with the whole model divided by those that are left.
@@ -104,14 +104,14 @@ mod tests {
 
     const METHODS: [(Method, &str); 9] = [
         (Method::Dense, "dense"),
-        (Method::Ms, "ms"),
+        (Method::Stability, "ms"),
         (Method::Settle, "settle"),
         (Method::Hold, "hold"),
         (Method::Magnitude, "magnitude"),
         (Method::MagnitudeFrozenFirst, "magnitude-frozen-first"),
         (Method::Random, "random"),
-        (Method::EdSequential, "ed-sequential"),
-        (Method::EdBatched, "ed-batched"),
+        (Method::DecaySequential, "ed-sequential"),
+        (Method::DecayBatched, "ed-batched"),
     ];
 
     #[test]
@@ -135,8 +135,8 @@ mod tests {
             threshold: None,
             window: Some(50),
             sparsity: 0.8,
-            nonzero_nodes: 180,
-            frozen_nodes: 2,
+            nonzero_weights: 180,
+            frozen_weights: 2,
             compression_ratio: 1.026,
             theoretical_speedup: 1.026,
             accuracy: 0.844,

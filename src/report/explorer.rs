@@ -1,4 +1,4 @@
-//! The numbers behind the slider of a page: every operating point of some replicas, and of each node of the focus layer
+//! The numbers behind the slider of a page: every operating point of some replicas, and of each weight of the focus layer
 //! what the criteria choose by. The page's script (`templates/explorer.js`) draws them.
 
 use super::{Cell, Run};
@@ -39,14 +39,14 @@ struct Explorer<'a> {
     replicas: Vec<Replica<'a>>,
 }
 
-/// One replica. Lists of nodes are in the order of the layer: `[in, out]`.
+/// One replica. Lists of weights are in the order of the layer: `[in, out]`.
 #[derive(Serialize)]
 struct Replica<'a> {
     /// Accuracy of the network as it was trained.
     dense: Option<f64>,
     /// Reference weights.
     weights: Vec<f64>,
-    /// Indices of nodes that no longer moved.
+    /// Indices of weights that no longer moved.
     frozen: Vec<usize>,
     /// Magnitude stability in epochs, of each tolerance.
     stability: Vec<&'a [u32]>,
@@ -54,7 +54,7 @@ struct Replica<'a> {
     settling: Vec<Vec<Option<f64>>>,
     /// Holding magnitude h, of each window.
     holding: Vec<Vec<f64>>,
-    /// Indices of nodes in the order of removal, of each window, without regard to frozen ones.
+    /// Indices of weights in the order of removal, of each window, without regard to frozen ones.
     settling_order: Vec<RemovalOrder>,
     holding_order: Vec<RemovalOrder>,
     magnitude_order: RemovalOrder,
@@ -98,8 +98,8 @@ impl<'a> Replica<'a> {
     fn new(cell: &'a Cell, layer: &'a FocusLayer, replica: u32) -> Self {
         let FocusLayer { history, stability, envelope, .. } = layer;
         let place = replica as usize;
-        let nodes = history.shape().nodes;
-        let reference = &history.reference()[place * nodes..][..nodes];
+        let weight_count = history.shape().weight_count;
+        let reference = &history.reference()[place * weight_count..][..weight_count];
         let windows = 0..envelope.windows.len();
         let settling = |window| envelope.settling_tolerances(window, place);
         let holding = |window| envelope.holding_magnitude(window, place);
@@ -109,7 +109,10 @@ impl<'a> Replica<'a> {
         Self {
             dense: dense.map(|row| rounded(row.accuracy)),
             weights: reference.iter().map(|&weight| short(weight.into())).collect(),
-            frozen: (0..).zip(envelope.frozen_of_replica(place)).filter_map(|(node, &is)| is.then_some(node)).collect(),
+            frozen: (0..)
+                .zip(envelope.frozen_of_replica(place))
+                .filter_map(|(weight_index, &is)| is.then_some(weight_index))
+                .collect(),
             stability: (0..stability.tolerances.len())
                 .map(|tolerance| stability.of_replica(tolerance, history, place))
                 .collect(),
@@ -136,7 +139,7 @@ fn all_series(mut rows: Vec<&SweepRow>) -> Vec<Series<'_>> {
     rows.retain(|row| row.method != Method::Dense && row.rule != CHOSEN_IN_TRAINING);
     let setting = |row: &&SweepRow| (row.method, row.rule.clone(), row.tolerance.map(f64::to_bits), row.window);
     // Tolerances are not negative: their bits are in their order.
-    rows.sort_by_cached_key(|row| (setting(row), row.threshold, std::cmp::Reverse(row.nonzero_nodes)));
+    rows.sort_by_cached_key(|row| (setting(row), row.threshold, std::cmp::Reverse(row.nonzero_weights)));
     rows.chunk_by(|a, b| setting(a) == setting(b))
         .map(|rows| Series {
             method: rows[0].method,
@@ -144,7 +147,7 @@ fn all_series(mut rows: Vec<&SweepRow>) -> Vec<Series<'_>> {
             tolerance: rows[0].tolerance,
             window: rows[0].window,
             threshold: rows.iter().filter_map(|row| row.threshold).collect(),
-            nonzero: rows.iter().map(|row| row.nonzero_nodes).collect(),
+            nonzero: rows.iter().map(|row| row.nonzero_weights).collect(),
             compression: rows.iter().map(|row| rounded(row.compression_ratio)).collect(),
             accuracy: rows.iter().map(|row| rounded(row.accuracy)).collect(),
         })
@@ -184,7 +187,7 @@ mod tests {
             let rows = cell.sweep.iter().filter(|row| row.replica == number as u32 && row.method != Method::Dense);
             assert_eq!(points, rows.count());
         }
-        let point = cell.sweep.iter().find(|row| row.method == Method::Hold && row.nonzero_nodes == 450).unwrap();
+        let point = cell.sweep.iter().find(|row| row.method == Method::Hold && row.nonzero_weights == 450).unwrap();
         let series = replicas[0]["series"].as_array().unwrap();
         let own = series.iter().find(|series| {
             series["method"] == "hold" && series["rule"] == point.rule.as_str() && series["window"] == 50
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn orders_of_removal_are_those_of_the_criteria() {
         let found: Value = serde_json::from_str(&json(&sample::cell(), &sample::layer(), 10).unwrap()).unwrap();
-        // The weights of the sample grow with the index of the node: the first is the smallest.
+        // The weights of the sample grow with the index of the weight: the first is the smallest.
         let replica = &found["replicas"][0];
         assert_eq!(replica["magnitude_order"][0], 0);
         assert_eq!(replica["magnitude_order"].as_array().unwrap().len(), 900);

@@ -126,7 +126,7 @@ impl<'a> Figure<'a> {
         let body = captioned(area, "(a) Accuracy after pruning (only ED retrains)", 94)?;
         let mut chart = builder(&body, 80).build_cartesian_2d(0.0..100.0, 0.0..100.0).map_err(failed)?;
         let judged = format!("{} accuracy (%)", self.cell.judged_by());
-        mesh(&mut chart, "Zero nodes in the focus layer (%)", &judged, 11)?;
+        mesh(&mut chart, "Zero weights in the focus layer (%)", &judged, 11)?;
         for (level, dash) in self.references() {
             let line = DashedLineSeries::new([(0.0, level), (100.0, level)], dash, dash, REFERENCE.stroke_width(2));
             chart.draw_series(line).map_err(failed)?;
@@ -141,8 +141,8 @@ impl<'a> Figure<'a> {
             let points: Vec<_> = curve.points.iter().map(place).collect();
             let barred = spaced(&points, phase(index, self.curves.len()));
             // Magnitude stability has only these points; of the others' dense grids a few markers are enough.
-            let marked = |place: usize| curve.method == Method::Ms || barred.contains(&place);
-            for segment in points.chunk_by(|a, b| curve.method != Method::Ms || b.0 - a.0 <= WIDEST_GAP) {
+            let marked = |place: usize| curve.method == Method::Stability || barred.contains(&place);
+            for segment in points.chunk_by(|a, b| curve.method != Method::Stability || b.0 - a.0 <= WIDEST_GAP) {
                 line(&mut chart, segment, *look)?;
             }
             let bars = barred.iter().filter_map(|&place| bar(&curve.points[place]));
@@ -238,7 +238,7 @@ impl<'a> Figure<'a> {
         let margin = 0.05 * (high - low);
         let (low, high) = (low - margin, high + margin);
         let mut chart = builder(&body, 80).build_cartesian_2d(0.0..100.0, low..high).map_err(failed)?;
-        mesh(&mut chart, "Zero nodes in the focus layer (%)", "Difference (percentage points)", 9)?;
+        mesh(&mut chart, "Zero weights in the focus layer (%)", "Difference (percentage points)", 9)?;
         chart.draw_series(LineSeries::new([(0.0, 0.0), (100.0, 0.0)], REFERENCE.stroke_width(2))).map_err(failed)?;
         for (index, (points, look)) in curves.iter().enumerate() {
             let places: Vec<_> = points.iter().map(|point| (point.sparsity, point.mean)).collect();
@@ -525,7 +525,7 @@ mod tests {
     #[test]
     fn a_wide_gap_in_the_points_of_ms_is_not_bridged() {
         let mut cell = sample::cell();
-        cell.sweep.retain(|row| row.method == Method::Ms && row.tolerance == Some(0.05));
+        cell.sweep.retain(|row| row.method == Method::Stability && row.tolerance == Some(0.05));
         let lines = |cell: &Cell| svg(cell).unwrap().matches("<polyline").count();
         let narrow = {
             let mut cell = cell.clone();

@@ -1,4 +1,4 @@
-//! Figure 3: the mean number of stable nodes of each model on each data set, and the growth curve through it, as SVG and
+//! Figure 3: the mean number of stable weights of each model on each data set, and the growth curve through it, as SVG and
 //! PNG. A row of panels for each model, a column for each data set, all with the same axes.
 
 use super::figures::{FONT, LABEL_SIZE, captioned, failed, mesh, note, register_fonts};
@@ -123,7 +123,7 @@ fn panel<DB: DrawingBackend>(cell: &CellGrowth, area: &DrawingArea<DB, Shift>, l
         .y_label_area_size(LABEL_WIDTH as u32 - 8)
         .build_cartesian_2d(0.0..last, 0.0..most)
         .map_err(failed)?;
-    mesh(&mut chart, "Epoch", "Stable nodes", 6)?;
+    mesh(&mut chart, "Epoch", "Stable weights", 6)?;
     let observed = LineSeries::new(cell.means.iter().copied(), OBSERVED.stroke_width(4));
     chart.draw_series(observed).map_err(failed)?;
     let curve = (0..=CURVE_POINTS).map(|step| last * step as f64 / CURVE_POINTS as f64);
@@ -162,7 +162,7 @@ mod tests {
         let cells = [cell("cnn", "ct", 800.0), cell("cnn", "pr", 500.0), cell("dnn", "ct", 1e7)];
         let svg = svg(&cells).unwrap();
         let count = |text: &str| svg.lines().filter(|line| line.trim().starts_with(text)).count();
-        assert_eq!((count("Epoch"), count("Stable nodes")), (3, 3));
+        assert_eq!((count("Epoch"), count("Stable weights")), (3, 3));
         for text in [
             "cnn · ct · 50 replicates",
             "K 800 · N0 4",

@@ -17,7 +17,7 @@ use std::path::Path;
 const SCRIPT: &str = include_str!("../../templates/explorer.js");
 
 /// A run, as the page shows it.
-struct Part<'a> {
+struct RunSection<'a> {
     provenance: &'a Provenance,
     study: Option<StudyPart<'a>>,
     sections: Vec<Section>,
@@ -59,7 +59,7 @@ struct Section {
 struct Page<'a> {
     version: &'static str,
     sparsities: [String; TABLE_SPARSITIES.len()],
-    parts: Vec<Part<'a>>,
+    parts: Vec<RunSection<'a>>,
     script: &'static str,
 }
 
@@ -81,8 +81,8 @@ fn failed(error: impl Display) -> Error {
     Error::Job(format!("the HTML report could not be made: {error}; the CSV files hold the same numbers"))
 }
 
-fn part(run: &Run, replicas: u32) -> Result<Part<'_>> {
-    Ok(Part {
+fn part(run: &Run, replicas: u32) -> Result<RunSection<'_>> {
+    Ok(RunSection {
         provenance: &run.provenance,
         study: run.study.as_ref().map(|study| study_part(study, &run.cells)).transpose()?,
         sections: run.cells.iter().map(|(cell, layer)| section(cell, layer, replicas)).collect::<Result<_>>()?,

@@ -96,17 +96,17 @@ impl Look {
     /// two may want one look: the one that comes later takes the next that is not in `taken`.
     pub(super) fn new(method: Method, rule: &str, tolerance: Option<f64>, taken: &[Self]) -> Self {
         let colour = match method {
-            Method::Ms => RGBColor(0, 114, 178),
+            Method::Stability => RGBColor(0, 114, 178),
             Method::Hold => RGBColor(213, 94, 0),
             Method::Settle => RGBColor(0, 158, 115),
             Method::Dense | Method::Magnitude => RGBColor(0, 0, 0),
             Method::MagnitudeFrozenFirst => RGBColor(204, 121, 167),
             Method::Random => RGBColor(86, 180, 233),
-            Method::EdSequential | Method::EdBatched => RGBColor(230, 159, 0),
+            Method::DecaySequential | Method::DecayBatched => RGBColor(230, 159, 0),
         };
         let look = |(outline, filled, dash)| Self { colour, dash, outline, filled };
         look(match (method, rule) {
-            (Method::Ms, _) => match tolerance {
+            (Method::Stability, _) => match tolerance {
                 None | Some(0.01) => (UP, true, SOLID),
                 Some(0.03) => (DOWN, true, SOLID),
                 Some(0.05) => (RIGHT, true, SOLID),
@@ -128,10 +128,10 @@ impl Look {
             (Method::Dense | Method::Magnitude, _) => (DIAMOND, true, SOLID),
             (Method::MagnitudeFrozenFirst, _) => (LEFT, true, LONG),
             (Method::Random, _) => (CROSS, true, DOTTED),
-            (Method::EdSequential | Method::EdBatched, "exd") => (PLUS, false, SHORT),
-            (Method::EdSequential | Method::EdBatched, "soft") => (LYING, true, DOTTED),
-            (Method::EdSequential | Method::EdBatched, "cubic") => (STANDING, true, LONG),
-            (Method::EdSequential | Method::EdBatched, _) => (PLUS, true, SOLID),
+            (Method::DecaySequential | Method::DecayBatched, "exd") => (PLUS, false, SHORT),
+            (Method::DecaySequential | Method::DecayBatched, "soft") => (LYING, true, DOTTED),
+            (Method::DecaySequential | Method::DecayBatched, "cubic") => (STANDING, true, LONG),
+            (Method::DecaySequential | Method::DecayBatched, _) => (PLUS, true, SOLID),
         })
     }
 
@@ -162,11 +162,11 @@ mod tests {
             .into_iter()
             .flat_map(|method| [FROZEN_FIRST, FROZEN_KEPT, CHOSEN_IN_TRAINING].map(|rule| (method, rule)));
         let controls = [Method::Magnitude, Method::MagnitudeFrozenFirst, Method::Random].map(|method| (method, ""));
-        let decay = Rule::ALL.map(|rule| (Method::EdSequential, rule.name()));
+        let decay = Rule::ALL.map(|rule| (Method::DecaySequential, rule.name()));
         let others =
             criteria.chain(controls).chain(decay).map(|(method, rule)| (method, Look::new(method, rule, None, &[])));
-        let ms =
-            [0.01, 0.03, 0.05, 0.02].map(|tolerance| (Method::Ms, Look::new(Method::Ms, "", Some(tolerance), &[])));
+        let ms = [0.01, 0.03, 0.05, 0.02]
+            .map(|tolerance| (Method::Stability, Look::new(Method::Stability, "", Some(tolerance), &[])));
         let all: Vec<_> = others.chain(ms).collect();
         for (index, (method, look)) in all.iter().enumerate() {
             for (other_method, other) in &all[..index] {
@@ -181,10 +181,10 @@ mod tests {
     fn eighteen_unusual_tolerances_find_eighteen_looks() {
         let mut taken = Vec::new();
         for step in 0..18 {
-            let look = Look::new(Method::Ms, "", Some(0.1 + 0.01 * f64::from(step)), &taken);
+            let look = Look::new(Method::Stability, "", Some(0.1 + 0.01 * f64::from(step)), &taken);
             assert!(!taken.contains(&look), "{step}");
             taken.push(look);
         }
-        Look::new(Method::Ms, "", Some(0.7), &taken);
+        Look::new(Method::Stability, "", Some(0.7), &taken);
     }
 }

@@ -12,7 +12,7 @@ use crate::study::inference::InferenceRow;
 use crate::study::ledger::{Ledger, Measured, Workload};
 
 const REPLICAS: u32 = 5;
-const NODES: u32 = 900;
+const WEIGHT_COUNTS: u32 = 900;
 const WINDOW: u32 = 50;
 
 /// Accuracy that stays at .967 and falls to chance around sparsity `knee`.
@@ -21,11 +21,12 @@ fn accuracy(sparsity: f64, knee: f64, noise: f64) -> f64 {
     (0.967 - 0.855 * fall + noise * (0.02 + 0.3 * fall * (1.0 - fall))).clamp(0.05, 0.98)
 }
 
-/// A focus layer whose weights grow with the index of their node and come to rest.
+/// A focus layer whose weights grow with the index of their weight and come to rest.
 pub(super) fn layer() -> FocusLayer {
-    let shape = HistoryShape { epochs: 100, replicas: REPLICAS as usize, nodes: NODES as usize };
-    let weight = |epoch: u32, node: u32| (1.0 + 1.0 / epoch as f32) * (1 + node) as f32 / NODES as f32;
-    let epoch = |epoch| (0..REPLICAS * NODES).map(move |column| weight(epoch, column % NODES));
+    let shape = HistoryShape { epochs: 100, replicas: REPLICAS as usize, weight_count: WEIGHT_COUNTS as usize };
+    let weight =
+        |epoch: u32, weight_index: u32| (1.0 + 1.0 / epoch as f32) * (1 + weight_index) as f32 / WEIGHT_COUNTS as f32;
+    let epoch = |epoch| (0..REPLICAS * WEIGHT_COUNTS).map(move |column| weight(epoch, column % WEIGHT_COUNTS));
     let history = History::new(shape, (1..=100).flat_map(epoch).collect()).unwrap();
     let mut engine = Engine::cpu(Some(1)).unwrap();
     let stability = Stability::count(&mut engine, &history, &[0.01, 0.03, 0.05], Reading::default()).unwrap();
@@ -40,7 +41,7 @@ pub(super) fn cell() -> Cell {
     for replica in 0..REPLICAS {
         let own = 2.0 * noise.unit() - 1.0;
         let mut push = |method, rule: &str, epochs, tolerance, threshold, window, removed: u32, knee| {
-            let sparsity = f64::from(removed) / f64::from(NODES);
+            let sparsity = f64::from(removed) / f64::from(WEIGHT_COUNTS);
             let own = own + 0.3 * (2.0 * noise.unit() - 1.0);
             sweep.push(SweepRow {
                 method,
@@ -53,8 +54,8 @@ pub(super) fn cell() -> Cell {
                 threshold,
                 window,
                 sparsity,
-                nonzero_nodes: NODES - removed,
-                frozen_nodes: 30,
+                nonzero_weights: WEIGHT_COUNTS - removed,
+                frozen_weights: 30,
                 compression_ratio: 28_510.0 / f64::from(28_510 - removed),
                 theoretical_speedup: 28_320.0 / f64::from(28_320 - removed),
                 accuracy: accuracy(sparsity, knee, own),
@@ -64,7 +65,7 @@ pub(super) fn cell() -> Cell {
         push(Method::Dense, "", 100, None, None, None, 0, 2.0);
         push(Method::Dense, "", 3, None, None, None, 0, 1.2);
         for percent in 0..=100 {
-            let removed = percent * NODES / 100;
+            let removed = percent * WEIGHT_COUNTS / 100;
             push(Method::Hold, FROZEN_FIRST, 100, None, None, Some(WINDOW), removed, 0.92);
             push(Method::Hold, FROZEN_KEPT, 100, None, None, Some(WINDOW), removed, 0.91);
             push(Method::Hold, FROZEN_FIRST, 100, None, None, Some(100), removed, 0.97);
@@ -73,7 +74,7 @@ pub(super) fn cell() -> Cell {
             push(Method::MagnitudeFrozenFirst, "", 100, None, None, None, removed, 0.87);
             push(Method::Random, "", 100, None, None, None, removed, 0.4);
             if percent % 5 == 0 {
-                push(Method::EdSequential, "density", 3, None, None, None, removed, 0.98);
+                push(Method::DecaySequential, "density", 3, None, None, None, removed, 0.98);
             }
         }
         for (tolerance, rate) in [(0.01, 0.9), (0.03, 0.55), (0.05, 0.35)] {
@@ -81,7 +82,7 @@ pub(super) fn cell() -> Cell {
                 let share = 1.0 - (-rate * f64::from(threshold - 1)).exp() * (1.0 - 0.03 * f64::from(replica));
                 let share = if threshold == 1 { 0.0 } else { share };
                 let removed = (share * 880.0) as u32 + if threshold > 60 { 20 } else { 0 };
-                push(Method::Ms, "", 100, Some(tolerance), Some(threshold), None, removed, 0.75);
+                push(Method::Stability, "", 100, Some(tolerance), Some(threshold), None, removed, 0.75);
             }
         }
     }
@@ -145,15 +146,15 @@ fn ledger() -> Ledger {
         resumed: false,
     };
     let rows = vec![
-        measured(Method::Ms, "", 58.4, 40.0, [0.28, 0.30, 0.32]),
+        measured(Method::Stability, "", 58.4, 40.0, [0.28, 0.30, 0.32]),
         measured(Method::Settle, FROZEN_FIRST, 101.0, 40.0, [0.30, 0.31, 0.32]),
         measured(Method::Hold, FROZEN_FIRST, 101.0, 40.0, [0.29, 0.31, 0.33]),
         measured(Method::Hold, FROZEN_KEPT, 101.0, 40.0, [0.29, 0.31, 0.33]),
         measured(Method::Magnitude, "", 101.0, 40.0, [0.28, 0.29, 0.31]),
         measured(Method::MagnitudeFrozenFirst, "", 101.0, 40.0, [0.28, 0.29, 0.31]),
         measured(Method::Random, "", 101.0, 40.0, [0.26, 0.28, 0.33]),
-        measured(Method::EdSequential, "density", 21.0, 24.0, [255.0, 260.0, 270.0]),
-        measured(Method::EdBatched, "density", 21.0, 20.0, [190.0, 198.0, 205.0]),
+        measured(Method::DecaySequential, "density", 21.0, 24.0, [255.0, 260.0, 270.0]),
+        measured(Method::DecayBatched, "density", 21.0, 20.0, [190.0, 198.0, 205.0]),
     ];
     Ledger::new(workload, rows)
 }

@@ -1,4 +1,4 @@
-//! How time grows with replicas, width, side, nodes and epochs, beside how the work grows: text, and the numbers behind it.
+//! How time grows with replicas, width, side, weights and epochs, beside how the work grows: text, and the numbers behind it.
 
 use crate::statistics::scaling::{Scaling, ScalingPoint};
 use crate::study::numbers::significant;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Lines over one size that was changed.
 #[derive(Clone, Debug)]
 pub struct ScalingPanel {
-    /// Name of the size in tables: `replicas`, `width`, `side`, `nodes`, `epochs`.
+    /// Name of the size in tables: `replicas`, `width`, `side`, `weight_count`, `epochs`.
     pub axis: &'static str,
     /// Title of the x axis, with its unit.
     pub size_title: &'static str,
@@ -137,7 +137,7 @@ pub(super) mod tests {
             |axis, lines| ScalingPanel { axis, size_title: "Replicas", time_title: "Time of a step (ms)", lines };
         vec![
             panel("replicas", vec![line("dnn step", 1.0)]),
-            panel("nodes", vec![line("sort", 1.3), line("count", 0.9)]),
+            panel("weights", vec![line("sort", 1.3), line("count", 0.9)]),
         ]
     }
 
@@ -149,7 +149,7 @@ pub(super) mod tests {
         for name in ["dnn step", "count"] {
             assert!(line(name).contains("no faster"), "{text}");
         }
-        assert!(text.contains("sort over nodes (ms): 1: 0.100"), "{text}");
+        assert!(text.contains("sort over weights (ms): 1: 0.100"), "{text}");
     }
 
     #[test]

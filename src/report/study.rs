@@ -25,7 +25,7 @@ pub(super) struct Grid {
 /// Tables 1 to 5 and the fits of Figure 3, as far as there is something in them.
 pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     let mut grids = vec![Grid {
-        title: "Table 1: magnitude stability in epochs, mean and standard deviation over nodes",
+        title: "Table 1: magnitude stability in epochs, mean and standard deviation over weights",
         words: 2,
         rows: summaries(tables),
         notes: Vec::new(),
@@ -63,7 +63,7 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     }
     let unidentified = tables.growth.iter().any(|cell| !cell.growth.limit_is_identified);
     grids.push(Grid {
-        title: "Figure 3: mean number N of stable nodes, fitted by N = K / (1 + (K - N0) / N0 · e^(-rt))",
+        title: "Figure 3: mean number N of stable weights, fitted by N = K / (1 + (K - N0) / N0 · e^(-rt))",
         words: 2,
         rows: growth(&tables.growth),
         notes: unidentified.then(|| UNIDENTIFIED.into()).into_iter().collect(),
@@ -225,7 +225,7 @@ const QUASI_POISSON: &str = "quasi-poisson: log link, deviance instead of sums o
 const PUBLISHED_SUMS: &str = "The published sums of squares cannot follow from the published means: in a balanced design \
     those of Table 1 give about 144 million for the data set and 278 million for the model.";
 
-const LAST_EPOCH: &str = "In the last epoch every node is stable by definition, which lifts the end of each regression; \
+const LAST_EPOCH: &str = "In the last epoch every weight is stable by definition, which lifts the end of each regression; \
     without-last-epoch leaves it out.";
 
 const UNIDENTIFIED: &str = "K is not identified where the curve has not reached half of it, or where the 95 % interval of \
@@ -237,16 +237,16 @@ fn independence(tables: &Tables) -> Option<String> {
         let observations: usize = variance.anova.means.first()?.iter().map(|level| level.count).sum();
         Some(thousands(observations as i64))
     };
-    let (nodes, means) = (count(tables.nodes.as_ref()?)?, count(tables.replicate_means.as_ref()?)?);
+    let (weight_count, means) = (count(tables.weight_count.as_ref()?)?, count(tables.replicate_means.as_ref()?)?);
     Some(format!(
-        "The analyses of nodes count {nodes} independent observations, which they are not: the nodes of one network share \
+        "The analyses of weights count {weight_count} independent observations, which they are not: the weights of one network share \
          its initial weights, its data order and its training, so F is too large and p too small. The analysis of \
          replicate means counts each of the {means} networks once."
     ))
 }
 
 fn summaries(tables: &Tables) -> Vec<Vec<String>> {
-    let head = ["model", "data set", "replicates", "nodes", "mean", "sd", "paper's mean", "paper's sd"];
+    let head = ["model", "data set", "replicates", "weights", "mean", "sd", "paper's mean", "paper's sd"];
     let row = |row: &crate::study::tables::SummaryRow| {
         vec![
             row.model.clone(),

@@ -54,7 +54,7 @@ fn ledger_line(cell: &Cell, row: &LedgerRow) -> LedgerLine {
         per_point: per_point.unwrap_or_else(|| NOTHING.into()),
         points,
         fixed: row.fixed_s.map_or("none".into(), |seconds| format!("{} s", significant(seconds))),
-        ratio: row.ratio_to_ms.map_or(NOTHING.into(), significant),
+        ratio: row.ratio_to_stability.map_or(NOTHING.into(), significant),
         break_even,
         break_even_if_trained,
     }
@@ -63,7 +63,7 @@ fn ledger_line(cell: &Cell, row: &LedgerRow) -> LedgerLine {
 /// In words, from how many points on a method has paid off against `ed-sequential`: with all costs, and if the training
 /// was needed anyway.
 fn break_even(cell: &Cell, row: &LedgerRow) -> (String, String) {
-    if row.method.retrains() || cell.ledger.row(Method::EdSequential).is_none() {
+    if row.method.retrains() || cell.ledger.row(Method::DecaySequential).is_none() {
         return (NOTHING.into(), NOTHING.into());
     }
     // Nothing is won before the first whole point.
@@ -114,7 +114,7 @@ pub(super) type Difference = fn(&CurvePoint) -> Option<Summary>;
 /// The controls that differences are shown to: title and difference.
 pub(super) const CONTROLS: [(&str, Difference); 2] = [
     ("one-shot pruning of the same nets", |point| point.over_one_shot),
-    ("one-shot pruning with frozen nodes first", |point| point.over_frozen_first),
+    ("one-shot pruning with frozen weights first", |point| point.over_frozen_first),
 ];
 
 /// Accuracy minus a control's in percentage points with the 95 % interval, for the curves that prune the same nets.
@@ -182,7 +182,7 @@ pub(super) fn correlation_lines(cell: &Cell) -> Vec<(String, String)> {
 /// What the whole model gains at the table's sparsities: compression ratio and theoretical speed-up.
 pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
-    // Both ratios follow from the number of nodes alone, so any curve that meets most columns will do.
+    // Both ratios follow from the number of weights alone, so any curve that meets most columns will do.
     let met = |curve: &&Curve| accuracy::at_table_sparsities(curve).iter().flatten().count();
     let Some(curve) = curves.iter().max_by_key(met) else { return Vec::new() };
     let line = |label: &str, value: fn(&CurvePoint) -> f64| AccuracyLine {
@@ -223,8 +223,8 @@ pub(super) fn sentences(cell: &Cell) -> Vec<String> {
         "There are no test images: all of them trained, and every accuracy here is of the images that were learnt."
             .into()
     });
-    let own = [cell.ledger.honest_sentence()];
-    cell.ledger.quotable_sentence().into_iter().chain(own).chain(by_rule).chain(seen).collect()
+    let own = [cell.ledger.caveat()];
+    cell.ledger.summary().into_iter().chain(own).chain(by_rule).chain(seen).collect()
 }
 
 /// Accuracy at the table's sparsities, for a terminal.
@@ -246,7 +246,7 @@ pub fn text(cell: &Cell) -> String {
         text += &wrapped(&sentence);
     }
     text += &format!(
-        "\n{} accuracy in % (mean ± sd over replicas) by share of the focus layer's nodes that are zero\n",
+        "\n{} accuracy in % (mean ± sd over replicas) by share of the focus layer's weights that are zero\n",
         cell.judged_by()
     );
     text += &grid(&accuracy_lines(cell));
@@ -419,7 +419,7 @@ mod tests {
         // Sparsities of magnitude stability between the columns, with wide spreads, make the widest entries.
         for row in &mut cell.sweep {
             row.accuracy *= 1.0 - 0.1 * f64::from(row.replica);
-            if row.method == Method::Ms {
+            if row.method == Method::Stability {
                 row.sparsity += 0.011;
             }
         }
@@ -463,7 +463,7 @@ mod tests {
     #[test]
     fn a_point_off_its_column_is_marked_and_a_missing_one_is_a_dash() {
         let mut cell = sample::cell();
-        cell.sweep.retain(|row| row.method == Method::EdSequential);
+        cell.sweep.retain(|row| row.method == Method::DecaySequential);
         for row in &mut cell.sweep {
             row.sparsity += 0.01;
         }

@@ -1,4 +1,4 @@
-//! Do settle and hold beat one-shot pruning? One table of all cells, frozen nodes treated alike on both sides.
+//! Do settle and hold beat one-shot pruning? One table of all cells, frozen weights treated alike on both sides.
 
 use super::study::Grid;
 use super::tables::{NOTHING, TOO_FEW, UNKNOWN, aligned, percentage_points, wrapped};
@@ -7,7 +7,7 @@ use crate::pruning::Method;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::study::accuracy::{self, CurvePoint, Summary, TABLE_SPARSITIES};
 
-/// The criteria, and for each rule the control that treats frozen nodes as it does.
+/// The criteria, and for each rule the control that treats frozen weights as it does.
 const CRITERIA: [Method; 2] = [Method::Settle, Method::Hold];
 const RULES: [(&str, &str, tables::Difference); 2] =
     [(FROZEN_KEPT, "one-shot", over_one_shot), (FROZEN_FIRST, "one-shot, frozen first", over_frozen_first)];
@@ -70,7 +70,7 @@ pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Option<
         }
     }
     let mut notes = vec![
-        "Accuracy in percentage points over the control, which removes as many nodes of the same networks: mean of the \
+        "Accuracy in percentage points over the control, which removes as many weights of the same networks: mean of the \
          pairs ± 95 % interval (Student's t), * where that leaves 0 out. Nothing is corrected for the number of comparisons."
             .to_string(),
     ];
@@ -90,7 +90,7 @@ pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Option<
 /// Figure 4 for a terminal: the table above all; nothing without cells.
 pub fn text(cells: &[Cell]) -> String {
     let Some(Grid { title, rows, notes, .. }) = grid(cells.iter()) else { return String::new() };
-    let mut text = String::from("Figure 4: accuracy in % (mean ± sd over replicas) by share of zero nodes\n");
+    let mut text = String::from("Figure 4: accuracy in % (mean ± sd over replicas) by share of zero weights\n");
     for cell in cells {
         text += &format!("{}\n{}", cell.title(), tables::accuracy_text(cell));
     }

@@ -1,12 +1,12 @@
 //! Beyond the paper: what a weight did in its last epochs. From minimum, maximum and smallest magnitude over windows follow
-//! the settling tolerance, the frozen nodes and the holding magnitude.
+//! the settling tolerance, the frozen weights and the holding magnitude.
 
 use super::History;
 use crate::engine::{Engine, Envelope};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 
-/// A node is frozen if its weight did not change by one bit in this many last epochs (or in all, if there are fewer).
+/// A weight is frozen if its weight did not change by one bit in this many last epochs (or in all, if there are fewer).
 pub const FROZEN_WINDOW: u32 = 20;
 
 /// The windows that are looked at when none are named, besides half of the epochs and all of them.
@@ -43,12 +43,12 @@ pub fn headline_window(epochs: u32) -> u32 {
 pub struct WindowedEnvelope {
     /// The windows, ascending.
     pub windows: Vec<u32>,
-    /// Extremes `[window, replica, node]`.
+    /// Extremes `[window, replica, weight_index]`.
     pub extremes: Envelope,
-    /// For each `[replica, node]` whether the weight stood still to the bit in the last [`FROZEN_WINDOW`] epochs.
+    /// For each `[replica, weight_index]` whether the weight stood still to the bit in the last [`FROZEN_WINDOW`] epochs.
     pub frozen: Vec<bool>,
     columns: usize,
-    nodes: usize,
+    weight_count: usize,
     reference: Vec<f32>,
 }
 
@@ -78,25 +78,25 @@ impl WindowedEnvelope {
             extremes,
             frozen,
             columns,
-            nodes: shape.nodes,
+            weight_count: shape.weight_count,
             reference: history.reference().to_vec(),
         })
     }
 
-    /// Whether each node of a replica is frozen.
+    /// Whether each weight of a replica is frozen.
     pub fn frozen_of_replica(&self, replica: usize) -> &[bool] {
-        &self.frozen[replica * self.nodes..][..self.nodes]
+        &self.frozen[replica * self.weight_count..][..self.weight_count]
     }
 
-    /// Holding magnitude of each node of a replica: the smallest |w| that it had within the window with this index.
+    /// Holding magnitude of each weight of a replica: the smallest |w| that it had within the window with this index.
     pub fn holding_magnitude(&self, window: usize, replica: usize) -> &[f32] {
-        &self.extremes.smallest_magnitude[window * self.columns + replica * self.nodes..][..self.nodes]
+        &self.extremes.smallest_magnitude[window * self.columns + replica * self.weight_count..][..self.weight_count]
     }
 
-    /// Settling tolerance of a node: the smallest relative tolerance at which it counts as stable over the whole window,
+    /// Settling tolerance of a weight: the smallest relative tolerance at which it counts as stable over the whole window,
     /// `max(maximum - W_T, W_T - minimum) / |W_T|`; 0 if nothing moved, infinite if only the reference is 0.
-    pub fn settling_tolerance(&self, window: usize, replica: usize, node: usize) -> f64 {
-        let column = replica * self.nodes + node;
+    pub fn settling_tolerance(&self, window: usize, replica: usize, weight_index: usize) -> f64 {
+        let column = replica * self.weight_count + weight_index;
         let place = window * self.columns + column;
         let reference = f64::from(self.reference[column]);
         let above = f64::from(self.extremes.maximum[place]) - reference;
@@ -105,9 +105,9 @@ impl WindowedEnvelope {
         if moved == 0.0 { 0.0 } else { moved / reference.abs() }
     }
 
-    /// [`Self::settling_tolerance`] of each node of a replica.
+    /// [`Self::settling_tolerance`] of each weight of a replica.
     pub fn settling_tolerances(&self, window: usize, replica: usize) -> Vec<f64> {
-        (0..self.nodes).map(|node| self.settling_tolerance(window, replica, node)).collect()
+        (0..self.weight_count).map(|weight_index| self.settling_tolerance(window, replica, weight_index)).collect()
     }
 }
 

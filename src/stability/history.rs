@@ -3,7 +3,7 @@
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
 
-/// Weights `[epoch, replica, node]` of the focus layer; the last epoch is the reference.
+/// Weights `[epoch, replica, weight_index]` of the focus layer; the last epoch is the reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
     shape: HistoryShape,
@@ -15,22 +15,22 @@ impl History {
     pub fn new(shape: HistoryShape, weights: Vec<f32>) -> Result<Self> {
         if shape.is_empty() || weights.len() != shape.len() {
             return Err(Error::Data(format!(
-                "a history of {} epochs x {} replicas x {} nodes needs {} weights, none of the sizes 0; {} were found",
+                "a history of {} epochs x {} replicas x {} weights needs {} weights, none of the sizes 0; {} were found",
                 shape.epochs,
                 shape.replicas,
-                shape.nodes,
+                shape.weight_count,
                 shape.len(),
                 weights.len()
             )));
         }
         if let Some(index) = weights.iter().position(|weight| !weight.is_finite()) {
             return Err(Error::Data(format!(
-                "the history holds {} at epoch {}, replica {}, node {} (counted from 0); a weight that is not finite has \
+                "the history holds {} at epoch {}, replica {}, weight {} (counted from 0); a weight that is not finite has \
                  no magnitude to follow, leave that replica out or record again",
                 weights[index],
                 index / shape.columns(),
-                index % shape.columns() / shape.nodes,
-                index % shape.nodes
+                index % shape.columns() / shape.weight_count,
+                index % shape.weight_count
             )));
         }
         Ok(Self { shape, weights })
@@ -41,12 +41,12 @@ impl History {
         self.shape
     }
 
-    /// All weights `[epoch, replica, node]`.
+    /// All weights `[epoch, replica, weight_index]`.
     pub fn weights(&self) -> &[f32] {
         &self.weights
     }
 
-    /// The last epoch's weights `[replica, node]`.
+    /// The last epoch's weights `[replica, weight_index]`.
     pub fn reference(&self) -> &[f32] {
         &self.weights[self.weights.len() - self.shape.columns()..]
     }
@@ -58,16 +58,16 @@ mod tests {
 
     #[test]
     fn a_weight_that_is_not_finite_is_named_by_its_place() {
-        let shape = HistoryShape { epochs: 2, replicas: 3, nodes: 4 };
+        let shape = HistoryShape { epochs: 2, replicas: 3, weight_count: 4 };
         let mut weights = vec![0.5; 24];
         weights[12 + 4 + 2] = f32::NAN;
         let message = History::new(shape, weights).unwrap_err().to_string();
-        assert!(message.contains("NaN at epoch 1, replica 1, node 2"), "{message}");
+        assert!(message.contains("NaN at epoch 1, replica 1, weight 2"), "{message}");
     }
 
     #[test]
     fn an_empty_history_is_refused() {
-        let shape = HistoryShape { epochs: 0, replicas: 3, nodes: 4 };
+        let shape = HistoryShape { epochs: 0, replicas: 3, weight_count: 4 };
         assert!(History::new(shape, Vec::new()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Anyone's history: an array, an array for each epoch, or a file for each epoch, read as `[epoch, replica, node]`.
+//! Anyone's history: an array, an array for each epoch, or a file for each epoch, read as `[epoch, replica, weight_index]`.
 
 mod axes;
 mod numbered;
@@ -20,10 +20,10 @@ use std::path::Path;
 pub struct ImportedHistory {
     /// The weights.
     pub history: History,
-    /// The axes that make up a node: `[in, out]` for the weights of a dense layer, one axis if they were flat.
-    pub node_axes: Vec<usize>,
+    /// The axes that make up a weight: `[in, out]` for the weights of a dense layer, one axis if they were flat.
+    pub weight_axes: Vec<usize>,
     /// Names of these axes; empty if they have none.
-    pub node_axis_names: Vec<String>,
+    pub weight_axis_names: Vec<String>,
     /// What storing the numbers in the file's format can have changed.
     pub rounding: Rounding,
     /// What the user should know.
@@ -31,10 +31,10 @@ pub struct ImportedHistory {
 }
 
 impl ImportedHistory {
-    /// How it was read: `12 epochs x 1 replica x 256 nodes (out 16 x in 16)`.
+    /// How it was read: `12 epochs x 1 replica x 256 weight_count (out 16 x in 16)`.
     pub fn describe(&self) -> String {
-        let sizes = self.node_axes.iter().map(usize::to_string);
-        let axes: Vec<String> = match self.node_axis_names.as_slice() {
+        let sizes = self.weight_axes.iter().map(usize::to_string);
+        let axes: Vec<String> = match self.weight_axis_names.as_slice() {
             [] => sizes.collect(),
             names => names.iter().zip(sizes).map(|(name, size)| format!("{name} {size}")).collect(),
         };
@@ -60,7 +60,7 @@ pub fn read_history(path: &Path, key: Option<&str>, axes: &Axes) -> Result<Impor
     }
     if shape.len() < 2 {
         return Err(Error::Data(format!(
-            "{}: a history needs an axis of epochs and an axis of nodes, but the array has the shape {shape:?}; save the \
+            "{}: a history needs an axis of epochs and an axis of weights, but the array has the shape {shape:?}; save the \
              weights after each epoch and stack them",
             path.display()
         )));
@@ -75,9 +75,9 @@ pub fn read_history(path: &Path, key: Option<&str>, axes: &Axes) -> Result<Impor
     let Layout { order, has_replicas, names } = layout;
     let ordered: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
     let (epochs, rest) = (ordered[0], &ordered[1..]);
-    let (replicas, node_axes) = if has_replicas { (rest[0], &rest[1..]) } else { (1, rest) };
-    let history_shape = HistoryShape { epochs, replicas, nodes: node_axes.iter().product() };
-    if [epochs, replicas, history_shape.nodes].into_iter().any(|size| u32::try_from(size).is_err()) {
+    let (replicas, weight_axes) = if has_replicas { (rest[0], &rest[1..]) } else { (1, rest) };
+    let history_shape = HistoryShape { epochs, replicas, weight_count: weight_axes.iter().product() };
+    if [epochs, replicas, history_shape.weight_count].into_iter().any(|size| u32::try_from(size).is_err()) {
         return Err(Error::Data(format!(
             "{}: {}, but no axis may be longer than 4,294,967,295",
             path.display(),
@@ -96,13 +96,13 @@ pub fn read_history(path: &Path, key: Option<&str>, axes: &Axes) -> Result<Impor
     if epochs == 1 {
         notices.push("the history has one epoch: every magnitude stability is 1".into());
     }
-    Ok(ImportedHistory { history, node_axes: node_axes.to_vec(), node_axis_names: names, rounding, notices })
+    Ok(ImportedHistory { history, weight_axes: weight_axes.to_vec(), weight_axis_names: names, rounding, notices })
 }
 
-/// The sizes of a history: `100 epochs x 30 replicas x 30 nodes`.
+/// The sizes of a history: `100 epochs x 30 replicas x 30 weight_count`.
 pub fn describe(shape: HistoryShape) -> String {
     let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-    let axes = [(shape.epochs, "epoch"), (shape.replicas, "replica"), (shape.nodes, "node")];
+    let axes = [(shape.epochs, "epoch"), (shape.replicas, "replica"), (shape.weight_count, "weight")];
     axes.map(|(number, noun)| count(number, noun)).join(" x ")
 }
 
@@ -122,17 +122,17 @@ mod tests {
 
     #[test]
     fn axes_are_epochs_replicas_and_nodes() {
-        for (shape, axes, described, node_axes) in [
-            (&[4, 6][..], Axes::Unknown, "4 epochs x 1 replica x 6 nodes", &[6][..]),
-            (&[4, 6], Axes::OneNetwork, "4 epochs x 1 replica x 6 nodes", &[6]),
-            (&[4, 3, 2], Axes::Own, "4 epochs x 3 replicas x 2 nodes", &[2]),
-            (&[4, 3, 2], Axes::OneNetwork, "4 epochs x 1 replica x 6 nodes (3 x 2)", &[3, 2]),
-            (&[4, 3, 2], named("epoch,out,in"), "4 epochs x 1 replica x 6 nodes (out 3 x in 2)", &[3, 2]),
-            (&[1, 1, 3, 1], Axes::Unknown, "1 epoch x 1 replica x 3 nodes (3 x 1)", &[3, 1]),
-            (&[2, 3, 3, 4, 5], Axes::Own, "2 epochs x 3 replicas x 60 nodes (3 x 4 x 5)", &[3, 4, 5]),
+        for (shape, axes, described, weight_axes) in [
+            (&[4, 6][..], Axes::Unknown, "4 epochs x 1 replica x 6 weights", &[6][..]),
+            (&[4, 6], Axes::OneNetwork, "4 epochs x 1 replica x 6 weights", &[6]),
+            (&[4, 3, 2], Axes::Own, "4 epochs x 3 replicas x 2 weights", &[2]),
+            (&[4, 3, 2], Axes::OneNetwork, "4 epochs x 1 replica x 6 weights (3 x 2)", &[3, 2]),
+            (&[4, 3, 2], named("epoch,out,in"), "4 epochs x 1 replica x 6 weights (out 3 x in 2)", &[3, 2]),
+            (&[1, 1, 3, 1], Axes::Unknown, "1 epoch x 1 replica x 3 weights (3 x 1)", &[3, 1]),
+            (&[2, 3, 3, 4, 5], Axes::Own, "2 epochs x 3 replicas x 60 weights (3 x 4 x 5)", &[3, 4, 5]),
         ] {
             let read = read(shape, &axes).unwrap();
-            assert_eq!((read.describe().as_str(), read.node_axes.as_slice()), (described, node_axes));
+            assert_eq!((read.describe().as_str(), read.weight_axes.as_slice()), (described, weight_axes));
             assert_eq!(read.notices.len(), usize::from(shape[0] == 1), "{shape:?}");
         }
     }
@@ -145,7 +145,7 @@ mod tests {
     fn epochs_and_replicas_may_stand_anywhere() {
         // Values 0, 1, 2, ... in C order of `[replica, in, epoch]`.
         let read = read(&[2, 2, 3], &named("replica,in,epoch")).unwrap();
-        assert_eq!(read.history.shape(), HistoryShape { epochs: 3, replicas: 2, nodes: 2 });
+        assert_eq!(read.history.shape(), HistoryShape { epochs: 3, replicas: 2, weight_count: 2 });
         assert_eq!(read.history.reference(), [2.0, 5.0, 8.0, 11.0]);
     }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 pub struct Stability {
     /// The tolerances, in the order asked for.
     pub tolerances: Vec<f64>,
-    /// Magnitude stability `[tolerance, replica, node]` and stable nodes `[tolerance, epoch, replica]`.
+    /// Magnitude stability `[tolerance, replica, weight_index]` and stable weights `[tolerance, epoch, replica]`.
     pub counts: Counts,
 }
 
@@ -23,10 +23,10 @@ impl Stability {
         Ok(Self { tolerances: tolerances.to_vec(), counts })
     }
 
-    /// Magnitude stability of each node of a replica, `1..=epochs`, at the tolerance with this index.
+    /// Magnitude stability of each weight of a replica, `1..=epochs`, at the tolerance with this index.
     pub fn of_replica(&self, tolerance: usize, history: &History, replica: usize) -> &[u32] {
         let shape = history.shape();
-        &self.counts.stability[tolerance * shape.columns() + replica * shape.nodes..][..shape.nodes]
+        &self.counts.stability[tolerance * shape.columns() + replica * shape.weight_count..][..shape.weight_count]
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a recorded history to numbers: magnitude stability, settling tolerance, frozen nodes, holding magnitude.
+//! From a recorded history to numbers: magnitude stability, settling tolerance, frozen weights, holding magnitude.
 
 pub mod envelope;
 mod history;

@@ -2,7 +2,7 @@
 //! tolerance is meant, and what a weight is compared with.
 //!
 //! Kernels only ask how long values stay between fixed bounds. A reading turns a history and a tolerance into values and
-//! bounds to count, and says which count belongs to which node.
+//! bounds to count, and says which count belongs to which weight.
 
 use super::History;
 use crate::engine::{Counts, Engine, HistoryShape};
@@ -88,8 +88,8 @@ impl Against {
 }
 
 impl Reading {
-    /// Counts `history` by this reading: magnitude stability `[tolerance, replica, node]` and stable nodes
-    /// `[tolerance, epoch, replica]`; where ranks are followed, stable nodes are stable places.
+    /// Counts `history` by this reading: magnitude stability `[tolerance, replica, weight_index]` and stable weights
+    /// `[tolerance, epoch, replica]`; where ranks are followed, stable weights are stable places.
     pub(super) fn count(self, engine: &mut Engine, history: &History, tolerances: &[f64]) -> Result<Counts> {
         let shape = history.shape();
         match self.tracking {
@@ -97,7 +97,7 @@ impl Reading {
             Tracking::Rank => {
                 let (magnitudes, places) = sorted(engine, history)?;
                 let counts = self.count_followed(engine, shape, &magnitudes, tolerances)?;
-                Ok(Counts { stability: of_nodes(shape, &counts.stability, &places), ..counts })
+                Ok(Counts { stability: of_weights(shape, &counts.stability, &places), ..counts })
             }
         }
     }
@@ -120,12 +120,12 @@ impl Reading {
             }
             Against::Previous => {
                 let zeros = vec![0.0; shape.columns()];
-                let mut all = Counts { stability: Vec::new(), stable_nodes: Vec::new() };
+                let mut all = Counts { stability: Vec::new(), stable_weights: Vec::new() };
                 for &tolerance in tolerances {
                     let moved = moved(shape, followed, tolerance, kind);
                     let counts = engine.count(shape, &moved, &zeros, &zeros)?;
                     all.stability.extend(counts.stability);
-                    all.stable_nodes.extend(counts.stable_nodes);
+                    all.stable_weights.extend(counts.stable_weights);
                 }
                 Ok(all)
             }
@@ -133,8 +133,8 @@ impl Reading {
     }
 }
 
-/// Magnitudes of each epoch and replica in descending order `[epoch, replica, place]`, and the place of each node at the
-/// last epoch `[replica, node]`.
+/// Magnitudes of each epoch and replica in descending order `[epoch, replica, place]`, and the place of each weight at the
+/// last epoch `[replica, weight_index]`.
 fn sorted(engine: &mut Engine, history: &History) -> Result<(Vec<f32>, Vec<u32>)> {
     let shape = history.shape();
     let mut magnitudes = vec![0.0; shape.len()];
@@ -142,8 +142,8 @@ fn sorted(engine: &mut Engine, history: &History) -> Result<(Vec<f32>, Vec<u32>)
     let group = (WEIGHTS_RANKED_AT_ONCE / shape.columns()).max(1) * shape.columns();
     for (weights, magnitudes) in history.weights().chunks(group).zip(magnitudes.chunks_mut(group)) {
         places = engine.rank(HistoryShape { epochs: weights.len() / shape.columns(), ..shape }, weights)?;
-        let segments = weights.chunks(shape.nodes).zip(places.chunks(shape.nodes));
-        for ((weights, places), magnitudes) in segments.zip(magnitudes.chunks_mut(shape.nodes)) {
+        let segments = weights.chunks(shape.weight_count).zip(places.chunks(shape.weight_count));
+        for ((weights, places), magnitudes) in segments.zip(magnitudes.chunks_mut(shape.weight_count)) {
             for (weight, &place) in weights.iter().zip(places) {
                 magnitudes[place as usize] = weight.abs();
             }
@@ -152,15 +152,15 @@ fn sorted(engine: &mut Engine, history: &History) -> Result<(Vec<f32>, Vec<u32>)
     Ok((magnitudes, places.split_off(places.len() - shape.columns())))
 }
 
-/// Gives the count of each place `[tolerance, replica, place]` to the node that holds it at the last epoch.
-fn of_nodes(shape: HistoryShape, of_places: &[u32], places: &[u32]) -> Vec<u32> {
-    let replicas = places.chunks(shape.nodes).cycle();
-    let segments = of_places.chunks(shape.nodes).zip(replicas);
+/// Gives the count of each place `[tolerance, replica, place]` to the weight that holds it at the last epoch.
+fn of_weights(shape: HistoryShape, of_places: &[u32], places: &[u32]) -> Vec<u32> {
+    let replicas = places.chunks(shape.weight_count).cycle();
+    let segments = of_places.chunks(shape.weight_count).zip(replicas);
     segments.flat_map(|(counts, places)| places.iter().map(|&place| counts[place as usize])).collect()
 }
 
 /// 0 where a value lies within the tolerance of the next epoch's, and at the last epoch; 1 elsewhere. Epochs in which a
-/// node stays at 0 are those in which it was stable. A share is one of the last epoch's magnitude here too.
+/// weight stays at 0 are those in which it was stable. A share is one of the last epoch's magnitude here too.
 fn moved(shape: HistoryShape, followed: &[f32], tolerance: f64, kind: ToleranceKind) -> Vec<f32> {
     let next = &followed[shape.columns()..];
     let reference = &followed[followed.len() - shape.columns()..];
@@ -198,8 +198,8 @@ mod tests {
     use super::*;
     use crate::engine::Engine;
 
-    fn stability(reading: Reading, weights: &[f32], nodes: usize, tolerance: f64) -> Vec<u32> {
-        let shape = HistoryShape { epochs: weights.len() / nodes, replicas: 1, nodes };
+    fn stability(reading: Reading, weights: &[f32], weight_count: usize, tolerance: f64) -> Vec<u32> {
+        let shape = HistoryShape { epochs: weights.len() / weight_count, replicas: 1, weight_count };
         let history = History::new(shape, weights.to_vec()).unwrap();
         let mut engine = Engine::cpu(Some(1)).unwrap();
         reading.count(&mut engine, &history, &[tolerance]).unwrap().stability
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_stability_of_a_place_belongs_to_the_node_that_holds_it_at_the_end() {
-        // Sorted: 0.9 0.1, 0.8 0.1; the small place stands still, and node 0 holds it at the end.
+        // Sorted: 0.9 0.1, 0.8 0.1; the small place stands still, and weight 0 holds it at the end.
         let weights = [0.9, 0.1, 0.1, 0.8];
         let rank = Reading { tracking: Tracking::Rank, ..Reading::default() };
         assert_eq!(stability(rank, &weights, 2, 0.01), [2, 1]);

@@ -3,17 +3,17 @@
 use super::{History, Stability};
 use serde::Serialize;
 
-/// Magnitude stability at one tolerance, over all nodes of all replicas.
+/// Magnitude stability at one tolerance, over all weights of all replicas.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ToleranceSummary {
     /// The tolerance.
     pub tolerance: f64,
     /// Mean magnitude stability, in epochs.
     pub mean: f64,
-    /// Its standard deviation between nodes (divided by n - 1); `None` for a single node.
+    /// Its standard deviation between weights (divided by n - 1); `None` for a single weight.
     pub sd: Option<f64>,
-    /// Stable nodes at each epoch, mean over the replicas.
-    pub stable_nodes: Vec<f64>,
+    /// Stable weights at each epoch, mean over the replicas.
+    pub stable_weights: Vec<f64>,
     /// Of the thresholds 1 to E how many give different masks: in the replica with the fewest.
     pub fewest_distinct_thresholds: usize,
     /// The same, in the replica with the most.
@@ -27,16 +27,18 @@ pub fn summarise(history: &History, stability: &Stability) -> Vec<ToleranceSumma
         let counts = &stability.counts.stability[index * shape.columns()..][..shape.columns()];
         let mean = counts.iter().map(|&epochs| f64::from(epochs)).sum::<f64>() / counts.len() as f64;
         let squares: f64 = counts.iter().map(|&epochs| (f64::from(epochs) - mean).powi(2)).sum();
-        let stable = &stability.counts.stable_nodes[index * shape.epochs * shape.replicas..];
+        let stable = &stability.counts.stable_weights[index * shape.epochs * shape.replicas..];
         let stable = stable.chunks(shape.replicas).take(shape.epochs);
         let distinct: Vec<usize> =
-            counts.chunks(shape.nodes).map(|counts| distinct_thresholds(counts, shape.epochs)).collect();
+            counts.chunks(shape.weight_count).map(|counts| distinct_thresholds(counts, shape.epochs)).collect();
         ToleranceSummary {
             tolerance,
             mean,
             sd: (counts.len() > 1).then(|| (squares / (counts.len() - 1) as f64).sqrt()),
-            stable_nodes: stable
-                .map(|replicas| replicas.iter().map(|&nodes| f64::from(nodes)).sum::<f64>() / shape.replicas as f64)
+            stable_weights: stable
+                .map(|replicas| {
+                    replicas.iter().map(|&weight_count| f64::from(weight_count)).sum::<f64>() / shape.replicas as f64
+                })
                 .collect(),
             fewest_distinct_thresholds: distinct.iter().copied().min().unwrap_or(0),
             most_distinct_thresholds: distinct.iter().copied().max().unwrap_or(0),
@@ -45,7 +47,7 @@ pub fn summarise(history: &History, stability: &Stability) -> Vec<ToleranceSumma
     stability.tolerances.iter().enumerate().map(of_tolerance).collect()
 }
 
-/// How many of the thresholds 1..=E give different masks: from one threshold to the next the mask changes only if a node
+/// How many of the thresholds 1..=E give different masks: from one threshold to the next the mask changes only if a weight
 /// has exactly the lower one as its stability.
 fn distinct_thresholds(stability: &[u32], epochs: usize) -> usize {
     let mut occurs = vec![false; epochs + 1];
@@ -70,13 +72,13 @@ mod tests {
 
     #[test]
     fn a_summary_has_the_mean_over_nodes_and_the_stable_nodes_of_each_epoch() {
-        let history = History::new(HistoryShape { epochs: 2, replicas: 2, nodes: 2 }, vec![0.5; 8]).unwrap();
-        let counts = Counts { stability: vec![1, 2, 2, 2, 1, 1, 1, 1], stable_nodes: vec![1, 2, 2, 2, 0, 0, 2, 2] };
+        let history = History::new(HistoryShape { epochs: 2, replicas: 2, weight_count: 2 }, vec![0.5; 8]).unwrap();
+        let counts = Counts { stability: vec![1, 2, 2, 2, 1, 1, 1, 1], stable_weights: vec![1, 2, 2, 2, 0, 0, 2, 2] };
         let summaries = summarise(&history, &Stability { tolerances: vec![0.05, 0.01], counts });
         assert_eq!((summaries[0].mean, summaries[0].sd), (1.75, Some(0.5)));
-        assert_eq!(summaries[0].stable_nodes, [1.5, 2.0]);
+        assert_eq!(summaries[0].stable_weights, [1.5, 2.0]);
         assert_eq!((summaries[0].fewest_distinct_thresholds, summaries[0].most_distinct_thresholds), (1, 2));
         assert_eq!((summaries[1].tolerance, summaries[1].mean, summaries[1].sd), (0.01, 1.0, Some(0.0)));
-        assert_eq!(summaries[1].stable_nodes, [0.0, 2.0]);
+        assert_eq!(summaries[1].stable_weights, [0.0, 2.0]);
     }
 }

@@ -34,12 +34,12 @@ const STEPS: f64 = 100.0;
 const WIDEST_STEP: f64 = 0.1;
 
 /// A probability of R's below this has no digit that is sure.
-const DUST: f64 = 1e-9;
+const NEGLIGIBLE: f64 = 1e-9;
 
 /// With fewer degrees of freedom R has no answer.
 const FEWEST: f64 = 2.0;
 
-/// Probability that the studentized range is at least `q`, 0 or more: R's, and below `DUST` the exact one. `groups` >= 2;
+/// Probability that the studentized range is at least `q`, 0 or more: R's, and below `NEGLIGIBLE` the exact one. `groups` >= 2;
 /// `degrees_of_freedom` > 0, infinity allowed.
 pub fn upper_tail(q: f64, groups: u32, degrees_of_freedom: f64) -> f64 {
     let exact = || exact_upper_tail(q, groups, degrees_of_freedom);
@@ -47,7 +47,7 @@ pub fn upper_tail(q: f64, groups: u32, degrees_of_freedom: f64) -> f64 {
         return exact();
     }
     match copenhaver_holland::upper_tail(q, groups, degrees_of_freedom) {
-        dust if dust < DUST => exact().min(DUST),
+        dust if dust < NEGLIGIBLE => exact().min(NEGLIGIBLE),
         probability => probability,
     }
 }

@@ -52,14 +52,14 @@ impl Summary {
 /// One operating point, all replicas together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CurvePoint {
-    /// Achieved share of zero nodes. Without spread for criteria that meet a sparsity exactly.
+    /// Achieved share of zero weights. Without spread for criteria that meet a sparsity exactly.
     pub sparsity: Summary,
     /// Share of correctly classified test images.
     pub accuracy: Summary,
-    /// Accuracy minus that of one-shot pruning of as many nodes of the same replica, in pairs. None if some replica has no
+    /// Accuracy minus that of one-shot pruning of as many weights of the same replica, in pairs. None if some replica has no
     /// such row, and for methods that train other networks.
     pub over_one_shot: Option<Summary>,
-    /// The same against one-shot pruning that removes frozen nodes before all others.
+    /// The same against one-shot pruning that removes frozen weights before all others.
     pub over_frozen_first: Option<Summary>,
     /// Mean over replicas of the compression ratio of the whole model.
     pub compression_ratio: f64,
@@ -70,7 +70,7 @@ pub struct CurvePoint {
 /// The points of one method under one setting, by ascending sparsity.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Curve {
-    /// How the nodes were chosen.
+    /// How the weights were chosen.
     pub method: Method,
     /// Which reading of the method; empty where there is only one.
     pub rule: String,
@@ -96,17 +96,17 @@ struct Setting {
 /// training accuracy chose ([`CHOSEN_IN_TRAINING`]) only. Dense networks are
 /// left out (see [`dense`]), and ED in one batch too if it is there one by one, since both give the same networks.
 ///
-/// A point of `ms` is a (tolerance, threshold), of all others a number of removed nodes; only points that every replica
+/// A point of `ms` is a (tolerance, threshold), of all others a number of removed weights; only points that every replica
 /// of the curve has are shown. Rows of equal masks must be there for every point: a threshold that changes nothing is a
 /// row too.
 pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
-    let sequential = rows.iter().any(|row| row.method == Method::EdSequential);
+    let sequential = rows.iter().any(|row| row.method == Method::DecaySequential);
     let mut settings: BTreeMap<Setting, BTreeMap<u32, Vec<&SweepRow>>> = BTreeMap::new();
     for row in rows {
         let shown = match row.method {
             Method::Dense => false,
             Method::Settle | Method::Hold => row.window == Some(headline_window) || row.rule == CHOSEN_IN_TRAINING,
-            Method::EdBatched => !sequential,
+            Method::DecayBatched => !sequential,
             _ => true,
         };
         if shown {
@@ -121,14 +121,14 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
                 // The choice fell on the headline's window: that curve is there already.
                 continue;
             }
-            // Thresholds ascend with sparsity; for the others the number of nodes that are left is the point.
-            let point = row.threshold.filter(|_| row.method == Method::Ms).unwrap_or(row.nonzero_nodes);
+            // Thresholds ascend with sparsity; for the others the number of weights that are left is the point.
+            let point = row.threshold.filter(|_| row.method == Method::Stability).unwrap_or(row.nonzero_weights);
             settings.entry(setting).or_default().entry(point).or_default().push(row);
         }
     }
     let accuracies = |method| -> Accuracies {
         let own = rows.iter().filter(|row| row.method == method);
-        own.map(|row| ((row.replica, row.nonzero_nodes), row.accuracy)).collect()
+        own.map(|row| ((row.replica, row.nonzero_weights), row.accuracy)).collect()
     };
     let (one_shot, frozen_first) = (accuracies(Method::Magnitude), accuracies(Method::MagnitudeFrozenFirst));
     let labels = labels(settings.keys());
@@ -172,7 +172,7 @@ fn labels<'a>(settings: impl Iterator<Item = &'a Setting> + Clone) -> Vec<String
         .collect()
 }
 
-/// Accuracy by replica and number of nodes that are left.
+/// Accuracy by replica and number of weights that are left.
 type Accuracies = BTreeMap<(u32, u32), f64>;
 
 fn curve_points(
@@ -185,7 +185,7 @@ fn curve_points(
         .into_values()
         .filter(|rows| rows.iter().map(|row| row.replica).collect::<BTreeSet<_>>() == replicas)
         .filter_map(|rows| {
-            // A control may meet one number of nodes twice, on the grid and beside a threshold: equal masks, one row each.
+            // A control may meet one number of weights twice, on the grid and beside a threshold: equal masks, one row each.
             let mut seen = BTreeSet::new();
             let rows: Vec<_> = rows.into_iter().filter(|row| seen.insert(row.replica)).collect();
             let summary =
@@ -193,7 +193,7 @@ fn curve_points(
             let over = |control: &Accuracies| -> Option<Summary> {
                 let pruned_alike = rows.iter().filter(|row| !row.method.retrains());
                 let differences: Option<Vec<f64>> = pruned_alike
-                    .map(|row| Some(row.accuracy - control.get(&(row.replica, row.nonzero_nodes))?))
+                    .map(|row| Some(row.accuracy - control.get(&(row.replica, row.nonzero_weights))?))
                     .collect();
                 Summary::of(&differences?)
             };
@@ -236,7 +236,7 @@ pub fn at_table_sparsities(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SPARSIT
 mod tests {
     use super::*;
 
-    fn row(method: Method, replica: u32, nonzero_nodes: u32, accuracy: f64) -> SweepRow {
+    fn row(method: Method, replica: u32, nonzero_weights: u32, accuracy: f64) -> SweepRow {
         SweepRow {
             method,
             rule: String::new(),
@@ -247,9 +247,9 @@ mod tests {
             tolerance: None,
             threshold: None,
             window: None,
-            sparsity: 1.0 - f64::from(nonzero_nodes) / 100.0,
-            nonzero_nodes,
-            frozen_nodes: 0,
+            sparsity: 1.0 - f64::from(nonzero_weights) / 100.0,
+            nonzero_weights,
+            frozen_weights: 0,
             compression_ratio: 1.0,
             theoretical_speedup: 1.0,
             accuracy,
@@ -257,11 +257,11 @@ mod tests {
         }
     }
 
-    fn ms(replica: u32, threshold: u32, nonzero_nodes: u32, accuracy: f64) -> SweepRow {
+    fn ms(replica: u32, threshold: u32, nonzero_weights: u32, accuracy: f64) -> SweepRow {
         SweepRow {
             tolerance: Some(0.03),
             threshold: Some(threshold),
-            ..row(Method::Ms, replica, nonzero_nodes, accuracy)
+            ..row(Method::Stability, replica, nonzero_weights, accuracy)
         }
     }
 
@@ -313,7 +313,7 @@ mod tests {
         let curves = curves(&rows, 50);
         let difference = curves[0].points[0].over_one_shot.unwrap();
         assert!((difference.mean - 0.15).abs() < 1e-12, "{difference:?}");
-        assert_eq!(curves[0].points[1].over_one_shot, None, "no one-shot network has 30 nodes");
+        assert_eq!(curves[0].points[1].over_one_shot, None, "no one-shot network has 30 weights");
     }
 
     #[test]
@@ -328,8 +328,13 @@ mod tests {
     fn only_the_headline_window_is_a_curve_and_ed_is_shown_once() {
         let hold = |window| SweepRow { window: Some(window), ..row(Method::Hold, 0, 50, 0.9) };
         let ed = |method| SweepRow { rule: "density".into(), epochs: 3, ..row(method, 0, 50, 0.9) };
-        let rows =
-            [hold(50), hold(100), ed(Method::EdSequential), ed(Method::EdBatched), row(Method::Dense, 0, 100, 1.0)];
+        let rows = [
+            hold(50),
+            hold(100),
+            ed(Method::DecaySequential),
+            ed(Method::DecayBatched),
+            row(Method::Dense, 0, 100, 1.0),
+        ];
         let labels: Vec<_> = curves(&rows, 50).into_iter().map(|curve| curve.label).collect();
         assert_eq!(labels, ["hold s=50", "ed density"]);
         let batched: Vec<_> = curves(&rows[3..4], 50).into_iter().map(|curve| curve.label).collect();

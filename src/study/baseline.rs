@@ -1,13 +1,13 @@
 //! The baseline in a comparison: exponential decay, which trains anew for each target, timed in both ways.
 
-use super::comparison::{Account, since};
+use super::comparison::{CellComparison, since};
 use super::ledger::Measured;
 use super::numbers::percent;
 use crate::engine::{DataHandle, Evaluation, Overheads, Replica, Watch};
 use crate::error::{Error, Result};
 use crate::pruning::Method;
 use crate::pruning::decay::{Rule, Schedule};
-use crate::pruning::masks::removed_nodes;
+use crate::pruning::masks::removed_weights;
 use crate::training::{NumberHash, Plan, train};
 use sha2::{Digest as _, Sha256};
 use std::time::Instant;
@@ -35,7 +35,7 @@ fn digest(replica: &Replica<f32>) -> Digest {
     digest.finalize().into()
 }
 
-impl Account<'_> {
+impl CellComparison<'_> {
     /// Exponential decay by every rule asked for. Returns the hash of all final parameters.
     pub(super) fn exponential_decay(&mut self, test: DataHandle) -> Result<String> {
         let mut parameters = NumberHash::default();
@@ -75,28 +75,28 @@ impl Account<'_> {
             ));
         }
         let replicates = self.configuration.replicates as usize;
-        let nodes = self.cell.architecture.nodes();
+        let weight_count = self.cell.architecture.weight_count();
         let context = self.context(self.configuration.ed_epochs);
         let first_rule = self.configuration.ed_rule.rules()[0] == rule;
         let mut rows = Vec::new();
-        let methods = [Some(Method::EdSequential), together.as_ref().map(|_| Method::EdBatched)];
+        let methods = [Some(Method::DecaySequential), together.as_ref().map(|_| Method::DecayBatched)];
         for method in methods.into_iter().flatten() {
             for (slot, &evaluation) in sequential.iter().enumerate() {
-                let removed = removed_nodes(targets[slot / replicates], nodes);
+                let removed = removed_weights(targets[slot / replicates], weight_count);
                 let replica = (slot % replicates) as u32;
-                rows.push(context.row(method, rule.name(), replica, nodes - removed, 0, evaluation));
+                rows.push(context.row(method, rule.name(), replica, weight_count - removed, 0, evaluation));
                 // The target 0 is the dense net of as many epochs, the same by every rule.
-                if removed == 0 && method == Method::EdSequential && first_rule {
-                    rows.push(context.row(Method::Dense, "", replica, nodes, 0, evaluation));
+                if removed == 0 && method == Method::DecaySequential && first_rule {
+                    rows.push(context.row(Method::Dense, "", replica, weight_count, 0, evaluation));
                 }
             }
         }
         self.rows.extend(rows);
         let per_point = |run: &DecayRun| (run.train_s + run.evaluate_s) * 1e3 / replicates as f64;
         let marginals = one_by_one.iter().map(per_point).collect();
-        self.measure_decay(rule, Method::EdSequential, &one_by_one, marginals);
+        self.measure_decay(rule, Method::DecaySequential, &one_by_one, marginals);
         if let Some(together) = together {
-            self.measure_decay(rule, Method::EdBatched, &[together], Vec::new());
+            self.measure_decay(rule, Method::DecayBatched, &[together], Vec::new());
         }
         Ok(())
     }
@@ -134,8 +134,8 @@ impl Account<'_> {
         let data = &self.cell.split.training;
         let training = self.engine.load(data)?;
         let steps = data.samples().div_ceil(configuration.batch) as u64;
-        let nodes = self.cell.architecture.nodes();
-        let schedule = |target: f64| Schedule::new(rule, target, nodes, configuration.ed_epochs, steps);
+        let weight_count = self.cell.architecture.weight_count();
+        let schedule = |target: f64| Schedule::new(rule, target, weight_count, configuration.ed_epochs, steps);
         let ids = self.replica_ids;
         let slots = || targets.iter().flat_map(|&target| ids.iter().map(move |&id| (target, id)));
         let schedules: Vec<_> = slots().map(|(target, _)| schedule(target)).collect();

@@ -2,16 +2,16 @@
 //! set. Test data choose nothing.
 
 use super::accuracy::TABLE_SPARSITIES;
-use super::comparison::{Account, headline_rule};
+use super::comparison::{CellComparison, headline_rule};
 use crate::engine::{Batch, DataHandle};
 use crate::error::Result;
-use crate::pruning::masks::removed_nodes;
+use crate::pruning::masks::removed_weights;
 use crate::pruning::operating_points::{CHOSEN_IN_TRAINING, FROZEN_FIRST, Numbers, of_method};
 use crate::pruning::sweep;
 use crate::pruning::{Method, SweepRow};
 use std::collections::BTreeMap;
 
-impl Account<'_> {
+impl CellComparison<'_> {
     /// Chooses a window for settle and for hold by mean accuracy on the training set at the sparsities of the accuracy
     /// table, and repeats the rows of that window under the rule [`CHOSEN_IN_TRAINING`].
     pub(super) fn chosen_windows(
@@ -20,8 +20,8 @@ impl Account<'_> {
         training: DataHandle,
         numbers: &Numbers<'_>,
     ) -> Result<()> {
-        let nodes = self.cell.architecture.nodes();
-        let left = TABLE_SPARSITIES.map(|sparsity| nodes - removed_nodes(sparsity, nodes));
+        let weight_count = self.cell.architecture.weight_count();
+        let left = TABLE_SPARSITIES.map(|sparsity| weight_count - removed_weights(sparsity, weight_count));
         let rule = headline_rule(self.configuration);
         for method in [Method::Settle, Method::Hold] {
             let mut points = of_method(method, rule == FROZEN_FIRST, numbers);

@@ -8,7 +8,7 @@ use super::inference::INFERENCE_COLUMNS;
 use super::ledger::{Ledger, Measured, Workload};
 use super::rank_correlation::{CORRELATION_COLUMNS, with_magnitude};
 use super::records::{write_envelope, write_stability};
-use super::results::{Results, SUBJECT_FILE, Subject};
+use super::results::{ComparedCell, Results, SUBJECT_FILE};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Overheads, Watch};
 use crate::error::Result;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
@@ -49,8 +49,8 @@ pub fn compare(
 ) -> Result<Compared> {
     let replica_ids: Vec<u32> = (0..configuration.replicates).collect();
     let scope = Scope { repeat_within: REPEAT_WITHIN, decays_together: true };
-    let mut account = Account::new(engine, cell, configuration, folder, control, &replica_ids, scope);
-    account.run()
+    let mut comparison = CellComparison::new(engine, cell, configuration, folder, control, &replica_ids, scope);
+    comparison.run()
 }
 
 /// How much is measured.
@@ -63,7 +63,7 @@ pub(super) struct Scope {
 }
 
 /// The work in progress on one cell.
-pub(super) struct Account<'a> {
+pub(super) struct CellComparison<'a> {
     pub(super) engine: &'a mut Engine,
     pub(super) cell: &'a Cell,
     pub(super) configuration: &'a Configuration,
@@ -85,7 +85,7 @@ struct Counted {
     envelope_s: f64,
 }
 
-impl<'a> Account<'a> {
+impl<'a> CellComparison<'a> {
     /// Nothing done yet. `configuration` has as many replicates as there are ids.
     pub(super) fn new(
         engine: &'a mut Engine,
@@ -124,10 +124,10 @@ impl<'a> Account<'a> {
         drop(parameters);
         let history = trained.take_history()?;
         let counted = self.count(&history)?;
-        let node_axes = [self.cell.architecture.width; 2];
+        let weight_axes = [self.cell.architecture.width; 2];
         let path = |name: &str| folder.file(name);
-        write_stability(&path, &node_axes, &history, &counted.stability)?;
-        write_envelope(&path, &node_axes, &history, &counted.envelope)?;
+        write_stability(&path, &weight_axes, &history, &counted.stability)?;
+        write_envelope(&path, &weight_axes, &history, &counted.envelope)?;
         let wall_times = [
             ("train", trained.times.train.as_secs_f64()),
             ("record history", trained.times.record.as_secs_f64()),
@@ -135,7 +135,7 @@ impl<'a> Account<'a> {
             ("count", counted.count_s),
             ("envelope", counted.envelope_s),
         ];
-        let (results, decay) = self.judge(trained, history, counted, training_overheads)?;
+        let (results, decay) = self.prune_and_evaluate(trained, history, counted, training_overheads)?;
         weight_hashes.insert("all parameters, exponential decay".into(), decay);
         Ok(Compared {
             results,
@@ -150,12 +150,12 @@ impl<'a> Account<'a> {
     pub(super) fn run_trained(&mut self, mut trained: Trained) -> Result<Results> {
         let history = trained.take_history()?;
         let counted = self.count(&history)?;
-        Ok(self.judge(trained, history, counted, Overheads::default())?.0)
+        Ok(self.prune_and_evaluate(trained, history, counted, Overheads::default())?.0)
     }
 
     /// Prunes trained networks by every criterion and runs the baseline beside them; writes all tables. Returns also the hash
     /// of the parameters that exponential decay ended with.
-    fn judge(
+    fn prune_and_evaluate(
         &mut self,
         mut trained: Trained,
         history: History,
@@ -185,7 +185,7 @@ impl<'a> Account<'a> {
         csv::write(&folder.file("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
         let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
         csv::write(&folder.file("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
-        let subject = Subject::new(ledger.workload.clone(), &self.cell.split);
+        let subject = ComparedCell::new(ledger.workload.clone(), &self.cell.split);
         subject.write(&folder.file(SUBJECT_FILE)?)?;
         let results = Results {
             rows: std::mem::take(&mut self.rows),
@@ -239,12 +239,19 @@ impl<'a> Account<'a> {
         let images = self.cell.split.test.samples() as u64 * u64::from(self.configuration.replicates);
         let evaluations =
             self.control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
-        let nodes = self.cell.architecture.nodes();
+        let weight_count = self.cell.architecture.weight_count();
         let rows: Vec<SweepRow> = (0..)
             .zip(evaluations)
             .map(|(replica, evaluation)| {
-                let frozen = frozen_nodes(&counted.envelope, replica as usize);
-                self.context(self.configuration.epochs).row(Method::Dense, "", replica, nodes, frozen, evaluation)
+                let frozen = frozen_weights(&counted.envelope, replica as usize);
+                self.context(self.configuration.epochs).row(
+                    Method::Dense,
+                    "",
+                    replica,
+                    weight_count,
+                    frozen,
+                    evaluation,
+                )
             })
             .collect();
         self.rows.extend(rows);
@@ -264,7 +271,7 @@ impl<'a> Account<'a> {
         let headline = headline_rule(configuration);
         let other = if headline == FROZEN_FIRST { FROZEN_KEPT } else { FROZEN_FIRST };
         let methods = [
-            (Method::Ms, ""),
+            (Method::Stability, ""),
             (Method::Settle, headline),
             (Method::Settle, other),
             (Method::Hold, headline),
@@ -300,7 +307,7 @@ impl<'a> Account<'a> {
                 seconds.push(start.elapsed().as_secs_f64());
             }
             let sort_count_s = match method {
-                Method::Ms => counted.sort_s + counted.count_s,
+                Method::Stability => counted.sort_s + counted.count_s,
                 Method::Settle | Method::Hold | Method::MagnitudeFrozenFirst => counted.envelope_s,
                 _ => 0.0,
             };
@@ -324,7 +331,7 @@ impl<'a> Account<'a> {
                 .iter()
                 .zip(swept.evaluations)
                 .map(|(point, evaluation)| {
-                    let frozen = frozen_nodes(&counted.envelope, point.replica);
+                    let frozen = frozen_weights(&counted.envelope, point.replica);
                     context.point_row(method, rule, point, frozen, evaluation)
                 })
                 .collect();
@@ -409,7 +416,7 @@ pub(super) fn windows(configuration: &Configuration) -> Result<Vec<u32>> {
     Ok(windows)
 }
 
-/// Whether settle and hold remove frozen nodes first in the headline.
+/// Whether settle and hold remove frozen weights first in the headline.
 pub(super) fn headline_rule(configuration: &Configuration) -> &'static str {
     if configuration.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
 }
@@ -419,7 +426,7 @@ pub(super) fn since(before: Overheads, after: Overheads) -> Overheads {
     Overheads { build: after.build - before.build, transfer: after.transfer - before.transfer }
 }
 
-fn frozen_nodes(envelope: &WindowedEnvelope, replica: usize) -> usize {
+fn frozen_weights(envelope: &WindowedEnvelope, replica: usize) -> usize {
     envelope.frozen_of_replica(replica).iter().filter(|&&frozen| frozen).count()
 }
 

@@ -17,10 +17,10 @@ use std::path::PathBuf;
 /// What the replicas of all cells say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conclusion {
-    /// Magnitude stability of every node, at the first tolerance.
+    /// Magnitude stability of every weight, at the first tolerance.
     pub observations: Observations,
-    /// Numbers of stable nodes, at the first tolerance.
-    pub stable_nodes: StableNodes,
+    /// Numbers of stable weights, at the first tolerance.
+    pub stable_weights: StableNodes,
     /// Mean stability by every reading and tolerance.
     pub sensitivity: Vec<SensitivityRow>,
     /// SHA-256 of what was recorded and of all parameters, by cell.
@@ -58,8 +58,8 @@ impl Conclusion {
                 };
                 let counts = stability.of_replica(0, &history, place);
                 self.observations.insert(replicate.clone(), counts.iter().map(|&count| f64::from(count)).collect());
-                let numbers = stability.counts.stable_nodes.iter().skip(place).step_by(kept.len()).take(shape.epochs);
-                self.stable_nodes.insert(replicate, (1..).zip(numbers.map(|&number| f64::from(number))).collect());
+                let numbers = stability.counts.stable_weights.iter().skip(place).step_by(kept.len()).take(shape.epochs);
+                self.stable_weights.insert(replicate, (1..).zip(numbers.map(|&number| f64::from(number))).collect());
             }
         }
         Ok(())
@@ -95,7 +95,7 @@ impl Conclusion {
         )))
     }
 
-    /// Writes `observations.csv` and `stable_nodes.csv`, which `study --from-observations --from-stable-nodes` reads,
+    /// Writes `observations.csv` and `stable_weights.csv`, which `study --from-observations --from-stable-weight_count` reads,
     /// replicates in the order of their numbers.
     ///
     /// Fails with [`Error::Io`] if a file cannot be written.
@@ -104,7 +104,7 @@ impl Conclusion {
         let observations = in_order(&self.observations)
             .flat_map(|(one, counts)| counts.iter().map(move |&count| (name(one), count as u32)));
         csv::write(&path("observations.csv")?, &["model", "data_set", "replicate", "stability"], observations)?;
-        let numbers = in_order(&self.stable_nodes)
+        let numbers = in_order(&self.stable_weights)
             .flat_map(|(one, numbers)| numbers.iter().map(move |&(epoch, number)| (name(one), epoch, number as u32)));
         let columns = ["model", "data_set", "replicate", "epoch", "stable_nodes"];
         csv::write(&path("stable_nodes.csv")?, &columns, numbers)
@@ -113,9 +113,9 @@ impl Conclusion {
 
 /// The focus layers of some runs side by side, as they were recorded.
 fn recorded(runs: &[&Run], configuration: &Configuration) -> (HistoryShape, Vec<f32>) {
-    let nodes = configuration.width * configuration.width;
-    let shape = HistoryShape { epochs: configuration.epochs as usize, replicas: runs.len(), nodes };
-    (shape, interleaved(&runs.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), nodes))
+    let weight_count = configuration.width * configuration.width;
+    let shape = HistoryShape { epochs: configuration.epochs as usize, replicas: runs.len(), weight_count };
+    (shape, interleaved(&runs.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), weight_count))
 }
 
 /// Replicate 2 before replicate 10.

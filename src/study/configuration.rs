@@ -129,7 +129,7 @@ pub struct Configuration {
     /// Windows of settling tolerance and holding magnitude; fitted to the epochs if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Vec<u32>>,
-    /// Whether settle and hold treat frozen nodes like all others in the headline.
+    /// Whether settle and hold treat frozen weights like all others in the headline.
     pub keep_frozen: bool,
     /// Target sparsities of exponential decay, 0 to 1.
     pub ed_targets: Vec<f64>,
@@ -141,7 +141,7 @@ pub struct Configuration {
     /// A replica of a study with less training accuracy at the end is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_accuracy: Option<f64>,
-    /// A trained replica stops when less than this share of the focus layer is missing to its plateau of stable nodes.
+    /// A trained replica stops when less than this share of the focus layer is missing to its plateau of stable weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_at_plateau: Option<f64>,
     /// Most replacements in each cell of a study; as many as replicates if absent.

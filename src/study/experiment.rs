@@ -324,8 +324,8 @@ pub fn write_records(
     });
     csv::write(&folder.file("metrics.csv")?, &["model", "data_set", "replica", "epoch", "loss", "accuracy"], rows)?;
     let write = |name: &str, replicas: usize, values: &[f32]| {
-        let nodes = trained.shape.nodes;
-        let axes = [values.len() / (replicas * nodes), replicas, nodes];
+        let weight_count = trained.shape.weight_count;
+        let axes = [values.len() / (replicas * weight_count), replicas, weight_count];
         npz::write(&folder.file(name)?, &[NamedArray { name: "history", shape: &axes, values: values.into() }])
     };
     if stops {

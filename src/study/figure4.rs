@@ -2,7 +2,7 @@
 //! them.
 
 use super::Control;
-use super::comparison::{Account, Scope};
+use super::comparison::{CellComparison, Scope};
 use super::configuration::Configuration;
 use super::experiment::{Cell, CellFolder};
 use super::results::{Results, SUBJECT_FILE};
@@ -53,13 +53,17 @@ pub fn figure4(
     }
     let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
     let trained = trained(engine, cell, runs, &chosen, configuration, seconds)?;
-    let HistoryShape { epochs, replicas, nodes } = trained.shape;
-    let array =
-        NamedArray { name: "history", shape: &[epochs, replicas, nodes], values: trained.recorded.as_slice().into() };
+    let HistoryShape { epochs, replicas, weight_count } = trained.shape;
+    let array = NamedArray {
+        name: "history",
+        shape: &[epochs, replicas, weight_count],
+        values: trained.recorded.as_slice().into(),
+    };
     npz::write(&folder.file("history.npz")?, &[array])?;
     let configuration = Configuration { replicates: ids.len() as u32, ..configuration.clone() };
     let scope = Scope { repeat_within: REPEAT_WITHIN, decays_together: false };
-    let results = Account::new(engine, cell, &configuration, folder, control, &ids, scope).run_trained(trained)?;
+    let results =
+        CellComparison::new(engine, cell, &configuration, folder, control, &ids, scope).run_trained(trained)?;
     folder.remove_checkpoints()?;
     Ok(Some(results))
 }
@@ -102,12 +106,16 @@ fn trained(
         replica_ids: &ids,
     })?;
     batch.restore(&replicas)?;
-    let nodes = cell.architecture.nodes();
-    let recorded = interleaved(&chosen.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), nodes);
+    let weight_count = cell.architecture.weight_count();
+    let recorded = interleaved(&chosen.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), weight_count);
     let share = chosen.len() as f64 / runs.runs.len() as f64;
     Ok(Trained {
         batch,
-        shape: HistoryShape { epochs: recorded.len() / (chosen.len() * nodes), replicas: chosen.len(), nodes },
+        shape: HistoryShape {
+            epochs: recorded.len() / (chosen.len() * weight_count),
+            replicas: chosen.len(),
+            weight_count,
+        },
         recorded,
         epochs: vec![configuration.epochs; chosen.len()],
         focus_hashes: Vec::new(),

@@ -9,7 +9,7 @@ use crate::stability::{History, Stability, WindowedEnvelope};
 /// A recorded focus layer with the numbers that criteria choose by.
 #[derive(Clone, Debug)]
 pub struct FocusLayer {
-    /// Units of the layer and of the one before it: nodes lie in `[width, width]`.
+    /// Units of the layer and of the one before it: weights lie in `[width, width]`.
     pub width: usize,
     /// The recorded weights.
     pub history: History,

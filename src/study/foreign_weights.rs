@@ -82,7 +82,7 @@ pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<St
             array.values[place]
         )));
     }
-    let fits = fits(&array.shape, sizes.replicas, sizes.nodes, &read.node_axes);
+    let fits = fits(&array.shape, sizes.replicas, sizes.weight_count, &read.weight_axes);
     if array.values.len() != sizes.columns() {
         return Err(misfit(array, read));
     }
@@ -102,7 +102,7 @@ pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<St
             .fold(0.0, f32::max);
         return Ok(Some(format!(
             "the weights are not those of the history's last epoch, nor of another: they lie up to {furthest} apart; \
-             nodes are chosen by the history and removed from the weights"
+             weights are chosen by the history and removed from the weights"
         )));
     };
     if order.is_turned {
@@ -115,7 +115,7 @@ pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<St
              the shape {:?}, the history's are {:?}; save both in the same order, e.g. numpy.transpose(weights, ({}))",
             if order.axes.len() == 2 { ", transposed" } else { "" },
             array.shape,
-            read.node_axes,
+            read.weight_axes,
             axes.join(", ")
         )));
     }
@@ -131,22 +131,22 @@ pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<St
     }
     if epoch != last {
         notices.push(format!(
-            "the weights are those of the history's epoch {epoch} (of 0 to {last}), not of its last; nodes are chosen by the \
+            "the weights are those of the history's epoch {epoch} (of 0 to {last}), not of its last; weights are chosen by the \
              history and removed from the weights"
         ));
     }
     Ok((!notices.is_empty()).then(|| notices.join("; ")))
 }
 
-/// Whether an array has the axes of the nodes, with the replica before them where there are several or the array has it.
-fn fits(shape: &[usize], replicas: usize, nodes: usize, node_axes: &[usize]) -> bool {
-    let flat = node_axes.len() == 1;
-    let is_one = |shape: &[usize]| shape == node_axes || (flat && shape.iter().product::<usize>() == nodes);
+/// Whether an array has the axes of the weights, with the replica before them where there are several or the array has it.
+fn fits(shape: &[usize], replicas: usize, weight_count: usize, weight_axes: &[usize]) -> bool {
+    let flat = weight_axes.len() == 1;
+    let is_one = |shape: &[usize]| shape == weight_axes || (flat && shape.iter().product::<usize>() == weight_count);
     (replicas == 1 && is_one(shape)) || (shape.first() == Some(&replicas) && is_one(&shape[1..]))
 }
 
 fn misfit(array: &ForeignArray, read: &ImportedHistory) -> Error {
-    let mut turned = read.node_axes.clone();
+    let mut turned = read.weight_axes.clone();
     turned.reverse();
     let advice = if turned.len() == 2 && array.shape.ends_with(&turned) {
         "they look transposed: save both in the same order of axes"
@@ -154,10 +154,10 @@ fn misfit(array: &ForeignArray, read: &ImportedHistory) -> Error {
         "name the weights that the history recorded with --weight-key, or say with --axes what the history's axes are"
     };
     Error::Data(format!(
-        "the weights have the shape {:?}, but the history has {} replicas of nodes {:?}; {advice}",
+        "the weights have the shape {:?}, but the history has {} replicas of weights {:?}; {advice}",
         array.shape,
         read.history.shape().replicas,
-        read.node_axes
+        read.weight_axes
     ))
 }
 
@@ -175,16 +175,18 @@ struct Order {
 fn orders(array: &ForeignArray, read: &ImportedHistory) -> Vec<Order> {
     let replicas = read.history.shape().replicas;
     let own = match array.shape.split_first() {
-        Some((&first, rest)) if first == replicas && rest.iter().product::<usize>() == read.history.shape().nodes => {
+        Some((&first, rest))
+            if first == replicas && rest.iter().product::<usize>() == read.history.shape().weight_count =>
+        {
             rest
         }
         _ => &array.shape[..],
     };
     // The axes are known from the history, or else from the weights.
-    let known = if read.node_axes.len() > 1 { &read.node_axes[..] } else { own };
+    let known = if read.weight_axes.len() > 1 { &read.weight_axes[..] } else { own };
     let mut found = Vec::new();
     // Other axes of the same product are a mistake, even if the numbers happen to follow each other alike.
-    if own.len() < 2 || own.len() == known.len() && own == known || read.node_axes.len() < 2 {
+    if own.len() < 2 || own.len() == known.len() && own == known || read.weight_axes.len() < 2 {
         found.push(Order { shape: known.to_vec(), axes: (0..known.len()).collect(), is_turned: false });
     }
     if known.len() < 2 || known.len() > MOST_AXES {
@@ -192,7 +194,7 @@ fn orders(array: &ForeignArray, read: &ImportedHistory) -> Vec<Order> {
     }
     for axes in permutations(known.len()) {
         let mut shape = known.to_vec();
-        if read.node_axes.len() > 1 {
+        if read.weight_axes.len() > 1 {
             axes.iter().zip(known).for_each(|(&axis, &size)| shape[axis] = size);
         }
         let is_turned = axes.iter().enumerate().any(|(place, &axis)| place != axis);
@@ -258,16 +260,16 @@ mod tests {
     use crate::stability::History;
 
     /// Two epochs, of weights 1, 2, 3, ... and of those plus a half.
-    fn history(replicas: usize, node_axes: &[usize]) -> ImportedHistory {
-        let nodes = node_axes.iter().product();
-        let columns = replicas * nodes;
+    fn history(replicas: usize, weight_axes: &[usize]) -> ImportedHistory {
+        let weight_count = weight_axes.iter().product();
+        let columns = replicas * weight_count;
         let first = (0..columns).map(|index| index as f32 + 1.0);
         let weights = first.clone().chain(first.map(|weight| weight + 0.5)).collect();
-        let history = History::new(HistoryShape { epochs: 2, replicas, nodes }, weights).unwrap();
+        let history = History::new(HistoryShape { epochs: 2, replicas, weight_count }, weights).unwrap();
         ImportedHistory {
             history,
-            node_axes: node_axes.to_vec(),
-            node_axis_names: Vec::new(),
+            weight_axes: weight_axes.to_vec(),
+            weight_axis_names: Vec::new(),
             rounding: Rounding::default(),
             notices: Vec::new(),
         }
@@ -283,8 +285,8 @@ mod tests {
 
     #[test]
     fn weights_must_have_the_axes_of_the_nodes() {
-        let fits = |shape: &[usize], replicas, node_axes: &[usize]| {
-            let read = history(replicas, node_axes);
+        let fits = |shape: &[usize], replicas, weight_axes: &[usize]| {
+            let read = history(replicas, weight_axes);
             compare(&array(shape, vec![7.0; shape.iter().product()]), &read).is_ok()
         };
         assert!(fits(&[2, 3], 1, &[2, 3]) && fits(&[1, 2, 3], 1, &[2, 3]) && fits(&[4, 2, 3], 4, &[2, 3]));
@@ -311,11 +313,11 @@ mod tests {
         for (axes, shapes) in [(&[3, 3][..], [&[3, 3][..], &[9]]), (&[2, 3], [&[3, 2], &[6]])] {
             for replicas in [1, 2] {
                 let read = history(replicas, axes);
-                let nodes = axes[0] * axes[1];
-                let turned: Vec<f32> = (0..replicas * nodes)
+                let weight_count = axes[0] * axes[1];
+                let turned: Vec<f32> = (0..replicas * weight_count)
                     .map(|index| {
-                        let (replica, node) = (index / nodes, index % nodes);
-                        last(&read)[replica * nodes + node % axes[0] * axes[1] + node / axes[0]]
+                        let (replica, weight_index) = (index / weight_count, index % weight_count);
+                        last(&read)[replica * weight_count + weight_index % axes[0] * axes[1] + weight_index / axes[0]]
                     })
                     .collect();
                 for shape in shapes {

@@ -2,11 +2,11 @@
 //! faster, and the numbers say so beside the compression ratio and the theoretical speed-up.
 
 use super::accuracy::{Summary, TABLE_SPARSITIES};
-use super::comparison::{Account, REPETITIONS};
+use super::comparison::{CellComparison, REPETITIONS};
 use crate::engine::{Batch, DataHandle, Watch};
 use crate::error::Result;
 use crate::pruning::Method;
-use crate::pruning::masks::{RemovalOrder, removed_nodes};
+use crate::pruning::masks::{RemovalOrder, removed_weights};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ pub(super) const INFERENCE_COLUMNS: &[&str] = &[
 /// the columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InferenceRow {
-    /// `dense`, or `magnitude`: which nodes are zero moves no time, so one criterion stands for all.
+    /// `dense`, or `magnitude`: which weights are zero moves no time, so one criterion stands for all.
     pub method: Method,
     /// Name of the network.
     pub model: String,
@@ -35,7 +35,7 @@ pub struct InferenceRow {
     pub data_set: String,
     /// Networks that were evaluated side by side.
     pub replicates: u32,
-    /// Share of the focus layer's nodes that are zero, 0 to 1.
+    /// Share of the focus layer's weights that are zero, 0 to 1.
     pub sparsity: f64,
     /// Images of the test set.
     pub images: usize,
@@ -47,17 +47,17 @@ pub struct InferenceRow {
     pub ratio_to_dense: f64,
 }
 
-impl Account<'_> {
+impl CellComparison<'_> {
     /// Times the evaluation of the dense networks and of the same with the smallest weights set to zero, by turns, so that
     /// whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
     pub(super) fn inference(&mut self, batch: &mut Batch, test: DataHandle) -> Result<Vec<InferenceRow>> {
-        let nodes = self.cell.architecture.nodes();
+        let weight_count = self.cell.architecture.weight_count();
         let trained = batch.focus_weights()?;
         let removed: Vec<usize> =
-            [0.0].into_iter().chain(TABLE_SPARSITIES).map(|sparsity| removed_nodes(sparsity, nodes)).collect();
+            [0.0].into_iter().chain(TABLE_SPARSITIES).map(|sparsity| removed_weights(sparsity, weight_count)).collect();
         let networks: Vec<Vec<f32>> = removed
             .iter()
-            .map(|&removed| trained.chunks_exact(nodes).flat_map(|weights| pruned(weights, removed)).collect())
+            .map(|&removed| trained.chunks_exact(weight_count).flat_map(|weights| pruned(weights, removed)).collect())
             .collect();
         let silent = Watch { stop: self.control.stop, progress: &|_| {} };
         let replicates = f64::from(self.configuration.replicates);
@@ -81,7 +81,7 @@ impl Account<'_> {
             model: self.cell.model().into(),
             data_set: self.cell.data_set.clone(),
             replicates: self.configuration.replicates,
-            sparsity: removed as f64 / nodes as f64,
+            sparsity: removed as f64 / weight_count as f64,
             images: self.cell.split.test.samples(),
             milliseconds: summary.mean,
             milliseconds_sd: summary.sd,

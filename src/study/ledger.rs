@@ -122,7 +122,7 @@ pub struct LedgerRow {
     /// Standard deviation over repetitions; none below two.
     pub marginal_ms_sd: Option<f64>,
     /// Marginal cost divided by that of `ms`, if both are there.
-    pub ratio_to_ms: Option<f64>,
+    pub ratio_to_stability: Option<f64>,
     /// Whether the times are sums of segments.
     pub resumed: bool,
 }
@@ -158,7 +158,7 @@ impl LedgerRow {
             fixed_s: (!method.retrains()).then_some(train_s + history_s),
             marginal_ms,
             marginal_ms_sd: repeated.and_then(|summary| summary.sd),
-            ratio_to_ms: None,
+            ratio_to_stability: None,
             resumed: measured.resumed,
         }
     }
@@ -186,9 +186,9 @@ impl Ledger {
     /// Charges every method what it used. All replicas together on both sides: `measured` and rows hold sums of seconds.
     pub fn new(workload: Workload, measured: Vec<Measured>) -> Self {
         let mut rows: Vec<_> = measured.into_iter().map(|measured| LedgerRow::new(&workload, measured)).collect();
-        let ms = rows.iter().find(|row| row.method == Method::Ms).and_then(|row| row.marginal_ms);
+        let ms = rows.iter().find(|row| row.method == Method::Stability).and_then(|row| row.marginal_ms);
         for row in &mut rows {
-            row.ratio_to_ms = row.marginal_ms.zip(ms.filter(|&ms| ms > 0.0)).map(|(marginal, ms)| marginal / ms);
+            row.ratio_to_stability = row.marginal_ms.zip(ms.filter(|&ms| ms > 0.0)).map(|(marginal, ms)| marginal / ms);
         }
         Self { workload, rows }
     }
@@ -202,7 +202,7 @@ impl Ledger {
     /// replica. `None` for ED itself, without ED, and where a point of ED is no dearer, so that nothing is ever won.
     pub fn break_even(&self, row: &LedgerRow) -> Option<BreakEven> {
         let fixed_s = row.fixed_s?;
-        let saved_ms = self.row(Method::EdSequential)?.marginal_ms? - row.marginal_ms?;
+        let saved_ms = self.row(Method::DecaySequential)?.marginal_ms? - row.marginal_ms?;
         let points = |seconds: f64| 1000.0 * seconds / f64::from(row.replicates) / saved_ms;
         (saved_ms > 0.0)
             .then(|| BreakEven { points: points(fixed_s), points_if_trained: points(fixed_s - row.train_s) })
@@ -211,15 +211,15 @@ impl Ledger {
     /// Total time of ED, one target after the other, divided by the total of `ms` for as many points, fixed costs
     /// included and building and copying left out on both sides.
     pub fn total_ratio(&self) -> Option<f64> {
-        let (ms, ed) = (self.row(Method::Ms)?, self.row(Method::EdSequential)?);
+        let (ms, ed) = (self.row(Method::Stability)?, self.row(Method::DecaySequential)?);
         let points_s = |marginal_ms: f64| marginal_ms / 1000.0 * ed.distinct_points * f64::from(ed.replicates);
         Some(points_s(ed.marginal_ms?) / (ms.fixed_s? + points_s(ms.marginal_ms?)))
     }
 
     /// The sentence that a reader may quote: the marginal ratio beside what arithmetic alone predicts, and the total
     /// ratio. `None` unless `ms` and `ed-sequential` were both measured.
-    pub fn quotable_sentence(&self) -> Option<String> {
-        let (ms, ed) = (self.row(Method::Ms)?, self.row(Method::EdSequential)?);
+    pub fn summary(&self) -> Option<String> {
+        let (ms, ed) = (self.row(Method::Stability)?, self.row(Method::DecaySequential)?);
         let (ms_marginal, ed_marginal) = (ms.marginal_ms?, ed.marginal_ms?);
         Some(format!(
             "On {} with {}, one more operating point of one replica took {} ms with magnitude stability and {} ms with \
@@ -229,7 +229,7 @@ impl Ledger {
             self.workload.model,
             significant(ms_marginal),
             significant(ed_marginal),
-            significant(ed.ratio_to_ms?),
+            significant(ed.ratio_to_stability?),
             significant(self.workload.arithmetic_ratio()),
             significant(ed.distinct_points),
             significant(self.total_ratio()?),
@@ -238,7 +238,7 @@ impl Ledger {
     }
 
     /// The sentence that belongs beside it: where the gain comes from, and when there is none.
-    pub fn honest_sentence(&self) -> String {
+    pub fn caveat(&self) -> String {
         let one_shot = match self.row(Method::Magnitude).and_then(|row| row.marginal_ms) {
             Some(marginal) => format!(" ({} ms a point)", significant(marginal)),
             None => String::new(),
@@ -298,9 +298,9 @@ mod tests {
     /// 5 replicas; ms: 40 points at 10 ms; ED: 21 points at 1 s.
     fn ledger() -> Ledger {
         let rows = vec![
-            measured(Method::Ms, 40.0, 97.0, 2.0),
+            measured(Method::Stability, 40.0, 97.0, 2.0),
             measured(Method::Magnitude, 100.0, 97.0, 2.5),
-            measured(Method::EdSequential, 21.0, 100.0, 5.0),
+            measured(Method::DecaySequential, 21.0, 100.0, 5.0),
         ];
         Ledger::new(paper(), rows)
     }
@@ -317,7 +317,7 @@ mod tests {
         let ledger = ledger();
         let marginals: Vec<_> = ledger.rows.iter().map(|row| row.marginal_ms.unwrap()).collect();
         assert_eq!(marginals, [10.0, 5.0, 1000.0]);
-        assert_eq!(ledger.rows[2].ratio_to_ms, Some(100.0));
+        assert_eq!(ledger.rows[2].ratio_to_stability, Some(100.0));
     }
 
     #[test]
@@ -343,7 +343,8 @@ mod tests {
 
     #[test]
     fn a_method_whose_points_cost_more_than_eds_never_breaks_even() {
-        let rows = vec![measured(Method::Ms, 1.0, 97.0, 60.0), measured(Method::EdSequential, 21.0, 100.0, 5.0)];
+        let rows =
+            vec![measured(Method::Stability, 1.0, 97.0, 60.0), measured(Method::DecaySequential, 21.0, 100.0, 5.0)];
         let ledger = Ledger::new(paper(), rows);
         assert_eq!(ledger.break_even(&ledger.rows[0]), None);
     }
@@ -357,15 +358,15 @@ mod tests {
     #[test]
     fn repetitions_give_the_marginal_cost_its_spread() {
         let repeated =
-            Measured { marginal_repetitions_ms: vec![9.0, 10.0, 11.0], ..measured(Method::Ms, 4.0, 1.0, 9.0) };
+            Measured { marginal_repetitions_ms: vec![9.0, 10.0, 11.0], ..measured(Method::Stability, 4.0, 1.0, 9.0) };
         let row = &Ledger::new(paper(), vec![repeated]).rows[0];
         assert_eq!((row.marginal_ms, row.marginal_ms_sd), (Some(10.0), Some(1.0)));
     }
 
     #[test]
     fn without_points_there_is_no_marginal_cost() {
-        let row = &Ledger::new(paper(), vec![measured(Method::Ms, 0.0, 1.0, 0.0)]).rows[0];
-        assert_eq!((row.marginal_ms, row.ratio_to_ms), (None, None));
+        let row = &Ledger::new(paper(), vec![measured(Method::Stability, 0.0, 1.0, 0.0)]).rows[0];
+        assert_eq!((row.marginal_ms, row.ratio_to_stability), (None, None));
     }
 
     #[test]
@@ -384,11 +385,11 @@ mod tests {
     #[test]
     fn sentences_name_the_ratios_and_where_the_gain_comes_from() {
         let ledger = ledger();
-        let quotable = ledger.quotable_sentence().unwrap();
+        let quotable = ledger.summary().unwrap();
         for part in ["10 ms", "1,000 ms", ": 100 times", "predicts 945", "took 1.04 times as long"] {
             assert!(quotable.contains(part), "{part}: {quotable}");
         }
-        let honest = ledger.honest_sentence();
+        let honest = ledger.caveat();
         for part in ["not retraining", "(5 ms a point)", "below about 33 points", "needed anyway"] {
             assert!(honest.contains(part), "{part}: {honest}");
         }

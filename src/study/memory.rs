@@ -16,10 +16,10 @@ use serde::Serialize;
 const ROW: usize = size_of::<SweepRow>() + 3 * 24;
 /// Bytes of an operating point beside its mask.
 const POINT: usize = 96;
-/// Bytes for each node and window of an envelope: three extremes, as the engine gives them and as they are kept, and the
+/// Bytes for each weight and window of an envelope: three extremes, as the engine gives them and as they are kept, and the
 /// settling tolerance.
 const WINDOW: usize = 32;
-/// Bytes for each node and tolerance: bounds and their keys, and the count.
+/// Bytes for each weight and tolerance: bounds and their keys, and the count.
 const TOLERANCE: usize = 20;
 
 /// Which command runs.
@@ -44,7 +44,7 @@ pub struct Phase {
     pub activations: u64,
     /// The recorded focus layers, as often as they are there.
     pub history: u64,
-    /// Copies of parameters, orders of samples, numbers of nodes, rows of tables.
+    /// Copies of parameters, orders of samples, numbers of weights, rows of tables.
     pub rest: u64,
 }
 
@@ -79,8 +79,8 @@ pub fn phases(
     let samples = [cell.split.training.samples(), cell.split.test.samples()];
     let replicas = replicates as usize;
     let epochs = configuration.epochs as usize;
-    let nodes = cell.architecture.nodes();
-    let columns = replicas * nodes;
+    let weight_count = cell.architecture.weight_count();
+    let columns = replicas * weight_count;
     let parameters = ParameterLayout::new(&cell.architecture).parameters() * 4;
     let history = (epochs * columns * 4) as u64;
     let footprint = |engine: &Engine, ids: &[u32], sweep| {
@@ -145,7 +145,7 @@ pub fn phases(
             let mut kept = 0;
             for (name, samples) in [("pruning", samples[1]), ("choosing windows", samples[0])] {
                 let swept = footprint(engine, &ids, sweep(samples))?;
-                let judged = counted + points * (nodes + POINT);
+                let judged = counted + points * (weight_count + POINT);
                 phases.push(phase(name, swept, history, judged + rows * ROW));
                 // An allocator gives back little of what it lent in pieces: on the processor most of this stays.
                 if on_processor {

@@ -1,4 +1,4 @@
-//! Trained networks with nodes removed: their files, and what was lost.
+//! Trained networks with weights removed: their files, and what was lost.
 
 use super::Control;
 use super::experiment::Cell;
@@ -19,34 +19,41 @@ pub const MASK: &str = "mask";
 pub struct Loss {
     /// Which replica.
     pub replica: usize,
-    /// Nodes of the layer.
-    pub nodes: usize,
+    /// Weights of the layer.
+    pub weight_count: usize,
     /// How many of them were removed.
-    pub removed_nodes: usize,
+    pub removed_weights: usize,
     /// How many are frozen.
-    pub frozen_nodes: usize,
+    pub frozen_weights: usize,
     /// How many of the removed ones are frozen.
-    pub removed_frozen_nodes: usize,
+    pub removed_frozen_weights: usize,
     /// Share of test images classified correctly before; `None` without data.
     pub accuracy_before: Option<f64>,
     /// The same afterwards.
     pub accuracy_after: Option<f64>,
 }
 
-const LOSS_COLUMNS: &[&str] =
-    &["replica", "nodes", "removed_nodes", "frozen_nodes", "removed_frozen_nodes", "accuracy_before", "accuracy_after"];
+const LOSS_COLUMNS: &[&str] = &[
+    "replica",
+    "weights",
+    "removed_nodes",
+    "frozen_nodes",
+    "removed_frozen_nodes",
+    "accuracy_before",
+    "accuracy_after",
+];
 
-/// Counts what was removed; accuracies are not known yet. `frozen` is `[replica, node]`.
+/// Counts what was removed; accuracies are not known yet. `frozen` is `[replica, weight_index]`.
 pub fn losses(masks: &[Mask], frozen: &[bool]) -> Vec<Loss> {
     let replicas = masks.iter().zip(frozen.chunks(masks.first().map_or(1, |mask| mask.len())));
     replicas
         .enumerate()
         .map(|(replica, (mask, frozen))| Loss {
             replica,
-            nodes: mask.len(),
-            removed_nodes: mask.iter().filter(|&&kept| !kept).count(),
-            frozen_nodes: frozen.iter().filter(|&&frozen| frozen).count(),
-            removed_frozen_nodes: mask.iter().zip(frozen).filter(|&(&kept, &frozen)| !kept && frozen).count(),
+            weight_count: mask.len(),
+            removed_weights: mask.iter().filter(|&&kept| !kept).count(),
+            frozen_weights: frozen.iter().filter(|&&frozen| frozen).count(),
+            removed_frozen_weights: mask.iter().zip(frozen).filter(|&(&kept, &frozen)| !kept && frozen).count(),
             accuracy_before: None,
             accuracy_after: None,
         })
@@ -97,7 +104,7 @@ fn parameter_tensors(architecture: &Architecture, replicas: &[Replica<f32>]) -> 
     ParameterLayout::new(architecture).tensors.into_iter().map(of_tensor).collect()
 }
 
-/// Writes all tensors of the networks with the removed nodes at 0, and the mask `[replica, in, out]`, as
+/// Writes all tensors of the networks with the removed weights at 0, and the mask `[replica, in, out]`, as
 /// `pruned.safetensors` and `pruned.npz`; returns their paths.
 pub fn write_networks(
     path: &dyn Fn(&str) -> Result<PathBuf>,
@@ -119,7 +126,7 @@ pub fn write_networks(
     write_both(path, &arrays)
 }
 
-/// Writes one foreign array of weights `[replica, node]`, in its own shape, with the removed nodes at 0, and the mask in
+/// Writes one foreign array of weights `[replica, weight_index]`, in its own shape, with the removed weights at 0, and the mask in
 /// the same shape, as `pruned.safetensors` and `pruned.npz`; returns their paths.
 pub fn write_array(
     path: &dyn Fn(&str) -> Result<PathBuf>,
@@ -128,8 +135,8 @@ pub fn write_array(
     mut weights: Vec<f32>,
     masks: &[Mask],
 ) -> Result<[PathBuf; 2]> {
-    let nodes = masks.first().map_or(1, |mask| mask.len());
-    for (weights, mask) in weights.chunks_mut(nodes).zip(masks) {
+    let weight_count = masks.first().map_or(1, |mask| mask.len());
+    for (weights, mask) in weights.chunks_mut(weight_count).zip(masks) {
         apply(weights, mask);
     }
     let mask = as_numbers(masks);
@@ -146,7 +153,7 @@ fn apply(weights: &mut [f32], mask: &Mask) {
     }
 }
 
-/// 1 for each node that is kept, 0 for each that is removed, `[replica, node]`.
+/// 1 for each weight that is kept, 0 for each that is removed, `[replica, weight_index]`.
 fn as_numbers(masks: &[Mask]) -> Vec<u8> {
     masks.iter().flat_map(|mask| mask.iter().map(|&kept| u8::from(kept))).collect()
 }
@@ -165,8 +172,10 @@ mod tests {
     fn losses_count_removed_and_frozen_nodes() {
         let masks: [Mask; 2] = [[true, false, false].into(), [true, true, true].into()];
         let losses = losses(&masks, &[false, true, false, true, false, false]);
-        let counts: Vec<_> =
-            losses.iter().map(|loss| (loss.removed_nodes, loss.frozen_nodes, loss.removed_frozen_nodes)).collect();
+        let counts: Vec<_> = losses
+            .iter()
+            .map(|loss| (loss.removed_weights, loss.frozen_weights, loss.removed_frozen_weights))
+            .collect();
         assert_eq!(counts, [(2, 1, 1), (0, 1, 0)]);
     }
 }

@@ -1,11 +1,11 @@
 //! Does a criterion tell more than a weight's final size? Its rank correlation with the magnitude says how far the two
-//! agree: 1 where both order the nodes alike, 0 where they have nothing in common.
+//! agree: 1 where both order the weights alike, 0 where they have nothing in common.
 
 use crate::pruning::Method;
 use crate::pruning::operating_points::Numbers;
 use serde::{Deserialize, Serialize};
 
-/// One line of `correlations.csv`: Spearman's correlation over the nodes of one replica. The order of the fields is the
+/// One line of `correlations.csv`: Spearman's correlation over the weights of one replica. The order of the fields is the
 /// order of the columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CorrelationRow {
@@ -22,7 +22,7 @@ pub struct CorrelationRow {
     pub tolerance: Option<f64>,
     /// Window of the other two.
     pub window: Option<u32>,
-    /// Correlation with the final magnitude, -1 to 1; none if all nodes are alike in one of the two.
+    /// Correlation with the final magnitude, -1 to 1; none if all weights are alike in one of the two.
     pub spearman: Option<f64>,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str)
     let shape = numbers.history.shape();
     let mut rows = Vec::new();
     for replica in 0..shape.replicas {
-        let weights = &numbers.history.reference()[replica * shape.nodes..][..shape.nodes];
+        let weights = &numbers.history.reference()[replica * shape.weight_count..][..shape.weight_count];
         let magnitudes: Vec<f64> = weights.iter().map(|&weight| f64::from(weight.abs())).collect();
         let mut push = |method, tolerance, window, scores: Vec<f64>| {
             rows.push(CorrelationRow {
@@ -50,7 +50,7 @@ pub(super) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str)
         };
         for (index, &tolerance) in numbers.stability.tolerances.iter().enumerate() {
             let stability = numbers.stability.of_replica(index, numbers.history, replica);
-            push(Method::Ms, Some(tolerance), None, stability.iter().copied().map(f64::from).collect());
+            push(Method::Stability, Some(tolerance), None, stability.iter().copied().map(f64::from).collect());
         }
         for (index, &window) in numbers.envelope.windows.iter().enumerate() {
             let settled = numbers.envelope.settling_tolerances(index, replica).into_iter().map(|tolerance| -tolerance);

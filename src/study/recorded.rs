@@ -62,19 +62,19 @@ impl RecordedRun {
         Ok(Self { folder, configuration })
     }
 
-    /// The recorded focus layer, its nodes as `[in, out]`.
+    /// The recorded focus layer, its weights as `[in, out]`.
     pub fn history(&self) -> Result<ImportedHistory> {
         let path = self.folder.join("history.npz");
         let mut read = read_history(&path, Some("history"), &Axes::Own)?;
         let width = self.configuration.width;
-        if width.checked_mul(width) != Some(read.history.shape().nodes) {
+        if width.checked_mul(width) != Some(read.history.shape().weight_count) {
             return Err(Error::Data(format!(
-                "{} has {} nodes, but the run's layers are {width} units wide; the folder is damaged, run it again",
+                "{} has {} weights, but the run's layers are {width} units wide; the folder is damaged, run it again",
                 path.display(),
-                read.history.shape().nodes
+                read.history.shape().weight_count
             )));
         }
-        read.node_axes = vec![width, width];
+        read.weight_axes = vec![width, width];
         Ok(read)
     }
 

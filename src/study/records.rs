@@ -1,4 +1,4 @@
-//! The files that hold what was counted of each node.
+//! The files that hold what was counted of each weight.
 
 use crate::error::Result;
 use crate::run_folder::{NamedArray, Values, csv, npz};
@@ -12,10 +12,11 @@ const MOST_CSV_ROWS: usize = 1_000_000;
 /// Gives the place of a file by its name.
 pub type PathOf<'a> = &'a dyn Fn(&str) -> Result<PathBuf>;
 
-const STABILITY_COLUMNS: &[&str] = &["replica", "node", "row", "column", "reference_weight", "tolerance", "stability"];
+const STABILITY_COLUMNS: &[&str] =
+    &["replica", "weight", "row", "column", "reference_weight", "tolerance", "stability"];
 const ENVELOPE_COLUMNS: &[&str] = &[
     "replica",
-    "node",
+    "weight",
     "row",
     "column",
     "reference_weight",
@@ -31,7 +32,7 @@ const ENVELOPE_COLUMNS: &[&str] = &[
 #[derive(Serialize)]
 struct StabilityRow {
     replica: usize,
-    node: usize,
+    weight_index: usize,
     row: Option<usize>,
     column: Option<usize>,
     reference_weight: f32,
@@ -43,7 +44,7 @@ struct StabilityRow {
 #[derive(Serialize)]
 struct EnvelopeRow {
     replica: usize,
-    node: usize,
+    weight_index: usize,
     row: Option<usize>,
     column: Option<usize>,
     reference_weight: f32,
@@ -55,42 +56,42 @@ struct EnvelopeRow {
     frozen: bool,
 }
 
-/// Row and column of a node: its place along the last two of its axes; neither if there is only one axis.
-fn row_and_column(node_axes: &[usize], node: usize) -> (Option<usize>, Option<usize>) {
-    match node_axes {
-        [.., rows, columns] => (Some(node / columns % rows), Some(node % columns)),
+/// Row and column of a weight: its place along the last two of its axes; neither if there is only one axis.
+fn row_and_column(weight_axes: &[usize], weight_index: usize) -> (Option<usize>, Option<usize>) {
+    match weight_axes {
+        [.., rows, columns] => (Some(weight_index / columns % rows), Some(weight_index % columns)),
         _ => (None, None),
     }
 }
 
-/// Rows and columns of all nodes as arrays, empty if a node has one axis.
-fn rows_and_columns(node_axes: &[usize]) -> (Vec<u32>, Vec<u32>) {
-    let nodes = 0..node_axes.iter().product();
-    let places = nodes.filter_map(|node| match row_and_column(node_axes, node) {
+/// Rows and columns of all weights as arrays, empty if a weight has one axis.
+fn rows_and_columns(weight_axes: &[usize]) -> (Vec<u32>, Vec<u32>) {
+    let weight_count = 0..weight_axes.iter().product();
+    let places = weight_count.filter_map(|weight_index| match row_and_column(weight_axes, weight_index) {
         (Some(row), Some(column)) => Some((row as u32, column as u32)),
         _ => None,
     });
     places.unzip()
 }
 
-/// Writes `stability.csv`, and returns its path; `node_axes` are the axes whose product is the nodes.
+/// Writes `stability.csv`, and returns its path; `weight_axes` are the axes whose product is the weights.
 ///
-/// Above a million rows `stability.npz` is written instead: `stability` `[tolerance, replica, node]`, `tolerance`
-/// `[tolerance]`, `reference_weight` `[replica, node]`, and `row` and `column` `[node]` if a node has two axes.
+/// Above a million rows `stability.npz` is written instead: `stability` `[tolerance, replica, weight_index]`, `tolerance`
+/// `[tolerance]`, `reference_weight` `[replica, weight_index]`, and `row` and `column` `[weight_index]` if a weight has two axes.
 pub fn write_stability(
     path: PathOf<'_>,
-    node_axes: &[usize],
+    weight_axes: &[usize],
     history: &History,
     stability: &Stability,
 ) -> Result<PathBuf> {
     let shape = history.shape();
     let counts = &stability.counts.stability;
     if counts.len() > MOST_CSV_ROWS {
-        let axes = [stability.tolerances.len(), shape.replicas, shape.nodes];
+        let axes = [stability.tolerances.len(), shape.replicas, shape.weight_count];
         let file = path("stability.npz")?;
         write_arrays(
             &file,
-            node_axes,
+            weight_axes,
             history,
             &[
                 NamedArray { name: "tolerance", shape: &axes[..1], values: Values::F64(&stability.tolerances) },
@@ -100,11 +101,11 @@ pub fn write_stability(
         return Ok(file);
     }
     let rows = (0..shape.columns()).flat_map(|place| {
-        let (replica, node) = (place / shape.nodes, place % shape.nodes);
-        let (row, column) = row_and_column(node_axes, node);
+        let (replica, weight_index) = (place / shape.weight_count, place % shape.weight_count);
+        let (row, column) = row_and_column(weight_axes, weight_index);
         stability.tolerances.iter().enumerate().map(move |(index, &tolerance)| StabilityRow {
             replica,
-            node,
+            weight_index,
             row,
             column,
             reference_weight: history.reference()[place],
@@ -117,21 +118,21 @@ pub fn write_stability(
     Ok(file)
 }
 
-/// Writes `envelope.csv`, and returns its path; `node_axes` are the axes whose product is the nodes.
+/// Writes `envelope.csv`, and returns its path; `weight_axes` are the axes whose product is the weights.
 ///
 /// Above a million rows `envelope.npz` is written instead: `minimum`, `maximum`, `smallest_magnitude` and
-/// `settling_tolerance` `[window, replica, node]`, `window` `[window]`, `frozen` and `reference_weight` `[replica, node]`,
-/// and `row` and `column` `[node]` if a node has two axes.
+/// `settling_tolerance` `[window, replica, weight_index]`, `window` `[window]`, `frozen` and `reference_weight` `[replica, weight_index]`,
+/// and `row` and `column` `[weight_index]` if a weight has two axes.
 pub fn write_envelope(
     path: PathOf<'_>,
-    node_axes: &[usize],
+    weight_axes: &[usize],
     history: &History,
     envelope: &WindowedEnvelope,
 ) -> Result<PathBuf> {
     let shape = history.shape();
     let extremes = &envelope.extremes;
     if extremes.minimum.len() > MOST_CSV_ROWS {
-        let axes = [envelope.windows.len(), shape.replicas, shape.nodes];
+        let axes = [envelope.windows.len(), shape.replicas, shape.weight_count];
         let settling: Vec<f64> = (0..axes[0])
             .flat_map(|window| (0..shape.replicas).map(move |replica| (window, replica)))
             .flat_map(|(window, replica)| envelope.settling_tolerances(window, replica))
@@ -140,7 +141,7 @@ pub fn write_envelope(
         let file = path("envelope.npz")?;
         write_arrays(
             &file,
-            node_axes,
+            weight_axes,
             history,
             &[
                 NamedArray { name: "window", shape: &axes[..1], values: Values::U32(&envelope.windows) },
@@ -158,13 +159,13 @@ pub fn write_envelope(
         return Ok(file);
     }
     let rows = (0..shape.columns()).flat_map(|place| {
-        let (replica, node) = (place / shape.nodes, place % shape.nodes);
-        let (row, column) = row_and_column(node_axes, node);
+        let (replica, weight_index) = (place / shape.weight_count, place % shape.weight_count);
+        let (row, column) = row_and_column(weight_axes, weight_index);
         envelope.windows.iter().enumerate().map(move |(index, &window)| {
             let own = index * shape.columns() + place;
             EnvelopeRow {
                 replica,
-                node,
+                weight_index,
                 row,
                 column,
                 reference_weight: history.reference()[place],
@@ -172,7 +173,7 @@ pub fn write_envelope(
                 minimum: extremes.minimum[own],
                 maximum: extremes.maximum[own],
                 smallest_magnitude: extremes.smallest_magnitude[own],
-                settling_tolerance: envelope.settling_tolerance(index, replica, node),
+                settling_tolerance: envelope.settling_tolerance(index, replica, weight_index),
                 frozen: envelope.frozen[place],
             }
         })
@@ -182,16 +183,16 @@ pub fn write_envelope(
     Ok(file)
 }
 
-/// Writes `arrays` with what tables of nodes have in common.
+/// Writes `arrays` with what tables of weights have in common.
 fn write_arrays(
     file: &std::path::Path,
-    node_axes: &[usize],
+    weight_axes: &[usize],
     history: &History,
     arrays: &[NamedArray<'_>],
 ) -> Result<()> {
     let shape = history.shape();
-    let (rows, columns) = rows_and_columns(node_axes);
-    let own = [shape.replicas, shape.nodes];
+    let (rows, columns) = rows_and_columns(weight_axes);
+    let own = [shape.replicas, shape.weight_count];
     let mut all = arrays.to_vec();
     all.push(NamedArray { name: "reference_weight", shape: &own, values: Values::F32(history.reference()) });
     if !rows.is_empty() {

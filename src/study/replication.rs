@@ -18,7 +18,7 @@ const UNIT: &str = "MFLOP";
 
 /// Some replicas of one model on one data set, trained in one way: a part of a study.
 #[derive(Clone, Debug)]
-pub struct Part<'a> {
+pub struct TrainingJob<'a> {
     cell: Cell,
     /// Where its files go.
     pub folder: CellFolder<'a>,
@@ -29,36 +29,36 @@ pub struct Part<'a> {
     name: String,
 }
 
-impl Part<'_> {
+impl TrainingJob<'_> {
     fn new<'a>(
         cell: &Cell,
         folder: CellFolder<'a>,
         configuration: &Configuration,
         replicas: Vec<u32>,
         variant: Option<&str>,
-    ) -> Part<'a> {
+    ) -> TrainingJob<'a> {
         let name = match variant {
             None => cell.name(),
             Some(variant) => format!("{}, {variant}", cell.name()),
         };
-        Part { cell: cell.clone(), folder, configuration: configuration.clone(), replicas, name }
+        TrainingJob { cell: cell.clone(), folder, configuration: configuration.clone(), replicas, name }
     }
 }
 
 /// All that a study, or a shard of it, trains: its cells, then what the sensitivity table has trained anew.
 ///
 /// Fails with [`crate::error::Error::Usage`] if the shard has no replicas, and if the data cannot be brought to another size.
-pub fn parts<'a>(
+pub fn jobs<'a>(
     cells: &[Cell],
     run: &'a RunFolder,
     hash: &'a str,
     configuration: &Configuration,
     shard: Shard,
-) -> Result<Vec<Part<'a>>> {
+) -> Result<Vec<TrainingJob<'a>>> {
     let replicas = shard.replicas(configuration.replicates)?;
     let folder = |cell: &Cell| cell.folder(run, hash, configuration);
-    let mut all: Vec<Part<'a>> =
-        cells.iter().map(|cell| Part::new(cell, folder(cell), configuration, replicas.clone(), None)).collect();
+    let mut all: Vec<TrainingJob<'a>> =
+        cells.iter().map(|cell| TrainingJob::new(cell, folder(cell), configuration, replicas.clone(), None)).collect();
     let again: Vec<u32> =
         replicas.into_iter().filter(|&replica| replica < configuration.retrained_replicates()).collect();
     if again.is_empty() {
@@ -67,7 +67,7 @@ pub fn parts<'a>(
     for variant in variants(configuration) {
         for cell in variant.cells(configuration, cells)? {
             let folder = folder(&cell).within(&variant.folder);
-            all.push(Part::new(&cell, folder, &variant.configuration, again.clone(), Some(&variant.folder)));
+            all.push(TrainingJob::new(&cell, folder, &variant.configuration, again.clone(), Some(&variant.folder)));
         }
     }
     Ok(all)
@@ -75,7 +75,7 @@ pub fn parts<'a>(
 
 /// What training a part took, in seconds, and how many runs that was.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PartTimes {
+pub struct JobTimes {
     /// Name of the part.
     pub name: String,
     /// Training.
@@ -94,27 +94,27 @@ struct Study<'a> {
 /// hears of each part that was trained now.
 ///
 /// Fails with what stops training, and with what `done` fails with.
-pub fn train_parts(
+pub fn train_jobs(
     engine: &mut Engine,
-    parts: &[Part<'_>],
+    jobs: &[TrainingJob<'_>],
     control: Control<'_>,
-    done: &mut dyn FnMut(PartTimes) -> Result<()>,
+    done: &mut dyn FnMut(JobTimes) -> Result<()>,
 ) -> Result<()> {
-    let open: Vec<&Part<'_>> = parts.iter().filter(|part| !part.folder.is_whole()).collect();
-    let total: f64 = open.iter().map(|part| work(part) * part.replicas.len() as f64).sum();
-    let name = match parts.len() {
+    let open: Vec<&TrainingJob<'_>> = jobs.iter().filter(|job| !job.folder.is_whole()).collect();
+    let total: f64 = open.iter().map(|job| work(job) * job.replicas.len() as f64).sum();
+    let name = match jobs.len() {
         1 => "train".to_string(),
-        parts => format!("train {parts} cells"),
+        jobs => format!("train {jobs} cells"),
     };
     let mut study = Study { engine, control };
     control.stage(&name, total as u64, UNIT, |watch| {
-        for part in open {
-            let (runs, times) = study.train_part(part, watch)?;
-            runs.write(&|name| part.folder.file(name))?;
-            part.folder.remove_checkpoints()?;
+        for job in open {
+            let (runs, times) = study.train_job(job, watch)?;
+            runs.write(&|name| job.folder.file(name))?;
+            job.folder.remove_checkpoints()?;
             let kept = runs.kept().len();
             let replaced = runs.replaced().len();
-            control.progress.notice(&format!("{}: {kept} replicas learnt, {replaced} did not", part.name));
+            control.progress.notice(&format!("{}: {kept} replicas learnt, {replaced} did not", job.name));
             done(times)?;
         }
         Ok(())
@@ -122,34 +122,34 @@ pub fn train_parts(
 }
 
 /// [`UNIT`]s that training one replica of a part takes.
-fn work(part: &Part<'_>) -> f64 {
-    let Part { cell, configuration, .. } = part;
+fn work(job: &TrainingJob<'_>) -> f64 {
+    let TrainingJob { cell, configuration, .. } = job;
     cell.architecture.step_flops(cell.split.training.samples()) * f64::from(configuration.epochs) / 1e6
 }
 
 impl Study<'_> {
     /// Trains the replicas of one part, then those that replace the ones that did not learn, and so on.
-    fn train_part(&mut self, part: &Part<'_>, watch: &Watch<'_>) -> Result<(CellRuns, PartTimes)> {
-        let cell = &part.cell;
-        let most = part.configuration.most_replacements();
-        let mut replicas = part.replicas.clone();
+    fn train_job(&mut self, job: &TrainingJob<'_>, watch: &Watch<'_>) -> Result<(CellRuns, JobTimes)> {
+        let cell = &job.cell;
+        let most = job.configuration.most_replacements();
+        let mut replicas = job.replicas.clone();
         let mut runs: Vec<Run> = Vec::new();
         let mut tensors = Vec::new();
-        let mut times = PartTimes { name: part.name.clone(), train_s: 0.0, record_s: 0.0 };
+        let mut times = JobTimes { name: job.name.clone(), train_s: 0.0, record_s: 0.0 };
         for attempt in 0.. {
             if attempt > 0 {
                 let made = runs.iter().filter(|run| run.row.attempt > 0).count();
                 replicas.truncate(most as usize - made);
-                let more = work(part) * replicas.len() as f64;
+                let more = work(job) * replicas.len() as f64;
                 self.control.progress.extend(more as u64);
             }
             if replicas.is_empty() {
                 break;
             }
-            let trained = self.train_attempt(part, attempt, &replicas, watch)?;
+            let trained = self.train_attempt(job, attempt, &replicas, watch)?;
             times.train_s += trained.times.train.as_secs_f64();
             times.record_s += trained.times.record.as_secs_f64();
-            let of_attempt = self.runs(part, attempt, &replicas, trained, &mut tensors)?;
+            let of_attempt = self.runs(job, attempt, &replicas, trained, &mut tensors)?;
             let failed: Vec<u32> =
                 of_attempt.iter().filter(|run| run.row.is_replaced()).map(|run| run.row.replica).collect();
             runs.extend(of_attempt);
@@ -158,8 +158,14 @@ impl Study<'_> {
         Ok((CellRuns::new(cell.model().into(), cell.data_set.clone(), tensors, runs, most), times))
     }
 
-    fn train_attempt(&mut self, part: &Part<'_>, attempt: u32, replicas: &[u32], watch: &Watch<'_>) -> Result<Trained> {
-        let Part { cell, folder, configuration, .. } = part;
+    fn train_attempt(
+        &mut self,
+        job: &TrainingJob<'_>,
+        attempt: u32,
+        replicas: &[u32],
+        watch: &Watch<'_>,
+    ) -> Result<Trained> {
+        let TrainingJob { cell, folder, configuration, .. } = job;
         let ids: Vec<u32> = replicas.iter().map(|replica| replica + configuration.replicates * attempt).collect();
         let training = self.engine.load(&cell.split.training)?;
         let plan = Plan {
@@ -178,7 +184,7 @@ impl Study<'_> {
         };
         let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
         let planned = steps * u64::from(configuration.epochs) * ids.len() as u64;
-        let units = work(part) * ids.len() as f64;
+        let units = work(job) * ids.len() as f64;
         // Whole units are counted from the sum of steps, so that no fraction is lost on the way.
         let done = AtomicU64::new(0);
         let in_units = |steps: u64| (steps as f64 / planned as f64 * units) as u64;
@@ -194,13 +200,13 @@ impl Study<'_> {
     /// What became of the replicas of an attempt. `tensors` gets name and shape of the network's tensors.
     fn runs(
         &mut self,
-        part: &Part<'_>,
+        job: &TrainingJob<'_>,
         attempt: u32,
         replicas: &[u32],
         mut trained: Trained,
         tensors: &mut Vec<(String, Vec<usize>)>,
     ) -> Result<Vec<Run>> {
-        let Part { cell, configuration, .. } = part;
+        let TrainingJob { cell, configuration, .. } = job;
         let training = self.engine.load(&cell.split.training)?;
         let silent = Watch { stop: self.control.stop, progress: &|_| {} };
         let evaluations = trained.batch.evaluate(training, &silent)?;

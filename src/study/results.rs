@@ -41,7 +41,7 @@ pub struct Results {
 
 /// What was compared, as far as no table tells it: reports are made without the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Subject {
+pub(super) struct ComparedCell {
     pub(super) workload: Workload,
     /// Share of the largest class of the test set.
     pub(super) chance: f64,
@@ -50,7 +50,7 @@ pub(super) struct Subject {
     pub(super) judged_in_training: bool,
 }
 
-impl Subject {
+impl ComparedCell {
     pub(super) fn new(workload: Workload, split: &Split) -> Self {
         let Split { training, test } = split;
         let mut counts = vec![0u32; test.classes];
@@ -88,7 +88,7 @@ impl Results {
     /// # Errors
     /// [`Error::Data`] if a file is missing, was changed into something else, or has lost rows.
     pub fn read_back(configuration: &Configuration, folder: &Path) -> Result<Self> {
-        let Subject { workload, chance, judged_in_training } = Subject::read(&folder.join(SUBJECT_FILE))?;
+        let ComparedCell { workload, chance, judged_in_training } = ComparedCell::read(&folder.join(SUBJECT_FILE))?;
         let ledger = Ledger { workload, rows: csv::read(&folder.join("ledger.csv"))? };
         let sweep = folder.join("sweep.csv");
         let rows: Vec<SweepRow> = csv::read(&sweep)?;

@@ -12,17 +12,17 @@ const CLAIMED_RATIO: f64 = 10.0;
 /// `headline_window`, by `headline_rule`) and one-shot pruning are more accurate on average at 50 to 90 % sparsity. `None`
 /// unless exponential decay was run one by one by two rules or more.
 pub fn sentence(ledger: &Ledger, rows: &[SweepRow], headline_window: u32, headline_rule: &str) -> Option<String> {
-    let baselines: Vec<&LedgerRow> = ledger.rows.iter().filter(|row| row.method == Method::EdSequential).collect();
+    let baselines: Vec<&LedgerRow> = ledger.rows.iter().filter(|row| row.method == Method::DecaySequential).collect();
     if baselines.len() < 2 {
         return None;
     }
     let curves = accuracy::curves(rows, headline_window);
     let curve = |method, rule: &str| curves.iter().find(|curve| curve.method == method && curve.rule == rule);
     let names: Vec<&str> = baselines.iter().map(|row| row.rule.as_str()).collect();
-    let ratios: Vec<f64> = baselines.iter().map(|row| row.ratio_to_ms).collect::<Option<_>>()?;
+    let ratios: Vec<f64> = baselines.iter().map(|row| row.ratio_to_stability).collect::<Option<_>>()?;
     let ratios_agree = agree(ratios.iter().map(|&ratio| ratio > CLAIMED_RATIO));
     let won = |contender: Option<&Curve>| -> Option<Vec<Vec<bool>>> {
-        names.iter().map(|rule| Some(more_accurate(contender?, curve(Method::EdSequential, rule)?))).collect()
+        names.iter().map(|rule| Some(more_accurate(contender?, curve(Method::DecaySequential, rule)?))).collect()
     };
     let (hold, one_shot) = (won(curve(Method::Hold, headline_rule))?, won(curve(Method::Magnitude, ""))?);
     let shares = |won: &[Vec<bool>]| {
@@ -81,8 +81,8 @@ mod tests {
             threshold: None,
             window: (method == Method::Hold).then_some(15),
             sparsity,
-            nonzero_nodes: (900.0 * (1.0 - sparsity)).round() as u32,
-            frozen_nodes: 0,
+            nonzero_weights: (900.0 * (1.0 - sparsity)).round() as u32,
+            frozen_weights: 0,
             compression_ratio: 1.0,
             theoretical_speedup: 1.0,
             accuracy,
@@ -132,17 +132,17 @@ mod tests {
             rows.push(row(Method::Magnitude, "", sparsity, 0.7));
             // Exponential decay is not always measured at every column.
             if sparsity < 0.85 {
-                rows.extend(ed.iter().map(|&(rule, accuracy)| row(Method::EdSequential, rule, sparsity, accuracy)));
+                rows.extend(ed.iter().map(|&(rule, accuracy)| row(Method::DecaySequential, rule, sparsity, accuracy)));
             }
         }
         rows
     }
 
-    const MS: (Method, &str, f64) = (Method::Ms, "", 1.0);
+    const MS: (Method, &str, f64) = (Method::Stability, "", 1.0);
 
     #[test]
     fn what_changes_with_the_rule_is_said_to_depend_on_it() {
-        let ledger = ledger(&[MS, (Method::EdSequential, "density", 200.0), (Method::EdSequential, "exd", 9.0)]);
+        let ledger = ledger(&[MS, (Method::DecaySequential, "density", 200.0), (Method::DecaySequential, "exd", 9.0)]);
         let found = sentence(&ledger, &rows(&[("density", 0.95), ("exd", 0.8)]), 15, "frozen-first").unwrap();
         for part in [
             "(density and exd)",
@@ -159,14 +159,14 @@ mod tests {
 
     #[test]
     fn what_every_rule_agrees_on_does_not_depend_on_it() {
-        let ledger = ledger(&[MS, (Method::EdSequential, "soft", 200.0), (Method::EdSequential, "cubic", 150.0)]);
+        let ledger = ledger(&[MS, (Method::DecaySequential, "soft", 200.0), (Method::DecaySequential, "cubic", 150.0)]);
         let found = sentence(&ledger, &rows(&[("soft", 0.95), ("cubic", 0.96)]), 15, "frozen-first").unwrap();
         assert_eq!(found.matches("does not depend on the rule").count(), 3, "{found}");
     }
 
     #[test]
     fn one_rule_alone_says_nothing() {
-        let one = ledger(&[MS, (Method::EdSequential, "soft", 200.0), (Method::EdBatched, "soft", 150.0)]);
+        let one = ledger(&[MS, (Method::DecaySequential, "soft", 200.0), (Method::DecayBatched, "soft", 150.0)]);
         assert_eq!(sentence(&one, &rows(&[("soft", 0.95)]), 15, "frozen-first"), None);
     }
 }

@@ -82,7 +82,7 @@ pub struct Run {
     pub row: RunRow,
     /// Its epochs.
     pub metrics: Vec<MetricsRow>,
-    /// The focus layer after each epoch `[epoch, node]`.
+    /// The focus layer after each epoch `[epoch, weight_index]`.
     pub history: Vec<f32>,
     /// The values of each tensor in [`CellRuns::tensors`].
     pub parameters: Vec<Vec<f32>>,
@@ -153,13 +153,13 @@ impl CellRuns {
         csv::write(&path("runs.csv")?, RUN_COLUMNS, self.runs.iter().map(|run| &run.row))
     }
 
-    /// Writes histories `[epoch, run, node]` and tensors `[run, ...]`; nothing where there is no run.
+    /// Writes histories `[epoch, run, weight_index]` and tensors `[run, ...]`; nothing where there is no run.
     fn write_networks(&self, runs: &[&Run], path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
         let Some(first) = runs.first() else { return Ok(()) };
         let epochs = first.metrics.len();
-        let nodes = first.history.len() / epochs;
-        let history = interleaved(&runs.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), nodes);
-        let shape = [epochs, runs.len(), nodes];
+        let weight_count = first.history.len() / epochs;
+        let history = interleaved(&runs.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), weight_count);
+        let shape = [epochs, runs.len(), weight_count];
         let array = NamedArray { name: "history", shape: &shape, values: history.as_slice().into() };
         npz::write(&path("history.npz")?, &[array])?;
         let stacked = |(place, (name, shape)): (usize, &(String, Vec<usize>))| StackedArray {
@@ -257,7 +257,7 @@ pub fn incompleteness(runs: &[RunRow], replicates: u32, most: u32) -> Option<Str
 
 /// Histories and weights of several runs in one file each.
 struct Networks {
-    nodes: usize,
+    weight_count: usize,
     runs: usize,
     history: Vec<f32>,
     /// Name, shape `[run, ...]` and values.
@@ -268,8 +268,8 @@ impl Networks {
     fn read(path: &dyn Fn(&str) -> PathBuf, runs: usize, configuration: &Configuration) -> Result<Self> {
         let file = path("history.npz");
         let (shape, history) = npz::read(&file, "history")?;
-        let nodes = configuration.width * configuration.width;
-        if shape != [configuration.epochs as usize, runs, nodes] {
+        let weight_count = configuration.width * configuration.width;
+        if shape != [configuration.epochs as usize, runs, weight_count] {
             return Err(not_together(&file, &format!("a history of the shape {shape:?}")));
         }
         let file = path("weights.safetensors");
@@ -280,11 +280,11 @@ impl Networks {
         if let Some((name, shape, _)) = tensors.iter().find(|(_, shape, _)| shape.first() != Some(&runs)) {
             return Err(not_together(&file, &format!("{name} of the shape {shape:?}")));
         }
-        Ok(Self { nodes, runs, history, tensors })
+        Ok(Self { weight_count, runs, history, tensors })
     }
 
     fn history_of(&self, run: usize) -> Vec<f32> {
-        self.history.chunks(self.nodes).skip(run).step_by(self.runs).flatten().copied().collect()
+        self.history.chunks(self.weight_count).skip(run).step_by(self.runs).flatten().copied().collect()
     }
 
     fn parameters_of(&self, run: usize) -> Vec<Vec<f32>> {

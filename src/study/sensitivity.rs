@@ -34,9 +34,9 @@ pub struct SensitivityRow {
     pub retrained: bool,
     /// Number of networks that learnt.
     pub replicates: usize,
-    /// Mean stability over their nodes, in epochs; none if no network learnt.
+    /// Mean stability over their weights, in epochs; none if no network learnt.
     pub mean: Option<f64>,
-    /// Its standard deviation over nodes.
+    /// Its standard deviation over weights.
     pub sd: Option<f64>,
     /// What the paper prints, at tolerance 0.03.
     pub published_mean: Option<String>,

@@ -26,7 +26,7 @@ pub struct Checkpoint {
     pub stopped: Vec<Option<(u32, Replica<f32>)>>,
     /// For each slot in how many last epochs it was found at its plateau.
     pub at_plateau: Vec<usize>,
-    /// Recorded focus layers of finished epochs `[epoch, slot, node]`.
+    /// Recorded focus layers of finished epochs `[epoch, slot, weight_index]`.
     #[serde(skip)]
     pub history: Vec<f32>,
     /// Their hashes.

@@ -1,4 +1,4 @@
-//! When to stop: the number of stable nodes grows towards a plateau, and a replica that has reached it gains little from
+//! When to stop: the number of stable weights grows towards a plateau, and a replica that has reached it gains little from
 //! more epochs (Riedel & Segev 2023 leave this to future work).
 
 use crate::engine::{Engine, HistoryShape};
@@ -15,36 +15,36 @@ pub const LASTING: usize = 3;
 pub struct Plateau {
     /// How much of the layer may still be missing to the plateau.
     pub share: f64,
-    /// Tolerance of stable nodes.
+    /// Tolerance of stable weights.
     pub tolerance: f64,
-    /// How stable nodes are counted.
+    /// How stable weights are counted.
     pub reading: Reading,
 }
 
 impl Plateau {
-    /// For each replica whether the last epoch of `weights` `[epoch, replica, node]` finds it at its plateau: with that epoch
-    /// as reference, the growth curve through the numbers of stable nodes before it identifies the limit K, and less than
-    /// the share is missing, (K − N) / nodes, N being the number in the epoch before the last.
+    /// For each replica whether the last epoch of `weights` `[epoch, replica, weight_index]` finds it at its plateau: with that epoch
+    /// as reference, the growth curve through the numbers of stable weights before it identifies the limit K, and less than
+    /// the share is missing, (K − N) / weights, N being the number in the epoch before the last.
     ///
     /// Fails with [`crate::error::Error::Data`] if a weight is not finite.
     pub fn is_reached(&self, engine: &mut Engine, shape: HistoryShape, weights: Vec<f32>) -> Result<Vec<bool>> {
         let history = History::new(shape, weights)?;
         let stability = Stability::count(engine, &history, &[self.tolerance], self.reading)?;
-        let numbers = &stability.counts.stable_nodes;
+        let numbers = &stability.counts.stable_weights;
         let reached = |replica: usize| -> bool {
             let before: Vec<(f64, f64)> = (1..shape.epochs)
                 .zip(numbers.iter().skip(replica).step_by(shape.replicas))
                 .map(|(epoch, &number)| (epoch as f64, f64::from(number)))
                 .collect();
-            self.is_plateau(&before, shape.nodes)
+            self.is_plateau(&before, shape.weight_count)
         };
         Ok((0..shape.replicas).into_par_iter().map(reached).collect())
     }
 
-    /// Whether the growth of (epoch, number of stable nodes) has come to its plateau.
-    fn is_plateau(&self, points: &[(f64, f64)], nodes: usize) -> bool {
+    /// Whether the growth of (epoch, number of stable weights) has come to its plateau.
+    fn is_plateau(&self, points: &[(f64, f64)], weight_count: usize) -> bool {
         let (Some(growth), Some(&(_, last))) = (Growth::fit_quickly(points), points.last()) else { return false };
-        growth.limit_is_identified && (growth.limit - last) / (nodes as f64) < self.share
+        growth.limit_is_identified && (growth.limit - last) / (weight_count as f64) < self.share
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
                 .map(|epoch| (f64::from(epoch), 800.0 / (1.0 + 79.0 * (-0.1 * f64::from(epoch)).exp())))
                 .collect()
         };
-        // K = 800 of 900 nodes: 45 are missing from N = 755 on, which epoch 71.9 reaches.
+        // K = 800 of 900 weights: 45 are missing from N = 755 on, which epoch 71.9 reaches.
         assert!(!rule.is_plateau(&logistic(71), 900));
         assert!(rule.is_plateau(&logistic(72), 900));
         // Growth without a limit, and too few epochs to see one.

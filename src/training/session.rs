@@ -87,12 +87,12 @@ pub struct Trained {
     pub batch: Batch,
     /// Sizes of the recorded focus layer.
     pub shape: HistoryShape,
-    /// The recorded focus layer `[epoch, slot, node]`, a slot that has stopped as it stopped; empty if [`Plan::record`] was
+    /// The recorded focus layer `[epoch, slot, weight_index]`, a slot that has stopped as it stopped; empty if [`Plan::record`] was
     /// off.
     pub recorded: Vec<f32>,
     /// Epochs that each slot was trained for.
     pub epochs: Vec<u32>,
-    /// SHA-256 of the recorded focus layers `[slot, node]`, one for each epoch.
+    /// SHA-256 of the recorded focus layers `[slot, weight_index]`, one for each epoch.
     pub focus_hashes: Vec<String>,
     /// Metrics, epoch by epoch, slot by slot.
     pub metrics: Vec<EpochMetrics>,
@@ -113,22 +113,22 @@ impl Trained {
         History::new(self.shape, std::mem::take(&mut self.recorded))
     }
 
-    /// What was recorded of one slot, `[epoch, node]`, finite or not, up to where it stopped.
+    /// What was recorded of one slot, `[epoch, weight_index]`, finite or not, up to where it stopped.
     pub fn history_of_slot(&self, slot: usize) -> Vec<f32> {
         history_of_slot(self.shape, &self.recorded, slot, self.epochs[slot])
     }
 }
 
-/// What was recorded of one slot in its first `epochs`, `[epoch, node]`.
+/// What was recorded of one slot in its first `epochs`, `[epoch, weight_index]`.
 pub fn history_of_slot(shape: HistoryShape, recorded: &[f32], slot: usize, epochs: u32) -> Vec<f32> {
-    let rows = recorded.chunks(shape.nodes).skip(slot).step_by(shape.replicas);
+    let rows = recorded.chunks(shape.weight_count).skip(slot).step_by(shape.replicas);
     rows.take(epochs as usize).flatten().copied().collect()
 }
 
 /// Trains by `plan` on `engine`, from the checkpoint if there is one, and keeps it up to date. `notice` hears what the
 /// user should know.
 ///
-/// Fails if a loss is not finite (unless [`Plan::keep_diverged`]), if a schedule's number of pruned nodes was missed, or if a stop was asked for: then the
+/// Fails if a loss is not finite (unless [`Plan::keep_diverged`]), if a schedule's number of pruned weights was missed, or if a stop was asked for: then the
 /// checkpoint is written first.
 pub fn train(
     engine: &mut Engine,
@@ -152,7 +152,7 @@ pub fn train(
         lap: started,
         steps_a_call: FIRST_CALL,
     };
-    let resumed = session.take_up(watch, notice)?;
+    let resumed = session.resume(watch, notice)?;
     if !resumed {
         session.change_masks()?;
     }
@@ -192,13 +192,13 @@ struct Session<'a> {
     pause: Duration,
     /// Since when time has not been charged.
     lap: Instant,
-    /// Steps that take about [`CALL`]; how an epoch is cut into calls moves no bits.
+    /// Steps that take about [`CALL`]; how an epoch is cut into calls changes no bit.
     steps_a_call: u64,
 }
 
 impl Session<'_> {
     /// Goes to where the checkpoint stands, and says whether there was one.
-    fn take_up(&mut self, watch: &Watch<'_>, notice: &dyn Fn(&str)) -> Result<bool> {
+    fn resume(&mut self, watch: &Watch<'_>, notice: &dyn Fn(&str)) -> Result<bool> {
         let Some(checkpoints) = self.checkpoints else { return Ok(false) };
         match checkpoints.read()? {
             Found::Nothing => Ok(false),
@@ -258,8 +258,8 @@ impl Session<'_> {
     fn change_masks(&mut self) -> Result<()> {
         let of_slots: Vec<_> = self.plan.schedules.iter().map(|schedule| schedule.changes(self.state.step)).collect();
         for (index, &(change, _)) in of_slots.first().into_iter().flatten().enumerate() {
-            let nodes: Vec<u32> = of_slots.iter().map(|changes| changes[index].1).collect();
-            self.batch.change_masks(change, &nodes)?;
+            let weight_count: Vec<u32> = of_slots.iter().map(|changes| changes[index].1).collect();
+            self.batch.change_masks(change, &weight_count)?;
         }
         Ok(())
     }
@@ -275,7 +275,7 @@ impl Session<'_> {
             self.state.train_s += (recording - self.lap).as_secs_f64();
             let weights = self.batch.focus_weights()?;
             self.state.focus_hashes.push(hash(&weights));
-            self.remember(&active, &weights);
+            self.append(&active, &weights);
             self.state.record_s += recording.elapsed().as_secs_f64();
             self.lap = Instant::now();
         }
@@ -313,11 +313,11 @@ impl Session<'_> {
     fn finish(mut self, resumed: bool) -> Result<Trained> {
         let plan = self.plan;
         check_pruned(plan, &mut self.batch, self.state.step)?;
-        let epochs = self.all_together()?;
+        let epochs = self.rejoin()?;
         let shape = HistoryShape {
             epochs: epochs.iter().copied().max().unwrap_or(0) as usize,
             replicas: plan.replica_ids.len(),
-            nodes: plan.architecture.nodes(),
+            weight_count: plan.architecture.weight_count(),
         };
         Ok(Trained {
             batch: self.batch,
@@ -391,7 +391,7 @@ fn epoch_metrics(
     active.iter().zip(losses).map(metrics).collect()
 }
 
-/// Every slot must have exactly as many pruned nodes as its schedule says, and each of them a weight of exactly 0.
+/// Every slot must have exactly as many pruned weights as its schedule says, and each of them a weight of exactly 0.
 fn check_pruned(plan: &Plan<'_>, batch: &mut Batch, steps: u64) -> Result<()> {
     if plan.schedules.is_empty() {
         return Ok(());
@@ -405,7 +405,7 @@ fn check_pruned(plan: &Plan<'_>, batch: &mut Batch, steps: u64) -> Result<()> {
         let expected = schedule.pruned(steps);
         if pruned != expected || zeros.count() != expected {
             return Err(Error::Job(format!(
-                "replica {id} should have {expected} pruned nodes, but {pruned} are masked or not all of them are 0; this \
+                "replica {id} should have {expected} pruned weights, but {pruned} are masked or not all of them are 0; this \
                  is a defect, please report it"
             )));
         }

@@ -109,14 +109,14 @@ fn help_and_version_are_results() {
 #[test]
 fn bench_growth_fits_exponents_and_draws_them() {
     let folder = fresh_folder("growth");
-    let line = "bench --device cpu --growth epochs,nodes --replicates 2 --width 8 --json --quiet --out";
+    let line = "bench --device cpu --growth epochs,weights --replicates 2 --width 8 --json --quiet --out";
     let ended = holdfast(line, &[text(&folder)]).succeeded();
     assert_eq!(ended.stderr, "");
     let json = ended.json();
     let lines = json["lines"].as_array().unwrap();
     let named: Vec<_> =
         lines.iter().map(|line| (line["over"].as_str().unwrap(), line["timed"].as_str().unwrap())).collect();
-    assert_eq!(named, [("nodes", "sort"), ("nodes", "count"), ("epochs", "sort"), ("epochs", "count")]);
+    assert_eq!(named, [("weights", "sort"), ("weights", "count"), ("epochs", "sort"), ("epochs", "count")]);
     for line in lines {
         let points = line["points"].as_array().unwrap();
         let number = |point: &serde_json::Value, name: &str| point[name].as_f64().unwrap();
@@ -132,13 +132,13 @@ fn bench_growth_fits_exponents_and_draws_them() {
     }
     assert_eq!(lines[0]["points"].as_array().unwrap().last().unwrap()["size"], 1_000_000.0);
     let svg = std::fs::read_to_string(folder.join("figures/growth.svg")).unwrap();
-    for title in ["Nodes of the focus layer, 10 epochs", "Epochs of the history", "Time (ms)"] {
+    for title in ["Weights of the focus layer, 10 epochs", "Epochs of the history", "Time (ms)"] {
         assert!(svg.contains(title), "{title}");
     }
     assert!(std::fs::read(folder.join("figures/growth.png")).unwrap().starts_with(b"\x89PNG"));
     let table = Table::read(&folder.join("growth.csv"));
     assert_eq!(table.columns, ["over", "timed", "size", "seconds", "sd", "work"]);
-    assert_eq!(table.only(&[("over", "nodes"), ("timed", "sort")]).rows.len(), 9);
+    assert_eq!(table.only(&[("over", "weights"), ("timed", "sort")]).rows.len(), 9);
 }
 
 #[test]

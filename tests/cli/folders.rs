@@ -27,10 +27,11 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// A folder with a history `[epoch, replica, node]`, its last weights, and numbers for a study's tables.
+/// A folder with a history `[epoch, replica, weight_index]`, its last weights, and numbers for a study's tables.
 fn inputs() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let history = Array3::from_shape_fn((4, 2, 3), |(epoch, replica, node)| (1 + epoch + replica + node) as f32);
+    let history =
+        Array3::from_shape_fn((4, 2, 3), |(epoch, replica, weight_index)| (1 + epoch + replica + weight_index) as f32);
     write_npy(folder.path().join("history.npy"), &history).unwrap();
     write_npy(folder.path().join("weights.npy"), &history.index_axis(ndarray::Axis(0), 3).to_owned()).unwrap();
     let (mut observations, mut stable) = (

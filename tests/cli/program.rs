@@ -64,7 +64,7 @@ impl Table {
     }
 }
 
-/// The recorded focus layers `[epoch, replica, node]` of a run.
+/// The recorded focus layers `[epoch, replica, weight_index]` of a run.
 pub fn history(folder: &Path) -> ndarray::Array3<f32> {
     let mut archive = NpzReader::new(File::open(folder.join("history.npz")).unwrap()).unwrap();
     archive.by_name::<ndarray::OwnedRepr<f32>, Ix3>("history").unwrap()

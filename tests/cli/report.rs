@@ -79,7 +79,7 @@ fn the_page_of_a_comparison_holds_every_operating_point_and_loads_nothing() {
             rows.sort_by_key(|row| std::cmp::Reverse(row.0));
             let numbers = |name: &str| series[name].as_array().unwrap().iter().map(|value| value.as_f64().unwrap());
             let points: Vec<(usize, f64)> =
-                numbers("nonzero").map(|nodes| nodes as usize).zip(numbers("accuracy")).collect();
+                numbers("nonzero").map(|weight_count| weight_count as usize).zip(numbers("accuracy")).collect();
             assert_eq!(points.len(), rows.len(), "{}", series["method"]);
             for (point, row) in points.iter().zip(&rows) {
                 assert!(point.0 == row.0 && (point.1 - row.1).abs() < 1e-6, "{point:?} {row:?}");

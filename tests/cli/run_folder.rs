@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-const NODES: usize = 900;
+const WEIGHT_COUNTS: usize = 900;
 const REPLICAS: usize = 2;
 const EPOCHS: usize = 6;
 const TOLERANCES: [&str; 3] = ["0.01", "0.03", "0.05"];
@@ -72,10 +72,10 @@ fn tables_have_the_columns_of_the_documentation() {
             "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_nodes,frozen_nodes,\
              compression_ratio,theoretical_speedup,accuracy,loss",
         ),
-        ("stability.csv", "replica,node,row,column,reference_weight,tolerance,stability"),
+        ("stability.csv", "replica,weight,row,column,reference_weight,tolerance,stability"),
         (
             "envelope.csv",
-            "replica,node,row,column,reference_weight,window,minimum,maximum,smallest_magnitude,settling_tolerance,frozen",
+            "replica,weight,row,column,reference_weight,window,minimum,maximum,smallest_magnitude,settling_tolerance,frozen",
         ),
         (
             "inference.csv",
@@ -89,8 +89,8 @@ fn tables_have_the_columns_of_the_documentation() {
 #[test]
 fn tables_have_a_row_for_everything_that_was_asked() {
     assert_eq!(table("metrics.csv").rows.len(), REPLICAS * EPOCHS);
-    assert_eq!(table("stability.csv").rows.len(), REPLICAS * NODES * TOLERANCES.len());
-    assert_eq!(table("envelope.csv").rows.len(), REPLICAS * NODES * WINDOWS.len());
+    assert_eq!(table("stability.csv").rows.len(), REPLICAS * WEIGHT_COUNTS * TOLERANCES.len());
+    assert_eq!(table("envelope.csv").rows.len(), REPLICAS * WEIGHT_COUNTS * WINDOWS.len());
     let ledger = table("ledger.csv");
     let rows: Vec<String> = ledger
         .column("method")
@@ -118,7 +118,7 @@ fn tables_have_a_row_for_everything_that_was_asked() {
 fn weights_and_history_agree_and_every_replica_is_there() {
     let (_, folder) = smoke();
     let history = history(folder);
-    assert_eq!(history.shape(), [EPOCHS, REPLICAS, NODES]);
+    assert_eq!(history.shape(), [EPOCHS, REPLICAS, WEIGHT_COUNTS]);
     let (shape, bytes) = weights(folder, "dense5.weight");
     assert_eq!(shape, [REPLICAS, 30, 30]);
     let last: Vec<u8> =
@@ -132,11 +132,11 @@ fn weights_and_history_agree_and_every_replica_is_there() {
 #[test]
 fn stability_counts_the_last_epochs_within_the_tolerance() {
     let (history, stability) = (history(&smoke().1), table("stability.csv"));
-    let [replicas, nodes, counts] = ["replica", "node", "stability"].map(|column| stability.counts(column));
+    let [replicas, weight_count, counts] = ["replica", "weight", "stability"].map(|column| stability.counts(column));
     let tolerances = stability.numbers("tolerance");
     let mut clear = 0;
     for index in 0..stability.rows.len() {
-        let weight = |epoch| f64::from(history[[epoch, replicas[index], nodes[index]]]);
+        let weight = |epoch| f64::from(history[[epoch, replicas[index], weight_count[index]]]);
         let (last, bound) = (weight(EPOCHS - 1), tolerances[index] * weight(EPOCHS - 1).abs());
         let distances: Vec<f64> = (0..EPOCHS).rev().map(|epoch| (weight(epoch) - last).abs()).collect();
         // Bounds are rounded to 32 bits: where a distance lies on its bound to the last digits, either count is right.
@@ -152,12 +152,12 @@ fn stability_counts_the_last_epochs_within_the_tolerance() {
 #[test]
 fn envelopes_are_the_extremes_of_the_last_epochs() {
     let (history, envelope) = (history(&smoke().1), table("envelope.csv"));
-    let [replicas, nodes, windows] = ["replica", "node", "window"].map(|column| envelope.counts(column));
+    let [replicas, weight_count, windows] = ["replica", "weight", "window"].map(|column| envelope.counts(column));
     let [low, high, held, settling] =
         ["minimum", "maximum", "smallest_magnitude", "settling_tolerance"].map(|column| envelope.numbers(column));
     for index in 0..envelope.rows.len() {
         let last: Vec<f64> = (EPOCHS - windows[index]..EPOCHS)
-            .map(|epoch| f64::from(history[[epoch, replicas[index], nodes[index]]]))
+            .map(|epoch| f64::from(history[[epoch, replicas[index], weight_count[index]]]))
             .collect();
         let (minimum, maximum) = last.iter().fold((f64::MAX, f64::MIN), |(low, high), &w| (low.min(w), high.max(w)));
         let smallest = last.iter().fold(f64::MAX, |least, weight| least.min(weight.abs()));
@@ -187,20 +187,20 @@ fn each_threshold_of_magnitude_stability_keeps_the_nodes_that_were_stable_for_so
     }
 }
 
-/// How many of `nodes` nodes a share of `percent` is, halves away from zero, in whole numbers.
-fn share(percent: usize, nodes: usize) -> usize {
-    (2 * percent * nodes + 100) / 200
+/// How many of `weight_count` weights a share of `percent` is, halves away from zero, in whole numbers.
+fn share(percent: usize, weight_count: usize) -> usize {
+    (2 * percent * weight_count + 100) / 200
 }
 
-/// How many nodes are zero in each row.
-fn removed(rows: &Table, nodes: usize) -> Vec<usize> {
-    rows.counts("nonzero_nodes").iter().map(|nonzero| nodes - nonzero).collect()
+/// How many weights are zero in each row.
+fn removed(rows: &Table, weight_count: usize) -> Vec<usize> {
+    rows.counts("nonzero_nodes").iter().map(|nonzero| weight_count - nonzero).collect()
 }
 
 #[test]
 fn every_asked_sparsity_is_met_to_the_node() {
     let sweep = table("sweep.csv");
-    let grid: Vec<usize> = (0..=100).step_by(5).map(|percent| share(percent, NODES)).collect();
+    let grid: Vec<usize> = (0..=100).step_by(5).map(|percent| share(percent, WEIGHT_COUNTS)).collect();
     for replica in ["0", "1"] {
         for (method, rule) in
             [("settle", "frozen-first"), ("settle", "frozen-kept"), ("hold", "frozen-first"), ("hold", "frozen-kept")]
@@ -208,27 +208,30 @@ fn every_asked_sparsity_is_met_to_the_node() {
             for window in WINDOWS {
                 let window = window.to_string();
                 let rows = sweep.only(&[("method", method), ("rule", rule), ("replica", replica), ("window", &window)]);
-                assert_eq!(removed(&rows, NODES), grid, "{method} {rule} {window}");
+                assert_eq!(removed(&rows, WEIGHT_COUNTS), grid, "{method} {rule} {window}");
             }
         }
         // The controls stand on the same grid, and beside every threshold of magnitude stability.
-        let ms = removed(&sweep.only(&[("method", "ms"), ("replica", replica)]), NODES);
+        let ms = removed(&sweep.only(&[("method", "ms"), ("replica", replica)]), WEIGHT_COUNTS);
         let matched: BTreeSet<usize> = grid.iter().copied().chain(ms).collect();
         for method in ["magnitude", "magnitude-frozen-first", "random"] {
-            let found = removed(&sweep.only(&[("method", method), ("replica", replica)]), NODES);
+            let found = removed(&sweep.only(&[("method", method), ("replica", replica)]), WEIGHT_COUNTS);
             assert_eq!(found, matched.iter().copied().collect::<Vec<_>>(), "{method}");
         }
         for method in ["ed-sequential", "ed-batched"] {
             let rows = sweep.only(&[("method", method), ("replica", replica), ("epochs", "2")]);
-            assert_eq!(removed(&rows, NODES), [0, 225, 450, 675, 900], "{method}");
+            assert_eq!(removed(&rows, WEIGHT_COUNTS), [0, 225, 450, 675, 900], "{method}");
         }
         for (epochs, count) in [("6", 1), ("2", 1)] {
             let dense = sweep.only(&[("method", "dense"), ("replica", replica), ("epochs", epochs)]);
-            assert_eq!(removed(&dense, NODES), vec![0; count], "dense after {epochs} epochs");
+            assert_eq!(removed(&dense, WEIGHT_COUNTS), vec![0; count], "dense after {epochs} epochs");
         }
     }
     for (sparsity, nonzero) in sweep.numbers("sparsity").iter().zip(sweep.counts("nonzero_nodes")) {
-        assert!((sparsity - (NODES - nonzero) as f64 / NODES as f64).abs() < 1e-12, "{sparsity} {nonzero}");
+        assert!(
+            (sparsity - (WEIGHT_COUNTS - nonzero) as f64 / WEIGHT_COUNTS as f64).abs() < 1e-12,
+            "{sparsity} {nonzero}"
+        );
     }
 }
 
@@ -312,7 +315,7 @@ fn a_small_run_speaks_json_and_keeps_quiet() {
     assert_eq!(cell["workload"]["training_images"], digits::TRAINING);
     assert_eq!(cell["inference"].as_array().unwrap().len(), 6);
     assert_eq!(cell["inference"][0]["images"], digits::TEST);
-    // 49 nodes are divided by no sparsity of the grid: 50 % is 24.5, and halves are rounded away from zero.
+    // 49 weights are divided by no sparsity of the grid: 50 % is 24.5, and halves are rounded away from zero.
     let sweep = Table::read(&out.path().join("sweep.csv"));
     let rows = sweep.only(&[("method", "hold"), ("rule", "frozen-first"), ("replica", "1"), ("window", "1")]);
     let grid: Vec<usize> = (0..=100).step_by(5).map(|percent| share(percent, 49)).collect();

@@ -101,10 +101,10 @@ fn the_smoke_preset_gives_every_table_and_they_can_be_made_again_of_its_files() 
     }
     let observations = Table::read(&out.join("observations.csv"));
     assert_eq!(observations.rows.len(), 2 * 2 * 3 * 900);
-    let stable_nodes = Table::read(&out.join("stable_nodes.csv"));
-    assert_eq!(stable_nodes.rows.len(), 2 * 2 * 3 * 12);
-    assert_eq!(stable_nodes.only(&[("epoch", "12")]).counts("stable_nodes"), [900; 12], "all are stable at the end");
-    let table2 = Table::read(&out.join("table2.csv")).only(&[("analysis", "nodes")]);
+    let stable_weights = Table::read(&out.join("stable_nodes.csv"));
+    assert_eq!(stable_weights.rows.len(), 2 * 2 * 3 * 12);
+    assert_eq!(stable_weights.only(&[("epoch", "12")]).counts("stable_nodes"), [900; 12], "all are stable at the end");
+    let table2 = Table::read(&out.join("table2.csv")).only(&[("analysis", "weights")]);
     assert_eq!(table2.column("term"), ["data_set", "model", "Residuals"]);
     assert_eq!(table2.counts("degrees_of_freedom"), [1, 1, 12 * 900 - 3]);
 
@@ -267,7 +267,7 @@ fn what_cannot_be_analysed_is_said_and_the_rest_is_there() {
     assert_eq!(history(&one).shape(), [12, 1, 900], "one cell lies at the top");
     assert!(Table::read(&one.join("replaced.csv")).rows.is_empty());
 
-    // Every node is stable in the only epoch: the response is constant.
+    // Every weight is stable in the only epoch: the response is constant.
     let constant = small(&format!("{PLAIN} --epochs 1"), &argument, &folder.path().join("constant")).succeeded();
     assert!(constant.stdout.contains("not identified"), "{}", constant.stdout);
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// A history of 4 epochs x 2 replicas x 3 nodes whose numbers every format holds exactly.
+/// A history of 4 epochs x 2 replicas x 3 weights whose numbers every format holds exactly.
 pub const SHAPE: [usize; 3] = [4, 2, 3];
 
 pub fn values() -> Vec<f32> {
@@ -41,12 +41,12 @@ pub fn bytes(values: &[f32]) -> Vec<u8> {
 pub fn every_npy() -> Vec<(&'static str, Vec<u8>)> {
     let c = values();
     let fortran: Vec<f32> = {
-        let [epochs, replicas, nodes] = SHAPE;
+        let [epochs, replicas, weight_count] = SHAPE;
         let mut turned = Vec::new();
-        for node in 0..nodes {
+        for weight_index in 0..weight_count {
             for replica in 0..replicas {
                 for epoch in 0..epochs {
-                    turned.push(c[(epoch * replicas + replica) * nodes + node]);
+                    turned.push(c[(epoch * replicas + replica) * weight_count + weight_index]);
                 }
             }
         }

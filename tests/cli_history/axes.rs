@@ -57,11 +57,11 @@ fn three_axes_of_another_program_are_refused_with_both_readings() {
     }
     assert!(fs::read_dir(path).unwrap().count() == 1, "nothing is written");
     for (axes, said) in [
-        ("--axes epoch,out,in", "4 epochs x 1 replica x 6 nodes (out 2 x in 3)"),
-        ("--no-replica-axis", "4 epochs x 1 replica x 6 nodes (2 x 3)"),
-        ("--axes epoch,replica,weight", "4 epochs x 2 replicas x 3 nodes\n"),
-        ("--axes replica,weight,epoch", "3 epochs x 4 replicas x 2 nodes\n"),
-        ("--axes out,in,epoch", "3 epochs x 1 replica x 8 nodes (out 4 x in 2)"),
+        ("--axes epoch,out,in", "4 epochs x 1 replica x 6 weights (out 2 x in 3)"),
+        ("--no-replica-axis", "4 epochs x 1 replica x 6 weights (2 x 3)"),
+        ("--axes epoch,replica,weight", "4 epochs x 2 replicas x 3 weights\n"),
+        ("--axes replica,weight,epoch", "3 epochs x 4 replicas x 2 weights\n"),
+        ("--axes out,in,epoch", "3 epochs x 1 replica x 8 weights (out 4 x in 2)"),
     ] {
         let ended = stability(path, &format!("h.npy {axes}")).succeeded();
         assert!(ended.stderr.contains(said), "{said:?} is not in {}", ended.stderr);
@@ -131,7 +131,7 @@ fn numbered_arrays_are_epochs_in_the_order_of_their_numbers() {
         ],
     ] {
         let folder = with_file("h.npz", &archive(names, &epochs(&[0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9])));
-        let said = ["11 epochs x 1 replica x 6 nodes (out 2 x in 3)", "in the order of their numbers", names[0]];
+        let said = ["11 epochs x 1 replica x 6 weights (out 2 x in 3)", "in the order of their numbers", names[0]];
         read(folder.path(), "h.npz --axes epoch,out,in", 10, &said);
         read(folder.path(), "h.npz --no-replica-axis", 10, &[]);
         stability(folder.path(), "h.npz")
@@ -145,7 +145,7 @@ fn numbered_arrays_are_epochs_in_the_order_of_their_numbers() {
     }
     let flat = |epoch: usize| npy(&header("<f4", false, &[6]), &layer(epoch)[layer(epoch).len() - 24..]);
     let folder = with_file("h.npz", &archive(&["w2", "w0", "w1"], &[flat(2), flat(0), flat(1)]));
-    read(folder.path(), "h.npz", 2, &["3 epochs x 1 replica x 6 nodes"]);
+    read(folder.path(), "h.npz", 2, &["3 epochs x 1 replica x 6 weights"]);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn numbered_files_of_a_folder_are_epochs() {
         parent.path(),
         &format!("{name} --axes epoch,out,in"),
         11,
-        &["12 epochs x 1 replica x 6 nodes", "notes.txt", "final.npy", "plots"],
+        &["12 epochs x 1 replica x 6 weights", "notes.txt", "final.npy", "plots"],
     );
     stability(parent.path(), &format!("{name}")).refused(2, &["--axes epoch,out,in", "[12, 2, 3]"]);
     let weights = path.join("final.npy");

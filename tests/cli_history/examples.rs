@@ -21,7 +21,7 @@ fn a_file_of_pytorchs_layout_is_read_as_one_network() {
     let file = folder.path().join("history.npy");
     ndarray_npy::write_npy(&file, &Array3::<f32>::ones((4, 2, 3))).unwrap();
     let history = stability_of_a_pytorch_history::recorded(&file).unwrap();
-    assert_eq!((history.shape().epochs, history.shape().replicas, history.shape().nodes), (4, 1, 6));
+    assert_eq!((history.shape().epochs, history.shape().replicas, history.shape().weight_count), (4, 1, 6));
     assert_eq!(stability_of_a_pytorch_history::held(&history).unwrap(), [(1, 6), (2, 6), (4, 6)]);
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use tempfile::{TempDir, tempdir};
 use zip::CompressionMethod;
 
-/// The weights of the last epoch `[replica, node]`.
+/// The weights of the last epoch `[replica, weight_index]`.
 fn last() -> Vec<f32> {
     values()[18..].to_vec()
 }
@@ -29,7 +29,7 @@ fn foreign() -> TempDir {
     folder
 }
 
-const FOREIGN: &str = "prune --axes epoch,replica,node --history history.npy --weights weights.npz --weight-key kernel \
+const FOREIGN: &str = "prune --axes epoch,replica,weight --history history.npy --weights weights.npz --weight-key kernel \
                        --device cpu --out out";
 
 fn array<T: ndarray_npy::ReadableElement>(path: &Path, name: &str) -> ArrayD<T> {
@@ -40,7 +40,7 @@ fn array<T: ndarray_npy::ReadableElement>(path: &Path, name: &str) -> ArrayD<T> 
 fn foreign_weights_are_pruned_and_written_with_their_mask_in_both_formats() {
     let folder = foreign();
     let ended = holdfast(folder.path(), &format!("{FOREIGN} --criterion magnitude --sparsity 0.34"), &[]).succeeded();
-    assert!(ended.stdout.contains("replica 1: 1 of 3 nodes removed (33.3 %)"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("replica 1: 1 of 3 weights removed (33.3 %)"), "{}", ended.stdout);
     let out = folder.path().join("out");
     let weights: ArrayD<f32> = array(&out.join("pruned.npz"), "kernel");
     let mask: ArrayD<u8> = array(&out.join("pruned.npz"), "mask");
@@ -103,7 +103,7 @@ fn requests_that_do_not_fit_are_refused() {
             &format!(
                 "{} {line}",
                 if line.contains("--no-replica-axis") {
-                    FOREIGN.replace("--axes epoch,replica,node", "")
+                    FOREIGN.replace("--axes epoch,replica,weight", "")
                 } else {
                     FOREIGN.into()
                 }
@@ -111,14 +111,14 @@ fn requests_that_do_not_fit_are_refused() {
             &[],
         );
         if code == 5 {
-            // The axis of replicas is then one of the node's, and fits as such.
+            // The axis of replicas is then one of the weight's, and fits as such.
             ended.succeeded();
         } else {
             ended.refused(code, words);
         }
     }
     let criterion = "--criterion magnitude --sparsity 0.5 --device cpu --out other";
-    let history = "--axes epoch,replica,node --history history.npy";
+    let history = "--axes epoch,replica,weight --history history.npy";
     for (code, line, words) in [
         (5, &format!("{history} --weights weights.npz"), &["bias, kernel", "--weight-key"][..]),
         (5, &format!("{history} --weights weights.npz --weight-key bias"), &["[1]"]),
@@ -139,7 +139,7 @@ fn weights_that_are_not_the_historys_last_get_a_notice() {
     let mut weights = last();
     weights[0] = 7.0;
     write(folder.path(), "w.npy", &arrays::npy(&arrays::header("<f4", false, &SHAPE[1..]), &bytes(&weights)));
-    let line = "prune --axes epoch,replica,node --history history.npy --weights w.npy --criterion magnitude --sparsity 0 \
+    let line = "prune --axes epoch,replica,weight --history history.npy --weights w.npy --criterion magnitude --sparsity 0 \
                 --device cpu --out out";
     let ended = holdfast(folder.path(), line, &[]).succeeded();
     assert!(ended.stderr.contains("not those of the history's last epoch, nor of another"), "{}", ended.stderr);
@@ -285,7 +285,7 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
     }
     // A history that this program wrote needs no names of axes, and a run takes none.
     let own = holdfast(folder.path(), "stability run/history.npz --device cpu --quiet --out own", &[]).succeeded();
-    assert!(own.stdout.contains("4 epochs x 2 replicas x 900 nodes"), "{}", own.stdout);
+    assert!(own.stdout.contains("4 epochs x 2 replicas x 900 weights"), "{}", own.stdout);
     fs::copy(folder.path().join("run/history.npz"), folder.path().join("history.npz")).unwrap();
     holdfast(folder.path(), "stability history.npz --quiet", &[]).refused(2, &["--axes epoch,replica,weight", "900"]);
     for option in ["--axes epoch,out,in", "--no-replica-axis", "--history-key history"] {

@@ -38,8 +38,8 @@ fn numbers_that_are_not_finite_are_named_by_their_place() {
         values[6 + 3 + 2] = value;
         refused(
             &npy(&header("<f4", false, &[4, 2, 3]), &bytes(&values)),
-            "--axes epoch,replica,node",
-            &[named, "epoch 1, replica 1, node 2"],
+            "--axes epoch,replica,weight",
+            &[named, "epoch 1, replica 1, weight 2"],
         );
     }
     let large: Vec<u8> = [1.0, 1e300].into_iter().flat_map(f64::to_le_bytes).collect();
@@ -124,7 +124,7 @@ fn missing_and_duplicate_names_list_what_is_there() {
 
 #[test]
 fn files_of_another_kind_are_refused() {
-    refused(b"epoch,replica,node,weight\n", "", &["CSV"]);
+    refused(b"epoch,replica,weight,weight\n", "", &["CSV"]);
     refused(b"", "", &["empty"]);
     refused(b"\xc3\x28\x01\x02", "", &["neither .npy nor .npz nor .safetensors"]);
     let folder = tempdir().unwrap();

@@ -12,7 +12,7 @@ use tempfile::tempdir;
 use zip::CompressionMethod;
 
 /// What the axes of [`plain`] are.
-const AXES: &str = "--axes epoch,replica,node";
+const AXES: &str = "--axes epoch,replica,weight";
 
 /// Counts a file and returns the table and what was said.
 fn table(folder: &Path, line: &str) -> (String, String) {
@@ -28,9 +28,9 @@ fn every_type_and_layout_gives_the_same_table() {
     let folder = tempdir().unwrap();
     write(folder.path(), "plain.npy", &plain());
     let (expected, said) = table(folder.path(), &format!("plain.npy {AXES}"));
-    assert!(said.contains("4 epochs x 2 replicas x 3 nodes"), "{said}");
+    assert!(said.contains("4 epochs x 2 replicas x 3 weights"), "{said}");
     // Half of the epochs have doubled weights: 2 of 4 epochs at tolerance 0, and at 0.6, since doubling is a share of 1.
-    assert!(expected.starts_with("replica,node,row,column,reference_weight,tolerance,stability\n0,0,,,0.5,0.0,2\n"));
+    assert!(expected.starts_with("replica,weight,row,column,reference_weight,tolerance,stability\n0,0,,,0.5,0.0,2\n"));
     for (name, bytes) in every_npy() {
         write(folder.path(), "other", &bytes);
         let (found, said) = table(folder.path(), &format!("other {AXES}"));
@@ -61,11 +61,11 @@ fn axes_are_read_as_asked_and_rows_and_columns_are_the_last_two() {
     let folder = tempdir().unwrap();
     write(folder.path(), "a.npy", &plain());
     let (found, said) = table(folder.path(), "a.npy --no-replica-axis");
-    assert!(said.contains("4 epochs x 1 replica x 6 nodes"), "{said}");
+    assert!(said.contains("4 epochs x 1 replica x 6 weights"), "{said}");
     assert!(found.contains("\n0,4,1,1,1.5,0.6,2\n"), "{found}");
     let flat = arrays::npy(&arrays::header("<f4", false, &[8, 3]), &bytes(&values()));
     write(folder.path(), "flat.npy", &flat);
-    assert!(table(folder.path(), "flat.npy").1.contains("8 epochs x 1 replica x 3 nodes"));
+    assert!(table(folder.path(), "flat.npy").1.contains("8 epochs x 1 replica x 3 weights"));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn all_readings_equal_numpys_on_both_engines() {
                     );
                     holdfast(folder.path(), &line, &[]).succeeded();
                     let path = folder.path().join(out).join("stability.csv");
-                    // Rows are replica, node, tolerance; the fixture is tolerance, replica, node.
+                    // Rows are replica, weight, tolerance; the fixture is tolerance, replica, weight.
                     for (row, found) in column(&path, "stability").iter().enumerate() {
                         let place = [row % 3, row / 3 / 37, row / 3 % 37];
                         let same = *found == expected[&place[..]].to_string();
@@ -124,10 +124,10 @@ fn json_holds_the_summary() {
     let folder = tempdir().unwrap();
     write(folder.path(), "a.npy", &plain());
     let line =
-        "stability a.npy --axes epoch,replica,node --device cpu --out out --tolerance 0 --window 2 --json --quiet";
+        "stability a.npy --axes epoch,replica,weight --device cpu --out out --tolerance 0 --window 2 --json --quiet";
     let ended = holdfast(folder.path(), line, &[]).succeeded();
     let found = ended.json();
-    assert_eq!((&found["epochs"], &found["replicas"], &found["nodes"]), (&4.into(), &2.into(), &3.into()));
+    assert_eq!((&found["epochs"], &found["replicas"], &found["weights"]), (&4.into(), &2.into(), &3.into()));
     assert_eq!(found["tolerances"][0]["mean"], 2.0);
     assert_eq!(found["tolerances"][0]["sd"], 0.0);
     assert_eq!(found["tolerances"][0]["stable_nodes"], serde_json::json!([0.0, 0.0, 3.0, 3.0]));
@@ -139,8 +139,8 @@ fn json_holds_the_summary() {
 #[test]
 fn above_a_million_rows_arrays_take_the_place_of_the_table() {
     let folder = tempdir().unwrap();
-    let nodes = 600 * 600;
-    let weights: Vec<f32> = (0..2 * nodes).map(|index| (index % nodes) as f32).collect();
+    let weight_count = 600 * 600;
+    let weights: Vec<f32> = (0..2 * weight_count).map(|index| (index % weight_count) as f32).collect();
     let header = arrays::header("<f4", false, &[2, 1, 600, 600]);
     write(folder.path(), "a.npy", &arrays::npy(&header, &bytes(&weights)));
     let line = "stability a.npy --device cpu --out out --tolerance 0.01,0.03,0.05 --window 1,2";
@@ -149,7 +149,7 @@ fn above_a_million_rows_arrays_take_the_place_of_the_table() {
     assert!(folder.path().join("out/envelope.csv").is_file() && !folder.path().join("out/stability.csv").exists());
     let mut archive = NpzReader::new(File::open(folder.path().join("out/stability.npz")).unwrap()).unwrap();
     let stability: ArrayD<u32> = archive.by_name::<_, IxDyn>("stability").unwrap();
-    assert_eq!(stability.shape(), [3, 1, nodes]);
+    assert_eq!(stability.shape(), [3, 1, weight_count]);
     assert!(stability.iter().all(|&epochs| epochs == 2));
     let tolerance: ArrayD<f64> = archive.by_name::<_, IxDyn>("tolerance").unwrap();
     assert_eq!(tolerance.as_slice().unwrap(), [0.01, 0.03, 0.05]);
@@ -176,6 +176,6 @@ fn a_path_that_is_not_utf_8_is_read() {
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9.npy");
     fs::write(folder.path().join(name), plain()).unwrap();
     let ended =
-        holdfast(folder.path(), "stability --axes epoch,replica,node --device cpu --out out", &[name]).succeeded();
+        holdfast(folder.path(), "stability --axes epoch,replica,weight --device cpu --out out", &[name]).succeeded();
     assert!(ended.stdout.contains(&format!("{} epochs", SHAPE[0])));
 }

@@ -15,24 +15,24 @@ fn study(folder: &Path, more: &str) -> crate::Ended {
     holdfast(folder, &line, &[])
 }
 
-/// A model's replicates on data sets a and b, with `stability` and N_t = `nodes` at epochs 1 to 4.
-fn small(folder: &Path, models: &[&str], stability: [u32; 2], nodes: [u32; 4]) {
+/// A model's replicates on data sets a and b, with `stability` and N_t = `weight_count` at epochs 1 to 4.
+fn small(folder: &Path, models: &[&str], stability: [u32; 2], weight_count: [u32; 4]) {
     let mut observations = "model,data_set,replicate,stability\n".to_string();
-    let mut stable_nodes = "model,data_set,replicate,epoch,stable_nodes\n".to_string();
+    let mut stable_weights = "model,data_set,replicate,epoch,stable_nodes\n".to_string();
     for model in models {
         for data_set in ["a", "b"] {
             for replicate in 1..=2 {
                 for stability in stability {
                     observations += &format!("{model},{data_set},{replicate},{stability}\n");
                 }
-                for (epoch, number) in (1..).zip(nodes) {
-                    stable_nodes += &format!("{model},{data_set},{replicate},{epoch},{}\n", number * replicate);
+                for (epoch, number) in (1..).zip(weight_count) {
+                    stable_weights += &format!("{model},{data_set},{replicate},{epoch},{}\n", number * replicate);
                 }
             }
         }
     }
     fs::write(folder.join("o.csv"), observations).unwrap();
-    fs::write(folder.join("s.csv"), stable_nodes).unwrap();
+    fs::write(folder.join("s.csv"), stable_weights).unwrap();
 }
 
 /// Compares a column of a file, in the lines of the analysis `choose`, with numbers of R.
@@ -62,16 +62,16 @@ fn the_files_hold_the_numbers_of_r_and_are_the_same_again() {
         fs::copy(fixture(name).join("stable_nodes.csv"), path.join("s.csv")).unwrap();
         let ended = study(path, "").succeeded();
         assert!(
-            ended.stdout.contains("The analyses of nodes count")
+            ended.stdout.contains("The analyses of weights count")
                 && ended.stdout.lines().all(|line| line.chars().count() <= 120)
         );
         let expected: Value = serde_json::from_slice(&fs::read(fixture(name).join("expected.json")).unwrap()).unwrap();
         let model = &expected["quasi_poisson"];
         check(path, "table2.csv", "quasi-poisson", "f", &model["anova_f"]);
         check(path, "table2.csv", "quasi-poisson", "sum_of_squares", &model["anova_deviance"]);
-        check(path, "table2.csv", "nodes", "sum_of_squares", &expected["anova_stability"]["sum_of_squares"]);
-        check(path, "table2.csv", "nodes", "p", &expected["anova_stability"]["p"]);
-        check(path, "table3.csv", "nodes", "lower", &expected["tukey_stability"]["data_set"]["lower"]);
+        check(path, "table2.csv", "weights", "sum_of_squares", &expected["anova_stability"]["sum_of_squares"]);
+        check(path, "table2.csv", "weights", "p", &expected["anova_stability"]["p"]);
+        check(path, "table3.csv", "weights", "lower", &expected["tukey_stability"]["data_set"]["lower"]);
         check(path, "table4.csv", "all-epochs", "f", &expected["anova_slope"]["f"]);
         check(path, "table5.csv", "all-epochs", "upper", &expected["tukey_slope"]["data_set"]["upper"]);
         let text = |file: &str| fs::read_to_string(path.join("out").join(file)).unwrap();
@@ -112,7 +112,7 @@ fn what_cannot_be_analysed_is_said_and_the_rest_is_there() {
     fs::write(path.join("o.csv"), confounded).unwrap();
     let said = study(path, "").succeeded().stdout.replace('\n', " ");
     assert!(said.contains("cannot be told apart") && said.contains("observe more combinations"), "{said}");
-    assert!(said.contains("replicates have numbers of stable nodes and no stability"), "{said}");
+    assert!(said.contains("replicates have numbers of stable weights and no stability"), "{said}");
 }
 
 #[test]

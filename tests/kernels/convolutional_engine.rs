@@ -123,7 +123,7 @@ fn a_replica_alone_has_the_bits_that_it_has_among_many() {
 
 #[test]
 fn waves_and_data_sets_that_do_not_fit_move_no_bits() {
-    // The first layer gives out 60 numbers a sample: the batches of four replicas need 7,680 bytes, 60 images 6,480.
+    // The first layer produces 60 numbers a sample: the batches of four replicas need 7,680 bytes, 60 images 6,480.
     waves_move_no_bits(Variant::Stacked, [16_384, 8_000, 4_200]);
     // The scratch of five replicas needs 363,520 bytes.
     waves_move_no_bits(Variant::Fused, [400_000, 160_000, 80_000]);
@@ -160,7 +160,7 @@ fn a_batch_that_does_not_fit_is_refused_with_one_that_does() {
 #[test]
 fn a_step_is_one_launch_for_each_kernel_and_layer() {
     // Convolutions: four forward, four weight gradients, three input gradients. Dense part: the first layer forward, all
-    // others there and back, the first layer's two gradients. The update.
+    // others forward and backward, the first layer's two gradients. The update.
     assert_eq!(launches_of_a_step(Variant::Stacked), 11 + 4 + 1);
     // The dense part and its update together; the update of the convolutions.
     assert_eq!(launches_of_a_step(Variant::Fused), 11 + 1 + 1);
@@ -196,7 +196,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
     };
     let mut batch = engine.begin(&setup).unwrap();
     let focus = ParameterLayout::new(&architecture).focus_weight().range();
-    let masks: Vec<Arc<[bool]>> = (0..3).map(|m| (0..49).map(|node| node % 6 >= m).collect()).collect();
+    let masks: Vec<Arc<[bool]>> = (0..3).map(|m| (0..49).map(|weight_index| weight_index % 6 >= m).collect()).collect();
     let points: Vec<_> = (0..6).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     let swept = batch.sweep(handle, &points, &watch).unwrap();

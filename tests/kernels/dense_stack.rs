@@ -88,7 +88,7 @@ mod step {
     use holdfast::gpu::{Buffer, Recorder};
     use holdfast::kernels::dense::ImageShape;
     use holdfast::kernels::dense_stack::{
-        LaunchStep, Launches, Moves, Reads, Sample, Step, StepArguments, StepInput, StepShape, Tiles,
+        LaunchStep, Launches, Reads, Residency, Sample, Step, StepArguments, StepInput, StepShape, Tiles,
     };
 
     fn whole(outputs: Outputs) -> Vec<Output> {
@@ -96,7 +96,7 @@ mod step {
         vec![parameters, m, v, mean, correct, features]
     }
 
-    const BOTH: Moves = Moves { enters: true, leaves: true };
+    const BOTH: Residency = Residency { enters: true, leaves: true };
 
     /// Sixteen steps, the last one short, with every way to cut products that the device has.
     fn long() -> Vec<Case> {
@@ -212,7 +212,7 @@ mod step {
         let steps = |samples, row| [LaunchStep::new(0, samples, row, 0.1)];
         assert_refused(made.push(gpu, BOTH, &steps(5, 0), &samples(10)), &["1 steps with 5 samples", "1 to 4"]);
         assert_refused(made.push(gpu, BOTH, &steps(4, 0), &samples(9)), &["9 samples"]);
-        assert_refused(made.push(gpu, Moves { leaves: false, ..BOTH }, &[], &samples(0)), &["0 steps"]);
+        assert_refused(made.push(gpu, Residency { leaves: false, ..BOTH }, &[], &samples(0)), &["0 steps"]);
         made.push(gpu, BOTH, &steps(4, 1), &samples(8)).unwrap();
         made.push(gpu, BOTH, &steps(4, 2), &samples(8)).unwrap();
         assert_refused(made.push(gpu, BOTH, &steps(4, 0), &samples(8)), &["launch 2 of 2"]);

@@ -150,8 +150,8 @@ fn a_network_trains_as_in_pytorch() {
                 let focus = ParameterLayout::new(&architecture).focus_weight().range();
                 for replica in &mut replicas {
                     replica.mask = mask.iter().map(|&kept| u32::from(kept)).collect();
-                    for (node, parameter) in focus.clone().enumerate() {
-                        if replica.mask[node] == 0 {
+                    for (weight_index, parameter) in focus.clone().enumerate() {
+                        if replica.mask[weight_index] == 0 {
                             (replica.parameters[parameter], replica.m[parameter], replica.v[parameter]) =
                                 (0.0, 0.0, 0.0);
                         }
@@ -242,7 +242,7 @@ fn steps_give_equal_bits(variant: Variant) {
 
 #[test]
 fn a_step_is_a_few_launches_for_all_replicas_and_a_submission_holds_many_steps() {
-    // The first layer forward, all others there and back, the first layer's weight gradient, the update.
+    // The first layer forward, all others forward and backward, the first layer's weight gradient, the update.
     assert_eq!(launches_of_200_steps(Variant::Stacked), 200 * 4);
     // Few launches have one step, to see how long it takes.
     let fused = launches_of_200_steps(Variant::Fused);
@@ -278,7 +278,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
         Setup { architecture: &SMALL, training: handle, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
     let mut batch = engine.begin(&setup).unwrap();
     let focus = ParameterLayout::new(&SMALL).focus_weight().range();
-    let masks: Vec<Arc<[bool]>> = (0..6).map(|m| (0..49).map(|node| node % 6 >= m).collect()).collect();
+    let masks: Vec<Arc<[bool]>> = (0..6).map(|m| (0..49).map(|weight_index| weight_index % 6 >= m).collect()).collect();
     let points: Vec<_> = (0..12).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     let swept = batch.sweep(handle, &points, &watch).unwrap();
@@ -306,9 +306,9 @@ fn evaluation_and_sweep_agree_with_the_twins() {
 
 #[test]
 fn pruned_nodes_are_the_smallest_and_stay_zero() {
-    // 49 nodes are ranked by counting, 2,116 by the radix sort.
+    // 49 weights are ranked by counting, 2,116 by the radix sort.
     for architecture in [SMALL, Architecture { width: 46, ..SMALL }] {
-        let nodes = architecture.nodes();
+        let weight_count = architecture.weight_count();
         let mut engine = engine(RequestedLimits::Adapter);
         let data = engine.load(&data(&architecture, 60)).unwrap();
         let ids = [1, 2, 3];
@@ -324,22 +324,22 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
         let orders = [order(60, 1), order(60, 2), order(60, 3)];
         train(&mut batch, 0, &orders, &batches(60, 20));
         let before = batch.focus_weights().unwrap();
-        let remove = [0, nodes as u32 / 2, nodes as u32];
+        let remove = [0, weight_count as u32 / 2, weight_count as u32];
         batch.change_masks(MaskChange::PruneSmallest, &remove).unwrap();
         train(&mut batch, 3, &orders, &batches(60, 20));
         let after = batch.focus_weights().unwrap();
         let focus = ParameterLayout::new(&architecture).focus_weight().range();
         for (slot, replica) in batch.replicas().unwrap().iter().enumerate() {
-            let place = slot * nodes..(slot + 1) * nodes;
+            let place = slot * weight_count..(slot + 1) * weight_count;
             let order = magnitude_sort::order(&before[place.clone()]);
-            let (kept, pruned) = order.split_at(nodes - remove[slot] as usize);
-            for &node in pruned {
-                let parameter = focus.start + node as usize;
-                assert_eq!(after[place.start + node as usize].to_bits(), 0);
+            let (kept, pruned) = order.split_at(weight_count - remove[slot] as usize);
+            for &weight_index in pruned {
+                let parameter = focus.start + weight_index as usize;
+                assert_eq!(after[place.start + weight_index as usize].to_bits(), 0);
                 assert_eq!((replica.m[parameter].to_bits(), replica.v[parameter].to_bits()), (0, 0));
-                assert_eq!(replica.mask[node as usize], 0);
+                assert_eq!(replica.mask[weight_index as usize], 0);
             }
-            assert!(kept.iter().all(|&node| replica.mask[node as usize] == 1));
+            assert!(kept.iter().all(|&weight_index| replica.mask[weight_index as usize] == 1));
         }
     }
 }
@@ -366,8 +366,8 @@ fn what_was_saved_is_restored() {
 #[test]
 fn histories_larger_than_an_array_are_processed_in_pieces() {
     for (shape, bytes) in [((9, 4, 33), 4096), ((9, 2, 300), 4096), ((70, 3, 5), 8192), ((5, 3, 2100), 65_536)] {
-        let shape = HistoryShape { epochs: shape.0, replicas: shape.1, nodes: shape.2 };
-        let mut draws = Sequence::new(9, Stream::Check, shape.nodes as u32, 0);
+        let shape = HistoryShape { epochs: shape.0, replicas: shape.1, weight_count: shape.2 };
+        let mut draws = Sequence::new(9, Stream::Check, shape.weight_count as u32, 0);
         let history: Vec<f32> = (0..shape.len()).map(|_| (draws.below(41) as f32 - 20.0) / 10.0).collect();
         let reference = &history[(shape.epochs - 1) * shape.columns()..];
         let tolerances = [0.0, 0.1, 0.2, 0.5, 1.0];
@@ -379,7 +379,7 @@ fn histories_larger_than_an_array_are_processed_in_pieces() {
 
         let rank = engine.rank(shape, &history).unwrap();
         let mut expected = vec![0; shape.len()];
-        for (weights, rank) in history.chunks(shape.nodes).zip(expected.chunks_mut(shape.nodes)) {
+        for (weights, rank) in history.chunks(shape.weight_count).zip(expected.chunks_mut(shape.weight_count)) {
             magnitude_sort::rank(weights, rank);
         }
         assert!(rank == expected, "{shape:?}: ranks");
@@ -389,7 +389,7 @@ fn histories_larger_than_an_array_are_processed_in_pieces() {
         let (mut stability, mut stable) = (vec![0; lower.len()], vec![0; 5 * shape.epochs * shape.replicas]);
         count(shape, &history, &keys(&lower), &keys(&upper), &mut stability, &mut stable);
         assert!(counts.stability == stability, "{shape:?}: stability");
-        assert!(counts.stable_nodes == stable, "{shape:?}: stable nodes");
+        assert!(counts.stable_weights == stable, "{shape:?}: stable weights");
 
         let windows = [1, 2, shape.epochs as u32];
         let found = engine.envelope(shape, &history, &windows).unwrap();

@@ -20,8 +20,8 @@ fn writes_all_and_only_its_output() {
 
 #[test]
 fn is_deterministic() {
-    for (nodes, radix) in [(900, false), (4099, true)] {
-        let case = Case { epochs: 2, replicas: 2, nodes, weights: Weights::Awkward, radix };
+    for (weight_count, radix) in [(900, false), (4099, true)] {
+        let case = Case { epochs: 2, replicas: 2, weight_count, weights: Weights::Awkward, radix };
         assert_deterministic(|on| rank(on, &case));
     }
 }
@@ -29,7 +29,7 @@ fn is_deterministic() {
 #[test]
 fn a_million_nodes_are_ranked_like_the_twin() {
     for weights in [Weights::Plain, Weights::Awkward] {
-        let case = Case { epochs: 1, replicas: 1, nodes: 1_000_003, weights, radix: false };
+        let case = Case { epochs: 1, replicas: 1, weight_count: 1_000_003, weights, radix: false };
         assert_passed(&[check(usual(), &case).unwrap()]);
     }
 }
@@ -37,9 +37,9 @@ fn a_million_nodes_are_ranked_like_the_twin() {
 #[test]
 fn the_radix_sort_is_exact_with_bounds_checks_at_every_size_of_workgroups() {
     for on in Setting::every(checked()) {
-        for nodes in [2049, 70_001] {
+        for weight_count in [2049, 70_001] {
             for weights in [Weights::Plain, Weights::Awkward] {
-                let case = Case { epochs: 1, replicas: 2, nodes, weights, radix: true };
+                let case = Case { epochs: 1, replicas: 2, weight_count, weights, radix: true };
                 let report = check(on, &case).unwrap();
                 assert!(report.passed, "{report} with {} invocations", on.workgroup_size);
             }
@@ -56,9 +56,9 @@ fn columns_for_fewer_invocations_than_a_workgroup_has_are_caught() {
     assert!(source != RADIX_COUNT.source);
     let spoilt = Box::leak(Box::new(Shader { source: source.leak(), ..RADIX_COUNT }));
     Kernel::new(&gpu, spoilt, &[("WORKGROUP_SIZE", on.workgroup_size)]).unwrap();
-    for nodes in [2049, 70_001] {
-        let case = Case { epochs: 1, replicas: 1, nodes, weights: Weights::Plain, radix: true };
-        assert!(!check(on, &case).unwrap().passed, "{nodes}");
+    for weight_count in [2049, 70_001] {
+        let case = Case { epochs: 1, replicas: 1, weight_count, weights: Weights::Plain, radix: true };
+        assert!(!check(on, &case).unwrap().passed, "{weight_count}");
     }
 }
 
@@ -72,7 +72,7 @@ fn a_segment_alone_has_the_ranks_that_it_has_among_many() {
         let arguments = RankArguments {
             epochs: 1,
             replicas,
-            nodes: 5000,
+            weight_count: 5000,
             offset,
             epoch_stride: 0,
             replica_stride: 5000,
@@ -93,13 +93,13 @@ fn rejects_bad_shapes() {
     let gpu = gpu();
     let weights = Buffer::<f32>::new(gpu, "weights", 4000).unwrap();
     let ranks = Buffer::<u32>::new(gpu, "rank", 4000).unwrap();
-    let bind = |epochs, nodes, offset| {
+    let bind = |epochs, weight_count, offset| {
         let arguments = RankArguments {
             epochs,
             replicas: 1,
-            nodes,
+            weight_count,
             offset,
-            epoch_stride: nodes,
+            epoch_stride: weight_count,
             replica_stride: 0,
             weights: &weights,
             rank: &ranks,

@@ -28,7 +28,7 @@ fn writes_all_and_only_its_output() {
 
 #[test]
 fn is_deterministic() {
-    let case = Case { nodes: 100, count: vec![10, 20, 30], state: 2 };
+    let case = Case { weight_count: 100, count: vec![10, 20, 30], state: 2 };
     assert_deterministic(|on| smallest(on, &case));
     assert_deterministic(|on| draw(on, &case));
     assert_deterministic(|on| regrow(on, &case));
@@ -37,19 +37,19 @@ fn is_deterministic() {
 #[test]
 fn rejects_bad_shapes() {
     let gpu = gpu();
-    let nodes = Buffer::<u32>::new(gpu, "nodes", 8).unwrap();
+    let weight_count = Buffer::<u32>::new(gpu, "weights", 8).unwrap();
     let count = Buffer::<u32>::new(gpu, "count", 2).unwrap();
     let [parameters, m, v] = [18, 18, 17].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
-    let bind = |replicas, nodes_of_layer, v| {
+    let bind = |replicas, weights_of_layer, v| {
         let arguments = SmallestArguments {
             replicas,
-            nodes: nodes_of_layer,
+            weight_count: weights_of_layer,
             parameters_per_replica: 10,
             offset: 4,
-            rank: &nodes,
+            rank: &weight_count,
             count: &count,
             state: 0,
-            mask: &nodes,
+            mask: &weight_count,
             parameters: &parameters,
             m: &m,
             v,
@@ -62,31 +62,31 @@ fn rejects_bad_shapes() {
     assert_refused(bind(3, 2, &m), &["count", "2", "3"]);
     let replica_ids = Buffer::from_slice(gpu, "ids", &[1u32, 2]).unwrap();
     let draws = Buffer::<f32>::new(gpu, "draws", 7).unwrap();
-    let arguments = |nodes_of_layer| DrawArguments {
-        nodes: nodes_of_layer,
+    let arguments = |weights_of_layer| DrawArguments {
+        weight_count: weights_of_layer,
         update: 0,
         state: 1,
         seed: 0,
         replica_ids: &replica_ids,
-        mask: &nodes,
+        mask: &weight_count,
         draws: &draws,
     };
     let draw = Draw::new(gpu, gpu.usual_workgroup_size()).unwrap();
     assert!(draw.bind(gpu, &arguments(3)).is_ok());
     assert_refused(draw.bind(gpu, &arguments(4)), &["mask.draw: draws", "7", "8"]);
-    assert_refused(draw.bind(gpu, &arguments(0)), &["nodes is 0"]);
-    let bind = |nodes_of_layer, v| {
+    assert_refused(draw.bind(gpu, &arguments(0)), &["weights is 0"]);
+    let bind = |weights_of_layer, v| {
         let arguments = RegrowArguments {
-            nodes: nodes_of_layer,
+            weight_count: weights_of_layer,
             parameters_per_replica: 10,
             offset: 4,
             update: 0,
             seed: 0,
             scale: 1.0,
             replica_ids: &replica_ids,
-            rank: &nodes,
+            rank: &weight_count,
             count: &count,
-            mask: &nodes,
+            mask: &weight_count,
             parameters: &parameters,
             m: &m,
             v,

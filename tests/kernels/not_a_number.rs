@@ -31,7 +31,7 @@ fn data(architecture: &Architecture) -> Arc<Dataset> {
 /// What both slots come to: losses of a step, of an evaluation and of a sweep, and logits as bits.
 fn found(batch: &mut Batch, data: DataHandle, architecture: &Architecture) -> [(Vec<f64>, Vec<u32>); 2] {
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-    let kept: Arc<[bool]> = (0..architecture.nodes()).map(|node| node % 3 != 1).collect();
+    let kept: Arc<[bool]> = (0..architecture.weight_count()).map(|weight_index| weight_index % 3 != 1).collect();
     let points = [0, 1].map(|slot| SweepPoint { slot, kept: Arc::clone(&kept) });
     let logits = batch.logits(data, 0..SAMPLES).unwrap();
     let evaluations = batch.evaluate(data, &watch).unwrap();

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 const SMALL: Architecture =
     Architecture { image_height: 5, image_width: 6, convolutions: Vec::new(), width: 7, depth: 3, classes: 4 };
-const NODES: usize = 49;
+const WEIGHT_COUNTS: usize = 49;
 const SAMPLES: usize = 60;
 const BATCH: usize = 16;
 const REPLICAS: [u32; 2] = [3, 8];
@@ -135,7 +135,7 @@ fn wrong_setups(engine: &mut Engine, known: DataHandle, foreign: DataHandle, ref
 
 /// Histories, bounds and windows that do not fit together.
 fn wrong_histories(engine: &mut Engine, refusals: &mut Refusals) {
-    let shape = |epochs, replicas, nodes| HistoryShape { epochs, replicas, nodes };
+    let shape = |epochs, replicas, weight_count| HistoryShape { epochs, replicas, weight_count };
     let history = [1.0f32; 12];
     let (half, more) = (1 << (usize::BITS / 2), [1.0; 13]);
     for (wrong, shape, history) in [
@@ -145,7 +145,7 @@ fn wrong_histories(engine: &mut Engine, refusals: &mut Refusals) {
         ("sizes whose product comes round to 0", shape(half, half, 1), &history[..0]),
         ("no epochs of columns without a product", shape(0, usize::MAX, 2), &history[..0]),
     ] {
-        let parts = [format!("{} weights", history.len()), format!("{} nodes", shape.nodes)];
+        let parts = [format!("{} weights", history.len()), format!("{} weights", shape.weight_count)];
         let parts = [&*parts[0], &*parts[1]];
         refusals.expect(wrong, 1, &parts, engine.rank(shape, history));
         refusals.expect(wrong, 1, &parts, engine.count(shape, history, &[], &[]));
@@ -211,12 +211,12 @@ fn wrong_states(batch: &mut Batch, refusals: &mut Refusals) {
         refusals.expect("a number missing", 1, &["1 numbers", "2 slots"], batch.change_masks(change, &[1]));
         refusals.expect("a number too many", 1, &["3 numbers", "2 slots"], batch.change_masks(change, &[1, 1, 1]));
         refusals.expect("no numbers", 1, &["0 numbers", "2 slots"], batch.change_masks(change, &[]));
-        let parts = ["50 nodes of slot 1", "at most 49"];
-        refusals.expect("a node too many", 1, &parts, batch.change_masks(change, &[1, 50]));
+        let parts = ["50 weights of slot 1", "at most 49"];
+        refusals.expect("a weight too many", 1, &parts, batch.change_masks(change, &[1, 50]));
         refusals.expect("far too many", 1, &["slot 0"], batch.change_masks(change, &[u32::MAX, 1]));
     }
-    for length in [0, NODES, 2 * NODES - 1, 2 * NODES + 1] {
-        let parts = [format!("{length} weights"), "2 slots".into(), "49 nodes".into()];
+    for length in [0, WEIGHT_COUNTS, 2 * WEIGHT_COUNTS - 1, 2 * WEIGHT_COUNTS + 1] {
+        let parts = [format!("{length} weights"), "2 slots".into(), "49 weights".into()];
         let parts = [&*parts[0], &*parts[1], &*parts[2]];
         refusals.expect("focus weights", 1, &parts, batch.set_focus_weights(&vec![0.5; length]));
     }
@@ -237,8 +237,8 @@ fn wrong_states(batch: &mut Batch, refusals: &mut Refusals) {
     spoilt("a parameter too many", &["slot 1", &more, &all], &|replica| replica.parameters.push(0.0));
     spoilt("a first moment too few", &["slot 1", &fewer, &all], &|replica| _ = replica.m.pop());
     spoilt("a second moment too many", &["slot 1", &more, &all], &|replica| replica.v.push(0.0));
-    spoilt("no mask", &["slot 1", "0 nodes", "49 nodes"], &|replica| replica.mask.clear());
-    spoilt("a mask too long", &["slot 1", "50 nodes"], &|replica| replica.mask.push(1));
+    spoilt("no mask", &["slot 1", "0 weights", "49 weights"], &|replica| replica.mask.clear());
+    spoilt("a mask too long", &["slot 1", "50 weights"], &|replica| replica.mask.push(1));
     spoilt("an unknown state", &["slot 1", "state 3"], &|replica| replica.mask[48] = 3);
     spoilt("a state far off", &["slot 1", "4294967295"], &|replica| replica.mask[0] = u32::MAX);
 }
@@ -246,8 +246,8 @@ fn wrong_states(batch: &mut Batch, refusals: &mut Refusals) {
 /// Data sets, samples and points that a batch cannot evaluate.
 fn wrong_evaluations(batch: &mut Batch, data: [DataHandle; 4], refusals: &mut Refusals) {
     let [known, foreign, other, many] = data;
-    let kept = |nodes: usize| SweepPoint { slot: 0, kept: vec![true; nodes].into() };
-    let point = [kept(NODES)];
+    let kept = |weight_count: usize| SweepPoint { slot: 0, kept: vec![true; weight_count].into() };
+    let point = [kept(WEIGHT_COUNTS)];
     for (wrong, parts, handle) in [
         ("another engine's data", ["not loaded", "this engine"], foreign),
         ("images of another size", ["5 x 5", "5 x 6"], other),
@@ -263,15 +263,15 @@ fn wrong_evaluations(batch: &mut Batch, data: [DataHandle; 4], refusals: &mut Re
     for range in ranges {
         refusals.expect("samples", 1, &[&format!("{range:?}"), "60"], batch.logits(known, range));
     }
-    for (wrong, slot, nodes) in [
-        ("a slot that is not there", 2, NODES),
-        ("a slot far off", usize::MAX, NODES),
-        ("a node too few", 1, NODES - 1),
-        ("a node too many", 1, NODES + 1),
-        ("no nodes", 1, 0),
+    for (wrong, slot, weight_count) in [
+        ("a slot that is not there", 2, WEIGHT_COUNTS),
+        ("a slot far off", usize::MAX, WEIGHT_COUNTS),
+        ("a weight too few", 1, WEIGHT_COUNTS - 1),
+        ("a weight too many", 1, WEIGHT_COUNTS + 1),
+        ("no weights", 1, 0),
     ] {
-        let points = [kept(NODES), SweepPoint { slot, ..kept(nodes) }];
-        let parts = [format!("slot {slot}"), format!("{nodes} nodes"), "2 slots".into()];
+        let points = [kept(WEIGHT_COUNTS), SweepPoint { slot, ..kept(weight_count) }];
+        let parts = [format!("slot {slot}"), format!("{weight_count} weights"), "2 slots".into()];
         let parts = [&*parts[0], &*parts[1], &*parts[2]];
         refusals.expect(wrong, 1, &parts, batch.sweep(known, &points, &silent()));
     }
@@ -313,13 +313,13 @@ fn no_threads_are_refused() {
 #[test]
 fn nothing_to_do_is_no_error_on_either_engine() {
     for mut engine in engines() {
-        let shape = |epochs, replicas, nodes| HistoryShape { epochs, replicas, nodes };
+        let shape = |epochs, replicas, weight_count| HistoryShape { epochs, replicas, weight_count };
         for shape in [shape(0, 2, 3), shape(2, 0, 3), shape(2, 2, 0), shape(0, 0, 0)] {
             assert_eq!(engine.rank(shape, &[]).unwrap(), [0u32; 0]);
             let bounds = vec![0.5; 2 * shape.columns()];
             let counts = engine.count(shape, &[], &bounds, &bounds).unwrap();
             assert_eq!(
-                (counts.stability, counts.stable_nodes),
+                (counts.stability, counts.stable_weights),
                 (vec![0; 2 * shape.columns()], Vec::new()),
                 "{shape:?}"
             );
@@ -343,7 +343,7 @@ fn nothing_to_do_is_no_error_on_either_engine() {
 
 #[test]
 fn a_nan_in_a_history_is_last_of_all_and_within_no_bounds_on_both_engines() {
-    let shape = HistoryShape { epochs: 5, replicas: 2, nodes: 40 };
+    let shape = HistoryShape { epochs: 5, replicas: 2, weight_count: 40 };
     let mut draws = Sequence::new(4, Stream::Check, 0, 0);
     let mut history: Vec<f32> = (0..shape.len()).map(|_| draws.unit() as f32 - 0.5).collect();
     let columns = shape.columns();
@@ -419,7 +419,7 @@ impl Hostile {
     }
 
     fn history(&mut self) -> (HistoryShape, Vec<f32>) {
-        let shape = HistoryShape { epochs: self.size(3), replicas: self.size(2), nodes: self.size(5) };
+        let shape = HistoryShape { epochs: self.size(3), replicas: self.size(2), weight_count: self.size(5) };
         (shape, self.numbers(30))
     }
 }
@@ -447,11 +447,11 @@ fn call(hostile: &mut Hostile, batch: &mut Batch, handles: &[DataHandle]) -> boo
                 MaskChange::PruneRandom { update },
                 MaskChange::RegrowRandom { update },
             ];
-            let nodes: Vec<u32> = (0..hostile.length(2)).map(|_| hostile.size(NODES) as u32).collect();
-            batch.change_masks(changes[hostile.below(4)], &nodes).is_ok()
+            let weight_count: Vec<u32> = (0..hostile.length(2)).map(|_| hostile.size(WEIGHT_COUNTS) as u32).collect();
+            batch.change_masks(changes[hostile.below(4)], &weight_count).is_ok()
         }
         2 => batch.focus_weights().is_ok(),
-        3 => batch.set_focus_weights(&hostile.numbers(2 * NODES)).is_ok(),
+        3 => batch.set_focus_weights(&hostile.numbers(2 * WEIGHT_COUNTS)).is_ok(),
         4 => {
             let mut replicas = batch.replicas().unwrap();
             let parameters = replicas[0].parameters.len();
@@ -461,7 +461,7 @@ fn call(hostile: &mut Hostile, batch: &mut Batch, handles: &[DataHandle]) -> boo
                     0 => replica.parameters = hostile.numbers(parameters),
                     1 => replica.m = hostile.numbers(parameters),
                     2 => replica.v = hostile.numbers(parameters),
-                    3 => replica.mask = (0..hostile.length(NODES)).map(|_| hostile.below(3) as u32).collect(),
+                    3 => replica.mask = (0..hostile.length(WEIGHT_COUNTS)).map(|_| hostile.below(3) as u32).collect(),
                     _ => replica.mask[0] = hostile.below(4) as u32,
                 }
             }
@@ -472,7 +472,7 @@ fn call(hostile: &mut Hostile, batch: &mut Batch, handles: &[DataHandle]) -> boo
         7 => {
             let point = |hostile: &mut Hostile| SweepPoint {
                 slot: hostile.size(1),
-                kept: (0..hostile.length(NODES)).map(|node| node % 3 > 0).collect(),
+                kept: (0..hostile.length(WEIGHT_COUNTS)).map(|weight_index| weight_index % 3 > 0).collect(),
             };
             let points: Vec<_> = (0..hostile.below(4)).map(|_| point(hostile)).collect();
             batch.sweep(hostile.handle(handles), &points, &silent()).is_ok()

@@ -28,7 +28,7 @@ fn with_work<R>(architecture: &Architecture, use_it: impl FnOnce(&Work<'_>, &Wat
         Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())
     };
     let (training, test) = (data(50), data(30));
-    let shape = HistoryShape { epochs: EPOCHS, replicas: REPLICAS, nodes: architecture.nodes() };
+    let shape = HistoryShape { epochs: EPOCHS, replicas: REPLICAS, weight_count: architecture.weight_count() };
     let history: Vec<f32> = (0..shape.len()).map(|_| draws.unit() as f32 - 0.5).collect();
     let work = Work {
         architecture,

@@ -23,18 +23,18 @@ fn writes_all_and_only_its_output() {
 
 #[test]
 fn is_deterministic() {
-    let case = Case { epochs: 70, replicas: 2, nodes: 333 };
+    let case = Case { epochs: 70, replicas: 2, weight_count: 333 };
     assert_deterministic(|on| Ok((count(on, &case)?, envelope(on, &case)?)));
 }
 
 #[test]
 fn rejects_bad_shapes() {
     let gpu = gpu();
-    let shape = Shape { epochs: 3, replicas: 2, nodes: 5 };
+    let shape = Shape { epochs: 3, replicas: 2, weight_count: 5 };
     let [history, short] = [30, 29].map(|len| Buffer::<f32>::new(gpu, "history", len).unwrap());
     let [columns, few] = [10, 9].map(|len| Buffer::<[u32; 4]>::new(gpu, "columns", len).unwrap());
-    let bind = |history, upper, stable_nodes| {
-        let arguments = CountArguments { shape, history, lower: &columns, upper, stability: &columns, stable_nodes };
+    let bind = |history, upper, stable_weights| {
+        let arguments = CountArguments { shape, history, lower: &columns, upper, stability: &columns, stable_weights };
         Count::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments)
     };
     assert!(bind(&history, &columns, &columns).is_ok());

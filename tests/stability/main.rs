@@ -44,8 +44,8 @@ fn with_fixtures(check: impl Fn(&str, &mut Engine, &History, &mut NpzReader<File
         for file in &files {
             let mut archive = NpzReader::new(File::open(file).unwrap()).unwrap();
             let weights = array::<f32>(&mut archive, "history");
-            let [epochs, replicas, nodes] = *weights.shape() else { panic!("a history has three axes") };
-            let shape = HistoryShape { epochs, replicas, nodes };
+            let [epochs, replicas, weight_count] = *weights.shape() else { panic!("a history has three axes") };
+            let shape = HistoryShape { epochs, replicas, weight_count };
             let history = History::new(shape, weights.into_iter().collect()).unwrap();
             let name = format!("{} on {}", file.display(), engine.description().name);
             check(&name, &mut engine, &history, &mut archive);
@@ -64,12 +64,15 @@ fn values<T: ReadableElement>(archive: &mut NpzReader<File>, name: &str) -> Vec<
 #[test]
 fn ranks_equal_numpys_order() {
     with_fixtures(|name, engine, history, archive| {
-        let nodes = history.shape().nodes;
+        let weight_count = history.shape().weight_count;
         let order: Vec<u32> = values(archive, "order");
         let rank = engine.rank(history.shape(), history.weights()).unwrap();
-        for (segment, (order, rank)) in order.chunks(nodes).zip(rank.chunks(nodes)).enumerate() {
-            for (place, &node) in order.iter().enumerate() {
-                assert_eq!(rank[node as usize] as usize, place, "{name}: segment {segment}, node {node}");
+        for (segment, (order, rank)) in order.chunks(weight_count).zip(rank.chunks(weight_count)).enumerate() {
+            for (place, &weight_index) in order.iter().enumerate() {
+                assert_eq!(
+                    rank[weight_index as usize] as usize, place,
+                    "{name}: segment {segment}, weight {weight_index}"
+                );
             }
         }
     });
@@ -90,9 +93,9 @@ fn magnitude_stability_and_stable_nodes_equal_numpys() {
             // The stable places of a sorted order were not recorded.
             if reading.tracking == Tracking::Position {
                 let stable: Vec<u32> = values(archive, &format!("{name_in_file}_stable_nodes"));
-                assert_eq!(found.counts.stable_nodes.len(), stable.len());
+                assert_eq!(found.counts.stable_weights.len(), stable.len());
                 if !borderline.contains(&true) {
-                    assert_eq!(found.counts.stable_nodes, stable, "{name}: {name_in_file}");
+                    assert_eq!(found.counts.stable_weights, stable, "{name}: {name_in_file}");
                 }
             }
         }
@@ -131,11 +134,11 @@ fn stability_is_the_longest_window_that_lies_within_the_tolerance() {
         let tolerance = 0.03;
         let counted = Stability::count(engine, history, &[tolerance], Reading::default()).unwrap();
         for replica in 0..shape.replicas {
-            for (node, &stability) in counted.of_replica(0, history, replica).iter().enumerate() {
-                let settling = |window: u32| envelope.settling_tolerance(window as usize - 1, replica, node);
+            for (weight_index, &stability) in counted.of_replica(0, history, replica).iter().enumerate() {
+                let settling = |window: u32| envelope.settling_tolerance(window as usize - 1, replica, weight_index);
                 let borderline = every.iter().any(|&window| (settling(window) - tolerance).abs() < 1e-12);
                 let longest = every.iter().rev().find(|&&window| settling(window) <= tolerance);
-                assert!(borderline || longest == Some(&stability), "{name}: replica {replica}, node {node}");
+                assert!(borderline || longest == Some(&stability), "{name}: replica {replica}, weight {weight_index}");
             }
         }
     });

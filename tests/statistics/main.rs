@@ -22,10 +22,10 @@ type Replicate = (String, String, String);
 struct Fixture {
     name: String,
     expected: Value,
-    /// Stability of every node, by replicate.
+    /// Stability of every weight, by replicate.
     observations: BTreeMap<Replicate, Vec<f64>>,
     /// Epoch and N_t, by replicate.
-    stable_nodes: BTreeMap<Replicate, Vec<(f64, f64)>>,
+    stable_weights: BTreeMap<Replicate, Vec<(f64, f64)>>,
     regressions: Vec<BTreeMap<String, String>>,
 }
 
@@ -52,7 +52,7 @@ impl Fixture {
             name: folder.display().to_string(),
             expected: serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap(),
             observations: grouped(&folder.join("observations.csv"), |row| number(row, "stability")),
-            stable_nodes: grouped(&folder.join("stable_nodes.csv"), |row| {
+            stable_weights: grouped(&folder.join("stable_nodes.csv"), |row| {
                 (number(row, "epoch"), number(row, "stable_nodes"))
             }),
             regressions: rows(&folder.join("expected_regressions.csv")),
@@ -204,13 +204,13 @@ fn regressions_of_every_replicate_are_those_of_r() {
         let has_line = |points: &&Vec<_>| LogarithmicRegression::fit(points).line.is_some();
         assert_eq!(
             fixture.regressions.len(),
-            fixture.stable_nodes.values().filter(has_line).count(),
+            fixture.stable_weights.values().filter(has_line).count(),
             "{}",
             fixture.name
         );
         for row in &fixture.regressions {
             let replicate = (row["model"].clone(), row["data_set"].clone(), row["replicate"].clone());
-            let found = LogarithmicRegression::fit(&fixture.stable_nodes[&replicate]).line;
+            let found = LogarithmicRegression::fit(&fixture.stable_weights[&replicate]).line;
             let check = |column: &str, found: Option<f64>| {
                 let expected = row[column].parse().ok().filter(|number: &f64| number.is_finite());
                 assert_near(&format!("{}: {column} of {replicate:?}", fixture.name), found, expected, 0.0);
@@ -227,7 +227,7 @@ fn regressions_of_every_replicate_are_those_of_r() {
 fn variance_and_honest_differences_of_the_slopes_are_those_of_r() {
     for fixture in Fixture::all() {
         let slope = |points: &Vec<_>| LogarithmicRegression::fit(points).line.map(|line| line.slope);
-        let slopes = fixture.stable_nodes.iter();
+        let slopes = fixture.stable_weights.iter();
         let slopes = slopes.map(|(replicate, points)| (replicate, slope(points).into_iter().collect()));
         let anova = Anova::new(&design(slopes)).unwrap();
         fixture.check_anova("/anova_slope", &anova);
@@ -241,7 +241,7 @@ fn growth_curves_fit_as_well_as_those_of_r() {
         for (cell, expected) in fixture.expected["growth"].as_object().unwrap() {
             let (model, data_set) = cell.split_once('/').unwrap();
             let mut epochs: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-            for (replicate, points) in &fixture.stable_nodes {
+            for (replicate, points) in &fixture.stable_weights {
                 if (replicate.0.as_str(), replicate.1.as_str()) == (model, data_set) {
                     for (epoch, count) in points {
                         epochs.entry(*epoch as u32).or_default().push(*count);
@@ -302,7 +302,9 @@ fn hundreds_of_thousands_of_observations_are_analysed() {
     for (index, data_set) in ["CT", "PR", "SC", "XR"].into_iter().enumerate() {
         for model in ["CNN", "DNN"] {
             let offset = 37 * index + model.len();
-            let values = (0..45_000).map(|node| 1.0 + ((node * 7919 + offset * 31) % (100 + offset)) as f64).collect();
+            let values = (0..45_000)
+                .map(|weight_index| 1.0 + ((weight_index * 7919 + offset * 31) % (100 + offset)) as f64)
+                .collect();
             groups.push(Group { levels: vec![data_set, model], values });
         }
     }

@@ -7,7 +7,7 @@ use holdfast::error::Error;
 use holdfast::gpu::{DeviceChoice, RequestedLimits};
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::pruning::decay::{Rule, Schedule};
-use holdfast::pruning::masks::removed_nodes;
+use holdfast::pruning::masks::removed_weights;
 use holdfast::random::{Sequence, Stream};
 use holdfast::training::{CheckpointFile, Plan, Trained, train};
 use std::sync::Arc;
@@ -40,9 +40,9 @@ fn run(
 ) -> Result<Trained, Error> {
     let data = data();
     let training = engine.load(&data).unwrap();
-    let nodes = ARCHITECTURE.nodes();
+    let weight_count = ARCHITECTURE.weight_count();
     let schedules: Vec<_> =
-        targets.iter().flat_map(|&target| [Schedule::new(rule, target, nodes, EPOCHS, 8); 2]).collect();
+        targets.iter().flat_map(|&target| [Schedule::new(rule, target, weight_count, EPOCHS, 8); 2]).collect();
     let replica_ids: Vec<u32> = targets.iter().flat_map(|_| [0, 1]).collect();
     let plan = Plan {
         architecture: &ARCHITECTURE,
@@ -73,8 +73,12 @@ fn every_rule_ends_with_exactly_the_targets_zeros() {
             let trained = replicas(run(&mut engine, rule, &TARGETS, None, false));
             for (slot, replica) in trained.iter().enumerate() {
                 let zeros = replica.parameters[focus.clone()].iter().filter(|&&weight| weight == 0.0).count();
-                assert_eq!(zeros, removed_nodes(TARGETS[slot / 2], ARCHITECTURE.nodes()), "{rule:?}, slot {slot}");
-                assert!(replica.mask.iter().all(|&state| state < 2), "{rule:?}: a node still decays");
+                assert_eq!(
+                    zeros,
+                    removed_weights(TARGETS[slot / 2], ARCHITECTURE.weight_count()),
+                    "{rule:?}, slot {slot}"
+                );
+                assert!(replica.mask.iter().all(|&state| state < 2), "{rule:?}: a weight still decays");
             }
             assert_ne!(trained[2].mask, trained[3].mask, "{rule:?}: replicas differ");
         }
@@ -133,7 +137,7 @@ fn a_run_that_is_stopped_after_every_call_ends_with_the_same_bits() {
 
 #[test]
 fn both_engines_draw_the_same_nodes_and_nearly_the_same_weights() {
-    let nodes = ARCHITECTURE.nodes() as u32;
+    let weight_count = ARCHITECTURE.weight_count() as u32;
     let focus = ParameterLayout::new(&ARCHITECTURE).focus_weight().range();
     let results: Vec<Vec<Replica<f32>>> = engines()
         .into_iter()
@@ -148,14 +152,14 @@ fn both_engines_draw_the_same_nodes_and_nearly_the_same_weights() {
                 replica_ids: &[3, 900],
             };
             let mut batch = engine.begin(&setup).unwrap();
-            batch.change_masks(MaskChange::PruneRandom { update: 0 }, &[nodes / 2, nodes]).unwrap();
+            batch.change_masks(MaskChange::PruneRandom { update: 0 }, &[weight_count / 2, weight_count]).unwrap();
             batch.change_masks(MaskChange::RegrowRandom { update: 1 }, &[10, 20]).unwrap();
-            batch.change_masks(MaskChange::DecaySmallest, &[nodes - 5, nodes - 15]).unwrap();
+            batch.change_masks(MaskChange::DecaySmallest, &[weight_count - 5, weight_count - 15]).unwrap();
             batch.replicas().unwrap()
         })
         .collect();
     let [cpu, gpu] = &results[..] else { panic!("two engines") };
-    let kept = [nodes - nodes / 2 + 10, 20];
+    let kept = [weight_count - weight_count / 2 + 10, 20];
     for ((cpu, gpu), kept) in cpu.iter().zip(gpu).zip(kept) {
         assert_eq!(cpu.mask, gpu.mask);
         assert_eq!(cpu.mask.iter().filter(|&&state| state != 0).count() as u32, kept);

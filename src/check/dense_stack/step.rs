@@ -11,7 +11,7 @@ use crate::gpu::{Buffer, Gpu};
 use crate::kernels::WORKGROUP_SIZES;
 use crate::kernels::dense::ImageShape;
 use crate::kernels::dense_stack::{
-    LaunchStep, Launches, Moves, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Sample, Step,
+    LaunchStep, Launches, Reads, Residency, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Sample, Step,
     StepArguments, StepInput, StepShape, Tiles,
 };
 use crate::kernels::softmax_cross_entropy::BatchLoss;
@@ -101,7 +101,7 @@ impl Case {
         }
     }
 
-    /// Parameter of the first node, without those before the stack.
+    /// Parameter of the first weight, without those before the stack.
     fn focus(&self) -> usize {
         (self.inputs() + 1) * self.units + (self.depth - 2) * (self.units + 1) * self.units
     }
@@ -231,7 +231,7 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<Outputs> {
         }
         // Of two launches only the first one brings weights and moments, and only the second one puts them back.
         let launch = launches.written();
-        let moves = Moves { enters: launch % 2 == 0, leaves: launch % 2 == 1 || step == case.steps.len() };
+        let moves = Residency { enters: launch % 2 == 0, leaves: launch % 2 == 1 || step == case.steps.len() };
         launches.push(gpu, moves, &steps, &arrays.part(case, start, first))?;
         start += first;
     }
@@ -302,10 +302,10 @@ impl Replica {
     /// it to what they had, and three roundings. The update divides the error of m by sqrt(v) + epsilon and adds that of the
     /// root (half of v's, and 2.5 units) and of the division (2.5 units).
     fn new(case: &Case, arrays: &Arrays, r: usize) -> Self {
-        let (stride, nodes) = (case.parameters(), case.units * case.units);
+        let (stride, weight_count) = (case.parameters(), case.units * case.units);
         let own = |array: &[f32]| widen(&array[r * stride..(r + 1) * stride]);
         let (mut parameters, mut m, mut v) = (own(&arrays.parameters), own(&arrays.m), own(&arrays.v));
-        let mask = &arrays.mask[r * nodes..(r + 1) * nodes];
+        let mask = &arrays.mask[r * weight_count..(r + 1) * weight_count];
         let mut tolerances = [(); 3].map(|()| vec![0.0; stride]);
         let mut found = Self::default();
         let mut samples = &arrays.samples[r * case.all_samples()..];
@@ -338,8 +338,8 @@ impl Replica {
                 let of_update = *of_m / root + m_sum * *of_v / (2.0 * v_sum.sqrt() * root * root);
                 *of_parameter += rate * of_update + EPSILON * (parameters[i].abs() + 16.0 * rate * m_sum / root);
             }
-            for (node, _) in mask.iter().enumerate().filter(|(_, state)| **state == 0) {
-                tolerances.iter_mut().for_each(|array| array[OFFSET + case.focus() + node] = 0.0);
+            for (weight_index, _) in mask.iter().enumerate().filter(|(_, state)| **state == 0) {
+                tolerances.iter_mut().for_each(|array| array[OFFSET + case.focus() + weight_index] = 0.0);
             }
             let tolerance = 2f64.powi(-20) + factor * EPSILON * (1.0 + loss.mean);
             found.mean.push(Expected { value: loss.mean, tolerance });

@@ -141,7 +141,7 @@ fn processor_lines(
     );
 
     progress("sweep");
-    let points = sweep_points(architecture.nodes());
+    let points = sweep_points(architecture.weight_count());
     let (width, classes) = (architecture.width, architecture.classes);
     let weights = width * (width + classes);
     let cost = Cost::new(POINTS * images * weights, POINTS * (images * width + weights));

@@ -1,4 +1,4 @@
-//! `holdfast bench --growth`: how time grows with replicas, width, side, nodes and epochs, and whether anything grows faster
+//! `holdfast bench --growth`: how time grows with replicas, width, side, weights and epochs, and whether anything grows faster
 //! than its work.
 //!
 //! All sizes of a line are measured by turns, round after round: a machine whose speed drifts slows all of them alike.
@@ -32,10 +32,10 @@ const FLAT: (f64, f64) = (4.0, 50.0);
 const WIDTHS: [usize; 6] = [30, 60, 90, 128, 180, 256];
 /// Rows and columns of an image.
 const SIDES: [usize; 7] = [28, 42, 56, 84, 112, 160, 224];
-/// Nodes of a layer whose history is sorted and counted.
-const NODES: [usize; 9] = [100, 316, 1_000, 3_162, 10_000, 31_623, 100_000, 316_228, 1_000_000];
+/// Weights of a layer whose history is sorted and counted.
+const WEIGHT_COUNTS: [usize; 9] = [100, 316, 1_000, 3_162, 10_000, 31_623, 100_000, 316_228, 1_000_000];
 /// Epochs of these histories.
-const EPOCHS_OF_NODES: usize = 10;
+const EPOCHS_OF_COUNTED: usize = 10;
 /// Epochs of a history.
 const EPOCHS: [usize; 5] = [10, 32, 100, 316, 1_000];
 
@@ -63,8 +63,8 @@ pub(super) enum Axis {
     Width,
     /// Rows and columns of an image, 28 to 224.
     Side,
-    /// Nodes of a layer whose history is sorted and counted, 100 to 1,000,000.
-    Nodes,
+    /// Weights of a layer whose history is sorted and counted, 100 to 1,000,000.
+    Weights,
     /// Epochs of such a history, 10 to 1,000.
     Epochs,
 }
@@ -75,7 +75,7 @@ impl Axis {
             Self::Replicas => "replicas",
             Self::Width => "width",
             Self::Side => "side",
-            Self::Nodes => "nodes",
+            Self::Weights => "weights",
             Self::Epochs => "epochs",
         }
     }
@@ -95,14 +95,14 @@ struct Settings<'a> {
 }
 
 /// What is timed at one size.
-enum Subject {
+enum GrowthCase {
     /// Steps of all replicas, so many a repetition.
     Step(Box<Training>, usize),
     Sort(Rc<History>),
     Count(Rc<History>),
 }
 
-impl Subject {
+impl GrowthCase {
     fn seconds(&mut self, engine: &mut Engine) -> Result<f64> {
         match self {
             Self::Step(training, steps) => Ok(training.time(*steps)? / *steps as f64),
@@ -116,7 +116,7 @@ impl Subject {
 struct Probe {
     size: f64,
     work: f64,
-    subject: Subject,
+    subject: GrowthCase,
     seconds: Measurements,
 }
 
@@ -242,14 +242,16 @@ impl Growth<'_> {
                 }
                 ("Side of an image (pixels)", STEP, lines)
             }
-            Axis::Nodes => {
-                let of_nodes = |nodes| (nodes as f64, HistoryShape { epochs: EPOCHS_OF_NODES, replicas: 1, nodes });
-                let lines = self.history_lines(axis, NODES.map(of_nodes).into())?;
-                ("Nodes of the focus layer, 10 epochs", "Time (ms)", lines)
+            Axis::Weights => {
+                let of_weights = |weight_count| {
+                    (weight_count as f64, HistoryShape { epochs: EPOCHS_OF_COUNTED, replicas: 1, weight_count })
+                };
+                let lines = self.history_lines(axis, WEIGHT_COUNTS.map(of_weights).into())?;
+                ("Weights of the focus layer, 10 epochs", "Time (ms)", lines)
             }
             Axis::Epochs => {
-                let (replicas, nodes) = (arguments.replicates as usize, base.nodes());
-                let of_epochs = |epochs| (epochs as f64, HistoryShape { epochs, replicas, nodes });
+                let (replicas, weight_count) = (arguments.replicates as usize, base.weight_count());
+                let of_epochs = |epochs| (epochs as f64, HistoryShape { epochs, replicas, weight_count });
                 let lines = self.history_lines(axis, EPOCHS.map(of_epochs).into())?;
                 ("Epochs of the history", "Time (ms)", lines)
             }
@@ -274,7 +276,7 @@ impl Growth<'_> {
                 check_memory(&architecture, replicas, 0, samples)?;
                 let mut training = Training::new(engine, &architecture, replicas, batch, samples)?;
                 let steps = training.steps_in(REPETITION)?;
-                Ok(Subject::Step(Box::new(training), steps))
+                Ok(GrowthCase::Step(Box::new(training), steps))
             };
             self.add(axis, &mut probes, size, work, subject)?;
         }
@@ -292,10 +294,10 @@ impl Growth<'_> {
                 continue;
             }
             let history = Rc::new(History::new(shape, random_walk(shape))?);
-            let comparisons = numbers * (shape.nodes as f64).log2().max(1.0);
-            self.add(axis, &mut sorts, size, comparisons, |_| Ok(Subject::Sort(Rc::clone(&history))))?;
+            let comparisons = numbers * (shape.weight_count as f64).log2().max(1.0);
+            self.add(axis, &mut sorts, size, comparisons, |_| Ok(GrowthCase::Sort(Rc::clone(&history))))?;
             let work = numbers * TOLERANCES.len() as f64;
-            self.add(axis, &mut counts, size, work, |_| Ok(Subject::Count(Rc::clone(&history))))?;
+            self.add(axis, &mut counts, size, work, |_| Ok(GrowthCase::Count(Rc::clone(&history))))?;
         }
         let lines = [self.measure("sort".into(), sorts)?, self.measure("count".into(), counts)?];
         Ok(lines.into_iter().flatten().collect())
@@ -308,7 +310,7 @@ impl Growth<'_> {
         probes: &mut Vec<Probe>,
         size: f64,
         work: f64,
-        subject: impl FnOnce(&mut Engine) -> Result<Subject>,
+        subject: impl FnOnce(&mut Engine) -> Result<GrowthCase>,
     ) -> Result<()> {
         let axis = axis.name();
         let expected = probes.last().map_or(0.0, |last: &Probe| last.seconds.median() * work / last.work);

@@ -8,7 +8,7 @@ use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, KernelTime, Setup, Steps, SweepPoint, Watch};
 use crate::error::Result;
 use crate::network::Architecture;
-use crate::pruning::masks::{RemovalOrder, removed_nodes};
+use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability};
 use crate::study::Progress;
@@ -187,12 +187,12 @@ impl<'a> Bench<'a> {
 
     /// Microseconds of evaluating one pruned focus layer on the test images.
     pub(super) fn sweep(&mut self) -> Result<Measurements> {
-        let nodes = self.architecture.nodes();
+        let weight_count = self.architecture.weight_count();
         let points: Vec<SweepPoint> = (0..SWEEP_POINTS)
             .map(|point| {
-                let order = RemovalOrder::random(SEED, point as u32, nodes);
+                let order = RemovalOrder::random(SEED, point as u32, weight_count);
                 let sparsity = point as f64 / SWEEP_POINTS as f64;
-                SweepPoint { slot: 0, kept: order.mask(removed_nodes(sparsity, nodes)) }
+                SweepPoint { slot: 0, kept: order.mask(removed_weights(sparsity, weight_count)) }
             })
             .collect();
         let watch = Watch { stop: stop_flag(), progress: &|_| {} };
@@ -205,8 +205,8 @@ impl<'a> Bench<'a> {
 
     /// Milliseconds of ranking a history and counting it at three tolerances.
     pub(super) fn sort_count(&mut self) -> Result<Measurements> {
-        let nodes = self.architecture.nodes();
-        let shape = HistoryShape { epochs: HISTORY_EPOCHS, replicas: self.training.replicas as usize, nodes };
+        let weight_count = self.architecture.weight_count();
+        let shape = HistoryShape { epochs: HISTORY_EPOCHS, replicas: self.training.replicas as usize, weight_count };
         let history = History::new(shape, random_walk(shape))?;
         Measurements::repeat("sort + count", self.quiet, || {
             Ok((sort(self.engine, &history)? + count(self.engine, &history)?) * 1e3)

@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &BenchArguments, architecture: &Architecture) -> Re
     let training = Arc::new(images(architecture, 0, TRAINING_IMAGES)?);
     let test = Arc::new(images(architecture, 1, TEST_IMAGES)?);
     let replicas = arguments.replicates as usize;
-    let shape = HistoryShape { epochs: HISTORY_EPOCHS, replicas, nodes: architecture.nodes() };
+    let shape = HistoryShape { epochs: HISTORY_EPOCHS, replicas, weight_count: architecture.weight_count() };
     let history = if other.is_some() { Vec::new() } else { random_walk(shape) };
     let work = Work {
         architecture,

@@ -97,11 +97,11 @@ impl WithSimd for Convolve<'_> {
         // three one sum went to memory and back at every step; AVX-512 has twice as many.
         let widest_of_pairs = if S::F32_LANES == 16 { 6 } else { 3 };
         for register in (0..registers - registers % 2).step_by(2) {
-            let walk = Walk { rows: rows.clone(), columns, register, widest: widest_of_pairs };
+            let walk = PixelBlocks { rows: rows.clone(), columns, register, widest: widest_of_pairs };
             walk.run::<S, 0, 2>(simd, convolution, output);
         }
         if registers % 2 == 1 {
-            let walk = Walk { rows, columns, register: registers - 1, widest: 6 };
+            let walk = PixelBlocks { rows, columns, register: registers - 1, widest: 6 };
             // Where the distance from pixel to pixel is a constant, all pixels of a block share one pointer.
             match convolution.grid.channels {
                 1 => walk.run::<S, 1, 1>(simd, convolution, output),
@@ -113,7 +113,7 @@ impl WithSimd for Convolve<'_> {
 }
 
 /// All pixels, for some registers of channels.
-struct Walk {
+struct PixelBlocks {
     rows: Range<usize>,
     columns: usize,
     register: usize,
@@ -136,7 +136,7 @@ struct Block {
     register: usize,
 }
 
-impl Walk {
+impl PixelBlocks {
     /// Rows by twos, then a last one, in blocks of nearly equal widths; `C` registers of channels; `CHANNELS_IN` channels that
     /// come in, where 0 stands for any number.
     #[inline(always)]

@@ -4,12 +4,12 @@ use super::conv2d::{Convolution, Grid, add_bias_gradient, add_weight_gradient, c
 use super::dense::update_from_two;
 use super::max_pool2d::{CHANNELS, relu_and_pool, spread_row};
 use super::network::PaddedReplica;
-use super::{LANES, Lines};
+use super::{AlignedBuffer, LANES};
 use crate::network::ConvLayer;
 use pulp::Simd;
 use std::ops::Range;
 
-/// Where a convolution lies in padded parameters, and how what it reads and gives out is padded.
+/// Where a convolution lies in padded parameters, and how what it reads and produces is padded.
 #[derive(Clone, Debug)]
 pub struct PaddedConvolution {
     /// The layer without padding.
@@ -61,38 +61,38 @@ impl PaddedConvolution {
 #[derive(Clone, Debug)]
 pub struct ConvWorkspace {
     /// What each convolution reads, a grid for each sample.
-    inputs: Vec<Lines>,
+    inputs: Vec<AlignedBuffer>,
     /// Where each pooling found its values, for each sample.
-    argmax: Vec<Lines>,
+    argmax: Vec<AlignedBuffer>,
     /// Two rows before they are pooled.
-    rows: Lines,
-    /// What a convolution gives out after it is pooled, without border; of one sample.
-    output: Lines,
-    /// The gradient of what each convolution gives out before it is pooled, in a grid; of one sample.
-    gradients: Vec<Lines>,
-    /// The gradient of what a convolution gives out after it is pooled, without border; of one sample.
-    pooled_gradient: Lines,
+    rows: AlignedBuffer,
+    /// What a convolution produces after it is pooled, without border; of one sample.
+    output: AlignedBuffer,
+    /// The gradient of what each convolution produces before it is pooled, in a grid; of one sample.
+    gradients: Vec<AlignedBuffer>,
+    /// The gradient of what a convolution produces after it is pooled, without border; of one sample.
+    pooled_gradient: AlignedBuffer,
     /// Weights as the input's gradient needs them.
-    flipped: Vec<Lines>,
+    flipped: Vec<AlignedBuffer>,
     /// Gradients of weights and biases.
-    weight_sums: Vec<Lines>,
-    bias_sums: Vec<Lines>,
+    weight_sums: Vec<AlignedBuffer>,
+    bias_sums: Vec<AlignedBuffer>,
 }
 
 impl ConvWorkspace {
     /// Room for batches of up to `samples` images.
     pub fn new(convolutions: &[PaddedConvolution], samples: usize) -> Self {
         let each = |size: &dyn Fn(&PaddedConvolution) -> usize| {
-            convolutions.iter().map(|convolution| Lines::zeros(size(convolution))).collect::<Vec<_>>()
+            convolutions.iter().map(|convolution| AlignedBuffer::zeros(size(convolution))).collect::<Vec<_>>()
         };
         let largest = |size: &dyn Fn(&PaddedConvolution) -> usize| convolutions.iter().map(size).max().unwrap_or(0);
         Self {
             inputs: each(&|convolution| samples * convolution.input.len()),
             argmax: each(&|convolution| if convolution.layer.pool { samples * convolution.output_len() } else { 0 }),
-            rows: Lines::zeros(largest(&|convolution| 2 * convolution.layer.width * convolution.columns)),
-            output: Lines::zeros(largest(&PaddedConvolution::output_len)),
+            rows: AlignedBuffer::zeros(largest(&|convolution| 2 * convolution.layer.width * convolution.columns)),
+            output: AlignedBuffer::zeros(largest(&PaddedConvolution::output_len)),
             gradients: each(&|convolution| Grid { channels: convolution.columns, ..convolution.input }.len()),
-            pooled_gradient: Lines::zeros(largest(&PaddedConvolution::output_len)),
+            pooled_gradient: AlignedBuffer::zeros(largest(&PaddedConvolution::output_len)),
             flipped: each(&|convolution| convolution.weights.len()),
             weight_sums: each(&|convolution| convolution.weights.len()),
             bias_sums: each(&|convolution| convolution.columns),
@@ -103,7 +103,7 @@ impl ConvWorkspace {
     pub fn bytes(&self) -> usize {
         let Self { inputs, argmax, rows, output, gradients, pooled_gradient, flipped, weight_sums, bias_sums } = self;
         let several = [inputs, argmax, gradients, flipped, weight_sums, bias_sums].into_iter().flatten();
-        several.chain([rows, output, pooled_gradient]).map(Lines::bytes).sum()
+        several.chain([rows, output, pooled_gradient]).map(AlignedBuffer::bytes).sum()
     }
 
     /// Computes all convolutions of one image, kept as sample `place`, and writes `features` `[y, x, channel]`.

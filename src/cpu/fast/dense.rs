@@ -178,7 +178,7 @@ pub struct Samples<'a> {
     pub input: &'a [f32],
     /// Numbers from one row of it to the next.
     pub input_stride: usize,
-    /// The gradient of what it gave out.
+    /// The gradient of what it produced.
     pub output_gradient: &'a [f32],
     /// Numbers from one row of it to the next.
     pub columns: usize,
@@ -354,7 +354,7 @@ pub fn transpose(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::fast::Lines;
+    use crate::cpu::fast::AlignedBuffer;
     use pulp::WithSimd;
 
     const UNITS: usize = 16;
@@ -367,7 +367,7 @@ mod tests {
 
         #[inline(always)]
         fn with_simd<S: Simd>(mut self, simd: S) {
-            let zeros = Lines::zeros(UNITS);
+            let zeros = AlignedBuffer::zeros(UNITS);
             let samples = Samples { input: &[], input_stride: 1, output_gradient: &zeros, columns: UNITS };
             update_bias(simd, &[samples], &mut self.0);
         }
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn moments_without_gradient_end_at_0_and_not_among_denormal_numbers() {
         let [mut parameters, mut m, mut v] = [0.5, -1e-3, 1e-6].map(|value| {
-            let mut lines = Lines::zeros(UNITS);
+            let mut lines = AlignedBuffer::zeros(UNITS);
             lines.fill(value);
             lines
         });

@@ -4,7 +4,7 @@
 //! Samples lie side by side in the registers, and a weight is a factor of all of them. So a weight that is zero costs
 //! nothing, units need no padding, and the largest logit of a sample is found without looking across a register.
 
-use super::{Lines, padded, softmax_cross_entropy};
+use super::{AlignedBuffer, padded, softmax_cross_entropy};
 use crate::cpu::focus_sweep::SweepShape;
 use pulp::{Simd, WithSimd};
 
@@ -15,14 +15,14 @@ pub const BLOCK: usize = 64;
 #[derive(Clone, Debug)]
 pub struct SweepInput {
     width: usize,
-    blocks: Lines,
+    blocks: AlignedBuffer,
 }
 
 impl SweepInput {
     /// From `[sample, unit]` with padded rows of `width` units.
     pub fn new(width: usize, rows: &[f32]) -> Self {
         let columns = padded(width);
-        let mut blocks = Lines::zeros((rows.len() / columns).next_multiple_of(BLOCK) * width);
+        let mut blocks = AlignedBuffer::zeros((rows.len() / columns).next_multiple_of(BLOCK) * width);
         for (block, rows) in blocks.chunks_exact_mut(BLOCK * width).zip(rows.chunks(BLOCK * columns)) {
             for (sample, row) in rows.chunks_exact(columns).enumerate() {
                 for (unit, &value) in row[..width].iter().enumerate() {
@@ -164,8 +164,8 @@ mod tests {
     use crate::random::{Sequence, Stream};
 
     /// `rows` of `columns` draws, padded with zeros.
-    fn draw(draws: &mut Sequence, rows: usize, columns: usize, kept: f64) -> (Vec<f64>, Lines) {
-        let (mut plain, mut lines) = (Vec::new(), Lines::zeros(rows * padded(columns)));
+    fn draw(draws: &mut Sequence, rows: usize, columns: usize, kept: f64) -> (Vec<f64>, AlignedBuffer) {
+        let (mut plain, mut lines) = (Vec::new(), AlignedBuffer::zeros(rows * padded(columns)));
         for row in lines.chunks_exact_mut(padded(columns)).take(rows) {
             for value in &mut row[..columns] {
                 let drawn = (2.0 * draws.unit() - 1.0) as f32;

@@ -24,14 +24,14 @@ pub fn padded(units: usize) -> usize {
     units.next_multiple_of(LANES)
 }
 
-/// Runs `work` with the widest registers there are, or with those of AVX2 where `narrow` rows would leave half of an AVX-512
-/// register empty. Sums have the same order in both, so the choice moves no bits.
-fn dispatch<W: pulp::WithSimd>(narrow: bool, work: W) -> W::Output {
+/// Runs `work` with the widest registers there are, or with those of AVX2 where `has_partial_registers` rows would leave half of an AVX-512
+/// register empty. Sums have the same order in both, so the choice changes no bit.
+fn dispatch<W: pulp::WithSimd>(has_partial_registers: bool, work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
-    if narrow && let Some(simd) = pulp::x86::V3::try_new() {
+    if has_partial_registers && let Some(simd) = pulp::x86::V3::try_new() {
         return pulp::Simd::vectorize(simd, work);
     }
-    let _ = narrow;
+    let _ = has_partial_registers;
     pulp::Arch::new().dispatch(work)
 }
 
@@ -59,16 +59,16 @@ pub fn instruction_set() -> &'static str {
     }
 }
 
-/// One cache line of numbers: what [`Lines`] is made of, so that vector loads never straddle two lines.
+/// One cache line of numbers: what [`AlignedBuffer`] is made of, so that vector loads never straddle two lines.
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 struct Line([f32; LANES]);
 
 /// A vector of numbers that starts at a cache line.
 #[derive(Clone, Debug)]
-pub struct Lines(Vec<Line>);
+pub struct AlignedBuffer(Vec<Line>);
 
-impl Lines {
+impl AlignedBuffer {
     /// At least `length` zeros, rounded up to whole lines.
     pub fn zeros(length: usize) -> Self {
         Self(vec![Line([0.0; LANES]); length.div_ceil(LANES)])
@@ -80,14 +80,14 @@ impl Lines {
     }
 }
 
-impl std::ops::Deref for Lines {
+impl std::ops::Deref for AlignedBuffer {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
         bytemuck::cast_slice(&self.0)
     }
 }
 
-impl std::ops::DerefMut for Lines {
+impl std::ops::DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         bytemuck::cast_slice_mut(&mut self.0)
     }

@@ -2,7 +2,7 @@
 
 use super::convolutions::PaddedConvolution;
 use super::dense::AdamTensor;
-use super::{LANES, Lines, padded};
+use super::{AlignedBuffer, LANES, padded};
 use crate::cpu::mask;
 use crate::cpu::training_step::Replica;
 use crate::network::{Architecture, DenseLayer, ParameterLayout};
@@ -62,14 +62,14 @@ impl PaddedNetwork {
     }
 
     /// Copies parameters of the plain layout into padded form.
-    fn pad(&self, plain: &[f32]) -> Lines {
-        let mut lines = Lines::zeros(self.parameters);
+    fn pad(&self, plain: &[f32]) -> AlignedBuffer {
+        let mut lines = AlignedBuffer::zeros(self.parameters);
         self.walk(|plain_row, padded_row| lines[padded_row].copy_from_slice(&plain[plain_row]));
         lines
     }
 
     /// The other way round.
-    fn unpad(&self, lines: &Lines) -> Vec<f32> {
+    fn unpad(&self, lines: &AlignedBuffer) -> Vec<f32> {
         let mut plain = vec![0.0; ParameterLayout::new(&self.architecture).parameters()];
         self.walk(|plain_row, padded_row| plain[plain_row].copy_from_slice(&lines[padded_row]));
         plain
@@ -100,7 +100,7 @@ impl PaddedNetwork {
     }
 
     /// Whether a convolution's channels do not fill the widest registers.
-    pub fn narrow(&self) -> bool {
+    pub fn has_partial_registers(&self) -> bool {
         self.convolutions.iter().any(|convolution| !convolution.columns.is_multiple_of(LANES))
     }
 
@@ -114,10 +114,10 @@ impl PaddedNetwork {
 #[derive(Clone, Debug)]
 pub struct PaddedReplica {
     /// Parameters.
-    pub parameters: Lines,
-    m: Lines,
-    v: Lines,
-    /// The focus layer's mask with padded rows; `None` as long as all nodes are kept.
+    pub parameters: AlignedBuffer,
+    m: AlignedBuffer,
+    v: AlignedBuffer,
+    /// The focus layer's mask with padded rows; `None` as long as all weights are kept.
     mask: Option<Vec<u32>>,
 }
 
@@ -144,7 +144,7 @@ impl PaddedReplica {
     pub fn replica(&self, network: &PaddedNetwork) -> Replica<f32> {
         let focus = network.focus();
         let mask = match &self.mask {
-            None => vec![mask::KEPT; network.architecture.nodes()],
+            None => vec![mask::KEPT; network.architecture.weight_count()],
             Some(mask) => {
                 mask.chunks_exact(focus.columns).flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
             }
@@ -195,7 +195,7 @@ impl PaddedReplica {
         self.tensor(&(network.layers[0].weights.start..network.parameters), rate)
     }
 
-    /// Holds pruned nodes at 0 and multiplies the weights of decaying ones by `decay`.
+    /// Holds pruned weights at 0 and multiplies the weights of decaying ones by `decay`.
     #[inline(always)]
     pub fn hold_masked(&mut self, network: &PaddedNetwork, decay: f32) {
         if let Some(states) = &self.mask {

@@ -1,4 +1,4 @@
-//! Ranks, counts and envelopes of a piece of a history: columns `[replica, node]` that lie side by side, all epochs.
+//! Ranks, counts and envelopes of a piece of a history: columns `[replica, weight_index]` that lie side by side, all epochs.
 //!
 //! Each streams its piece once, a row of an epoch at a time, and compares a register of weights at once.
 //! Definitions: [`crate::cpu::magnitude_sort`] and [`crate::cpu::stability`].
@@ -75,8 +75,8 @@ const EPOCHS: usize = 4;
 pub struct PieceCounts {
     /// Magnitude stability `[tolerance, column]`.
     pub stability: Vec<u32>,
-    /// Stable nodes among these columns `[tolerance, epoch]`.
-    pub stable_nodes: Vec<u32>,
+    /// Stable weights among these columns `[tolerance, epoch]`.
+    pub stable_weights: Vec<u32>,
 }
 
 /// Counts the columns `piece` of a history with rows of `columns`; `lower` and `upper` `[tolerance, column of the
@@ -104,7 +104,7 @@ impl WithSimd for Count<'_> {
         let tolerances = lower.len() / columns;
         let width = piece.len();
         let mut counts =
-            PieceCounts { stability: vec![0; tolerances * width], stable_nodes: vec![0; tolerances * epochs] };
+            PieceCounts { stability: vec![0; tolerances * width], stable_weights: vec![0; tolerances * epochs] };
         let row = |epoch: usize| &history[epoch * columns..][piece.clone()];
         let mut walked = 0;
         while walked < epochs {
@@ -114,7 +114,7 @@ impl WithSimd for Count<'_> {
                 let bounds = tolerance * columns + piece.start..tolerance * columns + piece.end;
                 let bounds = [&lower[bounds.clone()], &upper[bounds]];
                 let own = &mut counts.stability[tolerance * width..(tolerance + 1) * width];
-                let stable = &mut counts.stable_nodes[tolerance * epochs..(tolerance + 1) * epochs];
+                let stable = &mut counts.stable_weights[tolerance * epochs..(tolerance + 1) * epochs];
                 if together == EPOCHS {
                     let rows: [&[f32]; EPOCHS] = std::array::from_fn(|back| row(last - back));
                     for (back, found) in count_rows(simd, walked as u32, rows, bounds, own).into_iter().enumerate() {
@@ -259,17 +259,18 @@ mod tests {
     fn ranks_are_those_of_the_stable_sort_at_every_size() {
         let extremes = [0.0, -0.0, f32::from_bits(1), -f32::from_bits(2), 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY];
         let mut scratch = Vec::new();
-        for nodes in [1, 2, 900, RADIX_FROM - 1, RADIX_FROM, RADIX_FROM + 1, 70_001, 5000] {
-            let mut draws = Sequence::new(3, Stream::Check, nodes as u32, 0);
-            let plain: Vec<f32> = (0..nodes).map(|_| (2.0 * draws.unit() - 1.0) as f32).collect();
-            let equal: Vec<f32> = (0..nodes).map(|_| extremes[draws.below(extremes.len() as u32) as usize]).collect();
-            let ascending: Vec<f32> = (0..nodes).map(|i| f32::from_bits(i as u32 / 2)).collect();
+        for weight_count in [1, 2, 900, RADIX_FROM - 1, RADIX_FROM, RADIX_FROM + 1, 70_001, 5000] {
+            let mut draws = Sequence::new(3, Stream::Check, weight_count as u32, 0);
+            let plain: Vec<f32> = (0..weight_count).map(|_| (2.0 * draws.unit() - 1.0) as f32).collect();
+            let equal: Vec<f32> =
+                (0..weight_count).map(|_| extremes[draws.below(extremes.len() as u32) as usize]).collect();
+            let ascending: Vec<f32> = (0..weight_count).map(|i| f32::from_bits(i as u32 / 2)).collect();
             let descending: Vec<f32> = ascending.iter().rev().copied().collect();
             for weights in [plain, equal, ascending, descending] {
-                let (mut found, mut expected) = (vec![u32::MAX; nodes], vec![0; nodes]);
+                let (mut found, mut expected) = (vec![u32::MAX; weight_count], vec![0; weight_count]);
                 rank(&weights, &mut scratch, &mut found);
                 magnitude_sort::rank(&weights, &mut expected);
-                assert!(found == expected, "{nodes} nodes");
+                assert!(found == expected, "{weight_count} weights");
             }
         }
     }
@@ -288,11 +289,11 @@ mod tests {
                 (widened(-0.1).chain(widened(-2.0)).collect(), widened(0.1).chain(widened(2.0)).collect());
             let [low, high] =
                 [&lower, &upper].map(|bounds| bounds.iter().copied().map(sortable_key).collect::<Vec<_>>());
-            let shape = HistoryShape { epochs, replicas: 1, nodes: columns };
-            let (mut stability, mut stable_nodes) = (vec![0; 2 * columns], vec![0; 2 * epochs]);
-            definition::count(shape, &history, &low, &high, &mut stability, &mut stable_nodes);
+            let shape = HistoryShape { epochs, replicas: 1, weight_count: columns };
+            let (mut stability, mut stable_weights) = (vec![0; 2 * columns], vec![0; 2 * epochs]);
+            definition::count(shape, &history, &low, &high, &mut stability, &mut stable_weights);
             let found = count(&history, columns, 0..columns, &lower, &upper);
-            assert_eq!((found.stability, found.stable_nodes), (stability.clone(), stable_nodes));
+            assert_eq!((found.stability, found.stable_weights), (stability.clone(), stable_weights));
             let piece = count(&history, columns, columns / 2..columns, &lower, &upper);
             assert_eq!(piece.stability[..columns - columns / 2], stability[columns / 2..columns]);
 

@@ -3,12 +3,12 @@
 //!
 //! A batch may be cut into two parts of samples that do not know of each other until the weights are updated: one core takes
 //! them one after the other, two cores take one each. Sums over samples run over the first part, then over the second, either
-//! way, so the number of cores moves no bits.
+//! way, so the number of cores changes no bit.
 
 use super::convolutions::{ConvWorkspace, PaddedConvolution};
 use super::dense::{AdamTensor, Epilogue, GRADIENT_ROWS, Samples, multiply, transpose, update_bias, update_weights};
 use super::network::{PaddedLayer, PaddedNetwork, PaddedReplica};
-use super::{Lines, dispatch, softmax_cross_entropy};
+use super::{AlignedBuffer, dispatch, softmax_cross_entropy};
 use crate::cpu::dense;
 use crate::cpu::softmax_cross_entropy::BatchLoss;
 use pulp::{Simd, WithSimd};
@@ -34,9 +34,9 @@ fn first_part(network: &PaddedNetwork, samples: usize, share: bool) -> usize {
 /// Arrays that a step writes and the next step overwrites; one for each core.
 #[derive(Clone, Debug)]
 pub struct Workspace {
-    parts: [Part; PARTS],
+    parts: [SampleHalf; PARTS],
     /// The gradient of a few rows of weights, for each core.
-    scratch: [Lines; PARTS],
+    scratch: [AlignedBuffer; PARTS],
     /// For forward passes alone.
     forward: Activations,
 }
@@ -47,8 +47,8 @@ impl Workspace {
         let second = batch - first_part(network, batch, true);
         let widest = network.layers.iter().map(|layer| layer.columns).max().unwrap_or(0);
         Self {
-            scratch: std::array::from_fn(|_| Lines::zeros(GRADIENT_ROWS * widest)),
-            parts: [first_part(network, batch, false), second.max(1)].map(|samples| Part::new(network, samples)),
+            scratch: std::array::from_fn(|_| AlignedBuffer::zeros(GRADIENT_ROWS * widest)),
+            parts: [first_part(network, batch, false), second.max(1)].map(|samples| SampleHalf::new(network, samples)),
             forward: Activations::new(network, samples, 1),
         }
     }
@@ -56,18 +56,18 @@ impl Workspace {
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         let Self { parts, scratch, forward } = self;
-        let parts: usize = parts.iter().map(Part::bytes).sum();
-        parts + scratch.iter().map(Lines::bytes).sum::<usize>() + forward.bytes()
+        let parts: usize = parts.iter().map(SampleHalf::bytes).sum();
+        parts + scratch.iter().map(AlignedBuffer::bytes).sum::<usize>() + forward.bytes()
     }
 }
 
-/// What the layers give out for some samples.
+/// What the layers produce for some samples.
 #[derive(Clone, Debug)]
 struct Activations {
     convolutions: ConvWorkspace,
     /// What the first dense layer reads: pixels or features.
-    input: Lines,
-    layers: Vec<Lines>,
+    input: AlignedBuffer,
+    layers: Vec<AlignedBuffer>,
 }
 
 impl Activations {
@@ -75,14 +75,14 @@ impl Activations {
     fn new(network: &PaddedNetwork, samples: usize, kept: usize) -> Self {
         Self {
             convolutions: ConvWorkspace::new(&network.convolutions, kept),
-            input: Lines::zeros(samples * network.layers[0].input_stride),
-            layers: network.layers.iter().map(|layer| Lines::zeros(samples * layer.columns)).collect(),
+            input: AlignedBuffer::zeros(samples * network.layers[0].input_stride),
+            layers: network.layers.iter().map(|layer| AlignedBuffer::zeros(samples * layer.columns)).collect(),
         }
     }
 
     fn bytes(&self) -> usize {
         let Self { convolutions, input, layers } = self;
-        convolutions.bytes() + input.bytes() + layers.iter().map(Lines::bytes).sum::<usize>()
+        convolutions.bytes() + input.bytes() + layers.iter().map(AlignedBuffer::bytes).sum::<usize>()
     }
 
     /// What dense layer `index` reads.
@@ -93,14 +93,14 @@ impl Activations {
 
 /// What a training step keeps of a part of its samples.
 #[derive(Clone, Debug)]
-struct Part {
+struct SampleHalf {
     activations: Activations,
-    /// The gradient of what each dense layer gives out.
-    gradients: Vec<Lines>,
+    /// The gradient of what each dense layer produces.
+    gradients: Vec<AlignedBuffer>,
     /// The gradient of the features of the convolutions.
-    features_gradient: Lines,
+    features_gradient: AlignedBuffer,
     /// Weights of one layer with rows and columns exchanged.
-    transposed: Lines,
+    transposed: AlignedBuffer,
     /// Of the samples, gathered.
     labels: Vec<u8>,
     losses: Vec<f64>,
@@ -108,7 +108,7 @@ struct Part {
     correct: u32,
 }
 
-impl Part {
+impl SampleHalf {
     fn new(network: &PaddedNetwork, samples: usize) -> Self {
         let layers = &network.layers;
         // The gradient of pixels is never computed.
@@ -117,9 +117,9 @@ impl Part {
         let transposed = read.iter().map(|layer| layer.layer.outputs * layer.input_stride).max().unwrap_or(0);
         Self {
             activations: Activations::new(network, samples, samples),
-            gradients: layers.iter().map(|layer| Lines::zeros(samples * layer.columns)).collect(),
-            features_gradient: Lines::zeros(samples * features),
-            transposed: Lines::zeros(transposed),
+            gradients: layers.iter().map(|layer| AlignedBuffer::zeros(samples * layer.columns)).collect(),
+            features_gradient: AlignedBuffer::zeros(samples * features),
+            transposed: AlignedBuffer::zeros(transposed),
             labels: vec![0; samples],
             losses: vec![0.0; samples],
             samples: 0,
@@ -130,7 +130,7 @@ impl Part {
     fn bytes(&self) -> usize {
         let Self { activations, gradients, features_gradient, transposed, labels, losses, samples: _, correct: _ } =
             self;
-        let gradients: usize = gradients.iter().map(Lines::bytes).sum();
+        let gradients: usize = gradients.iter().map(AlignedBuffer::bytes).sum();
         let samples = size_of_val(&labels[..]) + size_of_val(&losses[..]);
         activations.bytes() + gradients + features_gradient.bytes() + transposed.bytes() + samples
     }
@@ -206,11 +206,11 @@ fn forward<S: Simd>(
 }
 
 /// The first half of a step: everything that a part of the samples does without the others. Forward, loss, and the gradient
-/// of what each layer gives out.
+/// of the activations of each layers.
 struct Gradients<'a> {
     network: &'a PaddedNetwork,
     parameters: &'a [f32],
-    part: &'a mut Part,
+    part: &'a mut SampleHalf,
     /// The samples of this part.
     batch: ImageBatch<'a>,
     /// The samples of all parts.
@@ -289,8 +289,8 @@ struct Rows<'a> {
 /// The second half of a step: the sums over all samples, and Adam.
 struct Update<'a> {
     network: &'a PaddedNetwork,
-    parts: [&'a Part; PARTS],
-    scratch: &'a mut Lines,
+    parts: [&'a SampleHalf; PARTS],
+    scratch: &'a mut AlignedBuffer,
     rows: Vec<Rows<'a>>,
 }
 
@@ -338,8 +338,8 @@ fn share_rows<'a, const N: usize>(network: &PaddedNetwork, mut rest: AdamTensor<
     shares
 }
 
-/// One training step of one replica: forward, backward, Adam with the bias-corrected `rate`; pruned nodes stay 0, decaying
-/// ones are multiplied by `decay`. Two cores of the current thread pool share it if `share`; that moves no bits.
+/// One training step of one replica: forward, backward, Adam with the bias-corrected `rate`; pruned weights stay 0, decaying
+/// ones are multiplied by `decay`. Two cores of the current thread pool share it if `share`; that changes no bit.
 pub fn step(
     network: &PaddedNetwork,
     replica: &mut PaddedReplica,
@@ -349,7 +349,7 @@ pub fn step(
     decay: f32,
     share: bool,
 ) -> BatchLoss<f32> {
-    let narrow = network.narrow();
+    let has_partial_registers = network.has_partial_registers();
     let samples = batch.order.len();
     let middle = first_part(network, samples, share);
     let [first, second] = &mut workspace.parts;
@@ -361,12 +361,16 @@ pub fn step(
         batch_samples: samples,
     };
     let halves = (gradients(&mut *first, 0..middle), gradients(&mut *second, middle..samples));
-    in_turn_or_shared(share, || dispatch(narrow, halves.0), || dispatch(narrow, halves.1));
+    in_turn_or_shared(
+        share,
+        || dispatch(has_partial_registers, halves.0),
+        || dispatch(has_partial_registers, halves.1),
+    );
 
     if !network.convolutions.is_empty() {
         let sums = [&first.activations.convolutions, &second.activations.convolutions];
         dispatch(
-            narrow,
+            has_partial_registers,
             UpdateConvolutions { convolutions: &network.convolutions, sums, replica: &mut *replica, rate },
         );
     }
@@ -377,10 +381,14 @@ pub fn step(
     if share {
         let [first, second] = share_rows::<2>(network, tensor);
         let halves = (update(first_scratch, first), update(second_scratch, second));
-        in_turn_or_shared(true, || dispatch(narrow, halves.0), || dispatch(narrow, halves.1));
+        in_turn_or_shared(
+            true,
+            || dispatch(has_partial_registers, halves.0),
+            || dispatch(has_partial_registers, halves.1),
+        );
     } else {
         let [rows] = share_rows::<1>(network, tensor);
-        dispatch(narrow, update(first_scratch, rows));
+        dispatch(has_partial_registers, update(first_scratch, rows));
     }
     replica.hold_masked(network, decay);
     let total: f64 = parts.iter().flat_map(|part| &part.losses[..part.samples]).sum();
@@ -432,7 +440,7 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// What layer `layers - 1` gives out for a batch, with padded rows. All layers give the logits.
+/// What layer `layers - 1` produces for a batch, with padded rows. All layers give the logits.
 pub fn activations<'w>(
     network: &PaddedNetwork,
     replica: &PaddedReplica,
@@ -441,7 +449,10 @@ pub fn activations<'w>(
     layers: usize,
 ) -> &'w mut [f32] {
     let activations = &mut workspace.forward;
-    dispatch(network.narrow(), Forward { network, replica, activations: &mut *activations, batch, layers });
+    dispatch(
+        network.has_partial_registers(),
+        Forward { network, replica, activations: &mut *activations, batch, layers },
+    );
     &mut activations.layers[layers - 1][..batch.order.len() * network.layers[layers - 1].columns]
 }
 

@@ -50,7 +50,7 @@ struct Scale {
 }
 
 /// A place seen from the focus.
-struct Place {
+struct ScalePoint {
     /// How far away it is.
     pixels: f64,
     /// How far away the outline is in that direction.
@@ -118,7 +118,7 @@ impl Scale {
     }
 
     /// Where a place lies, seen from the focus.
-    fn seen_from_focus(&self, x: f64, y: f64) -> Place {
+    fn seen_from_focus(&self, x: f64, y: f64) -> ScalePoint {
         let (dx, dy) = (x - self.focus[0], y - self.focus[1]);
         let [sine, cosine] = self.tilt;
         let (along, across) = (dx * cosine + dy * sine, dy * cosine - dx * sine);
@@ -134,7 +134,7 @@ impl Scale {
         }
         // An ellipse: the same way has fewer pixels across the long axis.
         let ellipse = 1.0 / (c / self.stretch).hypot(s * self.stretch);
-        Place { pixels, outline: self.radius * ellipse * (1.0 + waves), direction }
+        ScalePoint { pixels, outline: self.radius * ellipse * (1.0 + waves), direction }
     }
 
     fn picture(&self) -> Picture {
@@ -155,7 +155,7 @@ impl Scale {
 
 impl Ring {
     /// What the ring adds at a place: a bright line between two dark ones, which together are neither bright nor dark.
-    fn brightness(&self, place: &Place) -> f64 {
+    fn brightness(&self, place: &ScalePoint) -> f64 {
         let distance = (place.pixels - self.place * place.outline) / self.width;
         if distance.abs() > 5.0 {
             return 0.0;
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_ring_is_neither_dark_nor_bright_on_the_whole() {
         let ring = Ring { place: 0.5, strength: 2.0, width: 1.5, arc: None };
-        let at = |pixels: f64| Place { pixels, outline: 40.0, direction: [1.0, 0.0] };
+        let at = |pixels: f64| ScalePoint { pixels, outline: 40.0, direction: [1.0, 0.0] };
         let along: Vec<f64> = (0..4000).map(|place| ring.brightness(&at(f64::from(place) * 0.01))).collect();
         let (sum, most) = (along.iter().sum::<f64>() * 0.01, along.iter().fold(0.0f64, |most, value| most.max(*value)));
         assert!(sum.abs() < 1e-3, "{sum}");

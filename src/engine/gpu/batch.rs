@@ -1,12 +1,12 @@
 //! Replicas of one network on the GPU.
 
 use super::Variant;
+use super::capacity::Capacity;
 use super::launches::{
-    ActivationSizes, Activations, Binder, EvaluationLaunches, ForwardLaunches, Kernels, Network, Purpose, State,
-    StateSizes, TrainingLaunches,
+    ActivationSizes, Activations, Binder, EvaluationLaunches, ForwardLaunches, Kernels, Network, State, StateSizes,
+    TrainingLaunches, TrainingPath,
 };
-use super::room::Room;
-use super::samples::{self, Feed, LoadedData, Pace};
+use super::samples::{self, BatchUploader, LoadedData, Pace};
 use super::sweep;
 use super::tuning::Choice;
 use crate::cpu::{adam, he_normal, mask as states};
@@ -15,7 +15,7 @@ use crate::engine::loaded::Loaded;
 use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
-use crate::kernels::dense_stack::{Launches, Moves, Tiles};
+use crate::kernels::dense_stack::{Launches, Residency, Tiles};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
 use crate::network::ParameterLayout;
@@ -41,7 +41,7 @@ pub(super) struct GpuBatch {
     network: Network,
     choice: Choice,
     kernels: Kernels,
-    purpose: Purpose,
+    purpose: TrainingPath,
     batch: usize,
     seed: u64,
     evaluation_samples: usize,
@@ -57,7 +57,7 @@ struct Plan {
     training: Arc<LoadedData>,
     batch: usize,
     evaluation_samples: usize,
-    purpose: Purpose,
+    purpose: TrainingPath,
     waves: Vec<Range<usize>>,
 }
 
@@ -69,7 +69,7 @@ impl Plan {
             scale: (1.0 / setup.pixel_scale) as f32,
         };
         let batch = setup.batch;
-        let room = Room::of(gpu);
+        let room = Capacity::of(gpu);
         let evaluation_samples = room.evaluation_samples(&network)?;
         let purpose = purpose(gpu, &network, variant, &room, batch);
         let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples, purpose)?;
@@ -85,7 +85,7 @@ impl Plan {
 
     /// Sizes of the activations of training and of evaluation.
     fn activations(&self) -> [ActivationSizes; 2] {
-        [(self.batch, self.purpose), (self.evaluation_samples, Purpose::Evaluation)]
+        [(self.batch, self.purpose), (self.evaluation_samples, TrainingPath::Evaluation)]
             .map(|(capacity, purpose)| ActivationSizes::new(&self.network, self.largest(), capacity, purpose))
     }
 
@@ -96,7 +96,7 @@ impl Plan {
 }
 
 impl GpuBatch {
-    /// `choice` moves no bits.
+    /// `choice` changes no bit.
     pub(super) fn new(
         gpu: Arc<Gpu>,
         data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
@@ -139,21 +139,21 @@ impl GpuBatch {
     ) -> Result<Footprint> {
         let plan = Plan::new(gpu, training, variant, setup)?;
         let slots = setup.replica_ids.len();
-        let nodes = plan.network.architecture.nodes();
+        let weight_count = plan.network.architecture.weight_count();
         let bytes = |words: usize| 4 * words as u64;
         let state = StateSizes::new(&plan.network, slots);
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
-        let mut feed = Feed::words(gpu, &plan.training, plan.largest(), plan.batch);
-        if plan.purpose == Purpose::FusedTraining {
+        let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
+        if plan.purpose == TrainingPath::FusedTraining {
             let shape = plan.network.whole_stack(plan.largest(), plan.batch);
             let (steps, launches) =
-                Feed::launched(gpu, &plan.training, &shape, Tiles::of(gpu, gpu.usual_workgroup_size()));
+                BatchUploader::launched(gpu, &plan.training, &shape, Tiles::of(gpu, gpu.usual_workgroup_size()));
             feed += launches * Launches::words(&shape, steps);
         }
         Ok(Footprint {
             state: bytes(state.words()),
             activations: bytes(activations + plan.gradient() + feed),
-            sweep: bytes(sweep.points.div_ceil(plan.waves.len()) * nodes),
+            sweep: bytes(sweep.points.div_ceil(plan.waves.len()) * weight_count),
         })
     }
 
@@ -163,22 +163,22 @@ impl GpuBatch {
 
     /// Samples of a step of an evaluation of `data`: fewer where its images do not stay on the device and are large.
     fn evaluation_step(&self, data: &LoadedData) -> Result<usize> {
-        match Room::of(&self.gpu).words / data.words_per_sample() {
+        match Capacity::of(&self.gpu).words / data.words_per_sample() {
             0 => Err(Error::OutOfMemory(format!("one image of {} does not fit", data.host().name))),
             fitting => Ok(self.evaluation_samples.min(1 << fitting.ilog2())),
         }
     }
 
     /// What launches on a wave are bound to.
-    fn binder<'a>(&'a self, wave: &'a Wave, feed: &'a Feed, activations: &'a Activations) -> Binder<'a> {
+    fn binder<'a>(&'a self, wave: &'a Wave, feed: &'a BatchUploader, activations: &'a Activations) -> Binder<'a> {
         Binder { gpu: &self.gpu, kernels: &self.kernels, network: &self.network, feed, state: &wave.state, activations }
     }
 
     /// Room for the samples of steps of training.
-    fn feed(&self, wave: &Wave, decay: f32) -> Result<Feed> {
+    fn feed(&self, wave: &Wave, decay: f32) -> Result<BatchUploader> {
         let gpu = &self.gpu;
-        let feed = Feed::new(gpu, &self.training, wave.state.replicas, self.batch)?;
-        if self.purpose != Purpose::FusedTraining {
+        let feed = BatchUploader::new(gpu, &self.training, wave.state.replicas, self.batch)?;
+        if self.purpose != TrainingPath::FusedTraining {
             return Ok(feed);
         }
         let shape = self.network.whole_stack(wave.state.replicas, self.batch);
@@ -189,7 +189,7 @@ impl GpuBatch {
     fn train_wave(
         &self,
         wave: &Wave,
-        feed: &mut Feed,
+        feed: &mut BatchUploader,
         steps: &Steps<'_>,
         range: Range<usize>,
         pace: &mut Pace,
@@ -218,7 +218,7 @@ impl GpuBatch {
     fn submit_steps<'g>(
         &'g self,
         launches: &TrainingLaunches,
-        feed: &mut Feed,
+        feed: &mut BatchUploader,
         orders: &[Arc<[u32]>],
         steps: &Steps<'_>,
         range: Range<usize>,
@@ -231,7 +231,7 @@ impl GpuBatch {
             let batches = &batches[..feed.fitting(batches, running.steps())];
             let rate = |step: usize| adam::corrected_rate(steps.first_step + 1 + step as u64) as f32;
             let rates: Vec<f32> = (next..next + batches.len()).map(rate).collect();
-            let moves = Moves { enters: next == range.start, leaves: next + batches.len() == range.end };
+            let moves = Residency { enters: next == range.start, leaves: next + batches.len() == range.end };
             feed.load(gpu, orders, batches, next - range.start, &rates, moves)?;
             let mut recorder = Recorder::new(gpu, "training");
             launches.record(&mut recorder, feed, batches)?;
@@ -284,17 +284,17 @@ impl<'a, 'g> Running<'a, 'g> {
 }
 
 /// The widest way to train that the sizes allow, given what suits the device.
-fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Room, batch: usize) -> Purpose {
+fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Capacity, batch: usize) -> TrainingPath {
     // What a driver completes may depend on the size of workgroups, and ways to train differ in their bits: so the usual
     // size counts, whatever a clock has chosen.
     let tiles = Tiles::of(gpu, gpu.usual_workgroup_size());
     let fuses = network.whole_stack(1, batch).most_steps(gpu, tiles) > 0 && room.fuses(network, batch);
     if variant == Variant::Fused && fuses {
-        Purpose::FusedTraining
+        TrainingPath::FusedTraining
     } else if network.stack(1, batch).fits(gpu) && room.stacks(network, batch) {
-        Purpose::StackedTraining
+        TrainingPath::StackedTraining
     } else {
-        Purpose::Training
+        TrainingPath::Training
     }
 }
 
@@ -332,7 +332,7 @@ impl Wave {
         Ok(Self { slots, state })
     }
 
-    /// Weights of the focus layer `[replica, node]`.
+    /// Weights of the focus layer `[replica, weight_index]`.
     pub(super) fn focus_weights(&self, gpu: &Gpu, network: &Network) -> Result<Vec<f32>> {
         let (stride, focus) = (network.layout.parameters(), network.layout.focus_weight());
         let weights = Buffer::new(gpu, "focus weights", self.state.replicas * focus.len())?;
@@ -345,7 +345,7 @@ impl Wave {
         read_back(gpu, &weights)
     }
 
-    /// Records a change of the masks by `counts` nodes of each replica.
+    /// Records a change of the masks by `counts` weights of each replica.
     fn change_masks(
         &self,
         (gpu, workgroup_size): (&Gpu, u32),
@@ -357,15 +357,15 @@ impl Wave {
     ) -> Result<()> {
         let State { replicas, ref parameters, ref m, ref v, ref mask, ref replica_ids } = self.state;
         let focus = network.layout.focus_weight();
-        let (nodes, offset) = (focus.len(), focus.offset);
+        let (weight_count, offset) = (focus.len(), focus.offset);
         let parameters_per_replica = network.layout.parameters();
-        let rank = Buffer::new(gpu, "rank", replicas * nodes)?;
+        let rank = Buffer::new(gpu, "rank", replicas * weight_count)?;
         let count = &Buffer::from_slice(gpu, "count", counts)?;
         let rank_of = |weights: &Buffer<f32>, offset, replica_stride, recorder: &mut Recorder<'_>| {
             let arguments = sort::RankArguments {
                 epochs: 1,
                 replicas,
-                nodes,
+                weight_count,
                 offset,
                 epoch_stride: 0,
                 replica_stride,
@@ -375,8 +375,9 @@ impl Wave {
             sort::Rank::new(workgroup_size).bind(gpu, &arguments)?.record(recorder)
         };
         let drawn_from = |state, update, recorder: &mut Recorder<'_>| {
-            let draws = Buffer::new(gpu, "draws", replicas * nodes)?;
-            let arguments = masks::DrawArguments { nodes, update, state, seed, replica_ids, mask, draws: &draws };
+            let draws = Buffer::new(gpu, "draws", replicas * weight_count)?;
+            let arguments =
+                masks::DrawArguments { weight_count, update, state, seed, replica_ids, mask, draws: &draws };
             masks::Draw::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder)?;
             Ok::<_, Error>(draws)
         };
@@ -385,12 +386,12 @@ impl Wave {
                 rank_of(parameters, offset, parameters_per_replica, recorder)?;
             }
             MaskChange::PruneRandom { update } => {
-                rank_of(&drawn_from(states::KEPT, update, recorder)?, 0, nodes, recorder)?;
+                rank_of(&drawn_from(states::KEPT, update, recorder)?, 0, weight_count, recorder)?;
             }
             MaskChange::RegrowRandom { update } => {
-                rank_of(&drawn_from(states::PRUNED, update, recorder)?, 0, nodes, recorder)?;
+                rank_of(&drawn_from(states::PRUNED, update, recorder)?, 0, weight_count, recorder)?;
                 let arguments = masks::RegrowArguments {
-                    nodes,
+                    weight_count,
                     parameters_per_replica,
                     offset,
                     update,
@@ -410,7 +411,7 @@ impl Wave {
         let state = if change == MaskChange::DecaySmallest { states::DECAYING } else { states::PRUNED };
         let arguments = masks::SmallestArguments {
             replicas,
-            nodes,
+            weight_count,
             parameters_per_replica,
             offset,
             rank: &rank,
@@ -429,7 +430,7 @@ impl BackendBatch for GpuBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         let count = steps.batches.len();
         let mut results = vec![StepLoss::default(); self.slots() * count];
-        let words = Room::of(&self.gpu).words;
+        let words = Capacity::of(&self.gpu).words;
         for wave in &self.waves {
             let mut feed = self.feed(wave, steps.decay)?;
             // One pair of words for each replica and step is kept until it is read back.
@@ -448,10 +449,10 @@ impl BackendBatch for GpuBatch {
         Ok(results)
     }
 
-    fn change_masks(&mut self, change: MaskChange, nodes: &[u32]) -> Result<()> {
+    fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
         for wave in &self.waves {
             let mut recorder = Recorder::new(&self.gpu, "change of masks");
-            let own = &nodes[wave.slots.clone()];
+            let own = &weight_count[wave.slots.clone()];
             wave.change_masks(
                 (&self.gpu, self.choice.workgroup_size),
                 &self.network,
@@ -485,7 +486,8 @@ impl BackendBatch for GpuBatch {
     }
 
     fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
-        let (gpu, parameters, nodes) = (&self.gpu, self.network.layout.parameters(), self.network.architecture.nodes());
+        let (gpu, parameters, weight_count) =
+            (&self.gpu, self.network.layout.parameters(), self.network.architecture.weight_count());
         for Wave { state, .. } in &self.waves {
             let mask = read_back(gpu, &state.mask)?;
             let block = (READ_WORDS / parameters).clamp(1, state.replicas);
@@ -499,7 +501,7 @@ impl BackendBatch for GpuBatch {
                         parameters: all.to_vec(),
                         m: m.to_vec(),
                         v: v.to_vec(),
-                        mask: mask[replica * nodes..(replica + 1) * nodes].to_vec(),
+                        mask: mask[replica * weight_count..(replica + 1) * weight_count].to_vec(),
                     })?;
                 }
             }
@@ -508,13 +510,13 @@ impl BackendBatch for GpuBatch {
     }
 
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        let (parameters, nodes) = (self.network.layout.parameters(), self.network.architecture.nodes());
+        let (parameters, weight_count) = (self.network.layout.parameters(), self.network.architecture.weight_count());
         for wave in &self.waves {
             for (place, replica) in replicas[wave.slots.clone()].iter().enumerate() {
                 wave.state.parameters.write(&self.gpu, place * parameters, &replica.parameters)?;
                 wave.state.m.write(&self.gpu, place * parameters, &replica.m)?;
                 wave.state.v.write(&self.gpu, place * parameters, &replica.v)?;
-                wave.state.mask.write(&self.gpu, place * nodes, &replica.mask)?;
+                wave.state.mask.write(&self.gpu, place * weight_count, &replica.mask)?;
             }
         }
         Ok(())
@@ -528,12 +530,12 @@ impl BackendBatch for GpuBatch {
         let (gpu, activations) = (&self.gpu, &self.evaluation_activations);
         let order: [Arc<[u32]>; 1] = [(0..data.host().samples() as u32).collect()];
         let step = self.evaluation_step(&data)?;
-        let mut feed = Feed::new(gpu, &data, 1, step)?;
+        let mut feed = BatchUploader::new(gpu, &data, 1, step)?;
         for wave in &self.waves {
             let layers = self.network.architecture.depth + 1;
             let launches = ForwardLaunches::new(self.binder(wave, &feed, activations), layers)?;
             for batch in steps_of(samples.clone(), step) {
-                feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0], Moves::NONE)?;
+                feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0], Residency::NONE)?;
                 let mut recorder = Recorder::new(gpu, "logits");
                 launches.record(&mut recorder, 0, batch.len())?;
                 recorder.submit()?;
@@ -552,13 +554,13 @@ impl BackendBatch for GpuBatch {
         let (gpu, samples) = (&self.gpu, data.host().samples());
         let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
         let step = self.evaluation_step(&data)?;
-        let mut feed = Feed::new(gpu, &data, 1, step)?;
+        let mut feed = BatchUploader::new(gpu, &data, 1, step)?;
         let batches = steps_of(0..samples, step);
         let mut evaluations = Vec::new();
         for wave in &self.waves {
             let replicas = wave.state.replicas;
             // A pair of words for each replica and step of a submission.
-            let rows = feed.steps().len().min(Room::of(gpu).words / (2 * replicas)).max(1);
+            let rows = feed.steps().len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
             let losses = Buffer::new(gpu, "losses", rows * replicas)?;
             let activations = &self.evaluation_activations;
             let launches = EvaluationLaunches::new(self.binder(wave, &feed, activations), &losses)?;
@@ -567,7 +569,7 @@ impl BackendBatch for GpuBatch {
             let mut rest = &batches[..];
             while !rest.is_empty() {
                 let (now, later) = rest.split_at(feed.fitting(rest, pace.steps().min(rows)));
-                feed.load(gpu, &order, now, 0, &vec![0.0; now.len()], Moves::NONE)?;
+                feed.load(gpu, &order, now, 0, &vec![0.0; now.len()], Residency::NONE)?;
                 let mut recorder = Recorder::new(gpu, "evaluation");
                 for (record, batch) in (0..).zip(now) {
                     launches.record(&mut recorder, record, batch.len())?;

@@ -11,7 +11,7 @@ use crate::kernels::max_pool2d::{self, argmax_len};
 use crate::kernels::{Place, StepRecord};
 use crate::network::ConvLayer;
 
-/// What a convolution gives out.
+/// What a convolution produces.
 pub(super) struct Convolved {
     /// `[replica, sample, y, x, channel]`, pooled where the layer pools.
     pub(super) values: Buffer<f32>,
@@ -48,7 +48,7 @@ struct Layer<'a> {
     place: Place,
     input: Input<'a>,
     convolved: &'a Convolved,
-    /// What the layer before gave out; nothing before the first.
+    /// What the layer before produced; nothing before the first.
     features: Option<&'a Buffer<f32>>,
 }
 

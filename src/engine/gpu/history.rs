@@ -12,64 +12,65 @@ use std::ops::Range;
 /// Weights of a history that are ranked at once, if a layer is not larger.
 const PIECE_WEIGHTS: usize = 1 << 24;
 
-/// A part of a history: some replicas with all their nodes, or some nodes of one replica.
+/// A part of a history: some replicas with all their weights, or some weights of one replica.
 struct Piece {
     replicas: Range<usize>,
-    nodes: Range<usize>,
+    weight_count: Range<usize>,
 }
 
 impl Piece {
     fn shape(&self, epochs: usize) -> Shape {
-        Shape { epochs, replicas: self.replicas.len(), nodes: self.nodes.len() }
+        Shape { epochs, replicas: self.replicas.len(), weight_count: self.weight_count.len() }
     }
 
-    /// Copies the piece's part of `rows` rows of `source` `[row, replica, node]`.
+    /// Copies the piece's part of `rows` rows of `source` `[row, replica, weight_index]`.
     fn gather<T: Copy>(&self, shape: HistoryShape, rows: Range<usize>, source: &[T]) -> Vec<T> {
-        let mut piece = Vec::with_capacity(rows.len() * self.replicas.len() * self.nodes.len());
+        let mut piece = Vec::with_capacity(rows.len() * self.replicas.len() * self.weight_count.len());
         for row in rows {
             for replica in self.replicas.clone() {
-                let first = row * shape.columns() + replica * shape.nodes;
-                piece.extend_from_slice(&source[first + self.nodes.start..first + self.nodes.end]);
+                let first = row * shape.columns() + replica * shape.weight_count;
+                piece.extend_from_slice(&source[first + self.weight_count.start..first + self.weight_count.end]);
             }
         }
         piece
     }
 
-    /// Places rows of the piece into `target` `[row, replica, node]`.
+    /// Places rows of the piece into `target` `[row, replica, weight_index]`.
     fn scatter<T: Copy>(&self, shape: HistoryShape, rows: Range<usize>, piece: &[T], target: &mut [T]) {
-        let mut parts = piece.chunks_exact(self.nodes.len());
+        let mut parts = piece.chunks_exact(self.weight_count.len());
         for row in rows {
             for replica in self.replicas.clone() {
-                let first = row * shape.columns() + replica * shape.nodes;
+                let first = row * shape.columns() + replica * shape.weight_count;
                 if let Some(part) = parts.next() {
-                    target[first + self.nodes.start..first + self.nodes.end].copy_from_slice(part);
+                    target[first + self.weight_count.start..first + self.weight_count.end].copy_from_slice(part);
                 }
             }
         }
     }
 }
 
-/// Cuts replicas, and if one does not fit its nodes, so that arrays of `words` words for each column, and of
+/// Cuts replicas, and if one does not fit its weights, so that arrays of `words` words for each column, and of
 /// `words_per_replica` for each replica, fit the device.
 fn pieces(gpu: &Gpu, shape: HistoryShape, words: usize, words_per_replica: usize) -> Result<Vec<Piece>> {
     let limits = gpu.limits();
     let most = (limits.array_bytes() / 4) as usize;
-    let nodes = shape.nodes.min(most / words);
-    if nodes == 0 || words_per_replica > most {
+    let weight_count = shape.weight_count.min(most / words);
+    if weight_count == 0 || words_per_replica > most {
         return Err(Error::OutOfMemory(format!(
-            "the history of one node over {} epochs does not fit {}",
+            "the history of one weight over {} epochs does not fit {}",
             shape.epochs,
             gpu.description().name
         )));
     }
-    let replicas = (most / (words * nodes)).min(most / words_per_replica.max(1)).min(limits.workgroups as usize).max(1);
-    let replicas = if nodes < shape.nodes { 1 } else { replicas };
+    let replicas =
+        (most / (words * weight_count)).min(most / words_per_replica.max(1)).min(limits.workgroups as usize).max(1);
+    let replicas = if weight_count < shape.weight_count { 1 } else { replicas };
     let mut pieces = Vec::new();
     for first in (0..shape.replicas).step_by(replicas) {
-        for node in (0..shape.nodes).step_by(nodes) {
+        for weight_index in (0..shape.weight_count).step_by(weight_count) {
             pieces.push(Piece {
                 replicas: first..(first + replicas).min(shape.replicas),
-                nodes: node..(node + nodes).min(shape.nodes),
+                weight_count: weight_index..(weight_index + weight_count).min(shape.weight_count),
             });
         }
     }
@@ -80,28 +81,30 @@ fn pieces(gpu: &Gpu, shape: HistoryShape, words: usize, words_per_replica: usize
 pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
     let mut rank = vec![0; history.len()];
     let limits = gpu.limits();
-    let most = (limits.array_bytes() / 4) as usize / shape.nodes;
+    let most = (limits.array_bytes() / 4) as usize / shape.weight_count;
     if most == 0 {
-        for (weights, rank) in history.chunks_exact(shape.nodes).zip(rank.chunks_exact_mut(shape.nodes)) {
+        for (weights, rank) in history.chunks_exact(shape.weight_count).zip(rank.chunks_exact_mut(shape.weight_count)) {
             magnitude_sort::rank(weights, rank);
         }
         return Ok(rank);
     }
     // The sort's scratch is several times the piece: beyond this size, larger pieces gain nothing.
-    let most = most.min(PIECE_WEIGHTS.div_ceil(shape.nodes));
+    let most = most.min(PIECE_WEIGHTS.div_ceil(shape.weight_count));
     // A segment is an epoch of a replica; how many lie along which dimension makes no difference.
     let segments = most.min(limits.workgroups as usize);
-    for (history, rank) in history.chunks(segments * shape.nodes).zip(rank.chunks_mut(segments * shape.nodes)) {
+    for (history, rank) in
+        history.chunks(segments * shape.weight_count).zip(rank.chunks_mut(segments * shape.weight_count))
+    {
         let weights = Buffer::from_slice(gpu, "history", history)?;
         let ranks = Buffer::new(gpu, "rank", history.len())?;
         let bound = sort::Rank::new(gpu.usual_workgroup_size()).bind(
             gpu,
             &sort::RankArguments {
-                epochs: history.len() / shape.nodes,
+                epochs: history.len() / shape.weight_count,
                 replicas: 1,
-                nodes: shape.nodes,
+                weight_count: shape.weight_count,
                 offset: 0,
-                epoch_stride: shape.nodes,
+                epoch_stride: shape.weight_count,
                 replica_stride: 0,
                 weights: &weights,
                 rank: &ranks,
@@ -121,20 +124,20 @@ pub(super) fn count(gpu: &Gpu, shape: HistoryShape, history: &[f32], lower: &[f3
     let tolerances = lower.len() / columns;
     let mut counts = Counts {
         stability: vec![0; tolerances * columns],
-        stable_nodes: vec![0; tolerances * shape.epochs * shape.replicas],
+        stable_weights: vec![0; tolerances * shape.epochs * shape.replicas],
     };
     let kernel = stability::Count::new(gpu, gpu.usual_workgroup_size())?;
     for piece in pieces(gpu, shape, shape.epochs.max(TOLERANCES), TOLERANCES * shape.epochs)? {
         let device_shape = piece.shape(shape.epochs);
         let own = Buffer::from_slice(gpu, "history", &piece.gather(shape, 0..shape.epochs, history))?;
-        let own_columns = device_shape.replicas * device_shape.nodes;
+        let own_columns = device_shape.replicas * device_shape.weight_count;
         for first in (0..tolerances).step_by(TOLERANCES) {
             let group = first..(first + TOLERANCES).min(tolerances);
             // Where there is no tolerance, no key lies between the bounds.
             let low = interleave(shape, &piece, group.clone(), lower, u32::MAX);
             let high = interleave(shape, &piece, group.clone(), upper, 0);
             let stability = Buffer::new(gpu, "stability", own_columns)?;
-            let stable_nodes = Buffer::new(gpu, "stable_nodes", shape.epochs * device_shape.replicas)?;
+            let stable_weights = Buffer::new(gpu, "stable_nodes", shape.epochs * device_shape.replicas)?;
             let bound = kernel.bind(
                 gpu,
                 &CountArguments {
@@ -143,20 +146,20 @@ pub(super) fn count(gpu: &Gpu, shape: HistoryShape, history: &[f32], lower: &[f3
                     lower: &Buffer::from_slice(gpu, "lower", &low)?,
                     upper: &Buffer::from_slice(gpu, "upper", &high)?,
                     stability: &stability,
-                    stable_nodes: &stable_nodes,
+                    stable_weights: &stable_weights,
                 },
             )?;
             let mut recorder = Recorder::new(gpu, "count");
             bound.record(&mut recorder)?;
             recorder.submit()?;
-            let (stability, stable_nodes) = (read_back(gpu, &stability)?, read_back(gpu, &stable_nodes)?);
+            let (stability, stable_weights) = (read_back(gpu, &stability)?, read_back(gpu, &stable_weights)?);
             for (component, tolerance) in group.enumerate() {
                 let counted: Vec<u32> = stability.iter().map(|counted| counted[component]).collect();
                 piece.scatter(shape, tolerance..tolerance + 1, &counted, &mut counts.stability);
-                for (row, stable) in stable_nodes.chunks_exact(device_shape.replicas).enumerate() {
+                for (row, stable) in stable_weights.chunks_exact(device_shape.replicas).enumerate() {
                     let first = (tolerance * shape.epochs + row) * shape.replicas + piece.replicas.start;
                     // Pieces of one replica add up.
-                    for (sum, stable) in counts.stable_nodes[first..].iter_mut().zip(stable) {
+                    for (sum, stable) in counts.stable_weights[first..].iter_mut().zip(stable) {
                         *sum += stable[component];
                     }
                 }
@@ -174,7 +177,7 @@ fn interleave(
     bounds: &[f32],
     missing: u32,
 ) -> Vec<[u32; TOLERANCES]> {
-    let mut vectors = vec![[missing; TOLERANCES]; piece.replicas.len() * piece.nodes.len()];
+    let mut vectors = vec![[missing; TOLERANCES]; piece.replicas.len() * piece.weight_count.len()];
     for (component, tolerance) in group.enumerate() {
         let own = piece.gather(shape, tolerance..tolerance + 1, bounds);
         for (vector, &bound) in vectors.iter_mut().zip(&own) {
@@ -193,7 +196,7 @@ pub(super) fn envelope(gpu: &Gpu, shape: HistoryShape, history: &[f32], windows:
     let ends = Buffer::from_slice(gpu, "windows", windows)?;
     for piece in pieces(gpu, shape, shape.epochs.max(windows.len()), 0)? {
         let device_shape = piece.shape(shape.epochs);
-        let results = windows.len() * device_shape.replicas * device_shape.nodes;
+        let results = windows.len() * device_shape.replicas * device_shape.weight_count;
         let [minimum, maximum, smallest_magnitude] = [
             Buffer::new(gpu, "minimum", results)?,
             Buffer::new(gpu, "maximum", results)?,

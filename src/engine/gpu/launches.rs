@@ -5,7 +5,7 @@ mod training;
 pub(super) use training::TrainingLaunches;
 
 use super::convolutions::{self, Convolved};
-use super::samples::Feed;
+use super::samples::BatchUploader;
 use super::tuning::Choice;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
@@ -42,17 +42,17 @@ impl Network {
     }
 
     /// Words of all activations of one sample, and of its gradients if it is trained on.
-    pub(super) fn words_per_sample(&self, purpose: Purpose) -> usize {
+    pub(super) fn words_per_sample(&self, purpose: TrainingPath) -> usize {
         let convolved: usize = self.architecture.conv_layers().iter().map(convolutions::words_per_sample).sum();
-        // What fused layers give out is part of their scratch.
+        // What fused layers produce is part of their scratch.
         let dense = match purpose {
-            Purpose::FusedTraining => 0,
+            TrainingPath::FusedTraining => 0,
             _ => self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum(),
         };
         convolved + dense + 2 * self.gradient_units(purpose)
     }
 
-    /// Sizes of the dense layers behind the first.
+    /// Sizes of the dense layers after the first.
     pub(super) fn stack(&self, replicas: usize, capacity: usize) -> dense_stack::Shape {
         let Architecture { width: units, classes, depth, .. } = self.architecture;
         dense_stack::Shape { replicas, capacity, units, classes, depth }
@@ -80,13 +80,13 @@ impl Network {
 
     /// Values of one sample in a gradient with respect to an activation that is an array of its own: of any layer in
     /// training, of convolutions only if dense layers keep theirs to themselves, else of the logits.
-    fn gradient_units(&self, purpose: Purpose) -> usize {
+    fn gradient_units(&self, purpose: TrainingPath) -> usize {
         match purpose {
-            Purpose::Evaluation => self.architecture.classes,
-            Purpose::FusedTraining => {
+            TrainingPath::Evaluation => self.architecture.classes,
+            TrainingPath::FusedTraining => {
                 self.architecture.conv_layers().iter().map(ConvLayer::output_len).max().unwrap_or(1)
             }
-            Purpose::Training | Purpose::StackedTraining => self.widest(),
+            TrainingPath::Training | TrainingPath::StackedTraining => self.widest(),
         }
     }
 }
@@ -108,12 +108,12 @@ pub(super) struct Kernels {
 }
 
 impl Kernels {
-    /// Compiles what training for this `purpose` and any evaluation need. `choice` moves no bits: its tile is that of
+    /// Compiles what training for this `purpose` and any evaluation need. `choice` changes no bit: its tile is that of
     /// convolutions forward and of their input gradients.
-    pub(super) fn new(gpu: &Gpu, network: &Network, purpose: Purpose, choice: Choice) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu, network: &Network, purpose: TrainingPath, choice: Choice) -> Result<Self> {
         let size = choice.workgroup_size;
-        let stack = (purpose == Purpose::StackedTraining).then(|| dense_stack::Gradient::new(gpu, size));
-        let step = (purpose == Purpose::FusedTraining)
+        let stack = (purpose == TrainingPath::StackedTraining).then(|| dense_stack::Gradient::new(gpu, size));
+        let step = (purpose == TrainingPath::FusedTraining)
             .then(|| dense_stack::Step::new(gpu, Tiles::of(gpu, size), network.whole_stack(1, 1).reads));
         Ok(Self {
             tile: choice.tile(),
@@ -133,18 +133,18 @@ impl Kernels {
 
 /// What activations are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum TrainingPath {
     /// Only forward: gradients have room for the logits.
     Evaluation,
-    /// There and back, each dense layer by itself.
+    /// Forward and backward, each dense layer by itself.
     Training,
-    /// There and back, all dense layers behind the first in one launch: what they give out is its own affair.
+    /// Forward and backward, all dense layers after the first in one launch: what they produce is its own affair.
     StackedTraining,
-    /// All dense layers there and back and Adam in one launch, of many steps if nothing comes before them.
+    /// All dense layers forward and backward and Adam in one launch, of many steps if nothing comes before them.
     FusedTraining,
 }
 
-/// What a forward pass leaves behind: what convolutions give out, and the output of each dense layer
+/// What a forward pass leaves behind: what convolutions produce, and the output of each dense layer
 /// `[replica, sample, unit]`; and two gradients with room for the largest of them.
 pub(super) struct Activations {
     /// Samples that each replica has room for.
@@ -158,7 +158,7 @@ pub(super) struct Activations {
 /// Elements of the arrays of [`Activations`].
 pub(super) struct ActivationSizes {
     capacity: usize,
-    /// What each convolution gives out, and the codes of its pooling.
+    /// What each convolution produces, and the codes of its pooling.
     convolved: Vec<(usize, Option<usize>)>,
     outputs: Vec<usize>,
     gradient: usize,
@@ -166,12 +166,12 @@ pub(super) struct ActivationSizes {
 
 impl ActivationSizes {
     /// Room for `capacity` samples of each of `replicas`.
-    pub(super) fn new(network: &Network, replicas: usize, capacity: usize, purpose: Purpose) -> Self {
+    pub(super) fn new(network: &Network, replicas: usize, capacity: usize, purpose: TrainingPath) -> Self {
         let room = |units: usize| replicas * capacity * units;
         let convolved = |layer: &ConvLayer| Convolved::sizes(layer, replicas * capacity);
         let outputs = match purpose {
-            Purpose::StackedTraining => vec![network.stack(replicas, capacity).activations()],
-            Purpose::FusedTraining => vec![network.whole_stack(replicas, capacity).scratch()],
+            TrainingPath::StackedTraining => vec![network.stack(replicas, capacity).activations()],
+            TrainingPath::FusedTraining => vec![network.whole_stack(replicas, capacity).scratch()],
             _ => network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs)).collect(),
         };
         Self {
@@ -203,7 +203,7 @@ impl Activations {
         })
     }
 
-    /// What dense layer `index` gives out.
+    /// What dense layer `index` produces.
     pub(super) fn output(&self, index: usize) -> &Buffer<f32> {
         &self.outputs[index]
     }
@@ -222,7 +222,7 @@ impl Activations {
     }
 }
 
-/// State of the replicas of a wave, each `[replica, parameter]`, and the mask `[replica, node]`.
+/// State of the replicas of a wave, each `[replica, parameter]`, and the mask `[replica, weight_index]`.
 pub(super) struct State {
     pub(super) replicas: usize,
     pub(super) parameters: Buffer<f32>,
@@ -246,7 +246,7 @@ impl StateSizes {
         Self {
             replicas,
             parameters: replicas * network.layout.parameters(),
-            mask: replicas * network.architecture.nodes(),
+            mask: replicas * network.architecture.weight_count(),
         }
     }
 
@@ -262,7 +262,7 @@ pub(super) struct Binder<'a> {
     pub(super) gpu: &'a Gpu,
     pub(super) kernels: &'a Kernels,
     pub(super) network: &'a Network,
-    pub(super) feed: &'a Feed,
+    pub(super) feed: &'a BatchUploader,
     pub(super) state: &'a State,
     pub(super) activations: &'a Activations,
 }

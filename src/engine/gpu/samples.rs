@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
 use crate::kernels::dense::ImageShape;
-use crate::kernels::dense_stack::{LaunchStep, Launches, Moves, Sample, StepShape, Tiles};
+use crate::kernels::dense_stack::{LaunchStep, Launches, Residency, Sample, StepShape, Tiles};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ impl LoadedData {
 
 /// The samples of the steps of one submission: indices, records, and the images where the data set is too large to
 /// stay on the device.
-pub(super) struct Feed {
+pub(super) struct BatchUploader {
     data: Arc<LoadedData>,
     carried: Option<DeviceData>,
     order: Buffer<u32>,
@@ -89,7 +89,7 @@ pub(super) struct Feed {
     room: usize,
 }
 
-impl Feed {
+impl BatchUploader {
     /// Samples that an order has room for.
     fn room(gpu: &Gpu, data: &LoadedData, orders: usize, batch: usize) -> usize {
         let words = (gpu.limits().array_bytes() / 4) as usize;
@@ -142,7 +142,7 @@ impl Feed {
     pub(super) fn load_leave(&mut self, gpu: &Gpu) -> Result<()> {
         if let Some(launches) = &mut self.launches {
             launches.clear();
-            launches.push(gpu, Moves { enters: false, leaves: true }, &[], &[])?;
+            launches.push(gpu, Residency { enters: false, leaves: true }, &[], &[])?;
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ impl Feed {
         batches: &[Range<usize>],
         row: usize,
         rates: &[f32],
-        moves: Moves,
+        moves: Residency,
     ) -> Result<()> {
         let samples: usize = batches.iter().map(Range::len).sum();
         let mut chosen = Vec::with_capacity(orders.len() * samples);
@@ -242,7 +242,7 @@ fn fill(
     batches: &[Range<usize>],
     row: usize,
     rates: &[f32],
-    moves: Moves,
+    moves: Residency,
 ) -> Result<()> {
     launches.clear();
     let all: usize = batches.iter().map(Range::len).sum();
@@ -256,7 +256,7 @@ fn fill(
         }
         let own: Vec<Sample> =
             samples.chunks_exact(all).flat_map(|order| &order[done..done + first]).copied().collect();
-        let own_moves = Moves { enters: moves.enters && done == 0, leaves: moves.leaves && done + first == all };
+        let own_moves = Residency { enters: moves.enters && done == 0, leaves: moves.leaves && done + first == all };
         launches.push(gpu, own_moves, &steps, &own)?;
         done += first;
     }
@@ -267,7 +267,7 @@ fn missing(data: &Dataset) -> Error {
     Error::Job(format!("{}: its images are not on the device; load the data set again", data.name))
 }
 
-/// How many steps to put into a submission. It follows the clock, and moves no bits.
+/// How many steps to put into a submission. It follows the clock, and changes no bit.
 pub(super) struct Pace {
     steps: usize,
     since: Instant,

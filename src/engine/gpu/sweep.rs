@@ -2,11 +2,11 @@
 
 use super::batch::{Wave, steps_of};
 use super::launches::{Activations, Binder, ForwardLaunches, Kernels, Network};
-use super::samples::{Feed, LoadedData, Pace};
+use super::samples::{BatchUploader, LoadedData, Pace};
 use crate::engine::{Evaluation, SweepPoint, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
-use crate::kernels::dense_stack::Moves;
+use crate::kernels::dense_stack::Residency;
 use crate::kernels::focus_sweep::{self, BlockLoss, BoundEvaluate, Evaluate, EvaluateArguments};
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(super) fn evaluate(
     let batches = steps_of(0..samples, step);
     let blocks_per_step = step.div_ceil(kernel.block());
     let blocks = batches.len() * blocks_per_step;
-    let mut feed = Feed::new(gpu, data, 1, step)?;
+    let mut feed = BatchUploader::new(gpu, data, 1, step)?;
     let labels = Buffer::new(gpu, "labels", step)?;
     let groups = groups(place, &kernel, &feed, &labels, blocks, points)?;
     let focus = network.architecture.focus_layer();
@@ -55,7 +55,7 @@ pub(super) fn evaluate(
     let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
     let mut pace = Pace::new();
     for (index, batch) in batches.iter().enumerate() {
-        feed.load(gpu, &order, std::slice::from_ref(batch), index * blocks_per_step, &[0.0], Moves::NONE)?;
+        feed.load(gpu, &order, std::slice::from_ref(batch), index * blocks_per_step, &[0.0], Residency::NONE)?;
         let own: Vec<u32> = data.host().labels[batch.clone()].iter().map(|&label| u32::from(label)).collect();
         labels.write(gpu, 0, &own)?;
         let mut rest = &groups[..];
@@ -93,18 +93,18 @@ pub(super) fn evaluate(
 fn groups(
     place: &Place<'_>,
     kernel: &Evaluate,
-    feed: &Feed,
+    feed: &BatchUploader,
     labels: &Buffer<u32>,
     blocks: usize,
     points: &[&SweepPoint],
 ) -> Result<Vec<Group>> {
     let Place { gpu, network, activations, wave, .. } = *place;
-    let nodes = network.architecture.nodes();
+    let weight_count = network.architecture.weight_count();
     let words = (gpu.limits().array_bytes() / 4) as usize;
-    let most = POINTS.min(words / nodes.max(2 * blocks));
+    let most = POINTS.min(words / weight_count.max(2 * blocks));
     if most == 0 {
         return Err(Error::OutOfMemory(format!(
-            "a pruned layer of {nodes} nodes does not fit {}",
+            "a pruned layer of {weight_count} weights does not fit {}",
             gpu.description().name
         )));
     }
@@ -113,11 +113,11 @@ fn groups(
     let focus = network.architecture.focus_layer();
     let mut groups = Vec::new();
     for points in points.chunks(most) {
-        let mut pruned = Vec::with_capacity(points.len() * nodes);
+        let mut pruned = Vec::with_capacity(points.len() * weight_count);
         let mut replicas = Vec::with_capacity(points.len());
         for point in points {
             let replica = point.slot - wave.slots.start;
-            let own = &weights[replica * nodes..(replica + 1) * nodes];
+            let own = &weights[replica * weight_count..(replica + 1) * weight_count];
             pruned.extend(own.iter().zip(&*point.kept).map(|(&weight, &kept)| if kept { weight } else { 0.0 }));
             replicas.push(replica as u32);
         }

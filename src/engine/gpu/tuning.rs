@@ -96,7 +96,7 @@ struct Stored {
 }
 
 /// What a choice holds for: this version of the program, one device with its driver and variant, one network and batch.
-pub(super) struct Subject<'a> {
+pub(super) struct TuningKey<'a> {
     pub(super) device: &'a str,
     pub(super) driver: &'a str,
     pub(super) variant: &'a str,
@@ -104,7 +104,7 @@ pub(super) struct Subject<'a> {
     pub(super) batch: usize,
 }
 
-impl Subject<'_> {
+impl TuningKey<'_> {
     /// SHA-256 of all of it, in hexadecimal.
     pub(super) fn key(&self) -> String {
         let mut hash = Sha256::new();
@@ -245,8 +245,8 @@ mod tests {
         Architecture { image_height: 8, image_width: 8, convolutions, width: 8, depth: 2, classes: 10 }
     }
 
-    fn subject(architecture: &Architecture) -> Subject<'_> {
-        Subject { device: "card", driver: "1.0", variant: "wgsl", architecture, batch: 32 }
+    fn subject(architecture: &Architecture) -> TuningKey<'_> {
+        TuningKey { device: "card", driver: "1.0", variant: "wgsl", architecture, batch: 32 }
     }
 
     /// 32 invocations are fastest, and wide tiles faster still.
@@ -267,7 +267,7 @@ mod tests {
         let again = subject.tune(&store, USUAL, |_| panic!("measured twice")).unwrap();
         assert_eq!(again.choice, tuned.choice);
         assert!(again.origin.starts_with("read from"), "{}", again.origin);
-        let other = Subject { batch: 33, ..subject };
+        let other = TuningKey { batch: 33, ..subject };
         assert!(other.tune(&store, USUAL, clock).unwrap().origin.starts_with("measured now"), "another batch");
     }
 

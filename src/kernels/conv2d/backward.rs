@@ -29,7 +29,7 @@ pub struct BackwardInputArguments<'a> {
     pub argmax: Option<&'a Buffer<u32>>,
     /// `[replica, parameter]`
     pub parameters: &'a Buffer<f32>,
-    /// `[replica, sample, y, x, in]`, what the layer before gave out after its ReLU.
+    /// `[replica, sample, y, x, in]`, what the layer before produced after its ReLU.
     pub input: &'a Buffer<f32>,
     /// `[replica, sample, y, x, in]`, written.
     pub input_gradient: &'a Buffer<f32>,
@@ -40,7 +40,7 @@ pub struct BackwardInputArguments<'a> {
 pub struct BackwardInput {
     /// Tiles of the kernels that pool.
     pub tile: Tile,
-    /// Invocations of a workgroup; moves no bits.
+    /// Invocations of a workgroup; changes no bit.
     pub workgroup_size: u32,
 }
 

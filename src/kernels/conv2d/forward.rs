@@ -31,7 +31,7 @@ pub struct ForwardArguments<'a> {
 pub struct Forward {
     /// Tiles of the kernels that pool.
     pub tile: Tile,
-    /// Invocations of a workgroup; moves no bits.
+    /// Invocations of a workgroup; changes no bit.
     pub workgroup_size: u32,
 }
 

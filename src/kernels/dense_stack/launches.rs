@@ -86,14 +86,14 @@ pub const STRUCTURES: [(&str, crate::gpu::Parameters); 3] =
 
 /// What a launch does with weights and moments apart from training them. They stay in scratch from launch to launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moves {
+pub struct Residency {
     /// It brings them into scratch before its first step.
     pub enters: bool,
     /// It puts them back behind its last step. Until then their arrays are out of date.
     pub leaves: bool,
 }
 
-impl Moves {
+impl Residency {
     /// Neither.
     pub const NONE: Self = Self { enters: false, leaves: false };
 }
@@ -182,7 +182,7 @@ impl Launches {
 
     /// Says what the launch in the next record does, from the first on after [`Self::clear`]: `samples` are
     /// `[replica, sample]`. Only a launch that leaves may have no steps. Fails if there is no room for it.
-    pub fn push(&mut self, gpu: &Gpu, moves: Moves, steps: &[LaunchStep], samples: &[Sample]) -> Result<()> {
+    pub fn push(&mut self, gpu: &Gpu, moves: Residency, steps: &[LaunchStep], samples: &[Sample]) -> Result<()> {
         let StepShape { replicas, capacity, .. } = self.shape;
         let own = samples.len() / replicas;
         let last = steps.iter().map(|step| (step.first + step.samples) as usize).max().unwrap_or(0);

@@ -79,7 +79,7 @@ pub static STEP_FEATURES_LANES: Shader = Shader {
 pub enum Tiles {
     /// 4 x 4 for each invocation, which loads what it needs.
     Single {
-        /// Invocations for each replica; moves no bits.
+        /// Invocations for each replica; changes no bit.
         workgroup_size: u32,
     },
     /// 16 x 4 for each of the 8 lanes of a subgroup, which hand each other what they load.
@@ -218,7 +218,7 @@ impl StepShape {
 pub enum StepInput<'a> {
     /// `[image, y, word]`, made by [`ImageShape::pack`]; samples name their images.
     Images(&'a Buffer<u32>),
-    /// `[replica, sample, feature]`, what convolutions gave out behind a ReLU; become the gradient with respect to what
+    /// `[replica, sample, feature]`, what convolutions produced behind a ReLU; become the gradient with respect to what
     /// enters that. A launch has one step.
     Features(&'a Buffer<f32>),
 }
@@ -229,7 +229,7 @@ pub struct StepArguments<'a> {
     pub launches: &'a Launches,
     /// What layer 0 reads.
     pub input: StepInput<'a>,
-    /// `[replica, node]`: 0 pruned, 1 kept, 2 decaying.
+    /// `[replica, weight_index]`: 0 pruned, 1 kept, 2 decaying.
     pub mask: &'a Buffer<u32>,
     /// `[replica, parameter]`, read and written.
     pub parameters: &'a Buffer<f32>,

@@ -64,14 +64,14 @@ pub static RADIX_RANK: Shader =
 
 parameters! {
     struct Params {
-        nodes: u32,
+        weight_count: u32,
         replicas: u32,
         tiles: u32,
         shift: u32,
     }
 }
 
-/// Keys and the nodes that they belong to, each `[epoch, replica, node]`.
+/// Keys and the weights that they belong to, each `[epoch, replica, weight_index]`.
 struct Pairs {
     keys: Buffer<u32>,
     indices: Buffer<u32>,
@@ -93,20 +93,21 @@ pub(super) fn bind(
     arguments: &RankArguments<'_>,
     params: &Buffer<super::Params>,
 ) -> Result<Vec<Launch>> {
-    let RankArguments { epochs, replicas, nodes, weights, rank, .. } = *arguments;
+    let RankArguments { epochs, replicas, weight_count, weights, rank, .. } = *arguments;
     let kernel = |shader| Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)]);
-    let tiles = nodes.div_ceil(TILE);
+    let tiles = weight_count.div_ceil(TILE);
     let segments = [epochs as u32, replicas as u32];
     let one_a_tile = [tiles as u32, segments[0], segments[1]];
     let one_a_segment = [1, segments[0], segments[1]];
-    let mut unsorted = Pairs::new(gpu, epochs * replicas * nodes)?;
-    let mut sorted = Pairs::new(gpu, epochs * replicas * nodes)?;
+    let mut unsorted = Pairs::new(gpu, epochs * replicas * weight_count)?;
+    let mut sorted = Pairs::new(gpu, epochs * replicas * weight_count)?;
     let counts = Buffer::<u32>::new(gpu, "magnitude_sort counts", epochs * replicas * DIGITS * tiles)?;
     let params_at = |shift| {
-        let params = Params { nodes: nodes as u32, replicas: replicas as u32, tiles: tiles as u32, shift };
+        let params =
+            Params { weight_count: weight_count as u32, replicas: replicas as u32, tiles: tiles as u32, shift };
         Buffer::from_slice(gpu, "magnitude_sort.radix params", &[params])
     };
-    let all = epochs * replicas * nodes;
+    let all = epochs * replicas * weight_count;
     let counters = counts.len();
     let keys = kernel(&RADIX_KEYS)?;
     let [count, scan, scatter] = [kernel(&RADIX_COUNT)?, kernel(&RADIX_SCAN)?, kernel(&RADIX_SCATTER)?];

@@ -125,7 +125,7 @@ impl<'a> Source<'a> {
     /// is as large as the layer that the manifest tells of.
     pub(super) fn is_own(&self, path: &Path) -> bool {
         let Parts::Arrays(file, _) = &self.parts else { return false };
-        let [_, _, nodes] = self.shape[..] else { return false };
+        let [_, _, weight_count] = self.shape[..] else { return false };
         if self.is_numbered || file.names() != ["history"] || path.file_name().is_none_or(|name| name != "history.npz")
         {
             return false;
@@ -133,7 +133,7 @@ impl<'a> Source<'a> {
         let Ok(path) = path.canonicalize() else { return false };
         let manifest = path.ancestors().skip(1).take(4).find_map(|folder| Manifest::read(folder).ok().flatten());
         let width = manifest.and_then(|manifest| manifest.configuration.get("width")?.as_u64());
-        width.and_then(|width| width.checked_mul(width)) == Some(nodes as u64)
+        width.and_then(|width| width.checked_mul(width)) == Some(weight_count as u64)
     }
 
     /// Reads all numbers, in C order of `shape`.

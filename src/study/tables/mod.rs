@@ -1,8 +1,8 @@
-//! The study's tables: what Riedel & Segev 2023 show in Tables 1 to 5 and Figure 3, from the stability of nodes and the
-//! numbers of stable nodes.
+//! The study's tables: what Riedel & Segev 2023 show in Tables 1 to 5 and Figure 3, from the stability of weights and the
+//! numbers of stable weights.
 //!
 //! Beside the paper's analyses stand two that it does not have: the analysis of variance of replicate means, since the
-//! nodes of one network are no independent observations, and the slopes without the last epoch, in which every node is
+//! weights of one network are no independent observations, and the slopes without the last epoch, in which every weight is
 //! stable by definition.
 
 mod files;
@@ -12,7 +12,7 @@ mod rows;
 
 pub use files::write;
 pub use published::summary as published_summary;
-pub use read::{Source, read_observations, read_stable_nodes};
+pub use read::{Source, read_observations, read_stable_weights};
 pub use rows::{PairRow, SummaryRow, TermRow};
 
 use crate::error::Result;
@@ -36,10 +36,10 @@ pub struct Replicate {
     pub replicate: String,
 }
 
-/// Magnitude stability of every node, in epochs, of every replicate.
+/// Magnitude stability of every weight, in epochs, of every replicate.
 pub type Observations = BTreeMap<Replicate, Vec<f64>>;
 
-/// Epochs and the number of stable nodes in each, of every replicate.
+/// Epochs and the number of stable weights in each, of every replicate.
 pub type StableNodes = BTreeMap<Replicate, Vec<(u32, f64)>>;
 
 /// An analysis of variance and the differences between the levels of each factor.
@@ -59,7 +59,7 @@ impl Variance {
     }
 }
 
-/// The mean number of stable nodes of a model on a data set, and the growth curve through it.
+/// The mean number of stable weights of a model on a data set, and the growth curve through it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellGrowth {
     /// Name of the model.
@@ -68,13 +68,13 @@ pub struct CellGrowth {
     pub data_set: String,
     /// How many replicates were averaged.
     pub replicates: usize,
-    /// Epochs and the mean number of stable nodes in each.
+    /// Epochs and the mean number of stable weights in each.
     pub means: Vec<(f64, f64)>,
     /// The fitted curve.
     pub growth: Growth,
 }
 
-/// How fast the number of stable nodes of one replicate grows.
+/// How fast the number of stable weights of one replicate grows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slope {
     /// Which network.
@@ -92,8 +92,8 @@ pub struct Tables {
     pub summaries: Vec<SummaryRow>,
     /// Table 2: the model of the paper.
     pub quasi_poisson: Option<QuasiPoisson>,
-    /// Tables 2 and 3: nodes as observations.
-    pub nodes: Option<Variance>,
+    /// Tables 2 and 3: weights as observations.
+    pub weight_count: Option<Variance>,
     /// Tables 2 and 3: replicate means as observations.
     pub replicate_means: Option<Variance>,
     /// Tables 4 and 5: slopes over all epochs.
@@ -109,13 +109,13 @@ pub struct Tables {
 }
 
 /// Makes the tables.
-pub fn tables(observations: &Observations, stable_nodes: &StableNodes) -> Tables {
-    let mut notes = differences(observations, stable_nodes);
-    let nodes = observations.iter().map(|(replicate, values)| (replicate, values.clone()));
-    let design = noted(design(nodes.collect()), "stability", &mut notes).flatten();
+pub fn tables(observations: &Observations, stable_weights: &StableNodes) -> Tables {
+    let mut notes = differences(observations, stable_weights);
+    let weight_count = observations.iter().map(|(replicate, values)| (replicate, values.clone()));
+    let design = noted(design(weight_count.collect()), "stability", &mut notes).flatten();
     let means = observations.iter().filter(|(_, values)| !values.is_empty());
     let means = means.map(|(replicate, values)| (replicate, vec![mean(values)])).collect();
-    let replicate_slopes: Vec<Slope> = stable_nodes.iter().map(slope).collect();
+    let replicate_slopes: Vec<Slope> = stable_weights.iter().map(slope).collect();
     let mut slopes_of = |what: &str, regression: fn(&Slope) -> &LogarithmicRegression| {
         let groups: Vec<_> = replicate_slopes
             .iter()
@@ -132,7 +132,7 @@ pub fn tables(observations: &Observations, stable_nodes: &StableNodes) -> Tables
     let left_out: usize = replicate_slopes.iter().map(|slope| slope.all_epochs.left_out).sum();
     if left_out > 0 {
         notes.push(format!(
-            "no node was stable in {left_out} epochs of the replicates together; 0 has no logarithm, so the slopes leave \
+            "no weight was stable in {left_out} epochs of the replicates together; 0 has no logarithm, so the slopes leave \
              them out"
         ));
     }
@@ -141,11 +141,13 @@ pub fn tables(observations: &Observations, stable_nodes: &StableNodes) -> Tables
         quasi_poisson: design
             .as_ref()
             .and_then(|design| noted(QuasiPoisson::new(design), "quasi-Poisson model", &mut notes)),
-        nodes: design.as_ref().and_then(|design| noted(Variance::new(design), "variance of nodes", &mut notes)),
+        weight_count: design
+            .as_ref()
+            .and_then(|design| noted(Variance::new(design), "variance of weights", &mut notes)),
         replicate_means: variance(means, "variance of replicate means", &mut notes),
         slopes,
         slopes_without_last,
-        growth: growth(stable_nodes),
+        growth: growth(stable_weights),
         replicate_slopes,
         notes,
     }
@@ -180,7 +182,7 @@ fn design<'a>(groups: Vec<(&'a Replicate, Vec<f64>)>) -> Result<Option<Design>> 
 }
 
 /// Says which replicates are in one of the two and not in the other, and which factors do not vary.
-fn differences(observations: &Observations, stable_nodes: &StableNodes) -> Vec<String> {
+fn differences(observations: &Observations, stable_weights: &StableNodes) -> Vec<String> {
     let mut notes = Vec::new();
     let missing = |from: Vec<&Replicate>, text: &str| {
         let first = from.first()?;
@@ -188,10 +190,10 @@ fn differences(observations: &Observations, stable_nodes: &StableNodes) -> Vec<S
         let have = if from.len() == 1 { "replicate has" } else { "replicates have" };
         Some(format!("{} {have} {text}; the first is {name}", from.len()))
     };
-    let only_stability = observations.keys().filter(|one| !stable_nodes.contains_key(*one)).collect();
-    notes.extend(missing(only_stability, "a stability and no numbers of stable nodes"));
-    let only_numbers = stable_nodes.keys().filter(|one| !observations.contains_key(*one)).collect();
-    notes.extend(missing(only_numbers, "numbers of stable nodes and no stability"));
+    let only_stability = observations.keys().filter(|one| !stable_weights.contains_key(*one)).collect();
+    notes.extend(missing(only_stability, "a stability and no numbers of stable weights"));
+    let only_numbers = stable_weights.keys().filter(|one| !observations.contains_key(*one)).collect();
+    notes.extend(missing(only_numbers, "numbers of stable weights and no stability"));
     let levels = |level: fn(&Replicate) -> &String| observations.keys().map(level).collect::<BTreeSet<_>>();
     for (name, levels) in [("data set", levels(|one| &one.data_set)), ("model", levels(|one| &one.model))] {
         if levels.len() == 1 {
@@ -212,18 +214,18 @@ fn slope((replicate, points): (&Replicate, &Vec<(u32, f64)>)) -> Slope {
 }
 
 /// Figure 3: the curve through the mean of each cell's replicates, by model and data set.
-fn growth(stable_nodes: &StableNodes) -> Vec<CellGrowth> {
+fn growth(stable_weights: &StableNodes) -> Vec<CellGrowth> {
     let cells: BTreeSet<(&str, &str)> =
-        stable_nodes.keys().map(|one| (one.model.as_str(), one.data_set.as_str())).collect();
+        stable_weights.keys().map(|one| (one.model.as_str(), one.data_set.as_str())).collect();
     let cell = |(model, data_set): (&str, &str)| {
         let inside = |one: &&Replicate| one.model == model && one.data_set == data_set;
         let mut epochs: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-        for &(epoch, number) in stable_nodes.iter().filter(|(one, _)| inside(one)).flat_map(|(_, points)| points) {
+        for &(epoch, number) in stable_weights.iter().filter(|(one, _)| inside(one)).flat_map(|(_, points)| points) {
             epochs.entry(epoch).or_default().push(number);
         }
         let means: Vec<_> = epochs.iter().map(|(&epoch, numbers)| (f64::from(epoch), mean(numbers))).collect();
         let growth = Growth::fit(&means)?;
-        let replicates = stable_nodes.keys().filter(inside).count();
+        let replicates = stable_weights.keys().filter(inside).count();
         Some(CellGrowth { model: model.into(), data_set: data_set.into(), replicates, means, growth })
     };
     cells.into_iter().filter_map(cell).collect()
@@ -237,28 +239,28 @@ mod tests {
         Replicate { model: model.into(), data_set: data_set.into(), replicate: replicate.to_string() }
     }
 
-    /// Stability of three nodes, and N_t = e^(rate t) for nine epochs and 900 in the tenth.
+    /// Stability of three weights, and N_t = e^(rate t) for nine epochs and 900 in the tenth.
     fn one(stability: f64, rate: f64) -> (Vec<f64>, Vec<(u32, f64)>) {
         let early = (1..10).map(|epoch| (epoch, (rate * f64::from(epoch)).exp()));
         (vec![stability - 1.0, stability, stability + 3.0], early.chain([(10, 900.0)]).collect())
     }
 
     fn study(cells: &[(&str, &str)]) -> (Observations, StableNodes) {
-        let (mut observations, mut stable_nodes) = (Observations::new(), StableNodes::new());
+        let (mut observations, mut stable_weights) = (Observations::new(), StableNodes::new());
         for (place, (model, data_set)) in cells.iter().enumerate() {
             for number in 0..3 {
                 let (stability, numbers) = one(10.0 + place as f64 + f64::from(number), 0.1 * f64::from(number + 1));
                 observations.insert(replicate(model, data_set, number), stability);
-                stable_nodes.insert(replicate(model, data_set, number), numbers);
+                stable_weights.insert(replicate(model, data_set, number), numbers);
             }
         }
-        (observations, stable_nodes)
+        (observations, stable_weights)
     }
 
     #[test]
     fn one_cell_has_a_summary_and_a_curve_and_no_effects() {
-        let (observations, stable_nodes) = study(&[("dnn", "pr")]);
-        let made = tables(&observations, &stable_nodes);
+        let (observations, stable_weights) = study(&[("dnn", "pr")]);
+        let made = tables(&observations, &stable_weights);
         assert_eq!((made.summaries.len(), made.growth.len(), made.replicate_slopes.len()), (3, 1, 3));
         assert!(made.table2().is_empty() && made.table5().is_empty());
         assert_eq!(made.notes.len(), 2, "{:?}", made.notes);
@@ -266,8 +268,8 @@ mod tests {
 
     #[test]
     fn the_last_epoch_is_left_out_where_that_is_said() {
-        let (observations, stable_nodes) = study(&[("cnn", "pr"), ("dnn", "pr")]);
-        let made = tables(&observations, &stable_nodes);
+        let (observations, stable_weights) = study(&[("cnn", "pr"), ("dnn", "pr")]);
+        let made = tables(&observations, &stable_weights);
         for (place, slope) in made.replicate_slopes.iter().enumerate() {
             let (all, without) = (slope.all_epochs.line.unwrap(), slope.without_last.line.unwrap());
             assert!((without.slope - 0.1 * (place % 3 + 1) as f64).abs() < 1e-12 && all.slope > without.slope + 0.1);
@@ -276,25 +278,28 @@ mod tests {
 
     #[test]
     fn replicate_means_count_each_network_once() {
-        let (observations, stable_nodes) = study(&[("cnn", "ct"), ("cnn", "pr"), ("dnn", "ct"), ("dnn", "pr")]);
-        let made = tables(&observations, &stable_nodes);
+        let (observations, stable_weights) = study(&[("cnn", "ct"), ("cnn", "pr"), ("dnn", "ct"), ("dnn", "pr")]);
+        let made = tables(&observations, &stable_weights);
         let freedom = |variance: &Option<Variance>| variance.as_ref().unwrap().anova.residual_degrees_of_freedom;
-        assert_eq!((freedom(&made.nodes), freedom(&made.replicate_means)), (36 - 3, 12 - 3));
-        // With as many nodes in every network both find the same differences.
+        assert_eq!((freedom(&made.weight_count), freedom(&made.replicate_means)), (36 - 3, 12 - 3));
+        // With as many weights in every network both find the same differences.
         let differences = |analysis: &str| -> Vec<f64> {
             let rows = made.table3().into_iter().filter(|row| row.analysis == analysis);
             rows.map(|row| row.difference).collect()
         };
-        let pairs: Vec<_> = differences("nodes").into_iter().zip(differences("replicate-means")).collect();
-        assert!(pairs.len() == 2 && pairs.iter().all(|(nodes, means)| (nodes - means).abs() < 1e-12), "{pairs:?}");
+        let pairs: Vec<_> = differences("weights").into_iter().zip(differences("replicate-means")).collect();
+        assert!(
+            pairs.len() == 2 && pairs.iter().all(|(weight_count, means)| (weight_count - means).abs() < 1e-12),
+            "{pairs:?}"
+        );
     }
 
     #[test]
     fn replicates_that_are_in_one_file_only_are_named() {
-        let (mut observations, stable_nodes) = study(&[("cnn", "ct"), ("dnn", "pr")]);
+        let (mut observations, stable_weights) = study(&[("cnn", "ct"), ("dnn", "pr")]);
         observations.remove(&replicate("dnn", "pr", 2));
-        let notes = tables(&observations, &stable_nodes).notes;
-        let text = "1 replicate has numbers of stable nodes and no stability; the first is dnn on pr, replicate 2";
+        let notes = tables(&observations, &stable_weights).notes;
+        let text = "1 replicate has numbers of stable weights and no stability; the first is dnn on pr, replicate 2";
         assert!(notes.iter().any(|note| note == text), "{notes:?}");
     }
 }

@@ -28,7 +28,7 @@ pub struct Source {
     pub notices: Vec<String>,
 }
 
-/// Reads a file with the columns `model`, `data_set`, `replicate` and `stability`, a row for each node; other columns are
+/// Reads a file with the columns `model`, `data_set`, `replicate` and `stability`, a row for each weight; other columns are
 /// left alone, and so is the order of columns and rows. Columns may be separated by semicolons, tabs, bars or spaces too,
 /// decimals by a comma where that is clear, and there may be names of rows and lines of comment (`#`); that is said.
 ///
@@ -43,19 +43,19 @@ pub fn read_observations(path: &Path) -> Result<(Observations, Source)> {
     Ok((observations, source))
 }
 
-/// Reads a file with the columns `model`, `data_set`, `replicate`, `epoch` and `stable_nodes`, a row for each epoch, in any
+/// Reads a file with the columns `model`, `data_set`, `replicate`, `epoch` and `stable_weights`, a row for each epoch, in any
 /// order.
 ///
 /// # Errors
 /// As [`read_observations`], and [`Error::Data`] if an epoch is not a whole number or comes twice.
-pub fn read_stable_nodes(path: &Path) -> Result<(StableNodes, Source)> {
+pub fn read_stable_weights(path: &Path) -> Result<(StableNodes, Source)> {
     let mut epochs: BTreeMap<Replicate, [Vec<f64>; 2]> = BTreeMap::new();
     let source = read(path, ["epoch", "stable_nodes"], |replicate, [epoch, numbers]| {
         let found = epochs.entry(replicate).or_default();
         found[0].extend(epoch);
         found[1].extend(numbers);
     })?;
-    let mut stable_nodes = StableNodes::new();
+    let mut stable_weights = StableNodes::new();
     for (replicate, [epochs, numbers]) in epochs {
         let mut points = Vec::new();
         for (epoch, number) in epochs.into_iter().zip(numbers) {
@@ -77,9 +77,9 @@ pub fn read_stable_nodes(path: &Path) -> Result<(StableNodes, Source)> {
                 pair[0].0
             )));
         }
-        stable_nodes.insert(replicate, points);
+        stable_weights.insert(replicate, points);
     }
-    Ok((stable_nodes, source))
+    Ok((stable_weights, source))
 }
 
 fn describe(replicate: &Replicate) -> String {
@@ -380,11 +380,11 @@ mod tests {
         read_observations(&path).map(|(observations, _)| observations)
     }
 
-    fn stable_nodes(text: &str) -> Result<StableNodes> {
+    fn stable_weights(text: &str) -> Result<StableNodes> {
         let folder = tempdir().unwrap();
         let path = folder.path().join("s.csv");
         fs::write(&path, text).unwrap();
-        read_stable_nodes(&path).map(|(stable_nodes, _)| stable_nodes)
+        read_stable_weights(&path).map(|(stable_weights, _)| stable_weights)
     }
 
     #[test]
@@ -401,11 +401,11 @@ mod tests {
     #[test]
     fn epochs_are_sorted_and_each_comes_once() {
         let head = "model,data_set,replicate,epoch,stable_nodes\n";
-        let found = stable_nodes(&format!("{head}m,d,1,2,30\nm,d,1,1,10\n")).unwrap();
+        let found = stable_weights(&format!("{head}m,d,1,2,30\nm,d,1,1,10\n")).unwrap();
         assert_eq!(found.into_values().collect::<Vec<_>>(), [[(1, 10.0), (2, 30.0)]]);
-        let twice = stable_nodes(&format!("{head}m,d,1,2,30\nm,d,2,2,1\nm,d,1,2,10\n")).unwrap_err().to_string();
+        let twice = stable_weights(&format!("{head}m,d,1,2,30\nm,d,2,2,1\nm,d,1,2,10\n")).unwrap_err().to_string();
         assert!(twice.contains("m on d, replicate 1 has epoch 2 twice"), "{twice}");
-        let half = stable_nodes(&format!("{head}m,d,1,1.5,30\n")).unwrap_err().to_string();
+        let half = stable_weights(&format!("{head}m,d,1,1.5,30\n")).unwrap_err().to_string();
         assert!(half.contains("has epoch 1.5"), "{half}");
     }
 

@@ -18,11 +18,11 @@ pub struct SummaryRow {
     pub data_set: String,
     /// Number of networks.
     pub replicates: usize,
-    /// Number of nodes of all networks.
+    /// Number of weights of all networks.
     pub observations: usize,
     /// Mean stability in epochs.
     pub mean: f64,
-    /// Standard deviation over nodes; `None` of one.
+    /// Standard deviation over weights; `None` of one.
     pub sd: Option<f64>,
     /// What the paper prints.
     pub published_mean: Option<&'static str>,
@@ -119,10 +119,10 @@ pub(super) fn summaries(observations: &Observations) -> Vec<SummaryRow> {
 
 impl Tables {
     /// Table 2: what data set and model explain of the stability. The published values stand beside the paper's model and
-    /// beside the analysis of variance of nodes, of whose form its sums of squares are.
+    /// beside the analysis of variance of weights, of whose form its sums of squares are.
     pub fn table2(&self) -> Vec<TermRow> {
         let mut rows = Vec::new();
-        if let (Some(model), Some(nodes)) = (&self.quasi_poisson, &self.nodes) {
+        if let (Some(model), Some(weight_count)) = (&self.quasi_poisson, &self.weight_count) {
             let row = |term: &str, degrees_of_freedom, deviance, mean_square, f, p| TermRow {
                 mean_square,
                 ..term_row(
@@ -132,7 +132,7 @@ impl Tables {
                     deviance,
                     f,
                     p,
-                    published::STABILITY.term(nodes, term),
+                    published::STABILITY.term(weight_count, term),
                 )
             };
             let mut total = model.residual_degrees_of_freedom;
@@ -146,14 +146,14 @@ impl Tables {
             rows.push(row("Residuals", residual, model.residual_deviance, model.dispersion, None, None));
             rows.push(row("Total", total, model.null_deviance, None, None, None));
         }
-        rows.extend(term_rows("nodes", self.nodes.as_ref(), Some(&published::STABILITY)));
+        rows.extend(term_rows("weights", self.weight_count.as_ref(), Some(&published::STABILITY)));
         rows.extend(term_rows("replicate-means", self.replicate_means.as_ref(), None));
         rows
     }
 
     /// Table 3: differences of the stability.
     pub fn table3(&self) -> Vec<PairRow> {
-        let mut rows = pair_rows("nodes", self.nodes.as_ref(), &published::STABILITY);
+        let mut rows = pair_rows("weights", self.weight_count.as_ref(), &published::STABILITY);
         rows.extend(pair_rows("replicate-means", self.replicate_means.as_ref(), &published::STABILITY));
         rows
     }

@@ -25,26 +25,29 @@ impl Session<'_> {
         self.batch.restore(replicas)
     }
 
-    /// Adds an epoch to the history: of active slots their `weights` `[active, node]`, of others the last ones again.
-    pub(super) fn remember(&mut self, active: &[usize], weights: &[f32]) {
-        let nodes = self.plan.architecture.nodes();
-        let before = self.state.history.len().saturating_sub(self.plan.replica_ids.len() * nodes);
+    /// Adds an epoch to the history: of active slots their `weights` `[active, weight_index]`, of others the last ones again.
+    pub(super) fn append(&mut self, active: &[usize], weights: &[f32]) {
+        let weight_count = self.plan.architecture.weight_count();
+        let before = self.state.history.len().saturating_sub(self.plan.replica_ids.len() * weight_count);
         for slot in 0..self.plan.replica_ids.len() {
             match active.binary_search(&slot) {
-                Ok(place) => self.state.history.extend_from_slice(&weights[place * nodes..][..nodes]),
-                Err(_) => self.state.history.extend_from_within(before + slot * nodes..before + (slot + 1) * nodes),
+                Ok(place) => self.state.history.extend_from_slice(&weights[place * weight_count..][..weight_count]),
+                Err(_) => self
+                    .state
+                    .history
+                    .extend_from_within(before + slot * weight_count..before + (slot + 1) * weight_count),
             }
         }
     }
 
     /// Takes slots that have stayed at their plateau off the device.
     pub(super) fn stop_at_plateau(&mut self, plateau: Plateau, epoch: u32, active: Vec<usize>) -> Result<()> {
-        let nodes = self.plan.architecture.nodes();
-        let shape = HistoryShape { epochs: epoch as usize, replicas: active.len(), nodes };
+        let weight_count = self.plan.architecture.weight_count();
+        let shape = HistoryShape { epochs: epoch as usize, replicas: active.len(), weight_count };
         // Whole slices are copied: number by number this would be most of what deciding takes.
-        let mut weights = Vec::with_capacity(shape.epochs * shape.replicas * nodes);
-        for epoch in self.state.history.chunks(self.plan.replica_ids.len() * nodes) {
-            active.iter().for_each(|slot| weights.extend_from_slice(&epoch[slot * nodes..][..nodes]));
+        let mut weights = Vec::with_capacity(shape.epochs * shape.replicas * weight_count);
+        for epoch in self.state.history.chunks(self.plan.replica_ids.len() * weight_count) {
+            active.iter().for_each(|slot| weights.extend_from_slice(&epoch[slot * weight_count..][..weight_count]));
         }
         let reached = plateau.is_reached(self.engine, shape, weights)?;
         for (&slot, reached) in active.iter().zip(reached) {
@@ -66,7 +69,7 @@ impl Session<'_> {
     }
 
     /// Puts the slots that stopped before the others back on the device, and says how many epochs each was trained for.
-    pub(super) fn all_together(&mut self) -> Result<Vec<u32>> {
+    pub(super) fn rejoin(&mut self) -> Result<Vec<u32>> {
         if self.state.stopped.iter().all(Option::is_none) {
             return Ok(vec![self.plan.epochs; self.plan.replica_ids.len()]);
         }

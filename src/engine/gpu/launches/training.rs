@@ -2,7 +2,7 @@
 
 use super::{Binder, ForwardLaunches};
 use crate::engine::gpu::convolutions;
-use crate::engine::gpu::samples::Feed;
+use crate::engine::gpu::samples::BatchUploader;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Recorder};
 use crate::kernels::dense_stack::{self, Launches, StepArguments, StepInput};
@@ -41,14 +41,14 @@ impl BackwardLayer {
 
 /// Training steps.
 pub(in crate::engine::gpu) enum TrainingLaunches {
-    /// Launches of each layer by itself, or of the dense ones behind the first together.
+    /// Launches of each layer by itself, or of the dense ones after the first together.
     Layers(Box<LayerLaunches>),
     /// All dense layers and their update together.
     Fused(Box<FusedLaunches>),
 }
 
 impl TrainingLaunches {
-    /// Binds forward pass, loss, backward pass and update; decaying nodes are multiplied by `decay`, where the feed does
+    /// Binds forward pass, loss, backward pass and update; decaying weights are multiplied by `decay`, where the feed does
     /// not say it. `gradient` `[replica, parameter]` is scratch.
     pub(in crate::engine::gpu) fn new(
         binder: Binder<'_>,
@@ -63,8 +63,8 @@ impl TrainingLaunches {
         Ok(Self::Layers(Box::new(LayerLaunches::new(binder, gradient, losses, decay)?)))
     }
 
-    /// Records the launch of [`Feed::load_leave`], if there is one.
-    pub(in crate::engine::gpu) fn record_leave(&self, recorder: &mut Recorder<'_>, feed: &Feed) -> Result<()> {
+    /// Records the launch of [`BatchUploader::load_leave`], if there is one.
+    pub(in crate::engine::gpu) fn record_leave(&self, recorder: &mut Recorder<'_>, feed: &BatchUploader) -> Result<()> {
         match (self, feed.launches()) {
             (Self::Fused(fused), Some(launches)) => fused.stack.record(recorder, launches, 0),
             _ => Ok(()),
@@ -75,7 +75,7 @@ impl TrainingLaunches {
     pub(in crate::engine::gpu) fn record(
         &self,
         recorder: &mut Recorder<'_>,
-        feed: &Feed,
+        feed: &BatchUploader,
         batches: &[Range<usize>],
     ) -> Result<()> {
         match (self, feed.launches()) {
@@ -185,7 +185,7 @@ pub(in crate::engine::gpu) struct LayerLaunches {
 enum LossLaunch {
     /// The loss.
     Loss(BoundLoss),
-    /// All dense layers behind the first, there and back, with the loss between.
+    /// All dense layers after the first, forward and backward, with the loss between.
     Stack(dense_stack::BoundGradient),
 }
 
@@ -222,7 +222,7 @@ impl LayerLaunches {
             backward.push(BackwardLayer::new(binder, index, gradients)?);
             std::mem::swap(&mut output_gradient, &mut input_gradient);
         }
-        // What the stack gave is used up, and has only room for the first dense layer.
+        // What the stack gave is used up, and has only module for the first dense layer.
         let next = if stacked { &activations.gradients[0] } else { input_gradient };
         let gradients = [next, output_gradient];
         let convolutions = convolutions::backward(binder, output_gradient, gradients, gradient)?;

@@ -1,6 +1,6 @@
 //! How much fits a device: replicas of a wave, and samples of a step.
 
-use super::launches::{Network, Purpose, RECORD_WORDS};
+use super::launches::{Network, RECORD_WORDS, TrainingPath};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::kernels::dense_stack::Launches;
@@ -17,7 +17,7 @@ const WAVE_WORDS: usize = 512 << 20;
 const WAVE_ARRAYS: usize = 16;
 
 /// How much fits the arrays of a device.
-pub(super) struct Room {
+pub(super) struct Capacity {
     /// Words of one array.
     pub(super) words: usize,
     /// Words of the activations and gradients of a wave, all arrays together.
@@ -26,7 +26,7 @@ pub(super) struct Room {
     workgroups: usize,
 }
 
-impl Room {
+impl Capacity {
     pub(super) fn of(gpu: &Gpu) -> Self {
         let limits = gpu.limits();
         let words = (limits.array_bytes() / 4) as usize;
@@ -38,7 +38,7 @@ impl Room {
         match self.words / network.widest() {
             0 => Err(Error::OutOfMemory(format!("one sample of {} units does not fit", network.widest()))),
             fitting => {
-                let fitting = fitting.min(EVALUATION_WORDS / network.words_per_sample(Purpose::Evaluation)).max(1);
+                let fitting = fitting.min(EVALUATION_WORDS / network.words_per_sample(TrainingPath::Evaluation)).max(1);
                 Ok(EVALUATION_SAMPLES.min(1 << fitting.ilog2()))
             }
         }
@@ -49,7 +49,7 @@ impl Room {
         network.stack(1, batch).activations() <= self.words
     }
 
-    /// Whether the arrays of whole steps of all dense layers fit: what layers give out, and what a launch of one step is
+    /// Whether the arrays of whole steps of all dense layers fit: what layers produce, and what a launch of one step is
     /// told.
     pub(super) fn fuses(&self, network: &Network, batch: usize) -> bool {
         let shape = network.whole_stack(1, batch);
@@ -64,7 +64,7 @@ impl Room {
         image_words: usize,
         batch: usize,
         evaluation_samples: usize,
-        purpose: Purpose,
+        purpose: TrainingPath,
     ) -> Result<usize> {
         let parameters = network.layout.parameters();
         if parameters > self.words || RECORD_WORDS > self.words {
@@ -92,17 +92,17 @@ impl Room {
             )));
         }
         let stack = match purpose {
-            Purpose::StackedTraining => network.stack(1, batch).activations(),
-            Purpose::FusedTraining => {
+            TrainingPath::StackedTraining => network.stack(1, batch).activations(),
+            TrainingPath::FusedTraining => {
                 let shape = network.whole_stack(1, batch);
                 // What a launch is told has a part that all replicas share.
                 shape.scratch().max(Launches::words(&shape, 1))
             }
-            Purpose::Training | Purpose::Evaluation => 0,
+            TrainingPath::Training | TrainingPath::Evaluation => 0,
         };
         let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest()).max(stack);
-        let evaluation_words = network.words_per_sample(Purpose::Evaluation);
-        let fused = if purpose == Purpose::FusedTraining { stack } else { 0 };
+        let evaluation_words = network.words_per_sample(TrainingPath::Evaluation);
+        let fused = if purpose == TrainingPath::FusedTraining { stack } else { 0 };
         let together = batch * all_words_per_sample + evaluation_samples * evaluation_words + fused;
         Ok((self.words / largest).min(self.total / together).clamp(1, self.workgroups))
     }
@@ -114,7 +114,7 @@ mod tests {
     use crate::network::{Architecture, ParameterLayout};
 
     /// WebGPU's 128 MiB.
-    const DEFAULT: Room = Room { words: 32 << 20, total: WAVE_WORDS, workgroups: 65_535 };
+    const DEFAULT: Capacity = Capacity { words: 32 << 20, total: WAVE_WORDS, workgroups: 65_535 };
 
     fn network(side: usize, filters: usize) -> Network {
         let architecture = Architecture {
@@ -132,12 +132,12 @@ mod tests {
     fn fifty_replicas_of_a_large_network_run_in_a_few_waves() {
         let network = network(100, 32);
         let samples = DEFAULT.evaluation_samples(&network).unwrap();
-        let slots = DEFAULT.slots(&network, 1, 32, samples, Purpose::StackedTraining).unwrap();
+        let slots = DEFAULT.slots(&network, 1, 32, samples, TrainingPath::StackedTraining).unwrap();
         assert!((10..50).contains(&slots), "{slots}");
         let widest = 50 * 50 * 32;
         assert!(slots * 32 * widest <= DEFAULT.words && slots * samples * widest <= DEFAULT.words);
-        let training = network.words_per_sample(Purpose::StackedTraining);
-        let words = slots * (32 * training + samples * network.words_per_sample(Purpose::Evaluation));
+        let training = network.words_per_sample(TrainingPath::StackedTraining);
+        let words = slots * (32 * training + samples * network.words_per_sample(TrainingPath::Evaluation));
         let states = 50 * 4 * network.layout.parameters();
         assert!(4 * (words + states) < 8 << 30, "{words} words of activations, {states} of state");
     }
@@ -145,9 +145,9 @@ mod tests {
     #[test]
     fn a_batch_that_does_not_fit_is_refused_with_one_that_does() {
         let network = network(224, 64);
-        let error = DEFAULT.slots(&network, 1, 1000, 1, Purpose::Training).unwrap_err().to_string();
+        let error = DEFAULT.slots(&network, 1, 1000, 1, TrainingPath::Training).unwrap_err().to_string();
         let fitting = DEFAULT.words / (112 * 112 * 64);
         assert!(error.contains("1000") && error.contains(&format!("batch of {fitting} does")), "{error}");
-        assert_eq!(DEFAULT.slots(&network, 1, fitting, 1, Purpose::Training).unwrap(), 1);
+        assert_eq!(DEFAULT.slots(&network, 1, fitting, 1, TrainingPath::Training).unwrap(), 1);
     }
 }
