@@ -3,38 +3,38 @@
 "use strict";
 (() => {
   const NAMES = {
-    ms: "Magnitude stability",
+    stability: "Magnitude stability",
     settle: "Settling tolerance",
     hold: "Holding magnitude",
     magnitude: "One-shot magnitude",
     "magnitude-frozen-first": "One-shot magnitude, frozen first",
     random: "Random",
-    "ed-sequential": "Exponential decay (retrains)",
-    "ed-batched": "Exponential decay, batched (retrains)",
+    "decay-sequential": "Exponential decay (retrains)",
+    "decay-batched": "Exponential decay, batched (retrains)",
   };
   // Those of Okabe & Ito, as in the figure.
   const COLOURS = {
-    ms: "#0072b2",
+    stability: "#0072b2",
     settle: "#009e73",
     hold: "#d55e00",
     magnitude: "var(--ink)",
     "magnitude-frozen-first": "#cc79a7",
     random: "#56b4e9",
-    "ed-sequential": "#e69f00",
-    "ed-batched": "#e69f00",
+    "decay-sequential": "#e69f00",
+    "decay-batched": "#e69f00",
   };
   const STATES = { kept: "#0072b2", cut: "#f0f0f0", "frozen, kept": "#e69f00", "frozen, cut": "#000000" };
   const SEQUENTIAL = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"];
   const DIVERGING = ["#0072b2", "#f7f7f7", "#d55e00"];
-  // Pixels of a canvas for each node.
+  // Pixels of a canvas for each weight.
   const CELL = 12;
-  // What the slider begins near: share of zero nodes, and the paper's tolerance.
+  // What the slider begins near: share of zero weights, and the paper's tolerance.
   const START = 0.8;
   const TOLERANCE = 0.03;
-  // Points of magnitude stability further apart than this share of the nodes are not joined: nothing lies between them.
+  // Points of magnitude stability further apart than this share of the weights are not joined: nothing lies between them.
   const WIDEST_GAP = 0.05;
 
-  const retrains = (method) => method.startsWith("ed-");
+  const retrains = (method) => method.startsWith("decay-");
   const percent = (share) => (100 * share).toFixed(2) + " %";
   const plain = (value) => (value === null ? "infinite" : String(Number(value.toPrecision(3))));
 
@@ -83,9 +83,9 @@
     caption.textContent = title;
     canvas.setAttribute("aria-label", `${title}: ${about}`);
     const pen = canvas.getContext("2d");
-    colours.forEach((colour, node) => {
+    colours.forEach((colour, weightIndex) => {
       pen.fillStyle = colour;
-      pen.fillRect((node % width) * CELL, Math.floor(node / width) * CELL, CELL, CELL);
+      pen.fillRect((weightIndex % width) * CELL, Math.floor(weightIndex / width) * CELL, CELL, CELL);
     });
     if (chosen !== null) {
       const [x, y] = [(chosen % width) * CELL, Math.floor(chosen / width) * CELL];
@@ -109,10 +109,10 @@
 
   const key = (colour, text) => element("span", {}, element("i", { style: `background: ${colour}` }), text);
 
-  // For each node whether an operating point removes it; null where the file does not tell.
+  // For each weight whether an operating point removes it; null where the file does not tell.
   function removal(data, replica, series, index) {
-    const nodes = replica.weights.length;
-    if (series.method === "ms") {
+    const weightCount = replica.weights.length;
+    if (series.method === "stability") {
       const counts = replica.stability[data.tolerances.indexOf(series.tolerance)];
       return counts.map((count) => count < series.threshold[index]);
     }
@@ -126,15 +126,15 @@
     if (!order) return null;
     if (series.rule === "frozen-first" || series.method === "magnitude-frozen-first") {
       const frozen = new Set(replica.frozen);
-      order = [...order.filter((node) => frozen.has(node)), ...order.filter((node) => !frozen.has(node))];
+      order = [...order.filter((weightIndex) => frozen.has(weightIndex)), ...order.filter((weightIndex) => !frozen.has(weightIndex))];
     }
-    const removed = new Set(order.slice(0, nodes - series.nonzero[index]));
-    return replica.weights.map((_, node) => removed.has(node));
+    const removed = new Set(order.slice(0, weightCount - series.nonzero[index]));
+    return replica.weights.map((_, weightIndex) => removed.has(weightIndex));
   }
 
   // Accuracy against sparsity: the chosen series, the others behind it, and the chosen point.
   function drawChart(svg, data, replica, shown, chosen, index) {
-    const nodes = replica.weights.length;
+    const weightCount = replica.weights.length;
     const [width, height] = [Math.max(svg.parentElement.clientWidth, 280), 340];
     const [left, right, top, bottom] = [58, 12, 14, 48];
     const x = (share) => left + share * (width - left - right);
@@ -151,7 +151,7 @@
       text(x(share), y(0) + 18, String(20 * tick), "middle");
       text(x(0) - 8, y(share) + 4, String(20 * tick), "end");
     }
-    text((left + width - right) / 2, height - 8, "Zero nodes in the focus layer (%)", "middle");
+    text((left + width - right) / 2, height - 8, "Zero weights in the focus layer (%)", "middle");
     const turned = { transform: `rotate(-90 14 ${y(0.5)})` };
     text(14, y(0.5), `${data.judged} accuracy (%)`, "middle", turned);
     const level = (share, name, dash) => {
@@ -162,12 +162,12 @@
     if (replica.dense !== null) {
       line(x(0), y(replica.dense), x(1), y(replica.dense), "stroke: var(--quiet); stroke-dasharray: 9 4");
     }
-    const place = (series, point) => [x(1 - series.nonzero[point] / nodes), y(series.accuracy[point])];
+    const place = (series, point) => [x(1 - series.nonzero[point] / weightCount), y(series.accuracy[point])];
     for (const series of [...shown.filter((series) => series !== chosen), chosen]) {
       const front = series === chosen;
       const points = series.nonzero.map((_, point) => place(series, point));
       const style = `stroke: ${COLOURS[series.method]}; stroke-width: ${front ? 3 : 1.4}; fill: none`;
-      const scattered = retrains(series.method) || series.method === "ms";
+      const scattered = retrains(series.method) || series.method === "stability";
       if (scattered) {
         for (const [cx, cy] of points) {
           svg.append(vector("circle", { cx, cy, r: front ? 4 : 3, style: `fill: ${COLOURS[series.method]}` }));
@@ -176,7 +176,7 @@
       if (retrains(series.method)) continue;
       const segments = [[]];
       points.forEach((point, index) => {
-        const gap = index === 0 ? 0 : (series.nonzero[index - 1] - series.nonzero[index]) / nodes;
+        const gap = index === 0 ? 0 : (series.nonzero[index - 1] - series.nonzero[index]) / weightCount;
         if (scattered && gap > WIDEST_GAP) segments.push([]);
         segments.at(-1).push(point.join());
       });
@@ -187,7 +187,7 @@
     svg.append(
       vector("circle", { cx, cy, r: 7, style: `fill: ${COLOURS[chosen.method]}; stroke: var(--paper); stroke-width: 2` }),
     );
-    const at = `${percent(1 - chosen.nonzero[index] / nodes)} zero nodes`;
+    const at = `${percent(1 - chosen.nonzero[index] / weightCount)} zero weights`;
     svg.setAttribute("aria-label", `Accuracy by sparsity; at ${at} it is ${percent(chosen.accuracy[index])}`);
     return (clientX) => (clientX - svg.getBoundingClientRect().left - left) / (width - left - right);
   }
@@ -222,10 +222,10 @@
     const boxes = {
       accuracy: box("accuracy", `${data.judged} accuracy`),
       change: box("change", "Against the net unpruned"),
-      sparsity: box("sparsity", "Zero nodes"),
+      sparsity: box("sparsity", "Zero weights"),
       compression: box("compression", "Compression of the model"),
       setting: box("setting", ""),
-      frozen: box("frozen", "Frozen nodes"),
+      frozen: box("frozen", "Frozen weights"),
     };
     const svg = vector("svg", { role: "img" });
     const chart = element("div", {}, svg);
@@ -247,7 +247,7 @@
       told,
     );
 
-    let node = null;
+    let weightIndex = null;
     let series = null;
     let toShare = null;
     const replica = () => data.replicas[replica_.value()];
@@ -267,20 +267,20 @@
       series = replica().series.find((one) => same(one, criterion.value()) && atSettings(one));
       slider.max = series.nonzero.length - 1;
       slider.value = nearest(share);
-      sliderName.textContent = series.method === "ms" ? "Least stability of a node that stays (epochs)" : "Zero nodes";
+      sliderName.textContent = series.method === "stability" ? "Least stability of a weight that stays (epochs)" : "Zero weights";
       draw();
     }
 
     function draw() {
       const own = replica();
       const index = Number(slider.value);
-      const nodes = own.weights.length;
+      const weightCount = own.weights.length;
       const threshold = series.threshold[index];
-      const zero = nodes - series.nonzero[index];
+      const zero = weightCount - series.nonzero[index];
       boxes.accuracy.value.textContent = percent(series.accuracy[index]);
       const change = own.dense === null ? null : 100 * (series.accuracy[index] - own.dense);
       boxes.change.value.textContent = change === null ? "–" : `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(2)} points`;
-      boxes.sparsity.value.textContent = `${percent(zero / nodes)} (${zero} of ${nodes})`;
+      boxes.sparsity.value.textContent = `${percent(zero / weightCount)} (${zero} of ${weightCount})`;
       boxes.compression.value.textContent = `${series.compression[index].toFixed(3)}×`;
       const [head, setting] =
         threshold !== undefined
@@ -292,7 +292,7 @@
       boxes.setting.value.textContent = setting;
       boxes.frozen.value.textContent = String(own.frozen.length);
       const words = threshold === undefined ? "" : `threshold ${threshold} epochs, `;
-      slider.setAttribute("aria-valuetext", `${words}${percent(zero / nodes)} zero nodes, accuracy ${percent(series.accuracy[index])}`);
+      slider.setAttribute("aria-valuetext", `${words}${percent(zero / weightCount)} zero weights, accuracy ${percent(series.accuracy[index])}`);
 
       const shown = own.series.filter(
         (one) => atSettings(one) && (one.rule === "" || one.rule === data.headline_rule || retrains(one.method)),
@@ -307,32 +307,32 @@
     function drawLayer(own, index) {
       const [at, last] = [data.tolerances.indexOf(tolerance.value()), data.windows.indexOf(window_.value())];
       const most = Math.max(...own.weights.map(Math.abs));
-      drawHeat(weights, "Reference weights", own.weights, DIVERGING, [-most, most], (value) => value, node, width);
+      drawHeat(weights, "Reference weights", own.weights, DIVERGING, [-most, most], (value) => value, weightIndex, width);
       const cut = removal(data, own, series, index);
       const frozen = new Set(own.frozen);
       const state = (one) => (frozen.has(one) ? "frozen, " : "") + (cut[one] ? "cut" : "kept");
       const colours = own.weights.map((_, one) => (cut === null ? "#888888" : STATES[state(one)]));
       const legend = Object.entries(STATES).map(([name, colour]) => key(colour, name));
       const about = cut === null ? "not in this file" : `${cut.filter(Boolean).length} cut, ${frozen.size} frozen`;
-      const below = cut === null ? ["Which nodes go at random is not in this file."] : legend;
-      drawPanel(states, "Kept, cut and frozen", about, colours, node, width, [element("div", { class: "key" }, ...below)]);
+      const below = cut === null ? ["Which weights go at random is not in this file."] : legend;
+      drawPanel(states, "Kept, cut and frozen", about, colours, weightIndex, width, [element("div", { class: "key" }, ...below)]);
       const counted = own.stability[at];
       const tolerated = `Magnitude stability in epochs, tolerance ${percent(tolerance.value())} (logarithmic)`;
-      drawHeat(stability, tolerated, counted, SEQUENTIAL, [1, data.epochs], Math.log, node, width);
+      drawHeat(stability, tolerated, counted, SEQUENTIAL, [1, data.epochs], Math.log, weightIndex, width);
       const window = `window ${window_.value()} epochs`;
       const tau = own.settling[last];
       const moved = tau.filter((value) => value > 0);
       const range = moved.length ? [moved.reduce((a, b) => Math.min(a, b)), moved.reduce((a, b) => Math.max(a, b))] : [1, 1];
       const title = `Settling tolerance τ, ${window} (logarithmic)`;
-      drawHeat(settling, title, tau, SEQUENTIAL, range, (value) => Math.log(Math.max(value, range[0])), node, width);
+      drawHeat(settling, title, tau, SEQUENTIAL, range, (value) => Math.log(Math.max(value, range[0])), weightIndex, width);
       const held = own.holding[last];
-      drawHeat(holding, `Holding magnitude h, ${window}`, held, SEQUENTIAL, [0, Math.max(...held)], (value) => value, node, width);
+      drawHeat(holding, `Holding magnitude h, ${window}`, held, SEQUENTIAL, [0, Math.max(...held)], (value) => value, weightIndex, width);
       told.textContent =
-        node === null
-          ? "Point at a node, or go there with the arrow keys, to read its numbers."
-          : `Node from unit ${Math.floor(node / width)} to unit ${node % width}: weight ${plain(own.weights[node])}, stability ` +
-            `${counted[node]} epochs, τ ${plain(tau[node])}, h ${plain(held[node])}` +
-            (cut === null ? "." : `; ${state(node)}.`);
+        weightIndex === null
+          ? "Point at a weight, or go there with the arrow keys, to read its numbers."
+          : `Node from unit ${Math.floor(weightIndex / width)} to unit ${weightIndex % width}: weight ${plain(own.weights[weightIndex])}, stability ` +
+            `${counted[weightIndex]} epochs, τ ${plain(tau[weightIndex])}, h ${plain(held[weightIndex])}` +
+            (cut === null ? "." : `; ${state(weightIndex)}.`);
     }
 
     for (const { select } of [criterion, tolerance, window_, replica_]) select.addEventListener("change", choose);
@@ -345,15 +345,15 @@
       canvas.addEventListener("pointermove", (event) => {
         const sides = canvas.getBoundingClientRect();
         const unit = (place, size) => Math.min(Math.max(Math.floor((place / size) * width), 0), width - 1);
-        node = unit(event.clientY - sides.top, sides.height) * width + unit(event.clientX - sides.left, sides.width);
+        weightIndex = unit(event.clientY - sides.top, sides.height) * width + unit(event.clientX - sides.left, sides.width);
         drawLayer(replica(), Number(slider.value));
       });
       canvas.addEventListener("keydown", (event) => {
         const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -width, ArrowDown: width }[event.key];
         if (step === undefined) return;
         event.preventDefault();
-        const next = node === null ? 0 : node + step;
-        node = next >= 0 && next < width * width ? next : node;
+        const next = weightIndex === null ? 0 : weightIndex + step;
+        weightIndex = next >= 0 && next < width * width ? next : weightIndex;
         drawLayer(replica(), Number(slider.value));
       });
     }

@@ -172,14 +172,14 @@ def comparison(_):
     predicted = holdfast(*command, "--dry-run", "--out", folder)["cells"][0]["memory_bytes"]
     text, seconds, memory = run_measured([HOLDFAST, *command, "--out", folder, "--json", "--quiet"])
     cell = json.loads(text)["cells"][0]
-    ratios = {entry["row"]["method"]: entry["row"]["ratio_to_ms"] for entry in cell["ledger"]}
+    ratios = {entry["row"]["method"]: entry["row"]["ratio_to_stability"] for entry in cell["ledger"]}
     shutil.rmtree(folder, ignore_errors=True)
     return {
         "command": " ".join(["holdfast", *command]),
         "seconds": seconds,
         "memory_bytes": memory,
         "predicted_bytes": predicted,
-        "ed_to_ms": ratios["ed-sequential"],
+        "ed_to_ms": ratios["decay-sequential"],
         "arithmetic": cell["arithmetic_ratio"],
     }
 

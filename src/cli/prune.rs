@@ -42,13 +42,13 @@ pub(super) struct PruneArguments {
     weight_key: Option<String>,
     #[command(flatten)]
     array: HistoryOptions,
-    /// What decides; ms if --min-stability is given.
+    /// What decides; stability if --min-stability is given.
     #[arg(long, value_enum)]
     criterion: Option<CriterionName>,
-    /// ms: how far a weight may move.
+    /// stability: how far a weight may move.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     tolerance: Option<f64>,
-    /// ms: weights that were stable for fewer epochs are removed.
+    /// stability: weights that were stable for fewer epochs are removed.
     #[arg(long, value_name = "EPOCHS")]
     min_stability: Option<u32>,
     /// settle, hold: window of last epochs; half of the epochs if not given.
@@ -75,6 +75,7 @@ pub(super) struct PruneArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum CriterionName {
     /// Magnitude stability below --min-stability.
+    #[value(alias = "ms")]
     Stability,
     /// Largest settling tolerance first.
     Settle,
@@ -99,14 +100,14 @@ impl PruneArguments {
             }
         };
         let is_windowed = matches!(name, CriterionName::Settle | CriterionName::Hold);
-        let is_ms = name == CriterionName::Stability;
+        let is_stability = name == CriterionName::Stability;
         let foreign = [
-            ("--tolerance", self.tolerance.is_some(), is_ms, "ms"),
-            ("--min-stability", self.min_stability.is_some(), is_ms, "ms"),
-            ("--tracking, --tolerance-kind or --against", self.reading.is_given(), is_ms, "ms"),
+            ("--tolerance", self.tolerance.is_some(), is_stability, "stability"),
+            ("--min-stability", self.min_stability.is_some(), is_stability, "stability"),
+            ("--tracking, --tolerance-kind or --against", self.reading.is_given(), is_stability, "stability"),
             ("--window", self.window.is_some(), is_windowed, "settle and hold"),
             ("--keep-frozen", self.keep_frozen, is_windowed, "settle and hold"),
-            ("--sparsity", self.sparsity.is_some(), !is_ms, "settle, hold and magnitude"),
+            ("--sparsity", self.sparsity.is_some(), !is_stability, "settle, hold and magnitude"),
         ];
         if let Some((option, _, _, of)) = foreign.into_iter().find(|&(_, given, belongs, _)| given && !belongs) {
             return Err(Error::Usage(format!("{option} is a setting of {of}, not of this criterion; leave it out")));

@@ -10,6 +10,7 @@ pub enum Method {
     /// Nothing is removed: the network as it was trained.
     Dense,
     /// Magnitude stability below a threshold (Riedel & Segev 2023).
+    #[serde(alias = "ms")]
     Stability,
     /// Largest settling tolerance first.
     Settle,
@@ -22,8 +23,10 @@ pub enum Method {
     /// Weights at random.
     Random,
     /// Trained anew for each target while pruning towards it, one target after the other.
+    #[serde(alias = "ed-sequential")]
     DecaySequential,
     /// The same, all targets and replicas in one batch.
+    #[serde(alias = "ed-batched")]
     DecayBatched,
 }
 
@@ -32,14 +35,14 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Self::Dense => "dense",
-            Self::Stability => "ms",
+            Self::Stability => "stability",
             Self::Settle => "settle",
             Self::Hold => "hold",
             Self::Magnitude => "magnitude",
             Self::MagnitudeFrozenFirst => "magnitude-frozen-first",
             Self::Random => "random",
-            Self::DecaySequential => "ed-sequential",
-            Self::DecayBatched => "ed-batched",
+            Self::DecaySequential => "decay-sequential",
+            Self::DecayBatched => "decay-batched",
         }
     }
 
@@ -85,8 +88,10 @@ pub struct SweepRow {
     /// Achieved share of the focus layer's weights that are zero, 0 to 1.
     pub sparsity: f64,
     /// Weights of the focus layer that are not zero.
+    #[serde(alias = "nonzero_nodes")]
     pub nonzero_weights: u32,
     /// Weights of the focus layer that no longer moved at the end of training, kept or not.
+    #[serde(alias = "frozen_nodes")]
     pub frozen_weights: u32,
     /// Parameters of the whole model divided by those that are not pruned.
     pub compression_ratio: f64,
@@ -104,14 +109,14 @@ mod tests {
 
     const METHODS: [(Method, &str); 9] = [
         (Method::Dense, "dense"),
-        (Method::Stability, "ms"),
+        (Method::Stability, "stability"),
         (Method::Settle, "settle"),
         (Method::Hold, "hold"),
         (Method::Magnitude, "magnitude"),
         (Method::MagnitudeFrozenFirst, "magnitude-frozen-first"),
         (Method::Random, "random"),
-        (Method::DecaySequential, "ed-sequential"),
-        (Method::DecayBatched, "ed-batched"),
+        (Method::DecaySequential, "decay-sequential"),
+        (Method::DecayBatched, "decay-batched"),
     ];
 
     #[test]

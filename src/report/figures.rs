@@ -289,7 +289,7 @@ impl<'a> Figure<'a> {
             area.draw(&Text::new(name, (x + 66, y), text(LABEL_SIZE))).map_err(failed)?;
         }
         let notes = [
-            "(a) mean ± sd over replicas, staggered. ms: its real points,",
+            "(a) mean ± sd over replicas, staggered. stability: its real points,",
             "joined only where they lie within 5 % sparsity.",
             "(c) paired mean with 95 % interval (Student's t),",
             "without one where there are too few replicas for it.",
@@ -514,7 +514,7 @@ mod tests {
             "Milliseconds",
             "Difference (percentage points)",
             "hold s=50",
-            "ms ε=0.01",
+            "stability ε=0.01",
             "ed density",
             "chance, 11.4 %",
         ] {

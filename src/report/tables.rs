@@ -60,7 +60,7 @@ fn ledger_line(cell: &Cell, row: &LedgerRow) -> LedgerLine {
     }
 }
 
-/// In words, from how many points on a method has paid off against `ed-sequential`: with all costs, and if the training
+/// In words, from how many points on a method has paid off against `decay-sequential`: with all costs, and if the training
 /// was needed anyway.
 fn break_even(cell: &Cell, row: &LedgerRow) -> (String, String) {
     if row.method.retrains() || cell.ledger.row(Method::DecaySequential).is_none() {
@@ -155,7 +155,7 @@ pub(super) fn any_unknown(lines: &[AccuracyLine]) -> bool {
     lines.iter().flat_map(|line| &line.columns).any(|column| column.contains(UNKNOWN))
 }
 
-/// Rank correlation of each criterion with the final magnitude: of `ms` at each tolerance, of the others at the headline's
+/// Rank correlation of each criterion with the final magnitude: of `stability` at each tolerance, of the others at the headline's
 /// window.
 pub(super) fn correlation_lines(cell: &Cell) -> Vec<(String, String)> {
     let mut groups: Vec<(String, Vec<f64>)> = Vec::new();
@@ -293,7 +293,7 @@ fn ledger_table(lines: &[LedgerLine]) -> String {
     let mut text = aligned(&rows);
     text += "  points: distinct ones of each replica; fixed: before the first point, all replicas";
     if columns > 5 {
-        text += "\n  break-even: from so many points of each replica on it costs less in total than ed-sequential";
+        text += "\n  break-even: from so many points of each replica on it costs less in total than decay-sequential";
     }
     text + "\n"
 }
@@ -401,7 +401,7 @@ mod tests {
         let hold: Vec<&str> = hold.into_iter().filter(|entry| !entry.is_empty()).collect();
         let expected = ["hold frozen-first", "0.310 ms ± 0.020", "1.03", "101", "41.2 s", "32 points", "at once"];
         assert_eq!(hold, expected);
-        assert!(line(&text, "ed-sequential").ends_with('–'), "ED cannot break even with itself");
+        assert!(line(&text, "decay-sequential").ends_with('–'), "ED cannot break even with itself");
     }
 
     #[test]
@@ -410,7 +410,7 @@ mod tests {
         let table: Vec<&str> = text.lines().skip(2).take(1 + sample::cell().ledger.rows.len()).collect();
         let widths: Vec<_> = table.iter().map(|line| line.chars().count()).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{table:#?}");
-        assert!(table[0].contains("break-even") && table[9].contains("ed-batched"), "{table:#?}");
+        assert!(table[0].contains("break-even") && table[9].contains("decay-batched"), "{table:#?}");
     }
 
     #[test]
@@ -486,7 +486,7 @@ mod tests {
         let value = json(&cell);
         assert_eq!(value["inference"][5]["milliseconds"], 14.6);
         assert_eq!(value["ledger"].as_array().unwrap().len(), cell.ledger.rows.len());
-        assert_eq!(value["ledger"][0]["row"]["method"], "ms");
+        assert_eq!(value["ledger"][0]["row"]["method"], "stability");
         assert!(value["ledger"][0]["break_even_with_ed_sequential"]["points"].as_f64().unwrap() > 0.0);
         assert!((value["arithmetic_ratio"].as_f64().unwrap() - 945.2).abs() < 1e-9);
         let hold = value["accuracy"].as_array().unwrap().iter().find(|curve| curve["method"] == "hold").unwrap();

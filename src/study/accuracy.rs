@@ -96,7 +96,7 @@ struct Setting {
 /// training accuracy chose ([`CHOSEN_IN_TRAINING`]) only. Dense networks are
 /// left out (see [`dense`]), and ED in one batch too if it is there one by one, since both give the same networks.
 ///
-/// A point of `ms` is a (tolerance, threshold), of all others a number of removed weights; only points that every replica
+/// A point of `stability` is a (tolerance, threshold), of all others a number of removed weights; only points that every replica
 /// of the curve has are shown. Rows of equal masks must be there for every point: a threshold that changes nothing is a
 /// row too.
 pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
@@ -294,7 +294,7 @@ mod tests {
         let rows = [ms(0, 2, 60, 0.9), ms(1, 2, 40, 0.8), ms(0, 3, 30, 0.7), ms(1, 3, 30, 0.6)];
         let curves = curves(&rows, 50);
         assert_eq!(curves.len(), 1);
-        assert_eq!(curves[0].label, "ms ε=0.03");
+        assert_eq!(curves[0].label, "stability ε=0.03");
         let means: Vec<_> = curves[0].points.iter().map(|point| (point.sparsity.mean, point.accuracy.mean)).collect();
         assert!((means[0].0 - 0.5).abs() < 1e-12 && (means[0].1 - 0.85).abs() < 1e-12, "{means:?}");
         assert!((means[1].0 - 0.7).abs() < 1e-12, "{means:?}");

@@ -379,7 +379,7 @@ pub const LEDGER_COLUMNS: &[&str] = &[
     "fixed_s",
     "marginal_ms",
     "marginal_ms_sd",
-    "ratio_to_ms",
+    "ratio_to_stability",
     "resumed",
 ];
 /// Sorts every epoch, some at a time: the ranks of all would be as large as the history, and nothing needs them.

@@ -121,7 +121,8 @@ pub struct LedgerRow {
     pub marginal_ms: Option<f64>,
     /// Standard deviation over repetitions; none below two.
     pub marginal_ms_sd: Option<f64>,
-    /// Marginal cost divided by that of `ms`, if both are there.
+    /// Marginal cost divided by that of `stability`, if both are there.
+    #[serde(alias = "ratio_to_ms")]
     pub ratio_to_stability: Option<f64>,
     /// Whether the times are sums of segments.
     pub resumed: bool,
@@ -198,7 +199,7 @@ impl Ledger {
         self.rows.iter().find(|row| row.method == method)
     }
 
-    /// Where `row` breaks even with the first `ed-sequential` row: fixed / (marginal of ED − marginal of `row`), both per
+    /// Where `row` breaks even with the first `decay-sequential` row: fixed / (marginal of ED − marginal of `row`), both per
     /// replica. `None` for ED itself, without ED, and where a point of ED is no dearer, so that nothing is ever won.
     pub fn break_even(&self, row: &LedgerRow) -> Option<BreakEven> {
         let fixed_s = row.fixed_s?;
@@ -208,7 +209,7 @@ impl Ledger {
             .then(|| BreakEven { points: points(fixed_s), points_if_trained: points(fixed_s - row.train_s) })
     }
 
-    /// Total time of ED, one target after the other, divided by the total of `ms` for as many points, fixed costs
+    /// Total time of ED, one target after the other, divided by the total of `stability` for as many points, fixed costs
     /// included and building and copying left out on both sides.
     pub fn total_ratio(&self) -> Option<f64> {
         let (ms, ed) = (self.row(Method::Stability)?, self.row(Method::DecaySequential)?);
@@ -217,7 +218,7 @@ impl Ledger {
     }
 
     /// The sentence that a reader may quote: the marginal ratio beside what arithmetic alone predicts, and the total
-    /// ratio. `None` unless `ms` and `ed-sequential` were both measured.
+    /// ratio. `None` unless `stability` and `decay-sequential` were both measured.
     pub fn summary(&self) -> Option<String> {
         let (ms, ed) = (self.row(Method::Stability)?, self.row(Method::DecaySequential)?);
         let (ms_marginal, ed_marginal) = (ms.marginal_ms?, ed.marginal_ms?);
@@ -378,7 +379,7 @@ mod tests {
             text,
             "method,rule,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
              prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_ms,resumed\n\
-             ed-sequential,,dnn,mnist,5,300,21.0,100.0,,,5.0,0.25,0.5,105.75,,1000.0,,100.0,false\n"
+             decay-sequential,,dnn,mnist,5,300,21.0,100.0,,,5.0,0.25,0.5,105.75,,1000.0,,100.0,false\n"
         );
     }
 

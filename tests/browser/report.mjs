@@ -36,7 +36,7 @@ const slider = place.locator("input[type=range]");
 const shown = async (name) => (await place.locator(`[data-of=${name}]`).textContent()).trim();
 const select = (label) => place.locator("label", { hasText: new RegExp(`^${label}`) }).locator("select");
 const choose = (label, option) => select(label).selectOption(option);
-const nodes = Math.max(...rows.map((row) => Number(row.nonzero_nodes)));
+const nodes = Math.max(...rows.map((row) => Number(row.nonzero_weights)));
 
 // The nodes that the picture of the state paints in a colour, read off its pixels.
 const painted = (colour) =>
@@ -52,7 +52,7 @@ const painted = (colour) =>
 // The row of sweep.csv at the slider's point: sparser and sparser, as the slider goes.
 function expected(conditions, index) {
   const own = rows.filter((row) => Object.entries(conditions).every(([column, value]) => row[column] === value));
-  own.sort((a, b) => Number(a.threshold) - Number(b.threshold) || Number(b.nonzero_nodes) - Number(a.nonzero_nodes));
+  own.sort((a, b) => Number(a.threshold) - Number(b.threshold) || Number(b.nonzero_weights) - Number(a.nonzero_weights));
   return { row: own[index], points: own.length };
 }
 
@@ -62,13 +62,13 @@ async function compare(conditions) {
   const index = Number(await slider.inputValue());
   const { row } = expected(conditions, index);
   assert.equal(await shown("accuracy"), `${(100 * Number(row.accuracy)).toFixed(2)} %`);
-  const zero = nodes - Number(row.nonzero_nodes);
+  const zero = nodes - Number(row.nonzero_weights);
   assert.equal(await shown("sparsity"), `${(100 * Number(row.sparsity)).toFixed(2)} % (${zero} of ${nodes})`);
   assert.equal(await shown("compression"), `${Number(row.compression_ratio).toFixed(3)}×`);
   if (row.method !== "random") {
     const cut = (await painted("240,240,240")) + (await painted("0,0,0"));
     assert.equal(cut, zero, "the picture cuts another number of nodes");
-    assert.equal((await painted("230,159,0")) + (await painted("0,0,0")), Number(row.frozen_nodes), "frozen nodes");
+    assert.equal((await painted("230,159,0")) + (await painted("0,0,0")), Number(row.frozen_weights), "frozen nodes");
   }
 }
 
@@ -89,7 +89,7 @@ const windows = await select("Window").locator("option").allTextContents();
 for (const replica of ["0", "1"]) {
   await choose("Replica", replica);
   for (const [label, conditions, settings] of [
-    ["Magnitude stability", { method: "ms" }, [["Tolerance", "3.00 %", { tolerance: "0.03" }]]],
+    ["Magnitude stability", { method: "stability" }, [["Tolerance", "3.00 %", { tolerance: "0.03" }]]],
     ["Holding magnitude, frozen first", { method: "hold", rule: "frozen-first" }, windows.map((one) => ["Window", one, { window: one }])],
     ["Settling tolerance, frozen kept", { method: "settle", rule: "frozen-kept" }, windows.map((one) => ["Window", one, { window: one }])],
     ["One-shot magnitude", { method: "magnitude" }, [null]],

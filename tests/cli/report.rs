@@ -75,7 +75,7 @@ fn the_page_of_a_comparison_holds_every_operating_point_and_loads_nothing() {
                 ("window", &setting("window")),
             ]);
             let mut rows: Vec<(usize, f64)> =
-                own.counts("nonzero_nodes").into_iter().zip(own.numbers("accuracy")).collect();
+                own.counts("nonzero_weights").into_iter().zip(own.numbers("accuracy")).collect();
             rows.sort_by_key(|row| std::cmp::Reverse(row.0));
             let numbers = |name: &str| series[name].as_array().unwrap().iter().map(|value| value.as_f64().unwrap());
             let points: Vec<(usize, f64)> =

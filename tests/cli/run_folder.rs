@@ -65,11 +65,11 @@ fn tables_have_the_columns_of_the_documentation() {
         (
             "ledger.csv",
             "method,rule,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
-             prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_ms,resumed",
+             prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_stability,resumed",
         ),
         (
             "sweep.csv",
-            "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_nodes,frozen_nodes,\
+            "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_weights,frozen_weights,\
              compression_ratio,theoretical_speedup,accuracy,loss",
         ),
         ("stability.csv", "replica,weight,row,column,reference_weight,tolerance,stability"),
@@ -107,8 +107,8 @@ fn tables_have_a_row_for_everything_that_was_asked() {
         "magnitude ",
         "magnitude-frozen-first ",
         "random ",
-        "ed-sequential density",
-        "ed-batched density",
+        "decay-sequential density",
+        "decay-batched density",
     ];
     assert_eq!(rows, expected);
     assert_eq!(table("inference.csv").numbers("sparsity"), [0.0, 0.5, 0.6, 0.7, 0.8, 0.9]);
@@ -172,14 +172,14 @@ fn envelopes_are_the_extremes_of_the_last_epochs() {
 
 #[test]
 fn each_threshold_of_magnitude_stability_keeps_the_nodes_that_were_stable_for_so_long() {
-    let (sweep, stability) = (table("sweep.csv").only(&[("method", "ms")]), table("stability.csv"));
+    let (sweep, stability) = (table("sweep.csv").only(&[("method", "stability")]), table("stability.csv"));
     assert_eq!(sweep.rows.len(), REPLICAS * EPOCHS * TOLERANCES.len());
     for replica in ["0", "1"] {
         for tolerance in TOLERANCES {
             let counted = stability.only(&[("replica", replica), ("tolerance", tolerance)]).counts("stability");
             let points = sweep.only(&[("replica", replica), ("tolerance", tolerance)]);
             assert_eq!(points.counts("threshold"), (1..=EPOCHS).collect::<Vec<_>>());
-            for (threshold, nonzero) in points.counts("threshold").into_iter().zip(points.counts("nonzero_nodes")) {
+            for (threshold, nonzero) in points.counts("threshold").into_iter().zip(points.counts("nonzero_weights")) {
                 let kept = counted.iter().filter(|&&count| count >= threshold).count();
                 assert_eq!(nonzero, kept, "replica {replica}, tolerance {tolerance}, threshold {threshold}");
             }
@@ -194,7 +194,7 @@ fn share(percent: usize, weight_count: usize) -> usize {
 
 /// How many weights are zero in each row.
 fn removed(rows: &Table, weight_count: usize) -> Vec<usize> {
-    rows.counts("nonzero_nodes").iter().map(|nonzero| weight_count - nonzero).collect()
+    rows.counts("nonzero_weights").iter().map(|nonzero| weight_count - nonzero).collect()
 }
 
 #[test]
@@ -212,13 +212,13 @@ fn every_asked_sparsity_is_met_to_the_node() {
             }
         }
         // The controls stand on the same grid, and beside every threshold of magnitude stability.
-        let ms = removed(&sweep.only(&[("method", "ms"), ("replica", replica)]), WEIGHT_COUNTS);
+        let ms = removed(&sweep.only(&[("method", "stability"), ("replica", replica)]), WEIGHT_COUNTS);
         let matched: BTreeSet<usize> = grid.iter().copied().chain(ms).collect();
         for method in ["magnitude", "magnitude-frozen-first", "random"] {
             let found = removed(&sweep.only(&[("method", method), ("replica", replica)]), WEIGHT_COUNTS);
             assert_eq!(found, matched.iter().copied().collect::<Vec<_>>(), "{method}");
         }
-        for method in ["ed-sequential", "ed-batched"] {
+        for method in ["decay-sequential", "decay-batched"] {
             let rows = sweep.only(&[("method", method), ("replica", replica), ("epochs", "2")]);
             assert_eq!(removed(&rows, WEIGHT_COUNTS), [0, 225, 450, 675, 900], "{method}");
         }
@@ -227,7 +227,7 @@ fn every_asked_sparsity_is_met_to_the_node() {
             assert_eq!(removed(&dense, WEIGHT_COUNTS), vec![0; count], "dense after {epochs} epochs");
         }
     }
-    for (sparsity, nonzero) in sweep.numbers("sparsity").iter().zip(sweep.counts("nonzero_nodes")) {
+    for (sparsity, nonzero) in sweep.numbers("sparsity").iter().zip(sweep.counts("nonzero_weights")) {
         assert!(
             (sparsity - (WEIGHT_COUNTS - nonzero) as f64 / WEIGHT_COUNTS as f64).abs() < 1e-12,
             "{sparsity} {nonzero}"
@@ -241,7 +241,7 @@ fn removing_nothing_changes_nothing_and_ed_is_the_same_in_both_ways() {
     for replica in ["0", "1"] {
         let of = |conditions: &[(&str, &str)]| sweep.only(&[&[("replica", replica)], conditions].concat());
         let dense = of(&[("method", "dense"), ("epochs", "6")]);
-        let untouched = of(&[("nonzero_nodes", "900"), ("epochs", "6")]);
+        let untouched = of(&[("nonzero_weights", "900"), ("epochs", "6")]);
         // Dense, three tolerances, four windows under four rules, and three controls.
         assert!(untouched.rows.len() >= 1 + 3 + 4 * 4 + 3, "{}", untouched.rows.len());
         assert!(untouched.column("accuracy").iter().all(|accuracy| *accuracy == dense.column("accuracy")[0]));
@@ -249,7 +249,7 @@ fn removing_nothing_changes_nothing_and_ed_is_the_same_in_both_ways() {
         let loss = dense.numbers("loss")[0];
         assert!(untouched.numbers("loss").iter().all(|other| (other - loss).abs() < 1e-12 * loss));
 
-        let [one_by_one, at_once] = ["ed-sequential", "ed-batched"].map(|method| of(&[("method", method)]));
+        let [one_by_one, at_once] = ["decay-sequential", "decay-batched"].map(|method| of(&[("method", method)]));
         let dense = of(&[("method", "dense"), ("epochs", "2")]);
         for column in ["accuracy", "loss"] {
             assert_eq!(one_by_one.column(column), at_once.column(column), "{column}");
@@ -264,7 +264,7 @@ fn the_result_is_on_standard_output_and_all_else_on_standard_error() {
     for part in [
         "mnist · dnn · 2 replicas · 6 epochs (ED: 2)",
         "time per point",
-        "ed-sequential density",
+        "decay-sequential density",
         "one more operating point of one replica took",
         "The gain comes from not retraining",
         "Before pruning: ",
@@ -321,7 +321,7 @@ fn a_small_run_speaks_json_and_keeps_quiet() {
     let grid: Vec<usize> = (0..=100).step_by(5).map(|percent| share(percent, 49)).collect();
     assert_eq!(removed(&rows, 49), grid);
     assert_eq!(grid[10], 25);
-    assert_eq!(removed(&sweep.only(&[("method", "ed-batched"), ("replica", "0")]), 49), [0, 25]);
+    assert_eq!(removed(&sweep.only(&[("method", "decay-batched"), ("replica", "0")]), 49), [0, 25]);
 }
 
 #[test]

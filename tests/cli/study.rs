@@ -294,7 +294,7 @@ fn figure_4_is_of_the_studys_networks() {
     assert!(ended.stdout.contains("Table 1") && ended.stdout.contains("Figure 4"), "{}", ended.stdout);
     let sweep = Table::read(&out.join("figure4/sweep.csv"));
     let methods: BTreeSet<&str> = sweep.column("method").into_iter().collect();
-    for method in ["dense", "ms", "settle", "hold", "magnitude", "random", "ed-sequential"] {
+    for method in ["dense", "stability", "settle", "hold", "magnitude", "random", "decay-sequential"] {
         assert!(methods.contains(method), "{method} is not among {methods:?}");
     }
     // The same networks, trained by the command that Figure 4 is made of elsewhere, have the same points.

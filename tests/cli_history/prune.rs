@@ -260,7 +260,7 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
         ("--criterion magnitude --sparsity 0.75", accuracy(&[("method", "magnitude"), ("sparsity", "0.75")])),
         (
             "--tolerance 0.03 --min-stability 3",
-            accuracy(&[("method", "ms"), ("tolerance", "0.03"), ("threshold", "3")]),
+            accuracy(&[("method", "stability"), ("tolerance", "0.03"), ("threshold", "3")]),
         ),
     ]
     .into_iter()

@@ -132,7 +132,7 @@ fn json_holds_the_summary() {
     assert_eq!(found["tolerances"][0]["sd"], 0.0);
     assert_eq!(found["tolerances"][0]["stable_nodes"], serde_json::json!([0.0, 0.0, 3.0, 3.0]));
     assert_eq!(found["tolerances"][0]["most_distinct_thresholds"], 2);
-    assert_eq!(found["frozen_nodes"], 0);
+    assert_eq!(found["frozen_weights"], 0);
     assert_eq!(column(&folder.path().join("out/envelope.csv"), "settling_tolerance"), ["0.0"; 6]);
 }
 
