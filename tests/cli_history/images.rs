@@ -219,7 +219,7 @@ fn classes_that_cannot_be_learnt_are_refused() {
 fn the_share_that_is_held_out_can_be_chosen() {
     let folder = set();
     let exported = |share: &str| {
-        let line = format!("data export any=shades out --test-share {share} --json");
+        let line = format!("data export any=shades out --fresh --test-share {share} --json");
         holdfast(folder.path(), &line, &[]).succeeded().json()["test_images"].clone()
     };
     assert_eq!([exported("0.2"), exported("0.5")], [4, 10]);
