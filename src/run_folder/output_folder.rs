@@ -445,9 +445,9 @@ mod tests {
             let folder = tempdir().unwrap();
             let path = folder.path().join(name);
             if name == "shards" {
-                open(&path.join("1-of-2")).map(drop).unwrap()
+                open(&path.join("1-of-2")).map(drop).unwrap();
             } else {
-                fs::write(path, "").unwrap()
+                fs::write(path, "").unwrap();
             }
             assert!(open(folder.path()).is_ok(), "{name}");
         }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 /// for another, since it leaves out all that have not this word in their names.
 ///
 /// Panics where there is none: a test that needs a device is never skipped.
+#[expect(clippy::print_stderr, reason = "whoever reads the output of the tests wants to know")]
 pub fn index() -> usize {
     static INDEX: OnceLock<usize> = OnceLock::new();
     *INDEX.get_or_init(|| {
