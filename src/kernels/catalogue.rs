@@ -60,6 +60,7 @@ const STEPS_OF_TILES: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEAT
 const STEPS_OF_LANES: &[&Shader] = &[&dense_stack::STEP_LANES, &dense_stack::STEP_FEATURES_LANES];
 const TILES: Tiles = Tiles::Single { workgroup_size: 1 };
 const CHUNK: &[&Shader] = &[&dense_stack::GRADIENT];
+
 /// Constants that shaders share with their wrappers: whose they are, their name in WGSL, and what the wrappers take them for.
 /// The catalogue's test finds each of them in the shaders, and none beside them. An empty list of shaders means all that
 /// have the constant.
