@@ -3,8 +3,8 @@
 use holdfast::gpu::adapters;
 use std::sync::OnceLock;
 
-/// Index of the first adapter that runs in software, else the first of all. Says once which one was taken; `WGPU_ADAPTER_NAME` asks
-/// for another, since it leaves out all that have not this word in their names.
+/// Index of the first adapter that runs in software, else of the first of all. Says once which one was taken;
+/// `WGPU_ADAPTER_NAME` asks for another, since it leaves out all that have not this word in their names.
 ///
 /// Panics where there is none: a test that needs a device is never skipped.
 #[expect(clippy::print_stderr, reason = "whoever reads the output of the tests wants to know")]
@@ -14,7 +14,10 @@ pub fn index() -> usize {
         let all = adapters();
         let taken = all.iter().find(|adapter| adapter.kind == "software").or(all.first());
         let taken = taken.unwrap_or_else(|| panic!("the tests need a Vulkan, Metal or DX12 driver; see the README"));
-        eprintln!("the shaders are tested on {} ({}, {})", taken.name, taken.kind, taken.backend);
+        #[expect(clippy::print_stderr, reason = "who reads a failed test should know on which device it failed")]
+        {
+            eprintln!("the shaders are tested on {} ({}, {})", taken.name, taken.kind, taken.backend);
+        }
         taken.index
     })
 }
