@@ -14,10 +14,7 @@ pub fn index() -> usize {
         let all = adapters();
         let taken = all.iter().find(|adapter| adapter.kind == "software").or(all.first());
         let taken = taken.unwrap_or_else(|| panic!("the tests need a Vulkan, Metal or DX12 driver; see the README"));
-        #[expect(clippy::print_stderr, reason = "who reads a failed test should know on which device it failed")]
-        {
-            eprintln!("the shaders are tested on {} ({}, {})", taken.name, taken.kind, taken.backend);
-        }
+        eprintln!("the shaders are tested on {} ({}, {})", taken.name, taken.kind, taken.backend);
         taken.index
     })
 }
