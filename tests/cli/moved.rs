@@ -102,7 +102,7 @@ fn a_run_that_moved_is_pruned_counted_and_shown_without_its_data() {
     for model in ["dnn", "cnn"] {
         let project = pets();
         let line = format!(
-            "compare {SIZES} --ed-epochs 1 --ed-targets 50 --model {model} --side 16 --quiet --data any=data/pets --out run"
+            "compare {SIZES} --ed-epochs 1 --ed-targets 50% --model {model} --side 16 --quiet --data any=data/pets --out run"
         );
         run_in(project.path(), &line).succeeded();
         let prune = "--criterion hold --window 2 --sparsity 0.5 --device cpu --json --out pruned";
