@@ -152,7 +152,7 @@ mod tests {
         let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
         assert_eq!(
             text.lines().next().unwrap(),
-            "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_nodes,frozen_nodes,\
+            "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_weights,frozen_weights,\
              compression_ratio,theoretical_speedup,accuracy,loss"
         );
         let read: Vec<SweepRow> =
