@@ -20,6 +20,20 @@ use std::sync::Arc;
 /// Arguments that do not fit together are refused before anything is done, with [`Error::Shape`] where a caller erred and
 /// [`Error::Usage`] where a setting is impossible, in the same words on every device. Any call may also fail with
 /// [`Error::OutOfMemory`] where the work does not fit the device, and with [`Error::DeviceLost`] where it went away.
+///
+/// ```
+/// use holdfast::engine::{Engine, HistoryShape};
+///
+/// let mut engine = Engine::cpu(Some(2))?;
+/// let shape = HistoryShape { epochs: 2, replicas: 1, weight_count: 3 };
+/// let history = [0.5, -0.25, 0.125, 0.5, -0.5, 0.25];
+/// // Ranks by descending magnitude, ties by the lower index.
+/// assert_eq!(engine.rank(shape, &history)?, [0, 1, 2, 0, 1, 2]);
+/// assert_eq!(engine.envelope(shape, &history, &[2])?.smallest_magnitude, [0.5, 0.25, 0.125]);
+/// // An array of another size is refused before anything is done.
+/// assert!(engine.rank(shape, &history[..5]).is_err());
+/// # Ok::<(), holdfast::error::Error>(())
+/// ```
 pub struct Engine {
     backend: Box<dyn Backend>,
     data: Arc<DataSets>,
