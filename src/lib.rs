@@ -60,19 +60,27 @@
 //! # Ok::<(), holdfast::error::Error>(())
 //! ```
 //!
+//! Features, all on unless asked otherwise: `cli` is the command, `report` draws figures and pages, `gpu` is the WGSL engine with
+//! the checks of its kernels. Without any of them there is the CPU engine, and all that is done with it.
+//!
 //! The folder `examples` has this with real digits, and the way of a history that PyTorch recorded.
 
+#[cfg(feature = "gpu")]
 pub mod check;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod cpu;
 pub mod data;
 pub mod engine;
 pub mod error;
+#[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(feature = "gpu")]
 pub mod kernels;
 pub mod network;
 pub mod pruning;
 pub mod random;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod run_folder;
 pub mod stability;

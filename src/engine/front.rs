@@ -3,15 +3,12 @@
 use super::backend::Backend;
 use super::batch::Batch;
 use super::cpu::CpuBackend;
-use super::gpu::GpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
 use super::{
     Activity, Counts, DeviceDescription, Envelope, Footprint, HistoryShape, KernelTime, Overheads, Setup, SweepSize,
-    Tuning,
 };
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use crate::network::ParameterLayout;
 use std::sync::Arc;
 
@@ -39,12 +36,6 @@ pub struct Engine {
     data: Arc<DataSets>,
 }
 
-impl From<GpuBackend> for Engine {
-    fn from(backend: GpuBackend) -> Self {
-        Self::new(backend)
-    }
-}
-
 impl Engine {
     fn new(backend: impl Backend + 'static) -> Self {
         Self { backend: Box::new(backend), data: Arc::new(DataSets::new()) }
@@ -58,20 +49,6 @@ impl Engine {
             return Err(Error::Usage("0 threads compute nothing; use --threads 1 or more".into()));
         }
         Ok(Self::new(CpuBackend::new(threads)?))
-    }
-
-    /// The WGSL engine on an adapter. `checked` keeps bounds checks in the shaders; lowered `limits` are for tests. With other
-    /// settings: [`GpuBackend`].
-    ///
-    /// Fails with [`Error::NoDevice`] if there is none that fits.
-    pub fn gpu(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
-        Ok(GpuBackend::open(choice, checked, limits)?.into())
-    }
-
-    /// The GPU that the engine works on; nothing on the CPU engine. Its counters say how many launches and submissions there
-    /// were.
-    pub fn device(&self) -> Option<&Arc<Gpu>> {
-        self.backend.gpu()
     }
 
     /// Which device it is.
@@ -219,11 +196,6 @@ impl Engine {
         self.backend.activity()
     }
 
-    /// What a clock has chosen for the last batch; nothing where nothing can be chosen.
-    pub fn tuning(&self) -> Option<&Tuning> {
-        self.backend.tuning()
-    }
-
     /// Times every launch from now on, at the cost of speed and of no bit. Returns whether the device can.
     pub fn start_profile(&mut self) -> bool {
         self.backend.start_profile()
@@ -232,6 +204,43 @@ impl Engine {
     /// Ends the profile: what each kernel took, the slowest first.
     pub fn take_profile(&mut self) -> Vec<KernelTime> {
         self.backend.take_profile()
+    }
+}
+
+/// What only a GPU has.
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use super::super::{GpuBackend, Tuning};
+    use super::Engine;
+    use crate::error::Result;
+    use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
+    use std::sync::Arc;
+
+    impl From<GpuBackend> for Engine {
+        fn from(backend: GpuBackend) -> Self {
+            Self::new(backend)
+        }
+    }
+
+    impl Engine {
+        /// The WGSL engine on an adapter. `checked` keeps bounds checks in the shaders; lowered `limits` are for tests. With other
+        /// settings: [`GpuBackend`].
+        ///
+        /// Fails with [`crate::error::Error::NoDevice`] if there is none that fits.
+        pub fn gpu(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
+            Ok(GpuBackend::open(choice, checked, limits)?.into())
+        }
+
+        /// The GPU that the engine works on; nothing on the CPU engine. Its counters say how many launches and submissions there
+        /// were.
+        pub fn device(&self) -> Option<&Arc<Gpu>> {
+            self.backend.gpu()
+        }
+
+        /// What a clock has chosen for the last batch; nothing where nothing can be chosen.
+        pub fn tuning(&self) -> Option<&Tuning> {
+            self.backend.tuning()
+        }
     }
 }
 
