@@ -290,6 +290,21 @@ fn links_of_the_book_lead_into_the_book() {
     assert_clean(files("docs", "md").iter().flat_map(lost).collect());
 }
 
+/// Paths of a page, between backquotes, that lead to nothing.
+fn lost_paths(page: &str, exists: impl Fn(&str) -> bool) -> Vec<&str> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    let ours = |path: &&str| ["src/", "shaders/", "tests/", "docs/"].iter().any(|folder| path.starts_with(folder));
+    quoted.filter(ours).filter(|path| !exists(path)).collect()
+}
+
+#[test]
+fn the_plan_of_the_house_names_what_is_there() {
+    let plan = std::fs::read_to_string("ARCHITECTURE.md").unwrap();
+    assert_eq!(lost_paths(&plan, |path| Path::new(path).exists()), [""; 0]);
+    let unnamed: Vec<_> = ROOMS.iter().filter(|room| !plan.contains(&format!("<b>{room}</b>"))).collect();
+    assert!(unnamed.is_empty(), "not in the picture: {unnamed:?}");
+}
+
 #[test]
 fn the_recipe_for_a_kernel_names_every_place_that_a_family_must_stand_in() {
     let recipe = std::fs::read_to_string("docs/adding-a-kernel.md").unwrap();
@@ -356,6 +371,12 @@ mod rules {
         assert_eq!(missing_rooms("axpy", |place| place != "src/cpu/axpy.rs"), ["src/cpu/axpy.rs"]);
         assert!(missing_rooms("axpy", |_| true).is_empty());
     }
+    #[test]
+    fn a_path_to_nothing_is_found() {
+        let page = "`src/here.rs` and `src/gone.rs`, `Gone`, `gone/x.rs`, ```mermaid\nsrc/gone.rs\n```";
+        assert_eq!(lost_paths(page, |path| path == "src/here.rs"), ["src/gone.rs"]);
+    }
+
     #[test]
     fn a_link_to_nowhere_or_out_of_the_book_is_found() {
         let find = |text: &str| lost_links(Path::new("docs/guide/x.md"), text, |path| !path.ends_with("none.md")).len();

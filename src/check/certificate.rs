@@ -5,6 +5,7 @@ use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
 use crate::kernels::catalogue::SHADERS;
 use crate::run_folder::{self, timestamp};
+use data_encoding::HEXLOWER;
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -45,7 +46,7 @@ fn hash(device: &DeviceDescription) -> String {
     let facts = [env!("CARGO_PKG_VERSION"), &device.name, &device.backend, &device.driver, &device.variant];
     facts.into_iter().for_each(&mut add);
     SHADERS.iter().for_each(|shader| add(shader.source));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&hash.finalize())
 }
 
 /// Where the certificate with this hash lies: in the user's data folder (`XDG_DATA_HOME`, or what the platform has).
@@ -75,6 +76,8 @@ impl Certificate {
     }
 
     /// Keeps it, in place of an earlier one, and says where.
+    ///
+    /// Fails with [`Error::Io`] if it cannot be written, and with [`Error::Job`] if the system names no folder for it.
     pub fn store(&self) -> Result<PathBuf> {
         let path = path(&self.hash)?;
         if let Some(folder) = path.parent() {

@@ -2,6 +2,10 @@
 //!
 //! Used by the tests and by `holdfast doctor`. Outputs are preset to a pattern that no kernel gives, with a guard
 //! behind the end: a [`Report`] also says whether a kernel wrote all of its output and nothing else.
+//!
+//! That a kernel is wrong is no failure: its report says so. What runs a case fails where the device does, with
+//! [`crate::error::Error::OutOfMemory`] or [`crate::error::Error::DeviceLost`], and where a wrapper refuses the sizes, with
+//! [`crate::error::Error::Shape`].
 
 pub mod adam;
 mod certificate;

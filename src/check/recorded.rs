@@ -71,6 +71,8 @@ impl Archive {
 }
 
 /// Trains along recorded runs and compares the loss of every step with PyTorch's.
+///
+/// Fails as the engine does, see [`Engine`].
 pub fn training(engine: &mut Engine) -> Result<Vec<Report>> {
     RUNS.iter().map(|(name, bytes)| follow(engine, name, bytes)).collect()
 }
@@ -140,6 +142,8 @@ fn follow(engine: &mut Engine, name: &str, bytes: &'static [u8]) -> Result<Repor
 }
 
 /// Ranks a recorded history and compares with NumPy's stable sort.
+///
+/// Fails as the engine does, see [`Engine`].
 pub fn ranks(engine: &mut Engine) -> Result<Report> {
     let mut archive = Archive::new(RANKS)?;
     let (shape, history) = archive.array::<f32>("history")?;

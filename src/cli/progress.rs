@@ -4,9 +4,9 @@ use super::output;
 use crate::study::Progress;
 use crate::study::numbers::significant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use parking_lot::Mutex;
 use std::fmt::Write;
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A plain line says how far a stage is no more often than this.
@@ -37,7 +37,7 @@ impl Reporter {
     }
 
     fn with_stage(&self, change: impl FnOnce(&mut Option<Stage>)) {
-        change(&mut self.stage.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.stage.lock());
     }
 }
 

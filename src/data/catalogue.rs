@@ -2,6 +2,7 @@
 
 use super::mnist;
 use crate::error::{Error, Result};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::io::ErrorKind;
@@ -140,7 +141,7 @@ pub fn verify() -> Result<Vec<CheckedFile>> {
             let path = folder.join(name.strip_prefix("mnist/").unwrap_or(name));
             let state = match std::fs::read(&path) {
                 Ok(bytes) => {
-                    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+                    let found = HEXLOWER.encode(&Sha256::digest(&bytes));
                     if found == expected { FileState::Intact } else { FileState::Different }
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => FileState::Missing,

@@ -1,9 +1,22 @@
 //! Images and labels in memory.
 
 use crate::error::{Error, Result};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// Grayscale images `[sample, y, x]` with one label each.
+///
+/// ```
+/// use holdfast::data::Dataset;
+///
+/// // Two images of one row of three pixels.
+/// let set = Dataset::new("edges", vec![0, 0, 255, 255, 0, 0], vec![0, 1], 1, 3, 2)?;
+/// assert_eq!((set.samples(), set.class_counts()), (2, vec![1, 1]));
+///
+/// let label_too_large = Dataset::new("edges", vec![0, 0, 255], vec![2], 1, 3, 2);
+/// assert_eq!(label_too_large.unwrap_err().exit_code(), 5);
+/// # Ok::<(), holdfast::error::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     /// Short name in files and tables, e.g. `mnist`.
@@ -22,6 +35,8 @@ pub struct Dataset {
 
 impl Dataset {
     /// Checks that sizes agree, that there is at least one image, and that every label is below `classes`.
+    ///
+    /// Fails with [`Error::Data`].
     pub fn new(
         name: impl Into<String>,
         images: Vec<u8>,
@@ -92,7 +107,7 @@ impl Dataset {
         }
         hash.update(&self.images);
         hash.update(&self.labels);
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&hash.finalize())
     }
 
     /// The images at `indices`, in that order.

@@ -3,7 +3,8 @@
 use super::{Dataset, Split, idx};
 use crate::error::{Error, Result};
 use crate::run_folder::{self, OutputFolder};
-use image::{GrayImage, Luma, imageops};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, GrayImage, ImageEncoder, Luma, imageops};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -95,12 +96,7 @@ pub fn write_idx(split: &Split, folder: &OutputFolder) -> Result<Vec<PathBuf>> {
 /// Writes a gray picture.
 fn write_png(path: &Path, pixels: &[u8], width: usize, height: usize) -> Result<()> {
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(png::ColorType::Grayscale);
-    let encoded = encoder.write_header().and_then(|mut image| {
-        image.write_image_data(pixels)?;
-        image.finish()
-    });
+    let encoded = PngEncoder::new(&mut bytes).write_image(pixels, width as u32, height as u32, ExtendedColorType::L8);
     encoded.map_err(|error| Error::Job(format!("{} cannot be drawn: {error}; use a smaller set", path.display())))?;
     run_folder::write_quickly(path, &bytes)
 }
@@ -110,8 +106,8 @@ mod tests {
     use super::*;
     use crate::data::{LoadOptions, Source};
     use crate::run_folder::FolderKind;
+    use image::ColorType;
     use std::ffi::OsStr;
-    use std::fs::File;
     use tempfile::tempdir;
 
     fn open(folder: &Path) -> OutputFolder {
@@ -129,12 +125,9 @@ mod tests {
     }
 
     fn pixels(path: &Path) -> (u32, u32, Vec<u8>) {
-        let decoder = png::Decoder::new(std::io::BufReader::new(File::open(path).unwrap()));
-        let mut image = decoder.read_info().unwrap();
-        assert_eq!(image.info().color_type, png::ColorType::Grayscale);
-        let mut pixels = vec![0; image.output_buffer_size().unwrap()];
-        image.next_frame(&mut pixels).unwrap();
-        (image.info().width, image.info().height, pixels)
+        let image = image::open(path).unwrap();
+        assert_eq!(image.color(), ColorType::L8);
+        (image.width(), image.height(), image.into_bytes())
     }
 
     #[test]

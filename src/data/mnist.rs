@@ -55,6 +55,7 @@ fn existing(folder: &Path, name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::HEXLOWER;
     use sha2::{Digest, Sha256};
 
     fn shipped() -> PathBuf {
@@ -72,7 +73,7 @@ mod tests {
                 continue;
             }
             let bytes = std::fs::read(shipped().join(file)).unwrap();
-            let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = HEXLOWER.encode(&Sha256::digest(&bytes));
             assert_eq!(found, checksum, "{file}");
             checked.push(file.to_owned());
         }

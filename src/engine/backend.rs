@@ -4,10 +4,11 @@
 use super::loaded::Loaded;
 use super::{
     Activity, Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, KernelTime, MaskChange,
-    Overheads, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Tuning, Watch,
+    Overheads, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch,
 };
 use crate::data::Dataset;
 use crate::error::Result;
+#[cfg(feature = "gpu")]
 use crate::gpu::Gpu;
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(super) trait Backend: Send {
     /// Neither history nor windows are empty.
     fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope>;
 
+    #[cfg(feature = "gpu")]
     fn gpu(&self) -> Option<&Arc<Gpu>> {
         None
     }
@@ -45,7 +47,8 @@ pub(super) trait Backend: Send {
         None
     }
 
-    fn tuning(&self) -> Option<&Tuning> {
+    #[cfg(feature = "gpu")]
+    fn tuning(&self) -> Option<&super::Tuning> {
         None
     }
 

@@ -15,10 +15,11 @@ use crate::cpu::{adam, he_normal, magnitude_sort, mask};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Steps of a replica between two turns at the queue: long enough that loading its state does not count.
@@ -263,7 +264,7 @@ impl CpuBatch {
     /// Runs `work` with the workspace of the current thread of the pool.
     fn with_workspace<R>(&self, work: impl FnOnce(&mut Workspace) -> R) -> R {
         let thread = rayon::current_thread_index().unwrap_or(0);
-        work(&mut lock(&self.workspaces[thread]))
+        work(&mut self.workspaces[thread].lock())
     }
 
     /// All samples of a data set in blocks.
@@ -313,11 +314,6 @@ struct FocusInput {
     values: Arc<SweepInput>,
 }
 
-/// Locks; a thread that panicked while it held the lock left only scratch values behind.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl BackendBatch for CpuBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         self.focus_inputs.clear();
@@ -334,10 +330,10 @@ impl BackendBatch for CpuBatch {
         let (network, training, scale) = (&self.network, &self.training, self.scale);
         let (workspaces, sharing) = (&self.workspaces, &self.sharing);
         self.pool.broadcast(|thread| {
-            let mut workspace = lock(&workspaces[thread.index()]);
+            let mut workspace = workspaces[thread.index()].lock();
             // The replica that is furthest behind goes on; an empty queue means that every other one is being worked on.
             let next = || {
-                let mut queue = lock(&queue);
+                let mut queue = queue.lock();
                 let behind = (0..queue.len()).min_by_key(|&turn| (queue[turn].next_step, queue[turn].slot))?;
                 Some(queue.swap_remove(behind))
             };
@@ -345,7 +341,7 @@ impl BackendBatch for CpuBatch {
                 let end = (turn.next_step + STEPS_A_TURN).min(count);
                 let steps_of_turn = turn.next_step..end;
                 let batches = steps.batches[steps_of_turn.clone()].iter().zip(&rates[steps_of_turn.clone()]);
-                let share = spare && lock(sharing).next();
+                let share = spare && sharing.lock().next();
                 let started = Instant::now();
                 for (target, (batch, &rate)) in turn.losses[steps_of_turn].iter_mut().zip(batches) {
                     let order = &steps.orders[turn.slot][batch.clone()];
@@ -354,12 +350,12 @@ impl BackendBatch for CpuBatch {
                     *target = StepLoss { loss: loss.mean, correct: loss.correct };
                 }
                 if spare {
-                    lock(sharing).took(share, started.elapsed().as_secs_f64() / (end - turn.next_step) as f64);
+                    sharing.lock().took(share, started.elapsed().as_secs_f64() / (end - turn.next_step) as f64);
                 }
                 (watch.progress)((end - turn.next_step) as u64);
                 turn.next_step = end;
                 if end < count && watch.check().is_ok() {
-                    lock(&queue).push(turn);
+                    queue.lock().push(turn);
                 }
             }
         });

@@ -3,15 +3,12 @@
 use super::backend::Backend;
 use super::batch::Batch;
 use super::cpu::CpuBackend;
-use super::gpu::GpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
 use super::{
     Activity, Counts, DeviceDescription, Envelope, Footprint, HistoryShape, KernelTime, Overheads, Setup, SweepSize,
-    Tuning,
 };
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use crate::network::ParameterLayout;
 use std::sync::Arc;
 
@@ -20,15 +17,23 @@ use std::sync::Arc;
 /// Arguments that do not fit together are refused before anything is done, with [`Error::Shape`] where a caller erred and
 /// [`Error::Usage`] where a setting is impossible, in the same words on every device. Any call may also fail with
 /// [`Error::OutOfMemory`] where the work does not fit the device, and with [`Error::DeviceLost`] where it went away.
+///
+/// ```
+/// use holdfast::engine::{Engine, HistoryShape};
+///
+/// let mut engine = Engine::cpu(Some(2))?;
+/// let shape = HistoryShape { epochs: 2, replicas: 1, weight_count: 3 };
+/// let history = [0.5, -0.25, 0.125, 0.5, -0.5, 0.25];
+/// // Ranks by descending magnitude, ties by the lower index.
+/// assert_eq!(engine.rank(shape, &history)?, [0, 1, 2, 0, 1, 2]);
+/// assert_eq!(engine.envelope(shape, &history, &[2])?.smallest_magnitude, [0.5, 0.25, 0.125]);
+/// // An array of another size is refused before anything is done.
+/// assert!(engine.rank(shape, &history[..5]).is_err());
+/// # Ok::<(), holdfast::error::Error>(())
+/// ```
 pub struct Engine {
     backend: Box<dyn Backend>,
     data: Arc<DataSets>,
-}
-
-impl From<GpuBackend> for Engine {
-    fn from(backend: GpuBackend) -> Self {
-        Self::new(backend)
-    }
 }
 
 impl Engine {
@@ -44,20 +49,6 @@ impl Engine {
             return Err(Error::Usage("0 threads compute nothing; use --threads 1 or more".into()));
         }
         Ok(Self::new(CpuBackend::new(threads)?))
-    }
-
-    /// The WGSL engine on an adapter. `checked` keeps bounds checks in the shaders; lowered `limits` are for tests. With other
-    /// settings: [`GpuBackend`].
-    ///
-    /// Fails with [`Error::NoDevice`] if there is none that fits.
-    pub fn gpu(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
-        Ok(GpuBackend::open(choice, checked, limits)?.into())
-    }
-
-    /// The GPU that the engine works on; nothing on the CPU engine. Its counters say how many launches and submissions there
-    /// were.
-    pub fn device(&self) -> Option<&Arc<Gpu>> {
-        self.backend.gpu()
     }
 
     /// Which device it is.
@@ -205,11 +196,6 @@ impl Engine {
         self.backend.activity()
     }
 
-    /// What a clock has chosen for the last batch; nothing where nothing can be chosen.
-    pub fn tuning(&self) -> Option<&Tuning> {
-        self.backend.tuning()
-    }
-
     /// Times every launch from now on, at the cost of speed and of no bit. Returns whether the device can.
     pub fn start_profile(&mut self) -> bool {
         self.backend.start_profile()
@@ -218,6 +204,43 @@ impl Engine {
     /// Ends the profile: what each kernel took, the slowest first.
     pub fn take_profile(&mut self) -> Vec<KernelTime> {
         self.backend.take_profile()
+    }
+}
+
+/// What only a GPU has.
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use super::super::{GpuBackend, Tuning};
+    use super::Engine;
+    use crate::error::Result;
+    use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
+    use std::sync::Arc;
+
+    impl From<GpuBackend> for Engine {
+        fn from(backend: GpuBackend) -> Self {
+            Self::new(backend)
+        }
+    }
+
+    impl Engine {
+        /// The WGSL engine on an adapter. `checked` keeps bounds checks in the shaders; lowered `limits` are for tests. With other
+        /// settings: [`GpuBackend`].
+        ///
+        /// Fails with [`crate::error::Error::NoDevice`] if there is none that fits.
+        pub fn gpu(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
+            Ok(GpuBackend::open(choice, checked, limits)?.into())
+        }
+
+        /// The GPU that the engine works on; nothing on the CPU engine. Its counters say how many launches and submissions there
+        /// were.
+        pub fn device(&self) -> Option<&Arc<Gpu>> {
+            self.backend.gpu()
+        }
+
+        /// What a clock has chosen for the last batch; nothing where nothing can be chosen.
+        pub fn tuning(&self) -> Option<&Tuning> {
+            self.backend.tuning()
+        }
     }
 }
 

@@ -24,10 +24,11 @@ use crate::gpu::{DeviceChoice, Gpu, LaunchTimes, RequestedLimits};
 use crate::kernels::conv2d::Tile;
 use crate::kernels::dense_stack::Tiles;
 use batch::GpuBatch;
-use samples::{LoadedData, lock};
+use parking_lot::Mutex;
+use samples::LoadedData;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How a training step goes through dense layers of at most 32 units; wider ones are always launched one by one.
@@ -199,7 +200,7 @@ impl Backend for GpuBackend {
 
     fn load(&mut self, set: &Arc<Dataset>) -> Result<()> {
         let data = LoadedData::new(&self.gpu, set)?;
-        lock(&self.data).push(Arc::new(data));
+        self.data.lock().push(Arc::new(data));
         Ok(())
     }
 

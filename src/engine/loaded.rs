@@ -3,8 +3,9 @@
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::network::Architecture;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A data set that an engine has taken in with [`super::Engine::load`]. Another engine refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +39,13 @@ impl DataSets {
 
     /// The handle of this very data set, if it was loaded before.
     pub(super) fn find(&self, set: &Arc<Dataset>) -> Option<DataHandle> {
-        let place = self.lock().iter().position(|known| Arc::ptr_eq(known, set))?;
+        let place = self.sets.lock().iter().position(|known| Arc::ptr_eq(known, set))?;
         Some(DataHandle { engine: self.engine, place })
     }
 
     /// Appends a data set.
     pub(super) fn push(&self, set: &Arc<Dataset>) -> DataHandle {
-        let mut sets = self.lock();
+        let mut sets = self.sets.lock();
         sets.push(Arc::clone(set));
         DataHandle { engine: self.engine, place: sets.len() - 1 }
     }
@@ -52,7 +53,7 @@ impl DataSets {
     /// What `handle` stands for, if a network of this `architecture` can read it. Fails with [`Error::Shape`].
     pub(super) fn get(&self, handle: DataHandle, architecture: &Architecture) -> Result<Loaded> {
         let DataHandle { engine, place } = handle;
-        let set = if engine == self.engine { self.lock().get(place).map(Arc::clone) } else { None };
+        let set = if engine == self.engine { self.sets.lock().get(place).map(Arc::clone) } else { None };
         let set = set.ok_or_else(|| {
             Error::Shape("the data set was not loaded by this engine; load it, and use the handle that it gives".into())
         })?;
@@ -64,10 +65,5 @@ impl DataSets {
             )));
         }
         Ok(Loaded { place, set })
-    }
-
-    /// Nothing under this lock is left half changed by a panic.
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Dataset>>> {
-        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,17 +6,21 @@
 
 mod backend;
 mod batch;
+#[cfg(feature = "gpu")]
 mod choice;
 mod cpu;
 mod front;
+#[cfg(feature = "gpu")]
 mod gpu;
 mod loaded;
 
 pub use crate::cpu::stability::HistoryShape;
 pub use crate::cpu::training_step::Replica;
 pub use batch::Batch;
+#[cfg(feature = "gpu")]
 pub use choice::{Choice, automatic_adapter, open};
 pub use front::Engine;
+#[cfg(feature = "gpu")]
 pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use loaded::DataHandle;
 

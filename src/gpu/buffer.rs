@@ -78,6 +78,8 @@ impl<T: Pod> Buffer<T> {
     }
 
     /// A buffer with these elements.
+    ///
+    /// Fails as [`Self::new`] does.
     pub fn from_slice(gpu: &Gpu, label: &str, elements: &[T]) -> Result<Self> {
         let buffer = Self::new(gpu, label, elements.len())?;
         buffer.write(gpu, 0, elements)?;

@@ -5,9 +5,10 @@ use super::tape::Tape;
 use super::timing::Profile;
 use super::{Buffer, Launch, Recorder, read_back};
 use crate::error::{Error, Result};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Iterations that the start-up probe asks for: above the limit of old software drivers.
@@ -427,23 +428,22 @@ impl Gpu {
     /// The slowest measured recording of each kernel since the last call, by the kernel that it began with. Only
     /// [`Recorder::submit_measured`] measures.
     pub fn take_launch_times(&self) -> BTreeMap<&'static str, Duration> {
-        std::mem::take(&mut self.launch_times.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.launch_times.lock())
     }
 
     /// From now on every launch is listed, for [`Self::take_launches`].
     pub fn list_launches(&self) {
-        *self.launches.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+        *self.launches.lock() = Some(Vec::new());
     }
 
     /// What was launched since [`Self::list_launches`], in order; the list ends here.
     pub fn take_launches(&self) -> Vec<Launch> {
-        self.launches.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+        self.launches.lock().take().unwrap_or_default()
     }
 
     /// Every kernel that was compiled so far, with the `override` constants that it was compiled with; sorted.
     pub fn compiled_kernels(&self) -> Vec<(&'static str, Vec<(&'static str, u32)>)> {
-        let mut compiled: Vec<_> =
-            self.kernels.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        let mut compiled: Vec<_> = self.kernels.lock().keys().cloned().collect();
         compiled.sort();
         compiled
     }
@@ -460,13 +460,13 @@ impl Gpu {
     }
 
     pub(super) fn file_launch_time(&self, kernel: &'static str, time: Duration) {
-        let mut times = self.launch_times.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut times = self.launch_times.lock();
         let slowest = times.entry(kernel).or_default();
         *slowest = time.max(*slowest);
     }
 
     pub(super) fn list_launch(&self, launch: impl FnOnce() -> Launch) {
-        if let Some(launches) = &mut *self.launches.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(launches) = &mut *self.launches.lock() {
             launches.push(launch());
         }
     }
@@ -494,7 +494,7 @@ impl Gpu {
 
     /// Fails with what a callback has reported since the last call: a lost device, too little memory, an invalid call.
     pub fn check(&self) -> Result<()> {
-        let failure = || self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let failure = || self.failure.lock();
         if matches!(*failure(), Some(Error::Shape(_))) {
             // A call may be refused because the device is lost, and its loss be told only by the next poll.
             let _ = self.device.poll(wgpu::PollType::Poll);
@@ -527,7 +527,7 @@ fn lanes(adapter: &wgpu::Adapter) -> Option<u32> {
 fn listen(device: &wgpu::Device) -> Failure {
     let failure = Failure::default();
     let store = |failure: &Failure, error: Error| {
-        let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failure = failure.lock();
         // The loss of the device explains every error after it, and what came just before it.
         if failure.is_none() || matches!(error, Error::DeviceLost(_)) {
             *failure = Some(error);

@@ -3,7 +3,7 @@
 use super::Gpu;
 use super::buffer::Bindable;
 use crate::error::{Error, Result};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How a kernel uses a binding.
@@ -142,9 +142,11 @@ pub struct Kernel {
 
 impl Kernel {
     /// Compiles `shader` with these `override` constants, or takes the kernel that was compiled before.
+    ///
+    /// Fails as [`Gpu::check`] does: with [`Error::Shape`] if the driver refuses the shader or the constants.
     pub fn new(gpu: &Gpu, shader: &'static Shader, constants: &[(&'static str, u32)]) -> Result<Arc<Self>> {
         let key = (shader.name, constants.to_vec());
-        let mut kernels = gpu.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kernels = gpu.kernels.lock();
         if let Some(kernel) = kernels.get(&key) {
             return Ok(Arc::clone(kernel));
         }

@@ -33,6 +33,8 @@ impl Launch {
 
     /// How long it takes: it is repeated in one recording for about `time`, after one launch as warm-up. Arrays keep what
     /// the last of them wrote.
+    ///
+    /// Fails as a recording does, see [`Recorder`].
     pub fn measure(&self, gpu: &Gpu, time: Duration) -> Result<Duration> {
         let run = |repetitions: u32| -> Result<Duration> {
             let mut recorder = Recorder::timed(gpu, self.bound.shader.name)?;

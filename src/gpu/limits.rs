@@ -101,6 +101,8 @@ impl Gpu {
     }
 
     /// What a launch takes that has next to nothing to do.
+    ///
+    /// Fails as a recording does, see [`Recorder`].
     pub fn launch_time(&self) -> Result<Duration> {
         shortest(self, &CopyProbe::new(self)?.launch(self, 16)?)
     }
@@ -126,6 +128,8 @@ pub struct CopyProbe {
 
 impl CopyProbe {
     /// Compiles the probe.
+    ///
+    /// Fails as [`Kernel::new`] does.
     pub fn new(gpu: &Gpu) -> Result<Self> {
         let workgroup_size = gpu.usual_workgroup_size();
         Ok(Self { kernel: Kernel::new(gpu, &COPY, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })

@@ -11,6 +11,9 @@ use std::time::Instant;
 pub(super) const RECORD_BYTES: u64 = 256;
 
 /// Launches in order, many of them in one pass and one submission.
+///
+/// What cannot be launched is refused with [`Error::Shape`] when it is recorded. What goes wrong on the device is told by the
+/// call after it, at the latest by [`Submission::wait`]: with [`Error::DeviceLost`] or [`Error::OutOfMemory`].
 pub struct Recorder<'g> {
     gpu: &'g Gpu,
     label: String,
@@ -47,6 +50,8 @@ impl<'g> Recorder<'g> {
     }
 
     /// A recording whose launches are timed by the device, if it can.
+    ///
+    /// Fails with [`Error::OutOfMemory`] if there is no room for the timestamps.
     pub fn timed(gpu: &'g Gpu, label: &str) -> Result<Self> {
         Ok(Self { timestamps: Timestamps::new(gpu)?, launches: None, ..Self::new(gpu, label) })
     }
@@ -131,6 +136,8 @@ impl<'g> Recorder<'g> {
     }
 
     /// Hands the recording to the device without waiting.
+    ///
+    /// Fails as [`Gpu::check`] does.
     pub fn submit(self) -> Result<Submission<'g>> {
         self.finish().map(|(submission, _)| submission)
     }
@@ -174,6 +181,8 @@ fn wait(gpu: &Gpu, poll: wgpu::PollType) -> Result<()> {
 }
 
 /// All elements of a buffer, after everything that was submitted before.
+///
+/// Fails as [`Gpu::check`] does, with what went wrong in any submission before.
 pub fn read_back<T: Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Vec<T>> {
     if buffer.is_empty() {
         return Ok(Vec::new());

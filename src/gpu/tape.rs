@@ -4,12 +4,12 @@
 use super::kernel::Access;
 use super::{BoundKernel, Gpu};
 use crate::error::{Error, Result};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 /// What [`Gpu::write_tape`] writes: notes, the bytes of all uploads, and those of all read-backs.
 pub const TAPE_FILES: [&str; 3] = ["tape.jsonl", "arrays.bin", "answers.bin"];
@@ -69,6 +69,8 @@ impl Gpu {
     }
 
     /// Ends the tape: what was written is on the disk, or all answers were asked for.
+    ///
+    /// Fails with [`Error::Io`] if the tape cannot be written, and with [`Error::Data`] if there were too few or too many answers.
     pub fn end_tape(&self) -> Result<()> {
         self.with_tape(|tape| match tape {
             Tape::Written { notes, arrays, answers, folder, .. } => {
@@ -90,14 +92,13 @@ impl Gpu {
 
     /// Whether another device has done the work.
     pub(super) fn is_answered(&self) -> bool {
-        let answered =
-            |tape: &Mutex<Tape>| matches!(*tape.lock().unwrap_or_else(PoisonError::into_inner), Tape::Answered { .. });
+        let answered = |tape: &Mutex<Tape>| matches!(*tape.lock(), Tape::Answered { .. });
         self.tape.get().is_some_and(answered)
     }
 
     fn with_tape(&self, act: impl FnOnce(&mut Tape) -> Result<()>) -> Result<()> {
         match self.tape.get() {
-            Some(tape) => act(&mut tape.lock().unwrap_or_else(PoisonError::into_inner)),
+            Some(tape) => act(&mut tape.lock()),
             None => Ok(()),
         }
     }

@@ -3,7 +3,6 @@
 use super::{Gpu, Recorder, read_back};
 use crate::error::Result;
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// Launches of one recording that a profile times; WebGPU has no more than twice as many queries in a set.
@@ -30,7 +29,7 @@ pub(super) struct LaunchStamps {
 impl LaunchStamps {
     /// Timestamps, if a profile is being taken.
     pub(super) fn new(gpu: &Gpu) -> Option<Self> {
-        let profiling = gpu.profile.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let profiling = gpu.profile.lock().is_some();
         profiling.then(|| Self {
             queries: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("launch timestamps"),
@@ -77,7 +76,7 @@ impl LaunchStamps {
     pub(super) fn file(&self, gpu: &Gpu, resolved: &super::Buffer<u64>) -> Result<()> {
         let stamps = read_back(gpu, resolved)?;
         let period = gpu.queue.get_timestamp_period();
-        let mut profile = gpu.profile.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut profile = gpu.profile.lock();
         let Some(profile) = profile.as_mut() else { return Ok(()) };
         for (&kernel, stamps) in self.kernels.iter().zip(stamps.chunks_exact(2)) {
             if let Some(time) = elapsed(stamps[0], stamps[1], period) {
@@ -95,14 +94,14 @@ impl Gpu {
     /// Returns whether the device can.
     pub fn start_profile(&self) -> bool {
         if self.timestamps {
-            *self.profile.lock().unwrap_or_else(PoisonError::into_inner) = Some(Profile::new());
+            *self.profile.lock() = Some(Profile::new());
         }
         self.timestamps
     }
 
     /// Ends the profile and returns the times of each kernel.
     pub fn take_profile(&self) -> BTreeMap<&'static str, LaunchTimes> {
-        self.profile.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+        self.profile.lock().take().unwrap_or_default()
     }
 }
 
@@ -164,6 +163,8 @@ fn elapsed(begin: u64, end: u64, period: f32) -> Option<Duration> {
 impl Recorder<'_> {
     /// Submits, waits, and returns how long the launches ran on the device; nothing if it has no usable timestamps.
     /// The recorder must have been made by [`Recorder::timed`].
+    ///
+    /// Fails as [`super::Submission::wait`] does.
     pub fn submit_timed(self) -> Result<Option<Duration>> {
         let gpu = self.gpu();
         let (submission, timestamps) = self.finish()?;
@@ -173,6 +174,8 @@ impl Recorder<'_> {
 
     /// Submits, waits, and files the time under the recording's first kernel: see [`Gpu::take_launch_times`]. Without usable
     /// timestamps it is the time until the device had done it. The recorder must have been made by [`Recorder::timed`].
+    ///
+    /// Fails as [`super::Submission::wait`] does.
     pub fn submit_measured(self) -> Result<()> {
         let (gpu, kernel, start) = (self.gpu(), self.first_kernel, Instant::now());
         let (submission, timestamps) = self.finish()?;

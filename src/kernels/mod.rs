@@ -2,7 +2,8 @@
 //! submits and never reads back.
 //!
 //! All arrays have a leading replica axis, and replicas are the z dimension of every launch. `bind` fails with
-//! [`Error::Shape`] if an array is too short (the message says which), or if the device cannot run the sizes.
+//! [`Error::Shape`] if an array is too short (the message says which), or if the device cannot run the sizes; `new` fails
+//! as [`crate::gpu::Kernel::new`] does, `record` as [`crate::gpu::Recorder::dispatch`] does.
 
 pub mod adam;
 pub mod catalogue;

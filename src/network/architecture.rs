@@ -11,6 +11,24 @@ const MOST_LAYERS: usize = 1 << 16;
 ///
 /// The paper's fully connected network (DNN) has no convolutions and six hidden layers of 30 units; its convolutional
 /// network (CNN) has [`Self::paper_convolutions`] before the same dense layers (paper, section 4.2).
+///
+/// ```
+/// use holdfast::network::{Architecture, ParameterLayout};
+///
+/// // The paper's DNN on MNIST.
+/// let architecture = Architecture {
+///     image_height: 28,
+///     image_width: 28,
+///     convolutions: Vec::new(),
+///     width: 30,
+///     depth: 6,
+///     classes: 10,
+/// };
+/// architecture.validate()?;
+/// let layout = ParameterLayout::new(&architecture);
+/// assert_eq!((layout.parameters(), architecture.weight_count()), (28_510, 900));
+/// # Ok::<(), holdfast::error::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Architecture {
     /// Rows of an image, in pixels.

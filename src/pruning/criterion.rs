@@ -9,6 +9,25 @@ use crate::stability::{History, Reading, Stability, WindowedEnvelope, envelope};
 use serde::Serialize;
 
 /// How weights are chosen without retraining.
+///
+/// ```
+/// use holdfast::engine::{Engine, HistoryShape};
+/// use holdfast::error::Result;
+/// use holdfast::pruning::criterion::Criterion;
+/// use holdfast::stability::History;
+///
+/// // Two epochs of one replica of four weights; the second weight was near zero after the first epoch.
+/// let shape = HistoryShape { epochs: 2, replicas: 1, weight_count: 4 };
+/// let history = History::new(shape, vec![-0.6, 0.1, 0.4, 0.5, -0.7, 0.9, 0.3, 0.6])?;
+/// let mut engine = Engine::cpu(None)?;
+/// let mut kept = |criterion: Criterion| -> Result<Vec<bool>> {
+///     Ok(criterion.select(&mut engine, &history)?.masks[0].to_vec())
+/// };
+/// assert_eq!(kept(Criterion::Magnitude { sparsity: 0.5 })?, [true, true, false, false]);
+/// let hold = Criterion::Hold { window: 2, sparsity: 0.5, keep_frozen: false };
+/// assert_eq!(kept(hold)?, [true, false, false, true]);
+/// # Ok::<(), holdfast::error::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "criterion")]
 pub enum Criterion {

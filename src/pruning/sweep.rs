@@ -18,6 +18,8 @@ pub struct Swept {
 }
 
 /// Evaluates `points` on a data set, each distinct mask of a replica once.
+///
+/// Fails as [`Batch::sweep`] does.
 pub fn evaluate(batch: &mut Batch, data: DataHandle, points: &[OperatingPoint], watch: &Watch<'_>) -> Result<Swept> {
     let mut known: HashMap<(usize, &Mask), usize> = HashMap::new();
     let mut distinct = Vec::new();

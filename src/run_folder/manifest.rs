@@ -2,13 +2,14 @@
 
 use super::{Shard, store};
 use crate::error::{Error, Result};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 const FILE: &str = "manifest.json";
 
@@ -73,6 +74,8 @@ impl Manifest {
     }
 
     /// Writes the manifest into a run folder, replacing an earlier one.
+    ///
+    /// Fails with [`Error::Io`] if it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let mut json = serde_json::to_vec_pretty(self)
             .map_err(|error| Error::Job(format!("the manifest cannot be written as JSON: {error}")))?;
@@ -176,35 +179,16 @@ fn shown(value: Option<&Value>) -> String {
     }
 }
 
-/// A time in UTC as RFC 3339 writes it, to the second: `2023-11-05T12:34:56Z`. Times before 1970 are shown as 1970.
+/// A time in UTC as RFC 3339 writes it, to the second: `2023-11-05T12:34:56Z`. A time beyond the year 9999 is shown as 1970.
 pub fn timestamp(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs());
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    // Every 400 years of the calendar have the same number of days; from there on, counting is quick and plain.
-    let mut year = 1970 + 400 * (days / 146_097);
-    days %= 146_097;
-    while days >= 365 + u64::from(is_leap(year)) {
-        days -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
+    format!("{:.0}", Timestamp::try_from(time).unwrap_or_default())
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use serde_json::json;
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
     use tempfile::tempdir;
 
     /// A manifest with something in every field.

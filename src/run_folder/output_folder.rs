@@ -3,13 +3,13 @@
 use super::manifest::Manifest;
 use super::store;
 use crate::error::{Error, Result};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The list: a line of JSON about the folder, then one for the name of each file, added before the file is.
 const LIST: &str = ".holdfast";
@@ -140,7 +140,7 @@ impl OutputFolder {
 
     /// Whether nothing was written here yet.
     pub fn is_new(&self) -> bool {
-        let list = self.list();
+        let list = self.list.lock();
         list.names.is_empty() && !list.begun_late
     }
 
@@ -153,7 +153,7 @@ impl OutputFolder {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
         }
-        let mut list = self.list();
+        let mut list = self.list.lock();
         if list.names.contains(name) {
             return Ok(path);
         }
@@ -169,7 +169,7 @@ impl OutputFolder {
     /// Fails with [`Error::Usage`] if Holdfast did not write it, and with [`Error::Io`] if it cannot be removed.
     pub fn remove(&self, name: &str) -> Result<()> {
         let path = self.path.join(name);
-        self.list().check_own(&path, name)?;
+        self.list.lock().check_own(&path, name)?;
         remove_file(&path)
     }
 
@@ -184,7 +184,7 @@ impl OutputFolder {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::io("read", folder, error)),
         };
-        let list = self.list();
+        let list = self.list.lock();
         for entry in entries {
             let entry = entry.map_err(|error| Error::io("read", &folder, error))?;
             let file = entry.file_name().to_string_lossy().into_owned();
@@ -202,7 +202,7 @@ impl OutputFolder {
     /// Fails with [`Error::Usage`], and removes nothing, if a file lies here that Holdfast did not write: it would be mixed
     /// with the new ones. Hidden files are no such files: nobody reads them.
     pub fn clear(&self) -> Result<()> {
-        let mut list = self.list();
+        let mut list = self.list.lock();
         if let Some(found) = foreign_file(&self.path, &self.path, &|name| list.has(name))? {
             return Err(Error::Usage(format!(
                 "{} lies among the files of {} in {}, and Holdfast did not write it; move it away, or choose another {}",
@@ -223,10 +223,6 @@ impl OutputFolder {
         }
         *list = OpenList::rewrite(&self.path, self.holds, false, BTreeSet::new())?;
         Ok(())
-    }
-
-    fn list(&self) -> MutexGuard<'_, OpenList> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

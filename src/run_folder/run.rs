@@ -37,6 +37,8 @@ impl RunFolder {
     }
 
     /// The path of a file that is about to be written, see [`OutputFolder::file`].
+    ///
+    /// Fails as that does.
     pub fn file(&self, name: &str) -> Result<PathBuf> {
         self.output.file(name)
     }

@@ -14,6 +14,8 @@ const DEFAULT_WINDOWS: [u32; 5] = [2, 5, 10, 20, 50];
 
 /// Windows for a history of `epochs`: those asked for, or 2, 5, 10, 20, 50, half of the epochs and all, as far as they fit.
 /// Ascending, each once.
+///
+/// Fails with [`Error::Usage`] if a window does not fit, or is given twice.
 pub fn windows(asked: Option<&[u32]>, epochs: u32) -> Result<Vec<u32>> {
     let Some(asked) = asked else {
         let all = DEFAULT_WINDOWS.into_iter().chain([headline_window(epochs), epochs]);
@@ -54,6 +56,8 @@ pub struct WindowedEnvelope {
 
 impl WindowedEnvelope {
     /// Makes the envelope of `history` on `engine`; `windows` as [`windows`] gives them.
+    ///
+    /// Fails as [`Engine::envelope`] does.
     pub fn new(engine: &mut Engine, history: &History, windows: &[u32]) -> Result<Self> {
         let shape = history.shape();
         let columns = shape.columns();

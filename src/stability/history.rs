@@ -4,6 +4,18 @@ use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
 
 /// Weights `[epoch, replica, weight_index]` of the focus layer; the last epoch is the reference.
+///
+/// ```
+/// use holdfast::engine::{Engine, HistoryShape};
+/// use holdfast::stability::{History, Reading, Stability};
+///
+/// // Three epochs of one replica: the first weight stands still, the second moved before the last epoch.
+/// let shape = HistoryShape { epochs: 3, replicas: 1, weight_count: 2 };
+/// let history = History::new(shape, vec![0.5, 0.1, 0.5, 0.2, 0.5, 0.9])?;
+/// let stability = Stability::count(&mut Engine::cpu(None)?, &history, &[0.03], Reading::default())?;
+/// assert_eq!(stability.of_replica(0, &history, 0), [3, 1]);
+/// # Ok::<(), holdfast::error::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
     shape: HistoryShape,
@@ -12,6 +24,8 @@ pub struct History {
 
 impl History {
     /// Checks that the array has the shape, that no axis is empty, and that every weight is finite.
+    ///
+    /// Fails with [`Error::Data`].
     pub fn new(shape: HistoryShape, weights: Vec<f32>) -> Result<Self> {
         if shape.is_empty() || weights.len() != shape.len() {
             return Err(Error::Data(format!(

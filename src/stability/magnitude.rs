@@ -31,6 +31,8 @@ impl Stability {
 }
 
 /// Tolerances must be finite, not negative, and different from each other.
+///
+/// Fails with [`Error::Usage`].
 pub fn check_tolerances(tolerances: &[f64]) -> Result<()> {
     for (index, &tolerance) in tolerances.iter().enumerate() {
         if !tolerance.is_finite() || tolerance < 0.0 {

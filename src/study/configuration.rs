@@ -7,6 +7,7 @@ use crate::network::Architecture;
 use crate::pruning::decay::Rule;
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
 use crate::training::Plateau;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -319,8 +320,7 @@ pub fn hash(
         "data": checksums,
         "version": env!("CARGO_PKG_VERSION"),
     });
-    let digest = Sha256::digest(parts.to_string());
-    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(&Sha256::digest(parts.to_string())[..8]))
 }
 
 #[cfg(test)]

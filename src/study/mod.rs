@@ -1,4 +1,8 @@
 //! Whole experiments: from data to files and to the numbers that reports show.
+//!
+//! What takes an [`crate::engine::Engine`] fails as its calls do, and with [`crate::error::Error::Interrupted`] after a stop;
+//! what writes files fails with [`crate::error::Error::Io`]; what reads a run's files fails with
+//! [`crate::error::Error::Data`] if they are missing, damaged or of another run. Functions name what else they fail with.
 
 pub mod accuracy;
 mod baseline;

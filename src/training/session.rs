@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use crate::pruning::decay::Schedule;
 use crate::stability::History;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -355,7 +356,7 @@ impl NumberHash {
 
     /// The hash of all that was added.
     pub fn finish(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&self.0.finalize())
     }
 }
 

@@ -21,7 +21,7 @@ BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<text>.*?)^```
 CONFIGURATION = """[build]
 target-dir = "{target}"
 
-[profile.release.package.holdfast]
+[profile.release.package.holdfast-prune]
 opt-level = 1
 """
 

@@ -16,6 +16,8 @@ const MEASUREMENTS: usize = 5;
 
 impl Roofline {
     /// Measures what the CPU engine is made of, with `threads` threads or one for each core.
+    ///
+    /// Fails as [`crate::engine::Engine::cpu`] does, and with [`crate::error::Error::OutOfMemory`].
     pub fn of_cpu(
         engine: &mut Engine,
         threads: Option<usize>,

@@ -19,8 +19,9 @@ use crate::kernels::dense_stack::{Launches, Residency, Tiles};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
 use crate::network::ParameterLayout;
+use parking_lot::Mutex;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Words of one array of states that are read back at once.
 const READ_WORDS: usize = 4 << 20;

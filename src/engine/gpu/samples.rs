@@ -6,8 +6,9 @@ use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
 use crate::kernels::dense::ImageShape;
 use crate::kernels::dense_stack::{LaunchStep, Launches, Residency, Sample, StepShape, Tiles};
+use parking_lot::Mutex;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most steps of one submission.
@@ -18,14 +19,9 @@ const ORDER_ROOM: usize = 8192;
 /// patience of someone who stops the program.
 const SUBMISSION: Duration = Duration::from_millis(50);
 
-/// Locks; what the lock guards is never left half changed.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The data set of a place: the front names only places that were loaded.
 pub(super) fn at(data: &Mutex<Vec<Arc<LoadedData>>>, place: usize) -> Arc<LoadedData> {
-    Arc::clone(&lock(data)[place])
+    Arc::clone(&data.lock()[place])
 }
 
 /// Images and labels as kernels read them.

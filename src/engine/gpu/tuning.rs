@@ -9,6 +9,7 @@ use crate::kernels::WORKGROUP_SIZES;
 use crate::kernels::conv2d::Tile;
 use crate::network::Architecture;
 use crate::run_folder;
+use data_encoding::HEXLOWER;
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -113,7 +114,7 @@ impl TuningKey<'_> {
             hash.update((fact.len() as u64).to_le_bytes());
             hash.update(fact);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&hash.finalize())
     }
 
     fn path(&self, folder: &Path) -> PathBuf {

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::run_folder::file_kind::{FileKind, Purpose};
 use crate::run_folder::input::Input;
 use csv::{ReaderBuilder, StringRecord, Trim};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,7 @@ fn read<const N: usize>(
         kind => return Err(Error::Data(format!("{place} {}", kind.sentence(Purpose::Table)))),
     }
     let bytes = input.into_bytes(MOST_BYTES)?;
-    let checksum = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum = HEXLOWER.encode(&Sha256::digest(&bytes));
     let mut notices = Vec::new();
     let text = decode(path, bytes, &mut notices)?;
     let wanted = [&["model", "data_set", "replicate"][..], &numbers].concat();
@@ -513,7 +514,7 @@ mod tests {
         let text = "model,data_set,replicate,stability\nm,d,1,5\n";
         fs::write(&path, text).unwrap();
         let (_, source) = read_observations(&path).unwrap();
-        let expected: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = HEXLOWER.encode(&Sha256::digest(text));
         assert_eq!((source.checksum, source.rows), (expected, 1));
     }
 }
