@@ -1,6 +1,5 @@
 use crate::{REPLICAS, Recorder, below, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
-use holdfast::kernels::conv2d::Tile;
 use holdfast::kernels::dense::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, BackwardWeightsImages,
     BackwardWeightsImagesArguments, Forward, ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape,
@@ -83,8 +82,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 output: &output,
             };
             let bound = made(
-                ForwardImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu))
-                    .and_then(|kernel| kernel.bind(&gpu, &arguments)),
+                ForwardImages::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)),
             );
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/forward_images", &sizes, operations.clone(), record);
@@ -98,7 +96,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 gradient: &gradient,
             };
             let bound = made(
-                BackwardWeightsImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu))
+                BackwardWeightsImages::new(&gpu, gpu.usual_workgroup_size())
                     .and_then(|kernel| kernel.bind(&gpu, &arguments)),
             );
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
-    Shape, Tile,
+    Shape,
 };
 use crate::kernels::dense::{ImageShape, Images};
 use crate::kernels::max_pool2d::argmax_len;
@@ -50,15 +50,12 @@ pub struct Case {
     pub pool: bool,
     /// Whether it reads images, of one channel.
     pub images: bool,
-    /// Which variant of a kernel that pools.
-    pub tile: Tile,
 }
 
 impl Case {
     fn name(&self) -> String {
         let Self { replicas, samples, height, width, inputs, outputs, .. } = self;
-        let wide = if self.pool && self.tile == Tile::Wide { "_wide" } else { "" };
-        format!("r{replicas}_b{samples}_c{inputs}_k{outputs}_{height}x{width}{wide}")
+        format!("r{replicas}_b{samples}_c{inputs}_k{outputs}_{height}x{width}")
     }
 
     fn shape(&self) -> Shape {
@@ -130,12 +127,10 @@ pub fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (replicas, samples, capacity, height, width, inputs, outputs) in sizes {
-        for (pool, tile) in [(false, Tile::Narrow), (true, Tile::Narrow), (true, Tile::Wide)] {
+        for pool in [false, true] {
             for images in [false, true] {
                 if !images || inputs == 1 {
-                    let sizes =
-                        Case { replicas, samples, capacity, height, width, inputs, outputs, pool, images, tile };
-                    cases.push(sizes);
+                    cases.push(Case { replicas, samples, capacity, height, width, inputs, outputs, pool, images });
                 }
             }
         }
@@ -269,7 +264,7 @@ fn forward_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
         output: &values,
         argmax: case.pool.then_some(&argmax),
     };
-    let bound = Forward { tile: case.tile, workgroup_size }.bind(gpu, &arguments)?;
+    let bound = Forward { workgroup_size }.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     let mut outputs = vec![used(read(gpu, &values)?, case.output_len())];
@@ -364,7 +359,7 @@ fn backward_input_and_name(
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         input_gradient: &input_gradient,
     };
-    let bound = BackwardInput { tile: case.tile, workgroup_size }.bind(gpu, &arguments)?;
+    let bound = BackwardInput { workgroup_size }.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     let used = used_part(found, case.capacity * case.input_len(), case.samples * case.input_len());
@@ -412,7 +407,7 @@ fn backward_weights_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> R
         argmax: case.pool.then_some(&argmax),
         gradient: &gradient,
     };
-    let bound = BackwardWeights(case.tile).bind(gpu, &arguments)?;
+    let bound = BackwardWeights.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let mut found = read(gpu, &gradient)?;
     let mut kept = Vec::new();

@@ -6,12 +6,10 @@ use crate::cpu::Real;
 use crate::cpu::dense::{self as twin, DenseShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::conv2d::Tile;
 use crate::kernels::dense::{
-    BACKWARD_INPUT, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BACKWARD_WEIGHTS_IMAGES_WIDE, BackwardInput,
-    BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, BackwardWeightsImages,
-    BackwardWeightsImagesArguments, FORWARD, FORWARD_IMAGES, FORWARD_IMAGES_WIDE, Forward, ForwardArguments,
-    ForwardImages, ForwardImagesArguments, ImageShape, Images, Shape,
+    BACKWARD_INPUT, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BackwardInput, BackwardInputArguments, BackwardWeights,
+    BackwardWeightsArguments, BackwardWeightsImages, BackwardWeightsImagesArguments, FORWARD, FORWARD_IMAGES, Forward,
+    ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape, Images, Shape,
 };
 use crate::kernels::{Place, StepRecord};
 
@@ -40,8 +38,6 @@ pub struct Case {
     pub outputs: usize,
     /// Whether a ReLU follows.
     pub relu: bool,
-    /// Which variant of the image kernels runs.
-    pub tile: Tile,
 }
 
 impl Case {
@@ -85,9 +81,8 @@ pub fn cases() -> Vec<Case> {
         inputs,
         outputs,
         relu,
-        tile: Tile::Narrow,
     };
-    let narrow = vec![
+    vec![
         case(1, 1, 1, 1, 1, true),
         case(2, 3, 4, 3, 3, true),
         case(2, 4, 4, 4, 4, false),
@@ -100,9 +95,7 @@ pub fn cases() -> Vec<Case> {
         case(3, 16, 32, 784, 30, true),
         case(2, 15, 16, 49, 6, true),
         case(2, 17, 40, 23, 9, false),
-    ];
-    let wide: Vec<Case> = narrow.iter().map(|case| Case { tile: Tile::Wide, ..*case }).collect();
-    [narrow, wide].concat()
+    ]
 }
 
 /// Seeded arrays of a case, the same for all kernels.
@@ -183,7 +176,7 @@ pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> R
         let images = arrays.on_device(gpu, case, &mut held)?;
         let (steps, parameters, output) = (&steps, &parameters, &output);
         let arguments = ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
-        ForwardImages::new(gpu, workgroup_size, case.tile)?.bind(gpu, &arguments)?
+        ForwardImages::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
     } else {
         let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
         let (steps, parameters, output) = (&steps, &parameters, &output);
@@ -209,11 +202,7 @@ pub fn check_forward(on: Setting<'_>, case: &Case, images: bool) -> Result<Repor
         twin::forward(case.twin(), &input, &magnitudes(weights), &magnitudes(bias), false, &mut sum);
         expected.extend(sums_of_products(&value, &sum, FACTOR));
     }
-    let kernel = match (images, case.tile) {
-        (false, _) => FORWARD.name,
-        (true, Tile::Narrow) => FORWARD_IMAGES.name,
-        (true, Tile::Wide) => FORWARD_IMAGES_WIDE.name,
-    };
+    let kernel = if images { FORWARD_IMAGES.name } else { FORWARD.name };
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
@@ -265,7 +254,7 @@ pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: b
     let bound = if images {
         let images = arrays.on_device(gpu, case, &mut held)?;
         let arguments = BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
-        BackwardWeightsImages::new(gpu, workgroup_size, case.tile)?.bind(gpu, &arguments)?
+        BackwardWeightsImages::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
     } else {
         let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
@@ -295,11 +284,7 @@ pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Res
         };
         expected.extend(sums_of_products(&twin(&widen(gradient)), &twin(&magnitudes(gradient)), FACTOR));
     }
-    let kernel = match (images, case.tile) {
-        (false, _) => BACKWARD_WEIGHTS.name,
-        (true, Tile::Narrow) => BACKWARD_WEIGHTS_IMAGES.name,
-        (true, Tile::Wide) => BACKWARD_WEIGHTS_IMAGES_WIDE.name,
-    };
+    let kernel = if images { BACKWARD_WEIGHTS_IMAGES.name } else { BACKWARD_WEIGHTS.name };
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 

@@ -1,6 +1,6 @@
 //! Every shader, with what Rust believes about it.
 
-use super::dense_stack::{MOST_STEPS, Tiles, WIDTH};
+use super::dense_stack::{MOST_STEPS, ROWS, WIDTH};
 use super::{
     adam, conv2d, dense, dense_stack, focus_sweep, he_normal, magnitude_sort, mask, max_pool2d, softmax_cross_entropy,
     stability,
@@ -13,31 +13,23 @@ pub const SHADERS: &[&Shader] = &[
     &conv2d::FORWARD,
     &conv2d::FORWARD_IMAGES,
     &conv2d::FORWARD_POOL,
-    &conv2d::FORWARD_POOL_WIDE,
     &conv2d::FORWARD_POOL_IMAGES,
-    &conv2d::FORWARD_POOL_IMAGES_WIDE,
     &conv2d::BACKWARD_INPUT,
     &conv2d::BACKWARD_INPUT_POOL,
-    &conv2d::BACKWARD_INPUT_POOL_WIDE,
     &conv2d::BACKWARD_WEIGHTS,
     &conv2d::BACKWARD_WEIGHTS_IMAGES,
     &conv2d::BACKWARD_WEIGHTS_POOL,
-    &conv2d::BACKWARD_WEIGHTS_POOL_WIDE,
     &conv2d::BACKWARD_WEIGHTS_POOL_IMAGES,
     &max_pool2d::FORWARD,
     &max_pool2d::BACKWARD,
     &dense::FORWARD,
     &dense::FORWARD_IMAGES,
-    &dense::FORWARD_IMAGES_WIDE,
     &dense::BACKWARD_INPUT,
     &dense::BACKWARD_WEIGHTS,
     &dense::BACKWARD_WEIGHTS_IMAGES,
-    &dense::BACKWARD_WEIGHTS_IMAGES_WIDE,
     &dense_stack::GRADIENT,
     &dense_stack::STEP,
-    &dense_stack::STEP_LANES,
     &dense_stack::STEP_FEATURES,
-    &dense_stack::STEP_FEATURES_LANES,
     &softmax_cross_entropy::LOSS,
     &adam::STEP,
     &mask::SMALLEST,
@@ -54,11 +46,7 @@ pub const SHADERS: &[&Shader] = &[
     &focus_sweep::EVALUATE,
 ];
 
-const STEPS: &[&Shader] =
-    &[&dense_stack::STEP, &dense_stack::STEP_LANES, &dense_stack::STEP_FEATURES, &dense_stack::STEP_FEATURES_LANES];
-const STEPS_OF_TILES: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEATURES];
-const STEPS_OF_LANES: &[&Shader] = &[&dense_stack::STEP_LANES, &dense_stack::STEP_FEATURES_LANES];
-const TILES: Tiles = Tiles::Single { workgroup_size: 1 };
+const STEPS: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEATURES];
 const CHUNK: &[&Shader] = &[&dense_stack::GRADIENT];
 const RADIX: &[&Shader] = &[
     &magnitude_sort::RADIX_KEYS,
@@ -86,7 +74,5 @@ pub const SHARED: &[(&[&Shader], &str, usize)] = &[
     (STEPS, "INPUTS", WIDTH),
     (STEPS, "SAMPLES", WIDTH),
     (STEPS, "QUADS", WIDTH / 4),
-    (STEPS_OF_TILES, "ROWS", TILES.rows()),
-    (STEPS_OF_LANES, "ROWS", Tiles::Lanes.rows()),
-    (STEPS_OF_LANES, "WORKGROUP_SIZE", 8),
+    (STEPS, "ROWS", ROWS),
 ];

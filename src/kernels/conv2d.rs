@@ -168,51 +168,6 @@ pub static BACKWARD_WEIGHTS_POOL_IMAGES: Shader = Shader {
     constants: &["TILES"],
 };
 
-/// `shaders/conv2d/forward_pool_wide.wgsl`
-pub static FORWARD_POOL_WIDE: Shader = Shader {
-    name: "conv2d.forward_pool_wide",
-    source: source!("forward_pool_wide.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
-    ..FORWARD_POOL
-};
-
-/// `shaders/conv2d/forward_pool_images_wide.wgsl`
-pub static FORWARD_POOL_IMAGES_WIDE: Shader = Shader {
-    name: "conv2d.forward_pool_images_wide",
-    source: source!("forward_pool_images_wide.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
-    ..FORWARD_POOL_IMAGES
-};
-
-/// `shaders/conv2d/backward_input_pool_wide.wgsl`
-pub static BACKWARD_INPUT_POOL_WIDE: Shader = Shader {
-    name: "conv2d.backward_input_pool_wide",
-    source: source!("backward_input_pool_wide.wgsl", "grid.wgsl", "relu.wgsl"),
-    ..BACKWARD_INPUT_POOL
-};
-
-/// `shaders/conv2d/backward_weights_pool_wide.wgsl`
-pub static BACKWARD_WEIGHTS_POOL_WIDE: Shader = Shader {
-    name: "conv2d.backward_weights_pool_wide",
-    source: source!("backward_weights_pool_wide.wgsl", "weight_tile.wgsl"),
-    ..BACKWARD_WEIGHTS_POOL
-};
-
-/// How large the register tiles of the pooling kernels are. The bits of forward and input gradient do not depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tile {
-    /// Accumulators that fit the registers of a GPU.
-    Narrow,
-    /// Four times as many, for half of the loads: for software drivers, where loads cost more than anything else. Layers
-    /// with too few channels to fill it take the narrow one.
-    Wide,
-}
-
-impl Tile {
-    /// What suits the device.
-    pub fn of(gpu: &Gpu) -> Self {
-        if gpu.is_software() { Self::Wide } else { Self::Narrow }
-    }
-}
-
 parameters! {
     struct Params {
         height: u32,

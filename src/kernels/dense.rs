@@ -1,6 +1,5 @@
 //! `dense.*`: fully connected layers, forward and backward, on activations `[replica, sample, unit]`.
 
-use super::conv2d::Tile;
 use super::{Place, StepRecord, grid, read, record, require, require_capacity, require_positive, write};
 use crate::error::Result;
 use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
@@ -82,27 +81,6 @@ pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
     ],
     parameters: Some(BackwardWeightsImagesParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
-};
-
-/// Joins the preludes of a dense kernel with a wide tile of pixels and its file.
-macro_rules! wide_source {
-    ($file:literal $(, $prelude:literal)*) => {
-        concat!(include_str!("../../shaders/prelude/pixels.wgsl"), source!($file $(, $prelude)*))
-    };
-}
-
-/// `shaders/dense/forward_images_wide.wgsl`
-pub static FORWARD_IMAGES_WIDE: Shader = Shader {
-    name: "dense.forward_images_wide",
-    source: wide_source!("forward_images_wide.wgsl", "relu.wgsl"),
-    ..FORWARD_IMAGES
-};
-
-/// `shaders/dense/backward_weights_images_wide.wgsl`
-pub static BACKWARD_WEIGHTS_IMAGES_WIDE: Shader = Shader {
-    name: "dense.backward_weights_images_wide",
-    source: wide_source!("backward_weights_images_wide.wgsl"),
-    ..BACKWARD_WEIGHTS_IMAGES
 };
 
 parameters! {
@@ -446,24 +424,17 @@ fn sample_tiles(
 }
 
 /// [`Forward`] on images, gathered by index and widened in the kernel.
-pub struct ForwardImages {
-    kernel: Arc<Kernel>,
-    tile: Tile,
-}
+pub struct ForwardImages(Arc<Kernel>);
 
 impl ForwardImages {
-    /// Compiles the variant with this tile.
-    pub fn new(gpu: &Gpu, workgroup_size: u32, tile: Tile) -> Result<Self> {
-        let shader = match tile {
-            Tile::Narrow => &FORWARD_IMAGES,
-            Tile::Wide => &FORWARD_IMAGES_WIDE,
-        };
-        Ok(Self { kernel: compile(gpu, shader, workgroup_size)?, tile })
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &FORWARD_IMAGES, workgroup_size).map(Self)
     }
 
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardImagesArguments<'_>) -> Result<SampleTiles> {
-        let (name, shape, place) = (self.kernel.name(), arguments.shape, arguments.place);
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         let images = &arguments.images;
         shape.check(name)?;
         check_images(name, images, shape)?;
@@ -484,10 +455,9 @@ impl ForwardImages {
         };
         let params = Buffer::from_slice(gpu, "dense.forward_images params", &[params])?;
         let ForwardImagesArguments { steps, parameters, output, .. } = *arguments;
-        let kernel = self.kernel.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
+        let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
         let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
-        let samples = if self.tile == Tile::Wide { 16 } else { 4 };
-        Ok(SampleTiles { samples, ..sample_tiles(self.kernel.workgroup_size(), kernel, name, shape, shape.outputs) })
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, name, shape, shape.outputs))
     }
 }
 
@@ -560,24 +530,17 @@ impl BackwardWeights {
 }
 
 /// [`BackwardWeights`] on images, gathered by index and widened in the kernel.
-pub struct BackwardWeightsImages {
-    kernel: Arc<Kernel>,
-    tile: Tile,
-}
+pub struct BackwardWeightsImages(Arc<Kernel>);
 
 impl BackwardWeightsImages {
-    /// Compiles the variant with this tile.
-    pub fn new(gpu: &Gpu, workgroup_size: u32, tile: Tile) -> Result<Self> {
-        let shader = match tile {
-            Tile::Narrow => &BACKWARD_WEIGHTS_IMAGES,
-            Tile::Wide => &BACKWARD_WEIGHTS_IMAGES_WIDE,
-        };
-        Ok(Self { kernel: compile(gpu, shader, workgroup_size)?, tile })
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &BACKWARD_WEIGHTS_IMAGES, workgroup_size).map(Self)
     }
 
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsImagesArguments<'_>) -> Result<WeightTiles> {
-        let (name, shape, place) = (self.kernel.name(), arguments.shape, arguments.place);
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         let images = &arguments.images;
         shape.check(name)?;
         check_images(name, images, shape)?;
@@ -597,12 +560,10 @@ impl BackwardWeightsImages {
         };
         let params = Buffer::from_slice(gpu, "dense.backward_weights_images params", &[params])?;
         let BackwardWeightsImagesArguments { steps, output_gradient, gradient, .. } = *arguments;
-        let kernel =
-            self.kernel.bind(gpu, &[&params, steps, images.order, images.images, output_gradient, gradient])?;
+        let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, output_gradient, gradient])?;
         let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
-        let words = if self.tile == Tile::Wide { 4 } else { 1 };
-        let tiles = images.shape.words().div_ceil(words) * shape.outputs.div_ceil(4);
-        let workgroups = grid(tiles, self.kernel.workgroup_size(), shape.replicas);
+        let tiles = images.shape.words() * shape.outputs.div_ceil(4);
+        let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
         Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
     }
 }

@@ -5,10 +5,8 @@ mod launches;
 mod step;
 
 pub use launches::{LaunchStep, Launches, MOST_STEPS, Residency, STRUCTURES, Sample};
-pub use step::{
-    BoundStep, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Step, StepArguments, StepInput, StepShape,
-    Tiles,
-};
+pub(super) use step::ROWS;
+pub use step::{BoundStep, Reads, STEP, STEP_FEATURES, Step, StepArguments, StepInput, StepShape};
 
 use super::softmax_cross_entropy::BatchLoss;
 use super::{StepRecord, read, record, require, require_capacity, require_positive, write};

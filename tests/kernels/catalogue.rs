@@ -269,18 +269,6 @@ fn workgroup_memory_fits_every_device() {
     }
 }
 
-#[test]
-fn kernels_that_need_subgroups_say_so_and_have_a_variant_without() {
-    for shader in SHADERS {
-        let shuffles = |statement: &naga::Statement| matches!(statement, naga::Statement::SubgroupGather { .. });
-        let uses = module(shader).functions.iter().any(|(_, function)| function.body.iter().any(shuffles));
-        assert_eq!(shader.needs_subgroups(), uses, "{}", shader.name);
-        let plain = shader.name.strip_suffix("_lanes");
-        assert_eq!(uses, plain.is_some(), "{}", shader.name);
-        assert!(plain.is_none_or(|plain| SHADERS.iter().any(|other| other.name == plain)), "{}", shader.name);
-    }
-}
-
 /// Each check finds the fault that it is there for: a shader that was changed behind Rust's back.
 #[test]
 fn a_shader_that_says_something_else_is_found() {

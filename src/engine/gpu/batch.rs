@@ -15,7 +15,7 @@ use crate::engine::loaded::Loaded;
 use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
-use crate::kernels::dense_stack::{Launches, Residency, Tiles};
+use crate::kernels::dense_stack::{Launches, Residency};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
 use crate::network::ParameterLayout;
@@ -146,8 +146,7 @@ impl GpuBatch {
         let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
         if plan.purpose == TrainingPath::FusedTraining {
             let shape = plan.network.whole_stack(plan.largest(), plan.batch);
-            let (steps, launches) =
-                BatchUploader::launched(gpu, &plan.training, &shape, Tiles::of(gpu, gpu.usual_workgroup_size()));
+            let (steps, launches) = BatchUploader::launched(gpu, &plan.training, &shape, gpu.usual_workgroup_size());
             feed += launches * Launches::words(&shape, steps);
         }
         Ok(Footprint {
@@ -182,7 +181,7 @@ impl GpuBatch {
             return Ok(feed);
         }
         let shape = self.network.whole_stack(wave.state.replicas, self.batch);
-        feed.with_launches(gpu, &shape, Tiles::of(gpu, self.choice.workgroup_size), decay)
+        feed.with_launches(gpu, &shape, self.choice.workgroup_size, decay)
     }
 
     /// Trains one wave on consecutive steps and returns `[step, replica]`.
@@ -287,8 +286,8 @@ impl<'a, 'g> Running<'a, 'g> {
 fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Capacity, batch: usize) -> TrainingPath {
     // What a driver completes may depend on the size of workgroups, and ways to train differ in their bits: so the usual
     // size counts, whatever a clock has chosen.
-    let tiles = Tiles::of(gpu, gpu.usual_workgroup_size());
-    let fuses = network.whole_stack(1, batch).most_steps(gpu, tiles) > 0 && room.fuses(network, batch);
+    let fuses =
+        network.whole_stack(1, batch).most_steps(gpu, gpu.usual_workgroup_size()) > 0 && room.fuses(network, batch);
     if variant == Variant::Fused && fuses {
         TrainingPath::FusedTraining
     } else if network.stack(1, batch).fits(gpu) && room.stacks(network, batch) {

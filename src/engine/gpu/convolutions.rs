@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
-    SampleTiles, Shape, Tile, WeightTiles,
+    SampleTiles, Shape, WeightTiles,
 };
 use crate::kernels::max_pool2d::{self, argmax_len};
 use crate::kernels::{Place, StepRecord};
@@ -93,7 +93,7 @@ pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<SampleTiles>> {
             output: &convolved.values,
             argmax: convolved.argmax.as_ref(),
         };
-        Forward { tile: kernels.tile, workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
+        Forward { workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
     };
     layers(binder)?.into_iter().map(bind).collect()
 }
@@ -128,8 +128,7 @@ pub(super) fn backward(
     for Layer { shape, place, input, convolved, features } in layers(binder)?.into_iter().rev() {
         let argmax = convolved.argmax.as_ref();
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
-        // The bits of weight gradients depend on the tile: it follows from the kind of the device alone.
-        let weights = BackwardWeights(Tile::of(gpu)).bind(gpu, &arguments)?;
+        let weights = BackwardWeights.bind(gpu, &arguments)?;
         let bind = |input| {
             let arguments = BackwardInputArguments {
                 shape,
@@ -141,7 +140,7 @@ pub(super) fn backward(
                 input,
                 input_gradient,
             };
-            BackwardInput { tile: kernels.tile, workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
+            BackwardInput { workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
         };
         backward.push(Backward { weights, input: features.map(bind).transpose()? });
         output_gradient = input_gradient;

@@ -1,8 +1,8 @@
 //! The backward kernels.
 
 use super::{
-    BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_INPUT_POOL_WIDE, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES,
-    BACKWARD_WEIGHTS_POOL, BACKWARD_WEIGHTS_POOL_IMAGES, BACKWARD_WEIGHTS_POOL_WIDE, Input, SampleTiles, Shape, Tile,
+    BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BACKWARD_WEIGHTS_POOL,
+    BACKWARD_WEIGHTS_POOL_IMAGES, Input, SampleTiles, Shape,
 };
 use crate::error::Result;
 use crate::gpu::{Bindable, BoundKernel, Buffer, Gpu, Kernel, Recorder};
@@ -12,8 +12,6 @@ use crate::kernels::{Place, StepRecord, require, require_capacity};
 pub(in crate::kernels) const LANES: usize = 64;
 /// The most tiles of a workgroup: as many as the lanes of the narrowest devices, so that neighbours read one cache line.
 const MOST_TILES: usize = 8;
-/// The most wide tiles of a workgroup: few, so that a small layer of one replica still has work for all threads.
-const MOST_WIDE_TILES: usize = 2;
 
 /// Arrays of [`BackwardInput`].
 pub struct BackwardInputArguments<'a> {
@@ -38,8 +36,6 @@ pub struct BackwardInputArguments<'a> {
 /// `input_gradient[n, y, x, c] = sum_{ky, kx, k} g[n, y - ky + 1, x - kx + 1, k] * weights[ky, kx, c, k]` where
 /// `input[n, y, x, c] > 0`, else 0; `g` is the gradient before pooling.
 pub struct BackwardInput {
-    /// Tiles of the kernels that pool.
-    pub tile: Tile,
     /// Invocations of a workgroup; changes no bit.
     pub workgroup_size: u32,
 }
@@ -49,9 +45,7 @@ impl BackwardInput {
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<SampleTiles> {
         let BackwardInputArguments { shape, place, steps, output_gradient, argmax, parameters, input, input_gradient } =
             *arguments;
-        let wide = self.tile == Tile::Wide && shape.inputs > 4;
         let shader = match argmax {
-            Some(_) if wide => &BACKWARD_INPUT_POOL_WIDE,
             Some(_) => &BACKWARD_INPUT_POOL,
             None => &BACKWARD_INPUT,
         };
@@ -69,7 +63,6 @@ impl BackwardInput {
         arrays.extend([parameters as &dyn Bindable, input, input_gradient]);
         let Shape { height, width, inputs, .. } = shape;
         let tiles = match argmax {
-            Some(_) if wide => height.div_ceil(4) * width.div_ceil(8) * inputs.div_ceil(8),
             Some(_) => height.div_ceil(2) * width.div_ceil(8) * inputs.div_ceil(4),
             None => height.div_ceil(4) * width.div_ceil(4) * inputs.div_ceil(4),
         };
@@ -98,16 +91,14 @@ pub struct BackwardWeightsArguments<'a> {
 
 /// `weight_gradient[ky, kx, c, k] = sum_{n, y, x} input[n, y + ky - 1, x + kx - 1, c] * g[n, y, x, k]` and the sum of `g`
 /// for the bias; `g` is the gradient before pooling.
-pub struct BackwardWeights(pub Tile);
+pub struct BackwardWeights;
 
 impl BackwardWeights {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<WeightTiles> {
         let BackwardWeightsArguments { shape, place, steps, ref input, output_gradient, argmax, gradient } = *arguments;
-        let wide = self.0 == Tile::Wide && shape.inputs > 1 && shape.outputs > 4;
         let shader = match (input, argmax) {
             (Input::Features(_), None) => &BACKWARD_WEIGHTS,
-            (Input::Features(_), Some(_)) if wide => &BACKWARD_WEIGHTS_POOL_WIDE,
             (Input::Features(_), Some(_)) => &BACKWARD_WEIGHTS_POOL,
             (Input::Images(_), None) => &BACKWARD_WEIGHTS_IMAGES,
             (Input::Images(_), Some(_)) => &BACKWARD_WEIGHTS_POOL_IMAGES,
@@ -118,12 +109,8 @@ impl BackwardWeights {
         shape.check_argmax(name, argmax)?;
         require(name, "output_gradient", output_gradient, shape.output_len(argmax.is_some()))?;
         require(name, "gradient", gradient, shape.parameters(place))?;
-        let (all, most) = if shader.name == BACKWARD_WEIGHTS_POOL_WIDE.name {
-            (shape.inputs.div_ceil(2) * shape.outputs.div_ceil(8), MOST_WIDE_TILES)
-        } else {
-            (shape.inputs * shape.outputs.div_ceil(4), MOST_TILES)
-        };
-        let tiles = all.next_power_of_two().min(most);
+        let all = shape.inputs * shape.outputs.div_ceil(4);
+        let tiles = all.next_power_of_two().min(MOST_TILES);
         let chunks = LANES / tiles;
         let (rows, columns) =
             if argmax.is_some() { (shape.height / 2, shape.width / 2) } else { (shape.height, shape.width) };

@@ -1,9 +1,6 @@
 //! The forward kernels.
 
-use super::{
-    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, FORWARD_POOL_IMAGES_WIDE, FORWARD_POOL_WIDE, Input,
-    SampleTiles, Shape, Tile,
-};
+use super::{FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, SampleTiles, Shape};
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer, Gpu};
 use crate::kernels::{Place, StepRecord, require};
@@ -29,8 +26,6 @@ pub struct ForwardArguments<'a> {
 /// `output[n, y, x, k] = relu(bias[k] + sum_{ky, kx, c} input[n, y + ky - 1, x + kx - 1, c] * weights[ky, kx, c, k])`,
 /// then the largest of 2 x 2 if the layer pools.
 pub struct Forward {
-    /// Tiles of the kernels that pool.
-    pub tile: Tile,
     /// Invocations of a workgroup; changes no bit.
     pub workgroup_size: u32,
 }
@@ -39,13 +34,10 @@ impl Forward {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<SampleTiles> {
         let ForwardArguments { shape, place, steps, ref input, parameters, output, argmax } = *arguments;
-        let wide = self.tile == Tile::Wide && argmax.is_some() && shape.outputs > 4;
         let shader = match (input, argmax) {
             (Input::Features(_), None) => &FORWARD,
-            (Input::Features(_), Some(_)) if wide => &FORWARD_POOL_WIDE,
             (Input::Features(_), Some(_)) => &FORWARD_POOL,
             (Input::Images(_), None) => &FORWARD_IMAGES,
-            (Input::Images(_), Some(_)) if wide => &FORWARD_POOL_IMAGES_WIDE,
             (Input::Images(_), Some(_)) => &FORWARD_POOL_IMAGES,
         };
         let name = shader.name;
@@ -62,7 +54,6 @@ impl Forward {
         arrays.extend(argmax.map(|argmax| argmax as &dyn Bindable));
         let Shape { height, width, outputs, .. } = shape;
         let tiles = match argmax {
-            Some(_) if wide => (height / 2).div_ceil(2) * (width / 2).div_ceil(4) * outputs.div_ceil(8),
             Some(_) => height / 2 * (width / 2).div_ceil(4) * outputs.div_ceil(4),
             None => height.div_ceil(4) * width.div_ceil(4) * outputs.div_ceil(4),
         };
