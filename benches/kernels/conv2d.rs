@@ -7,7 +7,7 @@ use holdfast::kernels::conv2d::{
 };
 use holdfast::kernels::dense::{ImageShape, Images};
 use holdfast::kernels::max_pool2d::{self, argmax_len};
-use holdfast::kernels::{Place, StepRecord};
+use holdfast::kernels::{ParameterOffsets, StepRecord};
 
 const BATCH: usize = 32;
 const SAMPLES: u32 = 1000;
@@ -28,7 +28,7 @@ fn layer(criterion: &mut Criterion, gpu: &Gpu, shape: Shape, pools: bool) {
     let Shape { height, width, inputs, outputs, .. } = shape;
     let (first, rows) = (inputs == 1, REPLICAS * BATCH);
     let weights = 9 * inputs * outputs;
-    let place = Place { parameters: weights + outputs, weights: 0, bias: weights };
+    let place = ParameterOffsets { parameters: weights + outputs, weights: 0, bias: weights };
     let steps = upload(gpu, &[StepRecord::new(0, BATCH, BATCH, 0, 0.0)]);
     let values = height * width * inputs;
     let [input, input_gradient] = [numbers(gpu, rows * values), zeros(gpu, rows * values)];

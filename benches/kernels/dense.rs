@@ -5,7 +5,7 @@ use holdfast::kernels::dense::{
     BackwardWeightsImagesArguments, Forward, ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape,
     Images, Shape,
 };
-use holdfast::kernels::{Place, StepRecord};
+use holdfast::kernels::{ParameterOffsets, StepRecord};
 
 const BATCH: usize = 32;
 const SAMPLES: u32 = 1000;
@@ -15,7 +15,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
     let gpu = gpu();
     for (inputs, outputs) in [(784, 30), (30, 30), (30, 10)] {
         let shape = Shape { replicas: REPLICAS, capacity: BATCH, inputs, outputs };
-        let place = Place { parameters: (inputs + 1) * outputs, weights: 0, bias: inputs * outputs };
+        let place = ParameterOffsets { parameters: (inputs + 1) * outputs, weights: 0, bias: inputs * outputs };
         let steps = upload(&gpu, &[StepRecord::new(0, BATCH, BATCH, 0, 0.0)]);
         let rows = REPLICAS * BATCH;
         let [input, input_gradient] = [numbers(&gpu, rows * inputs), zeros(&gpu, rows * inputs)];

@@ -5,6 +5,7 @@
 //   mask                 [replica, weight]     read; weights start at parameter `mask_offset`
 //   parameters, m, v     [replica, parameter]  read and written, the first `updated` of each replica
 // Bytes: 28 per parameter.
+// with: grid, step, states, adam
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -7,6 +7,7 @@
 //   stability       [replica, weight]             a component for each tolerance, written
 //   stable_weights  [epoch, replica, tolerance] of four, starts at 0, added to
 // Sums of whole numbers may be added in any order: a workgroup gathers 64 epochs before it adds them.
+// with: grid, keys
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -91,7 +91,7 @@ pub fn step(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
         v: &v,
     };
     let bound = Step::new(gpu, workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 0))?;
+    run(gpu, |recorder| bound.record(recorder, 0, 0))?;
     Ok([read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 

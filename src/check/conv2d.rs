@@ -17,7 +17,7 @@ use crate::kernels::conv2d::{
 };
 use crate::kernels::dense::{ImageShape, Images};
 use crate::kernels::max_pool2d::argmax_len;
-use crate::kernels::{Place, StepRecord};
+use crate::kernels::{ParameterOffsets, StepRecord};
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
 /// term far above.
@@ -79,9 +79,9 @@ impl Case {
         PoolCase { replicas, samples, capacity, height, width, channels }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> ParameterOffsets {
         let bias = OFFSET + 9 * self.inputs * self.outputs;
-        Place { parameters: bias + self.outputs, weights: OFFSET, bias }
+        ParameterOffsets { parameters: bias + self.outputs, weights: OFFSET, bias }
     }
 
     fn rows(&self) -> usize {

@@ -11,7 +11,7 @@ use crate::kernels::dense::{
     BackwardWeightsArguments, BackwardWeightsImages, BackwardWeightsImagesArguments, FORWARD, FORWARD_IMAGES, Forward,
     ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape, Images, Shape,
 };
-use crate::kernels::{Place, StepRecord};
+use crate::kernels::{ParameterOffsets, StepRecord};
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
 /// term far above.
@@ -65,9 +65,9 @@ impl Case {
         DenseShape { samples: self.samples, inputs: self.inputs, outputs: self.outputs }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> ParameterOffsets {
         let bias = OFFSET + self.inputs * self.outputs;
-        Place { parameters: bias + self.outputs, weights: OFFSET, bias }
+        ParameterOffsets { parameters: bias + self.outputs, weights: OFFSET, bias }
     }
 }
 

@@ -48,7 +48,7 @@ pub fn fill(on: Setting<'_>, case: &Case) -> Result<Output> {
         parameters: &parameters,
     };
     let bound = Fill::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder))?;
+    run(gpu, |recorder| bound.record_once(recorder))?;
     read(gpu, &parameters)
 }
 

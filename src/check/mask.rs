@@ -90,7 +90,7 @@ pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
         v: &v,
     };
     let bound = Smallest::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder))?;
+    run(gpu, |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 
@@ -141,7 +141,7 @@ pub fn draw(on: Setting<'_>, case: &Case) -> Result<Output> {
         draws: &draws,
     };
     let bound = Draw::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder))?;
+    run(gpu, |recorder| bound.record_once(recorder))?;
     read(gpu, &draws)
 }
 
@@ -180,7 +180,7 @@ pub fn regrow(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
         v: &v,
     };
     let bound = Regrow::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder))?;
+    run(gpu, |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 

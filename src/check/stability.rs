@@ -113,7 +113,7 @@ pub fn count(on: Setting<'_>, case: &Case) -> Result<[Output; 2]> {
         stable_weights: &stable_weights,
     };
     let bound = Count::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder))?;
+    run(gpu, |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &stability)?, read(gpu, &stable_weights)?])
 }
 
@@ -148,7 +148,7 @@ pub fn envelope(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
         smallest_magnitude: &smallest,
     };
     let bound = Envelope::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder))?;
+    run(gpu, |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &minimum)?, read(gpu, &maximum)?, read(gpu, &smallest)?])
 }
 

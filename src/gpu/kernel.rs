@@ -283,6 +283,11 @@ pub struct BoundKernel {
 }
 
 impl BoundKernel {
+    /// `family.kernel`.
+    pub fn name(&self) -> &'static str {
+        self.shader.name
+    }
+
     /// Says what a launch of it costs with all samples that there is room for.
     pub fn costing(self, cost: Cost) -> Self {
         Self { cost, ..self }

@@ -1,26 +1,14 @@
 //! `dense.*`: fully connected layers, forward and backward, on activations `[replica, sample, unit]`.
 
-use super::{Place, StepRecord, grid, read, record, require, require_capacity, require_positive, write};
+use super::{Bound, ParameterOffsets, StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
-
-/// Joins the preludes of a dense kernel and its file.
-macro_rules! source {
-    ($file:literal $(, $prelude:literal)*) => {
-        concat!(
-            include_str!("../../shaders/prelude/grid.wgsl"),
-            include_str!("../../shaders/prelude/step.wgsl"),
-            $(include_str!(concat!("../../shaders/prelude/", $prelude)),)*
-            include_str!(concat!("../../shaders/dense/", $file)),
-        )
-    };
-}
 
 /// `shaders/dense/forward.wgsl`
 pub static FORWARD: Shader = Shader {
     name: "dense.forward",
-    source: source!("forward.wgsl", "relu.wgsl"),
+    source: source!("grid", "step", "relu" => "dense/forward"),
     bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output")],
     parameters: Some(ForwardParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -29,7 +17,7 @@ pub static FORWARD: Shader = Shader {
 /// `shaders/dense/forward_images.wgsl`
 pub static FORWARD_IMAGES: Shader = Shader {
     name: "dense.forward_images",
-    source: source!("forward_images.wgsl", "relu.wgsl"),
+    source: source!("grid", "step", "relu" => "dense/forward_images"),
     bindings: &[
         read("params"),
         record("step"),
@@ -45,7 +33,7 @@ pub static FORWARD_IMAGES: Shader = Shader {
 /// `shaders/dense/backward_input.wgsl`
 pub static BACKWARD_INPUT: Shader = Shader {
     name: "dense.backward_input",
-    source: source!("backward_input.wgsl", "relu.wgsl"),
+    source: source!("grid", "step", "relu" => "dense/backward_input"),
     bindings: &[
         read("params"),
         record("step"),
@@ -61,7 +49,7 @@ pub static BACKWARD_INPUT: Shader = Shader {
 /// `shaders/dense/backward_weights.wgsl`
 pub static BACKWARD_WEIGHTS: Shader = Shader {
     name: "dense.backward_weights",
-    source: source!("backward_weights.wgsl"),
+    source: source!("grid", "step" => "dense/backward_weights"),
     bindings: &[read("params"), record("step"), read("input"), read("output_gradient"), write("gradient")],
     parameters: Some(BackwardWeightsParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -70,7 +58,7 @@ pub static BACKWARD_WEIGHTS: Shader = Shader {
 /// `shaders/dense/backward_weights_images.wgsl`
 pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
     name: "dense.backward_weights_images",
-    source: source!("backward_weights_images.wgsl"),
+    source: source!("grid", "step" => "dense/backward_weights_images"),
     bindings: &[
         read("params"),
         record("step"),
@@ -178,7 +166,7 @@ impl Shape {
     }
 
     /// Elements that a flat parameter or gradient buffer needs for the layer at `place`.
-    fn parameters(&self, place: Place) -> usize {
+    fn parameters(&self, place: ParameterOffsets) -> usize {
         let end = (place.weights + self.inputs * self.outputs).max(place.bias + self.outputs);
         (self.replicas - 1) * place.parameters + end
     }
@@ -223,7 +211,7 @@ pub struct ForwardArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where weights and bias lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// Whether a ReLU follows.
     pub relu: bool,
     /// The steps that launches choose from.
@@ -253,7 +241,7 @@ pub struct ForwardImagesArguments<'a> {
     /// Sizes; `inputs` are the pixels of an image.
     pub shape: Shape,
     /// Where weights and bias lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// Whether a ReLU follows.
     pub relu: bool,
     /// The steps that launches choose from.
@@ -271,7 +259,7 @@ pub struct BackwardInputArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where the weights lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// `[replica, sample, out]`
@@ -289,7 +277,7 @@ pub struct BackwardWeightsArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where weights and bias lie in `gradient`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// `[replica, sample, in]`
@@ -305,7 +293,7 @@ pub struct BackwardWeightsImagesArguments<'a> {
     /// Sizes; `inputs` are the pixels of an image.
     pub shape: Shape,
     /// Where weights and bias lie in `gradient`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// What the layer read.
@@ -314,44 +302,6 @@ pub struct BackwardWeightsImagesArguments<'a> {
     pub output_gradient: &'a Buffer<f32>,
     /// `[replica, parameter]`, written at the layer's place.
     pub gradient: &'a Buffer<f32>,
-}
-
-/// A kernel whose tiles cover samples x units, with its arrays.
-pub struct SampleTiles {
-    kernel: BoundKernel,
-    name: &'static str,
-    workgroup_size: u32,
-    replicas: usize,
-    capacity: usize,
-    /// Samples of a tile.
-    samples: usize,
-    /// Tiles of the same samples.
-    tiles: usize,
-}
-
-impl SampleTiles {
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(self.name, samples, self.capacity)?;
-        let workgroups = grid(samples.div_ceil(self.samples) * self.tiles, self.workgroup_size, self.replicas);
-        recorder.dispatch(&self.kernel, workgroups, Some(step))
-    }
-}
-
-/// A kernel whose tiles cover inputs x units, with its arrays.
-pub struct WeightTiles {
-    kernel: BoundKernel,
-    name: &'static str,
-    capacity: usize,
-    workgroups: [u32; 3],
-}
-
-impl WeightTiles {
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(self.name, samples, self.capacity)?;
-        recorder.dispatch(&self.kernel, self.workgroups, Some(step))
-    }
 }
 
 fn compile(gpu: &Gpu, shader: &'static Shader, workgroup_size: u32) -> Result<Arc<Kernel>> {
@@ -381,7 +331,7 @@ impl Forward {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<SampleTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let (name, shape, place) = (FORWARD.name, arguments.shape, arguments.place);
         shape.check(name)?;
         require(name, "input", arguments.input, shape.activations(shape.inputs))?;
@@ -401,26 +351,14 @@ impl Forward {
         let ForwardArguments { steps, input, parameters, output, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, input, parameters, output])?;
         let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, name, shape, shape.outputs))
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs))
     }
 }
 
-fn sample_tiles(
-    workgroup_size: u32,
-    kernel: BoundKernel,
-    name: &'static str,
-    shape: Shape,
-    units: usize,
-) -> SampleTiles {
-    SampleTiles {
-        kernel,
-        name,
-        workgroup_size,
-        replicas: shape.replicas,
-        capacity: shape.capacity,
-        samples: 4,
-        tiles: units.div_ceil(4),
-    }
+/// Tiles of 4 samples x 4 of `units`.
+fn sample_tiles(workgroup_size: u32, kernel: BoundKernel, shape: Shape, units: usize) -> Bound {
+    let grid = move |samples: usize| grid(samples.div_ceil(4) * units.div_ceil(4), workgroup_size, shape.replicas);
+    Bound::new(kernel, shape.capacity, grid)
 }
 
 /// [`Forward`] on images, gathered by index and widened in the kernel.
@@ -433,7 +371,7 @@ impl ForwardImages {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardImagesArguments<'_>) -> Result<SampleTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardImagesArguments<'_>) -> Result<Bound> {
         let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         let images = &arguments.images;
         shape.check(name)?;
@@ -457,7 +395,7 @@ impl ForwardImages {
         let ForwardImagesArguments { steps, parameters, output, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
         let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, name, shape, shape.outputs))
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs))
     }
 }
 
@@ -471,7 +409,7 @@ impl BackwardInput {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<SampleTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<Bound> {
         let (name, shape, place) = (BACKWARD_INPUT.name, arguments.shape, arguments.place);
         shape.check(name)?;
         require(name, "output_gradient", arguments.output_gradient, shape.activations(shape.outputs))?;
@@ -490,7 +428,7 @@ impl BackwardInput {
         let BackwardInputArguments { steps, output_gradient, parameters, input, input_gradient, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, output_gradient, parameters, input, input_gradient])?;
         let kernel = kernel.costing(shape.cost(shape.activations(2 * shape.inputs + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, name, shape, shape.inputs))
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.inputs))
     }
 }
 
@@ -504,7 +442,7 @@ impl BackwardWeights {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<WeightTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
         let (name, shape, place) = (BACKWARD_WEIGHTS.name, arguments.shape, arguments.place);
         shape.check(name)?;
         require(name, "input", arguments.input, shape.activations(shape.inputs))?;
@@ -525,7 +463,7 @@ impl BackwardWeights {
         let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
         let tiles = shape.inputs.div_ceil(4) * shape.outputs.div_ceil(4);
         let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
-        Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
+        Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
     }
 }
 
@@ -539,7 +477,7 @@ impl BackwardWeightsImages {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsImagesArguments<'_>) -> Result<WeightTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsImagesArguments<'_>) -> Result<Bound> {
         let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         let images = &arguments.images;
         shape.check(name)?;
@@ -564,7 +502,7 @@ impl BackwardWeightsImages {
         let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
         let tiles = images.shape.words() * shape.outputs.div_ceil(4);
         let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
-        Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
+        Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
     }
 }
 

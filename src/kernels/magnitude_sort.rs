@@ -11,10 +11,7 @@ use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, param
 /// `shaders/magnitude_sort/rank.wgsl`
 pub static RANK: Shader = Shader {
     name: "magnitude_sort.rank",
-    source: concat!(
-        include_str!("../../shaders/prelude/keys.wgsl"),
-        include_str!("../../shaders/magnitude_sort/rank.wgsl"),
-    ),
+    source: source!("keys" => "magnitude_sort/rank"),
     bindings: &[read("params"), read("weights"), write("rank")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],

@@ -1,17 +1,14 @@
 //! `softmax_cross_entropy.loss`: the loss of a batch and its gradient.
 
-use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
+use super::{Bound, StepRecord, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/softmax_cross_entropy/loss.wgsl`
 pub static LOSS: Shader = Shader {
     name: "softmax_cross_entropy.loss",
-    source: concat!(
-        include_str!("../../shaders/prelude/step.wgsl"),
-        include_str!("../../shaders/softmax_cross_entropy/loss.wgsl"),
-    ),
+    source: source!("step" => "softmax_cross_entropy/loss"),
     bindings: &[
         read("params"),
         record("step"),
@@ -71,13 +68,6 @@ pub struct LossArguments<'a> {
 /// Mean cross-entropy, correct samples, and the gradient of the mean with respect to the logits.
 pub struct Loss(Arc<Kernel>);
 
-/// [`Loss`] with its arrays.
-pub struct BoundLoss {
-    kernel: BoundKernel,
-    replicas: usize,
-    capacity: usize,
-}
-
 impl Loss {
     /// Compiles the kernel.
     pub fn new(gpu: &Gpu) -> Result<Self> {
@@ -85,7 +75,7 @@ impl Loss {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &LossArguments<'_>) -> Result<BoundLoss> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &LossArguments<'_>) -> Result<Bound> {
         let LossArguments { replicas, capacity, classes, steps, order, labels, logits, gradient, losses } = *arguments;
         let name = LOSS.name;
         require_positive(name, &[("replicas", replicas), ("capacity", capacity)])?;
@@ -102,14 +92,6 @@ impl Loss {
         let params = Buffer::from_slice(gpu, "softmax_cross_entropy.loss params", &[params])?;
         let kernel = self.0.bind(gpu, &[&params, steps, order, labels, logits, gradient, losses])?;
         let kernel = kernel.costing(Cost::new(0, replicas * (2 * capacity * classes + 2)));
-        Ok(BoundLoss { kernel, replicas, capacity })
-    }
-}
-
-impl BoundLoss {
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(LOSS.name, samples, self.capacity)?;
-        recorder.dispatch(&self.kernel, [1, 1, self.replicas as u32], Some(step))
+        Ok(Bound::new(kernel, capacity, move |_| [1, 1, replicas as u32]))
     }
 }

@@ -4,7 +4,7 @@ use holdfast::check::max_pool2d as pooling;
 use holdfast::gpu::{Buffer, Recorder};
 use holdfast::kernels::conv2d::{Forward, ForwardArguments, Input, Shape};
 use holdfast::kernels::dense::{ImageShape, Images};
-use holdfast::kernels::{Place, StepRecord};
+use holdfast::kernels::{ParameterOffsets, StepRecord};
 
 const CASE: Case = Case {
     replicas: 3,
@@ -100,7 +100,7 @@ fn rejects_bad_shapes() {
         let images = Images { shape: image, scale: 1.0, order: &order, images: &images };
         let arguments = ForwardArguments {
             shape,
-            place: Place { parameters: 57, weights: 0, bias: 54 },
+            place: ParameterOffsets { parameters: 57, weights: 0, bias: 54 },
             steps: &steps,
             input: if of_images { Input::Images(images) } else { Input::Features(&input) },
             parameters: &parameters,

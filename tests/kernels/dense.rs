@@ -2,7 +2,7 @@ use crate::*;
 use holdfast::check::dense::{Arrays, Case, all, backward_input, backward_weights, cases, check_forward, forward};
 use holdfast::gpu::{Buffer, Recorder};
 use holdfast::kernels::dense::{Forward, ForwardArguments, Shape};
-use holdfast::kernels::{Place, StepRecord};
+use holdfast::kernels::{ParameterOffsets, StepRecord};
 
 /// All five kernels on one case.
 fn outputs(on: Setting<'_>, case: &Case) -> Result<[Output; 5]> {
@@ -63,7 +63,7 @@ fn rejects_bad_shapes() {
     let bind = |replicas, inputs, outputs| {
         let arguments = ForwardArguments {
             shape: Shape { replicas, capacity: 4, inputs, outputs },
-            place: Place { parameters: 20, weights: 0, bias: 15 },
+            place: ParameterOffsets { parameters: 20, weights: 0, bias: 15 },
             relu: true,
             steps: &steps,
             input: &input,

@@ -324,7 +324,7 @@ impl Wave {
                     replica_ids: &state.replica_ids,
                     parameters: &state.parameters,
                 };
-                fill.bind(gpu, &arguments)?.record(&mut recorder)?;
+                fill.bind(gpu, &arguments)?.record_once(&mut recorder)?;
             }
         }
         recorder.submit()?;
@@ -377,7 +377,7 @@ impl Wave {
             let draws = Buffer::new(gpu, "draws", replicas * weight_count)?;
             let arguments =
                 masks::DrawArguments { weight_count, update, state, seed, replica_ids, mask, draws: &draws };
-            masks::Draw::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder)?;
+            masks::Draw::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record_once(recorder)?;
             Ok::<_, Error>(draws)
         };
         match change {
@@ -404,7 +404,7 @@ impl Wave {
                     m,
                     v,
                 };
-                return masks::Regrow::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder);
+                return masks::Regrow::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record_once(recorder);
             }
         }
         let state = if change == MaskChange::DecaySmallest { states::DECAYING } else { states::PRUNED };
@@ -421,7 +421,7 @@ impl Wave {
             m,
             v,
         };
-        masks::Smallest::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder)
+        masks::Smallest::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record_once(recorder)
     }
 }
 
@@ -602,7 +602,7 @@ impl BackendBatch for GpuBatch {
         let unknown = Evaluation { loss: 0.0, correct: 0, samples: data.host().samples() as u32 };
         let mut evaluations = vec![unknown; points.len()];
         for wave in &self.waves {
-            let place = sweep::Place {
+            let context = sweep::SweepContext {
                 gpu: &self.gpu,
                 kernels: &self.kernels,
                 network: &self.network,
@@ -611,7 +611,7 @@ impl BackendBatch for GpuBatch {
             };
             let own: Vec<usize> = (0..points.len()).filter(|&point| wave.slots.contains(&points[point].slot)).collect();
             let chosen: Vec<&SweepPoint> = own.iter().map(|&point| &points[point]).collect();
-            for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&place, &data, step, &chosen, watch)?) {
+            for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&context, &data, step, &chosen, watch)?) {
                 evaluations[point] = evaluation;
             }
         }

@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
-    SampleTiles, Shape, WeightTiles,
+    Shape,
 };
 use crate::kernels::max_pool2d::{self, argmax_len};
-use crate::kernels::{Place, StepRecord};
+use crate::kernels::{Bound, ParameterOffsets, StepRecord};
 use crate::network::ConvLayer;
 
 /// What a convolution produces.
@@ -45,7 +45,7 @@ fn argmax_words(layer: &ConvLayer) -> usize {
 /// Which replicas and samples the launches of all layers are about.
 struct Layer<'a> {
     shape: Shape,
-    place: Place,
+    place: ParameterOffsets,
     input: Input<'a>,
     convolved: &'a Convolved,
     /// What the layer before produced; nothing before the first.
@@ -63,7 +63,7 @@ fn layers(binder: Binder<'_>) -> Result<Vec<Layer<'_>>> {
         let Activations { capacity, .. } = *activations;
         layers.push(Layer {
             shape: Shape { replicas: state.replicas, capacity, height, width, inputs, outputs },
-            place: Place {
+            place: ParameterOffsets {
                 parameters: network.layout.parameters(),
                 weights: network.layout.conv_weight(index).offset,
                 bias: network.layout.conv_bias(index).offset,
@@ -81,7 +81,7 @@ fn layers(binder: Binder<'_>) -> Result<Vec<Layer<'_>>> {
 }
 
 /// Binds the forward pass: one launch a layer.
-pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<SampleTiles>> {
+pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
     let Binder { gpu, kernels, feed, state, .. } = binder;
     let bind = |Layer { shape, place, input, convolved, .. }: Layer<'_>| {
         let arguments = ForwardArguments {
@@ -100,8 +100,8 @@ pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<SampleTiles>> {
 
 /// One layer of the backward pass: gradients of its weights, and of its input unless that is an image.
 pub(super) struct Backward {
-    weights: WeightTiles,
-    input: Option<SampleTiles>,
+    weights: Bound,
+    input: Option<Bound>,
 }
 
 impl Backward {

@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::dense::ImageShape;
 use crate::kernels::dense_stack::{self, Reads, StepShape};
-use crate::kernels::softmax_cross_entropy::{BatchLoss, BoundLoss, Loss, LossArguments};
-use crate::kernels::{Place, StepRecord, adam, conv2d, dense};
+use crate::kernels::softmax_cross_entropy::{BatchLoss, Loss, LossArguments};
+use crate::kernels::{Bound, ParameterOffsets, StepRecord, adam, dense};
 use crate::network::{Architecture, ConvLayer, ParameterLayout};
 
 /// What all launches of a network need to know.
@@ -26,8 +26,8 @@ pub(super) struct Network {
 
 impl Network {
     /// Where dense layer `index` lies in the flat parameter buffer.
-    pub(super) fn place(&self, index: usize) -> Place {
-        Place {
+    pub(super) fn place(&self, index: usize) -> ParameterOffsets {
+        ParameterOffsets {
             parameters: self.layout.parameters(),
             weights: self.layout.dense_weight(index).offset,
             bias: self.layout.dense_bias(index).offset,
@@ -274,7 +274,7 @@ impl<'a> Binder<'a> {
         Ok(dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images()? })
     }
 
-    fn loss(&self, losses: &Buffer<BatchLoss>) -> Result<BoundLoss> {
+    fn loss(&self, losses: &Buffer<BatchLoss>) -> Result<Bound> {
         let Self { gpu, kernels, network, feed, state, activations } = *self;
         let arguments = LossArguments {
             replicas: state.replicas,
@@ -293,8 +293,8 @@ impl<'a> Binder<'a> {
 
 /// The first layers of a network on the samples of a feed.
 pub(super) struct ForwardLaunches {
-    convolutions: Vec<conv2d::SampleTiles>,
-    dense: Vec<dense::SampleTiles>,
+    convolutions: Vec<Bound>,
+    dense: Vec<Bound>,
 }
 
 impl ForwardLaunches {
@@ -329,7 +329,7 @@ impl ForwardLaunches {
 /// A forward pass and its loss.
 pub(super) struct EvaluationLaunches {
     forward: ForwardLaunches,
-    loss: BoundLoss,
+    loss: Bound,
 }
 
 impl EvaluationLaunches {

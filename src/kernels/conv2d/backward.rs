@@ -2,11 +2,11 @@
 
 use super::{
     BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BACKWARD_WEIGHTS_POOL,
-    BACKWARD_WEIGHTS_POOL_IMAGES, Input, SampleTiles, Shape,
+    BACKWARD_WEIGHTS_POOL_IMAGES, Input, Shape, bind_tiles,
 };
 use crate::error::Result;
-use crate::gpu::{Bindable, BoundKernel, Buffer, Gpu, Kernel, Recorder};
-use crate::kernels::{Place, StepRecord, require, require_capacity};
+use crate::gpu::{Bindable, Buffer, Gpu, Kernel};
+use crate::kernels::{Bound, ParameterOffsets, StepRecord, require};
 
 /// Invocations of a workgroup of the weight gradient.
 pub(in crate::kernels) const LANES: usize = 64;
@@ -18,7 +18,7 @@ pub struct BackwardInputArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where the weights lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// `[replica, sample, y, x, out]`, of the pooled output if there is an `argmax`.
@@ -42,7 +42,7 @@ pub struct BackwardInput {
 
 impl BackwardInput {
     /// Checks the arrays and binds them to the kernel that suits them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<SampleTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<Bound> {
         let BackwardInputArguments { shape, place, steps, output_gradient, argmax, parameters, input, input_gradient } =
             *arguments;
         let shader = match argmax {
@@ -67,7 +67,7 @@ impl BackwardInput {
             None => height.div_ceil(4) * width.div_ceil(4) * inputs.div_ceil(4),
         };
         let cost = shape.cost(shape.output_words(argmax.is_some()) + 2 * shape.input_len());
-        SampleTiles::new(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
+        bind_tiles(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
     }
 }
 
@@ -76,7 +76,7 @@ pub struct BackwardWeightsArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where weights and bias lie in `gradient`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// What the layer read.
@@ -95,7 +95,7 @@ pub struct BackwardWeights;
 
 impl BackwardWeights {
     /// Checks the arrays and binds them to the kernel that suits them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<WeightTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
         let BackwardWeightsArguments { shape, place, steps, ref input, output_gradient, argmax, gradient } = *arguments;
         let shader = match (input, argmax) {
             (Input::Features(_), None) => &BACKWARD_WEIGHTS,
@@ -124,27 +124,6 @@ impl BackwardWeights {
         let kernel = Kernel::new(gpu, shader, &[("TILES", tiles as u32)])?.bind(gpu, &arrays)?;
         let kernel = kernel.costing(shape.cost(input.words(shape) + shape.output_words(argmax.is_some())));
         let workgroups = [all.div_ceil(tiles) as u32, 1, shape.replicas as u32];
-        Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
-    }
-}
-
-/// A kernel whose tiles cover taps x channels, with its arrays.
-pub struct WeightTiles {
-    kernel: BoundKernel,
-    name: &'static str,
-    capacity: usize,
-    workgroups: [u32; 3],
-}
-
-impl WeightTiles {
-    /// The kernel that was chosen.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(self.name, samples, self.capacity)?;
-        recorder.dispatch(&self.kernel, self.workgroups, Some(step))
+        Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
     }
 }

@@ -1,16 +1,16 @@
 //! The forward kernels.
 
-use super::{FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, SampleTiles, Shape};
+use super::{FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, Shape, bind_tiles};
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer, Gpu};
-use crate::kernels::{Place, StepRecord, require};
+use crate::kernels::{Bound, ParameterOffsets, StepRecord, require};
 
 /// Arrays of [`Forward`].
 pub struct ForwardArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where weights and bias lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// What the layer reads.
@@ -32,7 +32,7 @@ pub struct Forward {
 
 impl Forward {
     /// Checks the arrays and binds them to the kernel that suits them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<SampleTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, place, steps, ref input, parameters, output, argmax } = *arguments;
         let shader = match (input, argmax) {
             (Input::Features(_), None) => &FORWARD,
@@ -58,6 +58,6 @@ impl Forward {
             None => height.div_ceil(4) * width.div_ceil(4) * outputs.div_ceil(4),
         };
         let cost = shape.cost(input.words(shape) + shape.output_words(argmax.is_some()));
-        SampleTiles::new(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
+        bind_tiles(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
     }
 }

@@ -9,24 +9,6 @@ use crate::error::{Error, Result};
 use crate::gpu::{Bindable, BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader};
 use std::sync::Arc;
 
-/// Joins the preludes of a step, those of its input and its tiles among them, and its file.
-macro_rules! source {
-    ($($prelude:literal),+; $file:literal) => {
-        concat!(
-            include_str!("../../../shaders/prelude/states.wgsl"),
-            include_str!("../../../shaders/prelude/adam.wgsl"),
-            include_str!("../../../shaders/prelude/relu.wgsl"),
-            include_str!("../../../shaders/prelude/dense_step.wgsl"),
-            include_str!("../../../shaders/prelude/dense_state.wgsl"),
-            include_str!("../../../shaders/prelude/dense_layers.wgsl"),
-            include_str!("../../../shaders/prelude/dense_loss.wgsl"),
-            include_str!("../../../shaders/prelude/dense_update.wgsl"),
-            $(include_str!(concat!("../../../shaders/prelude/", $prelude)),)+
-            include_str!(concat!("../../../shaders/dense_stack/", $file)),
-        )
-    };
-}
-
 /// Arrays of every step, layer 0's input left out.
 const fn bindings(input: Binding) -> [Binding; 8] {
     [
@@ -44,7 +26,10 @@ const fn bindings(input: Binding) -> [Binding; 8] {
 /// `shaders/dense_stack/step.wgsl`
 pub static STEP: Shader = Shader {
     name: "dense_stack.step",
-    source: source!("pixels.wgsl", "dense_images.wgsl", "dense_tiles.wgsl"; "step.wgsl"),
+    source: source!(
+        "states", "adam", "relu", "pixels", "dense_layout", "dense_products", "dense_update"
+        => "dense_stack/step"
+    ),
     bindings: &bindings(read("images")),
     parameters: Some(Params::PARAMETERS),
     constants: &["WORKGROUP_SIZE"],
@@ -53,7 +38,10 @@ pub static STEP: Shader = Shader {
 /// `shaders/dense_stack/step_features.wgsl`
 pub static STEP_FEATURES: Shader = Shader {
     name: "dense_stack.step_features",
-    source: source!("dense_features.wgsl", "dense_tiles.wgsl"; "step_features.wgsl"),
+    source: source!(
+        "states", "adam", "relu", "dense_layout", "dense_products", "dense_update"
+        => "dense_stack/step_features"
+    ),
     bindings: &bindings(write("features")),
     ..STEP
 };
