@@ -63,7 +63,7 @@ fn layer(criterion: &mut Criterion, gpu: &Gpu, shape: Shape, pools: bool) {
         output: &output,
         argmax,
     };
-    let bound = made(Forward { workgroup_size: gpu.usual_workgroup_size() }.bind(gpu, &arguments));
+    let bound = made(Forward::new(gpu.usual_workgroup_size()).bind(gpu, &arguments));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
     measure(criterion, gpu, &format!("conv2d/forward{suffix}"), &sizes, operations.clone(), record);
 
@@ -76,7 +76,7 @@ fn layer(criterion: &mut Criterion, gpu: &Gpu, shape: Shape, pools: bool) {
         argmax,
         gradient: &gradient,
     };
-    let bound = made(BackwardWeights.bind(gpu, &arguments));
+    let bound = made(BackwardWeights::default().bind(gpu, &arguments));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
     measure(criterion, gpu, &format!("conv2d/backward_weights{suffix}"), &sizes, operations.clone(), record);
 
@@ -91,7 +91,7 @@ fn layer(criterion: &mut Criterion, gpu: &Gpu, shape: Shape, pools: bool) {
             input: &input,
             input_gradient: &input_gradient,
         };
-        let bound = made(BackwardInput { workgroup_size: gpu.usual_workgroup_size() }.bind(gpu, &arguments));
+        let bound = made(BackwardInput::new(gpu.usual_workgroup_size()).bind(gpu, &arguments));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, gpu, &format!("conv2d/backward_input{suffix}"), &sizes, operations, record);
     }

@@ -251,7 +251,7 @@ pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Vec<Outp
 
 /// [`forward`], and which kernel it was.
 fn forward_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Vec<Output>)> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let values = output::<f32>(gpu, case.rows() * case.output_len())?;
     let argmax = output::<u32>(gpu, case.rows() * case.words())?;
     let held = Held::new(gpu, case, arrays)?;
@@ -264,7 +264,8 @@ fn forward_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
         output: &values,
         argmax: case.pool.then_some(&argmax),
     };
-    let bound = Forward { workgroup_size }.bind(gpu, &arguments)?;
+    let kernel = if on.naive { Forward::naive } else { Forward::new };
+    let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     let mut outputs = vec![used(read(gpu, &values)?, case.output_len())];
@@ -346,7 +347,7 @@ fn backward_input_and_name(
     gradient: &[f32],
     words: &[u32],
 ) -> Result<(&'static str, Output)> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let input_gradient = output::<f32>(gpu, case.rows() * case.input_len())?;
     let argmax = Buffer::from_slice(gpu, "argmax", words)?;
     let arguments = BackwardInputArguments {
@@ -359,7 +360,8 @@ fn backward_input_and_name(
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         input_gradient: &input_gradient,
     };
-    let bound = BackwardInput { workgroup_size }.bind(gpu, &arguments)?;
+    let kernel = if on.naive { BackwardInput::naive } else { BackwardInput::new };
+    let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     let used = used_part(found, case.capacity * case.input_len(), case.samples * case.input_len());
@@ -407,7 +409,8 @@ fn backward_weights_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> R
         argmax: case.pool.then_some(&argmax),
         gradient: &gradient,
     };
-    let bound = BackwardWeights.bind(gpu, &arguments)?;
+    let kernel = if on.naive { BackwardWeights::naive(on.workgroup_size) } else { BackwardWeights::default() };
+    let bound = kernel.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let mut found = read(gpu, &gradient)?;
     let mut kept = Vec::new();
@@ -451,6 +454,9 @@ pub fn outputs(on: Setting<'_>, case: &Case) -> Result<Vec<Output>> {
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
+        if on.naive && (case.pool || case.images) {
+            return Ok(Vec::new());
+        }
         let mut reports = check_forward(on, case)?;
         reports.push(check_backward_weights(on, case)?);
         if !case.images {

@@ -9,7 +9,8 @@ use crate::gpu::{Buffer, Gpu};
 use crate::kernels::dense::{
     BACKWARD_INPUT, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BackwardInput, BackwardInputArguments, BackwardWeights,
     BackwardWeightsArguments, BackwardWeightsImages, BackwardWeightsImagesArguments, FORWARD, FORWARD_IMAGES, Forward,
-    ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape, Images, Shape,
+    ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape, Images, NAIVE, NAIVE_BACKWARD_INPUT,
+    NAIVE_BACKWARD_WEIGHTS, Shape,
 };
 use crate::kernels::{ParameterOffsets, StepRecord};
 
@@ -166,7 +167,7 @@ impl Arrays {
 
 /// Runs `dense.forward`, or `dense.forward_images` if `images`.
 pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let output = output(gpu, case.replicas * case.capacity * case.outputs)?;
     let parameters = Buffer::from_slice(gpu, "parameters", &arrays.parameters)?;
     let steps = Arrays::steps(gpu, case)?;
@@ -181,7 +182,8 @@ pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> R
         let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
         let (steps, parameters, output) = (&steps, &parameters, &output);
         let arguments = ForwardArguments { shape, place, relu, steps, input, parameters, output };
-        Forward::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
+        let kernel = if on.naive { Forward::naive } else { Forward::new };
+        kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?
     };
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &output)?;
@@ -202,13 +204,17 @@ pub fn check_forward(on: Setting<'_>, case: &Case, images: bool) -> Result<Repor
         twin::forward(case.twin(), &input, &magnitudes(weights), &magnitudes(bias), false, &mut sum);
         expected.extend(sums_of_products(&value, &sum, FACTOR));
     }
-    let kernel = if images { FORWARD_IMAGES.name } else { FORWARD.name };
+    let kernel = match images {
+        true => FORWARD_IMAGES.name,
+        false if on.naive => NAIVE.name,
+        false => FORWARD.name,
+    };
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
 /// Runs `dense.backward_input`.
 pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Output> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let input_gradient = output(gpu, case.replicas * case.capacity * case.inputs)?;
     let arguments = BackwardInputArguments {
         shape: case.shape(),
@@ -219,7 +225,8 @@ pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<O
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         input_gradient: &input_gradient,
     };
-    let bound = BackwardInput::new(gpu, workgroup_size)?.bind(gpu, &arguments)?;
+    let kernel = if on.naive { BackwardInput::naive } else { BackwardInput::new };
+    let bound = kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     Ok(used_part(found, case.capacity * case.inputs, case.samples * case.inputs))
@@ -238,13 +245,13 @@ pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
         twin::backward_input(case.twin(), &magnitudes(gradient), &magnitudes(weights), &input, &mut sum);
         expected.extend(sums_of_products(&value, &sum, FACTOR));
     }
-    Ok(compare(BACKWARD_INPUT.name, case.name(), &found, &expected))
+    Ok(compare(if on.naive { NAIVE_BACKWARD_INPUT.name } else { BACKWARD_INPUT.name }, case.name(), &found, &expected))
 }
 
 /// Runs `dense.backward_weights`, or `dense.backward_weights_images` if `images`; gives weights and bias of each replica
 /// and drops the parameters before them, which must be untouched.
 pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let place = case.place();
     let gradient = preset(gpu, &vec![super::UNWRITTEN; case.replicas * place.parameters])?;
     let output_gradient = &Buffer::from_slice(gpu, "output gradient", &arrays.output_gradient)?;
@@ -258,7 +265,8 @@ pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: b
     } else {
         let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
-        BackwardWeights::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
+        let kernel = if on.naive { BackwardWeights::naive } else { BackwardWeights::new };
+        kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?
     };
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let mut found = read(gpu, gradient)?;
@@ -284,7 +292,11 @@ pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Res
         };
         expected.extend(sums_of_products(&twin(&widen(gradient)), &twin(&magnitudes(gradient)), FACTOR));
     }
-    let kernel = if images { BACKWARD_WEIGHTS_IMAGES.name } else { BACKWARD_WEIGHTS.name };
+    let kernel = match images {
+        true => BACKWARD_WEIGHTS_IMAGES.name,
+        false if on.naive => NAIVE_BACKWARD_WEIGHTS.name,
+        false => BACKWARD_WEIGHTS.name,
+    };
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
@@ -292,7 +304,7 @@ pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Res
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
         let mut reports = vec![check_backward_input(on, case)?];
-        for images in [false, true] {
+        for &images in if on.naive { &[false][..] } else { &[false, true] } {
             reports.push(check_forward(on, case, images)?);
             reports.push(check_backward_weights(on, case, images)?);
         }

@@ -23,6 +23,9 @@ pub static STEP: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
+/// `shaders/adam/naive.wgsl`
+pub static NAIVE: Shader = Shader { name: "adam.naive", source: source!("grid", "step" => "adam/naive"), ..STEP };
+
 parameters! {
     struct Params {
         parameters: u32,
@@ -71,9 +74,14 @@ impl Step {
         Ok(Self { kernel: Kernel::new(gpu, &STEP, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &StepArguments<'_>) -> Result<Bound> {
-        let name = STEP.name;
+        let name = self.kernel.name();
         let StepArguments { replicas, parameters_per_replica, updated, steps, gradient, mask, .. } = *arguments;
         let StepArguments { parameters, m, v, .. } = *arguments;
         let focus = &arguments.focus;

@@ -155,6 +155,25 @@ pub static BACKWARD_WEIGHTS_POOL_IMAGES: Shader = Shader {
     constants: &["TILES"],
 };
 
+/// `shaders/conv2d/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "conv2d.naive", source: source!("step", "convolution", "grid" => "conv2d/naive"), ..FORWARD };
+
+/// `shaders/conv2d/naive_backward_input.wgsl`
+pub static NAIVE_BACKWARD_INPUT: Shader = Shader {
+    name: "conv2d.naive_backward_input",
+    source: source!("step", "convolution", "grid" => "conv2d/naive_backward_input"),
+    ..BACKWARD_INPUT
+};
+
+/// `shaders/conv2d/naive_backward_weights.wgsl`
+pub static NAIVE_BACKWARD_WEIGHTS: Shader = Shader {
+    name: "conv2d.naive_backward_weights",
+    source: source!("step", "convolution", "grid" => "conv2d/naive_backward_weights"),
+    constants: &["WORKGROUP_SIZE"],
+    ..BACKWARD_WEIGHTS
+};
+
 parameters! {
     struct Params {
         height: u32,
@@ -324,4 +343,8 @@ fn bind_tiles(
 ) -> Result<Bound> {
     let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])?.bind(gpu, arrays)?.costing(cost);
     Ok(Bound::new(kernel, shape.capacity, move |samples| grid(samples * tiles, workgroup_size, shape.replicas)))
+}
+
+fn refuse_naive(name: &str) -> Result<Bound> {
+    Err(Error::Shape(format!("{name}: it reads features, and does not pool")))
 }

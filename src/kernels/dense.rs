@@ -71,6 +71,23 @@ pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
+/// `shaders/dense/naive.wgsl`
+pub static NAIVE: Shader = Shader { name: "dense.naive", source: source!("grid", "step" => "dense/naive"), ..FORWARD };
+
+/// `shaders/dense/naive_backward_input.wgsl`
+pub static NAIVE_BACKWARD_INPUT: Shader = Shader {
+    name: "dense.naive_backward_input",
+    source: source!("grid", "step" => "dense/naive_backward_input"),
+    ..BACKWARD_INPUT
+};
+
+/// `shaders/dense/naive_backward_weights.wgsl`
+pub static NAIVE_BACKWARD_WEIGHTS: Shader = Shader {
+    name: "dense.naive_backward_weights",
+    source: source!("grid", "step" => "dense/naive_backward_weights"),
+    ..BACKWARD_WEIGHTS
+};
+
 parameters! {
     struct ForwardParams {
         inputs: u32,
@@ -330,9 +347,14 @@ impl Forward {
         compile(gpu, &FORWARD, workgroup_size).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &NAIVE, workgroup_size).map(Self)
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
-        let (name, shape, place) = (FORWARD.name, arguments.shape, arguments.place);
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         shape.check(name)?;
         require(name, "input", arguments.input, shape.activations(shape.inputs))?;
         require(name, "parameters", arguments.parameters, shape.parameters(place))?;
@@ -351,13 +373,14 @@ impl Forward {
         let ForwardArguments { steps, input, parameters, output, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, input, parameters, output])?;
         let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs))
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs, if name == NAIVE.name { 1 } else { 4 }))
     }
 }
 
-/// Tiles of 4 samples x 4 of `units`.
-fn sample_tiles(workgroup_size: u32, kernel: BoundKernel, shape: Shape, units: usize) -> Bound {
-    let grid = move |samples: usize| grid(samples.div_ceil(4) * units.div_ceil(4), workgroup_size, shape.replicas);
+/// Tiles of `side` samples x `side` of `units`.
+fn sample_tiles(workgroup_size: u32, kernel: BoundKernel, shape: Shape, units: usize, side: usize) -> Bound {
+    let tiles = move |samples: usize| samples.div_ceil(side) * units.div_ceil(side);
+    let grid = move |samples| grid(tiles(samples), workgroup_size, shape.replicas);
     Bound::new(kernel, shape.capacity, grid)
 }
 
@@ -395,7 +418,7 @@ impl ForwardImages {
         let ForwardImagesArguments { steps, parameters, output, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
         let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs))
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs, 4))
     }
 }
 
@@ -408,9 +431,14 @@ impl BackwardInput {
         compile(gpu, &BACKWARD_INPUT, workgroup_size).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &NAIVE_BACKWARD_INPUT, workgroup_size).map(Self)
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<Bound> {
-        let (name, shape, place) = (BACKWARD_INPUT.name, arguments.shape, arguments.place);
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         shape.check(name)?;
         require(name, "output_gradient", arguments.output_gradient, shape.activations(shape.outputs))?;
         require(name, "parameters", arguments.parameters, shape.parameters(place))?;
@@ -428,7 +456,13 @@ impl BackwardInput {
         let BackwardInputArguments { steps, output_gradient, parameters, input, input_gradient, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, output_gradient, parameters, input, input_gradient])?;
         let kernel = kernel.costing(shape.cost(shape.activations(2 * shape.inputs + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.inputs))
+        Ok(sample_tiles(
+            self.0.workgroup_size(),
+            kernel,
+            shape,
+            shape.inputs,
+            if name == NAIVE_BACKWARD_INPUT.name { 1 } else { 4 },
+        ))
     }
 }
 
@@ -441,9 +475,14 @@ impl BackwardWeights {
         compile(gpu, &BACKWARD_WEIGHTS, workgroup_size).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &NAIVE_BACKWARD_WEIGHTS, workgroup_size).map(Self)
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
-        let (name, shape, place) = (BACKWARD_WEIGHTS.name, arguments.shape, arguments.place);
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         shape.check(name)?;
         require(name, "input", arguments.input, shape.activations(shape.inputs))?;
         require(name, "output_gradient", arguments.output_gradient, shape.activations(shape.outputs))?;
@@ -461,7 +500,11 @@ impl BackwardWeights {
         let BackwardWeightsArguments { steps, input, output_gradient, gradient, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, input, output_gradient, gradient])?;
         let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
-        let tiles = shape.inputs.div_ceil(4) * shape.outputs.div_ceil(4);
+        let tiles = if name == NAIVE_BACKWARD_WEIGHTS.name {
+            (shape.inputs + 1) * shape.outputs
+        } else {
+            shape.inputs.div_ceil(4) * shape.outputs.div_ceil(4)
+        };
         let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
         Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
     }

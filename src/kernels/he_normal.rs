@@ -14,6 +14,13 @@ pub static FILL: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
+/// `shaders/he_normal/naive.wgsl`
+pub static NAIVE: Shader = Shader {
+    name: "he_normal.naive",
+    source: source!("grid", "philox", "truncated_normal" => "he_normal/naive"),
+    ..FILL
+};
+
 parameters! {
     struct Params {
         parameters: u32,
@@ -58,6 +65,11 @@ impl Fill {
         Ok(Self { kernel: Kernel::new(gpu, &FILL, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &FillArguments<'_>) -> Result<Bound> {
         let FillArguments { parameters_per_replica, offset, weights, .. } = *arguments;
@@ -77,6 +89,7 @@ impl Fill {
         let params = Buffer::from_slice(gpu, "he_normal.fill params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, arguments.replica_ids, arguments.parameters])?;
         let kernel = kernel.costing(Cost::new(0, replicas * weights));
-        Ok(Bound::fixed(kernel, grid(weights.div_ceil(4), self.workgroup_size, replicas)))
+        let each = if self.kernel.name() == NAIVE.name { 1 } else { 4 };
+        Ok(Bound::fixed(kernel, grid(weights.div_ceil(each), self.workgroup_size, replicas)))
     }
 }

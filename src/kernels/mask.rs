@@ -22,6 +22,9 @@ pub static SMALLEST: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
+/// `shaders/mask/naive.wgsl`
+pub static NAIVE: Shader = Shader { name: "mask.naive", source: source!("grid" => "mask/naive"), ..SMALLEST };
+
 parameters! {
     struct Params {
         weight_count: u32,
@@ -69,9 +72,14 @@ impl Smallest {
         Ok(Self { kernel: Kernel::new(gpu, &SMALLEST, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &SmallestArguments<'_>) -> Result<Bound> {
-        let name = SMALLEST.name;
+        let name = self.kernel.name();
         let SmallestArguments { replicas, weight_count, parameters_per_replica, offset, rank, count, mask, .. } =
             *arguments;
         let SmallestArguments { state, parameters, m, v, .. } = *arguments;

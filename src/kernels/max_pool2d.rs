@@ -22,6 +22,10 @@ pub static BACKWARD: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
+/// `shaders/max_pool2d/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "max_pool2d.naive", source: source!("grid", "step" => "max_pool2d/naive"), ..FORWARD };
+
 parameters! {
     struct Params {
         height: u32,
@@ -112,20 +116,23 @@ pub struct ForwardArguments<'a> {
 pub struct Forward {
     /// Invocations of a workgroup; changes no bit.
     pub workgroup_size: u32,
+    /// Whether the naive kernel runs.
+    pub naive: bool,
 }
 
 impl Forward {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, steps, input, output, argmax } = *arguments;
-        let name = FORWARD.name;
+        let shader = if self.naive { &NAIVE } else { &FORWARD };
+        let name = shader.name;
         shape.check(name)?;
         let samples = shape.replicas * shape.capacity;
         require(name, "input", input, samples * shape.input_len())?;
         require(name, "output", output, samples * shape.output_len())?;
         require(name, "argmax", argmax, argmax_len(shape))?;
         let params = Buffer::from_slice(gpu, "max_pool2d.forward params", &[shape.params()])?;
-        let kernel = Kernel::new(gpu, &FORWARD, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
+        let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
         let kernel = kernel.bind(gpu, &[&params, steps, input, output, argmax])?.costing(shape.cost());
         Ok(of_samples(kernel, self.workgroup_size, shape, shape.words()))
     }

@@ -25,6 +25,10 @@ pub static LOSS: Shader = Shader {
 /// Invocations of the workgroup that owns a replica. Fixed: the tree of additions has its shape.
 const WORKGROUP_SIZE: usize = 64;
 
+/// `shaders/softmax_cross_entropy/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "softmax_cross_entropy.naive", source: source!("step" => "softmax_cross_entropy/naive"), ..LOSS };
+
 parameters! {
     struct Params {
         classes: u32,
@@ -74,10 +78,15 @@ impl Loss {
         Kernel::new(gpu, &LOSS, &[]).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu) -> Result<Self> {
+        Kernel::new(gpu, &NAIVE, &[]).map(Self)
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &LossArguments<'_>) -> Result<Bound> {
         let LossArguments { replicas, capacity, classes, steps, order, labels, logits, gradient, losses } = *arguments;
-        let name = LOSS.name;
+        let name = self.0.name();
         require_positive(name, &[("replicas", replicas), ("capacity", capacity)])?;
         if !(2..=256).contains(&classes) {
             return Err(Error::Shape(format!("{name}: {classes} classes, 2 to 256 are possible")));
@@ -87,7 +96,8 @@ impl Loss {
         require(name, "logits", logits, replicas * capacity * classes)?;
         require(name, "gradient", gradient, replicas * capacity * classes)?;
         require(name, "losses", losses, replicas)?;
-        gpu.check_iterations(name, capacity.div_ceil(WORKGROUP_SIZE) * (3 * classes + 1) + 6)?;
+        let invocations = if name == NAIVE.name { 1 } else { WORKGROUP_SIZE };
+        gpu.check_iterations(name, capacity.div_ceil(invocations) * (3 * classes + 1) + 6)?;
         let params = Params { classes: classes as u32, capacity: capacity as u32, replicas: replicas as u32 };
         let params = Buffer::from_slice(gpu, "softmax_cross_entropy.loss params", &[params])?;
         let kernel = self.0.bind(gpu, &[&params, steps, order, labels, logits, gradient, losses])?;

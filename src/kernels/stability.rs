@@ -21,6 +21,10 @@ pub static COUNT: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
+/// `shaders/stability/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "stability.naive", source: source!("grid", "keys" => "stability/naive"), ..COUNT };
+
 /// `shaders/stability/envelope.wgsl`
 pub static ENVELOPE: Shader = Shader {
     name: "stability.envelope",
@@ -112,9 +116,14 @@ impl Count {
         Ok(Self { kernel: Kernel::new(gpu, &COUNT, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &CountArguments<'_>) -> Result<Bound> {
-        let name = COUNT.name;
+        let name = self.kernel.name();
         let CountArguments { shape, history, lower, upper, stability, stable_weights } = *arguments;
         shape.check(name)?;
         require(name, "history", history, shape.epochs * shape.columns())?;

@@ -107,7 +107,7 @@ fn rejects_bad_shapes() {
             output: &output,
             argmax,
         };
-        Forward { workgroup_size: 64 }.bind(gpu, &arguments)
+        Forward::new(64).bind(gpu, &arguments)
     };
     let shape = Shape { replicas: 1, capacity: 4, height: 5, width: 6, inputs: 2, outputs: 3 };
     let bound = bind(shape, false, Some(&argmax)).unwrap();

@@ -93,7 +93,7 @@ pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
             output: &convolved.values,
             argmax: convolved.argmax.as_ref(),
         };
-        Forward { workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
+        Forward::new(kernels.workgroup_size).bind(gpu, &arguments)
     };
     layers(binder)?.into_iter().map(bind).collect()
 }
@@ -128,7 +128,7 @@ pub(super) fn backward(
     for Layer { shape, place, input, convolved, features } in layers(binder)?.into_iter().rev() {
         let argmax = convolved.argmax.as_ref();
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
-        let weights = BackwardWeights.bind(gpu, &arguments)?;
+        let weights = BackwardWeights::default().bind(gpu, &arguments)?;
         let bind = |input| {
             let arguments = BackwardInputArguments {
                 shape,
@@ -140,7 +140,7 @@ pub(super) fn backward(
                 input,
                 input_gradient,
             };
-            BackwardInput { workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
+            BackwardInput::new(kernels.workgroup_size).bind(gpu, &arguments)
         };
         backward.push(Backward { weights, input: features.map(bind).transpose()? });
         output_gradient = input_gradient;

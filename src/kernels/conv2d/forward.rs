@@ -1,6 +1,8 @@
 //! The forward kernels.
 
-use super::{FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, Shape, bind_tiles};
+use super::{
+    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, NAIVE, Shape, bind_tiles, refuse_naive,
+};
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer, Gpu};
 use crate::kernels::{Bound, ParameterOffsets, StepRecord, require};
@@ -26,15 +28,27 @@ pub struct ForwardArguments<'a> {
 /// `output[n, y, x, k] = relu(bias[k] + sum_{ky, kx, c} input[n, y + ky - 1, x + kx - 1, c] * weights[ky, kx, c, k])`,
 /// then the largest of 2 x 2 if the layer pools.
 pub struct Forward {
-    /// Invocations of a workgroup; changes no bit.
-    pub workgroup_size: u32,
+    workgroup_size: u32,
+    naive: bool,
 }
 
 impl Forward {
+    /// With so many invocations of a workgroup, which change no bit.
+    pub fn new(workgroup_size: u32) -> Self {
+        Self { workgroup_size, naive: false }
+    }
+
+    /// The naive kernel, which no engine uses: it reads features, and does not pool.
+    pub fn naive(workgroup_size: u32) -> Self {
+        Self { workgroup_size, naive: true }
+    }
+
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, place, steps, ref input, parameters, output, argmax } = *arguments;
         let shader = match (input, argmax) {
+            (Input::Features(_), None) if self.naive => &NAIVE,
+            _ if self.naive => return refuse_naive(NAIVE.name),
             (Input::Features(_), None) => &FORWARD,
             (Input::Features(_), Some(_)) => &FORWARD_POOL,
             (Input::Images(_), None) => &FORWARD_IMAGES,
@@ -55,6 +69,7 @@ impl Forward {
         let Shape { height, width, outputs, .. } = shape;
         let tiles = match argmax {
             Some(_) => height / 2 * (width / 2).div_ceil(4) * outputs.div_ceil(4),
+            None if self.naive => height * width * outputs,
             None => height.div_ceil(4) * width.div_ceil(4) * outputs.div_ceil(4),
         };
         let cost = shape.cost(input.words(shape) + shape.output_words(argmax.is_some()));
