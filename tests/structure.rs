@@ -170,11 +170,12 @@ fn naming_wgpu(source: &Source) -> Vec<String> {
     lines_outside(source, &["src/gpu/"], &["wgpu::", "use wgpu"])
 }
 
-/// What is wrong with the header of a shader: it must name the kernel as its path does, and have 4 to 8 lines of text.
+/// What is wrong with the header of a shader: it must name the kernel as its path does, and have 4 to 8 lines of text beside
+/// the one that names its preludes.
 fn header_fault(source: &Source) -> Option<String> {
     let name = source.path.strip_prefix("shaders/")?.strip_suffix(".wgsl")?.replace('/', ".");
     let header: Vec<&str> = source.text.lines().take_while(|line| line.starts_with("//")).collect();
-    let lines = header.iter().filter(|line| line.len() > 2).count();
+    let lines = header.iter().filter(|line| line.len() > 2 && !line.starts_with("// with: ")).count();
     if !header.first().is_some_and(|line| line.starts_with(&format!("// {name}: "))) {
         return Some(format!("{}: the first line is not `// {name}: ...`", source.path));
     }

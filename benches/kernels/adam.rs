@@ -22,5 +22,5 @@ pub(crate) fn step(criterion: &mut Criterion) {
     };
     let bound = made(Step::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(28 * all as u64);
-    measure(criterion, &gpu, "adam/step", "r10_n28510", bytes, |recorder| bound.record(recorder, 0));
+    measure(criterion, &gpu, "adam/step", "r10_n28510", bytes, |recorder| bound.record(recorder, 0, 0));
 }

@@ -3,11 +3,11 @@ use criterion::{Criterion, Throughput};
 use holdfast::gpu::{Buffer, Gpu};
 use holdfast::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
-    Shape, Tile,
+    Shape,
 };
 use holdfast::kernels::dense::{ImageShape, Images};
 use holdfast::kernels::max_pool2d::{self, argmax_len};
-use holdfast::kernels::{Place, StepRecord};
+use holdfast::kernels::{ParameterOffsets, StepRecord};
 
 const BATCH: usize = 32;
 const SAMPLES: u32 = 1000;
@@ -28,7 +28,7 @@ fn layer(criterion: &mut Criterion, gpu: &Gpu, shape: Shape, pools: bool) {
     let Shape { height, width, inputs, outputs, .. } = shape;
     let (first, rows) = (inputs == 1, REPLICAS * BATCH);
     let weights = 9 * inputs * outputs;
-    let place = Place { parameters: weights + outputs, weights: 0, bias: weights };
+    let place = ParameterOffsets { parameters: weights + outputs, weights: 0, bias: weights };
     let steps = upload(gpu, &[StepRecord::new(0, BATCH, BATCH, 0, 0.0)]);
     let values = height * width * inputs;
     let [input, input_gradient] = [numbers(gpu, rows * values), zeros(gpu, rows * values)];
@@ -63,7 +63,7 @@ fn layer(criterion: &mut Criterion, gpu: &Gpu, shape: Shape, pools: bool) {
         output: &output,
         argmax,
     };
-    let bound = made(Forward { tile: Tile::of(gpu), workgroup_size: gpu.usual_workgroup_size() }.bind(gpu, &arguments));
+    let bound = made(Forward::new(gpu.usual_workgroup_size()).bind(gpu, &arguments));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
     measure(criterion, gpu, &format!("conv2d/forward{suffix}"), &sizes, operations.clone(), record);
 
@@ -76,7 +76,7 @@ fn layer(criterion: &mut Criterion, gpu: &Gpu, shape: Shape, pools: bool) {
         argmax,
         gradient: &gradient,
     };
-    let bound = made(BackwardWeights(Tile::of(gpu)).bind(gpu, &arguments));
+    let bound = made(BackwardWeights::default().bind(gpu, &arguments));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
     measure(criterion, gpu, &format!("conv2d/backward_weights{suffix}"), &sizes, operations.clone(), record);
 
@@ -91,9 +91,7 @@ fn layer(criterion: &mut Criterion, gpu: &Gpu, shape: Shape, pools: bool) {
             input: &input,
             input_gradient: &input_gradient,
         };
-        let bound = made(
-            BackwardInput { tile: Tile::of(gpu), workgroup_size: gpu.usual_workgroup_size() }.bind(gpu, &arguments),
-        );
+        let bound = made(BackwardInput::new(gpu.usual_workgroup_size()).bind(gpu, &arguments));
         let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
         measure(criterion, gpu, &format!("conv2d/backward_input{suffix}"), &sizes, operations, record);
     }

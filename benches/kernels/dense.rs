@@ -1,12 +1,11 @@
 use crate::{REPLICAS, Recorder, below, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
-use holdfast::kernels::conv2d::Tile;
 use holdfast::kernels::dense::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, BackwardWeightsImages,
     BackwardWeightsImagesArguments, Forward, ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape,
     Images, Shape,
 };
-use holdfast::kernels::{Place, StepRecord};
+use holdfast::kernels::{ParameterOffsets, StepRecord};
 
 const BATCH: usize = 32;
 const SAMPLES: u32 = 1000;
@@ -16,7 +15,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
     let gpu = gpu();
     for (inputs, outputs) in [(784, 30), (30, 30), (30, 10)] {
         let shape = Shape { replicas: REPLICAS, capacity: BATCH, inputs, outputs };
-        let place = Place { parameters: (inputs + 1) * outputs, weights: 0, bias: inputs * outputs };
+        let place = ParameterOffsets { parameters: (inputs + 1) * outputs, weights: 0, bias: inputs * outputs };
         let steps = upload(&gpu, &[StepRecord::new(0, BATCH, BATCH, 0, 0.0)]);
         let rows = REPLICAS * BATCH;
         let [input, input_gradient] = [numbers(&gpu, rows * inputs), zeros(&gpu, rows * inputs)];
@@ -83,8 +82,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 output: &output,
             };
             let bound = made(
-                ForwardImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu))
-                    .and_then(|kernel| kernel.bind(&gpu, &arguments)),
+                ForwardImages::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)),
             );
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
             measure(criterion, &gpu, "dense/forward_images", &sizes, operations.clone(), record);
@@ -98,7 +96,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
                 gradient: &gradient,
             };
             let bound = made(
-                BackwardWeightsImages::new(&gpu, gpu.usual_workgroup_size(), Tile::of(&gpu))
+                BackwardWeightsImages::new(&gpu, gpu.usual_workgroup_size())
                     .and_then(|kernel| kernel.bind(&gpu, &arguments)),
             );
             let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);

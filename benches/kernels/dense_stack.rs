@@ -5,7 +5,7 @@ use holdfast::kernels::StepRecord;
 use holdfast::kernels::dense::ImageShape;
 use holdfast::kernels::dense_stack::{
     Gradient, GradientArguments, LaunchStep, Launches, Reads, Residency, Sample, Shape, Step, StepArguments, StepInput,
-    StepShape, Tiles,
+    StepShape,
 };
 
 /// The layers after the first of the paper's network.
@@ -35,29 +35,14 @@ pub(crate) fn gradient(criterion: &mut Criterion) {
 /// Steps of a launch.
 const STEPS: usize = 4;
 
-/// Whole steps of the paper's networks: on images of 28 x 28, several in a launch, and on the features of its convolutions;
-/// with every way to cut products that the device has.
+/// Whole steps of the paper's networks: on images of 28 x 28, several in a launch, and on the features of its convolutions.
 pub(crate) fn step(criterion: &mut Criterion) {
     let gpu = gpu();
-    let single = Tiles::Single { workgroup_size: gpu.usual_workgroup_size() };
-    let lanes = gpu.lanes().map(|_| (Tiles::Lanes, "_lanes"));
-    for (tiles, suffix) in [Some((single, "")), lanes].into_iter().flatten() {
-        let images = ImageShape { height: 28, width: 28 };
-        steps(criterion, &gpu, tiles, Reads::Images, images, STEPS, &format!("dense_stack/step{suffix}"));
-        let features = ImageShape { height: 1, width: 72 };
-        steps(criterion, &gpu, tiles, Reads::Features, features, 1, &format!("dense_stack/step_features{suffix}"));
-    }
+    steps(criterion, &gpu, Reads::Images, ImageShape { height: 28, width: 28 }, STEPS, "dense_stack/step");
+    steps(criterion, &gpu, Reads::Features, ImageShape { height: 1, width: 72 }, 1, "dense_stack/step_features");
 }
 
-fn steps(
-    criterion: &mut Criterion,
-    gpu: &Gpu,
-    tiles: Tiles,
-    reads: Reads,
-    input: ImageShape,
-    steps: usize,
-    kernel: &str,
-) {
+fn steps(criterion: &mut Criterion, gpu: &Gpu, reads: Reads, input: ImageShape, steps: usize, kernel: &str) {
     let inputs = input.height * input.width;
     let parameters = (inputs + 1) * 30 + 31 * (5 * 30 + 10);
     let shape = StepShape {
@@ -94,7 +79,7 @@ fn steps(
         scratch: &zeros(gpu, shape.scratch()),
         losses: &zeros(gpu, steps * REPLICAS),
     };
-    let bound = made(Step::new(gpu, tiles, reads).and_then(|kernel| kernel.bind(gpu, &arguments)));
+    let bound = made(Step::new(gpu, gpu.usual_workgroup_size(), reads).and_then(|kernel| kernel.bind(gpu, &arguments)));
     // Forward and weight gradient of all layers, input gradient of all behind images, two operations for each multiply-add;
     // Adam apart.
     let behind = 30 * (5 * 30 + 10);

@@ -1,12 +1,12 @@
 use crate::{REPLICAS, Recorder, below, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
 use holdfast::kernels::StepRecord;
-use holdfast::kernels::focus_sweep::{Evaluate, EvaluateArguments, Place};
+use holdfast::kernels::focus_sweep::{Evaluate, EvaluateArguments, ParameterOffsets};
 
 pub(crate) fn evaluate(criterion: &mut Criterion) {
     let gpu = gpu();
     let (points, samples, width, classes) = (20, 512, 30, 10);
-    let place = Place { parameters: 340, focus_bias: 0, output_weights: 30, output_bias: 330 };
+    let place = ParameterOffsets { parameters: 340, focus_bias: 0, output_weights: 30, output_bias: 330 };
     let kernel = made(Evaluate::new(&gpu, width));
     let blocks = samples / kernel.block();
     let arguments = EvaluateArguments {

@@ -21,7 +21,7 @@ pub(crate) fn smallest(criterion: &mut Criterion) {
     };
     let bound = made(Smallest::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(12 * all as u64);
-    measure(criterion, &gpu, "mask/smallest", "r10_n900", bytes, |recorder| bound.record(recorder));
+    measure(criterion, &gpu, "mask/smallest", "r10_n900", bytes, |recorder| bound.record_once(recorder));
 }
 
 pub(crate) fn draw(criterion: &mut Criterion) {
@@ -39,7 +39,7 @@ pub(crate) fn draw(criterion: &mut Criterion) {
     };
     let bound = made(Draw::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(8 * all as u64);
-    measure(criterion, &gpu, "mask/draw", "r10_n900", bytes, |recorder| bound.record(recorder));
+    measure(criterion, &gpu, "mask/draw", "r10_n900", bytes, |recorder| bound.record_once(recorder));
 }
 
 pub(crate) fn regrow(criterion: &mut Criterion) {
@@ -63,5 +63,5 @@ pub(crate) fn regrow(criterion: &mut Criterion) {
     };
     let bound = made(Regrow::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
     let bytes = Throughput::Bytes(4 * all as u64);
-    measure(criterion, &gpu, "mask/regrow", "r10_n900", bytes, |recorder| bound.record(recorder));
+    measure(criterion, &gpu, "mask/regrow", "r10_n900", bytes, |recorder| bound.record_once(recorder));
 }

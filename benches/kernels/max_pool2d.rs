@@ -19,7 +19,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
     let bytes = Throughput::Bytes((4 * (before + after + words)) as u64);
 
     let arguments = ForwardArguments { shape, steps: &steps, input: &input, output: &output, argmax: &argmax };
-    let bound = made(Forward { workgroup_size: gpu.usual_workgroup_size() }.bind(&gpu, &arguments));
+    let bound = made(Forward { workgroup_size: gpu.usual_workgroup_size(), naive: false }.bind(&gpu, &arguments));
     let record = |recorder: &mut Recorder<'_>| bound.record(recorder, 0, BATCH);
     measure(criterion, &gpu, "max_pool2d/forward", &sizes, bytes.clone(), record);
 

@@ -56,7 +56,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
         stable_weights: &zeros(&gpu, shape.epochs * REPLICAS),
     };
     let bound = made(Count::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
-    let record = |recorder: &mut Recorder<'_>| bound.record(recorder);
+    let record = |recorder: &mut Recorder<'_>| bound.record_once(recorder);
     measure(criterion, &gpu, "stability/count", "e100_r10_n900", bytes.clone(), record);
 
     let windows = [2, 5, 10, 20, 50, 100];
@@ -70,6 +70,6 @@ pub(crate) fn all(criterion: &mut Criterion) {
         smallest_magnitude: &zeros(&gpu, results),
     };
     let bound = made(Envelope::new(&gpu, gpu.usual_workgroup_size()).and_then(|kernel| kernel.bind(&gpu, &arguments)));
-    let record = |recorder: &mut Recorder<'_>| bound.record(recorder);
+    let record = |recorder: &mut Recorder<'_>| bound.record_once(recorder);
     measure(criterion, &gpu, "stability/envelope", "e100_r10_n900", bytes, record);
 }

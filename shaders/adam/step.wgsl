@@ -2,17 +2,18 @@
 //
 // One invocation owns one parameter; z is the replica.
 //   gradient             [replica, parameter]  read
-//   mask                 [replica, weight]       read; weights start at parameter `mask_offset`
+//   mask                 [replica, weight]     read; weights start at parameter `mask_offset`
 //   parameters, m, v     [replica, parameter]  read and written, the first `updated` of each replica
 // Bytes: 28 per parameter.
+// with: grid, step, states, adam
 
 override WORKGROUP_SIZE: u32 = 64;
 
 struct Params {
-    parameters: u32,  // per replica
-    updated: u32,     // of them, from the first on
-    mask_offset: u32, // parameter of the first weight
-    weight_count: u32,       // of the focus layer
+    parameters: u32,   // per replica
+    updated: u32,      // of them, from the first on
+    mask_offset: u32,  // parameter of the first weight
+    weight_count: u32, // of the focus layer
     decay: f32,
 }
 

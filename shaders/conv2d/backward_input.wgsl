@@ -6,6 +6,7 @@
 //   parameters       [replica, parameter]          weights [ky, kx, in, out] read at their offset
 //   input            [replica, sample, y, x, in]   what the layer before produced after its ReLU, read
 //   input_gradient   [replica, sample, y, x, in]   written for the samples of the step
+// with: step, convolution, grid, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 

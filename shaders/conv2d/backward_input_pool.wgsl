@@ -6,6 +6,7 @@
 //   argmax           [replica, sample, y / 2, x / 2 / 4, out / 4]  words of codes, read
 //   parameters       [replica, parameter]                          weights [ky, kx, in, out] read at their offset
 //   input, input_gradient  [replica, sample, y, x, in]             read; written where input > 0, else 0
+// with: step, convolution, grid, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 

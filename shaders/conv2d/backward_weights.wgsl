@@ -6,6 +6,7 @@
 //   input            [replica, sample, y, x, in]   read
 //   output_gradient  [replica, sample, y, x, out]  read
 //   gradient         [replica, parameter]          weights and bias written at their offsets
+// with: step, convolution, weight_tile
 
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read> step: Step;

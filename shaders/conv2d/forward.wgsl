@@ -6,6 +6,7 @@
 //   input       [replica, sample, y, x, in]   read
 //   parameters  [replica, parameter]          weights [ky, kx, in, out] and bias [out] read at their offsets
 //   output      [replica, sample, y, x, out]  written for the samples of the step
+// with: step, convolution, grid, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 

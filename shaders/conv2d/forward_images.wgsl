@@ -5,6 +5,7 @@
 //   order       [replica, place]              indices of images, read from the step's first place on
 //   parameters  [replica, parameter]          weights [ky, kx, 1, out] and bias [out] read at their offsets
 //   output      [replica, sample, y, x, out]  written for the samples of the step
+// with: step, convolution, grid, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -7,6 +7,7 @@
 //   parameters  [replica, parameter]                           weights [ky, kx, 1, out] and bias [out] read
 //   output      [replica, sample, y / 2, x / 2, out]           written for the samples of the step
 //   argmax      [replica, sample, y / 2, x / 2 / 4, out / 4]   one word of codes, written with them
+// with: step, convolution, grid, relu, pooling_relu, pooling
 
 override WORKGROUP_SIZE: u32 = 64;
 

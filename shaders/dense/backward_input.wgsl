@@ -6,6 +6,7 @@
 //   parameters       [replica, parameter]    weights [in, out] read at their offset
 //   input            [replica, sample, in]   read
 //   input_gradient   [replica, sample, in]   written for the samples of the step
+// with: grid, step, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 

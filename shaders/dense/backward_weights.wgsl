@@ -6,6 +6,7 @@
 //   output_gradient  [replica, sample, out]  read
 //   gradient         [replica, parameter]    weights [in, out] and bias [out] written at their offsets
 // The tiles of the first inputs also own the biases.
+// with: grid, step
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -5,6 +5,7 @@
 //   parameters  [replica, parameter]    weights [in, out] and bias [out] read at their offsets
 //   output      [replica, sample, out]  written for the samples of the step
 // Per 16 multiply-adds 8 loads: bound by loads from the first-level cache.
+// with: grid, step, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 

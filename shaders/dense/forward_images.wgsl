@@ -6,6 +6,7 @@
 //   parameters  [replica, parameter]          weights [pixel, out] and bias [out] read at their offsets
 //   output      [replica, sample, out]        written for the samples of the step
 // Per 64 multiply-adds 20 loads; an image is one byte a pixel until it is in a register.
+// with: grid, step, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -6,6 +6,7 @@
 //   activations           [replica, sample, unit]  what the first layer produced; its gradient takes that place. From
 //                         `scratch` on: [replica, layer, row, unit], what the other hidden layers produced
 //   parameters, gradient  [replica, parameter]     read; written from `first` on. losses [row, replica] written
+// with: step, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -7,6 +7,7 @@
 //   focus_weights  [point, in, out]       zeros already where the mask prunes
 //   point_replica  [point]                whose input and parameters
 //   losses         [point, block]         a block is the samples of one workgroup, from block `step.row` on, written
+// with: step, relu
 
 override LANES: u32 = 32;      // a power of two
 override HIDDEN: u32 = 960;    // width x LANES

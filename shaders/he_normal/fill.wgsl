@@ -5,6 +5,7 @@
 //   replica_ids  [replica]             read
 //   parameters   [replica, parameter]  weights at `offset` written
 // The quantile function is in shaders/prelude/truncated_normal.wgsl: no draw is rejected.
+// with: grid, philox, truncated_normal
 
 override WORKGROUP_SIZE: u32 = 64;
 

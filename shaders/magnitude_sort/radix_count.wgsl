@@ -4,6 +4,7 @@
 // of its own, so nothing is added by two.
 //   keys    [epoch, replica, weight]         read
 //   counts  [epoch, replica, digit, tile]  written
+// with: radix
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -4,6 +4,7 @@
 //   weights        bits of f32; a segment starts at offset + epoch * epoch_stride + replica * replica_stride, read
 //   keys, indices  [epoch, replica, weight]  written
 // The key is the magnitude's complement in 31 bits: ascending keys are descending magnitudes.
+// with: keys
 
 override WORKGROUP_SIZE: u32 = 64;
 

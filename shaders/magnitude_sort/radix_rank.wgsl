@@ -3,6 +3,7 @@
 // One workgroup owns one tile of a segment: x is the tile, y the epoch, z the replica.
 //   indices  [epoch, replica, place]  read: each weight of the segment once
 //   rank     [epoch, replica, weight]   written
+// with: radix
 
 override WORKGROUP_SIZE: u32 = 64;
 

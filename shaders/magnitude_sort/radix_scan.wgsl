@@ -3,6 +3,7 @@
 // One workgroup owns one segment: y is the epoch, z the replica. Each invocation adds up a run of neighbouring counts, and
 // starts its own sums where the runs before it end.
 //   counts  [epoch, replica, digit, tile]  read and written: digits in order, and the tiles of a digit in order
+// with: radix
 
 override WORKGROUP_SIZE: u32 = 64;
 

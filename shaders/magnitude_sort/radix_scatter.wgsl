@@ -5,6 +5,7 @@
 //   keys, indices                [epoch, replica, weight]         read
 //   places                       [epoch, replica, digit, tile]  read: from where on a tile's keys of a digit go
 //   sorted_keys, sorted_indices  [epoch, replica, weight]         written
+// with: radix
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -5,6 +5,7 @@
 //   weights  bits of f32; a segment starts at offset + epoch * epoch_stride + replica * replica_stride, read
 //   rank     [epoch, replica, weight]  written
 // An invocation counts for four weights at a time: n^2 / 4 vector comparisons a segment, from workgroup memory.
+// with: keys
 
 override WORKGROUP_SIZE: u32 = 64;
 

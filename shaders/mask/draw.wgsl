@@ -4,6 +4,7 @@
 //   replica_ids  [replica]        read
 //   mask         [replica, weight]  read
 //   draws        [replica, weight]  written: bits of positive finite numbers
+// with: grid, philox
 
 override WORKGROUP_SIZE: u32 = 64;
 

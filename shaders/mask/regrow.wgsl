@@ -6,6 +6,7 @@
 //   rank                [replica, weight]       read
 //   mask                [replica, weight]       written at the chosen weights
 //   parameters, m, v    [replica, parameter]  written at the chosen weights
+// with: grid, philox, truncated_normal, states
 
 override WORKGROUP_SIZE: u32 = 64;
 

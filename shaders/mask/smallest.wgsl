@@ -6,6 +6,7 @@
 //   count             [replica]             read
 //   mask              [replica, weight]       read and written: 0 pruned, 1 kept, 2 decaying
 //   parameters, m, v  [replica, parameter]  written at the pruned weights
+// with: grid, states
 
 override WORKGROUP_SIZE: u32 = 64;
 

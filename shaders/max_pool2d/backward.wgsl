@@ -5,6 +5,7 @@
 //   output_gradient  [replica, sample, y / 2, x / 2, channel]          read
 //   argmax           [replica, sample, y / 2, x / 2 / 4, channel / 4]  words of codes, see prelude.pooling, read
 //   input_gradient   [replica, sample, y, x, channel]                  written for the samples of the step
+// with: grid, step
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -6,6 +6,7 @@
 //   input   [replica, sample, y, x, channel]                          read
 //   output  [replica, sample, y / 2, x / 2, channel]                  written for the samples of the step
 //   argmax  [replica, sample, y / 2, x / 2 / 4, channel / 4]          words of codes, see prelude.pooling, written
+// with: grid, step, pooling
 
 override WORKGROUP_SIZE: u32 = 64;
 

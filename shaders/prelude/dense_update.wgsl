@@ -1,8 +1,8 @@
-// prelude.dense_update: weight gradients and Adam for prelude.dense_step; and the way forward and backward.
+// prelude.dense_update: weight gradients, and Adam on every weight.
 //
 // A weight gradient is a product too: gradient[i, k] = sum_n input[n, i] output_gradient[n, k], inner axis the samples of
-// the step. It stays in registers until Adam has used it up.
-// Tiles as in prelude.dense_layers.
+// the step, in tiles as in prelude.dense_products. It stays in registers until Adam has used it up.
+// Twins: src/cpu/dense.rs, src/cpu/adam.rs.
 
 fn update_row(place: u32, gradient: vec4f, states: vec4u, rate: f32) {
     let moment = rows_of_all() * QUADS;
@@ -56,66 +56,43 @@ fn update_bias(r: u32, layer: u32, k: u32, gradient: vec4f, rate: f32) {
 
 // Weights of layer 0 for some words of a sample, and its bias with the first of them.
 fn update_first(r: u32, step: Step, first_word: u32, words: u32, lane: u32) {
-    let tiles = (words + TILE_QUADS - 1u) / TILE_QUADS * QUADS;
+    let tiles = words * QUADS;
     for (var first = 0u; first < tiles; first += WORKGROUP_SIZE) {
         let tile = min(first + lane, tiles - 1u);
         let own = first + lane < tiles;
         let k = tile % QUADS;
-        let word = first_word + tile / QUADS * TILE_QUADS;
+        let word = first_word + tile / QUADS;
         let gradient = gradient_of(r, 0u) + k;
-        var sums = Tile();
+        var sums = mat4x4f();
         var bias = vec4f(0.0);
         for (var n = 0u; n < step.samples; n += 4u) {
             let g = four_rows(gradient + n * QUADS);
-            sums = multiply_samples(sums, input_samples(r, step, n, word, lane), g);
+            sums = multiply(sums, transpose(input_rows(input_starts(r, step, n), word)), g);
             bias = bias + g[0] + g[1] + g[2] + g[3];
         }
-        if (own) { update_words(r, word, k, sums, step.rate); }
+        if (own) { update_word(r, word, k, sums, step.rate); }
         if (own && word == 0u) { update_bias(r, 0u, k, bias, step.rate); }
     }
 }
 
 // Weights and bias of a layer after the first.
 fn update(r: u32, layer: u32, step: Step, lane: u32) {
-    let tiles = QUADS / TILE_QUADS * QUADS;
+    let tiles = QUADS * QUADS;
     for (var first = 0u; first < tiles; first += WORKGROUP_SIZE) {
         let tile = min(first + lane, tiles - 1u);
         let own = first + lane < tiles;
         let k = tile % QUADS;
-        let i = tile / QUADS * TILE_QUADS;
+        let i = tile / QUADS;
         let input = output_of(r, layer - 1u) + i;
         let gradient = gradient_of(r, layer) + k;
-        var sums = Tile();
+        var sums = mat4x4f();
         var bias = vec4f(0.0);
         for (var n = 0u; n < step.samples; n += 4u) {
             let g = four_rows(gradient + n * QUADS);
-            sums = multiply_samples(sums, matrix_samples(input + n * QUADS, lane), g);
+            sums = multiply(sums, transpose(four_rows(input + n * QUADS)), g);
             bias = bias + g[0] + g[1] + g[2] + g[3];
         }
-        if (own) { update_layer(r, layer, i, k, sums, step.rate); }
+        if (own) { update_inputs(r, layer, i, k, sums, step.rate); }
         if (own && i == 0u) { update_bias(r, layer, k, bias, step.rate); }
-    }
-}
-
-// Forward and back, up to the gradients with respect to what enters each ReLU.
-fn propagate(r: u32, step: Step, lane: u32) {
-    let depth = launch.params.depth;
-    for (var row = lane; row < SAMPLES; row += WORKGROUP_SIZE) {
-        sample_loss[row] = 0.0;
-        sample_correct[row] = 0u;
-    }
-    for (var n = 0u; n < step.samples; n += SAMPLES) {
-        forward_first(r, step, n, lane);
-        storageBarrier();
-        for (var layer = 1u; layer <= depth; layer++) {
-            forward(r, layer, n, lane);
-            storageBarrier();
-        }
-        loss(r, step, n, lane);
-        storageBarrier();
-        for (var layer = depth; layer > 0u; layer--) {
-            backward(r, layer, n, lane);
-            storageBarrier();
-        }
     }
 }

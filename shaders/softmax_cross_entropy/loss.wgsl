@@ -6,6 +6,7 @@
 //   logits    [replica, sample, class]  read
 //   gradient  [replica, sample, class]  written for the samples of the step
 //   losses    [row, replica]            mean loss and correct samples, one entry written
+// with: step
 
 const WORKGROUP_SIZE: u32 = 64;
 

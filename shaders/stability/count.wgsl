@@ -2,11 +2,12 @@
 // bounds (magnitude stability), and how many weights lie within theirs at each epoch (stable weights).
 //
 // One invocation owns one weight and goes back through the epochs once; z is the replica. Integers only: exact everywhere.
-//   history       [epoch, replica, weight]      bits of f32, read
-//   lower, upper  [replica, weight]             sortable keys, a component for each tolerance, read
-//   stability     [replica, weight]             a component for each tolerance, written
-//   stable_nodes  [epoch, replica, tolerance] of four, starts at 0, added to
+//   history         [epoch, replica, weight]      bits of f32, read
+//   lower, upper    [replica, weight]             sortable keys, a component for each tolerance, read
+//   stability       [replica, weight]             a component for each tolerance, written
+//   stable_weights  [epoch, replica, tolerance] of four, starts at 0, added to
 // Sums of whole numbers may be added in any order: a workgroup gathers 64 epochs before it adds them.
+// with: grid, keys
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -5,6 +5,7 @@
 //   windows  [window]                 ascending, in 1..=epochs, read
 //   history  [epoch, replica, weight]   bits of f32, read
 //   minimum, maximum, smallest_magnitude  [window, replica, weight]  bits of f32, written
+// with: grid, keys
 
 override WORKGROUP_SIZE: u32 = 64;
 

@@ -6,7 +6,7 @@ use crate::cpu::adam as twin;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
-use crate::kernels::adam::{STEP, Step, StepArguments};
+use crate::kernels::adam::{NAIVE, STEP, Step, StepArguments};
 use std::ops::Range;
 
 /// Factor of the tolerance of m and v: three roundings.
@@ -72,7 +72,7 @@ impl Arrays {
 
 /// What the kernel changes: parameters, m and v, each `[replica, parameter]`.
 pub fn step(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let arrays = Arrays::new(case);
     let [parameters, m, v] =
         [preset(gpu, &bits(&arrays.parameters))?, preset(gpu, &bits(&arrays.m))?, preset(gpu, &bits(&arrays.v))?];
@@ -90,8 +90,9 @@ pub fn step(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
         m: &m,
         v: &v,
     };
-    let bound = Step::new(gpu, workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 0))?;
+    let kernel = if on.naive { Step::naive } else { Step::new };
+    let bound = kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?;
+    run(gpu, |recorder| bound.record(recorder, 0, 0))?;
     Ok([read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 
@@ -134,10 +135,9 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     }
     let found = step(on, case)?;
     let name = format!("r{}_n{}of{}_t{}", case.replicas, case.updated, case.parameters, case.t);
+    let kernel = if on.naive { NAIVE.name } else { STEP.name };
     let arrays = ["parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
-    Ok(arrays
-        .map(|(array, (found, expected))| compare(STEP.name, format!("{name} {array}"), found, expected))
-        .collect())
+    Ok(arrays.map(|(array, (found, expected))| compare(kernel, format!("{name} {array}"), found, expected)).collect())
 }
 
 /// Checks all cases.

@@ -13,11 +13,11 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
-    Shape, Tile,
+    Shape,
 };
 use crate::kernels::dense::{ImageShape, Images};
 use crate::kernels::max_pool2d::argmax_len;
-use crate::kernels::{Place, StepRecord};
+use crate::kernels::{ParameterOffsets, StepRecord};
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
 /// term far above.
@@ -50,15 +50,12 @@ pub struct Case {
     pub pool: bool,
     /// Whether it reads images, of one channel.
     pub images: bool,
-    /// Which variant of a kernel that pools.
-    pub tile: Tile,
 }
 
 impl Case {
     fn name(&self) -> String {
         let Self { replicas, samples, height, width, inputs, outputs, .. } = self;
-        let wide = if self.pool && self.tile == Tile::Wide { "_wide" } else { "" };
-        format!("r{replicas}_b{samples}_c{inputs}_k{outputs}_{height}x{width}{wide}")
+        format!("r{replicas}_b{samples}_c{inputs}_k{outputs}_{height}x{width}")
     }
 
     fn shape(&self) -> Shape {
@@ -82,9 +79,9 @@ impl Case {
         PoolCase { replicas, samples, capacity, height, width, channels }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> ParameterOffsets {
         let bias = OFFSET + 9 * self.inputs * self.outputs;
-        Place { parameters: bias + self.outputs, weights: OFFSET, bias }
+        ParameterOffsets { parameters: bias + self.outputs, weights: OFFSET, bias }
     }
 
     fn rows(&self) -> usize {
@@ -130,12 +127,10 @@ pub fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (replicas, samples, capacity, height, width, inputs, outputs) in sizes {
-        for (pool, tile) in [(false, Tile::Narrow), (true, Tile::Narrow), (true, Tile::Wide)] {
+        for pool in [false, true] {
             for images in [false, true] {
                 if !images || inputs == 1 {
-                    let sizes =
-                        Case { replicas, samples, capacity, height, width, inputs, outputs, pool, images, tile };
-                    cases.push(sizes);
+                    cases.push(Case { replicas, samples, capacity, height, width, inputs, outputs, pool, images });
                 }
             }
         }
@@ -256,7 +251,7 @@ pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Vec<Outp
 
 /// [`forward`], and which kernel it was.
 fn forward_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Vec<Output>)> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let values = output::<f32>(gpu, case.rows() * case.output_len())?;
     let argmax = output::<u32>(gpu, case.rows() * case.words())?;
     let held = Held::new(gpu, case, arrays)?;
@@ -269,7 +264,8 @@ fn forward_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
         output: &values,
         argmax: case.pool.then_some(&argmax),
     };
-    let bound = Forward { tile: case.tile, workgroup_size }.bind(gpu, &arguments)?;
+    let kernel = if on.naive { Forward::naive } else { Forward::new };
+    let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     let mut outputs = vec![used(read(gpu, &values)?, case.output_len())];
@@ -351,7 +347,7 @@ fn backward_input_and_name(
     gradient: &[f32],
     words: &[u32],
 ) -> Result<(&'static str, Output)> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let input_gradient = output::<f32>(gpu, case.rows() * case.input_len())?;
     let argmax = Buffer::from_slice(gpu, "argmax", words)?;
     let arguments = BackwardInputArguments {
@@ -364,7 +360,8 @@ fn backward_input_and_name(
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         input_gradient: &input_gradient,
     };
-    let bound = BackwardInput { tile: case.tile, workgroup_size }.bind(gpu, &arguments)?;
+    let kernel = if on.naive { BackwardInput::naive } else { BackwardInput::new };
+    let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     let used = used_part(found, case.capacity * case.input_len(), case.samples * case.input_len());
@@ -412,7 +409,8 @@ fn backward_weights_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> R
         argmax: case.pool.then_some(&argmax),
         gradient: &gradient,
     };
-    let bound = BackwardWeights(case.tile).bind(gpu, &arguments)?;
+    let kernel = if on.naive { BackwardWeights::naive(on.workgroup_size) } else { BackwardWeights::default() };
+    let bound = kernel.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let mut found = read(gpu, &gradient)?;
     let mut kept = Vec::new();
@@ -456,6 +454,9 @@ pub fn outputs(on: Setting<'_>, case: &Case) -> Result<Vec<Output>> {
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
+        if on.naive && (case.pool || case.images) {
+            return Ok(Vec::new());
+        }
         let mut reports = check_forward(on, case)?;
         reports.push(check_backward_weights(on, case)?);
         if !case.images {

@@ -6,14 +6,13 @@ use crate::cpu::Real;
 use crate::cpu::dense::{self as twin, DenseShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::conv2d::Tile;
 use crate::kernels::dense::{
-    BACKWARD_INPUT, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BACKWARD_WEIGHTS_IMAGES_WIDE, BackwardInput,
-    BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, BackwardWeightsImages,
-    BackwardWeightsImagesArguments, FORWARD, FORWARD_IMAGES, FORWARD_IMAGES_WIDE, Forward, ForwardArguments,
-    ForwardImages, ForwardImagesArguments, ImageShape, Images, Shape,
+    BACKWARD_INPUT, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BackwardInput, BackwardInputArguments, BackwardWeights,
+    BackwardWeightsArguments, BackwardWeightsImages, BackwardWeightsImagesArguments, FORWARD, FORWARD_IMAGES, Forward,
+    ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape, Images, NAIVE, NAIVE_BACKWARD_INPUT,
+    NAIVE_BACKWARD_WEIGHTS, Shape,
 };
-use crate::kernels::{Place, StepRecord};
+use crate::kernels::{ParameterOffsets, StepRecord};
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
 /// term far above.
@@ -40,8 +39,6 @@ pub struct Case {
     pub outputs: usize,
     /// Whether a ReLU follows.
     pub relu: bool,
-    /// Which variant of the image kernels runs.
-    pub tile: Tile,
 }
 
 impl Case {
@@ -69,9 +66,9 @@ impl Case {
         DenseShape { samples: self.samples, inputs: self.inputs, outputs: self.outputs }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> ParameterOffsets {
         let bias = OFFSET + self.inputs * self.outputs;
-        Place { parameters: bias + self.outputs, weights: OFFSET, bias }
+        ParameterOffsets { parameters: bias + self.outputs, weights: OFFSET, bias }
     }
 }
 
@@ -85,9 +82,8 @@ pub fn cases() -> Vec<Case> {
         inputs,
         outputs,
         relu,
-        tile: Tile::Narrow,
     };
-    let narrow = vec![
+    vec![
         case(1, 1, 1, 1, 1, true),
         case(2, 3, 4, 3, 3, true),
         case(2, 4, 4, 4, 4, false),
@@ -100,9 +96,7 @@ pub fn cases() -> Vec<Case> {
         case(3, 16, 32, 784, 30, true),
         case(2, 15, 16, 49, 6, true),
         case(2, 17, 40, 23, 9, false),
-    ];
-    let wide: Vec<Case> = narrow.iter().map(|case| Case { tile: Tile::Wide, ..*case }).collect();
-    [narrow, wide].concat()
+    ]
 }
 
 /// Seeded arrays of a case, the same for all kernels.
@@ -173,7 +167,7 @@ impl Arrays {
 
 /// Runs `dense.forward`, or `dense.forward_images` if `images`.
 pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let output = output(gpu, case.replicas * case.capacity * case.outputs)?;
     let parameters = Buffer::from_slice(gpu, "parameters", &arrays.parameters)?;
     let steps = Arrays::steps(gpu, case)?;
@@ -183,12 +177,13 @@ pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> R
         let images = arrays.on_device(gpu, case, &mut held)?;
         let (steps, parameters, output) = (&steps, &parameters, &output);
         let arguments = ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
-        ForwardImages::new(gpu, workgroup_size, case.tile)?.bind(gpu, &arguments)?
+        ForwardImages::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
     } else {
         let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
         let (steps, parameters, output) = (&steps, &parameters, &output);
         let arguments = ForwardArguments { shape, place, relu, steps, input, parameters, output };
-        Forward::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
+        let kernel = if on.naive { Forward::naive } else { Forward::new };
+        kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?
     };
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &output)?;
@@ -209,17 +204,17 @@ pub fn check_forward(on: Setting<'_>, case: &Case, images: bool) -> Result<Repor
         twin::forward(case.twin(), &input, &magnitudes(weights), &magnitudes(bias), false, &mut sum);
         expected.extend(sums_of_products(&value, &sum, FACTOR));
     }
-    let kernel = match (images, case.tile) {
-        (false, _) => FORWARD.name,
-        (true, Tile::Narrow) => FORWARD_IMAGES.name,
-        (true, Tile::Wide) => FORWARD_IMAGES_WIDE.name,
+    let kernel = match images {
+        true => FORWARD_IMAGES.name,
+        false if on.naive => NAIVE.name,
+        false => FORWARD.name,
     };
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
 /// Runs `dense.backward_input`.
 pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Output> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let input_gradient = output(gpu, case.replicas * case.capacity * case.inputs)?;
     let arguments = BackwardInputArguments {
         shape: case.shape(),
@@ -230,7 +225,8 @@ pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<O
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         input_gradient: &input_gradient,
     };
-    let bound = BackwardInput::new(gpu, workgroup_size)?.bind(gpu, &arguments)?;
+    let kernel = if on.naive { BackwardInput::naive } else { BackwardInput::new };
+    let bound = kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     Ok(used_part(found, case.capacity * case.inputs, case.samples * case.inputs))
@@ -249,13 +245,13 @@ pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
         twin::backward_input(case.twin(), &magnitudes(gradient), &magnitudes(weights), &input, &mut sum);
         expected.extend(sums_of_products(&value, &sum, FACTOR));
     }
-    Ok(compare(BACKWARD_INPUT.name, case.name(), &found, &expected))
+    Ok(compare(if on.naive { NAIVE_BACKWARD_INPUT.name } else { BACKWARD_INPUT.name }, case.name(), &found, &expected))
 }
 
 /// Runs `dense.backward_weights`, or `dense.backward_weights_images` if `images`; gives weights and bias of each replica
 /// and drops the parameters before them, which must be untouched.
 pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let place = case.place();
     let gradient = preset(gpu, &vec![super::UNWRITTEN; case.replicas * place.parameters])?;
     let output_gradient = &Buffer::from_slice(gpu, "output gradient", &arrays.output_gradient)?;
@@ -265,11 +261,12 @@ pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: b
     let bound = if images {
         let images = arrays.on_device(gpu, case, &mut held)?;
         let arguments = BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
-        BackwardWeightsImages::new(gpu, workgroup_size, case.tile)?.bind(gpu, &arguments)?
+        BackwardWeightsImages::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
     } else {
         let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
-        BackwardWeights::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
+        let kernel = if on.naive { BackwardWeights::naive } else { BackwardWeights::new };
+        kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?
     };
     run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
     let mut found = read(gpu, gradient)?;
@@ -295,10 +292,10 @@ pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Res
         };
         expected.extend(sums_of_products(&twin(&widen(gradient)), &twin(&magnitudes(gradient)), FACTOR));
     }
-    let kernel = match (images, case.tile) {
-        (false, _) => BACKWARD_WEIGHTS.name,
-        (true, Tile::Narrow) => BACKWARD_WEIGHTS_IMAGES.name,
-        (true, Tile::Wide) => BACKWARD_WEIGHTS_IMAGES_WIDE.name,
+    let kernel = match images {
+        true => BACKWARD_WEIGHTS_IMAGES.name,
+        false if on.naive => NAIVE_BACKWARD_WEIGHTS.name,
+        false => BACKWARD_WEIGHTS.name,
     };
     Ok(compare(kernel, case.name(), &found, &expected))
 }
@@ -307,7 +304,7 @@ pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Res
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
         let mut reports = vec![check_backward_input(on, case)?];
-        for images in [false, true] {
+        for &images in if on.naive { &[false][..] } else { &[false, true] } {
             reports.push(check_forward(on, case, images)?);
             reports.push(check_backward_weights(on, case, images)?);
         }

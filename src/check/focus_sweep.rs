@@ -6,7 +6,7 @@ use crate::cpu::focus_sweep::{self as twin, SweepShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
-use crate::kernels::focus_sweep::{BlockLoss, EVALUATE, Evaluate, EvaluateArguments, Place};
+use crate::kernels::focus_sweep::{BlockLoss, EVALUATE, Evaluate, EvaluateArguments, ParameterOffsets};
 
 /// Parameters before the focus bias, so that offsets count.
 const OFFSET: usize = 3;
@@ -42,10 +42,10 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> ParameterOffsets {
         let output_weights = OFFSET + self.width;
         let output_bias = output_weights + self.width * self.classes;
-        Place { parameters: output_bias + self.classes, focus_bias: OFFSET, output_weights, output_bias }
+        ParameterOffsets { parameters: output_bias + self.classes, focus_bias: OFFSET, output_weights, output_bias }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Output, Setting, at_every_size, output, read, run};
 use crate::cpu::he_normal as twin;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::he_normal::{FILL, Fill, FillArguments};
+use crate::kernels::he_normal::{FILL, Fill, FillArguments, NAIVE};
 
 /// Units in the last place that a weight may be off: two polynomials of fifteen roundings whose terms all have one sign, a
 /// division of 2.5, three products.
@@ -47,8 +47,9 @@ pub fn fill(on: Setting<'_>, case: &Case) -> Result<Output> {
         replica_ids: &Buffer::from_slice(gpu, "replica ids", &case.replica_ids)?,
         parameters: &parameters,
     };
-    let bound = Fill::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder))?;
+    let kernel = if on.naive { Fill::naive } else { Fill::new };
+    let bound = kernel(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
+    run(gpu, |recorder| bound.record_once(recorder))?;
     read(gpu, &parameters)
 }
 
@@ -62,7 +63,12 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Report> {
         expected
             .extend(weights.into_iter().map(|value: f64| Expected { value, tolerance: ULP * EPSILON * value.abs() }));
     }
-    Ok(compare(FILL.name, format!("r{}_n{}", case.replica_ids.len(), case.weights), &found, &expected))
+    Ok(compare(
+        if on.naive { NAIVE.name } else { FILL.name },
+        format!("r{}_n{}", case.replica_ids.len(), case.weights),
+        &found,
+        &expected,
+    ))
 }
 
 /// Checks all cases.

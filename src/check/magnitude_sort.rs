@@ -5,7 +5,7 @@ use super::{Draws, Output, Setting, at_every_size, output, read, run};
 use crate::cpu::magnitude_sort as twin;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::magnitude_sort::{RADIX_RANK, RANK, Rank, RankArguments};
+use crate::kernels::magnitude_sort::{NAIVE, RADIX_RANK, RANK, Rank, RankArguments};
 
 /// What the weights of a case are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub(super) fn weights(case: &Case) -> Vec<f32> {
 
 /// Ranks the segments on the device, with a weight before them and one between two replicas.
 pub fn rank(on: Setting<'_>, case: &Case) -> Result<Output> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let Case { epochs, replicas, weight_count, .. } = *case;
     let mut spread = vec![9.0];
     for segment in weights(case).chunks_exact(weight_count) {
@@ -94,7 +94,11 @@ pub fn rank(on: Setting<'_>, case: &Case) -> Result<Output> {
         weights: &Buffer::from_slice(gpu, "weights", &spread)?,
         rank: &rank,
     };
-    let kernel = if case.radix { Rank::radix(workgroup_size) } else { Rank::new(workgroup_size) };
+    let kernel = match on.naive {
+        true => Rank::naive(workgroup_size),
+        false if case.radix => Rank::radix(workgroup_size),
+        false => Rank::new(workgroup_size),
+    };
     let bound = kernel.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder))?;
     read(gpu, &rank)
@@ -102,7 +106,11 @@ pub fn rank(on: Setting<'_>, case: &Case) -> Result<Output> {
 
 /// Compares a case with the twin, the standard library's stable sort.
 pub fn check(on: Setting<'_>, case: &Case) -> Result<Report> {
-    let kernel = if case.radix { RADIX_RANK.name } else { RANK.name };
+    let kernel = match on.naive {
+        true => NAIVE.name,
+        false if case.radix => RADIX_RANK.name,
+        false => RANK.name,
+    };
     Ok(compare_exact(kernel, name(case), &rank(on, case)?, &expected(case)))
 }
 
@@ -129,5 +137,9 @@ pub(super) fn name(case: &Case) -> String {
 
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    at_every_size(gpu, &cases(), |_| true, |on, case| Ok(vec![check(on, case)?]))
+    // The naive kernel counts in one loop, which drivers may cut short in large layers.
+    let check = |on: Setting<'_>, case: &Case| {
+        if on.naive && case.radix { Ok(Vec::new()) } else { Ok(vec![check(on, case)?]) }
+    };
+    at_every_size(gpu, &cases(), |_| true, check)
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
 use crate::kernels::max_pool2d::{
-    BACKWARD, Backward, BackwardArguments, FORWARD, Forward, ForwardArguments, Shape, argmax_len,
+    BACKWARD, Backward, BackwardArguments, FORWARD, Forward, ForwardArguments, NAIVE, Shape, argmax_len,
 };
 
 /// One application of a pooling.
@@ -118,7 +118,7 @@ fn steps(gpu: &Gpu, case: &Case) -> Result<Buffer<StepRecord>> {
 
 /// Runs `max_pool2d.forward` on `input`: values and words of codes.
 pub fn forward(on: Setting<'_>, case: &Case, input: &[f32]) -> Result<[Output; 2]> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let samples = case.replicas * case.capacity;
     let values = output::<f32>(gpu, samples * case.output_len())?;
     let argmax = output::<u32>(gpu, argmax_len(case.shape()))?;
@@ -129,7 +129,7 @@ pub fn forward(on: Setting<'_>, case: &Case, input: &[f32]) -> Result<[Output; 2
         output: &values,
         argmax: &argmax,
     };
-    let bound = Forward { workgroup_size }.bind(gpu, &arguments)?;
+    let bound = Forward { workgroup_size, naive: on.naive }.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 0, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     Ok([used(read(gpu, &values)?, case.output_len()), used(read(gpu, &argmax)?, case.words())])
@@ -137,7 +137,7 @@ pub fn forward(on: Setting<'_>, case: &Case, input: &[f32]) -> Result<[Output; 2
 
 /// Runs `max_pool2d.backward` on a gradient and words of codes.
 pub fn backward(on: Setting<'_>, case: &Case, output_gradient: &[f32], words: &[u32]) -> Result<Output> {
-    let Setting { gpu, workgroup_size } = on;
+    let Setting { gpu, workgroup_size, .. } = on;
     let input_gradient = output::<f32>(gpu, case.replicas * case.capacity * case.input_len())?;
     let arguments = BackwardArguments {
         shape: case.shape(),
@@ -173,9 +173,10 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let mut gradient = vec![0.0f32; arrays.input.len()];
     twin::backward(case.twin(), &arrays.output_gradient, &arrays.codes, &mut gradient);
     let words = pack(case.shape(), &codes);
+    let forward = if on.naive { NAIVE.name } else { FORWARD.name };
     let expected = [
-        (FORWARD.name, "values", bits(&used_of(case, &values, case.output_len()))),
-        (FORWARD.name, "codes", used_of(case, &words, case.words())),
+        (forward, "values", bits(&used_of(case, &values, case.output_len()))),
+        (forward, "codes", used_of(case, &words, case.words())),
         (BACKWARD.name, "gradient", bits(&used_of(case, &gradient, case.input_len()))),
     ];
     let found = outputs(on, case)?;

@@ -45,12 +45,14 @@ pub struct Setting<'a> {
     pub gpu: &'a Gpu,
     /// Invocations of a workgroup.
     pub workgroup_size: u32,
+    /// Whether the naive kernel of the family runs.
+    pub naive: bool,
 }
 
 impl<'a> Setting<'a> {
     /// The size that suits the device.
     pub fn usual(gpu: &'a Gpu) -> Self {
-        Self { gpu, workgroup_size: gpu.usual_workgroup_size() }
+        Self { gpu, workgroup_size: gpu.usual_workgroup_size(), naive: false }
     }
 
     /// Every size that may be asked for, the usual one first.
@@ -61,7 +63,8 @@ impl<'a> Setting<'a> {
     }
 }
 
-/// Checks all cases at the usual size of workgroups, and the small ones at every other that may be asked for.
+/// Checks all cases at the usual size of workgroups, and the small ones at every other that may be asked for; and all with
+/// the naive kernel.
 fn at_every_size<C>(
     gpu: &Gpu,
     cases: &[C],
@@ -78,6 +81,10 @@ fn at_every_size<C>(
             }
             reports.extend(found);
         }
+    }
+    let naive = Setting { naive: true, ..Setting::usual(gpu) };
+    for case in cases {
+        reports.extend(check(naive, case)?);
     }
     Ok(reports)
 }

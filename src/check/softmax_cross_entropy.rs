@@ -6,7 +6,7 @@ use crate::cpu::softmax_cross_entropy as twin;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
-use crate::kernels::softmax_cross_entropy::{BatchLoss, LOSS, Loss, LossArguments};
+use crate::kernels::softmax_cross_entropy::{BatchLoss, LOSS, Loss, LossArguments, NAIVE};
 
 /// One batch of logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +68,10 @@ impl Arrays {
 
 /// Runs the case on the device.
 pub fn loss(gpu: &Gpu, case: &Case) -> Result<Outputs> {
+    loss_of(gpu, case, &Loss::new(gpu)?)
+}
+
+fn loss_of(gpu: &Gpu, case: &Case, kernel: &Loss) -> Result<Outputs> {
     let Case { replicas, samples, classes, .. } = *case;
     let arrays = Arrays::new(case);
     let gradient = output(gpu, replicas * samples * classes)?;
@@ -84,7 +88,7 @@ pub fn loss(gpu: &Gpu, case: &Case) -> Result<Outputs> {
         gradient: &gradient,
         losses: &losses,
     };
-    let bound = Loss::new(gpu)?.bind(gpu, &arguments)?;
+    let bound = kernel.bind(gpu, &arguments)?;
     run(gpu, |recorder| bound.record(recorder, 0, samples))?;
     let Output { bits, mut guard } = read(gpu, &losses)?;
     let (other, own) = bits.split_at(2 * replicas);
@@ -101,9 +105,10 @@ pub fn loss(gpu: &Gpu, case: &Case) -> Result<Outputs> {
 ///
 /// The bound follows WGSL's accuracy rules: exp(x) is within 3 + 2|x| units in the last place and its argument within one
 /// rounding of the difference, log within 2^-21 (absolute), and sums of `classes` positive terms add their roundings.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+pub fn check(gpu: &Gpu, case: &Case, naive: bool) -> Result<Vec<Report>> {
     let Case { replicas, samples, classes, range } = *case;
-    let (arrays, found) = (Arrays::new(case), loss(gpu, case)?);
+    let (kernel, name) = if naive { (Loss::naive(gpu)?, NAIVE.name) } else { (Loss::new(gpu)?, LOSS.name) };
+    let (arrays, found) = (Arrays::new(case), loss_of(gpu, case, &kernel)?);
     let span = f64::from(2.0 * range);
     let relative = EPSILON * (16.0 + 4.0 * span + classes as f64);
     let (mut gradients, mut means, mut corrects) = (Vec::new(), Vec::new(), Vec::new());
@@ -122,11 +127,11 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
         means.push(Expected { value: batch.mean, tolerance });
         corrects.push(batch.correct);
     }
-    let name = format!("r{replicas}_b{samples}_c{classes}_z{range}");
+    let case = format!("r{replicas}_b{samples}_c{classes}_z{range}");
     Ok(vec![
-        compare(LOSS.name, format!("{name} gradient"), &found.gradient, &gradients),
-        compare(LOSS.name, format!("{name} mean"), &found.mean, &means),
-        compare_exact(LOSS.name, format!("{name} correct"), &found.correct, &corrects),
+        compare(name, format!("{case} gradient"), &found.gradient, &gradients),
+        compare(name, format!("{case} mean"), &found.mean, &means),
+        compare_exact(name, format!("{case} correct"), &found.correct, &corrects),
     ])
 }
 
@@ -134,7 +139,8 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for case in &cases() {
-        reports.extend(check(gpu, case)?);
+        reports.extend(check(gpu, case, false)?);
+        reports.extend(check(gpu, case, true)?);
     }
     Ok(reports)
 }

@@ -170,13 +170,12 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
 
 /// What a clock has chosen, and how.
 fn chosen(tuning: &Tuning, architecture: &Architecture, replicates: u32) -> String {
-    let TuningChoice { workgroup_size, wide_tiles, replica_step_us } = tuning.choice;
+    let TuningChoice { workgroup_size, replica_step_us } = tuning.choice;
     // Behind convolutions every step is a launch of its own.
     let most = if architecture.convolutions.is_empty() { MOST_STEPS } else { 1 };
     let steps = tuning.choice.first_steps(replicates as usize).min(most);
     let mut text = format!(
-        "\x20 choice          {workgroup_size} invocations a workgroup, {} tiles, {}: {}\n",
-        if wide_tiles { "wide" } else { "narrow" },
+        "\x20 choice          {workgroup_size} invocations a workgroup, {}: {}\n",
         if replica_step_us > 0.0 {
             format!("first launch of {steps} steps at {replica_step_us:.1} µs a replica's step")
         } else {

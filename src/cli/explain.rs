@@ -78,6 +78,9 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
     }
     let mut text = format!("{lesson}\n");
     if name == family {
+        if let Some(naive) = of_family(family).find(|shader| shader.name.ends_with(".naive")) {
+            text += &format!("## Where reading begins: {}\n{}\n", naive.name, own_text(naive));
+        }
         text += &format!("## Its kernels\nholdfast explain KERNEL shows their WGSL.\n\n{}\n", headers(family));
     } else {
         shaders.iter().for_each(|shader| text += &format!("## WGSL of {}\n{}\n", shader.name, shader.source));
@@ -87,6 +90,11 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
 
 fn of_family(family: &str) -> impl Iterator<Item = &'static Shader> {
     SHADERS.iter().copied().filter(move |shader| shader.name.split('.').next() == Some(family))
+}
+
+/// The shader without its preludes.
+fn own_text(shader: &Shader) -> &'static str {
+    shader.source.find(&format!("// {}: ", shader.name)).map_or(shader.source, |start| &shader.source[start..])
 }
 
 /// The first line of each kernel's header: its name and its formula.

@@ -21,8 +21,6 @@ use crate::data::Dataset;
 use crate::data::batches::step_ranges;
 use crate::error::Result;
 use crate::gpu::{DeviceChoice, Gpu, LaunchTimes, RequestedLimits};
-use crate::kernels::conv2d::Tile;
-use crate::kernels::dense_stack::Tiles;
 use batch::GpuBatch;
 use parking_lot::Mutex;
 use samples::LoadedData;
@@ -53,12 +51,11 @@ impl Variant {
 
     /// Its name in the description of the device.
     fn name(self, gpu: &Gpu) -> String {
-        let tiles = match (self, Tiles::of(gpu, gpu.usual_workgroup_size())) {
-            (Self::Stacked, _) => "stacked",
-            (Self::Fused, Tiles::Single { .. }) => "fused",
-            (Self::Fused, Tiles::Lanes) => "fused-lanes8",
+        let path = match self {
+            Self::Stacked => "stacked",
+            Self::Fused => "fused",
         };
-        format!("wgsl-{tiles}{}", if gpu.is_checked() { "-checked" } else { "" })
+        format!("wgsl-{path}{}", if gpu.is_checked() { "-checked" } else { "" })
     }
 }
 
@@ -128,11 +125,7 @@ impl GpuBackend {
 
     /// The choice for a batch.
     fn tune(&mut self, setup: &Setup<'_>, training: &Loaded) -> Result<Tuning> {
-        let usual = TuningChoice {
-            workgroup_size: self.gpu.usual_workgroup_size(),
-            wide_tiles: Tile::of(&self.gpu) == Tile::Wide,
-            replica_step_us: 0.0,
-        };
+        let usual = TuningChoice { workgroup_size: self.gpu.usual_workgroup_size(), replica_step_us: 0.0 };
         if let Some(choice) = self.asked {
             return Ok(Tuning { choice, origin: "as asked".into(), measured: Vec::new() });
         }

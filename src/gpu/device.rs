@@ -91,7 +91,6 @@ pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) timestamps: bool,
-    lanes: Option<u32>,
     description: AdapterDescription,
     checked: bool,
     iterations: Option<u32>,
@@ -294,10 +293,8 @@ impl Gpu {
         }
         description.limits = Limits::of(&required_limits);
         let timestamps = adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        let lanes = lanes(&adapter);
         let mut required_features = wgpu::Features::empty();
         required_features.set(wgpu::Features::TIMESTAMP_QUERY, timestamps);
-        required_features.set(wgpu::Features::SUBGROUP, lanes.is_some());
         let request = wgpu::DeviceDescriptor {
             label: Some("holdfast"),
             required_features,
@@ -317,7 +314,6 @@ impl Gpu {
             device,
             queue,
             timestamps,
-            lanes,
             description,
             checked,
             iterations: None,
@@ -398,11 +394,6 @@ impl Gpu {
     /// Whether it is a driver without a GPU. There a load costs many times as much as a multiply-add.
     pub fn is_software(&self) -> bool {
         self.description.kind == "software"
-    }
-
-    /// Lanes of every subgroup, where all have this many and kernels may use it: see [`super::Shader::needs_subgroups`].
-    pub fn lanes(&self) -> Option<u32> {
-        self.lanes
     }
 
     /// Kernel launches recorded so far.
@@ -511,16 +502,6 @@ impl Gpu {
             }
         }
     }
-}
-
-/// Lanes of a subgroup that some kernel is written for.
-const USEFUL_LANES: u32 = 8;
-
-/// The lanes of all subgroups of an adapter, if they are as some kernel wants them.
-fn lanes(adapter: &wgpu::Adapter) -> Option<u32> {
-    let info = adapter.get_info();
-    let fixed = [info.subgroup_min_size, info.subgroup_max_size] == [USEFUL_LANES; 2];
-    (fixed && adapter.features().contains(wgpu::Features::SUBGROUP)).then_some(USEFUL_LANES)
 }
 
 /// Puts the callbacks of `device` in place and returns where they leave the first failure.

@@ -99,11 +99,6 @@ impl Shader {
     pub fn indexes_by_content(&self) -> bool {
         self.bindings.iter().any(|binding| binding.indexes)
     }
-
-    /// Whether invocations hand numbers to others of their subgroup, which not every device can: see [`Gpu::lanes`].
-    pub fn needs_subgroups(&self) -> bool {
-        self.source.contains("subgroupShuffle(")
-    }
 }
 
 /// Declares a kernel's `Params`: a plain structure of 32-bit fields whose layout is known as data.
@@ -290,6 +285,11 @@ pub struct BoundKernel {
 }
 
 impl BoundKernel {
+    /// `family.kernel`.
+    pub fn name(&self) -> &'static str {
+        self.shader.name
+    }
+
     /// Says what a launch of it costs with all samples that there is room for.
     pub fn costing(self, cost: Cost) -> Self {
         Self { cost, ..self }

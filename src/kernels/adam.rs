@@ -1,21 +1,15 @@
 //! `adam.step`: one update of parameters.
 
-use super::{StepRecord, grid, read, record, require, require_positive, write};
+use super::{Bound, StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// `shaders/adam/step.wgsl`
 pub static STEP: Shader = Shader {
     name: "adam.step",
-    source: concat!(
-        include_str!("../../shaders/prelude/grid.wgsl"),
-        include_str!("../../shaders/prelude/step.wgsl"),
-        include_str!("../../shaders/prelude/states.wgsl"),
-        include_str!("../../shaders/prelude/adam.wgsl"),
-        include_str!("../../shaders/adam/step.wgsl"),
-    ),
+    source: source!("grid", "step", "states", "adam" => "adam/step"),
     bindings: &[
         read("params"),
         record("step"),
@@ -28,6 +22,9 @@ pub static STEP: Shader = Shader {
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
 };
+
+/// `shaders/adam/naive.wgsl`
+pub static NAIVE: Shader = Shader { name: "adam.naive", source: source!("grid", "step" => "adam/naive"), ..STEP };
 
 parameters! {
     struct Params {
@@ -71,21 +68,20 @@ pub struct Step {
     workgroup_size: u32,
 }
 
-/// [`Step`] with its arrays.
-pub struct BoundStep {
-    kernel: BoundKernel,
-    workgroups: [u32; 3],
-}
-
 impl Step {
     /// Compiles the kernel.
     pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &STEP, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &StepArguments<'_>) -> Result<BoundStep> {
-        let name = STEP.name;
+    pub fn bind(&self, gpu: &Gpu, arguments: &StepArguments<'_>) -> Result<Bound> {
+        let name = self.kernel.name();
         let StepArguments { replicas, parameters_per_replica, updated, steps, gradient, mask, .. } = *arguments;
         let StepArguments { parameters, m, v, .. } = *arguments;
         let focus = &arguments.focus;
@@ -116,13 +112,6 @@ impl Step {
         // read and written.
         let all = replicas * updated;
         let kernel = kernel.costing(Cost::new(6 * all, 7 * all + replicas * focus.len()));
-        Ok(BoundStep { kernel, workgroups: grid(updated, self.workgroup_size, replicas) })
-    }
-}
-
-impl BoundStep {
-    /// Records one launch with the rate of record `step`.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32) -> Result<()> {
-        recorder.dispatch(&self.kernel, self.workgroups, Some(step))
+        Ok(Bound::fixed(kernel, grid(updated, self.workgroup_size, replicas)))
     }
 }

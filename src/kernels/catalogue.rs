@@ -1,64 +1,65 @@
 //! Every shader, with what Rust believes about it.
 
-use super::dense_stack::{MOST_STEPS, Tiles, WIDTH};
+use super::dense_stack::{MOST_STEPS, ROWS, WIDTH};
 use super::{
     adam, conv2d, dense, dense_stack, focus_sweep, he_normal, magnitude_sort, mask, max_pool2d, softmax_cross_entropy,
     stability,
 };
 use crate::gpu::Shader;
 
-/// All kernels; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.
+/// All kernels, the naive ones first in each family; `tests/kernels/catalogue.rs` proves the list and every entry equal to the files in `shaders/`.
 pub const SHADERS: &[&Shader] = &[
+    &he_normal::NAIVE,
     &he_normal::FILL,
+    &conv2d::NAIVE,
+    &conv2d::NAIVE_BACKWARD_INPUT,
+    &conv2d::NAIVE_BACKWARD_WEIGHTS,
     &conv2d::FORWARD,
     &conv2d::FORWARD_IMAGES,
     &conv2d::FORWARD_POOL,
-    &conv2d::FORWARD_POOL_WIDE,
     &conv2d::FORWARD_POOL_IMAGES,
-    &conv2d::FORWARD_POOL_IMAGES_WIDE,
     &conv2d::BACKWARD_INPUT,
     &conv2d::BACKWARD_INPUT_POOL,
-    &conv2d::BACKWARD_INPUT_POOL_WIDE,
     &conv2d::BACKWARD_WEIGHTS,
     &conv2d::BACKWARD_WEIGHTS_IMAGES,
     &conv2d::BACKWARD_WEIGHTS_POOL,
-    &conv2d::BACKWARD_WEIGHTS_POOL_WIDE,
     &conv2d::BACKWARD_WEIGHTS_POOL_IMAGES,
+    &max_pool2d::NAIVE,
     &max_pool2d::FORWARD,
     &max_pool2d::BACKWARD,
+    &dense::NAIVE,
+    &dense::NAIVE_BACKWARD_INPUT,
+    &dense::NAIVE_BACKWARD_WEIGHTS,
     &dense::FORWARD,
     &dense::FORWARD_IMAGES,
-    &dense::FORWARD_IMAGES_WIDE,
     &dense::BACKWARD_INPUT,
     &dense::BACKWARD_WEIGHTS,
     &dense::BACKWARD_WEIGHTS_IMAGES,
-    &dense::BACKWARD_WEIGHTS_IMAGES_WIDE,
     &dense_stack::GRADIENT,
     &dense_stack::STEP,
-    &dense_stack::STEP_LANES,
     &dense_stack::STEP_FEATURES,
-    &dense_stack::STEP_FEATURES_LANES,
+    &softmax_cross_entropy::NAIVE,
     &softmax_cross_entropy::LOSS,
+    &adam::NAIVE,
     &adam::STEP,
+    &mask::NAIVE,
     &mask::SMALLEST,
     &mask::DRAW,
     &mask::REGROW,
+    &magnitude_sort::NAIVE,
     &magnitude_sort::RANK,
     &magnitude_sort::RADIX_KEYS,
     &magnitude_sort::RADIX_COUNT,
     &magnitude_sort::RADIX_SCAN,
     &magnitude_sort::RADIX_SCATTER,
     &magnitude_sort::RADIX_RANK,
+    &stability::NAIVE,
     &stability::COUNT,
     &stability::ENVELOPE,
     &focus_sweep::EVALUATE,
 ];
 
-const STEPS: &[&Shader] =
-    &[&dense_stack::STEP, &dense_stack::STEP_LANES, &dense_stack::STEP_FEATURES, &dense_stack::STEP_FEATURES_LANES];
-const STEPS_OF_TILES: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEATURES];
-const STEPS_OF_LANES: &[&Shader] = &[&dense_stack::STEP_LANES, &dense_stack::STEP_FEATURES_LANES];
-const TILES: Tiles = Tiles::Single { workgroup_size: 1 };
+const STEPS: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEATURES];
 const CHUNK: &[&Shader] = &[&dense_stack::GRADIENT];
 
 /// Constants that shaders share with their wrappers: whose they are, their name in WGSL, and what the wrappers take them for.
@@ -79,7 +80,5 @@ pub const SHARED: &[(&[&Shader], &str, usize)] = &[
     (STEPS, "INPUTS", WIDTH),
     (STEPS, "SAMPLES", WIDTH),
     (STEPS, "QUADS", WIDTH / 4),
-    (STEPS_OF_TILES, "ROWS", TILES.rows()),
-    (STEPS_OF_LANES, "ROWS", Tiles::Lanes.rows()),
-    (STEPS_OF_LANES, "WORKGROUP_SIZE", 8),
+    (STEPS, "ROWS", ROWS),
 ];

@@ -4,32 +4,19 @@
 pub(super) mod backward;
 mod forward;
 
-pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, WeightTiles};
+pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments};
 pub use forward::{Forward, ForwardArguments};
 
 use super::dense::Images;
 use super::max_pool2d::{self, argmax_len};
-use super::{Place, grid, require, require_capacity, require_positive};
-use super::{read, record, write};
+use super::{Bound, ParameterOffsets, grid, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{Bindable, BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
-
-/// Joins the preludes of a convolution and its file.
-macro_rules! source {
-    ($file:literal, $($prelude:literal),*) => {
-        concat!(
-            include_str!("../../shaders/prelude/step.wgsl"),
-            include_str!("../../shaders/prelude/convolution.wgsl"),
-            $(include_str!(concat!("../../shaders/prelude/", $prelude)),)*
-            include_str!(concat!("../../shaders/conv2d/", $file)),
-        )
-    };
-}
+use crate::gpu::{Bindable, Buffer, Cost, Gpu, Kernel, Shader, parameters};
 
 /// `shaders/conv2d/forward.wgsl`
 pub static FORWARD: Shader = Shader {
     name: "conv2d.forward",
-    source: source!("forward.wgsl", "grid.wgsl", "relu.wgsl"),
+    source: source!("step", "convolution", "grid", "relu" => "conv2d/forward"),
     bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -38,7 +25,7 @@ pub static FORWARD: Shader = Shader {
 /// `shaders/conv2d/forward_images.wgsl`
 pub static FORWARD_IMAGES: Shader = Shader {
     name: "conv2d.forward_images",
-    source: source!("forward_images.wgsl", "grid.wgsl", "relu.wgsl"),
+    source: source!("step", "convolution", "grid", "relu" => "conv2d/forward_images"),
     bindings: &[
         read("params"),
         record("step"),
@@ -54,7 +41,7 @@ pub static FORWARD_IMAGES: Shader = Shader {
 /// `shaders/conv2d/forward_pool.wgsl`
 pub static FORWARD_POOL: Shader = Shader {
     name: "conv2d.forward_pool",
-    source: source!("forward_pool.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
+    source: source!("step", "convolution", "grid", "relu", "pooling_relu", "pooling" => "conv2d/forward_pool"),
     bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output"), write("argmax")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -63,7 +50,7 @@ pub static FORWARD_POOL: Shader = Shader {
 /// `shaders/conv2d/forward_pool_images.wgsl`
 pub static FORWARD_POOL_IMAGES: Shader = Shader {
     name: "conv2d.forward_pool_images",
-    source: source!("forward_pool_images.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
+    source: source!("step", "convolution", "grid", "relu", "pooling_relu", "pooling" => "conv2d/forward_pool_images"),
     bindings: &[
         read("params"),
         record("step"),
@@ -80,7 +67,7 @@ pub static FORWARD_POOL_IMAGES: Shader = Shader {
 /// `shaders/conv2d/backward_input.wgsl`
 pub static BACKWARD_INPUT: Shader = Shader {
     name: "conv2d.backward_input",
-    source: source!("backward_input.wgsl", "grid.wgsl", "relu.wgsl"),
+    source: source!("step", "convolution", "grid", "relu" => "conv2d/backward_input"),
     bindings: &[
         read("params"),
         record("step"),
@@ -96,7 +83,7 @@ pub static BACKWARD_INPUT: Shader = Shader {
 /// `shaders/conv2d/backward_input_pool.wgsl`
 pub static BACKWARD_INPUT_POOL: Shader = Shader {
     name: "conv2d.backward_input_pool",
-    source: source!("backward_input_pool.wgsl", "grid.wgsl", "relu.wgsl"),
+    source: source!("step", "convolution", "grid", "relu" => "conv2d/backward_input_pool"),
     bindings: &[
         read("params"),
         record("step"),
@@ -113,7 +100,7 @@ pub static BACKWARD_INPUT_POOL: Shader = Shader {
 /// `shaders/conv2d/backward_weights.wgsl`
 pub static BACKWARD_WEIGHTS: Shader = Shader {
     name: "conv2d.backward_weights",
-    source: source!("backward_weights.wgsl", "weight_tile.wgsl"),
+    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights"),
     bindings: &[read("params"), record("step"), read("input"), read("output_gradient"), write("gradient")],
     parameters: Some(Params::LAYOUT),
     constants: &["TILES"],
@@ -122,7 +109,7 @@ pub static BACKWARD_WEIGHTS: Shader = Shader {
 /// `shaders/conv2d/backward_weights_images.wgsl`
 pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
     name: "conv2d.backward_weights_images",
-    source: source!("backward_weights_images.wgsl", "weight_tile.wgsl"),
+    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights_images"),
     bindings: &[
         read("params"),
         record("step"),
@@ -138,7 +125,7 @@ pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
 /// `shaders/conv2d/backward_weights_pool.wgsl`
 pub static BACKWARD_WEIGHTS_POOL: Shader = Shader {
     name: "conv2d.backward_weights_pool",
-    source: source!("backward_weights_pool.wgsl", "weight_tile.wgsl"),
+    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights_pool"),
     bindings: &[
         read("params"),
         record("step"),
@@ -154,7 +141,7 @@ pub static BACKWARD_WEIGHTS_POOL: Shader = Shader {
 /// `shaders/conv2d/backward_weights_pool_images.wgsl`
 pub static BACKWARD_WEIGHTS_POOL_IMAGES: Shader = Shader {
     name: "conv2d.backward_weights_pool_images",
-    source: source!("backward_weights_pool_images.wgsl", "weight_tile.wgsl"),
+    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights_pool_images"),
     bindings: &[
         read("params"),
         record("step"),
@@ -168,50 +155,24 @@ pub static BACKWARD_WEIGHTS_POOL_IMAGES: Shader = Shader {
     constants: &["TILES"],
 };
 
-/// `shaders/conv2d/forward_pool_wide.wgsl`
-pub static FORWARD_POOL_WIDE: Shader = Shader {
-    name: "conv2d.forward_pool_wide",
-    source: source!("forward_pool_wide.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
-    ..FORWARD_POOL
+/// `shaders/conv2d/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "conv2d.naive", source: source!("step", "convolution", "grid" => "conv2d/naive"), ..FORWARD };
+
+/// `shaders/conv2d/naive_backward_input.wgsl`
+pub static NAIVE_BACKWARD_INPUT: Shader = Shader {
+    name: "conv2d.naive_backward_input",
+    source: source!("step", "convolution", "grid" => "conv2d/naive_backward_input"),
+    ..BACKWARD_INPUT
 };
 
-/// `shaders/conv2d/forward_pool_images_wide.wgsl`
-pub static FORWARD_POOL_IMAGES_WIDE: Shader = Shader {
-    name: "conv2d.forward_pool_images_wide",
-    source: source!("forward_pool_images_wide.wgsl", "grid.wgsl", "relu.wgsl", "pooling_relu.wgsl", "pooling.wgsl"),
-    ..FORWARD_POOL_IMAGES
+/// `shaders/conv2d/naive_backward_weights.wgsl`
+pub static NAIVE_BACKWARD_WEIGHTS: Shader = Shader {
+    name: "conv2d.naive_backward_weights",
+    source: source!("step", "convolution", "grid" => "conv2d/naive_backward_weights"),
+    constants: &["WORKGROUP_SIZE"],
+    ..BACKWARD_WEIGHTS
 };
-
-/// `shaders/conv2d/backward_input_pool_wide.wgsl`
-pub static BACKWARD_INPUT_POOL_WIDE: Shader = Shader {
-    name: "conv2d.backward_input_pool_wide",
-    source: source!("backward_input_pool_wide.wgsl", "grid.wgsl", "relu.wgsl"),
-    ..BACKWARD_INPUT_POOL
-};
-
-/// `shaders/conv2d/backward_weights_pool_wide.wgsl`
-pub static BACKWARD_WEIGHTS_POOL_WIDE: Shader = Shader {
-    name: "conv2d.backward_weights_pool_wide",
-    source: source!("backward_weights_pool_wide.wgsl", "weight_tile.wgsl"),
-    ..BACKWARD_WEIGHTS_POOL
-};
-
-/// How large the register tiles of the pooling kernels are. The bits of forward and input gradient do not depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tile {
-    /// Accumulators that fit the registers of a GPU.
-    Narrow,
-    /// Four times as many, for half of the loads: for software drivers, where loads cost more than anything else. Layers
-    /// with too few channels to fill it take the narrow one.
-    Wide,
-}
-
-impl Tile {
-    /// What suits the device.
-    pub fn of(gpu: &Gpu) -> Self {
-        if gpu.is_software() { Self::Wide } else { Self::Narrow }
-    }
-}
 
 parameters! {
     struct Params {
@@ -292,13 +253,13 @@ impl Shape {
     }
 
     /// Elements that a flat parameter or gradient buffer needs for the layer at `place`.
-    fn parameters(&self, place: Place) -> usize {
+    fn parameters(&self, place: ParameterOffsets) -> usize {
         let end = (place.weights + 9 * self.inputs * self.outputs).max(place.bias + self.outputs);
         (self.replicas - 1) * place.parameters + end
     }
 
     /// Params of a layer at `place`; pixels of images are multiplied by `scale`.
-    fn params(&self, place: Place, scale: f32) -> Params {
+    fn params(&self, place: ParameterOffsets, scale: f32) -> Params {
         Params {
             height: self.height as u32,
             width: self.width as u32,
@@ -371,40 +332,19 @@ impl Input<'_> {
     }
 }
 
-/// A kernel whose tiles cover samples x pixels x channels, with its arrays.
-pub struct SampleTiles {
-    kernel: BoundKernel,
-    name: &'static str,
-    workgroup_size: u32,
-    replicas: usize,
-    capacity: usize,
-    /// Tiles of each sample.
+/// Compiles a kernel whose tiles cover samples x pixels x channels, `tiles` of each sample, and binds it to its arrays.
+fn bind_tiles(
+    gpu: &Gpu,
+    (shader, workgroup_size): (&'static Shader, u32),
+    shape: Shape,
     tiles: usize,
+    arrays: &[&dyn Bindable],
+    cost: Cost,
+) -> Result<Bound> {
+    let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])?.bind(gpu, arrays)?.costing(cost);
+    Ok(Bound::new(kernel, shape.capacity, move |samples| grid(samples * tiles, workgroup_size, shape.replicas)))
 }
 
-impl SampleTiles {
-    fn new(
-        gpu: &Gpu,
-        (shader, workgroup_size): (&'static Shader, u32),
-        shape: Shape,
-        tiles: usize,
-        arrays: &[&dyn Bindable],
-        cost: Cost,
-    ) -> Result<Self> {
-        let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])?.bind(gpu, arrays)?.costing(cost);
-        let Shape { replicas, capacity, .. } = shape;
-        Ok(Self { kernel, name: shader.name, workgroup_size, replicas, capacity, tiles })
-    }
-
-    /// The kernel that was chosen.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(self.name, samples, self.capacity)?;
-        let workgroups = grid(samples * self.tiles, self.workgroup_size, self.replicas);
-        recorder.dispatch(&self.kernel, workgroups, Some(step))
-    }
+fn refuse_naive(name: &str) -> Result<Bound> {
+    Err(Error::Shape(format!("{name}: it reads features, and does not pool")))
 }

@@ -1,27 +1,14 @@
 //! `dense.*`: fully connected layers, forward and backward, on activations `[replica, sample, unit]`.
 
-use super::conv2d::Tile;
-use super::{Place, StepRecord, grid, read, record, require, require_capacity, require_positive, write};
+use super::{Bound, ParameterOffsets, StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
-
-/// Joins the preludes of a dense kernel and its file.
-macro_rules! source {
-    ($file:literal $(, $prelude:literal)*) => {
-        concat!(
-            include_str!("../../shaders/prelude/grid.wgsl"),
-            include_str!("../../shaders/prelude/step.wgsl"),
-            $(include_str!(concat!("../../shaders/prelude/", $prelude)),)*
-            include_str!(concat!("../../shaders/dense/", $file)),
-        )
-    };
-}
 
 /// `shaders/dense/forward.wgsl`
 pub static FORWARD: Shader = Shader {
     name: "dense.forward",
-    source: source!("forward.wgsl", "relu.wgsl"),
+    source: source!("grid", "step", "relu" => "dense/forward"),
     bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output")],
     parameters: Some(ForwardParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -30,7 +17,7 @@ pub static FORWARD: Shader = Shader {
 /// `shaders/dense/forward_images.wgsl`
 pub static FORWARD_IMAGES: Shader = Shader {
     name: "dense.forward_images",
-    source: source!("forward_images.wgsl", "relu.wgsl"),
+    source: source!("grid", "step", "relu" => "dense/forward_images"),
     bindings: &[
         read("params"),
         record("step"),
@@ -46,7 +33,7 @@ pub static FORWARD_IMAGES: Shader = Shader {
 /// `shaders/dense/backward_input.wgsl`
 pub static BACKWARD_INPUT: Shader = Shader {
     name: "dense.backward_input",
-    source: source!("backward_input.wgsl", "relu.wgsl"),
+    source: source!("grid", "step", "relu" => "dense/backward_input"),
     bindings: &[
         read("params"),
         record("step"),
@@ -62,7 +49,7 @@ pub static BACKWARD_INPUT: Shader = Shader {
 /// `shaders/dense/backward_weights.wgsl`
 pub static BACKWARD_WEIGHTS: Shader = Shader {
     name: "dense.backward_weights",
-    source: source!("backward_weights.wgsl"),
+    source: source!("grid", "step" => "dense/backward_weights"),
     bindings: &[read("params"), record("step"), read("input"), read("output_gradient"), write("gradient")],
     parameters: Some(BackwardWeightsParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -71,7 +58,7 @@ pub static BACKWARD_WEIGHTS: Shader = Shader {
 /// `shaders/dense/backward_weights_images.wgsl`
 pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
     name: "dense.backward_weights_images",
-    source: source!("backward_weights_images.wgsl"),
+    source: source!("grid", "step" => "dense/backward_weights_images"),
     bindings: &[
         read("params"),
         record("step"),
@@ -84,25 +71,21 @@ pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
-/// Joins the preludes of a dense kernel with a wide tile of pixels and its file.
-macro_rules! wide_source {
-    ($file:literal $(, $prelude:literal)*) => {
-        concat!(include_str!("../../shaders/prelude/pixels.wgsl"), source!($file $(, $prelude)*))
-    };
-}
+/// `shaders/dense/naive.wgsl`
+pub static NAIVE: Shader = Shader { name: "dense.naive", source: source!("grid", "step" => "dense/naive"), ..FORWARD };
 
-/// `shaders/dense/forward_images_wide.wgsl`
-pub static FORWARD_IMAGES_WIDE: Shader = Shader {
-    name: "dense.forward_images_wide",
-    source: wide_source!("forward_images_wide.wgsl", "relu.wgsl"),
-    ..FORWARD_IMAGES
+/// `shaders/dense/naive_backward_input.wgsl`
+pub static NAIVE_BACKWARD_INPUT: Shader = Shader {
+    name: "dense.naive_backward_input",
+    source: source!("grid", "step" => "dense/naive_backward_input"),
+    ..BACKWARD_INPUT
 };
 
-/// `shaders/dense/backward_weights_images_wide.wgsl`
-pub static BACKWARD_WEIGHTS_IMAGES_WIDE: Shader = Shader {
-    name: "dense.backward_weights_images_wide",
-    source: wide_source!("backward_weights_images_wide.wgsl"),
-    ..BACKWARD_WEIGHTS_IMAGES
+/// `shaders/dense/naive_backward_weights.wgsl`
+pub static NAIVE_BACKWARD_WEIGHTS: Shader = Shader {
+    name: "dense.naive_backward_weights",
+    source: source!("grid", "step" => "dense/naive_backward_weights"),
+    ..BACKWARD_WEIGHTS
 };
 
 parameters! {
@@ -200,7 +183,7 @@ impl Shape {
     }
 
     /// Elements that a flat parameter or gradient buffer needs for the layer at `place`.
-    fn parameters(&self, place: Place) -> usize {
+    fn parameters(&self, place: ParameterOffsets) -> usize {
         let end = (place.weights + self.inputs * self.outputs).max(place.bias + self.outputs);
         (self.replicas - 1) * place.parameters + end
     }
@@ -245,7 +228,7 @@ pub struct ForwardArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where weights and bias lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// Whether a ReLU follows.
     pub relu: bool,
     /// The steps that launches choose from.
@@ -275,7 +258,7 @@ pub struct ForwardImagesArguments<'a> {
     /// Sizes; `inputs` are the pixels of an image.
     pub shape: Shape,
     /// Where weights and bias lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// Whether a ReLU follows.
     pub relu: bool,
     /// The steps that launches choose from.
@@ -293,7 +276,7 @@ pub struct BackwardInputArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where the weights lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// `[replica, sample, out]`
@@ -311,7 +294,7 @@ pub struct BackwardWeightsArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where weights and bias lie in `gradient`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// `[replica, sample, in]`
@@ -327,7 +310,7 @@ pub struct BackwardWeightsImagesArguments<'a> {
     /// Sizes; `inputs` are the pixels of an image.
     pub shape: Shape,
     /// Where weights and bias lie in `gradient`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// What the layer read.
@@ -336,44 +319,6 @@ pub struct BackwardWeightsImagesArguments<'a> {
     pub output_gradient: &'a Buffer<f32>,
     /// `[replica, parameter]`, written at the layer's place.
     pub gradient: &'a Buffer<f32>,
-}
-
-/// A kernel whose tiles cover samples x units, with its arrays.
-pub struct SampleTiles {
-    kernel: BoundKernel,
-    name: &'static str,
-    workgroup_size: u32,
-    replicas: usize,
-    capacity: usize,
-    /// Samples of a tile.
-    samples: usize,
-    /// Tiles of the same samples.
-    tiles: usize,
-}
-
-impl SampleTiles {
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(self.name, samples, self.capacity)?;
-        let workgroups = grid(samples.div_ceil(self.samples) * self.tiles, self.workgroup_size, self.replicas);
-        recorder.dispatch(&self.kernel, workgroups, Some(step))
-    }
-}
-
-/// A kernel whose tiles cover inputs x units, with its arrays.
-pub struct WeightTiles {
-    kernel: BoundKernel,
-    name: &'static str,
-    capacity: usize,
-    workgroups: [u32; 3],
-}
-
-impl WeightTiles {
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(self.name, samples, self.capacity)?;
-        recorder.dispatch(&self.kernel, self.workgroups, Some(step))
-    }
 }
 
 fn compile(gpu: &Gpu, shader: &'static Shader, workgroup_size: u32) -> Result<Arc<Kernel>> {
@@ -402,9 +347,14 @@ impl Forward {
         compile(gpu, &FORWARD, workgroup_size).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &NAIVE, workgroup_size).map(Self)
+    }
+
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<SampleTiles> {
-        let (name, shape, place) = (FORWARD.name, arguments.shape, arguments.place);
+    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         shape.check(name)?;
         require(name, "input", arguments.input, shape.activations(shape.inputs))?;
         require(name, "parameters", arguments.parameters, shape.parameters(place))?;
@@ -423,47 +373,29 @@ impl Forward {
         let ForwardArguments { steps, input, parameters, output, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, input, parameters, output])?;
         let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, name, shape, shape.outputs))
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs, if name == NAIVE.name { 1 } else { 4 }))
     }
 }
 
-fn sample_tiles(
-    workgroup_size: u32,
-    kernel: BoundKernel,
-    name: &'static str,
-    shape: Shape,
-    units: usize,
-) -> SampleTiles {
-    SampleTiles {
-        kernel,
-        name,
-        workgroup_size,
-        replicas: shape.replicas,
-        capacity: shape.capacity,
-        samples: 4,
-        tiles: units.div_ceil(4),
-    }
+/// Tiles of `side` samples x `side` of `units`.
+fn sample_tiles(workgroup_size: u32, kernel: BoundKernel, shape: Shape, units: usize, side: usize) -> Bound {
+    let tiles = move |samples: usize| samples.div_ceil(side) * units.div_ceil(side);
+    let grid = move |samples| grid(tiles(samples), workgroup_size, shape.replicas);
+    Bound::new(kernel, shape.capacity, grid)
 }
 
 /// [`Forward`] on images, gathered by index and widened in the kernel.
-pub struct ForwardImages {
-    kernel: Arc<Kernel>,
-    tile: Tile,
-}
+pub struct ForwardImages(Arc<Kernel>);
 
 impl ForwardImages {
-    /// Compiles the variant with this tile.
-    pub fn new(gpu: &Gpu, workgroup_size: u32, tile: Tile) -> Result<Self> {
-        let shader = match tile {
-            Tile::Narrow => &FORWARD_IMAGES,
-            Tile::Wide => &FORWARD_IMAGES_WIDE,
-        };
-        Ok(Self { kernel: compile(gpu, shader, workgroup_size)?, tile })
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &FORWARD_IMAGES, workgroup_size).map(Self)
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardImagesArguments<'_>) -> Result<SampleTiles> {
-        let (name, shape, place) = (self.kernel.name(), arguments.shape, arguments.place);
+    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardImagesArguments<'_>) -> Result<Bound> {
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         let images = &arguments.images;
         shape.check(name)?;
         check_images(name, images, shape)?;
@@ -484,10 +416,9 @@ impl ForwardImages {
         };
         let params = Buffer::from_slice(gpu, "dense.forward_images params", &[params])?;
         let ForwardImagesArguments { steps, parameters, output, .. } = *arguments;
-        let kernel = self.kernel.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
+        let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
         let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
-        let samples = if self.tile == Tile::Wide { 16 } else { 4 };
-        Ok(SampleTiles { samples, ..sample_tiles(self.kernel.workgroup_size(), kernel, name, shape, shape.outputs) })
+        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs, 4))
     }
 }
 
@@ -500,9 +431,14 @@ impl BackwardInput {
         compile(gpu, &BACKWARD_INPUT, workgroup_size).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &NAIVE_BACKWARD_INPUT, workgroup_size).map(Self)
+    }
+
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<SampleTiles> {
-        let (name, shape, place) = (BACKWARD_INPUT.name, arguments.shape, arguments.place);
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<Bound> {
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         shape.check(name)?;
         require(name, "output_gradient", arguments.output_gradient, shape.activations(shape.outputs))?;
         require(name, "parameters", arguments.parameters, shape.parameters(place))?;
@@ -520,7 +456,13 @@ impl BackwardInput {
         let BackwardInputArguments { steps, output_gradient, parameters, input, input_gradient, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, output_gradient, parameters, input, input_gradient])?;
         let kernel = kernel.costing(shape.cost(shape.activations(2 * shape.inputs + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, name, shape, shape.inputs))
+        Ok(sample_tiles(
+            self.0.workgroup_size(),
+            kernel,
+            shape,
+            shape.inputs,
+            if name == NAIVE_BACKWARD_INPUT.name { 1 } else { 4 },
+        ))
     }
 }
 
@@ -533,9 +475,14 @@ impl BackwardWeights {
         compile(gpu, &BACKWARD_WEIGHTS, workgroup_size).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &NAIVE_BACKWARD_WEIGHTS, workgroup_size).map(Self)
+    }
+
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<WeightTiles> {
-        let (name, shape, place) = (BACKWARD_WEIGHTS.name, arguments.shape, arguments.place);
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         shape.check(name)?;
         require(name, "input", arguments.input, shape.activations(shape.inputs))?;
         require(name, "output_gradient", arguments.output_gradient, shape.activations(shape.outputs))?;
@@ -553,31 +500,28 @@ impl BackwardWeights {
         let BackwardWeightsArguments { steps, input, output_gradient, gradient, .. } = *arguments;
         let kernel = self.0.bind(gpu, &[&params, steps, input, output_gradient, gradient])?;
         let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
-        let tiles = shape.inputs.div_ceil(4) * shape.outputs.div_ceil(4);
+        let tiles = if name == NAIVE_BACKWARD_WEIGHTS.name {
+            (shape.inputs + 1) * shape.outputs
+        } else {
+            shape.inputs.div_ceil(4) * shape.outputs.div_ceil(4)
+        };
         let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
-        Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
+        Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
     }
 }
 
 /// [`BackwardWeights`] on images, gathered by index and widened in the kernel.
-pub struct BackwardWeightsImages {
-    kernel: Arc<Kernel>,
-    tile: Tile,
-}
+pub struct BackwardWeightsImages(Arc<Kernel>);
 
 impl BackwardWeightsImages {
-    /// Compiles the variant with this tile.
-    pub fn new(gpu: &Gpu, workgroup_size: u32, tile: Tile) -> Result<Self> {
-        let shader = match tile {
-            Tile::Narrow => &BACKWARD_WEIGHTS_IMAGES,
-            Tile::Wide => &BACKWARD_WEIGHTS_IMAGES_WIDE,
-        };
-        Ok(Self { kernel: compile(gpu, shader, workgroup_size)?, tile })
+    /// Compiles the kernel.
+    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        compile(gpu, &BACKWARD_WEIGHTS_IMAGES, workgroup_size).map(Self)
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsImagesArguments<'_>) -> Result<WeightTiles> {
-        let (name, shape, place) = (self.kernel.name(), arguments.shape, arguments.place);
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsImagesArguments<'_>) -> Result<Bound> {
+        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
         let images = &arguments.images;
         shape.check(name)?;
         check_images(name, images, shape)?;
@@ -597,13 +541,11 @@ impl BackwardWeightsImages {
         };
         let params = Buffer::from_slice(gpu, "dense.backward_weights_images params", &[params])?;
         let BackwardWeightsImagesArguments { steps, output_gradient, gradient, .. } = *arguments;
-        let kernel =
-            self.kernel.bind(gpu, &[&params, steps, images.order, images.images, output_gradient, gradient])?;
+        let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, output_gradient, gradient])?;
         let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
-        let words = if self.tile == Tile::Wide { 4 } else { 1 };
-        let tiles = images.shape.words().div_ceil(words) * shape.outputs.div_ceil(4);
-        let workgroups = grid(tiles, self.kernel.workgroup_size(), shape.replicas);
-        Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
+        let tiles = images.shape.words() * shape.outputs.div_ceil(4);
+        let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
+        Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
     }
 }
 

@@ -5,25 +5,19 @@ mod launches;
 mod step;
 
 pub use launches::{LaunchStep, Launches, MOST_STEPS, Residency, STRUCTURES, Sample};
-pub use step::{
-    BoundStep, Reads, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Step, StepArguments, StepInput, StepShape,
-    Tiles,
-};
+pub(super) use step::ROWS;
+pub use step::{BoundStep, Reads, STEP, STEP_FEATURES, Step, StepArguments, StepInput, StepShape};
 
 use super::softmax_cross_entropy::BatchLoss;
-use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
+use super::{Bound, StepRecord, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/dense_stack/gradient.wgsl`
 pub static GRADIENT: Shader = Shader {
     name: "dense_stack.gradient",
-    source: concat!(
-        include_str!("../../shaders/prelude/step.wgsl"),
-        include_str!("../../shaders/prelude/relu.wgsl"),
-        include_str!("../../shaders/dense_stack/gradient.wgsl"),
-    ),
+    source: source!("step", "relu" => "dense_stack/gradient"),
     bindings: &[
         read("params"),
         record("step"),
@@ -139,13 +133,6 @@ pub struct GradientArguments<'a> {
 /// Mean cross-entropy, correct samples, and the gradients of all dense layers after the first.
 pub struct Gradient(Arc<Kernel>);
 
-/// [`Gradient`] with its arrays.
-pub struct BoundGradient {
-    kernel: BoundKernel,
-    replicas: usize,
-    capacity: usize,
-}
-
 impl Gradient {
     /// Compiles the kernel with so many invocations for each replica; their number changes no bit.
     pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
@@ -153,7 +140,7 @@ impl Gradient {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &GradientArguments<'_>) -> Result<BoundGradient> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &GradientArguments<'_>) -> Result<Bound> {
         let GradientArguments { shape, parameters_per_replica, first, steps, order, labels, .. } = *arguments;
         let GradientArguments { parameters, activations, gradient, losses, .. } = *arguments;
         let Shape { replicas, capacity, units, classes, depth } = shape;
@@ -187,14 +174,6 @@ impl Gradient {
         let arrays: [&dyn crate::gpu::Bindable; 8] =
             [&params, steps, order, labels, parameters, activations, gradient, losses];
         let kernel = self.0.bind(gpu, &arrays)?.costing(shape.cost());
-        Ok(BoundGradient { kernel, replicas, capacity })
-    }
-}
-
-impl BoundGradient {
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(GRADIENT.name, samples, self.capacity)?;
-        recorder.dispatch(&self.kernel, [1, 1, self.replicas as u32], Some(step))
+        Ok(Bound::new(kernel, capacity, move |_| [1, 1, replicas as u32]))
     }
 }

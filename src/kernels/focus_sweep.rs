@@ -1,18 +1,14 @@
 //! `focus_sweep.evaluate`: many pruned networks at once.
 
-use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
+use super::{Bound, StepRecord, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/focus_sweep/evaluate.wgsl`
 pub static EVALUATE: Shader = Shader {
     name: "focus_sweep.evaluate",
-    source: concat!(
-        include_str!("../../shaders/prelude/step.wgsl"),
-        include_str!("../../shaders/prelude/relu.wgsl"),
-        include_str!("../../shaders/focus_sweep/evaluate.wgsl"),
-    ),
+    source: source!("step", "relu" => "focus_sweep/evaluate"),
     bindings: &[
         read("params"),
         record("step"),
@@ -59,7 +55,7 @@ pub struct BlockLoss {
 
 /// Where the parameters behind the focus weights lie in the flat parameter buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ParameterOffsets {
     /// Parameters of one replica.
     pub parameters: usize,
     /// First bias of the focus layer.
@@ -79,7 +75,7 @@ pub struct EvaluateArguments<'a> {
     /// Classes.
     pub classes: usize,
     /// Where biases and output weights lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// Blocks of samples that each point has room for.
     pub blocks: usize,
     /// The steps that launches choose from: `first` is the first label, `row` the first block.
@@ -103,14 +99,6 @@ pub struct Evaluate {
     kernel: Arc<Kernel>,
     width: usize,
     lanes: usize,
-}
-
-/// [`Evaluate`] with its arrays.
-pub struct BoundEvaluate {
-    kernel: BoundKernel,
-    points: usize,
-    capacity: usize,
-    block: usize,
 }
 
 impl Evaluate {
@@ -138,7 +126,7 @@ impl Evaluate {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &EvaluateArguments<'_>) -> Result<BoundEvaluate> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &EvaluateArguments<'_>) -> Result<Bound> {
         let name = EVALUATE.name;
         let EvaluateArguments { replicas, capacity, classes, place, blocks, steps, labels, .. } = *arguments;
         let EvaluateArguments { input, parameters, focus_weights, point_replica, losses, .. } = *arguments;
@@ -173,15 +161,7 @@ impl Evaluate {
         let weights = width * (width + classes);
         let words = points * (width * width + blocks) + replicas * (capacity * width + (width + 1) * classes + width);
         let kernel = kernel.costing(Cost::new(points * capacity * weights, words));
-        Ok(BoundEvaluate { kernel, points, capacity, block: self.block() })
-    }
-}
-
-impl BoundEvaluate {
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(EVALUATE.name, samples, self.capacity)?;
-        let blocks = samples.div_ceil(self.block) as u32;
-        recorder.dispatch(&self.kernel, [blocks, 1, self.points as u32], Some(step))
+        let block = self.block();
+        Ok(Bound::new(kernel, capacity, move |samples| [samples.div_ceil(block) as u32, 1, points as u32]))
     }
 }

@@ -1,22 +1,24 @@
 //! `he_normal.fill`: initial weights.
 
-use super::{grid, read, require, require_positive, write};
+use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/he_normal/fill.wgsl`
 pub static FILL: Shader = Shader {
     name: "he_normal.fill",
-    source: concat!(
-        include_str!("../../shaders/prelude/grid.wgsl"),
-        include_str!("../../shaders/prelude/philox.wgsl"),
-        include_str!("../../shaders/prelude/truncated_normal.wgsl"),
-        include_str!("../../shaders/he_normal/fill.wgsl"),
-    ),
+    source: source!("grid", "philox", "truncated_normal" => "he_normal/fill"),
     bindings: &[read("params"), read("replica_ids"), write("parameters")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
+};
+
+/// `shaders/he_normal/naive.wgsl`
+pub static NAIVE: Shader = Shader {
+    name: "he_normal.naive",
+    source: source!("grid", "philox", "truncated_normal" => "he_normal/naive"),
+    ..FILL
 };
 
 parameters! {
@@ -57,20 +59,19 @@ pub struct Fill {
     workgroup_size: u32,
 }
 
-/// [`Fill`] with its arrays.
-pub struct BoundFill {
-    kernel: BoundKernel,
-    workgroups: [u32; 3],
-}
-
 impl Fill {
     /// Compiles the kernel.
     pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &FILL, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &FillArguments<'_>) -> Result<BoundFill> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &FillArguments<'_>) -> Result<Bound> {
         let FillArguments { parameters_per_replica, offset, weights, .. } = *arguments;
         let replicas = arguments.replica_ids.len();
         require_positive(FILL.name, &[("replicas", replicas), ("weights", weights)])?;
@@ -88,13 +89,7 @@ impl Fill {
         let params = Buffer::from_slice(gpu, "he_normal.fill params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, arguments.replica_ids, arguments.parameters])?;
         let kernel = kernel.costing(Cost::new(0, replicas * weights));
-        Ok(BoundFill { kernel, workgroups: grid(weights.div_ceil(4), self.workgroup_size, replicas) })
-    }
-}
-
-impl BoundFill {
-    /// Records one launch.
-    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
-        recorder.dispatch(&self.kernel, self.workgroups, None)
+        let each = if self.kernel.name() == NAIVE.name { 1 } else { 4 };
+        Ok(Bound::fixed(kernel, grid(weights.div_ceil(each), self.workgroup_size, replicas)))
     }
 }

@@ -11,10 +11,7 @@ use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, param
 /// `shaders/magnitude_sort/rank.wgsl`
 pub static RANK: Shader = Shader {
     name: "magnitude_sort.rank",
-    source: concat!(
-        include_str!("../../shaders/prelude/keys.wgsl"),
-        include_str!("../../shaders/magnitude_sort/rank.wgsl"),
-    ),
+    source: source!("keys" => "magnitude_sort/rank"),
     bindings: &[read("params"), read("weights"), write("rank")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -22,6 +19,10 @@ pub static RANK: Shader = Shader {
 
 /// The most weights that are ranked by counting: their keys fit workgroup memory.
 pub const MOST_COUNTED: usize = 2048;
+
+/// `shaders/magnitude_sort/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "magnitude_sort.naive", source: source!("keys" => "magnitude_sort/naive"), ..RANK };
 
 parameters! {
     struct Params {
@@ -61,6 +62,7 @@ pub struct Rank {
     workgroup_size: u32,
     /// Segments of at most so many weights are counted.
     most_counted: usize,
+    naive: bool,
 }
 
 /// [`Rank`] with its arrays.
@@ -69,12 +71,17 @@ pub struct BoundRank(Vec<Launch>);
 impl Rank {
     /// By counting up to [`MOST_COUNTED`] weights, above by the radix sort.
     pub fn new(workgroup_size: u32) -> Self {
-        Self { workgroup_size, most_counted: MOST_COUNTED }
+        Self { workgroup_size, most_counted: MOST_COUNTED, naive: false }
     }
 
     /// By the radix sort at any size: for checks and benchmarks.
     pub fn radix(workgroup_size: u32) -> Self {
-        Self { workgroup_size, most_counted: 0 }
+        Self { workgroup_size, most_counted: 0, naive: false }
+    }
+
+    /// The naive kernel, which no engine uses, for every layer.
+    pub fn naive(workgroup_size: u32) -> Self {
+        Self { workgroup_size, most_counted: usize::MAX, naive: true }
     }
 
     /// Checks the arrays, compiles what is needed for their size, and binds it. The radix sort makes its own scratch: four
@@ -98,12 +105,14 @@ impl Rank {
         if weight_count > self.most_counted {
             return radix::bind(gpu, self.workgroup_size, arguments, &params).map(BoundRank);
         }
-        let kernel = Kernel::new(gpu, &RANK, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
+        let shader = if self.naive { &NAIVE } else { &RANK };
+        gpu.check_iterations(shader.name, weight_count)?;
+        let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
         let bound = kernel.bind(gpu, &[&params, weights, rank])?;
         let all = epochs * replicas * weight_count;
-        let launch =
-            (bound.costing(Cost::comparisons(weight_count * all, 2 * all)), [1, epochs as u32, replicas as u32]);
-        Ok(BoundRank(vec![launch]))
+        let groups = if self.naive { weight_count.div_ceil(self.workgroup_size as usize) } else { 1 };
+        let workgroups = [groups as u32, epochs as u32, replicas as u32];
+        Ok(BoundRank(vec![(bound.costing(Cost::comparisons(weight_count * all, 2 * all)), workgroups)]))
     }
 }
 

@@ -1,18 +1,14 @@
 //! `mask.smallest`, `mask.draw`, `mask.regrow`: pruning, decay and rewiring during training.
 
-use super::{grid, read, require, require_positive, write};
+use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/mask/smallest.wgsl`
 pub static SMALLEST: Shader = Shader {
     name: "mask.smallest",
-    source: concat!(
-        include_str!("../../shaders/prelude/grid.wgsl"),
-        include_str!("../../shaders/prelude/states.wgsl"),
-        include_str!("../../shaders/mask/smallest.wgsl"),
-    ),
+    source: source!("grid", "states" => "mask/smallest"),
     bindings: &[
         read("params"),
         read("rank"),
@@ -25,6 +21,9 @@ pub static SMALLEST: Shader = Shader {
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
 };
+
+/// `shaders/mask/naive.wgsl`
+pub static NAIVE: Shader = Shader { name: "mask.naive", source: source!("grid" => "mask/naive"), ..SMALLEST };
 
 parameters! {
     struct Params {
@@ -67,21 +66,20 @@ pub struct Smallest {
     workgroup_size: u32,
 }
 
-/// [`Smallest`] with its arrays.
-pub struct BoundSmallest {
-    kernel: BoundKernel,
-    workgroups: [u32; 3],
-}
-
 impl Smallest {
     /// Compiles the kernel.
     pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &SMALLEST, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &SmallestArguments<'_>) -> Result<BoundSmallest> {
-        let name = SMALLEST.name;
+    pub fn bind(&self, gpu: &Gpu, arguments: &SmallestArguments<'_>) -> Result<Bound> {
+        let name = self.kernel.name();
         let SmallestArguments { replicas, weight_count, parameters_per_replica, offset, rank, count, mask, .. } =
             *arguments;
         let SmallestArguments { state, parameters, m, v, .. } = *arguments;
@@ -102,25 +100,14 @@ impl Smallest {
         let params = Buffer::from_slice(gpu, "mask.smallest params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, rank, count, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
-        Ok(BoundSmallest { kernel, workgroups: grid(weight_count, self.workgroup_size, replicas) })
-    }
-}
-
-impl BoundSmallest {
-    /// Records one launch.
-    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
-        recorder.dispatch(&self.kernel, self.workgroups, None)
+        Ok(Bound::fixed(kernel, grid(weight_count, self.workgroup_size, replicas)))
     }
 }
 
 /// `shaders/mask/draw.wgsl`
 pub static DRAW: Shader = Shader {
     name: "mask.draw",
-    source: concat!(
-        include_str!("../../shaders/prelude/grid.wgsl"),
-        include_str!("../../shaders/prelude/philox.wgsl"),
-        include_str!("../../shaders/mask/draw.wgsl"),
-    ),
+    source: source!("grid", "philox" => "mask/draw"),
     bindings: &[read("params"), read("replica_ids"), read("mask"), write("draws")],
     parameters: Some(DrawParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -160,12 +147,6 @@ pub struct Draw {
     workgroup_size: u32,
 }
 
-/// [`Draw`] with its arrays.
-pub struct BoundDraw {
-    kernel: BoundKernel,
-    workgroups: [u32; 3],
-}
-
 impl Draw {
     /// Compiles the kernel.
     pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
@@ -173,7 +154,7 @@ impl Draw {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &DrawArguments<'_>) -> Result<BoundDraw> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &DrawArguments<'_>) -> Result<Bound> {
         let name = DRAW.name;
         let DrawArguments { weight_count, update, state, seed, replica_ids, mask, draws } = *arguments;
         let replicas = replica_ids.len();
@@ -185,14 +166,7 @@ impl Draw {
         let params = Buffer::from_slice(gpu, "mask.draw params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, replica_ids, mask, draws])?;
         let kernel = kernel.costing(Cost::new(0, 2 * replicas * weight_count));
-        Ok(BoundDraw { kernel, workgroups: grid(weight_count, self.workgroup_size, replicas) })
-    }
-}
-
-impl BoundDraw {
-    /// Records one launch.
-    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
-        recorder.dispatch(&self.kernel, self.workgroups, None)
+        Ok(Bound::fixed(kernel, grid(weight_count, self.workgroup_size, replicas)))
     }
 }
 
@@ -204,13 +178,7 @@ fn halves(seed: u64) -> [u32; 2] {
 /// `shaders/mask/regrow.wgsl`
 pub static REGROW: Shader = Shader {
     name: "mask.regrow",
-    source: concat!(
-        include_str!("../../shaders/prelude/grid.wgsl"),
-        include_str!("../../shaders/prelude/philox.wgsl"),
-        include_str!("../../shaders/prelude/truncated_normal.wgsl"),
-        include_str!("../../shaders/prelude/states.wgsl"),
-        include_str!("../../shaders/mask/regrow.wgsl"),
-    ),
+    source: source!("grid", "philox", "truncated_normal", "states" => "mask/regrow"),
     bindings: &[
         read("params"),
         read("replica_ids"),
@@ -273,12 +241,6 @@ pub struct Regrow {
     workgroup_size: u32,
 }
 
-/// [`Regrow`] with its arrays.
-pub struct BoundRegrow {
-    kernel: BoundKernel,
-    workgroups: [u32; 3],
-}
-
 impl Regrow {
     /// Compiles the kernel.
     pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
@@ -286,7 +248,7 @@ impl Regrow {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &RegrowArguments<'_>) -> Result<BoundRegrow> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &RegrowArguments<'_>) -> Result<Bound> {
         let name = REGROW.name;
         let RegrowArguments { weight_count, parameters_per_replica, offset, replica_ids, rank, count, mask, .. } =
             *arguments;
@@ -313,13 +275,6 @@ impl Regrow {
         let params = Buffer::from_slice(gpu, "mask.regrow params", &[params])?;
         let kernel = self.kernel.bind(gpu, &[&params, replica_ids, rank, count, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
-        Ok(BoundRegrow { kernel, workgroups: grid(weight_count, self.workgroup_size, replicas) })
-    }
-}
-
-impl BoundRegrow {
-    /// Records one launch.
-    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
-        recorder.dispatch(&self.kernel, self.workgroups, None)
+        Ok(Bound::fixed(kernel, grid(weight_count, self.workgroup_size, replicas)))
     }
 }

@@ -1,18 +1,13 @@
 //! `max_pool2d.*`: the largest of each 2 x 2 pixels, stand-alone, on activations `[replica, sample, y, x, channel]`.
 
-use super::{StepRecord, grid, read, record, require, require_capacity, require_positive, write};
+use super::{Bound, StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Shader, parameters};
 
 /// `shaders/max_pool2d/forward.wgsl`
 pub static FORWARD: Shader = Shader {
     name: "max_pool2d.forward",
-    source: concat!(
-        include_str!("../../shaders/prelude/grid.wgsl"),
-        include_str!("../../shaders/prelude/step.wgsl"),
-        include_str!("../../shaders/prelude/pooling.wgsl"),
-        include_str!("../../shaders/max_pool2d/forward.wgsl"),
-    ),
+    source: source!("grid", "step", "pooling" => "max_pool2d/forward"),
     bindings: &[read("params"), record("step"), read("input"), write("output"), write("argmax")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -21,15 +16,15 @@ pub static FORWARD: Shader = Shader {
 /// `shaders/max_pool2d/backward.wgsl`
 pub static BACKWARD: Shader = Shader {
     name: "max_pool2d.backward",
-    source: concat!(
-        include_str!("../../shaders/prelude/grid.wgsl"),
-        include_str!("../../shaders/prelude/step.wgsl"),
-        include_str!("../../shaders/max_pool2d/backward.wgsl"),
-    ),
+    source: source!("grid", "step" => "max_pool2d/backward"),
     bindings: &[read("params"), record("step"), read("output_gradient"), read("argmax"), write("input_gradient")],
     parameters: Some(Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
 };
+
+/// `shaders/max_pool2d/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "max_pool2d.naive", source: source!("grid", "step" => "max_pool2d/naive"), ..FORWARD };
 
 parameters! {
     struct Params {
@@ -121,22 +116,25 @@ pub struct ForwardArguments<'a> {
 pub struct Forward {
     /// Invocations of a workgroup; changes no bit.
     pub workgroup_size: u32,
+    /// Whether the naive kernel runs.
+    pub naive: bool,
 }
 
 impl Forward {
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Pooling> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, steps, input, output, argmax } = *arguments;
-        let name = FORWARD.name;
+        let shader = if self.naive { &NAIVE } else { &FORWARD };
+        let name = shader.name;
         shape.check(name)?;
         let samples = shape.replicas * shape.capacity;
         require(name, "input", input, samples * shape.input_len())?;
         require(name, "output", output, samples * shape.output_len())?;
         require(name, "argmax", argmax, argmax_len(shape))?;
         let params = Buffer::from_slice(gpu, "max_pool2d.forward params", &[shape.params()])?;
-        let kernel = Kernel::new(gpu, &FORWARD, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
+        let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
         let kernel = kernel.bind(gpu, &[&params, steps, input, output, argmax])?.costing(shape.cost());
-        Ok(Pooling { kernel, name, workgroup_size: self.workgroup_size, shape, invocations: shape.words() })
+        Ok(of_samples(kernel, self.workgroup_size, shape, shape.words()))
     }
 }
 
@@ -162,7 +160,7 @@ pub struct Backward {
 
 impl Backward {
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardArguments<'_>) -> Result<Pooling> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardArguments<'_>) -> Result<Bound> {
         let BackwardArguments { shape, steps, output_gradient, argmax, input_gradient } = *arguments;
         let name = BACKWARD.name;
         shape.check(name)?;
@@ -174,25 +172,11 @@ impl Backward {
         let kernel = Kernel::new(gpu, &BACKWARD, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
         let arrays: [&dyn crate::gpu::Bindable; 5] = [&params, steps, output_gradient, argmax, input_gradient];
         let kernel = kernel.bind(gpu, &arrays)?.costing(shape.cost());
-        Ok(Pooling { kernel, name, workgroup_size: self.workgroup_size, shape, invocations: shape.input_len() })
+        Ok(of_samples(kernel, self.workgroup_size, shape, shape.input_len()))
     }
 }
 
-/// A pooling kernel with its arrays.
-pub struct Pooling {
-    kernel: BoundKernel,
-    name: &'static str,
-    workgroup_size: u32,
-    shape: Shape,
-    /// Invocations of each sample.
-    invocations: usize,
-}
-
-impl Pooling {
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(self.name, samples, self.shape.capacity)?;
-        let workgroups = grid(samples * self.invocations, self.workgroup_size, self.shape.replicas);
-        recorder.dispatch(&self.kernel, workgroups, Some(step))
-    }
+/// So many invocations for each sample.
+fn of_samples(kernel: BoundKernel, workgroup_size: u32, shape: Shape, invocations: usize) -> Bound {
+    Bound::new(kernel, shape.capacity, move |samples| grid(samples * invocations, workgroup_size, shape.replicas))
 }

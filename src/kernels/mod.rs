@@ -5,7 +5,18 @@
 //! [`Error::Shape`] if an array is too short (the message says which), or if the device cannot run the sizes; `new` fails
 //! as [`crate::gpu::Kernel::new`] does, `record` as [`crate::gpu::Recorder::dispatch`] does.
 
+/// The text of a shader: its preludes, in the order that its header names them, and its own file.
+macro_rules! source {
+    ($($prelude:literal),* => $file:expr) => {
+        concat!(
+            $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/prelude/", $prelude, ".wgsl")),)*
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file, ".wgsl")),
+        )
+    };
+}
+
 pub mod adam;
+mod bound;
 pub mod catalogue;
 pub mod conv2d;
 pub mod dense;
@@ -17,6 +28,8 @@ pub mod mask;
 pub mod max_pool2d;
 pub mod softmax_cross_entropy;
 pub mod stability;
+
+pub use bound::Bound;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Access, Binding, Buffer, parameters};
@@ -65,7 +78,7 @@ impl StepRecord {
 
 /// Where the parameters of a layer lie in the flat parameter buffer `[replica, parameter]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ParameterOffsets {
     /// Parameters of one replica.
     pub parameters: usize,
     /// The first weight.
@@ -117,14 +130,6 @@ fn require_positive(kernel: &str, sizes: &[(&str, usize)]) -> Result<()> {
 fn grid(invocations: usize, workgroup_size: u32, replicas: usize) -> [u32; 3] {
     let groups = invocations.div_ceil(workgroup_size as usize);
     [groups.min(WORKGROUPS_PER_ROW) as u32, groups.div_ceil(WORKGROUPS_PER_ROW) as u32, replicas as u32]
-}
-
-/// Fails if `samples` of a step exceed the module of a replica.
-fn require_capacity(kernel: &str, samples: usize, capacity: usize) -> Result<()> {
-    if samples > capacity {
-        return Err(Error::Shape(format!("{kernel}: a step of {samples} samples, room for {capacity}")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,17 +1,14 @@
 //! `softmax_cross_entropy.loss`: the loss of a batch and its gradient.
 
-use super::{StepRecord, read, record, require, require_capacity, require_positive, write};
+use super::{Bound, StepRecord, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/softmax_cross_entropy/loss.wgsl`
 pub static LOSS: Shader = Shader {
     name: "softmax_cross_entropy.loss",
-    source: concat!(
-        include_str!("../../shaders/prelude/step.wgsl"),
-        include_str!("../../shaders/softmax_cross_entropy/loss.wgsl"),
-    ),
+    source: source!("step" => "softmax_cross_entropy/loss"),
     bindings: &[
         read("params"),
         record("step"),
@@ -27,6 +24,10 @@ pub static LOSS: Shader = Shader {
 
 /// Invocations of the workgroup that owns a replica. Fixed: the tree of additions has its shape.
 const WORKGROUP_SIZE: usize = 64;
+
+/// `shaders/softmax_cross_entropy/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "softmax_cross_entropy.naive", source: source!("step" => "softmax_cross_entropy/naive"), ..LOSS };
 
 parameters! {
     struct Params {
@@ -71,23 +72,21 @@ pub struct LossArguments<'a> {
 /// Mean cross-entropy, correct samples, and the gradient of the mean with respect to the logits.
 pub struct Loss(Arc<Kernel>);
 
-/// [`Loss`] with its arrays.
-pub struct BoundLoss {
-    kernel: BoundKernel,
-    replicas: usize,
-    capacity: usize,
-}
-
 impl Loss {
     /// Compiles the kernel.
     pub fn new(gpu: &Gpu) -> Result<Self> {
         Kernel::new(gpu, &LOSS, &[]).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu) -> Result<Self> {
+        Kernel::new(gpu, &NAIVE, &[]).map(Self)
+    }
+
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &LossArguments<'_>) -> Result<BoundLoss> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &LossArguments<'_>) -> Result<Bound> {
         let LossArguments { replicas, capacity, classes, steps, order, labels, logits, gradient, losses } = *arguments;
-        let name = LOSS.name;
+        let name = self.0.name();
         require_positive(name, &[("replicas", replicas), ("capacity", capacity)])?;
         if !(2..=256).contains(&classes) {
             return Err(Error::Shape(format!("{name}: {classes} classes, 2 to 256 are possible")));
@@ -97,19 +96,12 @@ impl Loss {
         require(name, "logits", logits, replicas * capacity * classes)?;
         require(name, "gradient", gradient, replicas * capacity * classes)?;
         require(name, "losses", losses, replicas)?;
-        gpu.check_iterations(name, capacity.div_ceil(WORKGROUP_SIZE) * (3 * classes + 1) + 6)?;
+        let invocations = if name == NAIVE.name { 1 } else { WORKGROUP_SIZE };
+        gpu.check_iterations(name, capacity.div_ceil(invocations) * (3 * classes + 1) + 6)?;
         let params = Params { classes: classes as u32, capacity: capacity as u32, replicas: replicas as u32 };
         let params = Buffer::from_slice(gpu, "softmax_cross_entropy.loss params", &[params])?;
         let kernel = self.0.bind(gpu, &[&params, steps, order, labels, logits, gradient, losses])?;
         let kernel = kernel.costing(Cost::new(0, replicas * (2 * capacity * classes + 2)));
-        Ok(BoundLoss { kernel, replicas, capacity })
-    }
-}
-
-impl BoundLoss {
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(LOSS.name, samples, self.capacity)?;
-        recorder.dispatch(&self.kernel, [1, 1, self.replicas as u32], Some(step))
+        Ok(Bound::new(kernel, capacity, move |_| [1, 1, replicas as u32]))
     }
 }

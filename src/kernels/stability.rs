@@ -1,18 +1,14 @@
 //! `stability.*`: counting what held still, and the extremes of the last epochs.
 
-use super::{grid, read, require, require_positive, write};
+use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
 /// `shaders/stability/count.wgsl`
 pub static COUNT: Shader = Shader {
     name: "stability.count",
-    source: concat!(
-        include_str!("../../shaders/prelude/grid.wgsl"),
-        include_str!("../../shaders/prelude/keys.wgsl"),
-        include_str!("../../shaders/stability/count.wgsl"),
-    ),
+    source: source!("grid", "keys" => "stability/count"),
     bindings: &[
         read("params"),
         read("history"),
@@ -25,14 +21,14 @@ pub static COUNT: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
+/// `shaders/stability/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "stability.naive", source: source!("grid", "keys" => "stability/naive"), ..COUNT };
+
 /// `shaders/stability/envelope.wgsl`
 pub static ENVELOPE: Shader = Shader {
     name: "stability.envelope",
-    source: concat!(
-        include_str!("../../shaders/prelude/grid.wgsl"),
-        include_str!("../../shaders/prelude/keys.wgsl"),
-        include_str!("../../shaders/stability/envelope.wgsl"),
-    ),
+    source: source!("grid", "keys" => "stability/envelope"),
     bindings: &[
         read("params"),
         read("windows").indexing(),
@@ -114,21 +110,20 @@ pub struct Count {
     workgroup_size: u32,
 }
 
-/// [`Count`] or [`Envelope`] with its arrays.
-pub struct BoundColumns {
-    kernel: BoundKernel,
-    workgroups: [u32; 3],
-}
-
 impl Count {
     /// Compiles the kernel.
     pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
         Ok(Self { kernel: Kernel::new(gpu, &COUNT, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
+    }
+
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &CountArguments<'_>) -> Result<BoundColumns> {
-        let name = COUNT.name;
+    pub fn bind(&self, gpu: &Gpu, arguments: &CountArguments<'_>) -> Result<Bound> {
+        let name = self.kernel.name();
         let CountArguments { shape, history, lower, upper, stability, stable_weights } = *arguments;
         shape.check(name)?;
         require(name, "history", history, shape.epochs * shape.columns())?;
@@ -148,7 +143,7 @@ impl Count {
         let (columns, counters) = (shape.columns(), shape.epochs * shape.replicas);
         let words = shape.epochs * columns + TOLERANCES * (3 * columns + counters);
         let kernel = kernel.costing(Cost::comparisons(2 * TOLERANCES * shape.epochs * columns, words));
-        Ok(BoundColumns { kernel, workgroups: grid(shape.weight_count, self.workgroup_size, shape.replicas) })
+        Ok(Bound::fixed(kernel, grid(shape.weight_count, self.workgroup_size, shape.replicas)))
     }
 }
 
@@ -181,7 +176,7 @@ impl Envelope {
     }
 
     /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &EnvelopeArguments<'_>) -> Result<BoundColumns> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &EnvelopeArguments<'_>) -> Result<Bound> {
         let name = ENVELOPE.name;
         let EnvelopeArguments { shape, windows, history, minimum, maximum, smallest_magnitude } = *arguments;
         shape.check(name)?;
@@ -201,13 +196,6 @@ impl Envelope {
         let kernel = self.kernel.bind(gpu, &[&params, windows, history, minimum, maximum, smallest_magnitude])?;
         let words = (shape.epochs + 3 * windows.len()) * shape.columns();
         let kernel = kernel.costing(Cost::comparisons(3 * shape.epochs * shape.columns(), words));
-        Ok(BoundColumns { kernel, workgroups: grid(shape.weight_count, self.workgroup_size, shape.replicas) })
-    }
-}
-
-impl BoundColumns {
-    /// Records one launch.
-    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
-        recorder.dispatch(&self.kernel, self.workgroups, None)
+        Ok(Bound::fixed(kernel, grid(shape.weight_count, self.workgroup_size, shape.replicas)))
     }
 }

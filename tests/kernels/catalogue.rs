@@ -42,10 +42,16 @@ fn every_shader_is_in_the_catalogue_and_back() {
 }
 
 #[test]
-fn a_name_is_the_path_of_the_shader_that_is_compiled() {
+fn a_name_is_the_path_of_the_shader_that_is_compiled_and_its_header_names_the_preludes() {
     for shader in SHADERS {
         let text = std::fs::read_to_string(format!("shaders/{}.wgsl", shader.name.replace('.', "/"))).unwrap();
-        assert!(shader.source.ends_with(&text), "{}", shader.name);
+        let header = text.lines().take_while(|line| line.starts_with("//"));
+        let with: Vec<&str> = header.filter_map(|line| line.strip_prefix("// with: ")).collect();
+        assert!(with.len() <= 1, "{}: preludes are named twice", shader.name);
+        let preludes = with.iter().flat_map(|with| with.split(", "));
+        let read = |prelude| std::fs::read_to_string(format!("shaders/prelude/{prelude}.wgsl")).unwrap();
+        let joined = preludes.map(read).collect::<String>() + &text;
+        assert!(shader.source == joined, "{}: what is compiled is not what its header names", shader.name);
         assert!(text.starts_with(&format!("// {}: ", shader.name)), "{}: header", shader.name);
     }
 }
@@ -149,7 +155,7 @@ fn override_constants_are_as_declared() {
 
 /// Constants that no wrapper needs to know: of arithmetic, of the representation of numbers, and those that follow from
 /// others of the same shader.
-const OWN: [&str; 12] = [
+const OWN: [&str; 10] = [
     "PHILOX_MULTIPLIER_0",
     "PHILOX_MULTIPLIER_1",
     "PHILOX_KEY_INCREMENT",
@@ -159,8 +165,6 @@ const OWN: [&str; 12] = [
     "ONE_MINUS_BETA2",
     "NEGATIVE_ZERO",
     "POSITIVE_INFINITY",
-    "TILE_QUADS",
-    "WORKGROUP_SIZE",
     "TILES",
 ];
 
@@ -266,18 +270,6 @@ fn check_workgroup_memory(shader: &Shader) {
 fn workgroup_memory_fits_every_device() {
     for shader in SHADERS {
         check_workgroup_memory(shader);
-    }
-}
-
-#[test]
-fn kernels_that_need_subgroups_say_so_and_have_a_variant_without() {
-    for shader in SHADERS {
-        let shuffles = |statement: &naga::Statement| matches!(statement, naga::Statement::SubgroupGather { .. });
-        let uses = module(shader).functions.iter().any(|(_, function)| function.body.iter().any(shuffles));
-        assert_eq!(shader.needs_subgroups(), uses, "{}", shader.name);
-        let plain = shader.name.strip_suffix("_lanes");
-        assert_eq!(uses, plain.is_some(), "{}", shader.name);
-        assert!(plain.is_none_or(|plain| SHADERS.iter().any(|other| other.name == plain)), "{}", shader.name);
     }
 }
 

@@ -2,9 +2,9 @@ use crate::*;
 use holdfast::check::conv2d::{Arrays, Case, all, backward_input, cases, check_forward, forward, outputs};
 use holdfast::check::max_pool2d as pooling;
 use holdfast::gpu::{Buffer, Recorder};
-use holdfast::kernels::conv2d::{Forward, ForwardArguments, Input, Shape, Tile};
+use holdfast::kernels::conv2d::{Forward, ForwardArguments, Input, Shape};
 use holdfast::kernels::dense::{ImageShape, Images};
-use holdfast::kernels::{Place, StepRecord};
+use holdfast::kernels::{ParameterOffsets, StepRecord};
 
 const CASE: Case = Case {
     replicas: 3,
@@ -16,7 +16,6 @@ const CASE: Case = Case {
     outputs: 6,
     pool: true,
     images: false,
-    tile: Tile::Narrow,
 };
 
 #[test]
@@ -69,21 +68,18 @@ fn writes_all_and_only_its_output() {
 
 #[test]
 fn is_deterministic() {
-    for (pool, tile) in [(false, Tile::Narrow), (true, Tile::Narrow), (true, Tile::Wide)] {
-        assert_deterministic(|on| outputs(on, &Case { pool, tile, ..CASE }));
-        assert_deterministic(|on| outputs(on, &Case { pool, tile, images: true, inputs: 1, ..CASE }));
+    for pool in [false, true] {
+        assert_deterministic(|on| outputs(on, &Case { pool, ..CASE }));
+        assert_deterministic(|on| outputs(on, &Case { pool, images: true, inputs: 1, ..CASE }));
     }
 }
 
 #[test]
 fn a_replica_alone_has_the_bits_that_it_has_among_many() {
     // The first replica of a case draws the same numbers whatever comes after it.
-    let kinds = [false, true]
-        .into_iter()
-        .flat_map(|images| [(images, false, Tile::Narrow), (images, true, Tile::Narrow), (images, true, Tile::Wide)]);
-    for (images, pool, tile) in kinds {
+    for (images, pool) in [(false, false), (false, true), (true, false), (true, true)] {
         let inputs = if images { 1 } else { CASE.inputs };
-        let many = Case { pool, images, tile, inputs, samples: 6, ..CASE };
+        let many = Case { pool, images, inputs, samples: 6, ..CASE };
         let pairs =
             outputs(usual(), &many).unwrap().into_iter().zip(outputs(usual(), &Case { replicas: 1, ..many }).unwrap());
         for (kernel, (many, alone)) in pairs.enumerate() {
@@ -104,14 +100,14 @@ fn rejects_bad_shapes() {
         let images = Images { shape: image, scale: 1.0, order: &order, images: &images };
         let arguments = ForwardArguments {
             shape,
-            place: Place { parameters: 57, weights: 0, bias: 54 },
+            place: ParameterOffsets { parameters: 57, weights: 0, bias: 54 },
             steps: &steps,
             input: if of_images { Input::Images(images) } else { Input::Features(&input) },
             parameters: &parameters,
             output: &output,
             argmax,
         };
-        Forward { tile: Tile::Narrow, workgroup_size: 64 }.bind(gpu, &arguments)
+        Forward::new(64).bind(gpu, &arguments)
     };
     let shape = Shape { replicas: 1, capacity: 4, height: 5, width: 6, inputs: 2, outputs: 3 };
     let bound = bind(shape, false, Some(&argmax)).unwrap();

@@ -1,9 +1,8 @@
 use crate::*;
 use holdfast::check::dense::{Arrays, Case, all, backward_input, backward_weights, cases, check_forward, forward};
 use holdfast::gpu::{Buffer, Recorder};
-use holdfast::kernels::conv2d::Tile;
 use holdfast::kernels::dense::{Forward, ForwardArguments, Shape};
-use holdfast::kernels::{Place, StepRecord};
+use holdfast::kernels::{ParameterOffsets, StepRecord};
 
 /// All five kernels on one case.
 fn outputs(on: Setting<'_>, case: &Case) -> Result<[Output; 5]> {
@@ -25,8 +24,7 @@ fn matches_twin() {
 #[test]
 fn matches_twin_where_a_row_of_the_grid_is_full() {
     // 270,000 tiles of four units are more than one row of 32,768 workgroups of 8; on a GPU they stay in one row.
-    let case =
-        Case { replicas: 1, samples: 1, capacity: 1, inputs: 1, outputs: 1_080_000, relu: true, tile: Tile::Wide };
+    let case = Case { replicas: 1, samples: 1, capacity: 1, inputs: 1, outputs: 1_080_000, relu: true };
     assert_passed(&[check_forward(usual(), &case, false).unwrap()]);
 }
 
@@ -42,14 +40,14 @@ fn writes_all_and_only_its_output() {
 
 #[test]
 fn is_deterministic() {
-    let case = Case { replicas: 3, samples: 29, capacity: 32, inputs: 49, outputs: 30, relu: true, tile: Tile::Wide };
+    let case = Case { replicas: 3, samples: 29, capacity: 32, inputs: 49, outputs: 30, relu: true };
     assert_deterministic(|on| outputs(on, &case));
 }
 
 #[test]
 fn a_replica_alone_has_the_bits_that_it_has_among_many() {
     // The first replica of a case draws the same numbers whatever comes after it.
-    let many = Case { replicas: 5, samples: 32, capacity: 32, inputs: 36, outputs: 30, relu: true, tile: Tile::Wide };
+    let many = Case { replicas: 5, samples: 32, capacity: 32, inputs: 36, outputs: 30, relu: true };
     let alone = Case { replicas: 1, ..many };
     let pairs = outputs(usual(), &many).unwrap().into_iter().zip(outputs(usual(), &alone).unwrap());
     for (kernel, (many, alone)) in pairs.enumerate() {
@@ -65,7 +63,7 @@ fn rejects_bad_shapes() {
     let bind = |replicas, inputs, outputs| {
         let arguments = ForwardArguments {
             shape: Shape { replicas, capacity: 4, inputs, outputs },
-            place: Place { parameters: 20, weights: 0, bias: 15 },
+            place: ParameterOffsets { parameters: 20, weights: 0, bias: 15 },
             relu: true,
             steps: &steps,
             input: &input,
@@ -85,13 +83,13 @@ fn rejects_bad_shapes() {
 
 #[test]
 fn an_array_past_the_limit_is_refused() {
-    let case = Case { replicas: 1, samples: 32, capacity: 32, inputs: 33, outputs: 4, relu: true, tile: Tile::Wide };
+    let case = Case { replicas: 1, samples: 32, capacity: 32, inputs: 33, outputs: 4, relu: true };
     assert_refused(forward(Setting::usual(lowered()), &case, &Arrays::new(&case), false), &["4224 bytes", "4096"]);
 }
 
 #[test]
 fn loops_that_the_driver_cuts_short_are_refused_or_right() {
-    let case = Case { replicas: 1, samples: 1, capacity: 1, inputs: 70_000, outputs: 1, relu: false, tile: Tile::Wide };
+    let case = Case { replicas: 1, samples: 1, capacity: 1, inputs: 70_000, outputs: 1, relu: false };
     match gpu().max_loop_iterations() {
         Some(_) => assert_refused(check_forward(usual(), &case, false), &["dense.forward", "70000", "65,535"]),
         None => assert_passed(&[check_forward(usual(), &case, false).unwrap()]),

@@ -88,7 +88,7 @@ mod step {
     use holdfast::gpu::{Buffer, Recorder};
     use holdfast::kernels::dense::ImageShape;
     use holdfast::kernels::dense_stack::{
-        LaunchStep, Launches, Reads, Residency, Sample, Step, StepArguments, StepInput, StepShape, Tiles,
+        LaunchStep, Launches, Reads, Residency, Sample, Step, StepArguments, StepInput, StepShape,
     };
 
     fn whole(outputs: Outputs) -> Vec<Output> {
@@ -98,10 +98,10 @@ mod step {
 
     const BOTH: Residency = Residency { enters: true, leaves: true };
 
-    /// Sixteen steps, the last one short, with every way to cut products that the device has.
-    fn long() -> Vec<Case> {
+    /// Sixteen steps, the last one short.
+    fn long() -> Case {
         const STEPS: [usize; 16] = [40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 7];
-        let case = Case {
+        Case {
             replicas: 3,
             steps: &STEPS,
             steps_a_launch: 16,
@@ -111,10 +111,8 @@ mod step {
             units: 30,
             classes: 10,
             depth: 3,
-            tiles: Tiles::Single { workgroup_size: 8 },
-        };
-        let lanes = gpu().lanes().map(|_| Case { tiles: Tiles::Lanes, ..case });
-        [Some(case), lanes].into_iter().flatten().collect()
+            workgroup_size: 8,
+        }
     }
 
     #[test]
@@ -124,13 +122,13 @@ mod step {
 
     #[test]
     fn every_variant_agrees() {
-        cases(gpu()).iter().for_each(|case| assert_variants_agree(|on| step(on.gpu, case)));
+        cases().iter().for_each(|case| assert_variants_agree(|on| step(on.gpu, case)));
     }
 
     #[test]
     fn the_workgroup_size_moves_no_bits() {
-        for case in cases(gpu()).into_iter().filter(|case| case.tiles == Tiles::Single { workgroup_size: 8 }) {
-            let run = |workgroup_size| step(gpu(), &Case { tiles: Tiles::Single { workgroup_size }, ..case }).unwrap();
+        for case in cases().into_iter().filter(|case| case.workgroup_size == 8) {
+            let run = |workgroup_size| step(gpu(), &Case { workgroup_size, ..case }).unwrap();
             let found = run(8);
             assert!([64, 256].into_iter().all(|size| run(size) == found), "{case:?}");
         }
@@ -138,35 +136,31 @@ mod step {
 
     #[test]
     fn the_number_of_steps_in_a_launch_moves_no_bits() {
-        for case in long() {
-            let run = |steps_a_launch| step(gpu(), &Case { steps_a_launch, ..case }).unwrap();
-            let found = run(16);
-            assert!([1, 5].into_iter().all(|steps| run(steps) == found), "{case:?}");
-        }
+        let run = |steps_a_launch| step(gpu(), &Case { steps_a_launch, ..long() }).unwrap();
+        let found = run(16);
+        assert!([1, 5].into_iter().all(|steps| run(steps) == found));
     }
 
     #[test]
     fn a_replica_alone_has_the_bits_that_it_has_among_many() {
         // The first replica of a case draws the same numbers whatever comes after it.
-        for many in long() {
-            let alone = step(gpu(), &Case { replicas: 1, ..many }).unwrap();
-            let many = step(gpu(), &many).unwrap();
-            for (array, (many, alone)) in many.trained.iter().zip(&alone.trained).enumerate() {
-                assert_eq!(many.bits[..alone.bits.len()], alone.bits, "array {array}");
-            }
-            let first: Vec<u32> = many.mean.bits.iter().copied().step_by(3).collect();
-            assert_eq!(first, alone.mean.bits);
+        let alone = step(gpu(), &Case { replicas: 1, ..long() }).unwrap();
+        let many = step(gpu(), &long()).unwrap();
+        for (array, (many, alone)) in many.trained.iter().zip(&alone.trained).enumerate() {
+            assert_eq!(many.bits[..alone.bits.len()], alone.bits, "array {array}");
         }
+        let first: Vec<u32> = many.mean.bits.iter().copied().step_by(3).collect();
+        assert_eq!(first, alone.mean.bits);
     }
 
     #[test]
     fn writes_all_and_only_its_output() {
-        cases(gpu()).iter().for_each(|case| assert_whole(&whole(step(gpu(), case).unwrap())));
+        cases().iter().for_each(|case| assert_whole(&whole(step(gpu(), case).unwrap())));
     }
 
     #[test]
     fn is_deterministic() {
-        long().iter().for_each(|case| assert_deterministic(|on| step(on.gpu, case)));
+        assert_deterministic(|on| step(on.gpu, &long()));
     }
 
     #[test]
@@ -189,12 +183,11 @@ mod step {
         let mask = Buffer::<u32>::new(gpu, "mask", 50).unwrap();
         let losses = Buffer::new(gpu, "losses", 4).unwrap();
         let [exact, short, long] = [166, 165, 40_000].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
-        let tiles = Tiles::Single { workgroup_size: 8 };
         let bind = |launches: &Launches, parameters, scratch| {
             let input = StepInput::Images(&images);
             let (mask, m, v, losses) = (&mask, &exact, &exact, &losses);
             let arguments = StepArguments { launches, input, mask, parameters, m, v, scratch, losses };
-            Step::new(gpu, tiles, Reads::Images).unwrap().bind(gpu, &arguments)
+            Step::new(gpu, 8, Reads::Images).unwrap().bind(gpu, &arguments)
         };
         let launches = |shape: StepShape, steps| Launches::new(gpu, &shape, 1.0, steps, 2).unwrap();
         let mut made = launches(good, 3);

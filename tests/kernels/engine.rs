@@ -253,7 +253,7 @@ fn launches_of_200_steps(variant: Variant) -> u64 {
     let gpu = open(false, RequestedLimits::Adapter);
     // As if a step had been measured: a clock on a busy machine might else start, and stay, with single steps.
     let workgroup_size = gpu.usual_workgroup_size();
-    let choice = TuningChoice { workgroup_size, wide_tiles: false, replica_step_us: 1.0 };
+    let choice = TuningChoice { workgroup_size, replica_step_us: 1.0 };
     let mut engine = Engine::from(GpuBackend::with_variant(gpu, variant).with_choice(choice));
     let gpu = Arc::clone(engine.device().unwrap());
     let data = engine.load(&data(&SMALL, 2000)).unwrap();

@@ -57,7 +57,7 @@ fn a_timed_recording_runs_and_has_a_time_of_its_own() {
     };
     let bound = Fill::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments).unwrap();
     let mut recorder = Recorder::timed(gpu, "test").unwrap();
-    bound.record(&mut recorder).unwrap();
+    bound.record_once(&mut recorder).unwrap();
     // A device without usable timestamps gives none.
     if let Some(time) = recorder.submit_timed().unwrap() {
         assert!(!time.is_zero());

@@ -34,11 +34,9 @@ fn trained(architecture: &Architecture, choice: TuningChoice) -> (Vec<StepLoss>,
 }
 
 fn every_choice_gives_the_same_bits(architecture: &Architecture) {
-    let usual = trained(architecture, TuningChoice { workgroup_size: 8, wide_tiles: false, replica_step_us: 0.0 });
-    for (workgroup_size, wide_tiles, replica_step_us) in
-        [(8, true, 1.0), (32, false, 1e9), (64, true, 4000.0), (128, false, 9000.0)]
-    {
-        let choice = TuningChoice { workgroup_size, wide_tiles, replica_step_us };
+    let usual = trained(architecture, TuningChoice { workgroup_size: 8, replica_step_us: 0.0 });
+    for (workgroup_size, replica_step_us) in [(8, 1.0), (32, 1e9), (64, 4000.0), (128, 9000.0)] {
+        let choice = TuningChoice { workgroup_size, replica_step_us };
         let found = trained(architecture, choice);
         let model = architecture.model();
         assert!(found.0 == usual.0, "{choice:?} on a {model}: losses {:?} instead of {:?}", found.0, usual.0);

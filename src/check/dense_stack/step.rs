@@ -11,8 +11,7 @@ use crate::gpu::{Buffer, Gpu};
 use crate::kernels::WORKGROUP_SIZES;
 use crate::kernels::dense::ImageShape;
 use crate::kernels::dense_stack::{
-    LaunchStep, Launches, Reads, Residency, STEP, STEP_FEATURES, STEP_FEATURES_LANES, STEP_LANES, Sample, Step,
-    StepArguments, StepInput, StepShape, Tiles,
+    LaunchStep, Launches, Reads, Residency, STEP, STEP_FEATURES, Sample, Step, StepArguments, StepInput, StepShape,
 };
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 
@@ -48,28 +47,24 @@ pub struct Case {
     pub classes: usize,
     /// Hidden layers, the first included.
     pub depth: usize,
-    /// How products are cut.
-    pub tiles: Tiles,
+    /// Invocations of each replica.
+    pub workgroup_size: u32,
 }
 
 impl Case {
     fn name(&self) -> String {
-        let Self { replicas, steps, steps_a_launch, image: [height, width], units, classes, depth, tiles, .. } = self;
-        let tiles = match tiles {
-            Tiles::Single { workgroup_size } => format!("w{workgroup_size}"),
-            Tiles::Lanes => "lanes".into(),
-        };
-        let steps: Vec<String> = steps.iter().map(usize::to_string).collect();
+        let Self { replicas, steps_a_launch, image: [height, width], units, classes, depth, workgroup_size, .. } = self;
+        let steps: Vec<String> = self.steps.iter().map(usize::to_string).collect();
         let steps = steps.join("+");
-        format!("r{replicas}_b{steps}_k{steps_a_launch}_{height}x{width}_u{units}_c{classes}_d{depth}_{tiles}")
+        format!(
+            "r{replicas}_b{steps}_k{steps_a_launch}_{height}x{width}_u{units}_c{classes}_d{depth}_w{workgroup_size}"
+        )
     }
 
     fn kernel(&self) -> &'static str {
-        match (self.reads, self.tiles) {
-            (Reads::Images, Tiles::Single { .. }) => STEP.name,
-            (Reads::Images, Tiles::Lanes) => STEP_LANES.name,
-            (Reads::Features, Tiles::Single { .. }) => STEP_FEATURES.name,
-            (Reads::Features, Tiles::Lanes) => STEP_FEATURES_LANES.name,
+        match self.reads {
+            Reads::Images => STEP.name,
+            Reads::Features => STEP_FEATURES.name,
         }
     }
 
@@ -112,8 +107,8 @@ impl Case {
 }
 
 /// The cases that every device must pass: around a word, a tile and the width of 32, short batches and those of several
-/// chunks, one and several steps, and the paper's networks. Subgroups are tried where the device has them.
-pub fn cases(gpu: &Gpu) -> Vec<Case> {
+/// chunks, one and several steps, and the paper's networks.
+pub fn cases() -> Vec<Case> {
     let case = |replicas, steps: &'static [usize], capacity, image, units, classes, depth| Case {
         replicas,
         steps,
@@ -124,7 +119,7 @@ pub fn cases(gpu: &Gpu) -> Vec<Case> {
         units,
         classes,
         depth,
-        tiles: Tiles::Single { workgroup_size: 8 },
+        workgroup_size: 8,
     };
     let features = |replicas, steps, capacity, features, units, classes, depth| Case {
         reads: Reads::Features,
@@ -145,13 +140,8 @@ pub fn cases(gpu: &Gpu) -> Vec<Case> {
         features(2, &[32], 32, 72, 30, 10, 6),
         features(3, &[45], 50, 65, 32, 32, 3),
     ];
-    let with = |tiles| small.iter().map(move |case| Case { tiles, ..*case });
-    let mut cases: Vec<Case> =
-        WORKGROUP_SIZES.iter().flat_map(|&workgroup_size| with(Tiles::Single { workgroup_size })).collect();
-    if gpu.lanes().is_some() {
-        cases.extend(with(Tiles::Lanes));
-    }
-    cases
+    let with = |&workgroup_size| small.iter().map(move |case| Case { workgroup_size, ..*case });
+    WORKGROUP_SIZES.iter().flat_map(with).collect()
 }
 
 /// What the kernel changes.
@@ -255,7 +245,7 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<Outputs> {
         scratch: &scratch,
         losses: &losses,
     };
-    let bound = Step::new(gpu, case.tiles, case.reads)?.bind(gpu, &arguments)?;
+    let bound = Step::new(gpu, case.workgroup_size, case.reads)?.bind(gpu, &arguments)?;
     run(gpu, |recorder| {
         (0..launches.written()).try_for_each(|launch| bound.record(recorder, &launches, launch as u32))
     })?;
@@ -383,7 +373,7 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
 /// Checks all cases.
 pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
-    for case in &cases(gpu) {
+    for case in &cases() {
         reports.extend(check(gpu, case)?);
     }
     Ok(reports)

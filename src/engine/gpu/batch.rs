@@ -15,7 +15,7 @@ use crate::engine::loaded::Loaded;
 use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
-use crate::kernels::dense_stack::{Launches, Residency, Tiles};
+use crate::kernels::dense_stack::{Launches, Residency};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
 use crate::network::ParameterLayout;
@@ -147,8 +147,7 @@ impl GpuBatch {
         let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
         if plan.purpose == TrainingPath::FusedTraining {
             let shape = plan.network.whole_stack(plan.largest(), plan.batch);
-            let (steps, launches) =
-                BatchUploader::launched(gpu, &plan.training, &shape, Tiles::of(gpu, gpu.usual_workgroup_size()));
+            let (steps, launches) = BatchUploader::launched(gpu, &plan.training, &shape, gpu.usual_workgroup_size());
             feed += launches * Launches::words(&shape, steps);
         }
         Ok(Footprint {
@@ -183,7 +182,7 @@ impl GpuBatch {
             return Ok(feed);
         }
         let shape = self.network.whole_stack(wave.state.replicas, self.batch);
-        feed.with_launches(gpu, &shape, Tiles::of(gpu, self.choice.workgroup_size), decay)
+        feed.with_launches(gpu, &shape, self.choice.workgroup_size, decay)
     }
 
     /// Trains one wave on consecutive steps and returns `[step, replica]`.
@@ -288,8 +287,8 @@ impl<'a, 'g> Running<'a, 'g> {
 fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Capacity, batch: usize) -> TrainingPath {
     // What a driver completes may depend on the size of workgroups, and ways to train differ in their bits: so the usual
     // size counts, whatever a clock has chosen.
-    let tiles = Tiles::of(gpu, gpu.usual_workgroup_size());
-    let fuses = network.whole_stack(1, batch).most_steps(gpu, tiles) > 0 && room.fuses(network, batch);
+    let fuses =
+        network.whole_stack(1, batch).most_steps(gpu, gpu.usual_workgroup_size()) > 0 && room.fuses(network, batch);
     if variant == Variant::Fused && fuses {
         TrainingPath::FusedTraining
     } else if network.stack(1, batch).fits(gpu) && room.stacks(network, batch) {
@@ -326,7 +325,7 @@ impl Wave {
                     replica_ids: &state.replica_ids,
                     parameters: &state.parameters,
                 };
-                fill.bind(gpu, &arguments)?.record(&mut recorder)?;
+                fill.bind(gpu, &arguments)?.record_once(&mut recorder)?;
             }
         }
         recorder.submit()?;
@@ -379,7 +378,7 @@ impl Wave {
             let draws = Buffer::new(gpu, "draws", replicas * weight_count)?;
             let arguments =
                 masks::DrawArguments { weight_count, update, state, seed, replica_ids, mask, draws: &draws };
-            masks::Draw::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder)?;
+            masks::Draw::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record_once(recorder)?;
             Ok::<_, Error>(draws)
         };
         match change {
@@ -406,7 +405,7 @@ impl Wave {
                     m,
                     v,
                 };
-                return masks::Regrow::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder);
+                return masks::Regrow::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record_once(recorder);
             }
         }
         let state = if change == MaskChange::DecaySmallest { states::DECAYING } else { states::PRUNED };
@@ -423,7 +422,7 @@ impl Wave {
             m,
             v,
         };
-        masks::Smallest::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record(recorder)
+        masks::Smallest::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record_once(recorder)
     }
 }
 
@@ -604,7 +603,7 @@ impl BackendBatch for GpuBatch {
         let unknown = Evaluation { loss: 0.0, correct: 0, samples: data.host().samples() as u32 };
         let mut evaluations = vec![unknown; points.len()];
         for wave in &self.waves {
-            let place = sweep::Place {
+            let context = sweep::SweepContext {
                 gpu: &self.gpu,
                 kernels: &self.kernels,
                 network: &self.network,
@@ -613,7 +612,7 @@ impl BackendBatch for GpuBatch {
             };
             let own: Vec<usize> = (0..points.len()).filter(|&point| wave.slots.contains(&points[point].slot)).collect();
             let chosen: Vec<&SweepPoint> = own.iter().map(|&point| &points[point]).collect();
-            for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&place, &data, step, &chosen, watch)?) {
+            for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&context, &data, step, &chosen, watch)?) {
                 evaluations[point] = evaluation;
             }
         }

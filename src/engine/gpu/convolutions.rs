@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
-    SampleTiles, Shape, Tile, WeightTiles,
+    Shape,
 };
 use crate::kernels::max_pool2d::{self, argmax_len};
-use crate::kernels::{Place, StepRecord};
+use crate::kernels::{Bound, ParameterOffsets, StepRecord};
 use crate::network::ConvLayer;
 
 /// What a convolution produces.
@@ -45,7 +45,7 @@ fn argmax_words(layer: &ConvLayer) -> usize {
 /// Which replicas and samples the launches of all layers are about.
 struct Layer<'a> {
     shape: Shape,
-    place: Place,
+    place: ParameterOffsets,
     input: Input<'a>,
     convolved: &'a Convolved,
     /// What the layer before produced; nothing before the first.
@@ -63,7 +63,7 @@ fn layers(binder: Binder<'_>) -> Result<Vec<Layer<'_>>> {
         let Activations { capacity, .. } = *activations;
         layers.push(Layer {
             shape: Shape { replicas: state.replicas, capacity, height, width, inputs, outputs },
-            place: Place {
+            place: ParameterOffsets {
                 parameters: network.layout.parameters(),
                 weights: network.layout.conv_weight(index).offset,
                 bias: network.layout.conv_bias(index).offset,
@@ -81,7 +81,7 @@ fn layers(binder: Binder<'_>) -> Result<Vec<Layer<'_>>> {
 }
 
 /// Binds the forward pass: one launch a layer.
-pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<SampleTiles>> {
+pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
     let Binder { gpu, kernels, feed, state, .. } = binder;
     let bind = |Layer { shape, place, input, convolved, .. }: Layer<'_>| {
         let arguments = ForwardArguments {
@@ -93,15 +93,15 @@ pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<SampleTiles>> {
             output: &convolved.values,
             argmax: convolved.argmax.as_ref(),
         };
-        Forward { tile: kernels.tile, workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
+        Forward::new(kernels.workgroup_size).bind(gpu, &arguments)
     };
     layers(binder)?.into_iter().map(bind).collect()
 }
 
 /// One layer of the backward pass: gradients of its weights, and of its input unless that is an image.
 pub(super) struct Backward {
-    weights: WeightTiles,
-    input: Option<SampleTiles>,
+    weights: Bound,
+    input: Option<Bound>,
 }
 
 impl Backward {
@@ -128,8 +128,7 @@ pub(super) fn backward(
     for Layer { shape, place, input, convolved, features } in layers(binder)?.into_iter().rev() {
         let argmax = convolved.argmax.as_ref();
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
-        // The bits of weight gradients depend on the tile: it follows from the kind of the device alone.
-        let weights = BackwardWeights(Tile::of(gpu)).bind(gpu, &arguments)?;
+        let weights = BackwardWeights::default().bind(gpu, &arguments)?;
         let bind = |input| {
             let arguments = BackwardInputArguments {
                 shape,
@@ -141,7 +140,7 @@ pub(super) fn backward(
                 input,
                 input_gradient,
             };
-            BackwardInput { tile: kernels.tile, workgroup_size: kernels.workgroup_size }.bind(gpu, &arguments)
+            BackwardInput::new(kernels.workgroup_size).bind(gpu, &arguments)
         };
         backward.push(Backward { weights, input: features.map(bind).transpose()? });
         output_gradient = input_gradient;

@@ -150,7 +150,7 @@ pub(super) fn count(gpu: &Gpu, shape: HistoryShape, history: &[f32], lower: &[f3
                 },
             )?;
             let mut recorder = Recorder::new(gpu, "count");
-            bound.record(&mut recorder)?;
+            bound.record_once(&mut recorder)?;
             recorder.submit()?;
             let (stability, stable_weights) = (read_back(gpu, &stability)?, read_back(gpu, &stable_weights)?);
             for (component, tolerance) in group.enumerate() {
@@ -214,7 +214,7 @@ pub(super) fn envelope(gpu: &Gpu, shape: HistoryShape, history: &[f32], windows:
             },
         )?;
         let mut recorder = Recorder::new(gpu, "envelope");
-        bound.record(&mut recorder)?;
+        bound.record_once(&mut recorder)?;
         recorder.submit()?;
         let rows = 0..windows.len();
         piece.scatter(shape, rows.clone(), &read_back(gpu, &minimum)?, &mut envelope.minimum);

@@ -9,11 +9,10 @@ use super::samples::BatchUploader;
 use super::tuning::Choice;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
-use crate::kernels::conv2d::Tile;
 use crate::kernels::dense::ImageShape;
-use crate::kernels::dense_stack::{self, Reads, StepShape, Tiles};
-use crate::kernels::softmax_cross_entropy::{BatchLoss, BoundLoss, Loss, LossArguments};
-use crate::kernels::{Place, StepRecord, adam, conv2d, dense};
+use crate::kernels::dense_stack::{self, Reads, StepShape};
+use crate::kernels::softmax_cross_entropy::{BatchLoss, Loss, LossArguments};
+use crate::kernels::{Bound, ParameterOffsets, StepRecord, adam, dense};
 use crate::network::{Architecture, ConvLayer, ParameterLayout};
 
 /// What all launches of a network need to know.
@@ -27,8 +26,8 @@ pub(super) struct Network {
 
 impl Network {
     /// Where dense layer `index` lies in the flat parameter buffer.
-    pub(super) fn place(&self, index: usize) -> Place {
-        Place {
+    pub(super) fn place(&self, index: usize) -> ParameterOffsets {
+        ParameterOffsets {
             parameters: self.layout.parameters(),
             weights: self.layout.dense_weight(index).offset,
             bias: self.layout.dense_bias(index).offset,
@@ -93,8 +92,6 @@ impl Network {
 
 /// The compiled kernels of training and evaluation.
 pub(super) struct Kernels {
-    /// Of convolutions.
-    pub(super) tile: Tile,
     pub(super) workgroup_size: u32,
     forward: dense::Forward,
     forward_images: dense::ForwardImages,
@@ -108,21 +105,19 @@ pub(super) struct Kernels {
 }
 
 impl Kernels {
-    /// Compiles what training for this `purpose` and any evaluation need. `choice` changes no bit: its tile is that of
-    /// convolutions forward and of their input gradients.
+    /// Compiles what training for this `purpose` and any evaluation need. `choice` changes no bit.
     pub(super) fn new(gpu: &Gpu, network: &Network, purpose: TrainingPath, choice: Choice) -> Result<Self> {
         let size = choice.workgroup_size;
         let stack = (purpose == TrainingPath::StackedTraining).then(|| dense_stack::Gradient::new(gpu, size));
         let step = (purpose == TrainingPath::FusedTraining)
-            .then(|| dense_stack::Step::new(gpu, Tiles::of(gpu, size), network.whole_stack(1, 1).reads));
+            .then(|| dense_stack::Step::new(gpu, size, network.whole_stack(1, 1).reads));
         Ok(Self {
-            tile: choice.tile(),
             workgroup_size: size,
             forward: dense::Forward::new(gpu, size)?,
-            forward_images: dense::ForwardImages::new(gpu, size, Tile::of(gpu))?,
+            forward_images: dense::ForwardImages::new(gpu, size)?,
             backward_input: dense::BackwardInput::new(gpu, size)?,
             backward_weights: dense::BackwardWeights::new(gpu, size)?,
-            backward_weights_images: dense::BackwardWeightsImages::new(gpu, size, Tile::of(gpu))?,
+            backward_weights_images: dense::BackwardWeightsImages::new(gpu, size)?,
             stack: stack.transpose()?,
             step: step.transpose()?,
             loss: Loss::new(gpu)?,
@@ -279,7 +274,7 @@ impl<'a> Binder<'a> {
         Ok(dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images()? })
     }
 
-    fn loss(&self, losses: &Buffer<BatchLoss>) -> Result<BoundLoss> {
+    fn loss(&self, losses: &Buffer<BatchLoss>) -> Result<Bound> {
         let Self { gpu, kernels, network, feed, state, activations } = *self;
         let arguments = LossArguments {
             replicas: state.replicas,
@@ -298,8 +293,8 @@ impl<'a> Binder<'a> {
 
 /// The first layers of a network on the samples of a feed.
 pub(super) struct ForwardLaunches {
-    convolutions: Vec<conv2d::SampleTiles>,
-    dense: Vec<dense::SampleTiles>,
+    convolutions: Vec<Bound>,
+    dense: Vec<Bound>,
 }
 
 impl ForwardLaunches {
@@ -334,7 +329,7 @@ impl ForwardLaunches {
 /// A forward pass and its loss.
 pub(super) struct EvaluationLaunches {
     forward: ForwardLaunches,
-    loss: BoundLoss,
+    loss: Bound,
 }
 
 impl EvaluationLaunches {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
 use crate::kernels::dense::ImageShape;
-use crate::kernels::dense_stack::{LaunchStep, Launches, Residency, Sample, StepShape, Tiles};
+use crate::kernels::dense_stack::{LaunchStep, Launches, Residency, Sample, StepShape};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
@@ -119,17 +119,23 @@ impl BatchUploader {
     }
 
     /// How many steps a launch of `dense_stack.step` has at most, and for how many launches there is room.
-    pub(super) fn launched(gpu: &Gpu, data: &LoadedData, shape: &StepShape, tiles: Tiles) -> (usize, usize) {
+    pub(super) fn launched(gpu: &Gpu, data: &LoadedData, shape: &StepShape, workgroup_size: u32) -> (usize, usize) {
         let words = (gpu.limits().array_bytes() / 4) as usize;
         let room = Self::room(gpu, data, shape.replicas, shape.capacity);
-        let most = shape.most_steps(gpu, tiles).min((room / shape.capacity).max(1));
+        let most = shape.most_steps(gpu, workgroup_size).min((room / shape.capacity).max(1));
         let steps = (1..=most).rev().find(|&steps| Launches::words(shape, steps) <= words).unwrap_or(1);
         (steps, (words / Launches::words(shape, steps)).min(MOST_STEPS / steps).max(1))
     }
 
     /// Has the steps tell launches of `dense_stack.step` what to do, of sizes `shape`.
-    pub(super) fn with_launches(mut self, gpu: &Gpu, shape: &StepShape, tiles: Tiles, decay: f32) -> Result<Self> {
-        let (steps, launches) = Self::launched(gpu, &self.data, shape, tiles);
+    pub(super) fn with_launches(
+        mut self,
+        gpu: &Gpu,
+        shape: &StepShape,
+        workgroup_size: u32,
+        decay: f32,
+    ) -> Result<Self> {
+        let (steps, launches) = Self::launched(gpu, &self.data, shape, workgroup_size);
         self.launches = Some(Launches::new(gpu, shape, decay, steps, launches)?);
         Ok(self)
     }

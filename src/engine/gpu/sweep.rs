@@ -6,15 +6,16 @@ use super::samples::{BatchUploader, LoadedData, Pace};
 use crate::engine::{Evaluation, SweepPoint, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
+use crate::kernels::Bound;
 use crate::kernels::dense_stack::Residency;
-use crate::kernels::focus_sweep::{self, BlockLoss, BoundEvaluate, Evaluate, EvaluateArguments};
+use crate::kernels::focus_sweep::{self, BlockLoss, Evaluate, EvaluateArguments};
 use std::sync::Arc;
 
 /// Points of one launch: enough to fill a device, few enough for a launch to stay short.
 const POINTS: usize = 256;
 
-/// Where a sweep runs.
-pub(super) struct Place<'a> {
+/// What a sweep runs on.
+pub(super) struct SweepContext<'a> {
     pub(super) gpu: &'a Gpu,
     pub(super) kernels: &'a Kernels,
     pub(super) network: &'a Network,
@@ -24,14 +25,14 @@ pub(super) struct Place<'a> {
 
 /// Points of one launch, ready to be evaluated on one step of samples after the other.
 struct Group {
-    launch: BoundEvaluate,
+    launch: Bound,
     losses: Buffer<BlockLoss>,
     points: usize,
 }
 
 /// How well each of `points` of the wave classifies a data set, taken in steps of `step` samples.
 pub(super) fn evaluate(
-    place: &Place<'_>,
+    context: &SweepContext<'_>,
     data: &Arc<LoadedData>,
     step: usize,
     points: &[&SweepPoint],
@@ -40,7 +41,7 @@ pub(super) fn evaluate(
     if points.is_empty() {
         return Ok(Vec::new());
     }
-    let Place { gpu, network, activations, wave, .. } = *place;
+    let SweepContext { gpu, network, activations, wave, .. } = *context;
     let samples = data.host().samples();
     let kernel = Evaluate::new(gpu, network.architecture.width)?;
     let batches = steps_of(0..samples, step);
@@ -48,9 +49,9 @@ pub(super) fn evaluate(
     let blocks = batches.len() * blocks_per_step;
     let mut feed = BatchUploader::new(gpu, data, 1, step)?;
     let labels = Buffer::new(gpu, "labels", step)?;
-    let groups = groups(place, &kernel, &feed, &labels, blocks, points)?;
+    let groups = groups(context, &kernel, &feed, &labels, blocks, points)?;
     let focus = network.architecture.focus_layer();
-    let binder = Binder { gpu, kernels: place.kernels, network, feed: &feed, state: &wave.state, activations };
+    let binder = Binder { gpu, kernels: context.kernels, network, feed: &feed, state: &wave.state, activations };
     let prefix = ForwardLaunches::new(binder, focus)?;
     let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
     let mut pace = Pace::new();
@@ -91,14 +92,14 @@ pub(super) fn evaluate(
 
 /// Uploads the pruned focus weights of all points, as many to a group as fit an array.
 fn groups(
-    place: &Place<'_>,
+    context: &SweepContext<'_>,
     kernel: &Evaluate,
     feed: &BatchUploader,
     labels: &Buffer<u32>,
     blocks: usize,
     points: &[&SweepPoint],
 ) -> Result<Vec<Group>> {
-    let Place { gpu, network, activations, wave, .. } = *place;
+    let SweepContext { gpu, network, activations, wave, .. } = *context;
     let weight_count = network.architecture.weight_count();
     let words = (gpu.limits().array_bytes() / 4) as usize;
     let most = POINTS.min(words / weight_count.max(2 * blocks));
@@ -128,7 +129,7 @@ fn groups(
                 replicas: wave.state.replicas,
                 capacity: activations.capacity,
                 classes: network.architecture.classes,
-                place: focus_sweep::Place {
+                place: focus_sweep::ParameterOffsets {
                     parameters: layout.parameters(),
                     focus_bias: layout.dense_bias(focus).offset,
                     output_weights: layout.dense_weight(focus + 1).offset,

@@ -1,12 +1,11 @@
-//! What a clock chooses on each device for each network: invocations of a workgroup, size of register tiles, steps of a
-//! launch. None of it moves a bit; what does is chosen by the kind of the device alone.
+//! What a clock chooses on each device for each network: invocations of a workgroup, and steps of the first launch. Neither
+//! moves a bit; what does is chosen by the kind of the device alone.
 //!
 //! The choice is measured once, in less than a second, and kept in the user's cache folder. A file that cannot be read, is of
 //! another device or makes no sense is no error: the choice is measured again.
 
 use crate::error::{Error, Result};
 use crate::kernels::WORKGROUP_SIZES;
-use crate::kernels::conv2d::Tile;
 use crate::network::Architecture;
 use crate::run_folder;
 use data_encoding::HEXLOWER;
@@ -51,18 +50,11 @@ impl TuningStore {
 pub struct Choice {
     /// Invocations of a workgroup.
     pub workgroup_size: u32,
-    /// Whether convolutions forward, and their input gradients, take the wide register tiles.
-    pub wide_tiles: bool,
     /// Microseconds of a replica's step, as measured; 0 if it was not.
     pub replica_step_us: f64,
 }
 
 impl Choice {
-    /// The register tiles of kernels whose bits do not depend on them.
-    pub(super) fn tile(self) -> Tile {
-        if self.wide_tiles { Tile::Wide } else { Tile::Narrow }
-    }
-
     /// How many steps of so many replicas the first submission should have: later ones follow the clock. The dense stack
     /// takes up to [`crate::kernels::dense_stack::MOST_STEPS`] of them in one launch.
     pub fn first_steps(self, replicas: usize) -> usize {
@@ -176,7 +168,7 @@ impl TuningKey<'_> {
             Ok(None) => "measured now".to_string(),
             Err(problem) => format!("measured now, since {problem}"),
         };
-        let (choice, measured) = fastest(usual, !self.architecture.convolutions.is_empty(), seconds)?;
+        let (choice, measured) = fastest(usual, seconds)?;
         origin += &match self.write(folder, choice) {
             Ok(()) => format!("; kept in {}", self.path(folder).display()),
             Err(error) => format!("; not kept: {error}"),
@@ -185,19 +177,13 @@ impl TuningKey<'_> {
     }
 }
 
-/// Tries candidates until the time is up: first the usual one, then other workgroups, then the other tiles if the network
-/// has any.
-fn fastest(
-    usual: Choice,
-    tiles: bool,
-    mut seconds: impl FnMut(Choice) -> Result<f64>,
-) -> Result<(Choice, Vec<(String, f64)>)> {
+/// Tries candidates until the time is up: first the usual one, then other workgroups.
+fn fastest(usual: Choice, mut seconds: impl FnMut(Choice) -> Result<f64>) -> Result<(Choice, Vec<(String, f64)>)> {
     let started = Instant::now();
     let mut measured = Vec::new();
     let mut time = |choice: Choice| -> Result<f64> {
         let seconds = seconds(choice)?;
-        let tile = if choice.wide_tiles { "wide" } else { "narrow" };
-        measured.push((format!("{} invocations, {tile} tiles", choice.workgroup_size), 1e6 * seconds));
+        measured.push((format!("{} invocations", choice.workgroup_size), 1e6 * seconds));
         Ok(seconds)
     };
     let mut best = (usual, time(usual)?);
@@ -212,14 +198,6 @@ fn fastest(
             && seconds < bar
         {
             (best, bar) = ((other, seconds), seconds);
-        }
-    }
-    if tiles && started.elapsed() <= MEASURING {
-        let other = Choice { wide_tiles: !usual.wide_tiles, ..best.0 };
-        if let Some(seconds) = possible(time(other))?
-            && seconds < MARGIN * best.1
-        {
-            best = (other, seconds);
         }
     }
     let (choice, seconds) = best;
@@ -239,7 +217,7 @@ fn possible(seconds: Result<f64>) -> Result<Option<f64>> {
 mod tests {
     use super::*;
 
-    const USUAL: Choice = Choice { workgroup_size: 64, wide_tiles: false, replica_step_us: 0.0 };
+    const USUAL: Choice = Choice { workgroup_size: 64, replica_step_us: 0.0 };
 
     fn architecture() -> Architecture {
         let convolutions = Architecture::paper_convolutions(2);
@@ -250,9 +228,9 @@ mod tests {
         TuningKey { device: "card", driver: "1.0", variant: "wgsl", architecture, batch: 32 }
     }
 
-    /// 32 invocations are fastest, and wide tiles faster still.
+    /// 32 invocations are fastest.
     fn clock(choice: Choice) -> Result<f64> {
-        Ok((f64::from(choice.workgroup_size) - 32.0).abs() + if choice.wide_tiles { 1.0 } else { 2.0 })
+        Ok((f64::from(choice.workgroup_size) - 32.0).abs() + 1.0)
     }
 
     #[test]
@@ -262,8 +240,8 @@ mod tests {
         let architecture = architecture();
         let subject = subject(&architecture);
         let tuned = subject.tune(&store, USUAL, clock).unwrap();
-        assert_eq!(tuned.choice, Choice { workgroup_size: 32, wide_tiles: true, replica_step_us: 1e6 });
-        assert_eq!(tuned.measured.len(), 5);
+        assert_eq!(tuned.choice, Choice { workgroup_size: 32, replica_step_us: 1e6 });
+        assert_eq!(tuned.measured.len(), 4);
         assert!(tuned.origin.starts_with("measured now; kept in"), "{}", tuned.origin);
         let again = subject.tune(&store, USUAL, |_| panic!("measured twice")).unwrap();
         assert_eq!(again.choice, tuned.choice);
@@ -300,7 +278,7 @@ mod tests {
         std::fs::write(&file, "no folder").unwrap();
         let architecture = architecture();
         let tuned = subject(&architecture).tune(&TuningStore::Folder(file.join("tuning")), USUAL, clock).unwrap();
-        assert!(tuned.choice.wide_tiles && tuned.origin.contains("not kept"), "{}", tuned.origin);
+        assert!(tuned.choice.workgroup_size == 32 && tuned.origin.contains("not kept"), "{}", tuned.origin);
     }
 
     #[test]
@@ -327,7 +305,7 @@ mod tests {
             if choice.workgroup_size == 32 { Err(Error::Shape("too many iterations".into())) } else { clock(choice) }
         };
         let tuned = subject(&architecture).tune(&TuningStore::Folder(folder.path().into()), USUAL, clock).unwrap();
-        assert_eq!((tuned.choice.workgroup_size, tuned.choice.wide_tiles), (8, false), "wide tiles gain too little");
+        assert_eq!(tuned.choice.workgroup_size, 8);
     }
 
     #[test]

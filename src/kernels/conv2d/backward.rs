@@ -1,26 +1,24 @@
 //! The backward kernels.
 
 use super::{
-    BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_INPUT_POOL_WIDE, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES,
-    BACKWARD_WEIGHTS_POOL, BACKWARD_WEIGHTS_POOL_IMAGES, BACKWARD_WEIGHTS_POOL_WIDE, Input, SampleTiles, Shape, Tile,
+    BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BACKWARD_WEIGHTS_POOL,
+    BACKWARD_WEIGHTS_POOL_IMAGES, Input, NAIVE_BACKWARD_INPUT, NAIVE_BACKWARD_WEIGHTS, Shape, bind_tiles, refuse_naive,
 };
 use crate::error::Result;
-use crate::gpu::{Bindable, BoundKernel, Buffer, Gpu, Kernel, Recorder};
-use crate::kernels::{Place, StepRecord, require, require_capacity};
+use crate::gpu::{Bindable, Buffer, Gpu, Kernel};
+use crate::kernels::{Bound, ParameterOffsets, StepRecord, grid, require};
 
 /// Invocations of a workgroup of the weight gradient.
 pub(in crate::kernels) const LANES: usize = 64;
 /// The most tiles of a workgroup: as many as the lanes of the narrowest devices, so that neighbours read one cache line.
 const MOST_TILES: usize = 8;
-/// The most wide tiles of a workgroup: few, so that a small layer of one replica still has work for all threads.
-const MOST_WIDE_TILES: usize = 2;
 
 /// Arrays of [`BackwardInput`].
 pub struct BackwardInputArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where the weights lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// `[replica, sample, y, x, out]`, of the pooled output if there is an `argmax`.
@@ -38,20 +36,28 @@ pub struct BackwardInputArguments<'a> {
 /// `input_gradient[n, y, x, c] = sum_{ky, kx, k} g[n, y - ky + 1, x - kx + 1, k] * weights[ky, kx, c, k]` where
 /// `input[n, y, x, c] > 0`, else 0; `g` is the gradient before pooling.
 pub struct BackwardInput {
-    /// Tiles of the kernels that pool.
-    pub tile: Tile,
-    /// Invocations of a workgroup; changes no bit.
-    pub workgroup_size: u32,
+    workgroup_size: u32,
+    naive: bool,
 }
 
 impl BackwardInput {
+    /// With so many invocations of a workgroup, which change no bit.
+    pub fn new(workgroup_size: u32) -> Self {
+        Self { workgroup_size, naive: false }
+    }
+
+    /// The naive kernel, which no engine uses: it reads features, and does not pool.
+    pub fn naive(workgroup_size: u32) -> Self {
+        Self { workgroup_size, naive: true }
+    }
+
     /// Checks the arrays and binds them to the kernel that suits them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<SampleTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<Bound> {
         let BackwardInputArguments { shape, place, steps, output_gradient, argmax, parameters, input, input_gradient } =
             *arguments;
-        let wide = self.tile == Tile::Wide && shape.inputs > 4;
         let shader = match argmax {
-            Some(_) if wide => &BACKWARD_INPUT_POOL_WIDE,
+            None if self.naive => &NAIVE_BACKWARD_INPUT,
+            _ if self.naive => return refuse_naive(NAIVE_BACKWARD_INPUT.name),
             Some(_) => &BACKWARD_INPUT_POOL,
             None => &BACKWARD_INPUT,
         };
@@ -69,12 +75,12 @@ impl BackwardInput {
         arrays.extend([parameters as &dyn Bindable, input, input_gradient]);
         let Shape { height, width, inputs, .. } = shape;
         let tiles = match argmax {
-            Some(_) if wide => height.div_ceil(4) * width.div_ceil(8) * inputs.div_ceil(8),
             Some(_) => height.div_ceil(2) * width.div_ceil(8) * inputs.div_ceil(4),
+            None if self.naive => height * width * inputs,
             None => height.div_ceil(4) * width.div_ceil(4) * inputs.div_ceil(4),
         };
         let cost = shape.cost(shape.output_words(argmax.is_some()) + 2 * shape.input_len());
-        SampleTiles::new(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
+        bind_tiles(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
     }
 }
 
@@ -83,7 +89,7 @@ pub struct BackwardWeightsArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where weights and bias lie in `gradient`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// What the layer read.
@@ -98,16 +104,25 @@ pub struct BackwardWeightsArguments<'a> {
 
 /// `weight_gradient[ky, kx, c, k] = sum_{n, y, x} input[n, y + ky - 1, x + kx - 1, c] * g[n, y, x, k]` and the sum of `g`
 /// for the bias; `g` is the gradient before pooling.
-pub struct BackwardWeights(pub Tile);
+#[derive(Default)]
+pub struct BackwardWeights {
+    /// Invocations of a workgroup of the naive kernel, if that is asked for.
+    naive: Option<u32>,
+}
 
 impl BackwardWeights {
+    /// The naive kernel, which no engine uses: it reads features, and does not pool.
+    pub fn naive(workgroup_size: u32) -> Self {
+        Self { naive: Some(workgroup_size) }
+    }
+
     /// Checks the arrays and binds them to the kernel that suits them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<WeightTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
         let BackwardWeightsArguments { shape, place, steps, ref input, output_gradient, argmax, gradient } = *arguments;
-        let wide = self.0 == Tile::Wide && shape.inputs > 1 && shape.outputs > 4;
         let shader = match (input, argmax) {
+            (Input::Features(_), None) if self.naive.is_some() => &NAIVE_BACKWARD_WEIGHTS,
+            _ if self.naive.is_some() => return refuse_naive(NAIVE_BACKWARD_WEIGHTS.name),
             (Input::Features(_), None) => &BACKWARD_WEIGHTS,
-            (Input::Features(_), Some(_)) if wide => &BACKWARD_WEIGHTS_POOL_WIDE,
             (Input::Features(_), Some(_)) => &BACKWARD_WEIGHTS_POOL,
             (Input::Images(_), None) => &BACKWARD_WEIGHTS_IMAGES,
             (Input::Images(_), Some(_)) => &BACKWARD_WEIGHTS_POOL_IMAGES,
@@ -118,12 +133,8 @@ impl BackwardWeights {
         shape.check_argmax(name, argmax)?;
         require(name, "output_gradient", output_gradient, shape.output_len(argmax.is_some()))?;
         require(name, "gradient", gradient, shape.parameters(place))?;
-        let (all, most) = if shader.name == BACKWARD_WEIGHTS_POOL_WIDE.name {
-            (shape.inputs.div_ceil(2) * shape.outputs.div_ceil(8), MOST_WIDE_TILES)
-        } else {
-            (shape.inputs * shape.outputs.div_ceil(4), MOST_TILES)
-        };
-        let tiles = all.next_power_of_two().min(most);
+        let all = shape.inputs * shape.outputs.div_ceil(4);
+        let tiles = all.next_power_of_two().min(MOST_TILES);
         let chunks = LANES / tiles;
         let (rows, columns) =
             if argmax.is_some() { (shape.height / 2, shape.width / 2) } else { (shape.height, shape.width) };
@@ -134,30 +145,16 @@ impl BackwardWeights {
         arrays.push(output_gradient);
         arrays.extend(argmax.map(|argmax| argmax as &dyn Bindable));
         arrays.push(gradient);
-        let kernel = Kernel::new(gpu, shader, &[("TILES", tiles as u32)])?.bind(gpu, &arrays)?;
+        let (constants, workgroups) = match self.naive {
+            None => ([("TILES", tiles as u32)], [all.div_ceil(tiles) as u32, 1, shape.replicas as u32]),
+            Some(size) => {
+                gpu.check_iterations(name, shape.capacity * shape.height * shape.width)?;
+                let gradients = (9 * shape.inputs + 1) * shape.outputs;
+                ([("WORKGROUP_SIZE", size)], grid(gradients, size, shape.replicas))
+            }
+        };
+        let kernel = Kernel::new(gpu, shader, &constants)?.bind(gpu, &arrays)?;
         let kernel = kernel.costing(shape.cost(input.words(shape) + shape.output_words(argmax.is_some())));
-        let workgroups = [all.div_ceil(tiles) as u32, 1, shape.replicas as u32];
-        Ok(WeightTiles { kernel, name, capacity: shape.capacity, workgroups })
-    }
-}
-
-/// A kernel whose tiles cover taps x channels, with its arrays.
-pub struct WeightTiles {
-    kernel: BoundKernel,
-    name: &'static str,
-    capacity: usize,
-    workgroups: [u32; 3],
-}
-
-impl WeightTiles {
-    /// The kernel that was chosen.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Records one launch for the step in record `step`, which has `samples` samples. Fails if there is no room for them.
-    pub fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        require_capacity(self.name, samples, self.capacity)?;
-        recorder.dispatch(&self.kernel, self.workgroups, Some(step))
+        Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
     }
 }

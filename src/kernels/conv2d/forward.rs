@@ -1,19 +1,18 @@
 //! The forward kernels.
 
 use super::{
-    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, FORWARD_POOL_IMAGES_WIDE, FORWARD_POOL_WIDE, Input,
-    SampleTiles, Shape, Tile,
+    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, NAIVE, Shape, bind_tiles, refuse_naive,
 };
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer, Gpu};
-use crate::kernels::{Place, StepRecord, require};
+use crate::kernels::{Bound, ParameterOffsets, StepRecord, require};
 
 /// Arrays of [`Forward`].
 pub struct ForwardArguments<'a> {
     /// Sizes.
     pub shape: Shape,
     /// Where weights and bias lie in `parameters`.
-    pub place: Place,
+    pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
     /// What the layer reads.
@@ -29,23 +28,30 @@ pub struct ForwardArguments<'a> {
 /// `output[n, y, x, k] = relu(bias[k] + sum_{ky, kx, c} input[n, y + ky - 1, x + kx - 1, c] * weights[ky, kx, c, k])`,
 /// then the largest of 2 x 2 if the layer pools.
 pub struct Forward {
-    /// Tiles of the kernels that pool.
-    pub tile: Tile,
-    /// Invocations of a workgroup; changes no bit.
-    pub workgroup_size: u32,
+    workgroup_size: u32,
+    naive: bool,
 }
 
 impl Forward {
+    /// With so many invocations of a workgroup, which change no bit.
+    pub fn new(workgroup_size: u32) -> Self {
+        Self { workgroup_size, naive: false }
+    }
+
+    /// The naive kernel, which no engine uses: it reads features, and does not pool.
+    pub fn naive(workgroup_size: u32) -> Self {
+        Self { workgroup_size, naive: true }
+    }
+
     /// Checks the arrays and binds them to the kernel that suits them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<SampleTiles> {
+    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, place, steps, ref input, parameters, output, argmax } = *arguments;
-        let wide = self.tile == Tile::Wide && argmax.is_some() && shape.outputs > 4;
         let shader = match (input, argmax) {
+            (Input::Features(_), None) if self.naive => &NAIVE,
+            _ if self.naive => return refuse_naive(NAIVE.name),
             (Input::Features(_), None) => &FORWARD,
-            (Input::Features(_), Some(_)) if wide => &FORWARD_POOL_WIDE,
             (Input::Features(_), Some(_)) => &FORWARD_POOL,
             (Input::Images(_), None) => &FORWARD_IMAGES,
-            (Input::Images(_), Some(_)) if wide => &FORWARD_POOL_IMAGES_WIDE,
             (Input::Images(_), Some(_)) => &FORWARD_POOL_IMAGES,
         };
         let name = shader.name;
@@ -62,11 +68,11 @@ impl Forward {
         arrays.extend(argmax.map(|argmax| argmax as &dyn Bindable));
         let Shape { height, width, outputs, .. } = shape;
         let tiles = match argmax {
-            Some(_) if wide => (height / 2).div_ceil(2) * (width / 2).div_ceil(4) * outputs.div_ceil(8),
             Some(_) => height / 2 * (width / 2).div_ceil(4) * outputs.div_ceil(4),
+            None if self.naive => height * width * outputs,
             None => height.div_ceil(4) * width.div_ceil(4) * outputs.div_ceil(4),
         };
         let cost = shape.cost(input.words(shape) + shape.output_words(argmax.is_some()));
-        SampleTiles::new(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
+        bind_tiles(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
     }
 }

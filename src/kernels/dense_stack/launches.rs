@@ -1,4 +1,4 @@
-//! What the launches of `dense_stack.step` are told: `Launch` in `shaders/prelude/dense_step.wgsl`.
+//! What the launches of `dense_stack.step` are told: `Launch` in `shaders/prelude/dense_layout.wgsl`.
 
 use super::step::StepShape;
 use crate::error::{Error, Result};

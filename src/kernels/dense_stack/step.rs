@@ -9,24 +9,6 @@ use crate::error::{Error, Result};
 use crate::gpu::{Bindable, BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader};
 use std::sync::Arc;
 
-/// Joins the preludes of a step, those of its input and its tiles among them, and its file.
-macro_rules! source {
-    ($($prelude:literal),+; $file:literal) => {
-        concat!(
-            include_str!("../../../shaders/prelude/states.wgsl"),
-            include_str!("../../../shaders/prelude/adam.wgsl"),
-            include_str!("../../../shaders/prelude/relu.wgsl"),
-            include_str!("../../../shaders/prelude/dense_step.wgsl"),
-            include_str!("../../../shaders/prelude/dense_state.wgsl"),
-            include_str!("../../../shaders/prelude/dense_layers.wgsl"),
-            include_str!("../../../shaders/prelude/dense_loss.wgsl"),
-            include_str!("../../../shaders/prelude/dense_update.wgsl"),
-            $(include_str!(concat!("../../../shaders/prelude/", $prelude)),)+
-            include_str!(concat!("../../../shaders/dense_stack/", $file)),
-        )
-    };
-}
-
 /// Arrays of every step, layer 0's input left out.
 const fn bindings(input: Binding) -> [Binding; 8] {
     [
@@ -44,72 +26,28 @@ const fn bindings(input: Binding) -> [Binding; 8] {
 /// `shaders/dense_stack/step.wgsl`
 pub static STEP: Shader = Shader {
     name: "dense_stack.step",
-    source: source!("pixels.wgsl", "dense_images.wgsl", "dense_tiles.wgsl"; "step.wgsl"),
+    source: source!(
+        "states", "adam", "relu", "pixels", "dense_layout", "dense_products", "dense_update"
+        => "dense_stack/step"
+    ),
     bindings: &bindings(read("images")),
     parameters: Some(Params::PARAMETERS),
     constants: &["WORKGROUP_SIZE"],
 };
 
-/// `shaders/dense_stack/step_lanes.wgsl`
-pub static STEP_LANES: Shader = Shader {
-    name: "dense_stack.step_lanes",
-    source: source!("pixels.wgsl", "dense_images.wgsl", "dense_lanes.wgsl"; "step_lanes.wgsl"),
-    constants: &[],
-    ..STEP
-};
-
 /// `shaders/dense_stack/step_features.wgsl`
 pub static STEP_FEATURES: Shader = Shader {
     name: "dense_stack.step_features",
-    source: source!("dense_features.wgsl", "dense_tiles.wgsl"; "step_features.wgsl"),
+    source: source!(
+        "states", "adam", "relu", "dense_layout", "dense_products", "dense_update"
+        => "dense_stack/step_features"
+    ),
     bindings: &bindings(write("features")),
     ..STEP
 };
 
-/// `shaders/dense_stack/step_features_lanes.wgsl`
-pub static STEP_FEATURES_LANES: Shader = Shader {
-    name: "dense_stack.step_features_lanes",
-    source: source!("dense_features.wgsl", "dense_lanes.wgsl"; "step_features_lanes.wgsl"),
-    bindings: &bindings(write("features")),
-    ..STEP_LANES
-};
-
-/// How the products of a step are cut into tiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tiles {
-    /// 4 x 4 for each invocation, which loads what it needs.
-    Single {
-        /// Invocations for each replica; changes no bit.
-        workgroup_size: u32,
-    },
-    /// 16 x 4 for each of the 8 lanes of a subgroup, which hand each other what they load.
-    Lanes,
-}
-
-impl Tiles {
-    /// What suits the device, with this workgroup size where there is a choice.
-    pub fn of(gpu: &Gpu, workgroup_size: u32) -> Self {
-        match gpu.lanes() {
-            Some(8) => Self::Lanes,
-            _ => Self::Single { workgroup_size },
-        }
-    }
-
-    /// Rows of a tile.
-    pub(in crate::kernels) const fn rows(self) -> usize {
-        match self {
-            Self::Single { .. } => 4,
-            Self::Lanes => 16,
-        }
-    }
-
-    fn workgroup_size(self) -> usize {
-        match self {
-            Self::Single { workgroup_size } => workgroup_size as usize,
-            Self::Lanes => 8,
-        }
-    }
-}
+/// Rows of a tile of a product; it is four columns wide.
+pub(in crate::kernels) const ROWS: usize = 4;
 
 /// What layer 0 reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,13 +86,13 @@ pub struct StepShape {
 impl StepShape {
     /// How many steps a launch may have: none if a layer is too wide, or the driver does not complete the loops of even
     /// one.
-    pub fn most_steps(&self, gpu: &Gpu, tiles: Tiles) -> usize {
+    pub fn most_steps(&self, gpu: &Gpu, workgroup_size: u32) -> usize {
         if self.units > WIDTH || self.classes > WIDTH {
             return 0;
         }
         let limit = gpu.max_loop_iterations().map_or(usize::MAX, |limit| limit as usize);
         let most = if self.reads == Reads::Features { 1 } else { super::MOST_STEPS };
-        (limit.saturating_sub(self.moving_iterations(tiles)) / self.iterations(tiles)).min(most)
+        (limit.saturating_sub(self.moving_iterations(workgroup_size)) / self.iterations(workgroup_size)).min(most)
     }
 
     /// Elements of the scratch.
@@ -194,22 +132,23 @@ impl StepShape {
 
     /// Loop iterations of one invocation in a step, from above: for every 32 samples each layer forward and back, and the
     /// loss; once the weights; and the loops around them.
-    fn iterations(&self, tiles: Tiles) -> usize {
+    fn iterations(&self, workgroup_size: u32) -> usize {
         let (words, quads) = (self.input.words(), WIDTH / 4);
-        let rounds = |rows: usize| (rows.div_ceil(tiles.rows()) * quads).div_ceil(tiles.workgroup_size());
+        let rounds = |rows: usize| (rows.div_ceil(ROWS) * quads).div_ceil(workgroup_size as usize);
         let (chunk, samples) = (self.capacity.div_ceil(WIDTH), self.rows() / 4);
         let layers = rounds(WIDTH) * (words + 1 + 2 * self.depth * (quads + 1)) + 2 * self.depth;
-        let loss = WIDTH.div_ceil(tiles.workgroup_size()) * (3 * quads + 3);
+        let loss = WIDTH.div_ceil(workgroup_size as usize) * (3 * quads + 3);
         let inputs = rounds(4 * words) + self.depth * rounds(WIDTH);
         // Features, 32 at a time: their gradient is a layer's, and put in their place.
         let blocks = if self.reads == Reads::Features { words.div_ceil(quads) } else { 0 };
-        let features = chunk * rounds(WIDTH) * (quads + 1) + (self.rows() * quads).div_ceil(tiles.workgroup_size()) + 1;
+        let features =
+            chunk * rounds(WIDTH) * (quads + 1) + (self.rows() * quads).div_ceil(workgroup_size as usize) + 1;
         chunk * (layers + loss + 1) + inputs * (samples + 5) + blocks * (features + samples + 5) + self.depth + 64
     }
 
     /// Loop iterations of one invocation that brings weights and moments into scratch and puts them back.
-    fn moving_iterations(&self, tiles: Tiles) -> usize {
-        2 * ((self.rows_of_all() * WIDTH / 4).div_ceil(tiles.workgroup_size()) + 2 * self.depth + 4)
+    fn moving_iterations(&self, workgroup_size: u32) -> usize {
+        2 * ((self.rows_of_all() * WIDTH / 4).div_ceil(workgroup_size as usize) + 2 * self.depth + 4)
     }
 }
 
@@ -246,7 +185,6 @@ pub struct StepArguments<'a> {
 /// Whole training steps: forward, loss, backward and Adam, one workgroup for each replica.
 pub struct Step {
     kernel: Arc<Kernel>,
-    tiles: Tiles,
     reads: Reads,
 }
 
@@ -260,18 +198,13 @@ pub struct BoundStep {
 }
 
 impl Step {
-    /// Compiles the kernel that cuts products into these tiles. Fails if the device has no subgroups of 8 lanes and they are
-    /// asked for.
-    pub fn new(gpu: &Gpu, tiles: Tiles, reads: Reads) -> Result<Self> {
-        let (single, lanes) = match reads {
-            Reads::Images => (&STEP, &STEP_LANES),
-            Reads::Features => (&STEP_FEATURES, &STEP_FEATURES_LANES),
+    /// Compiles the kernel with so many invocations for each replica; their number changes no bit.
+    pub fn new(gpu: &Gpu, workgroup_size: u32, reads: Reads) -> Result<Self> {
+        let shader = match reads {
+            Reads::Images => &STEP,
+            Reads::Features => &STEP_FEATURES,
         };
-        let kernel = match tiles {
-            Tiles::Single { workgroup_size } => Kernel::new(gpu, single, &[("WORKGROUP_SIZE", workgroup_size)])?,
-            Tiles::Lanes => Kernel::new(gpu, lanes, &[])?,
-        };
-        Ok(Self { kernel, tiles, reads })
+        Ok(Self { kernel: Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])?, reads })
     }
 
     /// Checks the arrays and binds them.
@@ -291,8 +224,8 @@ impl Step {
         if shape.reads == Reads::Features && launches.steps() > 1 {
             return Err(Error::Shape(format!("{name}: launches of {} steps; features last for one", launches.steps())));
         }
-        let steps = launches.steps() * shape.iterations(self.tiles);
-        gpu.check_iterations(name, steps + shape.moving_iterations(self.tiles))?;
+        let steps = launches.steps() * shape.iterations(self.kernel.workgroup_size());
+        gpu.check_iterations(name, steps + shape.moving_iterations(self.kernel.workgroup_size()))?;
         let needed = (replicas - 1) * shape.parameters + shape.end();
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;

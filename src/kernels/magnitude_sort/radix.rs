@@ -15,10 +15,7 @@ macro_rules! radix_shader {
     ($name:literal, $bindings:expr) => {
         Shader {
             name: concat!("magnitude_sort.", $name),
-            source: concat!(
-                include_str!("../../../shaders/prelude/radix.wgsl"),
-                include_str!(concat!("../../../shaders/magnitude_sort/", $name, ".wgsl")),
-            ),
+            source: source!("radix" => concat!("magnitude_sort/", $name)),
             bindings: $bindings,
             parameters: Some(Params::LAYOUT),
             constants: &["WORKGROUP_SIZE"],
@@ -29,10 +26,7 @@ macro_rules! radix_shader {
 /// `shaders/magnitude_sort/radix_keys.wgsl`
 pub static RADIX_KEYS: Shader = Shader {
     name: "magnitude_sort.radix_keys",
-    source: concat!(
-        include_str!("../../../shaders/prelude/keys.wgsl"),
-        include_str!("../../../shaders/magnitude_sort/radix_keys.wgsl"),
-    ),
+    source: source!("keys" => "magnitude_sort/radix_keys"),
     bindings: &[read("params"), read("weights"), write("keys"), write("indices")],
     parameters: Some(super::Params::LAYOUT),
     constants: &["WORKGROUP_SIZE"],

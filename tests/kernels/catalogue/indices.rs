@@ -116,10 +116,6 @@ impl PixelBlocks<'_, '_> {
                 let sources = self.sources(*value, false);
                 self.analysis.keep(Keeper::Returned(self.number), sources);
             }
-            Statement::SubgroupGather { argument, result, .. } => {
-                let sources = self.sources(*argument, false);
-                self.analysis.keep(Keeper::Result(self.number, result.index()), sources);
-            }
             Statement::Atomic { pointer, result: Some(result), .. } => {
                 let sources = self.loaded(*pointer);
                 self.analysis.keep(Keeper::Result(self.number, result.index()), sources);
@@ -163,9 +159,7 @@ impl PixelBlocks<'_, '_> {
         match &self.function.expressions[handle] {
             Expression::Load { pointer } => self.loaded(*pointer),
             Expression::FunctionArgument(place) => self.analysis.held(Keeper::Argument(self.number, *place as usize)),
-            Expression::CallResult(_)
-            | Expression::AtomicResult { .. }
-            | Expression::SubgroupOperationResult { .. } => {
+            Expression::CallResult(_) | Expression::AtomicResult { .. } => {
                 self.analysis.held(Keeper::Result(self.number, handle.index()))
             }
             Expression::Binary { op, left, right } => {

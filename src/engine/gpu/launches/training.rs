@@ -6,14 +6,14 @@ use crate::engine::gpu::samples::BatchUploader;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Recorder};
 use crate::kernels::dense_stack::{self, Launches, StepArguments, StepInput};
-use crate::kernels::softmax_cross_entropy::{BatchLoss, BoundLoss};
-use crate::kernels::{adam, dense};
+use crate::kernels::softmax_cross_entropy::BatchLoss;
+use crate::kernels::{Bound, adam, dense};
 use std::ops::Range;
 
 /// One layer of the backward pass: gradients of its weights, and of its input unless that is an image.
 struct BackwardLayer {
-    weights: dense::WeightTiles,
-    input: Option<dense::SampleTiles>,
+    weights: Bound,
+    input: Option<Bound>,
 }
 
 impl BackwardLayer {
@@ -97,7 +97,7 @@ pub(in crate::engine::gpu) struct FusedLaunches {
     /// From the last convolution to the first.
     convolutions: Vec<convolutions::Backward>,
     /// The update of the convolutions, if there are any.
-    adam: Option<adam::BoundStep>,
+    adam: Option<Bound>,
 }
 
 impl FusedLaunches {
@@ -144,14 +144,14 @@ impl FusedLaunches {
             self.forward.record(recorder, step, batch.len())?;
             self.stack.record(recorder, launches, step)?;
             self.convolutions.iter().try_for_each(|layer| layer.record(recorder, step, batch.len()))?;
-            adam.record(recorder, step)?;
+            adam.record(recorder, step, batch.len())?;
         }
         Ok(())
     }
 }
 
 /// Binds the update of the first `updated` parameters of each replica.
-fn bind_adam(binder: Binder<'_>, gradient: &Buffer<f32>, updated: usize, decay: f32) -> Result<adam::BoundStep> {
+fn bind_adam(binder: Binder<'_>, gradient: &Buffer<f32>, updated: usize, decay: f32) -> Result<Bound> {
     let Binder { gpu, kernels, network, feed, state, .. } = binder;
     let arguments = adam::StepArguments {
         replicas: state.replicas,
@@ -178,15 +178,15 @@ pub(in crate::engine::gpu) struct LayerLaunches {
     backward: Vec<BackwardLayer>,
     /// From the last convolution to the first.
     convolutions: Vec<convolutions::Backward>,
-    adam: adam::BoundStep,
+    adam: Bound,
 }
 
 /// What turns the end of the forward pass into the start of the backward pass.
 enum LossLaunch {
     /// The loss.
-    Loss(BoundLoss),
+    Loss(Bound),
     /// All dense layers after the first, forward and backward, with the loss between.
-    Stack(dense_stack::BoundGradient),
+    Stack(Bound),
 }
 
 impl LayerLaunches {
@@ -244,6 +244,6 @@ impl LayerLaunches {
             }
         }
         self.convolutions.iter().try_for_each(|layer| layer.record(recorder, step, samples))?;
-        self.adam.record(recorder, step)
+        self.adam.record(recorder, step, samples)
     }
 }
