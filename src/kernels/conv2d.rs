@@ -7,7 +7,7 @@ mod forward;
 pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, WeightTiles};
 pub use forward::{Forward, ForwardArguments};
 
-use super::dense::Images;
+use super::images::Images;
 use super::max_pool2d::{self, argmax_len};
 use super::{Place, grid, require, require_capacity, require_positive};
 use super::{read, record, write};

@@ -5,8 +5,8 @@
 
 use super::Cell;
 use super::look::Look;
-use super::picture;
-use crate::error::{Error, Result};
+use super::picture::{self, failed};
+use crate::error::Result;
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint};
 use crate::study::ledger::LedgerRow;
@@ -17,7 +17,6 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
-use std::fmt::Display;
 use std::path::Path;
 
 /// Width and height in pixels.
@@ -71,10 +70,6 @@ pub fn write_svg(cell: &Cell, path: &Path) -> Result<()> {
 /// [`Error::Io`] if the file cannot be written, [`Error::Job`] if the drawing fails.
 pub fn write_png(cell: &Cell, path: &Path) -> Result<()> {
     picture::write_png(&svg(cell)?, path)
-}
-
-pub(super) fn failed(error: impl Display) -> Error {
-    Error::Job(format!("a figure could not be drawn: {error}; the CSV files hold the same numbers"))
 }
 
 /// A figure takes the sizes of its texts from this font; a reader's own is drawn instead where the SVG is shown.
@@ -450,6 +445,7 @@ fn spaced(points: &[(f64, f64)], phase: f64) -> Vec<usize> {
 mod tests {
     use super::super::sample;
     use super::*;
+    use crate::error::Error;
     use crate::pruning::SweepRow;
 
     fn numbers(svg: &str) -> usize {

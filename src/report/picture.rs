@@ -1,11 +1,11 @@
 //! Figures as files: the SVG as it is, and the PNG that is drawn of it with the font that comes with the program.
 
-use super::figures::failed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run_folder;
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -22,7 +22,7 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
 /// Writes a figure as it is.
 ///
 /// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written.
+/// [`Error::Io`] if the file cannot be written.
 pub(super) fn write_svg(svg: &str, path: &Path) -> Result<()> {
     run_folder::write(path, |file| file.write_all(svg.as_bytes()))
 }
@@ -30,7 +30,7 @@ pub(super) fn write_svg(svg: &str, path: &Path) -> Result<()> {
 /// Draws a figure, and writes the picture as a PNG file.
 ///
 /// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
+/// [`Error::Io`] if the file cannot be written, [`Error::Job`] if the drawing fails.
 pub(super) fn write_png(svg: &str, path: &Path) -> Result<()> {
     let options = Options { fontdb: Arc::clone(&FONTS), ..Options::default() };
     let tree = Tree::from_str(svg, &options).map_err(failed)?;
@@ -39,6 +39,10 @@ pub(super) fn write_png(svg: &str, path: &Path) -> Result<()> {
     resvg::render(&tree, Transform::identity(), &mut picture.as_mut());
     let png = picture.encode_png().map_err(failed)?;
     run_folder::write(path, |file| file.write_all(&png))
+}
+
+pub(super) fn failed(error: impl Display) -> Error {
+    Error::Job(format!("a figure could not be drawn: {error}; the CSV files hold the same numbers"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! How time grows with a size, as SVG and PNG: a panel for each size that was changed, both axes logarithmic, the exponents
 //! above each panel.
 
-use super::figures::{FONT, LABEL_SIZE, captioned, failed, note, register_fonts};
-use super::picture;
+use super::figures::{FONT, LABEL_SIZE, captioned, note, register_fonts};
+use super::picture::{self, failed};
 use super::scaling::{ScalingLine, ScalingPanel};
 use crate::error::Result;
 use crate::study::numbers::significant;
