@@ -5,8 +5,8 @@ use super::{Cell, Run};
 use crate::pruning::masks::RemovalOrder;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, SweepRow};
-use crate::study::focus_layer::FocusLayer;
 use crate::study::ledger::Workload;
+use crate::study::recorded::FocusLayer;
 use serde::Serialize;
 
 /// Most replicas that can be looked at one by one, of a cell and on a page: each takes about 150 kB.

@@ -7,9 +7,9 @@ use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::pruning::{Method, SweepRow};
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability, WindowedEnvelope};
-use crate::study::focus_layer::FocusLayer;
-use crate::study::inference::InferenceRow;
 use crate::study::ledger::{Ledger, Measured, Workload};
+use crate::study::recorded::FocusLayer;
+use crate::study::results::InferenceRow;
 
 const REPLICAS: u32 = 5;
 const WEIGHT_COUNTS: u32 = 900;

@@ -1,10 +1,81 @@
-//! The files that hold what was counted of each weight.
+//! The files of trained networks: metrics, histories, weights, and what was counted of each weight.
 
+use super::experiment::{Cell, CellFolder};
 use crate::error::Result;
-use crate::run_folder::{NamedArray, Values, csv, npz};
+use crate::network::{Architecture, ParameterLayout, Tensor};
+use crate::run_folder::safetensors::StackedArray;
+use crate::run_folder::{NamedArray, Values, csv, npz, safetensors};
 use crate::stability::{History, Stability, WindowedEnvelope};
-use serde::Serialize;
-use std::path::PathBuf;
+use crate::training::Trained;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// One line of `metrics.csv`; `replica` is the run's id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricsRow {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// Id of the run.
+    pub replica: u32,
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Running mean of the epoch, taken before each update.
+    pub loss: f64,
+    /// Running share of correctly classified images.
+    pub accuracy: f64,
+}
+
+/// Columns of `metrics.csv`.
+pub(super) const METRICS_COLUMNS: &[&str] = &["model", "data_set", "replica", "epoch", "loss", "accuracy"];
+
+/// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell; where replicas may stop at different
+/// epochs, `replicas/<replica>/history.npz` of each.
+pub fn write_records(
+    folder: &CellFolder<'_>,
+    cell: &Cell,
+    trained: &Trained,
+    parameters: &[Vec<f32>],
+    stops: bool,
+) -> Result<()> {
+    let rows = trained.metrics.iter().map(|metrics| MetricsRow {
+        model: cell.model().into(),
+        data_set: cell.data_set.clone(),
+        replica: metrics.slot as u32,
+        epoch: metrics.epoch,
+        loss: metrics.loss,
+        accuracy: metrics.accuracy,
+    });
+    csv::write(&folder.file("metrics.csv")?, METRICS_COLUMNS, rows)?;
+    let write = |name: &str, replicas: usize, values: &[f32]| {
+        let weight_count = trained.shape.weight_count;
+        let axes = [values.len() / (replicas * weight_count), replicas, weight_count];
+        npz::write(&folder.file(name)?, &[NamedArray { name: "history", shape: &axes, values: values.into() }])
+    };
+    if stops {
+        for replica in 0..parameters.len() {
+            write(&format!("replicas/{replica}/history.npz"), 1, &trained.history_of_slot(replica))?;
+        }
+    } else {
+        write("history.npz", parameters.len(), &trained.recorded)?;
+    }
+    write_weights(&folder.file("weights.safetensors")?, &cell.architecture, parameters)
+}
+
+/// Writes all parameters, given for each replica, one tensor `[replica, ...]` for each tensor of the network.
+fn write_weights(path: &Path, architecture: &Architecture, parameters: &[Vec<f32>]) -> Result<()> {
+    let stacked = |tensor: Tensor| {
+        let range = tensor.range();
+        StackedArray {
+            name: tensor.name,
+            shape: [&[parameters.len()][..], &tensor.shape].concat(),
+            rows: parameters.iter().map(|parameters| &parameters[range.clone()]).collect(),
+        }
+    };
+    let tensors: Vec<_> = ParameterLayout::new(architecture).tensors.into_iter().map(stacked).collect();
+    safetensors::write_stacked(path, &tensors)
+}
 
 /// Above this many rows a table is written as arrays of the same names.
 const MOST_CSV_ROWS: usize = 1_000_000;
@@ -184,12 +255,7 @@ pub fn write_envelope(
 }
 
 /// Writes `arrays` with what tables of weights have in common.
-fn write_arrays(
-    file: &std::path::Path,
-    weight_axes: &[usize],
-    history: &History,
-    arrays: &[NamedArray<'_>],
-) -> Result<()> {
+fn write_arrays(file: &Path, weight_axes: &[usize], history: &History, arrays: &[NamedArray<'_>]) -> Result<()> {
     let shape = history.shape();
     let (rows, columns) = rows_and_columns(weight_axes);
     let own = [shape.replicas, shape.weight_count];
