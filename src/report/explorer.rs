@@ -148,7 +148,7 @@ fn all_series(mut rows: Vec<&SweepRow>) -> Vec<Series<'_>> {
             window: rows[0].window,
             threshold: rows.iter().filter_map(|row| row.threshold).collect(),
             nonzero: rows.iter().map(|row| row.nonzero_weights).collect(),
-            compression: rows.iter().map(|row| rounded(row.compression_ratio)).collect(),
+            compression: rows.iter().map(|row| rounded(row.smaller)).collect(),
             accuracy: rows.iter().map(|row| rounded(row.accuracy)).collect(),
         })
         .collect()

@@ -6,13 +6,14 @@ use super::accuracy::{Summary, TABLE_SPARSITIES};
 use super::configuration::Configuration;
 use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, Measured, Workload};
-use super::records::{write_envelope, write_records, write_stability};
+use super::records::{LayerAxes, write_envelope, write_records, write_stability};
 use super::results::{
     CORRELATION_COLUMNS, ComparedCell, INFERENCE_COLUMNS, InferenceRow, LEDGER_COLUMNS, Results, SUBJECT_FILE,
     SWEEP_COLUMNS, with_magnitude,
 };
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Overheads, Watch};
 use crate::error::Result;
+use crate::network::ParameterLayout;
 use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::pruning::operating_points::{CHOSEN_IN_TRAINING, FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
 use crate::pruning::sweep::RowContext;
@@ -126,10 +127,11 @@ impl<'a> CellComparison<'a> {
         drop(parameters);
         let history = trained.take_history()?;
         let counted = self.count(&history)?;
-        let weight_axes = [self.cell.architecture.width; 2];
+        let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().clone();
+        let axes = LayerAxes { layer: focus.layer(), sizes: &focus.shape, names: &[] };
         let path = |name: &str| folder.file(name);
-        write_stability(&path, &weight_axes, &history, &counted.stability)?;
-        write_envelope(&path, &weight_axes, &history, &counted.envelope)?;
+        write_stability(&path, axes, &history, &counted.stability)?;
+        write_envelope(&path, axes, &history, &counted.envelope)?;
         let wall_times = [
             ("train", trained.times.train.as_secs_f64()),
             ("record history", trained.times.record.as_secs_f64()),

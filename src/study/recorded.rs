@@ -76,6 +76,7 @@ impl RecordedRun {
             )));
         }
         read.weight_axes = vec![width, width];
+        read.layer = format!("dense{}", self.configuration.depth.saturating_sub(1));
         Ok(read)
     }
 

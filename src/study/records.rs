@@ -84,12 +84,15 @@ const MOST_CSV_ROWS: usize = 1_000_000;
 pub type PathOf<'a> = &'a dyn Fn(&str) -> Result<PathBuf>;
 
 const STABILITY_COLUMNS: &[&str] =
-    &["replica", "weight", "row", "column", "reference_weight", "tolerance", "stability"];
+    &["replica", "layer", "weight", "ky", "kx", "in", "out", "reference_weight", "tolerance", "stability"];
 const ENVELOPE_COLUMNS: &[&str] = &[
     "replica",
+    "layer",
     "weight",
-    "row",
-    "column",
+    "ky",
+    "kx",
+    "in",
+    "out",
     "reference_weight",
     "window",
     "minimum",
@@ -101,11 +104,11 @@ const ENVELOPE_COLUMNS: &[&str] = &[
 
 /// One line of `stability.csv`.
 #[derive(Serialize)]
-struct StabilityRow {
+struct StabilityRow<'a> {
     replica: usize,
+    layer: &'a str,
     weight_index: usize,
-    row: Option<usize>,
-    column: Option<usize>,
+    places: [Option<usize>; 4],
     reference_weight: f32,
     tolerance: f64,
     stability: u32,
@@ -113,11 +116,11 @@ struct StabilityRow {
 
 /// One line of `envelope.csv`.
 #[derive(Serialize)]
-struct EnvelopeRow {
+struct EnvelopeRow<'a> {
     replica: usize,
+    layer: &'a str,
     weight_index: usize,
-    row: Option<usize>,
-    column: Option<usize>,
+    places: [Option<usize>; 4],
     reference_weight: f32,
     window: u32,
     minimum: f32,
@@ -127,58 +130,76 @@ struct EnvelopeRow {
     frozen: bool,
 }
 
-/// Row and column of a weight: its place along the last two of its axes; neither if there is only one axis.
-fn row_and_column(weight_axes: &[usize], weight_index: usize) -> (Option<usize>, Option<usize>) {
-    match weight_axes {
-        [.., rows, columns] => (Some(weight_index / columns % rows), Some(weight_index % columns)),
-        _ => (None, None),
+/// Names of the axes of a weight in tables.
+const AXES: [&str; 4] = ["ky", "kx", "in", "out"];
+
+/// Whose weights a table is of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LayerAxes<'a> {
+    /// Name of the layer; empty if it has none.
+    pub layer: &'a str,
+    /// Sizes of the axes whose product is the weights.
+    pub sizes: &'a [usize],
+    /// Their names; empty if they have none.
+    pub names: &'a [String],
+}
+
+impl LayerAxes<'_> {
+    /// Which of the axes each of [`AXES`] is: by its name, or, if none of them has such a name, `[.., ky, kx, in, out]` of two
+    /// axes or more.
+    fn order(&self) -> [Option<usize>; 4] {
+        let named = AXES.map(|wanted| self.names.iter().position(|name| name == wanted));
+        let axes = self.sizes.len();
+        if axes < 2 || named.iter().any(Option::is_some) {
+            return named;
+        }
+        [4, 3, 2, 1].map(|from_end| axes.checked_sub(from_end))
+    }
+
+    /// Where a weight lies along each of [`AXES`]; `None` along those that the layer lacks.
+    fn places(&self, weight_index: usize) -> [Option<usize>; 4] {
+        let along = |axis: usize| {
+            let stride: usize = self.sizes[axis + 1..].iter().product();
+            weight_index / stride % self.sizes[axis]
+        };
+        self.order().map(|axis| axis.map(along))
     }
 }
 
-/// Rows and columns of all weights as arrays, empty if a weight has one axis.
-fn rows_and_columns(weight_axes: &[usize]) -> (Vec<u32>, Vec<u32>) {
-    let weight_count = 0..weight_axes.iter().product();
-    let places = weight_count.filter_map(|weight_index| match row_and_column(weight_axes, weight_index) {
-        (Some(row), Some(column)) => Some((row as u32, column as u32)),
-        _ => None,
-    });
-    places.unzip()
-}
-
-/// Writes `stability.csv`, and returns its path; `weight_axes` are the axes whose product is the weights.
+/// Writes `stability.csv`, and returns its path.
 ///
 /// Above a million rows `stability.npz` is written instead: `stability` `[tolerance, replica, weight_index]`, `tolerance`
-/// `[tolerance]`, `reference_weight` `[replica, weight_index]`, and `row` and `column` `[weight_index]` if a weight has two axes.
+/// `[tolerance]`, `reference_weight` `[replica, weight_index]`, and `ky`, `kx`, `in` and `out` `[weight_index]` where the layer has them.
 pub fn write_stability(
     path: PathOf<'_>,
-    weight_axes: &[usize],
+    axes: LayerAxes<'_>,
     history: &History,
     stability: &Stability,
 ) -> Result<PathBuf> {
     let shape = history.shape();
     let counts = &stability.counts.stability;
     if counts.len() > MOST_CSV_ROWS {
-        let axes = [stability.tolerances.len(), shape.replicas, shape.weight_count];
+        let sizes = [stability.tolerances.len(), shape.replicas, shape.weight_count];
         let file = path("stability.npz")?;
         write_arrays(
             &file,
-            weight_axes,
+            axes,
             history,
             &[
-                NamedArray { name: "tolerance", shape: &axes[..1], values: Values::F64(&stability.tolerances) },
-                NamedArray { name: "stability", shape: &axes, values: Values::U32(counts) },
+                NamedArray { name: "tolerance", shape: &sizes[..1], values: Values::F64(&stability.tolerances) },
+                NamedArray { name: "stability", shape: &sizes, values: Values::U32(counts) },
             ],
         )?;
         return Ok(file);
     }
     let rows = (0..shape.columns()).flat_map(|place| {
         let (replica, weight_index) = (place / shape.weight_count, place % shape.weight_count);
-        let (row, column) = row_and_column(weight_axes, weight_index);
+        let places = axes.places(weight_index);
         stability.tolerances.iter().enumerate().map(move |(index, &tolerance)| StabilityRow {
             replica,
+            layer: axes.layer,
             weight_index,
-            row,
-            column,
+            places,
             reference_weight: history.reference()[place],
             tolerance,
             stability: counts[index * shape.columns() + place],
@@ -189,22 +210,22 @@ pub fn write_stability(
     Ok(file)
 }
 
-/// Writes `envelope.csv`, and returns its path; `weight_axes` are the axes whose product is the weights.
+/// Writes `envelope.csv`, and returns its path.
 ///
 /// Above a million rows `envelope.npz` is written instead: `minimum`, `maximum`, `smallest_magnitude` and
 /// `settling_tolerance` `[window, replica, weight_index]`, `window` `[window]`, `frozen` and `reference_weight` `[replica, weight_index]`,
-/// and `row` and `column` `[weight_index]` if a weight has two axes.
+/// and `ky`, `kx`, `in` and `out` `[weight_index]` where the layer has them.
 pub fn write_envelope(
     path: PathOf<'_>,
-    weight_axes: &[usize],
+    axes: LayerAxes<'_>,
     history: &History,
     envelope: &WindowedEnvelope,
 ) -> Result<PathBuf> {
     let shape = history.shape();
     let extremes = &envelope.extremes;
     if extremes.minimum.len() > MOST_CSV_ROWS {
-        let axes = [envelope.windows.len(), shape.replicas, shape.weight_count];
-        let settling: Vec<f64> = (0..axes[0])
+        let sizes = [envelope.windows.len(), shape.replicas, shape.weight_count];
+        let settling: Vec<f64> = (0..sizes[0])
             .flat_map(|window| (0..shape.replicas).map(move |replica| (window, replica)))
             .flat_map(|(window, replica)| envelope.settling_tolerances(window, replica))
             .collect();
@@ -212,33 +233,33 @@ pub fn write_envelope(
         let file = path("envelope.npz")?;
         write_arrays(
             &file,
-            weight_axes,
+            axes,
             history,
             &[
-                NamedArray { name: "window", shape: &axes[..1], values: Values::U32(&envelope.windows) },
-                NamedArray { name: "minimum", shape: &axes, values: Values::F32(&extremes.minimum) },
-                NamedArray { name: "maximum", shape: &axes, values: Values::F32(&extremes.maximum) },
+                NamedArray { name: "window", shape: &sizes[..1], values: Values::U32(&envelope.windows) },
+                NamedArray { name: "minimum", shape: &sizes, values: Values::F32(&extremes.minimum) },
+                NamedArray { name: "maximum", shape: &sizes, values: Values::F32(&extremes.maximum) },
                 NamedArray {
                     name: "smallest_magnitude",
-                    shape: &axes,
+                    shape: &sizes,
                     values: Values::F32(&extremes.smallest_magnitude),
                 },
-                NamedArray { name: "settling_tolerance", shape: &axes, values: Values::F64(&settling) },
-                NamedArray { name: "frozen", shape: &axes[1..], values: Values::U8(&frozen) },
+                NamedArray { name: "settling_tolerance", shape: &sizes, values: Values::F64(&settling) },
+                NamedArray { name: "frozen", shape: &sizes[1..], values: Values::U8(&frozen) },
             ],
         )?;
         return Ok(file);
     }
     let rows = (0..shape.columns()).flat_map(|place| {
         let (replica, weight_index) = (place / shape.weight_count, place % shape.weight_count);
-        let (row, column) = row_and_column(weight_axes, weight_index);
+        let places = axes.places(weight_index);
         envelope.windows.iter().enumerate().map(move |(index, &window)| {
             let own = index * shape.columns() + place;
             EnvelopeRow {
                 replica,
+                layer: axes.layer,
                 weight_index,
-                row,
-                column,
+                places,
                 reference_weight: history.reference()[place],
                 window,
                 minimum: extremes.minimum[own],
@@ -255,16 +276,17 @@ pub fn write_envelope(
 }
 
 /// Writes `arrays` with what tables of weights have in common.
-fn write_arrays(file: &Path, weight_axes: &[usize], history: &History, arrays: &[NamedArray<'_>]) -> Result<()> {
+fn write_arrays(file: &Path, axes: LayerAxes<'_>, history: &History, arrays: &[NamedArray<'_>]) -> Result<()> {
     let shape = history.shape();
-    let (rows, columns) = rows_and_columns(weight_axes);
     let own = [shape.replicas, shape.weight_count];
+    let places: Vec<[Option<usize>; 4]> =
+        (0..shape.weight_count).map(|weight_index| axes.places(weight_index)).collect();
+    let along: Vec<Vec<u32>> =
+        (0..AXES.len()).map(|axis| places.iter().filter_map(|places| Some(places[axis]? as u32)).collect()).collect();
     let mut all = arrays.to_vec();
     all.push(NamedArray { name: "reference_weight", shape: &own, values: Values::F32(history.reference()) });
-    if !rows.is_empty() {
-        all.push(NamedArray { name: "row", shape: &own[1..], values: Values::U32(&rows) });
-        all.push(NamedArray { name: "column", shape: &own[1..], values: Values::U32(&columns) });
-    }
+    let known = AXES.into_iter().zip(&along).filter(|(_, along)| !along.is_empty());
+    all.extend(known.map(|(name, along)| NamedArray { name, shape: &own[1..], values: Values::U32(along) }));
     npz::write(file, &all)
 }
 
@@ -273,10 +295,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_and_columns_are_the_last_two_axes_of_a_node() {
-        assert_eq!(row_and_column(&[6], 4), (None, None));
-        assert_eq!(row_and_column(&[2, 3], 4), (Some(1), Some(1)));
-        assert_eq!(row_and_column(&[5, 2, 3], 6 + 4), (Some(1), Some(1)));
-        assert_eq!(rows_and_columns(&[2, 2]), (vec![0, 0, 1, 1], vec![0, 1, 0, 1]));
+    fn axes_are_known_by_their_names_or_else_by_their_order() {
+        let places = |sizes: &[usize], names: &[&str], weight_index| {
+            let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+            LayerAxes { layer: "", sizes, names: &names }.places(weight_index)
+        };
+        assert_eq!(places(&[6], &[], 4), [None; 4]);
+        assert_eq!(places(&[2, 3], &[], 4), [None, None, Some(1), Some(1)]);
+        assert_eq!(places(&[2, 3], &["out", "in"], 5), [None, None, Some(2), Some(1)]);
+        assert_eq!(places(&[3, 5, 2, 3], &[], 41), [Some(1), Some(1), Some(1), Some(2)]);
+        assert_eq!(places(&[2, 3], &["row", "in"], 5), [None, None, Some(2), None]);
+        assert_eq!(places(&[2, 3], &["row", "column"], 5), [None, None, Some(1), Some(2)]);
     }
 }

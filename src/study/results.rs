@@ -223,6 +223,9 @@ pub(super) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str)
 pub(super) const SWEEP_COLUMNS: &[&str] = &[
     "method",
     "rule",
+    "layers",
+    "scope",
+    "repair",
     "model",
     "data_set",
     "replica",
@@ -231,10 +234,11 @@ pub(super) const SWEEP_COLUMNS: &[&str] = &[
     "threshold",
     "window",
     "sparsity",
-    "nonzero_nodes",
-    "frozen_nodes",
-    "compression_ratio",
+    "nonzero_weights",
+    "frozen_weights",
+    "smaller",
     "theoretical_speedup",
+    "calibration_images",
     "accuracy",
     "loss",
 ];
@@ -242,6 +246,8 @@ pub(super) const SWEEP_COLUMNS: &[&str] = &[
 pub(super) const LEDGER_COLUMNS: &[&str] = &[
     "method",
     "rule",
+    "layers",
+    "repair",
     "model",
     "data_set",
     "replicates",
