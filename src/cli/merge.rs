@@ -11,7 +11,7 @@ use crate::run_folder::{Manifest, RunFolder, Shard};
 use crate::study::Control;
 use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
-use crate::study::retrained::{Variant, variants};
+use crate::study::replication::{Variant, variants};
 use crate::study::runs::CellRuns;
 use clap::Args;
 use std::collections::BTreeMap;

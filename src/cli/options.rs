@@ -1,6 +1,5 @@
 //! Options that several commands share, and how they become a [`Configuration`]: preset, then file, then command line.
 
-mod names;
 mod share;
 
 use super::output;
@@ -11,7 +10,6 @@ use crate::stability::{Against, Reading, ToleranceKind, Tracking};
 use crate::study::configuration::{Configuration, EdRule, Model};
 use crate::study::presets::Preset;
 use clap::Args;
-use names::{AgainstName, EdRuleName, FitName, ModelName, PresetName, ToleranceKindName, TrackingName};
 use serde::Deserialize;
 pub(super) use share::Share;
 use std::path::{Path, PathBuf};
@@ -94,10 +92,10 @@ impl OutputOptions {
 pub(super) struct RunOptions {
     /// Sizes that go well together.
     #[arg(long, value_enum)]
-    preset: Option<PresetName>,
+    preset: Option<Preset>,
     /// Network: fully connected (dnn), convolutional (cnn), or one after the other (both).
     #[arg(long, value_enum)]
-    model: Option<ModelName>,
+    model: Option<Model>,
     /// Data sets, separated by commas: mnist, mnist=DIR, pr, pr=DIR, ct, sc=PATH, sc-synthetic, xr=PATH, xr-synthetic,
     /// any=PATH.
     ///
@@ -138,7 +136,7 @@ pub(super) struct RunOptions {
     side: Option<usize>,
     /// How images are brought to that size.
     #[arg(long, value_enum)]
-    fit: Option<FitName>,
+    fit: Option<Fit>,
     /// Hold out this share of each class for testing where a set has no test set of its own.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     test_share: Option<Share>,
@@ -153,13 +151,13 @@ pub(super) struct RunOptions {
     tolerance: Option<Vec<f64>>,
     /// What is followed back through the epochs.
     #[arg(long, value_enum)]
-    tracking: Option<TrackingName>,
+    tracking: Option<Tracking>,
     /// Whether a tolerance is a share of the weight's magnitude or a distance.
     #[arg(long, value_enum)]
-    tolerance_kind: Option<ToleranceKindName>,
+    tolerance_kind: Option<ToleranceKind>,
     /// Which value a weight is compared with.
     #[arg(long, value_enum)]
-    against: Option<AgainstName>,
+    against: Option<Against>,
     /// Windows of last epochs for settling tolerance and holding magnitude, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "EPOCHS")]
     window: Option<Vec<u32>>,
@@ -171,7 +169,7 @@ pub(super) struct RunOptions {
     ed_targets: Option<Vec<Share>>,
     /// Rule of exponential decay.
     #[arg(long, value_enum)]
-    ed_rule: Option<EdRuleName>,
+    ed_rule: Option<EdRule>,
     // Settings that only a study has: of its files, and of its own options.
     #[arg(skip)]
     all_images: Option<bool>,
@@ -218,7 +216,7 @@ pub(super) struct ImageOptions {
     side: Option<usize>,
     /// How images are brought to that size.
     #[arg(long, value_enum)]
-    fit: Option<FitName>,
+    fit: Option<Fit>,
     /// Hold out this share of each class for testing where a set has no test set of its own.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     test_share: Option<Share>,
@@ -230,7 +228,7 @@ impl ImageOptions {
         let all = LoadOptions::default();
         LoadOptions {
             side: self.side,
-            fit: self.fit.map(Fit::from).unwrap_or_default(),
+            fit: self.fit.unwrap_or_default(),
             test_share: self.test_share.map_or(all.test_share, f64::from),
             ..all
         }
@@ -243,13 +241,13 @@ impl ImageOptions {
 pub(super) struct ReadingOptions {
     /// What is followed back through the epochs.
     #[arg(long, value_enum)]
-    tracking: Option<TrackingName>,
+    tracking: Option<Tracking>,
     /// Whether a tolerance is a share of the weight's magnitude or a distance.
     #[arg(long, value_enum)]
-    tolerance_kind: Option<ToleranceKindName>,
+    tolerance_kind: Option<ToleranceKind>,
     /// Which value a weight is compared with.
     #[arg(long, value_enum)]
-    against: Option<AgainstName>,
+    against: Option<Against>,
 }
 
 /// Where settings come from besides the options.
@@ -317,7 +315,7 @@ impl RunOptions {
                 options
             }
         };
-        let preset = self.preset.or(from_file.preset).map_or(Preset::Quick, Preset::from);
+        let preset = self.preset.or(from_file.preset).unwrap_or(Preset::Quick);
         let mut settings = preset_of(preset);
         // The preset's number of training images is MNIST's; smaller sets are taken whole.
         let data = self.data.clone().or(from_file.data.clone());
@@ -366,7 +364,7 @@ impl Setter<'_> {
             }
         }
         let settings = &mut *self.0;
-        set(&mut settings.model, options.model.map(Model::from));
+        set(&mut settings.model, options.model);
         set(&mut settings.data, options.data);
         set(&mut settings.width, options.width);
         set(&mut settings.depth, options.depth);
@@ -378,18 +376,18 @@ impl Setter<'_> {
         set(&mut settings.training_images, options.training_images.map(Some));
         set(&mut settings.cnn_training_images, options.cnn_training_images.or(options.training_images).map(Some));
         set(&mut settings.side, options.side.map(Some));
-        set(&mut settings.fit, options.fit.map(Fit::from));
+        set(&mut settings.fit, options.fit);
         set(&mut settings.test_share, options.test_share.map(f64::from));
         set(&mut settings.pixel_scale, options.pixel_scale);
         set(&mut settings.seed, options.seed);
         set(&mut settings.tolerance, options.tolerance);
-        set(&mut settings.tracking, options.tracking.map(Tracking::from));
-        set(&mut settings.tolerance_kind, options.tolerance_kind.map(ToleranceKind::from));
-        set(&mut settings.against, options.against.map(Against::from));
+        set(&mut settings.tracking, options.tracking);
+        set(&mut settings.tolerance_kind, options.tolerance_kind);
+        set(&mut settings.against, options.against);
         set(&mut settings.window, options.window.map(Some));
         set(&mut settings.keep_frozen, options.keep_frozen);
         set(&mut settings.ed_targets, options.ed_targets.map(|targets| targets.into_iter().map(f64::from).collect()));
-        set(&mut settings.ed_rule, options.ed_rule.map(EdRule::from));
+        set(&mut settings.ed_rule, options.ed_rule);
         set(&mut settings.all_images, options.all_images);
         set(&mut settings.min_accuracy, options.min_accuracy.map(f64::from).map(Some));
         set(&mut settings.stop_at_plateau, options.stop_at_plateau.map(f64::from).map(Some));
@@ -408,9 +406,9 @@ impl ReadingOptions {
     /// The reading asked for; what is not named is as the protocol has it.
     pub(super) fn reading(self) -> Reading {
         Reading {
-            tracking: self.tracking.map(Tracking::from).unwrap_or_default(),
-            tolerance_kind: self.tolerance_kind.map(ToleranceKind::from).unwrap_or_default(),
-            against: self.against.map(Against::from).unwrap_or_default(),
+            tracking: self.tracking.unwrap_or_default(),
+            tolerance_kind: self.tolerance_kind.unwrap_or_default(),
+            against: self.against.unwrap_or_default(),
         }
     }
 }

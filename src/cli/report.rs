@@ -8,7 +8,7 @@ use crate::report::{Run, Study, html};
 use crate::run_folder::{Manifest, RunFolder, csv};
 use crate::study::configuration::Configuration;
 use crate::study::figure4;
-use crate::study::focus_layer::FocusLayer;
+use crate::study::recorded::FocusLayer;
 use crate::study::recorded::RecordedRun;
 use crate::study::results::{Results, SUBJECT_FILE};
 use crate::study::runs::{RunRow, incompleteness};

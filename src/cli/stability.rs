@@ -11,7 +11,7 @@ use crate::stability::{Against, Reading, Stability, WindowedEnvelope, envelope, 
 use crate::study::configuration;
 use crate::study::numbers::{significant, thousands};
 use crate::study::recorded::RecordedRun;
-use crate::study::records::{write_envelope, write_stability};
+use crate::study::records::{LayerAxes, write_envelope, write_stability};
 use crate::training;
 use clap::Args;
 use serde::Serialize;
@@ -136,9 +136,10 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     let extremes = WindowedEnvelope::new(&mut engine, &read.history, &windows)?;
     manifest.wall_times.insert("envelope".into(), started.elapsed().as_secs_f64());
     let path = |name: &str| folder.file(name);
+    let axes = LayerAxes { layer: &read.layer, sizes: &read.weight_axes, names: &read.weight_axis_names };
     let files = [
-        write_stability(&path, &read.weight_axes, &read.history, &stability)?,
-        write_envelope(&path, &read.weight_axes, &read.history, &extremes)?,
+        write_stability(&path, axes, &read.history, &stability)?,
+        write_envelope(&path, axes, &read.history, &extremes)?,
     ];
     manifest.finished = Some(timestamp(SystemTime::now()));
     manifest.write(folder.path())?;

@@ -6,7 +6,7 @@
 //! `[sample]` or `[sample, 1]`, or `[sample, class]` with a single 1 for each image. All are whole numbers of 0 to 255, of
 //! whatever type. Arrays that are not used are not judged.
 
-use super::files::Parts;
+use super::parts::Parts;
 use super::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::run_folder::import::{self, ForeignArray};

@@ -1,7 +1,7 @@
 //! Classes as files number or name them, as the classes 0, 1, 2, ... of a data set.
 
 use super::Dataset;
-use super::files::Parts;
+use super::parts::Parts;
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 

@@ -1,22 +1,13 @@
 //! Data sets of the user: what a path holds, its content decides.
 
 use super::fit::Square;
-use super::folders::shown_name;
-use super::{Dataset, archive, classes, folders, idx, images};
+use super::left_out::shown_name;
+use super::parts::Parts;
+use super::{archive, classes, folders, idx, images};
 use crate::error::{Error, Result};
 use crate::run_folder::file_kind::{FileKind, Purpose};
 use crate::run_folder::input::Input;
 use std::path::{Path, PathBuf};
-
-/// What was read: a training set, a test set if there is one, and what the user should know.
-#[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) training: Dataset,
-    pub(super) test: Option<Dataset>,
-    /// Names of the classes, in their order.
-    pub(super) class_names: Vec<String>,
-    pub(super) notices: Vec<String>,
-}
 
 /// Reads a folder with a folder for each class, a folder of IDX files, an IDX file of images with its labels beside it, or
 /// an archive in the form of MedMNIST or Keras. The set is called `name`, or without one as its files are.

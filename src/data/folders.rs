@@ -3,7 +3,7 @@
 //! A folder is always found by its path. Its name is shown as well as it can be: systems allow names that are no text.
 
 use super::classes;
-use super::left_out::{LeftOut, Reason};
+use super::left_out::{LeftOut, Reason, shown_name, shown_name_with_controls};
 use crate::error::{Error, Result};
 use crate::run_folder::OUTPUT_FOLDER_FILES;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,15 +69,6 @@ pub(super) fn visible(folder: &Path, left_out: &mut LeftOut) -> Result<(Vec<Path
 /// `found.000` and so on.
 fn is_found_by_chkdsk(name: &str) -> bool {
     name.strip_prefix("found.").is_some_and(|number| number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// The name of a file or folder for people, on one line.
-pub(super) fn shown_name(path: &Path) -> String {
-    shown_name_with_controls(path).replace(char::is_control, "\u{fffd}")
-}
-
-fn shown_name_with_controls(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The folder of a class.

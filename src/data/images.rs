@@ -5,11 +5,11 @@
 
 use super::Dataset;
 use super::classes::{MOST_CLASSES, shortened};
-use super::files::Parts;
 use super::findings::Findings;
 use super::fit::Square;
-use super::folders::{self, ClassFolder, shown_name};
-use super::left_out::{LeftOut, Reason};
+use super::folders::{self, ClassFolder};
+use super::left_out::{LeftOut, Reason, shown_name};
+use super::parts::Parts;
 use super::picture::{self, Picture};
 use crate::error::{Error, Result};
 use rayon::prelude::*;

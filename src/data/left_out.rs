@@ -1,7 +1,6 @@
 //! What lies in the folders of a set and is not read, by reason: every folder is named, files are counted.
 
 use super::classes::shortened_to;
-use super::folders::shown_name;
 use super::picture::FORMATS;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -84,6 +83,16 @@ fn names(paths: &[PathBuf], root: &Path) -> Vec<String> {
             _ => format!("{name} in {} places", paths.len()),
         })
         .collect()
+}
+
+/// The name of a file or folder for people, on one line.
+pub(super) fn shown_name(path: &Path) -> String {
+    shown_name_with_controls(path).replace(char::is_control, "\u{fffd}")
+}
+
+/// The same as it is.
+pub(super) fn shown_name_with_controls(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod inspection;
 mod jpeg;
 mod left_out;
 mod mnist;
+mod parts;
 mod picture;
 mod processed;
 mod source;

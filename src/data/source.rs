@@ -1,7 +1,8 @@
 //! Where data come from, as the `--data` argument names it.
 
-use super::files::{self, Parts};
+use super::files;
 use super::fit::{self, Fit, Square};
+use super::parts::Parts;
 use super::splits::{self, TEST_SHARE};
 use super::{Dataset, Split, contrived, inspection, mnist, processed, synthetic};
 use crate::error::{Error, Result};

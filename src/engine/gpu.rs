@@ -2,11 +2,9 @@
 
 mod batch;
 mod capacity;
-mod convolutions;
 mod history;
 mod launches;
 mod samples;
-mod sweep;
 mod tuning;
 
 pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};

@@ -1,15 +1,22 @@
 //! Finding a device, opening it, and hearing about what goes wrong with it.
 
-use super::kernel::{Access, Binding, Kernel, Shader};
-use super::tape::Tape;
-use super::timing::Profile;
-use super::{Buffer, Launch, Recorder, read_back};
+pub(super) mod buffer;
+pub(super) mod kernel;
+pub(super) mod recorder;
+pub(super) mod tape;
+pub(super) mod timing;
+
 use crate::error::{Error, Result};
+use buffer::Buffer;
+use kernel::{Access, Binding, Kernel, Shader};
+use recorder::{Launch, Recorder, read_back};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tape::Tape;
+use timing::Profile;
 
 /// Iterations that the start-up probe asks for: above the limit of old software drivers.
 const PROBED_ITERATIONS: u32 = 70_000;
@@ -94,7 +101,7 @@ pub struct Gpu {
     description: AdapterDescription,
     checked: bool,
     iterations: Option<u32>,
-    pub(super) kernels: Mutex<HashMap<super::kernel::Key, Arc<Kernel>>>,
+    pub(super) kernels: Mutex<HashMap<kernel::Key, Arc<Kernel>>>,
     failure: Failure,
     launch_times: Mutex<BTreeMap<&'static str, Duration>>,
     /// Times of launches while a profile is taken.
@@ -106,7 +113,7 @@ pub struct Gpu {
     build_nanoseconds: AtomicU64,
     transfer_nanoseconds: AtomicU64,
     arrays: AtomicU64,
-    pub(super) tape: OnceLock<Mutex<Tape>>,
+    tape: OnceLock<Mutex<Tape>>,
 }
 
 /// The backends that can run the kernels.

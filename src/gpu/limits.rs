@@ -1,7 +1,6 @@
 //! What a device can do at most, found out with probes: no kernel gets above it.
 
-use super::kernel::{Access, Binding, Kernel, Shader};
-use super::{Buffer, Gpu, Launch, Recorder, read_back};
+use super::{Access, Binding, Buffer, Gpu, Kernel, Launch, Recorder, Shader, read_back};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;

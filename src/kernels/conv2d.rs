@@ -7,7 +7,7 @@ mod forward;
 pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments};
 pub use forward::{Forward, ForwardArguments};
 
-use super::dense::Images;
+use super::images::Images;
 use super::max_pool2d::{self, argmax_len};
 use super::{Bound, ParameterOffsets, grid, read, record, require, require_positive, write};
 use crate::error::{Error, Result};

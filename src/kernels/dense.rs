@@ -1,5 +1,7 @@
 //! `dense.*`: fully connected layers, forward and backward, on activations `[replica, sample, unit]`.
 
+pub use super::images::{ImageShape, Images};
+
 use super::{Bound, ParameterOffsets, StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::Result;
 use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Shader, parameters};
@@ -189,40 +191,6 @@ impl Shape {
     }
 }
 
-/// How images lie in memory: `[image, y, word]`, four pixels to a word, each row padded with zeros to whole words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImageShape {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-}
-
-impl ImageShape {
-    /// Words of one row.
-    pub fn row_words(&self) -> usize {
-        self.width.div_ceil(4)
-    }
-
-    /// Words of one image.
-    pub fn words(&self) -> usize {
-        self.height * self.row_words()
-    }
-
-    /// Packs images `[image, y, x]` of one byte a pixel into words.
-    pub fn pack(&self, images: &[u8]) -> Vec<u32> {
-        let mut words = Vec::with_capacity(images.len() / self.width * self.row_words());
-        for row in images.chunks_exact(self.width) {
-            for pixels in row.chunks(4) {
-                let mut bytes = [0; 4];
-                bytes[..pixels.len()].copy_from_slice(pixels);
-                words.push(u32::from_le_bytes(bytes));
-            }
-        }
-        words
-    }
-}
-
 /// Arrays of [`Forward`].
 pub struct ForwardArguments<'a> {
     /// Sizes.
@@ -239,18 +207,6 @@ pub struct ForwardArguments<'a> {
     pub parameters: &'a Buffer<f32>,
     /// `[replica, sample, out]`, written.
     pub output: &'a Buffer<f32>,
-}
-
-/// Images of a batch: which, and how their pixels are read.
-pub struct Images<'a> {
-    /// Sizes of an image.
-    pub shape: ImageShape,
-    /// What pixels are multiplied by.
-    pub scale: f32,
-    /// Indices of images; steps say where each replica's lie. They must be below the number of images.
-    pub order: &'a Buffer<u32>,
-    /// `[image, y, word]`, made by [`ImageShape::pack`].
-    pub images: &'a Buffer<u32>,
 }
 
 /// Arrays of [`ForwardImages`].
@@ -546,18 +502,5 @@ impl BackwardWeightsImages {
         let tiles = images.shape.words() * shape.outputs.div_ceil(4);
         let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
         Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_an_image_are_padded_to_whole_words() {
-        let shape = ImageShape { height: 2, width: 5 };
-        let words = shape.pack(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-        assert_eq!(words, [0x0403_0201, 5, 0x0908_0706, 10]);
-        assert_eq!(shape.words(), 4);
     }
 }

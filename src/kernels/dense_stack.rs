@@ -1,10 +1,9 @@
 //! `dense_stack.*`: many dense layers in one launch: whole training steps of all of them, or, from what the first one gave
 //! out, the gradients of those behind it.
 
-mod launches;
 mod step;
 
-pub use launches::{LaunchStep, Launches, MOST_STEPS, Residency, STRUCTURES, Sample};
+pub use step::launches::{LaunchStep, Launches, MOST_STEPS, Residency, STRUCTURES, Sample};
 pub(super) use step::ROWS;
 pub use step::{BoundStep, Reads, STEP, STEP_FEATURES, Step, StepArguments, StepInput, StepShape};
 

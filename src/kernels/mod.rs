@@ -23,6 +23,7 @@ pub mod dense;
 pub mod dense_stack;
 pub mod focus_sweep;
 pub mod he_normal;
+mod images;
 pub mod magnitude_sort;
 pub mod mask;
 pub mod max_pool2d;

@@ -18,6 +18,11 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// The layer that it belongs to: its name before the dot.
+    pub fn layer(&self) -> &str {
+        self.name.split('.').next().unwrap_or(&self.name)
+    }
+
     /// Number of parameters.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -69,6 +74,11 @@ impl ParameterLayout {
     /// Number of parameters of one replica.
     pub fn parameters(&self) -> usize {
         self.tensors.last().map_or(0, |tensor| tensor.range().end)
+    }
+
+    /// Number of weights of one replica, biases apart.
+    pub fn weights(&self) -> usize {
+        self.tensors.iter().filter(|tensor| tensor.fan_in.is_some()).map(Tensor::len).sum()
     }
 
     /// Weights of convolution `index`.

@@ -7,4 +7,4 @@ pub mod operating_points;
 pub mod sweep;
 mod sweep_row;
 
-pub use sweep_row::{Method, SweepRow};
+pub use sweep_row::{Layers, Method, Repair, Scope, SweepRow};

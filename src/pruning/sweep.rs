@@ -2,7 +2,7 @@
 
 use super::masks::Mask;
 use super::operating_points::OperatingPoint;
-use super::{Method, SweepRow};
+use super::{Layers, Method, Repair, Scope, SweepRow};
 use crate::engine::{Batch, DataHandle, Evaluation, SweepPoint, Watch};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout};
@@ -62,11 +62,14 @@ impl RowContext<'_> {
     ) -> SweepRow {
         let weight_count = self.architecture.weight_count();
         let removed = weight_count - nonzero_weights;
-        let parameters = ParameterLayout::new(self.architecture).parameters();
+        let weights = ParameterLayout::new(self.architecture).weights();
         let multiply_adds = self.architecture.forward_multiply_adds();
         SweepRow {
             method,
             rule: rule.into(),
+            layers: Layers::Focus,
+            scope: Scope::Layer,
+            repair: Repair::Cut,
             model: self.model.into(),
             data_set: self.data_set.into(),
             replica,
@@ -77,8 +80,9 @@ impl RowContext<'_> {
             sparsity: removed as f64 / weight_count as f64,
             nonzero_weights: nonzero_weights as u32,
             frozen_weights: frozen_weights as u32,
-            compression_ratio: parameters as f64 / (parameters - removed) as f64,
+            smaller: weights as f64 / (weights - removed) as f64,
             theoretical_speedup: multiply_adds as f64 / (multiply_adds - removed) as f64,
+            calibration_images: None,
             accuracy: evaluation.accuracy(),
             loss: evaluation.loss,
         }

@@ -64,6 +64,33 @@ impl fmt::Display for Method {
     }
 }
 
+/// Which layers' weights are pruned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layers {
+    /// The last hidden layer.
+    #[default]
+    Focus,
+}
+
+/// Among which weights those that go are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Each layer for itself.
+    #[default]
+    Layer,
+}
+
+/// What is done about the weights that stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repair {
+    /// Nothing.
+    #[default]
+    Cut,
+}
+
 /// One operating point of one replica. The order of the fields is the order of the columns of `sweep.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {
@@ -71,6 +98,15 @@ pub struct SweepRow {
     pub method: Method,
     /// Which reading of the method, e.g. `density` for ED; empty where there is only one.
     pub rule: String,
+    /// Which layers' weights are pruned.
+    #[serde(default)]
+    pub layers: Layers,
+    /// Among which weights those that go are chosen.
+    #[serde(default)]
+    pub scope: Scope,
+    /// What is done about the weights that stay.
+    #[serde(default)]
+    pub repair: Repair,
     /// Name of the network.
     pub model: String,
     /// Name of the data set.
@@ -93,10 +129,14 @@ pub struct SweepRow {
     /// Weights of the focus layer that no longer moved at the end of training, kept or not.
     #[serde(alias = "frozen_nodes")]
     pub frozen_weights: u32,
-    /// Parameters of the whole model divided by those that are not pruned.
-    pub compression_ratio: f64,
+    /// Weights of the whole network divided by those that are kept, biases apart. Runs before this column counted biases too.
+    #[serde(alias = "compression_ratio")]
+    pub smaller: f64,
     /// Multiply-adds of classifying an image with the whole model divided by those that are left.
     pub theoretical_speedup: f64,
+    /// Images that the method looked at to prune; none where it needs none.
+    #[serde(default)]
+    pub calibration_images: Option<u32>,
     /// Share of the test images that are classified correctly, 0 to 1.
     pub accuracy: f64,
     /// Mean cross-entropy on the test images, in nats.
@@ -132,6 +172,9 @@ mod tests {
         let row = SweepRow {
             method: Method::Hold,
             rule: String::new(),
+            layers: Layers::Focus,
+            scope: Scope::Layer,
+            repair: Repair::Cut,
             model: "dnn".into(),
             data_set: "mnist".into(),
             replica: 3,
@@ -142,8 +185,9 @@ mod tests {
             sparsity: 0.8,
             nonzero_weights: 180,
             frozen_weights: 2,
-            compression_ratio: 1.026,
+            smaller: 1.026,
             theoretical_speedup: 1.026,
+            calibration_images: None,
             accuracy: 0.844,
             loss: 0.61,
         };
@@ -152,11 +196,23 @@ mod tests {
         let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
         assert_eq!(
             text.lines().next().unwrap(),
-            "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_weights,frozen_weights,\
-             compression_ratio,theoretical_speedup,accuracy,loss"
+            "method,rule,layers,scope,repair,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,\
+             nonzero_weights,frozen_weights,smaller,theoretical_speedup,calibration_images,accuracy,loss"
         );
         let read: Vec<SweepRow> =
             csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
         assert_eq!(read, [row]);
+    }
+
+    #[test]
+    fn a_row_of_an_old_run_is_read() {
+        let text = "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_nodes,\
+                    frozen_nodes,compression_ratio,theoretical_speedup,accuracy,loss\n\
+                    ms,,dnn,mnist,1,30,0.03,12,,0.5,450,7,1.016,1.02,0.75,0.875\n";
+        let read: Vec<SweepRow> =
+            csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
+        let SweepRow { method, nonzero_weights, frozen_weights, smaller, layers, calibration_images, .. } = read[0];
+        assert_eq!((method, nonzero_weights, frozen_weights, smaller), (Method::Stability, 450, 7, 1.016));
+        assert_eq!((layers, calibration_images), (Layers::Focus, None));
     }
 }

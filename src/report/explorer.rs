@@ -5,8 +5,8 @@ use super::{Cell, Run};
 use crate::pruning::masks::RemovalOrder;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, SweepRow};
-use crate::study::focus_layer::FocusLayer;
 use crate::study::ledger::Workload;
+use crate::study::recorded::FocusLayer;
 use serde::Serialize;
 
 /// Most replicas that can be looked at one by one, of a cell and on a page: each takes about 150 kB.
@@ -148,7 +148,7 @@ fn all_series(mut rows: Vec<&SweepRow>) -> Vec<Series<'_>> {
             window: rows[0].window,
             threshold: rows.iter().filter_map(|row| row.threshold).collect(),
             nonzero: rows.iter().map(|row| row.nonzero_weights).collect(),
-            compression: rows.iter().map(|row| rounded(row.compression_ratio)).collect(),
+            compression: rows.iter().map(|row| rounded(row.smaller)).collect(),
             accuracy: rows.iter().map(|row| rounded(row.accuracy)).collect(),
         })
         .collect()

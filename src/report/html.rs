@@ -6,7 +6,7 @@ use super::{Cell, Provenance, Run, Study, explorer, figures, growth_figure, verd
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::accuracy::TABLE_SPARSITIES;
-use crate::study::focus_layer::FocusLayer;
+use crate::study::recorded::FocusLayer;
 use askama::Template;
 use std::fmt::Display;
 use std::fs::File;

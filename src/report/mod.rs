@@ -18,14 +18,14 @@ pub mod verdict;
 pub use provenance::Provenance;
 
 use crate::pruning::SweepRow;
+use crate::study::conclusion::SensitivityRow;
 use crate::study::configuration::Configuration;
-use crate::study::focus_layer::FocusLayer;
-use crate::study::inference::InferenceRow;
 use crate::study::ledger::Ledger;
-use crate::study::rank_correlation::CorrelationRow;
+use crate::study::recorded::FocusLayer;
+use crate::study::results::CorrelationRow;
+use crate::study::results::InferenceRow;
 use crate::study::results::Results;
 use crate::study::runs::RunRow;
-use crate::study::sensitivity::SensitivityRow;
 use crate::study::tables::Tables;
 
 /// All that a report shows of one model on one data set.

@@ -4,12 +4,12 @@ use super::Cell;
 use crate::engine::{Engine, HistoryShape};
 use crate::network::Architecture;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
-use crate::pruning::{Method, SweepRow};
+use crate::pruning::{Layers, Method, Repair, Scope, SweepRow};
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability, WindowedEnvelope};
-use crate::study::focus_layer::FocusLayer;
-use crate::study::inference::InferenceRow;
 use crate::study::ledger::{Ledger, Measured, Workload};
+use crate::study::recorded::FocusLayer;
+use crate::study::results::InferenceRow;
 
 const REPLICAS: u32 = 5;
 const WEIGHT_COUNTS: u32 = 900;
@@ -46,6 +46,9 @@ pub(super) fn cell() -> Cell {
             sweep.push(SweepRow {
                 method,
                 rule: rule.into(),
+                layers: Layers::Focus,
+                scope: Scope::Layer,
+                repair: Repair::Cut,
                 model: "dnn".into(),
                 data_set: "mnist".into(),
                 replica,
@@ -56,8 +59,9 @@ pub(super) fn cell() -> Cell {
                 sparsity,
                 nonzero_weights: WEIGHT_COUNTS - removed,
                 frozen_weights: 30,
-                compression_ratio: 28_510.0 / f64::from(28_510 - removed),
+                smaller: 28_320.0 / f64::from(28_320 - removed),
                 theoretical_speedup: 28_320.0 / f64::from(28_320 - removed),
+                calibration_images: None,
                 accuracy: accuracy(sparsity, knee, own),
                 loss: 0.2,
             });

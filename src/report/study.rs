@@ -3,10 +3,10 @@
 use super::tables::{NOTHING, aligned, wrapped};
 use crate::data::Fit;
 use crate::stability::Against;
+use crate::study::conclusion::{SensitivityRow, readings};
 use crate::study::configuration::Configuration;
 use crate::study::numbers::{percent, significant, thousands};
 use crate::study::runs::{Outcome, RunRow};
-use crate::study::sensitivity::{SensitivityRow, readings};
 use crate::study::tables::{CellGrowth, PairRow, Tables, TermRow};
 use serde_json::{Value, json};
 

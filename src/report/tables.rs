@@ -179,7 +179,7 @@ pub(super) fn correlation_lines(cell: &Cell) -> Vec<(String, String)> {
     groups.into_iter().filter_map(line).collect()
 }
 
-/// What the whole model gains at the table's sparsities: compression ratio and theoretical speed-up.
+/// What the whole model gains at the table's sparsities: how many times smaller it is, and the theoretical speed-up.
 pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     // Both ratios follow from the number of weights alone, so any curve that meets most columns will do.
@@ -190,7 +190,7 @@ pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
         ..AccuracyLine::new(curve, |point| Some(format!("{:.3}x", value(point))))
     };
     vec![
-        line("compression of the whole model", |point| point.compression_ratio),
+        line("times smaller, the whole network", |point| point.smaller),
         line("theoretical speed-up", |point| point.theoretical_speedup),
     ]
 }

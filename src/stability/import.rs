@@ -20,6 +20,8 @@ use std::path::Path;
 pub struct ImportedHistory {
     /// The weights.
     pub history: History,
+    /// Name of the layer; empty if the file does not tell.
+    pub layer: String,
     /// The axes that make up a weight: `[in, out]` for the weights of a dense layer, one axis if they were flat.
     pub weight_axes: Vec<usize>,
     /// Names of these axes; empty if they have none.
@@ -96,7 +98,15 @@ pub fn read_history(path: &Path, key: Option<&str>, axes: &Axes) -> Result<Impor
     if epochs == 1 {
         notices.push("the history has one epoch: every magnitude stability is 1".into());
     }
-    Ok(ImportedHistory { history, weight_axes: weight_axes.to_vec(), weight_axis_names: names, rounding, notices })
+    let layer = String::new();
+    Ok(ImportedHistory {
+        history,
+        layer,
+        weight_axes: weight_axes.to_vec(),
+        weight_axis_names: names,
+        rounding,
+        notices,
+    })
 }
 
 /// The sizes of a history: `100 epochs x 30 replicas x 30 weight_count`.

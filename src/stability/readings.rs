@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 const WEIGHTS_RANKED_AT_ONCE: usize = 1 << 24;
 
 /// What is followed back through the epochs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tracking {
     /// The weight in the same row and column.
@@ -24,7 +24,7 @@ pub enum Tracking {
 }
 
 /// How far a weight may be from the value that it is compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ToleranceKind {
     /// By a share of the last epoch's magnitude: `|W_t - W| <= tolerance * |W_T|`.
@@ -35,7 +35,7 @@ pub enum ToleranceKind {
 }
 
 /// Which value a weight is compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Against {
     /// That of the last epoch.

@@ -2,6 +2,7 @@
 
 pub mod anova;
 mod copenhaver_holland;
+pub mod correlation;
 pub mod design;
 pub mod glm;
 pub mod growth;

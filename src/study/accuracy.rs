@@ -61,8 +61,8 @@ pub struct CurvePoint {
     pub over_one_shot: Option<Summary>,
     /// The same against one-shot pruning that removes frozen weights before all others.
     pub over_frozen_first: Option<Summary>,
-    /// Mean over replicas of the compression ratio of the whole model.
-    pub compression_ratio: f64,
+    /// Weights of the whole network divided by those that are kept, biases apart: mean over replicas.
+    pub smaller: f64,
     /// Mean over replicas of the theoretical speed-up of the whole model.
     pub theoretical_speedup: f64,
 }
@@ -202,7 +202,7 @@ fn curve_points(
                 accuracy: summary(|row| row.accuracy)?,
                 over_one_shot: over(one_shot),
                 over_frozen_first: over(frozen_first),
-                compression_ratio: summary(|row| row.compression_ratio)?.mean,
+                smaller: summary(|row| row.smaller)?.mean,
                 theoretical_speedup: summary(|row| row.theoretical_speedup)?.mean,
             })
         })
@@ -235,11 +235,15 @@ pub fn at_table_sparsities(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SPARSIT
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pruning::{Layers, Repair, Scope};
 
     fn row(method: Method, replica: u32, nonzero_weights: u32, accuracy: f64) -> SweepRow {
         SweepRow {
             method,
             rule: String::new(),
+            layers: Layers::Focus,
+            scope: Scope::Layer,
+            repair: Repair::Cut,
             model: "dnn".into(),
             data_set: "mnist".into(),
             replica,
@@ -250,8 +254,9 @@ mod tests {
             sparsity: 1.0 - f64::from(nonzero_weights) / 100.0,
             nonzero_weights,
             frozen_weights: 0,
-            compression_ratio: 1.0,
+            smaller: 1.0,
             theoretical_speedup: 1.0,
+            calibration_images: None,
             accuracy,
             loss: 1.0,
         }

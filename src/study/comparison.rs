@@ -2,23 +2,26 @@
 //! beside them, and keep account of what each costs.
 
 use super::Control;
+use super::accuracy::{Summary, TABLE_SPARSITIES};
 use super::configuration::Configuration;
-use super::experiment::{Cell, CellFolder, train_and_record, write_records};
-use super::inference::INFERENCE_COLUMNS;
+use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, Measured, Workload};
-use super::rank_correlation::{CORRELATION_COLUMNS, with_magnitude};
-use super::records::{write_envelope, write_stability};
-use super::results::{ComparedCell, Results, SUBJECT_FILE};
+use super::records::{LayerAxes, write_envelope, write_records, write_stability};
+use super::results::{
+    CORRELATION_COLUMNS, ComparedCell, INFERENCE_COLUMNS, InferenceRow, LEDGER_COLUMNS, Results, SUBJECT_FILE,
+    SWEEP_COLUMNS, with_magnitude,
+};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Overheads, Watch};
 use crate::error::Result;
-use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
-use crate::pruning::sweep::{self, RowContext};
-use crate::pruning::{Method, SweepRow};
+use crate::network::ParameterLayout;
+use crate::pruning::masks::{RemovalOrder, removed_weights};
+use crate::pruning::operating_points::{CHOSEN_IN_TRAINING, FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
+use crate::pruning::sweep::RowContext;
+use crate::pruning::{Method, SweepRow, sweep};
 use crate::run_folder::csv;
 use crate::stability::{History, Stability, Tracking, WindowedEnvelope, envelope};
 use crate::training::{NumberHash, Trained};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How often the marginal work of a method is repeated for its mean and spread.
@@ -124,10 +127,11 @@ impl<'a> CellComparison<'a> {
         drop(parameters);
         let history = trained.take_history()?;
         let counted = self.count(&history)?;
-        let weight_axes = [self.cell.architecture.width; 2];
+        let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().clone();
+        let axes = LayerAxes { layer: focus.layer(), sizes: &focus.shape, names: &[] };
         let path = |name: &str| folder.file(name);
-        write_stability(&path, &weight_axes, &history, &counted.stability)?;
-        write_envelope(&path, &weight_axes, &history, &counted.envelope)?;
+        write_stability(&path, axes, &history, &counted.stability)?;
+        write_envelope(&path, axes, &history, &counted.envelope)?;
         let wall_times = [
             ("train", trained.times.train.as_secs_f64()),
             ("record history", trained.times.record.as_secs_f64()),
@@ -193,7 +197,7 @@ impl<'a> CellComparison<'a> {
             correlations,
             inference,
             headline_window: envelope::headline_window(self.configuration.epochs),
-            headline_rule: headline_rule(self.configuration),
+            headline_rule: self.configuration.headline_rule(),
             chance: subject.chance,
             judged_in_training: subject.judged_in_training,
         };
@@ -212,7 +216,7 @@ impl<'a> CellComparison<'a> {
     /// Sorts, counts and measures the extremes of the history.
     fn count(&mut self, history: &History) -> Result<Counted> {
         let configuration = self.configuration;
-        let windows = windows(self.configuration)?;
+        let windows = configuration.windows()?;
         let engine = &mut *self.engine;
         self.control.stage("sort and count", 3, "passes", |watch| {
             let start = Instant::now();
@@ -268,7 +272,7 @@ impl<'a> CellComparison<'a> {
         training_overheads: Overheads,
     ) -> Result<()> {
         let configuration = self.configuration;
-        let headline = headline_rule(configuration);
+        let headline = configuration.headline_rule();
         let other = if headline == FROZEN_FIRST { FROZEN_KEPT } else { FROZEN_FIRST };
         let methods = [
             (Method::Stability, ""),
@@ -339,49 +343,81 @@ impl<'a> CellComparison<'a> {
         }
         Ok(())
     }
+
+    /// Chooses a window for settle and for hold by mean accuracy on the training set at the sparsities of the accuracy
+    /// table, and repeats the rows of that window under the rule [`CHOSEN_IN_TRAINING`].
+    fn chosen_windows(&mut self, batch: &mut Batch, training: DataHandle, numbers: &Numbers<'_>) -> Result<()> {
+        let weight_count = self.cell.architecture.weight_count();
+        let left = TABLE_SPARSITIES.map(|sparsity| weight_count - removed_weights(sparsity, weight_count));
+        let rule = self.configuration.headline_rule();
+        for method in [Method::Settle, Method::Hold] {
+            let mut points = of_method(method, rule == FROZEN_FIRST, numbers);
+            points.retain(|point| left.contains(&point.kept.iter().filter(|&&kept| kept).count()));
+            let stage = format!("choose a window for {method} in training");
+            let swept = self.control.stage(&stage, points.len() as u64, "points", |watch| {
+                sweep::evaluate(batch, training, &points, watch)
+            })?;
+            let mut correct: BTreeMap<u32, u64> = BTreeMap::new();
+            for (point, evaluation) in points.iter().zip(&swept.evaluations) {
+                *correct.entry(point.window.unwrap_or_default()).or_default() += u64::from(evaluation.correct);
+            }
+            // Of equals the longest window.
+            let chosen = correct.iter().max_by_key(|&(_, &correct)| correct).map(|(&window, _)| window);
+            let own = |row: &&SweepRow| row.method == method && row.rule == rule && row.window == chosen;
+            let repeated: Vec<SweepRow> = self
+                .rows
+                .iter()
+                .filter(own)
+                .map(|row| SweepRow { rule: CHOSEN_IN_TRAINING.into(), ..row.clone() })
+                .collect();
+            self.rows.extend(repeated);
+        }
+        Ok(())
+    }
+
+    /// Times the evaluation of the dense networks and of the same with the smallest weights set to zero, by turns, so that
+    /// whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
+    fn inference(&mut self, batch: &mut Batch, test: DataHandle) -> Result<Vec<InferenceRow>> {
+        let weight_count = self.cell.architecture.weight_count();
+        let trained = batch.focus_weights()?;
+        let removed: Vec<usize> =
+            [0.0].into_iter().chain(TABLE_SPARSITIES).map(|sparsity| removed_weights(sparsity, weight_count)).collect();
+        let networks: Vec<Vec<f32>> = removed
+            .iter()
+            .map(|&removed| trained.chunks_exact(weight_count).flat_map(|weights| pruned(weights, removed)).collect())
+            .collect();
+        let silent = Watch { stop: self.control.stop, progress: &|_| {} };
+        let replicates = f64::from(self.configuration.replicates);
+        let mut times = vec![Vec::new(); networks.len()];
+        let started = Instant::now();
+        for _ in 0..REPETITIONS {
+            for (networks, times) in networks.iter().zip(&mut times) {
+                batch.set_focus_weights(networks)?;
+                let start = Instant::now();
+                batch.evaluate(test, &silent)?;
+                times.push(start.elapsed().as_secs_f64() * 1e3 / replicates);
+            }
+            if started.elapsed() > self.scope.repeat_within {
+                break;
+            }
+        }
+        batch.set_focus_weights(&trained)?;
+        let summaries: Vec<Summary> = times.iter().filter_map(|times| Summary::of(times)).collect();
+        let rows = removed.into_iter().zip(&summaries).map(|(removed, summary)| InferenceRow {
+            method: if removed == 0 { Method::Dense } else { Method::Magnitude },
+            model: self.cell.model().into(),
+            data_set: self.cell.data_set.clone(),
+            replicates: self.configuration.replicates,
+            sparsity: removed as f64 / weight_count as f64,
+            images: self.cell.split.test.samples(),
+            milliseconds: summary.mean,
+            milliseconds_sd: summary.sd,
+            ratio_to_dense: summary.mean / summaries[0].mean,
+        });
+        Ok(rows.collect())
+    }
 }
 
-/// Columns of `sweep.csv`.
-pub const SWEEP_COLUMNS: &[&str] = &[
-    "method",
-    "rule",
-    "model",
-    "data_set",
-    "replica",
-    "epochs",
-    "tolerance",
-    "threshold",
-    "window",
-    "sparsity",
-    "nonzero_weights",
-    "frozen_weights",
-    "compression_ratio",
-    "theoretical_speedup",
-    "accuracy",
-    "loss",
-];
-/// Columns of `ledger.csv`.
-pub const LEDGER_COLUMNS: &[&str] = &[
-    "method",
-    "rule",
-    "model",
-    "data_set",
-    "replicates",
-    "operating_points",
-    "distinct_points",
-    "train_s",
-    "record_s",
-    "sort_count_s",
-    "prune_evaluate_s",
-    "build_s",
-    "transfer_s",
-    "total_s",
-    "fixed_s",
-    "marginal_ms",
-    "marginal_ms_sd",
-    "ratio_to_stability",
-    "resumed",
-];
 /// Sorts every epoch, some at a time: the ranks of all would be as large as the history, and nothing needs them.
 fn rank_in_parts(engine: &mut Engine, history: &History) -> Result<()> {
     let shape = history.shape();
@@ -406,21 +442,6 @@ fn workload(cell: &Cell, configuration: &Configuration) -> Workload {
     }
 }
 
-/// The windows asked for, and always the headline's.
-pub(super) fn windows(configuration: &Configuration) -> Result<Vec<u32>> {
-    let epochs = configuration.epochs;
-    let mut windows = envelope::windows(configuration.window.as_deref(), epochs)?;
-    windows.push(envelope::headline_window(epochs));
-    windows.sort_unstable();
-    windows.dedup();
-    Ok(windows)
-}
-
-/// Whether settle and hold remove frozen weights first in the headline.
-pub(super) fn headline_rule(configuration: &Configuration) -> &'static str {
-    if configuration.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
-}
-
 /// What was added between two readings.
 pub(super) fn since(before: Overheads, after: Overheads) -> Overheads {
     Overheads { build: after.build - before.build, transfer: after.transfer - before.transfer }
@@ -437,10 +458,9 @@ pub fn hash_parameters(replicas: impl IntoIterator<Item = impl AsRef<[f32]>>) ->
     hash.finish()
 }
 
-/// Writes the ledgers, sweeps and inference times of several cells once more, together, at the top of the run folder.
-pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Results]) -> Result<()> {
-    csv::write(&folder("sweep.csv")?, SWEEP_COLUMNS, cells.iter().flat_map(|cell| &cell.rows))?;
-    csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))?;
-    csv::write(&folder("correlations.csv")?, CORRELATION_COLUMNS, cells.iter().flat_map(|cell| &cell.correlations))?;
-    csv::write(&folder("inference.csv")?, INFERENCE_COLUMNS, cells.iter().flat_map(|cell| &cell.inference))
+/// The weights of a focus layer without the `removed` smallest.
+fn pruned(weights: &[f32], removed: usize) -> Vec<f32> {
+    let magnitudes: Vec<f32> = weights.iter().map(|weight| weight.abs()).collect();
+    let mask = RemovalOrder::smallest_first(&magnitudes).mask(removed);
+    weights.iter().zip(mask.iter()).map(|(&weight, &kept)| if kept { weight } else { 0.0 }).collect()
 }

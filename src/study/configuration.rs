@@ -1,10 +1,12 @@
 //! The settings of a run: everything that can move a bit.
 
-use crate::data::{self, Fit, LoadOptions, TEST_SHARE};
+use crate::data;
+use crate::data::{Fit, LoadOptions, TEST_SHARE};
 use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
 use crate::network::Architecture;
 use crate::pruning::decay::Rule;
+use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
 use crate::training::Plateau;
 use data_encoding::HEXLOWER;
@@ -16,7 +18,7 @@ use std::collections::BTreeMap;
 pub const PAPER_TOLERANCE: f64 = 0.03;
 
 /// Which network is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Model {
     /// Fully connected: flatten, hidden dense layers, softmax.
@@ -48,18 +50,18 @@ pub enum Network {
 }
 
 /// By which rules exponential decay prunes while it trains; see [`Rule`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum EdRule {
     /// The surviving fraction decays exponentially.
     Density,
-    /// Fixed density; the rewired fraction decays exponentially.
+    /// The density is fixed, the rewired fraction decays exponentially.
     Exd,
-    /// Selected weights decay exponentially.
+    /// Selected weights decay exponentially and are then removed.
     Soft,
     /// Sparsity rises as a cubic polynomial.
     Cubic,
-    /// All of them, one after the other.
+    /// All four, one after the other.
     All,
 }
 
@@ -287,6 +289,21 @@ impl Configuration {
         sparsities.sort_by(f64::total_cmp);
         sparsities.dedup();
         sparsities
+    }
+
+    /// The windows asked for, and always the headline's.
+    pub fn windows(&self) -> Result<Vec<u32>> {
+        let epochs = self.epochs;
+        let mut windows = envelope::windows(self.window.as_deref(), epochs)?;
+        windows.push(envelope::headline_window(epochs));
+        windows.sort_unstable();
+        windows.dedup();
+        Ok(windows)
+    }
+
+    /// Whether settle and hold remove frozen weights first in the headline.
+    pub fn headline_rule(&self) -> &'static str {
+        if self.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
     }
 }
 

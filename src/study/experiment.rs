@@ -2,21 +2,18 @@
 
 use super::Control;
 use super::configuration::{Configuration, Network};
-use super::contents::Contents;
-use super::figure4;
-use super::numbers::significant;
-use super::results::SUBJECT_FILE;
+use super::numbers::{significant, thousands};
 use crate::data::{Dataset, Loaded, Source, Split};
 use crate::engine::{DataHandle, Engine};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout, Tensor};
-use crate::run_folder::safetensors::StackedArray;
-use crate::run_folder::{NamedArray, RunFolder, csv, npz, safetensors};
+use crate::network::Architecture;
+use crate::run_folder::RunFolder;
 use crate::training::{CheckpointFile, Plan, Trained, train};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// One model on one data set.
 #[derive(Clone, Debug)]
@@ -204,16 +201,8 @@ impl CellFolder<'_> {
         self.run.path().join(format!("{}{name}", self.prefix))
     }
 
-    /// Forgets what a study has trained, and its Figure 4.
-    pub fn forget_runs(&self) -> Result<()> {
-        self.forget("runs.csv")?;
-        let figure4 = self.within(figure4::FOLDER);
-        figure4.forget(SUBJECT_FILE)?;
-        figure4.remove_checkpoints()
-    }
-
     /// Removes a file, if it is there.
-    fn forget(&self, name: &str) -> Result<()> {
+    pub(super) fn forget(&self, name: &str) -> Result<()> {
         self.run.output().remove(&format!("{}{name}", self.prefix))
     }
 
@@ -294,60 +283,116 @@ pub fn train_and_record(
     })
 }
 
-/// Columns of `metrics.csv`.
-#[derive(Serialize)]
-struct MetricsRow<'a> {
-    model: &'a str,
-    data_set: &'a str,
-    replica: usize,
-    epoch: u32,
-    loss: f64,
-    accuracy: f64,
+/// Classes that a line names.
+const CLASSES_NAMED: usize = 10;
+
+/// What was read of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Contents {
+    /// Its classes, in their order.
+    pub classes: Vec<Class>,
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// Images that are trained on.
+    pub training_images: usize,
+    /// Images that are judged by; `None` if these are the training images.
+    pub test_images: Option<usize>,
 }
 
-/// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell; where replicas may stop at different
-/// epochs, `replicas/<replica>/history.npz` of each.
-pub fn write_records(
-    folder: &CellFolder<'_>,
-    cell: &Cell,
-    trained: &Trained,
-    parameters: &[Vec<f32>],
-    stops: bool,
-) -> Result<()> {
-    let rows = trained.metrics.iter().map(|metrics| MetricsRow {
-        model: cell.model(),
-        data_set: &cell.data_set,
-        replica: metrics.slot,
-        epoch: metrics.epoch,
-        loss: metrics.loss,
-        accuracy: metrics.accuracy,
-    });
-    csv::write(&folder.file("metrics.csv")?, &["model", "data_set", "replica", "epoch", "loss", "accuracy"], rows)?;
-    let write = |name: &str, replicas: usize, values: &[f32]| {
-        let weight_count = trained.shape.weight_count;
-        let axes = [values.len() / (replicas * weight_count), replicas, weight_count];
-        npz::write(&folder.file(name)?, &[NamedArray { name: "history", shape: &axes, values: values.into() }])
-    };
-    if stops {
-        for replica in 0..parameters.len() {
-            write(&format!("replicas/{replica}/history.npz"), 1, &trained.history_of_slot(replica))?;
+/// A class of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Class {
+    /// What it is called.
+    pub name: String,
+    /// Its training images.
+    pub training_images: usize,
+    /// Its test images; `None` if these are the training images.
+    pub test_images: Option<usize>,
+}
+
+impl Contents {
+    /// Counts a set whose classes have these names.
+    pub fn of(split: &Split, class_names: &[String]) -> Self {
+        let own_test = !Arc::ptr_eq(&split.training, &split.test);
+        let test = split.test.class_counts();
+        let class = |((name, &training_images), &test): ((&String, &usize), &usize)| Class {
+            name: name.clone(),
+            training_images,
+            test_images: own_test.then_some(test),
+        };
+        Self {
+            classes: class_names.iter().zip(&split.training.class_counts()).zip(&test).map(class).collect(),
+            height: split.training.height,
+            width: split.training.width,
+            training_images: split.training.samples(),
+            test_images: own_test.then_some(split.test.samples()),
         }
-    } else {
-        write("history.npz", parameters.len(), &trained.recorded)?;
     }
-    write_weights(&folder.file("weights.safetensors")?, &cell.architecture, parameters)
+
+    /// `pets: 2 classes (cats 10, dogs 10), 28 x 28, 20 training and 4 test images`: width x height as programs for
+    /// images give them, and of each class its training images.
+    pub fn line(&self, name: &str) -> String {
+        let count = |images: usize| thousands(images as i64);
+        let named: Vec<String> = self
+            .classes
+            .iter()
+            .take(CLASSES_NAMED)
+            .map(|class| format!("{} {}", class.name, class.training_images))
+            .collect();
+        let more = match self.classes.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let images = match self.test_images {
+            Some(test) => format!("{} training and {} test images", count(self.training_images), count(test)),
+            None => format!("{} images, for training and for testing", count(self.training_images)),
+        };
+        format!(
+            "{name}: {} classes ({}{more}), {} x {}, {images}",
+            self.classes.len(),
+            named.join(", "),
+            self.width,
+            self.height
+        )
+    }
 }
 
-/// Writes all parameters, given for each replica, one tensor `[replica, ...]` for each tensor of the network.
-pub(super) fn write_weights(path: &Path, architecture: &Architecture, parameters: &[Vec<f32>]) -> Result<()> {
-    let stacked = |tensor: Tensor| {
-        let range = tensor.range();
-        StackedArray {
-            name: tensor.name,
-            shape: [&[parameters.len()][..], &tensor.shape].concat(),
-            rows: parameters.iter().map(|parameters| &parameters[range.clone()]).collect(),
-        }
-    };
-    let tensors: Vec<_> = ParameterLayout::new(architecture).tensors.into_iter().map(stacked).collect();
-    safetensors::write_stacked(path, &tensors)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Dataset;
+
+    fn set(labels: &[u8], classes: usize) -> Dataset {
+        Dataset::new("pets", vec![0; labels.len() * 6], labels.to_vec(), 2, 3, classes).unwrap()
+    }
+
+    fn names(classes: usize) -> Vec<String> {
+        (0..classes).map(|class| format!("c{class}")).collect()
+    }
+
+    #[test]
+    fn the_line_counts_each_class_and_both_parts() {
+        let split = Split::new(set(&[1, 0, 1], 2), set(&[0], 2)).unwrap();
+        let contents = Contents::of(&split, &names(2));
+        assert_eq!(contents.line("pets"), "pets: 2 classes (c0 1, c1 2), 3 x 2, 3 training and 1 test images");
+        assert_eq!(contents.classes.iter().map(|class| class.test_images).collect::<Vec<_>>(), [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn images_for_both_are_counted_once() {
+        let training = Arc::new(set(&[0, 1], 2));
+        let contents = Contents::of(&Split { test: Arc::clone(&training), training }, &names(2));
+        assert_eq!((contents.test_images, contents.classes[0].test_images), (None, None));
+        assert!(contents.line("pets").ends_with("3 x 2, 2 images, for training and for testing"));
+    }
+
+    #[test]
+    fn of_many_classes_the_first_are_named() {
+        let labels: Vec<u8> = (0..26).collect();
+        let split = Split::new(set(&labels, 26), set(&labels, 26)).unwrap();
+        let line = Contents::of(&split, &names(26)).line("letters");
+        assert!(line.contains("26 classes (c0 1, ") && line.contains("c9 1 and 16 more)"), "{line}");
+    }
 }

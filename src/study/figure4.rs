@@ -20,6 +20,16 @@ const REPEAT_WITHIN: Duration = Duration::from_secs(1);
 /// The part of a cell's folder that is Figure 4's.
 pub const FOLDER: &str = "figure4";
 
+impl CellFolder<'_> {
+    /// Forgets what a study has trained, and its Figure 4.
+    pub fn forget_runs(&self) -> Result<()> {
+        self.forget("runs.csv")?;
+        let figure4 = self.within(FOLDER);
+        figure4.forget(SUBJECT_FILE)?;
+        figure4.remove_checkpoints()
+    }
+}
+
 /// What training all runs of a cell took, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TrainingSeconds {

@@ -268,6 +268,7 @@ mod tests {
         let history = History::new(HistoryShape { epochs: 2, replicas, weight_count }, weights).unwrap();
         ImportedHistory {
             history,
+            layer: String::new(),
             weight_axes: weight_axes.to_vec(),
             weight_axis_names: Vec::new(),
             rounding: Rounding::default(),

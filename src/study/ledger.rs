@@ -6,7 +6,7 @@
 //! and counting; ED has none.
 
 use crate::network::Architecture;
-use crate::pruning::Method;
+use crate::pruning::{Layers, Method, Repair};
 use crate::study::accuracy::Summary;
 use crate::study::numbers::significant;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,12 @@ pub struct LedgerRow {
     pub method: Method,
     /// Which reading of it.
     pub rule: String,
+    /// Which layers' weights are pruned.
+    #[serde(default)]
+    pub layers: Layers,
+    /// What is done about the weights that stay.
+    #[serde(default)]
+    pub repair: Repair,
     /// Name of the network.
     pub model: String,
     /// Name of the data set.
@@ -144,6 +150,8 @@ impl LedgerRow {
         Self {
             method,
             rule: measured.rule,
+            layers: Layers::Focus,
+            repair: Repair::Cut,
             model: workload.model.clone(),
             data_set: workload.data_set.clone(),
             replicates: workload.replicates,
@@ -394,5 +402,17 @@ mod tests {
         for part in ["not retraining", "(5 ms a point)", "below about 33 points", "needed anyway"] {
             assert!(honest.contains(part), "{part}: {honest}");
         }
+    }
+
+    #[test]
+    fn a_row_of_an_old_run_is_read() {
+        let text = "method,rule,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
+                    prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_ms,resumed\n\
+                    ed-sequential,density,dnn,mnist,5,11,11,60,,,1.5,0,0,61.5,,69,,287.5,false\n";
+        let read: Vec<LedgerRow> =
+            csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
+        let LedgerRow { method, layers, repair, ratio_to_stability, .. } = read[0];
+        assert_eq!((method, layers, repair), (Method::DecaySequential, Layers::Focus, Repair::Cut));
+        assert_eq!(ratio_to_stability, Some(287.5));
     }
 }

@@ -3,7 +3,6 @@
 //! What is largest is counted by the engine from the arrays that it would make; the rest are the few large things that are
 //! in memory beside them. A run goes through phases; the one that takes most is its peak.
 
-use super::comparison::windows;
 use super::configuration::Configuration;
 use super::experiment::Cell;
 use crate::engine::{Engine, Footprint, Setup, SweepSize};
@@ -129,7 +128,7 @@ pub fn phases(
             }
         }
         Job::Compare => {
-            let windows = windows(configuration)?.len();
+            let windows = configuration.windows()?.len();
             let sparsities = configuration.sparsities().len();
             let tolerances = configuration.tolerance.len();
             let of_thresholds = replicas * tolerances * epochs;

@@ -6,30 +6,23 @@
 
 pub mod accuracy;
 mod baseline;
-mod chosen_window;
 pub mod comparison;
 pub mod conclusion;
 pub mod configuration;
-pub mod contents;
 pub mod experiment;
 pub mod figure4;
-pub mod focus_layer;
 pub mod foreign_weights;
-pub mod inference;
 pub mod ledger;
 pub mod memory;
 pub mod numbers;
 pub mod presets;
 pub mod pruned;
-pub mod rank_correlation;
 pub mod recorded;
 pub mod records;
 pub mod replication;
 pub mod results;
-pub mod retrained;
 pub mod rules;
 pub mod runs;
-pub mod sensitivity;
 pub mod tables;
 
 use crate::engine::Watch;

@@ -6,12 +6,12 @@ use crate::stability::{Against, ToleranceKind, Tracking};
 use serde::{Deserialize, Serialize};
 
 /// Sizes that go well together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// Seconds: for tests.
     Smoke,
-    /// Under two minutes on two cores: for a first look.
+    /// Under two minutes on two cores.
     Quick,
     /// The paper's sizes.
     Paper,

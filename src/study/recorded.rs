@@ -1,12 +1,13 @@
-//! A run that is on disk: its history and its weights read back.
+//! A run that is on disk: its history and its weights read back, and what is counted of the recorded focus layer.
 
 use super::configuration::{Configuration, Network};
 use super::experiment::Cell;
-use crate::engine::Replica;
+use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use crate::run_folder::{Manifest, import};
 use crate::stability::import::{Axes, ImportedHistory, read_history};
+use crate::stability::{History, Stability, WindowedEnvelope};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,7 @@ impl RecordedRun {
             )));
         }
         read.weight_axes = vec![width, width];
+        read.layer = format!("dense{}", self.configuration.depth.saturating_sub(1));
         Ok(read)
     }
 
@@ -161,5 +163,32 @@ impl RecordedRun {
             }
         }
         Ok(parameters.into_iter().map(|parameters| Replica::new(architecture, parameters)).collect())
+    }
+}
+
+/// A recorded focus layer with the numbers that criteria choose by.
+#[derive(Clone, Debug)]
+pub struct FocusLayer {
+    /// Units of the layer and of the one before it: weights lie in `[width, width]`.
+    pub width: usize,
+    /// The recorded weights.
+    pub history: History,
+    /// Magnitude stability for the tolerances of the run.
+    pub stability: Stability,
+    /// Extremes over the windows of the run.
+    pub envelope: WindowedEnvelope,
+}
+
+impl FocusLayer {
+    /// Reads the history and counts it. Counts are equal on every engine.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Data`] if the history is missing, damaged, or of another layer.
+    pub fn read(run: &RecordedRun, engine: &mut Engine) -> Result<Self> {
+        let configuration = &run.configuration;
+        let history = run.history()?.history;
+        let stability = Stability::count(engine, &history, &configuration.tolerance, configuration.reading())?;
+        let envelope = WindowedEnvelope::new(engine, &history, &configuration.windows()?)?;
+        Ok(Self { width: configuration.width, history, stability, envelope })
     }
 }

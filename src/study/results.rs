@@ -1,18 +1,18 @@
 //! What a comparison found of one cell, and the files that it is read back from.
 
-use super::comparison::headline_rule;
 use super::configuration::Configuration;
-use super::inference::InferenceRow;
 use super::ledger::{Ledger, LedgerRow, Workload};
-use super::rank_correlation::CorrelationRow;
 use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::pruning::SweepRow;
-use crate::run_folder::{self, csv};
+use crate::pruning::operating_points::Numbers;
+use crate::pruning::{Method, SweepRow};
+use crate::run_folder;
+use crate::run_folder::csv;
 use crate::stability::envelope;
+use crate::statistics::correlation::spearman;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Name of the file that holds what was compared.
@@ -99,7 +99,7 @@ impl Results {
             correlations: csv::read(&folder.join("correlations.csv"))?,
             inference: csv::read(&folder.join("inference.csv"))?,
             headline_window: envelope::headline_window(configuration.epochs),
-            headline_rule: headline_rule(configuration),
+            headline_rule: configuration.headline_rule(),
             chance,
             judged_in_training,
         })
@@ -123,4 +123,154 @@ fn check_complete(rows: &[SweepRow], ledger: &Ledger, file: &Path) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// Columns of `inference.csv`.
+pub(super) const INFERENCE_COLUMNS: &[&str] = &[
+    "method",
+    "model",
+    "data_set",
+    "replicates",
+    "sparsity",
+    "images",
+    "milliseconds",
+    "milliseconds_sd",
+    "ratio_to_dense",
+];
+
+/// One line of `inference.csv`: time of classifying the test set with one replica. The order of the fields is the order of
+/// the columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InferenceRow {
+    /// `dense`, or `magnitude`: which weights are zero moves no time, so one criterion stands for all.
+    pub method: Method,
+    /// Name of the network.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// Networks that were evaluated side by side.
+    pub replicates: u32,
+    /// Share of the focus layer's weights that are zero, 0 to 1.
+    pub sparsity: f64,
+    /// Images of the test set.
+    pub images: usize,
+    /// Wall time for each replica: mean of the repetitions.
+    pub milliseconds: f64,
+    /// Standard deviation of the repetitions; none of one.
+    pub milliseconds_sd: Option<f64>,
+    /// [`Self::milliseconds`] divided by that of the dense networks.
+    pub ratio_to_dense: f64,
+}
+
+/// One line of `correlations.csv`: Spearman's correlation over the weights of one replica. The order of the fields is the
+/// order of the columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CorrelationRow {
+    /// The criterion: magnitude stability, settling tolerance with its sign turned (so that more settled is more), or
+    /// holding magnitude.
+    pub method: Method,
+    /// Name of the network.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// Which training run.
+    pub replica: u32,
+    /// Tolerance of magnitude stability.
+    pub tolerance: Option<f64>,
+    /// Window of the other two.
+    pub window: Option<u32>,
+    /// Correlation with the final magnitude, -1 to 1; none if all weights are alike in one of the two.
+    pub spearman: Option<f64>,
+}
+
+/// Columns of `correlations.csv`.
+pub(super) const CORRELATION_COLUMNS: &[&str] =
+    &["method", "model", "data_set", "replica", "tolerance", "window", "spearman"];
+
+/// Correlations of every criterion, tolerance and window with the final magnitude.
+pub(super) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str) -> Vec<CorrelationRow> {
+    let shape = numbers.history.shape();
+    let mut rows = Vec::new();
+    for replica in 0..shape.replicas {
+        let weights = &numbers.history.reference()[replica * shape.weight_count..][..shape.weight_count];
+        let magnitudes: Vec<f64> = weights.iter().map(|&weight| f64::from(weight.abs())).collect();
+        let mut push = |method, tolerance, window, scores: Vec<f64>| {
+            rows.push(CorrelationRow {
+                method,
+                model: model.into(),
+                data_set: data_set.into(),
+                replica: replica as u32,
+                tolerance,
+                window,
+                spearman: spearman(&scores, &magnitudes),
+            });
+        };
+        for (index, &tolerance) in numbers.stability.tolerances.iter().enumerate() {
+            let stability = numbers.stability.of_replica(index, numbers.history, replica);
+            push(Method::Stability, Some(tolerance), None, stability.iter().copied().map(f64::from).collect());
+        }
+        for (index, &window) in numbers.envelope.windows.iter().enumerate() {
+            let settled = numbers.envelope.settling_tolerances(index, replica).into_iter().map(|tolerance| -tolerance);
+            push(Method::Settle, None, Some(window), settled.collect());
+            let held = numbers.envelope.holding_magnitude(index, replica);
+            push(Method::Hold, None, Some(window), held.iter().copied().map(f64::from).collect());
+        }
+    }
+    rows
+}
+
+/// Columns of `sweep.csv`.
+pub(super) const SWEEP_COLUMNS: &[&str] = &[
+    "method",
+    "rule",
+    "layers",
+    "scope",
+    "repair",
+    "model",
+    "data_set",
+    "replica",
+    "epochs",
+    "tolerance",
+    "threshold",
+    "window",
+    "sparsity",
+    "nonzero_weights",
+    "frozen_weights",
+    "smaller",
+    "theoretical_speedup",
+    "calibration_images",
+    "accuracy",
+    "loss",
+];
+/// Columns of `ledger.csv`.
+pub(super) const LEDGER_COLUMNS: &[&str] = &[
+    "method",
+    "rule",
+    "layers",
+    "repair",
+    "model",
+    "data_set",
+    "replicates",
+    "operating_points",
+    "distinct_points",
+    "train_s",
+    "record_s",
+    "sort_count_s",
+    "prune_evaluate_s",
+    "build_s",
+    "transfer_s",
+    "total_s",
+    "fixed_s",
+    "marginal_ms",
+    "marginal_ms_sd",
+    "ratio_to_stability",
+    "resumed",
+];
+
+/// Writes the ledgers, sweeps and inference times of several cells once more, together, at the top of the run folder.
+pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Results]) -> Result<()> {
+    csv::write(&folder("sweep.csv")?, SWEEP_COLUMNS, cells.iter().flat_map(|cell| &cell.rows))?;
+    csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))?;
+    csv::write(&folder("correlations.csv")?, CORRELATION_COLUMNS, cells.iter().flat_map(|cell| &cell.correlations))?;
+    csv::write(&folder("inference.csv")?, INFERENCE_COLUMNS, cells.iter().flat_map(|cell| &cell.inference))
 }

@@ -67,12 +67,16 @@ fn listed(parts: impl Iterator<Item = String>) -> String {
 mod tests {
     use super::*;
     use crate::network::Architecture;
+    use crate::pruning::{Layers, Repair, Scope};
     use crate::study::ledger::{Measured, Workload};
 
     fn row(method: Method, rule: &str, sparsity: f64, accuracy: f64) -> SweepRow {
         SweepRow {
             method,
             rule: rule.into(),
+            layers: Layers::Focus,
+            scope: Scope::Layer,
+            repair: Repair::Cut,
             model: "dnn".into(),
             data_set: "mnist".into(),
             replica: 0,
@@ -83,8 +87,9 @@ mod tests {
             sparsity,
             nonzero_weights: (900.0 * (1.0 - sparsity)).round() as u32,
             frozen_weights: 0,
-            compression_ratio: 1.0,
+            smaller: 1.0,
             theoretical_speedup: 1.0,
+            calibration_images: None,
             accuracy,
             loss: 1.0,
         }

@@ -4,6 +4,7 @@
 //! replica + replicates · a, which decides all its random draws: a replacement is a replica that no other run is.
 
 use super::configuration::Configuration;
+use super::records::{METRICS_COLUMNS, MetricsRow};
 use crate::error::{Error, Result};
 use crate::run_folder::safetensors::StackedArray;
 use crate::run_folder::{NamedArray, csv, import, npz, safetensors};
@@ -54,26 +55,6 @@ impl RunRow {
 /// Columns of `runs.csv` and `replaced.csv`.
 pub const RUN_COLUMNS: &[&str] =
     &["model", "data_set", "replica", "attempt", "id", "training_accuracy", "loss", "outcome"];
-
-/// One line of `metrics.csv`; `replica` is the run's id.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MetricsRow {
-    /// Name of the model.
-    pub model: String,
-    /// Name of the data set.
-    pub data_set: String,
-    /// Id of the run.
-    pub replica: u32,
-    /// Counted from 1.
-    pub epoch: u32,
-    /// Running mean of the epoch, taken before each update.
-    pub loss: f64,
-    /// Running share of correctly classified images.
-    pub accuracy: f64,
-}
-
-/// Columns of `metrics.csv`.
-const METRICS_COLUMNS: &[&str] = &["model", "data_set", "replica", "epoch", "loss", "accuracy"];
 
 /// One trained network.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,4 +6,19 @@ mod session;
 
 pub use checkpoint::{Checkpoint, CheckpointFile, Found, Visit};
 pub use plateau::Plateau;
-pub use session::{EpochMetrics, NumberHash, Plan, Trained, TrainingTimes, hash, history_of_slot, train};
+pub use session::{NumberHash, Plan, Trained, TrainingTimes, hash, history_of_slot, train};
+
+use serde::{Deserialize, Serialize};
+
+/// Running means of one epoch of one slot, taken before each update.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Slot, in the order of [`Plan::replica_ids`].
+    pub slot: usize,
+    /// Mean cross-entropy over the samples of the epoch.
+    pub loss: f64,
+    /// Share of samples classified correctly.
+    pub accuracy: f64,
+}

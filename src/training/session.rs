@@ -2,6 +2,7 @@
 
 mod stopping;
 
+use super::EpochMetrics;
 use super::checkpoint::{Checkpoint, CheckpointFile, Found};
 use super::plateau::Plateau;
 use crate::data::Dataset;
@@ -12,7 +13,6 @@ use crate::network::{Architecture, ParameterLayout};
 use crate::pruning::decay::Schedule;
 use crate::stability::History;
 use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -56,19 +56,6 @@ pub struct Plan<'a> {
     pub plateau: Option<Plateau>,
     /// Whether a replica whose loss is no longer finite trains on beside the others, instead of failing the session.
     pub keep_diverged: bool,
-}
-
-/// Running means of one epoch of one slot, taken before each update.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochMetrics {
-    /// Counted from 1.
-    pub epoch: u32,
-    /// Slot, in the order of [`Plan::replica_ids`].
-    pub slot: usize,
-    /// Mean cross-entropy over the samples of the epoch.
-    pub loss: f64,
-    /// Share of samples classified correctly.
-    pub accuracy: f64,
 }
 
 /// Where the time of a session went.

@@ -64,7 +64,7 @@ async function compare(conditions) {
   assert.equal(await shown("accuracy"), `${(100 * Number(row.accuracy)).toFixed(2)} %`);
   const zero = nodes - Number(row.nonzero_weights);
   assert.equal(await shown("sparsity"), `${(100 * Number(row.sparsity)).toFixed(2)} % (${zero} of ${nodes})`);
-  assert.equal(await shown("compression"), `${Number(row.compression_ratio).toFixed(3)}×`);
+  assert.equal(await shown("compression"), `${Number(row.smaller).toFixed(3)}×`);
   if (row.method !== "random") {
     const cut = (await painted("240,240,240")) + (await painted("0,0,0"));
     assert.equal(cut, zero, "the picture cuts another number of nodes");

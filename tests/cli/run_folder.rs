@@ -64,18 +64,19 @@ fn tables_have_the_columns_of_the_documentation() {
         ("metrics.csv", "model,data_set,replica,epoch,loss,accuracy"),
         (
             "ledger.csv",
-            "method,rule,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
+            "method,rule,layers,repair,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
              prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_stability,resumed",
         ),
         (
             "sweep.csv",
-            "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_weights,frozen_weights,\
-             compression_ratio,theoretical_speedup,accuracy,loss",
+            "method,rule,layers,scope,repair,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,\
+             nonzero_weights,frozen_weights,smaller,theoretical_speedup,calibration_images,accuracy,loss",
         ),
-        ("stability.csv", "replica,weight,row,column,reference_weight,tolerance,stability"),
+        ("stability.csv", "replica,layer,weight,ky,kx,in,out,reference_weight,tolerance,stability"),
         (
             "envelope.csv",
-            "replica,weight,row,column,reference_weight,window,minimum,maximum,smallest_magnitude,settling_tolerance,frozen",
+            "replica,layer,weight,ky,kx,in,out,reference_weight,window,minimum,maximum,smallest_magnitude,\
+             settling_tolerance,frozen",
         ),
         (
             "inference.csv",

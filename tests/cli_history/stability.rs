@@ -30,7 +30,11 @@ fn every_type_and_layout_gives_the_same_table() {
     let (expected, said) = table(folder.path(), &format!("plain.npy {AXES}"));
     assert!(said.contains("4 epochs x 2 replicas x 3 weights"), "{said}");
     // Half of the epochs have doubled weights: 2 of 4 epochs at tolerance 0, and at 0.6, since doubling is a share of 1.
-    assert!(expected.starts_with("replica,weight,row,column,reference_weight,tolerance,stability\n0,0,,,0.5,0.0,2\n"));
+    assert!(
+        expected.starts_with(
+            "replica,layer,weight,ky,kx,in,out,reference_weight,tolerance,stability\n0,,0,,,,,0.5,0.0,2\n"
+        )
+    );
     for (name, bytes) in every_npy() {
         write(folder.path(), "other", &bytes);
         let (found, said) = table(folder.path(), &format!("other {AXES}"));
@@ -57,12 +61,12 @@ fn every_type_and_layout_gives_the_same_table() {
 }
 
 #[test]
-fn axes_are_read_as_asked_and_rows_and_columns_are_the_last_two() {
+fn axes_are_read_as_asked_and_without_names_the_last_two_are_in_and_out() {
     let folder = tempdir().unwrap();
     write(folder.path(), "a.npy", &plain());
     let (found, said) = table(folder.path(), "a.npy --no-replica-axis");
     assert!(said.contains("4 epochs x 1 replica x 6 weights"), "{said}");
-    assert!(found.contains("\n0,4,1,1,1.5,0.6,2\n"), "{found}");
+    assert!(found.contains("\n0,,4,,,1,1,1.5,0.6,2\n"), "{found}");
     let flat = arrays::npy(&arrays::header("<f4", false, &[8, 3]), &bytes(&values()));
     write(folder.path(), "flat.npy", &flat);
     assert!(table(folder.path(), "flat.npy").1.contains("8 epochs x 1 replica x 3 weights"));
@@ -153,7 +157,7 @@ fn above_a_million_rows_arrays_take_the_place_of_the_table() {
     assert!(stability.iter().all(|&epochs| epochs == 2));
     let tolerance: ArrayD<f64> = archive.by_name::<_, IxDyn>("tolerance").unwrap();
     assert_eq!(tolerance.as_slice().unwrap(), [0.01, 0.03, 0.05]);
-    let row: ArrayD<u32> = archive.by_name::<_, IxDyn>("row").unwrap();
+    let row: ArrayD<u32> = archive.by_name::<_, IxDyn>("in").unwrap();
     assert_eq!((row[[599]], row[[600]]), (0, 1));
 }
 

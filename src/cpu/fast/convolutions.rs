@@ -1,61 +1,11 @@
 //! All convolutions of a network, forward and backward, one sample after the other: what a sample needs stays in the cache.
 
+use super::AlignedBuffer;
 use super::conv2d::{Convolution, Grid, add_bias_gradient, add_weight_gradient, convolve, flip, relu, where_positive};
 use super::dense::update_from_two;
-use super::max_pool2d::{CHANNELS, relu_and_pool, spread_row};
-use super::network::PaddedReplica;
-use super::{AlignedBuffer, LANES};
-use crate::network::ConvLayer;
+use super::max_pool2d::{relu_and_pool, spread_row};
+use super::network::{PaddedConvolution, PaddedReplica};
 use pulp::Simd;
-use std::ops::Range;
-
-/// Where a convolution lies in padded parameters, and how what it reads and produces is padded.
-#[derive(Clone, Debug)]
-pub struct PaddedConvolution {
-    /// The layer without padding.
-    pub layer: ConvLayer,
-    /// What it reads of one sample.
-    pub input: Grid,
-    /// Channels that go out, padded.
-    pub columns: usize,
-    /// Weights `[ky, kx, in, out]`, both channels padded.
-    pub weights: Range<usize>,
-    /// Bias, padded.
-    pub bias: Range<usize>,
-}
-
-impl PaddedConvolution {
-    /// The padded form of `layers`, whose parameters lie one after the other from 0 on.
-    pub fn of_layers(layers: &[ConvLayer]) -> Vec<Self> {
-        let mut end = 0;
-        let mut take = |length: usize| {
-            end += length;
-            end - length..end
-        };
-        let mut channels = 1;
-        let padded = |layer: &ConvLayer| {
-            let input = Grid { height: layer.height, width: layer.width, channels };
-            let columns = layer.outputs.next_multiple_of(CHANNELS);
-            channels = columns;
-            // Whole cache lines, so that what follows starts at one.
-            let weights = take((9 * input.channels * columns).next_multiple_of(LANES));
-            let bias = take(columns.next_multiple_of(LANES));
-            let weights = weights.start..weights.start + 9 * input.channels * columns;
-            Self { layer: *layer, input, columns, weights, bias: bias.start..bias.start + columns }
-        };
-        layers.iter().map(padded).collect()
-    }
-
-    /// The end of its parameters, padding included.
-    pub fn end(&self) -> usize {
-        self.bias.start + self.columns.next_multiple_of(LANES)
-    }
-
-    /// Values of one sample that go out, `[y, x, channel]` without border.
-    fn output_len(&self) -> usize {
-        self.layer.output_height() * self.layer.output_width() * self.columns
-    }
-}
 
 /// Arrays that a step writes and the next step overwrites.
 #[derive(Clone, Debug)]

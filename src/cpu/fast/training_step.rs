@@ -5,9 +5,9 @@
 //! them one after the other, two cores take one each. Sums over samples run over the first part, then over the second, either
 //! way, so the number of cores changes no bit.
 
-use super::convolutions::{ConvWorkspace, PaddedConvolution};
+use super::convolutions::ConvWorkspace;
 use super::dense::{AdamTensor, Epilogue, GRADIENT_ROWS, Samples, multiply, transpose, update_bias, update_weights};
-use super::network::{PaddedLayer, PaddedNetwork, PaddedReplica};
+use super::network::{PaddedConvolution, PaddedLayer, PaddedNetwork, PaddedReplica};
 use super::{AlignedBuffer, dispatch, softmax_cross_entropy};
 use crate::cpu::dense;
 use crate::cpu::softmax_cross_entropy::BatchLoss;

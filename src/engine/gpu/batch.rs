@@ -1,5 +1,7 @@
 //! Replicas of one network on the GPU.
 
+mod sweep;
+
 use super::Variant;
 use super::capacity::Capacity;
 use super::launches::{
@@ -7,7 +9,6 @@ use super::launches::{
     TrainingLaunches, TrainingPath,
 };
 use super::samples::{self, BatchUploader, LoadedData, Pace};
-use super::sweep;
 use super::tuning::Choice;
 use crate::cpu::{adam, he_normal, mask as states};
 use crate::engine::backend::BackendBatch;

@@ -1,10 +1,10 @@
 //! The launches of a forward pass and of a training step: which kernels, on which arrays, in which order.
 
+mod convolutions;
 mod training;
 
 pub(super) use training::TrainingLaunches;
 
-use super::convolutions::{self, Convolved};
 use super::samples::BatchUploader;
 use super::tuning::Choice;
 use crate::error::Result;
@@ -14,6 +14,7 @@ use crate::kernels::dense_stack::{self, Reads, StepShape};
 use crate::kernels::softmax_cross_entropy::{BatchLoss, Loss, LossArguments};
 use crate::kernels::{Bound, ParameterOffsets, StepRecord, adam, dense};
 use crate::network::{Architecture, ConvLayer, ParameterLayout};
+use convolutions::Convolved;
 
 /// What all launches of a network need to know.
 #[derive(Clone)]
@@ -145,7 +146,7 @@ pub(super) struct Activations {
     /// Samples that each replica has room for.
     pub(super) capacity: usize,
     /// From the image on.
-    pub(super) convolved: Vec<Convolved>,
+    convolved: Vec<Convolved>,
     outputs: Vec<Buffer<f32>>,
     gradients: [Buffer<f32>; 2],
 }

@@ -1,12 +1,14 @@
 //! `dense_stack.step`: whole training steps of all dense layers, many in one launch.
 
+pub(super) mod launches;
+
 use super::super::dense::ImageShape;
 use super::super::softmax_cross_entropy::BatchLoss;
 use super::super::{Binding, read, record, require, require_positive, write};
 use super::WIDTH;
-use super::launches::{Launches, Params};
 use crate::error::{Error, Result};
 use crate::gpu::{Bindable, BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader};
+use launches::{Launches, Params};
 use std::sync::Arc;
 
 /// Arrays of every step, layer 0's input left out.

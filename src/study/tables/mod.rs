@@ -5,15 +5,13 @@
 //! weights of one network are no independent observations, and the slopes without the last epoch, in which every weight is
 //! stable by definition.
 
-mod files;
 mod published;
 mod read;
 mod rows;
 
-pub use files::write;
 pub use published::summary as published_summary;
 pub use read::{Source, read_observations, read_stable_weights};
-pub use rows::{PairRow, SummaryRow, TermRow};
+pub use rows::{PairRow, SummaryRow, TermRow, write};
 
 use crate::error::Result;
 use crate::statistics::anova::Anova;

@@ -1,7 +1,7 @@
 //! The launches of training steps: layer by layer, or all dense layers at once.
 
+use super::convolutions;
 use super::{Binder, ForwardLaunches};
-use crate::engine::gpu::convolutions;
 use crate::engine::gpu::samples::BatchUploader;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Recorder};

@@ -1,6 +1,6 @@
 //! What the launches of `dense_stack.step` are told: `Launch` in `shaders/prelude/dense_layout.wgsl`.
 
-use super::step::StepShape;
+use super::StepShape;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Records, parameters};
 

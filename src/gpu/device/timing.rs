@@ -1,9 +1,10 @@
 //! How long a recording, or each of its launches, ran on the device itself.
 
-use super::{Gpu, Recorder, read_back};
+use super::Gpu;
+use super::buffer::Buffer;
 use crate::error::Result;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Launches of one recording that a profile times; WebGPU has no more than twice as many queries in a set.
 const PROFILED_LAUNCHES: u32 = 2048;
@@ -54,7 +55,7 @@ impl LaunchStamps {
     }
 
     /// Brings the timestamps to where they can be read back; nowhere if nothing was launched.
-    pub(super) fn resolve(&self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder) -> Result<Option<super::Buffer<u64>>> {
+    pub(super) fn resolve(&self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder) -> Result<Option<Buffer<u64>>> {
         let count = 2 * self.kernels.len() as u32;
         if count == 0 {
             return Ok(None);
@@ -66,26 +67,24 @@ impl LaunchStamps {
             usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });
-        let resolved = super::Buffer::new(gpu, "launch timestamps", count as usize)?;
+        let resolved = Buffer::new(gpu, "launch timestamps", count as usize)?;
         encoder.resolve_query_set(&self.queries, 0..count, &raw, 0);
         encoder.copy_buffer_to_buffer(&raw, 0, &resolved.raw, 0, size);
         Ok(Some(resolved))
     }
 
     /// Files the times of all launches; what has no usable timestamps is left out.
-    pub(super) fn file(&self, gpu: &Gpu, resolved: &super::Buffer<u64>) -> Result<()> {
-        let stamps = read_back(gpu, resolved)?;
+    pub(super) fn file(&self, gpu: &Gpu, stamps: &[u64]) {
         let period = gpu.queue.get_timestamp_period();
         let mut profile = gpu.profile.lock();
-        let Some(profile) = profile.as_mut() else { return Ok(()) };
+        let Some(profile) = profile.as_mut() else { return };
         for (&kernel, stamps) in self.kernels.iter().zip(stamps.chunks_exact(2)) {
-            if let Some(time) = elapsed(stamps[0], stamps[1], period) {
+            if let Some(time) = elapsed(stamps, period) {
                 let times = profile.entry(kernel).or_default();
                 times.launches += 1;
                 times.time += time;
             }
         }
-        Ok(())
     }
 }
 
@@ -108,7 +107,7 @@ impl Gpu {
 /// Two timestamps around a recording.
 pub(super) struct Timestamps {
     pub(super) queries: wgpu::QuerySet,
-    pub(super) resolved: super::Buffer<u64>,
+    pub(super) resolved: Buffer<u64>,
     raw: wgpu::Buffer,
 }
 
@@ -130,7 +129,7 @@ impl Timestamps {
             usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });
-        Ok(Some(Self { queries, resolved: super::Buffer::new(gpu, "timestamps", 2)?, raw }))
+        Ok(Some(Self { queries, resolved: Buffer::new(gpu, "timestamps", 2)?, raw }))
     }
 
     /// Where the pass writes its begin and end.
@@ -147,46 +146,13 @@ impl Timestamps {
         encoder.resolve_query_set(&self.queries, 0..2, &self.raw, 0);
         encoder.copy_buffer_to_buffer(&self.raw, 0, &self.resolved.raw, 0, 16);
     }
-
-    /// Time between the two. Some drivers give zeros or run backwards: no number is better than a wrong one.
-    pub(super) fn read(&self, gpu: &Gpu) -> Result<Option<Duration>> {
-        let stamps = read_back(gpu, &self.resolved)?;
-        Ok(elapsed(stamps[0], stamps[1], gpu.queue.get_timestamp_period()))
-    }
 }
 
-fn elapsed(begin: u64, end: u64, period: f32) -> Option<Duration> {
+/// Time between two timestamps. Some drivers give zeros or run backwards: no number is better than a wrong one.
+pub(super) fn elapsed(stamps: &[u64], period: f32) -> Option<Duration> {
+    let (begin, end) = (stamps[0], stamps[1]);
     let valid = begin != 0 && end > begin && period > 0.0;
     valid.then(|| Duration::from_nanos(((end - begin) as f64 * f64::from(period)) as u64))
-}
-
-impl Recorder<'_> {
-    /// Submits, waits, and returns how long the launches ran on the device; nothing if it has no usable timestamps.
-    /// The recorder must have been made by [`Recorder::timed`].
-    ///
-    /// Fails as [`super::Submission::wait`] does.
-    pub fn submit_timed(self) -> Result<Option<Duration>> {
-        let gpu = self.gpu();
-        let (submission, timestamps) = self.finish()?;
-        submission.wait()?;
-        timestamps.map_or(Ok(None), |timestamps| timestamps.read(gpu))
-    }
-
-    /// Submits, waits, and files the time under the recording's first kernel: see [`Gpu::take_launch_times`]. Without usable
-    /// timestamps it is the time until the device had done it. The recorder must have been made by [`Recorder::timed`].
-    ///
-    /// Fails as [`super::Submission::wait`] does.
-    pub fn submit_measured(self) -> Result<()> {
-        let (gpu, kernel, start) = (self.gpu(), self.first_kernel, Instant::now());
-        let (submission, timestamps) = self.finish()?;
-        submission.wait()?;
-        let waited = start.elapsed();
-        let on_device = timestamps.map_or(Ok(None), |timestamps| timestamps.read(gpu))?;
-        if let Some(kernel) = kernel {
-            gpu.file_launch_time(kernel, on_device.unwrap_or(waited));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -195,10 +161,10 @@ mod tests {
 
     #[test]
     fn zero_or_decreasing_timestamps_give_no_time() {
-        assert_eq!(elapsed(10, 20, 2.0), Some(Duration::from_nanos(20)));
-        assert_eq!(elapsed(0, 20, 2.0), None);
-        assert_eq!(elapsed(20, 20, 2.0), None);
-        assert_eq!(elapsed(20, 10, 2.0), None);
-        assert_eq!(elapsed(10, 20, 0.0), None);
+        assert_eq!(elapsed(&[10, 20], 2.0), Some(Duration::from_nanos(20)));
+        assert_eq!(elapsed(&[0, 20], 2.0), None);
+        assert_eq!(elapsed(&[20, 20], 2.0), None);
+        assert_eq!(elapsed(&[20, 10], 2.0), None);
+        assert_eq!(elapsed(&[10, 20], 0.0), None);
     }
 }

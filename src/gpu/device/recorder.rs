@@ -1,14 +1,16 @@
 //! Recording launches and copies, submitting them, and reading results back: the only place that submits.
 
-use super::timing::{LaunchStamps, Timestamps};
-use super::{BoundKernel, Buffer, Gpu, Launch};
+use super::Gpu;
+use super::buffer::Buffer;
+use super::kernel::{BoundKernel, Cost};
+use super::timing::{LaunchStamps, Timestamps, elapsed};
 use crate::error::{Error, Result};
 use bytemuck::Pod;
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Distance of the records that a launch chooses from: WebGPU's alignment of dynamic offsets.
-pub(super) const RECORD_BYTES: u64 = 256;
+/// The most launches of one measurement.
+const MOST_REPETITIONS: u32 = 200;
 
 /// Launches in order, many of them in one pass and one submission.
 ///
@@ -22,7 +24,7 @@ pub struct Recorder<'g> {
     timestamps: Option<Timestamps>,
     /// While a profile is taken.
     launches: Option<LaunchStamps>,
-    pub(super) first_kernel: Option<&'static str>,
+    first_kernel: Option<&'static str>,
     /// What goes onto the tape when this is submitted.
     notes: Vec<Value>,
 }
@@ -142,7 +144,7 @@ impl<'g> Recorder<'g> {
         self.finish().map(|(submission, _)| submission)
     }
 
-    pub(super) fn finish(mut self) -> Result<(Submission<'g>, Option<Timestamps>)> {
+    fn finish(mut self) -> Result<(Submission<'g>, Option<Timestamps>)> {
         // Dropping a pass ends it.
         let ran = self.pass.take().is_some();
         let timestamps = self.timestamps.take().filter(|_| ran);
@@ -157,12 +159,43 @@ impl<'g> Recorder<'g> {
         self.gpu.count_submit();
         self.gpu.check()?;
         if let Some((launches, resolved)) = stamps {
-            launches.file(self.gpu, &resolved)?;
+            launches.file(self.gpu, &read_back(self.gpu, &resolved)?);
         }
         for note in std::mem::take(&mut self.notes) {
             self.gpu.note(|| note, &[])?;
         }
         Ok((Submission { gpu: self.gpu, index }, timestamps))
+    }
+}
+
+impl Recorder<'_> {
+    /// Submits, waits, and returns how long the launches ran on the device; nothing if it has no usable timestamps.
+    /// The recorder must have been made by [`Recorder::timed`].
+    pub fn submit_timed(self) -> Result<Option<Duration>> {
+        let gpu = self.gpu();
+        let (submission, timestamps) = self.finish()?;
+        submission.wait()?;
+        Self::measured(gpu, timestamps)
+    }
+
+    /// Submits, waits, and files the time under the recording's first kernel: see [`Gpu::take_launch_times`]. Without usable
+    /// timestamps it is the time until the device had done it. The recorder must have been made by [`Recorder::timed`].
+    pub fn submit_measured(self) -> Result<()> {
+        let (gpu, kernel, start) = (self.gpu(), self.first_kernel, Instant::now());
+        let (submission, timestamps) = self.finish()?;
+        submission.wait()?;
+        let waited = start.elapsed();
+        let on_device = Self::measured(gpu, timestamps)?;
+        if let Some(kernel) = kernel {
+            gpu.file_launch_time(kernel, on_device.unwrap_or(waited));
+        }
+        Ok(())
+    }
+
+    fn measured(gpu: &Gpu, timestamps: Option<Timestamps>) -> Result<Option<Duration>> {
+        let Some(timestamps) = timestamps else { return Ok(None) };
+        let stamps = read_back(gpu, &timestamps.resolved)?;
+        Ok(elapsed(&stamps, gpu.queue.get_timestamp_period()))
     }
 }
 
@@ -214,4 +247,45 @@ pub fn read_back<T: Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Vec<T>> {
     gpu.answer(bytemuck::cast_slice_mut(&mut elements))?;
     gpu.count_transfer(start);
     Ok(elements)
+}
+
+/// One launch on a list: it can be repeated.
+#[derive(Clone)]
+pub struct Launch {
+    pub(in crate::gpu) bound: BoundKernel,
+    pub(in crate::gpu) workgroups: [u32; 3],
+    pub(in crate::gpu) record: Option<u32>,
+}
+
+impl Launch {
+    /// `family.kernel`.
+    pub fn kernel(&self) -> &'static str {
+        self.bound.shader.name
+    }
+
+    /// Workgroups in each dimension.
+    pub fn workgroups(&self) -> [u32; 3] {
+        self.workgroups
+    }
+
+    /// What the wrapper counted.
+    pub fn cost(&self) -> Cost {
+        self.bound.cost
+    }
+
+    /// How long it takes: it is repeated in one recording for about `time`, after one launch as warm-up. Arrays keep what
+    /// the last of them wrote.
+    pub fn measure(&self, gpu: &Gpu, time: Duration) -> Result<Duration> {
+        let run = |repetitions: u32| -> Result<Duration> {
+            let mut recorder = Recorder::timed(gpu, self.bound.shader.name)?;
+            for _ in 0..repetitions {
+                recorder.dispatch(&self.bound, self.workgroups, self.record)?;
+            }
+            let start = Instant::now();
+            let on_device = recorder.submit_timed()?;
+            Ok(on_device.unwrap_or_else(|| start.elapsed()) / repetitions)
+        };
+        let once = run(1)?.max(Duration::from_micros(1));
+        run(((time.as_secs_f64() / once.as_secs_f64()) as u32).clamp(1, MOST_REPETITIONS))
+    }
 }

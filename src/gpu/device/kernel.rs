@@ -11,7 +11,7 @@ use std::time::Instant;
 pub enum Access {
     /// It only reads it.
     Read,
-    /// It reads one record of it, chosen at each launch: 256 bytes, or what [`super::Records`] says.
+    /// It reads one record of it, chosen at each launch: 256 bytes, or what [`crate::gpu::Records`] says.
     ReadRecord,
     /// It writes it, and may read it.
     ReadWrite,

@@ -7,6 +7,9 @@ use serde_json::json;
 use std::marker::PhantomData;
 use std::time::Instant;
 
+/// Distance of the records that a launch chooses from: WebGPU's alignment of dynamic offsets.
+const RECORD_BYTES: u64 = 256;
+
 /// An array of `T` on a device, visible to kernels as a storage binding. It starts as zeros.
 pub struct Buffer<T> {
     pub(super) raw: wgpu::Buffer,
@@ -34,7 +37,7 @@ pub struct RawBuffer<'a> {
 
 impl<T> Bindable for Buffer<T> {
     fn raw(&self) -> RawBuffer<'_> {
-        let record = super::recorder::RECORD_BYTES;
+        let record = RECORD_BYTES;
         RawBuffer { buffer: &self.raw, label: &self.label, number: self.number, record }
     }
 }

@@ -1,8 +1,8 @@
 //! Many pruned networks at once: everything before the focus layer runs once, then each point costs two small layers.
 
-use super::batch::{Wave, steps_of};
-use super::launches::{Activations, Binder, ForwardLaunches, Kernels, Network};
-use super::samples::{BatchUploader, LoadedData, Pace};
+use super::{Wave, steps_of};
+use crate::engine::gpu::launches::{Activations, Binder, ForwardLaunches, Kernels, Network};
+use crate::engine::gpu::samples::{BatchUploader, LoadedData, Pace};
 use crate::engine::{Evaluation, SweepPoint, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};

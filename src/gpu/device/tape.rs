@@ -1,8 +1,8 @@
 //! All that a device is asked, on a tape: arrays, launches, read-backs. Another implementation of WebGPU can play it, and its
 //! answers can stand in for the device's own, so that what judges the device judges the other one.
 
-use super::kernel::Access;
-use super::{BoundKernel, Gpu};
+use super::Gpu;
+use super::kernel::{Access, BoundKernel};
 use crate::error::{Error, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -174,9 +174,9 @@ impl Tape {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Buffer, DeviceChoice, Kernel, Recorder, RequestedLimits, Shader, read_back};
     use super::*;
     use crate::gpu::Binding;
+    use crate::gpu::{Buffer, DeviceChoice, Kernel, Recorder, RequestedLimits, Shader, read_back};
 
     static DOUBLE: Shader = Shader {
         name: "test.double",

@@ -1,6 +1,6 @@
 //! The convolutions of a network: what they leave behind, and their launches.
 
-use super::launches::{Activations, Binder};
+use super::{Activations, Binder};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::conv2d::{
