@@ -3,8 +3,8 @@
 
 mod step;
 
-pub use step::launches::{LaunchStep, Launches, MOST_STEPS, Residency, STRUCTURES, Sample};
 pub(super) use step::ROWS;
+pub use step::launches::{LaunchStep, Launches, MOST_STEPS, Residency, STRUCTURES, Sample};
 pub use step::{BoundStep, Reads, STEP, STEP_FEATURES, Step, StepArguments, StepInput, StepShape};
 
 use super::softmax_cross_entropy::BatchLoss;

@@ -46,10 +46,6 @@ pub(super) fn write_png(svg: &str, path: &Path) -> Result<()> {
     run_folder::write(path, |file| file.write_all(&png))
 }
 
-pub(super) fn failed(error: impl Display) -> Error {
-    Error::Job(format!("a figure could not be drawn: {error}; the CSV files hold the same numbers"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
