@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 const WEIGHTS_RANKED_AT_ONCE: usize = 1 << 24;
 
 /// What is followed back through the epochs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Tracking {
     /// The weight in the same row and column.
@@ -24,7 +25,8 @@ pub enum Tracking {
 }
 
 /// How far a weight may be from the value that it is compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum ToleranceKind {
     /// By a share of the last epoch's magnitude: `|W_t - W| <= tolerance * |W_T|`.
@@ -35,7 +37,8 @@ pub enum ToleranceKind {
 }
 
 /// Which value a weight is compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Against {
     /// That of the last epoch.

@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 pub const PAPER_TOLERANCE: f64 = 0.03;
 
 /// Which network is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Model {
     /// Fully connected: flatten, hidden dense layers, softmax.
@@ -50,7 +51,8 @@ pub enum Network {
 }
 
 /// By which rules exponential decay prunes while it trains; see [`Rule`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum EdRule {
     /// The surviving fraction decays exponentially.

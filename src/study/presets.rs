@@ -6,7 +6,8 @@ use crate::stability::{Against, ToleranceKind, Tracking};
 use serde::{Deserialize, Serialize};
 
 /// Sizes that go well together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// Seconds: for tests.
