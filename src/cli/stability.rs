@@ -162,7 +162,7 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
             "configuration_hash": manifest.configuration_hash,
             "tolerances": summaries,
             "windows": windows,
-            "frozen_nodes": frozen,
+            "frozen_weights": frozen,
             "notices": read.notices,
             "files": named,
         }));

@@ -5,6 +5,7 @@
 use super::classes;
 use super::left_out::{LeftOut, Reason, shown_name, shown_name_with_controls};
 use crate::error::{Error, Result};
+use crate::run_folder::OUTPUT_FOLDER_FILES;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
@@ -51,6 +52,9 @@ pub(super) fn visible(folder: &Path, left_out: &mut LeftOut) -> Result<(Vec<Path
     let mut data = Vec::new();
     for path in entries(folder)? {
         let name = shown_name_with_controls(&path).to_lowercase();
+        if OUTPUT_FOLDER_FILES.contains(&name.as_str()) {
+            continue;
+        }
         if KEPT_BY_SYSTEMS.contains(&name.as_str()) || name.starts_with("@eadir") || is_found_by_chkdsk(&name) {
             left_out.add(Reason::System, path);
         } else if name.starts_with('.') {

@@ -9,22 +9,29 @@ use std::sync::Arc;
 const IMAGES_PER_CLASS: usize = 100;
 
 /// 100 images of each class, drawn from MNIST's training set by `seed`; the test set stays MNIST's, under the name of
-/// this set. Fails with [`Error::Data`] if a class has fewer than 100 images.
-pub(super) fn draw(mnist: &Split, seed: u64) -> Result<Split> {
+/// this set. A set in MNIST's form may have fewer: then all images of such a class are taken, and a notice says so. Fails
+/// with [`Error::Data`] if a class has none.
+pub(super) fn draw(mnist: &Split, seed: u64) -> Result<(Split, Option<String>)> {
     let mut indices = Vec::new();
+    let mut small = Vec::new();
     for (class, members) in shuffled_classes(&mnist.training, seed, Stream::Subset).iter().enumerate() {
-        let drawn = members.get(..IMAGES_PER_CLASS).ok_or_else(|| {
-            Error::Data(format!(
-                "pr: class {class} has {} training images, but {IMAGES_PER_CLASS} of each class are to be drawn; give the \
-                 full MNIST",
-                members.len()
-            ))
-        })?;
-        indices.extend_from_slice(drawn);
+        if members.is_empty() {
+            return Err(Error::Data(format!("pr: class {class} has no training images; give the full MNIST")));
+        }
+        if members.len() < IMAGES_PER_CLASS {
+            small.push(format!("class {class} has {}", members.len()));
+        }
+        indices.extend(members.iter().take(IMAGES_PER_CLASS));
     }
+    let notice = (!small.is_empty()).then(|| {
+        format!(
+            "pr: {IMAGES_PER_CLASS} training images of each class are drawn, but {}; all of them are taken",
+            small.join(", ")
+        )
+    });
     let training = Dataset { name: "pr".into(), ..mnist.training.subset(&indices) };
     let test = Dataset { name: "pr".into(), ..Dataset::clone(&mnist.test) };
-    Ok(Split { training: Arc::new(training), test: Arc::new(test) })
+    Ok((Split { training: Arc::new(training), test: Arc::new(test) }, notice))
 }
 
 #[cfg(test)]
@@ -42,7 +49,8 @@ mod tests {
     #[test]
     fn a_hundred_different_images_of_each_class_are_drawn() {
         let mnist = alternating(1000);
-        let split = draw(&mnist, 9).unwrap();
+        let (split, notice) = draw(&mnist, 9).unwrap();
+        assert_eq!(notice, None);
         assert_eq!(split.training.class_counts(), [100, 100]);
         let mut drawn: Vec<_> = split.training.images.chunks(2).zip(&split.training.labels).collect();
         assert!(drawn.iter().all(|(pixels, label)| pixels[0] % 2 == **label), "an image lost its label");
@@ -54,7 +62,8 @@ mod tests {
     #[test]
     fn the_test_set_is_that_of_mnist_under_its_own_name() {
         let mnist = alternating(1000);
-        let split = draw(&mnist, 9).unwrap();
+        let (split, notice) = draw(&mnist, 9).unwrap();
+        assert_eq!(notice, None);
         assert_eq!((&split.test.images, &split.test.labels), (&mnist.test.images, &mnist.test.labels));
         assert_eq!((split.training.name.as_str(), split.test.name.as_str()), ("pr", "pr"));
     }
@@ -63,12 +72,21 @@ mod tests {
     fn the_draw_depends_on_the_seed_alone() {
         let mnist = alternating(1000);
         assert_eq!(draw(&mnist, 9).unwrap(), draw(&mnist, 9).unwrap());
-        assert_ne!(draw(&mnist, 9).unwrap().training, draw(&mnist, 10).unwrap().training);
+        assert_ne!(draw(&mnist, 9).unwrap().0.training, draw(&mnist, 10).unwrap().0.training);
     }
 
     #[test]
-    fn a_class_with_fewer_than_a_hundred_images_is_refused() {
-        let message = draw(&alternating(199), 9).unwrap_err().to_string();
-        assert!(message.contains("class 1 has 99"), "{message}");
+    fn of_a_class_with_fewer_than_a_hundred_images_all_are_taken_and_it_is_said() {
+        let (split, notice) = draw(&alternating(199), 9).unwrap();
+        assert_eq!(split.training.class_counts(), [100, 99]);
+        assert!(notice.unwrap().contains("class 1 has 99"));
+    }
+
+    #[test]
+    fn a_class_without_images_is_refused() {
+        let mut mnist = alternating(200);
+        mnist.training = Arc::new(Dataset { classes: 3, ..Dataset::clone(&mnist.training) });
+        let error = draw(&mnist, 9).unwrap_err();
+        assert!(matches!(error, Error::Data(_)) && error.to_string().contains("class 2"), "{error}");
     }
 }

@@ -138,7 +138,12 @@ impl Source {
         let paper = Some(square(options.side.unwrap_or(PAPER_SIDE)));
         let Parts { training, test, class_names, mut notices } = match self {
             Self::Mnist(folder) => whole(mnist::load(folder.as_deref())?, asked),
-            Self::Processed(folder) => whole(processed::draw(&mnist::load(folder.as_deref())?, seed)?, asked),
+            Self::Processed(folder) => {
+                let (split, notice) = processed::draw(&mnist::load(folder.as_deref())?, seed)?;
+                let mut parts = whole(split, asked);
+                parts.notices.extend(notice);
+                parts
+            }
             Self::Contrived => whole(contrived::generate(seed)?, asked),
             Self::SyntheticScales => whole(synthetic::scales::generate(seed)?, asked),
             Self::SyntheticXrays => whole(synthetic::xrays::generate(seed)?, asked),
@@ -166,6 +171,14 @@ impl Source {
         };
         let split = match options.training_images {
             None => split,
+            // Presets ask for a part of the full MNIST.
+            Some(images) if matches!(self, Self::Mnist(Some(_))) && images > split.training.samples() => {
+                let (name, all) = (&split.training.name, split.training.samples());
+                notices.push(format!(
+                    "{name}: {images} training images are asked for, and there are {all}: all are taken"
+                ));
+                split
+            }
             Some(images) => {
                 let training = Arc::new(splits::stratified_draw(&split.training, images, seed)?);
                 Split { training, ..split }

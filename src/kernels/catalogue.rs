@@ -60,13 +60,6 @@ const STEPS_OF_TILES: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEAT
 const STEPS_OF_LANES: &[&Shader] = &[&dense_stack::STEP_LANES, &dense_stack::STEP_FEATURES_LANES];
 const TILES: Tiles = Tiles::Single { workgroup_size: 1 };
 const CHUNK: &[&Shader] = &[&dense_stack::GRADIENT];
-const RADIX: &[&Shader] = &[
-    &magnitude_sort::RADIX_KEYS,
-    &magnitude_sort::RADIX_COUNT,
-    &magnitude_sort::RADIX_SCAN,
-    &magnitude_sort::RADIX_SCATTER,
-    &magnitude_sort::RADIX_RANK,
-];
 
 /// Constants that shaders share with their wrappers: whose they are, their name in WGSL, and what the wrappers take them for.
 /// The catalogue's test finds each of them in the shaders, and none beside them. An empty list of shaders means all that
@@ -76,8 +69,8 @@ pub const SHARED: &[(&[&Shader], &str, usize)] = &[
     (&[], "LANES", conv2d::backward::LANES),
     (&[], "BLOCK", stability::BLOCK),
     (&[&magnitude_sort::RANK], "QUADS", magnitude_sort::MOST_COUNTED / 4),
-    (RADIX, "TILE", magnitude_sort::radix::TILE),
-    (RADIX, "DIGITS", magnitude_sort::radix::DIGITS),
+    (&[], "TILE", magnitude_sort::radix::TILE),
+    (&[], "DIGITS", magnitude_sort::radix::DIGITS),
     (CHUNK, "SAMPLES", WIDTH),
     (CHUNK, "QUADS", WIDTH / 4),
     (CHUNK, "MATRIX", WIDTH * WIDTH / 4),

@@ -19,7 +19,7 @@ pub static COUNT: Shader = Shader {
         read("lower"),
         read("upper"),
         write("stability"),
-        write("stable_nodes"),
+        write("stable_weights"),
     ],
     parameters: Some(CountParams::LAYOUT),
     constants: &["WORKGROUP_SIZE"],
@@ -135,7 +135,7 @@ impl Count {
         for (role, array) in [("lower", lower), ("upper", upper), ("stability", stability)] {
             require(name, role, array, shape.columns())?;
         }
-        require(name, "stable_nodes", stable_weights, shape.epochs * shape.replicas)?;
+        require(name, "stable_weights", stable_weights, shape.epochs * shape.replicas)?;
         let gathered = 2 * TOLERANCES * BLOCK / self.workgroup_size as usize + 1;
         gpu.check_iterations(name, shape.epochs + shape.epochs.div_ceil(BLOCK) * gathered)?;
         let params = CountParams {

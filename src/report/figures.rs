@@ -47,7 +47,7 @@ struct Figure<'a> {
 /// Figure 4 as the text of an SVG file.
 ///
 /// # Errors
-/// [`Error::Job`] if the drawing fails.
+/// [`crate::error::Error::Job`] if the drawing fails.
 pub fn svg(cell: &Cell) -> Result<String> {
     let mut text = String::new();
     let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
@@ -59,7 +59,7 @@ pub fn svg(cell: &Cell) -> Result<String> {
 /// Writes Figure 4 as an SVG file.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be written, [`Error::Job`] if the drawing fails.
+/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
 pub fn write_svg(cell: &Cell, path: &Path) -> Result<()> {
     picture::write_svg(&svg(cell)?, path)
 }
@@ -67,7 +67,7 @@ pub fn write_svg(cell: &Cell, path: &Path) -> Result<()> {
 /// Writes Figure 4 as a PNG file.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be written, [`Error::Job`] if the drawing fails.
+/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
 pub fn write_png(cell: &Cell, path: &Path) -> Result<()> {
     picture::write_png(&svg(cell)?, path)
 }

@@ -65,17 +65,9 @@ const LONG: Option<Dash> = Some((11, 5));
 const SHORT: Option<Dash> = Some((5, 5));
 const DOTTED: Option<Dash> = Some((2, 4));
 
-/// Markers and dashes of tolerances that are none of the usual ones.
-const OTHER_TOLERANCES: [(Outline, bool, Option<Dash>); 18] = {
-    let (outlines, dashes) = ([UP, DOWN, RIGHT], [LONG, SHORT, DOTTED]);
-    let mut all = [(UP, true, SOLID); 18];
-    let mut place = 0;
-    while place < 18 {
-        all[place] = (outlines[place % 3], place < 9, dashes[place / 3 % 3]);
-        place += 1;
-    }
-    all
-};
+/// Hollow markers of tolerances that are none of the usual ones: lines between few points show no dashes.
+const OTHER_OUTLINES: [Outline; 5] = [UP, DOWN, RIGHT, LEFT, DIAMOND];
+const OTHER_DASHES: [Option<Dash>; 3] = [SHORT, DOTTED, LONG];
 
 /// A place in pixels, y downwards.
 type Pixel = (i32, i32);
@@ -111,12 +103,12 @@ impl Look {
                 Some(0.03) => (DOWN, true, SOLID),
                 Some(0.05) => (RIGHT, true, SOLID),
                 Some(other) => {
-                    // The last digits of the fraction differ most.
                     let first = (other.to_bits() % 1009) as usize;
-                    let places = (first..first + OTHER_TOLERANCES.len()).map(|place| place % OTHER_TOLERANCES.len());
-                    let mut places = places.map(|place| OTHER_TOLERANCES[place]);
-                    let free = places.clone().find(|&other| !taken.contains(&look(other)));
-                    free.or(places.next()).unwrap_or((UP, false, DOTTED))
+                    let outline = |place: usize| OTHER_OUTLINES[(first + place) % OTHER_OUTLINES.len()];
+                    let places = 0..OTHER_OUTLINES.len() * OTHER_DASHES.len();
+                    let mut all =
+                        places.map(|place| (outline(place), false, OTHER_DASHES[place / OTHER_OUTLINES.len()]));
+                    all.find(|&other| !taken.contains(&look(other))).unwrap_or((outline(0), false, SHORT))
                 }
             },
             (Method::Hold, FROZEN_KEPT) => (CIRCLE, false, SHORT),
@@ -178,11 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn eighteen_unusual_tolerances_find_eighteen_looks() {
+    fn fifteen_unusual_tolerances_find_fifteen_looks_and_five_find_five_markers() {
         let mut taken = Vec::new();
-        for step in 0..18 {
+        for step in 0..15 {
             let look = Look::new(Method::Stability, "", Some(0.1 + 0.01 * f64::from(step)), &taken);
             assert!(!taken.contains(&look), "{step}");
+            assert!(step >= 5 || taken.iter().all(|other| other.outline != look.outline), "{step}");
             taken.push(look);
         }
         Look::new(Method::Stability, "", Some(0.7), &taken);

@@ -19,6 +19,11 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
+/// A figure that could not be drawn.
+pub(super) fn failed(error: impl Display) -> Error {
+    Error::Job(format!("a figure could not be drawn: {error}; the CSV files hold the same numbers"))
+}
+
 /// Writes a figure as it is.
 ///
 /// # Errors
@@ -39,10 +44,6 @@ pub(super) fn write_png(svg: &str, path: &Path) -> Result<()> {
     resvg::render(&tree, Transform::identity(), &mut picture.as_mut());
     let png = picture.encode_png().map_err(failed)?;
     run_folder::write(path, |file| file.write_all(&png))
-}
-
-pub(super) fn failed(error: impl Display) -> Error {
-    Error::Job(format!("a figure could not be drawn: {error}; the CSV files hold the same numbers"))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod shard;
 mod store;
 
 pub use manifest::{Manifest, timestamp};
-pub use output_folder::{FolderKind, OutputFolder};
+pub use output_folder::{FolderKind, OUTPUT_FOLDER_FILES, OutputFolder};
 pub use run::RunFolder;
 pub use shard::Shard;
 pub use store::{write, write_quickly};

@@ -14,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The list: a line of JSON about the folder, then one for the name of each file, added before the file is.
 const LIST: &str = ".holdfast";
 const LOCK: &str = ".lock";
+/// Files that are in every folder that is written into, for Holdfast alone.
+pub const OUTPUT_FOLDER_FILES: [&str; 2] = [LIST, LOCK];
 /// What a process that was killed before it began its list, or its manifest in an older version, leaves.
 const BEGINNINGS: [&str; 3] = ["..holdfast.partial", ".manifest.json.partial", ".config.toml.partial"];
 /// What systems put into folders that their users see as empty.

@@ -36,9 +36,9 @@ pub struct Loss {
 const LOSS_COLUMNS: &[&str] = &[
     "replica",
     "weights",
-    "removed_nodes",
-    "frozen_nodes",
-    "removed_frozen_nodes",
+    "removed_weights",
+    "frozen_weights",
+    "removed_frozen_weights",
     "accuracy_before",
     "accuracy_after",
 ];

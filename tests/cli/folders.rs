@@ -175,7 +175,7 @@ fn only_pages_of_holdfasts_are_replaced_by_a_report() {
     let (_data, argument) = digits::folder();
     let folder = tempfile::tempdir().unwrap();
     let [run, page] = ["run", "page.html"].map(|name| folder.path().join(name));
-    let line = "compare --preset smoke --width 5 --depth 2 --epochs 2 --ed-epochs 1 --training-images 100 --ed-targets 50 \
+    let line = "compare --preset smoke --width 5 --depth 2 --epochs 2 --ed-epochs 1 --training-images 100 --ed-targets 50% \
                 --device cpu --quiet --data";
     holdfast(line, &[&argument, "--out", text(&run)]).succeeded();
     let report = |out: &Path| holdfast("report", &[text(&run), "--out", text(out)]);

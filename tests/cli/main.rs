@@ -20,6 +20,7 @@ mod memory;
 mod moved;
 mod networks;
 mod program;
+mod recorded_runs;
 mod refusals;
 mod report;
 mod resumption;

@@ -102,7 +102,7 @@ fn a_run_that_moved_is_pruned_counted_and_shown_without_its_data() {
     for model in ["dnn", "cnn"] {
         let project = pets();
         let line = format!(
-            "compare {SIZES} --ed-epochs 1 --ed-targets 50 --model {model} --side 16 --quiet --data any=data/pets --out run"
+            "compare {SIZES} --ed-epochs 1 --ed-targets 50% --model {model} --side 16 --quiet --data any=data/pets --out run"
         );
         run_in(project.path(), &line).succeeded();
         let prune = "--criterion hold --window 2 --sparsity 0.5 --device cpu --json --out pruned";
@@ -117,7 +117,7 @@ fn a_run_that_moved_is_pruned_counted_and_shown_without_its_data() {
         assert!(ended.stderr.contains("accuracy") && ended.stderr.contains("data/pets"), "{}", ended.stderr);
         let without = ended.json();
         assert!(without["replicas"][0]["accuracy_after"].is_null());
-        assert_eq!(without["replicas"][0]["removed_nodes"], with["replicas"][0]["removed_nodes"]);
+        assert_eq!(without["replicas"][0]["removed_weights"], with["replicas"][0]["removed_nodes"]);
         assert!(fs::read(elsewhere.path().join("pruned/pruned.npz")).unwrap() == kept, "{model}");
         run_in(elsewhere.path(), "stability moved --device cpu --out counted").succeeded();
         run_in(elsewhere.path(), "report moved").succeeded();

@@ -100,7 +100,7 @@ fn tables_have_a_row_for_everything_that_was_asked() {
         .map(|(method, rule)| format!("{method} {rule}"))
         .collect();
     let expected = [
-        "ms ",
+        "stability ",
         "settle frozen-first",
         "settle frozen-kept",
         "hold frozen-first",

@@ -53,7 +53,7 @@ fn foreign_weights_are_pruned_and_written_with_their_mask_in_both_formats() {
     assert_eq!(tensors.tensor("mask").unwrap().dtype(), Dtype::U8);
     assert_eq!(tensors.tensor("mask").unwrap().data(), [1, 0, 1, 0, 1, 1]);
     assert_eq!(tensors.tensor("kernel").unwrap().data(), arrays::bytes(weights.as_slice().unwrap()));
-    assert_eq!(column(&out.join("pruning.csv"), "removed_nodes"), ["1", "1"]);
+    assert_eq!(column(&out.join("pruning.csv"), "removed_weights"), ["1", "1"]);
     assert_eq!(column(&out.join("pruning.csv"), "accuracy_after"), ["", ""], "no data were given");
 }
 
@@ -64,7 +64,7 @@ fn a_threshold_of_stability_removes_the_nodes_below_it() {
         let line = format!("{FOREIGN}{threshold} --tolerance 0.03 --min-stability {threshold}");
         holdfast(folder.path(), &line, &[]).succeeded();
         let table = folder.path().join(format!("out{threshold}/pruning.csv"));
-        assert_eq!(column(&table, "removed_nodes"), [removed, removed], "threshold {threshold}");
+        assert_eq!(column(&table, "removed_weights"), [removed, removed], "threshold {threshold}");
     }
 }
 
@@ -279,7 +279,7 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
         let focus: ArrayD<f32> = array(&pruned, "dense5.weight");
         assert_eq!((mask.shape(), focus.shape()), (&[2, 30, 30][..], &[2, 30, 30][..]));
         let zeros = focus.iter().zip(&mask).filter(|&(&weight, &kept)| kept == 0 && weight == 0.0).count();
-        let removed: u64 = (0..2).map(|replica| found["replicas"][replica]["removed_nodes"].as_u64().unwrap()).sum();
+        let removed: u64 = (0..2).map(|replica| found["replicas"][replica]["removed_weights"].as_u64().unwrap()).sum();
         assert_eq!(zeros as u64, removed, "{line}");
         assert_eq!(array::<f32>(&pruned, "dense6.bias").shape(), [2, 10]);
     }

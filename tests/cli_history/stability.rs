@@ -134,7 +134,7 @@ fn json_holds_the_summary() {
     assert_eq!((&found["epochs"], &found["replicas"], &found["weights"]), (&4.into(), &2.into(), &3.into()));
     assert_eq!(found["tolerances"][0]["mean"], 2.0);
     assert_eq!(found["tolerances"][0]["sd"], 0.0);
-    assert_eq!(found["tolerances"][0]["stable_nodes"], serde_json::json!([0.0, 0.0, 3.0, 3.0]));
+    assert_eq!(found["tolerances"][0]["stable_weights"], serde_json::json!([0.0, 0.0, 3.0, 3.0]));
     assert_eq!(found["tolerances"][0]["most_distinct_thresholds"], 2);
     assert_eq!(found["frozen_weights"], 0);
     assert_eq!(column(&folder.path().join("out/envelope.csv"), "settling_tolerance"), ["0.0"; 6]);

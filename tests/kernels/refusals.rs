@@ -20,7 +20,7 @@ const BATCH: usize = 16;
 const REPLICAS: [u32; 2] = [3, 8];
 
 fn engines() -> [Engine; 2] {
-    [cpu(), Engine::gpu(&DeviceChoice::Index(0), false, RequestedLimits::Adapter).unwrap()]
+    [cpu(), Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap()]
 }
 
 fn cpu() -> Engine {

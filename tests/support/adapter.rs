@@ -3,8 +3,8 @@
 use holdfast::gpu::adapters;
 use std::sync::OnceLock;
 
-/// Index of the first adapter that runs in software, else the first of all. Says once which one was taken; `WGPU_ADAPTER_NAME` asks
-/// for another, since it leaves out all that have not this word in their names.
+/// Index of the first adapter that runs in software, else of the first of all. Says once which one was taken;
+/// `WGPU_ADAPTER_NAME` asks for another, since it leaves out all that have not this word in their names.
 ///
 /// Panics where there is none: a test that needs a device is never skipped.
 #[expect(clippy::print_stderr, reason = "whoever reads the output of the tests wants to know")]

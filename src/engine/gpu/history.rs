@@ -137,7 +137,7 @@ pub(super) fn count(gpu: &Gpu, shape: HistoryShape, history: &[f32], lower: &[f3
             let low = interleave(shape, &piece, group.clone(), lower, u32::MAX);
             let high = interleave(shape, &piece, group.clone(), upper, 0);
             let stability = Buffer::new(gpu, "stability", own_columns)?;
-            let stable_weights = Buffer::new(gpu, "stable_nodes", shape.epochs * device_shape.replicas)?;
+            let stable_weights = Buffer::new(gpu, "stable_weights", shape.epochs * device_shape.replicas)?;
             let bound = kernel.bind(
                 gpu,
                 &CountArguments {
