@@ -385,9 +385,9 @@ mod tests {
         let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
         assert_eq!(
             text,
-            "method,rule,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
+            "method,rule,layers,repair,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
              prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_stability,resumed\n\
-             decay-sequential,,dnn,mnist,5,300,21.0,100.0,,,5.0,0.25,0.5,105.75,,1000.0,,100.0,false\n"
+             decay-sequential,,focus,cut,dnn,mnist,5,300,21.0,100.0,,,5.0,0.25,0.5,105.75,,1000.0,,100.0,false\n"
         );
     }
 
