@@ -81,4 +81,5 @@ pub const SHARED: &[(&[&Shader], &str, usize)] = &[
     (STEPS, "SAMPLES", WIDTH),
     (STEPS, "QUADS", WIDTH / 4),
     (STEPS, "ROWS", ROWS),
+    (&[&softmax_cross_entropy::LOSS], "WORKGROUP_SIZE", softmax_cross_entropy::WORKGROUP_SIZE),
 ];

@@ -23,7 +23,7 @@ pub static LOSS: Shader = Shader {
 };
 
 /// Invocations of the workgroup that owns a replica. Fixed: the tree of additions has its shape.
-const WORKGROUP_SIZE: usize = 64;
+pub(super) const WORKGROUP_SIZE: usize = 64;
 
 /// `shaders/softmax_cross_entropy/naive.wgsl`
 pub static NAIVE: Shader =

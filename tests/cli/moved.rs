@@ -117,7 +117,7 @@ fn a_run_that_moved_is_pruned_counted_and_shown_without_its_data() {
         assert!(ended.stderr.contains("accuracy") && ended.stderr.contains("data/pets"), "{}", ended.stderr);
         let without = ended.json();
         assert!(without["replicas"][0]["accuracy_after"].is_null());
-        assert_eq!(without["replicas"][0]["removed_weights"], with["replicas"][0]["removed_nodes"]);
+        assert_eq!(without["replicas"][0]["removed_weights"], with["replicas"][0]["removed_weights"]);
         assert!(fs::read(elsewhere.path().join("pruned/pruned.npz")).unwrap() == kept, "{model}");
         run_in(elsewhere.path(), "stability moved --device cpu --out counted").succeeded();
         run_in(elsewhere.path(), "report moved").succeeded();

@@ -104,7 +104,7 @@ fn what_no_memory_can_hold_is_refused_before_it_is_tried() {
     for (line, code, words) in [
         ("compare --preset smoke --replicates 4000000000", 1, ["4000000000 replicas", "does not have", "--replicates"]),
         ("compare --preset smoke --epochs 4000000000", 1, ["GB", "does not have", "--replicates"]),
-        ("train --preset smoke --width 60000 --replicates 1000000", 1, ["GB", "does not have", "--replicates"]),
+        ("train --preset smoke --width 25000 --replicates 1000000", 1, ["GB", "does not have", "--replicates"]),
         ("train --preset smoke --width 1000000", 2, ["1000000", "4294967295", "--width"]),
         ("train --preset smoke --width 10000000000", 2, ["10000000000", "4294967295", "--width"]),
         ("compare --preset smoke --width 1000000 --dry-run", 2, ["1000000", "4294967295", "--width"]),
