@@ -82,7 +82,7 @@ const MEASUREMENTS: usize = 3;
 impl GpuBackend {
     /// Opens a device. `checked` keeps bounds checks in the shaders; lowered `limits` are for tests.
     ///
-    /// Fails with [`Error::NoDevice`] if there is none that fits.
+    /// Fails with [`crate::error::Error::NoDevice`] if there is none that fits.
     pub fn open(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
         let gpu = Gpu::open(choice, checked, limits)?;
         let variant = Variant::of(&gpu);

@@ -134,7 +134,7 @@ pub fn write(runs: &[Run], path: &Path) -> Result<()> {
 /// What the first lines of a page hold: its own mark, and what it had before it had one.
 const MARKS: [&str; 2] = ["<meta name=\"generator\" content=\"holdfast\">", "<title>Holdfast report "];
 
-/// Whether a file is a page that [`write`] made, in this version or an earlier one.
+/// Whether a file is a page that [`write()`] made, in this version or an earlier one.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read.

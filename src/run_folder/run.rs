@@ -15,7 +15,7 @@ pub struct RunFolder {
 impl RunFolder {
     /// Opens a folder for the run that `this` tells of, and creates it if it is missing.
     ///
-    /// Fails as [`OutputFolder::open`] does, and with [`Error::Usage`] if its manifest is of another run or cannot be
+    /// Fails as [`OutputFolder::open`] does, and with [`crate::error::Error::Usage`] if its manifest is of another run or cannot be
     /// understood.
     pub fn open(path: &Path, this: &Manifest) -> Result<Self> {
         let output = OutputFolder::open(path, FolderKind::Run)?;

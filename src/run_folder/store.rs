@@ -24,7 +24,7 @@ pub fn write(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Resu
     })
 }
 
-/// Writes one of many small files as [`write`] does, but does not wait until it is on the disk: a power cut may spoil it.
+/// Writes one of many small files as [`write()`] does, but does not wait until it is on the disk: a power cut may spoil it.
 ///
 /// Fails with [`Error::Io`], and then leaves what was there before.
 pub fn write_quickly(path: &Path, bytes: &[u8]) -> Result<()> {
