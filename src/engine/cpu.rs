@@ -230,7 +230,7 @@ struct Turn<'a> {
 }
 
 /// Whether two threads share the steps of a replica. Where their cores have no cache in common, handing the weights of a
-/// small network to and fro takes longer than the work: a clock tells, from time to time anew. It changes no bit.
+/// small network between them takes longer than the work: both ways are timed, from time to time anew. It changes no bit.
 #[derive(Debug, Default)]
 struct Sharing {
     turns: usize,

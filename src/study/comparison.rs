@@ -375,7 +375,7 @@ impl<'a> CellComparison<'a> {
         Ok(())
     }
 
-    /// Times the evaluation of the dense networks and of the same with the smallest weights set to zero, by turns, so that
+    /// Times the evaluation of the dense networks and of the same with the smallest weights set to zero, alternating, so that
     /// whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
     fn inference(&mut self, batch: &mut Batch, test: DataHandle) -> Result<Vec<InferenceRow>> {
         let weight_count = self.cell.architecture.weight_count();

@@ -39,7 +39,7 @@ fn images(samples: usize, seed: u32) -> Vec<u8> {
     bytes
 }
 
-/// An IDX file of labels: the ten classes by turns.
+/// An IDX file of labels: the ten classes one after the other.
 pub fn labels(samples: usize) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, 1];
     bytes.extend((samples as u32).to_be_bytes());

@@ -1,7 +1,7 @@
 //! `holdfast bench --growth`: how time grows with replicas, width, side, weights and epochs, and whether anything grows faster
 //! than its work.
 //!
-//! All sizes of a line are measured by turns, round after round: a machine whose speed drifts slows all of them alike.
+//! All sizes of a line are measured one after the other, round after round: a machine whose speed drifts slows all of them alike.
 
 use super::BenchArguments;
 use super::measure::{CLASSES, Measurements, SEED, TOLERANCES, Training, count, random_walk, sort};
