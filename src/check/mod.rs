@@ -30,6 +30,7 @@ pub use examination::{Examination, KernelSummary};
 
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
+use crate::kernels::dense::{ImageShape, Images, Input};
 use crate::kernels::{StepRecord, WORKGROUP_SIZES};
 use crate::random::{Sequence, Stream};
 use comparator::UNWRITTEN;
@@ -137,6 +138,32 @@ fn read<T: bytemuck::Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Output> {
     let mut bits: Vec<u32> = bytemuck::pod_collect_to_vec(&elements);
     let guard = bits.split_off(bits.len() - GUARD * size_of::<T>() / 4);
     Ok(Output { bits, guard })
+}
+
+/// What a layer reads, on the device.
+enum Held {
+    Features(Buffer<f32>),
+    Images { shape: ImageShape, scale: f32, order: Buffer<u32>, images: Buffer<u32> },
+}
+
+impl Held {
+    fn features(gpu: &Gpu, input: &[f32]) -> Result<Self> {
+        Buffer::from_slice(gpu, "input", input).map(Self::Features)
+    }
+
+    fn images(gpu: &Gpu, shape: ImageShape, scale: f32, order: &[u32], pixels: &[u8]) -> Result<Self> {
+        let order = Buffer::from_slice(gpu, "order", order)?;
+        Ok(Self::Images { shape, scale, order, images: Buffer::from_slice(gpu, "images", &shape.pack(pixels))? })
+    }
+
+    fn input(&self) -> Input<'_> {
+        match self {
+            Self::Features(input) => Input::Features(input),
+            Self::Images { shape, scale, order, images } => {
+                Input::Images(Images { shape: *shape, scale: *scale, order, images })
+            }
+        }
+    }
 }
 
 /// Leaves out what a short batch leaves unwritten: of each replica's `room` elements only the first `used` are the output,

@@ -4,10 +4,10 @@
 pub(super) mod backward;
 mod forward;
 
+pub use super::images::Input;
 pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments};
 pub use forward::{Forward, ForwardArguments};
 
-use super::images::Images;
 use super::max_pool2d::{self, argmax_len};
 use super::{Bound, ParameterOffsets, grid, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
@@ -281,54 +281,19 @@ impl Shape {
     }
 }
 
-/// What a convolution reads.
-pub enum Input<'a> {
-    /// `[replica, sample, y, x, in]`, what the layer before produced.
-    Features(&'a Buffer<f32>),
-    /// Images of one channel, gathered by index and widened in the kernel.
-    Images(Images<'a>),
-}
-
-impl Input<'_> {
-    /// What pixels are multiplied by.
-    fn scale(&self) -> f32 {
-        match self {
-            Self::Features(_) => 1.0,
-            Self::Images(images) => images.scale,
-        }
-    }
-
-    /// Words that a pass over all samples reads of it.
-    fn words(&self, shape: Shape) -> usize {
-        match self {
-            Self::Features(_) => shape.input_len(),
-            Self::Images(images) => shape.samples() * images.shape.words(),
-        }
-    }
-
-    fn check(&self, kernel: &str, shape: Shape) -> Result<()> {
-        let images = match self {
-            Self::Features(input) => return require(kernel, "input", input, shape.input_len()),
-            Self::Images(images) => images,
-        };
-        require(kernel, "images", images.images, images.shape.words())?;
-        require(kernel, "order", images.order, 1)?;
-        let found = (images.shape.height, images.shape.width, 1);
-        if found != (shape.height, shape.width, shape.inputs) {
-            return Err(Error::Shape(format!(
+/// Fails unless the input is there, and images are as the weights read them.
+fn check_input(kernel: &str, input: &Input<'_>, shape: Shape) -> Result<()> {
+    input.require(kernel, shape.input_len())?;
+    match input {
+        Input::Images(images)
+            if (images.shape.height, images.shape.width, 1) != (shape.height, shape.width, shape.inputs) =>
+        {
+            Err(Error::Shape(format!(
                 "{kernel}: images of {} x {} with one channel, weights read {} x {} with {}",
                 images.shape.height, images.shape.width, shape.height, shape.width, shape.inputs
-            )));
+            )))
         }
-        Ok(())
-    }
-
-    /// The arrays in the order of the bindings.
-    fn arrays(&self) -> Vec<&dyn Bindable> {
-        match self {
-            Self::Features(input) => vec![*input],
-            Self::Images(images) => vec![images.order, images.images],
-        }
+        _ => Ok(()),
     }
 }
 

@@ -31,6 +31,10 @@ pub static GRADIENT: Shader = Shader {
     constants: &["WORKGROUP_SIZE"],
 };
 
+/// `shaders/dense_stack/naive.wgsl`
+pub static NAIVE: Shader =
+    Shader { name: "dense_stack.naive", source: source!("step" => "dense_stack/naive"), constants: &[], ..GRADIENT };
+
 /// The most units of a layer, and the samples that a workgroup takes at a time.
 pub(super) const WIDTH: usize = 32;
 
@@ -138,19 +142,29 @@ impl Gradient {
         Kernel::new(gpu, &GRADIENT, &[("WORKGROUP_SIZE", workgroup_size)]).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu) -> Result<Self> {
+        Kernel::new(gpu, &NAIVE, &[]).map(Self)
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &GradientArguments<'_>) -> Result<Bound> {
         let GradientArguments { shape, parameters_per_replica, first, steps, order, labels, .. } = *arguments;
         let GradientArguments { parameters, activations, gradient, losses, .. } = *arguments;
         let Shape { replicas, capacity, units, classes, depth } = shape;
-        let name = GRADIENT.name;
+        let name = self.0.name();
         require_positive(name, &[("replicas", replicas), ("capacity", capacity), ("units", units), ("depth", depth)])?;
         if units > WIDTH || !(2..=WIDTH).contains(&classes) {
             return Err(Error::Shape(format!(
                 "{name}: {units} units and {classes} classes; at most {WIDTH} of each, and 2 classes or more, are possible"
             )));
         }
-        gpu.check_iterations(name, shape.iterations(self.0.workgroup_size() as usize))?;
+        let iterations = if name == NAIVE.name {
+            (capacity + 1) * (3 * depth * WIDTH + 2 * classes)
+        } else {
+            shape.iterations(self.0.workgroup_size() as usize)
+        };
+        gpu.check_iterations(name, iterations)?;
         let end = first + (units + 1) * ((depth - 1) * units + classes);
         require(name, "order", order, 1)?;
         require(name, "labels", labels, 1)?;

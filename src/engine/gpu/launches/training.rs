@@ -24,18 +24,14 @@ impl BackwardLayer {
         let layer = network.architecture.dense_layers()[index];
         let (shape, place) = (binder.shape(layer.inputs, layer.outputs), network.place(index));
         let steps = feed.steps();
-        let Some(input) = activations.input(index) else {
-            let images = binder.images()?;
-            let arguments =
-                dense::BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
-            return Ok(Self { weights: kernels.backward_weights_images.bind(gpu, &arguments)?, input: None });
-        };
+        let (input, size) = (binder.input(index)?, kernels.workgroup_size);
         let arguments = dense::BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
-        let weights = kernels.backward_weights.bind(gpu, &arguments)?;
+        let weights = dense::BackwardWeights::new(size).bind(gpu, &arguments)?;
+        let Some(input) = activations.input(index) else { return Ok(Self { weights, input: None }) };
         let parameters = &state.parameters;
         let arguments =
             dense::BackwardInputArguments { shape, place, steps, output_gradient, parameters, input, input_gradient };
-        Ok(Self { weights, input: Some(kernels.backward_input.bind(gpu, &arguments)?) })
+        Ok(Self { weights, input: Some(dense::BackwardInput::new(size).bind(gpu, &arguments)?) })
     }
 }
 
