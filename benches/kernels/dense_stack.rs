@@ -59,11 +59,10 @@ fn steps(criterion: &mut Criterion, gpu: &Gpu, reads: Reads, input: ImageShape, 
     };
     let mut launches = made(Launches::new(gpu, &shape, 1.0, steps, 1));
     let each: Vec<LaunchStep> = (0..steps).map(|step| LaunchStep::new(32 * step, 32, step, 1e-4)).collect();
-    let samples: Vec<Sample> =
-        (0..REPLICAS * steps * 32).map(|i| Sample::new((i * 37 % 1000) as u32, (i % 10) as u32)).collect();
+    let samples = (0..REPLICAS * steps * 32).map(|i| Sample::new((i * 37 % 1000) as u32, (i % 10) as u32));
     // As in the middle of a training: weights and moments are there.
     let moves = Residency { enters: false, leaves: false };
-    made(launches.push(gpu, moves, &each, &samples));
+    made(launches.push(gpu, moves, &each, samples));
     let all = REPLICAS * parameters;
     let (images, features) = (below(gpu, 1000 * input.words(), u32::MAX), numbers(gpu, REPLICAS * 32 * inputs));
     let arguments = StepArguments {

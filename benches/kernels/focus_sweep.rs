@@ -6,7 +6,13 @@ use holdfast::kernels::focus_sweep::{Evaluate, EvaluateArguments, ParameterOffse
 pub(crate) fn evaluate(criterion: &mut Criterion) {
     let gpu = gpu();
     let (points, samples, width, classes) = (20, 512, 30, 10);
-    let place = ParameterOffsets { parameters: 340, focus_bias: 0, output_weights: 30, output_bias: 330 };
+    let place = ParameterOffsets {
+        parameters: 1240,
+        focus_weights: 0,
+        focus_bias: 900,
+        output_weights: 930,
+        output_bias: 1230,
+    };
     let kernel = made(Evaluate::new(&gpu, width));
     let blocks = samples / kernel.block();
     let arguments = EvaluateArguments {
@@ -19,7 +25,7 @@ pub(crate) fn evaluate(criterion: &mut Criterion) {
         labels: &below(&gpu, samples, classes as u32),
         input: &numbers(&gpu, REPLICAS * samples * width),
         parameters: &numbers(&gpu, REPLICAS * place.parameters),
-        focus_weights: &numbers(&gpu, points * width * width),
+        masks: &below(&gpu, points * width, u32::MAX),
         point_replica: &below(&gpu, points, REPLICAS as u32),
         losses: &zeros(&gpu, points * blocks),
     };

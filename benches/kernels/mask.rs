@@ -1,6 +1,10 @@
-use crate::{REPLICAS, below, gpu, made, measure, numbers, upload, zeros};
+use crate::{Buffer, Gpu, REPLICAS, below, gpu, made, measure, numbers, upload, zeros};
 use criterion::{Criterion, Throughput};
-use holdfast::kernels::mask::{Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
+use holdfast::kernels::mask::{Change, Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
+
+fn changes(gpu: &Gpu, count: u32) -> Buffer<Change> {
+    upload(gpu, &[(); REPLICAS].map(|()| Change::new(1, 1, count)))
+}
 
 pub(crate) fn smallest(criterion: &mut Criterion) {
     let gpu = gpu();
@@ -12,7 +16,7 @@ pub(crate) fn smallest(criterion: &mut Criterion) {
         parameters_per_replica: weight_count,
         offset: 0,
         rank: &below(&gpu, all, weight_count as u32),
-        count: &upload(&gpu, &[450; REPLICAS]),
+        changes: &changes(&gpu, 450),
         state: 0,
         mask: &upload(&gpu, &vec![1; all]),
         parameters: &numbers(&gpu, all),
@@ -30,10 +34,9 @@ pub(crate) fn draw(criterion: &mut Criterion) {
     let all = REPLICAS * weight_count;
     let arguments = DrawArguments {
         weight_count,
-        update: 1,
         state: 0,
         seed: 1,
-        replica_ids: &below(&gpu, REPLICAS, 50),
+        changes: &changes(&gpu, 0),
         mask: &below(&gpu, all, 2),
         draws: &zeros(&gpu, all),
     };
@@ -50,12 +53,10 @@ pub(crate) fn regrow(criterion: &mut Criterion) {
         weight_count,
         parameters_per_replica: weight_count,
         offset: 0,
-        update: 1,
         seed: 1,
         scale: 0.3,
-        replica_ids: &below(&gpu, REPLICAS, 50),
         rank: &below(&gpu, all, weight_count as u32),
-        count: &upload(&gpu, &[135; REPLICAS]),
+        changes: &changes(&gpu, 135),
         mask: &upload(&gpu, &vec![0; all]),
         parameters: &numbers(&gpu, all),
         m: &numbers(&gpu, all),
