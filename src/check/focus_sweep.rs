@@ -121,7 +121,7 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
 
 /// Compares sums and numbers of correct samples `[point, block]` with the twin's.
 pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Report> {
-    let Case { replicas, points, samples, width, classes } = *case;
+    let Case { replicas, samples, width, classes, .. } = *case;
     let arrays = Arrays::new(case);
     let [sums, corrects] = found;
     let place = case.place();

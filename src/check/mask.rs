@@ -4,7 +4,7 @@ use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
 use super::{Draws, Output, Setting, at_every_size, bits, he_normal::ULP, output, preset, read, run};
 use crate::cpu::{magnitude_sort, mask as twin};
 use crate::error::Result;
-use crate::gpu::Buffer;
+use crate::gpu::{Buffer, Gpu};
 use crate::kernels::mask::{
     Change, DRAW, Draw, DrawArguments, NAIVE, REGROW, Regrow, RegrowArguments, SMALLEST, Smallest, SmallestArguments,
 };
