@@ -8,7 +8,7 @@ use crate::gpu::Buffer;
 use crate::kernels::StepRecord;
 use crate::kernels::focus_sweep::{BlockLoss, EVALUATE, Evaluate, EvaluateArguments, ParameterOffsets};
 
-/// Parameters before the focus bias, so that offsets count.
+/// Parameters before the focus weights, so that offsets count.
 const OFFSET: usize = 3;
 
 /// Some pruned networks.
@@ -48,9 +48,11 @@ impl Case {
     }
 
     pub(super) fn place(&self) -> ParameterOffsets {
-        let output_weights = OFFSET + self.width;
+        let focus_bias = OFFSET + self.width * self.width;
+        let output_weights = focus_bias + self.width;
         let output_bias = output_weights + self.width * self.classes;
-        ParameterOffsets { parameters: output_bias + self.classes, focus_bias: OFFSET, output_weights, output_bias }
+        let parameters = output_bias + self.classes;
+        ParameterOffsets { parameters, focus_weights: OFFSET, focus_bias, output_weights, output_bias }
     }
 }
 
@@ -62,8 +64,8 @@ pub(super) struct Arrays {
     pub(super) labels: Vec<u32>,
     /// `[replica, parameter]`
     pub(super) parameters: Vec<f32>,
-    /// `[point, weight_index]`
-    pub(super) focus_weights: Vec<f32>,
+    /// `[point, in, word]`
+    pub(super) masks: Vec<Vec<u32>>,
 }
 
 impl Arrays {
@@ -72,15 +74,13 @@ impl Arrays {
         let weight_count = case.width * case.width;
         let mut input = draws.numbers(case.replicas * case.samples * case.width);
         input.iter_mut().for_each(|x| *x = x.max(0.0));
-        let mut focus_weights = draws.numbers(case.points * weight_count);
-        let dropped = draws.below(focus_weights.len(), case.points as u32 + 1);
-        for (index, (weight, dropped)) in focus_weights.iter_mut().zip(dropped).enumerate() {
-            if (dropped as usize) < index / weight_count {
-                *weight = 0.0;
-            }
-        }
+        let dropped = draws.below(case.points * weight_count, case.points as u32 + 1);
+        let mask = |(point, dropped): (usize, &[u32])| {
+            twin::pack(case.width, &dropped.iter().map(|&dropped| dropped as usize >= point).collect::<Vec<_>>())
+        };
+        let masks = dropped.chunks_exact(weight_count).enumerate().map(mask).collect();
         let parameters = draws.numbers(case.replicas * case.place().parameters);
-        Self { input, labels: draws.below(case.samples, case.classes as u32), parameters, focus_weights }
+        Self { input, labels: draws.below(case.samples, case.classes as u32), parameters, masks }
     }
 }
 
@@ -101,7 +101,7 @@ pub fn evaluate(on: Setting<'_>, case: &Case) -> Result<([Output; 2], usize)> {
         labels: &Buffer::from_slice(gpu, "labels", &arrays.labels)?,
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         parameters: &Buffer::from_slice(gpu, "parameters", &arrays.parameters)?,
-        focus_weights: &Buffer::from_slice(gpu, "focus weights", &arrays.focus_weights)?,
+        masks: &Buffer::from_slice(gpu, "masks", &arrays.masks.concat())?,
         point_replica: &Buffer::from_slice(gpu, "point replicas", &point_replica)?,
         losses: &losses,
     };
@@ -121,15 +121,14 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
 
 /// Compares sums and numbers of correct samples `[point, block]` with the twin's.
 pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Report> {
-    let Case { replicas, points, samples, width, classes } = *case;
+    let Case { replicas, samples, width, classes, .. } = *case;
     let arrays = Arrays::new(case);
     let [sums, corrects] = found;
-    let (place, weight_count) = (case.place(), width * width);
+    let place = case.place();
     let (mut expected, mut expected_correct) = (Vec::new(), Vec::new());
-    for point in 0..points {
+    for (point, mask) in arrays.masks.iter().enumerate() {
         let r = point % replicas;
         let own = widen(&arrays.parameters[r * place.parameters..(r + 1) * place.parameters]);
-        let focus_weights = widen(&arrays.focus_weights[point * weight_count..(point + 1) * weight_count]);
         for first in (0..samples).step_by(block) {
             let rows = first..(first + block).min(samples);
             let input = &arrays.input[(r * samples + rows.start) * width..(r * samples + rows.end) * width];
@@ -138,7 +137,8 @@ pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Rep
             let (sum, correct) = twin::evaluate(
                 shape,
                 &widen(input),
-                &focus_weights,
+                &own[place.focus_weights..place.focus_bias],
+                mask,
                 &own[place.focus_bias..place.output_weights],
                 &own[place.output_weights..place.output_bias],
                 &own[place.output_bias..],

@@ -4,9 +4,9 @@ use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
 use super::{Draws, Output, Setting, at_every_size, bits, he_normal::ULP, output, preset, read, run};
 use crate::cpu::{magnitude_sort, mask as twin};
 use crate::error::Result;
-use crate::gpu::Buffer;
+use crate::gpu::{Buffer, Gpu};
 use crate::kernels::mask::{
-    DRAW, Draw, DrawArguments, NAIVE, REGROW, Regrow, RegrowArguments, SMALLEST, Smallest, SmallestArguments,
+    Change, DRAW, Draw, DrawArguments, NAIVE, REGROW, Regrow, RegrowArguments, SMALLEST, Smallest, SmallestArguments,
 };
 
 /// Parameters before the weights, and behind them: all must stay.
@@ -88,7 +88,7 @@ pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
         parameters_per_replica: case.weight_count + 2 * AROUND,
         offset: AROUND,
         rank: &Buffer::from_slice(gpu, "rank", &arrays.rank)?,
-        count: &Buffer::from_slice(gpu, "count", &case.count)?,
+        changes: &changes(gpu, case)?,
         state: case.state,
         mask: &mask,
         parameters: &parameters,
@@ -110,7 +110,7 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
         let [parameters, m, v] = state.each_mut().map(|array| &mut array[r * stride + AROUND..][..case.weight_count]);
         twin::smallest(
             &rank[weight_count.clone()],
-            count as usize,
+            case.weight_count as u32 - count,
             case.state,
             &mut mask[weight_count],
             parameters,
@@ -129,9 +129,18 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     Ok(arrays.map(compare).collect())
 }
 
-/// Ids of the replicas of a case, the largest among them.
-fn replica_ids(case: &Case) -> Vec<u32> {
-    (0..case.count.len() as u32).map(|r| u32::MAX - 3 * r).collect()
+/// The draws of a replica of the case; its ids are the largest that there are.
+fn draws_of(replica: usize) -> twin::Draws {
+    twin::Draws { seed: SEED, replica_id: u32::MAX - 3 * replica as u32, update: 3, first: 0 }
+}
+
+/// The same as the kernels are told.
+fn changes(gpu: &Gpu, case: &Case) -> Result<Buffer<Change>> {
+    let change = |(replica, &count): (usize, &u32)| {
+        let twin::Draws { replica_id, update, .. } = draws_of(replica);
+        Change::new(replica_id, update, count)
+    };
+    Buffer::from_slice(gpu, "changes", &case.count.iter().enumerate().map(change).collect::<Vec<_>>())
 }
 
 /// The draws `[replica, weight_index]` for the weights that are in the case's state.
@@ -141,10 +150,9 @@ pub fn draw(on: Setting<'_>, case: &Case) -> Result<Output> {
     let draws = output(gpu, arrays.mask.len())?;
     let arguments = DrawArguments {
         weight_count: case.weight_count,
-        update: 3,
         state: case.state,
         seed: SEED,
-        replica_ids: &Buffer::from_slice(gpu, "replica ids", &replica_ids(case))?,
+        changes: &changes(gpu, case)?,
         mask: &Buffer::from_slice(gpu, "mask", &arrays.mask)?,
         draws: &draws,
     };
@@ -158,8 +166,8 @@ pub fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let mut expected = vec![0.0; arrays.mask.len()];
     let parts = arrays.mask.chunks_exact(case.weight_count).zip(expected.chunks_exact_mut(case.weight_count));
-    for (id, (mask, draws)) in replica_ids(case).into_iter().zip(parts) {
-        twin::draw(SEED, id, 3, case.state, mask, draws);
+    for (replica, (mask, draws)) in parts.enumerate() {
+        twin::draw(draws_of(replica), case.state, mask, draws);
     }
     let name = case.name();
     Ok(compare_exact(DRAW.name, name, &draw(on, case)?, &bits(&expected)))
@@ -176,12 +184,10 @@ pub fn regrow(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
         weight_count: case.weight_count,
         parameters_per_replica: case.weight_count + 2 * AROUND,
         offset: AROUND,
-        update: 3,
         seed: SEED,
         scale: SCALE,
-        replica_ids: &Buffer::from_slice(gpu, "replica ids", &replica_ids(case))?,
         rank: &Buffer::from_slice(gpu, "rank", &arrays.rank)?,
-        count: &Buffer::from_slice(gpu, "count", &case.count)?,
+        changes: &changes(gpu, case)?,
         mask: &mask,
         parameters: &parameters,
         m: &m,
@@ -198,13 +204,13 @@ pub fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let stride = case.weight_count + 2 * AROUND;
     let [mut parameters, mut m, mut v] = state.each_ref().map(|array| super::widen(array));
     let before = parameters.clone();
-    for ((r, &count), id) in case.count.iter().enumerate().zip(replica_ids(case)) {
+    for (r, &count) in case.count.iter().enumerate() {
         let weight_count = r * case.weight_count..(r + 1) * case.weight_count;
         let place = r * stride + AROUND;
         let [parameters, m, v] =
             [&mut parameters, &mut m, &mut v].map(|array| &mut array[place..][..case.weight_count]);
         let (rank, mask) = (&rank[weight_count.clone()], &mut mask[weight_count]);
-        twin::regrow((SEED, id, 3), f64::from(SCALE), rank, count as usize, mask, parameters, m, v);
+        twin::regrow(draws_of(r), f64::from(SCALE), rank, count, mask, parameters, m, v);
     }
     let found = regrow(on, case)?;
     let name = case.name();

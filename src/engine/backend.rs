@@ -4,7 +4,7 @@
 use super::loaded::Loaded;
 use super::{
     Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Overheads, Replica, Setup,
-    StepLoss, Steps, SweepPoint, SweepSize, Watch,
+    StepLoss, Steps, SweepSize, Watch,
 };
 use crate::data::Dataset;
 use crate::error::Result;
@@ -49,6 +49,13 @@ pub(super) trait Backend: Send {
     }
 }
 
+/// A [`super::SweepPoint`] as it goes to a device.
+pub(super) struct PackedPoint {
+    pub(super) slot: usize,
+    /// See [`crate::cpu::focus_sweep::pack`].
+    pub(super) mask: Vec<u32>,
+}
+
 /// Replicas behind [`super::Batch`], whose methods say what these do.
 pub(super) trait BackendBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
@@ -67,5 +74,5 @@ pub(super) trait BackendBatch {
 
     fn evaluate(&mut self, data: &Loaded, watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
 
-    fn sweep(&mut self, data: &Loaded, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
+    fn sweep(&mut self, data: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
 }

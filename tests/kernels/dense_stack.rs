@@ -150,14 +150,14 @@ mod step {
         let features = StepShape { reads: Reads::Features, ..good };
         assert_refused(bind(&launches(features, 1), &exact, &long), &["Images", "Features"]);
 
-        let samples = |count| vec![Sample::new(0, 0); count];
+        let samples = |count| std::iter::repeat_n(Sample::new(0, 0), count);
         let steps = |samples, row| [LaunchStep::new(0, samples, row, 0.1)];
-        assert_refused(made.push(gpu, BOTH, &steps(5, 0), &samples(10)), &["1 steps with 5 samples", "1 to 4"]);
-        assert_refused(made.push(gpu, BOTH, &steps(4, 0), &samples(9)), &["9 samples"]);
-        assert_refused(made.push(gpu, Residency { leaves: false, ..BOTH }, &[], &samples(0)), &["0 steps"]);
-        made.push(gpu, BOTH, &steps(4, 1), &samples(8)).unwrap();
-        made.push(gpu, BOTH, &steps(4, 2), &samples(8)).unwrap();
-        assert_refused(made.push(gpu, BOTH, &steps(4, 0), &samples(8)), &["launch 2 of 2"]);
+        assert_refused(made.push(gpu, BOTH, &steps(5, 0), samples(10)), &["1 steps with 5 samples", "1 to 4"]);
+        assert_refused(made.push(gpu, BOTH, &steps(4, 0), samples(9)), &["9 samples"]);
+        assert_refused(made.push(gpu, Residency { leaves: false, ..BOTH }, &[], samples(0)), &["0 steps"]);
+        made.push(gpu, BOTH, &steps(4, 1), samples(8)).unwrap();
+        made.push(gpu, BOTH, &steps(4, 2), samples(8)).unwrap();
+        assert_refused(made.push(gpu, BOTH, &steps(4, 0), samples(8)), &["launch 2 of 2"]);
         let mut recorder = Recorder::new(gpu, "test");
         bound.record(&mut recorder, &made, 0).unwrap();
         assert_refused(bound.record(&mut recorder, &made, 1), &["2 rows", "row 2"]);

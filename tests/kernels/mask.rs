@@ -1,12 +1,12 @@
 use crate::*;
 use holdfast::gpu::Buffer;
-use holdfast::kernels::mask::{Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
+use holdfast::kernels::mask::{Change, Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
 
 #[test]
 fn rejects_bad_shapes() {
     let gpu = gpu();
     let weight_count = Buffer::<u32>::new(gpu, "weights", 8).unwrap();
-    let count = Buffer::<u32>::new(gpu, "count", 2).unwrap();
+    let changes = Buffer::<Change>::new(gpu, "changes", 2).unwrap();
     let [parameters, m, v] = [18, 18, 17].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
     let bind = |replicas, weights_of_layer, v| {
         let arguments = SmallestArguments {
@@ -15,7 +15,7 @@ fn rejects_bad_shapes() {
             parameters_per_replica: 10,
             offset: 4,
             rank: &weight_count,
-            count: &count,
+            changes: &changes,
             state: 0,
             mask: &weight_count,
             parameters: &parameters,
@@ -27,15 +27,13 @@ fn rejects_bad_shapes() {
     assert!(bind(2, 4, &m).is_ok());
     assert_refused(bind(2, 4, &v), &["mask.smallest: v", "17", "18"]);
     assert_refused(bind(2, 5, &m), &["rank", "8", "10"]);
-    assert_refused(bind(3, 2, &m), &["count", "2", "3"]);
-    let replica_ids = Buffer::from_slice(gpu, "ids", &[1u32, 2]).unwrap();
+    assert_refused(bind(3, 2, &m), &["changes", "2", "3"]);
     let draws = Buffer::<f32>::new(gpu, "draws", 7).unwrap();
     let arguments = |weights_of_layer| DrawArguments {
         weight_count: weights_of_layer,
-        update: 0,
         state: 1,
         seed: 0,
-        replica_ids: &replica_ids,
+        changes: &changes,
         mask: &weight_count,
         draws: &draws,
     };
@@ -48,12 +46,10 @@ fn rejects_bad_shapes() {
             weight_count: weights_of_layer,
             parameters_per_replica: 10,
             offset: 4,
-            update: 0,
             seed: 0,
             scale: 1.0,
-            replica_ids: &replica_ids,
             rank: &weight_count,
-            count: &count,
+            changes: &changes,
             mask: &weight_count,
             parameters: &parameters,
             m: &m,

@@ -215,7 +215,7 @@ pub fn step(on: Setting<'_>, case: &Case) -> Result<Outputs> {
         // Of two launches only the first one brings weights and moments, and only the second one puts them back.
         let launch = launches.written();
         let moves = Residency { enters: launch % 2 == 0, leaves: launch % 2 == 1 || step == case.steps.len() };
-        launches.push(gpu, moves, &steps, &arrays.part(case, start, first))?;
+        launches.push(gpu, moves, &steps, arrays.part(case, start, first).into_iter())?;
         start += first;
     }
     let trained = [&arrays.parameters, &arrays.m, &arrays.v].map(|array| preset(gpu, &bits(array)));
