@@ -282,7 +282,7 @@ pub fn sweep() -> Vec<Report> {
             corrects.push(correct);
         }
         let outputs = [found(&sums), Output { bits: corrects, guard: Vec::new() }];
-        reports.extend(focus_sweep::reports(case, &outputs, samples));
+        reports.extend(focus_sweep::reports("focus_sweep.evaluate", case, &outputs, samples));
     }
     reports
 }

@@ -57,6 +57,7 @@ pub const SHADERS: &[&Shader] = &[
     &stability::NAIVE,
     &stability::COUNT,
     &stability::ENVELOPE,
+    &focus_sweep::NAIVE,
     &focus_sweep::EVALUATE,
 ];
 

@@ -23,6 +23,14 @@ pub static EVALUATE: Shader = Shader {
     constants: &["LANES", "HIDDEN"],
 };
 
+/// `shaders/focus_sweep/naive.wgsl`
+pub static NAIVE: Shader = Shader {
+    name: "focus_sweep.naive",
+    source: source!("step" => "focus_sweep/naive"),
+    constants: &["HIDDEN"],
+    ..EVALUATE
+};
+
 /// Workgroup memory that every device has, in bytes.
 const WORKGROUP_MEMORY: usize = 16_384;
 /// Samples of one invocation.
@@ -102,7 +110,8 @@ pub struct EvaluateArguments<'a> {
 pub struct Evaluate {
     kernel: Arc<Kernel>,
     width: usize,
-    lanes: usize,
+    /// Samples of a workgroup.
+    block: usize,
 }
 
 /// Words of a mask of a layer of `width` units.
@@ -134,17 +143,22 @@ impl Evaluate {
             )));
         };
         let constants = [("LANES", lanes as u32), ("HIDDEN", (width * lanes) as u32)];
-        Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, width, lanes })
+        Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, width, block: SAMPLES_PER_LANE * lanes })
+    }
+
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, width: usize) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("HIDDEN", width as u32)])?, width, block: 1 })
     }
 
     /// Samples of a block: of one workgroup.
     pub fn block(&self) -> usize {
-        SAMPLES_PER_LANE * self.lanes
+        self.block
     }
 
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &EvaluateArguments<'_>) -> Result<Bound> {
-        let name = EVALUATE.name;
+        let name = self.kernel.name();
         let EvaluateArguments { replicas, capacity, classes, place, blocks, steps, labels, .. } = *arguments;
         let EvaluateArguments { input, parameters, masks, point_replica, losses, .. } = *arguments;
         let (width, points) = (self.width, point_replica.len());
@@ -165,7 +179,8 @@ impl Evaluate {
         require(name, "parameters", parameters, (replicas - 1) * place.parameters + end)?;
         require(name, "masks", masks, points * mask_words(width))?;
         require(name, "losses", losses, points * blocks)?;
-        gpu.check_iterations(name, width.div_ceil(4) * (width + 1) + classes * (width + 1) + 6)?;
+        let units = if name == NAIVE.name { 1 } else { 4 };
+        gpu.check_iterations(name, (width.div_ceil(units) + classes) * (width + 1) + 6)?;
         let params = Params {
             width: width as u32,
             classes: classes as u32,
@@ -185,7 +200,7 @@ impl Evaluate {
         let words =
             points * (mask_words(width) + blocks) + replicas * (capacity * width + (width + 1) * (width + classes));
         let kernel = kernel.costing(Cost::new(points * capacity * weights, words));
-        let block = self.block();
+        let block = self.block;
         Ok(Bound::new(kernel, capacity, move |samples| [samples.div_ceil(block) as u32, 1, points as u32]))
     }
 }
