@@ -1,4 +1,8 @@
 // prelude.dense_layer: sizes of a dense layer, and where its parameters lie.
+//
+// Kernels that read features and kernels that read images are told the same: features are an image of one row.
+//   parameters  [replica, parameter]  the layer's weights [in, out] from `weights` on, its bias [out] from `bias` on
+//   images      [image, y, word]      four pixels to a word, each row in whole words
 
 struct Params {
     inputs: u32,     // features, or pixels of an image

@@ -13,166 +13,49 @@ use super::{Bound, ParameterOffsets, grid, read, record, require, require_positi
 use crate::error::{Error, Result};
 use crate::gpu::{Bindable, Buffer, Cost, Gpu, Kernel, Shader, parameters};
 
-/// `shaders/conv2d/forward.wgsl`
-pub static FORWARD: Shader = Shader {
-    name: "conv2d.forward",
-    source: source!("step", "convolution", "grid", "relu" => "conv2d/forward"),
-    bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD = "conv2d", "forward"; with "step" "convolution" "grid" "relu"; Params;
+    read params, record step, read input, read parameters, write output; "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/forward_images.wgsl`
-pub static FORWARD_IMAGES: Shader = Shader {
-    name: "conv2d.forward_images",
-    source: source!("step", "convolution", "grid", "relu" => "conv2d/forward_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("parameters"),
-        write("output"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD_IMAGES = "conv2d", "forward_images"; with "step" "convolution" "grid" "relu"; Params;
+    read params, record step, read order.indexing, read images, read parameters, write output; "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/forward_pool.wgsl`
-pub static FORWARD_POOL: Shader = Shader {
-    name: "conv2d.forward_pool",
-    source: source!("step", "convolution", "grid", "relu", "pooling_relu", "pooling" => "conv2d/forward_pool"),
-    bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output"), write("argmax")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD_POOL = "conv2d", "forward_pool";
+    with "step" "convolution" "grid" "relu" "pooling_relu" "pooling"; Params;
+    read params, record step, read input, read parameters, write output, write argmax; "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/forward_pool_images.wgsl`
-pub static FORWARD_POOL_IMAGES: Shader = Shader {
-    name: "conv2d.forward_pool_images",
-    source: source!("step", "convolution", "grid", "relu", "pooling_relu", "pooling" => "conv2d/forward_pool_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("parameters"),
-        write("output"),
-        write("argmax"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD_POOL_IMAGES = "conv2d", "forward_pool_images";
+    with "step" "convolution" "grid" "relu" "pooling_relu" "pooling"; Params;
+    read params, record step, read order.indexing, read images, read parameters, write output, write argmax;
+    "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/backward_input.wgsl`
-pub static BACKWARD_INPUT: Shader = Shader {
-    name: "conv2d.backward_input",
-    source: source!("step", "convolution", "grid", "relu" => "conv2d/backward_input"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("output_gradient"),
-        read("parameters"),
-        read("input"),
-        write("input_gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_INPUT = "conv2d", "backward_input"; with "step" "convolution" "grid" "relu"; Params;
+    read params, record step, read output_gradient, read parameters, read input, write input_gradient;
+    "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/backward_input_pool.wgsl`
-pub static BACKWARD_INPUT_POOL: Shader = Shader {
-    name: "conv2d.backward_input_pool",
-    source: source!("step", "convolution", "grid", "relu" => "conv2d/backward_input_pool"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("output_gradient"),
-        read("argmax"),
-        read("parameters"),
-        read("input"),
-        write("input_gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_INPUT_POOL = "conv2d", "backward_input_pool"; with "step" "convolution" "grid" "relu"; Params;
+    read params, record step, read output_gradient, read argmax, read parameters, read input, write input_gradient;
+    "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/backward_weights.wgsl`
-pub static BACKWARD_WEIGHTS: Shader = Shader {
-    name: "conv2d.backward_weights",
-    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights"),
-    bindings: &[read("params"), record("step"), read("input"), read("output_gradient"), write("gradient")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["TILES"],
-};
+shader!(BACKWARD_WEIGHTS = "conv2d", "backward_weights"; with "step" "convolution" "weight_tile"; Params;
+    read params, record step, read input, read output_gradient, write gradient; "TILES");
 
-/// `shaders/conv2d/backward_weights_images.wgsl`
-pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
-    name: "conv2d.backward_weights_images",
-    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("output_gradient"),
-        write("gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["TILES"],
-};
+shader!(BACKWARD_WEIGHTS_IMAGES = "conv2d", "backward_weights_images"; with "step" "convolution" "weight_tile"; Params;
+    read params, record step, read order.indexing, read images, read output_gradient, write gradient; "TILES");
 
-/// `shaders/conv2d/backward_weights_pool.wgsl`
-pub static BACKWARD_WEIGHTS_POOL: Shader = Shader {
-    name: "conv2d.backward_weights_pool",
-    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights_pool"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("input"),
-        read("output_gradient"),
-        read("argmax"),
-        write("gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["TILES"],
-};
+shader!(BACKWARD_WEIGHTS_POOL = "conv2d", "backward_weights_pool"; with "step" "convolution" "weight_tile"; Params;
+    read params, record step, read input, read output_gradient, read argmax, write gradient; "TILES");
 
-/// `shaders/conv2d/backward_weights_pool_images.wgsl`
-pub static BACKWARD_WEIGHTS_POOL_IMAGES: Shader = Shader {
-    name: "conv2d.backward_weights_pool_images",
-    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights_pool_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("output_gradient"),
-        read("argmax"),
-        write("gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["TILES"],
-};
+shader!(BACKWARD_WEIGHTS_POOL_IMAGES = "conv2d", "backward_weights_pool_images";
+    with "step" "convolution" "weight_tile"; Params;
+    read params, record step, read order.indexing, read images, read output_gradient, read argmax, write gradient;
+    "TILES");
 
-/// `shaders/conv2d/naive.wgsl`
-pub static NAIVE: Shader =
-    Shader { name: "conv2d.naive", source: source!("step", "convolution", "grid" => "conv2d/naive"), ..FORWARD };
+shader!(NAIVE = "conv2d", "naive"; with "step" "convolution" "grid"; as FORWARD);
 
-/// `shaders/conv2d/naive_backward_input.wgsl`
-pub static NAIVE_BACKWARD_INPUT: Shader = Shader {
-    name: "conv2d.naive_backward_input",
-    source: source!("step", "convolution", "grid" => "conv2d/naive_backward_input"),
-    ..BACKWARD_INPUT
-};
+shader!(NAIVE_BACKWARD_INPUT = "conv2d", "naive_backward_input"; with "step" "convolution" "grid"; as BACKWARD_INPUT);
 
-/// `shaders/conv2d/naive_backward_weights.wgsl`
-pub static NAIVE_BACKWARD_WEIGHTS: Shader = Shader {
-    name: "conv2d.naive_backward_weights",
-    source: source!("step", "convolution", "grid" => "conv2d/naive_backward_weights"),
-    constants: &["WORKGROUP_SIZE"],
-    ..BACKWARD_WEIGHTS
-};
+shader!(NAIVE_BACKWARD_WEIGHTS = "conv2d", "naive_backward_weights"; with "step" "convolution" "grid";
+    as BACKWARD_WEIGHTS ["WORKGROUP_SIZE"]);
 
 parameters! {
     struct Params {
@@ -260,17 +143,9 @@ impl Shape {
 
     /// Params of a layer at `place`; pixels of images are multiplied by `scale`.
     fn params(&self, place: ParameterOffsets, scale: f32) -> Params {
-        Params {
-            height: self.height as u32,
-            width: self.width as u32,
-            inputs: self.inputs as u32,
-            outputs: self.outputs as u32,
-            capacity: self.capacity as u32,
-            parameters: place.parameters as u32,
-            weights: place.weights as u32,
-            bias: place.bias as u32,
-            scale,
-        }
+        let Self { height, width, inputs, outputs, capacity, .. } = *self;
+        let ParameterOffsets { parameters, weights, bias } = place;
+        params!(; Params { height, width, inputs, outputs, capacity, parameters, weights, bias, scale })
     }
 
     /// Checks a word of codes for each four pooled pixels x four channels.

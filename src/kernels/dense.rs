@@ -6,89 +6,29 @@ use super::{Bound, ParameterOffsets, StepRecord, grid, read, record, require, re
 use crate::error::{Error, Result};
 use crate::gpu::{Bindable, Buffer, Cost, Gpu, Kernel, Shader, parameters};
 
-/// `shaders/dense/forward.wgsl`
-pub static FORWARD: Shader = Shader {
-    name: "dense.forward",
-    source: source!("grid", "step", "dense_layer", "relu" => "dense/forward"),
-    bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD = "dense", "forward"; with "grid" "step" "dense_layer" "relu"; Params;
+    read params, record step, read input, read parameters, write output; "WORKGROUP_SIZE");
 
-/// `shaders/dense/forward_images.wgsl`
-pub static FORWARD_IMAGES: Shader = Shader {
-    name: "dense.forward_images",
-    source: source!("grid", "step", "dense_layer", "relu" => "dense/forward_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("parameters"),
-        write("output"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD_IMAGES = "dense", "forward_images"; with "grid" "step" "dense_layer" "relu"; Params;
+    read params, record step, read order.indexing, read images, read parameters, write output; "WORKGROUP_SIZE");
 
-/// `shaders/dense/backward_input.wgsl`
-pub static BACKWARD_INPUT: Shader = Shader {
-    name: "dense.backward_input",
-    source: source!("grid", "step", "dense_layer", "relu" => "dense/backward_input"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("output_gradient"),
-        read("parameters"),
-        read("input"),
-        write("input_gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_INPUT = "dense", "backward_input"; with "grid" "step" "dense_layer" "relu"; Params;
+    read params, record step, read output_gradient, read parameters, read input, write input_gradient;
+    "WORKGROUP_SIZE");
 
-/// `shaders/dense/backward_weights.wgsl`
-pub static BACKWARD_WEIGHTS: Shader = Shader {
-    name: "dense.backward_weights",
-    source: source!("grid", "step", "dense_layer" => "dense/backward_weights"),
-    bindings: &[read("params"), record("step"), read("input"), read("output_gradient"), write("gradient")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_WEIGHTS = "dense", "backward_weights"; with "grid" "step" "dense_layer"; Params;
+    read params, record step, read input, read output_gradient, write gradient; "WORKGROUP_SIZE");
 
-/// `shaders/dense/backward_weights_images.wgsl`
-pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
-    name: "dense.backward_weights_images",
-    source: source!("grid", "step", "dense_layer" => "dense/backward_weights_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("output_gradient"),
-        write("gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_WEIGHTS_IMAGES = "dense", "backward_weights_images"; with "grid" "step" "dense_layer"; Params;
+    read params, record step, read order.indexing, read images, read output_gradient, write gradient;
+    "WORKGROUP_SIZE");
 
-/// `shaders/dense/naive.wgsl`
-pub static NAIVE: Shader =
-    Shader { name: "dense.naive", source: source!("grid", "step", "dense_layer" => "dense/naive"), ..FORWARD };
+shader!(NAIVE = "dense", "naive"; with "grid" "step" "dense_layer"; as FORWARD);
 
-/// `shaders/dense/naive_backward_input.wgsl`
-pub static NAIVE_BACKWARD_INPUT: Shader = Shader {
-    name: "dense.naive_backward_input",
-    source: source!("grid", "step", "dense_layer" => "dense/naive_backward_input"),
-    ..BACKWARD_INPUT
-};
+shader!(NAIVE_BACKWARD_INPUT = "dense", "naive_backward_input"; with "grid" "step" "dense_layer"; as BACKWARD_INPUT);
 
-/// `shaders/dense/naive_backward_weights.wgsl`
-pub static NAIVE_BACKWARD_WEIGHTS: Shader = Shader {
-    name: "dense.naive_backward_weights",
-    source: source!("grid", "step", "dense_layer" => "dense/naive_backward_weights"),
-    ..BACKWARD_WEIGHTS
-};
+shader!(NAIVE_BACKWARD_WEIGHTS = "dense", "naive_backward_weights"; with "grid" "step" "dense_layer";
+    as BACKWARD_WEIGHTS);
 
 parameters! {
     struct Params {
@@ -150,11 +90,12 @@ impl Shape {
             Some(Input::Images(images)) => images.shape,
             _ => ImageShape { height: 1, width: self.inputs },
         };
-        let [inputs, outputs, capacity] = [self.inputs, self.outputs, self.capacity].map(|size| size as u32);
-        let [parameters, weights, bias] = [place.parameters, place.weights, place.bias].map(|place| place as u32);
-        let [height, width, row_words] = [image.height, image.width, image.row_words()].map(|size| size as u32);
-        let (relu, scale) = (u32::from(relu), input.map_or(1.0, Input::scale));
-        Params { inputs, outputs, capacity, parameters, weights, bias, relu, height, width, row_words, scale }
+        let Self { inputs, outputs, capacity, .. } = *self;
+        let ParameterOffsets { parameters, weights, bias } = place;
+        let (ImageShape { height, width }, scale) = (image, input.map_or(1.0, Input::scale));
+        params!(; Params {
+            inputs, outputs, capacity, parameters, weights, bias, relu, height, width, row_words: image.row_words(), scale
+        })
     }
 
     /// Fails unless the input is there, and images have as many pixels as the weights read.

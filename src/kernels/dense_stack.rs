@@ -13,27 +13,11 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
-/// `shaders/dense_stack/gradient.wgsl`
-pub static GRADIENT: Shader = Shader {
-    name: "dense_stack.gradient",
-    source: source!("step", "relu" => "dense_stack/gradient"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("labels").indexing(),
-        read("parameters"),
-        write("activations"),
-        write("gradient"),
-        write("losses"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(GRADIENT = "dense_stack", "gradient"; with "step" "relu"; Params;
+    read params, record step, read order.indexing, read labels.indexing, read parameters, write activations,
+    write gradient, write losses; "WORKGROUP_SIZE");
 
-/// `shaders/dense_stack/naive.wgsl`
-pub static NAIVE: Shader =
-    Shader { name: "dense_stack.naive", source: source!("step" => "dense_stack/naive"), constants: &[], ..GRADIENT };
+shader!(NAIVE = "dense_stack", "naive"; with "step"; as GRADIENT []);
 
 /// The most units of a layer, and the samples that a workgroup takes at a time.
 pub(super) const WIDTH: usize = 32;
@@ -172,18 +156,10 @@ impl Gradient {
         require(name, "activations", activations, shape.activations())?;
         require(name, "gradient", gradient, (replicas - 1) * parameters_per_replica + end)?;
         require(name, "losses", losses, replicas)?;
-        let params = Params {
-            units: units as u32,
-            classes: classes as u32,
-            depth: depth as u32,
-            capacity: capacity as u32,
-            replicas: replicas as u32,
-            parameters: parameters_per_replica as u32,
-            first: first as u32,
-            scratch: shape.scratch() as u32,
-            rows: shape.rows() as u32,
-        };
-        let params = Buffer::from_slice(gpu, "dense_stack.gradient params", &[params])?;
+        let params = params!(gpu, "dense_stack.gradient"; Params {
+            units, classes, depth, capacity, replicas, parameters: parameters_per_replica, first,
+            scratch: shape.scratch(), rows: shape.rows()
+        })?;
         let arrays: [&dyn crate::gpu::Bindable; 8] =
             [&params, steps, order, labels, parameters, activations, gradient, losses];
         let kernel = self.0.bind(gpu, &arrays)?.costing(shape.cost());

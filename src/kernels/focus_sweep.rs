@@ -5,31 +5,11 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
-/// `shaders/focus_sweep/evaluate.wgsl`
-pub static EVALUATE: Shader = Shader {
-    name: "focus_sweep.evaluate",
-    source: source!("step", "relu" => "focus_sweep/evaluate"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("labels"),
-        read("input"),
-        read("parameters"),
-        read("masks"),
-        read("point_replica").indexing(),
-        write("losses"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["LANES", "HIDDEN"],
-};
+shader!(EVALUATE = "focus_sweep", "evaluate"; with "step" "relu"; Params;
+    read params, record step, read labels, read input, read parameters, read masks, read point_replica.indexing,
+    write losses; "LANES" "HIDDEN");
 
-/// `shaders/focus_sweep/naive.wgsl`
-pub static NAIVE: Shader = Shader {
-    name: "focus_sweep.naive",
-    source: source!("step" => "focus_sweep/naive"),
-    constants: &["HIDDEN"],
-    ..EVALUATE
-};
+shader!(NAIVE = "focus_sweep", "naive"; with "step"; as EVALUATE ["HIDDEN"]);
 
 /// Workgroup memory that every device has, in bytes.
 const WORKGROUP_MEMORY: usize = 16_384;
@@ -181,18 +161,11 @@ impl Evaluate {
         require(name, "losses", losses, points * blocks)?;
         let units = if name == NAIVE.name { 1 } else { 4 };
         gpu.check_iterations(name, (width.div_ceil(units) + classes) * (width + 1) + 6)?;
-        let params = Params {
-            width: width as u32,
-            classes: classes as u32,
-            capacity: capacity as u32,
-            parameters: place.parameters as u32,
-            focus_weights: place.focus_weights as u32,
-            focus_bias: place.focus_bias as u32,
-            output_weights: place.output_weights as u32,
-            output_bias: place.output_bias as u32,
-            blocks: blocks as u32,
-        };
-        let params = Buffer::from_slice(gpu, "focus_sweep.evaluate params", &[params])?;
+        let params = params!(gpu, "focus_sweep.evaluate"; Params {
+            width, classes, capacity, parameters: place.parameters, focus_weights: place.focus_weights,
+            focus_bias: place.focus_bias, output_weights: place.output_weights, output_bias: place.output_bias,
+            blocks
+        })?;
         let arrays: [&dyn crate::gpu::Bindable; 8] =
             [&params, steps, labels, input, parameters, masks, point_replica, losses];
         let kernel = self.kernel.bind(gpu, &arrays)?;
