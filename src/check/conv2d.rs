@@ -1,9 +1,10 @@
 //! Cases of `conv2d.*`.
 
-use super::comparator::{Expected, Report, compare, sums_of_products};
+use super::comparator::{Report, compare, sums_of_products};
 use super::max_pool2d::{Case as PoolCase, pack};
 use super::{
-    Draws, Held, Output, Setting, at_every_size, magnitudes, output, part, read, run, second_step, used_part, widen,
+    Draws, Held, Output, Setting, at_every_size, magnitudes, output, part, read, run, second_step, sums, used_part,
+    widen,
 };
 use crate::cpu::Real;
 use crate::cpu::conv2d::{self as twin, ConvShape};
@@ -334,16 +335,14 @@ pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let (gradient, words) = arrays.backward_inputs(case);
     let (kernel, found) = backward_input(on, case, &arrays, gradient, &words)?;
-    let mut expected = Vec::new();
-    for r in 0..case.replicas {
+    let expected = sums(case.replicas, FACTOR, |r, number| {
         let (weights, _) = arrays.weights_and_bias(case, r);
         let input: Vec<f64> = arrays.input(case, r);
-        let (mut value, mut sum) = (vec![0.0; input.len()], vec![0.0; input.len()]);
-        twin::backward_input(case.twin(), &arrays.gradient(case, r, widen), &widen(weights), &input, &mut value);
-        let gradient = arrays.gradient(case, r, magnitudes);
-        twin::backward_input(case.twin(), &gradient, &magnitudes(weights), &input, &mut sum);
-        expected.extend(sums_of_products(&value, &sum, FACTOR));
-    }
+        let mut input_gradient = vec![0.0; input.len()];
+        let gradient = arrays.gradient(case, r, number);
+        twin::backward_input(case.twin(), &gradient, &number(weights), &input, &mut input_gradient);
+        input_gradient
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
@@ -374,17 +373,12 @@ fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
 pub fn check_backward_weights(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let (kernel, found) = backward_weights(on, case, &arrays)?;
-    let mut expected: Vec<Expected> = Vec::new();
-    for r in 0..case.replicas {
-        let input: Vec<f64> = arrays.input(case, r);
-        let twin = |gradient: &[f64]| {
-            let (mut weights, mut bias) = (vec![0.0; 9 * case.inputs * case.outputs], vec![0.0; case.outputs]);
-            twin::backward_weights(case.twin(), &input, gradient, &mut weights, &mut bias);
-            [weights, bias].concat()
-        };
-        let values = twin(&arrays.gradient(case, r, widen));
-        expected.extend(sums_of_products(&values, &twin(&arrays.gradient(case, r, magnitudes)), FACTOR));
-    }
+    let expected = sums(case.replicas, FACTOR, |r, number| {
+        let (input, gradient) = (arrays.input(case, r), arrays.gradient(case, r, number));
+        let (mut weights, mut bias) = (vec![0.0; 9 * case.inputs * case.outputs], vec![0.0; case.outputs]);
+        twin::backward_weights(case.twin(), &input, &gradient, &mut weights, &mut bias);
+        [weights, bias].concat()
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 

@@ -1,9 +1,7 @@
 //! Cases of `dense.*`.
 
-use super::comparator::{Expected, Report, compare, sums_of_products};
-use super::{
-    Draws, Held, Output, Setting, at_every_size, magnitudes, output, part, read, run, second_step, used_part, widen,
-};
+use super::comparator::{Report, compare};
+use super::{Draws, Held, Output, Setting, at_every_size, output, part, read, run, second_step, sums, used_part};
 use crate::cpu::Real;
 use crate::cpu::dense::{self as twin, DenseShape};
 use crate::error::Result;
@@ -186,16 +184,14 @@ pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> R
 pub fn check_forward(on: Setting<'_>, case: &Case, images: bool) -> Result<Report> {
     let arrays = Arrays::new(case);
     let (kernel, found) = forward(on, case, &arrays, images)?;
-    let mut expected = Vec::new();
-    for r in 0..case.replicas {
+    let expected = sums(case.replicas, FACTOR, |r, number| {
         let (weights, bias) = arrays.weights_and_bias(case, r);
+        let mut output = vec![0.0; case.samples * case.outputs];
+        // Inputs are not negative, and so no sum of magnitudes is.
         let input: Vec<f64> = arrays.input(case, r, images);
-        let (mut value, mut sum) = (vec![0.0; case.samples * case.outputs], vec![0.0; case.samples * case.outputs]);
-        twin::forward(case.twin(), &input, &widen(weights), &widen(bias), case.relu, &mut value);
-        // Inputs are not negative.
-        twin::forward(case.twin(), &input, &magnitudes(weights), &magnitudes(bias), false, &mut sum);
-        expected.extend(sums_of_products(&value, &sum, FACTOR));
-    }
+        twin::forward(case.twin(), &input, &number(weights), &number(bias), case.relu, &mut output);
+        output
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
@@ -223,15 +219,13 @@ pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(
 pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let (kernel, found) = backward_input(on, case, &arrays)?;
-    let mut expected = Vec::new();
-    for r in 0..case.replicas {
+    let expected = sums(case.replicas, FACTOR, |r, number| {
         let (weights, _) = arrays.weights_and_bias(case, r);
         let (input, gradient) = (arrays.input(case, r, false), arrays.output_gradient(case, r));
-        let (mut value, mut sum) = (vec![0.0f64; input.len()], vec![0.0f64; input.len()]);
-        twin::backward_input(case.twin(), &widen(gradient), &widen(weights), &input, &mut value);
-        twin::backward_input(case.twin(), &magnitudes(gradient), &magnitudes(weights), &input, &mut sum);
-        expected.extend(sums_of_products(&value, &sum, FACTOR));
-    }
+        let mut input_gradient = vec![0.0; input.len()];
+        twin::backward_input(case.twin(), &number(gradient), &number(weights), &input, &mut input_gradient);
+        input_gradient
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
@@ -260,16 +254,12 @@ pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: b
 pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Result<Report> {
     let arrays = Arrays::new(case);
     let (kernel, found) = backward_weights(on, case, &arrays, images)?;
-    let mut expected: Vec<Expected> = Vec::new();
-    for r in 0..case.replicas {
-        let (input, gradient) = (arrays.input(case, r, images), arrays.output_gradient(case, r));
-        let twin = |gradient: &[f64]| {
-            let (mut weights, mut bias) = (vec![0.0; case.inputs * case.outputs], vec![0.0; case.outputs]);
-            twin::backward_weights(case.twin(), &input, gradient, &mut weights, &mut bias);
-            [weights, bias].concat()
-        };
-        expected.extend(sums_of_products(&twin(&widen(gradient)), &twin(&magnitudes(gradient)), FACTOR));
-    }
+    let expected = sums(case.replicas, FACTOR, |r, number| {
+        let (input, gradient) = (arrays.input(case, r, images), number(arrays.output_gradient(case, r)));
+        let (mut weights, mut bias) = (vec![0.0; case.inputs * case.outputs], vec![0.0; case.outputs]);
+        twin::backward_weights(case.twin(), &input, &gradient, &mut weights, &mut bias);
+        [weights, bias].concat()
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 

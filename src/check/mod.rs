@@ -7,7 +7,7 @@
 //! [`crate::error::Error::OutOfMemory`] or [`crate::error::Error::DeviceLost`], and where a wrapper refuses the sizes, with
 //! [`crate::error::Error::Shape`].
 
-pub mod adam;
+mod adam;
 mod certificate;
 pub mod comparator;
 pub mod conv2d;
@@ -18,11 +18,11 @@ mod examination;
 pub mod focus_sweep;
 pub mod he_normal;
 pub mod magnitude_sort;
-pub mod mask;
+mod mask;
 pub mod max_pool2d;
 pub mod recorded;
 pub mod softmax_cross_entropy;
-pub mod stability;
+mod stability;
 
 pub use certificate::Certificate;
 pub use comparator::Report;
@@ -33,7 +33,7 @@ use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::dense::{ImageShape, Images, Input};
 use crate::kernels::{StepRecord, WORKGROUP_SIZES};
 use crate::random::{Sequence, Stream};
-use comparator::UNWRITTEN;
+use comparator::{Expected, UNWRITTEN, compare_exact, sums_of_products};
 use std::ops::Range;
 
 /// Elements behind the end of each output.
@@ -204,6 +204,17 @@ fn run(gpu: &Gpu, case: &str, record: impl FnOnce(&mut Recorder<'_>) -> Result<(
     let mut recorder = Recorder::new(gpu, case);
     record(&mut recorder)?;
     recorder.submit().map(drop)
+}
+
+/// Compares several arrays of a case, each with its name: all bits must be equal.
+fn exact<const N: usize>(kernel: &'static str, case: &str, arrays: [(&str, Output, Vec<u32>); N]) -> Vec<Report> {
+    arrays.map(|(array, found, expected)| compare_exact(kernel, format!("{case} {array}"), &found, &expected)).into()
+}
+
+/// What a twin that sums products expects of all replicas: `twin` gives the numbers of one, once on what `number` makes of the
+/// inputs, and once on their magnitudes.
+fn sums(replicas: usize, factor: f64, twin: impl Fn(usize, fn(&[f32]) -> Vec<f64>) -> Vec<f64>) -> Vec<Expected> {
+    (0..replicas).flat_map(|r| sums_of_products(&twin(r, widen), &twin(r, magnitudes), factor)).collect()
 }
 
 /// Bits of numbers.

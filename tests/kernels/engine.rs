@@ -50,7 +50,12 @@ pub(crate) fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
     (0..samples).step_by(batch).map(|first| first..(first + batch).min(samples)).collect()
 }
 
-pub(crate) fn train(batch: &mut Batch, first_step: u64, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
+pub(crate) fn train(
+    batch: &mut Batch,
+    first_step: u64,
+    orders: &[Arc<[u32]>],
+    batches: &[Range<usize>],
+) -> Vec<StepLoss> {
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     batch.train(&Steps { first_step, orders, batches, decay: 0.9 }, &watch).unwrap()
 }
