@@ -78,6 +78,27 @@ macro_rules! wrapper {
     };
 }
 
+/// Declares a pass over a layer: its kernel follows from its arrays.
+macro_rules! pass {
+    ($(#[$attribute:meta])* $name:ident $(or $naive:ident)?) => {
+        $(#[$attribute])*
+        pub struct $name(Choice);
+
+        impl $name {
+            /// With so many invocations of a workgroup, which change no bit.
+            pub fn new(workgroup_size: u32) -> Self {
+                Self(Choice { workgroup_size, naive: false })
+            }
+            $(
+                /// The naive kernel, which no engine uses: it reads features, and does not pool.
+                pub fn $naive(workgroup_size: u32) -> Self {
+                    Self(Choice { workgroup_size, naive: true })
+                }
+            )?
+        }
+    };
+}
+
 pub mod adam;
 mod bound;
 pub mod catalogue;
@@ -94,6 +115,7 @@ pub mod softmax_cross_entropy;
 pub mod stability;
 
 pub use bound::Bound;
+use bound::Choice;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Access, Binding, Buffer, parameters};

@@ -128,7 +128,7 @@ pub(super) fn backward(
     for Layer { shape, place, input, convolved, features } in layers(binder)?.into_iter().rev() {
         let argmax = convolved.argmax.as_ref();
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
-        let weights = BackwardWeights::default().bind(gpu, &arguments)?;
+        let weights = BackwardWeights::new(kernels.workgroup_size).bind(gpu, &arguments)?;
         let bind = |input| {
             let arguments = BackwardInputArguments {
                 shape,
