@@ -6,8 +6,7 @@ mod sweep;
 use super::Variant;
 use super::capacity::Capacity;
 use super::launches::{
-    ActivationSizes, Activations, Binder, EvaluationLaunches, ForwardLaunches, Kernels, Network, State, StateSizes,
-    TrainingLaunches, TrainingPath,
+    ActivationSizes, Activations, Binder, Kernels, Network, Sequence, State, TrainingLaunches, TrainingPath,
 };
 use super::samples::{self, BatchUploader, LoadedData, Pace};
 use super::tuning::Choice;
@@ -146,10 +145,9 @@ impl GpuBatch {
         sweep: SweepSize,
     ) -> Result<Footprint> {
         let plan = Plan::new(gpu, training, variant, setup)?;
-        let slots = setup.replica_ids.len();
-        let width = plan.network.architecture.width;
+        let Network { architecture, layout, .. } = &plan.network;
         let bytes = |words: usize| 4 * words as u64;
-        let state = StateSizes::new(&plan.network, slots);
+        let state = setup.replica_ids.len() * (3 * layout.parameters() + architecture.weight_count());
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
         let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
         if plan.purpose == TrainingPath::FusedTraining {
@@ -158,9 +156,11 @@ impl GpuBatch {
             feed += launches * Launches::words(&shape, steps);
         }
         Ok(Footprint {
-            state: bytes(state.words()),
+            state: bytes(state),
             activations: bytes(activations + plan.gradient() + feed),
-            sweep: bytes(sweep.points.div_ceil(plan.waves.len()) * focus_sweep::point_words(width, sweep.samples)),
+            sweep: bytes(
+                sweep.points.div_ceil(plan.waves.len()) * focus_sweep::point_words(architecture.width, sweep.samples),
+            ),
         })
     }
 
@@ -206,9 +206,8 @@ impl GpuBatch {
         let losses = Buffer::new(gpu, "losses", range.len() * wave.state.replicas)?;
         let binder = self.binder(wave, feed, &self.training_activations);
         let launches = TrainingLaunches::new(binder, &self.gradient, &losses, steps.decay)?;
-        let running = Running::new(pace, watch, wave.state.replicas as u64);
         let orders = &steps.orders[wave.slots.clone()];
-        match self.submit_steps(&launches, feed, orders, steps, range, running) {
+        match self.submit_steps(&launches, feed, orders, steps, range, pace, watch) {
             Err(Error::Interrupted) => {
                 // Whoever asked for the stop may still want what was trained until then.
                 feed.load_leave(gpu)?;
@@ -221,72 +220,41 @@ impl GpuBatch {
         }
     }
 
-    /// Submits consecutive steps of one wave, and waits for them.
-    fn submit_steps<'g>(
-        &'g self,
+    /// Submits consecutive steps of one wave, and waits for them. While a submission runs, the next is recorded.
+    fn submit_steps(
+        &self,
         launches: &TrainingLaunches,
         feed: &mut BatchUploader,
         orders: &[Arc<[u32]>],
         steps: &Steps<'_>,
         range: Range<usize>,
-        mut running: Running<'_, 'g>,
+        pace: &mut Pace,
+        watch: &Watch<'_>,
     ) -> Result<()> {
         let gpu = &self.gpu;
-        let mut next = range.start;
+        let wait = |submitted: Option<(Submission<'_>, usize)>, pace: &mut Pace| -> Result<()> {
+            let Some((submission, steps)) = submitted else { return Ok(()) };
+            submission.wait()?;
+            pace.completed(steps);
+            (watch.progress)((orders.len() * steps) as u64);
+            Ok(())
+        };
+        let (mut next, mut submitted) = (range.start, None);
         while next < range.end {
             let batches = &steps.batches[next..range.end];
-            let batches = &batches[..feed.fitting(batches, running.steps())];
+            let batches = &batches[..feed.fitting(batches, pace.steps())];
             let rate = |step: usize| adam::corrected_rate(steps.first_step + 1 + step as u64) as f32;
             let rates: Vec<f32> = (next..next + batches.len()).map(rate).collect();
             let moves = Residency { enters: next == range.start, leaves: next + batches.len() == range.end };
             feed.load(gpu, orders, batches, next - range.start, &rates, moves)?;
             let mut recorder = Recorder::new(gpu, "training");
             launches.record(&mut recorder, feed, batches)?;
-            running.start(recorder, batches.len())?;
+            let before = submitted.replace((recorder.submit()?, batches.len()));
+            wait(before, pace)?;
+            watch.check()?;
             next += batches.len();
         }
-        running.finish()
-    }
-}
-
-/// Submissions of steps one after the other: while one runs, the next is recorded.
-struct Running<'a, 'g> {
-    pace: &'a mut Pace,
-    watch: &'a Watch<'a>,
-    /// What a step counts for in reports of progress.
-    units: u64,
-    pending: Option<(Submission<'g>, usize)>,
-}
-
-impl<'a, 'g> Running<'a, 'g> {
-    fn new(pace: &'a mut Pace, watch: &'a Watch<'a>, units: u64) -> Self {
-        Self { pace, watch, units, pending: None }
-    }
-
-    fn steps(&self) -> usize {
-        self.pace.steps()
-    }
-
-    /// Submits, and waits for the submission before. Fails if a stop was asked for.
-    fn start(&mut self, recorder: Recorder<'g>, steps: usize) -> Result<()> {
-        let submitted = recorder.submit()?;
-        let before = self.pending.replace((submitted, steps));
-        self.wait(before)?;
-        self.watch.check()
-    }
-
-    fn finish(mut self) -> Result<()> {
-        let last = self.pending.take();
-        self.wait(last)
-    }
-
-    fn wait(&mut self, submission: Option<(Submission<'g>, usize)>) -> Result<()> {
-        if let Some((submission, steps)) = submission {
-            submission.wait()?;
-            self.pace.completed(steps);
-            (self.watch.progress)(self.units * steps as u64);
-        }
-        Ok(())
+        wait(submitted, pace)
     }
 }
 
@@ -309,7 +277,8 @@ impl Wave {
     /// Makes room for the replicas in `slots` and fills in their initial weights.
     fn new(gpu: &Gpu, workgroup_size: u32, network: &Network, setup: &Setup<'_>, slots: Range<usize>) -> Result<Self> {
         let replicas = slots.len();
-        let StateSizes { parameters, mask, .. } = StateSizes::new(network, replicas);
+        let (parameters, mask) =
+            (replicas * network.layout.parameters(), replicas * network.architecture.weight_count());
         let state = State {
             replicas,
             parameters: Buffer::new(gpu, "parameters", parameters)?,
@@ -447,7 +416,7 @@ impl BackendBatch for GpuBatch {
         let mut feed = BatchUploader::in_order(gpu, &data, step)?;
         for wave in &self.waves {
             let layers = self.network.architecture.depth + 1;
-            let launches = ForwardLaunches::new(self.binder(wave, &feed, activations), layers)?;
+            let launches = Sequence::forward(self.binder(wave, &feed, activations), layers)?;
             for batch in steps_of(samples.clone(), step) {
                 feed.load_in_order(gpu, std::slice::from_ref(&batch), 0)?;
                 let mut recorder = Recorder::new(gpu, "logits");
@@ -476,7 +445,7 @@ impl BackendBatch for GpuBatch {
             let rows = feed.steps().len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
             let losses = Buffer::new(gpu, "losses", rows * replicas)?;
             let activations = &self.evaluation_activations;
-            let launches = EvaluationLaunches::new(self.binder(wave, &feed, activations), &losses)?;
+            let launches = Sequence::evaluation(self.binder(wave, &feed, activations), &losses)?;
             let mut sums = vec![(0.0, 0); replicas];
             let mut pace = Pace::new();
             let mut rest = &batches[..];
