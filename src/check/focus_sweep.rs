@@ -1,10 +1,10 @@
 //! Cases of `focus_sweep.evaluate`.
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
-use super::{Draws, Output, output, read, run, widen};
+use super::{Draws, Output, Setting, at_every_size, output, pairs, read, run, widen};
 use crate::cpu::focus_sweep::{self as twin, SweepShape};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Buffer;
 use crate::kernels::StepRecord;
 use crate::kernels::focus_sweep::{BlockLoss, EVALUATE, Evaluate, EvaluateArguments, ParameterOffsets};
 
@@ -42,6 +42,11 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Case {
+    fn name(&self) -> String {
+        let Self { replicas, points, samples, width, classes } = self;
+        format!("r{replicas}_p{points}_n{samples}_{width}x{classes}")
+    }
+
     pub(super) fn place(&self) -> ParameterOffsets {
         let focus_bias = OFFSET + self.width * self.width;
         let output_weights = focus_bias + self.width;
@@ -80,8 +85,8 @@ impl Arrays {
 }
 
 /// Sums of losses and correct samples `[point, block]` of the case on the device, and the samples of a block.
-pub fn evaluate(gpu: &Gpu, case: &Case) -> Result<([Output; 2], usize)> {
-    let arrays = Arrays::new(case);
+pub fn evaluate(on: Setting<'_>, case: &Case) -> Result<([Output; 2], usize)> {
+    let (gpu, arrays) = (on.gpu, Arrays::new(case));
     let kernel = Evaluate::new(gpu, case.width)?;
     let blocks = case.samples.div_ceil(kernel.block());
     let losses = output::<BlockLoss>(gpu, case.points * blocks)?;
@@ -101,25 +106,22 @@ pub fn evaluate(gpu: &Gpu, case: &Case) -> Result<([Output; 2], usize)> {
         losses: &losses,
     };
     let bound = kernel.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 0, case.samples))?;
-    let Output { bits, guard } = read(gpu, &losses)?;
-    let column = |first: usize| bits.iter().skip(first).step_by(2).copied().collect();
-    let sums = Output { bits: column(0), guard: guard.clone() };
-    Ok(([sums, Output { bits: column(1), guard }], kernel.block()))
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 0, case.samples))?;
+    Ok((pairs(read(gpu, &losses)?, 0), kernel.block()))
 }
 
 /// Compares a case with the twin, block by block.
 ///
 /// A logit is a sum of products whose terms are below 1 x `width`; the softmax adds the roundings of
 /// [`super::softmax_cross_entropy::check`], here with a moving maximum.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
-    let (found, block) = evaluate(gpu, case)?;
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
+    let (found, block) = evaluate(on, case)?;
     Ok(reports(case, &found, block))
 }
 
 /// Compares sums and numbers of correct samples `[point, block]` with the twin's.
 pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Report> {
-    let Case { replicas, points, samples, width, classes } = *case;
+    let Case { replicas, samples, width, classes, .. } = *case;
     let arrays = Arrays::new(case);
     let [sums, corrects] = found;
     let place = case.place();
@@ -149,18 +151,15 @@ pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Rep
             expected_correct.push(correct);
         }
     }
-    let name = format!("r{replicas}_p{points}_n{samples}_{width}x{classes}");
+    let name = case.name();
     vec![
         compare(EVALUATE.name, format!("{name} losses"), sums, &expected),
         compare_exact(EVALUATE.name, format!("{name} correct"), corrects, &expected_correct),
     ]
 }
 
-/// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check(gpu, case)?);
-    }
-    Ok(reports)
+/// Checks all cases; a workgroup is as large as the width allows.
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+    let check = |on: Setting<'_>, case: &Case| if on.naive { Ok(Vec::new()) } else { check(on, case) };
+    at_every_size(settings, &cases(), |_| false, check)
 }

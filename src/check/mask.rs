@@ -28,6 +28,12 @@ pub struct Case {
     pub state: u32,
 }
 
+impl Case {
+    fn name(&self) -> String {
+        format!("r{}_n{} state {}", self.count.len(), self.weight_count, self.state)
+    }
+}
+
 /// The cases that every device must pass: nothing, everything, around the workgroup, a prime, and the paper's layer.
 pub fn cases() -> Vec<Case> {
     let case = |weight_count, count: &[u32]| Case { weight_count, count: count.to_vec(), state: twin::PRUNED };
@@ -91,7 +97,7 @@ pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
     };
     let kernel = if on.naive { Smallest::naive } else { Smallest::new };
     let bound = kernel(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 
@@ -114,7 +120,7 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     }
     let expected = [mask, bits(&state[0]), bits(&state[1]), bits(&state[2])];
     let found = smallest(on, case)?;
-    let name = format!("r{}_n{} state {}", case.count.len(), case.weight_count, case.state);
+    let name = case.name();
     let kernel = if on.naive { NAIVE.name } else { SMALLEST.name };
     let arrays = ["mask", "parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
     let compare = |(array, (found, expected)): (&&str, (&Output, &Vec<u32>))| {
@@ -151,7 +157,7 @@ pub fn draw(on: Setting<'_>, case: &Case) -> Result<Output> {
         draws: &draws,
     };
     let bound = Draw::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     read(gpu, &draws)
 }
 
@@ -163,7 +169,7 @@ pub fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
     for (replica, (mask, draws)) in parts.enumerate() {
         twin::draw(draws_of(replica), case.state, mask, draws);
     }
-    let name = format!("r{}_n{} state {}", case.count.len(), case.weight_count, case.state);
+    let name = case.name();
     Ok(compare_exact(DRAW.name, name, &draw(on, case)?, &bits(&expected)))
 }
 
@@ -188,7 +194,7 @@ pub fn regrow(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
         v: &v,
     };
     let bound = Regrow::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 
@@ -207,7 +213,7 @@ pub fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
         twin::regrow(draws_of(r), f64::from(SCALE), rank, count, mask, parameters, m, v);
     }
     let found = regrow(on, case)?;
-    let name = format!("r{}_n{}", case.count.len(), case.weight_count);
+    let name = case.name();
     let weights: Vec<Expected> = parameters
         .iter()
         .zip(&before)
@@ -226,18 +232,14 @@ pub fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    at_every_size(
-        gpu,
-        &cases(),
-        |_| true,
-        |on, case| {
-            let mut reports = check(on, case)?;
-            if !on.naive {
-                reports.push(check_draw(on, case)?);
-                reports.extend(check_regrow(on, case)?);
-            }
-            Ok(reports)
-        },
-    )
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+    let check = |on: Setting<'_>, case: &Case| {
+        let mut reports = check(on, case)?;
+        if !on.naive {
+            reports.push(check_draw(on, case)?);
+            reports.extend(check_regrow(on, case)?);
+        }
+        Ok(reports)
+    };
+    at_every_size(settings, &cases(), |_| true, check)
 }

@@ -3,8 +3,8 @@
 
 use super::loaded::Loaded;
 use super::{
-    Activity, Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, KernelTime, MaskChange,
-    Overheads, Replica, Setup, StepLoss, Steps, SweepSize, Watch,
+    Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Overheads, Replica, Setup,
+    StepLoss, Steps, SweepSize, Watch,
 };
 use crate::data::Dataset;
 use crate::error::Result;
@@ -43,21 +43,9 @@ pub(super) trait Backend: Send {
         Overheads::default()
     }
 
-    fn activity(&self) -> Option<Activity> {
-        None
-    }
-
     #[cfg(feature = "gpu")]
     fn tuning(&self) -> Option<&super::Tuning> {
         None
-    }
-
-    fn start_profile(&mut self) -> bool {
-        false
-    }
-
-    fn take_profile(&mut self) -> Vec<KernelTime> {
-        Vec::new()
     }
 }
 

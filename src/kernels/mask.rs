@@ -2,8 +2,7 @@
 
 use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
-use std::sync::Arc;
+use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 
 /// `shaders/mask/smallest.wgsl`
 pub static SMALLEST: Shader = Shader {
@@ -79,26 +78,15 @@ pub struct SmallestArguments<'a> {
     pub v: &'a Buffer<f32>,
 }
 
-/// Prunes the weights of smallest magnitude of every replica, or lets them decay.
-pub struct Smallest {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Prunes the weights of smallest magnitude of every replica, or lets them decay.
+    Smallest: SMALLEST or NAIVE
 }
 
 impl Smallest {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &SMALLEST, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
-    /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &SmallestArguments<'_>) -> Result<Bound> {
-        let name = self.kernel.name();
+        let name = self.0.name();
         let SmallestArguments { replicas, weight_count, parameters_per_replica, offset, rank, changes, mask, .. } =
             *arguments;
         let SmallestArguments { state, parameters, m, v, .. } = *arguments;
@@ -117,9 +105,9 @@ impl Smallest {
             state,
         };
         let params = Buffer::from_slice(gpu, "mask.smallest params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
+        let kernel = self.0.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
-        Ok(Bound::fixed(kernel, grid(weight_count, self.workgroup_size, replicas)))
+        Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
     }
 }
 
@@ -157,18 +145,12 @@ pub struct DrawArguments<'a> {
     pub draws: &'a Buffer<f32>,
 }
 
-/// Draws a number for each weight in a state.
-pub struct Draw {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Draws a number for each weight in a state.
+    Draw: DRAW
 }
 
 impl Draw {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &DRAW, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &DrawArguments<'_>) -> Result<Bound> {
         let name = DRAW.name;
@@ -180,9 +162,9 @@ impl Draw {
         let [key_low, key_high] = halves(seed);
         let params = DrawParams { weight_count: weight_count as u32, state, key_low, key_high };
         let params = Buffer::from_slice(gpu, "mask.draw params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, changes, mask, draws])?;
+        let kernel = self.0.bind(gpu, &[&params, changes, mask, draws])?;
         let kernel = kernel.costing(Cost::new(0, 2 * replicas * weight_count));
-        Ok(Bound::fixed(kernel, grid(weight_count, self.workgroup_size, replicas)))
+        Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
     }
 }
 
@@ -245,18 +227,12 @@ pub struct RegrowArguments<'a> {
     pub v: &'a Buffer<f32>,
 }
 
-/// Keeps chosen weights again, with new weights.
-pub struct Regrow {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Keeps chosen weights again, with new weights.
+    Regrow: REGROW
 }
 
 impl Regrow {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &REGROW, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &RegrowArguments<'_>) -> Result<Bound> {
         let name = REGROW.name;
@@ -280,8 +256,8 @@ impl Regrow {
             scale,
         };
         let params = Buffer::from_slice(gpu, "mask.regrow params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
+        let kernel = self.0.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
-        Ok(Bound::fixed(kernel, grid(weight_count, self.workgroup_size, replicas)))
+        Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
     }
 }

@@ -1,38 +1,6 @@
 use crate::*;
-use holdfast::check::mask::{Case, all, cases, draw, regrow, smallest};
 use holdfast::gpu::Buffer;
 use holdfast::kernels::mask::{Change, Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
-
-#[test]
-fn matches_twin() {
-    assert_passed(&all(gpu()).unwrap());
-}
-
-#[test]
-fn every_variant_agrees() {
-    for case in &cases() {
-        assert_variants_agree(|on| smallest(on, case));
-        assert_variants_agree(|on| draw(on, case));
-        assert_variants_agree(|on| regrow(on, case));
-    }
-}
-
-#[test]
-fn writes_all_and_only_its_output() {
-    for case in &cases() {
-        assert_whole(&smallest(usual(), case).unwrap());
-        assert_whole(&[draw(usual(), case).unwrap()]);
-        assert_whole(&regrow(usual(), case).unwrap());
-    }
-}
-
-#[test]
-fn is_deterministic() {
-    let case = Case { weight_count: 100, count: vec![10, 20, 30], state: 2 };
-    assert_deterministic(|on| smallest(on, &case));
-    assert_deterministic(|on| draw(on, &case));
-    assert_deterministic(|on| regrow(on, &case));
-}
 
 #[test]
 fn rejects_bad_shapes() {

@@ -3,7 +3,6 @@
 use super::Gpu;
 use crate::error::{Error, Result};
 use bytemuck::Pod;
-use serde_json::json;
 use std::marker::PhantomData;
 use std::time::Instant;
 
@@ -13,7 +12,7 @@ const RECORD_BYTES: u64 = 256;
 /// An array of `T` on a device, visible to kernels as a storage binding. It starts as zeros.
 pub struct Buffer<T> {
     pub(super) raw: wgpu::Buffer,
-    /// Its name on a tape.
+    /// What observers know it by.
     pub(super) number: u64,
     label: String,
     len: usize,
@@ -76,7 +75,7 @@ impl<T: Pod> Buffer<T> {
         });
         gpu.check()?;
         let number = gpu.next_number();
-        gpu.note(|| json!({ "array": number, "size": bytes }), &[])?;
+        gpu.tell(|observer| observer.created(number, bytes))?;
         Ok(Self { raw, number, label: label.to_string(), len, element: PhantomData })
     }
 
@@ -113,7 +112,7 @@ impl<T: Pod> Buffer<T> {
         if !bytes.is_empty() {
             let place = (first * size_of::<T>()) as u64;
             gpu.queue.write_buffer(&self.raw, place, bytes);
-            gpu.note(|| json!({ "write": self.number, "place": place }), bytes)?;
+            gpu.tell(|observer| observer.written(self.number, place, bytes))?;
         }
         gpu.count_upload(bytes.len(), start);
         gpu.check()
@@ -135,7 +134,8 @@ impl Buffer<u32> {
     /// what is gathered from several places never lies anywhere else. Otherwise as [`Self::write`].
     pub fn gather(&self, gpu: &Gpu, first: usize, len: usize, words: impl Iterator<Item = u32>) -> Result<()> {
         self.check_place(first, len)?;
-        if gpu.is_on_tape() {
+        // An observer is told of the words in one piece.
+        if !gpu.observers().is_empty() {
             return self.write(gpu, first, &words.take(len).collect::<Vec<_>>());
         }
         let start = Instant::now();
