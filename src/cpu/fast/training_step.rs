@@ -6,7 +6,9 @@
 //! way, so the number of cores changes no bit.
 
 use super::convolutions::ConvWorkspace;
-use super::dense::{AdamTensor, Epilogue, GRADIENT_ROWS, Samples, multiply, transpose, update_bias, update_weights};
+use super::dense::{
+    AdamTensor, Epilogue, GRADIENT_ROWS, Product, Samples, multiply, transpose, update_bias, update_weights,
+};
 use super::network::{PaddedConvolution, PaddedLayer, PaddedNetwork, PaddedReplica};
 use super::{AlignedBuffer, dispatch, softmax_cross_entropy};
 use crate::cpu::dense;
@@ -190,18 +192,16 @@ fn forward<S: Simd>(
     for (index, padded) in network.layers[..layers].iter().enumerate() {
         let (before, after) = activations.layers.split_at_mut(index);
         let left: &[f32] = before.last().map_or(&activations.input, |previous| previous);
-        multiply(
-            simd,
-            samples,
-            padded.layer.inputs,
-            padded.columns,
+        let product = Product {
+            inner: padded.layer.inputs,
+            columns: padded.columns,
             left,
-            padded.input_stride,
-            &parameters[padded.weights.clone()],
-            Some(&parameters[padded.bias.clone()]),
-            if padded.layer.relu { Epilogue::Relu } else { Epilogue::Identity },
-            &mut after[0],
-        );
+            left_stride: padded.input_stride,
+            right: &parameters[padded.weights.clone()],
+            bias: Some(&parameters[padded.bias.clone()]),
+            epilogue: if padded.layer.relu { Epilogue::Relu } else { Epilogue::Identity },
+        };
+        multiply(simd, samples, product, &mut after[0]);
     }
 }
 
@@ -250,18 +250,16 @@ impl WithSimd for Gradients<'_> {
             };
             let weights = &parameters[weights.clone()];
             transpose(layer.inputs, layer.outputs, *columns, weights, *input_stride, &mut part.transposed);
-            multiply(
-                simd,
-                samples,
-                layer.outputs,
-                *input_stride,
-                &after[0],
-                *columns,
-                &part.transposed,
-                None,
-                Epilogue::WherePositive(part.activations.input(index)),
-                target,
-            );
+            let product = Product {
+                inner: layer.outputs,
+                columns: *input_stride,
+                left: &after[0],
+                left_stride: *columns,
+                right: &part.transposed,
+                bias: None,
+                epilogue: Epilogue::WherePositive(part.activations.input(index)),
+            };
+            multiply(simd, samples, product, target);
         }
         if !network.convolutions.is_empty() {
             let first = &network.layers[0];
