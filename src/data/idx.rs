@@ -120,8 +120,7 @@ fn read(path: &Path, (what, axes): Content) -> Result<(Vec<usize>, Vec<u8>)> {
         return refused(format!("{shown} has {found} axes, but IDX {what} have {axes}; {hint}"));
     }
     let header = read_header(&mut reader, path, 4 * axes)?;
-    let sizes: Vec<u32> =
-        header.chunks_exact(4).map(|size| u32::from_be_bytes([size[0], size[1], size[2], size[3]])).collect();
+    let sizes: Vec<u32> = header.as_chunks().0.iter().map(|size| u32::from_be_bytes(*size)).collect();
     let shape = sizes.iter().map(u32::to_string).collect::<Vec<_>>().join(" x ");
     if sizes.contains(&0) {
         return refused(format!(
