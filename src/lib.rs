@@ -77,6 +77,8 @@ pub mod error;
 pub mod gpu;
 #[cfg(feature = "gpu")]
 pub mod kernels;
+#[cfg(feature = "gpu")]
+pub mod lab;
 pub mod network;
 pub mod pruning;
 pub mod random;
