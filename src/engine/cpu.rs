@@ -2,6 +2,7 @@
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
+use super::surgeon::{self, Refit, Step, SurgeonLayer};
 use super::{
     Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Replica, Setup, StepLoss,
     Steps, SweepPoint, SweepSize, Watch,
@@ -189,6 +190,19 @@ impl Backend for CpuBackend {
             }
         }
         Ok(envelope)
+    }
+
+    fn paths(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        ratios: Option<&[f32]>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Step<f32>>>> {
+        self.pool.install(|| surgeon::paths(layer, ratios, watch))
+    }
+
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
+        self.pool.install(|| surgeon::refit(layer, watch))
     }
 }
 

@@ -11,6 +11,7 @@ pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
+use super::surgeon::{Refit, Step, SurgeonLayer};
 use super::{
     Activity, Counts, DeviceDescription, Envelope, Footprint, HistoryShape, KernelTime, Overheads, Setup, Steps,
     SweepSize, Watch,
@@ -220,6 +221,19 @@ impl Backend for GpuBackend {
 
     fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope> {
         history::envelope(&self.gpu, shape, history, windows)
+    }
+
+    fn paths(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        ratios: Option<&[f32]>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Step<f32>>>> {
+        super::surgeon::paths(layer, ratios, watch)
+    }
+
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
+        super::surgeon::refit(layer, watch)
     }
 
     fn gpu(&self) -> Option<&Arc<Gpu>> {

@@ -23,6 +23,7 @@ mod refusals;
 mod roofline;
 mod softmax_cross_entropy;
 mod stability;
+mod surgeon;
 mod tuning;
 mod twins;
 
