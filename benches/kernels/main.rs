@@ -8,12 +8,14 @@ mod conv2d;
 mod dense;
 mod dense_stack;
 mod focus_sweep;
+mod gram;
 mod he_normal;
 mod magnitude_sort;
 mod mask;
 mod max_pool2d;
 mod softmax_cross_entropy;
 mod stability;
+mod surgeon;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use holdfast::error::Result;
@@ -99,6 +101,9 @@ criterion_group!(
     magnitude_sort::processor,
     stability::all,
     stability::processor,
-    focus_sweep::evaluate
+    focus_sweep::evaluate,
+    gram::accumulate,
+    surgeon::path,
+    surgeon::processor
 );
 criterion_main!(kernels);

@@ -57,7 +57,7 @@ impl<T: Real> Rows<'_, T> {
         output[own..columns.len()].fill(T::one());
         match *self {
             Self::Features { values, .. } if own == inputs => {
-                output[..own].copy_from_slice(&values[row * inputs..][..own])
+                output[..own].copy_from_slice(&values[row * inputs..][..own]);
             }
             Self::Features { values, .. } => {
                 let values = &values[row * inputs..][..inputs];

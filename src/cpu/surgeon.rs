@@ -66,7 +66,7 @@ pub fn path<T: Real>(moments: &Moments<T>, weights: &[T], importance: &[T], rati
 }
 
 /// Takes column `p` out of `inverse` `[size, size]`, and gives what its `weights` `[column, unit]` did to the others.
-fn remove<T: Real>(size: usize, p: usize, inverse: &mut [T], weights: &mut [T]) {
+pub fn remove<T: Real>(size: usize, p: usize, inverse: &mut [T], weights: &mut [T]) {
     let units = weights.len() / size;
     let pivot_row = inverse[p * size..(p + 1) * size].to_vec();
     let removed = weights[p * units..(p + 1) * units].to_vec();

@@ -5,6 +5,7 @@ mod capacity;
 mod history;
 mod launches;
 mod samples;
+mod surgeon;
 mod tuning;
 
 pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
@@ -229,11 +230,11 @@ impl Backend for GpuBackend {
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<Step<f32>>>> {
-        super::surgeon::paths(layer, ratios, watch)
+        surgeon::paths(&self.gpu, layer, ratios, watch)
     }
 
     fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
-        super::surgeon::refit(layer, watch)
+        surgeon::refit(&self.gpu, layer, watch)
     }
 
     fn gpu(&self) -> Option<&Arc<Gpu>> {

@@ -52,6 +52,12 @@ pub struct Refit {
     pub bias: Vec<f32>,
 }
 
+/// What units share: moments of the columns that any of them has, with all units as targets.
+struct AllRows {
+    columns: Vec<u32>,
+    moments: gram::Half,
+}
+
 impl SurgeonLayer<'_> {
     /// Fails where arrays do not fit together, where a setting is impossible, and where a number is not finite.
     pub(super) fn check(&self) -> Result<()> {
@@ -116,37 +122,45 @@ impl SurgeonLayer<'_> {
     }
 
     /// Columns of unit `k` that are there: kept inputs, and the bias behind them.
-    fn columns(&self, k: usize) -> Vec<u32> {
+    pub(super) fn columns(&self, k: usize) -> Vec<u32> {
         let inputs = self.rows.inputs();
         let kept = (0..inputs).filter(|i| self.kept[i * self.units + k]);
         kept.chain(self.bias.map(|_| inputs)).map(|column| column as u32).collect()
     }
 
     /// Weight of unit `k` in a column.
-    fn weight(&self, column: u32, k: usize) -> f32 {
+    pub(super) fn weight(&self, column: u32, k: usize) -> f32 {
         let place = column as usize * self.units + k;
         self.weights.get(place).copied().unwrap_or_else(|| self.bias.map_or(0.0, |bias| bias[k]))
     }
 
-    /// How much a row counts for unit `k`.
-    fn row_weight(&self, row: usize, k: usize) -> f32 {
+    /// Whether a row counts in full for unit `k`.
+    fn is_active(&self, row: usize, k: usize) -> bool {
         let place = row * self.units + k;
-        let is_active = match self.active_rows {
+        match self.active_rows {
+            _ if self.shares_gram => true,
             ActiveRows::Always => true,
             ActiveRows::Positive => self.pre_activations[place] > 0.0,
             ActiveRows::Given(active) => active[place],
-        };
-        crate::cpu::gram::row_weight(is_active, self.inactive_weight)
+        }
     }
 
-    /// Moments of all columns with all units as targets, every row in full: what units share.
-    fn shared_moments(&self) -> Option<gram::Half> {
+    /// How much a row counts for unit `k`.
+    #[cfg(feature = "gpu")]
+    pub(super) fn row_weight(&self, row: usize, k: usize) -> f32 {
+        crate::cpu::gram::row_weight(self.is_active(row, k), self.inactive_weight)
+    }
+
+    /// Moments of all rows for all units together.
+    fn all_rows(&self) -> AllRows {
         let inputs = self.rows.inputs();
-        let columns: Vec<u32> = (0..inputs + usize::from(self.bias.is_some())).map(|column| column as u32).collect();
+        let used = (0..inputs).filter(|i| self.kept[i * self.units..(i + 1) * self.units].contains(&true));
+        let columns: Vec<u32> = used.chain(self.bias.map(|_| inputs)).map(|column| column as u32).collect();
+        let rows: Vec<u32> = (0..self.rows.len() as u32).collect();
         let target = |row: usize, output: &mut [f32]| {
             output.copy_from_slice(&self.pre_activations[row * self.units..(row + 1) * self.units]);
         };
-        self.shares().then(|| gram::accumulate(&self.rows, &columns, self.units, target, |_| 1.0))
+        AllRows { moments: gram::accumulate(&self.rows, &columns, &rows, self.units, target), columns }
     }
 
     /// Whether rows count alike for all units, by choice or by what follows.
@@ -155,21 +169,41 @@ impl SurgeonLayer<'_> {
     }
 
     /// Moments of some columns of unit `k` with their ridge.
-    fn moments(&self, shared: Option<&gram::Half>, columns: &[u32], k: usize) -> gram::Half {
-        let mut moments = if let Some(shared) = shared {
-            // The bias is the last column of both.
-            shared.select(&columns.iter().map(|&column| column as usize).collect::<Vec<_>>(), k)
-        } else {
+    fn moments(&self, all: &AllRows, columns: &[u32], k: usize) -> gram::Half {
+        let places: Vec<usize> =
+            (0..).zip(&all.columns).filter(|(_, c)| columns.binary_search(c).is_ok()).map(|(i, _)| i).collect();
+        let mut moments = all.moments.select(&places, k);
+        if !self.shares() {
+            let active: Vec<u32> = (0..self.rows.len() as u32).filter(|&row| self.is_active(row as usize, k)).collect();
             let target = |row: usize, output: &mut [f32]| output[0] = self.pre_activations[row * self.units + k];
-            gram::accumulate(&self.rows, columns, 1, target, |row| self.row_weight(row, k))
-        };
+            let active = gram::accumulate(&self.rows, columns, &active, 1, target);
+            moments = gram::weigh(self.inactive_weight, moments, &active);
+        }
         let ridge = moments.ridge(0..moments.size, self.ridge);
         let weights: Vec<f32> = columns.iter().map(|&column| self.weight(column, k)).collect();
         moments.add_ridge(ridge, &weights);
         moments
     }
 
-    fn singular(&self, k: usize) -> Error {
+    /// A refit that has no weights yet.
+    pub(super) fn nothing_kept(&self) -> Refit {
+        Refit {
+            weights: vec![0.0; self.weights.len()],
+            bias: self.bias.map_or_else(Vec::new, |bias| vec![0.0; bias.len()]),
+        }
+    }
+
+    /// Puts what unit `k` was solved for in its place.
+    pub(super) fn place(&self, refit: &mut Refit, k: usize, columns: &[u32], weights: &[f32]) {
+        for (&column, &weight) in columns.iter().zip(weights) {
+            match refit.weights.get_mut(column as usize * self.units + k) {
+                Some(place) => *place = weight,
+                None => refit.bias[k] = weight,
+            }
+        }
+    }
+
+    pub(super) fn singular(&self, k: usize) -> Error {
         Error::Data(format!(
             "the inputs of unit {k} determine no weights in single precision with a ridge of {}; use a larger ridge",
             self.ridge
@@ -183,21 +217,18 @@ pub(super) fn paths(
     ratios: Option<&[f32]>,
     watch: &Watch<'_>,
 ) -> Result<Vec<Vec<Step<f32>>>> {
-    let shared = layer.shared_moments();
+    let all = layer.all_rows();
     let inputs = layer.rows.inputs();
     // Where nothing is pruned yet, one inverse serves all units that share their moments.
-    let whole = shared.as_ref().filter(|_| layer.kept.iter().all(|&kept| kept));
-    let inverse = whole.map(|shared| {
-        let columns: Vec<u32> = layer.columns(0);
-        surgeon::invert(layer.moments(Some(shared), &columns, 0)).ok_or_else(|| layer.singular(0))
-    });
-    let inverse = inverse.transpose()?;
+    let one_serves_all = layer.shares() && layer.kept.iter().all(|&kept| kept);
+    let invert = |k: usize| surgeon::invert(layer.moments(&all, &layer.columns(k), k)).ok_or_else(|| layer.singular(k));
+    let inverse = one_serves_all.then(|| invert(0)).transpose()?;
     let path = |k: usize| {
         watch.check()?;
         let columns = layer.columns(k);
         let inverse = match &inverse {
             Some(inverse) => inverse.clone(),
-            None => surgeon::invert(layer.moments(shared.as_ref(), &columns, k)).ok_or_else(|| layer.singular(k))?,
+            None => invert(k)?,
         };
         let weights: Vec<f32> = columns.iter().map(|&column| layer.weight(column, k)).collect();
         let removable = columns.iter().filter(|&&column| (column as usize) < inputs);
@@ -213,26 +244,18 @@ pub(super) fn paths(
 
 /// The kept weights of all units solved anew, on the threads of the pool that it is called from; see [`super::Engine::refit`].
 pub(super) fn refit(layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
-    let shared = layer.shared_moments();
+    let all = layer.all_rows();
     let solve = |k: usize| {
         watch.check()?;
         let columns = layer.columns(k);
-        let weights = surgeon::refit(layer.moments(shared.as_ref(), &columns, k)).ok_or_else(|| layer.singular(k))?;
+        let weights = surgeon::refit(layer.moments(&all, &columns, k)).ok_or_else(|| layer.singular(k))?;
         (watch.progress)(1);
         Ok((columns, weights))
     };
     let solved: Vec<(Vec<u32>, Vec<f32>)> = (0..layer.units).into_par_iter().map(solve).collect::<Result<_>>()?;
-    let mut refit = Refit {
-        weights: vec![0.0; layer.weights.len()],
-        bias: layer.bias.map_or_else(Vec::new, |bias| vec![0.0; bias.len()]),
-    };
+    let mut refit = layer.nothing_kept();
     for (k, (columns, weights)) in solved.iter().enumerate() {
-        for (&column, &weight) in columns.iter().zip(weights) {
-            match refit.weights.get_mut(column as usize * layer.units + k) {
-                Some(place) => *place = weight,
-                None => refit.bias[k] = weight,
-            }
-        }
+        layer.place(&mut refit, k, columns, weights);
     }
     Ok(refit)
 }

@@ -14,6 +14,7 @@ mod dense_stack;
 mod doctor;
 mod engine;
 mod focus_sweep;
+mod gram;
 mod he_normal;
 mod magnitude_sort;
 mod mask;

@@ -1,11 +1,61 @@
 mod recorded;
 
 use crate::*;
+use holdfast::check::surgeon::{Case, Way, all, cases, path, refit as refit_case};
 use holdfast::cpu::conv2d::{self, ConvShape};
 use holdfast::cpu::dense::{self, DenseShape};
 use holdfast::engine::{ActiveRows, Engine, Refit, Rows, Step, SurgeonLayer, Watch, winners};
+use holdfast::gpu::Buffer;
+use holdfast::kernels::surgeon::{MOST, Path, PathArguments, Refit as RefitKernel, RefitArguments, Shape};
 use holdfast::random::{Sequence, Stream};
 use std::sync::atomic::AtomicBool;
+
+#[test]
+fn matches_twin() {
+    assert_passed(&all(gpu()).unwrap());
+}
+
+/// Every case in every way that fits it.
+fn each(check: impl Fn(&Case, Way)) {
+    cases().iter().for_each(|case| case.ways().into_iter().for_each(|way| check(case, way)));
+}
+
+#[test]
+fn every_variant_agrees() {
+    each(|case, way| assert_variants_agree(|on| path(on, case, way)));
+    each(|case, way| assert_variants_agree(|on| refit_case(on, case, way)));
+}
+
+#[test]
+fn writes_all_and_only_its_output() {
+    each(|case, way| assert_whole(&[path(usual(), case, way).unwrap(), refit_case(usual(), case, way).unwrap()]));
+}
+
+#[test]
+fn is_deterministic() {
+    let case = Case { units: 3, columns: 47 };
+    for way in case.ways() {
+        assert_deterministic(|on| Ok((path(on, &case, way)?, refit_case(on, &case, way)?)));
+    }
+}
+
+#[test]
+fn rejects_bad_shapes() {
+    let gpu = gpu();
+    let [long, short] = [3906, 61].map(|len| Buffer::<f32>::new(gpu, "numbers", len).unwrap());
+    let removals = Buffer::new(gpu, "removals", 61).unwrap();
+    let bind = |columns, moments| {
+        let shape = Shape { units: 1, columns };
+        let arguments = PathArguments { shape, ratios: &short, moments, removals: &removals };
+        Path::new(gpu).unwrap().bind(gpu, &arguments)
+    };
+    assert!(bind(MOST, &long).is_ok());
+    assert_refused(bind(MOST + 1, &long), &["surgeon.path", "61 columns", "60"]);
+    assert_refused(bind(MOST, &short), &["moments", "61", "3660"]);
+    assert_refused(bind(0, &long), &["columns is 0"]);
+    let arguments = RefitArguments { shape: Shape { units: 2, columns: 31 }, moments: &long, solution: &short };
+    assert_refused(RefitKernel::new(gpu).unwrap().bind(gpu, &arguments), &["surgeon.refit", "solution", "61", "62"]);
+}
 
 /// Numbers in (-1, 1).
 fn numbers(len: usize, array: u32) -> Vec<f32> {
@@ -15,6 +65,12 @@ fn numbers(len: usize, array: u32) -> Vec<f32> {
 
 fn cpu() -> Engine {
     Engine::cpu(Some(2)).unwrap()
+}
+
+/// The CPU engine, and the shaders.
+fn engines() -> [Engine; 2] {
+    let shaders = Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::WebGpuDefaults);
+    [cpu(), shaders.unwrap()]
 }
 
 fn paths(engine: &mut Engine, layer: &SurgeonLayer<'_>) -> Result<Vec<Vec<Step<f32>>>> {
@@ -88,12 +144,13 @@ fn assert_complete(paths: &[Vec<Step<f32>>], layer: &SurgeonLayer<'_>) {
 
 #[test]
 fn a_layer_that_keeps_all_its_weights_keeps_them_as_they_are() {
-    let dense = Dense::new(300, 41, 5);
-    let mut engine = cpu();
-    for active_rows in [ActiveRows::Positive, ActiveRows::Always] {
-        let solved = refit(&mut engine, &SurgeonLayer { active_rows, ..dense.layer() }).unwrap();
-        assert_near(&solved.weights, &dense.weights, 42);
-        assert_near(&solved.bias, &dense.bias, 42);
+    for (inputs, mut engine) in [41, 75].into_iter().flat_map(|inputs| engines().map(|engine| (inputs, engine))) {
+        let dense = Dense::new(300, inputs, 5);
+        for active_rows in [ActiveRows::Positive, ActiveRows::Always] {
+            let solved = refit(&mut engine, &SurgeonLayer { active_rows, ..dense.layer() }).unwrap();
+            assert_near(&solved.weights, &dense.weights, inputs + 1);
+            assert_near(&solved.bias, &dense.bias, inputs + 1);
+        }
     }
 }
 
@@ -119,10 +176,12 @@ fn patches_are_what_a_convolution_reads() {
         kept: &[true; 9 * 3 * 4],
         shares_gram: false,
     };
-    let solved = refit(&mut cpu(), &layer).unwrap();
-    assert_near(&solved.weights, &weights, 28);
-    assert_near(&solved.bias, &bias, 28);
-    assert_complete(&paths(&mut cpu(), &layer).unwrap(), &layer);
+    for mut engine in engines() {
+        let solved = refit(&mut engine, &layer).unwrap();
+        assert_near(&solved.weights, &weights, 28);
+        assert_near(&solved.bias, &bias, 28);
+        assert_complete(&paths(&mut engine, &layer).unwrap(), &layer);
+    }
     let rows = Rows::Patches { values: &input, size: [5, 6], channels: 3, positions: &[pixels as u32; 105] };
     assert_refused(refit(&mut cpu(), &SurgeonLayer { rows, ..layer }), &["position 210", "5 x 6 x 3"]);
 }
@@ -144,13 +203,14 @@ fn weights_that_are_not_kept_are_exactly_0_and_on_no_path() {
     dense.kept.iter_mut().for_each(|kept| *kept = draws.unit() < 0.4);
     (0..70).for_each(|i| dense.kept[i * 6 + 2] = false);
     let layer = dense.layer();
-    let found = paths(&mut cpu(), &layer).unwrap();
-    assert_complete(&found, &layer);
-    let solved = refit(&mut cpu(), &layer).unwrap();
-    for (place, (&weight, &kept)) in solved.weights.iter().zip(&dense.kept).enumerate() {
-        assert_eq!(weight.to_bits() == 0, !kept, "{place}: {weight}");
+    for mut engine in engines() {
+        assert_complete(&paths(&mut engine, &layer).unwrap(), &layer);
+        let solved = refit(&mut engine, &layer).unwrap();
+        for (place, (&weight, &kept)) in solved.weights.iter().zip(&dense.kept).enumerate() {
+            assert_eq!(weight.to_bits() == 0, !kept, "{place}: {weight}");
+        }
+        assert!(solved.bias.iter().all(|bias| bias.is_finite() && *bias != 0.0));
     }
-    assert!(solved.bias.iter().all(|bias| bias.is_finite() && *bias != 0.0));
 }
 
 #[test]
@@ -178,6 +238,7 @@ fn units_that_share_a_gram_matrix_are_solved_as_if_each_had_it() {
 
 #[test]
 fn images_that_tell_little_or_nothing_give_finite_weights() {
+    let mut engines = engines();
     let constant = vec![0.5; 40 * 9];
     let mut dead = numbers(40 * 9, 6);
     (0..40).for_each(|row| dead[row * 9 + 3] = 0.0);
@@ -189,10 +250,12 @@ fn images_that_tell_little_or_nothing_give_finite_weights() {
             }
             for bias in [None, Some(&dense.bias[..])] {
                 let layer = SurgeonLayer { bias, ..dense.layer() };
-                assert_complete(&paths(&mut cpu(), &layer).unwrap(), &layer);
-                let solved = refit(&mut cpu(), &layer).unwrap();
-                assert!(solved.weights.iter().chain(&solved.bias).all(|weight| weight.is_finite()));
-                assert_eq!(solved.bias.len(), bias.map_or(0, <[f32]>::len));
+                for engine in &mut engines {
+                    assert_complete(&paths(engine, &layer).unwrap(), &layer);
+                    let solved = refit(engine, &layer).unwrap();
+                    assert!(solved.weights.iter().chain(&solved.bias).all(|weight| weight.is_finite()));
+                    assert_eq!(solved.bias.len(), bias.map_or(0, <[f32]>::len));
+                }
             }
         }
     }
@@ -202,10 +265,12 @@ fn images_that_tell_little_or_nothing_give_finite_weights() {
 fn a_layer_to_which_nothing_comes_keeps_its_weights_and_loses_the_smallest_first() {
     let dense = Dense::of(vec![0.0; 20 * 9], 9, 3);
     let layer = SurgeonLayer { bias: None, ..dense.layer() };
-    assert_near(&refit(&mut cpu(), &layer).unwrap().weights, &dense.weights, 9);
-    for (k, path) in paths(&mut cpu(), &layer).unwrap().iter().enumerate() {
-        let magnitudes: Vec<f32> = path.iter().map(|step| dense.weights[step.column as usize * 3 + k].abs()).collect();
-        assert!(magnitudes.is_sorted(), "unit {k}: {magnitudes:?}");
+    for mut engine in engines() {
+        assert_near(&refit(&mut engine, &layer).unwrap().weights, &dense.weights, 9);
+        for (k, path) in paths(&mut engine, &layer).unwrap().iter().enumerate() {
+            let sizes: Vec<f32> = path.iter().map(|step| dense.weights[step.column as usize * 3 + k].abs()).collect();
+            assert!(sizes.is_sorted(), "unit {k}: {sizes:?}");
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Moments of a unit's inputs, in blocks of registers. Definition: [`crate::cpu::gram`].
 //!
-//! The cross moments are one column more of the same matrix. A block of rows is gathered once, plain and weighted; then a
-//! block of sums stays in registers while the rows run. Each sum adds its rows in their order.
+//! The cross moments are one column more of the same matrix. A block of rows is gathered; then a block of sums stays in
+//! registers while the rows run. Each sum adds its rows in their order. Rows count 1 or all the same less: so a unit adds up
+//! its active rows alone, and what all rows come to is added up once for all units.
 
 use super::{AlignedBuffer, padded};
 use crate::cpu::gram::Rows;
@@ -60,43 +61,42 @@ impl Half {
     }
 }
 
-/// Moments of the `columns` of `rows`: the Gram matrix, and right of it the cross moments with each of `targets` targets.
-/// `target(row, output)` writes the targets of a row, `weight(row)` is how much it counts.
+/// Moments of the `columns` of `rows`: the Gram matrix, and right of it the cross moments with each of `targets` targets,
+/// which `target(row, output)` writes. Only the `chosen` rows are added up; the sum is divided by the number of all.
 pub fn accumulate(
     rows: &Rows<'_, f32>,
     columns: &[u32],
+    chosen: &[u32],
     targets: usize,
     target: impl Fn(usize, &mut [f32]),
-    weight: impl Fn(usize) -> f32,
 ) -> Half {
     let size = columns.len();
     let mut moments = Half::new(size, targets);
-    let stride = moments.stride;
-    let [mut x, mut weighted] = [(); 2].map(|()| AlignedBuffer::zeros(GATHERED.min(rows.len()) * stride));
-    for first in (0..rows.len()).step_by(GATHERED) {
-        let count = GATHERED.min(rows.len() - first);
-        let lines = x.chunks_exact_mut(stride).zip(weighted.chunks_exact_mut(stride)).take(count);
-        for (row, (x, weighted)) in (first..).zip(lines) {
-            rows.gather(row, columns, &mut x[..size]);
-            target(row, &mut x[size..size + targets]);
-            let q = weight(row);
-            weighted.iter_mut().zip(&*x).for_each(|(weighted, &x)| *weighted = q * x);
+    let Half { stride, values: c, .. } = &mut moments;
+    let stride = *stride;
+    let mut x = AlignedBuffer::zeros(GATHERED.min(chosen.len()) * stride);
+    for chosen in chosen.chunks(GATHERED) {
+        for (x, &row) in x.chunks_exact_mut(stride).zip(chosen) {
+            rows.gather(row as usize, columns, &mut x[..size]);
+            target(row as usize, &mut x[size..size + targets]);
         }
-        let (a, b) = (&weighted[..count * stride], &x[..count * stride]);
-        pulp::Arch::new().dispatch(RankUpdate {
-            subtract: false,
-            half: true,
-            rows: 0..size,
-            columns: stride,
-            a,
-            b,
-            c: &mut moments.values,
-            stride,
-        });
+        let x = &x[..chosen.len() * stride];
+        let rows = 0..size;
+        let update = RankUpdate { subtract: false, half: true, rows, columns: stride, a: x, b: x, c, stride };
+        pulp::Arch::new().dispatch(update);
     }
     let count = rows.len() as f32;
     moments.values.iter_mut().for_each(|value| *value /= count);
     moments
+}
+
+/// Moments in which inactive rows count `inactive_weight`: `inactive_weight all + (1 - inactive_weight) active`, from those of
+/// all rows and those of the active ones.
+pub fn weigh(inactive_weight: f32, mut all: Half, active: &Half) -> Half {
+    for (all, &active) in all.values.iter_mut().zip(&*active.values) {
+        *all = inactive_weight * *all + (1.0 - inactive_weight) * active;
+    }
+    all
 }
 
 /// `c[i, j] += sum_t a[t, i] b[t, j]`, or `-=`, for the `rows` i and the first `columns` j; of a `half` only j >= i need be
