@@ -4,7 +4,7 @@ use super::comparator::{EPSILON, Expected, Report, compare};
 use super::{Draws, Output, Setting, at_every_size, bits, magnitudes, preset, read, run, widen};
 use crate::cpu::adam as twin;
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Buffer;
 use crate::kernels::StepRecord;
 use crate::kernels::adam::{NAIVE, STEP, Step, StepArguments};
 use std::ops::Range;
@@ -27,6 +27,13 @@ pub struct Case {
     pub t: u64,
     /// What decaying parameters are multiplied by.
     pub decay: f32,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        let Self { replicas, parameters, updated, t, .. } = self;
+        format!("r{replicas}_n{updated}of{parameters}_t{t}")
+    }
 }
 
 /// The cases that every device must pass: around the workgroup, a prime, a mask at either end, the paper's network, and the
@@ -92,7 +99,7 @@ pub fn step(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
     };
     let kernel = if on.naive { Step::naive } else { Step::new };
     let bound = kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 0, 0))?;
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 0, 0))?;
     Ok([read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 
@@ -134,13 +141,13 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
         }
     }
     let found = step(on, case)?;
-    let name = format!("r{}_n{}of{}_t{}", case.replicas, case.updated, case.parameters, case.t);
+    let name = case.name();
     let kernel = if on.naive { NAIVE.name } else { STEP.name };
     let arrays = ["parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
     Ok(arrays.map(|(array, (found, expected))| compare(kernel, format!("{name} {array}"), found, expected)).collect())
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    at_every_size(gpu, &cases(), |case| case.parameters < 1000, check)
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+    at_every_size(settings, &cases(), |case| case.parameters < 1000, check)
 }

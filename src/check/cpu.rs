@@ -261,17 +261,18 @@ fn pad(columns: usize, rows: &[f32]) -> AlignedBuffer {
 pub fn sweep() -> Vec<Report> {
     let mut reports = Vec::new();
     for case in &focus_sweep::cases() {
-        let focus_sweep::Case { replicas, points, samples, width, classes } = *case;
+        let focus_sweep::Case { replicas, samples, width, classes, .. } = *case;
         let (arrays, place) = (focus_sweep::Arrays::new(case), case.place());
         let labels: Vec<u8> = arrays.labels.iter().map(|&label| label as u8).collect();
         let (mut sums, mut corrects) = (Vec::new(), Vec::new());
-        for point in 0..points {
+        for (point, mask) in arrays.masks.iter().enumerate() {
             let r = point % replicas;
             let own = &arrays.parameters[r * place.parameters..(r + 1) * place.parameters];
             let (sum, correct) = fast::focus_sweep::evaluate(
                 SweepShape { samples, width, classes },
                 &SweepInput::new(width, &pad(width, &arrays.input[r * samples * width..(r + 1) * samples * width])),
-                &pad(width, &arrays.focus_weights[point * width * width..(point + 1) * width * width]),
+                &pad(width, &own[place.focus_weights..place.focus_bias]),
+                mask,
                 &pad(width, &own[place.focus_bias..place.output_weights]),
                 &pad(classes, &own[place.output_weights..place.output_bias]),
                 &pad(classes, &own[place.output_bias..]),

@@ -1,18 +1,20 @@
 //! Cases of `dense.*`.
 
 use super::comparator::{Expected, Report, compare, sums_of_products};
-use super::{Draws, Output, Setting, at_every_size, magnitudes, output, preset, read, run, used_part, widen};
+use super::{
+    Draws, Output, Setting, at_every_size, magnitudes, output, part, read, run, second_step, used_part, widen,
+};
 use crate::cpu::Real;
 use crate::cpu::dense::{self as twin, DenseShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
+use crate::kernels::ParameterOffsets;
 use crate::kernels::dense::{
     BACKWARD_INPUT, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BackwardInput, BackwardInputArguments, BackwardWeights,
     BackwardWeightsArguments, BackwardWeightsImages, BackwardWeightsImagesArguments, FORWARD, FORWARD_IMAGES, Forward,
     ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape, Images, NAIVE, NAIVE_BACKWARD_INPUT,
     NAIVE_BACKWARD_WEIGHTS, Shape,
 };
-use crate::kernels::{ParameterOffsets, StepRecord};
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
 /// term far above.
@@ -151,12 +153,6 @@ impl Arrays {
         own[place.weights..].split_at(case.inputs * case.outputs)
     }
 
-    fn steps(gpu: &Gpu, case: &Case) -> Result<Buffer<StepRecord>> {
-        // The second record is the one in use, so that choosing a record counts.
-        let unused = StepRecord::new(0, 0, 0, 0, 0.0);
-        Buffer::from_slice(gpu, "steps", &[unused, StepRecord::new(0, case.capacity, case.samples, 0, 0.0)])
-    }
-
     fn on_device<'a>(&self, gpu: &Gpu, case: &Case, held: &'a mut Option<[Buffer<u32>; 2]>) -> Result<Images<'a>> {
         let packed = case.image().pack(&self.images);
         let [order, images] =
@@ -170,7 +166,7 @@ pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> R
     let Setting { gpu, workgroup_size, .. } = on;
     let output = output(gpu, case.replicas * case.capacity * case.outputs)?;
     let parameters = Buffer::from_slice(gpu, "parameters", &arrays.parameters)?;
-    let steps = Arrays::steps(gpu, case)?;
+    let steps = second_step(gpu, case.capacity, case.samples)?;
     let (shape, place, relu) = (case.shape(), case.place(), case.relu);
     let mut held = None;
     let bound = if images {
@@ -185,7 +181,7 @@ pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> R
         let kernel = if on.naive { Forward::naive } else { Forward::new };
         kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?
     };
-    run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &output)?;
     Ok(used_part(found, case.capacity * case.outputs, case.samples * case.outputs))
 }
@@ -219,7 +215,7 @@ pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<O
     let arguments = BackwardInputArguments {
         shape: case.shape(),
         place: case.place(),
-        steps: &Arrays::steps(gpu, case)?,
+        steps: &second_step(gpu, case.capacity, case.samples)?,
         output_gradient: &Buffer::from_slice(gpu, "output gradient", &arrays.output_gradient)?,
         parameters: &Buffer::from_slice(gpu, "parameters", &arrays.parameters)?,
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
@@ -227,7 +223,7 @@ pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<O
     };
     let kernel = if on.naive { BackwardInput::naive } else { BackwardInput::new };
     let bound = kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     Ok(used_part(found, case.capacity * case.inputs, case.samples * case.inputs))
 }
@@ -248,14 +244,14 @@ pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
     Ok(compare(if on.naive { NAIVE_BACKWARD_INPUT.name } else { BACKWARD_INPUT.name }, case.name(), &found, &expected))
 }
 
-/// Runs `dense.backward_weights`, or `dense.backward_weights_images` if `images`; gives weights and bias of each replica
-/// and drops the parameters before them, which must be untouched.
+/// Runs `dense.backward_weights`, or `dense.backward_weights_images` if `images`; gives weights and bias of each replica. The
+/// parameters before them must be untouched.
 pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
     let Setting { gpu, workgroup_size, .. } = on;
     let place = case.place();
-    let gradient = preset(gpu, &vec![super::UNWRITTEN; case.replicas * place.parameters])?;
+    let gradient = output(gpu, case.replicas * place.parameters)?;
     let output_gradient = &Buffer::from_slice(gpu, "output gradient", &arrays.output_gradient)?;
-    let steps = &Arrays::steps(gpu, case)?;
+    let steps = &second_step(gpu, case.capacity, case.samples)?;
     let (shape, gradient) = (case.shape(), &gradient);
     let mut held = None;
     let bound = if images {
@@ -268,14 +264,8 @@ pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: b
         let kernel = if on.naive { BackwardWeights::naive } else { BackwardWeights::new };
         kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?
     };
-    run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
-    let mut found = read(gpu, gradient)?;
-    let mut kept = Vec::new();
-    for replica in found.bits.chunks_exact(place.parameters) {
-        found.guard.extend_from_slice(&replica[..place.weights]);
-        kept.extend_from_slice(&replica[place.weights..]);
-    }
-    Ok(Output { bits: kept, guard: found.guard })
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
+    Ok(part(read(gpu, gradient)?, place.parameters, place.weights..place.parameters))
 }
 
 /// Compares `dense.backward_weights` or `dense.backward_weights_images` with the twin.
@@ -301,7 +291,7 @@ pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Res
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
         let mut reports = vec![check_backward_input(on, case)?];
         for &images in if on.naive { &[false][..] } else { &[false, true] } {
@@ -310,5 +300,5 @@ pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
         }
         Ok(reports)
     };
-    at_every_size(gpu, &cases(), |case| case.inputs < 100, check)
+    at_every_size(settings, &cases(), |case| case.inputs < 100, check)
 }

@@ -5,7 +5,7 @@ use super::{Draws, Output, Setting, bits, magnitudes, output, preset, read, run,
 use crate::cpu::fast::gram as fast;
 use crate::cpu::gram::{self as twin, Moments, Rows};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Buffer;
 use crate::kernels::StepRecord;
 use crate::kernels::gram::{
     ACCUMULATE, Accumulate, AccumulateArguments, NAIVE, NO_COLUMN, RIDGE, Ridge, RidgeArguments, Shape,
@@ -138,7 +138,7 @@ fn name(case: &Case) -> String {
 }
 
 /// What `gram.accumulate` makes of the rows in two launches, `[replica, unit, column, column + 1]`.
-pub fn accumulate(on: Setting<'_>, case: &Case) -> Result<Output> {
+fn accumulate(on: Setting<'_>, case: &Case) -> Result<Output> {
     let gpu = on.gpu;
     let arrays = Arrays::new(case);
     let shape = arrays.shape;
@@ -157,7 +157,7 @@ pub fn accumulate(on: Setting<'_>, case: &Case) -> Result<Output> {
     };
     let kernel = if on.naive { Accumulate::naive(gpu, on.workgroup_size)? } else { Accumulate::new(gpu)? };
     let bound = kernel.bind(gpu, &arguments)?;
-    run(gpu, |recorder| {
+    run(gpu, &name(case), |recorder| {
         bound.record(recorder, 0, first)?;
         bound.record(recorder, 1, shape.rows - first)
     })?;
@@ -171,7 +171,7 @@ fn report(kernel: &'static str, case: &Case, found: &Output) -> Report {
 }
 
 /// Compares `gram.accumulate` with the twin.
-pub fn check_accumulate(on: Setting<'_>, case: &Case) -> Result<Report> {
+fn check_accumulate(on: Setting<'_>, case: &Case) -> Result<Report> {
     let kernel = if on.naive { NAIVE.name } else { ACCUMULATE.name };
     Ok(report(kernel, case, &accumulate(on, case)?))
 }
@@ -194,7 +194,7 @@ pub(super) fn check_fast(case: &Case) -> Report {
 }
 
 /// What `gram.ridge` makes of the twin's moments, for a path and for a refit.
-pub fn ridge(on: Setting<'_>, case: &Case) -> Result<[Output; 2]> {
+fn ridge(on: Setting<'_>, case: &Case) -> Result<[Output; 2]> {
     let gpu = on.gpu;
     let arrays = Arrays::new(case);
     let before: Vec<f32> = arrays.expected(widen).into_iter().map(|moment| moment as f32).collect();
@@ -210,14 +210,14 @@ pub fn ridge(on: Setting<'_>, case: &Case) -> Result<[Output; 2]> {
             moments: &moments,
         };
         let bound = Ridge::new(gpu)?.bind(gpu, &arguments)?;
-        run(gpu, |recorder| bound.record_once(recorder))?;
+        run(gpu, &name(case), |recorder| bound.record_once(recorder))?;
         read(gpu, &moments)
     };
     Ok([finish(true)?, finish(false)?])
 }
 
 /// Compares `gram.ridge` with the formula.
-pub fn check_ridge(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
+fn check_ridge(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let arrays = Arrays::new(case);
     let size = arrays.shape.columns;
     let before: Vec<f32> = arrays.expected(widen).into_iter().map(|moment| moment as f32).collect();
@@ -250,14 +250,16 @@ pub fn check_ridge(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     Ok(vec![compared(0), compared(1)])
 }
 
-/// Checks all cases, with the naive kernel, too.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let usual = Setting::usual(gpu);
+/// Checks all cases. No bit depends on the size of workgroups.
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
-    for case in &cases() {
-        reports.push(check_accumulate(usual, case)?);
-        reports.push(check_accumulate(Setting { naive: true, ..usual }, case)?);
-        reports.extend(check_ridge(usual, case)?);
+    for &on in settings.iter().filter(|on| on.workgroup_size == on.gpu.usual_workgroup_size()) {
+        for case in &cases() {
+            reports.push(check_accumulate(on, case)?);
+            if !on.naive {
+                reports.extend(check_ridge(on, case)?);
+            }
+        }
     }
     Ok(reports)
 }

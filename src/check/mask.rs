@@ -6,7 +6,7 @@ use crate::cpu::{magnitude_sort, mask as twin};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::mask::{
-    DRAW, Draw, DrawArguments, NAIVE, REGROW, Regrow, RegrowArguments, SMALLEST, Smallest, SmallestArguments,
+    Change, DRAW, Draw, DrawArguments, NAIVE, REGROW, Regrow, RegrowArguments, SMALLEST, Smallest, SmallestArguments,
 };
 
 /// Parameters before the weights, and behind them: all must stay.
@@ -26,6 +26,12 @@ pub struct Case {
     pub count: Vec<u32>,
     /// The state that `mask.smallest` gives, or whose weights `mask.draw` draws for.
     pub state: u32,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        format!("r{}_n{} state {}", self.count.len(), self.weight_count, self.state)
+    }
 }
 
 /// The cases that every device must pass: nothing, everything, around the workgroup, a prime, and the paper's layer.
@@ -82,7 +88,7 @@ pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
         parameters_per_replica: case.weight_count + 2 * AROUND,
         offset: AROUND,
         rank: &Buffer::from_slice(gpu, "rank", &arrays.rank)?,
-        count: &Buffer::from_slice(gpu, "count", &case.count)?,
+        changes: &changes(gpu, case)?,
         state: case.state,
         mask: &mask,
         parameters: &parameters,
@@ -91,7 +97,7 @@ pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
     };
     let kernel = if on.naive { Smallest::naive } else { Smallest::new };
     let bound = kernel(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 
@@ -104,7 +110,7 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
         let [parameters, m, v] = state.each_mut().map(|array| &mut array[r * stride + AROUND..][..case.weight_count]);
         twin::smallest(
             &rank[weight_count.clone()],
-            count as usize,
+            case.weight_count as u32 - count,
             case.state,
             &mut mask[weight_count],
             parameters,
@@ -114,7 +120,7 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     }
     let expected = [mask, bits(&state[0]), bits(&state[1]), bits(&state[2])];
     let found = smallest(on, case)?;
-    let name = format!("r{}_n{} state {}", case.count.len(), case.weight_count, case.state);
+    let name = case.name();
     let kernel = if on.naive { NAIVE.name } else { SMALLEST.name };
     let arrays = ["mask", "parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
     let compare = |(array, (found, expected)): (&&str, (&Output, &Vec<u32>))| {
@@ -123,9 +129,18 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     Ok(arrays.map(compare).collect())
 }
 
-/// Ids of the replicas of a case, the largest among them.
-fn replica_ids(case: &Case) -> Vec<u32> {
-    (0..case.count.len() as u32).map(|r| u32::MAX - 3 * r).collect()
+/// The draws of a replica of the case; its ids are the largest that there are.
+fn draws_of(replica: usize) -> twin::Draws {
+    twin::Draws { seed: SEED, replica_id: u32::MAX - 3 * replica as u32, update: 3, first: 0 }
+}
+
+/// The same as the kernels are told.
+fn changes(gpu: &Gpu, case: &Case) -> Result<Buffer<Change>> {
+    let change = |(replica, &count): (usize, &u32)| {
+        let twin::Draws { replica_id, update, .. } = draws_of(replica);
+        Change::new(replica_id, update, count)
+    };
+    Buffer::from_slice(gpu, "changes", &case.count.iter().enumerate().map(change).collect::<Vec<_>>())
 }
 
 /// The draws `[replica, weight_index]` for the weights that are in the case's state.
@@ -135,15 +150,14 @@ pub fn draw(on: Setting<'_>, case: &Case) -> Result<Output> {
     let draws = output(gpu, arrays.mask.len())?;
     let arguments = DrawArguments {
         weight_count: case.weight_count,
-        update: 3,
         state: case.state,
         seed: SEED,
-        replica_ids: &Buffer::from_slice(gpu, "replica ids", &replica_ids(case))?,
+        changes: &changes(gpu, case)?,
         mask: &Buffer::from_slice(gpu, "mask", &arrays.mask)?,
         draws: &draws,
     };
     let bound = Draw::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     read(gpu, &draws)
 }
 
@@ -152,10 +166,10 @@ pub fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let mut expected = vec![0.0; arrays.mask.len()];
     let parts = arrays.mask.chunks_exact(case.weight_count).zip(expected.chunks_exact_mut(case.weight_count));
-    for (id, (mask, draws)) in replica_ids(case).into_iter().zip(parts) {
-        twin::draw(SEED, id, 3, case.state, mask, draws);
+    for (replica, (mask, draws)) in parts.enumerate() {
+        twin::draw(draws_of(replica), case.state, mask, draws);
     }
-    let name = format!("r{}_n{} state {}", case.count.len(), case.weight_count, case.state);
+    let name = case.name();
     Ok(compare_exact(DRAW.name, name, &draw(on, case)?, &bits(&expected)))
 }
 
@@ -170,19 +184,17 @@ pub fn regrow(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
         weight_count: case.weight_count,
         parameters_per_replica: case.weight_count + 2 * AROUND,
         offset: AROUND,
-        update: 3,
         seed: SEED,
         scale: SCALE,
-        replica_ids: &Buffer::from_slice(gpu, "replica ids", &replica_ids(case))?,
         rank: &Buffer::from_slice(gpu, "rank", &arrays.rank)?,
-        count: &Buffer::from_slice(gpu, "count", &case.count)?,
+        changes: &changes(gpu, case)?,
         mask: &mask,
         parameters: &parameters,
         m: &m,
         v: &v,
     };
     let bound = Regrow::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
 }
 
@@ -192,16 +204,16 @@ pub fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let stride = case.weight_count + 2 * AROUND;
     let [mut parameters, mut m, mut v] = state.each_ref().map(|array| super::widen(array));
     let before = parameters.clone();
-    for ((r, &count), id) in case.count.iter().enumerate().zip(replica_ids(case)) {
+    for (r, &count) in case.count.iter().enumerate() {
         let weight_count = r * case.weight_count..(r + 1) * case.weight_count;
         let place = r * stride + AROUND;
         let [parameters, m, v] =
             [&mut parameters, &mut m, &mut v].map(|array| &mut array[place..][..case.weight_count]);
         let (rank, mask) = (&rank[weight_count.clone()], &mut mask[weight_count]);
-        twin::regrow((SEED, id, 3), f64::from(SCALE), rank, count as usize, mask, parameters, m, v);
+        twin::regrow(draws_of(r), f64::from(SCALE), rank, count, mask, parameters, m, v);
     }
     let found = regrow(on, case)?;
-    let name = format!("r{}_n{}", case.count.len(), case.weight_count);
+    let name = case.name();
     let weights: Vec<Expected> = parameters
         .iter()
         .zip(&before)
@@ -220,18 +232,14 @@ pub fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    at_every_size(
-        gpu,
-        &cases(),
-        |_| true,
-        |on, case| {
-            let mut reports = check(on, case)?;
-            if !on.naive {
-                reports.push(check_draw(on, case)?);
-                reports.extend(check_regrow(on, case)?);
-            }
-            Ok(reports)
-        },
-    )
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+    let check = |on: Setting<'_>, case: &Case| {
+        let mut reports = check(on, case)?;
+        if !on.naive {
+            reports.push(check_draw(on, case)?);
+            reports.extend(check_regrow(on, case)?);
+        }
+        Ok(reports)
+    };
+    at_every_size(settings, &cases(), |_| true, check)
 }

@@ -4,7 +4,7 @@ use super::comparator::{Report, compare_exact};
 use super::{Draws, Output, Setting, at_every_size, bits, output, preset, read, run};
 use crate::cpu::stability::{self as twin, HistoryShape, sortable_key};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Buffer;
 use crate::kernels::stability::{
     COUNT, Count, CountArguments, ENVELOPE, Envelope, EnvelopeArguments, NAIVE, Shape, TOLERANCES,
 };
@@ -114,7 +114,7 @@ pub fn count(on: Setting<'_>, case: &Case) -> Result<[Output; 2]> {
     };
     let kernel = if on.naive { Count::naive } else { Count::new };
     let bound = kernel(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &stability)?, read(gpu, &stable_weights)?])
 }
 
@@ -150,7 +150,7 @@ pub fn envelope(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
         smallest_magnitude: &smallest,
     };
     let bound = Envelope::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     Ok([read(gpu, &minimum)?, read(gpu, &maximum)?, read(gpu, &smallest)?])
 }
 
@@ -169,7 +169,7 @@ pub fn check_envelope(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
         let mut reports = check_count(on, case)?;
         if !on.naive {
@@ -177,5 +177,5 @@ pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
         }
         Ok(reports)
     };
-    at_every_size(gpu, &cases(), |case| case.weight_count < 100, check)
+    at_every_size(settings, &cases(), |case| case.weight_count < 100, check)
 }

@@ -7,7 +7,7 @@ use crate::cpu::fast::surgeon as fast;
 use crate::cpu::gram::{self, Moments, Rows};
 use crate::cpu::surgeon as twin;
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Buffer;
 use crate::kernels::StepRecord;
 use crate::kernels::gram::NO_COLUMN;
 use crate::kernels::surgeon::{
@@ -40,7 +40,7 @@ pub fn cases() -> Vec<Case> {
 
 /// How it is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+enum Way {
     /// By one invocation.
     Naive,
     /// In workgroup memory.
@@ -50,20 +50,16 @@ pub enum Way {
 }
 
 impl Case {
-    /// Ways that fit its size.
-    pub fn ways(&self) -> Vec<Way> {
-        let mut ways = vec![Way::Steps];
-        ways.extend((self.columns <= MOST).then_some(Way::Small));
-        ways.extend((self.columns <= MOST_NAIVE).then_some(Way::Naive));
-        ways
-    }
-
     fn shape(&self) -> Shape {
         Shape { units: self.units, columns: self.columns }
     }
 
+    fn sizes(&self) -> String {
+        format!("k{}_d{}", self.units, self.columns)
+    }
+
     fn name(&self, way: &str, what: &str) -> String {
-        format!("k{}_d{} {what} {way}", self.units, self.columns)
+        format!("{} {what} {way}", self.sizes())
     }
 
     /// Largest difference, relative to what is compared.
@@ -138,12 +134,12 @@ fn steps(on: Setting<'_>, case: &Case, solves: bool) -> Result<[Output; 2]> {
         removals: &removals,
     };
     let bound = Steps::new(gpu, workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| (0..count as u32).try_for_each(|step| bound.record(recorder, step)))?;
+    run(gpu, &case.sizes(), |recorder| (0..count as u32).try_for_each(|step| bound.record(recorder, step)))?;
     Ok([read(gpu, &matrix)?, read(gpu, &removals)?])
 }
 
 /// The removals of a path, `[unit, step]` of three words.
-pub fn path(on: Setting<'_>, case: &Case, way: Way) -> Result<Output> {
+fn path(on: Setting<'_>, case: &Case, way: Way) -> Result<Output> {
     let gpu = on.gpu;
     if way == Way::Steps {
         let [_, removals] = steps(on, case, false)?;
@@ -159,12 +155,12 @@ pub fn path(on: Setting<'_>, case: &Case, way: Way) -> Result<Output> {
     };
     let kernel = if way == Way::Naive { Path::naive(gpu, on.workgroup_size)? } else { Path::new(gpu)? };
     let bound = kernel.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.sizes(), |recorder| bound.record_once(recorder))?;
     read(gpu, &removals)
 }
 
 /// The solutions of a refit, `[unit, column]`.
-pub fn refit(on: Setting<'_>, case: &Case, way: Way) -> Result<Output> {
+fn refit(on: Setting<'_>, case: &Case, way: Way) -> Result<Output> {
     let gpu = on.gpu;
     if way == Way::Steps {
         let [mut matrix, _] = steps(on, case, true)?;
@@ -178,7 +174,7 @@ pub fn refit(on: Setting<'_>, case: &Case, way: Way) -> Result<Output> {
         solution: &solution,
     };
     let bound = Refit::new(gpu)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.sizes(), |recorder| bound.record_once(recorder))?;
     read(gpu, &solution)
 }
 
@@ -237,7 +233,7 @@ fn path_reports(kernel: &'static str, case: &Case, way: &str, found: &Output) ->
 }
 
 /// Compares a path with the definition.
-pub fn check_path(on: Setting<'_>, case: &Case, way: Way) -> Result<Vec<Report>> {
+fn check_path(on: Setting<'_>, case: &Case, way: Way) -> Result<Vec<Report>> {
     let kernel = match way {
         Way::Naive => NAIVE.name,
         Way::Small => PATH.name,
@@ -258,7 +254,7 @@ fn refit_report(kernel: &'static str, case: &Case, way: &str, found: &Output) ->
 }
 
 /// Compares a refit with the definition.
-pub fn check_refit(on: Setting<'_>, case: &Case, way: Way) -> Result<Report> {
+fn check_refit(on: Setting<'_>, case: &Case, way: Way) -> Result<Report> {
     let kernel = if way == Way::Small { REFIT.name } else { UPDATE.name };
     Ok(refit_report(kernel, case, &format!("{way:?}"), &refit(on, case, way)?))
 }
@@ -294,19 +290,21 @@ pub(super) fn check_fast(case: &Case) -> Vec<Report> {
     reports
 }
 
-/// Checks all cases in every way, step by step with every size of workgroups.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+/// Checks all cases in every way; the small ones step by step with every size of workgroups.
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
-    for case in &cases() {
-        for way in case.ways() {
-            for on in Setting::every(gpu) {
-                let usual = on.workgroup_size == gpu.usual_workgroup_size();
-                if !usual && (way != Way::Steps || case.columns > MOST_NAIVE) {
-                    continue;
-                }
-                reports.extend(check_path(on, case, way)?);
+    for &on in settings {
+        let usual = on.workgroup_size == on.gpu.usual_workgroup_size();
+        for case in cases() {
+            let fits = |way: &Way| match way {
+                Way::Naive => on.naive && case.columns <= MOST_NAIVE,
+                Way::Small => !on.naive && usual && case.columns <= MOST,
+                Way::Steps => !on.naive && (usual || case.columns <= MOST_NAIVE),
+            };
+            for way in [Way::Naive, Way::Small, Way::Steps].into_iter().filter(fits) {
+                reports.extend(check_path(on, &case, way)?);
                 if way != Way::Naive {
-                    reports.push(check_refit(on, case, way)?);
+                    reports.push(check_refit(on, &case, way)?);
                 }
             }
         }

@@ -36,7 +36,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
     let cells = prepared.cells.clone();
     let trials: Vec<f64> =
         cells.iter().map(|cell| seconds_per_step(prepared, cell, replicates)).collect::<Result<_>>()?;
-    if prepared.engine.activity().is_some() {
+    if prepared.engine.device().is_some() {
         // Compiled kernels stay. What the trials have left behind goes with the next work on the device.
         prepared.engine.rank(HistoryShape { epochs: 1, replicas: 1, weight_count: 1 }, &[0.0])?;
         before = of_process("VmRSS:").unwrap_or(before);

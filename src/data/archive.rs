@@ -9,7 +9,8 @@
 use super::parts::Parts;
 use super::{Dataset, classes};
 use crate::error::{Error, Result};
-use crate::run_folder::import::{self, ForeignArray};
+use crate::run_folder::arrays::{ArrayFile, ForeignArray};
+use crate::run_folder::file_kind::Purpose;
 use image::{Pixel, Rgb};
 use std::path::Path;
 
@@ -21,7 +22,8 @@ const FORMS: [[&str; 4]; 2] =
 ///
 /// Fails with [`Error::Data`] if the archive is damaged, lacks one of the arrays, or holds other numbers or shapes.
 pub(super) fn read(name: &str, path: &Path) -> Result<Parts> {
-    let names = import::npz_names(path)?;
+    let mut file = ArrayFile::open(path, Purpose::Images)?;
+    let names = file.names();
     let there = |wanted: &&str| names.iter().any(|name| name == wanted);
     // The form of which most is there; of both equally, the first.
     let form = FORMS.iter().rev().max_by_key(|form| form.iter().filter(|wanted| there(wanted)).count());
@@ -41,7 +43,7 @@ pub(super) fn read(name: &str, path: &Path) -> Result<Parts> {
     let mut others: Vec<String> = names.iter().filter(|name| !form.contains(&name.as_str())).cloned().collect();
     if let Some(labels) = others.iter().find(|name| ["val_labels", "y_val"].contains(&name.as_str())) {
         // Nothing is made of them, so they may be of any type.
-        let count = import::read_bytes(path, labels).ok().and_then(|array| array.shape.first().copied());
+        let count = file.read_bytes(labels).ok().and_then(|array| array.shape.first().copied());
         let images = count.map_or("the".into(), |count| format!("the {count}"));
         notices.push(format!("{name}: {images} validation images are left out; training and test images are used"));
         others.retain(|name| !name.starts_with("val_") && !name.ends_with("_val"));
@@ -51,14 +53,15 @@ pub(super) fn read(name: &str, path: &Path) -> Result<Parts> {
             .push(format!("{name}: left out the arrays {}, which belong to neither part", classes::shortened(&others)));
     }
     let [training_images, training_labels, test_images, test_labels] = form;
-    let training = read_part(name, path, training_images, training_labels, &mut notices)?;
-    let test = read_part(name, path, test_images, test_labels, &mut Vec::new())?;
+    let training = read_part(name, path, &mut file, training_images, training_labels, &mut notices)?;
+    let test = read_part(name, path, &mut file, test_images, test_labels, &mut Vec::new())?;
     classes::number(training, Some(test), notices)
 }
 
 fn read_part(
     name: &str,
     path: &Path,
+    file: &mut ArrayFile<'_>,
     images_name: &str,
     labels_name: &str,
     notices: &mut Vec<String>,
@@ -66,8 +69,8 @@ fn read_part(
     let refused = |array: &str, shape: &[usize], why: &str| {
         Error::Data(format!("{}, array {array}: the shape {shape:?} {why}", path.display()))
     };
-    let images = import::read_bytes(path, images_name)?;
-    let labels = import::read_bytes(path, labels_name)?;
+    let images = file.read_bytes(images_name)?;
+    let labels = file.read_bytes(labels_name)?;
     if images.shape.contains(&0) {
         return Err(refused(images_name, &images.shape, "has no pixels; write the archive again"));
     }
@@ -125,7 +128,7 @@ fn luma(colours: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run_folder::{NamedArray, npz};
+    use crate::run_folder::arrays::{self, NamedArray, Values};
     use tempfile::TempDir;
 
     type Array = (&'static str, Vec<usize>, Vec<u8>);
@@ -146,11 +149,9 @@ mod tests {
     fn read_arrays(arrays: &[Array]) -> Result<Parts> {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("set.npz");
-        let named: Vec<NamedArray<'_>> = arrays
-            .iter()
-            .map(|(name, shape, values)| NamedArray { name, shape, values: values.as_slice().into() })
-            .collect();
-        npz::write(&path, &named).unwrap();
+        let named: Vec<NamedArray<'_>> =
+            arrays.iter().map(|(name, shape, values)| NamedArray { name, shape, values: Values::U8(values) }).collect();
+        arrays::write(&path, &named).unwrap();
         read("toy", &path)
     }
 

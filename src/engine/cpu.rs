@@ -1,18 +1,18 @@
 //! The engine on the processor: replicas side by side on all cores, each step of a replica on one core.
 
-use super::backend::{Backend, BackendBatch};
+use super::backend::{Backend, BackendBatch, PackedPoint};
 use super::loaded::Loaded;
 use super::surgeon::{self, Refit, Step, SurgeonLayer};
 use super::{
     Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Replica, Setup, StepLoss,
-    Steps, SweepPoint, SweepSize, Watch,
+    Steps, SweepSize, Watch,
 };
 use crate::cpu::fast::focus_sweep::SweepInput;
-use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
+use crate::cpu::fast::network::{FocusRow, PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
-use crate::cpu::fast::{self, AlignedBuffer, padded};
+use crate::cpu::fast::{self, padded};
 use crate::cpu::focus_sweep::SweepShape;
-use crate::cpu::{adam, he_normal, magnitude_sort, mask};
+use crate::cpu::{adam, he_normal, mask};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
@@ -235,6 +235,15 @@ struct CpuBatch {
     focus_inputs: HashMap<usize, FocusInput>,
 }
 
+/// What ranking the weights of a replica needs.
+#[derive(Default)]
+struct RankScratch {
+    /// What weights are ranked by.
+    scores: Vec<f32>,
+    composite: Vec<u64>,
+    rank: Vec<u32>,
+}
+
 /// A replica that waits for its turn.
 struct Turn<'a> {
     next_step: usize,
@@ -378,41 +387,46 @@ impl BackendBatch for CpuBatch {
     }
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
-        let (network, seed) = (&self.network, self.seed);
-        let layout = ParameterLayout::new(&self.architecture);
-        let focus = layout.focus_weight();
-        let change_one = |((slot, &replica_id), &count): ((&mut PaddedReplica, &u32), &u32)| {
-            let mut replica = slot.replica(network);
-            let states = &mut replica.mask;
-            let [weights, m, v] =
-                [&mut replica.parameters, &mut replica.m, &mut replica.v].map(|array| &mut array[focus.range()]);
-            let mut rank = vec![0; focus.len()];
-            let mut rank_draws = |update, state, states: &[u32]| {
-                let mut draws = vec![0.0; rank.len()];
-                mask::draw(seed, replica_id, update, state, states, &mut draws);
-                magnitude_sort::rank(&draws, &mut rank);
-            };
-            let count = count as usize;
-            match change {
-                MaskChange::PruneSmallest | MaskChange::DecaySmallest => magnitude_sort::rank(weights, &mut rank),
-                MaskChange::PruneRandom { update } => rank_draws(update, mask::KEPT, states),
-                MaskChange::RegrowRandom { update } => rank_draws(update, mask::PRUNED, states),
+        let (network, seed, width) = (&self.network, self.seed, self.architecture.width);
+        let scale = he_normal::scale(width) as f32;
+        let change_one = |scratch: &mut RankScratch,
+                          ((slot, &replica_id), &count): ((&mut PaddedReplica, &u32), &u32)| {
+            if count == 0 && !slot.is_masked() {
+                return;
             }
-            match change {
-                MaskChange::PruneSmallest | MaskChange::PruneRandom { .. } => {
-                    mask::smallest(&rank, count, mask::PRUNED, states, weights, m, v);
-                }
-                MaskChange::DecaySmallest => mask::smallest(&rank, count, mask::DECAYING, states, weights, m, v),
-                MaskChange::RegrowRandom { update } => {
-                    let scale = he_normal::scale(self.architecture.width) as f32;
-                    mask::regrow((seed, replica_id, update), scale, &rank, count, states, weights, m, v);
+            let RankScratch { scores, composite, rank } = scratch;
+            let all = self.architecture.weight_count();
+            scores.resize(all, 0.0);
+            rank.resize(all, 0);
+            let draws = |update, row| mask::Draws { seed, replica_id, update, first: (row * width) as u32 };
+            for ((row, focus), scores) in slot.focus_rows(network).enumerate().zip(scores.chunks_exact_mut(width)) {
+                match change {
+                    MaskChange::PruneSmallest | MaskChange::DecaySmallest => scores.copy_from_slice(focus.weights),
+                    MaskChange::PruneRandom { update } => {
+                        mask::draw(draws(update, row), mask::KEPT, focus.mask, scores)
+                    }
+                    MaskChange::RegrowRandom { update } => {
+                        mask::draw(draws(update, row), mask::PRUNED, focus.mask, scores);
+                    }
                 }
             }
-            *slot = PaddedReplica::new(network, &replica);
+            fast::stability::rank(scores, composite, rank);
+            let kept = all as u32 - count;
+            for ((row, focus), rank) in slot.focus_rows(network).enumerate().zip(rank.chunks_exact(width)) {
+                let FocusRow { mask, weights, m, v } = focus;
+                match change {
+                    MaskChange::PruneSmallest | MaskChange::PruneRandom { .. } => {
+                        mask::smallest(rank, kept, mask::PRUNED, mask, weights, m, v);
+                    }
+                    MaskChange::DecaySmallest => mask::smallest(rank, kept, mask::DECAYING, mask, weights, m, v),
+                    MaskChange::RegrowRandom { update } => {
+                        mask::regrow(draws(update, row), scale, rank, count, mask, weights, m, v);
+                    }
+                }
+            }
         };
-        self.pool.install(|| {
-            self.slots.par_iter_mut().zip(&self.replica_ids).zip(weight_count).for_each(change_one);
-        });
+        let slots = self.slots.par_iter_mut().zip(&self.replica_ids).zip(weight_count);
+        self.pool.install(|| slots.for_each_init(RankScratch::default, change_one));
         Ok(())
     }
 
@@ -467,11 +481,10 @@ impl BackendBatch for CpuBatch {
         (0..self.slots.len()).map(evaluate).collect()
     }
 
-    fn sweep(&mut self, loaded: &Loaded, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+    fn sweep(&mut self, loaded: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
         let data = &loaded.set;
         let blocks = Self::blocks(0..data.samples());
         let Architecture { width, classes, .. } = self.architecture;
-        let units = padded(width);
         let shape = SweepShape { samples: data.samples(), width, classes };
         let mut evaluations = vec![evaluation(&[], data.samples()); points.len()];
         for slot in 0..self.slots.len() {
@@ -487,18 +500,12 @@ impl BackendBatch for CpuBatch {
                 if watch.check().is_err() {
                     return (0.0, 0);
                 }
-                let mut pruned = AlignedBuffer::zeros(focus_weights.len());
-                let rows = pruned.chunks_exact_mut(units).zip(focus_weights.chunks_exact(units));
-                for ((pruned, weights), kept) in rows.zip(points[point].kept.chunks_exact(width)) {
-                    for ((pruned, &weight), &kept) in pruned.iter_mut().zip(weights).zip(kept) {
-                        *pruned = if kept { weight } else { 0.0 };
-                    }
-                }
-                let labels = &data.labels;
+                let (mask, labels) = (&points[point].mask, &data.labels);
                 let result = fast::focus_sweep::evaluate(
                     shape,
                     &input,
-                    &pruned,
+                    focus_weights,
+                    mask,
                     focus_bias,
                     output_weights,
                     output_bias,

@@ -5,10 +5,7 @@ use super::batch::Batch;
 use super::cpu::CpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
 use super::surgeon::{Refit, Step, SurgeonLayer};
-use super::{
-    Activity, Counts, DeviceDescription, Envelope, Footprint, HistoryShape, KernelTime, Overheads, Setup, SweepSize,
-    Watch,
-};
+use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::network::ParameterLayout;
@@ -226,21 +223,6 @@ impl Engine {
     /// What was spent on building and copying so far.
     pub fn overheads(&self) -> Overheads {
         self.backend.overheads()
-    }
-
-    /// What was handed to the device so far; nothing where there is no device to hand work to.
-    pub fn activity(&self) -> Option<Activity> {
-        self.backend.activity()
-    }
-
-    /// Times every launch from now on, at the cost of speed and of no bit. Returns whether the device can.
-    pub fn start_profile(&mut self) -> bool {
-        self.backend.start_profile()
-    }
-
-    /// Ends the profile: what each kernel took, the slowest first.
-    pub fn take_profile(&mut self) -> Vec<KernelTime> {
-        self.backend.take_profile()
     }
 }
 

@@ -13,14 +13,11 @@ pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
 use super::surgeon::{Refit, Step, SurgeonLayer};
-use super::{
-    Activity, Counts, DeviceDescription, Envelope, Footprint, HistoryShape, KernelTime, Overheads, Setup, Steps,
-    SweepSize, Watch,
-};
+use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, Steps, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::data::batches::step_ranges;
 use crate::error::Result;
-use crate::gpu::{DeviceChoice, Gpu, LaunchTimes, RequestedLimits};
+use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use batch::GpuBatch;
 use parking_lot::Mutex;
 use samples::LoadedData;
@@ -243,20 +240,5 @@ impl Backend for GpuBackend {
 
     fn overheads(&self) -> Overheads {
         Overheads { build: self.gpu.build_time(), transfer: self.gpu.transfer_time() }
-    }
-
-    fn activity(&self) -> Option<Activity> {
-        Some(Activity { launches: self.gpu.dispatches(), submissions: self.gpu.submits() })
-    }
-
-    fn start_profile(&mut self) -> bool {
-        self.gpu.start_profile()
-    }
-
-    fn take_profile(&mut self) -> Vec<KernelTime> {
-        let kernel = |(kernel, LaunchTimes { launches, time })| KernelTime { kernel, launches, time };
-        let mut times: Vec<KernelTime> = self.gpu.take_profile().into_iter().map(kernel).collect();
-        times.sort_by_key(|time| std::cmp::Reverse(time.time));
-        times
     }
 }

@@ -184,26 +184,6 @@ pub struct Footprint {
     pub sweep: u64,
 }
 
-/// What an engine handed to its device since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Activity {
-    /// Launches of kernels.
-    pub launches: u64,
-    /// Submissions, read-backs included.
-    pub submissions: u64,
-}
-
-/// What one kernel took while a profile was taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KernelTime {
-    /// `family.kernel`.
-    pub kernel: &'static str,
-    /// Launches that were timed.
-    pub launches: u64,
-    /// Their time on the device, together.
-    pub time: Duration,
-}
-
 /// How the caller follows long work and stops it.
 pub struct Watch<'a> {
     /// Set to ask for a stop; the engine then returns [`Error::Interrupted`] at the next step boundary.

@@ -15,7 +15,7 @@ pub static EVALUATE: Shader = Shader {
         read("labels"),
         read("input"),
         read("parameters"),
-        read("focus_weights"),
+        read("masks"),
         read("point_replica").indexing(),
         write("losses"),
     ],
@@ -36,6 +36,7 @@ parameters! {
         classes: u32,
         capacity: u32,
         parameters: u32,
+        focus_weights: u32,
         focus_bias: u32,
         output_weights: u32,
         output_bias: u32,
@@ -53,11 +54,13 @@ pub struct BlockLoss {
     pub correct: u32,
 }
 
-/// Where the parameters behind the focus weights lie in the flat parameter buffer.
+/// Where the focus layer and the output layer lie in the flat parameter buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterOffsets {
     /// Parameters of one replica.
     pub parameters: usize,
+    /// First weight of the focus layer.
+    pub focus_weights: usize,
     /// First bias of the focus layer.
     pub focus_bias: usize,
     /// First weight of the output layer.
@@ -74,7 +77,7 @@ pub struct EvaluateArguments<'a> {
     pub capacity: usize,
     /// Classes.
     pub classes: usize,
-    /// Where biases and output weights lie in `parameters`.
+    /// Where weights and biases lie in `parameters`.
     pub place: ParameterOffsets,
     /// Blocks of samples that each point has room for.
     pub blocks: usize,
@@ -86,8 +89,9 @@ pub struct EvaluateArguments<'a> {
     pub input: &'a Buffer<f32>,
     /// `[replica, parameter]`
     pub parameters: &'a Buffer<f32>,
-    /// `[point, in, out]`, zeros where the mask prunes.
-    pub focus_weights: &'a Buffer<f32>,
+    /// `[point, in, word]`: a bit for each focus weight, 1 where it is kept; each row in whole words, its first unit in the
+    /// lowest bit.
+    pub masks: &'a Buffer<u32>,
     /// `[point]`, each below `replicas`.
     pub point_replica: &'a Buffer<u32>,
     /// `[point, block]`, written.
@@ -101,21 +105,34 @@ pub struct Evaluate {
     lanes: usize,
 }
 
+/// Words of a mask of a layer of `width` units.
+fn mask_words(width: usize) -> usize {
+    width * width.div_ceil(32)
+}
+
+/// Invocations of a workgroup for layers of `width` units: a vector for each hidden unit and a pair for the sums of each of
+/// them fit workgroup memory. Nothing if they do not fit for one.
+fn lanes(width: usize) -> Option<usize> {
+    let fitting = WORKGROUP_MEMORY / (4 * SAMPLES_PER_LANE * width + 8);
+    fitting.checked_ilog2().map(|log| MOST_LANES.min(1 << log))
+}
+
+/// Words of the mask of a point, and of what it leaves behind of so many samples.
+pub fn point_words(width: usize, samples: usize) -> usize {
+    mask_words(width) + 2 * lanes(width).map_or(0, |lanes| samples.div_ceil(SAMPLES_PER_LANE * lanes))
+}
+
 impl Evaluate {
     /// Compiles the kernel for focus layers of `width` units. Fails if the hidden units of four samples do not fit
     /// workgroup memory.
     pub fn new(gpu: &Gpu, width: usize) -> Result<Self> {
-        // A vector for each hidden unit and a pair for the sums.
-        let bytes_per_lane = 4 * SAMPLES_PER_LANE * width + 8;
-        let fitting = WORKGROUP_MEMORY / bytes_per_lane;
-        if width == 0 || fitting == 0 {
+        let Some(lanes) = lanes(width).filter(|_| width > 0) else {
             return Err(Error::Shape(format!(
                 "{}: a focus layer of {width} units; 1 to {} fit workgroup memory, use a smaller --width or --device cpu",
                 EVALUATE.name,
                 (WORKGROUP_MEMORY - 8) / (4 * SAMPLES_PER_LANE)
             )));
-        }
-        let lanes = MOST_LANES.min(1 << fitting.ilog2());
+        };
         let constants = [("LANES", lanes as u32), ("HIDDEN", (width * lanes) as u32)];
         Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, width, lanes })
     }
@@ -129,7 +146,7 @@ impl Evaluate {
     pub fn bind(&self, gpu: &Gpu, arguments: &EvaluateArguments<'_>) -> Result<Bound> {
         let name = EVALUATE.name;
         let EvaluateArguments { replicas, capacity, classes, place, blocks, steps, labels, .. } = *arguments;
-        let EvaluateArguments { input, parameters, focus_weights, point_replica, losses, .. } = *arguments;
+        let EvaluateArguments { input, parameters, masks, point_replica, losses, .. } = *arguments;
         let (width, points) = (self.width, point_replica.len());
         let sizes = [("replicas", replicas), ("capacity", capacity), ("points", points), ("blocks", blocks)];
         require_positive(name, &sizes)?;
@@ -138,10 +155,15 @@ impl Evaluate {
         }
         require(name, "labels", labels, 1)?;
         require(name, "input", input, replicas * capacity * width)?;
-        let end =
-            (place.focus_bias + width).max(place.output_weights + width * classes).max(place.output_bias + classes);
+        let ends = [
+            place.focus_weights + width * width,
+            place.focus_bias + width,
+            place.output_weights + width * classes,
+            place.output_bias + classes,
+        ];
+        let end = ends.into_iter().fold(0, usize::max);
         require(name, "parameters", parameters, (replicas - 1) * place.parameters + end)?;
-        require(name, "focus_weights", focus_weights, points * width * width)?;
+        require(name, "masks", masks, points * mask_words(width))?;
         require(name, "losses", losses, points * blocks)?;
         gpu.check_iterations(name, width.div_ceil(4) * (width + 1) + classes * (width + 1) + 6)?;
         let params = Params {
@@ -149,6 +171,7 @@ impl Evaluate {
             classes: classes as u32,
             capacity: capacity as u32,
             parameters: place.parameters as u32,
+            focus_weights: place.focus_weights as u32,
             focus_bias: place.focus_bias as u32,
             output_weights: place.output_weights as u32,
             output_bias: place.output_bias as u32,
@@ -156,10 +179,11 @@ impl Evaluate {
         };
         let params = Buffer::from_slice(gpu, "focus_sweep.evaluate params", &[params])?;
         let arrays: [&dyn crate::gpu::Bindable; 8] =
-            [&params, steps, labels, input, parameters, focus_weights, point_replica, losses];
+            [&params, steps, labels, input, parameters, masks, point_replica, losses];
         let kernel = self.kernel.bind(gpu, &arrays)?;
         let weights = width * (width + classes);
-        let words = points * (width * width + blocks) + replicas * (capacity * width + (width + 1) * classes + width);
+        let words =
+            points * (mask_words(width) + blocks) + replicas * (capacity * width + (width + 1) * (width + classes));
         let kernel = kernel.costing(Cost::new(points * capacity * weights, words));
         let block = self.block();
         Ok(Bound::new(kernel, capacity, move |samples| [samples.div_ceil(block) as u32, 1, points as u32]))

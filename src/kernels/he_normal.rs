@@ -2,8 +2,7 @@
 
 use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
-use std::sync::Arc;
+use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 
 /// `shaders/he_normal/fill.wgsl`
 pub static FILL: Shader = Shader {
@@ -53,23 +52,12 @@ pub struct FillArguments<'a> {
     pub parameters: &'a Buffer<f32>,
 }
 
-/// Fills one weight tensor of every replica.
-pub struct Fill {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Fills one weight tensor of every replica.
+    Fill: FILL or NAIVE
 }
 
 impl Fill {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &FILL, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
-    /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &FillArguments<'_>) -> Result<Bound> {
         let FillArguments { parameters_per_replica, offset, weights, .. } = *arguments;
@@ -87,9 +75,9 @@ impl Fill {
             scale: arguments.scale,
         };
         let params = Buffer::from_slice(gpu, "he_normal.fill params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, arguments.replica_ids, arguments.parameters])?;
+        let kernel = self.0.bind(gpu, &[&params, arguments.replica_ids, arguments.parameters])?;
         let kernel = kernel.costing(Cost::new(0, replicas * weights));
-        let each = if self.kernel.name() == NAIVE.name { 1 } else { 4 };
-        Ok(Bound::fixed(kernel, grid(weights.div_ceil(each), self.workgroup_size, replicas)))
+        let each = if self.0.name() == NAIVE.name { 1 } else { 4 };
+        Ok(Bound::fixed(kernel, grid(weights.div_ceil(each), self.0.workgroup_size(), replicas)))
     }
 }

@@ -24,15 +24,17 @@ impl ImageShape {
 
     /// Packs images `[image, y, x]` of one byte a pixel into words.
     pub fn pack(&self, images: &[u8]) -> Vec<u32> {
-        let mut words = Vec::with_capacity(images.len() / self.width * self.row_words());
-        for row in images.chunks_exact(self.width) {
-            for pixels in row.chunks(4) {
-                let mut bytes = [0; 4];
-                bytes[..pixels.len()].copy_from_slice(pixels);
-                words.push(u32::from_le_bytes(bytes));
-            }
-        }
-        words
+        self.packed(images).collect()
+    }
+
+    /// The words of [`Self::pack`], one after the other.
+    pub fn packed(self, images: &[u8]) -> impl Iterator<Item = u32> {
+        let word = |pixels: &[u8]| {
+            let mut bytes = [0; 4];
+            bytes[..pixels.len()].copy_from_slice(pixels);
+            u32::from_le_bytes(bytes)
+        };
+        images.chunks_exact(self.width).flat_map(|row| row.chunks(4)).map(word)
     }
 }
 

@@ -15,6 +15,27 @@ macro_rules! source {
     };
 }
 
+/// Declares a wrapper's type: a compiled kernel, or in its place the naive one of its family.
+macro_rules! wrapper {
+    ($(#[$attribute:meta])* $name:ident: $shader:ident $(or $naive:ident)?) => {
+        $(#[$attribute])*
+        pub struct $name(std::sync::Arc<crate::gpu::Kernel>);
+
+        impl $name {
+            /// Compiles the kernel with so many invocations of a workgroup, which change no bit.
+            pub fn new(gpu: &crate::gpu::Gpu, workgroup_size: u32) -> crate::error::Result<Self> {
+                crate::gpu::Kernel::new(gpu, &$shader, &[("WORKGROUP_SIZE", workgroup_size)]).map(Self)
+            }
+            $(
+                /// Compiles the naive kernel, which no engine uses.
+                pub fn naive(gpu: &crate::gpu::Gpu, workgroup_size: u32) -> crate::error::Result<Self> {
+                    crate::gpu::Kernel::new(gpu, &$naive, &[("WORKGROUP_SIZE", workgroup_size)]).map(Self)
+                }
+            )?
+        }
+    };
+}
+
 pub mod adam;
 mod bound;
 pub mod catalogue;

@@ -9,7 +9,7 @@ pub use axes::Axes;
 use super::History;
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
-use crate::run_folder::import::Rounding;
+use crate::run_folder::arrays::Rounding;
 use axes::Layout;
 use ndarray::{ArrayView, IxDyn};
 use source::Source;
@@ -119,14 +119,14 @@ pub fn describe(shape: HistoryShape) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run_folder::{NamedArray, npz};
+    use crate::run_folder::arrays::{self, NamedArray, Values};
     use tempfile::tempdir;
 
     fn read(shape: &[usize], axes: &Axes) -> Result<ImportedHistory> {
         let folder = tempdir().unwrap();
         let path = folder.path().join("history.npz");
         let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|value| value as f32).collect();
-        npz::write(&path, &[NamedArray { name: "history", shape, values: values.as_slice().into() }]).unwrap();
+        arrays::write(&path, &[NamedArray { name: "history", shape, values: Values::F32(&values) }]).unwrap();
         read_history(&path, None, axes)
     }
 

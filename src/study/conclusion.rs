@@ -3,10 +3,10 @@
 
 use super::configuration::{Configuration, PAPER_TOLERANCE};
 use super::numbers::percent;
-use super::runs::{CellRuns, Run, interleaved};
+use super::runs::{CellRuns, histories};
 use super::tables::{Observations, Replicate, StableNodes, published_summary};
 use crate::data::Fit;
-use crate::engine::{Engine, HistoryShape};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::run_folder::csv;
 use crate::stability::summary::{ToleranceSummary, summarise};
@@ -41,11 +41,11 @@ impl Conclusion {
         if kept.is_empty() {
             return Ok(());
         }
-        let (shape, weights) = recorded(&kept, configuration);
-        self.weight_hashes.insert(format!("{}: focus layer, all epochs", cell.name()), hash(&weights));
+        let history = History::of(&histories(&kept));
+        self.weight_hashes.insert(format!("{}: focus layer, all epochs", cell.name()), hash(history.weights()));
         let parameters: Vec<f32> = kept.iter().flat_map(|run| run.parameters.iter().flatten()).copied().collect();
         self.weight_hashes.insert(format!("{}: all parameters", cell.name()), hash(&parameters));
-        let history = History::new(shape, weights)?;
+        history.check_finite(0)?;
         for reading in readings() {
             let stability = Stability::count(engine, &history, &configuration.tolerance, reading)?;
             self.sensitivity.extend(SensitivityRow::of(cell, configuration, false, reading, &stability, &history));
@@ -60,7 +60,8 @@ impl Conclusion {
                 };
                 let counts = stability.of_replica(0, &history, place);
                 self.observations.insert(replicate.clone(), counts.iter().map(|&count| f64::from(count)).collect());
-                let numbers = stability.counts.stable_weights.iter().skip(place).step_by(kept.len()).take(shape.epochs);
+                let numbers =
+                    stability.counts.stable_weights.iter().skip(place).step_by(kept.len()).take(history.shape().epochs);
                 self.stable_weights.insert(replicate, (1..).zip(numbers.map(|&number| f64::from(number))).collect());
             }
         }
@@ -78,8 +79,8 @@ impl Conclusion {
             self.sensitivity.extend(configuration.tolerance.iter().map(row));
             return Ok(());
         }
-        let (shape, weights) = recorded(&kept, configuration);
-        let history = History::new(shape, weights)?;
+        let history = History::of(&histories(&kept));
+        history.check_finite(0)?;
         let stability = Stability::count(engine, &history, &configuration.tolerance, reading)?;
         self.sensitivity.extend(SensitivityRow::of(cell, configuration, true, reading, &stability, &history));
         Ok(())
@@ -111,13 +112,6 @@ impl Conclusion {
         let columns = ["model", "data_set", "replicate", "epoch", "stable_nodes"];
         csv::write(&path("stable_nodes.csv")?, &columns, numbers)
     }
-}
-
-/// The focus layers of some runs side by side, as they were recorded.
-fn recorded(runs: &[&Run], configuration: &Configuration) -> (HistoryShape, Vec<f32>) {
-    let weight_count = configuration.width * configuration.width;
-    let shape = HistoryShape { epochs: configuration.epochs as usize, replicas: runs.len(), weight_count };
-    (shape, interleaved(&runs.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), weight_count))
 }
 
 /// Replicate 2 before replicate 10.

@@ -6,11 +6,11 @@ use super::comparison::{CellComparison, Scope};
 use super::configuration::Configuration;
 use super::experiment::{Cell, CellFolder};
 use super::results::{Results, SUBJECT_FILE};
-use super::runs::{CellRuns, Run, interleaved};
-use crate::engine::{Engine, HistoryShape, Replica, Setup};
+use super::runs::{CellRuns, Run, histories};
+use crate::engine::{Engine, Replica, Setup};
 use crate::error::{Error, Result};
 use crate::network::ParameterLayout;
-use crate::run_folder::{NamedArray, npz};
+use crate::stability::{History, ReplicaHistory};
 use crate::training::{Trained, TrainingTimes};
 use std::time::Duration;
 
@@ -63,13 +63,7 @@ pub fn figure4(
     }
     let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
     let trained = trained(engine, cell, runs, &chosen, configuration, seconds)?;
-    let HistoryShape { epochs, replicas, weight_count } = trained.shape;
-    let array = NamedArray {
-        name: "history",
-        shape: &[epochs, replicas, weight_count],
-        values: trained.recorded.as_slice().into(),
-    };
-    npz::write(&folder.file("history.npz")?, &[array])?;
+    ReplicaHistory::write(&folder.file("history.npz")?, &histories(&chosen))?;
     let configuration = Configuration { replicates: ids.len() as u32, ..configuration.clone() };
     let scope = Scope { repeat_within: REPEAT_WITHIN, decays_together: false };
     let results =
@@ -116,17 +110,10 @@ fn trained(
         replica_ids: &ids,
     })?;
     batch.restore(&replicas)?;
-    let weight_count = cell.architecture.weight_count();
-    let recorded = interleaved(&chosen.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), weight_count);
     let share = chosen.len() as f64 / runs.runs.len() as f64;
     Ok(Trained {
         batch,
-        shape: HistoryShape {
-            epochs: recorded.len() / (chosen.len() * weight_count),
-            replicas: chosen.len(),
-            weight_count,
-        },
-        recorded,
+        recorded: History::of(&histories(chosen)),
         epochs: vec![configuration.epochs; chosen.len()],
         focus_hashes: Vec::new(),
         metrics: Vec::new(),

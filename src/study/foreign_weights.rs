@@ -1,7 +1,8 @@
 //! Weights of another program that are pruned by a history: whether they are the weights that the history followed.
 
 use crate::error::{Error, Result};
-use crate::run_folder::import::{ArrayFile, ForeignArray};
+use crate::run_folder::arrays::{ArrayFile, ForeignArray};
+use crate::run_folder::file_kind::Purpose;
 use crate::stability::import::ImportedHistory;
 use ndarray::{ArrayView, IxDyn};
 use std::path::Path;
@@ -15,10 +16,11 @@ const MOST_AXES: usize = 5;
 /// `option` is how the user can name an array. Fails with [`Error::Data`] if the file cannot be read, has no such array, or
 /// has several and none is named.
 pub fn read(path: &Path, key: Option<&str>, option: &str) -> Result<ForeignArray> {
-    let mut file = ArrayFile::open(path)?;
-    let has = |name: &str| file.names().iter().any(|found| found == name);
+    let mut file = ArrayFile::open(path, Purpose::Arrays)?;
+    let names = file.names();
+    let has = |name: &str| names.iter().any(|found| found == name);
     let masked = |key: &str| has(&format!("{key}_orig")) && has(&format!("{key}_mask"));
-    let only = match file.names() {
+    let only = match names.as_slice() {
         [one, other] => [one, other].into_iter().find_map(|name| name.strip_suffix("_orig")),
         _ => None,
     };
@@ -256,7 +258,7 @@ fn agreement(array: &ForeignArray, read: &ImportedHistory, order: &Order) -> Opt
 mod tests {
     use super::*;
     use crate::engine::HistoryShape;
-    use crate::run_folder::import::Rounding;
+    use crate::run_folder::arrays::Rounding;
     use crate::stability::History;
 
     /// Two epochs, of weights 1, 2, 3, ... and of those plus a half.

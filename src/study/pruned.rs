@@ -6,7 +6,8 @@ use crate::engine::{Engine, Evaluation, Replica, Setup, SweepPoint};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout, Tensor};
 use crate::pruning::masks::Mask;
-use crate::run_folder::{NamedArray, Values, csv, npz, safetensors};
+use crate::run_folder::arrays::{self, NamedArray, Values};
+use crate::run_folder::csv;
 use crate::study::configuration::Configuration;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -160,8 +161,7 @@ fn as_numbers(masks: &[Mask]) -> Vec<u8> {
 
 fn write_both(path: &dyn Fn(&str) -> Result<PathBuf>, arrays: &[NamedArray<'_>]) -> Result<[PathBuf; 2]> {
     let files = [path("pruned.safetensors")?, path("pruned.npz")?];
-    safetensors::write(&files[0], arrays)?;
-    npz::write(&files[1], arrays)?;
+    files.iter().try_for_each(|file| arrays::write(file, arrays))?;
     Ok(files)
 }
 

@@ -5,7 +5,7 @@ use super::experiment::Cell;
 use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
-use crate::run_folder::{Manifest, import};
+use crate::run_folder::{Manifest, arrays};
 use crate::stability::import::{Axes, ImportedHistory, read_history};
 use crate::stability::{History, Stability, WindowedEnvelope};
 use std::collections::BTreeMap;
@@ -119,7 +119,7 @@ impl RecordedRun {
     pub fn network(&self) -> Result<Architecture> {
         let path = self.folder.join("weights.safetensors");
         let shapes: BTreeMap<String, Vec<usize>> =
-            import::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
+            arrays::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
         let Configuration { filters, depth, .. } = self.configuration;
         let size = |name: &str, axis: usize| shapes.get(name).and_then(|shape| shape.get(axis)).copied();
         let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.bias"), 1));
@@ -143,7 +143,7 @@ impl RecordedRun {
         let layout = ParameterLayout::new(architecture);
         let mut parameters: Vec<Vec<f32>> = Vec::new();
         for tensor in &layout.tensors {
-            let found = import::read(&path, Some(&tensor.name), "")?;
+            let found = arrays::read(&path, Some(&tensor.name), "")?;
             let replicas = found.shape.first().copied().filter(|&replicas| {
                 found.shape[1..] == tensor.shape && (parameters.is_empty() || parameters.len() == replicas)
             });

@@ -6,7 +6,7 @@ mod session;
 
 pub use checkpoint::{Checkpoint, CheckpointFile, Found, Visit};
 pub use plateau::Plateau;
-pub use session::{NumberHash, Plan, Trained, TrainingTimes, hash, history_of_slot, train};
+pub use session::{NumberHash, Plan, Trained, TrainingTimes, hash, train};
 
 use serde::{Deserialize, Serialize};
 

@@ -11,7 +11,7 @@ use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Replica, Setup, Ste
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use crate::pruning::decay::Schedule;
-use crate::stability::History;
+use crate::stability::{History, ReplicaHistory};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -73,11 +73,9 @@ pub struct TrainingTimes {
 pub struct Trained {
     /// The replicas.
     pub batch: Batch,
-    /// Sizes of the recorded focus layer.
-    pub shape: HistoryShape,
-    /// The recorded focus layer `[epoch, slot, weight_index]`, a slot that has stopped as it stopped; empty if [`Plan::record`] was
-    /// off.
-    pub recorded: Vec<f32>,
+    /// The recorded focus layers, a slot that has stopped as it stopped, finite or not; without epochs if [`Plan::record`]
+    /// was off.
+    pub recorded: History,
     /// Epochs that each slot was trained for.
     pub epochs: Vec<u32>,
     /// SHA-256 of the recorded focus layers `[slot, weight_index]`, one for each epoch.
@@ -91,33 +89,31 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Takes the recorded history out.
+    /// The recorded history.
     ///
     /// Fails with [`Error::Data`] if nothing was recorded, if a weight is not finite, or if a slot stopped before the others.
-    pub fn take_history(&mut self) -> Result<History> {
-        if self.epochs.iter().any(|&epochs| epochs as usize != self.shape.epochs) {
-            return Err(Error::Data("replicas that stopped at different epochs have no history in common".into()));
+    pub fn history(&self) -> Result<History> {
+        let epochs = self.recorded.shape().epochs;
+        if epochs == 0 || self.epochs.iter().any(|&own| own as usize != epochs) {
+            return Err(Error::Data(
+                "replicas that were not recorded, or stopped at different epochs, have no history in common".into(),
+            ));
         }
-        History::new(self.shape, std::mem::take(&mut self.recorded))
+        self.recorded.check_finite(0)?;
+        Ok(self.recorded.clone())
     }
 
-    /// What was recorded of one slot, `[epoch, weight_index]`, finite or not, up to where it stopped.
-    pub fn history_of_slot(&self, slot: usize) -> Vec<f32> {
-        history_of_slot(self.shape, &self.recorded, slot, self.epochs[slot])
+    /// What was recorded of each slot, finite or not, up to where it stopped.
+    pub fn histories(&self) -> Vec<ReplicaHistory> {
+        self.epochs.iter().enumerate().map(|(slot, &epochs)| self.recorded.replica(slot, epochs as usize)).collect()
     }
-}
-
-/// What was recorded of one slot in its first `epochs`, `[epoch, weight_index]`.
-pub fn history_of_slot(shape: HistoryShape, recorded: &[f32], slot: usize, epochs: u32) -> Vec<f32> {
-    let rows = recorded.chunks(shape.weight_count).skip(slot).step_by(shape.replicas);
-    rows.take(epochs as usize).flatten().copied().collect()
 }
 
 /// Trains by `plan` on `engine`, from the checkpoint if there is one, and keeps it up to date. `notice` hears what the
 /// user should know.
 ///
-/// Fails if a loss is not finite (unless [`Plan::keep_diverged`]), if a schedule's number of pruned weights was missed, or if a stop was asked for: then the
-/// checkpoint is written first.
+/// Fails if a loss is not finite (unless [`Plan::keep_diverged`]), if a schedule's number of pruned weights was missed, or if
+/// a stop was asked for: then the checkpoint is written first.
 pub fn train(
     engine: &mut Engine,
     plan: &Plan<'_>,
@@ -242,6 +238,12 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Sizes of a history of so many epochs.
+    fn shape(&self, epochs: u32) -> HistoryShape {
+        let (replicas, weight_count) = (self.plan.replica_ids.len(), self.plan.architecture.weight_count());
+        HistoryShape { epochs: epochs as usize, replicas, weight_count }
+    }
+
     /// Does to the masks what the schedules say behind the current step.
     fn change_masks(&mut self) -> Result<()> {
         let of_slots: Vec<_> = self.plan.schedules.iter().map(|schedule| schedule.changes(self.state.step)).collect();
@@ -302,15 +304,11 @@ impl Session<'_> {
         let plan = self.plan;
         check_pruned(plan, &mut self.batch, self.state.step)?;
         let epochs = self.rejoin()?;
-        let shape = HistoryShape {
-            epochs: epochs.iter().copied().max().unwrap_or(0) as usize,
-            replicas: plan.replica_ids.len(),
-            weight_count: plan.architecture.weight_count(),
-        };
+        let recorded = if plan.record { epochs.iter().copied().max().unwrap_or(0) } else { 0 };
+        let shape = self.shape(recorded);
         Ok(Trained {
             batch: self.batch,
-            shape,
-            recorded: self.state.history,
+            recorded: History::recorded(shape, self.state.history),
             epochs,
             focus_hashes: self.state.focus_hashes,
             metrics: self.state.metrics,

@@ -6,6 +6,7 @@ use holdfast::cpu::{adam, mask};
 use holdfast::gpu::{Access, Shader};
 use holdfast::kernels::catalogue::{SHADERS, SHARED};
 use holdfast::kernels::dense_stack::STRUCTURES;
+use holdfast::kernels::mask::Change;
 use holdfast::kernels::{Step, WORKGROUP_SIZES};
 use naga::proc::IndexableLength;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -119,6 +120,9 @@ fn check_parameters(shader: &Shader) {
     let binds = |name: &str| shader.bindings.iter().any(|binding| binding.name == name);
     if binds("step") {
         assert_eq!(structure(&module, "Step"), Some(declared(Step::PARAMETERS)), "{}", shader.name);
+    }
+    if binds("changes") {
+        assert_eq!(structure(&module, "Change"), Some(declared(Change::PARAMETERS)), "{}", shader.name);
     }
     if binds("launch") {
         let [(head, start), others @ ..] = STRUCTURES;

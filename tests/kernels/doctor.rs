@@ -2,7 +2,7 @@
 
 use crate::{adapter, assert_passed};
 use holdfast::check::recorded::{philox_on_host, ranks, training};
-use holdfast::check::{Examination, FAMILIES, cpu};
+use holdfast::check::{Examination, FAMILIES, Setting, cpu};
 use holdfast::engine::{Engine, GpuBackend, Variant};
 use holdfast::gpu::{DeviceChoice, Kernel, RequestedLimits, Shader};
 use holdfast::kernels::catalogue::SHADERS;
@@ -43,8 +43,8 @@ fn a_faulty_kernel_is_caught_and_named() {
         spoil(&engine, name, from, to);
         let family = name.split('.').next().unwrap();
         let (_, check) = FAMILIES.iter().find(|(known, _)| *known == family).unwrap();
-        let wrong: Vec<_> =
-            check(engine.device().unwrap()).unwrap().into_iter().filter(|report| !report.passed).collect();
+        let reports = check(&[Setting::usual(engine.device().unwrap())]).unwrap();
+        let wrong: Vec<_> = reports.into_iter().filter(|report| !report.passed).collect();
         // A change that changes nothing must pass, or the test proves nothing.
         assert_eq!(wrong.is_empty(), to.contains("UNUSED"), "{name}: {from:?} became {to:?}");
         assert!(wrong.iter().all(|report| report.kernel == name), "{name}: {:?}", wrong.first());

@@ -1,32 +1,7 @@
 use crate::*;
-use holdfast::check::gram::{accumulate, all, cases, ridge};
 use holdfast::gpu::Buffer;
 use holdfast::kernels::StepRecord;
 use holdfast::kernels::gram::{Accumulate, AccumulateArguments, MOST_ROWS, Ridge, RidgeArguments, Shape};
-
-#[test]
-fn matches_twin() {
-    assert_passed(&all(gpu()).unwrap());
-}
-
-#[test]
-fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|on| Ok((accumulate(on, case)?, ridge(on, case)?))));
-}
-
-#[test]
-fn writes_all_and_only_its_output() {
-    for case in &cases() {
-        assert_whole(&[accumulate(usual(), case).unwrap()]);
-        assert_whole(&ridge(usual(), case).unwrap());
-    }
-}
-
-#[test]
-fn is_deterministic() {
-    let case = &cases()[4];
-    assert_deterministic(|on| Ok((accumulate(on, case)?, ridge(on, case)?)));
-}
 
 #[test]
 fn rejects_bad_shapes() {

@@ -1,7 +1,6 @@
 mod recorded;
 
 use crate::*;
-use holdfast::check::surgeon::{Case, Way, all, cases, path, refit as refit_case};
 use holdfast::cpu::conv2d::{self, ConvShape};
 use holdfast::cpu::dense::{self, DenseShape};
 use holdfast::engine::{ActiveRows, Engine, Refit, Rows, Step, SurgeonLayer, Watch, winners};
@@ -9,35 +8,6 @@ use holdfast::gpu::Buffer;
 use holdfast::kernels::surgeon::{MOST, Path, PathArguments, Refit as RefitKernel, RefitArguments, Shape};
 use holdfast::random::{Sequence, Stream};
 use std::sync::atomic::AtomicBool;
-
-#[test]
-fn matches_twin() {
-    assert_passed(&all(gpu()).unwrap());
-}
-
-/// Every case in every way that fits it.
-fn each(check: impl Fn(&Case, Way)) {
-    cases().iter().for_each(|case| case.ways().into_iter().for_each(|way| check(case, way)));
-}
-
-#[test]
-fn every_variant_agrees() {
-    each(|case, way| assert_variants_agree(|on| path(on, case, way)));
-    each(|case, way| assert_variants_agree(|on| refit_case(on, case, way)));
-}
-
-#[test]
-fn writes_all_and_only_its_output() {
-    each(|case, way| assert_whole(&[path(usual(), case, way).unwrap(), refit_case(usual(), case, way).unwrap()]));
-}
-
-#[test]
-fn is_deterministic() {
-    let case = Case { units: 3, columns: 47 };
-    for way in case.ways() {
-        assert_deterministic(|on| Ok((path(on, &case, way)?, refit_case(on, &case, way)?)));
-    }
-}
 
 #[test]
 fn rejects_bad_shapes() {

@@ -159,6 +159,18 @@ impl PaddedNetwork {
     }
 }
 
+/// A row of a focus layer and of what training keeps beside it, without padding.
+pub struct FocusRow<'a> {
+    /// States, see [`mask`].
+    pub mask: &'a mut [u32],
+    /// Weights.
+    pub weights: &'a mut [f32],
+    /// Running means of gradients.
+    pub m: &'a mut [f32],
+    /// Running means of squared gradients.
+    pub v: &'a mut [f32],
+}
+
 /// A replica in padded form.
 #[derive(Clone, Debug)]
 pub struct PaddedReplica {
@@ -220,6 +232,22 @@ impl PaddedReplica {
         for (padded, plain) in rows.zip(weights.chunks_exact(focus.layer.outputs)) {
             padded[..plain.len()].copy_from_slice(plain);
         }
+    }
+
+    /// Whether a weight may be pruned or decaying.
+    pub fn is_masked(&self) -> bool {
+        self.mask.is_some()
+    }
+
+    /// The focus layer, to be masked where it lies: a row for each input.
+    pub fn focus_rows(&mut self, network: &PaddedNetwork) -> impl Iterator<Item = FocusRow<'_>> {
+        let PaddedLayer { weights: place, columns, layer, .. } = network.focus();
+        let (columns, units) = (*columns, layer.outputs);
+        let mask = self.mask.get_or_insert_with(|| vec![mask::KEPT; place.len()]).chunks_exact_mut(columns);
+        let [weights, m, v] = [&mut self.parameters, &mut self.m, &mut self.v]
+            .map(|array| array[place.clone()].chunks_exact_mut(columns).map(move |row| &mut row[..units]));
+        let rows = mask.map(move |row| &mut row[..units]).zip(weights).zip(m.zip(v));
+        rows.map(|((mask, weights), (m, v))| FocusRow { mask, weights, m, v })
     }
 
     /// Bytes of memory.

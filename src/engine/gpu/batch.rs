@@ -1,5 +1,6 @@
 //! Replicas of one network on the GPU.
 
+mod masks;
 mod sweep;
 
 use super::Variant;
@@ -11,15 +12,16 @@ use super::launches::{
 use super::samples::{self, BatchUploader, LoadedData, Pace};
 use super::tuning::Choice;
 use crate::cpu::{adam, he_normal, mask as states};
-use crate::engine::backend::BackendBatch;
+use crate::engine::backend::{BackendBatch, PackedPoint};
 use crate::engine::loaded::Loaded;
-use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch};
+use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepSize, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
 use crate::kernels::dense_stack::{Launches, Residency};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
-use crate::kernels::{he_normal as initial, magnitude_sort as sort, mask as masks};
+use crate::kernels::{focus_sweep, he_normal as initial};
 use crate::network::ParameterLayout;
+use masks::MaskLaunches;
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub(super) struct Wave {
     pub(super) slots: Range<usize>,
     /// Their parameters, moments and masks.
     pub(super) state: State,
+    /// Made when masks change for the first time.
+    mask_launches: Option<MaskLaunches>,
 }
 
 /// Replicas on the GPU.
@@ -46,6 +50,7 @@ pub(super) struct GpuBatch {
     purpose: TrainingPath,
     batch: usize,
     seed: u64,
+    replica_ids: Vec<u32>,
     evaluation_samples: usize,
     waves: Vec<Wave>,
     training_activations: Activations,
@@ -126,6 +131,7 @@ impl GpuBatch {
             network,
             batch,
             seed: setup.seed,
+            replica_ids: setup.replica_ids.to_vec(),
             evaluation_samples,
             waves,
         })
@@ -141,7 +147,7 @@ impl GpuBatch {
     ) -> Result<Footprint> {
         let plan = Plan::new(gpu, training, variant, setup)?;
         let slots = setup.replica_ids.len();
-        let weight_count = plan.network.architecture.weight_count();
+        let width = plan.network.architecture.width;
         let bytes = |words: usize| 4 * words as u64;
         let state = StateSizes::new(&plan.network, slots);
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
@@ -154,7 +160,7 @@ impl GpuBatch {
         Ok(Footprint {
             state: bytes(state.words()),
             activations: bytes(activations + plan.gradient() + feed),
-            sweep: bytes(sweep.points.div_ceil(plan.waves.len()) * weight_count),
+            sweep: bytes(sweep.points.div_ceil(plan.waves.len()) * focus_sweep::point_words(width, sweep.samples)),
         })
     }
 
@@ -310,8 +316,8 @@ impl Wave {
             m: Buffer::new(gpu, "m", parameters)?,
             v: Buffer::new(gpu, "v", parameters)?,
             mask: Buffer::from_slice(gpu, "mask", &vec![states::KEPT; mask])?,
-            replica_ids: Buffer::from_slice(gpu, "replica ids", &setup.replica_ids[slots.clone()])?,
         };
+        let replica_ids = Buffer::from_slice(gpu, "replica ids", &setup.replica_ids[slots.clone()])?;
         let fill = initial::Fill::new(gpu, workgroup_size)?;
         let mut recorder = Recorder::new(gpu, "initial weights");
         for (tensor, layout) in (0..).zip(&network.layout.tensors) {
@@ -323,107 +329,14 @@ impl Wave {
                     tensor,
                     seed: setup.seed,
                     scale: he_normal::scale(fan_in) as f32,
-                    replica_ids: &state.replica_ids,
+                    replica_ids: &replica_ids,
                     parameters: &state.parameters,
                 };
                 fill.bind(gpu, &arguments)?.record_once(&mut recorder)?;
             }
         }
         recorder.submit()?;
-        Ok(Self { slots, state })
-    }
-
-    /// Weights of the focus layer `[replica, weight_index]`.
-    pub(super) fn focus_weights(&self, gpu: &Gpu, network: &Network) -> Result<Vec<f32>> {
-        let (stride, focus) = (network.layout.parameters(), network.layout.focus_weight());
-        let weights = Buffer::new(gpu, "focus weights", self.state.replicas * focus.len())?;
-        let mut recorder = Recorder::new(gpu, "focus weights");
-        for replica in 0..self.state.replicas {
-            let first = replica * stride + focus.offset;
-            recorder.copy(&self.state.parameters, first, &weights, replica * focus.len(), focus.len())?;
-        }
-        recorder.submit()?;
-        read_back(gpu, &weights)
-    }
-
-    /// Records a change of the masks by `counts` weights of each replica.
-    fn change_masks(
-        &self,
-        (gpu, workgroup_size): (&Gpu, u32),
-        network: &Network,
-        seed: u64,
-        recorder: &mut Recorder<'_>,
-        change: MaskChange,
-        counts: &[u32],
-    ) -> Result<()> {
-        let State { replicas, ref parameters, ref m, ref v, ref mask, ref replica_ids } = self.state;
-        let focus = network.layout.focus_weight();
-        let (weight_count, offset) = (focus.len(), focus.offset);
-        let parameters_per_replica = network.layout.parameters();
-        let rank = Buffer::new(gpu, "rank", replicas * weight_count)?;
-        let count = &Buffer::from_slice(gpu, "count", counts)?;
-        let rank_of = |weights: &Buffer<f32>, offset, replica_stride, recorder: &mut Recorder<'_>| {
-            let arguments = sort::RankArguments {
-                epochs: 1,
-                replicas,
-                weight_count,
-                offset,
-                epoch_stride: 0,
-                replica_stride,
-                weights,
-                rank: &rank,
-            };
-            sort::Rank::new(workgroup_size).bind(gpu, &arguments)?.record(recorder)
-        };
-        let drawn_from = |state, update, recorder: &mut Recorder<'_>| {
-            let draws = Buffer::new(gpu, "draws", replicas * weight_count)?;
-            let arguments =
-                masks::DrawArguments { weight_count, update, state, seed, replica_ids, mask, draws: &draws };
-            masks::Draw::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record_once(recorder)?;
-            Ok::<_, Error>(draws)
-        };
-        match change {
-            MaskChange::PruneSmallest | MaskChange::DecaySmallest => {
-                rank_of(parameters, offset, parameters_per_replica, recorder)?;
-            }
-            MaskChange::PruneRandom { update } => {
-                rank_of(&drawn_from(states::KEPT, update, recorder)?, 0, weight_count, recorder)?;
-            }
-            MaskChange::RegrowRandom { update } => {
-                rank_of(&drawn_from(states::PRUNED, update, recorder)?, 0, weight_count, recorder)?;
-                let arguments = masks::RegrowArguments {
-                    weight_count,
-                    parameters_per_replica,
-                    offset,
-                    update,
-                    seed,
-                    scale: he_normal::scale(network.architecture.width) as f32,
-                    replica_ids,
-                    rank: &rank,
-                    count,
-                    mask,
-                    parameters,
-                    m,
-                    v,
-                };
-                return masks::Regrow::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record_once(recorder);
-            }
-        }
-        let state = if change == MaskChange::DecaySmallest { states::DECAYING } else { states::PRUNED };
-        let arguments = masks::SmallestArguments {
-            replicas,
-            weight_count,
-            parameters_per_replica,
-            offset,
-            rank: &rank,
-            count,
-            state,
-            mask,
-            parameters,
-            m,
-            v,
-        };
-        masks::Smallest::new(gpu, workgroup_size)?.bind(gpu, &arguments)?.record_once(recorder)
+        Ok(Self { slots, state, mask_launches: None })
     }
 }
 
@@ -451,26 +364,27 @@ impl BackendBatch for GpuBatch {
     }
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
-        for wave in &self.waves {
-            let mut recorder = Recorder::new(&self.gpu, "change of masks");
-            let own = &weight_count[wave.slots.clone()];
-            wave.change_masks(
-                (&self.gpu, self.choice.workgroup_size),
-                &self.network,
-                self.seed,
-                &mut recorder,
-                change,
-                own,
-            )?;
-            recorder.submit()?;
+        let (gpu, network, workgroup_size) = (&self.gpu, &self.network, self.choice.workgroup_size);
+        for Wave { slots, state, mask_launches } in &mut self.waves {
+            let launches = match mask_launches {
+                Some(launches) => launches,
+                None => mask_launches.insert(MaskLaunches::new(gpu, workgroup_size, network, self.seed, state)?),
+            };
+            let (ids, counts) = (&self.replica_ids[slots.clone()], &weight_count[slots.clone()]);
+            launches.submit(gpu, network, state, change, ids, counts)?;
         }
         Ok(())
     }
 
     fn focus_weights(&mut self) -> Result<Vec<f32>> {
+        let (gpu, network) = (&self.gpu, &self.network);
         let mut weights = Vec::new();
-        for wave in &self.waves {
-            weights.extend(wave.focus_weights(&self.gpu, &self.network)?);
+        for Wave { state, .. } in &self.waves {
+            let own = Buffer::new(gpu, "focus weights", state.replicas * network.architecture.weight_count())?;
+            let mut recorder = Recorder::new(gpu, "focus weights");
+            network.copy_focus_weights(&mut recorder, state, &own)?;
+            recorder.submit()?;
+            weights.extend(read_back(gpu, &own)?);
         }
         Ok(weights)
     }
@@ -529,14 +443,13 @@ impl BackendBatch for GpuBatch {
         let count = samples.len();
         let mut logits = vec![0.0; self.slots() * count * classes];
         let (gpu, activations) = (&self.gpu, &self.evaluation_activations);
-        let order: [Arc<[u32]>; 1] = [(0..data.host().samples() as u32).collect()];
         let step = self.evaluation_step(&data)?;
-        let mut feed = BatchUploader::new(gpu, &data, 1, step)?;
+        let mut feed = BatchUploader::in_order(gpu, &data, step)?;
         for wave in &self.waves {
             let layers = self.network.architecture.depth + 1;
             let launches = ForwardLaunches::new(self.binder(wave, &feed, activations), layers)?;
             for batch in steps_of(samples.clone(), step) {
-                feed.load(gpu, &order, std::slice::from_ref(&batch), 0, &[0.0], Residency::NONE)?;
+                feed.load_in_order(gpu, std::slice::from_ref(&batch), 0)?;
                 let mut recorder = Recorder::new(gpu, "logits");
                 launches.record(&mut recorder, 0, batch.len())?;
                 recorder.submit()?;
@@ -553,9 +466,8 @@ impl BackendBatch for GpuBatch {
     fn evaluate(&mut self, data: &Loaded, watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
         let data = samples::at(&self.data, data.place);
         let (gpu, samples) = (&self.gpu, data.host().samples());
-        let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
         let step = self.evaluation_step(&data)?;
-        let mut feed = BatchUploader::new(gpu, &data, 1, step)?;
+        let mut feed = BatchUploader::in_order(gpu, &data, step)?;
         let batches = steps_of(0..samples, step);
         let mut evaluations = Vec::new();
         for wave in &self.waves {
@@ -570,7 +482,7 @@ impl BackendBatch for GpuBatch {
             let mut rest = &batches[..];
             while !rest.is_empty() {
                 let (now, later) = rest.split_at(feed.fitting(rest, pace.steps().min(rows)));
-                feed.load(gpu, &order, now, 0, &vec![0.0; now.len()], Residency::NONE)?;
+                feed.load_in_order(gpu, now, 0)?;
                 let mut recorder = Recorder::new(gpu, "evaluation");
                 for (record, batch) in (0..).zip(now) {
                     launches.record(&mut recorder, record, batch.len())?;
@@ -598,7 +510,7 @@ impl BackendBatch for GpuBatch {
         Ok(evaluations)
     }
 
-    fn sweep(&mut self, data: &Loaded, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+    fn sweep(&mut self, data: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
         let data = samples::at(&self.data, data.place);
         let step = self.evaluation_step(&data)?;
         let unknown = Evaluation { loss: 0.0, correct: 0, samples: data.host().samples() as u32 };
@@ -612,7 +524,7 @@ impl BackendBatch for GpuBatch {
                 wave,
             };
             let own: Vec<usize> = (0..points.len()).filter(|&point| wave.slots.contains(&points[point].slot)).collect();
-            let chosen: Vec<&SweepPoint> = own.iter().map(|&point| &points[point]).collect();
+            let chosen: Vec<&PackedPoint> = own.iter().map(|&point| &points[point]).collect();
             for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&context, &data, step, &chosen, watch)?) {
                 evaluations[point] = evaluation;
             }

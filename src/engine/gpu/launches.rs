@@ -35,6 +35,20 @@ impl Network {
         }
     }
 
+    /// Records copies of the focus layers' weights to `target` `[replica, weight_index]`.
+    pub(super) fn copy_focus_weights(
+        &self,
+        recorder: &mut Recorder<'_>,
+        state: &State,
+        target: &Buffer<f32>,
+    ) -> Result<()> {
+        let (stride, focus) = (self.layout.parameters(), self.layout.focus_weight());
+        (0..state.replicas).try_for_each(|replica| {
+            let first = replica * stride + focus.offset;
+            recorder.copy(&state.parameters, first, target, replica * focus.len(), focus.len())
+        })
+    }
+
     /// Values of one sample in the widest activation.
     pub(super) fn widest(&self) -> usize {
         let dense = self.architecture.width.max(self.architecture.classes);
@@ -225,13 +239,10 @@ pub(super) struct State {
     pub(super) m: Buffer<f32>,
     pub(super) v: Buffer<f32>,
     pub(super) mask: Buffer<u32>,
-    /// Which replica each of them is.
-    pub(super) replica_ids: Buffer<u32>,
 }
 
 /// Elements of the arrays of a [`State`].
 pub(super) struct StateSizes {
-    replicas: usize,
     /// Of the parameters, and of each of the moments.
     pub(super) parameters: usize,
     pub(super) mask: usize,
@@ -240,7 +251,6 @@ pub(super) struct StateSizes {
 impl StateSizes {
     pub(super) fn new(network: &Network, replicas: usize) -> Self {
         Self {
-            replicas,
             parameters: replicas * network.layout.parameters(),
             mask: replicas * network.architecture.weight_count(),
         }
@@ -248,7 +258,7 @@ impl StateSizes {
 
     /// All of them together, each a word.
     pub(super) fn words(&self) -> usize {
-        3 * self.parameters + self.mask + self.replicas
+        3 * self.parameters + self.mask
     }
 }
 

@@ -3,10 +3,10 @@
 use super::axes::Axes;
 use super::numbered::{Series, series};
 use crate::error::{Error, Result};
-use crate::run_folder::Manifest;
-use crate::run_folder::file_kind::FileKind;
-use crate::run_folder::import::{ArrayFile, ForeignArray, Outline, Rounding, listed};
+use crate::run_folder::arrays::{self, ArrayFile, Outline, Rounding};
+use crate::run_folder::file_kind::{FileKind, Purpose};
 use crate::run_folder::input::Input;
+use crate::run_folder::{self, Manifest, entries};
 use std::path::{Path, PathBuf};
 
 /// How a user names an array.
@@ -37,8 +37,8 @@ impl<'a> Source<'a> {
     }
 
     fn in_file(path: &'a Path, key: Option<&str>, axes: &Axes) -> Result<Self> {
-        let mut file = ArrayFile::open(path)?;
-        let contents = Contents::new(path, &mut file)?;
+        let mut file = ArrayFile::open(path, Purpose::Arrays)?;
+        let contents = Contents::new(path, &file);
         let mut notices = Vec::new();
         let chosen = contents.choose(key, axes, &mut notices)?;
         let is_numbered = matches!(chosen, Choice::Epochs(_));
@@ -62,7 +62,7 @@ impl<'a> Source<'a> {
 
     fn in_folder(folder: &Path, key: Option<&str>) -> Result<Self> {
         let shown = folder.display();
-        let entries = entries_of(folder)?;
+        let entries = entries(folder)?;
         if entries.iter().any(|entry| name_of(entry) == "saved_model.pb") {
             return Err(Error::Data(format!(
                 "{shown} is a TensorFlow SavedModel; load it in Python and save the layer's weights after each \
@@ -116,7 +116,7 @@ impl<'a> Source<'a> {
         notices.extend(left_out(&left));
         let key = if called.is_some() { None } else { key.map(str::to_string) };
         let files: Vec<PathBuf> = chosen.members.iter().map(|member| files[member.1].clone()).collect();
-        let first = read_one(&files[0], key.as_deref())?;
+        let first = arrays::read(&files[0], key.as_deref(), OPTION)?;
         let shape = [&[files.len()][..], &first.shape].concat();
         Ok(Self { shape, is_numbered: true, notices, parts: Parts::Files(files, key) })
     }
@@ -126,8 +126,8 @@ impl<'a> Source<'a> {
     pub(super) fn is_own(&self, path: &Path) -> bool {
         let Parts::Arrays(file, _) = &self.parts else { return false };
         let [_, _, weight_count] = self.shape[..] else { return false };
-        if self.is_numbered || file.names() != ["history"] || path.file_name().is_none_or(|name| name != "history.npz")
-        {
+        let is_named = path.file_name().is_some_and(|name| name == "history.npz");
+        if self.is_numbered || file.names() != ["history"] || !is_named {
             return false;
         }
         let Ok(path) = path.canonicalize() else { return false };
@@ -151,7 +151,7 @@ impl<'a> Source<'a> {
                     (file.read(name, OPTION)?, name.unwrap_or_default().to_string())
                 }
                 Parts::Files(files, key) => {
-                    (read_one(&files[part], key.as_deref())?, files[part].display().to_string())
+                    (arrays::read(&files[part], key.as_deref(), OPTION)?, files[part].display().to_string())
                 }
             };
             let expected = &self.shape[usize::from(self.is_numbered)..];
@@ -200,15 +200,14 @@ struct Contents<'a> {
 }
 
 impl<'a> Contents<'a> {
-    fn new(path: &'a Path, file: &mut ArrayFile<'_>) -> Result<Self> {
-        let outlines = file.outlines()?;
-        let names = file.names().to_vec();
+    fn new(path: &'a Path, file: &ArrayFile<'_>) -> Self {
+        let (outlines, names) = (file.outlines().to_vec(), file.names());
         let shape = |member: &(u64, usize)| outlines[member.1].shape.as_ref();
         let is_even = |series: &Series| series.members.iter().all(|member| shape(member) == shape(&series.members[0]));
         let (mut epochs, uneven): (Vec<Series>, Vec<Series>) = series(&names).into_iter().partition(is_even);
         // Numbers alone are no weights.
         epochs.retain(|series| shape(&series.members[0]).is_none_or(|shape| !shape.is_empty()));
-        Ok(Self { path, names, outlines, epochs, uneven })
+        Self { path, names, outlines, epochs, uneven }
     }
 
     fn axes_of(&self, index: usize) -> usize {
@@ -315,31 +314,13 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// One array of a file that holds an epoch.
-fn read_one(path: &Path, key: Option<&str>) -> Result<ForeignArray> {
-    ArrayFile::open(path)?.read(key, OPTION)
-}
-
-/// What lies in a folder, by name.
-fn entries_of(folder: &Path) -> Result<Vec<PathBuf>> {
-    let cannot =
-        |error: std::io::Error| Error::Data(format!("cannot read {}: {error}; check the path", folder.display()));
-    let mut entries: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        entries.push(entry.map_err(cannot)?.path());
-    }
-    entries.sort();
-    Ok(entries)
-}
-
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The file in a folder that arrays are read from, if there is one and no other.
 fn only_file_of_arrays(folder: &Path) -> Option<PathBuf> {
-    let entries = if folder.is_dir() { entries_of(folder).ok()? } else { return None };
-    let mut files = entries.into_iter().filter(|entry| holds_arrays(entry));
+    let mut files = entries(folder).ok()?.into_iter().filter(|entry| holds_arrays(entry));
     files.next().filter(|_| files.next().is_none())
 }
 
@@ -347,17 +328,23 @@ fn only_file_of_arrays(folder: &Path) -> Option<PathBuf> {
 fn holds_arrays(path: &Path) -> bool {
     let is_hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
     // Nothing but files is opened: a pipe would wait for somebody to write.
-    !is_hidden
-        && path.is_file()
-        && Input::open(path).is_ok_and(|input| match FileKind::of(input.head(), path) {
-            FileKind::Other(_) => false,
-            FileKind::Zip => ArrayFile::open(path).is_ok(),
-            FileKind::Npy | FileKind::Safetensors => true,
-        })
+    if is_hidden || !path.is_file() {
+        return false;
+    }
+    match Input::open(path).map(|input| FileKind::of(input.head(), path)) {
+        Ok(FileKind::Zip) => ArrayFile::open(path, Purpose::Arrays).is_ok(),
+        Ok(FileKind::Npy | FileKind::Safetensors) => true,
+        _ => false,
+    }
 }
 
 fn left_out(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| format!("left out: {}", listed(names)))
+}
+
+/// The first of these names.
+fn listed(names: &[String]) -> String {
+    run_folder::listed(12, names)
 }
 
 /// Names with shapes.

@@ -3,7 +3,9 @@
 use super::{LARGEST_COPY, Line, MEASUREMENT, Roofline, TRAINING, Work, bounds, sweep_points, train};
 use crate::engine::{Batch, Engine, MaskChange, Setup, Watch};
 use crate::error::{Error, Result};
-use crate::gpu::{CopyProbe, Gpu, Launch};
+use crate::gpu::{Gpu, Launch};
+use crate::lab::limits::{CopyProbe, matmul_operations, peak_operations};
+use crate::lab::watching::{launches, measure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +16,17 @@ impl Roofline {
         progress("limits of the device");
         let gpu = device(engine)?;
         let copies = CopyProbe::new(&gpu)?;
-        let overhead = gpu.launch_time()?;
+        let overhead = copies.launch_time(&gpu)?;
         let mut roofline = Self {
             device: engine.description().clone(),
-            peak: gpu.peak_operations()?,
-            matmul: Some(gpu.matmul_operations()?),
+            peak: peak_operations(&gpu)?,
+            matmul: Some(matmul_operations(&gpu)?),
             launch: overhead,
             copy: copies.bytes_per_second(&gpu, LARGEST_COPY, overhead)?,
             lines: Vec::new(),
             launches_a_step: None,
         };
-        let parts = launches(engine, work, watch, progress)?;
+        let parts = Parts::of(engine, work, watch, progress)?;
         roofline.launches_a_step = Some(parts.launches_a_step);
         let mut known = BTreeMap::new();
         for (part, launches) in parts.lists {
@@ -32,7 +34,7 @@ impl Roofline {
                 progress(&line.kernel);
                 let launch = launches.iter().find(|launch| line.is(launch));
                 let launch = launch.ok_or_else(|| Error::Job(format!("{} was not launched", line.kernel)))?;
-                line.time = Some(launch.measure(&gpu, MEASUREMENT)?);
+                line.time = Some(measure(&gpu, launch, MEASUREMENT)?);
                 // Copies of nearly as many bytes are as fast.
                 let size = (line.cost.bytes as usize).max(1).next_power_of_two().min(LARGEST_COPY);
                 line.copy = match known.get(&size) {
@@ -65,13 +67,14 @@ impl Roofline {
 impl Line {
     /// Whether `launch` is one of those that the line stands for.
     fn is(&self, launch: &Launch) -> bool {
-        self.kernel == launch.kernel() && self.cost == launch.cost() && self.workgroups == workgroups(launch)
+        let bound = &launch.bound;
+        self.kernel == bound.name() && self.cost == bound.cost && self.workgroups == workgroups(launch)
     }
 }
 
 /// Workgroups of a launch in all dimensions.
 fn workgroups(launch: &Launch) -> usize {
-    launch.workgroups().iter().map(|&count| count as usize).product()
+    launch.workgroups.iter().map(|&count| count as usize).product()
 }
 
 /// One line for each kernel and size, in the order of their first launch.
@@ -82,11 +85,11 @@ fn counted(part: &'static str, launches: &[Launch]) -> Vec<Line> {
             Some(line) => line.launches += 1,
             None => lines.push(Line {
                 part,
-                kernel: launch.kernel().into(),
+                kernel: launch.bound.name().into(),
                 launches: 1,
                 workgroups: workgroups(launch),
                 time: None,
-                cost: launch.cost(),
+                cost: launch.bound.cost,
                 copy: f64::INFINITY,
             }),
         }
@@ -115,9 +118,13 @@ fn begin(engine: &mut Engine, work: &Work<'_>) -> Result<(Batch, Vec<Launch>)> {
     // The first time the engine may try several ways to train: those launches are not asked for.
     drop(engine.begin(&setup)?);
     let gpu = device(engine)?;
-    gpu.list_launches();
-    let batch = engine.begin(&setup)?;
-    Ok((batch, gpu.take_launches()))
+    listed(&gpu, || engine.begin(&setup))
+}
+
+/// What `work` gives, and what it launches.
+fn listed<R>(gpu: &Gpu, work: impl FnOnce() -> Result<R>) -> Result<(R, Vec<Launch>)> {
+    let (result, launches) = launches(gpu, work)?;
+    Ok((result, launches.into_iter().map(|(_, launch)| launch).collect()))
 }
 
 /// The device, whose launches are listed.
@@ -138,45 +145,41 @@ fn list_training(gpu: &Gpu, batch: &mut Batch, work: &Work<'_>, watch: &Watch<'_
     let before = gpu.dispatches();
     train(batch, work, MANY, watch)?;
     let launches_a_step = (gpu.dispatches() - before) as f64 / MANY as f64;
-    gpu.list_launches();
-    train(batch, work, 1, watch)?;
-    Ok((launches_a_step, gpu.take_launches()))
+    let ((), launches) = listed(gpu, || train(batch, work, 1, watch))?;
+    Ok((launches_a_step, launches))
 }
 
-/// What the engine launches in each part of a study.
-fn launches(engine: &mut Engine, work: &Work<'_>, watch: &Watch<'_>, progress: &dyn Fn(&str)) -> Result<Parts> {
-    progress("launches of the engine");
-    let gpu = device(engine)?;
-    let test = engine.load(work.test)?;
-    let (mut batch, initial) = begin(engine, work)?;
-    let (launches_a_step, training) = list_training(&gpu, &mut batch, work, watch)?;
-    let weight_count = vec![work.architecture.weight_count() as u32 / 2; work.replicates as usize];
-    gpu.list_launches();
-    batch.change_masks(MaskChange::PruneSmallest, &weight_count)?;
-    batch.change_masks(MaskChange::RegrowRandom { update: 1 }, &weight_count)?;
-    let masks = gpu.take_launches();
-    gpu.list_launches();
-    batch.evaluate(test, watch)?;
-    let evaluation = gpu.take_launches();
-    let points = sweep_points(work.architecture.weight_count());
-    gpu.list_launches();
-    batch.sweep(test, &points, watch)?;
-    let mut sweep = gpu.take_launches();
-    // What comes before the focus layer is an evaluation, and is listed there.
-    sweep.retain(|launch| launch.kernel().starts_with("focus_sweep"));
-    let (lower, upper, windows) = bounds(work);
-    gpu.list_launches();
-    engine.rank(work.shape, work.history)?;
-    engine.count(work.shape, work.history, &lower, &upper)?;
-    engine.envelope(work.shape, work.history, &windows)?;
-    let history = gpu.take_launches();
-    let lists = vec![
-        (TRAINING, training),
-        ("evaluation", evaluation),
-        ("sweep", sweep),
-        ("history", history),
-        ("masks", masks),
-        ("initial weights", initial),
-    ];
-    Ok(Parts { lists, launches_a_step })
+impl Parts {
+    fn of(engine: &mut Engine, work: &Work<'_>, watch: &Watch<'_>, progress: &dyn Fn(&str)) -> Result<Self> {
+        progress("launches of the engine");
+        let gpu = device(engine)?;
+        let test = engine.load(work.test)?;
+        let (mut batch, initial) = begin(engine, work)?;
+        let (launches_a_step, training) = list_training(&gpu, &mut batch, work, watch)?;
+        let weight_count = vec![work.architecture.weight_count() as u32 / 2; work.replicates as usize];
+        let (_, masks) = listed(&gpu, || {
+            batch.change_masks(MaskChange::PruneSmallest, &weight_count)?;
+            batch.change_masks(MaskChange::RegrowRandom { update: 1 }, &weight_count)
+        })?;
+        let (_, evaluation) = listed(&gpu, || batch.evaluate(test, watch))?;
+        let points = sweep_points(work.architecture.weight_count());
+        let (_, mut sweep) = listed(&gpu, || batch.sweep(test, &points, watch))?;
+        // What comes before the focus layer is an evaluation, and is listed there.
+        sweep.retain(|launch| launch.bound.name().starts_with("focus_sweep"));
+        let (lower, upper, windows) = bounds(work);
+        let (_, history) = listed(&gpu, || {
+            engine.rank(work.shape, work.history)?;
+            engine.count(work.shape, work.history, &lower, &upper)?;
+            engine.envelope(work.shape, work.history, &windows)
+        })?;
+        let lists = vec![
+            (TRAINING, training),
+            ("evaluation", evaluation),
+            ("sweep", sweep),
+            ("history", history),
+            ("masks", masks),
+            ("initial weights", initial),
+        ];
+        Ok(Self { lists, launches_a_step })
+    }
 }

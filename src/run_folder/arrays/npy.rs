@@ -8,22 +8,26 @@ use std::io::{Read, Seek};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Reads a file that holds one array.
-pub(super) fn read(source: &mut Source<'_>) -> Result<ForeignArray, Failure> {
-    let length = source.length;
-    read_from(&mut source.file, length, true)
+/// What stands before the values of an array that is written, so long that they begin at a multiple of 64 bytes.
+pub(super) fn header(element: Element, shape: &[usize]) -> Vec<u8> {
+    let sizes = match shape {
+        [only] => format!("{only},"),
+        sizes => sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+    };
+    let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({sizes}), }}", element.name());
+    // Version 1 has two bytes for the length, which is enough for some thousand axes.
+    let length = (MAGIC.len() + 4 + text.len() + 1).next_multiple_of(64) - MAGIC.len() - 4;
+    [MAGIC, &[1, 0], &(length as u16).to_le_bytes(), format!("{text:<0$}\n", length - 1).as_bytes()].concat()
 }
 
-/// The sizes of the axes of a file that holds one array; `None` if they are not those of floats.
-pub(super) fn shape(source: &mut Source<'_>) -> Option<Vec<usize>> {
-    source.file.rewind().ok()?;
-    let shape = shape_from(&mut source.file);
-    source.file.rewind().ok()?;
-    shape
+/// Reads a file that holds one array.
+pub(super) fn read<T: Number>(source: &mut Source<'_>) -> Result<ForeignArray<T>, Failure> {
+    source.file.rewind()?;
+    read_from(&mut source.file, source.length, true)
 }
 
 /// The sizes of the axes of an array at the beginning of a stream; `None` if they are not those of floats.
-pub(super) fn shape_from(reader: &mut dyn Read) -> Option<Vec<usize>> {
+pub(super) fn shape(reader: &mut dyn Read) -> Option<Vec<usize>> {
     Header::read::<f32>(reader).ok().map(|(header, _)| header.shape)
 }
 

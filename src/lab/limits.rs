@@ -1,7 +1,8 @@
 //! What a device can do at most, found out with probes: no kernel gets above it.
 
-use super::{Access, Binding, Buffer, Gpu, Kernel, Launch, Recorder, Shader, read_back};
+use super::watching::measure;
 use crate::error::{Error, Result};
+use crate::gpu::{Access, Binding, Buffer, Gpu, Kernel, Launch, Recorder, Shader, read_back};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,87 +57,79 @@ static COPY: Shader = Shader {
 
 /// Time of a launch at best.
 fn shortest(gpu: &Gpu, launch: &Launch) -> Result<Duration> {
-    let mut shortest = launch.measure(gpu, MEASUREMENT)?;
+    let mut shortest = measure(gpu, launch, MEASUREMENT)?;
     for _ in 1..MEASUREMENTS {
-        shortest = shortest.min(launch.measure(gpu, MEASUREMENT)?);
+        shortest = shortest.min(measure(gpu, launch, MEASUREMENT)?);
     }
     Ok(shortest)
 }
 
-impl Gpu {
-    /// Operations a second, two for each multiply-add, of a kernel that does nothing else. Fails if they come out wrong.
-    pub fn peak_operations(&self) -> Result<f64> {
-        let size = self.usual_workgroup_size();
-        let workgroups = if self.is_software() { 256 } else { 4096 };
-        let invocations = (workgroups * size) as usize;
-        let numbers = Buffer::from_slice(self, "multiply_add_probe.numbers", &[0.5f32, 1.0])?;
-        let iterations = Buffer::from_slice(self, "multiply_add_probe.iterations", &[ROUNDS])?;
-        let sums = Buffer::<f32>::new(self, "multiply_add_probe.sums", invocations)?;
-        let kernel = Kernel::new(self, &MULTIPLY_ADD, &[("WORKGROUP_SIZE", size)])?;
-        let bound = kernel.bind(self, &[&numbers, &iterations, &sums])?;
-        let time = shortest(self, &Launch { bound, workgroups: [workgroups, 1, 1], record: None })?;
-        // Each of 32 numbers arrives at 2.
-        self.ensure_equal("multiply_add_probe", &read_back(self, &sums)?, |_| 64.0)?;
-        Ok((2 * invocations * MULTIPLY_ADDS_A_ROUND) as f64 * f64::from(ROUNDS) / time.as_secs_f64())
-    }
+/// Operations a second, two for each multiply-add, of a kernel that does nothing else. Fails if they come out wrong.
+pub(super) fn peak_operations(gpu: &Gpu) -> Result<f64> {
+    let size = gpu.usual_workgroup_size();
+    let workgroups = if gpu.is_software() { 256 } else { 4096 };
+    let invocations = (workgroups * size) as usize;
+    let numbers = Buffer::from_slice(gpu, "multiply_add_probe.numbers", &[0.5f32, 1.0])?;
+    let iterations = Buffer::from_slice(gpu, "multiply_add_probe.iterations", &[ROUNDS])?;
+    let sums = Buffer::<f32>::new(gpu, "multiply_add_probe.sums", invocations)?;
+    let kernel = Kernel::new(gpu, &MULTIPLY_ADD, &[("WORKGROUP_SIZE", size)])?;
+    let bound = kernel.bind(gpu, &[&numbers, &iterations, &sums])?;
+    let time = shortest(gpu, &Launch { bound, workgroups: [workgroups, 1, 1], record: None, time: None })?;
+    // Each of 32 numbers arrives at 2.
+    ensure_equal(gpu, MULTIPLY_ADD.name, &read_back(gpu, &sums)?, 64.0)?;
+    Ok((2 * invocations * MULTIPLY_ADDS_A_ROUND) as f64 * f64::from(ROUNDS) / time.as_secs_f64())
+}
 
-    /// Operations a second of a product of matrices and nothing else. Fails if it comes out wrong.
-    pub fn matmul_operations(&self) -> Result<f64> {
-        let ones = vec![1.0f32; PRODUCTS * SIDE * INNER];
-        let halves = vec![0.5f32; PRODUCTS * INNER * SIDE];
-        let left = Buffer::from_slice(self, "matmul_probe.left", &ones)?;
-        let right = Buffer::from_slice(self, "matmul_probe.right", &halves)?;
-        let product = Buffer::<f32>::new(self, "matmul_probe.product", PRODUCTS * SIDE * SIDE)?;
-        let kernel = Kernel::new(self, &MATMUL, &[("INNER", INNER as u32)])?;
-        let bound = kernel.bind(self, &[&left, &right, &product])?;
-        let workgroups = [2, 1, PRODUCTS as u32];
-        let time = shortest(self, &Launch { bound, workgroups, record: None })?;
-        self.ensure_equal(MATMUL.name, &read_back(self, &product)?, |_| 0.5 * INNER as f32)?;
-        Ok((2 * PRODUCTS * SIDE * SIDE * INNER) as f64 / time.as_secs_f64())
-    }
+/// Operations a second of a product of matrices and nothing else. Fails if it comes out wrong.
+pub(super) fn matmul_operations(gpu: &Gpu) -> Result<f64> {
+    let ones = vec![1.0f32; PRODUCTS * SIDE * INNER];
+    let halves = vec![0.5f32; PRODUCTS * INNER * SIDE];
+    let left = Buffer::from_slice(gpu, "matmul_probe.left", &ones)?;
+    let right = Buffer::from_slice(gpu, "matmul_probe.right", &halves)?;
+    let product = Buffer::<f32>::new(gpu, "matmul_probe.product", PRODUCTS * SIDE * SIDE)?;
+    let kernel = Kernel::new(gpu, &MATMUL, &[("INNER", INNER as u32)])?;
+    let bound = kernel.bind(gpu, &[&left, &right, &product])?;
+    let time = shortest(gpu, &Launch { bound, workgroups: [2, 1, PRODUCTS as u32], record: None, time: None })?;
+    ensure_equal(gpu, MATMUL.name, &read_back(gpu, &product)?, 0.5 * INNER as f32)?;
+    Ok((2 * PRODUCTS * SIDE * SIDE * INNER) as f64 / time.as_secs_f64())
+}
 
-    /// What a launch takes that has next to nothing to do.
-    ///
-    /// Fails as a recording does, see [`Recorder`].
-    pub fn launch_time(&self) -> Result<Duration> {
-        shortest(self, &CopyProbe::new(self)?.launch(self, 16)?)
-    }
-
-    /// Fails unless `found` is what is expected at each place.
-    fn ensure_equal(&self, probe: &str, found: &[f32], expected: impl Fn(usize) -> f32) -> Result<()> {
-        match found.iter().enumerate().find(|&(index, &value)| value != expected(index)) {
-            None => Ok(()),
-            Some((index, value)) => Err(Error::SelfCheck(format!(
-                "{probe} on {}: element {index} is {value} instead of {}",
-                self.description().name,
-                expected(index)
-            ))),
-        }
+/// Fails unless all that a probe found is `expected`.
+fn ensure_equal(gpu: &Gpu, probe: &str, found: &[f32], expected: f32) -> Result<()> {
+    match found.iter().enumerate().find(|&(_, &value)| value != expected) {
+        None => Ok(()),
+        Some((index, value)) => Err(Error::SelfCheck(format!(
+            "{probe} on {}: element {index} is {value} instead of {expected}; update the driver, or use --device cpu",
+            gpu.description().name,
+        ))),
     }
 }
 
 /// Finds out how fast a device copies.
-pub struct CopyProbe {
+pub(super) struct CopyProbe {
     kernel: Arc<Kernel>,
     workgroup_size: u32,
 }
 
 impl CopyProbe {
     /// Compiles the probe.
-    ///
-    /// Fails as [`Kernel::new`] does.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
         let workgroup_size = gpu.usual_workgroup_size();
         Ok(Self { kernel: Kernel::new(gpu, &COPY, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
     /// Bytes a second, read and written ones together, of copying so that `bytes` are touched in all: as many as a kernel
     /// touches, which may lie in a cache as its own do. What a launch takes by itself is left out. Fails if they arrive wrong.
-    pub fn bytes_per_second(&self, gpu: &Gpu, bytes: usize, launch: Duration) -> Result<f64> {
+    pub(super) fn bytes_per_second(&self, gpu: &Gpu, bytes: usize, launch: Duration) -> Result<f64> {
         let most = gpu.limits().array_bytes() as usize;
         let copied = (bytes / 2).clamp(16, most).next_multiple_of(16).min(most / 16 * 16);
         let time = shortest(gpu, &self.launch(gpu, copied)?)?;
         Ok(2.0 * copied as f64 / time.saturating_sub(launch).max(time / 10).as_secs_f64())
+    }
+
+    /// What a launch takes that has next to nothing to do.
+    pub(super) fn launch_time(&self, gpu: &Gpu) -> Result<Duration> {
+        shortest(gpu, &self.launch(gpu, 16)?)
     }
 
     /// One launch that copies so many bytes, tried once.
@@ -150,6 +143,7 @@ impl CopyProbe {
             bound: self.kernel.bind(gpu, &[&source, &destination])?,
             workgroups: [columns, groups.div_ceil(columns), 1],
             record: None,
+            time: None,
         };
         let mut recorder = Recorder::new(gpu, "copy_probe");
         recorder.dispatch(&launch.bound, launch.workgroups, None)?;
@@ -163,14 +157,19 @@ impl CopyProbe {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DeviceChoice, RequestedLimits};
     use super::*;
+    use crate::gpu::{DeviceChoice, RequestedLimits};
+    use crate::lab::launches;
+
+    fn open() -> Gpu {
+        Gpu::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter)
+            .expect("the tests need a Vulkan, Metal or DX12 driver")
+    }
 
     #[test]
     fn probes_come_out_right_and_measure_something() {
-        let gpu = Gpu::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter)
-            .expect("the tests need a Vulkan, Metal or DX12 driver");
-        let (peak, matmul) = (gpu.peak_operations().unwrap(), gpu.matmul_operations().unwrap());
+        let gpu = open();
+        let (peak, matmul) = (peak_operations(&gpu).unwrap(), matmul_operations(&gpu).unwrap());
         let rate = |rate: f64| rate.is_finite() && rate > 0.0;
         assert!(rate(peak) && rate(matmul), "{peak} {matmul}");
         let copy = CopyProbe::new(&gpu).unwrap();
@@ -178,30 +177,25 @@ mod tests {
             let found = copy.bytes_per_second(&gpu, bytes, Duration::ZERO).unwrap();
             assert!(rate(found), "{bytes} bytes: {found}");
         }
-        assert!(!gpu.launch_time().unwrap().is_zero());
+        assert!(!copy.launch_time(&gpu).unwrap().is_zero());
     }
 
     #[test]
     fn a_wrong_result_of_a_probe_is_an_error_that_names_it() {
-        let gpu = Gpu::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter)
-            .expect("the tests need a Vulkan, Metal or DX12 driver");
-        let error = gpu.ensure_equal("matmul_probe", &[1.0, 2.0], |_| 1.0).unwrap_err();
+        let error = ensure_equal(&open(), "matmul_probe", &[1.0, 2.0], 1.0).unwrap_err();
         assert_eq!(error.exit_code(), 4);
         assert!(error.to_string().contains("element 1 is 2 instead of 1"), "{error}");
     }
 
     #[test]
-    fn launches_are_listed_between_two_calls_and_not_afterwards() {
-        let gpu = Gpu::open(&DeviceChoice::Index(0), false, RequestedLimits::Adapter)
-            .expect("the tests need a Vulkan, Metal or DX12 driver");
+    fn launches_are_listed_while_work_runs_and_not_afterwards() {
+        let gpu = open();
         let copy = CopyProbe::new(&gpu).unwrap();
         copy.launch(&gpu, 64).unwrap();
-        gpu.list_launches();
+        let (_, listed) = launches(&gpu, || copy.launch(&gpu, 64)).unwrap();
         copy.launch(&gpu, 64).unwrap();
-        let listed = gpu.take_launches();
-        assert_eq!(listed.iter().map(Launch::kernel).collect::<Vec<_>>(), ["copy_probe"]);
-        assert_eq!(listed[0].workgroups(), [1, 1, 1]);
-        copy.launch(&gpu, 64).unwrap();
-        assert!(gpu.take_launches().is_empty());
+        let names: Vec<_> = listed.iter().map(|(label, launch)| (label.as_str(), launch.bound.name())).collect();
+        assert_eq!(names, [("copy_probe", "copy_probe")]);
+        assert_eq!(listed[0].1.workgroups, [1, 1, 1]);
     }
 }

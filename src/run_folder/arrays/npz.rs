@@ -1,10 +1,10 @@
 //! NumPy's `.npz`: a ZIP archive of `.npy` files.
 
-use super::{Failure, ForeignArray, Number, Source, npy, seek};
-use crate::error::Result;
+use super::{Failure, ForeignArray, NamedArray, Number, Outline, Source, npy};
 use crate::run_folder::file_kind::{Foreign, Purpose};
-use std::io::{Read, Seek, SeekFrom};
-use zip::{CompressionMethod, ZipArchive};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// First bytes of an entry of the central directory, and the length of its fixed part (PKWARE's APPNOTE, 4.3.12).
 const ENTRY_SIGNATURE: [u8; 4] = *b"PK\x01\x02";
@@ -12,32 +12,47 @@ const ENTRY_BYTES: usize = 46;
 /// Deflate cannot make data smaller than this (two bits for 258 bytes).
 const MOST_DEFLATED: u64 = 1032;
 
-/// Names of all arrays, in the order of the archive; a name that comes twice is there twice.
+/// Writes arrays in their order. Time stamps are the beginning of ZIP's calendar: equal arrays give equal bytes.
+pub(super) fn write(file: &mut (impl Write + Seek), arrays: &[NamedArray<'_>]) -> io::Result<()> {
+    let mut archive = ZipWriter::new(file);
+    for NamedArray { name, shape, values } in arrays {
+        let is_large = u32::try_from(values.size() + usize::from(u16::MAX)).is_err();
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(is_large);
+        archive.start_file(format!("{name}.npy"), options)?;
+        archive.write_all(&npy::header(values.element(), shape))?;
+        values.bytes().into_iter().try_for_each(|part| archive.write_all(part))?;
+    }
+    archive.finish()?;
+    Ok(())
+}
+
+/// Names and shapes of all arrays, in the order of the archive; a name that comes twice is there twice.
 ///
 /// An archive of anything else is refused by its kind, with advice for this purpose.
-pub(super) fn names(source: &mut Source<'_>, purpose: Purpose) -> Result<Vec<String>> {
-    source.in_context(None, |source| {
-        let start = ZipArchive::new(&mut source.file).map_err(damaged)?.central_directory_start();
-        seek(source, start)?;
-        // The crate keeps one entry for each name, so the directory is read once more.
-        let (mut names, mut others) = (Vec::new(), Vec::new());
-        let mut entry = [0; ENTRY_BYTES];
-        while source.file.read_exact(&mut entry).is_ok() && entry[..4] == ENTRY_SIGNATURE {
-            let length = |place: usize| u16::from_le_bytes([entry[place], entry[place + 1]]);
-            let mut name = vec![0; usize::from(length(28))];
-            source.file.read_exact(&mut name)?;
-            source.file.seek(SeekFrom::Current(i64::from(length(30)) + i64::from(length(32))))?;
-            let name = String::from_utf8_lossy(&name);
-            match name.strip_suffix(".npy") {
-                Some(array) if !is_of_macos(&name) => names.push(array.to_string()),
-                _ => others.push(name.into_owned()),
-            }
+pub(super) fn outlines(source: &mut Source<'_>, purpose: Purpose) -> Result<Vec<Outline>, Failure> {
+    let start = ZipArchive::new(&mut source.file).map_err(damaged)?.central_directory_start();
+    source.file.seek(SeekFrom::Start(start))?;
+    // The crate keeps one entry for each name, so the directory is read once more.
+    let (mut names, mut others) = (Vec::new(), Vec::new());
+    let mut entry = [0; ENTRY_BYTES];
+    while source.file.read_exact(&mut entry).is_ok() && entry[..4] == ENTRY_SIGNATURE {
+        let length = |place: usize| u16::from_le_bytes([entry[place], entry[place + 1]]);
+        let mut name = vec![0; usize::from(length(28))];
+        source.file.read_exact(&mut name)?;
+        source.file.seek(SeekFrom::Current(i64::from(length(30)) + i64::from(length(32))))?;
+        let name = String::from_utf8_lossy(&name);
+        match name.strip_suffix(".npy") {
+            Some(array) if !is_of_macos(&name) => names.push(array.to_string()),
+            _ => others.push(name.into_owned()),
         }
-        if names.is_empty() {
-            return Err(Failure::Content(format!("this {}", Foreign::of_archive(&others).sentence(purpose))));
-        }
-        Ok(names)
-    })
+    }
+    if names.is_empty() {
+        return Err(Failure::Content(format!("this {}", Foreign::of_archive(&others).sentence(purpose))));
+    }
+    source.file.rewind()?;
+    let mut archive = ZipArchive::new(&mut source.file).map_err(damaged)?;
+    let mut shape = |name: &str| npy::shape(&mut archive.by_name(&format!("{name}.npy")).ok()?);
+    Ok(names.into_iter().map(|name| Outline { shape: shape(&name), name: Some(name) }).collect())
 }
 
 /// Whether macOS put this file into an archive beside the user's.
@@ -45,18 +60,8 @@ fn is_of_macos(name: &str) -> bool {
     name.starts_with("__MACOSX/") || name.rsplit('/').next().is_some_and(|file| file.starts_with("._"))
 }
 
-/// The sizes of the axes of each of these arrays; `None` of those that do not hold floats, or cannot be read.
-pub(super) fn shapes(source: &mut Source<'_>, names: &[String]) -> Result<Vec<Option<Vec<usize>>>> {
-    source.in_context(None, |source| {
-        source.file.rewind()?;
-        let mut archive = ZipArchive::new(&mut source.file).map_err(damaged)?;
-        let mut shape = |name: &String| npy::shape_from(&mut archive.by_name(&format!("{name}.npy")).ok()?);
-        Ok(names.iter().map(&mut shape).collect())
-    })
-}
-
 /// Reads the array `name`, which comes once.
-pub(super) fn read<T: Number>(source: &mut Source<'_>, name: &str) -> std::result::Result<ForeignArray<T>, Failure> {
+pub(super) fn read<T: Number>(source: &mut Source<'_>, name: &str) -> Result<ForeignArray<T>, Failure> {
     let length = source.length;
     source.file.rewind()?;
     let mut archive = ZipArchive::new(&mut source.file).map_err(damaged)?;
