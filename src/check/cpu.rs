@@ -1,7 +1,9 @@
 //! The CPU engine's fast variants against the same twins.
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact, sums_of_products};
-use super::{Draws, Output, bits, exact, focus_sweep, magnitude_sort, magnitudes, stability, widen};
+use super::{
+    Draws, Output, bits, exact, focus_sweep, gram, magnitude_sort, magnitudes, stability, surgeon as surgery, widen,
+};
 use crate::cpu::conv2d::ConvShape;
 use crate::cpu::dense::DenseShape;
 use crate::cpu::fast::focus_sweep::SweepInput;
@@ -351,4 +353,10 @@ pub fn histories() -> Vec<Report> {
         reports.extend(exact("stability.envelope", &case.name(), arrays));
     }
     reports
+}
+
+/// Moments, paths and refits, on the cases of the kernels.
+pub fn surgeon() -> Vec<Report> {
+    let moments = gram::cases().iter().map(gram::check_fast).collect::<Vec<_>>();
+    moments.into_iter().chain(surgery::cases().iter().flat_map(surgery::check_fast)).collect()
 }

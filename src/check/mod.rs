@@ -16,6 +16,7 @@ pub mod dense;
 pub mod dense_stack;
 mod examination;
 pub mod focus_sweep;
+pub mod gram;
 pub mod he_normal;
 pub mod magnitude_sort;
 mod mask;
@@ -23,6 +24,7 @@ pub mod max_pool2d;
 pub mod recorded;
 pub mod softmax_cross_entropy;
 mod stability;
+pub mod surgeon;
 
 pub use certificate::Certificate;
 pub use comparator::Report;
@@ -102,6 +104,8 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("magnitude_sort", magnitude_sort::all),
     ("stability", stability::all),
     ("focus_sweep", focus_sweep::all),
+    ("gram", gram::all),
+    ("surgeon", surgeon::all),
 ];
 
 /// What a kernel left in an array that it writes: the array itself, and the guard behind it. All as bits.

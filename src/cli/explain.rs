@@ -26,6 +26,8 @@ const LESSONS: &[(&str, &str)] = &[
     ("magnitude_sort", include_str!("../../docs/kernels/magnitude_sort.md")),
     ("stability", include_str!("../../docs/kernels/stability.md")),
     ("focus_sweep", include_str!("../../docs/kernels/focus_sweep.md")),
+    ("gram", include_str!("../../docs/kernels/gram.md")),
+    ("surgeon", include_str!("../../docs/kernels/surgeon.md")),
 ];
 
 /// Arguments of `explain`.

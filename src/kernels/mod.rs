@@ -106,6 +106,7 @@ pub mod conv2d;
 pub mod dense;
 pub mod dense_stack;
 pub mod focus_sweep;
+pub mod gram;
 pub mod he_normal;
 mod images;
 pub mod magnitude_sort;
@@ -113,6 +114,7 @@ pub mod mask;
 pub mod max_pool2d;
 pub mod softmax_cross_entropy;
 pub mod stability;
+pub mod surgeon;
 
 pub use bound::Bound;
 use bound::Choice;

@@ -9,6 +9,7 @@ use holdfast::engine::{
     TuningChoice, Variant, Watch,
 };
 use holdfast::error::Error;
+use holdfast::gpu::Observer;
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 use ndarray_npy::NpzReader;
@@ -273,11 +274,29 @@ fn launches_of_200_steps(variant: Variant) -> u64 {
     gpu.dispatches() - dispatches
 }
 
-/// What some work needs of the device: arrays that it makes, and bytes that go up.
+#[derive(Default)]
+struct Traffic {
+    arrays: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Observer for Traffic {
+    fn created(&self, _: u64, _: u64) -> Result<()> {
+        self.arrays.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn written(&self, _: u64, _: u64, bytes: &[u8]) -> Result<()> {
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// What some work needs of the device: arrays that it makes (at least one for each kernel that is bound), and bytes that go up.
 fn traffic(gpu: &Gpu, work: impl FnOnce()) -> (u64, u64) {
-    let (arrays, bytes) = (gpu.arrays(), gpu.uploaded());
-    work();
-    (gpu.arrays() - arrays, gpu.uploaded() - bytes)
+    let traffic = Arc::new(Traffic::default());
+    gpu.observed(traffic.clone(), work);
+    (traffic.arrays.load(Ordering::Relaxed), traffic.bytes.load(Ordering::Relaxed))
 }
 
 /// A sweep that holds `count` points, each of them on slot 0 or 1 with one more weight pruned.

@@ -2,7 +2,7 @@
 
 use super::{Wave, steps_of};
 use crate::engine::backend::PackedPoint;
-use crate::engine::gpu::launches::{Activations, Binder, ForwardLaunches, Kernels, Network};
+use crate::engine::gpu::launches::{Activations, Binder, Kernels, Network, Sequence};
 use crate::engine::gpu::samples::{BatchUploader, LoadedData, Pace};
 use crate::engine::{Evaluation, Watch};
 use crate::error::Result;
@@ -51,7 +51,7 @@ pub(super) fn evaluate(
     let groups = groups(context, &kernel, &feed, blocks, points)?;
     let focus = network.architecture.focus_layer();
     let binder = Binder { gpu, kernels: context.kernels, network, feed: &feed, state: &wave.state, activations };
-    let prefix = ForwardLaunches::new(binder, focus)?;
+    let prefix = Sequence::forward(binder, focus)?;
     let mut pace = Pace::new();
     for (index, batch) in batches.iter().enumerate() {
         feed.load_in_order(gpu, std::slice::from_ref(batch), index * blocks_per_step)?;
@@ -120,7 +120,7 @@ fn groups(
                 },
                 blocks,
                 steps: feed.steps(),
-                labels: feed.labels()?,
+                labels: feed.labels(),
                 input: activations.output(focus - 1),
                 parameters: &wave.state.parameters,
                 masks: &Buffer::from_slice(gpu, "masks", &masks)?,
