@@ -58,11 +58,11 @@ fn a_name_is_the_path_of_the_shader_that_is_compiled_and_its_header_names_the_pr
 }
 
 #[test]
-fn a_family_begins_with_its_naive_kernel() {
+fn a_family_begins_with_its_naive_kernel_unless_it_has_only_one() {
     let family = |shader: &Shader| shader.name.split('.').next();
     for kernels in SHADERS.chunk_by(|one, next| family(one) == family(next)) {
         let first = kernels[0].name;
-        assert!(first.ends_with(".naive"), "{first}");
+        assert!(kernels.len() == 1 || first.ends_with(".naive"), "{first}");
     }
 }
 
