@@ -4,7 +4,8 @@ mod batch;
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
-use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Replica, Setup, SweepSize};
+use super::surgeon::{self, Refit, Step, SurgeonLayer};
+use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Replica, Setup, SweepSize, Watch};
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::Workspace;
 use crate::cpu::fast::{self, padded};
@@ -146,6 +147,19 @@ impl Backend for CpuBackend {
             }
         }
         Ok(envelope)
+    }
+
+    fn paths(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        ratios: Option<&[f32]>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Step<f32>>>> {
+        self.pool.install(|| surgeon::paths(layer, ratios, watch))
+    }
+
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
+        self.pool.install(|| surgeon::refit(layer, watch))
     }
 }
 

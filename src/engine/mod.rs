@@ -13,6 +13,7 @@ mod front;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod loaded;
+mod surgeon;
 
 pub use crate::cpu::stability::{Counts, Envelope, HistoryShape};
 pub use crate::cpu::training_step::Replica;
@@ -23,6 +24,7 @@ pub use front::Engine;
 #[cfg(feature = "gpu")]
 pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use loaded::DataHandle;
+pub use surgeon::{ActiveRows, Refit, Rows, Step, SurgeonLayer, winners};
 
 use crate::error::{Error, Result};
 use crate::network::Architecture;

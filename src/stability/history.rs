@@ -81,7 +81,7 @@ impl History {
     }
 
     /// One replica, up to so many epochs.
-    pub fn replica(&self, replica: usize, epochs: usize) -> ReplicaHistory {
+    pub(crate) fn replica(&self, replica: usize, epochs: usize) -> ReplicaHistory {
         ReplicaHistory { history: self.clone(), replica, epochs: epochs.min(self.shape.epochs) }
     }
 

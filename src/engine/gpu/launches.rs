@@ -108,11 +108,6 @@ impl Network {
 /// The compiled kernels of training and evaluation.
 pub(super) struct Kernels {
     pub(super) workgroup_size: u32,
-    forward: dense::Forward,
-    forward_images: dense::ForwardImages,
-    backward_input: dense::BackwardInput,
-    backward_weights: dense::BackwardWeights,
-    backward_weights_images: dense::BackwardWeightsImages,
     stack: Option<dense_stack::Gradient>,
     step: Option<dense_stack::Step>,
     loss: Loss,
@@ -128,11 +123,6 @@ impl Kernels {
             .then(|| dense_stack::Step::new(gpu, size, network.whole_stack(1, 1).reads));
         Ok(Self {
             workgroup_size: size,
-            forward: dense::Forward::new(gpu, size)?,
-            forward_images: dense::ForwardImages::new(gpu, size)?,
-            backward_input: dense::BackwardInput::new(gpu, size)?,
-            backward_weights: dense::BackwardWeights::new(gpu, size)?,
-            backward_weights_images: dense::BackwardWeightsImages::new(gpu, size)?,
             stack: stack.transpose()?,
             step: step.transpose()?,
             loss: Loss::new(gpu)?,
@@ -264,6 +254,14 @@ impl<'a> Binder<'a> {
         dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images() }
     }
 
+    /// What dense layer `index` reads.
+    fn input(&self, index: usize) -> dense::Input<'a> {
+        match self.activations.input(index) {
+            Some(features) => dense::Input::Features(features),
+            None => dense::Input::Images(self.images()),
+        }
+    }
+
     fn loss(&self, losses: &Buffer<BatchLoss>) -> Result<Bound> {
         let Self { gpu, kernels, network, feed, state, activations } = *self;
         let arguments = LossArguments {
@@ -293,14 +291,9 @@ impl Sequence {
             let shape = binder.shape(layer.inputs, layer.outputs);
             let (place, relu, output) = (network.place(index), layer.relu, activations.output(index));
             let (steps, parameters) = (feed.steps(), &state.parameters);
-            launches.push(if let Some(input) = activations.input(index) {
-                let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
-                kernels.forward.bind(gpu, &arguments)?
-            } else {
-                let images = binder.images();
-                let arguments = dense::ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
-                kernels.forward_images.bind(gpu, &arguments)?
-            });
+            let input = binder.input(index);
+            let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
+            launches.push(dense::Forward::new(kernels.workgroup_size).bind(gpu, &arguments)?);
         }
         Ok(Self(launches))
     }

@@ -242,6 +242,10 @@ mod tests {
         }
     }
 
+    fn header_of(descr: &str) -> String {
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}")
+    }
+
     #[test]
     fn other_number_types_are_refused_by_name() {
         for (descr, named) in [
@@ -252,7 +256,7 @@ mod tests {
             ("<U3", "text"),
             ("<f16", "f16"),
         ] {
-            let message = message(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}"));
+            let message = message(&header_of(descr));
             assert!(message.contains(named) && message.contains(descr), "{message}");
         }
         assert!(message("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }").contains("structured"));
@@ -260,11 +264,10 @@ mod tests {
 
     #[test]
     fn bytes_are_read_only_where_bytes_are_wanted() {
-        let header = |descr| format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}");
-        assert!(message(&header("|u1")).contains("not weights"));
-        assert_eq!(Header::parse::<u8>(&header("|u1")).ok().unwrap().element.format, Format::U8);
+        assert!(message(&header_of("|u1")).contains("not weights"));
+        assert_eq!(Header::parse::<u8>(&header_of("|u1")).ok().unwrap().element.format, Format::U8);
         for descr in ["|O", "<U3", "<c8", "V2"] {
-            let Err(Failure::Content(message)) = Header::parse::<u8>(&header(descr)) else {
+            let Err(Failure::Content(message)) = Header::parse::<u8>(&header_of(descr)) else {
                 panic!("{descr} should have been refused")
             };
             assert!(message.contains(descr) && message.contains("astype('uint8')"), "{message}");

@@ -139,9 +139,10 @@ fn layers(binder: Binder<'_>, gradient: &Buffer<f32>, losses: &Buffer<BatchLoss>
     });
     for (index, layer) in network.architecture.dense_layers().iter().enumerate().take(layers).rev() {
         let (shape, place) = (binder.shape(layer.inputs, layer.outputs), network.place(index));
+        let (input, size) = (binder.input(index), kernels.workgroup_size);
+        let arguments = dense::BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
+        launches.push(dense::BackwardWeights::new(size).bind(gpu, &arguments)?);
         if let Some(input) = activations.input(index) {
-            let arguments = dense::BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
-            launches.push(kernels.backward_weights.bind(gpu, &arguments)?);
             let arguments = dense::BackwardInputArguments {
                 shape,
                 place,
@@ -151,12 +152,7 @@ fn layers(binder: Binder<'_>, gradient: &Buffer<f32>, losses: &Buffer<BatchLoss>
                 input,
                 input_gradient,
             };
-            launches.push(kernels.backward_input.bind(gpu, &arguments)?);
-        } else {
-            let images = binder.images();
-            let arguments =
-                dense::BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
-            launches.push(kernels.backward_weights_images.bind(gpu, &arguments)?);
+            launches.push(dense::BackwardInput::new(size).bind(gpu, &arguments)?);
         }
         std::mem::swap(&mut output_gradient, &mut input_gradient);
     }
