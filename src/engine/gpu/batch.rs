@@ -240,7 +240,7 @@ impl BackendBatch for GpuBatch {
                 None => mask_launches.insert(MaskLaunches::new(gpu, workgroup_size, network, self.seed, state)?),
             };
             let (ids, counts) = (&self.replica_ids[slots.clone()], &weight_count[slots.clone()]);
-            launches.submit(gpu, network, state, change, ids, counts)?;
+            launches.change(gpu, network, state, change, ids, counts)?;
         }
         Ok(())
     }
