@@ -1,9 +1,8 @@
 //! `holdfast merge`: the shards of a study, joined.
 
-use super::options::{DeviceOptions, OutputOptions};
+use super::options::{DeviceOptions, FolderOptions};
 use super::progress::Reporter;
 use super::run::{announce, open_engine, open_folder, write_settings};
-use super::stop::stop_flag;
 use super::study::TrainedStudy;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -23,16 +22,11 @@ pub(super) struct MergeArguments {
     /// Run folders of all shards, in any order.
     #[arg(value_name = "SHARD", required = true)]
     shards: Vec<PathBuf>,
-    /// Run folder of the whole; `runs/study-<hash>` if not given.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
     /// Leave Figure 4 out, which needs the data, and trains exponential decay.
     #[arg(long)]
     without_figure_4: bool,
     #[command(flatten)]
-    device: DeviceOptions,
-    #[command(flatten)]
-    output: OutputOptions,
+    folder: FolderOptions,
 }
 
 /// A folder that `study --shard` wrote.
@@ -43,6 +37,7 @@ struct ShardFolder {
 }
 
 pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
+    let FolderOptions { device, output: say, out } = &arguments.folder;
     let mut parts: Vec<ShardFolder> =
         arguments.shards.iter().map(|path| ShardFolder::open(path)).collect::<Result<_>>()?;
     parts.sort_by_key(|part| part.shard);
@@ -67,7 +62,7 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
         }
     }
     let mut manifest = Manifest { shard: None, finished: None, ..first.manifest.clone() };
-    let folder = open_folder(&manifest, arguments.out.as_deref())?;
+    let folder = open_folder(&manifest, out.as_deref())?;
     if let Some(shard) = folder.earlier_manifest().and_then(|manifest| manifest.shard) {
         let place = folder.path().display();
         return Err(Error::Usage(format!("{place} is shard {shard} itself; choose another --out for the whole")));
@@ -83,19 +78,19 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
             join_retrained(&parts, &format!("{cell}{}/", variant.folder), &variant, &folder)?;
         }
     }
-    let reporter = Reporter::new(arguments.output.quiet);
-    let control = Control { stop: stop_flag(), progress: &reporter };
-    let mut engine = open_engine(&device_of(&manifest, &arguments.device), true)?;
+    let reporter = Reporter::new(say.quiet);
+    let control = reporter.control();
+    let mut engine = open_engine(&device_of(&manifest, device), true)?;
     let data = if arguments.without_figure_4 || configuration.figure_4_replicates.unwrap_or(0) == 0 {
         Vec::new()
     } else {
         data_of(&manifest, &configuration, &engine, control)?
     };
-    if !arguments.output.quiet {
+    if !say.quiet {
         announce(&data);
     }
     let trained = TrainedStudy { configuration: &configuration, names: cells, cells: &data, folder: &folder };
-    trained.conclude(&mut engine, &mut manifest, control)?.print(&arguments.output)
+    trained.conclude(&mut engine, &mut manifest, control)?.print(say)
 }
 
 /// Joins what the shards have trained anew of a cell for the sensitivity table, in the part `place` of their folders.

@@ -6,10 +6,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::report::{Run, Study, html};
 use crate::run_folder::{Manifest, RunFolder, csv};
+use crate::study::conclusion::FIGURE_4;
 use crate::study::configuration::Configuration;
-use crate::study::figure4;
-use crate::study::recorded::FocusLayer;
-use crate::study::recorded::RecordedRun;
+use crate::study::recorded::{FocusLayer, RecordedRun};
 use crate::study::results::{Results, SUBJECT_FILE};
 use crate::study::runs::{RunRow, incompleteness};
 use crate::study::tables::{read_observations, read_stable_weights, tables};
@@ -76,42 +75,44 @@ fn read(path: &Path, engine: &mut Engine) -> Result<Run> {
             "{shown} has tables of numbers in files and keeps neither these nor networks; name a study that was trained"
         )));
     }
+    contents(path, &manifest, engine)
+}
+
+/// Reads what the files of a run of `compare` or `study` hold.
+fn contents(path: &Path, manifest: &Manifest, engine: &mut Engine) -> Result<Run> {
     let configuration: Configuration = serde_json::from_value(manifest.configuration.clone()).map_err(|error| {
         Error::Data(format!(
             "{} has no settings that this version understands ({error}); give its command again with --fresh",
             path.join("manifest.json").display()
         ))
     })?;
-    if manifest.command == "compare" {
-        let cells = cell_folders(path, &configuration)?.into_iter().map(|folder| {
+    let is_study = manifest.command == "study";
+    let mut cells = Vec::new();
+    for folder in cell_folders(path, &configuration)? {
+        let folder = if is_study { folder.join(FIGURE_4) } else { folder };
+        // A study may be without its Figure 4.
+        if !is_study || folder.join(SUBJECT_FILE).is_file() {
             let results = Results::read_back(&configuration, &folder)?;
             let recorded = RecordedRun { folder, configuration: configuration.clone() };
-            Ok((results.into(), FocusLayer::read(&recorded, engine)?))
-        });
-        return Ok(Run { provenance: (&manifest).into(), study: None, cells: cells.collect::<Result<_>>()? });
+            cells.push((results, FocusLayer::read(&recorded, engine)?));
+        }
+    }
+    if !is_study {
+        return Ok(Run { provenance: manifest.into(), study: None, cells });
     }
     let observations = read_observations(&path.join("observations.csv"))?.0;
     let stable_weights = read_stable_weights(&path.join("stable_nodes.csv"))?.0;
     let replaced = csv::read(&path.join("replaced.csv"))?;
     let sensitivity = csv::read(&path.join("sensitivity.csv"))?;
-    let mut cells = Vec::new();
-    for folder in cell_folders(path, &configuration)? {
-        let folder = folder.join(figure4::FOLDER);
-        if folder.join(SUBJECT_FILE).is_file() {
-            let results = Results::read_back(&configuration, &folder)?;
-            let recorded = RecordedRun { folder, configuration: configuration.clone() };
-            cells.push((results.into(), FocusLayer::read(&recorded, engine)?));
-        }
-    }
     let mut tables = tables(&observations, &stable_weights);
     tables.notes.extend(notes(path, &configuration)?);
     let study = Study { configuration, tables, replaced, sensitivity };
-    Ok(Run { provenance: (&manifest).into(), study: Some(study), cells })
+    Ok(Run { provenance: manifest.into(), study: Some(study), cells })
 }
 
-/// Writes the page of a finished run into its folder.
-pub(super) fn write(folder: &RunFolder, engine: &mut Engine) -> Result<()> {
-    html::write(&[read(folder.path(), engine)?], &folder.file("report.html")?)
+/// Writes the page of a run whose other files are written into its folder.
+pub(super) fn write(folder: &RunFolder, manifest: &Manifest, engine: &mut Engine) -> Result<()> {
+    html::write(&[contents(folder.path(), manifest, engine)?], &folder.file("report.html")?)
 }
 
 /// The file that the page goes to: `out` itself, or what it is a link to.

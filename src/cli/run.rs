@@ -1,13 +1,15 @@
 //! What every command with a run folder does first and last: device, data, hash, folder, manifest.
 
-use super::options::DeviceOptions;
-use super::output;
+use super::options::{DeviceOptions, FolderOptions, OutputOptions, RunArguments};
+use super::{dry_run, output};
 use crate::check::Certificate;
 use crate::engine::{self, DeviceDescription, Engine};
 use crate::error::{Error, Result};
 use crate::run_folder::{self, Manifest, RunFolder, Shard, timestamp};
 use crate::study::configuration::{self, Configuration};
 use crate::study::experiment::Cell;
+use crate::study::memory::Job;
+use crate::study::replication::variants;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,13 +26,14 @@ pub(super) struct Run {
 
 /// Data and device of a run, before anything is written.
 pub(super) struct Prepared {
+    command: &'static str,
     pub(super) configuration: Configuration,
-    pub(super) cells: Vec<Cell>,
-    pub(super) engine: Engine,
-    pub(super) checksums: BTreeMap<String, String>,
+    cells: Vec<Cell>,
+    engine: Engine,
+    checksums: BTreeMap<String, String>,
     pub(super) hash: String,
     /// Which part of a study is run; `None` of everything else.
-    pub(super) shard: Option<Shard>,
+    shard: Option<Shard>,
 }
 
 /// Opens the device and says which one and why.
@@ -68,29 +71,44 @@ pub(super) fn data_sets(cells: &[Cell], configuration: &Configuration) -> Result
         .collect()
 }
 
-/// Loads data and opens the device.
+/// Loads data and opens the device. With `--print-config` or `--dry-run` prints what is asked, and there is nothing to run.
 pub(super) fn prepare(
-    command: &str,
+    command: &'static str,
     configuration: Configuration,
-    device: &DeviceOptions,
-    quiet: bool,
-) -> Result<Prepared> {
+    arguments: &RunArguments,
+    job: Job,
+    shard: Option<Shard>,
+) -> Result<Option<Prepared>> {
+    if arguments.file.print_config {
+        return output::result(&settings_text(&configuration)?).map(|()| None);
+    }
+    let FolderOptions { device, output: say, .. } = &arguments.folder;
+    let replicates = shard.unwrap_or(Shard::WHOLE).replicas(configuration.replicates)?.len() as u32;
     let cells = Cell::load_all(&configuration)?;
-    if !quiet {
+    if !say.quiet {
         announce(&cells);
     }
-    let engine = open_engine(device, quiet)?;
+    let mut engine = open_engine(device, say.quiet)?;
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(&configuration)).collect();
     let identity = cells.iter().flat_map(|cell| cell.identity(&configuration, &checksums)).collect();
     let hash = configuration::hash(command, &configuration, engine.description(), &identity)?;
-    Ok(Prepared { configuration, cells, engine, checksums, hash, shard: None })
+    if arguments.dry_run {
+        // What is trained anew for the sensitivity table has images of its own, which lie in memory beside the others.
+        let retrained = variants(&configuration);
+        let retrained: Vec<_> =
+            retrained.iter().map(|variant| variant.cells(&configuration, &cells)).collect::<Result<_>>()?;
+        dry_run::print(&mut engine, &cells, &configuration, replicates, job, &hash, say.json)?;
+        drop(retrained);
+        return Ok(None);
+    }
+    Ok(Some(Prepared { command, configuration, cells, engine, checksums, hash, shard }))
 }
 
 impl Prepared {
     /// Takes the run folder: `out`, or `runs/<command>-<hash>`. Unless the run is finished, or if it is to start afresh,
     /// writes the configuration and an unfinished manifest.
-    pub(super) fn start(self, command: &str, out: Option<&Path>, fresh: bool) -> Result<Run> {
-        let Self { configuration, mut cells, engine, checksums, hash, shard } = self;
+    pub(super) fn start(self, out: Option<&Path>, fresh: bool) -> Result<Run> {
+        let Self { command, configuration, mut cells, engine, checksums, hash, shard } = self;
         let mut manifest = draft(command, hash, &configuration, engine.description(), checksums)?;
         manifest.seeds.push(configuration.seed);
         manifest.shard = shard;
@@ -148,20 +166,28 @@ pub(super) fn open_folder(manifest: &Manifest, out: Option<&Path>) -> Result<Run
     RunFolder::open(&out.map_or_else(name, Path::to_path_buf), manifest)
 }
 
-/// Opens the folder of a run that starts now, and writes its settings and an unfinished manifest, without seeds.
+/// Opens the folder of a run that starts now, and writes its settings and an unfinished manifest, without seeds. The folder's
+/// name and the manifest tell of the settings, the device and what `identity` has of the `checksums`.
 pub(super) fn begin(
     out: Option<&Path>,
     command: &str,
-    hash: String,
     settings: &impl Serialize,
     device: &DeviceDescription,
     checksums: BTreeMap<String, String>,
+    identity: &BTreeMap<String, String>,
 ) -> Result<(RunFolder, Manifest)> {
+    let hash = configuration::hash(command, settings, device, identity)?;
     let manifest = draft(command, hash, settings, device, checksums)?;
     let folder = open_folder(&manifest, out)?;
     write_settings(&folder, settings)?;
     manifest.write(folder.path())?;
     Ok((folder, manifest))
+}
+
+/// Marks a run as finished.
+pub(super) fn finish(folder: &RunFolder, manifest: &mut Manifest) -> Result<()> {
+    manifest.finished = Some(timestamp(SystemTime::now()));
+    manifest.write(folder.path())
 }
 
 /// The manifest of a run that starts now, without seeds.
@@ -197,22 +223,24 @@ fn draft(
     })
 }
 
+/// Settings as a file that `--config` reads.
+fn settings_text(settings: &impl Serialize) -> Result<String> {
+    toml::to_string(settings).map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))
+}
+
 /// Writes `config.toml`.
 pub(super) fn write_settings(folder: &RunFolder, settings: &impl Serialize) -> Result<()> {
-    let text = toml::to_string(settings)
-        .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
+    let text = settings_text(settings)?;
     run_folder::write(&folder.file("config.toml")?, |file| std::io::Write::write_all(file, text.as_bytes()))
 }
 
 impl Run {
-    /// Whether an earlier call finished this run.
-    pub(super) fn is_finished(&self) -> bool {
-        self.manifest.finished.is_some()
-    }
-
-    /// Marks the run as finished.
-    pub(super) fn finish(&mut self) -> Result<()> {
-        self.manifest.finished = Some(timestamp(SystemTime::now()));
-        self.manifest.write(self.folder.path())
+    /// Whether an earlier call finished this run; says so.
+    pub(super) fn is_finished(&self, say: &OutputOptions) -> bool {
+        let finished = self.manifest.finished.is_some();
+        if finished {
+            say.notices(&["this run is finished: these are its results; --fresh runs it anew".into()]);
+        }
+        finished
     }
 }

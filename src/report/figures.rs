@@ -3,21 +3,20 @@
 //! Four fields: (a) test accuracy, (b) time per operating point, (c) difference to one-shot pruning, and the legend in a
 //! field of its own, where it can cover no data.
 
-use super::Cell;
 use super::look::Look;
-use super::picture::{self, failed};
+use super::picture::failed;
 use crate::error::Result;
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint};
 use crate::study::ledger::LedgerRow;
 use crate::study::numbers::significant;
+use crate::study::results::Results;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::ValueFormatter;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
-use std::path::Path;
 
 /// Width and height in pixels.
 const SIZE: (u32, u32) = (1480, 1180);
@@ -40,7 +39,7 @@ const REFERENCE: RGBColor = RGBColor(90, 90, 90);
 
 /// Figure 4 of one cell, ready to be drawn.
 struct Figure<'a> {
-    cell: &'a Cell,
+    cell: &'a Results,
     curves: Vec<(Curve, Look)>,
 }
 
@@ -48,28 +47,12 @@ struct Figure<'a> {
 ///
 /// # Errors
 /// [`crate::error::Error::Job`] if the drawing fails.
-pub fn svg(cell: &Cell) -> Result<String> {
+pub fn svg(cell: &Results) -> Result<String> {
     let mut text = String::new();
     let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
     Figure::new(cell).draw(&root)?;
     drop(root);
     Ok(text)
-}
-
-/// Writes Figure 4 as an SVG file.
-///
-/// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
-pub fn write_svg(cell: &Cell, path: &Path) -> Result<()> {
-    picture::write_svg(&svg(cell)?, path)
-}
-
-/// Writes Figure 4 as a PNG file.
-///
-/// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
-pub fn write_png(cell: &Cell, path: &Path) -> Result<()> {
-    picture::write_png(&svg(cell)?, path)
 }
 
 /// A figure takes the sizes of its texts from this font; a reader's own is drawn instead where the SVG is shown.
@@ -82,7 +65,7 @@ pub(super) fn register_fonts() -> Result<()> {
 }
 
 impl<'a> Figure<'a> {
-    fn new(cell: &'a Cell) -> Self {
+    fn new(cell: &'a Results) -> Self {
         let mut curves: Vec<(Curve, Look)> = Vec::new();
         for curve in accuracy::curves(&cell.sweep, cell.headline_window) {
             let taken: Vec<Look> = curves.iter().map(|(_, look)| *look).collect();
@@ -118,7 +101,7 @@ impl<'a> Figure<'a> {
 
     /// Panel (a): accuracy against sparsity.
     fn accuracy<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
-        let body = captioned(area, "(a) Accuracy after pruning (only ED retrains)", 94)?;
+        let body = captioned(area, "(a) Accuracy after pruning (only decay retrains)", 94)?;
         let mut chart = builder(&body, 80).build_cartesian_2d(0.0..100.0, 0.0..100.0).map_err(failed)?;
         let judged = format!("{} accuracy (%)", self.cell.judged_by());
         mesh(&mut chart, "Zero weights in the focus layer (%)", &judged, 11)?;
@@ -288,7 +271,7 @@ impl<'a> Figure<'a> {
             "joined only where they lie within 5 % sparsity.",
             "(c) paired mean with 95 % interval (Student's t),",
             "without one where there are too few replicas for it.",
-            "ED trains other nets, so it has no pairs.",
+            "Exponential decay trains other nets: it has no pairs.",
         ];
         for (index, line) in (0..).zip(notes) {
             let place = (first_column, top + line_height * lines as i32 + 16 + 28 * index);
@@ -443,7 +426,7 @@ fn spaced(points: &[(f64, f64)], phase: f64) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
+    use super::super::{sample, write_figure};
     use super::*;
     use crate::error::Error;
     use crate::pruning::SweepRow;
@@ -456,9 +439,8 @@ mod tests {
     fn both_files_are_written_and_the_png_is_one() {
         let folder = tempfile::tempdir().unwrap();
         let cell = sample::cell();
-        write_svg(&cell, &folder.path().join("figure4.svg")).unwrap();
+        write_figure(&svg(&cell).unwrap(), |ending| Ok(folder.path().join(format!("figure4.{ending}")))).unwrap();
         let png = folder.path().join("figure4.png");
-        write_png(&cell, &png).unwrap();
         let picture = image::open(&png).unwrap().into_rgb8();
         assert_eq!(picture.dimensions(), SIZE);
         let pixels = picture.into_raw();
@@ -471,7 +453,7 @@ mod tests {
     #[test]
     fn the_rows_of_the_times_have_names_of_their_own() {
         let cell = sample::cell();
-        let times = svg(&Cell { sweep: Vec::new(), ..cell.clone() }).unwrap();
+        let times = svg(&Results { sweep: Vec::new(), ..cell.clone() }).unwrap();
         for row in &cell.ledger.rows {
             let name = format!("{} {}", row.method, row.rule);
             assert_eq!(times.lines().filter(|line| line.trim() == name.trim()).count(), 1, "{name}");
@@ -497,21 +479,26 @@ mod tests {
     fn a_folder_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
-        assert!(matches!(write_svg(&sample::cell(), &missing.join("figure4.svg")), Err(Error::Io { .. })));
-        assert!(matches!(write_png(&sample::cell(), &missing.join("figure4.png")), Err(Error::Io { .. })));
+        for [svg, png] in [[&missing, folder.path()], [folder.path(), &missing]] {
+            let place = |ending: &str| Ok(if ending == "svg" { svg } else { png }.join(format!("a.{ending}")));
+            assert!(matches!(
+                write_figure("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"2\" height=\"2\"/>", place),
+                Err(Error::Io { .. })
+            ));
+        }
     }
 
     #[test]
     fn axes_have_titles_with_units_and_the_title_says_what_is_shown() {
         let svg = svg(&sample::cell()).unwrap();
         for text in [
-            "mnist · dnn · 5 replicas · 100 epochs (ED: 3)",
+            "mnist · dnn · 5 replicas · 100 epochs (exponential decay: 3)",
             "Test accuracy (%)",
             "Milliseconds",
             "Difference (percentage points)",
             "hold s=50",
             "stability ε=0.01",
-            "ed density",
+            "decay density",
             "chance, 11.4 %",
         ] {
             assert!(svg.contains(text), "{text}");
@@ -522,7 +509,7 @@ mod tests {
     fn a_wide_gap_in_the_points_of_ms_is_not_bridged() {
         let mut cell = sample::cell();
         cell.sweep.retain(|row| row.method == Method::Stability && row.tolerance == Some(0.05));
-        let lines = |cell: &Cell| svg(cell).unwrap().matches("<polyline").count();
+        let lines = |cell: &Results| svg(cell).unwrap().matches("<polyline").count();
         let narrow = {
             let mut cell = cell.clone();
             for row in &mut cell.sweep {
@@ -547,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_of_ed_gets_a_curve_and_the_legend_stays_inside() {
+    fn every_rule_of_decay_gets_a_curve_and_the_legend_stays_inside() {
         let mut cell = sample::cell();
         for rule in ["exd", "soft", "cubic"] {
             let more: Vec<_> = cell
@@ -559,7 +546,7 @@ mod tests {
             cell.sweep.extend(more);
         }
         let svg = svg(&cell).unwrap();
-        for rule in ["ed density", "ed exd", "ed soft", "ed cubic"] {
+        for rule in ["decay density", "decay exd", "decay soft", "decay cubic"] {
             assert!(svg.contains(rule), "{rule}");
         }
         let heights = svg.split("<text ").skip(1).filter_map(|text| text.split(" y=\"").nth(1)?.split('"').next());

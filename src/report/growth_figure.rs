@@ -2,7 +2,7 @@
 //! PNG. A row of panels for each model, a column for each data set, all with the same axes.
 
 use super::figures::{FONT, LABEL_SIZE, captioned, mesh, note, register_fonts};
-use super::picture::{self, failed};
+use super::picture::failed;
 use super::tables::NOTHING;
 use crate::error::Result;
 use crate::study::numbers::significant;
@@ -11,7 +11,6 @@ use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// Width and height of a panel in pixels.
 const PANEL: (u32, u32) = (470, 470);
@@ -38,22 +37,6 @@ pub fn svg(cells: &[CellGrowth]) -> Result<String> {
     draw(cells, &root)?;
     drop(root);
     Ok(text)
-}
-
-/// Writes Figure 3 as an SVG file.
-///
-/// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
-pub fn write_svg(cells: &[CellGrowth], path: &Path) -> Result<()> {
-    picture::write_svg(&svg(cells)?, path)
-}
-
-/// Writes Figure 3 as a PNG file.
-///
-/// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
-pub fn write_png(cells: &[CellGrowth], path: &Path) -> Result<()> {
-    picture::write_png(&svg(cells)?, path)
 }
 
 /// Names of the models and of the data sets.
@@ -161,6 +144,10 @@ mod tests {
     fn every_cell_has_a_panel_with_titled_axes_and_its_parameters() {
         let cells = [cell("cnn", "ct", 800.0), cell("cnn", "pr", 500.0), cell("dnn", "ct", 1e7)];
         let svg = svg(&cells).unwrap();
+        assert!(
+            svg.contains(&format!("width=\"{}\" height=\"{}\"", 2 * PANEL.0, LEGEND_HEIGHT + 2 * PANEL.1)),
+            "{svg}"
+        );
         let count = |text: &str| svg.lines().filter(|line| line.trim().starts_with(text)).count();
         assert_eq!((count("Epoch"), count("Stable weights")), (3, 3));
         for text in [
@@ -172,16 +159,6 @@ mod tests {
         ] {
             assert_eq!(count(text), 1, "{text}");
         }
-    }
-
-    #[test]
-    fn both_files_are_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        write_svg(&[cell("cnn", "ct", 800.0)], &path("figure3.svg")).unwrap();
-        write_png(&[cell("cnn", "ct", 800.0)], &path("figure3.png")).unwrap();
-        let size = image::image_dimensions(path("figure3.png")).unwrap();
-        assert_eq!(size, (2 * PANEL.0, LEGEND_HEIGHT + PANEL.1));
     }
 
     #[test]

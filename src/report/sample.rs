@@ -1,6 +1,5 @@
 //! A made-up comparison in the shape of a real one, for the tests of this room.
 
-use super::Cell;
 use crate::engine::{Engine, HistoryShape};
 use crate::network::Architecture;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
@@ -9,7 +8,7 @@ use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability, WindowedEnvelope};
 use crate::study::ledger::{Ledger, Measured, Workload};
 use crate::study::recorded::FocusLayer;
-use crate::study::results::InferenceRow;
+use crate::study::results::{InferenceRow, Results};
 
 const REPLICAS: u32 = 5;
 const WEIGHT_COUNTS: u32 = 900;
@@ -35,7 +34,7 @@ pub(super) fn layer() -> FocusLayer {
 }
 
 /// Five replicas of the paper's network on MNIST, every method, 101 sparsities.
-pub(super) fn cell() -> Cell {
+pub(super) fn cell() -> Results {
     let mut noise = Sequence::new(5, Stream::Check, 0, 0);
     let mut sweep = Vec::new();
     for replica in 0..REPLICAS {
@@ -91,13 +90,13 @@ pub(super) fn cell() -> Cell {
         }
     }
     let inference = [(0.0, 14.3), (0.5, 14.3), (0.6, 14.4), (0.7, 14.2), (0.8, 14.3), (0.9, 14.6)];
-    Cell {
+    Results {
         ledger: ledger(),
         correlations: Vec::new(),
         sweep,
         chance: 0.114,
         headline_window: WINDOW,
-        headline_rule: FROZEN_FIRST.into(),
+        headline_rule: FROZEN_FIRST,
         judged_in_training: false,
         inference: inference.map(|(sparsity, milliseconds)| inference_row(sparsity, milliseconds)).into(),
     }

@@ -2,13 +2,12 @@
 //! above each panel.
 
 use super::figures::{FONT, LABEL_SIZE, captioned, note, register_fonts};
-use super::picture::{self, failed};
+use super::picture::failed;
 use super::scaling::{ScalingLine, ScalingPanel};
 use crate::error::Result;
 use crate::study::numbers::significant;
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use std::path::Path;
 
 /// Width and height of a panel in pixels.
 const PANEL: (u32, u32) = (560, 520);
@@ -38,22 +37,6 @@ pub fn svg(title: &str, panels: &[ScalingPanel]) -> Result<String> {
     draw(title, panels, &root)?;
     drop(root);
     Ok(text)
-}
-
-/// Writes the figure as an SVG file.
-///
-/// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
-pub fn write_svg(title: &str, panels: &[ScalingPanel], path: &Path) -> Result<()> {
-    picture::write_svg(&svg(title, panels)?, path)
-}
-
-/// Writes the figure as a PNG file.
-///
-/// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
-pub fn write_png(title: &str, panels: &[ScalingPanel], path: &Path) -> Result<()> {
-    picture::write_png(&svg(title, panels)?, path)
 }
 
 /// Rows of panels; the legend takes the place of one more.
@@ -203,6 +186,7 @@ mod tests {
     #[test]
     fn every_panel_has_titled_axes_and_its_exponents() {
         let svg = svg("CPU engine", &panels()).unwrap();
+        assert!(svg.contains(&format!("width=\"{}\" height=\"{}\"", 3 * PANEL.0, TITLE_HEIGHT + PANEL.1)), "{svg}");
         let count = |text: &str| svg.lines().filter(|line| line.trim() == text).count();
         // Above the panel and below its axis.
         assert_eq!((count("Replicas"), count("Time of a step (ms)")), (4, 2));
@@ -214,16 +198,6 @@ mod tests {
         ] {
             assert_eq!(count(text), 1, "{text}");
         }
-    }
-
-    #[test]
-    fn both_files_are_written_and_the_png_is_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        write_svg("title", &panels(), &path("growth.svg")).unwrap();
-        write_png("title", &panels(), &path("growth.png")).unwrap();
-        let size = image::image_dimensions(path("growth.png")).unwrap();
-        assert_eq!(size, (3 * PANEL.0, TITLE_HEIGHT + PANEL.1));
     }
 
     #[test]

@@ -348,27 +348,7 @@ fn separated(text: &str) -> String {
 
 /// The same as numbers, nothing rounded; a K without a limit is null.
 pub fn json(tables: &Tables, configuration_hash: &str, folder: &str) -> Value {
-    let coefficients = tables.quasi_poisson.iter().flat_map(|model| &model.coefficients).map(|one| {
-        json!({
-            "term": one.name,
-            "estimate": one.estimate,
-            "standard_error": one.standard_error,
-            "t": one.t,
-            "p": one.p,
-        })
-    });
-    let growth = |cell: &CellGrowth| {
-        json!({
-            "model": cell.model,
-            "data_set": cell.data_set,
-            "replicates": cell.replicates,
-            "K": cell.growth.limit,
-            "N0": cell.growth.start,
-            "r": cell.growth.rate,
-            "residual_sum_of_squares": cell.growth.residual_sum_of_squares,
-            "k_identified": cell.growth.limit_is_identified,
-        })
-    };
+    let coefficients = tables.quasi_poisson.iter().flat_map(|model| &model.coefficients);
     json!({
         "configuration_hash": configuration_hash,
         "folder": folder,
@@ -378,7 +358,7 @@ pub fn json(tables: &Tables, configuration_hash: &str, folder: &str) -> Value {
         "table4": tables.table4(),
         "table5": tables.table5(),
         "coefficients": coefficients.collect::<Vec<_>>(),
-        "growth": tables.growth.iter().map(growth).collect::<Vec<_>>(),
+        "growth": tables.growth_rows().collect::<Vec<_>>(),
         "notes": tables.notes,
     })
 }

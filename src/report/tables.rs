@@ -1,11 +1,11 @@
 //! Tables as text for the terminal, and the same as JSON.
 
-use super::{Cell, count};
+use super::rules;
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES};
 use crate::study::ledger::LedgerRow;
-use crate::study::numbers::{significant, thousands, with_spread};
-use crate::study::rules;
+use crate::study::numbers::{counted, significant, thousands, with_spread};
+use crate::study::results::Results;
 use serde_json::{Value, json};
 
 /// Shown where there is nothing to show.
@@ -29,18 +29,18 @@ pub(super) struct LedgerLine {
     pub(super) fixed: String,
     /// Marginal cost relative to magnitude stability.
     pub(super) ratio: String,
-    /// From how many points on it has cost less than ED.
+    /// From how many points on it has cost less than exponential decay.
     pub(super) break_even: String,
     /// The same if the training was needed anyway.
     pub(super) break_even_if_trained: String,
 }
 
 /// The lines of the ledger, in its order.
-pub(super) fn ledger_lines(cell: &Cell) -> Vec<LedgerLine> {
+pub(super) fn ledger_lines(cell: &Results) -> Vec<LedgerLine> {
     cell.ledger.rows.iter().map(|row| ledger_line(cell, row)).collect()
 }
 
-fn ledger_line(cell: &Cell, row: &LedgerRow) -> LedgerLine {
+fn ledger_line(cell: &Results, row: &LedgerRow) -> LedgerLine {
     let mut method = row.method.to_string();
     if !row.rule.is_empty() {
         method += &format!(" {}", row.rule);
@@ -62,7 +62,7 @@ fn ledger_line(cell: &Cell, row: &LedgerRow) -> LedgerLine {
 
 /// In words, from how many points on a method has paid off against `decay-sequential`: with all costs, and if the training
 /// was needed anyway.
-fn break_even(cell: &Cell, row: &LedgerRow) -> (String, String) {
+fn break_even(cell: &Results, row: &LedgerRow) -> (String, String) {
     if row.method.retrains() || cell.ledger.row(Method::DecaySequential).is_none() {
         return (NOTHING.into(), NOTHING.into());
     }
@@ -103,7 +103,7 @@ impl AccuracyLine {
 }
 
 /// Accuracy of every curve at the table's sparsities, in per cent.
-pub(super) fn accuracy_lines(cell: &Cell) -> Vec<AccuracyLine> {
+pub(super) fn accuracy_lines(cell: &Results) -> Vec<AccuracyLine> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     curves.iter().map(|curve| AccuracyLine::new(curve, |point| Some(percent(&point.accuracy)))).collect()
 }
@@ -118,7 +118,7 @@ pub(super) const CONTROLS: [(&str, Difference); 2] = [
 ];
 
 /// Accuracy minus a control's in percentage points with the 95 % interval, for the curves that prune the same nets.
-pub(super) fn difference_lines(cell: &Cell, over: Difference) -> Vec<AccuracyLine> {
+pub(super) fn difference_lines(cell: &Results, over: Difference) -> Vec<AccuracyLine> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     let difference = |point: &CurvePoint| over(point).map(|difference| percentage_points(&difference));
     curves
@@ -157,7 +157,7 @@ pub(super) fn any_unknown(lines: &[AccuracyLine]) -> bool {
 
 /// Rank correlation of each criterion with the final magnitude: of `stability` at each tolerance, of the others at the headline's
 /// window.
-pub(super) fn correlation_lines(cell: &Cell) -> Vec<(String, String)> {
+pub(super) fn correlation_lines(cell: &Results) -> Vec<(String, String)> {
     let mut groups: Vec<(String, Vec<f64>)> = Vec::new();
     for row in &cell.correlations {
         let label = match (row.tolerance, row.window) {
@@ -180,7 +180,7 @@ pub(super) fn correlation_lines(cell: &Cell) -> Vec<(String, String)> {
 }
 
 /// What the whole model gains at the table's sparsities: how many times smaller it is, and the theoretical speed-up.
-pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
+pub(super) fn whole_model_lines(cell: &Results) -> Vec<AccuracyLine> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     // Both ratios follow from the number of weights alone, so any curve that meets most columns will do.
     let met = |curve: &&Curve| accuracy::at_table_sparsities(curve).iter().flatten().count();
@@ -196,7 +196,7 @@ pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
 }
 
 /// How long classifying took, and that zeros do not change it; `None` if it was not measured.
-pub(super) fn inference_sentence(cell: &Cell) -> Option<String> {
+pub(super) fn inference_sentence(cell: &Results) -> Option<String> {
     let dense = cell.inference.first()?;
     Some(format!(
         "Classifying {} images with one replica took {}. That holds after pruning too: a weight that is zero is multiplied \
@@ -207,18 +207,18 @@ pub(super) fn inference_sentence(cell: &Cell) -> Option<String> {
 }
 
 /// Dense accuracies and chance, in one sentence.
-pub(super) fn reference_sentence(cell: &Cell) -> String {
+pub(super) fn reference_sentence(cell: &Results) -> String {
     let dense: Vec<_> = accuracy::dense(&cell.sweep)
         .into_iter()
-        .map(|(epochs, summary)| format!("{} % after {}", percent(&summary), count(f64::from(epochs), "epoch")))
+        .map(|(epochs, summary)| format!("{} % after {}", percent(&summary), counted(f64::from(epochs), "epoch")))
         .collect();
     let dense = if dense.is_empty() { "not measured".to_string() } else { dense.join(", ") };
     format!("Before pruning: {dense}. Chance: {:.1} %.", 100.0 * cell.chance)
 }
 
 /// The sentences under the ledger.
-pub(super) fn sentences(cell: &Cell) -> Vec<String> {
-    let by_rule = rules::sentence(&cell.ledger, &cell.sweep, cell.headline_window, &cell.headline_rule);
+pub(super) fn sentences(cell: &Results) -> Vec<String> {
+    let by_rule = rules::sentence(&cell.ledger, &cell.sweep, cell.headline_window, cell.headline_rule);
     let seen = cell.judged_in_training.then(|| {
         "There are no test images: all of them trained, and every accuracy here is of the images that were learnt."
             .into()
@@ -228,7 +228,7 @@ pub(super) fn sentences(cell: &Cell) -> Vec<String> {
 }
 
 /// Accuracy at the table's sparsities, for a terminal.
-pub(super) fn accuracy_text(cell: &Cell) -> String {
+pub(super) fn accuracy_text(cell: &Results) -> String {
     let seen = if cell.judged_in_training { "  of the images that were learnt: there are no others\n" } else { "" };
     grid(&accuracy_lines(cell)) + seen
 }
@@ -240,7 +240,7 @@ fn percent(summary: &Summary) -> String {
 
 /// The report of one cell for a terminal, without colours; every line ends with a line break and fits in 120 columns
 /// unless a name is very long.
-pub fn text(cell: &Cell) -> String {
+pub fn text(cell: &Results) -> String {
     let mut text = format!("{}\n\n{}\n", cell.title(), ledger_table(&ledger_lines(cell)));
     for sentence in sentences(cell) {
         text += &wrapped(&sentence);
@@ -274,7 +274,8 @@ pub fn text(cell: &Cell) -> String {
 
 /// The ledger, a line for each method.
 fn ledger_table(lines: &[LedgerLine]) -> String {
-    let head = ["", "time per point", "x ms", "points", "fixed", "break-even", "if trained anyway"].map(String::from);
+    let head =
+        ["", "time per point", "x stability", "points", "fixed", "break-even", "if trained anyway"].map(String::from);
     let row = |line: &LedgerLine| {
         [
             &line.method,
@@ -337,12 +338,12 @@ fn grid(lines: &[AccuracyLine]) -> String {
 }
 
 /// The same as [`text`], as numbers: shares instead of per cent, nothing rounded.
-pub fn json(cell: &Cell) -> Value {
+pub fn json(cell: &Results) -> Value {
     let ledger = &cell.ledger;
     let rows: Vec<_> = ledger
         .rows
         .iter()
-        .map(|row| json!({ "row": row, "break_even_with_ed_sequential": ledger.break_even(row) }))
+        .map(|row| json!({ "row": row, "break_even_with_decay_sequential": ledger.break_even(row) }))
         .collect();
     let dense: Vec<_> = accuracy::dense(&cell.sweep)
         .into_iter()
@@ -401,7 +402,7 @@ mod tests {
         let hold: Vec<&str> = hold.into_iter().filter(|entry| !entry.is_empty()).collect();
         let expected = ["hold frozen-first", "0.310 ms ± 0.020", "1.03", "101", "41.2 s", "32 points", "at once"];
         assert_eq!(hold, expected);
-        assert!(line(&text, "decay-sequential").ends_with('–'), "ED cannot break even with itself");
+        assert!(line(&text, "decay-sequential").ends_with('–'), "exponential decay cannot break even with itself");
     }
 
     #[test]
@@ -442,7 +443,7 @@ mod tests {
         let text = text(&cell);
         assert!(text.contains("14.3 ms ± 0.5") && !text.contains("14.6"), "{text}");
         assert!(!text.contains("measured speed-up"), "{text}");
-        let unmeasured = Cell { inference: Vec::new(), ..cell };
+        let unmeasured = Results { inference: Vec::new(), ..cell };
         assert_eq!(inference_sentence(&unmeasured), None);
     }
 
@@ -474,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn without_ed_no_line_speaks_of_breaking_even() {
+    fn without_decay_no_line_speaks_of_breaking_even() {
         let mut cell = sample::cell();
         cell.ledger.rows.retain(|row| !row.method.retrains());
         assert!(!text(&cell).contains("break-even"));
@@ -487,7 +488,7 @@ mod tests {
         assert_eq!(value["inference"][5]["milliseconds"], 14.6);
         assert_eq!(value["ledger"].as_array().unwrap().len(), cell.ledger.rows.len());
         assert_eq!(value["ledger"][0]["row"]["method"], "stability");
-        assert!(value["ledger"][0]["break_even_with_ed_sequential"]["points"].as_f64().unwrap() > 0.0);
+        assert!(value["ledger"][0]["break_even_with_decay_sequential"]["points"].as_f64().unwrap() > 0.0);
         assert!((value["arithmetic_ratio"].as_f64().unwrap() - 945.2).abs() < 1e-9);
         let hold = value["accuracy"].as_array().unwrap().iter().find(|curve| curve["method"] == "hold").unwrap();
         assert_eq!(hold["points"].as_array().unwrap().len(), TABLE_SPARSITIES.len());
@@ -496,7 +497,7 @@ mod tests {
 
     #[test]
     fn an_empty_sweep_gives_a_report_all_the_same() {
-        let cell = Cell { sweep: Vec::new(), ..sample::cell() };
+        let cell = Results { sweep: Vec::new(), ..sample::cell() };
         assert!(text(&cell).contains("Before pruning: not measured. Chance: 11.4 %."));
     }
 }

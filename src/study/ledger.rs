@@ -1,9 +1,9 @@
 //! The ledger: what each method's operating points cost, and from how many points on the cheaper one has paid off.
 //!
 //! **Marginal** is what one more operating point costs: time / (distinct points x replicas). For methods that prune a
-//! trained network it is making the mask and evaluating it; for ED it is training to the target and evaluating. **Fixed**
+//! trained network it is making the mask and evaluating it; for exponential decay it is training to the target and evaluating. **Fixed**
 //! is what was spent before the first point: training, and for methods that read the history also recording, sorting
-//! and counting; ED has none.
+//! and counting; exponential decay has none.
 
 use crate::network::Architecture;
 use crate::pruning::{Layers, Method, Repair};
@@ -24,7 +24,7 @@ pub struct Workload {
     pub replicates: u32,
     /// Epochs that the networks were trained for that are pruned without retraining.
     pub epochs: u32,
-    /// Epochs that ED trains for each target.
+    /// Epochs that exponential decay trains for each target.
     pub baseline_epochs: u32,
     /// Images of the training set.
     pub training_images: usize,
@@ -33,9 +33,9 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// How many times dearer one point of ED is than evaluating one mask if only multiply-adds count.
+    /// How many times dearer one point of exponential decay is than evaluating one mask if only multiply-adds count.
     ///
-    /// ED's point: all steps of its epochs (forward, weight gradients and input gradients, without the input gradient of
+    /// A point of exponential decay: all steps of its epochs (forward, weight gradients and input gradients, without the input gradient of
     /// the first layer, which nobody needs; Adam not counted) and one forward pass of the test set through the whole
     /// network. A mask: the focus and the output layer on the test set, since all before them is shared.
     pub fn arithmetic_ratio(&self) -> f64 {
@@ -48,7 +48,7 @@ impl Workload {
         (training + test_pass) / (2.0 * behind as f64 * self.test_images as f64)
     }
 
-    /// Number of points below which the epochs of training alone cost more than ED's.
+    /// Number of points below which the epochs of training alone cost more than those of exponential decay.
     pub fn epoch_ratio(&self) -> f64 {
         f64::from(self.epochs) / f64::from(self.baseline_epochs)
     }
@@ -65,13 +65,13 @@ pub struct Measured {
     pub operating_points: u32,
     /// Operating points of a replica whose masks differ, as a mean over the replicas.
     pub distinct_points: f64,
-    /// Seconds of training: for ED of all targets.
+    /// Seconds of training: for exponential decay of all targets.
     pub train_s: f64,
     /// Seconds of recording the focus layer; left out where the method reads no history.
     pub record_s: f64,
     /// Seconds of sorting and counting the history; left out where the method reads none.
     pub sort_count_s: f64,
-    /// Seconds of making the masks and evaluating them; for ED of evaluating.
+    /// Seconds of making the masks and evaluating them; for exponential decay of evaluating.
     pub prune_evaluate_s: f64,
     /// Seconds of compiling shaders and building pipelines.
     pub build_s: f64,
@@ -85,7 +85,7 @@ pub struct Measured {
 }
 
 /// One line of `ledger.csv`. The order of the fields is the order of the columns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LedgerRow {
     /// The method.
     pub method: Method,
@@ -121,7 +121,7 @@ pub struct LedgerRow {
     pub transfer_s: f64,
     /// Sum of all seconds.
     pub total_s: f64,
-    /// Seconds spent before the first operating point; none for ED.
+    /// Seconds spent before the first operating point; none for exponential decay.
     pub fixed_s: Option<f64>,
     /// Milliseconds of one more point of one replica; none without points.
     pub marginal_ms: Option<f64>,
@@ -173,7 +173,7 @@ impl LedgerRow {
     }
 }
 
-/// From how many points on a method has cost less in total than ED, one target after the other.
+/// From how many points on a method has cost less in total than exponential decay, one target after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct BreakEven {
     /// With all fixed costs charged; points of each replica.
@@ -207,8 +207,8 @@ impl Ledger {
         self.rows.iter().find(|row| row.method == method)
     }
 
-    /// Where `row` breaks even with the first `decay-sequential` row: fixed / (marginal of ED − marginal of `row`), both per
-    /// replica. `None` for ED itself, without ED, and where a point of ED is no dearer, so that nothing is ever won.
+    /// Where `row` breaks even with the first `decay-sequential` row: fixed / (marginal of decay − marginal of `row`), both per
+    /// replica. `None` for exponential decay itself, without it, and where a point of it is no dearer, so that nothing is ever won.
     pub fn break_even(&self, row: &LedgerRow) -> Option<BreakEven> {
         let fixed_s = row.fixed_s?;
         let saved_ms = self.row(Method::DecaySequential)?.marginal_ms? - row.marginal_ms?;
@@ -217,7 +217,7 @@ impl Ledger {
             .then(|| BreakEven { points: points(fixed_s), points_if_trained: points(fixed_s - row.train_s) })
     }
 
-    /// Total time of ED, one target after the other, divided by the total of `stability` for as many points, fixed costs
+    /// Total time of exponential decay, one target after the other, divided by the total of `stability` for as many points, fixed costs
     /// included and building and copying left out on both sides.
     pub fn total_ratio(&self) -> Option<f64> {
         let (ms, ed) = (self.row(Method::Stability)?, self.row(Method::DecaySequential)?);
@@ -304,7 +304,7 @@ mod tests {
         }
     }
 
-    /// 5 replicas; ms: 40 points at 10 ms; ED: 21 points at 1 s.
+    /// 5 replicas; stability: 40 points at 10 ms; decay: 21 points at 1 s.
     fn ledger() -> Ledger {
         let rows = vec![
             measured(Method::Stability, 40.0, 97.0, 2.0),
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn only_methods_that_read_the_history_are_charged_for_it_and_ed_has_no_fixed_cost() {
+    fn only_methods_that_read_the_history_are_charged_for_it_and_decay_has_no_fixed_cost() {
         let ledger = ledger();
         let fixed: Vec<_> = ledger.rows.iter().map(|row| row.fixed_s).collect();
         assert_eq!(fixed, [Some(100.0), Some(97.0), None]);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_whose_points_cost_more_than_eds_never_breaks_even() {
+    fn a_method_whose_points_cost_more_than_those_of_decay_never_breaks_even() {
         let rows =
             vec![measured(Method::Stability, 1.0, 97.0, 60.0), measured(Method::DecaySequential, 21.0, 100.0, 5.0)];
         let ledger = Ledger::new(paper(), rows);
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn total_ratio_charges_the_fixed_cost() {
-        // 105 s of ED against 100 s fixed and 21 x 5 points at 10 ms.
+        // 105 s of decay against 100 s fixed and 21 x 5 points at 10 ms.
         assert!((ledger().total_ratio().unwrap() - 105.0 / 101.05).abs() < 1e-12);
     }
 

@@ -263,7 +263,7 @@ fn removing_nothing_changes_nothing_and_ed_is_the_same_in_both_ways() {
 fn the_result_is_on_standard_output_and_all_else_on_standard_error() {
     let (ended, folder) = smoke();
     for part in [
-        "mnist · dnn · 2 replicas · 6 epochs (ED: 2)",
+        "mnist · dnn · 2 replicas · 6 epochs (exponential decay: 2)",
         "time per point",
         "decay-sequential density",
         "one more operating point of one replica took",

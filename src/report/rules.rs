@@ -1,9 +1,9 @@
 //! Whether the conclusions of a comparison depend on the rule of exponential decay.
 
-use super::accuracy::{self, Curve};
-use super::ledger::{Ledger, LedgerRow};
-use super::numbers::significant;
 use crate::pruning::{Method, SweepRow};
+use crate::study::accuracy::{self, Curve};
+use crate::study::ledger::{Ledger, LedgerRow};
+use crate::study::numbers::significant;
 
 /// The paper's claim: a point of exponential decay takes more than so many times as long.
 const CLAIMED_RATIO: f64 = 10.0;
@@ -11,7 +11,12 @@ const CLAIMED_RATIO: f64 = 10.0;
 /// One sentence on what changes with the rule: whether a point takes over 10 times as long, and where `hold` (at
 /// `headline_window`, by `headline_rule`) and one-shot pruning are more accurate on average at 50 to 90 % sparsity. `None`
 /// unless exponential decay was run one by one by two rules or more.
-pub fn sentence(ledger: &Ledger, rows: &[SweepRow], headline_window: u32, headline_rule: &str) -> Option<String> {
+pub(super) fn sentence(
+    ledger: &Ledger,
+    rows: &[SweepRow],
+    headline_window: u32,
+    headline_rule: &str,
+) -> Option<String> {
     let baselines: Vec<&LedgerRow> = ledger.rows.iter().filter(|row| row.method == Method::DecaySequential).collect();
     if baselines.len() < 2 {
         return None;
