@@ -235,31 +235,10 @@ pub fn at_table_sparsities(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SPARSIT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pruning::{Layers, Repair, Scope};
 
     fn row(method: Method, replica: u32, nonzero_weights: u32, accuracy: f64) -> SweepRow {
-        SweepRow {
-            method,
-            rule: String::new(),
-            layers: Layers::Focus,
-            scope: Scope::Layer,
-            repair: Repair::Cut,
-            model: "dnn".into(),
-            data_set: "mnist".into(),
-            replica,
-            epochs: 100,
-            tolerance: None,
-            threshold: None,
-            window: None,
-            sparsity: 1.0 - f64::from(nonzero_weights) / 100.0,
-            nonzero_weights,
-            frozen_weights: 0,
-            smaller: 1.0,
-            theoretical_speedup: 1.0,
-            calibration_images: None,
-            accuracy,
-            loss: 1.0,
-        }
+        let sparsity = 1.0 - f64::from(nonzero_weights) / 100.0;
+        SweepRow { method, replica, epochs: 100, sparsity, nonzero_weights, accuracy, ..SweepRow::default() }
     }
 
     fn ms(replica: u32, threshold: u32, nonzero_weights: u32, accuracy: f64) -> SweepRow {

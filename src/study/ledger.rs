@@ -54,8 +54,32 @@ impl Workload {
     }
 }
 
+#[cfg(test)]
+impl Workload {
+    /// The paper's fully connected network on MNIST.
+    pub(crate) fn of_the_paper() -> Self {
+        Self {
+            model: "dnn".into(),
+            data_set: "mnist".into(),
+            architecture: Architecture {
+                image_height: 28,
+                image_width: 28,
+                convolutions: Vec::new(),
+                width: 30,
+                depth: 6,
+                classes: 10,
+            },
+            replicates: 5,
+            epochs: 100,
+            baseline_epochs: 3,
+            training_images: 60_000,
+            test_images: 10_000,
+        }
+    }
+}
+
 /// What was measured of one method, all replicas together. The times do not overlap.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {
     /// The method.
     pub method: Method,
@@ -267,30 +291,9 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn paper() -> Workload {
-        Workload {
-            model: "dnn".into(),
-            data_set: "mnist".into(),
-            architecture: Architecture {
-                image_height: 28,
-                image_width: 28,
-                convolutions: Vec::new(),
-                width: 30,
-                depth: 6,
-                classes: 10,
-            },
-            replicates: 5,
-            epochs: 100,
-            baseline_epochs: 3,
-            training_images: 60_000,
-            test_images: 10_000,
-        }
-    }
-
     fn measured(method: Method, distinct_points: f64, train_s: f64, prune_evaluate_s: f64) -> Measured {
         Measured {
             method,
-            rule: String::new(),
             operating_points: 300,
             distinct_points,
             train_s,
@@ -299,8 +302,7 @@ mod tests {
             prune_evaluate_s,
             build_s: 0.25,
             transfer_s: 0.5,
-            marginal_repetitions_ms: Vec::new(),
-            resumed: false,
+            ..Measured::default()
         }
     }
 
@@ -311,13 +313,13 @@ mod tests {
             measured(Method::Magnitude, 100.0, 97.0, 2.5),
             measured(Method::DecaySequential, 21.0, 100.0, 5.0),
         ];
-        Ledger::new(paper(), rows)
+        Ledger::new(Workload::of_the_paper(), rows)
     }
 
     #[test]
     fn arithmetic_predicts_945_for_the_papers_sizes() {
         // By hand: (60,000 x 3 x 61,440 + 10,000 x 28,320) / (10,000 x 1,200) multiply-adds.
-        let ratio = paper().arithmetic_ratio();
+        let ratio = Workload::of_the_paper().arithmetic_ratio();
         assert!((ratio - 945.2).abs() < 1e-9, "{ratio}");
     }
 
@@ -354,7 +356,7 @@ mod tests {
     fn a_method_whose_points_cost_more_than_those_of_decay_never_breaks_even() {
         let rows =
             vec![measured(Method::Stability, 1.0, 97.0, 60.0), measured(Method::DecaySequential, 21.0, 100.0, 5.0)];
-        let ledger = Ledger::new(paper(), rows);
+        let ledger = Ledger::new(Workload::of_the_paper(), rows);
         assert_eq!(ledger.break_even(&ledger.rows[0]), None);
     }
 
@@ -368,13 +370,13 @@ mod tests {
     fn repetitions_give_the_marginal_cost_its_spread() {
         let repeated =
             Measured { marginal_repetitions_ms: vec![9.0, 10.0, 11.0], ..measured(Method::Stability, 4.0, 1.0, 9.0) };
-        let row = &Ledger::new(paper(), vec![repeated]).rows[0];
+        let row = &Ledger::new(Workload::of_the_paper(), vec![repeated]).rows[0];
         assert_eq!((row.marginal_ms, row.marginal_ms_sd), (Some(10.0), Some(1.0)));
     }
 
     #[test]
     fn without_points_there_is_no_marginal_cost() {
-        let row = &Ledger::new(paper(), vec![measured(Method::Stability, 0.0, 1.0, 0.0)]).rows[0];
+        let row = &Ledger::new(Workload::of_the_paper(), vec![measured(Method::Stability, 0.0, 1.0, 0.0)]).rows[0];
         assert_eq!((row.marginal_ms, row.ratio_to_stability), (None, None));
     }
 

@@ -46,6 +46,7 @@ fn bench_measures_each_quantity_with_its_spread() {
         );
     }
     assert_eq!(json["side"], 8);
+    assert!((128..=10_000).contains(&json["sweep_images"].as_u64().unwrap()), "{json}");
     // Step time and arithmetic rate are one measurement: their product is the work of a step.
     let work = json["step_us"]["median"].as_f64().unwrap() * json["gflops"]["median"].as_f64().unwrap();
     let forward = 64 * 8 + 8 * 8 + 8 * 10;
