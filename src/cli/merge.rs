@@ -2,7 +2,7 @@
 
 use super::options::{DeviceOptions, FolderOptions};
 use super::progress::Reporter;
-use super::run::{announce, open_engine, open_folder, write_settings};
+use super::run::{announce, cells_in, manifest_in, open_engine, open_folder, settings_of, write_settings};
 use super::study::TrainedStudy;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -29,6 +29,9 @@ pub(super) struct MergeArguments {
     folder: FolderOptions,
 }
 
+/// What to do about a shard that cannot be used.
+const AGAIN: &str = "train that shard again with --fresh";
+
 /// A folder that `study --shard` wrote.
 struct ShardFolder {
     path: PathBuf,
@@ -44,16 +47,10 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
     check_complete(&parts)?;
     // The list of arguments is never empty.
     let first = &parts[0];
-    let configuration: Configuration =
-        serde_json::from_value(first.manifest.configuration.clone()).map_err(|error| {
-            Error::Data(format!(
-                "{} has no settings that this version understands ({error}); train that shard again",
-                first.path.join("manifest.json").display()
-            ))
-        })?;
-    let cells = first.cells(&configuration)?;
+    let configuration = settings_of(&first.manifest, &first.path, "train that shard again")?;
+    let cells = cells_in(&first.path, &configuration, AGAIN)?;
     for part in &parts[1..] {
-        if part.cells(&configuration)? != cells {
+        if cells_in(&part.path, &configuration, AGAIN)? != cells {
             return Err(Error::Data(format!(
                 "{} and {} do not hold the same models and data sets; train one of them again with --fresh",
                 first.path.display(),
@@ -154,13 +151,7 @@ impl ShardFolder {
     /// Fails with [`Error::Data`] if the folder is no shard or not finished.
     fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let read = Manifest::read(path).map_err(|error| match error {
-            Error::Usage(_) => Error::Data(format!(
-                "{} is cut off, damaged or of another version; train that shard again with --fresh, in another --out",
-                path.join("manifest.json").display()
-            )),
-            other => other,
-        })?;
+        let read = manifest_in(path, &format!("{AGAIN}, in another --out"))?;
         let manifest = read.ok_or_else(|| {
             Error::Data(format!("{shown} has no manifest.json; name folders that holdfast study --shard has written"))
         })?;
@@ -176,33 +167,6 @@ impl ShardFolder {
             )));
         }
         Ok(Self { path: path.to_path_buf(), shard, manifest })
-    }
-
-    /// Its cells' parts of the folder, in the order of their names.
-    ///
-    /// Fails with [`Error::Data`] if there are fewer than its settings say.
-    fn cells(&self, configuration: &Configuration) -> Result<Vec<String>> {
-        if configuration.cells() == 1 {
-            return Ok(vec![String::new()]);
-        }
-        let folder = self.path.join("cells");
-        let entries = std::fs::read_dir(&folder).map_err(|error| {
-            Error::Data(format!("cannot read {}: {error}; train that shard again with --fresh", folder.display()))
-        })?;
-        let mut cells: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .map(|name| format!("cells/{name}/"))
-            .collect();
-        cells.sort();
-        if cells.len() != configuration.cells() {
-            return Err(Error::Data(format!(
-                "{} holds {} of {} models and data sets; train that shard again with --fresh",
-                folder.display(),
-                cells.len(),
-                configuration.cells()
-            )));
-        }
-        Ok(cells)
     }
 }
 

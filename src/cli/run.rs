@@ -83,7 +83,6 @@ pub(super) fn prepare(
         return output::result(&settings_text(&configuration)?).map(|()| None);
     }
     let FolderOptions { device, output: say, .. } = &arguments.folder;
-    let replicates = shard.unwrap_or(Shard::WHOLE).replicas(configuration.replicates)?.len() as u32;
     let cells = Cell::load_all(&configuration)?;
     if !say.quiet {
         announce(&cells);
@@ -92,6 +91,8 @@ pub(super) fn prepare(
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(&configuration)).collect();
     let identity = cells.iter().flat_map(|cell| cell.identity(&configuration, &checksums)).collect();
     let hash = configuration::hash(command, &configuration, engine.description(), &identity)?;
+    let all = configuration.replicates;
+    let replicates = shard.map_or(Ok(all), |shard| Ok(shard.replicas(all)?.len() as u32))?;
     if arguments.dry_run {
         // What is trained anew for the sensitivity table has images of its own, which lie in memory beside the others.
         let retrained = variants(&configuration);
@@ -188,6 +189,53 @@ pub(super) fn begin(
 pub(super) fn finish(folder: &RunFolder, manifest: &mut Manifest) -> Result<()> {
     manifest.finished = Some(timestamp(SystemTime::now()));
     manifest.write(folder.path())
+}
+
+/// The manifest of a folder that a user names; `advice` says what to do about a damaged one.
+pub(super) fn manifest_in(path: &Path, advice: &str) -> Result<Option<Manifest>> {
+    Manifest::read(path).map_err(|error| match error {
+        Error::Usage(_) => Error::Data(format!(
+            "{} is cut off, damaged or of another version; {advice}",
+            path.join("manifest.json").display()
+        )),
+        other => other,
+    })
+}
+
+/// The settings of such a run.
+pub(super) fn settings_of(manifest: &Manifest, path: &Path, advice: &str) -> Result<Configuration> {
+    serde_json::from_value(manifest.configuration.clone()).map_err(|error| {
+        Error::Data(format!(
+            "{} has no settings that this version understands ({error}); {advice}",
+            path.join("manifest.json").display()
+        ))
+    })
+}
+
+/// The cells' parts of the folder of such a run in the order of their names, ending in a slash; empty for the top.
+///
+/// Fails with [`Error::Data`] if there are fewer than its settings say.
+pub(super) fn cells_in(path: &Path, configuration: &Configuration, advice: &str) -> Result<Vec<String>> {
+    if configuration.cells() == 1 {
+        return Ok(vec![String::new()]);
+    }
+    let folder = path.join("cells");
+    let entries = std::fs::read_dir(&folder)
+        .map_err(|error| Error::Data(format!("cannot read {}: {error}; {advice}", folder.display())))?;
+    let mut cells: Vec<String> = entries
+        .filter_map(|entry| entry.ok().filter(|entry| entry.path().is_dir())?.file_name().into_string().ok())
+        .map(|name| format!("cells/{name}/"))
+        .collect();
+    cells.sort();
+    if cells.len() == configuration.cells() {
+        return Ok(cells);
+    }
+    Err(Error::Data(format!(
+        "{} holds {} of {} models and data sets; {advice}",
+        folder.display(),
+        cells.len(),
+        configuration.cells()
+    )))
 }
 
 /// The manifest of a run that starts now, without seeds.

@@ -4,26 +4,22 @@
 //! field of its own, where it can cover no data.
 
 use super::look::Look;
-use super::picture::failed;
+use super::picture::{
+    Area, CAPTION_SIZE, Chart, FONT, GRID, LABEL_SIZE, captioned, drawn, failed, mesh, note, tick, words,
+};
 use crate::error::Result;
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint};
 use crate::study::ledger::LedgerRow;
 use crate::study::numbers::significant;
 use crate::study::results::Results;
-use plotters::coord::Shift;
-use plotters::coord::ranged1d::ValueFormatter;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, register_font};
+use plotters::style::text_anchor::HPos;
 
 /// Width and height in pixels.
 const SIZE: (u32, u32) = (1480, 1180);
 const TITLE_HEIGHT: u32 = 64;
-pub(super) const FONT: &str = "sans-serif";
-const CAPTION_SIZE: u32 = 27;
-pub(super) const LABEL_SIZE: u32 = 22;
 
 /// Real points of magnitude stability further apart than this, in per cent of sparsity, are not joined by a line.
 const WIDEST_GAP: f64 = 5.0;
@@ -34,7 +30,6 @@ const BAR_SPACING: f64 = 10.0;
 /// Panel (c) shows intervals up to so many percentage points beyond the means; wider ones run off the panel.
 const WIDEST_INTERVAL: f64 = 25.0;
 
-const GRID: RGBColor = RGBColor(225, 225, 225);
 const REFERENCE: RGBColor = RGBColor(90, 90, 90);
 
 /// Figure 4 of one cell, ready to be drawn.
@@ -48,20 +43,7 @@ struct Figure<'a> {
 /// # Errors
 /// [`crate::error::Error::Job`] if the drawing fails.
 pub fn svg(cell: &Results) -> Result<String> {
-    let mut text = String::new();
-    let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-    Figure::new(cell).draw(&root)?;
-    drop(root);
-    Ok(text)
-}
-
-/// A figure takes the sizes of its texts from this font; a reader's own is drawn instead where the SVG is shown.
-pub(super) fn register_fonts() -> Result<()> {
-    for style in [FontStyle::Normal, FontStyle::Bold] {
-        register_font(FONT, style, epaint_default_fonts::UBUNTU_LIGHT)
-            .map_err(|_| failed("the built-in font is unreadable"))?;
-    }
-    Ok(())
+    drawn(SIZE, |root| Figure::new(cell).draw(root))
 }
 
 impl<'a> Figure<'a> {
@@ -82,12 +64,9 @@ impl<'a> Figure<'a> {
         dashed(true).chain(dashed(false))
     }
 
-    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<()> {
-        register_fonts()?;
-        root.fill(&WHITE).map_err(failed)?;
+    fn draw(&self, root: &Area<'_>) -> Result<()> {
         let (title, panels) = root.split_vertically(TITLE_HEIGHT);
-        let centre = Pos::new(HPos::Center, VPos::Center);
-        let style = (FONT, CAPTION_SIZE + 3).into_font().color(&BLACK).pos(centre);
+        let style = words(CAPTION_SIZE + 3, HPos::Center);
         title
             .draw(&Text::new(self.cell.title(), (SIZE.0 as i32 / 2, TITLE_HEIGHT as i32 / 2), style))
             .map_err(failed)?;
@@ -95,12 +74,11 @@ impl<'a> Figure<'a> {
         self.accuracy(&panels[0])?;
         self.time(&panels[1])?;
         self.difference(&panels[2])?;
-        self.legend(&panels[3])?;
-        root.present().map_err(failed)
+        self.legend(&panels[3])
     }
 
     /// Panel (a): accuracy against sparsity.
-    fn accuracy<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
+    fn accuracy(&self, area: &Area<'_>) -> Result<()> {
         let body = captioned(area, "(a) Accuracy after pruning (only decay retrains)", 94)?;
         let mut chart = builder(&body, 80).build_cartesian_2d(0.0..100.0, 0.0..100.0).map_err(failed)?;
         let judged = format!("{} accuracy (%)", self.cell.judged_by());
@@ -138,7 +116,7 @@ impl<'a> Figure<'a> {
     }
 
     /// Panel (b): milliseconds per operating point and replica.
-    fn time<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
+    fn time(&self, area: &Area<'_>) -> Result<()> {
         let rows: Vec<(&LedgerRow, f64)> = self
             .cell
             .ledger
@@ -179,10 +157,10 @@ impl<'a> Figure<'a> {
             markers(&mut chart, &[(marginal, y)], look)?;
             // The value stands on the side where there is room.
             let (side, shift) = if marginal > middle { (HPos::Right, -14) } else { (HPos::Left, 14) };
-            let value = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(side, VPos::Center));
+            let value = words(LABEL_SIZE, side);
             let value = EmptyElement::at((marginal.max(low), y)) + Text::new(significant(marginal), (shift, 0), value);
             chart.draw_series([value]).map_err(failed)?;
-            let name = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(HPos::Right, VPos::Center));
+            let name = words(LABEL_SIZE, HPos::Right);
             let label = format!("{} {}", row.method, row.rule);
             let edge = chart.backend_coord(&(low, y));
             let corner = body.get_base_pixel();
@@ -193,7 +171,7 @@ impl<'a> Figure<'a> {
     }
 
     /// Panel (c): what a criterion gains over one-shot pruning of the same nets.
-    fn difference<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
+    fn difference(&self, area: &Area<'_>) -> Result<()> {
         let shown = |method| matches!(method, Method::Hold | Method::Settle | Method::MagnitudeFrozenFirst);
         let curves: Vec<(Vec<Difference>, Look)> = self
             .behind_first()
@@ -235,7 +213,7 @@ impl<'a> Figure<'a> {
     }
 
     /// What the lines and markers mean: two columns where one is too short.
-    fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<()> {
+    fn legend(&self, area: &Area<'_>) -> Result<()> {
         let (first_column, column_width, top, line_height) = (44, 330, 40, 33);
         let dense = accuracy::dense(&self.cell.sweep).pop().map(|(epochs, _)| format!("dense, {epochs} epochs"));
         let references = dense.into_iter().chain([format!("chance, {:.1} %", 100.0 * self.cell.chance)]);
@@ -245,7 +223,7 @@ impl<'a> Figure<'a> {
         let place = |entry: usize| {
             (first_column + column_width * (entry / lines) as i32, top + line_height * (entry % lines) as i32)
         };
-        let text = |size| (FONT, size).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
+        let text = |size| words(size, HPos::Left);
         for (entry, (curve, look)) in self.curves.iter().enumerate() {
             let (x, y) = place(entry);
             let ends = [(x, y), (x + 50, y)];
@@ -301,30 +279,15 @@ impl Difference {
     }
 }
 
-/// Writes a panel's caption and gives back what is left of it.
-pub(super) fn captioned<DB: DrawingBackend>(
-    area: &DrawingArea<DB, Shift>,
-    caption: &str,
-    left: i32,
-) -> Result<DrawingArea<DB, Shift>> {
-    let (head, body) = area.split_vertically(CAPTION_SIZE + 20);
-    let style = (FONT, CAPTION_SIZE).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
-    head.draw(&Text::new(caption, (left, CAPTION_SIZE as i32 / 2 + 8), style)).map_err(failed)?;
-    Ok(body)
-}
-
 /// A chart with room for labels; those of the y axis take `label_width` pixels.
-fn builder<'a, 'b, DB: DrawingBackend>(area: &'a DrawingArea<DB, Shift>, label_width: u32) -> ChartBuilder<'a, 'b, DB> {
+fn builder<'a, 's>(area: &'a Area<'s>, label_width: u32) -> ChartBuilder<'a, 'a, SVGBackend<'s>> {
     let mut builder = ChartBuilder::on(area);
     builder.margin(14).margin_right(34).x_label_area_size(66).y_label_area_size(label_width);
     builder
 }
 
-/// A chart of numbers on both axes; the x axis may be logarithmic.
-type Chart<'a, DB, X, Y> = ChartContext<'a, DB, Cartesian2d<X, Y>>;
-
 /// The line of a curve through `points`.
-fn line<DB: DrawingBackend, X, Y>(chart: &mut Chart<'_, DB, X, Y>, points: &[(f64, f64)], look: Look) -> Result<()>
+fn line<X, Y>(chart: &mut Chart<'_, '_, X, Y>, points: &[(f64, f64)], look: Look) -> Result<()>
 where
     X: Ranged<ValueType = f64>,
     Y: Ranged<ValueType = f64>,
@@ -338,11 +301,7 @@ where
 }
 
 /// Vertical bars of a curve's spread.
-fn errors<DB: DrawingBackend, X, Y>(
-    chart: &mut Chart<'_, DB, X, Y>,
-    bars: impl Iterator<Item = [(f64, f64); 2]>,
-    look: Look,
-) -> Result<()>
+fn errors<X, Y>(chart: &mut Chart<'_, '_, X, Y>, bars: impl Iterator<Item = [(f64, f64); 2]>, look: Look) -> Result<()>
 where
     X: Ranged<ValueType = f64>,
     Y: Ranged<ValueType = f64>,
@@ -351,7 +310,7 @@ where
 }
 
 /// A curve's marker at each place.
-fn markers<DB: DrawingBackend, X, Y>(chart: &mut Chart<'_, DB, X, Y>, places: &[(f64, f64)], look: Look) -> Result<()>
+fn markers<X, Y>(chart: &mut Chart<'_, '_, X, Y>, places: &[(f64, f64)], look: Look) -> Result<()>
 where
     X: Ranged<ValueType = f64>,
     Y: Ranged<ValueType = f64>,
@@ -361,48 +320,6 @@ where
         EmptyElement::at(place) + inside + outline
     });
     chart.draw_series(markers).map(drop).map_err(failed)
-}
-
-/// Grid, ticks and axis titles.
-pub(super) fn mesh<DB: DrawingBackend, X, Y>(
-    chart: &mut Chart<'_, DB, X, Y>,
-    x_title: &str,
-    y_title: &str,
-    y_labels: usize,
-) -> Result<()>
-where
-    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
-    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
-{
-    chart
-        .configure_mesh()
-        .x_labels(11)
-        .y_labels(y_labels)
-        .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_label_formatter(&|value| tick(*value))
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .label_style((FONT, LABEL_SIZE))
-        .x_desc(x_title)
-        .y_desc(y_title)
-        .draw()
-        .map_err(failed)
-}
-
-/// A panel that has nothing to show says so.
-pub(super) fn note<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, text: &str) -> Result<()> {
-    let (width, height) = area.dim_in_pixel();
-    let style = (FONT, LABEL_SIZE).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Center));
-    area.draw(&Text::new(text, (width as i32 / 2, height as i32 / 2), style)).map_err(failed)
-}
-
-/// A tick's number without needless zeros.
-fn tick(value: f64) -> String {
-    if value.abs() >= 1000.0 {
-        return significant(value.round());
-    }
-    let text = format!("{value:.5}");
-    text.trim_end_matches('0').trim_end_matches('.').replace('-', "−")
 }
 
 /// Where the bars of a curve are shifted to, in per cent of sparsity, so that those of other curves stand beside them.
@@ -552,11 +469,6 @@ mod tests {
         let heights = svg.split("<text ").skip(1).filter_map(|text| text.split(" y=\"").nth(1)?.split('"').next());
         let heights: Vec<u32> = heights.map(|height| height.parse().unwrap()).collect();
         assert!(heights.len() > 40 && heights.iter().all(|&height| height < SIZE.1 - 10), "{heights:?}");
-    }
-
-    #[test]
-    fn ticks_have_no_needless_zeros() {
-        assert_eq!([0.1, 25.0, -2.5, 10_000.0, 0.0].map(tick), ["0.1", "25", "−2.5", "10,000", "0"]);
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! Figure 3: the mean number of stable weights of each model on each data set, and the growth curve through it, as SVG and
 //! PNG. A row of panels for each model, a column for each data set, all with the same axes.
 
-use super::figures::{FONT, LABEL_SIZE, captioned, mesh, note, register_fonts};
-use super::picture::failed;
+use super::picture::{Area, captioned, drawn, failed, label, mesh, note};
 use super::tables::NOTHING;
 use crate::error::Result;
 use crate::study::numbers::significant;
 use crate::study::tables::CellGrowth;
-use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use std::collections::BTreeSet;
@@ -32,11 +30,7 @@ const CURVE_POINTS: usize = 200;
 /// # Errors
 /// [`crate::error::Error::Job`] if the drawing fails.
 pub fn svg(cells: &[CellGrowth]) -> Result<String> {
-    let mut text = String::new();
-    let root = SVGBackend::with_string(&mut text, size(cells)).into_drawing_area();
-    draw(cells, &root)?;
-    drop(root);
-    Ok(text)
+    drawn(size(cells), |root| draw(cells, root))
 }
 
 /// Names of the models and of the data sets.
@@ -51,9 +45,7 @@ fn size(cells: &[CellGrowth]) -> (u32, u32) {
     (PANEL.0 * (data_sets.len() as u32).max(2), LEGEND_HEIGHT + PANEL.1 * (models.len() as u32).max(1))
 }
 
-fn draw<DB: DrawingBackend>(cells: &[CellGrowth], root: &DrawingArea<DB, Shift>) -> Result<()> {
-    register_fonts()?;
-    root.fill(&WHITE).map_err(failed)?;
+fn draw(cells: &[CellGrowth], root: &Area<'_>) -> Result<()> {
     let (models, data_sets) = grid(cells);
     let (head, body) = root.split_vertically(LEGEND_HEIGHT);
     legend(&head)?;
@@ -70,10 +62,10 @@ fn draw<DB: DrawingBackend>(cells: &[CellGrowth], root: &DrawingArea<DB, Shift>)
             }
         }
     }
-    root.present().map_err(failed)
+    Ok(())
 }
 
-fn legend<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>) -> Result<()> {
+fn legend(area: &Area<'_>) -> Result<()> {
     let middle = LEGEND_HEIGHT as i32 / 2 + 4;
     let ends = |left: i32| [(left, middle), (left + 44, middle)];
     let (observed, fitted) = (LABEL_WIDTH, LABEL_WIDTH + 410);
@@ -87,11 +79,7 @@ fn legend<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>) -> Result<()> {
     Ok(())
 }
 
-fn label() -> TextStyle<'static> {
-    (FONT, LABEL_SIZE).into_font().color(&BLACK)
-}
-
-fn panel<DB: DrawingBackend>(cell: &CellGrowth, area: &DrawingArea<DB, Shift>, last: f64, most: f64) -> Result<()> {
+fn panel(cell: &CellGrowth, area: &Area<'_>, last: f64, most: f64) -> Result<()> {
     let plural = if cell.replicates == 1 { "" } else { "s" };
     let caption = format!("{} · {} · {} replicate{plural}", cell.model, cell.data_set, cell.replicates);
     let below = captioned(area, &caption, LABEL_WIDTH)?;

@@ -1,7 +1,7 @@
 //! One page that shows everything and needs nothing else: no network, no files beside it.
 
 use super::study::{self, Grid};
-use super::tables::{self, AccuracyLine, LedgerLine};
+use super::tables::{self, Line};
 use super::{Provenance, Run, Study, explorer, figures, growth_figure, verdict};
 use crate::error::{Error, Result};
 use crate::run_folder;
@@ -41,13 +41,13 @@ struct Section {
     /// Which images accuracies are of: `Test` or `Training`.
     judged: &'static str,
     sentences: Vec<String>,
-    ledger: Vec<LedgerLine>,
-    accuracy: Vec<AccuracyLine>,
-    differences: Vec<(&'static str, Vec<AccuracyLine>)>,
+    ledger: Vec<Line>,
+    accuracy: Vec<Line>,
+    differences: Vec<(&'static str, Vec<Line>)>,
     /// What an interval that says nothing means, where one is shown.
     too_few: Option<&'static str>,
-    correlations: Vec<(String, String)>,
-    whole_model: Vec<AccuracyLine>,
+    correlations: Vec<Line>,
+    whole_model: Vec<Line>,
     inference: Option<String>,
     reference: String,
     figure: String,

@@ -17,47 +17,35 @@ const WIDTH: usize = 120;
 /// Points further than this from their column's sparsity are marked with their own.
 const UNMARKED: f64 = 0.005;
 
-/// One method's line of the ledger, in words.
-pub(super) struct LedgerLine {
-    /// Method and rule.
-    pub(super) method: String,
-    /// Marginal cost.
-    pub(super) per_point: String,
-    /// How many distinct points each replica has.
-    pub(super) points: String,
-    /// Fixed cost.
-    pub(super) fixed: String,
-    /// Marginal cost relative to magnitude stability.
-    pub(super) ratio: String,
-    /// From how many points on it has cost less than exponential decay.
-    pub(super) break_even: String,
-    /// The same if the training was needed anyway.
-    pub(super) break_even_if_trained: String,
+/// A line of a table: a label, and a text for each column.
+pub(super) struct Line {
+    /// What the line is about.
+    pub(super) label: String,
+    /// One entry for each column.
+    pub(super) columns: Vec<String>,
 }
 
-/// The lines of the ledger, in its order.
-pub(super) fn ledger_lines(cell: &Results) -> Vec<LedgerLine> {
-    cell.ledger.rows.iter().map(|row| ledger_line(cell, row)).collect()
-}
-
-fn ledger_line(cell: &Results, row: &LedgerRow) -> LedgerLine {
-    let mut method = row.method.to_string();
-    if !row.rule.is_empty() {
-        method += &format!(" {}", row.rule);
-    }
-    let per_point = row.marginal_ms.map(|marginal| with_spread(marginal, row.marginal_ms_sd, "ms"));
-    let resumed = if row.resumed { ", resumed" } else { "" };
-    let points = format!("{}{resumed}", significant(row.distinct_points));
-    let (break_even, break_even_if_trained) = break_even(cell, row);
-    LedgerLine {
-        method,
-        per_point: per_point.unwrap_or_else(|| NOTHING.into()),
-        points,
-        fixed: row.fixed_s.map_or("none".into(), |seconds| format!("{} s", significant(seconds))),
-        ratio: row.ratio_to_stability.map_or(NOTHING.into(), significant),
-        break_even,
-        break_even_if_trained,
-    }
+/// The lines of the ledger, in its order: method and rule; marginal cost, the same relative to magnitude stability, distinct
+/// points of each replica, fixed cost, and from how many points on it has cost less than exponential decay, with all costs and
+/// if the training was needed anyway.
+pub(super) fn ledger_lines(cell: &Results) -> Vec<Line> {
+    let line = |row: &LedgerRow| {
+        let per_point = row.marginal_ms.map(|marginal| with_spread(marginal, row.marginal_ms_sd, "ms"));
+        let resumed = if row.resumed { ", resumed" } else { "" };
+        let (break_even, break_even_if_trained) = break_even(cell, row);
+        Line {
+            label: format!("{} {}", row.method, row.rule).trim_end().into(),
+            columns: vec![
+                per_point.unwrap_or_else(|| NOTHING.into()),
+                row.ratio_to_stability.map_or(NOTHING.into(), significant),
+                format!("{}{resumed}", significant(row.distinct_points)),
+                row.fixed_s.map_or("none".into(), |seconds| format!("{} s", significant(seconds))),
+                break_even,
+                break_even_if_trained,
+            ],
+        }
+    };
+    cell.ledger.rows.iter().map(line).collect()
 }
 
 /// In words, from how many points on a method has paid off against `decay-sequential`: with all costs, and if the training
@@ -77,15 +65,8 @@ fn break_even(cell: &Results, row: &LedgerRow) -> (String, String) {
     }
 }
 
-/// One line of the accuracy table: a label, and a text for each of the [`TABLE_SPARSITIES`].
-pub(super) struct AccuracyLine {
-    /// What the line is about.
-    pub(super) label: String,
-    /// One entry for each column.
-    pub(super) columns: Vec<String>,
-}
-
-impl AccuracyLine {
+impl Line {
+    /// A line of the accuracy table, with a column for each of the [`TABLE_SPARSITIES`].
     fn new(curve: &Curve, show: impl Fn(&CurvePoint) -> Option<String>) -> Self {
         let column = |(point, sparsity): (Option<&CurvePoint>, f64)| {
             let Some((point, text)) = point.and_then(|point| Some((point, show(point)?))) else {
@@ -103,9 +84,9 @@ impl AccuracyLine {
 }
 
 /// Accuracy of every curve at the table's sparsities, in per cent.
-pub(super) fn accuracy_lines(cell: &Results) -> Vec<AccuracyLine> {
+pub(super) fn accuracy_lines(cell: &Results) -> Vec<Line> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
-    curves.iter().map(|curve| AccuracyLine::new(curve, |point| Some(percent(&point.accuracy)))).collect()
+    curves.iter().map(|curve| Line::new(curve, |point| Some(percent(&point.accuracy)))).collect()
 }
 
 /// The difference of a point to a control.
@@ -118,7 +99,7 @@ pub(super) const CONTROLS: [(&str, Difference); 2] = [
 ];
 
 /// Accuracy minus a control's in percentage points with the 95 % interval, for the curves that prune the same nets.
-pub(super) fn difference_lines(cell: &Results, over: Difference) -> Vec<AccuracyLine> {
+pub(super) fn difference_lines(cell: &Results, over: Difference) -> Vec<Line> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     let difference = |point: &CurvePoint| over(point).map(|difference| percentage_points(&difference));
     curves
@@ -127,7 +108,7 @@ pub(super) fn difference_lines(cell: &Results, over: Difference) -> Vec<Accuracy
         .filter(|curve| {
             curve.points.iter().filter_map(over).any(|summary| summary.mean != 0.0 || summary.sd != Some(0.0))
         })
-        .map(|curve| AccuracyLine::new(curve, difference))
+        .map(|curve| Line::new(curve, difference))
         .filter(|line| line.columns.iter().any(|column| column != NOTHING))
         .collect()
 }
@@ -151,13 +132,13 @@ pub(super) fn percentage_points(difference: &Summary) -> String {
 }
 
 /// Whether an interval in these lines says nothing.
-pub(super) fn any_unknown(lines: &[AccuracyLine]) -> bool {
+pub(super) fn any_unknown(lines: &[Line]) -> bool {
     lines.iter().flat_map(|line| &line.columns).any(|column| column.contains(UNKNOWN))
 }
 
 /// Rank correlation of each criterion with the final magnitude: of `stability` at each tolerance, of the others at the headline's
 /// window.
-pub(super) fn correlation_lines(cell: &Results) -> Vec<(String, String)> {
+pub(super) fn correlation_lines(cell: &Results) -> Vec<Line> {
     let mut groups: Vec<(String, Vec<f64>)> = Vec::new();
     for row in &cell.correlations {
         let label = match (row.tolerance, row.window) {
@@ -174,20 +155,20 @@ pub(super) fn correlation_lines(cell: &Results) -> Vec<(String, String)> {
     let line = |(label, values): (String, Vec<f64>)| {
         let summary = Summary::of(&values)?;
         let spread = summary.sd.map(|sd| format!(" ± {sd:.2}")).unwrap_or_default();
-        Some((label, format!("{:+.2}{spread}", summary.mean).replace('-', "−")))
+        Some(Line { label, columns: vec![format!("{:+.2}{spread}", summary.mean).replace('-', "−")] })
     };
     groups.into_iter().filter_map(line).collect()
 }
 
 /// What the whole model gains at the table's sparsities: how many times smaller it is, and the theoretical speed-up.
-pub(super) fn whole_model_lines(cell: &Results) -> Vec<AccuracyLine> {
+pub(super) fn whole_model_lines(cell: &Results) -> Vec<Line> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     // Both ratios follow from the number of weights alone, so any curve that meets most columns will do.
     let met = |curve: &&Curve| accuracy::at_table_sparsities(curve).iter().flatten().count();
     let Some(curve) = curves.iter().max_by_key(met) else { return Vec::new() };
-    let line = |label: &str, value: fn(&CurvePoint) -> f64| AccuracyLine {
+    let line = |label: &str, value: fn(&CurvePoint) -> f64| Line {
         label: label.into(),
-        ..AccuracyLine::new(curve, |point| Some(format!("{:.3}x", value(point))))
+        ..Line::new(curve, |point| Some(format!("{:.3}x", value(point))))
     };
     vec![
         line("times smaller, the whole network", |point| point.smaller),
@@ -241,7 +222,7 @@ fn percent(summary: &Summary) -> String {
 /// The report of one cell for a terminal, without colours; every line ends with a line break and fits in 120 columns
 /// unless a name is very long.
 pub fn text(cell: &Results) -> String {
-    let mut text = format!("{}\n\n{}\n", cell.title(), ledger_table(&ledger_lines(cell)));
+    let mut text = format!("{}\n\n{}\n", cell.title(), ledger_table(ledger_lines(cell)));
     for sentence in sentences(cell) {
         text += &wrapped(&sentence);
     }
@@ -264,8 +245,7 @@ pub fn text(cell: &Results) -> String {
     let correlations = correlation_lines(cell);
     if !correlations.is_empty() {
         text += "\nRank correlation with the final magnitude (Spearman, mean ± sd over replicas)\n";
-        text +=
-            &aligned(&correlations.iter().map(|(label, value)| vec![label.clone(), value.clone()]).collect::<Vec<_>>());
+        text += &headed(&[], &correlations);
     }
     text += "\nThe whole model\n";
     text += &grid(&whole_model_lines(cell));
@@ -273,27 +253,16 @@ pub fn text(cell: &Results) -> String {
 }
 
 /// The ledger, a line for each method.
-fn ledger_table(lines: &[LedgerLine]) -> String {
+fn ledger_table(mut lines: Vec<Line>) -> String {
     let head =
-        ["", "time per point", "x stability", "points", "fixed", "break-even", "if trained anyway"].map(String::from);
-    let row = |line: &LedgerLine| {
-        [
-            &line.method,
-            &line.per_point,
-            &line.ratio,
-            &line.points,
-            &line.fixed,
-            &line.break_even,
-            &line.break_even_if_trained,
-        ]
-        .map(String::clone)
-    };
+        ["time per point", "x stability", "points", "fixed", "break-even", "if trained anyway"].map(String::from);
     // Without exponential decay there is nothing to break even with.
-    let columns = if lines.iter().any(|line| line.break_even != NOTHING) { head.len() } else { head.len() - 2 };
-    let rows: Vec<_> = [head].into_iter().chain(lines.iter().map(row)).map(|row| row[..columns].to_vec()).collect();
-    let mut text = aligned(&rows);
+    let breaks_even = lines.iter().any(|line| line.columns[4] != NOTHING);
+    let columns = if breaks_even { head.len() } else { head.len() - 2 };
+    lines.iter_mut().for_each(|line| line.columns.truncate(columns));
+    let mut text = headed(&head[..columns], &lines);
     text += "  points: distinct ones of each replica; fixed: before the first point, all replicas";
-    if columns > 5 {
+    if breaks_even {
         text += "\n  break-even: from so many points of each replica on it costs less in total than decay-sequential";
     }
     text + "\n"
@@ -329,12 +298,17 @@ pub(super) fn wrapped(sentence: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A grid with the table's sparsities as its head.
-fn grid(lines: &[AccuracyLine]) -> String {
-    let head = [String::new()].into_iter().chain(TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)));
-    let row = |line: &AccuracyLine| [&line.label].into_iter().chain(&line.columns).cloned().collect();
-    let rows: Vec<Vec<String>> = [head.collect()].into_iter().chain(lines.iter().map(row)).collect();
+/// Lines below the names of their columns, if they have some.
+fn headed(head: &[String], lines: &[Line]) -> String {
+    let row = |label: &String, columns: &[String]| [std::slice::from_ref(label), columns].concat();
+    let head = (!head.is_empty()).then(|| row(&String::new(), head));
+    let rows: Vec<_> = head.into_iter().chain(lines.iter().map(|line| row(&line.label, &line.columns))).collect();
     aligned(&rows)
+}
+
+/// A grid with the table's sparsities as its head.
+fn grid(lines: &[Line]) -> String {
+    headed(&TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)), lines)
 }
 
 /// The same as [`text`], as numbers: shares instead of per cent, nothing rounded.
