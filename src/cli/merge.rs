@@ -83,9 +83,7 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
     } else {
         data_of(&manifest, &configuration, &engine, control)?
     };
-    if !say.quiet {
-        announce(&data);
-    }
+    announce(&data, say);
     let trained = TrainedStudy { configuration: &configuration, names: cells, cells: &data, folder: &folder };
     trained.conclude(&mut engine, &mut manifest, control)?.print(say)
 }

@@ -78,11 +78,16 @@ pub(super) struct OutputOptions {
 }
 
 impl OutputOptions {
+    /// Says a line, unless asked to be quiet.
+    pub(super) fn note(&self, text: &str) {
+        if !self.quiet {
+            output::note(text);
+        }
+    }
+
     /// Says what the user should know, unless asked to be quiet.
     pub(super) fn notices(&self, notices: &[String]) {
-        if !self.quiet {
-            notices.iter().for_each(|notice| output::note(&format!("notice: {notice}")));
-        }
+        notices.iter().for_each(|notice| self.note(&format!("notice: {notice}")));
     }
 }
 

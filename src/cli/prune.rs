@@ -4,13 +4,12 @@ use super::options::{FolderOptions, ReadingOptions, Share};
 use super::output;
 use super::progress::Reporter;
 use super::run::{announce, begin, data_sets, finish as finish_run, open_engine};
-use super::stability::HistoryOptions;
+use super::stability::{HistoryOptions, announce_history};
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
 use crate::pruning::criterion::Criterion;
 use crate::run_folder::{Manifest, RunFolder, csv};
 use crate::stability::envelope::headline_window;
-use crate::stability::import::ImportedHistory;
 use crate::study::comparison::hash_parameters;
 use crate::study::foreign_weights;
 use crate::study::recorded::{self, Loss, MASK, RecordedRun};
@@ -121,14 +120,6 @@ impl PruneArguments {
         criterion.validate(epochs)?;
         Ok(criterion)
     }
-
-    /// Says how a history was read.
-    fn announce(&self, path: &Path, read: &ImportedHistory) {
-        if !self.folder.output.quiet {
-            output::note(&format!("{}: {}", path.display(), read.describe()));
-        }
-        self.folder.output.notices(&read.notices);
-    }
 }
 
 pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
@@ -143,7 +134,7 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     arguments.array.refuse_for_run(path)?;
     let run = RecordedRun::open(path)?;
     let read = run.history()?;
-    arguments.announce(path, &read);
+    announce_history(path, &read, &arguments.folder.output);
     let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
     let mut notices = read.notices.clone();
     let cell = run.cell();
@@ -152,9 +143,7 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     arguments.folder.output.notices(untold.as_slice());
     notices.extend(untold);
     let cell = cell.ok();
-    if let Some(cell) = cell.as_ref().filter(|_| !arguments.folder.output.quiet) {
-        announce(std::slice::from_ref(cell));
-    }
+    announce(cell.as_slice(), &arguments.folder.output);
     let architecture = cell.as_ref().map_or_else(|| run.network(), |cell| Ok(cell.architecture.clone()))?;
     let replicas = run.replicas(&architecture)?;
     if replicas.len() != read.history.shape().replicas {
@@ -196,7 +185,7 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
 
 fn prune_foreign(arguments: &PruneArguments, history: &Path, weights: &Path) -> Result<()> {
     let read = arguments.array.read(history)?;
-    arguments.announce(history, &read);
+    announce_history(history, &read, &arguments.folder.output);
     let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
     let array = foreign_weights::read(weights, arguments.weight_key.as_deref(), "--weight-key")?;
     arguments.folder.output.notices(&array.notices);

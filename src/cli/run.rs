@@ -47,14 +47,14 @@ pub(super) fn open_engine(device: &DeviceOptions, quiet: bool) -> Result<Engine>
 }
 
 /// Says what was read for these cells: a line for each data set, and what the user should know of it.
-pub(super) fn announce(cells: &[Cell]) {
+pub(super) fn announce(cells: &[Cell], say: &OutputOptions) {
     let mut said = BTreeSet::new();
     for (place, cell) in cells.iter().enumerate() {
         let before = place.checked_sub(1).map(|before| &cells[before]);
         let notices = cell.notices.iter().map(|notice| format!("notice: {notice}"));
         // Networks that take other images of a set have most notices in common.
         cell.line(before).into_iter().chain(notices).filter(|line| said.insert(line.clone())).for_each(|line| {
-            output::note(&line);
+            say.note(&line);
         });
     }
 }
@@ -84,9 +84,7 @@ pub(super) fn prepare(
     }
     let FolderOptions { device, output: say, .. } = &arguments.folder;
     let cells = Cell::load_all(&configuration)?;
-    if !say.quiet {
-        announce(&cells);
-    }
+    announce(&cells, say);
     let mut engine = open_engine(device, say.quiet)?;
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(&configuration)).collect();
     let identity = cells.iter().flat_map(|cell| cell.identity(&configuration, &checksums)).collect();

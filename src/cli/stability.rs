@@ -1,6 +1,6 @@
 //! `holdfast stability`: magnitude stability of any history.
 
-use super::options::{FolderOptions, ReadingOptions};
+use super::options::{FolderOptions, OutputOptions, ReadingOptions};
 use super::output;
 use super::run::{begin, finish, open_engine};
 use crate::error::{Error, Result};
@@ -92,6 +92,12 @@ impl HistoryOptions {
     }
 }
 
+/// Says how a history was read.
+pub(super) fn announce_history(path: &Path, read: &ImportedHistory, say: &OutputOptions) {
+    say.note(&format!("{}: {}", path.display(), read.describe()));
+    say.notices(&read.notices);
+}
+
 /// Everything that can move a bit of the result, besides device and history.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -110,10 +116,7 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     let read = arguments.array.read(&arguments.source)?;
     let shape = read.history.shape();
     let windows = envelope::windows(arguments.window.as_deref(), shape.epochs as u32)?;
-    if !say.quiet {
-        output::note(&format!("{}: {}", arguments.source.display(), read.describe()));
-    }
-    say.notices(&read.notices);
+    announce_history(&arguments.source, &read, say);
     let mut engine = open_engine(device, say.quiet)?;
 
     let checksums = BTreeMap::from([("history".to_string(), training::hash(read.history.weights()))]);

@@ -274,11 +274,9 @@ fn from_files(arguments: &StudyArguments, observations: &Path, stable_weights: &
     let FolderOptions { output: say, out, .. } = &arguments.run.folder;
     let (observations, stability_source) = read_observations(observations)?;
     let (stable_weights, numbers_source) = read_stable_weights(stable_weights)?;
-    if !say.quiet {
-        for (source, replicates) in [(&stability_source, observations.len()), (&numbers_source, stable_weights.len())] {
-            let rows = thousands(source.rows as i64);
-            output::note(&format!("{}: {rows} rows, {replicates} replicates", source.path.display()));
-        }
+    for (source, replicates) in [(&stability_source, observations.len()), (&numbers_source, stable_weights.len())] {
+        let rows = thousands(source.rows as i64);
+        say.note(&format!("{}: {rows} rows, {replicates} replicates", source.path.display()));
     }
     say.notices(&[&stability_source.notices[..], &numbers_source.notices].concat());
     let checksums = BTreeMap::from([

@@ -1,8 +1,8 @@
 //! Figure 3: the mean number of stable weights of each model on each data set, and the growth curve through it, as SVG and
 //! PNG. A row of panels for each model, a column for each data set, all with the same axes.
 
+use super::layout::NOTHING;
 use super::picture::{Area, captioned, drawn, failed, label, mesh, note};
-use super::tables::NOTHING;
 use crate::error::Result;
 use crate::study::numbers::significant;
 use crate::study::tables::CellGrowth;

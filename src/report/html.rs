@@ -1,8 +1,7 @@
 //! One page that shows everything and needs nothing else: no network, no files beside it.
 
-use super::study::{self, Grid};
-use super::tables::{self, Line};
-use super::{Provenance, Run, Study, explorer, figures, growth_figure, verdict};
+use super::layout::{Grid, Line};
+use super::{Provenance, Run, Study, explorer, figures, growth_figure, study, tables, verdict};
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::accuracy::TABLE_SPARSITIES;

@@ -4,6 +4,7 @@ mod explorer;
 pub mod figures;
 pub mod growth_figure;
 pub mod html;
+mod layout;
 mod look;
 mod picture;
 mod provenance;

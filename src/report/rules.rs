@@ -71,7 +71,7 @@ fn listed(parts: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::ledger::{Measured, Workload};
+    use crate::study::ledger::Workload;
 
     fn row(method: Method, rule: &str, sparsity: f64, accuracy: f64) -> SweepRow {
         let window = (method == Method::Hold).then_some(15);
@@ -80,12 +80,8 @@ mod tests {
     }
 
     fn ledger(costs: &[(Method, &str, f64)]) -> Ledger {
-        let measured = |&(method, rule, marginal): &(Method, &str, f64)| Measured {
-            method,
-            rule: rule.into(),
-            distinct_points: 5.0,
-            marginal_repetitions_ms: vec![marginal; 2],
-            ..Measured::default()
+        let measured = |&(method, rule, marginal): &(Method, &str, f64)| {
+            (LedgerRow { method, rule: rule.into(), distinct_points: 5.0, ..LedgerRow::default() }, vec![marginal; 2])
         };
         Ledger::new(Workload::of_the_paper(), costs.iter().map(measured).collect())
     }

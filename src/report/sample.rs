@@ -5,7 +5,7 @@ use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::pruning::{Method, SweepRow};
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability, WindowedEnvelope};
-use crate::study::ledger::{Ledger, Measured, Workload};
+use crate::study::ledger::{Ledger, LedgerRow, Workload};
 use crate::study::recorded::FocusLayer;
 use crate::study::results::{InferenceRow, Results};
 
@@ -112,18 +112,20 @@ fn inference_row(sparsity: f64, milliseconds: f64) -> InferenceRow {
 }
 
 fn ledger() -> Ledger {
-    let measured = |method, rule: &str, points: f64, train_s, marginal: [f64; 3]| Measured {
-        method,
-        rule: rule.into(),
-        operating_points: points as u32,
-        distinct_points: points,
-        train_s,
-        record_s: 0.2,
-        sort_count_s: 1.0,
-        prune_evaluate_s: points * f64::from(REPLICAS) * marginal[1] / 1000.0,
-        transfer_s: 0.1,
-        marginal_repetitions_ms: marginal.into(),
-        ..Measured::default()
+    let measured = |method, rule: &str, points: f64, train_s, marginal: [f64; 3]| {
+        let row = LedgerRow {
+            method,
+            rule: rule.into(),
+            operating_points: points as u32,
+            distinct_points: points,
+            train_s,
+            record_s: Some(0.2),
+            sort_count_s: Some(1.0),
+            prune_evaluate_s: points * f64::from(REPLICAS) * marginal[1] / 1000.0,
+            transfer_s: 0.1,
+            ..LedgerRow::default()
+        };
+        (row, marginal.to_vec())
     };
     let rows = vec![
         measured(Method::Stability, "", 58.4, 40.0, [0.28, 0.30, 0.32]),

@@ -1,5 +1,6 @@
 //! Tables as text for the terminal, and the same as JSON.
 
+use super::layout::{Line, NOTHING, headed, wrapped};
 use super::rules;
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES};
@@ -8,22 +9,8 @@ use crate::study::numbers::{counted, significant, thousands, with_spread};
 use crate::study::results::Results;
 use serde_json::{Value, json};
 
-/// Shown where there is nothing to show.
-pub(super) const NOTHING: &str = "–";
-
-/// Columns of a terminal that the text fits in.
-const WIDTH: usize = 120;
-
 /// Points further than this from their column's sparsity are marked with their own.
 const UNMARKED: f64 = 0.005;
-
-/// A line of a table: a label, and a text for each column.
-pub(super) struct Line {
-    /// What the line is about.
-    pub(super) label: String,
-    /// One entry for each column.
-    pub(super) columns: Vec<String>,
-}
 
 /// The lines of the ledger, in its order: method and rule; marginal cost, the same relative to magnitude stability, distinct
 /// points of each replica, fixed cost, and from how many points on it has cost less than exponential decay, with all costs and
@@ -268,44 +255,6 @@ fn ledger_table(mut lines: Vec<Line>) -> String {
     text + "\n"
 }
 
-/// Rows of equally many entries, the first column to the left, all others to the right.
-pub(super) fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let mut text = format!("  {:width$}", row[0], width = widths[0]);
-        for (entry, width) in row.iter().zip(&widths).skip(1) {
-            text += &format!("  {entry:>width$}");
-        }
-        text + "\n"
-    };
-    rows.iter().map(line).collect()
-}
-
-/// A sentence in lines of at most [`WIDTH`] characters, as far as its words allow.
-pub(super) fn wrapped(sentence: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in sentence.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines.join("\n") + "\n"
-}
-
-/// Lines below the names of their columns, if they have some.
-fn headed(head: &[String], lines: &[Line]) -> String {
-    let row = |label: &String, columns: &[String]| [std::slice::from_ref(label), columns].concat();
-    let head = (!head.is_empty()).then(|| row(&String::new(), head));
-    let rows: Vec<_> = head.into_iter().chain(lines.iter().map(|line| row(&line.label, &line.columns))).collect();
-    aligned(&rows)
-}
-
 /// A grid with the table's sparsities as its head.
 fn grid(lines: &[Line]) -> String {
     headed(&TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)), lines)
@@ -360,6 +309,7 @@ pub fn json(cell: &Results) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::WIDTH;
     use super::super::sample;
     use super::*;
 

@@ -1,8 +1,7 @@
 //! Do settle and hold beat one-shot pruning? One table of all cells, frozen weights treated alike on both sides.
 
-use super::study::Grid;
-use super::tables;
-use super::tables::{NOTHING, TOO_FEW, UNKNOWN, aligned, percentage_points, wrapped};
+use super::layout::{Grid, NOTHING};
+use super::tables::{self, TOO_FEW, UNKNOWN, percentage_points};
 use crate::pruning::Method;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::study::accuracy::{self, CurvePoint, Summary, TABLE_SPARSITIES};
@@ -90,13 +89,12 @@ pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Results> + Clone) -> Opti
 
 /// Figure 4 for a terminal: the table above all; nothing without cells.
 pub fn text(cells: &[Results]) -> String {
-    let Some(Grid { title, rows, notes, .. }) = grid(cells.iter()) else { return String::new() };
+    let Some(grid) = grid(cells.iter()) else { return String::new() };
     let mut text = String::from("Figure 4: accuracy in % (mean ± sd over replicas) by share of zero weights\n");
     for cell in cells {
         text += &format!("{}\n{}", cell.title(), tables::accuracy_text(cell));
     }
-    text += &format!("\n{title}\n{}", aligned(&rows));
-    notes.iter().fold(text, |text, note| text + &wrapped(note)) + "\n"
+    text + "\n" + &grid.text() + "\n"
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The baseline in a comparison: exponential decay, which trains anew for each target, timed in both ways.
 
 use super::comparison::{CellComparison, since};
-use super::ledger::Measured;
+use super::ledger::LedgerRow;
 use super::numbers::percent;
 use crate::engine::{DataHandle, Evaluation, Overheads, Replica};
 use crate::error::{Error, Result};
@@ -102,22 +102,22 @@ impl CellComparison<'_> {
         Ok(())
     }
 
-    fn measure_decay(&mut self, rule: Rule, method: Method, runs: &[DecayRun], marginal_repetitions_ms: Vec<f64>) {
+    fn measure_decay(&mut self, rule: Rule, method: Method, runs: &[DecayRun], repetitions_ms: Vec<f64>) {
         let sum = |part: fn(&DecayRun) -> f64| runs.iter().map(part).sum::<f64>();
-        self.measured.push(Measured {
+        let points = self.configuration.ed_targets.len();
+        let row = LedgerRow {
             method,
             rule: rule.name().into(),
-            operating_points: self.configuration.ed_targets.len() as u32,
-            distinct_points: self.configuration.ed_targets.len() as f64,
+            operating_points: points as u32,
+            distinct_points: points as f64,
             train_s: sum(|run| run.train_s),
-            record_s: 0.0,
-            sort_count_s: 0.0,
             prune_evaluate_s: sum(|run| run.evaluate_s),
             build_s: sum(|run| run.overheads.build.as_secs_f64()),
             transfer_s: sum(|run| run.overheads.transfer.as_secs_f64()),
-            marginal_repetitions_ms,
             resumed: runs.iter().any(|run| run.resumed),
-        });
+            ..LedgerRow::default()
+        };
+        self.measured.push((row, repetitions_ms));
     }
 
     /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`. The checkpoint is called

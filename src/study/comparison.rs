@@ -301,21 +301,22 @@ impl<'a> CellComparison<'a> {
                 Method::Settle | Method::Hold | Method::MagnitudeFrozenFirst => counted.envelope_s,
                 _ => 0.0,
             };
-            self.measured.push(Measured {
+            let row = LedgerRow {
                 method,
                 rule: rule.into(),
                 operating_points: (points.len() / replicates) as u32,
                 distinct_points: swept.distinct as f64 / replicates as f64,
                 train_s: trained.times.train.as_secs_f64()
                     - (training_overheads.build + training_overheads.transfer).as_secs_f64(),
-                record_s: trained.times.record.as_secs_f64(),
-                sort_count_s,
+                record_s: Some(trained.times.record.as_secs_f64()),
+                sort_count_s: Some(sort_count_s),
                 prune_evaluate_s: seconds.iter().sum::<f64>() / seconds.len() as f64,
                 build_s: (training_overheads.build + overheads.build).as_secs_f64(),
                 transfer_s: (training_overheads.transfer + overheads.transfer).as_secs_f64(),
-                marginal_repetitions_ms: seconds.iter().map(|s| s * 1e3 / swept.distinct as f64).collect(),
                 resumed: trained.resumed,
-            });
+                ..LedgerRow::default()
+            };
+            self.measured.push((row, seconds.iter().map(|s| s * 1e3 / swept.distinct as f64).collect()));
             let context = self.context(configuration.epochs);
             let rows: Vec<SweepRow> = points
                 .iter()

@@ -78,42 +78,17 @@ impl Workload {
     }
 }
 
-/// What was measured of one method, all replicas together. The times do not overlap.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Measured {
-    /// The method.
-    pub method: Method,
-    /// Which reading of it, e.g. `density` or `s=50`; empty where there is only one.
-    pub rule: String,
-    /// Operating points of a replica.
-    pub operating_points: u32,
-    /// Operating points of a replica whose masks differ, as a mean over the replicas.
-    pub distinct_points: f64,
-    /// Seconds of training: for exponential decay of all targets.
-    pub train_s: f64,
-    /// Seconds of recording the focus layer; left out where the method reads no history.
-    pub record_s: f64,
-    /// Seconds of sorting and counting the history; left out where the method reads none.
-    pub sort_count_s: f64,
-    /// Seconds of making the masks and evaluating them; for exponential decay of evaluating.
-    pub prune_evaluate_s: f64,
-    /// Seconds of compiling shaders and building pipelines.
-    pub build_s: f64,
-    /// Seconds of copying between host and device.
-    pub transfer_s: f64,
-    /// Milliseconds per point and replica, once for each repetition of the marginal work, warm-up excluded. Empty if
-    /// nothing was repeated: then the marginal cost follows from the seconds above.
-    pub marginal_repetitions_ms: Vec<f64>,
-    /// Whether the times are sums of segments of a run that was stopped and taken up again.
-    pub resumed: bool,
-}
+/// What was measured of one method, all replicas together: points and seconds, which do not overlap, and milliseconds per
+/// point and replica, once for each repetition of the marginal work, warm-up excluded. Without repetitions the marginal cost
+/// follows from the seconds.
+pub type Measured = (LedgerRow, Vec<f64>);
 
 /// One line of `ledger.csv`. The order of the fields is the order of the columns.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LedgerRow {
     /// The method.
     pub method: Method,
-    /// Which reading of it.
+    /// Which reading of it, e.g. `density`; empty where there is only one.
     pub rule: String,
     /// Which layers' weights are pruned.
     #[serde(default)]
@@ -131,17 +106,17 @@ pub struct LedgerRow {
     pub operating_points: u32,
     /// Operating points of a replica whose masks differ, as a mean over the replicas.
     pub distinct_points: f64,
-    /// Seconds of training.
+    /// Seconds of training: for exponential decay of all targets.
     pub train_s: f64,
     /// Seconds of recording, if the method reads the history.
     pub record_s: Option<f64>,
     /// Seconds of sorting and counting, if the method reads the history.
     pub sort_count_s: Option<f64>,
-    /// Seconds of making masks and evaluating them.
+    /// Seconds of making masks and evaluating them; for exponential decay of evaluating.
     pub prune_evaluate_s: f64,
-    /// Seconds of building pipelines.
+    /// Seconds of compiling shaders and building pipelines.
     pub build_s: f64,
-    /// Seconds of copying.
+    /// Seconds of copying between host and device.
     pub transfer_s: f64,
     /// Sum of all seconds.
     pub total_s: f64,
@@ -154,45 +129,35 @@ pub struct LedgerRow {
     /// Marginal cost divided by that of `stability`, if both are there.
     #[serde(alias = "ratio_to_ms")]
     pub ratio_to_stability: Option<f64>,
-    /// Whether the times are sums of segments.
+    /// Whether the times are sums of segments of a run that was stopped and taken up again.
     pub resumed: bool,
 }
 
 impl LedgerRow {
-    fn new(workload: &Workload, measured: Measured) -> Self {
-        let Measured { method, train_s, prune_evaluate_s, build_s, transfer_s, .. } = measured;
-        let record_s = method.reads_history().then_some(measured.record_s);
-        let sort_count_s = method.reads_history().then_some(measured.sort_count_s);
+    /// Charges what was measured: the sums and ratios follow from it.
+    fn charged(self, workload: &Workload, repetitions_ms: &[f64]) -> Self {
+        let Self { method, train_s, prune_evaluate_s, build_s, transfer_s, .. } = self;
+        let [record_s, sort_count_s] =
+            [self.record_s, self.sort_count_s].map(|seconds| seconds.filter(|_| method.reads_history()));
         let history_s = record_s.unwrap_or(0.0) + sort_count_s.unwrap_or(0.0);
         let marginal_s = if method.retrains() { train_s + prune_evaluate_s } else { prune_evaluate_s };
-        let evaluations = measured.distinct_points * f64::from(workload.replicates);
-        let repeated = Summary::of(&measured.marginal_repetitions_ms);
+        let evaluations = self.distinct_points * f64::from(workload.replicates);
+        let repeated = Summary::of(repetitions_ms);
         let marginal_ms = match &repeated {
             Some(summary) => Some(summary.mean),
             None => (evaluations > 0.0).then(|| 1000.0 * marginal_s / evaluations),
         };
         Self {
-            method,
-            rule: measured.rule,
-            layers: Layers::Focus,
-            repair: Repair::Cut,
             model: workload.model.clone(),
             data_set: workload.data_set.clone(),
             replicates: workload.replicates,
-            operating_points: measured.operating_points,
-            distinct_points: measured.distinct_points,
-            train_s,
             record_s,
             sort_count_s,
-            prune_evaluate_s,
-            build_s,
-            transfer_s,
             total_s: train_s + history_s + prune_evaluate_s + build_s + transfer_s,
             fixed_s: (!method.retrains()).then_some(train_s + history_s),
             marginal_ms,
             marginal_ms_sd: repeated.and_then(|summary| summary.sd),
-            ratio_to_stability: None,
-            resumed: measured.resumed,
+            ..self
         }
     }
 }
@@ -218,7 +183,8 @@ pub struct Ledger {
 impl Ledger {
     /// Charges every method what it used. All replicas together on both sides: `measured` and rows hold sums of seconds.
     pub fn new(workload: Workload, measured: Vec<Measured>) -> Self {
-        let mut rows: Vec<_> = measured.into_iter().map(|measured| LedgerRow::new(&workload, measured)).collect();
+        let mut rows: Vec<_> =
+            measured.into_iter().map(|(row, repetitions)| row.charged(&workload, &repetitions)).collect();
         let ms = rows.iter().find(|row| row.method == Method::Stability).and_then(|row| row.marginal_ms);
         for row in &mut rows {
             row.ratio_to_stability = row.marginal_ms.zip(ms.filter(|&ms| ms > 0.0)).map(|(marginal, ms)| marginal / ms);
@@ -292,18 +258,19 @@ mod tests {
     use super::*;
 
     fn measured(method: Method, distinct_points: f64, train_s: f64, prune_evaluate_s: f64) -> Measured {
-        Measured {
+        let row = LedgerRow {
             method,
             operating_points: 300,
             distinct_points,
             train_s,
-            record_s: 1.0,
-            sort_count_s: 2.0,
+            record_s: Some(1.0),
+            sort_count_s: Some(2.0),
             prune_evaluate_s,
             build_s: 0.25,
             transfer_s: 0.5,
-            ..Measured::default()
-        }
+            ..LedgerRow::default()
+        };
+        (row, Vec::new())
     }
 
     /// 5 replicas; stability: 40 points at 10 ms; decay: 21 points at 1 s.
@@ -368,8 +335,7 @@ mod tests {
 
     #[test]
     fn repetitions_give_the_marginal_cost_its_spread() {
-        let repeated =
-            Measured { marginal_repetitions_ms: vec![9.0, 10.0, 11.0], ..measured(Method::Stability, 4.0, 1.0, 9.0) };
+        let repeated = (measured(Method::Stability, 4.0, 1.0, 9.0).0, vec![9.0, 10.0, 11.0]);
         let row = &Ledger::new(Workload::of_the_paper(), vec![repeated]).rows[0];
         assert_eq!((row.marginal_ms, row.marginal_ms_sd), (Some(10.0), Some(1.0)));
     }

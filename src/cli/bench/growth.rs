@@ -151,9 +151,7 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     let mut growth = Growth { engine: &mut engine, arguments, left_out: Vec::new() };
     let mut panels = Vec::new();
     for &axis in &axes {
-        if !say.quiet {
-            output::note(&format!("time over {}", axis.name()));
-        }
+        say.note(&format!("time over {}", axis.name()));
         panels.push(growth.panel(axis)?);
     }
     say.notices(&growth.left_out);
