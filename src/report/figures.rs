@@ -5,7 +5,8 @@
 
 use super::look::Look;
 use super::picture::{
-    Area, CAPTION_SIZE, Chart, FONT, GRID, LABEL_SIZE, captioned, drawn, failed, mesh, note, tick, words,
+    Area, CAPTION_SIZE, FONT, GRID, LABEL_SIZE, captioned, drawn, errors, failed, line, markers, mesh, note, tick,
+    words,
 };
 use crate::error::Result;
 use crate::pruning::Method;
@@ -284,42 +285,6 @@ fn builder<'a, 's>(area: &'a Area<'s>, label_width: u32) -> ChartBuilder<'a, 'a,
     let mut builder = ChartBuilder::on(area);
     builder.margin(14).margin_right(34).x_label_area_size(66).y_label_area_size(label_width);
     builder
-}
-
-/// The line of a curve through `points`.
-fn line<X, Y>(chart: &mut Chart<'_, '_, X, Y>, points: &[(f64, f64)], look: Look) -> Result<()>
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    let points = points.iter().copied();
-    let drawn = match look.dash {
-        Some((dash, gap)) => chart.draw_series(DashedLineSeries::new(points, dash, gap, look.stroke())).map(drop),
-        None => chart.draw_series(LineSeries::new(points, look.stroke())).map(drop),
-    };
-    drawn.map_err(failed)
-}
-
-/// Vertical bars of a curve's spread.
-fn errors<X, Y>(chart: &mut Chart<'_, '_, X, Y>, bars: impl Iterator<Item = [(f64, f64); 2]>, look: Look) -> Result<()>
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    chart.draw_series(bars.map(|bar| PathElement::new(bar, look.stroke()))).map(drop).map_err(failed)
-}
-
-/// A curve's marker at each place.
-fn markers<X, Y>(chart: &mut Chart<'_, '_, X, Y>, places: &[(f64, f64)], look: Look) -> Result<()>
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    let markers = places.iter().map(|&place| {
-        let (inside, outline) = look.marker();
-        EmptyElement::at(place) + inside + outline
-    });
-    chart.draw_series(markers).map(drop).map_err(failed)
 }
 
 /// Where the bars of a curve are shifted to, in per cent of sparsity, so that those of other curves stand beside them.

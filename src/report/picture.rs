@@ -1,6 +1,7 @@
 //! What all figures draw with, and figures as files: the SVG as it is, and the PNG that is drawn of it with the font that comes
 //! with the program.
 
+use super::look::Look;
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::numbers::significant;
@@ -81,6 +82,46 @@ pub(super) fn captioned<'a>(area: &Area<'a>, caption: &str, left: i32) -> Result
     let style = words(CAPTION_SIZE, HPos::Left);
     head.draw(&Text::new(caption, (left, CAPTION_SIZE as i32 / 2 + 8), style)).map_err(failed)?;
     Ok(body)
+}
+
+/// The line of a curve through `points`.
+pub(super) fn line<X, Y>(chart: &mut Chart<'_, '_, X, Y>, points: &[(f64, f64)], look: Look) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let points = points.iter().copied();
+    let drawn = match look.dash {
+        Some((dash, gap)) => chart.draw_series(DashedLineSeries::new(points, dash, gap, look.stroke())).map(drop),
+        None => chart.draw_series(LineSeries::new(points, look.stroke())).map(drop),
+    };
+    drawn.map_err(failed)
+}
+
+/// Vertical bars of a curve's spread.
+pub(super) fn errors<X, Y>(
+    chart: &mut Chart<'_, '_, X, Y>,
+    bars: impl Iterator<Item = [(f64, f64); 2]>,
+    look: Look,
+) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    chart.draw_series(bars.map(|bar| PathElement::new(bar, look.stroke()))).map(drop).map_err(failed)
+}
+
+/// A curve's marker at each place.
+pub(super) fn markers<X, Y>(chart: &mut Chart<'_, '_, X, Y>, places: &[(f64, f64)], look: Look) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let markers = places.iter().map(|&place| {
+        let (inside, outline) = look.marker();
+        EmptyElement::at(place) + inside + outline
+    });
+    chart.draw_series(markers).map(drop).map_err(failed)
 }
 
 /// Grid, ticks and axis titles.

@@ -231,20 +231,12 @@ impl<'a> CellComparison<'a> {
         let evaluations =
             self.control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
         let weight_count = self.cell.architecture.weight_count();
-        let rows: Vec<SweepRow> = (0..)
-            .zip(evaluations)
-            .map(|(replica, evaluation)| {
-                let frozen = frozen_weights(&counted.envelope, replica as usize);
-                self.context(self.configuration.epochs).row(
-                    Method::Dense,
-                    "",
-                    replica,
-                    weight_count,
-                    frozen,
-                    evaluation,
-                )
-            })
-            .collect();
+        let context = self.context(self.configuration.epochs);
+        let row = |(replica, evaluation)| {
+            let frozen = frozen_weights(&counted.envelope, replica as usize);
+            context.row(Method::Dense, "", replica, weight_count, frozen, evaluation)
+        };
+        let rows: Vec<SweepRow> = (0..).zip(evaluations).map(row).collect();
         self.rows.extend(rows);
         Ok(())
     }
