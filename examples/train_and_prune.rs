@@ -55,7 +55,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
 
     // Of each weight of the last hidden layer: the smallest magnitude that it had in the last ten epochs. The smaller half goes.
     let criterion = Criterion::Hold { window: EPOCHS / 2, sparsity: 0.5, keep_frozen: false };
-    let masks = criterion.select(&mut engine, &trained.take_history()?)?.masks;
+    let masks = criterion.select(&mut engine, &trained.history()?)?.masks;
 
     let images = engine.load(&test)?;
     let dense = trained.batch.evaluate(images, &watch)?;

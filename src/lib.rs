@@ -50,7 +50,7 @@
 //!
 //! // The half of the layer's weights whose smallest magnitude in the last five epochs is smallest goes.
 //! let criterion = Criterion::Hold { window: 5, sparsity: 0.5, keep_frozen: false };
-//! let masks = criterion.select(&mut engine, &trained.take_history()?)?.masks;
+//! let masks = criterion.select(&mut engine, &trained.history()?)?.masks;
 //! assert!(masks.iter().all(|mask| mask.iter().filter(|&&kept| kept).count() == 8));
 //!
 //! let points: Vec<_> = masks.into_iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept }).collect();
@@ -77,6 +77,8 @@ pub mod error;
 pub mod gpu;
 #[cfg(feature = "gpu")]
 pub mod kernels;
+#[cfg(feature = "gpu")]
+pub mod lab;
 pub mod network;
 pub mod pruning;
 pub mod random;

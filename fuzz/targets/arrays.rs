@@ -1,7 +1,8 @@
 //! Arrays of other programs: the first bytes decide whether it is .npy, .npz or .safetensors.
 #![no_main]
 
-use holdfast::run_folder::import::{npz_names, read, read_all, read_bytes};
+use holdfast::run_folder::arrays::{ArrayFile, read, read_all};
+use holdfast::run_folder::file_kind::Purpose;
 use holdfast::stability::import::{Axes, read_history};
 use holdfast_fuzz::{file, judge};
 
@@ -12,8 +13,10 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
     judge(read(&path, None, "--history-key"));
     judge(read(&path, Some("history"), "--history-key"));
-    for name in judge(npz_names(&path)).unwrap_or_default() {
-        judge(read_bytes(&path, &name));
+    if let Some(mut file) = judge(ArrayFile::open(&path, Purpose::Images)) {
+        for name in file.names() {
+            judge(file.read_bytes(&name));
+        }
     }
     for axes in [Axes::Unknown, Axes::OneNetwork] {
         if let Some(imported) = judge(read_history(&path, None, &axes)) {

@@ -3,8 +3,8 @@
 // One invocation owns 4 samples of one point (z); their hidden units lie in workgroup memory. The softmax runs over the
 // classes with a moving maximum, so nothing is kept for each class.
 //   labels, input  [image] from the step's first place on, and what the focus layer reads [replica, sample, in]
-//   parameters     [replica, parameter]   focus bias, output weights [in, class] and output bias read at their offsets
-//   focus_weights  [point, in, out]       zeros already where the mask prunes
+//   parameters     [replica, parameter]   focus weights [in, out], output weights [in, class] and both biases at their offsets
+//   masks          [point, in, word]      a bit for each focus weight: 0 takes it for 0; the first unit is the lowest bit
 //   point_replica  [point]                whose input and parameters
 //   losses         [point, block]         a block is the samples of one workgroup, from block `step.row` on, written
 // with: step, relu
@@ -17,7 +17,8 @@ struct Params {
     classes: u32,
     capacity: u32,       // samples that a replica has room for
     parameters: u32,     // per replica
-    focus_bias: u32,     // first of each
+    focus_weights: u32,  // first of each
+    focus_bias: u32,
     output_weights: u32,
     output_bias: u32,
     blocks: u32,         // per point
@@ -33,7 +34,7 @@ struct BlockLoss {
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read> input: array<f32>;
 @group(0) @binding(4) var<storage, read> parameters: array<f32>;
-@group(0) @binding(5) var<storage, read> focus_weights: array<f32>;
+@group(0) @binding(5) var<storage, read> masks: array<u32>;
 @group(0) @binding(6) var<storage, read> point_replica: array<u32>;
 @group(0) @binding(7) var<storage, read_write> losses: array<BlockLoss>;
 
@@ -41,23 +42,30 @@ var<workgroup> hidden: array<vec4f, HIDDEN>;
 var<workgroup> partial_loss: array<f32, LANES>;
 var<workgroup> partial_correct: array<u32, LANES>;
 
-// hidden[k, lane] = ReLU(bias + input x weights) for the 4 samples whose rows start at `row`, four units at a time.
+// hidden[k, lane] = ReLU(bias + input x weights) for the 4 samples whose rows start at `row`, four units at a time. Their bits
+// lie in one word, since the first unit is a multiple of four.
 fn focus_layer(r: u32, point: u32, row: vec4u, lane: u32) {
+    let words = (params.width + 31u) >> 5u;
     for (var k = 0u; k < params.width; k += 4u) {
         let units = min(vec4u(k, k + 1u, k + 2u, k + 3u), vec4u(params.width - 1u));
         let bias = r * params.parameters + params.focus_bias + units;
-        var column = point * params.width * params.width + units;
+        var column = r * params.parameters + params.focus_weights + units;
+        var word = point * params.width * words + (k >> 5u);
         var y0 = vec4f(parameters[bias.x]);
         var y1 = vec4f(parameters[bias.y]);
         var y2 = vec4f(parameters[bias.z]);
         var y3 = vec4f(parameters[bias.w]);
         for (var i = 0u; i < params.width; i++) {
             let x = vec4f(input[row.x + i], input[row.y + i], input[row.z + i], input[row.w + i]);
-            y0 += x * focus_weights[column.x];
-            y1 += x * focus_weights[column.y];
-            y2 += x * focus_weights[column.z];
-            y3 += x * focus_weights[column.w];
+            let kept = ((vec4u(masks[word]) >> (units & vec4u(31u))) & vec4u(1u)) != vec4u(0u);
+            let all = vec4f(parameters[column.x], parameters[column.y], parameters[column.z], parameters[column.w]);
+            let weights = select(vec4f(0.0), all, kept);
+            y0 += x * weights.x;
+            y1 += x * weights.y;
+            y2 += x * weights.z;
+            y3 += x * weights.w;
             column += params.width;
+            word += words;
         }
         // Units beyond the last repeat it: they write the same value once more.
         hidden[units.x * LANES + lane] = relu(y0);

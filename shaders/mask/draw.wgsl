@@ -1,23 +1,22 @@
 // mask.draw: a random number for each weight that is in one state, 0 for all others; ranked, they choose weights at random.
 //
 // One invocation owns one weight; z is the replica. Counter = (replica id, update, weight, stream 7), first word.
-//   replica_ids  [replica]        read
-//   mask         [replica, weight]  read
-//   draws        [replica, weight]  written: bits of positive finite numbers
-// with: grid, philox
+//   changes  [replica]          read
+//   mask     [replica, weight]  read
+//   draws    [replica, weight]  written: bits of positive finite numbers
+// with: grid, philox, change
 
 override WORKGROUP_SIZE: u32 = 64;
 
 struct Params {
     weight_count: u32,
-    update: u32, // tells the draws of one replica apart
-    state: u32,  // of the weights that take part
+    state: u32, // of the weights that take part
     key_low: u32,
     key_high: u32,
 }
 
 @group(0) @binding(0) var<storage, read> params: Params;
-@group(0) @binding(1) var<storage, read> replica_ids: array<u32>;
+@group(0) @binding(1) var<storage, read> changes: array<Change>;
 @group(0) @binding(2) var<storage, read> mask: array<u32>;
 @group(0) @binding(3) var<storage, read_write> draws: array<u32>;
 
@@ -27,7 +26,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (weight_index >= params.weight_count) { return; }
     let r = id.z;
     let i = r * params.weight_count + weight_index;
-    let words = philox(vec4u(replica_ids[r], params.update, weight_index, 7u), vec2u(params.key_low, params.key_high));
+    let change = changes[r];
+    let words = philox(vec4u(change.replica_id, change.update, weight_index, 7u), vec2u(params.key_low, params.key_high));
     // At most the bits of 2.0: above every 0, and no number that a comparison would treat differently.
     draws[i] = select(0u, (words.x >> 2u) + 1u, mask[i] == params.state);
 }

@@ -2,10 +2,10 @@
 //
 // To begin reading with, never used by the engine: one invocation owns one weight; z is the replica. States are 0 pruned,
 // 1 kept, 2 decaying. What was pruned stays so; a pruned weight and its moments are 0.
-//   rank, count       [replica, weight], [replica]  read: rank 0 is the largest magnitude
+//   rank, changes     [replica, weight], [replica]  read: rank 0 is the largest magnitude
 //   mask              [replica, weight]             read and written
 //   parameters, m, v  [replica, parameter]          written at the pruned weights
-// with: grid
+// with: grid, change
 
 override WORKGROUP_SIZE: u32 = 64;
 
@@ -18,7 +18,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read> rank: array<u32>;
-@group(0) @binding(2) var<storage, read> count: array<u32>;
+@group(0) @binding(2) var<storage, read> changes: array<Change>;
 @group(0) @binding(3) var<storage, read_write> mask: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(5) var<storage, read_write> m: array<f32>;
@@ -29,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let weight = flat_index(id, WORKGROUP_SIZE);
     if (weight >= params.weight_count) { return; }
     let i = id.z * params.weight_count + weight;
-    let is_last = rank[i] >= params.weight_count - count[id.z];
+    let is_last = rank[i] >= params.weight_count - changes[id.z].count;
     if (mask[i] != 0u) { mask[i] = select(1u, params.state, is_last); }
     if (mask[i] != 0u) { return; }
     let place = id.z * params.parameters + params.offset + weight;

@@ -2,11 +2,11 @@
 //
 // One invocation owns one weight; z is the replica. A weight that was pruned stays pruned; weight and both moments of pruned
 // weights become exactly 0.
-//   rank              [replica, weight]       read: 0 is the largest magnitude
-//   count             [replica]             read
-//   mask              [replica, weight]       read and written: 0 pruned, 1 kept, 2 decaying
+//   rank              [replica, weight]     read: 0 is the largest magnitude
+//   changes           [replica]             read
+//   mask              [replica, weight]     read and written: 0 pruned, 1 kept, 2 decaying
 //   parameters, m, v  [replica, parameter]  written at the pruned weights
-// with: grid, states
+// with: grid, states, change
 
 override WORKGROUP_SIZE: u32 = 64;
 
@@ -19,7 +19,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read> rank: array<u32>;
-@group(0) @binding(2) var<storage, read> count: array<u32>;
+@group(0) @binding(2) var<storage, read> changes: array<Change>;
 @group(0) @binding(3) var<storage, read_write> mask: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(5) var<storage, read_write> m: array<f32>;
@@ -31,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (weight_index >= params.weight_count) { return; }
     let r = id.z;
     let i = r * params.weight_count + weight_index;
-    var state = select(params.state, KEPT, rank[i] < params.weight_count - count[r]);
+    var state = select(params.state, KEPT, rank[i] < params.weight_count - changes[r].count);
     if (mask[i] == PRUNED) { state = PRUNED; }
     mask[i] = state;
     if (state == PRUNED) {

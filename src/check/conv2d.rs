@@ -1,9 +1,10 @@
 //! Cases of `conv2d.*`.
 
-use super::comparator::{Expected, Report, compare, sums_of_products};
+use super::comparator::{Report, compare, sums_of_products};
 use super::max_pool2d::{Case as PoolCase, pack};
 use super::{
-    Draws, Output, Setting, UNWRITTEN, at_every_size, magnitudes, output, preset, read, run, used_part, widen,
+    Draws, Held, Output, Setting, at_every_size, magnitudes, output, part, read, run, second_step, sums, used_part,
+    widen,
 };
 use crate::cpu::Real;
 use crate::cpu::conv2d::{self as twin, ConvShape};
@@ -11,13 +12,12 @@ use crate::cpu::dense::gather;
 use crate::cpu::max_pool2d::{self as pooling, PoolShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
+use crate::kernels::ParameterOffsets;
 use crate::kernels::conv2d::{
-    BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
-    Shape,
+    BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Shape,
 };
-use crate::kernels::dense::{ImageShape, Images};
+use crate::kernels::dense::ImageShape;
 use crate::kernels::max_pool2d::argmax_len;
-use crate::kernels::{ParameterOffsets, StepRecord};
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
 /// term far above.
@@ -194,6 +194,16 @@ impl Arrays {
         own[place.weights..].split_at(9 * case.inputs * case.outputs)
     }
 
+    /// What the layer reads, on the device.
+    fn on_device(&self, gpu: &Gpu, case: &Case) -> Result<Held> {
+        let shape = ImageShape { height: case.height, width: case.width };
+        if case.images {
+            Held::images(gpu, shape, SCALE, &self.order, &self.pixels)
+        } else {
+            Held::features(gpu, &self.input)
+        }
+    }
+
     /// The gradient of replica `r` before pooling, made by `number` from single precision.
     fn gradient(&self, case: &Case, r: usize, number: fn(&[f32]) -> Vec<f64>) -> Vec<f64> {
         let own = number(Self::own(case, &self.output_gradient, r, case.output_len()));
@@ -210,55 +220,18 @@ impl Arrays {
         let words = if case.pool { pack(case.pooling().shape(), &self.codes) } else { Vec::new() };
         (&self.output_gradient, words)
     }
-
-    fn steps(gpu: &Gpu, case: &Case) -> Result<Buffer<StepRecord>> {
-        // The second record is the one in use, so that choosing a record counts.
-        let unused = StepRecord::new(0, 0, 0, 0, 0.0);
-        Buffer::from_slice(gpu, "steps", &[unused, StepRecord::new(0, case.capacity, case.samples, 0, 0.0)])
-    }
 }
 
-/// What a layer reads, on the device.
-enum Held {
-    Features(Buffer<f32>),
-    Images(ImageShape, [Buffer<u32>; 2]),
-}
-
-impl Held {
-    fn new(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Self> {
-        if !case.images {
-            return Buffer::from_slice(gpu, "input", &arrays.input).map(Self::Features);
-        }
-        let shape = ImageShape { height: case.height, width: case.width };
-        let order = Buffer::from_slice(gpu, "order", &arrays.order)?;
-        Ok(Self::Images(shape, [order, Buffer::from_slice(gpu, "images", &shape.pack(&arrays.pixels))?]))
-    }
-
-    fn input(&self) -> Input<'_> {
-        match self {
-            Self::Features(input) => Input::Features(input),
-            Self::Images(shape, [order, images]) => {
-                Input::Images(Images { shape: *shape, scale: SCALE, order, images })
-            }
-        }
-    }
-}
-
-/// Runs the forward kernel of the case: values, and words of codes if it pools.
-pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Vec<Output>> {
-    Ok(forward_and_name(on, case, arrays)?.1)
-}
-
-/// [`forward`], and which kernel it was.
-fn forward_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Vec<Output>)> {
+/// Runs the forward kernel of the case: which it is, values, and words of codes if it pools.
+pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Vec<Output>)> {
     let Setting { gpu, workgroup_size, .. } = on;
     let values = output::<f32>(gpu, case.rows() * case.output_len())?;
     let argmax = output::<u32>(gpu, case.rows() * case.words())?;
-    let held = Held::new(gpu, case, arrays)?;
+    let held = arrays.on_device(gpu, case)?;
     let arguments = ForwardArguments {
         shape: case.shape(),
         place: case.place(),
-        steps: &Arrays::steps(gpu, case)?,
+        steps: &second_step(gpu, case.capacity, case.samples)?,
         input: held.input(),
         parameters: &Buffer::from_slice(gpu, "parameters", &arrays.parameters)?,
         output: &values,
@@ -266,7 +239,7 @@ fn forward_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
     };
     let kernel = if on.naive { Forward::naive } else { Forward::new };
     let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     let mut outputs = vec![used(read(gpu, &values)?, case.output_len())];
     if case.pool {
@@ -278,7 +251,7 @@ fn forward_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
 /// Compares the forward kernel of the case with its twin; of the codes that what they point to is the largest.
 pub fn check_forward(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let arrays = Arrays::new(case);
-    let (kernel, found) = forward_and_name(on, case, &arrays)?;
+    let (kernel, found) = forward(on, case, &arrays)?;
     let (mut expected, mut pointed_to) = (Vec::new(), Vec::new());
     for r in 0..case.replicas {
         let (weights, bias) = arrays.weights_and_bias(case, r);
@@ -335,17 +308,6 @@ pub fn backward_input(
     arrays: &Arrays,
     gradient: &[f32],
     words: &[u32],
-) -> Result<Output> {
-    Ok(backward_input_and_name(on, case, arrays, gradient, words)?.1)
-}
-
-/// [`backward_input`], and which kernel it was.
-fn backward_input_and_name(
-    on: Setting<'_>,
-    case: &Case,
-    arrays: &Arrays,
-    gradient: &[f32],
-    words: &[u32],
 ) -> Result<(&'static str, Output)> {
     let Setting { gpu, workgroup_size, .. } = on;
     let input_gradient = output::<f32>(gpu, case.rows() * case.input_len())?;
@@ -353,7 +315,7 @@ fn backward_input_and_name(
     let arguments = BackwardInputArguments {
         shape: case.shape(),
         place: case.place(),
-        steps: &Arrays::steps(gpu, case)?,
+        steps: &second_step(gpu, case.capacity, case.samples)?,
         output_gradient: &Buffer::from_slice(gpu, "output gradient", gradient)?,
         argmax: case.pool.then_some(&argmax),
         parameters: &Buffer::from_slice(gpu, "parameters", &arrays.parameters)?,
@@ -362,7 +324,7 @@ fn backward_input_and_name(
     };
     let kernel = if on.naive { BackwardInput::naive } else { BackwardInput::new };
     let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     let used = used_part(found, case.capacity * case.input_len(), case.samples * case.input_len());
     Ok((bound.name(), used))
@@ -372,38 +334,30 @@ fn backward_input_and_name(
 pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let (gradient, words) = arrays.backward_inputs(case);
-    let (kernel, found) = backward_input_and_name(on, case, &arrays, gradient, &words)?;
-    let mut expected = Vec::new();
-    for r in 0..case.replicas {
+    let (kernel, found) = backward_input(on, case, &arrays, gradient, &words)?;
+    let expected = sums(case.replicas, FACTOR, |r, number| {
         let (weights, _) = arrays.weights_and_bias(case, r);
         let input: Vec<f64> = arrays.input(case, r);
-        let (mut value, mut sum) = (vec![0.0; input.len()], vec![0.0; input.len()]);
-        twin::backward_input(case.twin(), &arrays.gradient(case, r, widen), &widen(weights), &input, &mut value);
-        let gradient = arrays.gradient(case, r, magnitudes);
-        twin::backward_input(case.twin(), &gradient, &magnitudes(weights), &input, &mut sum);
-        expected.extend(sums_of_products(&value, &sum, FACTOR));
-    }
+        let mut input_gradient = vec![0.0; input.len()];
+        let gradient = arrays.gradient(case, r, number);
+        twin::backward_input(case.twin(), &gradient, &number(weights), &input, &mut input_gradient);
+        input_gradient
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
-/// Runs the weight gradient's kernel; gives weights and bias of each replica and drops the parameters before them, which
-/// must be untouched.
-pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Output> {
-    Ok(backward_weights_and_name(on, case, arrays)?.1)
-}
-
-/// [`backward_weights`], and which kernel it was.
-fn backward_weights_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Output)> {
+/// Runs the weight gradient's kernel; gives weights and bias of each replica. The parameters before them must be untouched.
+fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Output)> {
     let gpu = on.gpu;
     let place = case.place();
-    let gradient = preset(gpu, &vec![UNWRITTEN; case.replicas * place.parameters])?;
+    let gradient = output(gpu, case.replicas * place.parameters)?;
     let (output_gradient, words) = arrays.backward_inputs(case);
-    let held = Held::new(gpu, case, arrays)?;
     let argmax = Buffer::from_slice(gpu, "argmax", &words)?;
+    let held = arrays.on_device(gpu, case)?;
     let arguments = BackwardWeightsArguments {
         shape: case.shape(),
         place,
-        steps: &Arrays::steps(gpu, case)?,
+        steps: &second_step(gpu, case.capacity, case.samples)?,
         input: held.input(),
         output_gradient: &Buffer::from_slice(gpu, "output gradient", output_gradient)?,
         argmax: case.pool.then_some(&argmax),
@@ -411,48 +365,37 @@ fn backward_weights_and_name(on: Setting<'_>, case: &Case, arrays: &Arrays) -> R
     };
     let kernel = if on.naive { BackwardWeights::naive(on.workgroup_size) } else { BackwardWeights::default() };
     let bound = kernel.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 1, case.samples))?;
-    let mut found = read(gpu, &gradient)?;
-    let mut kept = Vec::new();
-    for replica in found.bits.chunks_exact(place.parameters) {
-        found.guard.extend_from_slice(&replica[..place.weights]);
-        kept.extend_from_slice(&replica[place.weights..]);
-    }
-    Ok((bound.name(), Output { bits: kept, guard: found.guard }))
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
+    Ok((bound.name(), part(read(gpu, &gradient)?, place.parameters, place.weights..place.parameters)))
 }
 
 /// Compares the weight gradient's kernel with its twin.
 pub fn check_backward_weights(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
-    let (kernel, found) = backward_weights_and_name(on, case, &arrays)?;
-    let mut expected: Vec<Expected> = Vec::new();
-    for r in 0..case.replicas {
-        let input: Vec<f64> = arrays.input(case, r);
-        let twin = |gradient: &[f64]| {
-            let (mut weights, mut bias) = (vec![0.0; 9 * case.inputs * case.outputs], vec![0.0; case.outputs]);
-            twin::backward_weights(case.twin(), &input, gradient, &mut weights, &mut bias);
-            [weights, bias].concat()
-        };
-        let values = twin(&arrays.gradient(case, r, widen));
-        expected.extend(sums_of_products(&values, &twin(&arrays.gradient(case, r, magnitudes)), FACTOR));
-    }
+    let (kernel, found) = backward_weights(on, case, &arrays)?;
+    let expected = sums(case.replicas, FACTOR, |r, number| {
+        let (input, gradient) = (arrays.input(case, r), arrays.gradient(case, r, number));
+        let (mut weights, mut bias) = (vec![0.0; 9 * case.inputs * case.outputs], vec![0.0; case.outputs]);
+        twin::backward_weights(case.twin(), &input, &gradient, &mut weights, &mut bias);
+        [weights, bias].concat()
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
 /// Runs all kernels of a case.
 pub fn outputs(on: Setting<'_>, case: &Case) -> Result<Vec<Output>> {
     let arrays = Arrays::new(case);
-    let mut outputs = forward(on, case, &arrays)?;
+    let (_, mut outputs) = forward(on, case, &arrays)?;
     if !case.images {
         let (gradient, words) = arrays.backward_inputs(case);
-        outputs.push(backward_input(on, case, &arrays, gradient, &words)?);
+        outputs.push(backward_input(on, case, &arrays, gradient, &words)?.1);
     }
-    outputs.push(backward_weights(on, case, &arrays)?);
+    outputs.push(backward_weights(on, case, &arrays)?.1);
     Ok(outputs)
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
         if on.naive && (case.pool || case.images) {
             return Ok(Vec::new());
@@ -464,5 +407,5 @@ pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
         }
         Ok(reports)
     };
-    at_every_size(gpu, &cases(), |case| case.height * case.width * case.inputs * case.outputs < 3000, check)
+    at_every_size(settings, &cases(), |case| case.height * case.width * case.inputs * case.outputs < 3000, check)
 }

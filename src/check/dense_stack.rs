@@ -3,13 +3,13 @@
 pub mod step;
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
-use super::{Draws, Output, UNWRITTEN, bits, output, preset, read, run, widen};
+use super::{Draws, Output, Setting, UNWRITTEN, at_every_size, bits, output, pairs, part, preset, read, run, widen};
 use crate::cpu::dense_stack::{self as twin, StackShape};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
-use crate::kernels::dense_stack::{GRADIENT, Gradient, GradientArguments, Shape};
+use crate::gpu::Buffer;
+use crate::kernels::StepRecord;
+use crate::kernels::dense_stack::{GRADIENT, Gradient, GradientArguments, NAIVE, Shape};
 use crate::kernels::softmax_cross_entropy::BatchLoss;
-use crate::kernels::{StepRecord, WORKGROUP_SIZES};
 
 /// Rounding errors that a number gathers on its way forward and backward, in units of the largest number of its array: each of
 /// some ten sums of up to 32 terms adds a few, while one wrong term shows a thousand times as large.
@@ -34,14 +34,12 @@ pub struct Case {
     pub classes: usize,
     /// Hidden layers, the first included.
     pub depth: usize,
-    /// Invocations for each replica.
-    pub workgroup_size: u32,
 }
 
 impl Case {
     fn name(&self) -> String {
-        let Self { replicas, samples, units, classes, depth, workgroup_size, .. } = self;
-        format!("r{replicas}_b{samples}_u{units}_c{classes}_d{depth}_w{workgroup_size}")
+        let Self { replicas, samples, units, classes, depth, .. } = self;
+        format!("r{replicas}_b{samples}_u{units}_c{classes}_d{depth}")
     }
 
     fn shape(&self) -> Shape {
@@ -68,9 +66,8 @@ pub fn cases() -> Vec<Case> {
         units,
         classes,
         depth,
-        workgroup_size: 8,
     };
-    let small = vec![
+    vec![
         case(1, 1, 1, 1, 2, 1),
         case(2, 3, 5, 3, 4, 2),
         case(2, 5, 5, 5, 3, 3),
@@ -80,24 +77,7 @@ pub fn cases() -> Vec<Case> {
         case(3, 67, 70, 17, 13, 2),
         case(3, 32, 32, 30, 10, 6),
         case(3, 16, 32, 30, 10, 6),
-    ];
-    WORKGROUP_SIZES
-        .iter()
-        .flat_map(|&workgroup_size| small.iter().map(move |case| Case { workgroup_size, ..*case }))
-        .collect()
-}
-
-/// What the kernel writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outputs {
-    /// Gradient with respect to the first layer's output `[replica, sample, unit]`; samples without room are guard.
-    pub activations: Output,
-    /// `[replica, parameter]`, without those before the stack.
-    pub gradient: Output,
-    /// Mean losses `[replica]`.
-    pub mean: Output,
-    /// Correct samples `[replica]`.
-    pub correct: Output,
+    ]
 }
 
 /// Seeded arrays.
@@ -127,8 +107,11 @@ impl Arrays {
     }
 }
 
-/// Runs the case on the device.
-pub fn gradient(gpu: &Gpu, case: &Case) -> Result<Outputs> {
+/// Runs the case on the device: the gradient with respect to the first layer's output `[replica, sample, unit]`, samples
+/// without room are guard; that of the parameters `[replica, parameter]`, without those before the stack; mean losses and
+/// correct samples `[replica]`.
+pub fn gradient(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
+    let Setting { gpu, workgroup_size, .. } = on;
     let (arrays, shape) = (Arrays::new(case), case.shape());
     let (samples, stride) = (case.samples, case.parameters_per_replica());
     let mut all = bits(&arrays.activations);
@@ -150,8 +133,9 @@ pub fn gradient(gpu: &Gpu, case: &Case) -> Result<Outputs> {
         gradient: &gradient,
         losses: &losses,
     };
-    let bound = Gradient::new(gpu, case.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 0, samples))?;
+    let kernel = if on.naive { Gradient::naive(gpu)? } else { Gradient::new(gpu, workgroup_size)? };
+    let bound = kernel.bind(gpu, &arguments)?;
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 0, samples))?;
     let mut found = read(gpu, &activations)?;
     let mut kept = Vec::new();
     let room = case.capacity * case.units;
@@ -165,28 +149,14 @@ pub fn gradient(gpu: &Gpu, case: &Case) -> Result<Outputs> {
         }
     }
     found.bits = kept;
-    let Output { bits, guard } = read(gpu, &gradient)?;
-    let mut own = Output { bits: Vec::new(), guard };
-    for replica in bits.chunks_exact(stride) {
-        own.guard.extend_from_slice(&replica[..OFFSET]);
-        own.bits.extend_from_slice(&replica[OFFSET..]);
-    }
-    let Output { bits, mut guard } = read(gpu, &losses)?;
-    let (other, row) = bits.split_at(2 * case.replicas);
-    guard.extend_from_slice(other);
-    let column = |first: usize| row.iter().skip(first).step_by(2).copied().collect();
-    Ok(Outputs {
-        activations: found,
-        gradient: own,
-        mean: Output { bits: column(0), guard: guard.clone() },
-        correct: Output { bits: column(1), guard },
-    })
+    let [mean, correct] = pairs(read(gpu, &losses)?, case.replicas);
+    Ok([found, part(read(gpu, &gradient)?, stride, OFFSET..stride), mean, correct])
 }
 
 /// Compares a case with the twin. A unit or a ReLU that rounds to the other side of 0 would show as a large difference;
 /// the seeded cases have none.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
-    let (arrays, found) = (Arrays::new(case), gradient(gpu, case)?);
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
+    let (arrays, found) = (Arrays::new(case), gradient(on, case)?);
     let (mut activations, mut gradients, mut means, mut corrects) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let expected = |values: &[f64]| {
         let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
@@ -207,21 +177,18 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
         means.push(Expected { value: loss.mean, tolerance: 2f64.powi(-20) + FACTOR * EPSILON * (1.0 + loss.mean) });
         corrects.push(loss.correct);
     }
-    let name = case.name();
+    let (kernel, name) = (if on.naive { NAIVE.name } else { GRADIENT.name }, case.name());
     Ok(vec![
-        compare(GRADIENT.name, format!("{name} activations"), &found.activations, &activations),
-        compare(GRADIENT.name, format!("{name} gradient"), &found.gradient, &gradients),
-        compare(GRADIENT.name, format!("{name} mean"), &found.mean, &means),
-        compare_exact(GRADIENT.name, format!("{name} correct"), &found.correct, &corrects),
+        compare(kernel, format!("{name} activations"), &found[0], &activations),
+        compare(kernel, format!("{name} gradient"), &found[1], &gradients),
+        compare(kernel, format!("{name} mean"), &found[2], &means),
+        compare_exact(kernel, format!("{name} correct"), &found[3], &corrects),
     ])
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check(gpu, case)?);
-    }
-    reports.extend(step::all(gpu)?);
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+    let mut reports = at_every_size(settings, &cases(), |_| true, check)?;
+    reports.extend(step::all(settings)?);
     Ok(reports)
 }

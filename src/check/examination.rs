@@ -1,9 +1,10 @@
 //! All that is checked of one device, and the verdict.
 
-use super::{FAMILIES, Report, cpu, recorded};
+use super::{FAMILIES, Report, Setting, cpu, recorded};
 use crate::engine::{DeviceDescription, Engine};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::lab::profile;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub struct Examination {
     pub broken: Vec<(&'static str, String)>,
     /// Time of each group of cases, twins included.
     pub groups: Vec<(&'static str, Duration)>,
-    /// The slowest recording of each kernel of the GPU: one launch of its largest case, or the few of a sort.
+    /// The slowest launch of each kernel of the GPU; nothing on a device without usable timestamps.
     pub launches: BTreeMap<&'static str, Duration>,
     /// Every kernel of the GPU that was compiled, with each set of `override` constants.
     pub pipelines: Vec<(&'static str, Vec<(&'static str, u32)>)>,
@@ -86,9 +87,9 @@ impl Examination {
         examination.group("random numbers", || Ok(vec![recorded::philox_on_device(gpu)?]))?;
         for &(name, check) in FAMILIES {
             progress(name);
-            examination.group(name, || check(gpu))?;
+            let ((), times) = profile(gpu, || examination.group(name, || check(&Setting::every(gpu))))?;
+            examination.launches.extend(times.into_iter().map(|(kernel, times)| (kernel, times.slowest)));
         }
-        examination.launches = gpu.take_launch_times();
         examination.against_other_programs(engine, progress)?;
         examination.pipelines = gpu.compiled_kernels();
         Ok(examination)
@@ -96,12 +97,13 @@ impl Examination {
 
     fn of_cpu(engine: &mut Engine, progress: &dyn Fn(&str)) -> Result<Self> {
         let mut examination = Self::new(engine.description());
-        let groups: [(&'static str, Native); 5] = [
+        let groups: [(&'static str, Native); 6] = [
             ("random numbers", || vec![recorded::philox_on_host()]),
             ("training_step", cpu::training),
             ("focus_sweep", cpu::sweep),
             ("magnitude_sort", cpu::ranks),
             ("stability", cpu::histories),
+            ("surgeon", cpu::surgeon),
         ];
         for (name, check) in groups {
             progress(name);

@@ -1,14 +1,14 @@
 //! Cases of `focus_sweep.evaluate`.
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
-use super::{Draws, Output, output, read, run, widen};
+use super::{Draws, Output, Setting, at_every_size, output, pairs, read, run, widen};
 use crate::cpu::focus_sweep::{self as twin, SweepShape};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Buffer;
 use crate::kernels::StepRecord;
-use crate::kernels::focus_sweep::{BlockLoss, EVALUATE, Evaluate, EvaluateArguments, ParameterOffsets};
+use crate::kernels::focus_sweep::{BlockLoss, EVALUATE, Evaluate, EvaluateArguments, NAIVE, ParameterOffsets};
 
-/// Parameters before the focus bias, so that offsets count.
+/// Parameters before the focus weights, so that offsets count.
 const OFFSET: usize = 3;
 
 /// Some pruned networks.
@@ -42,10 +42,17 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Case {
+    fn name(&self) -> String {
+        let Self { replicas, points, samples, width, classes } = self;
+        format!("r{replicas}_p{points}_n{samples}_{width}x{classes}")
+    }
+
     pub(super) fn place(&self) -> ParameterOffsets {
-        let output_weights = OFFSET + self.width;
+        let focus_bias = OFFSET + self.width * self.width;
+        let output_weights = focus_bias + self.width;
         let output_bias = output_weights + self.width * self.classes;
-        ParameterOffsets { parameters: output_bias + self.classes, focus_bias: OFFSET, output_weights, output_bias }
+        let parameters = output_bias + self.classes;
+        ParameterOffsets { parameters, focus_weights: OFFSET, focus_bias, output_weights, output_bias }
     }
 }
 
@@ -57,8 +64,8 @@ pub(super) struct Arrays {
     pub(super) labels: Vec<u32>,
     /// `[replica, parameter]`
     pub(super) parameters: Vec<f32>,
-    /// `[point, weight_index]`
-    pub(super) focus_weights: Vec<f32>,
+    /// `[point, in, word]`
+    pub(super) masks: Vec<Vec<u32>>,
 }
 
 impl Arrays {
@@ -67,22 +74,20 @@ impl Arrays {
         let weight_count = case.width * case.width;
         let mut input = draws.numbers(case.replicas * case.samples * case.width);
         input.iter_mut().for_each(|x| *x = x.max(0.0));
-        let mut focus_weights = draws.numbers(case.points * weight_count);
-        let dropped = draws.below(focus_weights.len(), case.points as u32 + 1);
-        for (index, (weight, dropped)) in focus_weights.iter_mut().zip(dropped).enumerate() {
-            if (dropped as usize) < index / weight_count {
-                *weight = 0.0;
-            }
-        }
+        let dropped = draws.below(case.points * weight_count, case.points as u32 + 1);
+        let mask = |(point, dropped): (usize, &[u32])| {
+            twin::pack(case.width, &dropped.iter().map(|&dropped| dropped as usize >= point).collect::<Vec<_>>())
+        };
+        let masks = dropped.chunks_exact(weight_count).enumerate().map(mask).collect();
         let parameters = draws.numbers(case.replicas * case.place().parameters);
-        Self { input, labels: draws.below(case.samples, case.classes as u32), parameters, focus_weights }
+        Self { input, labels: draws.below(case.samples, case.classes as u32), parameters, masks }
     }
 }
 
 /// Sums of losses and correct samples `[point, block]` of the case on the device, and the samples of a block.
-pub fn evaluate(gpu: &Gpu, case: &Case) -> Result<([Output; 2], usize)> {
-    let arrays = Arrays::new(case);
-    let kernel = Evaluate::new(gpu, case.width)?;
+pub fn evaluate(on: Setting<'_>, case: &Case) -> Result<([Output; 2], usize)> {
+    let (gpu, arrays) = (on.gpu, Arrays::new(case));
+    let kernel = if on.naive { Evaluate::naive } else { Evaluate::new }(gpu, case.width)?;
     let blocks = case.samples.div_ceil(kernel.block());
     let losses = output::<BlockLoss>(gpu, case.points * blocks)?;
     let point_replica: Vec<u32> = (0..case.points).map(|point| (point % case.replicas) as u32).collect();
@@ -96,38 +101,34 @@ pub fn evaluate(gpu: &Gpu, case: &Case) -> Result<([Output; 2], usize)> {
         labels: &Buffer::from_slice(gpu, "labels", &arrays.labels)?,
         input: &Buffer::from_slice(gpu, "input", &arrays.input)?,
         parameters: &Buffer::from_slice(gpu, "parameters", &arrays.parameters)?,
-        focus_weights: &Buffer::from_slice(gpu, "focus weights", &arrays.focus_weights)?,
+        masks: &Buffer::from_slice(gpu, "masks", &arrays.masks.concat())?,
         point_replica: &Buffer::from_slice(gpu, "point replicas", &point_replica)?,
         losses: &losses,
     };
     let bound = kernel.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 0, case.samples))?;
-    let Output { bits, guard } = read(gpu, &losses)?;
-    let column = |first: usize| bits.iter().skip(first).step_by(2).copied().collect();
-    let sums = Output { bits: column(0), guard: guard.clone() };
-    Ok(([sums, Output { bits: column(1), guard }], kernel.block()))
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 0, case.samples))?;
+    Ok((pairs(read(gpu, &losses)?, 0), kernel.block()))
 }
 
 /// Compares a case with the twin, block by block.
 ///
 /// A logit is a sum of products whose terms are below 1 x `width`; the softmax adds the roundings of
 /// [`super::softmax_cross_entropy::check`], here with a moving maximum.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
-    let (found, block) = evaluate(gpu, case)?;
-    Ok(reports(case, &found, block))
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
+    let (found, block) = evaluate(on, case)?;
+    Ok(reports(if on.naive { NAIVE.name } else { EVALUATE.name }, case, &found, block))
 }
 
 /// Compares sums and numbers of correct samples `[point, block]` with the twin's.
-pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Report> {
-    let Case { replicas, points, samples, width, classes } = *case;
+pub(super) fn reports(kernel: &'static str, case: &Case, found: &[Output; 2], block: usize) -> Vec<Report> {
+    let Case { replicas, samples, width, classes, .. } = *case;
     let arrays = Arrays::new(case);
     let [sums, corrects] = found;
-    let (place, weight_count) = (case.place(), width * width);
+    let place = case.place();
     let (mut expected, mut expected_correct) = (Vec::new(), Vec::new());
-    for point in 0..points {
+    for (point, mask) in arrays.masks.iter().enumerate() {
         let r = point % replicas;
         let own = widen(&arrays.parameters[r * place.parameters..(r + 1) * place.parameters]);
-        let focus_weights = widen(&arrays.focus_weights[point * weight_count..(point + 1) * weight_count]);
         for first in (0..samples).step_by(block) {
             let rows = first..(first + block).min(samples);
             let input = &arrays.input[(r * samples + rows.start) * width..(r * samples + rows.end) * width];
@@ -136,7 +137,8 @@ pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Rep
             let (sum, correct) = twin::evaluate(
                 shape,
                 &widen(input),
-                &focus_weights,
+                &own[place.focus_weights..place.focus_bias],
+                mask,
                 &own[place.focus_bias..place.output_weights],
                 &own[place.output_weights..place.output_bias],
                 &own[place.output_bias..],
@@ -149,18 +151,17 @@ pub(super) fn reports(case: &Case, found: &[Output; 2], block: usize) -> Vec<Rep
             expected_correct.push(correct);
         }
     }
-    let name = format!("r{replicas}_p{points}_n{samples}_{width}x{classes}");
+    let name = case.name();
     vec![
-        compare(EVALUATE.name, format!("{name} losses"), sums, &expected),
-        compare_exact(EVALUATE.name, format!("{name} correct"), corrects, &expected_correct),
+        compare(kernel, format!("{name} losses"), sums, &expected),
+        compare_exact(kernel, format!("{name} correct"), corrects, &expected_correct),
     ]
 }
 
-/// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check(gpu, case)?);
-    }
-    Ok(reports)
+/// Checks all cases; a workgroup is as large as the width allows.
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+    // The naive kernel has all loops in one invocation, and drivers may cut long ones short.
+    let check =
+        |on: Setting<'_>, case: &Case| if on.naive && case.width > 100 { Ok(Vec::new()) } else { check(on, case) };
+    at_every_size(settings, &cases(), |_| false, check)
 }

@@ -4,7 +4,7 @@ use super::comparator::{EPSILON, Expected, Report, compare};
 use super::{Output, Setting, at_every_size, output, read, run};
 use crate::cpu::he_normal as twin;
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Buffer;
 use crate::kernels::he_normal::{FILL, Fill, FillArguments, NAIVE};
 
 /// Units in the last place that a weight may be off: two polynomials of fifteen roundings whose terms all have one sign, a
@@ -24,6 +24,12 @@ pub struct Case {
     pub seed: u64,
     /// Inputs that feed a unit.
     pub fan_in: usize,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        format!("r{}_n{}", self.replica_ids.len(), self.weights)
+    }
 }
 
 /// The cases that every device must pass: the layers of the paper's network among them.
@@ -49,7 +55,7 @@ pub fn fill(on: Setting<'_>, case: &Case) -> Result<Output> {
     };
     let kernel = if on.naive { Fill::naive } else { Fill::new };
     let bound = kernel(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record_once(recorder))?;
+    run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     read(gpu, &parameters)
 }
 
@@ -63,15 +69,10 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Report> {
         expected
             .extend(weights.into_iter().map(|value: f64| Expected { value, tolerance: ULP * EPSILON * value.abs() }));
     }
-    Ok(compare(
-        if on.naive { NAIVE.name } else { FILL.name },
-        format!("r{}_n{}", case.replica_ids.len(), case.weights),
-        &found,
-        &expected,
-    ))
+    Ok(compare(if on.naive { NAIVE.name } else { FILL.name }, case.name(), &found, &expected))
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    at_every_size(gpu, &cases(), |case| case.weights < 1000, |on, case| Ok(vec![check(on, case)?]))
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+    at_every_size(settings, &cases(), |case| case.weights < 1000, |on, case| Ok(vec![check(on, case)?]))
 }

@@ -4,7 +4,7 @@ use super::comparator::{Report, compare_exact};
 use super::{Draws, Output, Setting, at_every_size, output, read, run};
 use crate::cpu::magnitude_sort as twin;
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Buffer;
 use crate::kernels::magnitude_sort::{NAIVE, RADIX_RANK, RANK, Rank, RankArguments};
 
 /// What the weights of a case are like.
@@ -100,7 +100,7 @@ pub fn rank(on: Setting<'_>, case: &Case) -> Result<Output> {
         false => Rank::new(workgroup_size),
     };
     let bound = kernel.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder))?;
+    run(gpu, &name(case), |recorder| bound.record(recorder))?;
     read(gpu, &rank)
 }
 
@@ -136,10 +136,10 @@ pub(super) fn name(case: &Case) -> String {
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     // The naive kernel counts in one loop, which drivers may cut short in large layers.
     let check = |on: Setting<'_>, case: &Case| {
         if on.naive && case.radix { Ok(Vec::new()) } else { Ok(vec![check(on, case)?]) }
     };
-    at_every_size(gpu, &cases(), |_| true, check)
+    at_every_size(settings, &cases(), |_| true, check)
 }

@@ -7,7 +7,7 @@
 //! [`crate::error::Error::OutOfMemory`] or [`crate::error::Error::DeviceLost`], and where a wrapper refuses the sizes, with
 //! [`crate::error::Error::Shape`].
 
-pub mod adam;
+mod adam;
 mod certificate;
 pub mod comparator;
 pub mod conv2d;
@@ -16,14 +16,15 @@ pub mod dense;
 pub mod dense_stack;
 mod examination;
 pub mod focus_sweep;
+pub mod gram;
 pub mod he_normal;
 pub mod magnitude_sort;
-pub mod mask;
+mod mask;
 pub mod max_pool2d;
 pub mod recorded;
-pub mod roofline;
 pub mod softmax_cross_entropy;
-pub mod stability;
+mod stability;
+pub mod surgeon;
 
 pub use certificate::Certificate;
 pub use comparator::Report;
@@ -31,9 +32,11 @@ pub use examination::{Examination, KernelSummary};
 
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
-use crate::kernels::WORKGROUP_SIZES;
+use crate::kernels::dense::{ImageShape, Images, Input};
+use crate::kernels::{StepRecord, WORKGROUP_SIZES};
 use crate::random::{Sequence, Stream};
-use comparator::UNWRITTEN;
+use comparator::{Expected, UNWRITTEN, compare_exact, sums_of_products};
+use std::ops::Range;
 
 /// Elements behind the end of each output.
 const GUARD: usize = 67;
@@ -55,25 +58,25 @@ impl<'a> Setting<'a> {
         Self { gpu, workgroup_size: gpu.usual_workgroup_size(), naive: false }
     }
 
-    /// Every size that may be asked for, the usual one first.
+    /// Every size that may be asked for, the usual one first, and the naive kernels.
     pub fn every(gpu: &'a Gpu) -> Vec<Self> {
         let usual = Self::usual(gpu);
         let others = WORKGROUP_SIZES.into_iter().filter(|&size| size != usual.workgroup_size);
-        std::iter::once(usual).chain(others.map(|workgroup_size| Self { workgroup_size, ..usual })).collect()
+        let others = others.map(|workgroup_size| Self { workgroup_size, ..usual });
+        std::iter::once(usual).chain(others).chain([Self { naive: true, ..usual }]).collect()
     }
 }
 
-/// Checks all cases at the usual size of workgroups, and the small ones at every other that may be asked for; and all with
-/// the naive kernel.
+/// Checks all cases at the usual size of workgroups, and the small ones at every other.
 fn at_every_size<C>(
-    gpu: &Gpu,
+    settings: &[Setting<'_>],
     cases: &[C],
     is_small: impl Fn(&C) -> bool,
     check: impl Fn(Setting<'_>, &C) -> Result<Vec<Report>>,
 ) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
-    for on in Setting::every(gpu) {
-        let usual = on.workgroup_size == gpu.usual_workgroup_size();
+    for &on in settings {
+        let usual = on.workgroup_size == on.gpu.usual_workgroup_size();
         for case in cases.iter().filter(|case| usual || is_small(case)) {
             let mut found = check(on, case)?;
             if !usual {
@@ -82,15 +85,11 @@ fn at_every_size<C>(
             reports.extend(found);
         }
     }
-    let naive = Setting { naive: true, ..Setting::usual(gpu) };
-    for case in cases {
-        reports.extend(check(naive, case)?);
-    }
     Ok(reports)
 }
 
-/// Runs the cases of a kernel family. Fails only if the device cannot run a case; a wrong result is a report.
-pub type Family = fn(&Gpu) -> Result<Vec<Report>>;
+/// Runs the cases of a kernel family in each setting. Fails only if the device cannot run a case; a wrong result is a report.
+pub type Family = fn(&[Setting<'_>]) -> Result<Vec<Report>>;
 
 /// Every family of kernels with its cases.
 pub const FAMILIES: &[(&str, Family)] = &[
@@ -105,6 +104,8 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("magnitude_sort", magnitude_sort::all),
     ("stability", stability::all),
     ("focus_sweep", focus_sweep::all),
+    ("gram", gram::all),
+    ("surgeon", surgeon::all),
 ];
 
 /// What a kernel left in an array that it writes: the array itself, and the guard behind it. All as bits.
@@ -120,11 +121,6 @@ impl Output {
     /// The output as numbers.
     pub fn numbers(&self) -> Vec<f32> {
         self.bits.iter().map(|&bits| f32::from_bits(bits)).collect()
-    }
-
-    /// Whether every element was written and nothing behind the end.
-    pub fn is_whole(&self) -> bool {
-        !self.bits.contains(&UNWRITTEN) && self.guard.iter().all(|&bits| bits == UNWRITTEN)
     }
 }
 
@@ -148,22 +144,81 @@ fn read<T: bytemuck::Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Output> {
     Ok(Output { bits, guard })
 }
 
+/// What a layer reads, on the device.
+enum Held {
+    Features(Buffer<f32>),
+    Images { shape: ImageShape, scale: f32, order: Buffer<u32>, images: Buffer<u32> },
+}
+
+impl Held {
+    fn features(gpu: &Gpu, input: &[f32]) -> Result<Self> {
+        Buffer::from_slice(gpu, "input", input).map(Self::Features)
+    }
+
+    fn images(gpu: &Gpu, shape: ImageShape, scale: f32, order: &[u32], pixels: &[u8]) -> Result<Self> {
+        let order = Buffer::from_slice(gpu, "order", order)?;
+        Ok(Self::Images { shape, scale, order, images: Buffer::from_slice(gpu, "images", &shape.pack(pixels))? })
+    }
+
+    fn input(&self) -> Input<'_> {
+        match self {
+            Self::Features(input) => Input::Features(input),
+            Self::Images { shape, scale, order, images } => {
+                Input::Images(Images { shape: *shape, scale: *scale, order, images })
+            }
+        }
+    }
+}
+
 /// Leaves out what a short batch leaves unwritten: of each replica's `room` elements only the first `used` are the output,
 /// which must be written as a whole, and the rest must be as preset.
-fn used_part(mut found: Output, room: usize, used: usize) -> Output {
+fn used_part(found: Output, room: usize, used: usize) -> Output {
+    part(found, room, 0..used)
+}
+
+/// Of each replica's `room` elements those in `used` are the output, and the rest must be as preset.
+fn part(mut found: Output, room: usize, used: Range<usize>) -> Output {
     let mut kept = Vec::new();
     for replica in found.bits.chunks_exact(room) {
-        kept.extend_from_slice(&replica[..used]);
-        found.guard.extend_from_slice(&replica[used..]);
+        kept.extend_from_slice(&replica[used.clone()]);
+        found.guard.extend_from_slice(&replica[..used.start]);
+        found.guard.extend_from_slice(&replica[used.end..]);
     }
     Output { bits: kept, guard: found.guard }
 }
 
-/// Records one thing, runs it, and has the device remember how long it took.
-fn run(gpu: &Gpu, record: impl FnOnce(&mut Recorder<'_>) -> Result<()>) -> Result<()> {
-    let mut recorder = Recorder::timed(gpu, "check")?;
+/// Losses and numbers of correct samples. Those of the first `skipped` belong to another step and must be as preset.
+fn pairs(mut found: Output, skipped: usize) -> [Output; 2] {
+    let own = found.bits.split_off(2 * skipped);
+    found.guard.append(&mut found.bits);
+    [0, 1].map(|first| {
+        let bits = own.iter().skip(first).step_by(2).copied().collect();
+        Output { bits, guard: found.guard.clone() }
+    })
+}
+
+/// The record of a case's step is the second, so that choosing a record counts.
+fn second_step(gpu: &Gpu, capacity: usize, samples: usize) -> Result<Buffer<StepRecord>> {
+    let unused = StepRecord::new(0, 0, 0, 0, 0.0);
+    Buffer::from_slice(gpu, "steps", &[unused, StepRecord::new(0, capacity, samples, 0, 0.0)])
+}
+
+/// Records a case under its name and runs it.
+fn run(gpu: &Gpu, case: &str, record: impl FnOnce(&mut Recorder<'_>) -> Result<()>) -> Result<()> {
+    let mut recorder = Recorder::new(gpu, case);
     record(&mut recorder)?;
-    recorder.submit_measured()
+    recorder.submit().map(drop)
+}
+
+/// Compares several arrays of a case, each with its name: all bits must be equal.
+fn exact<const N: usize>(kernel: &'static str, case: &str, arrays: [(&str, Output, Vec<u32>); N]) -> Vec<Report> {
+    arrays.map(|(array, found, expected)| compare_exact(kernel, format!("{case} {array}"), &found, &expected)).into()
+}
+
+/// What a twin that sums products expects of all replicas: `twin` gives the numbers of one, once on what `number` makes of the
+/// inputs, and once on their magnitudes.
+fn sums(replicas: usize, factor: f64, twin: impl Fn(usize, fn(&[f32]) -> Vec<f64>) -> Vec<f64>) -> Vec<Expected> {
+    (0..replicas).flat_map(|r| sums_of_products(&twin(r, widen), &twin(r, magnitudes), factor)).collect()
 }
 
 /// Bits of numbers.

@@ -183,7 +183,7 @@ pub fn philox_on_device(gpu: &Gpu) -> Result<Report> {
     let keys = Buffer::from_slice(gpu, "keys", &PHILOX.map(|(_, key, _)| key))?;
     let words = output::<[u32; 4]>(gpu, PHILOX.len())?;
     let bound = Kernel::new(gpu, &SHADER, &[])?.bind(gpu, &[&counters, &keys, &words])?;
-    run(gpu, |recorder| recorder.dispatch(&bound, [PHILOX.len() as u32, 1, 1], None))?;
+    run(gpu, "known answers", |recorder| recorder.dispatch(&bound, [PHILOX.len() as u32, 1, 1], None))?;
     Ok(philox_report(&read(gpu, &words)?))
 }
 

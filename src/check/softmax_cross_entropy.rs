@@ -1,10 +1,10 @@
 //! Cases of `softmax_cross_entropy.loss`.
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
-use super::{Draws, Output, output, read, run, widen};
+use super::{Draws, Output, Setting, at_every_size, output, pairs, read, run, widen};
 use crate::cpu::softmax_cross_entropy as twin;
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Buffer;
 use crate::kernels::StepRecord;
 use crate::kernels::softmax_cross_entropy::{BatchLoss, LOSS, Loss, LossArguments, NAIVE};
 
@@ -36,15 +36,11 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// What the kernel writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outputs {
-    /// `[replica, sample, class]`
-    pub gradient: Output,
-    /// Mean losses `[replica]`
-    pub mean: Output,
-    /// Correct samples `[replica]`
-    pub correct: Output,
+impl Case {
+    fn name(&self) -> String {
+        let Self { replicas, samples, classes, range } = self;
+        format!("r{replicas}_b{samples}_c{classes}_z{range}")
+    }
 }
 
 /// Seeded logits `[replica, sample, class]`, and labels with the order in which samples take them.
@@ -66,12 +62,9 @@ impl Arrays {
     }
 }
 
-/// Runs the case on the device.
-pub fn loss(gpu: &Gpu, case: &Case) -> Result<Outputs> {
-    loss_of(gpu, case, &Loss::new(gpu)?)
-}
-
-fn loss_of(gpu: &Gpu, case: &Case, kernel: &Loss) -> Result<Outputs> {
+/// Runs the case on the device: gradient `[replica, sample, class]`, mean losses and correct samples `[replica]`.
+pub fn loss(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
+    let gpu = on.gpu;
     let Case { replicas, samples, classes, .. } = *case;
     let arrays = Arrays::new(case);
     let gradient = output(gpu, replicas * samples * classes)?;
@@ -88,27 +81,21 @@ fn loss_of(gpu: &Gpu, case: &Case, kernel: &Loss) -> Result<Outputs> {
         gradient: &gradient,
         losses: &losses,
     };
+    let kernel = if on.naive { Loss::naive(gpu)? } else { Loss::new(gpu)? };
     let bound = kernel.bind(gpu, &arguments)?;
-    run(gpu, |recorder| bound.record(recorder, 0, samples))?;
-    let Output { bits, mut guard } = read(gpu, &losses)?;
-    let (other, own) = bits.split_at(2 * replicas);
-    guard.extend_from_slice(other);
-    let column = |first: usize| own.iter().skip(first).step_by(2).copied().collect();
-    Ok(Outputs {
-        gradient: read(gpu, &gradient)?,
-        mean: Output { bits: column(0), guard: guard.clone() },
-        correct: Output { bits: column(1), guard },
-    })
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 0, samples))?;
+    let [mean, correct] = pairs(read(gpu, &losses)?, replicas);
+    Ok([read(gpu, &gradient)?, mean, correct])
 }
 
 /// Compares a case with the twin: gradient, mean loss, and correct samples.
 ///
 /// The bound follows WGSL's accuracy rules: exp(x) is within 3 + 2|x| units in the last place and its argument within one
 /// rounding of the difference, log within 2^-21 (absolute), and sums of `classes` positive terms add their roundings.
-pub fn check(gpu: &Gpu, case: &Case, naive: bool) -> Result<Vec<Report>> {
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let Case { replicas, samples, classes, range } = *case;
-    let (kernel, name) = if naive { (Loss::naive(gpu)?, NAIVE.name) } else { (Loss::new(gpu)?, LOSS.name) };
-    let (arrays, found) = (Arrays::new(case), loss_of(gpu, case, &kernel)?);
+    let kernel = if on.naive { NAIVE.name } else { LOSS.name };
+    let (arrays, [gradient, mean, correct]) = (Arrays::new(case), loss(on, case)?);
     let span = f64::from(2.0 * range);
     let relative = EPSILON * (16.0 + 4.0 * span + classes as f64);
     let (mut gradients, mut means, mut corrects) = (Vec::new(), Vec::new(), Vec::new());
@@ -127,20 +114,15 @@ pub fn check(gpu: &Gpu, case: &Case, naive: bool) -> Result<Vec<Report>> {
         means.push(Expected { value: batch.mean, tolerance });
         corrects.push(batch.correct);
     }
-    let case = format!("r{replicas}_b{samples}_c{classes}_z{range}");
+    let name = case.name();
     Ok(vec![
-        compare(name, format!("{case} gradient"), &found.gradient, &gradients),
-        compare(name, format!("{case} mean"), &found.mean, &means),
-        compare_exact(name, format!("{case} correct"), &found.correct, &corrects),
+        compare(kernel, format!("{name} gradient"), &gradient, &gradients),
+        compare(kernel, format!("{name} mean"), &mean, &means),
+        compare_exact(kernel, format!("{name} correct"), &correct, &corrects),
     ])
 }
 
-/// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check(gpu, case, false)?);
-        reports.extend(check(gpu, case, true)?);
-    }
-    Ok(reports)
+/// Checks all cases; the workgroup has one size.
+pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+    at_every_size(settings, &cases(), |_| false, check)
 }

@@ -5,7 +5,8 @@ use super::output;
 use crate::check::{Certificate, Examination};
 use crate::engine::{Choice, Engine, GpuBackend, automatic_adapter};
 use crate::error::{Error, Result};
-use crate::gpu::{self, DeviceChoice, RequestedLimits, TAPE_FILES};
+use crate::gpu::{self, DeviceChoice, RequestedLimits};
+use crate::lab::tape;
 use crate::run_folder::{FolderKind, OutputFolder};
 use crate::study::numbers::thousands;
 use clap::Args;
@@ -43,15 +44,16 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
         Some(choice) => {
             let backend = GpuBackend::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?;
             let gpu = Arc::clone(backend.device());
-            let folder = tape.as_ref().map(|folder| OutputFolder::open(folder, FolderKind::Tape)).transpose()?;
-            if let Some(folder) = &folder {
-                TAPE_FILES.iter().try_for_each(|name| folder.file(name).map(drop))?;
-                gpu.write_tape(folder.path())?;
+            let examine = || Examination::of(&mut backend.into(), &progress);
+            match (tape, answers) {
+                (Some(folder), _) => {
+                    let folder = OutputFolder::open(folder, FolderKind::Tape)?;
+                    tape::TAPE_FILES.iter().try_for_each(|name| folder.file(name).map(drop))?;
+                    tape::write(&gpu, folder.path(), examine)?
+                }
+                (None, Some(file)) => tape::answer(&gpu, file, examine)?,
+                (None, None) => examine()?,
             }
-            answers.iter().try_for_each(|file| gpu.take_answers(file))?;
-            let examination = Examination::of(&mut backend.into(), &progress)?;
-            gpu.end_tape()?;
-            examination
         }
     };
     let certificate = Certificate::new(&examination);

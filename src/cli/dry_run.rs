@@ -43,7 +43,7 @@ pub(super) fn print(
     let loading = of_process("VmHWM:").unwrap_or(before);
     let trials: Vec<f64> =
         cells.iter().map(|cell| seconds_per_step(engine, configuration, cell, replicates)).collect::<Result<_>>()?;
-    if engine.activity().is_some() {
+    if engine.device().is_some() {
         // Compiled kernels stay. What the trials have left behind goes with the next work on the device.
         engine.rank(HistoryShape { epochs: 1, replicas: 1, weight_count: 1 }, &[0.0])?;
         before = of_process("VmRSS:").unwrap_or(before);

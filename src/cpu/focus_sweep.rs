@@ -14,14 +14,27 @@ pub struct SweepShape {
     pub classes: usize,
 }
 
+/// Packs a mask `[in, out]` of a layer of `width` units: a bit for each weight, 1 where it is kept. Each row takes whole words,
+/// its first unit the lowest bit.
+pub fn pack(width: usize, kept: &[bool]) -> Vec<u32> {
+    let word = |kept: &[bool]| kept.iter().rev().fold(0, |word, &kept| word << 1 | u32::from(kept));
+    kept.chunks_exact(width).flat_map(|row| row.chunks(32)).map(word).collect()
+}
+
+/// Whether a packed mask keeps the weight from `input` to `unit`.
+pub fn keeps(width: usize, mask: &[u32], input: usize, unit: usize) -> bool {
+    mask[input * width.div_ceil(32) + unit / 32] >> (unit % 32) & 1 == 1
+}
+
 /// Sum of losses and number of correct samples of one pruned network.
 ///
-/// `input` `[sample, unit]` is what the focus layer reads; `focus_weights` `[in, out]` already have zeros where the mask
-/// prunes. Twin of `shaders/focus_sweep/evaluate.wgsl`.
+/// `input` `[sample, unit]` is what the focus layer reads; `mask` says which of its weights `[in, out]` are not taken for 0, see
+/// [`pack`]. Twin of `shaders/focus_sweep/evaluate.wgsl`.
 pub fn evaluate<T: Real>(
     shape: SweepShape,
     input: &[T],
     focus_weights: &[T],
+    mask: &[u32],
     focus_bias: &[T],
     output_weights: &[T],
     output_bias: &[T],
@@ -31,7 +44,9 @@ pub fn evaluate<T: Real>(
     let mut hidden = vec![T::zero(); samples * width];
     let mut logits = vec![T::zero(); samples * classes];
     let focus = DenseShape { samples, inputs: width, outputs: width };
-    dense::forward(focus, input, focus_weights, focus_bias, true, &mut hidden);
+    let kept = |(index, &weight)| if keeps(width, mask, index / width, index % width) { weight } else { T::zero() };
+    let pruned: Vec<T> = focus_weights.iter().enumerate().map(kept).collect();
+    dense::forward(focus, input, &pruned, focus_bias, true, &mut hidden);
     let output = DenseShape { samples, inputs: width, outputs: classes };
     dense::forward(output, &hidden, output_weights, output_bias, false, &mut logits);
     let mut gradient = vec![T::zero(); logits.len()];

@@ -1,10 +1,11 @@
 //! Data sets of the user: what a path holds, its content decides.
 
+use super::classes::{self, Parts};
 use super::fit::Square;
 use super::left_out::shown_name;
-use super::parts::Parts;
-use super::{archive, classes, folders, idx, images};
+use super::{archive, idx, images};
 use crate::error::{Error, Result};
+use crate::run_folder::entries;
 use crate::run_folder::file_kind::{FileKind, Purpose};
 use crate::run_folder::input::Input;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,7 @@ fn set_name(path: &Path) -> &str {
 /// [`idx::spellings`].
 fn idx_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for path in folders::entries(folder)? {
+    for path in entries(folder)? {
         let name = shown_name(&path);
         if name.contains("images") && name.contains("idx3") && !name.starts_with('.') && path.is_file() {
             files.push(path);
@@ -194,7 +195,7 @@ mod tests {
         let expected = read(Some("x"), dash.path(), None).unwrap();
         for (images, labels) in [(".idx3", ".idx1"), (".idx3", "-idx1"), ("-idx3", ".idx1")] {
             let folder = tempdir().unwrap();
-            for path in folders::entries(dash.path()).unwrap() {
+            for path in entries(dash.path()).unwrap() {
                 let name = shown_name(&path).replace("-idx3", images).replace("-idx1", labels);
                 std::fs::copy(&path, folder.path().join(name)).unwrap();
             }

@@ -2,9 +2,10 @@
 //! own; it fails only where the device does, or where the work does not fit it.
 
 use super::loaded::Loaded;
+use super::surgeon::{Refit, Step, SurgeonLayer};
 use super::{
-    Activity, Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, KernelTime, MaskChange,
-    Overheads, Replica, Setup, StepLoss, Steps, SweepPoint, SweepSize, Watch,
+    Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Overheads, Replica, Setup,
+    StepLoss, Steps, SweepSize, Watch,
 };
 use crate::data::Dataset;
 use crate::error::Result;
@@ -34,6 +35,15 @@ pub(super) trait Backend: Send {
     /// Neither history nor windows are empty.
     fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope>;
 
+    fn paths(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        ratios: Option<&[f32]>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Step<f32>>>>;
+
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit>;
+
     #[cfg(feature = "gpu")]
     fn gpu(&self) -> Option<&Arc<Gpu>> {
         None
@@ -43,22 +53,17 @@ pub(super) trait Backend: Send {
         Overheads::default()
     }
 
-    fn activity(&self) -> Option<Activity> {
-        None
-    }
-
     #[cfg(feature = "gpu")]
     fn tuning(&self) -> Option<&super::Tuning> {
         None
     }
+}
 
-    fn start_profile(&mut self) -> bool {
-        false
-    }
-
-    fn take_profile(&mut self) -> Vec<KernelTime> {
-        Vec::new()
-    }
+/// A [`super::SweepPoint`] as it goes to a device.
+pub(super) struct PackedPoint {
+    pub(super) slot: usize,
+    /// See [`crate::cpu::focus_sweep::pack`].
+    pub(super) mask: Vec<u32>,
 }
 
 /// Replicas behind [`super::Batch`], whose methods say what these do.
@@ -79,5 +84,5 @@ pub(super) trait BackendBatch {
 
     fn evaluate(&mut self, data: &Loaded, watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
 
-    fn sweep(&mut self, data: &Loaded, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
+    fn sweep(&mut self, data: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
 }

@@ -1,9 +1,9 @@
 //! A batch as its callers see it: every argument is checked here, once, for all devices.
 
-use super::backend::BackendBatch;
+use super::backend::{BackendBatch, PackedPoint};
 use super::loaded::{DataHandle, DataSets, Loaded};
 use super::{Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
-use crate::cpu::mask;
+use crate::cpu::{focus_sweep, mask};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use std::ops::Range;
@@ -236,6 +236,8 @@ impl Batch {
                 point.kept.len()
             )));
         }
-        self.backend.sweep(&data, points, watch)
+        let width = self.architecture.width;
+        let packed = |point: &SweepPoint| PackedPoint { slot: point.slot, mask: focus_sweep::pack(width, &point.kept) };
+        self.backend.sweep(&data, &points.iter().map(packed).collect::<Vec<_>>(), watch)
     }
 }

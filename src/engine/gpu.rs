@@ -5,20 +5,19 @@ mod capacity;
 mod history;
 mod launches;
 mod samples;
+mod surgeon;
 mod tuning;
 
 pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
-use super::{
-    Activity, Counts, DeviceDescription, Envelope, Footprint, HistoryShape, KernelTime, Overheads, Setup, Steps,
-    SweepSize, Watch,
-};
+use super::surgeon::{Refit, Step, SurgeonLayer};
+use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, Steps, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::data::batches::step_ranges;
 use crate::error::Result;
-use crate::gpu::{DeviceChoice, Gpu, LaunchTimes, RequestedLimits};
+use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use batch::GpuBatch;
 use parking_lot::Mutex;
 use samples::LoadedData;
@@ -222,26 +221,24 @@ impl Backend for GpuBackend {
         history::envelope(&self.gpu, shape, history, windows)
     }
 
+    fn paths(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        ratios: Option<&[f32]>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Step<f32>>>> {
+        surgeon::paths(&self.gpu, layer, ratios, watch)
+    }
+
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
+        surgeon::refit(&self.gpu, layer, watch)
+    }
+
     fn gpu(&self) -> Option<&Arc<Gpu>> {
         Some(&self.gpu)
     }
 
     fn overheads(&self) -> Overheads {
         Overheads { build: self.gpu.build_time(), transfer: self.gpu.transfer_time() }
-    }
-
-    fn activity(&self) -> Option<Activity> {
-        Some(Activity { launches: self.gpu.dispatches(), submissions: self.gpu.submits() })
-    }
-
-    fn start_profile(&mut self) -> bool {
-        self.gpu.start_profile()
-    }
-
-    fn take_profile(&mut self) -> Vec<KernelTime> {
-        let kernel = |(kernel, LaunchTimes { launches, time })| KernelTime { kernel, launches, time };
-        let mut times: Vec<KernelTime> = self.gpu.take_profile().into_iter().map(kernel).collect();
-        times.sort_by_key(|time| std::cmp::Reverse(time.time));
-        times
     }
 }

@@ -1,13 +1,12 @@
 //! The GPU as the rest of the program sees it: devices, typed buffers, kernels, recordings. The only module that knows wgpu.
 
+mod adapter;
 mod device;
-mod limits;
 
+pub use adapter::{AdapterDescription, DeviceChoice, Limits, adapters, why_no_adapter};
 pub use device::buffer::{Bindable, Buffer, RawBuffer, Records};
 pub(crate) use device::kernel::parameters;
 pub use device::kernel::{Access, Binding, BoundKernel, Cost, Field, Kernel, Parameters, Shader};
-pub use device::recorder::{Launch, Recorder, Submission, read_back};
-pub use device::tape::TAPE_FILES;
-pub use device::timing::LaunchTimes;
-pub use device::{AdapterDescription, DeviceChoice, Gpu, Limits, RequestedLimits, adapters, why_no_adapter};
-pub use limits::CopyProbe;
+pub use device::observer::{Command, Launch, Observer};
+pub use device::recorder::{Recorder, Submission, read_back};
+pub use device::{Gpu, RequestedLimits};

@@ -2,29 +2,13 @@
 
 use super::{Bound, StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 use std::ops::Range;
-use std::sync::Arc;
 
-/// `shaders/adam/step.wgsl`
-pub static STEP: Shader = Shader {
-    name: "adam.step",
-    source: source!("grid", "step", "states", "adam" => "adam/step"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("gradient"),
-        read("mask"),
-        write("parameters"),
-        write("m"),
-        write("v"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(STEP = "adam", "step"; with "grid" "step" "states" "adam"; Params;
+    read params, record step, read gradient, read mask, write parameters, write m, write v; "WORKGROUP_SIZE");
 
-/// `shaders/adam/naive.wgsl`
-pub static NAIVE: Shader = Shader { name: "adam.naive", source: source!("grid", "step" => "adam/naive"), ..STEP };
+shader!(NAIVE = "adam", "naive"; with "grid" "step"; as STEP);
 
 parameters! {
     struct Params {
@@ -62,26 +46,15 @@ pub struct StepArguments<'a> {
     pub v: &'a Buffer<f32>,
 }
 
-/// One Adam step on parameters of all replicas.
-pub struct Step {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// One Adam step on parameters of all replicas.
+    Step: STEP or NAIVE
 }
 
 impl Step {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &STEP, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
-    /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &StepArguments<'_>) -> Result<Bound> {
-        let name = self.kernel.name();
+        let name = self.0.name();
         let StepArguments { replicas, parameters_per_replica, updated, steps, gradient, mask, .. } = *arguments;
         let StepArguments { parameters, m, v, .. } = *arguments;
         let focus = &arguments.focus;
@@ -99,19 +72,15 @@ impl Step {
             require(name, role, array, needed)?;
         }
         require(name, "mask", mask, replicas * focus.len())?;
-        let params = Params {
-            parameters: parameters_per_replica as u32,
-            updated: updated as u32,
-            mask_offset: focus.start as u32,
-            weight_count: focus.len() as u32,
-            decay: arguments.decay,
-        };
-        let params = Buffer::from_slice(gpu, "adam.step params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, steps, gradient, mask, parameters, m, v])?;
+        let params = params!(gpu, "adam.step"; Params {
+            parameters: parameters_per_replica, updated, mask_offset: focus.start, weight_count: focus.len(),
+            decay: arguments.decay
+        })?;
+        let kernel = self.0.bind(gpu, &[&params, steps, gradient, mask, parameters, m, v])?;
         // Both running means, the root, the division and the update: about six multiply-adds; the gradient is read, the rest
         // read and written.
         let all = replicas * updated;
         let kernel = kernel.costing(Cost::new(6 * all, 7 * all + replicas * focus.len()));
-        Ok(Bound::fixed(kernel, grid(updated, self.workgroup_size, replicas)))
+        Ok(Bound::fixed(kernel, grid(updated, self.0.workgroup_size(), replicas)))
     }
 }

@@ -5,23 +5,11 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
-/// `shaders/focus_sweep/evaluate.wgsl`
-pub static EVALUATE: Shader = Shader {
-    name: "focus_sweep.evaluate",
-    source: source!("step", "relu" => "focus_sweep/evaluate"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("labels"),
-        read("input"),
-        read("parameters"),
-        read("focus_weights"),
-        read("point_replica").indexing(),
-        write("losses"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["LANES", "HIDDEN"],
-};
+shader!(EVALUATE = "focus_sweep", "evaluate"; with "step" "relu"; Params;
+    read params, record step, read labels, read input, read parameters, read masks, read point_replica.indexing,
+    write losses; "LANES" "HIDDEN");
+
+shader!(NAIVE = "focus_sweep", "naive"; with "step"; as EVALUATE ["HIDDEN"]);
 
 /// Workgroup memory that every device has, in bytes.
 const WORKGROUP_MEMORY: usize = 16_384;
@@ -36,6 +24,7 @@ parameters! {
         classes: u32,
         capacity: u32,
         parameters: u32,
+        focus_weights: u32,
         focus_bias: u32,
         output_weights: u32,
         output_bias: u32,
@@ -53,11 +42,13 @@ pub struct BlockLoss {
     pub correct: u32,
 }
 
-/// Where the parameters behind the focus weights lie in the flat parameter buffer.
+/// Where the focus layer and the output layer lie in the flat parameter buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterOffsets {
     /// Parameters of one replica.
     pub parameters: usize,
+    /// First weight of the focus layer.
+    pub focus_weights: usize,
     /// First bias of the focus layer.
     pub focus_bias: usize,
     /// First weight of the output layer.
@@ -74,7 +65,7 @@ pub struct EvaluateArguments<'a> {
     pub capacity: usize,
     /// Classes.
     pub classes: usize,
-    /// Where biases and output weights lie in `parameters`.
+    /// Where weights and biases lie in `parameters`.
     pub place: ParameterOffsets,
     /// Blocks of samples that each point has room for.
     pub blocks: usize,
@@ -86,8 +77,9 @@ pub struct EvaluateArguments<'a> {
     pub input: &'a Buffer<f32>,
     /// `[replica, parameter]`
     pub parameters: &'a Buffer<f32>,
-    /// `[point, in, out]`, zeros where the mask prunes.
-    pub focus_weights: &'a Buffer<f32>,
+    /// `[point, in, word]`: a bit for each focus weight, 1 where it is kept; each row in whole words, its first unit in the
+    /// lowest bit.
+    pub masks: &'a Buffer<u32>,
     /// `[point]`, each below `replicas`.
     pub point_replica: &'a Buffer<u32>,
     /// `[point, block]`, written.
@@ -98,38 +90,57 @@ pub struct EvaluateArguments<'a> {
 pub struct Evaluate {
     kernel: Arc<Kernel>,
     width: usize,
-    lanes: usize,
+    /// Samples of a workgroup.
+    block: usize,
+}
+
+/// Words of a mask of a layer of `width` units.
+fn mask_words(width: usize) -> usize {
+    width * width.div_ceil(32)
+}
+
+/// Invocations of a workgroup for layers of `width` units: a vector for each hidden unit and a pair for the sums of each of
+/// them fit workgroup memory. Nothing if they do not fit for one.
+fn lanes(width: usize) -> Option<usize> {
+    let fitting = WORKGROUP_MEMORY / (4 * SAMPLES_PER_LANE * width + 8);
+    fitting.checked_ilog2().map(|log| MOST_LANES.min(1 << log))
+}
+
+/// Words of the mask of a point, and of what it leaves behind of so many samples.
+pub fn point_words(width: usize, samples: usize) -> usize {
+    mask_words(width) + 2 * lanes(width).map_or(0, |lanes| samples.div_ceil(SAMPLES_PER_LANE * lanes))
 }
 
 impl Evaluate {
     /// Compiles the kernel for focus layers of `width` units. Fails if the hidden units of four samples do not fit
     /// workgroup memory.
     pub fn new(gpu: &Gpu, width: usize) -> Result<Self> {
-        // A vector for each hidden unit and a pair for the sums.
-        let bytes_per_lane = 4 * SAMPLES_PER_LANE * width + 8;
-        let fitting = WORKGROUP_MEMORY / bytes_per_lane;
-        if width == 0 || fitting == 0 {
+        let Some(lanes) = lanes(width).filter(|_| width > 0) else {
             return Err(Error::Shape(format!(
                 "{}: a focus layer of {width} units; 1 to {} fit workgroup memory, use a smaller --width or --device cpu",
                 EVALUATE.name,
                 (WORKGROUP_MEMORY - 8) / (4 * SAMPLES_PER_LANE)
             )));
-        }
-        let lanes = MOST_LANES.min(1 << fitting.ilog2());
+        };
         let constants = [("LANES", lanes as u32), ("HIDDEN", (width * lanes) as u32)];
-        Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, width, lanes })
+        Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, width, block: SAMPLES_PER_LANE * lanes })
+    }
+
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, width: usize) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("HIDDEN", width as u32)])?, width, block: 1 })
     }
 
     /// Samples of a block: of one workgroup.
     pub fn block(&self) -> usize {
-        SAMPLES_PER_LANE * self.lanes
+        self.block
     }
 
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &EvaluateArguments<'_>) -> Result<Bound> {
-        let name = EVALUATE.name;
+        let name = self.kernel.name();
         let EvaluateArguments { replicas, capacity, classes, place, blocks, steps, labels, .. } = *arguments;
-        let EvaluateArguments { input, parameters, focus_weights, point_replica, losses, .. } = *arguments;
+        let EvaluateArguments { input, parameters, masks, point_replica, losses, .. } = *arguments;
         let (width, points) = (self.width, point_replica.len());
         let sizes = [("replicas", replicas), ("capacity", capacity), ("points", points), ("blocks", blocks)];
         require_positive(name, &sizes)?;
@@ -138,30 +149,31 @@ impl Evaluate {
         }
         require(name, "labels", labels, 1)?;
         require(name, "input", input, replicas * capacity * width)?;
-        let end =
-            (place.focus_bias + width).max(place.output_weights + width * classes).max(place.output_bias + classes);
+        let ends = [
+            place.focus_weights + width * width,
+            place.focus_bias + width,
+            place.output_weights + width * classes,
+            place.output_bias + classes,
+        ];
+        let end = ends.into_iter().fold(0, usize::max);
         require(name, "parameters", parameters, (replicas - 1) * place.parameters + end)?;
-        require(name, "focus_weights", focus_weights, points * width * width)?;
+        require(name, "masks", masks, points * mask_words(width))?;
         require(name, "losses", losses, points * blocks)?;
-        gpu.check_iterations(name, width.div_ceil(4) * (width + 1) + classes * (width + 1) + 6)?;
-        let params = Params {
-            width: width as u32,
-            classes: classes as u32,
-            capacity: capacity as u32,
-            parameters: place.parameters as u32,
-            focus_bias: place.focus_bias as u32,
-            output_weights: place.output_weights as u32,
-            output_bias: place.output_bias as u32,
-            blocks: blocks as u32,
-        };
-        let params = Buffer::from_slice(gpu, "focus_sweep.evaluate params", &[params])?;
+        let units = if name == NAIVE.name { 1 } else { 4 };
+        gpu.check_iterations(name, (width.div_ceil(units) + classes) * (width + 1) + 6)?;
+        let params = params!(gpu, "focus_sweep.evaluate"; Params {
+            width, classes, capacity, parameters: place.parameters, focus_weights: place.focus_weights,
+            focus_bias: place.focus_bias, output_weights: place.output_weights, output_bias: place.output_bias,
+            blocks
+        })?;
         let arrays: [&dyn crate::gpu::Bindable; 8] =
-            [&params, steps, labels, input, parameters, focus_weights, point_replica, losses];
+            [&params, steps, labels, input, parameters, masks, point_replica, losses];
         let kernel = self.kernel.bind(gpu, &arrays)?;
         let weights = width * (width + classes);
-        let words = points * (width * width + blocks) + replicas * (capacity * width + (width + 1) * classes + width);
+        let words =
+            points * (mask_words(width) + blocks) + replicas * (capacity * width + (width + 1) * (width + classes));
         let kernel = kernel.costing(Cost::new(points * capacity * weights, words));
-        let block = self.block();
+        let block = self.block;
         Ok(Bound::new(kernel, capacity, move |samples| [samples.div_ceil(block) as u32, 1, points as u32]))
     }
 }

@@ -2,24 +2,12 @@
 
 use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
-use std::sync::Arc;
+use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 
-/// `shaders/he_normal/fill.wgsl`
-pub static FILL: Shader = Shader {
-    name: "he_normal.fill",
-    source: source!("grid", "philox", "truncated_normal" => "he_normal/fill"),
-    bindings: &[read("params"), read("replica_ids"), write("parameters")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FILL = "he_normal", "fill"; with "grid" "philox" "truncated_normal"; Params;
+    read params, read replica_ids, write parameters; "WORKGROUP_SIZE");
 
-/// `shaders/he_normal/naive.wgsl`
-pub static NAIVE: Shader = Shader {
-    name: "he_normal.naive",
-    source: source!("grid", "philox", "truncated_normal" => "he_normal/naive"),
-    ..FILL
-};
+shader!(NAIVE = "he_normal", "naive"; with "grid" "philox" "truncated_normal"; as FILL);
 
 parameters! {
     struct Params {
@@ -53,23 +41,12 @@ pub struct FillArguments<'a> {
     pub parameters: &'a Buffer<f32>,
 }
 
-/// Fills one weight tensor of every replica.
-pub struct Fill {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Fills one weight tensor of every replica.
+    Fill: FILL or NAIVE
 }
 
 impl Fill {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &FILL, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
-    /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &FillArguments<'_>) -> Result<Bound> {
         let FillArguments { parameters_per_replica, offset, weights, .. } = *arguments;
@@ -77,19 +54,13 @@ impl Fill {
         require_positive(FILL.name, &[("replicas", replicas), ("weights", weights)])?;
         let needed = (replicas - 1) * parameters_per_replica + offset + weights;
         require(FILL.name, "parameters", arguments.parameters, needed)?;
-        let params = Params {
-            parameters: parameters_per_replica as u32,
-            offset: offset as u32,
-            weights: weights as u32,
-            tensor: arguments.tensor,
-            key_low: arguments.seed as u32,
-            key_high: (arguments.seed >> 32) as u32,
-            scale: arguments.scale,
-        };
-        let params = Buffer::from_slice(gpu, "he_normal.fill params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, arguments.replica_ids, arguments.parameters])?;
+        let params = params!(gpu, "he_normal.fill"; Params {
+            parameters: parameters_per_replica, offset, weights, tensor: arguments.tensor, key_low: arguments.seed as u32,
+            key_high: (arguments.seed >> 32) as u32, scale: arguments.scale
+        })?;
+        let kernel = self.0.bind(gpu, &[&params, arguments.replica_ids, arguments.parameters])?;
         let kernel = kernel.costing(Cost::new(0, replicas * weights));
-        let each = if self.kernel.name() == NAIVE.name { 1 } else { 4 };
-        Ok(Bound::fixed(kernel, grid(weights.div_ceil(each), self.workgroup_size, replicas)))
+        let each = if self.0.name() == NAIVE.name { 1 } else { 4 };
+        Ok(Bound::fixed(kernel, grid(weights.div_ceil(each), self.0.workgroup_size(), replicas)))
     }
 }

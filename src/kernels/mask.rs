@@ -2,28 +2,12 @@
 
 use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
-use std::sync::Arc;
+use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 
-/// `shaders/mask/smallest.wgsl`
-pub static SMALLEST: Shader = Shader {
-    name: "mask.smallest",
-    source: source!("grid", "states" => "mask/smallest"),
-    bindings: &[
-        read("params"),
-        read("rank"),
-        read("count"),
-        write("mask"),
-        write("parameters"),
-        write("m"),
-        write("v"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(SMALLEST = "mask", "smallest"; with "grid" "states" "change"; Params;
+    read params, read rank, read changes, write mask, write parameters, write m, write v; "WORKGROUP_SIZE");
 
-/// `shaders/mask/naive.wgsl`
-pub static NAIVE: Shader = Shader { name: "mask.naive", source: source!("grid" => "mask/naive"), ..SMALLEST };
+shader!(NAIVE = "mask", "naive"; with "grid" "change"; as SMALLEST);
 
 parameters! {
     struct Params {
@@ -31,6 +15,25 @@ parameters! {
         parameters: u32,
         offset: u32,
         state: u32,
+    }
+}
+
+parameters! {
+    /// What a change is told of each replica.
+    pub struct Change {
+        replica_id: u32,
+        update: u32,
+        count: u32,
+    }
+}
+
+impl Change {
+    /// Layout of the shader's `Change`, for the catalogue.
+    pub const PARAMETERS: crate::gpu::Parameters = Self::LAYOUT;
+
+    /// A change of `count` weights of the replica `replica_id`; `update` tells its draws apart.
+    pub fn new(replica_id: u32, update: u32, count: u32) -> Self {
+        Self { replica_id, update, count }
     }
 }
 
@@ -46,8 +49,8 @@ pub struct SmallestArguments<'a> {
     pub offset: usize,
     /// `[replica, weight_index]`: place in descending order of magnitude.
     pub rank: &'a Buffer<u32>,
-    /// `[replica]`: how many get the state, at most `weight_count`.
-    pub count: &'a Buffer<u32>,
+    /// `[replica]`: how many get the state, each at most `weight_count`.
+    pub changes: &'a Buffer<Change>,
     /// The state: 0 prunes, 2 lets decay.
     pub state: u32,
     /// `[replica, weight_index]`, read and written: 0 pruned, 1 kept, 2 decaying.
@@ -60,63 +63,41 @@ pub struct SmallestArguments<'a> {
     pub v: &'a Buffer<f32>,
 }
 
-/// Prunes the weights of smallest magnitude of every replica, or lets them decay.
-pub struct Smallest {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Prunes the weights of smallest magnitude of every replica, or lets them decay.
+    Smallest: SMALLEST or NAIVE
 }
 
 impl Smallest {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &SMALLEST, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
-    /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &SmallestArguments<'_>) -> Result<Bound> {
-        let name = self.kernel.name();
-        let SmallestArguments { replicas, weight_count, parameters_per_replica, offset, rank, count, mask, .. } =
+        let name = self.0.name();
+        let SmallestArguments { replicas, weight_count, parameters_per_replica, offset, rank, changes, mask, .. } =
             *arguments;
         let SmallestArguments { state, parameters, m, v, .. } = *arguments;
         require_positive(name, &[("replicas", replicas), ("weights", weight_count)])?;
         require(name, "rank", rank, replicas * weight_count)?;
-        require(name, "count", count, replicas)?;
+        require(name, "changes", changes, replicas)?;
         require(name, "mask", mask, replicas * weight_count)?;
         let needed = (replicas - 1) * parameters_per_replica + offset + weight_count;
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
-        let params = Params {
-            weight_count: weight_count as u32,
-            parameters: parameters_per_replica as u32,
-            offset: offset as u32,
-            state,
-        };
-        let params = Buffer::from_slice(gpu, "mask.smallest params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, rank, count, mask, parameters, m, v])?;
+        let params = params!(gpu, "mask.smallest"; Params {
+            weight_count, parameters: parameters_per_replica, offset, state
+        })?;
+        let kernel = self.0.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
-        Ok(Bound::fixed(kernel, grid(weight_count, self.workgroup_size, replicas)))
+        Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
     }
 }
 
-/// `shaders/mask/draw.wgsl`
-pub static DRAW: Shader = Shader {
-    name: "mask.draw",
-    source: source!("grid", "philox" => "mask/draw"),
-    bindings: &[read("params"), read("replica_ids"), read("mask"), write("draws")],
-    parameters: Some(DrawParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(DRAW = "mask", "draw"; with "grid" "philox" "change"; DrawParams;
+    read params, read changes, read mask, write draws; "WORKGROUP_SIZE");
 
 parameters! {
     struct DrawParams {
         weight_count: u32,
-        update: u32,
         state: u32,
         key_low: u32,
         key_high: u32,
@@ -127,46 +108,37 @@ parameters! {
 pub struct DrawArguments<'a> {
     /// Weights of the layer.
     pub weight_count: usize,
-    /// Tells the draws of one replica apart.
-    pub update: u32,
     /// State of the weights that take part.
     pub state: u32,
     /// Key of every draw.
     pub seed: u64,
-    /// `[replica]`
-    pub replica_ids: &'a Buffer<u32>,
+    /// `[replica]`: which replica each is, and the update.
+    pub changes: &'a Buffer<Change>,
     /// `[replica, weight_index]`
     pub mask: &'a Buffer<u32>,
     /// `[replica, weight_index]`, written.
     pub draws: &'a Buffer<f32>,
 }
 
-/// Draws a number for each weight in a state.
-pub struct Draw {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Draws a number for each weight in a state.
+    Draw: DRAW
 }
 
 impl Draw {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &DRAW, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &DrawArguments<'_>) -> Result<Bound> {
         let name = DRAW.name;
-        let DrawArguments { weight_count, update, state, seed, replica_ids, mask, draws } = *arguments;
-        let replicas = replica_ids.len();
+        let DrawArguments { weight_count, state, seed, changes, mask, draws } = *arguments;
+        let replicas = changes.len();
         require_positive(name, &[("replicas", replicas), ("weights", weight_count)])?;
         require(name, "mask", mask, replicas * weight_count)?;
         require(name, "draws", draws, replicas * weight_count)?;
         let [key_low, key_high] = halves(seed);
-        let params = DrawParams { weight_count: weight_count as u32, update, state, key_low, key_high };
-        let params = Buffer::from_slice(gpu, "mask.draw params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, replica_ids, mask, draws])?;
+        let params = params!(gpu, "mask.draw"; DrawParams { weight_count, state, key_low, key_high })?;
+        let kernel = self.0.bind(gpu, &[&params, changes, mask, draws])?;
         let kernel = kernel.costing(Cost::new(0, 2 * replicas * weight_count));
-        Ok(Bound::fixed(kernel, grid(weight_count, self.workgroup_size, replicas)))
+        Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
     }
 }
 
@@ -175,30 +147,14 @@ fn halves(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
 
-/// `shaders/mask/regrow.wgsl`
-pub static REGROW: Shader = Shader {
-    name: "mask.regrow",
-    source: source!("grid", "philox", "truncated_normal", "states" => "mask/regrow"),
-    bindings: &[
-        read("params"),
-        read("replica_ids"),
-        read("rank"),
-        read("count"),
-        write("mask"),
-        write("parameters"),
-        write("m"),
-        write("v"),
-    ],
-    parameters: Some(RegrowParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(REGROW = "mask", "regrow"; with "grid" "philox" "truncated_normal" "states" "change"; RegrowParams;
+    read params, read rank, read changes, write mask, write parameters, write m, write v; "WORKGROUP_SIZE");
 
 parameters! {
     struct RegrowParams {
         weight_count: u32,
         parameters: u32,
         offset: u32,
-        update: u32,
         key_low: u32,
         key_high: u32,
         scale: f32,
@@ -213,18 +169,14 @@ pub struct RegrowArguments<'a> {
     pub parameters_per_replica: usize,
     /// Parameter of the first weight.
     pub offset: usize,
-    /// As in the draw that chose the weights.
-    pub update: u32,
     /// Key of every draw.
     pub seed: u64,
     /// What standard draws are multiplied by.
     pub scale: f32,
-    /// `[replica]`
-    pub replica_ids: &'a Buffer<u32>,
     /// `[replica, weight_index]`: place in descending order of the draws.
     pub rank: &'a Buffer<u32>,
-    /// `[replica]`: how many grow.
-    pub count: &'a Buffer<u32>,
+    /// `[replica]`: as in the draw that chose the weights, and how many grow.
+    pub changes: &'a Buffer<Change>,
     /// `[replica, weight_index]`, written at the chosen weights.
     pub mask: &'a Buffer<u32>,
     /// `[replica, parameter]`, written at the chosen weights.
@@ -235,46 +187,31 @@ pub struct RegrowArguments<'a> {
     pub v: &'a Buffer<f32>,
 }
 
-/// Keeps chosen weights again, with new weights.
-pub struct Regrow {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Keeps chosen weights again, with new weights.
+    Regrow: REGROW
 }
 
 impl Regrow {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &REGROW, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &RegrowArguments<'_>) -> Result<Bound> {
         let name = REGROW.name;
-        let RegrowArguments { weight_count, parameters_per_replica, offset, replica_ids, rank, count, mask, .. } =
-            *arguments;
-        let RegrowArguments { update, seed, scale, parameters, m, v, .. } = *arguments;
-        let replicas = replica_ids.len();
+        let RegrowArguments { weight_count, parameters_per_replica, offset, rank, changes, mask, .. } = *arguments;
+        let RegrowArguments { seed, scale, parameters, m, v, .. } = *arguments;
+        let replicas = changes.len();
         require_positive(name, &[("replicas", replicas), ("weights", weight_count)])?;
         require(name, "rank", rank, replicas * weight_count)?;
-        require(name, "count", count, replicas)?;
         require(name, "mask", mask, replicas * weight_count)?;
         let needed = (replicas - 1) * parameters_per_replica + offset + weight_count;
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
         let [key_low, key_high] = halves(seed);
-        let params = RegrowParams {
-            weight_count: weight_count as u32,
-            parameters: parameters_per_replica as u32,
-            offset: offset as u32,
-            update,
-            key_low,
-            key_high,
-            scale,
-        };
-        let params = Buffer::from_slice(gpu, "mask.regrow params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, replica_ids, rank, count, mask, parameters, m, v])?;
+        let params = params!(gpu, "mask.regrow"; RegrowParams {
+            weight_count, parameters: parameters_per_replica, offset, key_low, key_high, scale
+        })?;
+        let kernel = self.0.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
-        Ok(Bound::fixed(kernel, grid(weight_count, self.workgroup_size, replicas)))
+        Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
     }
 }

@@ -4,27 +4,13 @@ use super::{Bound, StepRecord, grid, read, record, require, require_positive, wr
 use crate::error::Result;
 use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Shader, parameters};
 
-/// `shaders/max_pool2d/forward.wgsl`
-pub static FORWARD: Shader = Shader {
-    name: "max_pool2d.forward",
-    source: source!("grid", "step", "pooling" => "max_pool2d/forward"),
-    bindings: &[read("params"), record("step"), read("input"), write("output"), write("argmax")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD = "max_pool2d", "forward"; with "grid" "step" "pooling"; Params;
+    read params, record step, read input, write output, write argmax; "WORKGROUP_SIZE");
 
-/// `shaders/max_pool2d/backward.wgsl`
-pub static BACKWARD: Shader = Shader {
-    name: "max_pool2d.backward",
-    source: source!("grid", "step" => "max_pool2d/backward"),
-    bindings: &[read("params"), record("step"), read("output_gradient"), read("argmax"), write("input_gradient")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD = "max_pool2d", "backward"; with "grid" "step"; Params;
+    read params, record step, read output_gradient, read argmax, write input_gradient; "WORKGROUP_SIZE");
 
-/// `shaders/max_pool2d/naive.wgsl`
-pub static NAIVE: Shader =
-    Shader { name: "max_pool2d.naive", source: source!("grid", "step" => "max_pool2d/naive"), ..FORWARD };
+shader!(NAIVE = "max_pool2d", "naive"; with "grid" "step"; as FORWARD);
 
 parameters! {
     struct Params {
@@ -87,8 +73,7 @@ impl Shape {
 
     fn params(&self) -> Params {
         let Self { height, width, channels, capacity, .. } = *self;
-        let [height, width, channels, capacity] = [height, width, channels, capacity].map(|size| size as u32);
-        Params { height, width, channels, capacity }
+        params!(; Params { height, width, channels, capacity })
     }
 }
 

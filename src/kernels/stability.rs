@@ -2,44 +2,16 @@
 
 use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
-use std::sync::Arc;
+use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 
-/// `shaders/stability/count.wgsl`
-pub static COUNT: Shader = Shader {
-    name: "stability.count",
-    source: source!("grid", "keys" => "stability/count"),
-    bindings: &[
-        read("params"),
-        read("history"),
-        read("lower"),
-        read("upper"),
-        write("stability"),
-        write("stable_weights"),
-    ],
-    parameters: Some(CountParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(COUNT = "stability", "count"; with "grid" "keys"; CountParams;
+    read params, read history, read lower, read upper, write stability, write stable_weights; "WORKGROUP_SIZE");
 
-/// `shaders/stability/naive.wgsl`
-pub static NAIVE: Shader =
-    Shader { name: "stability.naive", source: source!("grid", "keys" => "stability/naive"), ..COUNT };
+shader!(NAIVE = "stability", "naive"; with "grid" "keys"; as COUNT);
 
-/// `shaders/stability/envelope.wgsl`
-pub static ENVELOPE: Shader = Shader {
-    name: "stability.envelope",
-    source: source!("grid", "keys" => "stability/envelope"),
-    bindings: &[
-        read("params"),
-        read("windows").indexing(),
-        read("history"),
-        write("minimum"),
-        write("maximum"),
-        write("smallest_magnitude"),
-    ],
-    parameters: Some(EnvelopeParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(ENVELOPE = "stability", "envelope"; with "grid" "keys"; EnvelopeParams;
+    read params, read windows.indexing, read history, write minimum, write maximum, write smallest_magnitude;
+    "WORKGROUP_SIZE");
 
 /// Tolerances that one launch counts: the components of a vector.
 pub const TOLERANCES: usize = 4;
@@ -104,26 +76,15 @@ pub struct CountArguments<'a> {
     pub stable_weights: &'a Buffer<[u32; TOLERANCES]>,
 }
 
-/// Magnitude stability and stable weights for up to four tolerances in one pass over the history.
-pub struct Count {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Magnitude stability and stable weights for up to four tolerances in one pass over the history.
+    Count: COUNT or NAIVE
 }
 
 impl Count {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &COUNT, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
-    /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &CountArguments<'_>) -> Result<Bound> {
-        let name = self.kernel.name();
+        let name = self.0.name();
         let CountArguments { shape, history, lower, upper, stability, stable_weights } = *arguments;
         shape.check(name)?;
         require(name, "history", history, shape.epochs * shape.columns())?;
@@ -131,19 +92,16 @@ impl Count {
             require(name, role, array, shape.columns())?;
         }
         require(name, "stable_weights", stable_weights, shape.epochs * shape.replicas)?;
-        let gathered = 2 * TOLERANCES * BLOCK / self.workgroup_size as usize + 1;
+        let gathered = 2 * TOLERANCES * BLOCK / self.0.workgroup_size() as usize + 1;
         gpu.check_iterations(name, shape.epochs + shape.epochs.div_ceil(BLOCK) * gathered)?;
-        let params = CountParams {
-            epochs: shape.epochs as u32,
-            replicas: shape.replicas as u32,
-            weight_count: shape.weight_count as u32,
-        };
-        let params = Buffer::from_slice(gpu, "stability.count params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, history, lower, upper, stability, stable_weights])?;
+        let params = params!(gpu, "stability.count"; CountParams {
+            epochs: shape.epochs, replicas: shape.replicas, weight_count: shape.weight_count
+        })?;
+        let kernel = self.0.bind(gpu, &[&params, history, lower, upper, stability, stable_weights])?;
         let (columns, counters) = (shape.columns(), shape.epochs * shape.replicas);
         let words = shape.epochs * columns + TOLERANCES * (3 * columns + counters);
         let kernel = kernel.costing(Cost::comparisons(2 * TOLERANCES * shape.epochs * columns, words));
-        Ok(Bound::fixed(kernel, grid(shape.weight_count, self.workgroup_size, shape.replicas)))
+        Ok(Bound::fixed(kernel, grid(shape.weight_count, self.0.workgroup_size(), shape.replicas)))
     }
 }
 
@@ -163,18 +121,12 @@ pub struct EnvelopeArguments<'a> {
     pub smallest_magnitude: &'a Buffer<f32>,
 }
 
-/// Extremes over all windows in one pass over the history.
-pub struct Envelope {
-    kernel: Arc<Kernel>,
-    workgroup_size: u32,
+wrapper! {
+    /// Extremes over all windows in one pass over the history.
+    Envelope: ENVELOPE
 }
 
 impl Envelope {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &ENVELOPE, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &EnvelopeArguments<'_>) -> Result<Bound> {
         let name = ENVELOPE.name;
@@ -186,16 +138,12 @@ impl Envelope {
             require(name, role, array, windows.len() * shape.columns())?;
         }
         gpu.check_iterations(name, shape.epochs + windows.len())?;
-        let params = EnvelopeParams {
-            epochs: shape.epochs as u32,
-            replicas: shape.replicas as u32,
-            weight_count: shape.weight_count as u32,
-            windows: windows.len() as u32,
-        };
-        let params = Buffer::from_slice(gpu, "stability.envelope params", &[params])?;
-        let kernel = self.kernel.bind(gpu, &[&params, windows, history, minimum, maximum, smallest_magnitude])?;
+        let params = params!(gpu, "stability.envelope"; EnvelopeParams {
+            epochs: shape.epochs, replicas: shape.replicas, weight_count: shape.weight_count, windows: windows.len()
+        })?;
+        let kernel = self.0.bind(gpu, &[&params, windows, history, minimum, maximum, smallest_magnitude])?;
         let words = (shape.epochs + 3 * windows.len()) * shape.columns();
         let kernel = kernel.costing(Cost::comparisons(3 * shape.epochs * shape.columns(), words));
-        Ok(Bound::fixed(kernel, grid(shape.weight_count, self.workgroup_size, shape.replicas)))
+        Ok(Bound::fixed(kernel, grid(shape.weight_count, self.0.workgroup_size(), shape.replicas)))
     }
 }

@@ -1,9 +1,13 @@
-//! The weights of one layer after each epoch.
+//! The weights of one layer after each epoch: one array, read through views.
 
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
+use crate::run_folder::arrays::{self, NamedArray, Values};
+use std::path::Path;
+use std::sync::Arc;
 
-/// Weights `[epoch, replica, weight_index]` of the focus layer; the last epoch is the reference.
+/// Weights `[epoch, replica, weight_index]` of the focus layer, written once and shared: a clone copies no weight. The last
+/// epoch is the reference.
 ///
 /// ```
 /// use holdfast::engine::{Engine, HistoryShape};
@@ -19,7 +23,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
     shape: HistoryShape,
-    weights: Vec<f32>,
+    weights: Arc<Vec<f32>>,
 }
 
 impl History {
@@ -37,17 +41,53 @@ impl History {
                 weights.len()
             )));
         }
-        if let Some(index) = weights.iter().position(|weight| !weight.is_finite()) {
-            return Err(Error::Data(format!(
-                "the history holds {} at epoch {}, replica {}, weight {} (counted from 0); a weight that is not finite has \
-                 no magnitude to follow, leave that replica out or record again",
-                weights[index],
-                index / shape.columns(),
-                index % shape.columns() / shape.weight_count,
-                index % shape.weight_count
-            )));
+        let history = Self::recorded(shape, weights);
+        history.check_finite(0)?;
+        Ok(history)
+    }
+
+    /// The history of as many weights as the shape says, which need not be finite: some of its replicas may have diverged.
+    pub(crate) fn recorded(shape: HistoryShape, weights: Vec<f32>) -> Self {
+        Self { shape, weights: Arc::new(weights) }
+    }
+
+    /// Fails with [`Error::Data`] if a weight is not finite in this epoch or a later one, counted from 0.
+    pub(crate) fn check_finite(&self, epoch: usize) -> Result<()> {
+        let first = epoch * self.shape.columns();
+        let Some(place) = self.weights[first..].iter().position(|weight| !weight.is_finite()) else { return Ok(()) };
+        let (index, columns) = (first + place, self.shape.columns());
+        Err(Error::Data(format!(
+            "the history holds {} at epoch {}, replica {}, weight {} (counted from 0); a weight that is not finite has no \
+             magnitude to follow, leave that replica out or record again",
+            self.weights[index],
+            index / columns,
+            index % columns / self.shape.weight_count,
+            index % self.shape.weight_count
+        )))
+    }
+
+    /// Replicas side by side, up to the first that ends: without a copy where they are all of one history in their order.
+    pub(crate) fn of(replicas: &[ReplicaHistory]) -> Self {
+        let is_place = |(place, one): (usize, &ReplicaHistory)| {
+            one.replica == place && Arc::ptr_eq(&one.history.weights, &replicas[0].history.weights)
+        };
+        let shape = ReplicaHistory::shape(replicas);
+        match replicas.first() {
+            Some(first) if first.history.shape == shape && replicas.iter().enumerate().all(is_place) => {
+                first.history.clone()
+            }
+            _ => Self::recorded(shape, ReplicaHistory::rows_of(replicas).flatten().copied().collect()),
         }
-        Ok(Self { shape, weights })
+    }
+
+    /// One replica, up to so many epochs.
+    pub(crate) fn replica(&self, replica: usize, epochs: usize) -> ReplicaHistory {
+        ReplicaHistory { history: self.clone(), replica, epochs: epochs.min(self.shape.epochs) }
+    }
+
+    /// The weights themselves, without a copy if nobody else has this history.
+    pub(crate) fn into_weights(self) -> Vec<f32> {
+        Arc::unwrap_or_clone(self.weights)
     }
 
     /// Sizes of the axes.
@@ -63,6 +103,55 @@ impl History {
     /// The last epoch's weights `[replica, weight_index]`.
     pub fn reference(&self) -> &[f32] {
         &self.weights[self.weights.len() - self.shape.columns()..]
+    }
+}
+
+/// The first epochs of one replica of a history, `[epoch, weight_index]`: a view.
+#[derive(Clone, Debug)]
+pub struct ReplicaHistory {
+    history: History,
+    replica: usize,
+    epochs: usize,
+}
+
+impl ReplicaHistory {
+    /// The weights of each epoch.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        (0..self.epochs).map(|epoch| self.row(epoch))
+    }
+
+    fn row(&self, epoch: usize) -> &[f32] {
+        let shape = self.history.shape;
+        &self.history.weights[epoch * shape.columns() + self.replica * shape.weight_count..][..shape.weight_count]
+    }
+
+    /// Sizes of these replicas side by side.
+    fn shape(replicas: &[Self]) -> HistoryShape {
+        HistoryShape {
+            epochs: replicas.iter().map(|one| one.epochs).min().unwrap_or(0),
+            replicas: replicas.len(),
+            weight_count: replicas.first().map_or(0, |one| one.history.shape.weight_count),
+        }
+    }
+
+    /// The weights of each epoch of each replica.
+    fn rows_of(replicas: &[Self]) -> impl Iterator<Item = &[f32]> {
+        (0..Self::shape(replicas).epochs).flat_map(|epoch| replicas.iter().map(move |one| one.row(epoch)))
+    }
+
+    /// Writes replicas as `history` `[epoch, replica, weight_index]` of a `.npz` file, up to the first that ends.
+    ///
+    /// Fails with [`Error::Io`] if it cannot be written.
+    pub fn write(path: &Path, replicas: &[Self]) -> Result<()> {
+        let HistoryShape { epochs, replicas: count, weight_count } = Self::shape(replicas);
+        let values = Values::Parts(Self::rows_of(replicas).collect());
+        arrays::write(path, &[NamedArray { name: "history", shape: &[epochs, count, weight_count], values }])
+    }
+}
+
+impl PartialEq for ReplicaHistory {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows().eq(other.rows())
     }
 }
 
@@ -83,5 +172,20 @@ mod tests {
     fn an_empty_history_is_refused() {
         let shape = HistoryShape { epochs: 0, replicas: 3, weight_count: 4 };
         assert!(History::new(shape, Vec::new()).is_err());
+    }
+
+    #[test]
+    fn replicas_are_views_and_stand_side_by_side_again() {
+        let weights: Vec<f32> = (0..12).map(|weight| weight as f32).collect();
+        let history = History::new(HistoryShape { epochs: 3, replicas: 2, weight_count: 2 }, weights).unwrap();
+        let [first, second] = [0, 1].map(|replica| history.replica(replica, 3));
+        assert_eq!(second.rows().collect::<Vec<_>>(), [[2.0, 3.0], [6.0, 7.0], [10.0, 11.0]]);
+        assert_eq!(history.replica(0, 2).rows().len(), 2);
+        let whole = History::of(&[first.clone(), second.clone()]);
+        assert!(Arc::ptr_eq(&whole.weights, &history.weights));
+        let turned = History::of(&[second.clone(), first]);
+        assert_eq!(turned.weights()[..4], [2.0, 3.0, 0.0, 1.0]);
+        assert_eq!(turned.replica(0, 3), second);
+        assert!(History::of(&[]).weights().is_empty());
     }
 }

@@ -8,6 +8,6 @@ mod readings;
 pub mod summary;
 
 pub use envelope::WindowedEnvelope;
-pub use history::History;
+pub use history::{History, ReplicaHistory};
 pub use magnitude::Stability;
 pub use readings::{Against, Reading, ToleranceKind, Tracking};

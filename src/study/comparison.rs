@@ -112,7 +112,7 @@ impl<'a> CellComparison<'a> {
             .collect();
         weight_hashes.insert("all parameters".into(), hash_parameters(&parameters));
         drop(parameters);
-        let history = trained.take_history()?;
+        let history = trained.history()?;
         let counted = self.count(&history)?;
         let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().clone();
         let axes = LayerAxes { layer: focus.layer(), sizes: &focus.shape, names: &[] };
@@ -138,8 +138,8 @@ impl<'a> CellComparison<'a> {
     }
 
     /// The same of networks that another command has trained. Their training cost what `trained` says.
-    pub(super) fn run_trained(&mut self, mut trained: Trained) -> Result<Results> {
-        let history = trained.take_history()?;
+    pub(super) fn run_trained(&mut self, trained: Trained) -> Result<Results> {
+        let history = trained.history()?;
         let counted = self.count(&history)?;
         Ok(self.prune_and_evaluate(trained, history, counted, Overheads::default())?.0)
     }

@@ -8,15 +8,15 @@ use super::configuration::{Configuration, PAPER_TOLERANCE};
 use super::experiment::{Cell, CellFolder};
 use super::numbers::percent;
 use super::results::{Results, SUBJECT_FILE};
-use super::runs::{CellRuns, Run, interleaved};
+use super::runs::{CellRuns, Run, histories};
 use super::tables::{Observations, Replicate, StableNodes, published_summary};
 use crate::data::Fit;
-use crate::engine::{Engine, HistoryShape, Replica};
+use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::ParameterLayout;
-use crate::run_folder::{NamedArray, csv, npz};
+use crate::run_folder::csv;
 use crate::stability::summary::{ToleranceSummary, summarise};
-use crate::stability::{Against, History, Reading, Stability, ToleranceKind, Tracking};
+use crate::stability::{Against, History, Reading, ReplicaHistory, Stability, ToleranceKind, Tracking};
 use crate::training::{Trained, TrainingTimes, hash};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,11 +48,11 @@ impl Conclusion {
         if kept.is_empty() {
             return Ok(());
         }
-        let (shape, weights) = recorded(&kept, configuration);
-        self.weight_hashes.insert(format!("{}: focus layer, all epochs", cell.name()), hash(&weights));
+        let history = History::of(&histories(&kept));
+        self.weight_hashes.insert(format!("{}: focus layer, all epochs", cell.name()), hash(history.weights()));
         let parameters: Vec<f32> = kept.iter().flat_map(|run| run.parameters.iter().flatten()).copied().collect();
         self.weight_hashes.insert(format!("{}: all parameters", cell.name()), hash(&parameters));
-        let history = History::new(shape, weights)?;
+        history.check_finite(0)?;
         for reading in readings() {
             let stability = Stability::count(engine, &history, &configuration.tolerance, reading)?;
             self.sensitivity.extend(SensitivityRow::of(cell, configuration, false, reading, &stability, &history));
@@ -67,7 +67,8 @@ impl Conclusion {
                 };
                 let counts = stability.of_replica(0, &history, place);
                 self.observations.insert(replicate.clone(), counts.iter().map(|&count| f64::from(count)).collect());
-                let numbers = stability.counts.stable_weights.iter().skip(place).step_by(kept.len()).take(shape.epochs);
+                let numbers =
+                    stability.counts.stable_weights.iter().skip(place).step_by(kept.len()).take(history.shape().epochs);
                 self.stable_weights.insert(replicate, (1..).zip(numbers.map(|&number| f64::from(number))).collect());
             }
         }
@@ -85,8 +86,8 @@ impl Conclusion {
             self.sensitivity.extend(configuration.tolerance.iter().map(row));
             return Ok(());
         }
-        let (shape, weights) = recorded(&kept, configuration);
-        let history = History::new(shape, weights)?;
+        let history = History::of(&histories(&kept));
+        history.check_finite(0)?;
         let stability = Stability::count(engine, &history, &configuration.tolerance, reading)?;
         self.sensitivity.extend(SensitivityRow::of(cell, configuration, true, reading, &stability, &history));
         Ok(())
@@ -146,13 +147,6 @@ struct StableNodesRow<'a> {
     replicate: &'a str,
     epoch: u32,
     stable_nodes: u32,
-}
-
-/// The focus layers of some runs side by side, as they were recorded.
-fn recorded(runs: &[&Run], configuration: &Configuration) -> (HistoryShape, Vec<f32>) {
-    let weight_count = configuration.width * configuration.width;
-    let shape = HistoryShape { epochs: configuration.epochs as usize, replicas: runs.len(), weight_count };
-    (shape, interleaved(&runs.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), weight_count))
 }
 
 /// Replicate 2 before replicate 10.
@@ -312,13 +306,7 @@ pub fn figure4(
     }
     let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
     let trained = trained(engine, cell, runs, &chosen, configuration, seconds)?;
-    let HistoryShape { epochs, replicas, weight_count } = trained.shape;
-    let array = NamedArray {
-        name: "history",
-        shape: &[epochs, replicas, weight_count],
-        values: trained.recorded.as_slice().into(),
-    };
-    npz::write(&folder.file("history.npz")?, &[array])?;
+    ReplicaHistory::write(&folder.file("history.npz")?, &histories(&chosen))?;
     let configuration = Configuration { replicates: ids.len() as u32, ..configuration.clone() };
     let scope = Scope { repeat_within: REPEAT_WITHIN, decays_together: false };
     let results =
@@ -357,17 +345,10 @@ fn trained(
     let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
     let mut batch = cell.begin(engine, configuration, &ids)?;
     batch.restore(&replicas)?;
-    let weight_count = cell.architecture.weight_count();
-    let recorded = interleaved(&chosen.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), weight_count);
     let share = chosen.len() as f64 / runs.runs.len() as f64;
     Ok(Trained {
         batch,
-        shape: HistoryShape {
-            epochs: recorded.len() / (chosen.len() * weight_count),
-            replicas: chosen.len(),
-            weight_count,
-        },
-        recorded,
+        recorded: History::of(&histories(chosen)),
         epochs: vec![configuration.epochs; chosen.len()],
         focus_hashes: Vec::new(),
         metrics: Vec::new(),

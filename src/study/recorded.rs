@@ -8,7 +8,8 @@ use crate::engine::{Engine, Evaluation, Replica, SweepPoint};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use crate::pruning::masks::Mask;
-use crate::run_folder::{Manifest, NamedArray, Values, import, npz, safetensors};
+use crate::run_folder::Manifest;
+use crate::run_folder::arrays::{self, NamedArray, Values};
 use crate::stability::import::{Axes, ImportedHistory, read_history};
 use crate::stability::{History, Stability, WindowedEnvelope};
 use serde::Serialize;
@@ -123,7 +124,7 @@ impl RecordedRun {
     pub fn network(&self) -> Result<Architecture> {
         let path = self.folder.join("weights.safetensors");
         let shapes: BTreeMap<String, Vec<usize>> =
-            import::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
+            arrays::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
         let Configuration { filters, depth, .. } = self.configuration;
         let size = |name: &str, axis: usize| shapes.get(name).and_then(|shape| shape.get(axis)).copied();
         let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.bias"), 1));
@@ -147,7 +148,7 @@ impl RecordedRun {
         let layout = ParameterLayout::new(architecture);
         let mut parameters: Vec<Vec<f32>> = Vec::new();
         for tensor in &layout.tensors {
-            let found = import::read(&path, Some(&tensor.name), "")?;
+            let found = arrays::read(&path, Some(&tensor.name), "")?;
             let replicas = found.shape.first().copied().filter(|&replicas| {
                 found.shape[1..] == tensor.shape && (parameters.is_empty() || parameters.len() == replicas)
             });
@@ -286,12 +287,11 @@ pub fn write_pruned(
         mask_shape.clone_from(shape);
         values.iter_mut().zip(&mask).filter(|(_, kept)| **kept == 0).for_each(|(weight, _)| *weight = 0.0);
     }
-    let mut arrays: Vec<NamedArray<'_>> =
+    let mut named: Vec<NamedArray<'_>> =
         tensors.iter().map(|(name, shape, values)| NamedArray { name, shape, values: Values::F32(values) }).collect();
-    arrays.push(NamedArray { name: MASK, shape: &mask_shape, values: Values::U8(&mask) });
+    named.push(NamedArray { name: MASK, shape: &mask_shape, values: Values::U8(&mask) });
     let files = [path("pruned.safetensors")?, path("pruned.npz")?];
-    safetensors::write(&files[0], &arrays)?;
-    npz::write(&files[1], &arrays)?;
+    files.iter().try_for_each(|file| arrays::write(file, &named))?;
     Ok(files)
 }
 

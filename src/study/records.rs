@@ -2,10 +2,10 @@
 
 use super::experiment::{Cell, CellFolder};
 use crate::error::Result;
-use crate::network::{Architecture, ParameterLayout, Tensor};
-use crate::run_folder::safetensors::StackedArray;
-use crate::run_folder::{NamedArray, Values, csv, npz, safetensors};
-use crate::stability::{History, Stability, WindowedEnvelope};
+use crate::network::{Architecture, ParameterLayout};
+use crate::run_folder::arrays::{self, NamedArray, Values};
+use crate::run_folder::csv;
+use crate::stability::{History, ReplicaHistory, Stability, WindowedEnvelope};
 use crate::training::{EpochMetrics, Trained};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -46,33 +46,28 @@ pub fn write_records(
 ) -> Result<()> {
     let rows = trained.metrics.iter().map(|metrics| MetricsRow::new(cell, metrics.slot as u32, metrics));
     csv::write::<MetricsRow>(&folder.file("metrics.csv")?, rows)?;
-    let write = |name: &str, replicas: usize, values: &[f32]| {
-        let weight_count = trained.shape.weight_count;
-        let axes = [values.len() / (replicas * weight_count), replicas, weight_count];
-        npz::write(&folder.file(name)?, &[NamedArray { name: "history", shape: &axes, values: values.into() }])
-    };
+    let histories = trained.histories();
     if stops {
-        for replica in 0..parameters.len() {
-            write(&format!("replicas/{replica}/history.npz"), 1, &trained.history_of_slot(replica))?;
+        for (replica, history) in histories.iter().enumerate() {
+            let file = folder.file(&format!("replicas/{replica}/history.npz"))?;
+            ReplicaHistory::write(&file, std::slice::from_ref(history))?;
         }
     } else {
-        write("history.npz", parameters.len(), &trained.recorded)?;
+        ReplicaHistory::write(&folder.file("history.npz")?, &histories)?;
     }
     write_weights(&folder.file("weights.safetensors")?, &cell.architecture, parameters)
 }
 
 /// Writes all parameters, given for each replica, one tensor `[replica, ...]` for each tensor of the network.
 fn write_weights(path: &Path, architecture: &Architecture, parameters: &[Vec<f32>]) -> Result<()> {
-    let stacked = |tensor: Tensor| {
-        let range = tensor.range();
-        StackedArray {
-            name: tensor.name,
-            shape: [&[parameters.len()][..], &tensor.shape].concat(),
-            rows: parameters.iter().map(|parameters| &parameters[range.clone()]).collect(),
-        }
-    };
-    let tensors: Vec<_> = ParameterLayout::new(architecture).tensors.into_iter().map(stacked).collect();
-    safetensors::write_stacked(path, &tensors)
+    let tensors = ParameterLayout::new(architecture).tensors;
+    let shapes: Vec<Vec<usize>> =
+        tensors.iter().map(|tensor| [&[parameters.len()][..], &tensor.shape].concat()).collect();
+    let stacked = tensors.iter().zip(&shapes).map(|(tensor, shape)| {
+        let values = Values::Parts(parameters.iter().map(|parameters| &parameters[tensor.range()]).collect());
+        NamedArray { name: &tensor.name, shape, values }
+    });
+    arrays::write(path, &stacked.collect::<Vec<_>>())
 }
 
 /// Above this many rows a table is written as arrays of the same names.
@@ -278,7 +273,7 @@ fn write_arrays(file: &Path, axes: LayerAxes<'_>, history: &History, arrays: &[N
     all.push(NamedArray { name: "reference_weight", shape: &own, values: Values::F32(history.reference()) });
     let known = AXES.into_iter().zip(&along).filter(|(_, along)| !along.is_empty());
     all.extend(known.map(|(name, along)| NamedArray { name, shape: &own[1..], values: Values::U32(along) }));
-    npz::write(file, &all)
+    arrays::write(file, &all)
 }
 
 #[cfg(test)]

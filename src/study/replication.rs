@@ -11,7 +11,7 @@ use crate::engine::{Engine, Evaluation, Watch};
 use crate::error::Result;
 use crate::network::{ParameterLayout, Tensor};
 use crate::run_folder::{RunFolder, Shard};
-use crate::training::{Plan, Trained, history_of_slot, train};
+use crate::training::{Plan, Trained, train};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -202,19 +202,18 @@ impl Study<'_> {
             parameters.push(layout.tensors.iter().map(own).collect::<Vec<_>>());
             Ok(())
         })?;
-        // The recorded histories are about to be copied: what is not needed any more makes room for them.
-        let Trained { batch, metrics: all_metrics, recorded, shape, epochs, .. } = trained;
-        drop(batch);
+        let histories = trained.histories();
         let run = |slot: usize, replica: u32, evaluation: Evaluation, parameters: Vec<Vec<f32>>| {
             let id = replica + configuration.replicates * attempt;
-            let metrics: Vec<MetricsRow> = all_metrics
+            let metrics: Vec<MetricsRow> = trained
+                .metrics
                 .iter()
                 .filter(|metrics| metrics.slot == slot)
                 .map(|metrics| MetricsRow::new(cell, id, metrics))
                 .collect();
-            let history = history_of_slot(shape, &recorded, slot, epochs[slot]);
+            let history = histories[slot].clone();
             let is_finite = metrics.iter().all(|row| row.loss.is_finite())
-                && history.iter().all(|weight| weight.is_finite())
+                && history.rows().flatten().all(|weight| weight.is_finite())
                 && parameters.iter().flatten().all(|value| value.is_finite());
             let training_accuracy = evaluation.accuracy();
             let outcome = match is_finite {

@@ -5,9 +5,11 @@
 
 use super::configuration::Configuration;
 use super::records::MetricsRow;
+use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
-use crate::run_folder::safetensors::StackedArray;
-use crate::run_folder::{NamedArray, csv, import, npz, safetensors};
+use crate::run_folder::arrays::{self, ForeignArray, NamedArray, Values};
+use crate::run_folder::csv;
+use crate::stability::{History, ReplicaHistory};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -60,8 +62,8 @@ pub struct Run {
     pub row: RunRow,
     /// Its epochs.
     pub metrics: Vec<MetricsRow>,
-    /// The focus layer after each epoch `[epoch, weight_index]`.
-    pub history: Vec<f32>,
+    /// The focus layer after each epoch.
+    pub history: ReplicaHistory,
     /// The values of each tensor in [`CellRuns::tensors`].
     pub parameters: Vec<Vec<f32>>,
 }
@@ -133,20 +135,19 @@ impl CellRuns {
 
     /// Writes histories `[epoch, run, weight_index]` and tensors `[run, ...]`; nothing where there is no run.
     fn write_networks(&self, runs: &[&Run], path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
-        let Some(first) = runs.first() else { return Ok(()) };
-        let epochs = first.metrics.len();
-        let weight_count = first.history.len() / epochs;
-        let history = interleaved(&runs.iter().map(|run| run.history.as_slice()).collect::<Vec<_>>(), weight_count);
-        let shape = [epochs, runs.len(), weight_count];
-        let array = NamedArray { name: "history", shape: &shape, values: history.as_slice().into() };
-        npz::write(&path("history.npz")?, &[array])?;
-        let stacked = |(place, (name, shape)): (usize, &(String, Vec<usize>))| StackedArray {
-            name: name.clone(),
-            shape: [&[runs.len()], shape.as_slice()].concat(),
-            rows: runs.iter().map(|run| run.parameters[place].as_slice()).collect(),
+        if runs.is_empty() {
+            return Ok(());
+        }
+        ReplicaHistory::write(&path("history.npz")?, &histories(runs))?;
+        let shapes: Vec<Vec<usize>> =
+            self.tensors.iter().map(|(_, shape)| [&[runs.len()], shape.as_slice()].concat()).collect();
+        let tensor = |(place, shape): (usize, _)| NamedArray {
+            name: &self.tensors[place].0,
+            shape,
+            values: Values::Parts(runs.iter().map(|run| run.parameters[place].as_slice()).collect()),
         };
-        let tensors: Vec<_> = self.tensors.iter().enumerate().map(stacked).collect();
-        safetensors::write_stacked(&path("weights.safetensors")?, &tensors)
+        let tensors: Vec<_> = shapes.iter().map(Vec::as_slice).enumerate().map(tensor).collect();
+        arrays::write(&path("weights.safetensors")?, &tensors)
     }
 
     /// Reads what [`Self::write`] left.
@@ -159,7 +160,8 @@ impl CellRuns {
             return Err(Error::Data(format!("{} has no rows; train that part again with --fresh", file.display())));
         };
         let mut metrics: BTreeMap<u32, Vec<MetricsRow>> = BTreeMap::new();
-        for row in csv::read::<MetricsRow>(&path("metrics.csv"))? {
+        let metrics_file = path("metrics.csv");
+        for row in csv::read::<MetricsRow>(&metrics_file)? {
             metrics.entry(row.replica).or_default().push(row);
         }
         let (replaced, mut kept): (Vec<&RunRow>, Vec<&RunRow>) = rows.iter().partition(|row| row.is_replaced());
@@ -170,23 +172,29 @@ impl CellRuns {
             if rows.is_empty() {
                 continue;
             }
-            let networks = Networks::read(&|name| path(&format!("{folder}{name}")), rows.len(), configuration)?;
-            for (place, row) in rows.into_iter().enumerate() {
+            let path = |name: &str| path(&format!("{folder}{name}"));
+            let (history, weights) = read_networks(&path, rows.len(), configuration)?;
+            for (place, row) in rows.iter().enumerate() {
                 let metrics = metrics.remove(&row.id).unwrap_or_default();
                 if metrics.len() != configuration.epochs as usize {
-                    return Err(not_together(
-                        &path("metrics.csv"),
-                        &format!("{} epochs of run {}", metrics.len(), row.id),
-                    ));
+                    let found = format!("{} epochs of run {}", metrics.len(), row.id);
+                    return Err(not_together(&metrics_file, &found));
                 }
+                let of_run = |tensor: &ForeignArray| {
+                    let each = tensor.values.len() / rows.len();
+                    tensor.values[place * each..][..each].to_vec()
+                };
                 runs.push(Run {
-                    row: row.clone(),
+                    row: (*row).clone(),
                     metrics,
-                    history: networks.history_of(place),
-                    parameters: networks.parameters_of(place),
+                    history: history.replica(place, configuration.epochs as usize),
+                    parameters: weights.iter().map(of_run).collect(),
                 });
             }
-            tensors = networks.tensors.into_iter().map(|(name, shape, _)| (name, shape[1..].to_vec())).collect();
+            tensors = weights
+                .into_iter()
+                .map(|tensor| (tensor.name.unwrap_or_default(), tensor.shape[1..].to_vec()))
+                .collect();
         }
         Ok(Self::new(model, data_set, tensors, runs, configuration.most_replacements()))
     }
@@ -233,45 +241,30 @@ pub fn incompleteness(runs: &[RunRow], replicates: u32, most: u32) -> Option<Str
     })
 }
 
-/// Histories and weights of several runs in one file each.
-struct Networks {
-    weight_count: usize,
-    runs: usize,
-    history: Vec<f32>,
-    /// Name, shape `[run, ...]` and values.
-    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+/// The histories of some runs, for files and counts.
+pub(super) fn histories(runs: &[&Run]) -> Vec<ReplicaHistory> {
+    runs.iter().map(|run| run.history.clone()).collect()
 }
 
-impl Networks {
-    fn read(path: &dyn Fn(&str) -> PathBuf, runs: usize, configuration: &Configuration) -> Result<Self> {
-        let file = path("history.npz");
-        let (shape, history) = npz::read(&file, "history")?;
-        let weight_count = configuration.width * configuration.width;
-        if shape != [configuration.epochs as usize, runs, weight_count] {
-            return Err(not_together(&file, &format!("a history of the shape {shape:?}")));
-        }
-        let file = path("weights.safetensors");
-        let tensors: Vec<_> = import::read_all(&file)?
-            .into_iter()
-            .map(|array| (array.name.unwrap_or_default(), array.shape, array.values))
-            .collect();
-        if let Some((name, shape, _)) = tensors.iter().find(|(_, shape, _)| shape.first() != Some(&runs)) {
-            return Err(not_together(&file, &format!("{name} of the shape {shape:?}")));
-        }
-        Ok(Self { weight_count, runs, history, tensors })
+/// Histories `[epoch, run, weight_index]` and tensors `[run, ...]` of so many runs.
+fn read_networks(
+    path: &dyn Fn(&str) -> PathBuf,
+    runs: usize,
+    configuration: &Configuration,
+) -> Result<(History, Vec<ForeignArray>)> {
+    let file = path("history.npz");
+    let history = arrays::read(&file, Some("history"), "")?;
+    let (epochs, weight_count) = (configuration.epochs as usize, configuration.width * configuration.width);
+    if history.shape != [epochs, runs, weight_count] {
+        return Err(not_together(&file, &format!("a history of the shape {:?}", history.shape)));
     }
-
-    fn history_of(&self, run: usize) -> Vec<f32> {
-        self.history.chunks(self.weight_count).skip(run).step_by(self.runs).flatten().copied().collect()
+    let file = path("weights.safetensors");
+    let tensors = arrays::read_all(&file)?;
+    if let Some(tensor) = tensors.iter().find(|tensor| tensor.shape.first() != Some(&runs)) {
+        let name = tensor.name.as_deref().unwrap_or_default();
+        return Err(not_together(&file, &format!("{name} of the shape {:?}", tensor.shape)));
     }
-
-    fn parameters_of(&self, run: usize) -> Vec<Vec<f32>> {
-        let own = |values: &Vec<f32>| {
-            let each = values.len() / self.runs;
-            values[run * each..][..each].to_vec()
-        };
-        self.tensors.iter().map(|(_, _, values)| own(values)).collect()
-    }
+    Ok((History::recorded(HistoryShape { epochs, replicas: runs, weight_count }, history.values), tensors))
 }
 
 fn not_together(file: &Path, found: &str) -> Error {
@@ -279,12 +272,6 @@ fn not_together(file: &Path, found: &str) -> Error {
         "{} holds {found}, which is not what runs.csv beside it tells; train that part again with --fresh",
         file.display()
     ))
-}
-
-/// Arrays `[row, column]` of equal sizes side by side: `[row, array, column]`.
-pub(super) fn interleaved(arrays: &[&[f32]], columns: usize) -> Vec<f32> {
-    let rows = arrays.first().map_or(0, |array| array.len() / columns);
-    (0..rows).flat_map(|row| arrays.iter().flat_map(move |array| &array[row * columns..][..columns])).copied().collect()
 }
 
 #[cfg(test)]
@@ -315,7 +302,9 @@ mod tests {
             })
             .collect();
         let value = if outcome == Outcome::NotFinite { f32::INFINITY } else { id as f32 };
-        Run { row, metrics, history: vec![value; 2 * 4], parameters: vec![vec![value; 6], vec![value; 2]] }
+        let shape = HistoryShape { epochs: 2, replicas: 1, weight_count: 4 };
+        let history = History::recorded(shape, vec![value; 2 * 4]).replica(0, 2);
+        Run { row, metrics, history, parameters: vec![vec![value; 6], vec![value; 2]] }
     }
 
     fn cell(runs: Vec<Run>, most: u32) -> CellRuns {
@@ -347,8 +336,8 @@ mod tests {
             runs.sort_by_key(|run| (run.row.attempt, run.row.replica));
             runs
         });
-        let (shape, values) = npz::read(&path("history.npz"), "history").unwrap();
-        assert_eq!((shape, values[..8].to_vec()), (vec![2, 2, 4], vec![0.0, 0.0, 0.0, 0.0, 5.0, 5.0, 5.0, 5.0]));
+        let history = arrays::read(&path("history.npz"), None, "").unwrap();
+        assert_eq!((history.shape.as_slice(), &history.values[3..5]), (&[2, 2, 4][..], &[0.0, 5.0][..]));
         for name in ["history.npz", "weights.safetensors", "metrics.csv", "replaced/history.npz"] {
             let bytes = std::fs::read(path(name)).unwrap();
             std::fs::write(path(name), &bytes[..bytes.len() / 2]).unwrap();

@@ -1,7 +1,7 @@
 //! When to stop: the number of stable weights grows towards a plateau, and a replica that has reached it gains little from
 //! more epochs (Riedel & Segev 2023 leave this to future work).
 
-use crate::engine::{Engine, HistoryShape};
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::stability::{History, Reading, Stability};
 use crate::statistics::growth::Growth;
@@ -22,23 +22,24 @@ pub struct Plateau {
 }
 
 impl Plateau {
-    /// For each replica whether the last epoch of `weights` `[epoch, replica, weight_index]` finds it at its plateau: with that epoch
-    /// as reference, the growth curve through the numbers of stable weights before it identifies the limit K, and less than
-    /// the share is missing, (K − N) / weights, N being the number in the epoch before the last.
+    /// For each of these replicas whether the last epoch of `history` finds it at its plateau: with that epoch as reference,
+    /// the growth curve through the numbers of stable weights before it identifies the limit K, and less than the share is
+    /// missing, (K − N) / weights, N being the number in the epoch before the last.
     ///
-    /// Fails with [`crate::error::Error::Data`] if a weight is not finite.
-    pub fn is_reached(&self, engine: &mut Engine, shape: HistoryShape, weights: Vec<f32>) -> Result<Vec<bool>> {
-        let history = History::new(shape, weights)?;
-        let stability = Stability::count(engine, &history, &[self.tolerance], self.reading)?;
+    /// Fails with [`crate::error::Error::Data`] if a weight of the last epoch is not finite.
+    pub fn is_reached(&self, engine: &mut Engine, history: &History, replicas: &[usize]) -> Result<Vec<bool>> {
+        let shape = history.shape();
+        history.check_finite(shape.epochs - 1)?;
+        let stability = Stability::count(engine, history, &[self.tolerance], self.reading)?;
         let numbers = &stability.counts.stable_weights;
-        let reached = |replica: usize| -> bool {
+        let reached = |&replica: &usize| -> bool {
             let before: Vec<(f64, f64)> = (1..shape.epochs)
                 .zip(numbers.iter().skip(replica).step_by(shape.replicas))
                 .map(|(epoch, &number)| (epoch as f64, f64::from(number)))
                 .collect();
             self.is_plateau(&before, shape.weight_count)
         };
-        Ok((0..shape.replicas).into_par_iter().map(reached).collect())
+        Ok(replicas.par_iter().map(reached).collect())
     }
 
     /// Whether the growth of (epoch, number of stable weights) has come to its plateau.

@@ -2,16 +2,16 @@
 
 mod stopping;
 
-use super::EpochMetrics;
 use super::checkpoint::{Checkpoint, CheckpointFile, Found};
 use super::plateau::Plateau;
+use super::{EpochMetrics, TrainingTimes};
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Replica, Setup, StepLoss, Steps, Watch};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use crate::pruning::decay::Schedule;
-use crate::stability::History;
+use crate::stability::{History, ReplicaHistory};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -58,26 +58,13 @@ pub struct Plan<'a> {
     pub keep_diverged: bool,
 }
 
-/// Where the time of a session went.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TrainingTimes {
-    /// Initialising, training and pruning.
-    pub train: Duration,
-    /// Reading the focus layer back and hashing it.
-    pub record: Duration,
-    /// Deciding which slots stop, and taking them off the device.
-    pub plateau: Duration,
-}
-
 /// Trained replicas, still on their device.
 pub struct Trained {
     /// The replicas.
     pub batch: Batch,
-    /// Sizes of the recorded focus layer.
-    pub shape: HistoryShape,
-    /// The recorded focus layer `[epoch, slot, weight_index]`, a slot that has stopped as it stopped; empty if [`Plan::record`] was
-    /// off.
-    pub recorded: Vec<f32>,
+    /// The recorded focus layers, a slot that has stopped as it stopped, finite or not; without epochs if [`Plan::record`]
+    /// was off.
+    pub recorded: History,
     /// Epochs that each slot was trained for.
     pub epochs: Vec<u32>,
     /// SHA-256 of the recorded focus layers `[slot, weight_index]`, one for each epoch.
@@ -91,33 +78,31 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Takes the recorded history out.
+    /// The recorded history.
     ///
     /// Fails with [`Error::Data`] if nothing was recorded, if a weight is not finite, or if a slot stopped before the others.
-    pub fn take_history(&mut self) -> Result<History> {
-        if self.epochs.iter().any(|&epochs| epochs as usize != self.shape.epochs) {
-            return Err(Error::Data("replicas that stopped at different epochs have no history in common".into()));
+    pub fn history(&self) -> Result<History> {
+        let epochs = self.recorded.shape().epochs;
+        if epochs == 0 || self.epochs.iter().any(|&own| own as usize != epochs) {
+            return Err(Error::Data(
+                "replicas that were not recorded, or stopped at different epochs, have no history in common".into(),
+            ));
         }
-        History::new(self.shape, std::mem::take(&mut self.recorded))
+        self.recorded.check_finite(0)?;
+        Ok(self.recorded.clone())
     }
 
-    /// What was recorded of one slot, `[epoch, weight_index]`, finite or not, up to where it stopped.
-    pub fn history_of_slot(&self, slot: usize) -> Vec<f32> {
-        history_of_slot(self.shape, &self.recorded, slot, self.epochs[slot])
+    /// What was recorded of each slot, finite or not, up to where it stopped.
+    pub fn histories(&self) -> Vec<ReplicaHistory> {
+        self.epochs.iter().enumerate().map(|(slot, &epochs)| self.recorded.replica(slot, epochs as usize)).collect()
     }
-}
-
-/// What was recorded of one slot in its first `epochs`, `[epoch, weight_index]`.
-pub fn history_of_slot(shape: HistoryShape, recorded: &[f32], slot: usize, epochs: u32) -> Vec<f32> {
-    let rows = recorded.chunks(shape.weight_count).skip(slot).step_by(shape.replicas);
-    rows.take(epochs as usize).flatten().copied().collect()
 }
 
 /// Trains by `plan` on `engine`, from the checkpoint if there is one, and keeps it up to date. `notice` hears what the
 /// user should know.
 ///
-/// Fails if a loss is not finite (unless [`Plan::keep_diverged`]), if a schedule's number of pruned weights was missed, or if a stop was asked for: then the
-/// checkpoint is written first.
+/// Fails if a loss is not finite (unless [`Plan::keep_diverged`]), if a schedule's number of pruned weights was missed, or if
+/// a stop was asked for: then the checkpoint is written first.
 pub fn train(
     engine: &mut Engine,
     plan: &Plan<'_>,
@@ -242,6 +227,12 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Sizes of a history of so many epochs.
+    fn shape(&self, epochs: u32) -> HistoryShape {
+        let (replicas, weight_count) = (self.plan.replica_ids.len(), self.plan.architecture.weight_count());
+        HistoryShape { epochs: epochs as usize, replicas, weight_count }
+    }
+
     /// Does to the masks what the schedules say behind the current step.
     fn change_masks(&mut self) -> Result<()> {
         let of_slots: Vec<_> = self.plan.schedules.iter().map(|schedule| schedule.changes(self.state.step)).collect();
@@ -252,6 +243,12 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Charges the time since the last charge to a part of the work.
+    fn charge(&mut self, part: fn(&mut TrainingTimes) -> &mut Duration) {
+        let now = Instant::now();
+        *part(&mut self.state.times) += now - std::mem::replace(&mut self.lap, now);
+    }
+
     /// Metrics and the recorded focus layer.
     fn close_epoch(&mut self, epoch: u32) -> Result<()> {
         let active = self.active();
@@ -259,27 +256,23 @@ impl Session<'_> {
         self.state.metrics.extend(metrics);
         self.state.losses.iter_mut().for_each(Vec::clear);
         if self.plan.record {
-            let recording = Instant::now();
-            self.state.train_s += (recording - self.lap).as_secs_f64();
+            self.charge(|times| &mut times.train);
             let weights = self.batch.focus_weights()?;
             self.state.focus_hashes.push(hash(&weights));
             self.append(&active, &weights);
-            self.state.record_s += recording.elapsed().as_secs_f64();
-            self.lap = Instant::now();
+            self.charge(|times| &mut times.record);
         }
         if let Some(plateau) = self.plan.plateau {
-            let deciding = Instant::now();
-            self.state.train_s += (deciding - self.lap).as_secs_f64();
+            self.charge(|times| &mut times.train);
             self.stop_at_plateau(plateau, epoch + 1, active)?;
-            self.state.plateau_s += deciding.elapsed().as_secs_f64();
-            self.lap = Instant::now();
+            self.charge(|times| &mut times.plateau);
         }
         Ok(())
     }
 
     /// Writes the checkpoint if the last one is old, at the end, and when a stop was asked for: then fails.
     fn save_if_due(&mut self, watch: &Watch<'_>) -> Result<()> {
-        self.state.train_s += self.lap.elapsed().as_secs_f64();
+        self.charge(|times| &mut times.train);
         let last = u64::from(self.plan.epochs) * self.batches.len() as u64;
         let active = !self.active().is_empty();
         let finished = self.state.step == last || !active;
@@ -302,23 +295,15 @@ impl Session<'_> {
         let plan = self.plan;
         check_pruned(plan, &mut self.batch, self.state.step)?;
         let epochs = self.rejoin()?;
-        let shape = HistoryShape {
-            epochs: epochs.iter().copied().max().unwrap_or(0) as usize,
-            replicas: plan.replica_ids.len(),
-            weight_count: plan.architecture.weight_count(),
-        };
+        let recorded = if plan.record { epochs.iter().copied().max().unwrap_or(0) } else { 0 };
+        let shape = self.shape(recorded);
         Ok(Trained {
             batch: self.batch,
-            shape,
-            recorded: self.state.history,
+            recorded: History::recorded(shape, self.state.history),
             epochs,
             focus_hashes: self.state.focus_hashes,
             metrics: self.state.metrics,
-            times: TrainingTimes {
-                train: Duration::from_secs_f64(self.state.train_s),
-                record: Duration::from_secs_f64(self.state.record_s),
-                plateau: Duration::from_secs_f64(self.state.plateau_s),
-            },
+            times: self.state.times,
             resumed,
         })
     }

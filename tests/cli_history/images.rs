@@ -2,7 +2,7 @@
 //! by name before a run folder is begun.
 
 use crate::{Ended, holdfast, manifest};
-use holdfast::run_folder::{NamedArray, npz};
+use holdfast::run_folder::arrays::{self, NamedArray, Values};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
 use std::ffi::OsStr;
 use std::fs;
@@ -244,11 +244,9 @@ fn archive(path: &Path, left_out: &str) {
         })
         .filter(|array| array.0 != left_out)
         .collect();
-    let named: Vec<NamedArray<'_>> = arrays
-        .iter()
-        .map(|(name, shape, values)| NamedArray { name, shape, values: values.as_slice().into() })
-        .collect();
-    npz::write(path, &named).unwrap();
+    let named: Vec<NamedArray<'_>> =
+        arrays.iter().map(|(name, shape, values)| NamedArray { name, shape, values: Values::U8(values) }).collect();
+    arrays::write(path, &named).unwrap();
 }
 
 #[test]
@@ -272,10 +270,10 @@ fn archives_with_other_keys_or_types_are_refused() {
     archive(&folder.path().join("half.npz"), "test_images");
     assert_refused(folder.path(), "any=half.npz", &["no array test_images", "train_images", "MedMNIST"]);
     let floats = [0.5f32; 64];
-    let array = NamedArray { name: "train_images", shape: &[1, 8, 8], values: floats.as_slice().into() };
+    let array = NamedArray { name: "train_images", shape: &[1, 8, 8], values: Values::F32(&floats) };
     let others = ["train_labels", "test_images", "test_labels"];
-    let others = others.map(|name| NamedArray { name, shape: &[1], values: [0u8].as_slice().into() });
-    npz::write(&folder.path().join("floats.npz"), &[&[array][..], &others].concat()).unwrap();
+    let others = others.map(|name| NamedArray { name, shape: &[1], values: Values::U8(&[0]) });
+    arrays::write(&folder.path().join("floats.npz"), &[&[array][..], &others].concat()).unwrap();
     assert_refused(folder.path(), "any=floats.npz", &["train_images", "<f4", "uint8"]);
     let whole = fs::read(folder.path().join("half.npz")).unwrap();
     fs::write(folder.path().join("cut.npz"), &whole[..whole.len() / 2]).unwrap();

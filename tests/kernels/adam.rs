@@ -1,29 +1,7 @@
 use crate::*;
-use holdfast::check::adam::{Case, all, cases, step};
 use holdfast::gpu::Buffer;
 use holdfast::kernels::StepRecord;
 use holdfast::kernels::adam::{Step, StepArguments};
-
-#[test]
-fn matches_twin() {
-    assert_passed(&all(gpu()).unwrap());
-}
-
-#[test]
-fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|on| step(on, case)));
-}
-
-#[test]
-fn writes_all_and_only_its_output() {
-    cases().iter().for_each(|case| assert_whole(&step(usual(), case).unwrap()));
-}
-
-#[test]
-fn is_deterministic() {
-    let case = Case { replicas: 3, parameters: 501, updated: 501, focus: 100..200, t: 7, decay: 0.5 };
-    assert_deterministic(|on| step(on, &case));
-}
 
 #[test]
 fn rejects_bad_shapes() {

@@ -6,6 +6,7 @@ use holdfast::cpu::{adam, mask};
 use holdfast::gpu::{Access, Shader};
 use holdfast::kernels::catalogue::{SHADERS, SHARED};
 use holdfast::kernels::dense_stack::STRUCTURES;
+use holdfast::kernels::mask::Change;
 use holdfast::kernels::{Step, WORKGROUP_SIZES};
 use naga::proc::IndexableLength;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -53,6 +54,15 @@ fn a_name_is_the_path_of_the_shader_that_is_compiled_and_its_header_names_the_pr
         let joined = preludes.map(read).collect::<String>() + &text;
         assert!(shader.source == joined, "{}: what is compiled is not what its header names", shader.name);
         assert!(text.starts_with(&format!("// {}: ", shader.name)), "{}: header", shader.name);
+    }
+}
+
+#[test]
+fn a_family_begins_with_its_naive_kernel() {
+    let family = |shader: &Shader| shader.name.split('.').next();
+    for kernels in SHADERS.chunk_by(|one, next| family(one) == family(next)) {
+        let first = kernels[0].name;
+        assert!(first.ends_with(".naive"), "{first}");
     }
 }
 
@@ -119,6 +129,9 @@ fn check_parameters(shader: &Shader) {
     let binds = |name: &str| shader.bindings.iter().any(|binding| binding.name == name);
     if binds("step") {
         assert_eq!(structure(&module, "Step"), Some(declared(Step::PARAMETERS)), "{}", shader.name);
+    }
+    if binds("changes") {
+        assert_eq!(structure(&module, "Change"), Some(declared(Change::PARAMETERS)), "{}", shader.name);
     }
     if binds("launch") {
         let [(head, start), others @ ..] = STRUCTURES;

@@ -2,7 +2,7 @@
 
 use crate::{adapter, assert_passed};
 use holdfast::check::recorded::{philox_on_host, ranks, training};
-use holdfast::check::{Examination, FAMILIES, cpu};
+use holdfast::check::{Examination, FAMILIES, Setting, cpu};
 use holdfast::engine::{Engine, GpuBackend, Variant};
 use holdfast::gpu::{DeviceChoice, Kernel, RequestedLimits, Shader};
 use holdfast::kernels::catalogue::SHADERS;
@@ -32,6 +32,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("magnitude_sort.rank", "(j < i)", "(j > i)"),
     ("stability.count", "(key <= high)", "(key < high)"),
     ("dense_stack.step", "layer + 1u == launch.params.depth", "layer == launch.params.depth"),
+    ("surgeon.update", "select(product, -product, sweeps)", "product"),
     ("mask.smallest", "if (mask[i] == PRUNED) { state = PRUNED; }", ""),
 ];
 
@@ -42,8 +43,8 @@ fn a_faulty_kernel_is_caught_and_named() {
         spoil(&engine, name, from, to);
         let family = name.split('.').next().unwrap();
         let (_, check) = FAMILIES.iter().find(|(known, _)| *known == family).unwrap();
-        let wrong: Vec<_> =
-            check(engine.device().unwrap()).unwrap().into_iter().filter(|report| !report.passed).collect();
+        let reports = check(&[Setting::usual(engine.device().unwrap())]).unwrap();
+        let wrong: Vec<_> = reports.into_iter().filter(|report| !report.passed).collect();
         // A change that changes nothing must pass, or the test proves nothing.
         assert_eq!(wrong.is_empty(), to.contains("UNUSED"), "{name}: {from:?} became {to:?}");
         assert!(wrong.iter().all(|report| report.kernel == name), "{name}: {:?}", wrong.first());
@@ -70,7 +71,10 @@ fn the_verdict_on_a_device_with_a_faulty_kernel_names_it_and_what_to_do() {
 
 #[test]
 fn the_cpu_engines_fast_variants_match_their_twins() {
-    assert_passed(&[cpu::training(), cpu::sweep(), cpu::ranks(), cpu::histories(), vec![philox_on_host()]].concat());
+    assert_passed(
+        &[cpu::training(), cpu::sweep(), cpu::ranks(), cpu::histories(), cpu::surgeon(), vec![philox_on_host()]]
+            .concat(),
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use holdfast::engine::{
     TuningChoice, Variant, Watch,
 };
 use holdfast::error::Error;
+use holdfast::gpu::Observer;
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 use ndarray_npy::NpzReader;
@@ -21,18 +22,18 @@ const SMALL: Architecture =
     Architecture { image_height: 5, image_width: 6, convolutions: Vec::new(), width: 7, depth: 3, classes: 4 };
 
 /// Every way to take a step: a device takes one of them.
-const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
+pub(crate) const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
 
-fn engine(limits: RequestedLimits) -> Engine {
+pub(crate) fn engine(limits: RequestedLimits) -> Engine {
     Engine::gpu(&DeviceChoice::Index(adapter::index()), false, limits).unwrap()
 }
 
-fn engine_of(variant: Variant, limits: RequestedLimits) -> Engine {
+pub(crate) fn engine_of(variant: Variant, limits: RequestedLimits) -> Engine {
     GpuBackend::with_variant(open(false, limits), variant).into()
 }
 
 /// Random images and labels for `architecture`.
-fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
+pub(crate) fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
     let mut draws = Sequence::new(1, Stream::Check, samples as u32, 0);
     let images = (0..samples * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
     let labels = (0..samples).map(|_| draws.below(architecture.classes as u32) as u8).collect();
@@ -40,17 +41,22 @@ fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
     Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())
 }
 
-fn order(samples: usize, replica: u32) -> Arc<[u32]> {
+pub(crate) fn order(samples: usize, replica: u32) -> Arc<[u32]> {
     let mut order: Vec<u32> = (0..samples as u32).collect();
     Sequence::new(1, Stream::Shuffle, replica, 0).shuffle(&mut order);
     order.into()
 }
 
-fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
+pub(crate) fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
     (0..samples).step_by(batch).map(|first| first..(first + batch).min(samples)).collect()
 }
 
-fn train(batch: &mut Batch, first_step: u64, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
+pub(crate) fn train(
+    batch: &mut Batch,
+    first_step: u64,
+    orders: &[Arc<[u32]>],
+    batches: &[Range<usize>],
+) -> Vec<StepLoss> {
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     batch.train(&Steps { first_step, orders, batches, decay: 0.9 }, &watch).unwrap()
 }
@@ -266,6 +272,105 @@ fn launches_of_200_steps(variant: Variant) -> u64 {
     train(&mut batch, 0, &orders, &batches(2000, 10));
     assert!(gpu.submits() - submits < 100, "{} submissions", gpu.submits() - submits);
     gpu.dispatches() - dispatches
+}
+
+#[derive(Default)]
+struct Traffic {
+    arrays: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Observer for Traffic {
+    fn created(&self, _: u64, _: u64) -> Result<()> {
+        self.arrays.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn written(&self, _: u64, _: u64, bytes: &[u8]) -> Result<()> {
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// What some work needs of the device: arrays that it makes (at least one for each kernel that is bound), and bytes that go up.
+fn traffic(gpu: &Gpu, work: impl FnOnce()) -> (u64, u64) {
+    let traffic = Arc::new(Traffic::default());
+    gpu.observed(traffic.clone(), work);
+    (traffic.arrays.load(Ordering::Relaxed), traffic.bytes.load(Ordering::Relaxed))
+}
+
+/// A sweep that holds `count` points, each of them on slot 0 or 1 with one more weight pruned.
+fn sweep_points(count: usize) -> Vec<SweepPoint> {
+    let kept = |point| (0..49).map(|weight_index| weight_index >= point).collect();
+    (0..count).map(|point| SweepPoint { slot: point % 2, kept: kept(point) }).collect()
+}
+
+#[test]
+fn masks_go_up_as_bits_and_change_where_they_are() {
+    for variant in VARIANTS {
+        let mut engine = engine_of(variant, RequestedLimits::Adapter);
+        let gpu = Arc::clone(engine.device().unwrap());
+        let data = engine.load(&data(&SMALL, 200)).unwrap();
+        let setup = Setup {
+            architecture: &SMALL,
+            training: data,
+            batch: 10,
+            pixel_scale: 255.0,
+            seed: 3,
+            replica_ids: &[5, 6],
+        };
+        let mut batch = engine.begin(&setup).unwrap();
+        // A change tells id, update and number of weights of each replica, and makes nothing after the first one.
+        batch.change_masks(MaskChange::PruneSmallest, &[3, 4]).unwrap();
+        for (update, change) in (1..).zip([
+            MaskChange::PruneSmallest,
+            MaskChange::DecaySmallest,
+            MaskChange::PruneRandom { update: 1 },
+            MaskChange::RegrowRandom { update: 2 },
+        ]) {
+            let counts = [5 * update, 6 * update];
+            assert_eq!(traffic(&gpu, || batch.change_masks(change, &counts).unwrap()), (0, 2 * 12), "{change:?}");
+        }
+        // A point is 7 rows of a word, and the number of its replica; no weight goes down or up.
+        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let mut sweep = |points: usize| {
+            let points = sweep_points(points);
+            traffic(&gpu, || batch.sweep(data, &points, &watch).map(|_| ()).unwrap())
+        };
+        let (few, many) = (sweep(6), sweep(36));
+        assert_eq!(many.0, few.0);
+        assert_eq!(many.1 - few.1, 30 * (7 + 1) * 4);
+    }
+}
+
+#[test]
+fn samples_go_up_once() {
+    for variant in VARIANTS {
+        // As if a step had been measured: all steps are one submission.
+        let gpu = open(false, RequestedLimits::Adapter);
+        let choice = TuningChoice { workgroup_size: gpu.usual_workgroup_size(), replica_step_us: 1.0 };
+        let mut engine = Engine::from(GpuBackend::with_variant(gpu, variant).with_choice(choice));
+        let gpu = Arc::clone(engine.device().unwrap());
+        let set = data(&SMALL, 64);
+        // Five rows of two words, and a label.
+        let (_, loaded) = traffic(&gpu, || assert!(engine.load(&set).is_ok()));
+        assert_eq!(loaded, 64 * (10 + 1) * 4);
+        let data = engine.load(&set).unwrap();
+        let setup =
+            Setup { architecture: &SMALL, training: data, batch: 8, pixel_scale: 255.0, seed: 3, replica_ids: &[5, 6] };
+        let mut batch = engine.begin(&setup).unwrap();
+        let orders = [order(64, 5), order(64, 6)];
+        let mut steps = |count: usize| {
+            let batches = batches(64, 8);
+            traffic(&gpu, || drop(train(&mut batch, 0, &orders, &batches[..count])))
+        };
+        let (few, many) = (steps(2), steps(6));
+        assert_eq!(many.0, few.0, "{variant:?}: arrays");
+        // Four steps of 8 samples of 2 replicas: an index each and a record a step, or index and label and nothing else.
+        let samples = 4 * 8 * 2;
+        let expected = if variant == Variant::Fused { 8 * samples } else { 4 * samples + 4 * 256 };
+        assert_eq!(many.1 - few.1, expected, "{variant:?}");
+    }
 }
 
 #[test]

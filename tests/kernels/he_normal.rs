@@ -1,28 +1,12 @@
 use crate::*;
-use holdfast::check::he_normal::{Case, all, cases, fill};
+use holdfast::check::he_normal::{Case, fill};
 use holdfast::check::recorded::philox_on_device;
 use holdfast::gpu::{Buffer, Recorder, read_back};
 use holdfast::kernels::he_normal::{Fill, FillArguments};
 
 #[test]
-fn matches_twin() {
-    assert_passed(&all(gpu()).unwrap());
-}
-
-#[test]
-fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|on| fill(on, case)));
-}
-
-#[test]
-fn writes_all_and_only_its_output() {
-    cases().iter().for_each(|case| assert_whole(&[fill(usual(), case).unwrap()]));
-}
-
-#[test]
-fn is_deterministic_and_a_replica_alone_has_the_bits_that_it_has_among_many() {
+fn a_replica_alone_has_the_bits_that_it_has_among_many() {
     let many = Case { replica_ids: vec![4, 9, 7], weights: 901, tensor: 2, seed: 3, fan_in: 30 };
-    assert_deterministic(|on| fill(on, &many));
     let alone = fill(usual(), &Case { replica_ids: vec![9], ..many.clone() }).unwrap();
     assert_eq!(fill(usual(), &many).unwrap().bits[901..1802], alone.bits);
 }
@@ -56,7 +40,7 @@ fn a_timed_recording_runs_and_has_a_time_of_its_own() {
         parameters: &parameters,
     };
     let bound = Fill::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments).unwrap();
-    let mut recorder = Recorder::timed(gpu, "test").unwrap();
+    let mut recorder = Recorder::timed(gpu, "test");
     bound.record_once(&mut recorder).unwrap();
     // A device without usable timestamps gives none.
     if let Some(time) = recorder.submit_timed().unwrap() {

@@ -13,7 +13,9 @@ mod dense;
 mod dense_stack;
 mod doctor;
 mod engine;
+mod families;
 mod focus_sweep;
+mod gram;
 mod he_normal;
 mod magnitude_sort;
 mod mask;
@@ -23,10 +25,11 @@ mod refusals;
 mod roofline;
 mod softmax_cross_entropy;
 mod stability;
+mod surgeon;
 mod tuning;
 mod twins;
 
-use holdfast::check::{Output, Report, Setting};
+use holdfast::check::{Report, Setting};
 use holdfast::error::Result;
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use std::sync::OnceLock;
@@ -63,21 +66,6 @@ fn assert_passed(reports: &[Report]) {
 /// The size of workgroups that suits the device.
 fn usual() -> Setting<'static> {
     Setting::usual(gpu())
-}
-
-/// Bits of both module variants are equal.
-fn assert_variants_agree<T: PartialEq>(run: impl Fn(Setting<'_>) -> Result<T>) {
-    assert!(run(usual()).unwrap() == run(Setting::usual(checked())).unwrap(), "checked and trusted modules differ");
-}
-
-fn assert_deterministic<T: PartialEq>(run: impl Fn(Setting<'_>) -> Result<T>) {
-    assert!(run(usual()).unwrap() == run(usual()).unwrap(), "two runs differ");
-}
-
-fn assert_whole(outputs: &[Output]) {
-    for (index, output) in outputs.iter().enumerate() {
-        assert!(output.is_whole(), "output {index} has gaps, or its guard was written");
-    }
 }
 
 /// The work was refused, by an error that says `parts`.

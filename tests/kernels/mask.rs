@@ -1,44 +1,12 @@
 use crate::*;
-use holdfast::check::mask::{Case, all, cases, draw, regrow, smallest};
 use holdfast::gpu::Buffer;
-use holdfast::kernels::mask::{Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
-
-#[test]
-fn matches_twin() {
-    assert_passed(&all(gpu()).unwrap());
-}
-
-#[test]
-fn every_variant_agrees() {
-    for case in &cases() {
-        assert_variants_agree(|on| smallest(on, case));
-        assert_variants_agree(|on| draw(on, case));
-        assert_variants_agree(|on| regrow(on, case));
-    }
-}
-
-#[test]
-fn writes_all_and_only_its_output() {
-    for case in &cases() {
-        assert_whole(&smallest(usual(), case).unwrap());
-        assert_whole(&[draw(usual(), case).unwrap()]);
-        assert_whole(&regrow(usual(), case).unwrap());
-    }
-}
-
-#[test]
-fn is_deterministic() {
-    let case = Case { weight_count: 100, count: vec![10, 20, 30], state: 2 };
-    assert_deterministic(|on| smallest(on, &case));
-    assert_deterministic(|on| draw(on, &case));
-    assert_deterministic(|on| regrow(on, &case));
-}
+use holdfast::kernels::mask::{Change, Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
 
 #[test]
 fn rejects_bad_shapes() {
     let gpu = gpu();
     let weight_count = Buffer::<u32>::new(gpu, "weights", 8).unwrap();
-    let count = Buffer::<u32>::new(gpu, "count", 2).unwrap();
+    let changes = Buffer::<Change>::new(gpu, "changes", 2).unwrap();
     let [parameters, m, v] = [18, 18, 17].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
     let bind = |replicas, weights_of_layer, v| {
         let arguments = SmallestArguments {
@@ -47,7 +15,7 @@ fn rejects_bad_shapes() {
             parameters_per_replica: 10,
             offset: 4,
             rank: &weight_count,
-            count: &count,
+            changes: &changes,
             state: 0,
             mask: &weight_count,
             parameters: &parameters,
@@ -59,15 +27,13 @@ fn rejects_bad_shapes() {
     assert!(bind(2, 4, &m).is_ok());
     assert_refused(bind(2, 4, &v), &["mask.smallest: v", "17", "18"]);
     assert_refused(bind(2, 5, &m), &["rank", "8", "10"]);
-    assert_refused(bind(3, 2, &m), &["count", "2", "3"]);
-    let replica_ids = Buffer::from_slice(gpu, "ids", &[1u32, 2]).unwrap();
+    assert_refused(bind(3, 2, &m), &["changes", "2", "3"]);
     let draws = Buffer::<f32>::new(gpu, "draws", 7).unwrap();
     let arguments = |weights_of_layer| DrawArguments {
         weight_count: weights_of_layer,
-        update: 0,
         state: 1,
         seed: 0,
-        replica_ids: &replica_ids,
+        changes: &changes,
         mask: &weight_count,
         draws: &draws,
     };
@@ -80,12 +46,10 @@ fn rejects_bad_shapes() {
             weight_count: weights_of_layer,
             parameters_per_replica: 10,
             offset: 4,
-            update: 0,
             seed: 0,
             scale: 1.0,
-            replica_ids: &replica_ids,
             rank: &weight_count,
-            count: &count,
+            changes: &changes,
             mask: &weight_count,
             parameters: &parameters,
             m: &m,

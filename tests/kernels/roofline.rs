@@ -1,9 +1,9 @@
 //! What the wrappers count as work is what the network's formulas say, and every launch says what it costs.
 
 use crate::*;
-use holdfast::check::roofline::{Bound, Roofline, TRAINING, Work};
 use holdfast::data::Dataset;
 use holdfast::engine::{Engine, GpuBackend, HistoryShape, Variant, Watch};
+use holdfast::lab::roofline::{Bound, Roofline, TRAINING, Work};
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;

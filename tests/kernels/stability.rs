@@ -1,31 +1,6 @@
 use crate::*;
-use holdfast::check::stability::{Case, all, cases, count, envelope};
 use holdfast::gpu::Buffer;
 use holdfast::kernels::stability::{Count, CountArguments, Envelope, EnvelopeArguments, Shape};
-
-#[test]
-fn matches_twin() {
-    assert_passed(&all(gpu()).unwrap());
-}
-
-#[test]
-fn every_variant_agrees() {
-    cases().iter().for_each(|case| assert_variants_agree(|on| Ok((count(on, case)?, envelope(on, case)?))));
-}
-
-#[test]
-fn writes_all_and_only_its_output() {
-    for case in &cases() {
-        assert_whole(&count(usual(), case).unwrap());
-        assert_whole(&envelope(usual(), case).unwrap());
-    }
-}
-
-#[test]
-fn is_deterministic() {
-    let case = Case { epochs: 70, replicas: 2, weight_count: 333 };
-    assert_deterministic(|on| Ok((count(on, &case)?, envelope(on, &case)?)));
-}
 
 #[test]
 fn rejects_bad_shapes() {

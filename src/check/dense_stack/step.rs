@@ -1,14 +1,13 @@
 //! Cases of `dense_stack.step` and its variants.
 
 use super::super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
-use super::super::{Draws, Output, bits, output, preset, read, run, widen};
+use super::super::{Draws, Output, Setting, at_every_size, bits, output, pairs, preset, read, run, widen};
 use super::FACTOR;
 use crate::cpu::adam::{BETA1, BETA2, EPSILON as ADAM_EPSILON, Focus, corrected_rate};
 use crate::cpu::dense;
 use crate::cpu::dense_stack::{self as twin, StackShape, Trained};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
-use crate::kernels::WORKGROUP_SIZES;
+use crate::gpu::Buffer;
 use crate::kernels::dense::ImageShape;
 use crate::kernels::dense_stack::{
     LaunchStep, Launches, Reads, Residency, STEP, STEP_FEATURES, Sample, Step, StepArguments, StepInput, StepShape,
@@ -47,18 +46,14 @@ pub struct Case {
     pub classes: usize,
     /// Hidden layers, the first included.
     pub depth: usize,
-    /// Invocations of each replica.
-    pub workgroup_size: u32,
 }
 
 impl Case {
     fn name(&self) -> String {
-        let Self { replicas, steps_a_launch, image: [height, width], units, classes, depth, workgroup_size, .. } = self;
+        let Self { replicas, steps_a_launch, image: [height, width], units, classes, depth, .. } = self;
         let steps: Vec<String> = self.steps.iter().map(usize::to_string).collect();
         let steps = steps.join("+");
-        format!(
-            "r{replicas}_b{steps}_k{steps_a_launch}_{height}x{width}_u{units}_c{classes}_d{depth}_w{workgroup_size}"
-        )
+        format!("r{replicas}_b{steps}_k{steps_a_launch}_{height}x{width}_u{units}_c{classes}_d{depth}")
     }
 
     fn kernel(&self) -> &'static str {
@@ -119,13 +114,12 @@ pub fn cases() -> Vec<Case> {
         units,
         classes,
         depth,
-        workgroup_size: 8,
     };
     let features = |replicas, steps, capacity, features, units, classes, depth| Case {
         reads: Reads::Features,
         ..case(replicas, steps, capacity, [1, features], units, classes, depth)
     };
-    let small = vec![
+    vec![
         case(1, &[1], 1, [1, 1], 1, 2, 2),
         case(2, &[3, 2], 5, [2, 3], 3, 4, 2),
         case(2, &[5], 5, [3, 5], 5, 3, 3),
@@ -139,9 +133,7 @@ pub fn cases() -> Vec<Case> {
         features(2, &[7], 9, 33, 5, 3, 2),
         features(2, &[32], 32, 72, 30, 10, 6),
         features(3, &[45], 50, 65, 32, 32, 3),
-    ];
-    let with = |&workgroup_size| small.iter().map(move |case| Case { workgroup_size, ..*case });
-    WORKGROUP_SIZES.iter().flat_map(with).collect()
+    ]
 }
 
 /// What the kernel changes.
@@ -206,7 +198,8 @@ impl Arrays {
 }
 
 /// Runs the case on the device.
-pub fn step(gpu: &Gpu, case: &Case) -> Result<Outputs> {
+pub fn step(on: Setting<'_>, case: &Case) -> Result<Outputs> {
+    let Setting { gpu, workgroup_size, .. } = on;
     let (arrays, shape) = (Arrays::new(case), case.shape());
     let mut launches =
         Launches::new(gpu, &shape, DECAY, case.steps_a_launch, case.steps.len().div_ceil(case.steps_a_launch))?;
@@ -222,7 +215,7 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<Outputs> {
         // Of two launches only the first one brings weights and moments, and only the second one puts them back.
         let launch = launches.written();
         let moves = Residency { enters: launch % 2 == 0, leaves: launch % 2 == 1 || step == case.steps.len() };
-        launches.push(gpu, moves, &steps, &arrays.part(case, start, first))?;
+        launches.push(gpu, moves, &steps, arrays.part(case, start, first).into_iter())?;
         start += first;
     }
     let trained = [&arrays.parameters, &arrays.m, &arrays.v].map(|array| preset(gpu, &bits(array)));
@@ -245,13 +238,12 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<Outputs> {
         scratch: &scratch,
         losses: &losses,
     };
-    let bound = Step::new(gpu, case.workgroup_size, case.reads)?.bind(gpu, &arguments)?;
-    run(gpu, |recorder| {
+    let bound = Step::new(gpu, workgroup_size, case.reads)?.bind(gpu, &arguments)?;
+    run(gpu, &case.name(), |recorder| {
         (0..launches.written()).try_for_each(|launch| bound.record(recorder, &launches, launch as u32))
     })?;
-    let found = read(gpu, &losses)?;
-    let (row, own) = found.bits.split_at(2 * case.replicas);
-    let guard = [row, &found.guard, &read(gpu, &scratch)?.guard].concat();
+    let [mut mean, correct] = pairs(read(gpu, &losses)?, case.replicas);
+    mean.guard.extend(read(gpu, &scratch)?.guard);
     let (room, used) = (case.capacity * case.inputs(), case.steps[0] * case.inputs());
     let mut gradient = Output { guard: read(gpu, &features)?.guard, bits: Vec::new() };
     if case.reads == Reads::Features {
@@ -266,8 +258,8 @@ pub fn step(gpu: &Gpu, case: &Case) -> Result<Outputs> {
     }
     Ok(Outputs {
         trained: [read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?],
-        mean: Output { bits: own.iter().copied().step_by(2).collect(), guard },
-        correct: Output { bits: own.iter().copied().skip(1).step_by(2).collect(), guard: found.guard.clone() },
+        mean,
+        correct,
         features: gradient,
     })
 }
@@ -348,9 +340,9 @@ impl Replica {
 }
 
 /// Compares a case with the twin.
-pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
+pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let arrays = Arrays::new(case);
-    let found = step(gpu, case)?;
+    let found = step(on, case)?;
     let replicas: Vec<Replica> = (0..case.replicas).map(|r| Replica::new(case, &arrays, r)).collect();
     let (kernel, name) = (case.kernel(), case.name());
     let mut reports = Vec::new();
@@ -371,10 +363,7 @@ pub fn check(gpu: &Gpu, case: &Case) -> Result<Vec<Report>> {
 }
 
 /// Checks all cases.
-pub fn all(gpu: &Gpu) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for case in &cases() {
-        reports.extend(check(gpu, case)?);
-    }
-    Ok(reports)
+pub(super) fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+    let check = |on: Setting<'_>, case: &Case| if on.naive { Ok(Vec::new()) } else { check(on, case) };
+    at_every_size(settings, &cases(), |_| true, check)
 }

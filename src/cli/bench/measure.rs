@@ -5,8 +5,9 @@ use crate::cli::progress::Reporter;
 use crate::cli::stop::stop_flag;
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
-use crate::engine::{Batch, DataHandle, Engine, HistoryShape, KernelTime, Setup, Steps, SweepPoint, Watch};
+use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Setup, Steps, SweepPoint, Watch};
 use crate::error::Result;
+use crate::lab::{LaunchTimes, profile};
 use crate::network::Architecture;
 use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::random::{Sequence, Stream};
@@ -245,23 +246,17 @@ pub(super) struct Launches {
 impl Bench<'_> {
     /// What the training step, which takes a replica `step_us`, is made of; nothing on the CPU engine, which launches nothing.
     pub(super) fn launches(&mut self, step_us: f64) -> Result<Option<Launches>> {
-        let Some(before) = self.engine.activity() else { return Ok(None) };
+        let Some(gpu) = self.engine.device().map(Arc::clone) else { return Ok(None) };
         let fitting = WATCHING * 1e6 / (step_us * f64::from(self.training.replicas));
         let [watched, profiled] = [WATCHED_STEPS, PROFILED_STEPS].map(|most| (fitting as usize).clamp(1, most));
+        let before = (gpu.dispatches(), gpu.submits());
         self.training.time(watched)?;
-        let after = self.engine.activity().unwrap_or_default();
-        let mut kernels = Vec::new();
-        if self.engine.start_profile() {
-            self.training.time(profiled)?;
-            let per_step = |time: KernelTime| (time.kernel, time.time.as_secs_f64() * 1e6 / profiled as f64);
-            kernels = self.engine.take_profile().into_iter().map(per_step).collect();
-        }
-        Ok(Some(Launches {
-            per_step: (after.launches - before.launches) as f64 / watched as f64,
-            steps: watched,
-            submissions: after.submissions - before.submissions,
-            kernels,
-        }))
+        let (launches, submissions) = (gpu.dispatches() - before.0, gpu.submits() - before.1);
+        let (_, times) = profile(&gpu, || self.training.time(profiled))?;
+        let per_step = |(kernel, times): (_, LaunchTimes)| (kernel, times.time.as_secs_f64() * 1e6 / profiled as f64);
+        let mut kernels: Vec<_> = times.into_iter().map(per_step).collect();
+        kernels.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        Ok(Some(Launches { per_step: launches as f64 / watched as f64, steps: watched, submissions, kernels }))
     }
 }
 

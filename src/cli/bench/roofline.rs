@@ -3,13 +3,13 @@
 
 use super::BenchArguments;
 use super::measure::{CLASSES, HISTORY_EPOCHS, SEED, TRAINING_IMAGES, images, random_walk};
-use crate::check::roofline::{Roofline, TRAINING, Work};
 use crate::cli::options::OutputOptions;
 use crate::cli::stop::stop_flag;
 use crate::cli::{doctor, output};
 use crate::engine::{Engine, GpuBackend, HistoryShape, Variant, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters};
+use crate::lab::roofline::{Roofline, TRAINING, Work};
 use crate::network::Architecture;
 use clap::Args;
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@
 //! nothing, units need no padding, and the largest logit of a sample is found without looking across a register.
 
 use super::{AlignedBuffer, padded, softmax_cross_entropy};
-use crate::cpu::focus_sweep::SweepShape;
+use crate::cpu::focus_sweep::{SweepShape, keeps};
 use pulp::{Simd, WithSimd};
 
 /// Samples of a block: with 30 units, input and hidden units of a block are 15 KB.
@@ -46,7 +46,7 @@ struct Term {
     weight: f32,
 }
 
-/// A dense layer as a list of its weights that are not zero, unit by unit, inputs ascending.
+/// A dense layer as a list of its weights that are neither zero nor pruned, unit by unit, inputs ascending.
 #[derive(Debug)]
 struct Layer<'a> {
     terms: Vec<Term>,
@@ -56,13 +56,13 @@ struct Layer<'a> {
 }
 
 impl<'a> Layer<'a> {
-    /// The layer of `units` with `weights` `[in, out]` in padded rows.
-    fn new(units: usize, weights: &[f32], bias: &'a [f32]) -> Self {
+    /// The layer of `units` with `weights` `[in, out]` in padded rows, and the mask of one that is pruned.
+    fn new(units: usize, weights: &[f32], mask: Option<&[u32]>, bias: &'a [f32]) -> Self {
         let mut terms = Vec::with_capacity(weights.len());
         let mut ends = Vec::with_capacity(units);
         for unit in 0..units {
             for (input, row) in weights.chunks_exact(padded(units)).enumerate() {
-                if row[unit] != 0.0 {
+                if row[unit] != 0.0 && mask.is_none_or(|mask| keeps(units, mask, input, unit)) {
                     terms.push(Term { input, weight: row[unit] });
                 }
             }
@@ -141,19 +141,21 @@ impl WithSimd for Evaluate<'_> {
     }
 }
 
-/// Sum of losses and number of correct samples of one pruned network; rows of weights and biases are padded.
+/// Sum of losses and number of correct samples of one pruned network; rows of weights and biases are padded, the `mask` is
+/// packed as for the definition.
 pub fn evaluate(
     shape: SweepShape,
     input: &SweepInput,
     focus_weights: &[f32],
+    mask: &[u32],
     focus_bias: &[f32],
     output_weights: &[f32],
     output_bias: &[f32],
     labels: &[u8],
 ) -> (f64, u32) {
     let SweepShape { width, classes, .. } = shape;
-    let focus = Layer::new(width, focus_weights, focus_bias);
-    let output = Layer::new(classes, output_weights, output_bias);
+    let focus = Layer::new(width, focus_weights, Some(mask), focus_bias);
+    let output = Layer::new(classes, output_weights, None, output_bias);
     pulp::Arch::new().dispatch(Evaluate { input, focus, output, labels })
 }
 
@@ -163,7 +165,7 @@ mod tests {
     use crate::cpu::focus_sweep as twin;
     use crate::random::{Sequence, Stream};
 
-    /// `rows` of `columns` draws, padded with zeros.
+    /// `rows` of `columns` draws, a share of them not 0, padded with zeros.
     fn draw(draws: &mut Sequence, rows: usize, columns: usize, kept: f64) -> (Vec<f64>, AlignedBuffer) {
         let (mut plain, mut lines) = (Vec::new(), AlignedBuffer::zeros(rows * padded(columns)));
         for row in lines.chunks_exact_mut(padded(columns)).take(rows) {
@@ -182,17 +184,20 @@ mod tests {
         for (samples, width, classes, kept) in cases {
             let mut draws = Sequence::new(5, Stream::Check, (1000 * width + samples) as u32, 0);
             let (input, padded_input) = draw(&mut draws, samples, width, 0.7);
-            let (focus, padded_focus) = draw(&mut draws, width, width, kept);
+            let (focus, padded_focus) = draw(&mut draws, width, width, 0.9);
+            let kept: Vec<bool> = (0..width * width).map(|_| draws.unit() < kept).collect();
+            let mask = twin::pack(width, &kept);
             let (focus_bias, padded_focus_bias) = draw(&mut draws, 1, width, 1.0);
             let (output, padded_output) = draw(&mut draws, width, classes, 1.0);
             let (output_bias, padded_output_bias) = draw(&mut draws, 1, classes, 1.0);
             let labels: Vec<u8> = (0..samples).map(|_| draws.below(classes as u32) as u8).collect();
             let shape = SweepShape { samples, width, classes };
-            let expected = twin::evaluate(shape, &input, &focus, &focus_bias, &output, &output_bias, &labels);
+            let expected = twin::evaluate(shape, &input, &focus, &mask, &focus_bias, &output, &output_bias, &labels);
             let found = evaluate(
                 shape,
                 &SweepInput::new(width, &padded_input[..samples * padded(width)]),
                 &padded_focus,
+                &mask,
                 &padded_focus_bias,
                 &padded_output,
                 &padded_output_bias,

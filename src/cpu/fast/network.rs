@@ -159,6 +159,18 @@ impl PaddedNetwork {
     }
 }
 
+/// A row of a focus layer and of what training keeps beside it, without padding.
+pub struct FocusRow<'a> {
+    /// States, see [`mask`].
+    pub mask: &'a mut [u32],
+    /// Weights.
+    pub weights: &'a mut [f32],
+    /// Running means of gradients.
+    pub m: &'a mut [f32],
+    /// Running means of squared gradients.
+    pub v: &'a mut [f32],
+}
+
 /// A replica in padded form.
 #[derive(Clone, Debug)]
 pub struct PaddedReplica {
@@ -166,21 +178,14 @@ pub struct PaddedReplica {
     pub parameters: AlignedBuffer,
     m: AlignedBuffer,
     v: AlignedBuffer,
-    /// The focus layer's mask with padded rows; `None` as long as all weights are kept.
+    /// The focus layer's mask; `None` as long as all weights are kept.
     mask: Option<Vec<u32>>,
 }
 
 impl PaddedReplica {
     /// Takes in a replica.
     pub fn new(network: &PaddedNetwork, replica: &Replica<f32>) -> Self {
-        let focus = network.focus();
-        let mask = replica.mask.iter().any(|&state| state != mask::KEPT).then(|| {
-            let mut mask = vec![mask::KEPT; focus.weights.len()];
-            for (padded, plain) in mask.chunks_exact_mut(focus.columns).zip(replica.mask.chunks(focus.layer.outputs)) {
-                padded[..plain.len()].copy_from_slice(plain);
-            }
-            mask
-        });
+        let mask = replica.mask.iter().any(|&state| state != mask::KEPT).then(|| replica.mask.clone());
         Self {
             parameters: network.pad(&replica.parameters),
             m: network.pad(&replica.m),
@@ -191,13 +196,7 @@ impl PaddedReplica {
 
     /// Gives the replica out in the plain layout.
     pub fn replica(&self, network: &PaddedNetwork) -> Replica<f32> {
-        let focus = network.focus();
-        let mask = match &self.mask {
-            None => vec![mask::KEPT; network.architecture.weight_count()],
-            Some(mask) => {
-                mask.chunks_exact(focus.columns).flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
-            }
-        };
+        let mask = self.mask.clone().unwrap_or_else(|| vec![mask::KEPT; network.architecture.weight_count()]);
         Replica {
             parameters: network.unpad(&self.parameters),
             m: network.unpad(&self.m),
@@ -220,6 +219,21 @@ impl PaddedReplica {
         for (padded, plain) in rows.zip(weights.chunks_exact(focus.layer.outputs)) {
             padded[..plain.len()].copy_from_slice(plain);
         }
+    }
+
+    /// Whether a weight may be pruned or decaying.
+    pub fn is_masked(&self) -> bool {
+        self.mask.is_some()
+    }
+
+    /// The focus layer, to be masked where it lies: a row for each input.
+    pub fn focus_rows(&mut self, network: &PaddedNetwork) -> impl Iterator<Item = FocusRow<'_>> {
+        let PaddedLayer { weights: place, columns, layer, .. } = network.focus();
+        let (columns, units) = (*columns, layer.outputs);
+        let mask = self.mask.get_or_insert_with(|| vec![mask::KEPT; layer.inputs * units]).chunks_exact_mut(units);
+        let [weights, m, v] = [&mut self.parameters, &mut self.m, &mut self.v]
+            .map(|array| array[place.clone()].chunks_exact_mut(columns).map(move |row| &mut row[..units]));
+        mask.zip(weights).zip(m.zip(v)).map(|((mask, weights), (m, v))| FocusRow { mask, weights, m, v })
     }
 
     /// Bytes of memory.
@@ -247,11 +261,11 @@ impl PaddedReplica {
     /// Holds pruned weights at 0 and multiplies the weights of decaying ones by `decay`.
     #[inline(always)]
     pub fn hold_masked(&mut self, network: &PaddedNetwork, decay: f32) {
-        if let Some(states) = &self.mask {
-            let focus = network.focus().weights.clone();
-            let weights = &mut self.parameters[focus.clone()];
-            mask::hold(states, weights, &mut self.m[focus.clone()], &mut self.v[focus]);
-            mask::decay(states, decay, weights);
+        if self.is_masked() {
+            for FocusRow { mask, weights, m, v } in self.focus_rows(network) {
+                mask::hold(mask, weights, m, v);
+                mask::decay(mask, decay, weights);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::stability::{CountArguments, EnvelopeArguments, Shape, TOLERANCES};
 use crate::kernels::{magnitude_sort as sort, stability};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Weights of a history that are ranked at once, if a layer is not larger.
@@ -23,8 +24,11 @@ impl Piece {
         Shape { epochs, replicas: self.replicas.len(), weight_count: self.weight_count.len() }
     }
 
-    /// Copies the piece's part of `rows` rows of `source` `[row, replica, weight_index]`.
-    fn gather<T: Copy>(&self, shape: HistoryShape, rows: Range<usize>, source: &[T]) -> Vec<T> {
+    /// The piece's part of `rows` rows of `source` `[row, replica, weight_index]`: a copy, unless the piece is whole.
+    fn gather<'a, T: Copy>(&self, shape: HistoryShape, rows: Range<usize>, source: &'a [T]) -> Cow<'a, [T]> {
+        if (self.replicas.len(), self.weight_count.len()) == (shape.replicas, shape.weight_count) {
+            return Cow::Borrowed(&source[rows.start * shape.columns()..rows.end * shape.columns()]);
+        }
         let mut piece = Vec::with_capacity(rows.len() * self.replicas.len() * self.weight_count.len());
         for row in rows {
             for replica in self.replicas.clone() {
@@ -32,7 +36,7 @@ impl Piece {
                 piece.extend_from_slice(&source[first + self.weight_count.start..first + self.weight_count.end]);
             }
         }
-        piece
+        Cow::Owned(piece)
     }
 
     /// Places rows of the piece into `target` `[row, replica, weight_index]`.
@@ -180,7 +184,7 @@ fn interleave(
     let mut vectors = vec![[missing; TOLERANCES]; piece.replicas.len() * piece.weight_count.len()];
     for (component, tolerance) in group.enumerate() {
         let own = piece.gather(shape, tolerance..tolerance + 1, bounds);
-        for (vector, &bound) in vectors.iter_mut().zip(&own) {
+        for (vector, &bound) in vectors.iter_mut().zip(own.iter()) {
             // No number is within NaN, whose key would let others of its kind in.
             vector[component] = if bound.is_nan() { missing } else { sortable_key(bound) };
         }

@@ -1,7 +1,7 @@
 //! Data sets on the device, and how samples reach the steps that use them.
 
 use crate::data::Dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
 use crate::kernels::dense::ImageShape;
@@ -37,13 +37,21 @@ impl DeviceData {
             labels: Buffer::new(gpu, "labels", samples)?,
         })
     }
+
+    /// Uploads `len` samples: sample `chosen(i)` of `host` to place `i`.
+    fn gather(&self, gpu: &Gpu, host: &Dataset, len: usize, chosen: impl Fn(usize) -> usize) -> Result<()> {
+        let (shape, pixels) = (ImageShape { height: host.height, width: host.width }, host.pixels());
+        let images = (0..len).flat_map(|place| shape.packed(&host.images[chosen(place) * pixels..][..pixels]));
+        self.images.gather(gpu, 0, len * shape.words(), images)?;
+        self.labels.gather(gpu, 0, len, (0..len).map(|place| u32::from(host.labels[chosen(place)])))
+    }
 }
 
 /// A data set that the engine has taken in: on the device as a whole if it fits one array.
 pub(super) struct LoadedData {
     host: Arc<Dataset>,
     shape: ImageShape,
-    resident: Option<DeviceData>,
+    resident: Option<Arc<DeviceData>>,
 }
 
 impl LoadedData {
@@ -53,9 +61,8 @@ impl LoadedData {
         let bytes = 4 * (host.samples() * shape.words()) as u64;
         let resident = if bytes <= gpu.limits().array_bytes() {
             let data = DeviceData::new(gpu, shape, host.samples())?;
-            data.images.write(gpu, 0, &shape.pack(&host.images))?;
-            data.labels.write(gpu, 0, &host.labels.iter().map(|&label| u32::from(label)).collect::<Vec<_>>())?;
-            Some(data)
+            data.gather(gpu, host, host.samples(), |sample| sample)?;
+            Some(Arc::new(data))
         } else {
             None
         };
@@ -74,14 +81,15 @@ impl LoadedData {
 }
 
 /// The samples of the steps of one submission: indices, records, and the images where the data set is too large to
-/// stay on the device.
+/// stay on the device. Each number goes up once, from where it lies on the host.
 pub(super) struct BatchUploader {
     data: Arc<LoadedData>,
-    carried: Option<DeviceData>,
+    /// The data set's, or what is carried.
+    device: Arc<DeviceData>,
     order: Buffer<u32>,
     steps: Buffer<StepRecord>,
     launches: Option<Launches>,
-    orders: usize,
+    /// Samples of each order that there is room for.
     room: usize,
 }
 
@@ -100,22 +108,35 @@ impl BatchUploader {
 
     /// Room for the samples of `orders` orders, in steps of up to `batch` samples.
     pub(super) fn new(gpu: &Gpu, data: &Arc<LoadedData>, orders: usize, batch: usize) -> Result<Self> {
+        Self::with_room(gpu, data, orders, Self::room(gpu, data, orders, batch))
+    }
+
+    /// The data set in its own order, shared by all replicas, in steps of up to `batch` samples: for [`Self::load_in_order`].
+    pub(super) fn in_order(gpu: &Gpu, data: &Arc<LoadedData>, batch: usize) -> Result<Self> {
+        let resident = data.resident.is_some();
+        let room = if resident { data.host.samples() } else { Self::room(gpu, data, 1, batch) };
+        let uploader = Self::with_room(gpu, data, 1, room)?;
+        if resident {
+            uploader.order.gather(gpu, 0, room, 0..room as u32)?;
+        }
+        Ok(uploader)
+    }
+
+    fn with_room(gpu: &Gpu, data: &Arc<LoadedData>, orders: usize, room: usize) -> Result<Self> {
         let words = (gpu.limits().array_bytes() / 4) as usize;
-        let room = Self::room(gpu, data, orders, batch);
-        let carried = match data.resident {
-            Some(_) => None,
-            None => Some(DeviceData::new(gpu, data.shape, orders * room)?),
+        let len = orders * room;
+        let order = Buffer::new(gpu, "order", len)?;
+        let device = match &data.resident {
+            Some(resident) => Arc::clone(resident),
+            None => {
+                // What is carried lies in the order of its use.
+                order.gather(gpu, 0, len, 0..len as u32)?;
+                Arc::new(DeviceData::new(gpu, data.shape, len)?)
+            }
         };
         let records = MOST_STEPS.min(4 * words / size_of::<StepRecord>()).max(1);
-        Ok(Self {
-            data: Arc::clone(data),
-            carried,
-            order: Buffer::new(gpu, "order", orders * room)?,
-            steps: Buffer::new(gpu, "steps", records)?,
-            launches: None,
-            orders,
-            room,
-        })
+        let steps = Buffer::new(gpu, "steps", records)?;
+        Ok(Self { data: Arc::clone(data), device, order, steps, launches: None, room })
     }
 
     /// How many steps a launch of `dense_stack.step` has at most, and for how many launches there is room.
@@ -144,7 +165,7 @@ impl BatchUploader {
     pub(super) fn load_leave(&mut self, gpu: &Gpu) -> Result<()> {
         if let Some(launches) = &mut self.launches {
             launches.clear();
-            launches.push(gpu, Residency { enters: false, leaves: true }, &[], &[])?;
+            launches.push(gpu, Residency { enters: false, leaves: true }, &[], [].into_iter())?;
         }
         Ok(())
     }
@@ -154,18 +175,14 @@ impl BatchUploader {
         self.launches.as_ref()
     }
 
-    fn device_data(&self) -> Option<&DeviceData> {
-        self.carried.as_ref().or(self.data.resident.as_ref())
-    }
-
     /// The images that [`Self::order`] speaks of.
-    pub(super) fn images(&self) -> Result<&Buffer<u32>> {
-        self.device_data().map(|data| &data.images).ok_or_else(|| missing(&self.data.host))
+    pub(super) fn images(&self) -> &Buffer<u32> {
+        &self.device.images
     }
 
     /// The labels that [`Self::order`] speaks of.
-    pub(super) fn labels(&self) -> Result<&Buffer<u32>> {
-        self.device_data().map(|data| &data.labels).ok_or_else(|| missing(&self.data.host))
+    pub(super) fn labels(&self) -> &Buffer<u32> {
+        &self.device.labels
     }
 
     /// Sizes of an image.
@@ -194,8 +211,8 @@ impl BatchUploader {
         batches.iter().take(most.min(self.steps.len()).min(launched)).take_while(fits).count().max(1)
     }
 
-    /// Uploads what the steps on `batches` need; their results go to rows from `row` on, and step `i` has `rates[i]`.
-    /// All orders share one if there is only one. `moves` is about all of them together.
+    /// Uploads what the training steps on `batches` need, one order for each replica; their losses go to rows from `row` on, and
+    /// step `i` has `rates[i]`. `moves` is about all of them together.
     pub(super) fn load(
         &mut self,
         gpu: &Gpu,
@@ -205,68 +222,63 @@ impl BatchUploader {
         rates: &[f32],
         moves: Residency,
     ) -> Result<()> {
-        let samples: usize = batches.iter().map(Range::len).sum();
-        let mut chosen = Vec::with_capacity(orders.len() * samples);
-        for order in orders {
-            for batch in batches {
-                chosen.extend_from_slice(&order[batch.clone()]);
+        let Self { data, device, order, launches, .. } = self;
+        let carries = data.resident.is_none();
+        let places: Vec<usize> = batches.iter().cloned().flatten().collect();
+        let (samples, all) = (places.len(), orders.len() * places.len());
+        let chosen = |place: usize| orders[place / samples][places[place % samples]];
+        if carries {
+            device.gather(gpu, &data.host, all, |place| chosen(place) as usize)?;
+        }
+        if let Some(launches) = launches {
+            launches.clear();
+            let (mut step, mut done) = (0, 0);
+            for batches in batches.chunks(launches.steps()) {
+                let mut own = 0;
+                let mut steps = Vec::with_capacity(batches.len());
+                for batch in batches {
+                    steps.push(LaunchStep::new(own, batch.len(), row + step, rates[step]));
+                    (own, step) = (own + batch.len(), step + 1);
+                }
+                let sample = |index: usize| {
+                    let place = index / own * samples + done + index % own;
+                    let image = if carries { place as u32 } else { chosen(place) };
+                    Sample::new(image, u32::from(data.host.labels[chosen(place) as usize]))
+                };
+                let moves =
+                    Residency { enters: moves.enters && done == 0, leaves: moves.leaves && done + own == samples };
+                launches.push(gpu, moves, &steps, (0..orders.len() * own).map(sample))?;
+                done += own;
+            }
+            if launches.tell_all() {
+                return Ok(());
             }
         }
-        let labels: Vec<u32> = chosen.iter().map(|&index| u32::from(self.data.host.labels[index as usize])).collect();
-        if let Some(carried) = &self.carried {
-            let data = self.data.host.subset(&chosen);
-            carried.images.write(gpu, 0, &self.data.shape.pack(&data.images))?;
-            carried.labels.write(gpu, 0, &labels)?;
-            // What was gathered lies in the order of its use.
-            chosen = (0..chosen.len() as u32).collect();
-        }
-        let stride = if self.orders == 1 { 0 } else { samples };
-        if let Some(launches) = &mut self.launches {
-            let samples = chosen.iter().zip(&labels).map(|(&image, &label)| Sample::new(image, label));
-            fill(gpu, launches, &samples.collect::<Vec<_>>(), batches, row, rates, moves)?;
+        if !carries {
+            order.gather(gpu, 0, all, (0..all).map(chosen))?;
         }
         let mut first = 0;
         let mut records = Vec::with_capacity(batches.len());
         for (place, (batch, &rate)) in batches.iter().zip(rates).enumerate() {
-            records.push(StepRecord::new(first, stride, batch.len(), row + place, rate));
+            records.push(StepRecord::new(first, samples, batch.len(), row + place, rate));
             first += batch.len();
         }
-        self.order.write(gpu, 0, &chosen)?;
         self.steps.write(gpu, 0, &records)
     }
-}
 
-/// Says what each launch does: `samples` are `[order, sample]` of all `batches`.
-fn fill(
-    gpu: &Gpu,
-    launches: &mut Launches,
-    samples: &[Sample],
-    batches: &[Range<usize>],
-    row: usize,
-    rates: &[f32],
-    moves: Residency,
-) -> Result<()> {
-    launches.clear();
-    let all: usize = batches.iter().map(Range::len).sum();
-    let (mut step, mut done) = (0, 0);
-    for batches in batches.chunks(launches.steps()) {
-        let mut first = 0;
-        let mut steps = Vec::with_capacity(batches.len());
-        for batch in batches {
-            steps.push(LaunchStep::new(first, batch.len(), row + step, rates[step]));
-            (first, step) = (first + batch.len(), step + 1);
+    /// Uploads what evaluations of `batches` need, which follow each other; their results go to rows from `row` on.
+    pub(super) fn load_in_order(&mut self, gpu: &Gpu, batches: &[Range<usize>], row: usize) -> Result<()> {
+        // What is carried starts at place 0.
+        let mut origin = 0;
+        if let (None, [first, ..]) = (&self.data.resident, batches) {
+            origin = first.start;
+            self.device.gather(gpu, &self.data.host, batches.iter().map(Range::len).sum(), |place| origin + place)?;
         }
-        let own: Vec<Sample> =
-            samples.chunks_exact(all).flat_map(|order| &order[done..done + first]).copied().collect();
-        let own_moves = Residency { enters: moves.enters && done == 0, leaves: moves.leaves && done + first == all };
-        launches.push(gpu, own_moves, &steps, &own)?;
-        done += first;
+        let record = |(place, batch): (usize, &Range<usize>)| {
+            StepRecord::new(batch.start - origin, 0, batch.len(), row + place, 0.0)
+        };
+        self.steps.write(gpu, 0, &batches.iter().enumerate().map(record).collect::<Vec<_>>())
     }
-    Ok(())
-}
-
-fn missing(data: &Dataset) -> Error {
-    Error::Job(format!("{}: its images are not on the device; load the data set again", data.name))
 }
 
 /// How many steps to put into a submission. It follows the clock, and changes no bit.

@@ -3,7 +3,6 @@
 use super::Gpu;
 use crate::error::{Error, Result};
 use bytemuck::Pod;
-use serde_json::json;
 use std::marker::PhantomData;
 use std::time::Instant;
 
@@ -13,7 +12,7 @@ const RECORD_BYTES: u64 = 256;
 /// An array of `T` on a device, visible to kernels as a storage binding. It starts as zeros.
 pub struct Buffer<T> {
     pub(super) raw: wgpu::Buffer,
-    /// Its name on a tape.
+    /// What observers know it by.
     pub(super) number: u64,
     label: String,
     len: usize,
@@ -76,7 +75,7 @@ impl<T: Pod> Buffer<T> {
         });
         gpu.check()?;
         let number = gpu.next_number();
-        gpu.note(|| json!({ "array": number, "size": bytes }), &[])?;
+        gpu.tell(|observer| observer.created(number, bytes))?;
         Ok(Self { raw, number, label: label.to_string(), len, element: PhantomData })
     }
 
@@ -107,20 +106,45 @@ impl<T: Pod> Buffer<T> {
     /// Copies `elements` to the places from `first` on. Work submitted before sees the old elements, work submitted
     /// after it the new ones. Fails if they do not fit.
     pub fn write(&self, gpu: &Gpu, first: usize, elements: &[T]) -> Result<()> {
-        if first + elements.len() > self.len {
-            return Err(Error::Shape(format!(
-                "{}: {} elements from {first} on do not fit into {}",
-                self.label,
-                elements.len(),
-                self.len
-            )));
-        }
+        self.check_place(first, elements.len())?;
         let start = Instant::now();
         let bytes: &[u8] = bytemuck::cast_slice(elements);
         if !bytes.is_empty() {
             let place = (first * size_of::<T>()) as u64;
             gpu.queue.write_buffer(&self.raw, place, bytes);
-            gpu.note(|| json!({ "write": self.number, "place": place }), bytes)?;
+            gpu.tell(|observer| observer.written(self.number, place, bytes))?;
+        }
+        gpu.count_transfer(start);
+        gpu.check()
+    }
+
+    fn check_place(&self, first: usize, len: usize) -> Result<()> {
+        if first + len > self.len {
+            return Err(Error::Shape(format!(
+                "{}: {len} elements from {first} on do not fit into {}",
+                self.label, self.len
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Buffer<u32> {
+    /// Puts the first `len` of `words` to the places from `first` on, one by one into the memory that the device copies from:
+    /// what is gathered from several places never lies anywhere else. Otherwise as [`Self::write`].
+    pub fn gather(&self, gpu: &Gpu, first: usize, len: usize, words: impl Iterator<Item = u32>) -> Result<()> {
+        self.check_place(first, len)?;
+        // An observer is told of the words in one piece.
+        if !gpu.observers().is_empty() {
+            return self.write(gpu, first, &words.take(len).collect::<Vec<_>>());
+        }
+        let start = Instant::now();
+        let [place, bytes] = [first, len].map(|words| (words * size_of::<u32>()) as u64);
+        let staging =
+            wgpu::BufferSize::new(bytes).and_then(|bytes| gpu.queue.write_buffer_with(&self.raw, place, bytes));
+        if let Some(mut staging) = staging {
+            let (places, _) = staging.slice(..).into_chunks::<{ size_of::<u32>() }>();
+            places.into_iter().zip(words).for_each(|(place, word)| place.write(word.to_ne_bytes()));
         }
         gpu.count_transfer(start);
         gpu.check()

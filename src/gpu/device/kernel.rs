@@ -112,7 +112,7 @@ macro_rules! parameters {
         }
 
         impl $name {
-            const LAYOUT: $crate::gpu::Parameters = $crate::gpu::Parameters {
+            pub(crate) const LAYOUT: $crate::gpu::Parameters = $crate::gpu::Parameters {
                 fields: &[$($crate::gpu::Field {
                     name: stringify!($field),
                     offset: std::mem::offset_of!($name, $field),
@@ -273,15 +273,18 @@ fn compile_module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
 /// A kernel with its arrays: ready to be recorded any number of times.
 #[derive(Clone)]
 pub struct BoundKernel {
-    pub(super) shader: &'static Shader,
-    pub(super) constants: Vec<(&'static str, u32)>,
+    /// The shader.
+    pub shader: &'static Shader,
+    /// What its `override` constants are.
+    pub constants: Vec<(&'static str, u32)>,
     /// Numbers of its arrays.
-    pub(super) arrays: Vec<u64>,
+    pub arrays: Vec<u64>,
+    /// Bytes of a record, if each launch reads one.
+    pub record_bytes: Option<u64>,
+    /// What a launch costs at least.
+    pub cost: Cost,
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
-    /// Bytes of a record, if each launch reads one.
-    pub(super) record_bytes: Option<u64>,
-    pub(super) cost: Cost,
 }
 
 impl BoundKernel {

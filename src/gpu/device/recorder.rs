@@ -2,15 +2,13 @@
 
 use super::Gpu;
 use super::buffer::Buffer;
-use super::kernel::{BoundKernel, Cost};
-use super::timing::{LaunchStamps, Timestamps, elapsed};
+use super::kernel::BoundKernel;
+use super::observer::{Command, Launch, Observer};
+use super::stamps::{Stamps, times};
 use crate::error::{Error, Result};
 use bytemuck::Pod;
-use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// The most launches of one measurement.
-const MOST_REPETITIONS: u32 = 200;
 
 /// Launches in order, many of them in one pass and one submission.
 ///
@@ -21,12 +19,12 @@ pub struct Recorder<'g> {
     label: String,
     encoder: wgpu::CommandEncoder,
     pass: Option<wgpu::ComputePass<'static>>,
-    timestamps: Option<Timestamps>,
-    /// While a profile is taken.
-    launches: Option<LaunchStamps>,
-    first_kernel: Option<&'static str>,
-    /// What goes onto the tape when this is submitted.
-    notes: Vec<Value>,
+    stamps: Option<Stamps>,
+    observers: Vec<Arc<dyn Observer>>,
+    /// Whether each launch has a pass of its own, since timestamps are those of a pass.
+    apart: bool,
+    /// What observers hear when this is submitted.
+    commands: Vec<Command>,
 }
 
 /// Work that was handed to the device.
@@ -39,23 +37,23 @@ impl<'g> Recorder<'g> {
     /// An empty recording; `label` shows up in graphics debuggers.
     pub fn new(gpu: &'g Gpu, label: &str) -> Self {
         let encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
+        let observers = gpu.observers();
+        let apart = observers.iter().any(|observer| observer.times_launches());
         Self {
             gpu,
             label: label.to_string(),
             encoder,
             pass: None,
-            timestamps: None,
-            launches: LaunchStamps::new(gpu),
-            first_kernel: None,
-            notes: Vec::new(),
+            stamps: if apart { Stamps::new(gpu) } else { None },
+            observers,
+            apart,
+            commands: Vec::new(),
         }
     }
 
     /// A recording whose launches are timed by the device, if it can.
-    ///
-    /// Fails with [`Error::OutOfMemory`] if there is no room for the timestamps.
-    pub fn timed(gpu: &'g Gpu, label: &str) -> Result<Self> {
-        Ok(Self { timestamps: Timestamps::new(gpu)?, launches: None, ..Self::new(gpu, label) })
+    pub fn timed(gpu: &'g Gpu, label: &str) -> Self {
+        Self { stamps: Stamps::new(gpu), ..Self::new(gpu, label) }
     }
 
     /// The device that this is recorded for.
@@ -81,18 +79,15 @@ impl<'g> Recorder<'g> {
                 if record.is_some() { "names" } else { "does not name" }
             )));
         }
-        if workgroups.contains(&0) || self.gpu.is_answered() {
+        if workgroups.contains(&0) || self.is_left_out() {
             return Ok(());
         }
-        let (encoder, timestamps, label) = (&mut self.encoder, &self.timestamps, &self.label);
-        let launches = &mut self.launches;
-        if launches.is_some() {
-            // Timestamps are those of a pass.
+        if self.apart {
             self.pass = None;
         }
+        let (encoder, stamps, label) = (&mut self.encoder, &mut self.stamps, &self.label);
         let pass = self.pass.get_or_insert_with(|| {
-            let whole = timestamps.as_ref().map(Timestamps::writes);
-            let timestamp_writes = whole.or_else(|| launches.as_mut()?.next(bound.shader.name));
+            let timestamp_writes = stamps.as_mut().and_then(Stamps::next);
             let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes };
             encoder.begin_compute_pass(&descriptor).forget_lifetime()
         });
@@ -100,11 +95,16 @@ impl<'g> Recorder<'g> {
         pass.set_pipeline(&bound.pipeline);
         pass.set_bind_group(0, &bound.group, offset.as_slice());
         pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
-        self.notes.extend(self.gpu.note_launch(bound, workgroups, offset)?);
-        self.first_kernel.get_or_insert(bound.shader.name);
         self.gpu.count_dispatch();
-        self.gpu.list_launch(|| Launch { bound: bound.clone(), workgroups, record });
+        if !self.observers.is_empty() {
+            self.commands.push(Command::Launch(Launch { bound: bound.clone(), workgroups, record, time: None }));
+        }
         Ok(())
+    }
+
+    /// Whether an observer answers in the device's place.
+    fn is_left_out(&self) -> bool {
+        self.observers.iter().any(|observer| observer.answers())
     }
 
     /// Copies `len` elements from one buffer to another. Fails if they do not lie within both.
@@ -130,9 +130,9 @@ impl<'g> Recorder<'g> {
         let bytes = (len * element) as u64;
         let (first, place) = ((first * element) as u64, (place * element) as u64);
         self.encoder.copy_buffer_to_buffer(&source.raw, first, &destination.raw, place, bytes);
-        if self.gpu.is_on_tape() {
+        if !self.observers.is_empty() {
             let (from, to) = (source.number, destination.number);
-            self.notes.push(json!({ "copy": from, "first": first, "to": to, "place": place, "length": bytes }));
+            self.commands.push(Command::Copy { from, first, to, place, length: bytes });
         }
         Ok(())
     }
@@ -144,58 +144,39 @@ impl<'g> Recorder<'g> {
         self.finish().map(|(submission, _)| submission)
     }
 
-    fn finish(mut self) -> Result<(Submission<'g>, Option<Timestamps>)> {
-        // Dropping a pass ends it.
-        let ran = self.pass.take().is_some();
-        let timestamps = self.timestamps.take().filter(|_| ran);
-        if let Some(timestamps) = &timestamps {
-            timestamps.resolve(&mut self.encoder);
-        }
-        let stamps = match self.launches.take() {
-            Some(launches) => launches.resolve(self.gpu, &mut self.encoder)?.map(|resolved| (launches, resolved)),
-            None => None,
-        };
-        let index = self.gpu.queue.submit([self.encoder.finish()]);
-        self.gpu.count_submit();
-        self.gpu.check()?;
-        if let Some((launches, resolved)) = stamps {
-            launches.file(self.gpu, &read_back(self.gpu, &resolved)?);
-        }
-        for note in std::mem::take(&mut self.notes) {
-            self.gpu.note(|| note, &[])?;
-        }
-        Ok((Submission { gpu: self.gpu, index }, timestamps))
-    }
-}
-
-impl Recorder<'_> {
     /// Submits, waits, and returns how long the launches ran on the device; nothing if it has no usable timestamps.
     /// The recorder must have been made by [`Recorder::timed`].
     pub fn submit_timed(self) -> Result<Option<Duration>> {
-        let gpu = self.gpu();
-        let (submission, timestamps) = self.finish()?;
+        let (submission, times) = self.finish()?;
         submission.wait()?;
-        Self::measured(gpu, timestamps)
+        Ok(if times.is_empty() { None } else { times.into_iter().sum() })
     }
 
-    /// Submits, waits, and files the time under the recording's first kernel: see [`Gpu::take_launch_times`]. Without usable
-    /// timestamps it is the time until the device had done it. The recorder must have been made by [`Recorder::timed`].
-    pub fn submit_measured(self) -> Result<()> {
-        let (gpu, kernel, start) = (self.gpu(), self.first_kernel, Instant::now());
-        let (submission, timestamps) = self.finish()?;
-        submission.wait()?;
-        let waited = start.elapsed();
-        let on_device = Self::measured(gpu, timestamps)?;
-        if let Some(kernel) = kernel {
-            gpu.file_launch_time(kernel, on_device.unwrap_or(waited));
+    /// Submits, and gives the times of all passes that were timed.
+    fn finish(mut self) -> Result<(Submission<'g>, Vec<Option<Duration>>)> {
+        let gpu = self.gpu;
+        // Dropping a pass ends it.
+        self.pass = None;
+        let resolved = self.stamps.as_ref().and_then(|stamps| stamps.resolve(gpu, &mut self.encoder));
+        let index = gpu.queue.submit([self.encoder.finish()]);
+        gpu.count_submit();
+        gpu.check()?;
+        let times = match resolved {
+            None => Vec::new(),
+            Some(resolved) => {
+                let stamps: Vec<u64> = read_elements(gpu, &resolved, "timestamps", resolved.size() as usize / 8)?;
+                times(&stamps, gpu.queue.get_timestamp_period())
+            }
+        };
+        if self.apart {
+            let launches = self.commands.iter_mut().filter_map(|command| match command {
+                Command::Launch(launch) => Some(launch),
+                Command::Copy { .. } => None,
+            });
+            launches.zip(&times).for_each(|(launch, &time)| launch.time = time);
         }
-        Ok(())
-    }
-
-    fn measured(gpu: &Gpu, timestamps: Option<Timestamps>) -> Result<Option<Duration>> {
-        let Some(timestamps) = timestamps else { return Ok(None) };
-        let stamps = read_back(gpu, &timestamps.resolved)?;
-        Ok(elapsed(&stamps, gpu.queue.get_timestamp_period()))
+        self.observers.iter().try_for_each(|observer| observer.submitted(&self.label, &self.commands))?;
+        Ok((Submission { gpu, index }, times))
     }
 }
 
@@ -223,14 +204,22 @@ pub fn read_back<T: Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Vec<T>> {
     // What is still running is not part of the transfer.
     wait(gpu, wgpu::PollType::wait_indefinitely())?;
     let start = Instant::now();
+    let mut elements = read_elements(gpu, &buffer.raw, buffer.label(), buffer.len())?;
+    gpu.tell(|observer| observer.read(buffer.number, bytemuck::cast_slice_mut(&mut elements)))?;
+    gpu.count_transfer(start);
+    Ok(elements)
+}
+
+/// The first `len` elements of a buffer.
+pub(super) fn read_elements<T: Pod>(gpu: &Gpu, buffer: &wgpu::Buffer, label: &str, len: usize) -> Result<Vec<T>> {
     let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("read back"),
-        size: buffer.raw.size(),
+        size: buffer.size(),
         usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     });
     let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read back") });
-    encoder.copy_buffer_to_buffer(&buffer.raw, 0, &staging, 0, buffer.raw.size());
+    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
     gpu.queue.submit([encoder.finish()]);
     gpu.count_submit();
     gpu.check()?;
@@ -240,52 +229,6 @@ pub fn read_back<T: Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Vec<T>> {
     let view = staging
         .slice(..)
         .get_mapped_range()
-        .map_err(|error| Error::DeviceLost(format!("{} cannot be read back: {error}", buffer.label())))?;
-    let bytes = &view[..buffer.len() * size_of::<T>()];
-    let mut elements = bytemuck::pod_collect_to_vec(bytes);
-    gpu.note(|| json!({ "read": buffer.number, "length": bytes.len() }), &[])?;
-    gpu.answer(bytemuck::cast_slice_mut(&mut elements))?;
-    gpu.count_transfer(start);
-    Ok(elements)
-}
-
-/// One launch on a list: it can be repeated.
-#[derive(Clone)]
-pub struct Launch {
-    pub(in crate::gpu) bound: BoundKernel,
-    pub(in crate::gpu) workgroups: [u32; 3],
-    pub(in crate::gpu) record: Option<u32>,
-}
-
-impl Launch {
-    /// `family.kernel`.
-    pub fn kernel(&self) -> &'static str {
-        self.bound.shader.name
-    }
-
-    /// Workgroups in each dimension.
-    pub fn workgroups(&self) -> [u32; 3] {
-        self.workgroups
-    }
-
-    /// What the wrapper counted.
-    pub fn cost(&self) -> Cost {
-        self.bound.cost
-    }
-
-    /// How long it takes: it is repeated in one recording for about `time`, after one launch as warm-up. Arrays keep what
-    /// the last of them wrote.
-    pub fn measure(&self, gpu: &Gpu, time: Duration) -> Result<Duration> {
-        let run = |repetitions: u32| -> Result<Duration> {
-            let mut recorder = Recorder::timed(gpu, self.bound.shader.name)?;
-            for _ in 0..repetitions {
-                recorder.dispatch(&self.bound, self.workgroups, self.record)?;
-            }
-            let start = Instant::now();
-            let on_device = recorder.submit_timed()?;
-            Ok(on_device.unwrap_or_else(|| start.elapsed()) / repetitions)
-        };
-        let once = run(1)?.max(Duration::from_micros(1));
-        run(((time.as_secs_f64() / once.as_secs_f64()) as u32).clamp(1, MOST_REPETITIONS))
-    }
+        .map_err(|error| Error::DeviceLost(format!("{label} cannot be read back: {error}")))?;
+    Ok(bytemuck::pod_collect_to_vec(&view[..len * size_of::<T>()]))
 }

@@ -2,7 +2,8 @@
 
 use super::{
     BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BACKWARD_WEIGHTS_POOL,
-    BACKWARD_WEIGHTS_POOL_IMAGES, Input, NAIVE_BACKWARD_INPUT, NAIVE_BACKWARD_WEIGHTS, Shape, bind_tiles, refuse_naive,
+    BACKWARD_WEIGHTS_POOL_IMAGES, Input, NAIVE_BACKWARD_INPUT, NAIVE_BACKWARD_WEIGHTS, Shape, bind_tiles, check_input,
+    refuse_naive,
 };
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer, Gpu, Kernel};
@@ -129,7 +130,7 @@ impl BackwardWeights {
         };
         let name = shader.name;
         shape.check(name)?;
-        input.check(name, shape)?;
+        check_input(name, input, shape)?;
         shape.check_argmax(name, argmax)?;
         require(name, "output_gradient", output_gradient, shape.output_len(argmax.is_some()))?;
         require(name, "gradient", gradient, shape.parameters(place))?;
@@ -154,7 +155,10 @@ impl BackwardWeights {
             }
         };
         let kernel = Kernel::new(gpu, shader, &constants)?.bind(gpu, &arrays)?;
-        let kernel = kernel.costing(shape.cost(input.words(shape) + shape.output_words(argmax.is_some())));
+        let kernel = kernel.costing(shape.cost(
+            input.words(shape.samples(), shape.height * shape.width * shape.inputs)
+                + shape.output_words(argmax.is_some()),
+        ));
         Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
     }
 }

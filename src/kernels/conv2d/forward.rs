@@ -1,7 +1,8 @@
 //! The forward kernels.
 
 use super::{
-    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, NAIVE, Shape, bind_tiles, refuse_naive,
+    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, NAIVE, Shape, bind_tiles, check_input,
+    refuse_naive,
 };
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer, Gpu};
@@ -56,7 +57,7 @@ impl Forward {
         };
         let name = shader.name;
         shape.check(name)?;
-        input.check(name, shape)?;
+        check_input(name, input, shape)?;
         shape.check_argmax(name, argmax)?;
         require(name, "parameters", parameters, shape.parameters(place))?;
         require(name, "output", output, shape.output_len(argmax.is_some()))?;
@@ -72,7 +73,10 @@ impl Forward {
             None if self.naive => height * width * outputs,
             None => height.div_ceil(4) * width.div_ceil(4) * outputs.div_ceil(4),
         };
-        let cost = shape.cost(input.words(shape) + shape.output_words(argmax.is_some()));
+        let cost = shape.cost(
+            input.words(shape.samples(), shape.height * shape.width * shape.inputs)
+                + shape.output_words(argmax.is_some()),
+        );
         bind_tiles(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
     }
 }

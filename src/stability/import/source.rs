@@ -3,10 +3,10 @@
 use super::axes::Axes;
 use super::numbered::{Series, series};
 use crate::error::{Error, Result};
-use crate::run_folder::Manifest;
-use crate::run_folder::file_kind::FileKind;
-use crate::run_folder::import::{ArrayFile, ForeignArray, Outline, Rounding, listed};
+use crate::run_folder::arrays::{self, ArrayFile, Outline, Rounding};
+use crate::run_folder::file_kind::{FileKind, Purpose};
 use crate::run_folder::input::Input;
+use crate::run_folder::{self, Manifest, entries};
 use std::path::{Path, PathBuf};
 
 /// How a user names an array.
@@ -37,20 +37,10 @@ impl<'a> Source<'a> {
     }
 
     fn in_file(path: &'a Path, key: Option<&str>, axes: &Axes) -> Result<Self> {
-        let mut file = ArrayFile::open(path)?;
-        let contents = Contents::new(path, &mut file)?;
+        let mut file = ArrayFile::open(path, Purpose::Arrays)?;
+        let contents = Contents::new(path, &file);
         let mut notices = Vec::new();
-        let chosen = contents.choose(key, axes, &mut notices)?;
-        let is_numbered = matches!(chosen, Choice::Epochs(_));
-        let names: Vec<Option<String>> = match chosen {
-            Choice::Epochs(series) => {
-                let refused = |why: String| Error::Data(format!("{}: {why}", path.display()));
-                notices.push(series.check(&contents.names).map_err(refused)?);
-                notices.extend(left_out(&contents.names_but(|index| series.has(index))));
-                series.members.iter().map(|member| Some(contents.names[member.1].clone())).collect()
-            }
-            Choice::Array(name) => vec![name],
-        };
+        let Chosen { names, is_numbered } = contents.choose(key, axes, &mut notices)?;
         let shape = match contents.shape_of(names[0].as_deref()) {
             Some(shape) => shape.clone(),
             // Reading says what is wrong with it.
@@ -62,7 +52,7 @@ impl<'a> Source<'a> {
 
     fn in_folder(folder: &Path, key: Option<&str>) -> Result<Self> {
         let shown = folder.display();
-        let entries = entries_of(folder)?;
+        let entries = entries(folder)?;
         if entries.iter().any(|entry| name_of(entry) == "saved_model.pb") {
             return Err(Error::Data(format!(
                 "{shown} is a TensorFlow SavedModel; load it in Python and save the layer's weights after each \
@@ -116,7 +106,7 @@ impl<'a> Source<'a> {
         notices.extend(left_out(&left));
         let key = if called.is_some() { None } else { key.map(str::to_string) };
         let files: Vec<PathBuf> = chosen.members.iter().map(|member| files[member.1].clone()).collect();
-        let first = read_one(&files[0], key.as_deref())?;
+        let first = arrays::read(&files[0], key.as_deref(), OPTION)?;
         let shape = [&[files.len()][..], &first.shape].concat();
         Ok(Self { shape, is_numbered: true, notices, parts: Parts::Files(files, key) })
     }
@@ -126,8 +116,8 @@ impl<'a> Source<'a> {
     pub(super) fn is_own(&self, path: &Path) -> bool {
         let Parts::Arrays(file, _) = &self.parts else { return false };
         let [_, _, weight_count] = self.shape[..] else { return false };
-        if self.is_numbered || file.names() != ["history"] || path.file_name().is_none_or(|name| name != "history.npz")
-        {
+        let is_named = path.file_name().is_some_and(|name| name == "history.npz");
+        if self.is_numbered || file.names() != ["history"] || !is_named {
             return false;
         }
         let Ok(path) = path.canonicalize() else { return false };
@@ -151,7 +141,7 @@ impl<'a> Source<'a> {
                     (file.read(name, OPTION)?, name.unwrap_or_default().to_string())
                 }
                 Parts::Files(files, key) => {
-                    (read_one(&files[part], key.as_deref())?, files[part].display().to_string())
+                    (arrays::read(&files[part], key.as_deref(), OPTION)?, files[part].display().to_string())
                 }
             };
             let expected = &self.shape[usize::from(self.is_numbered)..];
@@ -179,12 +169,17 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What of a file is the history.
-enum Choice<'a> {
-    /// An array for each epoch.
-    Epochs(&'a Series),
-    /// The array of this name; without a name the only one.
-    Array(Option<String>),
+/// What of a file is the history: arrays by name, of a file with one array perhaps without.
+struct Chosen {
+    names: Vec<Option<String>>,
+    /// Whether each of them is an epoch.
+    is_numbered: bool,
+}
+
+impl Chosen {
+    fn array(name: Option<&str>) -> Self {
+        Self { names: vec![name.map(String::from)], is_numbered: false }
+    }
 }
 
 /// What a file holds.
@@ -200,15 +195,14 @@ struct Contents<'a> {
 }
 
 impl<'a> Contents<'a> {
-    fn new(path: &'a Path, file: &mut ArrayFile<'_>) -> Result<Self> {
-        let outlines = file.outlines()?;
-        let names = file.names().to_vec();
+    fn new(path: &'a Path, file: &ArrayFile<'_>) -> Self {
+        let (outlines, names) = (file.outlines().to_vec(), file.names());
         let shape = |member: &(u64, usize)| outlines[member.1].shape.as_ref();
         let is_even = |series: &Series| series.members.iter().all(|member| shape(member) == shape(&series.members[0]));
         let (mut epochs, uneven): (Vec<Series>, Vec<Series>) = series(&names).into_iter().partition(is_even);
         // Numbers alone are no weights.
         epochs.retain(|series| shape(&series.members[0]).is_none_or(|shape| !shape.is_empty()));
-        Ok(Self { path, names, outlines, epochs, uneven })
+        Self { path, names, outlines, epochs, uneven }
     }
 
     fn axes_of(&self, index: usize) -> usize {
@@ -231,32 +225,38 @@ impl<'a> Contents<'a> {
     }
 
     /// The array or arrays that are the history.
-    fn choose(&self, key: Option<&str>, axes: &Axes, notices: &mut Vec<String>) -> Result<Choice<'_>> {
+    fn choose(&self, key: Option<&str>, axes: &Axes, notices: &mut Vec<String>) -> Result<Chosen> {
         let is_called = |series: &&Series| key.is_none_or(|key| series.is_called(key));
         let is_array = key.is_some_and(|key| self.names.iter().any(|name| name == key));
         if let Some(key) = key.filter(|_| is_array) {
             self.check_alone(key, axes, notices)?;
         } else if let Some(series) = key.and_then(|_| self.epochs.iter().find(is_called)) {
-            return Ok(Choice::Epochs(series));
+            return self.numbered(series, notices);
         } else if let Some(uneven) = self.uneven.iter().filter(is_called).find(|series| series.is_of_epochs()) {
             return self.different_shapes(uneven);
         }
-        if let Some(key) = key {
-            return Ok(Choice::Array(Some(key.into())));
+        if key.is_some() {
+            return Ok(Chosen::array(key));
         }
         match self.epochs.as_slice() {
             [] => self.only_possible(notices),
-            [series] if !self.has_larger_than(series) => Ok(Choice::Epochs(series)),
+            [series] if !self.has_larger_than(series) => self.numbered(series, notices),
             several => {
                 let labels = several.iter().map(|series| series.label.clone());
                 let others = self.names_but(|index| several.iter().any(|series| series.has(index)));
-                let choices: Vec<String> = labels.chain(others).collect();
-                self.refused(format!(
-                    "can be read as several histories: {}; choose one with {OPTION} NAME",
-                    listed(&choices)
-                ))
+                let choices = listed(&labels.chain(others).collect::<Vec<_>>());
+                self.refused(format!("can be read as several histories: {choices}; choose one with {OPTION} NAME"))
             }
         }
+    }
+
+    /// An array for each epoch.
+    fn numbered(&self, series: &Series, notices: &mut Vec<String>) -> Result<Chosen> {
+        let refused = |why: String| Error::Data(format!("{}: {why}", self.path.display()));
+        notices.push(series.check(&self.names).map_err(refused)?);
+        notices.extend(left_out(&self.names_but(|index| series.has(index))));
+        let names = series.members.iter().map(|member| Some(self.names[member.1].clone())).collect();
+        Ok(Chosen { names, is_numbered: true })
     }
 
     /// Refuses one of many numbered arrays as a whole history, unless its axes are said to be that.
@@ -285,16 +285,16 @@ impl<'a> Contents<'a> {
     }
 
     /// The only array that can be a history: one of floats with two axes or more.
-    fn only_possible(&self, notices: &mut Vec<String>) -> Result<Choice<'_>> {
+    fn only_possible(&self, notices: &mut Vec<String>) -> Result<Chosen> {
         if self.names.len() < 2 {
-            return Ok(Choice::Array(None));
+            return Ok(Chosen::array(None));
         }
         let possible: Vec<usize> = (0..self.names.len()).filter(|&index| self.axes_of(index) > 1).collect();
         match possible[..] {
             [only] => {
                 notices.push(format!("the array {} is read", self.names[only]));
                 notices.extend(left_out(&self.names_but(|index| index == only)));
-                Ok(Choice::Array(Some(self.names[only].clone())))
+                Ok(Chosen::array(Some(&self.names[only])))
             }
             _ => self.refused(format!(
                 "holds several arrays: {}; choose one with {OPTION} NAME",
@@ -315,31 +315,13 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// One array of a file that holds an epoch.
-fn read_one(path: &Path, key: Option<&str>) -> Result<ForeignArray> {
-    ArrayFile::open(path)?.read(key, OPTION)
-}
-
-/// What lies in a folder, by name.
-fn entries_of(folder: &Path) -> Result<Vec<PathBuf>> {
-    let cannot =
-        |error: std::io::Error| Error::Data(format!("cannot read {}: {error}; check the path", folder.display()));
-    let mut entries: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        entries.push(entry.map_err(cannot)?.path());
-    }
-    entries.sort();
-    Ok(entries)
-}
-
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The file in a folder that arrays are read from, if there is one and no other.
 fn only_file_of_arrays(folder: &Path) -> Option<PathBuf> {
-    let entries = if folder.is_dir() { entries_of(folder).ok()? } else { return None };
-    let mut files = entries.into_iter().filter(|entry| holds_arrays(entry));
+    let mut files = entries(folder).ok()?.into_iter().filter(|entry| holds_arrays(entry));
     files.next().filter(|_| files.next().is_none())
 }
 
@@ -347,17 +329,23 @@ fn only_file_of_arrays(folder: &Path) -> Option<PathBuf> {
 fn holds_arrays(path: &Path) -> bool {
     let is_hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
     // Nothing but files is opened: a pipe would wait for somebody to write.
-    !is_hidden
-        && path.is_file()
-        && Input::open(path).is_ok_and(|input| match FileKind::of(input.head(), path) {
-            FileKind::Other(_) => false,
-            FileKind::Zip => ArrayFile::open(path).is_ok(),
-            FileKind::Npy | FileKind::Safetensors => true,
-        })
+    if is_hidden || !path.is_file() {
+        return false;
+    }
+    match Input::open(path).map(|input| FileKind::of(input.head(), path)) {
+        Ok(FileKind::Zip) => ArrayFile::open(path, Purpose::Arrays).is_ok(),
+        Ok(FileKind::Npy | FileKind::Safetensors) => true,
+        _ => false,
+    }
 }
 
 fn left_out(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| format!("left out: {}", listed(names)))
+}
+
+/// The first of these names.
+fn listed(names: &[String]) -> String {
+    run_folder::listed(12, names)
 }
 
 /// Names with shapes.

@@ -2,8 +2,9 @@
 //! has the bits that it has among others, so this moves none.
 
 use super::{Session, begin};
-use crate::engine::{HistoryShape, Replica};
+use crate::engine::Replica;
 use crate::error::Result;
+use crate::stability::History;
 use crate::training::plateau::{LASTING, Plateau};
 
 impl Session<'_> {
@@ -42,14 +43,11 @@ impl Session<'_> {
 
     /// Takes slots that have stayed at their plateau off the device.
     pub(super) fn stop_at_plateau(&mut self, plateau: Plateau, epoch: u32, active: Vec<usize>) -> Result<()> {
-        let weight_count = self.plan.architecture.weight_count();
-        let shape = HistoryShape { epochs: epoch as usize, replicas: active.len(), weight_count };
-        // Whole slices are copied: number by number this would be most of what deciding takes.
-        let mut weights = Vec::with_capacity(shape.epochs * shape.replicas * weight_count);
-        for epoch in self.state.history.chunks(self.plan.replica_ids.len() * weight_count) {
-            active.iter().for_each(|slot| weights.extend_from_slice(&epoch[slot * weight_count..][..weight_count]));
-        }
-        let reached = plateau.is_reached(self.engine, shape, weights)?;
+        // Counted as it is, stopped slots too: to leave them out, all others would have to be copied each epoch.
+        let history = History::recorded(self.shape(epoch), std::mem::take(&mut self.state.history));
+        let reached = plateau.is_reached(self.engine, &history, &active);
+        self.state.history = history.into_weights();
+        let reached = reached?;
         for (&slot, reached) in active.iter().zip(reached) {
             self.state.at_plateau[slot] = if reached { self.state.at_plateau[slot] + 1 } else { 0 };
         }

@@ -1,13 +1,13 @@
 //! Many pruned networks at once: everything before the focus layer runs once, then each point costs two small layers.
 
 use super::{Wave, steps_of};
-use crate::engine::gpu::launches::{Activations, Binder, ForwardLaunches, Kernels, Network};
+use crate::engine::backend::PackedPoint;
+use crate::engine::gpu::launches::{Activations, Binder, Kernels, Network, Sequence};
 use crate::engine::gpu::samples::{BatchUploader, LoadedData, Pace};
-use crate::engine::{Evaluation, SweepPoint, Watch};
-use crate::error::{Error, Result};
+use crate::engine::{Evaluation, Watch};
+use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::Bound;
-use crate::kernels::dense_stack::Residency;
 use crate::kernels::focus_sweep::{self, BlockLoss, Evaluate, EvaluateArguments};
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) fn evaluate(
     context: &SweepContext<'_>,
     data: &Arc<LoadedData>,
     step: usize,
-    points: &[&SweepPoint],
+    points: &[&PackedPoint],
     watch: &Watch<'_>,
 ) -> Result<Vec<Evaluation>> {
     if points.is_empty() {
@@ -47,18 +47,14 @@ pub(super) fn evaluate(
     let batches = steps_of(0..samples, step);
     let blocks_per_step = step.div_ceil(kernel.block());
     let blocks = batches.len() * blocks_per_step;
-    let mut feed = BatchUploader::new(gpu, data, 1, step)?;
-    let labels = Buffer::new(gpu, "labels", step)?;
-    let groups = groups(context, &kernel, &feed, &labels, blocks, points)?;
+    let mut feed = BatchUploader::in_order(gpu, data, step)?;
+    let groups = groups(context, &kernel, &feed, blocks, points)?;
     let focus = network.architecture.focus_layer();
     let binder = Binder { gpu, kernels: context.kernels, network, feed: &feed, state: &wave.state, activations };
-    let prefix = ForwardLaunches::new(binder, focus)?;
-    let order: [Arc<[u32]>; 1] = [(0..samples as u32).collect()];
+    let prefix = Sequence::forward(binder, focus)?;
     let mut pace = Pace::new();
     for (index, batch) in batches.iter().enumerate() {
-        feed.load(gpu, &order, std::slice::from_ref(batch), index * blocks_per_step, &[0.0], Residency::NONE)?;
-        let own: Vec<u32> = data.host().labels[batch.clone()].iter().map(|&label| u32::from(label)).collect();
-        labels.write(gpu, 0, &own)?;
+        feed.load_in_order(gpu, std::slice::from_ref(batch), index * blocks_per_step)?;
         let mut rest = &groups[..];
         let mut recorder = Recorder::new(gpu, "sweep");
         prefix.record(&mut recorder, 0, batch.len())?;
@@ -90,38 +86,24 @@ pub(super) fn evaluate(
     Ok(evaluations)
 }
 
-/// Uploads the pruned focus weights of all points, as many to a group as fit an array.
+/// Uploads the masks of all points, as many to a group as fit an array with their results.
 fn groups(
     context: &SweepContext<'_>,
     kernel: &Evaluate,
     feed: &BatchUploader,
-    labels: &Buffer<u32>,
     blocks: usize,
-    points: &[&SweepPoint],
+    points: &[&PackedPoint],
 ) -> Result<Vec<Group>> {
     let SweepContext { gpu, network, activations, wave, .. } = *context;
-    let weight_count = network.architecture.weight_count();
     let words = (gpu.limits().array_bytes() / 4) as usize;
-    let most = POINTS.min(words / weight_count.max(2 * blocks));
-    if most == 0 {
-        return Err(Error::OutOfMemory(format!(
-            "a pruned layer of {weight_count} weights does not fit {}",
-            gpu.description().name
-        )));
-    }
-    let weights = wave.focus_weights(gpu, network)?;
+    // A mask is no larger than the parameters; results that do not fit are refused when their array is made.
+    let most = (words / points[0].mask.len().max(2 * blocks)).clamp(1, POINTS);
     let layout = &network.layout;
     let focus = network.architecture.focus_layer();
     let mut groups = Vec::new();
     for points in points.chunks(most) {
-        let mut pruned = Vec::with_capacity(points.len() * weight_count);
-        let mut replicas = Vec::with_capacity(points.len());
-        for point in points {
-            let replica = point.slot - wave.slots.start;
-            let own = &weights[replica * weight_count..(replica + 1) * weight_count];
-            pruned.extend(own.iter().zip(&*point.kept).map(|(&weight, &kept)| if kept { weight } else { 0.0 }));
-            replicas.push(replica as u32);
-        }
+        let masks: Vec<u32> = points.iter().flat_map(|point| &point.mask).copied().collect();
+        let replicas: Vec<u32> = points.iter().map(|point| (point.slot - wave.slots.start) as u32).collect();
         let losses = Buffer::new(gpu, "sweep losses", points.len() * blocks)?;
         let launch = kernel.bind(
             gpu,
@@ -131,16 +113,17 @@ fn groups(
                 classes: network.architecture.classes,
                 place: focus_sweep::ParameterOffsets {
                     parameters: layout.parameters(),
+                    focus_weights: layout.focus_weight().offset,
                     focus_bias: layout.dense_bias(focus).offset,
                     output_weights: layout.dense_weight(focus + 1).offset,
                     output_bias: layout.dense_bias(focus + 1).offset,
                 },
                 blocks,
                 steps: feed.steps(),
-                labels,
+                labels: feed.labels(),
                 input: activations.output(focus - 1),
                 parameters: &wave.state.parameters,
-                focus_weights: &Buffer::from_slice(gpu, "pruned focus weights", &pruned)?,
+                masks: &Buffer::from_slice(gpu, "masks", &masks)?,
                 point_replica: &Buffer::from_slice(gpu, "point replicas", &replicas)?,
                 losses: &losses,
             },

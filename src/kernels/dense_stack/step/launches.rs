@@ -1,6 +1,7 @@
 //! What the launches of `dense_stack.step` are told: `Launch` in `shaders/prelude/dense_layout.wgsl`.
 
-use super::StepShape;
+use super::super::super::dense::ImageShape;
+use super::{Reads, StepShape};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Records, parameters};
 
@@ -28,25 +29,12 @@ parameters! {
 }
 
 impl Params {
-    /// Layout of the shader's `Params`, for the catalogue.
-    pub(super) const PARAMETERS: crate::gpu::Parameters = Self::LAYOUT;
-
     fn new(shape: &StepShape, decay: f32) -> Self {
-        Self {
-            height: shape.input.height as u32,
-            width: shape.input.width as u32,
-            row_words: shape.input.row_words() as u32,
-            scale: shape.scale,
-            units: shape.units as u32,
-            classes: shape.classes as u32,
-            depth: shape.depth as u32,
-            capacity: shape.capacity as u32,
-            rows: shape.rows() as u32,
-            replicas: shape.replicas as u32,
-            parameters: shape.parameters as u32,
-            first: shape.first as u32,
-            decay,
-        }
+        let StepShape { input, scale, units, classes, depth, capacity, replicas, parameters, first, .. } = *shape;
+        let (ImageShape { height, width }, row_words, rows) = (input, input.row_words(), shape.rows());
+        params!(; Params {
+            height, width, row_words, scale, units, classes, depth, capacity, rows, replicas, parameters, first, decay
+        })
     }
 }
 
@@ -165,6 +153,11 @@ impl Launches {
         self.written.len()
     }
 
+    /// Whether no other launch of a step has to be told anything: nothing comes before the dense layers.
+    pub fn tell_all(&self) -> bool {
+        self.shape.reads == Reads::Images
+    }
+
     /// Sizes of what is launched.
     pub(super) fn shape(&self) -> &StepShape {
         &self.shape
@@ -182,7 +175,13 @@ impl Launches {
 
     /// Says what the launch in the next record does, from the first on after [`Self::clear`]: `samples` are
     /// `[replica, sample]`. Only a launch that leaves may have no steps. Fails if there is no room for it.
-    pub fn push(&mut self, gpu: &Gpu, moves: Residency, steps: &[LaunchStep], samples: &[Sample]) -> Result<()> {
+    pub fn push(
+        &mut self,
+        gpu: &Gpu,
+        moves: Residency,
+        steps: &[LaunchStep],
+        samples: impl ExactSizeIterator<Item = Sample>,
+    ) -> Result<()> {
         let StepShape { replicas, capacity, .. } = self.shape;
         let own = samples.len() / replicas;
         let last = steps.iter().map(|step| (step.first + step.samples) as usize).max().unwrap_or(0);
@@ -213,8 +212,10 @@ impl Launches {
             each: [LaunchStep::new(0, 0, 0, 0.0); MOST_STEPS],
         };
         head.each[..steps.len()].copy_from_slice(steps);
-        let words = [bytemuck::cast_slice(bytemuck::bytes_of(&head)), bytemuck::cast_slice(samples)].concat();
-        self.buffer.write(gpu, launch * self.words, &words)?;
+        let head: &[u32] = bytemuck::cast_slice(bytemuck::bytes_of(&head));
+        let len = head.len() + 2 * samples.len();
+        let words = head.iter().copied().chain(samples.flat_map(|Sample { image, label }| [image, label]));
+        self.buffer.gather(gpu, launch * self.words, len, words)?;
         let last_row = steps.iter().map(|step| step.row as usize).max().unwrap_or(0);
         self.written.push(Written { last_row, steps: steps.len(), samples: last });
         Ok(())

@@ -1,0 +1,596 @@
+//! Arrays by name in `.npy`, `.npz` and `.safetensors`: written as this program makes them; read from anyone, of any of the
+//! usual number types and layouts, as single-precision numbers in C order, and images and labels as the bytes that they are.
+//!
+//! What a file is that is read, its first bytes decide, never its name ([`super::file_kind`]). A header is believed only as
+//! far as the file is long: memory is taken for bytes that are there, so that a damaged or hostile file ends in a sentence.
+
+mod npy;
+mod npz;
+mod safetensors;
+
+use super::file_kind::{FileKind, Purpose};
+use super::input::Input;
+use super::{listed, store};
+use crate::error::{Error, Result};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+/// Elements that are converted at a time.
+const CHUNK: usize = 1 << 14;
+/// Names in a message.
+const SHOWN: usize = 12;
+
+const _: () =
+    assert!(cfg!(target_endian = "little"), "arrays are written as they lie in memory, which files want little-endian");
+
+/// An array to be written to a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedArray<'a> {
+    /// Name in the file, e.g. `history` or `dense0.weight`.
+    pub name: &'a str,
+    /// Sizes of the axes, the slowest first.
+    pub shape: &'a [usize],
+    /// All values in C order.
+    pub values: Values<'a>,
+}
+
+/// Numbers of one of the types that files hold.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values<'a> {
+    /// 32-bit floats: weights.
+    F32(&'a [f32]),
+    /// The same in parts that lie anywhere, one after the other.
+    Parts(Vec<&'a [f32]>),
+    /// 64-bit floats: tolerances.
+    F64(&'a [f64]),
+    /// Counts.
+    U32(&'a [u32]),
+    /// 0 or 1: masks.
+    U8(&'a [u8]),
+}
+
+impl Values<'_> {
+    fn element(&self) -> Element {
+        let format = match self {
+            Self::F32(_) | Self::Parts(_) => Format::F32,
+            Self::F64(_) => Format::F64,
+            Self::U32(_) => Format::U32,
+            Self::U8(_) => Format::U8,
+        };
+        Element { format, big_endian: false }
+    }
+
+    /// Their bytes, part by part.
+    fn bytes(&self) -> Vec<&[u8]> {
+        match self {
+            Self::F32(values) => vec![bytemuck::cast_slice(values)],
+            Self::Parts(parts) => parts.iter().map(|part| bytemuck::cast_slice(part)).collect(),
+            Self::F64(values) => vec![bytemuck::cast_slice(values)],
+            Self::U32(values) => vec![bytemuck::cast_slice(values)],
+            Self::U8(values) => vec![values],
+        }
+    }
+
+    /// How many bytes these are.
+    fn size(&self) -> usize {
+        self.bytes().into_iter().map(<[u8]>::len).sum()
+    }
+}
+
+/// Writes arrays into one file without a copy of their numbers: as `.safetensors` if its name ends so, else as `.npz`, not
+/// compressed, since weights are noise. Equal arrays give equal bytes, in `.safetensors` whatever their order here.
+///
+/// Fails with [`Error::Shape`] if an array does not have its shape or a name comes twice, and with [`Error::Io`] if the
+/// file cannot be written.
+pub fn write(path: &Path, arrays: &[NamedArray<'_>]) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for NamedArray { name, shape, values } in arrays {
+        let places = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        let found = values.size() / values.element().bytes();
+        if places != Some(found) {
+            return Err(Error::Shape(format!("{name}: {found} values do not have the shape {shape:?}")));
+        }
+        if !names.insert(name) {
+            return Err(Error::Shape(format!("two arrays are named {name}; names in a file must differ")));
+        }
+    }
+    let is_safetensors = path.extension().is_some_and(|ending| ending == "safetensors");
+    store::write(path, |file| if is_safetensors { safetensors::write(file, arrays) } else { npz::write(file, arrays) })
+}
+
+/// An array as it was read, of floats or of bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignArray<T = f32> {
+    /// Its name in the archive; `None` for `.npy`, which has none.
+    pub name: Option<String>,
+    /// Sizes of the axes, the slowest first.
+    pub shape: Vec<usize>,
+    /// All values in C order.
+    pub values: Vec<T>,
+    /// What storing a number in the file's format can have changed.
+    pub rounding: Rounding,
+    /// What the user should know of how it was read.
+    pub notices: Vec<String>,
+}
+
+/// How far a number may lie from the 32-bit float that it was before a file stored it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rounding {
+    /// As a share of the number: 2^-11 of 16-bit floats, 2^-8 of bfloat16, 0 of those that hold 32 bits or more.
+    pub relative: f32,
+    /// Near zero, where 16-bit floats have fewer digits.
+    pub absolute: f32,
+}
+
+/// What is known of an array without reading its numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Its name in the archive; `None` for `.npy`, which has none.
+    pub name: Option<String>,
+    /// Sizes of its axes; `None` if it does not hold floats, or cannot be read.
+    pub shape: Option<Vec<usize>>,
+}
+
+/// An open file with one array or several.
+pub struct ArrayFile<'a> {
+    source: Source<'a>,
+    kind: Kind,
+    outlines: Vec<Outline>,
+}
+
+impl<'a> ArrayFile<'a> {
+    /// Opens a `.npy`, `.npz` or `.safetensors` file, a pipe that gives one, or `-`, standard input. What is none of these
+    /// gets the advice for this purpose.
+    ///
+    /// Fails with [`Error::Data`] if the file is missing, damaged or of another kind.
+    pub fn open(path: &'a Path, purpose: Purpose) -> Result<Self> {
+        let input = Input::open(path)?;
+        let kind = match FileKind::of(input.head(), path) {
+            FileKind::Npy => Kind::Npy,
+            FileKind::Zip => Kind::Npz,
+            FileKind::Safetensors => Kind::Safetensors,
+            FileKind::Other(foreign) => {
+                return Err(Error::Data(format!("{} {}", path.display(), foreign.sentence(purpose))));
+            }
+        };
+        let (file, length) = input.into_file()?;
+        let mut source = Source { path, file: BufReader::new(file), length };
+        let outlines = source.in_context(None, |source| match kind {
+            Kind::Npy => Ok(vec![Outline { name: None, shape: npy::shape(&mut source.file) }]),
+            Kind::Npz => npz::outlines(source, purpose),
+            Kind::Safetensors => safetensors::outlines(source),
+        })?;
+        Ok(Self { source, kind, outlines })
+    }
+
+    /// Names and shapes of all arrays, in the file's order. A name that comes twice is there twice.
+    pub fn outlines(&self) -> &[Outline] {
+        &self.outlines
+    }
+
+    /// Names of the arrays; none of `.npy`.
+    pub fn names(&self) -> Vec<String> {
+        self.outlines.iter().filter_map(|outline| outline.name.clone()).collect()
+    }
+
+    /// Reads one array: the one with this name, or without a name the only one; `.npy` has one, whatever the name.
+    ///
+    /// `option` is how the user can name an array, e.g. `--history-key`; empty if it cannot be chosen. Fails as [`read`] does.
+    pub fn read(&mut self, name: Option<&str>, option: &str) -> Result<ForeignArray> {
+        self.read_as(name, option)
+    }
+
+    /// Reads the array `name`, whose numbers must be whole and of 0 to 255, of whatever type: images, labels.
+    ///
+    /// Fails with [`Error::Data`] as [`read`] does, and names the first value that is another.
+    pub fn read_bytes(&mut self, name: &str) -> Result<ForeignArray<u8>> {
+        self.read_as(Some(name), "")
+    }
+
+    fn read_as<T: Number>(&mut self, name: Option<&str>, option: &str) -> Result<ForeignArray<T>> {
+        let kind = self.kind;
+        if matches!(kind, Kind::Npy) {
+            return self.source.in_context(None, npy::read);
+        }
+        let name = choose(self.source.path, &self.names(), name, option)?;
+        self.source.in_context(Some(&name), |source| match kind {
+            Kind::Safetensors => safetensors::read(source, &name),
+            _ => npz::read(source, &name),
+        })
+    }
+}
+
+/// Reads one array: the one with this name, or without a name the only one.
+///
+/// `option` is how the user can name an array, e.g. `--history-key`. Fails with [`Error::Data`] if the file is missing,
+/// damaged or of another kind, if its numbers are not floats, if there is no array of that name or more than one, or if
+/// there are several and none is named.
+pub fn read(path: &Path, name: Option<&str>, option: &str) -> Result<ForeignArray> {
+    ArrayFile::open(path, Purpose::Arrays)?.read(name, option)
+}
+
+/// Reads every array of a file.
+///
+/// Fails as [`read`] does, and if a name comes twice.
+pub fn read_all(path: &Path) -> Result<Vec<ForeignArray>> {
+    let mut file = ArrayFile::open(path, Purpose::Arrays)?;
+    let outlines = file.outlines.clone();
+    outlines.iter().map(|outline| file.read(outline.name.as_deref(), "")).collect()
+}
+
+/// What a file is.
+#[derive(Clone, Copy)]
+enum Kind {
+    Npy,
+    Npz,
+    Safetensors,
+}
+
+/// An open file, and how much there is of it.
+struct Source<'a> {
+    path: &'a Path,
+    file: BufReader<File>,
+    length: u64,
+}
+
+/// Why an array could not be read; [`Source`] says of which file.
+enum Failure {
+    /// The file broke off, or the disk failed.
+    Io(std::io::Error),
+    /// The content is not what it should be.
+    Content(String),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Source<'_> {
+    /// Runs `work` and says of its failure in which file, and in which array, it happened.
+    fn in_context<T>(
+        &mut self,
+        name: Option<&str>,
+        work: impl FnOnce(&mut Self) -> std::result::Result<T, Failure>,
+    ) -> Result<T> {
+        let shown = self.path.display().to_string();
+        work(self).map_err(|failure| {
+            let place = name.map_or(shown.clone(), |name| format!("{shown}, array {name}"));
+            Error::Data(match failure {
+                Failure::Content(message) => format!("{place}: {message}"),
+                Failure::Io(error) => {
+                    format!("{place}: the file is cut off or damaged ({error}); write or copy it again")
+                }
+            })
+        })
+    }
+}
+
+/// The name that is asked for, or the only one. Every refusal lists what is there.
+fn choose(path: &Path, names: &[String], name: Option<&str>, option: &str) -> Result<String> {
+    let shown = path.display();
+    let list = if names.is_empty() { "no arrays at all".into() } else { listed(SHOWN, names) };
+    let advice = match option {
+        "" => "check that this is the right file".into(),
+        option => format!("choose one of those with {option} NAME"),
+    };
+    let refused = match name {
+        None => match names {
+            [only] => return Ok(only.clone()),
+            [] => format!("{shown} holds no arrays"),
+            _ => format!("{shown} holds several arrays: {list}; choose one with {option} NAME"),
+        },
+        Some(name) => match names.iter().filter(|found| *found == name).count() {
+            1 => return Ok(name.into()),
+            0 => format!("{shown} has no array {name}, but {list}; {advice}"),
+            count => {
+                format!("{shown} has {count} arrays named {name} (it holds {list}); write it again with each name once")
+            }
+        },
+    };
+    Err(Error::Data(refused))
+}
+
+/// How a number is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Element {
+    format: Format,
+    big_endian: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Bool,
+    U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    U64,
+    I64,
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl Element {
+    fn bytes(self) -> usize {
+        match self.format {
+            Format::Bool | Format::U8 | Format::I8 => 1,
+            Format::U16 | Format::I16 | Format::F16 | Format::Bf16 => 2,
+            Format::U32 | Format::I32 | Format::F32 => 4,
+            Format::U64 | Format::I64 | Format::F64 => 8,
+        }
+    }
+
+    /// How NumPy names the type.
+    fn name(self) -> String {
+        let kind = match self.format {
+            Format::Bool => 'b',
+            Format::U8 | Format::U16 | Format::U32 | Format::U64 => 'u',
+            Format::I8 | Format::I16 | Format::I32 | Format::I64 => 'i',
+            Format::F16 | Format::F32 | Format::F64 => 'f',
+            Format::Bf16 => 'V',
+        };
+        let order = if self.bytes() == 1 {
+            '|'
+        } else if self.big_endian {
+            '>'
+        } else {
+            '<'
+        };
+        format!("{order}{kind}{}", self.bytes())
+    }
+
+    /// What is said about a conversion; 16-bit numbers are widened without loss.
+    fn notice(self) -> Option<String> {
+        (self.format == Format::F64).then(|| "the values are 64-bit floats; they were rounded to 32 bits".into())
+    }
+
+    fn rounding(self) -> Rounding {
+        match self.format {
+            // Half of the last digit, and of the smallest number that has fewer digits.
+            Format::F16 => Rounding { relative: (-11.0f32).exp2(), absolute: (-25.0f32).exp2() },
+            Format::Bf16 => Rounding { relative: (-8.0f32).exp2(), absolute: 0.0 },
+            _ => Rounding::default(),
+        }
+    }
+
+    /// The number in double precision, in which all formats but the largest whole numbers are exact.
+    fn decode(self, bytes: &[u8]) -> f64 {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        if self.big_endian {
+            eight[..bytes.len()].reverse();
+        }
+        let word = u64::from_le_bytes(eight);
+        match self.format {
+            Format::Bool | Format::U8 | Format::U16 | Format::U32 | Format::U64 => word as f64,
+            Format::I8 => f64::from(word as i8),
+            Format::I16 => f64::from(word as i16),
+            Format::I32 => f64::from(word as i32),
+            Format::I64 => word as i64 as f64,
+            Format::F16 => half::f16::from_bits(word as u16).to_f64(),
+            Format::Bf16 => half::bf16::from_bits(word as u16).to_f64(),
+            Format::F32 => f64::from(f32::from_bits(word as u32)),
+            Format::F64 => f64::from_bits(word),
+        }
+    }
+}
+
+/// A number that arrays are read as.
+trait Number: Copy {
+    /// Whether files that hold numbers of this format are read.
+    fn accepts(format: Format) -> bool;
+
+    /// What a file of other numbers is told: what they should be, and how to save them so.
+    const WANTED: &'static str;
+
+    /// The number at `place` of the file, or why it cannot be one.
+    fn decode(element: Element, bytes: &[u8], place: usize) -> std::result::Result<Self, Failure>;
+}
+
+impl Number for f32 {
+    const WANTED: &'static str = "not weights; save it as float32, e.g. array.astype('float32')";
+
+    fn accepts(format: Format) -> bool {
+        matches!(format, Format::F16 | Format::Bf16 | Format::F32 | Format::F64)
+    }
+
+    fn decode(element: Element, bytes: &[u8], _: usize) -> std::result::Result<Self, Failure> {
+        let value = element.decode(bytes);
+        let single = value as f32;
+        if single.is_infinite() && value.is_finite() {
+            return Err(Failure::Content(format!(
+                "it holds {value:e}, too large for 32-bit floats; weights of that size are no weights, check the file"
+            )));
+        }
+        Ok(single)
+    }
+}
+
+impl Number for u8 {
+    const WANTED: &'static str = "not bytes 0 to 255; save it as uint8, e.g. array.astype('uint8')";
+
+    fn accepts(format: Format) -> bool {
+        format != Format::Bf16
+    }
+
+    fn decode(element: Element, bytes: &[u8], place: usize) -> std::result::Result<Self, Failure> {
+        if element.format == Format::U8 {
+            return Ok(bytes[0]);
+        }
+        let value = element.decode(bytes);
+        if value.fract() == 0.0 && (0.0..=255.0).contains(&value) {
+            return Ok(value as u8);
+        }
+        let advice = if value.fract() == 0.0 {
+            "bring the values into this range and save them as uint8"
+        } else {
+            "of shares of white, save (array * 255).round().astype('uint8')"
+        };
+        Err(Failure::Content(format!(
+            "its value {place} is {value} (dtype {}), but images and labels are whole numbers of 0 to 255; {advice}",
+            element.name()
+        )))
+    }
+}
+
+/// Number of elements and of bytes of an array, if they can be counted.
+fn sizes(shape: &[usize], element: Element) -> std::result::Result<(usize, u64), Failure> {
+    let count = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let bytes = count.and_then(|count| (count as u64).checked_mul(element.bytes() as u64));
+    count.zip(bytes).ok_or_else(|| {
+        Failure::Content(format!("the header claims the shape {shape:?}, more than any file can hold; write it again"))
+    })
+}
+
+/// Reads `count` elements. `present` says that their bytes are known to be there; otherwise memory grows as they come.
+fn read_values<T: Number>(
+    reader: &mut dyn Read,
+    count: usize,
+    element: Element,
+    present: bool,
+) -> std::result::Result<Vec<T>, Failure> {
+    let too_large =
+        |_| Failure::Content(format!("{count} numbers do not fit the memory of this machine; save fewer of them"));
+    let mut values = Vec::new();
+    if present {
+        values.try_reserve_exact(count).map_err(too_large)?;
+    }
+    let mut buffer = vec![0; CHUNK * element.bytes()];
+    while values.len() < count {
+        let chunk = CHUNK.min(count - values.len());
+        let bytes = &mut buffer[..chunk * element.bytes()];
+        reader.read_exact(bytes)?;
+        values.try_reserve(chunk).map_err(too_large)?;
+        for bytes in bytes.chunks_exact(element.bytes()) {
+            values.push(T::decode(element, bytes, values.len())?);
+        }
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::safetensors::{Dtype, SafeTensors};
+    use ndarray::ArrayD;
+    use ndarray_npy::NpzReader;
+    use std::fs;
+    use tempfile::tempdir;
+
+    const VALUES: [f32; 6] = [0.0, -0.0, 1e-45, f32::NAN, f32::INFINITY, 1.0 / 3.0];
+    const WEIGHT: NamedArray<'_> =
+        NamedArray { name: "dense0.weight", shape: &[3, 1, 2], values: Values::F32(&VALUES) };
+    const BIAS: NamedArray<'_> =
+        NamedArray { name: "dense0.bias", shape: &[2, 2], values: Values::F32(&[0.5, 1.5, 2.5, 3.5]) };
+    const MASK: NamedArray<'_> = NamedArray { name: "a mask", shape: &[2], values: Values::U8(&[0, 1]) };
+    const FILES: [&str; 2] = ["a.npz", "a.safetensors"];
+
+    /// Writes the arrays, and reads the file.
+    fn written(path: &Path, arrays: &[NamedArray<'_>]) -> Vec<u8> {
+        write(path, arrays).unwrap();
+        fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn arrays_come_back_with_their_shape_and_bits_whole_or_in_parts() {
+        let folder = tempdir().unwrap();
+        for name in FILES {
+            let path = folder.path().join(name);
+            let bytes = written(&path, &[WEIGHT, BIAS, MASK]);
+            let found = read(&path, Some("dense0.weight"), "").unwrap();
+            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            assert_eq!((found.shape.as_slice(), bits(&found.values)), (WEIGHT.shape, bits(&VALUES)));
+            assert_eq!(read(&path, Some("dense0.bias"), "").unwrap().values, [0.5, 1.5, 2.5, 3.5]);
+            let parts = NamedArray { values: Values::Parts(VALUES.chunks(2).collect()), ..WEIGHT };
+            assert_eq!(written(&path, &[parts, BIAS, MASK]), bytes);
+        }
+    }
+
+    #[test]
+    fn other_programs_read_every_type_of_numbers() {
+        let folder = tempdir().unwrap();
+        let arrays = [
+            NamedArray { name: "tolerance", shape: &[1], values: Values::F64(&[0.03]) },
+            NamedArray { name: "stability", shape: &[2], values: Values::U32(&[1, u32::MAX]) },
+            NamedArray { name: "mask", shape: &[2, 1], values: Values::U8(&[0, 1]) },
+            NamedArray { name: "scalar", shape: &[], values: Values::F32(&[7.0]) },
+        ];
+        let [npz, safetensors] = FILES.map(|name| written(&folder.path().join(name), &arrays));
+        let mut archive = NpzReader::new(std::io::Cursor::new(&npz)).unwrap();
+        let tolerance: ArrayD<f64> = archive.by_name("tolerance").unwrap();
+        let stability: ArrayD<u32> = archive.by_name("stability").unwrap();
+        let mask: ArrayD<u8> = archive.by_name("mask").unwrap();
+        let scalar: ArrayD<f32> = archive.by_name("scalar").unwrap();
+        assert_eq!((tolerance[[0]], stability[[1]], mask[[1, 0]], scalar.sum()), (0.03, u32::MAX, 1, 7.0));
+        let tensors = SafeTensors::deserialize(&safetensors).unwrap();
+        for (array, dtype) in arrays.iter().zip([Dtype::F64, Dtype::U32, Dtype::U8, Dtype::F32]) {
+            let found = tensors.tensor(array.name).unwrap();
+            assert_eq!(
+                (found.dtype(), found.shape(), found.data()),
+                (dtype, array.shape, &*array.values.bytes().concat())
+            );
+        }
+    }
+
+    #[test]
+    fn equal_arrays_give_equal_bytes_without_the_time_of_day() {
+        let folder = tempdir().unwrap();
+        let [npz, safetensors] = FILES.map(|name| folder.path().join(name));
+        let first = written(&npz, &[WEIGHT, BIAS]);
+        assert_eq!(first, written(&npz, &[WEIGHT, BIAS]));
+        // Time and date of the first entry in MS-DOS form: 1980-01-01 00:00, the beginning of that calendar.
+        assert_eq!(first[10..14], [0, 0, 0x21, 0]);
+        // The values begin where NumPy lets them begin.
+        let header = 30 + "dense0.weight.npy".len();
+        assert_eq!(first[header + 128..][..24], *bytemuck::cast_slice::<f32, u8>(&VALUES));
+        assert_eq!(written(&safetensors, &[WEIGHT, MASK, BIAS]), written(&safetensors, &[MASK, BIAS, WEIGHT]));
+    }
+
+    #[test]
+    fn numpy_files_of_other_programs_are_read() {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stability/e20_r3_n37.npz");
+        let found = read(&fixture, Some("history"), "").unwrap();
+        assert_eq!((found.shape, found.values.len()), (vec![20, 3, 37], 20 * 3 * 37));
+    }
+
+    #[test]
+    fn arrays_that_do_not_fit_are_refused_and_nothing_is_written() {
+        let folder = tempdir().unwrap();
+        for path in FILES.map(|name| folder.path().join(name)) {
+            let parts = NamedArray { values: Values::Parts(vec![&VALUES[..2]]), ..BIAS };
+            for arrays in [vec![NamedArray { shape: &[2, 3], ..BIAS }], vec![BIAS, BIAS], vec![parts]] {
+                let error = write(&path, &arrays).unwrap_err();
+                assert!(matches!(error, Error::Shape(_)) && error.to_string().contains("dense0.bias"), "{error}");
+            }
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn missing_arrays_and_missing_cut_and_foreign_files_are_data_errors() {
+        let folder = tempdir().unwrap();
+        for name in FILES {
+            let path = folder.path().join(name);
+            let message = |array: &str| match read(&path, Some(array), "") {
+                Err(Error::Data(message)) => message,
+                other => panic!("{other:?}"),
+            };
+            assert!(message("history").contains(name));
+            let bytes = written(&path, &[WEIGHT]);
+            let missing = message("history");
+            assert!(missing.contains("but dense0.weight; check that this is the right file"), "{missing}");
+            for content in [&bytes[..bytes.len() / 2], b"not a zip", b""] {
+                fs::write(&path, content).unwrap();
+                assert!(message("dense0.weight").contains(name));
+            }
+        }
+    }
+}
