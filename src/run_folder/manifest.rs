@@ -216,7 +216,7 @@ pub(super) mod tests {
         let folder = tempdir().unwrap();
         assert_eq!(Manifest::read(folder.path()).unwrap(), None);
         let manifest = Manifest { finished: Some("2023-11-05T12:34:56Z".into()), ..example("abc") };
-        let mut write = || {
+        let write = || {
             manifest.write(folder.path()).unwrap();
             fs::read_to_string(folder.path().join(FILE)).unwrap()
         };
