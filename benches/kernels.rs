@@ -6,13 +6,14 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use holdfast::check::{FAMILIES, Setting};
 use holdfast::cpu::fast::stability::rank as rank_fast;
-use holdfast::engine::{Engine, HistoryShape};
+use holdfast::engine::{ActiveRows, Engine, HistoryShape, Rows, SurgeonLayer, Watch};
 use holdfast::error::Result;
 use holdfast::gpu::{DeviceChoice, Gpu, Launch, Recorder, RequestedLimits};
 use holdfast::lab::launches;
 use holdfast::random::{Sequence, Stream};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// What a benchmark needs, or the end of it.
@@ -106,5 +107,35 @@ fn stability_on_processor(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(all, kernels, rank_on_processor, stability_on_processor);
+/// Moments and paths of a layer by the CPU engine: the paper's focus layer, and its first one, on 4,096 images.
+fn surgeon_on_processor(criterion: &mut Criterion) {
+    let mut engine = made(Engine::cpu(None));
+    let mut group = criterion.benchmark_group("surgeon/layer");
+    group.sample_size(10).measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_millis(300));
+    let (rows, units) = (4096, 30);
+    for inputs in [30, 784] {
+        let (values, pre_activations, weights) =
+            (numbers(rows * inputs), numbers(rows * units), numbers(inputs * units));
+        let layer = SurgeonLayer {
+            rows: Rows::Features { values: &values, inputs },
+            units,
+            pre_activations: &pre_activations,
+            active_rows: ActiveRows::Positive,
+            inactive_weight: 0.1,
+            ridge: 1e-3,
+            weights: &weights,
+            bias: Some(&weights[..units]),
+            kept: &vec![true; inputs * units],
+            shares_gram: false,
+        };
+        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        group.throughput(Throughput::Elements((inputs * units) as u64));
+        group.bench_function(format!("n{rows}_{inputs}x{units}/cpu"), |bencher| {
+            bencher.iter(|| made(engine.paths(&layer, None, &watch)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(all, kernels, rank_on_processor, stability_on_processor, surgeon_on_processor);
 criterion_main!(all);

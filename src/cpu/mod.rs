@@ -10,12 +10,14 @@ pub mod dense;
 pub mod dense_stack;
 pub mod fast;
 pub mod focus_sweep;
+pub mod gram;
 pub mod he_normal;
 pub mod magnitude_sort;
 pub mod mask;
 pub mod max_pool2d;
 pub mod softmax_cross_entropy;
 pub mod stability;
+pub mod surgeon;
 pub mod training_step;
 
 /// The number types that a twin computes in.

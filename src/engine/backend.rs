@@ -2,6 +2,7 @@
 //! own; it fails only where the device does, or where the work does not fit it.
 
 use super::loaded::Loaded;
+use super::surgeon::{Refit, Step, SurgeonLayer};
 use super::{
     Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Overheads, Replica, Setup,
     StepLoss, Steps, SweepSize, Watch,
@@ -33,6 +34,15 @@ pub(super) trait Backend: Send {
 
     /// Neither history nor windows are empty.
     fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope>;
+
+    fn paths(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        ratios: Option<&[f32]>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Step<f32>>>>;
+
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit>;
 
     #[cfg(feature = "gpu")]
     fn gpu(&self) -> Option<&Arc<Gpu>> {

@@ -4,7 +4,8 @@ use super::backend::Backend;
 use super::batch::Batch;
 use super::cpu::CpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
-use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, SweepSize};
+use super::surgeon::{Refit, Step, SurgeonLayer};
+use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::network::ParameterLayout;
@@ -182,6 +183,41 @@ impl Engine {
             return Ok(Envelope { minimum: Vec::new(), maximum: Vec::new(), smallest_magnitude: Vec::new() });
         }
         self.backend.envelope(shape, history, windows)
+    }
+
+    /// The elimination path of each unit of a layer: which of its kept weights goes first, which then, the others each time
+    /// taking over what it did. `ratios` `[input, unit]` are what weights are multiplied by before they are compared, from 0 to
+    /// 1; without them all are 1. [`Step::column`] is the input. Progress is in units.
+    ///
+    /// Fails with [`Error::Shape`] if arrays do not fit together, with [`Error::Usage`] without a row or for an impossible
+    /// setting, with [`Error::Data`] where a number is not finite or a unit's inputs determine no weights, and with
+    /// [`Error::Interrupted`] where a stop was asked for.
+    pub fn paths(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        ratios: Option<&[f32]>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Step<f32>>>> {
+        layer.check()?;
+        if let Some(ratios) = ratios {
+            let allowed = ratios.iter().all(|ratio| (0.0..=1.0).contains(ratio));
+            if ratios.len() != layer.weights.len() || !allowed {
+                return Err(Error::Shape(format!(
+                    "{} ratios are not a number from 0 to 1 for each of the {} weights",
+                    ratios.len(),
+                    layer.weights.len()
+                )));
+            }
+        }
+        self.backend.paths(layer, ratios, watch)
+    }
+
+    /// The kept weights of each unit, and its bias, solved anew; all other weights are 0. Progress is in units.
+    ///
+    /// Fails as [`Self::paths`] does.
+    pub fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
+        layer.check()?;
+        self.backend.refit(layer, watch)
     }
 
     /// What was spent on building and copying so far.

@@ -5,12 +5,14 @@ mod capacity;
 mod history;
 mod launches;
 mod samples;
+mod surgeon;
 mod tuning;
 
 pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
+use super::surgeon::{Refit, Step, SurgeonLayer};
 use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, Steps, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::data::batches::step_ranges;
@@ -217,6 +219,19 @@ impl Backend for GpuBackend {
 
     fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope> {
         history::envelope(&self.gpu, shape, history, windows)
+    }
+
+    fn paths(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        ratios: Option<&[f32]>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Step<f32>>>> {
+        surgeon::paths(&self.gpu, layer, ratios, watch)
+    }
+
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
+        surgeon::refit(&self.gpu, layer, watch)
     }
 
     fn gpu(&self) -> Option<&Arc<Gpu>> {

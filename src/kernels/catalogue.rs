@@ -2,8 +2,8 @@
 
 use super::dense_stack::{MOST_STEPS, ROWS, WIDTH};
 use super::{
-    adam, conv2d, dense, dense_stack, focus_sweep, he_normal, magnitude_sort, mask, max_pool2d, softmax_cross_entropy,
-    stability,
+    adam, conv2d, dense, dense_stack, focus_sweep, gram, he_normal, magnitude_sort, mask, max_pool2d,
+    softmax_cross_entropy, stability, surgeon,
 };
 use crate::gpu::Shader;
 
@@ -35,6 +35,7 @@ pub const SHADERS: &[&Shader] = &[
     &dense::BACKWARD_INPUT,
     &dense::BACKWARD_WEIGHTS,
     &dense::BACKWARD_WEIGHTS_IMAGES,
+    &dense_stack::NAIVE,
     &dense_stack::GRADIENT,
     &dense_stack::STEP,
     &dense_stack::STEP_FEATURES,
@@ -56,10 +57,20 @@ pub const SHADERS: &[&Shader] = &[
     &stability::NAIVE,
     &stability::COUNT,
     &stability::ENVELOPE,
+    &focus_sweep::NAIVE,
     &focus_sweep::EVALUATE,
+    &gram::NAIVE,
+    &gram::ACCUMULATE,
+    &gram::RIDGE,
+    &surgeon::NAIVE,
+    &surgeon::PATH,
+    &surgeon::REFIT,
+    &surgeon::CHOOSE,
+    &surgeon::UPDATE,
 ];
 
 const STEPS: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEATURES];
+const SMALL_UNITS: &[&Shader] = &[&surgeon::PATH, &surgeon::REFIT];
 const CHUNK: &[&Shader] = &[&dense_stack::GRADIENT];
 
 /// Constants that shaders share with their wrappers: whose they are, their name in WGSL, and what the wrappers take them for.
@@ -72,6 +83,7 @@ pub const SHARED: &[(&[&Shader], &str, usize)] = &[
     (&[&magnitude_sort::RANK], "QUADS", magnitude_sort::MOST_COUNTED / 4),
     (&[], "TILE", magnitude_sort::radix::TILE),
     (&[], "DIGITS", magnitude_sort::radix::DIGITS),
+    (&[&dense_stack::NAIVE], "UNITS", WIDTH),
     (CHUNK, "SAMPLES", WIDTH),
     (CHUNK, "QUADS", WIDTH / 4),
     (CHUNK, "MATRIX", WIDTH * WIDTH / 4),
@@ -81,5 +93,10 @@ pub const SHARED: &[(&[&Shader], &str, usize)] = &[
     (STEPS, "SAMPLES", WIDTH),
     (STEPS, "QUADS", WIDTH / 4),
     (STEPS, "ROWS", ROWS),
+    (&[&gram::ACCUMULATE], "SUMS", gram::SUMS),
+    (&[&gram::ACCUMULATE], "ROWS", gram::ROWS),
+    (&[], "NO_COLUMN", gram::NO_COLUMN as usize),
+    (SMALL_UNITS, "MOST", surgeon::MOST),
+    (SMALL_UNITS, "STRIDE", surgeon::MOST + 1),
     (&[&softmax_cross_entropy::LOSS], "WORKGROUP_SIZE", softmax_cross_entropy::WORKGROUP_SIZE),
 ];

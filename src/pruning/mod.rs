@@ -4,6 +4,7 @@ pub mod criterion;
 pub mod decay;
 pub mod masks;
 pub mod operating_points;
+pub mod surgeon;
 pub mod sweep;
 mod sweep_row;
 

@@ -32,6 +32,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("magnitude_sort.rank", "(j < i)", "(j > i)"),
     ("stability.count", "(key <= high)", "(key < high)"),
     ("dense_stack.step", "layer + 1u == launch.params.depth", "layer == launch.params.depth"),
+    ("surgeon.update", "select(product, -product, sweeps)", "product"),
     ("mask.smallest", "if (mask[i] == PRUNED) { state = PRUNED; }", ""),
 ];
 
@@ -70,7 +71,10 @@ fn the_verdict_on_a_device_with_a_faulty_kernel_names_it_and_what_to_do() {
 
 #[test]
 fn the_cpu_engines_fast_variants_match_their_twins() {
-    assert_passed(&[cpu::training(), cpu::sweep(), cpu::ranks(), cpu::histories(), vec![philox_on_host()]].concat());
+    assert_passed(
+        &[cpu::training(), cpu::sweep(), cpu::ranks(), cpu::histories(), cpu::surgeon(), vec![philox_on_host()]]
+            .concat(),
+    );
 }
 
 #[test]

@@ -60,4 +60,6 @@ families! {
     magnitude_sort
     stability
     focus_sweep
+    gram
+    surgeon
 }

@@ -15,6 +15,7 @@ mod doctor;
 mod engine;
 mod families;
 mod focus_sweep;
+mod gram;
 mod he_normal;
 mod magnitude_sort;
 mod mask;
@@ -24,6 +25,7 @@ mod refusals;
 mod roofline;
 mod softmax_cross_entropy;
 mod stability;
+mod surgeon;
 mod tuning;
 mod twins;
 

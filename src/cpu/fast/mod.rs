@@ -9,11 +9,13 @@ pub mod conv2d;
 pub mod convolutions;
 pub mod dense;
 pub mod focus_sweep;
+pub mod gram;
 pub mod limits;
 pub mod max_pool2d;
 pub mod network;
 pub mod softmax_cross_entropy;
 pub mod stability;
+pub mod surgeon;
 pub mod training_step;
 
 /// Rows of units are padded to a multiple of this many numbers: one AVX-512 register, two of AVX2, four of NEON.
