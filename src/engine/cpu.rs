@@ -2,7 +2,7 @@
 
 use super::backend::{Backend, BackendBatch, PackedPoint};
 use super::loaded::Loaded;
-use super::surgeon::{self, Refit, Step, SurgeonLayer};
+use super::surgeon::{self, PathStep, Refit, SurgeonLayer};
 use super::{
     Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Replica, Setup, StepLoss,
     Steps, SweepSize, Watch,
@@ -197,7 +197,7 @@ impl Backend for CpuBackend {
         layer: &SurgeonLayer<'_>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
-    ) -> Result<Vec<Vec<Step<f32>>>> {
+    ) -> Result<Vec<Vec<PathStep<f32>>>> {
         self.pool.install(|| surgeon::paths(layer, ratios, watch))
     }
 
