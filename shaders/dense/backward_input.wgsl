@@ -6,17 +6,9 @@
 //   parameters       [replica, parameter]    weights [in, out] read at their offset
 //   input            [replica, sample, in]   read
 //   input_gradient   [replica, sample, in]   written for the samples of the step
-// with: grid, step, relu
+// with: grid, step, dense_layer, relu
 
 override WORKGROUP_SIZE: u32 = 64;
-
-struct Params {
-    inputs: u32,
-    outputs: u32,
-    capacity: u32,   // samples that a replica has room for
-    parameters: u32, // per replica
-    weights: u32,    // first weight
-}
 
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read> step: Step;

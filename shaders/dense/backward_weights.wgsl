@@ -6,18 +6,9 @@
 //   output_gradient  [replica, sample, out]  read
 //   gradient         [replica, parameter]    weights [in, out] and bias [out] written at their offsets
 // The tiles of the first inputs also own the biases.
-// with: grid, step
+// with: grid, step, dense_layer
 
 override WORKGROUP_SIZE: u32 = 64;
-
-struct Params {
-    inputs: u32,
-    outputs: u32,
-    capacity: u32,   // samples that a replica has room for
-    parameters: u32, // per replica
-    weights: u32,    // first weight
-    bias: u32,       // first bias
-}
 
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read> step: Step;

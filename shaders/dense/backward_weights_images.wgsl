@@ -6,21 +6,9 @@
 //   output_gradient  [replica, sample, out]        read
 //   gradient         [replica, parameter]          weights [pixel, out] and bias [out] written at their offsets
 // The tiles of the first word also own the biases.
-// with: grid, step
+// with: grid, step, dense_layer
 
 override WORKGROUP_SIZE: u32 = 64;
-
-struct Params {
-    height: u32,     // rows of an image
-    width: u32,      // columns of an image
-    row_words: u32,  // words of a row
-    outputs: u32,
-    capacity: u32,   // samples that a replica has room for
-    parameters: u32, // per replica
-    weights: u32,    // first weight
-    bias: u32,       // first bias
-    scale: f32,      // what pixels are multiplied by
-}
 
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read> step: Step;

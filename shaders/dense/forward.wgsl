@@ -5,19 +5,9 @@
 //   parameters  [replica, parameter]    weights [in, out] and bias [out] read at their offsets
 //   output      [replica, sample, out]  written for the samples of the step
 // Per 16 multiply-adds 8 loads: bound by loads from the first-level cache.
-// with: grid, step, relu
+// with: grid, step, dense_layer, relu
 
 override WORKGROUP_SIZE: u32 = 64;
-
-struct Params {
-    inputs: u32,
-    outputs: u32,
-    capacity: u32,   // samples that a replica has room for
-    parameters: u32, // per replica
-    weights: u32,    // first weight
-    bias: u32,       // first bias
-    relu: u32,       // 1 or 0
-}
 
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read> step: Step;

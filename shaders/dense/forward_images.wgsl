@@ -6,22 +6,9 @@
 //   parameters  [replica, parameter]          weights [pixel, out] and bias [out] read at their offsets
 //   output      [replica, sample, out]        written for the samples of the step
 // Per 64 multiply-adds 20 loads; an image is one byte a pixel until it is in a register.
-// with: grid, step, relu
+// with: grid, step, dense_layer, relu
 
 override WORKGROUP_SIZE: u32 = 64;
-
-struct Params {
-    height: u32,     // rows of an image
-    width: u32,      // columns of an image
-    row_words: u32,  // words of a row
-    outputs: u32,
-    capacity: u32,   // samples that a replica has room for
-    parameters: u32, // per replica
-    weights: u32,    // first weight
-    bias: u32,       // first bias
-    relu: u32,       // 1 or 0
-    scale: f32,      // what pixels are multiplied by
-}
 
 @group(0) @binding(0) var<storage, read> params: Params;
 @group(0) @binding(1) var<storage, read> step: Step;

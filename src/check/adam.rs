@@ -1,32 +1,28 @@
 //! Cases of `adam.step`.
 
 use super::comparator::{EPSILON, Expected, Report, compare};
-use super::{Draws, Output, Setting, at_every_size, bits, magnitudes, preset, read, run, widen};
+use super::{Draws, Setting, at_every_size, bits, magnitudes, preset, read, run, widen};
 use crate::cpu::adam as twin;
 use crate::error::Result;
 use crate::gpu::Buffer;
 use crate::kernels::StepRecord;
-use crate::kernels::adam::{NAIVE, STEP, Step, StepArguments};
+use crate::kernels::adam::{Step, StepArguments};
 use std::ops::Range;
 
 /// Factor of the tolerance of m and v: three roundings.
 const FACTOR: f64 = 4.0;
 
 /// One step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Case {
-    /// Replicas side by side.
-    pub replicas: usize,
-    /// Parameters of one.
-    pub parameters: usize,
+struct Case {
+    replicas: usize,
+    parameters: usize,
     /// How many of them are updated.
-    pub updated: usize,
+    updated: usize,
     /// Which of them the mask covers.
-    pub focus: Range<usize>,
+    focus: Range<usize>,
     /// Number of the step, from 1.
-    pub t: u64,
-    /// What decaying parameters are multiplied by.
-    pub decay: f32,
+    t: u64,
+    decay: f32,
 }
 
 impl Case {
@@ -39,7 +35,7 @@ impl Case {
 /// The cases that every device must pass: around the workgroup, a prime, a mask at either end, the paper's network, and the
 /// first parameters only.
 /// Masks hold all three states.
-pub fn cases() -> Vec<Case> {
+fn cases() -> Vec<Case> {
     let case =
         |replicas, parameters, focus, t| Case { replicas, parameters, updated: parameters, focus, t, decay: 0.875 };
     vec![
@@ -77,8 +73,12 @@ impl Arrays {
     }
 }
 
-/// What the kernel changes: parameters, m and v, each `[replica, parameter]`.
-pub fn step(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
+/// Compares a case with the twin: parameters, m and v, each `[replica, parameter]`.
+///
+/// m and v are sums of two products. The update divides the error of m by sqrt(v) + epsilon and adds that of the root
+/// (half of v's, and 2.5 units) and of the division (2.5 units). A decay below 1 adds a rounding of its own, and shrinks
+/// all others.
+fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let Setting { gpu, workgroup_size, .. } = on;
     let arrays = Arrays::new(case);
     let [parameters, m, v] =
@@ -100,17 +100,8 @@ pub fn step(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
     let kernel = if on.naive { Step::naive } else { Step::new };
     let bound = kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 0, 0))?;
-    Ok([read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
-}
-
-/// Compares a case with the twin: parameters, m and v.
-///
-/// m and v are sums of two products. The update divides the error of m by sqrt(v) + epsilon and adds that of the root
-/// (half of v's, and 2.5 units) and of the division (2.5 units). A decay below 1 adds a rounding of its own, and shrinks
-/// all others.
-pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
-    let arrays = Arrays::new(case);
-    let rate = f64::from(twin::corrected_rate(case.t) as f32);
+    let found = [read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?];
+    let rate = f64::from(rate);
     let mut expected: [Vec<Expected>; 3] = Default::default();
     for r in 0..case.replicas {
         let own = r * case.parameters..(r + 1) * case.parameters;
@@ -140,14 +131,12 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
             expected[2].push(Expected { value: v[i], tolerance: FACTOR * EPSILON * v_sum[i] });
         }
     }
-    let found = step(on, case)?;
-    let name = case.name();
-    let kernel = if on.naive { NAIVE.name } else { STEP.name };
+    let (kernel, name) = (bound.name(), case.name());
     let arrays = ["parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
     Ok(arrays.map(|(array, (found, expected))| compare(kernel, format!("{name} {array}"), found, expected)).collect())
 }
 
 /// Checks all cases.
-pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+pub(super) fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     at_every_size(settings, &cases(), |case| case.parameters < 1000, check)
 }

@@ -1,9 +1,10 @@
 //! Cases of `conv2d.*`.
 
-use super::comparator::{Expected, Report, compare, sums_of_products};
+use super::comparator::{Report, compare, sums_of_products};
 use super::max_pool2d::{Case as PoolCase, pack};
 use super::{
-    Draws, Output, Setting, at_every_size, magnitudes, output, part, read, run, second_step, used_part, widen,
+    Draws, Held, Output, Setting, at_every_size, magnitudes, output, part, read, run, second_step, sums, used_part,
+    widen,
 };
 use crate::cpu::Real;
 use crate::cpu::conv2d::{self as twin, ConvShape};
@@ -13,10 +14,9 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::ParameterOffsets;
 use crate::kernels::conv2d::{
-    BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
-    Shape,
+    BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Shape,
 };
-use crate::kernels::dense::{ImageShape, Images};
+use crate::kernels::dense::ImageShape;
 use crate::kernels::max_pool2d::argmax_len;
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
@@ -194,6 +194,16 @@ impl Arrays {
         own[place.weights..].split_at(9 * case.inputs * case.outputs)
     }
 
+    /// What the layer reads, on the device.
+    fn on_device(&self, gpu: &Gpu, case: &Case) -> Result<Held> {
+        let shape = ImageShape { height: case.height, width: case.width };
+        if case.images {
+            Held::images(gpu, shape, SCALE, &self.order, &self.pixels)
+        } else {
+            Held::features(gpu, &self.input)
+        }
+    }
+
     /// The gradient of replica `r` before pooling, made by `number` from single precision.
     fn gradient(&self, case: &Case, r: usize, number: fn(&[f32]) -> Vec<f64>) -> Vec<f64> {
         let own = number(Self::own(case, &self.output_gradient, r, case.output_len()));
@@ -212,38 +222,12 @@ impl Arrays {
     }
 }
 
-/// What a layer reads, on the device.
-enum Held {
-    Features(Buffer<f32>),
-    Images(ImageShape, [Buffer<u32>; 2]),
-}
-
-impl Held {
-    fn new(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Self> {
-        if !case.images {
-            return Buffer::from_slice(gpu, "input", &arrays.input).map(Self::Features);
-        }
-        let shape = ImageShape { height: case.height, width: case.width };
-        let order = Buffer::from_slice(gpu, "order", &arrays.order)?;
-        Ok(Self::Images(shape, [order, Buffer::from_slice(gpu, "images", &shape.pack(&arrays.pixels))?]))
-    }
-
-    fn input(&self) -> Input<'_> {
-        match self {
-            Self::Features(input) => Input::Features(input),
-            Self::Images(shape, [order, images]) => {
-                Input::Images(Images { shape: *shape, scale: SCALE, order, images })
-            }
-        }
-    }
-}
-
 /// Runs the forward kernel of the case: which it is, values, and words of codes if it pools.
 pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Vec<Output>)> {
     let Setting { gpu, workgroup_size, .. } = on;
     let values = output::<f32>(gpu, case.rows() * case.output_len())?;
     let argmax = output::<u32>(gpu, case.rows() * case.words())?;
-    let held = Held::new(gpu, case, arrays)?;
+    let held = arrays.on_device(gpu, case)?;
     let arguments = ForwardArguments {
         shape: case.shape(),
         place: case.place(),
@@ -351,16 +335,14 @@ pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let (gradient, words) = arrays.backward_inputs(case);
     let (kernel, found) = backward_input(on, case, &arrays, gradient, &words)?;
-    let mut expected = Vec::new();
-    for r in 0..case.replicas {
+    let expected = sums(case.replicas, FACTOR, |r, number| {
         let (weights, _) = arrays.weights_and_bias(case, r);
         let input: Vec<f64> = arrays.input(case, r);
-        let (mut value, mut sum) = (vec![0.0; input.len()], vec![0.0; input.len()]);
-        twin::backward_input(case.twin(), &arrays.gradient(case, r, widen), &widen(weights), &input, &mut value);
-        let gradient = arrays.gradient(case, r, magnitudes);
-        twin::backward_input(case.twin(), &gradient, &magnitudes(weights), &input, &mut sum);
-        expected.extend(sums_of_products(&value, &sum, FACTOR));
-    }
+        let mut input_gradient = vec![0.0; input.len()];
+        let gradient = arrays.gradient(case, r, number);
+        twin::backward_input(case.twin(), &gradient, &number(weights), &input, &mut input_gradient);
+        input_gradient
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
@@ -370,8 +352,8 @@ fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
     let place = case.place();
     let gradient = output(gpu, case.replicas * place.parameters)?;
     let (output_gradient, words) = arrays.backward_inputs(case);
-    let held = Held::new(gpu, case, arrays)?;
     let argmax = Buffer::from_slice(gpu, "argmax", &words)?;
+    let held = arrays.on_device(gpu, case)?;
     let arguments = BackwardWeightsArguments {
         shape: case.shape(),
         place,
@@ -381,8 +363,8 @@ fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
         argmax: case.pool.then_some(&argmax),
         gradient: &gradient,
     };
-    let kernel = if on.naive { BackwardWeights::naive(on.workgroup_size) } else { BackwardWeights::default() };
-    let bound = kernel.bind(gpu, &arguments)?;
+    let kernel = if on.naive { BackwardWeights::naive } else { BackwardWeights::new };
+    let bound = kernel(on.workgroup_size).bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     Ok((bound.name(), part(read(gpu, &gradient)?, place.parameters, place.weights..place.parameters)))
 }
@@ -391,17 +373,12 @@ fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
 pub fn check_backward_weights(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
     let (kernel, found) = backward_weights(on, case, &arrays)?;
-    let mut expected: Vec<Expected> = Vec::new();
-    for r in 0..case.replicas {
-        let input: Vec<f64> = arrays.input(case, r);
-        let twin = |gradient: &[f64]| {
-            let (mut weights, mut bias) = (vec![0.0; 9 * case.inputs * case.outputs], vec![0.0; case.outputs]);
-            twin::backward_weights(case.twin(), &input, gradient, &mut weights, &mut bias);
-            [weights, bias].concat()
-        };
-        let values = twin(&arrays.gradient(case, r, widen));
-        expected.extend(sums_of_products(&values, &twin(&arrays.gradient(case, r, magnitudes)), FACTOR));
-    }
+    let expected = sums(case.replicas, FACTOR, |r, number| {
+        let (input, gradient) = (arrays.input(case, r), arrays.gradient(case, r, number));
+        let (mut weights, mut bias) = (vec![0.0; 9 * case.inputs * case.outputs], vec![0.0; case.outputs]);
+        twin::backward_weights(case.twin(), &input, &gradient, &mut weights, &mut bias);
+        [weights, bias].concat()
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 

@@ -1,7 +1,9 @@
 //! The CPU engine's fast variants against the same twins.
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact, sums_of_products};
-use super::{Draws, Output, bits, focus_sweep, gram, magnitude_sort, magnitudes, stability, surgeon as surgery, widen};
+use super::{
+    Draws, Output, bits, exact, focus_sweep, gram, magnitude_sort, magnitudes, stability, surgeon as surgery, widen,
+};
 use crate::cpu::conv2d::ConvShape;
 use crate::cpu::dense::DenseShape;
 use crate::cpu::fast::focus_sweep::SweepInput;
@@ -282,7 +284,7 @@ pub fn sweep() -> Vec<Report> {
             corrects.push(correct);
         }
         let outputs = [found(&sums), Output { bits: corrects, guard: Vec::new() }];
-        reports.extend(focus_sweep::reports(case, &outputs, samples));
+        reports.extend(focus_sweep::reports("focus_sweep.evaluate", case, &outputs, samples));
     }
     reports
 }
@@ -337,15 +339,18 @@ pub fn histories() -> Vec<Report> {
             }
         }
         let whole = |bits| Output { bits, guard: Vec::new() };
-        let counts =
-            [("stability", stability, expected_counts.0), ("stable weights", stable_weights, expected_counts.1)];
-        reports.extend(counts.map(|(array, found, expected)| {
-            compare_exact("stability.count", format!("{} {array}", case.name()), &whole(found), &expected)
-        }));
-        let arrays = ["minimum", "maximum", "smallest magnitude"].iter().zip(extremes.iter().zip(&expected));
-        reports.extend(arrays.map(|(array, (values, expected))| {
-            compare_exact("stability.envelope", format!("{} {array}", case.name()), &found(values), &bits(expected))
-        }));
+        let counts = [
+            ("stability", whole(stability), expected_counts.0),
+            ("stable weights", whole(stable_weights), expected_counts.1),
+        ];
+        reports.extend(exact("stability.count", &case.name(), counts));
+        let [minimum, maximum, smallest] = &extremes;
+        let arrays = [
+            ("minimum", found(minimum), bits(&expected[0])),
+            ("maximum", found(maximum), bits(&expected[1])),
+            ("smallest magnitude", found(smallest), bits(&expected[2])),
+        ];
+        reports.extend(exact("stability.envelope", &case.name(), arrays));
     }
     reports
 }

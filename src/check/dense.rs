@@ -1,19 +1,15 @@
 //! Cases of `dense.*`.
 
-use super::comparator::{Expected, Report, compare, sums_of_products};
-use super::{
-    Draws, Output, Setting, at_every_size, magnitudes, output, part, read, run, second_step, used_part, widen,
-};
+use super::comparator::{Report, compare};
+use super::{Draws, Held, Output, Setting, at_every_size, output, part, read, run, second_step, sums, used_part};
 use crate::cpu::Real;
 use crate::cpu::dense::{self as twin, DenseShape};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::ParameterOffsets;
 use crate::kernels::dense::{
-    BACKWARD_INPUT, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BackwardInput, BackwardInputArguments, BackwardWeights,
-    BackwardWeightsArguments, BackwardWeightsImages, BackwardWeightsImagesArguments, FORWARD, FORWARD_IMAGES, Forward,
-    ForwardArguments, ForwardImages, ForwardImagesArguments, ImageShape, Images, NAIVE, NAIVE_BACKWARD_INPUT,
-    NAIVE_BACKWARD_WEIGHTS, Shape,
+    BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments,
+    ImageShape, Shape,
 };
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
@@ -153,63 +149,54 @@ impl Arrays {
         own[place.weights..].split_at(case.inputs * case.outputs)
     }
 
-    fn on_device<'a>(&self, gpu: &Gpu, case: &Case, held: &'a mut Option<[Buffer<u32>; 2]>) -> Result<Images<'a>> {
-        let packed = case.image().pack(&self.images);
-        let [order, images] =
-            held.insert([Buffer::from_slice(gpu, "order", &self.order)?, Buffer::from_slice(gpu, "images", &packed)?]);
-        Ok(Images { shape: case.image(), scale: SCALE, order, images })
+    /// What the layer reads, on the device.
+    fn on_device(&self, gpu: &Gpu, case: &Case, images: bool) -> Result<Held> {
+        if images {
+            Held::images(gpu, case.image(), SCALE, &self.order, &self.images)
+        } else {
+            Held::features(gpu, &self.input)
+        }
     }
 }
 
-/// Runs `dense.forward`, or `dense.forward_images` if `images`.
-pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
+/// Runs `dense.forward`, or `dense.forward_images` if `images`: says which it was.
+pub fn forward(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<(&'static str, Output)> {
     let Setting { gpu, workgroup_size, .. } = on;
     let output = output(gpu, case.replicas * case.capacity * case.outputs)?;
-    let parameters = Buffer::from_slice(gpu, "parameters", &arrays.parameters)?;
-    let steps = second_step(gpu, case.capacity, case.samples)?;
-    let (shape, place, relu) = (case.shape(), case.place(), case.relu);
-    let mut held = None;
-    let bound = if images {
-        let images = arrays.on_device(gpu, case, &mut held)?;
-        let (steps, parameters, output) = (&steps, &parameters, &output);
-        let arguments = ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
-        ForwardImages::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
-    } else {
-        let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
-        let (steps, parameters, output) = (&steps, &parameters, &output);
-        let arguments = ForwardArguments { shape, place, relu, steps, input, parameters, output };
-        let kernel = if on.naive { Forward::naive } else { Forward::new };
-        kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?
+    let held = arrays.on_device(gpu, case, images)?;
+    let arguments = ForwardArguments {
+        shape: case.shape(),
+        place: case.place(),
+        relu: case.relu,
+        steps: &second_step(gpu, case.capacity, case.samples)?,
+        input: held.input(),
+        parameters: &Buffer::from_slice(gpu, "parameters", &arrays.parameters)?,
+        output: &output,
     };
+    let kernel = if on.naive { Forward::naive } else { Forward::new };
+    let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &output)?;
-    Ok(used_part(found, case.capacity * case.outputs, case.samples * case.outputs))
+    Ok((bound.name(), used_part(found, case.capacity * case.outputs, case.samples * case.outputs)))
 }
 
 /// Compares `dense.forward` or `dense.forward_images` with the twin.
 pub fn check_forward(on: Setting<'_>, case: &Case, images: bool) -> Result<Report> {
     let arrays = Arrays::new(case);
-    let found = forward(on, case, &arrays, images)?;
-    let mut expected = Vec::new();
-    for r in 0..case.replicas {
+    let (kernel, found) = forward(on, case, &arrays, images)?;
+    let expected = sums(case.replicas, FACTOR, |r, number| {
         let (weights, bias) = arrays.weights_and_bias(case, r);
+        let mut output = vec![0.0; case.samples * case.outputs];
+        // Inputs are not negative, and so no sum of magnitudes is.
         let input: Vec<f64> = arrays.input(case, r, images);
-        let (mut value, mut sum) = (vec![0.0; case.samples * case.outputs], vec![0.0; case.samples * case.outputs]);
-        twin::forward(case.twin(), &input, &widen(weights), &widen(bias), case.relu, &mut value);
-        // Inputs are not negative.
-        twin::forward(case.twin(), &input, &magnitudes(weights), &magnitudes(bias), false, &mut sum);
-        expected.extend(sums_of_products(&value, &sum, FACTOR));
-    }
-    let kernel = match images {
-        true => FORWARD_IMAGES.name,
-        false if on.naive => NAIVE.name,
-        false => FORWARD.name,
-    };
+        twin::forward(case.twin(), &input, &number(weights), &number(bias), case.relu, &mut output);
+        output
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
 /// Runs `dense.backward_input`.
-pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<Output> {
+pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Output)> {
     let Setting { gpu, workgroup_size, .. } = on;
     let input_gradient = output(gpu, case.replicas * case.capacity * case.inputs)?;
     let arguments = BackwardInputArguments {
@@ -222,71 +209,57 @@ pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<O
         input_gradient: &input_gradient,
     };
     let kernel = if on.naive { BackwardInput::naive } else { BackwardInput::new };
-    let bound = kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?;
+    let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
-    Ok(used_part(found, case.capacity * case.inputs, case.samples * case.inputs))
+    Ok((bound.name(), used_part(found, case.capacity * case.inputs, case.samples * case.inputs)))
 }
 
 /// Compares `dense.backward_input` with the twin.
 pub fn check_backward_input(on: Setting<'_>, case: &Case) -> Result<Report> {
     let arrays = Arrays::new(case);
-    let found = backward_input(on, case, &arrays)?;
-    let mut expected = Vec::new();
-    for r in 0..case.replicas {
+    let (kernel, found) = backward_input(on, case, &arrays)?;
+    let expected = sums(case.replicas, FACTOR, |r, number| {
         let (weights, _) = arrays.weights_and_bias(case, r);
         let (input, gradient) = (arrays.input(case, r, false), arrays.output_gradient(case, r));
-        let (mut value, mut sum) = (vec![0.0f64; input.len()], vec![0.0f64; input.len()]);
-        twin::backward_input(case.twin(), &widen(gradient), &widen(weights), &input, &mut value);
-        twin::backward_input(case.twin(), &magnitudes(gradient), &magnitudes(weights), &input, &mut sum);
-        expected.extend(sums_of_products(&value, &sum, FACTOR));
-    }
-    Ok(compare(if on.naive { NAIVE_BACKWARD_INPUT.name } else { BACKWARD_INPUT.name }, case.name(), &found, &expected))
+        let mut input_gradient = vec![0.0; input.len()];
+        twin::backward_input(case.twin(), &number(gradient), &number(weights), &input, &mut input_gradient);
+        input_gradient
+    });
+    Ok(compare(kernel, case.name(), &found, &expected))
 }
 
 /// Runs `dense.backward_weights`, or `dense.backward_weights_images` if `images`; gives weights and bias of each replica. The
 /// parameters before them must be untouched.
-pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<Output> {
+pub fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays, images: bool) -> Result<(&'static str, Output)> {
     let Setting { gpu, workgroup_size, .. } = on;
     let place = case.place();
     let gradient = output(gpu, case.replicas * place.parameters)?;
-    let output_gradient = &Buffer::from_slice(gpu, "output gradient", &arrays.output_gradient)?;
-    let steps = &second_step(gpu, case.capacity, case.samples)?;
-    let (shape, gradient) = (case.shape(), &gradient);
-    let mut held = None;
-    let bound = if images {
-        let images = arrays.on_device(gpu, case, &mut held)?;
-        let arguments = BackwardWeightsImagesArguments { shape, place, steps, images, output_gradient, gradient };
-        BackwardWeightsImages::new(gpu, workgroup_size)?.bind(gpu, &arguments)?
-    } else {
-        let input = &Buffer::from_slice(gpu, "input", &arrays.input)?;
-        let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, gradient };
-        let kernel = if on.naive { BackwardWeights::naive } else { BackwardWeights::new };
-        kernel(gpu, workgroup_size)?.bind(gpu, &arguments)?
+    let held = arrays.on_device(gpu, case, images)?;
+    let arguments = BackwardWeightsArguments {
+        shape: case.shape(),
+        place,
+        steps: &second_step(gpu, case.capacity, case.samples)?,
+        input: held.input(),
+        output_gradient: &Buffer::from_slice(gpu, "output gradient", &arrays.output_gradient)?,
+        gradient: &gradient,
     };
+    let kernel = if on.naive { BackwardWeights::naive } else { BackwardWeights::new };
+    let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
-    Ok(part(read(gpu, gradient)?, place.parameters, place.weights..place.parameters))
+    Ok((bound.name(), part(read(gpu, &gradient)?, place.parameters, place.weights..place.parameters)))
 }
 
 /// Compares `dense.backward_weights` or `dense.backward_weights_images` with the twin.
 pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Result<Report> {
     let arrays = Arrays::new(case);
-    let found = backward_weights(on, case, &arrays, images)?;
-    let mut expected: Vec<Expected> = Vec::new();
-    for r in 0..case.replicas {
-        let (input, gradient) = (arrays.input(case, r, images), arrays.output_gradient(case, r));
-        let twin = |gradient: &[f64]| {
-            let (mut weights, mut bias) = (vec![0.0; case.inputs * case.outputs], vec![0.0; case.outputs]);
-            twin::backward_weights(case.twin(), &input, gradient, &mut weights, &mut bias);
-            [weights, bias].concat()
-        };
-        expected.extend(sums_of_products(&twin(&widen(gradient)), &twin(&magnitudes(gradient)), FACTOR));
-    }
-    let kernel = match images {
-        true => BACKWARD_WEIGHTS_IMAGES.name,
-        false if on.naive => NAIVE_BACKWARD_WEIGHTS.name,
-        false => BACKWARD_WEIGHTS.name,
-    };
+    let (kernel, found) = backward_weights(on, case, &arrays, images)?;
+    let expected = sums(case.replicas, FACTOR, |r, number| {
+        let (input, gradient) = (arrays.input(case, r, images), number(arrays.output_gradient(case, r)));
+        let (mut weights, mut bias) = (vec![0.0; case.inputs * case.outputs], vec![0.0; case.outputs]);
+        twin::backward_weights(case.twin(), &input, &gradient, &mut weights, &mut bias);
+        [weights, bias].concat()
+    });
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 

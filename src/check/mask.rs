@@ -1,13 +1,14 @@
 //! Cases of `mask.smallest`, `mask.draw` and `mask.regrow`.
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
-use super::{Draws, Output, Setting, at_every_size, bits, he_normal::ULP, output, preset, read, run};
+use super::{Draws, Output, Setting, at_every_size, bits, exact, he_normal::ULP, output, preset, read, run, widen};
 use crate::cpu::{magnitude_sort, mask as twin};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::mask::{
-    Change, DRAW, Draw, DrawArguments, NAIVE, REGROW, Regrow, RegrowArguments, SMALLEST, Smallest, SmallestArguments,
+    Change, DRAW, Draw, DrawArguments, REGROW, Regrow, RegrowArguments, Smallest, SmallestArguments,
 };
+use std::ops::Range;
 
 /// Parameters before the weights, and behind them: all must stay.
 const AROUND: usize = 5;
@@ -18,24 +19,33 @@ const SEED: u64 = 7 << 33 | 5;
 const SCALE: f32 = 0.29;
 
 /// One change of the masks of some replicas.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Case {
-    /// Weights of the layer.
-    pub weight_count: usize,
+#[derive(Clone)]
+pub(super) struct Case {
+    weight_count: usize,
     /// How many weights of each replica it is about.
-    pub count: Vec<u32>,
+    count: Vec<u32>,
     /// The state that `mask.smallest` gives, or whose weights `mask.draw` draws for.
-    pub state: u32,
+    state: u32,
 }
 
 impl Case {
     fn name(&self) -> String {
         format!("r{}_n{} state {}", self.count.len(), self.weight_count, self.state)
     }
+
+    /// Parameters of a replica.
+    fn stride(&self) -> usize {
+        self.weight_count + 2 * AROUND
+    }
+
+    /// The weights of replica `r` in an array of weights, and in one of parameters.
+    fn own(&self, r: usize) -> [Range<usize>; 2] {
+        [r * self.weight_count, r * self.stride() + AROUND].map(|first| first..first + self.weight_count)
+    }
 }
 
 /// The cases that every device must pass: nothing, everything, around the workgroup, a prime, and the paper's layer.
-pub fn cases() -> Vec<Case> {
+fn cases() -> Vec<Case> {
     let case = |weight_count, count: &[u32]| Case { weight_count, count: count.to_vec(), state: twin::PRUNED };
     let pruning = [
         case(1, &[0, 1]),
@@ -59,12 +69,12 @@ struct Arrays {
 impl Arrays {
     fn new(case: &Case) -> Self {
         let mut draws = Draws::new(case.weight_count as u32);
-        let stride = case.weight_count + 2 * AROUND;
         let replicas = case.count.len();
-        let state = [(); 3].map(|()| draws.numbers(replicas * stride));
+        let state = [(); 3].map(|()| draws.numbers(replicas * case.stride()));
         let mut rank = vec![0; replicas * case.weight_count];
-        for (r, rank) in rank.chunks_exact_mut(case.weight_count).enumerate() {
-            magnitude_sort::rank(&state[0][r * stride + AROUND..][..case.weight_count], rank);
+        for r in 0..replicas {
+            let [weights, parameters] = case.own(r);
+            magnitude_sort::rank(&state[0][parameters], &mut rank[weights]);
         }
         let mask = draws
             .below(replicas * case.weight_count, 5)
@@ -75,58 +85,66 @@ impl Arrays {
     }
 }
 
-/// What the kernel changes: mask `[replica, weight_index]`, then parameters, m and v `[replica, parameter]`.
-pub fn smallest(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
-    let gpu = on.gpu;
-    let arrays = Arrays::new(case);
-    let mask = preset(gpu, &arrays.mask)?;
-    let [parameters, m, v] = arrays.state.each_ref().map(|array| preset(gpu, &bits(array)));
-    let (parameters, m, v) = (parameters?, m?, v?);
+/// The arrays on the device: mask `[replica, weight_index]`, then parameters, m and v `[replica, parameter]`.
+struct Held {
+    rank: Buffer<u32>,
+    changes: Buffer<Change>,
+    mask: Buffer<u32>,
+    state: [Buffer<f32>; 3],
+}
+
+impl Held {
+    fn new(gpu: &Gpu, case: &Case, arrays: &Arrays) -> Result<Self> {
+        let [parameters, m, v] = arrays.state.each_ref().map(|array| preset(gpu, &bits(array)));
+        Ok(Self {
+            rank: Buffer::from_slice(gpu, "rank", &arrays.rank)?,
+            changes: changes(gpu, case)?,
+            mask: preset(gpu, &arrays.mask)?,
+            state: [parameters?, m?, v?],
+        })
+    }
+
+    fn read(&self, gpu: &Gpu) -> Result<[Output; 4]> {
+        let [parameters, m, v] = &self.state;
+        Ok([read(gpu, &self.mask)?, read(gpu, parameters)?, read(gpu, m)?, read(gpu, v)?])
+    }
+}
+
+/// Compares `mask.smallest` with the twin: all bits are equal.
+fn check_smallest(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
+    let (gpu, arrays) = (on.gpu, Arrays::new(case));
+    let held = Held::new(gpu, case, &arrays)?;
     let arguments = SmallestArguments {
         replicas: case.count.len(),
         weight_count: case.weight_count,
-        parameters_per_replica: case.weight_count + 2 * AROUND,
+        parameters_per_replica: case.stride(),
         offset: AROUND,
-        rank: &Buffer::from_slice(gpu, "rank", &arrays.rank)?,
-        changes: &changes(gpu, case)?,
+        rank: &held.rank,
+        changes: &held.changes,
         state: case.state,
-        mask: &mask,
-        parameters: &parameters,
-        m: &m,
-        v: &v,
+        mask: &held.mask,
+        parameters: &held.state[0],
+        m: &held.state[1],
+        v: &held.state[2],
     };
     let kernel = if on.naive { Smallest::naive } else { Smallest::new };
     let bound = kernel(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
-    Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
-}
-
-/// Compares a case with the twin: all bits are equal.
-pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
-    let Arrays { rank, mut mask, mut state } = Arrays::new(case);
-    let stride = case.weight_count + 2 * AROUND;
+    let Arrays { rank, mut mask, mut state } = arrays;
     for (r, &count) in case.count.iter().enumerate() {
-        let weight_count = r * case.weight_count..(r + 1) * case.weight_count;
-        let [parameters, m, v] = state.each_mut().map(|array| &mut array[r * stride + AROUND..][..case.weight_count]);
-        twin::smallest(
-            &rank[weight_count.clone()],
-            case.weight_count as u32 - count,
-            case.state,
-            &mut mask[weight_count],
-            parameters,
-            m,
-            v,
-        );
+        let [weights, place] = case.own(r);
+        let [parameters, m, v] = state.each_mut().map(|array| &mut array[place.clone()]);
+        let (rank, mask) = (&rank[weights.clone()], &mut mask[weights]);
+        twin::smallest(rank, case.weight_count as u32 - count, case.state, mask, parameters, m, v);
     }
-    let expected = [mask, bits(&state[0]), bits(&state[1]), bits(&state[2])];
-    let found = smallest(on, case)?;
-    let name = case.name();
-    let kernel = if on.naive { NAIVE.name } else { SMALLEST.name };
-    let arrays = ["mask", "parameters", "m", "v"].iter().zip(found.iter().zip(&expected));
-    let compare = |(array, (found, expected)): (&&str, (&Output, &Vec<u32>))| {
-        compare_exact(kernel, format!("{name} {array}"), found, expected)
-    };
-    Ok(arrays.map(compare).collect())
+    let [of_mask, parameters, m, v] = held.read(gpu)?;
+    let arrays = [
+        ("mask", of_mask, mask),
+        ("parameters", parameters, bits(&state[0])),
+        ("m", m, bits(&state[1])),
+        ("v", v, bits(&state[2])),
+    ];
+    Ok(exact(bound.name(), &case.name(), arrays))
 }
 
 /// The draws of a replica of the case; its ids are the largest that there are.
@@ -143,10 +161,9 @@ fn changes(gpu: &Gpu, case: &Case) -> Result<Buffer<Change>> {
     Buffer::from_slice(gpu, "changes", &case.count.iter().enumerate().map(change).collect::<Vec<_>>())
 }
 
-/// The draws `[replica, weight_index]` for the weights that are in the case's state.
-pub fn draw(on: Setting<'_>, case: &Case) -> Result<Output> {
-    let gpu = on.gpu;
-    let arrays = Arrays::new(case);
+/// Compares the draws `[replica, weight_index]` for the weights that are in the case's state with the twin: all bits are equal.
+fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
+    let (gpu, arrays) = (on.gpu, Arrays::new(case));
     let draws = output(gpu, arrays.mask.len())?;
     let arguments = DrawArguments {
         weight_count: case.weight_count,
@@ -158,62 +175,43 @@ pub fn draw(on: Setting<'_>, case: &Case) -> Result<Output> {
     };
     let bound = Draw::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
-    read(gpu, &draws)
-}
-
-/// Compares the draws of a case with the twin: all bits are equal.
-pub fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
-    let arrays = Arrays::new(case);
     let mut expected = vec![0.0; arrays.mask.len()];
     let parts = arrays.mask.chunks_exact(case.weight_count).zip(expected.chunks_exact_mut(case.weight_count));
     for (replica, (mask, draws)) in parts.enumerate() {
         twin::draw(draws_of(replica), case.state, mask, draws);
     }
-    let name = case.name();
-    Ok(compare_exact(DRAW.name, name, &draw(on, case)?, &bits(&expected)))
+    Ok(compare_exact(DRAW.name, case.name(), &read(gpu, &draws)?, &bits(&expected)))
 }
 
-/// What regrowing changes: mask `[replica, weight_index]`, then parameters, m and v `[replica, parameter]`.
-pub fn regrow(on: Setting<'_>, case: &Case) -> Result<[Output; 4]> {
-    let gpu = on.gpu;
-    let arrays = Arrays::new(case);
-    let mask = preset(gpu, &arrays.mask)?;
-    let [parameters, m, v] = arrays.state.each_ref().map(|array| preset(gpu, &bits(array)));
-    let (parameters, m, v) = (parameters?, m?, v?);
+/// Compares `mask.regrow` with the twin: mask and moments are equal, new weights as close as initial ones, all others equal.
+fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
+    let (gpu, arrays) = (on.gpu, Arrays::new(case));
+    let held = Held::new(gpu, case, &arrays)?;
     let arguments = RegrowArguments {
         weight_count: case.weight_count,
-        parameters_per_replica: case.weight_count + 2 * AROUND,
+        parameters_per_replica: case.stride(),
         offset: AROUND,
         seed: SEED,
         scale: SCALE,
-        rank: &Buffer::from_slice(gpu, "rank", &arrays.rank)?,
-        changes: &changes(gpu, case)?,
-        mask: &mask,
-        parameters: &parameters,
-        m: &m,
-        v: &v,
+        rank: &held.rank,
+        changes: &held.changes,
+        mask: &held.mask,
+        parameters: &held.state[0],
+        m: &held.state[1],
+        v: &held.state[2],
     };
     let bound = Regrow::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
-    Ok([read(gpu, &mask)?, read(gpu, &parameters)?, read(gpu, &m)?, read(gpu, &v)?])
-}
-
-/// Compares a case with the twin: mask and moments are equal, new weights as close as initial ones, all others equal.
-pub fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
-    let Arrays { rank, mut mask, state } = Arrays::new(case);
-    let stride = case.weight_count + 2 * AROUND;
-    let [mut parameters, mut m, mut v] = state.each_ref().map(|array| super::widen(array));
+    let Arrays { rank, mut mask, state } = arrays;
+    let [mut parameters, mut m, mut v] = state.each_ref().map(|array| widen(array));
     let before = parameters.clone();
     for (r, &count) in case.count.iter().enumerate() {
-        let weight_count = r * case.weight_count..(r + 1) * case.weight_count;
-        let place = r * stride + AROUND;
-        let [parameters, m, v] =
-            [&mut parameters, &mut m, &mut v].map(|array| &mut array[place..][..case.weight_count]);
-        let (rank, mask) = (&rank[weight_count.clone()], &mut mask[weight_count]);
+        let [weights, place] = case.own(r);
+        let [parameters, m, v] = [&mut parameters, &mut m, &mut v].map(|array| &mut array[place.clone()]);
+        let (rank, mask) = (&rank[weights.clone()], &mut mask[weights]);
         twin::regrow(draws_of(r), f64::from(SCALE), rank, count, mask, parameters, m, v);
     }
-    let found = regrow(on, case)?;
-    let name = case.name();
+    let (found, name) = (held.read(gpu)?, case.name());
     let weights: Vec<Expected> = parameters
         .iter()
         .zip(&before)
@@ -232,9 +230,9 @@ pub fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
 }
 
 /// Checks all cases.
-pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+pub(super) fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
-        let mut reports = check(on, case)?;
+        let mut reports = check_smallest(on, case)?;
         if !on.naive {
             reports.push(check_draw(on, case)?);
             reports.extend(check_regrow(on, case)?);

@@ -1,7 +1,6 @@
 //! Cases of `max_pool2d.*`, and how codes are packed into words.
 
-use super::comparator::{Report, compare_exact};
-use super::{Draws, Output, Setting, at_every_size, bits, output, read, run, second_step, used_part};
+use super::{Draws, Output, Report, Setting, at_every_size, bits, exact, output, read, run, second_step, used_part};
 use crate::cpu::max_pool2d::{self as twin, PoolShape};
 use crate::error::Result;
 use crate::gpu::Buffer;
@@ -124,7 +123,8 @@ pub fn forward(on: Setting<'_>, case: &Case, input: &[f32]) -> Result<[Output; 2
         output: &values,
         argmax: &argmax,
     };
-    let bound = Forward { workgroup_size, naive: on.naive }.bind(gpu, &arguments)?;
+    let kernel = if on.naive { Forward::naive } else { Forward::new };
+    let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     Ok([used(read(gpu, &values)?, case.output_len()), used(read(gpu, &argmax)?, case.words())])
@@ -141,18 +141,10 @@ pub fn backward(on: Setting<'_>, case: &Case, output_gradient: &[f32], words: &[
         argmax: &Buffer::from_slice(gpu, "argmax", words)?,
         input_gradient: &input_gradient,
     };
-    let bound = Backward { workgroup_size }.bind(gpu, &arguments)?;
+    let bound = Backward::new(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     Ok(used_part(found, case.capacity * case.input_len(), case.samples * case.input_len()))
-}
-
-/// Runs both kernels on seeded arrays.
-pub fn outputs(on: Setting<'_>, case: &Case) -> Result<Vec<Output>> {
-    let arrays = Arrays::new(case);
-    let [values, words] = forward(on, case, &arrays.input)?;
-    let gradient = backward(on, case, &arrays.output_gradient, &pack(case.shape(), &arrays.codes))?;
-    Ok(vec![values, words, gradient])
 }
 
 /// What the twins expect of the samples of the step, replica by replica.
@@ -168,17 +160,16 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let mut gradient = vec![0.0f32; arrays.input.len()];
     twin::backward(case.twin(), &arrays.output_gradient, &arrays.codes, &mut gradient);
     let words = pack(case.shape(), &codes);
-    let forward = if on.naive { NAIVE.name } else { FORWARD.name };
-    let expected = [
-        (forward, "values", bits(&used_of(case, &values, case.output_len()))),
-        (forward, "codes", used_of(case, &words, case.words())),
-        (BACKWARD.name, "gradient", bits(&used_of(case, &gradient, case.input_len()))),
+    let [found_values, found_words] = forward(on, case, &arrays.input)?;
+    let found_gradient = backward(on, case, &arrays.output_gradient, &pack(case.shape(), &arrays.codes))?;
+    let arrays = [
+        ("values", found_values, bits(&used_of(case, &values, case.output_len()))),
+        ("codes", found_words, used_of(case, &words, case.words())),
     ];
-    let found = outputs(on, case)?;
-    let report = |(found, (kernel, what, expected)): (&Output, &(&'static str, &str, Vec<u32>))| {
-        compare_exact(kernel, format!("{} {what}", case.name()), found, expected)
-    };
-    Ok(found.iter().zip(&expected).map(report).collect())
+    let mut reports = exact(if on.naive { NAIVE.name } else { FORWARD.name }, &case.name(), arrays);
+    let gradient = [("gradient", found_gradient, bits(&used_of(case, &gradient, case.input_len())))];
+    reports.extend(exact(BACKWARD.name, &case.name(), gradient));
+    Ok(reports)
 }
 
 /// Checks all cases.

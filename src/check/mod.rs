@@ -7,7 +7,7 @@
 //! [`crate::error::Error::OutOfMemory`] or [`crate::error::Error::DeviceLost`], and where a wrapper refuses the sizes, with
 //! [`crate::error::Error::Shape`].
 
-pub mod adam;
+mod adam;
 mod certificate;
 pub mod comparator;
 pub mod conv2d;
@@ -19,11 +19,11 @@ pub mod focus_sweep;
 pub mod gram;
 pub mod he_normal;
 pub mod magnitude_sort;
-pub mod mask;
+mod mask;
 pub mod max_pool2d;
 pub mod recorded;
 pub mod softmax_cross_entropy;
-pub mod stability;
+mod stability;
 pub mod surgeon;
 
 pub use certificate::Certificate;
@@ -32,9 +32,10 @@ pub use examination::{Examination, KernelSummary};
 
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
+use crate::kernels::dense::{ImageShape, Images, Input};
 use crate::kernels::{StepRecord, WORKGROUP_SIZES};
 use crate::random::{Sequence, Stream};
-use comparator::UNWRITTEN;
+use comparator::{Expected, UNWRITTEN, compare_exact, sums_of_products};
 use std::ops::Range;
 
 /// Elements behind the end of each output.
@@ -143,6 +144,32 @@ fn read<T: bytemuck::Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Output> {
     Ok(Output { bits, guard })
 }
 
+/// What a layer reads, on the device.
+enum Held {
+    Features(Buffer<f32>),
+    Images { shape: ImageShape, scale: f32, order: Buffer<u32>, images: Buffer<u32> },
+}
+
+impl Held {
+    fn features(gpu: &Gpu, input: &[f32]) -> Result<Self> {
+        Buffer::from_slice(gpu, "input", input).map(Self::Features)
+    }
+
+    fn images(gpu: &Gpu, shape: ImageShape, scale: f32, order: &[u32], pixels: &[u8]) -> Result<Self> {
+        let order = Buffer::from_slice(gpu, "order", order)?;
+        Ok(Self::Images { shape, scale, order, images: Buffer::from_slice(gpu, "images", &shape.pack(pixels))? })
+    }
+
+    fn input(&self) -> Input<'_> {
+        match self {
+            Self::Features(input) => Input::Features(input),
+            Self::Images { shape, scale, order, images } => {
+                Input::Images(Images { shape: *shape, scale: *scale, order, images })
+            }
+        }
+    }
+}
+
 /// Leaves out what a short batch leaves unwritten: of each replica's `room` elements only the first `used` are the output,
 /// which must be written as a whole, and the rest must be as preset.
 fn used_part(found: Output, room: usize, used: usize) -> Output {
@@ -181,6 +208,17 @@ fn run(gpu: &Gpu, case: &str, record: impl FnOnce(&mut Recorder<'_>) -> Result<(
     let mut recorder = Recorder::new(gpu, case);
     record(&mut recorder)?;
     recorder.submit().map(drop)
+}
+
+/// Compares several arrays of a case, each with its name: all bits must be equal.
+fn exact<const N: usize>(kernel: &'static str, case: &str, arrays: [(&str, Output, Vec<u32>); N]) -> Vec<Report> {
+    arrays.map(|(array, found, expected)| compare_exact(kernel, format!("{case} {array}"), &found, &expected)).into()
+}
+
+/// What a twin that sums products expects of all replicas: `twin` gives the numbers of one, once on what `number` makes of the
+/// inputs, and once on their magnitudes.
+fn sums(replicas: usize, factor: f64, twin: impl Fn(usize, fn(&[f32]) -> Vec<f64>) -> Vec<f64>) -> Vec<Expected> {
+    (0..replicas).flat_map(|r| sums_of_products(&twin(r, widen), &twin(r, magnitudes), factor)).collect()
 }
 
 /// Bits of numbers.

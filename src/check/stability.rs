@@ -1,28 +1,21 @@
 //! Cases of `stability.*`.
 
-use super::comparator::{Report, compare_exact};
-use super::{Draws, Output, Setting, at_every_size, bits, output, preset, read, run};
+use super::{Draws, Report, Setting, at_every_size, bits, exact, output, preset, read, run};
 use crate::cpu::stability::{self as twin, HistoryShape, sortable_key};
 use crate::error::Result;
 use crate::gpu::Buffer;
-use crate::kernels::stability::{
-    COUNT, Count, CountArguments, ENVELOPE, Envelope, EnvelopeArguments, NAIVE, Shape, TOLERANCES,
-};
+use crate::kernels::stability::{Count, CountArguments, Envelope, EnvelopeArguments, Shape, TOLERANCES};
 
 /// A history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Case {
-    /// Epochs.
-    pub epochs: usize,
-    /// Replicas.
-    pub replicas: usize,
-    /// Weights.
-    pub weight_count: usize,
+pub(super) struct Case {
+    pub(super) epochs: usize,
+    pub(super) replicas: usize,
+    pub(super) weight_count: usize,
 }
 
 /// The cases that every device must pass: a single epoch, around the 64 epochs that are gathered at a time and around the
 /// workgroup, primes, and the paper's layer.
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let case = |epochs, replicas, weight_count| Case { epochs, replicas, weight_count };
     vec![
         case(1, 1, 1),
@@ -96,14 +89,15 @@ fn interleave(elements: usize, planes: &[u32]) -> Vec<[u32; TOLERANCES]> {
     (0..elements).map(|element| std::array::from_fn(|tolerance| planes[tolerance * elements + element])).collect()
 }
 
-/// What `stability.count` writes: stability `[replica, weight_index]` and stable weights `[epoch, replica]`, four tolerances each.
-pub fn count(on: Setting<'_>, case: &Case) -> Result<[Output; 2]> {
+/// Compares `stability.count` with the twin: stability `[replica, weight_index]` and stable weights `[epoch, replica]`, four
+/// tolerances each.
+fn check_count(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let gpu = on.gpu;
-    let columns = case.replicas * case.weight_count;
+    let (columns, rows) = (case.replicas * case.weight_count, case.epochs * case.replicas);
     let history = case.history();
     let [lower, upper] = case.bounds(&history);
     let stability = output(gpu, columns)?;
-    let stable_weights = preset(gpu, &vec![0; TOLERANCES * case.epochs * case.replicas])?;
+    let stable_weights = preset(gpu, &vec![0; TOLERANCES * rows])?;
     let arguments = CountArguments {
         shape: case.device(),
         history: &Buffer::from_slice(gpu, "history", &history)?,
@@ -115,61 +109,45 @@ pub fn count(on: Setting<'_>, case: &Case) -> Result<[Output; 2]> {
     let kernel = if on.naive { Count::naive } else { Count::new };
     let bound = kernel(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
-    Ok([read(gpu, &stability)?, read(gpu, &stable_weights)?])
+    let mut expected = (vec![0; lower.len()], vec![0; TOLERANCES * rows]);
+    twin::count(case.host(), &history, &lower, &upper, &mut expected.0, &mut expected.1);
+    let arrays = [
+        ("stability", read(gpu, &stability)?, interleave(columns, &expected.0).concat()),
+        ("stable weights", read(gpu, &stable_weights)?, interleave(rows, &expected.1).concat()),
+    ];
+    Ok(exact(bound.name(), &case.name(), arrays))
 }
 
-/// Compares `stability.count` with the twin.
-pub fn check_count(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
-    let columns = case.replicas * case.weight_count;
-    let history = case.history();
-    let [lower, upper] = case.bounds(&history);
-    let (mut stability, mut stable_weights) = (vec![0; lower.len()], vec![0; TOLERANCES * case.epochs * case.replicas]);
-    twin::count(case.host(), &history, &lower, &upper, &mut stability, &mut stable_weights);
-    let expected =
-        [interleave(columns, &stability).concat(), interleave(case.epochs * case.replicas, &stable_weights).concat()];
-    let found = count(on, case)?;
-    let kernel = if on.naive { NAIVE.name } else { COUNT.name };
-    let report = |array: &str, index: usize| {
-        compare_exact(kernel, format!("{} {array}", case.name()), &found[index], &expected[index])
-    };
-    Ok(vec![report("stability", 0), report("stable weights", 1)])
-}
-
-/// What `stability.envelope` writes: minimum, maximum and smallest magnitude, each `[window, replica, weight_index]`.
-pub fn envelope(on: Setting<'_>, case: &Case) -> Result<[Output; 3]> {
+/// Compares `stability.envelope` with the twin, each array `[window, replica, weight_index]`.
+fn check_envelope(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let gpu = on.gpu;
-    let windows = case.windows();
+    let (history, windows) = (case.history(), case.windows());
     let results = windows.len() * case.replicas * case.weight_count;
     let [minimum, maximum, smallest] = [output(gpu, results)?, output(gpu, results)?, output(gpu, results)?];
     let arguments = EnvelopeArguments {
         shape: case.device(),
         windows: &Buffer::from_slice(gpu, "windows", &windows)?,
-        history: &Buffer::from_slice(gpu, "history", &case.history())?,
+        history: &Buffer::from_slice(gpu, "history", &history)?,
         minimum: &minimum,
         maximum: &maximum,
         smallest_magnitude: &smallest,
     };
     let bound = Envelope::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
-    Ok([read(gpu, &minimum)?, read(gpu, &maximum)?, read(gpu, &smallest)?])
-}
-
-/// Compares `stability.envelope` with the twin.
-pub fn check_envelope(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
-    let windows = case.windows();
-    let mut expected = [(); 3].map(|()| vec![0.0; windows.len() * case.replicas * case.weight_count]);
-    let [minimum, maximum, smallest] = &mut expected;
-    twin::envelope(case.host(), &case.history(), &windows, minimum, maximum, smallest);
-    let found = envelope(on, case)?;
-    let arrays = ["minimum", "maximum", "smallest magnitude"].iter().zip(found.iter().zip(&expected));
-    let compare = |(array, (found, expected)): (&&str, (&Output, &Vec<f32>))| {
-        compare_exact(ENVELOPE.name, format!("{} {array}", case.name()), found, &bits(expected))
-    };
-    Ok(arrays.map(compare).collect())
+    let mut expected = [(); 3].map(|()| vec![0.0; results]);
+    let [low, high, near] = &mut expected;
+    twin::envelope(case.host(), &history, &windows, low, high, near);
+    let [low, high, near] = expected.map(|numbers| bits(&numbers));
+    let arrays = [
+        ("minimum", read(gpu, &minimum)?, low),
+        ("maximum", read(gpu, &maximum)?, high),
+        ("smallest magnitude", read(gpu, &smallest)?, near),
+    ];
+    Ok(exact(bound.name(), &case.name(), arrays))
 }
 
 /// Checks all cases.
-pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+pub(super) fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
         let mut reports = check_count(on, case)?;
         if !on.naive {

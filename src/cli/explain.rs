@@ -143,7 +143,7 @@ fn cost(shaders: &[&Shader], launches: Option<(String, BTreeMap<&'static str, Du
                 measures them. --device NAME measures the WGSL on a driver that runs in software.\n"
             .into();
     };
-    let mut text = format!("## Its cost on {device}\nThe largest case of `holdfast doctor`:\n");
+    let mut text = format!("## Its cost on {device}\nThe slowest launch among the cases of `holdfast doctor`:\n");
     for (kernel, time) in times.iter().filter(|(kernel, _)| shaders.iter().any(|shader| shader.name == **kernel)) {
         text += &format!("  {kernel:<38} {:.3} ms\n", time.as_secs_f64() * 1e3);
     }

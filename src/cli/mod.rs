@@ -38,7 +38,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// The main job: train, count stability, sweep all operating points; exponential decay and controls beside it.
-    Compare(compare::CompareArguments),
+    Compare(Box<options::RunArguments>),
     /// The paper's study: Tables 1 to 5 and Figure 3, from networks trained here or from anyone's numbers.
     Study(Box<study::StudyArguments>),
     /// Join the shards of a study.

@@ -30,6 +30,26 @@ impl HistoryShape {
     }
 }
 
+/// Magnitude stability and stable weights, see [`count`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// `[tolerance, replica, weight_index]`.
+    pub stability: Vec<u32>,
+    /// `[tolerance, epoch, replica]`.
+    pub stable_weights: Vec<u32>,
+}
+
+/// Extremes over windows of last epochs, each `[window, replica, weight_index]`, see [`envelope`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// Smallest value.
+    pub minimum: Vec<f32>,
+    /// Largest value.
+    pub maximum: Vec<f32>,
+    /// Smallest magnitude.
+    pub smallest_magnitude: Vec<f32>,
+}
+
 /// A key that orders all finite numbers like integers: negative numbers reversed below positive ones, -0 equal to 0.
 /// Devices may flush denormal floats to 0 in a comparison; they cannot flush integers.
 pub fn sortable_key(value: f32) -> u32 {

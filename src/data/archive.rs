@@ -6,8 +6,8 @@
 //! `[sample]` or `[sample, 1]`, or `[sample, class]` with a single 1 for each image. All are whole numbers of 0 to 255, of
 //! whatever type. Arrays that are not used are not judged.
 
-use super::parts::Parts;
-use super::{Dataset, classes};
+use super::Dataset;
+use super::classes::{self, Parts};
 use crate::error::{Error, Result};
 use crate::run_folder::arrays::{ArrayFile, ForeignArray};
 use crate::run_folder::file_kind::Purpose;
@@ -52,9 +52,9 @@ pub(super) fn read(name: &str, path: &Path) -> Result<Parts> {
         notices
             .push(format!("{name}: left out the arrays {}, which belong to neither part", classes::shortened(&others)));
     }
-    let [training_images, training_labels, test_images, test_labels] = form;
-    let training = read_part(name, path, &mut file, training_images, training_labels, &mut notices)?;
-    let test = read_part(name, path, &mut file, test_images, test_labels, &mut Vec::new())?;
+    let [training_images, training_labels, test_images, test_labels] = *form;
+    let training = read_part(name, path, &mut file, [training_images, training_labels], &mut notices)?;
+    let test = read_part(name, path, &mut file, [test_images, test_labels], &mut Vec::new())?;
     classes::number(training, Some(test), notices)
 }
 
@@ -62,49 +62,42 @@ fn read_part(
     name: &str,
     path: &Path,
     file: &mut ArrayFile<'_>,
-    images_name: &str,
-    labels_name: &str,
+    [images_name, labels_name]: [&str; 2],
     notices: &mut Vec<String>,
 ) -> Result<Dataset> {
-    let refused = |array: &str, shape: &[usize], why: &str| {
-        Error::Data(format!("{}, array {array}: the shape {shape:?} {why}", path.display()))
-    };
-    let images = file.read_bytes(images_name)?;
-    let labels = file.read_bytes(labels_name)?;
+    let refused = |why: String| Err(Error::Data(format!("{}{why}", path.display())));
+    let of_shape =
+        |array: &str, shape: &[usize], why: &str| refused(format!(", array {array}: the shape {shape:?} {why}"));
+    let (images, labels) = (file.read_bytes(images_name)?, file.read_bytes(labels_name)?);
     if images.shape.contains(&0) {
-        return Err(refused(images_name, &images.shape, "has no pixels; write the archive again"));
+        return of_shape(images_name, &images.shape, "has no pixels; write the archive again");
     }
     let (height, width, pixels) = match images.shape[..] {
         [_, height, width] | [_, height, width, 1] | [_, 1, height, width] => (height, width, images.values),
         [_, height, width, 3] => (height, width, luma(&images.values)),
         _ => {
-            return Err(refused(
-                images_name,
-                &images.shape,
-                "is not that of images; [sample, y, x] or [sample, y, x, 3] is read",
-            ));
+            let why = "is not that of images; [sample, y, x] or [sample, y, x, 3] is read";
+            return of_shape(images_name, &images.shape, why);
         }
     };
     let (samples, labelled) = (images.shape[0], labels.shape.first().copied().unwrap_or(0));
     if samples != labelled {
-        return Err(Error::Data(format!(
-            "{}: {images_name} has {samples} images, but {labels_name} has {labelled} labels; write the archive again",
-            path.display()
-        )));
+        return refused(format!(
+            ": {images_name} has {samples} images, but {labels_name} has {labelled} labels; write the archive again"
+        ));
     }
-    let labels = match labels.shape[..] {
-        [_] | [_, 1] => labels.values,
-        [_, classes] => {
-            let Some(places) = places_of_one(&labels) else {
-                let why = "is not one label for each image; only single labels are learnt";
-                return Err(refused(labels_name, &labels.shape, why));
-            };
+    let labels = match (&labels.shape[..], places_of_one(&labels)) {
+        ([_] | [_, 1], _) => labels.values,
+        ([_, classes], Some(places)) => {
             notices.push(format!(
                 "{name}: the labels are one-hot, {classes} numbers for each image: the place of the 1 was taken as its class"
             ));
             places
         }
-        _ => return Err(refused(labels_name, &labels.shape, "is not one label for each image")),
+        _ => {
+            let why = "is not one label for each image; only single labels are learnt";
+            return of_shape(labels_name, &labels.shape, why);
+        }
     };
     Dataset::new(name, pixels, labels, height, width, classes::MOST_CLASSES)
 }
@@ -175,14 +168,16 @@ mod tests {
     }
 
     #[test]
-    fn labels_may_have_one_axis_and_validation_images_may_be_missing() {
-        let mut arrays = arrays();
-        arrays.retain(|array| !array.0.starts_with("val"));
-        for array in &mut arrays {
-            array.1.truncate(if array.0.ends_with("labels") { 1 } else { 3 });
+    fn axes_of_one_colour_and_of_labels_may_be_there_or_not_and_so_may_validation_images() {
+        let expected = read_arrays(&arrays()).unwrap();
+        for shape in [vec![3, 2, 3], vec![3, 2, 3, 1], vec![3, 1, 2, 3]] {
+            let mut arrays = arrays();
+            arrays.retain(|array| !array.0.starts_with("val"));
+            arrays[0].1 = shape;
+            arrays[1].1.truncate(1);
+            let parts = read_arrays(&arrays).unwrap();
+            assert_eq!((&parts.training, &parts.test, parts.notices.len()), (&expected.training, &expected.test, 0));
         }
-        let parts = read_arrays(&arrays).unwrap();
-        assert_eq!((parts.training.labels.as_slice(), parts.notices.len()), ([1, 0, 1].as_slice(), 0));
     }
 
     /// White, black, and the three primary colours with the weights of ITU-R BT.709.
@@ -199,21 +194,17 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_array_is_named_with_those_that_are_there() {
-        let message = message("test_labels", None);
-        assert!(message.contains("no array test_labels, but train_images"), "{message}");
-    }
-
-    #[test]
-    fn other_shapes_are_refused() {
-        let images = message("test_images", Some((vec![2, 6], vec![0; 12])));
-        assert!(images.contains("test_images") && images.contains("[2, 6]"), "{images}");
-        let labels = message("train_labels", Some((vec![3, 2], vec![0; 6])));
-        assert!(labels.contains("train_labels") && labels.contains("one label for each image"), "{labels}");
-        let empty = message("train_images", Some((vec![0, 2, 3], vec![])));
-        assert!(empty.contains("no pixels"), "{empty}");
-        let number = message("train_labels", Some((vec![2], vec![0, 1])));
-        assert!(number.contains("3 images") && number.contains("2 labels"), "{number}");
+    fn missing_arrays_and_other_shapes_are_refused() {
+        for (name, other, words) in [
+            ("test_labels", None, ["no array test_labels", "but train_images"]),
+            ("test_images", Some((vec![2, 6], vec![0; 12])), ["test_images", "[2, 6]"]),
+            ("train_labels", Some((vec![3, 2], vec![0; 6])), ["train_labels", "one label for each image"]),
+            ("train_images", Some((vec![0, 2, 3], vec![])), ["train_images", "no pixels"]),
+            ("train_labels", Some((vec![2], vec![0, 1])), ["3 images", "2 labels"]),
+        ] {
+            let message = message(name, other);
+            assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        }
     }
 
     #[test]
@@ -246,15 +237,6 @@ mod tests {
         for values in [vec![1, 1, 1, 0, 0, 1], vec![0, 2, 1, 0, 0, 1], vec![0, 0, 1, 0, 0, 1]] {
             arrays[1] = ("train_labels", vec![3, 2], values);
             assert!(read_arrays(&arrays).unwrap_err().to_string().contains("train_labels"));
-        }
-    }
-
-    #[test]
-    fn an_axis_of_one_colour_may_stand_before_or_after_the_pixels() {
-        for shape in [vec![3, 2, 3, 1], vec![3, 1, 2, 3]] {
-            let mut arrays = arrays();
-            arrays[0].1 = shape;
-            assert_eq!(read_arrays(&arrays).unwrap().training, read_arrays(&self::arrays()).unwrap().training);
         }
     }
 

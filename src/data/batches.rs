@@ -28,20 +28,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_holds_every_sample_once() {
-        let mut order = shuffled_order(1000, 7, 2, 5).to_vec();
-        assert_ne!(order, (0..1000).collect::<Vec<_>>());
-        order.sort_unstable();
-        assert_eq!(order, (0..1000).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn seed_replica_and_epoch_each_give_another_order() {
-        let order = shuffled_order(100, 7, 2, 5);
-        assert_eq!(order, shuffled_order(100, 7, 2, 5));
-        for other in [shuffled_order(100, 8, 2, 5), shuffled_order(100, 7, 3, 5), shuffled_order(100, 7, 2, 6)] {
+    fn an_order_holds_every_sample_once_and_depends_on_seed_replica_and_epoch() {
+        let order = shuffled_order(1000, 7, 2, 5);
+        assert_eq!(order, shuffled_order(1000, 7, 2, 5));
+        for other in [shuffled_order(1000, 8, 2, 5), shuffled_order(1000, 7, 3, 5), shuffled_order(1000, 7, 2, 6)] {
             assert_ne!(order, other);
         }
+        let mut sorted = order.to_vec();
+        sorted.sort_unstable();
+        assert_ne!(*order, sorted);
+        assert_eq!(sorted, (0..1000).collect::<Vec<_>>());
     }
 
     #[test]
@@ -61,16 +57,9 @@ mod tests {
         assert_eq!(step_ranges(10, 4).unwrap(), [0..4, 4..8, 8..10]);
         assert_eq!(step_ranges(8, 4).unwrap(), [0..4, 4..8]);
         assert_eq!(step_ranges(60_000, 32).unwrap().len(), 1875);
-    }
-
-    #[test]
-    fn a_batch_larger_than_the_set_is_one_short_batch() {
-        assert_eq!(step_ranges(10, 11).unwrap(), [Range { start: 0, end: 10 }]);
-        assert_eq!(step_ranges(10, usize::MAX).unwrap(), [Range { start: 0, end: 10 }]);
-    }
-
-    #[test]
-    fn a_batch_of_zero_is_refused() {
+        for batch in [11, usize::MAX] {
+            assert_eq!(step_ranges(10, batch).unwrap(), [Range { start: 0, end: 10 }]);
+        }
         assert!(matches!(step_ranges(10, 0), Err(Error::Usage(_))));
     }
 }

@@ -44,67 +44,60 @@ pub enum Origin {
 
 /// All data sets.
 pub fn entries() -> Vec<Entry> {
-    use Origin::{Generated, Yours};
-    let looked_in = mnist::shipped_places();
-    let found_in = mnist::find(looked_in.clone()).ok();
-    let mnist_licence = "CC BY-SA 3.0, Yann LeCun and Corinna Cortes";
-    let shipped = |id, what, sizes| Entry {
-        id,
-        what,
-        sizes,
-        licence: mnist_licence,
-        origin: Origin::Shipped,
-        looked_in: looked_in.clone(),
-        found_in: found_in.clone(),
-    };
-    let other = |id, what, sizes, origin| Entry {
-        id,
-        what,
-        sizes,
-        licence: if origin == Generated { "generated, nobody's" } else { "yours to know" },
-        origin,
-        looked_in: Vec::new(),
-        found_in: None,
-    };
-    vec![
-        shipped("mnist", "handwritten digits, 10 classes", "60,000 + 10,000 of 28 x 28 pixels"),
-        shipped(
+    use Origin::{Generated, Shipped, Yours};
+    let places = mnist::shipped_places();
+    let found = mnist::find(places.clone()).ok();
+    let sets = [
+        ("mnist", "handwritten digits, 10 classes", "60,000 + 10,000 of 28 x 28 pixels", Shipped),
+        (
             "pr",
             "\"processed\": 100 images of each digit, drawn from mnist by seed",
             "1,000 + 10,000 of 28 x 28 pixels",
+            Shipped,
         ),
-        other(
+        (
             "ct",
             "\"contrived\": generated noise whose mean depends on the class, 10 classes",
             "500 + 500 of 100 x 100 pixels",
             Generated,
         ),
-        other(
+        (
             "sc=PATH",
             "your pictures of fish scales, a class for each age",
             "all of yours, brought to 100 x 100 pixels",
             Yours,
         ),
-        other(
+        (
             "sc-synthetic",
             "synthetic: scale-like pictures with 0 to 4 growth rings, 5 classes",
             "2,650 + 530 of 100 x 100 pixels",
             Generated,
         ),
-        other(
+        (
             "xr=PATH",
             "your chest x-rays, e.g. MedMNIST's pneumoniamnist.npz",
             "all of yours, brought to 100 x 100 pixels",
             Yours,
         ),
-        other(
+        (
             "xr-synthetic",
             "synthetic: chest-like pictures without and with opacities, 2 classes",
             "1,000 + 200 of 100 x 100 pixels",
             Generated,
         ),
-        other("any=PATH", "your folder of images, IDX files or .npz archive", "all of yours, in their size", Yours),
-    ]
+        ("any=PATH", "your folder of images, IDX files or .npz archive", "all of yours, in their size", Yours),
+    ];
+    let entry = |(id, what, sizes, origin)| {
+        let licence = match origin {
+            Shipped => "CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
+            Generated => "generated, nobody's",
+            Yours => "yours to know",
+        };
+        let (looked_in, found_in) =
+            if origin == Shipped { (places.clone(), found.clone()) } else { (Vec::new(), None) };
+        Entry { id, what, sizes, licence, origin, looked_in, found_in }
+    };
+    sets.map(entry).into()
 }
 
 /// What became of a file that ships with the project.
@@ -166,12 +159,17 @@ fn shipped_files() -> impl Iterator<Item = (&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run_folder::entries as entries_of_folder;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_shipped_files_are_intact() {
         let checked = verify().unwrap();
-        assert_eq!(checked.len(), 4);
         assert!(checked.iter().all(|file| file.state == FileState::Intact), "{checked:?}");
+        let listed: BTreeSet<_> = checked.into_iter().map(|file| file.path).collect();
+        let there: BTreeSet<_> =
+            entries_of_folder(&mnist::find(mnist::shipped_places()).unwrap()).unwrap().into_iter().collect();
+        assert_eq!((&listed, listed.len()), (&there, 4), "the README must list every file once");
     }
 
     #[test]

@@ -1,9 +1,19 @@
 //! Classes as files number or name them, as the classes 0, 1, 2, ... of a data set.
 
 use super::Dataset;
-use super::parts::Parts;
 use crate::error::{Error, Result};
+use crate::run_folder::listed;
 use std::collections::BTreeSet;
+
+/// What the readers of a set hand over: a training set, a test set if there is one, and what the user should know.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) training: Dataset,
+    pub(super) test: Option<Dataset>,
+    /// Names of the classes, in their order.
+    pub(super) class_names: Vec<String>,
+    pub(super) notices: Vec<String>,
+}
 
 /// Labels are bytes.
 pub(super) const MOST_CLASSES: usize = 256;
@@ -54,27 +64,9 @@ pub(super) fn number(training: Dataset, test: Option<Dataset>, mut notices: Vec<
     Ok(Parts { training: numbered(training), test: test.map(numbered), class_names: names.clone(), notices })
 }
 
-/// Brings names into the order of their classes: as numbers if all of them are, else by their letters.
-pub(super) fn sort_names(names: &mut [String]) {
-    let as_number = |name: &String| name.parse::<u64>().ok();
-    if names.iter().all(|name| as_number(name).is_some()) {
-        names.sort_by_key(|name| (as_number(name), name.clone()));
-    } else {
-        names.sort();
-    }
-}
-
 /// The first few of a list of names, and how many more there are.
 pub(super) fn shortened(names: &[String]) -> String {
-    shortened_to(5, names)
-}
-
-/// The same with at most so many names.
-pub(super) fn shortened_to(most: usize, names: &[String]) -> String {
-    match names.len().checked_sub(most) {
-        None | Some(0) => names.join(", "),
-        Some(more) => format!("{} and {more} more", names[..most].join(", ")),
-    }
+    listed(5, names)
 }
 
 #[cfg(test)]
@@ -109,17 +101,5 @@ mod tests {
         assert!(message.contains("label 4") && message.contains("two or more classes"), "{message}");
         let message = number(labelled(&[0, 1]), Some(labelled(&[1, 9])), Vec::new()).unwrap_err().to_string();
         assert!(message.contains("label 9"), "{message}");
-    }
-
-    #[test]
-    fn names_that_are_numbers_are_sorted_as_numbers() {
-        let sorted = |names: &[&str]| {
-            let mut names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-            sort_names(&mut names);
-            names.join(" ")
-        };
-        assert_eq!(sorted(&["10", "9", "0", "1"]), "0 1 9 10");
-        assert_eq!(sorted(&["10", "9", "a"]), "10 9 a");
-        assert_eq!(sorted(&["01", "1", "2"]), "01 1 2");
     }
 }

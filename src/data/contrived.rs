@@ -1,36 +1,23 @@
 //! The contrived set of the paper: noise whose only information is its mean (Riedel & Segev 2023, section 4.1).
 
-use super::{Dataset, Split};
+use super::Split;
+use super::synthetic::generate as generate_set;
 use crate::error::Result;
-use crate::random::{Sequence, Stream};
-use rayon::prelude::*;
 
 const CLASS_MEANS: [f64; 10] = [20.0, 50.0, 75.0, 100.0, 125.0, 150.0, 175.0, 200.0, 225.0, 240.0];
 const STANDARD_DEVIATION: f64 = 1000.0;
 const IMAGES_PER_CLASS: usize = 50;
-const SIDE: usize = 100;
 
 /// 10 classes of 50 images of 100 x 100 pixels, each pixel normal with the mean of its class and standard deviation 1000,
 /// rounded and clamped to 0..=255; a second, independent draw of the same size is the test set.
 pub(super) fn generate(seed: u64) -> Result<Split> {
-    Split::new(draw(seed, 0)?, draw(seed, 1)?)
-}
-
-/// One draw; `part` keeps it apart from the others.
-fn draw(seed: u64, part: u32) -> Result<Dataset> {
-    let labels: Vec<u8> = (0u8..).take(CLASS_MEANS.len()).flat_map(|class| [class; IMAGES_PER_CLASS]).collect();
-    let mut images = vec![0; labels.len() * SIDE * SIDE];
-    // Each image has its own sequence, so threads change nothing.
-    images.par_chunks_mut(SIDE * SIDE).zip(&labels).enumerate().for_each(|(image, (pixels, &class))| {
-        let mut sequence = Sequence::new(seed, Stream::Pixels, image as u32, part);
+    generate_set("ct", CLASS_MEANS.len(), [IMAGES_PER_CLASS; 2], [0, 1], seed, |class, sequence, pixels| {
         for pair in pixels.chunks_mut(2) {
             for (pixel, normal) in pair.iter_mut().zip(sequence.normal_pair()) {
-                let value = CLASS_MEANS[usize::from(class)] + STANDARD_DEVIATION * normal;
-                *pixel = value.round().clamp(0.0, 255.0) as u8;
+                *pixel = (CLASS_MEANS[class] + STANDARD_DEVIATION * normal).round().clamp(0.0, 255.0) as u8;
             }
         }
-    });
-    Dataset::new("ct", images, labels, SIDE, SIDE, CLASS_MEANS.len())
+    })
 }
 
 #[cfg(test)]
@@ -48,7 +35,7 @@ mod tests {
 
     #[test]
     fn black_and_white_pixels_are_as_frequent_as_the_clamped_normal_says() {
-        let set = draw(1, 0).unwrap();
+        let set = generate(1).unwrap().training;
         // P(N(20, 1000) < 0.5), P(N(20, 1000) >= 254.5), and the same of mean 240, from tables of the normal distribution.
         for (class, black, white) in [(0, 0.492_221, 0.407_298), (9, 0.405_359, 0.494_216)] {
             let pixels = &set.images[class * 500_000..][..500_000];

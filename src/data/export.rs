@@ -173,26 +173,23 @@ mod tests {
         assert_eq!(found.iter().filter(|&&pixel| pixel == 77).count(), 2 * 112 * 56);
     }
 
-    #[test]
-    fn made_up_sets_keep_their_name_in_their_files() {
+    /// Writes a set as IDX files, and reads it by this name of a source.
+    fn read_back(split: &Split, source: &str) -> Split {
         let folder = tempdir().unwrap();
-        let set = Dataset::new("xr-synthetic", vec![7, 7, 8, 8], vec![0, 1], 1, 2, 2).unwrap();
-        write_idx(&Split::new(set.clone(), set).unwrap(), &open(folder.path())).unwrap();
-        let mut argument = OsStr::new("any=").to_owned();
+        assert_eq!(write_idx(split, &open(folder.path())).unwrap().len(), 4);
+        let mut argument = OsStr::new(source).to_owned();
         argument.push(folder.path());
-        let read = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap();
-        assert_eq!(read.split.training.name, "xr-synthetic");
+        Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap().split
     }
 
     #[test]
-    fn idx_files_are_read_back_as_the_same_set() {
-        let folder = tempdir().unwrap();
+    fn idx_files_are_read_back_as_the_same_set_and_made_up_ones_keep_their_name() {
         let split = Source::Contrived.load(3, &LoadOptions::default()).unwrap().split;
-        assert_eq!(write_idx(&split, &open(folder.path())).unwrap().len(), 4);
-        let mut argument = OsStr::new("mnist=").to_owned();
-        argument.push(folder.path());
-        let read = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap().split;
+        let read = read_back(&split, "mnist=");
         assert_eq!((&read.training.images, &read.training.labels), (&split.training.images, &split.training.labels));
         assert_eq!((&read.test.images, &read.test.labels), (&split.test.images, &split.test.labels));
+        let set = Dataset::new("xr-synthetic", vec![7, 7, 8, 8], vec![0, 1], 1, 2, 2).unwrap();
+        let read = read_back(&Split::new(set.clone(), set).unwrap(), "any=");
+        assert_eq!(read.training.name, "xr-synthetic");
     }
 }

@@ -1,10 +1,11 @@
 //! Data sets of the user: what a path holds, its content decides.
 
+use super::classes::{self, Parts};
 use super::fit::Square;
 use super::left_out::shown_name;
-use super::parts::Parts;
-use super::{archive, classes, folders, idx, images};
+use super::{archive, idx, images};
 use crate::error::{Error, Result};
+use crate::run_folder::entries;
 use crate::run_folder::file_kind::{FileKind, Purpose};
 use crate::run_folder::input::Input;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,7 @@ fn set_name(path: &Path) -> &str {
 /// [`idx::spellings`].
 fn idx_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for path in folders::entries(folder)? {
+    for path in entries(folder)? {
         let name = shown_name(&path);
         if name.contains("images") && name.contains("idx3") && !name.starts_with('.') && path.is_file() {
             files.push(path);
@@ -194,7 +195,7 @@ mod tests {
         let expected = read(Some("x"), dash.path(), None).unwrap();
         for (images, labels) in [(".idx3", ".idx1"), (".idx3", "-idx1"), ("-idx3", ".idx1")] {
             let folder = tempdir().unwrap();
-            for path in folders::entries(dash.path()).unwrap() {
+            for path in entries(dash.path()).unwrap() {
                 let name = shown_name(&path).replace("-idx3", images).replace("-idx1", labels);
                 std::fs::copy(&path, folder.path().join(name)).unwrap();
             }
@@ -223,20 +224,21 @@ mod tests {
 
     #[test]
     fn names_are_fit_for_columns_and_folders() {
-        for (name, expected) in [("my scales, 2020", "my-scales--2020"), ("..", ""), ("écailles_1.5", "écailles_1.5")]
-        {
-            assert_eq!(tidy(name), expected);
-        }
+        let names = [("my scales, 2020", "my-scales--2020"), ("..", ""), ("écailles_1.5", "écailles_1.5")];
+        names.into_iter().for_each(|(name, expected)| assert_eq!(tidy(name), expected));
     }
 
     #[test]
     fn what_is_none_of_these_is_refused() {
         let folder = tempdir().unwrap();
-        let file = folder.path().join("picture.png");
-        std::fs::write(&file, b"\x89PNG\r\n").unwrap();
-        let message = read(None, &file, None).unwrap_err().to_string();
-        assert!(message.contains("neither a .npz archive nor an IDX file"), "{message}");
-        let message = read(None, &folder.path().join("absent"), None).unwrap_err().to_string();
-        assert!(message.contains("absent") && message.contains("check the path"), "{message}");
+        let message = |name: &str| read(None, &folder.path().join(name), None).unwrap_err().to_string();
+        std::fs::write(folder.path().join("picture.png"), b"\x89PNG\r\n").unwrap();
+        assert!(
+            message("picture.png").contains("neither a .npz archive nor an IDX file"),
+            "{}",
+            message("picture.png")
+        );
+        let absent = message("absent");
+        assert!(absent.contains("absent") && absent.contains("check the path"), "{absent}");
     }
 }

@@ -2,11 +2,10 @@
 //!
 //! A folder is always found by its path. Its name is shown as well as it can be: systems allow names that are no text.
 
-use super::classes;
 use super::left_out::{LeftOut, Reason, shown_name, shown_name_with_controls};
 use crate::error::{Error, Result};
-use crate::run_folder::OUTPUT_FOLDER_FILES;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::run_folder::{OUTPUT_FOLDER_FILES, entries};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
 
@@ -37,15 +36,6 @@ const KEPT_BY_SYSTEMS: [&str; 19] = [
     // Python
     "__pycache__",
 ];
-
-/// The entries of a folder, sorted by name.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let cannot = |error| Error::Data(format!("cannot read the folder {}: {error}; check the path", folder.display()));
-    let entries = std::fs::read_dir(folder).map_err(cannot)?;
-    let mut paths = entries.map(|entry| Ok(entry.map_err(cannot)?.path())).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
-}
 
 /// The entries of a folder that could be data, folders and files apart; the others are noted.
 pub(super) fn visible(folder: &Path, left_out: &mut LeftOut) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
@@ -101,10 +91,9 @@ pub(super) fn as_classes(paths: Vec<PathBuf>, notices: &mut Vec<String>) -> Vec<
         }
         folders.push(ClassFolder { path, name });
     }
-    let mut names: Vec<String> = folders.iter().map(|folder| folder.name.clone()).collect();
-    classes::sort_names(&mut names);
-    let places: BTreeMap<&String, usize> = names.iter().zip(0..).collect();
-    folders.sort_by_key(|folder| places[&folder.name]);
+    let as_number = |folder: &ClassFolder| folder.name.parse::<u64>().ok();
+    let are_numbers = folders.iter().all(|folder| as_number(folder).is_some());
+    folders.sort_by_key(|folder| (as_number(folder).filter(|_| are_numbers), folder.name.clone()));
     folders
 }
 
@@ -225,6 +214,7 @@ mod tests {
     fn names_are_in_the_order_of_numbers_or_of_letters() {
         assert_eq!(names(&classes("", &["10", "9", "0"])), ["0", "9", "10"]);
         assert_eq!(names(&classes("", &["10", "9", "a"])), ["10", "9", "a"]);
+        assert_eq!(names(&classes("", &["2", "1", "01"])), ["01", "1", "2"]);
         assert_eq!(names(&classes("", &["a\nb", "a"])), ["a", "a\u{fffd}b"]);
     }
 

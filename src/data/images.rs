@@ -4,12 +4,11 @@
 //! in parallel and each image into its own place. Training starts with a set that is whole.
 
 use super::Dataset;
-use super::classes::{MOST_CLASSES, shortened};
+use super::classes::{MOST_CLASSES, Parts, shortened};
 use super::findings::Findings;
 use super::fit::Square;
 use super::folders::{self, ClassFolder};
 use super::left_out::{LeftOut, Reason, shown_name};
-use super::parts::Parts;
 use super::picture::{self, Picture};
 use crate::error::{Error, Result};
 use rayon::prelude::*;

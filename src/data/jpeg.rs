@@ -45,14 +45,18 @@ pub(super) fn tidied(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// Where the next marker is: ff, followed by neither 00 nor another ff.
 fn next_marker(bytes: &[u8], from: usize) -> Option<usize> {
-    let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xff);
-    bytes.get(from..)?.windows(2).position(is_marker).map(|place| from + place)
+    find(bytes, from, |after| !matches!(after, 0x00 | 0xff))
 }
 
 /// Where the coded pixels of a scan end: in them ff comes only before 00 and before the markers of a restart.
 fn end_of_scan(bytes: &[u8], from: usize) -> Option<usize> {
-    let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7);
-    bytes.get(from..)?.windows(2).position(is_marker).map(|place| from + place)
+    find(bytes, from, |after| !matches!(after, 0x00 | 0xd0..=0xd7))
+}
+
+/// Where the next ff is with such a byte after it.
+fn find(bytes: &[u8], from: usize, is_marker: impl Fn(u8) -> bool) -> Option<usize> {
+    let place = bytes.get(from..)?.windows(2).position(|pair| pair[0] == 0xff && is_marker(pair[1]));
+    place.map(|place| from + place)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What lies in the folders of a set and is not read, by reason: every folder is named, files are counted.
 
-use super::classes::shortened_to;
 use super::picture::FORMATS;
+use crate::run_folder::listed;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +53,7 @@ impl LeftOut {
                     Reason::NoImage => format!("not named as an image ({FORMATS} is read)"),
                     Reason::OtherFormat => format!("of another format; convert to {FORMATS} what belongs to the set"),
                 };
-                format!("{name}: left out {} {kind} {why}: {}", paths.len(), shortened_to(most, &names(paths, root)))
+                format!("{name}: left out {} {kind} {why}: {}", paths.len(), listed(most, &names(paths, root)))
             })
             .collect()
     }
@@ -65,7 +65,7 @@ impl LeftOut {
         if there.is_empty() {
             String::new()
         } else {
-            format!(" (left out there: {})", shortened_to(5, &names(&there, folder)))
+            format!(" (left out there: {})", listed(5, &names(&there, folder)))
         }
     }
 }

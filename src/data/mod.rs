@@ -17,7 +17,6 @@ mod inspection;
 mod jpeg;
 mod left_out;
 mod mnist;
-mod parts;
 mod picture;
 mod processed;
 mod source;

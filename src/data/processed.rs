@@ -47,43 +47,26 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_different_images_of_each_class_are_drawn() {
+    fn a_hundred_different_images_of_each_class_are_drawn_by_the_seed_and_tested_on_those_of_mnist() {
         let mnist = alternating(1000);
         let (split, notice) = draw(&mnist, 9).unwrap();
-        assert_eq!(notice, None);
-        assert_eq!(split.training.class_counts(), [100, 100]);
+        assert_eq!((notice, split.training.class_counts()), (None, vec![100, 100]));
         let mut drawn: Vec<_> = split.training.images.chunks(2).zip(&split.training.labels).collect();
         assert!(drawn.iter().all(|(pixels, label)| pixels[0] % 2 == **label), "an image lost its label");
         drawn.sort_unstable();
         drawn.dedup();
         assert_eq!(drawn.len(), 200);
-    }
-
-    #[test]
-    fn the_test_set_is_that_of_mnist_under_its_own_name() {
-        let mnist = alternating(1000);
-        let (split, notice) = draw(&mnist, 9).unwrap();
-        assert_eq!(notice, None);
         assert_eq!((&split.test.images, &split.test.labels), (&mnist.test.images, &mnist.test.labels));
         assert_eq!((split.training.name.as_str(), split.test.name.as_str()), ("pr", "pr"));
+        assert_eq!(draw(&mnist, 9).unwrap().0, split);
+        assert_ne!(draw(&mnist, 10).unwrap().0.training, split.training);
     }
 
     #[test]
-    fn the_draw_depends_on_the_seed_alone() {
-        let mnist = alternating(1000);
-        assert_eq!(draw(&mnist, 9).unwrap(), draw(&mnist, 9).unwrap());
-        assert_ne!(draw(&mnist, 9).unwrap().0.training, draw(&mnist, 10).unwrap().0.training);
-    }
-
-    #[test]
-    fn of_a_class_with_fewer_than_a_hundred_images_all_are_taken_and_it_is_said() {
+    fn of_a_class_with_fewer_than_a_hundred_images_all_are_taken_and_one_without_any_is_refused() {
         let (split, notice) = draw(&alternating(199), 9).unwrap();
         assert_eq!(split.training.class_counts(), [100, 99]);
         assert!(notice.unwrap().contains("class 1 has 99"));
-    }
-
-    #[test]
-    fn a_class_without_images_is_refused() {
         let mut mnist = alternating(200);
         mnist.training = Arc::new(Dataset { classes: 3, ..Dataset::clone(&mnist.training) });
         let error = draw(&mnist, 9).unwrap_err();

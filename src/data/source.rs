@@ -1,8 +1,8 @@
 //! Where data come from, as the `--data` argument names it.
 
+use super::classes::Parts;
 use super::files;
 use super::fit::{self, Fit, Square};
-use super::parts::Parts;
 use super::splits::{self, TEST_SHARE};
 use super::{Dataset, Split, contrived, inspection, mnist, processed, synthetic};
 use crate::error::{Error, Result};
@@ -192,22 +192,22 @@ impl Source {
     }
 }
 
+/// Names of the classes with fewer images than that, and how many they have.
+fn small_classes<'a>(
+    set: &Dataset,
+    class_names: &'a [String],
+    least: usize,
+) -> impl Iterator<Item = (&'a String, usize)> {
+    class_names.iter().zip(set.class_counts()).filter(move |(_, count)| *count < least)
+}
+
 /// Says which classes have fewer images than the paper's.
 fn missing_images(set: &Dataset, class_names: &[String], per_class: usize) -> Option<String> {
-    let counts = set.class_counts();
-    let few: Vec<String> = class_names
-        .iter()
-        .zip(counts)
-        .filter(|(_, count)| *count < per_class)
-        .map(|(name, count)| format!("{name} has {count}"))
-        .collect();
-    (!few.is_empty()).then(|| {
-        format!(
-            "{}: the paper has {per_class} images of each class, but here {}; all of them train",
-            set.name,
-            few.join(", ")
-        )
-    })
+    let few = small_classes(set, class_names, per_class).map(|(name, count)| format!("{name} has {count}"));
+    let few = few.collect::<Vec<_>>().join(", ");
+    let name = &set.name;
+    (!few.is_empty())
+        .then(|| format!("{name}: the paper has {per_class} images of each class, but here {few}; all of them train"))
 }
 
 /// A set with its own test set, its classes named by their numbers.
@@ -222,9 +222,7 @@ fn whole(split: Split, square: Option<Square>) -> Parts {
 
 /// Fails if a class has a single image: it could be learnt or tested, not both.
 fn check_held_out_classes(set: &Dataset, class_names: &[String]) -> Result<()> {
-    let counts = set.class_counts();
-    let single: Vec<&str> =
-        counts.iter().zip(class_names).filter(|(count, _)| **count < 2).map(|(_, name)| name.as_str()).collect();
+    let single: Vec<&str> = small_classes(set, class_names, 2).map(|(name, _)| name.as_str()).collect();
     if single.is_empty() {
         return Ok(());
     }
@@ -278,16 +276,20 @@ mod tests {
 
     #[test]
     fn every_source_is_parsed() {
-        assert_eq!(parse("mnist").unwrap(), Source::Mnist(None));
-        assert_eq!(parse("mnist=a/b=c").unwrap(), Source::Mnist(Some("a/b=c".into())));
-        assert_eq!(parse("pr").unwrap(), Source::Processed(None));
-        assert_eq!(parse("pr=digits").unwrap(), Source::Processed(Some("digits".into())));
-        assert_eq!(parse("ct").unwrap(), Source::Contrived);
-        assert_eq!(parse("sc=scales").unwrap(), Source::Scales("scales".into()));
-        assert_eq!(parse("xr=a.npz").unwrap(), Source::Xrays("a.npz".into()));
-        assert_eq!(parse("any=x").unwrap(), Source::Any("x".into()));
-        assert_eq!(parse("sc-synthetic").unwrap(), Source::SyntheticScales);
-        assert_eq!(parse("xr-synthetic").unwrap(), Source::SyntheticXrays);
+        for (text, source) in [
+            ("mnist", Source::Mnist(None)),
+            ("mnist=a/b=c", Source::Mnist(Some("a/b=c".into()))),
+            ("pr", Source::Processed(None)),
+            ("pr=digits", Source::Processed(Some("digits".into()))),
+            ("ct", Source::Contrived),
+            ("sc=scales", Source::Scales("scales".into())),
+            ("xr=a.npz", Source::Xrays("a.npz".into())),
+            ("any=x", Source::Any("x".into())),
+            ("sc-synthetic", Source::SyntheticScales),
+            ("xr-synthetic", Source::SyntheticXrays),
+        ] {
+            assert_eq!(parse(text).unwrap(), source);
+        }
     }
 
     #[test]
@@ -316,24 +318,20 @@ mod tests {
 
     #[test]
     fn only_so_many_training_images_are_taken_and_the_test_set_stays() {
-        let all = Source::Contrived.load(3, &LoadOptions::default()).unwrap().split;
-        let some = load_contrived(LoadOptions { training_images: Some(120), ..Default::default() }).unwrap().split;
-        assert_eq!(some.training.class_counts(), [12; 10]);
-        assert_eq!((all.training.samples(), &some.test), (500, &all.test));
-    }
-
-    #[test]
-    fn more_training_images_than_there_are_is_an_error() {
-        let error = load_contrived(LoadOptions { training_images: Some(501), ..Default::default() }).unwrap_err();
+        let some = |images| load_contrived(LoadOptions { training_images: Some(images), ..Default::default() });
+        let (all, part) = (load_contrived(LoadOptions::default()).unwrap().split, some(120).unwrap().split);
+        assert_eq!(part.training.class_counts(), [12; 10]);
+        assert_eq!((all.training.samples(), &part.test), (500, &all.test));
+        let error = some(501).unwrap_err();
         assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("500"), "{error}");
     }
 
     #[test]
     fn the_processed_set_is_a_balanced_part_of_mnist() {
         let split = Source::Processed(None).load(1, &LoadOptions::default()).unwrap().split;
-        assert_eq!(split.training.class_counts(), [100; 10]);
-        assert_eq!(split.test.samples(), 10_000);
+        assert_eq!((split.training.class_counts(), split.test.samples()), (vec![100; 10], 10_000));
     }
+
     /// A folder with an IDX file of one-pixel images of two classes, so many of each, and its labels.
     fn two_classes(counts: [usize; 2]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

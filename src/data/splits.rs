@@ -134,16 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_out_takes_its_share_of_every_class() {
-        let split = hold_out(&unbalanced(), 0.2, 5).unwrap();
+    fn a_hold_out_takes_its_share_of_every_class_and_loses_and_doubles_no_image() {
+        let set = unbalanced();
+        let split = hold_out(&set, 0.2, 5).unwrap();
         assert_eq!(split.test.class_counts(), [20, 2, 1, 0, 0, 7]);
         assert_eq!(split.training.class_counts(), [80, 8, 1, 1, 0, 30]);
-    }
-
-    #[test]
-    fn a_hold_out_loses_and_doubles_no_image() {
-        let set = unbalanced();
-        let split = hold_out(&set, 0.35, 5).unwrap();
         let mut all = [indices(&split.training), indices(&split.test)].concat();
         all.sort_unstable();
         assert_eq!(all, indices(&set));
@@ -161,57 +156,37 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_out_depends_on_the_seed_alone() {
+    fn hold_outs_and_draws_depend_on_the_seed_alone() {
         let set = unbalanced();
         assert_eq!(hold_out(&set, 0.2, 5).unwrap(), hold_out(&set, 0.2, 5).unwrap());
         assert_ne!(hold_out(&set, 0.2, 5).unwrap(), hold_out(&set, 0.2, 6).unwrap());
+        assert_ne!(stratified_draw(&set, 50, 3).unwrap(), stratified_draw(&set, 50, 4).unwrap());
     }
 
     #[test]
-    fn impossible_shares_are_refused() {
+    fn what_cannot_be_held_out_or_drawn_is_refused() {
         for share in [0.0, 1.0, -0.1, 2.0, f64::NAN] {
             assert!(matches!(hold_out(&unbalanced(), share, 5), Err(Error::Usage(_))), "{share}");
+        }
+        let error = hold_out(&labelled(&[0, 1, 2], 3), 0.2, 5).unwrap_err();
+        assert!(matches!(error, Error::Data(_)) && error.to_string().contains("no class has two images"), "{error}");
+        for images in [0, 151] {
+            let error = stratified_draw(&unbalanced(), images, 3).unwrap_err();
+            assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("150"), "{error}");
         }
     }
 
     #[test]
-    fn a_set_of_single_images_cannot_be_split() {
-        let error = hold_out(&labelled(&[0, 1, 2], 3), 0.2, 5).unwrap_err();
-        assert!(matches!(error, Error::Data(_)) && error.to_string().contains("no class has two images"), "{error}");
-    }
-
-    #[test]
-    fn a_draw_keeps_the_shares_of_the_classes() {
+    fn a_draw_keeps_the_shares_of_the_classes_and_begins_with_every_smaller_one() {
         let labels: Vec<u8> = (0..1000).map(|index| if index % 4 == 0 { 0 } else { 1 }).collect();
         let set = labelled(&labels, 2);
         for images in [4, 40, 400, 1000] {
             assert_eq!(stratified_draw(&set, images, 3).unwrap().class_counts(), [images / 4, images * 3 / 4]);
         }
-    }
-
-    #[test]
-    fn a_smaller_draw_is_the_beginning_of_a_larger_one() {
         let set = unbalanced();
         let (small, large) = (stratified_draw(&set, 31, 3).unwrap(), stratified_draw(&set, 90, 3).unwrap());
         assert_eq!(indices(&small), indices(&large)[..31]);
-        let mut distinct = indices(&large);
-        distinct.sort_unstable();
-        distinct.dedup();
-        assert_eq!(distinct.len(), 90);
-    }
-
-    #[test]
-    fn draws_of_other_seeds_differ() {
-        let set = unbalanced();
-        assert_ne!(stratified_draw(&set, 50, 3).unwrap(), stratified_draw(&set, 50, 4).unwrap());
-    }
-
-    #[test]
-    fn more_images_than_there_are_cannot_be_drawn() {
-        for images in [0, 151] {
-            let error = stratified_draw(&unbalanced(), images, 3).unwrap_err();
-            assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("150"), "{error}");
-        }
+        assert_eq!(indices(&large).into_iter().collect::<std::collections::BTreeSet<_>>().len(), 90);
     }
 
     #[test]

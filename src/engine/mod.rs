@@ -15,7 +15,7 @@ mod gpu;
 mod loaded;
 mod surgeon;
 
-pub use crate::cpu::stability::HistoryShape;
+pub use crate::cpu::stability::{Counts, Envelope, HistoryShape};
 pub use crate::cpu::training_step::Replica;
 pub use batch::Batch;
 #[cfg(feature = "gpu")]
@@ -133,26 +133,6 @@ pub struct SweepPoint {
     pub slot: usize,
     /// For each weight whether it is kept.
     pub kept: Arc<[bool]>,
-}
-
-/// Magnitude stability and stable weights, see [`crate::cpu::stability::count`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counts {
-    /// `[tolerance, replica, weight_index]`.
-    pub stability: Vec<u32>,
-    /// `[tolerance, epoch, replica]`.
-    pub stable_weights: Vec<u32>,
-}
-
-/// Extremes over windows of last epochs, each `[window, replica, weight_index]`, see [`crate::cpu::stability::envelope`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Envelope {
-    /// Smallest value.
-    pub minimum: Vec<f32>,
-    /// Largest value.
-    pub maximum: Vec<f32>,
-    /// Smallest magnitude.
-    pub smallest_magnitude: Vec<f32>,
 }
 
 /// Time that an engine spent on other things than computing, since it was opened.

@@ -54,7 +54,6 @@ pub struct Gpu {
     build_nanoseconds: AtomicU64,
     transfer_nanoseconds: AtomicU64,
     arrays: AtomicU64,
-    uploaded: AtomicU64,
 }
 
 impl Gpu {
@@ -112,7 +111,6 @@ impl Gpu {
             build_nanoseconds: AtomicU64::new(0),
             transfer_nanoseconds: AtomicU64::new(0),
             arrays: AtomicU64::new(0),
-            uploaded: AtomicU64::new(0),
         };
         gpu.iterations = gpu.probe_iterations()?;
         Ok(gpu)
@@ -191,16 +189,6 @@ impl Gpu {
         self.submits.load(Ordering::Relaxed)
     }
 
-    /// Arrays made so far: a kernel that is bound anew makes at least one.
-    pub fn arrays(&self) -> u64 {
-        self.arrays.load(Ordering::Relaxed)
-    }
-
-    /// Bytes handed to the device so far.
-    pub fn uploaded(&self) -> u64 {
-        self.uploaded.load(Ordering::Relaxed)
-    }
-
     /// Time spent compiling shaders and building pipelines.
     pub fn build_time(&self) -> Duration {
         Duration::from_nanos(self.build_nanoseconds.load(Ordering::Relaxed))
@@ -260,11 +248,6 @@ impl Gpu {
 
     pub(super) fn count_build(&self, since: Instant) {
         self.build_nanoseconds.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_upload(&self, bytes: usize, since: Instant) {
-        self.uploaded.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.count_transfer(since);
     }
 
     pub(super) fn count_transfer(&self, since: Instant) {

@@ -5,25 +5,10 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 use std::ops::Range;
 
-/// `shaders/adam/step.wgsl`
-pub static STEP: Shader = Shader {
-    name: "adam.step",
-    source: source!("grid", "step", "states", "adam" => "adam/step"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("gradient"),
-        read("mask"),
-        write("parameters"),
-        write("m"),
-        write("v"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(STEP = "adam", "step"; with "grid" "step" "states" "adam"; Params;
+    read params, record step, read gradient, read mask, write parameters, write m, write v; "WORKGROUP_SIZE");
 
-/// `shaders/adam/naive.wgsl`
-pub static NAIVE: Shader = Shader { name: "adam.naive", source: source!("grid", "step" => "adam/naive"), ..STEP };
+shader!(NAIVE = "adam", "naive"; with "grid" "step"; as STEP);
 
 parameters! {
     struct Params {
@@ -87,14 +72,10 @@ impl Step {
             require(name, role, array, needed)?;
         }
         require(name, "mask", mask, replicas * focus.len())?;
-        let params = Params {
-            parameters: parameters_per_replica as u32,
-            updated: updated as u32,
-            mask_offset: focus.start as u32,
-            weight_count: focus.len() as u32,
-            decay: arguments.decay,
-        };
-        let params = Buffer::from_slice(gpu, "adam.step params", &[params])?;
+        let params = params!(gpu, "adam.step"; Params {
+            parameters: parameters_per_replica, updated, mask_offset: focus.start, weight_count: focus.len(),
+            decay: arguments.decay
+        })?;
         let kernel = self.0.bind(gpu, &[&params, steps, gradient, mask, parameters, m, v])?;
         // Both running means, the root, the division and the update: about six multiply-adds; the gradient is read, the rest
         // read and written.

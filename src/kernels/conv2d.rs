@@ -4,175 +4,58 @@
 pub(super) mod backward;
 mod forward;
 
+pub use super::images::Input;
 pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments};
 pub use forward::{Forward, ForwardArguments};
 
-use super::images::Images;
 use super::max_pool2d::{self, argmax_len};
-use super::{Bound, ParameterOffsets, grid, read, record, require, require_positive, write};
+use super::{Bound, ParameterOffsets, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{Bindable, Buffer, Cost, Gpu, Kernel, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Shader, parameters};
 
-/// `shaders/conv2d/forward.wgsl`
-pub static FORWARD: Shader = Shader {
-    name: "conv2d.forward",
-    source: source!("step", "convolution", "grid", "relu" => "conv2d/forward"),
-    bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD = "conv2d", "forward"; with "step" "convolution" "grid" "relu"; Params;
+    read params, record step, read input, read parameters, write output; "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/forward_images.wgsl`
-pub static FORWARD_IMAGES: Shader = Shader {
-    name: "conv2d.forward_images",
-    source: source!("step", "convolution", "grid", "relu" => "conv2d/forward_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("parameters"),
-        write("output"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD_IMAGES = "conv2d", "forward_images"; with "step" "convolution" "grid" "relu"; Params;
+    read params, record step, read order.indexing, read images, read parameters, write output; "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/forward_pool.wgsl`
-pub static FORWARD_POOL: Shader = Shader {
-    name: "conv2d.forward_pool",
-    source: source!("step", "convolution", "grid", "relu", "pooling_relu", "pooling" => "conv2d/forward_pool"),
-    bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output"), write("argmax")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD_POOL = "conv2d", "forward_pool";
+    with "step" "convolution" "grid" "relu" "pooling_relu" "pooling"; Params;
+    read params, record step, read input, read parameters, write output, write argmax; "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/forward_pool_images.wgsl`
-pub static FORWARD_POOL_IMAGES: Shader = Shader {
-    name: "conv2d.forward_pool_images",
-    source: source!("step", "convolution", "grid", "relu", "pooling_relu", "pooling" => "conv2d/forward_pool_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("parameters"),
-        write("output"),
-        write("argmax"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD_POOL_IMAGES = "conv2d", "forward_pool_images";
+    with "step" "convolution" "grid" "relu" "pooling_relu" "pooling"; Params;
+    read params, record step, read order.indexing, read images, read parameters, write output, write argmax;
+    "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/backward_input.wgsl`
-pub static BACKWARD_INPUT: Shader = Shader {
-    name: "conv2d.backward_input",
-    source: source!("step", "convolution", "grid", "relu" => "conv2d/backward_input"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("output_gradient"),
-        read("parameters"),
-        read("input"),
-        write("input_gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_INPUT = "conv2d", "backward_input"; with "step" "convolution" "grid" "relu"; Params;
+    read params, record step, read output_gradient, read parameters, read input, write input_gradient;
+    "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/backward_input_pool.wgsl`
-pub static BACKWARD_INPUT_POOL: Shader = Shader {
-    name: "conv2d.backward_input_pool",
-    source: source!("step", "convolution", "grid", "relu" => "conv2d/backward_input_pool"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("output_gradient"),
-        read("argmax"),
-        read("parameters"),
-        read("input"),
-        write("input_gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_INPUT_POOL = "conv2d", "backward_input_pool"; with "step" "convolution" "grid" "relu"; Params;
+    read params, record step, read output_gradient, read argmax, read parameters, read input, write input_gradient;
+    "WORKGROUP_SIZE");
 
-/// `shaders/conv2d/backward_weights.wgsl`
-pub static BACKWARD_WEIGHTS: Shader = Shader {
-    name: "conv2d.backward_weights",
-    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights"),
-    bindings: &[read("params"), record("step"), read("input"), read("output_gradient"), write("gradient")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["TILES"],
-};
+shader!(BACKWARD_WEIGHTS = "conv2d", "backward_weights"; with "step" "convolution" "weight_tile"; Params;
+    read params, record step, read input, read output_gradient, write gradient; "TILES");
 
-/// `shaders/conv2d/backward_weights_images.wgsl`
-pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
-    name: "conv2d.backward_weights_images",
-    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("output_gradient"),
-        write("gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["TILES"],
-};
+shader!(BACKWARD_WEIGHTS_IMAGES = "conv2d", "backward_weights_images"; with "step" "convolution" "weight_tile"; Params;
+    read params, record step, read order.indexing, read images, read output_gradient, write gradient; "TILES");
 
-/// `shaders/conv2d/backward_weights_pool.wgsl`
-pub static BACKWARD_WEIGHTS_POOL: Shader = Shader {
-    name: "conv2d.backward_weights_pool",
-    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights_pool"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("input"),
-        read("output_gradient"),
-        read("argmax"),
-        write("gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["TILES"],
-};
+shader!(BACKWARD_WEIGHTS_POOL = "conv2d", "backward_weights_pool"; with "step" "convolution" "weight_tile"; Params;
+    read params, record step, read input, read output_gradient, read argmax, write gradient; "TILES");
 
-/// `shaders/conv2d/backward_weights_pool_images.wgsl`
-pub static BACKWARD_WEIGHTS_POOL_IMAGES: Shader = Shader {
-    name: "conv2d.backward_weights_pool_images",
-    source: source!("step", "convolution", "weight_tile" => "conv2d/backward_weights_pool_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("output_gradient"),
-        read("argmax"),
-        write("gradient"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["TILES"],
-};
+shader!(BACKWARD_WEIGHTS_POOL_IMAGES = "conv2d", "backward_weights_pool_images";
+    with "step" "convolution" "weight_tile"; Params;
+    read params, record step, read order.indexing, read images, read output_gradient, read argmax, write gradient;
+    "TILES");
 
-/// `shaders/conv2d/naive.wgsl`
-pub static NAIVE: Shader =
-    Shader { name: "conv2d.naive", source: source!("step", "convolution", "grid" => "conv2d/naive"), ..FORWARD };
+shader!(NAIVE = "conv2d", "naive"; with "step" "convolution" "grid"; as FORWARD);
 
-/// `shaders/conv2d/naive_backward_input.wgsl`
-pub static NAIVE_BACKWARD_INPUT: Shader = Shader {
-    name: "conv2d.naive_backward_input",
-    source: source!("step", "convolution", "grid" => "conv2d/naive_backward_input"),
-    ..BACKWARD_INPUT
-};
+shader!(NAIVE_BACKWARD_INPUT = "conv2d", "naive_backward_input"; with "step" "convolution" "grid"; as BACKWARD_INPUT);
 
-/// `shaders/conv2d/naive_backward_weights.wgsl`
-pub static NAIVE_BACKWARD_WEIGHTS: Shader = Shader {
-    name: "conv2d.naive_backward_weights",
-    source: source!("step", "convolution", "grid" => "conv2d/naive_backward_weights"),
-    constants: &["WORKGROUP_SIZE"],
-    ..BACKWARD_WEIGHTS
-};
+shader!(NAIVE_BACKWARD_WEIGHTS = "conv2d", "naive_backward_weights"; with "step" "convolution" "grid";
+    as BACKWARD_WEIGHTS ["WORKGROUP_SIZE"]);
 
 parameters! {
     struct Params {
@@ -219,6 +102,10 @@ impl Shape {
         require_positive(kernel, &sizes)
     }
 
+    fn batch(&self) -> [usize; 2] {
+        [self.replicas, self.capacity]
+    }
+
     fn samples(&self) -> usize {
         self.replicas * self.capacity
     }
@@ -260,17 +147,9 @@ impl Shape {
 
     /// Params of a layer at `place`; pixels of images are multiplied by `scale`.
     fn params(&self, place: ParameterOffsets, scale: f32) -> Params {
-        Params {
-            height: self.height as u32,
-            width: self.width as u32,
-            inputs: self.inputs as u32,
-            outputs: self.outputs as u32,
-            capacity: self.capacity as u32,
-            parameters: place.parameters as u32,
-            weights: place.weights as u32,
-            bias: place.bias as u32,
-            scale,
-        }
+        let Self { height, width, inputs, outputs, capacity, .. } = *self;
+        let ParameterOffsets { parameters, weights, bias } = place;
+        params!(; Params { height, width, inputs, outputs, capacity, parameters, weights, bias, scale })
     }
 
     /// Checks a word of codes for each four pooled pixels x four channels.
@@ -281,68 +160,20 @@ impl Shape {
     }
 }
 
-/// What a convolution reads.
-pub enum Input<'a> {
-    /// `[replica, sample, y, x, in]`, what the layer before produced.
-    Features(&'a Buffer<f32>),
-    /// Images of one channel, gathered by index and widened in the kernel.
-    Images(Images<'a>),
-}
-
-impl Input<'_> {
-    /// What pixels are multiplied by.
-    fn scale(&self) -> f32 {
-        match self {
-            Self::Features(_) => 1.0,
-            Self::Images(images) => images.scale,
-        }
-    }
-
-    /// Words that a pass over all samples reads of it.
-    fn words(&self, shape: Shape) -> usize {
-        match self {
-            Self::Features(_) => shape.input_len(),
-            Self::Images(images) => shape.samples() * images.shape.words(),
-        }
-    }
-
-    fn check(&self, kernel: &str, shape: Shape) -> Result<()> {
-        let images = match self {
-            Self::Features(input) => return require(kernel, "input", input, shape.input_len()),
-            Self::Images(images) => images,
-        };
-        require(kernel, "images", images.images, images.shape.words())?;
-        require(kernel, "order", images.order, 1)?;
-        let found = (images.shape.height, images.shape.width, 1);
-        if found != (shape.height, shape.width, shape.inputs) {
-            return Err(Error::Shape(format!(
+/// Fails unless the input is there, and images are as the weights read them.
+fn check_input(kernel: &str, input: &Input<'_>, shape: Shape) -> Result<()> {
+    input.require(kernel, shape.input_len())?;
+    match input {
+        Input::Images(images)
+            if (images.shape.height, images.shape.width, 1) != (shape.height, shape.width, shape.inputs) =>
+        {
+            Err(Error::Shape(format!(
                 "{kernel}: images of {} x {} with one channel, weights read {} x {} with {}",
                 images.shape.height, images.shape.width, shape.height, shape.width, shape.inputs
-            )));
+            )))
         }
-        Ok(())
+        _ => Ok(()),
     }
-
-    /// The arrays in the order of the bindings.
-    fn arrays(&self) -> Vec<&dyn Bindable> {
-        match self {
-            Self::Features(input) => vec![*input],
-            Self::Images(images) => vec![images.order, images.images],
-        }
-    }
-}
-
-/// Compiles a kernel whose tiles cover samples x pixels x channels, `tiles` of each sample, and binds it to its arrays.
-fn bind_tiles(
-    gpu: &Gpu,
-    (shader, workgroup_size): (&'static Shader, u32),
-    shape: Shape,
-    tiles: usize,
-    arrays: &[&dyn Bindable],
-    cost: Cost,
-) -> Result<Bound> {
-    let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])?.bind(gpu, arrays)?.costing(cost);
-    Ok(Bound::new(kernel, shape.capacity, move |samples| grid(samples * tiles, workgroup_size, shape.replicas)))
 }
 
 fn refuse_naive(name: &str) -> Result<Bound> {

@@ -1,97 +1,37 @@
 //! `dense.*`: fully connected layers, forward and backward, on activations `[replica, sample, unit]`.
 
-pub use super::images::{ImageShape, Images};
+pub use super::images::{ImageShape, Images, Input};
 
-use super::{Bound, ParameterOffsets, StepRecord, grid, read, record, require, require_positive, write};
-use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Shader, parameters};
-use std::sync::Arc;
+use super::{Bound, Choice, ParameterOffsets, StepRecord, read, record, require, require_positive, write};
+use crate::error::{Error, Result};
+use crate::gpu::{Bindable, Buffer, Cost, Gpu, Shader, parameters};
 
-/// `shaders/dense/forward.wgsl`
-pub static FORWARD: Shader = Shader {
-    name: "dense.forward",
-    source: source!("grid", "step", "relu" => "dense/forward"),
-    bindings: &[read("params"), record("step"), read("input"), read("parameters"), write("output")],
-    parameters: Some(ForwardParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD = "dense", "forward"; with "grid" "step" "dense_layer" "relu"; Params;
+    read params, record step, read input, read parameters, write output; "WORKGROUP_SIZE");
 
-/// `shaders/dense/forward_images.wgsl`
-pub static FORWARD_IMAGES: Shader = Shader {
-    name: "dense.forward_images",
-    source: source!("grid", "step", "relu" => "dense/forward_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("parameters"),
-        write("output"),
-    ],
-    parameters: Some(ForwardImagesParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FORWARD_IMAGES = "dense", "forward_images"; with "grid" "step" "dense_layer" "relu"; Params;
+    read params, record step, read order.indexing, read images, read parameters, write output; "WORKGROUP_SIZE");
 
-/// `shaders/dense/backward_input.wgsl`
-pub static BACKWARD_INPUT: Shader = Shader {
-    name: "dense.backward_input",
-    source: source!("grid", "step", "relu" => "dense/backward_input"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("output_gradient"),
-        read("parameters"),
-        read("input"),
-        write("input_gradient"),
-    ],
-    parameters: Some(BackwardInputParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_INPUT = "dense", "backward_input"; with "grid" "step" "dense_layer" "relu"; Params;
+    read params, record step, read output_gradient, read parameters, read input, write input_gradient;
+    "WORKGROUP_SIZE");
 
-/// `shaders/dense/backward_weights.wgsl`
-pub static BACKWARD_WEIGHTS: Shader = Shader {
-    name: "dense.backward_weights",
-    source: source!("grid", "step" => "dense/backward_weights"),
-    bindings: &[read("params"), record("step"), read("input"), read("output_gradient"), write("gradient")],
-    parameters: Some(BackwardWeightsParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_WEIGHTS = "dense", "backward_weights"; with "grid" "step" "dense_layer"; Params;
+    read params, record step, read input, read output_gradient, write gradient; "WORKGROUP_SIZE");
 
-/// `shaders/dense/backward_weights_images.wgsl`
-pub static BACKWARD_WEIGHTS_IMAGES: Shader = Shader {
-    name: "dense.backward_weights_images",
-    source: source!("grid", "step" => "dense/backward_weights_images"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("images"),
-        read("output_gradient"),
-        write("gradient"),
-    ],
-    parameters: Some(BackwardWeightsImagesParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(BACKWARD_WEIGHTS_IMAGES = "dense", "backward_weights_images"; with "grid" "step" "dense_layer"; Params;
+    read params, record step, read order.indexing, read images, read output_gradient, write gradient;
+    "WORKGROUP_SIZE");
 
-/// `shaders/dense/naive.wgsl`
-pub static NAIVE: Shader = Shader { name: "dense.naive", source: source!("grid", "step" => "dense/naive"), ..FORWARD };
+shader!(NAIVE = "dense", "naive"; with "grid" "step" "dense_layer"; as FORWARD);
 
-/// `shaders/dense/naive_backward_input.wgsl`
-pub static NAIVE_BACKWARD_INPUT: Shader = Shader {
-    name: "dense.naive_backward_input",
-    source: source!("grid", "step" => "dense/naive_backward_input"),
-    ..BACKWARD_INPUT
-};
+shader!(NAIVE_BACKWARD_INPUT = "dense", "naive_backward_input"; with "grid" "step" "dense_layer"; as BACKWARD_INPUT);
 
-/// `shaders/dense/naive_backward_weights.wgsl`
-pub static NAIVE_BACKWARD_WEIGHTS: Shader = Shader {
-    name: "dense.naive_backward_weights",
-    source: source!("grid", "step" => "dense/naive_backward_weights"),
-    ..BACKWARD_WEIGHTS
-};
+shader!(NAIVE_BACKWARD_WEIGHTS = "dense", "naive_backward_weights"; with "grid" "step" "dense_layer";
+    as BACKWARD_WEIGHTS);
 
 parameters! {
-    struct ForwardParams {
+    struct Params {
         inputs: u32,
         outputs: u32,
         capacity: u32,
@@ -99,55 +39,9 @@ parameters! {
         weights: u32,
         bias: u32,
         relu: u32,
-    }
-}
-
-parameters! {
-    struct ForwardImagesParams {
         height: u32,
         width: u32,
         row_words: u32,
-        outputs: u32,
-        capacity: u32,
-        parameters: u32,
-        weights: u32,
-        bias: u32,
-        relu: u32,
-        scale: f32,
-    }
-}
-
-parameters! {
-    struct BackwardInputParams {
-        inputs: u32,
-        outputs: u32,
-        capacity: u32,
-        parameters: u32,
-        weights: u32,
-    }
-}
-
-parameters! {
-    struct BackwardWeightsParams {
-        inputs: u32,
-        outputs: u32,
-        capacity: u32,
-        parameters: u32,
-        weights: u32,
-        bias: u32,
-    }
-}
-
-parameters! {
-    struct BackwardWeightsImagesParams {
-        height: u32,
-        width: u32,
-        row_words: u32,
-        outputs: u32,
-        capacity: u32,
-        parameters: u32,
-        weights: u32,
-        bias: u32,
         scale: f32,
     }
 }
@@ -172,6 +66,10 @@ impl Shape {
         require_positive(kernel, &sizes)
     }
 
+    fn batch(&self) -> [usize; 2] {
+        [self.replicas, self.capacity]
+    }
+
     /// Elements of an activation or gradient with `units` features.
     fn activations(&self, units: usize) -> usize {
         self.replicas * self.capacity * units
@@ -189,6 +87,53 @@ impl Shape {
         let end = (place.weights + self.inputs * self.outputs).max(place.bias + self.outputs);
         (self.replicas - 1) * place.parameters + end
     }
+
+    /// Params of a layer at `place`; features are an image of one row.
+    fn params(&self, place: ParameterOffsets, input: Option<&Input<'_>>, relu: bool) -> Params {
+        let image = match input {
+            Some(Input::Images(images)) => images.shape,
+            _ => ImageShape { height: 1, width: self.inputs },
+        };
+        let Self { inputs, outputs, capacity, .. } = *self;
+        let ParameterOffsets { parameters, weights, bias } = place;
+        let (ImageShape { height, width }, scale) = (image, input.map_or(1.0, Input::scale));
+        params!(; Params {
+            inputs, outputs, capacity, parameters, weights, bias, relu, height, width, row_words: image.row_words(), scale
+        })
+    }
+
+    /// Fails unless the input is there, and images have as many pixels as the weights read.
+    fn check_input(&self, kernel: &str, input: &Input<'_>) -> Result<()> {
+        input.require(kernel, self.activations(self.inputs))?;
+        let Input::Images(Images { shape, .. }) = input else { return Ok(()) };
+        let pixels = shape.height * shape.width;
+        if pixels != self.inputs {
+            return Err(Error::Shape(format!(
+                "{kernel}: images of {} x {} have {pixels} pixels, weights read {}",
+                shape.height, shape.width, self.inputs
+            )));
+        }
+        Ok(())
+    }
+
+    /// Words of the input of all samples.
+    fn input_words(&self, input: &Input<'_>) -> usize {
+        input.words(self.replicas * self.capacity, self.inputs)
+    }
+}
+
+/// The kernel for this input; the naive ones read features.
+fn choose(
+    naive: bool,
+    input: &Input<'_>,
+    [of_naive, of_features, of_images]: [&'static Shader; 3],
+) -> Result<&'static Shader> {
+    match input {
+        Input::Images(_) if naive => Err(Error::Shape(format!("{}: it reads features", of_naive.name))),
+        Input::Images(_) => Ok(of_images),
+        Input::Features(_) if naive => Ok(of_naive),
+        Input::Features(_) => Ok(of_features),
+    }
 }
 
 /// Arrays of [`Forward`].
@@ -201,26 +146,8 @@ pub struct ForwardArguments<'a> {
     pub relu: bool,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
-    /// `[replica, sample, in]`
-    pub input: &'a Buffer<f32>,
-    /// `[replica, parameter]`
-    pub parameters: &'a Buffer<f32>,
-    /// `[replica, sample, out]`, written.
-    pub output: &'a Buffer<f32>,
-}
-
-/// Arrays of [`ForwardImages`].
-pub struct ForwardImagesArguments<'a> {
-    /// Sizes; `inputs` are the pixels of an image.
-    pub shape: Shape,
-    /// Where weights and bias lie in `parameters`.
-    pub place: ParameterOffsets,
-    /// Whether a ReLU follows.
-    pub relu: bool,
-    /// The steps that launches choose from.
-    pub steps: &'a Buffer<StepRecord>,
     /// What the layer reads.
-    pub images: Images<'a>,
+    pub input: Input<'a>,
     /// `[replica, parameter]`
     pub parameters: &'a Buffer<f32>,
     /// `[replica, sample, out]`, written.
@@ -253,254 +180,105 @@ pub struct BackwardWeightsArguments<'a> {
     pub place: ParameterOffsets,
     /// The steps that launches choose from.
     pub steps: &'a Buffer<StepRecord>,
-    /// `[replica, sample, in]`
-    pub input: &'a Buffer<f32>,
-    /// `[replica, sample, out]`
-    pub output_gradient: &'a Buffer<f32>,
-    /// `[replica, parameter]`, written at the layer's place.
-    pub gradient: &'a Buffer<f32>,
-}
-
-/// Arrays of [`BackwardWeightsImages`].
-pub struct BackwardWeightsImagesArguments<'a> {
-    /// Sizes; `inputs` are the pixels of an image.
-    pub shape: Shape,
-    /// Where weights and bias lie in `gradient`.
-    pub place: ParameterOffsets,
-    /// The steps that launches choose from.
-    pub steps: &'a Buffer<StepRecord>,
     /// What the layer read.
-    pub images: Images<'a>,
+    pub input: Input<'a>,
     /// `[replica, sample, out]`
     pub output_gradient: &'a Buffer<f32>,
     /// `[replica, parameter]`, written at the layer's place.
     pub gradient: &'a Buffer<f32>,
 }
 
-fn compile(gpu: &Gpu, shader: &'static Shader, workgroup_size: u32) -> Result<Arc<Kernel>> {
-    Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])
+pass! {
+    /// `output[n, k] = activation(bias[k] + sum_i input[n, i] * weights[i, k])`.
+    Forward or naive
 }
-
-fn check_images(kernel: &str, images: &Images<'_>, shape: Shape) -> Result<()> {
-    require(kernel, "images", images.images, images.shape.words())?;
-    require(kernel, "order", images.order, 1)?;
-    let pixels = images.shape.height * images.shape.width;
-    if pixels != shape.inputs {
-        return Err(crate::error::Error::Shape(format!(
-            "{kernel}: images of {} x {} have {pixels} pixels, weights read {}",
-            images.shape.height, images.shape.width, shape.inputs
-        )));
-    }
-    Ok(())
-}
-
-/// `output[n, k] = activation(bias[k] + sum_i input[n, i] * weights[i, k])`.
-pub struct Forward(Arc<Kernel>);
 
 impl Forward {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        compile(gpu, &FORWARD, workgroup_size).map(Self)
-    }
-
-    /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        compile(gpu, &NAIVE, workgroup_size).map(Self)
-    }
-
-    /// Checks the arrays and binds them.
+    /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
-        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
+        let ForwardArguments { shape, place, relu, steps, ref input, parameters, output } = *arguments;
+        let shader = choose(self.0.naive, input, [&NAIVE, &FORWARD, &FORWARD_IMAGES])?;
+        let name = shader.name;
         shape.check(name)?;
-        require(name, "input", arguments.input, shape.activations(shape.inputs))?;
-        require(name, "parameters", arguments.parameters, shape.parameters(place))?;
-        require(name, "output", arguments.output, shape.activations(shape.outputs))?;
-        gpu.check_iterations(name, shape.inputs)?;
-        let params = ForwardParams {
-            inputs: shape.inputs as u32,
-            outputs: shape.outputs as u32,
-            capacity: shape.capacity as u32,
-            parameters: place.parameters as u32,
-            weights: place.weights as u32,
-            bias: place.bias as u32,
-            relu: u32::from(arguments.relu),
-        };
-        let params = Buffer::from_slice(gpu, "dense.forward params", &[params])?;
-        let ForwardArguments { steps, input, parameters, output, .. } = *arguments;
-        let kernel = self.0.bind(gpu, &[&params, steps, input, parameters, output])?;
-        let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs, if name == NAIVE.name { 1 } else { 4 }))
+        shape.check_input(name, input)?;
+        require(name, "parameters", parameters, shape.parameters(place))?;
+        require(name, "output", output, shape.activations(shape.outputs))?;
+        gpu.check_iterations(
+            name,
+            match input {
+                Input::Features(_) => shape.inputs,
+                Input::Images(images) => images.shape.height * (images.shape.row_words() + 1),
+            },
+        )?;
+        let params = Buffer::from_slice(gpu, "dense.forward params", &[shape.params(place, Some(input), relu)])?;
+        let mut arrays: Vec<&dyn Bindable> = vec![&params, steps];
+        arrays.extend(input.arrays());
+        arrays.extend([parameters as &dyn Bindable, output]);
+        let (side, units) = (if self.0.naive { 1 } else { 4 }, shape.outputs);
+        let cost = shape.cost(shape.input_words(input) + shape.activations(units));
+        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| {
+            samples.div_ceil(side) * units.div_ceil(side)
+        })
     }
 }
 
-/// Tiles of `side` samples x `side` of `units`.
-fn sample_tiles(workgroup_size: u32, kernel: BoundKernel, shape: Shape, units: usize, side: usize) -> Bound {
-    let tiles = move |samples: usize| samples.div_ceil(side) * units.div_ceil(side);
-    let grid = move |samples| grid(tiles(samples), workgroup_size, shape.replicas);
-    Bound::new(kernel, shape.capacity, grid)
+pass! {
+    /// `input_gradient[n, i] = sum_k output_gradient[n, k] * weights[i, k]` where `input[n, i] > 0`, else 0.
+    BackwardInput or naive
 }
-
-/// [`Forward`] on images, gathered by index and widened in the kernel.
-pub struct ForwardImages(Arc<Kernel>);
-
-impl ForwardImages {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        compile(gpu, &FORWARD_IMAGES, workgroup_size).map(Self)
-    }
-
-    /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &ForwardImagesArguments<'_>) -> Result<Bound> {
-        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
-        let images = &arguments.images;
-        shape.check(name)?;
-        check_images(name, images, shape)?;
-        require(name, "parameters", arguments.parameters, shape.parameters(place))?;
-        require(name, "output", arguments.output, shape.activations(shape.outputs))?;
-        gpu.check_iterations(name, images.shape.height * (images.shape.row_words() + 1))?;
-        let params = ForwardImagesParams {
-            height: images.shape.height as u32,
-            width: images.shape.width as u32,
-            row_words: images.shape.row_words() as u32,
-            outputs: shape.outputs as u32,
-            capacity: shape.capacity as u32,
-            parameters: place.parameters as u32,
-            weights: place.weights as u32,
-            bias: place.bias as u32,
-            relu: u32::from(arguments.relu),
-            scale: images.scale,
-        };
-        let params = Buffer::from_slice(gpu, "dense.forward_images params", &[params])?;
-        let ForwardImagesArguments { steps, parameters, output, .. } = *arguments;
-        let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, parameters, output])?;
-        let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
-        Ok(sample_tiles(self.0.workgroup_size(), kernel, shape, shape.outputs, 4))
-    }
-}
-
-/// `input_gradient[n, i] = sum_k output_gradient[n, k] * weights[i, k]` where `input[n, i] > 0`, else 0.
-pub struct BackwardInput(Arc<Kernel>);
 
 impl BackwardInput {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        compile(gpu, &BACKWARD_INPUT, workgroup_size).map(Self)
-    }
-
-    /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        compile(gpu, &NAIVE_BACKWARD_INPUT, workgroup_size).map(Self)
-    }
-
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<Bound> {
-        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
+        let BackwardInputArguments { shape, place, steps, output_gradient, parameters, input, input_gradient } =
+            *arguments;
+        let shader = if self.0.naive { &NAIVE_BACKWARD_INPUT } else { &BACKWARD_INPUT };
+        let name = shader.name;
         shape.check(name)?;
-        require(name, "output_gradient", arguments.output_gradient, shape.activations(shape.outputs))?;
-        require(name, "parameters", arguments.parameters, shape.parameters(place))?;
-        require(name, "input", arguments.input, shape.activations(shape.inputs))?;
-        require(name, "input_gradient", arguments.input_gradient, shape.activations(shape.inputs))?;
+        require(name, "output_gradient", output_gradient, shape.activations(shape.outputs))?;
+        require(name, "parameters", parameters, shape.parameters(place))?;
+        require(name, "input", input, shape.activations(shape.inputs))?;
+        require(name, "input_gradient", input_gradient, shape.activations(shape.inputs))?;
         gpu.check_iterations(name, shape.outputs)?;
-        let params = BackwardInputParams {
-            inputs: shape.inputs as u32,
-            outputs: shape.outputs as u32,
-            capacity: shape.capacity as u32,
-            parameters: place.parameters as u32,
-            weights: place.weights as u32,
-        };
-        let params = Buffer::from_slice(gpu, "dense.backward_input params", &[params])?;
-        let BackwardInputArguments { steps, output_gradient, parameters, input, input_gradient, .. } = *arguments;
-        let kernel = self.0.bind(gpu, &[&params, steps, output_gradient, parameters, input, input_gradient])?;
-        let kernel = kernel.costing(shape.cost(shape.activations(2 * shape.inputs + shape.outputs)));
-        Ok(sample_tiles(
-            self.0.workgroup_size(),
-            kernel,
-            shape,
-            shape.inputs,
-            if name == NAIVE_BACKWARD_INPUT.name { 1 } else { 4 },
-        ))
+        let params = Buffer::from_slice(gpu, "dense.backward_input params", &[shape.params(place, None, false)])?;
+        let arrays: [&dyn Bindable; 6] = [&params, steps, output_gradient, parameters, input, input_gradient];
+        let (side, units) = (if self.0.naive { 1 } else { 4 }, shape.inputs);
+        let cost = shape.cost(shape.activations(2 * units + shape.outputs));
+        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| {
+            samples.div_ceil(side) * units.div_ceil(side)
+        })
     }
 }
 
-/// `weight_gradient[i, k] = sum_n input[n, i] * output_gradient[n, k]` and the sum over samples for the bias.
-pub struct BackwardWeights(Arc<Kernel>);
+pass! {
+    /// `weight_gradient[i, k] = sum_n input[n, i] * output_gradient[n, k]` and the sum over samples for the bias.
+    BackwardWeights or naive
+}
 
 impl BackwardWeights {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        compile(gpu, &BACKWARD_WEIGHTS, workgroup_size).map(Self)
-    }
-
-    /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        compile(gpu, &NAIVE_BACKWARD_WEIGHTS, workgroup_size).map(Self)
-    }
-
-    /// Checks the arrays and binds them.
+    /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
-        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
+        let BackwardWeightsArguments { shape, place, steps, ref input, output_gradient, gradient } = *arguments;
+        let shader =
+            choose(self.0.naive, input, [&NAIVE_BACKWARD_WEIGHTS, &BACKWARD_WEIGHTS, &BACKWARD_WEIGHTS_IMAGES])?;
+        let name = shader.name;
         shape.check(name)?;
-        require(name, "input", arguments.input, shape.activations(shape.inputs))?;
-        require(name, "output_gradient", arguments.output_gradient, shape.activations(shape.outputs))?;
-        require(name, "gradient", arguments.gradient, shape.parameters(place))?;
+        shape.check_input(name, input)?;
+        require(name, "output_gradient", output_gradient, shape.activations(shape.outputs))?;
+        require(name, "gradient", gradient, shape.parameters(place))?;
         gpu.check_iterations(name, shape.capacity)?;
-        let params = BackwardWeightsParams {
-            inputs: shape.inputs as u32,
-            outputs: shape.outputs as u32,
-            capacity: shape.capacity as u32,
-            parameters: place.parameters as u32,
-            weights: place.weights as u32,
-            bias: place.bias as u32,
-        };
+        let params = shape.params(place, Some(input), false);
         let params = Buffer::from_slice(gpu, "dense.backward_weights params", &[params])?;
-        let BackwardWeightsArguments { steps, input, output_gradient, gradient, .. } = *arguments;
-        let kernel = self.0.bind(gpu, &[&params, steps, input, output_gradient, gradient])?;
-        let kernel = kernel.costing(shape.cost(shape.activations(shape.inputs + shape.outputs)));
-        let tiles = if name == NAIVE_BACKWARD_WEIGHTS.name {
-            (shape.inputs + 1) * shape.outputs
-        } else {
-            shape.inputs.div_ceil(4) * shape.outputs.div_ceil(4)
+        let mut arrays: Vec<&dyn Bindable> = vec![&params, steps];
+        arrays.extend(input.arrays());
+        arrays.extend([output_gradient as &dyn Bindable, gradient]);
+        let columns = shape.outputs.div_ceil(4);
+        let tiles = match input {
+            Input::Images(images) => images.shape.words() * columns,
+            Input::Features(_) if self.0.naive => (shape.inputs + 1) * shape.outputs,
+            Input::Features(_) => shape.inputs.div_ceil(4) * columns,
         };
-        let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
-        Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
-    }
-}
-
-/// [`BackwardWeights`] on images, gathered by index and widened in the kernel.
-pub struct BackwardWeightsImages(Arc<Kernel>);
-
-impl BackwardWeightsImages {
-    /// Compiles the kernel.
-    pub fn new(gpu: &Gpu, workgroup_size: u32) -> Result<Self> {
-        compile(gpu, &BACKWARD_WEIGHTS_IMAGES, workgroup_size).map(Self)
-    }
-
-    /// Checks the arrays and binds them.
-    pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsImagesArguments<'_>) -> Result<Bound> {
-        let (name, shape, place) = (self.0.name(), arguments.shape, arguments.place);
-        let images = &arguments.images;
-        shape.check(name)?;
-        check_images(name, images, shape)?;
-        require(name, "output_gradient", arguments.output_gradient, shape.activations(shape.outputs))?;
-        require(name, "gradient", arguments.gradient, shape.parameters(place))?;
-        gpu.check_iterations(name, shape.capacity)?;
-        let params = BackwardWeightsImagesParams {
-            height: images.shape.height as u32,
-            width: images.shape.width as u32,
-            row_words: images.shape.row_words() as u32,
-            outputs: shape.outputs as u32,
-            capacity: shape.capacity as u32,
-            parameters: place.parameters as u32,
-            weights: place.weights as u32,
-            bias: place.bias as u32,
-            scale: images.scale,
-        };
-        let params = Buffer::from_slice(gpu, "dense.backward_weights_images params", &[params])?;
-        let BackwardWeightsImagesArguments { steps, output_gradient, gradient, .. } = *arguments;
-        let kernel = self.0.bind(gpu, &[&params, steps, images.order, images.images, output_gradient, gradient])?;
-        let kernel = kernel.costing(shape.cost(shape.activations(images.shape.words() + shape.outputs)));
-        let tiles = images.shape.words() * shape.outputs.div_ceil(4);
-        let workgroups = grid(tiles, self.0.workgroup_size(), shape.replicas);
-        Ok(Bound::new(kernel, shape.capacity, move |_| workgroups))
+        let cost = shape.cost(shape.input_words(input) + shape.activations(shape.outputs));
+        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |_| tiles)
     }
 }

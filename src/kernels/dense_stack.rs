@@ -13,23 +13,11 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
-/// `shaders/dense_stack/gradient.wgsl`
-pub static GRADIENT: Shader = Shader {
-    name: "dense_stack.gradient",
-    source: source!("step", "relu" => "dense_stack/gradient"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("labels").indexing(),
-        read("parameters"),
-        write("activations"),
-        write("gradient"),
-        write("losses"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(GRADIENT = "dense_stack", "gradient"; with "step" "relu"; Params;
+    read params, record step, read order.indexing, read labels.indexing, read parameters, write activations,
+    write gradient, write losses; "WORKGROUP_SIZE");
+
+shader!(NAIVE = "dense_stack", "naive"; with "step"; as GRADIENT []);
 
 /// The most units of a layer, and the samples that a workgroup takes at a time.
 pub(super) const WIDTH: usize = 32;
@@ -138,19 +126,29 @@ impl Gradient {
         Kernel::new(gpu, &GRADIENT, &[("WORKGROUP_SIZE", workgroup_size)]).map(Self)
     }
 
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu) -> Result<Self> {
+        Kernel::new(gpu, &NAIVE, &[]).map(Self)
+    }
+
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &GradientArguments<'_>) -> Result<Bound> {
         let GradientArguments { shape, parameters_per_replica, first, steps, order, labels, .. } = *arguments;
         let GradientArguments { parameters, activations, gradient, losses, .. } = *arguments;
         let Shape { replicas, capacity, units, classes, depth } = shape;
-        let name = GRADIENT.name;
+        let name = self.0.name();
         require_positive(name, &[("replicas", replicas), ("capacity", capacity), ("units", units), ("depth", depth)])?;
         if units > WIDTH || !(2..=WIDTH).contains(&classes) {
             return Err(Error::Shape(format!(
                 "{name}: {units} units and {classes} classes; at most {WIDTH} of each, and 2 classes or more, are possible"
             )));
         }
-        gpu.check_iterations(name, shape.iterations(self.0.workgroup_size() as usize))?;
+        let iterations = if name == NAIVE.name {
+            (capacity + 1) * (3 * depth * WIDTH + 2 * classes)
+        } else {
+            shape.iterations(self.0.workgroup_size() as usize)
+        };
+        gpu.check_iterations(name, iterations)?;
         let end = first + (units + 1) * ((depth - 1) * units + classes);
         require(name, "order", order, 1)?;
         require(name, "labels", labels, 1)?;
@@ -158,18 +156,10 @@ impl Gradient {
         require(name, "activations", activations, shape.activations())?;
         require(name, "gradient", gradient, (replicas - 1) * parameters_per_replica + end)?;
         require(name, "losses", losses, replicas)?;
-        let params = Params {
-            units: units as u32,
-            classes: classes as u32,
-            depth: depth as u32,
-            capacity: capacity as u32,
-            replicas: replicas as u32,
-            parameters: parameters_per_replica as u32,
-            first: first as u32,
-            scratch: shape.scratch() as u32,
-            rows: shape.rows() as u32,
-        };
-        let params = Buffer::from_slice(gpu, "dense_stack.gradient params", &[params])?;
+        let params = params!(gpu, "dense_stack.gradient"; Params {
+            units, classes, depth, capacity, replicas, parameters: parameters_per_replica, first,
+            scratch: shape.scratch(), rows: shape.rows()
+        })?;
         let arrays: [&dyn crate::gpu::Bindable; 8] =
             [&params, steps, order, labels, parameters, activations, gradient, losses];
         let kernel = self.0.bind(gpu, &arrays)?.costing(shape.cost());

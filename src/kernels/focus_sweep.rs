@@ -5,23 +5,11 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
-/// `shaders/focus_sweep/evaluate.wgsl`
-pub static EVALUATE: Shader = Shader {
-    name: "focus_sweep.evaluate",
-    source: source!("step", "relu" => "focus_sweep/evaluate"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("labels"),
-        read("input"),
-        read("parameters"),
-        read("masks"),
-        read("point_replica").indexing(),
-        write("losses"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["LANES", "HIDDEN"],
-};
+shader!(EVALUATE = "focus_sweep", "evaluate"; with "step" "relu"; Params;
+    read params, record step, read labels, read input, read parameters, read masks, read point_replica.indexing,
+    write losses; "LANES" "HIDDEN");
+
+shader!(NAIVE = "focus_sweep", "naive"; with "step"; as EVALUATE ["HIDDEN"]);
 
 /// Workgroup memory that every device has, in bytes.
 const WORKGROUP_MEMORY: usize = 16_384;
@@ -102,7 +90,8 @@ pub struct EvaluateArguments<'a> {
 pub struct Evaluate {
     kernel: Arc<Kernel>,
     width: usize,
-    lanes: usize,
+    /// Samples of a workgroup.
+    block: usize,
 }
 
 /// Words of a mask of a layer of `width` units.
@@ -134,17 +123,22 @@ impl Evaluate {
             )));
         };
         let constants = [("LANES", lanes as u32), ("HIDDEN", (width * lanes) as u32)];
-        Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, width, lanes })
+        Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, width, block: SAMPLES_PER_LANE * lanes })
+    }
+
+    /// Compiles the naive kernel, which no engine uses.
+    pub fn naive(gpu: &Gpu, width: usize) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("HIDDEN", width as u32)])?, width, block: 1 })
     }
 
     /// Samples of a block: of one workgroup.
     pub fn block(&self) -> usize {
-        SAMPLES_PER_LANE * self.lanes
+        self.block
     }
 
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &EvaluateArguments<'_>) -> Result<Bound> {
-        let name = EVALUATE.name;
+        let name = self.kernel.name();
         let EvaluateArguments { replicas, capacity, classes, place, blocks, steps, labels, .. } = *arguments;
         let EvaluateArguments { input, parameters, masks, point_replica, losses, .. } = *arguments;
         let (width, points) = (self.width, point_replica.len());
@@ -165,19 +159,13 @@ impl Evaluate {
         require(name, "parameters", parameters, (replicas - 1) * place.parameters + end)?;
         require(name, "masks", masks, points * mask_words(width))?;
         require(name, "losses", losses, points * blocks)?;
-        gpu.check_iterations(name, width.div_ceil(4) * (width + 1) + classes * (width + 1) + 6)?;
-        let params = Params {
-            width: width as u32,
-            classes: classes as u32,
-            capacity: capacity as u32,
-            parameters: place.parameters as u32,
-            focus_weights: place.focus_weights as u32,
-            focus_bias: place.focus_bias as u32,
-            output_weights: place.output_weights as u32,
-            output_bias: place.output_bias as u32,
-            blocks: blocks as u32,
-        };
-        let params = Buffer::from_slice(gpu, "focus_sweep.evaluate params", &[params])?;
+        let units = if name == NAIVE.name { 1 } else { 4 };
+        gpu.check_iterations(name, (width.div_ceil(units) + classes) * (width + 1) + 6)?;
+        let params = params!(gpu, "focus_sweep.evaluate"; Params {
+            width, classes, capacity, parameters: place.parameters, focus_weights: place.focus_weights,
+            focus_bias: place.focus_bias, output_weights: place.output_weights, output_bias: place.output_bias,
+            blocks
+        })?;
         let arrays: [&dyn crate::gpu::Bindable; 8] =
             [&params, steps, labels, input, parameters, masks, point_replica, losses];
         let kernel = self.kernel.bind(gpu, &arrays)?;
@@ -185,7 +173,7 @@ impl Evaluate {
         let words =
             points * (mask_words(width) + blocks) + replicas * (capacity * width + (width + 1) * (width + classes));
         let kernel = kernel.costing(Cost::new(points * capacity * weights, words));
-        let block = self.block();
+        let block = self.block;
         Ok(Bound::new(kernel, capacity, move |samples| [samples.div_ceil(block) as u32, 1, points as u32]))
     }
 }

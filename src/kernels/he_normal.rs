@@ -4,21 +4,10 @@ use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
 use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 
-/// `shaders/he_normal/fill.wgsl`
-pub static FILL: Shader = Shader {
-    name: "he_normal.fill",
-    source: source!("grid", "philox", "truncated_normal" => "he_normal/fill"),
-    bindings: &[read("params"), read("replica_ids"), write("parameters")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(FILL = "he_normal", "fill"; with "grid" "philox" "truncated_normal"; Params;
+    read params, read replica_ids, write parameters; "WORKGROUP_SIZE");
 
-/// `shaders/he_normal/naive.wgsl`
-pub static NAIVE: Shader = Shader {
-    name: "he_normal.naive",
-    source: source!("grid", "philox", "truncated_normal" => "he_normal/naive"),
-    ..FILL
-};
+shader!(NAIVE = "he_normal", "naive"; with "grid" "philox" "truncated_normal"; as FILL);
 
 parameters! {
     struct Params {
@@ -65,16 +54,10 @@ impl Fill {
         require_positive(FILL.name, &[("replicas", replicas), ("weights", weights)])?;
         let needed = (replicas - 1) * parameters_per_replica + offset + weights;
         require(FILL.name, "parameters", arguments.parameters, needed)?;
-        let params = Params {
-            parameters: parameters_per_replica as u32,
-            offset: offset as u32,
-            weights: weights as u32,
-            tensor: arguments.tensor,
-            key_low: arguments.seed as u32,
-            key_high: (arguments.seed >> 32) as u32,
-            scale: arguments.scale,
-        };
-        let params = Buffer::from_slice(gpu, "he_normal.fill params", &[params])?;
+        let params = params!(gpu, "he_normal.fill"; Params {
+            parameters: parameters_per_replica, offset, weights, tensor: arguments.tensor, key_low: arguments.seed as u32,
+            key_high: (arguments.seed >> 32) as u32, scale: arguments.scale
+        })?;
         let kernel = self.0.bind(gpu, &[&params, arguments.replica_ids, arguments.parameters])?;
         let kernel = kernel.costing(Cost::new(0, replicas * weights));
         let each = if self.0.name() == NAIVE.name { 1 } else { 4 };

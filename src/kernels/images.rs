@@ -1,6 +1,8 @@
 //! Images as kernels read them: bytes packed into words.
 
-use crate::gpu::Buffer;
+use super::require;
+use crate::error::Result;
+use crate::gpu::{Bindable, Buffer};
 
 /// How images lie in memory: `[image, y, word]`, four pixels to a word, each row padded with zeros to whole words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,52 @@ pub struct Images<'a> {
     pub order: &'a Buffer<u32>,
     /// `[image, y, word]`, made by [`ImageShape::pack`].
     pub images: &'a Buffer<u32>,
+}
+
+/// What a layer reads.
+pub enum Input<'a> {
+    /// What the layer before produced: `[replica, sample, feature]`, or `[replica, sample, y, x, channel]`.
+    Features(&'a Buffer<f32>),
+    /// Images of one channel, gathered by index and widened in the kernel.
+    Images(Images<'a>),
+}
+
+impl Input<'_> {
+    /// What pixels are multiplied by.
+    pub(super) fn scale(&self) -> f32 {
+        match self {
+            Self::Features(_) => 1.0,
+            Self::Images(images) => images.scale,
+        }
+    }
+
+    /// Words that a pass over `samples` samples of so many values reads of it.
+    pub(super) fn words(&self, samples: usize, values: usize) -> usize {
+        samples
+            * match self {
+                Self::Features(_) => values,
+                Self::Images(images) => images.shape.words(),
+            }
+    }
+
+    /// Fails unless there are features of so many elements, or images to choose from.
+    pub(super) fn require(&self, kernel: &str, elements: usize) -> Result<()> {
+        match self {
+            Self::Features(input) => require(kernel, "input", input, elements),
+            Self::Images(images) => {
+                require(kernel, "images", images.images, images.shape.words())?;
+                require(kernel, "order", images.order, 1)
+            }
+        }
+    }
+
+    /// The arrays in the order of the bindings.
+    pub(super) fn arrays(&self) -> Vec<&dyn Bindable> {
+        match self {
+            Self::Features(input) => vec![*input],
+            Self::Images(images) => vec![images.order, images.images],
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,21 +8,12 @@ use super::{read, require, require_positive, write};
 use crate::error::Result;
 use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 
-/// `shaders/magnitude_sort/rank.wgsl`
-pub static RANK: Shader = Shader {
-    name: "magnitude_sort.rank",
-    source: source!("keys" => "magnitude_sort/rank"),
-    bindings: &[read("params"), read("weights"), write("rank")],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(RANK = "magnitude_sort", "rank"; with "keys"; Params; read params, read weights, write rank; "WORKGROUP_SIZE");
 
 /// The most weights that are ranked by counting: their keys fit workgroup memory.
 pub const MOST_COUNTED: usize = 2048;
 
-/// `shaders/magnitude_sort/naive.wgsl`
-pub static NAIVE: Shader =
-    Shader { name: "magnitude_sort.naive", source: source!("keys" => "magnitude_sort/naive"), ..RANK };
+shader!(NAIVE = "magnitude_sort", "naive"; with "keys"; as RANK);
 
 parameters! {
     struct Params {
@@ -94,14 +85,9 @@ impl Rank {
         let needed = offset + (epochs - 1) * epoch_stride + (replicas - 1) * replica_stride + weight_count;
         require(name, "weights", weights, needed)?;
         require(name, "rank", rank, epochs * replicas * weight_count)?;
-        let params = Params {
-            weight_count: weight_count as u32,
-            replicas: replicas as u32,
-            offset: offset as u32,
-            epoch_stride: epoch_stride as u32,
-            replica_stride: replica_stride as u32,
-        };
-        let params = Buffer::from_slice(gpu, "magnitude_sort.rank params", &[params])?;
+        let params = params!(gpu, "magnitude_sort.rank"; Params {
+            weight_count, replicas, offset, epoch_stride, replica_stride
+        })?;
         if weight_count > self.most_counted {
             return radix::bind(gpu, self.workgroup_size, arguments, &params).map(BoundRank);
         }

@@ -4,25 +4,10 @@ use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
 use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 
-/// `shaders/mask/smallest.wgsl`
-pub static SMALLEST: Shader = Shader {
-    name: "mask.smallest",
-    source: source!("grid", "states", "change" => "mask/smallest"),
-    bindings: &[
-        read("params"),
-        read("rank"),
-        read("changes"),
-        write("mask"),
-        write("parameters"),
-        write("m"),
-        write("v"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(SMALLEST = "mask", "smallest"; with "grid" "states" "change"; Params;
+    read params, read rank, read changes, write mask, write parameters, write m, write v; "WORKGROUP_SIZE");
 
-/// `shaders/mask/naive.wgsl`
-pub static NAIVE: Shader = Shader { name: "mask.naive", source: source!("grid", "change" => "mask/naive"), ..SMALLEST };
+shader!(NAIVE = "mask", "naive"; with "grid" "change"; as SMALLEST);
 
 parameters! {
     struct Params {
@@ -98,27 +83,17 @@ impl Smallest {
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
-        let params = Params {
-            weight_count: weight_count as u32,
-            parameters: parameters_per_replica as u32,
-            offset: offset as u32,
-            state,
-        };
-        let params = Buffer::from_slice(gpu, "mask.smallest params", &[params])?;
+        let params = params!(gpu, "mask.smallest"; Params {
+            weight_count, parameters: parameters_per_replica, offset, state
+        })?;
         let kernel = self.0.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
         Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
     }
 }
 
-/// `shaders/mask/draw.wgsl`
-pub static DRAW: Shader = Shader {
-    name: "mask.draw",
-    source: source!("grid", "philox", "change" => "mask/draw"),
-    bindings: &[read("params"), read("changes"), read("mask"), write("draws")],
-    parameters: Some(DrawParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(DRAW = "mask", "draw"; with "grid" "philox" "change"; DrawParams;
+    read params, read changes, read mask, write draws; "WORKGROUP_SIZE");
 
 parameters! {
     struct DrawParams {
@@ -160,8 +135,7 @@ impl Draw {
         require(name, "mask", mask, replicas * weight_count)?;
         require(name, "draws", draws, replicas * weight_count)?;
         let [key_low, key_high] = halves(seed);
-        let params = DrawParams { weight_count: weight_count as u32, state, key_low, key_high };
-        let params = Buffer::from_slice(gpu, "mask.draw params", &[params])?;
+        let params = params!(gpu, "mask.draw"; DrawParams { weight_count, state, key_low, key_high })?;
         let kernel = self.0.bind(gpu, &[&params, changes, mask, draws])?;
         let kernel = kernel.costing(Cost::new(0, 2 * replicas * weight_count));
         Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
@@ -173,22 +147,8 @@ fn halves(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
 
-/// `shaders/mask/regrow.wgsl`
-pub static REGROW: Shader = Shader {
-    name: "mask.regrow",
-    source: source!("grid", "philox", "truncated_normal", "states", "change" => "mask/regrow"),
-    bindings: &[
-        read("params"),
-        read("rank"),
-        read("changes"),
-        write("mask"),
-        write("parameters"),
-        write("m"),
-        write("v"),
-    ],
-    parameters: Some(RegrowParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(REGROW = "mask", "regrow"; with "grid" "philox" "truncated_normal" "states" "change"; RegrowParams;
+    read params, read rank, read changes, write mask, write parameters, write m, write v; "WORKGROUP_SIZE");
 
 parameters! {
     struct RegrowParams {
@@ -247,15 +207,9 @@ impl Regrow {
             require(name, role, array, needed)?;
         }
         let [key_low, key_high] = halves(seed);
-        let params = RegrowParams {
-            weight_count: weight_count as u32,
-            parameters: parameters_per_replica as u32,
-            offset: offset as u32,
-            key_low,
-            key_high,
-            scale,
-        };
-        let params = Buffer::from_slice(gpu, "mask.regrow params", &[params])?;
+        let params = params!(gpu, "mask.regrow"; RegrowParams {
+            weight_count, parameters: parameters_per_replica, offset, key_low, key_high, scale
+        })?;
         let kernel = self.0.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
         Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))

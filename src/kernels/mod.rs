@@ -15,6 +15,48 @@ macro_rules! source {
     };
 }
 
+/// `Params` from values by name, whole numbers and truths as words of 32 bits, on the device.
+macro_rules! params {
+    ($gpu:expr, $kernel:expr; $name:ident { $($field:ident $(: $value:expr)?),* }) => {
+        Buffer::from_slice($gpu, concat!($kernel, " params"), &[params!(; $name { $($field $(: $value)?),* })])
+    };
+    (; $name:ident { $($field:ident $(: $value:expr)?),* }) => {
+        $name { $($field: crate::kernels::Word::word(params!(@ $field $($value)?))),* }
+    };
+    (@ $field:ident) => { $field };
+    (@ $field:ident $value:expr) => { $value };
+}
+
+/// Declares the shader in `shaders/FAMILY/KERNEL.wgsl`, behind its preludes: its `Params`, its bindings in order, and its
+/// `override` constants; or all of these as another one has them.
+macro_rules! shader {
+    (
+        $name:ident = $family:literal, $kernel:literal; with $($prelude:literal)*; $parameters:ty;
+        $($access:ident $binding:ident $(.$indexing:ident)?),* $(; $($constant:literal)+)?
+    ) => {
+        #[doc = concat!("`shaders/", $family, "/", $kernel, ".wgsl`")]
+        pub static $name: Shader = Shader {
+            name: concat!($family, ".", $kernel),
+            source: source!($($prelude),* => concat!($family, "/", $kernel)),
+            bindings: &[$($access(stringify!($binding)) $(.$indexing())?),*],
+            parameters: Some(<$parameters>::LAYOUT),
+            constants: &[$($($constant),+)?],
+        };
+    };
+    (
+        $name:ident = $family:literal, $kernel:literal; with $($prelude:literal)*;
+        as $other:ident $([$($constant:literal)*])?
+    ) => {
+        #[doc = concat!("`shaders/", $family, "/", $kernel, ".wgsl`")]
+        pub static $name: Shader = Shader {
+            name: concat!($family, ".", $kernel),
+            source: source!($($prelude),* => concat!($family, "/", $kernel)),
+            $(constants: &[$($constant),*],)?
+            ..$other
+        };
+    };
+}
+
 /// Declares a wrapper's type: a compiled kernel, or in its place the naive one of its family.
 macro_rules! wrapper {
     ($(#[$attribute:meta])* $name:ident: $shader:ident $(or $naive:ident)?) => {
@@ -30,6 +72,27 @@ macro_rules! wrapper {
                 /// Compiles the naive kernel, which no engine uses.
                 pub fn naive(gpu: &crate::gpu::Gpu, workgroup_size: u32) -> crate::error::Result<Self> {
                     crate::gpu::Kernel::new(gpu, &$naive, &[("WORKGROUP_SIZE", workgroup_size)]).map(Self)
+                }
+            )?
+        }
+    };
+}
+
+/// Declares a pass over a layer: its kernel follows from its arrays.
+macro_rules! pass {
+    ($(#[$attribute:meta])* $name:ident $(or $naive:ident)?) => {
+        $(#[$attribute])*
+        pub struct $name(Choice);
+
+        impl $name {
+            /// With so many invocations of a workgroup, which change no bit.
+            pub fn new(workgroup_size: u32) -> Self {
+                Self(Choice { workgroup_size, naive: false })
+            }
+            $(
+                /// The naive kernel, which no engine uses: it reads features, and does not pool.
+                pub fn $naive(workgroup_size: u32) -> Self {
+                    Self(Choice { workgroup_size, naive: true })
                 }
             )?
         }
@@ -54,6 +117,7 @@ pub mod stability;
 pub mod surgeon;
 
 pub use bound::Bound;
+use bound::Choice;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Access, Binding, Buffer, parameters};
@@ -109,6 +173,30 @@ pub struct ParameterOffsets {
     pub weights: usize,
     /// The first bias.
     pub bias: usize,
+}
+
+/// A value as a field of `Params`.
+trait Word<T> {
+    fn word(self) -> T;
+}
+
+impl Word<u32> for usize {
+    fn word(self) -> u32 {
+        self as u32
+    }
+}
+
+impl Word<u32> for bool {
+    fn word(self) -> u32 {
+        u32::from(self)
+    }
+}
+
+/// What is a word already.
+impl<T> Word<T> for T {
+    fn word(self) -> T {
+        self
+    }
 }
 
 const fn read(name: &'static str) -> Binding {

@@ -5,29 +5,13 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
-/// `shaders/softmax_cross_entropy/loss.wgsl`
-pub static LOSS: Shader = Shader {
-    name: "softmax_cross_entropy.loss",
-    source: source!("step" => "softmax_cross_entropy/loss"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("order").indexing(),
-        read("labels").indexing(),
-        read("logits"),
-        write("gradient"),
-        write("losses"),
-    ],
-    parameters: Some(Params::LAYOUT),
-    constants: &[],
-};
+shader!(LOSS = "softmax_cross_entropy", "loss"; with "step"; Params;
+    read params, record step, read order.indexing, read labels.indexing, read logits, write gradient, write losses);
 
 /// Invocations of the workgroup that owns a replica. Fixed: the tree of additions has its shape.
 pub(super) const WORKGROUP_SIZE: usize = 64;
 
-/// `shaders/softmax_cross_entropy/naive.wgsl`
-pub static NAIVE: Shader =
-    Shader { name: "softmax_cross_entropy.naive", source: source!("step" => "softmax_cross_entropy/naive"), ..LOSS };
+shader!(NAIVE = "softmax_cross_entropy", "naive"; with "step"; as LOSS);
 
 parameters! {
     struct Params {
@@ -98,8 +82,7 @@ impl Loss {
         require(name, "losses", losses, replicas)?;
         let invocations = if name == NAIVE.name { 1 } else { WORKGROUP_SIZE };
         gpu.check_iterations(name, capacity.div_ceil(invocations) * (3 * classes + 1) + 6)?;
-        let params = Params { classes: classes as u32, capacity: capacity as u32, replicas: replicas as u32 };
-        let params = Buffer::from_slice(gpu, "softmax_cross_entropy.loss params", &[params])?;
+        let params = params!(gpu, "softmax_cross_entropy.loss"; Params { classes, capacity, replicas })?;
         let kernel = self.0.bind(gpu, &[&params, steps, order, labels, logits, gradient, losses])?;
         let kernel = kernel.costing(Cost::new(0, replicas * (2 * capacity * classes + 2)));
         Ok(Bound::new(kernel, capacity, move |_| [1, 1, replicas as u32]))

@@ -4,41 +4,14 @@ use super::{Bound, grid, read, require, require_positive, write};
 use crate::error::Result;
 use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
 
-/// `shaders/stability/count.wgsl`
-pub static COUNT: Shader = Shader {
-    name: "stability.count",
-    source: source!("grid", "keys" => "stability/count"),
-    bindings: &[
-        read("params"),
-        read("history"),
-        read("lower"),
-        read("upper"),
-        write("stability"),
-        write("stable_weights"),
-    ],
-    parameters: Some(CountParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(COUNT = "stability", "count"; with "grid" "keys"; CountParams;
+    read params, read history, read lower, read upper, write stability, write stable_weights; "WORKGROUP_SIZE");
 
-/// `shaders/stability/naive.wgsl`
-pub static NAIVE: Shader =
-    Shader { name: "stability.naive", source: source!("grid", "keys" => "stability/naive"), ..COUNT };
+shader!(NAIVE = "stability", "naive"; with "grid" "keys"; as COUNT);
 
-/// `shaders/stability/envelope.wgsl`
-pub static ENVELOPE: Shader = Shader {
-    name: "stability.envelope",
-    source: source!("grid", "keys" => "stability/envelope"),
-    bindings: &[
-        read("params"),
-        read("windows").indexing(),
-        read("history"),
-        write("minimum"),
-        write("maximum"),
-        write("smallest_magnitude"),
-    ],
-    parameters: Some(EnvelopeParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(ENVELOPE = "stability", "envelope"; with "grid" "keys"; EnvelopeParams;
+    read params, read windows.indexing, read history, write minimum, write maximum, write smallest_magnitude;
+    "WORKGROUP_SIZE");
 
 /// Tolerances that one launch counts: the components of a vector.
 pub const TOLERANCES: usize = 4;
@@ -121,12 +94,9 @@ impl Count {
         require(name, "stable_weights", stable_weights, shape.epochs * shape.replicas)?;
         let gathered = 2 * TOLERANCES * BLOCK / self.0.workgroup_size() as usize + 1;
         gpu.check_iterations(name, shape.epochs + shape.epochs.div_ceil(BLOCK) * gathered)?;
-        let params = CountParams {
-            epochs: shape.epochs as u32,
-            replicas: shape.replicas as u32,
-            weight_count: shape.weight_count as u32,
-        };
-        let params = Buffer::from_slice(gpu, "stability.count params", &[params])?;
+        let params = params!(gpu, "stability.count"; CountParams {
+            epochs: shape.epochs, replicas: shape.replicas, weight_count: shape.weight_count
+        })?;
         let kernel = self.0.bind(gpu, &[&params, history, lower, upper, stability, stable_weights])?;
         let (columns, counters) = (shape.columns(), shape.epochs * shape.replicas);
         let words = shape.epochs * columns + TOLERANCES * (3 * columns + counters);
@@ -168,13 +138,9 @@ impl Envelope {
             require(name, role, array, windows.len() * shape.columns())?;
         }
         gpu.check_iterations(name, shape.epochs + windows.len())?;
-        let params = EnvelopeParams {
-            epochs: shape.epochs as u32,
-            replicas: shape.replicas as u32,
-            weight_count: shape.weight_count as u32,
-            windows: windows.len() as u32,
-        };
-        let params = Buffer::from_slice(gpu, "stability.envelope params", &[params])?;
+        let params = params!(gpu, "stability.envelope"; EnvelopeParams {
+            epochs: shape.epochs, replicas: shape.replicas, weight_count: shape.weight_count, windows: windows.len()
+        })?;
         let kernel = self.0.bind(gpu, &[&params, windows, history, minimum, maximum, smallest_magnitude])?;
         let words = (shape.epochs + 3 * windows.len()) * shape.columns();
         let kernel = kernel.costing(Cost::comparisons(3 * shape.epochs * shape.columns(), words));

@@ -202,9 +202,9 @@ mod tests {
 
     #[test]
     fn half_of_the_ramp_leaves_what_the_formulas_say() {
-        let at_half = |rule| Schedule::new(rule, 0.9, 900, 3, 1875).sparsity(1875);
-        assert!((at_half(Rule::Density) - (1.0 - 0.1f64.sqrt())).abs() < 1e-12);
-        assert!((at_half(Rule::Cubic) - 0.9 * 7.0 / 8.0).abs() < 1e-12);
+        for (rule, expected) in [(Rule::Density, 1.0 - 0.1f64.sqrt()), (Rule::Cubic, 0.9 * 7.0 / 8.0)] {
+            assert!((Schedule::new(rule, 0.9, 900, 3, 1875).sparsity(1875) - expected).abs() < 1e-12, "{rule:?}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Numbers<'a> {
 }
 
 /// One mask that a user could pick, and the settings that lead to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct OperatingPoint {
     /// Which replica.
     pub replica: usize,
@@ -69,8 +69,8 @@ fn by_thresholds(numbers: &Numbers<'_>, replica: usize) -> Vec<OperatingPoint> {
                 replica,
                 tolerance: Some(tolerance),
                 threshold: Some(threshold),
-                window: None,
                 kept: by_stability(stability, threshold),
+                ..OperatingPoint::default()
             })
         })
         .collect()
@@ -86,10 +86,9 @@ fn by_windows(method: Method, frozen_first: bool, numbers: &Numbers<'_>, replica
             let removed = grid(numbers);
             removed.into_iter().map(move |removed| OperatingPoint {
                 replica,
-                tolerance: None,
-                threshold: None,
                 window: Some(window),
                 kept: order.mask(removed),
+                ..OperatingPoint::default()
             })
         })
         .collect()
@@ -127,8 +126,7 @@ fn controls(method: Method, numbers: &Numbers<'_>, replica: usize) -> Vec<Operat
     let matched = by_thresholds(numbers, replica);
     let matched = matched.iter().map(|point| point.kept.iter().filter(|&&kept| !kept).count());
     let removed: BTreeSet<usize> = grid(numbers).into_iter().chain(matched).collect();
-    let point =
-        |removed| OperatingPoint { replica, tolerance: None, threshold: None, window: None, kept: order.mask(removed) };
+    let point = |removed| OperatingPoint { replica, kept: order.mask(removed), ..OperatingPoint::default() };
     removed.into_iter().map(point).collect()
 }
 

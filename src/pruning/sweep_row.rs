@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How the removed weights were chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// Nothing is removed: the network as it was trained.
+    #[default]
     Dense,
     /// Magnitude stability below a threshold (Riedel & Segev 2023).
     #[serde(alias = "ms")]
@@ -92,7 +93,7 @@ pub enum Repair {
 }
 
 /// One operating point of one replica. The order of the fields is the order of the columns of `sweep.csv`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {
     /// How the removed weights were chosen.
     pub method: Method,
@@ -147,23 +148,13 @@ pub struct SweepRow {
 mod tests {
     use super::*;
 
-    const METHODS: [(Method, &str); 9] = [
-        (Method::Dense, "dense"),
-        (Method::Stability, "stability"),
-        (Method::Settle, "settle"),
-        (Method::Hold, "hold"),
-        (Method::Magnitude, "magnitude"),
-        (Method::MagnitudeFrozenFirst, "magnitude-frozen-first"),
-        (Method::Random, "random"),
-        (Method::DecaySequential, "decay-sequential"),
-        (Method::DecayBatched, "decay-batched"),
-    ];
-
     #[test]
     fn files_and_terminal_spell_a_method_the_same_way() {
-        for (method, name) in METHODS {
-            assert_eq!(serde_json::to_value(method).unwrap(), name);
-            assert_eq!(method.to_string(), name);
+        use Method::*;
+        for method in
+            [Dense, Stability, Settle, Hold, Magnitude, MagnitudeFrozenFirst, Random, DecaySequential, DecayBatched]
+        {
+            assert_eq!(serde_json::to_value(method).unwrap(), method.to_string());
         }
     }
 
@@ -194,14 +185,14 @@ mod tests {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.serialize(&row).unwrap();
         let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
-        assert_eq!(
-            text.lines().next().unwrap(),
-            "method,rule,layers,scope,repair,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,\
-             nonzero_weights,frozen_weights,smaller,theoretical_speedup,calibration_images,accuracy,loss"
-        );
-        let read: Vec<SweepRow> =
-            csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
-        assert_eq!(read, [row]);
+        let columns = "method,rule,layers,scope,repair,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,\
+                       nonzero_weights,frozen_weights,smaller,theoretical_speedup,calibration_images,accuracy,loss";
+        assert_eq!(text.lines().next(), Some(columns));
+        assert_eq!(read(&text), [row]);
+    }
+
+    fn read(text: &str) -> Vec<SweepRow> {
+        csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap()
     }
 
     #[test]
@@ -209,9 +200,8 @@ mod tests {
         let text = "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_nodes,\
                     frozen_nodes,compression_ratio,theoretical_speedup,accuracy,loss\n\
                     ms,,dnn,mnist,1,30,0.03,12,,0.5,450,7,1.016,1.02,0.75,0.875\n";
-        let read: Vec<SweepRow> =
-            csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
-        let SweepRow { method, nonzero_weights, frozen_weights, smaller, layers, calibration_images, .. } = read[0];
+        let SweepRow { method, nonzero_weights, frozen_weights, smaller, layers, calibration_images, .. } =
+            read(text)[0];
         assert_eq!((method, nonzero_weights, frozen_weights, smaller), (Method::Stability, 450, 7, 1.016));
         assert_eq!((layers, calibration_images), (Layers::Focus, None));
     }

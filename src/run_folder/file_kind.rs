@@ -164,9 +164,7 @@ impl FileKind {
             None => foreign("of a kind that is not known here", Family::Unknown),
         }
     }
-}
 
-impl FileKind {
     /// What the file is and what to do, see [`Foreign::sentence`].
     pub fn sentence(self, purpose: Purpose) -> String {
         let (what, family) = match self {

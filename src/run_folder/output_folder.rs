@@ -203,7 +203,14 @@ impl OutputFolder {
     /// with the new ones. Hidden files are no such files: nobody reads them.
     pub fn clear(&self) -> Result<()> {
         let mut list = self.list.lock();
-        if let Some(found) = foreign_file(&self.path, &self.path, &|name| list.has(name))? {
+        // Names as they stand in the list, on every system.
+        let name = |path: &Path| -> String {
+            let inside = path.strip_prefix(&self.path).unwrap_or(path).iter();
+            inside.map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/")
+        };
+        let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let is_ours = |path: &Path| is_hidden(path) || list.has(&name(path));
+        if let Some(found) = first_file(&self.path, &|_| Ok(true), &is_ours)? {
             return Err(Error::Usage(format!(
                 "{} lies among the files of {} in {}, and Holdfast did not write it; move it away, or choose another {}",
                 found.display(),
@@ -312,7 +319,11 @@ fn is_of_older_run(folder: &Path) -> bool {
 /// Fails with [`Error::Usage`] unless the folder is empty, or holds nothing but folders of Holdfast's, as that of a study
 /// holds those of its shards.
 fn check_free(folder: &Path, option: &str) -> Result<()> {
-    let Some(found) = occupant(folder)? else { return Ok(()) };
+    let is_somebodys = |inner: &Path| Ok(List::read(inner)?.is_none() && !is_of_older_run(inner));
+    let is_empty_lock =
+        |path: &Path| path.ends_with(LOCK) && fs::symlink_metadata(path).is_ok_and(|lock| lock.len() == 0);
+    let is_ours = |path: &Path| BEGINNINGS.iter().any(|name| path.ends_with(name)) || is_empty_lock(path);
+    let Some(found) = first_file(folder, &is_somebodys, &is_ours)? else { return Ok(()) };
     Err(Error::Usage(format!(
         "{} is not empty, and what lies there is not Holdfast's: {}; nothing of yours is replaced, so choose another {option}, \
          an empty folder or one that is not there yet",
@@ -321,49 +332,25 @@ fn check_free(folder: &Path, option: &str) -> Result<()> {
     )))
 }
 
-/// The first entry of a folder without a list that is somebody else's.
-fn occupant(folder: &Path) -> Result<Option<PathBuf>> {
+/// The first file in a folder, and in those folders within it that are to be entered, that is neither ours nor a system's.
+fn first_file(
+    folder: &Path,
+    enters: &dyn Fn(&Path) -> Result<bool>,
+    is_ours: &dyn Fn(&Path) -> bool,
+) -> Result<Option<PathBuf>> {
     for (path, is_folder) in entries(folder)? {
-        let name = path.file_name().unwrap_or_default();
+        let is_of_system = OF_SYSTEMS.iter().any(|name| path.ends_with(name));
         if is_folder {
-            if List::read(&path)?.is_none()
-                && !is_of_older_run(&path)
-                && let Some(found) = occupant(&path)?
+            if enters(&path)?
+                && let Some(found) = first_file(&path, enters, is_ours)?
             {
                 return Ok(Some(found));
             }
-        } else if !(is_of_system(name)
-            || BEGINNINGS.iter().any(|beginning| name == *beginning)
-            || (name == LOCK && fs::symlink_metadata(&path).is_ok_and(|lock| lock.len() == 0)))
-        {
+        } else if !is_of_system && !is_ours(&path) {
             return Ok(Some(path));
         }
     }
     Ok(None)
-}
-
-/// The first file in a folder of Holdfast's and the folders within it that is neither hidden nor `own`.
-fn foreign_file(top: &Path, folder: &Path, own: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>> {
-    for (path, is_folder) in entries(folder)? {
-        let name = path.file_name().unwrap_or_default();
-        let is_hidden = name.as_encoded_bytes().starts_with(b".");
-        if is_folder {
-            if let Some(found) = foreign_file(top, &path, own)? {
-                return Ok(Some(found));
-            }
-            continue;
-        }
-        // As names stand in the list, on every system.
-        let inside: Vec<_> = path.strip_prefix(top).unwrap_or(&path).iter().map(OsStr::to_string_lossy).collect();
-        if !(is_hidden || is_of_system(name) || own(&inside.join("/"))) {
-            return Ok(Some(path));
-        }
-    }
-    Ok(None)
-}
-
-fn is_of_system(name: &OsStr) -> bool {
-    OF_SYSTEMS.iter().any(|system| name == *system)
 }
 
 /// Entries of a folder in the order of their names, and whether each is a folder; links are none.
@@ -464,14 +451,11 @@ mod tests {
         assert!(is_usage(&opened.remove("sweep.csv"), "sweep.csv"));
         opened.remove("own.csv").unwrap();
         assert!(!folder.path().join("own.csv").exists() && folder.path().join("sweep.csv").is_file());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_link_in_the_place_of_a_file_is_somebodys() {
-        let folder = written();
-        std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join("sweep.csv")).unwrap();
-        assert!(is_usage(&open(folder.path()).unwrap().file("sweep.csv").map(drop), "sweep.csv"));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join("link.csv")).unwrap();
+            assert!(is_usage(&opened.file("link.csv").map(drop), "link.csv"));
+        }
     }
 
     #[test]
@@ -535,8 +519,6 @@ mod tests {
 
     #[test]
     fn a_folder_holds_one_kind_of_thing() {
-        let folder = written();
-        let error = OutputFolder::open(folder.path(), FolderKind::DataSet).map(drop);
-        assert!(is_usage(&error, "a run"));
+        assert!(is_usage(&OutputFolder::open(written().path(), FolderKind::DataSet).map(drop), "a run"));
     }
 }

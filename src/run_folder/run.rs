@@ -59,8 +59,15 @@ mod tests {
     use std::io::Write;
     use tempfile::tempdir;
 
+    fn refusal(folder: &Path, manifest: &Manifest) -> String {
+        match RunFolder::open(folder, manifest) {
+            Err(Error::Usage(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn a_run_folder_is_created_with_its_parents() {
+    fn a_run_folder_is_created_with_its_parents_and_is_one_runs_at_a_time() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("runs/one");
         let run = RunFolder::open(&path, &example("abc")).unwrap();
@@ -68,57 +75,30 @@ mod tests {
         let file = run.file("cells/dnn-pr/metrics.csv").unwrap();
         write(&file, |writer| writer.write_all(b"x")).unwrap();
         assert!(path.join("cells/dnn-pr/metrics.csv").is_file());
+        assert!(refusal(&path, &example("abc")).contains("in use by another run"));
+        drop(run);
+        RunFolder::open(&path, &example("abc")).unwrap();
     }
 
     #[test]
-    fn a_folder_in_use_is_refused_until_it_is_free() {
-        let folder = tempdir().unwrap();
-        let first = RunFolder::open(folder.path(), &example("abc")).unwrap();
-        let error = RunFolder::open(folder.path(), &example("abc")).unwrap_err();
-        assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("in use by another run"), "{error}");
-        drop(first);
-        RunFolder::open(folder.path(), &example("abc")).unwrap();
-    }
-
-    #[test]
-    fn a_run_goes_on_in_a_folder_of_its_own_configuration() {
+    fn a_run_goes_on_in_a_folder_of_its_own_configuration_and_of_no_other() {
         let folder = tempdir().unwrap();
         let manifest = example("abc");
-        manifest.write(RunFolder::open(folder.path(), &example("abc")).unwrap().path()).unwrap();
-        assert_eq!(RunFolder::open(folder.path(), &example("abc")).unwrap().earlier_manifest(), Some(&manifest));
+        manifest.write(RunFolder::open(folder.path(), &manifest).unwrap().path()).unwrap();
+        assert_eq!(RunFolder::open(folder.path(), &manifest).unwrap().earlier_manifest(), Some(&manifest));
+        let configuration = serde_json::json!({ "epochs": 31, "tolerance": [0.01, 0.03] });
+        let message = refusal(folder.path(), &Manifest { configuration, ..example("def") });
+        assert!(["epochs", "30", "31", "--out"].iter().all(|words| message.contains(words)), "{message}");
     }
 
     #[test]
-    fn a_folder_of_another_configuration_is_refused() {
+    fn a_manifest_that_is_none_and_a_file_in_place_of_the_folder_are_refused() {
         let folder = tempdir().unwrap();
-        example("abc").write(folder.path()).unwrap();
-        let other = Manifest {
-            configuration: serde_json::json!({ "epochs": 31, "tolerance": [0.01, 0.03] }),
-            ..example("def")
-        };
-        let error = RunFolder::open(folder.path(), &other).unwrap_err();
-        assert!(matches!(error, Error::Usage(_)));
-        for words in ["epochs", "30", "31", "--out"] {
-            assert!(error.to_string().contains(words), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_manifest_that_is_none_is_refused() {
-        let folder = tempdir().unwrap();
-        fs::write(folder.path().join("manifest.json"), "{").unwrap();
-        let error = RunFolder::open(folder.path(), &example("abc")).unwrap_err();
-        assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("manifest.json"), "{error}");
-    }
-
-    #[test]
-    fn a_file_in_place_of_the_folder_is_refused() {
-        let folder = tempdir().unwrap();
-        let path = folder.path().join("file");
-        fs::write(&path, "x").unwrap();
-        let error = RunFolder::open(&path, &example("abc")).unwrap_err();
-        assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("is a file"), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), b"x");
+        let file = folder.path().join("manifest.json");
+        fs::write(&file, "{").unwrap();
+        assert!(refusal(folder.path(), &example("abc")).contains("manifest.json"));
+        assert!(refusal(&file, &example("abc")).contains("is a file"));
+        assert_eq!(fs::read(&file).unwrap(), b"{");
     }
 
     #[cfg(target_os = "linux")]

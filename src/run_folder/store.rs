@@ -11,16 +11,10 @@ use std::path::{Path, PathBuf};
 ///
 /// Fails with [`Error::Io`], and then leaves what was there before.
 pub fn write(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
-    let temporary = temporary_name(path)?;
-    let written = File::create(&temporary).and_then(|file| {
-        let mut writer = BufWriter::new(file);
+    replace(path, |temporary| {
+        let mut writer = BufWriter::new(File::create(temporary)?);
         content(&mut writer)?;
         writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
-    });
-    written.and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
-        // What is left of a failed attempt is of no use; that it may not be removable is no further news.
-        let _ = fs::remove_file(&temporary);
-        Error::io("write", path, error)
     })
 }
 
@@ -28,9 +22,13 @@ pub fn write(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Resu
 ///
 /// Fails with [`Error::Io`], and then leaves what was there before.
 pub fn write_quickly(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, |temporary| fs::write(temporary, bytes))
+}
+
+fn replace(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
     let temporary = temporary_name(path)?;
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
-        // As above.
+    write(&temporary).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
+        // What is left of a failed attempt is of no use; that it may not be removable is no further news.
         let _ = fs::remove_file(&temporary);
         Error::io("write", path, error)
     })
@@ -57,60 +55,29 @@ mod tests {
     use super::*;
     use tempfile::tempdir;
 
-    fn names(folder: &Path) -> Vec<OsString> {
-        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        names
-    }
-
     #[test]
-    fn a_file_is_replaced_as_a_whole_and_nothing_else_stays() {
+    fn the_old_content_is_there_until_the_new_is_whole_and_nothing_else_stays() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("a.csv");
+        fs::write(temporary_name(&path).unwrap(), b"a long part of a file that a killed run left").unwrap();
         write(&path, |writer| writer.write_all(b"first and long")).unwrap();
-        write(&path, |writer| writer.write_all(b"second")).unwrap();
+        write(&path, |writer| {
+            writer.write_all(b"second")?;
+            writer.flush()?;
+            assert_eq!(fs::read(&path)?, b"first and long");
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
-        assert_eq!(names(folder.path()), ["a.csv"]);
-    }
-
-    #[test]
-    fn a_write_that_fails_leaves_the_old_content() {
-        let folder = tempdir().unwrap();
-        let path = folder.path().join("a.csv");
-        write(&path, |writer| writer.write_all(b"old")).unwrap();
         let error = write(&path, |writer| {
-            writer.write_all(b"new")?;
+            writer.write_all(b"third")?;
             Err(io::ErrorKind::StorageFull.into())
         })
         .unwrap_err();
         assert!(error.to_string().contains("free some space"), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        assert_eq!(names(folder.path()), ["a.csv"]);
-    }
-
-    #[test]
-    fn the_old_content_is_there_until_the_new_is_whole() {
-        let folder = tempdir().unwrap();
-        let path = folder.path().join("a.csv");
-        write(&path, |writer| writer.write_all(b"old")).unwrap();
-        write(&path, |writer| {
-            writer.write_all(b"new")?;
-            writer.flush()?;
-            assert_eq!(fs::read(&path)?, b"old");
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-    }
-
-    #[test]
-    fn what_a_killed_run_left_is_overwritten() {
-        let folder = tempdir().unwrap();
-        let path = folder.path().join("a.csv");
-        fs::write(temporary_name(&path).unwrap(), b"a long part of a file").unwrap();
-        write(&path, |writer| writer.write_all(b"whole")).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"whole");
-        assert_eq!(names(folder.path()), ["a.csv"]);
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["a.csv"]);
     }
 
     #[test]

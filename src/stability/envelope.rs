@@ -2,7 +2,7 @@
 //! the settling tolerance, the frozen weights and the holding magnitude.
 
 use super::History;
-use crate::engine::{Engine, Envelope};
+use crate::engine::{Engine, Envelope, HistoryShape};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 
@@ -49,8 +49,7 @@ pub struct WindowedEnvelope {
     pub extremes: Envelope,
     /// For each `[replica, weight_index]` whether the weight stood still to the bit in the last [`FROZEN_WINDOW`] epochs.
     pub frozen: Vec<bool>,
-    columns: usize,
-    weight_count: usize,
+    shape: HistoryShape,
     reference: Vec<f32>,
 }
 
@@ -77,31 +76,25 @@ impl WindowedEnvelope {
                 values.drain(place..place + columns);
             }
         }
-        Ok(Self {
-            windows: windows.to_vec(),
-            extremes,
-            frozen,
-            columns,
-            weight_count: shape.weight_count,
-            reference: history.reference().to_vec(),
-        })
+        Ok(Self { windows: windows.to_vec(), extremes, frozen, shape, reference: history.reference().to_vec() })
     }
 
     /// Whether each weight of a replica is frozen.
     pub fn frozen_of_replica(&self, replica: usize) -> &[bool] {
-        &self.frozen[replica * self.weight_count..][..self.weight_count]
+        &self.frozen[replica * self.shape.weight_count..][..self.shape.weight_count]
     }
 
     /// Holding magnitude of each weight of a replica: the smallest |w| that it had within the window with this index.
     pub fn holding_magnitude(&self, window: usize, replica: usize) -> &[f32] {
-        &self.extremes.smallest_magnitude[window * self.columns + replica * self.weight_count..][..self.weight_count]
+        let first = window * self.shape.columns() + replica * self.shape.weight_count;
+        &self.extremes.smallest_magnitude[first..][..self.shape.weight_count]
     }
 
     /// Settling tolerance of a weight: the smallest relative tolerance at which it counts as stable over the whole window,
     /// `max(maximum - W_T, W_T - minimum) / |W_T|`; 0 if nothing moved, infinite if only the reference is 0.
     pub fn settling_tolerance(&self, window: usize, replica: usize, weight_index: usize) -> f64 {
-        let column = replica * self.weight_count + weight_index;
-        let place = window * self.columns + column;
+        let column = replica * self.shape.weight_count + weight_index;
+        let place = window * self.shape.columns() + column;
         let reference = f64::from(self.reference[column]);
         let above = f64::from(self.extremes.maximum[place]) - reference;
         let below = reference - f64::from(self.extremes.minimum[place]);
@@ -111,7 +104,9 @@ impl WindowedEnvelope {
 
     /// [`Self::settling_tolerance`] of each weight of a replica.
     pub fn settling_tolerances(&self, window: usize, replica: usize) -> Vec<f64> {
-        (0..self.weight_count).map(|weight_index| self.settling_tolerance(window, replica, weight_index)).collect()
+        (0..self.shape.weight_count)
+            .map(|weight_index| self.settling_tolerance(window, replica, weight_index))
+            .collect()
     }
 }
 
@@ -120,17 +115,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_windows_fit_the_epochs_and_ascend() {
+    fn default_windows_fit_the_epochs_and_ascend_and_others_must_fit() {
         assert_eq!(windows(None, 100).unwrap(), [2, 5, 10, 20, 50, 100]);
         assert_eq!(windows(None, 6).unwrap(), [2, 3, 5, 6]);
         assert_eq!(windows(None, 1).unwrap(), [1]);
-    }
-
-    #[test]
-    fn a_window_beyond_the_epochs_is_refused() {
-        assert!(windows(Some(&[7]), 6).is_err());
-        assert!(windows(Some(&[0]), 6).is_err());
-        assert!(windows(Some(&[2, 2]), 6).is_err());
         assert_eq!(windows(Some(&[5, 2]), 6).unwrap(), [2, 5]);
+        for refused in [&[7][..], &[0], &[2, 2]] {
+            assert!(windows(Some(refused), 6).is_err(), "{refused:?}");
+        }
     }
 }

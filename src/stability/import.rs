@@ -33,7 +33,7 @@ pub struct ImportedHistory {
 }
 
 impl ImportedHistory {
-    /// How it was read: `12 epochs x 1 replica x 256 weight_count (out 16 x in 16)`.
+    /// How it was read: `12 epochs x 1 replica x 256 weights (out 16 x in 16)`.
     pub fn describe(&self) -> String {
         let sizes = self.weight_axes.iter().map(usize::to_string);
         let axes: Vec<String> = match self.weight_axis_names.as_slice() {
@@ -52,56 +52,42 @@ impl ImportedHistory {
 /// ways, and with [`Error::Data`] if a file cannot be read, an epoch is missing, there are fewer than two axes or an empty
 /// one, or a number is not finite.
 pub fn read_history(path: &Path, key: Option<&str>, axes: &Axes) -> Result<ImportedHistory> {
+    let refused = |why: String| Error::Data(format!("{}: {why}", path.display()));
     let mut source = Source::open(path, key, axes)?;
     let shape = source.shape.clone();
-    if shape.contains(&0) {
-        return Err(Error::Data(format!(
-            "{}: the array has the shape {shape:?}, so it is empty; save the weights after each epoch and stack them",
-            path.display()
-        )));
-    }
-    if shape.len() < 2 {
-        return Err(Error::Data(format!(
-            "{}: a history needs an axis of epochs and an axis of weights, but the array has the shape {shape:?}; save the \
-             weights after each epoch and stack them",
-            path.display()
+    if shape.len() < 2 || shape.contains(&0) {
+        return Err(refused(format!(
+            "a history needs an axis of epochs and an axis of weights, none of them empty, but the array has the shape \
+             {shape:?}; save the weights after each epoch and stack them"
         )));
     }
     if shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)).is_none() {
         // No file is so long: reading says what its header claims.
         source.read(path)?;
     }
-    let own = Axes::Own;
-    let axes = if *axes == Axes::Unknown && source.is_own(path) { &own } else { axes };
-    let layout = axes.layout(path, &shape, source.is_numbered)?;
-    let Layout { order, has_replicas, names } = layout;
+    let axes = if *axes == Axes::Unknown && source.is_own(path) { &Axes::Own } else { axes };
+    let Layout { order, has_replicas, names } = axes.layout(path, &shape, source.is_numbered)?;
     let ordered: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
     let (epochs, rest) = (ordered[0], &ordered[1..]);
     let (replicas, weight_axes) = if has_replicas { (rest[0], &rest[1..]) } else { (1, rest) };
     let history_shape = HistoryShape { epochs, replicas, weight_count: weight_axes.iter().product() };
     if [epochs, replicas, history_shape.weight_count].into_iter().any(|size| u32::try_from(size).is_err()) {
-        return Err(Error::Data(format!(
-            "{}: {}, but no axis may be longer than 4,294,967,295",
-            path.display(),
-            describe(history_shape)
-        )));
+        return Err(refused(format!("{}, but no axis may be longer than 4,294,967,295", describe(history_shape))));
     }
     let (mut values, rounding) = source.read(path)?;
-    if order.iter().enumerate().any(|(place, &axis)| place != axis) {
+    if !order.is_sorted() {
         let view = ArrayView::from_shape(IxDyn(&shape), &values)
-            .map_err(|error| Error::Data(format!("{}: its shape does not fit its values: {error}", path.display())))?;
+            .map_err(|error| refused(format!("its shape does not fit its values: {error}")))?;
         values = view.permuted_axes(IxDyn(&order)).iter().copied().collect();
     }
-    let history =
-        History::new(history_shape, values).map_err(|error| Error::Data(format!("{}: {error}", path.display())))?;
+    let history = History::new(history_shape, values).map_err(|error| refused(error.to_string()))?;
     let mut notices = source.notices;
     if epochs == 1 {
         notices.push("the history has one epoch: every magnitude stability is 1".into());
     }
-    let layer = String::new();
     Ok(ImportedHistory {
         history,
-        layer,
+        layer: String::new(),
         weight_axes: weight_axes.to_vec(),
         weight_axis_names: names,
         rounding,
@@ -109,7 +95,7 @@ pub fn read_history(path: &Path, key: Option<&str>, axes: &Axes) -> Result<Impor
     })
 }
 
-/// The sizes of a history: `100 epochs x 30 replicas x 30 weight_count`.
+/// The sizes of a history: `100 epochs x 30 replicas x 30 weights`.
 pub fn describe(shape: HistoryShape) -> String {
     let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     let axes = [(shape.epochs, "epoch"), (shape.replicas, "replica"), (shape.weight_count, "weight")];
@@ -160,15 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn three_axes_of_somebody_elses_are_not_guessed() {
-        assert!(matches!(read(&[4, 3, 2], &Axes::Unknown), Err(Error::Usage(_))));
-        assert!(matches!(read(&[4, 3, 2], &named("epoch,in")), Err(Error::Usage(_))));
-    }
-
-    #[test]
-    fn too_few_or_empty_axes_are_refused() {
+    fn axes_that_are_too_few_or_empty_or_to_be_guessed_are_refused() {
         for shape in [&[6][..], &[0, 6], &[3, 0], &[2, 0, 4]] {
             assert!(matches!(read(shape, &Axes::Unknown), Err(Error::Data(_))), "{shape:?}");
+        }
+        for axes in [Axes::Unknown, named("epoch,in")] {
+            assert!(matches!(read(&[4, 3, 2], &axes), Err(Error::Usage(_))));
         }
     }
 }

@@ -62,15 +62,6 @@ fn masked_by_torch(path: &Path, file: &mut ArrayFile<'_>, key: &str, option: &st
     Ok(array)
 }
 
-/// How the weights agree with those of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Agreement {
-    /// They are those, up to what the files' formats round.
-    Equal,
-    /// Some are 0, the others are those.
-    Masked(usize),
-}
-
 /// Compares the weights with those that the history followed, and says what the user should know; nothing if they are those
 /// of its last epoch.
 ///
@@ -90,9 +81,9 @@ pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<St
     }
     let found = orders(array, read)
         .into_iter()
-        .find_map(|order| agreement(array, read, &order).map(|(epoch, agreement)| (order, epoch, agreement)));
+        .find_map(|order| agreement(array, read, &order).map(|(epoch, zeros)| (order, epoch, zeros)));
     let last = sizes.epochs - 1;
-    let Some((order, epoch, agreement)) = found else {
+    let Some((order, epoch, zeros)) = found else {
         if !fits {
             return Err(misfit(array, read));
         }
@@ -128,7 +119,7 @@ pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<St
             array.shape
         ));
     }
-    if let Agreement::Masked(zeros) = agreement {
+    if zeros > 0 {
         notices.push(format!("{zeros} weights are 0 that are not 0 in the history: they were pruned before"));
     }
     if epoch != last {
@@ -210,24 +201,15 @@ fn orders(array: &ForeignArray, read: &ImportedHistory) -> Vec<Order> {
 
 /// All orders of so many things.
 fn permutations(count: usize) -> Vec<Vec<usize>> {
-    let mut found = vec![Vec::new()];
-    for next in 0..count {
-        found = found
-            .into_iter()
-            .flat_map(|order: Vec<usize>| {
-                (0..=order.len()).map(move |place| {
-                    let mut longer = order.clone();
-                    longer.insert(place, next);
-                    longer
-                })
-            })
-            .collect();
-    }
-    found
+    let with = |order: &[usize], place: usize, next: usize| [&order[..place], &[next], &order[place..]].concat();
+    (0..count).fold(vec![Vec::new()], |orders, next| {
+        orders.iter().flat_map(|order| (0..=order.len()).map(move |place| with(order, place, next))).collect()
+    })
 }
 
-/// The last epoch that has these weights in this order.
-fn agreement(array: &ForeignArray, read: &ImportedHistory, order: &Order) -> Option<(usize, Agreement)> {
+/// The last epoch that has these weights in this order, up to what the files' formats round, and how many of them are 0 that
+/// are not 0 there.
+fn agreement(array: &ForeignArray, read: &ImportedHistory, order: &Order) -> Option<(usize, usize)> {
     let sizes = read.history.shape();
     let shape = [&[sizes.replicas][..], &order.shape].concat();
     let axes: Vec<usize> = [0].into_iter().chain(order.axes.iter().map(|axis| axis + 1)).collect();
@@ -245,12 +227,8 @@ fn agreement(array: &ForeignArray, read: &ImportedHistory, order: &Order) -> Opt
                 (false, false) => return None,
             }
         }
-        match (zeros, others) {
-            (0, _) => Some((epoch, Agreement::Equal)),
-            // Weights that are all 0 agree with any.
-            (_, 0) => None,
-            _ => Some((epoch, Agreement::Masked(zeros))),
-        }
+        // Weights that are all 0 agree with any.
+        (zeros == 0 || others > 0).then_some((epoch, zeros))
     })
 }
 

@@ -1,6 +1,6 @@
 //! Where a session stands, on disk: a stopped or killed run goes on from here with the same bits.
 
-use super::EpochMetrics;
+use super::{EpochMetrics, TrainingTimes};
 use crate::engine::{Replica, StepLoss};
 use crate::error::{Error, Result};
 use crate::run_folder;
@@ -11,9 +11,6 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of the checksum that a file begins with.
 const CHECKSUM: usize = 32;
-/// Weights of the history that are laid out at once: a file is written in parts, so that no second copy of everything has to
-/// fit into memory.
-const PART: usize = 1 << 16;
 
 /// Everything that a session has made so far, without the replicas that are still trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,12 +32,8 @@ pub struct Checkpoint {
     pub metrics: Vec<EpochMetrics>,
     /// For each slot that is trained the losses of the unfinished epoch.
     pub losses: Vec<Vec<StepLoss>>,
-    /// Seconds of training so far.
-    pub train_s: f64,
-    /// Seconds of recording so far.
-    pub record_s: f64,
-    /// Seconds of deciding which slots stop so far.
-    pub plateau_s: f64,
+    /// What it took so far.
+    pub times: TrainingTimes,
 }
 
 impl Checkpoint {
@@ -55,9 +48,7 @@ impl Checkpoint {
             focus_hashes: Vec::new(),
             metrics: Vec::new(),
             losses: vec![Vec::new(); slots],
-            train_s: 0.0,
-            record_s: 0.0,
-            plateau_s: 0.0,
+            times: TrainingTimes::default(),
         }
     }
 }
@@ -122,16 +113,17 @@ impl CheckpointFile {
             // The checksum stands first and is known last.
             file.write_all(&[0; CHECKSUM])?;
             let mut checksum = Sha256::new();
-            let mut put = |part: postcard::Result<Vec<u8>>| {
-                let part = part.map_err(io::Error::other)?;
-                checksum.update(&part);
-                file.write_all(&part)
+            let mut put = |part: &[u8]| {
+                checksum.update(part);
+                file.write_all(part)
             };
-            put(postcard::to_stdvec(checkpoint))?;
-            put(postcard::to_stdvec(&checkpoint.history.len()))?;
-            checkpoint.history.chunks(PART).try_for_each(|part| put(postcard::to_stdvec(part)))?;
+            put(&laid_out(checkpoint)?)?;
+            put(&laid_out(&checkpoint.history.len())?)?;
+            // As it lies: no second copy of it has to fit into memory.
+            put(bytemuck::cast_slice(&checkpoint.history))?;
             let visited = visit(&mut |replica| {
-                put(postcard::to_stdvec(&replica)).map_err(|error| Error::io("write", &self.path, error))
+                let written = laid_out(&replica).and_then(|part| put(&part));
+                written.map_err(|error| Error::io("write", &self.path, error))
             });
             if let Err(error) = visited {
                 failure = Some(error);
@@ -144,15 +136,16 @@ impl CheckpointFile {
     }
 }
 
+fn laid_out(part: &impl Serialize) -> io::Result<Vec<u8>> {
+    postcard::to_stdvec(part).map_err(io::Error::other)
+}
+
 /// What [`CheckpointFile::write`] laid out; `None` if that is not what the bytes are.
 fn parse(content: &[u8]) -> Option<(Checkpoint, Vec<Replica<f32>>)> {
     let (mut checkpoint, rest): (Checkpoint, _) = postcard::take_from_bytes(content).ok()?;
-    let (weights, mut rest): (usize, _) = postcard::take_from_bytes(rest).ok()?;
-    while checkpoint.history.len() < weights {
-        let (part, after): (Vec<f32>, _) = postcard::take_from_bytes(rest).ok()?;
-        checkpoint.history.extend(part);
-        rest = after;
-    }
+    let (weights, rest): (usize, _) = postcard::take_from_bytes(rest).ok()?;
+    let (history, mut rest) = rest.split_at_checked(weights.checked_mul(size_of::<f32>())?)?;
+    checkpoint.history = history.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     let mut replicas = Vec::new();
     while !rest.is_empty() {
         let (replica, after) = postcard::take_from_bytes(rest).ok()?;
@@ -165,6 +158,7 @@ fn parse(content: &[u8]) -> Option<(Checkpoint, Vec<Replica<f32>>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn replicas() -> Vec<Replica<f32>> {
         let replica = Replica { parameters: vec![1.5, -0.0], m: vec![1e-45, 0.0], v: vec![0.0; 2], mask: vec![1, 0] };
@@ -183,7 +177,7 @@ mod tests {
             focus_hashes: vec!["ab".into()],
             metrics: vec![EpochMetrics { epoch: 1, slot: 0, loss: 0.1, accuracy: 0.9 }],
             losses: vec![vec![loss; 3]],
-            train_s: 1.5,
+            times: TrainingTimes { train: Duration::from_millis(1500), ..TrainingTimes::default() },
             ..Checkpoint::new(1)
         }
     }
@@ -193,8 +187,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = CheckpointFile::new(folder.path().join("a.checkpoint"), "session".into());
         assert!(matches!(file.read().unwrap(), Found::Nothing));
-        let mut written =
-            Checkpoint { history: (0..2 * PART + 7).map(|weight| weight as f32).collect(), ..checkpoint() };
+        let mut written = Checkpoint { history: (0..70_007).map(|weight| weight as f32).collect(), ..checkpoint() };
         write(&file, &mut written);
         let Found::Checkpoint(read, read_replicas) = file.read().unwrap() else { panic!("not found") };
         assert_eq!(*read, written);

@@ -6,9 +6,10 @@ mod session;
 
 pub use checkpoint::{Checkpoint, CheckpointFile, Found, Visit};
 pub use plateau::Plateau;
-pub use session::{NumberHash, Plan, Trained, TrainingTimes, hash, train};
+pub use session::{NumberHash, Plan, Trained, hash, train};
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Running means of one epoch of one slot, taken before each update.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,4 +22,15 @@ pub struct EpochMetrics {
     pub loss: f64,
     /// Share of samples classified correctly.
     pub accuracy: f64,
+}
+
+/// Where the time of a session went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingTimes {
+    /// Initialising, training and pruning.
+    pub train: Duration,
+    /// Reading the focus layer back and hashing it.
+    pub record: Duration,
+    /// Deciding which slots stop, and taking them off the device.
+    pub plateau: Duration,
 }

@@ -2,9 +2,9 @@
 
 mod stopping;
 
-use super::EpochMetrics;
 use super::checkpoint::{Checkpoint, CheckpointFile, Found};
 use super::plateau::Plateau;
+use super::{EpochMetrics, TrainingTimes};
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Replica, Setup, StepLoss, Steps, Watch};
@@ -56,17 +56,6 @@ pub struct Plan<'a> {
     pub plateau: Option<Plateau>,
     /// Whether a replica whose loss is no longer finite trains on beside the others, instead of failing the session.
     pub keep_diverged: bool,
-}
-
-/// Where the time of a session went.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TrainingTimes {
-    /// Initialising, training and pruning.
-    pub train: Duration,
-    /// Reading the focus layer back and hashing it.
-    pub record: Duration,
-    /// Deciding which slots stop, and taking them off the device.
-    pub plateau: Duration,
 }
 
 /// Trained replicas, still on their device.
@@ -254,6 +243,12 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Charges the time since the last charge to a part of the work.
+    fn charge(&mut self, part: fn(&mut TrainingTimes) -> &mut Duration) {
+        let now = Instant::now();
+        *part(&mut self.state.times) += now - std::mem::replace(&mut self.lap, now);
+    }
+
     /// Metrics and the recorded focus layer.
     fn close_epoch(&mut self, epoch: u32) -> Result<()> {
         let active = self.active();
@@ -261,27 +256,23 @@ impl Session<'_> {
         self.state.metrics.extend(metrics);
         self.state.losses.iter_mut().for_each(Vec::clear);
         if self.plan.record {
-            let recording = Instant::now();
-            self.state.train_s += (recording - self.lap).as_secs_f64();
+            self.charge(|times| &mut times.train);
             let weights = self.batch.focus_weights()?;
             self.state.focus_hashes.push(hash(&weights));
             self.append(&active, &weights);
-            self.state.record_s += recording.elapsed().as_secs_f64();
-            self.lap = Instant::now();
+            self.charge(|times| &mut times.record);
         }
         if let Some(plateau) = self.plan.plateau {
-            let deciding = Instant::now();
-            self.state.train_s += (deciding - self.lap).as_secs_f64();
+            self.charge(|times| &mut times.train);
             self.stop_at_plateau(plateau, epoch + 1, active)?;
-            self.state.plateau_s += deciding.elapsed().as_secs_f64();
-            self.lap = Instant::now();
+            self.charge(|times| &mut times.plateau);
         }
         Ok(())
     }
 
     /// Writes the checkpoint if the last one is old, at the end, and when a stop was asked for: then fails.
     fn save_if_due(&mut self, watch: &Watch<'_>) -> Result<()> {
-        self.state.train_s += self.lap.elapsed().as_secs_f64();
+        self.charge(|times| &mut times.train);
         let last = u64::from(self.plan.epochs) * self.batches.len() as u64;
         let active = !self.active().is_empty();
         let finished = self.state.step == last || !active;
@@ -312,11 +303,7 @@ impl Session<'_> {
             epochs,
             focus_hashes: self.state.focus_hashes,
             metrics: self.state.metrics,
-            times: TrainingTimes {
-                train: Duration::from_secs_f64(self.state.train_s),
-                record: Duration::from_secs_f64(self.state.record_s),
-                plateau: Duration::from_secs_f64(self.state.plateau_s),
-            },
+            times: self.state.times,
             resumed,
         })
     }

@@ -57,6 +57,15 @@ fn a_name_is_the_path_of_the_shader_that_is_compiled_and_its_header_names_the_pr
     }
 }
 
+#[test]
+fn a_family_begins_with_its_naive_kernel() {
+    let family = |shader: &Shader| shader.name.split('.').next();
+    for kernels in SHADERS.chunk_by(|one, next| family(one) == family(next)) {
+        let first = kernels[0].name;
+        assert!(first.ends_with(".naive"), "{first}");
+    }
+}
+
 fn check_entry_point(shader: &Shader) {
     let module = module(shader);
     let entries: Vec<_> = module.entry_points.iter().map(|entry| (entry.name.as_str(), entry.stage)).collect();

@@ -1,54 +1,15 @@
 //! The GPU engine on networks with convolutions: against the twins, and bits that depend on nothing but the replica.
 
+use crate::engine::{VARIANTS, batches, data, engine, engine_of, order, train};
 use crate::*;
 use holdfast::cpu::{softmax_cross_entropy, training_step};
-use holdfast::data::Dataset;
-use holdfast::engine::{
-    Batch, Engine, Evaluation, GpuBackend, Replica, Setup, StepLoss, Steps, SweepPoint, Variant, Watch,
-};
+use holdfast::engine::{Evaluation, Replica, Setup, StepLoss, SweepPoint, Variant, Watch};
 use holdfast::network::{Architecture, Convolution, ParameterLayout};
-use holdfast::random::{Sequence, Stream};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn network(convolutions: Vec<Convolution>) -> Architecture {
     Architecture { image_height: 9, image_width: 10, convolutions, width: 7, depth: 3, classes: 4 }
-}
-
-/// Every way to take a step: a device takes one of them.
-const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
-
-fn engine(limits: RequestedLimits) -> Engine {
-    Engine::gpu(&DeviceChoice::Index(adapter::index()), false, limits).unwrap()
-}
-
-fn engine_of(variant: Variant, limits: RequestedLimits) -> Engine {
-    GpuBackend::with_variant(open(false, limits), variant).into()
-}
-
-/// Random images and labels for `architecture`.
-fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
-    let mut draws = Sequence::new(1, Stream::Check, samples as u32, 0);
-    let images = (0..samples * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
-    let labels = (0..samples).map(|_| draws.below(architecture.classes as u32) as u8).collect();
-    let Architecture { image_height, image_width, classes, .. } = *architecture;
-    Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())
-}
-
-fn order(samples: usize, replica: u32) -> Arc<[u32]> {
-    let mut order: Vec<u32> = (0..samples as u32).collect();
-    Sequence::new(1, Stream::Shuffle, replica, 0).shuffle(&mut order);
-    order.into()
-}
-
-fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
-    (0..samples).step_by(batch).map(|first| first..(first + batch).min(samples)).collect()
-}
-
-fn train(batch: &mut Batch, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-    batch.train(&Steps { first_step: 0, orders, batches, decay: 0.9 }, &watch).unwrap()
 }
 
 /// What an epoch leaves behind.
@@ -66,7 +27,7 @@ fn epoch(architecture: &Architecture, variant: Variant, limits: RequestedLimits,
     let setup = Setup { architecture, training: data, batch: 8, pixel_scale: 255.0, seed: 3, replica_ids: ids };
     let mut batch = engine.begin(&setup).unwrap();
     let orders: Vec<_> = ids.iter().map(|&id| order(60, id)).collect();
-    let losses = train(&mut batch, &orders, &batches(60, 8));
+    let losses = train(&mut batch, 0, &orders, &batches(60, 8));
     let evaluations = batch.evaluate(data, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap();
     Epoch { losses, replicas: batch.replicas().unwrap(), logits: batch.logits(data, 3..50).unwrap(), evaluations }
 }
@@ -87,7 +48,7 @@ fn a_training_step_follows_the_twins() {
         let mut batch = engine.begin(&setup).unwrap();
         let start = batch.replicas().unwrap();
         let orders = [order(20, 0), order(20, 0)];
-        let losses = train(&mut batch, &orders, std::slice::from_ref(&(0..20)));
+        let losses = train(&mut batch, 0, &orders, std::slice::from_ref(&(0..20)));
         let input: Vec<f64> = (orders[0].iter())
             .flat_map(|&image| &set.images[image as usize * 90..(image as usize + 1) * 90])
             .map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0))
@@ -175,7 +136,7 @@ fn launches_of_a_step(variant: Variant) -> u64 {
         Setup { architecture: &architecture, training, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
     let mut batch = engine.begin(&setup).unwrap();
     let before = engine.device().unwrap().dispatches();
-    train(&mut batch, &vec![order(60, 0); 3], &batches(60, 10));
+    train(&mut batch, 0, &vec![order(60, 0); 3], &batches(60, 10));
     (engine.device().unwrap().dispatches() - before) / 6
 }
 

@@ -2,7 +2,7 @@ use crate::*;
 use holdfast::check::Output;
 use holdfast::check::dense::{Arrays, Case, backward_input, backward_weights, check_forward, forward};
 use holdfast::gpu::{Buffer, Recorder};
-use holdfast::kernels::dense::{Forward, ForwardArguments, Shape};
+use holdfast::kernels::dense::{Forward, ForwardArguments, Input, Shape};
 use holdfast::kernels::{ParameterOffsets, StepRecord};
 
 /// All five kernels on one case.
@@ -14,7 +14,8 @@ fn outputs(on: Setting<'_>, case: &Case) -> Result<[Output; 5]> {
         backward_input(on, case, &arrays)?,
         backward_weights(on, case, &arrays, false)?,
         backward_weights(on, case, &arrays, true)?,
-    ])
+    ]
+    .map(|(_, output)| output))
 }
 
 #[test]
@@ -46,11 +47,11 @@ fn rejects_bad_shapes() {
             place: ParameterOffsets { parameters: 20, weights: 0, bias: 15 },
             relu: true,
             steps: &steps,
-            input: &input,
+            input: Input::Features(&input),
             parameters: &parameters,
             output: &output,
         };
-        Forward::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments)
+        Forward::new(gpu.usual_workgroup_size()).bind(gpu, &arguments)
     };
     let bound = bind(2, 3, 5).unwrap();
     assert_refused(bind(2, 4, 5), &["dense.forward", "input", "24", "32"]);

@@ -9,6 +9,7 @@ use holdfast::engine::{
     TuningChoice, Variant, Watch,
 };
 use holdfast::error::Error;
+use holdfast::gpu::Observer;
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 use ndarray_npy::NpzReader;
@@ -21,18 +22,18 @@ const SMALL: Architecture =
     Architecture { image_height: 5, image_width: 6, convolutions: Vec::new(), width: 7, depth: 3, classes: 4 };
 
 /// Every way to take a step: a device takes one of them.
-const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
+pub(crate) const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
 
-fn engine(limits: RequestedLimits) -> Engine {
+pub(crate) fn engine(limits: RequestedLimits) -> Engine {
     Engine::gpu(&DeviceChoice::Index(adapter::index()), false, limits).unwrap()
 }
 
-fn engine_of(variant: Variant, limits: RequestedLimits) -> Engine {
+pub(crate) fn engine_of(variant: Variant, limits: RequestedLimits) -> Engine {
     GpuBackend::with_variant(open(false, limits), variant).into()
 }
 
 /// Random images and labels for `architecture`.
-fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
+pub(crate) fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
     let mut draws = Sequence::new(1, Stream::Check, samples as u32, 0);
     let images = (0..samples * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
     let labels = (0..samples).map(|_| draws.below(architecture.classes as u32) as u8).collect();
@@ -40,17 +41,22 @@ fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
     Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())
 }
 
-fn order(samples: usize, replica: u32) -> Arc<[u32]> {
+pub(crate) fn order(samples: usize, replica: u32) -> Arc<[u32]> {
     let mut order: Vec<u32> = (0..samples as u32).collect();
     Sequence::new(1, Stream::Shuffle, replica, 0).shuffle(&mut order);
     order.into()
 }
 
-fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
+pub(crate) fn batches(samples: usize, batch: usize) -> Vec<Range<usize>> {
     (0..samples).step_by(batch).map(|first| first..(first + batch).min(samples)).collect()
 }
 
-fn train(batch: &mut Batch, first_step: u64, orders: &[Arc<[u32]>], batches: &[Range<usize>]) -> Vec<StepLoss> {
+pub(crate) fn train(
+    batch: &mut Batch,
+    first_step: u64,
+    orders: &[Arc<[u32]>],
+    batches: &[Range<usize>],
+) -> Vec<StepLoss> {
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     batch.train(&Steps { first_step, orders, batches, decay: 0.9 }, &watch).unwrap()
 }
@@ -268,11 +274,29 @@ fn launches_of_200_steps(variant: Variant) -> u64 {
     gpu.dispatches() - dispatches
 }
 
-/// What some work needs of the device: arrays that it makes, and bytes that go up.
+#[derive(Default)]
+struct Traffic {
+    arrays: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Observer for Traffic {
+    fn created(&self, _: u64, _: u64) -> Result<()> {
+        self.arrays.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn written(&self, _: u64, _: u64, bytes: &[u8]) -> Result<()> {
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// What some work needs of the device: arrays that it makes (at least one for each kernel that is bound), and bytes that go up.
 fn traffic(gpu: &Gpu, work: impl FnOnce()) -> (u64, u64) {
-    let (arrays, bytes) = (gpu.arrays(), gpu.uploaded());
-    work();
-    (gpu.arrays() - arrays, gpu.uploaded() - bytes)
+    let traffic = Arc::new(Traffic::default());
+    gpu.observed(traffic.clone(), work);
+    (traffic.arrays.load(Ordering::Relaxed), traffic.bytes.load(Ordering::Relaxed))
 }
 
 /// A sweep that holds `count` points, each of them on slot 0 or 1 with one more weight pruned.

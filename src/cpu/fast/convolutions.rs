@@ -5,7 +5,7 @@ use super::conv2d::{Convolution, Grid, add_bias_gradient, add_weight_gradient, c
 use super::dense::update_from_two;
 use super::max_pool2d::{relu_and_pool, spread_row};
 use super::network::{PaddedConvolution, PaddedReplica};
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 /// Arrays that a step writes and the next step overwrites.
 #[derive(Clone, Debug)]
@@ -181,16 +181,26 @@ impl ConvWorkspace {
             }
         }
     }
+}
 
-    /// Adam with the gradients that the backward passes of all parts of a batch have summed, at the bias-corrected `rate`.
+/// Adam with the gradients that the backward passes of both parts of a batch have summed, at the bias-corrected `rate`.
+pub struct Update<'a> {
+    /// All convolutions.
+    pub convolutions: &'a [PaddedConvolution],
+    /// Those of the parts.
+    pub parts: [&'a ConvWorkspace; 2],
+    /// What is trained.
+    pub replica: &'a mut PaddedReplica,
+    /// See [`crate::cpu::adam::corrected_rate`].
+    pub rate: f32,
+}
+
+impl WithSimd for Update<'_> {
+    type Output = ();
+
     #[inline(always)]
-    pub fn update<S: Simd>(
-        simd: S,
-        convolutions: &[PaddedConvolution],
-        parts: [&Self; 2],
-        replica: &mut PaddedReplica,
-        rate: f32,
-    ) {
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { convolutions, parts, replica, rate } = self;
         for (index, PaddedConvolution { weights, bias, .. }) in convolutions.iter().enumerate() {
             let [first, second] = parts.map(|part| &part.weight_sums[index][..weights.len()]);
             update_from_two(simd, first, second, &mut replica.tensor(weights, rate));

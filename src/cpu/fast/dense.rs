@@ -23,23 +23,32 @@ pub enum Epilogue<'a> {
     WherePositive(&'a [f32]),
 }
 
+/// What [`multiply`] multiplies.
+#[derive(Clone, Copy, Debug)]
+pub struct Product<'a> {
+    /// Terms of each sum.
+    pub inner: usize,
+    /// Padded columns of `right` and of the output, whole [`super::LANES`].
+    pub columns: usize,
+    /// A row for each sample.
+    pub left: &'a [f32],
+    /// Numbers from one row of it to the next.
+    pub left_stride: usize,
+    /// `[inner, columns]`
+    pub right: &'a [f32],
+    /// What sums start from; 0 if absent.
+    pub bias: Option<&'a [f32]>,
+    /// What happens to a finished sum.
+    pub epilogue: Epilogue<'a>,
+}
+
 /// `output[n, k] = epilogue(bias[k] + sum_i left[n, i] * right[i, k])` for `n` in `0..samples`, `i` in `0..inner` and all
-/// padded columns `k`; `left` has rows of `left_stride`, `right` and `output` rows of `columns` (whole [`super::LANES`]).
+/// padded columns `k`.
 ///
 /// The forward pass with the weights as `right`; the input gradient with the transposed weights and no bias.
 #[inline(always)]
-pub fn multiply<S: Simd>(
-    simd: S,
-    samples: usize,
-    inner: usize,
-    columns: usize,
-    left: &[f32],
-    left_stride: usize,
-    right: &[f32],
-    bias: Option<&[f32]>,
-    epilogue: Epilogue<'_>,
-    output: &mut [f32],
-) {
+pub fn multiply<S: Simd>(simd: S, samples: usize, product: Product<'_>, output: &mut [f32]) {
+    let columns = product.columns;
     let mut sample = 0;
     while sample < samples {
         // Seven or eight rows are halved: two rows alone have too few running sums to hide the latency.
@@ -47,20 +56,20 @@ pub fn multiply<S: Simd>(
             left @ 7..=8 => left.div_ceil(2),
             left => left.min(ROWS),
         };
-        let left = &left[sample * left_stride..];
         let target = sample * columns..(sample + rows) * columns;
-        let epilogue = match epilogue {
+        let epilogue = match product.epilogue {
             Epilogue::WherePositive(values) => Epilogue::WherePositive(&values[target.clone()]),
             other => other,
         };
+        let product = Product { left: &product.left[sample * product.left_stride..], epilogue, ..product };
         let output = &mut output[target];
         match rows {
-            6 => multiply_rows::<S, 6>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
-            5 => multiply_rows::<S, 5>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
-            4 => multiply_rows::<S, 4>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
-            3 => multiply_rows::<S, 3>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
-            2 => multiply_rows::<S, 2>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
-            _ => multiply_rows::<S, 1>(simd, inner, columns, left, left_stride, right, bias, epilogue, output),
+            6 => multiply_rows::<S, 6>(simd, product, output),
+            5 => multiply_rows::<S, 5>(simd, product, output),
+            4 => multiply_rows::<S, 4>(simd, product, output),
+            3 => multiply_rows::<S, 3>(simd, product, output),
+            2 => multiply_rows::<S, 2>(simd, product, output),
+            _ => multiply_rows::<S, 1>(simd, product, output),
         }
         sample += rows;
     }
@@ -68,36 +77,15 @@ pub fn multiply<S: Simd>(
 
 /// All columns of `R` rows.
 #[inline(always)]
-fn multiply_rows<S: Simd, const R: usize>(
-    simd: S,
-    inner: usize,
-    columns: usize,
-    left: &[f32],
-    left_stride: usize,
-    right: &[f32],
-    bias: Option<&[f32]>,
-    epilogue: Epilogue<'_>,
-    output: &mut [f32],
-) {
-    let registers = columns / S::F32_LANES;
+fn multiply_rows<S: Simd, const R: usize>(simd: S, product: Product<'_>, output: &mut [f32]) {
+    let registers = product.columns / S::F32_LANES;
     let mut register = 0;
     while register + COLUMNS <= registers {
-        multiply_block::<S, R, COLUMNS>(
-            simd,
-            inner,
-            columns,
-            left,
-            left_stride,
-            right,
-            register,
-            bias,
-            epilogue,
-            output,
-        );
+        multiply_block::<S, R, COLUMNS>(simd, product, register, output);
         register += COLUMNS;
     }
     if register < registers {
-        multiply_block::<S, R, 1>(simd, inner, columns, left, left_stride, right, register, bias, epilogue, output);
+        multiply_block::<S, R, 1>(simd, product, register, output);
     }
 }
 
@@ -105,16 +93,11 @@ fn multiply_rows<S: Simd, const R: usize>(
 #[inline(always)]
 fn multiply_block<S: Simd, const R: usize, const C: usize>(
     simd: S,
-    inner: usize,
-    columns: usize,
-    left: &[f32],
-    left_stride: usize,
-    right: &[f32],
+    product: Product<'_>,
     register: usize,
-    bias: Option<&[f32]>,
-    epilogue: Epilogue<'_>,
     output: &mut [f32],
 ) {
+    let Product { inner, columns, left, left_stride, right, bias, epilogue } = product;
     let rows: [&[f32]; R] = std::array::from_fn(|row| &left[row * left_stride..][..inner]);
     let zero = simd.splat_f32s(0.0);
     let start = bias.map_or([zero; C], |bias| {

@@ -178,21 +178,14 @@ pub struct PaddedReplica {
     pub parameters: AlignedBuffer,
     m: AlignedBuffer,
     v: AlignedBuffer,
-    /// The focus layer's mask with padded rows; `None` as long as all weights are kept.
+    /// The focus layer's mask; `None` as long as all weights are kept.
     mask: Option<Vec<u32>>,
 }
 
 impl PaddedReplica {
     /// Takes in a replica.
     pub fn new(network: &PaddedNetwork, replica: &Replica<f32>) -> Self {
-        let focus = network.focus();
-        let mask = replica.mask.iter().any(|&state| state != mask::KEPT).then(|| {
-            let mut mask = vec![mask::KEPT; focus.weights.len()];
-            for (padded, plain) in mask.chunks_exact_mut(focus.columns).zip(replica.mask.chunks(focus.layer.outputs)) {
-                padded[..plain.len()].copy_from_slice(plain);
-            }
-            mask
-        });
+        let mask = replica.mask.iter().any(|&state| state != mask::KEPT).then(|| replica.mask.clone());
         Self {
             parameters: network.pad(&replica.parameters),
             m: network.pad(&replica.m),
@@ -203,13 +196,7 @@ impl PaddedReplica {
 
     /// Gives the replica out in the plain layout.
     pub fn replica(&self, network: &PaddedNetwork) -> Replica<f32> {
-        let focus = network.focus();
-        let mask = match &self.mask {
-            None => vec![mask::KEPT; network.architecture.weight_count()],
-            Some(mask) => {
-                mask.chunks_exact(focus.columns).flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
-            }
-        };
+        let mask = self.mask.clone().unwrap_or_else(|| vec![mask::KEPT; network.architecture.weight_count()]);
         Replica {
             parameters: network.unpad(&self.parameters),
             m: network.unpad(&self.m),
@@ -243,11 +230,10 @@ impl PaddedReplica {
     pub fn focus_rows(&mut self, network: &PaddedNetwork) -> impl Iterator<Item = FocusRow<'_>> {
         let PaddedLayer { weights: place, columns, layer, .. } = network.focus();
         let (columns, units) = (*columns, layer.outputs);
-        let mask = self.mask.get_or_insert_with(|| vec![mask::KEPT; place.len()]).chunks_exact_mut(columns);
+        let mask = self.mask.get_or_insert_with(|| vec![mask::KEPT; layer.inputs * units]).chunks_exact_mut(units);
         let [weights, m, v] = [&mut self.parameters, &mut self.m, &mut self.v]
             .map(|array| array[place.clone()].chunks_exact_mut(columns).map(move |row| &mut row[..units]));
-        let rows = mask.map(move |row| &mut row[..units]).zip(weights).zip(m.zip(v));
-        rows.map(|((mask, weights), (m, v))| FocusRow { mask, weights, m, v })
+        mask.zip(weights).zip(m.zip(v)).map(|((mask, weights), (m, v))| FocusRow { mask, weights, m, v })
     }
 
     /// Bytes of memory.
@@ -275,11 +261,11 @@ impl PaddedReplica {
     /// Holds pruned weights at 0 and multiplies the weights of decaying ones by `decay`.
     #[inline(always)]
     pub fn hold_masked(&mut self, network: &PaddedNetwork, decay: f32) {
-        if let Some(states) = &self.mask {
-            let focus = network.focus().weights.clone();
-            let weights = &mut self.parameters[focus.clone()];
-            mask::hold(states, weights, &mut self.m[focus.clone()], &mut self.v[focus]);
-            mask::decay(states, decay, weights);
+        if self.is_masked() {
+            for FocusRow { mask, weights, m, v } in self.focus_rows(network) {
+                mask::hold(mask, weights, m, v);
+                mask::decay(mask, decay, weights);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! Definitions: [`crate::cpu::magnitude_sort`] and [`crate::cpu::stability`].
 
 use crate::cpu::magnitude_sort::magnitude_key;
+use crate::cpu::stability::{Counts, Envelope};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -70,18 +71,9 @@ fn rank_by_digits(weights: &[f32], scratch: &mut Vec<u64>, rank: &mut [u32]) {
 /// places of the history at once.
 const EPOCHS: usize = 4;
 
-/// Counts of some neighbouring columns of one replica, for all tolerances.
-#[derive(Debug)]
-pub struct PieceCounts {
-    /// Magnitude stability `[tolerance, column]`.
-    pub stability: Vec<u32>,
-    /// Stable weights among these columns `[tolerance, epoch]`.
-    pub stable_weights: Vec<u32>,
-}
-
-/// Counts the columns `piece` of a history with rows of `columns`; `lower` and `upper` `[tolerance, column of the
+/// Counts the columns `piece` of one replica in a history with rows of `columns`; `lower` and `upper` `[tolerance, column of the
 /// history]` are bounds. This processor compares floating-point numbers exactly, so no keys are needed.
-pub fn count(history: &[f32], columns: usize, piece: Range<usize>, lower: &[f32], upper: &[f32]) -> PieceCounts {
+pub fn count(history: &[f32], columns: usize, piece: Range<usize>, lower: &[f32], upper: &[f32]) -> Counts {
     pulp::Arch::new().dispatch(Count { history, columns, piece, lower, upper })
 }
 
@@ -95,16 +87,16 @@ struct Count<'a> {
 }
 
 impl WithSimd for Count<'_> {
-    type Output = PieceCounts;
+    type Output = Counts;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> PieceCounts {
+    fn with_simd<S: Simd>(self, simd: S) -> Counts {
         let Self { history, columns, piece, lower, upper } = self;
         let epochs = history.len() / columns;
         let tolerances = lower.len() / columns;
         let width = piece.len();
         let mut counts =
-            PieceCounts { stability: vec![0; tolerances * width], stable_weights: vec![0; tolerances * epochs] };
+            Counts { stability: vec![0; tolerances * width], stable_weights: vec![0; tolerances * epochs] };
         let row = |epoch: usize| &history[epoch * columns..][piece.clone()];
         let mut walked = 0;
         while walked < epochs {
@@ -175,19 +167,8 @@ fn count_rows<S: Simd, const E: usize>(
     totals
 }
 
-/// Extremes of some neighbouring columns, each `[window, column]`.
-#[derive(Debug)]
-pub struct PieceEnvelope {
-    /// Smallest value.
-    pub minimum: Vec<f32>,
-    /// Largest value.
-    pub maximum: Vec<f32>,
-    /// Smallest magnitude.
-    pub smallest_magnitude: Vec<f32>,
-}
-
 /// Extremes of the columns `piece` over the last `windows[w]` epochs; `windows` ascends.
-pub fn envelope(history: &[f32], columns: usize, piece: Range<usize>, windows: &[u32]) -> PieceEnvelope {
+pub fn envelope(history: &[f32], columns: usize, piece: Range<usize>, windows: &[u32]) -> Envelope {
     pulp::Arch::new().dispatch(Extremes { history, columns, piece, windows })
 }
 
@@ -200,10 +181,10 @@ struct Extremes<'a> {
 }
 
 impl WithSimd for Extremes<'_> {
-    type Output = PieceEnvelope;
+    type Output = Envelope;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> PieceEnvelope {
+    fn with_simd<S: Simd>(self, simd: S) -> Envelope {
         let Self { history, columns, piece, windows } = self;
         let epochs = history.len() / columns;
         let width = piece.len();
@@ -211,7 +192,7 @@ impl WithSimd for Extremes<'_> {
         let mut high = vec![f32::NEG_INFINITY; width];
         let mut smallest = low.clone();
         let room = || Vec::with_capacity(windows.len() * width);
-        let mut envelope = PieceEnvelope { minimum: room(), maximum: room(), smallest_magnitude: room() };
+        let mut envelope = Envelope { minimum: room(), maximum: room(), smallest_magnitude: room() };
         let mut window = windows.iter().peekable();
         for (seen, epoch) in (1u32..).zip((0..epochs).rev()) {
             let row = &history[epoch * columns..][piece.clone()];

@@ -5,9 +5,11 @@
 //! them one after the other, two cores take one each. Sums over samples run over the first part, then over the second, either
 //! way, so the number of cores changes no bit.
 
-use super::convolutions::ConvWorkspace;
-use super::dense::{AdamTensor, Epilogue, GRADIENT_ROWS, Samples, multiply, transpose, update_bias, update_weights};
-use super::network::{PaddedConvolution, PaddedLayer, PaddedNetwork, PaddedReplica};
+use super::convolutions::{self, ConvWorkspace};
+use super::dense::{
+    AdamTensor, Epilogue, GRADIENT_ROWS, Product, Samples, multiply, transpose, update_bias, update_weights,
+};
+use super::network::{PaddedLayer, PaddedNetwork, PaddedReplica};
 use super::{AlignedBuffer, dispatch, softmax_cross_entropy};
 use crate::cpu::dense;
 use crate::cpu::softmax_cross_entropy::BatchLoss;
@@ -190,18 +192,16 @@ fn forward<S: Simd>(
     for (index, padded) in network.layers[..layers].iter().enumerate() {
         let (before, after) = activations.layers.split_at_mut(index);
         let left: &[f32] = before.last().map_or(&activations.input, |previous| previous);
-        multiply(
-            simd,
-            samples,
-            padded.layer.inputs,
-            padded.columns,
+        let product = Product {
+            inner: padded.layer.inputs,
+            columns: padded.columns,
             left,
-            padded.input_stride,
-            &parameters[padded.weights.clone()],
-            Some(&parameters[padded.bias.clone()]),
-            if padded.layer.relu { Epilogue::Relu } else { Epilogue::Identity },
-            &mut after[0],
-        );
+            left_stride: padded.input_stride,
+            right: &parameters[padded.weights.clone()],
+            bias: Some(&parameters[padded.bias.clone()]),
+            epilogue: if padded.layer.relu { Epilogue::Relu } else { Epilogue::Identity },
+        };
+        multiply(simd, samples, product, &mut after[0]);
     }
 }
 
@@ -250,18 +250,16 @@ impl WithSimd for Gradients<'_> {
             };
             let weights = &parameters[weights.clone()];
             transpose(layer.inputs, layer.outputs, *columns, weights, *input_stride, &mut part.transposed);
-            multiply(
-                simd,
-                samples,
-                layer.outputs,
-                *input_stride,
-                &after[0],
-                *columns,
-                &part.transposed,
-                None,
-                Epilogue::WherePositive(part.activations.input(index)),
-                target,
-            );
+            let product = Product {
+                inner: layer.outputs,
+                columns: *input_stride,
+                left: &after[0],
+                left_stride: *columns,
+                right: &part.transposed,
+                bias: None,
+                epilogue: Epilogue::WherePositive(part.activations.input(index)),
+            };
+            multiply(simd, samples, product, target);
         }
         if !network.convolutions.is_empty() {
             let first = &network.layers[0];
@@ -361,18 +359,17 @@ pub fn step(
         batch_samples: samples,
     };
     let halves = (gradients(&mut *first, 0..middle), gradients(&mut *second, middle..samples));
-    in_turn_or_shared(
-        share,
-        || dispatch(has_partial_registers, halves.0),
-        || dispatch(has_partial_registers, halves.1),
-    );
+    if share {
+        rayon::join(|| dispatch(has_partial_registers, halves.0), || dispatch(has_partial_registers, halves.1));
+    } else {
+        dispatch(has_partial_registers, halves.0);
+        dispatch(has_partial_registers, halves.1);
+    }
 
     if !network.convolutions.is_empty() {
-        let sums = [&first.activations.convolutions, &second.activations.convolutions];
-        dispatch(
-            has_partial_registers,
-            UpdateConvolutions { convolutions: &network.convolutions, sums, replica: &mut *replica, rate },
-        );
+        let parts = [&first.activations.convolutions, &second.activations.convolutions];
+        let update = convolutions::Update { convolutions: &network.convolutions, parts, replica, rate };
+        dispatch(has_partial_registers, update);
     }
     let parts = [&*first, &*second];
     let [first_scratch, second_scratch] = &mut workspace.scratch;
@@ -381,11 +378,7 @@ pub fn step(
     if share {
         let [first, second] = share_rows::<2>(network, tensor);
         let halves = (update(first_scratch, first), update(second_scratch, second));
-        in_turn_or_shared(
-            true,
-            || dispatch(has_partial_registers, halves.0),
-            || dispatch(has_partial_registers, halves.1),
-        );
+        rayon::join(|| dispatch(has_partial_registers, halves.0), || dispatch(has_partial_registers, halves.1));
     } else {
         let [rows] = share_rows::<1>(network, tensor);
         dispatch(has_partial_registers, update(first_scratch, rows));
@@ -393,33 +386,6 @@ pub fn step(
     replica.hold_masked(network, decay);
     let total: f64 = parts.iter().flat_map(|part| &part.losses[..part.samples]).sum();
     BatchLoss { mean: (total / samples as f64) as f32, correct: parts.iter().map(|part| part.correct).sum() }
-}
-
-/// One piece of work after the other, or at the same time on two cores.
-fn in_turn_or_shared(share: bool, first: impl FnOnce() + Send, second: impl FnOnce() + Send) {
-    if share {
-        rayon::join(first, second);
-    } else {
-        first();
-        second();
-    }
-}
-
-/// Adam on all convolutions.
-struct UpdateConvolutions<'a> {
-    convolutions: &'a [PaddedConvolution],
-    sums: [&'a ConvWorkspace; PARTS],
-    replica: &'a mut PaddedReplica,
-    rate: f32,
-}
-
-impl WithSimd for UpdateConvolutions<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        ConvWorkspace::update(simd, self.convolutions, self.sums, self.replica, self.rate);
-    }
 }
 
 /// The first layers of a forward pass; see [`activations`].

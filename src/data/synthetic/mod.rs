@@ -13,9 +13,12 @@ use crate::random::{Sequence, Stream};
 use rayon::prelude::*;
 
 /// Rows and columns of an image.
-const SIDE: usize = 100;
-/// One image is held for testing for this many training images: as many as `--test-share` holds out of a real set.
-const TRAINING_PER_TEST: usize = 5;
+pub(super) const SIDE: usize = 100;
+
+/// So many training images of each class, and for testing as many as `--test-share` holds out of a real set.
+const fn per_class(training: usize) -> [usize; 2] {
+    [training, training / 5]
+}
 
 /// Between which shades mean, standard deviation and noise of an image lie. Pictures are dark on the whole, as MNIST's are:
 /// on bright ones of this size the units of the paper's fully connected network die in training, and it stays at chance.
@@ -23,23 +26,26 @@ const MEAN: [f64; 2] = [32.0, 44.0];
 const CONTRAST: [f64; 2] = [18.0, 30.0];
 const NOISE: [f64; 2] = [2.0, 7.0];
 
-/// What is painted of a class, drawn from the image's own sequence: the brightness at a column and a row.
-type Paint = fn(class: usize, sequence: &mut Sequence) -> Picture;
-
-/// A set with `per_class` training images of each class and a fifth of that for testing, drawn apart. `parts` are the
-/// second words of the two draws' counters.
-fn generate(name: &str, classes: usize, per_class: usize, parts: [u32; 2], seed: u64, paint: Paint) -> Result<Split> {
-    let draw = |part: u32, per_class: usize| {
-        let labels: Vec<u8> = (0u8..).take(classes).flat_map(|class| vec![class; per_class]).collect();
+/// A set with so many images of each class for training and for testing, drawn apart: `parts` are the second words of the two
+/// draws' counters. `paint` draws an image of a class from the image's own sequence.
+pub(super) fn generate(
+    name: &str,
+    classes: usize,
+    per_class: [usize; 2],
+    parts: [u32; 2],
+    seed: u64,
+    paint: impl Fn(usize, &mut Sequence, &mut [u8]) + Sync,
+) -> Result<Split> {
+    let draw = |part: usize| {
+        let labels: Vec<u8> = (0u8..).take(classes).flat_map(|class| vec![class; per_class[part]]).collect();
         let mut images = vec![0; labels.len() * SIDE * SIDE];
         // Each image has its own sequence, so threads change nothing.
         images.par_chunks_mut(SIDE * SIDE).zip(&labels).enumerate().for_each(|(image, (pixels, &class))| {
-            let mut sequence = Sequence::new(seed, Stream::Pixels, image as u32, part);
-            paint(class.into(), &mut sequence).develop(&mut sequence, pixels);
+            paint(class.into(), &mut Sequence::new(seed, Stream::Pixels, image as u32, parts[part]), pixels);
         });
         Dataset::new(name, images, labels, SIDE, SIDE, classes)
     };
-    Split::new(draw(parts[0], per_class)?, draw(parts[1], per_class / TRAINING_PER_TEST)?)
+    Split::new(draw(0)?, draw(1)?)
 }
 
 /// Brightness of every pixel `[y, x]`, in any unit.

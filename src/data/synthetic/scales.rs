@@ -6,7 +6,7 @@
 //! be a false check: a piece of a ring that does not close and does not count. Focus, outline, growth, circuli, lighting,
 //! contrast and noise are drawn apart from the class.
 
-use super::{Picture, SIDE, bump, generate as generate_set, step};
+use super::{Picture, SIDE, bump, generate as generate_set, per_class, step};
 use crate::data::Split;
 use crate::error::Result;
 use crate::random::Sequence;
@@ -26,8 +26,8 @@ const ASIDE: f64 = 0.01;
 
 /// 530 training and 106 test images of 100 x 100 pixels of each class; the class is the number of rings.
 pub(in crate::data) fn generate(seed: u64) -> Result<Split> {
-    generate_set("sc-synthetic", CLASSES, IMAGES_PER_CLASS, PARTS, seed, |class, sequence| {
-        Scale::draw(class, sequence).picture()
+    generate_set("sc-synthetic", CLASSES, per_class(IMAGES_PER_CLASS), PARTS, seed, |class, sequence, pixels| {
+        Scale::draw(class, sequence).picture().develop(sequence, pixels);
     })
 }
 

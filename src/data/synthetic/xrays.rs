@@ -3,7 +3,7 @@
 //! Shoulders, spine, lungs, ribs, heart, diaphragm and vessels are drawn apart from the class. The opacities are patches of
 //! clouds, as pneumonia shows itself; nothing else differs. No picture is of a person, and none is fit for medicine.
 
-use super::{Clouds, Picture, SIDE, bump, generate as generate_set, step};
+use super::{Clouds, Picture, SIDE, bump, generate as generate_set, per_class, step};
 use crate::data::Split;
 use crate::error::Result;
 use crate::random::Sequence;
@@ -15,8 +15,8 @@ const PARTS: [u32; 2] = [4, 5];
 
 /// Without opacities, and with them: 500 training and 100 test images of 100 x 100 pixels of each.
 pub(in crate::data) fn generate(seed: u64) -> Result<Split> {
-    generate_set("xr-synthetic", 2, IMAGES_PER_CLASS, PARTS, seed, |class, sequence| {
-        Chest::draw(class == 1, sequence).picture()
+    generate_set("xr-synthetic", 2, per_class(IMAGES_PER_CLASS), PARTS, seed, |class, sequence, pixels| {
+        Chest::draw(class == 1, sequence).picture().develop(sequence, pixels);
     })
 }
 

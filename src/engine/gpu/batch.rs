@@ -2,23 +2,20 @@
 
 mod masks;
 mod sweep;
+mod training;
 
 use super::Variant;
 use super::capacity::Capacity;
-use super::launches::{
-    ActivationSizes, Activations, Binder, EvaluationLaunches, ForwardLaunches, Kernels, Network, State, StateSizes,
-    TrainingLaunches, TrainingPath,
-};
+use super::launches::{ActivationSizes, Activations, Binder, Kernels, Network, Sequence, State, TrainingPath};
 use super::samples::{self, BatchUploader, LoadedData, Pace};
 use super::tuning::Choice;
-use crate::cpu::{adam, he_normal, mask as states};
+use crate::cpu::{he_normal, mask as states};
 use crate::engine::backend::{BackendBatch, PackedPoint};
 use crate::engine::loaded::Loaded;
 use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepSize, Watch};
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Gpu, Recorder, Submission, read_back};
-use crate::kernels::dense_stack::{Launches, Residency};
-use crate::kernels::softmax_cross_entropy::BatchLoss;
+use crate::gpu::{Buffer, Gpu, Recorder, read_back};
+use crate::kernels::dense_stack::Launches;
 use crate::kernels::{focus_sweep, he_normal as initial};
 use crate::network::ParameterLayout;
 use masks::MaskLaunches;
@@ -43,15 +40,11 @@ pub(super) struct Wave {
 pub(super) struct GpuBatch {
     gpu: Arc<Gpu>,
     data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
-    training: Arc<LoadedData>,
-    network: Network,
+    plan: Plan,
     choice: Choice,
     kernels: Kernels,
-    purpose: TrainingPath,
-    batch: usize,
     seed: u64,
     replica_ids: Vec<u32>,
-    evaluation_samples: usize,
     waves: Vec<Wave>,
     training_activations: Activations,
     evaluation_activations: Activations,
@@ -114,26 +107,19 @@ impl GpuBatch {
     ) -> Result<Self> {
         let plan = Plan::new(&gpu, training, variant, setup)?;
         let [training, evaluation] = plan.activations();
-        let gradient = Buffer::new(&gpu, "parameter gradient", plan.gradient())?;
-        let Plan { network, training: training_data, batch, evaluation_samples, purpose, waves } = plan;
-        let wave = |slots| Wave::new(&gpu, choice.workgroup_size, &network, setup, slots);
-        let waves = waves.into_iter().map(wave).collect::<Result<_>>()?;
+        let wave = |slots: &Range<usize>| Wave::new(&gpu, choice.workgroup_size, &plan.network, setup, slots.clone());
         Ok(Self {
-            kernels: Kernels::new(&gpu, &network, purpose, choice)?,
-            purpose,
+            kernels: Kernels::new(&gpu, &plan.network, plan.purpose, choice)?,
             choice,
             training_activations: Activations::new(&gpu, training)?,
             evaluation_activations: Activations::new(&gpu, evaluation)?,
-            gradient,
+            gradient: Buffer::new(&gpu, "parameter gradient", plan.gradient())?,
+            waves: plan.waves.iter().map(wave).collect::<Result<_>>()?,
+            plan,
             gpu,
             data,
-            training: training_data,
-            network,
-            batch,
             seed: setup.seed,
             replica_ids: setup.replica_ids.to_vec(),
-            evaluation_samples,
-            waves,
         })
     }
 
@@ -146,10 +132,9 @@ impl GpuBatch {
         sweep: SweepSize,
     ) -> Result<Footprint> {
         let plan = Plan::new(gpu, training, variant, setup)?;
-        let slots = setup.replica_ids.len();
-        let width = plan.network.architecture.width;
+        let Network { architecture, layout, .. } = &plan.network;
         let bytes = |words: usize| 4 * words as u64;
-        let state = StateSizes::new(&plan.network, slots);
+        let state = setup.replica_ids.len() * (3 * layout.parameters() + architecture.weight_count());
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
         let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
         if plan.purpose == TrainingPath::FusedTraining {
@@ -158,9 +143,11 @@ impl GpuBatch {
             feed += launches * Launches::words(&shape, steps);
         }
         Ok(Footprint {
-            state: bytes(state.words()),
+            state: bytes(state),
             activations: bytes(activations + plan.gradient() + feed),
-            sweep: bytes(sweep.points.div_ceil(plan.waves.len()) * focus_sweep::point_words(width, sweep.samples)),
+            sweep: bytes(
+                sweep.points.div_ceil(plan.waves.len()) * focus_sweep::point_words(architecture.width, sweep.samples),
+            ),
         })
     }
 
@@ -172,121 +159,20 @@ impl GpuBatch {
     fn evaluation_step(&self, data: &LoadedData) -> Result<usize> {
         match Capacity::of(&self.gpu).words / data.words_per_sample() {
             0 => Err(Error::OutOfMemory(format!("one image of {} does not fit", data.host().name))),
-            fitting => Ok(self.evaluation_samples.min(1 << fitting.ilog2())),
+            fitting => Ok(self.plan.evaluation_samples.min(1 << fitting.ilog2())),
         }
     }
 
     /// What launches on a wave are bound to.
     fn binder<'a>(&'a self, wave: &'a Wave, feed: &'a BatchUploader, activations: &'a Activations) -> Binder<'a> {
-        Binder { gpu: &self.gpu, kernels: &self.kernels, network: &self.network, feed, state: &wave.state, activations }
-    }
-
-    /// Room for the samples of steps of training.
-    fn feed(&self, wave: &Wave, decay: f32) -> Result<BatchUploader> {
-        let gpu = &self.gpu;
-        let feed = BatchUploader::new(gpu, &self.training, wave.state.replicas, self.batch)?;
-        if self.purpose != TrainingPath::FusedTraining {
-            return Ok(feed);
+        Binder {
+            gpu: &self.gpu,
+            kernels: &self.kernels,
+            network: &self.plan.network,
+            feed,
+            state: &wave.state,
+            activations,
         }
-        let shape = self.network.whole_stack(wave.state.replicas, self.batch);
-        feed.with_launches(gpu, &shape, self.choice.workgroup_size, decay)
-    }
-
-    /// Trains one wave on consecutive steps and returns `[step, replica]`.
-    fn train_wave(
-        &self,
-        wave: &Wave,
-        feed: &mut BatchUploader,
-        steps: &Steps<'_>,
-        range: Range<usize>,
-        pace: &mut Pace,
-        watch: &Watch<'_>,
-    ) -> Result<Vec<BatchLoss>> {
-        let gpu = &self.gpu;
-        let losses = Buffer::new(gpu, "losses", range.len() * wave.state.replicas)?;
-        let binder = self.binder(wave, feed, &self.training_activations);
-        let launches = TrainingLaunches::new(binder, &self.gradient, &losses, steps.decay)?;
-        let running = Running::new(pace, watch, wave.state.replicas as u64);
-        let orders = &steps.orders[wave.slots.clone()];
-        match self.submit_steps(&launches, feed, orders, steps, range, running) {
-            Err(Error::Interrupted) => {
-                // Whoever asked for the stop may still want what was trained until then.
-                feed.load_leave(gpu)?;
-                let mut recorder = Recorder::new(gpu, "end of training");
-                launches.record_leave(&mut recorder, feed)?;
-                recorder.submit()?.wait()?;
-                Err(Error::Interrupted)
-            }
-            trained => trained.and_then(|()| read_back(gpu, &losses)),
-        }
-    }
-
-    /// Submits consecutive steps of one wave, and waits for them.
-    fn submit_steps<'g>(
-        &'g self,
-        launches: &TrainingLaunches,
-        feed: &mut BatchUploader,
-        orders: &[Arc<[u32]>],
-        steps: &Steps<'_>,
-        range: Range<usize>,
-        mut running: Running<'_, 'g>,
-    ) -> Result<()> {
-        let gpu = &self.gpu;
-        let mut next = range.start;
-        while next < range.end {
-            let batches = &steps.batches[next..range.end];
-            let batches = &batches[..feed.fitting(batches, running.steps())];
-            let rate = |step: usize| adam::corrected_rate(steps.first_step + 1 + step as u64) as f32;
-            let rates: Vec<f32> = (next..next + batches.len()).map(rate).collect();
-            let moves = Residency { enters: next == range.start, leaves: next + batches.len() == range.end };
-            feed.load(gpu, orders, batches, next - range.start, &rates, moves)?;
-            let mut recorder = Recorder::new(gpu, "training");
-            launches.record(&mut recorder, feed, batches)?;
-            running.start(recorder, batches.len())?;
-            next += batches.len();
-        }
-        running.finish()
-    }
-}
-
-/// Submissions of steps one after the other: while one runs, the next is recorded.
-struct Running<'a, 'g> {
-    pace: &'a mut Pace,
-    watch: &'a Watch<'a>,
-    /// What a step counts for in reports of progress.
-    units: u64,
-    pending: Option<(Submission<'g>, usize)>,
-}
-
-impl<'a, 'g> Running<'a, 'g> {
-    fn new(pace: &'a mut Pace, watch: &'a Watch<'a>, units: u64) -> Self {
-        Self { pace, watch, units, pending: None }
-    }
-
-    fn steps(&self) -> usize {
-        self.pace.steps()
-    }
-
-    /// Submits, and waits for the submission before. Fails if a stop was asked for.
-    fn start(&mut self, recorder: Recorder<'g>, steps: usize) -> Result<()> {
-        let submitted = recorder.submit()?;
-        let before = self.pending.replace((submitted, steps));
-        self.wait(before)?;
-        self.watch.check()
-    }
-
-    fn finish(mut self) -> Result<()> {
-        let last = self.pending.take();
-        self.wait(last)
-    }
-
-    fn wait(&mut self, submission: Option<(Submission<'g>, usize)>) -> Result<()> {
-        if let Some((submission, steps)) = submission {
-            submission.wait()?;
-            self.pace.completed(steps);
-            (self.watch.progress)(self.units * steps as u64);
-        }
-        Ok(())
     }
 }
 
@@ -309,7 +195,8 @@ impl Wave {
     /// Makes room for the replicas in `slots` and fills in their initial weights.
     fn new(gpu: &Gpu, workgroup_size: u32, network: &Network, setup: &Setup<'_>, slots: Range<usize>) -> Result<Self> {
         let replicas = slots.len();
-        let StateSizes { parameters, mask, .. } = StateSizes::new(network, replicas);
+        let (parameters, mask) =
+            (replicas * network.layout.parameters(), replicas * network.architecture.weight_count());
         let state = State {
             replicas,
             parameters: Buffer::new(gpu, "parameters", parameters)?,
@@ -342,42 +229,24 @@ impl Wave {
 
 impl BackendBatch for GpuBatch {
     fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
-        let count = steps.batches.len();
-        let mut results = vec![StepLoss::default(); self.slots() * count];
-        let words = Capacity::of(&self.gpu).words;
-        for wave in &self.waves {
-            let mut feed = self.feed(wave, steps.decay)?;
-            // One pair of words for each replica and step is kept until it is read back.
-            let most = (words / (2 * wave.state.replicas)).max(1);
-            let mut pace = Pace::starting_with(self.choice.first_steps(wave.state.replicas));
-            for first in (0..count).step_by(most) {
-                let range = first..(first + most).min(count);
-                let losses = self.train_wave(wave, &mut feed, steps, range.clone(), &mut pace, watch)?;
-                for (step, losses) in range.zip(losses.chunks_exact(wave.state.replicas)) {
-                    for (slot, loss) in wave.slots.clone().zip(losses) {
-                        results[slot * count + step] = StepLoss { loss: loss.mean, correct: loss.correct };
-                    }
-                }
-            }
-        }
-        Ok(results)
+        self.train_waves(steps, watch)
     }
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
-        let (gpu, network, workgroup_size) = (&self.gpu, &self.network, self.choice.workgroup_size);
+        let (gpu, network, workgroup_size) = (&self.gpu, &self.plan.network, self.choice.workgroup_size);
         for Wave { slots, state, mask_launches } in &mut self.waves {
             let launches = match mask_launches {
                 Some(launches) => launches,
                 None => mask_launches.insert(MaskLaunches::new(gpu, workgroup_size, network, self.seed, state)?),
             };
             let (ids, counts) = (&self.replica_ids[slots.clone()], &weight_count[slots.clone()]);
-            launches.submit(gpu, network, state, change, ids, counts)?;
+            launches.change(gpu, network, state, change, ids, counts)?;
         }
         Ok(())
     }
 
     fn focus_weights(&mut self) -> Result<Vec<f32>> {
-        let (gpu, network) = (&self.gpu, &self.network);
+        let (gpu, network) = (&self.gpu, &self.plan.network);
         let mut weights = Vec::new();
         for Wave { state, .. } in &self.waves {
             let own = Buffer::new(gpu, "focus weights", state.replicas * network.architecture.weight_count())?;
@@ -390,7 +259,7 @@ impl BackendBatch for GpuBatch {
     }
 
     fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
-        let (stride, focus) = (self.network.layout.parameters(), self.network.layout.focus_weight());
+        let (stride, focus) = (self.plan.network.layout.parameters(), self.plan.network.layout.focus_weight());
         for wave in &self.waves {
             let own = &weights[wave.slots.start * focus.len()..wave.slots.end * focus.len()];
             for (replica, weights) in own.chunks_exact(focus.len()).enumerate() {
@@ -402,7 +271,7 @@ impl BackendBatch for GpuBatch {
 
     fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
         let (gpu, parameters, weight_count) =
-            (&self.gpu, self.network.layout.parameters(), self.network.architecture.weight_count());
+            (&self.gpu, self.plan.network.layout.parameters(), self.plan.network.architecture.weight_count());
         for Wave { state, .. } in &self.waves {
             let mask = read_back(gpu, &state.mask)?;
             let block = (READ_WORDS / parameters).clamp(1, state.replicas);
@@ -425,7 +294,8 @@ impl BackendBatch for GpuBatch {
     }
 
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        let (parameters, weight_count) = (self.network.layout.parameters(), self.network.architecture.weight_count());
+        let (parameters, weight_count) =
+            (self.plan.network.layout.parameters(), self.plan.network.architecture.weight_count());
         for wave in &self.waves {
             for (place, replica) in replicas[wave.slots.clone()].iter().enumerate() {
                 wave.state.parameters.write(&self.gpu, place * parameters, &replica.parameters)?;
@@ -439,15 +309,15 @@ impl BackendBatch for GpuBatch {
 
     fn logits(&mut self, data: &Loaded, samples: Range<usize>) -> Result<Vec<f32>> {
         let data = samples::at(&self.data, data.place);
-        let classes = self.network.architecture.classes;
+        let classes = self.plan.network.architecture.classes;
         let count = samples.len();
         let mut logits = vec![0.0; self.slots() * count * classes];
         let (gpu, activations) = (&self.gpu, &self.evaluation_activations);
         let step = self.evaluation_step(&data)?;
         let mut feed = BatchUploader::in_order(gpu, &data, step)?;
         for wave in &self.waves {
-            let layers = self.network.architecture.depth + 1;
-            let launches = ForwardLaunches::new(self.binder(wave, &feed, activations), layers)?;
+            let layers = self.plan.network.architecture.depth + 1;
+            let launches = Sequence::forward(self.binder(wave, &feed, activations), layers)?;
             for batch in steps_of(samples.clone(), step) {
                 feed.load_in_order(gpu, std::slice::from_ref(&batch), 0)?;
                 let mut recorder = Recorder::new(gpu, "logits");
@@ -476,7 +346,7 @@ impl BackendBatch for GpuBatch {
             let rows = feed.steps().len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
             let losses = Buffer::new(gpu, "losses", rows * replicas)?;
             let activations = &self.evaluation_activations;
-            let launches = EvaluationLaunches::new(self.binder(wave, &feed, activations), &losses)?;
+            let launches = Sequence::evaluation(self.binder(wave, &feed, activations), &losses)?;
             let mut sums = vec![(0.0, 0); replicas];
             let mut pace = Pace::new();
             let mut rest = &batches[..];
@@ -516,16 +386,9 @@ impl BackendBatch for GpuBatch {
         let unknown = Evaluation { loss: 0.0, correct: 0, samples: data.host().samples() as u32 };
         let mut evaluations = vec![unknown; points.len()];
         for wave in &self.waves {
-            let context = sweep::SweepContext {
-                gpu: &self.gpu,
-                kernels: &self.kernels,
-                network: &self.network,
-                activations: &self.evaluation_activations,
-                wave,
-            };
             let own: Vec<usize> = (0..points.len()).filter(|&point| wave.slots.contains(&points[point].slot)).collect();
             let chosen: Vec<&PackedPoint> = own.iter().map(|&point| &points[point]).collect();
-            for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&context, &data, step, &chosen, watch)?) {
+            for (point, evaluation) in own.into_iter().zip(self.sweep_wave(wave, &data, step, &chosen, watch)?) {
                 evaluations[point] = evaluation;
             }
         }

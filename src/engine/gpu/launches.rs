@@ -108,11 +108,6 @@ impl Network {
 /// The compiled kernels of training and evaluation.
 pub(super) struct Kernels {
     pub(super) workgroup_size: u32,
-    forward: dense::Forward,
-    forward_images: dense::ForwardImages,
-    backward_input: dense::BackwardInput,
-    backward_weights: dense::BackwardWeights,
-    backward_weights_images: dense::BackwardWeightsImages,
     stack: Option<dense_stack::Gradient>,
     step: Option<dense_stack::Step>,
     loss: Loss,
@@ -128,11 +123,6 @@ impl Kernels {
             .then(|| dense_stack::Step::new(gpu, size, network.whole_stack(1, 1).reads));
         Ok(Self {
             workgroup_size: size,
-            forward: dense::Forward::new(gpu, size)?,
-            forward_images: dense::ForwardImages::new(gpu, size)?,
-            backward_input: dense::BackwardInput::new(gpu, size)?,
-            backward_weights: dense::BackwardWeights::new(gpu, size)?,
-            backward_weights_images: dense::BackwardWeightsImages::new(gpu, size)?,
             stack: stack.transpose()?,
             step: step.transpose()?,
             loss: Loss::new(gpu)?,
@@ -241,27 +231,6 @@ pub(super) struct State {
     pub(super) mask: Buffer<u32>,
 }
 
-/// Elements of the arrays of a [`State`].
-pub(super) struct StateSizes {
-    /// Of the parameters, and of each of the moments.
-    pub(super) parameters: usize,
-    pub(super) mask: usize,
-}
-
-impl StateSizes {
-    pub(super) fn new(network: &Network, replicas: usize) -> Self {
-        Self {
-            parameters: replicas * network.layout.parameters(),
-            mask: replicas * network.architecture.weight_count(),
-        }
-    }
-
-    /// All of them together, each a word.
-    pub(super) fn words(&self) -> usize {
-        3 * self.parameters + self.mask
-    }
-}
-
 /// What launches are bound to: the kernels, and the arrays of a wave of replicas.
 #[derive(Clone, Copy)]
 pub(super) struct Binder<'a> {
@@ -280,9 +249,17 @@ impl<'a> Binder<'a> {
     }
 
     /// The images of the feed.
-    pub(super) fn images(&self) -> Result<dense::Images<'a>> {
+    pub(super) fn images(&self) -> dense::Images<'a> {
         let Self { network, feed, .. } = self;
-        Ok(dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images()? })
+        dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images() }
+    }
+
+    /// What dense layer `index` reads.
+    fn input(&self, index: usize) -> dense::Input<'a> {
+        match self.activations.input(index) {
+            Some(features) => dense::Input::Features(features),
+            None => dense::Input::Images(self.images()),
+        }
     }
 
     fn loss(&self, losses: &Buffer<BatchLoss>) -> Result<Bound> {
@@ -293,7 +270,7 @@ impl<'a> Binder<'a> {
             classes: network.architecture.classes,
             steps: feed.steps(),
             order: feed.order(),
-            labels: feed.labels()?,
+            labels: feed.labels(),
             logits: activations.logits(),
             gradient: &activations.gradients[0],
             losses,
@@ -302,58 +279,35 @@ impl<'a> Binder<'a> {
     }
 }
 
-/// The first layers of a network on the samples of a feed.
-pub(super) struct ForwardLaunches {
-    convolutions: Vec<Bound>,
-    dense: Vec<Bound>,
-}
+/// Launches that follow each other in a step.
+pub(super) struct Sequence(Vec<Bound>);
 
-impl ForwardLaunches {
-    /// Binds the convolutions and the first `layers` dense layers.
-    pub(super) fn new(binder: Binder<'_>, layers: usize) -> Result<Self> {
+impl Sequence {
+    /// The convolutions and the first `layers` dense layers on the samples of a feed.
+    pub(super) fn forward(binder: Binder<'_>, layers: usize) -> Result<Self> {
         let Binder { gpu, kernels, network, feed, state, activations } = binder;
-        let mut launches = Vec::new();
+        let mut launches = convolutions::forward(binder)?;
         for (index, layer) in network.architecture.dense_layers().iter().enumerate().take(layers) {
             let shape = binder.shape(layer.inputs, layer.outputs);
             let (place, relu, output) = (network.place(index), layer.relu, activations.output(index));
             let (steps, parameters) = (feed.steps(), &state.parameters);
-            launches.push(if let Some(input) = activations.input(index) {
-                let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
-                kernels.forward.bind(gpu, &arguments)?
-            } else {
-                let images = binder.images()?;
-                let arguments = dense::ForwardImagesArguments { shape, place, relu, steps, images, parameters, output };
-                kernels.forward_images.bind(gpu, &arguments)?
-            });
+            let input = binder.input(index);
+            let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
+            launches.push(dense::Forward::new(kernels.workgroup_size).bind(gpu, &arguments)?);
         }
-        let convolutions = convolutions::forward(binder)?;
-        Ok(Self { convolutions, dense: launches })
+        Ok(Self(launches))
     }
 
-    /// Records the pass for the step in record `step`.
+    /// A forward pass through all layers and its loss; results go to `losses` `[row, replica]`.
+    pub(super) fn evaluation(binder: Binder<'_>, losses: &Buffer<BatchLoss>) -> Result<Self> {
+        let mut launches = Self::forward(binder, binder.network.architecture.depth + 1)?;
+        launches.0.push(binder.loss(losses)?);
+        Ok(launches)
+    }
+
+    /// Records them for the step in record `step`.
     pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        self.convolutions.iter().try_for_each(|layer| layer.record(recorder, step, samples))?;
-        self.dense.iter().try_for_each(|layer| layer.record(recorder, step, samples))
-    }
-}
-
-/// A forward pass and its loss.
-pub(super) struct EvaluationLaunches {
-    forward: ForwardLaunches,
-    loss: Bound,
-}
-
-impl EvaluationLaunches {
-    /// Binds all layers and the loss; results go to `losses` `[row, replica]`.
-    pub(super) fn new(binder: Binder<'_>, losses: &Buffer<BatchLoss>) -> Result<Self> {
-        let layers = binder.network.architecture.depth + 1;
-        Ok(Self { forward: ForwardLaunches::new(binder, layers)?, loss: binder.loss(losses)? })
-    }
-
-    /// Records the pass for the step in record `step`.
-    pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        self.forward.record(recorder, step, samples)?;
-        self.loss.record(recorder, step, samples)
+        self.0.iter().try_for_each(|launch| launch.record(recorder, step, samples))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Data sets on the device, and how samples reach the steps that use them.
 
 use crate::data::Dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::StepRecord;
 use crate::kernels::dense::ImageShape;
@@ -51,7 +51,7 @@ impl DeviceData {
 pub(super) struct LoadedData {
     host: Arc<Dataset>,
     shape: ImageShape,
-    resident: Option<DeviceData>,
+    resident: Option<Arc<DeviceData>>,
 }
 
 impl LoadedData {
@@ -62,7 +62,7 @@ impl LoadedData {
         let resident = if bytes <= gpu.limits().array_bytes() {
             let data = DeviceData::new(gpu, shape, host.samples())?;
             data.gather(gpu, host, host.samples(), |sample| sample)?;
-            Some(data)
+            Some(Arc::new(data))
         } else {
             None
         };
@@ -84,7 +84,8 @@ impl LoadedData {
 /// stay on the device. Each number goes up once, from where it lies on the host.
 pub(super) struct BatchUploader {
     data: Arc<LoadedData>,
-    carried: Option<DeviceData>,
+    /// The data set's, or what is carried.
+    device: Arc<DeviceData>,
     order: Buffer<u32>,
     steps: Buffer<StepRecord>,
     launches: Option<Launches>,
@@ -125,15 +126,17 @@ impl BatchUploader {
         let words = (gpu.limits().array_bytes() / 4) as usize;
         let len = orders * room;
         let order = Buffer::new(gpu, "order", len)?;
-        let mut carried = None;
-        if data.resident.is_none() {
-            carried = Some(DeviceData::new(gpu, data.shape, len)?);
-            // What is carried lies in the order of its use.
-            order.gather(gpu, 0, len, 0..len as u32)?;
-        }
+        let device = match &data.resident {
+            Some(resident) => Arc::clone(resident),
+            None => {
+                // What is carried lies in the order of its use.
+                order.gather(gpu, 0, len, 0..len as u32)?;
+                Arc::new(DeviceData::new(gpu, data.shape, len)?)
+            }
+        };
         let records = MOST_STEPS.min(4 * words / size_of::<StepRecord>()).max(1);
         let steps = Buffer::new(gpu, "steps", records)?;
-        Ok(Self { data: Arc::clone(data), carried, order, steps, launches: None, room })
+        Ok(Self { data: Arc::clone(data), device, order, steps, launches: None, room })
     }
 
     /// How many steps a launch of `dense_stack.step` has at most, and for how many launches there is room.
@@ -172,18 +175,14 @@ impl BatchUploader {
         self.launches.as_ref()
     }
 
-    fn device_data(&self) -> Option<&DeviceData> {
-        self.carried.as_ref().or(self.data.resident.as_ref())
-    }
-
     /// The images that [`Self::order`] speaks of.
-    pub(super) fn images(&self) -> Result<&Buffer<u32>> {
-        self.device_data().map(|data| &data.images).ok_or_else(|| missing(&self.data.host))
+    pub(super) fn images(&self) -> &Buffer<u32> {
+        &self.device.images
     }
 
     /// The labels that [`Self::order`] speaks of.
-    pub(super) fn labels(&self) -> Result<&Buffer<u32>> {
-        self.device_data().map(|data| &data.labels).ok_or_else(|| missing(&self.data.host))
+    pub(super) fn labels(&self) -> &Buffer<u32> {
+        &self.device.labels
     }
 
     /// Sizes of an image.
@@ -223,12 +222,13 @@ impl BatchUploader {
         rates: &[f32],
         moves: Residency,
     ) -> Result<()> {
-        let Self { data, carried, order, launches, .. } = self;
+        let Self { data, device, order, launches, .. } = self;
+        let carries = data.resident.is_none();
         let places: Vec<usize> = batches.iter().cloned().flatten().collect();
         let (samples, all) = (places.len(), orders.len() * places.len());
         let chosen = |place: usize| orders[place / samples][places[place % samples]];
-        if let Some(carried) = carried {
-            carried.gather(gpu, &data.host, all, |place| chosen(place) as usize)?;
+        if carries {
+            device.gather(gpu, &data.host, all, |place| chosen(place) as usize)?;
         }
         if let Some(launches) = launches {
             launches.clear();
@@ -242,7 +242,7 @@ impl BatchUploader {
                 }
                 let sample = |index: usize| {
                     let place = index / own * samples + done + index % own;
-                    let image = if carried.is_some() { place as u32 } else { chosen(place) };
+                    let image = if carries { place as u32 } else { chosen(place) };
                     Sample::new(image, u32::from(data.host.labels[chosen(place) as usize]))
                 };
                 let moves =
@@ -254,7 +254,7 @@ impl BatchUploader {
                 return Ok(());
             }
         }
-        if carried.is_none() {
+        if !carries {
             order.gather(gpu, 0, all, (0..all).map(chosen))?;
         }
         let mut first = 0;
@@ -270,19 +270,15 @@ impl BatchUploader {
     pub(super) fn load_in_order(&mut self, gpu: &Gpu, batches: &[Range<usize>], row: usize) -> Result<()> {
         // What is carried starts at place 0.
         let mut origin = 0;
-        if let (Some(carried), [first, ..]) = (&self.carried, batches) {
+        if let (None, [first, ..]) = (&self.data.resident, batches) {
             origin = first.start;
-            carried.gather(gpu, &self.data.host, batches.iter().map(Range::len).sum(), |place| origin + place)?;
+            self.device.gather(gpu, &self.data.host, batches.iter().map(Range::len).sum(), |place| origin + place)?;
         }
         let record = |(place, batch): (usize, &Range<usize>)| {
             StepRecord::new(batch.start - origin, 0, batch.len(), row + place, 0.0)
         };
         self.steps.write(gpu, 0, &batches.iter().enumerate().map(record).collect::<Vec<_>>())
     }
-}
-
-fn missing(data: &Dataset) -> Error {
-    Error::Job(format!("{}: its images are not on the device; load the data set again", data.name))
 }
 
 /// How many steps to put into a submission. It follows the clock, and changes no bit.

@@ -114,7 +114,7 @@ impl<T: Pod> Buffer<T> {
             gpu.queue.write_buffer(&self.raw, place, bytes);
             gpu.tell(|observer| observer.written(self.number, place, bytes))?;
         }
-        gpu.count_upload(bytes.len(), start);
+        gpu.count_transfer(start);
         gpu.check()
     }
 
@@ -139,14 +139,14 @@ impl Buffer<u32> {
             return self.write(gpu, first, &words.take(len).collect::<Vec<_>>());
         }
         let start = Instant::now();
-        let (place, bytes) = ((first * size_of::<u32>()) as u64, len * size_of::<u32>());
+        let [place, bytes] = [first, len].map(|words| (words * size_of::<u32>()) as u64);
         let staging =
-            wgpu::BufferSize::new(bytes as u64).and_then(|bytes| gpu.queue.write_buffer_with(&self.raw, place, bytes));
+            wgpu::BufferSize::new(bytes).and_then(|bytes| gpu.queue.write_buffer_with(&self.raw, place, bytes));
         if let Some(mut staging) = staging {
             let (places, _) = staging.slice(..).into_chunks::<{ size_of::<u32>() }>();
             places.into_iter().zip(words).for_each(|(place, word)| place.write(word.to_ne_bytes()));
         }
-        gpu.count_upload(bytes, start);
+        gpu.count_transfer(start);
         gpu.check()
     }
 }

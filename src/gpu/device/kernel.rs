@@ -112,7 +112,7 @@ macro_rules! parameters {
         }
 
         impl $name {
-            const LAYOUT: $crate::gpu::Parameters = $crate::gpu::Parameters {
+            pub(crate) const LAYOUT: $crate::gpu::Parameters = $crate::gpu::Parameters {
                 fields: &[$($crate::gpu::Field {
                     name: stringify!($field),
                     offset: std::mem::offset_of!($name, $field),

@@ -4,49 +4,22 @@ pub(super) mod launches;
 
 use super::super::dense::ImageShape;
 use super::super::softmax_cross_entropy::BatchLoss;
-use super::super::{Binding, read, record, require, require_positive, write};
+use super::super::{read, record, require, require_positive, write};
 use super::WIDTH;
 use crate::error::{Error, Result};
 use crate::gpu::{Bindable, BoundKernel, Buffer, Cost, Gpu, Kernel, Recorder, Shader};
 use launches::{Launches, Params};
 use std::sync::Arc;
 
-/// Arrays of every step, layer 0's input left out.
-const fn bindings(input: Binding) -> [Binding; 8] {
-    [
-        record("launch").indexing(),
-        input,
-        read("mask"),
-        write("parameters"),
-        write("m"),
-        write("v"),
-        write("scratch"),
-        write("losses"),
-    ]
-}
+shader!(STEP = "dense_stack", "step";
+    with "states" "adam" "relu" "pixels" "dense_layout" "dense_products" "dense_update"; Params;
+    record launch.indexing, read images, read mask, write parameters, write m, write v, write scratch, write losses;
+    "WORKGROUP_SIZE");
 
-/// `shaders/dense_stack/step.wgsl`
-pub static STEP: Shader = Shader {
-    name: "dense_stack.step",
-    source: source!(
-        "states", "adam", "relu", "pixels", "dense_layout", "dense_products", "dense_update"
-        => "dense_stack/step"
-    ),
-    bindings: &bindings(read("images")),
-    parameters: Some(Params::PARAMETERS),
-    constants: &["WORKGROUP_SIZE"],
-};
-
-/// `shaders/dense_stack/step_features.wgsl`
-pub static STEP_FEATURES: Shader = Shader {
-    name: "dense_stack.step_features",
-    source: source!(
-        "states", "adam", "relu", "dense_layout", "dense_products", "dense_update"
-        => "dense_stack/step_features"
-    ),
-    bindings: &bindings(write("features")),
-    ..STEP
-};
+shader!(STEP_FEATURES = "dense_stack", "step_features";
+    with "states" "adam" "relu" "dense_layout" "dense_products" "dense_update"; Params;
+    record launch.indexing, write features, read mask, write parameters, write m, write v, write scratch, write losses;
+    "WORKGROUP_SIZE");
 
 /// Rows of a tile of a product; it is four columns wide.
 pub(in crate::kernels) const ROWS: usize = 4;

@@ -11,50 +11,20 @@ pub(in crate::kernels) const DIGITS: usize = 16;
 /// Where the digits of a key of 31 bits start, the lowest first.
 const SHIFTS: [u32; 8] = [0, 4, 8, 12, 16, 20, 24, 28];
 
-macro_rules! radix_shader {
-    ($name:literal, $bindings:expr) => {
-        Shader {
-            name: concat!("magnitude_sort.", $name),
-            source: source!("radix" => concat!("magnitude_sort/", $name)),
-            bindings: $bindings,
-            parameters: Some(Params::LAYOUT),
-            constants: &["WORKGROUP_SIZE"],
-        }
-    };
-}
+shader!(RADIX_KEYS = "magnitude_sort", "radix_keys"; with "keys"; super::Params;
+    read params, read weights, write keys, write indices; "WORKGROUP_SIZE");
 
-/// `shaders/magnitude_sort/radix_keys.wgsl`
-pub static RADIX_KEYS: Shader = Shader {
-    name: "magnitude_sort.radix_keys",
-    source: source!("keys" => "magnitude_sort/radix_keys"),
-    bindings: &[read("params"), read("weights"), write("keys"), write("indices")],
-    parameters: Some(super::Params::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(RADIX_COUNT = "magnitude_sort", "radix_count"; with "radix"; Params;
+    read params, read keys.indexing, write counts; "WORKGROUP_SIZE");
 
-/// `shaders/magnitude_sort/radix_count.wgsl`
-pub static RADIX_COUNT: Shader =
-    radix_shader!("radix_count", &[read("params"), read("keys").indexing(), write("counts")]);
+shader!(RADIX_SCAN = "magnitude_sort", "radix_scan"; with "radix"; Params; read params, write counts; "WORKGROUP_SIZE");
 
-/// `shaders/magnitude_sort/radix_scan.wgsl`
-pub static RADIX_SCAN: Shader = radix_shader!("radix_scan", &[read("params"), write("counts")]);
+shader!(RADIX_SCATTER = "magnitude_sort", "radix_scatter"; with "radix"; Params;
+    read params, read keys.indexing, read indices, read places.indexing, write sorted_keys, write sorted_indices;
+    "WORKGROUP_SIZE");
 
-/// `shaders/magnitude_sort/radix_scatter.wgsl`
-pub static RADIX_SCATTER: Shader = radix_shader!(
-    "radix_scatter",
-    &[
-        read("params"),
-        read("keys").indexing(),
-        read("indices"),
-        read("places").indexing(),
-        write("sorted_keys"),
-        write("sorted_indices"),
-    ]
-);
-
-/// `shaders/magnitude_sort/radix_rank.wgsl`
-pub static RADIX_RANK: Shader =
-    radix_shader!("radix_rank", &[read("params"), read("indices").indexing(), write("rank")]);
+shader!(RADIX_RANK = "magnitude_sort", "radix_rank"; with "radix"; Params;
+    read params, read indices.indexing, write rank; "WORKGROUP_SIZE");
 
 parameters! {
     struct Params {

@@ -14,7 +14,7 @@ pub(super) fn header(element: Element, shape: &[usize]) -> Vec<u8> {
         [only] => format!("{only},"),
         sizes => sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
     };
-    let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({sizes}), }}", element.name());
+    let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({sizes})}}", element.name());
     // Version 1 has two bytes for the length, which is enough for some thousand axes.
     let length = (MAGIC.len() + 4 + text.len() + 1).next_multiple_of(64) - MAGIC.len() - 4;
     [MAGIC, &[1, 0], &(length as u16).to_le_bytes(), format!("{text:<0$}\n", length - 1).as_bytes()].concat()
@@ -242,6 +242,10 @@ mod tests {
         }
     }
 
+    fn header_of(descr: &str) -> String {
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}")
+    }
+
     #[test]
     fn other_number_types_are_refused_by_name() {
         for (descr, named) in [
@@ -252,7 +256,7 @@ mod tests {
             ("<U3", "text"),
             ("<f16", "f16"),
         ] {
-            let message = message(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}"));
+            let message = message(&header_of(descr));
             assert!(message.contains(named) && message.contains(descr), "{message}");
         }
         assert!(message("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }").contains("structured"));
@@ -260,11 +264,10 @@ mod tests {
 
     #[test]
     fn bytes_are_read_only_where_bytes_are_wanted() {
-        let header = |descr| format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}");
-        assert!(message(&header("|u1")).contains("not weights"));
-        assert_eq!(Header::parse::<u8>(&header("|u1")).ok().unwrap().element.format, Format::U8);
+        assert!(message(&header_of("|u1")).contains("not weights"));
+        assert_eq!(Header::parse::<u8>(&header_of("|u1")).ok().unwrap().element.format, Format::U8);
         for descr in ["|O", "<U3", "<c8", "V2"] {
-            let Err(Failure::Content(message)) = Header::parse::<u8>(&header(descr)) else {
+            let Err(Failure::Content(message)) = Header::parse::<u8>(&header_of(descr)) else {
                 panic!("{descr} should have been refused")
             };
             assert!(message.contains(descr) && message.contains("astype('uint8')"), "{message}");

@@ -8,30 +8,12 @@ const EPOCH: &str = "epoch";
 /// The name of the axis of networks.
 const REPLICA: &str = "replica";
 /// Other words for these two, which would be read as axes of the layer.
-const OTHER_WORDS: [(&str, &[&str]); 2] = [
-    (EPOCH, &["epochs", "step", "steps", "iteration", "iterations", "time", "checkpoint", "snapshot"]),
+const OTHER_WORDS: [(&str, &str); 2] = [
+    (EPOCH, "epochs step steps iteration iterations time checkpoint snapshot"),
     (
         REPLICA,
-        &[
-            "replicas",
-            "replicate",
-            "replicates",
-            "seed",
-            "seeds",
-            "run",
-            "runs",
-            "network",
-            "networks",
-            "net",
-            "nets",
-            "model",
-            "models",
-            "trial",
-            "trials",
-            "repeat",
-            "repeats",
-            "repetition",
-        ],
+        "replicas replicate replicates seed seeds run runs network networks net nets model models trial trials repeat repeats \
+         repetition",
     ),
 ];
 
@@ -83,7 +65,10 @@ impl Axes {
             for (meant, words) in OTHER_WORDS {
                 let is_given = names.iter().any(|name| name == meant);
                 let is_slip = small != meant && strsim::damerau_levenshtein(&small, meant) <= 2;
-                if name != meant && !is_given && (small == meant || is_slip || words.contains(&small.as_str())) {
+                if name != meant
+                    && !is_given
+                    && (small == meant || is_slip || words.split(' ').any(|word| word == small))
+                {
                     return refused(format!("{name} is not known; if it counts {meant}s, its name is {meant}"));
                 }
             }

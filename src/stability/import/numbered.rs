@@ -7,30 +7,8 @@ use std::ops::Range;
 const MARKS: [&str; 11] =
     ["epoch", "epochs", "ep", "step", "iter", "iteration", "it", "checkpoint", "ckpt", "snapshot", "snap"];
 /// Words before the number of a layer: arrays of equal shapes under such names are a network, not a history.
-const LAYERS: [&str; 22] = [
-    "fc",
-    "dense",
-    "linear",
-    "lin",
-    "conv",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "layer",
-    "layers",
-    "block",
-    "blocks",
-    "hidden",
-    "features",
-    "classifier",
-    "bn",
-    "norm",
-    "ln",
-    "head",
-    "h",
-    "embedding",
-    "batch_normalization",
-];
+const LAYERS: &str = "fc dense linear lin conv conv1d conv2d conv3d layer layers block blocks hidden features classifier \
+                      bn norm ln head h embedding batch_normalization";
 /// What follows the number of a layer in a network's file.
 const PARAMETERS: [&str; 8] = ["weight", "weights", "bias", "kernel", "gamma", "beta", "running", "w"];
 /// What may stand between the parts of a name.
@@ -238,7 +216,7 @@ fn last_word(text: &str) -> (usize, String) {
 fn is_of_layer(name: &str, run: &Range<usize>) -> bool {
     let (_, before) = last_word(&name[..run.start]);
     let after = name[run.end..].trim_start_matches(SEPARATORS).to_lowercase();
-    LAYERS.contains(&before.as_str()) || PARAMETERS.iter().any(|word| after.starts_with(word))
+    LAYERS.split(' ').any(|word| word == before) || PARAMETERS.iter().any(|word| after.starts_with(word))
 }
 
 #[cfg(test)]

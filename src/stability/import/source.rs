@@ -40,17 +40,7 @@ impl<'a> Source<'a> {
         let mut file = ArrayFile::open(path, Purpose::Arrays)?;
         let contents = Contents::new(path, &file);
         let mut notices = Vec::new();
-        let chosen = contents.choose(key, axes, &mut notices)?;
-        let is_numbered = matches!(chosen, Choice::Epochs(_));
-        let names: Vec<Option<String>> = match chosen {
-            Choice::Epochs(series) => {
-                let refused = |why: String| Error::Data(format!("{}: {why}", path.display()));
-                notices.push(series.check(&contents.names).map_err(refused)?);
-                notices.extend(left_out(&contents.names_but(|index| series.has(index))));
-                series.members.iter().map(|member| Some(contents.names[member.1].clone())).collect()
-            }
-            Choice::Array(name) => vec![name],
-        };
+        let Chosen { names, is_numbered } = contents.choose(key, axes, &mut notices)?;
         let shape = match contents.shape_of(names[0].as_deref()) {
             Some(shape) => shape.clone(),
             // Reading says what is wrong with it.
@@ -179,12 +169,17 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What of a file is the history.
-enum Choice<'a> {
-    /// An array for each epoch.
-    Epochs(&'a Series),
-    /// The array of this name; without a name the only one.
-    Array(Option<String>),
+/// What of a file is the history: arrays by name, of a file with one array perhaps without.
+struct Chosen {
+    names: Vec<Option<String>>,
+    /// Whether each of them is an epoch.
+    is_numbered: bool,
+}
+
+impl Chosen {
+    fn array(name: Option<&str>) -> Self {
+        Self { names: vec![name.map(String::from)], is_numbered: false }
+    }
 }
 
 /// What a file holds.
@@ -230,32 +225,38 @@ impl<'a> Contents<'a> {
     }
 
     /// The array or arrays that are the history.
-    fn choose(&self, key: Option<&str>, axes: &Axes, notices: &mut Vec<String>) -> Result<Choice<'_>> {
+    fn choose(&self, key: Option<&str>, axes: &Axes, notices: &mut Vec<String>) -> Result<Chosen> {
         let is_called = |series: &&Series| key.is_none_or(|key| series.is_called(key));
         let is_array = key.is_some_and(|key| self.names.iter().any(|name| name == key));
         if let Some(key) = key.filter(|_| is_array) {
             self.check_alone(key, axes, notices)?;
         } else if let Some(series) = key.and_then(|_| self.epochs.iter().find(is_called)) {
-            return Ok(Choice::Epochs(series));
+            return self.numbered(series, notices);
         } else if let Some(uneven) = self.uneven.iter().filter(is_called).find(|series| series.is_of_epochs()) {
             return self.different_shapes(uneven);
         }
-        if let Some(key) = key {
-            return Ok(Choice::Array(Some(key.into())));
+        if key.is_some() {
+            return Ok(Chosen::array(key));
         }
         match self.epochs.as_slice() {
             [] => self.only_possible(notices),
-            [series] if !self.has_larger_than(series) => Ok(Choice::Epochs(series)),
+            [series] if !self.has_larger_than(series) => self.numbered(series, notices),
             several => {
                 let labels = several.iter().map(|series| series.label.clone());
                 let others = self.names_but(|index| several.iter().any(|series| series.has(index)));
-                let choices: Vec<String> = labels.chain(others).collect();
-                self.refused(format!(
-                    "can be read as several histories: {}; choose one with {OPTION} NAME",
-                    listed(&choices)
-                ))
+                let choices = listed(&labels.chain(others).collect::<Vec<_>>());
+                self.refused(format!("can be read as several histories: {choices}; choose one with {OPTION} NAME"))
             }
         }
+    }
+
+    /// An array for each epoch.
+    fn numbered(&self, series: &Series, notices: &mut Vec<String>) -> Result<Chosen> {
+        let refused = |why: String| Error::Data(format!("{}: {why}", self.path.display()));
+        notices.push(series.check(&self.names).map_err(refused)?);
+        notices.extend(left_out(&self.names_but(|index| series.has(index))));
+        let names = series.members.iter().map(|member| Some(self.names[member.1].clone())).collect();
+        Ok(Chosen { names, is_numbered: true })
     }
 
     /// Refuses one of many numbered arrays as a whole history, unless its axes are said to be that.
@@ -284,16 +285,16 @@ impl<'a> Contents<'a> {
     }
 
     /// The only array that can be a history: one of floats with two axes or more.
-    fn only_possible(&self, notices: &mut Vec<String>) -> Result<Choice<'_>> {
+    fn only_possible(&self, notices: &mut Vec<String>) -> Result<Chosen> {
         if self.names.len() < 2 {
-            return Ok(Choice::Array(None));
+            return Ok(Chosen::array(None));
         }
         let possible: Vec<usize> = (0..self.names.len()).filter(|&index| self.axes_of(index) > 1).collect();
         match possible[..] {
             [only] => {
                 notices.push(format!("the array {} is read", self.names[only]));
                 notices.extend(left_out(&self.names_but(|index| index == only)));
-                Ok(Choice::Array(Some(self.names[only].clone())))
+                Ok(Chosen::array(Some(&self.names[only])))
             }
             _ => self.refused(format!(
                 "holds several arrays: {}; choose one with {OPTION} NAME",

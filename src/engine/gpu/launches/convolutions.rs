@@ -2,7 +2,7 @@
 
 use super::{Activations, Binder};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu, Recorder};
+use crate::gpu::{Buffer, Gpu};
 use crate::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
     Shape,
@@ -53,7 +53,7 @@ struct Layer<'a> {
 }
 
 /// The convolutions from the image on.
-fn layers(binder: Binder<'_>) -> Result<Vec<Layer<'_>>> {
+fn layers(binder: Binder<'_>) -> Vec<Layer<'_>> {
     let Binder { network, state, activations, .. } = binder;
     let mut features: Option<&Buffer<f32>> = None;
     let mut layers = Vec::new();
@@ -69,7 +69,7 @@ fn layers(binder: Binder<'_>) -> Result<Vec<Layer<'_>>> {
                 bias: network.layout.conv_bias(index).offset,
             },
             input: match features {
-                None => Input::Images(binder.images()?),
+                None => Input::Images(binder.images()),
                 Some(features) => Input::Features(features),
             },
             convolved,
@@ -77,7 +77,7 @@ fn layers(binder: Binder<'_>) -> Result<Vec<Layer<'_>>> {
         });
         features = Some(&convolved.values);
     }
-    Ok(layers)
+    layers
 }
 
 /// Binds the forward pass: one launch a layer.
@@ -95,41 +95,28 @@ pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
         };
         Forward::new(kernels.workgroup_size).bind(gpu, &arguments)
     };
-    layers(binder)?.into_iter().map(bind).collect()
+    layers(binder).into_iter().map(bind).collect()
 }
 
-/// One layer of the backward pass: gradients of its weights, and of its input unless that is an image.
-pub(super) struct Backward {
-    weights: Bound,
-    input: Option<Bound>,
-}
-
-impl Backward {
-    /// Records the layer for the step in record `step`.
-    pub(super) fn record(&self, recorder: &mut Recorder<'_>, step: u32, samples: usize) -> Result<()> {
-        self.weights.record(recorder, step, samples)?;
-        self.input.iter().try_for_each(|input| input.record(recorder, step, samples))
-    }
-}
-
-/// Binds the backward pass, from the last convolution to the first. The gradient with respect to what the last one gives
+/// Binds the backward pass, from the last convolution to the first: gradients of its weights, and of its input unless that is
+/// an image. The gradient with respect to what the last one gives
 /// out lies in `last`; those of the others take turns in `gradients`.
 pub(super) fn backward(
     binder: Binder<'_>,
     last: &Buffer<f32>,
     gradients: [&Buffer<f32>; 2],
     gradient: &Buffer<f32>,
-) -> Result<Vec<Backward>> {
+) -> Result<Vec<Bound>> {
     let Binder { gpu, kernels, feed, state, .. } = binder;
     let steps: &Buffer<StepRecord> = feed.steps();
     let mut output_gradient = last;
     let [mut input_gradient, mut next] = gradients;
     let mut backward = Vec::new();
-    for Layer { shape, place, input, convolved, features } in layers(binder)?.into_iter().rev() {
+    for Layer { shape, place, input, convolved, features } in layers(binder).into_iter().rev() {
         let argmax = convolved.argmax.as_ref();
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
-        let weights = BackwardWeights::default().bind(gpu, &arguments)?;
-        let bind = |input| {
+        backward.push(BackwardWeights::new(kernels.workgroup_size).bind(gpu, &arguments)?);
+        if let Some(input) = features {
             let arguments = BackwardInputArguments {
                 shape,
                 place,
@@ -140,9 +127,8 @@ pub(super) fn backward(
                 input,
                 input_gradient,
             };
-            BackwardInput::new(kernels.workgroup_size).bind(gpu, &arguments)
-        };
-        backward.push(Backward { weights, input: features.map(bind).transpose()? });
+            backward.push(BackwardInput::new(kernels.workgroup_size).bind(gpu, &arguments)?);
+        }
         output_gradient = input_gradient;
         std::mem::swap(&mut input_gradient, &mut next);
     }

@@ -1,5 +1,6 @@
 //! What the launches of `dense_stack.step` are told: `Launch` in `shaders/prelude/dense_layout.wgsl`.
 
+use super::super::super::dense::ImageShape;
 use super::{Reads, StepShape};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Records, parameters};
@@ -28,25 +29,12 @@ parameters! {
 }
 
 impl Params {
-    /// Layout of the shader's `Params`, for the catalogue.
-    pub(super) const PARAMETERS: crate::gpu::Parameters = Self::LAYOUT;
-
     fn new(shape: &StepShape, decay: f32) -> Self {
-        Self {
-            height: shape.input.height as u32,
-            width: shape.input.width as u32,
-            row_words: shape.input.row_words() as u32,
-            scale: shape.scale,
-            units: shape.units as u32,
-            classes: shape.classes as u32,
-            depth: shape.depth as u32,
-            capacity: shape.capacity as u32,
-            rows: shape.rows() as u32,
-            replicas: shape.replicas as u32,
-            parameters: shape.parameters as u32,
-            first: shape.first as u32,
-            decay,
-        }
+        let StepShape { input, scale, units, classes, depth, capacity, replicas, parameters, first, .. } = *shape;
+        let (ImageShape { height, width }, row_words, rows) = (input, input.row_words(), shape.rows());
+        params!(; Params {
+            height, width, row_words, scale, units, classes, depth, capacity, rows, replicas, parameters, first, decay
+        })
     }
 }
 

@@ -1,0 +1,115 @@
+//! Training steps of all waves: while one submission runs, the next is recorded.
+
+use super::{GpuBatch, Wave};
+use crate::cpu::adam;
+use crate::engine::gpu::capacity::Capacity;
+use crate::engine::gpu::launches::{TrainingLaunches, TrainingPath};
+use crate::engine::gpu::samples::{BatchUploader, Pace};
+use crate::engine::{StepLoss, Steps, Watch};
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Recorder, Submission, read_back};
+use crate::kernels::dense_stack::Residency;
+use crate::kernels::softmax_cross_entropy::BatchLoss;
+use std::ops::Range;
+use std::sync::Arc;
+
+impl GpuBatch {
+    /// See [`crate::engine::Batch::train`].
+    pub(super) fn train_waves(&self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+        let count = steps.batches.len();
+        let mut results = vec![StepLoss::default(); self.slots() * count];
+        let words = Capacity::of(&self.gpu).words;
+        for wave in &self.waves {
+            let mut feed = self.feed(wave, steps.decay)?;
+            // One pair of words for each replica and step is kept until it is read back.
+            let most = (words / (2 * wave.state.replicas)).max(1);
+            let mut pace = Pace::starting_with(self.choice.first_steps(wave.state.replicas));
+            for first in (0..count).step_by(most) {
+                let range = first..(first + most).min(count);
+                let losses = self.train_wave(wave, &mut feed, steps, range.clone(), &mut pace, watch)?;
+                for (step, losses) in range.zip(losses.chunks_exact(wave.state.replicas)) {
+                    for (slot, loss) in wave.slots.clone().zip(losses) {
+                        results[slot * count + step] = StepLoss { loss: loss.mean, correct: loss.correct };
+                    }
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// Room for the samples of steps of training.
+    fn feed(&self, wave: &Wave, decay: f32) -> Result<BatchUploader> {
+        let gpu = &self.gpu;
+        let feed = BatchUploader::new(gpu, &self.plan.training, wave.state.replicas, self.plan.batch)?;
+        if self.plan.purpose != TrainingPath::FusedTraining {
+            return Ok(feed);
+        }
+        let shape = self.plan.network.whole_stack(wave.state.replicas, self.plan.batch);
+        feed.with_launches(gpu, &shape, self.choice.workgroup_size, decay)
+    }
+
+    /// Trains one wave on consecutive steps and returns `[step, replica]`.
+    fn train_wave(
+        &self,
+        wave: &Wave,
+        feed: &mut BatchUploader,
+        steps: &Steps<'_>,
+        range: Range<usize>,
+        pace: &mut Pace,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<BatchLoss>> {
+        let gpu = &self.gpu;
+        let losses = Buffer::new(gpu, "losses", range.len() * wave.state.replicas)?;
+        let binder = self.binder(wave, feed, &self.training_activations);
+        let launches = TrainingLaunches::new(binder, &self.gradient, &losses, steps.decay)?;
+        let orders = &steps.orders[wave.slots.clone()];
+        match self.submit_steps(&launches, feed, orders, steps, range, pace, watch) {
+            Err(Error::Interrupted) => {
+                // Whoever asked for the stop may still want what was trained until then.
+                feed.load_leave(gpu)?;
+                let mut recorder = Recorder::new(gpu, "end of training");
+                launches.record_leave(&mut recorder, feed)?;
+                recorder.submit()?.wait()?;
+                Err(Error::Interrupted)
+            }
+            trained => trained.and_then(|()| read_back(gpu, &losses)),
+        }
+    }
+
+    /// Submits consecutive steps of one wave, and waits for them. While a submission runs, the next is recorded.
+    fn submit_steps(
+        &self,
+        launches: &TrainingLaunches,
+        feed: &mut BatchUploader,
+        orders: &[Arc<[u32]>],
+        steps: &Steps<'_>,
+        range: Range<usize>,
+        pace: &mut Pace,
+        watch: &Watch<'_>,
+    ) -> Result<()> {
+        let gpu = &self.gpu;
+        let wait = |submitted: Option<(Submission<'_>, usize)>, pace: &mut Pace| -> Result<()> {
+            let Some((submission, steps)) = submitted else { return Ok(()) };
+            submission.wait()?;
+            pace.completed(steps);
+            (watch.progress)((orders.len() * steps) as u64);
+            Ok(())
+        };
+        let (mut next, mut submitted) = (range.start, None);
+        while next < range.end {
+            let batches = &steps.batches[next..range.end];
+            let batches = &batches[..feed.fitting(batches, pace.steps())];
+            let rate = |step: usize| adam::corrected_rate(steps.first_step + 1 + step as u64) as f32;
+            let rates: Vec<f32> = (next..next + batches.len()).map(rate).collect();
+            let moves = Residency { enters: next == range.start, leaves: next + batches.len() == range.end };
+            feed.load(gpu, orders, batches, next - range.start, &rates, moves)?;
+            let mut recorder = Recorder::new(gpu, "training");
+            launches.record(&mut recorder, feed, batches)?;
+            let before = submitted.replace((recorder.submit()?, batches.len()));
+            wait(before, pace)?;
+            watch.check()?;
+            next += batches.len();
+        }
+        wait(submitted, pace)
+    }
+}
