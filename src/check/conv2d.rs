@@ -363,8 +363,8 @@ fn backward_weights(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'
         argmax: case.pool.then_some(&argmax),
         gradient: &gradient,
     };
-    let kernel = if on.naive { BackwardWeights::naive(on.workgroup_size) } else { BackwardWeights::default() };
-    let bound = kernel.bind(gpu, &arguments)?;
+    let kernel = if on.naive { BackwardWeights::naive } else { BackwardWeights::new };
+    let bound = kernel(on.workgroup_size).bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     Ok((bound.name(), part(read(gpu, &gradient)?, place.parameters, place.weights..place.parameters)))
 }

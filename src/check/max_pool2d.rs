@@ -123,7 +123,8 @@ pub fn forward(on: Setting<'_>, case: &Case, input: &[f32]) -> Result<[Output; 2
         output: &values,
         argmax: &argmax,
     };
-    let bound = Forward { workgroup_size, naive: on.naive }.bind(gpu, &arguments)?;
+    let kernel = if on.naive { Forward::naive } else { Forward::new };
+    let bound = kernel(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let used = |found, len| used_part(found, case.capacity * len, case.samples * len);
     Ok([used(read(gpu, &values)?, case.output_len()), used(read(gpu, &argmax)?, case.words())])
@@ -140,7 +141,7 @@ pub fn backward(on: Setting<'_>, case: &Case, output_gradient: &[f32], words: &[
         argmax: &Buffer::from_slice(gpu, "argmax", words)?,
         input_gradient: &input_gradient,
     };
-    let bound = Backward { workgroup_size }.bind(gpu, &arguments)?;
+    let bound = Backward::new(workgroup_size).bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
     let found = read(gpu, &input_gradient)?;
     Ok(used_part(found, case.capacity * case.input_len(), case.samples * case.input_len()))

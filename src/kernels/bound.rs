@@ -1,7 +1,8 @@
 //! A kernel that is tied to its arrays and ready to be launched.
 
+use super::grid;
 use crate::error::{Error, Result};
-use crate::gpu::{BoundKernel, Recorder};
+use crate::gpu::{Bindable, BoundKernel, Cost, Gpu, Kernel, Recorder, Shader};
 
 /// A kernel with its arrays, the samples that they hold for each replica, and how its grid follows from those of a step.
 pub struct Bound {
@@ -44,5 +45,30 @@ impl Bound {
     /// Records one launch of a kernel that reads no step. Fails with [`Error::Shape`] if it reads one.
     pub fn record_once(&self, recorder: &mut Recorder<'_>) -> Result<()> {
         recorder.dispatch(&self.kernel, (self.grid)(0), None)
+    }
+}
+
+/// Which kernel of a pass runs, and with how many invocations of a workgroup, which change no bit.
+#[derive(Clone, Copy)]
+pub(super) struct Choice {
+    pub(super) workgroup_size: u32,
+    pub(super) naive: bool,
+}
+
+impl Choice {
+    /// Compiles a kernel and binds it for replicas that have room for so many samples; an invocation owns one of the `tiles`
+    /// of the samples of a step.
+    pub(super) fn bind(
+        self,
+        gpu: &Gpu,
+        shader: &'static Shader,
+        [replicas, capacity]: [usize; 2],
+        arrays: &[&dyn Bindable],
+        cost: Cost,
+        tiles: impl Fn(usize) -> usize + Send + Sync + 'static,
+    ) -> Result<Bound> {
+        let size = self.workgroup_size;
+        let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", size)])?.bind(gpu, arrays)?.costing(cost);
+        Ok(Bound::new(kernel, capacity, move |samples| grid(tiles(samples), size, replicas)))
     }
 }

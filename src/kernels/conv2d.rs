@@ -9,9 +9,9 @@ pub use backward::{BackwardInput, BackwardInputArguments, BackwardWeights, Backw
 pub use forward::{Forward, ForwardArguments};
 
 use super::max_pool2d::{self, argmax_len};
-use super::{Bound, ParameterOffsets, grid, read, record, require, require_positive, write};
+use super::{Bound, ParameterOffsets, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{Bindable, Buffer, Cost, Gpu, Kernel, Shader, parameters};
+use crate::gpu::{Buffer, Cost, Shader, parameters};
 
 shader!(FORWARD = "conv2d", "forward"; with "step" "convolution" "grid" "relu"; Params;
     read params, record step, read input, read parameters, write output; "WORKGROUP_SIZE");
@@ -102,6 +102,10 @@ impl Shape {
         require_positive(kernel, &sizes)
     }
 
+    fn batch(&self) -> [usize; 2] {
+        [self.replicas, self.capacity]
+    }
+
     fn samples(&self) -> usize {
         self.replicas * self.capacity
     }
@@ -170,19 +174,6 @@ fn check_input(kernel: &str, input: &Input<'_>, shape: Shape) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Compiles a kernel whose tiles cover samples x pixels x channels, `tiles` of each sample, and binds it to its arrays.
-fn bind_tiles(
-    gpu: &Gpu,
-    (shader, workgroup_size): (&'static Shader, u32),
-    shape: Shape,
-    tiles: usize,
-    arrays: &[&dyn Bindable],
-    cost: Cost,
-) -> Result<Bound> {
-    let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", workgroup_size)])?.bind(gpu, arrays)?.costing(cost);
-    Ok(Bound::new(kernel, shape.capacity, move |samples| grid(samples * tiles, workgroup_size, shape.replicas)))
 }
 
 fn refuse_naive(name: &str) -> Result<Bound> {

@@ -2,9 +2,9 @@
 
 pub use super::images::{ImageShape, Images, Input};
 
-use super::{Bound, ParameterOffsets, StepRecord, grid, read, record, require, require_positive, write};
+use super::{Bound, Choice, ParameterOffsets, StepRecord, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{Bindable, Buffer, Cost, Gpu, Kernel, Shader, parameters};
+use crate::gpu::{Bindable, Buffer, Cost, Gpu, Shader, parameters};
 
 shader!(FORWARD = "dense", "forward"; with "grid" "step" "dense_layer" "relu"; Params;
     read params, record step, read input, read parameters, write output; "WORKGROUP_SIZE");
@@ -66,6 +66,10 @@ impl Shape {
         require_positive(kernel, &sizes)
     }
 
+    fn batch(&self) -> [usize; 2] {
+        [self.replicas, self.capacity]
+    }
+
     /// Elements of an activation or gradient with `units` features.
     fn activations(&self, units: usize) -> usize {
         self.replicas * self.capacity * units
@@ -118,48 +122,17 @@ impl Shape {
     }
 }
 
-/// Which kernel of a pass runs, and with how many invocations of a workgroup, which change no bit.
-#[derive(Clone, Copy)]
-struct Choice {
-    workgroup_size: u32,
+/// The kernel for this input; the naive ones read features.
+fn choose(
     naive: bool,
-}
-
-impl Choice {
-    /// The kernel for this input; the naive ones read features.
-    fn shader(
-        self,
-        input: &Input<'_>,
-        naive: &'static Shader,
-        features: &'static Shader,
-        images: &'static Shader,
-    ) -> Result<&'static Shader> {
-        match input {
-            Input::Images(_) if self.naive => Err(Error::Shape(format!("{}: it reads features", naive.name))),
-            Input::Images(_) => Ok(images),
-            Input::Features(_) if self.naive => Ok(naive),
-            Input::Features(_) => Ok(features),
-        }
-    }
-
-    /// Compiles a kernel and binds it; `tiles` are those of so many samples of a replica.
-    fn bind(
-        self,
-        gpu: &Gpu,
-        shader: &'static Shader,
-        shape: Shape,
-        arrays: &[&dyn Bindable],
-        cost: Cost,
-        tiles: impl Fn(usize) -> usize + Send + Sync + 'static,
-    ) -> Result<Bound> {
-        let size = self.workgroup_size;
-        let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", size)])?.bind(gpu, arrays)?.costing(cost);
-        Ok(Bound::new(kernel, shape.capacity, move |samples| grid(tiles(samples), size, shape.replicas)))
-    }
-
-    /// Samples and units of a tile.
-    fn side(self) -> usize {
-        if self.naive { 1 } else { 4 }
+    input: &Input<'_>,
+    [of_naive, of_features, of_images]: [&'static Shader; 3],
+) -> Result<&'static Shader> {
+    match input {
+        Input::Images(_) if naive => Err(Error::Shape(format!("{}: it reads features", of_naive.name))),
+        Input::Images(_) => Ok(of_images),
+        Input::Features(_) if naive => Ok(of_naive),
+        Input::Features(_) => Ok(of_features),
     }
 }
 
@@ -215,36 +188,16 @@ pub struct BackwardWeightsArguments<'a> {
     pub gradient: &'a Buffer<f32>,
 }
 
-/// Declares a pass over a dense layer.
-macro_rules! pass {
-    ($(#[$attribute:meta])* $name:ident) => {
-        $(#[$attribute])*
-        pub struct $name(Choice);
-
-        impl $name {
-            /// With so many invocations of a workgroup, which change no bit.
-            pub fn new(workgroup_size: u32) -> Self {
-                Self(Choice { workgroup_size, naive: false })
-            }
-
-            /// The naive kernel, which no engine uses: it reads features.
-            pub fn naive(workgroup_size: u32) -> Self {
-                Self(Choice { workgroup_size, naive: true })
-            }
-        }
-    };
-}
-
 pass! {
     /// `output[n, k] = activation(bias[k] + sum_i input[n, i] * weights[i, k])`.
-    Forward
+    Forward or naive
 }
 
 impl Forward {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, place, relu, steps, ref input, parameters, output } = *arguments;
-        let shader = self.0.shader(input, &NAIVE, &FORWARD, &FORWARD_IMAGES)?;
+        let shader = choose(self.0.naive, input, [&NAIVE, &FORWARD, &FORWARD_IMAGES])?;
         let name = shader.name;
         shape.check(name)?;
         shape.check_input(name, input)?;
@@ -261,15 +214,17 @@ impl Forward {
         let mut arrays: Vec<&dyn Bindable> = vec![&params, steps];
         arrays.extend(input.arrays());
         arrays.extend([parameters as &dyn Bindable, output]);
-        let (side, units) = (self.0.side(), shape.outputs);
+        let (side, units) = (if self.0.naive { 1 } else { 4 }, shape.outputs);
         let cost = shape.cost(shape.input_words(input) + shape.activations(units));
-        self.0.bind(gpu, shader, shape, &arrays, cost, move |samples| samples.div_ceil(side) * units.div_ceil(side))
+        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| {
+            samples.div_ceil(side) * units.div_ceil(side)
+        })
     }
 }
 
 pass! {
     /// `input_gradient[n, i] = sum_k output_gradient[n, k] * weights[i, k]` where `input[n, i] > 0`, else 0.
-    BackwardInput
+    BackwardInput or naive
 }
 
 impl BackwardInput {
@@ -287,22 +242,25 @@ impl BackwardInput {
         gpu.check_iterations(name, shape.outputs)?;
         let params = Buffer::from_slice(gpu, "dense.backward_input params", &[shape.params(place, None, false)])?;
         let arrays: [&dyn Bindable; 6] = [&params, steps, output_gradient, parameters, input, input_gradient];
-        let (side, units) = (self.0.side(), shape.inputs);
+        let (side, units) = (if self.0.naive { 1 } else { 4 }, shape.inputs);
         let cost = shape.cost(shape.activations(2 * units + shape.outputs));
-        self.0.bind(gpu, shader, shape, &arrays, cost, move |samples| samples.div_ceil(side) * units.div_ceil(side))
+        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| {
+            samples.div_ceil(side) * units.div_ceil(side)
+        })
     }
 }
 
 pass! {
     /// `weight_gradient[i, k] = sum_n input[n, i] * output_gradient[n, k]` and the sum over samples for the bias.
-    BackwardWeights
+    BackwardWeights or naive
 }
 
 impl BackwardWeights {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
         let BackwardWeightsArguments { shape, place, steps, ref input, output_gradient, gradient } = *arguments;
-        let shader = self.0.shader(input, &NAIVE_BACKWARD_WEIGHTS, &BACKWARD_WEIGHTS, &BACKWARD_WEIGHTS_IMAGES)?;
+        let shader =
+            choose(self.0.naive, input, [&NAIVE_BACKWARD_WEIGHTS, &BACKWARD_WEIGHTS, &BACKWARD_WEIGHTS_IMAGES])?;
         let name = shader.name;
         shape.check(name)?;
         shape.check_input(name, input)?;
@@ -321,6 +279,6 @@ impl BackwardWeights {
             Input::Features(_) => shape.inputs.div_ceil(4) * columns,
         };
         let cost = shape.cost(shape.input_words(input) + shape.activations(shape.outputs));
-        self.0.bind(gpu, shader, shape, &arrays, cost, move |_| tiles)
+        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |_| tiles)
     }
 }

@@ -1,8 +1,8 @@
 //! `max_pool2d.*`: the largest of each 2 x 2 pixels, stand-alone, on activations `[replica, sample, y, x, channel]`.
 
-use super::{Bound, StepRecord, grid, read, record, require, require_positive, write};
+use super::{Bound, Choice, StepRecord, read, record, require, require_positive, write};
 use crate::error::Result;
-use crate::gpu::{BoundKernel, Buffer, Cost, Gpu, Kernel, Shader, parameters};
+use crate::gpu::{Bindable, Buffer, Cost, Gpu, Shader, parameters};
 
 shader!(FORWARD = "max_pool2d", "forward"; with "grid" "step" "pooling"; Params;
     read params, record step, read input, write output, write argmax; "WORKGROUP_SIZE");
@@ -47,6 +47,10 @@ impl Shape {
             ("channels", channels),
         ];
         require_positive(kernel, &sizes)
+    }
+
+    fn batch(&self) -> [usize; 2] {
+        [self.replicas, self.capacity]
     }
 
     /// Values of one sample before pooling.
@@ -97,19 +101,16 @@ pub struct ForwardArguments<'a> {
     pub argmax: &'a Buffer<u32>,
 }
 
-/// `output[n, y, x, c]` is the largest of `input[n, 2y + dy, 2x + dx, c]`, and `argmax` says which it is.
-pub struct Forward {
-    /// Invocations of a workgroup; changes no bit.
-    pub workgroup_size: u32,
-    /// Whether the naive kernel runs.
-    pub naive: bool,
+pass! {
+    /// `output[n, y, x, c]` is the largest of `input[n, 2y + dy, 2x + dx, c]`, and `argmax` says which it is.
+    Forward or naive
 }
 
 impl Forward {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, steps, input, output, argmax } = *arguments;
-        let shader = if self.naive { &NAIVE } else { &FORWARD };
+        let shader = if self.0.naive { &NAIVE } else { &FORWARD };
         let name = shader.name;
         shape.check(name)?;
         let samples = shape.replicas * shape.capacity;
@@ -117,9 +118,8 @@ impl Forward {
         require(name, "output", output, samples * shape.output_len())?;
         require(name, "argmax", argmax, argmax_len(shape))?;
         let params = Buffer::from_slice(gpu, "max_pool2d.forward params", &[shape.params()])?;
-        let kernel = Kernel::new(gpu, shader, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
-        let kernel = kernel.bind(gpu, &[&params, steps, input, output, argmax])?.costing(shape.cost());
-        Ok(of_samples(kernel, self.workgroup_size, shape, shape.words()))
+        let (arrays, words): ([&dyn Bindable; 5], _) = ([&params, steps, input, output, argmax], shape.words());
+        self.0.bind(gpu, shader, shape.batch(), &arrays, shape.cost(), move |samples| samples * words)
     }
 }
 
@@ -137,10 +137,9 @@ pub struct BackwardArguments<'a> {
     pub input_gradient: &'a Buffer<f32>,
 }
 
-/// `input_gradient` is the output's gradient where `argmax` points to, and 0 elsewhere.
-pub struct Backward {
-    /// Invocations of a workgroup; changes no bit.
-    pub workgroup_size: u32,
+pass! {
+    /// `input_gradient` is the output's gradient where `argmax` points to, and 0 elsewhere.
+    Backward
 }
 
 impl Backward {
@@ -154,14 +153,8 @@ impl Backward {
         require(name, "argmax", argmax, argmax_len(shape))?;
         require(name, "input_gradient", input_gradient, samples * shape.input_len())?;
         let params = Buffer::from_slice(gpu, "max_pool2d.backward params", &[shape.params()])?;
-        let kernel = Kernel::new(gpu, &BACKWARD, &[("WORKGROUP_SIZE", self.workgroup_size)])?;
-        let arrays: [&dyn crate::gpu::Bindable; 5] = [&params, steps, output_gradient, argmax, input_gradient];
-        let kernel = kernel.bind(gpu, &arrays)?.costing(shape.cost());
-        Ok(of_samples(kernel, self.workgroup_size, shape, shape.input_len()))
+        let arrays: [&dyn Bindable; 5] = [&params, steps, output_gradient, argmax, input_gradient];
+        let values = shape.input_len();
+        self.0.bind(gpu, &BACKWARD, shape.batch(), &arrays, shape.cost(), move |samples| samples * values)
     }
-}
-
-/// So many invocations for each sample.
-fn of_samples(kernel: BoundKernel, workgroup_size: u32, shape: Shape, invocations: usize) -> Bound {
-    Bound::new(kernel, shape.capacity, move |samples| grid(samples * invocations, workgroup_size, shape.replicas))
 }

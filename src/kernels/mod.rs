@@ -78,6 +78,27 @@ macro_rules! wrapper {
     };
 }
 
+/// Declares a pass over a layer: its kernel follows from its arrays.
+macro_rules! pass {
+    ($(#[$attribute:meta])* $name:ident $(or $naive:ident)?) => {
+        $(#[$attribute])*
+        pub struct $name(Choice);
+
+        impl $name {
+            /// With so many invocations of a workgroup, which change no bit.
+            pub fn new(workgroup_size: u32) -> Self {
+                Self(Choice { workgroup_size, naive: false })
+            }
+            $(
+                /// The naive kernel, which no engine uses: it reads features, and does not pool.
+                pub fn $naive(workgroup_size: u32) -> Self {
+                    Self(Choice { workgroup_size, naive: true })
+                }
+            )?
+        }
+    };
+}
+
 pub mod adam;
 mod bound;
 pub mod catalogue;
@@ -96,6 +117,7 @@ pub mod stability;
 pub mod surgeon;
 
 pub use bound::Bound;
+use bound::Choice;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Access, Binding, Buffer, parameters};

@@ -38,7 +38,7 @@ fn rejects_bad_shapes() {
     let bind = |height, width, channels| {
         let shape = Shape { replicas: 1, capacity: 4, height, width, channels };
         let arguments = ForwardArguments { shape, steps: &steps, input: &input, output: &output, argmax: &argmax };
-        Forward { workgroup_size: 64, naive: false }.bind(gpu, &arguments)
+        Forward::new(64).bind(gpu, &arguments)
     };
     let bound = bind(5, 5, 3).unwrap();
     assert_refused(bind(6, 5, 3), &["max_pool2d.forward", "input", "300", "360"]);

@@ -2,12 +2,12 @@
 
 use super::{
     BACKWARD_INPUT, BACKWARD_INPUT_POOL, BACKWARD_WEIGHTS, BACKWARD_WEIGHTS_IMAGES, BACKWARD_WEIGHTS_POOL,
-    BACKWARD_WEIGHTS_POOL_IMAGES, Input, NAIVE_BACKWARD_INPUT, NAIVE_BACKWARD_WEIGHTS, Shape, bind_tiles, check_input,
+    BACKWARD_WEIGHTS_POOL_IMAGES, Input, NAIVE_BACKWARD_INPUT, NAIVE_BACKWARD_WEIGHTS, Shape, check_input,
     refuse_naive,
 };
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer, Gpu, Kernel};
-use crate::kernels::{Bound, ParameterOffsets, StepRecord, grid, require};
+use crate::kernels::{Bound, Choice, ParameterOffsets, StepRecord, grid, require};
 
 /// Invocations of a workgroup of the weight gradient.
 pub(in crate::kernels) const LANES: usize = 64;
@@ -34,31 +34,20 @@ pub struct BackwardInputArguments<'a> {
     pub input_gradient: &'a Buffer<f32>,
 }
 
-/// `input_gradient[n, y, x, c] = sum_{ky, kx, k} g[n, y - ky + 1, x - kx + 1, k] * weights[ky, kx, c, k]` where
-/// `input[n, y, x, c] > 0`, else 0; `g` is the gradient before pooling.
-pub struct BackwardInput {
-    workgroup_size: u32,
-    naive: bool,
+pass! {
+    /// `input_gradient[n, y, x, c] = sum_{ky, kx, k} g[n, y - ky + 1, x - kx + 1, k] * weights[ky, kx, c, k]` where
+    /// `input[n, y, x, c] > 0`, else 0; `g` is the gradient before pooling.
+    BackwardInput or naive
 }
 
 impl BackwardInput {
-    /// With so many invocations of a workgroup, which change no bit.
-    pub fn new(workgroup_size: u32) -> Self {
-        Self { workgroup_size, naive: false }
-    }
-
-    /// The naive kernel, which no engine uses: it reads features, and does not pool.
-    pub fn naive(workgroup_size: u32) -> Self {
-        Self { workgroup_size, naive: true }
-    }
-
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<Bound> {
         let BackwardInputArguments { shape, place, steps, output_gradient, argmax, parameters, input, input_gradient } =
             *arguments;
         let shader = match argmax {
-            None if self.naive => &NAIVE_BACKWARD_INPUT,
-            _ if self.naive => return refuse_naive(NAIVE_BACKWARD_INPUT.name),
+            None if self.0.naive => &NAIVE_BACKWARD_INPUT,
+            _ if self.0.naive => return refuse_naive(NAIVE_BACKWARD_INPUT.name),
             Some(_) => &BACKWARD_INPUT_POOL,
             None => &BACKWARD_INPUT,
         };
@@ -77,11 +66,11 @@ impl BackwardInput {
         let Shape { height, width, inputs, .. } = shape;
         let tiles = match argmax {
             Some(_) => height.div_ceil(2) * width.div_ceil(8) * inputs.div_ceil(4),
-            None if self.naive => height * width * inputs,
+            None if self.0.naive => height * width * inputs,
             None => height.div_ceil(4) * width.div_ceil(4) * inputs.div_ceil(4),
         };
         let cost = shape.cost(shape.output_words(argmax.is_some()) + 2 * shape.input_len());
-        bind_tiles(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
+        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| samples * tiles)
     }
 }
 
@@ -103,26 +92,19 @@ pub struct BackwardWeightsArguments<'a> {
     pub gradient: &'a Buffer<f32>,
 }
 
-/// `weight_gradient[ky, kx, c, k] = sum_{n, y, x} input[n, y + ky - 1, x + kx - 1, c] * g[n, y, x, k]` and the sum of `g`
-/// for the bias; `g` is the gradient before pooling.
-#[derive(Default)]
-pub struct BackwardWeights {
-    /// Invocations of a workgroup of the naive kernel, if that is asked for.
-    naive: Option<u32>,
+pass! {
+    /// `weight_gradient[ky, kx, c, k] = sum_{n, y, x} input[n, y + ky - 1, x + kx - 1, c] * g[n, y, x, k]` and the sum of `g`
+    /// for the bias; `g` is the gradient before pooling. Only the naive kernel's workgroups have a choice of sizes.
+    BackwardWeights or naive
 }
 
 impl BackwardWeights {
-    /// The naive kernel, which no engine uses: it reads features, and does not pool.
-    pub fn naive(workgroup_size: u32) -> Self {
-        Self { naive: Some(workgroup_size) }
-    }
-
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
         let BackwardWeightsArguments { shape, place, steps, ref input, output_gradient, argmax, gradient } = *arguments;
         let shader = match (input, argmax) {
-            (Input::Features(_), None) if self.naive.is_some() => &NAIVE_BACKWARD_WEIGHTS,
-            _ if self.naive.is_some() => return refuse_naive(NAIVE_BACKWARD_WEIGHTS.name),
+            (Input::Features(_), None) if self.0.naive => &NAIVE_BACKWARD_WEIGHTS,
+            _ if self.0.naive => return refuse_naive(NAIVE_BACKWARD_WEIGHTS.name),
             (Input::Features(_), None) => &BACKWARD_WEIGHTS,
             (Input::Features(_), Some(_)) => &BACKWARD_WEIGHTS_POOL,
             (Input::Images(_), None) => &BACKWARD_WEIGHTS_IMAGES,
@@ -146,13 +128,12 @@ impl BackwardWeights {
         arrays.push(output_gradient);
         arrays.extend(argmax.map(|argmax| argmax as &dyn Bindable));
         arrays.push(gradient);
-        let (constants, workgroups) = match self.naive {
-            None => ([("TILES", tiles as u32)], [all.div_ceil(tiles) as u32, 1, shape.replicas as u32]),
-            Some(size) => {
-                gpu.check_iterations(name, shape.capacity * shape.height * shape.width)?;
-                let gradients = (9 * shape.inputs + 1) * shape.outputs;
-                ([("WORKGROUP_SIZE", size)], grid(gradients, size, shape.replicas))
-            }
+        let (constants, workgroups) = if self.0.naive {
+            gpu.check_iterations(name, shape.capacity * shape.height * shape.width)?;
+            let (gradients, size) = ((9 * shape.inputs + 1) * shape.outputs, self.0.workgroup_size);
+            ([("WORKGROUP_SIZE", size)], grid(gradients, size, shape.replicas))
+        } else {
+            ([("TILES", tiles as u32)], [all.div_ceil(tiles) as u32, 1, shape.replicas as u32])
         };
         let kernel = Kernel::new(gpu, shader, &constants)?.bind(gpu, &arrays)?;
         let kernel = kernel.costing(shape.cost(

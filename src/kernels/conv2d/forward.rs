@@ -1,12 +1,11 @@
 //! The forward kernels.
 
 use super::{
-    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, NAIVE, Shape, bind_tiles, check_input,
-    refuse_naive,
+    FORWARD, FORWARD_IMAGES, FORWARD_POOL, FORWARD_POOL_IMAGES, Input, NAIVE, Shape, check_input, refuse_naive,
 };
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer, Gpu};
-use crate::kernels::{Bound, ParameterOffsets, StepRecord, require};
+use crate::kernels::{Bound, Choice, ParameterOffsets, StepRecord, require};
 
 /// Arrays of [`Forward`].
 pub struct ForwardArguments<'a> {
@@ -26,30 +25,19 @@ pub struct ForwardArguments<'a> {
     pub argmax: Option<&'a Buffer<u32>>,
 }
 
-/// `output[n, y, x, k] = relu(bias[k] + sum_{ky, kx, c} input[n, y + ky - 1, x + kx - 1, c] * weights[ky, kx, c, k])`,
-/// then the largest of 2 x 2 if the layer pools.
-pub struct Forward {
-    workgroup_size: u32,
-    naive: bool,
+pass! {
+    /// `output[n, y, x, k] = relu(bias[k] + sum_{ky, kx, c} input[n, y + ky - 1, x + kx - 1, c] * weights[ky, kx, c, k])`,
+    /// then the largest of 2 x 2 if the layer pools.
+    Forward or naive
 }
 
 impl Forward {
-    /// With so many invocations of a workgroup, which change no bit.
-    pub fn new(workgroup_size: u32) -> Self {
-        Self { workgroup_size, naive: false }
-    }
-
-    /// The naive kernel, which no engine uses: it reads features, and does not pool.
-    pub fn naive(workgroup_size: u32) -> Self {
-        Self { workgroup_size, naive: true }
-    }
-
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, place, steps, ref input, parameters, output, argmax } = *arguments;
         let shader = match (input, argmax) {
-            (Input::Features(_), None) if self.naive => &NAIVE,
-            _ if self.naive => return refuse_naive(NAIVE.name),
+            (Input::Features(_), None) if self.0.naive => &NAIVE,
+            _ if self.0.naive => return refuse_naive(NAIVE.name),
             (Input::Features(_), None) => &FORWARD,
             (Input::Features(_), Some(_)) => &FORWARD_POOL,
             (Input::Images(_), None) => &FORWARD_IMAGES,
@@ -70,13 +58,13 @@ impl Forward {
         let Shape { height, width, outputs, .. } = shape;
         let tiles = match argmax {
             Some(_) => height / 2 * (width / 2).div_ceil(4) * outputs.div_ceil(4),
-            None if self.naive => height * width * outputs,
+            None if self.0.naive => height * width * outputs,
             None => height.div_ceil(4) * width.div_ceil(4) * outputs.div_ceil(4),
         };
         let cost = shape.cost(
             input.words(shape.samples(), shape.height * shape.width * shape.inputs)
                 + shape.output_words(argmax.is_some()),
         );
-        bind_tiles(gpu, (shader, self.workgroup_size), shape, tiles, &arrays, cost)
+        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| samples * tiles)
     }
 }

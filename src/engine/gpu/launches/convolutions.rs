@@ -115,7 +115,7 @@ pub(super) fn backward(
     for Layer { shape, place, input, convolved, features } in layers(binder).into_iter().rev() {
         let argmax = convolved.argmax.as_ref();
         let arguments = BackwardWeightsArguments { shape, place, steps, input, output_gradient, argmax, gradient };
-        backward.push(BackwardWeights::default().bind(gpu, &arguments)?);
+        backward.push(BackwardWeights::new(kernels.workgroup_size).bind(gpu, &arguments)?);
         if let Some(input) = features {
             let arguments = BackwardInputArguments {
                 shape,
