@@ -44,7 +44,7 @@ enum Command {
     /// Join the shards of a study.
     Merge(merge::MergeArguments),
     /// Train replicas; keep the focus layer's history and all weights.
-    Train(train::TrainArguments),
+    Train(Box<train::TrainArguments>),
     /// Magnitude stability of any history, from a run or from another program.
     Stability(stability::StabilityArguments),
     /// Remove weights from trained networks, of a run or of another program, and say what was lost.
