@@ -240,7 +240,7 @@ fn refuses_wrong_shards(data: &str, folder: &Path, paths: &[&str]) {
     let cell = Path::new(paths[2]).join("cells/dnn-mnist");
     let whole = fs::read(cell.join("history.npz")).unwrap();
     fs::write(cell.join("history.npz"), &whole[..whole.len() / 2]).unwrap();
-    merge(paths).refused(5, &["this is a file of a finished run"]);
+    merge(paths).refused(5, &[text(&cell.join("history.npz")), "damaged"]);
     fs::remove_file(cell.join("history.npz")).unwrap();
     merge(paths).refused(5, &["history.npz"]);
     fs::remove_dir_all(&cell).unwrap();
