@@ -2,7 +2,7 @@
 //
 // A score is (ratio w)^2 / H_pp, a cost w^2 / H_pp, both as bits: of numbers that are not negative these are in their order.
 // Ratios are from 0 to 1; what stays, the bias and what is no column, has one below 0.
-// Twin: `Step` in src/cpu/surgeon.rs.
+// Twin: `PathStep` in src/cpu/surgeon.rs.
 
 const NO_COLUMN: u32 = 0xffffffffu;
 

@@ -279,7 +279,7 @@ pub(super) fn check_fast(case: &Case) -> Vec<Report> {
         let own = unit * case.columns..(unit + 1) * case.columns;
         if let Some(inverse) = fast::invert(half(true)) {
             let steps = fast::path(inverse, &arrays.weights[own.clone()], &arrays.ratios[own][..removable]);
-            let words = |step: &twin::Step<f32>| [step.column, step.score.to_bits(), step.cost.to_bits()];
+            let words = |step: &twin::PathStep<f32>| [step.column, step.score.to_bits(), step.cost.to_bits()];
             removals.bits.extend(steps.iter().flat_map(words));
             removals.bits.extend([NO_COLUMN, 0, 0].repeat(case.columns - removable));
         }

@@ -107,12 +107,13 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let mut bench = Bench::new(&mut engine, &architecture, arguments.replicates, arguments.batch, say.quiet)?;
     let step = if arguments.wants(Measurement::Step) { Some(bench.step()?) } else { None };
     let sweep = if arguments.wants(Measurement::Sweep) { Some(bench.sweep()?) } else { None };
+    let (sweep, sweep_images) = sweep.unzip();
     let sort_count = if arguments.wants(Measurement::SortCount) { Some(bench.sort_count()?) } else { None };
     let watched = step.as_ref().filter(|_| say.json || say.verbose);
     let launches = watched.map(|step| bench.launches(step.median())).transpose()?.flatten();
     let flops = architecture.step_flops(arguments.batch);
     let gflops = step.as_ref().map(|step| step.map(|microseconds| flops / microseconds / 1e3));
-    let point_flops = 2.0 * (TEST_IMAGES * width * (width + CLASSES)) as f64;
+    let point_flops = 2.0 * (sweep_images.unwrap_or_default() * width * (width + CLASSES)) as f64;
     let sweep_gflops = sweep.as_ref().map(|sweep| sweep.map(|microseconds| point_flops / microseconds / 1e3));
     let description = engine.description();
     let tuning = engine.tuning();
@@ -130,6 +131,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "gflops": gflops.map(|gflops| gflops.json()),
             "sort_count_ms": sort_count.map(|sort_count| sort_count.json()),
             "sweep_us_per_point": sweep.map(|sweep| sweep.json()),
+            "sweep_images": sweep_images,
             "sweep_gflops": sweep_gflops.map(|gflops| gflops.json()),
             "launches": launches.map(|launches| launches.json()),
             "tuning": tuning,
@@ -146,9 +148,9 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             let sizes = format!("{} replicas x {} weights", arguments.replicates, architecture.weight_count());
             format!("  sort + count    {} ms for {HISTORY_EPOCHS} epochs x {sizes}\n", sort_count.text())
         }),
-        sweep.zip(sweep_gflops).map(|(sweep, gflops)| {
+        sweep.zip(sweep_gflops).zip(sweep_images).map(|((sweep, gflops), images)| {
             let (time, rate) = (sweep.text(), gflops.median());
-            format!("  sweep           {time} µs a point on {TEST_IMAGES} images, {rate:.1} GFLOP/s\n")
+            format!("  sweep           {time} µs a point on {images} images, {rate:.1} GFLOP/s\n")
         }),
         details,
         tuning,

@@ -156,9 +156,7 @@ fn open(folder: &Path, fresh: bool) -> Result<OutputFolder> {
 
 /// Says what was read or made.
 fn announce(loaded: &Loaded, say: &OutputOptions) {
-    if !say.quiet {
-        output::note(&Contents::of(&loaded.split, &loaded.class_names).line(&loaded.split.training.name));
-    }
+    say.note(&Contents::of(&loaded.split, &loaded.class_names).line(&loaded.split.training.name));
     say.notices(&loaded.notices);
 }
 

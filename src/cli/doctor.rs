@@ -34,11 +34,7 @@ pub(super) struct DoctorArguments {
 pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
     let DoctorArguments { device, output: say, tape, answers } = arguments;
     device.validate()?;
-    let progress = |group: &str| {
-        if !say.quiet {
-            output::note(&format!("checking {group}"));
-        }
-    };
+    let progress = |group: &str| say.note(&format!("checking {group}"));
     let examination = match adapter(device) {
         None if tape.is_some() || answers.is_some() => {
             let advice = "the CPU engine has no launches; name a GPU or a software driver with --device";

@@ -1,11 +1,11 @@
 //! `--dry-run`: what a run would do, and what it would take.
 
 use super::output;
-use super::run::Prepared;
 use crate::data::batches::{shuffled_order, step_ranges};
-use crate::engine::{HistoryShape, Setup, Steps, Watch};
+use crate::engine::{Engine, HistoryShape, Steps, Watch};
 use crate::error::Result;
 use crate::network::ParameterLayout;
+use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
 use crate::study::memory::{self, Job, Phase};
 use serde_json::json;
@@ -20,31 +20,37 @@ const TRIAL: Duration = Duration::from_millis(300);
 const TRIAL_STEPS: usize = 4;
 
 /// Prints training runs, replica-steps, memory, disk and estimated time, of `replicates` replicas of each cell.
-pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json: bool) -> Result<()> {
+pub(super) fn print(
+    engine: &mut Engine,
+    cells: &[Cell],
+    configuration: &Configuration,
+    replicates: u32,
+    job: Job,
+    hash: &str,
+    as_json: bool,
+) -> Result<()> {
     let mut lines = Vec::new();
     let mut values = Vec::new();
     // A device has memory of its own, unless it is the processor in another guise.
-    let device = prepared.engine.description().clone();
-    let shares_memory = ["CPU engine", "software", "integrated GPU"].contains(&device.kind.as_str());
+    let device = &engine.description().kind;
+    let shares_memory = ["CPU engine", "software", "integrated GPU"].contains(&device.as_str());
     // What a run of these cells takes before it trains: the program, its driver, all data.
-    for cell in &prepared.cells {
-        cell.upload(&mut prepared.engine)?;
+    for cell in cells {
+        cell.upload(engine)?;
     }
-    let mut before = of_process("VmRSS:").unwrap_or_else(|| data_bytes(&prepared.cells));
+    let mut before = of_process("VmRSS:").unwrap_or_else(|| data_bytes(cells));
     // Reading and uploading data may have taken more than what comes after.
     let loading = of_process("VmHWM:").unwrap_or(before);
-    let cells = prepared.cells.clone();
     let trials: Vec<f64> =
-        cells.iter().map(|cell| seconds_per_step(prepared, cell, replicates)).collect::<Result<_>>()?;
-    if prepared.engine.device().is_some() {
+        cells.iter().map(|cell| seconds_per_step(engine, configuration, cell, replicates)).collect::<Result<_>>()?;
+    if engine.device().is_some() {
         // Compiled kernels stay. What the trials have left behind goes with the next work on the device.
-        prepared.engine.rank(HistoryShape { epochs: 1, replicas: 1, weight_count: 1 }, &[0.0])?;
+        engine.rank(HistoryShape { epochs: 1, replicas: 1, weight_count: 1 }, &[0.0])?;
         before = of_process("VmRSS:").unwrap_or(before);
     }
     let mut peaks = [0, 0];
-    for (cell, trial) in cells.into_iter().zip(trials) {
-        let configuration = prepared.configuration.clone();
-        let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
+    for (cell, trial) in cells.iter().zip(trials) {
+        let steps = cell.steps(configuration);
         let copies = u64::from(replicates);
         let trained = steps * u64::from(configuration.epochs) * copies;
         let rules = configuration.ed_rule.rules().len() as u64;
@@ -52,7 +58,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
         // Exponential decay runs twice: one target after the other, and all at once.
         let decayed = 2 * rules * targets * steps * u64::from(configuration.ed_epochs) * copies;
         let runs = copies * (1 + 2 * rules * targets);
-        let phases = memory::phases(&mut prepared.engine, &cell, &configuration, replicates, job)?;
+        let phases = memory::phases(engine, cell, configuration, replicates, job)?;
         let host = |phase: &Phase| phase.beside() + if shares_memory { phase.on_device() } else { 0 };
         let largest = phases.iter().copied().max_by_key(host).unwrap_or_default();
         let (memory, at) =
@@ -90,7 +96,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
     }
     if as_json {
         return output::json(&json!({
-            "configuration_hash": prepared.hash,
+            "configuration_hash": hash,
             "memory_bytes": peaks[0],
             "device_memory_bytes": (!shares_memory).then_some(peaks[1]),
             "before_training_bytes": before,
@@ -98,7 +104,7 @@ pub(super) fn print(prepared: &mut Prepared, replicates: u32, job: Job, as_json:
             "cells": values,
         }));
     }
-    output::result(&format!("configuration {}\n{}", prepared.hash, lines.concat()))
+    output::result(&format!("configuration {hash}\n{}", lines.concat()))
 }
 
 /// Images and labels of all cells; networks that take the same images share them.
@@ -116,18 +122,9 @@ fn of_process(what: &str) -> Option<u64> {
 }
 
 /// Seconds of one replica-step, tried on the device.
-fn seconds_per_step(prepared: &mut Prepared, cell: &Cell, replicates: u32) -> Result<f64> {
-    let configuration = &prepared.configuration;
-    let training = prepared.engine.load(&cell.split.training)?;
+fn seconds_per_step(engine: &mut Engine, configuration: &Configuration, cell: &Cell, replicates: u32) -> Result<f64> {
     let ids: Vec<u32> = (0..replicates).collect();
-    let mut batch = prepared.engine.begin(&Setup {
-        architecture: &cell.architecture,
-        training,
-        batch: configuration.batch.min(cell.split.training.samples()),
-        pixel_scale: configuration.pixel_scale,
-        seed: configuration.seed,
-        replica_ids: &ids,
-    })?;
+    let mut batch = cell.begin(engine, configuration, &ids)?;
     let order: Arc<[u32]> = shuffled_order(cell.split.training.samples() as u32, configuration.seed, 0, 0);
     let orders = vec![order; ids.len()];
     let mut batches = step_ranges(cell.split.training.samples(), configuration.batch)?;

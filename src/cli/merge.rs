@@ -1,9 +1,8 @@
 //! `holdfast merge`: the shards of a study, joined.
 
-use super::options::{DeviceOptions, OutputOptions};
+use super::options::{DeviceOptions, FolderOptions};
 use super::progress::Reporter;
-use super::run::{announce, open_engine, open_folder, write_settings};
-use super::stop::stop_flag;
+use super::run::{announce, cells_in, manifest_in, open_engine, open_folder, settings_of, write_settings};
 use super::study::TrainedStudy;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -23,17 +22,15 @@ pub(super) struct MergeArguments {
     /// Run folders of all shards, in any order.
     #[arg(value_name = "SHARD", required = true)]
     shards: Vec<PathBuf>,
-    /// Run folder of the whole; `runs/study-<hash>` if not given.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
     /// Leave Figure 4 out, which needs the data, and trains exponential decay.
     #[arg(long)]
     without_figure_4: bool,
     #[command(flatten)]
-    device: DeviceOptions,
-    #[command(flatten)]
-    output: OutputOptions,
+    folder: FolderOptions,
 }
+
+/// What to do about a shard that cannot be used.
+const AGAIN: &str = "train that shard again with --fresh";
 
 /// A folder that `study --shard` wrote.
 struct ShardFolder {
@@ -43,22 +40,17 @@ struct ShardFolder {
 }
 
 pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
+    let FolderOptions { device, output: say, out } = &arguments.folder;
     let mut parts: Vec<ShardFolder> =
         arguments.shards.iter().map(|path| ShardFolder::open(path)).collect::<Result<_>>()?;
     parts.sort_by_key(|part| part.shard);
     check_complete(&parts)?;
     // The list of arguments is never empty.
     let first = &parts[0];
-    let configuration: Configuration =
-        serde_json::from_value(first.manifest.configuration.clone()).map_err(|error| {
-            Error::Data(format!(
-                "{} has no settings that this version understands ({error}); train that shard again",
-                first.path.join("manifest.json").display()
-            ))
-        })?;
-    let cells = first.cells(&configuration)?;
+    let configuration = settings_of(&first.manifest, &first.path, "train that shard again")?;
+    let cells = cells_in(&first.path, &configuration, AGAIN)?;
     for part in &parts[1..] {
-        if part.cells(&configuration)? != cells {
+        if cells_in(&part.path, &configuration, AGAIN)? != cells {
             return Err(Error::Data(format!(
                 "{} and {} do not hold the same models and data sets; train one of them again with --fresh",
                 first.path.display(),
@@ -67,7 +59,7 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
         }
     }
     let mut manifest = Manifest { shard: None, finished: None, ..first.manifest.clone() };
-    let folder = open_folder(&manifest, arguments.out.as_deref())?;
+    let folder = open_folder(&manifest, out.as_deref())?;
     if let Some(shard) = folder.earlier_manifest().and_then(|manifest| manifest.shard) {
         let place = folder.path().display();
         return Err(Error::Usage(format!("{place} is shard {shard} itself; choose another --out for the whole")));
@@ -83,19 +75,17 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
             join_retrained(&parts, &format!("{cell}{}/", variant.folder), &variant, &folder)?;
         }
     }
-    let reporter = Reporter::new(arguments.output.quiet);
-    let control = Control { stop: stop_flag(), progress: &reporter };
-    let mut engine = open_engine(&device_of(&manifest, &arguments.device), true)?;
+    let reporter = Reporter::new(say.quiet);
+    let control = reporter.control();
+    let mut engine = open_engine(&device_of(&manifest, device), true)?;
     let data = if arguments.without_figure_4 || configuration.figure_4_replicates.unwrap_or(0) == 0 {
         Vec::new()
     } else {
         data_of(&manifest, &configuration, &engine, control)?
     };
-    if !arguments.output.quiet {
-        announce(&data);
-    }
+    announce(&data, say);
     let trained = TrainedStudy { configuration: &configuration, names: cells, cells: &data, folder: &folder };
-    trained.conclude(&mut engine, &mut manifest, control)?.print(&arguments.output)
+    trained.conclude(&mut engine, &mut manifest, control)?.print(say)
 }
 
 /// Joins what the shards have trained anew of a cell for the sensitivity table, in the part `place` of their folders.
@@ -159,13 +149,7 @@ impl ShardFolder {
     /// Fails with [`Error::Data`] if the folder is no shard or not finished.
     fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let read = Manifest::read(path).map_err(|error| match error {
-            Error::Usage(_) => Error::Data(format!(
-                "{} is cut off, damaged or of another version; train that shard again with --fresh, in another --out",
-                path.join("manifest.json").display()
-            )),
-            other => other,
-        })?;
+        let read = manifest_in(path, &format!("{AGAIN}, in another --out"))?;
         let manifest = read.ok_or_else(|| {
             Error::Data(format!("{shown} has no manifest.json; name folders that holdfast study --shard has written"))
         })?;
@@ -181,33 +165,6 @@ impl ShardFolder {
             )));
         }
         Ok(Self { path: path.to_path_buf(), shard, manifest })
-    }
-
-    /// Its cells' parts of the folder, in the order of their names.
-    ///
-    /// Fails with [`Error::Data`] if there are fewer than its settings say.
-    fn cells(&self, configuration: &Configuration) -> Result<Vec<String>> {
-        if configuration.cells() == 1 {
-            return Ok(vec![String::new()]);
-        }
-        let folder = self.path.join("cells");
-        let entries = std::fs::read_dir(&folder).map_err(|error| {
-            Error::Data(format!("cannot read {}: {error}; train that shard again with --fresh", folder.display()))
-        })?;
-        let mut cells: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .map(|name| format!("cells/{name}/"))
-            .collect();
-        cells.sort();
-        if cells.len() != configuration.cells() {
-            return Err(Error::Data(format!(
-                "{} holds {} of {} models and data sets; train that shard again with --fresh",
-                folder.display(),
-                cells.len(),
-                configuration.cells()
-            )));
-        }
-        Ok(cells)
     }
 }
 

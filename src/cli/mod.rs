@@ -38,13 +38,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// The main job: train, count stability, sweep all operating points; exponential decay and controls beside it.
-    Compare(compare::CompareArguments),
+    Compare(Box<options::RunArguments>),
     /// The paper's study: Tables 1 to 5 and Figure 3, from networks trained here or from anyone's numbers.
     Study(Box<study::StudyArguments>),
     /// Join the shards of a study.
     Merge(merge::MergeArguments),
     /// Train replicas; keep the focus layer's history and all weights.
-    Train(train::TrainArguments),
+    Train(Box<train::TrainArguments>),
     /// Magnitude stability of any history, from a run or from another program.
     Stability(stability::StabilityArguments),
     /// Remove weights from trained networks, of a run or of another program, and say what was lost.

@@ -78,12 +78,46 @@ pub(super) struct OutputOptions {
 }
 
 impl OutputOptions {
-    /// Says what the user should know, unless asked to be quiet.
-    pub(super) fn notices(&self, notices: &[String]) {
+    /// Says a line, unless asked to be quiet.
+    pub(super) fn note(&self, text: &str) {
         if !self.quiet {
-            notices.iter().for_each(|notice| output::note(&format!("notice: {notice}")));
+            output::note(text);
         }
     }
+
+    /// Says what the user should know, unless asked to be quiet.
+    pub(super) fn notices(&self, notices: &[String]) {
+        notices.iter().for_each(|notice| self.note(&format!("notice: {notice}")));
+    }
+}
+
+/// Which device, how much is said, and where results go.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct FolderOptions {
+    #[command(flatten)]
+    pub(super) device: DeviceOptions,
+    #[command(flatten)]
+    pub(super) output: OutputOptions,
+    /// Folder for the results; `runs/<command>-<hash>` if not given.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+/// What every command that trains asks.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct RunArguments {
+    #[command(flatten)]
+    pub(super) run: RunOptions,
+    #[command(flatten)]
+    pub(super) file: ConfigurationFile,
+    #[command(flatten)]
+    pub(super) folder: FolderOptions,
+    /// Start anew, whatever an earlier call has done.
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// Say what would be done, how much memory, disk and time it takes, and stop.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 /// Settings of a run; each overrides the file, and the file overrides the preset.
@@ -323,14 +357,49 @@ impl RunOptions {
             settings.training_images = None;
             settings.cnn_training_images = None;
         }
-        let mut take = |options: Self| {
-            let mut set = Setter(&mut settings);
-            set.apply(options);
-        };
-        take(from_file);
-        take(own);
+        from_file.apply(&mut settings);
+        own.apply(&mut settings);
         settings.validate()?;
         Ok(settings)
+    }
+
+    /// Writes the options that are there into a configuration.
+    fn apply(self, settings: &mut Configuration) {
+        fn set<T>(place: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        set(&mut settings.model, self.model);
+        set(&mut settings.data, self.data);
+        set(&mut settings.width, self.width);
+        set(&mut settings.depth, self.depth);
+        set(&mut settings.filters, self.filters);
+        set(&mut settings.replicates, self.replicates);
+        set(&mut settings.epochs, self.epochs);
+        set(&mut settings.ed_epochs, self.ed_epochs);
+        set(&mut settings.batch, self.batch);
+        set(&mut settings.training_images, self.training_images.map(Some));
+        set(&mut settings.cnn_training_images, self.cnn_training_images.or(self.training_images).map(Some));
+        set(&mut settings.side, self.side.map(Some));
+        set(&mut settings.fit, self.fit);
+        set(&mut settings.test_share, self.test_share.map(f64::from));
+        set(&mut settings.pixel_scale, self.pixel_scale);
+        set(&mut settings.seed, self.seed);
+        set(&mut settings.tolerance, self.tolerance);
+        set(&mut settings.tracking, self.tracking);
+        set(&mut settings.tolerance_kind, self.tolerance_kind);
+        set(&mut settings.against, self.against);
+        set(&mut settings.window, self.window.map(Some));
+        set(&mut settings.keep_frozen, self.keep_frozen);
+        set(&mut settings.ed_targets, self.ed_targets.map(|targets| targets.into_iter().map(f64::from).collect()));
+        set(&mut settings.ed_rule, self.ed_rule);
+        set(&mut settings.all_images, self.all_images);
+        set(&mut settings.min_accuracy, self.min_accuracy.map(f64::from).map(Some));
+        set(&mut settings.stop_at_plateau, self.stop_at_plateau.map(f64::from).map(Some));
+        set(&mut settings.max_replacements, self.max_replacements.map(Some));
+        set(&mut settings.sensitivity_replicates, self.sensitivity_replicates.map(Some));
+        set(&mut settings.figure_4_replicates, self.figure_4_replicates.map(Some));
     }
 }
 
@@ -351,50 +420,6 @@ fn anchor(set: &mut String, base: &Path) {
 fn folder_of(file: &Path) -> &Path {
     let is_stored = file.is_file() && !["/dev", "/proc"].iter().any(|system| file.starts_with(system));
     file.parent().filter(|_| is_stored).unwrap_or(Path::new(""))
-}
-
-/// Writes the options that are there into a configuration.
-struct Setter<'a>(&'a mut Configuration);
-
-impl Setter<'_> {
-    fn apply(&mut self, options: RunOptions) {
-        fn set<T>(place: &mut T, value: Option<T>) {
-            if let Some(value) = value {
-                *place = value;
-            }
-        }
-        let settings = &mut *self.0;
-        set(&mut settings.model, options.model);
-        set(&mut settings.data, options.data);
-        set(&mut settings.width, options.width);
-        set(&mut settings.depth, options.depth);
-        set(&mut settings.filters, options.filters);
-        set(&mut settings.replicates, options.replicates);
-        set(&mut settings.epochs, options.epochs);
-        set(&mut settings.ed_epochs, options.ed_epochs);
-        set(&mut settings.batch, options.batch);
-        set(&mut settings.training_images, options.training_images.map(Some));
-        set(&mut settings.cnn_training_images, options.cnn_training_images.or(options.training_images).map(Some));
-        set(&mut settings.side, options.side.map(Some));
-        set(&mut settings.fit, options.fit);
-        set(&mut settings.test_share, options.test_share.map(f64::from));
-        set(&mut settings.pixel_scale, options.pixel_scale);
-        set(&mut settings.seed, options.seed);
-        set(&mut settings.tolerance, options.tolerance);
-        set(&mut settings.tracking, options.tracking);
-        set(&mut settings.tolerance_kind, options.tolerance_kind);
-        set(&mut settings.against, options.against);
-        set(&mut settings.window, options.window.map(Some));
-        set(&mut settings.keep_frozen, options.keep_frozen);
-        set(&mut settings.ed_targets, options.ed_targets.map(|targets| targets.into_iter().map(f64::from).collect()));
-        set(&mut settings.ed_rule, options.ed_rule);
-        set(&mut settings.all_images, options.all_images);
-        set(&mut settings.min_accuracy, options.min_accuracy.map(f64::from).map(Some));
-        set(&mut settings.stop_at_plateau, options.stop_at_plateau.map(f64::from).map(Some));
-        set(&mut settings.max_replacements, options.max_replacements.map(Some));
-        set(&mut settings.sensitivity_replicates, options.sensitivity_replicates.map(Some));
-        set(&mut settings.figure_4_replicates, options.figure_4_replicates.map(Some));
-    }
 }
 
 impl ReadingOptions {

@@ -1,8 +1,9 @@
 //! Progress on standard error: bars on a terminal, plain lines elsewhere.
 
 use super::output;
-use crate::study::Progress;
+use super::stop::stop_flag;
 use crate::study::numbers::significant;
+use crate::study::{Control, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
 use std::fmt::Write;
@@ -34,6 +35,11 @@ struct Stage {
 impl Reporter {
     pub(super) fn new(quiet: bool) -> Self {
         Self { quiet, terminal: std::io::stderr().is_terminal(), stage: Mutex::new(None) }
+    }
+
+    /// What a study reports to, and is stopped by.
+    pub(super) fn control(&self) -> Control<'_> {
+        Control { stop: stop_flag(), progress: self }
     }
 
     fn with_stage(&self, change: impl FnOnce(&mut Option<Stage>)) {

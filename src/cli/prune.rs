@@ -1,29 +1,23 @@
 //! `holdfast prune`: removes weights from trained networks, and says what was lost.
 
-use super::options::{DeviceOptions, OutputOptions, ReadingOptions, Share};
+use super::options::{FolderOptions, ReadingOptions, Share};
 use super::output;
 use super::progress::Reporter;
-use super::run::{announce, begin, data_sets, open_engine};
-use super::stability::HistoryOptions;
-use super::stop::stop_flag;
+use super::run::{announce, begin, data_sets, finish as finish_run, open_engine};
+use super::stability::{HistoryOptions, announce_history};
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
 use crate::pruning::criterion::Criterion;
-use crate::run_folder::{Manifest, RunFolder, timestamp};
+use crate::run_folder::{Manifest, RunFolder, csv};
 use crate::stability::envelope::headline_window;
-use crate::stability::import::ImportedHistory;
-use crate::study::Control;
 use crate::study::comparison::hash_parameters;
-use crate::study::configuration;
 use crate::study::foreign_weights;
-use crate::study::pruned::{self, Loss, MASK};
-use crate::study::recorded::RecordedRun;
+use crate::study::recorded::{self, Loss, MASK, RecordedRun};
 use crate::training;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// Arguments of `prune`.
 #[derive(Args)]
@@ -63,12 +57,7 @@ pub(super) struct PruneArguments {
     #[command(flatten)]
     reading: ReadingOptions,
     #[command(flatten)]
-    device: DeviceOptions,
-    #[command(flatten)]
-    output: OutputOptions,
-    /// Folder for the results; `runs/prune-<hash>` if not given.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    folder: FolderOptions,
 }
 
 /// Names of [`Criterion`] on the command line.
@@ -131,14 +120,6 @@ impl PruneArguments {
         criterion.validate(epochs)?;
         Ok(criterion)
     }
-
-    /// Says how a history was read.
-    fn announce(&self, path: &Path, read: &ImportedHistory) {
-        if !self.output.quiet {
-            output::note(&format!("{}: {}", path.display(), read.describe()));
-        }
-        self.output.notices(&read.notices);
-    }
 }
 
 pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
@@ -153,18 +134,16 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
     arguments.array.refuse_for_run(path)?;
     let run = RecordedRun::open(path)?;
     let read = run.history()?;
-    arguments.announce(path, &read);
+    announce_history(path, &read, &arguments.folder.output);
     let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
     let mut notices = read.notices.clone();
     let cell = run.cell();
     let untold =
         cell.as_ref().err().map(|error| format!("what accuracy is lost cannot be told without the data: {error}"));
-    arguments.output.notices(untold.as_slice());
+    arguments.folder.output.notices(untold.as_slice());
     notices.extend(untold);
     let cell = cell.ok();
-    if let Some(cell) = cell.as_ref().filter(|_| !arguments.output.quiet) {
-        announce(std::slice::from_ref(cell));
-    }
+    announce(cell.as_slice(), &arguments.folder.output);
     let architecture = cell.as_ref().map_or_else(|| run.network(), |cell| Ok(cell.architecture.clone()))?;
     let replicas = run.replicas(&architecture)?;
     if replicas.len() != read.history.shape().replicas {
@@ -175,7 +154,7 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
             read.history.shape().replicas
         )));
     }
-    let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
+    let mut engine = open_engine(&arguments.folder.device, arguments.folder.output.quiet)?;
     let selection = criterion.select(&mut engine, &read.history)?;
     let mut checksums = cell.as_ref().map(|cell| cell.checksums(&run.configuration)).unwrap_or_default();
     let mut identity: BTreeMap<String, String> =
@@ -189,46 +168,46 @@ fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
         opened.manifest.data_sets = data_sets(std::slice::from_ref(cell), &run.configuration)?;
     }
 
-    let reporter = Reporter::new(arguments.output.quiet);
-    let control = Control { stop: stop_flag(), progress: &reporter };
-    let mut losses = pruned::losses(&selection.masks, &selection.frozen);
+    let reporter = Reporter::new(arguments.folder.output.quiet);
+    let mut losses = recorded::losses(&selection.masks, &selection.frozen);
     if let Some(cell) = &cell {
         let (before, after) =
-            pruned::evaluate(&mut engine, cell, &run.configuration, &replicas, &selection.masks, control)?;
+            recorded::evaluate(&mut engine, cell, &run.configuration, &replicas, &selection.masks, reporter.control())?;
         for ((loss, before), after) in losses.iter_mut().zip(&before).zip(&after) {
             loss.accuracy_before = Some(Evaluation::accuracy(before));
             loss.accuracy_after = Some(Evaluation::accuracy(after));
         }
     }
-    let files = pruned::write_networks(&|name| opened.folder.file(name), &architecture, &replicas, &selection.masks)?;
+    let (tensors, focus) = recorded::tensors(&architecture, &replicas);
+    let files = recorded::write_pruned(&|name| opened.folder.file(name), tensors, &focus, &selection.masks)?;
     finish(arguments, opened, &losses, &files, &notices)
 }
 
 fn prune_foreign(arguments: &PruneArguments, history: &Path, weights: &Path) -> Result<()> {
     let read = arguments.array.read(history)?;
-    arguments.announce(history, &read);
+    announce_history(history, &read, &arguments.folder.output);
     let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
     let array = foreign_weights::read(weights, arguments.weight_key.as_deref(), "--weight-key")?;
-    arguments.output.notices(&array.notices);
+    arguments.folder.output.notices(&array.notices);
     let notice = foreign_weights::compare(&array, &read)
         .map_err(|error| Error::Data(format!("{}: {error}", weights.display())))?;
-    arguments.output.notices(notice.as_slice());
-    let name = array.name.as_deref().unwrap_or("weights");
+    arguments.folder.output.notices(notice.as_slice());
+    let name = &array.name.unwrap_or_else(|| "weights".into());
     if name == MASK {
         return Err(Error::Usage(format!(
             "the weights are named {MASK}, as the mask will be; save them under another name"
         )));
     }
-    let mut engine = open_engine(&arguments.device, arguments.output.quiet)?;
+    let mut engine = open_engine(&arguments.folder.device, arguments.folder.output.quiet)?;
     let selection = criterion.select(&mut engine, &read.history)?;
     let checksums = BTreeMap::from([
         ("history".to_string(), training::hash(read.history.weights())),
         ("weights".to_string(), training::hash(&array.values)),
     ]);
     let opened = open(arguments, &criterion, &engine, checksums.clone(), &checksums)?;
-    let losses = pruned::losses(&selection.masks, &selection.frozen);
-    let path = |file: &str| opened.folder.file(file);
-    let files = pruned::write_array(&path, name, &array.shape, array.values, &selection.masks)?;
+    let losses = recorded::losses(&selection.masks, &selection.frozen);
+    let tensor = (name.to_string(), array.shape, array.values);
+    let files = recorded::write_pruned(&|file| opened.folder.file(file), vec![tensor], name, &selection.masks)?;
     finish(arguments, opened, &losses, &files, &read.notices)
 }
 
@@ -245,9 +224,8 @@ fn open(
     checksums: BTreeMap<String, String>,
     identity: &BTreeMap<String, String>,
 ) -> Result<Opened> {
-    let device = engine.description();
-    let hash = configuration::hash("prune", criterion, device, identity)?;
-    let (folder, manifest) = begin(arguments.out.as_deref(), "prune", hash, criterion, device, checksums)?;
+    let out = arguments.folder.out.as_deref();
+    let (folder, manifest) = begin(out, "prune", criterion, engine.description(), checksums, identity)?;
     Ok(Opened { folder, manifest })
 }
 
@@ -261,12 +239,11 @@ fn finish(
 ) -> Result<()> {
     let Opened { folder, mut manifest } = opened;
     let table = folder.file("pruning.csv")?;
-    pruned::write_losses(&table, losses)?;
-    manifest.finished = Some(timestamp(SystemTime::now()));
-    manifest.write(folder.path())?;
+    csv::write::<Loss>(&table, losses)?;
+    finish_run(&folder, &mut manifest)?;
     let named: Vec<String> =
         files.iter().map(PathBuf::as_path).chain([table.as_path()]).map(|file| file.display().to_string()).collect();
-    if arguments.output.json {
+    if arguments.folder.output.json {
         return output::json(&json!({
             "criterion": manifest.configuration,
             "configuration_hash": manifest.configuration_hash,

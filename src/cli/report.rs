@@ -2,20 +2,23 @@
 
 use super::options::sensible_threads;
 use super::output;
+use super::run::{cells_in, manifest_in, settings_of};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::report::{Run, Study, html};
 use crate::run_folder::{Manifest, RunFolder, csv};
+use crate::study::conclusion::FIGURE_4;
 use crate::study::configuration::Configuration;
-use crate::study::figure4;
-use crate::study::recorded::FocusLayer;
-use crate::study::recorded::RecordedRun;
+use crate::study::recorded::{FocusLayer, RecordedRun};
 use crate::study::results::{Results, SUBJECT_FILE};
 use crate::study::runs::{RunRow, incompleteness};
 use crate::study::tables::{read_observations, read_stable_weights, tables};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// What to do about a run that cannot be shown.
+const AGAIN: &str = "give the command of that run again with --fresh";
 
 /// Arguments of `report`.
 #[derive(Args)]
@@ -76,42 +79,40 @@ fn read(path: &Path, engine: &mut Engine) -> Result<Run> {
             "{shown} has tables of numbers in files and keeps neither these nor networks; name a study that was trained"
         )));
     }
-    let configuration: Configuration = serde_json::from_value(manifest.configuration.clone()).map_err(|error| {
-        Error::Data(format!(
-            "{} has no settings that this version understands ({error}); give its command again with --fresh",
-            path.join("manifest.json").display()
-        ))
-    })?;
-    if manifest.command == "compare" {
-        let cells = cell_folders(path, &configuration)?.into_iter().map(|folder| {
+    contents(path, &manifest, engine)
+}
+
+/// Reads what the files of a run of `compare` or `study` hold.
+fn contents(path: &Path, manifest: &Manifest, engine: &mut Engine) -> Result<Run> {
+    let configuration = settings_of(manifest, path, AGAIN)?;
+    let is_study = manifest.command == "study";
+    let mut cells = Vec::new();
+    for cell in cells_in(path, &configuration, AGAIN)? {
+        let folder = path.join(cell);
+        let folder = if is_study { folder.join(FIGURE_4) } else { folder };
+        // A study may be without its Figure 4.
+        if !is_study || folder.join(SUBJECT_FILE).is_file() {
             let results = Results::read_back(&configuration, &folder)?;
             let recorded = RecordedRun { folder, configuration: configuration.clone() };
-            Ok((results.into(), FocusLayer::read(&recorded, engine)?))
-        });
-        return Ok(Run { provenance: (&manifest).into(), study: None, cells: cells.collect::<Result<_>>()? });
+            cells.push((results, FocusLayer::read(&recorded, engine)?));
+        }
+    }
+    if !is_study {
+        return Ok(Run { provenance: manifest.into(), study: None, cells });
     }
     let observations = read_observations(&path.join("observations.csv"))?.0;
     let stable_weights = read_stable_weights(&path.join("stable_nodes.csv"))?.0;
     let replaced = csv::read(&path.join("replaced.csv"))?;
     let sensitivity = csv::read(&path.join("sensitivity.csv"))?;
-    let mut cells = Vec::new();
-    for folder in cell_folders(path, &configuration)? {
-        let folder = folder.join(figure4::FOLDER);
-        if folder.join(SUBJECT_FILE).is_file() {
-            let results = Results::read_back(&configuration, &folder)?;
-            let recorded = RecordedRun { folder, configuration: configuration.clone() };
-            cells.push((results.into(), FocusLayer::read(&recorded, engine)?));
-        }
-    }
     let mut tables = tables(&observations, &stable_weights);
     tables.notes.extend(notes(path, &configuration)?);
     let study = Study { configuration, tables, replaced, sensitivity };
-    Ok(Run { provenance: (&manifest).into(), study: Some(study), cells })
+    Ok(Run { provenance: manifest.into(), study: Some(study), cells })
 }
 
-/// Writes the page of a finished run into its folder.
-pub(super) fn write(folder: &RunFolder, engine: &mut Engine) -> Result<()> {
-    html::write(&[read(folder.path(), engine)?], &folder.file("report.html")?)
+/// Writes the page of a run whose other files are written into its folder.
+pub(super) fn write(folder: &RunFolder, manifest: &Manifest, engine: &mut Engine) -> Result<()> {
+    html::write(&[contents(folder.path(), manifest, engine)?], &folder.file("report.html")?)
 }
 
 /// The file that the page goes to: `out` itself, or what it is a link to.
@@ -151,13 +152,7 @@ fn manifest_of(path: &Path) -> Result<Manifest> {
             "{shown} {found}; name run folders that holdfast compare or study has written"
         )));
     }
-    let manifest = Manifest::read(path).map_err(|error| match error {
-        Error::Usage(_) => Error::Data(format!(
-            "{} is cut off, damaged or of another version; give the command of that run again with another --out",
-            path.join("manifest.json").display()
-        )),
-        other => other,
-    })?;
+    let manifest = manifest_in(path, "give the command of that run again with another --out")?;
     let whole = path.parent().and_then(Path::parent).filter(|whole| whole.join("manifest.json").is_file());
     manifest.ok_or_else(|| match whole {
         Some(whole) => Error::Data(format!("{shown} is part of a run; name the whole: {}", whole.display())),
@@ -165,30 +160,4 @@ fn manifest_of(path: &Path) -> Result<Manifest> {
             "{shown} has no manifest.json; name run folders that holdfast compare or study has written"
         )),
     })
-}
-
-/// The folders of a comparison's cells, in the order of their names.
-///
-/// Fails with [`Error::Data`] if there are fewer than its settings say.
-fn cell_folders(path: &Path, configuration: &Configuration) -> Result<Vec<PathBuf>> {
-    if configuration.cells() == 1 {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let folder = path.join("cells");
-    let unreadable = |error| Error::io("read", &folder, error);
-    let mut cells: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .map_err(unreadable)?
-        .map(|entry| entry.map(|entry| entry.path()).map_err(unreadable))
-        .collect::<Result<_>>()?;
-    cells.retain(|cell| cell.is_dir());
-    cells.sort();
-    if cells.len() == configuration.cells() {
-        return Ok(cells);
-    }
-    Err(Error::Data(format!(
-        "{} holds {} of {} models and data sets; give the command of that run again with --fresh",
-        folder.display(),
-        cells.len(),
-        configuration.cells()
-    )))
 }

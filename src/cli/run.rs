@@ -1,13 +1,15 @@
 //! What every command with a run folder does first and last: device, data, hash, folder, manifest.
 
-use super::options::DeviceOptions;
-use super::output;
+use super::options::{DeviceOptions, FolderOptions, OutputOptions, RunArguments};
+use super::{dry_run, output};
 use crate::check::Certificate;
 use crate::engine::{self, DeviceDescription, Engine};
 use crate::error::{Error, Result};
 use crate::run_folder::{self, Manifest, RunFolder, Shard, timestamp};
 use crate::study::configuration::{self, Configuration};
 use crate::study::experiment::Cell;
+use crate::study::memory::Job;
+use crate::study::replication::variants;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,13 +26,14 @@ pub(super) struct Run {
 
 /// Data and device of a run, before anything is written.
 pub(super) struct Prepared {
+    command: &'static str,
     pub(super) configuration: Configuration,
-    pub(super) cells: Vec<Cell>,
-    pub(super) engine: Engine,
-    pub(super) checksums: BTreeMap<String, String>,
+    cells: Vec<Cell>,
+    engine: Engine,
+    checksums: BTreeMap<String, String>,
     pub(super) hash: String,
     /// Which part of a study is run; `None` of everything else.
-    pub(super) shard: Option<Shard>,
+    shard: Option<Shard>,
 }
 
 /// Opens the device and says which one and why.
@@ -44,14 +47,14 @@ pub(super) fn open_engine(device: &DeviceOptions, quiet: bool) -> Result<Engine>
 }
 
 /// Says what was read for these cells: a line for each data set, and what the user should know of it.
-pub(super) fn announce(cells: &[Cell]) {
+pub(super) fn announce(cells: &[Cell], say: &OutputOptions) {
     let mut said = BTreeSet::new();
     for (place, cell) in cells.iter().enumerate() {
         let before = place.checked_sub(1).map(|before| &cells[before]);
         let notices = cell.notices.iter().map(|notice| format!("notice: {notice}"));
         // Networks that take other images of a set have most notices in common.
         cell.line(before).into_iter().chain(notices).filter(|line| said.insert(line.clone())).for_each(|line| {
-            output::note(&line);
+            say.note(&line);
         });
     }
 }
@@ -68,29 +71,43 @@ pub(super) fn data_sets(cells: &[Cell], configuration: &Configuration) -> Result
         .collect()
 }
 
-/// Loads data and opens the device.
+/// Loads data and opens the device. With `--print-config` or `--dry-run` prints what is asked, and there is nothing to run.
 pub(super) fn prepare(
-    command: &str,
+    command: &'static str,
     configuration: Configuration,
-    device: &DeviceOptions,
-    quiet: bool,
-) -> Result<Prepared> {
-    let cells = Cell::load_all(&configuration)?;
-    if !quiet {
-        announce(&cells);
+    arguments: &RunArguments,
+    job: Job,
+    shard: Option<Shard>,
+) -> Result<Option<Prepared>> {
+    if arguments.file.print_config {
+        return output::result(&settings_text(&configuration)?).map(|()| None);
     }
-    let engine = open_engine(device, quiet)?;
+    let FolderOptions { device, output: say, .. } = &arguments.folder;
+    let cells = Cell::load_all(&configuration)?;
+    announce(&cells, say);
+    let mut engine = open_engine(device, say.quiet)?;
     let checksums: BTreeMap<String, String> = cells.iter().flat_map(|cell| cell.checksums(&configuration)).collect();
     let identity = cells.iter().flat_map(|cell| cell.identity(&configuration, &checksums)).collect();
     let hash = configuration::hash(command, &configuration, engine.description(), &identity)?;
-    Ok(Prepared { configuration, cells, engine, checksums, hash, shard: None })
+    let all = configuration.replicates;
+    let replicates = shard.map_or(Ok(all), |shard| Ok(shard.replicas(all)?.len() as u32))?;
+    if arguments.dry_run {
+        // What is trained anew for the sensitivity table has images of its own, which lie in memory beside the others.
+        let retrained = variants(&configuration);
+        let retrained: Vec<_> =
+            retrained.iter().map(|variant| variant.cells(&configuration, &cells)).collect::<Result<_>>()?;
+        dry_run::print(&mut engine, &cells, &configuration, replicates, job, &hash, say.json)?;
+        drop(retrained);
+        return Ok(None);
+    }
+    Ok(Some(Prepared { command, configuration, cells, engine, checksums, hash, shard }))
 }
 
 impl Prepared {
     /// Takes the run folder: `out`, or `runs/<command>-<hash>`. Unless the run is finished, or if it is to start afresh,
     /// writes the configuration and an unfinished manifest.
-    pub(super) fn start(self, command: &str, out: Option<&Path>, fresh: bool) -> Result<Run> {
-        let Self { configuration, mut cells, engine, checksums, hash, shard } = self;
+    pub(super) fn start(self, out: Option<&Path>, fresh: bool) -> Result<Run> {
+        let Self { command, configuration, mut cells, engine, checksums, hash, shard } = self;
         let mut manifest = draft(command, hash, &configuration, engine.description(), checksums)?;
         manifest.seeds.push(configuration.seed);
         manifest.shard = shard;
@@ -148,20 +165,75 @@ pub(super) fn open_folder(manifest: &Manifest, out: Option<&Path>) -> Result<Run
     RunFolder::open(&out.map_or_else(name, Path::to_path_buf), manifest)
 }
 
-/// Opens the folder of a run that starts now, and writes its settings and an unfinished manifest, without seeds.
+/// Opens the folder of a run that starts now, and writes its settings and an unfinished manifest, without seeds. The folder's
+/// name and the manifest tell of the settings, the device and what `identity` has of the `checksums`.
 pub(super) fn begin(
     out: Option<&Path>,
     command: &str,
-    hash: String,
     settings: &impl Serialize,
     device: &DeviceDescription,
     checksums: BTreeMap<String, String>,
+    identity: &BTreeMap<String, String>,
 ) -> Result<(RunFolder, Manifest)> {
+    let hash = configuration::hash(command, settings, device, identity)?;
     let manifest = draft(command, hash, settings, device, checksums)?;
     let folder = open_folder(&manifest, out)?;
     write_settings(&folder, settings)?;
     manifest.write(folder.path())?;
     Ok((folder, manifest))
+}
+
+/// Marks a run as finished.
+pub(super) fn finish(folder: &RunFolder, manifest: &mut Manifest) -> Result<()> {
+    manifest.finished = Some(timestamp(SystemTime::now()));
+    manifest.write(folder.path())
+}
+
+/// The manifest of a folder that a user names; `advice` says what to do about a damaged one.
+pub(super) fn manifest_in(path: &Path, advice: &str) -> Result<Option<Manifest>> {
+    Manifest::read(path).map_err(|error| match error {
+        Error::Usage(_) => Error::Data(format!(
+            "{} is cut off, damaged or of another version; {advice}",
+            path.join("manifest.json").display()
+        )),
+        other => other,
+    })
+}
+
+/// The settings of such a run.
+pub(super) fn settings_of(manifest: &Manifest, path: &Path, advice: &str) -> Result<Configuration> {
+    serde_json::from_value(manifest.configuration.clone()).map_err(|error| {
+        Error::Data(format!(
+            "{} has no settings that this version understands ({error}); {advice}",
+            path.join("manifest.json").display()
+        ))
+    })
+}
+
+/// The cells' parts of the folder of such a run in the order of their names, ending in a slash; empty for the top.
+///
+/// Fails with [`Error::Data`] if there are fewer than its settings say.
+pub(super) fn cells_in(path: &Path, configuration: &Configuration, advice: &str) -> Result<Vec<String>> {
+    if configuration.cells() == 1 {
+        return Ok(vec![String::new()]);
+    }
+    let folder = path.join("cells");
+    let entries = std::fs::read_dir(&folder)
+        .map_err(|error| Error::Data(format!("cannot read {}: {error}; {advice}", folder.display())))?;
+    let mut cells: Vec<String> = entries
+        .filter_map(|entry| entry.ok().filter(|entry| entry.path().is_dir())?.file_name().into_string().ok())
+        .map(|name| format!("cells/{name}/"))
+        .collect();
+    cells.sort();
+    if cells.len() == configuration.cells() {
+        return Ok(cells);
+    }
+    Err(Error::Data(format!(
+        "{} holds {} of {} models and data sets; {advice}",
+        folder.display(),
+        cells.len(),
+        configuration.cells()
+    )))
 }
 
 /// The manifest of a run that starts now, without seeds.
@@ -197,22 +269,24 @@ fn draft(
     })
 }
 
+/// Settings as a file that `--config` reads.
+fn settings_text(settings: &impl Serialize) -> Result<String> {
+    toml::to_string(settings).map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))
+}
+
 /// Writes `config.toml`.
 pub(super) fn write_settings(folder: &RunFolder, settings: &impl Serialize) -> Result<()> {
-    let text = toml::to_string(settings)
-        .map_err(|error| Error::Job(format!("cannot write the configuration as text: {error}")))?;
+    let text = settings_text(settings)?;
     run_folder::write(&folder.file("config.toml")?, |file| std::io::Write::write_all(file, text.as_bytes()))
 }
 
 impl Run {
-    /// Whether an earlier call finished this run.
-    pub(super) fn is_finished(&self) -> bool {
-        self.manifest.finished.is_some()
-    }
-
-    /// Marks the run as finished.
-    pub(super) fn finish(&mut self) -> Result<()> {
-        self.manifest.finished = Some(timestamp(SystemTime::now()));
-        self.manifest.write(self.folder.path())
+    /// Whether an earlier call finished this run; says so.
+    pub(super) fn is_finished(&self, say: &OutputOptions) -> bool {
+        let finished = self.manifest.finished.is_some();
+        if finished {
+            say.notices(&["this run is finished: these are its results; --fresh runs it anew".into()]);
+        }
+        finished
     }
 }

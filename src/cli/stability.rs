@@ -1,14 +1,12 @@
 //! `holdfast stability`: magnitude stability of any history.
 
-use super::options::{DeviceOptions, OutputOptions, ReadingOptions};
+use super::options::{FolderOptions, OutputOptions, ReadingOptions};
 use super::output;
-use super::run::{begin, open_engine};
+use super::run::{begin, finish, open_engine};
 use crate::error::{Error, Result};
-use crate::run_folder::timestamp;
 use crate::stability::import::{Axes, ImportedHistory, read_history};
 use crate::stability::summary::{ToleranceSummary, summarise};
 use crate::stability::{Against, Reading, Stability, WindowedEnvelope, envelope, magnitude};
-use crate::study::configuration;
 use crate::study::numbers::{significant, thousands};
 use crate::study::recorded::RecordedRun;
 use crate::study::records::{LayerAxes, write_envelope, write_stability};
@@ -18,7 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// Arguments of `stability`.
 #[derive(Args)]
@@ -46,12 +44,7 @@ pub(super) struct StabilityArguments {
     #[command(flatten)]
     reading: ReadingOptions,
     #[command(flatten)]
-    device: DeviceOptions,
-    #[command(flatten)]
-    output: OutputOptions,
-    /// Folder for the tables; `runs/stability-<hash>` if not given.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    folder: FolderOptions,
 }
 
 /// Which array of a file is the history, and what its axes are.
@@ -99,6 +92,12 @@ impl HistoryOptions {
     }
 }
 
+/// Says how a history was read.
+pub(super) fn announce_history(path: &Path, read: &ImportedHistory, say: &OutputOptions) {
+    say.note(&format!("{}: {}", path.display(), read.describe()));
+    say.notices(&read.notices);
+}
+
 /// Everything that can move a bit of the result, besides device and history.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -111,23 +110,19 @@ struct Settings<'a> {
 }
 
 pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
-    let StabilityArguments { tolerance, output: say, .. } = arguments;
+    let StabilityArguments { tolerance, folder: FolderOptions { device, output: say, out }, .. } = arguments;
     let reading = arguments.reading.reading();
     magnitude::check_tolerances(tolerance)?;
     let read = arguments.array.read(&arguments.source)?;
     let shape = read.history.shape();
     let windows = envelope::windows(arguments.window.as_deref(), shape.epochs as u32)?;
-    if !say.quiet {
-        output::note(&format!("{}: {}", arguments.source.display(), read.describe()));
-    }
-    say.notices(&read.notices);
-    let mut engine = open_engine(&arguments.device, say.quiet)?;
+    announce_history(&arguments.source, &read, say);
+    let mut engine = open_engine(device, say.quiet)?;
 
     let checksums = BTreeMap::from([("history".to_string(), training::hash(read.history.weights()))]);
     let settings = Settings { weight_axes: &read.weight_axes, tolerance, window: &windows, reading };
-    let hash = configuration::hash("stability", &settings, engine.description(), &checksums)?;
     let (folder, mut manifest) =
-        begin(arguments.out.as_deref(), "stability", hash, &settings, engine.description(), checksums)?;
+        begin(out.as_deref(), "stability", &settings, engine.description(), checksums.clone(), &checksums)?;
 
     let started = Instant::now();
     let stability = Stability::count(&mut engine, &read.history, tolerance, reading)?;
@@ -141,8 +136,7 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
         write_stability(&path, axes, &read.history, &stability)?,
         write_envelope(&path, axes, &read.history, &extremes)?,
     ];
-    manifest.finished = Some(timestamp(SystemTime::now()));
-    manifest.write(folder.path())?;
+    finish(&folder, &mut manifest)?;
 
     let frozen = extremes.frozen.iter().filter(|&&frozen| frozen).count();
     let summaries = summarise(&read.history, &stability);
@@ -155,8 +149,8 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
             "epochs": shape.epochs,
             "replicas": shape.replicas,
             "weights": shape.weight_count,
-            "node_axes": read.weight_axes,
-            "node_axis_names": read.weight_axis_names,
+            "weight_axes": read.weight_axes,
+            "weight_axis_names": read.weight_axis_names,
             "reading": reading,
             "device": engine.description(),
             "configuration_hash": manifest.configuration_hash,

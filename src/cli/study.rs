@@ -1,49 +1,40 @@
 //! `holdfast study`: the paper's tables, from networks trained here or from anyone's numbers.
 
-use super::compare::{draw, print_configuration};
-use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, RunOptions, StudyOptions};
+use super::options::{FolderOptions, OutputOptions, RunArguments, StudyOptions};
 use super::progress::Reporter;
-use super::run::{Run, begin, prepare};
-use super::stop::stop_flag;
-use super::{dry_run, output, report as page};
-use crate::engine::{DeviceDescription, Engine, Watch};
+use super::run::{Run, begin, finish, prepare};
+use super::{output, report as page};
+use crate::engine::{DeviceDescription, Engine};
 use crate::error::Result;
-use crate::report::{Cell as ReportCell, growth_figure, study as report, tables as report_tables, verdict};
-use crate::run_folder::{Manifest, RunFolder, Shard, csv, timestamp};
+use crate::report::{figures, growth_figure, study as report, tables as report_tables, verdict, write_figure};
+use crate::run_folder::{Manifest, RunFolder, Shard, csv};
 use crate::study::Control;
-use crate::study::conclusion::Conclusion;
-use crate::study::conclusion::SENSITIVITY_COLUMNS;
-use crate::study::configuration::{self, Configuration};
+use crate::study::conclusion::{Conclusion, FIGURE_4, SensitivityRow, TrainingSeconds, figure4};
+use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
-use crate::study::figure4::{self, TrainingSeconds, figure4};
 use crate::study::memory::Job;
 use crate::study::numbers::thousands;
-use crate::study::replication::variants;
-use crate::study::replication::{JobTimes, jobs, train_jobs};
+use crate::study::replication::{JobTimes, jobs, train_jobs, variants};
 use crate::study::results::{Results, write_together};
-use crate::study::runs::{CellRuns, RUN_COLUMNS, RunRow};
+use crate::study::runs::{CellRuns, RunRow};
 use crate::study::tables::{self, Tables, read_observations, read_stable_weights, tables};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// Arguments of `study`.
 #[derive(Args)]
 pub(super) struct StudyArguments {
     #[command(flatten)]
-    run: RunOptions,
+    run: RunArguments,
     #[command(flatten)]
     own: StudyOptions,
-    #[command(flatten)]
-    file: ConfigurationFile,
-    #[command(flatten)]
-    device: DeviceOptions,
     /// Train only one part of N, of every model and data set each N-th replica; `holdfast merge` joins the parts and makes
     /// tables and figures.
-    #[arg(long, value_name = "I/N", group = "training")]
+    #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// Make the tables of this instead of training: a CSV file with the columns model, data_set, replicate and stability, a
     /// row for each weight.
@@ -51,23 +42,12 @@ pub(super) struct StudyArguments {
         long,
         value_name = "FILE",
         requires = "from_stable_nodes",
-        conflicts_with_all = ["RunOptions", "StudyOptions", "ConfigurationFile", "DeviceOptions", "training"]
+        conflicts_with_all = ["RunOptions", "StudyOptions", "ConfigurationFile", "DeviceOptions", "shard", "fresh", "dry_run"]
     )]
     from_observations: Option<PathBuf>,
     /// CSV file with the columns model, data_set, replicate, epoch and stable_nodes, a row for each epoch.
     #[arg(long, value_name = "FILE", requires = "from_observations")]
     from_stable_nodes: Option<PathBuf>,
-    #[command(flatten)]
-    output: OutputOptions,
-    /// Run folder; `runs/study-<hash>` if not given, of a shard `shards/<I>-of-<N>` in it.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Start anew, whatever an earlier call has done.
-    #[arg(long, group = "training")]
-    fresh: bool,
-    /// Say what would be done, how much memory, disk and time it takes, and stop.
-    #[arg(long, group = "training")]
-    dry_run: bool,
 }
 
 /// What the tables were made from; the checksums of the files are kept beside.
@@ -86,55 +66,38 @@ pub(super) fn run(arguments: &StudyArguments) -> Result<()> {
 
 /// Trains all replicas, or those of a shard, and makes the tables.
 fn from_training(arguments: &StudyArguments) -> Result<()> {
-    let say = &arguments.output;
-    let configuration = arguments.run.resolve_study(&arguments.file, arguments.own)?;
-    if arguments.file.print_config {
-        return print_configuration(&configuration);
-    }
-    let shard = arguments.shard.unwrap_or(Shard::WHOLE);
-    let replicas = shard.replicas(configuration.replicates)?.len();
-    let mut prepared = prepare("study", configuration, &arguments.device, say.quiet)?;
-    if arguments.dry_run {
-        // What is trained anew for the sensitivity table has images of its own, which lie in memory beside the others.
-        let mut retrained = Vec::new();
-        for variant in variants(&prepared.configuration) {
-            retrained.extend(variant.cells(&prepared.configuration, &prepared.cells)?);
-        }
-        return dry_run::print(&mut prepared, replicas as u32, Job::Study, say.json);
-    }
-    prepared.shard = arguments.shard;
-    let default = arguments.shard.map(|shard| default_folder(&prepared.hash).join("shards").join(shard.folder_name()));
-    let out = arguments.out.as_deref().or(default.as_deref());
-    let mut run = prepared.start("study", out, arguments.fresh)?;
+    let FolderOptions { output: say, out, .. } = &arguments.run.folder;
+    let configuration = arguments.run.run.resolve_study(&arguments.run.file, arguments.own)?;
+    let Some(prepared) = prepare("study", configuration, &arguments.run, Job::Study, arguments.shard)? else {
+        return Ok(());
+    };
+    let default = arguments.shard.map(|shard| {
+        Path::new("runs").join(format!("study-{}", prepared.hash)).join("shards").join(shard.folder_name())
+    });
+    let mut run = prepared.start(out.as_deref().or(default.as_deref()), arguments.run.fresh)?;
     let reporter = Reporter::new(say.quiet);
-    let control = Control { stop: stop_flag(), progress: &reporter };
-    if run.is_finished() {
-        say.notices(&["this run is finished: these are its results; --fresh runs it anew".into()]);
-    } else {
-        train(&mut run, shard, arguments.fresh, control)?;
+    let control = reporter.control();
+    let shard = arguments.shard.unwrap_or(Shard::WHOLE);
+    if !run.is_finished(say) {
+        train(&mut run, shard, arguments.run.fresh, control)?;
     }
     let place = run.folder.path().display().to_string();
-    if let Some(shard) = arguments.shard {
-        run.finish()?;
+    if arguments.shard.is_some() {
+        finish(&run.folder, &mut run.manifest)?;
         if say.json {
             let hash = &run.manifest.configuration_hash;
             return output::json(&json!({ "folder": place, "shard": shard.to_string(), "configuration_hash": hash }));
         }
+        let all = run.configuration.replicates;
         return output::result(&format!(
-            "shard {shard}: {replicas} of {} replicas of each model and data set are in {place}; holdfast merge joins the \
-             shards\n",
-            run.configuration.replicates
+            "shard {shard}: {} of {all} replicas of each model and data set are in {place}; holdfast merge joins the shards\n",
+            shard.replicas(all)?.len()
         ));
     }
     let names: Vec<String> = run.cells.iter().map(|cell| cell.folder_name(&run.configuration)).collect();
     let Run { configuration, cells, mut engine, folder, mut manifest } = run;
     let trained = TrainedStudy { configuration: &configuration, names, cells: &cells, folder: &folder };
     trained.conclude(&mut engine, &mut manifest, control)?.print(say)
-}
-
-/// Where a study of this configuration goes if nothing else is said.
-pub(super) fn default_folder(hash: &str) -> PathBuf {
-    Path::new("runs").join(format!("study-{hash}"))
 }
 
 /// Trains what is not trained yet.
@@ -177,7 +140,7 @@ pub(super) struct Concluded {
     conclusion: Conclusion,
     replaced: Vec<RunRow>,
     switches: String,
-    figure4: Vec<ReportCell>,
+    figure4: Vec<Results>,
     hash: String,
     folder: String,
 }
@@ -195,10 +158,10 @@ impl TrainedStudy<'_> {
         self.names.sort();
         let (conclusion, replaced) = self.count(engine, control)?;
         let path = |name: &str| folder.file(name);
-        csv::write(&path("replaced.csv")?, RUN_COLUMNS, &replaced)?;
+        csv::write::<RunRow>(&path("replaced.csv")?, &replaced)?;
         conclusion.check(configuration)?;
         conclusion.write(&path)?;
-        csv::write(&path("sensitivity.csv")?, SENSITIVITY_COLUMNS, &conclusion.sensitivity)?;
+        csv::write::<SensitivityRow>(&path("sensitivity.csv")?, &conclusion.sensitivity)?;
         let started = Instant::now();
         let mut made = tables(&conclusion.observations, &conclusion.stable_weights);
         made.notes.extend(conclusion.notes.iter().cloned());
@@ -207,11 +170,12 @@ impl TrainedStudy<'_> {
         manifest.weight_hashes.clone_from(&conclusion.weight_hashes);
         manifest.replaced_replicas = replaced.iter().map(|row| row.id).collect();
         let figure4 = self.figure4(engine, manifest, control)?;
+        page::write(folder, manifest, engine)?;
         if manifest.finished.is_none() {
-            manifest.finished = Some(timestamp(SystemTime::now()));
+            finish(folder, manifest)?;
+        } else {
+            manifest.write(folder.path())?;
         }
-        manifest.write(folder.path())?;
-        page::write(folder, engine)?;
         Ok(Concluded {
             tables: made,
             conclusion,
@@ -230,7 +194,7 @@ impl TrainedStudy<'_> {
         let mut runs: Vec<RunRow> = Vec::new();
         control.progress.begin("count", names.len() as u64, "cells");
         for name in names {
-            Watch { stop: control.stop, progress: &|_| {} }.check()?;
+            control.silent().check()?;
             let own = |file: &str| folder.path().join(format!("{name}{file}"));
             let read = CellRuns::read(&own, configuration)?;
             conclusion.add(engine, &read, configuration)?;
@@ -245,12 +209,12 @@ impl TrainedStudy<'_> {
             control.progress.advance(1);
         }
         control.progress.end();
-        csv::write(&folder.file("runs.csv")?, RUN_COLUMNS, &runs)?;
+        csv::write::<RunRow>(&folder.file("runs.csv")?, &runs)?;
         Ok((conclusion, runs.into_iter().filter(RunRow::is_replaced).collect()))
     }
 
     /// Makes Figure 4 of every cell in which a network learnt.
-    fn figure4(&self, engine: &mut Engine, manifest: &Manifest, control: Control<'_>) -> Result<Vec<ReportCell>> {
+    fn figure4(&self, engine: &mut Engine, manifest: &Manifest, control: Control<'_>) -> Result<Vec<Results>> {
         let Self { configuration, cells, folder, .. } = self;
         let mut all: Vec<Results> = Vec::new();
         if configuration.figure_4_replicates.unwrap_or(0) == 0 {
@@ -262,27 +226,25 @@ impl TrainedStudy<'_> {
             let seconds =
                 |what: &str| manifest.wall_times.get(&format!("{}: {what}", cell.name())).copied().unwrap_or_default();
             let seconds = TrainingSeconds { train: seconds("train"), record: seconds("record history") };
-            let place = own.within(figure4::FOLDER);
+            let place = own.within(FIGURE_4);
             all.extend(figure4(engine, cell, &runs, configuration, &place, seconds, control)?);
         }
         if cells.len() > 1 && !all.is_empty() {
-            write_together(&|name| folder.file(&format!("{}/{name}", figure4::FOLDER)), &all)?;
+            write_together(&|name| folder.file(&format!("{}/{name}", FIGURE_4)), &all)?;
         }
-        let reports: Vec<ReportCell> = all.into_iter().map(ReportCell::from).collect();
-        for report in &reports {
-            let (model, data_set) = (&report.ledger.workload.model, &report.ledger.workload.data_set);
+        for results in &all {
+            let (model, data_set) = (&results.ledger.workload.model, &results.ledger.workload.data_set);
             let name = if cells.len() == 1 { "figure4".into() } else { format!("figure4-{model}-{data_set}") };
-            draw(report, |ending| folder.file(&format!("figures/{name}.{ending}")))?;
+            write_figure(&figures::svg(results)?, |ending| folder.file(&format!("figures/{name}.{ending}")))?;
         }
-        Ok(reports)
+        Ok(all)
     }
 }
 
 /// Writes Tables 1 to 5 and Figure 3.
 fn write_tables(made: &Tables, folder: &RunFolder) -> Result<()> {
     tables::write(&|name| folder.file(name), made)?;
-    growth_figure::write_svg(&made.growth, &folder.file("figures/figure3.svg")?)?;
-    growth_figure::write_png(&made.growth, &folder.file("figures/figure3.png")?)
+    write_figure(&growth_figure::svg(&made.growth)?, |ending| folder.file(&format!("figures/figure3.{ending}")))
 }
 
 impl Concluded {
@@ -309,14 +271,12 @@ impl Concluded {
 
 /// Makes the tables of numbers in files.
 fn from_files(arguments: &StudyArguments, observations: &Path, stable_weights: &Path) -> Result<()> {
-    let say = &arguments.output;
+    let FolderOptions { output: say, out, .. } = &arguments.run.folder;
     let (observations, stability_source) = read_observations(observations)?;
     let (stable_weights, numbers_source) = read_stable_weights(stable_weights)?;
-    if !say.quiet {
-        for (source, replicates) in [(&stability_source, observations.len()), (&numbers_source, stable_weights.len())] {
-            let rows = thousands(source.rows as i64);
-            output::note(&format!("{}: {rows} rows, {replicates} replicates", source.path.display()));
-        }
+    for (source, replicates) in [(&stability_source, observations.len()), (&numbers_source, stable_weights.len())] {
+        let rows = thousands(source.rows as i64);
+        say.note(&format!("{}: {rows} rows, {replicates} replicates", source.path.display()));
     }
     say.notices(&[&stability_source.notices[..], &numbers_source.notices].concat());
     let checksums = BTreeMap::from([
@@ -325,15 +285,13 @@ fn from_files(arguments: &StudyArguments, observations: &Path, stable_weights: &
     ]);
     let settings = Settings { made_from: "observations and stable weights in files" };
     let device = no_device();
-    let hash = configuration::hash("study", &settings, &device, &checksums)?;
-    let (folder, mut manifest) = begin(arguments.out.as_deref(), "study", hash, &settings, &device, checksums)?;
+    let (folder, mut manifest) = begin(out.as_deref(), "study", &settings, &device, checksums.clone(), &checksums)?;
 
     let started = Instant::now();
     let made = tables(&observations, &stable_weights);
     manifest.wall_times.insert("tables".into(), started.elapsed().as_secs_f64());
     write_tables(&made, &folder)?;
-    manifest.finished = Some(timestamp(SystemTime::now()));
-    manifest.write(folder.path())?;
+    finish(&folder, &mut manifest)?;
 
     let place = folder.path().display();
     if say.json {

@@ -2,15 +2,14 @@
 //!
 //! With `--stop-at-plateau` each replica stops on its own, and `--against-full` says what that saved and what it cost.
 
-use super::compare::print_configuration;
-use super::options::{ConfigurationFile, DeviceOptions, OutputOptions, RunOptions, Share};
+use super::options::{FolderOptions, RunArguments, Share};
+use super::output;
 use super::progress::Reporter;
-use super::run::prepare;
-use super::stop::stop_flag;
-use super::{dry_run, output};
-use crate::engine::{Batch, DataHandle, Watch};
+use super::run::{finish, prepare};
+use crate::engine::{Batch, DataHandle};
 use crate::error::Result;
 use crate::run_folder::csv;
+use crate::statistics::mean;
 use crate::study::Control;
 use crate::study::accuracy::Summary;
 use crate::study::comparison::hash_parameters;
@@ -23,22 +22,12 @@ use crate::training::Trained;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
-use std::path::PathBuf;
 
 /// Arguments of `train`.
 #[derive(Args)]
 pub(super) struct TrainArguments {
     #[command(flatten)]
-    run: RunOptions,
-    #[command(flatten)]
-    file: ConfigurationFile,
-    #[command(flatten)]
-    device: DeviceOptions,
-    #[command(flatten)]
-    output: OutputOptions,
-    /// Run folder; `runs/train-<hash>` if not given.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    run: RunArguments,
     /// Stop a replica when its number of stable weights, at tolerance 0.03 if it is one of them, has come so near to its plateau: less than
     /// this share of the focus layer is missing, in three epochs one after the other.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
@@ -46,27 +35,15 @@ pub(super) struct TrainArguments {
     /// Train the same replicas for all epochs too, and say what stopping saved and what accuracy it cost.
     #[arg(long, requires = "stop_at_plateau")]
     against_full: bool,
-    /// Start anew, whatever an earlier call has done.
-    #[arg(long)]
-    fresh: bool,
-    /// Say what would be done, how much memory, disk and time it takes, and stop.
-    #[arg(long)]
-    dry_run: bool,
 }
 
 pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
-    let configuration = arguments.run.resolve_training(&arguments.file, arguments.stop_at_plateau)?;
-    if arguments.file.print_config {
-        return print_configuration(&configuration);
-    }
-    let mut prepared = prepare("train", configuration, &arguments.device, arguments.output.quiet)?;
-    if arguments.dry_run {
-        let replicates = prepared.configuration.replicates;
-        return dry_run::print(&mut prepared, replicates, Job::Train, arguments.output.json);
-    }
-    let mut run = prepared.start("train", arguments.out.as_deref(), arguments.fresh)?;
-    let reporter = Reporter::new(arguments.output.quiet);
-    let control = Control { stop: stop_flag(), progress: &reporter };
+    let RunArguments { run: options, file, folder: FolderOptions { output: say, out, .. }, fresh, .. } = &arguments.run;
+    let configuration = options.resolve_training(file, arguments.stop_at_plateau)?;
+    let Some(prepared) = prepare("train", configuration, &arguments.run, Job::Train, None)? else { return Ok(()) };
+    let mut run = prepared.start(out.as_deref(), *fresh)?;
+    let reporter = Reporter::new(say.quiet);
+    let control = reporter.control();
     let mut lines = Vec::new();
     let mut values = Vec::new();
     for cell in &run.cells {
@@ -113,53 +90,36 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
                 }
             };
             let rows = plateau_rows(&to_plateau, in_full.as_ref(), run.configuration.epochs);
-            csv::write(&folder.file("plateau.csv")?, PLATEAU_COLUMNS, &rows)?;
+            csv::write::<PlateauRow>(&folder.file("plateau.csv")?, &rows)?;
             lines.push(plateau_text(share, &rows, &to_plateau, in_full.as_ref()));
             values.push(json!({ "stop_at_plateau": share, "replicas": rows }));
         }
+        let label = cell.label(&run.configuration);
         let hashes = &mut run.manifest.weight_hashes;
         for (epoch, hash) in (1..).zip(&trained.focus_hashes) {
-            hashes.insert(format!("{}: focus layer, epoch {epoch:04}", cell.label(&run.configuration)), hash.clone());
+            hashes.insert(format!("{label}: focus layer, epoch {epoch:04}"), hash.clone());
         }
-        hashes.insert(format!("{}: all parameters", cell.label(&run.configuration)), hash_parameters(&parameters));
+        hashes.insert(format!("{label}: all parameters"), hash_parameters(&parameters));
         let times = &mut run.manifest.wall_times;
-        times.insert(format!("{}: train", cell.label(&run.configuration)), trained.times.train.as_secs_f64());
-        times.insert(format!("{}: record history", cell.label(&run.configuration)), trained.times.record.as_secs_f64());
+        times.insert(format!("{label}: train"), trained.times.train.as_secs_f64());
+        times.insert(format!("{label}: record history"), trained.times.record.as_secs_f64());
     }
-    run.finish()?;
+    finish(&run.folder, &mut run.manifest)?;
     let folder = run.folder.path().display().to_string();
-    if arguments.output.json {
+    if say.json {
         return output::json(&json!({ "folder": folder, "cells": values }));
     }
     output::result(&format!("{}Files are in {folder}.\n", lines.concat()))
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
 /// Accuracy of each replica on a data set.
 fn accuracies_of(batch: &mut Batch, data: DataHandle, control: Control<'_>) -> Result<Vec<f64>> {
-    let silent = Watch { stop: control.stop, progress: &|_| {} };
-    Ok(batch.evaluate(data, &silent)?.iter().map(|evaluation| evaluation.accuracy()).collect())
+    Ok(batch.evaluate(data, &control.silent())?.iter().map(|evaluation| evaluation.accuracy()).collect())
 }
-
-/// Columns of `plateau.csv`.
-const PLATEAU_COLUMNS: &[&str] = &[
-    "model",
-    "data_set",
-    "replica",
-    "epochs",
-    "of_epochs",
-    "training_accuracy",
-    "test_accuracy",
-    "full_training_accuracy",
-    "full_test_accuracy",
-];
 
 /// A line of `plateau.csv`. Accuracies are of the trained networks, one pass over the images; those of full training are
 /// there only where it was asked for.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct PlateauRow {
     model: String,
     data_set: String,

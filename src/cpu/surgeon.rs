@@ -8,7 +8,7 @@ use super::gram::Moments;
 
 /// One removal on the path of a unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step<T> {
+pub struct PathStep<T> {
     /// The column that goes.
     pub column: u32,
     /// What it was chosen by: `(ratio w)^2 / H_pp`, the smallest.
@@ -43,7 +43,7 @@ pub fn invert<T: Real>(size: usize, matrix: &mut [T]) -> bool {
 ///
 /// `w -= H_:p w_p / H_pp`, `H -= H_:p H_p: / H_pp` with H the inverse of the Gram matrix. Nothing if the matrix is singular.
 /// Twin of `shaders/surgeon/path.wgsl`.
-pub fn path<T: Real>(moments: &Moments<T>, weights: &[T], importance: &[T], ratios: &[T]) -> Option<Vec<Step<T>>> {
+pub fn path<T: Real>(moments: &Moments<T>, weights: &[T], importance: &[T], ratios: &[T]) -> Option<Vec<PathStep<T>>> {
     let (size, units) = (moments.size, importance.len());
     let (mut inverse, mut weights) = (moments.gram.clone(), weights.to_vec());
     if !invert(size, &mut inverse) {
@@ -58,7 +58,7 @@ pub fn path<T: Real>(moments: &Moments<T>, weights: &[T], importance: &[T], rati
         };
         let score = |p: usize| ratios[p] * ratios[p] * cost(p);
         let p = alive.iter().fold(first, |best, &p| if score(p) < score(best) { p } else { best });
-        steps.push(Step { column: p as u32, score: score(p), cost: cost(p) });
+        steps.push(PathStep { column: p as u32, score: score(p), cost: cost(p) });
         alive.retain(|&column| column != p);
         remove(size, p, &mut inverse, &mut weights);
     }

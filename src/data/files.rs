@@ -224,20 +224,21 @@ mod tests {
 
     #[test]
     fn names_are_fit_for_columns_and_folders() {
-        for (name, expected) in [("my scales, 2020", "my-scales--2020"), ("..", ""), ("écailles_1.5", "écailles_1.5")]
-        {
-            assert_eq!(tidy(name), expected);
-        }
+        let names = [("my scales, 2020", "my-scales--2020"), ("..", ""), ("écailles_1.5", "écailles_1.5")];
+        names.into_iter().for_each(|(name, expected)| assert_eq!(tidy(name), expected));
     }
 
     #[test]
     fn what_is_none_of_these_is_refused() {
         let folder = tempdir().unwrap();
-        let file = folder.path().join("picture.png");
-        std::fs::write(&file, b"\x89PNG\r\n").unwrap();
-        let message = read(None, &file, None).unwrap_err().to_string();
-        assert!(message.contains("neither a .npz archive nor an IDX file"), "{message}");
-        let message = read(None, &folder.path().join("absent"), None).unwrap_err().to_string();
-        assert!(message.contains("absent") && message.contains("check the path"), "{message}");
+        let message = |name: &str| read(None, &folder.path().join(name), None).unwrap_err().to_string();
+        std::fs::write(folder.path().join("picture.png"), b"\x89PNG\r\n").unwrap();
+        assert!(
+            message("picture.png").contains("neither a .npz archive nor an IDX file"),
+            "{}",
+            message("picture.png")
+        );
+        let absent = message("absent");
+        assert!(absent.contains("absent") && absent.contains("check the path"), "{absent}");
     }
 }

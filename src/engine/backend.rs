@@ -2,7 +2,7 @@
 //! own; it fails only where the device does, or where the work does not fit it.
 
 use super::loaded::Loaded;
-use super::surgeon::{Refit, Step, SurgeonLayer};
+use super::surgeon::{PathStep, Refit, SurgeonLayer};
 use super::{
     Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Overheads, Replica, Setup,
     StepLoss, Steps, SweepSize, Watch,
@@ -40,7 +40,7 @@ pub(super) trait Backend: Send {
         layer: &SurgeonLayer<'_>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
-    ) -> Result<Vec<Vec<Step<f32>>>>;
+    ) -> Result<Vec<Vec<PathStep<f32>>>>;
 
     fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit>;
 

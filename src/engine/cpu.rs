@@ -4,7 +4,7 @@ mod batch;
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
-use super::surgeon::{self, Refit, Step, SurgeonLayer};
+use super::surgeon::{self, PathStep, Refit, SurgeonLayer};
 use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Replica, Setup, SweepSize, Watch};
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::Workspace;
@@ -154,7 +154,7 @@ impl Backend for CpuBackend {
         layer: &SurgeonLayer<'_>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
-    ) -> Result<Vec<Vec<Step<f32>>>> {
+    ) -> Result<Vec<Vec<PathStep<f32>>>> {
         self.pool.install(|| surgeon::paths(layer, ratios, watch))
     }
 

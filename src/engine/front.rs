@@ -4,7 +4,7 @@ use super::backend::Backend;
 use super::batch::Batch;
 use super::cpu::CpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
-use super::surgeon::{Refit, Step, SurgeonLayer};
+use super::surgeon::{PathStep, Refit, SurgeonLayer};
 use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -187,7 +187,7 @@ impl Engine {
 
     /// The elimination path of each unit of a layer: which of its kept weights goes first, which then, the others each time
     /// taking over what it did. `ratios` `[input, unit]` are what weights are multiplied by before they are compared, from 0 to
-    /// 1; without them all are 1. [`Step::column`] is the input. Progress is in units.
+    /// 1; without them all are 1. [`PathStep::column`] is the input. Progress is in units.
     ///
     /// Fails with [`Error::Shape`] if arrays do not fit together, with [`Error::Usage`] without a row or for an impossible
     /// setting, with [`Error::Data`] where a number is not finite or a unit's inputs determine no weights, and with
@@ -197,7 +197,7 @@ impl Engine {
         layer: &SurgeonLayer<'_>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
-    ) -> Result<Vec<Vec<Step<f32>>>> {
+    ) -> Result<Vec<Vec<PathStep<f32>>>> {
         layer.check()?;
         if let Some(ratios) = ratios {
             let allowed = ratios.iter().all(|ratio| (0.0..=1.0).contains(ratio));

@@ -12,7 +12,7 @@ pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
-use super::surgeon::{Refit, Step, SurgeonLayer};
+use super::surgeon::{PathStep, Refit, SurgeonLayer};
 use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, Steps, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::data::batches::step_ranges;
@@ -226,7 +226,7 @@ impl Backend for GpuBackend {
         layer: &SurgeonLayer<'_>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
-    ) -> Result<Vec<Vec<Step<f32>>>> {
+    ) -> Result<Vec<Vec<PathStep<f32>>>> {
         surgeon::paths(&self.gpu, layer, ratios, watch)
     }
 

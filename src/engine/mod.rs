@@ -24,7 +24,7 @@ pub use front::Engine;
 #[cfg(feature = "gpu")]
 pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use loaded::DataHandle;
-pub use surgeon::{ActiveRows, Refit, Rows, Step, SurgeonLayer, winners};
+pub use surgeon::{ActiveRows, PathStep, Refit, Rows, SurgeonLayer, winners};
 
 use crate::error::{Error, Result};
 use crate::network::Architecture;

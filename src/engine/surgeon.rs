@@ -3,7 +3,7 @@
 use super::Watch;
 use crate::cpu::fast::{gram, surgeon};
 pub use crate::cpu::gram::{Rows, winners};
-pub use crate::cpu::surgeon::Step;
+pub use crate::cpu::surgeon::PathStep;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 
@@ -56,6 +56,8 @@ pub struct Refit {
 struct AllRows {
     columns: Vec<u32>,
     moments: gram::Half,
+    /// `[unit, row]`: a unit reads its own one after the other.
+    targets: Vec<f32>,
 }
 
 impl SurgeonLayer<'_> {
@@ -134,21 +136,21 @@ impl SurgeonLayer<'_> {
         self.weights.get(place).copied().unwrap_or_else(|| self.bias.map_or(0.0, |bias| bias[k]))
     }
 
-    /// Whether a row counts in full for unit `k`.
-    fn is_active(&self, row: usize, k: usize) -> bool {
-        let place = row * self.units + k;
+    /// Whether a row counts in full for unit `k`, of which it is to give `target`.
+    fn is_active(&self, row: usize, k: usize, target: f32) -> bool {
         match self.active_rows {
             _ if self.shares_gram => true,
             ActiveRows::Always => true,
-            ActiveRows::Positive => self.pre_activations[place] > 0.0,
-            ActiveRows::Given(active) => active[place],
+            ActiveRows::Positive => target > 0.0,
+            ActiveRows::Given(active) => active[row * self.units + k],
         }
     }
 
     /// How much a row counts for unit `k`.
     #[cfg(feature = "gpu")]
     pub(super) fn row_weight(&self, row: usize, k: usize) -> f32 {
-        crate::cpu::gram::row_weight(self.is_active(row, k), self.inactive_weight)
+        let is_active = self.is_active(row, k, self.pre_activations[row * self.units + k]);
+        crate::cpu::gram::row_weight(is_active, self.inactive_weight)
     }
 
     /// Moments of all rows for all units together.
@@ -160,7 +162,9 @@ impl SurgeonLayer<'_> {
         let target = |row: usize, output: &mut [f32]| {
             output.copy_from_slice(&self.pre_activations[row * self.units..(row + 1) * self.units]);
         };
-        AllRows { moments: gram::accumulate(&self.rows, &columns, &rows, self.units, target), columns }
+        let moments = gram::accumulate(&self.rows, &columns, &rows, self.units, target);
+        let of = |k: usize| self.pre_activations.iter().skip(k).step_by(self.units).copied();
+        AllRows { columns, moments, targets: (0..self.units).flat_map(of).collect() }
     }
 
     /// Whether rows count alike for all units, by choice or by what follows.
@@ -174,8 +178,10 @@ impl SurgeonLayer<'_> {
             (0..).zip(&all.columns).filter(|(_, c)| columns.binary_search(c).is_ok()).map(|(i, _)| i).collect();
         let mut moments = all.moments.select(&places, k);
         if !self.shares() {
-            let active: Vec<u32> = (0..self.rows.len() as u32).filter(|&row| self.is_active(row as usize, k)).collect();
-            let target = |row: usize, output: &mut [f32]| output[0] = self.pre_activations[row * self.units + k];
+            let targets = &all.targets[k * self.rows.len()..(k + 1) * self.rows.len()];
+            let rows = (0..).zip(targets).filter(|&(row, &target)| self.is_active(row, k, target));
+            let active: Vec<u32> = rows.map(|(row, _)| row as u32).collect();
+            let target = |row: usize, output: &mut [f32]| output[0] = targets[row];
             let active = gram::accumulate(&self.rows, columns, &active, 1, target);
             moments = gram::weigh(self.inactive_weight, moments, &active);
         }
@@ -216,7 +222,7 @@ pub(super) fn paths(
     layer: &SurgeonLayer<'_>,
     ratios: Option<&[f32]>,
     watch: &Watch<'_>,
-) -> Result<Vec<Vec<Step<f32>>>> {
+) -> Result<Vec<Vec<PathStep<f32>>>> {
     let all = layer.all_rows();
     let inputs = layer.rows.inputs();
     // Where nothing is pruned yet, one inverse serves all units that share their moments.
@@ -235,6 +241,9 @@ pub(super) fn paths(
         let ratios: Vec<f32> =
             removable.map(|&column| ratios.map_or(1.0, |ratios| ratios[column as usize * layer.units + k])).collect();
         let mut steps = surgeon::path(inverse, &weights, &ratios);
+        if !steps.iter().all(|step| step.score.is_finite()) {
+            return Err(layer.singular(k));
+        }
         steps.iter_mut().for_each(|step| step.column = columns[step.column as usize]);
         (watch.progress)(1);
         Ok(steps)

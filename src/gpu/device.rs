@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// How long a device may take to end its last work before what happened to it is told: it may never do.
+const LAST_WORK: Duration = Duration::from_secs(5);
 /// Iterations that the start-up probe asks for: above the limit of old software drivers.
 const PROBED_ITERATIONS: u32 = 70_000;
 /// The most iterations that one invocation may run where the probe was cut short at 65,535: a little room for the
@@ -254,12 +256,17 @@ impl Gpu {
         self.transfer_nanoseconds.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 
+    /// Has the callbacks hear of what happened until now.
+    pub(super) fn hear(&self) {
+        let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(LAST_WORK) });
+    }
+
     /// Fails with what a callback has reported since the last call: a lost device, too little memory, an invalid call.
     pub fn check(&self) -> Result<()> {
         let failure = || self.failure.lock();
         if matches!(*failure(), Some(Error::Shape(_))) {
-            // A call may be refused because the device is lost, and its loss be told only by the next poll.
-            let _ = self.device.poll(wgpu::PollType::Poll);
+            // A call may be refused because the device is lost, and its loss be told only when its last work has ended.
+            self.hear();
         }
         let mut failure = failure();
         match failure.take() {

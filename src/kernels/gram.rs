@@ -5,40 +5,13 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Cost, Gpu, Kernel, Shader, parameters};
 use std::sync::Arc;
 
-/// `shaders/gram/accumulate.wgsl`
-pub static ACCUMULATE: Shader = Shader {
-    name: "gram.accumulate",
-    source: source!("step", "layer_rows" => "gram/accumulate"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("values"),
-        read("positions").indexing(),
-        read("columns").indexing(),
-        read("row_weights"),
-        read("targets"),
-        write("moments"),
-    ],
-    parameters: Some(AccumulateParams::LAYOUT),
-    constants: &[],
-};
+shader!(ACCUMULATE = "gram", "accumulate"; with "step" "layer_rows"; AccumulateParams;
+    read params, record step, read values, read positions.indexing, read columns.indexing, read row_weights, read targets,
+    write moments);
 
-/// `shaders/gram/naive.wgsl`
-pub static NAIVE: Shader = Shader {
-    name: "gram.naive",
-    source: source!("grid", "step", "layer_rows" => "gram/naive"),
-    constants: &["WORKGROUP_SIZE"],
-    ..ACCUMULATE
-};
+shader!(NAIVE = "gram", "naive"; with "grid" "step" "layer_rows"; as ACCUMULATE ["WORKGROUP_SIZE"]);
 
-/// `shaders/gram/ridge.wgsl`
-pub static RIDGE: Shader = Shader {
-    name: "gram.ridge",
-    source: source!(=> "gram/ridge"),
-    bindings: &[read("params"), read("columns"), read("weights"), write("moments")],
-    parameters: Some(RidgeParams::LAYOUT),
-    constants: &[],
-};
+shader!(RIDGE = "gram", "ridge"; with; RidgeParams; read params, read columns, read weights, write moments);
 
 /// What stands in a unit's list of columns where it has none.
 pub const NO_COLUMN: u32 = u32::MAX;
@@ -166,17 +139,9 @@ impl Accumulate {
         require(name, "moments", moments, shape.moments())?;
         let capacity = rows.min(MOST_ROWS);
         gpu.check_iterations(name, capacity.div_ceil(ROWS) * (1 + ROWS / 2 + ROWS))?;
-        let params = AccumulateParams {
-            rows: rows as u32,
-            inputs: inputs as u32,
-            columns: size as u32,
-            units: units as u32,
-            values: shape.values() as u32,
-            height: height as u32,
-            width: width as u32,
-            channels: channels as u32,
-        };
-        let params = Buffer::from_slice(gpu, "gram.accumulate params", &[params])?;
+        let params = params!(gpu, "gram.accumulate"; AccumulateParams {
+            rows, inputs, columns: size, units, values: shape.values(), height, width, channels
+        })?;
         let arrays: [&dyn crate::gpu::Bindable; 8] =
             [&params, step, values, positions, columns, row_weights, targets, moments];
         let kernel = self.kernel.bind(gpu, &arrays)?;
@@ -229,8 +194,7 @@ impl Ridge {
         require(name, "weights", weights, units * columns)?;
         require(name, "moments", moments, units * columns * (columns + 1))?;
         gpu.check_iterations(name, 2 * columns.div_ceil(LANES) + LANES)?;
-        let params = RidgeParams { columns: columns as u32, strength, path: u32::from(is_path) };
-        let params = Buffer::from_slice(gpu, "gram.ridge params", &[params])?;
+        let params = params!(gpu, "gram.ridge"; RidgeParams { columns, strength, path: is_path })?;
         let kernel = self.kernel.bind(gpu, &[&params, column_list, weights, moments])?;
         let kernel = kernel.costing(Cost::new(3 * units * columns, 6 * units * columns));
         Ok(Bound::fixed(kernel, [1, 1, units as u32]))

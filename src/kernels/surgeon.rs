@@ -5,57 +5,19 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Gpu, Kernel, Recorder, Shader, parameters};
 use std::sync::Arc;
 
-/// `shaders/surgeon/path.wgsl`
-pub static PATH: Shader = Shader {
-    name: "surgeon.path",
-    source: source!("removal", "sweep" => "surgeon/path"),
-    bindings: &[read("params"), read("ratios").indexing(), read("moments").indexing(), write("removals")],
-    parameters: Some(PathParams::LAYOUT),
-    constants: &[],
-};
+shader!(PATH = "surgeon", "path"; with "removal" "sweep"; PathParams;
+    read params, read ratios.indexing, read moments.indexing, write removals);
 
-/// `shaders/surgeon/naive.wgsl`
-pub static NAIVE: Shader = Shader {
-    name: "surgeon.naive",
-    source: source!("grid", "removal" => "surgeon/naive"),
-    bindings: &[read("params"), read("ratios").indexing(), write("moments").indexing(), write("removals")],
-    parameters: Some(NaiveParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(NAIVE = "surgeon", "naive"; with "grid" "removal"; NaiveParams;
+    read params, read ratios.indexing, write moments.indexing, write removals; "WORKGROUP_SIZE");
 
-/// `shaders/surgeon/refit.wgsl`
-pub static REFIT: Shader = Shader {
-    name: "surgeon.refit",
-    source: source!("sweep" => "surgeon/refit"),
-    bindings: &[read("params"), read("moments"), write("solution")],
-    parameters: Some(PathParams::LAYOUT),
-    constants: &[],
-};
+shader!(REFIT = "surgeon", "refit"; with "sweep"; PathParams; read params, read moments, write solution);
 
-/// `shaders/surgeon/choose.wgsl`
-pub static CHOOSE: Shader = Shader {
-    name: "surgeon.choose",
-    source: source!("step", "removal" => "surgeon/choose"),
-    bindings: &[
-        read("params"),
-        record("step"),
-        read("ratios").indexing(),
-        read("matrix").indexing(),
-        write("pivots"),
-        write("removals"),
-    ],
-    parameters: Some(StepsParams::LAYOUT),
-    constants: &[],
-};
+shader!(CHOOSE = "surgeon", "choose"; with "step" "removal"; StepsParams;
+    read params, record step, read ratios.indexing, read matrix.indexing, write pivots, write removals);
 
-/// `shaders/surgeon/update.wgsl`
-pub static UPDATE: Shader = Shader {
-    name: "surgeon.update",
-    source: source!("grid", "step" => "surgeon/update"),
-    bindings: &[read("params"), record("step"), read("pivots").indexing(), write("matrix")],
-    parameters: Some(StepsParams::LAYOUT),
-    constants: &["WORKGROUP_SIZE"],
-};
+shader!(UPDATE = "surgeon", "update"; with "grid" "step"; StepsParams;
+    read params, record step, read pivots.indexing, write matrix; "WORKGROUP_SIZE");
 
 /// The most columns of a unit whose matrix fits workgroup memory.
 pub const MOST: usize = 60;
@@ -167,16 +129,14 @@ impl Path {
         let a_step = if self.workgroup_size.is_some() { columns * (columns + 2) } else { 2 * columns + 1 };
         gpu.check_iterations(name, 2 * columns * (a_step + 1))?;
         let cost = Cost::new(2 * columns * shape.moments(), shape.moments() + 4 * shape.listed());
-        let columns = columns as u32;
         let (kernel, workgroups) = match self.workgroup_size {
             Some(workgroup_size) => {
-                let params = NaiveParams { columns, units: units as u32 };
-                let params = Buffer::from_slice(gpu, "surgeon.naive params", &[params])?;
+                let params = params!(gpu, "surgeon.naive"; NaiveParams { columns, units })?;
                 let kernel = self.kernel.bind(gpu, &[&params, ratios, moments, removals])?;
                 (kernel, grid(units, workgroup_size, 1))
             }
             None => {
-                let params = Buffer::from_slice(gpu, "surgeon.path params", &[PathParams { columns }])?;
+                let params = params!(gpu, "surgeon.path"; PathParams { columns })?;
                 (self.kernel.bind(gpu, &[&params, ratios, moments, removals])?, [1, 1, units as u32])
             }
         };
@@ -213,7 +173,7 @@ impl Refit {
         require(name, "moments", moments, shape.moments())?;
         require(name, "solution", solution, shape.listed())?;
         gpu.check_iterations(name, 2 * (shape.columns + 1) * (shape.columns + 1))?;
-        let params = Buffer::from_slice(gpu, "surgeon.refit params", &[PathParams { columns: shape.columns as u32 }])?;
+        let params = params!(gpu, "surgeon.refit"; PathParams { columns: shape.columns })?;
         let kernel = self.kernel.bind(gpu, &[&params, moments, solution])?;
         let kernel = kernel.costing(Cost::new(shape.columns * shape.moments(), shape.moments() + shape.listed()));
         Ok(Bound::fixed(kernel, [1, 1, shape.units as u32]))
@@ -278,8 +238,7 @@ impl Steps {
         require(name, "pivots", pivots, units * (columns + 2))?;
         require(name, "removals", removals, shape.listed())?;
         gpu.check_iterations(name, 2 * columns.div_ceil(LANES) + LANES + 1)?;
-        let params = StepsParams { columns: columns as u32, solve: u32::from(solves) };
-        let params = Buffer::from_slice(gpu, "surgeon.choose params", &[params])?;
+        let params = params!(gpu, "surgeon.choose"; StepsParams { columns, solve: solves })?;
         let choose = self.choose.bind(gpu, &[&params, step, ratios, matrix, pivots, removals])?;
         let choose = choose.costing(Cost::new(2 * shape.listed(), 4 * shape.listed()));
         let update = self.update.bind(gpu, &[&params, step, pivots, matrix])?;

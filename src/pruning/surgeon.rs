@@ -3,7 +3,7 @@
 //! Paths come from [`crate::engine::Engine::paths`], the weights that are left are solved anew by
 //! [`crate::engine::Engine::refit`]. Formulas and sources: `docs/kernels/surgeon.md`.
 
-use crate::engine::Step;
+use crate::engine::PathStep;
 
 /// Inputs up to which each unit has its own Gram matrix.
 const MOST_INPUTS: usize = 1024;
@@ -26,7 +26,7 @@ pub fn holding_ratios(holding_magnitudes: &[f32], last_weights: &[f32]) -> Vec<f
 #[derive(Clone, Debug)]
 pub struct LayerPaths<T> {
     /// Of each unit its removals, one after the other; they may be fewer than its inputs.
-    pub units: Vec<Vec<Step<T>>>,
+    pub units: Vec<Vec<PathStep<T>>>,
     /// Of each unit how much an error of its pre-activation matters; 1 for all where only one layer is pruned.
     pub importance: Vec<f64>,
 }
@@ -105,8 +105,8 @@ pub fn kept_when_smaller(weights: usize, smaller: f64) -> usize {
 mod tests {
     use super::*;
 
-    fn unit(scores: &[f32]) -> Vec<Step<f32>> {
-        (0..).zip(scores).map(|(column, &score)| Step { column, score, cost: 2.0 * score }).collect()
+    fn unit(scores: &[f32]) -> Vec<PathStep<f32>> {
+        (0..).zip(scores).map(|(column, &score)| PathStep { column, score, cost: 2.0 * score }).collect()
     }
 
     fn places(removals: &[Removal]) -> Vec<[usize; 3]> {

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How the removed weights were chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// Nothing is removed: the network as it was trained.
+    #[default]
     Dense,
     /// Magnitude stability below a threshold (Riedel & Segev 2023).
     #[serde(alias = "ms")]
@@ -92,7 +93,7 @@ pub enum Repair {
 }
 
 /// One operating point of one replica. The order of the fields is the order of the columns of `sweep.csv`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {
     /// How the removed weights were chosen.
     pub method: Method,

@@ -1,12 +1,13 @@
 //! The numbers behind the slider of a page: every operating point of some replicas, and of each weight of the focus layer
 //! what the criteria choose by. The page's script (`templates/explorer.js`) draws them.
 
-use super::{Cell, Run};
+use super::Run;
 use crate::pruning::masks::RemovalOrder;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, SweepRow};
 use crate::study::ledger::Workload;
 use crate::study::recorded::FocusLayer;
+use crate::study::results::Results;
 use serde::Serialize;
 
 /// Most replicas that can be looked at one by one, of a cell and on a page: each takes about 150 kB.
@@ -76,7 +77,7 @@ struct Series<'a> {
 }
 
 /// The numbers of a cell as JSON that can stand inside a script element.
-pub(super) fn json(cell: &Cell, layer: &FocusLayer, most: u32) -> serde_json::Result<String> {
+pub(super) fn json(cell: &Results, layer: &FocusLayer, most: u32) -> serde_json::Result<String> {
     let Workload { replicates, epochs, .. } = cell.ledger.workload;
     let explorer = Explorer {
         width: layer.width,
@@ -85,7 +86,7 @@ pub(super) fn json(cell: &Cell, layer: &FocusLayer, most: u32) -> serde_json::Re
         judged: cell.judged_by(),
         chance: rounded(cell.chance),
         headline_window: cell.headline_window,
-        headline_rule: &cell.headline_rule,
+        headline_rule: cell.headline_rule,
         tolerances: &layer.stability.tolerances,
         windows: &layer.envelope.windows,
         replicas: (0..replicates.min(most)).map(|replica| Replica::new(cell, layer, replica)).collect(),
@@ -95,7 +96,7 @@ pub(super) fn json(cell: &Cell, layer: &FocusLayer, most: u32) -> serde_json::Re
 }
 
 impl<'a> Replica<'a> {
-    fn new(cell: &'a Cell, layer: &'a FocusLayer, replica: u32) -> Self {
+    fn new(cell: &'a Results, layer: &'a FocusLayer, replica: u32) -> Self {
         let FocusLayer { history, stability, envelope, .. } = layer;
         let place = replica as usize;
         let weight_count = history.shape().weight_count;

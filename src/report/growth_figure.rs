@@ -1,17 +1,14 @@
 //! Figure 3: the mean number of stable weights of each model on each data set, and the growth curve through it, as SVG and
 //! PNG. A row of panels for each model, a column for each data set, all with the same axes.
 
-use super::figures::{FONT, LABEL_SIZE, captioned, mesh, note, register_fonts};
-use super::picture::{self, failed};
-use super::tables::NOTHING;
+use super::layout::NOTHING;
+use super::picture::{Area, captioned, drawn, failed, label, mesh, note};
 use crate::error::Result;
 use crate::study::numbers::significant;
 use crate::study::tables::CellGrowth;
-use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// Width and height of a panel in pixels.
 const PANEL: (u32, u32) = (470, 470);
@@ -33,27 +30,7 @@ const CURVE_POINTS: usize = 200;
 /// # Errors
 /// [`crate::error::Error::Job`] if the drawing fails.
 pub fn svg(cells: &[CellGrowth]) -> Result<String> {
-    let mut text = String::new();
-    let root = SVGBackend::with_string(&mut text, size(cells)).into_drawing_area();
-    draw(cells, &root)?;
-    drop(root);
-    Ok(text)
-}
-
-/// Writes Figure 3 as an SVG file.
-///
-/// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
-pub fn write_svg(cells: &[CellGrowth], path: &Path) -> Result<()> {
-    picture::write_svg(&svg(cells)?, path)
-}
-
-/// Writes Figure 3 as a PNG file.
-///
-/// # Errors
-/// [`crate::error::Error::Io`] if the file cannot be written, [`crate::error::Error::Job`] if the drawing fails.
-pub fn write_png(cells: &[CellGrowth], path: &Path) -> Result<()> {
-    picture::write_png(&svg(cells)?, path)
+    drawn(size(cells), |root| draw(cells, root))
 }
 
 /// Names of the models and of the data sets.
@@ -68,9 +45,7 @@ fn size(cells: &[CellGrowth]) -> (u32, u32) {
     (PANEL.0 * (data_sets.len() as u32).max(2), LEGEND_HEIGHT + PANEL.1 * (models.len() as u32).max(1))
 }
 
-fn draw<DB: DrawingBackend>(cells: &[CellGrowth], root: &DrawingArea<DB, Shift>) -> Result<()> {
-    register_fonts()?;
-    root.fill(&WHITE).map_err(failed)?;
+fn draw(cells: &[CellGrowth], root: &Area<'_>) -> Result<()> {
     let (models, data_sets) = grid(cells);
     let (head, body) = root.split_vertically(LEGEND_HEIGHT);
     legend(&head)?;
@@ -87,10 +62,10 @@ fn draw<DB: DrawingBackend>(cells: &[CellGrowth], root: &DrawingArea<DB, Shift>)
             }
         }
     }
-    root.present().map_err(failed)
+    Ok(())
 }
 
-fn legend<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>) -> Result<()> {
+fn legend(area: &Area<'_>) -> Result<()> {
     let middle = LEGEND_HEIGHT as i32 / 2 + 4;
     let ends = |left: i32| [(left, middle), (left + 44, middle)];
     let (observed, fitted) = (LABEL_WIDTH, LABEL_WIDTH + 410);
@@ -104,11 +79,7 @@ fn legend<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>) -> Result<()> {
     Ok(())
 }
 
-fn label() -> TextStyle<'static> {
-    (FONT, LABEL_SIZE).into_font().color(&BLACK)
-}
-
-fn panel<DB: DrawingBackend>(cell: &CellGrowth, area: &DrawingArea<DB, Shift>, last: f64, most: f64) -> Result<()> {
+fn panel(cell: &CellGrowth, area: &Area<'_>, last: f64, most: f64) -> Result<()> {
     let plural = if cell.replicates == 1 { "" } else { "s" };
     let caption = format!("{} · {} · {} replicate{plural}", cell.model, cell.data_set, cell.replicates);
     let below = captioned(area, &caption, LABEL_WIDTH)?;
@@ -161,6 +132,10 @@ mod tests {
     fn every_cell_has_a_panel_with_titled_axes_and_its_parameters() {
         let cells = [cell("cnn", "ct", 800.0), cell("cnn", "pr", 500.0), cell("dnn", "ct", 1e7)];
         let svg = svg(&cells).unwrap();
+        assert!(
+            svg.contains(&format!("width=\"{}\" height=\"{}\"", 2 * PANEL.0, LEGEND_HEIGHT + 2 * PANEL.1)),
+            "{svg}"
+        );
         let count = |text: &str| svg.lines().filter(|line| line.trim().starts_with(text)).count();
         assert_eq!((count("Epoch"), count("Stable weights")), (3, 3));
         for text in [
@@ -172,16 +147,6 @@ mod tests {
         ] {
             assert_eq!(count(text), 1, "{text}");
         }
-    }
-
-    #[test]
-    fn both_files_are_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        write_svg(&[cell("cnn", "ct", 800.0)], &path("figure3.svg")).unwrap();
-        write_png(&[cell("cnn", "ct", 800.0)], &path("figure3.png")).unwrap();
-        let size = image::image_dimensions(path("figure3.png")).unwrap();
-        assert_eq!(size, (2 * PANEL.0, LEGEND_HEIGHT + PANEL.1));
     }
 
     #[test]

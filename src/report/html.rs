@@ -1,12 +1,12 @@
 //! One page that shows everything and needs nothing else: no network, no files beside it.
 
-use super::study::{self, Grid};
-use super::tables::{self, AccuracyLine, LedgerLine};
-use super::{Cell, Provenance, Run, Study, explorer, figures, growth_figure, verdict};
+use super::layout::{Grid, Line};
+use super::{Provenance, Run, Study, explorer, figures, growth_figure, study, tables, verdict};
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::accuracy::TABLE_SPARSITIES;
 use crate::study::recorded::FocusLayer;
+use crate::study::results::Results;
 use askama::Template;
 use std::fmt::Display;
 use std::fs::File;
@@ -40,13 +40,13 @@ struct Section {
     /// Which images accuracies are of: `Test` or `Training`.
     judged: &'static str,
     sentences: Vec<String>,
-    ledger: Vec<LedgerLine>,
-    accuracy: Vec<AccuracyLine>,
-    differences: Vec<(&'static str, Vec<AccuracyLine>)>,
+    ledger: Vec<Line>,
+    accuracy: Vec<Line>,
+    differences: Vec<(&'static str, Vec<Line>)>,
     /// What an interval that says nothing means, where one is shown.
     too_few: Option<&'static str>,
-    correlations: Vec<(String, String)>,
-    whole_model: Vec<AccuracyLine>,
+    correlations: Vec<Line>,
+    whole_model: Vec<Line>,
     inference: Option<String>,
     reference: String,
     figure: String,
@@ -89,7 +89,7 @@ fn part(run: &Run, replicas: u32) -> Result<RunSection<'_>> {
     })
 }
 
-fn study_part<'a>(study: &'a Study, cells: &[(Cell, FocusLayer)]) -> Result<StudyPart<'a>> {
+fn study_part<'a>(study: &'a Study, cells: &[(Results, FocusLayer)]) -> Result<StudyPart<'a>> {
     let mut tables = study::grids(&study.tables);
     tables.push(study::sensitivity(&study.sensitivity));
     Ok(StudyPart {
@@ -102,7 +102,7 @@ fn study_part<'a>(study: &'a Study, cells: &[(Cell, FocusLayer)]) -> Result<Stud
     })
 }
 
-fn section(cell: &Cell, layer: &FocusLayer, replicas: u32) -> Result<Section> {
+fn section(cell: &Results, layer: &FocusLayer, replicas: u32) -> Result<Section> {
     let differences: Vec<_> =
         tables::CONTROLS.map(|(control, over)| (control, tables::difference_lines(cell, over))).into();
     Ok(Section {
@@ -151,7 +151,7 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    fn run(cells: Vec<Cell>) -> Run {
+    fn run(cells: Vec<Results>) -> Run {
         let cells = cells.into_iter().map(|cell| (cell, sample::layer())).collect();
         Run { provenance: provenance(), study: None, cells }
     }

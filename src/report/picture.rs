@@ -1,7 +1,15 @@
-//! Figures as files: the SVG as it is, and the PNG that is drawn of it with the font that comes with the program.
+//! What all figures draw with, and figures as files: the SVG as it is, and the PNG that is drawn of it with the font that comes
+//! with the program.
 
+use super::look::Look;
 use crate::error::{Error, Result};
 use crate::run_folder;
+use crate::study::numbers::significant;
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, register_font};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
@@ -9,6 +17,16 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+
+pub(super) const FONT: &str = "sans-serif";
+pub(super) const CAPTION_SIZE: u32 = 27;
+pub(super) const LABEL_SIZE: u32 = 22;
+pub(super) const GRID: RGBColor = RGBColor(225, 225, 225);
+
+/// A part of a figure.
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// A chart of numbers on both axes; the x axis may be logarithmic.
+pub(super) type Chart<'a, 's, X, Y> = ChartContext<'a, SVGBackend<'s>, Cartesian2d<X, Y>>;
 
 /// The built-in font, under the name that figures ask for.
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
@@ -22,6 +40,125 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
 /// A figure that could not be drawn.
 pub(super) fn failed(error: impl Display) -> Error {
     Error::Job(format!("a figure could not be drawn: {error}; the CSV files hold the same numbers"))
+}
+
+/// A figure takes the sizes of its texts from this font; a reader's own is drawn instead where the SVG is shown.
+fn register_fonts() -> Result<()> {
+    for style in [FontStyle::Normal, FontStyle::Bold] {
+        register_font(FONT, style, epaint_default_fonts::UBUNTU_LIGHT)
+            .map_err(|_| failed("the built-in font is unreadable"))?;
+    }
+    Ok(())
+}
+
+/// A figure of this size as the text of an SVG file.
+///
+/// # Errors
+/// [`Error::Job`] if the drawing fails.
+pub(super) fn drawn(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<String> {
+    register_fonts()?;
+    let mut text = String::new();
+    let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
+    root.fill(&WHITE).map_err(failed)?;
+    draw(&root)?;
+    root.present().map_err(failed)?;
+    drop(root);
+    Ok(text)
+}
+
+/// How words of this size are written that end, stand or begin at their place, in the middle of their height.
+pub(super) fn words(size: u32, side: HPos) -> TextStyle<'static> {
+    (FONT, size).into_font().color(&BLACK).pos(Pos::new(side, VPos::Center))
+}
+
+/// How labels are written below their place.
+pub(super) fn label() -> TextStyle<'static> {
+    (FONT, LABEL_SIZE).into_font().color(&BLACK)
+}
+
+/// Writes a panel's caption and gives back what is left of it.
+pub(super) fn captioned<'a>(area: &Area<'a>, caption: &str, left: i32) -> Result<Area<'a>> {
+    let (head, body) = area.split_vertically(CAPTION_SIZE + 20);
+    let style = words(CAPTION_SIZE, HPos::Left);
+    head.draw(&Text::new(caption, (left, CAPTION_SIZE as i32 / 2 + 8), style)).map_err(failed)?;
+    Ok(body)
+}
+
+/// The line of a curve through `points`.
+pub(super) fn line<X, Y>(chart: &mut Chart<'_, '_, X, Y>, points: &[(f64, f64)], look: Look) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let points = points.iter().copied();
+    let drawn = match look.dash {
+        Some((dash, gap)) => chart.draw_series(DashedLineSeries::new(points, dash, gap, look.stroke())).map(drop),
+        None => chart.draw_series(LineSeries::new(points, look.stroke())).map(drop),
+    };
+    drawn.map_err(failed)
+}
+
+/// Vertical bars of a curve's spread.
+pub(super) fn errors<X, Y>(
+    chart: &mut Chart<'_, '_, X, Y>,
+    bars: impl Iterator<Item = [(f64, f64); 2]>,
+    look: Look,
+) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    chart.draw_series(bars.map(|bar| PathElement::new(bar, look.stroke()))).map(drop).map_err(failed)
+}
+
+/// A curve's marker at each place.
+pub(super) fn markers<X, Y>(chart: &mut Chart<'_, '_, X, Y>, places: &[(f64, f64)], look: Look) -> Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let markers = places.iter().map(|&place| {
+        let (inside, outline) = look.marker();
+        EmptyElement::at(place) + inside + outline
+    });
+    chart.draw_series(markers).map(drop).map_err(failed)
+}
+
+/// Grid, ticks and axis titles.
+pub(super) fn mesh<X, Y>(chart: &mut Chart<'_, '_, X, Y>, x_title: &str, y_title: &str, y_labels: usize) -> Result<()>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .x_labels(11)
+        .y_labels(y_labels)
+        .x_label_formatter(&|value| format!("{value:.0}"))
+        .y_label_formatter(&|value| tick(*value))
+        .light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .label_style((FONT, LABEL_SIZE))
+        .x_desc(x_title)
+        .y_desc(y_title)
+        .draw()
+        .map_err(failed)
+}
+
+/// A panel that has nothing to show says so.
+pub(super) fn note(area: &Area<'_>, text: &str) -> Result<()> {
+    let (width, height) = area.dim_in_pixel();
+    let style = words(LABEL_SIZE, HPos::Center);
+    area.draw(&Text::new(text, (width as i32 / 2, height as i32 / 2), style)).map_err(failed)
+}
+
+/// A tick's number without needless zeros.
+pub(super) fn tick(value: f64) -> String {
+    if value.abs() >= 1000.0 {
+        return significant(value.round());
+    }
+    let text = format!("{value:.5}");
+    text.trim_end_matches('0').trim_end_matches('.').replace('-', "−")
 }
 
 /// Writes a figure as it is.
@@ -61,6 +198,11 @@ mod tests {
         write_png(&svg, &path).unwrap();
         let picture = image::open(&path).unwrap().into_luma8();
         (0..picture.width()).map(|x| (0..picture.height()).any(|y| picture.get_pixel(x, y).0[0] < 200)).collect()
+    }
+
+    #[test]
+    fn ticks_have_no_needless_zeros() {
+        assert_eq!([0.1, 25.0, -2.5, 10_000.0, 0.0].map(tick), ["0.1", "25", "−2.5", "10,000", "0"]);
     }
 
     #[test]

@@ -1,18 +1,16 @@
-//! A made-up comparison in the shape of a real one, for the tests of this room.
+//! A made-up comparison in the shape of a real one, for the tests of this module.
 
-use super::Cell;
 use crate::engine::{Engine, HistoryShape};
-use crate::network::Architecture;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
-use crate::pruning::{Layers, Method, Repair, Scope, SweepRow};
+use crate::pruning::{Method, SweepRow};
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability, WindowedEnvelope};
-use crate::study::ledger::{Ledger, Measured, Workload};
+use crate::study::ledger::{Ledger, LedgerRow, Workload};
 use crate::study::recorded::FocusLayer;
-use crate::study::results::InferenceRow;
+use crate::study::results::{InferenceRow, Results};
 
 const REPLICAS: u32 = 5;
-const WEIGHT_COUNTS: u32 = 900;
+const WEIGHTS: u32 = 900;
 const WINDOW: u32 = 50;
 
 /// Accuracy that stays at .967 and falls to chance around sparsity `knee`.
@@ -23,10 +21,10 @@ fn accuracy(sparsity: f64, knee: f64, noise: f64) -> f64 {
 
 /// A focus layer whose weights grow with the index of their weight and come to rest.
 pub(super) fn layer() -> FocusLayer {
-    let shape = HistoryShape { epochs: 100, replicas: REPLICAS as usize, weight_count: WEIGHT_COUNTS as usize };
+    let shape = HistoryShape { epochs: 100, replicas: REPLICAS as usize, weight_count: WEIGHTS as usize };
     let weight =
-        |epoch: u32, weight_index: u32| (1.0 + 1.0 / epoch as f32) * (1 + weight_index) as f32 / WEIGHT_COUNTS as f32;
-    let epoch = |epoch| (0..REPLICAS * WEIGHT_COUNTS).map(move |column| weight(epoch, column % WEIGHT_COUNTS));
+        |epoch: u32, weight_index: u32| (1.0 + 1.0 / epoch as f32) * (1 + weight_index) as f32 / WEIGHTS as f32;
+    let epoch = |epoch| (0..REPLICAS * WEIGHTS).map(move |column| weight(epoch, column % WEIGHTS));
     let history = History::new(shape, (1..=100).flat_map(epoch).collect()).unwrap();
     let mut engine = Engine::cpu(Some(1)).unwrap();
     let stability = Stability::count(&mut engine, &history, &[0.01, 0.03, 0.05], Reading::default()).unwrap();
@@ -35,20 +33,17 @@ pub(super) fn layer() -> FocusLayer {
 }
 
 /// Five replicas of the paper's network on MNIST, every method, 101 sparsities.
-pub(super) fn cell() -> Cell {
+pub(super) fn cell() -> Results {
     let mut noise = Sequence::new(5, Stream::Check, 0, 0);
     let mut sweep = Vec::new();
     for replica in 0..REPLICAS {
         let own = 2.0 * noise.unit() - 1.0;
         let mut push = |method, rule: &str, epochs, tolerance, threshold, window, removed: u32, knee| {
-            let sparsity = f64::from(removed) / f64::from(WEIGHT_COUNTS);
+            let sparsity = f64::from(removed) / f64::from(WEIGHTS);
             let own = own + 0.3 * (2.0 * noise.unit() - 1.0);
             sweep.push(SweepRow {
                 method,
                 rule: rule.into(),
-                layers: Layers::Focus,
-                scope: Scope::Layer,
-                repair: Repair::Cut,
                 model: "dnn".into(),
                 data_set: "mnist".into(),
                 replica,
@@ -57,19 +52,18 @@ pub(super) fn cell() -> Cell {
                 threshold,
                 window,
                 sparsity,
-                nonzero_weights: WEIGHT_COUNTS - removed,
+                nonzero_weights: WEIGHTS - removed,
                 frozen_weights: 30,
                 smaller: 28_320.0 / f64::from(28_320 - removed),
                 theoretical_speedup: 28_320.0 / f64::from(28_320 - removed),
-                calibration_images: None,
                 accuracy: accuracy(sparsity, knee, own),
-                loss: 0.2,
+                ..SweepRow::default()
             });
         };
         push(Method::Dense, "", 100, None, None, None, 0, 2.0);
         push(Method::Dense, "", 3, None, None, None, 0, 1.2);
         for percent in 0..=100 {
-            let removed = percent * WEIGHT_COUNTS / 100;
+            let removed = percent * WEIGHTS / 100;
             push(Method::Hold, FROZEN_FIRST, 100, None, None, Some(WINDOW), removed, 0.92);
             push(Method::Hold, FROZEN_KEPT, 100, None, None, Some(WINDOW), removed, 0.91);
             push(Method::Hold, FROZEN_FIRST, 100, None, None, Some(100), removed, 0.97);
@@ -91,13 +85,13 @@ pub(super) fn cell() -> Cell {
         }
     }
     let inference = [(0.0, 14.3), (0.5, 14.3), (0.6, 14.4), (0.7, 14.2), (0.8, 14.3), (0.9, 14.6)];
-    Cell {
+    Results {
         ledger: ledger(),
         correlations: Vec::new(),
         sweep,
         chance: 0.114,
         headline_window: WINDOW,
-        headline_rule: FROZEN_FIRST.into(),
+        headline_rule: FROZEN_FIRST,
         judged_in_training: false,
         inference: inference.map(|(sparsity, milliseconds)| inference_row(sparsity, milliseconds)).into(),
     }
@@ -118,36 +112,20 @@ fn inference_row(sparsity: f64, milliseconds: f64) -> InferenceRow {
 }
 
 fn ledger() -> Ledger {
-    let workload = Workload {
-        model: "dnn".into(),
-        data_set: "mnist".into(),
-        architecture: Architecture {
-            image_height: 28,
-            image_width: 28,
-            convolutions: Vec::new(),
-            width: 30,
-            depth: 6,
-            classes: 10,
-        },
-        replicates: REPLICAS,
-        epochs: 100,
-        baseline_epochs: 3,
-        training_images: 60_000,
-        test_images: 10_000,
-    };
-    let measured = |method, rule: &str, points: f64, train_s, marginal: [f64; 3]| Measured {
-        method,
-        rule: rule.into(),
-        operating_points: points as u32,
-        distinct_points: points,
-        train_s,
-        record_s: 0.2,
-        sort_count_s: 1.0,
-        prune_evaluate_s: points * f64::from(REPLICAS) * marginal[1] / 1000.0,
-        build_s: 0.0,
-        transfer_s: 0.1,
-        marginal_repetitions_ms: marginal.into(),
-        resumed: false,
+    let measured = |method, rule: &str, points: f64, train_s, marginal: [f64; 3]| {
+        let row = LedgerRow {
+            method,
+            rule: rule.into(),
+            operating_points: points as u32,
+            distinct_points: points,
+            train_s,
+            record_s: Some(0.2),
+            sort_count_s: Some(1.0),
+            prune_evaluate_s: points * f64::from(REPLICAS) * marginal[1] / 1000.0,
+            transfer_s: 0.1,
+            ..LedgerRow::default()
+        };
+        (row, marginal.to_vec())
     };
     let rows = vec![
         measured(Method::Stability, "", 58.4, 40.0, [0.28, 0.30, 0.32]),
@@ -160,5 +138,5 @@ fn ledger() -> Ledger {
         measured(Method::DecaySequential, "density", 21.0, 24.0, [255.0, 260.0, 270.0]),
         measured(Method::DecayBatched, "density", 21.0, 20.0, [190.0, 198.0, 205.0]),
     ];
-    Ledger::new(workload, rows)
+    Ledger::new(Workload::of_the_paper(), rows)
 }

@@ -1,6 +1,6 @@
 //! The study's tables as text for the terminal, and the same as JSON.
 
-use super::tables::{NOTHING, aligned, wrapped};
+use super::layout::{Grid, NOTHING, wrapped};
 use crate::data::Fit;
 use crate::stability::Against;
 use crate::study::conclusion::{SensitivityRow, readings};
@@ -12,15 +12,6 @@ use serde_json::{Value, json};
 
 /// Probabilities below this are only said to be smaller.
 const SMALLEST: f64 = 1e-300;
-
-/// A table: its title, its rows with the names of the columns first, and what a reader should know.
-pub(super) struct Grid {
-    pub(super) title: &'static str,
-    /// So many columns, the first ones, hold words.
-    pub(super) words: usize,
-    pub(super) rows: Vec<Vec<String>>,
-    pub(super) notes: Vec<String>,
-}
 
 /// Tables 1 to 5 and the fits of Figure 3, as far as there is something in them.
 pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
@@ -73,11 +64,7 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
 
 /// All tables, one below the other; every line ends with a line break.
 pub fn text(tables: &Tables) -> String {
-    let grid = |grid: &Grid| {
-        let notes: String = grid.notes.iter().map(|note| wrapped(note)).collect();
-        format!("{}\n{}{notes}", grid.title, aligned(&grid.rows))
-    };
-    let mut text = grids(tables).iter().map(grid).collect::<Vec<_>>().join("\n");
+    let mut text = grids(tables).iter().map(Grid::text).collect::<Vec<_>>().join("\n");
     for note in &tables.notes {
         text += &wrapped(&format!("Note: {note}."));
     }
@@ -216,8 +203,7 @@ fn training(row: &SensitivityRow) -> String {
 
 /// The same as text.
 pub fn sensitivity_text(rows: &[SensitivityRow]) -> String {
-    let Grid { title, rows, notes, .. } = sensitivity(rows);
-    format!("{title}\n{}{}", aligned(&rows), notes.iter().map(|note| wrapped(note)).collect::<String>())
+    sensitivity(rows).text()
 }
 
 const QUASI_POISSON: &str = "quasi-poisson: log link, deviance instead of sums of squares, F by Pearson's dispersion";
@@ -348,27 +334,7 @@ fn separated(text: &str) -> String {
 
 /// The same as numbers, nothing rounded; a K without a limit is null.
 pub fn json(tables: &Tables, configuration_hash: &str, folder: &str) -> Value {
-    let coefficients = tables.quasi_poisson.iter().flat_map(|model| &model.coefficients).map(|one| {
-        json!({
-            "term": one.name,
-            "estimate": one.estimate,
-            "standard_error": one.standard_error,
-            "t": one.t,
-            "p": one.p,
-        })
-    });
-    let growth = |cell: &CellGrowth| {
-        json!({
-            "model": cell.model,
-            "data_set": cell.data_set,
-            "replicates": cell.replicates,
-            "K": cell.growth.limit,
-            "N0": cell.growth.start,
-            "r": cell.growth.rate,
-            "residual_sum_of_squares": cell.growth.residual_sum_of_squares,
-            "k_identified": cell.growth.limit_is_identified,
-        })
-    };
+    let coefficients = tables.quasi_poisson.iter().flat_map(|model| &model.coefficients);
     json!({
         "configuration_hash": configuration_hash,
         "folder": folder,
@@ -378,7 +344,7 @@ pub fn json(tables: &Tables, configuration_hash: &str, folder: &str) -> Value {
         "table4": tables.table4(),
         "table5": tables.table5(),
         "coefficients": coefficients.collect::<Vec<_>>(),
-        "growth": tables.growth.iter().map(growth).collect::<Vec<_>>(),
+        "growth": tables.growth_rows().collect::<Vec<_>>(),
         "notes": tables.notes,
     })
 }

@@ -1,68 +1,43 @@
 //! Tables as text for the terminal, and the same as JSON.
 
-use super::{Cell, count};
+use super::layout::{Line, NOTHING, headed, wrapped};
+use super::rules;
 use crate::pruning::Method;
 use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES};
 use crate::study::ledger::LedgerRow;
-use crate::study::numbers::{significant, thousands, with_spread};
-use crate::study::rules;
+use crate::study::numbers::{counted, significant, thousands, with_spread};
+use crate::study::results::Results;
 use serde_json::{Value, json};
-
-/// Shown where there is nothing to show.
-pub(super) const NOTHING: &str = "–";
-
-/// Columns of a terminal that the text fits in.
-const WIDTH: usize = 120;
 
 /// Points further than this from their column's sparsity are marked with their own.
 const UNMARKED: f64 = 0.005;
 
-/// One method's line of the ledger, in words.
-pub(super) struct LedgerLine {
-    /// Method and rule.
-    pub(super) method: String,
-    /// Marginal cost.
-    pub(super) per_point: String,
-    /// How many distinct points each replica has.
-    pub(super) points: String,
-    /// Fixed cost.
-    pub(super) fixed: String,
-    /// Marginal cost relative to magnitude stability.
-    pub(super) ratio: String,
-    /// From how many points on it has cost less than ED.
-    pub(super) break_even: String,
-    /// The same if the training was needed anyway.
-    pub(super) break_even_if_trained: String,
-}
-
-/// The lines of the ledger, in its order.
-pub(super) fn ledger_lines(cell: &Cell) -> Vec<LedgerLine> {
-    cell.ledger.rows.iter().map(|row| ledger_line(cell, row)).collect()
-}
-
-fn ledger_line(cell: &Cell, row: &LedgerRow) -> LedgerLine {
-    let mut method = row.method.to_string();
-    if !row.rule.is_empty() {
-        method += &format!(" {}", row.rule);
-    }
-    let per_point = row.marginal_ms.map(|marginal| with_spread(marginal, row.marginal_ms_sd, "ms"));
-    let resumed = if row.resumed { ", resumed" } else { "" };
-    let points = format!("{}{resumed}", significant(row.distinct_points));
-    let (break_even, break_even_if_trained) = break_even(cell, row);
-    LedgerLine {
-        method,
-        per_point: per_point.unwrap_or_else(|| NOTHING.into()),
-        points,
-        fixed: row.fixed_s.map_or("none".into(), |seconds| format!("{} s", significant(seconds))),
-        ratio: row.ratio_to_stability.map_or(NOTHING.into(), significant),
-        break_even,
-        break_even_if_trained,
-    }
+/// The lines of the ledger, in its order: method and rule; marginal cost, the same relative to magnitude stability, distinct
+/// points of each replica, fixed cost, and from how many points on it has cost less than exponential decay, with all costs and
+/// if the training was needed anyway.
+pub(super) fn ledger_lines(cell: &Results) -> Vec<Line> {
+    let line = |row: &LedgerRow| {
+        let per_point = row.marginal_ms.map(|marginal| with_spread(marginal, row.marginal_ms_sd, "ms"));
+        let resumed = if row.resumed { ", resumed" } else { "" };
+        let (break_even, break_even_if_trained) = break_even(cell, row);
+        Line {
+            label: format!("{} {}", row.method, row.rule).trim_end().into(),
+            columns: vec![
+                per_point.unwrap_or_else(|| NOTHING.into()),
+                row.ratio_to_stability.map_or(NOTHING.into(), significant),
+                format!("{}{resumed}", significant(row.distinct_points)),
+                row.fixed_s.map_or("none".into(), |seconds| format!("{} s", significant(seconds))),
+                break_even,
+                break_even_if_trained,
+            ],
+        }
+    };
+    cell.ledger.rows.iter().map(line).collect()
 }
 
 /// In words, from how many points on a method has paid off against `decay-sequential`: with all costs, and if the training
 /// was needed anyway.
-fn break_even(cell: &Cell, row: &LedgerRow) -> (String, String) {
+fn break_even(cell: &Results, row: &LedgerRow) -> (String, String) {
     if row.method.retrains() || cell.ledger.row(Method::DecaySequential).is_none() {
         return (NOTHING.into(), NOTHING.into());
     }
@@ -77,15 +52,8 @@ fn break_even(cell: &Cell, row: &LedgerRow) -> (String, String) {
     }
 }
 
-/// One line of the accuracy table: a label, and a text for each of the [`TABLE_SPARSITIES`].
-pub(super) struct AccuracyLine {
-    /// What the line is about.
-    pub(super) label: String,
-    /// One entry for each column.
-    pub(super) columns: Vec<String>,
-}
-
-impl AccuracyLine {
+impl Line {
+    /// A line of the accuracy table, with a column for each of the [`TABLE_SPARSITIES`].
     fn new(curve: &Curve, show: impl Fn(&CurvePoint) -> Option<String>) -> Self {
         let column = |(point, sparsity): (Option<&CurvePoint>, f64)| {
             let Some((point, text)) = point.and_then(|point| Some((point, show(point)?))) else {
@@ -103,9 +71,9 @@ impl AccuracyLine {
 }
 
 /// Accuracy of every curve at the table's sparsities, in per cent.
-pub(super) fn accuracy_lines(cell: &Cell) -> Vec<AccuracyLine> {
+pub(super) fn accuracy_lines(cell: &Results) -> Vec<Line> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
-    curves.iter().map(|curve| AccuracyLine::new(curve, |point| Some(percent(&point.accuracy)))).collect()
+    curves.iter().map(|curve| Line::new(curve, |point| Some(percent(&point.accuracy)))).collect()
 }
 
 /// The difference of a point to a control.
@@ -118,7 +86,7 @@ pub(super) const CONTROLS: [(&str, Difference); 2] = [
 ];
 
 /// Accuracy minus a control's in percentage points with the 95 % interval, for the curves that prune the same nets.
-pub(super) fn difference_lines(cell: &Cell, over: Difference) -> Vec<AccuracyLine> {
+pub(super) fn difference_lines(cell: &Results, over: Difference) -> Vec<Line> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     let difference = |point: &CurvePoint| over(point).map(|difference| percentage_points(&difference));
     curves
@@ -127,7 +95,7 @@ pub(super) fn difference_lines(cell: &Cell, over: Difference) -> Vec<AccuracyLin
         .filter(|curve| {
             curve.points.iter().filter_map(over).any(|summary| summary.mean != 0.0 || summary.sd != Some(0.0))
         })
-        .map(|curve| AccuracyLine::new(curve, difference))
+        .map(|curve| Line::new(curve, difference))
         .filter(|line| line.columns.iter().any(|column| column != NOTHING))
         .collect()
 }
@@ -151,13 +119,13 @@ pub(super) fn percentage_points(difference: &Summary) -> String {
 }
 
 /// Whether an interval in these lines says nothing.
-pub(super) fn any_unknown(lines: &[AccuracyLine]) -> bool {
+pub(super) fn any_unknown(lines: &[Line]) -> bool {
     lines.iter().flat_map(|line| &line.columns).any(|column| column.contains(UNKNOWN))
 }
 
 /// Rank correlation of each criterion with the final magnitude: of `stability` at each tolerance, of the others at the headline's
 /// window.
-pub(super) fn correlation_lines(cell: &Cell) -> Vec<(String, String)> {
+pub(super) fn correlation_lines(cell: &Results) -> Vec<Line> {
     let mut groups: Vec<(String, Vec<f64>)> = Vec::new();
     for row in &cell.correlations {
         let label = match (row.tolerance, row.window) {
@@ -174,20 +142,20 @@ pub(super) fn correlation_lines(cell: &Cell) -> Vec<(String, String)> {
     let line = |(label, values): (String, Vec<f64>)| {
         let summary = Summary::of(&values)?;
         let spread = summary.sd.map(|sd| format!(" ± {sd:.2}")).unwrap_or_default();
-        Some((label, format!("{:+.2}{spread}", summary.mean).replace('-', "−")))
+        Some(Line { label, columns: vec![format!("{:+.2}{spread}", summary.mean).replace('-', "−")] })
     };
     groups.into_iter().filter_map(line).collect()
 }
 
 /// What the whole model gains at the table's sparsities: how many times smaller it is, and the theoretical speed-up.
-pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
+pub(super) fn whole_model_lines(cell: &Results) -> Vec<Line> {
     let curves = accuracy::curves(&cell.sweep, cell.headline_window);
     // Both ratios follow from the number of weights alone, so any curve that meets most columns will do.
     let met = |curve: &&Curve| accuracy::at_table_sparsities(curve).iter().flatten().count();
     let Some(curve) = curves.iter().max_by_key(met) else { return Vec::new() };
-    let line = |label: &str, value: fn(&CurvePoint) -> f64| AccuracyLine {
+    let line = |label: &str, value: fn(&CurvePoint) -> f64| Line {
         label: label.into(),
-        ..AccuracyLine::new(curve, |point| Some(format!("{:.3}x", value(point))))
+        ..Line::new(curve, |point| Some(format!("{:.3}x", value(point))))
     };
     vec![
         line("times smaller, the whole network", |point| point.smaller),
@@ -196,7 +164,7 @@ pub(super) fn whole_model_lines(cell: &Cell) -> Vec<AccuracyLine> {
 }
 
 /// How long classifying took, and that zeros do not change it; `None` if it was not measured.
-pub(super) fn inference_sentence(cell: &Cell) -> Option<String> {
+pub(super) fn inference_sentence(cell: &Results) -> Option<String> {
     let dense = cell.inference.first()?;
     Some(format!(
         "Classifying {} images with one replica took {}. That holds after pruning too: a weight that is zero is multiplied \
@@ -207,18 +175,18 @@ pub(super) fn inference_sentence(cell: &Cell) -> Option<String> {
 }
 
 /// Dense accuracies and chance, in one sentence.
-pub(super) fn reference_sentence(cell: &Cell) -> String {
+pub(super) fn reference_sentence(cell: &Results) -> String {
     let dense: Vec<_> = accuracy::dense(&cell.sweep)
         .into_iter()
-        .map(|(epochs, summary)| format!("{} % after {}", percent(&summary), count(f64::from(epochs), "epoch")))
+        .map(|(epochs, summary)| format!("{} % after {}", percent(&summary), counted(f64::from(epochs), "epoch")))
         .collect();
     let dense = if dense.is_empty() { "not measured".to_string() } else { dense.join(", ") };
     format!("Before pruning: {dense}. Chance: {:.1} %.", 100.0 * cell.chance)
 }
 
 /// The sentences under the ledger.
-pub(super) fn sentences(cell: &Cell) -> Vec<String> {
-    let by_rule = rules::sentence(&cell.ledger, &cell.sweep, cell.headline_window, &cell.headline_rule);
+pub(super) fn sentences(cell: &Results) -> Vec<String> {
+    let by_rule = rules::sentence(&cell.ledger, &cell.sweep, cell.headline_window, cell.headline_rule);
     let seen = cell.judged_in_training.then(|| {
         "There are no test images: all of them trained, and every accuracy here is of the images that were learnt."
             .into()
@@ -228,7 +196,7 @@ pub(super) fn sentences(cell: &Cell) -> Vec<String> {
 }
 
 /// Accuracy at the table's sparsities, for a terminal.
-pub(super) fn accuracy_text(cell: &Cell) -> String {
+pub(super) fn accuracy_text(cell: &Results) -> String {
     let seen = if cell.judged_in_training { "  of the images that were learnt: there are no others\n" } else { "" };
     grid(&accuracy_lines(cell)) + seen
 }
@@ -240,8 +208,8 @@ fn percent(summary: &Summary) -> String {
 
 /// The report of one cell for a terminal, without colours; every line ends with a line break and fits in 120 columns
 /// unless a name is very long.
-pub fn text(cell: &Cell) -> String {
-    let mut text = format!("{}\n\n{}\n", cell.title(), ledger_table(&ledger_lines(cell)));
+pub fn text(cell: &Results) -> String {
+    let mut text = format!("{}\n\n{}\n", cell.title(), ledger_table(ledger_lines(cell)));
     for sentence in sentences(cell) {
         text += &wrapped(&sentence);
     }
@@ -264,8 +232,7 @@ pub fn text(cell: &Cell) -> String {
     let correlations = correlation_lines(cell);
     if !correlations.is_empty() {
         text += "\nRank correlation with the final magnitude (Spearman, mean ± sd over replicas)\n";
-        text +=
-            &aligned(&correlations.iter().map(|(label, value)| vec![label.clone(), value.clone()]).collect::<Vec<_>>());
+        text += &headed(&[], &correlations);
     }
     text += "\nThe whole model\n";
     text += &grid(&whole_model_lines(cell));
@@ -273,76 +240,33 @@ pub fn text(cell: &Cell) -> String {
 }
 
 /// The ledger, a line for each method.
-fn ledger_table(lines: &[LedgerLine]) -> String {
-    let head = ["", "time per point", "x ms", "points", "fixed", "break-even", "if trained anyway"].map(String::from);
-    let row = |line: &LedgerLine| {
-        [
-            &line.method,
-            &line.per_point,
-            &line.ratio,
-            &line.points,
-            &line.fixed,
-            &line.break_even,
-            &line.break_even_if_trained,
-        ]
-        .map(String::clone)
-    };
+fn ledger_table(mut lines: Vec<Line>) -> String {
+    let head =
+        ["time per point", "x stability", "points", "fixed", "break-even", "if trained anyway"].map(String::from);
     // Without exponential decay there is nothing to break even with.
-    let columns = if lines.iter().any(|line| line.break_even != NOTHING) { head.len() } else { head.len() - 2 };
-    let rows: Vec<_> = [head].into_iter().chain(lines.iter().map(row)).map(|row| row[..columns].to_vec()).collect();
-    let mut text = aligned(&rows);
+    let breaks_even = lines.iter().any(|line| line.columns[4] != NOTHING);
+    let columns = if breaks_even { head.len() } else { head.len() - 2 };
+    lines.iter_mut().for_each(|line| line.columns.truncate(columns));
+    let mut text = headed(&head[..columns], &lines);
     text += "  points: distinct ones of each replica; fixed: before the first point, all replicas";
-    if columns > 5 {
+    if breaks_even {
         text += "\n  break-even: from so many points of each replica on it costs less in total than decay-sequential";
     }
     text + "\n"
 }
 
-/// Rows of equally many entries, the first column to the left, all others to the right.
-pub(super) fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let mut text = format!("  {:width$}", row[0], width = widths[0]);
-        for (entry, width) in row.iter().zip(&widths).skip(1) {
-            text += &format!("  {entry:>width$}");
-        }
-        text + "\n"
-    };
-    rows.iter().map(line).collect()
-}
-
-/// A sentence in lines of at most [`WIDTH`] characters, as far as its words allow.
-pub(super) fn wrapped(sentence: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in sentence.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines.join("\n") + "\n"
-}
-
 /// A grid with the table's sparsities as its head.
-fn grid(lines: &[AccuracyLine]) -> String {
-    let head = [String::new()].into_iter().chain(TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)));
-    let row = |line: &AccuracyLine| [&line.label].into_iter().chain(&line.columns).cloned().collect();
-    let rows: Vec<Vec<String>> = [head.collect()].into_iter().chain(lines.iter().map(row)).collect();
-    aligned(&rows)
+fn grid(lines: &[Line]) -> String {
+    headed(&TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)), lines)
 }
 
 /// The same as [`text`], as numbers: shares instead of per cent, nothing rounded.
-pub fn json(cell: &Cell) -> Value {
+pub fn json(cell: &Results) -> Value {
     let ledger = &cell.ledger;
     let rows: Vec<_> = ledger
         .rows
         .iter()
-        .map(|row| json!({ "row": row, "break_even_with_ed_sequential": ledger.break_even(row) }))
+        .map(|row| json!({ "row": row, "break_even_with_decay_sequential": ledger.break_even(row) }))
         .collect();
     let dense: Vec<_> = accuracy::dense(&cell.sweep)
         .into_iter()
@@ -385,6 +309,7 @@ pub fn json(cell: &Cell) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::WIDTH;
     use super::super::sample;
     use super::*;
 
@@ -401,7 +326,7 @@ mod tests {
         let hold: Vec<&str> = hold.into_iter().filter(|entry| !entry.is_empty()).collect();
         let expected = ["hold frozen-first", "0.310 ms ± 0.020", "1.03", "101", "41.2 s", "32 points", "at once"];
         assert_eq!(hold, expected);
-        assert!(line(&text, "decay-sequential").ends_with('–'), "ED cannot break even with itself");
+        assert!(line(&text, "decay-sequential").ends_with('–'), "exponential decay cannot break even with itself");
     }
 
     #[test]
@@ -442,7 +367,7 @@ mod tests {
         let text = text(&cell);
         assert!(text.contains("14.3 ms ± 0.5") && !text.contains("14.6"), "{text}");
         assert!(!text.contains("measured speed-up"), "{text}");
-        let unmeasured = Cell { inference: Vec::new(), ..cell };
+        let unmeasured = Results { inference: Vec::new(), ..cell };
         assert_eq!(inference_sentence(&unmeasured), None);
     }
 
@@ -474,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn without_ed_no_line_speaks_of_breaking_even() {
+    fn without_decay_no_line_speaks_of_breaking_even() {
         let mut cell = sample::cell();
         cell.ledger.rows.retain(|row| !row.method.retrains());
         assert!(!text(&cell).contains("break-even"));
@@ -487,7 +412,7 @@ mod tests {
         assert_eq!(value["inference"][5]["milliseconds"], 14.6);
         assert_eq!(value["ledger"].as_array().unwrap().len(), cell.ledger.rows.len());
         assert_eq!(value["ledger"][0]["row"]["method"], "stability");
-        assert!(value["ledger"][0]["break_even_with_ed_sequential"]["points"].as_f64().unwrap() > 0.0);
+        assert!(value["ledger"][0]["break_even_with_decay_sequential"]["points"].as_f64().unwrap() > 0.0);
         assert!((value["arithmetic_ratio"].as_f64().unwrap() - 945.2).abs() < 1e-9);
         let hold = value["accuracy"].as_array().unwrap().iter().find(|curve| curve["method"] == "hold").unwrap();
         assert_eq!(hold["points"].as_array().unwrap().len(), TABLE_SPARSITIES.len());
@@ -496,7 +421,7 @@ mod tests {
 
     #[test]
     fn an_empty_sweep_gives_a_report_all_the_same() {
-        let cell = Cell { sweep: Vec::new(), ..sample::cell() };
+        let cell = Results { sweep: Vec::new(), ..sample::cell() };
         assert!(text(&cell).contains("Before pruning: not measured. Chance: 11.4 %."));
     }
 }

@@ -1,11 +1,11 @@
 //! Do settle and hold beat one-shot pruning? One table of all cells, frozen weights treated alike on both sides.
 
-use super::study::Grid;
-use super::tables::{NOTHING, TOO_FEW, UNKNOWN, aligned, percentage_points, wrapped};
-use super::{Cell, tables};
+use super::layout::{Grid, NOTHING};
+use super::tables::{self, TOO_FEW, UNKNOWN, percentage_points};
 use crate::pruning::Method;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::study::accuracy::{self, CurvePoint, Summary, TABLE_SPARSITIES};
+use crate::study::results::Results;
 
 /// The criteria, and for each rule the control that treats frozen weights as it does.
 const CRITERIA: [Method; 2] = [Method::Settle, Method::Hold];
@@ -43,7 +43,7 @@ impl Count {
 }
 
 /// The table, with a sentence for each criterion and control; `None` without cells.
-pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Option<Grid> {
+pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Results> + Clone) -> Option<Grid> {
     cells.clone().next()?;
     let percents = TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity));
     let head = ["model", "data set", "criterion", "over"].map(String::from);
@@ -88,14 +88,13 @@ pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Option<
 }
 
 /// Figure 4 for a terminal: the table above all; nothing without cells.
-pub fn text(cells: &[Cell]) -> String {
-    let Some(Grid { title, rows, notes, .. }) = grid(cells.iter()) else { return String::new() };
+pub fn text(cells: &[Results]) -> String {
+    let Some(grid) = grid(cells.iter()) else { return String::new() };
     let mut text = String::from("Figure 4: accuracy in % (mean ± sd over replicas) by share of zero weights\n");
     for cell in cells {
         text += &format!("{}\n{}", cell.title(), tables::accuracy_text(cell));
     }
-    text += &format!("\n{title}\n{}", aligned(&rows));
-    notes.iter().fold(text, |text, note| text + &wrapped(note)) + "\n"
+    text + "\n" + &grid.text() + "\n"
 }
 
 #[cfg(test)]

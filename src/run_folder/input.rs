@@ -126,3 +126,36 @@ fn cannot(path: &Path, error: &std::io::Error) -> Error {
 fn too_long(path: &Path, most: u64) -> Error {
     Error::Data(format!("{} gives more than {most} bytes; write it to a file, or save less of it", path.display()))
 }
+
+/// The text of the file `place` in UTF-8, or in UTF-16 if it says so, with a notice.
+///
+/// Fails with [`Error::Data`] if it is neither.
+pub fn decode(place: &str, bytes: Vec<u8>, notices: &mut Vec<String>) -> Result<String> {
+    let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => {
+            let text = String::from_utf8(bytes).map_err(|error| {
+                let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+                Error::Data(format!("{place}, line {line}: text that is not UTF-8; save the file in UTF-8"))
+            })?;
+            if let Some(end) = text.find('\0') {
+                let line = text[..end].lines().count().max(1);
+                return Err(Error::Data(format!(
+                    "{place}, line {line}: a byte of 0, as in UTF-16 without its mark; save the file in UTF-8"
+                )));
+            }
+            return Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text));
+        }
+    };
+    let units = bytes[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    let text: std::result::Result<String, _> = char::decode_utf16(units).collect();
+    match text {
+        Ok(text) if bytes.len().is_multiple_of(2) => {
+            notices.push(format!("{place}: the text is in UTF-16; it is read as that"));
+            Ok(text)
+        }
+        _ => Err(Error::Data(format!("{place}: text that begins as UTF-16 and is not; save the file in UTF-8"))),
+    }
+}

@@ -160,18 +160,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_weight_that_is_not_finite_is_named_by_its_place() {
+    fn an_empty_history_is_refused_and_a_weight_that_is_not_finite_is_named_by_its_place() {
         let shape = HistoryShape { epochs: 2, replicas: 3, weight_count: 4 };
         let mut weights = vec![0.5; 24];
         weights[12 + 4 + 2] = f32::NAN;
-        let message = History::new(shape, weights).unwrap_err().to_string();
+        let message = History::new(shape, weights.clone()).unwrap_err().to_string();
         assert!(message.contains("NaN at epoch 1, replica 1, weight 2"), "{message}");
-    }
-
-    #[test]
-    fn an_empty_history_is_refused() {
-        let shape = HistoryShape { epochs: 0, replicas: 3, weight_count: 4 };
-        assert!(History::new(shape, Vec::new()).is_err());
+        let recorded = History::recorded(shape, weights);
+        assert_eq!(recorded.check_finite(1).unwrap_err().to_string(), message);
+        assert!(recorded.check_finite(2).is_ok());
+        assert!(History::new(HistoryShape { epochs: 0, ..shape }, Vec::new()).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::anova::PERFECT;
 use super::design::{Cell, Design, LeastSquares};
 use super::{f_upper_tail, t_two_sided};
 use crate::error::{Error, Result};
+use serde::Serialize;
 
 /// Iterations after which a fit that still moves has no finite estimate. Each doubles the digits; ten are usual.
 const MOST_ITERATIONS: usize = 100;
@@ -16,9 +17,10 @@ const MOST_ITERATIONS: usize = 100;
 const STILL: f64 = 1e-10;
 
 /// A coefficient on the scale of the logarithm.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Coefficient {
     /// `(Intercept)`, or factor and level as in `data_setPR`, relative to the factor's first level.
+    #[serde(rename = "term")]
     pub name: String,
     /// Estimate.
     pub estimate: f64,

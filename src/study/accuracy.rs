@@ -94,7 +94,7 @@ struct Setting {
 
 /// All curves of a sweep of one model on one data set, `settle` and `hold` at `headline_window` and at the window that
 /// training accuracy chose ([`CHOSEN_IN_TRAINING`]) only. Dense networks are
-/// left out (see [`dense`]), and ED in one batch too if it is there one by one, since both give the same networks.
+/// left out (see [`dense`]), and exponential decay in one batch too if it is there one by one, since both give the same networks.
 ///
 /// A point of `stability` is a (tolerance, threshold), of all others a number of removed weights; only points that every replica
 /// of the curve has are shown. Rows of equal masks must be there for every point: a threshold that changes nothing is a
@@ -145,7 +145,7 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
         .collect()
 }
 
-/// A name for each setting: what differs within the method, and always the rule of ED, since ED has no common meaning.
+/// A name for each setting: what differs within the method, and always the rule of exponential decay, which has no common meaning.
 fn labels<'a>(settings: impl Iterator<Item = &'a Setting> + Clone) -> Vec<String> {
     let differ = |method, part: fn(&Setting) -> String| {
         settings.clone().filter(|other| other.method == method).map(part).collect::<BTreeSet<_>>().len() > 1
@@ -154,7 +154,7 @@ fn labels<'a>(settings: impl Iterator<Item = &'a Setting> + Clone) -> Vec<String
         .clone()
         .map(|setting| {
             let method = setting.method;
-            let mut label = if method.retrains() { "ed".to_string() } else { method.to_string() };
+            let mut label = if method.retrains() { "decay".to_string() } else { method.to_string() };
             if let Some(tolerance) = setting.tolerance {
                 label += &format!(" ε={}", f64::from_bits(tolerance));
             }
@@ -235,31 +235,10 @@ pub fn at_table_sparsities(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SPARSIT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pruning::{Layers, Repair, Scope};
 
     fn row(method: Method, replica: u32, nonzero_weights: u32, accuracy: f64) -> SweepRow {
-        SweepRow {
-            method,
-            rule: String::new(),
-            layers: Layers::Focus,
-            scope: Scope::Layer,
-            repair: Repair::Cut,
-            model: "dnn".into(),
-            data_set: "mnist".into(),
-            replica,
-            epochs: 100,
-            tolerance: None,
-            threshold: None,
-            window: None,
-            sparsity: 1.0 - f64::from(nonzero_weights) / 100.0,
-            nonzero_weights,
-            frozen_weights: 0,
-            smaller: 1.0,
-            theoretical_speedup: 1.0,
-            calibration_images: None,
-            accuracy,
-            loss: 1.0,
-        }
+        let sparsity = 1.0 - f64::from(nonzero_weights) / 100.0;
+        SweepRow { method, replica, epochs: 100, sparsity, nonzero_weights, accuracy, ..SweepRow::default() }
     }
 
     fn ms(replica: u32, threshold: u32, nonzero_weights: u32, accuracy: f64) -> SweepRow {
@@ -330,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_headline_window_is_a_curve_and_ed_is_shown_once() {
+    fn only_the_headline_window_is_a_curve_and_decay_is_shown_once() {
         let hold = |window| SweepRow { window: Some(window), ..row(Method::Hold, 0, 50, 0.9) };
         let ed = |method| SweepRow { rule: "density".into(), epochs: 3, ..row(method, 0, 50, 0.9) };
         let rows = [
@@ -341,9 +320,9 @@ mod tests {
             row(Method::Dense, 0, 100, 1.0),
         ];
         let labels: Vec<_> = curves(&rows, 50).into_iter().map(|curve| curve.label).collect();
-        assert_eq!(labels, ["hold s=50", "ed density"]);
+        assert_eq!(labels, ["hold s=50", "decay density"]);
         let batched: Vec<_> = curves(&rows[3..4], 50).into_iter().map(|curve| curve.label).collect();
-        assert_eq!(batched, ["ed density"]);
+        assert_eq!(batched, ["decay density"]);
     }
 
     #[test]

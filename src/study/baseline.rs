@@ -1,9 +1,9 @@
 //! The baseline in a comparison: exponential decay, which trains anew for each target, timed in both ways.
 
 use super::comparison::{CellComparison, since};
-use super::ledger::Measured;
+use super::ledger::LedgerRow;
 use super::numbers::percent;
-use crate::engine::{DataHandle, Evaluation, Overheads, Replica, Watch};
+use crate::engine::{DataHandle, Evaluation, Overheads, Replica};
 use crate::error::{Error, Result};
 use crate::pruning::Method;
 use crate::pruning::decay::{Rule, Schedule};
@@ -54,14 +54,15 @@ impl CellComparison<'_> {
         let one_by_one: Vec<DecayRun> = targets
             .iter()
             .map(|&target| {
-                let stage = format!("ed-{}-{}", rule.name(), percent(target));
+                let stage = format!("exponential decay, {}, to {}", rule.name(), percent(target));
                 let session = format!("ed-{}-{target}", rule.name());
                 self.decay(rule, &[target], test, [&session, &stage], &mut |own| parameters.add(own))
             })
             .collect::<Result<_>>()?;
-        let batched = format!("ed-{}-batched", rule.name());
+        let session = format!("ed-{}-batched", rule.name());
+        let stage = format!("exponential decay, {}, all targets in one batch", rule.name());
         let together = match self.scope.decays_together {
-            true => Some(self.decay(rule, &targets, test, [&batched, &batched], &mut |_| {})?),
+            true => Some(self.decay(rule, &targets, test, [&session, &stage], &mut |_| {})?),
             false => None,
         };
         let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
@@ -101,22 +102,22 @@ impl CellComparison<'_> {
         Ok(())
     }
 
-    fn measure_decay(&mut self, rule: Rule, method: Method, runs: &[DecayRun], marginal_repetitions_ms: Vec<f64>) {
+    fn measure_decay(&mut self, rule: Rule, method: Method, runs: &[DecayRun], repetitions_ms: Vec<f64>) {
         let sum = |part: fn(&DecayRun) -> f64| runs.iter().map(part).sum::<f64>();
-        self.measured.push(Measured {
+        let points = self.configuration.ed_targets.len();
+        let row = LedgerRow {
             method,
             rule: rule.name().into(),
-            operating_points: self.configuration.ed_targets.len() as u32,
-            distinct_points: self.configuration.ed_targets.len() as f64,
+            operating_points: points as u32,
+            distinct_points: points as f64,
             train_s: sum(|run| run.train_s),
-            record_s: 0.0,
-            sort_count_s: 0.0,
             prune_evaluate_s: sum(|run| run.evaluate_s),
             build_s: sum(|run| run.overheads.build.as_secs_f64()),
             transfer_s: sum(|run| run.overheads.transfer.as_secs_f64()),
-            marginal_repetitions_ms,
             resumed: runs.iter().any(|run| run.resumed),
-        });
+            ..LedgerRow::default()
+        };
+        self.measured.push((row, repetitions_ms));
     }
 
     /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`. The checkpoint is called
@@ -131,9 +132,8 @@ impl CellComparison<'_> {
     ) -> Result<DecayRun> {
         let before = self.engine.overheads();
         let configuration = self.configuration;
-        let data = &self.cell.split.training;
-        let training = self.engine.load(data)?;
-        let steps = data.samples().div_ceil(configuration.batch) as u64;
+        let training = self.engine.load(&self.cell.split.training)?;
+        let steps = self.cell.steps(configuration);
         let weight_count = self.cell.architecture.weight_count();
         let schedule = |target: f64| Schedule::new(rule, target, weight_count, configuration.ed_epochs, steps);
         let ids = self.replica_ids;
@@ -141,18 +141,10 @@ impl CellComparison<'_> {
         let schedules: Vec<_> = slots().map(|(target, _)| schedule(target)).collect();
         let replica_ids: Vec<u32> = slots().map(|(_, id)| id).collect();
         let plan = Plan {
-            architecture: &self.cell.architecture,
-            training,
-            data,
-            batch: configuration.batch,
-            pixel_scale: configuration.pixel_scale,
-            seed: configuration.seed,
-            replica_ids: &replica_ids,
             epochs: configuration.ed_epochs,
             schedules: &schedules,
             record: false,
-            plateau: None,
-            keep_diverged: false,
+            ..self.cell.plan(training, configuration, &replica_ids)
         };
         let total = steps * u64::from(configuration.ed_epochs) * replica_ids.len() as u64;
         let engine = &mut *self.engine;
@@ -162,8 +154,7 @@ impl CellComparison<'_> {
             train(engine, &plan, Some(&checkpoints), watch, &|text| control.progress.notice(text))
         })?;
         let start = Instant::now();
-        let silent = Watch { stop: self.control.stop, progress: &|_| {} };
-        let evaluations = trained.batch.evaluate(test, &silent)?;
+        let evaluations = trained.batch.evaluate(test, &control.silent())?;
         let evaluate_s = start.elapsed().as_secs_f64();
         let mut digests = Vec::new();
         trained.batch.visit_replicas(&mut |replica| {

@@ -5,13 +5,10 @@ use super::Control;
 use super::accuracy::{Summary, TABLE_SPARSITIES};
 use super::configuration::Configuration;
 use super::experiment::{Cell, CellFolder, train_and_record};
-use super::ledger::{Ledger, Measured, Workload};
+use super::ledger::{Ledger, LedgerRow, Measured, Workload};
 use super::records::{LayerAxes, write_envelope, write_records, write_stability};
-use super::results::{
-    CORRELATION_COLUMNS, ComparedCell, INFERENCE_COLUMNS, InferenceRow, LEDGER_COLUMNS, Results, SUBJECT_FILE,
-    SWEEP_COLUMNS, with_magnitude,
-};
-use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Overheads, Watch};
+use super::results::{ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude};
+use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Overheads};
 use crate::error::Result;
 use crate::network::ParameterLayout;
 use crate::pruning::masks::{RemovalOrder, removed_weights};
@@ -36,7 +33,7 @@ const REPEAT_WITHIN: Duration = Duration::from_secs(5);
 pub struct Compared {
     /// What was found.
     pub results: Results,
-    /// SHA-256 of weights: the recorded focus layer after each epoch, all parameters at the end, ED's at the end.
+    /// SHA-256 of weights: the recorded focus layer after each epoch, all parameters at the end, those of decay at the end.
     pub weight_hashes: BTreeMap<String, String>,
     /// Seconds by what took them, beyond the ledger.
     pub wall_times: BTreeMap<String, f64>,
@@ -52,8 +49,7 @@ pub fn compare(
 ) -> Result<Compared> {
     let replica_ids: Vec<u32> = (0..configuration.replicates).collect();
     let scope = Scope { repeat_within: REPEAT_WITHIN, decays_together: true };
-    let mut comparison = CellComparison::new(engine, cell, configuration, folder, control, &replica_ids, scope);
-    comparison.run()
+    CellComparison::new(engine, cell, configuration, folder, control, &replica_ids, scope).run()
 }
 
 /// How much is measured.
@@ -99,17 +95,8 @@ impl<'a> CellComparison<'a> {
         replica_ids: &'a [u32],
         scope: Scope,
     ) -> Self {
-        Self {
-            engine,
-            cell,
-            configuration,
-            folder,
-            control,
-            replica_ids,
-            scope,
-            rows: Vec::new(),
-            measured: Vec::new(),
-        }
+        let (rows, measured) = (Vec::new(), Vec::new());
+        Self { engine, cell, configuration, folder, control, replica_ids, scope, rows, measured }
     }
 
     fn run(&mut self) -> Result<Compared> {
@@ -180,19 +167,19 @@ impl<'a> CellComparison<'a> {
         self.criteria(&mut trained, test, &numbers, &counted, training_overheads)?;
         self.chosen_windows(&mut trained.batch, training, &numbers)?;
         let correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
-        csv::write(&folder.file("correlations.csv")?, CORRELATION_COLUMNS, &correlations)?;
+        csv::write::<CorrelationRow>(&folder.file("correlations.csv")?, &correlations)?;
         let inference = self.inference(&mut trained.batch, test)?;
-        csv::write(&folder.file("inference.csv")?, INFERENCE_COLUMNS, &inference)?;
+        csv::write::<InferenceRow>(&folder.file("inference.csv")?, &inference)?;
         // Exponential decay trains networks of its own: these are not needed beside them.
         drop((trained, history, counted));
         let decay = self.exponential_decay(test)?;
-        csv::write(&folder.file("sweep.csv")?, SWEEP_COLUMNS, &self.rows)?;
+        csv::write::<SweepRow>(&folder.file("sweep.csv")?, &self.rows)?;
         let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
-        csv::write(&folder.file("ledger.csv")?, LEDGER_COLUMNS, &ledger.rows)?;
+        csv::write::<LedgerRow>(&folder.file("ledger.csv")?, &ledger.rows)?;
         let subject = ComparedCell::new(ledger.workload.clone(), &self.cell.split);
         subject.write(&folder.file(SUBJECT_FILE)?)?;
         let results = Results {
-            rows: std::mem::take(&mut self.rows),
+            sweep: std::mem::take(&mut self.rows),
             ledger,
             correlations,
             inference,
@@ -244,20 +231,12 @@ impl<'a> CellComparison<'a> {
         let evaluations =
             self.control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
         let weight_count = self.cell.architecture.weight_count();
-        let rows: Vec<SweepRow> = (0..)
-            .zip(evaluations)
-            .map(|(replica, evaluation)| {
-                let frozen = frozen_weights(&counted.envelope, replica as usize);
-                self.context(self.configuration.epochs).row(
-                    Method::Dense,
-                    "",
-                    replica,
-                    weight_count,
-                    frozen,
-                    evaluation,
-                )
-            })
-            .collect();
+        let context = self.context(self.configuration.epochs);
+        let row = |(replica, evaluation)| {
+            let frozen = frozen_weights(&counted.envelope, replica as usize);
+            context.row(Method::Dense, "", replica, weight_count, frozen, evaluation)
+        };
+        let rows: Vec<SweepRow> = (0..).zip(evaluations).map(row).collect();
         self.rows.extend(rows);
         Ok(())
     }
@@ -305,9 +284,8 @@ impl<'a> CellComparison<'a> {
                 || (seconds.len() < REPETITIONS && started.elapsed() + warm_up <= self.scope.repeat_within)
             {
                 let start = Instant::now();
-                let silent = Watch { stop: self.control.stop, progress: &|_| {} };
                 let points = of_method(method, rule == FROZEN_FIRST, numbers);
-                sweep::evaluate(&mut trained.batch, test, &points, &silent)?;
+                sweep::evaluate(&mut trained.batch, test, &points, &self.control.silent())?;
                 seconds.push(start.elapsed().as_secs_f64());
             }
             let sort_count_s = match method {
@@ -315,21 +293,22 @@ impl<'a> CellComparison<'a> {
                 Method::Settle | Method::Hold | Method::MagnitudeFrozenFirst => counted.envelope_s,
                 _ => 0.0,
             };
-            self.measured.push(Measured {
+            let row = LedgerRow {
                 method,
                 rule: rule.into(),
                 operating_points: (points.len() / replicates) as u32,
                 distinct_points: swept.distinct as f64 / replicates as f64,
                 train_s: trained.times.train.as_secs_f64()
                     - (training_overheads.build + training_overheads.transfer).as_secs_f64(),
-                record_s: trained.times.record.as_secs_f64(),
-                sort_count_s,
+                record_s: Some(trained.times.record.as_secs_f64()),
+                sort_count_s: Some(sort_count_s),
                 prune_evaluate_s: seconds.iter().sum::<f64>() / seconds.len() as f64,
                 build_s: (training_overheads.build + overheads.build).as_secs_f64(),
                 transfer_s: (training_overheads.transfer + overheads.transfer).as_secs_f64(),
-                marginal_repetitions_ms: seconds.iter().map(|s| s * 1e3 / swept.distinct as f64).collect(),
                 resumed: trained.resumed,
-            });
+                ..LedgerRow::default()
+            };
+            self.measured.push((row, seconds.iter().map(|s| s * 1e3 / swept.distinct as f64).collect()));
             let context = self.context(configuration.epochs);
             let rows: Vec<SweepRow> = points
                 .iter()
@@ -386,7 +365,6 @@ impl<'a> CellComparison<'a> {
             .iter()
             .map(|&removed| trained.chunks_exact(weight_count).flat_map(|weights| pruned(weights, removed)).collect())
             .collect();
-        let silent = Watch { stop: self.control.stop, progress: &|_| {} };
         let replicates = f64::from(self.configuration.replicates);
         let mut times = vec![Vec::new(); networks.len()];
         let started = Instant::now();
@@ -394,7 +372,7 @@ impl<'a> CellComparison<'a> {
             for (networks, times) in networks.iter().zip(&mut times) {
                 batch.set_focus_weights(networks)?;
                 let start = Instant::now();
-                batch.evaluate(test, &silent)?;
+                batch.evaluate(test, &self.control.silent())?;
                 times.push(start.elapsed().as_secs_f64() * 1e3 / replicates);
             }
             if started.elapsed() > self.scope.repeat_within {

@@ -1,20 +1,27 @@
-//! What a study concludes from its trained replicas: the numbers that its tables are made of, and how they depend on the
-//! reading of magnitude stability.
+//! What a study concludes from its trained replicas: the numbers that its tables are made of, how they depend on the reading
+//! of magnitude stability, and Figure 4: the same networks pruned in every way, and exponential decay, which alone is trained
+//! for it, beside them.
 
+use super::Control;
+use super::comparison::{CellComparison, Scope};
 use super::configuration::{Configuration, PAPER_TOLERANCE};
+use super::experiment::{Cell, CellFolder};
 use super::numbers::percent;
-use super::runs::{CellRuns, histories};
+use super::results::{Results, SUBJECT_FILE};
+use super::runs::{CellRuns, Run, histories};
 use super::tables::{Observations, Replicate, StableNodes, published_summary};
 use crate::data::Fit;
-use crate::engine::Engine;
+use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};
+use crate::network::ParameterLayout;
 use crate::run_folder::csv;
 use crate::stability::summary::{ToleranceSummary, summarise};
-use crate::stability::{Against, History, Reading, Stability, ToleranceKind, Tracking};
-use crate::training::hash;
+use crate::stability::{Against, History, Reading, ReplicaHistory, Stability, ToleranceKind, Tracking};
+use crate::training::{Trained, TrainingTimes, hash};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the replicas of all cells say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -103,15 +110,43 @@ impl Conclusion {
     ///
     /// Fails with [`Error::Io`] if a file cannot be written.
     pub fn write(&self, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
-        let name = |one: &Replicate| (one.model.clone(), one.data_set.clone(), one.replicate.clone());
-        let observations = in_order(&self.observations)
-            .flat_map(|(one, counts)| counts.iter().map(move |&count| (name(one), count as u32)));
-        csv::write(&path("observations.csv")?, &["model", "data_set", "replicate", "stability"], observations)?;
-        let numbers = in_order(&self.stable_weights)
-            .flat_map(|(one, numbers)| numbers.iter().map(move |&(epoch, number)| (name(one), epoch, number as u32)));
-        let columns = ["model", "data_set", "replicate", "epoch", "stable_nodes"];
-        csv::write(&path("stable_nodes.csv")?, &columns, numbers)
+        let observations =
+            in_order(&self.observations).flat_map(|(Replicate { model, data_set, replicate }, counts)| {
+                let row = |&count: &f64| ObservationRow { model, data_set, replicate, stability: count as u32 };
+                counts.iter().map(row)
+            });
+        csv::write::<ObservationRow<'_>>(&path("observations.csv")?, observations)?;
+        let numbers = in_order(&self.stable_weights).flat_map(|(Replicate { model, data_set, replicate }, numbers)| {
+            let row = |&(epoch, number): &(u32, f64)| StableNodesRow {
+                model,
+                data_set,
+                replicate,
+                epoch,
+                stable_nodes: number as u32,
+            };
+            numbers.iter().map(row)
+        });
+        csv::write::<StableNodesRow<'_>>(&path("stable_nodes.csv")?, numbers)
     }
+}
+
+/// A line of `observations.csv`.
+#[derive(Default, Serialize)]
+struct ObservationRow<'a> {
+    model: &'a str,
+    data_set: &'a str,
+    replicate: &'a str,
+    stability: u32,
+}
+
+/// A line of `stable_nodes.csv`.
+#[derive(Default, Serialize)]
+struct StableNodesRow<'a> {
+    model: &'a str,
+    data_set: &'a str,
+    replicate: &'a str,
+    epoch: u32,
+    stable_nodes: u32,
 }
 
 /// Replicate 2 before replicate 10.
@@ -122,7 +157,7 @@ fn in_order<T>(numbers: &BTreeMap<Replicate, T>) -> impl Iterator<Item = (&Repli
 }
 
 /// A line of `sensitivity.csv`. The order of the fields is the order of the columns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SensitivityRow {
     /// Name of the model.
     pub model: String,
@@ -155,25 +190,6 @@ pub struct SensitivityRow {
     /// What the paper prints.
     pub published_sd: Option<String>,
 }
-
-/// Columns of `sensitivity.csv`.
-pub const SENSITIVITY_COLUMNS: &[&str] = &[
-    "model",
-    "data_set",
-    "tracking",
-    "tolerance_kind",
-    "against",
-    "tolerance",
-    "pixel_scale",
-    "side",
-    "fit",
-    "retrained",
-    "replicates",
-    "mean",
-    "sd",
-    "published_mean",
-    "published_sd",
-];
 
 /// Every way to read a history.
 pub fn readings() -> Vec<Reading> {
@@ -239,4 +255,108 @@ impl SensitivityRow {
             published_sd: published.map(|published| published.1.into()),
         }
     }
+}
+
+/// Measurements are repeated for about this long: a study has many cells, and `compare` measures more closely.
+const REPEAT_WITHIN: Duration = Duration::from_secs(1);
+
+/// The part of a cell's folder that is Figure 4's.
+pub const FIGURE_4: &str = "figure4";
+
+impl CellFolder<'_> {
+    /// Forgets what a study has trained, and its Figure 4.
+    pub fn forget_runs(&self) -> Result<()> {
+        self.forget("runs.csv")?;
+        let figure4 = self.within(FIGURE_4);
+        figure4.forget(SUBJECT_FILE)?;
+        figure4.remove_checkpoints()
+    }
+}
+
+/// What training all runs of a cell took, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TrainingSeconds {
+    /// Training.
+    pub train: f64,
+    /// Reading the focus layer back.
+    pub record: f64,
+}
+
+/// Prunes the first networks of a cell that learnt, as many as Figure 4 is made of, and writes into `folder` what
+/// [`Results::read_back`] reads; what is there already is not made again, and exponential decay goes on from its checkpoints.
+/// `None` if no network learnt. `seconds` are of all runs of the cell: these networks are charged their share.
+///
+/// Fails with [`Error::Data`] if the networks are not the cell's.
+pub fn figure4(
+    engine: &mut Engine,
+    cell: &Cell,
+    runs: &CellRuns,
+    configuration: &Configuration,
+    folder: &CellFolder<'_>,
+    seconds: TrainingSeconds,
+    control: Control<'_>,
+) -> Result<Option<Results>> {
+    if folder.place(SUBJECT_FILE).is_file() {
+        return Results::read_back(configuration, &folder.place("")).map(Some);
+    }
+    let mut chosen = runs.kept();
+    chosen.truncate(configuration.figure_4_replicates.unwrap_or(0) as usize);
+    if chosen.is_empty() {
+        return Ok(None);
+    }
+    let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
+    let trained = trained(engine, cell, runs, &chosen, configuration, seconds)?;
+    ReplicaHistory::write(&folder.file("history.npz")?, &histories(&chosen))?;
+    let configuration = Configuration { replicates: ids.len() as u32, ..configuration.clone() };
+    let scope = Scope { repeat_within: REPEAT_WITHIN, decays_together: false };
+    let results =
+        CellComparison::new(engine, cell, &configuration, folder, control, &ids, scope).run_trained(trained)?;
+    folder.remove_checkpoints()?;
+    Ok(Some(results))
+}
+
+/// Networks of a study on their device again.
+fn trained(
+    engine: &mut Engine,
+    cell: &Cell,
+    runs: &CellRuns,
+    chosen: &[&Run],
+    configuration: &Configuration,
+    seconds: TrainingSeconds,
+) -> Result<Trained> {
+    let layout = ParameterLayout::new(&cell.architecture);
+    let replica = |run: &&Run| -> Result<Replica<f32>> {
+        let mut parameters = vec![0.0; layout.parameters()];
+        for tensor in &layout.tensors {
+            let place = runs.tensors.iter().position(|(name, shape)| (name, shape) == (&tensor.name, &tensor.shape));
+            let values = place.map(|place| &run.parameters[place]).ok_or_else(|| {
+                Error::Data(format!(
+                    "{} has no {} of the shape {:?} among its weights; train it again with --fresh",
+                    runs.name(),
+                    tensor.name,
+                    tensor.shape
+                ))
+            })?;
+            parameters[tensor.range()].copy_from_slice(values);
+        }
+        Ok(Replica::new(&cell.architecture, parameters))
+    };
+    let replicas: Vec<Replica<f32>> = chosen.iter().map(replica).collect::<Result<_>>()?;
+    let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
+    let mut batch = cell.begin(engine, configuration, &ids)?;
+    batch.restore(&replicas)?;
+    let share = chosen.len() as f64 / runs.runs.len() as f64;
+    Ok(Trained {
+        batch,
+        recorded: History::of(&histories(chosen)),
+        epochs: vec![configuration.epochs; chosen.len()],
+        focus_hashes: Vec::new(),
+        metrics: Vec::new(),
+        times: TrainingTimes {
+            train: Duration::from_secs_f64(seconds.train * share),
+            record: Duration::from_secs_f64(seconds.record * share),
+            plateau: Duration::ZERO,
+        },
+        resumed: false,
+    })
 }

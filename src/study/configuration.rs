@@ -284,7 +284,7 @@ impl Configuration {
         Reading { tracking: self.tracking, tolerance_kind: self.tolerance_kind, against: self.against }
     }
 
-    /// Sparsities `0..=1` of every criterion that meets them exactly: each 5 %, and ED's targets.
+    /// Sparsities `0..=1` of every criterion that meets them exactly: each 5 %, and the targets of decay.
     pub fn sparsities(&self) -> Vec<f64> {
         let every_5 = (0..=100).step_by(5).map(|percent| f64::from(percent) / 100.0);
         let mut sparsities: Vec<f64> = every_5.chain(self.ed_targets.iter().copied()).collect();

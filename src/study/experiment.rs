@@ -4,7 +4,7 @@ use super::Control;
 use super::configuration::{Configuration, Network};
 use super::numbers::{significant, thousands};
 use crate::data::{Dataset, Loaded, Source, Split};
-use crate::engine::{DataHandle, Engine};
+use crate::engine::{Batch, DataHandle, Engine, Setup};
 use crate::error::{Error, Result};
 use crate::network::Architecture;
 use crate::run_folder::RunFolder;
@@ -154,6 +154,57 @@ impl Cell {
         }
     }
 
+    /// Training steps of an epoch.
+    pub fn steps(&self, configuration: &Configuration) -> u64 {
+        self.split.training.samples().div_ceil(configuration.batch) as u64
+    }
+
+    /// What an engine needs to know of replicas of the cell's network.
+    pub fn setup<'a>(
+        &'a self,
+        training: DataHandle,
+        configuration: &Configuration,
+        replica_ids: &'a [u32],
+    ) -> Setup<'a> {
+        Setup {
+            architecture: &self.architecture,
+            training,
+            batch: configuration.batch.min(self.split.training.samples()),
+            pixel_scale: configuration.pixel_scale,
+            seed: configuration.seed,
+            replica_ids,
+        }
+    }
+
+    /// Replicas of the cell's network on a device, not trained.
+    pub fn begin(&self, engine: &mut Engine, configuration: &Configuration, replica_ids: &[u32]) -> Result<Batch> {
+        let training = engine.load(&self.split.training)?;
+        engine.begin(&self.setup(training, configuration, replica_ids))
+    }
+
+    /// Training of these replicas for all epochs with the focus layer recorded, and nothing pruned or stopped.
+    pub(super) fn plan<'a>(
+        &'a self,
+        training: DataHandle,
+        configuration: &Configuration,
+        replica_ids: &'a [u32],
+    ) -> Plan<'a> {
+        Plan {
+            architecture: &self.architecture,
+            training,
+            data: &self.split.training,
+            batch: configuration.batch,
+            pixel_scale: configuration.pixel_scale,
+            seed: configuration.seed,
+            replica_ids,
+            epochs: configuration.epochs,
+            schedules: &[],
+            record: true,
+            plateau: None,
+            keep_diverged: false,
+        }
+    }
+
     /// The engine's handles of the training and the test set.
     pub fn upload(&self, engine: &mut Engine) -> Result<(DataHandle, DataHandle)> {
         Ok((engine.load(&self.split.training)?, engine.load(&self.split.test)?))
@@ -249,22 +300,9 @@ pub fn train_and_record(
     folder: &CellFolder<'_>,
     control: Control<'_>,
 ) -> Result<Trained> {
-    let (training, _) = cell.upload(engine)?;
+    let training = engine.load(&cell.split.training)?;
     let replica_ids: Vec<u32> = (0..configuration.replicates).collect();
-    let plan = Plan {
-        architecture: &cell.architecture,
-        training,
-        data: &cell.split.training,
-        batch: configuration.batch,
-        pixel_scale: configuration.pixel_scale,
-        seed: configuration.seed,
-        replica_ids: &replica_ids,
-        epochs: configuration.epochs,
-        schedules: &[],
-        record: true,
-        plateau: configuration.plateau(),
-        keep_diverged: false,
-    };
+    let plan = Plan { plateau: configuration.plateau(), ..cell.plan(training, configuration, &replica_ids) };
     if configuration.batch > cell.split.training.samples() {
         control.progress.notice(&format!(
             "--batch {} is larger than the {} training images: each epoch is one short step",
@@ -274,8 +312,7 @@ pub fn train_and_record(
     }
     let session = if configuration.stop_at_plateau.is_some() { "train-to-plateau" } else { "train" };
     let checkpoints = folder.checkpoints(session)?;
-    let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
-    let total = steps * u64::from(configuration.epochs) * u64::from(configuration.replicates);
+    let total = cell.steps(configuration) * u64::from(configuration.epochs) * u64::from(configuration.replicates);
     let until = if configuration.stop_at_plateau.is_some() { ", to the plateau" } else { "" };
     let name = format!("train {}{until}", cell.name());
     control.stage(&name, total, "replica-steps", |watch| {

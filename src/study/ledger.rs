@@ -1,9 +1,9 @@
 //! The ledger: what each method's operating points cost, and from how many points on the cheaper one has paid off.
 //!
 //! **Marginal** is what one more operating point costs: time / (distinct points x replicas). For methods that prune a
-//! trained network it is making the mask and evaluating it; for ED it is training to the target and evaluating. **Fixed**
+//! trained network it is making the mask and evaluating it; for exponential decay it is training to the target and evaluating. **Fixed**
 //! is what was spent before the first point: training, and for methods that read the history also recording, sorting
-//! and counting; ED has none.
+//! and counting; exponential decay has none.
 
 use crate::network::Architecture;
 use crate::pruning::{Layers, Method, Repair};
@@ -24,7 +24,7 @@ pub struct Workload {
     pub replicates: u32,
     /// Epochs that the networks were trained for that are pruned without retraining.
     pub epochs: u32,
-    /// Epochs that ED trains for each target.
+    /// Epochs that exponential decay trains for each target.
     pub baseline_epochs: u32,
     /// Images of the training set.
     pub training_images: usize,
@@ -33,9 +33,9 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// How many times dearer one point of ED is than evaluating one mask if only multiply-adds count.
+    /// How many times dearer one point of exponential decay is than evaluating one mask if only multiply-adds count.
     ///
-    /// ED's point: all steps of its epochs (forward, weight gradients and input gradients, without the input gradient of
+    /// A point of exponential decay: all steps of its epochs (forward, weight gradients and input gradients, without the input gradient of
     /// the first layer, which nobody needs; Adam not counted) and one forward pass of the test set through the whole
     /// network. A mask: the focus and the output layer on the test set, since all before them is shared.
     pub fn arithmetic_ratio(&self) -> f64 {
@@ -48,48 +48,47 @@ impl Workload {
         (training + test_pass) / (2.0 * behind as f64 * self.test_images as f64)
     }
 
-    /// Number of points below which the epochs of training alone cost more than ED's.
+    /// Number of points below which the epochs of training alone cost more than those of exponential decay.
     pub fn epoch_ratio(&self) -> f64 {
         f64::from(self.epochs) / f64::from(self.baseline_epochs)
     }
 }
 
-/// What was measured of one method, all replicas together. The times do not overlap.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
-    /// The method.
-    pub method: Method,
-    /// Which reading of it, e.g. `density` or `s=50`; empty where there is only one.
-    pub rule: String,
-    /// Operating points of a replica.
-    pub operating_points: u32,
-    /// Operating points of a replica whose masks differ, as a mean over the replicas.
-    pub distinct_points: f64,
-    /// Seconds of training: for ED of all targets.
-    pub train_s: f64,
-    /// Seconds of recording the focus layer; left out where the method reads no history.
-    pub record_s: f64,
-    /// Seconds of sorting and counting the history; left out where the method reads none.
-    pub sort_count_s: f64,
-    /// Seconds of making the masks and evaluating them; for ED of evaluating.
-    pub prune_evaluate_s: f64,
-    /// Seconds of compiling shaders and building pipelines.
-    pub build_s: f64,
-    /// Seconds of copying between host and device.
-    pub transfer_s: f64,
-    /// Milliseconds per point and replica, once for each repetition of the marginal work, warm-up excluded. Empty if
-    /// nothing was repeated: then the marginal cost follows from the seconds above.
-    pub marginal_repetitions_ms: Vec<f64>,
-    /// Whether the times are sums of segments of a run that was stopped and taken up again.
-    pub resumed: bool,
+#[cfg(test)]
+impl Workload {
+    /// The paper's fully connected network on MNIST.
+    pub(crate) fn of_the_paper() -> Self {
+        Self {
+            model: "dnn".into(),
+            data_set: "mnist".into(),
+            architecture: Architecture {
+                image_height: 28,
+                image_width: 28,
+                convolutions: Vec::new(),
+                width: 30,
+                depth: 6,
+                classes: 10,
+            },
+            replicates: 5,
+            epochs: 100,
+            baseline_epochs: 3,
+            training_images: 60_000,
+            test_images: 10_000,
+        }
+    }
 }
 
+/// What was measured of one method, all replicas together: points and seconds, which do not overlap, and milliseconds per
+/// point and replica, once for each repetition of the marginal work, warm-up excluded. Without repetitions the marginal cost
+/// follows from the seconds.
+pub type Measured = (LedgerRow, Vec<f64>);
+
 /// One line of `ledger.csv`. The order of the fields is the order of the columns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LedgerRow {
     /// The method.
     pub method: Method,
-    /// Which reading of it.
+    /// Which reading of it, e.g. `density`; empty where there is only one.
     pub rule: String,
     /// Which layers' weights are pruned.
     #[serde(default)]
@@ -107,21 +106,21 @@ pub struct LedgerRow {
     pub operating_points: u32,
     /// Operating points of a replica whose masks differ, as a mean over the replicas.
     pub distinct_points: f64,
-    /// Seconds of training.
+    /// Seconds of training: for exponential decay of all targets.
     pub train_s: f64,
     /// Seconds of recording, if the method reads the history.
     pub record_s: Option<f64>,
     /// Seconds of sorting and counting, if the method reads the history.
     pub sort_count_s: Option<f64>,
-    /// Seconds of making masks and evaluating them.
+    /// Seconds of making masks and evaluating them; for exponential decay of evaluating.
     pub prune_evaluate_s: f64,
-    /// Seconds of building pipelines.
+    /// Seconds of compiling shaders and building pipelines.
     pub build_s: f64,
-    /// Seconds of copying.
+    /// Seconds of copying between host and device.
     pub transfer_s: f64,
     /// Sum of all seconds.
     pub total_s: f64,
-    /// Seconds spent before the first operating point; none for ED.
+    /// Seconds spent before the first operating point; none for exponential decay.
     pub fixed_s: Option<f64>,
     /// Milliseconds of one more point of one replica; none without points.
     pub marginal_ms: Option<f64>,
@@ -130,50 +129,40 @@ pub struct LedgerRow {
     /// Marginal cost divided by that of `stability`, if both are there.
     #[serde(alias = "ratio_to_ms")]
     pub ratio_to_stability: Option<f64>,
-    /// Whether the times are sums of segments.
+    /// Whether the times are sums of segments of a run that was stopped and taken up again.
     pub resumed: bool,
 }
 
 impl LedgerRow {
-    fn new(workload: &Workload, measured: Measured) -> Self {
-        let Measured { method, train_s, prune_evaluate_s, build_s, transfer_s, .. } = measured;
-        let record_s = method.reads_history().then_some(measured.record_s);
-        let sort_count_s = method.reads_history().then_some(measured.sort_count_s);
+    /// Charges what was measured: the sums and ratios follow from it.
+    fn charged(self, workload: &Workload, repetitions_ms: &[f64]) -> Self {
+        let Self { method, train_s, prune_evaluate_s, build_s, transfer_s, .. } = self;
+        let [record_s, sort_count_s] =
+            [self.record_s, self.sort_count_s].map(|seconds| seconds.filter(|_| method.reads_history()));
         let history_s = record_s.unwrap_or(0.0) + sort_count_s.unwrap_or(0.0);
         let marginal_s = if method.retrains() { train_s + prune_evaluate_s } else { prune_evaluate_s };
-        let evaluations = measured.distinct_points * f64::from(workload.replicates);
-        let repeated = Summary::of(&measured.marginal_repetitions_ms);
+        let evaluations = self.distinct_points * f64::from(workload.replicates);
+        let repeated = Summary::of(repetitions_ms);
         let marginal_ms = match &repeated {
             Some(summary) => Some(summary.mean),
             None => (evaluations > 0.0).then(|| 1000.0 * marginal_s / evaluations),
         };
         Self {
-            method,
-            rule: measured.rule,
-            layers: Layers::Focus,
-            repair: Repair::Cut,
             model: workload.model.clone(),
             data_set: workload.data_set.clone(),
             replicates: workload.replicates,
-            operating_points: measured.operating_points,
-            distinct_points: measured.distinct_points,
-            train_s,
             record_s,
             sort_count_s,
-            prune_evaluate_s,
-            build_s,
-            transfer_s,
             total_s: train_s + history_s + prune_evaluate_s + build_s + transfer_s,
             fixed_s: (!method.retrains()).then_some(train_s + history_s),
             marginal_ms,
             marginal_ms_sd: repeated.and_then(|summary| summary.sd),
-            ratio_to_stability: None,
-            resumed: measured.resumed,
+            ..self
         }
     }
 }
 
-/// From how many points on a method has cost less in total than ED, one target after the other.
+/// From how many points on a method has cost less in total than exponential decay, one target after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct BreakEven {
     /// With all fixed costs charged; points of each replica.
@@ -194,7 +183,8 @@ pub struct Ledger {
 impl Ledger {
     /// Charges every method what it used. All replicas together on both sides: `measured` and rows hold sums of seconds.
     pub fn new(workload: Workload, measured: Vec<Measured>) -> Self {
-        let mut rows: Vec<_> = measured.into_iter().map(|measured| LedgerRow::new(&workload, measured)).collect();
+        let mut rows: Vec<_> =
+            measured.into_iter().map(|(row, repetitions)| row.charged(&workload, &repetitions)).collect();
         let ms = rows.iter().find(|row| row.method == Method::Stability).and_then(|row| row.marginal_ms);
         for row in &mut rows {
             row.ratio_to_stability = row.marginal_ms.zip(ms.filter(|&ms| ms > 0.0)).map(|(marginal, ms)| marginal / ms);
@@ -207,8 +197,8 @@ impl Ledger {
         self.rows.iter().find(|row| row.method == method)
     }
 
-    /// Where `row` breaks even with the first `decay-sequential` row: fixed / (marginal of ED − marginal of `row`), both per
-    /// replica. `None` for ED itself, without ED, and where a point of ED is no dearer, so that nothing is ever won.
+    /// Where `row` breaks even with the first `decay-sequential` row: fixed / (marginal of decay − marginal of `row`), both per
+    /// replica. `None` for exponential decay itself, without it, and where a point of it is no dearer, so that nothing is ever won.
     pub fn break_even(&self, row: &LedgerRow) -> Option<BreakEven> {
         let fixed_s = row.fixed_s?;
         let saved_ms = self.row(Method::DecaySequential)?.marginal_ms? - row.marginal_ms?;
@@ -217,7 +207,7 @@ impl Ledger {
             .then(|| BreakEven { points: points(fixed_s), points_if_trained: points(fixed_s - row.train_s) })
     }
 
-    /// Total time of ED, one target after the other, divided by the total of `stability` for as many points, fixed costs
+    /// Total time of exponential decay, one target after the other, divided by the total of `stability` for as many points, fixed costs
     /// included and building and copying left out on both sides.
     pub fn total_ratio(&self) -> Option<f64> {
         let (ms, ed) = (self.row(Method::Stability)?, self.row(Method::DecaySequential)?);
@@ -267,57 +257,36 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn paper() -> Workload {
-        Workload {
-            model: "dnn".into(),
-            data_set: "mnist".into(),
-            architecture: Architecture {
-                image_height: 28,
-                image_width: 28,
-                convolutions: Vec::new(),
-                width: 30,
-                depth: 6,
-                classes: 10,
-            },
-            replicates: 5,
-            epochs: 100,
-            baseline_epochs: 3,
-            training_images: 60_000,
-            test_images: 10_000,
-        }
-    }
-
     fn measured(method: Method, distinct_points: f64, train_s: f64, prune_evaluate_s: f64) -> Measured {
-        Measured {
+        let row = LedgerRow {
             method,
-            rule: String::new(),
             operating_points: 300,
             distinct_points,
             train_s,
-            record_s: 1.0,
-            sort_count_s: 2.0,
+            record_s: Some(1.0),
+            sort_count_s: Some(2.0),
             prune_evaluate_s,
             build_s: 0.25,
             transfer_s: 0.5,
-            marginal_repetitions_ms: Vec::new(),
-            resumed: false,
-        }
+            ..LedgerRow::default()
+        };
+        (row, Vec::new())
     }
 
-    /// 5 replicas; ms: 40 points at 10 ms; ED: 21 points at 1 s.
+    /// 5 replicas; stability: 40 points at 10 ms; decay: 21 points at 1 s.
     fn ledger() -> Ledger {
         let rows = vec![
             measured(Method::Stability, 40.0, 97.0, 2.0),
             measured(Method::Magnitude, 100.0, 97.0, 2.5),
             measured(Method::DecaySequential, 21.0, 100.0, 5.0),
         ];
-        Ledger::new(paper(), rows)
+        Ledger::new(Workload::of_the_paper(), rows)
     }
 
     #[test]
     fn arithmetic_predicts_945_for_the_papers_sizes() {
         // By hand: (60,000 x 3 x 61,440 + 10,000 x 28,320) / (10,000 x 1,200) multiply-adds.
-        let ratio = paper().arithmetic_ratio();
+        let ratio = Workload::of_the_paper().arithmetic_ratio();
         assert!((ratio - 945.2).abs() < 1e-9, "{ratio}");
     }
 
@@ -330,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn only_methods_that_read_the_history_are_charged_for_it_and_ed_has_no_fixed_cost() {
+    fn only_methods_that_read_the_history_are_charged_for_it_and_decay_has_no_fixed_cost() {
         let ledger = ledger();
         let fixed: Vec<_> = ledger.rows.iter().map(|row| row.fixed_s).collect();
         assert_eq!(fixed, [Some(100.0), Some(97.0), None]);
@@ -351,30 +320,29 @@ mod tests {
     }
 
     #[test]
-    fn a_method_whose_points_cost_more_than_eds_never_breaks_even() {
+    fn a_method_whose_points_cost_more_than_those_of_decay_never_breaks_even() {
         let rows =
             vec![measured(Method::Stability, 1.0, 97.0, 60.0), measured(Method::DecaySequential, 21.0, 100.0, 5.0)];
-        let ledger = Ledger::new(paper(), rows);
+        let ledger = Ledger::new(Workload::of_the_paper(), rows);
         assert_eq!(ledger.break_even(&ledger.rows[0]), None);
     }
 
     #[test]
     fn total_ratio_charges_the_fixed_cost() {
-        // 105 s of ED against 100 s fixed and 21 x 5 points at 10 ms.
+        // 105 s of decay against 100 s fixed and 21 x 5 points at 10 ms.
         assert!((ledger().total_ratio().unwrap() - 105.0 / 101.05).abs() < 1e-12);
     }
 
     #[test]
     fn repetitions_give_the_marginal_cost_its_spread() {
-        let repeated =
-            Measured { marginal_repetitions_ms: vec![9.0, 10.0, 11.0], ..measured(Method::Stability, 4.0, 1.0, 9.0) };
-        let row = &Ledger::new(paper(), vec![repeated]).rows[0];
+        let repeated = (measured(Method::Stability, 4.0, 1.0, 9.0).0, vec![9.0, 10.0, 11.0]);
+        let row = &Ledger::new(Workload::of_the_paper(), vec![repeated]).rows[0];
         assert_eq!((row.marginal_ms, row.marginal_ms_sd), (Some(10.0), Some(1.0)));
     }
 
     #[test]
     fn without_points_there_is_no_marginal_cost() {
-        let row = &Ledger::new(paper(), vec![measured(Method::Stability, 0.0, 1.0, 0.0)]).rows[0];
+        let row = &Ledger::new(Workload::of_the_paper(), vec![measured(Method::Stability, 0.0, 1.0, 0.0)]).rows[0];
         assert_eq!((row.marginal_ms, row.ratio_to_stability), (None, None));
     }
 

@@ -5,7 +5,7 @@
 
 use super::configuration::Configuration;
 use super::experiment::Cell;
-use crate::engine::{Engine, Footprint, Setup, SweepSize};
+use crate::engine::{Engine, Footprint, SweepSize};
 use crate::error::Result;
 use crate::network::ParameterLayout;
 use crate::pruning::SweepRow;
@@ -74,7 +74,7 @@ pub fn phases(
     replicates: u32,
     job: Job,
 ) -> Result<Vec<Phase>> {
-    let (training, _) = cell.upload(engine)?;
+    let training = cell.upload(engine)?.0;
     let samples = [cell.split.training.samples(), cell.split.test.samples()];
     let replicas = replicates as usize;
     let epochs = configuration.epochs as usize;
@@ -82,21 +82,10 @@ pub fn phases(
     let columns = replicas * weight_count;
     let parameters = ParameterLayout::new(&cell.architecture).parameters() * 4;
     let history = (epochs * columns * 4) as u64;
-    let footprint = |engine: &Engine, ids: &[u32], sweep| {
-        engine.footprint(
-            &Setup {
-                architecture: &cell.architecture,
-                training,
-                batch: configuration.batch.min(samples[0]),
-                pixel_scale: configuration.pixel_scale,
-                seed: configuration.seed,
-                replica_ids: ids,
-            },
-            sweep,
-        )
-    };
+    let footprint =
+        |engine: &Engine, ids: &[u32], sweep| engine.footprint(&cell.setup(training, configuration, ids), sweep);
     // Orders of samples, and what the steps of an epoch came to: as the engine gives it and as it is kept.
-    let steps = samples[0].div_ceil(configuration.batch);
+    let steps = cell.steps(configuration) as usize;
     let fed = |slots: usize| replicas * samples[0] * 4 + slots * steps * 2 * 8;
     let ids: Vec<u32> = (0..replicates).collect();
     let at_work = footprint(engine, &ids, SweepSize::default())?;

@@ -10,18 +10,15 @@ pub mod comparison;
 pub mod conclusion;
 pub mod configuration;
 pub mod experiment;
-pub mod figure4;
 pub mod foreign_weights;
 pub mod ledger;
 pub mod memory;
 pub mod numbers;
 pub mod presets;
-pub mod pruned;
 pub mod recorded;
 pub mod records;
 pub mod replication;
 pub mod results;
-pub mod rules;
 pub mod runs;
 pub mod tables;
 
@@ -52,6 +49,11 @@ pub struct Control<'a> {
 }
 
 impl<'a> Control<'a> {
+    /// A watch that tells nobody.
+    pub fn silent(&self) -> Watch<'a> {
+        Watch { stop: self.stop, progress: &|_| {} }
+    }
+
     /// Runs `work` as a stage of `total` units, and hands it the watch that counts them.
     fn stage<R>(&self, name: &str, total: u64, unit: &'static str, work: impl FnOnce(&Watch<'_>) -> R) -> R {
         self.progress.begin(name, total, unit);

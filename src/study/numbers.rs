@@ -34,6 +34,12 @@ fn rounded(value: f64, decimals: usize) -> String {
     if decimals == 0 && value.is_finite() { thousands(value.round() as i64) } else { format!("{value:.decimals$}") }
 }
 
+/// A number with what it counts: `1 replica`, `1,010 points`.
+pub fn counted(number: f64, noun: &str) -> String {
+    let plural = if number == 1.0 { "" } else { "s" };
+    format!("{} {noun}{plural}", significant(number))
+}
+
 /// A whole number with commas between thousands.
 pub fn thousands(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();

@@ -6,12 +6,12 @@ use crate::network::{Architecture, ParameterLayout};
 use crate::run_folder::arrays::{self, NamedArray, Values};
 use crate::run_folder::csv;
 use crate::stability::{History, ReplicaHistory, Stability, WindowedEnvelope};
-use crate::training::Trained;
+use crate::training::{EpochMetrics, Trained};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// One line of `metrics.csv`; `replica` is the run's id.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MetricsRow {
     /// Name of the model.
     pub model: String,
@@ -27,8 +27,13 @@ pub struct MetricsRow {
     pub accuracy: f64,
 }
 
-/// Columns of `metrics.csv`.
-pub(super) const METRICS_COLUMNS: &[&str] = &["model", "data_set", "replica", "epoch", "loss", "accuracy"];
+impl MetricsRow {
+    /// A line of the run `id` of a cell.
+    pub(super) fn new(cell: &Cell, id: u32, metrics: &EpochMetrics) -> Self {
+        let &EpochMetrics { epoch, loss, accuracy, .. } = metrics;
+        Self { model: cell.model().into(), data_set: cell.data_set.clone(), replica: id, epoch, loss, accuracy }
+    }
+}
 
 /// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell; where replicas may stop at different
 /// epochs, `replicas/<replica>/history.npz` of each.
@@ -39,15 +44,8 @@ pub fn write_records(
     parameters: &[Vec<f32>],
     stops: bool,
 ) -> Result<()> {
-    let rows = trained.metrics.iter().map(|metrics| MetricsRow {
-        model: cell.model().into(),
-        data_set: cell.data_set.clone(),
-        replica: metrics.slot as u32,
-        epoch: metrics.epoch,
-        loss: metrics.loss,
-        accuracy: metrics.accuracy,
-    });
-    csv::write(&folder.file("metrics.csv")?, METRICS_COLUMNS, rows)?;
+    let rows = trained.metrics.iter().map(|metrics| MetricsRow::new(cell, metrics.slot as u32, metrics));
+    csv::write::<MetricsRow>(&folder.file("metrics.csv")?, rows)?;
     let histories = trained.histories();
     if stops {
         for (replica, history) in histories.iter().enumerate() {
@@ -78,44 +76,31 @@ const MOST_CSV_ROWS: usize = 1_000_000;
 /// Gives the place of a file by its name.
 pub type PathOf<'a> = &'a dyn Fn(&str) -> Result<PathBuf>;
 
-const STABILITY_COLUMNS: &[&str] =
-    &["replica", "layer", "weight", "ky", "kx", "in", "out", "reference_weight", "tolerance", "stability"];
-const ENVELOPE_COLUMNS: &[&str] = &[
-    "replica",
-    "layer",
-    "weight",
-    "ky",
-    "kx",
-    "in",
-    "out",
-    "reference_weight",
-    "window",
-    "minimum",
-    "maximum",
-    "smallest_magnitude",
-    "settling_tolerance",
-    "frozen",
-];
-
-/// One line of `stability.csv`.
-#[derive(Serialize)]
+/// One line of `stability.csv`. The order of the fields is the order of the columns, here and below.
+#[derive(Default, Serialize)]
 struct StabilityRow<'a> {
     replica: usize,
     layer: &'a str,
-    weight_index: usize,
-    places: [Option<usize>; 4],
+    weight: usize,
+    ky: Option<usize>,
+    kx: Option<usize>,
+    r#in: Option<usize>,
+    out: Option<usize>,
     reference_weight: f32,
     tolerance: f64,
     stability: u32,
 }
 
 /// One line of `envelope.csv`.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct EnvelopeRow<'a> {
     replica: usize,
     layer: &'a str,
-    weight_index: usize,
-    places: [Option<usize>; 4],
+    weight: usize,
+    ky: Option<usize>,
+    kx: Option<usize>,
+    r#in: Option<usize>,
+    out: Option<usize>,
     reference_weight: f32,
     window: u32,
     minimum: f32,
@@ -189,19 +174,22 @@ pub fn write_stability(
     }
     let rows = (0..shape.columns()).flat_map(|place| {
         let (replica, weight_index) = (place / shape.weight_count, place % shape.weight_count);
-        let places = axes.places(weight_index);
+        let [ky, kx, r#in, out] = axes.places(weight_index);
         stability.tolerances.iter().enumerate().map(move |(index, &tolerance)| StabilityRow {
             replica,
             layer: axes.layer,
-            weight_index,
-            places,
+            weight: weight_index,
+            ky,
+            kx,
+            r#in,
+            out,
             reference_weight: history.reference()[place],
             tolerance,
             stability: counts[index * shape.columns() + place],
         })
     });
     let file = path("stability.csv")?;
-    csv::write(&file, STABILITY_COLUMNS, rows)?;
+    csv::write::<StabilityRow<'_>>(&file, rows)?;
     Ok(file)
 }
 
@@ -247,14 +235,17 @@ pub fn write_envelope(
     }
     let rows = (0..shape.columns()).flat_map(|place| {
         let (replica, weight_index) = (place / shape.weight_count, place % shape.weight_count);
-        let places = axes.places(weight_index);
+        let [ky, kx, r#in, out] = axes.places(weight_index);
         envelope.windows.iter().enumerate().map(move |(index, &window)| {
             let own = index * shape.columns() + place;
             EnvelopeRow {
                 replica,
                 layer: axes.layer,
-                weight_index,
-                places,
+                weight: weight_index,
+                ky,
+                kx,
+                r#in,
+                out,
                 reference_weight: history.reference()[place],
                 window,
                 minimum: extremes.minimum[own],
@@ -266,7 +257,7 @@ pub fn write_envelope(
         })
     });
     let file = path("envelope.csv")?;
-    csv::write(&file, ENVELOPE_COLUMNS, rows)?;
+    csv::write::<EnvelopeRow<'_>>(&file, rows)?;
     Ok(file)
 }
 

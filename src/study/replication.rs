@@ -39,10 +39,7 @@ impl TrainingJob<'_> {
         replicas: Vec<u32>,
         variant: Option<&str>,
     ) -> TrainingJob<'a> {
-        let name = match variant {
-            None => cell.name(),
-            Some(variant) => format!("{}, {variant}", cell.name()),
-        };
+        let name = variant.map_or_else(|| cell.name(), |variant| format!("{}, {variant}", cell.name()));
         TrainingJob { cell: cell.clone(), folder, configuration: configuration.clone(), replicas, name }
     }
 }
@@ -170,22 +167,8 @@ impl Study<'_> {
         let TrainingJob { cell, folder, configuration, .. } = job;
         let ids: Vec<u32> = replicas.iter().map(|replica| replica + configuration.replicates * attempt).collect();
         let training = self.engine.load(&cell.split.training)?;
-        let plan = Plan {
-            architecture: &cell.architecture,
-            training,
-            data: &cell.split.training,
-            batch: configuration.batch,
-            pixel_scale: configuration.pixel_scale,
-            seed: configuration.seed,
-            replica_ids: &ids,
-            epochs: configuration.epochs,
-            schedules: &[],
-            record: true,
-            plateau: None,
-            keep_diverged: true,
-        };
-        let steps = cell.split.training.samples().div_ceil(configuration.batch) as u64;
-        let planned = steps * u64::from(configuration.epochs) * ids.len() as u64;
+        let plan = Plan { keep_diverged: true, ..cell.plan(training, configuration, &ids) };
+        let planned = cell.steps(configuration) * u64::from(configuration.epochs) * ids.len() as u64;
         let units = work(job) * ids.len() as f64;
         // Whole units are counted from the sum of steps, so that no fraction is lost on the way.
         let done = AtomicU64::new(0);
@@ -210,8 +193,7 @@ impl Study<'_> {
     ) -> Result<Vec<Run>> {
         let TrainingJob { cell, configuration, .. } = job;
         let training = self.engine.load(&cell.split.training)?;
-        let silent = Watch { stop: self.control.stop, progress: &|_| {} };
-        let evaluations = trained.batch.evaluate(training, &silent)?;
+        let evaluations = trained.batch.evaluate(training, &self.control.silent())?;
         let layout = ParameterLayout::new(&cell.architecture);
         *tensors = layout.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect();
         let mut parameters = Vec::new();
@@ -227,14 +209,7 @@ impl Study<'_> {
                 .metrics
                 .iter()
                 .filter(|metrics| metrics.slot == slot)
-                .map(|metrics| MetricsRow {
-                    model: cell.model().into(),
-                    data_set: cell.data_set.clone(),
-                    replica: id,
-                    epoch: metrics.epoch,
-                    loss: metrics.loss,
-                    accuracy: metrics.accuracy,
-                })
+                .map(|metrics| MetricsRow::new(cell, id, metrics))
                 .collect();
             let history = histories[slot].clone();
             let is_finite = metrics.iter().all(|row| row.loss.is_finite())

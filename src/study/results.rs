@@ -2,6 +2,7 @@
 
 use super::configuration::Configuration;
 use super::ledger::{Ledger, LedgerRow, Workload};
+use super::numbers::counted;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::pruning::operating_points::Numbers;
@@ -22,7 +23,7 @@ pub const SUBJECT_FILE: &str = "subject.json";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Results {
     /// Every operating point of every method and replica.
-    pub rows: Vec<SweepRow>,
+    pub sweep: Vec<SweepRow>,
     /// What each method cost.
     pub ledger: Ledger,
     /// Rank correlations of the criteria with the final magnitude.
@@ -39,6 +40,20 @@ pub struct Results {
     pub judged_in_training: bool,
 }
 
+impl Results {
+    /// What was compared, in one line: data set, model, replicas and epochs.
+    pub fn title(&self) -> String {
+        let Workload { data_set, model, replicates, epochs, baseline_epochs, .. } = &self.ledger.workload;
+        let replicas = counted(f64::from(*replicates), "replica");
+        format!("{data_set} · {model} · {replicas} · {epochs} epochs (exponential decay: {baseline_epochs})")
+    }
+
+    /// Which images accuracies are of: `Test` or `Training`.
+    pub fn judged_by(&self) -> &'static str {
+        if self.judged_in_training { "Training" } else { "Test" }
+    }
+}
+
 /// What was compared, as far as no table tells it: reports are made without the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ComparedCell {
@@ -53,13 +68,9 @@ pub(super) struct ComparedCell {
 impl ComparedCell {
     pub(super) fn new(workload: Workload, split: &Split) -> Self {
         let Split { training, test } = split;
-        let mut counts = vec![0u32; test.classes];
-        for &label in &test.labels {
-            counts[usize::from(label)] += 1;
-        }
-        let largest = counts.into_iter().max().unwrap_or(0);
+        let largest = test.class_counts().into_iter().max().unwrap_or(0);
         let judged_in_training = Arc::ptr_eq(training, test);
-        Self { workload, chance: f64::from(largest) / test.samples() as f64, judged_in_training }
+        Self { workload, chance: largest as f64 / test.samples() as f64, judged_in_training }
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
@@ -94,7 +105,7 @@ impl Results {
         let rows: Vec<SweepRow> = csv::read(&sweep)?;
         check_complete(&rows, &ledger, &sweep)?;
         Ok(Self {
-            rows,
+            sweep: rows,
             ledger,
             correlations: csv::read(&folder.join("correlations.csv"))?,
             inference: csv::read(&folder.join("inference.csv"))?,
@@ -125,22 +136,9 @@ fn check_complete(rows: &[SweepRow], ledger: &Ledger, file: &Path) -> Result<()>
     Ok(())
 }
 
-/// Columns of `inference.csv`.
-pub(super) const INFERENCE_COLUMNS: &[&str] = &[
-    "method",
-    "model",
-    "data_set",
-    "replicates",
-    "sparsity",
-    "images",
-    "milliseconds",
-    "milliseconds_sd",
-    "ratio_to_dense",
-];
-
 /// One line of `inference.csv`: time of classifying the test set with one replica. The order of the fields is the order of
 /// the columns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InferenceRow {
     /// `dense`, or `magnitude`: which weights are zero moves no time, so one criterion stands for all.
     pub method: Method,
@@ -164,7 +162,7 @@ pub struct InferenceRow {
 
 /// One line of `correlations.csv`: Spearman's correlation over the weights of one replica. The order of the fields is the
 /// order of the columns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CorrelationRow {
     /// The criterion: magnitude stability, settling tolerance with its sign turned (so that more settled is more), or
     /// holding magnitude.
@@ -182,10 +180,6 @@ pub struct CorrelationRow {
     /// Correlation with the final magnitude, -1 to 1; none if all weights are alike in one of the two.
     pub spearman: Option<f64>,
 }
-
-/// Columns of `correlations.csv`.
-pub(super) const CORRELATION_COLUMNS: &[&str] =
-    &["method", "model", "data_set", "replica", "tolerance", "window", "spearman"];
 
 /// Correlations of every criterion, tolerance and window with the final magnitude.
 pub(super) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str) -> Vec<CorrelationRow> {
@@ -219,58 +213,10 @@ pub(super) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str)
     rows
 }
 
-/// Columns of `sweep.csv`.
-pub(super) const SWEEP_COLUMNS: &[&str] = &[
-    "method",
-    "rule",
-    "layers",
-    "scope",
-    "repair",
-    "model",
-    "data_set",
-    "replica",
-    "epochs",
-    "tolerance",
-    "threshold",
-    "window",
-    "sparsity",
-    "nonzero_weights",
-    "frozen_weights",
-    "smaller",
-    "theoretical_speedup",
-    "calibration_images",
-    "accuracy",
-    "loss",
-];
-/// Columns of `ledger.csv`.
-pub(super) const LEDGER_COLUMNS: &[&str] = &[
-    "method",
-    "rule",
-    "layers",
-    "repair",
-    "model",
-    "data_set",
-    "replicates",
-    "operating_points",
-    "distinct_points",
-    "train_s",
-    "record_s",
-    "sort_count_s",
-    "prune_evaluate_s",
-    "build_s",
-    "transfer_s",
-    "total_s",
-    "fixed_s",
-    "marginal_ms",
-    "marginal_ms_sd",
-    "ratio_to_stability",
-    "resumed",
-];
-
 /// Writes the ledgers, sweeps and inference times of several cells once more, together, at the top of the run folder.
 pub fn write_together(folder: &dyn Fn(&str) -> Result<PathBuf>, cells: &[Results]) -> Result<()> {
-    csv::write(&folder("sweep.csv")?, SWEEP_COLUMNS, cells.iter().flat_map(|cell| &cell.rows))?;
-    csv::write(&folder("ledger.csv")?, LEDGER_COLUMNS, cells.iter().flat_map(|cell| &cell.ledger.rows))?;
-    csv::write(&folder("correlations.csv")?, CORRELATION_COLUMNS, cells.iter().flat_map(|cell| &cell.correlations))?;
-    csv::write(&folder("inference.csv")?, INFERENCE_COLUMNS, cells.iter().flat_map(|cell| &cell.inference))
+    csv::write::<SweepRow>(&folder("sweep.csv")?, cells.iter().flat_map(|cell| &cell.sweep))?;
+    csv::write::<LedgerRow>(&folder("ledger.csv")?, cells.iter().flat_map(|cell| &cell.ledger.rows))?;
+    csv::write::<CorrelationRow>(&folder("correlations.csv")?, cells.iter().flat_map(|cell| &cell.correlations))?;
+    csv::write::<InferenceRow>(&folder("inference.csv")?, cells.iter().flat_map(|cell| &cell.inference))
 }

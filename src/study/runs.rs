@@ -4,7 +4,7 @@
 //! replica + replicates · a, which decides all its random draws: a replacement is a replica that no other run is.
 
 use super::configuration::Configuration;
-use super::records::{METRICS_COLUMNS, MetricsRow};
+use super::records::MetricsRow;
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
 use crate::run_folder::arrays::{self, ForeignArray, NamedArray, Values};
@@ -15,10 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What became of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It learnt, and stands in the tables.
+    #[default]
     Kept,
     /// Its training accuracy at the end was below the least that is asked for.
     LowAccuracy,
@@ -27,7 +28,7 @@ pub enum Outcome {
 }
 
 /// One line of `runs.csv` and `replaced.csv`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunRow {
     /// Name of the model.
     pub model: String,
@@ -53,10 +54,6 @@ impl RunRow {
         self.outcome != Outcome::Kept
     }
 }
-
-/// Columns of `runs.csv` and `replaced.csv`.
-pub const RUN_COLUMNS: &[&str] =
-    &["model", "data_set", "replica", "attempt", "id", "training_accuracy", "loss", "outcome"];
 
 /// One trained network.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,8 +129,8 @@ impl CellRuns {
     pub fn write(&self, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
         self.write_networks(&self.kept(), &|name| path(name))?;
         self.write_networks(&self.replaced(), &|name| path(&format!("replaced/{name}")))?;
-        csv::write(&path("metrics.csv")?, METRICS_COLUMNS, self.runs.iter().flat_map(|run| &run.metrics))?;
-        csv::write(&path("runs.csv")?, RUN_COLUMNS, self.runs.iter().map(|run| &run.row))
+        csv::write::<MetricsRow>(&path("metrics.csv")?, self.runs.iter().flat_map(|run| &run.metrics))?;
+        csv::write::<RunRow>(&path("runs.csv")?, self.runs.iter().map(|run| &run.row))
     }
 
     /// Writes histories `[epoch, run, weight_index]` and tensors `[run, ...]`; nothing where there is no run.

@@ -113,8 +113,8 @@ fn a_run_that_moved_is_pruned_counted_and_shown_without_its_data() {
         let kept = fs::read(project.path().join("pruned/pruned.npz")).unwrap();
         drop(project);
 
-        let ended = run_in(elsewhere.path(), &format!("prune moved {prune}")).succeeded();
-        assert!(ended.stderr.contains("accuracy") && ended.stderr.contains("data/pets"), "{}", ended.stderr);
+        let ended =
+            run_in(elsewhere.path(), &format!("prune moved {prune}")).succeeded().says(&["accuracy", "data/pets"]);
         let without = ended.json();
         assert!(without["replicas"][0]["accuracy_after"].is_null());
         assert_eq!(without["replicas"][0]["removed_weights"], with["replicas"][0]["removed_weights"]);

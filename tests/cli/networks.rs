@@ -8,8 +8,9 @@ const SIZES: &str = "--preset smoke --replicates 2 --epochs 4 --ed-targets 0,50%
 #[test]
 fn both_networks_are_compared_side_by_side() {
     let folder = fresh_folder("both");
-    let ended = holdfast(&format!("compare {SIZES} --model both --device cpu --out"), &[text(&folder)]).succeeded();
-    assert!(ended.stdout.contains("mnist \u{b7} dnn") && ended.stdout.contains("mnist \u{b7} cnn"), "{}", ended.stdout);
+    holdfast(&format!("compare {SIZES} --model both --device cpu --out"), &[text(&folder)])
+        .succeeded()
+        .prints(&["mnist \u{b7} dnn", "mnist \u{b7} cnn"]);
     let sweep = Table::read(&folder.join("sweep.csv"));
     let ledger = Table::read(&folder.join("ledger.csv"));
     for model in ["dnn", "cnn"] {
@@ -37,8 +38,7 @@ fn a_recorded_convolutional_run_is_counted_and_pruned() {
     let (run, pruned) = (fresh_folder("cnn-run"), fresh_folder("cnn-pruned"));
     holdfast(&format!("train {SIZES} --model cnn --device cpu --out"), &[text(&run)]).succeeded();
     let arguments = ["--criterion", "hold", "--window", "2", "--sparsity", "0.6", "--device", "cpu", "--out"];
-    let ended = holdfast("prune", &[&[text(&run)][..], &arguments, &[text(&pruned)]].concat()).succeeded();
-    assert!(ended.stdout.contains("60"), "{}", ended.stdout);
+    holdfast("prune", &[&[text(&run)][..], &arguments, &[text(&pruned)]].concat()).succeeded().prints(&["60"]);
     std::fs::rename(pruned.join("pruned.safetensors"), pruned.join("weights.safetensors")).unwrap();
     for name in ["conv0.weight", "conv3.bias", "dense0.weight", "dense6.bias"] {
         assert_eq!(weights(&run, name), weights(&pruned, name), "{name}");

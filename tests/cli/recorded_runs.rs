@@ -4,7 +4,9 @@
 //! the smoke presets write. An instruction set rounds sums in its own order: where no file is recorded for the one at hand, the
 //! accuracies are compared with a recorded one's within what rounding may move.
 
-use crate::program::{Table, fresh_folder, holdfast, manifest, text};
+use crate::program::{Table, manifest};
+use crate::run_folder::smoke;
+use crate::study::smoke_study;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -36,23 +38,21 @@ fn assert_columns(folder: &Path, answers: &Value) {
 
 #[test]
 fn the_smoke_comparison_is_the_recorded_one_digit_for_digit() {
-    let folder = fresh_folder("recorded-compare");
-    holdfast("compare --preset smoke --device cpu --quiet --out", &[text(&folder)]).succeeded();
+    let folder = &smoke().1;
     let sweep = Table::read(&folder.join("sweep.csv"));
     assert_eq!(sweep.rows.len(), 1032);
     // Rounding moves a few of 10,000 test images, not hundreds.
     let dense = sweep.only(&[("method", "dense")]).numbers("accuracy");
     assert!(dense.iter().zip([0.8802, 0.8782]).all(|(found, expected)| (found - expected).abs() < 0.02), "{dense:?}");
-    let Some(answers) = recorded(&folder) else { return };
-    assert_eq!(manifest(&folder)["weight_hashes"], answers["compare"]["weight_hashes"]);
-    assert_columns(&folder, &answers["compare"]);
+    let Some(answers) = recorded(folder) else { return };
+    assert_eq!(manifest(folder)["weight_hashes"], answers["compare"]["weight_hashes"]);
+    assert_columns(folder, &answers["compare"]);
 }
 
 #[test]
 fn the_smoke_study_is_the_recorded_one_digit_for_digit() {
-    let folder = fresh_folder("recorded-study");
-    holdfast("study --preset smoke --device cpu --quiet --out", &[text(&folder)]).succeeded();
+    let folder = &smoke_study().1;
     assert_eq!(Table::read(&folder.join("table1.csv")).rows.len(), 8);
-    let Some(answers) = recorded(&folder) else { return };
-    assert_columns(&folder, &answers["study"]);
+    let Some(answers) = recorded(folder) else { return };
+    assert_columns(folder, &answers["study"]);
 }

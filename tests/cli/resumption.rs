@@ -4,10 +4,11 @@
 
 use crate::determinism::assert_same_run;
 use crate::disturbance::{arguments, disturb};
-use crate::program::{command, end, holdfast, manifest, text};
+use crate::program::{command, end, fresh_folder, holdfast, manifest, text};
 use holdfast::random::{Sequence, Stream};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Some seconds of training and then exponential decay in several sessions.
@@ -17,6 +18,16 @@ const COMPARE: &str =
 const KILLS: usize = 12;
 /// About two seconds of training.
 const TRAIN: &str = "train --preset smoke --epochs 200 --device cpu --quiet --out";
+
+/// The folder of a training run that nothing disturbed.
+fn undisturbed() -> &'static Path {
+    static WHOLE: OnceLock<PathBuf> = OnceLock::new();
+    WHOLE.get_or_init(|| {
+        let folder = fresh_folder("undisturbed");
+        end(&mut command(&arguments(TRAIN, &folder))).succeeded();
+        folder
+    })
+}
 
 /// Interrupts a training run and returns its checkpoint; where the machine is so busy that the run was over before the
 /// signal came, tries again.
@@ -49,29 +60,26 @@ fn a_run_killed_at_random_moments_ends_with_the_bits_of_an_undisturbed_one() {
 
 #[test]
 fn an_interrupted_run_goes_on() {
-    let (whole, disturbed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    end(&mut command(&arguments(TRAIN, whole.path()))).succeeded();
+    let disturbed = tempfile::tempdir().unwrap();
     interrupted_training(disturbed.path());
     end(&mut command(&arguments(TRAIN, disturbed.path()))).succeeded();
     for name in ["metrics.csv", "history.npz", "weights.safetensors"] {
-        let [a, b] = [&whole, &disturbed].map(|folder| fs::read(folder.path().join(name)).unwrap());
+        let [a, b] = [undisturbed(), disturbed.path()].map(|folder| fs::read(folder.join(name)).unwrap());
         assert!(a == b, "{name} differs");
     }
 }
 
 #[test]
 fn a_damaged_checkpoint_is_said_and_the_session_starts_anew_with_the_same_bits() {
-    let (whole, damaged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    end(&mut command(&arguments(TRAIN, whole.path()))).succeeded();
+    let damaged = tempfile::tempdir().unwrap();
     let checkpoint = interrupted_training(damaged.path());
     let mut bytes = fs::read(&checkpoint).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&checkpoint, bytes).unwrap();
     let line = TRAIN.replace(" --quiet", "");
-    let ended = end(&mut command(&arguments(&line, damaged.path()))).succeeded();
-    assert!(ended.stderr.contains("damaged"), "{}", ended.stderr);
-    let [a, b] = [&whole, &damaged].map(|folder| fs::read(folder.path().join("history.npz")).unwrap());
+    end(&mut command(&arguments(&line, damaged.path()))).succeeded().says(&["damaged"]);
+    let [a, b] = [undisturbed(), damaged.path()].map(|folder| fs::read(folder.join("history.npz")).unwrap());
     assert!(a == b, "history.npz differs");
 }
 

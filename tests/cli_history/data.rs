@@ -1,10 +1,9 @@
 //! `holdfast data`: list, verify, export, generate.
 
-use crate::holdfast;
+use crate::{Ended, command, end, holdfast, manifest};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use tempfile::tempdir;
 
 #[test]
@@ -31,14 +30,9 @@ fn files_that_ship_are_verified_and_changed_ones_are_named() {
         fs::copy(shipped.join(name), copy.join(name)).unwrap();
     }
     fs::write(copy.join("t10k-labels-idx1-ubyte.gz"), "other").unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-        .args(["data", "verify"])
-        .env("HOLDFAST_DATASETS", folder.path())
-        .output()
-        .unwrap();
-    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(output.status.code(), Some(5), "{stderr}");
-    assert!(stderr.contains("2 of 4 files"), "{stderr}");
+    let ended = end(command(&["data", "verify"]).env("HOLDFAST_DATASETS", folder.path()));
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    let Ended { stdout, .. } = ended.says(&["2 of 4 files"]);
     for (state, name) in [("DIFFERENT", "t10k-labels"), ("MISSING", "train-labels"), ("intact", "train-images")] {
         assert!(stdout.lines().any(|line| line.starts_with(state) && line.contains(name)), "{stdout}");
     }
@@ -68,8 +62,7 @@ fn a_generated_set_is_read_back_with_the_checksum_of_its_test_images() {
     assert_eq!(made["files"].as_array().unwrap().len(), 4);
     let line = "train --device cpu --quiet --epochs 1 --replicates 1 --out run --data mnist=made --training-images 500";
     holdfast(folder.path(), line, &[]).succeeded();
-    let manifest: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.path().join("run/manifest.json")).unwrap()).unwrap();
+    let manifest = manifest(&folder.path().join("run"));
     // Training images are drawn, and so come in another order; test images are taken as they are.
     assert_eq!(manifest["data_checksums"]["mnist, test"], made["test_checksum"]);
     holdfast(folder.path(), "data generate mnist", &[OsStr::new("made")]).refused(2, &["not generated"]);

@@ -1,7 +1,7 @@
 //! Data of the user: folders of images, IDX files, MedMNIST's archives. What is good is trained on, what is bad is refused
 //! by name before a run folder is begun.
 
-use crate::{Ended, holdfast};
+use crate::{Ended, holdfast, manifest};
 use holdfast::run_folder::arrays::{self, NamedArray, Values};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
 use std::ffi::OsStr;
@@ -41,9 +41,7 @@ fn train(folder: &Path, data: &str) -> Ended {
 }
 
 fn checksums(folder: &Path) -> serde_json::Value {
-    let manifest: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.join("run/manifest.json")).unwrap()).unwrap();
-    manifest["data_checksums"].clone()
+    manifest(&folder.join("run"))["data_checksums"].clone()
 }
 
 /// Training on `data` must fail as bad data with these words, and leave no run folder.
@@ -255,8 +253,7 @@ fn archive(path: &Path, left_out: &str) {
 fn an_archive_in_the_form_of_medmnist_keeps_its_split() {
     let folder = tempdir().unwrap();
     archive(&folder.path().join("scans.npz"), "");
-    let ended = train(folder.path(), "any=scans.npz").succeeded();
-    assert!(ended.stderr.contains("2 validation images are left out"), "{}", ended.stderr);
+    train(folder.path(), "any=scans.npz").succeeded().says(&["2 validation images are left out"]);
     assert!(checksums(folder.path())["scans, test"].is_string());
     let exported = holdfast(folder.path(), "data export xr=scans.npz out --json", &[]).succeeded().json();
     assert_eq!(

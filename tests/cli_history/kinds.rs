@@ -1,7 +1,7 @@
 //! Files of other kinds are called by their names, wherever an input is asked for; pipes are read.
 
 use crate::arrays::{bytes, header, npy, npz, plain, write};
-use crate::{Ended, holdfast};
+use crate::{Ended, command, holdfast};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -108,22 +108,11 @@ fn a_name_that_says_something_else_than_the_content_is_not_believed() {
 
 /// Runs the program with bytes at its standard input.
 fn piped(folder: &Path, line: &str, input: &[u8]) -> Ended {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-        .args(line.split_whitespace())
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = command(&line.split_whitespace().collect::<Vec<_>>());
+    let mut child = command.current_dir(folder).stdin(Stdio::piped()).spawn().unwrap();
     // The program may end before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(input);
-    let output = child.wait_with_output().unwrap();
-    Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Ended::of(child.wait_with_output().unwrap())
 }
 
 #[test]

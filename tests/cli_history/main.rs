@@ -20,7 +20,7 @@ mod what_was_read;
 
 use std::ffi::OsStr;
 use std::path::Path;
-use support::{Ended, command, end};
+use support::{Ended, Table, command, end, manifest};
 
 /// Runs the program in `folder` with the words of a line and further arguments.
 fn holdfast(folder: &Path, line: &str, more: &[&OsStr]) -> Ended {
@@ -30,7 +30,5 @@ fn holdfast(folder: &Path, line: &str, more: &[&OsStr]) -> Ended {
 
 /// A column of a CSV file as text.
 fn column(path: &Path, name: &str) -> Vec<String> {
-    let mut reader = csv::Reader::from_path(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let place = reader.headers().unwrap().iter().position(|column| column == name).unwrap();
-    reader.records().map(|row| row.unwrap()[place].to_string()).collect()
+    Table::read(path).column(name).into_iter().map(String::from).collect()
 }

@@ -1,6 +1,6 @@
 //! What a command says of the data that it read: classes, images, what was left out, what is odd about the pixels.
 
-use crate::{Ended, holdfast};
+use crate::{Ended, holdfast, manifest};
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA};
 use ndarray::{Array, Array1, Array2, Array3, Dimension};
 use ndarray_npy::{NpzWriter, WritableElement};
@@ -70,8 +70,7 @@ fn every_command_says_what_it_read_once() {
         holdfast(folder.path(), "prune run --criterion magnitude --sparsity 0.5 --device cpu --out q --quiet", &[]);
     assert_eq!(quiet.succeeded().stderr, "");
     for run in ["run", "p"] {
-        let manifest = fs::read(folder.path().join(run).join("manifest.json")).unwrap();
-        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let manifest = manifest(&folder.path().join(run));
         let set = &manifest["data_sets"]["pets"];
         let class = |name: &str| serde_json::json!({ "name": name, "training_images": 8, "test_images": 2 });
         assert_eq!(set["classes"], serde_json::json!([class("cats"), class("dogs")]), "{run}");
@@ -285,8 +284,9 @@ fn idx_files_with_a_dot_before_their_kind_are_read() {
     let folder = tempdir().unwrap();
     write_idx(&folder.path().join("dots"), ".idx3", ".idx1", 100);
     for source in ["mnist", "pr", "any"] {
-        let ended = holdfast(folder.path(), &format!("data export {source}=dots {source} --limit 1"), &[]).succeeded();
-        assert!(ended.stderr.contains("1,000 training and 20 test images"), "{}", ended.stderr);
+        holdfast(folder.path(), &format!("data export {source}=dots {source} --limit 1"), &[])
+            .succeeded()
+            .says(&["1,000 training and 20 test images"]);
     }
 }
 
@@ -328,9 +328,7 @@ fn archives_of_any_whole_numbers_are_read_in_both_forms() {
             ended.stderr
         );
         assert_noticed(&ended, &["ages"]);
-        let manifest = fs::read(folder.path().join("run/manifest.json")).unwrap();
-        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        checksums.push(manifest["data_checksums"].clone());
+        checksums.push(manifest(&folder.path().join("run"))["data_checksums"].clone());
         fs::remove_dir_all(folder.path().join("run")).unwrap();
     };
     archive(&file, MEDMNIST, |byte| byte, 2);
@@ -371,9 +369,7 @@ fn jpeg_files_with_stray_bytes_are_read_as_if_there_were_none() {
             [] => assert!(has_no_notice(&ended), "{}", ended.stderr),
             _ => assert_noticed(&ended, &["1 JPEG file ", "stray"]),
         }
-        let manifest = fs::read(folder.path().join("run/manifest.json")).unwrap();
-        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        checksums.push(manifest["data_checksums"].clone());
+        checksums.push(manifest(&folder.path().join("run"))["data_checksums"].clone());
         fs::remove_dir_all(folder.path().join("run")).unwrap();
     }
     assert!(checksums.windows(2).all(|pair| pair[0] == pair[1]), "{checksums:?}");

@@ -3,7 +3,7 @@ mod recorded;
 use crate::*;
 use holdfast::cpu::conv2d::{self, ConvShape};
 use holdfast::cpu::dense::{self, DenseShape};
-use holdfast::engine::{ActiveRows, Engine, Refit, Rows, Step, SurgeonLayer, Watch, winners};
+use holdfast::engine::{ActiveRows, Engine, PathStep, Refit, Rows, SurgeonLayer, Watch, winners};
 use holdfast::gpu::Buffer;
 use holdfast::kernels::surgeon::{MOST, Path, PathArguments, Refit as RefitKernel, RefitArguments, Shape};
 use holdfast::random::{Sequence, Stream};
@@ -43,7 +43,7 @@ fn engines() -> [Engine; 2] {
     [cpu(), shaders.unwrap()]
 }
 
-fn paths(engine: &mut Engine, layer: &SurgeonLayer<'_>) -> Result<Vec<Vec<Step<f32>>>> {
+fn paths(engine: &mut Engine, layer: &SurgeonLayer<'_>) -> Result<Vec<Vec<PathStep<f32>>>> {
     engine.paths(layer, None, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
 }
 
@@ -102,7 +102,7 @@ fn assert_near(found: &[f32], expected: &[f32], columns: usize) {
 }
 
 /// Whether every kept weight is on its unit's path once, and no other.
-fn assert_complete(paths: &[Vec<Step<f32>>], layer: &SurgeonLayer<'_>) {
+fn assert_complete(paths: &[Vec<PathStep<f32>>], layer: &SurgeonLayer<'_>) {
     for (k, path) in paths.iter().enumerate() {
         let mut columns: Vec<usize> = path.iter().map(|step| step.column as usize).collect();
         columns.sort_unstable();
@@ -122,6 +122,30 @@ fn a_layer_that_keeps_all_its_weights_keeps_them_as_they_are() {
             assert_near(&solved.bias, &dense.bias, inputs + 1);
         }
     }
+}
+
+#[test]
+fn rows_beyond_one_launch_count_too() {
+    let dense = Dense::new(17_000, 3, 2);
+    for mut engine in engines() {
+        assert_near(&refit(&mut engine, &dense.layer()).unwrap().weights, &dense.weights, 4);
+    }
+}
+
+#[test]
+fn a_small_device_takes_units_in_waves_and_says_what_it_cannot_hold() {
+    let open = |limits| Engine::gpu(&DeviceChoice::Index(adapter::index()), false, limits).unwrap();
+    let mut small = open(RequestedLimits::ArrayBytes(4096));
+    let mut large = open(RequestedLimits::WebGpuDefaults);
+    let dense = Dense::new(20, 9, 12);
+    let mut both = |layer: &SurgeonLayer<'_>| {
+        let [one, other] =
+            [&mut small, &mut large].map(|engine| (paths(engine, layer).unwrap(), refit(engine, layer).unwrap()));
+        one == other
+    };
+    assert!(both(&dense.layer()));
+    let wide = Dense::new(300, 9, 12);
+    assert_refused(paths(&mut small, &wide.layer()), &["2700 inputs", "fewer calibration images"]);
 }
 
 #[test]
@@ -198,7 +222,8 @@ fn neither_threads_nor_a_second_run_change_a_bit() {
 fn units_that_share_a_gram_matrix_are_solved_as_if_each_had_it() {
     let dense = Dense::new(400, 33, 4);
     let shared = SurgeonLayer { shares_gram: true, ..dense.layer() };
-    let own = SurgeonLayer { active_rows: ActiveRows::Given(&[true; 1600]), ..dense.layer() };
+    let active_rows = ActiveRows::Given(&[true; 1600]);
+    let own = SurgeonLayer { active_rows, inactive_weight: 0.0, ..dense.layer() };
     let always = SurgeonLayer { active_rows: ActiveRows::Always, ..dense.layer() };
     let expected = (paths(&mut cpu(), &own).unwrap(), refit(&mut cpu(), &own).unwrap());
     for layer in [shared, always] {

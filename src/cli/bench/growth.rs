@@ -6,23 +6,22 @@
 use super::BenchArguments;
 use super::measure::{CLASSES, Measurements, SEED, TOLERANCES, Training, count, random_walk, sort};
 use crate::cli::output;
-use crate::cli::run::{begin, open_engine};
+use crate::cli::run::{begin, finish, open_engine};
 use crate::engine::{DeviceDescription, Engine, HistoryShape};
 use crate::error::{Error, Result};
 use crate::network::Architecture;
 use crate::report::scaling::{ScalingLine, ScalingPanel, as_json, table};
-use crate::report::scaling_figure;
-use crate::run_folder::{csv, timestamp};
+use crate::report::{scaling_figure, write_figure};
+use crate::run_folder::csv;
 use crate::stability::History;
 use crate::statistics::scaling::ScalingPoint;
-use crate::study::configuration;
 use crate::study::experiment::check_memory;
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Replicas side by side: odd numbers too, which leave a thread without a partner.
 const REPLICAS: [u32; 11] = [1, 2, 3, 4, 5, 7, 10, 13, 25, 50, 100];
@@ -49,9 +48,6 @@ const ROUNDS: (usize, usize) = (9, 3);
 const LINE: Duration = Duration::from_secs(8);
 /// A size that would take longer for one repetition, as its work says, is left out.
 const SLOWEST: f64 = 10.0;
-
-/// Columns of `growth.csv`.
-const COLUMNS: &[&str] = &["over", "timed", "size", "seconds", "sd", "work"];
 
 /// The size that is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
@@ -92,6 +88,17 @@ struct Settings<'a> {
     width: usize,
     depth: usize,
     filters: usize,
+}
+
+/// A line of `growth.csv`.
+#[derive(Default, Serialize)]
+struct GrowthRow<'a> {
+    over: &'a str,
+    timed: &'a str,
+    size: f64,
+    seconds: f64,
+    sd: f64,
+    work: f64,
 }
 
 /// What is timed at one size.
@@ -138,15 +145,13 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     axes.dedup();
     let settings = Settings { growth: &axes, model, replicates, batch, side, width, depth, filters };
     let description = engine.description().clone();
-    let hash = configuration::hash("bench", &settings, &description, &BTreeMap::new())?;
+    let none = BTreeMap::new();
     let (folder, mut manifest) =
-        begin(arguments.out.as_deref(), "bench", hash, &settings, &description, BTreeMap::new())?;
+        begin(arguments.out.as_deref(), "bench", &settings, &description, none.clone(), &none)?;
     let mut growth = Growth { engine: &mut engine, arguments, left_out: Vec::new() };
     let mut panels = Vec::new();
     for &axis in &axes {
-        if !say.quiet {
-            output::note(&format!("time over {}", axis.name()));
-        }
+        say.note(&format!("time over {}", axis.name()));
         panels.push(growth.panel(axis)?);
     }
     say.notices(&growth.left_out);
@@ -154,16 +159,21 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     let rows = panels.iter().flat_map(|panel| {
         panel.lines.iter().flat_map(move |line| {
             let points = line.points.iter().zip(&line.deviations);
-            points.map(move |(point, sd)| (panel.axis, &line.name, point.size, point.time, *sd, point.work))
+            points.map(move |(point, &sd)| GrowthRow {
+                over: panel.axis,
+                timed: &line.name,
+                size: point.size,
+                seconds: point.time,
+                sd,
+                work: point.work,
+            })
         })
     });
-    csv::write(&folder.file("growth.csv")?, COLUMNS, rows)?;
+    csv::write::<GrowthRow<'_>>(&folder.file("growth.csv")?, rows)?;
     let title = title(&description, &settings);
-    scaling_figure::write_svg(&title, &panels, &folder.file("figures/growth.svg")?)?;
-    scaling_figure::write_png(&title, &panels, &folder.file("figures/growth.png")?)?;
+    write_figure(&scaling_figure::svg(&title, &panels)?, |ending| folder.file(&format!("figures/growth.{ending}")))?;
     manifest.seeds.push(SEED);
-    manifest.finished = Some(timestamp(SystemTime::now()));
-    manifest.write(folder.path())?;
+    finish(&folder, &mut manifest)?;
 
     let replicas =
         panels.iter().find(|panel| panel.axis == Axis::Replicas.name()).and_then(|panel| panel.lines.first());

@@ -34,8 +34,12 @@ const WATCHED_STEPS: usize = 32;
 const PROFILED_STEPS: usize = 8;
 /// Images of the made-up training set.
 pub(super) const TRAINING_IMAGES: usize = 2048;
-/// Images that a sweep classifies: as many as MNIST's test set has.
+/// Most images that a sweep classifies: as many as MNIST's test set has.
 pub(super) const TEST_IMAGES: usize = 10_000;
+/// Images of the try that tells how many of them a repetition has time for, and seconds that one may take: three and a few
+/// tries fit into [`PART`].
+const TRIED_IMAGES: usize = 128;
+const SWEEP: f64 = 4.0;
 /// Masks of one replica that a sweep evaluates.
 const SWEEP_POINTS: usize = 40;
 /// Epochs of the history that is sorted and counted.
@@ -91,9 +95,9 @@ impl Measurements {
             output::note(&format!("{name}: up to {REPETITIONS} repetitions in about {} s", PART.as_secs()));
         }
         let reporter = Reporter::new(quiet);
+        reporter.begin(name, REPETITIONS as u64, "repetitions");
         let started = Instant::now();
         let warm_up = once()?;
-        reporter.begin(name, REPETITIONS as u64, "repetitions");
         let mut all = Vec::new();
         while all.len() < REPETITIONS && started.elapsed() < PART {
             all.push(once()?);
@@ -162,7 +166,6 @@ pub(super) struct Bench<'a> {
     engine: &'a mut Engine,
     architecture: &'a Architecture,
     pub(super) training: Training,
-    test: DataHandle,
     quiet: bool,
 }
 
@@ -174,9 +177,8 @@ impl<'a> Bench<'a> {
         batch: usize,
         quiet: bool,
     ) -> Result<Self> {
-        let test = engine.load(&Arc::new(images(architecture, 1, TEST_IMAGES)?))?;
         let training = Training::new(engine, architecture, replicas, batch, TRAINING_IMAGES)?;
-        Ok(Self { engine, architecture, training, test, quiet })
+        Ok(Self { engine, architecture, training, quiet })
     }
 
     /// Microseconds of a training step of one replica: wall time / (steps x replicates).
@@ -186,8 +188,8 @@ impl<'a> Bench<'a> {
         Measurements::repeat("training step", self.quiet, || Ok(self.training.time(steps)? * 1e6 / per_step))
     }
 
-    /// Microseconds of evaluating one pruned focus layer on the test images.
-    pub(super) fn sweep(&mut self) -> Result<Measurements> {
+    /// Microseconds of evaluating one pruned focus layer on test images, and how many of these a repetition has time for.
+    pub(super) fn sweep(&mut self) -> Result<(Measurements, usize)> {
         let weight_count = self.architecture.weight_count();
         let points: Vec<SweepPoint> = (0..SWEEP_POINTS)
             .map(|point| {
@@ -197,11 +199,25 @@ impl<'a> Bench<'a> {
             })
             .collect();
         let watch = Watch { stop: stop_flag(), progress: &|_| {} };
-        Measurements::repeat("sweep", self.quiet, || {
+        let load = |engine: &mut Engine, count| engine.load(&Arc::new(images(self.architecture, 1, count)?));
+        let mut seconds = |test: DataHandle| -> Result<f64> {
             let start = Instant::now();
-            self.training.batch.sweep(self.test, &points, &watch)?;
-            Ok(start.elapsed().as_secs_f64() * 1e6 / SWEEP_POINTS as f64)
-        })
+            self.training.batch.sweep(test, &points, &watch)?;
+            Ok(start.elapsed().as_secs_f64())
+        };
+        let few = load(self.engine, TRIED_IMAGES)?;
+        // The first try compiles kernels too; a device that is slow is known well enough all the same.
+        let first = seconds(few)?;
+        let tried = if first > SWEEP { first } else { seconds(few)? };
+        let count = ((SWEEP / tried * TRIED_IMAGES as f64) as usize).clamp(TRIED_IMAGES, TEST_IMAGES);
+        if count < TEST_IMAGES && !self.quiet {
+            output::note(&format!(
+                "sweep: on {count} images; {TEST_IMAGES} would take longer than {SWEEP} s a repetition"
+            ));
+        }
+        let test = load(self.engine, count)?;
+        let found = Measurements::repeat("sweep", self.quiet, || Ok(seconds(test)? * 1e6 / SWEEP_POINTS as f64))?;
+        Ok((found, count))
     }
 
     /// Milliseconds of ranking a history and counting it at three tolerances.

@@ -81,11 +81,7 @@ pub(super) fn run(arguments: &BenchArguments, architecture: &Architecture) -> Re
         shape,
     };
     let watch = Watch { stop: stop_flag(), progress: &|_| {} };
-    let progress = |what: &str| {
-        if !say.quiet {
-            output::note(what);
-        }
-    };
+    let progress = |what: &str| say.note(what);
     arguments.device.validate()?;
     let adapter = doctor::adapter(&arguments.device);
     let roofline = match (adapter, other) {

@@ -5,7 +5,7 @@
 
 use super::gram::{Half, RankUpdate};
 use super::{AlignedBuffer, LANES};
-use crate::cpu::surgeon::Step;
+use crate::cpu::surgeon::PathStep;
 use pulp::{Simd, WithSimd};
 
 /// Rows of a panel.
@@ -112,7 +112,7 @@ struct Path<'a> {
 }
 
 impl WithSimd for Path<'_> {
-    type Output = Vec<Step<f32>>;
+    type Output = Vec<PathStep<f32>>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
@@ -128,12 +128,12 @@ impl WithSimd for Path<'_> {
         let mut panel = AlignedBuffer::zeros(PANEL * stride);
         let mut pending = 0;
         while steps.len() < ratios.len() {
-            let (mut best, mut step) = (None, Step { column: 0, score: f32::INFINITY, cost: 0.0 });
+            let (mut best, mut step) = (None, PathStep { column: 0, score: f32::INFINITY, cost: 0.0 });
             for (i, &column) in columns.iter().enumerate().filter(|(i, _)| open[*i]) {
                 let cost = w[i] * w[i] / diagonal[i];
                 let score = ratios[column] * ratios[column] * cost;
                 if best.is_none() || score < step.score {
-                    (best, step) = (Some(i), Step { column: column as u32, score, cost });
+                    (best, step) = (Some(i), PathStep { column: column as u32, score, cost });
                 }
             }
             let Some(p) = best else { break };
@@ -172,7 +172,7 @@ impl WithSimd for Path<'_> {
 }
 
 /// The elimination path of one unit, see [`crate::cpu::surgeon::path`], from the inverse of its Gram matrix.
-pub fn path(inverse: Half, weights: &[f32], ratios: &[f32]) -> Vec<Step<f32>> {
+pub fn path(inverse: Half, weights: &[f32], ratios: &[f32]) -> Vec<PathStep<f32>> {
     pulp::Arch::new().dispatch(Path { inverse, weights, ratios })
 }
 

@@ -247,7 +247,7 @@ impl BackendBatch for CpuBatch {
                 match change {
                     MaskChange::PruneSmallest | MaskChange::DecaySmallest => scores.copy_from_slice(focus.weights),
                     MaskChange::PruneRandom { update } => {
-                        mask::draw(draws(update, row), mask::KEPT, focus.mask, scores)
+                        mask::draw(draws(update, row), mask::KEPT, focus.mask, scores);
                     }
                     MaskChange::RegrowRandom { update } => {
                         mask::draw(draws(update, row), mask::PRUNED, focus.mask, scores);

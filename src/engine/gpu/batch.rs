@@ -240,7 +240,7 @@ impl BackendBatch for GpuBatch {
                 None => mask_launches.insert(MaskLaunches::new(gpu, workgroup_size, network, self.seed, state)?),
             };
             let (ids, counts) = (&self.replica_ids[slots.clone()], &weight_count[slots.clone()]);
-            launches.submit(gpu, network, state, change, ids, counts)?;
+            launches.change(gpu, network, state, change, ids, counts)?;
         }
         Ok(())
     }
@@ -386,16 +386,9 @@ impl BackendBatch for GpuBatch {
         let unknown = Evaluation { loss: 0.0, correct: 0, samples: data.host().samples() as u32 };
         let mut evaluations = vec![unknown; points.len()];
         for wave in &self.waves {
-            let context = sweep::SweepContext {
-                gpu: &self.gpu,
-                kernels: &self.kernels,
-                network: &self.plan.network,
-                activations: &self.evaluation_activations,
-                wave,
-            };
             let own: Vec<usize> = (0..points.len()).filter(|&point| wave.slots.contains(&points[point].slot)).collect();
             let chosen: Vec<&PackedPoint> = own.iter().map(|&point| &points[point]).collect();
-            for (point, evaluation) in own.into_iter().zip(sweep::evaluate(&context, &data, step, &chosen, watch)?) {
+            for (point, evaluation) in own.into_iter().zip(self.sweep_wave(wave, &data, step, &chosen, watch)?) {
                 evaluations[point] = evaluation;
             }
         }

@@ -16,24 +16,24 @@ const PIECE_WEIGHTS: usize = 1 << 24;
 /// A part of a history: some replicas with all their weights, or some weights of one replica.
 struct Piece {
     replicas: Range<usize>,
-    weight_count: Range<usize>,
+    weights: Range<usize>,
 }
 
 impl Piece {
     fn shape(&self, epochs: usize) -> Shape {
-        Shape { epochs, replicas: self.replicas.len(), weight_count: self.weight_count.len() }
+        Shape { epochs, replicas: self.replicas.len(), weight_count: self.weights.len() }
     }
 
     /// The piece's part of `rows` rows of `source` `[row, replica, weight_index]`: a copy, unless the piece is whole.
     fn gather<'a, T: Copy>(&self, shape: HistoryShape, rows: Range<usize>, source: &'a [T]) -> Cow<'a, [T]> {
-        if (self.replicas.len(), self.weight_count.len()) == (shape.replicas, shape.weight_count) {
+        if (self.replicas.len(), self.weights.len()) == (shape.replicas, shape.weight_count) {
             return Cow::Borrowed(&source[rows.start * shape.columns()..rows.end * shape.columns()]);
         }
-        let mut piece = Vec::with_capacity(rows.len() * self.replicas.len() * self.weight_count.len());
+        let mut piece = Vec::with_capacity(rows.len() * self.replicas.len() * self.weights.len());
         for row in rows {
             for replica in self.replicas.clone() {
                 let first = row * shape.columns() + replica * shape.weight_count;
-                piece.extend_from_slice(&source[first + self.weight_count.start..first + self.weight_count.end]);
+                piece.extend_from_slice(&source[first + self.weights.start..first + self.weights.end]);
             }
         }
         Cow::Owned(piece)
@@ -41,12 +41,12 @@ impl Piece {
 
     /// Places rows of the piece into `target` `[row, replica, weight_index]`.
     fn scatter<T: Copy>(&self, shape: HistoryShape, rows: Range<usize>, piece: &[T], target: &mut [T]) {
-        let mut parts = piece.chunks_exact(self.weight_count.len());
+        let mut parts = piece.chunks_exact(self.weights.len());
         for row in rows {
             for replica in self.replicas.clone() {
                 let first = row * shape.columns() + replica * shape.weight_count;
                 if let Some(part) = parts.next() {
-                    target[first + self.weight_count.start..first + self.weight_count.end].copy_from_slice(part);
+                    target[first + self.weights.start..first + self.weights.end].copy_from_slice(part);
                 }
             }
         }
@@ -71,10 +71,10 @@ fn pieces(gpu: &Gpu, shape: HistoryShape, words: usize, words_per_replica: usize
     let replicas = if weight_count < shape.weight_count { 1 } else { replicas };
     let mut pieces = Vec::new();
     for first in (0..shape.replicas).step_by(replicas) {
-        for weight_index in (0..shape.weight_count).step_by(weight_count) {
+        for weight in (0..shape.weight_count).step_by(weight_count) {
             pieces.push(Piece {
                 replicas: first..(first + replicas).min(shape.replicas),
-                weight_count: weight_index..(weight_index + weight_count).min(shape.weight_count),
+                weights: weight..(weight + weight_count).min(shape.weight_count),
             });
         }
     }
@@ -181,7 +181,7 @@ fn interleave(
     bounds: &[f32],
     missing: u32,
 ) -> Vec<[u32; TOLERANCES]> {
-    let mut vectors = vec![[missing; TOLERANCES]; piece.replicas.len() * piece.weight_count.len()];
+    let mut vectors = vec![[missing; TOLERANCES]; piece.replicas.len() * piece.weights.len()];
     for (component, tolerance) in group.enumerate() {
         let own = piece.gather(shape, tolerance..tolerance + 1, bounds);
         for (vector, &bound) in vectors.iter_mut().zip(own.iter()) {

@@ -1,7 +1,7 @@
 //! The surgeon's kernels on one layer, its units in waves that fit the device. Between them nothing is read back.
 
 use crate::engine::Watch;
-use crate::engine::surgeon::{Refit, Rows, Step, SurgeonLayer};
+use crate::engine::surgeon::{PathStep, Refit, Rows, SurgeonLayer};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::StepRecord;
@@ -168,7 +168,7 @@ pub(super) fn paths(
     layer: &SurgeonLayer<'_>,
     ratios: Option<&[f32]>,
     watch: &Watch<'_>,
-) -> Result<Vec<Vec<Step<f32>>>> {
+) -> Result<Vec<Vec<PathStep<f32>>>> {
     let on_device = OnDevice::new(gpu, layer)?;
     let (size, inputs) = (on_device.size, layer.rows.inputs());
     let mut paths = Vec::with_capacity(layer.units);
@@ -202,7 +202,7 @@ pub(super) fn paths(
             let steps = removals[..removable].iter().map(|&[column, score, cost]| {
                 let column = columns.get(column as usize).copied();
                 let [score, cost] = [score, cost].map(f32::from_bits);
-                column.filter(|_| score.is_finite()).map(|column| Step { column, score, cost })
+                column.filter(|_| score.is_finite()).map(|column| PathStep { column, score, cost })
             });
             paths.push(steps.collect::<Option<_>>().ok_or_else(|| layer.singular(k))?);
         }

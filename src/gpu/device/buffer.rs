@@ -140,9 +140,12 @@ impl Buffer<u32> {
         }
         let start = Instant::now();
         let [place, bytes] = [first, len].map(|words| (words * size_of::<u32>()) as u64);
-        let staging =
-            wgpu::BufferSize::new(bytes).and_then(|bytes| gpu.queue.write_buffer_with(&self.raw, place, bytes));
-        if let Some(mut staging) = staging {
+        if let Some(size) = wgpu::BufferSize::new(bytes) {
+            let Some(mut staging) = gpu.queue.write_buffer_with(&self.raw, place, size) else {
+                gpu.hear();
+                gpu.check()?;
+                return Err(Error::DeviceLost(format!("{} cannot be written", self.label)));
+            };
             let (places, _) = staging.slice(..).into_chunks::<{ size_of::<u32>() }>();
             places.into_iter().zip(words).for_each(|(place, word)| place.write(word.to_ne_bytes()));
         }

@@ -14,7 +14,7 @@ pub(super) fn header(element: Element, shape: &[usize]) -> Vec<u8> {
         [only] => format!("{only},"),
         sizes => sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
     };
-    let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({sizes}), }}", element.name());
+    let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({sizes})}}", element.name());
     // Version 1 has two bytes for the length, which is enough for some thousand axes.
     let length = (MAGIC.len() + 4 + text.len() + 1).next_multiple_of(64) - MAGIC.len() - 4;
     [MAGIC, &[1, 0], &(length as u16).to_le_bytes(), format!("{text:<0$}\n", length - 1).as_bytes()].concat()

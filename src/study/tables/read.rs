@@ -3,7 +3,7 @@
 use super::{Observations, Replicate, StableNodes};
 use crate::error::{Error, Result};
 use crate::run_folder::file_kind::{FileKind, Purpose};
-use crate::run_folder::input::Input;
+use crate::run_folder::input::{Input, decode};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -87,13 +87,16 @@ fn describe(replicate: &Replicate) -> String {
     format!("{} on {}, replicate {}", replicate.model, replicate.data_set, replicate.replicate)
 }
 
+/// Columns that say which replicate a row is of.
+const KEYS: [&str; 3] = ["model", "data_set", "replicate"];
+
 /// Hands over the numbers of the columns `numbers`, not negative, for runs of rows of one replicate.
 fn read<const N: usize>(
     path: &Path,
     numbers: [&str; N],
     mut take: impl FnMut(Replicate, [Vec<f64>; N]),
 ) -> Result<Source> {
-    let place = path.display();
+    let place = path.display().to_string();
     let input = Input::open(path)?;
     match FileKind::of(input.head(), path) {
         FileKind::Other(foreign) if foreign.may_be_text() => {}
@@ -102,17 +105,16 @@ fn read<const N: usize>(
     let bytes = input.into_bytes(MOST_BYTES)?;
     let checksum = HEXLOWER.encode(&Sha256::digest(&bytes));
     let mut notices = Vec::new();
-    let text = decode(path, bytes, &mut notices)?;
-    let wanted = [&["model", "data_set", "replicate"][..], &numbers].concat();
-    let form = Form::of(path, &text, &wanted, 3, &mut notices)?;
+    let text = decode(&place, bytes, &mut notices)?;
+    let table = Table::new(place, &text, &[&KEYS[..], &numbers].concat(), &mut notices)?;
 
     let mut rows = 0;
     let mut current: Option<([String; 3], [Vec<f64>; N])> = None;
-    form.rows(path, &text, |form, line, record| {
+    table.rows(|line, record| {
         rows += 1;
-        let keys = [0, 1, 2].map(|key| &record[form.columns[key].0]);
+        let keys = [0, 1, 2].map(|key| &record[table.columns[key].0]);
         if let Some(empty) = keys.iter().position(|key| key.is_empty()) {
-            let at = form.place(path, line, empty);
+            let at = table.field(line, empty);
             return Err(Error::Data(format!("{at} is empty; every row belongs to a replicate")));
         }
         if current.as_ref().is_none_or(|(known, _)| *known != keys) {
@@ -120,13 +122,13 @@ fn read<const N: usize>(
             current = Some((keys.map(str::to_string), [const { Vec::new() }; N]));
         }
         for (index, values) in current.iter_mut().flat_map(|(_, values)| values).enumerate() {
-            values.push(form.number(path, line, record, 3 + index)?);
+            values.push(table.number(line, record, KEYS.len() + index)?);
         }
         Ok(())
     })?;
     hand_over(current, &mut take);
     if rows == 0 {
-        return Err(Error::Data(format!("{place} has no rows below its column names; give it some")));
+        return Err(Error::Data(format!("{} has no rows below its column names; give it some", table.place)));
     }
     Ok(Source { path: path.to_path_buf(), checksum, rows, notices })
 }
@@ -140,81 +142,39 @@ fn hand_over<const N: usize>(
     }
 }
 
-/// The text of a file in UTF-8, or in UTF-16 if it says so.
-fn decode(path: &Path, bytes: Vec<u8>, notices: &mut Vec<String>) -> Result<String> {
-    let place = path.display();
-    let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
-        [0xff, 0xfe, ..] => u16::from_le_bytes,
-        [0xfe, 0xff, ..] => u16::from_be_bytes,
-        _ => {
-            let text = String::from_utf8(bytes).map_err(|error| {
-                let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-                Error::Data(format!("{place}, line {line}: text that is not UTF-8; save the file in UTF-8"))
-            })?;
-            if let Some(end) = text.find('\0') {
-                let line = text[..end].lines().count().max(1);
-                return Err(Error::Data(format!(
-                    "{place}, line {line}: a byte of 0, as in UTF-16 without its mark; save the file in UTF-8"
-                )));
-            }
-            return Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text));
-        }
-    };
-    let units = bytes[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
-    let text: Option<String> = char::decode_utf16(units).collect::<std::result::Result<_, _>>().ok();
-    match text.filter(|_| bytes.len().is_multiple_of(2)) {
-        Some(text) => {
-            notices.push(format!("{place}: the text is in UTF-16; it is read as that"));
-            Ok(text)
-        }
-        None => Err(Error::Data(format!("{place}: text that begins as UTF-16 and is not; save the file in UTF-8"))),
-    }
-}
-
-/// How a table is written, and where its wanted columns stand.
-struct Form {
+/// A table: how it is written, and where its wanted columns stand.
+struct Table<'a> {
+    /// What the file is called in messages.
+    place: String,
+    text: &'a str,
     separator: u8,
     /// Number of fields of each row.
     fields: usize,
-    /// Places of the wanted columns in a row, and their names in the file.
+    /// Places of the wanted columns in a row, and their names in the file. Those after [`KEYS`] hold numbers.
     columns: Vec<(usize, String)>,
     decimal_comma: bool,
 }
 
-impl Form {
-    /// Finds out how a table is written that has these columns, of which those from `first_number` on hold numbers.
-    fn of(path: &Path, text: &str, wanted: &[&str], first_number: usize, notices: &mut Vec<String>) -> Result<Self> {
-        let place = path.display();
-        let first_row = |separator| {
-            let mut record = StringRecord::new();
-            let found = reader(text, separator).read_record(&mut record);
-            found.map(|_| record).unwrap_or_default()
-        };
+impl<'a> Table<'a> {
+    /// Finds out how a table is written that has the columns `wanted`.
+    fn new(place: String, text: &'a str, wanted: &[&str], notices: &mut Vec<String>) -> Result<Self> {
         let score = |names: &StringRecord| wanted.iter().filter(|name| !columns_of(names, name).is_empty()).count();
-        let mut best = (SEPARATORS[0], first_row(SEPARATORS[0].0));
-        for separator in &SEPARATORS[1..] {
-            let names = first_row(separator.0);
-            if score(&names) > score(&best.1) {
-                best = (*separator, names);
-            }
-        }
-        let ((separator, called), names) = best;
+        // Of equals the first one.
+        let mut written = SEPARATORS.map(|separator| (separator, first_row(text, separator.0)));
+        written.sort_by_key(|(_, names)| std::cmp::Reverse(score(names)));
+        let [((separator, called), names), ..] = written;
         let mut columns = Vec::new();
         for name in wanted {
             let shown = || names.iter().collect::<Vec<_>>().join(", ");
             match columns_of(&names, name)[..] {
                 [column] => columns.push((column, names[column].to_string())),
                 [] => {
-                    let is_comment =
-                        text.lines().find(|line| line.starts_with('#') && plain(line).contains(&plain(name)));
-                    let advice = match is_comment {
-                        Some(_) => "the line of its names begins with #, as a comment does; take that away",
-                        None => "name it so",
+                    let is_comment = |line: &str| line.starts_with('#') && plain(line).contains(&plain(name));
+                    let advice = match text.lines().any(is_comment) {
+                        true => "the line of its names begins with #, as a comment does; take that away",
+                        false => "name it so",
                     };
-                    let separated = if separator == b',' { "" } else { called };
-                    let separated =
-                        if separated.is_empty() { String::new() } else { format!(" (separated by {separated})") };
+                    let separated = if separator == b',' { String::new() } else { format!(" (separated by {called})") };
                     return Err(Error::Data(format!(
                         "{place} has no column {name}, but {}{separated}; {advice}",
                         shown()
@@ -240,47 +200,40 @@ impl Form {
         if comments > 0 {
             notices.push(format!("{place}: lines that begin with # are left out as comments: {comments}"));
         }
-        let mut form = Self { separator, fields: names.len(), columns, decimal_comma: false };
-        form.count_fields(path, text, &names, notices);
-        form.find_decimal_comma(path, text, first_number, notices)?;
-        Ok(form)
+        let mut table = Self { place, text, separator, fields: names.len(), columns, decimal_comma: false };
+        table.count_fields(&names, notices);
+        table.find_decimal_comma(notices)?;
+        Ok(table)
     }
 
     /// Looks at the first row below the names, which may have one field more.
-    fn count_fields(&mut self, path: &Path, text: &str, names: &StringRecord, notices: &mut Vec<String>) {
-        let mut rows = reader(text, self.separator).into_records();
-        let Some(Ok(first)) = rows.nth(1) else { return };
-        if first.len() != names.len() + 1 {
+    fn count_fields(&mut self, names: &StringRecord, notices: &mut Vec<String>) {
+        let mut rows = reader(self.text, self.separator).into_records();
+        let Some(Ok(first)) = rows.nth(1).filter(|row| row.as_ref().is_ok_and(|row| row.len() == names.len() + 1))
+        else {
             return;
-        }
+        };
         self.fields += 1;
         // A separator at the end of each line makes an empty last field; R gives rows names without a name above them.
         if !first[names.len()].is_empty() {
             self.columns.iter_mut().for_each(|(column, _)| *column += 1);
             notices.push(format!(
                 "{}: rows have one field more than there are column names; the first is taken for the row's name, as R writes it",
-                path.display()
+                self.place
             ));
         }
     }
 
     /// Finds out what a comma in numbers means.
-    fn find_decimal_comma(
-        &mut self,
-        path: &Path,
-        text: &str,
-        first_number: usize,
-        notices: &mut Vec<String>,
-    ) -> Result<()> {
+    fn find_decimal_comma(&mut self, notices: &mut Vec<String>) -> Result<()> {
         let (mut has_point, mut may_be_thousands, mut first_comma) = (false, true, None);
-        self.rows(path, text, |form, line, record| {
-            for index in first_number..form.columns.len() {
-                let field = &record[form.columns[index].0];
+        self.rows(|line, record| {
+            for index in KEYS.len()..self.columns.len() {
+                let field = &record[self.columns[index].0];
                 has_point |= field.contains('.');
                 if field.contains(',') {
-                    let groups: Vec<&str> = field.split(',').collect();
-                    may_be_thousands &= groups[1..].iter().all(|group| group.len() == 3);
-                    first_comma.get_or_insert_with(|| format!("{} holds \"{field}\"", form.place(path, line, index)));
+                    may_be_thousands &= field.split(',').skip(1).all(|group| group.len() == 3);
+                    first_comma.get_or_insert_with(|| format!("{} holds \"{field}\"", self.field(line, index)));
                 }
             }
             Ok(())
@@ -298,51 +251,49 @@ impl Form {
     }
 
     /// Hands over each row below the column names, with its line.
-    fn rows(
-        &self,
-        path: &Path,
-        text: &str,
-        mut take: impl FnMut(&Self, u64, &StringRecord) -> Result<()>,
-    ) -> Result<()> {
-        let place = path.display();
-        let mut reader = reader(text, self.separator);
+    fn rows(&self, mut take: impl FnMut(u64, &StringRecord) -> Result<()>) -> Result<()> {
+        let Self { place, fields, .. } = self;
+        let mut reader = reader(self.text, self.separator);
         let mut record = StringRecord::new();
         let mut is_names = true;
-        loop {
-            let more = reader
-                .read_record(&mut record)
-                .map_err(|error| Error::Data(format!("{place}: {error}; correct the file")))?;
-            if !more {
-                return Ok(());
-            }
+        while reader
+            .read_record(&mut record)
+            .map_err(|error| Error::Data(format!("{place}: {error}; correct the file")))?
+        {
             if std::mem::take(&mut is_names) {
                 continue;
             }
             let line = record.position().map_or(0, csv::Position::line);
-            if record.len() != self.fields {
+            if record.len() != *fields {
                 return Err(Error::Data(format!(
-                    "{place}, line {line}: {} fields under {} column names; correct the file",
-                    record.len(),
-                    self.fields
+                    "{place}, line {line}: {} fields under {fields} column names; correct the file",
+                    record.len()
                 )));
             }
-            take(self, line, &record)?;
+            take(line, &record)?;
         }
+        Ok(())
     }
 
-    fn place(&self, path: &Path, line: u64, index: usize) -> String {
-        format!("{}, line {line}: column {}", path.display(), self.columns[index].1)
+    /// A wanted column of a line, as messages name it.
+    fn field(&self, line: u64, index: usize) -> String {
+        format!("{}, line {line}: column {}", self.place, self.columns[index].1)
     }
 
     /// The number in a wanted column.
-    fn number(&self, path: &Path, line: u64, record: &StringRecord, index: usize) -> Result<f64> {
+    fn number(&self, line: u64, record: &StringRecord, index: usize) -> Result<f64> {
         let field = &record[self.columns[index].0];
         let parsed = if self.decimal_comma { field.replacen(',', ".", 1).parse() } else { field.parse() };
         parsed.ok().filter(|number: &f64| number.is_finite() && *number >= 0.0).ok_or_else(|| {
-            let place = self.place(path, line, index);
-            Error::Data(format!("{place} holds \"{field}\"; write a number of 0 or more, or leave the row out"))
+            let at = self.field(line, index);
+            Error::Data(format!("{at} holds \"{field}\"; write a number of 0 or more, or leave the row out"))
         })
     }
+}
+
+/// The fields of the first row, if it can be read with this separator.
+fn first_row(text: &str, separator: u8) -> StringRecord {
+    reader(text, separator).into_records().next().and_then(std::result::Result::ok).unwrap_or_default()
 }
 
 fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
@@ -374,18 +325,22 @@ mod tests {
     use std::fs;
     use tempfile::tempdir;
 
-    fn observations(text: &str) -> Result<Observations> {
+    /// What `read` makes of a file of these bytes, and its notices.
+    fn of<T>(bytes: &[u8], read: fn(&Path) -> Result<(T, Source)>) -> Result<(T, Vec<String>)> {
         let folder = tempdir().unwrap();
         let path = folder.path().join("o.csv");
-        fs::write(&path, text).unwrap();
-        read_observations(&path).map(|(observations, _)| observations)
+        fs::write(&path, bytes).unwrap();
+        let (found, Source { checksum, notices, .. }) = read(&path)?;
+        assert_eq!(checksum, HEXLOWER.encode(&Sha256::digest(bytes)), "the checksum is that of the file");
+        Ok((found, notices))
+    }
+
+    fn observations(text: &str) -> Result<Observations> {
+        of(text.as_bytes(), read_observations).map(|found| found.0)
     }
 
     fn stable_weights(text: &str) -> Result<StableNodes> {
-        let folder = tempdir().unwrap();
-        let path = folder.path().join("s.csv");
-        fs::write(&path, text).unwrap();
-        read_stable_weights(&path).map(|(stable_weights, _)| stable_weights)
+        of(text.as_bytes(), read_stable_weights).map(|found| found.0)
     }
 
     #[test]
@@ -410,40 +365,11 @@ mod tests {
         assert!(half.contains("has epoch 1.5"), "{half}");
     }
 
-    #[test]
-    fn every_fault_names_file_line_and_column() {
-        let head = "model,data_set,replicate,stability\n";
-        for (text, words) in [
-            ("model,data_set,replicate,ms\nm,d,1,5\n".to_string(), ["o.csv has no column stability", "replicate, ms"]),
-            (format!("{head}m,d,1,5\nm,d,1,much\n"), ["o.csv, line 3: column stability", "\"much\""]),
-            (format!("{head}m,d,1,NaN\n"), ["line 2: column stability", "\"NaN\""]),
-            (format!("{head}m,d,1,-1\n"), ["line 2: column stability", "0 or more"]),
-            (format!("{head}m,,1,1\n"), ["line 2: column data_set", "is empty"]),
-            (format!("{head}m,d,1,1\nm,d,1\n"), ["line 3: 3 fields under 4 column names", "correct"]),
-            (head.to_string(), ["no rows", "o.csv"]),
-        ] {
-            let error = observations(&text).unwrap_err();
-            assert!(matches!(error, Error::Data(_)));
-            for word in words {
-                assert!(error.to_string().contains(word), "{word:?} is not in {error}");
-            }
-        }
-        let missing = read_observations(Path::new("no.csv")).unwrap_err();
-        assert!(matches!(missing, Error::Data(_)) && missing.to_string().contains("check the path"), "{missing}");
-    }
-
     const PLAIN: &str = "model,data_set,replicate,stability\nm,d,1,3\nm,d,1,4\nm,e,2,3\n";
-
-    fn of_bytes(bytes: &[u8]) -> Result<(Observations, Vec<String>)> {
-        let folder = tempdir().unwrap();
-        let path = folder.path().join("o.csv");
-        fs::write(&path, bytes).unwrap();
-        read_observations(&path).map(|(observations, source)| (observations, source.notices))
-    }
 
     #[test]
     fn tables_are_read_as_spreadsheets_and_r_and_pandas_write_them() {
-        let (expected, said) = of_bytes(PLAIN.as_bytes()).unwrap();
+        let (expected, said) = of(PLAIN.as_bytes(), read_observations).unwrap();
         assert_eq!(said, [""; 0]);
         let (head, rows) = PLAIN.split_once('\n').unwrap();
         let numbered: String =
@@ -471,7 +397,7 @@ mod tests {
             (utf16([0xfe, 0xff], u16::to_be_bytes), Some("UTF-16")),
         ] {
             let shown = String::from_utf8_lossy(&text).into_owned();
-            let (found, said) = of_bytes(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            let (found, said) = of(&text, read_observations).unwrap_or_else(|error| panic!("{shown}: {error}"));
             assert_eq!(found, expected, "{shown}");
             match words {
                 Some(words) => assert!(said.iter().any(|said| said.contains(words)), "{words:?} is not in {said:?}"),
@@ -481,11 +407,19 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_refused_with_its_place() {
+    fn every_fault_and_what_can_be_read_in_two_ways_is_refused_with_its_place() {
         let at = "line 2: column stability";
         let latin: Vec<u8> = PLAIN.replace("m,", "caf\u{e9},").chars().map(|letter| letter as u8).collect();
+        let head = "model,data_set,replicate,stability\n";
         for (text, words) in [
-            (PLAIN.replace(",3\n", ",\"1,003\"\n").into_bytes(), &[at, "1,003", "thousands"][..]),
+            ("model,data_set,replicate,ms\nm,d,1,5\n".into(), &["o.csv has no column stability", "replicate, ms"][..]),
+            (format!("{head}m,d,1,5\nm,d,1,much\n").into_bytes(), &["o.csv, line 3: column stability", "\"much\""]),
+            (format!("{head}m,d,1,NaN\n").into_bytes(), &[at, "\"NaN\""]),
+            (format!("{head}m,d,1,-1\n").into_bytes(), &[at, "0 or more"]),
+            (format!("{head}m,,1,1\n").into_bytes(), &["line 2: column data_set", "is empty"]),
+            (format!("{head}m,d,1,1\nm,d,1\n").into_bytes(), &["line 3: 3 fields under 4 column names", "correct"]),
+            (head.into(), &["no rows"]),
+            (PLAIN.replace(",3\n", ",\"1,003\"\n").into_bytes(), &[at, "1,003", "thousands"]),
             (PLAIN.replace(",3\n", ",\"1.003,5\"\n").into_bytes(), &[at, "1.003,5"]),
             (PLAIN.replacen(",3\n", ",NA\n", 1).into_bytes(), &[at, "\"NA\""]),
             (PLAIN.replacen(",3\n", ",.\n", 1).into_bytes(), &[at, "\".\""]),
@@ -499,22 +433,13 @@ mod tests {
             (b"[{\"model\": 1}]".to_vec(), &["JSON", "CSV"]),
             (Vec::new(), &["empty"]),
         ] {
-            let error = of_bytes(&text).unwrap_err();
+            let error = of(&text, read_observations).unwrap_err();
             assert!(matches!(error, Error::Data(_)));
             for word in [words, &["o.csv"]].concat() {
                 assert!(error.to_string().contains(word), "{word:?} is not in {error}");
             }
         }
-    }
-
-    #[test]
-    fn the_checksum_is_that_of_the_file() {
-        let folder = tempdir().unwrap();
-        let path = folder.path().join("o.csv");
-        let text = "model,data_set,replicate,stability\nm,d,1,5\n";
-        fs::write(&path, text).unwrap();
-        let (_, source) = read_observations(&path).unwrap();
-        let expected = HEXLOWER.encode(&Sha256::digest(text));
-        assert_eq!((source.checksum, source.rows), (expected, 1));
+        let missing = read_observations(Path::new("no.csv")).unwrap_err();
+        assert!(matches!(missing, Error::Data(_)) && missing.to_string().contains("check the path"), "{missing}");
     }
 }

@@ -1,9 +1,10 @@
 //! The tables line by line, as files and reports show them.
 
 use super::published::{Analysis, PublishedTerm};
-use super::{CellGrowth, Observations, Replicate, Slope, Tables, Variance, published};
+use super::{Observations, Replicate, Slope, Tables, Variance, published};
 use crate::error::Result;
 use crate::run_folder::csv;
+use crate::statistics::glm::Coefficient;
 use crate::statistics::{mean, standard_deviation};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 const ALL: &str = "all";
 
 /// A line of Table 1. The order of the fields is the order of the columns, here and below.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SummaryRow {
     /// Name of the model, or `all`.
     pub model: String,
@@ -34,7 +35,7 @@ pub struct SummaryRow {
 }
 
 /// A line of Table 2 or 4.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TermRow {
     /// What was analysed.
     pub analysis: &'static str,
@@ -61,7 +62,7 @@ pub struct TermRow {
 }
 
 /// A line of Table 3 or 5.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PairRow {
     /// What was analysed.
     pub analysis: &'static str,
@@ -85,6 +86,70 @@ pub struct PairRow {
     pub published_upper: Option<&'static str>,
     /// What the paper prints.
     pub published_p: Option<&'static str>,
+}
+
+/// A line of `growth.csv`: the curve N = K / (1 + (K - N0) / N0 · e^(-rt)) through the mean of a cell's replicates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct GrowthRow<'a> {
+    /// Name of the model.
+    pub model: &'a str,
+    /// Name of the data set.
+    pub data_set: &'a str,
+    /// Number of networks.
+    pub replicates: usize,
+    /// Number of epochs.
+    pub epochs: usize,
+    /// K; infinite where growth has no limit.
+    #[serde(rename = "K")]
+    pub limit: f64,
+    /// N0.
+    #[serde(rename = "N0")]
+    pub start: f64,
+    /// r per epoch.
+    #[serde(rename = "r")]
+    pub rate: f64,
+    /// Sum of the squared distances of the means to the curve.
+    pub residual_sum_of_squares: f64,
+    /// Whether a plateau was seen; without one K is a guess.
+    pub k_identified: bool,
+}
+
+/// A line of `slopes.csv`.
+#[derive(Default, Serialize)]
+struct SlopeRow<'a> {
+    model: &'a str,
+    data_set: &'a str,
+    replicate: &'a str,
+    slope: Option<f64>,
+    intercept: Option<f64>,
+    slope_se: Option<f64>,
+    r_squared: Option<f64>,
+    zero_epochs: usize,
+    slope_without_last_epoch: Option<f64>,
+    intercept_without_last_epoch: Option<f64>,
+    slope_se_without_last_epoch: Option<f64>,
+    r_squared_without_last_epoch: Option<f64>,
+}
+
+impl<'a> SlopeRow<'a> {
+    fn new(slope: &'a Slope) -> Self {
+        let Slope { replicate, all_epochs, without_last } = slope;
+        let (all, without) = (all_epochs.line, without_last.line);
+        Self {
+            model: &replicate.model,
+            data_set: &replicate.data_set,
+            replicate: &replicate.replicate,
+            slope: all.map(|line| line.slope),
+            intercept: all.map(|line| line.intercept),
+            slope_se: all.and_then(|line| line.slope_standard_error),
+            r_squared: all.and_then(|line| line.r_squared),
+            zero_epochs: all_epochs.left_out,
+            slope_without_last_epoch: without.map(|line| line.slope),
+            intercept_without_last_epoch: without.map(|line| line.intercept),
+            slope_se_without_last_epoch: without.and_then(|line| line.slope_standard_error),
+            r_squared_without_last_epoch: without.and_then(|line| line.r_squared),
+        }
+    }
 }
 
 /// Table 1: cells by model and data set, then the models over all data sets, then the data sets over all models.
@@ -152,6 +217,21 @@ impl Tables {
         rows.extend(term_rows("weights", self.weight_count.as_ref(), Some(&published::STABILITY)));
         rows.extend(term_rows("replicate-means", self.replicate_means.as_ref(), None));
         rows
+    }
+
+    /// The curves of Figure 3.
+    pub fn growth_rows(&self) -> impl Iterator<Item = GrowthRow<'_>> {
+        self.growth.iter().map(|cell| GrowthRow {
+            model: &cell.model,
+            data_set: &cell.data_set,
+            replicates: cell.replicates,
+            epochs: cell.means.len(),
+            limit: cell.growth.limit,
+            start: cell.growth.start,
+            rate: cell.growth.rate,
+            residual_sum_of_squares: cell.growth.residual_sum_of_squares,
+            k_identified: cell.growth.limit_is_identified,
+        })
     }
 
     /// Table 3: differences of the stability.
@@ -243,103 +323,25 @@ fn pair_rows(analysis: &'static str, found: Option<&Variance>, published: &Analy
     rows
 }
 
-const SUMMARY_COLUMNS: &[&str] =
-    &["model", "data_set", "replicates", "observations", "mean", "sd", "published_mean", "published_sd"];
-const TERM_COLUMNS: &[&str] = &[
-    "analysis",
-    "term",
-    "degrees_of_freedom",
-    "sum_of_squares",
-    "mean_square",
-    "f",
-    "p",
-    "published_degrees_of_freedom",
-    "published_sum_of_squares",
-    "published_f",
-    "published_p",
-];
-const PAIR_COLUMNS: &[&str] = &[
-    "analysis",
-    "factor",
-    "pair",
-    "difference",
-    "lower",
-    "upper",
-    "p",
-    "published_difference",
-    "published_lower",
-    "published_upper",
-    "published_p",
-];
-const COEFFICIENT_COLUMNS: &[&str] = &["term", "estimate", "standard_error", "t", "p"];
-const GROWTH_COLUMNS: &[&str] =
-    &["model", "data_set", "replicates", "epochs", "K", "N0", "r", "residual_sum_of_squares", "k_identified"];
-const SLOPE_COLUMNS: &[&str] = &[
-    "model",
-    "data_set",
-    "replicate",
-    "slope",
-    "intercept",
-    "slope_se",
-    "r_squared",
-    "zero_epochs",
-    "slope_without_last_epoch",
-    "intercept_without_last_epoch",
-    "slope_se_without_last_epoch",
-    "r_squared_without_last_epoch",
-];
-
 /// Writes `table1.csv` to `table5.csv`, `coefficients.csv` (of Table 2's model), `growth.csv` and `slopes.csv` to where
 /// `path_of` says.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] if a file cannot be written.
 pub fn write(path_of: &dyn Fn(&str) -> Result<PathBuf>, tables: &Tables) -> Result<()> {
-    csv::write(&path_of("table1.csv")?, SUMMARY_COLUMNS, &tables.summaries)?;
-    csv::write(&path_of("table2.csv")?, TERM_COLUMNS, tables.table2())?;
-    csv::write(&path_of("table3.csv")?, PAIR_COLUMNS, tables.table3())?;
-    csv::write(&path_of("table4.csv")?, TERM_COLUMNS, tables.table4())?;
-    csv::write(&path_of("table5.csv")?, PAIR_COLUMNS, tables.table5())?;
+    csv::write::<SummaryRow>(&path_of("table1.csv")?, &tables.summaries)?;
+    csv::write::<TermRow>(&path_of("table2.csv")?, tables.table2())?;
+    csv::write::<PairRow>(&path_of("table3.csv")?, tables.table3())?;
+    csv::write::<TermRow>(&path_of("table4.csv")?, tables.table4())?;
+    csv::write::<PairRow>(&path_of("table5.csv")?, tables.table5())?;
     let coefficients = tables.quasi_poisson.iter().flat_map(|model| &model.coefficients);
-    let coefficients = coefficients.map(|one| (&one.name, one.estimate, one.standard_error, one.t, one.p));
-    csv::write(&path_of("coefficients.csv")?, COEFFICIENT_COLUMNS, coefficients)?;
-    let growth = |cell: &CellGrowth| {
-        let found = cell.growth;
-        (
-            cell.model.clone(),
-            cell.data_set.clone(),
-            cell.replicates,
-            cell.means.len(),
-            found.limit,
-            found.start,
-            found.rate,
-            found.residual_sum_of_squares,
-            found.limit_is_identified,
-        )
-    };
-    csv::write(&path_of("growth.csv")?, GROWTH_COLUMNS, tables.growth.iter().map(growth))?;
-    let slope = |slope: &Slope| {
-        let (all, without) = (slope.all_epochs.line, slope.without_last.line);
-        (
-            slope.replicate.model.clone(),
-            slope.replicate.data_set.clone(),
-            slope.replicate.replicate.clone(),
-            all.map(|line| line.slope),
-            all.map(|line| line.intercept),
-            all.and_then(|line| line.slope_standard_error),
-            all.and_then(|line| line.r_squared),
-            slope.all_epochs.left_out,
-            without.map(|line| line.slope),
-            without.map(|line| line.intercept),
-            without.and_then(|line| line.slope_standard_error),
-            without.and_then(|line| line.r_squared),
-        )
-    };
+    csv::write::<Coefficient>(&path_of("coefficients.csv")?, coefficients)?;
+    csv::write::<GrowthRow<'_>>(&path_of("growth.csv")?, tables.growth_rows())?;
     // Replicates 2 and 10 stand in the order of their numbers.
     let mut slopes: Vec<&Slope> = tables.replicate_slopes.iter().collect();
     slopes.sort_by_cached_key(|slope| {
         let one = &slope.replicate;
         (one.model.clone(), one.data_set.clone(), one.replicate.parse::<u64>().ok(), one.replicate.clone())
     });
-    csv::write(&path_of("slopes.csv")?, SLOPE_COLUMNS, slopes.into_iter().map(slope))
+    csv::write::<SlopeRow<'_>>(&path_of("slopes.csv")?, slopes.into_iter().map(SlopeRow::new))
 }

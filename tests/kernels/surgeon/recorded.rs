@@ -3,7 +3,7 @@
 
 use holdfast::cpu::dense::{self, DenseShape};
 use holdfast::cpu::gram::{self, Moments, Rows, row_weight};
-use holdfast::cpu::surgeon::{self, Step};
+use holdfast::cpu::surgeon::{self, PathStep};
 use holdfast::cpu::{fast, relu};
 use holdfast::pruning::surgeon::{LayerPaths, Removal, kept_when_smaller, merge};
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
@@ -139,7 +139,7 @@ fn median(numbers: &[f64]) -> f64 {
 /// Whether a path is one: what it chose at each step, replayed in double precision, has the smallest score within
 /// `relative`.
 fn assert_is_a_path(
-    steps: &[Step<f64>],
+    steps: &[PathStep<f64>],
     moments: &Moments<f64>,
     weights: &[f64],
     ratios: &[f64],
@@ -227,9 +227,9 @@ fn fast_paths_are_paths_within_single_precision() {
             let moments = layer.fast_moments(k);
             let inverse = fast::surgeon::invert(moments.clone()).unwrap();
             let steps = fast::surgeon::path(inverse, &narrow(&weights), &narrow(&ratios));
-            let steps: Vec<Step<f64>> = steps
+            let steps: Vec<PathStep<f64>> = steps
                 .iter()
-                .map(|step| Step { column: step.column, score: f64::from(step.score), cost: f64::from(step.cost) })
+                .map(|step| PathStep { column: step.column, score: f64::from(step.score), cost: f64::from(step.cost) })
                 .collect();
             let definition = layer.moments(k, layer.inactive_weight);
             let bound = 8.0 * f64::from(f32::EPSILON) * (layer.inputs + 1) as f64 / layer.ridge;

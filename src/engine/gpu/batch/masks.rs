@@ -88,7 +88,7 @@ impl MaskLaunches {
     }
 
     /// Changes the masks of the replicas with these ids, each by as many weights as its count says.
-    pub(super) fn submit(
+    pub(super) fn change(
         &self,
         gpu: &Gpu,
         network: &Network,

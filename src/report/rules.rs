@@ -1,9 +1,9 @@
 //! Whether the conclusions of a comparison depend on the rule of exponential decay.
 
-use super::accuracy::{self, Curve};
-use super::ledger::{Ledger, LedgerRow};
-use super::numbers::significant;
 use crate::pruning::{Method, SweepRow};
+use crate::study::accuracy::{self, Curve};
+use crate::study::ledger::{Ledger, LedgerRow};
+use crate::study::numbers::significant;
 
 /// The paper's claim: a point of exponential decay takes more than so many times as long.
 const CLAIMED_RATIO: f64 = 10.0;
@@ -11,7 +11,12 @@ const CLAIMED_RATIO: f64 = 10.0;
 /// One sentence on what changes with the rule: whether a point takes over 10 times as long, and where `hold` (at
 /// `headline_window`, by `headline_rule`) and one-shot pruning are more accurate on average at 50 to 90 % sparsity. `None`
 /// unless exponential decay was run one by one by two rules or more.
-pub fn sentence(ledger: &Ledger, rows: &[SweepRow], headline_window: u32, headline_rule: &str) -> Option<String> {
+pub(super) fn sentence(
+    ledger: &Ledger,
+    rows: &[SweepRow],
+    headline_window: u32,
+    headline_rule: &str,
+) -> Option<String> {
     let baselines: Vec<&LedgerRow> = ledger.rows.iter().filter(|row| row.method == Method::DecaySequential).collect();
     if baselines.len() < 2 {
         return None;
@@ -66,68 +71,19 @@ fn listed(parts: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::Architecture;
-    use crate::pruning::{Layers, Repair, Scope};
-    use crate::study::ledger::{Measured, Workload};
+    use crate::study::ledger::Workload;
 
     fn row(method: Method, rule: &str, sparsity: f64, accuracy: f64) -> SweepRow {
-        SweepRow {
-            method,
-            rule: rule.into(),
-            layers: Layers::Focus,
-            scope: Scope::Layer,
-            repair: Repair::Cut,
-            model: "dnn".into(),
-            data_set: "mnist".into(),
-            replica: 0,
-            epochs: 3,
-            tolerance: None,
-            threshold: None,
-            window: (method == Method::Hold).then_some(15),
-            sparsity,
-            nonzero_weights: (900.0 * (1.0 - sparsity)).round() as u32,
-            frozen_weights: 0,
-            smaller: 1.0,
-            theoretical_speedup: 1.0,
-            calibration_images: None,
-            accuracy,
-            loss: 1.0,
-        }
+        let window = (method == Method::Hold).then_some(15);
+        let nonzero_weights = (900.0 * (1.0 - sparsity)).round() as u32;
+        SweepRow { method, rule: rule.into(), window, sparsity, nonzero_weights, accuracy, ..SweepRow::default() }
     }
 
     fn ledger(costs: &[(Method, &str, f64)]) -> Ledger {
-        let measured = |&(method, rule, marginal): &(Method, &str, f64)| Measured {
-            method,
-            rule: rule.into(),
-            operating_points: 5,
-            distinct_points: 5.0,
-            train_s: 1.0,
-            record_s: 0.0,
-            sort_count_s: 0.0,
-            prune_evaluate_s: 1.0,
-            build_s: 0.0,
-            transfer_s: 0.0,
-            marginal_repetitions_ms: vec![marginal; 2],
-            resumed: false,
+        let measured = |&(method, rule, marginal): &(Method, &str, f64)| {
+            (LedgerRow { method, rule: rule.into(), distinct_points: 5.0, ..LedgerRow::default() }, vec![marginal; 2])
         };
-        let workload = Workload {
-            model: "dnn".into(),
-            data_set: "mnist".into(),
-            architecture: Architecture {
-                image_height: 28,
-                image_width: 28,
-                convolutions: Vec::new(),
-                width: 30,
-                depth: 6,
-                classes: 10,
-            },
-            replicates: 1,
-            epochs: 30,
-            baseline_epochs: 3,
-            training_images: 1000,
-            test_images: 1000,
-        };
-        Ledger::new(workload, costs.iter().map(measured).collect())
+        Ledger::new(Workload::of_the_paper(), costs.iter().map(measured).collect())
     }
 
     fn rows(ed: &[(&str, f64)]) -> Vec<SweepRow> {
