@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What [`write`] writes: notes, the bytes of all uploads, and those of all read-backs.
+/// What [`write()`] writes: notes, the bytes of all uploads, and those of all read-backs.
 pub const TAPE_FILES: [&str; 3] = ["tape.jsonl", "arrays.bin", "answers.bin"];
 
 /// Writes all that is asked of the device while `work` runs to `tape.jsonl` and `arrays.bin` in `folder`, and what it answers

@@ -1,6 +1,6 @@
 //! Inverses, elimination paths and refits, in blocks. Definition: [`crate::cpu::surgeon`].
 //!
-//! Each takes a few rows at once, a panel, and gives what they do to the rest of the matrix in one update, [`RankUpdate`],
+//! Each takes a few rows at once, a panel, and gives what they do to the rest of the matrix in one update, `RankUpdate`,
 //! which runs at the speed of a matrix product.
 
 use super::gram::{Half, RankUpdate};
