@@ -192,7 +192,7 @@ fn line(summary: &ToleranceSummary, epochs: usize) -> String {
     let (fewest, most) = (summary.fewest_distinct_thresholds, summary.most_distinct_thresholds);
     let distinct = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
     format!(
-        "tolerance {}: MS {:.1}{} of {epochs} epochs · stable weights {} at epoch {} · {distinct} of {epochs} thresholds \
+        "tolerance {}: stability {:.1}{} of {epochs} epochs · stable weights {} at epoch {} · {distinct} of {epochs} thresholds \
          give different masks\n",
         summary.tolerance,
         summary.mean,

@@ -99,11 +99,12 @@ mod tests {
         rows
     }
 
-    const MS: (Method, &str, f64) = (Method::Stability, "", 1.0);
+    const STABILITY: (Method, &str, f64) = (Method::Stability, "", 1.0);
 
     #[test]
     fn what_changes_with_the_rule_is_said_to_depend_on_it() {
-        let ledger = ledger(&[MS, (Method::DecaySequential, "density", 200.0), (Method::DecaySequential, "exd", 9.0)]);
+        let ledger =
+            ledger(&[STABILITY, (Method::DecaySequential, "density", 200.0), (Method::DecaySequential, "exd", 9.0)]);
         let found = sentence(&ledger, &rows(&[("density", 0.95), ("exd", 0.8)]), 15, "frozen-first").unwrap();
         for part in [
             "(density and exd)",
@@ -120,14 +121,15 @@ mod tests {
 
     #[test]
     fn what_every_rule_agrees_on_does_not_depend_on_it() {
-        let ledger = ledger(&[MS, (Method::DecaySequential, "soft", 200.0), (Method::DecaySequential, "cubic", 150.0)]);
+        let ledger =
+            ledger(&[STABILITY, (Method::DecaySequential, "soft", 200.0), (Method::DecaySequential, "cubic", 150.0)]);
         let found = sentence(&ledger, &rows(&[("soft", 0.95), ("cubic", 0.96)]), 15, "frozen-first").unwrap();
         assert_eq!(found.matches("does not depend on the rule").count(), 3, "{found}");
     }
 
     #[test]
     fn one_rule_alone_says_nothing() {
-        let one = ledger(&[MS, (Method::DecaySequential, "soft", 200.0), (Method::DecayBatched, "soft", 150.0)]);
+        let one = ledger(&[STABILITY, (Method::DecaySequential, "soft", 200.0), (Method::DecayBatched, "soft", 150.0)]);
         assert_eq!(sentence(&one, &rows(&[("soft", 0.95)]), 15, "frozen-first"), None);
     }
 }
