@@ -5,6 +5,7 @@ pub mod decay;
 pub mod masks;
 pub mod operating_points;
 pub mod surgeon;
+pub mod surgery;
 pub mod sweep;
 mod sweep_row;
 
