@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(by(0.25), [vec![0], vec![1]]);
         // 2 of 4; 1.5 of 3 is 2.
         assert_eq!(by(0.5), [vec![0, 1], vec![0, 1]]);
-        assert_eq!(by(0.0), [vec![], vec![]]);
+        assert_eq!(by(0.0), [Vec::<usize>::new(), Vec::new()]);
         assert_eq!(by(1.0), [vec![0, 1, 2, 3], vec![0, 1, 2]]);
     }
 
