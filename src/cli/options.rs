@@ -6,8 +6,9 @@ use super::output;
 use crate::data::{Fit, LoadOptions};
 use crate::engine::Choice;
 use crate::error::{Error, Result};
+use crate::pruning::Scope;
 use crate::stability::{Against, Reading, ToleranceKind, Tracking};
-use crate::study::configuration::{Configuration, EdRule, Model};
+use crate::study::configuration::{Configuration, EdRule, Model, Surgeons};
 use crate::study::presets::Preset;
 use clap::Args;
 use serde::Deserialize;
@@ -204,6 +205,29 @@ pub(super) struct RunOptions {
     /// Rule of exponential decay.
     #[arg(long, value_enum)]
     ed_rule: Option<EdRule>,
+    /// Layers that are recorded and pruned: focus (the last hidden one), hidden, dense, conv, all, or names such as
+    /// dense0,dense5. If not given, all are recorded, and the focus layer and the whole network are pruned.
+    #[arg(long, value_name = "NAME,...")]
+    layers: Option<String>,
+    /// Where several layers take part: the same share of each (layer), or one threshold for all, on the score (global) or on
+    /// the score beside those of its layer (lamp).
+    #[arg(long, value_enum)]
+    scope: Option<Scope>,
+    /// Training images, without labels, on which weights that stay are solved anew.
+    #[arg(long, value_name = "N")]
+    calibration_images: Option<usize>,
+    /// How much a calibration image counts for a unit whose ReLU lets nothing through, 0 to 1.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    inactive_weight: Option<Share>,
+    /// Ridge of the equations that are solved, as a share of the mean of the Gram matrix' diagonal.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    ridge: Option<f64>,
+    /// Sizes that the whole network is cut to, one after the other: how many times smaller.
+    #[arg(long, value_delimiter = ',', value_name = "TIMES", allow_negative_numbers = true)]
+    stages: Option<Vec<f64>>,
+    /// Which surgeons: one for the whole network, or all, holding and plain, on last and on mean weights.
+    #[arg(long, value_enum)]
+    surgeons: Option<Surgeons>,
     // Settings that only a study has: of its files, and of its own options.
     #[arg(skip)]
     all_images: Option<bool>,
@@ -394,6 +418,13 @@ impl RunOptions {
         set(&mut settings.keep_frozen, self.keep_frozen);
         set(&mut settings.ed_targets, self.ed_targets.map(|targets| targets.into_iter().map(f64::from).collect()));
         set(&mut settings.ed_rule, self.ed_rule);
+        set(&mut settings.layers, self.layers.map(Some));
+        set(&mut settings.scope, self.scope);
+        set(&mut settings.calibration_images, self.calibration_images);
+        set(&mut settings.inactive_weight, self.inactive_weight.map(f64::from));
+        set(&mut settings.ridge, self.ridge);
+        set(&mut settings.stages, self.stages);
+        set(&mut settings.surgeons, self.surgeons);
         set(&mut settings.all_images, self.all_images);
         set(&mut settings.min_accuracy, self.min_accuracy.map(f64::from).map(Some));
         set(&mut settings.stop_at_plateau, self.stop_at_plateau.map(f64::from).map(Some));

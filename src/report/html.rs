@@ -111,6 +111,7 @@ fn section(cell: &Results, layer: &FocusLayer, replicas: u32) -> Result<Section>
         sentences: tables::sentences(cell),
         ledger: tables::ledger_lines(cell),
         accuracy: tables::accuracy_lines(cell),
+        by_size: tables::size_lines(cell),
         too_few: differences.iter().any(|(_, lines)| tables::any_unknown(lines)).then_some(tables::TOO_FEW),
         differences,
         correlations: tables::correlation_lines(cell),

@@ -1,12 +1,13 @@
 //! The settings of a run: everything that can move a bit.
 
 use crate::data;
-use crate::data::{Fit, LoadOptions, TEST_SHARE};
+use crate::data::{Fit, LoadOptions};
 use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
-use crate::network::Architecture;
+use crate::network::{Architecture, Selection};
 use crate::pruning::decay::Rule;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
+use crate::pruning::{FOCUS, Scope};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
 use crate::training::Plateau;
 use data_encoding::HEXLOWER;
@@ -16,6 +17,9 @@ use std::collections::BTreeMap;
 
 /// The tolerance of the paper's tables.
 pub const PAPER_TOLERANCE: f64 = 0.03;
+
+/// Sizes of the whole network that tables show: how many times smaller.
+pub const TABLE_SIZES: [f64; 5] = [2.0, 4.0, 6.0, 8.0, 10.0];
 
 /// Which network is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +84,17 @@ impl EdRule {
     }
 }
 
+/// Which surgeons a comparison has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Surgeons {
+    /// On the whole network the holding surgeon on mean weights; on one layer holding and plain on last weights.
+    One,
+    /// Holding and plain, on last and on mean weights.
+    All,
+}
+
 /// All settings of `compare`, `train` and `study`, resolved. Keys are the names of the options; shares are 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -115,7 +130,7 @@ pub struct Configuration {
     #[serde(default)]
     pub fit: Fit,
     /// Share of each class that is held out for testing where a set has no test set of its own.
-    #[serde(default = "test_share")]
+    #[serde(default = "before::test_share")]
     pub test_share: f64,
     /// Pixels are divided by this.
     pub pixel_scale: f64,
@@ -140,6 +155,28 @@ pub struct Configuration {
     pub ed_targets: Vec<f64>,
     /// The rule of exponential decay.
     pub ed_rule: EdRule,
+    /// Which layers are recorded and pruned, as `--layers` names them; if absent, all are recorded, and the focus layer and the
+    /// whole network are pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<String>,
+    /// Among which weights those that go are chosen, where several layers take part.
+    #[serde(default = "before::scope")]
+    pub scope: Scope,
+    /// Training images that calibrate, without their labels; as many as there are, if there are fewer.
+    #[serde(default = "before::calibration_images")]
+    pub calibration_images: usize,
+    /// How much a row of a calibration image counts where the unit's ReLU lets nothing through, 0 to 1.
+    #[serde(default = "before::inactive_weight")]
+    pub inactive_weight: f64,
+    /// The ridge of the equations that are solved, as a share of the mean of the Gram matrix' diagonal.
+    #[serde(default = "before::ridge")]
+    pub ridge: f64,
+    /// Sizes of the whole network, one after the other: how many times smaller.
+    #[serde(default = "before::stages")]
+    pub stages: Vec<f64>,
+    /// Which surgeons cut the whole network.
+    #[serde(default = "before::surgeons")]
+    pub surgeons: Surgeons,
     /// Whether every image trains and none is held out, as a study does; see [`LoadOptions::all_images`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_images: bool,
@@ -223,6 +260,30 @@ impl Configuration {
                 return Err(Error::Usage(format!("--ed-targets: {target} is given twice; name each once")));
             }
         }
+        if self.calibration_images == 0 {
+            return Err(Error::Usage("--calibration-images 0 is not possible; take one image or more".into()));
+        }
+        if !(0.0..=1.0).contains(&self.inactive_weight) {
+            return Err(Error::Usage(format!(
+                "--inactive-weight {} is no share; use 0 to 1, e.g. 0.1: how much a row counts where the unit is not active",
+                self.inactive_weight
+            )));
+        }
+        // Single precision must hold it.
+        if !(self.ridge > 0.0 && (self.ridge as f32) > 0.0 && (self.ridge as f32).is_finite()) {
+            return Err(Error::Usage(format!("--ridge {} solves nothing; use a number above 0, e.g. 0.001", self.ridge)));
+        }
+        if self.stages.is_empty() {
+            return Err(Error::Usage("--stages names no size; write how many times smaller, e.g. 2,4,6".into()));
+        }
+        if let Some(size) = self.stages.iter().find(|size| !(size.is_finite() && **size >= 1.0)) {
+            return Err(Error::Usage(format!(
+                "--stages: {size} times smaller is not possible; write numbers from 1 on, e.g. 2,4,6"
+            )));
+        }
+        if self.stages.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(Error::Usage(format!("--stages: sizes must grow, each named once; {:?} were found", self.stages)));
+        }
         for (index, data) in self.data.iter().enumerate() {
             if self.data[..index].contains(data) {
                 return Err(Error::Usage(format!("--data: {data} is given twice; name each once")));
@@ -303,15 +364,75 @@ impl Configuration {
         Ok(windows)
     }
 
+    /// Which layers are pruned, with the name of each choice.
+    ///
+    /// Fails with [`Error::Usage`] if the network has no such layers.
+    pub fn parts(&self, architecture: &Architecture) -> Result<Vec<(String, Selection)>> {
+        match &self.layers {
+            Some(layers) => Ok(vec![(layers.clone(), Selection::named(architecture, layers)?)]),
+            None => {
+                let all = ("all".into(), Selection::all(architecture));
+                Ok(vec![(FOCUS.into(), Selection::focus(architecture)), all])
+            }
+        }
+    }
+
+    /// Which layers are recorded: those that are pruned.
+    ///
+    /// Fails as [`Self::parts`] does.
+    pub fn recorded(&self, architecture: &Architecture) -> Result<Selection> {
+        match &self.layers {
+            Some(layers) => Selection::named(architecture, layers),
+            None => Ok(Selection::all(architecture)),
+        }
+    }
+
+    /// The sizes of the whole network at which everything but the surgeons is evaluated: those of [`TABLE_SIZES`] among the
+    /// stages, or all stages if none is.
+    pub fn sizes(&self) -> Vec<f64> {
+        let own: Vec<f64> = self.stages.iter().copied().filter(|size| TABLE_SIZES.contains(size)).collect();
+        if own.is_empty() { self.stages.clone() } else { own }
+    }
+
     /// Whether settle and hold remove frozen weights first in the headline.
     pub fn headline_rule(&self) -> &'static str {
         if self.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
     }
 }
 
-/// What a file of settings means that does not say it.
-fn test_share() -> f64 {
-    TEST_SHARE
+/// What a file of settings means that does not say it: it is of a run of before these settings.
+mod before {
+    use super::Surgeons;
+    use crate::data::TEST_SHARE;
+    use crate::pruning::Scope;
+
+    pub(super) fn test_share() -> f64 {
+        TEST_SHARE
+    }
+
+    pub(super) fn scope() -> Scope {
+        Scope::Global
+    }
+
+    pub(super) fn calibration_images() -> usize {
+        1024
+    }
+
+    pub(super) fn inactive_weight() -> f64 {
+        0.1
+    }
+
+    pub(super) fn ridge() -> f64 {
+        1e-3
+    }
+
+    pub(super) fn stages() -> Vec<f64> {
+        super::TABLE_SIZES.to_vec()
+    }
+
+    pub(super) fn surgeons() -> Surgeons {
+        Surgeons::One
+    }
 }
 
 /// Hash of everything that can move a bit: command, settings, device and its variant, data. 16 hexadecimal digits. Of data
@@ -372,6 +493,12 @@ mod tests {
             (Configuration { pixel_scale: 0.0, ..quick() }, "--pixel-scale"),
             (Configuration { side: Some(0), ..quick() }, "--side 0"),
             (Configuration { test_share: 1.0, ..quick() }, "--test-share"),
+            (Configuration { calibration_images: 0, ..quick() }, "--calibration-images 0"),
+            (Configuration { inactive_weight: 1.5, ..quick() }, "--inactive-weight 1.5"),
+            (Configuration { ridge: 0.0, ..quick() }, "--ridge 0"),
+            (Configuration { ridge: 1e-60, ..quick() }, "--ridge"),
+            (Configuration { stages: vec![0.5], ..quick() }, "0.5 times smaller"),
+            (Configuration { stages: vec![4.0, 2.0], ..quick() }, "sizes must grow"),
             (Configuration { min_accuracy: Some(f64::NAN), ..quick() }, "--min-accuracy"),
             (Configuration { min_accuracy: Some(90.0), ..quick() }, "--min-accuracy"),
             (Configuration { stop_at_plateau: Some(0.0), ..quick() }, "--stop-at-plateau"),
