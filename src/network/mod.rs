@@ -2,6 +2,8 @@
 
 mod architecture;
 mod parameters;
+mod selection;
 
 pub use architecture::{Architecture, ConvLayer, Convolution, DenseLayer};
 pub use parameters::{ParameterLayout, Tensor};
+pub use selection::{Part, Selection};
