@@ -7,6 +7,7 @@ pub mod input_norm;
 pub mod masks;
 pub mod operating_points;
 pub mod surgeon;
+pub mod surgery;
 pub mod sweep;
 mod sweep_row;
 
