@@ -6,7 +6,7 @@
 use holdfast::data::{LoadOptions, Source};
 use holdfast::engine::{Engine, SweepPoint, Watch};
 use holdfast::error::Result;
-use holdfast::network::Architecture;
+use holdfast::network::{Architecture, Selection};
 use holdfast::pruning::criterion::Criterion;
 use holdfast::training::{Plan, train};
 use std::sync::atomic::AtomicBool;
@@ -36,6 +36,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         classes: training.classes,
     };
     let mut engine = Engine::cpu(None)?;
+    let selection = Selection::focus(&architecture);
     let plan = Plan {
         architecture: &architecture,
         training: engine.load(&training)?,
@@ -44,6 +45,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         pixel_scale: 255.0,
         seed: 1,
         replica_ids: &[0, 1, 2],
+        selection: &selection,
         epochs: EPOCHS,
         schedules: &[],
         record: true,
@@ -60,6 +62,6 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
     let images = engine.load(&test)?;
     let dense = trained.batch.evaluate(images, &watch)?;
     let points: Vec<_> = masks.into_iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept }).collect();
-    let pruned = trained.batch.sweep(images, &points, &watch)?;
+    let pruned = trained.batch.sweep(images, &selection, &points, &watch)?;
     Ok(dense.iter().zip(&pruned).map(|(dense, pruned)| [dense.accuracy(), pruned.accuracy()]).collect())
 }

@@ -1,7 +1,7 @@
 //! The engine as its callers see it: every argument is checked here, once, for all devices.
 
 use super::backend::Backend;
-use super::batch::Batch;
+use super::batch::{Batch, check_selection};
 use super::cpu::CpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
 use super::surgeon::{PathStep, Refit, SurgeonLayer};
@@ -102,6 +102,7 @@ impl Engine {
         let Setup { architecture, batch, pixel_scale, replica_ids, .. } = *setup;
         architecture.validate()?;
         let training = self.data.get(setup.training, architecture)?;
+        check_selection(setup.selection, &ParameterLayout::new(architecture))?;
         if batch == 0 || replica_ids.is_empty() {
             return Err(Error::Usage(format!(
                 "{} replicas with a batch of {batch}: at least one of each is needed",

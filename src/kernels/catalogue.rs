@@ -47,6 +47,7 @@ pub const SHADERS: &[&Shader] = &[
     &mask::SMALLEST,
     &mask::DRAW,
     &mask::REGROW,
+    &mask::APPLY,
     &magnitude_sort::NAIVE,
     &magnitude_sort::RANK,
     &magnitude_sort::RADIX_KEYS,

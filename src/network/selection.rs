@@ -111,8 +111,7 @@ impl Selection {
     fn of(layout: &ParameterLayout, tensors: &[&Tensor]) -> Self {
         let mut start = 0;
         let part = |tensor: &&Tensor| {
-            let part =
-                Part { name: tensor.name.clone(), range: tensor.range(), shape: tensor.shape.clone(), start };
+            let part = Part { name: tensor.name.clone(), range: tensor.range(), shape: tensor.shape.clone(), start };
             start += part.weights();
             part
         };

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Replica, Setup, StepLoss, Steps, Watch};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, Selection};
 use crate::pruning::decay::Schedule;
 use crate::stability::{History, ReplicaHistory};
 use data_encoding::HEXLOWER;
@@ -46,11 +46,13 @@ pub struct Plan<'a> {
     pub seed: u64,
     /// Which replica each slot trains.
     pub replica_ids: &'a [u32],
+    /// The weights that are recorded, and that schedules prune.
+    pub selection: &'a Selection,
     /// Passes over the training set.
     pub epochs: u32,
     /// For each slot how it is pruned while it trains; all by one rule, at the same steps. Empty: nothing is pruned.
     pub schedules: &'a [Schedule],
-    /// Whether the focus layer is remembered after each epoch.
+    /// Whether the selected weights are remembered after each epoch.
     pub record: bool,
     /// When a slot stops before the others; needs [`Self::record`] and no schedules.
     pub plateau: Option<Plateau>,
@@ -62,12 +64,12 @@ pub struct Plan<'a> {
 pub struct Trained {
     /// The replicas.
     pub batch: Batch,
-    /// The recorded focus layers, a slot that has stopped as it stopped, finite or not; without epochs if [`Plan::record`]
+    /// The recorded weights, a slot that has stopped as it stopped, finite or not; without epochs if [`Plan::record`]
     /// was off.
     pub recorded: History,
     /// Epochs that each slot was trained for.
     pub epochs: Vec<u32>,
-    /// SHA-256 of the recorded focus layers `[slot, weight_index]`, one for each epoch.
+    /// SHA-256 of the recorded weights `[slot, weight]`, one for each epoch.
     pub focus_hashes: Vec<String>,
     /// Metrics, epoch by epoch, slot by slot.
     pub metrics: Vec<EpochMetrics>,
@@ -148,6 +150,7 @@ fn begin(engine: &mut Engine, plan: &Plan<'_>, replica_ids: &[u32]) -> Result<Ba
         pixel_scale: plan.pixel_scale,
         seed: plan.seed,
         replica_ids,
+        selection: plan.selection,
     })
 }
 
@@ -229,7 +232,7 @@ impl Session<'_> {
 
     /// Sizes of a history of so many epochs.
     fn shape(&self, epochs: u32) -> HistoryShape {
-        let (replicas, weight_count) = (self.plan.replica_ids.len(), self.plan.architecture.weight_count());
+        let (replicas, weight_count) = (self.plan.replica_ids.len(), self.plan.selection.weights());
         HistoryShape { epochs: epochs as usize, replicas, weight_count }
     }
 
@@ -249,7 +252,7 @@ impl Session<'_> {
         *part(&mut self.state.times) += now - std::mem::replace(&mut self.lap, now);
     }
 
-    /// Metrics and the recorded focus layer.
+    /// Metrics and the recorded weights.
     fn close_epoch(&mut self, epoch: u32) -> Result<()> {
         let active = self.active();
         let metrics = epoch_metrics(epoch + 1, self.plan, &active, self.batches, &self.state.losses)?;
@@ -257,7 +260,7 @@ impl Session<'_> {
         self.state.losses.iter_mut().for_each(Vec::clear);
         if self.plan.record {
             self.charge(|times| &mut times.train);
-            let weights = self.batch.focus_weights()?;
+            let weights = self.batch.weights(self.plan.selection)?;
             self.state.focus_hashes.push(hash(&weights));
             self.append(&active, &weights);
             self.charge(|times| &mut times.record);
@@ -369,12 +372,11 @@ fn check_pruned(plan: &Plan<'_>, batch: &mut Batch, steps: u64) -> Result<()> {
     if plan.schedules.is_empty() {
         return Ok(());
     }
-    let focus = ParameterLayout::new(plan.architecture).focus_weight().range();
     let mut slots = plan.replica_ids.iter().zip(plan.schedules);
     batch.visit_replicas(&mut |Replica { parameters, mask, .. }| {
         let Some((id, schedule)) = slots.next() else { return Ok(()) };
         let pruned = mask.iter().filter(|&&kept| kept == 0).count();
-        let zeros = mask.iter().zip(&parameters[focus.clone()]).filter(|&(&kept, &weight)| kept == 0 && weight == 0.0);
+        let zeros = mask.iter().zip(&parameters).filter(|&(&kept, &weight)| kept == 0 && weight == 0.0);
         let expected = schedule.pruned(steps);
         if pruned != expected || zeros.count() != expected {
             return Err(Error::Job(format!(

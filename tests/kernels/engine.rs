@@ -10,7 +10,7 @@ use holdfast::engine::{
 };
 use holdfast::error::Error;
 use holdfast::gpu::Observer;
-use holdfast::network::{Architecture, ParameterLayout};
+use holdfast::network::{Architecture, ParameterLayout, Selection};
 use holdfast::random::{Sequence, Stream};
 use ndarray_npy::NpzReader;
 use std::fs::File;
@@ -74,8 +74,15 @@ fn epoch(
 ) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<f32>, Vec<Evaluation>) {
     let mut engine = engine_of(variant, limits);
     let data = engine.load(&data(&SMALL, samples)).unwrap();
-    let setup =
-        Setup { architecture: &SMALL, training: data, batch: 16, pixel_scale: 255.0, seed: 3, replica_ids: ids };
+    let setup = Setup {
+        architecture: &SMALL,
+        training: data,
+        batch: 16,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: ids,
+        selection: &Selection::focus(&SMALL),
+    };
     let mut batch = engine.begin(&setup).unwrap();
     let orders: Vec<_> = ids.iter().map(|&id| order(samples, id)).collect();
     let losses = train(&mut batch, 0, &orders, &batches(samples, 16));
@@ -136,13 +143,14 @@ fn a_network_trains_as_in_pytorch() {
             pixel_scale: 255.0,
             seed: 0,
             replica_ids: &replica_ids,
+            selection: &Selection::focus(&architecture),
         };
         let mut batch = engine.begin(&setup).unwrap();
         let start: Vec<_> = files
             .iter_mut()
             .map(|file| {
                 let initial = parameters(file, "init").into_iter().map(|p| p as f32).collect();
-                Replica::new(&architecture, initial)
+                Replica::new(initial)
             })
             .collect();
         batch.restore(&start).unwrap();
@@ -155,9 +163,9 @@ fn a_network_trains_as_in_pytorch() {
                 let mut replicas = batch.replicas().unwrap();
                 let focus = ParameterLayout::new(&architecture).focus_weight().range();
                 for replica in &mut replicas {
-                    replica.mask = mask.iter().map(|&kept| u32::from(kept)).collect();
-                    for (weight_index, parameter) in focus.clone().enumerate() {
-                        if replica.mask[weight_index] == 0 {
+                    for (parameter, &kept) in focus.clone().zip(mask) {
+                        replica.mask[parameter] = u32::from(kept);
+                        if kept == 0 {
                             (replica.parameters[parameter], replica.m[parameter], replica.v[parameter]) =
                                 (0.0, 0.0, 0.0);
                         }
@@ -232,8 +240,15 @@ fn steps_give_equal_bits(variant: Variant) {
     let mut engine = engine_of(variant, RequestedLimits::Adapter);
     let data = engine.load(&data(&SMALL, 500)).unwrap();
     let ids = [1, 2];
-    let setup =
-        Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &SMALL,
+        training: data,
+        batch: 10,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &ids,
+        selection: &Selection::focus(&SMALL),
+    };
     let orders = [order(500, 1), order(500, 2)];
     let steps = batches(500, 10);
     let mut together = engine.begin(&setup).unwrap();
@@ -264,8 +279,15 @@ fn launches_of_200_steps(variant: Variant) -> u64 {
     let gpu = Arc::clone(engine.device().unwrap());
     let data = engine.load(&data(&SMALL, 2000)).unwrap();
     let ids: Vec<u32> = (0..9).collect();
-    let setup =
-        Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &SMALL,
+        training: data,
+        batch: 10,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &ids,
+        selection: &Selection::focus(&SMALL),
+    };
     let mut batch = engine.begin(&setup).unwrap();
     let orders = vec![order(2000, 0); 9];
     let (dispatches, submits) = (gpu.dispatches(), gpu.submits());
@@ -318,6 +340,7 @@ fn masks_go_up_as_bits_and_change_where_they_are() {
             pixel_scale: 255.0,
             seed: 3,
             replica_ids: &[5, 6],
+            selection: &Selection::focus(&SMALL),
         };
         let mut batch = engine.begin(&setup).unwrap();
         // A change tells id, update and number of weights of each replica, and makes nothing after the first one.
@@ -335,7 +358,7 @@ fn masks_go_up_as_bits_and_change_where_they_are() {
         let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
         let mut sweep = |points: usize| {
             let points = sweep_points(points);
-            traffic(&gpu, || batch.sweep(data, &points, &watch).map(|_| ()).unwrap())
+            traffic(&gpu, || batch.sweep(data, &Selection::focus(&SMALL), &points, &watch).map(|_| ()).unwrap())
         };
         let (few, many) = (sweep(6), sweep(36));
         assert_eq!(many.0, few.0);
@@ -356,8 +379,15 @@ fn samples_go_up_once() {
         let (_, loaded) = traffic(&gpu, || assert!(engine.load(&set).is_ok()));
         assert_eq!(loaded, 64 * (10 + 1) * 4);
         let data = engine.load(&set).unwrap();
-        let setup =
-            Setup { architecture: &SMALL, training: data, batch: 8, pixel_scale: 255.0, seed: 3, replica_ids: &[5, 6] };
+        let setup = Setup {
+            architecture: &SMALL,
+            training: data,
+            batch: 8,
+            pixel_scale: 255.0,
+            seed: 3,
+            replica_ids: &[5, 6],
+            selection: &Selection::focus(&SMALL),
+        };
         let mut batch = engine.begin(&setup).unwrap();
         let orders = [order(64, 5), order(64, 6)];
         let mut steps = |count: usize| {
@@ -379,14 +409,21 @@ fn evaluation_and_sweep_agree_with_the_twins() {
     let set = data(&SMALL, 1100);
     let handle = engine.load(&set).unwrap();
     let ids = [5, 6];
-    let setup =
-        Setup { architecture: &SMALL, training: handle, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &SMALL,
+        training: handle,
+        batch: 10,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &ids,
+        selection: &Selection::focus(&SMALL),
+    };
     let mut batch = engine.begin(&setup).unwrap();
     let focus = ParameterLayout::new(&SMALL).focus_weight().range();
     let masks: Vec<Arc<[bool]>> = (0..6).map(|m| (0..49).map(|weight_index| weight_index % 6 >= m).collect()).collect();
     let points: Vec<_> = (0..12).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-    let swept = batch.sweep(handle, &points, &watch).unwrap();
+    let swept = batch.sweep(handle, &Selection::focus(&SMALL), &points, &watch).unwrap();
     let evaluated = evaluate(&mut batch, handle);
     let replicas = batch.replicas().unwrap();
     let input: Vec<f64> = set.images.iter().map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0)).collect();
@@ -406,7 +443,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
         assert_eq!(found.samples, 1100);
     }
     // A point alone has the bits that it has among many.
-    assert_eq!(batch.sweep(handle, &points[7..8], &watch).unwrap()[0], swept[7]);
+    assert_eq!(batch.sweep(handle, &Selection::focus(&SMALL), &points[7..8], &watch).unwrap()[0], swept[7]);
 }
 
 #[test]
@@ -414,6 +451,7 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
     // 49 weights are ranked by counting, 2,116 by the radix sort.
     for architecture in [SMALL, Architecture { width: 46, ..SMALL }] {
         let weight_count = architecture.weight_count();
+        let selection = Selection::focus(&architecture);
         let mut engine = engine(RequestedLimits::Adapter);
         let data = engine.load(&data(&architecture, 60)).unwrap();
         let ids = [1, 2, 3];
@@ -424,15 +462,16 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
             pixel_scale: 255.0,
             seed: 3,
             replica_ids: &ids,
+            selection: &Selection::focus(&architecture),
         };
         let mut batch = engine.begin(&setup).unwrap();
         let orders = [order(60, 1), order(60, 2), order(60, 3)];
         train(&mut batch, 0, &orders, &batches(60, 20));
-        let before = batch.focus_weights().unwrap();
+        let before = batch.weights(&selection).unwrap();
         let remove = [0, weight_count as u32 / 2, weight_count as u32];
         batch.change_masks(MaskChange::PruneSmallest, &remove).unwrap();
         train(&mut batch, 3, &orders, &batches(60, 20));
-        let after = batch.focus_weights().unwrap();
+        let after = batch.weights(&selection).unwrap();
         let focus = ParameterLayout::new(&architecture).focus_weight().range();
         for (slot, replica) in batch.replicas().unwrap().iter().enumerate() {
             let place = slot * weight_count..(slot + 1) * weight_count;
@@ -442,9 +481,9 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
                 let parameter = focus.start + weight_index as usize;
                 assert_eq!(after[place.start + weight_index as usize].to_bits(), 0);
                 assert_eq!((replica.m[parameter].to_bits(), replica.v[parameter].to_bits()), (0, 0));
-                assert_eq!(replica.mask[weight_index as usize], 0);
+                assert_eq!(replica.mask[parameter], 0);
             }
-            assert!(kept.iter().all(|&weight_index| replica.mask[weight_index as usize] == 1));
+            assert!(kept.iter().all(|&weight_index| replica.mask[focus.start + weight_index as usize] == 1));
         }
     }
 }
@@ -454,8 +493,15 @@ fn what_was_saved_is_restored() {
     let mut engine = engine(RequestedLimits::Adapter);
     let data = engine.load(&data(&SMALL, 60)).unwrap();
     let ids = [1, 2];
-    let setup =
-        Setup { architecture: &SMALL, training: data, batch: 20, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &SMALL,
+        training: data,
+        batch: 20,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &ids,
+        selection: &Selection::focus(&SMALL),
+    };
     let orders = [order(60, 1), order(60, 2)];
     let mut batch = engine.begin(&setup).unwrap();
     train(&mut batch, 0, &orders, &batches(60, 20));
@@ -510,8 +556,15 @@ fn a_stop_is_heard_and_progress_reported_by_both_engines() {
     for mut engine in [Engine::cpu(Some(2)).unwrap(), engine(RequestedLimits::Adapter)] {
         let data = engine.load(&data(&SMALL, 100)).unwrap();
         let ids = [1, 2];
-        let setup =
-            Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+        let setup = Setup {
+            architecture: &SMALL,
+            training: data,
+            batch: 10,
+            pixel_scale: 255.0,
+            seed: 3,
+            replica_ids: &ids,
+            selection: &Selection::focus(&SMALL),
+        };
         let mut batch = engine.begin(&setup).unwrap();
         let orders = [order(100, 1), order(100, 2)];
         let steps = batches(100, 10);
@@ -526,7 +579,7 @@ fn a_stop_is_heard_and_progress_reported_by_both_engines() {
         assert!(matches!(batch.train(&steps, &stopped), Err(Error::Interrupted)));
         assert!(matches!(batch.evaluate(data, &stopped), Err(Error::Interrupted)));
         let point = SweepPoint { slot: 1, kept: vec![true; 49].into() };
-        assert!(matches!(batch.sweep(data, &[point], &stopped), Err(Error::Interrupted)));
+        assert!(matches!(batch.sweep(data, &Selection::focus(&SMALL), &[point], &stopped), Err(Error::Interrupted)));
     }
 }
 
@@ -537,7 +590,15 @@ fn what_does_not_fit_is_refused_with_what_does() {
     let training = engine.load(&set).unwrap();
     assert_eq!(engine.load(&set).unwrap(), training, "the same data set is uploaded once");
     let ids = [0];
-    let setup = Setup { architecture: &SMALL, training, batch: 200, pixel_scale: 255.0, seed: 0, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &SMALL,
+        training,
+        batch: 200,
+        pixel_scale: 255.0,
+        seed: 0,
+        replica_ids: &ids,
+        selection: &Selection::focus(&SMALL),
+    };
     // 100 images of 10 words fit 4,096 bytes, which is what a step of a data set this large takes.
     assert_refused(engine.begin(&setup), &["batch of 200", "batch of 102"]);
     assert!(engine.begin(&Setup { batch: 102, ..setup.clone() }).is_ok());

@@ -23,6 +23,7 @@ mod max_pool2d;
 mod not_a_number;
 mod refusals;
 mod roofline;
+mod selections;
 mod softmax_cross_entropy;
 mod stability;
 mod surgeon;

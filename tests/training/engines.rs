@@ -4,6 +4,7 @@ use crate::adapter;
 use crate::fixture::{self, Fixture};
 use holdfast::engine::{Engine, GpuBackend, Setup, Steps, Variant, Watch};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
+use holdfast::network::Selection;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -34,6 +35,7 @@ fn losses(engine: &mut Engine, fixture: &Fixture, copies: usize) -> (Vec<Vec<f32
         pixel_scale: 255.0,
         seed: 0,
         replica_ids: &ids,
+        selection: &Selection::focus(&fixture.architecture),
     };
     let mut batch = engine.begin(&setup).unwrap();
     let mut replicas = vec![fixture.replica::<f32>(); copies];

@@ -427,7 +427,7 @@ mod tests {
     use super::*;
     use crate::cpu::training_step::{self as twin, Replica};
     use crate::cpu::{adam, he_normal};
-    use crate::network::{Architecture, Convolution, ParameterLayout};
+    use crate::network::{Architecture, Convolution, ParameterLayout, Selection};
     use crate::random::{Sequence, Stream};
 
     const SCALE: f32 = 1.0 / 255.0;
@@ -446,7 +446,7 @@ mod tests {
                 None => parameters[tensor.range()].fill(0.05),
             }
         }
-        Replica::new(architecture, parameters)
+        Replica::new(parameters)
     }
 
     /// A few steps on short batches, against the twin in double precision.
@@ -455,7 +455,7 @@ mod tests {
         let pixels = architecture.pixels();
         let images: Vec<u8> = (0..9 * pixels).map(|_| draws.next_word() as u8).collect();
         let labels: Vec<u8> = (0..9).map(|sample| (sample % architecture.classes) as u8).collect();
-        let network = PaddedNetwork::new(architecture);
+        let network = PaddedNetwork::new(architecture, &Selection::all(architecture));
         let start = initial(architecture);
         let mut fast = PaddedReplica::new(&network, &start);
         assert_eq!(fast.replica(&network), start, "padding and back");

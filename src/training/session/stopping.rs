@@ -28,7 +28,7 @@ impl Session<'_> {
 
     /// Adds an epoch to the history: of active slots their `weights` `[active, weight_index]`, of others the last ones again.
     pub(super) fn append(&mut self, active: &[usize], weights: &[f32]) {
-        let weight_count = self.plan.architecture.weight_count();
+        let weight_count = self.plan.selection.weights();
         let before = self.state.history.len().saturating_sub(self.plan.replica_ids.len() * weight_count);
         for slot in 0..self.plan.replica_ids.len() {
             match active.binary_search(&slot) {
