@@ -2,6 +2,7 @@
 
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
+use crate::network::{Part, Selection};
 use crate::run_folder::arrays::{self, NamedArray, Values};
 use std::path::Path;
 use std::sync::Arc;
@@ -85,6 +86,25 @@ impl History {
         ReplicaHistory { history: self.clone(), replica, epochs: epochs.min(self.shape.epochs) }
     }
 
+    /// The history of some of the weights, a copy unless these are all of them; `own` says which weights this is a history of.
+    ///
+    /// Fails with [`Error::Shape`] if a weight of `selection` is not among them.
+    pub fn select(&self, own: &Selection, selection: &Selection) -> Result<Self> {
+        if own == selection {
+            return Ok(self.clone());
+        }
+        let place = |part: &Part| {
+            let found = own.parts().iter().find(|own| own.range == part.range);
+            found.map(|found| found.start..found.start + found.weights()).ok_or_else(|| {
+                Error::Shape(format!("{} is not in this history, which has other weights", part.name))
+            })
+        };
+        let places = selection.parts().iter().map(place).collect::<Result<Vec<_>>>()?;
+        let rows = self.weights.chunks_exact(self.shape.weight_count.max(1));
+        let weights = rows.flat_map(|row| places.iter().flat_map(|place| &row[place.clone()])).copied().collect();
+        Ok(Self::recorded(HistoryShape { weight_count: selection.weights(), ..self.shape }, weights))
+    }
+
     /// The weights themselves, without a copy if nobody else has this history.
     pub(crate) fn into_weights(self) -> Vec<f32> {
         Arc::unwrap_or_clone(self.weights)
@@ -139,13 +159,22 @@ impl ReplicaHistory {
         (0..Self::shape(replicas).epochs).flat_map(|epoch| replicas.iter().map(move |one| one.row(epoch)))
     }
 
-    /// Writes replicas as `history` `[epoch, replica, weight_index]` of a `.npz` file, up to the first that ends.
+    /// Writes replicas to a `.npz` file, up to the first that ends: an array `[epoch, replica, ...]` for each of `tensors`, given by
+    /// name and shape in the order in which their weights are recorded.
     ///
     /// Fails with [`Error::Io`] if it cannot be written.
-    pub fn write(path: &Path, replicas: &[Self]) -> Result<()> {
-        let HistoryShape { epochs, replicas: count, weight_count } = Self::shape(replicas);
-        let values = Values::Parts(Self::rows_of(replicas).collect());
-        arrays::write(path, &[NamedArray { name: "history", shape: &[epochs, count, weight_count], values }])
+    pub fn write(path: &Path, replicas: &[Self], tensors: &[(&str, &[usize])]) -> Result<()> {
+        let HistoryShape { epochs, replicas: count, .. } = Self::shape(replicas);
+        let shapes: Vec<Vec<usize>> = tensors.iter().map(|(_, shape)| [&[epochs, count], *shape].concat()).collect();
+        let mut start = 0;
+        let mut arrays = Vec::with_capacity(tensors.len());
+        for ((name, own), shape) in tensors.iter().zip(&shapes) {
+            let range = start..start + own.iter().product::<usize>();
+            start = range.end;
+            let values = Values::Parts(Self::rows_of(replicas).map(|row| &row[range.clone()]).collect());
+            arrays.push(NamedArray { name, shape, values });
+        }
+        arrays::write(path, &arrays)
     }
 }
 

@@ -306,7 +306,7 @@ pub fn figure4(
     }
     let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
     let trained = trained(engine, cell, runs, &chosen, configuration, seconds)?;
-    ReplicaHistory::write(&folder.file("history.npz")?, &histories(&chosen))?;
+    ReplicaHistory::write(&folder.file("history.npz")?, &histories(&chosen), &runs.recorded())?;
     let configuration = Configuration { replicates: ids.len() as u32, ..configuration.clone() };
     let scope = Scope { repeat_within: REPEAT_WITHIN, decays_together: false };
     let results =
@@ -349,6 +349,9 @@ fn trained(
     Ok(Trained {
         batch,
         recorded: History::of(&histories(chosen)),
+        selection: cell.selection.clone(),
+        // A study keeps the last weights alone.
+        mean: Vec::new(),
         epochs: vec![configuration.epochs; chosen.len()],
         focus_hashes: Vec::new(),
         metrics: Vec::new(),

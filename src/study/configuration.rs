@@ -377,12 +377,18 @@ impl Configuration {
         }
     }
 
-    /// Which layers are recorded: those that are pruned.
+    /// Name of the focus layer's weights in files.
+    pub fn focus_weight_name(&self) -> String {
+        format!("dense{}.weight", self.depth.saturating_sub(1))
+    }
+
+    /// Which layers are recorded: those that are pruned. Where replicas stop at the plateau of the focus layer, that one.
     ///
     /// Fails as [`Self::parts`] does.
     pub fn recorded(&self, architecture: &Architecture) -> Result<Selection> {
         match &self.layers {
             Some(layers) => Selection::named(architecture, layers),
+            None if self.stop_at_plateau.is_some() => Ok(Selection::focus(architecture)),
             None => Ok(Selection::all(architecture)),
         }
     }

@@ -66,7 +66,7 @@ impl Cell {
                 architecture.validate()?;
                 check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
                 let known_as = if matches!(source, Source::Any(_)) { format!("any {place}") } else { name.clone() };
-                let selection = Selection::focus(&architecture);
+                let selection = configuration.recorded(&architecture)?;
                 cells.push(Self {
                     data_set: name.clone(),
                     known_as,

@@ -4,9 +4,10 @@
 use super::Control;
 use super::configuration::{Configuration, Network};
 use super::experiment::Cell;
+use super::records::history_key;
 use crate::engine::{Engine, Evaluation, Replica, SweepPoint};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Selection};
 use crate::pruning::masks::Mask;
 use crate::run_folder::Manifest;
 use crate::run_folder::arrays::{self, NamedArray, Values};
@@ -71,7 +72,8 @@ impl RecordedRun {
     /// The recorded focus layer, its weights as `[in, out]`.
     pub fn history(&self) -> Result<ImportedHistory> {
         let path = self.folder.join("history.npz");
-        let mut read = read_history(&path, Some("history"), &Axes::Own)?;
+        let key = history_key(&path, &self.configuration.focus_weight_name())?;
+        let mut read = read_history(&path, Some(&key), &Axes::Own)?;
         let width = self.configuration.width;
         if width.checked_mul(width) != Some(read.history.shape().weight_count) {
             return Err(Error::Data(format!(
@@ -255,7 +257,7 @@ pub fn evaluate(
     let points: Vec<SweepPoint> =
         masks.iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept: kept.clone() }).collect();
     let after = control.stage("evaluate the pruned nets", points.len() as u64, "points", |watch| {
-        batch.sweep(test, &cell.selection, &points, watch)
+        batch.sweep(test, &Selection::focus(&cell.architecture), &points, watch)
     })?;
     Ok((before, after))
 }

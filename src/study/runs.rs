@@ -4,7 +4,7 @@
 //! replica + replicates · a, which decides all its random draws: a replacement is a replica that no other run is.
 
 use super::configuration::Configuration;
-use super::records::MetricsRow;
+use super::records::{MetricsRow, history_key};
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
 use crate::run_folder::arrays::{self, ForeignArray, NamedArray, Values};
@@ -133,12 +133,18 @@ impl CellRuns {
         csv::write::<RunRow>(&path("runs.csv")?, self.runs.iter().map(|run| &run.row))
     }
 
-    /// Writes histories `[epoch, run, weight_index]` and tensors `[run, ...]`; nothing where there is no run.
+    /// Name and shape of the focus layer's weights, which a study records: behind them come its bias, and the output layer's two.
+    pub(super) fn recorded(&self) -> Vec<(&str, &[usize])> {
+        let focus = self.tensors.len().checked_sub(4).and_then(|place| self.tensors.get(place));
+        focus.map(|(name, shape)| (name.as_str(), shape.as_slice())).into_iter().collect()
+    }
+
+    /// Writes histories `[epoch, run, ...]` and tensors `[run, ...]`; nothing where there is no run.
     fn write_networks(&self, runs: &[&Run], path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
         if runs.is_empty() {
             return Ok(());
         }
-        ReplicaHistory::write(&path("history.npz")?, &histories(runs))?;
+        ReplicaHistory::write(&path("history.npz")?, &histories(runs), &self.recorded())?;
         let shapes: Vec<Vec<usize>> =
             self.tensors.iter().map(|(_, shape)| [&[runs.len()], shape.as_slice()].concat()).collect();
         let tensor = |(place, shape): (usize, _)| NamedArray {
@@ -253,9 +259,10 @@ fn read_networks(
     configuration: &Configuration,
 ) -> Result<(History, Vec<ForeignArray>)> {
     let file = path("history.npz");
-    let history = arrays::read(&file, Some("history"), "")?;
+    let key = history_key(&file, &configuration.focus_weight_name())?;
+    let history = arrays::read(&file, Some(&key), "")?;
     let (epochs, weight_count) = (configuration.epochs as usize, configuration.width * configuration.width);
-    if history.shape != [epochs, runs, weight_count] {
+    if !history.shape.starts_with(&[epochs, runs]) || history.values.len() != epochs * runs * weight_count {
         return Err(not_together(&file, &format!("a history of the shape {:?}", history.shape)));
     }
     let file = path("weights.safetensors");

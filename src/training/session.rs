@@ -67,6 +67,10 @@ pub struct Trained {
     /// The recorded weights, a slot that has stopped as it stopped, finite or not; without epochs if [`Plan::record`]
     /// was off.
     pub recorded: History,
+    /// Which weights were recorded.
+    pub selection: Selection,
+    /// The mean of all parameters over the last half of the epochs, for each slot.
+    pub mean: Vec<Vec<f32>>,
     /// Epochs that each slot was trained for.
     pub epochs: Vec<u32>,
     /// SHA-256 of the recorded weights `[slot, weight]`, one for each epoch.
@@ -303,6 +307,8 @@ impl Session<'_> {
         Ok(Trained {
             batch: self.batch,
             recorded: History::recorded(shape, self.state.history),
+            selection: plan.selection.clone(),
+            mean: Vec::new(),
             epochs,
             focus_hashes: self.state.focus_hashes,
             metrics: self.state.metrics,
