@@ -49,6 +49,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         epochs: EPOCHS,
         schedules: &[],
         record: true,
+        average: false,
         plateau: None,
         keep_diverged: false,
     };

@@ -85,6 +85,7 @@ fn operating_points(criterion: &mut Criterion) {
             epochs: 3,
             schedules: &schedules,
             record: false,
+            average: false,
             plateau: None,
             keep_diverged: false,
             selection: &focus,

@@ -89,7 +89,7 @@ impl Arrays {
         let mut mask = vec![crate::cpu::mask::KEPT; parameters.len()];
         let selection = Selection::all(architecture);
         selection.scatter(&draws.below(selection.weights(), 3), &mut mask);
-        Self { images, labels, order, replica: Replica { parameters, m, v, mask } }
+        Self { images, labels, order, replica: Replica { parameters, m, v, mask, sums: Vec::new() } }
     }
 
     fn batch(&self) -> ImageBatch<'_> {

@@ -124,7 +124,7 @@ fn follow(engine: &mut Engine, name: &str, bytes: &'static [u8]) -> Result<Repor
             let states: Vec<u32> = archive.array::<u8>("focus_mask")?.1.into_iter().map(u32::from).collect();
             let focus = layout.focus_weight().range();
             let mut replicas = batch.replicas()?;
-            for Replica { parameters, m, v, mask } in &mut replicas {
+            for Replica { parameters, m, v, mask, .. } in &mut replicas {
                 let [weights, m, v] = [parameters, m, v].map(|array| &mut array[focus.clone()]);
                 mask::hold(&states, weights, m, v);
                 mask[focus.clone()].copy_from_slice(&states);

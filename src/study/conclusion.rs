@@ -347,6 +347,7 @@ fn trained(
     batch.restore(&replicas)?;
     let share = chosen.len() as f64 / runs.runs.len() as f64;
     Ok(Trained {
+        mean: Vec::new(),
         batch,
         recorded: History::of(&histories(chosen)),
         epochs: vec![configuration.epochs; chosen.len()],

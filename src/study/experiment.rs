@@ -213,6 +213,7 @@ impl Cell {
             epochs: configuration.epochs,
             schedules: &[],
             record: true,
+            average: false,
             plateau: None,
             keep_diverged: false,
         }

@@ -167,7 +167,7 @@ impl RecordedRun {
                 parameters[tensor.range()].copy_from_slice(values);
             }
         }
-        Ok(parameters.into_iter().map(|parameters| Replica::new(parameters)).collect())
+        Ok(parameters.into_iter().map(Replica::new).collect())
     }
 }
 

@@ -55,6 +55,7 @@ fn run(
         epochs: EPOCHS,
         schedules: &schedules,
         record: false,
+        average: false,
         plateau: None,
         keep_diverged: false,
         selection: &Selection::focus(&ARCHITECTURE),

@@ -465,7 +465,7 @@ mod tests {
             let before = fast.replica(&network);
             let [parameters, m, v] =
                 [before.parameters, before.m, before.v].map(|list| list.into_iter().map(f64::from).collect());
-            let mut expected = Replica { parameters, m, v, mask: before.mask };
+            let mut expected = Replica { parameters, m, v, mask: before.mask, sums: Vec::new() };
             let rate = adam::corrected_rate(index as u64 + 1);
             let batch = ImageBatch { images: &images, labels: &labels, order, scale: SCALE };
             let loss = step(&network, &mut fast, &mut workspace, batch, rate as f32, 1.0, false);

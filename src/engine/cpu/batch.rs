@@ -281,6 +281,11 @@ impl BackendBatch for CpuBatch {
         Ok(())
     }
 
+    fn accumulate(&mut self) -> Result<()> {
+        self.pool.install(|| self.slots.par_iter_mut().for_each(PaddedReplica::accumulate));
+        Ok(())
+    }
+
     fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
         Ok(self.slots.iter().flat_map(|slot| slot.weights(&self.network, selection)).collect())
     }

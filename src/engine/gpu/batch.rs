@@ -25,6 +25,7 @@ use masks::MaskLaunches;
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
+use weights::Sums;
 
 /// Replicas that fit the device's arrays together.
 pub(super) struct Wave {
@@ -34,6 +35,8 @@ pub(super) struct Wave {
     pub(super) state: State,
     /// Made when masks change for the first time.
     mask_launches: Option<MaskLaunches>,
+    /// Sums of the parameters over epochs, made for the first of them.
+    sums: Option<Sums>,
 }
 
 /// Replicas on the GPU.
@@ -227,7 +230,7 @@ impl Wave {
             }
         }
         recorder.submit()?;
-        Ok(Self { slots, state, mask_launches: None })
+        Ok(Self { slots, state, mask_launches: None, sums: None })
     }
 }
 
@@ -238,7 +241,7 @@ impl BackendBatch for GpuBatch {
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
         let (gpu, network, workgroup_size) = (&self.gpu, &self.plan.network, self.choice.workgroup_size);
-        for Wave { slots, state, mask_launches } in &mut self.waves {
+        for Wave { slots, state, mask_launches, .. } in &mut self.waves {
             let launches = match mask_launches {
                 Some(launches) => launches,
                 None => mask_launches.insert(MaskLaunches::new(gpu, workgroup_size, network, self.seed, state)?),
@@ -247,6 +250,10 @@ impl BackendBatch for GpuBatch {
             launches.change(gpu, network, state, change, ids, counts)?;
         }
         Ok(())
+    }
+
+    fn accumulate(&mut self) -> Result<()> {
+        self.add_to_sums()
     }
 
     fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
