@@ -308,12 +308,7 @@ impl Batch {
     ) -> Result<Vec<Evaluation>> {
         let data = self.data.get(data, &self.architecture)?;
         let (slots, parameters) = (self.slots, self.layout.parameters());
-        let layers = self.architecture.convolutions.len() + self.architecture.dense_layers().len();
-        if first_layer >= layers {
-            return Err(Error::Shape(format!(
-                "networks from layer {first_layer} on; there are {layers}, counted from 0"
-            )));
-        }
+        check_layer(first_layer, &self.architecture)?;
         let fits = |network: &&Network| network.slot < slots && network.parameters.len() == parameters;
         if let Some(network) = networks.iter().find(|network| !fits(network)) {
             return Err(Error::Shape(format!(
@@ -329,6 +324,15 @@ impl Batch {
         let networks: Vec<PrunedNetwork> = networks.iter().map(network).collect();
         self.backend.sweep_networks(&data, first_layer, &networks, watch)
     }
+}
+
+/// Fails with [`Error::Shape`] if there is no layer `first`, counted from the image.
+pub(super) fn check_layer(first: usize, architecture: &Architecture) -> Result<()> {
+    let layers = architecture.convolutions.len() + architecture.dense_layers().len();
+    if first >= layers {
+        return Err(Error::Shape(format!("networks from layer {first} on; there are {layers}, counted from 0")));
+    }
+    Ok(())
 }
 
 /// Fails with [`Error::Shape`] if `selection` is not one of a network with this layout.
