@@ -280,9 +280,9 @@ impl Batch {
             )));
         }
         if *selection == self.focus {
-            let width = self.architecture.width;
+            let [_, units] = self.architecture.focus_shape();
             let packed =
-                |point: &SweepPoint| PackedPoint { slot: point.slot, mask: focus_sweep::pack(width, &point.kept) };
+                |point: &SweepPoint| PackedPoint { slot: point.slot, mask: focus_sweep::pack(units, &point.kept) };
             return self.backend.sweep_focus(&data, &points.iter().map(packed).collect::<Vec<_>>(), watch);
         }
         let packed = |point: &SweepPoint| {

@@ -84,15 +84,15 @@ impl Engine {
     /// Fails as [`Self::begin`] does, and with [`Error::Shape`] if the first layer of a sweep is not there.
     pub fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {
         let (setup, training) = self.checked(setup)?;
-        let (width, replicas) = (setup.architecture.width, setup.replica_ids.len());
+        let ([inputs, units], replicas) = (setup.architecture.focus_shape(), setup.replica_ids.len());
         let of_point = match sweep.first_layer {
-            None => width * width,
+            None => inputs * units,
             Some(first) => {
                 check_layer(first, setup.architecture)?;
                 ParameterLayout::new(setup.architecture).parameters()
             }
         };
-        let images = sweep.samples.checked_mul(width).and_then(|values| values.checked_mul(replicas));
+        let images = sweep.samples.checked_mul(inputs).and_then(|values| values.checked_mul(replicas));
         // Bytes are a few times these numbers.
         let counted = |values: Option<usize>| values.is_some_and(|values| values <= isize::MAX as usize / 1024);
         if !counted(images) || !counted(sweep.points.checked_mul(of_point)) {

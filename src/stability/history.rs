@@ -233,8 +233,7 @@ mod tests {
 
     #[test]
     fn a_history_of_all_layers_gives_that_of_one() {
-        let architecture =
-            Architecture { image_height: 1, image_width: 1, convolutions: Vec::new(), width: 1, depth: 2, classes: 2 };
+        let architecture = Architecture::dnn(1, 1, [1; 2], 2);
         // Weights of dense0, dense1 and dense2: one, one and two.
         let all = Selection::all(&architecture);
         let shape = HistoryShape { epochs: 2, replicas: 2, weight_count: 4 };

@@ -14,10 +14,9 @@ use std::sync::atomic::AtomicBool;
 
 /// Fully connected; wider than the stack of dense layers takes; and with convolutions, of which one pools.
 fn networks() -> [Architecture; 3] {
-    let dnn =
-        Architecture { image_height: 9, image_width: 10, convolutions: Vec::new(), width: 7, depth: 3, classes: 4 };
+    let dnn = Architecture::dnn(9, 10, [7; 3], 4);
     let convolutions = [(3, true), (2, false)].map(|(filters, pool)| Convolution { filters, pool }).to_vec();
-    [dnn.clone(), Architecture { width: 40, ..dnn.clone() }, Architecture { convolutions, ..dnn }]
+    [dnn.clone(), Architecture::dnn(9, 10, [40, 20, 33], 4), Architecture { convolutions, ..dnn }]
 }
 
 /// The CPU engine, and every way in which a GPU trains.

@@ -24,8 +24,7 @@ fn engines() -> Vec<Engine> {
 
 /// Without convolutions, and with one.
 fn networks() -> [Architecture; 2] {
-    let dnn =
-        Architecture { image_height: 4, image_width: 5, convolutions: Vec::new(), width: 9, depth: 2, classes: 3 };
+    let dnn = Architecture::dnn(4, 5, [9; 2], 3);
     [Architecture { convolutions: vec![Convolution { filters: 3, pool: true }], ..dnn.clone() }, dnn]
 }
 
