@@ -354,7 +354,7 @@ fn masks_go_up_as_bits_and_change_where_they_are() {
         let mut sweep = |points: usize| {
             let points = sweep_points(points);
             traffic(&gpu, || {
-                batch.sweep(data, &Selection::focus(&small_network()), &points, &watch).map(|_| ()).unwrap()
+                batch.sweep(data, &Selection::focus(&small_network()), &points, &watch).map(|_| ()).unwrap();
             })
         };
         let (few, many) = (sweep(6), sweep(36));

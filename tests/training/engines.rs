@@ -123,8 +123,7 @@ fn expected_losses(
     orders: &[Arc<[u32]>],
 ) -> Vec<f64> {
     let wide = |list: &[f32]| list.iter().map(|&value| f64::from(value)).collect();
-    let mut replica: Replica<f64> =
-        Replica { parameters: wide(&start.parameters), m: wide(&start.m), v: wide(&start.v), mask: start.mask.clone() };
+    let mut replica = Replica::<f64>::new(wide(&start.parameters));
     let step = |(index, order): (usize, &Arc<[u32]>)| {
         let mut input = vec![0.0; order.len() * architecture.pixels()];
         dense::gather(architecture.pixels(), &data.images, order, f64::from(1.0f32 / 255.0), &mut input);
@@ -155,6 +154,7 @@ fn hidden_layers_of_any_widths_follow_the_twins() {
                 pixel_scale: 255.0,
                 seed: 4,
                 replica_ids: &[1, 2],
+                selection: &Selection::focus(&architecture),
             };
             let mut batch = engine.begin(&setup).unwrap();
             let start = batch.replicas().unwrap();

@@ -59,7 +59,7 @@ fn run(
         average: false,
         plateau: None,
         keep_diverged: false,
-        selection: &Selection::focus(&ARCHITECTURE),
+        selection: &Selection::focus(&network()),
     };
     train(engine, &plan, checkpoints, &Watch { stop: &AtomicBool::new(stop), progress: &|_| {} }, &|_| {})
 }
@@ -153,7 +153,7 @@ fn both_engines_draw_the_same_nodes_and_nearly_the_same_weights() {
                 pixel_scale: 255.0,
                 seed: u64::MAX - 4,
                 replica_ids: &[3, 900],
-                selection: &Selection::focus(&ARCHITECTURE),
+                selection: &Selection::focus(&network()),
             };
             let mut batch = engine.begin(&setup).unwrap();
             batch.change_masks(MaskChange::PruneRandom { update: 0 }, &[weight_count / 2, weight_count]).unwrap();
