@@ -44,6 +44,7 @@
 //!     epochs: 10,
 //!     schedules: &[],
 //!     record: true,
+//!     average: false,
 //!     plateau: None,
 //!     keep_diverged: false,
 //! };

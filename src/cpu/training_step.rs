@@ -4,7 +4,7 @@ use super::conv2d::ConvShape;
 use super::dense::DenseShape;
 use super::max_pool2d::PoolShape;
 use super::softmax_cross_entropy::BatchLoss;
-use super::{Real, adam, conv2d, dense, mask, max_pool2d, softmax_cross_entropy};
+use super::{Real, adam, conv2d, dense, mask, max_pool2d, mean, softmax_cross_entropy};
 use crate::network::{Architecture, ConvLayer, ParameterLayout};
 
 /// One replica: parameters and Adam's two moments, and the mask, all in the layout of [`ParameterLayout`].
@@ -18,13 +18,29 @@ pub struct Replica<T> {
     pub v: Vec<T>,
     /// State of each parameter: 0 pruned, 1 kept, 2 decaying (see [`super::mask`]).
     pub mask: Vec<u32>,
+    /// Sums of the parameters after the epochs that are averaged, see [`super::mean`]; empty before the first of them.
+    pub sums: Vec<T>,
 }
 
 impl<T: Real> Replica<T> {
     /// A replica with these parameters, moments 0 and nothing pruned.
     pub fn new(parameters: Vec<T>) -> Self {
         let (zeros, mask) = (vec![T::zero(); parameters.len()], vec![mask::KEPT; parameters.len()]);
-        Self { parameters, m: zeros.clone(), v: zeros, mask }
+        Self { parameters, m: zeros.clone(), v: zeros, mask, sums: Vec::new() }
+    }
+
+    /// Adds the parameters to their sums over epochs; the first time they become these.
+    pub fn accumulate(&mut self) {
+        if self.sums.is_empty() {
+            self.sums.clone_from(&self.parameters);
+        } else {
+            mean::accumulate(&self.parameters, &mut self.sums);
+        }
+    }
+
+    /// The mean of the parameters over as many epochs as were added to their sums.
+    pub fn mean(&self, epochs: u32) -> Vec<T> {
+        mean::divide(&self.sums, epochs)
     }
 }
 

@@ -93,6 +93,8 @@ pub(super) trait BackendBatch {
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()>;
 
+    fn accumulate(&mut self) -> Result<()>;
+
     fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>>;
 
     fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()>;

@@ -149,6 +149,11 @@ impl Batch {
         check_selection(selection, &self.layout)
     }
 
+    /// Adds all parameters of each slot to their sums over epochs, [`Replica::sums`]; the first time they become these.
+    pub fn accumulate(&mut self) -> Result<()> {
+        self.backend.accumulate()
+    }
+
     /// Everything that training changes, slot by slot: `visit` gets one after the other, so that there never is a second
     /// copy of them all. Fails as soon as `visit` does.
     pub fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
@@ -178,7 +183,7 @@ impl Batch {
     /// Puts back what [`Self::replicas`] gave, or anything of the same shape: one replica for each slot, of any numbers.
     ///
     /// Fails with [`Error::Shape`] if their number, a length or the state of a parameter is not one that this batch can have:
-    /// what is not selected is kept.
+    /// what is not selected is kept, and all slots have sums over epochs or none has.
     pub fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
         let parameters = self.layout.parameters();
         if replicas.len() != self.slots {
@@ -195,6 +200,14 @@ impl Batch {
                 return Err(Error::Shape(format!(
                     "a replica of {found} parameters, {m} and {v} moments and {mask} states for slot {slot}; {parameters} of \
                      each are needed"
+                )));
+            }
+            let sums = replica.sums.len();
+            if sums != replicas[0].sums.len() || ![0, parameters].contains(&sums) {
+                return Err(Error::Shape(format!(
+                    "{sums} sums over epochs for slot {slot} and {} for slot 0; {parameters} for each, or none for all, are \
+                     needed",
+                    replicas[0].sums.len()
                 )));
             }
             if let Some(state) = replica.mask.iter().find(|&&state| state > mask::DECAYING) {
@@ -267,9 +280,9 @@ impl Batch {
             )));
         }
         if *selection == self.focus {
-            let width = self.architecture.width;
+            let [_, units] = self.architecture.focus_shape();
             let packed =
-                |point: &SweepPoint| PackedPoint { slot: point.slot, mask: focus_sweep::pack(width, &point.kept) };
+                |point: &SweepPoint| PackedPoint { slot: point.slot, mask: focus_sweep::pack(units, &point.kept) };
             return self.backend.sweep_focus(&data, &points.iter().map(packed).collect::<Vec<_>>(), watch);
         }
         let packed = |point: &SweepPoint| {
@@ -295,12 +308,7 @@ impl Batch {
     ) -> Result<Vec<Evaluation>> {
         let data = self.data.get(data, &self.architecture)?;
         let (slots, parameters) = (self.slots, self.layout.parameters());
-        let layers = self.architecture.convolutions.len() + self.architecture.dense_layers().len();
-        if first_layer >= layers {
-            return Err(Error::Shape(format!(
-                "networks from layer {first_layer} on; there are {layers}, counted from 0"
-            )));
-        }
+        check_layer(first_layer, &self.architecture)?;
         let fits = |network: &&Network| network.slot < slots && network.parameters.len() == parameters;
         if let Some(network) = networks.iter().find(|network| !fits(network)) {
             return Err(Error::Shape(format!(
@@ -316,6 +324,15 @@ impl Batch {
         let networks: Vec<PrunedNetwork> = networks.iter().map(network).collect();
         self.backend.sweep_networks(&data, first_layer, &networks, watch)
     }
+}
+
+/// Fails with [`Error::Shape`] if there is no layer `first`, counted from the image.
+pub(super) fn check_layer(first: usize, architecture: &Architecture) -> Result<()> {
+    let layers = architecture.convolutions.len() + architecture.dense_layers().len();
+    if first >= layers {
+        return Err(Error::Shape(format!("networks from layer {first} on; there are {layers}, counted from 0")));
+    }
+    Ok(())
 }
 
 /// Fails with [`Error::Shape`] if `selection` is not one of a network with this layout.

@@ -209,14 +209,7 @@ mod tests {
 
     /// The paper's networks on MNIST: with convolutions, and without.
     fn networks() -> [Architecture; 2] {
-        let dnn = Architecture {
-            image_height: 28,
-            image_width: 28,
-            convolutions: Vec::new(),
-            width: 30,
-            depth: 6,
-            classes: 10,
-        };
+        let dnn = Architecture::dnn(28, 28, [30; 6], 10);
         [Architecture { convolutions: Architecture::paper_convolutions(8), ..dnn.clone() }, dnn]
     }
 

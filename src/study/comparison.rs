@@ -120,7 +120,6 @@ impl<'a> CellComparison<'a> {
         let mut weight_hashes = BTreeMap::from([("all parameters".to_string(), hash_parameters(&parameters))]);
         weight_hashes.insert("mean of all parameters".into(), hash_parameters(&trained.mean));
         drop(parameters);
-        let own = trained.selection.clone();
         let history = trained.history()?;
         let mut wall_times = vec![
             ("train".to_string(), trained.times.train.as_secs_f64()),
@@ -128,7 +127,7 @@ impl<'a> CellComparison<'a> {
         ];
         let mut parts = Vec::new();
         for (layers, selection) in self.configuration.parts(&self.cell.architecture)? {
-            let history = history.select(&own, &selection)?;
+            let history = history.selected(&selection)?;
             let counted = self.count(&layers, &history)?;
             let of = if parts.is_empty() { String::new() } else { format!(", layers {layers}") };
             for (what, seconds) in [("sort", counted.sort_s), ("count", counted.count_s), ("envelope", counted.envelope_s)] {
@@ -157,7 +156,7 @@ impl<'a> CellComparison<'a> {
     /// The same of networks that another command has trained, on the focus layer alone. Their training cost what `trained` says.
     pub(super) fn run_trained(&mut self, trained: Trained) -> Result<Results> {
         let selection = Selection::focus(&self.cell.architecture);
-        let history = trained.history()?.select(&trained.selection, &selection)?;
+        let history = trained.history()?.selected(&selection)?;
         let counted = self.count(FOCUS, &history)?;
         let part = CountedPart { layers: FOCUS.into(), selection, history, counted };
         Ok(self.prune_and_evaluate(trained, &[part], Overheads::default())?.0)

@@ -347,11 +347,9 @@ fn trained(
     batch.restore(&replicas)?;
     let share = chosen.len() as f64 / runs.runs.len() as f64;
     Ok(Trained {
-        batch,
-        recorded: History::of(&histories(chosen)),
-        selection: cell.selection.clone(),
-        // A study keeps the last weights alone.
         mean: Vec::new(),
+        batch,
+        recorded: History::of(&histories(chosen)).of_selection(&cell.selection),
         epochs: vec![configuration.epochs; chosen.len()],
         focus_hashes: Vec::new(),
         metrics: Vec::new(),

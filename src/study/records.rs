@@ -36,7 +36,8 @@ impl MetricsRow {
     }
 }
 
-/// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell; where replicas may stop at different
+/// Writes `metrics.csv`, `history.npz`, `weights.safetensors` and, of weights averaged over the last half of the epochs,
+/// `averaged.safetensors` of a trained cell; where replicas may stop at different
 /// epochs, `replicas/<replica>/history.npz` of each.
 pub fn write_records(
     folder: &CellFolder<'_>,
@@ -48,7 +49,7 @@ pub fn write_records(
     let rows = trained.metrics.iter().map(|metrics| MetricsRow::new(cell, metrics.slot as u32, metrics));
     csv::write::<MetricsRow>(&folder.file("metrics.csv")?, rows)?;
     let histories = trained.histories();
-    let tensors = recorded_tensors(&trained.selection);
+    let tensors = recorded_tensors(&cell.selection);
     if stops {
         for (replica, history) in histories.iter().enumerate() {
             let file = folder.file(&format!("replicas/{replica}/history.npz"))?;
@@ -56,6 +57,9 @@ pub fn write_records(
         }
     } else {
         ReplicaHistory::write(&folder.file("history.npz")?, &histories, &tensors)?;
+    }
+    if !trained.mean.is_empty() {
+        write_weights(&folder.file("averaged.safetensors")?, &cell.architecture, &trained.mean)?;
     }
     write_weights(&folder.file("weights.safetensors")?, &cell.architecture, parameters)
 }

@@ -261,7 +261,8 @@ fn read_networks(
     let file = path("history.npz");
     let key = history_key(&file, &configuration.focus_weight_name())?;
     let history = arrays::read(&file, Some(&key), "")?;
-    let (epochs, weight_count) = (configuration.epochs as usize, configuration.width * configuration.width);
+    let (epochs, [inputs, units]) = (configuration.epochs as usize, configuration.focus_shape()?);
+    let weight_count = inputs * units;
     if !history.shape.starts_with(&[epochs, runs]) || history.values.len() != epochs * runs * weight_count {
         return Err(not_together(&file, &format!("a history of the shape {:?}", history.shape)));
     }
@@ -320,7 +321,7 @@ mod tests {
     }
 
     fn configuration() -> Configuration {
-        Configuration { epochs: 2, width: 2, replicates: 4, ..Configuration::study(Preset::Smoke) }
+        Configuration { epochs: 2, width: Some(2), replicates: 4, ..Configuration::study(Preset::Smoke) }
     }
 
     #[test]

@@ -54,10 +54,19 @@ pub struct Plan<'a> {
     pub schedules: &'a [Schedule],
     /// Whether the selected weights are remembered after each epoch.
     pub record: bool,
+    /// Whether all weights and biases are averaged over the last half of the epochs.
+    pub average: bool,
     /// When a slot stops before the others; needs [`Self::record`] and no schedules.
     pub plateau: Option<Plateau>,
     /// Whether a replica whose loss is no longer finite trains on beside the others, instead of failing the session.
     pub keep_diverged: bool,
+}
+
+impl Plan<'_> {
+    /// The epochs that are averaged, counted from 0: the last half of them, one at least.
+    fn averaged(&self) -> Range<u32> {
+        self.epochs - (self.epochs / 2).max(1).min(self.epochs)..self.epochs
+    }
 }
 
 /// Trained replicas, still on their device.
@@ -67,9 +76,8 @@ pub struct Trained {
     /// The recorded weights, a slot that has stopped as it stopped, finite or not; without epochs if [`Plan::record`]
     /// was off.
     pub recorded: History,
-    /// Which weights were recorded.
-    pub selection: Selection,
-    /// The mean of all parameters over the last half of the epochs, for each slot.
+    /// For each slot the mean of all its parameters over the last half of [`Plan::epochs`], one at least, as NumPy makes it of
+    /// recorded epochs in single precision; a slot that has stopped stays as it stopped. Empty if [`Plan::average`] was off.
     pub mean: Vec<Vec<f32>>,
     /// Epochs that each slot was trained for.
     pub epochs: Vec<u32>,
@@ -269,6 +277,11 @@ impl Session<'_> {
             self.append(&active, &weights);
             self.charge(|times| &mut times.record);
         }
+        if self.plan.average && epoch >= self.plan.averaged().start {
+            self.charge(|times| &mut times.train);
+            self.batch.accumulate()?;
+            self.charge(|times| &mut times.record);
+        }
         if let Some(plateau) = self.plan.plateau {
             self.charge(|times| &mut times.train);
             self.stop_at_plateau(plateau, epoch + 1, active)?;
@@ -298,17 +311,30 @@ impl Session<'_> {
         stop
     }
 
+    /// The mean of each slot's parameters, if they were averaged.
+    fn mean(&mut self) -> Result<Vec<Vec<f32>>> {
+        let mut means = Vec::new();
+        if self.plan.average {
+            let epochs = self.plan.averaged().len() as u32;
+            self.batch.visit_replicas(&mut |replica| {
+                means.push(replica.mean(epochs));
+                Ok(())
+            })?;
+        }
+        Ok(means)
+    }
+
     fn finish(mut self, resumed: bool) -> Result<Trained> {
         let plan = self.plan;
         check_pruned(plan, &mut self.batch, self.state.step)?;
         let epochs = self.rejoin()?;
+        let mean = self.mean()?;
         let recorded = if plan.record { epochs.iter().copied().max().unwrap_or(0) } else { 0 };
         let shape = self.shape(recorded);
         Ok(Trained {
             batch: self.batch,
-            recorded: History::recorded(shape, self.state.history),
-            selection: plan.selection.clone(),
-            mean: Vec::new(),
+            recorded: History::recorded(shape, self.state.history).of_selection(plan.selection),
+            mean,
             epochs,
             focus_hashes: self.state.focus_hashes,
             metrics: self.state.metrics,

@@ -20,6 +20,7 @@ mod he_normal;
 mod magnitude_sort;
 mod mask;
 mod max_pool2d;
+mod mean;
 mod not_a_number;
 mod refusals;
 mod roofline;

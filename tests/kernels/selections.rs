@@ -14,10 +14,9 @@ use std::sync::atomic::AtomicBool;
 
 /// Fully connected; wider than the stack of dense layers takes; and with convolutions, of which one pools.
 fn networks() -> [Architecture; 3] {
-    let dnn =
-        Architecture { image_height: 9, image_width: 10, convolutions: Vec::new(), width: 7, depth: 3, classes: 4 };
+    let dnn = Architecture::dnn(9, 10, [7; 3], 4);
     let convolutions = [(3, true), (2, false)].map(|(filters, pool)| Convolution { filters, pool }).to_vec();
-    [dnn.clone(), Architecture { width: 40, ..dnn.clone() }, Architecture { convolutions, ..dnn }]
+    [dnn.clone(), Architecture::dnn(9, 10, [40, 20, 33], 4), Architecture { convolutions, ..dnn }]
 }
 
 /// The CPU engine, and every way in which a GPU trains.
@@ -182,7 +181,7 @@ fn the_smallest_weights_of_all_selected_layers_are_pruned_together_and_stay_zero
                     let mut mask = vec![1; replica.parameters.len()];
                     selection.scatter(&states, &mut mask);
                     assert!(replica.mask == mask, "{what}: masks of slot {slot}");
-                    let Replica { parameters, m, v, mask } = replica;
+                    let Replica { parameters, m, v, mask, .. } = replica;
                     for (array, name) in [(parameters, "parameter"), (m, "first moment"), (v, "second moment")] {
                         let lost = (0..mask.len()).find(|&index| mask[index] == 0 && array[index].to_bits() != 0);
                         assert_eq!(lost, None, "{what}: the {name} of a pruned weight of slot {slot}");
@@ -226,7 +225,7 @@ fn decaying_weights_of_any_layer_shrink_and_random_ones_are_the_same_on_both_eng
             assert_eq!(grown.len() as u32, [all / 4, 20][slot]);
             for part in selection.parts() {
                 // He's initial weights lie within two standard deviations of those of their own layer.
-                let bound = 2.0 * (2.0 / part.fan_in() as f32).sqrt() / 0.879_625_66 * 1.000_01;
+                let bound = 2.0 * (2.0 / part.fan_in() as f32).sqrt() / 0.879_626 * 1.000_01;
                 let own: Vec<f32> =
                     grown.iter().filter(|index| part.range.contains(index)).map(|&i| replica.parameters[i]).collect();
                 assert!(own.iter().all(|weight| weight.abs() <= bound && *weight != 0.0), "{}", part.name);

@@ -32,6 +32,7 @@ fn run(fixture: &Fixture, file: Option<&CheckpointFile>, after: u64, event: Even
         epochs: EPOCHS,
         schedules: &[],
         record: true,
+        average: false,
         plateau: None,
         keep_diverged: false,
         selection: &Selection::focus(&fixture.architecture),

@@ -4,8 +4,8 @@ use super::conv2d::Grid;
 use super::dense::AdamTensor;
 use super::max_pool2d::CHANNELS;
 use super::{AlignedBuffer, LANES, padded};
-use crate::cpu::mask;
 use crate::cpu::training_step::Replica;
+use crate::cpu::{mask, mean};
 use crate::network::{Architecture, ConvLayer, DenseLayer, ParameterLayout, Selection};
 use std::ops::Range;
 
@@ -220,6 +220,8 @@ pub struct PaddedReplica {
     v: AlignedBuffer,
     /// States of the weights that can be masked; `None` as long as all of them are kept.
     mask: Option<Vec<u32>>,
+    /// Sums of the parameters over epochs; `None` before the first.
+    sums: Option<AlignedBuffer>,
 }
 
 impl PaddedReplica {
@@ -231,6 +233,7 @@ impl PaddedReplica {
             m: network.pad(&replica.m),
             v: network.pad(&replica.v),
             mask: mask.iter().any(|&state| state != mask::KEPT).then_some(mask),
+            sums: (!replica.sums.is_empty()).then(|| network.pad(&replica.sums)),
         }
     }
 
@@ -241,7 +244,16 @@ impl PaddedReplica {
         if let Some(states) = &self.mask {
             network.selection.scatter(states, &mut mask);
         }
-        Replica { parameters, m: network.unpad(&self.m), v: network.unpad(&self.v), mask }
+        let sums = self.sums.as_ref().map_or_else(Vec::new, |sums| network.unpad(sums));
+        Replica { parameters, m: network.unpad(&self.m), v: network.unpad(&self.v), mask, sums }
+    }
+
+    /// Adds the parameters to their sums over epochs.
+    pub fn accumulate(&mut self) {
+        match &mut self.sums {
+            Some(sums) => mean::accumulate(&self.parameters, sums),
+            None => self.sums = Some(self.parameters.clone()),
+        }
     }
 
     /// All parameters in the plain layout.
@@ -286,8 +298,9 @@ impl PaddedReplica {
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        let Self { parameters, m, v, mask } = self;
-        parameters.bytes() + m.bytes() + v.bytes() + mask.as_deref().map_or(0, size_of_val)
+        let Self { parameters, m, v, mask, sums } = self;
+        let sums = sums.as_ref().map_or(0, AlignedBuffer::bytes);
+        parameters.bytes() + m.bytes() + v.bytes() + mask.as_deref().map_or(0, size_of_val) + sums
     }
 
     /// Adam's view of one tensor.

@@ -297,12 +297,8 @@ mod tests {
     #[test]
     fn sparse_networks_are_evaluated_as_by_the_twin() {
         let network = |list: &[(usize, bool)], width, depth, classes| Architecture {
-            image_height: 7,
-            image_width: 6,
             convolutions: list.iter().map(|&(filters, pool)| Convolution { filters, pool }).collect(),
-            width,
-            depth,
-            classes,
+            ..Architecture::dnn(7, 6, vec![width; depth], classes)
         };
         let cases = [
             (network(&[], 30, 3, 10), 0.3),

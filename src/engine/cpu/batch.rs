@@ -152,7 +152,7 @@ impl CpuBatch {
         // Those of another data set are of no more use, and a slot's own would be a second copy.
         self.focus_inputs.retain(|_, known| known.place == data.place);
         let rows = self.activations(&data.set, slot, blocks, layers, |_, values| values.to_vec()).concat();
-        let values = Arc::new(SweepInput::new(self.architecture.width, &rows));
+        let values = Arc::new(SweepInput::new(self.architecture.focus_shape()[0], &rows));
         if (self.focus_inputs.len() + 1) * values.bytes() <= FOCUS_INPUT_BYTES {
             self.focus_inputs.insert(slot, FocusInput { place: data.place, values: Arc::clone(&values) });
         }
@@ -281,6 +281,11 @@ impl BackendBatch for CpuBatch {
         Ok(())
     }
 
+    fn accumulate(&mut self) -> Result<()> {
+        self.pool.install(|| self.slots.par_iter_mut().for_each(PaddedReplica::accumulate));
+        Ok(())
+    }
+
     fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
         Ok(self.slots.iter().flat_map(|slot| slot.weights(&self.network, selection)).collect())
     }
@@ -311,7 +316,7 @@ impl BackendBatch for CpuBatch {
         let take = |_: &[u32], logits: &mut [f32]| -> Vec<f32> {
             logits.chunks_exact(padded(classes)).flat_map(|row| &row[..classes]).copied().collect()
         };
-        let layers = self.architecture.depth + 1;
+        let layers = self.architecture.hidden.len() + 1;
         let slots = (0..self.slots.len()).flat_map(|slot| self.activations(&data.set, slot, &blocks, layers, take));
         Ok(slots.flatten().collect())
     }
@@ -326,7 +331,7 @@ impl BackendBatch for CpuBatch {
         };
         let evaluate = |slot| {
             watch.check()?;
-            let parts = self.activations(data, slot, &blocks, self.architecture.depth + 1, take);
+            let parts = self.activations(data, slot, &blocks, self.architecture.hidden.len() + 1, take);
             (watch.progress)(data.samples() as u64);
             Ok(evaluation(&parts, data.samples()))
         };
@@ -336,8 +341,8 @@ impl BackendBatch for CpuBatch {
     fn sweep_focus(&mut self, loaded: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
         let data = &loaded.set;
         let blocks = Self::blocks(0..data.samples());
-        let Architecture { width, classes, .. } = self.architecture;
-        let shape = SweepShape { samples: data.samples(), width, classes };
+        let [inputs, units] = self.architecture.focus_shape();
+        let shape = SweepShape { samples: data.samples(), inputs, units, classes: self.architecture.classes };
         let mut evaluations = vec![evaluation(&[], data.samples()); points.len()];
         for slot in 0..self.slots.len() {
             let own: Vec<usize> = (0..points.len()).filter(|&point| points[point].slot == slot).collect();

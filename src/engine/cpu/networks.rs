@@ -10,7 +10,7 @@ use crate::data::Dataset;
 use crate::engine::backend::{Content, PrunedNetwork};
 use crate::engine::{Evaluation, Watch};
 use crate::error::Result;
-use crate::network::Architecture;
+use crate::network::{Architecture, ParameterLayout};
 use rayon::prelude::*;
 
 /// The most bytes of what first layers read that are there at once.
@@ -34,7 +34,7 @@ pub(super) fn sweep_bytes(architecture: &Architecture, first: usize, samples: us
     let lanes = blocks_at_once(architecture, first).min(samples.div_ceil(BLOCK)) * input_lanes(architecture, first);
     let scratch: usize = (1..=all).map(|layer| input_lanes(architecture, layer)).sum();
     // A network's parameters, and its weights with their places.
-    let parameters = crate::network::ParameterLayout::new(architecture).parameters() * 20;
+    let parameters = ParameterLayout::new(architecture).parameters() * 20;
     (lanes + threads * scratch) * size_of::<Lane>() + threads * parameters
 }
 

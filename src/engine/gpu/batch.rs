@@ -25,6 +25,7 @@ use masks::MaskLaunches;
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
+use weights::Sums;
 
 /// Replicas that fit the device's arrays together.
 pub(super) struct Wave {
@@ -34,6 +35,8 @@ pub(super) struct Wave {
     pub(super) state: State,
     /// Made when masks change for the first time.
     mask_launches: Option<MaskLaunches>,
+    /// Sums of the parameters over epochs, made for the first of them.
+    sums: Option<Sums>,
 }
 
 /// Replicas on the GPU.
@@ -138,15 +141,16 @@ impl GpuBatch {
         let state = setup.replica_ids.len() * (3 * layout.parameters() + setup.selection.span().len());
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
         let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
-        if plan.purpose == TrainingPath::FusedTraining {
-            let shape = plan.network.whole_stack(plan.largest(), plan.batch);
+        let fused = plan.network.whole_stack(plan.largest(), plan.batch);
+        if let Some(shape) = fused.filter(|_| plan.purpose == TrainingPath::FusedTraining) {
             let (steps, launches) = BatchUploader::launched(gpu, &plan.training, &shape, gpu.usual_workgroup_size());
             feed += launches * Launches::words(&shape, steps);
         }
         let of_points = match sweep.first_layer {
             Some(_) => plan.networks_words(gpu, sweep.points),
             None => {
-                sweep.points.div_ceil(plan.waves.len()) * focus_sweep::point_words(architecture.width, sweep.samples)
+                sweep.points.div_ceil(plan.waves.len())
+                    * focus_sweep::point_words(architecture.focus_shape(), sweep.samples)
             }
         };
         Ok(Footprint {
@@ -181,15 +185,16 @@ impl GpuBatch {
     }
 }
 
-/// The widest way to train that the sizes allow, given what suits the device.
+/// The widest way to train that the sizes allow, given what suits the device: fused kernels where all hidden layers have the
+/// same number of units, at most 32; else each dense layer by itself.
 fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Capacity, batch: usize) -> TrainingPath {
     // What a driver completes may depend on the size of workgroups, and ways to train differ in their bits: so the usual
     // size counts, whatever a clock has chosen.
-    let fuses =
-        network.whole_stack(1, batch).most_steps(gpu, gpu.usual_workgroup_size()) > 0 && room.fuses(network, batch);
-    if variant == Variant::Fused && fuses {
+    let whole = network.whole_stack(1, batch);
+    let fuses = whole.is_some_and(|whole| whole.most_steps(gpu, gpu.usual_workgroup_size()) > 0);
+    if variant == Variant::Fused && fuses && room.fuses(network, batch) {
         TrainingPath::FusedTraining
-    } else if network.stack(1, batch).fits(gpu) && room.stacks(network, batch) {
+    } else if network.stack(1, batch).is_some_and(|stack| stack.fits(gpu)) && room.stacks(network, batch) {
         TrainingPath::StackedTraining
     } else {
         TrainingPath::Training
@@ -227,7 +232,7 @@ impl Wave {
             }
         }
         recorder.submit()?;
-        Ok(Self { slots, state, mask_launches: None })
+        Ok(Self { slots, state, mask_launches: None, sums: None })
     }
 }
 
@@ -238,7 +243,7 @@ impl BackendBatch for GpuBatch {
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
         let (gpu, network, workgroup_size) = (&self.gpu, &self.plan.network, self.choice.workgroup_size);
-        for Wave { slots, state, mask_launches } in &mut self.waves {
+        for Wave { slots, state, mask_launches, .. } in &mut self.waves {
             let launches = match mask_launches {
                 Some(launches) => launches,
                 None => mask_launches.insert(MaskLaunches::new(gpu, workgroup_size, network, self.seed, state)?),
@@ -247,6 +252,10 @@ impl BackendBatch for GpuBatch {
             launches.change(gpu, network, state, change, ids, counts)?;
         }
         Ok(())
+    }
+
+    fn accumulate(&mut self) -> Result<()> {
+        self.add_to_sums()
     }
 
     fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
