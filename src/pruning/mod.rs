@@ -13,5 +13,4 @@ pub mod sweep;
 mod sweep_row;
 
 pub use allocation::Scope;
-pub use sweep_row::{FOCUS, Method, Repair, SweepRow};
-pub(crate) use sweep_row::focus;
+pub use sweep_row::{FOCUS, Layers, Method, Repair, SweepRow};

@@ -45,7 +45,8 @@ pub fn points(
             Method::Stability => points.extend(nearest_thresholds(request, numbers, replica)),
             Method::Random => {
                 let order = RemovalOrder::random(numbers.seed, replica as u32, selection.weights());
-                let point = |&removed| OperatingPoint { replica, kept: order.mask(removed), ..OperatingPoint::default() };
+                let point =
+                    |&removed| OperatingPoint { replica, kept: order.mask(removed), ..OperatingPoint::default() };
                 points.extend(request.removed.iter().map(point));
             }
             _ => points.extend(by_score(request, numbers, selection, norms.get(replica), replica)?),
@@ -153,8 +154,8 @@ mod tests {
             image_height: 2,
             image_width: 2,
             convolutions: Vec::new(),
-            width: 2,
-            depth: 2,
+            hidden: vec![2; 2],
+            bias: true,
             classes: 2,
         };
         let selection = Selection::all(&architecture);
@@ -172,7 +173,12 @@ mod tests {
         check(&numbers, &selection);
     }
 
-    fn gone(request: &Request<'_>, numbers: &Numbers<'_>, selection: &Selection, norms: &[Vec<Vec<f32>>]) -> Vec<usize> {
+    fn gone(
+        request: &Request<'_>,
+        numbers: &Numbers<'_>,
+        selection: &Selection,
+        norms: &[Vec<Vec<f32>>],
+    ) -> Vec<usize> {
         let points = points(request, numbers, selection, norms).unwrap();
         (0..16).filter(|&weight| !points[0].kept[weight]).collect()
     }

@@ -3,6 +3,7 @@
 use super::allocation::Scope;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::Deref;
 
 /// How the removed weights were chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,7 +69,15 @@ impl Method {
     /// Whether the method reads the recorded history, and so is charged for recording and counting it. Frozen weights are
     /// found in the history too.
     pub fn reads_history(self) -> bool {
-        matches!(self, Self::Stability | Self::Settle | Self::Hold | Self::HoldInput | Self::MagnitudeFrozenFirst | Self::HoldSurgeon)
+        matches!(
+            self,
+            Self::Stability
+                | Self::Settle
+                | Self::Hold
+                | Self::HoldInput
+                | Self::MagnitudeFrozenFirst
+                | Self::HoldSurgeon
+        )
     }
 }
 
@@ -78,12 +87,39 @@ impl fmt::Display for Method {
     }
 }
 
-/// Which layers' weights are pruned, as `--layers` names them: `focus`, `all`, ...
+/// What `--layers` calls the last hidden dense layer.
 pub const FOCUS: &str = "focus";
 
-/// What files of before this column are about.
-pub(crate) fn focus() -> String {
-    FOCUS.into()
+/// Which layers' weights are pruned, as `--layers` names them: `focus`, `all`, ... Files of before this column are about the
+/// focus layer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Layers(String);
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self(FOCUS.into())
+    }
+}
+
+impl From<&str> for Layers {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl Deref for Layers {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Layers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
 }
 
 /// What is done about the weights that stay.
@@ -109,15 +145,15 @@ impl Repair {
 }
 
 /// One operating point of one replica. The order of the fields is the order of the columns of `sweep.csv`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {
     /// How the removed weights were chosen.
     pub method: Method,
     /// Which reading of the method, e.g. `density` for ED; empty where there is only one.
     pub rule: String,
     /// Which layers' weights are pruned.
-    #[serde(default = "focus")]
-    pub layers: String,
+    #[serde(default)]
+    pub layers: Layers,
     /// Among which weights those that go are chosen.
     #[serde(default)]
     pub scope: Scope,
@@ -160,33 +196,6 @@ pub struct SweepRow {
     pub loss: f64,
 }
 
-impl Default for SweepRow {
-    fn default() -> Self {
-        Self {
-            method: Method::Dense,
-            rule: String::new(),
-            layers: focus(),
-            scope: Scope::Layer,
-            repair: Repair::Cut,
-            model: String::new(),
-            data_set: String::new(),
-            replica: 0,
-            epochs: 0,
-            tolerance: None,
-            threshold: None,
-            window: None,
-            sparsity: 0.0,
-            nonzero_weights: 0,
-            frozen_weights: 0,
-            smaller: 1.0,
-            theoretical_speedup: 1.0,
-            calibration_images: None,
-            accuracy: 0.0,
-            loss: 0.0,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,7 +227,7 @@ mod tests {
         let row = SweepRow {
             method: Method::Hold,
             rule: String::new(),
-            layers: focus(),
+            layers: Layers::default(),
             scope: Scope::Layer,
             repair: Repair::Cut,
             model: "dnn".into(),
@@ -258,6 +267,6 @@ mod tests {
         let SweepRow { method, nonzero_weights, frozen_weights, smaller, ref layers, calibration_images, .. } =
             read(text)[0];
         assert_eq!((method, nonzero_weights, frozen_weights, smaller), (Method::Stability, 450, 7, 1.016));
-        assert_eq!((layers.as_str(), calibration_images), (FOCUS, None));
+        assert_eq!((&**layers, calibration_images), (FOCUS, None));
     }
 }

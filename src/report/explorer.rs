@@ -109,8 +109,9 @@ impl<'a> Replica<'a> {
         let holding = |window| envelope.holding_magnitude(window, place);
         let magnitudes: Vec<f32> = reference.iter().map(|weight| weight.abs()).collect();
         let own = || cell.sweep.iter().filter(move |row| row.replica == replica && is_plain(row));
-        let dense = own()
-            .find(|row| row.method == Method::Dense && row.rule.is_empty() && row.epochs == cell.ledger.workload.epochs);
+        let dense = own().find(|row| {
+            row.method == Method::Dense && row.rule.is_empty() && row.epochs == cell.ledger.workload.epochs
+        });
         Self {
             dense: dense.map(|row| rounded(row.accuracy)),
             weights: reference.iter().map(|&weight| short(weight.into())).collect(),

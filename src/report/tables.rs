@@ -42,7 +42,7 @@ fn ledger_label(row: &LedgerRow) -> String {
     if row.repair == Repair::Refit && !matches!(row.method, Method::Surgeon | Method::HoldSurgeon) {
         label += ", refit";
     }
-    if row.layers != FOCUS {
+    if *row.layers != *FOCUS {
         label += &format!(", {}", row.layers);
     }
     label
@@ -339,9 +339,7 @@ pub fn json(cell: &Results) -> Value {
         .iter()
         .map(|curve| json!({ "method": curve.method, "label": curve.label, "points": points(curve) }))
         .collect();
-    let named = |curve: &Curve, points: Vec<Value>| {
-        json!({ "method": curve.method, "rule": curve.rule, "repair": curve.repair, "label": curve.label, "points": points })
-    };
+    let named = |curve: &Curve, points: Vec<Value>| json!({ "method": curve.method, "rule": curve.rule, "repair": curve.repair, "label": curve.label, "points": points });
     let repaired: Vec<_> = accuracy::repaired_curves(&cell.sweep, cell.headline_window)
         .iter()
         .map(|curve| named(curve, points(curve)))

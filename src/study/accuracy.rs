@@ -1,9 +1,9 @@
 //! From the rows of a sweep to curves: means over replicas, differences to one-shot pruning in pairs, and the accuracy
 //! table. Nothing is interpolated: every number stands at a point that was really evaluated.
 
+use super::configuration::TABLE_SIZES;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, Repair, SweepRow};
-use super::configuration::TABLE_SIZES;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,9 +138,9 @@ pub fn repaired_curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
 
 /// Curves of several layers together, cut and repaired, for each choice of layers with its name.
 pub fn curves_by_size(rows: &[SweepRow], headline_window: u32) -> Vec<(String, Vec<Curve>)> {
-    let names: BTreeSet<&str> = rows.iter().map(|row| row.layers.as_str()).filter(|layers| are_several(layers)).collect();
+    let names: BTreeSet<&str> = rows.iter().map(|row| &*row.layers).filter(|layers| are_several(layers)).collect();
     let of_name = |name: &str| {
-        let own: Vec<&SweepRow> = rows.iter().filter(|row| row.layers == name).collect();
+        let own: Vec<&SweepRow> = rows.iter().filter(|row| *row.layers == *name).collect();
         (name.to_string(), curves_of(&own, headline_window))
     };
     names.into_iter().map(of_name).collect()
@@ -200,7 +200,8 @@ fn curves_of(rows: &[&SweepRow], headline_window: u32) -> Vec<Curve> {
 fn labels<'a>(settings: impl Iterator<Item = &'a Setting> + Clone) -> Vec<String> {
     let differ = |method, part: fn(&Setting) -> String| {
         let repair = |setting: &&Setting| setting.repair;
-        let groups: BTreeSet<Repair> = settings.clone().filter(|other| other.method == method).map(|s| repair(&s)).collect();
+        let groups: BTreeSet<Repair> =
+            settings.clone().filter(|other| other.method == method).map(|s| repair(&s)).collect();
         groups.into_iter().any(|group| {
             let own = settings.clone().filter(|other| other.method == method && other.repair == group);
             own.map(part).collect::<BTreeSet<_>>().len() > 1
@@ -217,7 +218,8 @@ fn labels<'a>(settings: impl Iterator<Item = &'a Setting> + Clone) -> Vec<String
             if let Some(window) = setting.window {
                 label += &format!(" s={window}");
             }
-            if !setting.rule.is_empty() && (method.retrains() || differ(method, |other| other.rule.clone())) {
+            let always = method.retrains() || setting.rule == "mean";
+            if !setting.rule.is_empty() && (always || differ(method, |other| other.rule.clone())) {
                 label += &format!(" {}", setting.rule);
             }
             if differ(method, |other| other.epochs.to_string()) {
@@ -282,9 +284,10 @@ pub fn averaged(rows: &[SweepRow]) -> Option<Summary> {
 
 fn dense_of(rows: &[SweepRow], rule: &str) -> Vec<(u32, Summary)> {
     // Each choice of layers has them all.
-    let layers = rows.first().map(|row| row.layers.as_str());
+    let layers = rows.first().map(|row| &row.layers);
     let mut groups: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.method == Method::Dense && row.rule == rule && Some(row.layers.as_str()) == layers) {
+    for row in rows.iter().filter(|row| row.method == Method::Dense && row.rule == rule && Some(&row.layers) == layers)
+    {
         groups.entry(row.epochs).or_default().push(row.accuracy);
     }
     groups.into_iter().filter_map(|(epochs, values)| Some((epochs, Summary::of(&values)?))).collect()

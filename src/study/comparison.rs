@@ -130,7 +130,9 @@ impl<'a> CellComparison<'a> {
             let history = history.selected(&selection)?;
             let counted = self.count(&layers, &history)?;
             let of = if parts.is_empty() { String::new() } else { format!(", layers {layers}") };
-            for (what, seconds) in [("sort", counted.sort_s), ("count", counted.count_s), ("envelope", counted.envelope_s)] {
+            for (what, seconds) in
+                [("sort", counted.sort_s), ("count", counted.count_s), ("envelope", counted.envelope_s)]
+            {
                 wall_times.push((format!("{what}{of}"), seconds));
             }
             if let ([part], true) = (selection.parts(), parts.is_empty()) {
@@ -315,7 +317,8 @@ impl<'a> CellComparison<'a> {
 
     /// How well the averaged networks classify the test set.
     fn evaluate_mean(&mut self, trained: &mut Trained, test: DataHandle, mean: &[Vec<f32>]) -> Result<Vec<Evaluation>> {
-        let network = |(slot, parameters): (usize, &Vec<f32>)| Network { slot, parameters: parameters.as_slice().into() };
+        let network =
+            |(slot, parameters): (usize, &Vec<f32>)| Network { slot, parameters: parameters.as_slice().into() };
         let networks: Vec<Network> = mean.iter().enumerate().map(network).collect();
         let total = networks.len() as u64;
         self.control.stage("evaluate the averaged nets", total, "networks", |watch| {
@@ -351,12 +354,7 @@ impl<'a> CellComparison<'a> {
 
     /// Times the evaluation of the dense networks and of the same with the smallest weights set to zero, alternating, so that
     /// whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
-    fn inference(
-        &mut self,
-        batch: &mut Batch,
-        test: DataHandle,
-        selection: &Selection,
-    ) -> Result<Vec<InferenceRow>> {
+    fn inference(&mut self, batch: &mut Batch, test: DataHandle, selection: &Selection) -> Result<Vec<InferenceRow>> {
         let weight_count = selection.weights();
         let trained = batch.weights(selection)?;
         let removed: Vec<usize> =

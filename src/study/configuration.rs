@@ -317,7 +317,10 @@ impl Configuration {
         }
         // Single precision must hold it.
         if !(self.ridge > 0.0 && (self.ridge as f32) > 0.0 && (self.ridge as f32).is_finite()) {
-            return Err(Error::Usage(format!("--ridge {} solves nothing; use a number above 0, e.g. 0.001", self.ridge)));
+            return Err(Error::Usage(format!(
+                "--ridge {} solves nothing; use a number above 0, e.g. 0.001",
+                self.ridge
+            )));
         }
         if self.stages.is_empty() {
             return Err(Error::Usage("--stages names no size; write how many times smaller, e.g. 2,4,6".into()));
@@ -328,7 +331,10 @@ impl Configuration {
             )));
         }
         if self.stages.windows(2).any(|pair| pair[0] >= pair[1]) {
-            return Err(Error::Usage(format!("--stages: sizes must grow, each named once; {:?} were found", self.stages)));
+            return Err(Error::Usage(format!(
+                "--stages: sizes must grow, each named once; {:?} were found",
+                self.stages
+            )));
         }
         for (index, data) in self.data.iter().enumerate() {
             if self.data[..index].contains(data) {

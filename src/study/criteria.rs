@@ -7,7 +7,9 @@ use crate::engine::{Batch, DataHandle, Evaluation, Overheads};
 use crate::error::Result;
 use crate::network::Selection;
 use crate::pruning::masks::removed_weights;
-use crate::pruning::operating_points::{CHOSEN_IN_TRAINING, FROZEN_FIRST, FROZEN_KEPT, Numbers, OperatingPoint, of_method};
+use crate::pruning::operating_points::{
+    CHOSEN_IN_TRAINING, FROZEN_FIRST, FROZEN_KEPT, Numbers, OperatingPoint, of_method,
+};
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, Scope, SweepRow, sweep};
 use crate::stability::{History, WindowedEnvelope};
@@ -234,7 +236,7 @@ impl CellComparison<'_> {
             // Of equals the longest window.
             let chosen = correct.iter().max_by_key(|&(_, &correct)| correct).map(|(&window, _)| window);
             let own = |row: &&SweepRow| {
-                row.method == method && row.rule == rule && row.window == chosen && row.layers == part.layers
+                row.method == method && row.rule == rule && row.window == chosen && *row.layers == *part.layers
             };
             let repeated: Vec<SweepRow> = self
                 .rows

@@ -6,7 +6,7 @@
 //! and counting; exponential decay has none.
 
 use crate::network::Architecture;
-use crate::pruning::{Method, Repair, focus};
+use crate::pruning::{Layers, Method, Repair};
 use crate::study::accuracy::Summary;
 use crate::study::numbers::significant;
 use serde::{Deserialize, Serialize};
@@ -85,8 +85,8 @@ pub struct LedgerRow {
     /// Which reading of it, e.g. `density`; empty where there is only one.
     pub rule: String,
     /// Which layers' weights are pruned.
-    #[serde(default = "focus")]
-    pub layers: String,
+    #[serde(default)]
+    pub layers: Layers,
     /// What is done about the weights that stay.
     #[serde(default)]
     pub repair: Repair,
@@ -183,7 +183,7 @@ impl Ledger {
         let mut rows: Vec<_> =
             measured.into_iter().map(|(row, repetitions)| row.charged(&workload, &repetitions)).collect();
         // Of the same layers.
-        let stability: BTreeMap<String, f64> = rows
+        let stability: BTreeMap<Layers, f64> = rows
             .iter()
             .filter(|row| row.method == Method::Stability)
             .filter_map(|row| Some((row.layers.clone(), row.marginal_ms?)))
@@ -383,7 +383,7 @@ mod tests {
         let read: Vec<LedgerRow> =
             csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
         let LedgerRow { method, ref layers, repair, ratio_to_stability, .. } = read[0];
-        assert_eq!((method, layers.as_str(), repair), (Method::DecaySequential, crate::pruning::FOCUS, Repair::Cut));
+        assert_eq!((method, &**layers, repair), (Method::DecaySequential, crate::pruning::FOCUS, Repair::Cut));
         assert_eq!(ratio_to_stability, Some(287.5));
     }
 }

@@ -3,9 +3,9 @@
 use super::experiment::{Cell, CellFolder};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout, Selection};
-use crate::run_folder::file_kind::Purpose;
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, Values};
 use crate::run_folder::csv;
+use crate::run_folder::file_kind::Purpose;
 use crate::stability::{History, ReplicaHistory, Stability, WindowedEnvelope};
 use crate::training::{EpochMetrics, Trained};
 use serde::{Deserialize, Serialize};

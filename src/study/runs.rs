@@ -133,10 +133,14 @@ impl CellRuns {
         csv::write::<RunRow>(&path("runs.csv")?, self.runs.iter().map(|run| &run.row))
     }
 
-    /// Name and shape of the focus layer's weights, which a study records: behind them come its bias, and the output layer's two.
+    /// Name and shape of the focus layer's weights, which a study records: those of the dense layer before the last.
     pub(super) fn recorded(&self) -> Vec<(&str, &[usize])> {
-        let focus = self.tensors.len().checked_sub(4).and_then(|place| self.tensors.get(place));
-        focus.map(|(name, shape)| (name.as_str(), shape.as_slice())).into_iter().collect()
+        let index = |name: &str| name.strip_prefix("dense")?.strip_suffix(".weight")?.parse::<usize>().ok();
+        let mut dense: Vec<_> =
+            self.tensors.iter().filter_map(|(name, shape)| Some((index(name)?, name, shape))).collect();
+        dense.sort();
+        let focus = dense.len().checked_sub(2).map(|place| dense[place]);
+        focus.map(|(_, name, shape)| (name.as_str(), shape.as_slice())).into_iter().collect()
     }
 
     /// Writes histories `[epoch, run, ...]` and tensors `[run, ...]`; nothing where there is no run.
@@ -312,11 +316,13 @@ mod tests {
         let value = if outcome == Outcome::NotFinite { f32::INFINITY } else { id as f32 };
         let shape = HistoryShape { epochs: 2, replicas: 1, weight_count: 4 };
         let history = History::recorded(shape, vec![value; 2 * 4]).replica(0, 2);
-        Run { row, metrics, history, parameters: vec![vec![value; 6], vec![value; 2]] }
+        Run { row, metrics, history, parameters: [2, 4, 2, 4].map(|len| vec![value; len]).into() }
     }
 
     fn cell(runs: Vec<Run>, most: u32) -> CellRuns {
-        let tensors = vec![("a.weight".into(), vec![3, 2]), ("b.bias".into(), vec![2])];
+        let layer =
+            |index: usize| [(format!("dense{index}.bias"), vec![2]), (format!("dense{index}.weight"), vec![2, 2])];
+        let tensors = [layer(5), layer(6)].concat();
         CellRuns::new("dnn".into(), "pr".into(), tensors, runs, most)
     }
 

@@ -95,7 +95,8 @@ impl CellComparison<'_> {
     fn input_norms(&self, calibrated: &Calibrated<'_>, part: &Part<'_>) -> Result<Vec<Vec<Vec<f32>>>> {
         let layout = ParameterLayout::new(&self.cell.architecture);
         let layers = || part.selection.parts().iter().map(|own| Layer::of_part(&layout, own));
-        let of_replica = |surgery: &Surgery<'_>| layers().map(|layer| surgery.input_norms(self.engine, layer)).collect();
+        let of_replica =
+            |surgery: &Surgery<'_>| layers().map(|layer| surgery.input_norms(self.engine, layer)).collect();
         calibrated.surgeries.iter().map(of_replica).collect()
     }
 
@@ -170,7 +171,7 @@ impl CellComparison<'_> {
                 }
                 Ok(solved)
             };
-            let what = (method, calibrated.base.name(), Repair::Refit);
+            let what = (method, "", calibrated.base);
             self.solved(trained, test, part, what, calibrated.seconds, &mut solve, training_overheads)?;
         }
         Ok(())
@@ -219,7 +220,7 @@ impl CellComparison<'_> {
                 }
                 Ok(solved)
             };
-            let what = (method, calibrated.base.name(), Repair::Refit);
+            let what = (method, calibrated.base.name(), calibrated.base);
             self.solved(trained, test, part, what, calibrate_s, &mut solve, training_overheads)?;
         }
         Ok(())
@@ -269,9 +270,9 @@ impl CellComparison<'_> {
                 seconds: vec![times.refit.as_secs_f64() + start.elapsed().as_secs_f64()],
                 overheads: since(before, self.engine.overheads()),
             };
-            let what = (method, calibrated.base.name(), Repair::Refit);
-            self.charge(trained, part, what, cost, training_overheads);
-            self.solved_rows(part, what, &solved, &evaluations);
+            let rule = calibrated.base.name();
+            self.charge(trained, part, (method, rule, Repair::Refit), cost, training_overheads);
+            self.solved_rows(part, (method, rule), &solved, &evaluations);
         }
         Ok(())
     }
@@ -294,15 +295,14 @@ impl CellComparison<'_> {
         trained: &mut Trained,
         test: DataHandle,
         part: &Part<'_>,
-        what: (Method, &'static str, Repair),
+        (method, rule, base): (Method, &str, Base),
         calibrate_s: f64,
         solve: &mut dyn FnMut(&mut Self, &Watch<'_>) -> Result<Vec<Solved>>,
         training_overheads: Overheads,
     ) -> Result<()> {
-        let base = if what.1 == Base::Mean.name() { Base::Mean } else { Base::Last };
         let before = self.engine.overheads();
         let control = self.control;
-        let stage = format!("solve anew and evaluate{}: {}, {} weights", self.of(part), what.0, what.1);
+        let stage = format!("solve anew and evaluate{}: {method}, {} weights", self.of(part), base.name());
         let warm_up = Instant::now();
         let replicas = u64::from(self.configuration.replicates);
         let (solved, evaluations) = control.stage(&stage, 2 * replicas, "networks", |watch| {
@@ -328,8 +328,8 @@ impl CellComparison<'_> {
         }
         let (points, distinct) = (solved.len(), solved.len());
         let cost = Cost { points, distinct, calibrate_s: Some(calibrate_s), seconds, overheads };
-        self.charge(trained, part, what, cost, training_overheads);
-        self.solved_rows(part, what, &solved, &evaluations);
+        self.charge(trained, part, (method, rule, Repair::Refit), cost, training_overheads);
+        self.solved_rows(part, (method, rule), &solved, &evaluations);
         Ok(())
     }
 
@@ -354,7 +354,7 @@ impl CellComparison<'_> {
     fn solved_rows(
         &mut self,
         part: &Part<'_>,
-        (method, rule, repair): (Method, &str, Repair),
+        (method, rule): (Method, &str),
         solved: &[Solved],
         evaluations: &[Evaluation],
     ) {
@@ -366,12 +366,11 @@ impl CellComparison<'_> {
         let row = |(solved, &evaluation): (&Solved, &Evaluation)| {
             let Solved { point, network } = solved;
             let parts = part.selection.parts().iter();
-            let kept: Vec<bool> =
-                parts.flat_map(|own| &network.kept[Layer::of_part(&layout, own)]).copied().collect();
+            let kept: Vec<bool> = parts.flat_map(|own| &network.kept[Layer::of_part(&layout, own)]).copied().collect();
             let point = OperatingPoint { kept: kept.into(), ..point.clone() };
             let frozen = part.frozen(point.replica);
             SweepRow {
-                repair,
+                repair: Repair::Refit,
                 calibration_images: images,
                 ..context.point_row(method, rule, &point, frozen, evaluation)
             }
