@@ -8,7 +8,7 @@ use holdfast::engine::{Engine, SweepPoint, Watch};
 use holdfast::error::Result;
 use holdfast::network::Architecture;
 use holdfast::pruning::criterion::Criterion;
-use holdfast::training::{Plan, train};
+use holdfast::training::{LearningRate, Plan, train};
 use std::sync::atomic::AtomicBool;
 
 /// Trains for this many epochs.
@@ -41,6 +41,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         schedules: &[],
         record: true,
         plateau: None,
+        learning_rate: LearningRate::Constant,
         keep_diverged: false,
     };
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };

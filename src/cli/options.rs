@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking};
 use crate::study::configuration::{Configuration, EdRule, Model};
 use crate::study::presets::{DEPTH, Preset, WIDTH};
+use crate::training::LearningRate;
 use clap::Args;
 use serde::Deserialize;
 pub(super) use share::Share;
@@ -162,6 +163,10 @@ pub(super) struct RunOptions {
     /// Samples of a training step.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Learning rate of Adam: 0.001 from the first step to the last, or falling to 0 along a cosine. Exponential decay's own
+    /// trainings follow it over their own epochs.
+    #[arg(long, value_enum)]
+    schedule: Option<LearningRate>,
     /// Take only so many training images, drawn by seed with the classes in their shares.
     #[arg(long, value_name = "N")]
     training_images: Option<usize>,
@@ -392,6 +397,7 @@ impl RunOptions {
         set(&mut settings.epochs, self.epochs);
         set(&mut settings.ed_epochs, self.ed_epochs);
         set(&mut settings.batch, self.batch);
+        set(&mut settings.schedule, self.schedule);
         set(&mut settings.training_images, self.training_images.map(Some));
         set(&mut settings.cnn_training_images, self.cnn_training_images.or(self.training_images).map(Some));
         set(&mut settings.side, self.side.map(Some));

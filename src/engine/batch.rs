@@ -2,7 +2,7 @@
 
 use super::backend::{BackendBatch, PackedPoint};
 use super::loaded::{DataHandle, DataSets, Loaded};
-use super::{Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
+use super::{Evaluation, MaskChange, RateSchedule, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
 use crate::cpu::{focus_sweep, mask};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
@@ -24,6 +24,7 @@ pub struct Batch {
     samples: usize,
     /// The most samples of a step.
     capacity: usize,
+    learning_rate: RateSchedule,
 }
 
 impl Batch {
@@ -41,7 +42,14 @@ impl Batch {
             slots: setup.replica_ids.len(),
             samples: training.set.samples(),
             capacity: setup.batch,
+            learning_rate: RateSchedule::Constant,
         }
+    }
+
+    /// Lets the learning rate of all steps from now on follow a schedule; without it, it is constant. It goes by the number
+    /// of a step, so a training that goes on must say it again.
+    pub fn follow(&mut self, learning_rate: RateSchedule) {
+        self.learning_rate = learning_rate;
     }
 
     /// Trains all slots and returns `[slot, step]`. After [`Error::Interrupted`] slots may stand at different steps.
@@ -51,7 +59,8 @@ impl Batch {
     /// [`Error::Usage`] if the decay is not from 0 to 1, or if steps cannot be numbered.
     pub fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         self.check_steps(steps)?;
-        self.backend.train(steps, watch)
+        let rates = self.learning_rate.rates(steps.first_step, steps.batches.len());
+        self.backend.train(steps, &rates, watch)
     }
 
     fn check_steps(&self, steps: &Steps<'_>) -> Result<()> {

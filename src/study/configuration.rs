@@ -8,7 +8,7 @@ use crate::network::Architecture;
 use crate::pruning::decay::Rule;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
-use crate::training::Plateau;
+use crate::training::{LearningRate, Plateau};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -107,6 +107,9 @@ pub struct Configuration {
     pub ed_epochs: u32,
     /// Samples of a step.
     pub batch: usize,
+    /// How the learning rate moves over the epochs; exponential decay's own trainings follow it over theirs.
+    #[serde(default)]
+    pub schedule: LearningRate,
     /// Training images that are taken; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_images: Option<usize>,
@@ -381,6 +384,10 @@ pub fn hash(
             *set = kind.into();
         }
     }
+    // What a setting of a later version means where it is not named moves no bit: such runs keep their hash.
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|key, value| !(key == "schedule" && value == "constant"));
+    }
     let parts = serde_json::json!({
         "command": command,
         "configuration": settings,
@@ -480,11 +487,15 @@ mod tests {
             hash(command, configuration, device, &none).unwrap()
         };
         let first = hashed("compare", &configuration, &device);
+        let mut earlier = serde_json::to_value(&configuration).unwrap();
+        assert_eq!(earlier.as_object_mut().unwrap().remove("schedule"), Some("constant".into()));
+        assert_eq!(first, hash("compare", &earlier, &device, &none).unwrap(), "as before there was a choice");
         assert_eq!(first.len(), 16);
         assert_eq!(first, hashed("compare", &configuration, &device));
         assert_ne!(first, hashed("train", &configuration, &device));
         for other in [
             Configuration { seed: 2, ..configuration.clone() },
+            Configuration { schedule: LearningRate::Cosine, ..configuration.clone() },
             Configuration { tracking: Tracking::Rank, ..configuration.clone() },
             Configuration { against: Against::Previous, ..configuration.clone() },
             Configuration { fit: Fit::Pad, ..configuration.clone() },

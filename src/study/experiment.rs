@@ -201,6 +201,7 @@ impl Cell {
             schedules: &[],
             record: true,
             plateau: None,
+            learning_rate: configuration.schedule,
             keep_diverged: false,
         }
     }

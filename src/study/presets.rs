@@ -3,6 +3,7 @@
 use super::configuration::{Configuration, EdRule, Model};
 use crate::data::{Fit, TEST_SHARE};
 use crate::stability::{Against, ToleranceKind, Tracking};
+use crate::training::LearningRate;
 use serde::{Deserialize, Serialize};
 
 /// Units of each hidden dense layer of every preset, the paper's.
@@ -37,6 +38,7 @@ impl Configuration {
             epochs: 30,
             ed_epochs: 3,
             batch: 32,
+            schedule: LearningRate::Constant,
             training_images: Some(10_000),
             cnn_training_images: Some(2000),
             side: None,

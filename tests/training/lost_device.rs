@@ -5,7 +5,7 @@ use crate::fixture::{self, Fixture};
 use holdfast::engine::{Engine, Watch};
 use holdfast::error::{Error, Result};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
-use holdfast::training::{CheckpointFile, Plan, Trained, train};
+use holdfast::training::{CheckpointFile, LearningRate, Plan, Trained, train};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -32,6 +32,7 @@ fn run(fixture: &Fixture, file: Option<&CheckpointFile>, after: u64, event: Even
         schedules: &[],
         record: true,
         plateau: None,
+        learning_rate: LearningRate::Constant,
         keep_diverged: false,
     };
     let (stop, steps) = (AtomicBool::new(false), AtomicU64::new(0));

@@ -230,8 +230,8 @@ impl Wave {
 }
 
 impl BackendBatch for GpuBatch {
-    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
-        self.train_waves(steps, watch)
+    fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+        self.train_waves(steps, rates, watch)
     }
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
