@@ -10,7 +10,7 @@
 //! ```
 //! use holdfast::data::Dataset;
 //! use holdfast::engine::{Engine, SweepPoint, Watch};
-//! use holdfast::network::Architecture;
+//! use holdfast::network::{Architecture, Selection};
 //! use holdfast::pruning::criterion::Criterion;
 //! use holdfast::training::{LearningRate, Plan, train};
 //! use std::sync::Arc;
@@ -25,6 +25,7 @@
 //! // Two networks, which differ in their initial weights and in the order of the images.
 //! let mut engine = Engine::cpu(None)?;
 //! let handle = engine.load(&data)?;
+//! let selection = Selection::focus(&architecture);
 //! let plan = Plan {
 //!     architecture: &architecture,
 //!     training: handle,
@@ -33,9 +34,11 @@
 //!     pixel_scale: 255.0,
 //!     seed: 1,
 //!     replica_ids: &[0, 1],
+//!     selection: &selection,
 //!     epochs: 10,
 //!     schedules: &[],
 //!     record: true,
+//!     average: false,
 //!     plateau: None,
 //!     learning_rate: LearningRate::Constant,
 //!     keep_diverged: false,
@@ -49,7 +52,7 @@
 //! assert!(masks.iter().all(|mask| mask.iter().filter(|&&kept| kept).count() == 8));
 //!
 //! let points: Vec<_> = masks.into_iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept }).collect();
-//! for pruned in trained.batch.sweep(handle, &points, &watch)? {
+//! for pruned in trained.batch.sweep(handle, &selection, &points, &watch)? {
 //!     println!("{:.0} % right with half of the layer removed", 100.0 * pruned.accuracy());
 //! }
 //! # Ok::<(), holdfast::error::Error>(())

@@ -50,12 +50,12 @@ impl RateSchedule {
     }
 }
 
-/// The focus layer's mask, and what a step does by it.
+/// The mask of some parameters, and what a step does by it.
 #[derive(Clone, Copy, Debug)]
-pub struct Focus<'a, T> {
-    /// Parameter of the first weight.
+pub struct Masked<'a, T> {
+    /// The first of them.
     pub offset: usize,
-    /// State of each weight, see [`mask`].
+    /// State of each of them, see [`mask`].
     pub mask: &'a [u32],
     /// What decaying weights are multiplied by.
     pub decay: T,
@@ -64,12 +64,12 @@ pub struct Focus<'a, T> {
 /// One step on all parameters: `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `p -= rate m / (sqrt(v) + epsilon)`,
 /// where `rate` is [`corrected_rate`].
 ///
-/// Where `focus` says that a weight is pruned, parameter and moments become and stay exactly 0; where it is decaying, the
+/// Where `masked` says that a weight is pruned, parameter and moments become and stay exactly 0; where it is decaying, the
 /// parameter is multiplied by the decay behind the step. Twin of `shaders/adam/step.wgsl`. Source: Kingma & Ba 2015, section 2, last paragraph ("epsilon hat").
 pub fn step<T: Real>(
     rate: T,
     gradient: &[T],
-    focus: Option<Focus<'_, T>>,
+    masked: Option<Masked<'_, T>>,
     parameters: &mut [T],
     m: &mut [T],
     v: &mut [T],
@@ -81,7 +81,7 @@ pub fn step<T: Real>(
         *v = b2 * *v + c2 * (g * g);
         *p -= rate * *m / (v.sqrt() + T::of(EPSILON));
     }
-    if let Some(Focus { offset, mask: states, decay }) = focus {
+    if let Some(Masked { offset, mask: states, decay }) = masked {
         mask::hold(states, &mut parameters[offset..], &mut m[offset..], &mut v[offset..]);
         mask::decay(states, decay, &mut parameters[offset..]);
     }

@@ -2,7 +2,7 @@
 
 use super::dense_stack::{MOST_STEPS, ROWS, WIDTH};
 use super::{
-    adam, conv2d, dense, dense_stack, focus_sweep, gram, he_normal, magnitude_sort, mask, max_pool2d,
+    adam, conv2d, dense, dense_stack, focus_sweep, gram, he_normal, magnitude_sort, mask, max_pool2d, mean,
     softmax_cross_entropy, stability, surgeon,
 };
 use crate::gpu::Shader;
@@ -43,10 +43,12 @@ pub const SHADERS: &[&Shader] = &[
     &softmax_cross_entropy::LOSS,
     &adam::NAIVE,
     &adam::STEP,
+    &mean::ACCUMULATE,
     &mask::NAIVE,
     &mask::SMALLEST,
     &mask::DRAW,
     &mask::REGROW,
+    &mask::APPLY,
     &magnitude_sort::NAIVE,
     &magnitude_sort::RANK,
     &magnitude_sort::RADIX_KEYS,

@@ -5,7 +5,7 @@ use super::operating_points::OperatingPoint;
 use super::{Layers, Method, Repair, Scope, SweepRow};
 use crate::engine::{Batch, DataHandle, Evaluation, SweepPoint, Watch};
 use crate::error::Result;
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Selection};
 use std::collections::HashMap;
 
 /// Accuracies of a list of operating points.
@@ -17,10 +17,16 @@ pub struct Swept {
     pub distinct: usize,
 }
 
-/// Evaluates `points` on a data set, each distinct mask of a replica once.
+/// Evaluates `points`, masks of a selection, on a data set, each distinct mask of a replica once.
 ///
 /// Fails as [`Batch::sweep`] does.
-pub fn evaluate(batch: &mut Batch, data: DataHandle, points: &[OperatingPoint], watch: &Watch<'_>) -> Result<Swept> {
+pub fn evaluate(
+    batch: &mut Batch,
+    data: DataHandle,
+    selection: &Selection,
+    points: &[OperatingPoint],
+    watch: &Watch<'_>,
+) -> Result<Swept> {
     let mut known: HashMap<(usize, &Mask), usize> = HashMap::new();
     let mut distinct = Vec::new();
     let places: Vec<usize> = points
@@ -32,7 +38,7 @@ pub fn evaluate(batch: &mut Batch, data: DataHandle, points: &[OperatingPoint], 
             })
         })
         .collect();
-    let found = batch.sweep(data, &distinct, watch)?;
+    let found = batch.sweep(data, selection, &distinct, watch)?;
     Ok(Swept { evaluations: places.into_iter().map(|place| found[place]).collect(), distinct: distinct.len() })
 }
 

@@ -28,7 +28,7 @@ struct DecayRun {
 type Digest = [u8; 32];
 
 fn digest(replica: &Replica<f32>) -> Digest {
-    let Replica { parameters, m, v, mask } = replica;
+    let Replica { parameters, m, v, mask, sums: _ } = replica;
     let mut digest = Sha256::new();
     [parameters, m, v].into_iter().for_each(|array| digest.update(bytemuck::cast_slice::<f32, u8>(array)));
     digest.update(bytemuck::cast_slice::<u32, u8>(mask));

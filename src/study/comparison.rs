@@ -271,7 +271,7 @@ impl<'a> CellComparison<'a> {
             let stage = format!("prune and evaluate: {method} {rule}");
             let warm_up = Instant::now();
             let swept = self.control.stage(stage.trim_end(), points.len() as u64, "points", |watch| {
-                sweep::evaluate(&mut trained.batch, test, &points, watch)
+                sweep::evaluate(&mut trained.batch, test, &self.cell.selection, &points, watch)
             })?;
             let warm_up = warm_up.elapsed();
             let overheads = since(before, self.engine.overheads());
@@ -285,7 +285,7 @@ impl<'a> CellComparison<'a> {
             {
                 let start = Instant::now();
                 let points = of_method(method, rule == FROZEN_FIRST, numbers);
-                sweep::evaluate(&mut trained.batch, test, &points, &self.control.silent())?;
+                sweep::evaluate(&mut trained.batch, test, &self.cell.selection, &points, &self.control.silent())?;
                 seconds.push(start.elapsed().as_secs_f64());
             }
             let sort_count_s = match method {
@@ -334,7 +334,7 @@ impl<'a> CellComparison<'a> {
             points.retain(|point| left.contains(&point.kept.iter().filter(|&&kept| kept).count()));
             let stage = format!("choose a window for {method} in training");
             let swept = self.control.stage(&stage, points.len() as u64, "points", |watch| {
-                sweep::evaluate(batch, training, &points, watch)
+                sweep::evaluate(batch, training, &self.cell.selection, &points, watch)
             })?;
             let mut correct: BTreeMap<u32, u64> = BTreeMap::new();
             for (point, evaluation) in points.iter().zip(&swept.evaluations) {
@@ -358,7 +358,7 @@ impl<'a> CellComparison<'a> {
     /// whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
     fn inference(&mut self, batch: &mut Batch, test: DataHandle) -> Result<Vec<InferenceRow>> {
         let weight_count = self.cell.architecture.weight_count();
-        let trained = batch.focus_weights()?;
+        let trained = batch.weights(&self.cell.selection)?;
         let removed: Vec<usize> =
             [0.0].into_iter().chain(TABLE_SPARSITIES).map(|sparsity| removed_weights(sparsity, weight_count)).collect();
         let networks: Vec<Vec<f32>> = removed
@@ -370,7 +370,7 @@ impl<'a> CellComparison<'a> {
         let started = Instant::now();
         for _ in 0..REPETITIONS {
             for (networks, times) in networks.iter().zip(&mut times) {
-                batch.set_focus_weights(networks)?;
+                batch.set_weights(&self.cell.selection, networks)?;
                 let start = Instant::now();
                 batch.evaluate(test, &self.control.silent())?;
                 times.push(start.elapsed().as_secs_f64() * 1e3 / replicates);
@@ -379,7 +379,7 @@ impl<'a> CellComparison<'a> {
                 break;
             }
         }
-        batch.set_focus_weights(&trained)?;
+        batch.set_weights(&self.cell.selection, &trained)?;
         let summaries: Vec<Summary> = times.iter().filter_map(|times| Summary::of(times)).collect();
         let rows = removed.into_iter().zip(&summaries).map(|(removed, summary)| InferenceRow {
             method: if removed == 0 { Method::Dense } else { Method::Magnitude },

@@ -339,7 +339,7 @@ fn trained(
             })?;
             parameters[tensor.range()].copy_from_slice(values);
         }
-        Ok(Replica::new(&cell.architecture, parameters))
+        Ok(Replica::new(parameters))
     };
     let replicas: Vec<Replica<f32>> = chosen.iter().map(replica).collect::<Result<_>>()?;
     let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
@@ -347,6 +347,7 @@ fn trained(
     batch.restore(&replicas)?;
     let share = chosen.len() as f64 / runs.runs.len() as f64;
     Ok(Trained {
+        mean: Vec::new(),
         batch,
         recorded: History::of(&histories(chosen)),
         epochs: vec![configuration.epochs; chosen.len()],

@@ -128,7 +128,7 @@ pub fn phases(
             let targets = configuration.ed_targets.len();
             let rows = of_thresholds + 4 * of_windows + 3 * of_thresholds.max(replicas * sparsities);
             let rows = rows + 2 * rules * targets * replicas;
-            let sweep = |samples| SweepSize { samples, points };
+            let sweep = |samples| SweepSize { samples, points, first_layer: None };
             let on_processor = engine.description().backend == "cpu";
             let mut kept = 0;
             for (name, samples) in [("pruning", samples[1]), ("choosing windows", samples[0])] {

@@ -167,7 +167,7 @@ impl RecordedRun {
                 parameters[tensor.range()].copy_from_slice(values);
             }
         }
-        Ok(parameters.into_iter().map(|parameters| Replica::new(architecture, parameters)).collect())
+        Ok(parameters.into_iter().map(Replica::new).collect())
     }
 }
 
@@ -254,8 +254,9 @@ pub fn evaluate(
     let before = control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
     let points: Vec<SweepPoint> =
         masks.iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept: kept.clone() }).collect();
-    let after = control
-        .stage("evaluate the pruned nets", points.len() as u64, "points", |watch| batch.sweep(test, &points, watch))?;
+    let after = control.stage("evaluate the pruned nets", points.len() as u64, "points", |watch| {
+        batch.sweep(test, &cell.selection, &points, watch)
+    })?;
     Ok((before, after))
 }
 

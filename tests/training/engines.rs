@@ -7,7 +7,7 @@ use holdfast::cpu::{adam, dense};
 use holdfast::data::Dataset;
 use holdfast::engine::{Engine, GpuBackend, Setup, Steps, Variant, Watch};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
-use holdfast::network::Architecture;
+use holdfast::network::{Architecture, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,6 +39,7 @@ fn losses(engine: &mut Engine, fixture: &Fixture, copies: usize) -> (Vec<Vec<f32
         pixel_scale: 255.0,
         seed: 0,
         replica_ids: &ids,
+        selection: &Selection::focus(&fixture.architecture),
     };
     let mut batch = engine.begin(&setup).unwrap();
     let mut replicas = vec![fixture.replica::<f32>(); copies];
@@ -122,8 +123,7 @@ fn expected_losses(
     orders: &[Arc<[u32]>],
 ) -> Vec<f64> {
     let wide = |list: &[f32]| list.iter().map(|&value| f64::from(value)).collect();
-    let mut replica: Replica<f64> =
-        Replica { parameters: wide(&start.parameters), m: wide(&start.m), v: wide(&start.v), mask: start.mask.clone() };
+    let mut replica = Replica::<f64>::new(wide(&start.parameters));
     let step = |(index, order): (usize, &Arc<[u32]>)| {
         let mut input = vec![0.0; order.len() * architecture.pixels()];
         dense::gather(architecture.pixels(), &data.images, order, f64::from(1.0f32 / 255.0), &mut input);
@@ -154,6 +154,7 @@ fn hidden_layers_of_any_widths_follow_the_twins() {
                 pixel_scale: 255.0,
                 seed: 4,
                 replica_ids: &[1, 2],
+                selection: &Selection::focus(&architecture),
             };
             let mut batch = engine.begin(&setup).unwrap();
             let start = batch.replicas().unwrap();

@@ -95,14 +95,14 @@ fn array<T: ReadableElement>(archive: &mut NpzReader<File>, name: &str) -> Vec<T
 impl Fixture {
     /// The initial replica, rounded to the given precision.
     pub fn replica<T: holdfast::cpu::Real>(&self) -> Replica<T> {
-        Replica::new(&self.architecture, self.initial.iter().map(|&value| T::of(value)).collect())
+        Replica::new(self.initial.iter().map(|&value| T::of(value)).collect())
     }
 
     /// Sets the focus mask on a replica, if `step` is the one it starts at.
     pub fn mask_at<T: holdfast::cpu::Real>(&self, step: usize, replica: &mut Replica<T>) -> bool {
         let Some((_, mask)) = self.mask.as_ref().filter(|(first, _)| *first == step) else { return false };
         let focus = ParameterLayout::new(&self.architecture).focus_weight().range();
-        replica.mask.clone_from(mask);
+        replica.mask[focus.clone()].copy_from_slice(mask);
         holdfast::cpu::mask::hold(
             mask,
             &mut replica.parameters[focus.clone()],

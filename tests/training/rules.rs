@@ -6,7 +6,7 @@ use holdfast::data::batches::{shuffled_order, step_ranges};
 use holdfast::engine::{Engine, MaskChange, RateSchedule, Replica, Setup, Steps, Watch};
 use holdfast::error::Error;
 use holdfast::gpu::{DeviceChoice, RequestedLimits};
-use holdfast::network::{Architecture, ParameterLayout};
+use holdfast::network::{Architecture, ParameterLayout, Selection};
 use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::removed_weights;
 use holdfast::random::{Sequence, Stream};
@@ -68,9 +68,11 @@ fn run_at(
         epochs: EPOCHS,
         schedules: &schedules,
         record: false,
+        average: false,
         plateau: None,
         learning_rate,
         keep_diverged: false,
+        selection: &Selection::focus(&network()),
     };
     train(engine, &plan, checkpoints, &Watch { stop: &AtomicBool::new(stop), progress: &|_| {} }, &|_| {})
 }
@@ -164,6 +166,7 @@ fn both_engines_draw_the_same_nodes_and_nearly_the_same_weights() {
                 pixel_scale: 255.0,
                 seed: u64::MAX - 4,
                 replica_ids: &[3, 900],
+                selection: &Selection::focus(&network()),
             };
             let mut batch = engine.begin(&setup).unwrap();
             batch.change_masks(MaskChange::PruneRandom { update: 0 }, &[weight_count / 2, weight_count]).unwrap();
@@ -176,7 +179,7 @@ fn both_engines_draw_the_same_nodes_and_nearly_the_same_weights() {
     let kept = [weight_count - weight_count / 2 + 10, 20];
     for ((cpu, gpu), kept) in cpu.iter().zip(gpu).zip(kept) {
         assert_eq!(cpu.mask, gpu.mask);
-        assert_eq!(cpu.mask.iter().filter(|&&state| state != 0).count() as u32, kept);
+        assert_eq!(cpu.mask[focus.clone()].iter().filter(|&&state| state != 0).count() as u32, kept);
         for (a, b) in cpu.parameters[focus.clone()].iter().zip(&gpu.parameters[focus.clone()]) {
             // Both lie within 24 units in the last place of the double-precision twin.
             assert!((a - b).abs() <= 48.0 * f32::EPSILON * a.abs(), "{a} and {b}");
@@ -206,8 +209,15 @@ fn a_falling_learning_rate_goes_by_the_step_over_all_planned_epochs_also_behind_
         // The same by hand: three epochs of eight steps.
         let data = data();
         let training = engine.load(&data).unwrap();
-        let setup =
-            Setup { architecture: &network(), training, batch: 8, pixel_scale: 255.0, seed: 5, replica_ids: &[0, 1] };
+        let setup = Setup {
+            architecture: &network(),
+            training,
+            batch: 8,
+            pixel_scale: 255.0,
+            seed: 5,
+            replica_ids: &[0, 1],
+            selection: &Selection::focus(&network()),
+        };
         let mut batch = engine.begin(&setup).unwrap();
         batch.follow(RateSchedule::Cosine { steps: 24 });
         let batches = step_ranges(60, 8).unwrap();

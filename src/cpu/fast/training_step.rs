@@ -428,7 +428,7 @@ mod tests {
     use super::*;
     use crate::cpu::training_step::{self as twin, Replica};
     use crate::cpu::{adam, he_normal};
-    use crate::network::{Architecture, Convolution, ParameterLayout};
+    use crate::network::{Architecture, Convolution, ParameterLayout, Selection};
     use crate::random::{Sequence, Stream};
 
     const SCALE: f32 = 1.0 / 255.0;
@@ -453,7 +453,7 @@ mod tests {
                 None => parameters[tensor.range()].fill(0.05),
             }
         }
-        Replica::new(architecture, parameters)
+        Replica::new(parameters)
     }
 
     /// A few steps on short batches, against the twin in double precision.
@@ -462,7 +462,7 @@ mod tests {
         let pixels = architecture.pixels();
         let images: Vec<u8> = (0..9 * pixels).map(|_| draws.next_word() as u8).collect();
         let labels: Vec<u8> = (0..9).map(|sample| (sample % architecture.classes) as u8).collect();
-        let network = PaddedNetwork::new(architecture);
+        let network = PaddedNetwork::new(architecture, &Selection::all(architecture));
         let start = initial(architecture);
         let mut fast = PaddedReplica::new(&network, &start);
         assert_eq!(fast.replica(&network), start, "padding and back");
@@ -472,7 +472,7 @@ mod tests {
             let before = fast.replica(&network);
             let [parameters, m, v] =
                 [before.parameters, before.m, before.v].map(|list| list.into_iter().map(f64::from).collect());
-            let mut expected = Replica { parameters, m, v, mask: before.mask };
+            let mut expected = Replica { parameters, m, v, mask: before.mask, sums: Vec::new() };
             let rate = adam::corrected_rate(index as u64 + 1);
             let batch = ImageBatch { images: &images, labels: &labels, order, scale: SCALE };
             let loss = step(&network, &mut fast, &mut workspace, batch, rate as f32, 1.0, false);
