@@ -148,6 +148,9 @@ pub(super) struct RunOptions {
     /// Units of each hidden dense layer, separated by commas, in place of --width and --depth: 40,20.
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     hidden: Option<Vec<usize>>,
+    /// Units and filters without biases.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    no_bias: Option<bool>,
     /// Channels of each convolution of the CNN.
     #[arg(long, value_name = "N")]
     filters: Option<usize>,
@@ -392,6 +395,7 @@ impl RunOptions {
             // Kept side by side: they are refused with the other settings that cannot be.
             (hidden, width, depth) => (settings.hidden, settings.width, settings.depth) = (hidden, width, depth),
         }
+        set(&mut settings.no_bias, self.no_bias);
         set(&mut settings.filters, self.filters);
         set(&mut settings.replicates, self.replicates);
         set(&mut settings.epochs, self.epochs);

@@ -227,6 +227,16 @@ impl Batch {
                     mask::DECAYING
                 )));
             }
+            let moved = |place: usize| {
+                let sum = replica.sums.get(place).copied().unwrap_or(0.0);
+                [replica.parameters[place], replica.m[place], replica.v[place], sum] != [0.0; 4]
+            };
+            if let Some(bias) = self.layout.missing().find(|bias| bias.range().any(moved)) {
+                return Err(Error::Shape(format!(
+                    "a {} that is not 0 for slot {slot}, whose network has no biases",
+                    bias.name
+                )));
+            }
             let states = replica.mask.iter().enumerate();
             let is_lost = |&(index, &state): &(usize, &u32)| state != mask::KEPT && !self.selection.has(index);
             if let Some((index, state)) = states.into_iter().find(is_lost) {

@@ -198,7 +198,9 @@ impl<'a> Surgery<'a> {
             let refit = engine.refit(&layer, &[&network.kept[index]], watch)?.remove(0);
             let Place { weights, bias, .. } = &self.layers[index];
             network.parameters[weights.clone()].copy_from_slice(&refit.weights);
-            network.parameters[bias.clone()].copy_from_slice(&refit.bias);
+            if self.architecture.bias {
+                network.parameters[bias.clone()].copy_from_slice(&refit.bias);
+            }
             if index + 1 < self.layers.len() {
                 input = self.output(engine, index, &network.parameters, &input)?;
             }
@@ -225,7 +227,9 @@ impl<'a> Surgery<'a> {
             let mut network = self.dense.clone();
             network.kept[first] = kept.to_vec();
             network.parameters[weights.clone()].copy_from_slice(&refit.weights);
-            network.parameters[bias.clone()].copy_from_slice(&refit.bias);
+            if self.architecture.bias {
+                network.parameters[bias.clone()].copy_from_slice(&refit.bias);
+            }
             if first + 1 < self.layers.len() {
                 let behind = self.output(engine, first, &network.parameters, &input)?;
                 self.refit_from(engine, &mut network, first + 1, behind, watch)?;
@@ -304,7 +308,7 @@ impl<'a> Surgery<'a> {
             inactive_weight: self.settings.inactive_weight,
             ridge: self.settings.ridge,
             weights: &network.parameters[weights.clone()],
-            bias: Some(&network.parameters[bias.clone()]),
+            bias: self.architecture.bias.then(|| &network.parameters[bias.clone()]),
             kept: &network.kept[index],
             shares_gram: shares_gram(layer.inputs(), layer.units()),
         }

@@ -97,6 +97,9 @@ pub struct Configuration {
     /// Units of each hidden dense layer, in place of `width` and `depth`; see [`Self::set_hidden`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<usize>>,
+    /// Whether units and filters have no biases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_bias: bool,
     /// Channels of each convolution of the CNN.
     pub filters: usize,
     /// Training runs.
@@ -297,7 +300,7 @@ impl Configuration {
             Network::Cnn => Architecture::paper_convolutions(self.filters),
         };
         let dnn = Architecture::dnn(image_height, image_width, self.hidden_units()?, classes);
-        Ok(Architecture { convolutions, ..dnn })
+        Ok(Architecture { convolutions, bias: !self.no_bias, ..dnn })
     }
 
     /// Training images that are taken for a network.

@@ -33,6 +33,7 @@ impl Configuration {
             width: Some(WIDTH),
             depth: Some(DEPTH),
             hidden: None,
+            no_bias: false,
             filters: 8,
             replicates: 5,
             epochs: 30,

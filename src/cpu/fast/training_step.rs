@@ -281,7 +281,7 @@ struct Rows<'a> {
     /// Its first row.
     first: usize,
     weights: AdamTensor<'a>,
-    /// Goes with the first rows.
+    /// Goes with the first rows, where the network has biases.
     bias: Option<AdamTensor<'a>>,
 }
 
@@ -320,7 +320,7 @@ fn share_rows<'a, const N: usize>(network: &PaddedNetwork, mut rest: AdamTensor<
     for (layer, padded) in network.layers.iter().enumerate() {
         let (mut weights, after) = rest.split_at(padded.weights.len());
         let (bias, after) = after.split_at(padded.bias.len());
-        let (mut bias, mut first) = (Some(bias), 0);
+        let (mut bias, mut first) = (Some(bias).filter(|_| network.architecture.bias), 0);
         let inputs = padded.layer.inputs;
         for (index, share) in shares.iter_mut().enumerate() {
             let end = if index + 1 == N {
@@ -369,7 +369,8 @@ pub fn step(
 
     if !network.convolutions.is_empty() {
         let parts = [&first.activations.convolutions, &second.activations.convolutions];
-        let update = convolutions::Update { convolutions: &network.convolutions, parts, replica, rate };
+        let bias = network.architecture.bias;
+        let update = convolutions::Update { convolutions: &network.convolutions, parts, replica, rate, bias };
         dispatch(has_partial_registers, update);
     }
     let parts = [&*first, &*second];
