@@ -39,9 +39,10 @@ fn losses(engine: &mut Engine, fixture: &Fixture, copies: usize) -> (Vec<Vec<f32
         pixel_scale: 255.0,
         seed: 0,
         replica_ids: &ids,
-        selection: &Selection::focus(&fixture.architecture),
+        selection: &fixture.selection,
     };
     let mut batch = engine.begin(&setup).unwrap();
+    batch.follow(fixture.rates);
     let mut replicas = vec![fixture.replica::<f32>(); copies];
     batch.restore(&replicas).unwrap();
     let stop = AtomicBool::new(false);
