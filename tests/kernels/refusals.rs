@@ -264,6 +264,9 @@ fn wrong_states(batch: &mut Batch, refusals: &mut Refusals) {
     spoilt("no mask", &["slot 1", "0 states", &all], &|replica| replica.mask.clear());
     spoilt("a mask too long", &["slot 1", &format!("{more} states")], &|replica| replica.mask.push(1));
     spoilt("an unknown state", &["slot 1", "state 3"], &|replica| replica.mask[48] = 3);
+    let sums = ["361 sums", "slot 1 and 0 for slot 0"];
+    spoilt("sums of one slot alone", &sums, &|replica| replica.sums = vec![0.5; parameters]);
+    spoilt("a sum too few", &["360 sums", "slot 1"], &|replica| replica.sums = vec![0.5; parameters - 1]);
     spoilt("a bias pruned", &["slot 1", "state 0 of parameter 322"], &|replica| replica.mask[322] = 0);
     spoilt("a state far off", &["slot 1", "4294967295"], &|replica| replica.mask[0] = u32::MAX);
 }
