@@ -385,9 +385,25 @@ pub fn step(
         let [rows] = share_rows::<1>(network, tensor);
         dispatch(has_partial_registers, update(first_scratch, rows));
     }
-    replica.hold_masked(network, decay);
+    dispatch(has_partial_registers, Hold { network, replica, decay });
     let total: f64 = parts.iter().flat_map(|part| &part.losses[..part.samples]).sum();
     BatchLoss { mean: (total / samples as f64) as f32, correct: parts.iter().map(|part| part.correct).sum() }
+}
+
+/// What a mask does after an update, in the widest registers: of whole networks it covers as much as the update.
+struct Hold<'a> {
+    network: &'a PaddedNetwork,
+    replica: &'a mut PaddedReplica,
+    decay: f32,
+}
+
+impl WithSimd for Hold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.replica.hold_masked(self.network, self.decay);
+    }
 }
 
 /// The first layers of a forward pass; see [`activations`].
