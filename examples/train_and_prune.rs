@@ -8,7 +8,7 @@ use holdfast::engine::{Engine, SweepPoint, Watch};
 use holdfast::error::Result;
 use holdfast::network::{Architecture, Selection};
 use holdfast::pruning::criterion::Criterion;
-use holdfast::training::{Plan, train};
+use holdfast::training::{LearningRate, Plan, train};
 use std::sync::atomic::AtomicBool;
 
 /// Trains for this many epochs.
@@ -44,6 +44,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         record: true,
         average: false,
         plateau: None,
+        learning_rate: LearningRate::Constant,
         keep_diverged: false,
     };
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };

@@ -12,21 +12,15 @@
 //! use holdfast::engine::{Engine, SweepPoint, Watch};
 //! use holdfast::network::{Architecture, Selection};
 //! use holdfast::pruning::criterion::Criterion;
-//! use holdfast::training::{Plan, train};
+//! use holdfast::training::{LearningRate, Plan, train};
 //! use std::sync::Arc;
 //! use std::sync::atomic::AtomicBool;
 //!
 //! // Eight images of 2 x 2 pixels: the bright ones are class 1.
 //! let images = (0..32u8).map(|pixel| 8 * pixel).collect();
 //! let data = Arc::new(Dataset::new("bright", images, vec![0, 0, 0, 0, 1, 1, 1, 1], 2, 2, 2)?);
-//! let architecture = Architecture {
-//!     image_height: data.height,
-//!     image_width: data.width,
-//!     convolutions: Vec::new(),
-//!     width: 4,
-//!     depth: 2,
-//!     classes: data.classes,
-//! };
+//! // Two hidden layers of four units.
+//! let architecture = Architecture::dnn(data.height, data.width, [4, 4], data.classes);
 //!
 //! // Two networks, which differ in their initial weights and in the order of the images.
 //! let mut engine = Engine::cpu(None)?;
@@ -46,6 +40,7 @@
 //!     record: true,
 //!     average: false,
 //!     plateau: None,
+//!     learning_rate: LearningRate::Constant,
 //!     keep_diverged: false,
 //! };
 //! let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };

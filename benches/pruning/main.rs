@@ -14,7 +14,7 @@ use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_weights};
 use holdfast::random::{Sequence, Stream};
 use holdfast::stability::{History, Reading, Stability, WindowedEnvelope};
-use holdfast::training::{Plan, train};
+use holdfast::training::{LearningRate, Plan, train};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -87,6 +87,7 @@ fn operating_points(criterion: &mut Criterion) {
             record: false,
             average: false,
             plateau: None,
+            learning_rate: LearningRate::Constant,
             keep_diverged: false,
             selection: &focus,
         };

@@ -4,7 +4,7 @@ use super::output;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Engine, HistoryShape, Steps, Watch};
 use crate::error::Result;
-use crate::network::ParameterLayout;
+use crate::network::{ParameterLayout, Tensor};
 use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
 use crate::study::memory::{self, Job, Phase};
@@ -66,7 +66,7 @@ pub(super) fn print(
         let on_device = phases.iter().map(Phase::on_device).max().unwrap_or(0);
         peaks = [peaks[0].max(memory), peaks[1].max(on_device)];
         let seconds = trial * (trained + decayed) as f64;
-        let parameters = ParameterLayout::new(&cell.architecture).parameters() as u64;
+        let parameters = ParameterLayout::new(&cell.architecture).stored().map(Tensor::len).sum::<usize>() as u64;
         let history = u64::from(configuration.epochs) * copies * cell.architecture.weight_count() as u64 * 4;
         let columns = copies * cell.architecture.weight_count() as u64;
         let rows = columns * (configuration.tolerance.len() as u64 + 7);

@@ -10,6 +10,7 @@ use crate::pruning::Scope;
 use crate::stability::{Against, Reading, ToleranceKind, Tracking};
 use crate::study::configuration::{Configuration, EdRule, Model, Surgeons};
 use crate::study::presets::{DEPTH, Preset, WIDTH};
+use crate::training::LearningRate;
 use clap::Args;
 use serde::Deserialize;
 pub(super) use share::Share;
@@ -148,6 +149,9 @@ pub(super) struct RunOptions {
     /// Units of each hidden dense layer, separated by commas, in place of --width and --depth: 40,20.
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     hidden: Option<Vec<usize>>,
+    /// Units and filters without biases.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    no_bias: Option<bool>,
     /// Channels of each convolution of the CNN.
     #[arg(long, value_name = "N")]
     filters: Option<usize>,
@@ -163,6 +167,10 @@ pub(super) struct RunOptions {
     /// Samples of a training step.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Learning rate of Adam: 0.001 from the first step to the last, or falling to 0 along a cosine. Exponential decay's own
+    /// trainings follow it over their own epochs.
+    #[arg(long, value_enum)]
+    schedule: Option<LearningRate>,
     /// Take only so many training images, drawn by seed with the classes in their shares.
     #[arg(long, value_name = "N")]
     training_images: Option<usize>,
@@ -411,11 +419,13 @@ impl RunOptions {
             // Kept side by side: they are refused with the other settings that cannot be.
             (hidden, width, depth) => (settings.hidden, settings.width, settings.depth) = (hidden, width, depth),
         }
+        set(&mut settings.no_bias, self.no_bias);
         set(&mut settings.filters, self.filters);
         set(&mut settings.replicates, self.replicates);
         set(&mut settings.epochs, self.epochs);
         set(&mut settings.ed_epochs, self.ed_epochs);
         set(&mut settings.batch, self.batch);
+        set(&mut settings.schedule, self.schedule);
         set(&mut settings.training_images, self.training_images.map(Some));
         set(&mut settings.cnn_training_images, self.cnn_training_images.or(self.training_images).map(Some));
         set(&mut settings.side, self.side.map(Some));

@@ -18,6 +18,38 @@ pub fn corrected_rate(t: u64) -> f64 {
     LEARNING_RATE * (1.0 - BETA2.powf(t)).sqrt() / (1.0 - BETA1.powf(t))
 }
 
+/// How the learning rate moves over the steps of a training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateSchedule {
+    /// It stays as it is.
+    #[default]
+    Constant,
+    /// It falls along half a period of the cosine, to 0 behind the last of so many steps.
+    Cosine {
+        /// All steps that are planned.
+        steps: u64,
+    },
+}
+
+impl RateSchedule {
+    /// The bias-corrected rate of step `t = 1, 2, ...`: [`corrected_rate`], for the cosine times
+    /// `(1 + cos(pi (t - 1) / steps)) / 2`. Source: Loshchilov & Hutter 2017, equation 5, without restarts.
+    pub fn rate(self, t: u64) -> f64 {
+        match self {
+            Self::Constant => corrected_rate(t),
+            Self::Cosine { steps } => {
+                let passed = t.saturating_sub(1).min(steps) as f64 / steps.max(1) as f64;
+                corrected_rate(t) * (1.0 + (std::f64::consts::PI * passed).cos()) / 2.0
+            }
+        }
+    }
+
+    /// The rates of `count` steps behind the first `taken`, as devices take them.
+    pub fn rates(self, taken: u64, count: usize) -> Vec<f32> {
+        (1..=count as u64).map(|step| self.rate(taken + step) as f32).collect()
+    }
+}
+
 /// The mask of some parameters, and what a step does by it.
 #[derive(Clone, Copy, Debug)]
 pub struct Masked<'a, T> {
@@ -52,5 +84,30 @@ pub fn step<T: Real>(
     if let Some(Masked { offset, mask: states, decay }) = masked {
         mask::hold(states, &mut parameters[offset..], &mut m[offset..], &mut v[offset..]);
         mask::decay(states, decay, &mut parameters[offset..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cosine_starts_at_the_whole_rate_halves_in_the_middle_and_ends_at_0() {
+        let cosine = RateSchedule::Cosine { steps: 100 };
+        let share = |t: u64| cosine.rate(t) / corrected_rate(t);
+        assert_eq!(share(1), 1.0);
+        assert!((share(51) - 0.5).abs() < 1e-15);
+        assert!((share(26) - (1.0 + 0.5f64.sqrt()) / 2.0).abs() < 1e-15);
+        // The last planned step still moves; behind it nothing does.
+        assert!(share(100) > 0.0 && share(100) < 3e-4);
+        assert_eq!([cosine.rate(101), cosine.rate(1000)], [0.0; 2]);
+        assert!((1..100).all(|t| share(t + 1) < share(t)));
+    }
+
+    #[test]
+    fn a_constant_rate_is_the_corrected_one_bit_for_bit() {
+        let rates = RateSchedule::Constant.rates(4, 3);
+        assert_eq!(rates, [5, 6, 7].map(|t| corrected_rate(t) as f32));
+        assert_eq!(RateSchedule::Cosine { steps: 9 }.rates(0, 2)[1], RateSchedule::Cosine { steps: 9 }.rate(2) as f32);
     }
 }

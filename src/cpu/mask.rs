@@ -32,6 +32,7 @@ pub fn smallest<T: Real>(
 }
 
 /// Sets weight and both moments to 0 wherever a weight is pruned. The slices may go on behind the masked layer.
+#[inline(always)]
 pub fn hold<T: Real>(mask: &[u32], weights: &mut [T], m: &mut [T], v: &mut [T]) {
     // Without a branch: where the compiler has registers of several numbers it takes them.
     for (((&mask, weight), m), v) in mask.iter().zip(weights).zip(m).zip(v) {
@@ -41,6 +42,7 @@ pub fn hold<T: Real>(mask: &[u32], weights: &mut [T], m: &mut [T], v: &mut [T]) 
 }
 
 /// Multiplies decaying weights by `factor`. The slice may go on behind the masked layer.
+#[inline(always)]
 pub fn decay<T: Real>(mask: &[u32], factor: T, weights: &mut [T]) {
     for (&mask, weight) in mask.iter().zip(weights) {
         *weight *= if mask == DECAYING { factor } else { T::one() };

@@ -156,6 +156,8 @@ pub fn gradient<T: Real>(
             output_gradient = input_gradient;
         }
     }
+    // A bias that is not there does not move.
+    layout.missing().for_each(|bias| gradient[bias.range()].fill(T::zero()));
     (loss, gradient)
 }
 

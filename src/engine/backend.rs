@@ -89,7 +89,8 @@ pub(super) enum Content {
 
 /// Replicas behind [`super::Batch`], whose methods say what these do.
 pub(super) trait BackendBatch {
-    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
+    /// `rates` has Adam's bias-corrected learning rate of each step.
+    fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()>;
 

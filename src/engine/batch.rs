@@ -2,7 +2,7 @@
 
 use super::backend::{BackendBatch, Content, PackedPoint, PrunedNetwork};
 use super::loaded::{DataHandle, DataSets, Loaded};
-use super::{Evaluation, MaskChange, Network, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
+use super::{Evaluation, MaskChange, Network, RateSchedule, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
 use crate::cpu::{focus_sweep, mask};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Selection};
@@ -27,6 +27,7 @@ pub struct Batch {
     samples: usize,
     /// The most samples of a step.
     capacity: usize,
+    learning_rate: RateSchedule,
 }
 
 impl Batch {
@@ -46,7 +47,14 @@ impl Batch {
             slots: setup.replica_ids.len(),
             samples: training.set.samples(),
             capacity: setup.batch,
+            learning_rate: RateSchedule::Constant,
         }
+    }
+
+    /// Lets the learning rate of all steps from now on follow a schedule; without it, it is constant. It goes by the number
+    /// of a step, so a training that goes on must say it again.
+    pub fn follow(&mut self, learning_rate: RateSchedule) {
+        self.learning_rate = learning_rate;
     }
 
     /// Trains all slots and returns `[slot, step]`. After [`Error::Interrupted`] slots may stand at different steps.
@@ -56,7 +64,8 @@ impl Batch {
     /// [`Error::Usage`] if the decay is not from 0 to 1, or if steps cannot be numbered.
     pub fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         self.check_steps(steps)?;
-        self.backend.train(steps, watch)
+        let rates = self.learning_rate.rates(steps.first_step, steps.batches.len());
+        self.backend.train(steps, &rates, watch)
     }
 
     fn check_steps(&self, steps: &Steps<'_>) -> Result<()> {
@@ -216,6 +225,16 @@ impl Batch {
                     mask::PRUNED,
                     mask::KEPT,
                     mask::DECAYING
+                )));
+            }
+            let moved = |place: usize| {
+                let sum = replica.sums.get(place).copied().unwrap_or(0.0);
+                [replica.parameters[place], replica.m[place], replica.v[place], sum] != [0.0; 4]
+            };
+            if let Some(bias) = self.layout.missing().find(|bias| bias.range().any(moved)) {
+                return Err(Error::Shape(format!(
+                    "a {} that is not 0 for slot {slot}, whose network has no biases",
+                    bias.name
                 )));
             }
             let states = replica.mask.iter().enumerate();

@@ -16,6 +16,7 @@ mod layers;
 mod loaded;
 mod surgeon;
 
+pub use crate::cpu::adam::RateSchedule;
 pub use crate::cpu::stability::{Counts, Envelope, HistoryShape};
 pub use crate::cpu::training_step::Replica;
 pub use batch::Batch;

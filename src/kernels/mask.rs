@@ -267,7 +267,7 @@ impl Regrow {
 }
 
 shader!(APPLY = "mask", "apply"; with "grid"; ApplyParams;
-    read params, read kept, read point_replica, read parameters, write pruned; "WORKGROUP_SIZE");
+    read params, read kept, read point_replica.indexing, read parameters, write pruned; "WORKGROUP_SIZE");
 
 parameters! {
     struct ApplyParams {

@@ -194,9 +194,11 @@ fn unknown(name: &str, layout: &ParameterLayout, tensors: &[&Tensor]) -> Error {
         return Error::Usage(format!("{name} is a bias, and biases are never removed; choose {}", bias.layer()));
     }
     let candidates = GROUPS.into_iter().chain(layers.iter().copied()).chain(tensors.iter().map(|t| t.name.as_str()));
-    let near = candidates.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate)).min();
-    match near.filter(|&(distance, _)| distance <= SLIP) {
-        Some((_, meant)) => {
+    // Of several that are as near the longest: a number at the end says more than a group's name.
+    let distance =
+        |candidate: &'_ str| (strsim::damerau_levenshtein(name, candidate), std::cmp::Reverse(candidate.len()));
+    match candidates.min_by_key(|candidate| distance(candidate)).filter(|near| distance(near).0 <= SLIP) {
+        Some(meant) => {
             Error::Usage(format!("there is no layer {name:?}; did you mean {meant}? The layers are {names}"))
         }
         None => Error::Usage(format!("there is no layer {name:?}; the layers are {names}")),

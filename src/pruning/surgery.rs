@@ -255,7 +255,9 @@ impl<'a> Surgery<'a> {
     fn put(&self, network: &mut PrunedNetwork, layer: usize, refit: &Refit) {
         let Place { weights, bias, .. } = &self.layers[layer];
         network.parameters[weights.clone()].copy_from_slice(&refit.weights);
-        network.parameters[bias.clone()].copy_from_slice(&refit.bias);
+        if self.architecture.bias {
+            network.parameters[bias.clone()].copy_from_slice(&refit.bias);
+        }
     }
 
     /// For each input of a layer the Euclidean norm, over all calibration images, of what arrives there in the dense network;
@@ -352,7 +354,7 @@ impl<'a> Surgery<'a> {
             inactive_weight: self.settings.inactive_weight,
             ridge: self.settings.ridge,
             weights: &network.parameters[weights.clone()],
-            bias: Some(&network.parameters[bias.clone()]),
+            bias: self.architecture.bias.then(|| &network.parameters[bias.clone()]),
             kept: &network.kept[index],
             shares_gram: shares_gram(layer.inputs(), layer.units()),
         }

@@ -327,7 +327,7 @@ fn trained(
     let layout = ParameterLayout::new(&cell.architecture);
     let replica = |run: &&Run| -> Result<Replica<f32>> {
         let mut parameters = vec![0.0; layout.parameters()];
-        for tensor in &layout.tensors {
+        for tensor in layout.stored() {
             let place = runs.tensors.iter().position(|(name, shape)| (name, shape) == (&tensor.name, &tensor.shape));
             let values = place.map(|place| &run.parameters[place]).ok_or_else(|| {
                 Error::Data(format!(

@@ -1,5 +1,7 @@
 //! The settings of a run: everything that can move a bit.
 
+mod hidden;
+
 use crate::data;
 use crate::data::{Fit, LoadOptions};
 use crate::engine::DeviceDescription;
@@ -9,7 +11,7 @@ use crate::pruning::decay::Rule;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::pruning::{FOCUS, Scope};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
-use crate::training::Plateau;
+use crate::training::{LearningRate, Plateau};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -112,6 +114,9 @@ pub struct Configuration {
     /// Units of each hidden dense layer, in place of `width` and `depth`; see [`Self::set_hidden`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<usize>>,
+    /// Whether units and filters have no biases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_bias: bool,
     /// Channels of each convolution of the CNN.
     pub filters: usize,
     /// Training runs.
@@ -122,6 +127,9 @@ pub struct Configuration {
     pub ed_epochs: u32,
     /// Samples of a step.
     pub batch: usize,
+    /// How the learning rate moves over the epochs; exponential decay's own trainings follow it over theirs.
+    #[serde(default)]
+    pub schedule: LearningRate,
     /// Training images that are taken; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_images: Option<usize>,
@@ -216,47 +224,6 @@ impl Configuration {
     /// Training accuracy that a replica of a study must reach.
     pub fn least_accuracy(&self) -> f64 {
         self.min_accuracy.unwrap_or(0.0)
-    }
-
-    /// Units of each hidden dense layer.
-    ///
-    /// Fails with [`Error::Usage`] unless either the list or a width and a depth are there, and with more layers than a
-    /// network can have.
-    pub fn hidden_units(&self) -> Result<Vec<usize>> {
-        match (&self.hidden, self.width, self.depth) {
-            (Some(hidden), None, None) => Ok(hidden.clone()),
-            (None, Some(width), Some(depth)) => {
-                // No list of a size that only a mistake asks for.
-                Architecture::check_layers(depth)?;
-                Ok(vec![width; depth])
-            }
-            (Some(_), ..) => Err(Error::Usage(
-                "--hidden names the units of every hidden layer, so --width and --depth cannot stand beside it; leave out one \
-                 or the other"
-                    .into(),
-            )),
-            (None, ..) => Err(Error::Usage(
-                "the settings name no hidden layers; give --width and --depth, or --hidden with the units of each layer".into(),
-            )),
-        }
-    }
-
-    /// Sizes of the focus layer's weights, `[in, out]`.
-    ///
-    /// Fails as [`Self::hidden_units`] does, and with fewer than two layers.
-    pub fn focus_shape(&self) -> Result<[usize; 2]> {
-        match *self.hidden_units()? {
-            [.., inputs, outputs] => Ok([inputs, outputs]),
-            _ => Err(Error::Usage("a network needs two hidden layers or more; use --depth 2 or more".into())),
-        }
-    }
-
-    /// Names the units of each hidden dense layer. Layers that are all alike are kept as a width and a depth, so that the
-    /// same network has the same configuration hash however it was asked for.
-    pub fn set_hidden(&mut self, hidden: Vec<usize>) {
-        let width = hidden.first().copied().filter(|&first| hidden.iter().all(|&units| units == first));
-        (self.width, self.depth) = (width, width.map(|_| hidden.len()));
-        self.hidden = Some(hidden).filter(|_| width.is_none());
     }
 
     /// Refuses what cannot be run.
@@ -361,7 +328,7 @@ impl Configuration {
             Network::Cnn => Architecture::paper_convolutions(self.filters),
         };
         let dnn = Architecture::dnn(image_height, image_width, self.hidden_units()?, classes);
-        Ok(Architecture { convolutions, ..dnn })
+        Ok(Architecture { convolutions, bias: !self.no_bias, ..dnn })
     }
 
     /// Training images that are taken for a network.
@@ -515,6 +482,10 @@ pub fn hash(
             *set = kind.into();
         }
     }
+    // What a setting of a later version means where it is not named moves no bit: such runs keep their hash.
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|key, value| !(key == "schedule" && value == "constant"));
+    }
     let parts = serde_json::json!({
         "command": command,
         "configuration": settings,
@@ -587,18 +558,6 @@ mod tests {
     }
 
     #[test]
-    fn layers_that_are_all_alike_are_a_width_and_a_depth_however_they_were_named() {
-        let mut settings = Configuration::preset(Preset::Quick);
-        settings.set_hidden(vec![30; 6]);
-        assert_eq!(settings, Configuration::preset(Preset::Quick));
-        settings.set_hidden(vec![40, 20]);
-        assert_eq!((settings.hidden_units().unwrap(), settings.focus_shape().unwrap()), (vec![40, 20], [40, 20]));
-        let text = toml::to_string(&settings).unwrap();
-        assert!(text.contains("hidden = [40, 20]") && !text.contains("width") && !text.contains("depth"), "{text}");
-        assert_eq!(toml::from_str::<Configuration>(&text).unwrap(), settings);
-    }
-
-    #[test]
     fn a_configuration_survives_its_file() {
         let configuration = Configuration { window: Some(vec![2, 5]), ..Configuration::preset(Preset::Paper) };
         let text = toml::to_string(&configuration).unwrap();
@@ -620,11 +579,15 @@ mod tests {
             hash(command, configuration, device, &none).unwrap()
         };
         let first = hashed("compare", &configuration, &device);
+        let mut earlier = serde_json::to_value(&configuration).unwrap();
+        assert_eq!(earlier.as_object_mut().unwrap().remove("schedule"), Some("constant".into()));
+        assert_eq!(first, hash("compare", &earlier, &device, &none).unwrap(), "as before there was a choice");
         assert_eq!(first.len(), 16);
         assert_eq!(first, hashed("compare", &configuration, &device));
         assert_ne!(first, hashed("train", &configuration, &device));
         for other in [
             Configuration { seed: 2, ..configuration.clone() },
+            Configuration { schedule: LearningRate::Cosine, ..configuration.clone() },
             Configuration { tracking: Tracking::Rank, ..configuration.clone() },
             Configuration { against: Against::Previous, ..configuration.clone() },
             Configuration { fit: Fit::Pad, ..configuration.clone() },

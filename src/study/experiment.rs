@@ -215,6 +215,7 @@ impl Cell {
             record: true,
             average: false,
             plateau: None,
+            learning_rate: configuration.schedule,
             keep_diverged: false,
         }
     }

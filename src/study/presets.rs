@@ -4,6 +4,7 @@ use super::configuration::{Configuration, EdRule, Model, Surgeons};
 use crate::data::{Fit, TEST_SHARE};
 use crate::pruning::{FOCUS, Scope};
 use crate::stability::{Against, ToleranceKind, Tracking};
+use crate::training::LearningRate;
 use serde::{Deserialize, Serialize};
 
 /// Units of each hidden dense layer of every preset, the paper's.
@@ -33,11 +34,13 @@ impl Configuration {
             width: Some(WIDTH),
             depth: Some(DEPTH),
             hidden: None,
+            no_bias: false,
             filters: 8,
             replicates: 5,
             epochs: 30,
             ed_epochs: 3,
             batch: 32,
+            schedule: LearningRate::Constant,
             training_images: Some(10_000),
             cnn_training_images: Some(2000),
             side: None,

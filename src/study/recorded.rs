@@ -129,7 +129,7 @@ impl RecordedRun {
             arrays::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
         let (filters, depth) = (self.configuration.filters, self.configuration.hidden_units()?.len());
         let size = |name: &str, axis: usize| shapes.get(name).and_then(|shape| shape.get(axis)).copied();
-        let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.bias"), 1));
+        let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.weight"), 2));
         let Some((features, classes)) = features.zip(classes) else {
             return Err(Error::Data(format!(
                 "{} holds other tensors than a network of {depth} hidden layers has; run it again",
@@ -149,7 +149,7 @@ impl RecordedRun {
         let path = self.folder.join("weights.safetensors");
         let layout = ParameterLayout::new(architecture);
         let mut parameters: Vec<Vec<f32>> = Vec::new();
-        for tensor in &layout.tensors {
+        for tensor in layout.stored() {
             let found = arrays::read(&path, Some(&tensor.name), "")?;
             let replicas = found.shape.first().copied().filter(|&replicas| {
                 found.shape[1..] == tensor.shape && (parameters.is_empty() || parameters.len() == replicas)
@@ -273,7 +273,7 @@ pub fn tensors(architecture: &Architecture, replicas: &[Replica<f32>]) -> (Vec<N
         let values = replicas.iter().flat_map(|replica| &replica.parameters[tensor.range()]).copied().collect();
         (tensor.name.clone(), shape, values)
     };
-    (layout.tensors.iter().map(of_tensor).collect(), layout.focus_weight().name.clone())
+    (layout.stored().map(of_tensor).collect(), layout.focus_weight().name.clone())
 }
 
 /// Writes all tensors, with the removed weights of the one called `pruned` at 0, and the mask in its shape (1 for each weight

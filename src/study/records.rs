@@ -2,7 +2,7 @@
 
 use super::experiment::{Cell, CellFolder};
 use crate::error::Result;
-use crate::network::{Architecture, ParameterLayout, Selection};
+use crate::network::{Architecture, ParameterLayout, Selection, Tensor};
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, Values};
 use crate::run_folder::csv;
 use crate::run_folder::file_kind::Purpose;
@@ -80,7 +80,8 @@ pub(super) fn recorded_tensors(selection: &Selection) -> Vec<(&str, &[usize])> {
 
 /// Writes all parameters, given for each replica, one tensor `[replica, ...]` for each tensor of the network.
 fn write_weights(path: &Path, architecture: &Architecture, parameters: &[Vec<f32>]) -> Result<()> {
-    let tensors = ParameterLayout::new(architecture).tensors;
+    let layout = ParameterLayout::new(architecture);
+    let tensors: Vec<&Tensor> = layout.stored().collect();
     let shapes: Vec<Vec<usize>> =
         tensors.iter().map(|tensor| [&[parameters.len()][..], &tensor.shape].concat()).collect();
     let stacked = tensors.iter().zip(&shapes).map(|(tensor, shape)| {

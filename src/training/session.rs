@@ -4,7 +4,7 @@ mod stopping;
 
 use super::checkpoint::{Checkpoint, CheckpointFile, Found};
 use super::plateau::Plateau;
-use super::{EpochMetrics, TrainingTimes};
+use super::{EpochMetrics, LearningRate, TrainingTimes};
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Replica, Setup, StepLoss, Steps, Watch};
@@ -58,6 +58,8 @@ pub struct Plan<'a> {
     pub average: bool,
     /// When a slot stops before the others; needs [`Self::record`] and no schedules.
     pub plateau: Option<Plateau>,
+    /// How the learning rate moves over all of these epochs, also where a slot stops before.
+    pub learning_rate: LearningRate,
     /// Whether a replica whose loss is no longer finite trains on beside the others, instead of failing the session.
     pub keep_diverged: bool,
 }
@@ -155,7 +157,7 @@ pub fn train(
 
 /// Replicas of a plan with their initial weights.
 fn begin(engine: &mut Engine, plan: &Plan<'_>, replica_ids: &[u32]) -> Result<Batch> {
-    engine.begin(&Setup {
+    let mut batch = engine.begin(&Setup {
         architecture: plan.architecture,
         training: plan.training,
         batch: plan.batch.min(plan.data.samples()),
@@ -163,7 +165,10 @@ fn begin(engine: &mut Engine, plan: &Plan<'_>, replica_ids: &[u32]) -> Result<Ba
         seed: plan.seed,
         replica_ids,
         selection: plan.selection,
-    })
+    })?;
+    let steps_per_epoch = plan.data.samples().div_ceil(plan.batch) as u64;
+    batch.follow(plan.learning_rate.over(u64::from(plan.epochs) * steps_per_epoch));
+    Ok(batch)
 }
 
 /// A session at work.

@@ -40,7 +40,9 @@ fn hidden_layers_are_named_by_width_and_depth_or_one_by_one_and_the_command_line
     let file = folder.path().join("mine.toml");
     fs::write(&file, "preset = \"smoke\"\nhidden = [40, 20]\n").unwrap();
     let sizes = |options: &str| {
-        let printed = holdfast(&format!("train {options} --print-config --config"), &[text(&file)]).succeeded().stdout;
+        let printed = holdfast(format!("train --print-config {options}").trim_end(), &["--config", text(&file)])
+            .succeeded()
+            .stdout;
         let settings: toml::Table = printed.parse().unwrap();
         ["hidden", "width", "depth"].map(|key| settings.get(key).map(ToString::to_string).unwrap_or_default())
     };
@@ -51,6 +53,23 @@ fn hidden_layers_are_named_by_width_and_depth_or_one_by_one_and_the_command_line
     assert_eq!(sizes("--hidden 5,5,5"), ["", "5", "3"], "one network, one configuration hash");
     fs::write(&file, "hidden = [40, 20]\nwidth = 30\n").unwrap();
     holdfast("train --config", &[text(&file)]).refused(2, &["--hidden", "--width and --depth"]);
+}
+
+#[test]
+fn the_learning_rate_is_constant_or_falls_and_the_settings_and_the_manifest_say_which() {
+    let printed = holdfast("train --preset smoke --print-config", &[]).succeeded().stdout;
+    assert!(printed.contains("schedule = \"constant\""), "{printed}");
+    holdfast("train --preset smoke --schedule linear", &[]).refused(2, &["linear", "constant", "cosine"]);
+    let (_data, argument) = digits::folder();
+    let out = tempfile::tempdir().unwrap();
+    let line = "train --preset smoke --epochs 2 --training-images 100 --depth 2 --device cpu --schedule cosine --data";
+    holdfast(line, &[&argument, "--out", text(out.path())]).succeeded();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.path().join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["configuration"]["schedule"], "cosine");
+    // The folder belongs to that schedule.
+    let other = line.replace("cosine", "constant");
+    holdfast(&other, &[&argument, "--out", text(out.path())]).refused(2, &["another configuration", "schedule"]);
 }
 
 #[test]

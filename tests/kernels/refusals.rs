@@ -264,6 +264,9 @@ fn wrong_states(batch: &mut Batch, refusals: &mut Refusals) {
     spoilt("no mask", &["slot 1", "0 states", &all], &|replica| replica.mask.clear());
     spoilt("a mask too long", &["slot 1", &format!("{more} states")], &|replica| replica.mask.push(1));
     spoilt("an unknown state", &["slot 1", "state 3"], &|replica| replica.mask[48] = 3);
+    let sums = ["361 sums", "slot 1 and 0 for slot 0"];
+    spoilt("sums of one slot alone", &sums, &|replica| replica.sums = vec![0.5; parameters]);
+    spoilt("a sum too few", &["360 sums", "slot 1"], &|replica| replica.sums = vec![0.5; parameters - 1]);
     spoilt("a bias pruned", &["slot 1", "state 0 of parameter 322"], &|replica| replica.mask[322] = 0);
     spoilt("a state far off", &["slot 1", "4294967295"], &|replica| replica.mask[0] = u32::MAX);
 }
@@ -301,17 +304,17 @@ fn wrong_evaluations(batch: &mut Batch, data: [DataHandle; 4], refusals: &mut Re
         refusals.expect(wrong, 1, &parts, batch.sweep(known, focus(), &points, &silent()));
     }
     let wide = Architecture { classes: 6, ..small_network() };
-    let another = ["another network", "321 parameters", "has 305"];
+    let another = ["another network", "377 parameters", "has 361"];
     let selection = Selection::all(&wide);
     refusals.expect("a foreign selection", 1, &another, batch.weights(&selection));
     refusals.expect("a foreign selection", 1, &another, batch.set_weights(&selection, &[]));
     refusals.expect("a foreign selection", 1, &another, batch.sweep(known, &selection, &[], &silent()));
     let network = |slot, parameters| Network { slot, parameters: vec![0.5; parameters].into() };
     for (wrong, first, network, parts) in [
-        ("no such layer", 4, network(0, 305), ["layer 4", "there are 4"]),
-        ("a layer far off", usize::MAX, network(0, 305), ["layer 18446744073709551615", "there are 4"]),
-        ("a slot that is not there", 1, network(2, 305), ["slot 2", "2 slots"]),
-        ("a parameter too few", 1, network(1, 304), ["304 parameters", "with 305"]),
+        ("no such layer", 4, network(0, 361), ["layer 4", "there are 4"]),
+        ("a layer far off", usize::MAX, network(0, 361), ["layer 18446744073709551615", "there are 4"]),
+        ("a slot that is not there", 1, network(2, 361), ["slot 2", "2 slots"]),
+        ("a parameter too few", 1, network(1, 360), ["360 parameters", "with 361"]),
     ] {
         refusals.expect(wrong, 1, &parts, batch.sweep_networks(known, first, &[network], &silent()));
     }
@@ -557,6 +560,8 @@ fn whatever_the_cpu_engine_is_asked_it_answers_or_refuses_and_never_panics() {
                 }
             }
             let replica_ids: Vec<u32> = (0..hostile.length(2)).map(|_| hostile.0.next_word()).collect();
+            // Of a network that has no sizes nothing can be selected.
+            let own = architecture.validate().is_ok().then(|| Selection::focus(&architecture));
             let setup = Setup {
                 architecture: &architecture,
                 training: hostile.handle(&handles),
@@ -564,7 +569,7 @@ fn whatever_the_cpu_engine_is_asked_it_answers_or_refuses_and_never_panics() {
                 pixel_scale: if hostile.below(3) == 0 { f64::from(hostile.number()) } else { 255.0 },
                 seed: 3,
                 replica_ids: &replica_ids,
-                selection: &Selection::focus(&architecture),
+                selection: own.as_ref().unwrap_or(focus()),
             };
             let first_layer = [None, Some(0), Some(hostile.size(3))][hostile.below(3)];
             let sweep = SweepSize { samples: hostile.size(SAMPLES), points: hostile.size(20), first_layer };

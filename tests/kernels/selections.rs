@@ -274,3 +274,31 @@ fn networks_that_do_not_fit_side_by_side_are_evaluated_in_groups() {
         }
     }
 }
+
+#[test]
+fn sums_over_epochs_add_up_in_their_order_and_are_restored() {
+    for architecture in networks() {
+        let selection = Selection::all(&architecture);
+        for mut engine in engines() {
+            let (mut batch, _) = trained(&mut engine, &architecture, &selection);
+            let mut sums = batch.parameters().unwrap();
+            batch.accumulate().unwrap();
+            for epoch in 1..4 {
+                train_on(&mut batch, 3 * epoch);
+                batch.accumulate().unwrap();
+                for (sums, own) in sums.iter_mut().zip(batch.parameters().unwrap()) {
+                    sums.iter_mut().zip(own).for_each(|(sum, parameter)| *sum += parameter);
+                }
+                if epoch == 2 {
+                    // Whatever was there before is replaced, in a batch that has no sums yet too.
+                    let saved = batch.replicas().unwrap();
+                    (batch, _) = trained(&mut engine, &architecture, &selection);
+                    batch.restore(&saved).unwrap();
+                    assert!(batch.replicas().unwrap() == saved);
+                }
+            }
+            let found: Vec<Vec<f32>> = batch.replicas().unwrap().into_iter().map(|replica| replica.sums).collect();
+            assert!(found == sums, "{}", engine.description().variant);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use holdfast::engine::{Engine, Watch};
 use holdfast::error::{Error, Result};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use holdfast::network::Selection;
-use holdfast::training::{CheckpointFile, Plan, Trained, train};
+use holdfast::training::{CheckpointFile, LearningRate, Plan, Trained, train};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -34,6 +34,7 @@ fn run(fixture: &Fixture, file: Option<&CheckpointFile>, after: u64, event: Even
         record: true,
         average: false,
         plateau: None,
+        learning_rate: LearningRate::Constant,
         keep_diverged: false,
         selection: &Selection::focus(&fixture.architecture),
     };

@@ -10,7 +10,7 @@ use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::removed_weights;
 use holdfast::random::{Sequence, Stream};
 use holdfast::stability::Reading;
-use holdfast::training::{CheckpointFile, Plan, Plateau, Trained, train};
+use holdfast::training::{CheckpointFile, LearningRate, Plan, Plateau, Trained, train};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -61,6 +61,7 @@ fn run(engine: &mut Engine, architecture: &Architecture, extras: Extras<'_>) -> 
         record: true,
         average: true,
         plateau: extras.plateau,
+        learning_rate: LearningRate::Constant,
         keep_diverged: false,
     };
     let watch = Watch { stop: &AtomicBool::new(extras.stop), progress: &|_| {} };

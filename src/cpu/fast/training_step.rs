@@ -46,7 +46,8 @@ pub struct Workspace {
 impl Workspace {
     /// Room for training batches of up to `batch` images, and for forward passes of up to `samples`.
     pub fn new(network: &PaddedNetwork, batch: usize, samples: usize) -> Self {
-        let second = batch - first_part(network, batch, true);
+        // A shorter batch may have a longer second part: of 13 samples behind convolutions it is one, of 12 it is six.
+        let second = (1..=batch).map(|samples| samples - first_part(network, samples, true)).max().unwrap_or(0);
         let widest = network.layers.iter().map(|layer| layer.columns).max().unwrap_or(0);
         Self {
             scratch: std::array::from_fn(|_| AlignedBuffer::zeros(GRADIENT_ROWS * widest)),
@@ -280,7 +281,7 @@ struct Rows<'a> {
     /// Its first row.
     first: usize,
     weights: AdamTensor<'a>,
-    /// Goes with the first rows.
+    /// Goes with the first rows, where the network has biases.
     bias: Option<AdamTensor<'a>>,
 }
 
@@ -319,7 +320,7 @@ fn share_rows<'a, const N: usize>(network: &PaddedNetwork, mut rest: AdamTensor<
     for (layer, padded) in network.layers.iter().enumerate() {
         let (mut weights, after) = rest.split_at(padded.weights.len());
         let (bias, after) = after.split_at(padded.bias.len());
-        let (mut bias, mut first) = (Some(bias), 0);
+        let (mut bias, mut first) = (Some(bias).filter(|_| network.architecture.bias), 0);
         let inputs = padded.layer.inputs;
         for (index, share) in shares.iter_mut().enumerate() {
             let end = if index + 1 == N {
@@ -368,7 +369,8 @@ pub fn step(
 
     if !network.convolutions.is_empty() {
         let parts = [&first.activations.convolutions, &second.activations.convolutions];
-        let update = convolutions::Update { convolutions: &network.convolutions, parts, replica, rate };
+        let bias = network.architecture.bias;
+        let update = convolutions::Update { convolutions: &network.convolutions, parts, replica, rate, bias };
         dispatch(has_partial_registers, update);
     }
     let parts = [&*first, &*second];
@@ -383,9 +385,25 @@ pub fn step(
         let [rows] = share_rows::<1>(network, tensor);
         dispatch(has_partial_registers, update(first_scratch, rows));
     }
-    replica.hold_masked(network, decay);
+    dispatch(has_partial_registers, Hold { network, replica, decay });
     let total: f64 = parts.iter().flat_map(|part| &part.losses[..part.samples]).sum();
     BatchLoss { mean: (total / samples as f64) as f32, correct: parts.iter().map(|part| part.correct).sum() }
+}
+
+/// What a mask does after an update, in the widest registers: of whole networks it covers as much as the update.
+struct Hold<'a> {
+    network: &'a PaddedNetwork,
+    replica: &'a mut PaddedReplica,
+    decay: f32,
+}
+
+impl WithSimd for Hold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.replica.hold_masked(self.network, self.decay);
+    }
 }
 
 /// The first layers of a forward pass; see [`activations`].
@@ -431,8 +449,14 @@ mod tests {
     use crate::random::{Sequence, Stream};
 
     const SCALE: f32 = 1.0 / 255.0;
-    /// The samples of each step: one part, two parts, a single sample.
-    const BATCHES: [&[u32]; 4] = [&[0, 3, 8, 1, 2], &[7, 7, 4, 5, 6, 0, 8, 1, 2, 3, 4, 5, 5], &[4], &[6, 0, 8]];
+    /// The samples of each step: one part, two parts, a single sample, a second part longer than that of the largest batch.
+    const BATCHES: [&[u32]; 5] = [
+        &[0, 3, 8, 1, 2],
+        &[7, 7, 4, 5, 6, 0, 8, 1, 2, 3, 4, 5, 5],
+        &[4],
+        &[6, 0, 8],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 4, 6],
+    ];
 
     fn initial(architecture: &Architecture) -> Replica<f32> {
         let layout = ParameterLayout::new(architecture);

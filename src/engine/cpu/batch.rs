@@ -5,7 +5,7 @@ use crate::cpu::fast::network::{MaskedRow, PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
 use crate::cpu::fast::{self, padded};
 use crate::cpu::focus_sweep::SweepShape;
-use crate::cpu::{adam, he_normal, mask};
+use crate::cpu::{he_normal, mask};
 use crate::data::Dataset;
 use crate::engine::backend::{BackendBatch, PackedPoint, PrunedNetwork};
 use crate::engine::loaded::Loaded;
@@ -192,12 +192,10 @@ struct FocusInput {
 }
 
 impl BackendBatch for CpuBatch {
-    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+    fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         self.focus_inputs.clear();
         let count = steps.batches.len();
         let mut losses = vec![StepLoss::default(); self.slots.len() * count];
-        let rates: Vec<f32> =
-            (1..=count as u64).map(|step| adam::corrected_rate(steps.first_step + step) as f32).collect();
         // With half as many replicas as threads two threads share each step, if that is faster.
         let spare = 2 * self.slots.len() <= self.pool.current_num_threads();
         let turns = self.slots.iter_mut().zip(losses.chunks_mut(count.max(1))).enumerate();

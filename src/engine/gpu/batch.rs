@@ -138,7 +138,7 @@ impl GpuBatch {
         let plan = Plan::new(gpu, training, variant, setup)?;
         let Network { architecture, layout, .. } = &plan.network;
         let bytes = |words: usize| 4 * words as u64;
-        let state = setup.replica_ids.len() * (3 * layout.parameters() + setup.selection.span().len());
+        let state = setup.replica_ids.len() * (3 * layout.parameters() + plan.network.masked().len());
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
         let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
         let fused = plan.network.whole_stack(plan.largest(), plan.batch);
@@ -205,13 +205,15 @@ impl Wave {
     /// Makes room for the replicas in `slots` and fills in their initial weights.
     fn new(gpu: &Gpu, workgroup_size: u32, network: &Network, setup: &Setup<'_>, slots: Range<usize>) -> Result<Self> {
         let replicas = slots.len();
-        let (parameters, mask) = (replicas * network.layout.parameters(), replicas * network.selection.span().len());
+        let parameters = replicas * network.layout.parameters();
+        let mut mask = vec![states::KEPT; network.masked().len()];
+        network.hold_missing(&mut mask);
         let state = State {
             replicas,
             parameters: Buffer::new(gpu, "parameters", parameters)?,
             m: Buffer::new(gpu, "m", parameters)?,
             v: Buffer::new(gpu, "v", parameters)?,
-            mask: Buffer::from_slice(gpu, "mask", &vec![states::KEPT; mask])?,
+            mask: Buffer::from_slice(gpu, "mask", &mask.repeat(replicas))?,
         };
         let replica_ids = Buffer::from_slice(gpu, "replica ids", &setup.replica_ids[slots.clone()])?;
         let fill = initial::Fill::new(gpu, workgroup_size)?;
@@ -237,8 +239,8 @@ impl Wave {
 }
 
 impl BackendBatch for GpuBatch {
-    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
-        self.train_waves(steps, watch)
+    fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+        self.train_waves(steps, rates, watch)
     }
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {

@@ -7,6 +7,7 @@ pub(super) use training::TrainingLaunches;
 
 use super::samples::BatchUploader;
 use super::tuning::Choice;
+use crate::cpu::mask as states;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::dense::ImageShape;
@@ -55,6 +56,16 @@ impl Network {
         })
     }
 
+    /// Parameters that the mask on the device covers. A network without biases holds them by it, so there it covers all.
+    pub(super) fn masked(&self) -> Range<usize> {
+        if self.architecture.bias { self.selection.span() } else { 0..self.layout.parameters() }
+    }
+
+    /// Has the mask of one replica `[masked]` hold biases that are not there at 0.
+    pub(super) fn hold_missing(&self, mask: &mut [u32]) {
+        self.layout.missing().for_each(|bias| mask[bias.range()].fill(states::PRUNED));
+    }
+
     /// Number of layers, from the image to the logits.
     pub(super) fn layers(&self) -> usize {
         self.architecture.convolutions.len() + self.architecture.dense_layers().len()
@@ -94,10 +105,12 @@ impl Network {
         Some(dense_stack::Shape { replicas, capacity, units, classes, depth: hidden.len() })
     }
 
-    /// Sizes of all dense layers, for whole steps of them; nothing where hidden layers differ in width.
+    /// Sizes of all dense layers, for whole steps of them; nothing where hidden layers differ in width, or have no biases:
+    /// whole steps update each bias as a weight that is kept.
     pub(super) fn whole_stack(&self, replicas: usize, capacity: usize) -> Option<StepShape> {
         let Architecture { image_height: height, image_width: width, classes, ref hidden, .. } = self.architecture;
-        let (units, depth) = (self.architecture.common_width()?, hidden.len());
+        let units = self.architecture.common_width().filter(|_| self.architecture.bias)?;
+        let depth = hidden.len();
         let images = self.architecture.convolutions.is_empty();
         let features = ImageShape { height: 1, width: self.architecture.features() };
         Some(StepShape {

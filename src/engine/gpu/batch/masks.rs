@@ -41,7 +41,7 @@ impl MaskLaunches {
                     selected,
                     offset: part.range.start,
                     parameters_per_replica: network.layout.parameters(),
-                    masked: network.selection.span(),
+                    masked: network.masked(),
                 };
                 (place, he_normal::scale(part.fan_in()) as f32)
             })

@@ -80,8 +80,8 @@ impl GpuBatch {
 
     /// See [`crate::engine::Batch::visit_replicas`].
     pub(super) fn read_replicas(&self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
-        let (gpu, parameters, span) =
-            (&self.gpu, self.plan.network.layout.parameters(), self.plan.network.selection.span());
+        let (gpu, network) = (&self.gpu, &self.plan.network);
+        let (parameters, span) = (network.layout.parameters(), network.masked());
         for Wave { state, sums, .. } in &self.waves {
             let masks = read_back(gpu, &state.mask)?;
             let block = (READ_WORDS / parameters).clamp(1, state.replicas);
@@ -95,6 +95,7 @@ impl GpuBatch {
                 for (replica, ((all, m), v)) in (first..).zip(all.zip(m).zip(v)) {
                     let mut mask = vec![states::KEPT; parameters];
                     mask[span.clone()].copy_from_slice(&masks[replica * span.len()..(replica + 1) * span.len()]);
+                    network.layout.missing().for_each(|bias| mask[bias.range()].fill(states::KEPT));
                     let sums = sums.next().unwrap_or_default().to_vec();
                     visit(Replica { parameters: all.to_vec(), m: m.to_vec(), v: v.to_vec(), mask, sums })?;
                 }
@@ -105,7 +106,8 @@ impl GpuBatch {
 
     /// See [`crate::engine::Batch::restore`].
     pub(super) fn write_replicas(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        let (parameters, span) = (self.plan.network.layout.parameters(), self.plan.network.selection.span());
+        let network = &self.plan.network;
+        let (parameters, span) = (network.layout.parameters(), network.masked());
         let has_sums = replicas.iter().any(|replica| !replica.sums.is_empty());
         for wave in &mut self.waves {
             wave.sums = None;
@@ -120,7 +122,9 @@ impl GpuBatch {
                 wave.state.parameters.write(&self.gpu, place * parameters, &replica.parameters)?;
                 wave.state.m.write(&self.gpu, place * parameters, &replica.m)?;
                 wave.state.v.write(&self.gpu, place * parameters, &replica.v)?;
-                wave.state.mask.write(&self.gpu, place * span.len(), &replica.mask[span.clone()])?;
+                let mut mask = replica.mask[span.clone()].to_vec();
+                network.hold_missing(&mut mask);
+                wave.state.mask.write(&self.gpu, place * span.len(), &mask)?;
             }
         }
         Ok(())

@@ -98,7 +98,7 @@ fn bind_adam(binder: Binder<'_>, gradient: &Buffer<f32>, updated: usize, decay: 
         replicas: state.replicas,
         parameters_per_replica: network.layout.parameters(),
         updated,
-        masked: network.selection.span(),
+        masked: network.masked(),
         decay,
         steps: feed.steps(),
         gradient,
