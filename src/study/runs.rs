@@ -351,7 +351,7 @@ mod tests {
             runs
         });
         let history = arrays::read(&path("history.npz"), None, "").unwrap();
-        assert_eq!((history.shape.as_slice(), &history.values[3..5]), (&[2, 2, 4][..], &[0.0, 5.0][..]));
+        assert_eq!((history.shape.as_slice(), &history.values[3..5]), (&[2, 2, 2, 2][..], &[0.0, 5.0][..]));
         for name in ["history.npz", "weights.safetensors", "metrics.csv", "replaced/history.npz"] {
             let bytes = std::fs::read(path(name)).unwrap();
             std::fs::write(path(name), &bytes[..bytes.len() / 2]).unwrap();
