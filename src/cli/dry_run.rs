@@ -67,7 +67,7 @@ pub(super) fn print(
         peaks = [peaks[0].max(memory), peaks[1].max(on_device)];
         let seconds = trial * (trained + decayed) as f64;
         let parameters = ParameterLayout::new(&cell.architecture).stored().map(Tensor::len).sum::<usize>() as u64;
-        let history = u64::from(configuration.epochs) * copies * cell.architecture.weight_count() as u64 * 4;
+        let history = u64::from(configuration.epochs) * copies * cell.selection.weights() as u64 * 4;
         let columns = copies * cell.architecture.weight_count() as u64;
         let rows = columns * (configuration.tolerance.len() as u64 + 7);
         let disk = history + copies * parameters * 4 + if job == Job::Compare { rows * 100 } else { 0 };

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// The most rows of a layer: positions of a convolution beyond it are drawn at random.
-const MOST_ROWS: usize = 60_000;
+pub const MOST_ROWS: usize = 60_000;
 
 /// How rows are weighed and equations are kept solvable.
 #[derive(Clone, Copy, Debug, PartialEq)]
