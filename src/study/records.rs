@@ -1,5 +1,7 @@
 //! The files of trained networks: metrics, histories, weights, and what was counted of each weight.
 
+use super::calibration::{CALIBRATION_FILE, Calibration};
+use super::configuration::Configuration;
 use super::experiment::{Cell, CellFolder};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout, Selection, Tensor};
@@ -62,6 +64,13 @@ pub fn write_records(
         write_weights(&folder.file("averaged.safetensors")?, &cell.architecture, &trained.mean)?;
     }
     write_weights(&folder.file("weights.safetensors")?, &cell.architecture, parameters)
+}
+
+/// Writes the images that calibrate, for pruning later.
+///
+/// Fails with [`crate::error::Error::Io`] if the file cannot be written.
+pub fn write_calibration(folder: &CellFolder<'_>, cell: &Cell, configuration: &Configuration) -> Result<()> {
+    Calibration::of_cell(cell, configuration).write(&folder.file(CALIBRATION_FILE)?)
 }
 
 /// What a run's history calls the weights of its focus layer, whose `name` is that of the tensor: runs of before histories had
