@@ -15,12 +15,14 @@ pub mod ledger;
 pub mod memory;
 pub mod numbers;
 pub mod presets;
+pub mod pruned;
 pub mod recorded;
 pub mod records;
 pub mod replication;
 pub mod results;
 pub mod runs;
 pub mod tables;
+pub mod weight_tables;
 
 use crate::engine::Watch;
 use std::sync::atomic::AtomicBool;
