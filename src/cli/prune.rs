@@ -190,11 +190,6 @@ impl PruneArguments {
     fn choice(&self, epochs: u32) -> Result<Choice> {
         let missing = |option: &str| Error::Usage(format!("this criterion needs {option}"));
         let name = self.criterion_name()?;
-        if epochs == 0 && name != CriterionName::Magnitude {
-            return Err(Error::Usage(
-                "this criterion looks at the history of the weights; give it with --history, or use --criterion magnitude".into(),
-            ));
-        }
         let window = self.window.unwrap_or_else(|| headline_window(epochs));
         let keep_frozen = self.keep_frozen;
         let score = match name {
@@ -293,8 +288,10 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
             ));
         }
     };
-    let epochs = subjects.epochs();
-    let choice = arguments.choice(epochs)?;
+    if arguments.criterion_name()? != CriterionName::Magnitude {
+        subjects.list.iter().try_for_each(|subject| subject.followed().map(|_| ()))?;
+    }
+    let choice = arguments.choice(subjects.epochs())?;
     let default = if subjects.list.len() > 1 { Scope::Global } else { Scope::Layer };
     let scope = arguments.scope.unwrap_or(default);
     let mut engine = open_engine(&arguments.folder.device, arguments.folder.output.quiet)?;

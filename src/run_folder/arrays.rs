@@ -429,7 +429,7 @@ mod tests {
             NamedArray { name: "scalar", shape: &[], values: Values::F32(&[7.0]) },
         ];
         let [npz, safetensors] = FILES.map(|name| written(&folder.path().join(name), &arrays));
-        let mut archive = NpzReader::new(std::io::Cursor::new(&npz)).unwrap();
+        let mut archive = NpzReader::new(io::Cursor::new(&npz)).unwrap();
         let tolerance: ArrayD<f64> = archive.by_name("tolerance").unwrap();
         let stability: ArrayD<u32> = archive.by_name("stability").unwrap();
         let mask: ArrayD<u8> = archive.by_name("mask").unwrap();

@@ -48,7 +48,7 @@ impl Subject {
     pub(super) fn followed(&self) -> Result<&TensorHistory> {
         self.history.as_ref().ok_or_else(|| {
             Error::Usage(format!(
-                "{} has no history, which this criterion looks at; use --criterion magnitude, or name other --layers",
+                "{} has no history, which this criterion looks at; give one, use --criterion magnitude, or name other --layers",
                 self.name
             ))
         })
