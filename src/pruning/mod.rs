@@ -8,6 +8,7 @@ pub mod masks;
 pub mod operating_points;
 pub mod score;
 pub mod surgeon;
+pub mod surgery;
 pub mod sweep;
 mod sweep_row;
 

@@ -83,7 +83,7 @@ impl RecordedRun {
     pub fn history(&self) -> Result<History> {
         let path = self.folder.join("history.npz");
         let histories = Histories::open(&path, None, &Axes::Own)?;
-        let focus = self.focus();
+        let focus = self.focus()?;
         let key = histories.names().into_iter().find(|name| *name == focus);
         let key = key.unwrap_or_else(|| ALONE.into());
         let read = self.named(read_history(&path, Some(&key), &Axes::Own)?)?;
@@ -91,8 +91,10 @@ impl RecordedRun {
     }
 
     /// Name of the focus layer's weights.
-    pub fn focus(&self) -> String {
-        format!("dense{}.weight", self.configuration.depth.saturating_sub(1))
+    ///
+    /// Fails as [`Configuration::hidden_units`] does.
+    pub fn focus(&self) -> Result<String> {
+        Ok(format!("dense{}.weight", self.configuration.hidden_units()?.len().saturating_sub(1)))
     }
 
     /// A recorded tensor under the name of its weights. The focus layer was recorded alone and without its name.
@@ -100,16 +102,16 @@ impl RecordedRun {
         if read.name != ALONE {
             return Ok(read);
         }
-        let width = self.configuration.width;
-        if width.checked_mul(width) != Some(read.shape.weight_count) {
+        let [inputs, units] = self.configuration.focus_shape()?;
+        if inputs.checked_mul(units) != Some(read.shape.weight_count) {
             return Err(Error::Data(format!(
-                "{} has {} weights, but the run's layers are {width} units wide; the folder is damaged, run it again",
+                "{} has {} weights, but the run's focus layer has {inputs} x {units}; the folder is damaged, run it again",
                 self.folder.join("history.npz").display(),
                 read.shape.weight_count
             )));
         }
-        read.weight_axes = vec![width, width];
-        read.name = self.focus();
+        read.weight_axes = vec![inputs, units];
+        read.name = self.focus()?;
         Ok(read)
     }
 
@@ -153,7 +155,7 @@ impl RecordedRun {
         let path = self.folder.join("weights.safetensors");
         let shapes: BTreeMap<String, Vec<usize>> =
             arrays::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
-        let Configuration { filters, depth, .. } = self.configuration;
+        let (filters, depth) = (self.configuration.filters, self.configuration.hidden_units()?.len());
         let size = |name: &str, axis: usize| shapes.get(name).and_then(|shape| shape.get(axis)).copied();
         let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.bias"), 1));
         let Some((features, classes)) = features.zip(classes) else {
@@ -167,7 +169,7 @@ impl RecordedRun {
             true => (Network::Cnn, 8 * (features / filters.max(1)), 8),
             false => (Network::Dnn, features, 1),
         };
-        Ok(self.configuration.architecture(network, height, width, classes))
+        self.configuration.architecture(network, height, width, classes)
     }
 
     /// The trained parameters of each replica; moments start at 0.
@@ -202,8 +204,8 @@ impl RecordedRun {
 /// A recorded focus layer with the numbers that criteria choose by.
 #[derive(Clone, Debug)]
 pub struct FocusLayer {
-    /// Units of the layer and of the one before it: weights lie in `[width, width]`.
-    pub width: usize,
+    /// Units of the layer before it, and its own: weights lie in `[in, out]`.
+    pub sizes: [usize; 2],
     /// The recorded weights.
     pub history: History,
     /// Magnitude stability for the tolerances of the run.
@@ -222,6 +224,6 @@ impl FocusLayer {
         let history = run.history()?;
         let stability = Stability::count(engine, &history, &configuration.tolerance, configuration.reading())?;
         let envelope = WindowedEnvelope::new(engine, &history, &configuration.windows()?)?;
-        Ok(Self { width: configuration.width, history, stability, envelope })
+        Ok(Self { sizes: configuration.focus_shape()?, history, stability, envelope })
     }
 }

@@ -46,7 +46,7 @@ fn read(path: &Path) -> Fixture {
         ["is_cnn", "side", "filters", "width", "depth", "classes", "batch"]
             .map(|name| scalar(&mut archive, name) as usize);
     let convolutions = if is_cnn == 1 { Architecture::paper_convolutions(filters) } else { Vec::new() };
-    let architecture = Architecture { image_height: side, image_width: side, convolutions, width, depth, classes };
+    let architecture = Architecture { convolutions, ..Architecture::dnn(side, side, vec![width; depth], classes) };
     let images = archive.by_name::<ndarray::OwnedRepr<u8>, Ix3>("images").unwrap();
     let labels = archive.by_name::<ndarray::OwnedRepr<u8>, Ix1>("labels").unwrap();
     let data = Dataset::new("fixture", images.into_iter().collect(), labels.to_vec(), side, side, classes).unwrap();

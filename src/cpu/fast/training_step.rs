@@ -46,7 +46,8 @@ pub struct Workspace {
 impl Workspace {
     /// Room for training batches of up to `batch` images, and for forward passes of up to `samples`.
     pub fn new(network: &PaddedNetwork, batch: usize, samples: usize) -> Self {
-        let second = batch - first_part(network, batch, true);
+        // A shorter batch may have a longer second part: of 13 samples behind convolutions it is one, of 12 it is six.
+        let second = (1..=batch).map(|samples| samples - first_part(network, samples, true)).max().unwrap_or(0);
         let widest = network.layers.iter().map(|layer| layer.columns).max().unwrap_or(0);
         Self {
             scratch: std::array::from_fn(|_| AlignedBuffer::zeros(GRADIENT_ROWS * widest)),
@@ -431,8 +432,14 @@ mod tests {
     use crate::random::{Sequence, Stream};
 
     const SCALE: f32 = 1.0 / 255.0;
-    /// The samples of each step: one part, two parts, a single sample.
-    const BATCHES: [&[u32]; 4] = [&[0, 3, 8, 1, 2], &[7, 7, 4, 5, 6, 0, 8, 1, 2, 3, 4, 5, 5], &[4], &[6, 0, 8]];
+    /// The samples of each step: one part, two parts, a single sample, a second part longer than that of the largest batch.
+    const BATCHES: [&[u32]; 5] = [
+        &[0, 3, 8, 1, 2],
+        &[7, 7, 4, 5, 6, 0, 8, 1, 2, 3, 4, 5, 5],
+        &[4],
+        &[6, 0, 8],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 4, 6],
+    ];
 
     fn initial(architecture: &Architecture) -> Replica<f32> {
         let layout = ParameterLayout::new(architecture);
@@ -497,7 +504,7 @@ mod tests {
             [(8, 8, 1), (9, 8, 3), (8, 11, 5), (20, 20, 8), (13, 9, 9), (11, 17, 13), (28, 28, 16), (12, 12, 24)];
         for (image_height, image_width, filters) in cases.into_iter().chain([(10, 8, 32), (8, 8, 40), (9, 9, 64)]) {
             let convolutions = Architecture::paper_convolutions(filters);
-            let sizes = Architecture { image_height, image_width, convolutions, width: 7, depth: 2, classes: 3 };
+            let sizes = Architecture { convolutions, ..Architecture::dnn(image_height, image_width, [7; 2], 3) };
             assert_trains_as_the_twin(&sizes);
         }
     }
@@ -506,7 +513,7 @@ mod tests {
     fn any_list_of_convolutions_trains_as_the_twin() {
         let of = |list: &[(usize, bool)]| {
             let convolutions = list.iter().map(|&(filters, pool)| Convolution { filters, pool }).collect();
-            Architecture { image_height: 6, image_width: 5, convolutions, width: 18, depth: 3, classes: 17 }
+            Architecture { convolutions, ..Architecture::dnn(6, 5, [18; 3], 17) }
         };
         for list in [&[(3, false)][..], &[(8, true)], &[(2, false), (17, true)], &[(5, true), (4, false), (33, true)]] {
             assert_trains_as_the_twin(&of(list));

@@ -1,10 +1,28 @@
 //! How numbers are stored in files, and what they are read as.
 
 use super::{Failure, Rounding};
+use safetensors::tensor::Dtype;
 use std::io::Read;
 
 /// Elements that are converted at a time.
 const CHUNK: usize = 1 << 14;
+
+/// Types of numbers as `.safetensors` calls them.
+const DTYPES: [(Dtype, Format); 13] = [
+    (Dtype::BOOL, Format::Bool),
+    (Dtype::I8, Format::I8),
+    (Dtype::I16, Format::I16),
+    (Dtype::U16, Format::U16),
+    (Dtype::I32, Format::I32),
+    (Dtype::I64, Format::I64),
+    (Dtype::U64, Format::U64),
+    (Dtype::F16, Format::F16),
+    (Dtype::BF16, Format::Bf16),
+    (Dtype::F32, Format::F32),
+    (Dtype::F64, Format::F64),
+    (Dtype::U32, Format::U32),
+    (Dtype::U8, Format::U8),
+];
 
 /// How a number is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +111,16 @@ impl Element {
             Format::F64 => f64::from_bits(word),
         }
     }
+}
+
+/// How `.safetensors` calls a type of numbers.
+pub(super) fn dtype_of(format: Format) -> Option<Dtype> {
+    DTYPES.iter().find(|known| known.1 == format).map(|known| known.0)
+}
+
+/// How we call a type of numbers; `None` if we do not know it.
+pub(super) fn format_of_dtype(dtype: Dtype) -> Option<Format> {
+    DTYPES.iter().find(|known| known.0 == dtype).map(|known| known.1)
 }
 
 /// A number that arrays are read as.

@@ -1,9 +1,8 @@
 //! An array as a file holds it, to be written again with no bit changed.
 
 use super::Failure;
-use super::element::{Element, Format};
-use super::safetensors::{dtype_of, format_of_dtype};
-use ::safetensors::tensor::Dtype;
+use super::element::{Element, Format, dtype_of, format_of_dtype};
+use safetensors::tensor::Dtype;
 
 /// Numbers of any type, as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! `.safetensors`: the length of a JSON header, the header, then the tensors.
 
-use super::element::{Element, Format, Number, read_values, sizes};
+use super::element::{Element, Format, Number, dtype_of, format_of_dtype, read_values, sizes};
 use super::{Failure, ForeignArray, NamedArray, Outline, RawArray, Source, Values};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, View, serialize};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -12,23 +12,6 @@ use std::{cmp, fmt};
 const LENGTH_BYTES: u64 = 8;
 /// The format allows no longer header.
 const MOST_HEADER_BYTES: u64 = 100_000_000;
-
-/// Types of numbers as the format calls them.
-const DTYPES: [(Dtype, Format); 13] = [
-    (Dtype::BOOL, Format::Bool),
-    (Dtype::I8, Format::I8),
-    (Dtype::I16, Format::I16),
-    (Dtype::U16, Format::U16),
-    (Dtype::I32, Format::I32),
-    (Dtype::I64, Format::I64),
-    (Dtype::U64, Format::U64),
-    (Dtype::F16, Format::F16),
-    (Dtype::BF16, Format::Bf16),
-    (Dtype::F32, Format::F32),
-    (Dtype::F64, Format::F64),
-    (Dtype::U32, Format::U32),
-    (Dtype::U8, Format::U8),
-];
 
 /// Writes tensors, by convention with the replica as their first axis: `dense0.weight` `[replica, in, out]`.
 pub(super) fn write(file: &mut impl Write, arrays: &[NamedArray<'_>]) -> io::Result<()> {
@@ -63,16 +46,6 @@ impl View for Tensor<'_> {
     fn data_len(&self) -> usize {
         self.0.values.size()
     }
-}
-
-/// How the format calls a type of numbers.
-pub(super) fn dtype_of(format: Format) -> Option<Dtype> {
-    DTYPES.iter().find(|known| known.1 == format).map(|known| known.0)
-}
-
-/// How we call a type of numbers; `None` if we do not know it.
-pub(super) fn format_of_dtype(dtype: Dtype) -> Option<Format> {
-    DTYPES.iter().find(|known| known.0 == dtype).map(|known| known.1)
 }
 
 /// Reads the tensor `name`, which comes once.

@@ -160,8 +160,15 @@ impl<'a> Source<'a> {
         if one.is_numbered || file.names() != ["history"] || !is_named {
             return false;
         }
-        let width = manifest_above(path).and_then(|manifest| manifest.configuration.get("width")?.as_u64());
-        width.and_then(|width| width.checked_mul(width)) == Some(weight_count as u64)
+        let Some(manifest) = manifest_above(path) else { return false };
+        let number = |value: &serde_json::Value| value.as_u64().and_then(|units| usize::try_from(units).ok());
+        // The last two hidden layers, one after the other or all alike.
+        let hidden: Vec<usize> = match manifest.configuration.get("hidden").and_then(|hidden| hidden.as_array()) {
+            Some(hidden) => hidden.iter().filter_map(number).collect(),
+            None => manifest.configuration.get("width").and_then(number).map_or(Vec::new(), |width| vec![width; 2]),
+        };
+        let focus = hidden.last_chunk().and_then(|[inputs, units]: &[usize; 2]| inputs.checked_mul(*units));
+        focus == Some(weight_count)
     }
 
     /// Whether this is `history.npz` of a run of this program, of whatever layers.
