@@ -2,6 +2,7 @@
 //! one tensor or of several.
 
 mod axes;
+mod contents;
 mod numbered;
 mod source;
 

@@ -1,16 +1,17 @@
 //! Tables of single weights: `stability.csv` and `envelope.csv`, of one tensor or of several, filled block by block. Above a
 //! million rows arrays of the same names take their place, which wait on the disk while they are filled.
 
+mod large;
+
 use crate::engine::HistoryShape;
 use crate::error::Result;
-use crate::run_folder::arrays::{self, NamedArray, Spill, Values};
+use crate::run_folder::arrays::{NamedArray, Values};
 use crate::run_folder::csv;
 use crate::stability::{History, Stability, WindowedEnvelope};
+use large::Arrays;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Places along an axis that are written at a time.
-const PLACES: usize = 1 << 16;
 /// Above this many rows a table is written as arrays of the same names.
 const MOST_CSV_ROWS: usize = 1_000_000;
 
@@ -122,99 +123,6 @@ struct Part<C> {
     first_column: usize,
     reference: Vec<f32>,
     counted: C,
-}
-
-/// One array of a layer that is filled block by block: `[row, column]`.
-struct Filled {
-    layer: usize,
-    name: &'static str,
-    /// Sizes of all axes.
-    shape: Vec<usize>,
-    numbers: Spill,
-}
-
-/// Arrays of all layers, as they take the place of a table.
-struct Arrays<'a> {
-    file: PathBuf,
-    layers: &'a [TableLayer],
-    filled: Vec<Filled>,
-}
-
-impl<'a> Arrays<'a> {
-    fn new(file: PathBuf, layers: &'a [TableLayer]) -> Self {
-        Self { file, layers, filled: Vec::new() }
-    }
-
-    fn folder(&self) -> &Path {
-        self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
-
-    /// Puts the numbers of some columns of a layer, `[row, column]`, from `first_column` on; `rows` is the size of the first
-    /// axis, if there is one before those of replicas and weights.
-    fn put(
-        &mut self,
-        layer: usize,
-        name: &'static str,
-        rows: Option<usize>,
-        first_column: usize,
-        numbers: &Values<'_>,
-    ) -> Result<()> {
-        let HistoryShape { replicas, weight_count, .. } = self.layers[layer].shape;
-        let columns = replicas * weight_count;
-        let place = match self.filled.iter().position(|filled| filled.layer == layer && filled.name == name) {
-            Some(place) => place,
-            None => {
-                let shape: Vec<usize> = rows.into_iter().chain([replicas, weight_count]).collect();
-                let spill = Spill::new(self.folder(), numbers, rows.unwrap_or(1) * columns)?;
-                self.filled.push(Filled { layer, name, shape, numbers: spill });
-                self.filled.len() - 1
-            }
-        };
-        let rows = rows.unwrap_or(1);
-        let part = |row: usize| match numbers {
-            Values::F32(all) => Values::F32(row_of(all, row, rows)),
-            Values::F64(all) => Values::F64(row_of(all, row, rows)),
-            Values::U32(all) => Values::U32(row_of(all, row, rows)),
-            Values::U8(all) => Values::U8(row_of(all, row, rows)),
-            other => other.clone(),
-        };
-        (0..rows).try_for_each(|row| self.filled[place].numbers.put(row * columns + first_column, &part(row)))
-    }
-
-    /// Writes the arrays, those in `common`, and for each layer the places of its weights, and returns the file's path.
-    fn write(self, common: &[NamedArray<'_>]) -> Result<PathBuf> {
-        let mut places: Vec<(usize, &str, Spill)> = Vec::new();
-        for (index, layer) in self.layers.iter().enumerate() {
-            let known = layer.layer_axes().order();
-            for axis in (0..AXES.len()).filter(|&axis| known[axis].is_some()) {
-                let weight_count = layer.shape.weight_count;
-                let spill = Spill::new(self.folder(), &Values::U32(&[]), weight_count)?;
-                for first in (0..weight_count).step_by(PLACES) {
-                    let along = (first..(first + PLACES).min(weight_count))
-                        .map(|weight_index| layer.layer_axes().places(weight_index)[axis].unwrap_or(0) as u32);
-                    spill.put(first, &Values::U32(&along.collect::<Vec<_>>()))?;
-                }
-                places.push((index, AXES[axis], spill));
-            }
-        }
-        // Of several layers the layer's name comes first.
-        let called = |layer: usize, name: &str| match self.layers {
-            [_] => name.to_string(),
-            layers => format!("{}.{name}", layers[layer].name),
-        };
-        let own: Vec<(String, Vec<usize>, &Spill)> = self
-            .filled
-            .iter()
-            .map(|filled| (called(filled.layer, filled.name), filled.shape.clone(), &filled.numbers))
-            .chain(places.iter().map(|(layer, name, spill)| {
-                (called(*layer, name), vec![self.layers[*layer].shape.weight_count], spill)
-            }))
-            .collect();
-        let mut all = common.to_vec();
-        all.extend(own.iter().map(|(name, shape, spill)| NamedArray { name, shape, values: Values::Spilled(spill) }));
-        arrays::write(&self.file, &all)?;
-        Ok(self.file)
-    }
 }
 
 fn row_of<T>(all: &[T], row: usize, rows: usize) -> &[T] {
