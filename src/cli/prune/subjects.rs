@@ -113,7 +113,7 @@ impl Subjects {
         let cell = self.run.as_ref().and_then(|part| Some((part.cell.as_ref()?, &part.run.configuration)));
         let Some((cell, configuration)) = cell else { return Ok((own.clone(), own)) };
         let mut checksums = cell.checksums(configuration);
-        let mut identity: Checksums = cell.identity(configuration, &checksums).into_iter().collect();
+        let mut identity: Checksums = cell.identity(configuration, &checksums).collect();
         for map in [&mut checksums, &mut identity] {
             map.extend(own.clone());
         }
