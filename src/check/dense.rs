@@ -70,8 +70,8 @@ impl Case {
     }
 }
 
-/// The cases that every device must pass: around the width of a tile and of a workgroup, a prime, a short batch, and the
-/// layers of the paper's network.
+/// The cases that every device must pass: around the width of a tile and of a workgroup, a prime, a short batch, the
+/// layers of the paper's network, and wide layers around the sides and the depth of a tile of workgroup memory.
 pub fn cases() -> Vec<Case> {
     let case = |replicas, samples, capacity, inputs, outputs, relu| Case {
         replicas,
@@ -94,6 +94,12 @@ pub fn cases() -> Vec<Case> {
         case(3, 16, 32, 784, 30, true),
         case(2, 15, 16, 49, 6, true),
         case(2, 17, 40, 23, 9, false),
+        case(2, 31, 32, 15, 66, true),
+        case(2, 32, 33, 16, 96, false),
+        case(2, 33, 40, 64, 97, true),
+        case(3, 1, 2, 1, 65, true),
+        case(1, 70, 70, 130, 127, false),
+        case(2, 32, 32, 512, 512, true),
     ]
 }
 

@@ -5,6 +5,7 @@ use super::output;
 use super::run::{begin, finish, open_engine};
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
+use crate::run_folder::listed;
 use crate::stability::import::{Axes, Histories, describe, find};
 use crate::stability::summary::{Tally, ToleranceSummary};
 use crate::stability::{
@@ -30,7 +31,7 @@ pub(super) struct StabilityArguments {
     /// --axes says what they are.
     #[arg(value_name = "FILE|RUN")]
     source: PathBuf,
-    /// The tensors to count, where there are several: names of the file, or `all`.
+    /// The tensors to count, where there are several: names of the file, or `all`; of a run the focus layer if not given.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     layers: Option<Vec<String>>,
     #[command(flatten)]
@@ -52,6 +53,9 @@ pub(super) struct StabilityArguments {
     #[command(flatten)]
     folder: FolderOptions,
 }
+
+/// Names in a message.
+const SHOWN: usize = 12;
 
 /// Which array of a file is the history, and what its axes are.
 #[derive(Args, Clone, Debug, Default)]
@@ -76,13 +80,20 @@ impl HistoryOptions {
         let is_run = ["manifest.json", "history.npz", "cells"].iter().any(|name| path.join(name).exists());
         if is_run {
             self.refuse_for_run(path)?;
-            let all = RecordedRun::open(path)?.histories()?;
-            let names: Vec<String> = all.iter().map(|tensor| tensor.name.clone()).collect();
-            let chosen = match layers {
-                Some(layers) => chosen(layers, &names, &path.display().to_string())?,
-                None => (0..all.len()).collect(),
-            };
-            let tensors = chosen.into_iter().map(|index| all[index].clone()).collect();
+            let run = RecordedRun::open(path)?;
+            let recorded = run.histories()?;
+            let mut tensors = Vec::new();
+            for name in run.chosen(layers, &recorded)? {
+                let tensor = recorded.iter().find(|tensor| tensor.name == name);
+                tensors.push(tensor.cloned().ok_or_else(|| {
+                    let names: Vec<String> = recorded.iter().map(|tensor| tensor.name.clone()).collect();
+                    Error::Usage(format!(
+                        "{name} was not recorded; {} has the history of {}",
+                        path.display(),
+                        listed(SHOWN, &names)
+                    ))
+                })?);
+            }
             return ReadHistories { tensors, notices: Vec::new(), is_named: true, is_run }.checked();
         }
         let axes = self.axes()?;

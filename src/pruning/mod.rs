@@ -7,10 +7,11 @@ pub mod input_norm;
 pub mod masks;
 pub mod operating_points;
 pub mod score;
+pub mod several_layers;
 pub mod surgeon;
 pub mod surgery;
 pub mod sweep;
 mod sweep_row;
 
 pub use allocation::Scope;
-pub use sweep_row::{Layers, Method, Repair, SweepRow};
+pub use sweep_row::{FOCUS, Layers, Method, Repair, SweepRow};

@@ -77,7 +77,7 @@ impl<'a> Histories<'a> {
 
     /// Whether they lie in the `history.npz` of a run of this program.
     pub fn are_own(&self) -> bool {
-        self.source.is_of_run(self.path)
+        self.source.is_own(self.path)
     }
 
     /// Reads one of them; what is, with those read before, larger than 256 MB stays in its file where it can.

@@ -9,6 +9,7 @@ mod baseline;
 pub mod comparison;
 pub mod conclusion;
 pub mod configuration;
+mod criteria;
 pub mod experiment;
 pub mod foreign_weights;
 pub mod ledger;
@@ -21,6 +22,7 @@ pub mod records;
 pub mod replication;
 pub mod results;
 pub mod runs;
+mod surgeons;
 pub mod tables;
 pub mod weight_tables;
 

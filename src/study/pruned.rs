@@ -3,9 +3,9 @@
 use super::Control;
 use super::configuration::Configuration;
 use super::experiment::Cell;
-use crate::engine::{Batch, Engine, Evaluation, Replica, SweepPoint};
+use crate::engine::{Engine, Evaluation, Replica, SweepPoint};
 use crate::error::Result;
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Part, Selection};
 use crate::pruning::masks::Mask;
 use crate::run_folder::arrays::{self, NamedArray, RawArray, Values};
 use crate::run_folder::csv;
@@ -148,7 +148,7 @@ pub fn tensors(architecture: &Architecture, replicas: &[Replica<f32>]) -> Vec<Ra
             replicas.iter().flat_map(|replica| &replica.parameters[tensor.range()]).copied().collect();
         RawArray::of_weights(&tensor.name, shape, &values)
     };
-    layout.tensors.iter().map(of_tensor).collect()
+    layout.stored().map(of_tensor).collect()
 }
 
 /// Classifies the cell's test set with the trained networks, and with those that each of the `points` leaves: evaluations of
@@ -167,47 +167,23 @@ pub fn evaluate(
     let test = engine.load(&cell.split.test)?;
     let images = cell.split.test.samples() as u64 * replicas.len() as u64;
     let before = control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
-    let layout = ParameterLayout::new(&cell.architecture);
-    let is_focus = |point: &Vec<PrunedTensor>| matches!(&point[..], [one] if one.name == layout.focus_weight().name);
-    if points.iter().all(is_focus) {
-        // What lies before the pruned layer is computed once for all of them.
-        let masks = points.iter().flatten().flat_map(|tensor| tensor.masks.iter().enumerate());
-        let all: Vec<SweepPoint> = masks.map(|(slot, kept)| SweepPoint { slot, kept: kept.clone() }).collect();
-        let after = control
-            .stage("evaluate the pruned nets", all.len() as u64, "points", |watch| batch.sweep(test, &all, watch))?;
-        return Ok((before, after.chunks(replicas.len().max(1)).map(<[_]>::to_vec).collect()));
-    }
-    let images = images * points.len() as u64;
-    let after = control.stage("evaluate the pruned nets", images, "images", |watch| {
-        let one = |point: &Vec<PrunedTensor>, batch: &mut Batch| {
-            batch.restore(&without(&cell.architecture, &layout, replicas, point))?;
-            batch.evaluate(test, watch)
-        };
-        points.iter().map(|point| one(point, &mut batch)).collect::<Result<_>>()
-    })?;
-    Ok((before, after))
-}
-
-/// The networks without the weights that go.
-fn without(
-    architecture: &Architecture,
-    layout: &ParameterLayout,
-    replicas: &[Replica<f32>],
-    pruned: &[PrunedTensor],
-) -> Vec<Replica<f32>> {
-    let of_replica = |(index, replica): (usize, &Replica<f32>)| {
-        let mut parameters = replica.parameters.clone();
-        for tensor in pruned {
-            let ranges =
-                layout.tensors.iter().filter(|known| known.name == tensor.name).map(crate::network::Tensor::range);
-            for range in ranges {
-                let weights = parameters[range].iter_mut().zip(tensor.masks[index].iter());
-                weights.filter(|(_, kept)| !**kept).for_each(|(weight, _)| *weight = 0.0);
-            }
-        }
-        Replica::new(architecture, parameters)
+    // All points are of the same tensors. Those stand in the order of the network, and what lies before them is computed once.
+    let names: Vec<&str> = points.first().into_iter().flatten().map(|tensor| tensor.name.as_str()).collect();
+    let selection = Selection::named(&cell.architecture, &names.join(","))?;
+    let kept = |point: &[PrunedTensor], slot: usize| {
+        let of_part = |part: &Part| point.iter().find(|tensor| tensor.name == part.name);
+        let masks = selection.parts().iter().filter_map(of_part).map(|tensor| &tensor.masks[slot]);
+        masks.flat_map(|mask| mask.iter().copied()).collect()
     };
-    replicas.iter().enumerate().map(of_replica).collect()
+    let points: Vec<SweepPoint> = points
+        .iter()
+        .flat_map(|point| (0..replicas.len()).map(move |slot| (point, slot)))
+        .map(|(point, slot)| SweepPoint { slot, kept: kept(point, slot) })
+        .collect();
+    let after = control.stage("evaluate the pruned nets", points.len() as u64, "points", |watch| {
+        batch.sweep(test, &selection, &points, watch)
+    })?;
+    Ok((before, after.chunks(replicas.len().max(1)).map(<[_]>::to_vec).collect()))
 }
 
 #[cfg(test)]

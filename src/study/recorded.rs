@@ -2,9 +2,10 @@
 
 use super::configuration::{Configuration, Network};
 use super::experiment::Cell;
+use super::records::history_key;
 use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Selection};
 use crate::run_folder::Manifest;
 use crate::run_folder::arrays;
 use crate::stability::import::{Axes, Histories, read_history};
@@ -82,19 +83,30 @@ impl RecordedRun {
     /// Fails as [`Self::histories`] does.
     pub fn history(&self) -> Result<History> {
         let path = self.folder.join("history.npz");
-        let histories = Histories::open(&path, None, &Axes::Own)?;
-        let focus = self.focus()?;
-        let key = histories.names().into_iter().find(|name| *name == focus);
-        let key = key.unwrap_or_else(|| ALONE.into());
+        let key = history_key(&path, &self.focus())?;
         let read = self.named(read_history(&path, Some(&key), &Axes::Own)?)?;
         Ok(read.whole()?.into_owned())
     }
 
     /// Name of the focus layer's weights.
+    pub fn focus(&self) -> String {
+        self.configuration.focus_weight_name()
+    }
+
+    /// Names of the tensors that a command takes of those that were recorded: those that `layers` names, see
+    /// [`Selection::named`], or else the focus layer, or all where that was not recorded.
     ///
-    /// Fails as [`Configuration::hidden_units`] does.
-    pub fn focus(&self) -> Result<String> {
-        Ok(format!("dense{}.weight", self.configuration.hidden_units()?.len().saturating_sub(1)))
+    /// Fails with [`Error::Usage`] where a name is not known, and as [`Self::network`] does.
+    pub fn chosen(&self, layers: Option<&[String]>, recorded: &[TensorHistory]) -> Result<Vec<String>> {
+        if let Some(layers) = layers {
+            let selection = Selection::named(&self.network()?, &layers.join(","))?;
+            return Ok(selection.parts().iter().map(|part| part.name.clone()).collect());
+        }
+        let focus = self.focus();
+        Ok(match recorded.iter().any(|tensor| tensor.name == focus) {
+            true => vec![focus],
+            false => recorded.iter().map(|tensor| tensor.name.clone()).collect(),
+        })
     }
 
     /// A recorded tensor under the name of its weights. The focus layer was recorded alone and without its name.
@@ -111,7 +123,7 @@ impl RecordedRun {
             )));
         }
         read.weight_axes = vec![inputs, units];
-        read.name = self.focus()?;
+        read.name = self.focus();
         Ok(read)
     }
 
@@ -157,7 +169,7 @@ impl RecordedRun {
             arrays::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
         let (filters, depth) = (self.configuration.filters, self.configuration.hidden_units()?.len());
         let size = |name: &str, axis: usize| shapes.get(name).and_then(|shape| shape.get(axis)).copied();
-        let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.bias"), 1));
+        let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.weight"), 2));
         let Some((features, classes)) = features.zip(classes) else {
             return Err(Error::Data(format!(
                 "{} holds other tensors than a network of {depth} hidden layers has; run it again",
@@ -177,7 +189,7 @@ impl RecordedRun {
         let path = self.folder.join("weights.safetensors");
         let layout = ParameterLayout::new(architecture);
         let mut parameters: Vec<Vec<f32>> = Vec::new();
-        for tensor in &layout.tensors {
+        for tensor in layout.stored() {
             let found = arrays::read(&path, Some(&tensor.name), "")?;
             let replicas = found.shape.first().copied().filter(|&replicas| {
                 found.shape[1..] == tensor.shape && (parameters.is_empty() || parameters.len() == replicas)
@@ -197,7 +209,7 @@ impl RecordedRun {
                 parameters[tensor.range()].copy_from_slice(values);
             }
         }
-        Ok(parameters.into_iter().map(|parameters| Replica::new(architecture, parameters)).collect())
+        Ok(parameters.into_iter().map(Replica::new).collect())
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::stability::{announce_history, check_alike, checksum, chosen};
 use super::PruneArguments;
 use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};
-use crate::network::{ParameterLayout, Tensor};
+use crate::network::ParameterLayout;
 use crate::pruning::score::{Score, Scores};
 use crate::run_folder::arrays::{ForeignArray, RawArray};
 use crate::run_folder::listed;
@@ -137,7 +137,7 @@ pub(super) fn of_run(arguments: &PruneArguments, path: &Path) -> Result<Subjects
     let architecture = cell.as_ref().map_or_else(|| run.network(), |cell| Ok(cell.architecture.clone()))?;
     let replicas = run.replicas(&architecture)?;
     let layout = ParameterLayout::new(&architecture);
-    let names: Vec<String> = layers_of_run(arguments, &run, &layout, &recorded)?;
+    let names = layers_of_run(arguments, &run, &recorded)?;
     let mut list = Vec::new();
     for name in &names {
         if let Some(history) = recorded.iter().find(|history| history.name == *name) {
@@ -172,44 +172,11 @@ pub(super) fn of_run(arguments: &PruneArguments, path: &Path) -> Result<Subjects
 }
 
 /// Names of the weights of the layers of a run that are asked for.
-fn layers_of_run(
-    arguments: &PruneArguments,
-    run: &RecordedRun,
-    layout: &ParameterLayout,
-    recorded: &[TensorHistory],
-) -> Result<Vec<String>> {
-    let focus = layout.focus_weight().name.clone();
-    let Some(layers) = &arguments.layers else {
-        return Ok(match arguments.smaller {
-            Some(_) => recorded.iter().map(|history| history.name.clone()).collect(),
-            None => vec![focus],
-        });
-    };
-    let weights: Vec<&Tensor> = layout.tensors.iter().filter(|tensor| tensor.fan_in.is_some()).collect();
-    let names: Vec<String> = weights.iter().map(|tensor| tensor.name.clone()).collect();
-    let of_kind = |kind: &str| names.iter().filter(|name| name.starts_with(kind)).cloned().collect::<Vec<_>>();
-    let found = match layers.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["focus"] => vec![focus],
-        ["dense"] => of_kind("dense"),
-        ["conv"] => of_kind("conv"),
-        ["hidden"] => {
-            let mut hidden = of_kind("dense");
-            hidden.pop();
-            hidden
-        }
-        _ => {
-            let whose = run.folder.display().to_string();
-            chosen(layers, &names, &whose)?.into_iter().map(|index| names[index].clone()).collect()
-        }
-    };
-    if found.is_empty() {
-        return Err(Error::Usage(format!(
-            "--layers {} names none of this network's layers; it has {}",
-            layers.join(","),
-            listed(SHOWN, &names)
-        )));
+fn layers_of_run(arguments: &PruneArguments, run: &RecordedRun, recorded: &[TensorHistory]) -> Result<Vec<String>> {
+    match (&arguments.layers, &arguments.smaller) {
+        (None, Some(_)) => Ok(recorded.iter().map(|history| history.name.clone()).collect()),
+        (layers, _) => run.chosen(layers.as_deref(), recorded),
     }
-    Ok(found)
 }
 
 /// Tensors of somebody's weights.

@@ -148,17 +148,26 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether this is `history.npz` of a run of this program: beside it, or above it, lies the run's manifest, and the array
-    /// is as large as the layer that the manifest tells of.
+    /// Whether this is `history.npz` of a run of this program: beside it, or above it, lies the run's manifest, and its arrays
+    /// have the names of the run's layers, or, of an older run, the size of the one that the manifest tells of.
     pub(super) fn is_own(&self, path: &Path) -> bool {
-        let Store::File(file) = &self.store else { return false };
-        let [one] = &self.found[..] else { return false };
-        let [_, _, weight_count] = one.shape[..] else { return false };
         let is_named = path.file_name().is_some_and(|name| name == "history.npz");
-        if one.is_numbered || file.names() != ["history"] || !is_named {
-            return false;
+        let Some(manifest) = is_named.then(|| manifest_above(path)).flatten() else { return false };
+        let is_layer = |found: &Found| {
+            let number =
+                found.name.strip_suffix(".weight").map(|layer| layer.trim_end_matches(|c: char| c.is_ascii_digit()));
+            !found.is_numbered && matches!(number, Some("dense" | "conv"))
+        };
+        if self.found.iter().all(is_layer) {
+            return true;
         }
-        let Some(manifest) = manifest_above(path) else { return false };
+        let Store::File(file) = &self.store else { return false };
+        let [Found { is_numbered: false, shape, .. }] = &self.found[..] else { return false };
+        let ([_, _, weight_count], ["history"]) =
+            (&shape[..], &file.names().iter().map(String::as_str).collect::<Vec<_>>()[..])
+        else {
+            return false;
+        };
         let number = |value: &serde_json::Value| value.as_u64().and_then(|units| usize::try_from(units).ok());
         // The last two hidden layers, one after the other or all alike.
         let hidden: Vec<usize> = match manifest.configuration.get("hidden").and_then(|hidden| hidden.as_array()) {
@@ -166,13 +175,7 @@ impl<'a> Source<'a> {
             None => manifest.configuration.get("width").and_then(number).map_or(Vec::new(), |width| vec![width; 2]),
         };
         let focus = hidden.last_chunk().and_then(|[inputs, units]: &[usize; 2]| inputs.checked_mul(*units));
-        focus == Some(weight_count)
-    }
-
-    /// Whether this is `history.npz` of a run of this program, of whatever layers.
-    pub(super) fn is_of_run(&self, path: &Path) -> bool {
-        let is_named = path.file_name().is_some_and(|name| name == "history.npz");
-        is_named && manifest_above(path).is_some()
+        focus == Some(*weight_count)
     }
 
     /// How many arrays the history with this index lies in.

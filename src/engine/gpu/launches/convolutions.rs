@@ -10,6 +10,7 @@ use crate::kernels::conv2d::{
 use crate::kernels::max_pool2d::{self, argmax_len};
 use crate::kernels::{Bound, ParameterOffsets, StepRecord};
 use crate::network::ConvLayer;
+use std::ops::Range;
 
 /// What a convolution produces.
 pub(super) struct Convolved {
@@ -80,8 +81,8 @@ fn layers(binder: Binder<'_>) -> Vec<Layer<'_>> {
     layers
 }
 
-/// Binds the forward pass: one launch a layer.
-pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
+/// Binds the forward pass of the layers in `range`: one launch a layer.
+pub(super) fn forward(binder: Binder<'_>, range: &Range<usize>) -> Result<Vec<Bound>> {
     let Binder { gpu, kernels, feed, state, .. } = binder;
     let bind = |Layer { shape, place, input, convolved, .. }: Layer<'_>| {
         let arguments = ForwardArguments {
@@ -95,7 +96,8 @@ pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
         };
         Forward::new(kernels.workgroup_size).bind(gpu, &arguments)
     };
-    layers(binder).into_iter().map(bind).collect()
+    let chosen = layers(binder).into_iter().enumerate().filter(|(index, _)| range.contains(index));
+    chosen.map(|(_, layer)| bind(layer)).collect()
 }
 
 /// Binds the backward pass, from the last convolution to the first: gradients of its weights, and of its input unless that is
