@@ -223,6 +223,8 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
     )
     .succeeded();
     let sweep = Table::read(&folder.path().join("run/sweep.csv"));
+    let whole = sweep.only(&[("layers", "all"), ("repair", "cut"), ("method", "hold"), ("window", "2")]);
+    let sweep = sweep.only(&[("layers", "focus"), ("repair", "cut")]);
     let accuracy = |conditions: &[(&str, &str)]| sweep.only(conditions).numbers("accuracy");
     let dense = accuracy(&[("method", "dense"), ("epochs", "4")]);
     assert_eq!(dense.len(), 2);
@@ -271,6 +273,11 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
         let weights = 784 * 30 + 5 * 900 + 300;
         assert_eq!(first["removed_weights"], weights - (weights as f64 / smaller as f64).round() as u64);
         assert_eq!(first["accuracy_before"], dense[0]);
+        // What the comparison found of the same network, where it looked at that size.
+        let removed = first["removed_weights"].as_u64().unwrap();
+        let kept = (weights - removed).to_string();
+        let same = whole.only(&[("rule", "frozen-first"), ("nonzero_weights", &kept), ("replica", "0")]);
+        assert!(same.numbers("accuracy").iter().all(|&accuracy| first["accuracy_after"] == accuracy), "{smaller}");
         assert_eq!(first["layers"].as_array().unwrap().len(), 7);
         assert!(folder.path().join(format!("whole/smaller-{smaller}/weights.safetensors")).is_file());
     }
