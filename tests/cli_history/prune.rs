@@ -226,7 +226,7 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
     let whole = sweep.only(&[("layers", "all"), ("repair", "cut"), ("method", "hold"), ("window", "2")]);
     let sweep = sweep.only(&[("layers", "focus"), ("repair", "cut")]);
     let accuracy = |conditions: &[(&str, &str)]| sweep.only(conditions).numbers("accuracy");
-    let dense = accuracy(&[("method", "dense"), ("epochs", "4")]);
+    let dense = accuracy(&[("method", "dense"), ("rule", ""), ("epochs", "4")]);
     assert_eq!(dense.len(), 2);
     for (index, (line, expected)) in [
         (
