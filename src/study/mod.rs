@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod memory;
 pub mod numbers;
 pub mod presets;
+pub mod pruned;
 pub mod recorded;
 pub mod records;
 pub mod replication;
@@ -24,6 +25,7 @@ pub mod results;
 pub mod runs;
 mod surgeons;
 pub mod tables;
+pub mod weight_tables;
 
 use crate::engine::Watch;
 use std::sync::atomic::AtomicBool;
