@@ -6,6 +6,7 @@
 
 pub mod accuracy;
 mod baseline;
+pub mod calibrated;
 pub mod calibration;
 pub mod comparison;
 pub mod conclusion;

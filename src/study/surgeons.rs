@@ -238,14 +238,15 @@ impl CellComparison<'_> {
             control.stage(&stage, total, "sizes", |watch| {
                 for (replica, surgery) in calibrated.surgeries.iter().enumerate() {
                     let ratios = self.holding(part, replica, method);
-                    let mut take = |_: f64, network: &PrunedNetwork| {
+                    let mut take = |network: &PrunedNetwork| {
                         let point = OperatingPoint { replica, window, ..OperatingPoint::default() };
                         solved.push(Solved { point, network: network.clone() });
                         (watch.progress)(1);
                         Ok(())
                     };
                     let silent = silenced(watch);
-                    let own = surgery.in_stages(self.engine, &layers, sizes, ratios.as_deref(), &silent, &mut take)?;
+                    let kept = sizes.iter().map(|&size| surgery.kept_at(&layers, size)).collect::<Result<Vec<_>>>()?;
+                    let own = surgery.in_stages(self.engine, &layers, &kept, ratios.as_deref(), &silent, &mut take)?;
                     times.paths += own.paths;
                     times.refit += own.refit;
                 }
