@@ -1,5 +1,6 @@
 //! `holdfast prune`: removes weights from trained networks, and says what was lost.
 
+mod calibrated;
 mod subjects;
 
 use super::options::{FolderOptions, ReadingOptions, Share};
@@ -9,9 +10,11 @@ use super::run::{begin, data_sets, finish as finish_run, open_engine};
 use super::stability::HistoryOptions;
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
+use crate::pruning::Repair;
 use crate::pruning::allocation::{Amount, Scope, removed_if_smaller};
 use crate::pruning::criterion::Criterion;
 use crate::pruning::score::{Score, Scores, below_threshold};
+use crate::pruning::surgery::PrunedNetwork;
 use crate::run_folder::{Manifest, RunFolder};
 use crate::stability::Reading;
 use crate::stability::envelope::headline_window;
@@ -63,7 +66,14 @@ pub(super) struct PruneArguments {
     /// settle, hold: window of last epochs; half of the epochs if not given.
     #[arg(long, value_name = "EPOCHS")]
     window: Option<u32>,
-    /// settle, hold, magnitude: share of weights that are removed, as 80% or 0.8; several with commas between.
+    /// What is done about the weights that stay: nothing (cut), or they are solved anew on a run's calibration images (refit).
+    #[arg(long, value_enum)]
+    repair: Option<Repair>,
+    /// Which weights of a run a surgeon or a refit begins with: those after the last epoch, or their mean over the last half of
+    /// the epochs.
+    #[arg(long, value_enum)]
+    base: Option<Base>,
+    /// Share of weights that are removed, as 80% or 0.8; several with commas between.
     #[arg(
         long,
         value_delimiter = ',',
@@ -72,7 +82,7 @@ pub(super) struct PruneArguments {
         conflicts_with = "smaller"
     )]
     sparsity: Option<Vec<Share>>,
-    /// settle, hold, magnitude: how many times fewer weights the whole network is to have, biases apart; several with commas
+    /// How many times fewer weights the whole network is to have, biases apart; several with commas
     /// between.
     #[arg(long, value_delimiter = ',', value_name = "TIMES", allow_negative_numbers = true)]
     smaller: Option<Vec<f64>>,
@@ -97,13 +107,48 @@ enum CriterionName {
     Hold,
     /// Smallest weight first.
     Magnitude,
+    /// Smallest weight times the norm of its input first; of a run, on its calibration images.
+    Wanda,
+    /// Smallest holding magnitude times the norm of the input first; of a run.
+    HoldInput,
+    /// What its unit loses least by first, the others taking over; of a run.
+    Surgeon,
+    /// The same, weights compared by how much of their magnitude they held; of a run.
+    HoldSurgeon,
+}
+
+impl CriterionName {
+    fn is_surgeon(self) -> bool {
+        matches!(self, Self::Surgeon | Self::HoldSurgeon)
+    }
+
+    /// Whether it looks at calibration images.
+    fn is_calibrated(self) -> bool {
+        self.is_surgeon() || matches!(self, Self::Wanda | Self::HoldInput)
+    }
+}
+
+/// Which weights of a training a network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum Base {
+    /// After the last epoch.
+    Last,
+    /// Their mean over the last half of the epochs.
+    Mean,
 }
 
 /// What decides, with its settings.
 #[derive(Clone, Copy)]
 enum Choice {
-    Threshold { tolerance: f64, min_stability: u32, reading: Reading },
+    Threshold {
+        tolerance: f64,
+        min_stability: u32,
+        reading: Reading,
+    },
     Scored(Score),
+    /// The holding surgeon over a window, or the plain one.
+    Surgeon(Option<u32>),
 }
 
 /// How much goes.
@@ -142,6 +187,10 @@ struct Settings<'a> {
     criterion: &'static str,
     layers: Vec<&'a str>,
     scope: Option<Scope>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<Repair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Base>,
     tolerance: Option<f64>,
     min_stability: Option<u32>,
     window: Option<u32>,
@@ -165,25 +214,65 @@ impl PruneArguments {
                 ));
             }
         };
-        let is_windowed = matches!(name, CriterionName::Settle | CriterionName::Hold);
+        let is_windowed = matches!(name, CriterionName::Settle | CriterionName::Hold | CriterionName::HoldInput);
         let is_stability = name == CriterionName::Stability;
-        let scored = "settle, hold and magnitude";
+        let scored = "the other criteria";
         let foreign = [
             ("--tolerance", self.tolerance.is_some(), is_stability, "stability"),
             ("--min-stability", self.min_stability.is_some(), is_stability, "stability"),
             ("--tracking, --tolerance-kind or --against", self.reading.is_given(), is_stability, "stability"),
-            ("--window", self.window.is_some(), is_windowed, "settle and hold"),
-            ("--keep-frozen", self.keep_frozen, is_windowed, "settle and hold"),
+            (
+                "--window",
+                self.window.is_some(),
+                is_windowed || name == CriterionName::HoldSurgeon,
+                "settle, hold, hold-input and hold-surgeon",
+            ),
+            ("--keep-frozen", self.keep_frozen, is_windowed, "settle, hold and hold-input"),
             ("--sparsity", self.sparsity.is_some(), !is_stability, scored),
             ("--smaller", self.smaller.is_some(), !is_stability, scored),
             ("--scope", self.scope.is_some(), !is_stability, scored),
         ];
-        match foreign.into_iter().find(|&(_, given, belongs, _)| given && !belongs) {
-            Some((option, _, _, of)) => {
-                Err(Error::Usage(format!("{option} is a setting of {of}, not of this criterion; leave it out")))
-            }
-            None => Ok(name),
+        if let Some((option, _, _, of)) = foreign.into_iter().find(|&(_, given, belongs, _)| given && !belongs) {
+            return Err(Error::Usage(format!("{option} is a setting of {of}, not of this criterion; leave it out")));
         }
+        if name.is_surgeon() && self.repair == Some(Repair::Cut) {
+            return Err(Error::Usage(
+                "a surgeon solves what stays anew, so --repair cut is none of its ways; leave it out, or prune by wanda or \
+                 magnitude"
+                    .into(),
+            ));
+        }
+        if name.is_surgeon() && matches!(self.scope, Some(Scope::Layer | Scope::Lamp)) {
+            return Err(Error::Usage(
+                "a surgeon has one order for the weights of all layers, so --scope layer and lamp are none of its ways; leave it \
+                 out"
+                    .into(),
+            ));
+        }
+        if self.base.is_some() && !self.repairs(name) {
+            return Err(Error::Usage(
+                "--base belongs to surgeons and to --repair refit; all else prunes the weights after the last epoch"
+                    .into(),
+            ));
+        }
+        if self.run.is_none() && (name.is_calibrated() || self.repairs(name)) {
+            return Err(Error::Usage(
+                "surgeons, wanda, hold-input and --repair refit look at the calibration images of a run: name a run folder, or \
+                 prune these weights by stability, settle, hold or magnitude"
+                    .into(),
+            ));
+        }
+        Ok(name)
+    }
+
+    /// Whether calibration images are needed.
+    fn is_calibrated(&self, name: CriterionName) -> bool {
+        name.is_calibrated() || self.repairs(name)
+    }
+
+    /// Whether what stays is solved anew.
+    fn repairs(&self, name: CriterionName) -> bool {
+        name.is_surgeon() || self.repair == Some(Repair::Refit)
     }
 
     /// What decides over a history of so many epochs; 0 of weights without a history.
@@ -202,7 +291,14 @@ impl PruneArguments {
             }
             CriterionName::Settle => Score::Settle { window, keep_frozen },
             CriterionName::Hold => Score::Hold { window, keep_frozen },
+            CriterionName::HoldInput => Score::HoldInput { window, keep_frozen },
             CriterionName::Magnitude => Score::Magnitude,
+            CriterionName::Wanda => Score::Wanda,
+            CriterionName::Surgeon => return Ok(Choice::Surgeon(None)),
+            CriterionName::HoldSurgeon => {
+                Score::Hold { window, keep_frozen }.validate(epochs)?;
+                return Ok(Choice::Surgeon(Some(window)));
+            }
         };
         score.validate(epochs)?;
         Ok(Choice::Scored(score))
@@ -242,6 +338,8 @@ impl PruneArguments {
             criterion: "stability",
             layers: subjects.iter().map(|subject| subject.name.as_str()).collect(),
             scope: None,
+            repair: self.repair.filter(|&repair| repair != Repair::Cut),
+            base: self.base,
             tolerance: None,
             min_stability: None,
             window: None,
@@ -256,6 +354,11 @@ impl PruneArguments {
                 return Settings { tolerance, min_stability, reading, ..empty };
             }
             Choice::Scored(score) => score,
+            Choice::Surgeon(window) => {
+                let criterion = if window.is_some() { "hold-surgeon" } else { "surgeon" };
+                let sparsity = self.shares();
+                return Settings { criterion, window, sparsity, smaller: self.smaller.as_deref(), ..empty };
+            }
         };
         let (criterion, window) = match score {
             Score::Settle { window, keep_frozen } => ("settle", Some((window, keep_frozen))),
@@ -269,10 +372,14 @@ impl PruneArguments {
             scope: Some(scope),
             window: window.map(|(window, _)| window),
             keep_frozen: window.map(|(_, keep_frozen)| keep_frozen),
-            sparsity: self.sparsity.as_ref().map(|shares| shares.iter().map(|&share| share.into()).collect()),
+            sparsity: self.shares(),
             smaller: self.smaller.as_deref(),
             ..empty
         }
+    }
+
+    fn shares(&self) -> Option<Vec<f64>> {
+        self.sparsity.as_ref().map(|shares| shares.iter().map(|&share| share.into()).collect())
     }
 }
 
@@ -288,14 +395,23 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
             ));
         }
     };
-    if arguments.criterion_name()? != CriterionName::Magnitude {
+    let name = arguments.criterion_name()?;
+    if !matches!(name, CriterionName::Magnitude | CriterionName::Wanda | CriterionName::Surgeon) {
         subjects.list.iter().try_for_each(|subject| subject.followed().map(|_| ()))?;
     }
     let choice = arguments.choice(subjects.epochs())?;
     let default = if subjects.list.len() > 1 { Scope::Global } else { Scope::Layer };
     let scope = arguments.scope.unwrap_or(default);
     let mut engine = open_engine(&arguments.folder.device, arguments.folder.output.quiet)?;
-    let chosen = choose(&mut engine, choice, scope, &points, &subjects)?;
+    let reporter = Reporter::new(arguments.folder.output.quiet);
+    let calibrated = arguments.is_calibrated(name);
+    let Chosen { tensors: chosen, state } = if calibrated {
+        let asked = calibrated::Asked { choice, scope, points: &points, repairs: arguments.repairs(name) };
+        calibrated::choose(&mut engine, &asked, arguments.base, &subjects, reporter.control())?
+    } else {
+        let tensors = choose(&mut engine, choice, scope, &points, &subjects)?;
+        Chosen { tensors, state: None }
+    };
 
     let settings = arguments.settings(choice, scope, &subjects.list);
     let (checksums, identity) = subjects.checksums()?;
@@ -304,9 +420,11 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     let mut losses: Vec<Vec<Vec<Loss>>> = chosen.iter().map(|tensors| pruned::losses(tensors)).collect();
     if let Some((cell, configuration, replicas)) = subjects.evaluated() {
         manifest.data_sets = data_sets(std::slice::from_ref(cell), configuration)?;
-        let reporter = Reporter::new(arguments.folder.output.quiet);
-        let (before, after) =
-            pruned::evaluate(&mut engine, cell, configuration, replicas, &chosen, reporter.control())?;
+        let control = reporter.control();
+        let (before, after) = match &state {
+            None => pruned::evaluate(&mut engine, cell, configuration, replicas, &chosen, control)?,
+            Some(points) => pruned::evaluate_networks(&mut engine, cell, configuration, replicas, points, control)?,
+        };
         for (losses, after) in losses.iter_mut().zip(&after) {
             let sums = losses.iter_mut().filter_map(|lines| lines.last_mut());
             for ((loss, before), after) in sums.zip(&before).zip(after) {
@@ -317,12 +435,26 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     }
     let several = points.len() > 1;
     let mut files = Vec::new();
-    for ((point, tensors), losses) in points.iter().zip(&chosen).zip(&losses) {
+    for (place, ((point, tensors), losses)) in points.iter().zip(&chosen).zip(&losses).enumerate() {
         let part = if several { point.folder() } else { String::new() };
         let path = |name: &str| folder.file(&format!("{part}{name}"));
-        files.push(pruned::write(&path, &subjects.state, tensors, losses, subjects.as_numpy)?);
+        // What was solved anew is written as it was solved; it is cut already.
+        let solved = match &state {
+            Some(points) => Some(subjects.solved(&points[place])?),
+            None => None,
+        };
+        let state = solved.as_ref().unwrap_or(&subjects.state);
+        files.push(pruned::write(&path, state, tensors, losses, subjects.as_numpy)?);
     }
     finish(arguments, &folder, &mut manifest, &subjects, &points, &losses, &files)
+}
+
+/// What was chosen.
+struct Chosen {
+    /// At each point which weights of each subject stay.
+    tensors: Vec<Vec<PrunedTensor>>,
+    /// At each point the networks of all replicas, where what stays was solved anew.
+    state: Option<Vec<Vec<PrunedNetwork>>>,
 }
 
 /// Which weights of each subject go at each point.
@@ -335,6 +467,8 @@ fn choose(
 ) -> Result<Vec<Vec<PrunedTensor>>> {
     let score = match choice {
         Choice::Scored(score) => score,
+        // Cut with calibration images.
+        Choice::Surgeon(_) => return Ok(Vec::new()),
         Choice::Threshold { tolerance, min_stability, reading } => {
             let tensor = |subject: &Subject| {
                 let (masks, frozen) = below_threshold(engine, subject.followed()?, tolerance, min_stability, reading)?;
@@ -344,7 +478,12 @@ fn choose(
         }
     };
     let scores: Vec<Scores> =
-        subjects.list.iter().map(|subject| subject.scores(engine, score)).collect::<Result<_>>()?;
+        subjects.list.iter().map(|subject| subject.scores(engine, score, None)).collect::<Result<_>>()?;
+    by_scores(&scores, scope, points, subjects)
+}
+
+/// The same, the scores given.
+fn by_scores(scores: &[Scores], scope: Scope, points: &[Point], subjects: &Subjects) -> Result<Vec<Vec<PrunedTensor>>> {
     let taking_part: usize = scores.iter().map(Scores::weight_count).sum();
     let amount = |point: &Point| match *point {
         Point::Smaller(times) => {
@@ -366,13 +505,13 @@ fn choose(
     points
         .iter()
         .map(|point| {
-            let masks = Scores::masks(&scores, scope, amount(point)?)?;
+            let masks = Scores::masks(scores, scope, amount(point)?)?;
             let tensor = |((subject, scores), masks): ((&Subject, &Scores), _)| PrunedTensor {
                 name: subject.name.clone(),
                 masks,
                 frozen: scores.frozen.clone(),
             };
-            Ok(subjects.list.iter().zip(&scores).zip(masks).map(tensor).collect())
+            Ok(subjects.list.iter().zip(scores).zip(masks).map(tensor).collect())
         })
         .collect()
 }

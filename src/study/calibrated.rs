@@ -142,7 +142,8 @@ impl<'a> CalibratedNetworks<'a> {
 /// All numbers of weights that are stopped at, from the most to the fewest: those asked for, and the stages above the least of them.
 fn falling(kept: &[usize], stages: &[usize]) -> Vec<usize> {
     let least = kept.iter().min().copied().unwrap_or(0);
-    let mut path: Vec<usize> = kept.iter().copied().chain(stages.iter().copied().filter(|&stage| stage > least)).collect();
+    let mut path: Vec<usize> =
+        kept.iter().copied().chain(stages.iter().copied().filter(|&stage| stage > least)).collect();
     path.sort_unstable_by(|a, b| b.cmp(a));
     path.dedup();
     path

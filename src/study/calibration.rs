@@ -17,8 +17,10 @@ pub const CALIBRATION_FILE: &str = "calibration.npz";
 pub struct Calibration {
     /// Which of the training images they are, ascending.
     indices: Vec<u32>,
-    /// Pixels, one image after the other.
+    /// Pixels `[image, y, x, channel]`.
     images: Vec<u8>,
+    /// Rows, columns and channels of an image.
+    pub sizes: [usize; 3],
 }
 
 impl Calibration {
@@ -28,9 +30,11 @@ impl Calibration {
         let count = configuration.calibration_images.min(training.samples());
         let indices = calibration_images(training.samples(), count, configuration.seed);
         let length = training.images.len() / training.samples();
+        let (height, width) = (training.height, training.width);
+        let sizes = [height, width, length / (height * width)];
         let image = |&index: &u32| &training.images[index as usize * length..][..length];
         let images = indices.iter().flat_map(image).copied().collect();
-        Self { indices, images }
+        Self { indices, images, sizes }
     }
 
     /// How many images.
@@ -49,20 +53,21 @@ impl Calibration {
         self.images.iter().map(|&pixel| f32::from(pixel) * scale).collect()
     }
 
-    /// Writes `images` `[image, feature]` and `indices` `[image]`.
+    /// Writes `images` `[image, y, x, channel]` and `indices` `[image]`.
     ///
     /// Fails with [`Error::Io`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let shape = [self.len(), self.images.len() / self.len().max(1)];
+        let [height, width, channels] = self.sizes;
+        let shape = [self.len(), height, width, channels];
         let images = NamedArray { name: "images", shape: &shape, values: Values::U8(&self.images) };
         let indices = NamedArray { name: "indices", shape: &shape[..1], values: Values::U32(&self.indices) };
         arrays::write(path, &[images, indices])
     }
 
-    /// Reads what [`Self::write`] wrote, of images of `image_len` pixels and channels.
+    /// Reads what [`Self::write`] wrote.
     ///
-    /// Fails with [`Error::Data`] if the file is missing or damaged, or if its images have another size.
-    pub fn read(path: &Path, image_len: usize) -> Result<Self> {
+    /// Fails with [`Error::Data`] if the file is missing or damaged.
+    pub fn read(path: &Path) -> Result<Self> {
         if !path.is_file() {
             return Err(Error::Data(format!(
                 "{} is not there: without calibration images no weights can be solved anew and no inputs are known; make the run \
@@ -72,21 +77,16 @@ impl Calibration {
         }
         let mut file = ArrayFile::open(path, Purpose::Arrays)?;
         let images = file.read_bytes("images")?;
-        let [count, length] = images.shape[..] else { return Err(damaged(path, &images.shape, image_len)) };
-        if length != image_len || count == 0 {
-            return Err(damaged(path, &images.shape, image_len));
-        }
+        let &[count, height, width, channels] = &images.shape[..] else {
+            return Err(Error::Data(format!(
+                "{} has images of the shape {:?}, not [image, y, x, channel]; the folder is damaged, run it again",
+                path.display(),
+                images.shape
+            )));
+        };
         // Where they stood among the training images is for people to look up.
-        Ok(Self { indices: (0..count as u32).collect(), images: images.values })
+        Ok(Self { indices: (0..count as u32).collect(), images: images.values, sizes: [height, width, channels] })
     }
-}
-
-fn damaged(path: &Path, shape: &[usize], image_len: usize) -> Error {
-    Error::Data(format!(
-        "{} has images of the shape {shape:?}, but the run's networks read images of {image_len} numbers; the folder is damaged, \
-         run it again",
-        path.display()
-    ))
 }
 
 #[cfg(test)]
@@ -97,13 +97,13 @@ mod tests {
     fn images_come_back_as_they_were_written_and_others_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(CALIBRATION_FILE);
-        let written = Calibration { indices: vec![0, 1], images: vec![0, 51, 102, 153, 204, 255] };
+        let images = vec![0, 51, 102, 153, 204, 255];
+        let written = Calibration { indices: vec![0, 1], images, sizes: [3, 1, 1] };
         written.write(&path).unwrap();
-        let read = Calibration::read(&path, 3).unwrap();
+        let read = Calibration::read(&path).unwrap();
         assert_eq!(read, written);
         assert_eq!(read.features(51.0), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        assert_eq!(Calibration::read(&path, 2).unwrap_err().exit_code(), 5);
-        let missing = Calibration::read(&folder.path().join("none.npz"), 3).unwrap_err();
+        let missing = Calibration::read(&folder.path().join("none.npz")).unwrap_err();
         assert!(missing.exit_code() == 5 && missing.to_string().contains("--repair cut"), "{missing}");
     }
 }

@@ -178,8 +178,7 @@ impl<'a> CellComparison<'a> {
         let (training, test) = self.cell.upload(self.engine)?;
         let dense = self.evaluate_dense(&mut trained.batch, test)?;
         let sparsities = self.configuration.sparsities();
-        let features =
-            Calibration::of_cell(self.cell, self.configuration).features(self.configuration.pixel_scale);
+        let features = Calibration::of_cell(self.cell, self.configuration).features(self.configuration.pixel_scale);
         let parameters = trained.batch.parameters()?;
         let mut calibrated = vec![self.calibrate(Base::Last, &parameters, &features)?];
         drop(parameters);

@@ -3,10 +3,11 @@
 use super::Control;
 use super::configuration::Configuration;
 use super::experiment::Cell;
-use crate::engine::{Engine, Evaluation, Replica, SweepPoint};
+use crate::engine::{Engine, Evaluation, Network, Replica, SweepPoint};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout, Part, Selection};
 use crate::pruning::masks::Mask;
+use crate::pruning::surgery::PrunedNetwork;
 use crate::run_folder::arrays::{self, NamedArray, RawArray, Values};
 use crate::run_folder::csv;
 use serde::Serialize;
@@ -149,6 +150,31 @@ pub fn tensors(architecture: &Architecture, replicas: &[Replica<f32>]) -> Vec<Ra
         RawArray::of_weights(&tensor.name, shape, &values)
     };
     layout.stored().map(of_tensor).collect()
+}
+
+/// The same of networks that differ from the trained ones in biases and all layers: of each of the `points` one for each
+/// replica.
+pub fn evaluate_networks(
+    engine: &mut Engine,
+    cell: &Cell,
+    configuration: &Configuration,
+    replicas: &[Replica<f32>],
+    points: &[Vec<PrunedNetwork>],
+    control: Control<'_>,
+) -> Result<(Vec<Evaluation>, Vec<Vec<Evaluation>>)> {
+    let ids: Vec<u32> = (0..replicas.len() as u32).collect();
+    let mut batch = cell.begin(engine, configuration, &ids)?;
+    batch.restore(replicas)?;
+    let test = engine.load(&cell.split.test)?;
+    let images = cell.split.test.samples() as u64 * replicas.len() as u64;
+    let before = control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
+    let network =
+        |(slot, network): (usize, &PrunedNetwork)| Network { slot, parameters: network.parameters.as_slice().into() };
+    let networks: Vec<Network> = points.iter().flat_map(|point| point.iter().enumerate().map(network)).collect();
+    let after = control.stage("evaluate the pruned nets", networks.len() as u64, "networks", |watch| {
+        batch.sweep_networks(test, 0, &networks, watch)
+    })?;
+    Ok((before, after.chunks(replicas.len().max(1)).map(<[_]>::to_vec).collect()))
 }
 
 /// Classifies the cell's test set with the trained networks, and with those that each of the `points` leaves: evaluations of

@@ -186,7 +186,18 @@ impl RecordedRun {
 
     /// The trained parameters of each replica; moments start at 0.
     pub fn replicas(&self, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {
-        let path = self.folder.join("weights.safetensors");
+        self.networks("weights.safetensors", architecture)
+    }
+
+    /// The same with weights and biases averaged over the last half of the epochs.
+    ///
+    /// Fails with [`Error::Data`] as [`Self::replicas`] does, and if the run is of before these were kept.
+    pub fn averaged(&self, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {
+        self.networks("averaged.safetensors", architecture)
+    }
+
+    fn networks(&self, name: &str, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {
+        let path = self.folder.join(name);
         let layout = ParameterLayout::new(architecture);
         let mut parameters: Vec<Vec<f32>> = Vec::new();
         for tensor in layout.stored() {

@@ -7,6 +7,7 @@ use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::ParameterLayout;
 use crate::pruning::score::{Score, Scores};
+use crate::pruning::surgery::PrunedNetwork;
 use crate::run_folder::arrays::{ForeignArray, RawArray};
 use crate::run_folder::listed;
 use crate::stability::TensorHistory;
@@ -54,13 +55,14 @@ impl Subject {
         })
     }
 
-    pub(super) fn scores(&self, engine: &mut Engine, score: Score) -> Result<Scores> {
+    /// Its scores; `norms` of its inputs `[replica, input]`, for scores that know them.
+    pub(super) fn scores(&self, engine: &mut Engine, score: Score, norms: Option<&[f32]>) -> Result<Scores> {
         match &self.history {
-            Some(history) => score.of_history(engine, history, None),
+            Some(history) => score.of_history(engine, history, norms),
             None if score.needs_history() => {
-                self.followed().and_then(|history| score.of_history(engine, history, None))
+                self.followed().and_then(|history| score.of_history(engine, history, norms))
             }
-            None => score.of_weights(&self.values, self.replicas, &self.axes, None),
+            None => score.of_weights(&self.values, self.replicas, &self.axes, norms),
         }
     }
 }
@@ -95,6 +97,19 @@ impl Subjects {
     pub(super) fn epochs(&self) -> u32 {
         let histories = self.list.iter().filter_map(|subject| subject.history.as_ref());
         histories.map(|history| history.shape.epochs as u32).next().unwrap_or(0)
+    }
+
+    /// The run, with its trained networks.
+    pub(super) fn run(&self) -> Result<(&RecordedRun, &[Replica<f32>])> {
+        let part = self.run.as_ref().ok_or_else(|| Error::Usage("name a run folder".into()))?;
+        Ok((&part.run, &part.replicas))
+    }
+
+    /// Every tensor of these networks of the run, one for each replica.
+    pub(super) fn solved(&self, networks: &[PrunedNetwork]) -> Result<Vec<RawArray>> {
+        let architecture = self.run()?.0.network()?;
+        let replica = |network: &PrunedNetwork| Replica::new(network.parameters.clone());
+        Ok(pruned::tensors(&architecture, &networks.iter().map(replica).collect::<Vec<_>>()))
     }
 
     /// The networks that can be evaluated, and on what.
