@@ -31,13 +31,14 @@ impl<'a> WeightFile<'a> {
         self.file.is_numpys()
     }
 
-    /// Names and shapes of the tensors of floats with two axes or more, in the order of the file: the weights of layers. Where
+    /// Names and shapes of the tensors of floats with two axes or more, in the order of the file: the weights of layers; where
+    /// tensors are `stacked`, an axis of replicas stands before these. Where
     /// `torch.nn.utils.prune` has left `key_orig` and `key_mask`, they are `key`; an array without a name has none.
-    pub fn layers(&self) -> Vec<(String, Vec<usize>)> {
+    pub fn layers(&self, stacked: bool) -> Vec<(String, Vec<usize>)> {
         let outlines = self.file.outlines().iter();
         outlines
             .filter_map(|outline| {
-                let shape = outline.shape.clone().filter(|shape| shape.len() > 1)?;
+                let shape = outline.shape.clone().filter(|shape| shape.len() > 1 + usize::from(stacked))?;
                 let name = outline.name.clone().unwrap_or_default();
                 let masked = |suffix| name.strip_suffix(suffix).filter(|key| self.is_masked(key)).map(String::from);
                 match (masked("_orig"), masked("_mask")) {

@@ -281,6 +281,11 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
         assert_eq!(first["layers"].as_array().unwrap().len(), 7);
         assert!(folder.path().join(format!("whole/smaller-{smaller}/weights.safetensors")).is_file());
     }
+    // The run's own files, named one by one, are the same networks: their biases are no weights.
+    let line = "prune --history run/history.npz --weights run/weights.safetensors --criterion hold --smaller 4 --device cpu --out f";
+    holdfast(folder.path(), line, &[]).succeeded().prints(&["replica 1: 21240 of 28320 weights removed"]);
+    let read = |path: &str| fs::read(folder.path().join(path)).unwrap();
+    assert!(read("f/weights.safetensors") == read("whole/smaller-4/weights.safetensors"));
     // A layer cut by the general path classifies as the special one does.
     let line = "prune run --criterion magnitude --layers dense5,dense6 --scope layer --sparsity 0 --device cpu --json --out none";
     let found = holdfast(folder.path(), line, &[]).succeeded().json();
@@ -308,6 +313,5 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
     }
     // The same history counted on its own gives the run's own table.
     holdfast(folder.path(), "stability run --device cpu --quiet --out counted", &[]).succeeded();
-    let read = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap();
     assert_eq!(read("counted/stability.csv"), read("run/stability.csv"));
 }

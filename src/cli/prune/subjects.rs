@@ -200,14 +200,18 @@ pub(super) fn of_files(arguments: &PruneArguments, path: &Path) -> Result<Subjec
     let mut file = WeightFile::open(path)?;
     let mut notices = Vec::new();
     let (mut list, mut hash) = (Vec::new(), NumberHash::default());
+    // Whether the weights of several networks stand side by side in each tensor, as far as that is said.
+    let mut stacked = arguments.array.axes()? == Axes::Own;
     let pairs = match &arguments.history {
         Some(history) => {
             let mut histories = arguments.array.open(history)?;
-            let pairs = pairs(arguments, &file, path, &histories)?;
+            stacked |= histories.are_own();
+            let pairs = pairs(arguments, &file, path, &histories, stacked)?;
             let mut said = histories.notices().to_vec();
             if histories.are_several() {
                 let is_left = |name: &String| pairs.iter().all(|pair| pair.key.as_ref() != Some(name));
-                let left: Vec<String> = file.layers().into_iter().map(|(name, _)| name).filter(is_left).collect();
+                let left: Vec<String> =
+                    file.layers(stacked).into_iter().map(|(name, _)| name).filter(is_left).collect();
                 said.extend((!left.is_empty()).then(|| format!("not pruned: {}", listed(SHOWN, &left))));
             }
             say.notices(&said);
@@ -250,7 +254,7 @@ pub(super) fn of_files(arguments: &PruneArguments, path: &Path) -> Result<Subjec
     let names: Vec<String> = list.iter().map(|subject| subject.name.clone()).collect();
     let state = file.state(&names, NAMELESS)?;
     let replicas = list.first().map_or(1, |subject: &Subject| subject.replicas);
-    let all: usize = file.layers().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let all: usize = file.layers(stacked).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
     // A tensor of one axis that was named, flat weights, counts too.
     let taking_part: usize = list.iter().map(|subject| subject.axes.iter().product::<usize>()).sum();
     let weights = (all / replicas.max(1)).max(taking_part);
@@ -271,13 +275,14 @@ fn pairs(
     file: &WeightFile<'_>,
     path: &Path,
     histories: &Histories<'_>,
+    stacked: bool,
 ) -> Result<Vec<Pair>> {
     let followed = histories.names();
     if arguments.weight_key.is_some() {
         histories.check_one()?;
         return Ok(vec![Pair { key: arguments.weight_key.clone(), history: 0 }]);
     }
-    let weights: Vec<String> = file.layers().into_iter().map(|(name, _)| name).collect();
+    let weights: Vec<String> = file.layers(stacked).into_iter().map(|(name, _)| name).collect();
     let history = |key: &String| match histories.find(key) {
         // Whatever it is called, it can only be this one's.
         Err(_) if followed.len() == 1 && arguments.layers.as_ref().is_some_and(|layers| layers.len() == 1) => Ok(0),
@@ -327,7 +332,7 @@ fn axes(
     if !histories.are_several() {
         return Ok(said);
     }
-    let weights = file.layers().into_iter().find(|(known, _)| known == name).map(|(_, shape)| shape);
+    let weights = file.layers(false).into_iter().find(|(known, _)| known == name).map(|(_, shape)| shape);
     let shape = histories.shape(index);
     Ok(match weights {
         Some(weights) if shape.get(1..) == Some(&weights[..]) => Axes::OneNetwork,
@@ -346,7 +351,7 @@ fn keys_alone(arguments: &PruneArguments, file: &WeightFile<'_>, path: &Path) ->
     if arguments.weight_key.is_some() {
         return Ok(vec![arguments.weight_key.clone()]);
     }
-    let layers: Vec<String> = file.layers().into_iter().map(|(name, _)| name).collect();
+    let layers: Vec<String> = file.layers(false).into_iter().map(|(name, _)| name).collect();
     if let Some(asked) = arguments.layers.as_ref() {
         let indices = chosen(asked, &layers, &path.display().to_string())?;
         return Ok(indices.into_iter().map(|index| Some(layers[index].clone())).collect());
