@@ -114,6 +114,9 @@ pub struct Configuration {
     /// How images are brought to that size.
     #[serde(default)]
     pub fit: Fit,
+    /// Whether colours become their luma; see [`LoadOptions::gray`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gray: bool,
     /// Share of each class that is held out for testing where a set has no test set of its own.
     #[serde(default = "test_share")]
     pub test_share: f64,
@@ -267,6 +270,7 @@ impl Configuration {
             training_images: self.training_images_of(network),
             side: self.side,
             fit: self.fit,
+            gray: self.gray,
             test_share: self.test_share,
             all_images: self.all_images,
         }

@@ -332,6 +332,8 @@ pub struct Contents {
     pub height: usize,
     /// Columns of an image.
     pub width: usize,
+    /// 1 where images are gray, 3 where they are in colour.
+    pub channels: usize,
     /// Images that are trained on.
     pub training_images: usize,
     /// Images that are judged by; `None` if these are the training images.
@@ -363,13 +365,14 @@ impl Contents {
             classes: class_names.iter().zip(&split.training.class_counts()).zip(&test).map(class).collect(),
             height: split.training.height,
             width: split.training.width,
+            channels: split.training.channels,
             training_images: split.training.samples(),
             test_images: own_test.then_some(split.test.samples()),
         }
     }
 
-    /// `pets: 2 classes (cats 10, dogs 10), 28 x 28, 20 training and 4 test images`: width x height as programs for
-    /// images give them, and of each class its training images.
+    /// `pets: 2 classes (cats 10, dogs 10), 28 x 28, 20 training and 4 test images, gray`: width x height as programs for
+    /// images give them, and of each class its training images; or `colour, 3 channels`.
     pub fn line(&self, name: &str) -> String {
         let count = |images: usize| thousands(images as i64);
         let named: Vec<String> = self
@@ -386,8 +389,9 @@ impl Contents {
             Some(test) => format!("{} training and {} test images", count(self.training_images), count(test)),
             None => format!("{} images, for training and for testing", count(self.training_images)),
         };
+        let kind = if self.channels == 1 { "gray".into() } else { format!("colour, {} channels", self.channels) };
         format!(
-            "{name}: {} classes ({}{more}), {} x {}, {images}",
+            "{name}: {} classes ({}{more}), {} x {}, {images}, {kind}",
             self.classes.len(),
             named.join(", "),
             self.width,
@@ -413,7 +417,7 @@ mod tests {
     fn the_line_counts_each_class_and_both_parts() {
         let split = Split::new(set(&[1, 0, 1], 2), set(&[0], 2)).unwrap();
         let contents = Contents::of(&split, &names(2));
-        assert_eq!(contents.line("pets"), "pets: 2 classes (c0 1, c1 2), 3 x 2, 3 training and 1 test images");
+        assert_eq!(contents.line("pets"), "pets: 2 classes (c0 1, c1 2), 3 x 2, 3 training and 1 test images, gray");
         assert_eq!(contents.classes.iter().map(|class| class.test_images).collect::<Vec<_>>(), [Some(1), Some(0)]);
     }
 
@@ -422,7 +426,7 @@ mod tests {
         let training = Arc::new(set(&[0, 1], 2));
         let contents = Contents::of(&Split { test: Arc::clone(&training), training }, &names(2));
         assert_eq!((contents.test_images, contents.classes[0].test_images), (None, None));
-        assert!(contents.line("pets").ends_with("3 x 2, 2 images, for training and for testing"));
+        assert!(contents.line("pets").ends_with("3 x 2, 2 images, for training and for testing, gray"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl DeviceData {
 
     /// Uploads `len` samples: sample `chosen(i)` of `host` to place `i`.
     fn gather(&self, gpu: &Gpu, host: &Dataset, len: usize, chosen: impl Fn(usize) -> usize) -> Result<()> {
-        let (shape, pixels) = (ImageShape { height: host.height, width: host.width }, host.pixels());
+        let (shape, pixels) = (ImageShape { height: host.height, width: host.width }, host.image_len());
         let images = (0..len).flat_map(|place| shape.packed(&host.images[chosen(place) * pixels..][..pixels]));
         self.images.gather(gpu, 0, len * shape.words(), images)?;
         self.labels.gather(gpu, 0, len, (0..len).map(|place| u32::from(host.labels[chosen(place)])))
