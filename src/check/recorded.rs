@@ -85,6 +85,7 @@ fn follow(engine: &mut Engine, name: &str, bytes: &'static [u8]) -> Result<Repor
     let architecture = Architecture {
         image_height: side,
         image_width: side,
+        channels: 1,
         convolutions: if is_cnn { Architecture::paper_convolutions(archive.number("filters")?) } else { Vec::new() },
         width: archive.number("width")?,
         depth: archive.number("depth")?,

@@ -32,6 +32,7 @@ pub const SHADERS: &[&Shader] = &[
     &dense::NAIVE_BACKWARD_WEIGHTS,
     &dense::FORWARD,
     &dense::FORWARD_IMAGES,
+    &dense::GATHER,
     &dense::BACKWARD_INPUT,
     &dense::BACKWARD_WEIGHTS,
     &dense::BACKWARD_WEIGHTS_IMAGES,

@@ -35,6 +35,9 @@ pub struct Architecture {
     pub image_height: usize,
     /// Columns of an image, in pixels.
     pub image_width: usize,
+    /// Numbers of a pixel: 1 for gray, 3 for red, green and blue. Not written where it is 1.
+    #[serde(default = "gray", skip_serializing_if = "is_gray")]
+    pub channels: usize,
     /// Convolutions from the image on; none for a fully connected network.
     pub convolutions: Vec<Convolution>,
     /// Units of each hidden dense layer.
@@ -43,6 +46,16 @@ pub struct Architecture {
     pub depth: usize,
     /// Units of the output layer, one for each class.
     pub classes: usize,
+}
+
+/// The channels of gray images.
+fn gray() -> usize {
+    1
+}
+
+/// Whether these are the channels of gray images.
+fn is_gray(channels: &usize) -> bool {
+    *channels == gray()
 }
 
 /// A convolution of 3 x 3 with padding that keeps the size, bias and ReLU.
@@ -142,6 +155,12 @@ impl Architecture {
         if self.image_height == 0 || self.image_width == 0 {
             return Err(Error::Data("the images have no pixels".into()));
         }
+        if ![1, 3].contains(&self.channels) {
+            return Err(Error::Data(format!(
+                "images of {} channels; networks read 1 (gray) or 3 (red, green and blue)",
+                self.channels
+            )));
+        }
         if self.convolutions.iter().any(|convolution| convolution.filters == 0) {
             return Err(Error::Usage("a convolution of 0 filters gives nothing out; use --filters 1 or more".into()));
         }
@@ -181,7 +200,8 @@ impl Architecture {
     /// Numbers of the largest array of one replica: its parameters, one image, or what a convolution produces for one image
     /// before it is pooled. Counted in floating point, which no size overflows.
     fn largest_array(&self) -> f64 {
-        let (mut parameters, mut features) = (0.0, self.image_height as f64 * self.image_width as f64);
+        let pixels = self.image_height as f64 * self.image_width as f64;
+        let (mut parameters, mut features) = (0.0, pixels * self.channels as f64);
         let mut largest = features;
         for ConvLayer { height, width, inputs, outputs, pool } in self.conv_layers() {
             parameters += (9.0 * inputs as f64 + 1.0) * outputs as f64;
@@ -195,14 +215,14 @@ impl Architecture {
         largest.max(parameters)
     }
 
-    /// Pixels of one image.
-    pub fn pixels(&self) -> usize {
-        self.image_height * self.image_width
+    /// Numbers of one image: rows x columns x channels.
+    pub fn image_len(&self) -> usize {
+        self.image_height * self.image_width * self.channels
     }
 
     /// All convolutions with their sizes; the first reads pixels.
     pub fn conv_layers(&self) -> Vec<ConvLayer> {
-        let (mut height, mut width, mut inputs) = (self.image_height, self.image_width, 1);
+        let (mut height, mut width, mut inputs) = (self.image_height, self.image_width, self.channels);
         let with_sizes = |convolution: &Convolution| {
             let Convolution { filters: outputs, pool } = *convolution;
             let layer = ConvLayer { height, width, inputs, outputs, pool };
@@ -212,10 +232,10 @@ impl Architecture {
         self.convolutions.iter().map(with_sizes).collect()
     }
 
-    /// What the first dense layer reads of one sample: pixels, or what the last convolution produces, in the order
+    /// What the first dense layer reads of one sample: the numbers of an image, or what the last convolution produces, in the order
     /// `[y, x, channel]`.
     pub fn features(&self) -> usize {
-        self.conv_layers().last().map_or(self.pixels(), ConvLayer::output_len)
+        self.conv_layers().last().map_or(self.image_len(), ConvLayer::output_len)
     }
 
     /// All dense layers up to the logits; the first reads [`Self::features`].

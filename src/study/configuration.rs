@@ -233,22 +233,21 @@ impl Configuration {
         }
         let networks = self.model.networks().iter();
         // Images large enough for every network: whether the real ones are is known when they are read.
-        networks.into_iter().try_for_each(|&network| self.architecture(network, 64, 64, 2).validate())
+        networks.into_iter().try_for_each(|&network| self.architecture(network, [64, 64, 1], 2).validate())
     }
 
-    /// The network for images of this size.
+    /// The network for images of these rows, columns and channels.
     pub fn architecture(
         &self,
         network: Network,
-        image_height: usize,
-        image_width: usize,
+        [image_height, image_width, channels]: [usize; 3],
         classes: usize,
     ) -> Architecture {
         let convolutions = match network {
             Network::Dnn => Vec::new(),
             Network::Cnn => Architecture::paper_convolutions(self.filters),
         };
-        Architecture { image_height, image_width, convolutions, width: self.width, depth: self.depth, classes }
+        Architecture { image_height, image_width, channels, convolutions, width: self.width, depth: self.depth, classes }
     }
 
     /// Training images that are taken for a network.

@@ -54,13 +54,13 @@ impl Cell {
                         (split, contents, notices)
                     }
                 };
-                let Dataset { ref name, height, width, classes, .. } = *split.training;
+                let Dataset { ref name, height, width, channels, classes, .. } = *split.training;
                 if cells[..first].iter().any(|cell| cell.data_set == *name) {
                     return Err(Error::Usage(format!(
                         "--data names two sets that are both called {name}; compare them in two runs"
                     )));
                 }
-                let architecture = configuration.architecture(network, height, width, classes);
+                let architecture = configuration.architecture(network, [height, width, channels], classes);
                 architecture.validate()?;
                 check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
                 let known_as = if matches!(source, Source::Any(_)) { format!("any {place}") } else { name.clone() };
@@ -268,11 +268,12 @@ impl CellFolder<'_> {
 ///
 /// Fails with [`Error::Job`].
 pub fn check_memory(architecture: &Architecture, replicates: u32, epochs: u32, images: usize) -> Result<()> {
-    let Architecture { width, depth, classes, image_height, image_width, ref convolutions } = *architecture;
+    let Architecture { width, depth, classes, image_height, image_width, channels, ref convolutions } = *architecture;
     // In floating point: the sizes of a slip of the keyboard overflow whole numbers.
     let [width, depth, classes, height, columns] = [width, depth, classes, image_height, image_width].map(|n| n as f64);
-    let pixels = height * columns;
-    let (mut features, mut channels, mut parameters) = (pixels, 1.0, 0.0);
+    let mut channels = channels as f64;
+    let pixels = height * columns * channels;
+    let (mut features, mut parameters) = (pixels, 0.0);
     for convolution in convolutions {
         let filters = convolution.filters as f64;
         parameters += (9.0 * channels + 1.0) * filters;

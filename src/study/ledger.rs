@@ -64,6 +64,7 @@ impl Workload {
             architecture: Architecture {
                 image_height: 28,
                 image_width: 28,
+                channels: 1,
                 convolutions: Vec::new(),
                 width: 30,
                 depth: 6,

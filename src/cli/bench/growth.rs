@@ -369,6 +369,7 @@ impl BenchArguments {
         Architecture {
             image_height: self.side,
             image_width: self.side,
+            channels: 1,
             convolutions,
             width: self.width,
             depth: self.depth,

@@ -52,7 +52,14 @@ impl Network {
     /// Values of one sample in the widest activation.
     pub(super) fn widest(&self) -> usize {
         let dense = self.architecture.width.max(self.architecture.classes);
-        self.architecture.conv_layers().iter().map(ConvLayer::output_len).fold(dense, usize::max)
+        let widest = self.architecture.conv_layers().iter().map(ConvLayer::output_len).fold(dense, usize::max);
+        widest.max(self.gathered_len())
+    }
+
+    /// Numbers of one image as an array of its own: convolutions read colours as features.
+    fn gathered_len(&self) -> usize {
+        let gathers = self.architecture.channels > 1 && !self.architecture.convolutions.is_empty();
+        if gathers { self.architecture.image_len() } else { 0 }
     }
 
     /// Words of all activations of one sample, and of its gradients if it is trained on.
@@ -63,7 +70,7 @@ impl Network {
             TrainingPath::FusedTraining => 0,
             _ => self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum(),
         };
-        convolved + dense + 2 * self.gradient_units(purpose)
+        self.gathered_len() + convolved + dense + 2 * self.gradient_units(purpose)
     }
 
     /// Sizes of the dense layers after the first.
@@ -74,7 +81,7 @@ impl Network {
 
     /// Sizes of all dense layers, for whole steps of them.
     pub(super) fn whole_stack(&self, replicas: usize, capacity: usize) -> StepShape {
-        let Architecture { image_height: height, image_width: width, width: units, classes, depth, .. } =
+        let Architecture { image_height: height, image_width, channels, width: units, classes, depth, .. } =
             self.architecture;
         let images = self.architecture.convolutions.is_empty();
         let features = ImageShape { height: 1, width: self.architecture.features() };
@@ -82,7 +89,7 @@ impl Network {
             replicas,
             capacity,
             reads: if images { Reads::Images } else { Reads::Features },
-            input: if images { ImageShape { height, width } } else { features },
+            input: if images { ImageShape { height, width: image_width * channels } } else { features },
             scale: if images { self.scale } else { 1.0 },
             units,
             classes,
@@ -149,6 +156,8 @@ pub(super) enum TrainingPath {
 pub(super) struct Activations {
     /// Samples that each replica has room for.
     pub(super) capacity: usize,
+    /// Images in colour `[replica, sample, y, x, channel]`, if convolutions read them.
+    gathered: Option<Buffer<f32>>,
     /// From the image on.
     convolved: Vec<Convolved>,
     outputs: Vec<Buffer<f32>>,
@@ -158,6 +167,7 @@ pub(super) struct Activations {
 /// Elements of the arrays of [`Activations`].
 pub(super) struct ActivationSizes {
     capacity: usize,
+    gathered: usize,
     /// What each convolution produces, and the codes of its pooling.
     convolved: Vec<(usize, Option<usize>)>,
     outputs: Vec<usize>,
@@ -176,6 +186,7 @@ impl ActivationSizes {
         };
         Self {
             capacity,
+            gathered: room(network.gathered_len()),
             convolved: network.architecture.conv_layers().iter().map(convolved).collect(),
             outputs,
             gradient: room(network.gradient_units(purpose)),
@@ -185,18 +196,20 @@ impl ActivationSizes {
     /// All of them together, each a word.
     pub(super) fn words(&self) -> usize {
         let convolved: usize = self.convolved.iter().map(|(values, argmax)| values + argmax.unwrap_or(0)).sum();
-        convolved + self.outputs.iter().sum::<usize>() + 2 * self.gradient
+        self.gathered + convolved + self.outputs.iter().sum::<usize>() + 2 * self.gradient
     }
 }
 
 impl Activations {
     /// Arrays of these sizes.
     pub(super) fn new(gpu: &Gpu, sizes: ActivationSizes) -> Result<Self> {
-        let ActivationSizes { capacity, convolved, outputs, gradient } = sizes;
+        let ActivationSizes { capacity, gathered, convolved, outputs, gradient } = sizes;
+        let gathered = (gathered > 0).then(|| Buffer::new(gpu, "gathered", gathered));
         let convolved = convolved.into_iter().map(|(values, argmax)| Convolved::new(gpu, values, argmax));
         let outputs = outputs.into_iter().map(|len| Buffer::new(gpu, "activations", len));
         Ok(Self {
             capacity,
+            gathered: gathered.transpose()?,
             convolved: convolved.collect::<Result<_>>()?,
             outputs: outputs.collect::<Result<_>>()?,
             gradients: [Buffer::new(gpu, "gradient", gradient)?, Buffer::new(gpu, "gradient", gradient)?],

@@ -7,6 +7,7 @@ use crate::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
     Shape,
 };
+use crate::kernels::dense::{Gather, GatherArguments};
 use crate::kernels::max_pool2d::{self, argmax_len};
 use crate::kernels::{Bound, ParameterOffsets, StepRecord};
 use crate::network::ConvLayer;
@@ -68,7 +69,7 @@ fn layers(binder: Binder<'_>) -> Vec<Layer<'_>> {
                 weights: network.layout.conv_weight(index).offset,
                 bias: network.layout.conv_bias(index).offset,
             },
-            input: match features {
+            input: match features.or(activations.gathered.as_ref()) {
                 None => Input::Images(binder.images()),
                 Some(features) => Input::Features(features),
             },
@@ -80,9 +81,14 @@ fn layers(binder: Binder<'_>) -> Vec<Layer<'_>> {
     layers
 }
 
-/// Binds the forward pass: one launch a layer.
+/// Binds the forward pass: one launch a layer, and of images in colour one before that widens them.
 pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
-    let Binder { gpu, kernels, feed, state, .. } = binder;
+    let Binder { gpu, kernels, feed, state, activations, .. } = binder;
+    let gather = activations.gathered.as_ref().map(|output| {
+        let (replicas, capacity, steps, images) =
+            (state.replicas, activations.capacity, feed.steps(), binder.images());
+        Gather::new(kernels.workgroup_size).bind(gpu, &GatherArguments { replicas, capacity, steps, images, output })
+    });
     let bind = |Layer { shape, place, input, convolved, .. }: Layer<'_>| {
         let arguments = ForwardArguments {
             shape,
@@ -95,7 +101,7 @@ pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
         };
         Forward::new(kernels.workgroup_size).bind(gpu, &arguments)
     };
-    layers(binder).into_iter().map(bind).collect()
+    gather.into_iter().chain(layers(binder).into_iter().map(bind)).collect()
 }
 
 /// Binds the backward pass, from the last convolution to the first: gradients of its weights, and of its input unless that is
