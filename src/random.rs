@@ -30,6 +30,9 @@ pub enum Stream {
     Check = 6,
     /// Weights and weights that a rewired layer grows: counter = (replica id, update, weight, stream).
     Rewiring = 7,
+    /// Which training images calibrate the surgeon, and which positions of them: counter = (0 for images and 1 for positions,
+    /// layer, index, stream).
+    Calibration = 8,
 }
 
 /// Four random words for one counter: Philox4x32 with ten rounds.
@@ -101,6 +104,15 @@ impl Sequence {
         low + (high - low) * self.unit()
     }
 
+    /// Leaves `count` of the `items`, drawn at random, in random order; all if there are no more.
+    pub fn choose<T>(&mut self, items: &mut Vec<T>, count: usize) {
+        for place in 0..count.min(items.len()) {
+            let chosen = place + self.below((items.len() - place) as u32) as usize;
+            items.swap(place, chosen);
+        }
+        items.truncate(count);
+    }
+
     /// Brings `items` into random order (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
@@ -138,6 +150,19 @@ mod tests {
         assert_ne!(items, (0..1000).collect::<Vec<_>>());
         items.sort_unstable();
         assert_eq!(items, (0..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_choice_takes_no_item_twice() {
+        let mut items: Vec<u32> = (0..1000).collect();
+        Sequence::new(7, Stream::Calibration, 0, 0).choose(&mut items, 100);
+        items.sort_unstable();
+        items.dedup();
+        assert_eq!((items.len(), items.iter().any(|&item| item >= 1000)), (100, false));
+        let mut few = vec![1, 2];
+        Sequence::new(7, Stream::Calibration, 0, 0).choose(&mut few, 3);
+        few.sort_unstable();
+        assert_eq!(few, [1, 2]);
     }
 
     #[test]

@@ -44,6 +44,12 @@ impl ConvShape {
 ///
 /// Twin of `shaders/conv2d/forward.wgsl`; followed by [`super::max_pool2d::forward`] of `forward_pool.wgsl`.
 pub fn forward<T: Real>(shape: ConvShape, input: &[T], weights: &[T], bias: &[T], output: &mut [T]) {
+    pre_activations(shape, input, weights, bias, output);
+    output.iter_mut().for_each(|y| *y = relu(*y));
+}
+
+/// What [`forward`] gives before its ReLU.
+pub fn pre_activations<T: Real>(shape: ConvShape, input: &[T], weights: &[T], bias: &[T], output: &mut [T]) {
     let ConvShape { inputs, outputs, .. } = shape;
     debug_assert_eq!(weights.len(), 9 * inputs * outputs, "weights");
     output.chunks_exact_mut(outputs).for_each(|output| output.copy_from_slice(bias));
@@ -56,7 +62,6 @@ pub fn forward<T: Real>(shape: ConvShape, input: &[T], weights: &[T], bias: &[T]
             }
         }
     });
-    output.iter_mut().for_each(|y| *y = relu(*y));
 }
 
 /// `input_gradient[n, y, x, c] = sum_{ky, kx, k} output_gradient[n, y - ky + 1, x - kx + 1, k] * weights[ky, kx, c, k]`

@@ -12,6 +12,7 @@ pub mod fast;
 pub mod focus_sweep;
 pub mod gram;
 pub mod he_normal;
+pub mod layers;
 pub mod magnitude_sort;
 pub mod mask;
 pub mod max_pool2d;

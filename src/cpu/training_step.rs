@@ -83,12 +83,12 @@ fn forward_dense<T: Real>(architecture: &Architecture, parameters: &[T], feature
     activations
 }
 
-fn conv_shape(layer: &ConvLayer, samples: usize) -> ConvShape {
+pub(super) fn conv_shape(layer: &ConvLayer, samples: usize) -> ConvShape {
     let ConvLayer { height, width, inputs, outputs, .. } = *layer;
     ConvShape { samples, height, width, inputs, outputs }
 }
 
-fn pool_shape(layer: &ConvLayer, samples: usize) -> PoolShape {
+pub(super) fn pool_shape(layer: &ConvLayer, samples: usize) -> PoolShape {
     PoolShape { samples, height: layer.height, width: layer.width, channels: layer.outputs }
 }
 

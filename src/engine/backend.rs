@@ -42,7 +42,13 @@ pub(super) trait Backend: Send {
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<PathStep<f32>>>>;
 
-    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit>;
+    /// Each of `cuts` keeps no more than the layer has.
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, cuts: &[&[bool]], watch: &Watch<'_>) -> Result<Vec<Refit>>;
+
+    /// Runs work of the host that uses several threads, on the threads that the user gives the engine.
+    fn on_threads(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
 
     #[cfg(feature = "gpu")]
     fn gpu(&self) -> Option<&Arc<Gpu>> {

@@ -149,6 +149,10 @@ impl Backend for CpuBackend {
         Ok(envelope)
     }
 
+    fn on_threads(&self, work: &mut (dyn FnMut() + Send)) {
+        self.pool.install(work);
+    }
+
     fn paths(
         &mut self,
         layer: &SurgeonLayer<'_>,
@@ -158,8 +162,8 @@ impl Backend for CpuBackend {
         self.pool.install(|| surgeon::paths(layer, ratios, watch))
     }
 
-    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
-        self.pool.install(|| surgeon::refit(layer, watch))
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, cuts: &[&[bool]], watch: &Watch<'_>) -> Result<Vec<Refit>> {
+        self.pool.install(|| surgeon::refit(layer, cuts, watch))
     }
 }
 

@@ -212,12 +212,31 @@ impl Engine {
         self.backend.paths(layer, ratios, watch)
     }
 
-    /// The kept weights of each unit, and its bias, solved anew; all other weights are 0. Progress is in units.
+    /// For each of `cuts` the weights that it keeps `[input, unit]`, and the biases, solved anew; all other weights are 0. A cut
+    /// keeps no weight that the layer has not. The CPU engine adds up
+    /// moments once for all cuts. Progress is in units of cuts.
     ///
     /// Fails as [`Self::paths`] does.
-    pub fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
+    pub fn refit(&mut self, layer: &SurgeonLayer<'_>, cuts: &[&[bool]], watch: &Watch<'_>) -> Result<Vec<Refit>> {
         layer.check()?;
-        self.backend.refit(layer, watch)
+        let fits = |cut: &&[bool]| {
+            cut.len() == layer.kept.len() && cut.iter().zip(layer.kept).all(|(&kept, &is_there)| is_there || !kept)
+        };
+        if let Some(place) = cuts.iter().position(|cut| !fits(cut)) {
+            return Err(Error::Shape(format!(
+                "cut {place}, counted from 0, keeps other weights than the {} that the layer has",
+                layer.kept.iter().filter(|&&kept| kept).count()
+            )));
+        }
+        if cuts.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.backend.refit(layer, cuts, watch)
+    }
+
+    /// Runs work of the host on the engine's threads.
+    pub(super) fn on_threads(&self, work: &mut (dyn FnMut() + Send)) {
+        self.backend.on_threads(work);
     }
 
     /// What was spent on building and copying so far.

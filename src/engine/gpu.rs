@@ -230,8 +230,9 @@ impl Backend for GpuBackend {
         surgeon::paths(&self.gpu, layer, ratios, watch)
     }
 
-    fn refit(&mut self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
-        surgeon::refit(&self.gpu, layer, watch)
+    fn refit(&mut self, layer: &SurgeonLayer<'_>, cuts: &[&[bool]], watch: &Watch<'_>) -> Result<Vec<Refit>> {
+        let one = |&kept: &&[bool]| surgeon::refit(&self.gpu, &SurgeonLayer { kept, ..*layer }, watch);
+        cuts.iter().map(one).collect()
     }
 
     fn gpu(&self) -> Option<&Arc<Gpu>> {

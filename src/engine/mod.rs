@@ -12,6 +12,7 @@ mod cpu;
 mod front;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod layers;
 mod loaded;
 mod surgeon;
 
@@ -23,6 +24,7 @@ pub use choice::{Choice, automatic_adapter, open};
 pub use front::Engine;
 #[cfg(feature = "gpu")]
 pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
+pub use layers::LayerOutput;
 pub use loaded::DataHandle;
 pub use surgeon::{ActiveRows, PathStep, Refit, Rows, SurgeonLayer, winners};
 

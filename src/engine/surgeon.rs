@@ -125,8 +125,13 @@ impl SurgeonLayer<'_> {
 
     /// Columns of unit `k` that are there: kept inputs, and the bias behind them.
     pub(super) fn columns(&self, k: usize) -> Vec<u32> {
+        self.columns_of(self.kept, k)
+    }
+
+    /// The same where the weights of `kept` stay.
+    fn columns_of(&self, kept: &[bool], k: usize) -> Vec<u32> {
         let inputs = self.rows.inputs();
-        let kept = (0..inputs).filter(|i| self.kept[i * self.units + k]);
+        let kept = (0..inputs).filter(|i| kept[i * self.units + k]);
         kept.chain(self.bias.map(|_| inputs)).map(|column| column as u32).collect()
     }
 
@@ -172,19 +177,23 @@ impl SurgeonLayer<'_> {
         self.shares_gram || matches!(self.active_rows, ActiveRows::Always) || self.inactive_weight == 1.0
     }
 
-    /// Moments of some columns of unit `k` with their ridge.
+    /// Moments of some columns of unit `k`, without a ridge.
     fn moments(&self, all: &AllRows, columns: &[u32], k: usize) -> gram::Half {
-        let places: Vec<usize> =
-            (0..).zip(&all.columns).filter(|(_, c)| columns.binary_search(c).is_ok()).map(|(i, _)| i).collect();
-        let mut moments = all.moments.select(&places, k);
-        if !self.shares() {
-            let targets = &all.targets[k * self.rows.len()..(k + 1) * self.rows.len()];
-            let rows = (0..).zip(targets).filter(|&(row, &target)| self.is_active(row, k, target));
-            let active: Vec<u32> = rows.map(|(row, _)| row as u32).collect();
-            let target = |row: usize, output: &mut [f32]| output[0] = targets[row];
-            let active = gram::accumulate(&self.rows, columns, &active, 1, target);
-            moments = gram::weigh(self.inactive_weight, moments, &active);
+        let places = places_of(&all.columns, columns);
+        let moments = all.moments.select(&places, k);
+        if self.shares() {
+            return moments;
         }
+        let targets = &all.targets[k * self.rows.len()..(k + 1) * self.rows.len()];
+        let rows = (0..).zip(targets).filter(|&(row, &target)| self.is_active(row, k, target));
+        let active: Vec<u32> = rows.map(|(row, _)| row as u32).collect();
+        let target = |row: usize, output: &mut [f32]| output[0] = targets[row];
+        let active = gram::accumulate(&self.rows, columns, &active, 1, target);
+        gram::weigh(self.inactive_weight, moments, &active)
+    }
+
+    /// Adds the ridge to moments of some columns of unit `k`.
+    fn with_ridge(&self, mut moments: gram::Half, columns: &[u32], k: usize) -> gram::Half {
         let ridge = moments.ridge(0..moments.size, self.ridge);
         let weights: Vec<f32> = columns.iter().map(|&column| self.weight(column, k)).collect();
         moments.add_ridge(ridge, &weights);
@@ -227,7 +236,11 @@ pub(super) fn paths(
     let inputs = layer.rows.inputs();
     // Where nothing is pruned yet, one inverse serves all units that share their moments.
     let one_serves_all = layer.shares() && layer.kept.iter().all(|&kept| kept);
-    let invert = |k: usize| surgeon::invert(layer.moments(&all, &layer.columns(k), k)).ok_or_else(|| layer.singular(k));
+    let invert = |k: usize| {
+        let columns = layer.columns(k);
+        let moments = layer.with_ridge(layer.moments(&all, &columns, k), &columns, k);
+        surgeon::invert(moments).ok_or_else(|| layer.singular(k))
+    };
     let inverse = one_serves_all.then(|| invert(0)).transpose()?;
     let path = |k: usize| {
         watch.check()?;
@@ -251,20 +264,35 @@ pub(super) fn paths(
     (0..layer.units).into_par_iter().map(path).collect()
 }
 
-/// The kept weights of all units solved anew, on the threads of the pool that it is called from; see [`super::Engine::refit`].
-pub(super) fn refit(layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
+/// For each of `cuts` the weights solved anew that it keeps, on the threads of the pool that it is called from; see
+/// [`super::Engine::refit`]. Moments are added up once for all.
+pub(super) fn refit(layer: &SurgeonLayer<'_>, cuts: &[&[bool]], watch: &Watch<'_>) -> Result<Vec<Refit>> {
     let all = layer.all_rows();
     let solve = |k: usize| {
         watch.check()?;
         let columns = layer.columns(k);
-        let weights = surgeon::refit(layer.moments(&all, &columns, k)).ok_or_else(|| layer.singular(k))?;
-        (watch.progress)(1);
-        Ok((columns, weights))
+        let moments = layer.moments(&all, &columns, k);
+        let one = |kept: &&[bool]| {
+            let own = layer.columns_of(kept, k);
+            let of_cut = layer.with_ridge(moments.select(&places_of(&columns, &own), 0), &own, k);
+            let weights = surgeon::refit(of_cut).ok_or_else(|| layer.singular(k))?;
+            Ok((own, weights))
+        };
+        let solved = cuts.iter().map(one).collect::<Result<Vec<_>>>()?;
+        (watch.progress)(cuts.len() as u64);
+        Ok(solved)
     };
-    let solved: Vec<(Vec<u32>, Vec<f32>)> = (0..layer.units).into_par_iter().map(solve).collect::<Result<_>>()?;
-    let mut refit = layer.nothing_kept();
-    for (k, (columns, weights)) in solved.iter().enumerate() {
-        layer.place(&mut refit, k, columns, weights);
+    let solved: Vec<Vec<(Vec<u32>, Vec<f32>)>> = (0..layer.units).into_par_iter().map(solve).collect::<Result<_>>()?;
+    let mut refits = vec![layer.nothing_kept(); cuts.len()];
+    for (k, solved) in solved.iter().enumerate() {
+        for (refit, (columns, weights)) in refits.iter_mut().zip(solved) {
+            layer.place(refit, k, columns, weights);
+        }
     }
-    Ok(refit)
+    Ok(refits)
+}
+
+/// Where the columns `own` stand among `columns`; both ascend.
+fn places_of(columns: &[u32], own: &[u32]) -> Vec<usize> {
+    (0..).zip(columns).filter(|(_, column)| own.binary_search(column).is_ok()).map(|(place, _)| place).collect()
 }

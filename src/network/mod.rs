@@ -1,7 +1,9 @@
 //! Networks as data: which layers there are, which shapes they have, where their parameters lie. Nothing here computes.
 
 mod architecture;
+mod layer;
 mod parameters;
 
 pub use architecture::{Architecture, ConvLayer, Convolution, DenseLayer};
+pub use layer::Layer;
 pub use parameters::{ParameterLayout, Tensor};

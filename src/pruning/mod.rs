@@ -1,11 +1,15 @@
 //! From numbers to masks, from masks to accuracies.
 
+pub mod allocation;
 pub mod criterion;
 pub mod decay;
+pub mod input_norm;
 pub mod masks;
 pub mod operating_points;
 pub mod surgeon;
+pub mod surgery;
 pub mod sweep;
 mod sweep_row;
 
-pub use sweep_row::{Layers, Method, Repair, Scope, SweepRow};
+pub use allocation::Scope;
+pub use sweep_row::{Layers, Method, Repair, SweepRow};

@@ -1,5 +1,6 @@
 //! One line of `sweep.csv`: how well one pruned network of one replica classifies the test set.
 
+use super::allocation::Scope;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -17,12 +18,16 @@ pub enum Method {
     Settle,
     /// Smallest holding magnitude first.
     Hold,
+    /// Smallest holding magnitude times the norm of the weight's input first.
+    HoldInput,
     /// Smallest magnitude of the trained weights first (one-shot pruning).
     Magnitude,
     /// As [`Self::Magnitude`], but frozen weights go before all others.
     MagnitudeFrozenFirst,
     /// Weights at random.
     Random,
+    /// Smallest magnitude times the norm of the weight's input first (Sun et al. 2024).
+    Wanda,
     /// Trained anew for each target while pruning towards it, one target after the other.
     #[serde(alias = "ed-sequential")]
     DecaySequential,
@@ -39,9 +44,11 @@ impl Method {
             Self::Stability => "stability",
             Self::Settle => "settle",
             Self::Hold => "hold",
+            Self::HoldInput => "hold-input",
             Self::Magnitude => "magnitude",
             Self::MagnitudeFrozenFirst => "magnitude-frozen-first",
             Self::Random => "random",
+            Self::Wanda => "wanda",
             Self::DecaySequential => "decay-sequential",
             Self::DecayBatched => "decay-batched",
         }
@@ -55,7 +62,7 @@ impl Method {
     /// Whether the method reads the recorded history, and so is charged for recording and counting it. Frozen weights are
     /// found in the history too.
     pub fn reads_history(self) -> bool {
-        matches!(self, Self::Stability | Self::Settle | Self::Hold | Self::MagnitudeFrozenFirst)
+        matches!(self, Self::Stability | Self::Settle | Self::Hold | Self::HoldInput | Self::MagnitudeFrozenFirst)
     }
 }
 
@@ -72,15 +79,6 @@ pub enum Layers {
     /// The last hidden layer.
     #[default]
     Focus,
-}
-
-/// Among which weights those that go are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// Each layer for itself.
-    #[default]
-    Layer,
 }
 
 /// What is done about the weights that stay.
@@ -151,9 +149,19 @@ mod tests {
     #[test]
     fn files_and_terminal_spell_a_method_the_same_way() {
         use Method::*;
-        for method in
-            [Dense, Stability, Settle, Hold, Magnitude, MagnitudeFrozenFirst, Random, DecaySequential, DecayBatched]
-        {
+        for method in [
+            Dense,
+            Stability,
+            Settle,
+            Hold,
+            HoldInput,
+            Magnitude,
+            MagnitudeFrozenFirst,
+            Random,
+            Wanda,
+            DecaySequential,
+            DecayBatched,
+        ] {
             assert_eq!(serde_json::to_value(method).unwrap(), method.to_string());
         }
     }

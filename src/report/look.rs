@@ -90,10 +90,12 @@ impl Look {
         let colour = match method {
             Method::Stability => RGBColor(0, 114, 178),
             Method::Hold => RGBColor(213, 94, 0),
+            Method::HoldInput => RGBColor(240, 228, 66),
             Method::Settle => RGBColor(0, 158, 115),
             Method::Dense | Method::Magnitude => RGBColor(0, 0, 0),
             Method::MagnitudeFrozenFirst => RGBColor(204, 121, 167),
             Method::Random => RGBColor(86, 180, 233),
+            Method::Wanda => RGBColor(127, 127, 127),
             Method::DecaySequential | Method::DecayBatched => RGBColor(230, 159, 0),
         };
         let look = |(outline, filled, dash)| Self { colour, dash, outline, filled };
@@ -114,11 +116,14 @@ impl Look {
             (Method::Hold, FROZEN_KEPT) => (CIRCLE, false, SHORT),
             (Method::Hold, CHOSEN_IN_TRAINING) => (DOT, true, DOTTED),
             (Method::Hold, _) => (CIRCLE, true, SOLID),
+            (Method::HoldInput, FROZEN_KEPT) => (CIRCLE, false, DOTTED),
+            (Method::HoldInput, _) => (CIRCLE, true, LONG),
             (Method::Settle, FROZEN_KEPT) => (SQUARE, false, SHORT),
             (Method::Settle, CHOSEN_IN_TRAINING) => (SMALL_SQUARE, true, DOTTED),
             (Method::Settle, _) => (SQUARE, true, SOLID),
             (Method::Dense | Method::Magnitude, _) => (DIAMOND, true, SOLID),
             (Method::MagnitudeFrozenFirst, _) => (LEFT, true, LONG),
+            (Method::Wanda, _) => (CROSS, true, SHORT),
             (Method::Random, _) => (CROSS, true, DOTTED),
             (Method::DecaySequential | Method::DecayBatched, "exd") => (PLUS, false, SHORT),
             (Method::DecaySequential | Method::DecayBatched, "soft") => (LYING, true, DOTTED),

@@ -105,7 +105,9 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
     for row in rows {
         let shown = match row.method {
             Method::Dense => false,
-            Method::Settle | Method::Hold => row.window == Some(headline_window) || row.rule == CHOSEN_IN_TRAINING,
+            Method::Settle | Method::Hold | Method::HoldInput => {
+                row.window == Some(headline_window) || row.rule == CHOSEN_IN_TRAINING
+            }
             Method::DecayBatched => !sequential,
             _ => true,
         };

@@ -48,7 +48,8 @@ fn paths(engine: &mut Engine, layer: &SurgeonLayer<'_>) -> Result<Vec<Vec<PathSt
 }
 
 fn refit(engine: &mut Engine, layer: &SurgeonLayer<'_>) -> Result<Refit> {
-    engine.refit(layer, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
+    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    Ok(engine.refit(layer, &[layer.kept], &watch)?.remove(0))
 }
 
 /// A dense layer with what it gives.
@@ -290,5 +291,5 @@ fn what_the_surgeon_cannot_work_with_is_refused_in_a_sentence() {
     assert_refused(engine.paths(&layer, Some(&[0.5; 26]), &watch), &["26 ratios", "27 weights"]);
     assert_refused(engine.paths(&layer, Some(&[1.5; 27]), &watch), &["from 0 to 1"]);
     let stopped = Watch { stop: &AtomicBool::new(true), progress: &|_| {} };
-    assert!(matches!(engine.refit(&layer, &stopped), Err(holdfast::error::Error::Interrupted)));
+    assert!(matches!(engine.refit(&layer, &[layer.kept], &stopped), Err(holdfast::error::Error::Interrupted)));
 }
