@@ -3,7 +3,7 @@
 use holdfast::cpu::training_step::Replica;
 use holdfast::data::Dataset;
 use holdfast::network::{Architecture, ParameterLayout};
-use ndarray::{ArrayD, Ix0, Ix1, Ix2, Ix3, IxDyn};
+use ndarray::{ArrayD, Ix0, Ix1, Ix2, IxDyn};
 use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -47,9 +47,12 @@ fn read(path: &Path) -> Fixture {
             .map(|name| scalar(&mut archive, name) as usize);
     let convolutions = if is_cnn == 1 { Architecture::paper_convolutions(filters) } else { Vec::new() };
     let architecture = Architecture { image_height: side, image_width: side, convolutions, width, depth, classes };
-    let images = archive.by_name::<ndarray::OwnedRepr<u8>, Ix3>("images").unwrap();
+    let images = archive.by_name::<ndarray::OwnedRepr<u8>, IxDyn>("images").unwrap();
+    // [sample, y, x], or [sample, y, x, channel].
+    let channels = images.shape().get(3).copied().unwrap_or(1);
     let labels = archive.by_name::<ndarray::OwnedRepr<u8>, Ix1>("labels").unwrap();
-    let data = Dataset::new("fixture", images.into_iter().collect(), labels.to_vec(), side, side, classes).unwrap();
+    let (images, sizes) = (images.into_iter().collect(), [side, side, channels]);
+    let data = Dataset::with_channels("fixture", images, labels.to_vec(), sizes, classes).unwrap();
     let order = archive.by_name::<ndarray::OwnedRepr<u32>, Ix2>("order").unwrap();
     let sizes = archive.by_name::<ndarray::OwnedRepr<u32>, Ix1>("batch_sizes").unwrap();
     let orders =
