@@ -27,14 +27,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
     // 100 images of each digit to train with, the test set of MNIST to judge by.
     let digits = Source::parse("pr".as_ref())?.load(1, &LoadOptions::default())?.split;
     let (training, test) = (digits.training, digits.test);
-    let architecture = Architecture {
-        image_height: training.height,
-        image_width: training.width,
-        convolutions: Vec::new(),
-        width: 30,
-        depth: 6,
-        classes: training.classes,
-    };
+    let architecture = Architecture::dnn(training.height, training.width, [30; 6], training.classes);
     let mut engine = Engine::cpu(None)?;
     let plan = Plan {
         architecture: &architecture,

@@ -70,25 +70,25 @@
     return { select, value: () => choices[select.value]?.[1] };
   }
 
-  // A picture of the layer with a scale below.
-  function panel(parent, width) {
+  // A picture of the layer, a row for each input and a column for each unit, with a scale below.
+  function panel(parent, inputs, units) {
     const caption = element("figcaption");
-    const canvas = element("canvas", { width: width * CELL, height: width * CELL, role: "img", tabindex: "0" });
+    const canvas = element("canvas", { width: units * CELL, height: inputs * CELL, role: "img", tabindex: "0" });
     const scale = element("div");
     parent.append(element("figure", {}, caption, canvas, scale));
     return { caption, canvas, scale };
   }
 
-  function drawPanel({ caption, canvas, scale }, title, about, colours, chosen, width, scaleParts) {
+  function drawPanel({ caption, canvas, scale }, title, about, colours, chosen, units, scaleParts) {
     caption.textContent = title;
     canvas.setAttribute("aria-label", `${title}: ${about}`);
     const pen = canvas.getContext("2d");
     colours.forEach((colour, weightIndex) => {
       pen.fillStyle = colour;
-      pen.fillRect((weightIndex % width) * CELL, Math.floor(weightIndex / width) * CELL, CELL, CELL);
+      pen.fillRect((weightIndex % units) * CELL, Math.floor(weightIndex / units) * CELL, CELL, CELL);
     });
     if (chosen !== null) {
-      const [x, y] = [(chosen % width) * CELL, Math.floor(chosen / width) * CELL];
+      const [x, y] = [(chosen % units) * CELL, Math.floor(chosen / units) * CELL];
       pen.lineWidth = 2;
       pen.strokeStyle = "#000";
       pen.strokeRect(x - 1, y - 1, CELL + 2, CELL + 2);
@@ -98,13 +98,13 @@
     scale.replaceChildren(...scaleParts);
   }
 
-  function drawHeat(place, title, values, colours, [low, high], toScale, chosen, width) {
+  function drawHeat(place, title, values, colours, [low, high], toScale, chosen, units) {
     const [from, to] = [toScale(low), toScale(high)];
     const share = (value) => (value === null ? 1 : to > from ? (toScale(value) - from) / (to - from) : 0);
     const bar = element("div", { class: "bar", style: `background: linear-gradient(to right, ${colours.join()})` });
     const ends = element("div", { class: "ends" }, element("span", {}, plain(low)), element("span", {}, plain(high)));
     const about = `${plain(low)} to ${plain(high)}`;
-    drawPanel(place, title, about, values.map((value) => colourAt(colours, share(value))), chosen, width, [bar, ends]);
+    drawPanel(place, title, about, values.map((value) => colourAt(colours, share(value))), chosen, units, [bar, ends]);
   }
 
   const key = (colour, text) => element("span", {}, element("i", { style: `background: ${colour}` }), text);
@@ -193,7 +193,7 @@
   }
 
   function explore(place, data) {
-    const width = data.width;
+    const { inputs, units } = data;
     const controls = element("div", { class: "controls" });
     const criteria = [];
     for (const { method, rule } of data.replicas[0].series) {
@@ -231,7 +231,7 @@
     const chart = element("div", {}, svg);
     const keys = element("div", { class: "key" });
     const panels = element("div", { class: "panels" });
-    const [weights, states, stability, settling, holding] = Array.from({ length: 5 }, () => panel(panels, width));
+    const [weights, states, stability, settling, holding] = Array.from({ length: 5 }, () => panel(panels, inputs, units));
     const told = element("p", { class: "quiet", "aria-live": "polite" });
     const left = data.replicates - data.replicas.length;
     const note = left > 0 ? ` The file holds the first ${data.replicas.length} of ${data.replicates} replicas.` : "";
@@ -307,7 +307,7 @@
     function drawLayer(own, index) {
       const [at, last] = [data.tolerances.indexOf(tolerance.value()), data.windows.indexOf(window_.value())];
       const most = Math.max(...own.weights.map(Math.abs));
-      drawHeat(weights, "Reference weights", own.weights, DIVERGING, [-most, most], (value) => value, weightIndex, width);
+      drawHeat(weights, "Reference weights", own.weights, DIVERGING, [-most, most], (value) => value, weightIndex, units);
       const cut = removal(data, own, series, index);
       const frozen = new Set(own.frozen);
       const state = (one) => (frozen.has(one) ? "frozen, " : "") + (cut[one] ? "cut" : "kept");
@@ -315,22 +315,22 @@
       const legend = Object.entries(STATES).map(([name, colour]) => key(colour, name));
       const about = cut === null ? "not in this file" : `${cut.filter(Boolean).length} cut, ${frozen.size} frozen`;
       const below = cut === null ? ["Which weights go at random is not in this file."] : legend;
-      drawPanel(states, "Kept, cut and frozen", about, colours, weightIndex, width, [element("div", { class: "key" }, ...below)]);
+      drawPanel(states, "Kept, cut and frozen", about, colours, weightIndex, units, [element("div", { class: "key" }, ...below)]);
       const counted = own.stability[at];
       const tolerated = `Magnitude stability in epochs, tolerance ${percent(tolerance.value())} (logarithmic)`;
-      drawHeat(stability, tolerated, counted, SEQUENTIAL, [1, data.epochs], Math.log, weightIndex, width);
+      drawHeat(stability, tolerated, counted, SEQUENTIAL, [1, data.epochs], Math.log, weightIndex, units);
       const window = `window ${window_.value()} epochs`;
       const tau = own.settling[last];
       const moved = tau.filter((value) => value > 0);
       const range = moved.length ? [moved.reduce((a, b) => Math.min(a, b)), moved.reduce((a, b) => Math.max(a, b))] : [1, 1];
       const title = `Settling tolerance τ, ${window} (logarithmic)`;
-      drawHeat(settling, title, tau, SEQUENTIAL, range, (value) => Math.log(Math.max(value, range[0])), weightIndex, width);
+      drawHeat(settling, title, tau, SEQUENTIAL, range, (value) => Math.log(Math.max(value, range[0])), weightIndex, units);
       const held = own.holding[last];
-      drawHeat(holding, `Holding magnitude h, ${window}`, held, SEQUENTIAL, [0, Math.max(...held)], (value) => value, weightIndex, width);
+      drawHeat(holding, `Holding magnitude h, ${window}`, held, SEQUENTIAL, [0, Math.max(...held)], (value) => value, weightIndex, units);
       told.textContent =
         weightIndex === null
           ? "Point at a weight, or go there with the arrow keys, to read its numbers."
-          : `Node from unit ${Math.floor(weightIndex / width)} to unit ${weightIndex % width}: weight ${plain(own.weights[weightIndex])}, stability ` +
+          : `Node from unit ${Math.floor(weightIndex / units)} to unit ${weightIndex % units}: weight ${plain(own.weights[weightIndex])}, stability ` +
             `${counted[weightIndex]} epochs, τ ${plain(tau[weightIndex])}, h ${plain(held[weightIndex])}` +
             (cut === null ? "." : `; ${state(weightIndex)}.`);
     }
@@ -344,16 +344,20 @@
     for (const { canvas } of [weights, states, stability, settling, holding]) {
       canvas.addEventListener("pointermove", (event) => {
         const sides = canvas.getBoundingClientRect();
-        const unit = (place, size) => Math.min(Math.max(Math.floor((place / size) * width), 0), width - 1);
-        weightIndex = unit(event.clientY - sides.top, sides.height) * width + unit(event.clientX - sides.left, sides.width);
+        const cell = (place, size, cells) => Math.min(Math.max(Math.floor((place / size) * cells), 0), cells - 1);
+        const [row, column] = [
+          cell(event.clientY - sides.top, sides.height, inputs),
+          cell(event.clientX - sides.left, sides.width, units),
+        ];
+        weightIndex = row * units + column;
         drawLayer(replica(), Number(slider.value));
       });
       canvas.addEventListener("keydown", (event) => {
-        const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -width, ArrowDown: width }[event.key];
+        const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -units, ArrowDown: units }[event.key];
         if (step === undefined) return;
         event.preventDefault();
         const next = weightIndex === null ? 0 : weightIndex + step;
-        weightIndex = next >= 0 && next < width * width ? next : weightIndex;
+        weightIndex = next >= 0 && next < inputs * units ? next : weightIndex;
         drawLayer(replica(), Number(slider.value));
       });
     }

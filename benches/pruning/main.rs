@@ -17,7 +17,7 @@ use holdfast::training::{Plan, train};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use support::{ARCHITECTURE, BATCH, begin, engines, images};
+use support::{BATCH, begin, engines, images, paper_network};
 
 const TEST_IMAGES: usize = 10_000;
 const TRAINING_IMAGES: usize = 2000;
@@ -28,7 +28,7 @@ const STEPS: usize = 16;
 
 /// Weights that move less and less, as in training.
 fn history(replicas: usize) -> History {
-    let shape = HistoryShape { epochs: EPOCHS, replicas, weight_count: ARCHITECTURE.weight_count() };
+    let shape = HistoryShape { epochs: EPOCHS, replicas, weight_count: paper_network().weight_count() };
     let mut noise = Sequence::new(1, Stream::Check, 9, 0);
     let mut weights: Vec<f32> = (0..shape.columns()).map(|_| noise.unit() as f32 - 0.5).collect();
     let mut history = Vec::new();
@@ -64,14 +64,14 @@ fn operating_points(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let order = RemovalOrder::smallest_first(envelope.holding_magnitude(0, 0))
                     .frozen_first(envelope.frozen_of_replica(0));
-                let kept = order.mask(removed_weights(0.8, ARCHITECTURE.weight_count()));
+                let kept = order.mask(removed_weights(0.8, paper_network().weight_count()));
                 batch.sweep(test, &[SweepPoint { slot: 0, kept }], &watch).unwrap_or_else(|error| panic!("{error}"))
             });
         });
         let steps = TRAINING_IMAGES.div_ceil(BATCH) as u64;
-        let schedules = [Schedule::new(Rule::Density, 0.8, ARCHITECTURE.weight_count(), 3, steps)];
+        let schedules = [Schedule::new(Rule::Density, 0.8, paper_network().weight_count(), 3, steps)];
         let plan = Plan {
-            architecture: &ARCHITECTURE,
+            architecture: &paper_network(),
             training: handle,
             data: &training,
             batch: BATCH,
@@ -124,13 +124,13 @@ fn arithmetic(criterion: &mut Criterion) {
     let orders = vec![order; REPLICAS];
     let stop = AtomicBool::new(false);
     let watch = Watch { stop: &stop, progress: &|_| {} };
-    let weight_count = ARCHITECTURE.weight_count();
+    let weight_count = paper_network().weight_count();
     let mask = |removed: usize| (0..weight_count).map(|weight_index| weight_index >= removed).collect::<Arc<[bool]>>();
     let point = |slot| (0..4).map(move |removed| SweepPoint { slot, kept: mask(removed) });
     let points: Vec<SweepPoint> = (0..REPLICAS).flat_map(point).collect();
     let mut group = criterion.benchmark_group("pruning/arithmetic");
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
-    let flops = ARCHITECTURE.step_flops(BATCH) * (REPLICAS * STEPS) as f64;
+    let flops = paper_network().step_flops(BATCH) * (REPLICAS * STEPS) as f64;
     group.throughput(Throughput::Elements(flops as u64));
     group.bench_function(format!("training/r{REPLICAS}_b{BATCH}_k{STEPS}/cpu"), |bencher| {
         bencher.iter(|| {
@@ -138,7 +138,7 @@ fn arithmetic(criterion: &mut Criterion) {
             batch.train(&steps, &watch).unwrap_or_else(|error| panic!("{error}"))
         });
     });
-    let multiply_adds = weight_count + ARCHITECTURE.width * ARCHITECTURE.classes;
+    let multiply_adds = weight_count + paper_network().hidden[5] * paper_network().classes;
     group.throughput(Throughput::Elements((2 * multiply_adds * TEST_IMAGES * points.len()) as u64));
     group.bench_function(format!("sweep/p{}_n{TEST_IMAGES}/cpu", points.len()), |bencher| {
         bencher.iter(|| batch.sweep(test, &points, &watch).unwrap_or_else(|error| panic!("{error}")));

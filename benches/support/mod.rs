@@ -8,8 +8,9 @@ use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
 
 /// The paper's network on MNIST.
-pub const ARCHITECTURE: Architecture =
-    Architecture { image_height: 28, image_width: 28, convolutions: Vec::new(), width: 30, depth: 6, classes: 10 };
+pub fn paper_network() -> Architecture {
+    Architecture::dnn(28, 28, [30; 6], 10)
+}
 /// Samples of a step.
 pub const BATCH: usize = 32;
 
@@ -25,15 +26,15 @@ pub fn engines() -> Vec<(String, Engine)> {
 /// Images of noise: what pixels hold moves no time.
 pub fn images(samples: usize) -> Arc<Dataset> {
     let mut noise = Sequence::new(1, Stream::Check, samples as u32, 0);
-    let pixels = (0..samples * ARCHITECTURE.image_len()).map(|_| noise.next_word() as u8).collect();
-    let labels = (0..samples).map(|sample| (sample % ARCHITECTURE.classes) as u8).collect();
+    let pixels = (0..samples * paper_network().image_len()).map(|_| noise.next_word() as u8).collect();
+    let labels = (0..samples).map(|sample| (sample % paper_network().classes) as u8).collect();
     let data = Dataset::new(
         "noise",
         pixels,
         labels,
-        ARCHITECTURE.image_height,
-        ARCHITECTURE.image_width,
-        ARCHITECTURE.classes,
+        paper_network().image_height,
+        paper_network().image_width,
+        paper_network().classes,
     );
     Arc::new(data.unwrap_or_else(|error| panic!("{error}")))
 }
@@ -42,7 +43,7 @@ pub fn images(samples: usize) -> Arc<Dataset> {
 pub fn begin(engine: &mut Engine, training: DataHandle, replicas: u32) -> Batch {
     let replica_ids: Vec<u32> = (0..replicas).collect();
     let setup = Setup {
-        architecture: &ARCHITECTURE,
+        architecture: &paper_network(),
         training,
         batch: BATCH,
         pixel_scale: 255.0,

@@ -11,7 +11,7 @@ use holdfast::engine::{Steps, Watch};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use support::{ARCHITECTURE, BATCH, begin, engines, images};
+use support::{BATCH, begin, engines, images, paper_network};
 
 /// Steps of one measurement.
 const STEPS: usize = 16;
@@ -30,7 +30,7 @@ fn step(criterion: &mut Criterion) {
             let stop = AtomicBool::new(false);
             let watch = Watch { stop: &stop, progress: &|_| {} };
             let mut first_step = 0;
-            let flops = ARCHITECTURE.step_flops(BATCH) * f64::from(replicas) * STEPS as f64;
+            let flops = paper_network().step_flops(BATCH) * f64::from(replicas) * STEPS as f64;
             group.throughput(Throughput::Elements(flops as u64));
             group.bench_function(format!("r{replicas}_b{BATCH}_28x28_k{STEPS}/{name}"), |bencher| {
                 bencher.iter(|| {

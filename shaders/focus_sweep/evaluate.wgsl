@@ -10,10 +10,11 @@
 // with: step, relu
 
 override LANES: u32 = 32;      // a power of two
-override HIDDEN: u32 = 960;    // width x LANES
+override HIDDEN: u32 = 960;    // units x LANES
 
 struct Params {
-    width: u32,
+    inputs: u32,         // units before the focus layer
+    units: u32,          // of the focus layer
     classes: u32,
     capacity: u32,       // samples that a replica has room for
     parameters: u32,     // per replica
@@ -45,17 +46,17 @@ var<workgroup> partial_correct: array<u32, LANES>;
 // hidden[k, lane] = ReLU(bias + input x weights) for the 4 samples whose rows start at `row`, four units at a time. Their bits
 // lie in one word, since the first unit is a multiple of four.
 fn focus_layer(r: u32, point: u32, row: vec4u, lane: u32) {
-    let words = (params.width + 31u) >> 5u;
-    for (var k = 0u; k < params.width; k += 4u) {
-        let units = min(vec4u(k, k + 1u, k + 2u, k + 3u), vec4u(params.width - 1u));
+    let words = (params.units + 31u) >> 5u;
+    for (var k = 0u; k < params.units; k += 4u) {
+        let units = min(vec4u(k, k + 1u, k + 2u, k + 3u), vec4u(params.units - 1u));
         let bias = r * params.parameters + params.focus_bias + units;
         var column = r * params.parameters + params.focus_weights + units;
-        var word = point * params.width * words + (k >> 5u);
+        var word = point * params.inputs * words + (k >> 5u);
         var y0 = vec4f(parameters[bias.x]);
         var y1 = vec4f(parameters[bias.y]);
         var y2 = vec4f(parameters[bias.z]);
         var y3 = vec4f(parameters[bias.w]);
-        for (var i = 0u; i < params.width; i++) {
+        for (var i = 0u; i < params.inputs; i++) {
             let x = vec4f(input[row.x + i], input[row.y + i], input[row.z + i], input[row.w + i]);
             let kept = ((vec4u(masks[word]) >> (units & vec4u(31u))) & vec4u(1u)) != vec4u(0u);
             let all = vec4f(parameters[column.x], parameters[column.y], parameters[column.z], parameters[column.w]);
@@ -64,7 +65,7 @@ fn focus_layer(r: u32, point: u32, row: vec4u, lane: u32) {
             y1 += x * weights.y;
             y2 += x * weights.z;
             y3 += x * weights.w;
-            column += params.width;
+            column += params.units;
             word += words;
         }
         // Units beyond the last repeat it: they write the same value once more.
@@ -82,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let n = (group.x * LANES + lane) * 4u;
     let sample = vec4u(n, n + 1u, n + 2u, n + 3u);
     let samples = min(sample, vec4u(step.samples - 1u));
-    focus_layer(r, point, (r * params.capacity + samples) * params.width, lane);
+    focus_layer(r, point, (r * params.capacity + samples) * params.inputs, lane);
 
     let place = step.first + samples;
     let label = vec4u(labels[place.x], labels[place.y], labels[place.z], labels[place.w]);
@@ -93,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var c = 0u; c < params.classes; c++) {
         var z = vec4f(parameters[r * params.parameters + params.output_bias + c]);
         var weight = r * params.parameters + params.output_weights + c;
-        for (var k = 0u; k < params.width; k++) {
+        for (var k = 0u; k < params.units; k++) {
             z += hidden[k * LANES + lane] * parameters[weight];
             weight += params.classes;
         }

@@ -8,10 +8,11 @@
 //   losses         [point, block]         from block `step.row` on, written
 // with: step
 
-override HIDDEN: u32 = 30; // width
+override HIDDEN: u32 = 30; // units
 
 struct Params {
-    width: u32,
+    inputs: u32,         // units before the focus layer
+    units: u32,          // of the focus layer
     classes: u32,
     capacity: u32,       // samples that a replica has room for
     parameters: u32,     // per replica
@@ -44,14 +45,14 @@ fn main(@builtin(workgroup_id) group: vec3u) {
     let n = group.x;
     let r = point_replica[point];
     let own = r * params.parameters;
-    let words = (params.width + 31u) / 32u;
-    for (var k = 0u; k < params.width; k++) {
+    let words = (params.units + 31u) / 32u;
+    for (var k = 0u; k < params.units; k++) {
         var y = parameters[own + params.focus_bias + k];
-        for (var i = 0u; i < params.width; i++) {
-            let word = masks[(point * params.width + i) * words + k / 32u];
+        for (var i = 0u; i < params.inputs; i++) {
+            let word = masks[(point * params.inputs + i) * words + k / 32u];
             if ((word >> (k % 32u) & 1u) == 1u) {
-                let x = input[(r * params.capacity + n) * params.width + i];
-                y += x * parameters[own + params.focus_weights + i * params.width + k];
+                let x = input[(r * params.capacity + n) * params.inputs + i];
+                y += x * parameters[own + params.focus_weights + i * params.units + k];
             }
         }
         hidden[k] = max(y, 0.0);
@@ -63,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u) {
     var at_label = 0.0;
     for (var c = 0u; c < params.classes; c++) {
         var z = parameters[own + params.output_bias + c];
-        for (var k = 0u; k < params.width; k++) {
+        for (var k = 0u; k < params.units; k++) {
             z += hidden[k] * parameters[own + params.output_weights + k * params.classes + c];
         }
         if (c == labels[step.first + n]) { at_label = z; }

@@ -34,14 +34,8 @@ struct Case {
 
 /// Sizes that fill registers, sizes that leave a rest in every direction, and the paper's networks.
 fn cases() -> Vec<Case> {
-    let dense = |image_height, image_width, width, depth, classes| Architecture {
-        image_height,
-        image_width,
-        channels: 1,
-        convolutions: Vec::new(),
-        width,
-        depth,
-        classes,
+    let dense = |image_height, image_width, width, depth, classes| {
+        Architecture::dnn(image_height, image_width, vec![width; depth], classes)
     };
     let odd = [3, 17, 8].map(|filters| Convolution { filters, pool: filters != 17 }).to_vec();
     let cnn = |side, filters| Architecture {
@@ -58,6 +52,7 @@ fn cases() -> Vec<Case> {
     vec![
         Case { name: "dnn_1x1_w1_d2_b1", architecture: dense(1, 1, 1, 2, 2), samples: 1 },
         Case { name: "dnn_7x5_w13_d3_b5", architecture: dense(7, 5, 13, 3, 3), samples: 5 },
+        Case { name: "dnn_9x6_h33_17_40_b7", architecture: Architecture::dnn(9, 6, [33, 17, 40], 5), samples: 7 },
         Case { name: "dnn_28x28_w30_d6_b32", architecture: dense(28, 28, 30, 6, 10), samples: 32 },
         Case {
             name: "cnn_11x9_w7_d2_b5",
@@ -275,7 +270,7 @@ fn pad(columns: usize, rows: &[f32]) -> AlignedBuffer {
 pub fn sweep() -> Vec<Report> {
     let mut reports = Vec::new();
     for case in &focus_sweep::cases() {
-        let focus_sweep::Case { replicas, samples, width, classes, .. } = *case;
+        let focus_sweep::Case { replicas, samples, inputs, units, classes, .. } = *case;
         let (arrays, place) = (focus_sweep::Arrays::new(case), case.place());
         let labels: Vec<u8> = arrays.labels.iter().map(|&label| label as u8).collect();
         let (mut sums, mut corrects) = (Vec::new(), Vec::new());
@@ -283,11 +278,11 @@ pub fn sweep() -> Vec<Report> {
             let r = point % replicas;
             let own = &arrays.parameters[r * place.parameters..(r + 1) * place.parameters];
             let (sum, correct) = fast::focus_sweep::evaluate(
-                SweepShape { samples, width, classes },
-                &SweepInput::new(width, &pad(width, &arrays.input[r * samples * width..(r + 1) * samples * width])),
-                &pad(width, &own[place.focus_weights..place.focus_bias]),
+                SweepShape { samples, inputs, units, classes },
+                &SweepInput::new(inputs, &pad(inputs, &arrays.input[r * samples * inputs..(r + 1) * samples * inputs])),
+                &pad(units, &own[place.focus_weights..place.focus_bias]),
                 mask,
-                &pad(width, &own[place.focus_bias..place.output_weights]),
+                &pad(units, &own[place.focus_bias..place.output_weights]),
                 &pad(classes, &own[place.output_weights..place.output_bias]),
                 &pad(classes, &own[place.output_bias..]),
                 &labels,

@@ -82,14 +82,10 @@ fn follow(engine: &mut Engine, name: &str, bytes: &'static [u8]) -> Result<Repor
     let mut archive = Archive::new(bytes)?;
     let side = archive.number("side")?;
     let is_cnn = archive.number("is_cnn")? == 1;
+    let hidden = vec![archive.number("width")?; archive.number("depth")?];
     let architecture = Architecture {
-        image_height: side,
-        image_width: side,
-        channels: 1,
         convolutions: if is_cnn { Architecture::paper_convolutions(archive.number("filters")?) } else { Vec::new() },
-        width: archive.number("width")?,
-        depth: archive.number("depth")?,
-        classes: archive.number("classes")?,
+        ..Architecture::dnn(side, side, hidden, archive.number("classes")?)
     };
     let (images, labels) = (archive.array::<u8>("images")?.1, archive.array::<u8>("labels")?.1);
     let data = Dataset::new(name, images, labels, side, side, architecture.classes)?;

@@ -37,6 +37,9 @@ pub(super) struct BenchArguments {
     /// Hidden dense layers.
     #[arg(long, default_value_t = 6, value_name = "N")]
     depth: usize,
+    /// Units of each hidden dense layer, separated by commas, in place of --width and --depth: 40,20.
+    #[arg(long, value_delimiter = ',', value_name = "N,...", conflicts_with_all = ["width", "depth"])]
+    hidden: Option<Vec<usize>>,
     /// Network: fully connected (dnn) or convolutional (cnn).
     #[arg(long, default_value = "dnn", value_parser = ["dnn", "cnn"])]
     model: String,
@@ -95,8 +98,8 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     if let Some(axes) = &arguments.growth {
         return growth::run(arguments, axes);
     }
-    let BenchArguments { side, width, depth, filters, .. } = *arguments;
-    let architecture = arguments.architecture(&arguments.model);
+    let BenchArguments { side, filters, .. } = *arguments;
+    let architecture = arguments.architecture(&arguments.model)?;
     architecture.validate()?;
     check_memory(&architecture, arguments.replicates, HISTORY_EPOCHS as u32, TRAINING_IMAGES + TEST_IMAGES)?;
     if arguments.roofline.asked() {
@@ -113,7 +116,8 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let launches = watched.map(|step| bench.launches(step.median())).transpose()?.flatten();
     let flops = architecture.step_flops(arguments.batch);
     let gflops = step.as_ref().map(|step| step.map(|microseconds| flops / microseconds / 1e3));
-    let point_flops = 2.0 * (sweep_images.unwrap_or_default() * width * (width + CLASSES)) as f64;
+    let [inputs, units] = architecture.focus_shape();
+    let point_flops = 2.0 * (sweep_images.unwrap_or_default() * units * (inputs + CLASSES)) as f64;
     let sweep_gflops = sweep.as_ref().map(|sweep| sweep.map(|microseconds| point_flops / microseconds / 1e3));
     let description = engine.description();
     let tuning = engine.tuning();
@@ -124,8 +128,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "replicates": arguments.replicates,
             "batch": arguments.batch,
             "side": side,
-            "width": width,
-            "depth": depth,
+            "hidden": architecture.hidden,
             "filters": (arguments.model == "cnn").then_some(filters),
             "step_us": step.map(|step| step.json()),
             "gflops": gflops.map(|gflops| gflops.json()),

@@ -8,7 +8,7 @@ use crate::engine::Choice;
 use crate::error::{Error, Result};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking};
 use crate::study::configuration::{Configuration, EdRule, Model};
-use crate::study::presets::Preset;
+use crate::study::presets::{DEPTH, Preset, WIDTH};
 use clap::Args;
 use serde::Deserialize;
 pub(super) use share::Share;
@@ -144,6 +144,9 @@ pub(super) struct RunOptions {
     /// Hidden dense layers, 2 or more; the last one is the focus layer.
     #[arg(long, value_name = "N")]
     depth: Option<usize>,
+    /// Units of each hidden dense layer, separated by commas, in place of --width and --depth: 40,20.
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    hidden: Option<Vec<usize>>,
     /// Channels of each convolution of the CNN.
     #[arg(long, value_name = "N")]
     filters: Option<usize>,
@@ -379,8 +382,18 @@ impl RunOptions {
         }
         set(&mut settings.model, self.model);
         set(&mut settings.data, self.data);
-        set(&mut settings.width, self.width);
-        set(&mut settings.depth, self.depth);
+        match (self.hidden, self.width, self.depth) {
+            (None, None, None) => {}
+            (Some(hidden), None, None) => settings.set_hidden(hidden),
+            (None, width, depth) => {
+                // Of a list that is replaced by one of the two, nothing says the other.
+                settings.hidden = None;
+                settings.width = width.or(settings.width).or(Some(WIDTH));
+                settings.depth = depth.or(settings.depth).or(Some(DEPTH));
+            }
+            // Kept side by side: they are refused with the other settings that cannot be.
+            (hidden, width, depth) => (settings.hidden, settings.width, settings.depth) = (hidden, width, depth),
+        }
         set(&mut settings.filters, self.filters);
         set(&mut settings.replicates, self.replicates);
         set(&mut settings.epochs, self.epochs);

@@ -8,27 +8,29 @@ use dense::DenseShape;
 pub struct SweepShape {
     /// Test images.
     pub samples: usize,
-    /// Units before and in the focus layer.
-    pub width: usize,
+    /// Units before the focus layer.
+    pub inputs: usize,
+    /// Units of the focus layer.
+    pub units: usize,
     /// Units of the output layer.
     pub classes: usize,
 }
 
-/// Packs a mask `[in, out]` of a layer of `width` units: a bit for each weight, 1 where it is kept. Each row takes whole words,
+/// Packs a mask `[in, out]` of a layer of so many `units`: a bit for each weight, 1 where it is kept. Each row takes whole words,
 /// its first unit the lowest bit.
-pub fn pack(width: usize, kept: &[bool]) -> Vec<u32> {
+pub fn pack(units: usize, kept: &[bool]) -> Vec<u32> {
     let word = |kept: &[bool]| kept.iter().rev().fold(0, |word, &kept| word << 1 | u32::from(kept));
-    kept.chunks_exact(width).flat_map(|row| row.chunks(32)).map(word).collect()
+    kept.chunks_exact(units).flat_map(|row| row.chunks(32)).map(word).collect()
 }
 
 /// Whether a packed mask keeps the weight from `input` to `unit`.
-pub fn keeps(width: usize, mask: &[u32], input: usize, unit: usize) -> bool {
-    mask[input * width.div_ceil(32) + unit / 32] >> (unit % 32) & 1 == 1
+pub fn keeps(units: usize, mask: &[u32], input: usize, unit: usize) -> bool {
+    mask[input * units.div_ceil(32) + unit / 32] >> (unit % 32) & 1 == 1
 }
 
 /// Sum of losses and number of correct samples of one pruned network.
 ///
-/// `input` `[sample, unit]` is what the focus layer reads; `mask` says which of its weights `[in, out]` are not taken for 0, see
+/// `input` `[sample, in]` is what the focus layer reads; `mask` says which of its weights `[in, out]` are not taken for 0, see
 /// [`pack`]. Twin of `shaders/focus_sweep/evaluate.wgsl`.
 pub fn evaluate<T: Real>(
     shape: SweepShape,
@@ -40,14 +42,14 @@ pub fn evaluate<T: Real>(
     output_bias: &[T],
     labels: &[u8],
 ) -> (T, u32) {
-    let SweepShape { samples, width, classes } = shape;
-    let mut hidden = vec![T::zero(); samples * width];
+    let SweepShape { samples, inputs, units, classes } = shape;
+    let mut hidden = vec![T::zero(); samples * units];
     let mut logits = vec![T::zero(); samples * classes];
-    let focus = DenseShape { samples, inputs: width, outputs: width };
-    let kept = |(index, &weight)| if keeps(width, mask, index / width, index % width) { weight } else { T::zero() };
+    let focus = DenseShape { samples, inputs, outputs: units };
+    let kept = |(index, &weight)| if keeps(units, mask, index / units, index % units) { weight } else { T::zero() };
     let pruned: Vec<T> = focus_weights.iter().enumerate().map(kept).collect();
     dense::forward(focus, input, &pruned, focus_bias, true, &mut hidden);
-    let output = DenseShape { samples, inputs: width, outputs: classes };
+    let output = DenseShape { samples, inputs: units, outputs: classes };
     dense::forward(output, &hidden, output_weights, output_bias, false, &mut logits);
     let mut gradient = vec![T::zero(); logits.len()];
     let loss = softmax_cross_entropy::loss(classes, &logits, labels, &mut gradient);

@@ -236,8 +236,8 @@ impl Batch {
                 point.kept.len()
             )));
         }
-        let width = self.architecture.width;
-        let packed = |point: &SweepPoint| PackedPoint { slot: point.slot, mask: focus_sweep::pack(width, &point.kept) };
+        let [_, units] = self.architecture.focus_shape();
+        let packed = |point: &SweepPoint| PackedPoint { slot: point.slot, mask: focus_sweep::pack(units, &point.kept) };
         self.backend.sweep(&data, &points.iter().map(packed).collect::<Vec<_>>(), watch)
     }
 }

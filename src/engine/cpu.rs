@@ -50,8 +50,9 @@ impl CpuBackend {
     /// moments of so many `replicas`, and what dense layers read and produce in a step on each thread.
     fn check_room(&self, setup: &Setup<'_>, replicas: usize) -> Result<()> {
         let parameters = ParameterLayout::new(setup.architecture).parameters();
-        let Architecture { width, depth, classes, .. } = *setup.architecture;
-        let layers = setup.architecture.features().saturating_add(width.saturating_mul(depth)).saturating_add(classes);
+        let Architecture { hidden, classes, .. } = setup.architecture;
+        let units = hidden.iter().fold(*classes, |units, &more| units.saturating_add(more));
+        let layers = setup.architecture.features().saturating_add(units);
         let at_work = self.pool.current_num_threads().saturating_mul(setup.batch).saturating_mul(layers);
         let bytes = replicas.saturating_mul(3 * parameters).saturating_add(at_work).saturating_mul(size_of::<f32>());
         Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| {
@@ -86,7 +87,8 @@ impl Backend for CpuBackend {
         let plain = Replica::new(setup.architecture, vec![0.0; ParameterLayout::new(setup.architecture).parameters()]);
         let replica = PaddedReplica::new(&network, &plain).bytes();
         let workspace = Workspace::new(&network, setup.batch, EVALUATION_BLOCK).bytes();
-        let focus_input = size_of::<f32>() * sweep.samples * padded(setup.architecture.width);
+        let [focus_inputs, _] = setup.architecture.focus_shape();
+        let focus_input = size_of::<f32>() * sweep.samples * padded(focus_inputs);
         let kept = FOCUS_INPUT_BYTES.max(focus_input).min(setup.replica_ids.len() * focus_input);
         Ok(Footprint {
             state: (setup.replica_ids.len() * replica) as u64,

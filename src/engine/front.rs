@@ -84,11 +84,11 @@ impl Engine {
     /// Fails as [`Self::begin`] does.
     pub fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {
         let (setup, training) = self.checked(setup)?;
-        let (width, replicas) = (setup.architecture.width, setup.replica_ids.len());
-        let images = sweep.samples.checked_mul(width).and_then(|values| values.checked_mul(replicas));
+        let ([inputs, units], replicas) = (setup.architecture.focus_shape(), setup.replica_ids.len());
+        let images = sweep.samples.checked_mul(inputs).and_then(|values| values.checked_mul(replicas));
         // Bytes are a few times these numbers.
         let counted = |values: Option<usize>| values.is_some_and(|values| values <= isize::MAX as usize / 1024);
-        if !counted(images) || !counted(sweep.points.checked_mul(width * width)) {
+        if !counted(images) || !counted(sweep.points.checked_mul(inputs * units)) {
             return Err(Error::OutOfMemory(format!(
                 "a sweep of {} points over {} images",
                 sweep.points, sweep.samples

@@ -26,7 +26,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// How a training step goes through dense layers of at most 32 units; wider ones are always launched one by one.
+/// How a training step goes through dense layers of the same width, at most 32 units; wider ones, and layers that differ in
+/// width, are always launched one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// The first layer spread over the whole device, the others one workgroup for each replica, the update over the whole

@@ -20,7 +20,8 @@ const MOST_LANES: usize = 64;
 
 parameters! {
     struct Params {
-        width: u32,
+        inputs: u32,
+        units: u32,
         classes: u32,
         capacity: u32,
         parameters: u32,
@@ -89,46 +90,48 @@ pub struct EvaluateArguments<'a> {
 /// Sum of losses and correct samples of each point, by blocks of samples.
 pub struct Evaluate {
     kernel: Arc<Kernel>,
-    width: usize,
+    inputs: usize,
+    units: usize,
     /// Samples of a workgroup.
     block: usize,
 }
 
-/// Words of a mask of a layer of `width` units.
-fn mask_words(width: usize) -> usize {
-    width * width.div_ceil(32)
+/// Words of a mask of a layer of `inputs` x `units` weights.
+fn mask_words(inputs: usize, units: usize) -> usize {
+    inputs * units.div_ceil(32)
 }
 
-/// Invocations of a workgroup for layers of `width` units: a vector for each hidden unit and a pair for the sums of each of
+/// Invocations of a workgroup for layers of so many `units`: a vector for each hidden unit and a pair for the sums of each of
 /// them fit workgroup memory. Nothing if they do not fit for one.
-fn lanes(width: usize) -> Option<usize> {
-    let fitting = WORKGROUP_MEMORY / (4 * SAMPLES_PER_LANE * width + 8);
+fn lanes(units: usize) -> Option<usize> {
+    let fitting = WORKGROUP_MEMORY / (4 * SAMPLES_PER_LANE * units + 8);
     fitting.checked_ilog2().map(|log| MOST_LANES.min(1 << log))
 }
 
-/// Words of the mask of a point, and of what it leaves behind of so many samples.
-pub fn point_words(width: usize, samples: usize) -> usize {
-    mask_words(width) + 2 * lanes(width).map_or(0, |lanes| samples.div_ceil(SAMPLES_PER_LANE * lanes))
+/// Words of the mask of a point of a layer of `[inputs, units]`, and of what it leaves behind of so many samples.
+pub fn point_words([inputs, units]: [usize; 2], samples: usize) -> usize {
+    mask_words(inputs, units) + 2 * lanes(units).map_or(0, |lanes| samples.div_ceil(SAMPLES_PER_LANE * lanes))
 }
 
 impl Evaluate {
-    /// Compiles the kernel for focus layers of `width` units. Fails if the hidden units of four samples do not fit
+    /// Compiles the kernel for focus layers of `[inputs, units]`. Fails if the hidden units of four samples do not fit
     /// workgroup memory.
-    pub fn new(gpu: &Gpu, width: usize) -> Result<Self> {
-        let Some(lanes) = lanes(width).filter(|_| width > 0) else {
+    pub fn new(gpu: &Gpu, [inputs, units]: [usize; 2]) -> Result<Self> {
+        let Some(lanes) = lanes(units).filter(|_| inputs > 0 && units > 0) else {
             return Err(Error::Shape(format!(
-                "{}: a focus layer of {width} units; 1 to {} fit workgroup memory, use a smaller --width or --device cpu",
+                "{}: a focus layer of {units} units with {inputs} inputs; 1 to {} units fit workgroup memory, use a smaller \
+                 --width or --device cpu",
                 EVALUATE.name,
                 (WORKGROUP_MEMORY - 8) / (4 * SAMPLES_PER_LANE)
             )));
         };
-        let constants = [("LANES", lanes as u32), ("HIDDEN", (width * lanes) as u32)];
-        Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, width, block: SAMPLES_PER_LANE * lanes })
+        let constants = [("LANES", lanes as u32), ("HIDDEN", (units * lanes) as u32)];
+        Ok(Self { kernel: Kernel::new(gpu, &EVALUATE, &constants)?, inputs, units, block: SAMPLES_PER_LANE * lanes })
     }
 
     /// Compiles the naive kernel, which no engine uses.
-    pub fn naive(gpu: &Gpu, width: usize) -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("HIDDEN", width as u32)])?, width, block: 1 })
+    pub fn naive(gpu: &Gpu, [inputs, units]: [usize; 2]) -> Result<Self> {
+        Ok(Self { kernel: Kernel::new(gpu, &NAIVE, &[("HIDDEN", units as u32)])?, inputs, units, block: 1 })
     }
 
     /// Samples of a block: of one workgroup.
@@ -141,37 +144,37 @@ impl Evaluate {
         let name = self.kernel.name();
         let EvaluateArguments { replicas, capacity, classes, place, blocks, steps, labels, .. } = *arguments;
         let EvaluateArguments { input, parameters, masks, point_replica, losses, .. } = *arguments;
-        let (width, points) = (self.width, point_replica.len());
+        let (inputs, units, points) = (self.inputs, self.units, point_replica.len());
         let sizes = [("replicas", replicas), ("capacity", capacity), ("points", points), ("blocks", blocks)];
         require_positive(name, &sizes)?;
         if classes < 2 {
             return Err(Error::Shape(format!("{name}: {classes} classes, at least 2 are needed")));
         }
         require(name, "labels", labels, 1)?;
-        require(name, "input", input, replicas * capacity * width)?;
+        require(name, "input", input, replicas * capacity * inputs)?;
         let ends = [
-            place.focus_weights + width * width,
-            place.focus_bias + width,
-            place.output_weights + width * classes,
+            place.focus_weights + inputs * units,
+            place.focus_bias + units,
+            place.output_weights + units * classes,
             place.output_bias + classes,
         ];
         let end = ends.into_iter().fold(0, usize::max);
         require(name, "parameters", parameters, (replicas - 1) * place.parameters + end)?;
-        require(name, "masks", masks, points * mask_words(width))?;
+        require(name, "masks", masks, points * mask_words(inputs, units))?;
         require(name, "losses", losses, points * blocks)?;
-        let units = if name == NAIVE.name { 1 } else { 4 };
-        gpu.check_iterations(name, (width.div_ceil(units) + classes) * (width + 1) + 6)?;
+        let together = if name == NAIVE.name { 1 } else { 4 };
+        gpu.check_iterations(name, units.div_ceil(together) * (inputs + 1) + classes * (units + 1) + 6)?;
         let params = params!(gpu, "focus_sweep.evaluate"; Params {
-            width, classes, capacity, parameters: place.parameters, focus_weights: place.focus_weights,
+            inputs, units, classes, capacity, parameters: place.parameters, focus_weights: place.focus_weights,
             focus_bias: place.focus_bias, output_weights: place.output_weights, output_bias: place.output_bias,
             blocks
         })?;
         let arrays: [&dyn crate::gpu::Bindable; 8] =
             [&params, steps, labels, input, parameters, masks, point_replica, losses];
         let kernel = self.kernel.bind(gpu, &arrays)?;
-        let weights = width * (width + classes);
-        let words =
-            points * (mask_words(width) + blocks) + replicas * (capacity * width + (width + 1) * (width + classes));
+        let weights = units * (inputs + classes);
+        let read = capacity * inputs + weights + units + classes;
+        let words = points * (mask_words(inputs, units) + blocks) + replicas * read;
         let kernel = kernel.costing(Cost::new(points * capacity * weights, words));
         let block = self.block;
         Ok(Bound::new(kernel, capacity, move |samples| [samples.div_ceil(block) as u32, 1, points as u32]))

@@ -113,9 +113,7 @@ mod tests {
 
     #[test]
     fn tensors_follow_each_other_without_gaps() {
-        let convolutions = Vec::new();
-        let architecture =
-            Architecture { image_height: 28, image_width: 28, convolutions, width: 30, depth: 6, classes: 10 };
+        let architecture = Architecture::dnn(28, 28, [30; 6], 10);
         let layout = ParameterLayout::new(&architecture);
         let mut end = 0;
         for tensor in &layout.tensors {

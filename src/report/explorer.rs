@@ -24,7 +24,8 @@ pub(super) fn replicas_each(runs: &[Run]) -> u32 {
 #[derive(Serialize)]
 struct Explorer<'a> {
     /// Units of the focus layer, and of the one before it.
-    width: usize,
+    inputs: usize,
+    units: usize,
     epochs: u32,
     /// All trained replicas; those that are not in `replicas` cannot be looked at.
     replicates: u32,
@@ -80,7 +81,8 @@ struct Series<'a> {
 pub(super) fn json(cell: &Results, layer: &FocusLayer, most: u32) -> serde_json::Result<String> {
     let Workload { replicates, epochs, .. } = cell.ledger.workload;
     let explorer = Explorer {
-        width: layer.width,
+        inputs: layer.sizes[0],
+        units: layer.sizes[1],
         epochs,
         replicates,
         judged: cell.judged_by(),

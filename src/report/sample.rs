@@ -29,7 +29,7 @@ pub(super) fn layer() -> FocusLayer {
     let mut engine = Engine::cpu(Some(1)).unwrap();
     let stability = Stability::count(&mut engine, &history, &[0.01, 0.03, 0.05], Reading::default()).unwrap();
     let envelope = WindowedEnvelope::new(&mut engine, &history, &[WINDOW, 100]).unwrap();
-    FocusLayer { width: 30, history, stability, envelope }
+    FocusLayer { sizes: [30, 30], history, stability, envelope }
 }
 
 /// Five replicas of the paper's network on MNIST, every method, 101 sparsities.

@@ -88,10 +88,15 @@ pub struct Configuration {
     pub model: Model,
     /// Data sets, as the `--data` argument names them.
     pub data: Vec<String>,
-    /// Units of each hidden dense layer.
-    pub width: usize,
-    /// Hidden dense layers.
-    pub depth: usize,
+    /// Units of each hidden dense layer, where all have as many; beside it stands `depth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Hidden dense layers of that width.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// Units of each hidden dense layer, in place of `width` and `depth`; see [`Self::set_hidden`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
     /// Channels of each convolution of the CNN.
     pub filters: usize,
     /// Training runs.
@@ -179,6 +184,47 @@ impl Configuration {
         self.min_accuracy.unwrap_or(0.0)
     }
 
+    /// Units of each hidden dense layer.
+    ///
+    /// Fails with [`Error::Usage`] unless either the list or a width and a depth are there, and with more layers than a
+    /// network can have.
+    pub fn hidden_units(&self) -> Result<Vec<usize>> {
+        match (&self.hidden, self.width, self.depth) {
+            (Some(hidden), None, None) => Ok(hidden.clone()),
+            (None, Some(width), Some(depth)) => {
+                // No list of a size that only a mistake asks for.
+                Architecture::check_layers(depth)?;
+                Ok(vec![width; depth])
+            }
+            (Some(_), ..) => Err(Error::Usage(
+                "--hidden names the units of every hidden layer, so --width and --depth cannot stand beside it; leave out one \
+                 or the other"
+                    .into(),
+            )),
+            (None, ..) => Err(Error::Usage(
+                "the settings name no hidden layers; give --width and --depth, or --hidden with the units of each layer".into(),
+            )),
+        }
+    }
+
+    /// Sizes of the focus layer's weights, `[in, out]`.
+    ///
+    /// Fails as [`Self::hidden_units`] does, and with fewer than two layers.
+    pub fn focus_shape(&self) -> Result<[usize; 2]> {
+        match *self.hidden_units()? {
+            [.., inputs, outputs] => Ok([inputs, outputs]),
+            _ => Err(Error::Usage("a network needs two hidden layers or more; use --depth 2 or more".into())),
+        }
+    }
+
+    /// Names the units of each hidden dense layer. Layers that are all alike are kept as a width and a depth, so that the
+    /// same network has the same configuration hash however it was asked for.
+    pub fn set_hidden(&mut self, hidden: Vec<usize>) {
+        let width = hidden.first().copied().filter(|&first| hidden.iter().all(|&units| units == first));
+        (self.width, self.depth) = (width, width.map(|_| hidden.len()));
+        self.hidden = Some(hidden).filter(|_| width.is_none());
+    }
+
     /// Refuses what cannot be run.
     pub fn validate(&self) -> Result<()> {
         let at_least_one = [
@@ -233,21 +279,24 @@ impl Configuration {
         }
         let networks = self.model.networks().iter();
         // Images large enough for every network: whether the real ones are is known when they are read.
-        networks.into_iter().try_for_each(|&network| self.architecture(network, [64, 64, 1], 2).validate())
+        networks.into_iter().try_for_each(|&network| self.architecture(network, [64, 64, 1], 2)?.validate())
     }
 
     /// The network for images of these rows, columns and channels.
+    ///
+    /// Fails as [`Self::hidden_units`] does.
     pub fn architecture(
         &self,
         network: Network,
         [image_height, image_width, channels]: [usize; 3],
         classes: usize,
-    ) -> Architecture {
+    ) -> Result<Architecture> {
         let convolutions = match network {
             Network::Dnn => Vec::new(),
             Network::Cnn => Architecture::paper_convolutions(self.filters),
         };
-        Architecture { image_height, image_width, channels, convolutions, width: self.width, depth: self.depth, classes }
+        let dnn = Architecture::dnn(image_height, image_width, self.hidden_units()?, classes);
+        Ok(Architecture { channels, convolutions, ..dnn })
     }
 
     /// Training images that are taken for a network.
@@ -370,7 +419,10 @@ mod tests {
             (Configuration { tolerance: vec![0.03, 0.03], ..quick() }, "twice"),
             (Configuration { window: Some(vec![31]), ..quick() }, "window 31"),
             (Configuration { ed_targets: vec![1.01], ..quick() }, "--ed-targets"),
-            (Configuration { depth: 1, ..quick() }, "depth"),
+            (Configuration { depth: Some(1), ..quick() }, "depth"),
+            (Configuration { depth: None, ..quick() }, "--hidden"),
+            (Configuration { hidden: Some(vec![40, 20]), ..quick() }, "--hidden"),
+            (Configuration { hidden: Some(vec![40, 0]), width: None, depth: None, ..quick() }, "width 0"),
             (Configuration { filters: 0, ..quick() }, "--filters"),
             (Configuration { pixel_scale: 0.0, ..quick() }, "--pixel-scale"),
             (Configuration { side: Some(0), ..quick() }, "--side 0"),
@@ -395,6 +447,18 @@ mod tests {
         assert_eq!(tolerance(vec![0.01, 0.03, 0.05]), Some(0.03));
         assert_eq!(tolerance(vec![0.05, 0.01]), Some(0.05));
         assert_eq!(Configuration::preset(Preset::Smoke).plateau(), None);
+    }
+
+    #[test]
+    fn layers_that_are_all_alike_are_a_width_and_a_depth_however_they_were_named() {
+        let mut settings = Configuration::preset(Preset::Quick);
+        settings.set_hidden(vec![30; 6]);
+        assert_eq!(settings, Configuration::preset(Preset::Quick));
+        settings.set_hidden(vec![40, 20]);
+        assert_eq!((settings.hidden_units().unwrap(), settings.focus_shape().unwrap()), (vec![40, 20], [40, 20]));
+        let text = toml::to_string(&settings).unwrap();
+        assert!(text.contains("hidden = [40, 20]") && !text.contains("width") && !text.contains("depth"), "{text}");
+        assert_eq!(toml::from_str::<Configuration>(&text).unwrap(), settings);
     }
 
     #[test]

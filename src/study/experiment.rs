@@ -60,7 +60,7 @@ impl Cell {
                         "--data names two sets that are both called {name}; compare them in two runs"
                     )));
                 }
-                let architecture = configuration.architecture(network, [height, width, channels], classes);
+                let architecture = configuration.architecture(network, [height, width, channels], classes)?;
                 architecture.validate()?;
                 check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
                 let known_as = if matches!(source, Source::Any(_)) { format!("any {place}") } else { name.clone() };
@@ -268,11 +268,10 @@ impl CellFolder<'_> {
 ///
 /// Fails with [`Error::Job`].
 pub fn check_memory(architecture: &Architecture, replicates: u32, epochs: u32, images: usize) -> Result<()> {
-    let Architecture { width, depth, classes, image_height, image_width, channels, ref convolutions } = *architecture;
+    let Architecture { ref hidden, classes, image_height, image_width, channels, ref convolutions, .. } = *architecture;
     // In floating point: the sizes of a slip of the keyboard overflow whole numbers.
-    let [width, depth, classes, height, columns] = [width, depth, classes, image_height, image_width].map(|n| n as f64);
     let mut channels = channels as f64;
-    let pixels = height * columns * channels;
+    let pixels = image_height as f64 * image_width as f64 * channels;
     let (mut features, mut parameters) = (pixels, 0.0);
     for convolution in convolutions {
         let filters = convolution.filters as f64;
@@ -280,15 +279,18 @@ pub fn check_memory(architecture: &Architecture, replicates: u32, epochs: u32, i
         features = features / channels * filters / if convolution.pool { 4.0 } else { 1.0 };
         channels = filters;
     }
-    parameters += (features + 1.0) * width + (depth - 1.0) * (width + 1.0) * width + (width + 1.0) * classes;
-    let history = f64::from(epochs) * width * width;
+    for &units in hidden.iter().chain([&classes]) {
+        parameters += (features + 1.0) * units as f64;
+        features = units as f64;
+    }
+    let history = f64::from(epochs) * architecture.focus_shape().map(|units| units as f64).iter().product::<f64>();
     let bytes = f64::from(replicates) * 4.0 * (3.0 * parameters + history) + images as f64 * pixels;
     if bytes < isize::MAX as f64 && Vec::<u8>::new().try_reserve_exact(bytes as usize).is_ok() {
         return Ok(());
     }
     Err(Error::Job(format!(
         "{replicates} replicas of this network take {} GB with their history, which this machine does not have; use fewer \
-         --replicates or --epochs, a smaller --width or --depth, or smaller images",
+         --replicates or --epochs, a smaller --width, --depth or --hidden, or smaller images",
         significant((bytes / 1e9).ceil())
     )))
 }

@@ -61,15 +61,7 @@ impl Workload {
         Self {
             model: "dnn".into(),
             data_set: "mnist".into(),
-            architecture: Architecture {
-                image_height: 28,
-                image_width: 28,
-                channels: 1,
-                convolutions: Vec::new(),
-                width: 30,
-                depth: 6,
-                classes: 10,
-            },
+            architecture: Architecture::dnn(28, 28, [30; 6], 10),
             replicates: 5,
             epochs: 100,
             baseline_epochs: 3,

@@ -5,6 +5,11 @@ use crate::data::{Fit, TEST_SHARE};
 use crate::stability::{Against, ToleranceKind, Tracking};
 use serde::{Deserialize, Serialize};
 
+/// Units of each hidden dense layer of every preset, the paper's.
+pub const WIDTH: usize = 30;
+/// Hidden dense layers of every preset, the paper's.
+pub const DEPTH: usize = 6;
+
 /// Sizes that go well together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
@@ -24,8 +29,9 @@ impl Configuration {
         let quick = Self {
             model: Model::Both,
             data: vec!["mnist".into()],
-            width: 30,
-            depth: 6,
+            width: Some(WIDTH),
+            depth: Some(DEPTH),
+            hidden: None,
             filters: 8,
             replicates: 5,
             epochs: 30,

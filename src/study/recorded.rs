@@ -72,16 +72,16 @@ impl RecordedRun {
     pub fn history(&self) -> Result<ImportedHistory> {
         let path = self.folder.join("history.npz");
         let mut read = read_history(&path, Some("history"), &Axes::Own)?;
-        let width = self.configuration.width;
-        if width.checked_mul(width) != Some(read.history.shape().weight_count) {
+        let [inputs, units] = self.configuration.focus_shape()?;
+        if inputs.checked_mul(units) != Some(read.history.shape().weight_count) {
             return Err(Error::Data(format!(
-                "{} has {} weights, but the run's layers are {width} units wide; the folder is damaged, run it again",
+                "{} has {} weights, but the run's focus layer has {inputs} x {units}; the folder is damaged, run it again",
                 path.display(),
                 read.history.shape().weight_count
             )));
         }
-        read.weight_axes = vec![width, width];
-        read.layer = format!("dense{}", self.configuration.depth.saturating_sub(1));
+        read.weight_axes = vec![inputs, units];
+        read.layer = format!("dense{}", self.configuration.hidden_units()?.len() - 1);
         Ok(read)
     }
 
@@ -125,7 +125,7 @@ impl RecordedRun {
         let path = self.folder.join("weights.safetensors");
         let shapes: BTreeMap<String, Vec<usize>> =
             arrays::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
-        let Configuration { filters, depth, .. } = self.configuration;
+        let (filters, depth) = (self.configuration.filters, self.configuration.hidden_units()?.len());
         let size = |name: &str, axis: usize| shapes.get(name).and_then(|shape| shape.get(axis)).copied();
         let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.bias"), 1));
         let Some((features, classes)) = features.zip(classes) else {
@@ -139,7 +139,7 @@ impl RecordedRun {
             Some(channels) => (Network::Cnn, [8 * (features / filters.max(1)), 8, channels]),
             None => (Network::Dnn, [features, 1, 1]),
         };
-        Ok(self.configuration.architecture(network, sizes, classes))
+        self.configuration.architecture(network, sizes, classes)
     }
 
     /// The trained parameters of each replica; moments start at 0.
@@ -174,8 +174,8 @@ impl RecordedRun {
 /// A recorded focus layer with the numbers that criteria choose by.
 #[derive(Clone, Debug)]
 pub struct FocusLayer {
-    /// Units of the layer and of the one before it: weights lie in `[width, width]`.
-    pub width: usize,
+    /// Units of the layer before it, and its own: weights lie in `[in, out]`.
+    pub sizes: [usize; 2],
     /// The recorded weights.
     pub history: History,
     /// Magnitude stability for the tolerances of the run.
@@ -194,7 +194,7 @@ impl FocusLayer {
         let history = run.history()?.history;
         let stability = Stability::count(engine, &history, &configuration.tolerance, configuration.reading())?;
         let envelope = WindowedEnvelope::new(engine, &history, &configuration.windows()?)?;
-        Ok(Self { width: configuration.width, history, stability, envelope })
+        Ok(Self { sizes: configuration.focus_shape()?, history, stability, envelope })
     }
 }
 

@@ -254,7 +254,8 @@ fn read_networks(
 ) -> Result<(History, Vec<ForeignArray>)> {
     let file = path("history.npz");
     let history = arrays::read(&file, Some("history"), "")?;
-    let (epochs, weight_count) = (configuration.epochs as usize, configuration.width * configuration.width);
+    let (epochs, [inputs, units]) = (configuration.epochs as usize, configuration.focus_shape()?);
+    let weight_count = inputs * units;
     if history.shape != [epochs, runs, weight_count] {
         return Err(not_together(&file, &format!("a history of the shape {:?}", history.shape)));
     }
@@ -313,7 +314,7 @@ mod tests {
     }
 
     fn configuration() -> Configuration {
-        Configuration { epochs: 2, width: 2, replicates: 4, ..Configuration::study(Preset::Smoke) }
+        Configuration { epochs: 2, width: Some(2), replicates: 4, ..Configuration::study(Preset::Smoke) }
     }
 
     #[test]

@@ -47,3 +47,21 @@ fn a_recorded_convolutional_run_is_counted_and_pruned() {
     assert_eq!(shape, [2, 30, 30]);
     assert_eq!(bytes.chunks_exact(4).filter(|value| *value == [0; 4]).count(), 2 * 540);
 }
+
+#[test]
+fn a_network_whose_layers_narrow_goes_through_every_command() {
+    let (run, pruned) = (fresh_folder("funnel-run"), fresh_folder("funnel-pruned"));
+    let sizes =
+        "--preset smoke --model dnn --replicates 2 --epochs 4 --ed-targets 0,50% --training-images 200 --side 12";
+    holdfast(&format!("compare {sizes} --hidden 12,9,7 --device cpu --out"), &[text(&run)]).succeeded();
+    assert_eq!(history(&run).shape(), [4, 2, 63]);
+    assert_eq!(weights(&run, "dense2.weight").0, [2, 9, 7]);
+    assert_eq!(weights(&run, "dense3.weight").0, [2, 7, 10]);
+    let stability = Table::read(&run.join("stability.csv"));
+    let last = |column: &str| stability.column(column).last().unwrap().to_string();
+    assert_eq!([last("in"), last("out"), last("weight")], ["8", "6", "62"]);
+    let arguments = ["--criterion", "magnitude", "--sparsity", "0.5", "--device", "cpu", "--out"];
+    holdfast("prune", &[&[text(&run)][..], &arguments, &[text(&pruned)]].concat()).succeeded();
+    holdfast("stability --device cpu", &[text(&run)]).succeeded().prints(&["9", "7"]);
+    holdfast("report --device cpu", &[text(&run)]).succeeded();
+}

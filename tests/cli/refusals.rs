@@ -17,6 +17,10 @@ fn impossible_numbers_are_usage_errors() {
         ("--training-images 0", &["--training-images 0"]),
         ("--depth 1", &["depth 1", "--depth 2 or more"]),
         ("--width 0", &["width 0", "--width 1 or more"]),
+        ("--hidden 40", &["depth 1", "two layers or more in --hidden"]),
+        ("--hidden 40,0,20", &["width 0", "--hidden"]),
+        ("--hidden 40,20 --depth 3", &["--hidden", "--width and --depth"]),
+        ("--hidden 40,20 --width 40", &["--hidden", "--width and --depth"]),
         ("--model cnn --filters 0", &["0 filters", "--filters 1 or more"]),
         ("--model cnn --cnn-training-images 0", &["--cnn-training-images 0"]),
         ("--threads 0", &["--threads 0"]),
@@ -45,6 +49,8 @@ fn impossible_numbers_are_usage_errors() {
         ("--batch 0", &["--batch 0"]),
         ("--width 0", &["width 0"]),
         ("--depth 1", &["depth 1"]),
+        ("--hidden 7", &["depth 1", "--hidden"]),
+        ("--hidden 7,8 --width 30", &["--hidden", "--width"]),
     ] {
         holdfast(&format!("bench --device cpu {option}"), &[]).refused(2, words);
     }

@@ -35,6 +35,25 @@ fn the_command_line_wins_over_the_file_and_the_file_over_the_preset() {
 }
 
 #[test]
+fn hidden_layers_are_named_by_width_and_depth_or_one_by_one_and_the_command_line_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    fs::write(&file, "preset = \"smoke\"\nhidden = [40, 20]\n").unwrap();
+    let sizes = |options: &str| {
+        let printed = holdfast(&format!("train {options} --print-config --config"), &[text(&file)]).succeeded().stdout;
+        let settings: toml::Table = printed.parse().unwrap();
+        ["hidden", "width", "depth"].map(|key| settings.get(key).map(ToString::to_string).unwrap_or_default())
+    };
+    assert_eq!(sizes(""), ["[40, 20]", "", ""]);
+    assert_eq!(sizes("--hidden 7,8,9"), ["[7, 8, 9]", "", ""]);
+    assert_eq!(sizes("--width 12"), ["", "12", "6"]);
+    assert_eq!(sizes("--depth 3"), ["", "30", "3"]);
+    assert_eq!(sizes("--hidden 5,5,5"), ["", "5", "3"], "one network, one configuration hash");
+    fs::write(&file, "hidden = [40, 20]\nwidth = 30\n").unwrap();
+    holdfast("train --config", &[text(&file)]).refused(2, &["--hidden", "--width and --depth"]);
+}
+
+#[test]
 fn a_run_folders_settings_repeat_the_run() {
     let (_data, argument) = digits::folder();
     let out = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn network(convolutions: Vec<Convolution>) -> Architecture {
-    Architecture { image_height: 9, image_width: 10, convolutions, width: 7, depth: 3, classes: 4 }
+    Architecture { convolutions, ..Architecture::dnn(9, 10, [7; 3], 4) }
 }
 
 /// What an epoch leaves behind.

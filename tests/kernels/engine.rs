@@ -18,8 +18,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-const SMALL: Architecture =
-    Architecture { image_height: 5, image_width: 6, convolutions: Vec::new(), width: 7, depth: 3, classes: 4 };
+fn small_network() -> Architecture {
+    Architecture::dnn(5, 6, [7; 3], 4)
+}
 
 /// Every way to take a step: a device takes one of them.
 pub(crate) const VARIANTS: [Variant; 2] = [Variant::Stacked, Variant::Fused];
@@ -65,7 +66,7 @@ fn evaluate(batch: &mut Batch, data: holdfast::engine::DataHandle) -> Vec<Evalua
     batch.evaluate(data, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap()
 }
 
-/// Losses, state, logits and evaluation after an epoch of `SMALL` on so many samples, with these replicas.
+/// Losses, state, logits and evaluation after an epoch of `small_network()` on so many samples, with these replicas.
 fn epoch(
     variant: Variant,
     limits: RequestedLimits,
@@ -73,9 +74,15 @@ fn epoch(
     ids: &[u32],
 ) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<f32>, Vec<Evaluation>) {
     let mut engine = engine_of(variant, limits);
-    let data = engine.load(&data(&SMALL, samples)).unwrap();
-    let setup =
-        Setup { architecture: &SMALL, training: data, batch: 16, pixel_scale: 255.0, seed: 3, replica_ids: ids };
+    let data = engine.load(&data(&small_network(), samples)).unwrap();
+    let setup = Setup {
+        architecture: &small_network(),
+        training: data,
+        batch: 16,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: ids,
+    };
     let mut batch = engine.begin(&setup).unwrap();
     let orders: Vec<_> = ids.iter().map(|&id| order(samples, id)).collect();
     let losses = train(&mut batch, 0, &orders, &batches(samples, 16));
@@ -96,14 +103,8 @@ fn a_network_trains_as_in_pytorch() {
         };
         let file = &mut files[0];
         let side = size(file, "side");
-        let architecture = Architecture {
-            image_height: side,
-            image_width: side,
-            convolutions: Vec::new(),
-            width: size(file, "width"),
-            depth: size(file, "depth"),
-            classes: size(file, "classes"),
-        };
+        let hidden = vec![size(file, "width"); size(file, "depth")];
+        let architecture = Architecture::dnn(side, side, hidden, size(file, "classes"));
         let parameters = |file: &mut NpzReader<File>, set: &str| -> Vec<f64> {
             let layout = ParameterLayout::new(&architecture);
             let tensor = |tensor: &holdfast::network::Tensor| {
@@ -230,10 +231,16 @@ fn steps_in_one_call_and_one_by_one_give_equal_bits() {
 
 fn steps_give_equal_bits(variant: Variant) {
     let mut engine = engine_of(variant, RequestedLimits::Adapter);
-    let data = engine.load(&data(&SMALL, 500)).unwrap();
+    let data = engine.load(&data(&small_network(), 500)).unwrap();
     let ids = [1, 2];
-    let setup =
-        Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &small_network(),
+        training: data,
+        batch: 10,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &ids,
+    };
     let orders = [order(500, 1), order(500, 2)];
     let steps = batches(500, 10);
     let mut together = engine.begin(&setup).unwrap();
@@ -262,10 +269,16 @@ fn launches_of_200_steps(variant: Variant) -> u64 {
     let choice = TuningChoice { workgroup_size, replica_step_us: 1.0 };
     let mut engine = Engine::from(GpuBackend::with_variant(gpu, variant).with_choice(choice));
     let gpu = Arc::clone(engine.device().unwrap());
-    let data = engine.load(&data(&SMALL, 2000)).unwrap();
+    let data = engine.load(&data(&small_network(), 2000)).unwrap();
     let ids: Vec<u32> = (0..9).collect();
-    let setup =
-        Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &small_network(),
+        training: data,
+        batch: 10,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &ids,
+    };
     let mut batch = engine.begin(&setup).unwrap();
     let orders = vec![order(2000, 0); 9];
     let (dispatches, submits) = (gpu.dispatches(), gpu.submits());
@@ -310,9 +323,9 @@ fn masks_go_up_as_bits_and_change_where_they_are() {
     for variant in VARIANTS {
         let mut engine = engine_of(variant, RequestedLimits::Adapter);
         let gpu = Arc::clone(engine.device().unwrap());
-        let data = engine.load(&data(&SMALL, 200)).unwrap();
+        let data = engine.load(&data(&small_network(), 200)).unwrap();
         let setup = Setup {
-            architecture: &SMALL,
+            architecture: &small_network(),
             training: data,
             batch: 10,
             pixel_scale: 255.0,
@@ -351,13 +364,19 @@ fn samples_go_up_once() {
         let choice = TuningChoice { workgroup_size: gpu.usual_workgroup_size(), replica_step_us: 1.0 };
         let mut engine = Engine::from(GpuBackend::with_variant(gpu, variant).with_choice(choice));
         let gpu = Arc::clone(engine.device().unwrap());
-        let set = data(&SMALL, 64);
+        let set = data(&small_network(), 64);
         // Five rows of two words, and a label.
         let (_, loaded) = traffic(&gpu, || assert!(engine.load(&set).is_ok()));
         assert_eq!(loaded, 64 * (10 + 1) * 4);
         let data = engine.load(&set).unwrap();
-        let setup =
-            Setup { architecture: &SMALL, training: data, batch: 8, pixel_scale: 255.0, seed: 3, replica_ids: &[5, 6] };
+        let setup = Setup {
+            architecture: &small_network(),
+            training: data,
+            batch: 8,
+            pixel_scale: 255.0,
+            seed: 3,
+            replica_ids: &[5, 6],
+        };
         let mut batch = engine.begin(&setup).unwrap();
         let orders = [order(64, 5), order(64, 6)];
         let mut steps = |count: usize| {
@@ -375,44 +394,55 @@ fn samples_go_up_once() {
 
 #[test]
 fn evaluation_and_sweep_agree_with_the_twins() {
-    let mut engine = engine(RequestedLimits::Adapter);
-    let set = data(&SMALL, 1100);
-    let handle = engine.load(&set).unwrap();
-    let ids = [5, 6];
-    let setup =
-        Setup { architecture: &SMALL, training: handle, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
-    let mut batch = engine.begin(&setup).unwrap();
-    let focus = ParameterLayout::new(&SMALL).focus_weight().range();
-    let masks: Vec<Arc<[bool]>> = (0..6).map(|m| (0..49).map(|weight_index| weight_index % 6 >= m).collect()).collect();
-    let points: Vec<_> = (0..12).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-    let swept = batch.sweep(handle, &points, &watch).unwrap();
-    let evaluated = evaluate(&mut batch, handle);
-    let replicas = batch.replicas().unwrap();
-    let input: Vec<f64> = set.images.iter().map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0)).collect();
-    let mut expected = Vec::new();
-    for point in &points {
-        let mut parameters: Vec<f64> = replicas[point.slot].parameters.iter().map(|&p| f64::from(p)).collect();
-        for (parameter, &kept) in parameters[focus.clone()].iter_mut().zip(&*point.kept) {
-            *parameter = if kept { *parameter } else { 0.0 };
+    // The second network's focus layer has more inputs than units.
+    for architecture in [small_network(), Architecture::dnn(5, 6, [9, 40, 20], 4)] {
+        let mut engine = engine(RequestedLimits::Adapter);
+        let set = data(&architecture, 1100);
+        let handle = engine.load(&set).unwrap();
+        let ids = [5, 6];
+        let setup = Setup {
+            architecture: &architecture,
+            training: handle,
+            batch: 10,
+            pixel_scale: 255.0,
+            seed: 3,
+            replica_ids: &ids,
+        };
+        let mut batch = engine.begin(&setup).unwrap();
+        let focus = ParameterLayout::new(&architecture).focus_weight().range();
+        let mask = |m| (0..focus.len()).map(|weight_index| weight_index % 6 >= m).collect();
+        let masks: Vec<Arc<[bool]>> = (0..6).map(mask).collect();
+        let points: Vec<_> = (0..12).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
+        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let swept = batch.sweep(handle, &points, &watch).unwrap();
+        let evaluated = evaluate(&mut batch, handle);
+        let replicas = batch.replicas().unwrap();
+        let input: Vec<f64> = set.images.iter().map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0)).collect();
+        let mut expected = Vec::new();
+        for point in &points {
+            let mut parameters: Vec<f64> = replicas[point.slot].parameters.iter().map(|&p| f64::from(p)).collect();
+            for (parameter, &kept) in parameters[focus.clone()].iter_mut().zip(&*point.kept) {
+                *parameter = if kept { *parameter } else { 0.0 };
+            }
+            let activations = training_step::forward(&architecture, &parameters, &input);
+            let logits = activations.last().unwrap();
+            expected.push(softmax_cross_entropy::loss(4, logits, &set.labels, &mut vec![0.0; logits.len()]));
         }
-        let activations = training_step::forward(&SMALL, &parameters, &input);
-        let logits = activations.last().unwrap();
-        expected.push(softmax_cross_entropy::loss(4, logits, &set.labels, &mut vec![0.0; logits.len()]));
+        for (found, expected) in swept.iter().zip(&expected).chain(evaluated.iter().zip(&expected[..2])) {
+            assert!((found.loss - expected.mean).abs() < 1e-5, "{} for {}", found.loss, expected.mean);
+            assert!(found.correct.abs_diff(expected.correct) <= 1, "{} for {}", found.correct, expected.correct);
+            assert_eq!(found.samples, 1100);
+        }
+        // A point alone has the bits that it has among many.
+        assert_eq!(batch.sweep(handle, &points[7..8], &watch).unwrap()[0], swept[7]);
     }
-    for (found, expected) in swept.iter().zip(&expected).chain(evaluated.iter().zip(&expected[..2])) {
-        assert!((found.loss - expected.mean).abs() < 1e-5, "{} for {}", found.loss, expected.mean);
-        assert!(found.correct.abs_diff(expected.correct) <= 1, "{} for {}", found.correct, expected.correct);
-        assert_eq!(found.samples, 1100);
-    }
-    // A point alone has the bits that it has among many.
-    assert_eq!(batch.sweep(handle, &points[7..8], &watch).unwrap()[0], swept[7]);
 }
 
 #[test]
 fn pruned_nodes_are_the_smallest_and_stay_zero() {
-    // 49 weights are ranked by counting, 2,116 by the radix sort.
-    for architecture in [SMALL, Architecture { width: 46, ..SMALL }] {
+    // 49 and 800 weights are ranked by counting, 2,116 by the radix sort.
+    for hidden in [vec![7; 3], vec![46; 3], vec![40, 20]] {
+        let architecture = Architecture { hidden, ..small_network() };
         let weight_count = architecture.weight_count();
         let mut engine = engine(RequestedLimits::Adapter);
         let data = engine.load(&data(&architecture, 60)).unwrap();
@@ -452,10 +482,16 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
 #[test]
 fn what_was_saved_is_restored() {
     let mut engine = engine(RequestedLimits::Adapter);
-    let data = engine.load(&data(&SMALL, 60)).unwrap();
+    let data = engine.load(&data(&small_network(), 60)).unwrap();
     let ids = [1, 2];
-    let setup =
-        Setup { architecture: &SMALL, training: data, batch: 20, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &small_network(),
+        training: data,
+        batch: 20,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &ids,
+    };
     let orders = [order(60, 1), order(60, 2)];
     let mut batch = engine.begin(&setup).unwrap();
     train(&mut batch, 0, &orders, &batches(60, 20));
@@ -508,10 +544,16 @@ fn histories_larger_than_an_array_are_processed_in_pieces() {
 #[test]
 fn a_stop_is_heard_and_progress_reported_by_both_engines() {
     for mut engine in [Engine::cpu(Some(2)).unwrap(), engine(RequestedLimits::Adapter)] {
-        let data = engine.load(&data(&SMALL, 100)).unwrap();
+        let data = engine.load(&data(&small_network(), 100)).unwrap();
         let ids = [1, 2];
-        let setup =
-            Setup { architecture: &SMALL, training: data, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+        let setup = Setup {
+            architecture: &small_network(),
+            training: data,
+            batch: 10,
+            pixel_scale: 255.0,
+            seed: 3,
+            replica_ids: &ids,
+        };
         let mut batch = engine.begin(&setup).unwrap();
         let orders = [order(100, 1), order(100, 2)];
         let steps = batches(100, 10);
@@ -533,14 +575,15 @@ fn a_stop_is_heard_and_progress_reported_by_both_engines() {
 #[test]
 fn what_does_not_fit_is_refused_with_what_does() {
     let mut engine = engine(RequestedLimits::ArrayBytes(4096));
-    let set = data(&SMALL, 400);
+    let set = data(&small_network(), 400);
     let training = engine.load(&set).unwrap();
     assert_eq!(engine.load(&set).unwrap(), training, "the same data set is uploaded once");
     let ids = [0];
-    let setup = Setup { architecture: &SMALL, training, batch: 200, pixel_scale: 255.0, seed: 0, replica_ids: &ids };
+    let setup =
+        Setup { architecture: &small_network(), training, batch: 200, pixel_scale: 255.0, seed: 0, replica_ids: &ids };
     // 100 images of 10 words fit 4,096 bytes, which is what a step of a data set this large takes.
     assert_refused(engine.begin(&setup), &["batch of 200", "batch of 102"]);
     assert!(engine.begin(&Setup { batch: 102, ..setup.clone() }).is_ok());
-    let wide = Architecture { width: 40, ..SMALL };
+    let wide = Architecture { hidden: vec![40; 3], ..small_network() };
     assert_refused(engine.begin(&Setup { architecture: &wide, batch: 1, ..setup }), &["parameters"]);
 }

@@ -75,14 +75,7 @@ fn a_parameter_that_is_not_a_number_is_seen(architecture: &Architecture) {
 fn a_parameter_that_is_not_a_number_is_seen_in_fully_connected_networks() {
     // Layers above a width of 32 are trained one by one.
     for width in [9, 40] {
-        a_parameter_that_is_not_a_number_is_seen(&Architecture {
-            image_height: 5,
-            image_width: 6,
-            convolutions: Vec::new(),
-            width,
-            depth: 3,
-            classes: 4,
-        });
+        a_parameter_that_is_not_a_number_is_seen(&Architecture::dnn(5, 6, [width; 3], 4));
     }
 }
 
@@ -90,12 +83,8 @@ fn a_parameter_that_is_not_a_number_is_seen_in_fully_connected_networks() {
 fn a_parameter_that_is_not_a_number_is_seen_in_convolutional_networks() {
     for (filters, width) in [(3, 9), (8, 40)] {
         a_parameter_that_is_not_a_number_is_seen(&Architecture {
-            image_height: 12,
-            image_width: 9,
             convolutions: Architecture::paper_convolutions(filters),
-            width,
-            depth: 2,
-            classes: 4,
+            ..Architecture::dnn(12, 9, [width; 2], 4)
         });
     }
 }

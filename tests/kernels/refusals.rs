@@ -9,11 +9,12 @@ use holdfast::engine::{
 use holdfast::network::{Architecture, Convolution};
 use holdfast::random::{Sequence, Stream};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock};
 
-const SMALL: Architecture =
-    Architecture { image_height: 5, image_width: 6, convolutions: Vec::new(), width: 7, depth: 3, classes: 4 };
+fn small_network() -> Architecture {
+    Architecture::dnn(5, 6, [7; 3], 4)
+}
 const WEIGHT_COUNTS: usize = 49;
 const SAMPLES: usize = 60;
 const BATCH: usize = 16;
@@ -40,8 +41,8 @@ fn data() -> Arc<Dataset> {
 }
 
 fn setup(training: DataHandle) -> Setup<'static> {
-    const ARCHITECTURE: &Architecture = &SMALL;
-    Setup { architecture: ARCHITECTURE, training, batch: BATCH, pixel_scale: 255.0, seed: 3, replica_ids: &REPLICAS }
+    static NETWORK: LazyLock<Architecture> = LazyLock::new(small_network);
+    Setup { architecture: &NETWORK, training, batch: BATCH, pixel_scale: 255.0, seed: 3, replica_ids: &REPLICAS }
 }
 
 fn order(samples: usize) -> Arc<[u32]> {
@@ -93,22 +94,32 @@ fn wrong_setups(engine: &mut Engine, known: DataHandle, foreign: DataHandle, ref
     let other = engine.load(&Arc::new(small)).unwrap();
     let pool = |filters, pools| vec![Convolution { filters, pool: true }; pools];
     let architectures: &[(&'static str, u8, &[&str], Architecture)] = &[
-        ("no hidden layer before the focus layer", 2, &["depth 1"], Architecture { depth: 1, ..SMALL }),
-        ("no layer", 2, &["depth 0"], Architecture { depth: 0, ..SMALL }),
-        ("no width", 2, &["width 0"], Architecture { width: 0, ..SMALL }),
-        ("a width without a square", 2, &["width"], Architecture { width: usize::MAX, ..SMALL }),
-        ("layers without end", 2, &["depth"], Architecture { depth: usize::MAX, ..SMALL }),
-        ("one class", 5, &["1 classes"], Architecture { classes: 1, ..SMALL }),
-        ("classes that no label can name", 5, &["257"], Architecture { classes: 257, ..SMALL }),
-        ("no rows", 5, &["no pixels"], Architecture { image_height: 0, ..SMALL }),
-        ("no columns", 5, &["no pixels"], Architecture { image_width: 0, ..SMALL }),
-        ("images without a product", 2, &["--side"], Architecture { image_height: usize::MAX, ..SMALL }),
-        ("no filters", 2, &["0 filters"], Architecture { convolutions: pool(0, 1), ..SMALL }),
-        ("filters without a product", 2, &["--filters"], Architecture { convolutions: pool(usize::MAX, 2), ..SMALL }),
-        ("nothing left to pool", 5, &["5 x 6", "8 x 8"], Architecture { convolutions: pool(2, 3), ..SMALL }),
-        ("more pools than bits", 5, &["5 x 6"], Architecture { convolutions: pool(2, 70), ..SMALL }),
-        ("images of another size", 1, &["5 x 6", "5 x 5"], Architecture { image_width: 5, ..SMALL }),
-        ("too few classes", 1, &["4 classes", "and 3"], Architecture { classes: 3, ..SMALL }),
+        (
+            "no hidden layer before the focus layer",
+            2,
+            &["depth 1"],
+            Architecture { hidden: vec![7], ..small_network() },
+        ),
+        ("no layer", 2, &["depth 0"], Architecture { hidden: Vec::new(), ..small_network() }),
+        ("no width", 2, &["width 0"], Architecture { hidden: vec![7, 0], ..small_network() }),
+        ("a width without a square", 2, &["width"], Architecture { hidden: vec![usize::MAX; 2], ..small_network() }),
+        ("layers without end", 2, &["depth"], Architecture { hidden: vec![1; 70_000], ..small_network() }),
+        ("one class", 5, &["1 classes"], Architecture { classes: 1, ..small_network() }),
+        ("classes that no label can name", 5, &["257"], Architecture { classes: 257, ..small_network() }),
+        ("no rows", 5, &["no pixels"], Architecture { image_height: 0, ..small_network() }),
+        ("no columns", 5, &["no pixels"], Architecture { image_width: 0, ..small_network() }),
+        ("images without a product", 2, &["--side"], Architecture { image_height: usize::MAX, ..small_network() }),
+        ("no filters", 2, &["0 filters"], Architecture { convolutions: pool(0, 1), ..small_network() }),
+        (
+            "filters without a product",
+            2,
+            &["--filters"],
+            Architecture { convolutions: pool(usize::MAX, 2), ..small_network() },
+        ),
+        ("nothing left to pool", 5, &["5 x 6", "8 x 8"], Architecture { convolutions: pool(2, 3), ..small_network() }),
+        ("more pools than bits", 5, &["5 x 6"], Architecture { convolutions: pool(2, 70), ..small_network() }),
+        ("images of another size", 1, &["5 x 6", "5 x 5"], Architecture { image_width: 5, ..small_network() }),
+        ("too few classes", 1, &["4 classes", "and 3"], Architecture { classes: 3, ..small_network() }),
     ];
     let mut wrong: Vec<(&'static str, u8, &[&str], Setup<'_>)> = vec![
         ("another engine's data", 1, &["not loaded by this engine"], setup(foreign)),
@@ -488,7 +499,7 @@ fn whatever_the_cpu_engine_is_asked_it_answers_or_refuses_and_never_panics() {
     let mut count = |is_done: bool| *(if is_done { &mut done } else { &mut refused }) += 1;
     for round in 0..40 {
         let convolutions = [Vec::new(), vec![Convolution { filters: 3, pool: round % 4 == 1 }]][round % 2].clone();
-        let plain = Architecture { convolutions, ..SMALL };
+        let plain = Architecture { convolutions, ..small_network() };
         let mut engine = cpu();
         let handles = [
             engine.load(&data()).unwrap(),
@@ -498,14 +509,8 @@ fn whatever_the_cpu_engine_is_asked_it_answers_or_refuses_and_never_panics() {
         ];
         for _ in 0..40 {
             let mut architecture = plain.clone();
-            let sizes: [&mut usize; 5] = [
-                &mut architecture.image_height,
-                &mut architecture.image_width,
-                &mut architecture.width,
-                &mut architecture.depth,
-                &mut architecture.classes,
-            ];
-            for size in sizes {
+            let sizes = [&mut architecture.image_height, &mut architecture.image_width, &mut architecture.classes];
+            for size in sizes.into_iter().chain(&mut architecture.hidden) {
                 if hostile.below(6) == 0 {
                     *size = hostile.size(*size);
                 }

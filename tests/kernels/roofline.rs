@@ -15,7 +15,7 @@ const REPLICAS: usize = 3;
 
 fn network(convolutional: bool) -> Architecture {
     let convolutions = if convolutional { Architecture::paper_convolutions(5) } else { Vec::new() };
-    Architecture { image_height: 9, image_width: 10, convolutions, width: 6, depth: 3, classes: 4 }
+    Architecture { convolutions, ..Architecture::dnn(9, 10, [6; 3], 4) }
 }
 
 /// Calls `use_it` with small work for `architecture`.

@@ -47,26 +47,15 @@ fn every_choice_gives_the_same_bits(architecture: &Architecture) {
 
 #[test]
 fn every_choice_gives_the_same_bits_of_the_fully_connected_network() {
-    for width in [30, 40] {
-        every_choice_gives_the_same_bits(&Architecture {
-            image_height: 9,
-            image_width: 11,
-            convolutions: Vec::new(),
-            width,
-            depth: 3,
-            classes: 10,
-        });
+    for hidden in [[30; 3], [40; 3], [40, 12, 20]] {
+        every_choice_gives_the_same_bits(&Architecture::dnn(9, 11, hidden, 10));
     }
 }
 
 #[test]
 fn every_choice_gives_the_same_bits_of_the_convolutional_network() {
     every_choice_gives_the_same_bits(&Architecture {
-        image_height: 12,
-        image_width: 10,
         convolutions: Architecture::paper_convolutions(6),
-        width: 12,
-        depth: 2,
-        classes: 5,
+        ..Architecture::dnn(12, 10, [12; 2], 5)
     });
 }

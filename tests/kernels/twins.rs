@@ -140,7 +140,7 @@ fn the_whole_networks_gradient_is_the_derivative_of_its_loss() {
 
 fn the_gradient_is_the_derivative(convolutions: &[Convolution]) {
     let convolutions = convolutions.to_vec();
-    let architecture = Architecture { image_height: 3, image_width: 4, convolutions, width: 5, depth: 3, classes: 4 };
+    let architecture = Architecture { convolutions, ..Architecture::dnn(3, 4, [5, 6, 4], 4) };
     // Leaning to the positive side, so that most units are alive.
     let count = ParameterLayout::new(&architecture).parameters();
     let parameters: Vec<f64> = numbers(count, 6).iter().map(|p| p + 0.3).collect();

@@ -2,8 +2,13 @@
 
 use crate::adapter;
 use crate::fixture::{self, Fixture};
+use holdfast::cpu::training_step::{self, Replica};
+use holdfast::cpu::{adam, dense};
+use holdfast::data::Dataset;
 use holdfast::engine::{Engine, GpuBackend, Setup, Steps, Variant, Watch};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
+use holdfast::network::Architecture;
+use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -104,6 +109,65 @@ fn a_replica_alone_has_the_bits_that_it_has_among_many() {
             }
             for logits in many_logits.chunks_exact(alone_logits.len()) {
                 assert_eq!(logits, alone_logits, "{}", fixture.name);
+            }
+        }
+    }
+}
+
+/// Steps of a network on images of noise, by the twins in double precision: the mean loss of each.
+fn expected_losses(
+    architecture: &Architecture,
+    data: &Dataset,
+    start: &Replica<f32>,
+    orders: &[Arc<[u32]>],
+) -> Vec<f64> {
+    let wide = |list: &[f32]| list.iter().map(|&value| f64::from(value)).collect();
+    let mut replica: Replica<f64> =
+        Replica { parameters: wide(&start.parameters), m: wide(&start.m), v: wide(&start.v), mask: start.mask.clone() };
+    let step = |(index, order): (usize, &Arc<[u32]>)| {
+        let mut input = vec![0.0; order.len() * architecture.image_len()];
+        dense::gather(architecture.image_len(), &data.images, order, f64::from(1.0f32 / 255.0), &mut input);
+        let labels: Vec<u8> = order.iter().map(|&sample| data.labels[sample as usize]).collect();
+        let rate = adam::corrected_rate(index as u64 + 1);
+        training_step::step(architecture, &mut replica, &input, &labels, rate, 1.0).mean
+    };
+    orders.iter().enumerate().map(step).collect()
+}
+
+#[test]
+fn hidden_layers_of_any_widths_follow_the_twins() {
+    let cnn =
+        Architecture { convolutions: Architecture::paper_convolutions(3), ..Architecture::dnn(9, 8, [20, 40], 3) };
+    for architecture in [Architecture::dnn(5, 6, [40, 20], 4), Architecture::dnn(4, 4, [3, 70, 9], 3), cnn] {
+        let mut draws = Sequence::new(7, Stream::Check, 0, 0);
+        let images = (0..24 * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
+        let labels = (0..24).map(|sample| (sample % architecture.classes) as u8).collect();
+        let (height, width) = (architecture.image_height, architecture.image_width);
+        let data = Dataset::new("noise", images, labels, height, width, architecture.classes).unwrap();
+        let orders: Vec<Arc<[u32]>> = [0..8, 8..16, 16..24, 3..9].map(|samples| samples.collect()).into();
+        for mut engine in engines() {
+            let training = engine.load(&Arc::new(data.clone())).unwrap();
+            let setup = Setup {
+                architecture: &architecture,
+                training,
+                batch: 8,
+                pixel_scale: 255.0,
+                seed: 4,
+                replica_ids: &[1, 2],
+            };
+            let mut batch = engine.begin(&setup).unwrap();
+            let start = batch.replicas().unwrap();
+            let expected: Vec<Vec<f64>> =
+                start.iter().map(|start| expected_losses(&architecture, &data, start, &orders)).collect();
+            let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+            for (step, order) in orders.iter().enumerate() {
+                let both = [Arc::clone(order), Arc::clone(order)];
+                let steps = Steps { first_step: step as u64, orders: &both, batches: &[0..order.len()], decay: 1.0 };
+                for (loss, expected) in batch.train(&steps, &watch).unwrap().iter().zip(&expected) {
+                    let expected = expected[step];
+                    let difference = ((f64::from(loss.loss) - expected) / expected).abs();
+                    assert!(difference < LOSS_TOLERANCE, "{architecture:?}, step {step}: {loss:?} for {expected}");
+                }
             }
         }
     }

@@ -46,10 +46,11 @@ fn read(path: &Path) -> Fixture {
         ["is_cnn", "side", "filters", "width", "depth", "classes", "batch"]
             .map(|name| scalar(&mut archive, name) as usize);
     let convolutions = if is_cnn == 1 { Architecture::paper_convolutions(filters) } else { Vec::new() };
-    let architecture = Architecture { image_height: side, image_width: side, convolutions, width, depth, classes };
     let images = archive.by_name::<ndarray::OwnedRepr<u8>, IxDyn>("images").unwrap();
     // [sample, y, x], or [sample, y, x, channel].
     let channels = images.shape().get(3).copied().unwrap_or(1);
+    let dnn = Architecture::dnn(side, side, vec![width; depth], classes);
+    let architecture = Architecture { convolutions, channels, ..dnn };
     let labels = archive.by_name::<ndarray::OwnedRepr<u8>, Ix1>("labels").unwrap();
     let (images, sizes) = (images.into_iter().collect(), [side, side, channels]);
     let data = Dataset::with_channels("fixture", images, labels.to_vec(), sizes, classes).unwrap();

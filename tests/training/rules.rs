@@ -13,8 +13,9 @@ use holdfast::training::{CheckpointFile, Plan, Trained, train};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-const ARCHITECTURE: Architecture =
-    Architecture { image_height: 4, image_width: 5, convolutions: Vec::new(), width: 9, depth: 2, classes: 3 };
+fn network() -> Architecture {
+    Architecture::dnn(4, 5, [9; 2], 3)
+}
 const TARGETS: [f64; 4] = [0.0, 0.35, 0.8, 1.0];
 const EPOCHS: u32 = 3;
 
@@ -25,7 +26,7 @@ fn engines() -> Vec<Engine> {
 
 fn data() -> Arc<Dataset> {
     let mut draws = Sequence::new(1, Stream::Check, 0, 0);
-    let images = (0..60 * ARCHITECTURE.image_len()).map(|_| draws.next_word() as u8).collect();
+    let images = (0..60 * network().image_len()).map(|_| draws.next_word() as u8).collect();
     let labels = (0..60).map(|sample| sample % 3).collect();
     Arc::new(Dataset::new("random", images, labels, 4, 5, 3).unwrap())
 }
@@ -40,12 +41,12 @@ fn run(
 ) -> Result<Trained, Error> {
     let data = data();
     let training = engine.load(&data).unwrap();
-    let weight_count = ARCHITECTURE.weight_count();
+    let weight_count = network().weight_count();
     let schedules: Vec<_> =
         targets.iter().flat_map(|&target| [Schedule::new(rule, target, weight_count, EPOCHS, 8); 2]).collect();
     let replica_ids: Vec<u32> = targets.iter().flat_map(|_| [0, 1]).collect();
     let plan = Plan {
-        architecture: &ARCHITECTURE,
+        architecture: &network(),
         training,
         data: &data,
         batch: 8,
@@ -67,7 +68,7 @@ fn replicas(trained: Result<Trained, Error>) -> Vec<Replica<f32>> {
 
 #[test]
 fn every_rule_ends_with_exactly_the_targets_zeros() {
-    let focus = ParameterLayout::new(&ARCHITECTURE).focus_weight().range();
+    let focus = ParameterLayout::new(&network()).focus_weight().range();
     for mut engine in engines() {
         for rule in Rule::ALL {
             let trained = replicas(run(&mut engine, rule, &TARGETS, None, false));
@@ -75,7 +76,7 @@ fn every_rule_ends_with_exactly_the_targets_zeros() {
                 let zeros = replica.parameters[focus.clone()].iter().filter(|&&weight| weight == 0.0).count();
                 assert_eq!(
                     zeros,
-                    removed_weights(TARGETS[slot / 2], ARCHITECTURE.weight_count()),
+                    removed_weights(TARGETS[slot / 2], network().weight_count()),
                     "{rule:?}, slot {slot}"
                 );
                 assert!(replica.mask.iter().all(|&state| state < 2), "{rule:?}: a weight still decays");
@@ -137,14 +138,14 @@ fn a_run_that_is_stopped_after_every_call_ends_with_the_same_bits() {
 
 #[test]
 fn both_engines_draw_the_same_nodes_and_nearly_the_same_weights() {
-    let weight_count = ARCHITECTURE.weight_count() as u32;
-    let focus = ParameterLayout::new(&ARCHITECTURE).focus_weight().range();
+    let weight_count = network().weight_count() as u32;
+    let focus = ParameterLayout::new(&network()).focus_weight().range();
     let results: Vec<Vec<Replica<f32>>> = engines()
         .into_iter()
         .map(|mut engine| {
             let training = engine.load(&data()).unwrap();
             let setup = Setup {
-                architecture: &ARCHITECTURE,
+                architecture: &network(),
                 training,
                 batch: 8,
                 pixel_scale: 255.0,

@@ -85,8 +85,7 @@ struct Settings<'a> {
     replicates: u32,
     batch: usize,
     side: usize,
-    width: usize,
-    depth: usize,
+    hidden: Vec<usize>,
     filters: usize,
 }
 
@@ -136,14 +135,16 @@ struct Growth<'a> {
 }
 
 pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
-    let BenchArguments { replicates, batch, side, width, depth, filters, ref model, .. } = *arguments;
+    let BenchArguments { replicates, batch, side, filters, ref model, .. } = *arguments;
     let say = &arguments.output;
-    arguments.architecture(model).validate()?;
+    let architecture = arguments.architecture(model)?;
+    architecture.validate()?;
     let mut engine = open_engine(&arguments.device, say.quiet)?;
     let mut axes = axes.to_vec();
     axes.sort_unstable();
     axes.dedup();
-    let settings = Settings { growth: &axes, model, replicates, batch, side, width, depth, filters };
+    let hidden = architecture.hidden.clone();
+    let settings = Settings { growth: &axes, model, replicates, batch, side, hidden, filters };
     let description = engine.description().clone();
     let none = BTreeMap::new();
     let (folder, mut manifest) =
@@ -170,7 +171,7 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
         })
     });
     csv::write::<GrowthRow<'_>>(&folder.file("growth.csv")?, rows)?;
-    let title = title(&description, &settings);
+    let title = title(&description, &settings, &architecture);
     write_figure(&scaling_figure::svg(&title, &panels)?, |ending| folder.file(&format!("figures/growth.{ending}")))?;
     manifest.seeds.push(SEED);
     finish(&folder, &mut manifest)?;
@@ -196,13 +197,15 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     ))
 }
 
-fn title(device: &DeviceDescription, settings: &Settings<'_>) -> String {
-    let Settings { model, replicates, batch, side, width, depth, filters, .. } = *settings;
+fn title(device: &DeviceDescription, settings: &Settings<'_>, architecture: &Architecture) -> String {
+    let Settings { model, replicates, batch, side, filters, .. } = *settings;
     let filters = if model == "cnn" { format!(", {filters} filters") } else { String::new() };
     format!(
-        "{}, {}: {model}{filters}, {replicates} replicas, batch {batch}, {side} x {side}, {depth} layers of {width}, where a \
-         panel changes nothing else",
-        device.name, device.variant
+        "{}, {}: {model}{filters}, {replicates} replicas, batch {batch}, {side} x {side}, {}, where a panel \
+         changes nothing else",
+        device.name,
+        device.variant,
+        architecture.hidden_in_words()
     )
 }
 
@@ -228,7 +231,7 @@ impl Growth<'_> {
     fn panel(&mut self, axis: Axis) -> Result<ScalingPanel> {
         const STEP: &str = "Time of a step of all replicas (ms)";
         let arguments = self.arguments;
-        let base = arguments.architecture(&arguments.model);
+        let base = arguments.architecture(&arguments.model)?;
         let (size_title, time_title, lines) = match axis {
             Axis::Replicas => {
                 let of_replicas = |replicas| (f64::from(replicas), base.clone(), replicas);
@@ -236,16 +239,19 @@ impl Growth<'_> {
                 ("Replicas side by side", STEP, line.into_iter().collect())
             }
             Axis::Width => {
-                let of_width = |width| (width as f64, Architecture { width, ..base.clone() }, arguments.replicates);
+                let of_width = |width| {
+                    let hidden = vec![width; base.hidden.len()];
+                    (width as f64, Architecture { hidden, ..base.clone() }, arguments.replicates)
+                };
                 let line = self.step_line(&arguments.model, axis, WIDTHS.map(of_width).into())?;
                 ("Width of the hidden layers (units)", STEP, line.into_iter().collect())
             }
             Axis::Side => {
                 let mut lines = Vec::new();
                 for model in ["dnn", "cnn"] {
+                    let base = arguments.architecture(model)?;
                     let of_side = |side| {
-                        let sides =
-                            Architecture { image_height: side, image_width: side, ..arguments.architecture(model) };
+                        let sides = Architecture { image_height: side, image_width: side, ..base.clone() };
                         (side as f64, sides, arguments.replicates)
                     };
                     lines.extend(self.step_line(model, axis, SIDES.map(of_side).into())?);
@@ -363,17 +369,16 @@ impl Growth<'_> {
 }
 
 impl BenchArguments {
-    /// The network asked for, as a `dnn` or a `cnn`.
-    pub(super) fn architecture(&self, model: &str) -> Architecture {
+    /// The network asked for, as a `dnn` or a `cnn`. Fails with more layers than a network can have.
+    pub(super) fn architecture(&self, model: &str) -> Result<Architecture> {
+        let hidden = match &self.hidden {
+            Some(hidden) => hidden.clone(),
+            None => {
+                Architecture::check_layers(self.depth)?;
+                vec![self.width; self.depth]
+            }
+        };
         let convolutions = if model == "cnn" { Architecture::paper_convolutions(self.filters) } else { Vec::new() };
-        Architecture {
-            image_height: self.side,
-            image_width: self.side,
-            channels: 1,
-            convolutions,
-            width: self.width,
-            depth: self.depth,
-            classes: CLASSES,
-        }
+        Ok(Architecture { convolutions, ..Architecture::dnn(self.side, self.side, hidden, CLASSES) })
     }
 }

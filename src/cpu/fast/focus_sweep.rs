@@ -11,26 +11,26 @@ use pulp::{Simd, WithSimd};
 /// Samples of a block: with 30 units, input and hidden units of a block are 15 KB.
 pub const BLOCK: usize = 64;
 
-/// What a focus layer reads of a data set, in blocks `[block, unit, sample of the block]`; the last one is filled up with zeros.
+/// What a focus layer reads of a data set, in blocks `[block, input, sample of the block]`; the last one is filled up with zeros.
 #[derive(Clone, Debug)]
 pub struct SweepInput {
-    width: usize,
+    inputs: usize,
     blocks: AlignedBuffer,
 }
 
 impl SweepInput {
-    /// From `[sample, unit]` with padded rows of `width` units.
-    pub fn new(width: usize, rows: &[f32]) -> Self {
-        let columns = padded(width);
-        let mut blocks = AlignedBuffer::zeros((rows.len() / columns).next_multiple_of(BLOCK) * width);
-        for (block, rows) in blocks.chunks_exact_mut(BLOCK * width).zip(rows.chunks(BLOCK * columns)) {
+    /// From `[sample, input]` with padded rows of so many `inputs`.
+    pub fn new(inputs: usize, rows: &[f32]) -> Self {
+        let columns = padded(inputs);
+        let mut blocks = AlignedBuffer::zeros((rows.len() / columns).next_multiple_of(BLOCK) * inputs);
+        for (block, rows) in blocks.chunks_exact_mut(BLOCK * inputs).zip(rows.chunks(BLOCK * columns)) {
             for (sample, row) in rows.chunks_exact(columns).enumerate() {
-                for (unit, &value) in row[..width].iter().enumerate() {
-                    block[unit * BLOCK + sample] = value;
+                for (input, &value) in row[..inputs].iter().enumerate() {
+                    block[input * BLOCK + sample] = value;
                 }
             }
         }
-        Self { width, blocks }
+        Self { inputs, blocks }
     }
 
     /// What it takes in memory.
@@ -126,11 +126,11 @@ impl WithSimd for Evaluate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (f64, u32) {
-        let Self { input: SweepInput { width, blocks }, focus, output, labels } = self;
-        let mut hidden = vec![[0.0; BLOCK]; *width];
+        let Self { input: SweepInput { inputs, blocks }, focus, output, labels } = self;
+        let mut hidden = vec![[0.0; BLOCK]; focus.ends.len()];
         let mut logits = vec![[0.0; BLOCK]; output.ends.len()];
         let (mut total, mut correct) = (0.0, 0);
-        for (labels, input) in labels.chunks(BLOCK).zip(blocks.chunks_exact(BLOCK * width)) {
+        for (labels, input) in labels.chunks(BLOCK).zip(blocks.chunks_exact(BLOCK * inputs)) {
             focus.apply(simd, input.as_chunks().0, true, &mut hidden);
             output.apply(simd, &hidden, false, &mut logits);
             let (loss, right) = softmax_cross_entropy::evaluate_block(&logits, labels);
@@ -153,8 +153,8 @@ pub fn evaluate(
     output_bias: &[f32],
     labels: &[u8],
 ) -> (f64, u32) {
-    let SweepShape { width, classes, .. } = shape;
-    let focus = Layer::new(width, focus_weights, Some(mask), focus_bias);
+    let SweepShape { units, classes, .. } = shape;
+    let focus = Layer::new(units, focus_weights, Some(mask), focus_bias);
     let output = Layer::new(classes, output_weights, None, output_bias);
     pulp::Arch::new().dispatch(Evaluate { input, focus, output, labels })
 }
@@ -180,22 +180,30 @@ mod tests {
 
     #[test]
     fn pruned_networks_of_any_size_are_evaluated_as_by_the_twin() {
-        let cases = [(1, 1, 2, 1.0), (63, 5, 3, 0.0), (64, 30, 10, 0.2), (65, 31, 17, 1.0), (200, 70, 256, 0.5)];
-        for (samples, width, classes, kept) in cases {
-            let mut draws = Sequence::new(5, Stream::Check, (1000 * width + samples) as u32, 0);
-            let (input, padded_input) = draw(&mut draws, samples, width, 0.7);
-            let (focus, padded_focus) = draw(&mut draws, width, width, 0.9);
-            let kept: Vec<bool> = (0..width * width).map(|_| draws.unit() < kept).collect();
-            let mask = twin::pack(width, &kept);
-            let (focus_bias, padded_focus_bias) = draw(&mut draws, 1, width, 1.0);
-            let (output, padded_output) = draw(&mut draws, width, classes, 1.0);
+        let cases = [
+            (1, 1, 1, 2, 1.0),
+            (63, 5, 5, 3, 0.0),
+            (64, 30, 30, 10, 0.2),
+            (65, 31, 31, 17, 1.0),
+            (200, 70, 70, 256, 0.5),
+            (66, 40, 20, 10, 0.5),
+            (65, 7, 33, 3, 0.6),
+        ];
+        for (samples, inputs, units, classes, kept) in cases {
+            let mut draws = Sequence::new(5, Stream::Check, (1000 * inputs + samples) as u32, 0);
+            let (input, padded_input) = draw(&mut draws, samples, inputs, 0.7);
+            let (focus, padded_focus) = draw(&mut draws, inputs, units, 0.9);
+            let kept: Vec<bool> = (0..inputs * units).map(|_| draws.unit() < kept).collect();
+            let mask = twin::pack(units, &kept);
+            let (focus_bias, padded_focus_bias) = draw(&mut draws, 1, units, 1.0);
+            let (output, padded_output) = draw(&mut draws, units, classes, 1.0);
             let (output_bias, padded_output_bias) = draw(&mut draws, 1, classes, 1.0);
             let labels: Vec<u8> = (0..samples).map(|_| draws.below(classes as u32) as u8).collect();
-            let shape = SweepShape { samples, width, classes };
+            let shape = SweepShape { samples, inputs, units, classes };
             let expected = twin::evaluate(shape, &input, &focus, &mask, &focus_bias, &output, &output_bias, &labels);
             let found = evaluate(
                 shape,
-                &SweepInput::new(width, &padded_input[..samples * padded(width)]),
+                &SweepInput::new(inputs, &padded_input[..samples * padded(inputs)]),
                 &padded_focus,
                 &mask,
                 &padded_focus_bias,

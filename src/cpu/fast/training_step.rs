@@ -497,7 +497,7 @@ mod tests {
             [(8, 8, 1), (9, 8, 3), (8, 11, 5), (20, 20, 8), (13, 9, 9), (11, 17, 13), (28, 28, 16), (12, 12, 24)];
         for (image_height, image_width, filters) in cases.into_iter().chain([(10, 8, 32), (8, 8, 40), (9, 9, 64)]) {
             let convolutions = Architecture::paper_convolutions(filters);
-            let sizes = Architecture { image_height, image_width, convolutions, width: 7, depth: 2, classes: 3 };
+            let sizes = Architecture { convolutions, ..Architecture::dnn(image_height, image_width, [7; 2], 3) };
             assert_trains_as_the_twin(&sizes);
         }
     }
@@ -506,7 +506,7 @@ mod tests {
     fn any_list_of_convolutions_trains_as_the_twin() {
         let of = |list: &[(usize, bool)]| {
             let convolutions = list.iter().map(|&(filters, pool)| Convolution { filters, pool }).collect();
-            Architecture { image_height: 6, image_width: 5, convolutions, width: 18, depth: 3, classes: 17 }
+            Architecture { convolutions, ..Architecture::dnn(6, 5, [18; 3], 17) }
         };
         for list in [&[(3, false)][..], &[(8, true)], &[(2, false), (17, true)], &[(5, true), (4, false), (33, true)]] {
             assert_trains_as_the_twin(&of(list));

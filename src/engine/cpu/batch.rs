@@ -149,7 +149,7 @@ impl CpuBatch {
         // Those of another data set are of no more use, and a slot's own would be a second copy.
         self.focus_inputs.retain(|_, known| known.place == data.place);
         let rows = self.activations(&data.set, slot, blocks, layers, |_, values| values.to_vec()).concat();
-        let values = Arc::new(SweepInput::new(self.architecture.width, &rows));
+        let values = Arc::new(SweepInput::new(self.architecture.focus_shape()[0], &rows));
         if (self.focus_inputs.len() + 1) * values.bytes() <= FOCUS_INPUT_BYTES {
             self.focus_inputs.insert(slot, FocusInput { place: data.place, values: Arc::clone(&values) });
         }
@@ -231,8 +231,8 @@ impl BackendBatch for CpuBatch {
     }
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
-        let (network, seed, width) = (&self.network, self.seed, self.architecture.width);
-        let scale = he_normal::scale(width) as f32;
+        let (network, seed, [inputs, units]) = (&self.network, self.seed, self.architecture.focus_shape());
+        let scale = he_normal::scale(inputs) as f32;
         let change_one = |scratch: &mut RankScratch,
                           ((slot, &replica_id), &count): ((&mut PaddedReplica, &u32), &u32)| {
             if count == 0 && !slot.is_masked() {
@@ -242,8 +242,8 @@ impl BackendBatch for CpuBatch {
             let all = self.architecture.weight_count();
             scores.resize(all, 0.0);
             rank.resize(all, 0);
-            let draws = |update, row| mask::Draws { seed, replica_id, update, first: (row * width) as u32 };
-            for ((row, focus), scores) in slot.focus_rows(network).enumerate().zip(scores.chunks_exact_mut(width)) {
+            let draws = |update, row| mask::Draws { seed, replica_id, update, first: (row * units) as u32 };
+            for ((row, focus), scores) in slot.focus_rows(network).enumerate().zip(scores.chunks_exact_mut(units)) {
                 match change {
                     MaskChange::PruneSmallest | MaskChange::DecaySmallest => scores.copy_from_slice(focus.weights),
                     MaskChange::PruneRandom { update } => {
@@ -256,7 +256,7 @@ impl BackendBatch for CpuBatch {
             }
             fast::stability::rank(scores, composite, rank);
             let kept = all as u32 - count;
-            for ((row, focus), rank) in slot.focus_rows(network).enumerate().zip(rank.chunks_exact(width)) {
+            for ((row, focus), rank) in slot.focus_rows(network).enumerate().zip(rank.chunks_exact(units)) {
                 let FocusRow { mask, weights, m, v } = focus;
                 match change {
                     MaskChange::PruneSmallest | MaskChange::PruneRandom { .. } => {
@@ -303,7 +303,7 @@ impl BackendBatch for CpuBatch {
         let take = |_: &[u32], logits: &mut [f32]| -> Vec<f32> {
             logits.chunks_exact(padded(classes)).flat_map(|row| &row[..classes]).copied().collect()
         };
-        let layers = self.architecture.depth + 1;
+        let layers = self.architecture.hidden.len() + 1;
         let slots = (0..self.slots.len()).flat_map(|slot| self.activations(&data.set, slot, &blocks, layers, take));
         Ok(slots.flatten().collect())
     }
@@ -318,7 +318,7 @@ impl BackendBatch for CpuBatch {
         };
         let evaluate = |slot| {
             watch.check()?;
-            let parts = self.activations(data, slot, &blocks, self.architecture.depth + 1, take);
+            let parts = self.activations(data, slot, &blocks, self.architecture.hidden.len() + 1, take);
             (watch.progress)(data.samples() as u64);
             Ok(evaluation(&parts, data.samples()))
         };
@@ -328,8 +328,8 @@ impl BackendBatch for CpuBatch {
     fn sweep(&mut self, loaded: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
         let data = &loaded.set;
         let blocks = Self::blocks(0..data.samples());
-        let Architecture { width, classes, .. } = self.architecture;
-        let shape = SweepShape { samples: data.samples(), width, classes };
+        let [inputs, units] = self.architecture.focus_shape();
+        let shape = SweepShape { samples: data.samples(), inputs, units, classes: self.architecture.classes };
         let mut evaluations = vec![evaluation(&[], data.samples()); points.len()];
         for slot in 0..self.slots.len() {
             let own: Vec<usize> = (0..points.len()).filter(|&point| points[point].slot == slot).collect();

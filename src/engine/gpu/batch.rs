@@ -137,8 +137,8 @@ impl GpuBatch {
         let state = setup.replica_ids.len() * (3 * layout.parameters() + architecture.weight_count());
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
         let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
-        if plan.purpose == TrainingPath::FusedTraining {
-            let shape = plan.network.whole_stack(plan.largest(), plan.batch);
+        let fused = plan.network.whole_stack(plan.largest(), plan.batch);
+        if let Some(shape) = fused.filter(|_| plan.purpose == TrainingPath::FusedTraining) {
             let (steps, launches) = BatchUploader::launched(gpu, &plan.training, &shape, gpu.usual_workgroup_size());
             feed += launches * Launches::words(&shape, steps);
         }
@@ -146,7 +146,8 @@ impl GpuBatch {
             state: bytes(state),
             activations: bytes(activations + plan.gradient() + feed),
             sweep: bytes(
-                sweep.points.div_ceil(plan.waves.len()) * focus_sweep::point_words(architecture.width, sweep.samples),
+                sweep.points.div_ceil(plan.waves.len())
+                    * focus_sweep::point_words(architecture.focus_shape(), sweep.samples),
             ),
         })
     }
@@ -176,15 +177,16 @@ impl GpuBatch {
     }
 }
 
-/// The widest way to train that the sizes allow, given what suits the device.
+/// The widest way to train that the sizes allow, given what suits the device: fused kernels where all hidden layers have the
+/// same number of units, at most 32; else each dense layer by itself.
 fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Capacity, batch: usize) -> TrainingPath {
     // What a driver completes may depend on the size of workgroups, and ways to train differ in their bits: so the usual
     // size counts, whatever a clock has chosen.
-    let fuses =
-        network.whole_stack(1, batch).most_steps(gpu, gpu.usual_workgroup_size()) > 0 && room.fuses(network, batch);
-    if variant == Variant::Fused && fuses {
+    let whole = network.whole_stack(1, batch);
+    let fuses = whole.is_some_and(|whole| whole.most_steps(gpu, gpu.usual_workgroup_size()) > 0);
+    if variant == Variant::Fused && fuses && room.fuses(network, batch) {
         TrainingPath::FusedTraining
-    } else if network.stack(1, batch).fits(gpu) && room.stacks(network, batch) {
+    } else if network.stack(1, batch).is_some_and(|stack| stack.fits(gpu)) && room.stacks(network, batch) {
         TrainingPath::StackedTraining
     } else {
         TrainingPath::Training
@@ -316,7 +318,7 @@ impl BackendBatch for GpuBatch {
         let step = self.evaluation_step(&data)?;
         let mut feed = BatchUploader::in_order(gpu, &data, step)?;
         for wave in &self.waves {
-            let layers = self.plan.network.architecture.depth + 1;
+            let layers = self.plan.network.architecture.hidden.len() + 1;
             let launches = Sequence::forward(self.binder(wave, &feed, activations), layers)?;
             for batch in steps_of(samples.clone(), step) {
                 feed.load_in_order(gpu, std::slice::from_ref(&batch), 0)?;

@@ -3,7 +3,7 @@
 use super::launches::{Network, RECORD_WORDS, TrainingPath};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::kernels::dense_stack::Launches;
+use crate::kernels::dense_stack::{Launches, StepShape};
 
 /// The most samples of a step of an evaluation. Sums are made step by step, and their bits must not depend on how many
 /// replicas run side by side: so the step follows from the network and the limits of the device alone.
@@ -46,14 +46,14 @@ impl Capacity {
 
     /// Whether the array of a stack of dense layers fits: it holds more than one layer.
     pub(super) fn stacks(&self, network: &Network, batch: usize) -> bool {
-        network.stack(1, batch).activations() <= self.words
+        network.stack(1, batch).is_some_and(|stack| stack.activations() <= self.words)
     }
 
     /// Whether the arrays of whole steps of all dense layers fit: what layers produce, and what a launch of one step is
     /// told.
     pub(super) fn fuses(&self, network: &Network, batch: usize) -> bool {
-        let shape = network.whole_stack(1, batch);
-        shape.scratch().max(Launches::words(&shape, 1)) <= self.words
+        let fits = |shape: StepShape| shape.scratch().max(Launches::words(&shape, 1)) <= self.words;
+        network.whole_stack(1, batch).is_some_and(fits)
     }
 
     /// Replicas of a wave, in steps of `batch` samples that bring `image_words` words each. If not even one fits, the error
@@ -92,14 +92,14 @@ impl Capacity {
             )));
         }
         let stack = match purpose {
-            TrainingPath::StackedTraining => network.stack(1, batch).activations(),
+            TrainingPath::StackedTraining => network.stack(1, batch).map(|stack| stack.activations()),
+            // What a launch is told has a part that all replicas share.
             TrainingPath::FusedTraining => {
-                let shape = network.whole_stack(1, batch);
-                // What a launch is told has a part that all replicas share.
-                shape.scratch().max(Launches::words(&shape, 1))
+                network.whole_stack(1, batch).map(|shape| shape.scratch().max(Launches::words(&shape, 1)))
             }
-            TrainingPath::Training | TrainingPath::Evaluation => 0,
+            TrainingPath::Training | TrainingPath::Evaluation => None,
         };
+        let stack = stack.unwrap_or(0);
         let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest()).max(stack);
         let evaluation_words = network.words_per_sample(TrainingPath::Evaluation);
         let fused = if purpose == TrainingPath::FusedTraining { stack } else { 0 };
@@ -118,12 +118,8 @@ mod tests {
 
     fn network(side: usize, filters: usize) -> Network {
         let architecture = Architecture {
-            image_height: side,
-            image_width: side,
             convolutions: Architecture::paper_convolutions(filters),
-            width: 30,
-            depth: 6,
-            classes: 10,
+            ..Architecture::dnn(side, side, [30; 6], 10)
         };
         Network { layout: ParameterLayout::new(&architecture), architecture, scale: 1.0 }
     }

@@ -51,7 +51,7 @@ impl Network {
 
     /// Values of one sample in the widest activation.
     pub(super) fn widest(&self) -> usize {
-        let dense = self.architecture.width.max(self.architecture.classes);
+        let dense = self.architecture.hidden.iter().copied().fold(self.architecture.classes, usize::max);
         let widest = self.architecture.conv_layers().iter().map(ConvLayer::output_len).fold(dense, usize::max);
         widest.max(self.gathered_len())
     }
@@ -73,22 +73,24 @@ impl Network {
         self.gathered_len() + convolved + dense + 2 * self.gradient_units(purpose)
     }
 
-    /// Sizes of the dense layers after the first.
-    pub(super) fn stack(&self, replicas: usize, capacity: usize) -> dense_stack::Shape {
-        let Architecture { width: units, classes, depth, .. } = self.architecture;
-        dense_stack::Shape { replicas, capacity, units, classes, depth }
+    /// Sizes of the dense layers after the first; nothing where hidden layers differ in width, which the stack is not made
+    /// for.
+    pub(super) fn stack(&self, replicas: usize, capacity: usize) -> Option<dense_stack::Shape> {
+        let Architecture { classes, ref hidden, .. } = self.architecture;
+        let units = self.architecture.common_width()?;
+        Some(dense_stack::Shape { replicas, capacity, units, classes, depth: hidden.len() })
     }
 
-    /// Sizes of all dense layers, for whole steps of them.
-    pub(super) fn whole_stack(&self, replicas: usize, capacity: usize) -> StepShape {
-        let Architecture { image_height: height, image_width, channels, width: units, classes, depth, .. } =
-            self.architecture;
+    /// Sizes of all dense layers, for whole steps of them; nothing where hidden layers differ in width.
+    pub(super) fn whole_stack(&self, replicas: usize, capacity: usize) -> Option<StepShape> {
+        let Architecture { image_height: height, image_width, channels, classes, ref hidden, .. } = self.architecture;
+        let (units, depth) = (self.architecture.common_width()?, hidden.len());
         let images = self.architecture.convolutions.is_empty();
         let features = ImageShape { height: 1, width: self.architecture.features() };
-        StepShape {
+        Some(StepShape {
             replicas,
             capacity,
-            reads: if images { Reads::Images } else { Reads::Features },
+            reads: self.reads(),
             input: if images { ImageShape { height, width: image_width * channels } } else { features },
             scale: if images { self.scale } else { 1.0 },
             units,
@@ -96,7 +98,12 @@ impl Network {
             depth,
             parameters: self.layout.parameters(),
             first: self.place(0).weights,
-        }
+        })
+    }
+
+    /// What the first dense layer reads.
+    pub(super) fn reads(&self) -> Reads {
+        if self.architecture.convolutions.is_empty() { Reads::Images } else { Reads::Features }
     }
 
     /// Values of one sample in a gradient with respect to an activation that is an array of its own: of any layer in
@@ -126,8 +133,7 @@ impl Kernels {
     pub(super) fn new(gpu: &Gpu, network: &Network, purpose: TrainingPath, choice: Choice) -> Result<Self> {
         let size = choice.workgroup_size;
         let stack = (purpose == TrainingPath::StackedTraining).then(|| dense_stack::Gradient::new(gpu, size));
-        let step = (purpose == TrainingPath::FusedTraining)
-            .then(|| dense_stack::Step::new(gpu, size, network.whole_stack(1, 1).reads));
+        let step = (purpose == TrainingPath::FusedTraining).then(|| dense_stack::Step::new(gpu, size, network.reads()));
         Ok(Self {
             workgroup_size: size,
             stack: stack.transpose()?,
@@ -179,10 +185,12 @@ impl ActivationSizes {
     pub(super) fn new(network: &Network, replicas: usize, capacity: usize, purpose: TrainingPath) -> Self {
         let room = |units: usize| replicas * capacity * units;
         let convolved = |layer: &ConvLayer| Convolved::sizes(layer, replicas * capacity);
-        let outputs = match purpose {
-            TrainingPath::StackedTraining => vec![network.stack(replicas, capacity).activations()],
-            TrainingPath::FusedTraining => vec![network.whole_stack(replicas, capacity).scratch()],
-            _ => network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs)).collect(),
+        let stack = network.stack(replicas, capacity).filter(|_| purpose == TrainingPath::StackedTraining);
+        let whole = network.whole_stack(replicas, capacity).filter(|_| purpose == TrainingPath::FusedTraining);
+        let outputs = match (stack, whole) {
+            (Some(stack), _) => vec![stack.activations()],
+            (None, Some(whole)) => vec![whole.scratch()],
+            (None, None) => network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs)).collect(),
         };
         Self {
             capacity,
@@ -313,7 +321,7 @@ impl Sequence {
 
     /// A forward pass through all layers and its loss; results go to `losses` `[row, replica]`.
     pub(super) fn evaluation(binder: Binder<'_>, losses: &Buffer<BatchLoss>) -> Result<Self> {
-        let mut launches = Self::forward(binder, binder.network.architecture.depth + 1)?;
+        let mut launches = Self::forward(binder, binder.network.architecture.hidden.len() + 1)?;
         launches.0.push(binder.loss(losses)?);
         Ok(launches)
     }

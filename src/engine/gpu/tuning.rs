@@ -221,7 +221,7 @@ mod tests {
 
     fn architecture() -> Architecture {
         let convolutions = Architecture::paper_convolutions(2);
-        Architecture { image_height: 8, image_width: 8, convolutions, width: 8, depth: 2, classes: 10 }
+        Architecture { convolutions, ..Architecture::dnn(8, 8, [8; 2], 10) }
     }
 
     fn subject(architecture: &Architecture) -> TuningKey<'_> {

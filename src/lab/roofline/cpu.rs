@@ -144,11 +144,11 @@ fn processor_lines(
 
     progress("sweep");
     let points = sweep_points(architecture.weight_count());
-    let (width, classes) = (architecture.width, architecture.classes);
-    let weights = width * (width + classes);
-    let cost = Cost::new(POINTS * images * weights, POINTS * (images * width + weights));
+    let [inputs, units] = architecture.focus_shape();
+    let weights = units * (inputs + architecture.classes);
+    let cost = Cost::new(POINTS * images * weights, POINTS * (images * inputs + weights));
     let taken = time(|| batch.sweep(test, &points, watch).map(|_| 1))?;
-    add("sweep", "focus_sweep.evaluate", POINTS, cost, 4 * images * width, taken);
+    add("sweep", "focus_sweep.evaluate", POINTS, cost, 4 * images * inputs, taken);
 
     progress("history");
     let (lower, upper, windows) = bounds(work);

@@ -57,7 +57,7 @@ impl MaskLaunches {
             parameters_per_replica,
             offset,
             seed,
-            scale: he_normal::scale(network.architecture.width) as f32,
+            scale: he_normal::scale(network.architecture.focus_shape()[0]) as f32,
             rank: &rank,
             changes: &changes,
             mask,

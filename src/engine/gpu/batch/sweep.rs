@@ -36,7 +36,7 @@ impl GpuBatch {
         }
         let (gpu, network, activations) = (&self.gpu, &self.plan.network, &self.evaluation_activations);
         let samples = data.host().samples();
-        let kernel = Evaluate::new(gpu, network.architecture.width)?;
+        let kernel = Evaluate::new(gpu, network.architecture.focus_shape())?;
         let batches = steps_of(0..samples, step);
         let blocks_per_step = step.div_ceil(kernel.block());
         let blocks = batches.len() * blocks_per_step;

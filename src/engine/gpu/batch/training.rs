@@ -41,11 +41,12 @@ impl GpuBatch {
     fn feed(&self, wave: &Wave, decay: f32) -> Result<BatchUploader> {
         let gpu = &self.gpu;
         let feed = BatchUploader::new(gpu, &self.plan.training, wave.state.replicas, self.plan.batch)?;
-        if self.plan.purpose != TrainingPath::FusedTraining {
-            return Ok(feed);
+        match self.plan.network.whole_stack(wave.state.replicas, self.plan.batch) {
+            Some(shape) if self.plan.purpose == TrainingPath::FusedTraining => {
+                feed.with_launches(gpu, &shape, self.choice.workgroup_size, decay)
+            }
+            _ => Ok(feed),
         }
-        let shape = self.plan.network.whole_stack(wave.state.replicas, self.plan.batch);
-        feed.with_launches(gpu, &shape, self.choice.workgroup_size, decay)
     }
 
     /// Trains one wave on consecutive steps and returns `[step, replica]`.

@@ -113,16 +113,17 @@ fn bind_adam(binder: Binder<'_>, gradient: &Buffer<f32>, updated: usize, decay: 
 fn layers(binder: Binder<'_>, gradient: &Buffer<f32>, losses: &Buffer<BatchLoss>, decay: f32) -> Result<Sequence> {
     let Binder { gpu, kernels, network, feed, state, activations } = binder;
     let (steps, parameters) = (feed.steps(), &state.parameters);
-    let layers = if kernels.stack.is_some() { 1 } else { network.architecture.depth + 1 };
+    let layers = if kernels.stack.is_some() { 1 } else { network.architecture.hidden.len() + 1 };
     let Sequence(mut launches) = Sequence::forward(binder, layers)?;
     // The gradient with respect to a layer's output and to its input take turns in two buffers.
     let [mut output_gradient, mut input_gradient] = activations.gradients.each_ref();
-    launches.push(if let Some(stack) = &kernels.stack {
+    let stack = kernels.stack.as_ref().zip(network.stack(state.replicas, activations.capacity));
+    launches.push(if let Some((stack, shape)) = stack {
         // All dense layers after the first, forward and backward, with the loss between: they leave the gradient where they
         // found the output of the first.
         output_gradient = activations.output(0);
         let arguments = dense_stack::GradientArguments {
-            shape: network.stack(state.replicas, activations.capacity),
+            shape,
             parameters_per_replica: network.layout.parameters(),
             first: network.place(1).weights,
             steps,
