@@ -48,7 +48,8 @@ fn cases() -> Vec<Case> {
         convolutions: [3, 20].map(|filters| Convolution { filters, pool: true }).to_vec(),
         ..dense(9, 10, 7, 2, 4)
     };
-    let many_filters = Architecture { convolutions: vec![Convolution { filters: 33, pool: false }], ..dense(5, 7, 7, 2, 4) };
+    let many_filters =
+        Architecture { convolutions: vec![Convolution { filters: 33, pool: false }], ..dense(5, 7, 7, 2, 4) };
     vec![
         Case { name: "dnn_1x1_w1_d2_b1", architecture: dense(1, 1, 1, 2, 2), samples: 1 },
         Case { name: "dnn_7x5_w13_d3_b5", architecture: dense(7, 5, 13, 3, 3), samples: 5 },

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::ParameterOffsets;
 use crate::kernels::dense::{
-    BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Gather,
-    GatherArguments, ImageShape, Input, Shape,
+    BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments,
+    Gather, GatherArguments, ImageShape, Input, Shape,
 };
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong

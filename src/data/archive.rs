@@ -219,7 +219,11 @@ mod tests {
             ("train_labels", Some((vec![3, 2], vec![0; 6])), ["train_labels", "one label for each image"]),
             ("train_images", Some((vec![0, 2, 3], vec![])), ["train_images", "no pixels"]),
             ("train_images", Some((vec![3, 2, 2, 5], vec![0; 60])), ["[3, 2, 2, 5]", "images of 2 channels"]),
-            ("train_images", Some((vec![3, 8, 8, 5], vec![0; 960])), ["train_images", "images of 5 channels; 1 (gray) and 3"]),
+            (
+                "train_images",
+                Some((vec![3, 8, 8, 5], vec![0; 960])),
+                ["train_images", "images of 5 channels; 1 (gray) and 3"],
+            ),
             ("train_labels", Some((vec![2], vec![0, 1])), ["3 images", "2 labels"]),
         ] {
             let message = message(name, other);

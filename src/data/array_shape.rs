@@ -22,9 +22,11 @@ impl ArrayShape {
         let gray = |height, width| Self { height, width, channels: 1, channels_first: false };
         match *shape {
             [_, height, width] | [_, height, width, 1] | [_, 1, height, width] => Ok(gray(height, width)),
-            [_, 3, _, 3] => Err("can be read in two ways: three rows, or three channels before rows and columns; write it as \
+            [_, 3, _, 3] => {
+                Err("can be read in two ways: three rows, or three channels before rows and columns; write it as \
                                  [sample, y, x, channel] with more than three rows"
-                .into()),
+                    .into())
+            }
             [_, height, width, 3] => Ok(Self { height, width, channels: 3, channels_first: false }),
             [_, 3, height, width] => Ok(Self { height, width, channels: 3, channels_first: true }),
             [_, first, _, last] => Err(format!(

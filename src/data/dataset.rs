@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn other_numbers_of_channels_are_refused() {
         for channels in [0, 2, 4, 5] {
-            let error = Dataset::with_channels("x", vec![0; 2 * channels], vec![0, 1], [1, 1, channels], 2).unwrap_err();
+            let error =
+                Dataset::with_channels("x", vec![0; 2 * channels], vec![0, 1], [1, 1, channels], 2).unwrap_err();
             assert_eq!(error.exit_code(), 5);
             assert!(error.to_string().contains(&format!("{channels} channels")), "{error}");
         }

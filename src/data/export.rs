@@ -95,7 +95,8 @@ pub fn write_idx(split: &Split, folder: &OutputFolder) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for (set, names) in [(&split.training, super::mnist::TRAINING), (&split.test, super::mnist::TEST)] {
         // Colours have a fourth axis, which the name says as of the others.
-        let (sizes, axes) = ([set.samples(), set.height, set.width, set.channels], if set.channels == 1 { 3 } else { 4 });
+        let (sizes, axes) =
+            ([set.samples(), set.height, set.width, set.channels], if set.channels == 1 { 3 } else { 4 });
         let images = idx::encode(&sizes[..axes], &set.images)?;
         let labels = idx::encode(&[set.samples()], &set.labels)?;
         for (name, bytes) in names.into_iter().zip([images, labels]) {

@@ -129,7 +129,8 @@ fn labels_of(images: &Path) -> Result<PathBuf> {
             images.display()
         )));
     }
-    let labels = images.with_file_name(name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1"));
+    let labels =
+        images.with_file_name(name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1"));
     if labels.is_file() {
         return Ok(labels);
     }

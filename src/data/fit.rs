@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_resized_image_fills_the_square() {
         let even = square(7, Fit::Resize).apply(GrayImage::from_pixel(20, 5, Luma([90])));
-        assert_eq!((even.dimensions(), even.image_len().all(|pixel| pixel.0[0] == 90)), ((7, 7), true));
+        assert_eq!((even.dimensions(), even.pixels().all(|pixel| pixel.0[0] == 90)), ((7, 7), true));
         // A step from black to white in the middle stays there.
         let step = GrayImage::from_fn(40, 40, |x, _| Luma([if x < 20 { 0 } else { 255 }]));
         let small = square(8, Fit::Resize).apply(step);

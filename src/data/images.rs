@@ -200,7 +200,11 @@ impl Form {
                 Some(square) => square.apply(image),
                 None => image,
             };
-            if image.dimensions() == form.size { Ok(image.into_raw()) } else { Err("it changed while it was read".into()) }
+            if image.dimensions() == form.size {
+                Ok(image.into_raw())
+            } else {
+                Err("it changed while it was read".into())
+            }
         }
         match pixels {
             Pixels::Colour(image) => place.copy_from_slice(&fitted(image, self)?),

@@ -179,7 +179,9 @@ fn sentence(error: ImageError) -> String {
     let found = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     match error {
         ImageError::Unsupported(_) => {
-            format!("{found}; 1 channel (gray) or 3 (red, green and blue) of 8 or 16 bits are read, with or without alpha")
+            format!(
+                "{found}; 1 channel (gray) or 3 (red, green and blue) of 8 or 16 bits are read, with or without alpha"
+            )
         }
         _ => found,
     }
@@ -251,15 +253,15 @@ mod tests {
     /// A TIFF of 2 x 1 pixels with so many channels of a byte, written by hand after the TIFF 6.0 specification.
     fn tiff_of(channels: u16) -> Vec<u8> {
         let entries: [(u16, u16, u32, u32); 9] = [
-            (256, 3, 1, 2),                                      // width
-            (257, 3, 1, 1),                                      // height
-            (258, 3, channels.into(), 122),                      // bits of each channel
-            (259, 3, 1, 1),                                      // not compressed
-            (262, 3, 1, 2),                                      // red, green and blue
-            (273, 4, 1, 122 + 2 * u32::from(channels)),          // where the pixels lie
-            (277, 3, 1, channels.into()),                        // channels
-            (278, 3, 1, 1),                                      // rows of a strip
-            (279, 4, 1, 2 * u32::from(channels)),                // its bytes
+            (256, 3, 1, 2),                             // width
+            (257, 3, 1, 1),                             // height
+            (258, 3, channels.into(), 122),             // bits of each channel
+            (259, 3, 1, 1),                             // not compressed
+            (262, 3, 1, 2),                             // red, green and blue
+            (273, 4, 1, 122 + 2 * u32::from(channels)), // where the pixels lie
+            (277, 3, 1, channels.into()),               // channels
+            (278, 3, 1, 1),                             // rows of a strip
+            (279, 4, 1, 2 * u32::from(channels)),       // its bytes
         ];
         let mut bytes = b"II*\0\x08\0\0\0\x09\0".to_vec();
         for (tag, kind, count, value) in entries {

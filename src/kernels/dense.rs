@@ -308,8 +308,13 @@ pass! {
 impl Gather {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &GatherArguments<'_>) -> Result<Bound> {
-        let GatherArguments { replicas, capacity, steps, images: Images { shape: image, scale, order, images }, output } =
-            *arguments;
+        let GatherArguments {
+            replicas,
+            capacity,
+            steps,
+            images: Images { shape: image, scale, order, images },
+            output,
+        } = *arguments;
         let name = GATHER.name;
         let shape = Shape { replicas, capacity, inputs: image.height * image.width, outputs: 1 };
         shape.check(name)?;

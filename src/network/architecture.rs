@@ -68,7 +68,8 @@ impl TryFrom<Written> for Architecture {
     type Error = String;
 
     fn try_from(written: Written) -> std::result::Result<Self, String> {
-        let Written { image_height, image_width, channels, convolutions, hidden, width, depth, bias, classes } = written;
+        let Written { image_height, image_width, channels, convolutions, hidden, width, depth, bias, classes } =
+            written;
         let hidden = match (hidden, width, depth) {
             (Some(hidden), None, None) => hidden,
             (None, Some(width), Some(depth)) if depth <= MOST_LAYERS => vec![width; depth],

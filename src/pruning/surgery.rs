@@ -342,8 +342,7 @@ mod tests {
     }
 
     fn architectures() -> [Architecture; 2] {
-        let dnn =
-            Architecture { image_height: 8, image_width: 8, convolutions: Vec::new(), width: 7, depth: 3, classes: 3 };
+        let dnn = Architecture::dnn(8, 8, [7; 3], 3);
         [Architecture { convolutions: Architecture::paper_convolutions(2), ..dnn.clone() }, dnn]
     }
 

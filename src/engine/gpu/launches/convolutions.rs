@@ -85,8 +85,7 @@ fn layers(binder: Binder<'_>) -> Vec<Layer<'_>> {
 pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
     let Binder { gpu, kernels, feed, state, activations, .. } = binder;
     let gather = activations.gathered.as_ref().map(|output| {
-        let (replicas, capacity, steps, images) =
-            (state.replicas, activations.capacity, feed.steps(), binder.images());
+        let (replicas, capacity, steps, images) = (state.replicas, activations.capacity, feed.steps(), binder.images());
         Gather::new(kernels.workgroup_size).bind(gpu, &GatherArguments { replicas, capacity, steps, images, output })
     });
     let bind = |Layer { shape, place, input, convolved, .. }: Layer<'_>| {
