@@ -62,6 +62,9 @@ fn a_network_whose_layers_narrow_goes_through_every_command() {
     assert_eq!([last("in"), last("out"), last("weight")], ["8", "6", "62"]);
     let arguments = ["--criterion", "magnitude", "--sparsity", "0.5", "--device", "cpu", "--out"];
     holdfast("prune", &[&[text(&run)][..], &arguments, &[text(&pruned)]].concat()).succeeded();
-    holdfast("stability --device cpu", &[text(&run)]).succeeded().prints(&["9", "7"]);
-    holdfast("report --device cpu", &[text(&run)]).succeeded();
+    let counted = fresh_folder("funnel-counted");
+    holdfast("stability --device cpu", &[text(&run), "--out", text(&counted)])
+        .succeeded()
+        .prints(&["63 weights (9 x 7)"]);
+    holdfast("report", &[text(&run)]).succeeded();
 }

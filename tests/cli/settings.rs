@@ -40,7 +40,9 @@ fn hidden_layers_are_named_by_width_and_depth_or_one_by_one_and_the_command_line
     let file = folder.path().join("mine.toml");
     fs::write(&file, "preset = \"smoke\"\nhidden = [40, 20]\n").unwrap();
     let sizes = |options: &str| {
-        let printed = holdfast(&format!("train {options} --print-config --config"), &[text(&file)]).succeeded().stdout;
+        let printed = holdfast(format!("train --print-config {options}").trim_end(), &["--config", text(&file)])
+            .succeeded()
+            .stdout;
         let settings: toml::Table = printed.parse().unwrap();
         ["hidden", "width", "depth"].map(|key| settings.get(key).map(ToString::to_string).unwrap_or_default())
     };

@@ -166,8 +166,9 @@ fn hidden_layers_of_any_widths_and_images_in_colour_follow_the_twins() {
                 start.iter().map(|start| expected_losses(&architecture, &data, start, &orders)).collect();
             let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
             for (step, order) in orders.iter().enumerate() {
-                let both = [Arc::clone(order), Arc::clone(order)];
-                let steps = Steps { first_step: step as u64, orders: &both, batches: &[0..order.len()], decay: 1.0 };
+                let (both, whole) = ([Arc::clone(order), Arc::clone(order)], 0..order.len());
+                let steps =
+                    Steps { first_step: step as u64, orders: &both, batches: std::slice::from_ref(&whole), decay: 1.0 };
                 for (loss, expected) in batch.train(&steps, &watch).unwrap().iter().zip(&expected) {
                     let expected = expected[step];
                     let difference = ((f64::from(loss.loss) - expected) / expected).abs();

@@ -46,7 +46,8 @@ pub struct Workspace {
 impl Workspace {
     /// Room for training batches of up to `batch` images, and for forward passes of up to `samples`.
     pub fn new(network: &PaddedNetwork, batch: usize, samples: usize) -> Self {
-        let second = batch - first_part(network, batch, true);
+        // A shorter batch may have a longer second part: of 13 samples behind convolutions it is one, of 12 it is six.
+        let second = (1..=batch).map(|samples| samples - first_part(network, samples, true)).max().unwrap_or(0);
         let widest = network.layers.iter().map(|layer| layer.columns).max().unwrap_or(0);
         Self {
             scratch: std::array::from_fn(|_| AlignedBuffer::zeros(GRADIENT_ROWS * widest)),
@@ -431,8 +432,14 @@ mod tests {
     use crate::random::{Sequence, Stream};
 
     const SCALE: f32 = 1.0 / 255.0;
-    /// The samples of each step: one part, two parts, a single sample.
-    const BATCHES: [&[u32]; 4] = [&[0, 3, 8, 1, 2], &[7, 7, 4, 5, 6, 0, 8, 1, 2, 3, 4, 5, 5], &[4], &[6, 0, 8]];
+    /// The samples of each step: one part, two parts, a single sample, a second part longer than that of the largest batch.
+    const BATCHES: [&[u32]; 5] = [
+        &[0, 3, 8, 1, 2],
+        &[7, 7, 4, 5, 6, 0, 8, 1, 2, 3, 4, 5, 5],
+        &[4],
+        &[6, 0, 8],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 4, 6],
+    ];
 
     fn initial(architecture: &Architecture) -> Replica<f32> {
         let layout = ParameterLayout::new(architecture);
