@@ -218,7 +218,7 @@ mod tests {
             ("test_images", Some((vec![2, 6], vec![0; 12])), ["test_images", "[2, 6]"]),
             ("train_labels", Some((vec![3, 2], vec![0; 6])), ["train_labels", "one label for each image"]),
             ("train_images", Some((vec![0, 2, 3], vec![])), ["train_images", "no pixels"]),
-            ("train_images", Some((vec![3, 2, 2, 5], vec![0; 60])), ["[3, 2, 2, 5]", "images of 2 channels"]),
+            ("train_images", Some((vec![3, 2, 2, 5], vec![0; 60])), ["[3, 2, 2, 5]", "images of 5 channels"]),
             (
                 "train_images",
                 Some((vec![3, 8, 8, 5], vec![0; 960])),

@@ -2,6 +2,9 @@
 
 use super::Dataset;
 
+/// Of two axes that could be the channels of an image that is not read, the last is called so up to this length.
+const MOST_PLAUSIBLE: usize = 16;
+
 /// How the images of an array lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArrayShape {
@@ -32,7 +35,7 @@ impl ArrayShape {
             [_, first, _, last] => Err(format!(
                 "is that of images of {} channels; 1 (gray) and 3 (red, green and blue) are read: [sample, y, x], \
                  [sample, y, x, 3] or [sample, 3, y, x]; leave out other channels, an alpha channel too",
-                first.min(last)
+                if last <= MOST_PLAUSIBLE || last <= first { last } else { first }
             )),
             _ => Err("is not that of images; [sample, y, x], [sample, y, x, 3] or [sample, 3, y, x] is read".into()),
         }
@@ -125,6 +128,7 @@ mod tests {
         for (shape, words) in [
             (vec![9, 8, 8, 5], "5 channels"),
             (vec![9, 5, 8, 8], "5 channels"),
+            (vec![9, 2, 3, 5], "5 channels"),
             (vec![9, 8, 8, 2], "2 channels"),
             (vec![9, 8, 8, 4], "4 channels"),
             (vec![9, 4, 8, 8], "alpha"),
