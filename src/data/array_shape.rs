@@ -2,9 +2,6 @@
 
 use super::Dataset;
 
-/// Of two axes that could be the channels of an image that is not read, the last is called so up to this length.
-const MOST_PLAUSIBLE: usize = 16;
-
 /// How the images of an array lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArrayShape {
@@ -32,10 +29,15 @@ impl ArrayShape {
             }
             [_, height, width, 3] => Ok(Self { height, width, channels: 3, channels_first: false }),
             [_, 3, height, width] => Ok(Self { height, width, channels: 3, channels_first: true }),
-            [_, first, _, last] => Err(format!(
+            [_, first, middle, last] => Err(format!(
                 "is that of images of {} channels; 1 (gray) and 3 (red, green and blue) are read: [sample, y, x], \
                  [sample, y, x, 3] or [sample, 3, y, x]; leave out other channels, an alpha channel too",
-                if last <= MOST_PLAUSIBLE || last <= first { last } else { first }
+                // Most images are square; of others the shorter axis.
+                match (first == middle, middle == last) {
+                    (false, true) => first,
+                    (true, false) => last,
+                    _ => first.min(last),
+                }
             )),
             _ => Err("is not that of images; [sample, y, x], [sample, y, x, 3] or [sample, 3, y, x] is read".into()),
         }
@@ -128,7 +130,8 @@ mod tests {
         for (shape, words) in [
             (vec![9, 8, 8, 5], "5 channels"),
             (vec![9, 5, 8, 8], "5 channels"),
-            (vec![9, 2, 3, 5], "5 channels"),
+            (vec![9, 2, 2, 5], "5 channels"),
+            (vec![9, 30, 20, 5], "5 channels"),
             (vec![9, 8, 8, 2], "2 channels"),
             (vec![9, 8, 8, 4], "4 channels"),
             (vec![9, 4, 8, 8], "alpha"),

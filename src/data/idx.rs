@@ -326,7 +326,7 @@ mod tests {
     fn headers_that_cannot_be_are_refused() {
         assert_images_refused(&idx(0x0d, &[2, 2, 3], &[1; 48]), &["type 0x0d", "unsigned bytes"]);
         assert_images_refused(&idx(8, &[2, 2, 3, 1, 1], &[1; 12]), &["5 axes", "have 3 or 4"]);
-        assert_images_refused(&idx(8, &[2, 2, 3, 5], &[1; 60]), &["images of 5 channels", "1 (gray) and 3"]);
+        assert_images_refused(&idx(8, &[2, 2, 2, 5], &[1; 40]), &["images of 5 channels", "1 (gray) and 3"]);
         assert_images_refused(&idx(8, &[0, 2, 3], &[]), &["0 x 2 x 3", "no images"]);
         assert_images_refused(&idx(8, &[2, 0, 3], &[]), &["2 x 0 x 3"]);
         let claim = idx(8, &[u32::MAX, 1, 1], &[1; 12]);
