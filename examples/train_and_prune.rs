@@ -6,9 +6,9 @@
 use holdfast::data::{LoadOptions, Source};
 use holdfast::engine::{Engine, SweepPoint, Watch};
 use holdfast::error::Result;
-use holdfast::network::Architecture;
+use holdfast::network::{Architecture, Selection};
 use holdfast::pruning::criterion::Criterion;
-use holdfast::training::{Plan, train};
+use holdfast::training::{LearningRate, Plan, train};
 use std::sync::atomic::AtomicBool;
 
 /// Trains for this many epochs.
@@ -29,6 +29,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
     let (training, test) = (digits.training, digits.test);
     let architecture = Architecture::dnn(training.height, training.width, [30; 6], training.classes);
     let mut engine = Engine::cpu(None)?;
+    let selection = Selection::focus(&architecture);
     let plan = Plan {
         architecture: &architecture,
         training: engine.load(&training)?,
@@ -37,10 +38,13 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         pixel_scale: 255.0,
         seed: 1,
         replica_ids: &[0, 1, 2],
+        selection: &selection,
         epochs: EPOCHS,
         schedules: &[],
         record: true,
+        average: false,
         plateau: None,
+        learning_rate: LearningRate::Constant,
         keep_diverged: false,
     };
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
@@ -53,6 +57,6 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
     let images = engine.load(&test)?;
     let dense = trained.batch.evaluate(images, &watch)?;
     let points: Vec<_> = masks.into_iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept }).collect();
-    let pruned = trained.batch.sweep(images, &points, &watch)?;
+    let pruned = trained.batch.sweep(images, &selection, &points, &watch)?;
     Ok(dense.iter().zip(&pruned).map(|(dense, pruned)| [dense.accuracy(), pruned.accuracy()]).collect())
 }

@@ -10,27 +10,22 @@
 //! ```
 //! use holdfast::data::Dataset;
 //! use holdfast::engine::{Engine, SweepPoint, Watch};
-//! use holdfast::network::Architecture;
+//! use holdfast::network::{Architecture, Selection};
 //! use holdfast::pruning::criterion::Criterion;
-//! use holdfast::training::{Plan, train};
+//! use holdfast::training::{LearningRate, Plan, train};
 //! use std::sync::Arc;
 //! use std::sync::atomic::AtomicBool;
 //!
 //! // Eight images of 2 x 2 pixels: the bright ones are class 1.
 //! let images = (0..32u8).map(|pixel| 8 * pixel).collect();
 //! let data = Arc::new(Dataset::new("bright", images, vec![0, 0, 0, 0, 1, 1, 1, 1], 2, 2, 2)?);
-//! let architecture = Architecture {
-//!     image_height: data.height,
-//!     image_width: data.width,
-//!     convolutions: Vec::new(),
-//!     width: 4,
-//!     depth: 2,
-//!     classes: data.classes,
-//! };
+//! // Two hidden layers of four units.
+//! let architecture = Architecture::dnn(data.height, data.width, [4, 4], data.classes);
 //!
 //! // Two networks, which differ in their initial weights and in the order of the images.
 //! let mut engine = Engine::cpu(None)?;
 //! let handle = engine.load(&data)?;
+//! let selection = Selection::focus(&architecture);
 //! let plan = Plan {
 //!     architecture: &architecture,
 //!     training: handle,
@@ -39,10 +34,13 @@
 //!     pixel_scale: 255.0,
 //!     seed: 1,
 //!     replica_ids: &[0, 1],
+//!     selection: &selection,
 //!     epochs: 10,
 //!     schedules: &[],
 //!     record: true,
+//!     average: false,
 //!     plateau: None,
+//!     learning_rate: LearningRate::Constant,
 //!     keep_diverged: false,
 //! };
 //! let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
@@ -54,7 +52,7 @@
 //! assert!(masks.iter().all(|mask| mask.iter().filter(|&&kept| kept).count() == 8));
 //!
 //! let points: Vec<_> = masks.into_iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept }).collect();
-//! for pruned in trained.batch.sweep(handle, &points, &watch)? {
+//! for pruned in trained.batch.sweep(handle, &selection, &points, &watch)? {
 //!     println!("{:.0} % right with half of the layer removed", 100.0 * pruned.accuracy());
 //! }
 //! # Ok::<(), holdfast::error::Error>(())

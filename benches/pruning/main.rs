@@ -9,11 +9,12 @@ mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use holdfast::engine::{Engine, HistoryShape, Steps, SweepPoint, Watch};
+use holdfast::network::Selection;
 use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_weights};
 use holdfast::random::{Sequence, Stream};
 use holdfast::stability::{History, Reading, Stability, WindowedEnvelope};
-use holdfast::training::{Plan, train};
+use holdfast::training::{LearningRate, Plan, train};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -42,6 +43,7 @@ fn history(replicas: usize) -> History {
 fn operating_points(criterion: &mut Criterion) {
     let (training, test) = (images(TRAINING_IMAGES), images(TEST_IMAGES));
     let history = history(1);
+    let focus = Selection::focus(&paper_network());
     let stop = AtomicBool::new(false);
     let watch = Watch { stop: &stop, progress: &|_| {} };
     let mut group = criterion.benchmark_group("pruning/point");
@@ -57,7 +59,8 @@ fn operating_points(criterion: &mut Criterion) {
         group.bench_function(format!("ms/r1_n900_10000_images/{name}"), |bencher| {
             bencher.iter(|| {
                 let kept = by_stability(stability.of_replica(0, &history, 0), EPOCHS as u32 / 2);
-                batch.sweep(test, &[SweepPoint { slot: 0, kept }], &watch).unwrap_or_else(|error| panic!("{error}"))
+                let points = [SweepPoint { slot: 0, kept }];
+                batch.sweep(test, &focus, &points, &watch).unwrap_or_else(|error| panic!("{error}"))
             });
         });
         group.bench_function(format!("hold/r1_n900_10000_images/{name}"), |bencher| {
@@ -65,7 +68,8 @@ fn operating_points(criterion: &mut Criterion) {
                 let order = RemovalOrder::smallest_first(envelope.holding_magnitude(0, 0))
                     .frozen_first(envelope.frozen_of_replica(0));
                 let kept = order.mask(removed_weights(0.8, paper_network().weight_count()));
-                batch.sweep(test, &[SweepPoint { slot: 0, kept }], &watch).unwrap_or_else(|error| panic!("{error}"))
+                let points = [SweepPoint { slot: 0, kept }];
+                batch.sweep(test, &focus, &points, &watch).unwrap_or_else(|error| panic!("{error}"))
             });
         });
         let steps = TRAINING_IMAGES.div_ceil(BATCH) as u64;
@@ -81,8 +85,11 @@ fn operating_points(criterion: &mut Criterion) {
             epochs: 3,
             schedules: &schedules,
             record: false,
+            average: false,
             plateau: None,
+            learning_rate: LearningRate::Constant,
             keep_diverged: false,
+            selection: &focus,
         };
         group.bench_function(format!("ed/r1_2000_images_3_epochs/{name}"), |bencher| {
             bencher.iter(|| {
@@ -122,6 +129,7 @@ fn arithmetic(criterion: &mut Criterion) {
     let order: Arc<[u32]> = (0..data.samples() as u32).collect();
     let batches: Vec<_> = (0..STEPS).map(|step| step * BATCH..(step + 1) * BATCH).collect();
     let orders = vec![order; REPLICAS];
+    let focus = Selection::focus(&paper_network());
     let stop = AtomicBool::new(false);
     let watch = Watch { stop: &stop, progress: &|_| {} };
     let weight_count = paper_network().weight_count();
@@ -141,7 +149,7 @@ fn arithmetic(criterion: &mut Criterion) {
     let multiply_adds = weight_count + paper_network().hidden[5] * paper_network().classes;
     group.throughput(Throughput::Elements((2 * multiply_adds * TEST_IMAGES * points.len()) as u64));
     group.bench_function(format!("sweep/p{}_n{TEST_IMAGES}/cpu", points.len()), |bencher| {
-        bencher.iter(|| batch.sweep(test, &points, &watch).unwrap_or_else(|error| panic!("{error}")));
+        bencher.iter(|| batch.sweep(test, &focus, &points, &watch).unwrap_or_else(|error| panic!("{error}")));
     });
     group.finish();
 }

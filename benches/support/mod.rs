@@ -3,7 +3,7 @@
 use holdfast::data::Dataset;
 use holdfast::engine::{Batch, DataHandle, Engine, Setup};
 use holdfast::gpu::{DeviceChoice, RequestedLimits};
-use holdfast::network::Architecture;
+use holdfast::network::{Architecture, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
 
@@ -49,6 +49,7 @@ pub fn begin(engine: &mut Engine, training: DataHandle, replicas: u32) -> Batch 
         pixel_scale: 255.0,
         seed: 1,
         replica_ids: &replica_ids,
+        selection: &Selection::focus(&paper_network()),
     };
     engine.begin(&setup).unwrap_or_else(|error| panic!("{error}"))
 }

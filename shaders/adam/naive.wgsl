@@ -3,7 +3,7 @@
 // To begin reading with, never used by the engine: one invocation owns one parameter; z is the replica. A pruned weight
 // (state 0) and its moments become 0, a decaying one (2) is multiplied by `decay`; all others are kept (1).
 //   gradient             [replica, parameter]  read
-//   mask                 [replica, weight]     read; weights start at parameter `mask_offset`
+//   mask                 [replica, masked]     read; it covers parameters from `mask_offset` on
 //   parameters, m, v     [replica, parameter]  read and written, the first `updated` of each replica
 // with: grid, step
 
@@ -12,8 +12,8 @@ override WORKGROUP_SIZE: u32 = 64;
 struct Params {
     parameters: u32,   // per replica
     updated: u32,      // of them, from the first on
-    mask_offset: u32,  // parameter of the first weight
-    weight_count: u32, // of the focus layer
+    mask_offset: u32,  // the first parameter that the mask covers
+    masked: u32,       // how many it covers
     decay: f32,
 }
 
@@ -31,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (parameter >= params.updated) { return; }
     var state = 1u;
     let weight = parameter - params.mask_offset;
-    if (weight < params.weight_count) { state = mask[id.z * params.weight_count + weight]; }
+    if (weight < params.masked) { state = mask[id.z * params.masked + weight]; }
     let kept = f32(min(state, 1u));
     let place = id.z * params.parameters + parameter;
     let g = gradient[place];

@@ -2,7 +2,7 @@
 //
 // One invocation owns one parameter; z is the replica.
 //   gradient             [replica, parameter]  read
-//   mask                 [replica, weight]     read; weights start at parameter `mask_offset`
+//   mask                 [replica, masked]     read; it covers parameters from `mask_offset` on
 //   parameters, m, v     [replica, parameter]  read and written, the first `updated` of each replica
 // Bytes: 28 per parameter.
 // with: grid, step, states, adam
@@ -12,8 +12,8 @@ override WORKGROUP_SIZE: u32 = 64;
 struct Params {
     parameters: u32,   // per replica
     updated: u32,      // of them, from the first on
-    mask_offset: u32,  // parameter of the first weight
-    weight_count: u32, // of the focus layer
+    mask_offset: u32,  // the first parameter that the mask covers
+    masked: u32,       // how many it covers
     decay: f32,
 }
 
@@ -32,8 +32,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let r = id.z;
     let place = r * params.parameters + parameter;
     var state = KEPT;
-    if (parameter >= params.mask_offset && parameter - params.mask_offset < params.weight_count) {
-        state = mask[r * params.weight_count + parameter - params.mask_offset];
+    if (parameter >= params.mask_offset && parameter - params.mask_offset < params.masked) {
+        state = mask[r * params.masked + parameter - params.mask_offset];
     }
     let before = Trained(parameters[place], m[place], v[place]);
     let after = adam(before, gradient[place], step.rate, state, params.decay);

@@ -3,7 +3,7 @@
 // One workgroup owns one replica (z) and takes as many steps as the launch says; tiles as prelude.dense_products says.
 //   launch              steps, sizes and samples         read, as prelude.dense_layout says; scratch likewise
 //   images              [image, y, word of 4 pixels]     read
-//   mask                [replica, weight]                    of the last hidden layer, read
+//   mask                [replica, masked]                 read: states of the parameters that it covers
 //   parameters, m, v    [replica, parameter]             read and written from `first` on
 //   losses              [row, replica]                   written
 // with: states, adam, relu, pixels, dense_layout, dense_products, dense_update

@@ -1,8 +1,8 @@
 // prelude.adam: one step on one parameter: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, p -= rate * m / (sqrt(v) + epsilon).
 //
-// `rate` is bias-corrected on the host in double precision: a device's pow is not good enough. `state` is the focus layer's
-// mask: where it is pruned, all three become exactly 0; where it is decaying, p is multiplied by `decay` behind
-// the step; other parameters are kept.
+// `rate` is bias-corrected on the host in double precision: a device's pow is not good enough. `state` is what the
+// mask says: where it is pruned, all three become exactly 0; where it is decaying, p is multiplied by `decay`
+// after the step; other parameters are kept.
 // Source: Kingma & Ba 2015, section 2, last paragraph, as Keras computes it. Twin: `step` in src/cpu/adam.rs.
 
 const BETA1: f32 = 0.9;

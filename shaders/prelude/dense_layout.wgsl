@@ -51,6 +51,8 @@ struct Params {
     parameters: u32, // per replica
     first: u32,      // weight of layer 0; each bias follows its weights, and the next layer follows the bias
     decay: f32,      // what decaying weights are multiplied by
+    mask_offset: u32, // the first parameter that the mask covers
+    masked: u32,     // how many it covers
 }
 
 struct Step {
@@ -153,6 +155,13 @@ fn rest(first: u32, count: u32) -> u32 {
     return min(max(count, first) - first, 4u);
 }
 
+// Parameter of a layer's first weight.
+fn first_parameter(layer: u32) -> u32 {
+    let size = launch.params;
+    let inputs = size.height * size.width;
+    return size.first + select((inputs + 1u + (layer - 1u) * (size.units + 1u)) * size.units, 0u, layer == 0u);
+}
+
 // What belongs to quad k of a row of a layer.
 fn own_parameters(r: u32, layer: u32, row: u32, k: u32) -> Own {
     let size = launch.params;
@@ -170,8 +179,7 @@ fn own_parameters(r: u32, layer: u32, row: u32, k: u32) -> Own {
         i = select(size.units, inputs, layer == 0u);
         exists = true;
     }
-    let before = select((inputs + 1u + (layer - 1u) * (size.units + 1u)) * size.units, 0u, layer == 0u);
-    let place = r * size.parameters + size.first + before + i * units + 4u * k;
+    let place = r * size.parameters + first_parameter(layer) + i * units + 4u * k;
     return Own(place, select(0u, rest(4u * k, units), exists));
 }
 

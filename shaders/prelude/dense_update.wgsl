@@ -23,22 +23,27 @@ fn update_row(place: u32, gradient: vec4f, states: vec4u, rate: f32) {
 fn update_word(r: u32, word: u32, k: u32, gradient: mat4x4f, rate: f32) {
     let place = weights_of(r, 0u) + 4u * word * QUADS + k;
     let scale = launch.params.scale;
-    let kept = vec4u(KEPT);
-    update_row(place, scale * gradient[0], kept, rate);
-    update_row(place + QUADS, scale * gradient[1], kept, rate);
-    update_row(place + 2u * QUADS, scale * gradient[2], kept, rate);
-    update_row(place + 3u * QUADS, scale * gradient[3], kept, rate);
+    update_row(place, scale * gradient[0], states_of(r, 0u, 4u * word, k), rate);
+    update_row(place + QUADS, scale * gradient[1], states_of(r, 0u, 4u * word + 1u, k), rate);
+    update_row(place + 2u * QUADS, scale * gradient[2], states_of(r, 0u, 4u * word + 2u, k), rate);
+    update_row(place + 3u * QUADS, scale * gradient[3], states_of(r, 0u, 4u * word + 3u, k), rate);
 }
 
-// States of a row of the last hidden layer's weights, for a quad of units; of others all are kept.
+// States of a row of weights, for a quad of units. What the mask does not cover is kept.
 fn states_of(r: u32, layer: u32, row: u32, k: u32) -> vec4u {
-    let units = launch.params.units;
-    var states = vec4u(KEPT);
-    if (layer + 1u == launch.params.depth) {
-        let weight_count = (r * units + min(row, units - 1u)) * units + quad(k, units);
-        states = vec4u(mask[weight_count.x], mask[weight_count.y], mask[weight_count.z], mask[weight_count.w]);
-    }
-    return states;
+    let size = launch.params;
+    let first = first_parameter(layer);
+    let end = select(first_parameter(layer + 1u), size.parameters, layer == size.depth);
+    // The same answer for all invocations: most layers have nothing to look up.
+    if (end <= size.mask_offset || first >= size.mask_offset + size.masked) { return vec4u(KEPT); }
+    // Places below the mask wrap around, and so are beyond its end; units that do not exist stay 0 in any state.
+    let place = own_parameters(r, layer, row, k).place - r * size.parameters - size.mask_offset;
+    return vec4u(state_of(r, place), state_of(r, place + 1u), state_of(r, place + 2u), state_of(r, place + 3u));
+}
+
+fn state_of(r: u32, place: u32) -> u32 {
+    if (place >= launch.params.masked) { return KEPT; }
+    return mask[r * launch.params.masked + place];
 }
 
 // The weights that meet a quad of a hidden layer's output, for a quad of units.

@@ -19,7 +19,7 @@ struct Case {
     /// How many of them are updated.
     updated: usize,
     /// Which of them the mask covers.
-    focus: Range<usize>,
+    masked: Range<usize>,
     /// Number of the step, from 1.
     t: u64,
     decay: f32,
@@ -37,7 +37,7 @@ impl Case {
 /// Masks hold all three states.
 fn cases() -> Vec<Case> {
     let case =
-        |replicas, parameters, focus, t| Case { replicas, parameters, updated: parameters, focus, t, decay: 0.875 };
+        |replicas, parameters, masked, t| Case { replicas, parameters, updated: parameters, masked, t, decay: 0.875 };
     vec![
         case(1, 1, 0..1, 1),
         case(2, 63, 0..5, 1),
@@ -65,7 +65,7 @@ impl Arrays {
         let all = case.replicas * case.parameters;
         Self {
             gradient: draws.numbers(all),
-            mask: draws.below(case.replicas * case.focus.len(), 3),
+            mask: draws.below(case.replicas * case.masked.len(), 3),
             parameters: draws.numbers(all),
             m: draws.numbers(all),
             v: draws.numbers(all).into_iter().map(f32::abs).collect(),
@@ -88,7 +88,7 @@ fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
         replicas: case.replicas,
         parameters_per_replica: case.parameters,
         updated: case.updated,
-        focus: case.focus.clone(),
+        masked: case.masked.clone(),
         decay: case.decay,
         steps: &Buffer::from_slice(gpu, "steps", &[StepRecord::new(0, 0, 1, 0, rate)])?,
         gradient: &Buffer::from_slice(gpu, "gradient", &arrays.gradient)?,
@@ -105,16 +105,16 @@ fn check(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let mut expected: [Vec<Expected>; 3] = Default::default();
     for r in 0..case.replicas {
         let own = r * case.parameters..(r + 1) * case.parameters;
-        let weight_count = case.focus.len();
+        let weight_count = case.masked.len();
         let mask = &arrays.mask[r * weight_count..(r + 1) * weight_count];
-        let focus = Some(twin::Focus { offset: case.focus.start, mask, decay: f64::from(case.decay) });
+        let masked = Some(twin::Masked { offset: case.masked.start, mask, decay: f64::from(case.decay) });
         let (gradient, before) = (&arrays.gradient[own.clone()], &arrays.parameters[own.clone()]);
         let (m_before, v_before) = (&arrays.m[own.clone()], &arrays.v[own]);
         let (mut p, mut m, mut v) = (widen(before), widen(m_before), widen(v_before));
-        twin::step(rate, &widen(gradient), focus, &mut p, &mut m, &mut v);
+        twin::step(rate, &widen(gradient), masked, &mut p, &mut m, &mut v);
         // The same on magnitudes: m is then the sum of the magnitudes of its terms.
         let (mut p_sum, mut m_sum, mut v_sum) = (widen(before), magnitudes(m_before), widen(v_before));
-        twin::step(rate, &magnitudes(gradient), focus, &mut p_sum, &mut m_sum, &mut v_sum);
+        twin::step(rate, &magnitudes(gradient), masked, &mut p_sum, &mut m_sum, &mut v_sum);
         for i in 0..case.parameters {
             if i >= case.updated {
                 let kept = |before: &[f32]| Expected { value: f64::from(before[i]), tolerance: 0.0 };

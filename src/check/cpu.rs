@@ -15,7 +15,7 @@ use crate::cpu::max_pool2d::{self, PoolShape};
 use crate::cpu::stability::from_sortable_key;
 use crate::cpu::training_step::{self as twin, Replica};
 use crate::cpu::{adam, conv2d, dense};
-use crate::network::{Architecture, Convolution, ParameterLayout};
+use crate::network::{Architecture, Convolution, ParameterLayout, Selection};
 
 /// What pixels are multiplied by.
 const SCALE: f32 = 1.0 / 255.0;
@@ -94,8 +94,10 @@ impl Arrays {
         let scaled = |numbers: Vec<f32>, size: f32| numbers.into_iter().map(|value| value * size).collect::<Vec<_>>();
         let m = scaled(draws.numbers(layout.parameters()), 1e-2);
         let v = scaled(draws.numbers(layout.parameters()), 1e-3).into_iter().map(f32::abs).collect();
-        let mask = draws.below(architecture.weight_count(), 3);
-        Self { images, labels, order, replica: Replica { parameters, m, v, mask } }
+        let mut mask = vec![crate::cpu::mask::KEPT; parameters.len()];
+        let selection = Selection::all(architecture);
+        selection.scatter(&draws.below(selection.weights(), 3), &mut mask);
+        Self { images, labels, order, replica: Replica { parameters, m, v, mask, sums: Vec::new() } }
     }
 
     fn batch(&self) -> ImageBatch<'_> {
@@ -202,9 +204,9 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork, share: bool) -> V
     let parameters = widen(&before.parameters);
     let (input, labels) = (arrays.input(architecture.image_len()), arrays.batch_labels());
     let (expected_loss, gradient) = twin::gradient(architecture, &parameters, &input, &labels);
-    let focus = adam::Focus { offset: layout.focus_weight().offset, mask: &before.mask, decay: f64::from(DECAY) };
+    let masked = adam::Masked { offset: 0, mask: &before.mask, decay: f64::from(DECAY) };
     let (mut p, mut m, mut v) = (parameters.clone(), widen(&before.m), widen(&before.v));
-    adam::step(f64::from(rate), &gradient, Some(focus), &mut p, &mut m, &mut v);
+    adam::step(f64::from(rate), &gradient, Some(masked), &mut p, &mut m, &mut v);
 
     let layers = (architecture.conv_layers().len() + architecture.dense_layers().len()) as f64;
     let relative = 16.0 * layers * EPSILON;
@@ -228,9 +230,9 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork, share: bool) -> V
         moved[i] -= update;
         expected_p.push(Expected { value: 0.0, tolerance: EPSILON * (2.0 * moved[i].abs() + 16.0 * update.abs()) });
     }
-    let own = layout.focus_weight().range();
-    crate::cpu::mask::hold(&before.mask, &mut moved[own.clone()], &mut vec![0.0; own.len()], &mut vec![0.0; own.len()]);
-    crate::cpu::mask::decay(&before.mask, f64::from(DECAY), &mut moved[own]);
+    let all = moved.len();
+    crate::cpu::mask::hold(&before.mask, &mut moved, &mut vec![0.0; all], &mut vec![0.0; all]);
+    crate::cpu::mask::decay(&before.mask, f64::from(DECAY), &mut moved);
     expected_p.iter_mut().zip(moved).for_each(|(expected, value)| expected.value = value);
 
     let loss_tolerance = relative * expected_loss.mean + 2f64.powi(-20);
@@ -251,7 +253,8 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork, share: bool) -> V
 /// Forward passes and training steps of all networks.
 pub fn training() -> Vec<Report> {
     let check = |case: &Case| {
-        let (arrays, network) = (Arrays::new(case), PaddedNetwork::new(&case.architecture));
+        let selection = Selection::all(&case.architecture);
+        let (arrays, network) = (Arrays::new(case), PaddedNetwork::new(&case.architecture, &selection));
         [forward(case, &arrays, &network), step(case, &arrays, &network, false), step(case, &arrays, &network, true)]
             .concat()
     };

@@ -72,8 +72,8 @@ impl Case {
     }
 }
 
-/// The cases that every device must pass: around the width of a tile and of a workgroup, a prime, a short batch, and the
-/// layers of the paper's network.
+/// The cases that every device must pass: around the width of a tile and of a workgroup, a prime, a short batch, the
+/// layers of the paper's network, and wide layers around the sides and the depth of a tile of workgroup memory.
 pub fn cases() -> Vec<Case> {
     let case = |replicas, samples, capacity, inputs, outputs, relu| Case {
         replicas,
@@ -100,6 +100,12 @@ pub fn cases() -> Vec<Case> {
         case(2, 3, 5, 75, 6, true),
         case(2, 17, 18, 147, 30, false),
         case(1, 32, 32, 2352, 30, true),
+        case(2, 31, 32, 15, 66, true),
+        case(2, 32, 33, 16, 96, false),
+        case(2, 33, 40, 64, 97, true),
+        case(3, 1, 2, 1, 65, true),
+        case(1, 70, 70, 130, 127, false),
+        case(2, 32, 32, 512, 512, true),
     ]
 }
 

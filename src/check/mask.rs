@@ -1,17 +1,24 @@
-//! Cases of `mask.smallest`, `mask.draw` and `mask.regrow`.
+//! Cases of `mask.smallest`, `mask.draw`, `mask.regrow` and `mask.apply`.
 
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
-use super::{Draws, Output, Setting, at_every_size, bits, exact, he_normal::ULP, output, preset, read, run, widen};
+use super::{
+    Draws, Output, Setting, at_every_size, bits, exact, he_normal::ULP, output, part, preset, read, run, widen,
+};
 use crate::cpu::{magnitude_sort, mask as twin};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::mask::{
-    Change, DRAW, Draw, DrawArguments, REGROW, Regrow, RegrowArguments, Smallest, SmallestArguments,
+    APPLY, Apply, ApplyArguments, Change, DRAW, Draw, DrawArguments, MaskedPart, REGROW, Regrow, RegrowArguments,
+    Smallest, SmallestArguments,
 };
 use std::ops::Range;
 
-/// Parameters before the weights, and behind them: all must stay.
+/// Parameters before the weights, and after them: all must stay.
 const AROUND: usize = 5;
+/// Of these the mask covers so many before the weights and after them, which belong to other layers.
+const MASKED_AROUND: usize = 2;
+/// Selected weights of other parts before those of the case, and after them.
+const OTHERS: usize = 3;
 
 /// Key of the draws, with both halves in use.
 const SEED: u64 = 7 << 33 | 5;
@@ -38,9 +45,32 @@ impl Case {
         self.weight_count + 2 * AROUND
     }
 
-    /// The weights of replica `r` in an array of weights, and in one of parameters.
-    fn own(&self, r: usize) -> [Range<usize>; 2] {
-        [r * self.weight_count, r * self.stride() + AROUND].map(|first| first..first + self.weight_count)
+    /// Selected weights of a replica.
+    fn selected(&self) -> usize {
+        self.weight_count + 2 * OTHERS
+    }
+
+    /// Parameters of a replica that the mask covers.
+    fn masked(&self) -> usize {
+        self.weight_count + 2 * MASKED_AROUND
+    }
+
+    /// Where the weights of the case lie.
+    fn part(&self) -> MaskedPart {
+        MaskedPart {
+            weight_count: self.weight_count,
+            start: OTHERS,
+            selected: self.selected(),
+            offset: AROUND,
+            parameters_per_replica: self.stride(),
+            masked: AROUND - MASKED_AROUND..AROUND + self.weight_count + MASKED_AROUND,
+        }
+    }
+
+    /// The weights of replica `r` in an array of selected weights, in the mask, and in an array of parameters.
+    fn own(&self, r: usize) -> [Range<usize>; 3] {
+        let firsts = [r * self.selected() + OTHERS, r * self.masked() + MASKED_AROUND, r * self.stride() + AROUND];
+        firsts.map(|first| first..first + self.weight_count)
     }
 }
 
@@ -54,6 +84,7 @@ fn cases() -> Vec<Case> {
         case(65, &[7, 33]),
         case(499, &[250]),
         case(900, &[0, 450, 899, 900]),
+        case(130, &[136, 3]),
     ];
     let decaying = pruning.clone().map(|case| Case { state: twin::DECAYING, ..case });
     pruning.into_iter().chain(decaying).collect()
@@ -71,13 +102,18 @@ impl Arrays {
         let mut draws = Draws::new(case.weight_count as u32);
         let replicas = case.count.len();
         let state = [(); 3].map(|()| draws.numbers(replicas * case.stride()));
-        let mut rank = vec![0; replicas * case.weight_count];
+        // Ranked together with the weights of other parts.
+        let mut scores = draws.numbers(replicas * case.selected());
         for r in 0..replicas {
-            let [weights, parameters] = case.own(r);
-            magnitude_sort::rank(&state[0][parameters], &mut rank[weights]);
+            let [weights, _, parameters] = case.own(r);
+            scores[weights].copy_from_slice(&state[0][parameters]);
+        }
+        let mut rank = vec![0; scores.len()];
+        for (scores, rank) in scores.chunks_exact(case.selected()).zip(rank.chunks_exact_mut(case.selected())) {
+            magnitude_sort::rank(scores, rank);
         }
         let mask = draws
-            .below(replicas * case.weight_count, 5)
+            .below(replicas * case.masked(), 5)
             .into_iter()
             .map(|draw| if draw > 2 { twin::KEPT } else { draw })
             .collect();
@@ -85,7 +121,7 @@ impl Arrays {
     }
 }
 
-/// The arrays on the device: mask `[replica, weight_index]`, then parameters, m and v `[replica, parameter]`.
+/// The arrays on the device: mask `[replica, masked]`, then parameters, m and v `[replica, parameter]`.
 struct Held {
     rank: Buffer<u32>,
     changes: Buffer<Change>,
@@ -116,9 +152,7 @@ fn check_smallest(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let held = Held::new(gpu, case, &arrays)?;
     let arguments = SmallestArguments {
         replicas: case.count.len(),
-        weight_count: case.weight_count,
-        parameters_per_replica: case.stride(),
-        offset: AROUND,
+        part: &case.part(),
         rank: &held.rank,
         changes: &held.changes,
         state: case.state,
@@ -132,10 +166,10 @@ fn check_smallest(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     let Arrays { rank, mut mask, mut state } = arrays;
     for (r, &count) in case.count.iter().enumerate() {
-        let [weights, place] = case.own(r);
+        let [weights, masked, place] = case.own(r);
         let [parameters, m, v] = state.each_mut().map(|array| &mut array[place.clone()]);
-        let (rank, mask) = (&rank[weights.clone()], &mut mask[weights]);
-        twin::smallest(rank, case.weight_count as u32 - count, case.state, mask, parameters, m, v);
+        let kept = case.selected() as u32 - count;
+        twin::smallest(&rank[weights], kept, case.state, &mut mask[masked], parameters, m, v);
     }
     let [of_mask, parameters, m, v] = held.read(gpu)?;
     let arrays = [
@@ -149,7 +183,7 @@ fn check_smallest(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
 
 /// The draws of a replica of the case; its ids are the largest that there are.
 fn draws_of(replica: usize) -> twin::Draws {
-    twin::Draws { seed: SEED, replica_id: u32::MAX - 3 * replica as u32, update: 3, first: 0 }
+    twin::Draws { seed: SEED, replica_id: u32::MAX - 3 * replica as u32, update: 3, first: OTHERS as u32 }
 }
 
 /// The same as the kernels are told.
@@ -161,12 +195,13 @@ fn changes(gpu: &Gpu, case: &Case) -> Result<Buffer<Change>> {
     Buffer::from_slice(gpu, "changes", &case.count.iter().enumerate().map(change).collect::<Vec<_>>())
 }
 
-/// Compares the draws `[replica, weight_index]` for the weights that are in the case's state with the twin: all bits are equal.
+/// Compares the draws `[replica, selected]` for the weights that are in the case's state with the twin: all bits are equal.
 fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
     let (gpu, arrays) = (on.gpu, Arrays::new(case));
-    let draws = output(gpu, arrays.mask.len())?;
+    let replicas = case.count.len();
+    let draws = output(gpu, replicas * case.selected())?;
     let arguments = DrawArguments {
-        weight_count: case.weight_count,
+        part: &case.part(),
         state: case.state,
         seed: SEED,
         changes: &changes(gpu, case)?,
@@ -175,12 +210,15 @@ fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
     };
     let bound = Draw::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
-    let mut expected = vec![0.0; arrays.mask.len()];
-    let parts = arrays.mask.chunks_exact(case.weight_count).zip(expected.chunks_exact_mut(case.weight_count));
-    for (replica, (mask, draws)) in parts.enumerate() {
-        twin::draw(draws_of(replica), case.state, mask, draws);
+    let mut expected = Vec::new();
+    for replica in 0..replicas {
+        let mut draws = vec![0.0; case.weight_count];
+        let [_, masked, _] = case.own(replica);
+        twin::draw(draws_of(replica), case.state, &arrays.mask[masked], &mut draws);
+        expected.extend(draws);
     }
-    Ok(compare_exact(DRAW.name, case.name(), &read(gpu, &draws)?, &bits(&expected)))
+    let found = part(read(gpu, &draws)?, case.selected(), OTHERS..OTHERS + case.weight_count);
+    Ok(compare_exact(DRAW.name, case.name(), &found, &bits(&expected)))
 }
 
 /// Compares `mask.regrow` with the twin: mask and moments are equal, new weights as close as initial ones, all others equal.
@@ -188,9 +226,7 @@ fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let (gpu, arrays) = (on.gpu, Arrays::new(case));
     let held = Held::new(gpu, case, &arrays)?;
     let arguments = RegrowArguments {
-        weight_count: case.weight_count,
-        parameters_per_replica: case.stride(),
-        offset: AROUND,
+        part: &case.part(),
         seed: SEED,
         scale: SCALE,
         rank: &held.rank,
@@ -206,9 +242,9 @@ fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let [mut parameters, mut m, mut v] = state.each_ref().map(|array| widen(array));
     let before = parameters.clone();
     for (r, &count) in case.count.iter().enumerate() {
-        let [weights, place] = case.own(r);
+        let [weights, masked, place] = case.own(r);
         let [parameters, m, v] = [&mut parameters, &mut m, &mut v].map(|array| &mut array[place.clone()]);
-        let (rank, mask) = (&rank[weights.clone()], &mut mask[weights]);
+        let (rank, mask) = (&rank[weights], &mut mask[masked]);
         twin::regrow(draws_of(r), f64::from(SCALE), rank, count, mask, parameters, m, v);
     }
     let (found, name) = (held.read(gpu)?, case.name());
@@ -229,6 +265,40 @@ fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     ])
 }
 
+/// Compares the parameters of pruned networks `[point, parameter]` with the twin: all bits are equal.
+fn check_apply(on: Setting<'_>, parameters: usize, points: &[u32]) -> Result<Report> {
+    let gpu = on.gpu;
+    let mut draws = Draws::new(parameters as u32);
+    let replicas = 1 + points.iter().copied().max().unwrap_or(0) as usize;
+    let trained = draws.numbers(replicas * parameters);
+    let words = parameters.div_ceil(32);
+    let kept: Vec<bool> = draws.below(points.len() * parameters, 3).into_iter().map(|draw| draw > 0).collect();
+    let packed: Vec<u32> = kept.chunks_exact(parameters).flat_map(twin::pack).collect();
+    let pruned = output(gpu, points.len() * parameters)?;
+    let arguments = ApplyArguments {
+        points: points.len(),
+        replicas,
+        parameters_per_replica: parameters,
+        kept: &Buffer::from_slice(gpu, "kept", &packed)?,
+        point_replica: &Buffer::from_slice(gpu, "point replicas", points)?,
+        parameters: &Buffer::from_slice(gpu, "parameters", &trained)?,
+        pruned: &pruned,
+    };
+    let name = format!("p{}_n{parameters}", points.len());
+    let bound = Apply::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
+    run(gpu, &name, |recorder| bound.record_once(recorder))?;
+    let mut expected = vec![0.0; points.len() * parameters];
+    let rows = expected.chunks_exact_mut(parameters).zip(packed.chunks_exact(words)).zip(points);
+    for ((pruned, kept), &replica) in rows {
+        twin::apply(kept, &trained[replica as usize * parameters..][..parameters], pruned);
+    }
+    Ok(compare_exact(APPLY.name, name, &read(gpu, &pruned)?, &bits(&expected)))
+}
+
+/// Parameters, and the replica of each point: around the word of a mask, a prime, and the paper's network.
+const APPLIED: [(usize, &[u32]); 6] =
+    [(1, &[0]), (31, &[0, 1]), (32, &[1, 0, 1]), (33, &[2, 2]), (997, &[0, 3, 1]), (28_510, &[1, 0])];
+
 /// Checks all cases.
 pub(super) fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
@@ -239,5 +309,11 @@ pub(super) fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
         }
         Ok(reports)
     };
-    at_every_size(settings, &cases(), |_| true, check)
+    let apply = |on: Setting<'_>, &(parameters, points): &(usize, &[u32])| match on.naive {
+        true => Ok(Vec::new()),
+        false => Ok(vec![check_apply(on, parameters, points)?]),
+    };
+    let mut reports = at_every_size(settings, &cases(), |_| true, check)?;
+    reports.extend(at_every_size(settings, &APPLIED, |_| true, apply)?);
+    Ok(reports)
 }

@@ -21,6 +21,7 @@ pub mod he_normal;
 pub mod magnitude_sort;
 mod mask;
 pub mod max_pool2d;
+mod mean;
 pub mod recorded;
 pub mod softmax_cross_entropy;
 mod stability;
@@ -100,6 +101,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("dense_stack", dense_stack::all),
     ("softmax_cross_entropy", softmax_cross_entropy::all),
     ("adam", adam::all),
+    ("mean", mean::all),
     ("mask", mask::all),
     ("magnitude_sort", magnitude_sort::all),
     ("stability", stability::all),

@@ -8,7 +8,7 @@ use crate::data::Dataset;
 use crate::engine::{Engine, HistoryShape, Setup, Steps, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Access, Binding, Buffer, Gpu, Kernel, Shader};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Selection};
 use crate::random;
 use ndarray::IxDyn;
 use ndarray_npy::{NpzReader, ReadableElement};
@@ -102,6 +102,7 @@ fn follow(engine: &mut Engine, name: &str, bytes: &'static [u8]) -> Result<Repor
 
     let training = engine.load(&Arc::new(data))?;
     let ids: Vec<u32> = (0..COPIES as u32).collect();
+    let selection = Selection::focus(&architecture);
     let setup = Setup {
         architecture: &architecture,
         training,
@@ -109,9 +110,10 @@ fn follow(engine: &mut Engine, name: &str, bytes: &'static [u8]) -> Result<Repor
         pixel_scale: 255.0,
         seed: 0,
         replica_ids: &ids,
+        selection: &selection,
     };
     let mut batch = engine.begin(&setup)?;
-    batch.restore(&vec![Replica::new(&architecture, initial); COPIES])?;
+    batch.restore(&vec![Replica::new(initial); COPIES])?;
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
     let (mut found, mut expected) = (Vec::new(), Vec::new());
     for (step, ((order, &size), &loss)) in orders.chunks_exact(batch_size).zip(&sizes).zip(&losses).enumerate() {
@@ -119,10 +121,10 @@ fn follow(engine: &mut Engine, name: &str, bytes: &'static [u8]) -> Result<Repor
             let states: Vec<u32> = archive.array::<u8>("focus_mask")?.1.into_iter().map(u32::from).collect();
             let focus = layout.focus_weight().range();
             let mut replicas = batch.replicas()?;
-            for Replica { parameters, m, v, mask } in &mut replicas {
+            for Replica { parameters, m, v, mask, .. } in &mut replicas {
                 let [weights, m, v] = [parameters, m, v].map(|array| &mut array[focus.clone()]);
                 mask::hold(&states, weights, m, v);
-                mask.clone_from(&states);
+                mask[focus.clone()].copy_from_slice(&states);
             }
             batch.restore(&replicas)?;
         }

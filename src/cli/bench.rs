@@ -40,6 +40,9 @@ pub(super) struct BenchArguments {
     /// Units of each hidden dense layer, separated by commas, in place of --width and --depth: 40,20.
     #[arg(long, value_delimiter = ',', value_name = "N,...", conflicts_with_all = ["width", "depth"])]
     hidden: Option<Vec<usize>>,
+    /// Units and filters without biases.
+    #[arg(long)]
+    no_bias: bool,
     /// Network: fully connected (dnn) or convolutional (cnn).
     #[arg(long, default_value = "dnn", value_parser = ["dnn", "cnn"])]
     model: String,
@@ -129,6 +132,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "batch": arguments.batch,
             "side": side,
             "hidden": architecture.hidden,
+            "bias": architecture.bias,
             "filters": (arguments.model == "cnn").then_some(filters),
             "step_us": step.map(|step| step.json()),
             "gflops": gflops.map(|gflops| gflops.json()),

@@ -22,6 +22,7 @@ const LESSONS: &[(&str, &str)] = &[
     ("dense_stack", include_str!("../../docs/kernels/dense_stack.md")),
     ("softmax_cross_entropy", include_str!("../../docs/kernels/softmax_cross_entropy.md")),
     ("adam", include_str!("../../docs/kernels/adam.md")),
+    ("mean", include_str!("../../docs/kernels/mean.md")),
     ("mask", include_str!("../../docs/kernels/mask.md")),
     ("magnitude_sort", include_str!("../../docs/kernels/magnitude_sort.md")),
     ("stability", include_str!("../../docs/kernels/stability.md")),

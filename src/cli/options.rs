@@ -6,9 +6,11 @@ use super::output;
 use crate::data::{Fit, LoadOptions};
 use crate::engine::Choice;
 use crate::error::{Error, Result};
+use crate::pruning::Scope;
 use crate::stability::{Against, Reading, ToleranceKind, Tracking};
-use crate::study::configuration::{Configuration, EdRule, Model};
+use crate::study::configuration::{Configuration, EdRule, Model, Surgeons};
 use crate::study::presets::{DEPTH, Preset, WIDTH};
+use crate::training::LearningRate;
 use clap::Args;
 use serde::Deserialize;
 pub(super) use share::Share;
@@ -147,6 +149,9 @@ pub(super) struct RunOptions {
     /// Units of each hidden dense layer, separated by commas, in place of --width and --depth: 40,20.
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     hidden: Option<Vec<usize>>,
+    /// Units and filters without biases.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    no_bias: Option<bool>,
     /// Channels of each convolution of the CNN.
     #[arg(long, value_name = "N")]
     filters: Option<usize>,
@@ -162,6 +167,10 @@ pub(super) struct RunOptions {
     /// Samples of a training step.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Learning rate of Adam: 0.001 from the first step to the last, or falling to 0 along a cosine. Exponential decay's own
+    /// trainings follow it over their own epochs.
+    #[arg(long, value_enum)]
+    schedule: Option<LearningRate>,
     /// Take only so many training images, drawn by seed with the classes in their shares.
     #[arg(long, value_name = "N")]
     training_images: Option<usize>,
@@ -210,6 +219,29 @@ pub(super) struct RunOptions {
     /// Rule of exponential decay.
     #[arg(long, value_enum)]
     ed_rule: Option<EdRule>,
+    /// Layers that are recorded and pruned: focus (the last hidden one), hidden, dense, conv, all, or names such as
+    /// dense0,dense5. If not given, all are recorded, and the focus layer and the whole network are pruned.
+    #[arg(long, value_name = "NAME,...")]
+    layers: Option<String>,
+    /// Where several layers take part: the same share of each (layer), or one threshold for all, on the score (global) or on
+    /// the score beside those of its layer (lamp).
+    #[arg(long, value_enum)]
+    scope: Option<Scope>,
+    /// Training images, without labels, on which weights that stay are solved anew.
+    #[arg(long, value_name = "N")]
+    calibration_images: Option<usize>,
+    /// How much a calibration image counts for a unit whose ReLU lets nothing through, 0 to 1.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    inactive_weight: Option<Share>,
+    /// Ridge of the equations that are solved, as a share of the mean of the Gram matrix' diagonal.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    ridge: Option<f64>,
+    /// Sizes that the whole network is cut to, one after the other: how many times smaller.
+    #[arg(long, value_delimiter = ',', value_name = "TIMES", allow_negative_numbers = true)]
+    stages: Option<Vec<f64>>,
+    /// Which surgeons: one for the whole network, or all, holding and plain, on last and on mean weights.
+    #[arg(long, value_enum)]
+    surgeons: Option<Surgeons>,
     // Settings that only a study has: of its files, and of its own options.
     #[arg(skip)]
     all_images: Option<bool>,
@@ -394,11 +426,13 @@ impl RunOptions {
             // Kept side by side: they are refused with the other settings that cannot be.
             (hidden, width, depth) => (settings.hidden, settings.width, settings.depth) = (hidden, width, depth),
         }
+        set(&mut settings.no_bias, self.no_bias);
         set(&mut settings.filters, self.filters);
         set(&mut settings.replicates, self.replicates);
         set(&mut settings.epochs, self.epochs);
         set(&mut settings.ed_epochs, self.ed_epochs);
         set(&mut settings.batch, self.batch);
+        set(&mut settings.schedule, self.schedule);
         set(&mut settings.training_images, self.training_images.map(Some));
         set(&mut settings.cnn_training_images, self.cnn_training_images.or(self.training_images).map(Some));
         set(&mut settings.side, self.side.map(Some));
@@ -415,6 +449,13 @@ impl RunOptions {
         set(&mut settings.keep_frozen, self.keep_frozen);
         set(&mut settings.ed_targets, self.ed_targets.map(|targets| targets.into_iter().map(f64::from).collect()));
         set(&mut settings.ed_rule, self.ed_rule);
+        set(&mut settings.layers, self.layers.map(Some));
+        set(&mut settings.scope, self.scope);
+        set(&mut settings.calibration_images, self.calibration_images);
+        set(&mut settings.inactive_weight, self.inactive_weight.map(f64::from));
+        set(&mut settings.ridge, self.ridge);
+        set(&mut settings.stages, self.stages);
+        set(&mut settings.surgeons, self.surgeons);
         set(&mut settings.all_images, self.all_images);
         set(&mut settings.min_accuracy, self.min_accuracy.map(f64::from).map(Some));
         set(&mut settings.stop_at_plateau, self.stop_at_plateau.map(f64::from).map(Some));

@@ -2,7 +2,7 @@
 //! [`softmax_cross_entropy`] and [`adam`] composed.
 
 use super::Real;
-use super::adam::{self, Focus};
+use super::adam::{self, Masked};
 use super::dense::{self, DenseShape};
 use super::softmax_cross_entropy::{self, BatchLoss};
 
@@ -78,7 +78,7 @@ pub struct Trained<'a, T> {
 }
 
 /// A training step of all layers, layer 0 on `input` `[sample, feature]`, with the bias-corrected `rate`: forward, loss,
-/// backward and Adam. `focus` is relative to the parameters. Returns the loss before the update and the gradient; where the
+/// backward and Adam. `masked` is relative to the parameters. Returns the loss before the update and the gradient; where the
 /// input is greater than 0, `input` becomes the gradient with respect to it, else 0.
 ///
 /// Twin of `shaders/dense_stack/step.wgsl`, and `input` of `step_features.wgsl`.
@@ -87,7 +87,7 @@ pub fn step<T: Real>(
     input: &mut [T],
     labels: &[u8],
     rate: T,
-    focus: Focus<'_, T>,
+    masked: Masked<'_, T>,
     trained: Trained<'_, T>,
 ) -> (BatchLoss<T>, Vec<T>) {
     let first = DenseShape { samples: labels.len(), inputs: input.len() / labels.len(), outputs: shape.units };
@@ -104,6 +104,6 @@ pub fn step<T: Real>(
     let mut input_gradient = vec![T::zero(); input.len()];
     dense::backward_input(first, &activations, weights, input, &mut input_gradient);
     input.copy_from_slice(&input_gradient);
-    adam::step(rate, &gradients, Some(focus), parameters, m, v);
+    adam::step(rate, &gradients, Some(masked), parameters, m, v);
     (loss, gradients)
 }

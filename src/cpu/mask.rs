@@ -1,4 +1,4 @@
-//! Masks of the focus layer during training: each weight is [`PRUNED`], [`KEPT`] or [`DECAYING`].
+//! Masks during training: each weight is [`PRUNED`], [`KEPT`] or [`DECAYING`].
 
 use super::{Real, he_normal};
 use crate::random::{Stream, key, philox};
@@ -32,22 +32,35 @@ pub fn smallest<T: Real>(
 }
 
 /// Sets weight and both moments to 0 wherever a weight is pruned. The slices may go on behind the masked layer.
+#[inline(always)]
 pub fn hold<T: Real>(mask: &[u32], weights: &mut [T], m: &mut [T], v: &mut [T]) {
+    // Without a branch: where the compiler has registers of several numbers it takes them.
     for (((&mask, weight), m), v) in mask.iter().zip(weights).zip(m).zip(v) {
-        if mask == PRUNED {
-            *weight = T::zero();
-            *m = T::zero();
-            *v = T::zero();
-        }
+        let held = |value: T| if mask == PRUNED { T::zero() } else { value };
+        (*weight, *m, *v) = (held(*weight), held(*m), held(*v));
     }
 }
 
 /// Multiplies decaying weights by `factor`. The slice may go on behind the masked layer.
+#[inline(always)]
 pub fn decay<T: Real>(mask: &[u32], factor: T, weights: &mut [T]) {
     for (&mask, weight) in mask.iter().zip(weights) {
-        if mask == DECAYING {
-            *weight *= factor;
-        }
+        *weight *= if mask == DECAYING { factor } else { T::one() };
+    }
+}
+
+/// A bit for each of `kept`, 1 where it is kept, the first one the lowest bit of the first word.
+pub fn pack(kept: &[bool]) -> Vec<u32> {
+    let word = |kept: &[bool]| kept.iter().rev().fold(0, |word, &kept| word << 1 | u32::from(kept));
+    kept.chunks(32).map(word).collect()
+}
+
+/// The parameters of a pruned network: those whose bit is 0 in `kept` (see [`pack`]) are 0, the others as they are.
+///
+/// Twin of `shaders/mask/apply.wgsl`.
+pub fn apply<T: Real>(kept: &[u32], parameters: &[T], pruned: &mut [T]) {
+    for (index, (pruned, &parameter)) in pruned.iter_mut().zip(parameters).enumerate() {
+        *pruned = if kept[index / 32] >> (index % 32) & 1 == 1 { parameter } else { T::zero() };
     }
 }
 

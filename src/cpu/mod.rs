@@ -16,6 +16,7 @@ pub mod layers;
 pub mod magnitude_sort;
 pub mod mask;
 pub mod max_pool2d;
+pub mod mean;
 pub mod softmax_cross_entropy;
 pub mod stability;
 pub mod surgeon;

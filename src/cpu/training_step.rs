@@ -4,10 +4,10 @@ use super::conv2d::ConvShape;
 use super::dense::DenseShape;
 use super::max_pool2d::PoolShape;
 use super::softmax_cross_entropy::BatchLoss;
-use super::{Real, adam, conv2d, dense, max_pool2d, softmax_cross_entropy};
+use super::{Real, adam, conv2d, dense, mask, max_pool2d, mean, softmax_cross_entropy};
 use crate::network::{Architecture, ConvLayer, ParameterLayout};
 
-/// One replica: parameters and Adam's two moments, all in the layout of [`ParameterLayout`], and the focus layer's mask.
+/// One replica: parameters and Adam's two moments, and the mask, all in the layout of [`ParameterLayout`].
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Replica<T> {
     /// Weights and biases.
@@ -16,15 +16,31 @@ pub struct Replica<T> {
     pub m: Vec<T>,
     /// Running means of squared gradients.
     pub v: Vec<T>,
-    /// State of each weight of the focus layer: 0 pruned, 1 kept, 2 decaying (see [`super::mask`]).
+    /// State of each parameter: 0 pruned, 1 kept, 2 decaying (see [`super::mask`]).
     pub mask: Vec<u32>,
+    /// Sums of the parameters after the epochs that are averaged, see [`super::mean`]; empty before the first of them.
+    pub sums: Vec<T>,
 }
 
 impl<T: Real> Replica<T> {
     /// A replica with these parameters, moments 0 and nothing pruned.
-    pub fn new(architecture: &Architecture, parameters: Vec<T>) -> Self {
-        let zeros = vec![T::zero(); parameters.len()];
-        Self { parameters, m: zeros.clone(), v: zeros, mask: vec![1; architecture.weight_count()] }
+    pub fn new(parameters: Vec<T>) -> Self {
+        let (zeros, mask) = (vec![T::zero(); parameters.len()], vec![mask::KEPT; parameters.len()]);
+        Self { parameters, m: zeros.clone(), v: zeros, mask, sums: Vec::new() }
+    }
+
+    /// Adds the parameters to their sums over epochs; the first time they become these.
+    pub fn accumulate(&mut self) {
+        if self.sums.is_empty() {
+            self.sums.clone_from(&self.parameters);
+        } else {
+            mean::accumulate(&self.parameters, &mut self.sums);
+        }
+    }
+
+    /// The mean of the parameters over as many epochs as were added to their sums.
+    pub fn mean(&self, epochs: u32) -> Vec<T> {
+        mean::divide(&self.sums, epochs)
     }
 }
 
@@ -140,6 +156,8 @@ pub fn gradient<T: Real>(
             output_gradient = input_gradient;
         }
     }
+    // A bias that is not there does not move.
+    layout.missing().for_each(|bias| gradient[bias.range()].fill(T::zero()));
     (loss, gradient)
 }
 
@@ -154,8 +172,7 @@ pub fn step<T: Real>(
     decay: T,
 ) -> BatchLoss<T> {
     let (loss, gradient) = gradient(architecture, &replica.parameters, input, labels);
-    let offset = ParameterLayout::new(architecture).focus_weight().offset;
-    let focus = Some(adam::Focus { offset, mask: &replica.mask, decay });
-    adam::step(rate, &gradient, focus, &mut replica.parameters, &mut replica.m, &mut replica.v);
+    let masked = Some(adam::Masked { offset: 0, mask: &replica.mask, decay });
+    adam::step(rate, &gradient, masked, &mut replica.parameters, &mut replica.m, &mut replica.v);
     loss
 }

@@ -11,6 +11,7 @@ use crate::data::Dataset;
 use crate::error::Result;
 #[cfg(feature = "gpu")]
 use crate::gpu::Gpu;
+use crate::network::Selection;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -65,22 +66,39 @@ pub(super) trait Backend: Send {
     }
 }
 
-/// A [`super::SweepPoint`] as it goes to a device.
+/// A [`super::SweepPoint`] of the focus layer as it goes to a device.
 pub(super) struct PackedPoint {
     pub(super) slot: usize,
     /// See [`crate::cpu::focus_sweep::pack`].
     pub(super) mask: Vec<u32>,
 }
 
+/// A network of a sweep over any layers.
+pub(super) struct PrunedNetwork {
+    pub(super) slot: usize,
+    pub(super) content: Content,
+}
+
+/// How a network differs from its slot's.
+pub(super) enum Content {
+    /// A bit for each parameter: those that are not kept are 0. See [`crate::cpu::mask::pack`].
+    Kept(Vec<u32>),
+    /// All parameters are its own.
+    Parameters(Arc<[f32]>),
+}
+
 /// Replicas behind [`super::Batch`], whose methods say what these do.
 pub(super) trait BackendBatch {
-    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
+    /// `rates` has Adam's bias-corrected learning rate of each step.
+    fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()>;
 
-    fn focus_weights(&mut self) -> Result<Vec<f32>>;
+    fn accumulate(&mut self) -> Result<()>;
 
-    fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()>;
+    fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>>;
+
+    fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()>;
 
     fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()>;
 
@@ -90,5 +108,15 @@ pub(super) trait BackendBatch {
 
     fn evaluate(&mut self, data: &Loaded, watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
 
-    fn sweep(&mut self, data: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
+    /// Points of the focus layer.
+    fn sweep_focus(&mut self, data: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>>;
+
+    /// Networks that have the layers before `first_layer` of their slots.
+    fn sweep_networks(
+        &mut self,
+        data: &Loaded,
+        first_layer: usize,
+        networks: &[PrunedNetwork],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Evaluation>>;
 }

@@ -1,11 +1,11 @@
 //! A batch as its callers see it: every argument is checked here, once, for all devices.
 
-use super::backend::{BackendBatch, PackedPoint};
+use super::backend::{BackendBatch, Content, PackedPoint, PrunedNetwork};
 use super::loaded::{DataHandle, DataSets, Loaded};
-use super::{Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
+use super::{Evaluation, MaskChange, Network, RateSchedule, Replica, Setup, StepLoss, Steps, SweepPoint, Watch};
 use crate::cpu::{focus_sweep, mask};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Selection};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,12 +18,16 @@ pub struct Batch {
     backend: Box<dyn BackendBatch>,
     data: Arc<DataSets>,
     architecture: Architecture,
-    parameters: usize,
+    layout: ParameterLayout,
+    /// What changes of masks are about.
+    selection: Selection,
+    focus: Selection,
     slots: usize,
     /// Samples of the training set.
     samples: usize,
     /// The most samples of a step.
     capacity: usize,
+    learning_rate: RateSchedule,
 }
 
 impl Batch {
@@ -37,11 +41,20 @@ impl Batch {
             backend,
             data,
             architecture: setup.architecture.clone(),
-            parameters: ParameterLayout::new(setup.architecture).parameters(),
+            layout: ParameterLayout::new(setup.architecture),
+            selection: setup.selection.clone(),
+            focus: Selection::focus(setup.architecture),
             slots: setup.replica_ids.len(),
             samples: training.set.samples(),
             capacity: setup.batch,
+            learning_rate: RateSchedule::Constant,
         }
+    }
+
+    /// Lets the learning rate of all steps from now on follow a schedule; without it, it is constant. It goes by the number
+    /// of a step, so a training that goes on must say it again.
+    pub fn follow(&mut self, learning_rate: RateSchedule) {
+        self.learning_rate = learning_rate;
     }
 
     /// Trains all slots and returns `[slot, step]`. After [`Error::Interrupted`] slots may stand at different steps.
@@ -51,7 +64,8 @@ impl Batch {
     /// [`Error::Usage`] if the decay is not from 0 to 1, or if steps cannot be numbered.
     pub fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         self.check_steps(steps)?;
-        self.backend.train(steps, watch)
+        let rates = self.learning_rate.rates(steps.first_step, steps.batches.len());
+        self.backend.train(steps, &rates, watch)
     }
 
     fn check_steps(&self, steps: &Steps<'_>) -> Result<()> {
@@ -98,9 +112,9 @@ impl Batch {
     /// Changes the masks: slot `s` by `weight_count[s]` weights. Where more weights are to regrow than are pruned, kept ones get new
     /// weights too.
     ///
-    /// Fails with [`Error::Shape`] unless there is one number for each slot, none above the weights of the focus layer.
+    /// Fails with [`Error::Shape`] unless there is one number for each slot, none above the weights of the selection.
     pub fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
-        let all = self.architecture.weight_count();
+        let all = self.selection.weights();
         if weight_count.len() != self.slots {
             return Err(Error::Shape(format!(
                 "{} numbers of weights for a change of masks, one for each of {} slots is needed",
@@ -116,24 +130,37 @@ impl Batch {
         self.backend.change_masks(change, weight_count)
     }
 
-    /// Weights of the focus layer `[slot, weight_index]`.
-    pub fn focus_weights(&mut self) -> Result<Vec<f32>> {
-        self.backend.focus_weights()
+    /// Weights of a selection `[slot, weight]`.
+    ///
+    /// Fails with [`Error::Shape`] if the selection is of another network.
+    pub fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
+        self.check_selection(selection)?;
+        self.backend.weights(selection)
     }
 
-    /// Replaces these weights, by any numbers; masks, moments and everything else stay. `[slot, weight_index]`.
+    /// Replaces these weights, by any numbers; masks, moments and everything else stay. `[slot, weight]`.
     ///
-    /// Fails with [`Error::Shape`] if there are more or fewer.
-    pub fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
-        let weight_count = self.architecture.weight_count();
+    /// Fails with [`Error::Shape`] if there are more or fewer, or if the selection is of another network.
+    pub fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()> {
+        self.check_selection(selection)?;
+        let weight_count = selection.weights();
         if Some(weights.len()) != self.slots.checked_mul(weight_count) {
             return Err(Error::Shape(format!(
-                "{} weights for the focus layers of {} slots with {weight_count} weights",
+                "{} weights for {} slots with {weight_count} selected weights",
                 weights.len(),
                 self.slots
             )));
         }
-        self.backend.set_focus_weights(weights)
+        self.backend.set_weights(selection, weights)
+    }
+
+    fn check_selection(&self, selection: &Selection) -> Result<()> {
+        check_selection(selection, &self.layout)
+    }
+
+    /// Adds all parameters of each slot to their sums over epochs, [`Replica::sums`]; the first time they become these.
+    pub fn accumulate(&mut self) -> Result<()> {
+        self.backend.accumulate()
     }
 
     /// Everything that training changes, slot by slot: `visit` gets one after the other, so that there never is a second
@@ -164,31 +191,58 @@ impl Batch {
 
     /// Puts back what [`Self::replicas`] gave, or anything of the same shape: one replica for each slot, of any numbers.
     ///
-    /// Fails with [`Error::Shape`] if their number, a length or the state of a weight is not one that this batch can have.
+    /// Fails with [`Error::Shape`] if their number, a length or the state of a parameter is not one that this batch can have:
+    /// what is not selected is kept, and all slots have sums over epochs or none has.
     pub fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        let (parameters, weight_count) = (self.parameters, self.architecture.weight_count());
+        let parameters = self.layout.parameters();
         if replicas.len() != self.slots {
             return Err(Error::Shape(format!(
-                "{} replicas to restore; {} of {parameters} parameters and {weight_count} weights are needed",
+                "{} replicas to restore; {} of {parameters} parameters are needed",
                 replicas.len(),
                 self.slots
             )));
         }
         for (slot, replica) in replicas.iter().enumerate() {
             let sizes = [replica.parameters.len(), replica.m.len(), replica.v.len(), replica.mask.len()];
-            if sizes != [parameters, parameters, parameters, weight_count] {
+            if sizes != [parameters; 4] {
                 let [found, m, v, mask] = sizes;
                 return Err(Error::Shape(format!(
-                    "a replica of {found} parameters, {m} and {v} moments and {mask} weights for slot {slot}; {parameters} of \
-                     each and {weight_count} weights are needed"
+                    "a replica of {found} parameters, {m} and {v} moments and {mask} states for slot {slot}; {parameters} of \
+                     each are needed"
+                )));
+            }
+            let sums = replica.sums.len();
+            if sums != replicas[0].sums.len() || ![0, parameters].contains(&sums) {
+                return Err(Error::Shape(format!(
+                    "{sums} sums over epochs for slot {slot} and {} for slot 0; {parameters} for each, or none for all, are \
+                     needed",
+                    replicas[0].sums.len()
                 )));
             }
             if let Some(state) = replica.mask.iter().find(|&&state| state > mask::DECAYING) {
                 return Err(Error::Shape(format!(
-                    "the state {state} of a weight of slot {slot}; {} is pruned, {} kept and {} decaying",
+                    "the state {state} of a parameter of slot {slot}; {} is pruned, {} kept and {} decaying",
                     mask::PRUNED,
                     mask::KEPT,
                     mask::DECAYING
+                )));
+            }
+            let moved = |place: usize| {
+                let sum = replica.sums.get(place).copied().unwrap_or(0.0);
+                [replica.parameters[place], replica.m[place], replica.v[place], sum] != [0.0; 4]
+            };
+            if let Some(bias) = self.layout.missing().find(|bias| bias.range().any(moved)) {
+                return Err(Error::Shape(format!(
+                    "a {} that is not 0 for slot {slot}, whose network has no biases",
+                    bias.name
+                )));
+            }
+            let states = replica.mask.iter().enumerate();
+            let is_lost = |&(index, &state): &(usize, &u32)| state != mask::KEPT && !self.selection.has(index);
+            if let Some((index, state)) = states.into_iter().find(is_lost) {
+                return Err(Error::Shape(format!(
+                    "the state {state} of parameter {index} of slot {slot}, which is not among the weights that the batch was \
+                     made to prune"
                 )));
             }
         }
@@ -222,13 +276,21 @@ impl Batch {
         self.backend.evaluate(&data, watch)
     }
 
-    /// How well each pruned network classifies a data set; what lies before the focus layer is computed once a slot.
+    /// How well each pruned network classifies a data set: the weights of the selection that are not kept are 0. What lies
+    /// before the first selected layer is computed once a slot. Progress is in points.
     ///
-    /// Fails with [`Error::Shape`] as [`Self::evaluate`] does, and if a point names a slot that is not there, or is about
-    /// more or fewer weights than the focus layer has.
-    pub fn sweep(&mut self, data: DataHandle, points: &[SweepPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+    /// Fails with [`Error::Shape`] as [`Self::evaluate`] does, if the selection is of another network, and if a point names a
+    /// slot that is not there, or is about more or fewer weights than the selection has.
+    pub fn sweep(
+        &mut self,
+        data: DataHandle,
+        selection: &Selection,
+        points: &[SweepPoint],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Evaluation>> {
         let data = self.data.get(data, &self.architecture)?;
-        let (slots, weight_count) = (self.slots, self.architecture.weight_count());
+        self.check_selection(selection)?;
+        let (slots, weight_count) = (self.slots, selection.weights());
         if let Some(point) = points.iter().find(|point| point.slot >= slots || point.kept.len() != weight_count) {
             return Err(Error::Shape(format!(
                 "a sweep point names slot {} with {} weights; there are {slots} slots with {weight_count}, counted from 0",
@@ -236,8 +298,70 @@ impl Batch {
                 point.kept.len()
             )));
         }
-        let [_, units] = self.architecture.focus_shape();
-        let packed = |point: &SweepPoint| PackedPoint { slot: point.slot, mask: focus_sweep::pack(units, &point.kept) };
-        self.backend.sweep(&data, &points.iter().map(packed).collect::<Vec<_>>(), watch)
+        if *selection == self.focus {
+            let [_, units] = self.architecture.focus_shape();
+            let packed =
+                |point: &SweepPoint| PackedPoint { slot: point.slot, mask: focus_sweep::pack(units, &point.kept) };
+            return self.backend.sweep_focus(&data, &points.iter().map(packed).collect::<Vec<_>>(), watch);
+        }
+        let packed = |point: &SweepPoint| {
+            let mut kept = vec![true; self.layout.parameters()];
+            selection.scatter(&point.kept, &mut kept);
+            PrunedNetwork { slot: point.slot, content: Content::Kept(mask::pack(&kept)) }
+        };
+        let networks: Vec<PrunedNetwork> = points.iter().map(packed).collect();
+        self.backend.sweep_networks(&data, selection.first_layer(), &networks, watch)
     }
+
+    /// How well each of these networks classifies a data set. The layers before `first_layer`, counted from the image
+    /// (convolutions, then dense layers), are those of its slot, and computed once for it. Progress is in networks.
+    ///
+    /// Fails with [`Error::Shape`] as [`Self::evaluate`] does, if there is no layer `first_layer`, and if a network names a
+    /// slot that is not there, or has more or fewer parameters than the architecture.
+    pub fn sweep_networks(
+        &mut self,
+        data: DataHandle,
+        first_layer: usize,
+        networks: &[Network],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Evaluation>> {
+        let data = self.data.get(data, &self.architecture)?;
+        let (slots, parameters) = (self.slots, self.layout.parameters());
+        check_layer(first_layer, &self.architecture)?;
+        let fits = |network: &&Network| network.slot < slots && network.parameters.len() == parameters;
+        if let Some(network) = networks.iter().find(|network| !fits(network)) {
+            return Err(Error::Shape(format!(
+                "a network names slot {} with {} parameters; there are {slots} slots with {parameters}, counted from 0",
+                network.slot,
+                network.parameters.len()
+            )));
+        }
+        let network = |network: &Network| PrunedNetwork {
+            slot: network.slot,
+            content: Content::Parameters(Arc::clone(&network.parameters)),
+        };
+        let networks: Vec<PrunedNetwork> = networks.iter().map(network).collect();
+        self.backend.sweep_networks(&data, first_layer, &networks, watch)
+    }
+}
+
+/// Fails with [`Error::Shape`] if there is no layer `first`, counted from the image.
+pub(super) fn check_layer(first: usize, architecture: &Architecture) -> Result<()> {
+    let layers = architecture.convolutions.len() + architecture.dense_layers().len();
+    if first >= layers {
+        return Err(Error::Shape(format!("networks from layer {first} on; there are {layers}, counted from 0")));
+    }
+    Ok(())
+}
+
+/// Fails with [`Error::Shape`] if `selection` is not one of a network with this layout.
+pub(super) fn check_selection(selection: &Selection, layout: &ParameterLayout) -> Result<()> {
+    if selection.fits(layout) {
+        return Ok(());
+    }
+    Err(Error::Shape(format!(
+        "the selection is one of another network, of {} parameters; this one has {}",
+        selection.parameters(),
+        layout.parameters()
+    )))
 }

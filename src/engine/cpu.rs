@@ -1,6 +1,7 @@
 //! The engine on the processor: replicas side by side on all cores, each step of a replica on one core.
 
 mod batch;
+mod networks;
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
@@ -13,6 +14,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use batch::{CpuBatch, EVALUATION_BLOCK, FOCUS_INPUT_BYTES};
+use networks::sweep_bytes;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -82,14 +84,21 @@ impl Backend for CpuBackend {
 
     fn footprint(&self, setup: &Setup<'_>, _: &Loaded, sweep: SweepSize) -> Result<Footprint> {
         self.check_room(setup, 1)?;
-        let network = PaddedNetwork::new(setup.architecture);
+        let network = PaddedNetwork::new(setup.architecture, setup.selection);
         // One of each is made and weighed: they are all alike.
-        let plain = Replica::new(setup.architecture, vec![0.0; ParameterLayout::new(setup.architecture).parameters()]);
+        let plain = Replica::new(vec![0.0; ParameterLayout::new(setup.architecture).parameters()]);
         let replica = PaddedReplica::new(&network, &plain).bytes();
         let workspace = Workspace::new(&network, setup.batch, EVALUATION_BLOCK).bytes();
         let [focus_inputs, _] = setup.architecture.focus_shape();
         let focus_input = size_of::<f32>() * sweep.samples * padded(focus_inputs);
-        let kept = FOCUS_INPUT_BYTES.max(focus_input).min(setup.replica_ids.len() * focus_input);
+        let kept = match sweep.first_layer {
+            None => FOCUS_INPUT_BYTES.max(focus_input).min(setup.replica_ids.len() * focus_input),
+            Some(first) => {
+                let threads = self.pool.current_num_threads();
+                sweep_bytes(setup.architecture, first, sweep.samples, threads)
+                    + plain.parameters.len().div_ceil(8) * sweep.points
+            }
+        };
         Ok(Footprint {
             state: (setup.replica_ids.len() * replica) as u64,
             activations: (self.pool.current_num_threads() * workspace) as u64,

@@ -1,7 +1,7 @@
 //! The engine as its callers see it: every argument is checked here, once, for all devices.
 
 use super::backend::Backend;
-use super::batch::Batch;
+use super::batch::{Batch, check_layer, check_selection};
 use super::cpu::CpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
 use super::surgeon::{PathStep, Refit, SurgeonLayer};
@@ -81,14 +81,21 @@ impl Engine {
 
     /// Bytes that [`Self::begin`] and the calls of its batch take on the device: counted from the arrays that they make.
     ///
-    /// Fails as [`Self::begin`] does.
+    /// Fails as [`Self::begin`] does, and with [`Error::Shape`] if the first layer of a sweep is not there.
     pub fn footprint(&self, setup: &Setup<'_>, sweep: SweepSize) -> Result<Footprint> {
         let (setup, training) = self.checked(setup)?;
         let ([inputs, units], replicas) = (setup.architecture.focus_shape(), setup.replica_ids.len());
+        let of_point = match sweep.first_layer {
+            None => inputs * units,
+            Some(first) => {
+                check_layer(first, setup.architecture)?;
+                ParameterLayout::new(setup.architecture).parameters()
+            }
+        };
         let images = sweep.samples.checked_mul(inputs).and_then(|values| values.checked_mul(replicas));
         // Bytes are a few times these numbers.
         let counted = |values: Option<usize>| values.is_some_and(|values| values <= isize::MAX as usize / 1024);
-        if !counted(images) || !counted(sweep.points.checked_mul(inputs * units)) {
+        if !counted(images) || !counted(sweep.points.checked_mul(of_point)) {
             return Err(Error::OutOfMemory(format!(
                 "a sweep of {} points over {} images",
                 sweep.points, sweep.samples
@@ -102,6 +109,7 @@ impl Engine {
         let Setup { architecture, batch, pixel_scale, replica_ids, .. } = *setup;
         architecture.validate()?;
         let training = self.data.get(setup.training, architecture)?;
+        check_selection(setup.selection, &ParameterLayout::new(architecture))?;
         if batch == 0 || replica_ids.is_empty() {
             return Err(Error::Usage(format!(
                 "{} replicas with a batch of {batch}: at least one of each is needed",

@@ -13,7 +13,10 @@ pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
 use super::surgeon::{PathStep, Refit, SurgeonLayer};
-use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, Steps, SweepSize, Watch};
+use super::{
+    Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, RateSchedule, Setup, Steps, SweepSize,
+    Watch,
+};
 use crate::data::Dataset;
 use crate::data::batches::step_ranges;
 use crate::error::Result;
@@ -158,7 +161,9 @@ impl GpuBackend {
         let mut time = |steps: usize| -> Result<f64> {
             let batches: Vec<_> = ranges.iter().cloned().cycle().take(steps).collect();
             let start = Instant::now();
-            batch.train(&Steps { first_step: taken, orders: &orders, batches: &batches, decay: 1.0 }, &watch)?;
+            let rates = RateSchedule::Constant.rates(taken, steps);
+            let steps_of = Steps { first_step: taken, orders: &orders, batches: &batches, decay: 1.0 };
+            batch.train(&steps_of, &rates, &watch)?;
             taken += steps as u64;
             Ok(start.elapsed().as_secs_f64() / steps as f64)
         };

@@ -16,6 +16,7 @@ mod layers;
 mod loaded;
 mod surgeon;
 
+pub use crate::cpu::adam::RateSchedule;
 pub use crate::cpu::stability::{Counts, Envelope, HistoryShape};
 pub use crate::cpu::training_step::Replica;
 pub use batch::Batch;
@@ -29,7 +30,7 @@ pub use loaded::DataHandle;
 pub use surgeon::{ActiveRows, PathStep, Refit, Rows, SurgeonLayer, winners};
 
 use crate::error::{Error, Result};
-use crate::network::Architecture;
+use crate::network::{Architecture, Selection};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,6 +66,8 @@ pub struct Setup<'a> {
     pub seed: u64,
     /// The slot table: which replica each device slot holds. Two slots may hold the same replica (targets of a sweep).
     pub replica_ids: &'a [u32],
+    /// The weights that a [`MaskChange`] is about.
+    pub selection: &'a Selection,
 }
 
 /// Consecutive training steps for all slots.
@@ -81,7 +84,8 @@ pub struct Steps<'a> {
     pub decay: f32,
 }
 
-/// What happens to the masks of all slots between two steps. For each slot it is told how many weights it is about.
+/// What happens to the masks of all slots between two steps. For each slot it is told how many weights of [`Setup::selection`]
+/// it is about: they are ranked together, whatever their layers, and of equals the one with the lower index comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaskChange {
     /// The smallest magnitudes are pruned for good, and no weight decays any more: weight and moments of pruned weights stay
@@ -128,13 +132,23 @@ impl Evaluation {
     }
 }
 
-/// One pruned network of a sweep: a slot with some weights of its focus layer set to zero.
+/// One pruned network of a sweep: a slot with some weights of a selection set to zero.
 #[derive(Clone, Debug)]
 pub struct SweepPoint {
     /// Which slot's weights.
     pub slot: usize,
-    /// For each weight whether it is kept.
+    /// For each weight of the selection whether it is kept.
     pub kept: Arc<[bool]>,
+}
+
+/// One network of a sweep that differs from a slot's by more than weights set to zero: a repair changes biases and the layers
+/// after them too.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// The slot whose first layers it has.
+    pub slot: usize,
+    /// All its parameters; those of the first layers are not looked at.
+    pub parameters: Arc<[f32]>,
 }
 
 /// Time that an engine spent on other things than computing, since it was opened.
@@ -153,6 +167,8 @@ pub struct SweepSize {
     pub samples: usize,
     /// Points of all slots.
     pub points: usize,
+    /// The first layer that points differ in, counted from the image; nothing for points of the focus layer.
+    pub first_layer: Option<usize>,
 }
 
 /// Bytes of a batch on its device: the machine's memory, for the CPU engine and for drivers that run in software.

@@ -15,7 +15,7 @@ parameters! {
         parameters: u32,
         updated: u32,
         mask_offset: u32,
-        weight_count: u32,
+        masked: u32,
         decay: f32,
     }
 }
@@ -29,14 +29,14 @@ pub struct StepArguments<'a> {
     /// How many of them are updated, from the first on.
     pub updated: usize,
     /// Which parameters of a replica the mask covers.
-    pub focus: Range<usize>,
+    pub masked: Range<usize>,
     /// What decaying weights are multiplied by after each step.
     pub decay: f32,
     /// The steps that launches choose from; they hold the rate.
     pub steps: &'a Buffer<StepRecord>,
     /// `[replica, parameter]`
     pub gradient: &'a Buffer<f32>,
-    /// `[replica, weight_index]`: 0 pruned, 1 kept, 2 decaying.
+    /// `[replica, masked]`: 0 pruned, 1 kept, 2 decaying.
     pub mask: &'a Buffer<u32>,
     /// `[replica, parameter]`, read and written.
     pub parameters: &'a Buffer<f32>,
@@ -57,30 +57,30 @@ impl Step {
         let name = self.0.name();
         let StepArguments { replicas, parameters_per_replica, updated, steps, gradient, mask, .. } = *arguments;
         let StepArguments { parameters, m, v, .. } = *arguments;
-        let focus = &arguments.focus;
+        let masked = &arguments.masked;
         require_positive(name, &[("replicas", replicas), ("updated", updated)])?;
         if updated > parameters_per_replica {
             return Err(Error::Shape(format!("{name}: {updated} of {parameters_per_replica} parameters to update")));
         }
-        if focus.end > parameters_per_replica {
+        if masked.end > parameters_per_replica {
             return Err(Error::Shape(format!(
-                "{name}: the mask covers parameters {focus:?} of {parameters_per_replica}"
+                "{name}: the mask covers parameters {masked:?} of {parameters_per_replica}"
             )));
         }
         let needed = replicas * parameters_per_replica;
         for (role, array) in [("gradient", gradient), ("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
-        require(name, "mask", mask, replicas * focus.len())?;
+        require(name, "mask", mask, replicas * masked.len())?;
         let params = params!(gpu, "adam.step"; Params {
-            parameters: parameters_per_replica, updated, mask_offset: focus.start, weight_count: focus.len(),
+            parameters: parameters_per_replica, updated, mask_offset: masked.start, masked: masked.len(),
             decay: arguments.decay
         })?;
         let kernel = self.0.bind(gpu, &[&params, steps, gradient, mask, parameters, m, v])?;
         // Both running means, the root, the division and the update: about six multiply-adds; the gradient is read, the rest
         // read and written.
         let all = replicas * updated;
-        let kernel = kernel.costing(Cost::new(6 * all, 7 * all + replicas * focus.len()));
+        let kernel = kernel.costing(Cost::new(6 * all, 7 * all + replicas * masked.len()));
         Ok(Bound::fixed(kernel, grid(updated, self.0.workgroup_size(), replicas)))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::dense_stack::{MOST_STEPS, ROWS, WIDTH};
 use super::{
-    adam, conv2d, dense, dense_stack, focus_sweep, gram, he_normal, magnitude_sort, mask, max_pool2d,
+    adam, conv2d, dense, dense_stack, focus_sweep, gram, he_normal, magnitude_sort, mask, max_pool2d, mean,
     softmax_cross_entropy, stability, surgeon,
 };
 use crate::gpu::Shader;
@@ -31,10 +31,13 @@ pub const SHADERS: &[&Shader] = &[
     &dense::NAIVE_BACKWARD_INPUT,
     &dense::NAIVE_BACKWARD_WEIGHTS,
     &dense::FORWARD,
+    &dense::FORWARD_TILED,
     &dense::FORWARD_IMAGES,
     &dense::GATHER,
     &dense::BACKWARD_INPUT,
+    &dense::BACKWARD_INPUT_TILED,
     &dense::BACKWARD_WEIGHTS,
+    &dense::BACKWARD_WEIGHTS_TILED,
     &dense::BACKWARD_WEIGHTS_IMAGES,
     &dense_stack::NAIVE,
     &dense_stack::GRADIENT,
@@ -44,10 +47,12 @@ pub const SHADERS: &[&Shader] = &[
     &softmax_cross_entropy::LOSS,
     &adam::NAIVE,
     &adam::STEP,
+    &mean::ACCUMULATE,
     &mask::NAIVE,
     &mask::SMALLEST,
     &mask::DRAW,
     &mask::REGROW,
+    &mask::APPLY,
     &magnitude_sort::NAIVE,
     &magnitude_sort::RANK,
     &magnitude_sort::RADIX_KEYS,
@@ -72,6 +77,7 @@ pub const SHADERS: &[&Shader] = &[
 
 const STEPS: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEATURES];
 const SMALL_UNITS: &[&Shader] = &[&surgeon::PATH, &surgeon::REFIT];
+const TILED: &[&Shader] = &[&dense::FORWARD_TILED, &dense::BACKWARD_INPUT_TILED, &dense::BACKWARD_WEIGHTS_TILED];
 const CHUNK: &[&Shader] = &[&dense_stack::GRADIENT];
 
 /// Constants that shaders share with their wrappers: whose they are, their name in WGSL, and what the wrappers take them for.
@@ -94,6 +100,9 @@ pub const SHARED: &[(&[&Shader], &str, usize)] = &[
     (STEPS, "SAMPLES", WIDTH),
     (STEPS, "QUADS", WIDTH / 4),
     (STEPS, "ROWS", ROWS),
+    (TILED, "SIDE", dense::SIDE),
+    (TILED, "INNER", dense::INNER),
+    (TILED, "QUADS", dense::QUADS),
     (&[&gram::ACCUMULATE], "SUMS", gram::SUMS),
     (&[&gram::ACCUMULATE], "ROWS", gram::ROWS),
     (&[], "NO_COLUMN", gram::NO_COLUMN as usize),

@@ -2,9 +2,9 @@
 
 pub use super::images::{ImageShape, Images, Input};
 
-use super::{Bound, Choice, ParameterOffsets, StepRecord, read, record, require, require_positive, write};
+use super::{Bound, Choice, ParameterOffsets, StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::{Error, Result};
-use crate::gpu::{Bindable, Buffer, Cost, Gpu, Shader, parameters};
+use crate::gpu::{Bindable, Buffer, Cost, Gpu, Kernel, Shader, parameters};
 
 shader!(FORWARD = "dense", "forward"; with "grid" "step" "dense_layer" "relu"; Params;
     read params, record step, read input, read parameters, write output; "WORKGROUP_SIZE");
@@ -26,12 +26,30 @@ shader!(BACKWARD_WEIGHTS_IMAGES = "dense", "backward_weights_images"; with "grid
 shader!(GATHER = "dense", "gather"; with "grid" "step" "dense_layer"; Params;
     read params, record step, read order.indexing, read images, write output; "WORKGROUP_SIZE");
 
+shader!(FORWARD_TILED = "dense", "forward_tiled"; with "grid" "step" "dense_layer" "dense_tile" "relu"; as FORWARD []);
+
+shader!(BACKWARD_INPUT_TILED = "dense", "backward_input_tiled";
+    with "grid" "step" "dense_layer" "dense_tile" "relu"; as BACKWARD_INPUT []);
+
+shader!(BACKWARD_WEIGHTS_TILED = "dense", "backward_weights_tiled";
+    with "grid" "step" "dense_layer" "dense_tile"; as BACKWARD_WEIGHTS []);
+
 shader!(NAIVE = "dense", "naive"; with "grid" "step" "dense_layer"; as FORWARD);
 
 shader!(NAIVE_BACKWARD_INPUT = "dense", "naive_backward_input"; with "grid" "step" "dense_layer"; as BACKWARD_INPUT);
 
 shader!(NAIVE_BACKWARD_WEIGHTS = "dense", "naive_backward_weights"; with "grid" "step" "dense_layer";
     as BACKWARD_WEIGHTS);
+
+/// A layer with more units than this is computed in tiles of workgroup memory where it reads features: narrower ones would
+/// leave most of a tile empty.
+const MOST_UNTILED: usize = 64;
+/// Rows and columns of a tile, and how much of the inner axis lies in workgroup memory at a time.
+pub(super) const SIDE: usize = 32;
+pub(super) const INNER: usize = 16;
+/// Invocations of a workgroup that owns a tile, and quads of a side.
+pub(super) const LANES: usize = 64;
+pub(super) const QUADS: usize = SIDE / 4;
 
 parameters! {
     struct Params {
@@ -119,6 +137,13 @@ impl Shape {
         Ok(())
     }
 
+    /// Whether a product with so long an inner axis is computed in tiles: if the layer is wide, and the driver does not cut
+    /// the loops of an invocation short.
+    fn is_tiled(&self, gpu: &Gpu, naive: bool, inner: usize) -> bool {
+        let turns = inner.div_ceil(INNER) * (2 * INNER + 1 + INNER * QUADS / LANES);
+        !naive && self.outputs > MOST_UNTILED && gpu.check_iterations("dense", turns).is_ok()
+    }
+
     /// Words of the input of all samples.
     fn input_words(&self, input: &Input<'_>) -> usize {
         input.words(self.replicas * self.capacity, self.inputs)
@@ -191,6 +216,22 @@ pub struct BackwardWeightsArguments<'a> {
     pub gradient: &'a Buffer<f32>,
 }
 
+/// Binds a kernel whose workgroups own tiles of a product with so many columns; `rows` gives its rows for the samples of a
+/// step.
+fn bind_tiled(
+    gpu: &Gpu,
+    shader: &'static Shader,
+    [replicas, capacity]: [usize; 2],
+    arrays: &[&dyn Bindable],
+    cost: Cost,
+    columns: usize,
+    rows: impl Fn(usize) -> usize + Send + Sync + 'static,
+) -> Result<Bound> {
+    let kernel = Kernel::new(gpu, shader, &[])?.bind(gpu, arrays)?.costing(cost);
+    let tiles = move |samples| rows(samples).div_ceil(SIDE) * columns.div_ceil(SIDE);
+    Ok(Bound::new(kernel, capacity, move |samples| grid(tiles(samples), 1, replicas)))
+}
+
 pass! {
     /// `output[n, k] = activation(bias[k] + sum_i input[n, i] * weights[i, k])`.
     Forward or naive
@@ -200,7 +241,9 @@ impl Forward {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, place, relu, steps, ref input, parameters, output } = *arguments;
-        let shader = choose(self.0.naive, input, [&NAIVE, &FORWARD, &FORWARD_IMAGES])?;
+        let is_tiled = shape.is_tiled(gpu, self.0.naive, shape.inputs);
+        let of_features = if is_tiled { &FORWARD_TILED } else { &FORWARD };
+        let shader = choose(self.0.naive, input, [&NAIVE, of_features, &FORWARD_IMAGES])?;
         let name = shader.name;
         shape.check(name)?;
         shape.check_input(name, input)?;
@@ -219,6 +262,9 @@ impl Forward {
         arrays.extend([parameters as &dyn Bindable, output]);
         let (side, units) = (if self.0.naive { 1 } else { 4 }, shape.outputs);
         let cost = shape.cost(shape.input_words(input) + shape.activations(units));
+        if name == FORWARD_TILED.name {
+            return bind_tiled(gpu, shader, shape.batch(), &arrays, cost, units, |samples| samples);
+        }
         self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| {
             samples.div_ceil(side) * units.div_ceil(side)
         })
@@ -235,7 +281,12 @@ impl BackwardInput {
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardInputArguments<'_>) -> Result<Bound> {
         let BackwardInputArguments { shape, place, steps, output_gradient, parameters, input, input_gradient } =
             *arguments;
-        let shader = if self.0.naive { &NAIVE_BACKWARD_INPUT } else { &BACKWARD_INPUT };
+        let is_tiled = shape.is_tiled(gpu, self.0.naive, shape.outputs);
+        let shader = match self.0.naive {
+            true => &NAIVE_BACKWARD_INPUT,
+            false if is_tiled => &BACKWARD_INPUT_TILED,
+            false => &BACKWARD_INPUT,
+        };
         let name = shader.name;
         shape.check(name)?;
         require(name, "output_gradient", output_gradient, shape.activations(shape.outputs))?;
@@ -247,6 +298,9 @@ impl BackwardInput {
         let arrays: [&dyn Bindable; 6] = [&params, steps, output_gradient, parameters, input, input_gradient];
         let (side, units) = (if self.0.naive { 1 } else { 4 }, shape.inputs);
         let cost = shape.cost(shape.activations(2 * units + shape.outputs));
+        if is_tiled {
+            return bind_tiled(gpu, shader, shape.batch(), &arrays, cost, units, |samples| samples);
+        }
         self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| {
             samples.div_ceil(side) * units.div_ceil(side)
         })
@@ -262,8 +316,9 @@ impl BackwardWeights {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
         let BackwardWeightsArguments { shape, place, steps, ref input, output_gradient, gradient } = *arguments;
-        let shader =
-            choose(self.0.naive, input, [&NAIVE_BACKWARD_WEIGHTS, &BACKWARD_WEIGHTS, &BACKWARD_WEIGHTS_IMAGES])?;
+        let is_tiled = shape.is_tiled(gpu, self.0.naive, shape.capacity);
+        let of_features = if is_tiled { &BACKWARD_WEIGHTS_TILED } else { &BACKWARD_WEIGHTS };
+        let shader = choose(self.0.naive, input, [&NAIVE_BACKWARD_WEIGHTS, of_features, &BACKWARD_WEIGHTS_IMAGES])?;
         let name = shader.name;
         shape.check(name)?;
         shape.check_input(name, input)?;
@@ -282,6 +337,10 @@ impl BackwardWeights {
             Input::Features(_) => shape.inputs.div_ceil(4) * columns,
         };
         let cost = shape.cost(shape.input_words(input) + shape.activations(shape.outputs));
+        if name == BACKWARD_WEIGHTS_TILED.name {
+            let rows = shape.inputs;
+            return bind_tiled(gpu, shader, shape.batch(), &arrays, cost, shape.outputs, move |_| rows);
+        }
         self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |_| tiles)
     }
 }

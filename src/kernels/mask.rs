@@ -1,8 +1,9 @@
-//! `mask.smallest`, `mask.draw`, `mask.regrow`: pruning, decay and rewiring during training.
+//! `mask.smallest`, `mask.draw`, `mask.regrow`: pruning, decay and rewiring during training; `mask.apply`: pruned networks.
 
 use super::{Bound, grid, read, require, require_positive, write};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Gpu, Shader, parameters};
+use std::ops::Range;
 
 shader!(SMALLEST = "mask", "smallest"; with "grid" "states" "change"; Params;
     read params, read rank, read changes, write mask, write parameters, write m, write v; "WORKGROUP_SIZE");
@@ -12,9 +13,51 @@ shader!(NAIVE = "mask", "naive"; with "grid" "change"; as SMALLEST);
 parameters! {
     struct Params {
         weight_count: u32,
+        start: u32,
+        selected: u32,
         parameters: u32,
         offset: u32,
+        masked: u32,
+        mask_offset: u32,
         state: u32,
+    }
+}
+
+/// One tensor of a selection, and where its weights lie in the arrays of a change of masks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaskedPart {
+    /// Its weights.
+    pub weight_count: usize,
+    /// Index of the first of them among all selected weights.
+    pub start: usize,
+    /// Weights of all parts: what ranks and draws have of each replica.
+    pub selected: usize,
+    /// Parameter of its first weight.
+    pub offset: usize,
+    /// Parameters of one replica.
+    pub parameters_per_replica: usize,
+    /// Which of them the mask covers.
+    pub masked: Range<usize>,
+}
+
+impl MaskedPart {
+    /// Fails unless the part lies among the selected weights and the parameters that the mask covers, and these in a replica.
+    fn check(&self, kernel: &str) -> Result<()> {
+        let Self { weight_count, start, selected, offset, parameters_per_replica, ref masked } = *self;
+        require_positive(kernel, &[("weights", weight_count)])?;
+        let covered = masked.start <= offset && offset + weight_count <= masked.end;
+        if !covered || masked.end > parameters_per_replica || start + weight_count > selected {
+            return Err(Error::Shape(format!(
+                "{kernel}: {weight_count} weights from number {start} of {selected} and parameter {offset} of \
+                 {parameters_per_replica} on, with a mask of parameters {masked:?}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// One past the last parameter of the last of `replicas` that a change writes.
+    fn end(&self, replicas: usize) -> usize {
+        (replicas - 1) * self.parameters_per_replica + self.offset + self.weight_count
     }
 }
 
@@ -41,19 +84,15 @@ impl Change {
 pub struct SmallestArguments<'a> {
     /// Replicas side by side.
     pub replicas: usize,
-    /// Weights of the layer.
-    pub weight_count: usize,
-    /// Parameters of one replica.
-    pub parameters_per_replica: usize,
-    /// Parameter of the first weight.
-    pub offset: usize,
-    /// `[replica, weight_index]`: place in descending order of magnitude.
+    /// Whose weights.
+    pub part: &'a MaskedPart,
+    /// `[replica, selected]`: place in descending order of magnitude.
     pub rank: &'a Buffer<u32>,
-    /// `[replica]`: how many get the state, each at most `weight_count`.
+    /// `[replica]`: how many get the state, each at most as many as are selected.
     pub changes: &'a Buffer<Change>,
     /// The state: 0 prunes, 2 lets decay.
     pub state: u32,
-    /// `[replica, weight_index]`, read and written: 0 pruned, 1 kept, 2 decaying.
+    /// `[replica, masked]`, read and written: 0 pruned, 1 kept, 2 decaying.
     pub mask: &'a Buffer<u32>,
     /// `[replica, parameter]`, written at pruned weights.
     pub parameters: &'a Buffer<f32>,
@@ -72,19 +111,20 @@ impl Smallest {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &SmallestArguments<'_>) -> Result<Bound> {
         let name = self.0.name();
-        let SmallestArguments { replicas, weight_count, parameters_per_replica, offset, rank, changes, mask, .. } =
-            *arguments;
-        let SmallestArguments { state, parameters, m, v, .. } = *arguments;
-        require_positive(name, &[("replicas", replicas), ("weights", weight_count)])?;
-        require(name, "rank", rank, replicas * weight_count)?;
+        let SmallestArguments { replicas, part, rank, changes, mask, state, parameters, m, v } = *arguments;
+        require_positive(name, &[("replicas", replicas)])?;
+        part.check(name)?;
+        require(name, "rank", rank, replicas * part.selected)?;
         require(name, "changes", changes, replicas)?;
-        require(name, "mask", mask, replicas * weight_count)?;
-        let needed = (replicas - 1) * parameters_per_replica + offset + weight_count;
+        require(name, "mask", mask, replicas * part.masked.len())?;
+        let needed = part.end(replicas);
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
+        let MaskedPart { weight_count, start, selected, offset, parameters_per_replica, ref masked } = *part;
         let params = params!(gpu, "mask.smallest"; Params {
-            weight_count, parameters: parameters_per_replica, offset, state
+            weight_count, start, selected, parameters: parameters_per_replica, offset, masked: masked.len(),
+            mask_offset: offset - masked.start, state
         })?;
         let kernel = self.0.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
@@ -98,6 +138,10 @@ shader!(DRAW = "mask", "draw"; with "grid" "philox" "change"; DrawParams;
 parameters! {
     struct DrawParams {
         weight_count: u32,
+        start: u32,
+        selected: u32,
+        masked: u32,
+        mask_offset: u32,
         state: u32,
         key_low: u32,
         key_high: u32,
@@ -106,17 +150,17 @@ parameters! {
 
 /// Arrays of [`Draw`].
 pub struct DrawArguments<'a> {
-    /// Weights of the layer.
-    pub weight_count: usize,
+    /// Whose weights.
+    pub part: &'a MaskedPart,
     /// State of the weights that take part.
     pub state: u32,
     /// Key of every draw.
     pub seed: u64,
     /// `[replica]`: which replica each is, and the update.
     pub changes: &'a Buffer<Change>,
-    /// `[replica, weight_index]`
+    /// `[replica, masked]`
     pub mask: &'a Buffer<u32>,
-    /// `[replica, weight_index]`, written.
+    /// `[replica, selected]`, written at the part.
     pub draws: &'a Buffer<f32>,
 }
 
@@ -129,13 +173,17 @@ impl Draw {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &DrawArguments<'_>) -> Result<Bound> {
         let name = DRAW.name;
-        let DrawArguments { weight_count, state, seed, changes, mask, draws } = *arguments;
+        let DrawArguments { part, state, seed, changes, mask, draws } = *arguments;
         let replicas = changes.len();
-        require_positive(name, &[("replicas", replicas), ("weights", weight_count)])?;
-        require(name, "mask", mask, replicas * weight_count)?;
-        require(name, "draws", draws, replicas * weight_count)?;
+        require_positive(name, &[("replicas", replicas)])?;
+        part.check(name)?;
+        let MaskedPart { weight_count, start, selected, offset, ref masked, .. } = *part;
+        require(name, "mask", mask, replicas * masked.len())?;
+        require(name, "draws", draws, replicas * selected)?;
         let [key_low, key_high] = halves(seed);
-        let params = params!(gpu, "mask.draw"; DrawParams { weight_count, state, key_low, key_high })?;
+        let params = params!(gpu, "mask.draw"; DrawParams {
+            weight_count, start, selected, masked: masked.len(), mask_offset: offset - masked.start, state, key_low, key_high
+        })?;
         let kernel = self.0.bind(gpu, &[&params, changes, mask, draws])?;
         let kernel = kernel.costing(Cost::new(0, 2 * replicas * weight_count));
         Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
@@ -153,8 +201,12 @@ shader!(REGROW = "mask", "regrow"; with "grid" "philox" "truncated_normal" "stat
 parameters! {
     struct RegrowParams {
         weight_count: u32,
+        start: u32,
+        selected: u32,
         parameters: u32,
         offset: u32,
+        masked: u32,
+        mask_offset: u32,
         key_low: u32,
         key_high: u32,
         scale: f32,
@@ -163,21 +215,17 @@ parameters! {
 
 /// Arrays of [`Regrow`].
 pub struct RegrowArguments<'a> {
-    /// Weights of the layer.
-    pub weight_count: usize,
-    /// Parameters of one replica.
-    pub parameters_per_replica: usize,
-    /// Parameter of the first weight.
-    pub offset: usize,
+    /// Whose weights.
+    pub part: &'a MaskedPart,
     /// Key of every draw.
     pub seed: u64,
     /// What standard draws are multiplied by.
     pub scale: f32,
-    /// `[replica, weight_index]`: place in descending order of the draws.
+    /// `[replica, selected]`: place in descending order of the draws.
     pub rank: &'a Buffer<u32>,
     /// `[replica]`: as in the draw that chose the weights, and how many grow.
     pub changes: &'a Buffer<Change>,
-    /// `[replica, weight_index]`, written at the chosen weights.
+    /// `[replica, masked]`, written at the chosen weights.
     pub mask: &'a Buffer<u32>,
     /// `[replica, parameter]`, written at the chosen weights.
     pub parameters: &'a Buffer<f32>,
@@ -196,22 +244,76 @@ impl Regrow {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &RegrowArguments<'_>) -> Result<Bound> {
         let name = REGROW.name;
-        let RegrowArguments { weight_count, parameters_per_replica, offset, rank, changes, mask, .. } = *arguments;
-        let RegrowArguments { seed, scale, parameters, m, v, .. } = *arguments;
+        let RegrowArguments { part, seed, scale, rank, changes, mask, parameters, m, v } = *arguments;
         let replicas = changes.len();
-        require_positive(name, &[("replicas", replicas), ("weights", weight_count)])?;
-        require(name, "rank", rank, replicas * weight_count)?;
-        require(name, "mask", mask, replicas * weight_count)?;
-        let needed = (replicas - 1) * parameters_per_replica + offset + weight_count;
+        require_positive(name, &[("replicas", replicas)])?;
+        part.check(name)?;
+        require(name, "rank", rank, replicas * part.selected)?;
+        require(name, "mask", mask, replicas * part.masked.len())?;
+        let needed = part.end(replicas);
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
         let [key_low, key_high] = halves(seed);
+        let MaskedPart { weight_count, start, selected, offset, parameters_per_replica, ref masked } = *part;
         let params = params!(gpu, "mask.regrow"; RegrowParams {
-            weight_count, parameters: parameters_per_replica, offset, key_low, key_high, scale
+            weight_count, start, selected, parameters: parameters_per_replica, offset, masked: masked.len(),
+            mask_offset: offset - masked.start, key_low, key_high, scale
         })?;
         let kernel = self.0.bind(gpu, &[&params, rank, changes, mask, parameters, m, v])?;
         let kernel = kernel.costing(Cost::new(0, 5 * replicas * weight_count));
         Ok(Bound::fixed(kernel, grid(weight_count, self.0.workgroup_size(), replicas)))
+    }
+}
+
+shader!(APPLY = "mask", "apply"; with "grid"; ApplyParams;
+    read params, read kept, read point_replica.indexing, read parameters, write pruned; "WORKGROUP_SIZE");
+
+parameters! {
+    struct ApplyParams {
+        parameters: u32,
+        words: u32,
+    }
+}
+
+/// Arrays of [`Apply`].
+pub struct ApplyArguments<'a> {
+    /// Pruned networks.
+    pub points: usize,
+    /// Replicas side by side: no point may name another.
+    pub replicas: usize,
+    /// Parameters of one replica, and of one point.
+    pub parameters_per_replica: usize,
+    /// `[point, word]`: a bit for each parameter, the first one the lowest of the first word; each point has whole words.
+    pub kept: &'a Buffer<u32>,
+    /// `[point]`: whose parameters.
+    pub point_replica: &'a Buffer<u32>,
+    /// `[replica, parameter]`
+    pub parameters: &'a Buffer<f32>,
+    /// `[point, parameter]`, written.
+    pub pruned: &'a Buffer<f32>,
+}
+
+wrapper! {
+    /// Makes the parameters of pruned networks.
+    Apply: APPLY
+}
+
+impl Apply {
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &ApplyArguments<'_>) -> Result<Bound> {
+        let name = APPLY.name;
+        let ApplyArguments { points, replicas, parameters_per_replica, kept, .. } = *arguments;
+        let ApplyArguments { point_replica, parameters, pruned, .. } = *arguments;
+        require_positive(name, &[("points", points), ("parameters", parameters_per_replica)])?;
+        let words = parameters_per_replica.div_ceil(32);
+        require(name, "kept", kept, points * words)?;
+        require(name, "point_replica", point_replica, points)?;
+        require(name, "parameters", parameters, replicas * parameters_per_replica)?;
+        require(name, "pruned", pruned, points * parameters_per_replica)?;
+        let params = params!(gpu, "mask.apply"; ApplyParams { parameters: parameters_per_replica, words })?;
+        let kernel = self.0.bind(gpu, &[&params, kept, point_replica, parameters, pruned])?;
+        let kernel = kernel.costing(Cost::new(0, points * (2 * parameters_per_replica + words)));
+        Ok(Bound::fixed(kernel, grid(parameters_per_replica, self.0.workgroup_size(), points)))
     }
 }

@@ -112,6 +112,7 @@ mod images;
 pub mod magnitude_sort;
 pub mod mask;
 pub mod max_pool2d;
+pub mod mean;
 pub mod softmax_cross_entropy;
 pub mod stability;
 pub mod surgeon;

@@ -39,7 +39,8 @@ pub struct Architecture {
     pub convolutions: Vec<Convolution>,
     /// Units of each hidden dense layer, two layers or more; the last of them is the focus layer.
     pub hidden: Vec<usize>,
-    /// Whether units and filters have biases.
+    /// Whether units and filters have biases. Without them their places in the flat parameters stay exactly 0, and no file
+    /// and no count has them.
     pub bias: bool,
     /// Units of the output layer, one for each class.
     pub classes: usize,
@@ -194,9 +195,6 @@ impl Architecture {
             return Err(Error::Usage(
                 "a layer of width 0 has no weights; use --width 1 or more, or numbers above 0 in --hidden".into(),
             ));
-        }
-        if !self.bias {
-            return Err(Error::Usage("no engine trains networks without biases yet; leave biases in".into()));
         }
         if !(2..=256).contains(&self.classes) {
             return Err(Error::Data(format!(

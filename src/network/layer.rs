@@ -1,6 +1,6 @@
 //! One layer with weights, whatever its kind: what code that walks through a network front to back goes by.
 
-use super::{Architecture, ConvLayer, DenseLayer, ParameterLayout, Tensor};
+use super::{Architecture, ConvLayer, DenseLayer, ParameterLayout, Part, Tensor};
 
 /// A convolution or a dense layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,12 @@ impl Layer {
     /// Weights and bias of layer `layer`, counted from the image.
     pub fn tensors(layout: &ParameterLayout, layer: usize) -> [&Tensor; 2] {
         [&layout.tensors[2 * layer], &layout.tensors[2 * layer + 1]]
+    }
+
+    /// Which layer, counted from the image, a part of a selection belongs to.
+    pub fn of_part(layout: &ParameterLayout, part: &Part) -> usize {
+        // Each layer has two tensors; a part of another network would be behind them all.
+        layout.tensors.iter().position(|tensor| tensor.offset == part.range.start).unwrap_or(layout.tensors.len()) / 2
     }
 
     /// Weights of one unit: of a convolution nine for each channel that comes in.

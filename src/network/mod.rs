@@ -3,7 +3,9 @@
 mod architecture;
 mod layer;
 mod parameters;
+mod selection;
 
 pub use architecture::{Architecture, ConvLayer, Convolution, DenseLayer};
 pub use layer::Layer;
 pub use parameters::{ParameterLayout, Tensor};
+pub use selection::{Part, Selection};

@@ -39,13 +39,15 @@ impl Tensor {
     }
 }
 
-/// All tensors of a network in order: weight and bias of each layer from the image to the logits.
+/// All tensors of a network in order: weight and bias of each layer from the image to the logits. A network without biases has
+/// places for them too, so that every layout is read in the same way; see [`Self::stored`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterLayout {
     /// The tensors, one after the other, without gaps.
     pub tensors: Vec<Tensor>,
     convolutions: usize,
     focus: usize,
+    bias: bool,
 }
 
 impl ParameterLayout {
@@ -68,10 +70,20 @@ impl ParameterLayout {
             push(format!("dense{index}.bias"), vec![layer.outputs], None);
         }
         let convolutions = architecture.convolutions.len();
-        Self { tensors, convolutions, focus: 2 * (convolutions + architecture.focus_layer()) }
+        Self { tensors, convolutions, focus: 2 * (convolutions + architecture.focus_layer()), bias: architecture.bias }
     }
 
-    /// Number of parameters of one replica.
+    /// The tensors that the network has, which are those of its files: all, or the weights of a network without biases.
+    pub fn stored(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.iter().filter(|tensor| self.bias || tensor.fan_in.is_some())
+    }
+
+    /// The places of biases that the network has not; they hold 0 for ever.
+    pub fn missing(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.iter().filter(|tensor| !self.bias && tensor.fan_in.is_none())
+    }
+
+    /// Length of the flat parameter vector of one replica, with a place for each bias whether the network has it or not.
     pub fn parameters(&self) -> usize {
         self.tensors.last().map_or(0, |tensor| tensor.range().end)
     }
@@ -134,5 +146,18 @@ mod tests {
             (layout.dense_weight(0).offset, layout.focus_weight().name.as_str()),
             (80 + 3 * 584, "dense5.weight")
         );
+    }
+
+    #[test]
+    fn a_network_without_biases_has_their_places_but_does_not_store_them() {
+        let with = Architecture::dnn(3, 3, [4, 5], 2);
+        let layout = ParameterLayout::new(&Architecture { bias: false, ..with.clone() });
+        assert_eq!(layout.parameters(), ParameterLayout::new(&with).parameters());
+        let names = |tensors: Vec<&Tensor>| tensors.iter().map(|tensor| tensor.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(layout.stored().collect()), ["dense0.weight", "dense1.weight", "dense2.weight"]);
+        assert_eq!(names(layout.missing().collect()), ["dense0.bias", "dense1.bias", "dense2.bias"]);
+        assert_eq!(layout.stored().map(Tensor::len).sum::<usize>(), layout.weights());
+        let layout = ParameterLayout::new(&with);
+        assert_eq!((layout.stored().count(), layout.missing().count()), (6, 0));
     }
 }

@@ -6,10 +6,11 @@ pub mod decay;
 pub mod input_norm;
 pub mod masks;
 pub mod operating_points;
+pub mod several_layers;
 pub mod surgeon;
 pub mod surgery;
 pub mod sweep;
 mod sweep_row;
 
 pub use allocation::Scope;
-pub use sweep_row::{Layers, Method, Repair, SweepRow};
+pub use sweep_row::{FOCUS, Layers, Method, Repair, SweepRow};

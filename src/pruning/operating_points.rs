@@ -54,7 +54,7 @@ pub fn of_method(method: Method, frozen_first: bool, numbers: &Numbers<'_>) -> V
             Method::Settle | Method::Hold => by_windows(method, frozen_first, numbers, replica),
             Method::Magnitude | Method::MagnitudeFrozenFirst | Method::Random => controls(method, numbers, replica),
             // What scores by inputs needs their norms besides these numbers.
-            Method::HoldInput | Method::Wanda => Vec::new(),
+            Method::HoldInput | Method::Wanda | Method::Surgeon | Method::HoldSurgeon => Vec::new(),
             Method::Dense | Method::DecaySequential | Method::DecayBatched => Vec::new(),
         })
         .collect()

@@ -4,14 +4,15 @@
 //! before it now give them: no label, no training step. Formulas and sources: `docs/kernels/surgeon.md`.
 
 use super::surgeon::{LayerPaths, RemovalOrder, kept_when_smaller, merge, shares_gram};
-use crate::engine::{ActiveRows, Engine, Rows, SurgeonLayer, Watch};
+use crate::engine::{ActiveRows, Engine, Refit, Rows, SurgeonLayer, Watch};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, Layer, ParameterLayout};
+use crate::network::{Architecture, Layer, ParameterLayout, Part};
 use crate::random::{Sequence, Stream};
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// The most rows of a layer: positions of a convolution beyond it are drawn at random.
-const MOST_ROWS: usize = 60_000;
+pub const MOST_ROWS: usize = 60_000;
 
 /// How rows are weighed and equations are kept solvable.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +38,15 @@ pub struct PrunedNetwork {
     pub parameters: Vec<f32>,
     /// Of each layer which weights are there, in the order of its weight tensor.
     pub kept: Vec<Vec<bool>>,
+}
+
+/// How long the parts of cutting in stages took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageTimes {
+    /// Importance, Gram matrices and paths.
+    pub paths: Duration,
+    /// Solving what is left anew.
+    pub refit: Duration,
 }
 
 /// What does not change while a network is cut: the dense network's pre-activations on the calibration images.
@@ -114,6 +124,16 @@ impl<'a> Surgery<'a> {
     /// Calibration images.
     pub fn images(&self) -> usize {
         self.count
+    }
+
+    /// Units of these layers.
+    pub fn units(&self, layers: &[usize]) -> usize {
+        layers.iter().map(|&layer| self.layers[layer].layer.units()).sum()
+    }
+
+    /// Which layer, counted from the image, a part of a selection belongs to.
+    pub fn layer_of(&self, part: &Part) -> usize {
+        self.layers.iter().position(|place| place.weights == part.range).unwrap_or(self.layers.len())
     }
 
     /// Which of the layers, counted from the image, share one Gram matrix among all their units.
@@ -196,9 +216,7 @@ impl<'a> Surgery<'a> {
         for index in first..self.layers.len() {
             let layer = self.layer(index, network, &input);
             let refit = engine.refit(&layer, &[&network.kept[index]], watch)?.remove(0);
-            let Place { weights, bias, .. } = &self.layers[index];
-            network.parameters[weights.clone()].copy_from_slice(&refit.weights);
-            network.parameters[bias.clone()].copy_from_slice(&refit.bias);
+            self.put(network, index, &refit);
             if index + 1 < self.layers.len() {
                 input = self.output(engine, index, &network.parameters, &input)?;
             }
@@ -206,26 +224,24 @@ impl<'a> Surgery<'a> {
         Ok(())
     }
 
-    /// For each of `cuts`, which say what stays of layer `first` alone, the network that is left, this layer and all behind it
-    /// solved anew. Progress is in units.
+    /// For each of `cuts`, which say for every layer which weights stay, the network that is left: layers from `first` on
+    /// solved anew. The moments of that layer are added up once for all cuts. Progress is in units.
     ///
     /// Fails as [`Engine::refit`] does.
-    pub fn refit_layer(
+    pub fn refit_cuts(
         &self,
         engine: &mut Engine,
         first: usize,
-        cuts: &[&[bool]],
+        cuts: Vec<Vec<Vec<bool>>>,
         watch: &Watch<'_>,
     ) -> Result<Vec<PrunedNetwork>> {
         let input = self.input(engine, first)?;
-        let refits = engine.refit(&self.layer(first, &self.dense, &input), cuts, watch)?;
-        let Place { weights, bias, .. } = &self.layers[first];
+        let of_first: Vec<&[bool]> = cuts.iter().map(|kept| kept[first].as_slice()).collect();
+        let refits = engine.refit(&self.layer(first, &self.dense, &input), &of_first, watch)?;
         let mut networks = Vec::with_capacity(cuts.len());
-        for (refit, &kept) in refits.into_iter().zip(cuts) {
-            let mut network = self.dense.clone();
-            network.kept[first] = kept.to_vec();
-            network.parameters[weights.clone()].copy_from_slice(&refit.weights);
-            network.parameters[bias.clone()].copy_from_slice(&refit.bias);
+        for (refit, kept) in refits.into_iter().zip(cuts) {
+            let mut network = PrunedNetwork { parameters: self.dense.parameters.clone(), kept };
+            self.put(&mut network, first, &refit);
             if first + 1 < self.layers.len() {
                 let behind = self.output(engine, first, &network.parameters, &input)?;
                 self.refit_from(engine, &mut network, first + 1, behind, watch)?;
@@ -233,6 +249,35 @@ impl<'a> Surgery<'a> {
             networks.push(network);
         }
         Ok(networks)
+    }
+
+    /// Puts what a layer was solved for in its place.
+    fn put(&self, network: &mut PrunedNetwork, layer: usize, refit: &Refit) {
+        let Place { weights, bias, .. } = &self.layers[layer];
+        network.parameters[weights.clone()].copy_from_slice(&refit.weights);
+        if self.architecture.bias {
+            network.parameters[bias.clone()].copy_from_slice(&refit.bias);
+        }
+    }
+
+    /// For each input of a layer the Euclidean norm, over all calibration images, of what arrives there in the dense network;
+    /// of a convolution over all positions too, beyond the border 0. `[input]`, of a convolution `[ky, kx, channel]`.
+    ///
+    /// Fails as [`Engine::forward_layer`] does.
+    pub fn input_norms(&self, engine: &Engine, layer: usize) -> Result<Vec<f32>> {
+        let input = self.input(engine, layer)?;
+        let place = &self.layers[layer];
+        let inputs = place.layer.inputs();
+        let columns: Vec<u32> = (0..inputs as u32).collect();
+        let rows = self.layer(layer, &self.dense, &input).rows;
+        let (mut row, mut squares) = (vec![0.0; inputs], vec![0.0f64; inputs]);
+        for place in 0..rows.len() {
+            rows.gather(place, &columns, &mut row);
+            squares.iter_mut().zip(&row).for_each(|(sum, &x)| *sum += f64::from(x).powi(2));
+        }
+        // Where positions were drawn, all of them are stood for by those.
+        let drawn = (self.count * place.layer.rows()) as f64 / rows.len() as f64;
+        Ok(squares.into_iter().map(|sum| (sum * drawn).sqrt() as f32).collect())
     }
 
     /// Cuts `chosen` layers to one size after the other: order, importance and Gram matrices anew from what the size before
@@ -248,7 +293,8 @@ impl<'a> Surgery<'a> {
         ratios: Option<&[Vec<f32>]>,
         watch: &Watch<'_>,
         each: &mut dyn FnMut(f64, &PrunedNetwork) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<StageTimes> {
+        let mut times = StageTimes::default();
         let all: usize = self.layers.iter().map(|place| place.weights.len()).sum();
         let own: usize = chosen.iter().map(|&index| self.layers[index].weights.len()).sum();
         let mut network = self.dense.clone();
@@ -261,12 +307,16 @@ impl<'a> Surgery<'a> {
                      layers or a smaller size"
                 )));
             };
+            let start = Instant::now();
             let order = self.order(engine, &network, chosen, ratios, watch)?;
+            times.paths += start.elapsed();
+            let start = Instant::now();
             self.cut(&mut network, chosen, &order, kept);
             self.refit(engine, &mut network, first, watch)?;
+            times.refit += start.elapsed();
             each(size, &network)?;
         }
-        Ok(())
+        Ok(times)
     }
 
     /// What a layer reads in the dense network.
@@ -304,7 +354,7 @@ impl<'a> Surgery<'a> {
             inactive_weight: self.settings.inactive_weight,
             ridge: self.settings.ridge,
             weights: &network.parameters[weights.clone()],
-            bias: Some(&network.parameters[bias.clone()]),
+            bias: self.architecture.bias.then(|| &network.parameters[bias.clone()]),
             kept: &network.kept[index],
             shares_gram: shares_gram(layer.inputs(), layer.units()),
         }
@@ -417,12 +467,11 @@ mod tests {
         let images = images(&architecture);
         let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
         let focus = architecture.focus_layer();
-        let whole = vec![true; architecture.weight_count()];
         let order = silent(|watch| surgery.order(&mut engine, surgery.dense(), &[focus], None, watch)).unwrap();
         let mut half = surgery.dense().clone();
         surgery.cut(&mut half, &[focus], &order, 20);
-        let networks =
-            silent(|watch| surgery.refit_layer(&mut engine, focus, &[&whole, &half.kept[focus]], watch)).unwrap();
+        let cuts = vec![surgery.dense().kept.clone(), half.kept.clone()];
+        let networks = silent(|watch| surgery.refit_cuts(&mut engine, focus, cuts, watch)).unwrap();
         // Solved with a condition of 1 / ridge in single precision.
         let largest = parameters.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs()));
         for (found, expected) in networks[0].parameters.iter().zip(&parameters) {

@@ -3,6 +3,7 @@
 use super::allocation::Scope;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::Deref;
 
 /// How the removed weights were chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,6 +29,10 @@ pub enum Method {
     Random,
     /// Smallest magnitude times the norm of the weight's input first (Sun et al. 2024).
     Wanda,
+    /// What the units lose least by first, the other weights each time taking over (optimal brain surgeon).
+    Surgeon,
+    /// As [`Self::Surgeon`], weights compared by how much of their magnitude they held.
+    HoldSurgeon,
     /// Trained anew for each target while pruning towards it, one target after the other.
     #[serde(alias = "ed-sequential")]
     DecaySequential,
@@ -49,6 +54,8 @@ impl Method {
             Self::MagnitudeFrozenFirst => "magnitude-frozen-first",
             Self::Random => "random",
             Self::Wanda => "wanda",
+            Self::Surgeon => "surgeon",
+            Self::HoldSurgeon => "hold-surgeon",
             Self::DecaySequential => "decay-sequential",
             Self::DecayBatched => "decay-batched",
         }
@@ -62,7 +69,15 @@ impl Method {
     /// Whether the method reads the recorded history, and so is charged for recording and counting it. Frozen weights are
     /// found in the history too.
     pub fn reads_history(self) -> bool {
-        matches!(self, Self::Stability | Self::Settle | Self::Hold | Self::HoldInput | Self::MagnitudeFrozenFirst)
+        matches!(
+            self,
+            Self::Stability
+                | Self::Settle
+                | Self::Hold
+                | Self::HoldInput
+                | Self::MagnitudeFrozenFirst
+                | Self::HoldSurgeon
+        )
     }
 }
 
@@ -72,22 +87,61 @@ impl fmt::Display for Method {
     }
 }
 
-/// Which layers' weights are pruned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layers {
-    /// The last hidden layer.
-    #[default]
-    Focus,
+/// What `--layers` calls the last hidden dense layer.
+pub const FOCUS: &str = "focus";
+
+/// Which layers' weights are pruned, as `--layers` names them: `focus`, `all`, ... Files of before this column are about the
+/// focus layer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Layers(String);
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self(FOCUS.into())
+    }
+}
+
+impl From<&str> for Layers {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl Deref for Layers {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Layers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
 }
 
 /// What is done about the weights that stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Repair {
     /// Nothing.
     #[default]
     Cut,
+    /// They are solved anew, in closed form, so that units give what they gave before; see [`super::surgery`].
+    Refit,
+}
+
+impl Repair {
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cut => "cut",
+            Self::Refit => "refit",
+        }
+    }
 }
 
 /// One operating point of one replica. The order of the fields is the order of the columns of `sweep.csv`.
@@ -120,12 +174,12 @@ pub struct SweepRow {
     pub threshold: Option<u32>,
     /// Number of last epochs that the criterion looks at, where the method has one.
     pub window: Option<u32>,
-    /// Achieved share of the focus layer's weights that are zero, 0 to 1.
+    /// Achieved share of these layers' weights that are zero, 0 to 1.
     pub sparsity: f64,
-    /// Weights of the focus layer that are not zero.
+    /// Weights of these layers that are not zero.
     #[serde(alias = "nonzero_nodes")]
     pub nonzero_weights: u32,
-    /// Weights of the focus layer that no longer moved at the end of training, kept or not.
+    /// Weights of these layers that no longer moved at the end of training, kept or not.
     #[serde(alias = "frozen_nodes")]
     pub frozen_weights: u32,
     /// Weights of the whole network divided by those that are kept, biases apart. Runs before this column counted biases too.
@@ -159,6 +213,8 @@ mod tests {
             MagnitudeFrozenFirst,
             Random,
             Wanda,
+            Surgeon,
+            HoldSurgeon,
             DecaySequential,
             DecayBatched,
         ] {
@@ -171,7 +227,7 @@ mod tests {
         let row = SweepRow {
             method: Method::Hold,
             rule: String::new(),
-            layers: Layers::Focus,
+            layers: Layers::default(),
             scope: Scope::Layer,
             repair: Repair::Cut,
             model: "dnn".into(),
@@ -208,9 +264,9 @@ mod tests {
         let text = "method,rule,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,nonzero_nodes,\
                     frozen_nodes,compression_ratio,theoretical_speedup,accuracy,loss\n\
                     ms,,dnn,mnist,1,30,0.03,12,,0.5,450,7,1.016,1.02,0.75,0.875\n";
-        let SweepRow { method, nonzero_weights, frozen_weights, smaller, layers, calibration_images, .. } =
+        let SweepRow { method, nonzero_weights, frozen_weights, smaller, ref layers, calibration_images, .. } =
             read(text)[0];
         assert_eq!((method, nonzero_weights, frozen_weights, smaller), (Method::Stability, 450, 7, 1.016));
-        assert_eq!((layers, calibration_images), (Layers::Focus, None));
+        assert_eq!((&**layers, calibration_images), (FOCUS, None));
     }
 }

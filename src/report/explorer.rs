@@ -5,6 +5,7 @@ use super::Run;
 use crate::pruning::masks::RemovalOrder;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, SweepRow};
+use crate::study::accuracy::is_plain;
 use crate::study::ledger::Workload;
 use crate::study::recorded::FocusLayer;
 use crate::study::results::Results;
@@ -107,8 +108,10 @@ impl<'a> Replica<'a> {
         let settling = |window| envelope.settling_tolerances(window, place);
         let holding = |window| envelope.holding_magnitude(window, place);
         let magnitudes: Vec<f32> = reference.iter().map(|weight| weight.abs()).collect();
-        let own = || cell.sweep.iter().filter(move |row| row.replica == replica);
-        let dense = own().find(|row| row.method == Method::Dense && row.epochs == cell.ledger.workload.epochs);
+        let own = || cell.sweep.iter().filter(move |row| row.replica == replica && is_plain(row));
+        let dense = own().find(|row| {
+            row.method == Method::Dense && row.rule.is_empty() && row.epochs == cell.ledger.workload.epochs
+        });
         Self {
             dense: dense.map(|row| rounded(row.accuracy)),
             weights: reference.iter().map(|&weight| short(weight.into())).collect(),

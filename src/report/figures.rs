@@ -50,7 +50,10 @@ pub fn svg(cell: &Results) -> Result<String> {
 impl<'a> Figure<'a> {
     fn new(cell: &'a Results) -> Self {
         let mut curves: Vec<(Curve, Look)> = Vec::new();
-        for curve in accuracy::curves(&cell.sweep, cell.headline_window) {
+        let surgeons = accuracy::repaired_curves(&cell.sweep, cell.headline_window)
+            .into_iter()
+            .filter(|curve| matches!(curve.method, Method::Surgeon | Method::HoldSurgeon));
+        for curve in accuracy::curves(&cell.sweep, cell.headline_window).into_iter().chain(surgeons) {
             let taken: Vec<Look> = curves.iter().map(|(_, look)| *look).collect();
             let look = Look::new(curve.method, &curve.rule, curve.tolerance, &taken);
             curves.push((curve, look));

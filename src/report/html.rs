@@ -5,6 +5,7 @@ use super::{Provenance, Run, Study, explorer, figures, growth_figure, study, tab
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::accuracy::TABLE_SPARSITIES;
+use crate::study::configuration::TABLE_SIZES;
 use crate::study::recorded::FocusLayer;
 use crate::study::results::Results;
 use askama::Template;
@@ -42,6 +43,8 @@ struct Section {
     sentences: Vec<String>,
     ledger: Vec<Line>,
     accuracy: Vec<Line>,
+    /// The same of several layers, by size: what they are called, and their lines.
+    by_size: Vec<(String, Vec<Line>)>,
     differences: Vec<(&'static str, Vec<Line>)>,
     /// What an interval that says nothing means, where one is shown.
     too_few: Option<&'static str>,
@@ -59,6 +62,7 @@ struct Section {
 struct Page<'a> {
     version: &'static str,
     sparsities: [String; TABLE_SPARSITIES.len()],
+    sizes: [String; TABLE_SIZES.len()],
     parts: Vec<RunSection<'a>>,
     script: &'static str,
 }
@@ -71,6 +75,7 @@ pub fn page(runs: &[Run]) -> Result<String> {
     let page = Page {
         version: env!("CARGO_PKG_VERSION"),
         sparsities: TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)),
+        sizes: tables::size_heads(),
         parts: runs.iter().map(|run| part(run, explorer::replicas_each(runs))).collect::<Result<_>>()?,
         script: SCRIPT,
     };
@@ -111,6 +116,7 @@ fn section(cell: &Results, layer: &FocusLayer, replicas: u32) -> Result<Section>
         sentences: tables::sentences(cell),
         ledger: tables::ledger_lines(cell),
         accuracy: tables::accuracy_lines(cell),
+        by_size: tables::size_lines(cell),
         too_few: differences.iter().any(|(_, lines)| tables::any_unknown(lines)).then_some(tables::TOO_FEW),
         differences,
         correlations: tables::correlation_lines(cell),

@@ -96,6 +96,8 @@ impl Look {
             Method::MagnitudeFrozenFirst => RGBColor(204, 121, 167),
             Method::Random => RGBColor(86, 180, 233),
             Method::Wanda => RGBColor(127, 127, 127),
+            Method::HoldSurgeon => RGBColor(148, 38, 138),
+            Method::Surgeon => RGBColor(110, 110, 200),
             Method::DecaySequential | Method::DecayBatched => RGBColor(230, 159, 0),
         };
         let look = |(outline, filled, dash)| Self { colour, dash, outline, filled };
@@ -124,6 +126,10 @@ impl Look {
             (Method::Dense | Method::Magnitude, _) => (DIAMOND, true, SOLID),
             (Method::MagnitudeFrozenFirst, _) => (LEFT, true, LONG),
             (Method::Wanda, _) => (CROSS, true, SHORT),
+            (Method::HoldSurgeon, "mean") => (LYING, false, LONG),
+            (Method::HoldSurgeon, _) => (DIAMOND, true, LONG),
+            (Method::Surgeon, "mean") => (STANDING, false, LONG),
+            (Method::Surgeon, _) => (DIAMOND, false, SHORT),
             (Method::Random, _) => (CROSS, true, DOTTED),
             (Method::DecaySequential | Method::DecayBatched, "exd") => (PLUS, false, SHORT),
             (Method::DecaySequential | Method::DecayBatched, "soft") => (LYING, true, DOTTED),

@@ -8,6 +8,7 @@ use crate::study::configuration::Configuration;
 use crate::study::numbers::{percent, significant, thousands};
 use crate::study::runs::{Outcome, RunRow};
 use crate::study::tables::{CellGrowth, PairRow, Tables, TermRow};
+use crate::training::LearningRate;
 use serde_json::{Value, json};
 
 /// Probabilities below this are only said to be smaller.
@@ -73,7 +74,7 @@ pub fn text(tables: &Tables) -> String {
 
 /// What the paper leaves open, and how this study has it.
 pub fn switches(configuration: &Configuration) -> String {
-    let Configuration { batch, seed, replicates, epochs, pixel_scale, .. } = *configuration;
+    let Configuration { batch, seed, replicates, epochs, pixel_scale, schedule, .. } = *configuration;
     let images = match configuration.side {
         Some(side) => format!("brought to {side} x {side}"),
         None => "of their own size".into(),
@@ -84,12 +85,16 @@ pub fn switches(configuration: &Configuration) -> String {
     };
     wrapped(&format!(
         "{replicates} replicates, {epochs} epochs. Tables at tolerance {}, {}, followed by {}, against the {}; pixels divided \
-         by {pixel_scale}, images {images}, all of them trained on; batch {batch}, seed {seed}; {replaced}, at most {} of a \
+         by {pixel_scale}, images {images}, all of them trained on; batch {batch}, learning rate {}, seed {seed}; {replaced}, at most {} of a \
          cell.",
         configuration.tolerance.first().copied().unwrap_or_default(),
         configuration.tolerance_kind.name(),
         configuration.tracking.name(),
         compared_with(configuration.against),
+        match schedule {
+            LearningRate::Constant => "constant",
+            LearningRate::Cosine => "falling along a cosine",
+        },
         configuration.most_replacements(),
     ))
 }

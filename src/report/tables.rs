@@ -2,8 +2,9 @@
 
 use super::layout::{Line, NOTHING, headed, wrapped};
 use super::rules;
-use crate::pruning::Method;
+use crate::pruning::{FOCUS, Method, Repair};
 use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES};
+use crate::study::configuration::TABLE_SIZES;
 use crate::study::ledger::LedgerRow;
 use crate::study::numbers::{counted, significant, thousands, with_spread};
 use crate::study::results::Results;
@@ -21,7 +22,7 @@ pub(super) fn ledger_lines(cell: &Results) -> Vec<Line> {
         let resumed = if row.resumed { ", resumed" } else { "" };
         let (break_even, break_even_if_trained) = break_even(cell, row);
         Line {
-            label: format!("{} {}", row.method, row.rule).trim_end().into(),
+            label: ledger_label(row),
             columns: vec![
                 per_point.unwrap_or_else(|| NOTHING.into()),
                 row.ratio_to_stability.map_or(NOTHING.into(), significant),
@@ -33,6 +34,18 @@ pub(super) fn ledger_lines(cell: &Results) -> Vec<Line> {
         }
     };
     cell.ledger.rows.iter().map(line).collect()
+}
+
+/// Method, rule, repair and layers, as far as they do not go without saying.
+fn ledger_label(row: &LedgerRow) -> String {
+    let mut label = format!("{} {}", row.method, row.rule).trim_end().to_string();
+    if row.repair == Repair::Refit && !matches!(row.method, Method::Surgeon | Method::HoldSurgeon) {
+        label += ", refit";
+    }
+    if *row.layers != *FOCUS {
+        label += &format!(", {}", row.layers);
+    }
+    label
 }
 
 /// In words, from how many points on a method has paid off against `decay-sequential`: with all costs, and if the training
@@ -72,8 +85,32 @@ impl Line {
 
 /// Accuracy of every curve at the table's sparsities, in per cent.
 pub(super) fn accuracy_lines(cell: &Results) -> Vec<Line> {
-    let curves = accuracy::curves(&cell.sweep, cell.headline_window);
+    let mut curves = accuracy::curves(&cell.sweep, cell.headline_window);
+    curves.extend(accuracy::repaired_curves(&cell.sweep, cell.headline_window));
     curves.iter().map(|curve| Line::new(curve, |point| Some(percent(&point.accuracy)))).collect()
+}
+
+/// Heads of the columns of [`size_lines`].
+pub(super) fn size_heads() -> [String; TABLE_SIZES.len()] {
+    TABLE_SIZES.map(|size| format!("{size}x smaller"))
+}
+
+/// For each choice of several layers its name, and the accuracy of every curve in per cent by how many times smaller the whole
+/// network is.
+pub(super) fn size_lines(cell: &Results) -> Vec<(String, Vec<Line>)> {
+    let line = |curve: &Curve| {
+        let column = |(point, size): (Option<&CurvePoint>, f64)| match point {
+            None => NOTHING.to_string(),
+            Some(point) if (point.smaller / size - 1.0).abs() > UNMARKED => {
+                format!("{} @{:.1}x", percent(&point.accuracy), point.smaller)
+            }
+            Some(point) => percent(&point.accuracy),
+        };
+        let points = accuracy::at_table_sizes(curve);
+        Line { label: curve.label.clone(), columns: points.into_iter().zip(TABLE_SIZES).map(column).collect() }
+    };
+    let curves = accuracy::curves_by_size(&cell.sweep, cell.headline_window);
+    curves.into_iter().map(|(layers, curves)| (layers, curves.iter().map(line).collect())).collect()
 }
 
 /// The difference of a point to a control.
@@ -181,7 +218,10 @@ pub(super) fn reference_sentence(cell: &Results) -> String {
         .map(|(epochs, summary)| format!("{} % after {}", percent(&summary), counted(f64::from(epochs), "epoch")))
         .collect();
     let dense = if dense.is_empty() { "not measured".to_string() } else { dense.join(", ") };
-    format!("Before pruning: {dense}. Chance: {:.1} %.", 100.0 * cell.chance)
+    let averaged = accuracy::averaged(&cell.sweep)
+        .map(|summary| format!("; with weights averaged over the last half of the epochs {} %", percent(&summary)))
+        .unwrap_or_default();
+    format!("Before pruning: {dense}{averaged}. Chance: {:.1} %.", 100.0 * cell.chance)
 }
 
 /// The sentences under the ledger.
@@ -219,6 +259,13 @@ pub fn text(cell: &Results) -> String {
     );
     text += &grid(&accuracy_lines(cell));
     text += &format!("  {}\n", reference_sentence(cell));
+    for (layers, lines) in size_lines(cell) {
+        text += &format!(
+            "\n{} accuracy in % by how many times smaller the whole network is (layers {layers} pruned)\n",
+            cell.judged_by()
+        );
+        text += &headed(&size_heads(), &lines);
+    }
     for (control, over) in CONTROLS {
         let differences = difference_lines(cell, over);
         if !differences.is_empty() {
@@ -292,6 +339,18 @@ pub fn json(cell: &Results) -> Value {
         .iter()
         .map(|curve| json!({ "method": curve.method, "label": curve.label, "points": points(curve) }))
         .collect();
+    let named = |curve: &Curve, points: Vec<Value>| json!({ "method": curve.method, "rule": curve.rule, "repair": curve.repair, "label": curve.label, "points": points });
+    let repaired: Vec<_> = accuracy::repaired_curves(&cell.sweep, cell.headline_window)
+        .iter()
+        .map(|curve| named(curve, points(curve)))
+        .collect();
+    let by_size: Vec<_> = accuracy::curves_by_size(&cell.sweep, cell.headline_window)
+        .iter()
+        .map(|(layers, curves)| {
+            let all = |curve: &Curve| named(curve, curve.points.iter().map(|point| json!(point)).collect());
+            json!({ "layers": layers, "curves": curves.iter().map(all).collect::<Vec<_>>() })
+        })
+        .collect();
     json!({
         "workload": ledger.workload,
         "ledger": rows,
@@ -302,6 +361,9 @@ pub fn json(cell: &Results) -> Value {
         "headline_window": cell.headline_window,
         "dense": dense,
         "accuracy": curves,
+        "repaired": repaired,
+        "by_size": by_size,
+        "averaged": accuracy::averaged(&cell.sweep),
         "correlations": cell.correlations,
         "inference": cell.inference,
     })

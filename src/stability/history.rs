@@ -1,13 +1,14 @@
-//! The weights of one layer after each epoch: one array, read through views.
+//! The weights of a selection after each epoch: one array, read through views.
 
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
+use crate::network::{Part, Selection};
 use crate::run_folder::arrays::{self, NamedArray, Values};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Weights `[epoch, replica, weight_index]` of the focus layer, written once and shared: a clone copies no weight. The last
-/// epoch is the reference.
+/// Weights `[epoch, replica, weight_index]` of some tensors, written once and shared: a clone copies no weight. The last epoch
+/// is the reference.
 ///
 /// ```
 /// use holdfast::engine::{Engine, HistoryShape};
@@ -24,6 +25,8 @@ use std::sync::Arc;
 pub struct History {
     shape: HistoryShape,
     weights: Arc<Vec<f32>>,
+    /// Whose weights they are; empty if nobody said.
+    parts: Arc<[Part]>,
 }
 
 impl History {
@@ -48,7 +51,58 @@ impl History {
 
     /// The history of as many weights as the shape says, which need not be finite: some of its replicas may have diverged.
     pub(crate) fn recorded(shape: HistoryShape, weights: Vec<f32>) -> Self {
-        Self { shape, weights: Arc::new(weights) }
+        Self { shape, weights: Arc::new(weights), parts: Arc::default() }
+    }
+
+    /// The same, known to be of the weights of a selection.
+    pub(crate) fn of_selection(self, selection: &Selection) -> Self {
+        debug_assert_eq!(selection.weights(), self.shape.weight_count, "weights of the selection");
+        Self { parts: selection.parts().into(), ..self }
+    }
+
+    /// The tensors whose weights these are, one after the other; none if that is not known.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The history of the weights of `selection` alone: a copy, unless these are all.
+    ///
+    /// Fails with [`Error::Data`] if one of its tensors was not recorded.
+    ///
+    /// ```
+    /// use holdfast::engine::HistoryShape;
+    /// use holdfast::stability::History;
+    /// # use holdfast::network::{Architecture, Selection};
+    /// # let architecture = Architecture {
+    /// #     image_height: 1, image_width: 1, convolutions: Vec::new(), width: 1, depth: 2, classes: 2,
+    /// # };
+    ///
+    /// let shape = HistoryShape { epochs: 1, replicas: 1, weight_count: 4 };
+    /// let history = History::new(shape, vec![0.5, 0.1, 0.5, 0.2])?;
+    /// // Nobody said whose weights these are.
+    /// assert!(history.selected(&Selection::focus(&architecture)).is_err());
+    /// # Ok::<(), holdfast::error::Error>(())
+    /// ```
+    pub fn selected(&self, selection: &Selection) -> Result<Self> {
+        if *self.parts == *selection.parts() {
+            return Ok(self.clone());
+        }
+        let mut places = Vec::new();
+        for part in selection.parts() {
+            let Some(own) = self.parts.iter().find(|own| (&own.name, &own.range) == (&part.name, &part.range)) else {
+                let names: Vec<&str> = self.parts.iter().map(|part| part.name.as_str()).collect();
+                return Err(Error::Data(format!(
+                    "the history has no {}; it was recorded of {}",
+                    part.name,
+                    if names.is_empty() { "weights without names".into() } else { names.join(", ") }
+                )));
+            };
+            places.push(own.start..own.start + own.weights());
+        }
+        let rows = self.weights.chunks_exact(self.shape.weight_count.max(1));
+        let weights = rows.flat_map(|row| places.iter().flat_map(move |place| &row[place.clone()])).copied().collect();
+        let shape = HistoryShape { weight_count: selection.weights(), ..self.shape };
+        Ok(Self::recorded(shape, weights).of_selection(selection))
     }
 
     /// Fails with [`Error::Data`] if a weight is not finite in this epoch or a later one, counted from 0.
@@ -76,7 +130,11 @@ impl History {
             Some(first) if first.history.shape == shape && replicas.iter().enumerate().all(is_place) => {
                 first.history.clone()
             }
-            _ => Self::recorded(shape, ReplicaHistory::rows_of(replicas).flatten().copied().collect()),
+            Some(first) => {
+                let weights = ReplicaHistory::rows_of(replicas).flatten().copied().collect();
+                Self { parts: Arc::clone(&first.history.parts), ..Self::recorded(shape, weights) }
+            }
+            None => Self::recorded(shape, Vec::new()),
         }
     }
 
@@ -139,13 +197,22 @@ impl ReplicaHistory {
         (0..Self::shape(replicas).epochs).flat_map(|epoch| replicas.iter().map(move |one| one.row(epoch)))
     }
 
-    /// Writes replicas as `history` `[epoch, replica, weight_index]` of a `.npz` file, up to the first that ends.
+    /// Writes replicas to a `.npz` file, up to the first that ends: an array `[epoch, replica, ...]` for each of `tensors`, given by
+    /// name and shape in the order in which their weights are recorded.
     ///
     /// Fails with [`Error::Io`] if it cannot be written.
-    pub fn write(path: &Path, replicas: &[Self]) -> Result<()> {
-        let HistoryShape { epochs, replicas: count, weight_count } = Self::shape(replicas);
-        let values = Values::Parts(Self::rows_of(replicas).collect());
-        arrays::write(path, &[NamedArray { name: "history", shape: &[epochs, count, weight_count], values }])
+    pub fn write(path: &Path, replicas: &[Self], tensors: &[(&str, &[usize])]) -> Result<()> {
+        let HistoryShape { epochs, replicas: count, .. } = Self::shape(replicas);
+        let shapes: Vec<Vec<usize>> = tensors.iter().map(|(_, shape)| [&[epochs, count], *shape].concat()).collect();
+        let mut start = 0;
+        let mut arrays = Vec::with_capacity(tensors.len());
+        for ((name, own), shape) in tensors.iter().zip(&shapes) {
+            let range = start..start + own.iter().product::<usize>();
+            start = range.end;
+            let values = Values::Parts(Self::rows_of(replicas).map(|row| &row[range.clone()]).collect());
+            arrays.push(NamedArray { name, shape, values });
+        }
+        arrays::write(path, &arrays)
     }
 }
 
@@ -158,6 +225,7 @@ impl PartialEq for ReplicaHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Architecture;
 
     #[test]
     fn an_empty_history_is_refused_and_a_weight_that_is_not_finite_is_named_by_its_place() {
@@ -170,6 +238,27 @@ mod tests {
         assert_eq!(recorded.check_finite(1).unwrap_err().to_string(), message);
         assert!(recorded.check_finite(2).is_ok());
         assert!(History::new(HistoryShape { epochs: 0, ..shape }, Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_history_of_all_layers_gives_that_of_one() {
+        let architecture = Architecture::dnn(1, 1, [1; 2], 2);
+        // Weights of dense0, dense1 and dense2: one, one and two.
+        let all = Selection::all(&architecture);
+        let shape = HistoryShape { epochs: 2, replicas: 2, weight_count: 4 };
+        let weights: Vec<f32> = (0..16).map(|weight| weight as f32).collect();
+        let history = History::new(shape, weights).unwrap().of_selection(&all);
+        let focus = Selection::focus(&architecture);
+        let of_focus = history.selected(&focus).unwrap();
+        assert_eq!(of_focus.weights(), [1.0, 5.0, 9.0, 13.0]);
+        assert_eq!((of_focus.shape().weight_count, of_focus.parts()), (1, focus.parts()));
+        let two = history.selected(&Selection::named(&architecture, "dense0,dense2").unwrap()).unwrap();
+        assert_eq!(two.weights()[..6], [0.0, 2.0, 3.0, 4.0, 6.0, 7.0]);
+        assert!(Arc::ptr_eq(&history.selected(&all).unwrap().weights, &history.weights));
+        let error = of_focus.selected(&all).unwrap_err().to_string();
+        assert!(error.contains("no dense0.weight") && error.contains("of dense1.weight"), "{error}");
+        let turned = History::of(&[history.replica(1, 2), history.replica(0, 2)]);
+        assert_eq!((turned.parts(), turned.weights()[0]), (all.parts(), 4.0));
     }
 
     #[test]

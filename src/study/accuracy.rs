@@ -1,8 +1,9 @@
 //! From the rows of a sweep to curves: means over replicas, differences to one-shot pruning in pairs, and the accuracy
 //! table. Nothing is interpolated: every number stands at a point that was really evaluated.
 
+use super::configuration::TABLE_SIZES;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
-use crate::pruning::{Method, SweepRow};
+use crate::pruning::{Method, Repair, SweepRow};
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,23 @@ pub const TABLE_SPARSITIES: [f64; 5] = [0.5, 0.6, 0.7, 0.8, 0.9];
 
 /// How far a point may lie from a column of the table and still be shown there, with its own sparsity.
 const TABLE_REACH: f64 = 0.025;
+
+/// The same by size, as a share of it.
+const SIZE_REACH: f64 = 0.05;
+
+/// Groups of layers that `--layers` knows, but for the focus layer.
+const GROUPS: [&str; 4] = ["hidden", "dense", "conv", "all"];
+
+/// Whether rows of these layers, as `--layers` names them, are about several layers together, which are judged by the size of
+/// the whole network, and not about one, which is judged by its sparsity.
+pub fn are_several(layers: &str) -> bool {
+    layers.contains(',') || GROUPS.contains(&layers)
+}
+
+/// Whether a row is about one layer that was cut and not repaired.
+pub fn is_plain(row: &SweepRow) -> bool {
+    !are_several(&row.layers) && row.repair == Repair::Cut
+}
 
 /// Mean and spread of a few numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -74,6 +92,8 @@ pub struct Curve {
     pub method: Method,
     /// Which reading of the method; empty where there is only one.
     pub rule: String,
+    /// What was done about the weights that stay.
+    pub repair: Repair,
     /// Tolerance of magnitude stability; none of other methods.
     pub tolerance: Option<f64>,
     /// Setting within the method, e.g. `hold s=50`; what legends and tables call it.
@@ -89,23 +109,50 @@ struct Setting {
     tolerance: Option<u64>,
     window: Option<u32>,
     rule: String,
+    repair: Repair,
     epochs: u32,
 }
 
-/// All curves of a sweep of one model on one data set, `settle` and `hold` at `headline_window` and at the window that
-/// training accuracy chose ([`CHOSEN_IN_TRAINING`]) only. Dense networks are
-/// left out (see [`dense`]), and exponential decay in one batch too if it is there one by one, since both give the same networks.
+/// All curves of one layer that is cut and not repaired, of one model on one data set; `settle` and `hold` at `headline_window` and at
+/// the window that training accuracy chose ([`CHOSEN_IN_TRAINING`]) only. Dense networks are left out (see [`dense`]), and
+/// exponential decay in one batch too if it is there one by one, since both give the same networks.
 ///
 /// A point of `stability` is a (tolerance, threshold), of all others a number of removed weights; only points that every replica
 /// of the curve has are shown. Rows of equal masks must be there for every point: a threshold that changes nothing is a
 /// row too.
 pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
+    curves_of(&rows.iter().filter(|row| is_plain(row)).collect::<Vec<_>>(), headline_window)
+}
+
+/// The same of one layer whose remaining weights were solved anew.
+pub fn repaired_curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
+    let repaired = |row: &&SweepRow| {
+        !are_several(&row.layers)
+            && (row.repair != Repair::Cut || matches!(row.method, Method::Magnitude | Method::MagnitudeFrozenFirst))
+    };
+    let mut curves = curves_of(&rows.iter().filter(repaired).collect::<Vec<_>>(), headline_window);
+    // Plain one-shot pruning is there to be compared with.
+    curves.retain(|curve| curve.repair != Repair::Cut);
+    curves
+}
+
+/// Curves of several layers together, cut and repaired, for each choice of layers with its name.
+pub fn curves_by_size(rows: &[SweepRow], headline_window: u32) -> Vec<(String, Vec<Curve>)> {
+    let names: BTreeSet<&str> = rows.iter().map(|row| &*row.layers).filter(|layers| are_several(layers)).collect();
+    let of_name = |name: &str| {
+        let own: Vec<&SweepRow> = rows.iter().filter(|row| *row.layers == *name).collect();
+        (name.to_string(), curves_of(&own, headline_window))
+    };
+    names.into_iter().map(of_name).collect()
+}
+
+fn curves_of(rows: &[&SweepRow], headline_window: u32) -> Vec<Curve> {
     let sequential = rows.iter().any(|row| row.method == Method::DecaySequential);
     let mut settings: BTreeMap<Setting, BTreeMap<u32, Vec<&SweepRow>>> = BTreeMap::new();
-    for row in rows {
+    for &row in rows {
         let shown = match row.method {
             Method::Dense => false,
-            Method::Settle | Method::Hold | Method::HoldInput => {
+            Method::Settle | Method::Hold | Method::HoldInput if row.repair == Repair::Cut => {
                 row.window == Some(headline_window) || row.rule == CHOSEN_IN_TRAINING
             }
             Method::DecayBatched => !sequential,
@@ -117,6 +164,7 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
                 tolerance: row.tolerance.map(f64::to_bits),
                 window: row.window,
                 rule: row.rule.clone(),
+                repair: row.repair,
                 epochs: row.epochs,
             };
             if row.rule == CHOSEN_IN_TRAINING && row.window == Some(headline_window) {
@@ -129,7 +177,7 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
         }
     }
     let accuracies = |method| -> Accuracies {
-        let own = rows.iter().filter(|row| row.method == method);
+        let own = rows.iter().filter(|row| row.method == method && row.repair == Repair::Cut);
         own.map(|row| ((row.replica, row.nonzero_weights), row.accuracy)).collect()
     };
     let (one_shot, frozen_first) = (accuracies(Method::Magnitude), accuracies(Method::MagnitudeFrozenFirst));
@@ -140,6 +188,7 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
         .map(|((setting, points), label)| Curve {
             method: setting.method,
             rule: setting.rule,
+            repair: setting.repair,
             tolerance: setting.tolerance.map(f64::from_bits),
             label,
             points: curve_points(points, &one_shot, &frozen_first),
@@ -150,7 +199,13 @@ pub fn curves(rows: &[SweepRow], headline_window: u32) -> Vec<Curve> {
 /// A name for each setting: what differs within the method, and always the rule of exponential decay, which has no common meaning.
 fn labels<'a>(settings: impl Iterator<Item = &'a Setting> + Clone) -> Vec<String> {
     let differ = |method, part: fn(&Setting) -> String| {
-        settings.clone().filter(|other| other.method == method).map(part).collect::<BTreeSet<_>>().len() > 1
+        let repair = |setting: &&Setting| setting.repair;
+        let groups: BTreeSet<Repair> =
+            settings.clone().filter(|other| other.method == method).map(|s| repair(&s)).collect();
+        groups.into_iter().any(|group| {
+            let own = settings.clone().filter(|other| other.method == method && other.repair == group);
+            own.map(part).collect::<BTreeSet<_>>().len() > 1
+        })
     };
     settings
         .clone()
@@ -163,11 +218,15 @@ fn labels<'a>(settings: impl Iterator<Item = &'a Setting> + Clone) -> Vec<String
             if let Some(window) = setting.window {
                 label += &format!(" s={window}");
             }
-            if !setting.rule.is_empty() && (method.retrains() || differ(method, |other| other.rule.clone())) {
+            let always = method.retrains() || setting.rule == "mean";
+            if !setting.rule.is_empty() && (always || differ(method, |other| other.rule.clone())) {
                 label += &format!(" {}", setting.rule);
             }
             if differ(method, |other| other.epochs.to_string()) {
                 label += &format!(" {} epochs", setting.epochs);
+            }
+            if setting.repair == Repair::Refit && !matches!(method, Method::Surgeon | Method::HoldSurgeon) {
+                label += ", refit";
             }
             label
         })
@@ -215,8 +274,20 @@ fn curve_points(
 
 /// Accuracy of the networks before pruning: (epochs, summary over replicas), by ascending number of epochs.
 pub fn dense(rows: &[SweepRow]) -> Vec<(u32, Summary)> {
+    dense_of(rows, "")
+}
+
+/// The same of the networks whose weights are the mean over the last half of the epochs.
+pub fn averaged(rows: &[SweepRow]) -> Option<Summary> {
+    dense_of(rows, "mean").pop().map(|(_, summary)| summary)
+}
+
+fn dense_of(rows: &[SweepRow], rule: &str) -> Vec<(u32, Summary)> {
+    // Each choice of layers has them all.
+    let layers = rows.first().map(|row| &row.layers);
     let mut groups: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.method == Method::Dense) {
+    for row in rows.iter().filter(|row| row.method == Method::Dense && row.rule == rule && Some(&row.layers) == layers)
+    {
         groups.entry(row.epochs).or_default().push(row.accuracy);
     }
     groups.into_iter().filter_map(|(epochs, values)| Some((epochs, Summary::of(&values)?))).collect()
@@ -230,6 +301,18 @@ pub fn at_table_sparsities(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SPARSIT
             .points
             .iter()
             .filter(|point| distance(point) <= TABLE_REACH)
+            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    })
+}
+
+/// For each of [`TABLE_SIZES`] the nearest real point of a curve, if one lies within 5 % of it.
+pub fn at_table_sizes(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SIZES.len()] {
+    TABLE_SIZES.map(|size| {
+        let distance = |point: &CurvePoint| (point.smaller / size).ln().abs();
+        curve
+            .points
+            .iter()
+            .filter(|point| distance(point) <= SIZE_REACH)
             .min_by(|a, b| distance(a).total_cmp(&distance(b)))
     })
 }
@@ -325,6 +408,30 @@ mod tests {
         assert_eq!(labels, ["hold s=50", "decay density"]);
         let batched: Vec<_> = curves(&rows[3..4], 50).into_iter().map(|curve| curve.label).collect();
         assert_eq!(batched, ["decay density"]);
+    }
+
+    #[test]
+    fn one_layer_and_several_repaired_and_not_are_curves_of_their_own() {
+        let all = |row: SweepRow, smaller| SweepRow { layers: "all".into(), smaller, ..row };
+        let refit = |row: SweepRow| SweepRow { repair: Repair::Refit, ..row };
+        let rows = [
+            row(Method::Magnitude, 0, 50, 0.5),
+            refit(row(Method::Magnitude, 0, 50, 0.8)),
+            SweepRow { rule: "last".into(), ..refit(row(Method::Surgeon, 0, 50, 0.9)) },
+            all(row(Method::Magnitude, 0, 50, 0.4), 2.0),
+            all(row(Method::Magnitude, 0, 25, 0.3), 4.1),
+            all(row(Method::Magnitude, 0, 15, 0.2), 6.7),
+        ];
+        let labels = |curves: &[Curve]| curves.iter().map(|curve| curve.label.clone()).collect::<Vec<_>>();
+        assert_eq!(labels(&curves(&rows, 50)), ["magnitude"]);
+        let repaired = repaired_curves(&rows, 50);
+        assert_eq!(labels(&repaired), ["magnitude, refit", "surgeon"]);
+        let over = repaired[0].points[0].over_one_shot.unwrap().mean;
+        assert!((over - 0.3).abs() < 1e-12, "{over}");
+        let by_size = curves_by_size(&rows, 50);
+        assert_eq!((by_size.len(), by_size[0].0.as_str(), labels(&by_size[0].1)), (1, "all", vec!["magnitude".into()]));
+        let shown = at_table_sizes(&by_size[0].1[0]).map(|point| point.map(|point| point.smaller));
+        assert_eq!(shown, [Some(2.0), Some(4.1), None, None, None], "6.7 is too far from 6");
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! The baseline in a comparison: exponential decay, which trains anew for each target, timed in both ways.
 
+use super::accuracy::are_several;
 use super::comparison::{CellComparison, since};
 use super::ledger::LedgerRow;
 use super::numbers::percent;
 use crate::engine::{DataHandle, Evaluation, Overheads, Replica};
 use crate::error::{Error, Result};
-use crate::pruning::Method;
+use crate::network::Selection;
 use crate::pruning::decay::{Rule, Schedule};
 use crate::pruning::masks::removed_weights;
+use crate::pruning::sweep::RowContext;
+use crate::pruning::{FOCUS, Method, Scope};
 use crate::training::{NumberHash, Plan, train};
 use sha2::{Digest as _, Sha256};
 use std::time::Instant;
@@ -22,26 +25,56 @@ struct DecayRun {
     /// Of everything that training has changed, for each slot: of large networks the replicas of all targets would be more
     /// than all else together.
     digests: Vec<Digest>,
+    /// For each slot which weights of the selection are not pruned.
+    kept: Vec<Vec<bool>>,
+}
+
+/// What exponential decay is asked for.
+struct Decayed<'a> {
+    layers: &'a str,
+    selection: &'a Selection,
+    targets: &'a [f64],
+    /// Whether targets are also trained one after the other.
+    one_by_one: bool,
 }
 
 /// SHA-256 of a replica.
 type Digest = [u8; 32];
 
-fn digest(replica: &Replica<f32>) -> Digest {
-    let Replica { parameters, m, v, mask } = replica;
+fn digest(replica: &Replica<f32>, selection: &Selection) -> Digest {
+    let Replica { parameters, m, v, mask, sums: _ } = replica;
     let mut digest = Sha256::new();
     [parameters, m, v].into_iter().for_each(|array| digest.update(bytemuck::cast_slice::<f32, u8>(array)));
-    digest.update(bytemuck::cast_slice::<u32, u8>(mask));
+    digest.update(bytemuck::cast_slice::<u32, u8>(&selection.gather(mask)));
     digest.finalize().into()
 }
 
 impl CellComparison<'_> {
-    /// Exponential decay by every rule asked for. Returns the hash of all final parameters.
-    pub(super) fn exponential_decay(&mut self, test: DataHandle) -> Result<String> {
+    /// Exponential decay of a selection, called `layers`, by every rule asked for. Returns the hash of all final parameters.
+    ///
+    /// Targets of one layer are those of the configuration; of several layers those that make the whole network as small as
+    /// the sizes of the table, all in one batch.
+    pub(super) fn exponential_decay(
+        &mut self,
+        layers: &str,
+        selection: &Selection,
+        test: DataHandle,
+    ) -> Result<String> {
         let mut parameters = NumberHash::default();
-        if !self.configuration.ed_targets.is_empty() {
-            for &rule in self.configuration.ed_rule.rules() {
-                self.decay_by_rule(rule, test, &mut parameters)?;
+        let configuration = self.configuration;
+        let is_one = !are_several(layers);
+        let targets = match is_one {
+            _ if configuration.ed_targets.is_empty() => Vec::new(),
+            true => configuration.ed_targets.clone(),
+            false => {
+                let share = |removed: usize| removed as f64 / selection.weights() as f64;
+                self.removed_at_sizes(selection)?.into_iter().map(share).collect()
+            }
+        };
+        let asked = Decayed { layers, selection, targets: &targets, one_by_one: is_one };
+        if !targets.is_empty() {
+            for &rule in configuration.ed_rule.rules() {
+                self.decay_by_rule(rule, &asked, test, &mut parameters)?;
             }
         }
         Ok(parameters.finish())
@@ -49,20 +82,38 @@ impl CellComparison<'_> {
 
     /// One target after the other, then, if asked for, all targets and replicas in one batch; both give equal bits, or this
     /// fails. The final parameters `[target, replica]` are added to `parameters`.
-    fn decay_by_rule(&mut self, rule: Rule, test: DataHandle, parameters: &mut NumberHash) -> Result<()> {
-        let targets = self.configuration.ed_targets.clone();
+    fn decay_by_rule(
+        &mut self,
+        rule: Rule,
+        asked: &Decayed<'_>,
+        test: DataHandle,
+        parameters: &mut NumberHash,
+    ) -> Result<()> {
+        let &Decayed { layers, selection, targets, one_by_one } = asked;
+        let (of, place) = match layers {
+            FOCUS => (String::new(), String::new()),
+            other => (format!(" of layers {other}"), format!("{}-", other.replace(',', "-"))),
+        };
+        let session = format!("ed-{place}{}-batched", rule.name());
+        let stage = format!("exponential decay{of}, {}, all targets in one batch", rule.name());
+        if !one_by_one {
+            let names = [session.as_str(), stage.as_str()];
+            let together = self.decay(rule, selection, targets, test, names, &mut |own| parameters.add(own))?;
+            self.decay_rows(rule, asked, Method::DecayBatched, &together.evaluations, &together.kept);
+            self.measure_decay(rule, asked, Method::DecayBatched, &[together], Vec::new());
+            return Ok(());
+        }
         let one_by_one: Vec<DecayRun> = targets
             .iter()
             .map(|&target| {
-                let stage = format!("exponential decay, {}, to {}", rule.name(), percent(target));
-                let session = format!("ed-{}-{target}", rule.name());
-                self.decay(rule, &[target], test, [&session, &stage], &mut |own| parameters.add(own))
+                let stage = format!("exponential decay{of}, {}, to {}", rule.name(), percent(target));
+                let session = format!("ed-{place}{}-{target}", rule.name());
+                let take = &mut |own: &[f32]| parameters.add(own);
+                self.decay(rule, selection, &[target], test, [&session, &stage], take)
             })
             .collect::<Result<_>>()?;
-        let session = format!("ed-{}-batched", rule.name());
-        let stage = format!("exponential decay, {}, all targets in one batch", rule.name());
         let together = match self.scope.decays_together {
-            true => Some(self.decay(rule, &targets, test, [&session, &stage], &mut |_| {})?),
+            true => Some(self.decay(rule, selection, targets, test, [&session, &stage], &mut |_| {})?),
             false => None,
         };
         let sequential: Vec<Evaluation> = one_by_one.iter().flat_map(|run| run.evaluations.clone()).collect();
@@ -75,39 +126,69 @@ impl CellComparison<'_> {
                     .into(),
             ));
         }
-        let replicates = self.configuration.replicates as usize;
-        let weight_count = self.cell.architecture.weight_count();
-        let context = self.context(self.configuration.ed_epochs);
-        let first_rule = self.configuration.ed_rule.rules()[0] == rule;
-        let mut rows = Vec::new();
-        let methods = [Some(Method::DecaySequential), together.as_ref().map(|_| Method::DecayBatched)];
-        for method in methods.into_iter().flatten() {
-            for (slot, &evaluation) in sequential.iter().enumerate() {
-                let removed = removed_weights(targets[slot / replicates], weight_count);
-                let replica = (slot % replicates) as u32;
-                rows.push(context.row(method, rule.name(), replica, weight_count - removed, 0, evaluation));
-                // The target 0 is the dense net of as many epochs, the same by every rule.
-                if removed == 0 && method == Method::DecaySequential && first_rule {
-                    rows.push(context.row(Method::Dense, "", replica, weight_count, 0, evaluation));
-                }
-            }
+        let kept: Vec<Vec<bool>> = one_by_one.iter().flat_map(|run| run.kept.clone()).collect();
+        self.decay_rows(rule, asked, Method::DecaySequential, &sequential, &kept);
+        if together.is_some() {
+            self.decay_rows(rule, asked, Method::DecayBatched, &sequential, &kept);
         }
-        self.rows.extend(rows);
+        let replicates = self.configuration.replicates as usize;
         let per_point = |run: &DecayRun| (run.train_s + run.evaluate_s) * 1e3 / replicates as f64;
         let marginals = one_by_one.iter().map(per_point).collect();
-        self.measure_decay(rule, Method::DecaySequential, &one_by_one, marginals);
+        self.measure_decay(rule, asked, Method::DecaySequential, &one_by_one, marginals);
         if let Some(together) = together {
-            self.measure_decay(rule, Method::DecayBatched, &[together], Vec::new());
+            self.measure_decay(rule, asked, Method::DecayBatched, &[together], Vec::new());
         }
         Ok(())
     }
 
-    fn measure_decay(&mut self, rule: Rule, method: Method, runs: &[DecayRun], repetitions_ms: Vec<f64>) {
+    /// Rows of networks `[target, replica]`.
+    fn decay_rows(
+        &mut self,
+        rule: Rule,
+        asked: &Decayed<'_>,
+        method: Method,
+        evaluations: &[Evaluation],
+        kept: &[Vec<bool>],
+    ) {
+        let &Decayed { layers, selection, targets, .. } = asked;
+        let replicates = self.configuration.replicates as usize;
+        let scope = if are_several(layers) { Scope::Global } else { Scope::Layer };
+        let context = RowContext {
+            architecture: &self.cell.architecture,
+            data_set: &self.cell.data_set,
+            epochs: self.configuration.ed_epochs,
+            layers,
+            selection,
+            scope,
+        };
+        let first_rule = self.configuration.ed_rule.rules()[0] == rule;
+        let mut rows = Vec::new();
+        for (slot, (&evaluation, kept)) in evaluations.iter().zip(kept).enumerate() {
+            let replica = (slot % replicates) as u32;
+            rows.push(context.row(method, rule.name(), replica, kept, 0, evaluation));
+            // The target 0 is the dense net of as many epochs, the same by every rule.
+            let is_dense = removed_weights(targets[slot / replicates], selection.weights()) == 0;
+            if is_dense && method == Method::DecaySequential && first_rule {
+                rows.push(context.row(Method::Dense, "", replica, kept, 0, evaluation));
+            }
+        }
+        self.rows.extend(rows);
+    }
+
+    fn measure_decay(
+        &mut self,
+        rule: Rule,
+        asked: &Decayed<'_>,
+        method: Method,
+        runs: &[DecayRun],
+        repetitions_ms: Vec<f64>,
+    ) {
         let sum = |part: fn(&DecayRun) -> f64| runs.iter().map(part).sum::<f64>();
-        let points = self.configuration.ed_targets.len();
+        let points = asked.targets.len();
         let row = LedgerRow {
             method,
             rule: rule.name().into(),
+            layers: asked.layers.into(),
             operating_points: points as u32,
             distinct_points: points as f64,
             train_s: sum(|run| run.train_s),
@@ -125,6 +206,7 @@ impl CellComparison<'_> {
     fn decay(
         &mut self,
         rule: Rule,
+        selection: &Selection,
         targets: &[f64],
         test: DataHandle,
         [session, stage]: [&str; 2],
@@ -134,7 +216,7 @@ impl CellComparison<'_> {
         let configuration = self.configuration;
         let training = self.engine.load(&self.cell.split.training)?;
         let steps = self.cell.steps(configuration);
-        let weight_count = self.cell.architecture.weight_count();
+        let weight_count = selection.weights();
         let schedule = |target: f64| Schedule::new(rule, target, weight_count, configuration.ed_epochs, steps);
         let ids = self.replica_ids;
         let slots = || targets.iter().flat_map(|&target| ids.iter().map(move |&id| (target, id)));
@@ -143,6 +225,7 @@ impl CellComparison<'_> {
         let plan = Plan {
             epochs: configuration.ed_epochs,
             schedules: &schedules,
+            selection,
             record: false,
             ..self.cell.plan(training, configuration, &replica_ids)
         };
@@ -156,10 +239,11 @@ impl CellComparison<'_> {
         let start = Instant::now();
         let evaluations = trained.batch.evaluate(test, &control.silent())?;
         let evaluate_s = start.elapsed().as_secs_f64();
-        let mut digests = Vec::new();
+        let (mut digests, mut kept) = (Vec::new(), Vec::new());
         trained.batch.visit_replicas(&mut |replica| {
             take(&replica.parameters);
-            digests.push(digest(&replica));
+            digests.push(digest(&replica, selection));
+            kept.push(selection.gather(&replica.mask).into_iter().map(|state| state != 0).collect());
             Ok(())
         })?;
         let overheads = since(before, self.engine.overheads());
@@ -171,6 +255,7 @@ impl CellComparison<'_> {
             resumed: trained.resumed,
             evaluations,
             digests,
+            kept,
         })
     }
 }

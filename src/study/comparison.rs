@@ -2,22 +2,25 @@
 //! beside them, and keep account of what each costs.
 
 use super::Control;
-use super::accuracy::{Summary, TABLE_SPARSITIES};
-use super::configuration::Configuration;
+use super::accuracy::{Summary, TABLE_SPARSITIES, are_several};
+use super::configuration::{Configuration, Surgeons};
+use super::criteria::Part;
 use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, LedgerRow, Measured, Workload};
 use super::records::{LayerAxes, write_envelope, write_records, write_stability};
 use super::results::{ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude};
-use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Overheads};
-use crate::error::Result;
-use crate::network::ParameterLayout;
+use super::surgeons::{Base, Calibrated};
+use crate::engine::{Batch, DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
+use crate::error::{Error, Result};
+use crate::network::{ParameterLayout, Selection};
+use crate::pruning::Scope::Layer;
+use crate::pruning::allocation::removed_if_smaller;
 use crate::pruning::masks::{RemovalOrder, removed_weights};
-use crate::pruning::operating_points::{CHOSEN_IN_TRAINING, FROZEN_FIRST, FROZEN_KEPT, Numbers, of_method};
-use crate::pruning::sweep::RowContext;
-use crate::pruning::{Method, SweepRow, sweep};
+use crate::pruning::operating_points::Numbers;
+use crate::pruning::{FOCUS, Method, SweepRow};
 use crate::run_folder::csv;
 use crate::stability::{History, Stability, Tracking, WindowedEnvelope, envelope};
-use crate::training::{NumberHash, Trained};
+use crate::training::{NumberHash, Trained, hash};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -76,12 +79,20 @@ pub(super) struct CellComparison<'a> {
 }
 
 /// Numbers of a recorded history, and what making them took.
-struct Counted {
-    stability: Stability,
-    envelope: WindowedEnvelope,
-    sort_s: f64,
-    count_s: f64,
-    envelope_s: f64,
+pub(super) struct Counted {
+    pub(super) stability: Stability,
+    pub(super) envelope: WindowedEnvelope,
+    pub(super) sort_s: f64,
+    pub(super) count_s: f64,
+    pub(super) envelope_s: f64,
+}
+
+/// Some layers, with what was recorded and counted of them.
+struct CountedPart {
+    layers: String,
+    selection: Selection,
+    history: History,
+    counted: Counted,
 }
 
 impl<'a> CellComparison<'a> {
@@ -106,73 +117,110 @@ impl<'a> CellComparison<'a> {
         let training_overheads = since(before, self.engine.overheads());
         let parameters = trained.batch.parameters()?;
         write_records(folder, self.cell, &trained, &parameters, false)?;
-        let mut weight_hashes: BTreeMap<String, String> = (1..)
-            .zip(&trained.focus_hashes)
-            .map(|(epoch, hash): (u32, _)| (format!("focus layer, epoch {epoch:04}"), hash.clone()))
-            .collect();
-        weight_hashes.insert("all parameters".into(), hash_parameters(&parameters));
+        let mut weight_hashes = BTreeMap::from([("all parameters".to_string(), hash_parameters(&parameters))]);
+        weight_hashes.insert("mean of all parameters".into(), hash_parameters(&trained.mean));
         drop(parameters);
         let history = trained.history()?;
-        let counted = self.count(&history)?;
-        let focus = ParameterLayout::new(&self.cell.architecture).focus_weight().clone();
-        let axes = LayerAxes { layer: focus.layer(), sizes: &focus.shape, names: &[] };
-        let path = |name: &str| folder.file(name);
-        write_stability(&path, axes, &history, &counted.stability)?;
-        write_envelope(&path, axes, &history, &counted.envelope)?;
-        let wall_times = [
-            ("train", trained.times.train.as_secs_f64()),
-            ("record history", trained.times.record.as_secs_f64()),
-            ("sort", counted.sort_s),
-            ("count", counted.count_s),
-            ("envelope", counted.envelope_s),
+        let mut wall_times = vec![
+            ("train".to_string(), trained.times.train.as_secs_f64()),
+            ("record history".to_string(), trained.times.record.as_secs_f64()),
         ];
-        let (results, decay) = self.prune_and_evaluate(trained, history, counted, training_overheads)?;
-        weight_hashes.insert("all parameters, exponential decay".into(), decay);
-        Ok(Compared {
-            results,
-            weight_hashes,
-            wall_times: wall_times
-                .map(|(name, seconds)| (format!("{}: {name}", self.cell.label(self.configuration)), seconds))
-                .into(),
-        })
+        let mut parts = Vec::new();
+        for (layers, selection) in self.configuration.parts(&self.cell.architecture)? {
+            let history = history.selected(&selection)?;
+            let counted = self.count(&layers, &history)?;
+            let of = if parts.is_empty() { String::new() } else { format!(", layers {layers}") };
+            for (what, seconds) in
+                [("sort", counted.sort_s), ("count", counted.count_s), ("envelope", counted.envelope_s)]
+            {
+                wall_times.push((format!("{what}{of}"), seconds));
+            }
+            if let ([part], true) = (selection.parts(), parts.is_empty()) {
+                let epochs = history.weights().chunks_exact(history.shape().columns()).map(hash);
+                let hashes = (1..).zip(epochs).map(|(epoch, hash): (u32, _)| (epoch_label(&layers, epoch), hash));
+                weight_hashes.extend(hashes);
+                let layer = part.name.split('.').next().unwrap_or(&part.name);
+                let axes = LayerAxes { layer, sizes: &part.shape, names: &[] };
+                let path = |name: &str| folder.file(name);
+                write_stability(&path, axes, &history, &counted.stability)?;
+                write_envelope(&path, axes, &history, &counted.envelope)?;
+            }
+            parts.push(CountedPart { layers, selection, history, counted });
+        }
+        drop(history);
+        let (results, decay) = self.prune_and_evaluate(trained, &parts, training_overheads)?;
+        weight_hashes.extend(decay);
+        let label = self.cell.label(self.configuration);
+        let wall_times = wall_times.into_iter().map(|(name, seconds)| (format!("{label}: {name}"), seconds)).collect();
+        Ok(Compared { results, weight_hashes, wall_times })
     }
 
-    /// The same of networks that another command has trained. Their training cost what `trained` says.
+    /// The same of networks that another command has trained, on the focus layer alone. Their training cost what `trained` says.
     pub(super) fn run_trained(&mut self, trained: Trained) -> Result<Results> {
-        let history = trained.history()?;
-        let counted = self.count(&history)?;
-        Ok(self.prune_and_evaluate(trained, history, counted, Overheads::default())?.0)
+        let selection = Selection::focus(&self.cell.architecture);
+        let history = trained.history()?.selected(&selection)?;
+        let counted = self.count(FOCUS, &history)?;
+        let part = CountedPart { layers: FOCUS.into(), selection, history, counted };
+        Ok(self.prune_and_evaluate(trained, &[part], Overheads::default())?.0)
     }
 
-    /// Prunes trained networks by every criterion and runs the baseline beside them; writes all tables. Returns also the hash
+    /// Prunes trained networks by every criterion and runs the baseline beside them; writes all tables. Returns also the hashes
     /// of the parameters that exponential decay ended with.
     fn prune_and_evaluate(
         &mut self,
         mut trained: Trained,
-        history: History,
-        counted: Counted,
+        parts: &[CountedPart],
         training_overheads: Overheads,
-    ) -> Result<(Results, String)> {
+    ) -> Result<(Results, Vec<(String, String)>)> {
         let folder = self.folder;
         let (training, test) = self.cell.upload(self.engine)?;
-        self.dense(&mut trained.batch, test, &counted)?;
+        let dense = self.evaluate_dense(&mut trained.batch, test)?;
         let sparsities = self.configuration.sparsities();
-        let numbers = Numbers {
-            history: &history,
-            stability: &counted.stability,
-            envelope: &counted.envelope,
-            seed: self.configuration.seed,
-            sparsities: &sparsities,
-        };
-        self.criteria(&mut trained, test, &numbers, &counted, training_overheads)?;
-        self.chosen_windows(&mut trained.batch, training, &numbers)?;
-        let correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
+        let features = self.calibration_features();
+        let parameters = trained.batch.parameters()?;
+        let mut calibrated = vec![self.calibrate(Base::Last, &parameters, &features)?];
+        drop(parameters);
+        let mean = std::mem::take(&mut trained.mean);
+        if !mean.is_empty() {
+            calibrated.push(self.calibrate(Base::Mean, &mean, &features)?);
+        }
+        let averaged = self.evaluate_mean(&mut trained, test, &mean)?;
+        let (mut correlations, mut inference) = (Vec::new(), Vec::new());
+        for counted in parts {
+            let by_size = are_several(&counted.layers);
+            let scope = if by_size { self.configuration.scope } else { Layer };
+            let part = Part {
+                layers: &counted.layers,
+                selection: &counted.selection,
+                scope,
+                history: &counted.history,
+                counted: &counted.counted,
+            };
+            self.dense(&part, "", &dense);
+            self.dense(&part, Base::Mean.name(), &averaged);
+            let numbers = part.numbers(self.configuration.seed, &sparsities);
+            if by_size {
+                self.by_size(&mut trained, test, &part, &numbers, &calibrated, training_overheads)?;
+                continue;
+            }
+            self.criteria(&mut trained, test, &part, &numbers, training_overheads)?;
+            self.chosen_windows(&mut trained.batch, training, &part, &numbers)?;
+            self.repairs(&mut trained, test, &part, &numbers, &calibrated, training_overheads)?;
+            if inference.is_empty() {
+                correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
+                inference = self.inference(&mut trained.batch, test, &counted.selection)?;
+            }
+        }
         csv::write::<CorrelationRow>(&folder.file("correlations.csv")?, &correlations)?;
-        let inference = self.inference(&mut trained.batch, test)?;
         csv::write::<InferenceRow>(&folder.file("inference.csv")?, &inference)?;
         // Exponential decay trains networks of its own: these are not needed beside them.
-        drop((trained, history, counted));
-        let decay = self.exponential_decay(test)?;
+        drop((trained, calibrated, mean));
+        let mut decay = Vec::new();
+        for part in parts {
+            let of = if part.layers == FOCUS { String::new() } else { format!(", layers {}", part.layers) };
+            let hash = self.exponential_decay(&part.layers, &part.selection, test)?;
+            decay.push((format!("all parameters, exponential decay{of}"), hash));
+        }
         csv::write::<SweepRow>(&folder.file("sweep.csv")?, &self.rows)?;
         let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
         csv::write::<LedgerRow>(&folder.file("ledger.csv")?, &ledger.rows)?;
@@ -191,21 +239,100 @@ impl<'a> CellComparison<'a> {
         Ok((results, decay))
     }
 
-    pub(super) fn context(&self, epochs: u32) -> RowContext<'_> {
-        RowContext {
-            architecture: &self.cell.architecture,
-            model: self.cell.model(),
-            data_set: &self.cell.data_set,
-            epochs,
+    /// What calibration images add on one layer.
+    fn repairs(
+        &mut self,
+        trained: &mut Trained,
+        test: DataHandle,
+        part: &Part<'_>,
+        numbers: &Numbers<'_>,
+        calibrated: &[Calibrated<'_>],
+        training_overheads: Overheads,
+    ) -> Result<()> {
+        let weights = part.selection.weights();
+        let mut removed: Vec<usize> =
+            numbers.sparsities.iter().map(|&sparsity| removed_weights(sparsity, weights)).collect();
+        removed.dedup();
+        let scores = [Method::Wanda, Method::HoldInput];
+        self.cut_at(trained, test, part, numbers, (&scores, &calibrated[0]), &removed, training_overheads)?;
+        let refit = [Method::Magnitude, Method::Hold, Method::Wanda, Method::HoldInput, Method::Random];
+        self.refit_at(trained, test, part, numbers, (&refit, &calibrated[0]), &removed, training_overheads)?;
+        let bases = if self.configuration.surgeons == Surgeons::All { calibrated } else { &calibrated[..1] };
+        for base in bases {
+            self.surgeons_of_layer(trained, test, part, base, &removed, training_overheads)?;
         }
+        Ok(())
+    }
+
+    /// Everything on several layers, by how much smaller the whole network becomes.
+    fn by_size(
+        &mut self,
+        trained: &mut Trained,
+        test: DataHandle,
+        part: &Part<'_>,
+        numbers: &Numbers<'_>,
+        calibrated: &[Calibrated<'_>],
+        training_overheads: Overheads,
+    ) -> Result<()> {
+        let removed = self.removed_at_sizes(part.selection)?;
+        let scores = [
+            Method::Stability,
+            Method::Settle,
+            Method::Hold,
+            Method::HoldInput,
+            Method::Magnitude,
+            Method::Wanda,
+            Method::Random,
+        ];
+        self.cut_at(trained, test, part, numbers, (&scores, &calibrated[0]), &removed, training_overheads)?;
+        let refit = [Method::Magnitude, Method::Random];
+        self.refit_at(trained, test, part, numbers, (&refit, &calibrated[0]), &removed, training_overheads)?;
+        let sizes = self.configuration.stages.clone();
+        let (bases, methods): (_, &[Method]) = match (self.configuration.surgeons, calibrated) {
+            (Surgeons::All, all) => (all, &[Method::HoldSurgeon, Method::Surgeon]),
+            (Surgeons::One, all) => (&all[all.len() - 1..], &[Method::HoldSurgeon]),
+        };
+        for base in bases {
+            self.surgeons_in_stages(trained, test, part, (methods, base), &sizes, training_overheads)?;
+        }
+        Ok(())
+    }
+
+    /// How many weights of a selection go at each size of the table.
+    pub(super) fn removed_at_sizes(&self, selection: &Selection) -> Result<Vec<usize>> {
+        let all = ParameterLayout::new(&self.cell.architecture).weights();
+        let own = selection.weights();
+        let removed = |size: f64| {
+            let removed = removed_if_smaller(size, all)?;
+            if removed < own {
+                return Ok(removed);
+            }
+            Err(Error::Usage(format!(
+                "--stages: a network of {all} weights cannot become {size} times smaller by pruning {own} of them; choose more \
+                 --layers, or smaller sizes"
+            )))
+        };
+        self.configuration.sizes().into_iter().map(removed).collect()
+    }
+
+    /// How well the averaged networks classify the test set.
+    fn evaluate_mean(&mut self, trained: &mut Trained, test: DataHandle, mean: &[Vec<f32>]) -> Result<Vec<Evaluation>> {
+        let network =
+            |(slot, parameters): (usize, &Vec<f32>)| Network { slot, parameters: parameters.as_slice().into() };
+        let networks: Vec<Network> = mean.iter().enumerate().map(network).collect();
+        let total = networks.len() as u64;
+        self.control.stage("evaluate the averaged nets", total, "networks", |watch| {
+            trained.batch.sweep_networks(test, 0, &networks, watch)
+        })
     }
 
     /// Sorts, counts and measures the extremes of the history.
-    fn count(&mut self, history: &History) -> Result<Counted> {
+    fn count(&mut self, layers: &str, history: &History) -> Result<Counted> {
         let configuration = self.configuration;
         let windows = configuration.windows()?;
         let engine = &mut *self.engine;
-        self.control.stage("sort and count", 3, "passes", |watch| {
+        let stage = if layers == FOCUS { "sort and count".into() } else { format!("sort and count layers {layers}") };
+        self.control.stage(&stage, 3, "passes", |watch| {
             let start = Instant::now();
             // The paper sorts each epoch. Positions need no ranks: the time is kept apart. Counting by rank sorts itself.
             if configuration.tracking == Tracking::Position {
@@ -225,140 +352,11 @@ impl<'a> CellComparison<'a> {
         })
     }
 
-    /// The nets as trained.
-    fn dense(&mut self, batch: &mut Batch, test: DataHandle, counted: &Counted) -> Result<()> {
-        let images = self.cell.split.test.samples() as u64 * u64::from(self.configuration.replicates);
-        let evaluations =
-            self.control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
-        let weight_count = self.cell.architecture.weight_count();
-        let context = self.context(self.configuration.epochs);
-        let row = |(replica, evaluation)| {
-            let frozen = frozen_weights(&counted.envelope, replica as usize);
-            context.row(Method::Dense, "", replica, weight_count, frozen, evaluation)
-        };
-        let rows: Vec<SweepRow> = (0..).zip(evaluations).map(row).collect();
-        self.rows.extend(rows);
-        Ok(())
-    }
-
-    /// Every criterion and control that prunes the trained nets without retraining.
-    fn criteria(
-        &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
-        numbers: &Numbers<'_>,
-        counted: &Counted,
-        training_overheads: Overheads,
-    ) -> Result<()> {
-        let configuration = self.configuration;
-        let headline = configuration.headline_rule();
-        let other = if headline == FROZEN_FIRST { FROZEN_KEPT } else { FROZEN_FIRST };
-        let methods = [
-            (Method::Stability, ""),
-            (Method::Settle, headline),
-            (Method::Settle, other),
-            (Method::Hold, headline),
-            (Method::Hold, other),
-            (Method::Magnitude, ""),
-            (Method::MagnitudeFrozenFirst, ""),
-            (Method::Random, ""),
-        ];
-        let replicates = configuration.replicates as usize;
-        for (method, rule) in methods {
-            let before = self.engine.overheads();
-            let points = of_method(method, rule == FROZEN_FIRST, numbers);
-            // Warm-up: its result is kept; its time only where repeating would take too long to matter.
-            let stage = format!("prune and evaluate: {method} {rule}");
-            let warm_up = Instant::now();
-            let swept = self.control.stage(stage.trim_end(), points.len() as u64, "points", |watch| {
-                sweep::evaluate(&mut trained.batch, test, &points, watch)
-            })?;
-            let warm_up = warm_up.elapsed();
-            let overheads = since(before, self.engine.overheads());
-            let mut seconds = Vec::new();
-            if warm_up > self.scope.repeat_within {
-                seconds.push((warm_up.saturating_sub(overheads.build + overheads.transfer)).as_secs_f64());
-            }
-            let started = Instant::now();
-            while seconds.is_empty()
-                || (seconds.len() < REPETITIONS && started.elapsed() + warm_up <= self.scope.repeat_within)
-            {
-                let start = Instant::now();
-                let points = of_method(method, rule == FROZEN_FIRST, numbers);
-                sweep::evaluate(&mut trained.batch, test, &points, &self.control.silent())?;
-                seconds.push(start.elapsed().as_secs_f64());
-            }
-            let sort_count_s = match method {
-                Method::Stability => counted.sort_s + counted.count_s,
-                Method::Settle | Method::Hold | Method::MagnitudeFrozenFirst => counted.envelope_s,
-                _ => 0.0,
-            };
-            let row = LedgerRow {
-                method,
-                rule: rule.into(),
-                operating_points: (points.len() / replicates) as u32,
-                distinct_points: swept.distinct as f64 / replicates as f64,
-                train_s: trained.times.train.as_secs_f64()
-                    - (training_overheads.build + training_overheads.transfer).as_secs_f64(),
-                record_s: Some(trained.times.record.as_secs_f64()),
-                sort_count_s: Some(sort_count_s),
-                prune_evaluate_s: seconds.iter().sum::<f64>() / seconds.len() as f64,
-                build_s: (training_overheads.build + overheads.build).as_secs_f64(),
-                transfer_s: (training_overheads.transfer + overheads.transfer).as_secs_f64(),
-                resumed: trained.resumed,
-                ..LedgerRow::default()
-            };
-            self.measured.push((row, seconds.iter().map(|s| s * 1e3 / swept.distinct as f64).collect()));
-            let context = self.context(configuration.epochs);
-            let rows: Vec<SweepRow> = points
-                .iter()
-                .zip(swept.evaluations)
-                .map(|(point, evaluation)| {
-                    let frozen = frozen_weights(&counted.envelope, point.replica);
-                    context.point_row(method, rule, point, frozen, evaluation)
-                })
-                .collect();
-            self.rows.extend(rows);
-        }
-        Ok(())
-    }
-
-    /// Chooses a window for settle and for hold by mean accuracy on the training set at the sparsities of the accuracy
-    /// table, and repeats the rows of that window under the rule [`CHOSEN_IN_TRAINING`].
-    fn chosen_windows(&mut self, batch: &mut Batch, training: DataHandle, numbers: &Numbers<'_>) -> Result<()> {
-        let weight_count = self.cell.architecture.weight_count();
-        let left = TABLE_SPARSITIES.map(|sparsity| weight_count - removed_weights(sparsity, weight_count));
-        let rule = self.configuration.headline_rule();
-        for method in [Method::Settle, Method::Hold] {
-            let mut points = of_method(method, rule == FROZEN_FIRST, numbers);
-            points.retain(|point| left.contains(&point.kept.iter().filter(|&&kept| kept).count()));
-            let stage = format!("choose a window for {method} in training");
-            let swept = self.control.stage(&stage, points.len() as u64, "points", |watch| {
-                sweep::evaluate(batch, training, &points, watch)
-            })?;
-            let mut correct: BTreeMap<u32, u64> = BTreeMap::new();
-            for (point, evaluation) in points.iter().zip(&swept.evaluations) {
-                *correct.entry(point.window.unwrap_or_default()).or_default() += u64::from(evaluation.correct);
-            }
-            // Of equals the longest window.
-            let chosen = correct.iter().max_by_key(|&(_, &correct)| correct).map(|(&window, _)| window);
-            let own = |row: &&SweepRow| row.method == method && row.rule == rule && row.window == chosen;
-            let repeated: Vec<SweepRow> = self
-                .rows
-                .iter()
-                .filter(own)
-                .map(|row| SweepRow { rule: CHOSEN_IN_TRAINING.into(), ..row.clone() })
-                .collect();
-            self.rows.extend(repeated);
-        }
-        Ok(())
-    }
-
     /// Times the evaluation of the dense networks and of the same with the smallest weights set to zero, alternating, so that
     /// whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
-    fn inference(&mut self, batch: &mut Batch, test: DataHandle) -> Result<Vec<InferenceRow>> {
-        let weight_count = self.cell.architecture.weight_count();
-        let trained = batch.focus_weights()?;
+    fn inference(&mut self, batch: &mut Batch, test: DataHandle, selection: &Selection) -> Result<Vec<InferenceRow>> {
+        let weight_count = selection.weights();
+        let trained = batch.weights(selection)?;
         let removed: Vec<usize> =
             [0.0].into_iter().chain(TABLE_SPARSITIES).map(|sparsity| removed_weights(sparsity, weight_count)).collect();
         let networks: Vec<Vec<f32>> = removed
@@ -370,7 +368,7 @@ impl<'a> CellComparison<'a> {
         let started = Instant::now();
         for _ in 0..REPETITIONS {
             for (networks, times) in networks.iter().zip(&mut times) {
-                batch.set_focus_weights(networks)?;
+                batch.set_weights(selection, networks)?;
                 let start = Instant::now();
                 batch.evaluate(test, &self.control.silent())?;
                 times.push(start.elapsed().as_secs_f64() * 1e3 / replicates);
@@ -379,7 +377,7 @@ impl<'a> CellComparison<'a> {
                 break;
             }
         }
-        batch.set_focus_weights(&trained)?;
+        batch.set_weights(selection, &trained)?;
         let summaries: Vec<Summary> = times.iter().filter_map(|times| Summary::of(times)).collect();
         let rows = removed.into_iter().zip(&summaries).map(|(removed, summary)| InferenceRow {
             method: if removed == 0 { Method::Dense } else { Method::Magnitude },
@@ -425,8 +423,10 @@ pub(super) fn since(before: Overheads, after: Overheads) -> Overheads {
     Overheads { build: after.build - before.build, transfer: after.transfer - before.transfer }
 }
 
-fn frozen_weights(envelope: &WindowedEnvelope, replica: usize) -> usize {
-    envelope.frozen_of_replica(replica).iter().filter(|&&frozen| frozen).count()
+/// What the manifest calls the hash of a recorded layer.
+fn epoch_label(layers: &str, epoch: u32) -> String {
+    let what = if layers == FOCUS { "focus layer".to_string() } else { format!("layers {layers}") };
+    format!("{what}, epoch {epoch:04}")
 }
 
 /// SHA-256 of the parameters of all replicas.

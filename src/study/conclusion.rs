@@ -306,7 +306,7 @@ pub fn figure4(
     }
     let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
     let trained = trained(engine, cell, runs, &chosen, configuration, seconds)?;
-    ReplicaHistory::write(&folder.file("history.npz")?, &histories(&chosen))?;
+    ReplicaHistory::write(&folder.file("history.npz")?, &histories(&chosen), &runs.recorded())?;
     let configuration = Configuration { replicates: ids.len() as u32, ..configuration.clone() };
     let scope = Scope { repeat_within: REPEAT_WITHIN, decays_together: false };
     let results =
@@ -327,7 +327,7 @@ fn trained(
     let layout = ParameterLayout::new(&cell.architecture);
     let replica = |run: &&Run| -> Result<Replica<f32>> {
         let mut parameters = vec![0.0; layout.parameters()];
-        for tensor in &layout.tensors {
+        for tensor in layout.stored() {
             let place = runs.tensors.iter().position(|(name, shape)| (name, shape) == (&tensor.name, &tensor.shape));
             let values = place.map(|place| &run.parameters[place]).ok_or_else(|| {
                 Error::Data(format!(
@@ -339,7 +339,7 @@ fn trained(
             })?;
             parameters[tensor.range()].copy_from_slice(values);
         }
-        Ok(Replica::new(&cell.architecture, parameters))
+        Ok(Replica::new(parameters))
     };
     let replicas: Vec<Replica<f32>> = chosen.iter().map(replica).collect::<Result<_>>()?;
     let ids: Vec<u32> = chosen.iter().map(|run| run.row.id).collect();
@@ -347,8 +347,9 @@ fn trained(
     batch.restore(&replicas)?;
     let share = chosen.len() as f64 / runs.runs.len() as f64;
     Ok(Trained {
+        mean: Vec::new(),
         batch,
-        recorded: History::of(&histories(chosen)),
+        recorded: History::of(&histories(chosen)).of_selection(&cell.selection),
         epochs: vec![configuration.epochs; chosen.len()],
         focus_hashes: Vec::new(),
         metrics: Vec::new(),

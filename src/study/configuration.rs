@@ -1,14 +1,17 @@
 //! The settings of a run: everything that can move a bit.
 
+mod hidden;
+
 use crate::data;
-use crate::data::{Fit, LoadOptions, TEST_SHARE};
+use crate::data::{Fit, LoadOptions};
 use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
-use crate::network::Architecture;
+use crate::network::{Architecture, Selection};
 use crate::pruning::decay::Rule;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
+use crate::pruning::{FOCUS, Scope};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
-use crate::training::Plateau;
+use crate::training::{LearningRate, Plateau};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,6 +19,9 @@ use std::collections::BTreeMap;
 
 /// The tolerance of the paper's tables.
 pub const PAPER_TOLERANCE: f64 = 0.03;
+
+/// Sizes of the whole network that tables show: how many times smaller.
+pub const TABLE_SIZES: [f64; 5] = [2.0, 4.0, 6.0, 8.0, 10.0];
 
 /// Which network is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +86,17 @@ impl EdRule {
     }
 }
 
+/// Which surgeons a comparison has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Surgeons {
+    /// On the whole network the holding surgeon on mean weights; on one layer holding and plain on last weights.
+    One,
+    /// Holding and plain, on last and on mean weights.
+    All,
+}
+
 /// All settings of `compare`, `train` and `study`, resolved. Keys are the names of the options; shares are 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -97,6 +114,9 @@ pub struct Configuration {
     /// Units of each hidden dense layer, in place of `width` and `depth`; see [`Self::set_hidden`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<usize>>,
+    /// Whether units and filters have no biases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_bias: bool,
     /// Channels of each convolution of the CNN.
     pub filters: usize,
     /// Training runs.
@@ -107,6 +127,9 @@ pub struct Configuration {
     pub ed_epochs: u32,
     /// Samples of a step.
     pub batch: usize,
+    /// How the learning rate moves over the epochs; exponential decay's own trainings follow it over theirs.
+    #[serde(default)]
+    pub schedule: LearningRate,
     /// Training images that are taken; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_images: Option<usize>,
@@ -123,7 +146,7 @@ pub struct Configuration {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gray: bool,
     /// Share of each class that is held out for testing where a set has no test set of its own.
-    #[serde(default = "test_share")]
+    #[serde(default = "before::test_share")]
     pub test_share: f64,
     /// Pixels are divided by this.
     pub pixel_scale: f64,
@@ -148,6 +171,28 @@ pub struct Configuration {
     pub ed_targets: Vec<f64>,
     /// The rule of exponential decay.
     pub ed_rule: EdRule,
+    /// Which layers are recorded and pruned, as `--layers` names them; if absent, all are recorded, and the focus layer and the
+    /// whole network are pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<String>,
+    /// Among which weights those that go are chosen, where several layers take part.
+    #[serde(default = "before::scope")]
+    pub scope: Scope,
+    /// Training images that calibrate, without their labels; as many as there are, if there are fewer.
+    #[serde(default = "before::calibration_images")]
+    pub calibration_images: usize,
+    /// How much a row of a calibration image counts where the unit's ReLU lets nothing through, 0 to 1.
+    #[serde(default = "before::inactive_weight")]
+    pub inactive_weight: f64,
+    /// The ridge of the equations that are solved, as a share of the mean of the Gram matrix' diagonal.
+    #[serde(default = "before::ridge")]
+    pub ridge: f64,
+    /// Sizes of the whole network, one after the other: how many times smaller.
+    #[serde(default = "before::stages")]
+    pub stages: Vec<f64>,
+    /// Which surgeons cut the whole network.
+    #[serde(default = "before::surgeons")]
+    pub surgeons: Surgeons,
     /// Whether every image trains and none is held out, as a study does; see [`LoadOptions::all_images`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_images: bool,
@@ -182,47 +227,6 @@ impl Configuration {
     /// Training accuracy that a replica of a study must reach.
     pub fn least_accuracy(&self) -> f64 {
         self.min_accuracy.unwrap_or(0.0)
-    }
-
-    /// Units of each hidden dense layer.
-    ///
-    /// Fails with [`Error::Usage`] unless either the list or a width and a depth are there, and with more layers than a
-    /// network can have.
-    pub fn hidden_units(&self) -> Result<Vec<usize>> {
-        match (&self.hidden, self.width, self.depth) {
-            (Some(hidden), None, None) => Ok(hidden.clone()),
-            (None, Some(width), Some(depth)) => {
-                // No list of a size that only a mistake asks for.
-                Architecture::check_layers(depth)?;
-                Ok(vec![width; depth])
-            }
-            (Some(_), ..) => Err(Error::Usage(
-                "--hidden names the units of every hidden layer, so --width and --depth cannot stand beside it; leave out one \
-                 or the other"
-                    .into(),
-            )),
-            (None, ..) => Err(Error::Usage(
-                "the settings name no hidden layers; give --width and --depth, or --hidden with the units of each layer".into(),
-            )),
-        }
-    }
-
-    /// Sizes of the focus layer's weights, `[in, out]`.
-    ///
-    /// Fails as [`Self::hidden_units`] does, and with fewer than two layers.
-    pub fn focus_shape(&self) -> Result<[usize; 2]> {
-        match *self.hidden_units()? {
-            [.., inputs, outputs] => Ok([inputs, outputs]),
-            _ => Err(Error::Usage("a network needs two hidden layers or more; use --depth 2 or more".into())),
-        }
-    }
-
-    /// Names the units of each hidden dense layer. Layers that are all alike are kept as a width and a depth, so that the
-    /// same network has the same configuration hash however it was asked for.
-    pub fn set_hidden(&mut self, hidden: Vec<usize>) {
-        let width = hidden.first().copied().filter(|&first| hidden.iter().all(|&units| units == first));
-        (self.width, self.depth) = (width, width.map(|_| hidden.len()));
-        self.hidden = Some(hidden).filter(|_| width.is_none());
     }
 
     /// Refuses what cannot be run.
@@ -272,6 +276,36 @@ impl Configuration {
                 return Err(Error::Usage(format!("--ed-targets: {target} is given twice; name each once")));
             }
         }
+        if self.calibration_images == 0 {
+            return Err(Error::Usage("--calibration-images 0 is not possible; take one image or more".into()));
+        }
+        if !(0.0..=1.0).contains(&self.inactive_weight) {
+            return Err(Error::Usage(format!(
+                "--inactive-weight {} is no share; use 0 to 1, e.g. 0.1: how much a row counts where the unit is not active",
+                self.inactive_weight
+            )));
+        }
+        // Single precision must hold it.
+        if !(self.ridge > 0.0 && (self.ridge as f32) > 0.0 && (self.ridge as f32).is_finite()) {
+            return Err(Error::Usage(format!(
+                "--ridge {} solves nothing; use a number above 0, e.g. 0.001",
+                self.ridge
+            )));
+        }
+        if self.stages.is_empty() {
+            return Err(Error::Usage("--stages names no size; write how many times smaller, e.g. 2,4,6".into()));
+        }
+        if let Some(size) = self.stages.iter().find(|size| !(size.is_finite() && **size >= 1.0)) {
+            return Err(Error::Usage(format!(
+                "--stages: {size} times smaller is not possible; write numbers from 1 on, e.g. 2,4,6"
+            )));
+        }
+        if self.stages.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(Error::Usage(format!(
+                "--stages: sizes must grow, each named once; {:?} were found",
+                self.stages
+            )));
+        }
         for (index, data) in self.data.iter().enumerate() {
             if self.data[..index].contains(data) {
                 return Err(Error::Usage(format!("--data: {data} is given twice; name each once")));
@@ -296,7 +330,7 @@ impl Configuration {
             Network::Cnn => Architecture::paper_convolutions(self.filters),
         };
         let dnn = Architecture::dnn(image_height, image_width, self.hidden_units()?, classes);
-        Ok(Architecture { channels, convolutions, ..dnn })
+        Ok(Architecture { channels, convolutions, bias: !self.no_bias, ..dnn })
     }
 
     /// Training images that are taken for a network.
@@ -355,15 +389,82 @@ impl Configuration {
         Ok(windows)
     }
 
+    /// Which layers are pruned, with the name of each choice.
+    ///
+    /// Fails with [`Error::Usage`] if the network has no such layers.
+    pub fn parts(&self, architecture: &Architecture) -> Result<Vec<(String, Selection)>> {
+        match &self.layers {
+            Some(layers) => Ok(vec![(layers.clone(), Selection::named(architecture, layers)?)]),
+            None => {
+                let all = ("all".into(), Selection::all(architecture));
+                Ok(vec![(FOCUS.into(), Selection::focus(architecture)), all])
+            }
+        }
+    }
+
+    /// Name of the focus layer's weights in files.
+    pub fn focus_weight_name(&self) -> String {
+        let layers = self.hidden.as_ref().map_or(self.depth.unwrap_or(0), Vec::len);
+        format!("dense{}.weight", layers.saturating_sub(1))
+    }
+
+    /// Which layers are recorded: those that are pruned. Where replicas stop at the plateau of the focus layer, that one.
+    ///
+    /// Fails as [`Self::parts`] does.
+    pub fn recorded(&self, architecture: &Architecture) -> Result<Selection> {
+        match &self.layers {
+            Some(layers) => Selection::named(architecture, layers),
+            None if self.stop_at_plateau.is_some() => Ok(Selection::focus(architecture)),
+            None => Ok(Selection::all(architecture)),
+        }
+    }
+
+    /// The sizes of the whole network at which everything but the surgeons is evaluated: those of [`TABLE_SIZES`] among the
+    /// stages, or all stages if none is.
+    pub fn sizes(&self) -> Vec<f64> {
+        let own: Vec<f64> = self.stages.iter().copied().filter(|size| TABLE_SIZES.contains(size)).collect();
+        if own.is_empty() { self.stages.clone() } else { own }
+    }
+
     /// Whether settle and hold remove frozen weights first in the headline.
     pub fn headline_rule(&self) -> &'static str {
         if self.keep_frozen { FROZEN_KEPT } else { FROZEN_FIRST }
     }
 }
 
-/// What a file of settings means that does not say it.
-fn test_share() -> f64 {
-    TEST_SHARE
+/// What a file of settings means that does not say it: it is of a run of before these settings.
+mod before {
+    use super::Surgeons;
+    use crate::data::TEST_SHARE;
+    use crate::pruning::Scope;
+
+    pub(super) fn test_share() -> f64 {
+        TEST_SHARE
+    }
+
+    pub(super) fn scope() -> Scope {
+        Scope::Global
+    }
+
+    pub(super) fn calibration_images() -> usize {
+        1024
+    }
+
+    pub(super) fn inactive_weight() -> f64 {
+        0.1
+    }
+
+    pub(super) fn ridge() -> f64 {
+        1e-3
+    }
+
+    pub(super) fn stages() -> Vec<f64> {
+        super::TABLE_SIZES.to_vec()
+    }
+
+    pub(super) fn surgeons() -> Surgeons {
+        Surgeons::One
+    }
 }
 
 /// Hash of everything that can move a bit: command, settings, device and its variant, data. 16 hexadecimal digits. Of data
@@ -383,6 +484,10 @@ pub fn hash(
         if let Some((kind, _)) = set.as_str().and_then(|set| set.split_once('=')) {
             *set = kind.into();
         }
+    }
+    // What a setting of a later version means where it is not named moves no bit: such runs keep their hash.
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|key, value| !(key == "schedule" && value == "constant"));
     }
     let parts = serde_json::json!({
         "command": command,
@@ -427,6 +532,12 @@ mod tests {
             (Configuration { pixel_scale: 0.0, ..quick() }, "--pixel-scale"),
             (Configuration { side: Some(0), ..quick() }, "--side 0"),
             (Configuration { test_share: 1.0, ..quick() }, "--test-share"),
+            (Configuration { calibration_images: 0, ..quick() }, "--calibration-images 0"),
+            (Configuration { inactive_weight: 1.5, ..quick() }, "--inactive-weight 1.5"),
+            (Configuration { ridge: 0.0, ..quick() }, "--ridge 0"),
+            (Configuration { ridge: 1e-60, ..quick() }, "--ridge"),
+            (Configuration { stages: vec![0.5], ..quick() }, "0.5 times smaller"),
+            (Configuration { stages: vec![4.0, 2.0], ..quick() }, "sizes must grow"),
             (Configuration { min_accuracy: Some(f64::NAN), ..quick() }, "--min-accuracy"),
             (Configuration { min_accuracy: Some(90.0), ..quick() }, "--min-accuracy"),
             (Configuration { stop_at_plateau: Some(0.0), ..quick() }, "--stop-at-plateau"),
@@ -447,18 +558,6 @@ mod tests {
         assert_eq!(tolerance(vec![0.01, 0.03, 0.05]), Some(0.03));
         assert_eq!(tolerance(vec![0.05, 0.01]), Some(0.05));
         assert_eq!(Configuration::preset(Preset::Smoke).plateau(), None);
-    }
-
-    #[test]
-    fn layers_that_are_all_alike_are_a_width_and_a_depth_however_they_were_named() {
-        let mut settings = Configuration::preset(Preset::Quick);
-        settings.set_hidden(vec![30; 6]);
-        assert_eq!(settings, Configuration::preset(Preset::Quick));
-        settings.set_hidden(vec![40, 20]);
-        assert_eq!((settings.hidden_units().unwrap(), settings.focus_shape().unwrap()), (vec![40, 20], [40, 20]));
-        let text = toml::to_string(&settings).unwrap();
-        assert!(text.contains("hidden = [40, 20]") && !text.contains("width") && !text.contains("depth"), "{text}");
-        assert_eq!(toml::from_str::<Configuration>(&text).unwrap(), settings);
     }
 
     #[test]
@@ -483,11 +582,15 @@ mod tests {
             hash(command, configuration, device, &none).unwrap()
         };
         let first = hashed("compare", &configuration, &device);
+        let mut earlier = serde_json::to_value(&configuration).unwrap();
+        assert_eq!(earlier.as_object_mut().unwrap().remove("schedule"), Some("constant".into()));
+        assert_eq!(first, hash("compare", &earlier, &device, &none).unwrap(), "as before there was a choice");
         assert_eq!(first.len(), 16);
         assert_eq!(first, hashed("compare", &configuration, &device));
         assert_ne!(first, hashed("train", &configuration, &device));
         for other in [
             Configuration { seed: 2, ..configuration.clone() },
+            Configuration { schedule: LearningRate::Cosine, ..configuration.clone() },
             Configuration { tracking: Tracking::Rank, ..configuration.clone() },
             Configuration { against: Against::Previous, ..configuration.clone() },
             Configuration { fit: Fit::Pad, ..configuration.clone() },

@@ -6,7 +6,7 @@ use super::numbers::{significant, thousands};
 use crate::data::{Dataset, Loaded, Source, Split};
 use crate::engine::{Batch, DataHandle, Engine, Setup};
 use crate::error::{Error, Result};
-use crate::network::Architecture;
+use crate::network::{Architecture, Selection};
 use crate::run_folder::RunFolder;
 use crate::training::{CheckpointFile, Plan, Trained, train};
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub struct Cell {
     pub split: Split,
     /// The network that fits them.
     pub architecture: Architecture,
+    /// The weights that are recorded and pruned.
+    pub selection: Selection,
     /// What was read, by class.
     pub contents: Contents,
     /// What the user should know of how the images were read.
@@ -64,7 +66,16 @@ impl Cell {
                 architecture.validate()?;
                 check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
                 let known_as = if matches!(source, Source::Any(_)) { format!("any {place}") } else { name.clone() };
-                cells.push(Self { data_set: name.clone(), known_as, split, architecture, contents, notices });
+                let selection = configuration.recorded(&architecture)?;
+                cells.push(Self {
+                    data_set: name.clone(),
+                    known_as,
+                    split,
+                    architecture,
+                    selection,
+                    contents,
+                    notices,
+                });
             }
         }
         Ok(cells)
@@ -173,6 +184,7 @@ impl Cell {
             pixel_scale: configuration.pixel_scale,
             seed: configuration.seed,
             replica_ids,
+            selection: &self.selection,
         }
     }
 
@@ -197,10 +209,13 @@ impl Cell {
             pixel_scale: configuration.pixel_scale,
             seed: configuration.seed,
             replica_ids,
+            selection: &self.selection,
             epochs: configuration.epochs,
             schedules: &[],
             record: true,
+            average: false,
             plateau: None,
+            learning_rate: configuration.schedule,
             keep_diverged: false,
         }
     }
@@ -305,7 +320,8 @@ pub fn train_and_record(
 ) -> Result<Trained> {
     let training = engine.load(&cell.split.training)?;
     let replica_ids: Vec<u32> = (0..configuration.replicates).collect();
-    let plan = Plan { plateau: configuration.plateau(), ..cell.plan(training, configuration, &replica_ids) };
+    let plan =
+        Plan { average: true, plateau: configuration.plateau(), ..cell.plan(training, configuration, &replica_ids) };
     if configuration.batch > cell.split.training.samples() {
         control.progress.notice(&format!(
             "--batch {} is larger than the {} training images: each epoch is one short step",

@@ -10,6 +10,7 @@ use crate::pruning::{Layers, Method, Repair};
 use crate::study::accuracy::Summary;
 use crate::study::numbers::significant;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What was compared: one model on one data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,7 +106,10 @@ pub struct LedgerRow {
     pub record_s: Option<f64>,
     /// Seconds of sorting and counting, if the method reads the history.
     pub sort_count_s: Option<f64>,
-    /// Seconds of making masks and evaluating them; for exponential decay of evaluating.
+    /// Seconds of running calibration images through the networks, of Gram matrices and of paths, if the method needs them.
+    #[serde(default)]
+    pub calibrate_s: Option<f64>,
+    /// Seconds of making masks and evaluating them, of solving weights anew too; for exponential decay of evaluating.
     pub prune_evaluate_s: f64,
     /// Seconds of compiling shaders and building pipelines.
     pub build_s: f64,
@@ -132,7 +136,7 @@ impl LedgerRow {
         let Self { method, train_s, prune_evaluate_s, build_s, transfer_s, .. } = self;
         let [record_s, sort_count_s] =
             [self.record_s, self.sort_count_s].map(|seconds| seconds.filter(|_| method.reads_history()));
-        let history_s = record_s.unwrap_or(0.0) + sort_count_s.unwrap_or(0.0);
+        let history_s = record_s.unwrap_or(0.0) + sort_count_s.unwrap_or(0.0) + self.calibrate_s.unwrap_or(0.0);
         let marginal_s = if method.retrains() { train_s + prune_evaluate_s } else { prune_evaluate_s };
         let evaluations = self.distinct_points * f64::from(workload.replicates);
         let repeated = Summary::of(repetitions_ms);
@@ -178,8 +182,14 @@ impl Ledger {
     pub fn new(workload: Workload, measured: Vec<Measured>) -> Self {
         let mut rows: Vec<_> =
             measured.into_iter().map(|(row, repetitions)| row.charged(&workload, &repetitions)).collect();
-        let ms = rows.iter().find(|row| row.method == Method::Stability).and_then(|row| row.marginal_ms);
+        // Of the same layers.
+        let stability: BTreeMap<Layers, f64> = rows
+            .iter()
+            .filter(|row| row.method == Method::Stability)
+            .filter_map(|row| Some((row.layers.clone(), row.marginal_ms?)))
+            .collect();
         for row in &mut rows {
+            let ms = stability.get(&row.layers).copied();
             row.ratio_to_stability = row.marginal_ms.zip(ms.filter(|&ms| ms > 0.0)).map(|(marginal, ms)| marginal / ms);
         }
         Self { workload, rows }
@@ -347,8 +357,8 @@ mod tests {
         assert_eq!(
             text,
             "method,rule,layers,repair,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
-             prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_stability,resumed\n\
-             decay-sequential,,focus,cut,dnn,mnist,5,300,21.0,100.0,,,5.0,0.25,0.5,105.75,,1000.0,,100.0,false\n"
+             calibrate_s,prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_stability,resumed\n\
+             decay-sequential,,focus,cut,dnn,mnist,5,300,21.0,100.0,,,,5.0,0.25,0.5,105.75,,1000.0,,100.0,false\n"
         );
     }
 
@@ -372,8 +382,8 @@ mod tests {
                     ed-sequential,density,dnn,mnist,5,11,11,60,,,1.5,0,0,61.5,,69,,287.5,false\n";
         let read: Vec<LedgerRow> =
             csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
-        let LedgerRow { method, layers, repair, ratio_to_stability, .. } = read[0];
-        assert_eq!((method, layers, repair), (Method::DecaySequential, Layers::Focus, Repair::Cut));
+        let LedgerRow { method, ref layers, repair, ratio_to_stability, .. } = read[0];
+        assert_eq!((method, &**layers, repair), (Method::DecaySequential, crate::pruning::FOCUS, Repair::Cut));
         assert_eq!(ratio_to_stability, Some(287.5));
     }
 }

@@ -7,8 +7,9 @@ use super::configuration::Configuration;
 use super::experiment::Cell;
 use crate::engine::{Engine, Footprint, SweepSize};
 use crate::error::Result;
-use crate::network::ParameterLayout;
+use crate::network::{Layer, ParameterLayout};
 use crate::pruning::SweepRow;
+use crate::pruning::surgery::MOST_ROWS;
 use serde::Serialize;
 
 /// Bytes of one row of `sweep.csv` in memory, its three short texts included.
@@ -64,6 +65,17 @@ impl Phase {
     }
 }
 
+/// Bytes of what calibration images take in all networks, on last and on mean weights: images, what a layer reads and gives of
+/// all of them, and what units are to give at the rows that count.
+fn counted_all(cell: &Cell, configuration: &Configuration, replicas: usize) -> usize {
+    let images = configuration.calibration_images.min(cell.split.training.samples());
+    let layers = Layer::all(&cell.architecture);
+    let widest = layers.iter().map(|layer| layer.input_len().max(layer.output_len())).max().unwrap_or(0);
+    let rows = |layer: &Layer| (images * layer.rows()).min(MOST_ROWS);
+    let targets: usize = layers.iter().map(|layer| rows(layer) * (layer.units() * 5 + 4)).sum();
+    images * (layers[0].input_len() + 2 * widest) * 4 + 2 * replicas * targets
+}
+
 /// The phases of a cell's run with so many of its replicas, data and program apart.
 ///
 /// Fails as [`Engine::begin`] would.
@@ -78,7 +90,7 @@ pub fn phases(
     let samples = [cell.split.training.samples(), cell.split.test.samples()];
     let replicas = replicates as usize;
     let epochs = configuration.epochs as usize;
-    let weight_count = cell.architecture.weight_count();
+    let weight_count = cell.selection.weights();
     let columns = replicas * weight_count;
     let parameters = ParameterLayout::new(&cell.architecture).parameters() * 4;
     let history = (epochs * columns * 4) as u64;
@@ -128,7 +140,7 @@ pub fn phases(
             let targets = configuration.ed_targets.len();
             let rows = of_thresholds + 4 * of_windows + 3 * of_thresholds.max(replicas * sparsities);
             let rows = rows + 2 * rules * targets * replicas;
-            let sweep = |samples| SweepSize { samples, points };
+            let sweep = |samples| SweepSize { samples, points, first_layer: None };
             let on_processor = engine.description().backend == "cpu";
             let mut kept = 0;
             for (name, samples) in [("pruning", samples[1]), ("choosing windows", samples[0])] {
@@ -145,6 +157,12 @@ pub fn phases(
                 let decaying = footprint(engine, &slots, SweepSize::default())?;
                 phases.push(phase("exponential decay", decaying, 0, kept + fed(slots.len()) + one + rows * ROW));
             }
+            phases.push(phase(
+                "calibrating",
+                at_work,
+                history,
+                counted_all(cell, configuration, replicas) + rows * ROW,
+            ));
             // The rows of the results and of what is drawn of them.
             phases.push(phase("reporting", Footprint::default(), history, 2 * rows * ROW));
         }

@@ -9,6 +9,7 @@ mod baseline;
 pub mod comparison;
 pub mod conclusion;
 pub mod configuration;
+mod criteria;
 pub mod experiment;
 pub mod foreign_weights;
 pub mod ledger;
@@ -20,6 +21,7 @@ pub mod records;
 pub mod replication;
 pub mod results;
 pub mod runs;
+mod surgeons;
 pub mod tables;
 
 use crate::engine::Watch;

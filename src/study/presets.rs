@@ -1,8 +1,10 @@
 //! Sizes that go well together, for `compare`, `train` and `study`.
 
-use super::configuration::{Configuration, EdRule, Model};
+use super::configuration::{Configuration, EdRule, Model, Surgeons};
 use crate::data::{Fit, TEST_SHARE};
+use crate::pruning::{FOCUS, Scope};
 use crate::stability::{Against, ToleranceKind, Tracking};
+use crate::training::LearningRate;
 use serde::{Deserialize, Serialize};
 
 /// Units of each hidden dense layer of every preset, the paper's.
@@ -32,11 +34,13 @@ impl Configuration {
             width: Some(WIDTH),
             depth: Some(DEPTH),
             hidden: None,
+            no_bias: false,
             filters: 8,
             replicates: 5,
             epochs: 30,
             ed_epochs: 3,
             batch: 32,
+            schedule: LearningRate::Constant,
             training_images: Some(10_000),
             cnn_training_images: Some(2000),
             side: None,
@@ -53,6 +57,13 @@ impl Configuration {
             keep_frozen: false,
             ed_targets: every(10),
             ed_rule: EdRule::Density,
+            layers: None,
+            scope: Scope::Global,
+            calibration_images: 1024,
+            inactive_weight: 0.1,
+            ridge: 1e-3,
+            stages: vec![2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0],
+            surgeons: Surgeons::One,
             all_images: false,
             min_accuracy: None,
             max_replacements: None,
@@ -69,6 +80,7 @@ impl Configuration {
                 model: Model::Dnn,
                 training_images: Some(2000),
                 cnn_training_images: Some(500),
+                calibration_images: 512,
                 ed_targets: every(25),
                 ..quick
             },
@@ -77,6 +89,9 @@ impl Configuration {
                 epochs: 100,
                 training_images: None,
                 cnn_training_images: None,
+                calibration_images: 4096,
+                stages: vec![2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0],
+                surgeons: Surgeons::All,
                 ed_targets: every(5),
                 ..quick
             },
@@ -95,6 +110,7 @@ impl Configuration {
             // Tables are made at the first one.
             tolerance: vec![0.03, 0.01, 0.05],
             all_images: true,
+            layers: Some(FOCUS.into()),
             // So few epochs teach some networks nothing: none is replaced.
             min_accuracy: Some(0.0),
             sensitivity_replicates: Some(1),

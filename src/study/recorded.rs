@@ -4,9 +4,10 @@
 use super::Control;
 use super::configuration::{Configuration, Network};
 use super::experiment::Cell;
+use super::records::history_key;
 use crate::engine::{Engine, Evaluation, Replica, SweepPoint};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Selection};
 use crate::pruning::masks::Mask;
 use crate::run_folder::Manifest;
 use crate::run_folder::arrays::{self, NamedArray, Values};
@@ -71,7 +72,8 @@ impl RecordedRun {
     /// The recorded focus layer, its weights as `[in, out]`.
     pub fn history(&self) -> Result<ImportedHistory> {
         let path = self.folder.join("history.npz");
-        let mut read = read_history(&path, Some("history"), &Axes::Own)?;
+        let key = history_key(&path, &self.configuration.focus_weight_name())?;
+        let mut read = read_history(&path, Some(&key), &Axes::Own)?;
         let [inputs, units] = self.configuration.focus_shape()?;
         if inputs.checked_mul(units) != Some(read.history.shape().weight_count) {
             return Err(Error::Data(format!(
@@ -127,7 +129,7 @@ impl RecordedRun {
             arrays::read_all(&path)?.into_iter().filter_map(|array| Some((array.name?, array.shape))).collect();
         let (filters, depth) = (self.configuration.filters, self.configuration.hidden_units()?.len());
         let size = |name: &str, axis: usize| shapes.get(name).and_then(|shape| shape.get(axis)).copied();
-        let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.bias"), 1));
+        let (features, classes) = (size("dense0.weight", 1), size(&format!("dense{depth}.weight"), 2));
         let Some((features, classes)) = features.zip(classes) else {
             return Err(Error::Data(format!(
                 "{} holds other tensors than a network of {depth} hidden layers has; run it again",
@@ -147,7 +149,7 @@ impl RecordedRun {
         let path = self.folder.join("weights.safetensors");
         let layout = ParameterLayout::new(architecture);
         let mut parameters: Vec<Vec<f32>> = Vec::new();
-        for tensor in &layout.tensors {
+        for tensor in layout.stored() {
             let found = arrays::read(&path, Some(&tensor.name), "")?;
             let replicas = found.shape.first().copied().filter(|&replicas| {
                 found.shape[1..] == tensor.shape && (parameters.is_empty() || parameters.len() == replicas)
@@ -167,7 +169,7 @@ impl RecordedRun {
                 parameters[tensor.range()].copy_from_slice(values);
             }
         }
-        Ok(parameters.into_iter().map(|parameters| Replica::new(architecture, parameters)).collect())
+        Ok(parameters.into_iter().map(Replica::new).collect())
     }
 }
 
@@ -254,8 +256,9 @@ pub fn evaluate(
     let before = control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
     let points: Vec<SweepPoint> =
         masks.iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept: kept.clone() }).collect();
-    let after = control
-        .stage("evaluate the pruned nets", points.len() as u64, "points", |watch| batch.sweep(test, &points, watch))?;
+    let after = control.stage("evaluate the pruned nets", points.len() as u64, "points", |watch| {
+        batch.sweep(test, &Selection::focus(&cell.architecture), &points, watch)
+    })?;
     Ok((before, after))
 }
 
@@ -270,7 +273,7 @@ pub fn tensors(architecture: &Architecture, replicas: &[Replica<f32>]) -> (Vec<N
         let values = replicas.iter().flat_map(|replica| &replica.parameters[tensor.range()]).copied().collect();
         (tensor.name.clone(), shape, values)
     };
-    (layout.tensors.iter().map(of_tensor).collect(), layout.focus_weight().name.clone())
+    (layout.stored().map(of_tensor).collect(), layout.focus_weight().name.clone())
 }
 
 /// Writes all tensors, with the removed weights of the one called `pruned` at 0, and the mask in its shape (1 for each weight

@@ -2,9 +2,10 @@
 
 use super::experiment::{Cell, CellFolder};
 use crate::error::Result;
-use crate::network::{Architecture, ParameterLayout};
-use crate::run_folder::arrays::{self, NamedArray, Values};
+use crate::network::{Architecture, ParameterLayout, Selection, Tensor};
+use crate::run_folder::arrays::{self, ArrayFile, NamedArray, Values};
 use crate::run_folder::csv;
+use crate::run_folder::file_kind::Purpose;
 use crate::stability::{History, ReplicaHistory, Stability, WindowedEnvelope};
 use crate::training::{EpochMetrics, Trained};
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,8 @@ impl MetricsRow {
     }
 }
 
-/// Writes `metrics.csv`, `history.npz` and `weights.safetensors` of a trained cell; where replicas may stop at different
+/// Writes `metrics.csv`, `history.npz`, `weights.safetensors` and, of weights averaged over the last half of the epochs,
+/// `averaged.safetensors` of a trained cell; where replicas may stop at different
 /// epochs, `replicas/<replica>/history.npz` of each.
 pub fn write_records(
     folder: &CellFolder<'_>,
@@ -47,20 +49,39 @@ pub fn write_records(
     let rows = trained.metrics.iter().map(|metrics| MetricsRow::new(cell, metrics.slot as u32, metrics));
     csv::write::<MetricsRow>(&folder.file("metrics.csv")?, rows)?;
     let histories = trained.histories();
+    let tensors = recorded_tensors(&cell.selection);
     if stops {
         for (replica, history) in histories.iter().enumerate() {
             let file = folder.file(&format!("replicas/{replica}/history.npz"))?;
-            ReplicaHistory::write(&file, std::slice::from_ref(history))?;
+            ReplicaHistory::write(&file, std::slice::from_ref(history), &tensors)?;
         }
     } else {
-        ReplicaHistory::write(&folder.file("history.npz")?, &histories)?;
+        ReplicaHistory::write(&folder.file("history.npz")?, &histories, &tensors)?;
+    }
+    if !trained.mean.is_empty() {
+        write_weights(&folder.file("averaged.safetensors")?, &cell.architecture, &trained.mean)?;
     }
     write_weights(&folder.file("weights.safetensors")?, &cell.architecture, parameters)
 }
 
+/// What a run's history calls the weights of its focus layer, whose `name` is that of the tensor: runs of before histories had
+/// the names of their tensors have one array.
+///
+/// Fails as reading the file does.
+pub(super) fn history_key(path: &Path, name: &str) -> Result<String> {
+    let file = ArrayFile::open(path, Purpose::Arrays)?;
+    Ok(if file.names().iter().any(|own| own == name) { name.into() } else { "history".into() })
+}
+
+/// Names and shapes of the tensors of a selection.
+pub(super) fn recorded_tensors(selection: &Selection) -> Vec<(&str, &[usize])> {
+    selection.parts().iter().map(|part| (part.name.as_str(), part.shape.as_slice())).collect()
+}
+
 /// Writes all parameters, given for each replica, one tensor `[replica, ...]` for each tensor of the network.
 fn write_weights(path: &Path, architecture: &Architecture, parameters: &[Vec<f32>]) -> Result<()> {
-    let tensors = ParameterLayout::new(architecture).tensors;
+    let layout = ParameterLayout::new(architecture);
+    let tensors: Vec<&Tensor> = layout.stored().collect();
     let shapes: Vec<Vec<usize>> =
         tensors.iter().map(|tensor| [&[parameters.len()][..], &tensor.shape].concat()).collect();
     let stacked = tensors.iter().zip(&shapes).map(|(tensor, shape)| {

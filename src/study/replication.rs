@@ -195,11 +195,11 @@ impl Study<'_> {
         let training = self.engine.load(&cell.split.training)?;
         let evaluations = trained.batch.evaluate(training, &self.control.silent())?;
         let layout = ParameterLayout::new(&cell.architecture);
-        *tensors = layout.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect();
+        *tensors = layout.stored().map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect();
         let mut parameters = Vec::new();
         trained.batch.visit_replicas(&mut |replica| {
             let own = |tensor: &Tensor| replica.parameters[tensor.range()].to_vec();
-            parameters.push(layout.tensors.iter().map(own).collect::<Vec<_>>());
+            parameters.push(layout.stored().map(own).collect::<Vec<_>>());
             Ok(())
         })?;
         let histories = trained.histories();

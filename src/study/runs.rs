@@ -4,7 +4,7 @@
 //! replica + replicates · a, which decides all its random draws: a replacement is a replica that no other run is.
 
 use super::configuration::Configuration;
-use super::records::MetricsRow;
+use super::records::{MetricsRow, history_key};
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
 use crate::run_folder::arrays::{self, ForeignArray, NamedArray, Values};
@@ -133,12 +133,22 @@ impl CellRuns {
         csv::write::<RunRow>(&path("runs.csv")?, self.runs.iter().map(|run| &run.row))
     }
 
-    /// Writes histories `[epoch, run, weight_index]` and tensors `[run, ...]`; nothing where there is no run.
+    /// Name and shape of the focus layer's weights, which a study records: those of the dense layer before the last.
+    pub(super) fn recorded(&self) -> Vec<(&str, &[usize])> {
+        let index = |name: &str| name.strip_prefix("dense")?.strip_suffix(".weight")?.parse::<usize>().ok();
+        let mut dense: Vec<_> =
+            self.tensors.iter().filter_map(|(name, shape)| Some((index(name)?, name, shape))).collect();
+        dense.sort();
+        let focus = dense.len().checked_sub(2).map(|place| dense[place]);
+        focus.map(|(_, name, shape)| (name.as_str(), shape.as_slice())).into_iter().collect()
+    }
+
+    /// Writes histories `[epoch, run, ...]` and tensors `[run, ...]`; nothing where there is no run.
     fn write_networks(&self, runs: &[&Run], path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
         if runs.is_empty() {
             return Ok(());
         }
-        ReplicaHistory::write(&path("history.npz")?, &histories(runs))?;
+        ReplicaHistory::write(&path("history.npz")?, &histories(runs), &self.recorded())?;
         let shapes: Vec<Vec<usize>> =
             self.tensors.iter().map(|(_, shape)| [&[runs.len()], shape.as_slice()].concat()).collect();
         let tensor = |(place, shape): (usize, _)| NamedArray {
@@ -253,10 +263,11 @@ fn read_networks(
     configuration: &Configuration,
 ) -> Result<(History, Vec<ForeignArray>)> {
     let file = path("history.npz");
-    let history = arrays::read(&file, Some("history"), "")?;
+    let key = history_key(&file, &configuration.focus_weight_name())?;
+    let history = arrays::read(&file, Some(&key), "")?;
     let (epochs, [inputs, units]) = (configuration.epochs as usize, configuration.focus_shape()?);
     let weight_count = inputs * units;
-    if history.shape != [epochs, runs, weight_count] {
+    if !history.shape.starts_with(&[epochs, runs]) || history.values.len() != epochs * runs * weight_count {
         return Err(not_together(&file, &format!("a history of the shape {:?}", history.shape)));
     }
     let file = path("weights.safetensors");
@@ -305,11 +316,13 @@ mod tests {
         let value = if outcome == Outcome::NotFinite { f32::INFINITY } else { id as f32 };
         let shape = HistoryShape { epochs: 2, replicas: 1, weight_count: 4 };
         let history = History::recorded(shape, vec![value; 2 * 4]).replica(0, 2);
-        Run { row, metrics, history, parameters: vec![vec![value; 6], vec![value; 2]] }
+        Run { row, metrics, history, parameters: [2, 4, 2, 4].map(|len| vec![value; len]).into() }
     }
 
     fn cell(runs: Vec<Run>, most: u32) -> CellRuns {
-        let tensors = vec![("a.weight".into(), vec![3, 2]), ("b.bias".into(), vec![2])];
+        let layer =
+            |index: usize| [(format!("dense{index}.bias"), vec![2]), (format!("dense{index}.weight"), vec![2, 2])];
+        let tensors = [layer(5), layer(6)].concat();
         CellRuns::new("dnn".into(), "pr".into(), tensors, runs, most)
     }
 
@@ -338,7 +351,7 @@ mod tests {
             runs
         });
         let history = arrays::read(&path("history.npz"), None, "").unwrap();
-        assert_eq!((history.shape.as_slice(), &history.values[3..5]), (&[2, 2, 4][..], &[0.0, 5.0][..]));
+        assert_eq!((history.shape.as_slice(), &history.values[3..5]), (&[2, 2, 2, 2][..], &[0.0, 5.0][..]));
         for name in ["history.npz", "weights.safetensors", "metrics.csv", "replaced/history.npz"] {
             let bytes = std::fs::read(path(name)).unwrap();
             std::fs::write(path(name), &bytes[..bytes.len() / 2]).unwrap();

@@ -161,8 +161,14 @@ mod tests {
     use std::time::Duration;
 
     fn replicas() -> Vec<Replica<f32>> {
-        let replica = Replica { parameters: vec![1.5, -0.0], m: vec![1e-45, 0.0], v: vec![0.0; 2], mask: vec![1, 0] };
-        vec![replica.clone(), Replica { mask: vec![0, 0], ..replica }]
+        let replica = Replica {
+            parameters: vec![1.5, -0.0],
+            m: vec![1e-45, 0.0],
+            v: vec![0.0; 2],
+            mask: vec![1, 0],
+            sums: Vec::new(),
+        };
+        vec![replica.clone(), Replica { mask: vec![0, 0], sums: vec![-0.0, 7.5], ..replica }]
     }
 
     fn write(file: &CheckpointFile, checkpoint: &mut Checkpoint) {

@@ -4,12 +4,35 @@ mod checkpoint;
 pub mod plateau;
 mod session;
 
+use crate::engine::RateSchedule;
 pub use checkpoint::{Checkpoint, CheckpointFile, Found, Visit};
 pub use plateau::Plateau;
 pub use session::{NumberHash, Plan, Trained, hash, train};
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// How the learning rate moves from the first epoch to the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum LearningRate {
+    /// It stays 0.001, as in the paper.
+    #[default]
+    Constant,
+    /// It falls from there to 0 along half a period of the cosine, step by step.
+    Cosine,
+}
+
+impl LearningRate {
+    /// The schedule over all `steps` that are planned.
+    pub fn over(self, steps: u64) -> RateSchedule {
+        match self {
+            Self::Constant => RateSchedule::Constant,
+            Self::Cosine => RateSchedule::Cosine { steps },
+        }
+    }
+}
 
 /// Running means of one epoch of one slot, taken before each update.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,12 +4,12 @@ mod stopping;
 
 use super::checkpoint::{Checkpoint, CheckpointFile, Found};
 use super::plateau::Plateau;
-use super::{EpochMetrics, TrainingTimes};
+use super::{EpochMetrics, LearningRate, TrainingTimes};
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Replica, Setup, StepLoss, Steps, Watch};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, Selection};
 use crate::pruning::decay::Schedule;
 use crate::stability::{History, ReplicaHistory};
 use data_encoding::HEXLOWER;
@@ -46,28 +46,44 @@ pub struct Plan<'a> {
     pub seed: u64,
     /// Which replica each slot trains.
     pub replica_ids: &'a [u32],
+    /// The weights that are recorded, and that schedules prune.
+    pub selection: &'a Selection,
     /// Passes over the training set.
     pub epochs: u32,
     /// For each slot how it is pruned while it trains; all by one rule, at the same steps. Empty: nothing is pruned.
     pub schedules: &'a [Schedule],
-    /// Whether the focus layer is remembered after each epoch.
+    /// Whether the selected weights are remembered after each epoch.
     pub record: bool,
+    /// Whether all weights and biases are averaged over the last half of the epochs.
+    pub average: bool,
     /// When a slot stops before the others; needs [`Self::record`] and no schedules.
     pub plateau: Option<Plateau>,
+    /// How the learning rate moves over all of these epochs, also where a slot stops before.
+    pub learning_rate: LearningRate,
     /// Whether a replica whose loss is no longer finite trains on beside the others, instead of failing the session.
     pub keep_diverged: bool,
+}
+
+impl Plan<'_> {
+    /// The epochs that are averaged, counted from 0: the last half of them, one at least.
+    fn averaged(&self) -> Range<u32> {
+        self.epochs - (self.epochs / 2).max(1).min(self.epochs)..self.epochs
+    }
 }
 
 /// Trained replicas, still on their device.
 pub struct Trained {
     /// The replicas.
     pub batch: Batch,
-    /// The recorded focus layers, a slot that has stopped as it stopped, finite or not; without epochs if [`Plan::record`]
+    /// The recorded weights, a slot that has stopped as it stopped, finite or not; without epochs if [`Plan::record`]
     /// was off.
     pub recorded: History,
+    /// For each slot the mean of all its parameters over the last half of [`Plan::epochs`], one at least, as NumPy makes it of
+    /// recorded epochs in single precision; a slot that has stopped stays as it stopped. Empty if [`Plan::average`] was off.
+    pub mean: Vec<Vec<f32>>,
     /// Epochs that each slot was trained for.
     pub epochs: Vec<u32>,
-    /// SHA-256 of the recorded focus layers `[slot, weight_index]`, one for each epoch.
+    /// SHA-256 of the recorded weights `[slot, weight]`, one for each epoch.
     pub focus_hashes: Vec<String>,
     /// Metrics, epoch by epoch, slot by slot.
     pub metrics: Vec<EpochMetrics>,
@@ -141,14 +157,18 @@ pub fn train(
 
 /// Replicas of a plan with their initial weights.
 fn begin(engine: &mut Engine, plan: &Plan<'_>, replica_ids: &[u32]) -> Result<Batch> {
-    engine.begin(&Setup {
+    let mut batch = engine.begin(&Setup {
         architecture: plan.architecture,
         training: plan.training,
         batch: plan.batch.min(plan.data.samples()),
         pixel_scale: plan.pixel_scale,
         seed: plan.seed,
         replica_ids,
-    })
+        selection: plan.selection,
+    })?;
+    let steps_per_epoch = plan.data.samples().div_ceil(plan.batch) as u64;
+    batch.follow(plan.learning_rate.over(u64::from(plan.epochs) * steps_per_epoch));
+    Ok(batch)
 }
 
 /// A session at work.
@@ -229,7 +249,7 @@ impl Session<'_> {
 
     /// Sizes of a history of so many epochs.
     fn shape(&self, epochs: u32) -> HistoryShape {
-        let (replicas, weight_count) = (self.plan.replica_ids.len(), self.plan.architecture.weight_count());
+        let (replicas, weight_count) = (self.plan.replica_ids.len(), self.plan.selection.weights());
         HistoryShape { epochs: epochs as usize, replicas, weight_count }
     }
 
@@ -249,7 +269,7 @@ impl Session<'_> {
         *part(&mut self.state.times) += now - std::mem::replace(&mut self.lap, now);
     }
 
-    /// Metrics and the recorded focus layer.
+    /// Metrics and the recorded weights.
     fn close_epoch(&mut self, epoch: u32) -> Result<()> {
         let active = self.active();
         let metrics = epoch_metrics(epoch + 1, self.plan, &active, self.batches, &self.state.losses)?;
@@ -257,9 +277,14 @@ impl Session<'_> {
         self.state.losses.iter_mut().for_each(Vec::clear);
         if self.plan.record {
             self.charge(|times| &mut times.train);
-            let weights = self.batch.focus_weights()?;
+            let weights = self.batch.weights(self.plan.selection)?;
             self.state.focus_hashes.push(hash(&weights));
             self.append(&active, &weights);
+            self.charge(|times| &mut times.record);
+        }
+        if self.plan.average && epoch >= self.plan.averaged().start {
+            self.charge(|times| &mut times.train);
+            self.batch.accumulate()?;
             self.charge(|times| &mut times.record);
         }
         if let Some(plateau) = self.plan.plateau {
@@ -291,15 +316,30 @@ impl Session<'_> {
         stop
     }
 
+    /// The mean of each slot's parameters, if they were averaged.
+    fn mean(&mut self) -> Result<Vec<Vec<f32>>> {
+        let mut means = Vec::new();
+        if self.plan.average {
+            let epochs = self.plan.averaged().len() as u32;
+            self.batch.visit_replicas(&mut |replica| {
+                means.push(replica.mean(epochs));
+                Ok(())
+            })?;
+        }
+        Ok(means)
+    }
+
     fn finish(mut self, resumed: bool) -> Result<Trained> {
         let plan = self.plan;
         check_pruned(plan, &mut self.batch, self.state.step)?;
         let epochs = self.rejoin()?;
+        let mean = self.mean()?;
         let recorded = if plan.record { epochs.iter().copied().max().unwrap_or(0) } else { 0 };
         let shape = self.shape(recorded);
         Ok(Trained {
             batch: self.batch,
-            recorded: History::recorded(shape, self.state.history),
+            recorded: History::recorded(shape, self.state.history).of_selection(plan.selection),
+            mean,
             epochs,
             focus_hashes: self.state.focus_hashes,
             metrics: self.state.metrics,
@@ -369,12 +409,11 @@ fn check_pruned(plan: &Plan<'_>, batch: &mut Batch, steps: u64) -> Result<()> {
     if plan.schedules.is_empty() {
         return Ok(());
     }
-    let focus = ParameterLayout::new(plan.architecture).focus_weight().range();
     let mut slots = plan.replica_ids.iter().zip(plan.schedules);
     batch.visit_replicas(&mut |Replica { parameters, mask, .. }| {
         let Some((id, schedule)) = slots.next() else { return Ok(()) };
         let pruned = mask.iter().filter(|&&kept| kept == 0).count();
-        let zeros = mask.iter().zip(&parameters[focus.clone()]).filter(|&(&kept, &weight)| kept == 0 && weight == 0.0);
+        let zeros = mask.iter().zip(&parameters).filter(|&(&kept, &weight)| kept == 0 && weight == 0.0);
         let expected = schedule.pruned(steps);
         if pruned != expected || zeros.count() != expected {
             return Err(Error::Job(format!(

@@ -2,6 +2,7 @@
 
 use crate::digits;
 use crate::program::{Table, device, history, holdfast, manifest, text, weights};
+use crate::run_folder::of_focus;
 use crate::run_folder::smoke;
 use std::fs;
 use std::path::Path;
@@ -101,7 +102,7 @@ fn both_engines_tell_the_same_story() {
         assert_eq!(cpu.rows.len(), gpu.rows.len(), "{name}");
     }
     let dense = |table: Table| -> f64 {
-        let accuracies = table.only(&[("method", "dense"), ("epochs", "6")]).numbers("accuracy");
+        let accuracies = of_focus(&table).only(&[("method", "dense"), ("epochs", "6")]).numbers("accuracy");
         assert_eq!(accuracies.len(), 2);
         accuracies.iter().sum::<f64>() / 2.0
     };

@@ -1,6 +1,8 @@
 //! The convolutional network goes through every command that the fully connected one goes through.
 
 use crate::program::{Table, fresh_folder, history, holdfast, manifest, text, weights};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 const SIZES: &str = "--preset smoke --replicates 2 --epochs 4 --ed-targets 0,50% --cnn-training-images 128 \
                      --training-images 200 --filters 3 --side 12";
@@ -67,4 +69,23 @@ fn a_network_whose_layers_narrow_goes_through_every_command() {
         .succeeded()
         .prints(&["63 weights (9 x 7)"]);
     holdfast("report", &[text(&run)]).succeeded();
+}
+
+#[test]
+fn a_network_without_biases_has_none_in_its_files_and_is_pruned_like_any_other() {
+    let (run, pruned) = (fresh_folder("no-bias-run"), fresh_folder("no-bias-pruned"));
+    holdfast(&format!("train {SIZES} --model cnn --no-bias --device cpu --out"), &[text(&run)]).succeeded();
+    assert_eq!(manifest(&run)["configuration"]["no-bias"], true);
+    let names = |folder: &Path, file: &str| {
+        let bytes = std::fs::read(folder.join(file)).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        tensors.names().into_iter().map(str::to_string).collect::<BTreeSet<_>>()
+    };
+    let layers = (0..4).map(|layer| format!("conv{layer}.weight"));
+    let mut expected: BTreeSet<String> = layers.chain((0..7).map(|layer| format!("dense{layer}.weight"))).collect();
+    assert_eq!(names(&run, "weights.safetensors"), expected);
+    let arguments = ["--criterion", "magnitude", "--sparsity", "0.6", "--device", "cpu", "--out"];
+    holdfast("prune", &[&[text(&run)][..], &arguments, &[text(&pruned)]].concat()).succeeded().prints(&["60"]);
+    expected.insert("mask".into());
+    assert_eq!(names(&pruned, "pruned.safetensors"), expected);
 }

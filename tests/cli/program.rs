@@ -2,7 +2,6 @@
 
 use crate::adapter;
 pub use crate::support::{Ended, Table, command, end, manifest};
-use ndarray::Ix3;
 use ndarray_npy::NpzReader;
 use safetensors::SafeTensors;
 use std::fs::{self, File};
@@ -23,10 +22,18 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The recorded focus layers `[epoch, replica, weight_index]` of a run.
+/// The recorded focus layers `[epoch, replica, weight_index]` of a run: of all layers the last but one, or the only one.
 pub fn history(folder: &Path) -> ndarray::Array3<f32> {
     let mut archive = NpzReader::new(File::open(folder.join("history.npz")).unwrap()).unwrap();
-    archive.by_name::<ndarray::OwnedRepr<f32>, Ix3>("history").unwrap()
+    let mut dense: Vec<String> = archive.names().unwrap();
+    dense.iter_mut().for_each(|name| *name = name.trim_end_matches(".npy").to_string());
+    dense.retain(|name| name.starts_with("dense"));
+    dense.sort();
+    let focus = &dense[dense.len().saturating_sub(2)];
+    let found = archive.by_name::<ndarray::OwnedRepr<f32>, ndarray::IxDyn>(focus).unwrap();
+    let (epochs, replicas) = (found.shape()[0], found.shape()[1]);
+    let weights = found.len() / (epochs * replicas);
+    found.into_shape_with_order((epochs, replicas, weights)).unwrap()
 }
 
 /// One tensor `[replica, ..]` of a run's weights: its shape, and its bytes.

@@ -26,6 +26,14 @@ fn table(name: &str) -> Table {
     Table::read(&smoke().1.join(name))
 }
 
+/// What a sweep tells of the focus layer, cut and not repaired, by what was recorded alone.
+pub fn of_focus(sweep: &Table) -> Table {
+    let mut cut = sweep.only(&[("layers", "focus"), ("repair", "cut")]);
+    let [method, rule] = ["method", "rule"].map(|name| cut.columns.iter().position(|column| column == name).unwrap());
+    cut.rows.retain(|row| !["wanda", "hold-input"].contains(&row[method].as_str()) && row[rule] != "mean");
+    cut
+}
+
 #[test]
 fn every_promised_file_is_there_and_nothing_half_written() {
     let (_, folder) = smoke();
@@ -43,6 +51,7 @@ fn every_promised_file_is_there_and_nothing_half_written() {
         "metrics.csv",
         "history.npz",
         "weights.safetensors",
+        "averaged.safetensors",
         "stability.csv",
         "envelope.csv",
         "sweep.csv",
@@ -65,7 +74,7 @@ fn tables_have_the_columns_of_the_documentation() {
         (
             "ledger.csv",
             "method,rule,layers,repair,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
-             prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_stability,resumed",
+             calibrate_s,prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_stability,resumed",
         ),
         (
             "sweep.csv",
@@ -93,12 +102,26 @@ fn tables_have_a_row_for_everything_that_was_asked() {
     assert_eq!(table("stability.csv").rows.len(), REPLICAS * WEIGHT_COUNTS * TOLERANCES.len());
     assert_eq!(table("envelope.csv").rows.len(), REPLICAS * WEIGHT_COUNTS * WINDOWS.len());
     let ledger = table("ledger.csv");
-    let rows: Vec<String> = ledger
-        .column("method")
-        .iter()
-        .zip(ledger.column("rule"))
-        .map(|(method, rule)| format!("{method} {rule}"))
-        .collect();
+    let names = |ledger: &Table| -> Vec<String> {
+        let rows = ledger.column("method").into_iter().zip(ledger.column("rule"));
+        rows.map(|(method, rule)| format!("{method} {rule}")).collect()
+    };
+    let of = |layers, repair| names(&ledger.only(&[("layers", layers), ("repair", repair)]));
+    let repaired = ["magnitude ", "hold ", "wanda ", "hold-input ", "random ", "hold-surgeon last", "surgeon last"];
+    assert_eq!(of("focus", "refit"), repaired);
+    assert_eq!(of("all", "refit"), ["magnitude ", "random ", "hold-surgeon mean"]);
+    let cut = [
+        "stability ",
+        "settle frozen-first",
+        "hold frozen-first",
+        "hold-input frozen-first",
+        "magnitude ",
+        "wanda ",
+        "random ",
+        "decay-batched density",
+    ];
+    assert_eq!(of("all", "cut"), cut);
+    let rows = of("focus", "cut");
     let expected = [
         "stability ",
         "settle frozen-first",
@@ -108,6 +131,8 @@ fn tables_have_a_row_for_everything_that_was_asked() {
         "magnitude ",
         "magnitude-frozen-first ",
         "random ",
+        "wanda ",
+        "hold-input frozen-first",
         "decay-sequential density",
         "decay-batched density",
     ];
@@ -173,7 +198,7 @@ fn envelopes_are_the_extremes_of_the_last_epochs() {
 
 #[test]
 fn each_threshold_of_magnitude_stability_keeps_the_nodes_that_were_stable_for_so_long() {
-    let (sweep, stability) = (table("sweep.csv").only(&[("method", "stability")]), table("stability.csv"));
+    let (sweep, stability) = (of_focus(&table("sweep.csv")).only(&[("method", "stability")]), table("stability.csv"));
     assert_eq!(sweep.rows.len(), REPLICAS * EPOCHS * TOLERANCES.len());
     for replica in ["0", "1"] {
         for tolerance in TOLERANCES {
@@ -200,7 +225,7 @@ fn removed(rows: &Table, weight_count: usize) -> Vec<usize> {
 
 #[test]
 fn every_asked_sparsity_is_met_to_the_node() {
-    let sweep = table("sweep.csv");
+    let sweep = of_focus(&table("sweep.csv"));
     let grid: Vec<usize> = (0..=100).step_by(5).map(|percent| share(percent, WEIGHT_COUNTS)).collect();
     for replica in ["0", "1"] {
         for (method, rule) in
@@ -238,7 +263,7 @@ fn every_asked_sparsity_is_met_to_the_node() {
 
 #[test]
 fn removing_nothing_changes_nothing_and_ed_is_the_same_in_both_ways() {
-    let sweep = table("sweep.csv");
+    let sweep = of_focus(&table("sweep.csv"));
     for replica in ["0", "1"] {
         let of = |conditions: &[(&str, &str)]| sweep.only(&[&[("replica", replica)], conditions].concat());
         let dense = of(&[("method", "dense"), ("epochs", "6")]);
@@ -312,12 +337,14 @@ fn a_small_run_speaks_json_and_keeps_quiet() {
     assert_eq!(json["folder"], text(out.path()));
     assert_eq!(json["configuration_hash"], manifest(out.path())["configuration_hash"]);
     let cell = &json["cells"][0];
-    assert_eq!(cell["ledger"].as_array().unwrap().len(), 10);
+    let ledger = cell["ledger"].as_array().unwrap();
+    let cut = ledger.iter().filter(|line| line["row"]["layers"] == "focus" && line["row"]["repair"] == "cut");
+    assert_eq!(cut.count(), 12);
     assert_eq!(cell["workload"]["training_images"], digits::TRAINING);
     assert_eq!(cell["inference"].as_array().unwrap().len(), 6);
     assert_eq!(cell["inference"][0]["images"], digits::TEST);
     // 49 weights are divided by no sparsity of the grid: 50 % is 24.5, and halves are rounded away from zero.
-    let sweep = Table::read(&out.path().join("sweep.csv"));
+    let sweep = of_focus(&Table::read(&out.path().join("sweep.csv")));
     let rows = sweep.only(&[("method", "hold"), ("rule", "frozen-first"), ("replica", "1"), ("window", "1")]);
     let grid: Vec<usize> = (0..=100).step_by(5).map(|percent| share(percent, 49)).collect();
     assert_eq!(removed(&rows, 49), grid);

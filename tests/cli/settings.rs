@@ -56,6 +56,23 @@ fn hidden_layers_are_named_by_width_and_depth_or_one_by_one_and_the_command_line
 }
 
 #[test]
+fn the_learning_rate_is_constant_or_falls_and_the_settings_and_the_manifest_say_which() {
+    let printed = holdfast("train --preset smoke --print-config", &[]).succeeded().stdout;
+    assert!(printed.contains("schedule = \"constant\""), "{printed}");
+    holdfast("train --preset smoke --schedule linear", &[]).refused(2, &["linear", "constant", "cosine"]);
+    let (_data, argument) = digits::folder();
+    let out = tempfile::tempdir().unwrap();
+    let line = "train --preset smoke --epochs 2 --training-images 100 --depth 2 --device cpu --schedule cosine --data";
+    holdfast(line, &[&argument, "--out", text(out.path())]).succeeded();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.path().join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["configuration"]["schedule"], "cosine");
+    // The folder belongs to that schedule.
+    let other = line.replace("cosine", "constant");
+    holdfast(&other, &[&argument, "--out", text(out.path())]).refused(2, &["another configuration", "schedule"]);
+}
+
+#[test]
 fn a_run_folders_settings_repeat_the_run() {
     let (_data, argument) = digits::folder();
     let out = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];

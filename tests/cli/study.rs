@@ -4,6 +4,7 @@ use crate::digits;
 #[cfg(unix)]
 use crate::disturbance::disturb;
 use crate::program::{Ended, Table, fresh_folder, history, holdfast, manifest, text, weights};
+use crate::run_folder::of_focus;
 #[cfg(unix)]
 use holdfast::random::{Sequence, Stream};
 use serde_json::Value;
@@ -329,8 +330,9 @@ fn figure_4_is_of_the_studys_networks() {
         assert!(own.slice(ndarray::s![.., ..2, ..]) == shown, "{cell}: Figure 4 is of other networks");
         assert!(out.join(format!("figures/figure4-{cell}-mnist.svg")).is_file());
         for method in ["hold", "magnitude", "dense"] {
-            let points =
-                |table: &Table| table.only(&[("model", cell), ("method", method)]).column("accuracy").join(" ");
+            let points = |table: &Table| {
+                of_focus(table).only(&[("model", cell), ("method", method)]).column("accuracy").join(" ")
+            };
             assert_eq!(points(&sweep), points(&compared), "{cell} {method}");
         }
     }

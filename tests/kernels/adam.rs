@@ -9,12 +9,12 @@ fn rejects_bad_shapes() {
     let steps = Buffer::from_slice(gpu, "steps", &[StepRecord::new(0, 0, 1, 0, 0.1)]).unwrap();
     let [long, short] = [20, 19].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
     let mask = Buffer::<u32>::new(gpu, "mask", 6).unwrap();
-    let bind = |updated, gradient, v, focus| {
+    let bind = |updated, gradient, v, masked| {
         let arguments = StepArguments {
             replicas: 2,
             parameters_per_replica: 10,
             updated,
-            focus,
+            masked,
             decay: 1.0,
             steps: &steps,
             gradient,

@@ -4,7 +4,7 @@ use crate::engine::{VARIANTS, batches, data, engine, engine_of, order, train};
 use crate::*;
 use holdfast::cpu::{softmax_cross_entropy, training_step};
 use holdfast::engine::{Evaluation, Replica, Setup, StepLoss, SweepPoint, Variant, Watch};
-use holdfast::network::{Architecture, Convolution, ParameterLayout};
+use holdfast::network::{Architecture, Convolution, ParameterLayout, Selection};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -24,7 +24,15 @@ struct Epoch {
 fn epoch(architecture: &Architecture, variant: Variant, limits: RequestedLimits, ids: &[u32]) -> Epoch {
     let mut engine = engine_of(variant, limits);
     let data = engine.load(&data(architecture, 60)).unwrap();
-    let setup = Setup { architecture, training: data, batch: 8, pixel_scale: 255.0, seed: 3, replica_ids: ids };
+    let setup = Setup {
+        architecture,
+        training: data,
+        batch: 8,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: ids,
+        selection: &Selection::focus(architecture),
+    };
     let mut batch = engine.begin(&setup).unwrap();
     let orders: Vec<_> = ids.iter().map(|&id| order(60, id)).collect();
     let losses = train(&mut batch, 0, &orders, &batches(60, 8));
@@ -43,8 +51,15 @@ fn a_training_step_follows_the_twins() {
         let set = data(&architecture, 20);
         let training = engine.load(&set).unwrap();
         let ids = [2, 9];
-        let setup =
-            Setup { architecture: &architecture, training, batch: 20, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+        let setup = Setup {
+            architecture: &architecture,
+            training,
+            batch: 20,
+            pixel_scale: 255.0,
+            seed: 3,
+            replica_ids: &ids,
+            selection: &Selection::focus(&architecture),
+        };
         let mut batch = engine.begin(&setup).unwrap();
         let start = batch.replicas().unwrap();
         let orders = [order(20, 0), order(20, 0)];
@@ -112,8 +127,15 @@ fn a_batch_that_does_not_fit_is_refused_with_one_that_does() {
     let architecture = network(Architecture::paper_convolutions(3));
     let mut engine = engine(RequestedLimits::ArrayBytes(4096));
     let training = engine.load(&data(&architecture, 60)).unwrap();
-    let setup =
-        Setup { architecture: &architecture, training, batch: 18, pixel_scale: 255.0, seed: 3, replica_ids: &[0] };
+    let setup = Setup {
+        architecture: &architecture,
+        training,
+        batch: 18,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &[0],
+        selection: &Selection::focus(&architecture),
+    };
     assert_refused(engine.begin(&setup), &["batch of 18", "batch of 17"]);
     assert!(engine.begin(&Setup { batch: 17, ..setup }).is_ok());
 }
@@ -132,8 +154,15 @@ fn launches_of_a_step(variant: Variant) -> u64 {
     let mut engine = engine_of(variant, RequestedLimits::Adapter);
     let training = engine.load(&data(&architecture, 60)).unwrap();
     let ids = [0, 1, 2];
-    let setup =
-        Setup { architecture: &architecture, training, batch: 10, pixel_scale: 255.0, seed: 3, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &architecture,
+        training,
+        batch: 10,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &ids,
+        selection: &Selection::focus(&architecture),
+    };
     let mut batch = engine.begin(&setup).unwrap();
     let before = engine.device().unwrap().dispatches();
     train(&mut batch, 0, &vec![order(60, 0); 3], &batches(60, 10));
@@ -154,13 +183,14 @@ fn evaluation_and_sweep_agree_with_the_twins() {
         pixel_scale: 255.0,
         seed: 3,
         replica_ids: &ids,
+        selection: &Selection::focus(&architecture),
     };
     let mut batch = engine.begin(&setup).unwrap();
     let focus = ParameterLayout::new(&architecture).focus_weight().range();
     let masks: Vec<Arc<[bool]>> = (0..3).map(|m| (0..49).map(|weight_index| weight_index % 6 >= m).collect()).collect();
     let points: Vec<_> = (0..6).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-    let swept = batch.sweep(handle, &points, &watch).unwrap();
+    let swept = batch.sweep(handle, &Selection::focus(&architecture), &points, &watch).unwrap();
     let evaluated = batch.evaluate(handle, &watch).unwrap();
     let replicas = batch.replicas().unwrap();
     let input: Vec<f64> = set.images.iter().map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0)).collect();

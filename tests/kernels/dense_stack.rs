@@ -127,6 +127,8 @@ mod step {
             depth: 2,
             parameters: 83,
             first: 0,
+            mask_offset: 35,
+            masked: 25,
         };
         let images = Buffer::<u32>::new(gpu, "images", 10).unwrap();
         let mask = Buffer::<u32>::new(gpu, "mask", 50).unwrap();

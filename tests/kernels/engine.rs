@@ -10,7 +10,7 @@ use holdfast::engine::{
 };
 use holdfast::error::Error;
 use holdfast::gpu::Observer;
-use holdfast::network::{Architecture, ParameterLayout};
+use holdfast::network::{Architecture, ParameterLayout, Selection};
 use holdfast::random::{Sequence, Stream};
 use ndarray_npy::NpzReader;
 use std::fs::File;
@@ -82,6 +82,7 @@ fn epoch(
         pixel_scale: 255.0,
         seed: 3,
         replica_ids: ids,
+        selection: &Selection::focus(&small_network()),
     };
     let mut batch = engine.begin(&setup).unwrap();
     let orders: Vec<_> = ids.iter().map(|&id| order(samples, id)).collect();
@@ -137,13 +138,14 @@ fn a_network_trains_as_in_pytorch() {
             pixel_scale: 255.0,
             seed: 0,
             replica_ids: &replica_ids,
+            selection: &Selection::focus(&architecture),
         };
         let mut batch = engine.begin(&setup).unwrap();
         let start: Vec<_> = files
             .iter_mut()
             .map(|file| {
                 let initial = parameters(file, "init").into_iter().map(|p| p as f32).collect();
-                Replica::new(&architecture, initial)
+                Replica::new(initial)
             })
             .collect();
         batch.restore(&start).unwrap();
@@ -156,9 +158,9 @@ fn a_network_trains_as_in_pytorch() {
                 let mut replicas = batch.replicas().unwrap();
                 let focus = ParameterLayout::new(&architecture).focus_weight().range();
                 for replica in &mut replicas {
-                    replica.mask = mask.iter().map(|&kept| u32::from(kept)).collect();
-                    for (weight_index, parameter) in focus.clone().enumerate() {
-                        if replica.mask[weight_index] == 0 {
+                    for (parameter, &kept) in focus.clone().zip(mask) {
+                        replica.mask[parameter] = u32::from(kept);
+                        if kept == 0 {
                             (replica.parameters[parameter], replica.m[parameter], replica.v[parameter]) =
                                 (0.0, 0.0, 0.0);
                         }
@@ -240,6 +242,7 @@ fn steps_give_equal_bits(variant: Variant) {
         pixel_scale: 255.0,
         seed: 3,
         replica_ids: &ids,
+        selection: &Selection::focus(&small_network()),
     };
     let orders = [order(500, 1), order(500, 2)];
     let steps = batches(500, 10);
@@ -278,6 +281,7 @@ fn launches_of_200_steps(variant: Variant) -> u64 {
         pixel_scale: 255.0,
         seed: 3,
         replica_ids: &ids,
+        selection: &Selection::focus(&small_network()),
     };
     let mut batch = engine.begin(&setup).unwrap();
     let orders = vec![order(2000, 0); 9];
@@ -331,6 +335,7 @@ fn masks_go_up_as_bits_and_change_where_they_are() {
             pixel_scale: 255.0,
             seed: 3,
             replica_ids: &[5, 6],
+            selection: &Selection::focus(&small_network()),
         };
         let mut batch = engine.begin(&setup).unwrap();
         // A change tells id, update and number of weights of each replica, and makes nothing after the first one.
@@ -348,7 +353,9 @@ fn masks_go_up_as_bits_and_change_where_they_are() {
         let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
         let mut sweep = |points: usize| {
             let points = sweep_points(points);
-            traffic(&gpu, || batch.sweep(data, &points, &watch).map(|_| ()).unwrap())
+            traffic(&gpu, || {
+                batch.sweep(data, &Selection::focus(&small_network()), &points, &watch).map(|_| ()).unwrap();
+            })
         };
         let (few, many) = (sweep(6), sweep(36));
         assert_eq!(many.0, few.0);
@@ -376,6 +383,7 @@ fn samples_go_up_once() {
             pixel_scale: 255.0,
             seed: 3,
             replica_ids: &[5, 6],
+            selection: &Selection::focus(&small_network()),
         };
         let mut batch = engine.begin(&setup).unwrap();
         let orders = [order(64, 5), order(64, 6)];
@@ -407,6 +415,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
             pixel_scale: 255.0,
             seed: 3,
             replica_ids: &ids,
+            selection: &Selection::focus(&architecture),
         };
         let mut batch = engine.begin(&setup).unwrap();
         let focus = ParameterLayout::new(&architecture).focus_weight().range();
@@ -414,7 +423,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
         let masks: Vec<Arc<[bool]>> = (0..6).map(mask).collect();
         let points: Vec<_> = (0..12).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
         let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-        let swept = batch.sweep(handle, &points, &watch).unwrap();
+        let swept = batch.sweep(handle, &Selection::focus(&architecture), &points, &watch).unwrap();
         let evaluated = evaluate(&mut batch, handle);
         let replicas = batch.replicas().unwrap();
         let input: Vec<f64> = set.images.iter().map(|&pixel| f64::from(pixel) * f64::from(1.0f32 / 255.0)).collect();
@@ -434,7 +443,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
             assert_eq!(found.samples, 1100);
         }
         // A point alone has the bits that it has among many.
-        assert_eq!(batch.sweep(handle, &points[7..8], &watch).unwrap()[0], swept[7]);
+        assert_eq!(batch.sweep(handle, &Selection::focus(&architecture), &points[7..8], &watch).unwrap()[0], swept[7]);
     }
 }
 
@@ -444,6 +453,7 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
     for hidden in [vec![7; 3], vec![46; 3], vec![40, 20]] {
         let architecture = Architecture { hidden, ..small_network() };
         let weight_count = architecture.weight_count();
+        let selection = Selection::focus(&architecture);
         let mut engine = engine(RequestedLimits::Adapter);
         let data = engine.load(&data(&architecture, 60)).unwrap();
         let ids = [1, 2, 3];
@@ -454,15 +464,16 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
             pixel_scale: 255.0,
             seed: 3,
             replica_ids: &ids,
+            selection: &Selection::focus(&architecture),
         };
         let mut batch = engine.begin(&setup).unwrap();
         let orders = [order(60, 1), order(60, 2), order(60, 3)];
         train(&mut batch, 0, &orders, &batches(60, 20));
-        let before = batch.focus_weights().unwrap();
+        let before = batch.weights(&selection).unwrap();
         let remove = [0, weight_count as u32 / 2, weight_count as u32];
         batch.change_masks(MaskChange::PruneSmallest, &remove).unwrap();
         train(&mut batch, 3, &orders, &batches(60, 20));
-        let after = batch.focus_weights().unwrap();
+        let after = batch.weights(&selection).unwrap();
         let focus = ParameterLayout::new(&architecture).focus_weight().range();
         for (slot, replica) in batch.replicas().unwrap().iter().enumerate() {
             let place = slot * weight_count..(slot + 1) * weight_count;
@@ -472,9 +483,9 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
                 let parameter = focus.start + weight_index as usize;
                 assert_eq!(after[place.start + weight_index as usize].to_bits(), 0);
                 assert_eq!((replica.m[parameter].to_bits(), replica.v[parameter].to_bits()), (0, 0));
-                assert_eq!(replica.mask[weight_index as usize], 0);
+                assert_eq!(replica.mask[parameter], 0);
             }
-            assert!(kept.iter().all(|&weight_index| replica.mask[weight_index as usize] == 1));
+            assert!(kept.iter().all(|&weight_index| replica.mask[focus.start + weight_index as usize] == 1));
         }
     }
 }
@@ -491,6 +502,7 @@ fn what_was_saved_is_restored() {
         pixel_scale: 255.0,
         seed: 3,
         replica_ids: &ids,
+        selection: &Selection::focus(&small_network()),
     };
     let orders = [order(60, 1), order(60, 2)];
     let mut batch = engine.begin(&setup).unwrap();
@@ -553,6 +565,7 @@ fn a_stop_is_heard_and_progress_reported_by_both_engines() {
             pixel_scale: 255.0,
             seed: 3,
             replica_ids: &ids,
+            selection: &Selection::focus(&small_network()),
         };
         let mut batch = engine.begin(&setup).unwrap();
         let orders = [order(100, 1), order(100, 2)];
@@ -568,7 +581,10 @@ fn a_stop_is_heard_and_progress_reported_by_both_engines() {
         assert!(matches!(batch.train(&steps, &stopped), Err(Error::Interrupted)));
         assert!(matches!(batch.evaluate(data, &stopped), Err(Error::Interrupted)));
         let point = SweepPoint { slot: 1, kept: vec![true; 49].into() };
-        assert!(matches!(batch.sweep(data, &[point], &stopped), Err(Error::Interrupted)));
+        assert!(matches!(
+            batch.sweep(data, &Selection::focus(&small_network()), &[point], &stopped),
+            Err(Error::Interrupted)
+        ));
     }
 }
 
@@ -579,8 +595,15 @@ fn what_does_not_fit_is_refused_with_what_does() {
     let training = engine.load(&set).unwrap();
     assert_eq!(engine.load(&set).unwrap(), training, "the same data set is uploaded once");
     let ids = [0];
-    let setup =
-        Setup { architecture: &small_network(), training, batch: 200, pixel_scale: 255.0, seed: 0, replica_ids: &ids };
+    let setup = Setup {
+        architecture: &small_network(),
+        training,
+        batch: 200,
+        pixel_scale: 255.0,
+        seed: 0,
+        replica_ids: &ids,
+        selection: &Selection::focus(&small_network()),
+    };
     // 100 images of 10 words fit 4,096 bytes, which is what a step of a data set this large takes.
     assert_refused(engine.begin(&setup), &["batch of 200", "batch of 102"]);
     assert!(engine.begin(&Setup { batch: 102, ..setup.clone() }).is_ok());

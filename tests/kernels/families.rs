@@ -56,6 +56,7 @@ families! {
     dense_stack
     softmax_cross_entropy
     adam
+    mean
     mask
     magnitude_sort
     stability

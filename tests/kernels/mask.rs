@@ -1,6 +1,9 @@
 use crate::*;
 use holdfast::gpu::Buffer;
-use holdfast::kernels::mask::{Change, Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
+use holdfast::kernels::mask::{
+    Apply, ApplyArguments, Change, Draw, DrawArguments, MaskedPart, Regrow, RegrowArguments, Smallest,
+    SmallestArguments,
+};
 
 #[test]
 fn rejects_bad_shapes() {
@@ -8,12 +11,18 @@ fn rejects_bad_shapes() {
     let weight_count = Buffer::<u32>::new(gpu, "weights", 8).unwrap();
     let changes = Buffer::<Change>::new(gpu, "changes", 2).unwrap();
     let [parameters, m, v] = [18, 18, 17].map(|len| Buffer::<f32>::new(gpu, "array", len).unwrap());
+    let part = |weight_count| MaskedPart {
+        weight_count,
+        start: 0,
+        selected: weight_count,
+        offset: 4,
+        parameters_per_replica: 10,
+        masked: 4..4 + weight_count,
+    };
     let bind = |replicas, weights_of_layer, v| {
         let arguments = SmallestArguments {
             replicas,
-            weight_count: weights_of_layer,
-            parameters_per_replica: 10,
-            offset: 4,
+            part: &part(weights_of_layer),
             rank: &weight_count,
             changes: &changes,
             state: 0,
@@ -29,23 +38,18 @@ fn rejects_bad_shapes() {
     assert_refused(bind(2, 5, &m), &["rank", "8", "10"]);
     assert_refused(bind(3, 2, &m), &["changes", "2", "3"]);
     let draws = Buffer::<f32>::new(gpu, "draws", 7).unwrap();
-    let arguments = |weights_of_layer| DrawArguments {
-        weight_count: weights_of_layer,
-        state: 1,
-        seed: 0,
-        changes: &changes,
-        mask: &weight_count,
-        draws: &draws,
-    };
     let draw = Draw::new(gpu, gpu.usual_workgroup_size()).unwrap();
-    assert!(draw.bind(gpu, &arguments(3)).is_ok());
-    assert_refused(draw.bind(gpu, &arguments(4)), &["mask.draw: draws", "7", "8"]);
-    assert_refused(draw.bind(gpu, &arguments(0)), &["weights is 0"]);
+    let draw = |part: MaskedPart| {
+        let arguments =
+            DrawArguments { part: &part, state: 1, seed: 0, changes: &changes, mask: &weight_count, draws: &draws };
+        draw.bind(gpu, &arguments)
+    };
+    assert!(draw(part(3)).is_ok());
+    assert_refused(draw(part(4)), &["mask.draw: draws", "7", "8"]);
+    assert_refused(draw(part(0)), &["weights is 0"]);
     let bind = |weights_of_layer, v| {
         let arguments = RegrowArguments {
-            weight_count: weights_of_layer,
-            parameters_per_replica: 10,
-            offset: 4,
+            part: &part(weights_of_layer),
             seed: 0,
             scale: 1.0,
             rank: &weight_count,
@@ -60,4 +64,27 @@ fn rejects_bad_shapes() {
     assert!(bind(4, &m).is_ok());
     assert_refused(bind(4, &v), &["mask.regrow: v", "17", "18"]);
     assert_refused(bind(5, &m), &["rank", "8", "10"]);
+    let refused = |part: MaskedPart, parts: &[&str]| assert_refused(draw(part), parts);
+    refused(MaskedPart { start: 1, ..part(3) }, &["3 weights from number 1 of 3"]);
+    refused(MaskedPart { masked: 5..8, ..part(3) }, &["parameter 4 of 10", "5..8"]);
+    refused(MaskedPart { masked: 4..6, ..part(3) }, &["4..6"]);
+    refused(MaskedPart { masked: 0..11, ..part(3) }, &["0..11"]);
+    let kept = Buffer::<u32>::new(gpu, "kept", 3).unwrap();
+    let apply = |points, replicas, pruned| {
+        let (point_replica, parameters) = (&weight_count, &m);
+        let arguments = ApplyArguments {
+            points,
+            replicas,
+            parameters_per_replica: 8,
+            kept: &kept,
+            point_replica,
+            parameters,
+            pruned,
+        };
+        Apply::new(gpu, gpu.usual_workgroup_size()).unwrap().bind(gpu, &arguments)
+    };
+    assert!(apply(2, 2, &v).is_ok());
+    assert_refused(apply(3, 2, &v), &["mask.apply: pruned", "17", "24"]);
+    assert_refused(apply(4, 2, &v), &["kept", "3", "4"]);
+    assert_refused(apply(2, 3, &v), &["parameters", "18", "24"]);
 }

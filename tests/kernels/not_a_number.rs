@@ -4,7 +4,7 @@
 use crate::*;
 use holdfast::data::Dataset;
 use holdfast::engine::{Batch, DataHandle, Engine, GpuBackend, Replica, Setup, Steps, SweepPoint, Variant, Watch};
-use holdfast::network::{Architecture, ParameterLayout};
+use holdfast::network::{Architecture, ParameterLayout, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -35,7 +35,7 @@ fn found(batch: &mut Batch, data: DataHandle, architecture: &Architecture) -> [(
     let points = [0, 1].map(|slot| SweepPoint { slot, kept: Arc::clone(&kept) });
     let logits = batch.logits(data, 0..SAMPLES).unwrap();
     let evaluations = batch.evaluate(data, &watch).unwrap();
-    let sweep = batch.sweep(data, &points, &watch).unwrap();
+    let sweep = batch.sweep(data, &Selection::focus(architecture), &points, &watch).unwrap();
     let orders = vec![(0..SAMPLES as u32).collect::<Arc<[u32]>>(); 2];
     let steps = Steps { first_step: 0, orders: &orders, batches: std::slice::from_ref(&(0..SAMPLES)), decay: 1.0 };
     let trained = batch.train(&steps, &watch).unwrap();
@@ -51,7 +51,15 @@ fn a_parameter_that_is_not_a_number_is_seen(architecture: &Architecture) {
     let layout = ParameterLayout::new(architecture);
     for mut engine in engines() {
         let training = engine.load(&data).unwrap();
-        let setup = Setup { architecture, training, batch: SAMPLES, pixel_scale: 255.0, seed: 3, replica_ids: &[4, 9] };
+        let setup = Setup {
+            architecture,
+            training,
+            batch: SAMPLES,
+            pixel_scale: 255.0,
+            seed: 3,
+            replica_ids: &[4, 9],
+            selection: &Selection::focus(architecture),
+        };
         let mut batch = engine.begin(&setup).unwrap();
         let whole: Vec<Replica<f32>> = batch.replicas().unwrap();
         let [_, expected] = found(&mut batch, training, architecture);

@@ -4,9 +4,9 @@
 use crate::*;
 use holdfast::data::Dataset;
 use holdfast::engine::{
-    Batch, DataHandle, Engine, HistoryShape, MaskChange, Replica, Setup, Steps, SweepPoint, SweepSize, Watch,
+    Batch, DataHandle, Engine, HistoryShape, MaskChange, Network, Replica, Setup, Steps, SweepPoint, SweepSize, Watch,
 };
-use holdfast::network::{Architecture, Convolution};
+use holdfast::network::{Architecture, Convolution, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -42,7 +42,20 @@ fn data() -> Arc<Dataset> {
 
 fn setup(training: DataHandle) -> Setup<'static> {
     static NETWORK: LazyLock<Architecture> = LazyLock::new(small_network);
-    Setup { architecture: &NETWORK, training, batch: BATCH, pixel_scale: 255.0, seed: 3, replica_ids: &REPLICAS }
+    Setup {
+        architecture: &NETWORK,
+        training,
+        batch: BATCH,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &REPLICAS,
+        selection: focus(),
+    }
+}
+
+fn focus() -> &'static Selection {
+    static FOCUS: LazyLock<Selection> = LazyLock::new(|| Selection::focus(&small_network()));
+    &FOCUS
 }
 
 fn order(samples: usize) -> Arc<[u32]> {
@@ -147,7 +160,7 @@ fn wrong_setups(engine: &mut Engine, known: DataHandle, foreign: DataHandle, ref
     }
     for (samples, points) in [(usize::MAX, 1), (1, usize::MAX), (usize::MAX / 8, usize::MAX / 8)] {
         let parts = [samples.to_string(), points.to_string()];
-        let swept = engine.footprint(&setup(known), SweepSize { samples, points });
+        let swept = engine.footprint(&setup(known), SweepSize { samples, points, first_layer: None });
         refusals.expect("a sweep without end", 1, &[&parts[0], &parts[1]], swept);
     }
 }
@@ -235,9 +248,9 @@ fn wrong_states(batch: &mut Batch, refusals: &mut Refusals) {
         refusals.expect("far too many", 1, &["slot 0"], batch.change_masks(change, &[u32::MAX, 1]));
     }
     for length in [0, WEIGHT_COUNTS, 2 * WEIGHT_COUNTS - 1, 2 * WEIGHT_COUNTS + 1] {
-        let parts = [format!("{length} weights"), "2 slots".into(), "49 weights".into()];
+        let parts = [format!("{length} weights"), "2 slots".into(), "49 selected".into()];
         let parts = [&*parts[0], &*parts[1], &*parts[2]];
-        refusals.expect("focus weights", 1, &parts, batch.set_focus_weights(&vec![0.5; length]));
+        refusals.expect("focus weights", 1, &parts, batch.set_weights(focus(), &vec![0.5; length]));
     }
     let good = batch.replicas().unwrap();
     let parameters = good[0].parameters.len();
@@ -256,9 +269,13 @@ fn wrong_states(batch: &mut Batch, refusals: &mut Refusals) {
     spoilt("a parameter too many", &["slot 1", &more, &all], &|replica| replica.parameters.push(0.0));
     spoilt("a first moment too few", &["slot 1", &fewer, &all], &|replica| _ = replica.m.pop());
     spoilt("a second moment too many", &["slot 1", &more, &all], &|replica| replica.v.push(0.0));
-    spoilt("no mask", &["slot 1", "0 weights", "49 weights"], &|replica| replica.mask.clear());
-    spoilt("a mask too long", &["slot 1", "50 weights"], &|replica| replica.mask.push(1));
+    spoilt("no mask", &["slot 1", "0 states", &all], &|replica| replica.mask.clear());
+    spoilt("a mask too long", &["slot 1", &format!("{more} states")], &|replica| replica.mask.push(1));
     spoilt("an unknown state", &["slot 1", "state 3"], &|replica| replica.mask[48] = 3);
+    let sums = ["361 sums", "slot 1 and 0 for slot 0"];
+    spoilt("sums of one slot alone", &sums, &|replica| replica.sums = vec![0.5; parameters]);
+    spoilt("a sum too few", &["360 sums", "slot 1"], &|replica| replica.sums = vec![0.5; parameters - 1]);
+    spoilt("a bias pruned", &["slot 1", "state 0 of parameter 322"], &|replica| replica.mask[322] = 0);
     spoilt("a state far off", &["slot 1", "4294967295"], &|replica| replica.mask[0] = u32::MAX);
 }
 
@@ -274,8 +291,8 @@ fn wrong_evaluations(batch: &mut Batch, data: [DataHandle; 4], refusals: &mut Re
     ] {
         refusals.expect(wrong, 1, &parts, batch.logits(handle, 0..1));
         refusals.expect(wrong, 1, &parts, batch.evaluate(handle, &silent()));
-        refusals.expect(wrong, 1, &parts, batch.sweep(handle, &point, &silent()));
-        refusals.expect(wrong, 1, &parts, batch.sweep(handle, &[], &silent()));
+        refusals.expect(wrong, 1, &parts, batch.sweep(handle, focus(), &point, &silent()));
+        refusals.expect(wrong, 1, &parts, batch.sweep(handle, focus(), &[], &silent()));
     }
     #[expect(clippy::reversed_empty_ranges, reason = "it is to be refused")]
     let ranges = [0..61, 61..61, 60..61, 9..3, 0..usize::MAX, usize::MAX..usize::MAX];
@@ -292,7 +309,22 @@ fn wrong_evaluations(batch: &mut Batch, data: [DataHandle; 4], refusals: &mut Re
         let points = [kept(WEIGHT_COUNTS), SweepPoint { slot, ..kept(weight_count) }];
         let parts = [format!("slot {slot}"), format!("{weight_count} weights"), "2 slots".into()];
         let parts = [&*parts[0], &*parts[1], &*parts[2]];
-        refusals.expect(wrong, 1, &parts, batch.sweep(known, &points, &silent()));
+        refusals.expect(wrong, 1, &parts, batch.sweep(known, focus(), &points, &silent()));
+    }
+    let wide = Architecture { classes: 6, ..small_network() };
+    let another = ["another network", "377 parameters", "has 361"];
+    let selection = Selection::all(&wide);
+    refusals.expect("a foreign selection", 1, &another, batch.weights(&selection));
+    refusals.expect("a foreign selection", 1, &another, batch.set_weights(&selection, &[]));
+    refusals.expect("a foreign selection", 1, &another, batch.sweep(known, &selection, &[], &silent()));
+    let network = |slot, parameters| Network { slot, parameters: vec![0.5; parameters].into() };
+    for (wrong, first, network, parts) in [
+        ("no such layer", 4, network(0, 361), ["layer 4", "there are 4"]),
+        ("a layer far off", usize::MAX, network(0, 361), ["layer 18446744073709551615", "there are 4"]),
+        ("a slot that is not there", 1, network(2, 361), ["slot 2", "2 slots"]),
+        ("a parameter too few", 1, network(1, 360), ["360 parameters", "with 361"]),
+    ] {
+        refusals.expect(wrong, 1, &parts, batch.sweep_networks(known, first, &[network], &silent()));
     }
 }
 
@@ -354,7 +386,7 @@ fn nothing_to_do_is_no_error_on_either_engine() {
         let orders = [order(SAMPLES), order(0)];
         assert_eq!(batch.train(&steps(&orders, &[]), &silent()).unwrap(), []);
         assert_eq!(batch.logits(data, 7..7).unwrap(), [0.0f32; 0]);
-        assert_eq!(batch.sweep(data, &[], &silent()).unwrap(), []);
+        assert_eq!(batch.sweep(data, focus(), &[], &silent()).unwrap(), []);
         batch.change_masks(MaskChange::PruneSmallest, &[0, 0]).unwrap();
         assert!(batch.replicas().unwrap() == before);
     }
@@ -444,8 +476,10 @@ impl Hostile {
 }
 
 /// Calls one method of a batch, and says whether it did something.
-fn call(hostile: &mut Hostile, batch: &mut Batch, handles: &[DataHandle]) -> bool {
-    match hostile.below(9) {
+fn call(hostile: &mut Hostile, batch: &mut Batch, own: &Selection, handles: &[DataHandle]) -> bool {
+    // Of another network every third time.
+    let selection = if hostile.below(3) == 0 { focus() } else { own };
+    match hostile.below(10) {
         0 => {
             let indices = |hostile: &mut Hostile| hostile.size(SAMPLES - 1).min(u32::MAX as usize) as u32;
             let orders: Vec<Arc<[u32]>> = (0..hostile.length(2))
@@ -469,8 +503,8 @@ fn call(hostile: &mut Hostile, batch: &mut Batch, handles: &[DataHandle]) -> boo
             let weight_count: Vec<u32> = (0..hostile.length(2)).map(|_| hostile.size(WEIGHT_COUNTS) as u32).collect();
             batch.change_masks(changes[hostile.below(4)], &weight_count).is_ok()
         }
-        2 => batch.focus_weights().is_ok(),
-        3 => batch.set_focus_weights(&hostile.numbers(2 * WEIGHT_COUNTS)).is_ok(),
+        2 => batch.weights(selection).is_ok(),
+        3 => batch.set_weights(selection, &hostile.numbers(2 * WEIGHT_COUNTS)).is_ok(),
         4 => {
             let mut replicas = batch.replicas().unwrap();
             let parameters = replicas[0].parameters.len();
@@ -480,8 +514,8 @@ fn call(hostile: &mut Hostile, batch: &mut Batch, handles: &[DataHandle]) -> boo
                     0 => replica.parameters = hostile.numbers(parameters),
                     1 => replica.m = hostile.numbers(parameters),
                     2 => replica.v = hostile.numbers(parameters),
-                    3 => replica.mask = (0..hostile.length(WEIGHT_COUNTS)).map(|_| hostile.below(3) as u32).collect(),
-                    _ => replica.mask[0] = hostile.below(4) as u32,
+                    3 => replica.mask = (0..hostile.length(parameters)).map(|_| hostile.below(3) as u32).collect(),
+                    _ => replica.mask[hostile.below(parameters)] = hostile.below(4) as u32,
                 }
             }
             batch.restore(&replicas).is_ok()
@@ -494,7 +528,17 @@ fn call(hostile: &mut Hostile, batch: &mut Batch, handles: &[DataHandle]) -> boo
                 kept: (0..hostile.length(WEIGHT_COUNTS)).map(|weight_index| weight_index % 3 > 0).collect(),
             };
             let points: Vec<_> = (0..hostile.below(4)).map(|_| point(hostile)).collect();
-            batch.sweep(hostile.handle(handles), &points, &silent()).is_ok()
+            batch.sweep(hostile.handle(handles), selection, &points, &silent()).is_ok()
+        }
+        8 => {
+            let parameters = batch.parameters().unwrap()[0].len();
+            let network = |hostile: &mut Hostile| Network {
+                slot: hostile.size(1),
+                parameters: hostile.numbers(parameters).into(),
+            };
+            let networks: Vec<_> = (0..hostile.below(3)).map(|_| network(hostile)).collect();
+            let first = hostile.size(3);
+            batch.sweep_networks(hostile.handle(handles), first, &networks, &silent()).is_ok()
         }
         _ => batch.parameters().is_ok(),
     }
@@ -524,6 +568,8 @@ fn whatever_the_cpu_engine_is_asked_it_answers_or_refuses_and_never_panics() {
                 }
             }
             let replica_ids: Vec<u32> = (0..hostile.length(2)).map(|_| hostile.0.next_word()).collect();
+            // Of a network that has no sizes nothing can be selected.
+            let own = architecture.validate().is_ok().then(|| Selection::focus(&architecture));
             let setup = Setup {
                 architecture: &architecture,
                 training: hostile.handle(&handles),
@@ -531,8 +577,10 @@ fn whatever_the_cpu_engine_is_asked_it_answers_or_refuses_and_never_panics() {
                 pixel_scale: if hostile.below(3) == 0 { f64::from(hostile.number()) } else { 255.0 },
                 seed: 3,
                 replica_ids: &replica_ids,
+                selection: own.as_ref().unwrap_or(focus()),
             };
-            let sweep = SweepSize { samples: hostile.size(SAMPLES), points: hostile.size(20) };
+            let first_layer = [None, Some(0), Some(hostile.size(3))][hostile.below(3)];
+            let sweep = SweepSize { samples: hostile.size(SAMPLES), points: hostile.size(20), first_layer };
             count(engine.footprint(&setup, sweep).is_ok());
             if let Ok(mut batch) = engine.begin(&setup) {
                 count(batch.evaluate(handles[0], &silent()).is_ok());
@@ -544,8 +592,9 @@ fn whatever_the_cpu_engine_is_asked_it_answers_or_refuses_and_never_panics() {
             let windows: Vec<u32> = (0..hostile.below(3)).map(|_| hostile.size(2) as u32).collect();
             count(engine.envelope(shape, &history, &windows).is_ok());
         }
-        let mut batch = engine.begin(&Setup { architecture: &plain, ..setup(handles[0]) }).unwrap();
-        (0..100).for_each(|_| count(call(&mut hostile, &mut batch, &handles)));
+        let own = Selection::focus(&plain);
+        let mut batch = engine.begin(&Setup { architecture: &plain, selection: &own, ..setup(handles[0]) }).unwrap();
+        (0..100).for_each(|_| count(call(&mut hostile, &mut batch, &own, &handles)));
         assert_eq!(batch.replicas().unwrap().len(), 2);
     }
     assert!(done > 500 && refused > 500, "{done} calls were answered, {refused} refused");

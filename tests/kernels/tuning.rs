@@ -4,7 +4,7 @@
 use crate::*;
 use holdfast::data::Dataset;
 use holdfast::engine::{Engine, Evaluation, GpuBackend, Replica, Setup, StepLoss, Steps, TuningChoice, Watch};
-use holdfast::network::Architecture;
+use holdfast::network::{Architecture, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,7 +22,15 @@ fn trained(architecture: &Architecture, choice: TuningChoice) -> (Vec<StepLoss>,
     let Architecture { image_height, image_width, classes, .. } = *architecture;
     let data = Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap());
     let training = engine.load(&data).unwrap();
-    let setup = Setup { architecture, training, batch: BATCH, pixel_scale: 255.0, seed: 3, replica_ids: &[4, 9] };
+    let setup = Setup {
+        architecture,
+        training,
+        batch: BATCH,
+        pixel_scale: 255.0,
+        seed: 3,
+        replica_ids: &[4, 9],
+        selection: &Selection::focus(architecture),
+    };
     let mut batch = engine.begin(&setup).unwrap();
     assert_eq!(engine.tuning().unwrap().choice, choice);
     let orders = vec![(0..SAMPLES as u32).collect::<Arc<[u32]>>(); 2];

@@ -3,11 +3,11 @@
 use crate::adapter;
 use crate::fixture::{self, Fixture};
 use holdfast::cpu::training_step::{self, Replica};
-use holdfast::cpu::{adam, dense};
+use holdfast::cpu::{adam, dense, mask};
 use holdfast::data::Dataset;
-use holdfast::engine::{Engine, GpuBackend, Setup, Steps, Variant, Watch};
+use holdfast::engine::{Batch, Engine, GpuBackend, MaskChange, Setup, Steps, Variant, Watch};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
-use holdfast::network::Architecture;
+use holdfast::network::{Architecture, ParameterLayout, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,8 +39,10 @@ fn losses(engine: &mut Engine, fixture: &Fixture, copies: usize) -> (Vec<Vec<f32
         pixel_scale: 255.0,
         seed: 0,
         replica_ids: &ids,
+        selection: &fixture.selection,
     };
     let mut batch = engine.begin(&setup).unwrap();
+    batch.follow(fixture.rates);
     let mut replicas = vec![fixture.replica::<f32>(); copies];
     batch.restore(&replicas).unwrap();
     let stop = AtomicBool::new(false);
@@ -122,8 +124,7 @@ fn expected_losses(
     orders: &[Arc<[u32]>],
 ) -> Vec<f64> {
     let wide = |list: &[f32]| list.iter().map(|&value| f64::from(value)).collect();
-    let mut replica: Replica<f64> =
-        Replica { parameters: wide(&start.parameters), m: wide(&start.m), v: wide(&start.v), mask: start.mask.clone() };
+    let mut replica = Replica::<f64>::new(wide(&start.parameters));
     let step = |(index, order): (usize, &Arc<[u32]>)| {
         let mut input = vec![0.0; order.len() * architecture.image_len()];
         dense::gather(architecture.image_len(), &data.images, order, f64::from(1.0f32 / 255.0), &mut input);
@@ -132,6 +133,44 @@ fn expected_losses(
         training_step::step(architecture, &mut replica, &input, &labels, rate, 1.0).mean
     };
     orders.iter().enumerate().map(step).collect()
+}
+
+/// Trains two replicas on every engine, compares each loss with the twins', and hands each batch to `then`.
+fn assert_follow_the_twins(architecture: &Architecture, then: &mut dyn FnMut(&mut Batch)) {
+    let mut draws = Sequence::new(7, Stream::Check, 0, 0);
+    let images = (0..24 * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
+    let labels = (0..24).map(|sample| (sample % architecture.classes) as u8).collect();
+    let sizes = [architecture.image_height, architecture.image_width, architecture.channels];
+    let data = Dataset::with_channels("noise", images, labels, sizes, architecture.classes).unwrap();
+    let orders: Vec<Arc<[u32]>> = [0..8, 8..16, 16..24, 3..9].map(|samples| samples.collect()).into();
+    for mut engine in engines() {
+        let training = engine.load(&Arc::new(data.clone())).unwrap();
+        let setup = Setup {
+            architecture,
+            training,
+            batch: 8,
+            pixel_scale: 255.0,
+            seed: 4,
+            replica_ids: &[1, 2],
+            selection: &Selection::all(architecture),
+        };
+        let mut batch = engine.begin(&setup).unwrap();
+        let start = batch.replicas().unwrap();
+        let expected: Vec<Vec<f64>> =
+            start.iter().map(|start| expected_losses(architecture, &data, start, &orders)).collect();
+        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        for (step, order) in orders.iter().enumerate() {
+            let (both, whole) = ([Arc::clone(order), Arc::clone(order)], 0..order.len());
+            let steps =
+                Steps { first_step: step as u64, orders: &both, batches: std::slice::from_ref(&whole), decay: 1.0 };
+            for (loss, expected) in batch.train(&steps, &watch).unwrap().iter().zip(&expected) {
+                let expected = expected[step];
+                let difference = ((f64::from(loss.loss) - expected) / expected).abs();
+                assert!(difference < LOSS_TOLERANCE, "{architecture:?}, step {step}: {loss:?} for {expected}");
+            }
+        }
+        then(&mut batch);
+    }
 }
 
 #[test]
@@ -144,37 +183,46 @@ fn hidden_layers_of_any_widths_and_images_in_colour_follow_the_twins() {
     let architectures =
         [in_colour(&dnn), in_colour(&cnn), same_widths, dnn, Architecture::dnn(4, 4, [3, 70, 9], 3), cnn];
     for architecture in architectures {
-        let mut draws = Sequence::new(7, Stream::Check, 0, 0);
-        let images = (0..24 * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
-        let labels = (0..24).map(|sample| (sample % architecture.classes) as u8).collect();
-        let sizes = [architecture.image_height, architecture.image_width, architecture.channels];
-        let data = Dataset::with_channels("noise", images, labels, sizes, architecture.classes).unwrap();
-        let orders: Vec<Arc<[u32]>> = [0..8, 8..16, 16..24, 3..9].map(|samples| samples.collect()).into();
-        for mut engine in engines() {
-            let training = engine.load(&Arc::new(data.clone())).unwrap();
-            let setup = Setup {
-                architecture: &architecture,
-                training,
-                batch: 8,
-                pixel_scale: 255.0,
-                seed: 4,
-                replica_ids: &[1, 2],
-            };
-            let mut batch = engine.begin(&setup).unwrap();
-            let start = batch.replicas().unwrap();
-            let expected: Vec<Vec<f64>> =
-                start.iter().map(|start| expected_losses(&architecture, &data, start, &orders)).collect();
-            let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-            for (step, order) in orders.iter().enumerate() {
-                let (both, whole) = ([Arc::clone(order), Arc::clone(order)], 0..order.len());
-                let steps =
-                    Steps { first_step: step as u64, orders: &both, batches: std::slice::from_ref(&whole), decay: 1.0 };
-                for (loss, expected) in batch.train(&steps, &watch).unwrap().iter().zip(&expected) {
-                    let expected = expected[step];
-                    let difference = ((f64::from(loss.loss) - expected) / expected).abs();
-                    assert!(difference < LOSS_TOLERANCE, "{architecture:?}, step {step}: {loss:?} for {expected}");
+        assert_follow_the_twins(&architecture, &mut |_| {});
+    }
+}
+
+#[test]
+fn a_network_without_biases_follows_the_twins_and_its_places_of_biases_stay_exactly_0() {
+    let cnn = Architecture { convolutions: Architecture::paper_convolutions(3), ..Architecture::dnn(9, 8, [9, 9], 3) };
+    for with in [Architecture::dnn(5, 6, [9; 3], 4), Architecture::dnn(5, 6, [40, 20], 4), cnn] {
+        let architecture = Architecture { bias: false, ..with };
+        let layout = ParameterLayout::new(&architecture);
+        let selection = Selection::all(&architecture);
+        assert_follow_the_twins(&architecture, &mut |batch| {
+            let assert_no_bias = |replicas: &[Replica<f32>]| {
+                for replica in replicas {
+                    for place in layout.missing().flat_map(|bias| bias.range()) {
+                        let numbers = [replica.parameters[place], replica.m[place], replica.v[place]];
+                        assert_eq!(numbers.map(f32::to_bits), [0; 3], "{architecture:?}");
+                        assert_eq!(replica.mask[place], mask::KEPT, "nobody has pruned it");
+                    }
                 }
-            }
-        }
+            };
+            let trained = batch.replicas().unwrap();
+            assert_no_bias(&trained);
+            assert!(layout.stored().all(|weight| trained[0].m[weight.range()].iter().any(|&m| m != 0.0)));
+            // Also behind a restore, and where weights are pruned.
+            batch.restore(&trained).unwrap();
+            let half = selection.weights() as u32 / 2;
+            batch.change_masks(MaskChange::PruneSmallest, &[half; 2]).unwrap();
+            let orders: [Arc<[u32]>; 2] = std::array::from_fn(|_| (0..8).collect());
+            let steps = Steps { first_step: 4, orders: &orders, batches: &[0..8, 2..6], decay: 1.0 };
+            batch.train(&steps, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap();
+            let pruned = batch.replicas().unwrap();
+            assert_no_bias(&pruned);
+            let zeros = |replica: &Replica<f32>| replica.mask.iter().filter(|&&state| state == mask::PRUNED).count();
+            assert_eq!(pruned.iter().map(zeros).collect::<Vec<_>>(), [half as usize; 2]);
+            // A bias is refused, since the network has none.
+            let mut with_bias = trained.clone();
+            with_bias[1].parameters[layout.dense_bias(1).offset] = 0.5;
+            let message = batch.restore(&with_bias).unwrap_err().to_string();
+            assert!(message.contains("dense1.bias") && message.contains("no biases"), "{message}");
+        });
     }
 }

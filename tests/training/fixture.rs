@@ -1,8 +1,10 @@
 //! Reads a recorded training run.
 
+use holdfast::cpu::mask;
 use holdfast::cpu::training_step::Replica;
 use holdfast::data::Dataset;
-use holdfast::network::{Architecture, ParameterLayout};
+use holdfast::engine::RateSchedule;
+use holdfast::network::{Architecture, ParameterLayout, Selection};
 use ndarray::{ArrayD, Ix0, Ix1, Ix2, IxDyn};
 use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::File;
@@ -16,7 +18,11 @@ pub struct Fixture {
     pub data: Dataset,
     /// The samples of each step.
     pub orders: Vec<Vec<u32>>,
+    /// The step from which parameters are masked, and the state of each.
     pub mask: Option<(usize, Vec<u32>)>,
+    /// The weights that masks are about.
+    pub selection: Selection,
+    pub rates: RateSchedule,
     pub initial: Vec<f64>,
     pub first_gradient: Vec<f64>,
     pub final_parameters: Vec<f64>,
@@ -42,15 +48,22 @@ pub fn all() -> Vec<Fixture> {
 fn read(path: &Path) -> Fixture {
     let mut archive = NpzReader::new(File::open(path).unwrap()).unwrap();
     let names = archive.names().unwrap();
-    let [is_cnn, side, filters, width, depth, classes, batch] =
-        ["is_cnn", "side", "filters", "width", "depth", "classes", "batch"]
-            .map(|name| scalar(&mut archive, name) as usize);
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    let [is_cnn, side, filters, classes, batch] =
+        ["is_cnn", "side", "filters", "classes", "batch"].map(|name| scalar(&mut archive, name) as usize);
+    let hidden = if has("hidden") {
+        array::<i64>(&mut archive, "hidden").into_iter().map(|units| units as usize).collect()
+    } else {
+        let [width, depth] = ["width", "depth"].map(|name| scalar(&mut archive, name) as usize);
+        vec![width; depth]
+    };
     let convolutions = if is_cnn == 1 { Architecture::paper_convolutions(filters) } else { Vec::new() };
+    let bias = has("init.dense0.bias");
     let images = archive.by_name::<ndarray::OwnedRepr<u8>, IxDyn>("images").unwrap();
     // [sample, y, x], or [sample, y, x, channel].
     let channels = images.shape().get(3).copied().unwrap_or(1);
-    let dnn = Architecture::dnn(side, side, vec![width; depth], classes);
-    let architecture = Architecture { convolutions, channels, ..dnn };
+    let dnn = Architecture::dnn(side, side, hidden, classes);
+    let architecture = Architecture { channels, convolutions, bias, ..dnn };
     let labels = archive.by_name::<ndarray::OwnedRepr<u8>, Ix1>("labels").unwrap();
     let (images, sizes) = (images.into_iter().collect(), [side, side, channels]);
     let data = Dataset::with_channels("fixture", images, labels.to_vec(), sizes, classes).unwrap();
@@ -58,17 +71,34 @@ fn read(path: &Path) -> Fixture {
     let sizes = archive.by_name::<ndarray::OwnedRepr<u32>, Ix1>("batch_sizes").unwrap();
     let orders =
         order.outer_iter().zip(&sizes).map(|(row, &size)| row.iter().copied().take(size as usize).collect()).collect();
-    let masked = names.iter().any(|name| name == "focus_mask");
-    let mask = masked.then(|| {
-        let mask = archive.by_name::<ndarray::OwnedRepr<u8>, Ix2>("focus_mask").unwrap();
-        (scalar(&mut archive, "mask_from_step") as usize, mask.iter().map(|&kept| u32::from(kept)).collect())
-    });
     let layout = ParameterLayout::new(&architecture);
+    let masks_all = has("mask.dense0.weight");
+    let mask = has("mask_from_step").then(|| {
+        let mut states = vec![mask::KEPT; layout.parameters()];
+        for weight in layout.tensors.iter().filter(|tensor| tensor.fan_in.is_some()) {
+            let name = if masks_all { format!("mask.{}", weight.name) } else { "focus_mask".into() };
+            if masks_all || weight.name == layout.focus_weight().name {
+                let kept = array::<u8>(&mut archive, &name).into_iter().map(u32::from).collect::<Vec<_>>();
+                states[weight.range()].copy_from_slice(&kept);
+            }
+        }
+        (scalar(&mut archive, "mask_from_step") as usize, states)
+    });
+    let selection = if masks_all { Selection::all(&architecture) } else { Selection::focus(&architecture) };
+    let rates = if has("cosine_steps") {
+        RateSchedule::Cosine { steps: scalar(&mut archive, "cosine_steps") as u64 }
+    } else {
+        RateSchedule::Constant
+    };
     let mut flat = |prefix: &str| -> Vec<f64> {
-        let tensors =
-            layout.tensors.iter().map(|tensor| array::<f64>(&mut archive, &format!("{prefix}.{}", tensor.name)));
-        let flat: Vec<f64> = tensors.flatten().collect();
-        assert_eq!(flat.len(), layout.parameters(), "{prefix} of {}", path.display());
+        // Where the network has no biases, their places hold 0.
+        let mut flat = vec![0.0; layout.parameters()];
+        for tensor in layout.stored() {
+            let name = format!("{prefix}.{}", tensor.name);
+            let values = array::<f64>(&mut archive, &name);
+            assert_eq!(values.len(), tensor.len(), "{name} of {}", path.display());
+            flat[tensor.range()].copy_from_slice(&values);
+        }
         flat
     };
     let (initial, first_gradient, final_parameters) = (flat("init"), flat("grad1"), flat("final"));
@@ -79,6 +109,8 @@ fn read(path: &Path) -> Fixture {
         data,
         orders,
         mask,
+        selection,
+        rates,
         initial,
         first_gradient,
         final_parameters,
@@ -99,20 +131,14 @@ fn array<T: ReadableElement>(archive: &mut NpzReader<File>, name: &str) -> Vec<T
 impl Fixture {
     /// The initial replica, rounded to the given precision.
     pub fn replica<T: holdfast::cpu::Real>(&self) -> Replica<T> {
-        Replica::new(&self.architecture, self.initial.iter().map(|&value| T::of(value)).collect())
+        Replica::new(self.initial.iter().map(|&value| T::of(value)).collect())
     }
 
-    /// Sets the focus mask on a replica, if `step` is the one it starts at.
+    /// Sets the mask on a replica, if `step` is the one it starts at.
     pub fn mask_at<T: holdfast::cpu::Real>(&self, step: usize, replica: &mut Replica<T>) -> bool {
         let Some((_, mask)) = self.mask.as_ref().filter(|(first, _)| *first == step) else { return false };
-        let focus = ParameterLayout::new(&self.architecture).focus_weight().range();
-        replica.mask.clone_from(mask);
-        holdfast::cpu::mask::hold(
-            mask,
-            &mut replica.parameters[focus.clone()],
-            &mut replica.m[focus.clone()],
-            &mut replica.v[focus],
-        );
+        replica.mask.copy_from_slice(mask);
+        mask::hold(mask, &mut replica.parameters, &mut replica.m, &mut replica.v);
         true
     }
 }

@@ -5,7 +5,8 @@ use crate::fixture::{self, Fixture};
 use holdfast::engine::{Engine, Watch};
 use holdfast::error::{Error, Result};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
-use holdfast::training::{CheckpointFile, Plan, Trained, train};
+use holdfast::network::Selection;
+use holdfast::training::{CheckpointFile, LearningRate, Plan, Trained, train};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -31,8 +32,11 @@ fn run(fixture: &Fixture, file: Option<&CheckpointFile>, after: u64, event: Even
         epochs: EPOCHS,
         schedules: &[],
         record: true,
+        average: false,
         plateau: None,
+        learning_rate: LearningRate::Constant,
         keep_diverged: false,
+        selection: &Selection::focus(&fixture.architecture),
     };
     let (stop, steps) = (AtomicBool::new(false), AtomicU64::new(0));
     let progress = |done: u64| {

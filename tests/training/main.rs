@@ -11,4 +11,5 @@ mod engines;
 mod fixture;
 mod lost_device;
 mod rules;
+mod selections;
 mod twins;

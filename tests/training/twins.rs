@@ -1,7 +1,7 @@
 //! The composition of twins in double precision equals PyTorch.
 
 use crate::fixture;
-use holdfast::cpu::{adam, dense, training_step};
+use holdfast::cpu::{dense, mask, training_step};
 
 #[test]
 fn twins_equal_pytorch_in_every_loss_gradient_and_weight() {
@@ -18,7 +18,7 @@ fn twins_equal_pytorch_in_every_loss_gradient_and_weight() {
                     training_step::gradient(&fixture.architecture, &replica.parameters, &input, &labels);
                 assert_close(&fixture.name, "first gradient", &gradient, &fixture.first_gradient, 1e-12);
             }
-            let rate = adam::corrected_rate(index as u64 + 1);
+            let rate = fixture.rates.rate(index as u64 + 1);
             let loss = training_step::step(&fixture.architecture, &mut replica, &input, &labels, rate, 1.0);
             let expected = fixture.losses[index];
             assert!(
@@ -29,6 +29,12 @@ fn twins_equal_pytorch_in_every_loss_gradient_and_weight() {
             );
         }
         assert_close(&fixture.name, "final weights", &replica.parameters, &fixture.final_parameters, 1e-12);
+        if let Some((_, states)) = &fixture.mask {
+            for (place, _) in states.iter().enumerate().filter(|&(_, &state)| state == mask::PRUNED) {
+                let numbers = [replica.parameters[place], replica.m[place], replica.v[place]];
+                assert_eq!(numbers.map(f64::to_bits), [0; 3], "{}: parameter {place} is pruned", fixture.name);
+            }
+        }
         let all: Vec<u32> = (0..fixture.data.samples() as u32).collect();
         let mut input = vec![0.0; all.len() * pixels];
         dense::gather(pixels, &fixture.data.images, &all, 1.0 / 255.0, &mut input);

@@ -3,9 +3,10 @@
 use super::super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
 use super::super::{Draws, Output, Setting, at_every_size, bits, output, pairs, preset, read, run, widen};
 use super::FACTOR;
-use crate::cpu::adam::{BETA1, BETA2, EPSILON as ADAM_EPSILON, Focus, corrected_rate};
+use crate::cpu::adam::{BETA1, BETA2, EPSILON as ADAM_EPSILON, Masked, corrected_rate};
 use crate::cpu::dense;
 use crate::cpu::dense_stack::{self as twin, StackShape, Trained};
+use crate::cpu::mask::KEPT;
 use crate::error::Result;
 use crate::gpu::Buffer;
 use crate::kernels::dense::ImageShape;
@@ -13,6 +14,7 @@ use crate::kernels::dense_stack::{
     LaunchStep, Launches, Reads, Residency, STEP, STEP_FEATURES, Sample, Step, StepArguments, StepInput, StepShape,
 };
 use crate::kernels::softmax_cross_entropy::BatchLoss;
+use std::ops::Range;
 
 /// Parameters before the stack, so that offsets count.
 const OFFSET: usize = 3;
@@ -88,12 +90,26 @@ impl Case {
             depth,
             parameters: self.parameters(),
             first: OFFSET,
+            mask_offset: OFFSET + self.masked().start,
+            masked: self.masked().len(),
         }
     }
 
-    /// Parameter of the first weight, without those before the stack.
-    fn focus(&self) -> usize {
-        (self.inputs() + 1) * self.units + (self.depth - 2) * (self.units + 1) * self.units
+    /// What the mask covers, without the parameters before the stack: the last hidden layer of two replicas, of others the
+    /// whole stack.
+    fn masked(&self) -> Range<usize> {
+        let focus = (self.inputs() + 1) * self.units + (self.depth - 2) * (self.units + 1) * self.units;
+        if self.replicas == 2 { focus..focus + self.units * self.units } else { 0..self.parameters() - OFFSET }
+    }
+
+    /// Whether a parameter is a bias, without those before the stack.
+    fn is_bias(&self, index: usize) -> bool {
+        let (first, later) = (self.inputs() * self.units, (self.units + 1) * self.units);
+        match index.checked_sub(first + self.units) {
+            None => index >= first,
+            Some(index) if index < (self.depth - 1) * later => index % later >= self.units * self.units,
+            Some(index) => index - (self.depth - 1) * later >= self.units * self.classes,
+        }
     }
 
     fn all_samples(&self) -> usize {
@@ -185,7 +201,11 @@ impl Arrays {
             parameters,
             m: draws.numbers(all).into_iter().map(|u| 0.1 * u).collect(),
             v: draws.numbers(all).into_iter().map(|u| 1e-4 + 1e-2 * u.abs()).collect(),
-            mask: draws.below(case.replicas * case.units * case.units, 3),
+            mask: (0..case.replicas)
+                .flat_map(|_| case.masked())
+                .zip(draws.below(case.replicas * case.masked().len(), 3))
+                .map(|(index, state)| if case.is_bias(index) { KEPT } else { state })
+                .collect(),
             images: draws.below(IMAGES * case.inputs(), 256).into_iter().map(|pixel| pixel as u8).collect(),
             features,
             samples: order.into_iter().map(|image| (image, labels[image as usize])).collect(),
@@ -286,10 +306,10 @@ impl Replica {
     /// it to what they had, and three roundings. The update divides the error of m by sqrt(v) + epsilon and adds that of the
     /// root (half of v's, and 2.5 units) and of the division (2.5 units).
     fn new(case: &Case, arrays: &Arrays, r: usize) -> Self {
-        let (stride, weight_count) = (case.parameters(), case.units * case.units);
+        let (stride, masked) = (case.parameters(), case.masked());
         let own = |array: &[f32]| widen(&array[r * stride..(r + 1) * stride]);
         let (mut parameters, mut m, mut v) = (own(&arrays.parameters), own(&arrays.m), own(&arrays.v));
-        let mask = &arrays.mask[r * weight_count..(r + 1) * weight_count];
+        let mask = &arrays.mask[r * masked.len()..(r + 1) * masked.len()];
         let mut tolerances = [(); 3].map(|()| vec![0.0; stride]);
         let mut found = Self::default();
         let mut samples = &arrays.samples[r * case.all_samples()..];
@@ -307,10 +327,10 @@ impl Replica {
                 }
             }
             let rate = f64::from(rate(step));
-            let focus = Focus { offset: case.focus(), mask, decay: f64::from(DECAY) };
+            let held = Masked { offset: masked.start, mask, decay: f64::from(DECAY) };
             let before = [&m, &v].map(Clone::clone);
             let trained = Trained { parameters: &mut parameters[OFFSET..], m: &mut m[OFFSET..], v: &mut v[OFFSET..] };
-            let (loss, gradient) = twin::step(case.stack(), &mut input, &labels, rate, focus, trained);
+            let (loss, gradient) = twin::step(case.stack(), &mut input, &labels, rate, held, trained);
             let factor = FACTOR + case.inputs() as f64 / 16.0;
             let error = factor * EPSILON * gradient.iter().fold(0.0f64, |largest, g| largest.max(g.abs()));
             for (i, g) in (OFFSET..).zip(&gradient) {
@@ -323,7 +343,7 @@ impl Replica {
                 *of_parameter += rate * of_update + EPSILON * (parameters[i].abs() + 16.0 * rate * m_sum / root);
             }
             for (weight_index, _) in mask.iter().enumerate().filter(|(_, state)| **state == 0) {
-                tolerances.iter_mut().for_each(|array| array[OFFSET + case.focus() + weight_index] = 0.0);
+                tolerances.iter_mut().for_each(|array| array[OFFSET + masked.start + weight_index] = 0.0);
             }
             let tolerance = 2f64.powi(-20) + factor * EPSILON * (1.0 + loss.mean);
             found.mean.push(Expected { value: loss.mean, tolerance });

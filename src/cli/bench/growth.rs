@@ -86,6 +86,7 @@ struct Settings<'a> {
     batch: usize,
     side: usize,
     hidden: Vec<usize>,
+    bias: bool,
     filters: usize,
 }
 
@@ -143,8 +144,8 @@ pub(super) fn run(arguments: &BenchArguments, axes: &[Axis]) -> Result<()> {
     let mut axes = axes.to_vec();
     axes.sort_unstable();
     axes.dedup();
-    let hidden = architecture.hidden.clone();
-    let settings = Settings { growth: &axes, model, replicates, batch, side, hidden, filters };
+    let (hidden, bias) = (architecture.hidden.clone(), architecture.bias);
+    let settings = Settings { growth: &axes, model, replicates, batch, side, hidden, bias, filters };
     let description = engine.description().clone();
     let none = BTreeMap::new();
     let (folder, mut manifest) =
@@ -379,6 +380,7 @@ impl BenchArguments {
             }
         };
         let convolutions = if model == "cnn" { Architecture::paper_convolutions(self.filters) } else { Vec::new() };
-        Ok(Architecture { convolutions, ..Architecture::dnn(self.side, self.side, hidden, CLASSES) })
+        let dnn = Architecture::dnn(self.side, self.side, hidden, CLASSES);
+        Ok(Architecture { convolutions, bias: !self.no_bias, ..dnn })
     }
 }

@@ -8,7 +8,7 @@ use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Setup, Steps, SweepPoint, Watch};
 use crate::error::Result;
 use crate::lab::{LaunchTimes, profile};
-use crate::network::Architecture;
+use crate::network::{Architecture, Selection};
 use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability};
@@ -136,6 +136,7 @@ impl Training {
             pixel_scale: 255.0,
             seed: SEED,
             replica_ids: &ids,
+            selection: &Selection::focus(architecture),
         })?;
         let orders = ids.iter().map(|&id| shuffled_order(samples as u32, SEED, id, 0)).collect();
         Ok(Self { batch, replicas, orders, epoch: step_ranges(samples, batch_size)?, taken: 0 })
@@ -190,7 +191,8 @@ impl<'a> Bench<'a> {
 
     /// Microseconds of evaluating one pruned focus layer on test images, and how many of these a repetition has time for.
     pub(super) fn sweep(&mut self) -> Result<(Measurements, usize)> {
-        let weight_count = self.architecture.weight_count();
+        let selection = Selection::focus(self.architecture);
+        let weight_count = selection.weights();
         let points: Vec<SweepPoint> = (0..SWEEP_POINTS)
             .map(|point| {
                 let order = RemovalOrder::random(SEED, point as u32, weight_count);
@@ -202,7 +204,7 @@ impl<'a> Bench<'a> {
         let load = |engine: &mut Engine, count| engine.load(&Arc::new(images(self.architecture, 1, count)?));
         let mut seconds = |test: DataHandle| -> Result<f64> {
             let start = Instant::now();
-            self.training.batch.sweep(test, &points, &watch)?;
+            self.training.batch.sweep(test, &selection, &points, &watch)?;
             Ok(start.elapsed().as_secs_f64())
         };
         let few = load(self.engine, TRIED_IMAGES)?;

@@ -194,6 +194,8 @@ pub struct Update<'a> {
     pub replica: &'a mut PaddedReplica,
     /// See [`crate::cpu::adam::corrected_rate`].
     pub rate: f32,
+    /// Whether there are biases to be updated.
+    pub bias: bool,
 }
 
 impl WithSimd for Update<'_> {
@@ -201,12 +203,14 @@ impl WithSimd for Update<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { convolutions, parts, replica, rate } = self;
+        let Self { convolutions, parts, replica, rate, bias: has_biases } = self;
         for (index, PaddedConvolution { weights, bias, .. }) in convolutions.iter().enumerate() {
             let [first, second] = parts.map(|part| &part.weight_sums[index][..weights.len()]);
             update_from_two(simd, first, second, &mut replica.tensor(weights, rate));
-            let [first, second] = parts.map(|part| &part.bias_sums[index][..bias.len()]);
-            update_from_two(simd, first, second, &mut replica.tensor(bias, rate));
+            if has_biases {
+                let [first, second] = parts.map(|part| &part.bias_sums[index][..bias.len()]);
+                update_from_two(simd, first, second, &mut replica.tensor(bias, rate));
+            }
         }
     }
 }

@@ -41,9 +41,10 @@ impl SweepInput {
 
 /// One weight that is not zero.
 #[derive(Clone, Copy, Debug)]
-struct Term {
-    input: usize,
-    weight: f32,
+pub(super) struct Term {
+    /// Which of the numbers that a unit reads it multiplies.
+    pub(super) input: usize,
+    pub(super) weight: f32,
 }
 
 /// A dense layer as a list of its weights that are neither zero nor pruned, unit by unit, inputs ascending.
@@ -76,19 +77,31 @@ impl<'a> Layer<'a> {
     fn apply<S: Simd>(&self, simd: S, input: &[[f32; BLOCK]], relu: bool, output: &mut [[f32; BLOCK]]) {
         let mut start = 0;
         for ((&end, &bias), output) in self.ends.iter().zip(self.bias).zip(output) {
-            let terms = &self.terms[start..end];
+            unit(simd, &self.terms[start..end], bias, input, relu, output);
             start = end;
-            // A block is four registers of AVX-512; of others it is eight, or several times eight.
-            if S::F32_LANES == 16 {
-                add_terms::<S, 4>(simd, terms, bias, input, relu, output);
-            } else {
-                add_terms::<S, 8>(simd, terms, bias, input, relu, output);
-            }
         }
     }
 }
 
-/// One unit of a layer, `C` registers of samples at a time.
+/// One unit of a layer: `output[sample] = bias + sum over terms of weight * input[term, sample]`, then ReLU if `relu`.
+#[inline(always)]
+pub(super) fn unit<S: Simd>(
+    simd: S,
+    terms: &[Term],
+    bias: f32,
+    input: &[[f32; BLOCK]],
+    relu: bool,
+    output: &mut [f32; BLOCK],
+) {
+    // A block is four registers of AVX-512; of others it is eight, or several times eight.
+    if S::F32_LANES == 16 {
+        add_terms::<S, 4>(simd, terms, bias, input, relu, output);
+    } else {
+        add_terms::<S, 8>(simd, terms, bias, input, relu, output);
+    }
+}
+
+/// The same, `C` registers of samples at a time.
 #[inline(always)]
 fn add_terms<S: Simd, const C: usize>(
     simd: S,

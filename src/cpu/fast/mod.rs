@@ -14,6 +14,7 @@ pub mod limits;
 pub mod max_pool2d;
 pub mod network;
 pub mod softmax_cross_entropy;
+pub mod sparse;
 pub mod stability;
 pub mod surgeon;
 pub mod training_step;

@@ -4,9 +4,9 @@ use super::conv2d::Grid;
 use super::dense::AdamTensor;
 use super::max_pool2d::CHANNELS;
 use super::{AlignedBuffer, LANES, padded};
-use crate::cpu::mask;
 use crate::cpu::training_step::Replica;
-use crate::network::{Architecture, ConvLayer, DenseLayer, ParameterLayout};
+use crate::cpu::{mask, mean};
+use crate::network::{Architecture, ConvLayer, DenseLayer, ParameterLayout, Selection};
 use std::ops::Range;
 
 /// Where a dense layer lies in padded parameters.
@@ -83,11 +83,24 @@ pub struct PaddedNetwork {
     /// Its dense layers.
     pub layers: Vec<PaddedLayer>,
     parameters: usize,
+    /// The weights that can be masked, and where they lie.
+    selection: Selection,
+    selected: Vec<SelectedRow>,
+}
+
+/// A row of a tensor whose weights can be masked.
+#[derive(Clone, Debug)]
+struct SelectedRow {
+    /// Its place in padded parameters.
+    place: Range<usize>,
+    /// Index of its first weight among all that can be masked.
+    start: usize,
+    fan_in: usize,
 }
 
 impl PaddedNetwork {
-    /// The padded form of `architecture`.
-    pub fn new(architecture: &Architecture) -> Self {
+    /// The padded form of `architecture`; the weights of `selection` can be masked.
+    pub fn new(architecture: &Architecture, selection: &Selection) -> Self {
         let convolutions = PaddedConvolution::of_layers(&architecture.conv_layers());
         // Pixels are read where they lie; features of convolutions are written, and so can be padded.
         let features = architecture.features();
@@ -108,7 +121,30 @@ impl PaddedNetwork {
                 padded
             })
             .collect();
-        Self { architecture: architecture.clone(), convolutions, layers, parameters: end }
+        let mut network = Self {
+            architecture: architecture.clone(),
+            convolutions,
+            layers,
+            parameters: end,
+            selection: selection.clone(),
+            selected: Vec::new(),
+        };
+        network.selected = network.rows_of(selection);
+        network
+    }
+
+    /// The rows of a selection, in its order.
+    fn rows_of(&self, selection: &Selection) -> Vec<SelectedRow> {
+        let (mut parts, mut rows) = (selection.parts().iter().peekable(), Vec::new());
+        self.walk(|plain, padded| {
+            // Both are in the order of the layout.
+            while parts.next_if(|part| part.range.end <= plain.start).is_some() {}
+            if let Some(part) = parts.peek().filter(|part| part.range.start <= plain.start) {
+                let start = part.start + plain.start - part.range.start;
+                rows.push(SelectedRow { place: padded, start, fan_in: part.fan_in() });
+            }
+        });
+        rows
     }
 
     /// Copies parameters of the plain layout into padded form.
@@ -160,8 +196,12 @@ impl PaddedNetwork {
     }
 }
 
-/// A row of a focus layer and of what training keeps beside it, without padding.
-pub struct FocusRow<'a> {
+/// A row of weights that can be masked and of what training keeps beside it, without padding.
+pub struct MaskedRow<'a> {
+    /// Index of the first of them among all that can be masked.
+    pub start: usize,
+    /// Number of inputs that feed one of their units.
+    pub fan_in: usize,
     /// States, see [`mask`].
     pub mask: &'a mut [u32],
     /// Weights.
@@ -179,46 +219,60 @@ pub struct PaddedReplica {
     pub parameters: AlignedBuffer,
     m: AlignedBuffer,
     v: AlignedBuffer,
-    /// The focus layer's mask; `None` as long as all weights are kept.
+    /// States of the weights that can be masked; `None` as long as all of them are kept.
     mask: Option<Vec<u32>>,
+    /// Sums of the parameters over epochs; `None` before the first.
+    sums: Option<AlignedBuffer>,
 }
 
 impl PaddedReplica {
-    /// Takes in a replica.
+    /// Takes in a replica, in which only weights that can be masked are.
     pub fn new(network: &PaddedNetwork, replica: &Replica<f32>) -> Self {
-        let mask = replica.mask.iter().any(|&state| state != mask::KEPT).then(|| replica.mask.clone());
+        let mask = network.selection.gather(&replica.mask);
         Self {
             parameters: network.pad(&replica.parameters),
             m: network.pad(&replica.m),
             v: network.pad(&replica.v),
-            mask,
+            mask: mask.iter().any(|&state| state != mask::KEPT).then_some(mask),
+            sums: (!replica.sums.is_empty()).then(|| network.pad(&replica.sums)),
         }
     }
 
     /// Gives the replica out in the plain layout.
     pub fn replica(&self, network: &PaddedNetwork) -> Replica<f32> {
-        let mask = self.mask.clone().unwrap_or_else(|| vec![mask::KEPT; network.architecture.weight_count()]);
-        Replica {
-            parameters: network.unpad(&self.parameters),
-            m: network.unpad(&self.m),
-            v: network.unpad(&self.v),
-            mask,
+        let parameters = self.plain_parameters(network);
+        let mut mask = vec![mask::KEPT; parameters.len()];
+        if let Some(states) = &self.mask {
+            network.selection.scatter(states, &mut mask);
+        }
+        let sums = self.sums.as_ref().map_or_else(Vec::new, |sums| network.unpad(sums));
+        Replica { parameters, m: network.unpad(&self.m), v: network.unpad(&self.v), mask, sums }
+    }
+
+    /// Adds the parameters to their sums over epochs.
+    pub fn accumulate(&mut self) {
+        match &mut self.sums {
+            Some(sums) => mean::accumulate(&self.parameters, sums),
+            None => self.sums = Some(self.parameters.clone()),
         }
     }
 
-    /// Weights of the focus layer `[in, out]`.
-    pub fn focus_weights(&self, network: &PaddedNetwork) -> Vec<f32> {
-        let focus = network.focus();
-        let rows = self.parameters[focus.weights.clone()].chunks_exact(focus.columns);
-        rows.flat_map(|row| &row[..focus.layer.outputs]).copied().collect()
+    /// All parameters in the plain layout.
+    pub fn plain_parameters(&self, network: &PaddedNetwork) -> Vec<f32> {
+        network.unpad(&self.parameters)
     }
 
-    /// Puts weights of the focus layer `[in, out]` back.
-    pub fn set_focus_weights(&mut self, network: &PaddedNetwork, weights: &[f32]) {
-        let focus = network.focus();
-        let rows = self.parameters[focus.weights.clone()].chunks_exact_mut(focus.columns);
-        for (padded, plain) in rows.zip(weights.chunks_exact(focus.layer.outputs)) {
-            padded[..plain.len()].copy_from_slice(plain);
+    /// Weights of a selection.
+    pub fn weights(&self, network: &PaddedNetwork, selection: &Selection) -> Vec<f32> {
+        let rows = network.rows_of(selection);
+        rows.into_iter().flat_map(|row| &self.parameters[row.place]).copied().collect()
+    }
+
+    /// Puts weights of a selection back.
+    pub fn set_weights(&mut self, network: &PaddedNetwork, selection: &Selection, weights: &[f32]) {
+        for SelectedRow { place, start, .. } in network.rows_of(selection) {
+            let own = &weights[start..start + place.len()];
+            self.parameters[place].copy_from_slice(own);
         }
     }
 
@@ -227,20 +281,27 @@ impl PaddedReplica {
         self.mask.is_some()
     }
 
-    /// The focus layer, to be masked where it lies: a row for each input.
-    pub fn focus_rows(&mut self, network: &PaddedNetwork) -> impl Iterator<Item = FocusRow<'_>> {
-        let PaddedLayer { weights: place, columns, layer, .. } = network.focus();
-        let (columns, units) = (*columns, layer.outputs);
-        let mask = self.mask.get_or_insert_with(|| vec![mask::KEPT; layer.inputs * units]).chunks_exact_mut(units);
-        let [weights, m, v] = [&mut self.parameters, &mut self.m, &mut self.v]
-            .map(|array| array[place.clone()].chunks_exact_mut(columns).map(move |row| &mut row[..units]));
-        mask.zip(weights).zip(m.zip(v)).map(|((mask, weights), (m, v))| FocusRow { mask, weights, m, v })
+    /// Calls `visit` with each row of weights that can be masked, in their order, to be masked where it lies.
+    #[inline(always)]
+    pub fn visit_masked(&mut self, network: &PaddedNetwork, mut visit: impl FnMut(MaskedRow<'_>)) {
+        let mask = self.mask.get_or_insert_with(|| vec![mask::KEPT; network.selection.weights()]);
+        for &SelectedRow { ref place, start, fan_in } in &network.selected {
+            visit(MaskedRow {
+                start,
+                fan_in,
+                mask: &mut mask[start..start + place.len()],
+                weights: &mut self.parameters[place.clone()],
+                m: &mut self.m[place.clone()],
+                v: &mut self.v[place.clone()],
+            });
+        }
     }
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        let Self { parameters, m, v, mask } = self;
-        parameters.bytes() + m.bytes() + v.bytes() + mask.as_deref().map_or(0, size_of_val)
+        let Self { parameters, m, v, mask, sums } = self;
+        let sums = sums.as_ref().map_or(0, AlignedBuffer::bytes);
+        parameters.bytes() + m.bytes() + v.bytes() + mask.as_deref().map_or(0, size_of_val) + sums
     }
 
     /// Adam's view of one tensor.
@@ -263,10 +324,10 @@ impl PaddedReplica {
     #[inline(always)]
     pub fn hold_masked(&mut self, network: &PaddedNetwork, decay: f32) {
         if self.is_masked() {
-            for FocusRow { mask, weights, m, v } in self.focus_rows(network) {
+            self.visit_masked(network, |MaskedRow { mask, weights, m, v, .. }| {
                 mask::hold(mask, weights, m, v);
                 mask::decay(mask, decay, weights);
-            }
+            });
         }
     }
 

@@ -281,7 +281,7 @@ struct Rows<'a> {
     /// Its first row.
     first: usize,
     weights: AdamTensor<'a>,
-    /// Goes with the first rows.
+    /// Goes with the first rows, where the network has biases.
     bias: Option<AdamTensor<'a>>,
 }
 
@@ -320,7 +320,7 @@ fn share_rows<'a, const N: usize>(network: &PaddedNetwork, mut rest: AdamTensor<
     for (layer, padded) in network.layers.iter().enumerate() {
         let (mut weights, after) = rest.split_at(padded.weights.len());
         let (bias, after) = after.split_at(padded.bias.len());
-        let (mut bias, mut first) = (Some(bias), 0);
+        let (mut bias, mut first) = (Some(bias).filter(|_| network.architecture.bias), 0);
         let inputs = padded.layer.inputs;
         for (index, share) in shares.iter_mut().enumerate() {
             let end = if index + 1 == N {
@@ -369,7 +369,8 @@ pub fn step(
 
     if !network.convolutions.is_empty() {
         let parts = [&first.activations.convolutions, &second.activations.convolutions];
-        let update = convolutions::Update { convolutions: &network.convolutions, parts, replica, rate };
+        let bias = network.architecture.bias;
+        let update = convolutions::Update { convolutions: &network.convolutions, parts, replica, rate, bias };
         dispatch(has_partial_registers, update);
     }
     let parts = [&*first, &*second];
@@ -384,9 +385,25 @@ pub fn step(
         let [rows] = share_rows::<1>(network, tensor);
         dispatch(has_partial_registers, update(first_scratch, rows));
     }
-    replica.hold_masked(network, decay);
+    dispatch(has_partial_registers, Hold { network, replica, decay });
     let total: f64 = parts.iter().flat_map(|part| &part.losses[..part.samples]).sum();
     BatchLoss { mean: (total / samples as f64) as f32, correct: parts.iter().map(|part| part.correct).sum() }
+}
+
+/// What a mask does after an update, in the widest registers: of whole networks it covers as much as the update.
+struct Hold<'a> {
+    network: &'a PaddedNetwork,
+    replica: &'a mut PaddedReplica,
+    decay: f32,
+}
+
+impl WithSimd for Hold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.replica.hold_masked(self.network, self.decay);
+    }
 }
 
 /// The first layers of a forward pass; see [`activations`].
@@ -428,7 +445,7 @@ mod tests {
     use super::*;
     use crate::cpu::training_step::{self as twin, Replica};
     use crate::cpu::{adam, he_normal};
-    use crate::network::{Architecture, Convolution, ParameterLayout};
+    use crate::network::{Architecture, Convolution, ParameterLayout, Selection};
     use crate::random::{Sequence, Stream};
 
     const SCALE: f32 = 1.0 / 255.0;
@@ -453,7 +470,7 @@ mod tests {
                 None => parameters[tensor.range()].fill(0.05),
             }
         }
-        Replica::new(architecture, parameters)
+        Replica::new(parameters)
     }
 
     /// A few steps on short batches, against the twin in double precision.
@@ -462,7 +479,7 @@ mod tests {
         let pixels = architecture.image_len();
         let images: Vec<u8> = (0..9 * pixels).map(|_| draws.next_word() as u8).collect();
         let labels: Vec<u8> = (0..9).map(|sample| (sample % architecture.classes) as u8).collect();
-        let network = PaddedNetwork::new(architecture);
+        let network = PaddedNetwork::new(architecture, &Selection::all(architecture));
         let start = initial(architecture);
         let mut fast = PaddedReplica::new(&network, &start);
         assert_eq!(fast.replica(&network), start, "padding and back");
@@ -472,7 +489,7 @@ mod tests {
             let before = fast.replica(&network);
             let [parameters, m, v] =
                 [before.parameters, before.m, before.v].map(|list| list.into_iter().map(f64::from).collect());
-            let mut expected = Replica { parameters, m, v, mask: before.mask };
+            let mut expected = Replica { parameters, m, v, mask: before.mask, sums: Vec::new() };
             let rate = adam::corrected_rate(index as u64 + 1);
             let batch = ImageBatch { images: &images, labels: &labels, order, scale: SCALE };
             let loss = step(&network, &mut fast, &mut workspace, batch, rate as f32, 1.0, false);

@@ -1,17 +1,17 @@
 //! Replicas on the CPU engine: side by side on all cores, each step of a replica on one core, or on two.
 
 use crate::cpu::fast::focus_sweep::SweepInput;
-use crate::cpu::fast::network::{FocusRow, PaddedNetwork, PaddedReplica};
+use crate::cpu::fast::network::{MaskedRow, PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
 use crate::cpu::fast::{self, padded};
 use crate::cpu::focus_sweep::SweepShape;
-use crate::cpu::{adam, he_normal, mask};
+use crate::cpu::{he_normal, mask};
 use crate::data::Dataset;
-use crate::engine::backend::{BackendBatch, PackedPoint};
+use crate::engine::backend::{BackendBatch, PackedPoint, PrunedNetwork};
 use crate::engine::loaded::Loaded;
 use crate::engine::{Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, Watch};
 use crate::error::Result;
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Selection};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -31,17 +31,19 @@ pub(super) const FOCUS_INPUT_BYTES: usize = 128 << 20;
 
 /// Replicas on the CPU engine.
 pub(super) struct CpuBatch {
-    architecture: Architecture,
-    network: PaddedNetwork,
-    scale: f32,
+    pub(super) architecture: Architecture,
+    pub(super) network: PaddedNetwork,
+    pub(super) scale: f32,
     training: Arc<Dataset>,
-    pool: Arc<rayon::ThreadPool>,
+    pub(super) pool: Arc<rayon::ThreadPool>,
     /// One for each thread; locked only by it.
     workspaces: Vec<Mutex<Workspace>>,
     sharing: Mutex<Sharing>,
     seed: u64,
     replica_ids: Vec<u32>,
-    slots: Vec<PaddedReplica>,
+    /// The weights that changes of masks are about.
+    selection: Selection,
+    pub(super) slots: Vec<PaddedReplica>,
     /// By slot; of the data set that was swept last.
     focus_inputs: HashMap<usize, FocusInput>,
 }
@@ -97,7 +99,7 @@ impl Sharing {
 impl CpuBatch {
     /// Replicas with their initial weights.
     pub(super) fn new(pool: &Arc<rayon::ThreadPool>, setup: &Setup<'_>, training: &Loaded) -> Self {
-        let network = PaddedNetwork::new(setup.architecture);
+        let network = PaddedNetwork::new(setup.architecture, setup.selection);
         let layout = ParameterLayout::new(setup.architecture);
         let initial = |&id: &u32| {
             let mut parameters = vec![0.0; layout.parameters()];
@@ -107,7 +109,7 @@ impl CpuBatch {
                     he_normal::fill(setup.seed, id, index, scale, &mut parameters[tensor.range()]);
                 }
             }
-            PaddedReplica::new(&network, &Replica::new(setup.architecture, parameters))
+            PaddedReplica::new(&network, &Replica::new(parameters))
         };
         let slots = pool.install(|| setup.replica_ids.par_iter().map(initial).collect());
         let workspaces = (0..pool.current_num_threads())
@@ -123,6 +125,7 @@ impl CpuBatch {
             sharing: Mutex::default(),
             seed: setup.seed,
             replica_ids: setup.replica_ids.to_vec(),
+            selection: setup.selection.clone(),
             slots,
             focus_inputs: HashMap::new(),
         }
@@ -156,6 +159,13 @@ impl CpuBatch {
         values
     }
 
+    /// Weights from layer `first` on, counted from the image, have changed: what the focus layer reads may have, too.
+    fn forget_focus_inputs(&mut self, first: usize) {
+        if first < self.architecture.convolutions.len() + self.architecture.focus_layer() {
+            self.focus_inputs.clear();
+        }
+    }
+
     /// For each slot and block of samples what layer `layers - 1` produces, with padded rows, handed to `take`.
     fn activations<R: Send>(
         &self,
@@ -182,12 +192,10 @@ struct FocusInput {
 }
 
 impl BackendBatch for CpuBatch {
-    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+    fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         self.focus_inputs.clear();
         let count = steps.batches.len();
         let mut losses = vec![StepLoss::default(); self.slots.len() * count];
-        let rates: Vec<f32> =
-            (1..=count as u64).map(|step| adam::corrected_rate(steps.first_step + step) as f32).collect();
         // With half as many replicas as threads two threads share each step, if that is faster.
         let spare = 2 * self.slots.len() <= self.pool.current_num_threads();
         let turns = self.slots.iter_mut().zip(losses.chunks_mut(count.max(1))).enumerate();
@@ -231,56 +239,59 @@ impl BackendBatch for CpuBatch {
     }
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
-        let (network, seed, [inputs, units]) = (&self.network, self.seed, self.architecture.focus_shape());
-        let scale = he_normal::scale(inputs) as f32;
+        self.forget_focus_inputs(self.selection.first_layer());
+        let (network, seed, all) = (&self.network, self.seed, self.selection.weights());
         let change_one = |scratch: &mut RankScratch,
                           ((slot, &replica_id), &count): ((&mut PaddedReplica, &u32), &u32)| {
             if count == 0 && !slot.is_masked() {
                 return;
             }
             let RankScratch { scores, composite, rank } = scratch;
-            let all = self.architecture.weight_count();
             scores.resize(all, 0.0);
             rank.resize(all, 0);
-            let draws = |update, row| mask::Draws { seed, replica_id, update, first: (row * units) as u32 };
-            for ((row, focus), scores) in slot.focus_rows(network).enumerate().zip(scores.chunks_exact_mut(units)) {
+            let draws = |update, start| mask::Draws { seed, replica_id, update, first: start as u32 };
+            slot.visit_masked(network, |MaskedRow { start, mask, weights, .. }| {
+                let scores = &mut scores[start..start + weights.len()];
                 match change {
-                    MaskChange::PruneSmallest | MaskChange::DecaySmallest => scores.copy_from_slice(focus.weights),
-                    MaskChange::PruneRandom { update } => {
-                        mask::draw(draws(update, row), mask::KEPT, focus.mask, scores);
-                    }
-                    MaskChange::RegrowRandom { update } => {
-                        mask::draw(draws(update, row), mask::PRUNED, focus.mask, scores);
-                    }
+                    MaskChange::PruneSmallest | MaskChange::DecaySmallest => scores.copy_from_slice(weights),
+                    MaskChange::PruneRandom { update } => mask::draw(draws(update, start), mask::KEPT, mask, scores),
+                    MaskChange::RegrowRandom { update } => mask::draw(draws(update, start), mask::PRUNED, mask, scores),
                 }
-            }
+            });
             fast::stability::rank(scores, composite, rank);
             let kept = all as u32 - count;
-            for ((row, focus), rank) in slot.focus_rows(network).enumerate().zip(rank.chunks_exact(units)) {
-                let FocusRow { mask, weights, m, v } = focus;
+            slot.visit_masked(network, |MaskedRow { start, fan_in, mask, weights, m, v }| {
+                let rank = &rank[start..start + weights.len()];
                 match change {
                     MaskChange::PruneSmallest | MaskChange::PruneRandom { .. } => {
                         mask::smallest(rank, kept, mask::PRUNED, mask, weights, m, v);
                     }
                     MaskChange::DecaySmallest => mask::smallest(rank, kept, mask::DECAYING, mask, weights, m, v),
                     MaskChange::RegrowRandom { update } => {
-                        mask::regrow(draws(update, row), scale, rank, count, mask, weights, m, v);
+                        let scale = he_normal::scale(fan_in) as f32;
+                        mask::regrow(draws(update, start), scale, rank, count, mask, weights, m, v);
                     }
                 }
-            }
+            });
         };
         let slots = self.slots.par_iter_mut().zip(&self.replica_ids).zip(weight_count);
         self.pool.install(|| slots.for_each_init(RankScratch::default, change_one));
         Ok(())
     }
 
-    fn focus_weights(&mut self) -> Result<Vec<f32>> {
-        Ok(self.slots.iter().flat_map(|slot| slot.focus_weights(&self.network)).collect())
+    fn accumulate(&mut self) -> Result<()> {
+        self.pool.install(|| self.slots.par_iter_mut().for_each(PaddedReplica::accumulate));
+        Ok(())
     }
 
-    fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
-        for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(self.architecture.weight_count())) {
-            slot.set_focus_weights(&self.network, weights);
+    fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
+        Ok(self.slots.iter().flat_map(|slot| slot.weights(&self.network, selection)).collect())
+    }
+
+    fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()> {
+        self.forget_focus_inputs(selection.first_layer());
+        for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(selection.weights())) {
+            slot.set_weights(&self.network, selection, weights);
         }
         Ok(())
     }
@@ -325,7 +336,7 @@ impl BackendBatch for CpuBatch {
         (0..self.slots.len()).map(evaluate).collect()
     }
 
-    fn sweep(&mut self, loaded: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+    fn sweep_focus(&mut self, loaded: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
         let data = &loaded.set;
         let blocks = Self::blocks(0..data.samples());
         let [inputs, units] = self.architecture.focus_shape();
@@ -366,10 +377,20 @@ impl BackendBatch for CpuBatch {
         }
         Ok(evaluations)
     }
+
+    fn sweep_networks(
+        &mut self,
+        data: &Loaded,
+        first_layer: usize,
+        networks: &[PrunedNetwork],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Evaluation>> {
+        self.evaluate_networks(&data.set, first_layer, networks, watch)
+    }
 }
 
 /// Joins the sums of blocks in their order.
-fn evaluation(parts: &[(f64, u32)], samples: usize) -> Evaluation {
+pub(super) fn evaluation(parts: &[(f64, u32)], samples: usize) -> Evaluation {
     let loss: f64 = parts.iter().map(|part| part.0).sum();
     let correct = parts.iter().map(|part| part.1).sum();
     Evaluation { loss: loss / samples as f64, correct, samples: samples as u32 }

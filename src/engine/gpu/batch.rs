@@ -1,8 +1,10 @@
 //! Replicas of one network on the GPU.
 
 mod masks;
+mod networks;
 mod sweep;
 mod training;
+mod weights;
 
 use super::Variant;
 use super::capacity::Capacity;
@@ -10,21 +12,20 @@ use super::launches::{ActivationSizes, Activations, Binder, Kernels, Network, Se
 use super::samples::{self, BatchUploader, LoadedData, Pace};
 use super::tuning::Choice;
 use crate::cpu::{he_normal, mask as states};
-use crate::engine::backend::{BackendBatch, PackedPoint};
+use crate::engine::backend::{BackendBatch, PackedPoint, PrunedNetwork};
 use crate::engine::loaded::Loaded;
 use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepSize, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::dense_stack::Launches;
+use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{focus_sweep, he_normal as initial};
-use crate::network::ParameterLayout;
+use crate::network::{ParameterLayout, Selection};
 use masks::MaskLaunches;
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Words of one array of states that are read back at once.
-const READ_WORDS: usize = 4 << 20;
+use weights::Sums;
 
 /// Replicas that fit the device's arrays together.
 pub(super) struct Wave {
@@ -34,6 +35,8 @@ pub(super) struct Wave {
     pub(super) state: State,
     /// Made when masks change for the first time.
     mask_launches: Option<MaskLaunches>,
+    /// Sums of the parameters over epochs, made for the first of them.
+    sums: Option<Sums>,
 }
 
 /// Replicas on the GPU.
@@ -66,6 +69,7 @@ impl Plan {
         let network = Network {
             architecture: setup.architecture.clone(),
             layout: ParameterLayout::new(setup.architecture),
+            selection: setup.selection.clone(),
             scale: (1.0 / setup.pixel_scale) as f32,
         };
         let batch = setup.batch;
@@ -134,7 +138,7 @@ impl GpuBatch {
         let plan = Plan::new(gpu, training, variant, setup)?;
         let Network { architecture, layout, .. } = &plan.network;
         let bytes = |words: usize| 4 * words as u64;
-        let state = setup.replica_ids.len() * (3 * layout.parameters() + architecture.weight_count());
+        let state = setup.replica_ids.len() * (3 * layout.parameters() + plan.network.masked().len());
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
         let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
         let fused = plan.network.whole_stack(plan.largest(), plan.batch);
@@ -142,13 +146,17 @@ impl GpuBatch {
             let (steps, launches) = BatchUploader::launched(gpu, &plan.training, &shape, gpu.usual_workgroup_size());
             feed += launches * Launches::words(&shape, steps);
         }
+        let of_points = match sweep.first_layer {
+            Some(_) => plan.networks_words(gpu, sweep.points),
+            None => {
+                sweep.points.div_ceil(plan.waves.len())
+                    * focus_sweep::point_words(architecture.focus_shape(), sweep.samples)
+            }
+        };
         Ok(Footprint {
             state: bytes(state),
             activations: bytes(activations + plan.gradient() + feed),
-            sweep: bytes(
-                sweep.points.div_ceil(plan.waves.len())
-                    * focus_sweep::point_words(architecture.focus_shape(), sweep.samples),
-            ),
+            sweep: bytes(of_points),
         })
     }
 
@@ -197,14 +205,15 @@ impl Wave {
     /// Makes room for the replicas in `slots` and fills in their initial weights.
     fn new(gpu: &Gpu, workgroup_size: u32, network: &Network, setup: &Setup<'_>, slots: Range<usize>) -> Result<Self> {
         let replicas = slots.len();
-        let (parameters, mask) =
-            (replicas * network.layout.parameters(), replicas * network.architecture.weight_count());
+        let parameters = replicas * network.layout.parameters();
+        let mut mask = vec![states::KEPT; network.masked().len()];
+        network.hold_missing(&mut mask);
         let state = State {
             replicas,
             parameters: Buffer::new(gpu, "parameters", parameters)?,
             m: Buffer::new(gpu, "m", parameters)?,
             v: Buffer::new(gpu, "v", parameters)?,
-            mask: Buffer::from_slice(gpu, "mask", &vec![states::KEPT; mask])?,
+            mask: Buffer::from_slice(gpu, "mask", &mask.repeat(replicas))?,
         };
         let replica_ids = Buffer::from_slice(gpu, "replica ids", &setup.replica_ids[slots.clone()])?;
         let fill = initial::Fill::new(gpu, workgroup_size)?;
@@ -225,18 +234,18 @@ impl Wave {
             }
         }
         recorder.submit()?;
-        Ok(Self { slots, state, mask_launches: None })
+        Ok(Self { slots, state, mask_launches: None, sums: None })
     }
 }
 
 impl BackendBatch for GpuBatch {
-    fn train(&mut self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
-        self.train_waves(steps, watch)
+    fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+        self.train_waves(steps, rates, watch)
     }
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
         let (gpu, network, workgroup_size) = (&self.gpu, &self.plan.network, self.choice.workgroup_size);
-        for Wave { slots, state, mask_launches } in &mut self.waves {
+        for Wave { slots, state, mask_launches, .. } in &mut self.waves {
             let launches = match mask_launches {
                 Some(launches) => launches,
                 None => mask_launches.insert(MaskLaunches::new(gpu, workgroup_size, network, self.seed, state)?),
@@ -247,66 +256,24 @@ impl BackendBatch for GpuBatch {
         Ok(())
     }
 
-    fn focus_weights(&mut self) -> Result<Vec<f32>> {
-        let (gpu, network) = (&self.gpu, &self.plan.network);
-        let mut weights = Vec::new();
-        for Wave { state, .. } in &self.waves {
-            let own = Buffer::new(gpu, "focus weights", state.replicas * network.architecture.weight_count())?;
-            let mut recorder = Recorder::new(gpu, "focus weights");
-            network.copy_focus_weights(&mut recorder, state, &own)?;
-            recorder.submit()?;
-            weights.extend(read_back(gpu, &own)?);
-        }
-        Ok(weights)
+    fn accumulate(&mut self) -> Result<()> {
+        self.add_to_sums()
     }
 
-    fn set_focus_weights(&mut self, weights: &[f32]) -> Result<()> {
-        let (stride, focus) = (self.plan.network.layout.parameters(), self.plan.network.layout.focus_weight());
-        for wave in &self.waves {
-            let own = &weights[wave.slots.start * focus.len()..wave.slots.end * focus.len()];
-            for (replica, weights) in own.chunks_exact(focus.len()).enumerate() {
-                wave.state.parameters.write(&self.gpu, replica * stride + focus.offset, weights)?;
-            }
-        }
-        Ok(())
+    fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
+        self.read_weights(selection)
+    }
+
+    fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()> {
+        self.write_weights(selection, weights)
     }
 
     fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
-        let (gpu, parameters, weight_count) =
-            (&self.gpu, self.plan.network.layout.parameters(), self.plan.network.architecture.weight_count());
-        for Wave { state, .. } in &self.waves {
-            let mask = read_back(gpu, &state.mask)?;
-            let block = (READ_WORDS / parameters).clamp(1, state.replicas);
-            for first in (0..state.replicas).step_by(block) {
-                let count = block.min(state.replicas - first);
-                let part = |array| read_part(gpu, array, first * parameters, count * parameters);
-                let (all, m, v) = (part(&state.parameters)?, part(&state.m)?, part(&state.v)?);
-                let [all, m, v] = [&all, &m, &v].map(|part| part.chunks_exact(parameters));
-                for (replica, ((all, m), v)) in (first..).zip(all.zip(m).zip(v)) {
-                    visit(Replica {
-                        parameters: all.to_vec(),
-                        m: m.to_vec(),
-                        v: v.to_vec(),
-                        mask: mask[replica * weight_count..(replica + 1) * weight_count].to_vec(),
-                    })?;
-                }
-            }
-        }
-        Ok(())
+        self.read_replicas(visit)
     }
 
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        let (parameters, weight_count) =
-            (self.plan.network.layout.parameters(), self.plan.network.architecture.weight_count());
-        for wave in &self.waves {
-            for (place, replica) in replicas[wave.slots.clone()].iter().enumerate() {
-                wave.state.parameters.write(&self.gpu, place * parameters, &replica.parameters)?;
-                wave.state.m.write(&self.gpu, place * parameters, &replica.m)?;
-                wave.state.v.write(&self.gpu, place * parameters, &replica.v)?;
-                wave.state.mask.write(&self.gpu, place * weight_count, &replica.mask)?;
-            }
-        }
-        Ok(())
+        self.write_replicas(replicas)
     }
 
     fn logits(&mut self, data: &Loaded, samples: Range<usize>) -> Result<Vec<f32>> {
@@ -318,7 +285,7 @@ impl BackendBatch for GpuBatch {
         let step = self.evaluation_step(&data)?;
         let mut feed = BatchUploader::in_order(gpu, &data, step)?;
         for wave in &self.waves {
-            let layers = self.plan.network.architecture.hidden.len() + 1;
+            let layers = 0..self.plan.network.layers();
             let launches = Sequence::forward(self.binder(wave, &feed, activations), layers)?;
             for batch in steps_of(samples.clone(), step) {
                 feed.load_in_order(gpu, std::slice::from_ref(&batch), 0)?;
@@ -347,42 +314,24 @@ impl BackendBatch for GpuBatch {
             // A pair of words for each replica and step of a submission.
             let rows = feed.steps().len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
             let losses = Buffer::new(gpu, "losses", rows * replicas)?;
-            let activations = &self.evaluation_activations;
-            let launches = Sequence::evaluation(self.binder(wave, &feed, activations), &losses)?;
-            let mut sums = vec![(0.0, 0); replicas];
-            let mut pace = Pace::new();
-            let mut rest = &batches[..];
-            while !rest.is_empty() {
-                let (now, later) = rest.split_at(feed.fitting(rest, pace.steps().min(rows)));
-                feed.load_in_order(gpu, now, 0)?;
-                let mut recorder = Recorder::new(gpu, "evaluation");
-                for (record, batch) in (0..).zip(now) {
-                    launches.record(&mut recorder, record, batch.len())?;
-                }
-                recorder.submit()?;
-                let found = read_back(gpu, &losses)?;
-                pace.completed(now.len());
-                for (batch, found) in now.iter().zip(found.chunks_exact(replicas)) {
-                    for ((loss, correct), found) in sums.iter_mut().zip(found) {
-                        *loss += f64::from(found.mean) * batch.len() as f64;
-                        *correct += found.correct;
-                    }
-                    (watch.progress)((batch.len() * replicas) as u64);
-                }
-                watch.check()?;
-                rest = later;
-            }
-            let evaluation = |(loss, correct): (f64, u32)| Evaluation {
-                loss: loss / samples as f64,
-                correct,
-                samples: samples as u32,
-            };
-            evaluations.extend(sums.into_iter().map(evaluation));
+            let launches = Sequence::evaluation(self.binder(wave, &feed, &self.evaluation_activations), 0, &losses)?;
+            let record = |recorder: &mut Recorder<'_>, step, samples| launches.record(recorder, step, samples);
+            let done = |samples| (watch.progress)((samples * replicas) as u64);
+            evaluations.extend(evaluate_steps(
+                gpu,
+                &mut feed,
+                &batches,
+                &losses,
+                [rows, replicas],
+                &record,
+                &done,
+                watch,
+            )?);
         }
         Ok(evaluations)
     }
 
-    fn sweep(&mut self, data: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
+    fn sweep_focus(&mut self, data: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {
         let data = samples::at(&self.data, data.place);
         let step = self.evaluation_step(&data)?;
         let unknown = Evaluation { loss: 0.0, correct: 0, samples: data.host().samples() as u32 };
@@ -396,15 +345,57 @@ impl BackendBatch for GpuBatch {
         }
         Ok(evaluations)
     }
+
+    fn sweep_networks(
+        &mut self,
+        data: &Loaded,
+        first_layer: usize,
+        networks: &[PrunedNetwork],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Evaluation>> {
+        self.evaluate_networks(data, first_layer, networks, watch)
+    }
 }
 
-/// Some elements of an array on the device.
-fn read_part(gpu: &Gpu, array: &Buffer<f32>, first: usize, len: usize) -> Result<Vec<f32>> {
-    let part = Buffer::new(gpu, "part", len)?;
-    let mut recorder = Recorder::new(gpu, "part");
-    recorder.copy(array, first, &part, 0, len)?;
-    recorder.submit()?;
-    read_back(gpu, &part)
+/// Evaluates networks, replicas side by side, on steps of samples, as many in a submission as suits the device: `record` records
+/// the launches of a step, which leave their `losses` `[row, replica]`, and `done` hears how many samples a step had.
+fn evaluate_steps(
+    gpu: &Gpu,
+    feed: &mut BatchUploader,
+    batches: &[Range<usize>],
+    losses: &Buffer<BatchLoss>,
+    [rows, replicas]: [usize; 2],
+    record: &dyn Fn(&mut Recorder<'_>, u32, usize) -> Result<()>,
+    done: &dyn Fn(usize),
+    watch: &Watch<'_>,
+) -> Result<Vec<Evaluation>> {
+    let samples: usize = batches.iter().map(Range::len).sum();
+    let mut sums = vec![(0.0, 0); replicas];
+    let mut pace = Pace::new();
+    let mut rest = batches;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(feed.fitting(rest, pace.steps().min(rows)));
+        feed.load_in_order(gpu, now, 0)?;
+        let mut recorder = Recorder::new(gpu, "evaluation");
+        for (step, batch) in (0..).zip(now) {
+            record(&mut recorder, step, batch.len())?;
+        }
+        recorder.submit()?;
+        let found = read_back(gpu, losses)?;
+        pace.completed(now.len());
+        for (batch, found) in now.iter().zip(found.chunks_exact(replicas)) {
+            for ((loss, correct), found) in sums.iter_mut().zip(found) {
+                *loss += f64::from(found.mean) * batch.len() as f64;
+                *correct += found.correct;
+            }
+            done(batch.len());
+        }
+        watch.check()?;
+        rest = later;
+    }
+    let evaluation =
+        |(loss, correct): (f64, u32)| Evaluation { loss: loss / samples as f64, correct, samples: samples as u32 };
+    Ok(sums.into_iter().map(evaluation).collect())
 }
 
 /// Cuts samples into steps of an evaluation.

@@ -16,6 +16,12 @@ const WAVE_WORDS: usize = 512 << 20;
 /// The same in arrays of the largest size.
 const WAVE_ARRAYS: usize = 16;
 
+/// The most networks of a sweep that are evaluated side by side: enough to fill any device, few enough for a launch to stay
+/// short.
+const POINTS: usize = 256;
+/// The most words of what their layers produce, 256 MiB.
+const POINT_WORDS: usize = 64 << 20;
+
 /// How much fits the arrays of a device.
 pub(super) struct Capacity {
     /// Words of one array.
@@ -42,6 +48,13 @@ impl Capacity {
                 Ok(EVALUATION_SAMPLES.min(1 << fitting.ilog2()))
             }
         }
+    }
+
+    /// Networks of a sweep that are evaluated side by side, in steps of `evaluation_samples` samples, one at least.
+    pub(super) fn points(&self, network: &Network, evaluation_samples: usize) -> usize {
+        let largest = network.layout.parameters().max(evaluation_samples * network.widest());
+        let together = evaluation_samples * network.words_per_sample(TrainingPath::Evaluation);
+        (self.words / largest).min(self.total.min(POINT_WORDS) / together).clamp(1, POINTS.min(self.workgroups))
     }
 
     /// Whether the array of a stack of dense layers fits: it holds more than one layer.
@@ -111,7 +124,7 @@ impl Capacity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Architecture, ParameterLayout};
+    use crate::network::{Architecture, ParameterLayout, Selection};
 
     /// WebGPU's 128 MiB.
     const DEFAULT: Capacity = Capacity { words: 32 << 20, total: WAVE_WORDS, workgroups: 65_535 };
@@ -121,7 +134,8 @@ mod tests {
             convolutions: Architecture::paper_convolutions(filters),
             ..Architecture::dnn(side, side, [30; 6], 10)
         };
-        Network { layout: ParameterLayout::new(&architecture), architecture, scale: 1.0 }
+        let (layout, selection) = (ParameterLayout::new(&architecture), Selection::focus(&architecture));
+        Network { layout, selection, architecture, scale: 1.0 }
     }
 
     #[test]

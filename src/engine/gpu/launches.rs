@@ -7,20 +7,24 @@ pub(super) use training::TrainingLaunches;
 
 use super::samples::BatchUploader;
 use super::tuning::Choice;
+use crate::cpu::mask as states;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::dense::ImageShape;
 use crate::kernels::dense_stack::{self, Reads, StepShape};
 use crate::kernels::softmax_cross_entropy::{BatchLoss, Loss, LossArguments};
 use crate::kernels::{Bound, ParameterOffsets, StepRecord, adam, dense};
-use crate::network::{Architecture, ConvLayer, ParameterLayout};
+use crate::network::{Architecture, ConvLayer, ParameterLayout, Selection};
 use convolutions::Convolved;
+use std::ops::Range;
 
 /// What all launches of a network need to know.
 #[derive(Clone)]
 pub(super) struct Network {
     pub(super) architecture: Architecture,
     pub(super) layout: ParameterLayout,
+    /// The weights that can be masked; the mask covers their span.
+    pub(super) selection: Selection,
     /// What pixels are multiplied by.
     pub(super) scale: f32,
 }
@@ -35,18 +39,45 @@ impl Network {
         }
     }
 
-    /// Records copies of the focus layers' weights to `target` `[replica, weight_index]`.
-    pub(super) fn copy_focus_weights(
+    /// Records copies of the weights of a selection to `target` `[replica, selected]`.
+    pub(super) fn copy_weights(
         &self,
         recorder: &mut Recorder<'_>,
         state: &State,
+        selection: &Selection,
         target: &Buffer<f32>,
     ) -> Result<()> {
-        let (stride, focus) = (self.layout.parameters(), self.layout.focus_weight());
+        let (stride, all) = (self.layout.parameters(), selection.weights());
         (0..state.replicas).try_for_each(|replica| {
-            let first = replica * stride + focus.offset;
-            recorder.copy(&state.parameters, first, target, replica * focus.len(), focus.len())
+            selection.parts().iter().try_for_each(|part| {
+                let first = replica * stride + part.range.start;
+                recorder.copy(&state.parameters, first, target, replica * all + part.start, part.weights())
+            })
         })
+    }
+
+    /// Parameters that the mask on the device covers. A network without biases holds them by it, so there it covers all.
+    pub(super) fn masked(&self) -> Range<usize> {
+        if self.architecture.bias { self.selection.span() } else { 0..self.layout.parameters() }
+    }
+
+    /// Has the mask of one replica `[masked]` hold biases that are not there at 0.
+    pub(super) fn hold_missing(&self, mask: &mut [u32]) {
+        self.layout.missing().for_each(|bias| mask[bias.range()].fill(states::PRUNED));
+    }
+
+    /// Number of layers, from the image to the logits.
+    pub(super) fn layers(&self) -> usize {
+        self.architecture.convolutions.len() + self.architecture.dense_layers().len()
+    }
+
+    /// Numbers that layer `index`, counted from the image, produces of one sample.
+    pub(super) fn outputs(&self, index: usize) -> usize {
+        let convolutions = self.architecture.conv_layers();
+        match index.checked_sub(convolutions.len()) {
+            None => convolutions[index].output_len(),
+            Some(index) => self.architecture.dense_layers()[index].outputs,
+        }
     }
 
     /// Values of one sample in the widest activation.
@@ -81,10 +112,12 @@ impl Network {
         Some(dense_stack::Shape { replicas, capacity, units, classes, depth: hidden.len() })
     }
 
-    /// Sizes of all dense layers, for whole steps of them; nothing where hidden layers differ in width.
+    /// Sizes of all dense layers, for whole steps of them; nothing where hidden layers differ in width, or have no biases:
+    /// whole steps update each bias as a weight that is kept.
     pub(super) fn whole_stack(&self, replicas: usize, capacity: usize) -> Option<StepShape> {
         let Architecture { image_height: height, image_width, channels, classes, ref hidden, .. } = self.architecture;
-        let (units, depth) = (self.architecture.common_width()?, hidden.len());
+        let units = self.architecture.common_width().filter(|_| self.architecture.bias)?;
+        let depth = hidden.len();
         let images = self.architecture.convolutions.is_empty();
         let features = ImageShape { height: 1, width: self.architecture.features() };
         Some(StepShape {
@@ -98,6 +131,8 @@ impl Network {
             depth,
             parameters: self.layout.parameters(),
             first: self.place(0).weights,
+            mask_offset: self.selection.span().start,
+            masked: self.selection.span().len(),
         })
     }
 
@@ -229,6 +264,14 @@ impl Activations {
         &self.outputs[index]
     }
 
+    /// What layer `index` produces, counted from the image.
+    pub(super) fn produced(&self, index: usize) -> &Buffer<f32> {
+        match index.checked_sub(self.convolved.len()) {
+            None => &self.convolved[index].values,
+            Some(index) => self.output(index),
+        }
+    }
+
     /// What dense layer `index` reads: nothing here if that is images.
     fn input(&self, index: usize) -> Option<&Buffer<f32>> {
         match index.checked_sub(1) {
@@ -243,7 +286,8 @@ impl Activations {
     }
 }
 
-/// State of the replicas of a wave, each `[replica, parameter]`, and the mask `[replica, weight_index]`.
+/// State of the replicas of a wave, each `[replica, parameter]`, and the mask `[replica, masked]`: states of the parameters in
+/// the span of the network's selection.
 pub(super) struct State {
     pub(super) replicas: usize,
     pub(super) parameters: Buffer<f32>,
@@ -304,11 +348,15 @@ impl<'a> Binder<'a> {
 pub(super) struct Sequence(Vec<Bound>);
 
 impl Sequence {
-    /// The convolutions and the first `layers` dense layers on the samples of a feed.
-    pub(super) fn forward(binder: Binder<'_>, layers: usize) -> Result<Self> {
+    /// The layers in `range`, counted from the image, on the samples of a feed.
+    pub(super) fn forward(binder: Binder<'_>, range: Range<usize>) -> Result<Self> {
         let Binder { gpu, kernels, network, feed, state, activations } = binder;
-        let mut launches = convolutions::forward(binder)?;
-        for (index, layer) in network.architecture.dense_layers().iter().enumerate().take(layers) {
+        let convolutions = network.architecture.convolutions.len();
+        let mut launches = convolutions::forward(binder, &range)?;
+        for (index, layer) in network.architecture.dense_layers().iter().enumerate() {
+            if !range.contains(&(convolutions + index)) {
+                continue;
+            }
             let shape = binder.shape(layer.inputs, layer.outputs);
             let (place, relu, output) = (network.place(index), layer.relu, activations.output(index));
             let (steps, parameters) = (feed.steps(), &state.parameters);
@@ -319,9 +367,10 @@ impl Sequence {
         Ok(Self(launches))
     }
 
-    /// A forward pass through all layers and its loss; results go to `losses` `[row, replica]`.
-    pub(super) fn evaluation(binder: Binder<'_>, losses: &Buffer<BatchLoss>) -> Result<Self> {
-        let mut launches = Self::forward(binder, binder.network.architecture.hidden.len() + 1)?;
+    /// A forward pass through all layers from `first` on, counted from the image, and its loss; results go to `losses`
+    /// `[row, replica]`.
+    pub(super) fn evaluation(binder: Binder<'_>, first: usize, losses: &Buffer<BatchLoss>) -> Result<Self> {
+        let mut launches = Self::forward(binder, first..binder.network.layers())?;
         launches.0.push(binder.loss(losses)?);
         Ok(launches)
     }

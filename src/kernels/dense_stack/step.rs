@@ -50,12 +50,16 @@ pub struct StepShape {
     pub units: usize,
     /// Units of the last layer, 2 to 32.
     pub classes: usize,
-    /// Hidden layers, layer 0 included, at least 2. The mask covers the weights of the last of them.
+    /// Hidden layers, layer 0 included, at least 2.
     pub depth: usize,
     /// Parameters of one replica.
     pub parameters: usize,
     /// The first weight of layer 0; weights `[in, out]` and bias of each layer follow one another.
     pub first: usize,
+    /// The first parameter of a replica that the mask covers.
+    pub mask_offset: usize,
+    /// How many of its parameters the mask covers.
+    pub masked: usize,
 }
 
 impl StepShape {
@@ -102,7 +106,7 @@ impl StepShape {
         let parameters = self.end() - first;
         let read = samples * if reads == Reads::Images { input.words() } else { 2 * inputs };
         let multiply_adds = samples * products + 6 * steps * parameters;
-        Cost::new(replicas * multiply_adds, replicas * (6 * parameters + read + units * units + 2 * steps))
+        Cost::new(replicas * multiply_adds, replicas * (6 * parameters + read + self.masked + 2 * steps))
     }
 
     /// Loop iterations of one invocation in a step, from above: for every 32 samples each layer forward and back, and the
@@ -143,7 +147,7 @@ pub struct StepArguments<'a> {
     pub launches: &'a Launches,
     /// What layer 0 reads.
     pub input: StepInput<'a>,
-    /// `[replica, weight_index]`: 0 pruned, 1 kept, 2 decaying.
+    /// `[replica, masked]`: 0 pruned, 1 kept, 2 decaying.
     pub mask: &'a Buffer<u32>,
     /// `[replica, parameter]`, read and written.
     pub parameters: &'a Buffer<f32>,
@@ -205,7 +209,7 @@ impl Step {
         for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
             require(name, role, array, needed)?;
         }
-        require(name, "mask", mask, replicas * units * units)?;
+        require(name, "mask", mask, replicas * shape.masked)?;
         require(name, "scratch", scratch, shape.scratch())?;
         require(name, "losses", losses, replicas)?;
         let reads = match input {

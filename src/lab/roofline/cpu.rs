@@ -7,7 +7,7 @@ use crate::cpu::fast::limits;
 use crate::engine::{Engine, Setup, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::Cost;
-use crate::network::ParameterLayout;
+use crate::network::{ParameterLayout, Selection};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -96,8 +96,16 @@ fn processor_lines(
     let threads = pool.current_num_threads();
     let (training, test) = (engine.load(work.training)?, engine.load(work.test)?);
     let replica_ids: Vec<u32> = (0..replicates).collect();
-    let setup =
-        Setup { architecture, training, batch: samples, pixel_scale: 255.0, seed: 1, replica_ids: &replica_ids };
+    let selection = Selection::focus(architecture);
+    let setup = Setup {
+        architecture,
+        training,
+        batch: samples,
+        pixel_scale: 255.0,
+        seed: 1,
+        replica_ids: &replica_ids,
+        selection: &selection,
+    };
     let mut batch = engine.begin(&setup)?;
     let mut lines = Vec::new();
     // A copy of `footprint` bytes is what the memory could do: those that a thread comes back to, times threads.
@@ -147,7 +155,7 @@ fn processor_lines(
     let [inputs, units] = architecture.focus_shape();
     let weights = units * (inputs + architecture.classes);
     let cost = Cost::new(POINTS * images * weights, POINTS * (images * inputs + weights));
-    let taken = time(|| batch.sweep(test, &points, watch).map(|_| 1))?;
+    let taken = time(|| batch.sweep(test, &selection, &points, watch).map(|_| 1))?;
     add("sweep", "focus_sweep.evaluate", POINTS, cost, 4 * images * inputs, taken);
 
     progress("history");

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Launch};
 use crate::lab::limits::{CopyProbe, matmul_operations, peak_operations};
 use crate::lab::watching::{launches, measure};
+use crate::network::Selection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,6 +115,7 @@ fn begin(engine: &mut Engine, work: &Work<'_>) -> Result<(Batch, Vec<Launch>)> {
         pixel_scale: 255.0,
         seed: 1,
         replica_ids: &replica_ids,
+        selection: &Selection::focus(work.architecture),
     };
     // The first time the engine may try several ways to train: those launches are not asked for.
     drop(engine.begin(&setup)?);
@@ -163,7 +165,7 @@ impl Parts {
         })?;
         let (_, evaluation) = listed(&gpu, || batch.evaluate(test, watch))?;
         let points = sweep_points(work.architecture.weight_count());
-        let (_, mut sweep) = listed(&gpu, || batch.sweep(test, &points, watch))?;
+        let (_, mut sweep) = listed(&gpu, || batch.sweep(test, &Selection::focus(work.architecture), &points, watch))?;
         // What comes before the focus layer is an evaluation, and is listed there.
         sweep.retain(|launch| launch.bound.name().starts_with("focus_sweep"));
         let (lower, upper, windows) = bounds(work);

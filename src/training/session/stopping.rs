@@ -28,7 +28,7 @@ impl Session<'_> {
 
     /// Adds an epoch to the history: of active slots their `weights` `[active, weight_index]`, of others the last ones again.
     pub(super) fn append(&mut self, active: &[usize], weights: &[f32]) {
-        let weight_count = self.plan.architecture.weight_count();
+        let weight_count = self.plan.selection.weights();
         let before = self.state.history.len().saturating_sub(self.plan.replica_ids.len() * weight_count);
         for slot in 0..self.plan.replica_ids.len() {
             match active.binary_search(&slot) {
@@ -73,7 +73,11 @@ impl Session<'_> {
         }
         let mut left = if self.active().is_empty() { Vec::new() } else { self.batch.replicas()? }.into_iter();
         let (mut epochs, mut replicas) = (Vec::new(), Vec::new());
-        for stopped in std::mem::take(&mut self.state.stopped) {
+        for mut stopped in std::mem::take(&mut self.state.stopped) {
+            if let Some((epoch, replica)) = stopped.as_mut().filter(|_| self.plan.average) {
+                // It stays as it stopped, in the mean over epochs too.
+                self.plan.averaged().filter(|later| later >= epoch).for_each(|_| replica.accumulate());
+            }
             epochs.push(stopped.as_ref().map_or(self.plan.epochs, |stopped| stopped.0));
             replicas.extend(stopped.map(|stopped| stopped.1).or_else(|| left.next()));
         }

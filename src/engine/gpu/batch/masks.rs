@@ -7,71 +7,75 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::Bound;
 use crate::kernels::magnitude_sort::{BoundRank, Rank, RankArguments};
-use crate::kernels::mask::{Change, Draw, DrawArguments, Regrow, RegrowArguments, Smallest, SmallestArguments};
+use crate::kernels::mask::{
+    Change, Draw, DrawArguments, MaskedPart, Regrow, RegrowArguments, Smallest, SmallestArguments,
+};
 
-/// The launches of every change, and their arrays.
+/// The launches of every change, one for each part of the selection, and their arrays.
 pub(super) struct MaskLaunches {
     /// `[replica]`
     changes: Buffer<Change>,
-    /// What weights are ranked by, `[replica, weight_index]`: themselves, or what was drawn for them.
+    /// What weights are ranked by, `[replica, selected]`: themselves, or what was drawn for them.
     scores: Buffer<f32>,
     rank: BoundRank,
-    draw_among_kept: Bound,
-    draw_among_pruned: Bound,
-    prune: Bound,
-    decay: Bound,
-    regrow: Bound,
+    draw_among_kept: Vec<Bound>,
+    draw_among_pruned: Vec<Bound>,
+    prune: Vec<Bound>,
+    decay: Vec<Bound>,
+    regrow: Vec<Bound>,
 }
 
 impl MaskLaunches {
     /// Binds them to the arrays of a wave.
     pub(super) fn new(gpu: &Gpu, workgroup_size: u32, network: &Network, seed: u64, state: &State) -> Result<Self> {
         let &State { replicas, ref parameters, ref m, ref v, ref mask } = state;
-        let (weight_count, offset) = (network.layout.focus_weight().len(), network.layout.focus_weight().offset);
-        let parameters_per_replica = network.layout.parameters();
+        let selected = network.selection.weights();
+        let parts: Vec<(MaskedPart, f32)> = network
+            .selection
+            .parts()
+            .iter()
+            .map(|part| {
+                let place = MaskedPart {
+                    weight_count: part.weights(),
+                    start: part.start,
+                    selected,
+                    offset: part.range.start,
+                    parameters_per_replica: network.layout.parameters(),
+                    masked: network.masked(),
+                };
+                (place, he_normal::scale(part.fan_in()) as f32)
+            })
+            .collect();
         let changes = Buffer::new(gpu, "changes", replicas)?;
-        let scores = Buffer::new(gpu, "scores", replicas * weight_count)?;
-        let rank = Buffer::new(gpu, "rank", replicas * weight_count)?;
-        let draw = |state| {
-            let arguments = DrawArguments { weight_count, state, seed, changes: &changes, mask, draws: &scores };
-            Draw::new(gpu, workgroup_size)?.bind(gpu, &arguments)
-        };
-        let smallest = |state| {
-            let arguments = SmallestArguments {
-                replicas,
-                weight_count,
-                parameters_per_replica,
-                offset,
-                rank: &rank,
-                changes: &changes,
-                state,
-                mask,
-                parameters,
-                m,
-                v,
+        let scores = Buffer::new(gpu, "scores", replicas * selected)?;
+        let rank = Buffer::new(gpu, "rank", replicas * selected)?;
+        let draw = |state| -> Result<Vec<Bound>> {
+            let draw = Draw::new(gpu, workgroup_size)?;
+            let bind = |(part, _): &(MaskedPart, f32)| {
+                draw.bind(gpu, &DrawArguments { part, state, seed, changes: &changes, mask, draws: &scores })
             };
-            Smallest::new(gpu, workgroup_size)?.bind(gpu, &arguments)
+            parts.iter().map(bind).collect()
         };
-        let regrow = RegrowArguments {
-            weight_count,
-            parameters_per_replica,
-            offset,
-            seed,
-            scale: he_normal::scale(network.architecture.focus_shape()[0]) as f32,
-            rank: &rank,
-            changes: &changes,
-            mask,
-            parameters,
-            m,
-            v,
+        let smallest = |state| -> Result<Vec<Bound>> {
+            let smallest = Smallest::new(gpu, workgroup_size)?;
+            let (rank, changes) = (&rank, &changes);
+            let bind = |(part, _): &(MaskedPart, f32)| {
+                smallest.bind(gpu, &SmallestArguments { replicas, part, rank, changes, state, mask, parameters, m, v })
+            };
+            parts.iter().map(bind).collect()
+        };
+        let regrow = Regrow::new(gpu, workgroup_size)?;
+        let regrow = |&(ref part, scale): &(MaskedPart, f32)| {
+            let (rank, changes) = (&rank, &changes);
+            regrow.bind(gpu, &RegrowArguments { part, seed, scale, rank, changes, mask, parameters, m, v })
         };
         let ranked = RankArguments {
             epochs: 1,
             replicas,
-            weight_count,
+            weight_count: selected,
             offset: 0,
             epoch_stride: 0,
-            replica_stride: weight_count,
+            replica_stride: selected,
             weights: &scores,
             rank: &rank,
         };
@@ -80,7 +84,7 @@ impl MaskLaunches {
             draw_among_pruned: draw(states::PRUNED)?,
             prune: smallest(states::PRUNED)?,
             decay: smallest(states::DECAYING)?,
-            regrow: Regrow::new(gpu, workgroup_size)?.bind(gpu, &regrow)?,
+            regrow: parts.iter().map(regrow).collect::<Result<_>>()?,
             rank: Rank::new(workgroup_size).bind(gpu, &ranked)?,
             changes,
             scores,
@@ -106,10 +110,10 @@ impl MaskLaunches {
         let mut recorder = Recorder::new(gpu, "change of masks");
         match change {
             MaskChange::PruneSmallest | MaskChange::DecaySmallest => {
-                network.copy_focus_weights(&mut recorder, state, &self.scores)?;
+                network.copy_weights(&mut recorder, state, &network.selection, &self.scores)?;
             }
-            MaskChange::PruneRandom { .. } => self.draw_among_kept.record_once(&mut recorder)?,
-            MaskChange::RegrowRandom { .. } => self.draw_among_pruned.record_once(&mut recorder)?,
+            MaskChange::PruneRandom { .. } => record(&self.draw_among_kept, &mut recorder)?,
+            MaskChange::RegrowRandom { .. } => record(&self.draw_among_pruned, &mut recorder)?,
         }
         self.rank.record(&mut recorder)?;
         let apply = match change {
@@ -117,7 +121,12 @@ impl MaskLaunches {
             MaskChange::DecaySmallest => &self.decay,
             MaskChange::RegrowRandom { .. } => &self.regrow,
         };
-        apply.record_once(&mut recorder)?;
+        record(apply, &mut recorder)?;
         recorder.submit().map(|_| ())
     }
+}
+
+/// Records one launch of each.
+fn record(launches: &[Bound], recorder: &mut Recorder<'_>) -> Result<()> {
+    launches.iter().try_for_each(|launch| launch.record_once(recorder))
 }

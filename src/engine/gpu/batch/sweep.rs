@@ -43,7 +43,8 @@ impl GpuBatch {
         let mut feed = BatchUploader::in_order(gpu, data, step)?;
         let groups = self.groups(wave, &kernel, &feed, blocks, points)?;
         let binder = self.binder(wave, &feed, activations);
-        let prefix = Sequence::forward(binder, network.architecture.focus_layer())?;
+        let layers = network.architecture.convolutions.len() + network.architecture.focus_layer();
+        let prefix = Sequence::forward(binder, 0..layers)?;
         let mut pace = Pace::new();
         for (index, batch) in batches.iter().enumerate() {
             feed.load_in_order(gpu, std::slice::from_ref(batch), index * blocks_per_step)?;

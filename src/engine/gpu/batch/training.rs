@@ -1,7 +1,6 @@
 //! Training steps of all waves: while one submission runs, the next is recorded.
 
 use super::{GpuBatch, Wave};
-use crate::cpu::adam;
 use crate::engine::gpu::capacity::Capacity;
 use crate::engine::gpu::launches::{TrainingLaunches, TrainingPath};
 use crate::engine::gpu::samples::{BatchUploader, Pace};
@@ -15,7 +14,7 @@ use std::sync::Arc;
 
 impl GpuBatch {
     /// See [`crate::engine::Batch::train`].
-    pub(super) fn train_waves(&self, steps: &Steps<'_>, watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
+    pub(super) fn train_waves(&self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         let count = steps.batches.len();
         let mut results = vec![StepLoss::default(); self.slots() * count];
         let words = Capacity::of(&self.gpu).words;
@@ -26,7 +25,7 @@ impl GpuBatch {
             let mut pace = Pace::starting_with(self.choice.first_steps(wave.state.replicas));
             for first in (0..count).step_by(most) {
                 let range = first..(first + most).min(count);
-                let losses = self.train_wave(wave, &mut feed, steps, range.clone(), &mut pace, watch)?;
+                let losses = self.train_wave(wave, &mut feed, steps, rates, range.clone(), &mut pace, watch)?;
                 for (step, losses) in range.zip(losses.chunks_exact(wave.state.replicas)) {
                     for (slot, loss) in wave.slots.clone().zip(losses) {
                         results[slot * count + step] = StepLoss { loss: loss.mean, correct: loss.correct };
@@ -55,6 +54,7 @@ impl GpuBatch {
         wave: &Wave,
         feed: &mut BatchUploader,
         steps: &Steps<'_>,
+        rates: &[f32],
         range: Range<usize>,
         pace: &mut Pace,
         watch: &Watch<'_>,
@@ -64,7 +64,7 @@ impl GpuBatch {
         let binder = self.binder(wave, feed, &self.training_activations);
         let launches = TrainingLaunches::new(binder, &self.gradient, &losses, steps.decay)?;
         let orders = &steps.orders[wave.slots.clone()];
-        match self.submit_steps(&launches, feed, orders, steps, range, pace, watch) {
+        match self.submit_steps(&launches, feed, orders, steps, rates, range, pace, watch) {
             Err(Error::Interrupted) => {
                 // Whoever asked for the stop may still want what was trained until then.
                 feed.load_leave(gpu)?;
@@ -84,6 +84,7 @@ impl GpuBatch {
         feed: &mut BatchUploader,
         orders: &[Arc<[u32]>],
         steps: &Steps<'_>,
+        rates: &[f32],
         range: Range<usize>,
         pace: &mut Pace,
         watch: &Watch<'_>,
@@ -100,10 +101,8 @@ impl GpuBatch {
         while next < range.end {
             let batches = &steps.batches[next..range.end];
             let batches = &batches[..feed.fitting(batches, pace.steps())];
-            let rate = |step: usize| adam::corrected_rate(steps.first_step + 1 + step as u64) as f32;
-            let rates: Vec<f32> = (next..next + batches.len()).map(rate).collect();
             let moves = Residency { enters: next == range.start, leaves: next + batches.len() == range.end };
-            feed.load(gpu, orders, batches, next - range.start, &rates, moves)?;
+            feed.load(gpu, orders, batches, next - range.start, &rates[next..next + batches.len()], moves)?;
             let mut recorder = Recorder::new(gpu, "training");
             launches.record(&mut recorder, feed, batches)?;
             let before = submitted.replace((recorder.submit()?, batches.len()));

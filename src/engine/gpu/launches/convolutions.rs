@@ -11,6 +11,7 @@ use crate::kernels::dense::{Gather, GatherArguments};
 use crate::kernels::max_pool2d::{self, argmax_len};
 use crate::kernels::{Bound, ParameterOffsets, StepRecord};
 use crate::network::ConvLayer;
+use std::ops::Range;
 
 /// What a convolution produces.
 pub(super) struct Convolved {
@@ -81,10 +82,10 @@ fn layers(binder: Binder<'_>) -> Vec<Layer<'_>> {
     layers
 }
 
-/// Binds the forward pass: one launch a layer, and of images in colour one before that widens them.
-pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
+/// Binds the forward pass of the layers in `range`: one launch a layer, and of images in colour one before that widens them.
+pub(super) fn forward(binder: Binder<'_>, range: &Range<usize>) -> Result<Vec<Bound>> {
     let Binder { gpu, kernels, feed, state, activations, .. } = binder;
-    let gather = activations.gathered.as_ref().map(|output| {
+    let gather = activations.gathered.as_ref().filter(|_| range.contains(&0)).map(|output| {
         let (replicas, capacity, steps, images) = (state.replicas, activations.capacity, feed.steps(), binder.images());
         Gather::new(kernels.workgroup_size).bind(gpu, &GatherArguments { replicas, capacity, steps, images, output })
     });
@@ -100,7 +101,8 @@ pub(super) fn forward(binder: Binder<'_>) -> Result<Vec<Bound>> {
         };
         Forward::new(kernels.workgroup_size).bind(gpu, &arguments)
     };
-    gather.into_iter().chain(layers(binder).into_iter().map(bind)).collect()
+    let chosen = layers(binder).into_iter().enumerate().filter(|(index, _)| range.contains(index));
+    gather.into_iter().chain(chosen.map(|(_, layer)| bind(layer))).collect()
 }
 
 /// Binds the backward pass, from the last convolution to the first: gradients of its weights, and of its input unless that is

@@ -56,7 +56,8 @@ impl TrainingLaunches {
             backward.push(bind_adam(binder, gradient, network.place(0).weights, decay)?);
         }
         let (stack, backward) = (step.bind(gpu, &arguments)?, Sequence(backward));
-        Ok(Self::Fused { forward: Sequence::forward(binder, 0)?, stack, backward })
+        let forward = Sequence::forward(binder, 0..network.architecture.convolutions.len())?;
+        Ok(Self::Fused { forward, stack, backward })
     }
 
     /// Records the launch of [`BatchUploader::load_leave`], if there is one.
@@ -97,7 +98,7 @@ fn bind_adam(binder: Binder<'_>, gradient: &Buffer<f32>, updated: usize, decay: 
         replicas: state.replicas,
         parameters_per_replica: network.layout.parameters(),
         updated,
-        focus: network.layout.focus_weight().range(),
+        masked: network.masked(),
         decay,
         steps: feed.steps(),
         gradient,
@@ -114,7 +115,7 @@ fn layers(binder: Binder<'_>, gradient: &Buffer<f32>, losses: &Buffer<BatchLoss>
     let Binder { gpu, kernels, network, feed, state, activations } = binder;
     let (steps, parameters) = (feed.steps(), &state.parameters);
     let layers = if kernels.stack.is_some() { 1 } else { network.architecture.hidden.len() + 1 };
-    let Sequence(mut launches) = Sequence::forward(binder, layers)?;
+    let Sequence(mut launches) = Sequence::forward(binder, 0..network.architecture.convolutions.len() + layers)?;
     // The gradient with respect to a layer's output and to its input take turns in two buffers.
     let [mut output_gradient, mut input_gradient] = activations.gradients.each_ref();
     let stack = kernels.stack.as_ref().zip(network.stack(state.replicas, activations.capacity));

@@ -25,6 +25,8 @@ parameters! {
         parameters: u32,
         first: u32,
         decay: f32,
+        mask_offset: u32,
+        masked: u32,
     }
 }
 
@@ -32,8 +34,10 @@ impl Params {
     fn new(shape: &StepShape, decay: f32) -> Self {
         let StepShape { input, scale, units, classes, depth, capacity, replicas, parameters, first, .. } = *shape;
         let (ImageShape { height, width }, row_words, rows) = (input, input.row_words(), shape.rows());
+        let (mask_offset, masked) = (shape.mask_offset, shape.masked);
         params!(; Params {
-            height, width, row_words, scale, units, classes, depth, capacity, rows, replicas, parameters, first, decay
+            height, width, row_words, scale, units, classes, depth, capacity, rows, replicas, parameters, first, decay,
+            mask_offset, masked
         })
     }
 }

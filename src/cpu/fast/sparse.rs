@@ -1,0 +1,350 @@
+//! Whole networks of which many weights are zero, in blocks of samples. Definition: [`crate::cpu::training_step::forward`].
+//!
+//! As in [`super::focus_sweep`] samples lie side by side in the registers, and a weight is a factor of all of them: one that
+//! is zero costs nothing, whichever it is. What a convolution reads has a border of zeros, so that every pixel has the same
+//! list of weights.
+
+use super::focus_sweep::{BLOCK, Term, unit};
+use super::softmax_cross_entropy;
+use super::training_step::ImageBatch;
+use crate::network::{Architecture, ConvLayer, ParameterLayout, Tensor};
+use pulp::{Simd, WithSimd};
+use std::ops::Range;
+
+/// One number of each sample of a block.
+pub type Lane = [f32; BLOCK];
+
+/// How what a layer reads lies: `[y, x, channel]`, with a border around convolutions' images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Grid {
+    height: usize,
+    width: usize,
+    channels: usize,
+    border: usize,
+}
+
+impl Grid {
+    /// Lanes of it.
+    fn len(&self) -> usize {
+        (self.height + 2 * self.border) * self.row()
+    }
+
+    /// Lanes of a row.
+    fn row(&self) -> usize {
+        (self.width + 2 * self.border) * self.channels
+    }
+
+    /// The first channel of a pixel.
+    fn place(&self, y: usize, x: usize) -> usize {
+        (y + self.border) * self.row() + (x + self.border) * self.channels
+    }
+}
+
+/// What each layer of a network reads, and last the logits.
+fn grids(architecture: &Architecture) -> Vec<Grid> {
+    let convolution =
+        |layer: &ConvLayer| Grid { height: layer.height, width: layer.width, channels: layer.inputs, border: 1 };
+    let flat = |channels| Grid { height: 1, width: 1, channels, border: 0 };
+    let convolutions = architecture.conv_layers();
+    let dense = architecture.dense_layers();
+    let convolved = convolutions.iter().map(convolution);
+    convolved.chain(dense.iter().map(|layer| flat(layer.inputs))).chain([flat(architecture.classes)]).collect()
+}
+
+/// Lanes of what layer `index` of a network reads, counted from the image; those of its logits where it is their number.
+pub fn input_lanes(architecture: &Architecture, index: usize) -> usize {
+    grids(architecture)[index].len()
+}
+
+/// One layer: the weights of each of its units that are not zero, in the order in which the twin adds them.
+#[derive(Debug)]
+struct Layer {
+    /// Its sizes, if it is a convolution.
+    convolution: Option<ConvLayer>,
+    terms: Vec<Term>,
+    /// Where the terms of each unit end.
+    ends: Vec<usize>,
+    bias: Vec<f32>,
+    relu: bool,
+    input: Grid,
+    output: Grid,
+}
+
+impl Layer {
+    /// From weights `[.., in, out]` of the flat `parameters`.
+    fn new(parameters: &[f32], weight: &Tensor, bias: Option<&Tensor>, relu: bool, input: Grid, output: Grid) -> Self {
+        let units = weight.shape.last().copied().unwrap_or(0);
+        let weights = &parameters[weight.range()];
+        let bias = bias.map_or_else(|| vec![0.0; units], |bias| parameters[bias.range()].to_vec());
+        // A row is an input of a dense layer, or a tap and a channel of a convolution.
+        let place = |row: usize| match input.border {
+            0 => row,
+            _ => {
+                (row / input.channels / 3) * input.row()
+                    + row / input.channels % 3 * input.channels
+                    + row % input.channels
+            }
+        };
+        let mut counts = vec![0usize; units];
+        for row in weights.chunks_exact(units) {
+            for (count, &weight) in counts.iter_mut().zip(row) {
+                *count += usize::from(weight != 0.0);
+            }
+        }
+        let mut end = 0;
+        let begin = |count: usize| {
+            end += count;
+            end - count
+        };
+        let mut next: Vec<usize> = counts.into_iter().map(begin).collect();
+        let mut terms = vec![Term { input: 0, weight: 0.0 }; end];
+        for (row, weights) in weights.chunks_exact(units).enumerate() {
+            for (next, &weight) in next.iter_mut().zip(weights) {
+                if weight != 0.0 {
+                    terms[*next] = Term { input: place(row), weight };
+                    *next += 1;
+                }
+            }
+        }
+        Self { convolution: None, terms, ends: next, bias, relu, input, output }
+    }
+
+    /// `output` from `input`, both with the borders that their grids have.
+    #[inline(always)]
+    fn apply<S: Simd>(&self, simd: S, input: &[Lane], output: &mut [Lane]) {
+        let Some(convolution) = self.convolution else {
+            self.pixel(simd, input, output);
+            return;
+        };
+        let pool = usize::from(convolution.pool);
+        let mut pixels = vec![[0.0; BLOCK]; 4 * self.ends.len()];
+        for y in 0..convolution.output_height() {
+            for x in 0..convolution.output_width() {
+                let target = self.output.place(y, x);
+                let target = &mut output[target..target + self.ends.len()];
+                if pool == 0 {
+                    self.pixel(simd, &input[self.corner(y, x)..], target);
+                    continue;
+                }
+                for (code, pixel) in pixels.chunks_exact_mut(self.ends.len()).enumerate() {
+                    self.pixel(simd, &input[self.corner(2 * y + code / 2, 2 * x + code % 2)..], pixel);
+                }
+                largest(&pixels, target);
+            }
+        }
+    }
+
+    /// The first number that the weights of a pixel meet: its neighbour above and to the left.
+    fn corner(&self, y: usize, x: usize) -> usize {
+        y * self.input.row() + x * self.input.channels
+    }
+
+    /// All units, at one pixel.
+    #[inline(always)]
+    fn pixel<S: Simd>(&self, simd: S, input: &[Lane], output: &mut [Lane]) {
+        let mut start = 0;
+        for ((&end, &bias), output) in self.ends.iter().zip(&self.bias).zip(output) {
+            unit(simd, &self.terms[start..end], bias, input, self.relu, output);
+            start = end;
+        }
+    }
+}
+
+/// The largest of four pixels, for each unit; NaN is larger than any number.
+#[inline(always)]
+fn largest(pixels: &[Lane], output: &mut [Lane]) {
+    let units = output.len();
+    output.copy_from_slice(&pixels[..units]);
+    for pixel in pixels[units..].chunks_exact(units) {
+        for (best, values) in output.iter_mut().zip(pixel) {
+            for (best, &value) in best.iter_mut().zip(values) {
+                *best = if value > *best || value.is_nan() { value } else { *best };
+            }
+        }
+    }
+}
+
+/// Some consecutive layers of a network, as lists of their weights that are not zero.
+#[derive(Debug)]
+pub struct SparseNetwork {
+    layers: Vec<Layer>,
+}
+
+/// What the layers of a [`SparseNetwork`] produce for a block of samples.
+#[derive(Debug)]
+pub struct Scratch(Vec<Vec<Lane>>);
+
+impl Scratch {
+    /// Lanes of all of them.
+    pub fn lanes(&self) -> usize {
+        self.0.iter().map(Vec::len).sum()
+    }
+}
+
+impl SparseNetwork {
+    /// The layers `range`, counted from the image, with all parameters of the network.
+    pub fn new(architecture: &Architecture, parameters: &[f32], range: Range<usize>) -> Self {
+        let (layout, grids) = (ParameterLayout::new(architecture), grids(architecture));
+        let (convolutions, dense) = (architecture.conv_layers(), architecture.dense_layers());
+        let layer = |index: usize| {
+            let [input, output] = [grids[index], grids[index + 1]];
+            match index.checked_sub(convolutions.len()) {
+                None => Layer {
+                    convolution: Some(convolutions[index]),
+                    ..Layer::new(
+                        parameters,
+                        layout.conv_weight(index),
+                        Some(layout.conv_bias(index)),
+                        true,
+                        input,
+                        Grid { channels: convolutions[index].outputs, ..grid_of(&convolutions[index], output) },
+                    )
+                },
+                Some(index) => Layer::new(
+                    parameters,
+                    layout.dense_weight(index),
+                    Some(layout.dense_bias(index)),
+                    dense[index].relu,
+                    input,
+                    output,
+                ),
+            }
+        };
+        Self { layers: range.map(layer).collect() }
+    }
+
+    /// Room for what they produce, borders zero.
+    pub fn scratch(&self) -> Scratch {
+        Scratch(self.layers.iter().map(|layer| vec![[0.0; BLOCK]; layer.output.len()]).collect())
+    }
+
+    /// What the last layer produces from what the first one reads.
+    pub fn run<'a>(&self, input: &'a [Lane], scratch: &'a mut Scratch) -> &'a [Lane] {
+        pulp::Arch::new().dispatch(Run { network: self, input, scratch })
+    }
+
+    /// Sum of losses and number of correct samples of a block, as many as it has labels; the last layer is the output.
+    pub fn evaluate(&self, input: &[Lane], labels: &[u8], scratch: &mut Scratch) -> (f64, u32) {
+        pulp::Arch::new().dispatch(Evaluate { run: Run { network: self, input, scratch }, labels })
+    }
+}
+
+/// How what a convolution produces lies where the next layer reads it: a dense layer reads the same pixels in one row.
+fn grid_of(layer: &ConvLayer, read: Grid) -> Grid {
+    Grid { height: layer.output_height(), width: layer.output_width(), channels: layer.outputs, border: read.border }
+}
+
+/// See [`SparseNetwork::run`].
+struct Run<'a, 'b> {
+    network: &'b SparseNetwork,
+    input: &'a [Lane],
+    scratch: &'a mut Scratch,
+}
+
+impl<'a> WithSimd for Run<'a, '_> {
+    type Output = &'a [Lane];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> &'a [Lane] {
+        let Self { network, input, scratch: Scratch(outputs) } = self;
+        for (index, layer) in network.layers.iter().enumerate() {
+            let (before, after) = outputs.split_at_mut(index);
+            layer.apply(simd, before.last().map_or(input, |previous| previous), &mut after[0]);
+        }
+        outputs.last().map_or(input, |last| last)
+    }
+}
+
+/// See [`SparseNetwork::evaluate`].
+struct Evaluate<'a, 'b> {
+    run: Run<'a, 'b>,
+    labels: &'b [u8],
+}
+
+impl WithSimd for Evaluate<'_, '_> {
+    type Output = (f64, u32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> (f64, u32) {
+        softmax_cross_entropy::evaluate_block(self.run.with_simd(simd), self.labels)
+    }
+}
+
+/// What the first layer of a network reads of up to [`BLOCK`] images; samples that do not exist are 0.
+pub fn pixels(architecture: &Architecture, batch: ImageBatch<'_>, lanes: &mut [Lane]) {
+    let grid = grids(architecture)[0];
+    let numbers: usize = grid.height * grid.width * grid.channels;
+    let row = grid.width * grid.channels;
+    lanes.fill([0.0; BLOCK]);
+    for (sample, &index) in batch.order.iter().enumerate() {
+        let image = &batch.images[index as usize * numbers..][..numbers];
+        for (y, pixels) in image.chunks_exact(row).enumerate() {
+            for (lane, &pixel) in lanes[grid.place(y, 0)..].iter_mut().zip(pixels) {
+                lane[sample] = f32::from(pixel) * batch.scale;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::{dense, softmax_cross_entropy as twin_loss, training_step};
+    use crate::network::Convolution;
+    use crate::random::{Sequence, Stream};
+
+    /// Any network, from any layer on, with any share of its weights: as the twin in double precision.
+    #[test]
+    fn sparse_networks_are_evaluated_as_by_the_twin() {
+        let network = |list: &[(usize, bool)], width, depth, classes| Architecture {
+            convolutions: list.iter().map(|&(filters, pool)| Convolution { filters, pool }).collect(),
+            ..Architecture::dnn(7, 6, vec![width; depth], classes)
+        };
+        let cases = [
+            (network(&[], 30, 3, 10), 0.3),
+            (network(&[], 5, 2, 3), 1.0),
+            (network(&[(3, true), (2, false)], 7, 2, 4), 0.5),
+            (network(&[(2, false), (9, true)], 4, 2, 2), 0.1),
+            (network(&[(1, true), (1, true)], 33, 2, 17), 1.0),
+            (Architecture { channels: 3, ..network(&[(3, true), (2, false)], 7, 2, 4) }, 0.5),
+            (Architecture { channels: 3, ..network(&[], 30, 2, 5) }, 0.4),
+        ];
+        for (case, (architecture, share)) in (0..).zip(&cases) {
+            let mut draws = Sequence::new(5, Stream::Check, case, 0);
+            let layout = ParameterLayout::new(architecture);
+            let mut drawn = |share: f64| if draws.unit() < share { (2.0 * draws.unit() - 1.0) as f32 } else { 0.0 };
+            let parameters: Vec<f32> = (0..layout.parameters()).map(|_| drawn(*share)).collect();
+            let samples = 65;
+            let images: Vec<u8> = (0..samples * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
+            let labels: Vec<u8> = (0..samples).map(|_| draws.below(architecture.classes as u32) as u8).collect();
+            let (order, scale): (Vec<u32>, f32) = ((0..samples as u32).collect(), 1.0 / 255.0);
+            let mut input = vec![0.0; images.len()];
+            dense::gather(architecture.image_len(), &images, &order, f64::from(scale), &mut input);
+            let wide: Vec<f64> = parameters.iter().map(|&parameter| f64::from(parameter)).collect();
+            let expected = training_step::forward(architecture, &wide, &input);
+            let logits = &expected[expected.len() - 1];
+            let expected = twin_loss::loss(architecture.classes, logits, &labels, &mut vec![0.0; logits.len()]);
+            let layers = architecture.convolutions.len() + architecture.dense_layers().len();
+            let mut losses = Vec::new();
+            for first in 0..layers {
+                let before = SparseNetwork::new(architecture, &parameters, 0..first);
+                let after = SparseNetwork::new(architecture, &parameters, first..layers);
+                let (mut total, mut correct) = (0.0, 0);
+                for (order, labels) in order.chunks(BLOCK).zip(labels.chunks(BLOCK)) {
+                    let mut lanes = vec![[7.0; BLOCK]; input_lanes(architecture, 0)];
+                    pixels(architecture, ImageBatch { images: &images, labels, order, scale }, &mut lanes);
+                    let (mut early, mut late) = (before.scratch(), after.scratch());
+                    let input = before.run(&lanes, &mut early);
+                    assert_eq!(input.len(), input_lanes(architecture, first));
+                    let found = after.evaluate(input, labels, &mut late);
+                    (total, correct) = (total + found.0, correct + found.1);
+                }
+                losses.push(total);
+                assert_eq!(correct, expected.correct, "case {case} from layer {first}");
+                let mean = total / samples as f64;
+                assert!((mean - expected.mean).abs() < 1e-5 * expected.mean, "case {case}: {mean} for {expected:?}");
+            }
+            assert!(losses.iter().all(|&loss| loss == losses[0]), "case {case}: where it is cut moves no bit");
+        }
+    }
+}
