@@ -406,7 +406,7 @@ mod tests {
     }
 
     fn images(architecture: &Architecture) -> Vec<f32> {
-        numbers(1, 200 * architecture.pixels(), 0.5).iter().map(|pixel| pixel + 0.5).collect()
+        numbers(1, 200 * architecture.image_len(), 0.5).iter().map(|pixel| pixel + 0.5).collect()
     }
 
     fn logits(engine: &Engine, surgery: &Surgery<'_>, network: &PrunedNetwork) -> Vec<f32> {

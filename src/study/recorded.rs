@@ -176,12 +176,12 @@ impl RecordedRun {
                 path.display()
             )));
         };
-        // Three poolings take a factor of eight from each side.
-        let (network, height, width) = match shapes.contains_key("conv0.weight") {
-            true => (Network::Cnn, 8 * (features / filters.max(1)), 8),
-            false => (Network::Dnn, features, 1),
+        // Three poolings take a factor of eight from each side. Dense layers do not know what a pixel is.
+        let (network, sizes) = match size("conv0.weight", 3) {
+            Some(channels) => (Network::Cnn, [8 * (features / filters.max(1)), 8, channels]),
+            None => (Network::Dnn, [features, 1, 1]),
         };
-        self.configuration.architecture(network, height, width, classes)
+        self.configuration.architecture(network, sizes, classes)
     }
 
     /// The trained parameters of each replica; moments start at 0.

@@ -6,6 +6,7 @@
 mod adapter;
 mod arrays;
 mod axes;
+mod colours;
 mod data;
 mod examples;
 mod images;

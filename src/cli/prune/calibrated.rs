@@ -4,7 +4,7 @@ use super::subjects::{Subject, Subjects};
 use super::{Base, Choice, Chosen, Point, by_scores};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::network::{Architecture, Layer, Selection};
+use crate::network::{Architecture, ParameterLayout, Selection};
 use crate::pruning::allocation::Scope;
 use crate::pruning::masks::{Mask, removed_weights};
 use crate::pruning::score::{Score, Scores};
@@ -36,9 +36,10 @@ pub(super) fn choose(
     let (run, trained) = subjects.run()?;
     let path = run.folder.join(CALIBRATION_FILE);
     let calibration = Calibration::read(&path)?;
-    let [image_height, image_width, _] = calibration.sizes;
-    let architecture = Architecture { image_height, image_width, ..run.network()? };
-    if Layer::all(&architecture)[0].input_len() != calibration.sizes.iter().product::<usize>() {
+    let [image_height, image_width, channels] = calibration.sizes;
+    let architecture = Architecture { image_height, image_width, channels, ..run.network()? };
+    let parameters = ParameterLayout::new(&architecture).parameters();
+    if trained.iter().any(|replica| replica.parameters.len() != parameters) {
         return Err(Error::Data(format!(
             "{} has images of {:?} (rows, columns, channels), which the run's networks do not read; the folder is damaged, run it \
              again",
