@@ -6,15 +6,16 @@ use super::{
 };
 use crate::cpu::conv2d::ConvShape;
 use crate::cpu::dense::DenseShape;
-use crate::cpu::fast::focus_sweep::SweepInput;
+use crate::cpu::fast::focus_sweep::{BLOCK, SweepInput};
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
+use crate::cpu::fast::sparse::{self, SparseNetwork};
 use crate::cpu::fast::training_step::{self as fast_step, ImageBatch, Workspace};
 use crate::cpu::fast::{self, AlignedBuffer, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::max_pool2d::{self, PoolShape};
 use crate::cpu::stability::from_sortable_key;
 use crate::cpu::training_step::{self as twin, Replica};
-use crate::cpu::{adam, conv2d, dense};
+use crate::cpu::{adam, conv2d, dense, mask};
 use crate::network::{Architecture, Convolution, ParameterLayout, Selection};
 
 /// What pixels are multiplied by.
@@ -42,6 +43,14 @@ fn cases() -> Vec<Case> {
         convolutions: Architecture::paper_convolutions(filters),
         ..dense(side, side, 30, 6, 10)
     };
+    let in_colour = |architecture: Architecture| Architecture { channels: 3, ..architecture };
+    // Three filters fill one register in part, 33 fill pairs of them and leave a rest.
+    let few_filters = Architecture {
+        convolutions: [3, 20].map(|filters| Convolution { filters, pool: true }).to_vec(),
+        ..dense(9, 10, 7, 2, 4)
+    };
+    let many_filters =
+        Architecture { convolutions: vec![Convolution { filters: 33, pool: false }], ..dense(5, 7, 7, 2, 4) };
     vec![
         Case { name: "dnn_1x1_w1_d2_b1", architecture: dense(1, 1, 1, 2, 2), samples: 1 },
         Case { name: "dnn_7x5_w13_d3_b5", architecture: dense(7, 5, 13, 3, 3), samples: 5 },
@@ -53,6 +62,10 @@ fn cases() -> Vec<Case> {
             samples: 5,
         },
         Case { name: "cnn_28x28_f8_b32", architecture: cnn(28, 8), samples: 32 },
+        Case { name: "dnn_6x5x3_w13_d2_b5", architecture: in_colour(dense(6, 5, 13, 2, 3)), samples: 5 },
+        Case { name: "cnn_9x10x3_f3_b5", architecture: in_colour(few_filters), samples: 5 },
+        Case { name: "cnn_5x7x3_f33_b3", architecture: in_colour(many_filters), samples: 3 },
+        Case { name: "cnn_28x28x3_f8_b32", architecture: in_colour(cnn(28, 8)), samples: 32 },
     ]
 }
 
@@ -68,9 +81,9 @@ impl Arrays {
     fn new(case: &Case) -> Self {
         let architecture = &case.architecture;
         let layout = ParameterLayout::new(architecture);
-        let mut draws = Draws::new((architecture.pixels() * 100 + case.samples) as u32);
+        let mut draws = Draws::new((architecture.image_len() * 100 + case.samples) as u32);
         let all = case.samples + 3;
-        let images = draws.below(all * architecture.pixels(), 256).into_iter().map(|pixel| pixel as u8).collect();
+        let images = draws.below(all * architecture.image_len(), 256).into_iter().map(|pixel| pixel as u8).collect();
         let labels = draws.below(all, architecture.classes as u32).into_iter().map(|label| label as u8).collect();
         let order = draws.below(case.samples, all as u32);
         let mut parameters = draws.numbers(layout.parameters());
@@ -82,7 +95,7 @@ impl Arrays {
         let scaled = |numbers: Vec<f32>, size: f32| numbers.into_iter().map(|value| value * size).collect::<Vec<_>>();
         let m = scaled(draws.numbers(layout.parameters()), 1e-2);
         let v = scaled(draws.numbers(layout.parameters()), 1e-3).into_iter().map(f32::abs).collect();
-        let mut mask = vec![crate::cpu::mask::KEPT; parameters.len()];
+        let mut mask = vec![mask::KEPT; parameters.len()];
         let selection = Selection::all(architecture);
         selection.scatter(&draws.below(selection.weights(), 3), &mut mask);
         Self { images, labels, order, replica: Replica { parameters, m, v, mask, sums: Vec::new() } }
@@ -92,7 +105,7 @@ impl Arrays {
         ImageBatch { images: &self.images, labels: &self.labels, order: &self.order, scale: SCALE }
     }
 
-    /// Pixels of the batch `[sample, pixel]` in double precision.
+    /// Images of the batch `[sample, y, x, channel]` in double precision.
     fn input(&self, pixels: usize) -> Vec<f64> {
         let image = |&n: &u32| &self.images[n as usize * pixels..][..pixels];
         self.order.iter().flat_map(image).map(|&pixel| f64::from(pixel) * f64::from(SCALE)).collect()
@@ -143,7 +156,7 @@ fn forward(case: &Case, arrays: &Arrays, network: &PaddedNetwork) -> Vec<Report>
     let absolute = magnitudes(&arrays.replica.parameters);
     let mut workspace = Workspace::new(network, *samples, *samples);
     let padded_replica = PaddedReplica::new(network, &arrays.replica);
-    let pixels = arrays.input(architecture.pixels());
+    let pixels = arrays.input(architecture.image_len());
     // Pixels are positive: they are their own magnitudes.
     let mut input = features(architecture, &parameters, &pixels, *samples);
     let mut input_magnitudes = features(architecture, &absolute, &pixels, *samples);
@@ -190,7 +203,7 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork, share: bool) -> V
 
     let before = &arrays.replica;
     let parameters = widen(&before.parameters);
-    let (input, labels) = (arrays.input(architecture.pixels()), arrays.batch_labels());
+    let (input, labels) = (arrays.input(architecture.image_len()), arrays.batch_labels());
     let (expected_loss, gradient) = twin::gradient(architecture, &parameters, &input, &labels);
     let masked = adam::Masked { offset: 0, mask: &before.mask, decay: f64::from(DECAY) };
     let (mut p, mut m, mut v) = (parameters.clone(), widen(&before.m), widen(&before.v));
@@ -219,8 +232,8 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork, share: bool) -> V
         expected_p.push(Expected { value: 0.0, tolerance: EPSILON * (2.0 * moved[i].abs() + 16.0 * update.abs()) });
     }
     let all = moved.len();
-    crate::cpu::mask::hold(&before.mask, &mut moved, &mut vec![0.0; all], &mut vec![0.0; all]);
-    crate::cpu::mask::decay(&before.mask, f64::from(DECAY), &mut moved);
+    mask::hold(&before.mask, &mut moved, &mut vec![0.0; all], &mut vec![0.0; all]);
+    mask::decay(&before.mask, f64::from(DECAY), &mut moved);
     expected_p.iter_mut().zip(moved).for_each(|(expected, value)| expected.value = value);
 
     let loss_tolerance = relative * expected_loss.mean + 2f64.powi(-20);
@@ -286,6 +299,32 @@ pub fn sweep() -> Vec<Report> {
         reports.extend(focus_sweep::reports("focus_sweep.evaluate", case, &outputs, samples));
     }
     reports
+}
+
+/// Whole pruned networks: the logits of a batch, through layers that are lists of the weights left. The errors of as many sums as
+/// there are layers add up.
+pub fn networks() -> Vec<Report> {
+    let check = |case: &Case| {
+        let (arrays, architecture) = (Arrays::new(case), &case.architecture);
+        let trained = &arrays.replica.parameters;
+        let kept: Vec<bool> = arrays.replica.mask.iter().map(|&state| state == mask::KEPT).collect();
+        let mut pruned = vec![0.0; trained.len()];
+        mask::apply(&mask::pack(&kept), trained, &mut pruned);
+        let layers = architecture.conv_layers().len() + architecture.dense_layers().len();
+        let network = SparseNetwork::new(architecture, &pruned, 0..layers);
+        let mut lanes = vec![[0.0; BLOCK]; sparse::input_lanes(architecture, 0)];
+        sparse::pixels(architecture, arrays.batch(), &mut lanes);
+        let mut scratch = network.scratch();
+        let logits = network.run(&lanes, &mut scratch);
+        let logits: Vec<f32> = (0..case.samples).flat_map(|n| logits.iter().map(move |class| class[n])).collect();
+        let input = arrays.input(architecture.image_len());
+        let forward = |parameters: &[f64]| twin::forward(architecture, parameters, &input).pop().unwrap_or_default();
+        // Pixels are positive: they are their own magnitudes.
+        let sums = forward(&magnitudes(&pruned));
+        let expected = sums_of_products(&forward(&widen(&pruned)), &sums, FACTOR * layers as f64);
+        compare("sparse.forward", case.name.into(), &found(&logits), &expected)
+    };
+    cases().iter().map(check).collect()
 }
 
 /// Ranks, on the cases of the kernels.

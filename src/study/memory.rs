@@ -157,7 +157,12 @@ pub fn phases(
                 let decaying = footprint(engine, &slots, SweepSize::default())?;
                 phases.push(phase("exponential decay", decaying, 0, kept + fed(slots.len()) + one + rows * ROW));
             }
-            phases.push(phase("calibrating", at_work, history, counted_all(cell, configuration, replicas) + rows * ROW));
+            phases.push(phase(
+                "calibrating",
+                at_work,
+                history,
+                counted_all(cell, configuration, replicas) + rows * ROW,
+            ));
             // The rows of the results and of what is drawn of them.
             phases.push(phase("reporting", Footprint::default(), history, 2 * rows * ROW));
         }
