@@ -258,7 +258,7 @@ pub fn text(cell: &Results) -> String {
         cell.judged_by()
     );
     text += &grid(&accuracy_lines(cell));
-    text += &format!("  {}\n", reference_sentence(cell));
+    text += &wrapped(&reference_sentence(cell));
     for (layers, lines) in size_lines(cell) {
         text += &format!(
             "\n{} accuracy in % by how many times smaller the whole network is (layers {layers} pruned)\n",

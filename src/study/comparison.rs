@@ -5,12 +5,11 @@ use super::Control;
 use super::accuracy::{Summary, TABLE_SPARSITIES, are_several};
 use super::calibration::Calibration;
 use super::configuration::{Configuration, Surgeons};
-use super::criteria::Part;
 use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, LedgerRow, Measured, Workload};
+use super::part::{Base, Calibrated, Counted, Part};
 use super::records::{LayerAxes, write_calibration, write_envelope, write_records, write_stability};
 use super::results::{ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude};
-use super::surgeons::{Base, Calibrated};
 use crate::engine::{Batch, DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
 use crate::error::{Error, Result};
 use crate::network::{ParameterLayout, Selection};
@@ -77,15 +76,6 @@ pub(super) struct CellComparison<'a> {
     pub(super) scope: Scope,
     pub(super) rows: Vec<SweepRow>,
     pub(super) measured: Vec<Measured>,
-}
-
-/// Numbers of a recorded history, and what making them took.
-pub(super) struct Counted {
-    pub(super) stability: Stability,
-    pub(super) envelope: WindowedEnvelope,
-    pub(super) sort_s: f64,
-    pub(super) count_s: f64,
-    pub(super) envelope_s: f64,
 }
 
 /// Some layers, with what was recorded and counted of them.

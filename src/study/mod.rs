@@ -17,6 +17,7 @@ pub mod foreign_weights;
 pub mod ledger;
 pub mod memory;
 pub mod numbers;
+mod part;
 pub mod presets;
 pub mod pruned;
 pub mod recorded;

@@ -120,8 +120,10 @@ impl Results {
 /// Fails with [`Error::Data`] if there are fewer operating points than the ledger accounts for: a file may have been cut
 /// off between two rows.
 fn check_complete(rows: &[SweepRow], ledger: &Ledger, file: &Path) -> Result<()> {
-    for LedgerRow { method, rule, operating_points, replicates, .. } in &ledger.rows {
-        let found = rows.iter().filter(|row| row.method == *method && row.rule == *rule).count();
+    for LedgerRow { method, rule, layers, repair, operating_points, replicates, .. } in &ledger.rows {
+        let is_own =
+            |row: &&SweepRow| (row.method, &row.rule, &row.layers, row.repair) == (*method, rule, layers, *repair);
+        let found = rows.iter().filter(is_own).count();
         // Where the numbers of points differ between replicas, the ledger has their mean, rounded down.
         let least = *operating_points as usize * *replicates as usize;
         if found < least {

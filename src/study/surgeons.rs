@@ -2,7 +2,7 @@
 
 use super::comparison::{CellComparison, REPETITIONS, since};
 use super::configuration::PAPER_TOLERANCE;
-use super::criteria::{Cost, Part};
+use super::part::{Base, Calibrated, Cost, Part};
 use crate::engine::{DataHandle, Evaluation, Network, Overheads, Watch};
 use crate::error::{Error, Result};
 use crate::network::{self, Layer, ParameterLayout, Selection};
@@ -15,32 +15,6 @@ use crate::pruning::{Method, Repair, Scope, SweepRow};
 use crate::stability::envelope;
 use crate::training::Trained;
 use std::time::{Duration, Instant};
-
-/// Which weights of a training a network has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Base {
-    /// Those after the last epoch.
-    Last,
-    /// The mean over the last half of the epochs.
-    Mean,
-}
-
-impl Base {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Mean => "mean",
-        }
-    }
-}
-
-/// The networks of all replicas with what calibration images say of them.
-pub(super) struct Calibrated<'a> {
-    base: Base,
-    surgeries: Vec<Surgery<'a>>,
-    /// Seconds that this took.
-    seconds: f64,
-}
 
 /// A network that was cut and solved anew, and the point that it stands for.
 struct Solved {
