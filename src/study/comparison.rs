@@ -247,6 +247,9 @@ impl<'a> CellComparison<'a> {
         removed.dedup();
         let scores = [Method::Wanda, Method::HoldInput];
         self.cut_at(trained, test, part, numbers, (&scores, &calibrated[0]), &removed, training_overheads)?;
+        if !self.can_solve(part, &calibrated[0]) {
+            return Ok(());
+        }
         let refit = [Method::Magnitude, Method::Hold, Method::Wanda, Method::HoldInput, Method::Random];
         self.refit_at(trained, test, part, numbers, (&refit, &calibrated[0]), &removed, training_overheads)?;
         let bases = if self.configuration.surgeons == Surgeons::All { calibrated } else { &calibrated[..1] };
@@ -277,6 +280,9 @@ impl<'a> CellComparison<'a> {
             Method::Random,
         ];
         self.cut_at(trained, test, part, numbers, (&scores, &calibrated[0]), &removed, training_overheads)?;
+        if !self.can_solve(part, &calibrated[0]) {
+            return Ok(());
+        }
         let refit = [Method::Magnitude, Method::Random];
         self.refit_at(trained, test, part, numbers, (&refit, &calibrated[0]), &removed, training_overheads)?;
         let sizes = self.configuration.stages.clone();

@@ -55,6 +55,18 @@ impl CellComparison<'_> {
         Ok(Calibrated { base, surgeries, seconds: start.elapsed().as_secs_f64() })
     }
 
+    /// Whether the weights of a part can be solved anew in a time worth waiting for; says so if not.
+    pub(super) fn can_solve(&self, part: &Part<'_>, calibrated: &Calibrated<'_>) -> bool {
+        let layout = ParameterLayout::new(&self.cell.architecture);
+        let layers: Vec<usize> = part.selection.parts().iter().map(|own| Layer::of_part(&layout, own)).collect();
+        let found = calibrated.surgeries.first().map_or(Ok(()), |surgery| surgery.check_work(&layers));
+        if let Err(error) = &found {
+            let name = self.cell.name();
+            self.control.progress.notice(&format!("{name}, layers {}: no surgeon and no refit: {error}", part.layers));
+        }
+        found.is_ok()
+    }
+
     /// For each replica and part of a selection the norms of its inputs.
     fn input_norms(&self, calibrated: &Calibrated<'_>, part: &Part<'_>) -> Result<Vec<Vec<Vec<f32>>>> {
         let layout = ParameterLayout::new(&self.cell.architecture);
