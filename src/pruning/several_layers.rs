@@ -71,13 +71,14 @@ fn by_score(
     let frozen = envelope.frozen_of_replica(replica);
     let has_window = matches!(method, Method::Settle | Method::Hold | Method::HoldInput);
     let first = |range: std::ops::Range<usize>| (frozen_first && has_window).then(|| &frozen[range]);
-    let parts = selection.parts().iter().enumerate();
+    let parts = selection.parts().iter();
     let scores: Vec<Vec<f64>> = match method {
         Method::Settle => {
             let all = envelope.settling_tolerances(window, replica);
-            parts.map(|(_, part)| all[part.start..][..part.weights()].to_vec()).collect()
+            parts.map(|part| all[part.start..][..part.weights()].to_vec()).collect()
         }
         _ => parts
+            .enumerate()
             .map(|(place, part)| {
                 let range = part.start..part.start + part.weights();
                 // Without norms, all inputs are alike.
