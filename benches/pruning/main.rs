@@ -154,5 +154,28 @@ fn arithmetic(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, operating_points, sort_and_count, arithmetic);
+/// Whole pruned networks, on the test set: of every ten weights of all layers one is left.
+fn whole_networks(criterion: &mut Criterion) {
+    let (data, test) = (images(STEPS * BATCH), images(TEST_IMAGES));
+    let all = Selection::all(&paper_network());
+    let stop = AtomicBool::new(false);
+    let watch = Watch { stop: &stop, progress: &|_| {} };
+    let mut group = criterion.benchmark_group("pruning/networks");
+    group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
+    for (name, mut engine) in engines() {
+        let training = engine.load(&data).unwrap_or_else(|error| panic!("{error}"));
+        let test = engine.load(&test).unwrap_or_else(|error| panic!("{error}"));
+        let mut batch = begin(&mut engine, training, REPLICAS as u32);
+        let kept = |point: usize| (0..all.weights()).map(|weight| (weight + point).is_multiple_of(10)).collect();
+        let points: Vec<SweepPoint> =
+            (0..REPLICAS).map(|point| SweepPoint { slot: point, kept: kept(point) }).collect();
+        group.throughput(Throughput::Elements(points.len() as u64));
+        group.bench_function(format!("sweep/p{}_n{TEST_IMAGES}/{name}", points.len()), |bencher| {
+            bencher.iter(|| batch.sweep(test, &all, &points, &watch).unwrap_or_else(|error| panic!("{error}")));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, operating_points, sort_and_count, arithmetic, whole_networks);
 criterion_main!(benches);

@@ -6,15 +6,16 @@ use super::{
 };
 use crate::cpu::conv2d::ConvShape;
 use crate::cpu::dense::DenseShape;
-use crate::cpu::fast::focus_sweep::SweepInput;
+use crate::cpu::fast::focus_sweep::{BLOCK, SweepInput};
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
+use crate::cpu::fast::sparse::{self, SparseNetwork};
 use crate::cpu::fast::training_step::{self as fast_step, ImageBatch, Workspace};
 use crate::cpu::fast::{self, AlignedBuffer, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::max_pool2d::{self, PoolShape};
 use crate::cpu::stability::from_sortable_key;
 use crate::cpu::training_step::{self as twin, Replica};
-use crate::cpu::{adam, conv2d, dense};
+use crate::cpu::{adam, conv2d, dense, mask};
 use crate::network::{Architecture, Convolution, ParameterLayout, Selection};
 
 /// What pixels are multiplied by.
@@ -94,7 +95,7 @@ impl Arrays {
         let scaled = |numbers: Vec<f32>, size: f32| numbers.into_iter().map(|value| value * size).collect::<Vec<_>>();
         let m = scaled(draws.numbers(layout.parameters()), 1e-2);
         let v = scaled(draws.numbers(layout.parameters()), 1e-3).into_iter().map(f32::abs).collect();
-        let mut mask = vec![crate::cpu::mask::KEPT; parameters.len()];
+        let mut mask = vec![mask::KEPT; parameters.len()];
         let selection = Selection::all(architecture);
         selection.scatter(&draws.below(selection.weights(), 3), &mut mask);
         Self { images, labels, order, replica: Replica { parameters, m, v, mask, sums: Vec::new() } }
@@ -231,8 +232,8 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork, share: bool) -> V
         expected_p.push(Expected { value: 0.0, tolerance: EPSILON * (2.0 * moved[i].abs() + 16.0 * update.abs()) });
     }
     let all = moved.len();
-    crate::cpu::mask::hold(&before.mask, &mut moved, &mut vec![0.0; all], &mut vec![0.0; all]);
-    crate::cpu::mask::decay(&before.mask, f64::from(DECAY), &mut moved);
+    mask::hold(&before.mask, &mut moved, &mut vec![0.0; all], &mut vec![0.0; all]);
+    mask::decay(&before.mask, f64::from(DECAY), &mut moved);
     expected_p.iter_mut().zip(moved).for_each(|(expected, value)| expected.value = value);
 
     let loss_tolerance = relative * expected_loss.mean + 2f64.powi(-20);
@@ -298,6 +299,32 @@ pub fn sweep() -> Vec<Report> {
         reports.extend(focus_sweep::reports("focus_sweep.evaluate", case, &outputs, samples));
     }
     reports
+}
+
+/// Whole pruned networks: the logits of a batch, through layers that are lists of the weights left. The errors of as many sums as
+/// there are layers add up.
+pub fn networks() -> Vec<Report> {
+    let check = |case: &Case| {
+        let (arrays, architecture) = (Arrays::new(case), &case.architecture);
+        let trained = &arrays.replica.parameters;
+        let kept: Vec<bool> = arrays.replica.mask.iter().map(|&state| state == mask::KEPT).collect();
+        let mut pruned = vec![0.0; trained.len()];
+        mask::apply(&mask::pack(&kept), trained, &mut pruned);
+        let layers = architecture.conv_layers().len() + architecture.dense_layers().len();
+        let network = SparseNetwork::new(architecture, &pruned, 0..layers);
+        let mut lanes = vec![[0.0; BLOCK]; sparse::input_lanes(architecture, 0)];
+        sparse::pixels(architecture, arrays.batch(), &mut lanes);
+        let mut scratch = network.scratch();
+        let logits = network.run(&lanes, &mut scratch);
+        let logits: Vec<f32> = (0..case.samples).flat_map(|n| logits.iter().map(move |class| class[n])).collect();
+        let input = arrays.input(architecture.image_len());
+        let forward = |parameters: &[f64]| twin::forward(architecture, parameters, &input).pop().unwrap_or_default();
+        // Pixels are positive: they are their own magnitudes.
+        let sums = forward(&magnitudes(&pruned));
+        let expected = sums_of_products(&forward(&widen(&pruned)), &sums, FACTOR * layers as f64);
+        compare("sparse.forward", case.name.into(), &found(&logits), &expected)
+    };
+    cases().iter().map(check).collect()
 }
 
 /// Ranks, on the cases of the kernels.

@@ -97,10 +97,11 @@ impl Examination {
 
     fn of_cpu(engine: &mut Engine, progress: &dyn Fn(&str)) -> Result<Self> {
         let mut examination = Self::new(engine.description());
-        let groups: [(&'static str, Native); 6] = [
+        let groups: [(&'static str, Native); 7] = [
             ("random numbers", || vec![recorded::philox_on_host()]),
             ("training_step", cpu::training),
             ("focus_sweep", cpu::sweep),
+            ("pruned networks", cpu::networks),
             ("magnitude_sort", cpu::ranks),
             ("stability", cpu::histories),
             ("surgeon", cpu::surgeon),

@@ -11,6 +11,7 @@ mod data;
 mod examples;
 mod images;
 mod kinds;
+mod layers;
 mod prune;
 mod refusals;
 mod stability;

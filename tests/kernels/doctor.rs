@@ -72,8 +72,16 @@ fn the_verdict_on_a_device_with_a_faulty_kernel_names_it_and_what_to_do() {
 #[test]
 fn the_cpu_engines_fast_variants_match_their_twins() {
     assert_passed(
-        &[cpu::training(), cpu::sweep(), cpu::ranks(), cpu::histories(), cpu::surgeon(), vec![philox_on_host()]]
-            .concat(),
+        &[
+            cpu::training(),
+            cpu::sweep(),
+            cpu::networks(),
+            cpu::ranks(),
+            cpu::histories(),
+            cpu::surgeon(),
+            vec![philox_on_host()],
+        ]
+        .concat(),
     );
 }
 

@@ -15,6 +15,8 @@ use rayon::prelude::*;
 
 /// The most bytes of what first layers read that are there at once.
 const INPUT_BYTES: usize = 64 << 20;
+/// And the least blocks of samples, whatever their size: work for some threads.
+const LEAST_BLOCKS: usize = 16;
 /// Blocks of samples of a piece of work: enough that making the lists of weights does not count.
 const BLOCKS_A_TASK: usize = 64;
 
@@ -25,7 +27,7 @@ fn layers(architecture: &Architecture) -> usize {
 
 /// Blocks of samples whose inputs of layer `first` are there at once.
 fn blocks_at_once(architecture: &Architecture, first: usize) -> usize {
-    (INPUT_BYTES / (input_lanes(architecture, first) * size_of::<Lane>())).max(BLOCKS_A_TASK)
+    (INPUT_BYTES / (input_lanes(architecture, first) * size_of::<Lane>())).max(LEAST_BLOCKS)
 }
 
 /// Bytes that [`CpuBatch::evaluate_networks`] takes for a data set of so many samples.
