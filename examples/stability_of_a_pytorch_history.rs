@@ -24,7 +24,7 @@ fn main() -> Result<()> {
 
 /// What `numpy.save("history.npy", numpy.stack(history))` left: `[epoch, out, in]`, whose second axis is not the replica.
 pub(crate) fn recorded(file: &Path) -> Result<History> {
-    Ok(import::read_history(file, None, &import::Axes::OneNetwork)?.history)
+    Ok(import::read_history(file, None, &import::Axes::OneNetwork)?.whole()?.into_owned())
 }
 
 /// How many weights held still for the last epoch, the last half of the epochs, and all of them.

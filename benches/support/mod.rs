@@ -26,7 +26,7 @@ pub fn engines() -> Vec<(String, Engine)> {
 /// Images of noise: what pixels hold moves no time.
 pub fn images(samples: usize) -> Arc<Dataset> {
     let mut noise = Sequence::new(1, Stream::Check, samples as u32, 0);
-    let pixels = (0..samples * paper_network().pixels()).map(|_| noise.next_word() as u8).collect();
+    let pixels = (0..samples * paper_network().image_len()).map(|_| noise.next_word() as u8).collect();
     let labels = (0..samples).map(|sample| (sample % paper_network().classes) as u8).collect();
     let data = Dataset::new(
         "noise",

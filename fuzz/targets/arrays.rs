@@ -3,13 +3,20 @@
 
 use holdfast::run_folder::arrays::{ArrayFile, read, read_all};
 use holdfast::run_folder::file_kind::Purpose;
-use holdfast::stability::import::{Axes, read_history};
+use holdfast::stability::import::{Axes, Histories};
 use holdfast_fuzz::{file, judge};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let path = file("array", input);
     for array in judge(read_all(&path)).unwrap_or_default() {
         assert_eq!(array.values.len(), array.shape.iter().product::<usize>());
+    }
+    if let Some(mut file) = judge(ArrayFile::open(&path, Purpose::Arrays)) {
+        for name in file.names() {
+            if let Some(array) = judge(file.read_raw(Some(&name))) {
+                assert!(array.shape.contains(&0) || !array.bytes().is_empty());
+            }
+        }
     }
     judge(read(&path, None, "--history-key"));
     judge(read(&path, Some("history"), "--history-key"));
@@ -19,8 +26,11 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         }
     }
     for axes in [Axes::Unknown, Axes::OneNetwork] {
-        if let Some(imported) = judge(read_history(&path, None, &axes)) {
-            assert!(imported.history.weights().iter().all(|weight| !weight.is_nan()));
+        let Some(mut histories) = judge(Histories::open(&path, None, &axes)) else { continue };
+        for index in 0..histories.names().len() {
+            if let Some(history) = judge(histories.tensor(index, &axes)) {
+                assert!(history.epoch(0).unwrap().iter().all(|weight| !weight.is_nan()));
+            }
         }
     }
 });

@@ -15,6 +15,6 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     {
         let set = loaded.split.training;
         assert!(set.labels.iter().all(|&label| usize::from(label) < set.classes));
-        assert_eq!(set.images.len(), set.samples() * set.pixels());
+        assert_eq!(set.images.len(), set.samples() * set.image_len());
     }
 });

@@ -11,6 +11,6 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         && let Some(loaded) = judge(source.load(1, &LoadOptions::default()))
     {
         let set = loaded.split.training;
-        assert_eq!(set.images.len(), set.samples() * set.pixels());
+        assert_eq!(set.images.len(), set.samples() * set.image_len());
     }
 });

@@ -124,6 +124,9 @@ pub fn cases() -> Vec<Case> {
         (1, 1, 1, 9, 33, 1, 13),
         (1, 1, 1, 8, 9, 64, 64),
         (1, 1, 1, 224, 224, 1, 4),
+        // Three channels: colours.
+        (2, 3, 4, 28, 28, 3, 8),
+        (1, 2, 2, 9, 11, 3, 32),
     ];
     let mut cases = Vec::new();
     for (replicas, samples, capacity, height, width, inputs, outputs) in sizes {

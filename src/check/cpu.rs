@@ -43,6 +43,14 @@ fn cases() -> Vec<Case> {
         convolutions: Architecture::paper_convolutions(filters),
         ..dense(side, side, 30, 6, 10)
     };
+    let in_colour = |architecture: Architecture| Architecture { channels: 3, ..architecture };
+    // Three filters fill one register in part, 33 fill pairs of them and leave a rest.
+    let few_filters = Architecture {
+        convolutions: [3, 20].map(|filters| Convolution { filters, pool: true }).to_vec(),
+        ..dense(9, 10, 7, 2, 4)
+    };
+    let many_filters =
+        Architecture { convolutions: vec![Convolution { filters: 33, pool: false }], ..dense(5, 7, 7, 2, 4) };
     vec![
         Case { name: "dnn_1x1_w1_d2_b1", architecture: dense(1, 1, 1, 2, 2), samples: 1 },
         Case { name: "dnn_7x5_w13_d3_b5", architecture: dense(7, 5, 13, 3, 3), samples: 5 },
@@ -54,6 +62,10 @@ fn cases() -> Vec<Case> {
             samples: 5,
         },
         Case { name: "cnn_28x28_f8_b32", architecture: cnn(28, 8), samples: 32 },
+        Case { name: "dnn_6x5x3_w13_d2_b5", architecture: in_colour(dense(6, 5, 13, 2, 3)), samples: 5 },
+        Case { name: "cnn_9x10x3_f3_b5", architecture: in_colour(few_filters), samples: 5 },
+        Case { name: "cnn_5x7x3_f33_b3", architecture: in_colour(many_filters), samples: 3 },
+        Case { name: "cnn_28x28x3_f8_b32", architecture: in_colour(cnn(28, 8)), samples: 32 },
     ]
 }
 
@@ -69,9 +81,9 @@ impl Arrays {
     fn new(case: &Case) -> Self {
         let architecture = &case.architecture;
         let layout = ParameterLayout::new(architecture);
-        let mut draws = Draws::new((architecture.pixels() * 100 + case.samples) as u32);
+        let mut draws = Draws::new((architecture.image_len() * 100 + case.samples) as u32);
         let all = case.samples + 3;
-        let images = draws.below(all * architecture.pixels(), 256).into_iter().map(|pixel| pixel as u8).collect();
+        let images = draws.below(all * architecture.image_len(), 256).into_iter().map(|pixel| pixel as u8).collect();
         let labels = draws.below(all, architecture.classes as u32).into_iter().map(|label| label as u8).collect();
         let order = draws.below(case.samples, all as u32);
         let mut parameters = draws.numbers(layout.parameters());
@@ -93,7 +105,7 @@ impl Arrays {
         ImageBatch { images: &self.images, labels: &self.labels, order: &self.order, scale: SCALE }
     }
 
-    /// Pixels of the batch `[sample, pixel]` in double precision.
+    /// Images of the batch `[sample, y, x, channel]` in double precision.
     fn input(&self, pixels: usize) -> Vec<f64> {
         let image = |&n: &u32| &self.images[n as usize * pixels..][..pixels];
         self.order.iter().flat_map(image).map(|&pixel| f64::from(pixel) * f64::from(SCALE)).collect()
@@ -144,7 +156,7 @@ fn forward(case: &Case, arrays: &Arrays, network: &PaddedNetwork) -> Vec<Report>
     let absolute = magnitudes(&arrays.replica.parameters);
     let mut workspace = Workspace::new(network, *samples, *samples);
     let padded_replica = PaddedReplica::new(network, &arrays.replica);
-    let pixels = arrays.input(architecture.pixels());
+    let pixels = arrays.input(architecture.image_len());
     // Pixels are positive: they are their own magnitudes.
     let mut input = features(architecture, &parameters, &pixels, *samples);
     let mut input_magnitudes = features(architecture, &absolute, &pixels, *samples);
@@ -191,7 +203,7 @@ fn step(case: &Case, arrays: &Arrays, network: &PaddedNetwork, share: bool) -> V
 
     let before = &arrays.replica;
     let parameters = widen(&before.parameters);
-    let (input, labels) = (arrays.input(architecture.pixels()), arrays.batch_labels());
+    let (input, labels) = (arrays.input(architecture.image_len()), arrays.batch_labels());
     let (expected_loss, gradient) = twin::gradient(architecture, &parameters, &input, &labels);
     let masked = adam::Masked { offset: 0, mask: &before.mask, decay: f64::from(DECAY) };
     let (mut p, mut m, mut v) = (parameters.clone(), widen(&before.m), widen(&before.v));
@@ -305,7 +317,7 @@ pub fn networks() -> Vec<Report> {
         let mut scratch = network.scratch();
         let logits = network.run(&lanes, &mut scratch);
         let logits: Vec<f32> = (0..case.samples).flat_map(|n| logits.iter().map(move |class| class[n])).collect();
-        let input = arrays.input(architecture.pixels());
+        let input = arrays.input(architecture.image_len());
         let forward = |parameters: &[f64]| twin::forward(architecture, parameters, &input).pop().unwrap_or_default();
         // Pixels are positive: they are their own magnitudes.
         let sums = forward(&magnitudes(&pruned));

@@ -4,12 +4,12 @@ use super::comparator::{Report, compare};
 use super::{Draws, Held, Output, Setting, at_every_size, output, part, read, run, second_step, sums, used_part};
 use crate::cpu::Real;
 use crate::cpu::dense::{self as twin, DenseShape};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::ParameterOffsets;
 use crate::kernels::dense::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments,
-    ImageShape, Shape,
+    Gather, GatherArguments, ImageShape, Input, Shape,
 };
 
 /// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
@@ -40,13 +40,15 @@ pub struct Case {
 }
 
 impl Case {
-    /// Sizes of its images: squares where `inputs` is a square number, else one row.
+    /// Sizes of its images: gray squares where `inputs` is a square number, squares of three channels where it is three times
+    /// one, else one row.
     pub fn image(&self) -> ImageShape {
-        let side = self.inputs.isqrt();
-        if side * side == self.inputs {
-            ImageShape { height: side, width: side }
-        } else {
-            ImageShape { height: 1, width: self.inputs }
+        let side = |pixels: usize| Some(pixels.isqrt()).filter(|side| side * side == pixels);
+        let colours = self.inputs.is_multiple_of(3).then(|| side(self.inputs / 3)).flatten();
+        match (side(self.inputs), colours) {
+            (Some(side), _) => ImageShape { height: side, width: side },
+            (None, Some(side)) => ImageShape { height: side, width: 3 * side },
+            (None, None) => ImageShape { height: 1, width: self.inputs },
         }
     }
 
@@ -94,6 +96,10 @@ pub fn cases() -> Vec<Case> {
         case(3, 16, 32, 784, 30, true),
         case(2, 15, 16, 49, 6, true),
         case(2, 17, 40, 23, 9, false),
+        // Images of three channels: rows of 15, 21 and 84 numbers.
+        case(2, 3, 5, 75, 6, true),
+        case(2, 17, 18, 147, 30, false),
+        case(1, 32, 32, 2352, 30, true),
         case(2, 31, 32, 15, 66, true),
         case(2, 32, 33, 16, 96, false),
         case(2, 33, 40, 64, 97, true),
@@ -201,6 +207,33 @@ pub fn check_forward(on: Setting<'_>, case: &Case, images: bool) -> Result<Repor
     Ok(compare(kernel, case.name(), &found, &expected))
 }
 
+/// Runs `dense.gather`.
+pub fn gather(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Output)> {
+    let Setting { gpu, workgroup_size, .. } = on;
+    let output = output(gpu, case.replicas * case.capacity * case.inputs)?;
+    let held = arrays.on_device(gpu, case, true)?;
+    let Input::Images(images) = held.input() else { return Err(Error::Shape("dense.gather reads images".into())) };
+    let arguments = GatherArguments {
+        replicas: case.replicas,
+        capacity: case.capacity,
+        steps: &second_step(gpu, case.capacity, case.samples)?,
+        images,
+        output: &output,
+    };
+    let bound = Gather::new(workgroup_size).bind(gpu, &arguments)?;
+    run(gpu, &case.name(), |recorder| bound.record(recorder, 1, case.samples))?;
+    let found = read(gpu, &output)?;
+    Ok((bound.name(), used_part(found, case.capacity * case.inputs, case.samples * case.inputs)))
+}
+
+/// Compares `dense.gather` with the twin: each number is one product.
+pub fn check_gather(on: Setting<'_>, case: &Case) -> Result<Report> {
+    let arrays = Arrays::new(case);
+    let (kernel, found) = gather(on, case, &arrays)?;
+    let expected = sums(case.replicas, FACTOR, |r, _| arrays.input(case, r, true));
+    Ok(compare(kernel, case.name(), &found, &expected))
+}
+
 /// Runs `dense.backward_input`.
 pub fn backward_input(on: Setting<'_>, case: &Case, arrays: &Arrays) -> Result<(&'static str, Output)> {
     let Setting { gpu, workgroup_size, .. } = on;
@@ -273,6 +306,9 @@ pub fn check_backward_weights(on: Setting<'_>, case: &Case, images: bool) -> Res
 pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
         let mut reports = vec![check_backward_input(on, case)?];
+        if !on.naive {
+            reports.push(check_gather(on, case)?);
+        }
         for &images in if on.naive { &[false][..] } else { &[false, true] } {
             reports.push(check_forward(on, case, images)?);
             reports.push(check_backward_weights(on, case, images)?);

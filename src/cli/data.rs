@@ -3,12 +3,12 @@
 use super::options::{ImageOptions, OutputOptions};
 use super::output;
 use crate::data::catalogue::{self, FileState, Origin};
-use crate::data::{LoadOptions, Loaded, Source, export};
+use crate::data::{ChannelStatistics, LoadOptions, Loaded, Source, export};
 use crate::error::{Error, Result};
 use crate::run_folder::{FolderKind, OutputFolder};
 use crate::study::experiment::Contents;
 use crate::study::numbers::thousands;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ enum DataCommand {
         #[command(flatten)]
         output: OutputOptions,
     },
-    /// Write the images of a set as PNG, in a folder for each class, with a contact sheet.
+    /// Write the images of a set as files: PNG in a folder for each class with a contact sheet, IDX, or one .npz.
     Export(ExportArguments),
     /// Write a generated set as IDX files that `--data any=DIR` reads.
     Generate(GenerateArguments),
@@ -47,7 +47,10 @@ struct ExportArguments {
     /// Folder for the images.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Only so many images of each class, for training and for testing.
+    /// What the images are written as.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Png)]
+    format: ExportFormat,
+    /// Only so many images of each class, for training and for testing; of png.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Remove what an earlier export wrote there, and start anew.
@@ -57,6 +60,17 @@ struct ExportArguments {
     images: ImageOptions,
     #[command(flatten)]
     output: OutputOptions,
+}
+
+/// Forms of a data set that `--data any=PATH` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    /// PNG images in a folder for each class, and a contact sheet.
+    Png,
+    /// Compressed IDX files, named as MNIST's.
+    Idx,
+    /// An archive as MedMNIST's.
+    Npz,
 }
 
 /// Arguments of `data generate`.
@@ -158,11 +172,19 @@ fn open(folder: &Path, fresh: bool) -> Result<OutputFolder> {
 fn announce(loaded: &Loaded, say: &OutputOptions) {
     say.note(&Contents::of(&loaded.split, &loaded.class_names).line(&loaded.split.training.name));
     say.notices(&loaded.notices);
+    let of_channel = |channel: &ChannelStatistics| {
+        format!("{} {:.1} ± {:.1}", channel.channel, channel.mean, channel.standard_deviation)
+    };
+    let channels: Vec<String> = loaded.split.training.channel_statistics().iter().map(of_channel).collect();
+    say.note(&format!("training pixels, 0 to 255: {}", channels.join(", ")));
 }
 
 fn export(arguments: &ExportArguments) -> Result<()> {
     if arguments.limit == Some(0) {
         return Err(Error::Usage("--limit 0 exports nothing; use 1 or more, or leave it out for all images".into()));
+    }
+    if arguments.limit.is_some() && arguments.format != ExportFormat::Png {
+        return Err(Error::Usage("--limit is of --format png alone; leave it out, or export png".into()));
     }
     let ImageOptions { seed, .. } = arguments.images;
     let loaded = Source::parse(&arguments.set)?.load(seed, &arguments.images.load_options())?;
@@ -172,26 +194,41 @@ fn export(arguments: &ExportArguments) -> Result<()> {
     let output = open(&arguments.folder, arguments.fresh)?;
     let folder = output.path();
     let write = |set, part| export::write_images(set, &class_names, &output, part, arguments.limit);
-    let training = write(&split.training, "training")?;
-    let test = write(&split.test, "test")?;
-    let sheet = output.file(&format!("{name}-contact-sheet.png"))?;
-    export::write_contact_sheet(&split.training, &sheet)?;
+    let (mut training, mut test) = (split.training.samples(), split.test.samples());
+    let (what, files) = match arguments.format {
+        ExportFormat::Png => {
+            training = write(&split.training, "training")?;
+            test = write(&split.test, "test")?;
+            let sheet = output.file(&format!("{name}-contact-sheet.png"))?;
+            export::write_contact_sheet(&split.training, &sheet)?;
+            ("contact sheet", vec![sheet])
+        }
+        ExportFormat::Idx => ("files", export::write_idx(&split, &output)?),
+        ExportFormat::Npz => ("file", vec![export::write_npz(&split, &output)?]),
+    };
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     if arguments.output.json {
-        return output::json(&json!({
+        let mut result = json!({
             "set": name,
             "classes": class_names,
+            "channels": split.training.channels,
+            "pixel_statistics": split.training.channel_statistics(),
             "training_images": training,
             "test_images": test,
             "folder": folder.display().to_string(),
-            "contact_sheet": sheet.display().to_string(),
-        }));
+        });
+        match arguments.format {
+            ExportFormat::Png => result["contact_sheet"] = json!(files[0]),
+            ExportFormat::Idx | ExportFormat::Npz => result["files"] = json!(files),
+        }
+        return output::json(&result);
     }
     output::result(&format!(
-        "{name}: {} training and {} test images in {}; contact sheet: {}\n",
+        "{name}: {} training and {} test images in {}; {what}: {}\n",
         thousands(training as i64),
         thousands(test as i64),
         folder.display(),
-        sheet.display()
+        files.join(", ")
     ))
 }
 

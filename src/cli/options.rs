@@ -183,6 +183,9 @@ pub(super) struct RunOptions {
     /// How images are brought to that size.
     #[arg(long, value_enum)]
     fit: Option<Fit>,
+    /// Read colours as gray. Without it a set is in colour if any pixel is; sc and xr are always gray.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    gray: Option<bool>,
     /// Hold out this share of each class for testing where a set has no test set of its own.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     test_share: Option<Share>,
@@ -286,6 +289,9 @@ pub(super) struct ImageOptions {
     /// How images are brought to that size.
     #[arg(long, value_enum)]
     fit: Option<Fit>,
+    /// Read colours as gray. Without it a set is in colour if any pixel is; sc and xr are always gray.
+    #[arg(long)]
+    gray: bool,
     /// Hold out this share of each class for testing where a set has no test set of its own.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     test_share: Option<Share>,
@@ -298,6 +304,7 @@ impl ImageOptions {
         LoadOptions {
             side: self.side,
             fit: self.fit.unwrap_or_default(),
+            gray: self.gray,
             test_share: self.test_share.map_or(all.test_share, f64::from),
             ..all
         }
@@ -430,6 +437,7 @@ impl RunOptions {
         set(&mut settings.cnn_training_images, self.cnn_training_images.or(self.training_images).map(Some));
         set(&mut settings.side, self.side.map(Some));
         set(&mut settings.fit, self.fit);
+        set(&mut settings.gray, self.gray);
         set(&mut settings.test_share, self.test_share.map(f64::from));
         set(&mut settings.pixel_scale, self.pixel_scale);
         set(&mut settings.seed, self.seed);

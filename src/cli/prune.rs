@@ -1,39 +1,57 @@
 //! `holdfast prune`: removes weights from trained networks, and says what was lost.
 
+mod calibrated;
+mod subjects;
+
 use super::options::{FolderOptions, ReadingOptions, Share};
 use super::output;
 use super::progress::Reporter;
-use super::run::{announce, begin, data_sets, finish as finish_run, open_engine};
-use super::stability::{HistoryOptions, announce_history};
+use super::run::{begin, data_sets, finish as finish_run, open_engine};
+use super::stability::HistoryOptions;
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
+use crate::pruning::Repair;
+use crate::pruning::allocation::{Amount, Scope, removed_if_smaller};
 use crate::pruning::criterion::Criterion;
-use crate::run_folder::{Manifest, RunFolder, csv};
+use crate::pruning::score::{Score, Scores, below_threshold};
+use crate::pruning::surgery::PrunedNetwork;
+use crate::run_folder::{Manifest, RunFolder};
+use crate::stability::Reading;
 use crate::stability::envelope::headline_window;
-use crate::study::comparison::hash_parameters;
-use crate::study::foreign_weights;
-use crate::study::recorded::{self, Loss, MASK, RecordedRun};
-use crate::training;
+use crate::study::pruned::{self, Loss, PrunedTensor};
 use clap::{Args, ValueEnum};
-use serde_json::json;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use subjects::{Subject, Subjects};
 
 /// Arguments of `prune`.
 #[derive(Args)]
 pub(super) struct PruneArguments {
     /// A run folder that `compare` or `train` wrote.
-    #[arg(value_name = "RUN", required_unless_present = "history", conflicts_with_all = ["history", "weights"])]
+    #[arg(value_name = "RUN", required_unless_present_any = ["history", "weights"], conflicts_with_all = ["history", "weights"])]
     run: Option<PathBuf>,
-    /// A history from another program, instead of a run: .npy, .npz or .safetensors, or a folder with a file for each epoch.
+    /// A history from another program, instead of a run: .npy, .npz or .safetensors, or a folder with a file for each epoch; of
+    /// one tensor, or of several by the names that the weights have.
     #[arg(long, value_name = "FILE", requires = "weights")]
     history: Option<PathBuf>,
-    /// The weights that are pruned by that history.
-    #[arg(long, value_name = "FILE", requires = "history")]
+    /// The weights that are pruned: an array, or a whole state dict, all of which is written again. Without a history they can
+    /// be pruned by magnitude.
+    #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Name of the array that holds the weights, where a file has several.
-    #[arg(long, value_name = "NAME", requires = "weights")]
+    /// Name of the one array that is pruned, where the file has several and the history is of one.
+    #[arg(long, value_name = "NAME", requires = "weights", conflicts_with = "layers")]
     weight_key: Option<String>,
+    /// The tensors that are pruned: names of the file with commas between, or `all`; of a run also `focus`, `hidden`, `dense`
+    /// and `conv`.
+    ///
+    /// Not given: of a run the focus layer, or with --smaller all layers that it recorded; of other weights all tensors of two
+    /// axes or more that the history has too.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    layers: Option<Vec<String>>,
+    /// Among which weights those that go are chosen; `global` where several tensors take part.
+    #[arg(long, value_enum)]
+    scope: Option<Scope>,
     #[command(flatten)]
     array: HistoryOptions,
     /// What decides; stability if --min-stability is given.
@@ -48,9 +66,26 @@ pub(super) struct PruneArguments {
     /// settle, hold: window of last epochs; half of the epochs if not given.
     #[arg(long, value_name = "EPOCHS")]
     window: Option<u32>,
-    /// settle, hold, magnitude: share of weights that are removed, as 80% or 0.8.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
-    sparsity: Option<Share>,
+    /// What is done about the weights that stay: nothing (cut), or they are solved anew on a run's calibration images (refit).
+    #[arg(long, value_enum)]
+    repair: Option<Repair>,
+    /// Which weights of a run a surgeon or a refit begins with: those after the last epoch, or their mean over the last half of
+    /// the epochs.
+    #[arg(long, value_enum)]
+    base: Option<Base>,
+    /// Share of weights that are removed, as 80% or 0.8; several with commas between.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "SHARES",
+        allow_negative_numbers = true,
+        conflicts_with = "smaller"
+    )]
+    sparsity: Option<Vec<Share>>,
+    /// How many times fewer weights the whole network is to have, biases apart; several with commas
+    /// between.
+    #[arg(long, value_delimiter = ',', value_name = "TIMES", allow_negative_numbers = true)]
+    smaller: Option<Vec<f64>>,
     /// settle, hold: treat frozen weights like all others instead of removing them first.
     #[arg(long)]
     keep_frozen: bool,
@@ -60,7 +95,7 @@ pub(super) struct PruneArguments {
     folder: FolderOptions,
 }
 
-/// Names of [`Criterion`] on the command line.
+/// What decides, on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum CriterionName {
     /// Magnitude stability below --min-stability.
@@ -72,11 +107,102 @@ enum CriterionName {
     Hold,
     /// Smallest weight first.
     Magnitude,
+    /// Smallest weight times the norm of its input first; of a run, on its calibration images.
+    Wanda,
+    /// Smallest holding magnitude times the norm of the input first; of a run.
+    HoldInput,
+    /// What its unit loses least by first, the others taking over; of a run.
+    Surgeon,
+    /// The same, weights compared by how much of their magnitude they held; of a run.
+    HoldSurgeon,
+}
+
+impl CriterionName {
+    fn is_surgeon(self) -> bool {
+        matches!(self, Self::Surgeon | Self::HoldSurgeon)
+    }
+
+    /// Whether it looks at calibration images.
+    fn is_calibrated(self) -> bool {
+        self.is_surgeon() || matches!(self, Self::Wanda | Self::HoldInput)
+    }
+}
+
+/// Which weights of a training a network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum Base {
+    /// After the last epoch.
+    Last,
+    /// Their mean over the last half of the epochs.
+    Mean,
+}
+
+/// What decides, with its settings.
+#[derive(Clone, Copy)]
+enum Choice {
+    Threshold {
+        tolerance: f64,
+        min_stability: u32,
+        reading: Reading,
+    },
+    Scored(Score),
+    /// The holding surgeon over a window, or the plain one.
+    Surgeon(Option<u32>),
+}
+
+/// How much goes.
+#[derive(Clone, Copy)]
+enum Point {
+    /// What lies below a threshold.
+    Threshold,
+    Sparsity(f64),
+    Smaller(f64),
+}
+
+impl Point {
+    /// The part of the run folder for it, where there are several.
+    fn folder(self) -> String {
+        match self {
+            Self::Threshold => String::new(),
+            Self::Sparsity(share) => format!("sparsity-{share}/"),
+            Self::Smaller(times) => format!("smaller-{times}/"),
+        }
+    }
+
+    /// In a heading.
+    fn heading(self) -> String {
+        match self {
+            Self::Threshold => String::new(),
+            Self::Sparsity(share) => format!("sparsity {share}"),
+            Self::Smaller(times) => format!("{times} times smaller"),
+        }
+    }
+}
+
+/// Everything that can move a bit of the result, besides device, history and weights.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Settings<'a> {
+    criterion: &'static str,
+    layers: Vec<&'a str>,
+    scope: Option<Scope>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<Repair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Base>,
+    tolerance: Option<f64>,
+    min_stability: Option<u32>,
+    window: Option<u32>,
+    keep_frozen: Option<bool>,
+    sparsity: Option<Vec<f64>>,
+    smaller: Option<&'a [f64]>,
+    reading: Option<Reading>,
 }
 
 impl PruneArguments {
-    /// The criterion, every setting of which belongs to it.
-    fn criterion(&self, epochs: u32) -> Result<Criterion> {
+    /// What decides is asked of each setting that belongs to it.
+    fn criterion_name(&self) -> Result<CriterionName> {
         let name = match (self.criterion, self.min_stability) {
             (Some(name), _) => name,
             (None, Some(_)) => CriterionName::Stability,
@@ -88,182 +214,387 @@ impl PruneArguments {
                 ));
             }
         };
-        let is_windowed = matches!(name, CriterionName::Settle | CriterionName::Hold);
+        let is_windowed = matches!(name, CriterionName::Settle | CriterionName::Hold | CriterionName::HoldInput);
         let is_stability = name == CriterionName::Stability;
+        let scored = "the other criteria";
         let foreign = [
             ("--tolerance", self.tolerance.is_some(), is_stability, "stability"),
             ("--min-stability", self.min_stability.is_some(), is_stability, "stability"),
             ("--tracking, --tolerance-kind or --against", self.reading.is_given(), is_stability, "stability"),
-            ("--window", self.window.is_some(), is_windowed, "settle and hold"),
-            ("--keep-frozen", self.keep_frozen, is_windowed, "settle and hold"),
-            ("--sparsity", self.sparsity.is_some(), !is_stability, "settle, hold and magnitude"),
+            (
+                "--window",
+                self.window.is_some(),
+                is_windowed || name == CriterionName::HoldSurgeon,
+                "settle, hold, hold-input and hold-surgeon",
+            ),
+            ("--keep-frozen", self.keep_frozen, is_windowed, "settle, hold and hold-input"),
+            ("--sparsity", self.sparsity.is_some(), !is_stability, scored),
+            ("--smaller", self.smaller.is_some(), !is_stability, scored),
+            ("--scope", self.scope.is_some(), !is_stability, scored),
         ];
         if let Some((option, _, _, of)) = foreign.into_iter().find(|&(_, given, belongs, _)| given && !belongs) {
             return Err(Error::Usage(format!("{option} is a setting of {of}, not of this criterion; leave it out")));
         }
+        if name.is_surgeon() && self.repair == Some(Repair::Cut) {
+            return Err(Error::Usage(
+                "a surgeon solves what stays anew, so --repair cut is none of its ways; leave it out, or prune by wanda or \
+                 magnitude"
+                    .into(),
+            ));
+        }
+        if name.is_surgeon() && matches!(self.scope, Some(Scope::Layer | Scope::Lamp)) {
+            return Err(Error::Usage(
+                "a surgeon has one order for the weights of all layers, so --scope layer and lamp are none of its ways; leave it \
+                 out"
+                    .into(),
+            ));
+        }
+        if self.base.is_some() && !self.repairs(name) {
+            return Err(Error::Usage(
+                "--base belongs to surgeons and to --repair refit; all else prunes the weights after the last epoch"
+                    .into(),
+            ));
+        }
+        if self.run.is_none() && (name.is_calibrated() || self.repairs(name)) {
+            return Err(Error::Usage(
+                "surgeons, wanda, hold-input and --repair refit look at the calibration images of a run: name a run folder, or \
+                 prune these weights by stability, settle, hold or magnitude"
+                    .into(),
+            ));
+        }
+        Ok(name)
+    }
+
+    /// Whether calibration images are needed.
+    fn is_calibrated(&self, name: CriterionName) -> bool {
+        name.is_calibrated() || self.repairs(name)
+    }
+
+    /// Whether what stays is solved anew.
+    fn repairs(&self, name: CriterionName) -> bool {
+        name.is_surgeon() || self.repair == Some(Repair::Refit)
+    }
+
+    /// What decides over a history of so many epochs; 0 of weights without a history.
+    fn choice(&self, epochs: u32) -> Result<Choice> {
         let missing = |option: &str| Error::Usage(format!("this criterion needs {option}"));
-        let sparsity = || {
-            self.sparsity.map(f64::from).ok_or_else(|| missing("--sparsity, the share of weights to remove, e.g. 80%"))
-        };
+        let name = self.criterion_name()?;
         let window = self.window.unwrap_or_else(|| headline_window(epochs));
         let keep_frozen = self.keep_frozen;
-        let criterion = match name {
-            CriterionName::Stability => Criterion::Stability {
-                tolerance: self.tolerance.ok_or_else(|| missing("--tolerance, e.g. 0.03"))?,
-                min_stability: self.min_stability.ok_or_else(|| missing("--min-stability, in epochs"))?,
-                reading: self.reading.reading(),
-            },
-            CriterionName::Settle => Criterion::Settle { window, sparsity: sparsity()?, keep_frozen },
-            CriterionName::Hold => Criterion::Hold { window, sparsity: sparsity()?, keep_frozen },
-            CriterionName::Magnitude => Criterion::Magnitude { sparsity: sparsity()? },
+        let score = match name {
+            CriterionName::Stability => {
+                let tolerance = self.tolerance.ok_or_else(|| missing("--tolerance, e.g. 0.03"))?;
+                let min_stability = self.min_stability.ok_or_else(|| missing("--min-stability, in epochs"))?;
+                let reading = self.reading.reading();
+                Criterion::Stability { tolerance, min_stability, reading }.validate(epochs)?;
+                return Ok(Choice::Threshold { tolerance, min_stability, reading });
+            }
+            CriterionName::Settle => Score::Settle { window, keep_frozen },
+            CriterionName::Hold => Score::Hold { window, keep_frozen },
+            CriterionName::HoldInput => Score::HoldInput { window, keep_frozen },
+            CriterionName::Magnitude => Score::Magnitude,
+            CriterionName::Wanda => Score::Wanda,
+            CriterionName::Surgeon => return Ok(Choice::Surgeon(None)),
+            CriterionName::HoldSurgeon => {
+                Score::Hold { window, keep_frozen }.validate(epochs)?;
+                return Ok(Choice::Surgeon(Some(window)));
+            }
         };
-        criterion.validate(epochs)?;
-        Ok(criterion)
+        score.validate(epochs)?;
+        Ok(Choice::Scored(score))
+    }
+
+    /// How much goes: one or several.
+    fn points(&self) -> Result<Vec<Point>> {
+        if self.criterion_name()? == CriterionName::Stability {
+            return Ok(vec![Point::Threshold]);
+        }
+        let (option, values): (&str, Vec<f64>) = match (&self.sparsity, &self.smaller) {
+            (Some(shares), _) => ("--sparsity", shares.iter().map(|&share| share.into()).collect()),
+            (None, Some(times)) => ("--smaller", times.clone()),
+            (None, None) => {
+                return Err(Error::Usage(
+                    "this criterion needs --sparsity, the share of weights to remove, e.g. 80%, or --smaller, how many times \
+                     fewer weights are to stay, e.g. 4"
+                        .into(),
+                ));
+            }
+        };
+        for (place, value) in values.iter().enumerate() {
+            if values[..place].contains(value) {
+                return Err(Error::Usage(format!("{option} names {value} twice; name each once")));
+            }
+        }
+        // Impossible sizes are refused before anything is read.
+        if option == "--smaller" {
+            values.iter().try_for_each(|&times| removed_if_smaller(times, 1).map(|_| ()))?;
+        }
+        let point = if option == "--sparsity" { Point::Sparsity } else { Point::Smaller };
+        Ok(values.into_iter().map(point).collect())
+    }
+
+    fn settings<'a>(&'a self, choice: Choice, scope: Scope, subjects: &'a [Subject]) -> Settings<'a> {
+        let empty = Settings {
+            criterion: "stability",
+            layers: subjects.iter().map(|subject| subject.name.as_str()).collect(),
+            scope: None,
+            repair: self.repair.filter(|&repair| repair != Repair::Cut),
+            base: self.base,
+            tolerance: None,
+            min_stability: None,
+            window: None,
+            keep_frozen: None,
+            sparsity: None,
+            smaller: None,
+            reading: None,
+        };
+        let score = match choice {
+            Choice::Threshold { tolerance, min_stability, reading } => {
+                let (tolerance, min_stability, reading) = (Some(tolerance), Some(min_stability), Some(reading));
+                return Settings { tolerance, min_stability, reading, ..empty };
+            }
+            Choice::Scored(score) => score,
+            Choice::Surgeon(window) => {
+                let criterion = if window.is_some() { "hold-surgeon" } else { "surgeon" };
+                let sparsity = self.shares();
+                return Settings { criterion, window, sparsity, smaller: self.smaller.as_deref(), ..empty };
+            }
+        };
+        let (criterion, window) = match score {
+            Score::Settle { window, keep_frozen } => ("settle", Some((window, keep_frozen))),
+            Score::Hold { window, keep_frozen } => ("hold", Some((window, keep_frozen))),
+            Score::HoldInput { window, keep_frozen } => ("hold-input", Some((window, keep_frozen))),
+            Score::Magnitude => ("magnitude", None),
+            Score::Wanda => ("wanda", None),
+        };
+        Settings {
+            criterion,
+            scope: Some(scope),
+            window: window.map(|(window, _)| window),
+            keep_frozen: window.map(|(_, keep_frozen)| keep_frozen),
+            sparsity: self.shares(),
+            smaller: self.smaller.as_deref(),
+            ..empty
+        }
+    }
+
+    fn shares(&self) -> Option<Vec<f64>> {
+        self.sparsity.as_ref().map(|shares| shares.iter().map(|&share| share.into()).collect())
     }
 }
 
 pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
-    match (&arguments.run, &arguments.history, &arguments.weights) {
-        (Some(run), ..) => prune_run(arguments, run),
-        (None, Some(history), Some(weights)) => prune_foreign(arguments, history, weights),
-        _ => Err(Error::Usage("name a run folder, or --history FILE and --weights FILE of another program".into())),
+    // What is asked is checked before anything is read, as far as it can be.
+    let points = arguments.points()?;
+    let subjects = match (&arguments.run, &arguments.weights) {
+        (Some(run), _) => subjects::of_run(arguments, run)?,
+        (None, Some(weights)) => subjects::of_files(arguments, weights)?,
+        (None, None) => {
+            return Err(Error::Usage(
+                "name a run folder, or --history FILE and --weights FILE of another program".into(),
+            ));
+        }
+    };
+    let name = arguments.criterion_name()?;
+    if !matches!(name, CriterionName::Magnitude | CriterionName::Wanda | CriterionName::Surgeon) {
+        subjects.list.iter().try_for_each(|subject| subject.followed().map(|_| ()))?;
     }
-}
-
-fn prune_run(arguments: &PruneArguments, path: &Path) -> Result<()> {
-    arguments.array.refuse_for_run(path)?;
-    let run = RecordedRun::open(path)?;
-    let read = run.history()?;
-    announce_history(path, &read, &arguments.folder.output);
-    let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
-    let mut notices = read.notices.clone();
-    let cell = run.cell();
-    let untold =
-        cell.as_ref().err().map(|error| format!("what accuracy is lost cannot be told without the data: {error}"));
-    arguments.folder.output.notices(untold.as_slice());
-    notices.extend(untold);
-    let cell = cell.ok();
-    announce(cell.as_slice(), &arguments.folder.output);
-    let architecture = cell.as_ref().map_or_else(|| run.network(), |cell| Ok(cell.architecture.clone()))?;
-    let replicas = run.replicas(&architecture)?;
-    if replicas.len() != read.history.shape().replicas {
-        return Err(Error::Data(format!(
-            "{} has weights of {} replicas and a history of {}; the folder is damaged, run it again",
-            run.folder.display(),
-            replicas.len(),
-            read.history.shape().replicas
-        )));
-    }
+    let choice = arguments.choice(subjects.epochs())?;
+    let default = if subjects.list.len() > 1 { Scope::Global } else { Scope::Layer };
+    let scope = arguments.scope.unwrap_or(default);
     let mut engine = open_engine(&arguments.folder.device, arguments.folder.output.quiet)?;
-    let selection = criterion.select(&mut engine, &read.history)?;
-    let mut checksums = cell.as_ref().map(|cell| cell.checksums(&run.configuration)).unwrap_or_default();
-    let mut identity: BTreeMap<String, String> =
-        cell.iter().flat_map(|cell| cell.identity(&run.configuration, &checksums)).collect();
-    for map in [&mut checksums, &mut identity] {
-        map.insert("history".into(), training::hash(read.history.weights()));
-        map.insert("weights".into(), hash_parameters(replicas.iter().map(|replica| replica.parameters.as_slice())));
-    }
-    let mut opened = open(arguments, &criterion, &engine, checksums, &identity)?;
-    if let Some(cell) = &cell {
-        opened.manifest.data_sets = data_sets(std::slice::from_ref(cell), &run.configuration)?;
-    }
-
     let reporter = Reporter::new(arguments.folder.output.quiet);
-    let mut losses = recorded::losses(&selection.masks, &selection.frozen);
-    if let Some(cell) = &cell {
-        let (before, after) =
-            recorded::evaluate(&mut engine, cell, &run.configuration, &replicas, &selection.masks, reporter.control())?;
-        for ((loss, before), after) in losses.iter_mut().zip(&before).zip(&after) {
-            loss.accuracy_before = Some(Evaluation::accuracy(before));
-            loss.accuracy_after = Some(Evaluation::accuracy(after));
+    let calibrated = arguments.is_calibrated(name);
+    let Chosen { tensors: chosen, state } = if calibrated {
+        let asked = calibrated::Asked { choice, scope, points: &points, repairs: arguments.repairs(name) };
+        calibrated::choose(&mut engine, &asked, arguments.base, &subjects, reporter.control())?
+    } else {
+        let tensors = choose(&mut engine, choice, scope, &points, &subjects)?;
+        Chosen { tensors, state: None }
+    };
+
+    let settings = arguments.settings(choice, scope, &subjects.list);
+    let (checksums, identity) = subjects.checksums()?;
+    let out = arguments.folder.out.as_deref();
+    let (folder, mut manifest) = begin(out, "prune", &settings, engine.description(), checksums, &identity)?;
+    let mut losses: Vec<Vec<Vec<Loss>>> = chosen.iter().map(|tensors| pruned::losses(tensors)).collect();
+    if let Some((cell, configuration, replicas)) = subjects.evaluated() {
+        manifest.data_sets = data_sets(std::slice::from_ref(cell), configuration)?;
+        let control = reporter.control();
+        let (before, after) = match &state {
+            None => pruned::evaluate(&mut engine, cell, configuration, replicas, &chosen, control)?,
+            Some(points) => pruned::evaluate_networks(&mut engine, cell, configuration, replicas, points, control)?,
+        };
+        for (losses, after) in losses.iter_mut().zip(&after) {
+            let sums = losses.iter_mut().filter_map(|lines| lines.last_mut());
+            for ((loss, before), after) in sums.zip(&before).zip(after) {
+                loss.accuracy_before = Some(Evaluation::accuracy(before));
+                loss.accuracy_after = Some(Evaluation::accuracy(after));
+            }
         }
     }
-    let (tensors, focus) = recorded::tensors(&architecture, &replicas);
-    let files = recorded::write_pruned(&|name| opened.folder.file(name), tensors, &focus, &selection.masks)?;
-    finish(arguments, opened, &losses, &files, &notices)
-}
-
-fn prune_foreign(arguments: &PruneArguments, history: &Path, weights: &Path) -> Result<()> {
-    let read = arguments.array.read(history)?;
-    announce_history(history, &read, &arguments.folder.output);
-    let criterion = arguments.criterion(read.history.shape().epochs as u32)?;
-    let array = foreign_weights::read(weights, arguments.weight_key.as_deref(), "--weight-key")?;
-    arguments.folder.output.notices(&array.notices);
-    let notice = foreign_weights::compare(&array, &read)
-        .map_err(|error| Error::Data(format!("{}: {error}", weights.display())))?;
-    arguments.folder.output.notices(notice.as_slice());
-    let name = &array.name.unwrap_or_else(|| "weights".into());
-    if name == MASK {
-        return Err(Error::Usage(format!(
-            "the weights are named {MASK}, as the mask will be; save them under another name"
-        )));
+    let several = points.len() > 1;
+    let mut files = Vec::new();
+    for (place, ((point, tensors), losses)) in points.iter().zip(&chosen).zip(&losses).enumerate() {
+        let part = if several { point.folder() } else { String::new() };
+        let path = |name: &str| folder.file(&format!("{part}{name}"));
+        // What was solved anew is written as it was solved; it is cut already.
+        let solved = match &state {
+            Some(points) => Some(subjects.solved(&points[place])?),
+            None => None,
+        };
+        let state = solved.as_ref().unwrap_or(&subjects.state);
+        files.push(pruned::write(&path, state, tensors, losses, subjects.as_numpy)?);
     }
-    let mut engine = open_engine(&arguments.folder.device, arguments.folder.output.quiet)?;
-    let selection = criterion.select(&mut engine, &read.history)?;
-    let checksums = BTreeMap::from([
-        ("history".to_string(), training::hash(read.history.weights())),
-        ("weights".to_string(), training::hash(&array.values)),
-    ]);
-    let opened = open(arguments, &criterion, &engine, checksums.clone(), &checksums)?;
-    let losses = recorded::losses(&selection.masks, &selection.frozen);
-    let tensor = (name.to_string(), array.shape, array.values);
-    let files = recorded::write_pruned(&|file| opened.folder.file(file), vec![tensor], name, &selection.masks)?;
-    finish(arguments, opened, &losses, &files, &read.notices)
+    finish(arguments, &folder, &mut manifest, &subjects, &points, &losses, &files)
 }
 
-/// The folder of the results, and its manifest.
-struct Opened {
-    folder: RunFolder,
-    manifest: Manifest,
+/// What was chosen.
+struct Chosen {
+    /// At each point which weights of each subject stay.
+    tensors: Vec<Vec<PrunedTensor>>,
+    /// At each point the networks of all replicas, where what stays was solved anew.
+    state: Option<Vec<Vec<PrunedNetwork>>>,
 }
 
-fn open(
-    arguments: &PruneArguments,
-    criterion: &Criterion,
-    engine: &Engine,
-    checksums: BTreeMap<String, String>,
-    identity: &BTreeMap<String, String>,
-) -> Result<Opened> {
-    let out = arguments.folder.out.as_deref();
-    let (folder, manifest) = begin(out, "prune", criterion, engine.description(), checksums, identity)?;
-    Ok(Opened { folder, manifest })
+/// Which weights of each subject go at each point.
+fn choose(
+    engine: &mut Engine,
+    choice: Choice,
+    scope: Scope,
+    points: &[Point],
+    subjects: &Subjects,
+) -> Result<Vec<Vec<PrunedTensor>>> {
+    let score = match choice {
+        Choice::Scored(score) => score,
+        // Cut with calibration images.
+        Choice::Surgeon(_) => return Ok(Vec::new()),
+        Choice::Threshold { tolerance, min_stability, reading } => {
+            let tensor = |subject: &Subject| {
+                let (masks, frozen) = below_threshold(engine, subject.followed()?, tolerance, min_stability, reading)?;
+                Ok(PrunedTensor { name: subject.name.clone(), masks, frozen: Some(frozen) })
+            };
+            return Ok(vec![subjects.list.iter().map(tensor).collect::<Result<_>>()?]);
+        }
+    };
+    let scores: Vec<Scores> =
+        subjects.list.iter().map(|subject| subject.scores(engine, score, None)).collect::<Result<_>>()?;
+    by_scores(&scores, scope, points, subjects)
 }
 
-/// Writes what was lost, closes the folder and says so.
+/// The same, the scores given.
+fn by_scores(scores: &[Scores], scope: Scope, points: &[Point], subjects: &Subjects) -> Result<Vec<Vec<PrunedTensor>>> {
+    let taking_part: usize = scores.iter().map(Scores::weight_count).sum();
+    let amount = |point: &Point| match *point {
+        Point::Smaller(times) => {
+            let removed = removed_if_smaller(times, subjects.weights)?;
+            // Each tensor keeps one.
+            let most = taking_part.saturating_sub(scores.len());
+            if removed > most {
+                return Err(Error::Usage(format!(
+                    "--smaller {times} removes {removed} of the network's {} weights, but the tensors that take part have \
+                     {taking_part}; name more with --layers (e.g. --layers all), or a smaller number",
+                    subjects.weights
+                )));
+            }
+            Ok(Amount::Count(removed))
+        }
+        Point::Sparsity(share) => Ok(Amount::Share(share)),
+        Point::Threshold => Ok(Amount::Count(0)),
+    };
+    points
+        .iter()
+        .map(|point| {
+            let masks = Scores::masks(scores, scope, amount(point)?)?;
+            let tensor = |((subject, scores), masks): ((&Subject, &Scores), _)| PrunedTensor {
+                name: subject.name.clone(),
+                masks,
+                frozen: scores.frozen.clone(),
+            };
+            Ok(subjects.list.iter().zip(scores).zip(masks).map(tensor).collect())
+        })
+        .collect()
+}
+
+/// Closes the folder and says what was lost.
 fn finish(
     arguments: &PruneArguments,
-    opened: Opened,
-    losses: &[Loss],
-    files: &[PathBuf],
-    notices: &[String],
+    folder: &RunFolder,
+    manifest: &mut Manifest,
+    subjects: &Subjects,
+    points: &[Point],
+    losses: &[Vec<Vec<Loss>>],
+    files: &[Vec<PathBuf>],
 ) -> Result<()> {
-    let Opened { folder, mut manifest } = opened;
-    let table = folder.file("pruning.csv")?;
-    csv::write::<Loss>(&table, losses)?;
-    finish_run(&folder, &mut manifest)?;
-    let named: Vec<String> =
-        files.iter().map(PathBuf::as_path).chain([table.as_path()]).map(|file| file.display().to_string()).collect();
+    finish_run(folder, manifest)?;
+    let named: Vec<Vec<String>> =
+        files.iter().map(|files| files.iter().map(|file| file.display().to_string()).collect()).collect();
     if arguments.folder.output.json {
-        return output::json(&json!({
+        let points: Vec<Value> = points.iter().zip(losses).zip(&named).map(point_as_json).collect();
+        let mut summary = json!({
             "criterion": manifest.configuration,
             "configuration_hash": manifest.configuration_hash,
-            "replicas": losses,
-            "notices": notices,
-            "files": named,
-        }));
+            "notices": subjects.notices,
+            "files": named.concat(),
+        });
+        match &points[..] {
+            [one] => summary["replicas"] = one["replicas"].clone(),
+            _ => summary["points"] = points.into(),
+        }
+        return output::json(&summary);
     }
-    let lines: String = losses.iter().map(line).collect();
-    output::result(&format!("{lines}Files: {}\n", named.join(", ")))
+    let mut text = String::new();
+    for (point, losses) in points.iter().zip(losses) {
+        if points.len() > 1 {
+            text += &format!("{}\n", point.heading());
+        }
+        for lines in losses {
+            text += &lines.last().map(line).unwrap_or_default();
+            let (_, of_layers) = lines.split_last().map_or((None, &[][..]), |(all, layers)| (Some(all), layers));
+            text.extend(of_layers.iter().map(layer_line));
+        }
+    }
+    output::result(&format!("{text}Files: {}\n", named.concat().join(", ")))
 }
 
+fn point_as_json(((point, losses), files): ((&Point, &Vec<Vec<Loss>>), &Vec<String>)) -> Value {
+    let of_replica = |lines: &Vec<Loss>| {
+        let mut replica = json!(lines.last());
+        if lines.len() > 1 {
+            replica["layers"] = json!(lines[..lines.len() - 1]);
+        }
+        replica
+    };
+    let mut value = json!({ "replicas": losses.iter().map(of_replica).collect::<Vec<_>>(), "files": files });
+    match *point {
+        Point::Threshold => {}
+        Point::Sparsity(share) => value["sparsity"] = share.into(),
+        Point::Smaller(times) => value["smaller"] = times.into(),
+    }
+    value
+}
+
+fn share(loss: &Loss) -> f64 {
+    loss.removed_weights as f64 * 100.0 / loss.weight_count as f64
+}
+
+/// What a replica lost.
 fn line(loss: &Loss) -> String {
-    let share = loss.removed_weights as f64 * 100.0 / loss.weight_count as f64;
     let accuracies = match (loss.accuracy_before, loss.accuracy_after) {
         (Some(before), Some(after)) => format!("; accuracy on the test set {before:.4} before, {after:.4} after"),
         _ => String::new(),
     };
+    let frozen = loss.removed_frozen_weights.map(|frozen| format!(", {frozen} of them frozen")).unwrap_or_default();
     format!(
-        "replica {}: {} of {} weights removed ({share:.1} %), {} of them frozen{accuracies}\n",
-        loss.replica, loss.removed_weights, loss.weight_count, loss.removed_frozen_weights
+        "replica {}: {} of {} weights removed ({:.1} %){frozen}{accuracies}\n",
+        loss.replica,
+        loss.removed_weights,
+        loss.weight_count,
+        share(loss)
     )
+}
+
+/// What it lost in one of several layers.
+fn layer_line(loss: &Loss) -> String {
+    format!("  {}: {} of {} ({:.1} %)\n", loss.layer, loss.removed_weights, loss.weight_count, share(loss))
 }

@@ -8,6 +8,7 @@ use super::progress::Reporter;
 use super::run::{finish, prepare};
 use crate::engine::{Batch, DataHandle};
 use crate::error::Result;
+use crate::network::Selection;
 use crate::run_folder::csv;
 use crate::statistics::mean;
 use crate::study::Control;
@@ -17,7 +18,7 @@ use crate::study::configuration::Configuration;
 use crate::study::experiment::{Cell, train_and_record};
 use crate::study::memory::Job;
 use crate::study::numbers::percent;
-use crate::study::records::write_records;
+use crate::study::records::{write_calibration, write_records};
 use crate::training::Trained;
 use clap::Args;
 use serde::Serialize;
@@ -51,6 +52,7 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
         let mut trained = train_and_record(&mut run.engine, cell, &run.configuration, &folder, control)?;
         let parameters = trained.batch.parameters()?;
         write_records(&folder, cell, &trained, &parameters, run.configuration.stop_at_plateau.is_some())?;
+        write_calibration(&folder, cell, &run.configuration)?;
         let (training, test) = cell.upload(&mut run.engine)?;
         let accuracies = accuracies_of(&mut trained.batch, test, control)?;
         let last: Vec<f64> = trained
@@ -96,8 +98,10 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
         }
         let label = cell.label(&run.configuration);
         let hashes = &mut run.manifest.weight_hashes;
+        let is_focus = cell.selection == Selection::focus(&cell.architecture);
+        let recorded = if is_focus { "focus layer" } else { "recorded layers" };
         for (epoch, hash) in (1..).zip(&trained.focus_hashes) {
-            hashes.insert(format!("{label}: focus layer, epoch {epoch:04}"), hash.clone());
+            hashes.insert(format!("{label}: {recorded}, epoch {epoch:04}"), hash.clone());
         }
         hashes.insert(format!("{label}: all parameters"), hash_parameters(&parameters));
         let times = &mut run.manifest.wall_times;

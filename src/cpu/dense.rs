@@ -31,8 +31,9 @@ pub fn forward<T: Real>(shape: DenseShape, input: &[T], weights: &[T], bias: &[T
     }
 }
 
-/// `input[n, i] = images[order[n], i] * scale`: gathers the images of a batch and widens their pixels, the first half of
-/// `shaders/dense/forward_images.wgsl`; [`forward`] is the second.
+/// `input[n, i] = images[order[n], i] * scale`: gathers the images of a batch and widens their pixels.
+///
+/// Twin of `shaders/dense/gather.wgsl`, and the first half of `forward_images.wgsl`; [`forward`] is the second.
 pub fn gather<T: Real>(pixels: usize, images: &[u8], order: &[u32], scale: T, input: &mut [T]) {
     for (&index, input) in order.iter().zip(input.chunks_exact_mut(pixels)) {
         let image = &images[index as usize * pixels..][..pixels];

@@ -52,7 +52,7 @@ struct Convolved<T> {
     argmax: Vec<u8>,
 }
 
-/// What every layer produces for `input` `[sample, pixel]`: convolutions, pooled where they pool, then dense layers with
+/// What every layer produces for `input` `[sample, y, x, channel]`: convolutions, pooled where they pool, then dense layers with
 /// one array `[sample, unit]` each, the last one the logits.
 pub fn forward<T: Real>(architecture: &Architecture, parameters: &[T], input: &[T]) -> Vec<Vec<T>> {
     let convolved = forward_convolutions(architecture, parameters, input);
@@ -63,7 +63,7 @@ pub fn forward<T: Real>(architecture: &Architecture, parameters: &[T], input: &[
 
 fn forward_convolutions<T: Real>(architecture: &Architecture, parameters: &[T], input: &[T]) -> Vec<Convolved<T>> {
     let layout = ParameterLayout::new(architecture);
-    let samples = input.len() / architecture.pixels();
+    let samples = input.len() / architecture.image_len();
     let mut convolved: Vec<Convolved<T>> = Vec::new();
     for (index, layer) in architecture.conv_layers().iter().enumerate() {
         let input = convolved.last().map_or(input, |previous| &previous.values);

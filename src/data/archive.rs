@@ -2,26 +2,27 @@
 //! 2023), `train_images`, `train_labels`, `test_images`, `test_labels`, and `val_images`, `val_labels`, which are left out;
 //! or in that of Keras, `x_train`, `y_train`, `x_test`, `y_test`.
 //!
-//! Images are `[sample, y, x]`, with an axis of one colour before or after `y, x`, or `[sample, y, x, 3]`; labels
+//! Images are `[sample, y, x]`, with an axis of one or three channels before or after `y, x`; labels
 //! `[sample]` or `[sample, 1]`, or `[sample, class]` with a single 1 for each image. All are whole numbers of 0 to 255, of
 //! whatever type. Arrays that are not used are not judged.
 
 use super::Dataset;
+use super::array_shape::{ArrayShape, without_needless_channels};
 use super::classes::{self, Parts};
 use crate::error::{Error, Result};
 use crate::run_folder::arrays::{ArrayFile, ForeignArray};
 use crate::run_folder::file_kind::Purpose;
-use image::{Pixel, Rgb};
 use std::path::Path;
 
 /// Training images and labels, test images and labels, as other programs name them.
 const FORMS: [[&str; 4]; 2] =
     [["train_images", "train_labels", "test_images", "test_labels"], ["x_train", "y_train", "x_test", "y_test"]];
 
-/// Reads the training and the test set. Validation images join neither: nothing is chosen by them here.
+/// Reads the training and the test set, as gray if `gray` is asked for or no pixel has a colour. Validation images join
+/// neither: nothing is chosen by them here.
 ///
 /// Fails with [`Error::Data`] if the archive is damaged, lacks one of the arrays, or holds other numbers or shapes.
-pub(super) fn read(name: &str, path: &Path) -> Result<Parts> {
+pub(super) fn read(name: &str, path: &Path, gray: bool) -> Result<Parts> {
     let mut file = ArrayFile::open(path, Purpose::Images)?;
     let names = file.names();
     let there = |wanted: &&str| names.iter().any(|name| name == wanted);
@@ -55,7 +56,8 @@ pub(super) fn read(name: &str, path: &Path) -> Result<Parts> {
     let [training_images, training_labels, test_images, test_labels] = *form;
     let training = read_part(name, path, &mut file, [training_images, training_labels], &mut notices)?;
     let test = read_part(name, path, &mut file, [test_images, test_labels], &mut Vec::new())?;
-    classes::number(training, Some(test), notices)
+    let (training, test) = without_needless_channels(training, Some(test), gray);
+    classes::number(training, test, notices)
 }
 
 fn read_part(
@@ -72,14 +74,16 @@ fn read_part(
     if images.shape.contains(&0) {
         return of_shape(images_name, &images.shape, "has no pixels; write the archive again");
     }
-    let (height, width, pixels) = match images.shape[..] {
-        [_, height, width] | [_, height, width, 1] | [_, 1, height, width] => (height, width, images.values),
-        [_, height, width, 3] => (height, width, luma(&images.values)),
-        _ => {
-            let why = "is not that of images; [sample, y, x] or [sample, y, x, 3] is read";
-            return of_shape(images_name, &images.shape, why);
-        }
+    let shape = match ArrayShape::of(&images.shape) {
+        Ok(shape) => shape,
+        Err(why) => return of_shape(images_name, &images.shape, &why),
     };
+    if shape.channels_first() {
+        notices.push(format!(
+            "{name}: {images_name} is {:?}: its three channels come before rows and columns",
+            images.shape
+        ));
+    }
     let (samples, labelled) = (images.shape[0], labels.shape.first().copied().unwrap_or(0));
     if samples != labelled {
         return refused(format!(
@@ -99,7 +103,8 @@ fn read_part(
             return of_shape(labels_name, &labels.shape, why);
         }
     };
-    Dataset::new(name, pixels, labels, height, width, classes::MOST_CLASSES)
+    let images = shape.channels_last(images.values);
+    Dataset::with_channels(name, images, labels, shape.sizes(), classes::MOST_CLASSES)
 }
 
 /// For each row of zeros and a single one, where that is; `None` if a row is not so.
@@ -113,13 +118,9 @@ fn places_of_one(labels: &ForeignArray<u8>) -> Option<Vec<u8>> {
     labels.values.chunks_exact(classes).map(place).collect()
 }
 
-/// The gray values of pixels with three colours.
-fn luma(colours: &[u8]) -> Vec<u8> {
-    colours.chunks_exact(3).map(|colour| Rgb([colour[0], colour[1], colour[2]]).to_luma().0[0]).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::array_shape::luma;
     use super::*;
     use crate::run_folder::arrays::{self, NamedArray, Values};
     use tempfile::TempDir;
@@ -140,12 +141,16 @@ mod tests {
     }
 
     fn read_arrays(arrays: &[Array]) -> Result<Parts> {
+        read_as(arrays, false)
+    }
+
+    fn read_as(arrays: &[Array], gray: bool) -> Result<Parts> {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("set.npz");
         let named: Vec<NamedArray<'_>> =
             arrays.iter().map(|(name, shape, values)| NamedArray { name, shape, values: Values::U8(values) }).collect();
         arrays::write(&path, &named).unwrap();
-        read("toy", &path)
+        read("toy", &path, gray)
     }
 
     /// The message about the arrays with one replaced, or taken out if there is no other.
@@ -180,17 +185,30 @@ mod tests {
         }
     }
 
-    /// White, black, and the three primary colours with the weights of ITU-R BT.709.
     #[test]
-    fn colours_become_luma() {
-        let colours = [255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255];
-        let expected = [255.0, 0.0, 255.0 * 0.2126, 255.0 * 0.7152, 255.0 * 0.0722];
-        for (found, expected) in luma(&colours).into_iter().zip(expected) {
-            assert!((f64::from(found) - expected).abs() <= 1.0, "{found}, not {expected}");
-        }
+    fn colours_stay_colours_unless_gray_is_asked_for_or_all_are_gray() {
         let mut arrays = arrays();
-        arrays[0] = ("train_images", vec![3, 2, 3, 3], vec![80; 54]);
-        assert_eq!(read_arrays(&arrays).unwrap().training.images, [80; 18]);
+        arrays[0] = ("train_images", vec![3, 2, 3, 3], (0..54).collect());
+        arrays[4] = ("test_images", vec![2, 2, 3, 3], (100..136).collect());
+        let parts = read_arrays(&arrays).unwrap();
+        assert_eq!((parts.training.channels, parts.training.images), (3, (0..54).collect::<Vec<_>>()));
+        assert_eq!((parts.test.unwrap().images, parts.notices.len()), ((100..136).collect::<Vec<_>>(), 1));
+        let gray = read_as(&arrays, true).unwrap().training;
+        assert_eq!((gray.channels, gray.images.len(), gray.images[0]), (1, 18, luma([0, 1, 2])));
+        arrays[0].2 = vec![80; 54];
+        arrays[4].2 = vec![90; 36];
+        let parts = read_arrays(&arrays).unwrap();
+        assert_eq!((parts.training.channels, parts.training.images), (1, vec![80; 18]));
+    }
+
+    #[test]
+    fn channels_before_rows_and_columns_are_read_and_said() {
+        let mut arrays = arrays();
+        arrays[0] = ("train_images", vec![3, 3, 1, 2], (0..18).collect());
+        arrays[4] = ("test_images", vec![2, 3, 1, 2], (0..12).collect());
+        let parts = read_arrays(&arrays).unwrap();
+        assert_eq!(parts.training.images[..6], [0, 2, 4, 1, 3, 5]);
+        assert!(parts.notices.iter().any(|notice| notice.contains("[3, 3, 1, 2]")), "{:?}", parts.notices);
     }
 
     #[test]
@@ -200,6 +218,12 @@ mod tests {
             ("test_images", Some((vec![2, 6], vec![0; 12])), ["test_images", "[2, 6]"]),
             ("train_labels", Some((vec![3, 2], vec![0; 6])), ["train_labels", "one label for each image"]),
             ("train_images", Some((vec![0, 2, 3], vec![])), ["train_images", "no pixels"]),
+            ("train_images", Some((vec![3, 2, 2, 5], vec![0; 60])), ["[3, 2, 2, 5]", "images of 5 channels"]),
+            (
+                "train_images",
+                Some((vec![3, 8, 8, 5], vec![0; 960])),
+                ["train_images", "images of 5 channels; 1 (gray) and 3"],
+            ),
             ("train_labels", Some((vec![2], vec![0, 1])), ["3 images", "2 labels"]),
         ] {
             let message = message(name, other);

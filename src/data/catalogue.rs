@@ -85,7 +85,12 @@ pub fn entries() -> Vec<Entry> {
             "1,000 + 200 of 100 x 100 pixels",
             Generated,
         ),
-        ("any=PATH", "your folder of images, IDX files or .npz archive", "all of yours, in their size", Yours),
+        (
+            "any=PATH",
+            "your folder of images, IDX files or .npz archive, gray or in colour",
+            "all of yours, in their size",
+            Yours,
+        ),
     ];
     let entry = |(id, what, sizes, origin)| {
         let licence = match origin {

@@ -1,10 +1,12 @@
-//! Data sets as files for other programs, and for the eye: PNG images in a folder for each class, a contact sheet, IDX.
+//! Data sets as files for other programs, and for the eye: PNG images in a folder for each class, a contact sheet, IDX, an
+//! archive in MedMNIST's form.
 
 use super::{Dataset, Split, idx};
 use crate::error::{Error, Result};
+use crate::run_folder::arrays::{self, NamedArray, Values};
 use crate::run_folder::{self, OutputFolder};
 use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, GrayImage, ImageEncoder, Luma, imageops};
+use image::{ExtendedColorType, ImageBuffer, ImageEncoder, Luma, Pixel, Rgb, imageops};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -29,14 +31,14 @@ pub fn write_images(
 ) -> Result<usize> {
     let digits = (set.samples() - 1).to_string().len();
     let mut written = vec![0; set.classes];
-    for (index, (pixels, &label)) in set.images.chunks_exact(set.pixels()).zip(&set.labels).enumerate() {
+    for (index, (pixels, &label)) in set.images.chunks_exact(set.image_len()).zip(&set.labels).enumerate() {
         let class = usize::from(label);
         if limit.is_some_and(|limit| written[class] == limit) {
             continue;
         }
         written[class] += 1;
         let path = folder.file(&format!("{part}/{}/{index:0digits$}.png", classes[class]))?;
-        write_png(&path, pixels, set.width, set.height)?;
+        write_png(&path, pixels, [set.width, set.height, set.channels])?;
     }
     Ok(written.iter().sum())
 }
@@ -45,15 +47,24 @@ pub fn write_images(
 ///
 /// Fails with [`Error::Io`] if the file cannot be written.
 pub fn write_contact_sheet(set: &Dataset, path: &Path) -> Result<()> {
+    if set.channels == 1 {
+        write_sheet(set, path, Luma([SHEET_GRAY]))
+    } else {
+        write_sheet(set, path, Rgb([SHEET_GRAY; 3]))
+    }
+}
+
+/// The same of a set whose pixels are `P`.
+fn write_sheet<P: Pixel<Subpixel = u8> + 'static>(set: &Dataset, path: &Path, gap: P) -> Result<()> {
     let columns = SHEET_COLUMNS.min(set.class_counts().into_iter().max().unwrap_or(1));
     let shrink = (set.height.max(set.width) as f64 / SHEET_LARGEST as f64).max(1.0);
     let shown = |length: usize| ((length as f64 / shrink).round() as u32).max(1);
     let (image_width, image_height) = (shown(set.width), shown(set.height));
     let (cell_width, cell_height) = (image_width + SHEET_GAP, image_height + SHEET_GAP);
     let size = (columns as u32 * cell_width + SHEET_GAP, set.classes as u32 * cell_height + SHEET_GAP);
-    let mut sheet = GrayImage::from_pixel(size.0, size.1, Luma([SHEET_GRAY]));
+    let mut sheet = ImageBuffer::<P, Vec<u8>>::from_pixel(size.0, size.1, gap);
     let mut placed = vec![0; set.classes];
-    for (pixels, &label) in set.images.chunks_exact(set.pixels()).zip(&set.labels) {
+    for (pixels, &label) in set.images.chunks_exact(set.image_len()).zip(&set.labels) {
         let class = usize::from(label);
         if placed[class] == columns {
             continue;
@@ -61,12 +72,13 @@ pub fn write_contact_sheet(set: &Dataset, path: &Path) -> Result<()> {
         let left = SHEET_GAP + placed[class] as u32 * cell_width;
         let top = SHEET_GAP + u32::from(label) * cell_height;
         placed[class] += 1;
-        // A chunk of the set has the pixels of an image of the set.
-        let image = GrayImage::from_raw(set.width as u32, set.height as u32, pixels.to_vec()).unwrap_or_default();
+        // A chunk of the set has the numbers of an image of the set.
+        let image = ImageBuffer::<P, Vec<u8>>::from_raw(set.width as u32, set.height as u32, pixels.to_vec());
+        let image = image.unwrap_or_default();
         let image = if shrink > 1.0 { imageops::thumbnail(&image, image_width, image_height) } else { image };
         imageops::replace(&mut sheet, &image, left.into(), top.into());
     }
-    write_png(path, sheet.as_raw(), size.0 as usize, size.1 as usize)
+    write_png(path, sheet.as_raw(), [size.0 as usize, size.1 as usize, set.channels])
 }
 
 /// What the files of [`write_idx`] are called before what they hold: nothing for a set of the paper, so that they are
@@ -82,9 +94,13 @@ fn idx_prefix(set: &Dataset) -> String {
 pub fn write_idx(split: &Split, folder: &OutputFolder) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for (set, names) in [(&split.training, super::mnist::TRAINING), (&split.test, super::mnist::TEST)] {
-        let images = idx::encode(&[set.samples(), set.height, set.width], &set.images)?;
+        // Colours have a fourth axis, which the name says as of the others.
+        let (sizes, axes) =
+            ([set.samples(), set.height, set.width, set.channels], if set.channels == 1 { 3 } else { 4 });
+        let images = idx::encode(&sizes[..axes], &set.images)?;
         let labels = idx::encode(&[set.samples()], &set.labels)?;
         for (name, bytes) in names.into_iter().zip([images, labels]) {
+            let name = name.replace("idx3", &format!("idx{axes}"));
             let path = folder.file(&format!("{}{name}.gz", idx_prefix(set)))?;
             run_folder::write(&path, |file| file.write_all(&bytes))?;
             files.push(path);
@@ -93,10 +109,35 @@ pub fn write_idx(split: &Split, folder: &OutputFolder) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Writes a gray picture.
-fn write_png(path: &Path, pixels: &[u8], width: usize, height: usize) -> Result<()> {
+/// Writes a set as one `.npz` in the form of MedMNIST, which `--data any=FILE` reads: images `[sample, y, x]`, of colours
+/// `[sample, y, x, 3]`, labels `[sample, 1]`. Returns its path.
+///
+/// Fails with [`Error::Io`] if the file cannot be written.
+pub fn write_npz(split: &Split, folder: &OutputFolder) -> Result<PathBuf> {
+    let path = folder.file(&format!("{}.npz", split.training.name))?;
+    let shapes = |set: &Dataset| {
+        let axes = if set.channels == 1 { 3 } else { 4 };
+        ([set.samples(), set.height, set.width, set.channels][..axes].to_vec(), [set.samples(), 1])
+    };
+    let (training, test) = (shapes(&split.training), shapes(&split.test));
+    let array = |name, shape, values| NamedArray { name, shape, values: Values::U8(values) };
+    arrays::write(
+        &path,
+        &[
+            array("train_images", &training.0, &split.training.images),
+            array("train_labels", &training.1, &split.training.labels),
+            array("test_images", &test.0, &split.test.images),
+            array("test_labels", &test.1, &split.test.labels),
+        ],
+    )?;
+    Ok(path)
+}
+
+/// Writes a picture of one or three channels.
+fn write_png(path: &Path, pixels: &[u8], [width, height, channels]: [usize; 3]) -> Result<()> {
     let mut bytes = Vec::new();
-    let encoded = PngEncoder::new(&mut bytes).write_image(pixels, width as u32, height as u32, ExtendedColorType::L8);
+    let colours = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let encoded = PngEncoder::new(&mut bytes).write_image(pixels, width as u32, height as u32, colours);
     encoded.map_err(|error| Error::Job(format!("{} cannot be drawn: {error}; use a smaller set", path.display())))?;
     run_folder::write_quickly(path, &bytes)
 }
@@ -180,6 +221,55 @@ mod tests {
         let mut argument = OsStr::new(source).to_owned();
         argument.push(folder.path());
         Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap().split
+    }
+
+    /// Two parts of images of 9 x 8 pixels whose colours all differ.
+    fn colours() -> Split {
+        let set = |first: usize| {
+            let values = (0..4 * 9 * 8 * 3).map(|value| ((first + value) * 37 % 256) as u8).collect();
+            Dataset::with_channels("hues", values, vec![0, 1, 1, 0], [9, 8, 3], 2).unwrap()
+        };
+        Split::new(set(0), set(5)).unwrap()
+    }
+
+    #[test]
+    fn colours_come_back_from_every_form() {
+        let split = colours();
+        let folder = tempdir().unwrap();
+        let output = open(folder.path());
+        let classes = ["0", "1"].map(String::from);
+        for (set, part) in [(&split.training, "training"), (&split.test, "test")] {
+            write_images(set, &classes, &output, part, None).unwrap();
+        }
+        let mut argument = OsStr::new("any=").to_owned();
+        argument.push(folder.path());
+        let read = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap().split;
+        // Folders have an order by class.
+        for (found, set) in [(&read.training, &split.training), (&read.test, &split.test)] {
+            let expected = set.subset(&[0, 3, 1, 2]);
+            assert_eq!((found.channels, &found.images, &found.labels), (3, &expected.images, &expected.labels));
+        }
+        let folder = tempdir().unwrap();
+        let path = write_npz(&split, &open(folder.path())).unwrap();
+        let mut argument = OsStr::new("any=").to_owned();
+        argument.push(path);
+        let of_npz = Source::parse(&argument).unwrap().load(0, &LoadOptions::default()).unwrap().split;
+        for found in [of_npz, read_back(&split, "any=")] {
+            for (found, set) in [(&found.training, &split.training), (&found.test, &split.test)] {
+                assert_eq!((found.channels, &found.images, &found.labels), (3, &set.images, &set.labels));
+            }
+        }
+    }
+
+    #[test]
+    fn a_contact_sheet_of_colours_has_them() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("sheet.png");
+        let set = &colours().training;
+        write_contact_sheet(set, &path).unwrap();
+        let sheet = image::open(&path).unwrap().into_rgb8();
+        assert_eq!(sheet.get_pixel(2, 2).0, set.images[..3]);
+        assert_eq!(sheet.get_pixel(0, 0).0, [SHEET_GRAY; 3]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Data sets of the user: what a path holds, its content decides.
 
+use super::array_shape::without_needless_channels;
 use super::classes::{self, Parts};
 use super::fit::Square;
 use super::left_out::shown_name;
@@ -11,10 +12,11 @@ use crate::run_folder::input::Input;
 use std::path::{Path, PathBuf};
 
 /// Reads a folder with a folder for each class, a folder of IDX files, an IDX file of images with its labels beside it, or
-/// an archive in the form of MedMNIST or Keras. The set is called `name`, or without one as its files are.
+/// an archive in the form of MedMNIST or Keras. The set is called `name`, or without one as its files are. It is in colour if
+/// any pixel is, unless `gray` is asked for.
 ///
 /// Fails with [`Error::Data`] if there is nothing of that kind, or if it is damaged.
-pub(super) fn read(name: Option<&str>, path: &Path, square: Option<Square>) -> Result<Parts> {
+pub(super) fn read(name: Option<&str>, path: &Path, square: Option<Square>, gray: bool) -> Result<Parts> {
     let metadata = std::fs::metadata(path)
         .map_err(|error| Error::Data(format!("--data: cannot read {}: {error}; check the path", path.display())))?;
     if !metadata.is_dir() && !metadata.is_file() {
@@ -28,20 +30,20 @@ pub(super) fn read(name: Option<&str>, path: &Path, square: Option<Square>) -> R
     let parts = if metadata.is_dir() {
         let found = idx_files(path)?;
         if found.is_empty() {
-            return images::read(&name_or(own_name()), path, square);
+            return images::read(&name_or(own_name()), path, square, gray);
         }
         let (training, test) = training_and_test(path, &found)?;
         let common = tidy(set_name(&training));
-        read_idx(&name_or(if common.is_empty() { own_name() } else { common }), &training, test.as_deref())?
+        read_idx(&name_or(if common.is_empty() { own_name() } else { common }), &training, test.as_deref(), gray)?
     } else {
         let stem = own_name();
         let head = Input::open(path)?.head().to_vec();
         let kind = FileKind::of(&head, path);
         match head.as_slice() {
-            [b'P', b'K', ..] => archive::read(&name_or(stem.trim_end_matches(".npz").into()), path)?,
+            [b'P', b'K', ..] => archive::read(&name_or(stem.trim_end_matches(".npz").into()), path, gray)?,
             [0x1f, 0x8b, ..] | [0, 0, ..] if !kind.is_packed_tar() => {
                 let common = tidy(set_name(path));
-                read_idx(&name_or(if common.is_empty() { stem } else { common }), path, None)?
+                read_idx(&name_or(if common.is_empty() { stem } else { common }), path, None, gray)?
             }
             _ => return Err(Error::Data(format!("{} {}", path.display(), kind.sentence(Purpose::Images)))),
         }
@@ -77,7 +79,8 @@ fn idx_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in entries(folder)? {
         let name = shown_name(&path);
-        if name.contains("images") && name.contains("idx3") && !name.starts_with('.') && path.is_file() {
+        let axes = ["idx3", "idx4"].iter().any(|axes| name.contains(axes));
+        if name.contains("images") && axes && !name.starts_with('.') && path.is_file() {
             files.push(path);
         }
     }
@@ -110,9 +113,10 @@ fn training_and_test(folder: &Path, files: &[PathBuf]) -> Result<(PathBuf, Optio
     }
 }
 
-fn read_idx(name: &str, training: &Path, test: Option<&Path>) -> Result<Parts> {
+fn read_idx(name: &str, training: &Path, test: Option<&Path>, gray: bool) -> Result<Parts> {
     let read = |images: &Path| idx::read_pair(name, images, &labels_of(images)?, classes::MOST_CLASSES);
-    classes::number(read(training)?, test.map(read).transpose()?, Vec::new())
+    let (training, test) = without_needless_channels(read(training)?, test.map(read).transpose()?, gray);
+    classes::number(training, test, Vec::new())
 }
 
 /// The file of labels that belongs to a file of images, compressed or not.
@@ -121,11 +125,12 @@ fn labels_of(images: &Path) -> Result<PathBuf> {
     if !name.contains("images") {
         return Err(Error::Data(format!(
             "{} has no \"images\" in its name, so the name of the file of its labels is not known; name the files as \
-             MNIST's are: NAME-images-idx3-ubyte and NAME-labels-idx1-ubyte",
+             MNIST's are: NAME-images-idx3-ubyte (idx4 with an axis of channels) and NAME-labels-idx1-ubyte",
             images.display()
         )));
     }
-    let labels = images.with_file_name(name.replace("images", "labels").replace("idx3", "idx1"));
+    let labels =
+        images.with_file_name(name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1"));
     if labels.is_file() {
         return Ok(labels);
     }
@@ -154,13 +159,13 @@ mod tests {
         let folder = tempdir().unwrap();
         write_pair(folder.path(), "letters-train-", &[1, 2, 2, 1]);
         write_pair(folder.path(), "letters-test-", &[2, 1]);
-        let parts = read(None, folder.path(), None).unwrap();
+        let parts = read(None, folder.path(), None, false).unwrap();
         assert_eq!((parts.training.name.as_str(), parts.training.labels.as_slice()), ("letters", &[0, 1, 1, 0][..]));
         assert_eq!(
             (parts.test.unwrap().images, parts.class_names.join(" ")),
             (vec![4, 4, 4, 4, 2, 2, 2, 2], "1 2".into())
         );
-        assert_eq!(read(Some("sc"), folder.path(), None).unwrap().training.name, "sc");
+        assert_eq!(read(Some("sc"), folder.path(), None, false).unwrap().training.name, "sc");
     }
 
     #[test]
@@ -169,10 +174,10 @@ mod tests {
         write_pair(folder.path(), "", &[0, 1, 1, 0]);
         let square = Square { side: 3, fit: super::super::Fit::Pad };
         let images = folder.path().join("images-idx3-ubyte.gz");
-        let parts = read(Some("mine"), &images, Some(square)).unwrap();
+        let parts = read(Some("mine"), &images, Some(square), false).unwrap();
         assert!(parts.test.is_none());
         assert_eq!((parts.training.height, parts.training.width), (3, 3));
-        assert_eq!(read(Some("mine"), folder.path(), Some(square)).unwrap().training, parts.training);
+        assert_eq!(read(Some("mine"), folder.path(), Some(square), false).unwrap().training, parts.training);
     }
 
     #[test]
@@ -181,10 +186,29 @@ mod tests {
         for before in ["a-train-", "b-train-", "b-test-"] {
             write_pair(folder.path(), before, &[0, 1]);
         }
-        let message = read(None, folder.path(), None).unwrap_err().to_string();
+        let message = read(None, folder.path(), None, false).unwrap_err().to_string();
         assert!(message.contains("several sets") && message.contains("b-test-images-idx3-ubyte.gz"), "{message}");
         let one = folder.path().join("b-train-images-idx3-ubyte.gz");
-        assert_eq!(read(None, &one, None).unwrap().training.name, "b");
+        assert_eq!(read(None, &one, None, false).unwrap().training.name, "b");
+    }
+
+    #[test]
+    fn a_fourth_axis_holds_the_channels() {
+        let folder = tempdir().unwrap();
+        let colours: Vec<u8> = (0..24).collect();
+        let write = |name: &str, sizes: &[usize], values: &[u8]| {
+            std::fs::write(folder.path().join(name), idx::encode(sizes, values).unwrap()).unwrap();
+        };
+        write("hues-images-idx4-ubyte.gz", &[2, 2, 2, 3], &colours);
+        write("hues-labels-idx1-ubyte.gz", &[2], &[0, 1]);
+        let training = read(None, folder.path(), None, false).unwrap().training;
+        assert_eq!((training.name.as_str(), training.channels, &training.images), ("hues", 3, &colours));
+        let gray = read(None, folder.path(), None, true).unwrap().training;
+        assert_eq!((gray.channels, gray.images.len()), (1, 8));
+        write("hues-images-idx4-ubyte.gz", &[2, 8, 8, 5], &[0; 640]);
+        let error = read(None, folder.path(), None, false).unwrap_err();
+        assert_eq!(error.exit_code(), 5);
+        assert!(error.to_string().contains("images of 5 channels; 1 (gray) and 3"), "{error}");
     }
 
     #[test]
@@ -192,20 +216,20 @@ mod tests {
         let dash = tempdir().unwrap();
         write_pair(dash.path(), "train-", &[0, 1, 1, 0]);
         write_pair(dash.path(), "t10k-", &[1, 0]);
-        let expected = read(Some("x"), dash.path(), None).unwrap();
+        let expected = read(Some("x"), dash.path(), None, false).unwrap();
         for (images, labels) in [(".idx3", ".idx1"), (".idx3", "-idx1"), ("-idx3", ".idx1")] {
             let folder = tempdir().unwrap();
             for path in entries(dash.path()).unwrap() {
                 let name = shown_name(&path).replace("-idx3", images).replace("-idx1", labels);
                 std::fs::copy(&path, folder.path().join(name)).unwrap();
             }
-            let read = read(Some("x"), folder.path(), None).unwrap();
+            let read = read(Some("x"), folder.path(), None, false).unwrap();
             assert_eq!((&read.training, &read.test), (&expected.training, &expected.test), "{images} {labels}");
         }
         // Both spellings side by side are one set.
         std::fs::copy(dash.path().join("train-images-idx3-ubyte.gz"), dash.path().join("train-images.idx3-ubyte.gz"))
             .unwrap();
-        assert_eq!(read(Some("x"), dash.path(), None).unwrap().training, expected.training);
+        assert_eq!(read(Some("x"), dash.path(), None, false).unwrap().training, expected.training);
     }
 
     #[test]
@@ -231,7 +255,7 @@ mod tests {
     #[test]
     fn what_is_none_of_these_is_refused() {
         let folder = tempdir().unwrap();
-        let message = |name: &str| read(None, &folder.path().join(name), None).unwrap_err().to_string();
+        let message = |name: &str| read(None, &folder.path().join(name), None, false).unwrap_err().to_string();
         std::fs::write(folder.path().join("picture.png"), b"\x89PNG\r\n").unwrap();
         assert!(
             message("picture.png").contains("neither a .npz archive nor an IDX file"),

@@ -2,8 +2,8 @@
 
 use super::Dataset;
 use crate::error::{Error, Result};
-use image::GrayImage;
 use image::imageops::{self, FilterType};
+use image::{ImageBuffer, Luma, Pixel, Rgb};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub(super) struct Square {
     pub(super) fit: Fit,
 }
 
+/// An image of bytes, gray or in colour.
+type Image<P> = ImageBuffer<P, Vec<u8>>;
+
 /// Sides above this are slips of the keyboard.
 const LARGEST_SIDE: usize = 4096;
 
@@ -41,7 +44,7 @@ pub fn check_side(side: usize) -> Result<()> {
 
 impl Square {
     /// Brings one image to this size. An image that has it stays as it is.
-    pub(super) fn apply(self, image: GrayImage) -> GrayImage {
+    pub(super) fn apply<P: Pixel<Subpixel = u8> + 'static>(self, image: Image<P>) -> Image<P> {
         let side = self.side as u32;
         if image.dimensions() == (side, side) {
             return image;
@@ -51,7 +54,7 @@ impl Square {
             Fit::Pad => {
                 let image = shrunk(image, side);
                 let (width, height) = image.dimensions();
-                let mut square = GrayImage::new(side, side);
+                let mut square = Image::<P>::new(side, side);
                 imageops::replace(&mut square, &image, ((side - width) / 2).into(), ((side - height) / 2).into());
                 square
             }
@@ -63,19 +66,24 @@ impl Square {
         if (set.height, set.width) == (self.side, self.side) {
             return set;
         }
-        let pixels = self.side * self.side;
-        let mut images = vec![0; set.samples() * pixels];
-        images.par_chunks_mut(pixels).zip(set.images.par_chunks(set.pixels())).for_each(|(fitted, original)| {
-            // A chunk of the set has the pixels of an image of the set.
-            let image = GrayImage::from_raw(set.width as u32, set.height as u32, original.to_vec()).unwrap_or_default();
-            fitted.copy_from_slice(self.apply(image).as_raw());
+        if set.channels == 1 { self.apply_to_each::<Luma<u8>>(set) } else { self.apply_to_each::<Rgb<u8>>(set) }
+    }
+
+    /// The same of a set whose pixels are `P`.
+    fn apply_to_each<P: Pixel<Subpixel = u8> + 'static>(self, set: Dataset) -> Dataset {
+        let len = self.side * self.side * set.channels;
+        let mut images = vec![0; set.samples() * len];
+        images.par_chunks_mut(len).zip(set.images.par_chunks(set.image_len())).for_each(|(fitted, original)| {
+            // A chunk of the set has the numbers of an image of the set.
+            let image = Image::<P>::from_raw(set.width as u32, set.height as u32, original.to_vec());
+            fitted.copy_from_slice(self.apply(image.unwrap_or_default()).as_raw());
         });
         Dataset { images, height: self.side, width: self.side, ..set }
     }
 }
 
 /// The image with its longer side at most `side`, its proportions kept to a pixel.
-fn shrunk(image: GrayImage, side: u32) -> GrayImage {
+fn shrunk<P: Pixel<Subpixel = u8> + 'static>(image: Image<P>, side: u32) -> Image<P> {
     let (width, height) = image.dimensions();
     let longer = width.max(height);
     if longer <= side {
@@ -91,7 +99,7 @@ fn shrunk(image: GrayImage, side: u32) -> GrayImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Luma;
+    use image::GrayImage;
 
     fn square(side: usize, fit: Fit) -> Square {
         Square { side, fit }
@@ -134,6 +142,23 @@ mod tests {
             assert_eq!(rows, pixels[image * 12..][..12]);
         }
         assert_eq!(square(5, Fit::Resize).apply_to_set(fitted.clone()), fitted);
+    }
+
+    #[test]
+    fn each_channel_is_fitted_as_a_gray_image_is() {
+        let values: Vec<u8> = (0..2 * 5 * 7 * 3).map(|value| (value * 37 % 256) as u8).collect();
+        let colours = Dataset::with_channels("toy", values.clone(), vec![0, 1], [5, 7, 3], 2).unwrap();
+        for fit in [Fit::Resize, Fit::Pad] {
+            for side in [3, 9] {
+                let fitted = square(side, fit).apply_to_set(colours.clone());
+                assert_eq!((fitted.channels, fitted.images.len()), (3, 2 * side * side * 3));
+                for channel in 0..3 {
+                    let own = |values: &[u8]| values.iter().copied().skip(channel).step_by(3).collect::<Vec<_>>();
+                    let gray = Dataset::new("toy", own(&values), vec![0, 1], 5, 7, 2).unwrap();
+                    assert_eq!(own(&fitted.images), square(side, fit).apply_to_set(gray).images, "{fit:?} {side}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! compressed with gzip; what a file is, its first bytes decide, never its name.
 
 use super::Dataset;
+use super::array_shape::ArrayShape;
 use crate::error::{Error, Result};
 use crate::run_folder::input::Input;
 use flate2::Compression;
@@ -24,14 +25,17 @@ pub(super) fn spellings(path: &Path) -> Vec<PathBuf> {
     both.iter().flat_map(|name| [name.clone(), format!("{name}.gz")]).map(|name| path.with_file_name(name)).collect()
 }
 
-/// Reads a file of images `[sample, y, x]` and its file of labels `[sample]` into a data set of `classes` classes.
+/// Reads a file of images `[sample, y, x]`, or with a fourth axis of channels as [`ArrayShape`] has it, and its file of labels
+/// `[sample]` into a data set of `classes` classes.
 ///
 /// Fails with [`Error::Data`] if a file is missing or malformed, if the files disagree in number, or if a label is not
 /// below `classes`.
 pub(super) fn read_pair(name: &str, images: &Path, labels: &Path, classes: usize) -> Result<Dataset> {
     let (image_sizes, pixels) = read(images, IMAGES)?;
     let (label_sizes, classes_of_images) = read(labels, LABELS)?;
-    let (samples, height, width) = (image_sizes[0], image_sizes[1], image_sizes[2]);
+    let samples = image_sizes[0];
+    let shape = ArrayShape::of(&image_sizes)
+        .map_err(|why| Error::Data(format!("{}: the shape {image_sizes:?} {why}", images.display())))?;
     if samples != label_sizes[0] {
         return Err(Error::Data(format!(
             "{} has {samples} images, but {} has {} labels; give the two files of one set",
@@ -49,7 +53,7 @@ pub(super) fn read_pair(name: &str, images: &Path, labels: &Path, classes: usize
             classes.saturating_sub(1)
         )));
     }
-    Dataset::new(name, pixels, classes_of_images, height, width, classes)
+    Dataset::with_channels(name, shape.channels_last(pixels), classes_of_images, shape.sizes(), classes)
 }
 
 /// The compressed file of unsigned bytes with axes of these sizes.
@@ -74,9 +78,9 @@ fn compressed(parts: &[&[u8]]) -> std::io::Result<Vec<u8>> {
 }
 
 /// What a file should hold, and how many axes that has.
-type Content = (&'static str, usize);
-const IMAGES: Content = ("images", 3);
-const LABELS: Content = ("labels", 1);
+type Content = (&'static str, &'static [usize]);
+const IMAGES: Content = ("images", &[3, 4]);
+const LABELS: Content = ("labels", &[1]);
 
 /// Sizes of the axes and all values of one file.
 fn read(path: &Path, (what, axes): Content) -> Result<(Vec<usize>, Vec<u8>)> {
@@ -112,14 +116,15 @@ fn read(path: &Path, (what, axes): Content) -> Result<(Vec<usize>, Vec<u8>)> {
         ));
     }
     let found = usize::from(magic[3]);
-    if found != axes {
-        let hint = match [IMAGES, LABELS].into_iter().find(|other| other.1 == found) {
+    if !axes.contains(&found) {
+        let hint = match [IMAGES, LABELS].into_iter().find(|other| other.1.contains(&found)) {
             Some((other, _)) => format!("it seems to hold {other}: are the two files swapped?"),
             None => "check that this is the right file".into(),
         };
+        let axes = axes.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
         return refused(format!("{shown} has {found} axes, but IDX {what} have {axes}; {hint}"));
     }
-    let header = read_header(&mut reader, path, 4 * axes)?;
+    let header = read_header(&mut reader, path, 4 * found)?;
     let sizes: Vec<u32> = header.as_chunks().0.iter().map(|size| u32::from_be_bytes(*size)).collect();
     let shape = sizes.iter().map(u32::to_string).collect::<Vec<_>>().join(" x ");
     if sizes.contains(&0) {
@@ -320,7 +325,8 @@ mod tests {
     #[test]
     fn headers_that_cannot_be_are_refused() {
         assert_images_refused(&idx(0x0d, &[2, 2, 3], &[1; 48]), &["type 0x0d", "unsigned bytes"]);
-        assert_images_refused(&idx(8, &[2, 2, 3, 1], &[1; 12]), &["4 axes", "have 3"]);
+        assert_images_refused(&idx(8, &[2, 2, 3, 1, 1], &[1; 12]), &["5 axes", "have 3 or 4"]);
+        assert_images_refused(&idx(8, &[2, 2, 2, 5], &[1; 40]), &["images of 5 channels", "1 (gray) and 3"]);
         assert_images_refused(&idx(8, &[0, 2, 3], &[]), &["0 x 2 x 3", "no images"]);
         assert_images_refused(&idx(8, &[2, 0, 3], &[]), &["2 x 0 x 3"]);
         let claim = idx(8, &[u32::MAX, 1, 1], &[1; 12]);

@@ -4,13 +4,15 @@
 //! in parallel and each image into its own place. Training starts with a set that is whole.
 
 use super::Dataset;
+use super::array_shape::without_needless_channels;
 use super::classes::{MOST_CLASSES, Parts, shortened};
 use super::findings::Findings;
 use super::fit::Square;
 use super::folders::{self, ClassFolder};
 use super::left_out::{LeftOut, Reason, shown_name};
-use super::picture::{self, Picture};
+use super::picture::{self, Header, Picture, Pixels};
 use crate::error::{Error, Result};
+use image::{ImageBuffer, Pixel};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -20,12 +22,12 @@ const TEST: [&str; 2] = ["test", "testing"];
 const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
 
 /// Reads a folder in which each class has a folder, or which has such folders in `train` and `test`. Images in `val` join
-/// neither: nothing is chosen by them here.
+/// neither: nothing is chosen by them here. The set is in colour if any pixel is, unless `gray` is asked for.
 ///
 /// Classes come in the order of their names, as numbers if all names are; images in the order of theirs. Without a
 /// `square` all images must have one size. Fails with [`Error::Data`] if an image cannot be read, and names it; if there
 /// are fewer than two classes or more than 256, or a class is empty; if sizes are mixed.
-pub(super) fn read(name: &str, folder: &Path, square: Option<Square>) -> Result<Parts> {
+pub(super) fn read(name: &str, folder: &Path, square: Option<Square>, gray: bool) -> Result<Parts> {
     let mut notices = Vec::new();
     let mut left_out = LeftOut::default();
     let found = subfolders(folder, &mut left_out)?;
@@ -60,16 +62,19 @@ pub(super) fn read(name: &str, folder: &Path, square: Option<Square>) -> Result<
             (Listing::new(folder, classes, &mut left_out)?, None)
         }
     };
-    let size = common_size(&listing, test.as_ref(), square)?;
-    let (training, mut findings) = listing.decode(name, size, square)?;
+    let Header { size, colour } = common_header(&listing, test.as_ref(), square)?;
+    // Where no file can have a colour, there is only room for gray.
+    let form = Form { size, square, colour: colour && !gray };
+    let (training, mut findings) = listing.decode(name, form)?;
     let test = match test {
         None => None,
         Some(test) => {
-            let (test, of_test) = test.decode(name, size, square)?;
+            let (test, of_test) = test.decode(name, form)?;
             findings = findings.and(of_test);
             Some(test)
         }
     };
+    let (training, test) = without_needless_channels(training, test, false);
     notices.extend(left_out.notices(name, folder));
     notices.extend(findings.notices(name));
     let class_names = listing.classes.into_iter().map(|class| class.name).collect();
@@ -137,11 +142,12 @@ impl Listing {
         Ok(Self { folder: folder.into(), classes, images, labels })
     }
 
-    /// Reads all pixels. `size` is width and height of every image, once it is fitted into the square if there is one.
-    fn decode(&self, name: &str, size: (u32, u32), square: Option<Square>) -> Result<(Dataset, Findings)> {
-        let (width, height) = (size.0 as usize, size.1 as usize);
-        let pixels = width * height;
-        let bytes = self.images.len().saturating_mul(pixels);
+    /// Reads all pixels.
+    fn decode(&self, name: &str, form: Form) -> Result<(Dataset, Findings)> {
+        let (width, height) = (form.size.0 as usize, form.size.1 as usize);
+        let channels = if form.colour { 3 } else { 1 };
+        let len = width * height * channels;
+        let bytes = self.images.len().saturating_mul(len);
         let mut images = Vec::new();
         images.try_reserve_exact(bytes).map_err(|_| {
             Error::Job(format!(
@@ -152,19 +158,12 @@ impl Listing {
         })?;
         images.resize(bytes, 0);
         let fill = |place: &mut [u8], path: &Path| {
-            let Picture { gray, findings } = picture::decode(path)?;
-            let image = match square {
-                Some(square) => square.apply(gray),
-                None => gray,
-            };
-            if image.dimensions() != size {
-                return Err("it changed while it was read".into());
-            }
-            place.copy_from_slice(image.as_raw());
+            let Picture { pixels, findings } = picture::decode(path, !form.colour)?;
+            form.write(pixels, place)?;
             Ok(findings)
         };
         let filled: Vec<(&PathBuf, std::result::Result<Findings, String>)> =
-            images.par_chunks_mut(pixels).zip(&self.images).map(|(place, path)| (path, fill(place, path))).collect();
+            images.par_chunks_mut(len).zip(&self.images).map(|(place, path)| (path, fill(place, path))).collect();
         let mut findings = Findings::default();
         let mut unreadable = Vec::new();
         for (path, filled) in filled {
@@ -174,8 +173,49 @@ impl Listing {
             }
         }
         refuse_unreadable(unreadable, &self.folder)?;
-        let set = Dataset::new(name, images, self.labels.clone(), height, width, self.classes.len())?;
+        let sizes = [height, width, channels];
+        let set = Dataset::with_channels(name, images, self.labels.clone(), sizes, self.classes.len())?;
         Ok((set, findings))
+    }
+}
+
+/// What images become.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Width and height of every image, once it is fitted into the square if there is one.
+    size: (u32, u32),
+    square: Option<Square>,
+    /// Whether each pixel has three numbers.
+    colour: bool,
+}
+
+impl Form {
+    /// Writes an image to its place, a gray one among colours as three equal channels; or says why it cannot.
+    fn write(self, pixels: Pixels, place: &mut [u8]) -> std::result::Result<(), String> {
+        fn fitted<P>(image: ImageBuffer<P, Vec<u8>>, form: Form) -> std::result::Result<Vec<u8>, String>
+        where
+            P: Pixel<Subpixel = u8> + 'static,
+        {
+            let image = match form.square {
+                Some(square) => square.apply(image),
+                None => image,
+            };
+            if image.dimensions() == form.size {
+                Ok(image.into_raw())
+            } else {
+                Err("it changed while it was read".into())
+            }
+        }
+        match pixels {
+            Pixels::Colour(image) => place.copy_from_slice(&fitted(image, self)?),
+            Pixels::Gray(image) if self.colour => {
+                for (pixel, gray) in place.chunks_exact_mut(3).zip(fitted(image, self)?) {
+                    pixel.fill(gray);
+                }
+            }
+            Pixels::Gray(image) => place.copy_from_slice(&fitted(image, self)?),
+        }
+        Ok(())
     }
 }
 
@@ -191,15 +231,17 @@ fn images_of_class(folder: &Path, left_out: &mut LeftOut) -> Result<Vec<PathBuf>
     Ok(images)
 }
 
-/// Width and height that all images have, or are to have.
-fn common_size(training: &Listing, test: Option<&Listing>, square: Option<Square>) -> Result<(u32, u32)> {
+/// Width and height that all images have, or are to have, and whether any of them can have colours.
+fn common_header(training: &Listing, test: Option<&Listing>, square: Option<Square>) -> Result<Header> {
     let mut first: Option<((u32, u32), &Path)> = None;
+    let mut colour = false;
     for listing in [training].into_iter().chain(test) {
-        let sizes: Vec<_> = listing.images.par_iter().map(|path| (path, picture::size(path))).collect();
+        let headers: Vec<_> = listing.images.par_iter().map(|path| (path, picture::header(path))).collect();
         let mut unreadable = Vec::new();
         let mut other = None;
-        for (path, size) in sizes {
-            match (size, first) {
+        for (path, header) in headers {
+            colour |= header.as_ref().is_ok_and(|header| header.colour);
+            match (header.map(|header| header.size), first) {
                 (Err(why), _) => unreadable.push((path, why)),
                 (Ok(size), None) => first = Some((size, path)),
                 (Ok(size), Some((expected, _))) if size != expected => other = other.or(Some((size, path))),
@@ -220,11 +262,12 @@ fn common_size(training: &Listing, test: Option<&Listing>, square: Option<Square
             )));
         }
     }
-    match (square, first) {
-        (Some(square), _) => Ok((square.side as u32, square.side as u32)),
-        (None, Some((size, _))) => Ok(size),
-        (None, None) => Err(Error::Data("there are no images; add some".into())),
-    }
+    let size = match (square, first) {
+        (Some(square), _) => (square.side as u32, square.side as u32),
+        (None, Some((size, _))) => size,
+        (None, None) => return Err(Error::Data("there are no images; add some".into())),
+    };
+    Ok(Header { size, colour })
 }
 
 /// Fails and names the images that cannot be read, if there are any.

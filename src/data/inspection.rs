@@ -18,11 +18,10 @@ pub(super) fn notices(split: &Split, class_names: &[String]) -> Result<Vec<Strin
     let copies = Copies::count(split);
     let images = split.training.samples();
     if images > 1 && copies.in_training == images - 1 {
-        let pixels = &split.training.images;
-        let all = if pixels.iter().all(|pixel| *pixel == pixels[0]) {
-            format!(", every pixel {}", pixels[0])
-        } else {
-            String::new()
+        let all = match shade(&split.training.images, split.training.channels) {
+            Some([gray]) => format!(", every pixel {gray}"),
+            Some(colour) => format!(", every pixel {colour:?}"),
+            None => String::new(),
         };
         return Err(Error::Data(format!(
             "{name}: all {images} training images are identical{all}: there is nothing to learn; check how they were saved"
@@ -33,16 +32,23 @@ pub(super) fn notices(split: &Split, class_names: &[String]) -> Result<Vec<Strin
     Ok(notices)
 }
 
+/// The one gray value or colour that all pixels have, if they do.
+fn shade(values: &[u8], channels: usize) -> Option<&[u8]> {
+    let first = values.get(..channels)?;
+    values.chunks_exact(channels).all(|pixel| pixel == first).then_some(first)
+}
+
 /// The parts of a split; one if it is tested on what it trains on.
 fn parts(split: &Split) -> Vec<&Dataset> {
     let same = Arc::ptr_eq(&split.training, &split.test);
     [&split.training, &split.test].into_iter().take(if same { 1 } else { 2 }).map(Arc::as_ref).collect()
 }
 
-/// Darkest and brightest pixel of an image, and its label.
+/// Darkest and brightest value of an image, whether all its pixels are equal, and its label.
 struct Range {
     darkest: u8,
     brightest: u8,
+    flat: bool,
     label: u8,
 }
 
@@ -55,13 +61,13 @@ fn of_range(split: &Split, class_names: &[String]) -> Vec<String> {
             let of = |(image, &label): (&[u8], &u8)| {
                 let ends = |(low, high): (u8, u8), &gray: &u8| (gray.min(low), gray.max(high));
                 let (darkest, brightest) = image.iter().fold((255, 0), ends);
-                Range { darkest, brightest, label }
+                Range { darkest, brightest, flat: shade(image, set.channels).is_some(), label }
             };
-            set.images.par_chunks_exact(set.pixels()).zip(&set.labels).map(of).collect::<Vec<_>>()
+            set.images.par_chunks_exact(set.image_len()).zip(&set.labels).map(of).collect::<Vec<_>>()
         })
         .collect();
     let images = ranges.len();
-    let (flat, shaped): (Vec<&Range>, Vec<&Range>) = ranges.iter().partition(|range| range.darkest == range.brightest);
+    let (flat, shaped): (Vec<&Range>, Vec<&Range>) = ranges.iter().partition(|range| range.flat);
     let darkest = ranges.iter().map(|range| range.darkest).min().unwrap_or(0);
     let brightest = ranges.iter().map(|range| range.brightest).max().unwrap_or(0);
     let dark: Vec<&Range> = shaped.into_iter().filter(|range| range.brightest <= DARK).collect();
@@ -114,7 +120,7 @@ impl Copies {
         let images: Vec<Image<'_>> = (0..)
             .zip(parts(split))
             .flat_map(|(part, set)| {
-                let images = set.images.chunks_exact(set.pixels()).zip(&set.labels);
+                let images = set.images.chunks_exact(set.image_len()).zip(&set.labels);
                 images.map(move |(pixels, &label)| (part == 1, pixels, label))
             })
             .collect();

@@ -1,6 +1,7 @@
-//! Data sets: from files or generators to grayscale images with labels, and the order in which training sees them.
+//! Data sets: from files or generators to gray or colour images with labels, and the order in which training sees them.
 
 mod archive;
+mod array_shape;
 pub mod batches;
 pub mod catalogue;
 mod classes;
@@ -23,7 +24,7 @@ mod source;
 mod splits;
 mod synthetic;
 
-pub use dataset::Dataset;
+pub use dataset::{ChannelStatistics, Dataset};
 pub use fit::{Fit, check_side};
 pub use source::{LoadOptions, Loaded, PAPER_SIDE, Source};
 pub use splits::{Split, TEST_SHARE, check_share, hold_out, stratified_draw};

@@ -1,10 +1,11 @@
-//! One image file: its size and its gray pixels.
+//! One image file: its size, and its pixels, gray or in colour.
 
+use super::array_shape::has_equal_channels;
 use super::findings::Findings;
 use super::jpeg;
 use image::error::ImageError;
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{ColorType, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Seek};
@@ -26,39 +27,58 @@ pub(super) fn is_named_as_image(path: &Path) -> bool {
 /// An image as it was read.
 #[derive(Debug)]
 pub(super) struct Picture {
-    /// Its gray pixels, upright.
-    pub(super) gray: GrayImage,
+    /// Its pixels, upright.
+    pub(super) pixels: Pixels,
     /// What the user should know of it.
     pub(super) findings: Findings,
 }
 
-/// Width and height of the upright image, from the header of its file; or why it cannot be used.
-pub(super) fn size(path: &Path) -> Result<(u32, u32), String> {
+/// The pixels of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pixels {
+    /// Luma, or opacity.
+    Gray(GrayImage),
+    /// At least one pixel has a colour.
+    Colour(RgbImage),
+}
+
+/// What the header of a file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Width and height of the upright image.
+    pub(super) size: (u32, u32),
+    /// Whether its pixels can have colours; they may all be gray nevertheless.
+    pub(super) colour: bool,
+}
+
+/// Reads the header of an image file; or says why it cannot be used.
+pub(super) fn header(path: &Path) -> Result<Header, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
-    upright_size(BufReader::new(file)).or_else(|why| {
+    header_of(BufReader::new(file)).or_else(|why| {
         // Stray bytes may hide the header from the decoder.
         let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
         match jpeg::tidied(&bytes) {
-            Some(Cow::Owned(tidy)) => upright_size(Cursor::new(tidy)),
+            Some(Cow::Owned(tidy)) => header_of(Cursor::new(tidy)),
             _ => Err(why),
         }
     })
 }
 
-fn upright_size(file: impl BufRead + Seek) -> Result<(u32, u32), String> {
+fn header_of(file: impl BufRead + Seek) -> Result<Header, String> {
     let (decoder, orientation) = open(file)?;
     let (width, height) = decoder.dimensions();
-    Ok(match orientation {
+    let size = match orientation {
         Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
             (height, width)
         }
         _ => (width, height),
-    })
+    };
+    Ok(Header { size, colour: decoder.color_type().has_color() })
 }
 
-/// The gray pixels of the upright image: luma as ITU-R BT.709 weighs colours, without regard to transparency unless that
-/// alone has a shape. Or why the file cannot be used.
-pub(super) fn decode(path: &Path) -> Result<Picture, String> {
+/// The pixels of the upright image, without regard to transparency unless that alone has a shape: colours where a pixel has
+/// one, unless `gray` is asked for; else luma as ITU-R BT.709 weighs colours. Or why the file cannot be used.
+pub(super) fn decode(path: &Path, gray: bool) -> Result<Picture, String> {
     let mut bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let mut findings = Findings::default();
     if bytes.starts_with(&[0xff, 0xd8]) {
@@ -78,30 +98,41 @@ pub(super) fn decode(path: &Path) -> Result<Picture, String> {
     }
     image.apply_orientation(orientation);
     findings.brightest_of_sixteen_bits = brightest_of_sixteen_bits(&image);
-    Ok(Picture { gray: gray(image, &mut findings), findings })
+    Ok(Picture { pixels: pixels(image, gray, &mut findings), findings })
 }
 
-/// Luma; of an image whose colours make no shape and whose transparency does, its opacity.
-fn gray(image: DynamicImage, findings: &mut Findings) -> GrayImage {
-    if !image.color().has_alpha() {
-        return image.into_luma8();
-    }
-    let mut opacity = GrayImage::new(image.width(), image.height());
-    for (place, pixel) in opacity.pixels_mut().zip(image.to_luma_alpha8().pixels()) {
-        place.0 = [pixel.0[1]];
-    }
-    let luma = image.into_luma8();
-    // A step or two may come from how a program stored one colour.
-    let has_shape = |image: &GrayImage| {
-        let (darkest, brightest) = image.iter().fold((255, 0), |(low, high), &gray| (gray.min(low), gray.max(high)));
-        u8::saturating_sub(brightest, darkest) > 2
+/// Luma or colours; of an image whose colours make no shape and whose transparency does, its opacity.
+fn pixels(image: DynamicImage, gray: bool, findings: &mut Findings) -> Pixels {
+    let opacity = image.color().has_alpha().then(|| {
+        let mut opacity = GrayImage::new(image.width(), image.height());
+        for (place, pixel) in opacity.pixels_mut().zip(image.to_luma_alpha8().pixels()) {
+            place.0 = [pixel.0[1]];
+        }
+        opacity
+    });
+    let colours = (!gray && image.color().has_color()).then(|| image.to_rgb8());
+    let pixels = match colours.filter(|colours| !has_equal_channels(colours)) {
+        Some(colours) => Pixels::Colour(colours),
+        None => Pixels::Gray(image.into_luma8()),
     };
-    if !has_shape(&luma) && has_shape(&opacity) {
+    let Some(opacity) = opacity else { return pixels };
+    let makes_shape = match &pixels {
+        Pixels::Gray(gray) => has_shape(gray, 1),
+        Pixels::Colour(colours) => (0..3).any(|channel| has_shape(&colours.as_raw()[channel..], 3)),
+    };
+    if !makes_shape && has_shape(&opacity, 1) {
         findings.opacity_taken = 1;
-        return opacity;
+        return Pixels::Gray(opacity);
     }
     findings.transparency_ignored = opacity.iter().any(|&gray| gray != 255).into();
-    luma
+    pixels
+}
+
+/// Whether every `step`-th value differs from others by more than a step or two, which may come from how a program stored one
+/// colour.
+fn has_shape(values: &[u8], step: usize) -> bool {
+    let ends = values.iter().step_by(step).fold((255, 0), |(low, high), &gray| (gray.min(low), gray.max(high)));
+    u8::saturating_sub(ends.1, ends.0) > 2
 }
 
 /// The brightest colour of an image of 16 bits, 0 to 65535.
@@ -145,7 +176,15 @@ fn open<'a>(mut file: impl BufRead + Seek + 'a) -> Result<(impl ImageDecoder + '
 
 /// What the decoder found, on one line.
 fn sentence(error: ImageError) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    let found = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    match error {
+        ImageError::Unsupported(_) => {
+            format!(
+                "{found}; 1 channel (gray) or 3 (red, green and blue) of 8 or 16 bits are read, with or without alpha"
+            )
+        }
+        _ => found,
+    }
 }
 
 #[cfg(test)]
@@ -173,10 +212,82 @@ mod tests {
         (folder, path)
     }
 
+    /// The gray pixels.
+    fn gray(picture: Picture) -> GrayImage {
+        match picture.pixels {
+            Pixels::Gray(gray) => gray,
+            Pixels::Colour(_) => panic!("a colour was found"),
+        }
+    }
+
+    #[test]
+    fn colours_are_read_as_they_are_and_equal_ones_as_gray() {
+        let (_folder, path) = file(&encoded(ImageFormat::Png));
+        assert_eq!(decode(&path, false).unwrap().pixels, Pixels::Colour(picture()));
+        let shades = RgbImage::from_fn(5, 4, |x, y| Rgb([(40 * x + y) as u8; 3]));
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::ImageRgb8(shades.clone()).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        let (_folder, path) = file(&bytes.into_inner());
+        assert!(header(&path).unwrap().colour);
+        let found = gray(decode(&path, false).unwrap());
+        assert!(found.pixels().zip(shades.pixels()).all(|(gray, shade)| gray.0[0] == shade.0[0]));
+    }
+
+    /// One colour under a shape in the alpha channel, and two colours of one luma.
+    #[test]
+    fn colours_of_one_brightness_are_a_shape() {
+        let decoded = |colour: &dyn Fn(u32) -> [u8; 4]| {
+            let image = image::RgbaImage::from_fn(6, 2, |x, _| image::Rgba(colour(x)));
+            let mut bytes = Cursor::new(Vec::new());
+            DynamicImage::ImageRgba8(image).write_to(&mut bytes, ImageFormat::Png).unwrap();
+            let (_folder, path) = file(&bytes.into_inner());
+            decode(&path, false).unwrap()
+        };
+        let flat = decoded(&|x| [200, 30, 30, 40 * x as u8]);
+        assert_eq!(flat.findings.opacity_taken, 1);
+        assert_eq!(gray(flat).as_raw()[..6], [0, 40, 80, 120, 160, 200]);
+        let hues = decoded(&|x| if x < 3 { [100, 100, 0, 40 * x as u8] } else { [100, 93, 69, 255] });
+        assert!(matches!(hues.pixels, Pixels::Colour(_)) && hues.findings.transparency_ignored == 1);
+    }
+
+    /// A TIFF of 2 x 1 pixels with so many channels of a byte, written by hand after the TIFF 6.0 specification.
+    fn tiff_of(channels: u16) -> Vec<u8> {
+        let entries: [(u16, u16, u32, u32); 9] = [
+            (256, 3, 1, 2),                             // width
+            (257, 3, 1, 1),                             // height
+            (258, 3, channels.into(), 122),             // bits of each channel
+            (259, 3, 1, 1),                             // not compressed
+            (262, 3, 1, 2),                             // red, green and blue
+            (273, 4, 1, 122 + 2 * u32::from(channels)), // where the pixels lie
+            (277, 3, 1, channels.into()),               // channels
+            (278, 3, 1, 1),                             // rows of a strip
+            (279, 4, 1, 2 * u32::from(channels)),       // its bytes
+        ];
+        let mut bytes = b"II*\0\x08\0\0\0\x09\0".to_vec();
+        for (tag, kind, count, value) in entries {
+            bytes.extend(tag.to_le_bytes());
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend(count.to_le_bytes());
+            bytes.extend(value.to_le_bytes());
+        }
+        bytes.extend([0; 4]);
+        (0..channels).for_each(|_| bytes.extend(8u16.to_le_bytes()));
+        bytes.extend((0..2 * channels).map(|value| value as u8));
+        bytes
+    }
+
+    #[test]
+    fn images_of_five_channels_are_refused_with_what_is_read() {
+        let (_folder, path) = file(&tiff_of(5));
+        for why in [header(&path).unwrap_err(), decode(&path, false).unwrap_err()] {
+            assert!(why.contains("1 channel (gray) or 3") && !why.contains('\n'), "{why}");
+        }
+    }
+
     #[track_caller]
     fn assert_refused(bytes: &[u8], word: &str) {
         let (_folder, path) = file(bytes);
-        let why = decode(&path).expect_err("a damaged image was read");
+        let why = decode(&path, false).expect_err("a damaged image was read");
         assert!(why.contains(word) && !why.contains('\n'), "{why}");
     }
 
@@ -190,8 +301,8 @@ mod tests {
             [(ImageFormat::Png, 1.0), (ImageFormat::Bmp, 1.0), (ImageFormat::Tiff, 1.0), (ImageFormat::Jpeg, 40.0)]
         {
             let (_folder, path) = file(&encoded(format));
-            assert_eq!(size(&path).unwrap(), (20, 30));
-            let image = decode(&path).unwrap().gray;
+            assert_eq!(header(&path).unwrap(), Header { size: (20, 30), colour: true });
+            let image = gray(decode(&path, true).unwrap());
             assert_eq!(image.dimensions(), (20, 30));
             for (found, expected) in image.pixels().zip(picture().pixels()) {
                 assert!((f64::from(found.0[0]) - luma(expected)).abs() <= tolerance, "{format:?}");
@@ -205,8 +316,9 @@ mod tests {
         let pixels: Vec<u8> = [0u16, 0x8000, 0xffff].into_iter().flat_map(u16::to_ne_bytes).collect();
         image::codecs::png::PngEncoder::new(&mut bytes).write_image(&pixels, 3, 1, ExtendedColorType::L16).unwrap();
         let (_folder, path) = file(&bytes);
-        let Picture { gray, findings } = decode(&path).unwrap();
-        assert_eq!((gray.as_raw().as_slice(), findings.brightest_of_sixteen_bits), (&[0, 128, 255][..], Some(0xffff)));
+        let picture = decode(&path, false).unwrap();
+        assert_eq!(picture.findings.brightest_of_sixteen_bits, Some(0xffff));
+        assert_eq!(gray(picture).as_raw().as_slice(), [0, 128, 255]);
     }
 
     /// The tail of a download that stopped is often zeros.
@@ -216,7 +328,7 @@ mod tests {
             let bytes = encoded(format);
             for end in [bytes.len() / 2, bytes.len() - 20] {
                 let (_folder, path) = file(&bytes[..end]);
-                assert!(decode(&path).is_err(), "{format:?} cut at {end} of {}", bytes.len());
+                assert!(decode(&path, false).is_err(), "{format:?} cut at {end} of {}", bytes.len());
             }
         }
         let mut whole = encoded(ImageFormat::Jpeg);
@@ -230,14 +342,14 @@ mod tests {
     fn a_jpeg_with_stray_bytes_between_its_segments_is_the_same_image() {
         let whole = encoded(ImageFormat::Jpeg);
         let (_folder, path) = file(&whole);
-        let expected = decode(&path).unwrap();
+        let expected = decode(&path, false).unwrap();
         assert_eq!(expected.findings, Findings::default());
         // Behind the start, and after the first segment.
         for place in [2, 4 + usize::from(u16::from_be_bytes([whole[4], whole[5]]))] {
             let (_folder, path) = file(&[&whole[..place], b"stray", &whole[place..]].concat());
-            assert_eq!(size(&path).unwrap(), (20, 30));
-            let Picture { gray, findings } = decode(&path).unwrap();
-            assert_eq!((gray, findings.stray_bytes), (expected.gray.clone(), 1));
+            assert_eq!(header(&path).unwrap(), Header { size: (20, 30), colour: true });
+            let Picture { pixels, findings } = decode(&path, false).unwrap();
+            assert_eq!((pixels, findings.stray_bytes), (expected.pixels.clone(), 1));
         }
     }
 
@@ -247,23 +359,23 @@ mod tests {
         let mut bytes = Cursor::new(Vec::new());
         DynamicImage::ImageLumaA8(image).write_to(&mut bytes, ImageFormat::Png).unwrap();
         let (_folder, path) = file(&bytes.into_inner());
-        decode(&path).unwrap()
+        decode(&path, false).unwrap()
     }
 
     #[test]
     fn a_shape_that_only_the_transparency_has_is_read_from_it() {
         for colour in [0, 255, 90] {
             let picture = with_opacity(|x, _| [colour, x as u8 * 40]);
-            assert_eq!(picture.gray.as_raw()[..6], [0, 40, 80, 120, 160, 200]);
             assert_eq!(picture.findings, Findings { opacity_taken: 1, ..Findings::default() });
+            assert_eq!(gray(picture).as_raw()[..6], [0, 40, 80, 120, 160, 200]);
         }
     }
 
     #[test]
     fn a_shape_in_the_colours_is_read_without_regard_to_transparency() {
         let picture = with_opacity(|x, y| [x as u8 * 40, y as u8 * 60]);
-        assert_eq!(picture.gray.as_raw()[..6], [0, 40, 80, 120, 160, 200]);
         assert_eq!(picture.findings, Findings { transparency_ignored: 1, ..Findings::default() });
+        assert_eq!(gray(picture).as_raw()[..6], [0, 40, 80, 120, 160, 200]);
         assert_eq!(with_opacity(|x, _| [x as u8 * 40, 255]).findings, Findings::default());
         assert_eq!(with_opacity(|_, _| [7, 255]).findings, Findings::default());
     }
@@ -277,7 +389,7 @@ mod tests {
         bytes[18..22].copy_from_slice(&60_000i32.to_le_bytes());
         bytes[22..26].copy_from_slice(&60_000i32.to_le_bytes());
         let (_folder, path) = file(&bytes);
-        let why = size(&path).unwrap_err();
+        let why = header(&path).unwrap_err();
         assert!(why.contains("60000 x 60000"), "{why}");
     }
 

@@ -1,5 +1,6 @@
 //! Where data come from, as the `--data` argument names it.
 
+use super::array_shape::without_needless_channels;
 use super::classes::Parts;
 use super::files;
 use super::fit::{self, Fit, Square};
@@ -46,6 +47,9 @@ pub struct LoadOptions {
     pub side: Option<usize>,
     /// How images are brought to that size.
     pub fit: Fit,
+    /// Whether colours become their luma. Without it a set is gray only where all of its pixels are; the paper's scales and
+    /// x-rays are always gray.
+    pub gray: bool,
     /// The share of each class that is held out where a set has no test set of its own.
     pub test_share: f64,
     /// Whether every image trains, as in the paper's study: nothing is held out (a set without a test set is its own),
@@ -55,7 +59,14 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { training_images: None, side: None, fit: Fit::default(), test_share: TEST_SHARE, all_images: false }
+        Self {
+            training_images: None,
+            side: None,
+            fit: Fit::default(),
+            gray: false,
+            test_share: TEST_SHARE,
+            all_images: false,
+        }
     }
 }
 
@@ -137,19 +148,19 @@ impl Source {
         let asked = options.side.map(square);
         let paper = Some(square(options.side.unwrap_or(PAPER_SIDE)));
         let Parts { training, test, class_names, mut notices } = match self {
-            Self::Mnist(folder) => whole(mnist::load(folder.as_deref())?, asked),
+            Self::Mnist(folder) => whole(mnist::load(folder.as_deref())?, asked, options.gray),
             Self::Processed(folder) => {
                 let (split, notice) = processed::draw(&mnist::load(folder.as_deref())?, seed)?;
-                let mut parts = whole(split, asked);
+                let mut parts = whole(split, asked, options.gray);
                 parts.notices.extend(notice);
                 parts
             }
-            Self::Contrived => whole(contrived::generate(seed)?, asked),
-            Self::SyntheticScales => whole(synthetic::scales::generate(seed)?, asked),
-            Self::SyntheticXrays => whole(synthetic::xrays::generate(seed)?, asked),
-            Self::Scales(path) => files::read(Some("sc"), path, paper)?,
-            Self::Xrays(path) => files::read(Some("xr"), path, paper)?,
-            Self::Any(path) => files::read(None, path, asked)?,
+            Self::Contrived => whole(contrived::generate(seed)?, asked, true),
+            Self::SyntheticScales => whole(synthetic::scales::generate(seed)?, asked, true),
+            Self::SyntheticXrays => whole(synthetic::xrays::generate(seed)?, asked, true),
+            Self::Scales(path) => files::read(Some("sc"), path, paper, true)?,
+            Self::Xrays(path) => files::read(Some("xr"), path, paper, true)?,
+            Self::Any(path) => files::read(None, path, asked, options.gray)?,
         };
         let training = match self.images_of_the_paper().filter(|_| options.all_images) {
             Some(per_class) => {
@@ -211,13 +222,15 @@ fn missing_images(set: &Dataset, class_names: &[String], per_class: usize) -> Op
 }
 
 /// A set with its own test set, its classes named by their numbers.
-fn whole(split: Split, square: Option<Square>) -> Parts {
-    let fitted = |set: Arc<Dataset>| match square {
-        Some(square) => square.apply_to_set(Arc::unwrap_or_clone(set)),
-        None => Arc::unwrap_or_clone(set),
+fn whole(split: Split, square: Option<Square>, gray: bool) -> Parts {
+    let fitted = |set: Dataset| match square {
+        Some(square) => square.apply_to_set(set),
+        None => set,
     };
     let class_names = (0..split.training.classes).map(|class| class.to_string()).collect();
-    Parts { training: fitted(split.training), test: Some(fitted(split.test)), class_names, notices: Vec::new() }
+    let [training, test] = [split.training, split.test].map(Arc::unwrap_or_clone);
+    let (training, test) = without_needless_channels(training, Some(test), gray);
+    Parts { training: fitted(training), test: test.map(fitted), class_names, notices: Vec::new() }
 }
 
 /// Fails if a class has a single image: it could be learnt or tested, not both.

@@ -18,6 +18,15 @@ impl Split {
     /// Puts two sets together. Fails with [`Error::Data`] if their image sizes or classes differ.
     pub fn new(training: Dataset, test: Dataset) -> Result<Self> {
         let sizes = |set: &Dataset| (set.height, set.width, set.classes);
+        if training.channels != test.channels {
+            let kind = |set: &Dataset| if set.channels == 1 { "gray" } else { "in colour" };
+            return Err(Error::Data(format!(
+                "{}: training images are {}, test images {}; both must be of one kind",
+                training.name,
+                kind(&training),
+                kind(&test)
+            )));
+        }
         if sizes(&training) != sizes(&test) {
             return Err(Error::Data(format!(
                 "{}: training images are {} x {} with {} classes, test images {} x {} with {}; both must be of one kind",

@@ -87,7 +87,7 @@ impl Engine {
     ///
     /// Fails with [`Error::Shape`] if lengths do not fit the network.
     pub fn importance(&self, architecture: &Architecture, parameters: &[f32], images: &[f32]) -> Result<Vec<Vec<f64>>> {
-        let (length, expected) = (architecture.pixels(), ParameterLayout::new(architecture).parameters());
+        let (length, expected) = (architecture.image_len(), ParameterLayout::new(architecture).parameters());
         if parameters.len() != expected || images.is_empty() || !images.len().is_multiple_of(length) {
             return Err(Error::Shape(format!(
                 "{} parameters and images of {} pixels in all; the network has {expected} and takes {length} of each",

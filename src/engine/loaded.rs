@@ -57,7 +57,13 @@ impl DataSets {
         let set = set.ok_or_else(|| {
             Error::Shape("the data set was not loaded by this engine; load it, and use the handle that it gives".into())
         })?;
-        let Architecture { image_height, image_width, classes, .. } = *architecture;
+        let Architecture { image_height, image_width, channels, classes, .. } = *architecture;
+        if set.channels != channels {
+            return Err(Error::Shape(format!(
+                "{}: images of {} channels (1 is gray, 3 is colour), the network takes {channels}",
+                set.name, set.channels
+            )));
+        }
         if (set.height, set.width) != (image_height, image_width) || set.classes > classes {
             return Err(Error::Shape(format!(
                 "{}: {} x {} pixels and {} classes, the network takes {image_height} x {image_width} and {classes}",

@@ -33,6 +33,7 @@ pub const SHADERS: &[&Shader] = &[
     &dense::FORWARD,
     &dense::FORWARD_TILED,
     &dense::FORWARD_IMAGES,
+    &dense::GATHER,
     &dense::BACKWARD_INPUT,
     &dense::BACKWARD_INPUT_TILED,
     &dense::BACKWARD_WEIGHTS,

@@ -23,6 +23,9 @@ shader!(BACKWARD_WEIGHTS_IMAGES = "dense", "backward_weights_images"; with "grid
     read params, record step, read order.indexing, read images, read output_gradient, write gradient;
     "WORKGROUP_SIZE");
 
+shader!(GATHER = "dense", "gather"; with "grid" "step" "dense_layer"; Params;
+    read params, record step, read order.indexing, read images, write output; "WORKGROUP_SIZE");
+
 shader!(FORWARD_TILED = "dense", "forward_tiled"; with "grid" "step" "dense_layer" "dense_tile" "relu"; as FORWARD []);
 
 shader!(BACKWARD_INPUT_TILED = "dense", "backward_input_tiled";
@@ -120,14 +123,14 @@ impl Shape {
         })
     }
 
-    /// Fails unless the input is there, and images have as many pixels as the weights read.
+    /// Fails unless the input is there, and images have as many numbers as the weights read.
     fn check_input(&self, kernel: &str, input: &Input<'_>) -> Result<()> {
         input.require(kernel, self.activations(self.inputs))?;
         let Input::Images(Images { shape, .. }) = input else { return Ok(()) };
         let pixels = shape.height * shape.width;
         if pixels != self.inputs {
             return Err(Error::Shape(format!(
-                "{kernel}: images of {} x {} have {pixels} pixels, weights read {}",
+                "{kernel}: images of {} x {} have {pixels} numbers, weights read {}",
                 shape.height, shape.width, self.inputs
             )));
         }
@@ -339,5 +342,48 @@ impl BackwardWeights {
             return bind_tiled(gpu, shader, shape.batch(), &arrays, cost, shape.outputs, move |_| rows);
         }
         self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |_| tiles)
+    }
+}
+
+/// Arrays of [`Gather`].
+pub struct GatherArguments<'a> {
+    /// Replicas side by side.
+    pub replicas: usize,
+    /// Samples that each replica has room for.
+    pub capacity: usize,
+    /// The steps that launches choose from.
+    pub steps: &'a Buffer<StepRecord>,
+    /// The images of a step.
+    pub images: Images<'a>,
+    /// `[replica, sample, in]`, an image each: `[y, x, channel]`; written.
+    pub output: &'a Buffer<f32>,
+}
+
+pass! {
+    /// `output[n, i] = images[order[n], i] * scale`: what convolutions read of images of several channels.
+    Gather
+}
+
+impl Gather {
+    /// Checks the arrays and binds them.
+    pub fn bind(&self, gpu: &Gpu, arguments: &GatherArguments<'_>) -> Result<Bound> {
+        let GatherArguments {
+            replicas,
+            capacity,
+            steps,
+            images: Images { shape: image, scale, order, images },
+            output,
+        } = *arguments;
+        let name = GATHER.name;
+        let shape = Shape { replicas, capacity, inputs: image.height * image.width, outputs: 1 };
+        shape.check(name)?;
+        let input = Input::Images(Images { shape: image, scale, order, images });
+        shape.check_input(name, &input)?;
+        require(name, "output", output, shape.activations(shape.inputs))?;
+        let place = ParameterOffsets { parameters: 0, weights: 0, bias: 0 };
+        let params = Buffer::from_slice(gpu, "dense.gather params", &[shape.params(place, Some(&input), false)])?;
+        let arrays: [&dyn Bindable; 5] = [&params, steps, order, images, output];
+        let cost = Cost::new(0, shape.input_words(&input) + shape.activations(shape.inputs));
+        self.0.bind(gpu, &GATHER, shape.batch(), &arrays, cost, move |samples| samples * image.words())
     }
 }

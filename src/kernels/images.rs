@@ -4,12 +4,13 @@ use super::require;
 use crate::error::Result;
 use crate::gpu::{Bindable, Buffer};
 
-/// How images lie in memory: `[image, y, word]`, four pixels to a word, each row padded with zeros to whole words.
+/// How images lie in memory: `[image, y, word]`, four numbers to a word, each row padded with zeros to whole words. A row has
+/// the channels of a pixel side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageShape {
     /// Rows.
     pub height: usize,
-    /// Columns.
+    /// Numbers of a row: columns x channels.
     pub width: usize,
 }
 
@@ -24,7 +25,7 @@ impl ImageShape {
         self.height * self.row_words()
     }
 
-    /// Packs images `[image, y, x]` of one byte a pixel into words.
+    /// Packs images `[image, y, x, channel]` of bytes into words.
     pub fn pack(&self, images: &[u8]) -> Vec<u32> {
         self.packed(images).collect()
     }
@@ -56,7 +57,7 @@ pub struct Images<'a> {
 pub enum Input<'a> {
     /// What the layer before produced: `[replica, sample, feature]`, or `[replica, sample, y, x, channel]`.
     Features(&'a Buffer<f32>),
-    /// Images of one channel, gathered by index and widened in the kernel.
+    /// Images, gathered by index and widened in the kernel; those that a convolution reads have one channel.
     Images(Images<'a>),
 }
 

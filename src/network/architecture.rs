@@ -32,6 +32,9 @@ pub struct Architecture {
     pub image_height: usize,
     /// Columns of an image, in pixels.
     pub image_width: usize,
+    /// Numbers of a pixel: 1 for gray, 3 for red, green and blue. Not written where it is 1.
+    #[serde(skip_serializing_if = "is_gray")]
+    pub channels: usize,
     /// Convolutions from the image on; none for a fully connected network.
     pub convolutions: Vec<Convolution>,
     /// Units of each hidden dense layer, two layers or more; the last of them is the focus layer.
@@ -43,11 +46,17 @@ pub struct Architecture {
     pub classes: usize,
 }
 
+/// Whether these are the channels of gray images.
+fn is_gray(channels: &usize) -> bool {
+    *channels == 1
+}
+
 /// An [`Architecture`] as files have it, those of earlier versions too.
 #[derive(Deserialize)]
 struct Written {
     image_height: usize,
     image_width: usize,
+    channels: Option<usize>,
     convolutions: Vec<Convolution>,
     hidden: Option<Vec<usize>>,
     width: Option<usize>,
@@ -60,13 +69,15 @@ impl TryFrom<Written> for Architecture {
     type Error = String;
 
     fn try_from(written: Written) -> std::result::Result<Self, String> {
-        let Written { image_height, image_width, convolutions, hidden, width, depth, bias, classes } = written;
+        let Written { image_height, image_width, channels, convolutions, hidden, width, depth, bias, classes } =
+            written;
         let hidden = match (hidden, width, depth) {
             (Some(hidden), None, None) => hidden,
             (None, Some(width), Some(depth)) if depth <= MOST_LAYERS => vec![width; depth],
             _ => return Err("a network needs either `hidden`, or `width` and `depth`".into()),
         };
-        Ok(Self { image_height, image_width, convolutions, hidden, bias: bias.unwrap_or(true), classes })
+        let (channels, bias) = (channels.unwrap_or(1), bias.unwrap_or(true));
+        Ok(Self { image_height, image_width, channels, convolutions, hidden, bias, classes })
     }
 }
 
@@ -133,9 +144,10 @@ pub struct DenseLayer {
 }
 
 impl Architecture {
-    /// A fully connected network with biases: `hidden` has the units of each hidden layer.
+    /// A fully connected network of gray images, with biases: `hidden` has the units of each hidden layer.
     pub fn dnn(image_height: usize, image_width: usize, hidden: impl Into<Vec<usize>>, classes: usize) -> Self {
-        Self { image_height, image_width, convolutions: Vec::new(), hidden: hidden.into(), bias: true, classes }
+        let (channels, convolutions, hidden) = (1, Vec::new(), hidden.into());
+        Self { image_height, image_width, channels, convolutions, hidden, bias: true, classes }
     }
 
     /// The convolutions of the paper's CNN: four, of which the first three pool.
@@ -193,6 +205,12 @@ impl Architecture {
         if self.image_height == 0 || self.image_width == 0 {
             return Err(Error::Data("the images have no pixels".into()));
         }
+        if ![1, 3].contains(&self.channels) {
+            return Err(Error::Data(format!(
+                "images of {} channels; networks read 1 (gray) or 3 (red, green and blue)",
+                self.channels
+            )));
+        }
         if self.convolutions.iter().any(|convolution| convolution.filters == 0) {
             return Err(Error::Usage("a convolution of 0 filters gives nothing out; use --filters 1 or more".into()));
         }
@@ -238,7 +256,8 @@ impl Architecture {
     /// Numbers of the largest array of one replica: its parameters, one image, or what a convolution produces for one image
     /// before it is pooled. Counted in floating point, which no size overflows.
     fn largest_array(&self) -> f64 {
-        let (mut parameters, mut features) = (0.0, self.image_height as f64 * self.image_width as f64);
+        let pixels = self.image_height as f64 * self.image_width as f64;
+        let (mut parameters, mut features) = (0.0, pixels * self.channels as f64);
         let mut largest = features;
         for ConvLayer { height, width, inputs, outputs, pool } in self.conv_layers() {
             parameters += (9.0 * inputs as f64 + 1.0) * outputs as f64;
@@ -253,14 +272,14 @@ impl Architecture {
         largest.max(parameters)
     }
 
-    /// Pixels of one image.
-    pub fn pixels(&self) -> usize {
-        self.image_height * self.image_width
+    /// Numbers of one image: rows x columns x channels.
+    pub fn image_len(&self) -> usize {
+        self.image_height * self.image_width * self.channels
     }
 
     /// All convolutions with their sizes; the first reads pixels.
     pub fn conv_layers(&self) -> Vec<ConvLayer> {
-        let (mut height, mut width, mut inputs) = (self.image_height, self.image_width, 1);
+        let (mut height, mut width, mut inputs) = (self.image_height, self.image_width, self.channels);
         let with_sizes = |convolution: &Convolution| {
             let Convolution { filters: outputs, pool } = *convolution;
             let layer = ConvLayer { height, width, inputs, outputs, pool };
@@ -270,10 +289,10 @@ impl Architecture {
         self.convolutions.iter().map(with_sizes).collect()
     }
 
-    /// What the first dense layer reads of one sample: pixels, or what the last convolution produces, in the order
+    /// What the first dense layer reads of one sample: the numbers of an image, or what the last convolution produces, in the order
     /// `[y, x, channel]`.
     pub fn features(&self) -> usize {
-        self.conv_layers().last().map_or(self.pixels(), ConvLayer::output_len)
+        self.conv_layers().last().map_or(self.image_len(), ConvLayer::output_len)
     }
 
     /// All dense layers up to the logits; the first reads [`Self::features`].

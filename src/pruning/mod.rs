@@ -6,6 +6,7 @@ pub mod decay;
 pub mod input_norm;
 pub mod masks;
 pub mod operating_points;
+pub mod score;
 pub mod several_layers;
 pub mod surgeon;
 pub mod surgery;

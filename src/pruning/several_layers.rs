@@ -71,13 +71,14 @@ fn by_score(
     let frozen = envelope.frozen_of_replica(replica);
     let has_window = matches!(method, Method::Settle | Method::Hold | Method::HoldInput);
     let first = |range: std::ops::Range<usize>| (frozen_first && has_window).then(|| &frozen[range]);
-    let parts = selection.parts().iter().enumerate();
+    let parts = selection.parts().iter();
     let scores: Vec<Vec<f64>> = match method {
         Method::Settle => {
             let all = envelope.settling_tolerances(window, replica);
-            parts.map(|(_, part)| all[part.start..][..part.weights()].to_vec()).collect()
+            parts.map(|part| all[part.start..][..part.weights()].to_vec()).collect()
         }
         _ => parts
+            .enumerate()
             .map(|(place, part)| {
                 let range = part.start..part.start + part.weights();
                 // Without norms, all inputs are alike.
@@ -150,14 +151,7 @@ mod tests {
     /// A network of 4 pixels, 2 hidden layers of 2 units and 2 classes: 8 + 4 + 4 weights. Weight w of epoch t is `w + 1`, but
     /// the first of each layer was near 0 after the first epoch.
     fn with_numbers(check: impl FnOnce(&Numbers<'_>, &Selection)) {
-        let architecture = Architecture {
-            image_height: 2,
-            image_width: 2,
-            convolutions: Vec::new(),
-            hidden: vec![2; 2],
-            bias: true,
-            classes: 2,
-        };
+        let architecture = Architecture::dnn(2, 2, [2; 2], 2);
         let selection = Selection::all(&architecture);
         let weight = |epoch: usize, w: usize| {
             let is_first = [0, 8, 12].contains(&w);

@@ -280,33 +280,37 @@ impl<'a> Surgery<'a> {
         Ok(squares.into_iter().map(|sum| (sum * drawn).sqrt() as f32).collect())
     }
 
-    /// Cuts `chosen` layers to one size after the other: order, importance and Gram matrices anew from what the size before
-    /// left. `sizes` ascend: how many times smaller the whole network is to be, biases apart. `each` gets the network of each.
+    /// How many weights of `chosen` layers stay where the whole network becomes `size` times smaller, biases apart.
     ///
-    /// Fails with [`Error::Usage`] where the layers that are not chosen are larger than a size allows, and as
-    /// [`Engine::paths`] does.
+    /// Fails with [`Error::Usage`] where the layers that are not chosen are larger than that allows.
+    pub fn kept_at(&self, chosen: &[usize], size: f64) -> Result<usize> {
+        let all: usize = self.layers.iter().map(|place| place.weights.len()).sum();
+        let own: usize = chosen.iter().map(|&index| self.layers[index].weights.len()).sum();
+        kept_when_smaller(all, size).checked_sub(all - own).filter(|&kept| kept > 0).ok_or_else(|| {
+            Error::Usage(format!(
+                "a network of {all} weights cannot become {size} times smaller by pruning {own} of them; choose more layers or \
+                 a smaller size"
+            ))
+        })
+    }
+
+    /// Cuts `chosen` layers again and again: order, importance and Gram matrices anew from what the cut before left. `kept`
+    /// falls: how many of the chosen weights stay. `each` gets the network of each cut, in their order.
+    ///
+    /// Fails as [`Engine::paths`] does.
     pub fn in_stages(
         &self,
         engine: &mut Engine,
         chosen: &[usize],
-        sizes: &[f64],
+        kept: &[usize],
         ratios: Option<&[Vec<f32>]>,
         watch: &Watch<'_>,
-        each: &mut dyn FnMut(f64, &PrunedNetwork) -> Result<()>,
+        each: &mut dyn FnMut(&PrunedNetwork) -> Result<()>,
     ) -> Result<StageTimes> {
         let mut times = StageTimes::default();
-        let all: usize = self.layers.iter().map(|place| place.weights.len()).sum();
-        let own: usize = chosen.iter().map(|&index| self.layers[index].weights.len()).sum();
         let mut network = self.dense.clone();
         let first = chosen.first().copied().unwrap_or(0);
-        for &size in sizes {
-            let kept = kept_when_smaller(all, size).checked_sub(all - own).filter(|&kept| kept > 0);
-            let Some(kept) = kept else {
-                return Err(Error::Usage(format!(
-                    "a network of {all} weights cannot become {size} times smaller by pruning {own} of them; choose more \
-                     layers or a smaller size"
-                )));
-            };
+        for &kept in kept {
             let start = Instant::now();
             let order = self.order(engine, &network, chosen, ratios, watch)?;
             times.paths += start.elapsed();
@@ -314,7 +318,7 @@ impl<'a> Surgery<'a> {
             self.cut(&mut network, chosen, &order, kept);
             self.refit(engine, &mut network, first, watch)?;
             times.refit += start.elapsed();
-            each(size, &network)?;
+            each(&network)?;
         }
         Ok(times)
     }
@@ -402,7 +406,7 @@ mod tests {
     }
 
     fn images(architecture: &Architecture) -> Vec<f32> {
-        numbers(1, 200 * architecture.pixels(), 0.5).iter().map(|pixel| pixel + 0.5).collect()
+        numbers(1, 200 * architecture.image_len(), 0.5).iter().map(|pixel| pixel + 0.5).collect()
     }
 
     fn logits(engine: &Engine, surgery: &Surgery<'_>, network: &PrunedNetwork) -> Vec<f32> {
@@ -428,13 +432,14 @@ mod tests {
             let mut before = surgery.dense().clone();
             let mut found = Vec::new();
             silent(|watch| {
-                surgery.in_stages(&mut engine, &chosen, &[1.5, 3.0], None, watch, &mut |size, network| {
-                    found.push((size, network.clone()));
+                let kept = [1.5, 3.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
+                surgery.in_stages(&mut engine, &chosen, &kept, None, watch, &mut |network| {
+                    found.push(network.clone());
                     Ok(())
                 })
             })
             .unwrap();
-            for (size, network) in found {
+            for (network, size) in found.into_iter().zip([1.5, 3.0]) {
                 let kept: usize = network.kept.iter().flatten().filter(|&&kept| kept).count();
                 assert_eq!(kept, kept_when_smaller(all, size));
                 for (place, kept) in surgery.layers.iter().zip(&network.kept) {
@@ -485,7 +490,7 @@ mod tests {
 
     #[test]
     fn impossible_requests_are_refused() {
-        let mut engine = Engine::cpu(Some(1)).unwrap();
+        let engine = Engine::cpu(Some(1)).unwrap();
         let [_, architecture] = architectures();
         let parameters = numbers(3, ParameterLayout::new(&architecture).parameters(), 0.8);
         let none = Surgery::new(&engine, &architecture, &parameters, &[], Settings::default());
@@ -493,8 +498,7 @@ mod tests {
         let images = images(&architecture);
         let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
         let focus = architecture.focus_layer();
-        let error = silent(|watch| surgery.in_stages(&mut engine, &[focus], &[100.0], None, watch, &mut |_, _| Ok(())))
-            .unwrap_err();
+        let error = surgery.kept_at(&[focus], 100.0).unwrap_err();
         assert!(matches!(error, Error::Usage(ref text) if text.contains("100 times smaller")), "{error}");
         let too_many = vec![1.0; 3];
         assert!(Surgery::new(&engine, &architecture, &too_many, &images, Settings::default()).is_err());

@@ -4,21 +4,28 @@
 //! What a file is that is read, its first bytes decide, never its name ([`super::file_kind`]). A header is believed only as
 //! far as the file is long: memory is taken for bytes that are there, so that a damaged or hostile file ends in a sentence.
 
+mod element;
+mod location;
 mod npy;
 mod npz;
+mod raw;
 mod safetensors;
+mod spill;
+
+pub use location::Location;
+pub use raw::RawArray;
+pub use spill::Spill;
 
 use super::file_kind::{FileKind, Purpose};
 use super::input::Input;
 use super::{listed, store};
 use crate::error::{Error, Result};
+use element::{Element, Format, Number};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Write};
 use std::path::Path;
 
-/// Elements that are converted at a time.
-const CHUNK: usize = 1 << 14;
 /// Names in a message.
 const SHOWN: usize = 12;
 
@@ -26,7 +33,7 @@ const _: () =
     assert!(cfg!(target_endian = "little"), "arrays are written as they lie in memory, which files want little-endian");
 
 /// An array to be written to a file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct NamedArray<'a> {
     /// Name in the file, e.g. `history` or `dense0.weight`.
     pub name: &'a str,
@@ -37,7 +44,7 @@ pub struct NamedArray<'a> {
 }
 
 /// Numbers of one of the types that files hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Values<'a> {
     /// 32-bit floats: weights.
     F32(&'a [f32]),
@@ -49,33 +56,64 @@ pub enum Values<'a> {
     U32(&'a [u32]),
     /// 0 or 1: masks.
     U8(&'a [u8]),
+    /// An array as somebody's file held it.
+    Raw(&'a RawArray),
+    /// Numbers that were put aside in a file.
+    Spilled(&'a Spill),
 }
 
 impl Values<'_> {
-    fn element(&self) -> Element {
+    /// How they are stored; `None` if that has no name in NumPy.
+    fn element(&self) -> Option<Element> {
         let format = match self {
             Self::F32(_) | Self::Parts(_) => Format::F32,
             Self::F64(_) => Format::F64,
             Self::U32(_) => Format::U32,
             Self::U8(_) => Format::U8,
+            Self::Raw(array) => return array.element(),
+            Self::Spilled(spill) => return Some(spill.element()),
         };
-        Element { format, big_endian: false }
+        Some(Element { format, big_endian: false })
     }
 
-    /// Their bytes, part by part.
-    fn bytes(&self) -> Vec<&[u8]> {
+    /// Their bytes, part by part; none of what lies in a file.
+    fn parts(&self) -> Vec<&[u8]> {
         match self {
             Self::F32(values) => vec![bytemuck::cast_slice(values)],
             Self::Parts(parts) => parts.iter().map(|part| bytemuck::cast_slice(part)).collect(),
             Self::F64(values) => vec![bytemuck::cast_slice(values)],
             Self::U32(values) => vec![bytemuck::cast_slice(values)],
             Self::U8(values) => vec![values],
+            Self::Raw(array) => vec![array.bytes()],
+            Self::Spilled(_) => Vec::new(),
         }
     }
 
     /// How many bytes these are.
     fn size(&self) -> usize {
-        self.bytes().into_iter().map(<[u8]>::len).sum()
+        match self {
+            Self::Spilled(spill) => spill.size(),
+            _ => self.parts().into_iter().map(<[u8]>::len).sum(),
+        }
+    }
+
+    fn write(&self, file: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Spilled(spill) => spill.copy_to(file),
+            _ => self.parts().into_iter().try_for_each(|part| file.write_all(part)),
+        }
+    }
+
+    /// Whether there are as many values as a shape has places.
+    fn fit(&self, shape: &[usize]) -> bool {
+        match (self, self.element()) {
+            (Self::Raw(array), _) => array.shape == shape,
+            (_, Some(element)) => {
+                let places = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+                places.and_then(|places| places.checked_mul(element.bytes())) == Some(self.size())
+            }
+            (_, None) => false,
+        }
     }
 }
 
@@ -87,9 +125,8 @@ impl Values<'_> {
 pub fn write(path: &Path, arrays: &[NamedArray<'_>]) -> Result<()> {
     let mut names = BTreeSet::new();
     for NamedArray { name, shape, values } in arrays {
-        let places = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        let found = values.size() / values.element().bytes();
-        if places != Some(found) {
+        if !values.fit(shape) {
+            let found = values.size() / values.element().map_or(1, Element::bytes);
             return Err(Error::Shape(format!("{name}: {found} values do not have the shape {shape:?}")));
         }
         if !names.insert(name) {
@@ -122,6 +159,14 @@ pub struct Rounding {
     pub relative: f32,
     /// Near zero, where 16-bit floats have fewer digits.
     pub absolute: f32,
+}
+
+impl Rounding {
+    /// The larger of both.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self { relative: self.relative.max(other.relative), absolute: self.absolute.max(other.absolute) }
+    }
 }
 
 /// What is known of an array without reading its numbers.
@@ -189,6 +234,48 @@ impl<'a> ArrayFile<'a> {
         self.read_as(Some(name), "")
     }
 
+    /// Reads one array as it is stored, of whatever type: to be written again with no bit changed.
+    ///
+    /// Fails with [`Error::Data`] as [`read`] does, but for the types of numbers.
+    pub fn read_raw(&mut self, name: Option<&str>) -> Result<RawArray> {
+        let kind = self.kind;
+        if matches!(kind, Kind::Npy) {
+            return self.source.in_context(None, npy::read_raw);
+        }
+        let name = choose(self.source.path, &self.names(), name, "")?;
+        self.source.in_context(Some(&name), |source| match kind {
+            Kind::Safetensors => safetensors::read_raw(source, &name),
+            _ => npz::read_raw(source, &name),
+        })
+    }
+
+    /// Where one array lies, see [`Self::read`], if its numbers lie there one after the other in C order; `None` if they are
+    /// compressed or in another order.
+    ///
+    /// Fails as [`Self::read`] does, but for what only its numbers tell.
+    pub fn locate(&mut self, name: Option<&str>, option: &str) -> Result<Option<Location>> {
+        let kind = self.kind;
+        let name = match kind {
+            Kind::Npy => None,
+            _ => Some(choose(self.source.path, &self.names(), name, option)?),
+        };
+        let called = name.clone().unwrap_or_default();
+        let found = self.source.in_context(name.as_deref(), |source| match kind {
+            Kind::Npy => npy::locate(source),
+            Kind::Safetensors => safetensors::locate(source, &called),
+            Kind::Npz => npz::locate(source, &called),
+        })?;
+        let Some((offset, element, shape)) = found else { return Ok(None) };
+        let file = self.source.file.get_ref().try_clone();
+        let file = file.map_err(|error| Error::io("read", self.source.path, error))?;
+        Ok(Some(Location::new(file, self.source.path, offset, element, shape)))
+    }
+
+    /// Whether numbers are in NumPy's own formats, `.npy` and `.npz`.
+    pub fn is_numpys(&self) -> bool {
+        matches!(self.kind, Kind::Npy | Kind::Npz)
+    }
+
     fn read_as<T: Number>(&mut self, name: Option<&str>, option: &str) -> Result<ForeignArray<T>> {
         let kind = self.kind;
         if matches!(kind, Kind::Npy) {
@@ -238,13 +325,13 @@ struct Source<'a> {
 /// Why an array could not be read; [`Source`] says of which file.
 enum Failure {
     /// The file broke off, or the disk failed.
-    Io(std::io::Error),
+    Io(io::Error),
     /// The content is not what it should be.
     Content(String),
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
@@ -292,188 +379,6 @@ fn choose(path: &Path, names: &[String], name: Option<&str>, option: &str) -> Re
         },
     };
     Err(Error::Data(refused))
-}
-
-/// How a number is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Element {
-    format: Format,
-    big_endian: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Bool,
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    U64,
-    I64,
-    F16,
-    Bf16,
-    F32,
-    F64,
-}
-
-impl Element {
-    fn bytes(self) -> usize {
-        match self.format {
-            Format::Bool | Format::U8 | Format::I8 => 1,
-            Format::U16 | Format::I16 | Format::F16 | Format::Bf16 => 2,
-            Format::U32 | Format::I32 | Format::F32 => 4,
-            Format::U64 | Format::I64 | Format::F64 => 8,
-        }
-    }
-
-    /// How NumPy names the type.
-    fn name(self) -> String {
-        let kind = match self.format {
-            Format::Bool => 'b',
-            Format::U8 | Format::U16 | Format::U32 | Format::U64 => 'u',
-            Format::I8 | Format::I16 | Format::I32 | Format::I64 => 'i',
-            Format::F16 | Format::F32 | Format::F64 => 'f',
-            Format::Bf16 => 'V',
-        };
-        let order = if self.bytes() == 1 {
-            '|'
-        } else if self.big_endian {
-            '>'
-        } else {
-            '<'
-        };
-        format!("{order}{kind}{}", self.bytes())
-    }
-
-    /// What is said about a conversion; 16-bit numbers are widened without loss.
-    fn notice(self) -> Option<String> {
-        (self.format == Format::F64).then(|| "the values are 64-bit floats; they were rounded to 32 bits".into())
-    }
-
-    fn rounding(self) -> Rounding {
-        match self.format {
-            // Half of the last digit, and of the smallest number that has fewer digits.
-            Format::F16 => Rounding { relative: (-11.0f32).exp2(), absolute: (-25.0f32).exp2() },
-            Format::Bf16 => Rounding { relative: (-8.0f32).exp2(), absolute: 0.0 },
-            _ => Rounding::default(),
-        }
-    }
-
-    /// The number in double precision, in which all formats but the largest whole numbers are exact.
-    fn decode(self, bytes: &[u8]) -> f64 {
-        let mut eight = [0; 8];
-        eight[..bytes.len()].copy_from_slice(bytes);
-        if self.big_endian {
-            eight[..bytes.len()].reverse();
-        }
-        let word = u64::from_le_bytes(eight);
-        match self.format {
-            Format::Bool | Format::U8 | Format::U16 | Format::U32 | Format::U64 => word as f64,
-            Format::I8 => f64::from(word as i8),
-            Format::I16 => f64::from(word as i16),
-            Format::I32 => f64::from(word as i32),
-            Format::I64 => word as i64 as f64,
-            Format::F16 => half::f16::from_bits(word as u16).to_f64(),
-            Format::Bf16 => half::bf16::from_bits(word as u16).to_f64(),
-            Format::F32 => f64::from(f32::from_bits(word as u32)),
-            Format::F64 => f64::from_bits(word),
-        }
-    }
-}
-
-/// A number that arrays are read as.
-trait Number: Copy {
-    /// Whether files that hold numbers of this format are read.
-    fn accepts(format: Format) -> bool;
-
-    /// What a file of other numbers is told: what they should be, and how to save them so.
-    const WANTED: &'static str;
-
-    /// The number at `place` of the file, or why it cannot be one.
-    fn decode(element: Element, bytes: &[u8], place: usize) -> std::result::Result<Self, Failure>;
-}
-
-impl Number for f32 {
-    const WANTED: &'static str = "not weights; save it as float32, e.g. array.astype('float32')";
-
-    fn accepts(format: Format) -> bool {
-        matches!(format, Format::F16 | Format::Bf16 | Format::F32 | Format::F64)
-    }
-
-    fn decode(element: Element, bytes: &[u8], _: usize) -> std::result::Result<Self, Failure> {
-        let value = element.decode(bytes);
-        let single = value as f32;
-        if single.is_infinite() && value.is_finite() {
-            return Err(Failure::Content(format!(
-                "it holds {value:e}, too large for 32-bit floats; weights of that size are no weights, check the file"
-            )));
-        }
-        Ok(single)
-    }
-}
-
-impl Number for u8 {
-    const WANTED: &'static str = "not bytes 0 to 255; save it as uint8, e.g. array.astype('uint8')";
-
-    fn accepts(format: Format) -> bool {
-        format != Format::Bf16
-    }
-
-    fn decode(element: Element, bytes: &[u8], place: usize) -> std::result::Result<Self, Failure> {
-        if element.format == Format::U8 {
-            return Ok(bytes[0]);
-        }
-        let value = element.decode(bytes);
-        if value.fract() == 0.0 && (0.0..=255.0).contains(&value) {
-            return Ok(value as u8);
-        }
-        let advice = if value.fract() == 0.0 {
-            "bring the values into this range and save them as uint8"
-        } else {
-            "of shares of white, save (array * 255).round().astype('uint8')"
-        };
-        Err(Failure::Content(format!(
-            "its value {place} is {value} (dtype {}), but images and labels are whole numbers of 0 to 255; {advice}",
-            element.name()
-        )))
-    }
-}
-
-/// Number of elements and of bytes of an array, if they can be counted.
-fn sizes(shape: &[usize], element: Element) -> std::result::Result<(usize, u64), Failure> {
-    let count = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    let bytes = count.and_then(|count| (count as u64).checked_mul(element.bytes() as u64));
-    count.zip(bytes).ok_or_else(|| {
-        Failure::Content(format!("the header claims the shape {shape:?}, more than any file can hold; write it again"))
-    })
-}
-
-/// Reads `count` elements. `present` says that their bytes are known to be there; otherwise memory grows as they come.
-fn read_values<T: Number>(
-    reader: &mut dyn Read,
-    count: usize,
-    element: Element,
-    present: bool,
-) -> std::result::Result<Vec<T>, Failure> {
-    let too_large =
-        |_| Failure::Content(format!("{count} numbers do not fit the memory of this machine; save fewer of them"));
-    let mut values = Vec::new();
-    if present {
-        values.try_reserve_exact(count).map_err(too_large)?;
-    }
-    let mut buffer = vec![0; CHUNK * element.bytes()];
-    while values.len() < count {
-        let chunk = CHUNK.min(count - values.len());
-        let bytes = &mut buffer[..chunk * element.bytes()];
-        reader.read_exact(bytes)?;
-        values.try_reserve(chunk).map_err(too_large)?;
-        for bytes in bytes.chunks_exact(element.bytes()) {
-            values.push(T::decode(element, bytes, values.len())?);
-        }
-    }
-    Ok(values)
 }
 
 #[cfg(test)]
@@ -524,7 +429,7 @@ mod tests {
             NamedArray { name: "scalar", shape: &[], values: Values::F32(&[7.0]) },
         ];
         let [npz, safetensors] = FILES.map(|name| written(&folder.path().join(name), &arrays));
-        let mut archive = NpzReader::new(std::io::Cursor::new(&npz)).unwrap();
+        let mut archive = NpzReader::new(io::Cursor::new(&npz)).unwrap();
         let tolerance: ArrayD<f64> = archive.by_name("tolerance").unwrap();
         let stability: ArrayD<u32> = archive.by_name("stability").unwrap();
         let mask: ArrayD<u8> = archive.by_name("mask").unwrap();
@@ -535,7 +440,7 @@ mod tests {
             let found = tensors.tensor(array.name).unwrap();
             assert_eq!(
                 (found.dtype(), found.shape(), found.data()),
-                (dtype, array.shape, &*array.values.bytes().concat())
+                (dtype, array.shape, &*array.values.parts().concat())
             );
         }
     }

@@ -110,14 +110,8 @@ impl History {
         let first = epoch * self.shape.columns();
         let Some(place) = self.weights[first..].iter().position(|weight| !weight.is_finite()) else { return Ok(()) };
         let (index, columns) = (first + place, self.shape.columns());
-        Err(Error::Data(format!(
-            "the history holds {} at epoch {}, replica {}, weight {} (counted from 0); a weight that is not finite has no \
-             magnitude to follow, leave that replica out or record again",
-            self.weights[index],
-            index / columns,
-            index % columns / self.shape.weight_count,
-            index % self.shape.weight_count
-        )))
+        let (replica, weight_index) = (index % columns / self.shape.weight_count, index % self.shape.weight_count);
+        Err(Error::Data(not_finite(self.weights[index], index / columns, replica, weight_index)))
     }
 
     /// Replicas side by side, up to the first that ends: without a copy where they are all of one history in their order.
@@ -214,6 +208,14 @@ impl ReplicaHistory {
         }
         arrays::write(path, &arrays)
     }
+}
+
+/// What is said of a weight that is not finite.
+pub(super) fn not_finite(weight: f32, epoch: usize, replica: usize, weight_index: usize) -> String {
+    format!(
+        "the history holds {weight} at epoch {epoch}, replica {replica}, weight {weight_index} (counted from 0); a weight that is \
+         not finite has no magnitude to follow, leave that replica out or record again"
+    )
 }
 
 impl PartialEq for ReplicaHistory {

@@ -6,8 +6,10 @@ pub mod import;
 pub mod magnitude;
 mod readings;
 pub mod summary;
+mod tensor_history;
 
 pub use envelope::WindowedEnvelope;
 pub use history::{History, ReplicaHistory};
 pub use magnitude::Stability;
 pub use readings::{Against, Reading, ToleranceKind, Tracking};
+pub use tensor_history::TensorHistory;

@@ -1,6 +1,7 @@
 //! What a count says in a few numbers.
 
 use super::{History, Stability};
+use crate::engine::HistoryShape;
 use serde::Serialize;
 
 /// Magnitude stability at one tolerance, over all weights of all replicas.
@@ -20,54 +21,94 @@ pub struct ToleranceSummary {
     pub most_distinct_thresholds: usize,
 }
 
+/// Counts over many weights, of one tensor or several, given block by block. All sums are of whole numbers: blocks of any size
+/// give the same summary.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    tolerances: Vec<f64>,
+    epochs: usize,
+    replicas: usize,
+    /// How many weights have each stability, `[tolerance, replica, stability]` from 0 on.
+    occurs: Vec<u64>,
+    /// Stable weights `[tolerance, epoch, replica]`.
+    stable: Vec<u64>,
+}
+
+impl Tally {
+    /// Nothing counted yet, of so many replicas over so many epochs.
+    pub fn new(tolerances: &[f64], epochs: usize, replicas: usize) -> Self {
+        let occurs = vec![0; tolerances.len() * replicas * (epochs + 1)];
+        let stable = vec![0; tolerances.len() * epochs * replicas];
+        Self { tolerances: tolerances.to_vec(), epochs, replicas, occurs, stable }
+    }
+
+    /// Adds the counts of a block of this shape, whose first replica is `replica`.
+    pub fn add(&mut self, replica: usize, shape: HistoryShape, stability: &Stability) {
+        let bins = self.epochs + 1;
+        let of_replicas = stability.counts.stability.chunks_exact(shape.weight_count);
+        for (place, counts) in of_replicas.enumerate() {
+            let (tolerance, own) = (place / shape.replicas, replica + place % shape.replicas);
+            let occurs = &mut self.occurs[(tolerance * self.replicas + own) * bins..][..bins];
+            counts.iter().for_each(|&count| occurs[count as usize] += 1);
+        }
+        for (place, &stable) in stability.counts.stable_weights.iter().enumerate() {
+            let (row, own) = (place / shape.replicas, replica + place % shape.replicas);
+            self.stable[row * self.replicas + own] += u64::from(stable);
+        }
+    }
+
+    /// A summary for each tolerance.
+    pub fn summaries(&self) -> Vec<ToleranceSummary> {
+        let bins = self.epochs + 1;
+        let of_tolerance = |(index, &tolerance): (usize, &f64)| {
+            let occurs = &self.occurs[index * self.replicas * bins..][..self.replicas * bins];
+            let counted = || occurs.iter().enumerate().map(|(place, &weights)| ((place % bins) as f64, weights as f64));
+            let weights: f64 = counted().map(|(_, weights)| weights).sum();
+            let mean = counted().map(|(epochs, weights)| epochs * weights).sum::<f64>() / weights;
+            let squares: f64 = counted().map(|(epochs, weights)| weights * (epochs - mean).powi(2)).sum();
+            let stable = self.stable[index * self.epochs * self.replicas..].chunks(self.replicas).take(self.epochs);
+            let distinct: Vec<usize> = occurs.chunks(bins).map(distinct_thresholds).collect();
+            ToleranceSummary {
+                tolerance,
+                mean,
+                sd: (weights > 1.0).then(|| (squares / (weights - 1.0)).sqrt()),
+                stable_weights: stable
+                    .map(|replicas| replicas.iter().sum::<u64>() as f64 / self.replicas as f64)
+                    .collect(),
+                fewest_distinct_thresholds: distinct.iter().copied().min().unwrap_or(0),
+                most_distinct_thresholds: distinct.iter().copied().max().unwrap_or(0),
+            }
+        };
+        self.tolerances.iter().enumerate().map(of_tolerance).collect()
+    }
+}
+
 /// A summary for each tolerance.
 pub fn summarise(history: &History, stability: &Stability) -> Vec<ToleranceSummary> {
     let shape = history.shape();
-    let of_tolerance = |(index, &tolerance): (usize, &f64)| {
-        let counts = &stability.counts.stability[index * shape.columns()..][..shape.columns()];
-        let mean = counts.iter().map(|&epochs| f64::from(epochs)).sum::<f64>() / counts.len() as f64;
-        let squares: f64 = counts.iter().map(|&epochs| (f64::from(epochs) - mean).powi(2)).sum();
-        let stable = &stability.counts.stable_weights[index * shape.epochs * shape.replicas..];
-        let stable = stable.chunks(shape.replicas).take(shape.epochs);
-        let distinct: Vec<usize> =
-            counts.chunks(shape.weight_count).map(|counts| distinct_thresholds(counts, shape.epochs)).collect();
-        ToleranceSummary {
-            tolerance,
-            mean,
-            sd: (counts.len() > 1).then(|| (squares / (counts.len() - 1) as f64).sqrt()),
-            stable_weights: stable
-                .map(|replicas| {
-                    replicas.iter().map(|&weight_count| f64::from(weight_count)).sum::<f64>() / shape.replicas as f64
-                })
-                .collect(),
-            fewest_distinct_thresholds: distinct.iter().copied().min().unwrap_or(0),
-            most_distinct_thresholds: distinct.iter().copied().max().unwrap_or(0),
-        }
-    };
-    stability.tolerances.iter().enumerate().map(of_tolerance).collect()
+    let mut tally = Tally::new(&stability.tolerances, shape.epochs, shape.replicas);
+    tally.add(0, shape, stability);
+    tally.summaries()
 }
 
-/// How many of the thresholds 1..=E give different masks: from one threshold to the next the mask changes only if a weight
-/// has exactly the lower one as its stability.
-fn distinct_thresholds(stability: &[u32], epochs: usize) -> usize {
-    let mut occurs = vec![false; epochs + 1];
-    for &count in stability {
-        occurs[count as usize] = true;
-    }
-    1 + occurs[1..epochs].iter().filter(|&&occurs| occurs).count()
+/// How many of the thresholds 1..=E give different masks, by how many weights have each stability 0..=E: from one threshold to
+/// the next the mask changes only if a weight has exactly the lower one as its stability.
+fn distinct_thresholds(occurs: &[u64]) -> usize {
+    1 + occurs[1..occurs.len() - 1].iter().filter(|&&weights| weights > 0).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Counts, HistoryShape};
+    use crate::engine::Counts;
 
     #[test]
     fn distinct_thresholds_are_those_whose_masks_differ() {
-        assert_eq!(distinct_thresholds(&[5, 5, 5], 5), 1, "every threshold keeps all");
-        assert_eq!(distinct_thresholds(&[1, 1], 5), 2, "thresholds 2 to 5 keep nothing");
-        assert_eq!(distinct_thresholds(&[1, 3, 3, 5], 5), 3);
-        assert_eq!(distinct_thresholds(&[1], 1), 1);
+        // So many weights of stability 0, 1, 2, ...
+        assert_eq!(distinct_thresholds(&[0, 0, 0, 0, 0, 3]), 1, "every threshold keeps all");
+        assert_eq!(distinct_thresholds(&[0, 2, 0, 0, 0, 0]), 2, "thresholds 2 to 5 keep nothing");
+        assert_eq!(distinct_thresholds(&[0, 1, 0, 2, 0, 1]), 3);
+        assert_eq!(distinct_thresholds(&[0, 1]), 1);
     }
 
     #[test]
@@ -80,5 +121,18 @@ mod tests {
         assert_eq!((summaries[0].fewest_distinct_thresholds, summaries[0].most_distinct_thresholds), (1, 2));
         assert_eq!((summaries[1].tolerance, summaries[1].mean, summaries[1].sd), (0.01, 1.0, Some(0.0)));
         assert_eq!(summaries[1].stable_weights, [0.0, 2.0]);
+        // The same in blocks: each replica by itself.
+        let mut tally = Tally::new(&[0.05, 0.01], 2, 2);
+        let shape = HistoryShape { epochs: 2, replicas: 1, weight_count: 2 };
+        for (replica, counts) in [
+            Counts { stability: vec![1, 2, 1, 1], stable_weights: vec![1, 2, 0, 2] },
+            Counts { stability: vec![2, 2, 1, 1], stable_weights: vec![2, 2, 0, 2] },
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            tally.add(replica, shape, &Stability { tolerances: vec![0.05, 0.01], counts });
+        }
+        assert_eq!(tally.summaries(), summaries);
     }
 }

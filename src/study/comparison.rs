@@ -3,11 +3,12 @@
 
 use super::Control;
 use super::accuracy::{Summary, TABLE_SPARSITIES, are_several};
+use super::calibration::Calibration;
 use super::configuration::{Configuration, Surgeons};
 use super::criteria::Part;
 use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, LedgerRow, Measured, Workload};
-use super::records::{LayerAxes, write_envelope, write_records, write_stability};
+use super::records::{LayerAxes, write_calibration, write_envelope, write_records, write_stability};
 use super::results::{ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude};
 use super::surgeons::{Base, Calibrated};
 use crate::engine::{Batch, DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
@@ -117,6 +118,7 @@ impl<'a> CellComparison<'a> {
         let training_overheads = since(before, self.engine.overheads());
         let parameters = trained.batch.parameters()?;
         write_records(folder, self.cell, &trained, &parameters, false)?;
+        write_calibration(folder, self.cell, self.configuration)?;
         let mut weight_hashes = BTreeMap::from([("all parameters".to_string(), hash_parameters(&parameters))]);
         weight_hashes.insert("mean of all parameters".into(), hash_parameters(&trained.mean));
         drop(parameters);
@@ -176,7 +178,7 @@ impl<'a> CellComparison<'a> {
         let (training, test) = self.cell.upload(self.engine)?;
         let dense = self.evaluate_dense(&mut trained.batch, test)?;
         let sparsities = self.configuration.sparsities();
-        let features = self.calibration_features();
+        let features = Calibration::of_cell(self.cell, self.configuration).features(self.configuration.pixel_scale);
         let parameters = trained.batch.parameters()?;
         let mut calibrated = vec![self.calibrate(Base::Last, &parameters, &features)?];
         drop(parameters);

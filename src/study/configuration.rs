@@ -142,6 +142,9 @@ pub struct Configuration {
     /// How images are brought to that size.
     #[serde(default)]
     pub fit: Fit,
+    /// Whether colours become their luma; see [`LoadOptions::gray`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gray: bool,
     /// Share of each class that is held out for testing where a set has no test set of its own.
     #[serde(default = "before::test_share")]
     pub test_share: f64,
@@ -310,17 +313,16 @@ impl Configuration {
         }
         let networks = self.model.networks().iter();
         // Images large enough for every network: whether the real ones are is known when they are read.
-        networks.into_iter().try_for_each(|&network| self.architecture(network, 64, 64, 2)?.validate())
+        networks.into_iter().try_for_each(|&network| self.architecture(network, [64, 64, 1], 2)?.validate())
     }
 
-    /// The network for images of this size.
+    /// The network for images of these rows, columns and channels.
     ///
     /// Fails as [`Self::hidden_units`] does.
     pub fn architecture(
         &self,
         network: Network,
-        image_height: usize,
-        image_width: usize,
+        [image_height, image_width, channels]: [usize; 3],
         classes: usize,
     ) -> Result<Architecture> {
         let convolutions = match network {
@@ -328,7 +330,7 @@ impl Configuration {
             Network::Cnn => Architecture::paper_convolutions(self.filters),
         };
         let dnn = Architecture::dnn(image_height, image_width, self.hidden_units()?, classes);
-        Ok(Architecture { convolutions, bias: !self.no_bias, ..dnn })
+        Ok(Architecture { channels, convolutions, bias: !self.no_bias, ..dnn })
     }
 
     /// Training images that are taken for a network.
@@ -350,6 +352,7 @@ impl Configuration {
             training_images: self.training_images_of(network),
             side: self.side,
             fit: self.fit,
+            gray: self.gray,
             test_share: self.test_share,
             all_images: self.all_images,
         }

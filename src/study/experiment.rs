@@ -56,13 +56,13 @@ impl Cell {
                         (split, contents, notices)
                     }
                 };
-                let Dataset { ref name, height, width, classes, .. } = *split.training;
+                let Dataset { ref name, height, width, channels, classes, .. } = *split.training;
                 if cells[..first].iter().any(|cell| cell.data_set == *name) {
                     return Err(Error::Usage(format!(
                         "--data names two sets that are both called {name}; compare them in two runs"
                     )));
                 }
-                let architecture = configuration.architecture(network, height, width, classes)?;
+                let architecture = configuration.architecture(network, [height, width, channels], classes)?;
                 architecture.validate()?;
                 check_memory(&architecture, configuration.replicates, configuration.epochs, 0)?;
                 let known_as = if matches!(source, Source::Any(_)) { format!("any {place}") } else { name.clone() };
@@ -283,10 +283,11 @@ impl CellFolder<'_> {
 ///
 /// Fails with [`Error::Job`].
 pub fn check_memory(architecture: &Architecture, replicates: u32, epochs: u32, images: usize) -> Result<()> {
-    let Architecture { ref hidden, classes, image_height, image_width, ref convolutions, .. } = *architecture;
+    let Architecture { ref hidden, classes, image_height, image_width, channels, ref convolutions, .. } = *architecture;
     // In floating point: the sizes of a slip of the keyboard overflow whole numbers.
-    let pixels = image_height as f64 * image_width as f64;
-    let (mut features, mut channels, mut parameters) = (pixels, 1.0, 0.0);
+    let mut channels = channels as f64;
+    let pixels = image_height as f64 * image_width as f64 * channels;
+    let (mut features, mut parameters) = (pixels, 0.0);
     for convolution in convolutions {
         let filters = convolution.filters as f64;
         parameters += (9.0 * channels + 1.0) * filters;
@@ -350,6 +351,8 @@ pub struct Contents {
     pub height: usize,
     /// Columns of an image.
     pub width: usize,
+    /// 1 where images are gray, 3 where they are in colour.
+    pub channels: usize,
     /// Images that are trained on.
     pub training_images: usize,
     /// Images that are judged by; `None` if these are the training images.
@@ -381,13 +384,14 @@ impl Contents {
             classes: class_names.iter().zip(&split.training.class_counts()).zip(&test).map(class).collect(),
             height: split.training.height,
             width: split.training.width,
+            channels: split.training.channels,
             training_images: split.training.samples(),
             test_images: own_test.then_some(split.test.samples()),
         }
     }
 
-    /// `pets: 2 classes (cats 10, dogs 10), 28 x 28, 20 training and 4 test images`: width x height as programs for
-    /// images give them, and of each class its training images.
+    /// `pets: 2 classes (cats 10, dogs 10), 28 x 28, 20 training and 4 test images, gray`: width x height as programs for
+    /// images give them, and of each class its training images; or `colour, 3 channels`.
     pub fn line(&self, name: &str) -> String {
         let count = |images: usize| thousands(images as i64);
         let named: Vec<String> = self
@@ -404,8 +408,9 @@ impl Contents {
             Some(test) => format!("{} training and {} test images", count(self.training_images), count(test)),
             None => format!("{} images, for training and for testing", count(self.training_images)),
         };
+        let kind = if self.channels == 1 { "gray".into() } else { format!("colour, {} channels", self.channels) };
         format!(
-            "{name}: {} classes ({}{more}), {} x {}, {images}",
+            "{name}: {} classes ({}{more}), {} x {}, {images}, {kind}",
             self.classes.len(),
             named.join(", "),
             self.width,
@@ -431,7 +436,7 @@ mod tests {
     fn the_line_counts_each_class_and_both_parts() {
         let split = Split::new(set(&[1, 0, 1], 2), set(&[0], 2)).unwrap();
         let contents = Contents::of(&split, &names(2));
-        assert_eq!(contents.line("pets"), "pets: 2 classes (c0 1, c1 2), 3 x 2, 3 training and 1 test images");
+        assert_eq!(contents.line("pets"), "pets: 2 classes (c0 1, c1 2), 3 x 2, 3 training and 1 test images, gray");
         assert_eq!(contents.classes.iter().map(|class| class.test_images).collect::<Vec<_>>(), [Some(1), Some(0)]);
     }
 
@@ -440,7 +445,7 @@ mod tests {
         let training = Arc::new(set(&[0, 1], 2));
         let contents = Contents::of(&Split { test: Arc::clone(&training), training }, &names(2));
         assert_eq!((contents.test_images, contents.classes[0].test_images), (None, None));
-        assert!(contents.line("pets").ends_with("3 x 2, 2 images, for training and for testing"));
+        assert!(contents.line("pets").ends_with("3 x 2, 2 images, for training and for testing, gray"));
     }
 
     #[test]

@@ -1,65 +1,145 @@
-//! Weights of another program that are pruned by a history: whether they are the weights that the history followed.
+//! Weights of another program: all tensors of its file, and whether they are the weights that a history followed.
 
 use crate::error::{Error, Result};
-use crate::run_folder::arrays::{ArrayFile, ForeignArray};
+use crate::run_folder::arrays::{ArrayFile, ForeignArray, RawArray};
 use crate::run_folder::file_kind::Purpose;
-use crate::stability::import::ImportedHistory;
+use crate::stability::TensorHistory;
 use ndarray::{ArrayView, IxDyn};
 use std::path::Path;
 
 /// The most axes of a layer of which all orders are tried.
 const MOST_AXES: usize = 5;
 
-/// Reads the weights `key`, or the only array of the file. Where `torch.nn.utils.prune` has left `key_orig` and `key_mask`
-/// in its place, the weights are their product, with a notice.
-///
-/// `option` is how the user can name an array. Fails with [`Error::Data`] if the file cannot be read, has no such array, or
-/// has several and none is named.
-pub fn read(path: &Path, key: Option<&str>, option: &str) -> Result<ForeignArray> {
-    let mut file = ArrayFile::open(path, Purpose::Arrays)?;
-    let names = file.names();
-    let has = |name: &str| names.iter().any(|found| found == name);
-    let masked = |key: &str| has(&format!("{key}_orig")) && has(&format!("{key}_mask"));
-    let only = match names.as_slice() {
-        [one, other] => [one, other].into_iter().find_map(|name| name.strip_suffix("_orig")),
-        _ => None,
-    };
-    if let Some(key) = key.or(only).filter(|key| !has(key) && masked(key)).map(str::to_string) {
-        return masked_by_torch(path, &mut file, &key, option);
-    }
-    let beside = key.and_then(|key| key.strip_suffix("_orig")).filter(|key| masked(key)).map(str::to_string);
-    let mut array = file.read(key, option)?;
-    array.notices.extend(
-        beside.map(|key| {
-            format!("{key}_mask, PyTorch's mask of these weights, is not applied; {option} {key} applies it")
-        }),
-    );
-    Ok(array)
+/// A file of somebody's weights: a whole state dict, or one array.
+pub struct WeightFile<'a> {
+    path: &'a Path,
+    file: ArrayFile<'a>,
+    names: Vec<String>,
 }
 
-fn masked_by_torch(path: &Path, file: &mut ArrayFile<'_>, key: &str, option: &str) -> Result<ForeignArray> {
-    let mut array = file.read(Some(&format!("{key}_orig")), option)?;
-    let mask = file.read(Some(&format!("{key}_mask")), option)?;
-    let is_mask = mask.values.iter().all(|&value| value == 0.0 || value == 1.0);
-    if array.shape != mask.shape || !is_mask {
-        return Err(Error::Data(format!(
-            "{}: {key}_mask, of the shape {:?}, is no mask of 0 and 1 for {key}_orig, of the shape {:?}; save the layer again \
-             after prune.remove(layer, 'weight')",
-            path.display(),
-            mask.shape,
-            array.shape
-        )));
+impl<'a> WeightFile<'a> {
+    /// Opens `.npy`, `.npz` or `.safetensors`.
+    ///
+    /// Fails with [`Error::Data`] if it cannot be read.
+    pub fn open(path: &'a Path) -> Result<Self> {
+        let file = ArrayFile::open(path, Purpose::Arrays)?;
+        Ok(Self { path, names: file.names(), file })
     }
-    let pruned = mask.values.iter().filter(|&&value| value == 0.0).count();
-    for (value, &kept) in array.values.iter_mut().zip(&mask.values) {
-        *value = if kept == 0.0 { 0.0 } else { *value };
+
+    /// Whether the file is in NumPy's own formats.
+    pub fn is_numpys(&self) -> bool {
+        self.file.is_numpys()
     }
-    array.notices.push(format!(
-        "{key} is {key}_orig times {key}_mask, as PyTorch's pruning keeps it: {pruned} of {} weights are 0",
-        mask.values.len()
-    ));
-    array.name = Some(key.into());
-    Ok(array)
+
+    /// Names and shapes of the tensors of floats with two axes or more, in the order of the file: the weights of layers; where
+    /// tensors are `stacked`, an axis of replicas stands before these. Where
+    /// `torch.nn.utils.prune` has left `key_orig` and `key_mask`, they are `key`; an array without a name has none.
+    pub fn layers(&self, stacked: bool) -> Vec<(String, Vec<usize>)> {
+        let outlines = self.file.outlines().iter();
+        outlines
+            .filter_map(|outline| {
+                let shape = outline.shape.clone().filter(|shape| shape.len() > 1 + usize::from(stacked))?;
+                let name = outline.name.clone().unwrap_or_default();
+                let masked = |suffix| name.strip_suffix(suffix).filter(|key| self.is_masked(key)).map(String::from);
+                match (masked("_orig"), masked("_mask")) {
+                    (_, Some(_)) => None,
+                    (Some(key), None) => Some((key, shape)),
+                    (None, None) => Some((name, shape)),
+                }
+            })
+            .collect()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|found| found == name)
+    }
+
+    /// Whether PyTorch keeps these weights as a product.
+    fn is_masked(&self, key: &str) -> bool {
+        self.has(&format!("{key}_orig")) && self.has(&format!("{key}_mask"))
+    }
+
+    /// Reads the weights `key`, or the only array of the file. Where `torch.nn.utils.prune` has left `key_orig` and `key_mask`
+    /// in its place, the weights are their product, with a notice.
+    ///
+    /// `option` is how the user can name an array. Fails with [`Error::Data`] if the file has no such array, or has several and
+    /// none is named.
+    pub fn read(&mut self, key: Option<&str>, option: &str) -> Result<ForeignArray> {
+        let only = match self.names.as_slice() {
+            [one, other] => [one, other].into_iter().find_map(|name| name.strip_suffix("_orig")),
+            _ => None,
+        };
+        if let Some(key) = key.or(only).filter(|key| !self.has(key) && self.is_masked(key)).map(str::to_string) {
+            return self.masked_by_torch(&key, option);
+        }
+        let beside = key.and_then(|key| key.strip_suffix("_orig")).filter(|key| self.is_masked(key));
+        let notice = beside.map(|key| {
+            format!("{key}_mask, PyTorch's mask of these weights, is not applied; {option} {key} applies it")
+        });
+        let mut array = self.file.read(key, option)?;
+        array.notices.extend(notice);
+        Ok(array)
+    }
+
+    fn masked_by_torch(&mut self, key: &str, option: &str) -> Result<ForeignArray> {
+        let mut array = self.file.read(Some(&format!("{key}_orig")), option)?;
+        let mask = self.file.read(Some(&format!("{key}_mask")), option)?;
+        let is_mask = mask.values.iter().all(|&value| value == 0.0 || value == 1.0);
+        if array.shape != mask.shape || !is_mask {
+            return Err(Error::Data(format!(
+                "{}: {key}_mask, of the shape {:?}, is no mask of 0 and 1 for {key}_orig, of the shape {:?}; save the layer \
+                 again after prune.remove(layer, 'weight')",
+                self.path.display(),
+                mask.shape,
+                array.shape
+            )));
+        }
+        let pruned = mask.values.iter().filter(|&&value| value == 0.0).count();
+        for (value, &kept) in array.values.iter_mut().zip(&mask.values) {
+            *value = if kept == 0.0 { 0.0 } else { *value };
+        }
+        array.notices.push(format!(
+            "{key} is {key}_orig times {key}_mask, as PyTorch's pruning keeps it: {pruned} of {} weights are 0",
+            mask.values.len()
+        ));
+        array.name = Some(key.into());
+        Ok(array)
+    }
+
+    /// Reads every tensor of the file as it is stored, whatever its type. What `torch.nn.utils.prune` has left of those called
+    /// `pruned` is put together under their names; an array without a name gets `alone`.
+    ///
+    /// Fails with [`Error::Data`] if one cannot be read.
+    pub fn state(&mut self, pruned: &[String], alone: &str) -> Result<Vec<RawArray>> {
+        if self.names.is_empty() {
+            let mut array = self.file.read_raw(None)?;
+            array.name = Some(alone.into());
+            return Ok(vec![array]);
+        }
+        let is_put_together = |name: &str, suffix| {
+            let key = name.strip_suffix(suffix)?;
+            (!self.has(key) && self.is_masked(key) && pruned.iter().any(|pruned| pruned == key))
+                .then(|| key.to_string())
+        };
+        let named: Vec<(String, Option<String>)> = self
+            .names
+            .iter()
+            .filter(|name| is_put_together(name, "_mask").is_none())
+            .map(|name| (name.clone(), is_put_together(name, "_orig")))
+            .collect();
+        named
+            .into_iter()
+            .map(|(name, key)| {
+                let mut array = self.file.read_raw(Some(&name))?;
+                if let Some(key) = key {
+                    let mask = self.file.read(Some(&format!("{key}_mask")), "")?;
+                    array.cut(&mask.values.iter().map(|&kept| kept != 0.0).collect::<Vec<_>>());
+                    array.name = Some(key);
+                }
+                Ok(array)
+            })
+            .collect()
+    }
 }
 
 /// Compares the weights with those that the history followed, and says what the user should know; nothing if they are those
@@ -67,8 +147,8 @@ fn masked_by_torch(path: &Path, file: &mut ArrayFile<'_>, key: &str, option: &st
 ///
 /// Fails with [`Error::Data`] if a weight is not finite, if there are more or fewer than the history has, or if they are the
 /// history's with the axes in another order.
-pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<String>> {
-    let sizes = read.history.shape();
+pub fn compare(array: &ForeignArray, read: &TensorHistory) -> Result<Option<String>> {
+    let sizes = read.shape;
     if let Some(place) = array.values.iter().position(|value| !value.is_finite()) {
         return Err(Error::Data(format!(
             "the weights hold {} at place {place} (counted from 0 in C order); save weights that are finite",
@@ -79,9 +159,7 @@ pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<St
     if array.values.len() != sizes.columns() {
         return Err(misfit(array, read));
     }
-    let found = orders(array, read)
-        .into_iter()
-        .find_map(|order| agreement(array, read, &order).map(|(epoch, zeros)| (order, epoch, zeros)));
+    let found = agreement(array, read)?;
     let last = sizes.epochs - 1;
     let Some((order, epoch, zeros)) = found else {
         if !fits {
@@ -90,7 +168,7 @@ pub fn compare(array: &ForeignArray, read: &ImportedHistory) -> Result<Option<St
         let furthest = array
             .values
             .iter()
-            .zip(read.history.reference())
+            .zip(read.epoch(last)?.iter())
             .map(|(weight, reference)| (weight - reference).abs())
             .fold(0.0, f32::max);
         return Ok(Some(format!(
@@ -138,7 +216,7 @@ fn fits(shape: &[usize], replicas: usize, weight_count: usize, weight_axes: &[us
     (replicas == 1 && is_one(shape)) || (shape.first() == Some(&replicas) && is_one(&shape[1..]))
 }
 
-fn misfit(array: &ForeignArray, read: &ImportedHistory) -> Error {
+fn misfit(array: &ForeignArray, read: &TensorHistory) -> Error {
     let mut turned = read.weight_axes.clone();
     turned.reverse();
     let advice = if turned.len() == 2 && array.shape.ends_with(&turned) {
@@ -148,9 +226,7 @@ fn misfit(array: &ForeignArray, read: &ImportedHistory) -> Error {
     };
     Error::Data(format!(
         "the weights have the shape {:?}, but the history has {} replicas of weights {:?}; {advice}",
-        array.shape,
-        read.history.shape().replicas,
-        read.weight_axes
+        array.shape, read.shape.replicas, read.weight_axes
     ))
 }
 
@@ -165,14 +241,10 @@ struct Order {
 }
 
 /// All orders to try, the history's own first.
-fn orders(array: &ForeignArray, read: &ImportedHistory) -> Vec<Order> {
-    let replicas = read.history.shape().replicas;
+fn orders(array: &ForeignArray, read: &TensorHistory) -> Vec<Order> {
+    let replicas = read.shape.replicas;
     let own = match array.shape.split_first() {
-        Some((&first, rest))
-            if first == replicas && rest.iter().product::<usize>() == read.history.shape().weight_count =>
-        {
-            rest
-        }
+        Some((&first, rest)) if first == replicas && rest.iter().product::<usize>() == read.shape.weight_count => rest,
         _ => &array.shape[..],
     };
     // The axes are known from the history, or else from the weights.
@@ -207,17 +279,22 @@ fn permutations(count: usize) -> Vec<Vec<usize>> {
     })
 }
 
-/// The last epoch that has these weights in this order, up to what the files' formats round, and how many of them are 0 that
-/// are not 0 there.
-fn agreement(array: &ForeignArray, read: &ImportedHistory, order: &Order) -> Option<(usize, usize)> {
-    let sizes = read.history.shape();
-    let shape = [&[sizes.replicas][..], &order.shape].concat();
-    let axes: Vec<usize> = [0].into_iter().chain(order.axes.iter().map(|axis| axis + 1)).collect();
-    let view = ArrayView::from_shape(IxDyn(&shape), &array.values).ok()?.permuted_axes(IxDyn(&axes));
+/// The first order in which an epoch has these weights, up to what the files' formats round; the last such epoch, and how many
+/// of the weights are 0 that are not 0 there.
+fn agreement(array: &ForeignArray, read: &TensorHistory) -> Result<Option<(Order, usize, usize)>> {
+    let sizes = read.shape;
     let relative = array.rounding.relative + read.rounding.relative;
     let absolute = array.rounding.absolute + read.rounding.absolute;
-    let mut epochs = read.history.weights().chunks_exact(sizes.columns()).enumerate().rev();
-    epochs.find_map(|(epoch, recorded)| {
+    let mut orders = orders(array, read);
+    let views: Vec<_> = orders
+        .iter()
+        .map(|order| {
+            let shape = [&[sizes.replicas][..], &order.shape].concat();
+            let axes: Vec<usize> = [0].into_iter().chain(order.axes.iter().map(|axis| axis + 1)).collect();
+            ArrayView::from_shape(IxDyn(&shape), &array.values).ok().map(|view| view.permuted_axes(IxDyn(&axes)))
+        })
+        .collect();
+    let zeros_in = |view: &ArrayView<'_, f32, IxDyn>, recorded: &[f32]| {
         let (mut zeros, mut others) = (0, 0);
         for (&weight, &recorded) in view.iter().zip(recorded) {
             let is_equal = (weight - recorded).abs() <= recorded.abs().max(weight.abs()) * relative + absolute;
@@ -228,8 +305,23 @@ fn agreement(array: &ForeignArray, read: &ImportedHistory, order: &Order) -> Opt
             }
         }
         // Weights that are all 0 agree with any.
-        (zeros == 0 || others > 0).then_some((epoch, zeros))
-    })
+        (zeros == 0 || others > 0).then_some(zeros)
+    };
+    // Epochs are read once each: they may lie in a file.
+    let mut found: Vec<Option<(usize, usize)>> = vec![None; orders.len()];
+    for epoch in (0..sizes.epochs).rev() {
+        let recorded = read.epoch(epoch)?;
+        for (found, view) in found.iter_mut().zip(&views).filter(|(found, _)| found.is_none()) {
+            let zeros = view.as_ref().and_then(|view| zeros_in(view, &recorded));
+            *found = zeros.map(|zeros| (epoch, zeros));
+        }
+        // No other order comes before the first.
+        if found.first().is_none_or(Option::is_some) {
+            break;
+        }
+    }
+    let place = found.iter().position(Option::is_some);
+    Ok(place.and_then(|place| found[place].map(|(epoch, zeros)| (orders.swap_remove(place), epoch, zeros))))
 }
 
 #[cfg(test)]
@@ -240,28 +332,21 @@ mod tests {
     use crate::stability::History;
 
     /// Two epochs, of weights 1, 2, 3, ... and of those plus a half.
-    fn history(replicas: usize, weight_axes: &[usize]) -> ImportedHistory {
+    fn history(replicas: usize, weight_axes: &[usize]) -> TensorHistory {
         let weight_count = weight_axes.iter().product();
         let columns = replicas * weight_count;
         let first = (0..columns).map(|index| index as f32 + 1.0);
         let weights = first.clone().chain(first.map(|weight| weight + 0.5)).collect();
         let history = History::new(HistoryShape { epochs: 2, replicas, weight_count }, weights).unwrap();
-        ImportedHistory {
-            history,
-            layer: String::new(),
-            weight_axes: weight_axes.to_vec(),
-            weight_axis_names: Vec::new(),
-            rounding: Rounding::default(),
-            notices: Vec::new(),
-        }
+        TensorHistory::new("", history, weight_axes.to_vec())
     }
 
     fn array(shape: &[usize], values: Vec<f32>) -> ForeignArray {
         ForeignArray { name: None, shape: shape.to_vec(), values, rounding: Rounding::default(), notices: Vec::new() }
     }
 
-    fn last(read: &ImportedHistory) -> Vec<f32> {
-        read.history.reference().to_vec()
+    fn last(read: &TensorHistory) -> Vec<f32> {
+        read.epoch(1).unwrap().to_vec()
     }
 
     #[test]
@@ -309,7 +394,7 @@ mod tests {
             }
         }
         let read = history(1, &[2, 3]);
-        let first = read.history.weights()[..6].to_vec();
+        let first = read.epoch(0).unwrap().to_vec();
         assert!(compare(&array(&[2, 3], first), &read).unwrap().unwrap().contains("epoch 0 (of 0 to 1)"));
         let mut masked = last(&read);
         masked[1] = 0.0;

@@ -6,6 +6,8 @@
 
 pub mod accuracy;
 mod baseline;
+pub mod calibrated;
+pub mod calibration;
 pub mod comparison;
 pub mod conclusion;
 pub mod configuration;
@@ -16,6 +18,7 @@ pub mod ledger;
 pub mod memory;
 pub mod numbers;
 pub mod presets;
+pub mod pruned;
 pub mod recorded;
 pub mod records;
 pub mod replication;
@@ -23,6 +26,7 @@ pub mod results;
 pub mod runs;
 mod surgeons;
 pub mod tables;
+pub mod weight_tables;
 
 use crate::engine::Watch;
 use std::sync::atomic::AtomicBool;

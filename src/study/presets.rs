@@ -45,6 +45,7 @@ impl Configuration {
             cnn_training_images: Some(2000),
             side: None,
             fit: Fit::Resize,
+            gray: false,
             test_share: TEST_SHARE,
             pixel_scale: 255.0,
             seed: 1,

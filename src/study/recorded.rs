@@ -1,21 +1,20 @@
-//! A run that is on disk: its history and its networks read back, what is counted of the recorded focus layer, and what
-//! pruning leaves of the networks.
+//! A run that is on disk: its histories and its networks read back, and what is counted of the recorded focus layer.
 
-use super::Control;
 use super::configuration::{Configuration, Network};
 use super::experiment::Cell;
 use super::records::history_key;
-use crate::engine::{Engine, Evaluation, Replica, SweepPoint};
+use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Selection};
-use crate::pruning::masks::Mask;
 use crate::run_folder::Manifest;
-use crate::run_folder::arrays::{self, NamedArray, Values};
-use crate::stability::import::{Axes, ImportedHistory, read_history};
-use crate::stability::{History, Stability, WindowedEnvelope};
-use serde::Serialize;
+use crate::run_folder::arrays;
+use crate::stability::import::{Axes, Histories, read_history};
+use crate::stability::{History, Stability, TensorHistory, WindowedEnvelope};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// The name of the history of a layer that was recorded alone.
+const ALONE: &str = "history";
 
 /// One cell of a run folder that `compare` or `train` wrote.
 #[derive(Clone, Debug)]
@@ -69,21 +68,62 @@ impl RecordedRun {
         Ok(Self { folder, configuration })
     }
 
-    /// The recorded focus layer, its weights as `[in, out]`.
-    pub fn history(&self) -> Result<ImportedHistory> {
+    /// The recorded layers' weights by the names of their tensors, e.g. `dense5.weight`, each `[in, out]` or
+    /// `[ky, kx, in, out]`.
+    ///
+    /// Fails with [`Error::Data`] if the file is missing, damaged or of another layer.
+    pub fn histories(&self) -> Result<Vec<TensorHistory>> {
         let path = self.folder.join("history.npz");
-        let key = history_key(&path, &self.configuration.focus_weight_name())?;
-        let mut read = read_history(&path, Some(&key), &Axes::Own)?;
+        let mut histories = Histories::open(&path, None, &Axes::Own)?;
+        (0..histories.names().len()).map(|index| self.named(histories.tensor(index, &Axes::Own)?)).collect()
+    }
+
+    /// The recorded focus layer.
+    ///
+    /// Fails as [`Self::histories`] does.
+    pub fn history(&self) -> Result<History> {
+        let path = self.folder.join("history.npz");
+        let key = history_key(&path, &self.focus())?;
+        let read = self.named(read_history(&path, Some(&key), &Axes::Own)?)?;
+        Ok(read.whole()?.into_owned())
+    }
+
+    /// Name of the focus layer's weights.
+    pub fn focus(&self) -> String {
+        self.configuration.focus_weight_name()
+    }
+
+    /// Names of the tensors that a command takes of those that were recorded: those that `layers` names, see
+    /// [`Selection::named`], or else the focus layer, or all where that was not recorded.
+    ///
+    /// Fails with [`Error::Usage`] where a name is not known, and as [`Self::network`] does.
+    pub fn chosen(&self, layers: Option<&[String]>, recorded: &[TensorHistory]) -> Result<Vec<String>> {
+        if let Some(layers) = layers {
+            let selection = Selection::named(&self.network()?, &layers.join(","))?;
+            return Ok(selection.parts().iter().map(|part| part.name.clone()).collect());
+        }
+        let focus = self.focus();
+        Ok(match recorded.iter().any(|tensor| tensor.name == focus) {
+            true => vec![focus],
+            false => recorded.iter().map(|tensor| tensor.name.clone()).collect(),
+        })
+    }
+
+    /// A recorded tensor under the name of its weights. The focus layer was recorded alone and without its name.
+    fn named(&self, mut read: TensorHistory) -> Result<TensorHistory> {
+        if read.name != ALONE {
+            return Ok(read);
+        }
         let [inputs, units] = self.configuration.focus_shape()?;
-        if inputs.checked_mul(units) != Some(read.history.shape().weight_count) {
+        if inputs.checked_mul(units) != Some(read.shape.weight_count) {
             return Err(Error::Data(format!(
                 "{} has {} weights, but the run's focus layer has {inputs} x {units}; the folder is damaged, run it again",
-                path.display(),
-                read.history.shape().weight_count
+                self.folder.join("history.npz").display(),
+                read.shape.weight_count
             )));
         }
         read.weight_axes = vec![inputs, units];
-        read.layer = format!("dense{}", self.configuration.hidden_units()?.len() - 1);
+        read.name = self.focus();
         Ok(read)
     }
 
@@ -136,17 +176,28 @@ impl RecordedRun {
                 path.display()
             )));
         };
-        // Three poolings take a factor of eight from each side.
-        let (network, height, width) = match shapes.contains_key("conv0.weight") {
-            true => (Network::Cnn, 8 * (features / filters.max(1)), 8),
-            false => (Network::Dnn, features, 1),
+        // Three poolings take a factor of eight from each side. Dense layers do not know what a pixel is.
+        let (network, sizes) = match size("conv0.weight", 3) {
+            Some(channels) => (Network::Cnn, [8 * (features / filters.max(1)), 8, channels]),
+            None => (Network::Dnn, [features, 1, 1]),
         };
-        self.configuration.architecture(network, height, width, classes)
+        self.configuration.architecture(network, sizes, classes)
     }
 
     /// The trained parameters of each replica; moments start at 0.
     pub fn replicas(&self, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {
-        let path = self.folder.join("weights.safetensors");
+        self.networks("weights.safetensors", architecture)
+    }
+
+    /// The same with weights and biases averaged over the last half of the epochs.
+    ///
+    /// Fails with [`Error::Data`] as [`Self::replicas`] does, and if the run is of before these were kept.
+    pub fn averaged(&self, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {
+        self.networks("averaged.safetensors", architecture)
+    }
+
+    fn networks(&self, name: &str, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {
+        let path = self.folder.join(name);
         let layout = ParameterLayout::new(architecture);
         let mut parameters: Vec<Vec<f32>> = Vec::new();
         for tensor in layout.stored() {
@@ -193,122 +244,9 @@ impl FocusLayer {
     /// [`crate::error::Error::Data`] if the history is missing, damaged, or of another layer.
     pub fn read(run: &RecordedRun, engine: &mut Engine) -> Result<Self> {
         let configuration = &run.configuration;
-        let history = run.history()?.history;
+        let history = run.history()?;
         let stability = Stability::count(engine, &history, &configuration.tolerance, configuration.reading())?;
         let envelope = WindowedEnvelope::new(engine, &history, &configuration.windows()?)?;
         Ok(Self { sizes: configuration.focus_shape()?, history, stability, envelope })
-    }
-}
-
-/// Name of the mask beside the weights.
-pub const MASK: &str = "mask";
-
-/// What one replica lost: a line of `pruning.csv`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Loss {
-    /// Which replica.
-    pub replica: usize,
-    /// Weights of the layer.
-    pub weight_count: usize,
-    /// How many of them were removed.
-    pub removed_weights: usize,
-    /// How many are frozen.
-    pub frozen_weights: usize,
-    /// How many of the removed ones are frozen.
-    pub removed_frozen_weights: usize,
-    /// Share of test images classified correctly before; `None` without data.
-    pub accuracy_before: Option<f64>,
-    /// The same afterwards.
-    pub accuracy_after: Option<f64>,
-}
-
-/// Counts what was removed; accuracies are not known yet. `frozen` is `[replica, weight_index]`.
-pub fn losses(masks: &[Mask], frozen: &[bool]) -> Vec<Loss> {
-    let replicas = masks.iter().zip(frozen.chunks(masks.first().map_or(1, |mask| mask.len())));
-    replicas
-        .enumerate()
-        .map(|(replica, (mask, frozen))| Loss {
-            replica,
-            weight_count: mask.len(),
-            removed_weights: mask.iter().filter(|&&kept| !kept).count(),
-            frozen_weights: frozen.iter().filter(|&&frozen| frozen).count(),
-            removed_frozen_weights: mask.iter().zip(frozen).filter(|&(&kept, &frozen)| !kept && frozen).count(),
-            accuracy_before: None,
-            accuracy_after: None,
-        })
-        .collect()
-}
-
-/// Classifies the cell's test set with the trained and with the pruned networks: evaluations before and after.
-pub fn evaluate(
-    engine: &mut Engine,
-    cell: &Cell,
-    configuration: &Configuration,
-    replicas: &[Replica<f32>],
-    masks: &[Mask],
-    control: Control<'_>,
-) -> Result<(Vec<Evaluation>, Vec<Evaluation>)> {
-    let ids: Vec<u32> = (0..replicas.len() as u32).collect();
-    let mut batch = cell.begin(engine, configuration, &ids)?;
-    batch.restore(replicas)?;
-    let test = engine.load(&cell.split.test)?;
-    let images = cell.split.test.samples() as u64 * replicas.len() as u64;
-    let before = control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
-    let points: Vec<SweepPoint> =
-        masks.iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept: kept.clone() }).collect();
-    let after = control.stage("evaluate the pruned nets", points.len() as u64, "points", |watch| {
-        batch.sweep(test, &Selection::focus(&cell.architecture), &points, watch)
-    })?;
-    Ok((before, after))
-}
-
-/// Name, shape and values of a tensor.
-pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
-
-/// Each tensor of the networks `[replica, ...]`, and the name of the focus layer's weights.
-pub fn tensors(architecture: &Architecture, replicas: &[Replica<f32>]) -> (Vec<NamedTensor>, String) {
-    let layout = ParameterLayout::new(architecture);
-    let of_tensor = |tensor: &crate::network::Tensor| {
-        let shape = [&[replicas.len()][..], &tensor.shape].concat();
-        let values = replicas.iter().flat_map(|replica| &replica.parameters[tensor.range()]).copied().collect();
-        (tensor.name.clone(), shape, values)
-    };
-    (layout.stored().map(of_tensor).collect(), layout.focus_weight().name.clone())
-}
-
-/// Writes all tensors, with the removed weights of the one called `pruned` at 0, and the mask in its shape (1 for each weight
-/// that is kept), as `pruned.safetensors` and `pruned.npz`; returns their paths.
-pub fn write_pruned(
-    path: &dyn Fn(&str) -> Result<PathBuf>,
-    mut tensors: Vec<NamedTensor>,
-    pruned: &str,
-    masks: &[Mask],
-) -> Result<[PathBuf; 2]> {
-    let mask: Vec<u8> = masks.iter().flat_map(|mask| mask.iter().map(|&kept| u8::from(kept))).collect();
-    let mut mask_shape = Vec::new();
-    for (_, shape, values) in tensors.iter_mut().filter(|(name, ..)| name == pruned) {
-        mask_shape.clone_from(shape);
-        values.iter_mut().zip(&mask).filter(|(_, kept)| **kept == 0).for_each(|(weight, _)| *weight = 0.0);
-    }
-    let mut named: Vec<NamedArray<'_>> =
-        tensors.iter().map(|(name, shape, values)| NamedArray { name, shape, values: Values::F32(values) }).collect();
-    named.push(NamedArray { name: MASK, shape: &mask_shape, values: Values::U8(&mask) });
-    let files = [path("pruned.safetensors")?, path("pruned.npz")?];
-    files.iter().try_for_each(|file| arrays::write(file, &named))?;
-    Ok(files)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    #[test]
-    fn losses_count_removed_and_frozen_nodes() {
-        let masks: [Mask; 2] = [[true, false, false].into(), [true, true, true].into()];
-        let losses = losses(&masks, &[false, true, false, true, false, false]);
-        let counts: Vec<_> = losses
-            .iter()
-            .map(|loss| (loss.removed_weights, loss.frozen_weights, loss.removed_frozen_weights))
-            .collect();
-        assert_eq!(counts, [(2, 1, 1), (0, 1, 0)]);
     }
 }

@@ -9,7 +9,7 @@ use crate::network::{self, Layer, ParameterLayout, Selection};
 use crate::pruning::operating_points::{Numbers, OperatingPoint};
 use crate::pruning::several_layers::{self, Request};
 use crate::pruning::surgeon::holding_ratios;
-use crate::pruning::surgery::{PrunedNetwork, Settings, StageTimes, Surgery, calibration_images};
+use crate::pruning::surgery::{PrunedNetwork, Settings, StageTimes, Surgery};
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, Scope, SweepRow};
 use crate::stability::envelope;
@@ -52,19 +52,9 @@ struct Solved {
 const REPEAT_WITHIN: Duration = Duration::from_secs(1);
 
 impl CellComparison<'_> {
-    /// Images that calibrate.
+    /// How many images calibrate.
     pub(super) fn calibration_images(&self) -> usize {
         self.configuration.calibration_images.min(self.cell.split.training.samples())
-    }
-
-    /// Their features `[image, feature]`, as the networks read them.
-    pub(super) fn calibration_features(&self) -> Vec<f32> {
-        let training = &self.cell.split.training;
-        let chosen = calibration_images(training.samples(), self.calibration_images(), self.configuration.seed);
-        let length = training.images.len() / training.samples();
-        let scale = (1.0 / self.configuration.pixel_scale) as f32;
-        let image = |&index: &u32| &training.images[index as usize * length..][..length];
-        chosen.iter().flat_map(image).map(|&pixel| f32::from(pixel) * scale).collect()
     }
 
     /// Runs the calibration images through the networks of all replicas.
@@ -248,14 +238,15 @@ impl CellComparison<'_> {
             control.stage(&stage, total, "sizes", |watch| {
                 for (replica, surgery) in calibrated.surgeries.iter().enumerate() {
                     let ratios = self.holding(part, replica, method);
-                    let mut take = |_: f64, network: &PrunedNetwork| {
+                    let mut take = |network: &PrunedNetwork| {
                         let point = OperatingPoint { replica, window, ..OperatingPoint::default() };
                         solved.push(Solved { point, network: network.clone() });
                         (watch.progress)(1);
                         Ok(())
                     };
                     let silent = silenced(watch);
-                    let own = surgery.in_stages(self.engine, &layers, sizes, ratios.as_deref(), &silent, &mut take)?;
+                    let kept = sizes.iter().map(|&size| surgery.kept_at(&layers, size)).collect::<Result<Vec<_>>>()?;
+                    let own = surgery.in_stages(self.engine, &layers, &kept, ratios.as_deref(), &silent, &mut take)?;
                     times.paths += own.paths;
                     times.refit += own.refit;
                 }

@@ -29,3 +29,4 @@ mod settings;
 mod study;
 #[path = "../support/program.rs"]
 mod support;
+mod surgeons;

@@ -52,6 +52,7 @@ fn every_promised_file_is_there_and_nothing_half_written() {
         "history.npz",
         "weights.safetensors",
         "averaged.safetensors",
+        "calibration.npz",
         "stability.csv",
         "envelope.csv",
         "sweep.csv",

@@ -6,10 +6,12 @@
 mod adapter;
 mod arrays;
 mod axes;
+mod colours;
 mod data;
 mod examples;
 mod images;
 mod kinds;
+mod layers;
 mod prune;
 mod refusals;
 mod stability;

@@ -1,6 +1,6 @@
 //! `holdfast prune`: what is removed, what is written, and what is said to be lost.
 
-use crate::arrays::{self, SHAPE, bytes, npz, plain, values, write};
+use crate::arrays::{self, SHAPE, bytes, bytes as bytes_of, npz, plain, values, write};
 use crate::{Table, column, holdfast};
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::NpzReader;
@@ -43,16 +43,19 @@ fn foreign_weights_are_pruned_and_written_with_their_mask_in_both_formats() {
         .succeeded()
         .prints(&["replica 1: 1 of 3 weights removed (33.3 %)"]);
     let out = folder.path().join("out");
-    let weights: ArrayD<f32> = array(&out.join("pruned.npz"), "kernel");
-    let mask: ArrayD<u8> = array(&out.join("pruned.npz"), "mask");
+    let weights: ArrayD<f32> = array(&out.join("weights.npz"), "kernel");
+    let mask: ArrayD<u8> = array(&out.join("mask.npz"), "kernel");
     // Magnitudes 0.5 0.25 1.0 and 0.5 1.5 2.0: the smallest of each replica goes.
     assert_eq!((weights.shape(), mask.shape()), (&SHAPE[1..], &SHAPE[1..]));
     assert_eq!(mask.as_slice().unwrap(), [1, 0, 1, 0, 1, 1]);
     assert_eq!(weights.as_slice().unwrap(), [0.5, 0.0, 1.0, 0.0, 1.5, -2.0]);
-    let bytes = fs::read(out.join("pruned.safetensors")).unwrap();
+    let bytes = fs::read(out.join("mask.safetensors")).unwrap();
+    let masks = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(masks.tensor("kernel").unwrap().dtype(), Dtype::U8);
+    assert_eq!(masks.tensor("kernel").unwrap().data(), [1, 0, 1, 0, 1, 1]);
+    let bytes = fs::read(out.join("weights.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(tensors.tensor("mask").unwrap().dtype(), Dtype::U8);
-    assert_eq!(tensors.tensor("mask").unwrap().data(), [1, 0, 1, 0, 1, 1]);
+    assert_eq!(tensors.tensor("bias").unwrap().data(), [0; 4]);
     assert_eq!(tensors.tensor("kernel").unwrap().data(), arrays::bytes(weights.as_slice().unwrap()));
     assert_eq!(Table::read(&out.join("pruning.csv")).counts("removed_weights"), [1, 1]);
     assert_eq!(column(&out.join("pruning.csv"), "accuracy_after"), ["", ""], "no data were given");
@@ -74,14 +77,6 @@ fn requests_that_do_not_fit_are_refused() {
     let folder = foreign();
     let turned = arrays::npy(&arrays::header("<f4", false, &[3, 2]), &bytes(&last()));
     write(folder.path(), "turned.npy", &turned);
-    write(
-        folder.path(),
-        "mask.npz",
-        &npz(
-            &[("mask.npy", &arrays::npy(&arrays::header("<f4", false, &[2, 3]), &bytes(&last())))],
-            CompressionMethod::Stored,
-        ),
-    );
     for (line, words) in [
         ("", &["what to prune by is missing"][..]),
         ("--min-stability 2", &["--tolerance"]),
@@ -90,6 +85,14 @@ fn requests_that_do_not_fit_are_refused() {
         ("--tolerance -1 --min-stability 2", &["-1"]),
         ("--criterion hold", &["--sparsity"]),
         ("--criterion hold --sparsity 80", &["--sparsity", "80%", "0.8"]),
+        ("--criterion hold --sparsity 0.5,1.5", &["--sparsity", "1.5%", "0.015"]),
+        ("--criterion hold --sparsity 0.5,50%", &["--sparsity", "0.5", "twice"]),
+        ("--criterion hold --smaller 0.5", &["0.5", "e.g. 4"]),
+        ("--criterion hold --smaller 2,nan", &["NaN", "e.g. 4"]),
+        ("--criterion hold --sparsity 0.5 --smaller 2", &["--smaller", "--sparsity"]),
+        ("--min-stability 2 --tolerance 0.1 --scope global", &["--scope", "leave it out"]),
+        ("--criterion settle --scope lamp --sparsity 0.5", &["lamp", "global"]),
+        ("--criterion hold --sparsity 0.5 --layers kernel", &["--layers", "--weight-key"]),
         ("--criterion hold --sparsity -0.1", &["--sparsity", "-0.1"]),
         ("--criterion hold --sparsity 0.5 --window 5", &["window 5"]),
         ("--criterion hold --sparsity 0.5 --tolerance 0.1", &["--tolerance", "leave it out"]),
@@ -109,7 +112,6 @@ fn requests_that_do_not_fit_are_refused() {
         (5, &format!("{history} --weights weights.npz"), &["bias, kernel", "--weight-key"][..]),
         (5, &format!("{history} --weights weights.npz --weight-key bias"), &["[1]"]),
         (5, &"--history history.npy --weights turned.npy --no-replica-axis".to_string(), &["transposed", "[3, 2]"]),
-        (2, &format!("{history} --weights mask.npz"), &["mask", "another name"]),
         (5, &"nowhere".to_string(), &["nowhere", "history.npz"]),
     ] {
         holdfast(folder.path(), &format!("prune {line} {criterion}"), &[]).refused(code, words);
@@ -128,7 +130,7 @@ fn weights_that_are_not_the_historys_last_get_a_notice() {
     let line = "prune --axes epoch,replica,weight --history history.npy --weights w.npy --criterion magnitude --sparsity 0 \
                 --device cpu --out out";
     holdfast(folder.path(), line, &[]).succeeded().says(&["not those of the history's last epoch, nor of another"]);
-    let written: ArrayD<f32> = array(&folder.path().join("out/pruned.npz"), "weights");
+    let written: ArrayD<f32> = array(&folder.path().join("out/weights.npz"), "weights");
     assert_eq!(written.as_slice().unwrap(), weights);
 }
 
@@ -195,8 +197,11 @@ fn layers_that_pytorch_has_pruned_are_put_together() {
     write(folder.path(), "w", &arrays::safetensors(&header, &data));
     for key in ["--weight-key 2.weight", ""] {
         holdfast(folder.path(), &format!("{line} {key}"), &[]).succeeded().says(&["2.weight_orig times 2.weight_mask"]);
-        let pruned: ArrayD<f32> = array(&folder.path().join("out/pruned.npz"), "2.weight");
-        assert_eq!((pruned[[2, 2]], pruned[[2, 1]]), (0.0, square(2)[7]));
+        let bytes = fs::read(folder.path().join("out/weights.safetensors")).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(tensors.names(), ["2.weight"]);
+        let pruned = tensors.tensor("2.weight").unwrap();
+        assert_eq!(pruned.data()[28..], bytes_of(&[square(2)[7], 0.0]));
         fs::remove_dir_all(folder.path().join("out")).unwrap();
     }
     holdfast(folder.path(), &format!("{line} --weight-key 2.weight_orig"), &[]).succeeded().says(&["2.weight_mask"]);
@@ -218,8 +223,10 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
     )
     .succeeded();
     let sweep = Table::read(&folder.path().join("run/sweep.csv"));
+    let whole = sweep.only(&[("layers", "all"), ("repair", "cut"), ("method", "hold"), ("window", "2")]);
+    let sweep = sweep.only(&[("layers", "focus"), ("repair", "cut")]);
     let accuracy = |conditions: &[(&str, &str)]| sweep.only(conditions).numbers("accuracy");
-    let dense = accuracy(&[("method", "dense"), ("epochs", "4")]);
+    let dense = accuracy(&[("method", "dense"), ("rule", ""), ("epochs", "4")]);
     assert_eq!(dense.len(), 2);
     for (index, (line, expected)) in [
         (
@@ -247,26 +254,64 @@ fn a_pruned_run_has_the_accuracy_that_compare_found() {
             assert_eq!(found["replicas"][replica]["accuracy_before"], dense[replica], "{line}");
             assert_eq!(found["replicas"][replica]["accuracy_after"], expected[replica], "{line}");
         }
-        let pruned = folder.path().join(out).join("pruned.npz");
-        let mask: ArrayD<u8> = array(&pruned, "mask");
-        let focus: ArrayD<f32> = array(&pruned, "dense5.weight");
+        let [weights, masks] = ["weights", "mask"]
+            .map(|name| fs::read(folder.path().join(&out).join(format!("{name}.safetensors"))).unwrap());
+        let (weights, masks) = (SafeTensors::deserialize(&weights).unwrap(), SafeTensors::deserialize(&masks).unwrap());
+        let (mask, focus) = (masks.tensor("dense5.weight").unwrap(), weights.tensor("dense5.weight").unwrap());
         assert_eq!((mask.shape(), focus.shape()), (&[2, 30, 30][..], &[2, 30, 30][..]));
-        let zeros = focus.iter().zip(&mask).filter(|&(&weight, &kept)| kept == 0 && weight == 0.0).count();
+        let pairs = focus.data().chunks(4).zip(mask.data());
+        let zeros = pairs.filter(|&(weight, &kept)| kept == 0 && weight == [0; 4]).count();
         let removed: u64 = (0..2).map(|replica| found["replicas"][replica]["removed_weights"].as_u64().unwrap()).sum();
         assert_eq!(zeros as u64, removed, "{line}");
-        assert_eq!(array::<f32>(&pruned, "dense6.bias").shape(), [2, 10]);
+        assert_eq!(weights.tensor("dense6.bias").unwrap().shape(), [2, 10]);
+    }
+    // The whole network: its weights are counted together.
+    let line = "prune run --criterion hold --smaller 2,4 --device cpu --json --out whole";
+    let found = holdfast(folder.path(), line, &[]).succeeded().json();
+    for (point, smaller) in [2u64, 4].into_iter().enumerate() {
+        let [first, _] = [0, 1].map(|replica| &found["points"][point]["replicas"][replica]);
+        let weights = 784 * 30 + 5 * 900 + 300;
+        assert_eq!(first["removed_weights"], weights - (weights as f64 / smaller as f64).round() as u64);
+        assert_eq!(first["accuracy_before"], dense[0]);
+        // What the comparison found of the same network, where it looked at that size.
+        let removed = first["removed_weights"].as_u64().unwrap();
+        let kept = (weights - removed).to_string();
+        let same = whole.only(&[("rule", "frozen-first"), ("nonzero_weights", &kept), ("replica", "0")]);
+        assert!(same.numbers("accuracy").iter().all(|&accuracy| first["accuracy_after"] == accuracy), "{smaller}");
+        assert_eq!(first["layers"].as_array().unwrap().len(), 7);
+        assert!(folder.path().join(format!("whole/smaller-{smaller}/weights.safetensors")).is_file());
+    }
+    // The run's own files, named one by one, are the same networks: their biases are no weights.
+    let line = "prune --history run/history.npz --weights run/weights.safetensors --criterion hold --smaller 4 --device cpu --out f";
+    holdfast(folder.path(), line, &[]).succeeded().prints(&["replica 1: 21240 of 28320 weights removed"]);
+    let read = |path: &str| fs::read(folder.path().join(path)).unwrap();
+    assert!(read("f/weights.safetensors") == read("whole/smaller-4/weights.safetensors"));
+    // A layer cut by the general path classifies as the special one does.
+    let line = "prune run --criterion magnitude --layers dense5,dense6 --scope layer --sparsity 0 --device cpu --json --out none";
+    let found = holdfast(folder.path(), line, &[]).succeeded().json();
+    assert_eq!(found["replicas"][1]["accuracy_after"], dense[1]);
+    for (line, words) in [
+        (
+            "--criterion hold --sparsity 0.5 --layers dense0",
+            &["dense0.weight", "no history", "--criterion magnitude"][..],
+        ),
+        ("--criterion hold --sparsity 0.5 --layers dense9", &["dense9", "dense0"]),
+        ("--criterion hold --sparsity 0.5 --layers conv", &["no convolutions", "dense0"]),
+        ("--criterion hold --layers focus --smaller 2", &["--smaller 2", "900", "--layers all"]),
+    ] {
+        holdfast(folder.path(), &format!("prune run {line} --device cpu"), &[]).refused(2, words);
     }
     // A history that this program wrote needs no names of axes, and a run takes none.
-    holdfast(folder.path(), "stability run/history.npz --device cpu --quiet --out own", &[])
+    holdfast(folder.path(), "stability run/history.npz --layers dense5 --device cpu --quiet --out own", &[])
         .succeeded()
         .prints(&["4 epochs x 2 replicas x 900 weights"]);
     fs::copy(folder.path().join("run/history.npz"), folder.path().join("history.npz")).unwrap();
-    holdfast(folder.path(), "stability history.npz --quiet", &[]).refused(2, &["--axes epoch,replica,weight", "900"]);
+    holdfast(folder.path(), "stability history.npz --layers dense5 --quiet", &[])
+        .refused(2, &["--axes epoch,replica,out,in", "30 x 30"]);
     for option in ["--axes epoch,out,in", "--no-replica-axis", "--history-key history"] {
         holdfast(folder.path(), &format!("stability run {option}"), &[]).refused(2, &["run folder"]);
     }
     // The same history counted on its own gives the run's own table.
     holdfast(folder.path(), "stability run --device cpu --quiet --out counted", &[]).succeeded();
-    let read = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap();
     assert_eq!(read("counted/stability.csv"), read("run/stability.csv"));
 }

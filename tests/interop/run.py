@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs the guides for other frameworks as they are printed, all blocks of a guide in order, in an empty folder, and checks what
 came of them: the accuracy that a guide finds after pruning is that of the pruned weights, computed here with NumPy from the
-files alone, and far above that of the most frequent class.
+files alone, and far above that of the most frequent class. Then prunes a network of five layers as PyTorch does.
 
 Usage: cargo build --release && python3 -m venv /tmp/interop && /tmp/interop/bin/pip install torch keras jax safetensors
-       KERAS_BACKEND=jax /tmp/interop/bin/python tests/interop/run.py [GUIDE...]
+       KERAS_BACKEND=jax /tmp/interop/bin/python tests/interop/run.py [pytorch|keras|global ...]
 """
 
 import os
@@ -26,19 +26,17 @@ def pytorch_layers(names):
     """Kernels `[in, out]` and biases of the guide's three layers, as trained and as pruned, from the files that it wrote."""
     from safetensors.numpy import load_file
 
-    trained, pruned = load_file("weights.safetensors"), load_file("pruned/pruned.safetensors")
+    trained, pruned = load_file("weights.safetensors"), load_file("pruned/weights.safetensors")
     layers = [[trained[f"{place}.weight"].T, trained[f"{place}.bias"]] for place in (0, 2, 4)]
-    shape = trained["2.weight"].shape
-    return layers, pruned["2.weight"].reshape(shape).T, pruned["mask"].reshape(shape).T
+    return layers, pruned["2.weight"].T, load_file("pruned/mask.safetensors")["2.weight"].T
 
 
 def keras_layers(names):
     """The same of Keras: the files hold the layer that is pruned, the model all others."""
-    trained, pruned = numpy.load("weights.npz"), numpy.load("pruned/pruned.npz")
+    trained, pruned = numpy.load("weights.npz"), numpy.load("pruned/weights.npz")
     layers = [layer.get_weights() for layer in names["model"].layers if layer.get_weights()]
     layers[1] = [trained["kernel"], trained["bias"]]
-    shape = trained["kernel"].shape
-    return layers, pruned["kernel"].reshape(shape), pruned["mask"].reshape(shape)
+    return layers, pruned["kernel"], numpy.load("pruned/mask.npz")["kernel"]
 
 
 def accuracy(layers, images, labels):
@@ -78,12 +76,61 @@ def run(guide):
     check(guide, names, {"pytorch": pytorch_layers, "keras": keras_layers}[guide])
 
 
+def network_of_five_layers():
+    """Two convolutions `[out, in, kh, kw]` and three dense layers `[out, in]` with biases, as PyTorch's state dict: made by
+    NumPy, so that no two magnitudes are equal but by chance."""
+    generator = numpy.random.default_rng(5)
+    shapes = {"0": (8, 1, 3, 3), "2": (16, 8, 3, 3), "5": (120, 784), "7": (84, 120), "9": (10, 84)}
+    state = {}
+    for place, shape in shapes.items():
+        deviation = numpy.sqrt(2 / numpy.prod(shape[1:]))
+        state[f"{place}.weight"] = (generator.normal(size=shape) * deviation).astype("float32")
+        state[f"{place}.bias"] = generator.normal(size=shape[0]).astype("float32")
+    return state
+
+
+def global_pruning():
+    """One command over a whole state dict removes what torch.nn.utils.prune.global_unstructured removes, mask for mask."""
+    import torch
+    from safetensors.numpy import load_file, save_file
+    from torch import nn
+    from torch.nn.utils import prune
+
+    state = network_of_five_layers()
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 3, padding=1), nn.MaxPool2d(4), nn.Flatten(),
+        nn.Linear(784, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+    )
+    model.load_state_dict({name: torch.from_numpy(values) for name, values in state.items()})
+    save_file(state, "weights.safetensors")
+    command = "prune --weights weights.safetensors --criterion magnitude --scope global --sparsity 90% --out pruned --quiet"
+    subprocess.run(["holdfast", *command.split()], check=True)
+    layers = [module for module in model if hasattr(module, "weight")]
+    parameters = [(layer, "weight") for layer in layers]
+    prune.global_unstructured(parameters, pruning_method=prune.L1Unstructured, amount=0.9)
+    masks, pruned = load_file("pruned/mask.safetensors"), load_file("pruned/weights.safetensors")
+    names = [name for name in state if name.endswith("weight")]
+    assert sorted(masks) == sorted(names) and sorted(pruned) == sorted(state)
+    for name, layer in zip(names, layers):
+        assert numpy.array_equal(masks[name], layer.weight_mask.numpy()), f"{name}: another mask than PyTorch's"
+        assert numpy.array_equal(pruned[name], layer.weight.detach().numpy()), f"{name}: other weights than PyTorch's"
+    for name in state:
+        if name not in names:
+            assert pruned[name].tobytes() == state[name].tobytes(), f"{name} was changed"
+    kept, total = sum(int(mask.sum()) for mask in masks.values()), sum(mask.size for mask in masks.values())
+    shares = ", ".join(f"{name} {mask.mean():.1%}" for name, mask in sorted(masks.items()))
+    print(f"global pruning: {kept} of {total} weights kept, as PyTorch keeps them: {shares}")
+
+
+CHECKS = {"pytorch": lambda: run("pytorch"), "keras": lambda: run("keras"), "global": global_pruning}
+
+
 def main():
     os.environ["PATH"] = f"{ROOT / 'target/release'}{os.pathsep}{os.environ['PATH']}"
-    for guide in sys.argv[1:] or ["pytorch", "keras"]:
+    for check in sys.argv[1:] or CHECKS:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
-            run(guide)
+            CHECKS[check]()
             os.chdir(ROOT)
 
 

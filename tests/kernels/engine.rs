@@ -36,7 +36,7 @@ pub(crate) fn engine_of(variant: Variant, limits: RequestedLimits) -> Engine {
 /// Random images and labels for `architecture`.
 pub(crate) fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> {
     let mut draws = Sequence::new(1, Stream::Check, samples as u32, 0);
-    let images = (0..samples * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
+    let images = (0..samples * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
     let labels = (0..samples).map(|_| draws.below(architecture.classes as u32) as u8).collect();
     let Architecture { image_height, image_width, classes, .. } = *architecture;
     Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())

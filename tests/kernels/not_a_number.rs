@@ -23,7 +23,7 @@ fn engines() -> Vec<Engine> {
 fn data(architecture: &Architecture) -> Arc<Dataset> {
     let mut draws = Sequence::new(8, Stream::Check, 0, 0);
     let Architecture { image_height, image_width, classes, .. } = *architecture;
-    let images = (0..SAMPLES * architecture.pixels()).map(|_| 1 + draws.below(255) as u8).collect();
+    let images = (0..SAMPLES * architecture.image_len()).map(|_| 1 + draws.below(255) as u8).collect();
     let labels = (0..SAMPLES).map(|_| draws.below(classes as u32) as u8).collect();
     Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())
 }

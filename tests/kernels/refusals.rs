@@ -33,7 +33,7 @@ fn raw(samples: usize, height: usize, width: usize, classes: usize) -> Dataset {
     let mut draws = Sequence::new(1, Stream::Check, samples as u32, 0);
     let images = (0..samples * height * width).map(|_| draws.next_word() as u8).collect();
     let labels = (0..samples).map(|sample| (sample % classes) as u8).collect();
-    Dataset { name: "noise".into(), images, labels, height, width, classes }
+    Dataset { name: "noise".into(), images, labels, height, width, channels: 1, classes }
 }
 
 fn data() -> Arc<Dataset> {
@@ -98,6 +98,7 @@ fn wrong_data(engine: &mut Engine, refusals: &mut Refusals) {
     load("no pixels", &["noise"], Dataset { height: 0, images: Vec::new(), ..good() });
     load("a pixel too few", &["179 pixels", "6 labels x 5 x 6"], Dataset { images: vec![0; 179], ..good() });
     load("a label too few", &["180 pixels", "5 labels"], Dataset { labels: vec![0; 5], ..good() });
+    load("five channels", &["5 channels", "1 (gray) and 3"], Dataset { channels: 5, ..good() });
     load("sizes without a product", &["noise"], Dataset { height: usize::MAX, width: 2, ..good() });
 }
 
@@ -132,6 +133,13 @@ fn wrong_setups(engine: &mut Engine, known: DataHandle, foreign: DataHandle, ref
         ("nothing left to pool", 5, &["5 x 6", "8 x 8"], Architecture { convolutions: pool(2, 3), ..small_network() }),
         ("more pools than bits", 5, &["5 x 6"], Architecture { convolutions: pool(2, 70), ..small_network() }),
         ("images of another size", 1, &["5 x 6", "5 x 5"], Architecture { image_width: 5, ..small_network() }),
+        ("five channels", 5, &["5 channels", "1 (gray) or 3"], Architecture { channels: 5, ..small_network() }),
+        (
+            "gray images for colours",
+            1,
+            &["images of 1 channels", "takes 3"],
+            Architecture { channels: 3, ..small_network() },
+        ),
         ("too few classes", 1, &["4 classes", "and 3"], Architecture { classes: 3, ..small_network() }),
     ];
     let mut wrong: Vec<(&'static str, u8, &[&str], Setup<'_>)> = vec![

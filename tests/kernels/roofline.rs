@@ -22,7 +22,7 @@ fn network(convolutional: bool) -> Architecture {
 fn with_work<R>(architecture: &Architecture, use_it: impl FnOnce(&Work<'_>, &Watch<'_>) -> R) -> R {
     let mut draws = Sequence::new(1, Stream::Check, 77, 0);
     let mut data = |samples: usize| {
-        let images = (0..samples * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
+        let images = (0..samples * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
         let labels = (0..samples).map(|sample| (sample % architecture.classes) as u8).collect();
         let Architecture { image_height, image_width, classes, .. } = *architecture;
         Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())

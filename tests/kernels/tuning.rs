@@ -17,7 +17,7 @@ fn trained(architecture: &Architecture, choice: TuningChoice) -> (Vec<StepLoss>,
     let backend = GpuBackend::open(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap();
     let mut engine = Engine::from(backend.with_choice(choice));
     let mut draws = Sequence::new(7, Stream::Check, 0, 0);
-    let images = (0..SAMPLES * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
+    let images = (0..SAMPLES * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
     let labels = (0..SAMPLES).map(|_| draws.below(architecture.classes as u32) as u8).collect();
     let Architecture { image_height, image_width, classes, .. } = *architecture;
     let data = Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap());

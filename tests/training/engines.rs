@@ -126,8 +126,8 @@ fn expected_losses(
     let wide = |list: &[f32]| list.iter().map(|&value| f64::from(value)).collect();
     let mut replica = Replica::<f64>::new(wide(&start.parameters));
     let step = |(index, order): (usize, &Arc<[u32]>)| {
-        let mut input = vec![0.0; order.len() * architecture.pixels()];
-        dense::gather(architecture.pixels(), &data.images, order, f64::from(1.0f32 / 255.0), &mut input);
+        let mut input = vec![0.0; order.len() * architecture.image_len()];
+        dense::gather(architecture.image_len(), &data.images, order, f64::from(1.0f32 / 255.0), &mut input);
         let labels: Vec<u8> = order.iter().map(|&sample| data.labels[sample as usize]).collect();
         let rate = adam::corrected_rate(index as u64 + 1);
         training_step::step(architecture, &mut replica, &input, &labels, rate, 1.0).mean
@@ -138,10 +138,10 @@ fn expected_losses(
 /// Trains two replicas on every engine, compares each loss with the twins', and hands each batch to `then`.
 fn assert_follow_the_twins(architecture: &Architecture, then: &mut dyn FnMut(&mut Batch)) {
     let mut draws = Sequence::new(7, Stream::Check, 0, 0);
-    let images = (0..24 * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
+    let images = (0..24 * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
     let labels = (0..24).map(|sample| (sample % architecture.classes) as u8).collect();
-    let (height, width) = (architecture.image_height, architecture.image_width);
-    let data = Dataset::new("noise", images, labels, height, width, architecture.classes).unwrap();
+    let sizes = [architecture.image_height, architecture.image_width, architecture.channels];
+    let data = Dataset::with_channels("noise", images, labels, sizes, architecture.classes).unwrap();
     let orders: Vec<Arc<[u32]>> = [0..8, 8..16, 16..24, 3..9].map(|samples| samples.collect()).into();
     for mut engine in engines() {
         let training = engine.load(&Arc::new(data.clone())).unwrap();
@@ -174,10 +174,15 @@ fn assert_follow_the_twins(architecture: &Architecture, then: &mut dyn FnMut(&mu
 }
 
 #[test]
-fn hidden_layers_of_any_widths_follow_the_twins() {
+fn hidden_layers_of_any_widths_and_images_in_colour_follow_the_twins() {
     let cnn =
         Architecture { convolutions: Architecture::paper_convolutions(3), ..Architecture::dnn(9, 8, [20, 40], 3) };
-    for architecture in [Architecture::dnn(5, 6, [40, 20], 4), Architecture::dnn(4, 4, [3, 70, 9], 3), cnn] {
+    let in_colour = |architecture: &Architecture| Architecture { channels: 3, ..architecture.clone() };
+    let dnn = Architecture::dnn(5, 6, [40, 20], 4);
+    let same_widths = in_colour(&Architecture::dnn(5, 7, [9; 3], 4));
+    let architectures =
+        [in_colour(&dnn), in_colour(&cnn), same_widths, dnn, Architecture::dnn(4, 4, [3, 70, 9], 3), cnn];
+    for architecture in architectures {
         assert_follow_the_twins(&architecture, &mut |_| {});
     }
 }

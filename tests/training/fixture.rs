@@ -5,7 +5,7 @@ use holdfast::cpu::training_step::Replica;
 use holdfast::data::Dataset;
 use holdfast::engine::RateSchedule;
 use holdfast::network::{Architecture, ParameterLayout, Selection};
-use ndarray::{ArrayD, Ix0, Ix1, Ix2, Ix3, IxDyn};
+use ndarray::{ArrayD, Ix0, Ix1, Ix2, IxDyn};
 use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -59,10 +59,14 @@ fn read(path: &Path) -> Fixture {
     };
     let convolutions = if is_cnn == 1 { Architecture::paper_convolutions(filters) } else { Vec::new() };
     let bias = has("init.dense0.bias");
-    let architecture = Architecture { convolutions, bias, ..Architecture::dnn(side, side, hidden, classes) };
-    let images = archive.by_name::<ndarray::OwnedRepr<u8>, Ix3>("images").unwrap();
+    let images = archive.by_name::<ndarray::OwnedRepr<u8>, IxDyn>("images").unwrap();
+    // [sample, y, x], or [sample, y, x, channel].
+    let channels = images.shape().get(3).copied().unwrap_or(1);
+    let dnn = Architecture::dnn(side, side, hidden, classes);
+    let architecture = Architecture { channels, convolutions, bias, ..dnn };
     let labels = archive.by_name::<ndarray::OwnedRepr<u8>, Ix1>("labels").unwrap();
-    let data = Dataset::new("fixture", images.into_iter().collect(), labels.to_vec(), side, side, classes).unwrap();
+    let (images, sizes) = (images.into_iter().collect(), [side, side, channels]);
+    let data = Dataset::with_channels("fixture", images, labels.to_vec(), sizes, classes).unwrap();
     let order = archive.by_name::<ndarray::OwnedRepr<u32>, Ix2>("order").unwrap();
     let sizes = archive.by_name::<ndarray::OwnedRepr<u32>, Ix1>("batch_sizes").unwrap();
     let orders =

@@ -27,7 +27,7 @@ fn engines() -> Vec<Engine> {
 
 fn data() -> Arc<Dataset> {
     let mut draws = Sequence::new(1, Stream::Check, 0, 0);
-    let images = (0..60 * network().pixels()).map(|_| draws.next_word() as u8).collect();
+    let images = (0..60 * network().image_len()).map(|_| draws.next_word() as u8).collect();
     let labels = (0..60).map(|sample| sample % 3).collect();
     Arc::new(Dataset::new("random", images, labels, 4, 5, 3).unwrap())
 }

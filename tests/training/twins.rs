@@ -6,7 +6,7 @@ use holdfast::cpu::{dense, mask, training_step};
 #[test]
 fn twins_equal_pytorch_in_every_loss_gradient_and_weight() {
     for fixture in fixture::all() {
-        let pixels = fixture.data.pixels();
+        let pixels = fixture.data.image_len();
         let mut replica = fixture.replica::<f64>();
         for (index, order) in fixture.orders.iter().enumerate() {
             fixture.mask_at(index, &mut replica);

@@ -40,7 +40,7 @@ pub struct Case {
     pub capacity: usize,
     /// What layer 0 reads.
     pub reads: Reads,
-    /// Rows and columns of an image; features are one row.
+    /// Rows of an image and numbers of a row, columns x channels; features are one row.
     pub image: [usize; 2],
     /// Units of each hidden layer.
     pub units: usize,
@@ -145,6 +145,8 @@ pub fn cases() -> Vec<Case> {
         case(3, &[67], 70, [9, 7], 17, 13, 2),
         case(3, &[32, 32, 32, 32, 9], 32, [12, 12], 30, 10, 6),
         case(2, &[32], 32, [28, 28], 30, 10, 6),
+        // Three channels: 5 x 5 pixels are rows of 15 numbers.
+        case(2, &[9, 4], 10, [5, 15], 12, 4, 3),
         features(1, &[1], 1, 1, 1, 2, 2),
         features(2, &[7], 9, 33, 5, 3, 2),
         features(2, &[32], 32, 72, 30, 10, 6),

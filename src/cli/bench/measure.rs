@@ -306,7 +306,7 @@ pub(super) fn count(engine: &mut Engine, history: &History) -> Result<f64> {
 /// Noise with labels: what pixels hold moves no time.
 pub(super) fn images(architecture: &Architecture, array: u32, samples: usize) -> Result<Dataset> {
     let mut noise = Sequence::new(SEED, Stream::Check, array, 0);
-    let pixels = (0..samples * architecture.pixels()).map(|_| noise.next_word() as u8).collect();
+    let pixels = (0..samples * architecture.image_len()).map(|_| noise.next_word() as u8).collect();
     let labels = (0..samples).map(|sample| (sample % CLASSES) as u8).collect();
     Dataset::new("noise", pixels, labels, architecture.image_height, architecture.image_width, CLASSES)
 }

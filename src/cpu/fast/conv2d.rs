@@ -15,7 +15,7 @@ pub struct Grid {
     pub height: usize,
     /// Columns without the border.
     pub width: usize,
-    /// Channels: whole [`CHANNELS`], or the one of an image.
+    /// Channels: whole [`CHANNELS`], or the one or three of an image.
     pub channels: usize,
 }
 
@@ -267,15 +267,17 @@ pub fn add_weight_gradient<S: Simd>(
     let registers = outputs / S::F32_LANES;
     let sample = Sample { input, grid, output_gradient, outputs };
     let mut register = 0;
-    // An image has one channel: its nine taps are one block. Else a run of three neighbours has whole blocks of twelve.
-    if grid.channels == 1 {
+    let run = 3 * grid.channels;
+    // A run of three neighbours of an image has one or three times three numbers: a block is three of them in each row of
+    // taps. Else it has whole blocks of twelve.
+    if !grid.channels.is_multiple_of(CHANNELS) {
         for register in 0..registers {
-            add_block::<S, 3, 3, 1>(simd, sample, [(0, 0), (1, 0), (2, 0)], register, sums);
+            for first in (0..run).step_by(3) {
+                add_block::<S, 3, 3, 1>(simd, sample, [(0, first), (1, first), (2, first)], register, sums);
+            }
         }
         return;
     }
-    debug_assert!(grid.channels.is_multiple_of(CHANNELS), "channels");
-    let run = 3 * grid.channels;
     while register + 2 <= registers {
         for block in 0..3 * run / 6 {
             add_block::<S, 1, 6, 2>(simd, sample, [(block * 6 / run, block * 6 % run)], register, sums);

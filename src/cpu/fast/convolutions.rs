@@ -70,9 +70,10 @@ impl ConvWorkspace {
     ) {
         let first = convolutions[0].input;
         let grid = &mut self.inputs[0][place * first.len()..][..first.len()];
-        for (y, pixels) in image.chunks_exact(first.width).enumerate() {
+        let row = first.width * first.channels;
+        for (y, pixels) in image.chunks_exact(row).enumerate() {
             let start = first.place(y, 0);
-            for (x, &pixel) in grid[start..start + first.width].iter_mut().zip(pixels) {
+            for (x, &pixel) in grid[start..start + row].iter_mut().zip(pixels) {
                 *x = f32::from(pixel) * scale;
             }
         }

@@ -47,7 +47,8 @@ impl PaddedConvolution {
             end += length;
             end - length..end
         };
-        let mut channels = 1;
+        // Images are read as they are, gray or in colour; what convolutions write is padded.
+        let mut channels = layers.first().map_or(1, |layer| layer.inputs);
         let padded = |layer: &ConvLayer| {
             let input = Grid { height: layer.height, width: layer.width, channels };
             let columns = layer.outputs.next_multiple_of(CHANNELS);

@@ -306,6 +306,8 @@ mod tests {
             (network(&[(3, true), (2, false)], 7, 2, 4), 0.5),
             (network(&[(2, false), (9, true)], 4, 2, 2), 0.1),
             (network(&[(1, true), (1, true)], 33, 2, 17), 1.0),
+            (Architecture { channels: 3, ..network(&[(3, true), (2, false)], 7, 2, 4) }, 0.5),
+            (Architecture { channels: 3, ..network(&[], 30, 2, 5) }, 0.4),
         ];
         for (case, (architecture, share)) in (0..).zip(&cases) {
             let mut draws = Sequence::new(5, Stream::Check, case, 0);
@@ -313,11 +315,11 @@ mod tests {
             let mut drawn = |share: f64| if draws.unit() < share { (2.0 * draws.unit() - 1.0) as f32 } else { 0.0 };
             let parameters: Vec<f32> = (0..layout.parameters()).map(|_| drawn(*share)).collect();
             let samples = 65;
-            let images: Vec<u8> = (0..samples * architecture.pixels()).map(|_| draws.next_word() as u8).collect();
+            let images: Vec<u8> = (0..samples * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
             let labels: Vec<u8> = (0..samples).map(|_| draws.below(architecture.classes as u32) as u8).collect();
             let (order, scale): (Vec<u32>, f32) = ((0..samples as u32).collect(), 1.0 / 255.0);
             let mut input = vec![0.0; images.len()];
-            dense::gather(architecture.pixels(), &images, &order, f64::from(scale), &mut input);
+            dense::gather(architecture.image_len(), &images, &order, f64::from(scale), &mut input);
             let wide: Vec<f64> = parameters.iter().map(|&parameter| f64::from(parameter)).collect();
             let expected = training_step::forward(architecture, &wide, &input);
             let logits = &expected[expected.len() - 1];

@@ -176,7 +176,7 @@ fn forward<S: Simd>(
     for_training: bool,
 ) {
     let samples = batch.order.len();
-    let pixels = network.architecture.pixels();
+    let pixels = network.architecture.image_len();
     let stride = network.layers[0].input_stride;
     let input = &mut activations.input[..samples * stride];
     if network.convolutions.is_empty() {
@@ -476,7 +476,7 @@ mod tests {
     /// A few steps on short batches, against the twin in double precision.
     fn assert_trains_as_the_twin(architecture: &Architecture) {
         let mut draws = Sequence::new(7, Stream::Check, 0, 0);
-        let pixels = architecture.pixels();
+        let pixels = architecture.image_len();
         let images: Vec<u8> = (0..9 * pixels).map(|_| draws.next_word() as u8).collect();
         let labels: Vec<u8> = (0..9).map(|sample| (sample % architecture.classes) as u8).collect();
         let network = PaddedNetwork::new(architecture, &Selection::all(architecture));

@@ -136,7 +136,7 @@ mod tests {
             let variance = pixels.iter().map(|&pixel| (f64::from(pixel) - mean).powi(2)).sum::<f64>() / count;
             [mean, variance.sqrt()]
         };
-        set.images.chunks_exact(set.pixels()).map(of_image).collect()
+        set.images.chunks_exact(set.image_len()).map(of_image).collect()
     }
 
     /// Share of the test images whose class is that of the nearest centre, in `features` of the training images.

@@ -83,7 +83,14 @@ impl Network {
     /// Values of one sample in the widest activation.
     pub(super) fn widest(&self) -> usize {
         let dense = self.architecture.hidden.iter().copied().fold(self.architecture.classes, usize::max);
-        self.architecture.conv_layers().iter().map(ConvLayer::output_len).fold(dense, usize::max)
+        let widest = self.architecture.conv_layers().iter().map(ConvLayer::output_len).fold(dense, usize::max);
+        widest.max(self.gathered_len())
+    }
+
+    /// Numbers of one image as an array of its own: convolutions read colours as features.
+    fn gathered_len(&self) -> usize {
+        let gathers = self.architecture.channels > 1 && !self.architecture.convolutions.is_empty();
+        if gathers { self.architecture.image_len() } else { 0 }
     }
 
     /// Words of all activations of one sample, and of its gradients if it is trained on.
@@ -94,7 +101,7 @@ impl Network {
             TrainingPath::FusedTraining => 0,
             _ => self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum(),
         };
-        convolved + dense + 2 * self.gradient_units(purpose)
+        self.gathered_len() + convolved + dense + 2 * self.gradient_units(purpose)
     }
 
     /// Sizes of the dense layers after the first; nothing where hidden layers differ in width, which the stack is not made
@@ -108,7 +115,7 @@ impl Network {
     /// Sizes of all dense layers, for whole steps of them; nothing where hidden layers differ in width, or have no biases:
     /// whole steps update each bias as a weight that is kept.
     pub(super) fn whole_stack(&self, replicas: usize, capacity: usize) -> Option<StepShape> {
-        let Architecture { image_height: height, image_width: width, classes, ref hidden, .. } = self.architecture;
+        let Architecture { image_height: height, image_width, channels, classes, ref hidden, .. } = self.architecture;
         let units = self.architecture.common_width().filter(|_| self.architecture.bias)?;
         let depth = hidden.len();
         let images = self.architecture.convolutions.is_empty();
@@ -117,7 +124,7 @@ impl Network {
             replicas,
             capacity,
             reads: self.reads(),
-            input: if images { ImageShape { height, width } } else { features },
+            input: if images { ImageShape { height, width: image_width * channels } } else { features },
             scale: if images { self.scale } else { 1.0 },
             units,
             classes,
@@ -190,6 +197,8 @@ pub(super) enum TrainingPath {
 pub(super) struct Activations {
     /// Samples that each replica has room for.
     pub(super) capacity: usize,
+    /// Images in colour `[replica, sample, y, x, channel]`, if convolutions read them.
+    gathered: Option<Buffer<f32>>,
     /// From the image on.
     convolved: Vec<Convolved>,
     outputs: Vec<Buffer<f32>>,
@@ -199,6 +208,7 @@ pub(super) struct Activations {
 /// Elements of the arrays of [`Activations`].
 pub(super) struct ActivationSizes {
     capacity: usize,
+    gathered: usize,
     /// What each convolution produces, and the codes of its pooling.
     convolved: Vec<(usize, Option<usize>)>,
     outputs: Vec<usize>,
@@ -219,6 +229,7 @@ impl ActivationSizes {
         };
         Self {
             capacity,
+            gathered: room(network.gathered_len()),
             convolved: network.architecture.conv_layers().iter().map(convolved).collect(),
             outputs,
             gradient: room(network.gradient_units(purpose)),
@@ -228,18 +239,20 @@ impl ActivationSizes {
     /// All of them together, each a word.
     pub(super) fn words(&self) -> usize {
         let convolved: usize = self.convolved.iter().map(|(values, argmax)| values + argmax.unwrap_or(0)).sum();
-        convolved + self.outputs.iter().sum::<usize>() + 2 * self.gradient
+        self.gathered + convolved + self.outputs.iter().sum::<usize>() + 2 * self.gradient
     }
 }
 
 impl Activations {
     /// Arrays of these sizes.
     pub(super) fn new(gpu: &Gpu, sizes: ActivationSizes) -> Result<Self> {
-        let ActivationSizes { capacity, convolved, outputs, gradient } = sizes;
+        let ActivationSizes { capacity, gathered, convolved, outputs, gradient } = sizes;
+        let gathered = (gathered > 0).then(|| Buffer::new(gpu, "gathered", gathered));
         let convolved = convolved.into_iter().map(|(values, argmax)| Convolved::new(gpu, values, argmax));
         let outputs = outputs.into_iter().map(|len| Buffer::new(gpu, "activations", len));
         Ok(Self {
             capacity,
+            gathered: gathered.transpose()?,
             convolved: convolved.collect::<Result<_>>()?,
             outputs: outputs.collect::<Result<_>>()?,
             gradients: [Buffer::new(gpu, "gradient", gradient)?, Buffer::new(gpu, "gradient", gradient)?],

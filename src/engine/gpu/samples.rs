@@ -24,6 +24,11 @@ pub(super) fn at(data: &Mutex<Vec<Arc<LoadedData>>>, place: usize) -> Arc<Loaded
     Arc::clone(&data.lock()[place])
 }
 
+/// Sizes of the images of a data set: a row has the channels of a pixel side by side.
+fn image_shape(set: &Dataset) -> ImageShape {
+    ImageShape { height: set.height, width: set.width * set.channels }
+}
+
 /// Images and labels as kernels read them.
 struct DeviceData {
     images: Buffer<u32>,
@@ -40,8 +45,8 @@ impl DeviceData {
 
     /// Uploads `len` samples: sample `chosen(i)` of `host` to place `i`.
     fn gather(&self, gpu: &Gpu, host: &Dataset, len: usize, chosen: impl Fn(usize) -> usize) -> Result<()> {
-        let (shape, pixels) = (ImageShape { height: host.height, width: host.width }, host.pixels());
-        let images = (0..len).flat_map(|place| shape.packed(&host.images[chosen(place) * pixels..][..pixels]));
+        let (shape, image_len) = (image_shape(host), host.image_len());
+        let images = (0..len).flat_map(|place| shape.packed(&host.images[chosen(place) * image_len..][..image_len]));
         self.images.gather(gpu, 0, len * shape.words(), images)?;
         self.labels.gather(gpu, 0, len, (0..len).map(|place| u32::from(host.labels[chosen(place)])))
     }
@@ -57,7 +62,7 @@ pub(super) struct LoadedData {
 impl LoadedData {
     /// Uploads the data set, if it fits one array of the device; else the steps bring their own samples.
     pub(super) fn new(gpu: &Gpu, host: &Arc<Dataset>) -> Result<Self> {
-        let shape = ImageShape { height: host.height, width: host.width };
+        let shape = image_shape(host);
         let bytes = 4 * (host.samples() * shape.words()) as u64;
         let resident = if bytes <= gpu.limits().array_bytes() {
             let data = DeviceData::new(gpu, shape, host.samples())?;

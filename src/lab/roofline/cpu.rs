@@ -117,7 +117,7 @@ fn processor_lines(
     progress(TRAINING);
     let parameters = ParameterLayout::new(architecture).parameters();
     let size = samples.min(work.training.samples());
-    let pixels = size * architecture.pixels();
+    let pixels = size * architecture.image_len();
     let adam = Cost::new(6 * parameters, 6 * parameters);
     let cost = Cost {
         operations: replicas as f64 * (architecture.step_flops(size) + adam.operations),
@@ -138,7 +138,7 @@ fn processor_lines(
     let images = work.test.samples();
     let cost = Cost {
         operations: 2.0 * (replicas * images * architecture.forward_multiply_adds()) as f64,
-        bytes: (replicas * (images * architecture.pixels() + 4 * parameters)) as f64,
+        bytes: (replicas * (images * architecture.image_len() + 4 * parameters)) as f64,
     };
     let taken = time(|| batch.evaluate(test, watch).map(|_| 1))?;
     add(

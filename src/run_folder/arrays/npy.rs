@@ -2,7 +2,8 @@
 //!
 //! The header is read here, since the crates that read the format take memory for whatever length it claims.
 
-use super::{Element, Failure, ForeignArray, Format, Number, Source, read_values, sizes};
+use super::element::{AnyNumber, Element, Format, Number, read_values, sizes};
+use super::{Failure, ForeignArray, RawArray, Source};
 use ndarray::{ArrayView, IxDyn, ShapeBuilder};
 use std::io::{Read, Seek};
 
@@ -37,15 +38,8 @@ pub(super) fn read_from<T: Number>(
     length: u64,
     present: bool,
 ) -> Result<ForeignArray<T>, Failure> {
-    let (header, header_bytes) = Header::read::<T>(reader)?;
-    let (count, bytes) = sizes(&header.shape, header.element)?;
-    let there = length.saturating_sub(header_bytes);
-    if there != bytes {
-        return Err(Failure::Content(format!(
-            "the header claims the shape {:?}, which takes {bytes} bytes, but {there} are there; write or copy it again",
-            header.shape
-        )));
-    }
+    let (header, _) = Header::checked::<T>(reader, length)?;
+    let (count, _) = sizes(&header.shape, header.element)?;
     let mut values: Vec<T> = read_values(reader, count, header.element, present)?;
     if header.fortran_order && header.shape.len() > 1 {
         // Sizes agree: `count` is their product.
@@ -61,6 +55,57 @@ pub(super) fn read_from<T: Number>(
     Ok(ForeignArray { name: None, shape: header.shape, values, rounding, notices })
 }
 
+/// Reads a file that holds one array as it is stored.
+pub(super) fn read_raw(source: &mut Source<'_>) -> Result<RawArray, Failure> {
+    source.file.rewind()?;
+    read_raw_from(&mut source.file, source.length, true)
+}
+
+/// Reads an array from a stream of `length` bytes in C order; `present` says that they are known to be there.
+pub(super) fn read_raw_from(reader: &mut dyn Read, length: u64, present: bool) -> Result<RawArray, Failure> {
+    let (header, _) = Header::checked::<AnyNumber>(reader, length)?;
+    let Header { element, shape, .. } = header;
+    let (_, size) = sizes(&shape, element)?;
+    let mut bytes = Vec::new();
+    if present {
+        let reserved = usize::try_from(size).is_ok_and(|size| bytes.try_reserve_exact(size).is_ok());
+        if !reserved {
+            return Err(Failure::Content(format!("{size} bytes do not fit the memory of this machine")));
+        }
+    }
+    if reader.take(size).read_to_end(&mut bytes)? as u64 != size {
+        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+    }
+    if element.big_endian {
+        bytes.chunks_exact_mut(element.bytes()).for_each(<[u8]>::reverse);
+    }
+    if header.fortran_order && shape.len() > 1 {
+        let places: Vec<usize> = (0..bytes.len() / element.bytes()).collect();
+        let view = ArrayView::from_shape(IxDyn(&shape).f(), &places)
+            .map_err(|error| Failure::Content(format!("its shape does not fit its values: {error}; write it again")))?;
+        let of = |&place: &usize| &bytes[place * element.bytes()..][..element.bytes()];
+        bytes = view.iter().flat_map(of).copied().collect();
+    }
+    RawArray::new(shape, element.format, bytes)
+}
+
+/// Where the numbers of a file that holds one array begin; `None` if they are not in C order.
+pub(super) fn locate(source: &mut Source<'_>) -> Result<Option<(u64, Element, Vec<usize>)>, Failure> {
+    source.file.rewind()?;
+    locate_in(&mut source.file, 0, source.length)
+}
+
+/// The same of an array of `length` bytes that begins at `start` of its file, where the reader stands.
+pub(super) fn locate_in(
+    reader: &mut dyn Read,
+    start: u64,
+    length: u64,
+) -> Result<Option<(u64, Element, Vec<usize>)>, Failure> {
+    let (header, header_bytes) = Header::checked::<f32>(reader, length)?;
+    let is_in_order = !header.fortran_order || header.shape.len() < 2;
+    Ok(is_in_order.then_some((start + header_bytes, header.element, header.shape)))
+}
+
 /// What the dictionary says.
 #[derive(Debug, PartialEq)]
 struct Header {
@@ -72,6 +117,20 @@ struct Header {
 }
 
 impl Header {
+    /// Reads the header of an array of `length` bytes, if it has as many, and counts its bytes.
+    fn checked<T: Number>(reader: &mut dyn Read, length: u64) -> Result<(Self, u64), Failure> {
+        let (header, header_bytes) = Self::read::<T>(reader)?;
+        let (_, bytes) = sizes(&header.shape, header.element)?;
+        let there = length.saturating_sub(header_bytes);
+        if there != bytes {
+            return Err(Failure::Content(format!(
+                "the header claims the shape {:?}, which takes {bytes} bytes, but {there} are there; write or copy it again",
+                header.shape
+            )));
+        }
+        Ok((header, header_bytes))
+    }
+
     /// Reads the header, and counts its bytes.
     fn read<T: Number>(reader: &mut dyn Read) -> Result<(Self, u64), Failure> {
         let mut start = [0; 8];

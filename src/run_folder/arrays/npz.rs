@@ -1,8 +1,10 @@
 //! NumPy's `.npz`: a ZIP archive of `.npy` files.
 
-use super::{Failure, ForeignArray, NamedArray, Number, Outline, Source, npy};
+use super::element::{Element, Number};
+use super::{Failure, ForeignArray, NamedArray, Outline, RawArray, Source, npy};
 use crate::run_folder::file_kind::{Foreign, Purpose};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
@@ -18,9 +20,12 @@ pub(super) fn write(file: &mut (impl Write + Seek), arrays: &[NamedArray<'_>]) -
     for NamedArray { name, shape, values } in arrays {
         let is_large = u32::try_from(values.size() + usize::from(u16::MAX)).is_err();
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(is_large);
+        let Some(element) = values.element() else {
+            return Err(io::Error::other(format!("{name} has numbers of a type that NumPy has no name for")));
+        };
         archive.start_file(format!("{name}.npy"), options)?;
-        archive.write_all(&npy::header(values.element(), shape))?;
-        values.bytes().into_iter().try_for_each(|part| archive.write_all(part))?;
+        archive.write_all(&npy::header(element, shape))?;
+        values.write(&mut archive)?;
     }
     archive.finish()?;
     Ok(())
@@ -62,11 +67,65 @@ fn is_of_macos(name: &str) -> bool {
 
 /// Reads the array `name`, which comes once.
 pub(super) fn read<T: Number>(source: &mut Source<'_>, name: &str) -> Result<ForeignArray<T>, Failure> {
+    let array = in_entry(source, name, |entry, length, stored| npy::read_from(entry, length, stored))?;
+    Ok(ForeignArray { name: Some(name.into()), ..array })
+}
+
+/// Reads the array `name` as it is stored.
+pub(super) fn read_raw(source: &mut Source<'_>, name: &str) -> Result<RawArray, Failure> {
+    let mut array = in_entry(source, name, |entry, length, stored| npy::read_raw_from(entry, length, stored))?;
+    array.name = Some(name.into());
+    Ok(array)
+}
+
+/// Where the numbers of the array `name` begin, if it is not compressed.
+pub(super) fn locate(source: &mut Source<'_>, name: &str) -> Result<Option<(u64, Element, Vec<usize>)>, Failure> {
     let length = source.length;
+    let mut archive = open(source, name)?;
+    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(damaged)?;
+    if entry.compression() != CompressionMethod::Stored {
+        return Ok(None);
+    }
+    let (start, size) = (entry.data_start(), entry.size());
+    if start.checked_add(size).is_none_or(|end| end > length) {
+        return Err(Failure::Content(format!(
+            "the archive claims {size} bytes for it, which a file of {length} cannot hold; write or copy it again"
+        )));
+    }
+    npy::locate_in(&mut entry, start, size)
+}
+
+/// Reads an entry of an archive: `work` gets its bytes, how many they are, and whether they are there as they are.
+fn in_entry<T>(
+    source: &mut Source<'_>,
+    name: &str,
+    work: impl FnOnce(&mut dyn Read, u64, bool) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let length = source.length;
+    let mut archive = open(source, name)?;
+    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(damaged)?;
+    let (packed, unpacked) = (entry.compressed_size(), entry.size());
+    let stored = entry.compression() == CompressionMethod::Stored;
+    let most = if stored { packed } else { packed.saturating_mul(MOST_DEFLATED) };
+    if packed > length || unpacked > most {
+        return Err(Failure::Content(format!(
+            "the archive claims {unpacked} bytes for it, but {packed} bytes of a file of {length} cannot hold that; write \
+             or copy it again"
+        )));
+    }
+    let array = work(&mut entry, unpacked, stored)?;
+    // Reading on to the end makes the archive check its sum.
+    if entry.read(&mut [0])? != 0 {
+        return Err(Failure::Content("the array is longer than the archive says; write it again".into()));
+    }
+    Ok(array)
+}
+
+/// The archive, if it has an array `name` that can be read.
+fn open<'a>(source: &'a mut Source<'_>, name: &str) -> Result<ZipArchive<&'a mut BufReader<File>>, Failure> {
     source.file.rewind()?;
     let mut archive = ZipArchive::new(&mut source.file).map_err(damaged)?;
-    let file = format!("{name}.npy");
-    if let Some(index) = archive.index_for_name(&file) {
+    if let Some(index) = archive.index_for_name(&format!("{name}.npy")) {
         let entry = archive.by_index_raw(index).map_err(damaged)?;
         if entry.encrypted() {
             return Err(Failure::Content("it is encrypted; write the archive without a password".into()));
@@ -78,22 +137,7 @@ pub(super) fn read<T: Number>(source: &mut Source<'_>, name: &str) -> Result<For
             )));
         }
     }
-    let mut entry = archive.by_name(&file).map_err(damaged)?;
-    let (packed, unpacked) = (entry.compressed_size(), entry.size());
-    let stored = entry.compression() == CompressionMethod::Stored;
-    let most = if stored { packed } else { packed.saturating_mul(MOST_DEFLATED) };
-    if packed > length || unpacked > most {
-        return Err(Failure::Content(format!(
-            "the archive claims {unpacked} bytes for it, but {packed} bytes of a file of {length} cannot hold that; write \
-             or copy it again"
-        )));
-    }
-    let array = npy::read_from(&mut entry, unpacked, stored)?;
-    // Reading on to the end makes the archive check its sum.
-    if entry.read(&mut [0])? != 0 {
-        return Err(Failure::Content("the array is longer than the archive says; write it again".into()));
-    }
-    Ok(ForeignArray { name: Some(name.into()), ..array })
+    Ok(archive)
 }
 
 /// The name of a compression that is not read.

@@ -1,7 +1,8 @@
 //! `.safetensors`: the length of a JSON header, the header, then the tensors.
 
-use super::{Element, Failure, ForeignArray, Format, NamedArray, Number, Outline, Source, read_values, sizes};
-use safetensors::tensor::{Dtype, Metadata, View, serialize};
+use super::element::{Element, Format, Number, dtype_of, format_of_dtype, read_values, sizes};
+use super::{Failure, ForeignArray, NamedArray, Outline, RawArray, Source, Values};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo, View, serialize};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,16 +13,6 @@ const LENGTH_BYTES: u64 = 8;
 /// The format allows no longer header.
 const MOST_HEADER_BYTES: u64 = 100_000_000;
 
-/// Types of numbers as the format calls them.
-const DTYPES: [(Dtype, Format); 6] = [
-    (Dtype::F16, Format::F16),
-    (Dtype::BF16, Format::Bf16),
-    (Dtype::F32, Format::F32),
-    (Dtype::F64, Format::F64),
-    (Dtype::U32, Format::U32),
-    (Dtype::U8, Format::U8),
-];
-
 /// Writes tensors, by convention with the replica as their first axis: `dense0.weight` `[replica, in, out]`.
 pub(super) fn write(file: &mut impl Write, arrays: &[NamedArray<'_>]) -> io::Result<()> {
     let mut arrays: Vec<Tensor<'_>> = arrays.iter().map(Tensor).collect();
@@ -29,7 +20,7 @@ pub(super) fn write(file: &mut impl Write, arrays: &[NamedArray<'_>]) -> io::Res
     arrays.sort_by_key(|&Tensor(array)| (cmp::Reverse(Tensor(array).dtype()), array.name));
     let header = serialize(arrays.iter().map(|&tensor| (tensor.0.name, tensor)), None).map_err(io::Error::other)?;
     file.write_all(&header)?;
-    arrays.iter().flat_map(|tensor| tensor.0.values.bytes()).try_for_each(|part| file.write_all(part))
+    arrays.iter().try_for_each(|tensor| tensor.0.values.write(file))
 }
 
 /// An array as the header tells of it, without its numbers: they follow.
@@ -38,8 +29,10 @@ struct Tensor<'a>(&'a NamedArray<'a>);
 
 impl View for Tensor<'_> {
     fn dtype(&self) -> Dtype {
-        let format = self.0.values.element().format;
-        DTYPES.iter().find(|known| known.1 == format).map_or(Dtype::F32, |known| known.0)
+        if let Values::Raw(array) = &self.0.values {
+            return array.dtype();
+        }
+        self.0.values.element().and_then(|element| dtype_of(element.format)).unwrap_or(Dtype::F32)
     }
 
     fn shape(&self) -> &[usize] {
@@ -57,27 +50,68 @@ impl View for Tensor<'_> {
 
 /// Reads the tensor `name`, which comes once.
 pub(super) fn read<T: Number>(source: &mut Source<'_>, name: &str) -> Result<ForeignArray<T>, Failure> {
+    let (tensor, first) = find(source, name)?;
+    let (start, element, shape) = place::<T>(&tensor, first)?;
+    source.file.seek(SeekFrom::Start(start))?;
+    let values = read_values(&mut source.file, shape.iter().product(), element, true)?;
+    let (notices, rounding) = (element.notice().into_iter().collect(), element.rounding());
+    Ok(ForeignArray { name: Some(name.into()), shape, values, rounding, notices })
+}
+
+/// Reads the tensor `name` as it is stored.
+pub(super) fn read_raw(source: &mut Source<'_>, name: &str) -> Result<RawArray, Failure> {
+    let (tensor, first) = find(source, name)?;
+    let (start, end) = tensor.data_offsets;
+    source.file.seek(SeekFrom::Start(first + start as u64))?;
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(end - start)
+        .map_err(|_| Failure::Content(format!("{} bytes do not fit the memory of this machine", end - start)))?;
+    if source.file.by_ref().take((end - start) as u64).read_to_end(&mut bytes)? != end - start {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+    Ok(RawArray::of_dtype(name, tensor.shape, tensor.dtype, bytes))
+}
+
+/// Where the numbers of the tensor `name` begin.
+pub(super) fn locate(source: &mut Source<'_>, name: &str) -> Result<Option<(u64, Element, Vec<usize>)>, Failure> {
+    let (tensor, first) = find(source, name)?;
+    place::<f32>(&tensor, first).map(Some)
+}
+
+/// What the header says of a tensor whose bytes are there, and where the first tensor's lie.
+fn find(source: &mut Source<'_>, name: &str) -> Result<(TensorInfo, u64), Failure> {
     let header = header(source)?;
     let metadata: Metadata = serde_json::from_slice(&header).map_err(malformed)?;
     let tensor = metadata.info(name).ok_or_else(|| Failure::Content("its header does not describe it".into()))?;
+    let (start, end) = tensor.data_offsets;
+    let there = source.length - LENGTH_BYTES - header.len() as u64;
+    if end as u64 > there || start > end {
+        return Err(claims_too_much(tensor, there));
+    }
+    Ok((tensor.clone(), LENGTH_BYTES + header.len() as u64))
+}
+
+/// Where the numbers of a tensor begin, if they are of a type that is wanted and as many as its shape has places.
+fn place<T: Number>(tensor: &TensorInfo, first: u64) -> Result<(u64, Element, Vec<usize>), Failure> {
     let format = format_of::<T>(tensor.dtype).ok_or_else(|| {
         Failure::Content(format!("it holds numbers of type {:?}, not weights; save it as F32", tensor.dtype))
     })?;
     let element = Element { format, big_endian: false };
-    let (count, bytes) = sizes(&tensor.shape, element)?;
+    let (_, bytes) = sizes(&tensor.shape, element)?;
     let (start, end) = (tensor.data_offsets.0 as u64, tensor.data_offsets.1 as u64);
-    let there = source.length - LENGTH_BYTES - header.len() as u64;
-    if end > there || end.checked_sub(start) != Some(bytes) {
-        return Err(Failure::Content(format!(
-            "the header claims bytes {start} to {end} for the shape {:?}, but the file has {there} bytes of tensors; write \
-             or copy it again",
-            tensor.shape
-        )));
+    if end - start != bytes {
+        return Err(claims_too_much(tensor, end - start));
     }
-    source.file.seek(SeekFrom::Start(LENGTH_BYTES + header.len() as u64 + start))?;
-    let values = read_values(&mut source.file, count, element, true)?;
-    let (notices, rounding) = (element.notice().into_iter().collect(), element.rounding());
-    Ok(ForeignArray { name: Some(name.into()), shape: tensor.shape.clone(), values, rounding, notices })
+    Ok((first + start, element, tensor.shape.clone()))
+}
+
+fn claims_too_much(tensor: &TensorInfo, there: u64) -> Failure {
+    Failure::Content(format!(
+        "the header claims bytes {} to {} for the shape {:?}, but the file has {there} bytes of tensors; write or copy it \
+         again",
+        tensor.data_offsets.0, tensor.data_offsets.1, tensor.shape
+    ))
 }
 
 /// Names and shapes of all tensors, in the order of the header; a name that comes twice is there twice.
@@ -91,7 +125,7 @@ pub(super) fn outlines(source: &mut Source<'_>) -> Result<Vec<Outline>, Failure>
 }
 
 fn format_of<T: Number>(dtype: Dtype) -> Option<Format> {
-    DTYPES.iter().find(|known| known.0 == dtype && T::accepts(known.1)).map(|known| known.1)
+    format_of_dtype(dtype).filter(|&format| T::accepts(format))
 }
 
 /// The text of the header.

@@ -7,6 +7,8 @@ use std::path::Path;
 const EPOCH: &str = "epoch";
 /// The name of the axis of networks.
 const REPLICA: &str = "replica";
+/// All other axes.
+const REST: &str = "...";
 /// Other words for these two, which would be read as axes of the layer.
 const OTHER_WORDS: [(&str, &str); 2] = [
     (EPOCH, "epochs step steps iteration iterations time checkpoint snapshot"),
@@ -43,12 +45,18 @@ pub(super) struct Layout {
 }
 
 impl Axes {
-    /// Reads `epoch,out,in`: a name for each axis, one of them `epoch`, and `replica` where there are several networks.
+    /// Reads `epoch,out,in`: a name for each axis, one of them `epoch`, and `replica` where there are several networks. Of tensors
+    /// with different axes `epoch,...` or `epoch,replica,...` says what they have in common.
     ///
     /// Fails with [`Error::Usage`] if there is no `epoch`, no axis of weights, an empty name, a name that comes twice, or one
     /// that looks like a slip of the two that mean something.
     pub fn parse(text: &str) -> Result<Self> {
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_string()).collect();
+        match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [EPOCH, REST] => return Ok(Self::OneNetwork),
+            [EPOCH, REPLICA, REST] => return Ok(Self::Own),
+            _ => {}
+        }
         let refused = |why: String| {
             Err(Error::Usage(format!(
                 "--axes {text}: {why}; write for instance --axes epoch,out,in or epoch,replica,weight"
@@ -56,6 +64,9 @@ impl Axes {
         };
         if names.iter().any(String::is_empty) {
             return refused("a name is empty".into());
+        }
+        if names.iter().any(|name| name == REST) {
+            return refused(format!("{REST} can only be written as {EPOCH},{REST} or {EPOCH},{REPLICA},{REST}"));
         }
         for (place, name) in names.iter().enumerate() {
             if names[..place].iter().any(|other| other.to_lowercase() == name.to_lowercase()) {
@@ -199,6 +210,7 @@ mod tests {
             ("epoch,replicas,in", "its name is replica"),
             ("epoch,seed,in", "its name is replica"),
             ("epoch,Replica,in", "its name is replica"),
+            ("epoch,out,...", "epoch,replica,..."),
         ] {
             let error = Axes::parse(names).unwrap_err();
             assert!(matches!(error, Error::Usage(_)) && error.to_string().contains(words), "{names}: {error}");

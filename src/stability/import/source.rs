@@ -1,37 +1,46 @@
-//! Where a history lies: in one array, in numbered arrays of one file, or in numbered files of a folder.
+//! Where histories lie: each in one array, in numbered arrays of one file, or in numbered files of a folder.
 
 use super::axes::Axes;
-use super::numbered::{Series, series};
+use super::contents::{Chosen, Contents, OPTION, left_out, listed};
+use super::numbered::series;
 use crate::error::{Error, Result};
-use crate::run_folder::arrays::{self, ArrayFile, Outline, Rounding};
+use crate::run_folder::arrays::{self, ArrayFile, Location, Outline, Rounding};
 use crate::run_folder::file_kind::{FileKind, Purpose};
 use crate::run_folder::input::Input;
-use crate::run_folder::{self, Manifest, entries};
+use crate::run_folder::{Manifest, entries};
 use std::path::{Path, PathBuf};
 
-/// How a user names an array.
-const OPTION: &str = "--history-key";
-
-/// What was found, its numbers not yet read.
+/// The histories that were found, their numbers not yet read.
 pub(super) struct Source<'a> {
+    /// Each of them.
+    pub(super) found: Vec<Found>,
+    /// Why they cannot be read as one; `None` if there is one.
+    pub(super) refusal: Option<String>,
+    /// What the user should know.
+    pub(super) notices: Vec<String>,
+    store: Store<'a>,
+}
+
+/// The history of one tensor.
+pub(super) struct Found {
+    /// Its name; empty if it has none.
+    pub(super) name: String,
     /// Sizes of the axes; the first are the epochs if `is_numbered`.
     pub(super) shape: Vec<usize>,
     /// Whether the epochs come from names.
     pub(super) is_numbered: bool,
-    /// What the user should know.
-    pub(super) notices: Vec<String>,
-    parts: Parts<'a>,
+    /// Arrays of a file, without a name the only one; of a folder the array in each of its files.
+    arrays: Vec<Option<String>>,
 }
 
-enum Parts<'a> {
-    /// Arrays of a file by name; without a name the only one.
-    Arrays(ArrayFile<'a>, Vec<Option<String>>),
-    /// A file for each epoch, and the array in each.
-    Files(Vec<PathBuf>, Option<String>),
+enum Store<'a> {
+    File(Box<ArrayFile<'a>>),
+    /// A file for each epoch.
+    Folder(Vec<PathBuf>),
 }
 
 impl<'a> Source<'a> {
-    /// Finds the history in a file or a folder.
+    /// Finds the histories in a file or a folder.
     pub(super) fn open(path: &'a Path, key: Option<&str>, axes: &Axes) -> Result<Self> {
         if path.is_dir() { Self::in_folder(path, key) } else { Self::in_file(path, key, axes) }
     }
@@ -40,14 +49,18 @@ impl<'a> Source<'a> {
         let mut file = ArrayFile::open(path, Purpose::Arrays)?;
         let contents = Contents::new(path, &file);
         let mut notices = Vec::new();
-        let Chosen { names, is_numbered } = contents.choose(key, axes, &mut notices)?;
-        let shape = match contents.shape_of(names[0].as_deref()) {
-            Some(shape) => shape.clone(),
-            // Reading says what is wrong with it.
-            None => file.read(names[0].as_deref(), OPTION)?.shape,
-        };
-        let shape = if is_numbered { [&[names.len()][..], &shape].concat() } else { shape };
-        Ok(Self { shape, is_numbered, notices, parts: Parts::Arrays(file, names) })
+        let (chosen, refusal) = contents.choose(key, axes, &mut notices)?;
+        let mut found = Vec::new();
+        for Chosen { name, arrays, is_numbered } in chosen {
+            let shape = match contents.shape_of(arrays[0].as_deref()) {
+                Some(shape) => shape.clone(),
+                // Reading says what is wrong with it.
+                None => file.read(arrays[0].as_deref(), OPTION)?.shape,
+            };
+            let shape = if is_numbered { [&[arrays.len()][..], &shape].concat() } else { shape };
+            found.push(Found { name, shape, is_numbered, arrays });
+        }
+        Ok(Self { found, refusal, notices, store: Store::File(Box::new(file)) })
     }
 
     fn in_folder(folder: &Path, key: Option<&str>) -> Result<Self> {
@@ -106,57 +119,131 @@ impl<'a> Source<'a> {
         notices.extend(left_out(&left));
         let key = if called.is_some() { None } else { key.map(str::to_string) };
         let files: Vec<PathBuf> = chosen.members.iter().map(|member| files[member.1].clone()).collect();
-        let first = arrays::read(&files[0], key.as_deref(), OPTION)?;
-        let shape = [&[files.len()][..], &first.shape].concat();
-        Ok(Self { shape, is_numbered: true, notices, parts: Parts::Files(files, key) })
-    }
-
-    /// Whether this is `history.npz` of a run of this program: beside it, or above it, lies the run's manifest, and the array
-    /// is as large as the layer that the manifest tells of.
-    pub(super) fn is_own(&self, path: &Path) -> bool {
-        let Parts::Arrays(file, _) = &self.parts else { return false };
-        let [_, _, weight_count] = self.shape[..] else { return false };
-        let is_named = path.file_name().is_some_and(|name| name == "history.npz");
-        if self.is_numbered || file.names() != ["history"] || !is_named {
-            return false;
-        }
-        let Ok(path) = path.canonicalize() else { return false };
-        let manifest = path.ancestors().skip(1).take(4).find_map(|folder| Manifest::read(folder).ok().flatten());
-        let width = manifest.and_then(|manifest| manifest.configuration.get("width")?.as_u64());
-        width.and_then(|width| width.checked_mul(width)) == Some(weight_count as u64)
-    }
-
-    /// Reads all numbers, in C order of `shape`.
-    pub(super) fn read(&mut self, path: &Path) -> Result<(Vec<f32>, Rounding)> {
-        let count = match &self.parts {
-            Parts::Arrays(_, names) => names.len(),
-            Parts::Files(files, _) => files.len(),
+        let outlines = match key {
+            Some(_) => Vec::new(),
+            None => ArrayFile::open(&files[0], Purpose::Arrays)?.outlines().to_vec(),
         };
+        let is_weights = |outline: &Outline| outline.shape.as_ref().is_some_and(|shape| !shape.is_empty());
+        let several: Vec<Outline> = outlines.into_iter().filter(is_weights).collect();
+        let found = |name: &str, key: Option<String>, shape: &[usize]| Found {
+            name: name.into(),
+            shape: [&[files.len()][..], shape].concat(),
+            is_numbered: true,
+            arrays: vec![key],
+        };
+        match arrays::read(&files[0], key.as_deref(), OPTION) {
+            Ok(first) => {
+                let name = key.as_deref().or(first.name.as_deref()).unwrap_or_default();
+                let found = vec![found(name, key.clone(), &first.shape)];
+                Ok(Self { found, refusal: None, notices, store: Store::Folder(files) })
+            }
+            Err(refused) if several.len() > 1 => {
+                let found = several.iter().filter_map(|outline| {
+                    Some(found(outline.name.as_deref()?, outline.name.clone(), outline.shape.as_ref()?))
+                });
+                let (found, refusal) = (found.collect(), Some(refused.to_string()));
+                Ok(Self { found, refusal, notices, store: Store::Folder(files) })
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Whether this is `history.npz` of a run of this program: beside it, or above it, lies the run's manifest, and its arrays
+    /// have the names of the run's layers, or, of an older run, the size of the one that the manifest tells of.
+    pub(super) fn is_own(&self, path: &Path) -> bool {
+        let is_named = path.file_name().is_some_and(|name| name == "history.npz");
+        let Some(manifest) = is_named.then(|| manifest_above(path)).flatten() else { return false };
+        let is_layer = |found: &Found| {
+            let number =
+                found.name.strip_suffix(".weight").map(|layer| layer.trim_end_matches(|c: char| c.is_ascii_digit()));
+            !found.is_numbered && matches!(number, Some("dense" | "conv"))
+        };
+        if self.found.iter().all(is_layer) {
+            return true;
+        }
+        let Store::File(file) = &self.store else { return false };
+        let [Found { is_numbered: false, shape, .. }] = &self.found[..] else { return false };
+        let ([_, _, weight_count], ["history"]) =
+            (&shape[..], &file.names().iter().map(String::as_str).collect::<Vec<_>>()[..])
+        else {
+            return false;
+        };
+        let number = |value: &serde_json::Value| value.as_u64().and_then(|units| usize::try_from(units).ok());
+        // The last two hidden layers, one after the other or all alike.
+        let hidden: Vec<usize> = match manifest.configuration.get("hidden").and_then(|hidden| hidden.as_array()) {
+            Some(hidden) => hidden.iter().filter_map(number).collect(),
+            None => manifest.configuration.get("width").and_then(number).map_or(Vec::new(), |width| vec![width; 2]),
+        };
+        let focus = hidden.last_chunk().and_then(|[inputs, units]: &[usize; 2]| inputs.checked_mul(*units));
+        focus == Some(*weight_count)
+    }
+
+    /// How many arrays the history with this index lies in.
+    fn parts(&self, index: usize) -> usize {
+        match &self.store {
+            Store::File(_) => self.found[index].arrays.len(),
+            Store::Folder(files) => files.len(),
+        }
+    }
+
+    /// Sizes of the axes of each of its arrays.
+    fn expected(&self, index: usize) -> &[usize] {
+        let found = &self.found[index];
+        &found.shape[usize::from(found.is_numbered)..]
+    }
+
+    /// Refuses an array of other sizes than the first epoch's.
+    fn check(&self, index: usize, part: usize, path: &Path, shape: &[usize]) -> Result<()> {
+        let (expected, found) = (self.expected(index), &self.found[index]);
+        if shape == expected {
+            return Ok(());
+        }
+        let name = match &self.store {
+            Store::File(_) => found.arrays[part].clone().unwrap_or_default(),
+            Store::Folder(files) => files[part].display().to_string(),
+        };
+        Err(Error::Data(format!(
+            "{}: {name} has the shape {shape:?}, but the first epoch {expected:?}; each epoch needs the same weights",
+            path.display()
+        )))
+    }
+
+    /// Where the numbers of the history with this index lie: one place for each of its arrays; `None` if they have to be read
+    /// as a whole.
+    pub(super) fn locate(&mut self, index: usize, path: &Path) -> Result<Option<Vec<Location>>> {
+        let mut places = Vec::new();
+        for part in 0..self.parts(index) {
+            let array = &self.found[index].arrays;
+            let place = match &mut self.store {
+                Store::File(file) => file.locate(array[part].as_deref(), OPTION)?,
+                Store::Folder(files) => ArrayFile::open(&files[part], Purpose::Arrays)?
+                    .locate(array[0].as_deref(), OPTION)?
+                    .map(Location::closed),
+            };
+            let Some(place) = place else { return Ok(None) };
+            self.check(index, part, path, place.shape())?;
+            places.push(place);
+        }
+        Ok(Some(places))
+    }
+
+    /// Reads all numbers of the history with this index, in C order of its shape, and says what the user should know of that.
+    pub(super) fn read(&mut self, index: usize, path: &Path) -> Result<(Vec<f32>, Rounding, Vec<String>)> {
         let mut values = Vec::new();
         let mut rounding = Rounding::default();
+        let mut notices = Vec::new();
+        let count = self.parts(index);
         for part in 0..count {
-            let (array, name) = match &mut self.parts {
-                Parts::Arrays(file, names) => {
-                    let name = names[part].as_deref();
-                    (file.read(name, OPTION)?, name.unwrap_or_default().to_string())
-                }
-                Parts::Files(files, key) => {
-                    (arrays::read(&files[part], key.as_deref(), OPTION)?, files[part].display().to_string())
-                }
+            let names = &self.found[index].arrays;
+            let array = match &mut self.store {
+                Store::File(file) => file.read(names[part].as_deref(), OPTION)?,
+                Store::Folder(files) => arrays::read(&files[part], names[0].as_deref(), OPTION)?,
             };
-            let expected = &self.shape[usize::from(self.is_numbered)..];
-            if array.shape != expected {
-                return Err(Error::Data(format!(
-                    "{}: {name} has the shape {:?}, but the first epoch {expected:?}; each epoch needs the same weights",
-                    path.display(),
-                    array.shape
-                )));
-            }
-            rounding.relative = rounding.relative.max(array.rounding.relative);
-            rounding.absolute = rounding.absolute.max(array.rounding.absolute);
+            self.check(index, part, path, &array.shape)?;
+            rounding = rounding.with(array.rounding);
             for notice in array.notices {
-                if !self.notices.contains(&notice) {
-                    self.notices.push(notice);
+                if !notices.contains(&notice) {
+                    notices.push(notice);
                 }
             }
             if count == 1 {
@@ -165,154 +252,14 @@ impl<'a> Source<'a> {
                 values.extend(array.values);
             }
         }
-        Ok((values, rounding))
+        Ok((values, rounding, notices))
     }
 }
 
-/// What of a file is the history: arrays by name, of a file with one array perhaps without.
-struct Chosen {
-    names: Vec<Option<String>>,
-    /// Whether each of them is an epoch.
-    is_numbered: bool,
-}
-
-impl Chosen {
-    fn array(name: Option<&str>) -> Self {
-        Self { names: vec![name.map(String::from)], is_numbered: false }
-    }
-}
-
-/// What a file holds.
-struct Contents<'a> {
-    path: &'a Path,
-    /// Names of its arrays; none of `.npy`.
-    names: Vec<String>,
-    outlines: Vec<Outline>,
-    /// Numbered arrays of equal shapes.
-    epochs: Vec<Series>,
-    /// Numbered arrays of different shapes.
-    uneven: Vec<Series>,
-}
-
-impl<'a> Contents<'a> {
-    fn new(path: &'a Path, file: &ArrayFile<'_>) -> Self {
-        let (outlines, names) = (file.outlines().to_vec(), file.names());
-        let shape = |member: &(u64, usize)| outlines[member.1].shape.as_ref();
-        let is_even = |series: &Series| series.members.iter().all(|member| shape(member) == shape(&series.members[0]));
-        let (mut epochs, uneven): (Vec<Series>, Vec<Series>) = series(&names).into_iter().partition(is_even);
-        // Numbers alone are no weights.
-        epochs.retain(|series| shape(&series.members[0]).is_none_or(|shape| !shape.is_empty()));
-        Self { path, names, outlines, epochs, uneven }
-    }
-
-    fn axes_of(&self, index: usize) -> usize {
-        self.outlines[index].shape.as_ref().map_or(0, Vec::len)
-    }
-
-    /// The shape of the one array that is meant by a name, or of the only one; `None` if it cannot be read.
-    fn shape_of(&self, name: Option<&str>) -> Option<&Vec<usize>> {
-        let is_meant = |outline: &&Outline| outline.name.is_none() || name.is_none() || outline.name.as_deref() == name;
-        let mut meant = self.outlines.iter().filter(is_meant);
-        meant.next().filter(|_| meant.next().is_none())?.shape.as_ref()
-    }
-
-    fn names_but(&self, is_taken: impl Fn(usize) -> bool) -> Vec<String> {
-        (0..self.names.len()).filter(|&index| !is_taken(index)).map(|index| self.names[index].clone()).collect()
-    }
-
-    fn refused<T>(&self, why: String) -> Result<T> {
-        Err(Error::Data(format!("{} {why}", self.path.display())))
-    }
-
-    /// The array or arrays that are the history.
-    fn choose(&self, key: Option<&str>, axes: &Axes, notices: &mut Vec<String>) -> Result<Chosen> {
-        let is_called = |series: &&Series| key.is_none_or(|key| series.is_called(key));
-        let is_array = key.is_some_and(|key| self.names.iter().any(|name| name == key));
-        if let Some(key) = key.filter(|_| is_array) {
-            self.check_alone(key, axes, notices)?;
-        } else if let Some(series) = key.and_then(|_| self.epochs.iter().find(is_called)) {
-            return self.numbered(series, notices);
-        } else if let Some(uneven) = self.uneven.iter().filter(is_called).find(|series| series.is_of_epochs()) {
-            return self.different_shapes(uneven);
-        }
-        if key.is_some() {
-            return Ok(Chosen::array(key));
-        }
-        match self.epochs.as_slice() {
-            [] => self.only_possible(notices),
-            [series] if !self.has_larger_than(series) => self.numbered(series, notices),
-            several => {
-                let labels = several.iter().map(|series| series.label.clone());
-                let others = self.names_but(|index| several.iter().any(|series| series.has(index)));
-                let choices = listed(&labels.chain(others).collect::<Vec<_>>());
-                self.refused(format!("can be read as several histories: {choices}; choose one with {OPTION} NAME"))
-            }
-        }
-    }
-
-    /// An array for each epoch.
-    fn numbered(&self, series: &Series, notices: &mut Vec<String>) -> Result<Chosen> {
-        let refused = |why: String| Error::Data(format!("{}: {why}", self.path.display()));
-        notices.push(series.check(&self.names).map_err(refused)?);
-        notices.extend(left_out(&self.names_but(|index| series.has(index))));
-        let names = series.members.iter().map(|member| Some(self.names[member.1].clone())).collect();
-        Ok(Chosen { names, is_numbered: true })
-    }
-
-    /// Refuses one of many numbered arrays as a whole history, unless its axes are said to be that.
-    fn check_alone(&self, key: &str, axes: &Axes, notices: &mut Vec<String>) -> Result<()> {
-        let Some(series) =
-            self.epochs.iter().find(|series| series.members.iter().any(|member| self.names[member.1] == key))
-        else {
-            return Ok(());
-        };
-        let alone = format!("{key} is one of {} numbered arrays, {}", series.members.len(), series.pattern);
-        let own_axes = self.shape_of(Some(key)).map(Vec::len);
-        if matches!(axes, Axes::Named(names) if Some(names.len()) == own_axes) {
-            notices.push(format!("{alone}; it is read alone as a whole history, as --axes says"));
-            return Ok(());
-        }
-        self.refused(format!(
-            "holds an array for each epoch: {alone}; leave {OPTION} {key} out to read all of them as the history, or, if it \
-             alone holds all epochs, name its axes too, e.g. --axes epoch,out,in"
-        ))
-    }
-
-    /// Whether another array has more axes than the numbered ones: it may be the history too.
-    fn has_larger_than(&self, series: &Series) -> bool {
-        let axes = self.axes_of(series.members[0].1);
-        (0..self.names.len()).any(|index| self.axes_of(index) > axes)
-    }
-
-    /// The only array that can be a history: one of floats with two axes or more.
-    fn only_possible(&self, notices: &mut Vec<String>) -> Result<Chosen> {
-        if self.names.len() < 2 {
-            return Ok(Chosen::array(None));
-        }
-        let possible: Vec<usize> = (0..self.names.len()).filter(|&index| self.axes_of(index) > 1).collect();
-        match possible[..] {
-            [only] => {
-                notices.push(format!("the array {} is read", self.names[only]));
-                notices.extend(left_out(&self.names_but(|index| index == only)));
-                Ok(Chosen::array(Some(&self.names[only])))
-            }
-            _ => self.refused(format!(
-                "holds several arrays: {}; choose one with {OPTION} NAME",
-                listed(&described(&self.outlines))
-            )),
-        }
-    }
-
-    fn different_shapes<T>(&self, series: &Series) -> Result<T> {
-        let mut shown: Vec<Outline> = Vec::new();
-        for outline in series.members.iter().map(|member| &self.outlines[member.1]) {
-            if shown.iter().all(|known| known.shape != outline.shape) {
-                shown.push(outline.clone());
-            }
-        }
-        let shown = listed(&described(&shown));
-        self.refused(format!("has numbered arrays of different shapes: {shown}; each epoch needs the same weights"))
-    }
+/// The manifest of the run that a file belongs to: beside it, or above it.
+fn manifest_above(path: &Path) -> Option<Manifest> {
+    let path = path.canonicalize().ok()?;
+    path.ancestors().skip(1).take(4).find_map(|folder| Manifest::read(folder).ok().flatten())
 }
 
 fn name_of(path: &Path) -> String {
@@ -337,22 +284,4 @@ fn holds_arrays(path: &Path) -> bool {
         Ok(FileKind::Npy | FileKind::Safetensors) => true,
         _ => false,
     }
-}
-
-fn left_out(names: &[String]) -> Option<String> {
-    (!names.is_empty()).then(|| format!("left out: {}", listed(names)))
-}
-
-/// The first of these names.
-fn listed(names: &[String]) -> String {
-    run_folder::listed(12, names)
-}
-
-/// Names with shapes.
-fn described(outlines: &[Outline]) -> Vec<String> {
-    let one = |outline: &Outline| {
-        let name = outline.name.as_deref().unwrap_or_default();
-        outline.shape.as_ref().map_or_else(|| name.to_string(), |shape| format!("{name} {shape:?}"))
-    };
-    outlines.iter().map(one).collect()
 }

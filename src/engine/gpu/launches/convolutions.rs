@@ -7,6 +7,7 @@ use crate::kernels::conv2d::{
     BackwardInput, BackwardInputArguments, BackwardWeights, BackwardWeightsArguments, Forward, ForwardArguments, Input,
     Shape,
 };
+use crate::kernels::dense::{Gather, GatherArguments};
 use crate::kernels::max_pool2d::{self, argmax_len};
 use crate::kernels::{Bound, ParameterOffsets, StepRecord};
 use crate::network::ConvLayer;
@@ -69,7 +70,7 @@ fn layers(binder: Binder<'_>) -> Vec<Layer<'_>> {
                 weights: network.layout.conv_weight(index).offset,
                 bias: network.layout.conv_bias(index).offset,
             },
-            input: match features {
+            input: match features.or(activations.gathered.as_ref()) {
                 None => Input::Images(binder.images()),
                 Some(features) => Input::Features(features),
             },
@@ -81,9 +82,13 @@ fn layers(binder: Binder<'_>) -> Vec<Layer<'_>> {
     layers
 }
 
-/// Binds the forward pass of the layers in `range`: one launch a layer.
+/// Binds the forward pass of the layers in `range`: one launch a layer, and of images in colour one before that widens them.
 pub(super) fn forward(binder: Binder<'_>, range: &Range<usize>) -> Result<Vec<Bound>> {
-    let Binder { gpu, kernels, feed, state, .. } = binder;
+    let Binder { gpu, kernels, feed, state, activations, .. } = binder;
+    let gather = activations.gathered.as_ref().filter(|_| range.contains(&0)).map(|output| {
+        let (replicas, capacity, steps, images) = (state.replicas, activations.capacity, feed.steps(), binder.images());
+        Gather::new(kernels.workgroup_size).bind(gpu, &GatherArguments { replicas, capacity, steps, images, output })
+    });
     let bind = |Layer { shape, place, input, convolved, .. }: Layer<'_>| {
         let arguments = ForwardArguments {
             shape,
@@ -97,7 +102,7 @@ pub(super) fn forward(binder: Binder<'_>, range: &Range<usize>) -> Result<Vec<Bo
         Forward::new(kernels.workgroup_size).bind(gpu, &arguments)
     };
     let chosen = layers(binder).into_iter().enumerate().filter(|(index, _)| range.contains(index));
-    chosen.map(|(_, layer)| bind(layer)).collect()
+    gather.into_iter().chain(chosen.map(|(_, layer)| bind(layer))).collect()
 }
 
 /// Binds the backward pass, from the last convolution to the first: gradients of its weights, and of its input unless that is
