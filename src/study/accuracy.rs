@@ -1,7 +1,6 @@
 //! From the rows of a sweep to curves: means over replicas, differences to one-shot pruning in pairs, and the accuracy
 //! table. Nothing is interpolated: every number stands at a point that was really evaluated.
 
-use super::configuration::TABLE_SIZES;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, Repair, SweepRow};
 use serde::Serialize;
@@ -305,16 +304,11 @@ pub fn at_table_sparsities(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SPARSIT
     })
 }
 
-/// For each of [`TABLE_SIZES`] the nearest real point of a curve, if one lies within 5 % of it.
-pub fn at_table_sizes(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SIZES.len()] {
-    TABLE_SIZES.map(|size| {
-        let distance = |point: &CurvePoint| (point.smaller / size).ln().abs();
-        curve
-            .points
-            .iter()
-            .filter(|point| distance(point) <= SIZE_REACH)
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-    })
+/// The real point of a curve that is nearest to a size of the whole network, if one lies within 5 % of it.
+pub fn at_size(curve: &Curve, size: f64) -> Option<&CurvePoint> {
+    let distance = |point: &CurvePoint| (point.smaller / size).ln().abs();
+    let near = curve.points.iter().filter(|point| distance(point) <= SIZE_REACH);
+    near.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
 #[cfg(test)]
