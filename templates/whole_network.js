@@ -6,8 +6,10 @@
     [240, 240, 240],
   ];
   // Width and height of a weight, and the most height of a picture, in CSS pixels.
-  const CELL = 6;
-  const TALLEST = 360;
+  const CELL = 5;
+  const TALLEST = 320;
+  // Most sizes that are written below the slider.
+  const MARKS = 12;
   // The character that stands for a count of 0.
   const ZERO = "0".charCodeAt(0);
 
@@ -21,7 +23,7 @@
     const canvas = element("canvas", { role: "img", style: `width: min(100%, ${width}px); height: ${height}px` });
     const kept = element("span");
     const caption = element("figcaption", {}, element("strong", {}, name), ` ${whole(inputs)} × ${whole(units)}`, kept);
-    parent.append(element("figure", { style: `width: max(11rem, ${width + 2}px)` }, caption, canvas));
+    parent.append(element("figure", { style: `width: max(9.5rem, ${width + 2}px)` }, caption, canvas));
     return { canvas, kept };
   }
 
@@ -70,6 +72,7 @@
       kept: box(found, "kept", "Weights that stay"),
       accuracy: box(found, "accuracy", `${data.judged} accuracy of this replica`),
     };
+    const marks = sizes.length <= MARKS ? sizes : [sizes[0], sizes.at(-1)];
     const pictured = data.methods[data.pictured];
     const by = pictured === undefined ? "" : ` Chosen by ${pictured.label}.`;
     const pictures = element("div", { class: "layers" });
@@ -89,6 +92,7 @@
     place.append(
       controls,
       element("label", { class: "slider" }, "How many times smaller the whole network is", slider),
+      element("div", { class: "ends", "aria-hidden": "true" }, ...marks.map((size) => element("span", {}, `${size}×`))),
       found,
       element("div", { class: "beside" },
         element("div", {},
@@ -99,6 +103,7 @@
         ),
         element("div", {},
           element("h4", {}, "Every method"),
+          element("p", { class: "quiet" }, `${data.judged} accuracy in per cent, mean ± sd over replicas.`),
           element("div", { class: "scroll" }, table),
         ),
       ),
@@ -113,18 +118,18 @@
         const tensor = data.tensors[index];
         const all = tensor.inputs * tensor.units;
         const stays = draw(canvas, tensor, own.counts[index], step);
-        words.textContent = `${whole(stays)} of ${whole(all)} stay (${((100 * stays) / all).toFixed(1)} %)`;
-        canvas.setAttribute("aria-label", `${tensor.name}, ${times(size)}: ${words.textContent}`);
+        words.textContent = `${whole(stays)} of ${whole(all)} (${((100 * stays) / all).toFixed(1)} %)`;
+        canvas.setAttribute("aria-label", `${tensor.name}, network ${times(size)}: ${words.textContent} weights stay`);
         kept += stays;
       });
       const accuracy = own.accuracy[step];
       const told = accuracy === undefined ? "–" : percent(accuracy);
-      boxes.size.value.textContent = step === 0 ? "before any cut" : times(size);
+      boxes.size.value.textContent = step === 0 ? "1× (nothing removed)" : times(size);
       boxes.kept.value.textContent = `${whole(kept)} of ${whole(weights)}`;
       boxes.accuracy.value.textContent = told;
-      head.textContent = `${data.judged.toLowerCase()} accuracy (%) ${step === 0 ? "before any cut" : times(size)}`;
+      head.textContent = times(size);
       lines.forEach(({ text }, index) => (text.textContent = data.methods[index].texts[step]));
-      const words = step === 0 ? "Before any cut" : times(size);
+      const words = step === 0 ? "Nothing removed" : times(size);
       slider.setAttribute("aria-valuetext", `${words}, ${whole(kept)} weights stay, accuracy ${told}`);
     }
 

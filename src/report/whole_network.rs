@@ -154,6 +154,9 @@ mod tests {
         let tensors = vec![tensor("conv0.weight", &[3, 3, 2, 4]), tensor("dense0.weight", &[6, 5])];
         cell.survival = Some(Survival { sizes: vec![2.0, 4.0], replicas: 5, tensors });
         for replica in 0..5 {
+            // Each choice of layers has the networks before pruning.
+            let mean = cell.sweep.iter().find(|row| row.method == Method::Dense && row.epochs == 100).cloned();
+            cell.sweep.extend(mean.map(|row| SweepRow { rule: "mean".into(), replica, accuracy: 0.97, ..row }));
             let points = [
                 (Method::Dense, "", 1.0, 0.96),
                 (Method::Dense, "mean", 1.0, 0.97),
@@ -205,10 +208,14 @@ mod tests {
     #[test]
     fn each_method_has_a_text_at_each_size_and_one_of_them_chose_the_pictures() {
         let found = found(&cell(), 1, 10);
-        assert_eq!((&found["sizes"], &found["layers"], &found["judged"]), (&value!([2.0, 4.0]), &value!("all"), &value!("Test")));
+        assert_eq!(
+            (&found["sizes"], &found["layers"], &found["judged"]),
+            (&value!([2.0, 4.0]), &value!("all"), &value!("Test"))
+        );
         let methods = found["methods"].as_array().unwrap();
         let labels: Vec<&str> = methods.iter().filter_map(|line| line["label"].as_str()).collect();
         assert_eq!(labels[1..], ["before pruning, mean weights", "magnitude", "hold-surgeon mean"]);
+        assert_eq!(methods[1]["texts"], value!(["97.0 ± 0.0", "97.0 ± 0.0", "97.0 ± 0.0"]));
         assert_eq!(methods[2]["texts"], value!(["–", "90.0 ± 0.0", "50.0 ± 0.0"]));
         assert_eq!(methods[3]["texts"], value!(["–", "95.0 ± 0.0", "94.0 ± 0.0"]));
         assert_eq!(found["pictured"], 3);

@@ -164,7 +164,8 @@ mod tests {
         assert_eq!(Survival::read(&path, &[1.5, 2.2], 2).unwrap(), None);
         survival().write(&path).unwrap();
         assert_eq!(Survival::read(&path, &[1.5, 2.2], 2).unwrap(), Some(survival()));
-        for (sizes, replicas, words) in [(&[1.5, 2.5][..], 2, "--stages"), (&[1.5, 2.2], 3, "[replica, ..., in, out]")] {
+        for (sizes, replicas, words) in [(&[1.5, 2.5][..], 2, "--stages"), (&[1.5, 2.2], 3, "[replica, ..., in, out]")]
+        {
             let error = Survival::read(&path, sizes, replicas).unwrap_err();
             assert!(error.exit_code() == 5 && error.to_string().contains(words), "{error}");
         }
