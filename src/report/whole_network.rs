@@ -146,7 +146,7 @@ mod tests {
     fn cell() -> Results {
         let mut cell = sample::cell();
         let tensor = |name: &str, shape: &[usize]| {
-            let weights = shape.iter().product();
+            let weights: usize = shape.iter().product();
             let mut counts = vec![0; 5 * weights];
             counts[..2].copy_from_slice(&[2, 1]);
             SurvivalCounts { name: name.into(), shape: [&[5], shape].concat(), counts }

@@ -133,7 +133,15 @@ mod tests {
     use super::*;
 
     fn architecture() -> Architecture {
-        Architecture { image_height: 2, image_width: 1, convolutions: Vec::new(), width: 2, depth: 1, classes: 3 }
+        Architecture {
+            image_height: 2,
+            image_width: 1,
+            channels: 1,
+            convolutions: Vec::new(),
+            hidden: vec![2],
+            bias: true,
+            classes: 3,
+        }
     }
 
     /// Two replicas at two sizes: the first keeps weight 0 of `dense0` at both and weight 3 at the first.

@@ -22,7 +22,8 @@ fn study() -> &'static PathBuf {
 
 /// What the sliders of a page show that are of a `kind`: of the focus layer (`layer`) or of the whole network (`network`).
 fn sliders(page: &str, kind: &str) -> Vec<Value> {
-    let parts = page.split(&format!("<div class=\"explorer\" data-of=\"{kind}\">")).skip(1);
+    let place = format!("<div class=\"explorer\" data-of=\"{kind}\">");
+    let parts = page.split(&place).skip(1);
     let numbers = |part: &str| part.split("<script type=\"application/json\">").nth(1).unwrap().to_string();
     parts.map(|part| serde_json::from_str(numbers(part).split("</script>").next().unwrap()).unwrap()).collect()
 }
