@@ -39,9 +39,10 @@ fn hues() -> TempDir {
     folder
 }
 
-fn train(folder: &Path, data: &str, more: &str) -> Ended {
+/// Trains into a folder `run` of its own: that of another configuration is refused.
+fn train(folder: &Path, data: &str, more: &str, run: &str) -> Ended {
     let line = format!(
-        "train --device cpu --epochs 40 --replicates 1 --depth 2 --width 12 --filters 4 --batch 10 --json --out run --fresh \
+        "train --device cpu --epochs 40 --replicates 1 --depth 2 --width 12 --filters 4 --batch 10 --json --out {run} \
          {more} --data"
     );
     holdfast(folder, &line, &[OsStr::new(data)])
@@ -55,16 +56,16 @@ fn test_accuracy(ended: &Ended) -> f64 {
 fn classes_that_differ_by_hue_alone_are_learnt_in_colour_and_not_in_gray() {
     let folder = hues();
     for model in ["dnn", "cnn"] {
-        let colour = train(folder.path(), "any=hues", &format!("--model {model}")).succeeded();
+        let colour = train(folder.path(), "any=hues", &format!("--model {model}"), model).succeeded();
         assert!(test_accuracy(&colour) >= 0.95, "{model}: {}", colour.stdout);
         let colour = colour.says(&["8 x 8, 120 training and 120 test images, colour, 3 channels"]);
-        assert_eq!(manifest(&folder.path().join("run"))["data_sets"]["hues"]["channels"], 3, "{}", colour.stderr);
+        assert_eq!(manifest(&folder.path().join(model))["data_sets"]["hues"]["channels"], 3, "{}", colour.stderr);
     }
     // Of 120 images a coin gets 60 right, with a standard deviation of 5.5: three and a half of these to either side.
-    let gray = train(folder.path(), "any=hues", "--model dnn --gray").succeeded();
+    let gray = train(folder.path(), "any=hues", "--model dnn --gray", "gray").succeeded();
     assert!((test_accuracy(&gray) - 0.5).abs() < 0.16, "{}", gray.stdout);
     gray.says(&["120 training and 120 test images, gray"]);
-    assert_eq!(manifest(&folder.path().join("run"))["data_sets"]["hues"]["channels"], 1);
+    assert_eq!(manifest(&folder.path().join("gray"))["data_sets"]["hues"]["channels"], 1);
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn images_of_two_four_and_five_channels_are_refused_with_what_is_read() {
             .flat_map(|[image, label]| [array(image, &images, &values), array(label, &[6], &labels)])
             .collect();
         arrays::write(&path, &named).unwrap();
-        let ended = train(folder.path(), &format!("any=of-{channels}.npz"), "");
+        let ended = train(folder.path(), &format!("any=of-{channels}.npz"), "", "run");
         ended.refused(5, &[&format!("images of {channels} channels"), "1 (gray) and 3 (red, green and blue) are read"]);
         assert!(!folder.path().join("run").exists(), "a run folder was begun for data that cannot be used");
     }
