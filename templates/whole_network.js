@@ -22,7 +22,7 @@
     const [width, height] = [inputs * CELL, Math.min(units * CELL, TALLEST)];
     const canvas = element("canvas", { role: "img", style: `width: min(100%, ${width}px); height: ${height}px` });
     const kept = element("span");
-    const caption = element("figcaption", {}, element("strong", {}, name), ` ${whole(inputs)} × ${whole(units)}`, kept);
+    const caption = element("figcaption", {}, element("strong", {}, name), ` ${whole(inputs)}\u00a0×\u00a0${whole(units)}`, kept);
     parent.append(element("figure", { style: `width: max(9.5rem, ${width + 2}px)` }, caption, canvas));
     return { canvas, kept };
   }
