@@ -26,6 +26,7 @@ pub mod replication;
 pub mod results;
 pub mod runs;
 mod surgeons;
+pub mod survival;
 pub mod tables;
 pub mod weight_tables;
 

@@ -3,6 +3,7 @@
 use super::comparison::{CellComparison, REPETITIONS, since};
 use super::configuration::PAPER_TOLERANCE;
 use super::part::{Base, Calibrated, Cost, Part};
+use super::survival::Survival;
 use crate::engine::{DataHandle, Evaluation, Network, Overheads, Watch};
 use crate::error::{Error, Result};
 use crate::network::{self, Layer, ParameterLayout, Selection};
@@ -221,11 +222,13 @@ impl CellComparison<'_> {
             let total = (calibrated.surgeries.len() * sizes.len()) as u64;
             let before = self.engine.overheads();
             let (mut solved, mut times) = (Vec::new(), StageTimes::default());
+            let mut survival = Survival::new(&self.cell.architecture, calibrated.surgeries.len(), sizes);
             control.stage(&stage, total, "sizes", |watch| {
                 for (replica, surgery) in calibrated.surgeries.iter().enumerate() {
                     let ratios = self.holding(part, replica, method);
                     let mut take = |network: &PrunedNetwork| {
                         let point = OperatingPoint { replica, window, ..OperatingPoint::default() };
+                        survival.add(replica, &network.kept);
                         solved.push(Solved { point, network: network.clone() });
                         (watch.progress)(1);
                         Ok(())
@@ -238,6 +241,10 @@ impl CellComparison<'_> {
                 }
                 Ok::<(), Error>(())
             })?;
+            if method == Method::HoldSurgeon {
+                // Mean weights, which come last where there are any, take the place of the last ones.
+                self.survival = Some(survival);
+            }
             let start = Instant::now();
             let evaluations = self.evaluate_solved(trained, test, part, calibrated.base, &solved, &control.silent())?;
             let cost = Cost {
