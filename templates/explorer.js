@@ -5,9 +5,11 @@
     stability: "Magnitude stability",
     settle: "Settling tolerance",
     hold: "Holding magnitude",
+    "hold-input": "Holding magnitude × input norm",
     magnitude: "One-shot magnitude",
     "magnitude-frozen-first": "One-shot magnitude, frozen first",
     random: "Random",
+    wanda: "Wanda (magnitude × input norm)",
     "decay-sequential": "Exponential decay (retrains)",
     "decay-batched": "Exponential decay, batched (retrains)",
   };
@@ -16,9 +18,11 @@
     stability: "#0072b2",
     settle: "#009e73",
     hold: "#d55e00",
+    "hold-input": "#b8a800",
     magnitude: "var(--ink)",
     "magnitude-frozen-first": "#cc79a7",
     random: "#56b4e9",
+    wanda: "#7f7f7f",
     "decay-sequential": "#e69f00",
     "decay-batched": "#e69f00",
   };
