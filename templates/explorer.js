@@ -1,14 +1,15 @@
 // The slider of a page: one operating point of one replica, its accuracy among all others, and the focus layer behind it.
-// Each element of class `explorer` holds its numbers as JSON (src/report/explorer.rs says what they are).
-"use strict";
+// Each element with `data-of="layer"` holds its numbers as JSON (src/report/explorer.rs says what they are).
 (() => {
   const NAMES = {
     stability: "Magnitude stability",
     settle: "Settling tolerance",
     hold: "Holding magnitude",
+    "hold-input": "Holding magnitude × input norm",
     magnitude: "One-shot magnitude",
     "magnitude-frozen-first": "One-shot magnitude, frozen first",
     random: "Random",
+    wanda: "Wanda (magnitude × input norm)",
     "decay-sequential": "Exponential decay (retrains)",
     "decay-batched": "Exponential decay, batched (retrains)",
   };
@@ -17,9 +18,11 @@
     stability: "#0072b2",
     settle: "#009e73",
     hold: "#d55e00",
+    "hold-input": "#b8a800",
     magnitude: "var(--ink)",
     "magnitude-frozen-first": "#cc79a7",
     random: "#56b4e9",
+    wanda: "#7f7f7f",
     "decay-sequential": "#e69f00",
     "decay-batched": "#e69f00",
   };
@@ -35,16 +38,7 @@
   const WIDEST_GAP = 0.05;
 
   const retrains = (method) => method.startsWith("decay-");
-  const percent = (share) => (100 * share).toFixed(2) + " %";
   const plain = (value) => (value === null ? "infinite" : String(Number(value.toPrecision(3))));
-
-  // An HTML element with its attributes and children.
-  function element(name, attributes = {}, ...children) {
-    const made = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.append(...children);
-    return made;
-  }
 
   function vector(name, attributes, text) {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -61,13 +55,6 @@
     const mixed = (at) =>
       Math.round(part(colours[first], at) * (1 - place + first) + part(colours[first + 1], at) * (place - first));
     return `rgb(${mixed(0)}, ${mixed(1)}, ${mixed(2)})`;
-  }
-
-  function chooser(label, choices, parent) {
-    const select = element("select");
-    choices.forEach(([text], index) => select.append(element("option", { value: index }, text)));
-    parent.append(element("label", {}, label, select));
-    return { select, value: () => choices[select.value]?.[1] };
   }
 
   // A picture of the layer, a row for each input and a column for each unit, with a scale below.
@@ -106,8 +93,6 @@
     const about = `${plain(low)} to ${plain(high)}`;
     drawPanel(place, title, about, values.map((value) => colourAt(colours, share(value))), chosen, units, [bar, ends]);
   }
-
-  const key = (colour, text) => element("span", {}, element("i", { style: `background: ${colour}` }), text);
 
   // For each weight whether an operating point removes it; null where the file does not tell.
   function removal(data, replica, series, index) {
@@ -213,19 +198,13 @@
     const slider = element("input", { type: "range", min: "0", step: "1" });
     const sliderName = element("span");
     const found = element("dl", { class: "found" });
-    const box = (name, title) => {
-      const value = element("dd", { "data-of": name });
-      const head = element("dt", {}, title);
-      found.append(element("div", {}, head, value));
-      return { value, head };
-    };
     const boxes = {
-      accuracy: box("accuracy", `${data.judged} accuracy`),
-      change: box("change", "Against the net unpruned"),
-      sparsity: box("sparsity", "Zero weights"),
-      compression: box("compression", "Compression of the model"),
-      setting: box("setting", ""),
-      frozen: box("frozen", "Frozen weights"),
+      accuracy: box(found, "accuracy", `${data.judged} accuracy`),
+      change: box(found, "change", "Against the net unpruned"),
+      sparsity: box(found, "sparsity", "Zero weights"),
+      compression: box(found, "compression", "Compression of the model"),
+      setting: box(found, "setting", ""),
+      frozen: box(found, "frozen", "Frozen weights"),
     };
     const svg = vector("svg", { role: "img" });
     const chart = element("div", {}, svg);
@@ -233,8 +212,6 @@
     const panels = element("div", { class: "panels" });
     const [weights, states, stability, settling, holding] = Array.from({ length: 5 }, () => panel(panels, inputs, units));
     const told = element("p", { class: "quiet", "aria-live": "polite" });
-    const left = data.replicates - data.replicas.length;
-    const note = left > 0 ? ` The file holds the first ${data.replicas.length} of ${data.replicates} replicas.` : "";
     place.append(
       controls,
       element("label", { class: "slider" }, sliderName, slider),
@@ -242,7 +219,7 @@
       chart,
       keys,
       element("h4", {}, "The focus layer"),
-      element("p", { class: "quiet" }, "Row: unit of the layer before. Column: unit of this layer." + note),
+      element("p", { class: "quiet" }, "Row: unit of the layer before. Column: unit of this layer." + leftOut(data.replicas.length, data.replicates)),
       panels,
       told,
     );
@@ -365,7 +342,7 @@
     new ResizeObserver(draw).observe(chart);
   }
 
-  for (const place of document.querySelectorAll(".explorer")) {
+  for (const place of document.querySelectorAll('.explorer[data-of="layer"]')) {
     explore(place, JSON.parse(place.querySelector("script").textContent));
   }
 })();

@@ -6,7 +6,7 @@ use super::options::{FolderOptions, RunArguments, Share};
 use super::output;
 use super::progress::Reporter;
 use super::run::{finish, prepare};
-use crate::engine::{Batch, DataHandle};
+use crate::engine::{Batch, DataHandle, Evaluation, Network};
 use crate::error::Result;
 use crate::network::Selection;
 use crate::run_folder::csv;
@@ -62,9 +62,14 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
             .map(|metrics| metrics.accuracy)
             .collect();
         let training_accuracy = mean(&last);
+        let of_means = averaged_accuracies(&mut trained, test, control)?;
+        let averaged = match of_means.is_empty() {
+            true => String::new(),
+            false => format!("; weights averaged over the last half: {:.2} %", 100.0 * mean(&of_means)),
+        };
         let spread = Summary::of(&accuracies).and_then(|summary| summary.sd);
         lines.push(format!(
-            "{}: {} replicas, {} epochs, {:.1} s; accuracy {:.2} % in training, {:.2} %{} in test\n",
+            "{}: {} replicas, {} epochs, {:.1} s; accuracy {:.2} % in training, {:.2} %{} in test{averaged}\n",
             cell.name(),
             run.configuration.replicates,
             run.configuration.epochs,
@@ -78,6 +83,7 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
             "data_set": cell.data_set,
             "training_accuracy": training_accuracy,
             "test_accuracies": accuracies,
+            "averaged_test_accuracies": of_means,
             "train_s": trained.times.train.as_secs_f64(),
         }));
         if let Some(share) = run.configuration.stop_at_plateau {
@@ -119,6 +125,14 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
 /// Accuracy of each replica on a data set.
 fn accuracies_of(batch: &mut Batch, data: DataHandle, control: Control<'_>) -> Result<Vec<f64>> {
     Ok(batch.evaluate(data, &control.silent())?.iter().map(|evaluation| evaluation.accuracy()).collect())
+}
+
+/// The same of the networks whose weights are averaged.
+fn averaged_accuracies(trained: &mut Trained, data: DataHandle, control: Control<'_>) -> Result<Vec<f64>> {
+    let network = |(slot, parameters): (usize, &Vec<f32>)| Network { slot, parameters: parameters.as_slice().into() };
+    let networks: Vec<Network> = trained.mean.iter().enumerate().map(network).collect();
+    let evaluations = trained.batch.sweep_networks(data, 0, &networks, &control.silent())?;
+    Ok(evaluations.iter().map(Evaluation::accuracy).collect())
 }
 
 /// A line of `plateau.csv`. Accuracies are of the trained networks, one pass over the images; those of full training are

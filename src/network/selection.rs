@@ -54,9 +54,7 @@ impl Selection {
     /// ```
     /// use holdfast::network::{Architecture, Selection};
     ///
-    /// let convolutions = Vec::new();
-    /// let architecture =
-    ///     Architecture { image_height: 28, image_width: 28, convolutions, width: 30, depth: 6, classes: 10 };
+    /// let architecture = Architecture::dnn(28, 28, [30; 6], 10);
     /// let selection = Selection::named(&architecture, "dense6,focus")?;
     /// let names: Vec<&str> = selection.parts().iter().map(|part| part.name.as_str()).collect();
     /// assert_eq!(names, ["dense5.weight", "dense6.weight"]);

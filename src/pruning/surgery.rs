@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// The most rows of a layer: positions of a convolution beyond it are drawn at random.
 pub const MOST_ROWS: usize = 60_000;
 
+/// The most `units * inputs^3`, over all layers that take part, that is begun with: some minutes for a network.
+const MOST_WORK: f64 = 1e12;
+
 /// How rows are weighed and equations are kept solvable.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
@@ -129,6 +132,24 @@ impl<'a> Surgery<'a> {
     /// Units of these layers.
     pub fn units(&self, layers: &[usize]) -> usize {
         layers.iter().map(|&layer| self.layers[layer].layer.units()).sum()
+    }
+
+    /// Fails with [`Error::Usage`] where solving `chosen` layers exactly would take hours: the work grows with the cube of a
+    /// unit's inputs.
+    pub fn check_work(&self, chosen: &[usize]) -> Result<()> {
+        let cost = |&index: &usize| {
+            let Place { layer, .. } = &self.layers[index];
+            (layer.units() as f64 * (layer.inputs() as f64).powi(3), index, layer.inputs())
+        };
+        let work: f64 = chosen.iter().map(cost).map(|(work, ..)| work).sum();
+        let largest = chosen.iter().map(cost).max_by(|a, b| a.0.total_cmp(&b.0));
+        match largest.filter(|_| work > MOST_WORK) {
+            None => Ok(()),
+            Some((_, index, inputs)) => Err(Error::Usage(format!(
+                "weights that stay are solved anew exactly, and layer {index}, counted from 0, has {inputs} inputs a unit: that would \
+                 take hours; bring images to a smaller --side, or leave that layer out of --layers"
+            ))),
+        }
     }
 
     /// Which layer, counted from the image, a part of a selection belongs to.

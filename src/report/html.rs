@@ -1,7 +1,7 @@
 //! One page that shows everything and needs nothing else: no network, no files beside it.
 
 use super::layout::{Grid, Line};
-use super::{Provenance, Run, Study, explorer, figures, growth_figure, study, tables, verdict};
+use super::{Provenance, Run, Study, explorer, figures, growth_figure, study, tables, verdict, whole_network};
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::accuracy::TABLE_SPARSITIES;
@@ -14,8 +14,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-/// Draws what the slider shows.
-const SCRIPT: &str = include_str!("../../templates/explorer.js");
+/// Draws what the sliders show.
+const SCRIPT: &str = concat!(
+    include_str!("../../templates/elements.js"),
+    include_str!("../../templates/explorer.js"),
+    include_str!("../../templates/whole_network.js")
+);
 
 /// A run, as the page shows it.
 struct RunSection<'a> {
@@ -54,6 +58,8 @@ struct Section {
     reference: String,
     figure: String,
     explorer: String,
+    /// What the slider of the whole network shows, if several layers were pruned.
+    whole_network: Option<String>,
 }
 
 /// The page.
@@ -76,7 +82,7 @@ pub fn page(runs: &[Run]) -> Result<String> {
         version: env!("CARGO_PKG_VERSION"),
         sparsities: TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)),
         sizes: tables::size_heads(),
-        parts: runs.iter().map(|run| part(run, explorer::replicas_each(runs))).collect::<Result<_>>()?,
+        parts: runs.iter().map(|run| part(run, Room::of(runs))).collect::<Result<_>>()?,
         script: SCRIPT,
     };
     page.render().map_err(failed)
@@ -86,11 +92,26 @@ fn failed(error: impl Display) -> Error {
     Error::Job(format!("the HTML report could not be made: {error}; the CSV files hold the same numbers"))
 }
 
-fn part(run: &Run, replicas: u32) -> Result<RunSection<'_>> {
+/// How much of a cell a page can show.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Cells on the page.
+    cells: usize,
+    /// Most replicas of each that can be looked at.
+    replicas: u32,
+}
+
+impl Room {
+    fn of(runs: &[Run]) -> Self {
+        Self { cells: runs.iter().map(|run| run.cells.len()).sum(), replicas: explorer::replicas_each(runs) }
+    }
+}
+
+fn part(run: &Run, room: Room) -> Result<RunSection<'_>> {
     Ok(RunSection {
         provenance: &run.provenance,
         study: run.study.as_ref().map(|study| study_part(study, &run.cells)).transpose()?,
-        sections: run.cells.iter().map(|(cell, layer)| section(cell, layer, replicas)).collect::<Result<_>>()?,
+        sections: run.cells.iter().map(|(cell, layer)| section(cell, layer, room)).collect::<Result<_>>()?,
     })
 }
 
@@ -107,7 +128,7 @@ fn study_part<'a>(study: &'a Study, cells: &[(Results, FocusLayer)]) -> Result<S
     })
 }
 
-fn section(cell: &Results, layer: &FocusLayer, replicas: u32) -> Result<Section> {
+fn section(cell: &Results, layer: &FocusLayer, room: Room) -> Result<Section> {
     let differences: Vec<_> =
         tables::CONTROLS.map(|(control, over)| (control, tables::difference_lines(cell, over))).into();
     Ok(Section {
@@ -124,7 +145,8 @@ fn section(cell: &Results, layer: &FocusLayer, replicas: u32) -> Result<Section>
         inference: tables::inference_sentence(cell),
         reference: tables::reference_sentence(cell),
         figure: figures::svg(cell)?,
-        explorer: explorer::json(cell, layer, replicas).map_err(failed)?,
+        explorer: explorer::json(cell, layer, room.replicas).map_err(failed)?,
+        whole_network: whole_network::json(cell, room.cells, room.replicas).map_err(failed)?,
     })
 }
 

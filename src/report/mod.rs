@@ -16,6 +16,7 @@ pub mod scaling_figure;
 pub mod study;
 pub mod tables;
 pub mod verdict;
+mod whole_network;
 
 pub use provenance::Provenance;
 

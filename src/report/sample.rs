@@ -93,6 +93,7 @@ pub(super) fn cell() -> Results {
         headline_window: WINDOW,
         headline_rule: FROZEN_FIRST,
         judged_in_training: false,
+        survival: None,
         inference: inference.map(|(sparsity, milliseconds)| inference_row(sparsity, milliseconds)).into(),
     }
 }

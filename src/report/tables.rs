@@ -99,18 +99,22 @@ pub(super) fn size_heads() -> [String; TABLE_SIZES.len()] {
 /// network is.
 pub(super) fn size_lines(cell: &Results) -> Vec<(String, Vec<Line>)> {
     let line = |curve: &Curve| {
-        let column = |(point, size): (Option<&CurvePoint>, f64)| match point {
-            None => NOTHING.to_string(),
-            Some(point) if (point.smaller / size - 1.0).abs() > UNMARKED => {
-                format!("{} @{:.1}x", percent(&point.accuracy), point.smaller)
-            }
-            Some(point) => percent(&point.accuracy),
-        };
-        let points = accuracy::at_table_sizes(curve);
-        Line { label: curve.label.clone(), columns: points.into_iter().zip(TABLE_SIZES).map(column).collect() }
+        let columns = TABLE_SIZES.map(|size| at_size(curve, size));
+        Line { label: curve.label.clone(), columns: columns.into() }
     };
     let curves = accuracy::curves_by_size(&cell.sweep, cell.headline_window);
     curves.into_iter().map(|(layers, curves)| (layers, curves.iter().map(line).collect())).collect()
+}
+
+/// Accuracy of a curve in per cent where the whole network is so many times smaller.
+pub(super) fn at_size(curve: &Curve, size: f64) -> String {
+    match accuracy::at_size(curve, size) {
+        None => NOTHING.to_string(),
+        Some(point) if (point.smaller / size - 1.0).abs() > UNMARKED => {
+            format!("{} @{:.1}x", percent(&point.accuracy), point.smaller)
+        }
+        Some(point) => percent(&point.accuracy),
+    }
 }
 
 /// The difference of a point to a control.
@@ -241,7 +245,8 @@ pub(super) fn accuracy_text(cell: &Results) -> String {
     grid(&accuracy_lines(cell)) + seen
 }
 
-fn percent(summary: &Summary) -> String {
+/// A mean and its spread in per cent: `96.7 ± 0.1`.
+pub(super) fn percent(summary: &Summary) -> String {
     let spread = summary.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd)).unwrap_or_default();
     format!("{:.1}{spread}", 100.0 * summary.mean)
 }
@@ -258,7 +263,7 @@ pub fn text(cell: &Results) -> String {
         cell.judged_by()
     );
     text += &grid(&accuracy_lines(cell));
-    text += &format!("  {}\n", reference_sentence(cell));
+    text += &wrapped(&reference_sentence(cell));
     for (layers, lines) in size_lines(cell) {
         text += &format!(
             "\n{} accuracy in % by how many times smaller the whole network is (layers {layers} pruned)\n",

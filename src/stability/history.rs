@@ -73,9 +73,7 @@ impl History {
     /// use holdfast::engine::HistoryShape;
     /// use holdfast::stability::History;
     /// # use holdfast::network::{Architecture, Selection};
-    /// # let architecture = Architecture {
-    /// #     image_height: 1, image_width: 1, convolutions: Vec::new(), width: 1, depth: 2, classes: 2,
-    /// # };
+    /// # let architecture = Architecture::dnn(1, 1, [1; 2], 2);
     ///
     /// let shape = HistoryShape { epochs: 1, replicas: 1, weight_count: 4 };
     /// let history = History::new(shape, vec![0.5, 0.1, 0.5, 0.2])?;

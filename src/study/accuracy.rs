@@ -1,7 +1,6 @@
 //! From the rows of a sweep to curves: means over replicas, differences to one-shot pruning in pairs, and the accuracy
 //! table. Nothing is interpolated: every number stands at a point that was really evaluated.
 
-use super::configuration::TABLE_SIZES;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, Repair, SweepRow};
 use serde::Serialize;
@@ -305,16 +304,11 @@ pub fn at_table_sparsities(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SPARSIT
     })
 }
 
-/// For each of [`TABLE_SIZES`] the nearest real point of a curve, if one lies within 5 % of it.
-pub fn at_table_sizes(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SIZES.len()] {
-    TABLE_SIZES.map(|size| {
-        let distance = |point: &CurvePoint| (point.smaller / size).ln().abs();
-        curve
-            .points
-            .iter()
-            .filter(|point| distance(point) <= SIZE_REACH)
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-    })
+/// The real point of a curve that is nearest to a size of the whole network, if one lies within 5 % of it.
+pub fn at_size(curve: &Curve, size: f64) -> Option<&CurvePoint> {
+    let distance = |point: &CurvePoint| (point.smaller / size).ln().abs();
+    let near = curve.points.iter().filter(|point| distance(point) <= SIZE_REACH);
+    near.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
 #[cfg(test)]
@@ -430,8 +424,8 @@ mod tests {
         assert!((over - 0.3).abs() < 1e-12, "{over}");
         let by_size = curves_by_size(&rows, 50);
         assert_eq!((by_size.len(), by_size[0].0.as_str(), labels(&by_size[0].1)), (1, "all", vec!["magnitude".into()]));
-        let shown = at_table_sizes(&by_size[0].1[0]).map(|point| point.map(|point| point.smaller));
-        assert_eq!(shown, [Some(2.0), Some(4.1), None, None, None], "6.7 is too far from 6");
+        let shown = [2.0, 4.0, 6.0].map(|size| at_size(&by_size[0].1[0], size).map(|point| point.smaller));
+        assert_eq!(shown, [Some(2.0), Some(4.1), None], "6.7 is too far from 6");
     }
 
     #[test]

@@ -39,7 +39,8 @@ impl<'a> CalibratedNetworks<'a> {
         let layout = ParameterLayout::new(architecture);
         let layers = selection.parts().iter().map(|part| Layer::of_part(&layout, part)).collect();
         let surgery = |parameters: &Vec<f32>| Surgery::new(engine, architecture, parameters, features, settings);
-        Ok(Self { selection, layers, surgeries: parameters.iter().map(surgery).collect::<Result<_>>()? })
+        let surgeries: Vec<Surgery<'a>> = parameters.iter().map(surgery).collect::<Result<_>>()?;
+        Ok(Self { selection, layers, surgeries })
     }
 
     /// The norms of the inputs of a part of the selection, `[replica, input]`.
@@ -59,13 +60,14 @@ impl<'a> CalibratedNetworks<'a> {
 
     /// What stays of each replica at each of the points, `masks` `[point][part][replica]`, solved anew: `[point][replica]`.
     ///
-    /// Fails as [`Surgery::refit_cuts`] does.
+    /// Fails as [`Surgery::check_work`] and [`Surgery::refit_cuts`] do.
     pub fn refit(
         &self,
         engine: &mut Engine,
         masks: &[Vec<Vec<Mask>>],
         control: Control<'_>,
     ) -> Result<Vec<Vec<PrunedNetwork>>> {
+        self.check_work()?;
         let first = self.selection.first_layer();
         let total = self.surgeries.len() as u64;
         let mut points = vec![Vec::new(); masks.len()];
@@ -90,7 +92,7 @@ impl<'a> CalibratedNetworks<'a> {
     /// A surgeon cuts each replica so that `kept` weights of the selection stay, for each point: `[point][replica]`. Where several
     /// layers take part it goes by the `stages`, numbers of weights too; one layer is cut by one order.
     ///
-    /// Fails as [`Surgery::in_stages`] does.
+    /// Fails as [`Surgery::check_work`] and [`Surgery::in_stages`] do.
     pub fn surgeon(
         &self,
         engine: &mut Engine,
@@ -99,6 +101,7 @@ impl<'a> CalibratedNetworks<'a> {
         ratios: Option<&Ratios>,
         control: Control<'_>,
     ) -> Result<Vec<Vec<PrunedNetwork>>> {
+        self.check_work()?;
         let total = self.surgeries.len() as u64;
         let mut points = vec![Vec::new(); kept.len()];
         control.stage("cut by the surgeon", total, "networks", |watch| {
@@ -131,6 +134,10 @@ impl<'a> CalibratedNetworks<'a> {
             }
             Ok(points)
         })
+    }
+
+    fn check_work(&self) -> Result<()> {
+        self.surgeries.first().map_or(Ok(()), |surgery| surgery.check_work(&self.layers))
     }
 
     /// The masks of a network of the run, one for each part of the selection.

@@ -5,12 +5,12 @@ use super::Control;
 use super::accuracy::{Summary, TABLE_SPARSITIES, are_several};
 use super::calibration::Calibration;
 use super::configuration::{Configuration, Surgeons};
-use super::criteria::Part;
 use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, LedgerRow, Measured, Workload};
+use super::part::{Base, Calibrated, Counted, Part};
 use super::records::{LayerAxes, write_calibration, write_envelope, write_records, write_stability};
 use super::results::{ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude};
-use super::surgeons::{Base, Calibrated};
+use super::survival::{LAYERS_FILE, Survival};
 use crate::engine::{Batch, DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
 use crate::error::{Error, Result};
 use crate::network::{ParameterLayout, Selection};
@@ -77,15 +77,8 @@ pub(super) struct CellComparison<'a> {
     pub(super) scope: Scope,
     pub(super) rows: Vec<SweepRow>,
     pub(super) measured: Vec<Measured>,
-}
-
-/// Numbers of a recorded history, and what making them took.
-pub(super) struct Counted {
-    pub(super) stability: Stability,
-    pub(super) envelope: WindowedEnvelope,
-    pub(super) sort_s: f64,
-    pub(super) count_s: f64,
-    pub(super) envelope_s: f64,
+    /// How long weights lasted under the best surgeon, where several layers are pruned.
+    pub(super) survival: Option<Survival>,
 }
 
 /// Some layers, with what was recorded and counted of them.
@@ -107,8 +100,8 @@ impl<'a> CellComparison<'a> {
         replica_ids: &'a [u32],
         scope: Scope,
     ) -> Self {
-        let (rows, measured) = (Vec::new(), Vec::new());
-        Self { engine, cell, configuration, folder, control, replica_ids, scope, rows, measured }
+        let (rows, measured, survival) = (Vec::new(), Vec::new(), None);
+        Self { engine, cell, configuration, folder, control, replica_ids, scope, rows, measured, survival }
     }
 
     fn run(&mut self) -> Result<Compared> {
@@ -224,6 +217,9 @@ impl<'a> CellComparison<'a> {
             decay.push((format!("all parameters, exponential decay{of}"), hash));
         }
         csv::write::<SweepRow>(&folder.file("sweep.csv")?, &self.rows)?;
+        if let Some(survival) = &self.survival {
+            survival.write(&folder.file(LAYERS_FILE)?)?;
+        }
         let ledger = Ledger::new(workload(self.cell, self.configuration), std::mem::take(&mut self.measured));
         csv::write::<LedgerRow>(&folder.file("ledger.csv")?, &ledger.rows)?;
         let subject = ComparedCell::new(ledger.workload.clone(), &self.cell.split);
@@ -237,6 +233,7 @@ impl<'a> CellComparison<'a> {
             headline_rule: self.configuration.headline_rule(),
             chance: subject.chance,
             judged_in_training: subject.judged_in_training,
+            survival: self.survival.take(),
         };
         Ok((results, decay))
     }
@@ -257,6 +254,9 @@ impl<'a> CellComparison<'a> {
         removed.dedup();
         let scores = [Method::Wanda, Method::HoldInput];
         self.cut_at(trained, test, part, numbers, (&scores, &calibrated[0]), &removed, training_overheads)?;
+        if !self.can_solve(part, &calibrated[0]) {
+            return Ok(());
+        }
         let refit = [Method::Magnitude, Method::Hold, Method::Wanda, Method::HoldInput, Method::Random];
         self.refit_at(trained, test, part, numbers, (&refit, &calibrated[0]), &removed, training_overheads)?;
         let bases = if self.configuration.surgeons == Surgeons::All { calibrated } else { &calibrated[..1] };
@@ -287,6 +287,9 @@ impl<'a> CellComparison<'a> {
             Method::Random,
         ];
         self.cut_at(trained, test, part, numbers, (&scores, &calibrated[0]), &removed, training_overheads)?;
+        if !self.can_solve(part, &calibrated[0]) {
+            return Ok(());
+        }
         let refit = [Method::Magnitude, Method::Random];
         self.refit_at(trained, test, part, numbers, (&refit, &calibrated[0]), &removed, training_overheads)?;
         let sizes = self.configuration.stages.clone();

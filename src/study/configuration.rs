@@ -2,6 +2,7 @@
 
 mod hidden;
 
+use super::survival::MOST_SIZES;
 use crate::data;
 use crate::data::{Fit, LoadOptions};
 use crate::engine::DeviceDescription;
@@ -295,6 +296,12 @@ impl Configuration {
         if self.stages.is_empty() {
             return Err(Error::Usage("--stages names no size; write how many times smaller, e.g. 2,4,6".into()));
         }
+        if self.stages.len() > MOST_SIZES {
+            return Err(Error::Usage(format!(
+                "--stages names {} sizes; name at most {MOST_SIZES}, the weights of each are counted in a byte",
+                self.stages.len()
+            )));
+        }
         if let Some(size) = self.stages.iter().find(|size| !(size.is_finite() && **size >= 1.0)) {
             return Err(Error::Usage(format!(
                 "--stages: {size} times smaller is not possible; write numbers from 1 on, e.g. 2,4,6"
@@ -538,6 +545,7 @@ mod tests {
             (Configuration { ridge: 1e-60, ..quick() }, "--ridge"),
             (Configuration { stages: vec![0.5], ..quick() }, "0.5 times smaller"),
             (Configuration { stages: vec![4.0, 2.0], ..quick() }, "sizes must grow"),
+            (Configuration { stages: (1..=256).map(f64::from).collect(), ..quick() }, "names 256 sizes"),
             (Configuration { min_accuracy: Some(f64::NAN), ..quick() }, "--min-accuracy"),
             (Configuration { min_accuracy: Some(90.0), ..quick() }, "--min-accuracy"),
             (Configuration { stop_at_plateau: Some(0.0), ..quick() }, "--stop-at-plateau"),

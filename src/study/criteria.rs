@@ -1,63 +1,20 @@
 //! Criteria and controls that prune trained networks without retraining, on some of their layers.
 
 use super::accuracy::TABLE_SPARSITIES;
-use super::comparison::{CellComparison, Counted, REPETITIONS, since};
+use super::comparison::{CellComparison, REPETITIONS, since};
 use super::ledger::LedgerRow;
+use super::part::{Cost, Part};
 use crate::engine::{Batch, DataHandle, Evaluation, Overheads};
 use crate::error::Result;
-use crate::network::Selection;
 use crate::pruning::masks::removed_weights;
 use crate::pruning::operating_points::{
     CHOSEN_IN_TRAINING, FROZEN_FIRST, FROZEN_KEPT, Numbers, OperatingPoint, of_method,
 };
 use crate::pruning::sweep::RowContext;
-use crate::pruning::{Method, Repair, Scope, SweepRow, sweep};
-use crate::stability::{History, WindowedEnvelope};
+use crate::pruning::{Method, Repair, SweepRow, sweep};
 use crate::training::Trained;
 use std::collections::BTreeMap;
 use std::time::Instant;
-
-/// Some layers of trained networks, and what is known of their weights.
-pub(super) struct Part<'a> {
-    /// What `--layers` calls them.
-    pub(super) layers: &'a str,
-    /// Their weights.
-    pub(super) selection: &'a Selection,
-    /// Among which of them those that go are chosen.
-    pub(super) scope: Scope,
-    /// What was recorded of them.
-    pub(super) history: &'a History,
-    /// What was counted.
-    pub(super) counted: &'a Counted,
-}
-
-impl<'a> Part<'a> {
-    /// The numbers that criteria choose by.
-    pub(super) fn numbers(&self, seed: u64, sparsities: &'a [f64]) -> Numbers<'a> {
-        let Counted { stability, envelope, .. } = self.counted;
-        Numbers { history: self.history, stability, envelope, seed, sparsities }
-    }
-
-    /// Weights of a replica that no longer moved.
-    pub(super) fn frozen(&self, replica: usize) -> usize {
-        let frozen: &WindowedEnvelope = &self.counted.envelope;
-        frozen.frozen_of_replica(replica).iter().filter(|&&frozen| frozen).count()
-    }
-}
-
-/// What a method of a part has cost: all replicas together.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cost {
-    /// Points of all replicas, and how many of them differ.
-    pub(super) points: usize,
-    pub(super) distinct: usize,
-    /// Seconds before the first point: what calibrates, if anything does.
-    pub(super) calibrate_s: Option<f64>,
-    /// Seconds of making and evaluating all points, once for each repetition.
-    pub(super) seconds: Vec<f64>,
-    /// Building and copying meanwhile.
-    pub(super) overheads: Overheads,
-}
 
 impl CellComparison<'_> {
     /// What rows of a part have in common.

@@ -110,9 +110,11 @@ pub fn phases(
     };
     // A replica that is copied out, plain and as bytes, for a checkpoint.
     let one = 6 * parameters;
+    // Sums over epochs, and then the means of them.
+    let averaged = if job == Job::Study { 0 } else { replicas * parameters };
     let mut phases = vec![
-        phase("training", at_work, history, fed(replicas) + one),
-        phase("writing the networks", at_work, history, replicas * parameters + one),
+        phase("training", at_work, history, fed(replicas) + one + averaged),
+        phase("writing the networks", at_work, history, replicas * parameters + one + 2 * averaged),
     ];
     match job {
         Job::Train => {}
@@ -160,8 +162,8 @@ pub fn phases(
             phases.push(phase(
                 "calibrating",
                 at_work,
-                history,
-                counted_all(cell, configuration, replicas) + rows * ROW,
+                2 * history,
+                counted_all(cell, configuration, replicas) + 4 * averaged + rows * ROW,
             ));
             // The rows of the results and of what is drawn of them.
             phases.push(phase("reporting", Footprint::default(), history, 2 * rows * ROW));

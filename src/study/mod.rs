@@ -17,6 +17,7 @@ pub mod foreign_weights;
 pub mod ledger;
 pub mod memory;
 pub mod numbers;
+mod part;
 pub mod presets;
 pub mod pruned;
 pub mod recorded;
@@ -25,6 +26,7 @@ pub mod replication;
 pub mod results;
 pub mod runs;
 mod surgeons;
+pub mod survival;
 pub mod tables;
 pub mod weight_tables;
 

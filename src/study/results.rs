@@ -3,6 +3,7 @@
 use super::configuration::Configuration;
 use super::ledger::{Ledger, LedgerRow, Workload};
 use super::numbers::counted;
+use super::survival::{LAYERS_FILE, Survival};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::pruning::operating_points::Numbers;
@@ -38,6 +39,9 @@ pub struct Results {
     pub chance: f64,
     /// Whether accuracies are of the images that were trained on: there were no others.
     pub judged_in_training: bool,
+    /// How long each weight lasted under the holding surgeon (on mean weights if there are any) while the whole network became
+    /// smaller; none where one layer was pruned, and of runs before this was kept.
+    pub survival: Option<Survival>,
 }
 
 impl Results {
@@ -104,6 +108,8 @@ impl Results {
         let sweep = folder.join("sweep.csv");
         let rows: Vec<SweepRow> = csv::read(&sweep)?;
         check_complete(&rows, &ledger, &sweep)?;
+        let replicas = ledger.workload.replicates as usize;
+        let survival = Survival::read(&folder.join(LAYERS_FILE), &configuration.stages, replicas)?;
         Ok(Self {
             sweep: rows,
             ledger,
@@ -113,6 +119,7 @@ impl Results {
             headline_rule: configuration.headline_rule(),
             chance,
             judged_in_training,
+            survival,
         })
     }
 }
@@ -120,8 +127,10 @@ impl Results {
 /// Fails with [`Error::Data`] if there are fewer operating points than the ledger accounts for: a file may have been cut
 /// off between two rows.
 fn check_complete(rows: &[SweepRow], ledger: &Ledger, file: &Path) -> Result<()> {
-    for LedgerRow { method, rule, operating_points, replicates, .. } in &ledger.rows {
-        let found = rows.iter().filter(|row| row.method == *method && row.rule == *rule).count();
+    for LedgerRow { method, rule, layers, repair, operating_points, replicates, .. } in &ledger.rows {
+        let is_own =
+            |row: &&SweepRow| (row.method, &row.rule, &row.layers, row.repair) == (*method, rule, layers, *repair);
+        let found = rows.iter().filter(is_own).count();
         // Where the numbers of points differ between replicas, the ledger has their mean, rounded down.
         let least = *operating_points as usize * *replicates as usize;
         if found < least {

@@ -2,7 +2,8 @@
 
 use super::comparison::{CellComparison, REPETITIONS, since};
 use super::configuration::PAPER_TOLERANCE;
-use super::criteria::{Cost, Part};
+use super::part::{Base, Calibrated, Cost, Part};
+use super::survival::Survival;
 use crate::engine::{DataHandle, Evaluation, Network, Overheads, Watch};
 use crate::error::{Error, Result};
 use crate::network::{self, Layer, ParameterLayout, Selection};
@@ -15,32 +16,6 @@ use crate::pruning::{Method, Repair, Scope, SweepRow};
 use crate::stability::envelope;
 use crate::training::Trained;
 use std::time::{Duration, Instant};
-
-/// Which weights of a training a network has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Base {
-    /// Those after the last epoch.
-    Last,
-    /// The mean over the last half of the epochs.
-    Mean,
-}
-
-impl Base {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Mean => "mean",
-        }
-    }
-}
-
-/// The networks of all replicas with what calibration images say of them.
-pub(super) struct Calibrated<'a> {
-    base: Base,
-    surgeries: Vec<Surgery<'a>>,
-    /// Seconds that this took.
-    seconds: f64,
-}
 
 /// A network that was cut and solved anew, and the point that it stands for.
 struct Solved {
@@ -79,6 +54,18 @@ impl CellComparison<'_> {
         let surgery = |parameters: &Vec<f32>| Surgery::new(engine, architecture, parameters, features, settings);
         let surgeries = parameters.iter().map(surgery).collect::<Result<_>>()?;
         Ok(Calibrated { base, surgeries, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// Whether the weights of a part can be solved anew in a time worth waiting for; says so if not.
+    pub(super) fn can_solve(&self, part: &Part<'_>, calibrated: &Calibrated<'_>) -> bool {
+        let layout = ParameterLayout::new(&self.cell.architecture);
+        let layers: Vec<usize> = part.selection.parts().iter().map(|own| Layer::of_part(&layout, own)).collect();
+        let found = calibrated.surgeries.first().map_or(Ok(()), |surgery| surgery.check_work(&layers));
+        if let Err(error) = &found {
+            let name = self.cell.name();
+            self.control.progress.notice(&format!("{name}, layers {}: no surgeon and no refit: {error}", part.layers));
+        }
+        found.is_ok()
     }
 
     /// For each replica and part of a selection the norms of its inputs.
@@ -235,11 +222,13 @@ impl CellComparison<'_> {
             let total = (calibrated.surgeries.len() * sizes.len()) as u64;
             let before = self.engine.overheads();
             let (mut solved, mut times) = (Vec::new(), StageTimes::default());
+            let mut survival = Survival::new(&self.cell.architecture, calibrated.surgeries.len(), sizes);
             control.stage(&stage, total, "sizes", |watch| {
                 for (replica, surgery) in calibrated.surgeries.iter().enumerate() {
                     let ratios = self.holding(part, replica, method);
                     let mut take = |network: &PrunedNetwork| {
                         let point = OperatingPoint { replica, window, ..OperatingPoint::default() };
+                        survival.add(replica, &network.kept);
                         solved.push(Solved { point, network: network.clone() });
                         (watch.progress)(1);
                         Ok(())
@@ -252,6 +241,10 @@ impl CellComparison<'_> {
                 }
                 Ok::<(), Error>(())
             })?;
+            if method == Method::HoldSurgeon {
+                // Mean weights, which come last where there are any, take the place of the last ones.
+                self.survival = Some(survival);
+            }
             let start = Instant::now();
             let evaluations = self.evaluate_solved(trained, test, part, calibrated.base, &solved, &control.silent())?;
             let cost = Cost {

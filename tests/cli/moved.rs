@@ -110,7 +110,7 @@ fn a_run_that_moved_is_pruned_counted_and_shown_without_its_data() {
         assert!(with["replicas"][0]["accuracy_after"].is_number());
         let elsewhere = tempfile::tempdir().unwrap();
         fs::rename(project.path().join("run"), elsewhere.path().join("moved")).unwrap();
-        let kept = fs::read(project.path().join("pruned/pruned.npz")).unwrap();
+        let kept = fs::read(project.path().join("pruned/weights.safetensors")).unwrap();
         drop(project);
 
         let ended =
@@ -118,7 +118,7 @@ fn a_run_that_moved_is_pruned_counted_and_shown_without_its_data() {
         let without = ended.json();
         assert!(without["replicas"][0]["accuracy_after"].is_null());
         assert_eq!(without["replicas"][0]["removed_weights"], with["replicas"][0]["removed_weights"]);
-        assert!(fs::read(elsewhere.path().join("pruned/pruned.npz")).unwrap() == kept, "{model}");
+        assert!(fs::read(elsewhere.path().join("pruned/weights.safetensors")).unwrap() == kept, "{model}");
         run_in(elsewhere.path(), "stability moved --device cpu --out counted").succeeded();
         run_in(elsewhere.path(), "report moved").succeeded();
         run_in(elsewhere.path(), "report moved --out page.html").succeeded();

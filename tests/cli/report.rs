@@ -20,10 +20,12 @@ fn study() -> &'static PathBuf {
     })
 }
 
-/// What the sliders of a page show.
-fn sliders(page: &str) -> Vec<Value> {
-    let parts = page.split("<script type=\"application/json\">").skip(1);
-    parts.map(|part| serde_json::from_str(part.split("</script>").next().unwrap()).unwrap()).collect()
+/// What the sliders of a page show that are of a `kind`: of the focus layer (`layer`) or of the whole network (`network`).
+fn sliders(page: &str, kind: &str) -> Vec<Value> {
+    let place = format!("<div class=\"explorer\" data-of=\"{kind}\">");
+    let parts = page.split(&place).skip(1);
+    let numbers = |part: &str| part.split("<script type=\"application/json\">").nth(1).unwrap().to_string();
+    parts.map(|part| serde_json::from_str(numbers(part).split("</script>").next().unwrap()).unwrap()).collect()
 }
 
 /// Copies a folder with all that is in it.
@@ -59,7 +61,7 @@ fn the_page_of_a_comparison_holds_every_operating_point_and_loads_nothing() {
     let page = fs::read_to_string(&out).unwrap();
     assert_self_contained(&page);
     assert_eq!(page, fs::read_to_string(folder.join("report.html")).unwrap(), "compare writes another page");
-    let sliders = sliders(&page);
+    let sliders = sliders(&page, "layer");
     let [slider] = sliders.as_slice() else { panic!("one cell has one slider") };
     let sweep = Table::read(&folder.join("sweep.csv")).only(&[("layers", "focus"), ("repair", "cut")]);
     let mut compared = 0;
@@ -100,13 +102,70 @@ fn the_page_of_a_comparison_holds_every_operating_point_and_loads_nothing() {
 }
 
 #[test]
+fn the_whole_network_has_a_slider_of_its_own_with_every_layer_at_every_size() {
+    let folder = &smoke().1;
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    let found = sliders(&page, "network");
+    let [slider] = found.as_slice() else { panic!("one cell has one slider") };
+    assert!(page.contains("The whole network, by how many times smaller it is"), "the axis has no name");
+    let sizes = [2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
+    assert_eq!(slider["sizes"], serde_json::json!(sizes));
+    let tensors: Vec<(&str, u64, u64)> = slider["tensors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tensor| {
+            (tensor["name"].as_str().unwrap(), tensor["inputs"].as_u64().unwrap(), tensor["units"].as_u64().unwrap())
+        })
+        .collect();
+    let hidden = ["dense1.weight", "dense2.weight", "dense3.weight", "dense4.weight", "dense5.weight"];
+    let mut expected = vec![("dense0.weight", 784, 30)];
+    expected.extend(hidden.map(|name| (name, 30, 30)));
+    expected.push(("dense6.weight", 30, 10));
+    assert_eq!(tensors, expected);
+    let sweep = Table::read(&folder.join("sweep.csv")).only(&[("layers", "all")]);
+    let surgeon = sweep.only(&[("method", "hold-surgeon"), ("rule", "mean")]);
+    for (replica, shown) in slider["replicas"].as_array().unwrap().iter().enumerate() {
+        let own = surgeon.only(&[("replica", &replica.to_string())]);
+        let counts: String = shown["counts"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(counts.len(), 28_320, "a character for each weight");
+        // What is there at a size is what the sweep says that the surgeon kept.
+        let kept =
+            (1..=sizes.len()).map(|step| counts.bytes().filter(|count| usize::from(count - b'0') >= step).count());
+        assert_eq!(kept.collect::<Vec<_>>(), own.counts("nonzero_weights"));
+        let accuracy: Vec<f64> = shown["accuracy"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+        assert_eq!(accuracy.len(), 1 + sizes.len());
+        for (shown, row) in accuracy[1..].iter().zip(own.numbers("accuracy")) {
+            assert!((shown - row).abs() < 1e-6, "{shown} {row}");
+        }
+    }
+    let pictured = slider["pictured"].as_u64().unwrap() as usize;
+    let labels: Vec<&str> =
+        slider["methods"].as_array().unwrap().iter().filter_map(|line| line["label"].as_str()).collect();
+    assert_eq!(labels[pictured], "hold-surgeon mean", "{labels:?}");
+    for method in ["stability", "hold", "magnitude", "magnitude, refit", "wanda", "random"] {
+        assert!(labels.iter().any(|label| label.starts_with(method)), "{method}: {labels:?}");
+    }
+
+    // A run of before its weights were counted has no such slider.
+    let older = fresh_folder("report-older");
+    copy(folder, &older);
+    fs::remove_file(older.join("layers.npz")).unwrap();
+    holdfast("report", &[text(&older)]).succeeded();
+    let page = fs::read_to_string(older.join("report.html")).unwrap();
+    assert!(sliders(&page, "network").is_empty());
+    assert_eq!(sliders(&page, "layer").len(), 1);
+}
+
+#[test]
 fn a_study_is_shown_with_its_tables_and_figures() {
     let out = study();
     let ended = holdfast("report", &[text(out), text(&smoke().1), "--out", text(&out.join("both.html"))]);
     ended.succeeded();
     let page = fs::read_to_string(out.join("both.html")).unwrap();
     assert_self_contained(&page);
-    assert_eq!(sliders(&page).len(), 2 + 1, "two cells of the study and one of the comparison");
+    assert_eq!(sliders(&page, "layer").len(), 2 + 1, "two cells of the study and one of the comparison");
+    assert_eq!(sliders(&page, "network").len(), 1, "a study prunes the focus layer alone");
     for words in [
         "Table 1",
         "Table 4",
@@ -147,7 +206,7 @@ fn names_from_a_run_folder_stay_text() {
         "the names are not there"
     );
     assert!(!page.contains("<b>") && !page.contains("<b "), "a name became markup");
-    assert_eq!(page.matches("</script>").count(), 2, "the numbers and the script");
+    assert_eq!(page.matches("</script>").count(), 3, "the numbers of two sliders and the script");
 }
 
 #[test]
@@ -179,8 +238,12 @@ fn folders_that_are_no_finished_run_are_refused() {
     with(&|| cut("sweep.csv", 3)).refused(5, &["sweep.csv", "was cut off", "--fresh"]);
     with(&|| cut("manifest.json", 1)).refused(5, &["manifest.json is cut off"]);
     with(&|| cut("subject.json", 1)).refused(5, &["subject.json is cut off"]);
-    for name in ["sweep.csv", "ledger.csv", "correlations.csv", "inference.csv", "history.npz", "subject.json"] {
-        with(&|| fs::remove_file(changed.join(name)).unwrap()).refused(5, &[name]);
+    let files = ["sweep.csv", "ledger.csv", "correlations.csv", "inference.csv", "history.npz", "subject.json"];
+    for name in files.into_iter().chain(["layers.npz"]) {
+        // Runs of one layer have no picture of the others.
+        if name != "layers.npz" {
+            with(&|| fs::remove_file(changed.join(name)).unwrap()).refused(5, &[name]);
+        }
         let half = || {
             let bytes = fs::read(changed.join(name)).unwrap();
             fs::write(changed.join(name), &bytes[..bytes.len() / 2]).unwrap();

@@ -60,6 +60,7 @@ fn every_promised_file_is_there_and_nothing_half_written() {
         "inference.csv",
         "correlations.csv",
         "subject.json",
+        "layers.npz",
         "report.html",
     ];
     assert_eq!(list(folder), expected.map(String::from).into());

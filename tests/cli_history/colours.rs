@@ -45,6 +45,8 @@ fn train(folder: &Path, data: &str, more: &str, run: &str) -> Ended {
         "train --device cpu --epochs 40 --replicates 1 --depth 2 --width 12 --filters 4 --batch 10 --json --out {run} \
          {more} --data"
     );
+    // Each network in the folder that the one before had.
+    let _ = fs::remove_dir_all(folder.join("run"));
     holdfast(folder, &line, &[OsStr::new(data)])
 }
 

@@ -56,7 +56,7 @@ fn has_no_notice(ended: &Ended) -> bool {
 fn every_command_says_what_it_read_once() {
     let folder = tempdir().unwrap();
     pets(folder.path());
-    let line = "pets: 2 classes (cats 8, dogs 8), 8 x 8, 16 training and 4 test images";
+    let line = "pets: 2 classes (cats 8, dogs 8), 8 x 8, 16 training and 4 test images, gray";
     let says = |ended: &Ended| ended.stderr.lines().filter(|found| *found == line).count() == 1;
     let trained = train(folder.path(), "any=pets").succeeded();
     assert!(says(&trained) && has_no_notice(&trained), "{}", trained.stderr);

@@ -31,7 +31,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("dense.backward_weights", "WORKGROUP_SIZE: u32 = 64;", "WORKGROUP_SIZE: u32 = 64; const UNUSED = 1;"),
     ("magnitude_sort.rank", "(j < i)", "(j > i)"),
     ("stability.count", "(key <= high)", "(key < high)"),
-    ("dense_stack.step", "layer + 1u == launch.params.depth", "layer == launch.params.depth"),
+    ("dense_stack.step", "hidden = layer < launch.params.depth", "hidden = layer <= launch.params.depth"),
     ("surgeon.update", "select(product, -product, sweeps)", "product"),
     ("mask.smallest", "if (mask[i] == PRUNED) { state = PRUNED; }", ""),
 ];

@@ -1,7 +1,8 @@
 //! Pruning a run with its calibration images: scores that know the inputs, surgeons, and weights that are solved anew.
 
+use super::settings::{Base, Choice, Point};
 use super::subjects::{Subject, Subjects};
-use super::{Base, Choice, Chosen, Point, by_scores};
+use super::{Chosen, by_scores};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Selection};

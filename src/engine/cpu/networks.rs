@@ -12,6 +12,7 @@ use crate::engine::{Evaluation, Watch};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 /// The most bytes of what first layers read that are there at once.
 const INPUT_BYTES: usize = 64 << 20;
@@ -50,36 +51,44 @@ impl CpuBatch {
         watch: &Watch<'_>,
     ) -> Result<Vec<Evaluation>> {
         let mut evaluations = vec![evaluation(&[], data.samples()); networks.len()];
-        for slot in 0..self.slots.len() {
-            let own: Vec<usize> = (0..networks.len()).filter(|&place| networks[place].slot == slot).collect();
-            if own.is_empty() {
-                continue;
-            }
-            let chosen: Vec<&PrunedNetwork> = own.iter().map(|&place| &networks[place]).collect();
-            let found = self.pool.install(|| self.evaluate_slot(data, first, slot, &chosen, watch))?;
-            for (place, found) in own.into_iter().zip(found) {
+        let all = 0..networks.len();
+        // All slots read the same images; what a later layer reads is a slot's own.
+        let groups: Vec<Vec<usize>> = match first {
+            0 => vec![all.collect()],
+            _ => (0..self.slots.len())
+                .map(|slot| all.clone().filter(|&place| networks[place].slot == slot).collect())
+                .collect(),
+        };
+        for group in groups.into_iter().filter(|group| !group.is_empty()) {
+            let chosen: Vec<&PrunedNetwork> = group.iter().map(|&place| &networks[place]).collect();
+            let found = self.pool.install(|| self.evaluate_group(data, first, &chosen, watch))?;
+            for (place, found) in group.into_iter().zip(found) {
                 evaluations[place] = found;
             }
         }
         Ok(evaluations)
     }
 
-    /// Those of one slot.
-    fn evaluate_slot(
+    /// Networks whose layer `first` reads the same, that of the slot of the first of them.
+    fn evaluate_group(
         &self,
         data: &Dataset,
         first: usize,
-        slot: usize,
         networks: &[&PrunedNetwork],
         watch: &Watch<'_>,
     ) -> Result<Vec<Evaluation>> {
         let architecture = &self.architecture;
-        let trained = self.slots[slot].plain_parameters(&self.network);
-        let before = SparseNetwork::new(architecture, &trained, 0..first);
+        let mut trained = BTreeMap::new();
+        for network in networks {
+            trained.entry(network.slot).or_insert_with(|| self.slots[network.slot].plain_parameters(&self.network));
+        }
+        let before = SparseNetwork::new(architecture, &trained[&networks[0].slot], 0..first);
         let order: Vec<u32> = (0..data.samples() as u32).collect();
         let at_once = blocks_at_once(architecture, first) * BLOCK;
+        let chunks = order.chunks(at_once).zip(data.labels.chunks(at_once));
+        let last = chunks.len() - 1;
         let mut parts: Vec<Vec<(f64, u32)>> = vec![Vec::new(); networks.len()];
-        for (order, labels) in order.chunks(at_once).zip(data.labels.chunks(at_once)) {
+        for (chunk, (order, labels)) in chunks.enumerate() {
             watch.check()?;
             let inputs = self.inputs(data, &before, first, order);
             let piece = BLOCKS_A_TASK * BLOCK;
@@ -89,15 +98,14 @@ impl CpuBatch {
                     return Vec::new();
                 }
                 let (network, start) = (networks[task / pieces], task % pieces * piece);
-                let labels = &labels[start..(start + piece).min(labels.len())];
+                let own = &labels[start..(start + piece).min(labels.len())];
                 let inputs = inputs[start / BLOCK..].iter();
-                let network = self.sparse(&trained, network, first);
+                let network = self.sparse(&trained[&network.slot], network, first);
                 let mut scratch = network.scratch();
-                labels
-                    .chunks(BLOCK)
-                    .zip(inputs)
-                    .map(|(own, input)| network.evaluate(input, own, &mut scratch))
-                    .collect()
+                let blocks = own.chunks(BLOCK).zip(inputs);
+                let found = blocks.map(|(own, input)| network.evaluate(input, own, &mut scratch)).collect();
+                (watch.progress)(u64::from(chunk == last && task % pieces == pieces - 1));
+                found
             };
             let found: Vec<Vec<(f64, u32)>> = (0..networks.len() * pieces).into_par_iter().map(evaluate).collect();
             watch.check()?;
@@ -106,7 +114,6 @@ impl CpuBatch {
                 parts.extend(found.concat());
             }
         }
-        (watch.progress)(networks.len() as u64);
         Ok(parts.iter().map(|parts| evaluation(parts, data.samples())).collect())
     }
 

@@ -1,0 +1,301 @@
+//! What `prune` is asked: criterion, amounts, and what goes with what.
+
+use super::PruneArguments;
+use super::subjects::Subject;
+use crate::error::{Error, Result};
+use crate::pruning::Repair;
+use crate::pruning::allocation::{Scope, removed_if_smaller};
+use crate::pruning::criterion::Criterion;
+use crate::pruning::score::Score;
+use crate::stability::Reading;
+use crate::stability::envelope::headline_window;
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// What decides, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CriterionName {
+    /// Magnitude stability below --min-stability.
+    #[value(alias = "ms")]
+    Stability,
+    /// Largest settling tolerance first.
+    Settle,
+    /// Smallest holding magnitude first.
+    Hold,
+    /// Smallest weight first.
+    Magnitude,
+    /// Smallest weight times the norm of its input first; of a run, on its calibration images.
+    Wanda,
+    /// Smallest holding magnitude times the norm of the input first; of a run.
+    HoldInput,
+    /// What its unit loses least by first, the others taking over; of a run.
+    Surgeon,
+    /// The same, weights compared by how much of their magnitude they held; of a run.
+    HoldSurgeon,
+}
+
+impl CriterionName {
+    pub(super) fn is_surgeon(self) -> bool {
+        matches!(self, Self::Surgeon | Self::HoldSurgeon)
+    }
+
+    /// Whether it looks at calibration images.
+    pub(super) fn is_calibrated(self) -> bool {
+        self.is_surgeon() || matches!(self, Self::Wanda | Self::HoldInput)
+    }
+}
+
+/// Which weights of a training a network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Base {
+    /// After the last epoch.
+    Last,
+    /// Their mean over the last half of the epochs.
+    Mean,
+}
+
+/// What decides, with its settings.
+#[derive(Clone, Copy)]
+pub(super) enum Choice {
+    Threshold {
+        tolerance: f64,
+        min_stability: u32,
+        reading: Reading,
+    },
+    Scored(Score),
+    /// The holding surgeon over a window, or the plain one.
+    Surgeon(Option<u32>),
+}
+
+/// How much goes.
+#[derive(Clone, Copy)]
+pub(super) enum Point {
+    /// What lies below a threshold.
+    Threshold,
+    Sparsity(f64),
+    Smaller(f64),
+}
+
+impl Point {
+    /// The part of the run folder for it, where there are several.
+    pub(super) fn folder(self) -> String {
+        match self {
+            Self::Threshold => String::new(),
+            Self::Sparsity(share) => format!("sparsity-{share}/"),
+            Self::Smaller(times) => format!("smaller-{times}/"),
+        }
+    }
+
+    /// In a heading.
+    pub(super) fn heading(self) -> String {
+        match self {
+            Self::Threshold => String::new(),
+            Self::Sparsity(share) => format!("sparsity {share}"),
+            Self::Smaller(times) => format!("{times} times smaller"),
+        }
+    }
+}
+
+/// Everything that can move a bit of the result, besides device, history and weights.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Settings<'a> {
+    criterion: &'static str,
+    layers: Vec<&'a str>,
+    scope: Option<Scope>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<Repair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Base>,
+    tolerance: Option<f64>,
+    min_stability: Option<u32>,
+    window: Option<u32>,
+    keep_frozen: Option<bool>,
+    sparsity: Option<Vec<f64>>,
+    smaller: Option<&'a [f64]>,
+    reading: Option<Reading>,
+}
+
+impl PruneArguments {
+    /// What decides is asked of each setting that belongs to it.
+    pub(super) fn criterion_name(&self) -> Result<CriterionName> {
+        let name = match (self.criterion, self.min_stability) {
+            (Some(name), _) => name,
+            (None, Some(_)) => CriterionName::Stability,
+            (None, None) => {
+                return Err(Error::Usage(
+                    "what to prune by is missing; use --tolerance 0.03 --min-stability 50, or --criterion hold --sparsity \
+                     0.8 (also settle, magnitude)"
+                        .into(),
+                ));
+            }
+        };
+        let is_windowed = matches!(name, CriterionName::Settle | CriterionName::Hold | CriterionName::HoldInput);
+        let is_stability = name == CriterionName::Stability;
+        let scored = "the other criteria";
+        let foreign = [
+            ("--tolerance", self.tolerance.is_some(), is_stability, "stability"),
+            ("--min-stability", self.min_stability.is_some(), is_stability, "stability"),
+            ("--tracking, --tolerance-kind or --against", self.reading.is_given(), is_stability, "stability"),
+            (
+                "--window",
+                self.window.is_some(),
+                is_windowed || name == CriterionName::HoldSurgeon,
+                "settle, hold, hold-input and hold-surgeon",
+            ),
+            ("--keep-frozen", self.keep_frozen, is_windowed, "settle, hold and hold-input"),
+            ("--sparsity", self.sparsity.is_some(), !is_stability, scored),
+            ("--smaller", self.smaller.is_some(), !is_stability, scored),
+            ("--scope", self.scope.is_some(), !is_stability, scored),
+        ];
+        if let Some((option, _, _, of)) = foreign.into_iter().find(|&(_, given, belongs, _)| given && !belongs) {
+            return Err(Error::Usage(format!("{option} is a setting of {of}, not of this criterion; leave it out")));
+        }
+        if name.is_surgeon() && self.repair == Some(Repair::Cut) {
+            return Err(Error::Usage(
+                "a surgeon solves what stays anew, so --repair cut is none of its ways; leave it out, or prune by wanda or \
+                 magnitude"
+                    .into(),
+            ));
+        }
+        if name.is_surgeon() && matches!(self.scope, Some(Scope::Layer | Scope::Lamp)) {
+            return Err(Error::Usage(
+                "a surgeon has one order for the weights of all layers, so --scope layer and lamp are none of its ways; leave it \
+                 out"
+                    .into(),
+            ));
+        }
+        if self.base.is_some() && !self.repairs(name) {
+            return Err(Error::Usage(
+                "--base belongs to surgeons and to --repair refit; all else prunes the weights after the last epoch"
+                    .into(),
+            ));
+        }
+        if self.run.is_none() && (name.is_calibrated() || self.repairs(name)) {
+            return Err(Error::Usage(
+                "surgeons, wanda, hold-input and --repair refit look at the calibration images of a run: name a run folder, or \
+                 prune these weights by stability, settle, hold or magnitude"
+                    .into(),
+            ));
+        }
+        Ok(name)
+    }
+
+    /// Whether calibration images are needed.
+    pub(super) fn is_calibrated(&self, name: CriterionName) -> bool {
+        name.is_calibrated() || self.repairs(name)
+    }
+
+    /// Whether what stays is solved anew.
+    pub(super) fn repairs(&self, name: CriterionName) -> bool {
+        name.is_surgeon() || self.repair == Some(Repair::Refit)
+    }
+
+    /// What decides over a history of so many epochs; 0 of weights without a history.
+    pub(super) fn choice(&self, epochs: u32) -> Result<Choice> {
+        let missing = |option: &str| Error::Usage(format!("this criterion needs {option}"));
+        let name = self.criterion_name()?;
+        let window = self.window.unwrap_or_else(|| headline_window(epochs));
+        let keep_frozen = self.keep_frozen;
+        let score = match name {
+            CriterionName::Stability => {
+                let tolerance = self.tolerance.ok_or_else(|| missing("--tolerance, e.g. 0.03"))?;
+                let min_stability = self.min_stability.ok_or_else(|| missing("--min-stability, in epochs"))?;
+                let reading = self.reading.reading();
+                Criterion::Stability { tolerance, min_stability, reading }.validate(epochs)?;
+                return Ok(Choice::Threshold { tolerance, min_stability, reading });
+            }
+            CriterionName::Settle => Score::Settle { window, keep_frozen },
+            CriterionName::Hold => Score::Hold { window, keep_frozen },
+            CriterionName::HoldInput => Score::HoldInput { window, keep_frozen },
+            CriterionName::Magnitude => Score::Magnitude,
+            CriterionName::Wanda => Score::Wanda,
+            CriterionName::Surgeon => return Ok(Choice::Surgeon(None)),
+            CriterionName::HoldSurgeon => {
+                Score::Hold { window, keep_frozen }.validate(epochs)?;
+                return Ok(Choice::Surgeon(Some(window)));
+            }
+        };
+        score.validate(epochs)?;
+        Ok(Choice::Scored(score))
+    }
+
+    /// How much goes: one or several.
+    pub(super) fn points(&self) -> Result<Vec<Point>> {
+        if self.criterion_name()? == CriterionName::Stability {
+            return Ok(vec![Point::Threshold]);
+        }
+        let (option, values): (&str, Vec<f64>) = match (&self.sparsity, &self.smaller) {
+            (Some(shares), _) => ("--sparsity", shares.iter().map(|&share| share.into()).collect()),
+            (None, Some(times)) => ("--smaller", times.clone()),
+            (None, None) => {
+                return Err(Error::Usage(
+                    "this criterion needs --sparsity, the share of weights to remove, e.g. 80%, or --smaller, how many times \
+                     fewer weights are to stay, e.g. 4"
+                        .into(),
+                ));
+            }
+        };
+        for (place, value) in values.iter().enumerate() {
+            if values[..place].contains(value) {
+                return Err(Error::Usage(format!("{option} names {value} twice; name each once")));
+            }
+        }
+        // Impossible sizes are refused before anything is read.
+        if option == "--smaller" {
+            values.iter().try_for_each(|&times| removed_if_smaller(times, 1).map(|_| ()))?;
+        }
+        let point = if option == "--sparsity" { Point::Sparsity } else { Point::Smaller };
+        Ok(values.into_iter().map(point).collect())
+    }
+
+    pub(super) fn settings<'a>(&'a self, choice: Choice, scope: Scope, subjects: &'a [Subject]) -> Settings<'a> {
+        let empty = Settings {
+            criterion: "stability",
+            layers: subjects.iter().map(|subject| subject.name.as_str()).collect(),
+            scope: None,
+            repair: self.repair.filter(|&repair| repair != Repair::Cut),
+            base: self.base,
+            tolerance: None,
+            min_stability: None,
+            window: None,
+            keep_frozen: None,
+            sparsity: None,
+            smaller: None,
+            reading: None,
+        };
+        let score = match choice {
+            Choice::Threshold { tolerance, min_stability, reading } => {
+                let (tolerance, min_stability, reading) = (Some(tolerance), Some(min_stability), Some(reading));
+                return Settings { tolerance, min_stability, reading, ..empty };
+            }
+            Choice::Scored(score) => score,
+            Choice::Surgeon(window) => {
+                let criterion = if window.is_some() { "hold-surgeon" } else { "surgeon" };
+                let sparsity = self.shares();
+                return Settings { criterion, window, sparsity, smaller: self.smaller.as_deref(), ..empty };
+            }
+        };
+        let (criterion, window) = match score {
+            Score::Settle { window, keep_frozen } => ("settle", Some((window, keep_frozen))),
+            Score::Hold { window, keep_frozen } => ("hold", Some((window, keep_frozen))),
+            Score::HoldInput { window, keep_frozen } => ("hold-input", Some((window, keep_frozen))),
+            Score::Magnitude => ("magnitude", None),
+            Score::Wanda => ("wanda", None),
+        };
+        Settings {
+            criterion,
+            scope: Some(scope),
+            window: window.map(|(window, _)| window),
+            keep_frozen: window.map(|(_, keep_frozen)| keep_frozen),
+            sparsity: self.shares(),
+            smaller: self.smaller.as_deref(),
+            ..empty
+        }
+    }
+
+    pub(super) fn shares(&self) -> Option<Vec<f64>> {
+        self.sparsity.as_ref().map(|shares| shares.iter().map(|&share| share.into()).collect())
+    }
+}

@@ -1,0 +1,85 @@
+//! A part of a comparison: some layers of trained networks, with what is known of them.
+
+use crate::engine::Overheads;
+use crate::network::Selection;
+use crate::pruning::Scope;
+use crate::pruning::operating_points::Numbers;
+use crate::pruning::surgery::Surgery;
+use crate::stability::{History, Stability, WindowedEnvelope};
+
+/// Numbers of a recorded history, and what making them took.
+pub(super) struct Counted {
+    pub(super) stability: Stability,
+    pub(super) envelope: WindowedEnvelope,
+    pub(super) sort_s: f64,
+    pub(super) count_s: f64,
+    pub(super) envelope_s: f64,
+}
+
+/// Some layers of trained networks, and what is known of their weights.
+pub(super) struct Part<'a> {
+    /// What `--layers` calls them.
+    pub(super) layers: &'a str,
+    /// Their weights.
+    pub(super) selection: &'a Selection,
+    /// Among which of them those that go are chosen.
+    pub(super) scope: Scope,
+    /// What was recorded of them.
+    pub(super) history: &'a History,
+    /// What was counted.
+    pub(super) counted: &'a Counted,
+}
+
+impl<'a> Part<'a> {
+    /// The numbers that criteria choose by.
+    pub(super) fn numbers(&self, seed: u64, sparsities: &'a [f64]) -> Numbers<'a> {
+        let Counted { stability, envelope, .. } = self.counted;
+        Numbers { history: self.history, stability, envelope, seed, sparsities }
+    }
+
+    /// Weights of a replica that no longer moved.
+    pub(super) fn frozen(&self, replica: usize) -> usize {
+        let frozen: &WindowedEnvelope = &self.counted.envelope;
+        frozen.frozen_of_replica(replica).iter().filter(|&&frozen| frozen).count()
+    }
+}
+
+/// What a method of a part has cost: all replicas together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cost {
+    /// Points of all replicas, and how many of them differ.
+    pub(super) points: usize,
+    pub(super) distinct: usize,
+    /// Seconds before the first point: what calibrates, if anything does.
+    pub(super) calibrate_s: Option<f64>,
+    /// Seconds of making and evaluating all points, once for each repetition.
+    pub(super) seconds: Vec<f64>,
+    /// Building and copying meanwhile.
+    pub(super) overheads: Overheads,
+}
+
+/// Which weights of a training a network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    /// Those after the last epoch.
+    Last,
+    /// The mean over the last half of the epochs.
+    Mean,
+}
+
+impl Base {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::Mean => "mean",
+        }
+    }
+}
+
+/// The networks of all replicas with what calibration images say of them.
+pub(super) struct Calibrated<'a> {
+    pub(super) base: Base,
+    pub(super) surgeries: Vec<Surgery<'a>>,
+    /// Seconds that this took.
+    pub(super) seconds: f64,
+}
