@@ -116,6 +116,13 @@ pub fn phases(
         phase("training", at_work, history, fed(replicas) + one + averaged),
         phase("writing the networks", at_work, history, replicas * parameters + one + 2 * averaged),
     ];
+    if job != Job::Study {
+        // Averaged networks are evaluated from the first layer on: their parameters as they are kept, as they are handed over,
+        // and those of the last epoch.
+        let sweep = SweepSize { samples: samples[1], points: replicas, first_layer: Some(0) };
+        let judged = footprint(engine, &ids, sweep)?;
+        phases.push(phase("judging the averages", judged, history, replicas * parameters + 2 * averaged));
+    }
     match job {
         Job::Train => {}
         Job::Study => {

@@ -142,7 +142,8 @@ fn the_whole_network_has_a_slider_of_its_own_with_every_layer_at_every_size() {
     let pictured = slider["pictured"].as_u64().unwrap() as usize;
     let labels: Vec<&str> =
         slider["methods"].as_array().unwrap().iter().filter_map(|line| line["label"].as_str()).collect();
-    assert_eq!(labels[pictured], "hold-surgeon mean", "{labels:?}");
+    let best = labels[pictured];
+    assert!(best.starts_with("hold-surgeon") && best.ends_with("mean"), "{best} of {labels:?}");
     for method in ["stability", "hold", "magnitude", "magnitude, refit", "wanda", "random"] {
         assert!(labels.iter().any(|label| label.starts_with(method)), "{method}: {labels:?}");
     }
