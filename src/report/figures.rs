@@ -9,7 +9,7 @@ use super::picture::{
     words,
 };
 use crate::error::Result;
-use crate::pruning::Method;
+use crate::pruning::{Method, Repair};
 use crate::study::accuracy::{self, Curve, CurvePoint};
 use crate::study::ledger::LedgerRow;
 use crate::study::numbers::significant;
@@ -126,6 +126,11 @@ impl<'a> Figure<'a> {
             .ledger
             .rows
             .iter()
+            // What panel (a) shows: one layer, cut, and the surgeons.
+            .filter(|row| {
+                let is_shown = row.repair == Repair::Cut || matches!(row.method, Method::Surgeon | Method::HoldSurgeon);
+                is_shown && !accuracy::are_several(&row.layers)
+            })
             .filter_map(|row| Some((row, row.marginal_ms.filter(|&marginal| marginal > 0.0)?)))
             .collect();
         let body = captioned(area, "(b) Time per operating point and replica", 94)?;
