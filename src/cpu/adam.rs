@@ -44,7 +44,7 @@ impl RateSchedule {
         }
     }
 
-    /// The rates of `count` steps behind the first `taken`, as devices take them.
+    /// The rates of `count` steps after the first `taken`, as devices take them.
     pub fn rates(self, taken: u64, count: usize) -> Vec<f32> {
         (1..=count as u64).map(|step| self.rate(taken + step) as f32).collect()
     }

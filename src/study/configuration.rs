@@ -492,7 +492,7 @@ pub fn hash(
             *set = kind.into();
         }
     }
-    // What a setting of a later version means where it is not named moves no bit: such runs keep their hash.
+    // What a setting of a later version means where it is not named changes no bit: such runs keep their hash.
     if let Some(settings) = settings.as_object_mut() {
         settings.retain(|key, value| !(key == "schedule" && value == "constant"));
     }

@@ -3,7 +3,7 @@
 use super::Control;
 use super::configuration::Configuration;
 use super::experiment::Cell;
-use crate::engine::{Engine, Evaluation, Network, Replica, SweepPoint};
+use crate::engine::{Batch, DataHandle, Engine, Evaluation, Network, Replica, SweepPoint};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout, Part, Selection};
 use crate::pruning::masks::Mask;
@@ -152,8 +152,25 @@ pub fn tensors(architecture: &Architecture, replicas: &[Replica<f32>]) -> Vec<Ra
     layout.stored().map(of_tensor).collect()
 }
 
-/// The same of networks that differ from the trained ones in biases and all layers: of each of the `points` one for each
-/// replica.
+/// The trained networks on their device, the test set, and how well they classify it.
+fn trained(
+    engine: &mut Engine,
+    cell: &Cell,
+    configuration: &Configuration,
+    replicas: &[Replica<f32>],
+    control: Control<'_>,
+) -> Result<(Batch, DataHandle, Vec<Evaluation>)> {
+    let ids: Vec<u32> = (0..replicas.len() as u32).collect();
+    let mut batch = cell.begin(engine, configuration, &ids)?;
+    batch.restore(replicas)?;
+    let test = engine.load(&cell.split.test)?;
+    let images = cell.split.test.samples() as u64 * replicas.len() as u64;
+    let before = control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
+    Ok((batch, test, before))
+}
+
+/// Classifies the cell's test set with the trained networks, and with those of each of the `points`, which differ from them in
+/// biases and all layers: one for each replica.
 pub fn evaluate_networks(
     engine: &mut Engine,
     cell: &Cell,
@@ -162,12 +179,7 @@ pub fn evaluate_networks(
     points: &[Vec<PrunedNetwork>],
     control: Control<'_>,
 ) -> Result<(Vec<Evaluation>, Vec<Vec<Evaluation>>)> {
-    let ids: Vec<u32> = (0..replicas.len() as u32).collect();
-    let mut batch = cell.begin(engine, configuration, &ids)?;
-    batch.restore(replicas)?;
-    let test = engine.load(&cell.split.test)?;
-    let images = cell.split.test.samples() as u64 * replicas.len() as u64;
-    let before = control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
+    let (mut batch, test, before) = trained(engine, cell, configuration, replicas, control)?;
     let network =
         |(slot, network): (usize, &PrunedNetwork)| Network { slot, parameters: network.parameters.as_slice().into() };
     let networks: Vec<Network> = points.iter().flat_map(|point| point.iter().enumerate().map(network)).collect();
@@ -187,12 +199,7 @@ pub fn evaluate(
     points: &[Vec<PrunedTensor>],
     control: Control<'_>,
 ) -> Result<(Vec<Evaluation>, Vec<Vec<Evaluation>>)> {
-    let ids: Vec<u32> = (0..replicas.len() as u32).collect();
-    let mut batch = cell.begin(engine, configuration, &ids)?;
-    batch.restore(replicas)?;
-    let test = engine.load(&cell.split.test)?;
-    let images = cell.split.test.samples() as u64 * replicas.len() as u64;
-    let before = control.stage("evaluate the dense nets", images, "images", |watch| batch.evaluate(test, watch))?;
+    let (mut batch, test, before) = trained(engine, cell, configuration, replicas, control)?;
     // All points are of the same tensors. Those stand in the order of the network, and what lies before them is computed once.
     let names: Vec<&str> = points.first().into_iter().flatten().map(|tensor| tensor.name.as_str()).collect();
     let selection = Selection::named(&cell.architecture, &names.join(","))?;

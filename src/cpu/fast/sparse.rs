@@ -344,7 +344,7 @@ mod tests {
                 let mean = total / samples as f64;
                 assert!((mean - expected.mean).abs() < 1e-5 * expected.mean, "case {case}: {mean} for {expected:?}");
             }
-            assert!(losses.iter().all(|&loss| loss == losses[0]), "case {case}: where it is cut moves no bit");
+            assert!(losses.iter().all(|&loss| loss == losses[0]), "case {case}: where it is cut changes no bit");
         }
     }
 }
