@@ -17,6 +17,7 @@ pub mod magnitude_sort;
 pub mod mask;
 pub mod max_pool2d;
 pub mod mean;
+pub mod polish;
 pub mod softmax_cross_entropy;
 pub mod stability;
 pub mod surgeon;

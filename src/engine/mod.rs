@@ -13,6 +13,7 @@ mod front;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod layers;
+mod polish;
 mod loaded;
 mod surgeon;
 
@@ -26,6 +27,7 @@ pub use front::Engine;
 #[cfg(feature = "gpu")]
 pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use layers::LayerOutput;
+pub use polish::{MOST_POLISHED, Polished};
 pub use loaded::DataHandle;
 pub use surgeon::{ActiveRows, PathStep, Refit, Rows, SurgeonLayer, winners};
 

@@ -4,14 +4,14 @@
 //! before it now give them: no label, no training step. Formulas and sources: `docs/kernels/surgeon.md`.
 
 use super::surgeon::{LayerPaths, RemovalOrder, kept_when_smaller, merge, shares_gram};
-use crate::engine::{ActiveRows, Engine, Refit, Rows, SurgeonLayer, Watch};
+use crate::engine::{ActiveRows, Engine, MOST_POLISHED, Refit, Rows, SurgeonLayer, Watch};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout, Part};
 use crate::random::{Sequence, Stream};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// The most rows of a layer: positions of a convolution beyond it are drawn at random.
+/// The most rows of a convolution: positions beyond it are drawn at random. A dense layer's rows are its images, all of them.
 pub const MOST_ROWS: usize = 60_000;
 
 /// The most `units * inputs^3`, over all layers that take part, that is begun with: some minutes for a network.
@@ -26,11 +26,14 @@ pub struct Settings {
     pub ridge: f32,
     /// Key of the draw of positions.
     pub seed: u64,
+    /// Steps that all weights take together towards the dense logits after each stage that leaves few enough of them, see
+    /// [`Engine::polish`].
+    pub polish: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { inactive_weight: 0.1, ridge: 1e-3, seed: 0 }
+        Self { inactive_weight: 0.1, ridge: 1e-3, seed: 0, polish: 0 }
     }
 }
 
@@ -50,6 +53,8 @@ pub struct StageTimes {
     pub paths: Duration,
     /// Solving what is left anew.
     pub refit: Duration,
+    /// Polishing.
+    pub polish: Duration,
 }
 
 /// What does not change while a network is cut: the dense network's pre-activations on the calibration images.
@@ -108,7 +113,7 @@ impl<'a> Surgery<'a> {
         let mut input = images.to_vec();
         for (index, layer) in all.into_iter().enumerate() {
             let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| tensor.range());
-            let rows = chosen_rows(count * layer.rows(), settings.seed, index as u32);
+            let rows = chosen_rows(&layer, count, settings.seed, index as u32);
             let [own, own_bias] = [&weights, &bias].map(|range| &parameters[range.clone()]);
             let output = engine.forward_layer(&layer, own, own_bias, &input, Some(&rows))?;
             input = output.values;
@@ -272,6 +277,29 @@ impl<'a> Surgery<'a> {
         Ok(networks)
     }
 
+    /// Moves all weights that `network` keeps, and its biases, towards the dense logits, as many steps as the settings say.
+    /// Returns whether they were few enough for that.
+    ///
+    /// Fails as [`Engine::polish`] does.
+    pub fn polish(&self, engine: &Engine, network: &mut PrunedNetwork, watch: &Watch<'_>) -> Result<bool> {
+        let mut chosen: Vec<u32> = Vec::new();
+        for (Place { weights, bias, .. }, kept) in self.layers.iter().zip(&network.kept) {
+            let places = weights.clone().zip(kept).filter(|&(_, &kept)| kept).map(|(place, _)| place);
+            let biases = if self.architecture.bias { bias.clone() } else { 0..0 };
+            chosen.extend(places.chain(biases).map(|place| place as u32));
+        }
+        if self.settings.polish == 0 || chosen.len() > MOST_POLISHED {
+            return Ok(false);
+        }
+        // Every image is a row of the output layer, and what its units are to give are the dense logits.
+        let Some(Place { targets, .. }) = self.layers.last() else { return Ok(false) };
+        let silent = Watch { stop: watch.stop, progress: &|_| {} };
+        let (images, parameters) = ((self.images, targets.as_slice()), &network.parameters);
+        let polished = engine.polish(self.architecture, parameters, &chosen, images, self.settings.polish, &silent)?;
+        network.parameters = polished.parameters;
+        Ok(true)
+    }
+
     /// Puts what a layer was solved for in its place.
     fn put(&self, network: &mut PrunedNetwork, layer: usize, refit: &Refit) {
         let Place { weights, bias, .. } = &self.layers[layer];
@@ -339,6 +367,9 @@ impl<'a> Surgery<'a> {
             self.cut(&mut network, chosen, &order, kept);
             self.refit(engine, &mut network, first, watch)?;
             times.refit += start.elapsed();
+            let start = Instant::now();
+            self.polish(engine, &mut network, watch)?;
+            times.polish += start.elapsed();
             each(&network)?;
         }
         Ok(times)
@@ -386,11 +417,11 @@ impl<'a> Surgery<'a> {
     }
 }
 
-/// All rows of a layer, or as many as are allowed, drawn at random, ascending.
-fn chosen_rows(count: usize, seed: u64, layer: u32) -> Vec<u32> {
-    let mut rows: Vec<u32> = (0..count as u32).collect();
-    if count > MOST_ROWS {
-        Sequence::new(seed, Stream::Calibration, 1, layer).choose(&mut rows, MOST_ROWS);
+/// All rows of a layer, of a convolution as many positions as are allowed, drawn at random, ascending.
+fn chosen_rows(layer: &Layer, images: usize, seed: u64, index: u32) -> Vec<u32> {
+    let mut rows: Vec<u32> = (0..(images * layer.rows()) as u32).collect();
+    if layer.rows() > 1 && rows.len() > MOST_ROWS {
+        Sequence::new(seed, Stream::Calibration, 1, index).choose(&mut rows, MOST_ROWS);
         rows.sort_unstable();
     }
     rows

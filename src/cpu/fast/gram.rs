@@ -82,7 +82,7 @@ pub fn accumulate(
         }
         let x = &x[..chosen.len() * stride];
         let rows = 0..size;
-        let update = RankUpdate { subtract: false, half: true, rows, columns: stride, a: x, b: x, c, stride };
+        let update = RankUpdate { subtract: false, half: true, rows, first: 0, columns: stride, a: x, b: x, c, stride };
         pulp::Arch::new().dispatch(update);
     }
     let count = rows.len() as f32;
@@ -107,8 +107,10 @@ pub(super) struct RankUpdate<'a> {
     pub subtract: bool,
     /// Whether only the half right of the diagonal counts.
     pub half: bool,
-    /// Rows of c, from a multiple of eight on.
+    /// Rows of the sum, from a multiple of eight on.
     pub rows: Range<usize>,
+    /// Which of them c begins with.
+    pub first: usize,
     /// Columns of c.
     pub columns: usize,
     /// `[t, stride]`
@@ -137,9 +139,10 @@ const COLUMNS: usize = 2;
 impl RankUpdate<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const R: usize>(self, simd: S) {
-        let Self { subtract, half, rows, columns, a, b, c, stride } = self;
+        let Self { subtract, half, rows, first, columns, a, b, c, stride } = self;
         let registers = columns.div_ceil(S::F32_LANES);
         for row in rows.step_by(R) {
+            let c = &mut c[(row - first) * stride..];
             let mut register = if half { row / S::F32_LANES } else { 0 };
             while register + COLUMNS <= registers {
                 block::<S, R, COLUMNS>(simd, subtract, row, register, a, b, c, stride);
@@ -175,7 +178,7 @@ fn block<S: Simd, const R: usize, const C: usize>(
             }
         }
     }
-    for (sums, c) in sums.iter().zip(c[row * stride..].chunks_exact_mut(stride)) {
+    for (sums, c) in sums.iter().zip(c.chunks_exact_mut(stride)) {
         let c = &mut S::as_mut_simd_f32s(c).0[register..register + C];
         for (c, &sum) in c.iter_mut().zip(sums) {
             *c = if subtract { simd.sub_f32s(*c, sum) } else { simd.add_f32s(*c, sum) };

@@ -13,6 +13,7 @@ pub mod gram;
 pub mod limits;
 pub mod max_pool2d;
 pub mod network;
+pub mod polish;
 pub mod softmax_cross_entropy;
 pub mod sparse;
 pub mod stability;

@@ -52,7 +52,7 @@ fn factor<S: Simd>(simd: S, matrix: &mut Half) -> bool {
         let panel = &mut panel[..(end - first) * stride];
         panel.copy_from_slice(&values[first * stride..end * stride]);
         let rows = end..size;
-        RankUpdate { subtract: true, half: true, rows, columns: stride, a: panel, b: panel, c: values, stride }
+        RankUpdate { subtract: true, half: true, rows, first: 0, columns: stride, a: panel, b: panel, c: values, stride }
             .with_simd(simd);
     }
     true
@@ -90,9 +90,9 @@ impl WithSimd for Invert {
             panel.copy_from_slice(&lower[first * stride..end * stride]);
             let a = &upper[first * stride..end * stride];
             let (rows, c) = (end..size, &mut lower);
-            RankUpdate { subtract: true, half: false, rows, columns: end, a, b: panel, c, stride }.with_simd(simd);
+            RankUpdate { subtract: true, half: false, rows, first: 0, columns: end, a, b: panel, c, stride }.with_simd(simd);
             let (rows, c) = (0..end, &mut inverse.values);
-            RankUpdate { subtract: false, half: true, rows, columns: end, a: panel, b: panel, c, stride }
+            RankUpdate { subtract: false, half: true, rows, first: 0, columns: end, a: panel, b: panel, c, stride }
                 .with_simd(simd);
         }
         Some(inverse)
@@ -153,7 +153,7 @@ impl WithSimd for Path<'_> {
             pending += 1;
             if pending == PANEL {
                 let (rows, a) = (0..columns.len(), &panel);
-                RankUpdate { subtract: true, half: true, rows, columns: width, a, b: a, c: &mut base, stride }
+                RankUpdate { subtract: true, half: true, rows, first: 0, columns: width, a, b: a, c: &mut base, stride }
                     .with_simd(simd);
                 pending = 0;
                 // Columns that are gone are closed up.
