@@ -71,6 +71,10 @@ pub(super) struct PruneArguments {
     /// the epochs.
     #[arg(long, value_enum)]
     base: Option<Base>,
+    /// Steps that all weights that stay take together towards the trained network's logits after each cut (Gauss-Newton, no
+    /// labels), where 8,192 of them or fewer are left; for surgeons and refit.
+    #[arg(long, value_name = "STEPS", default_value_t = 0, hide_default_value = true)]
+    polish: u32,
     /// Share of weights that are removed, as 80% or 0.8; several with commas between.
     #[arg(
         long,
@@ -116,7 +120,13 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     let reporter = Reporter::new(arguments.folder.output.quiet);
     let calibrated = arguments.is_calibrated(name);
     let Chosen { tensors: chosen, state } = if calibrated {
-        let asked = calibrated::Asked { choice, scope, points: &points, repairs: arguments.repairs(name) };
+        let asked = calibrated::Asked {
+            choice,
+            scope,
+            points: &points,
+            repairs: arguments.repairs(name),
+            polish: arguments.polish,
+        };
         calibrated::choose(&mut engine, &asked, arguments.base, &subjects, reporter.control())?
     } else {
         let tensors = choose(&mut engine, choice, scope, &points, &subjects)?;

@@ -7,8 +7,8 @@
 
 use super::Real;
 use super::gram::Moments;
-use super::layers::{Gradient, logit_gradients};
 use super::layers;
+use super::layers::{Gradient, logit_gradients};
 use crate::network::{Architecture, Layer, ParameterLayout};
 
 /// The derivatives of each logit by the `chosen` parameters, flat places that ascend: `[sample, class, chosen]`. `input` is

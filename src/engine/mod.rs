@@ -13,8 +13,8 @@ mod front;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod layers;
-mod polish;
 mod loaded;
+mod polish;
 mod surgeon;
 
 pub use crate::cpu::adam::RateSchedule;
@@ -27,8 +27,8 @@ pub use front::Engine;
 #[cfg(feature = "gpu")]
 pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use layers::LayerOutput;
-pub use polish::{MOST_POLISHED, Polished};
 pub use loaded::DataHandle;
+pub use polish::{MOST_POLISHED, Polished};
 pub use surgeon::{ActiveRows, PathStep, Refit, Rows, SurgeonLayer, winners};
 
 use crate::error::{Error, Result};

@@ -67,7 +67,9 @@ impl Engine {
         let mut result = Ok(());
         let mut polished =
             Polished { parameters: parameters.to_vec(), error_before: f64::INFINITY, error_after: f64::INFINITY };
-        self.on_threads(&mut || result = take_steps(architecture, &mut polished, chosen, (images, targets), steps, watch));
+        self.on_threads(&mut || {
+            result = take_steps(architecture, &mut polished, chosen, (images, targets), steps, watch)
+        });
         result.map(|()| polished)
     }
 }

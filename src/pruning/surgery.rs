@@ -26,14 +26,11 @@ pub struct Settings {
     pub ridge: f32,
     /// Key of the draw of positions.
     pub seed: u64,
-    /// Steps that all weights take together towards the dense logits after each stage that leaves few enough of them, see
-    /// [`Engine::polish`].
-    pub polish: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { inactive_weight: 0.1, ridge: 1e-3, seed: 0, polish: 0 }
+        Self { inactive_weight: 0.1, ridge: 1e-3, seed: 0 }
     }
 }
 
@@ -53,8 +50,6 @@ pub struct StageTimes {
     pub paths: Duration,
     /// Solving what is left anew.
     pub refit: Duration,
-    /// Polishing.
-    pub polish: Duration,
 }
 
 /// What does not change while a network is cut: the dense network's pre-activations on the calibration images.
@@ -277,27 +272,30 @@ impl<'a> Surgery<'a> {
         Ok(networks)
     }
 
-    /// Moves all weights that `network` keeps, and its biases, towards the dense logits, as many steps as the settings say.
-    /// Returns whether they were few enough for that.
+    /// The flat places of what polishing moves: all weights that `network` keeps, and its biases.
+    pub fn moving(&self, network: &PrunedNetwork) -> Vec<u32> {
+        let of_layer = |(Place { weights, bias, .. }, kept): (&Place, &Vec<bool>)| {
+            let places = weights.clone().zip(kept.clone()).filter(|&(_, kept)| kept).map(|(place, _)| place);
+            let biases = if self.architecture.bias { bias.clone() } else { 0..0 };
+            places.chain(biases).map(|place| place as u32)
+        };
+        self.layers.iter().zip(&network.kept).flat_map(of_layer).collect()
+    }
+
+    /// Moves all weights that `network` keeps, and its biases, `steps` steps towards the dense logits, where they are few enough
+    /// for that, see [`MOST_POLISHED`]; if not, nothing changes.
     ///
     /// Fails as [`Engine::polish`] does.
-    pub fn polish(&self, engine: &Engine, network: &mut PrunedNetwork, watch: &Watch<'_>) -> Result<bool> {
-        let mut chosen: Vec<u32> = Vec::new();
-        for (Place { weights, bias, .. }, kept) in self.layers.iter().zip(&network.kept) {
-            let places = weights.clone().zip(kept).filter(|&(_, &kept)| kept).map(|(place, _)| place);
-            let biases = if self.architecture.bias { bias.clone() } else { 0..0 };
-            chosen.extend(places.chain(biases).map(|place| place as u32));
-        }
-        if self.settings.polish == 0 || chosen.len() > MOST_POLISHED {
-            return Ok(false);
-        }
+    pub fn polish(&self, engine: &Engine, network: &mut PrunedNetwork, steps: u32, watch: &Watch<'_>) -> Result<()> {
+        let chosen = self.moving(network);
         // Every image is a row of the output layer, and what its units are to give are the dense logits.
-        let Some(Place { targets, .. }) = self.layers.last() else { return Ok(false) };
-        let silent = Watch { stop: watch.stop, progress: &|_| {} };
-        let (images, parameters) = ((self.images, targets.as_slice()), &network.parameters);
-        let polished = engine.polish(self.architecture, parameters, &chosen, images, self.settings.polish, &silent)?;
-        network.parameters = polished.parameters;
-        Ok(true)
+        if let Some(Place { targets, .. }) = self.layers.last().filter(|_| chosen.len() <= MOST_POLISHED) {
+            let silent = Watch { stop: watch.stop, progress: &|_| {} };
+            let images = (self.images, targets.as_slice());
+            let polished = engine.polish(self.architecture, &network.parameters, &chosen, images, steps, &silent)?;
+            network.parameters = polished.parameters;
+        }
+        Ok(())
     }
 
     /// Puts what a layer was solved for in its place.
@@ -344,7 +342,8 @@ impl<'a> Surgery<'a> {
     }
 
     /// Cuts `chosen` layers again and again: order, importance and Gram matrices anew from what the cut before left. `kept`
-    /// falls: how many of the chosen weights stay. `each` gets the network of each cut, in their order.
+    /// falls: how many of the chosen weights stay. `each` gets the network of each cut, in their order; what it makes of it, as
+    /// [`Self::polish`] would, goes on.
     ///
     /// Fails as [`Engine::paths`] does.
     pub fn in_stages(
@@ -354,7 +353,7 @@ impl<'a> Surgery<'a> {
         kept: &[usize],
         ratios: Option<&[Vec<f32>]>,
         watch: &Watch<'_>,
-        each: &mut dyn FnMut(&PrunedNetwork) -> Result<()>,
+        each: &mut dyn FnMut(&Engine, &mut PrunedNetwork) -> Result<()>,
     ) -> Result<StageTimes> {
         let mut times = StageTimes::default();
         let mut network = self.dense.clone();
@@ -367,10 +366,7 @@ impl<'a> Surgery<'a> {
             self.cut(&mut network, chosen, &order, kept);
             self.refit(engine, &mut network, first, watch)?;
             times.refit += start.elapsed();
-            let start = Instant::now();
-            self.polish(engine, &mut network, watch)?;
-            times.polish += start.elapsed();
-            each(&network)?;
+            each(engine, &mut network)?;
         }
         Ok(times)
     }
@@ -485,7 +481,7 @@ mod tests {
             let mut found = Vec::new();
             silent(|watch| {
                 let kept = [1.5, 3.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
-                surgery.in_stages(&mut engine, &chosen, &kept, None, watch, &mut |network| {
+                surgery.in_stages(&mut engine, &chosen, &kept, None, watch, &mut |_, network| {
                     found.push(network.clone());
                     Ok(())
                 })

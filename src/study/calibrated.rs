@@ -13,6 +13,7 @@ pub struct CalibratedNetworks<'a> {
     selection: &'a Selection,
     layers: Vec<usize>,
     surgeries: Vec<Surgery<'a>>,
+    polish: u32,
 }
 
 /// What the holding surgeon multiplies weights by, `[replica][tensor]`.
@@ -34,7 +35,32 @@ impl<'a> CalibratedNetworks<'a> {
         let layers = selection.parts().iter().map(|part| Layer::of_part(&layout, part)).collect();
         let surgery = |parameters: &Vec<f32>| Surgery::new(engine, architecture, parameters, features, settings);
         let surgeries: Vec<Surgery<'a>> = parameters.iter().map(surgery).collect::<Result<_>>()?;
-        Ok(Self { selection, layers, surgeries })
+        Ok(Self { selection, layers, surgeries, polish: 0 })
+    }
+
+    /// The same, and after each cut all weights that are left take this many steps towards the dense logits, see
+    /// [`Surgery::polish`].
+    pub fn polished(self, steps: u32) -> Self {
+        Self { polish: steps, ..self }
+    }
+
+    /// How many weights and biases polishing moves together in the largest of these networks, one for each replica.
+    pub fn moving(&self, networks: &[PrunedNetwork]) -> usize {
+        let counts = self.surgeries.iter().zip(networks).map(|(surgery, network)| surgery.moving(network).len());
+        counts.max().unwrap_or(0)
+    }
+
+    fn polish(
+        &self,
+        engine: &Engine,
+        surgery: &Surgery<'_>,
+        network: &mut PrunedNetwork,
+        watch: &Watch<'_>,
+    ) -> Result<()> {
+        if self.polish > 0 {
+            surgery.polish(engine, network, self.polish, watch)?;
+        }
+        Ok(())
     }
 
     /// The norms of the inputs of a part of the selection, `[replica, input]`.
@@ -75,7 +101,8 @@ impl<'a> CalibratedNetworks<'a> {
                     kept
                 };
                 let silent = Watch { stop: watch.stop, progress: &|_| {} };
-                let networks = surgery.refit_cuts(engine, first, masks.iter().map(cut).collect(), &silent)?;
+                let mut networks = surgery.refit_cuts(engine, first, masks.iter().map(cut).collect(), &silent)?;
+                networks.iter_mut().try_for_each(|network| self.polish(engine, surgery, network, &silent))?;
                 points.iter_mut().zip(networks).for_each(|(point, network)| point.push(network));
                 (watch.progress)(1);
             }
@@ -110,12 +137,14 @@ impl<'a> CalibratedNetworks<'a> {
                         surgery.cut(&mut network, &[layer], &order, kept);
                         network.kept
                     };
-                    let networks = surgery.refit_cuts(engine, layer, kept.iter().map(cut).collect(), &silent)?;
+                    let mut networks = surgery.refit_cuts(engine, layer, kept.iter().map(cut).collect(), &silent)?;
+                    networks.iter_mut().try_for_each(|network| self.polish(engine, surgery, network, &silent))?;
                     found.extend(kept.iter().copied().zip(networks));
                 } else {
                     let path = falling(kept, stages);
                     let mut place = path.iter();
-                    surgery.in_stages(engine, &self.layers, &path, ratios, &silent, &mut |network| {
+                    surgery.in_stages(engine, &self.layers, &path, ratios, &silent, &mut |engine, network| {
+                        self.polish(engine, surgery, network, &silent)?;
                         let own = place.next().filter(|own| kept.contains(own));
                         found.extend(own.map(|&own| (own, network.clone())));
                         Ok(())

@@ -194,6 +194,9 @@ pub struct Configuration {
     /// Which surgeons cut the whole network.
     #[serde(default = "before::surgeons")]
     pub surgeons: Surgeons,
+    /// Steps that all weights of a network cut in stages take together towards the dense logits; none if absent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub polish: u32,
     /// Whether every image trains and none is held out, as a study does; see [`LoadOptions::all_images`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_images: bool,
@@ -212,6 +215,10 @@ pub struct Configuration {
     /// Replicates of each cell of a study that its Figure 4 is made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figure_4_replicates: Option<u32>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Configuration {

@@ -4,7 +4,7 @@ use super::comparison::{CellComparison, REPETITIONS, since};
 use super::configuration::PAPER_TOLERANCE;
 use super::part::{Base, Calibrated, Cost, Part};
 use super::survival::Survival;
-use crate::engine::{DataHandle, Evaluation, Network, Overheads, Watch};
+use crate::engine::{DataHandle, Engine, Evaluation, Network, Overheads, Watch};
 use crate::error::{Error, Result};
 use crate::network::{self, Layer, ParameterLayout, Selection};
 use crate::pruning::operating_points::{Numbers, OperatingPoint};
@@ -210,18 +210,28 @@ impl CellComparison<'_> {
     ) -> Result<()> {
         let layout = ParameterLayout::new(&self.cell.architecture);
         let layers: Vec<usize> = part.selection.parts().iter().map(|own| Layer::of_part(&layout, own)).collect();
-        for &method in methods {
-            let stage = format!("cut in stages{}: {method}, {} weights", self.of(part), calibrated.base.name());
+        let polishes = if self.configuration.polish > 0 { vec![0, self.configuration.polish] } else { vec![0] };
+        for (&method, polish) in methods.iter().flat_map(|method| polishes.iter().map(move |&steps| (method, steps))) {
+            let rule = match polish {
+                0 => calibrated.base.name().to_string(),
+                _ => format!("{} polished", calibrated.base.name()),
+            };
+            let stage = format!("cut in stages{}: {method}, {rule} weights", self.of(part));
             let window = (method == Method::HoldSurgeon).then(|| envelope::headline_window(self.configuration.epochs));
             let control = self.control;
             let total = (calibrated.surgeries.len() * sizes.len()) as u64;
             let before = self.engine.overheads();
-            let (mut solved, mut times) = (Vec::new(), StageTimes::default());
+            let (mut solved, mut times, mut polished) = (Vec::new(), StageTimes::default(), Duration::ZERO);
             let mut survival = Survival::new(&self.cell.architecture, calibrated.surgeries.len(), sizes);
             control.stage(&stage, total, "sizes", |watch| {
                 for (replica, surgery) in calibrated.surgeries.iter().enumerate() {
                     let ratios = self.holding(part, replica, method);
-                    let mut take = |network: &PrunedNetwork| {
+                    let mut take = |engine: &Engine, network: &mut PrunedNetwork| {
+                        if polish > 0 {
+                            let start = Instant::now();
+                            surgery.polish(engine, network, polish, watch)?;
+                            polished += start.elapsed();
+                        }
                         let point = OperatingPoint { replica, window, ..OperatingPoint::default() };
                         survival.add(replica, &network.kept);
                         solved.push(Solved { point, network: network.clone() });
@@ -236,7 +246,7 @@ impl CellComparison<'_> {
                 }
                 Ok::<(), Error>(())
             })?;
-            if method == Method::HoldSurgeon {
+            if method == Method::HoldSurgeon && polish == 0 {
                 // Mean weights, which come last where there are any, take the place of the last ones.
                 self.survival = Some(survival);
             }
@@ -246,12 +256,11 @@ impl CellComparison<'_> {
                 points: solved.len(),
                 distinct: solved.len(),
                 calibrate_s: Some(calibrated.seconds + times.paths.as_secs_f64()),
-                seconds: vec![times.refit.as_secs_f64() + start.elapsed().as_secs_f64()],
+                seconds: vec![(times.refit + polished + start.elapsed()).as_secs_f64()],
                 overheads: since(before, self.engine.overheads()),
             };
-            let rule = calibrated.base.name();
-            self.charge(trained, part, (method, rule, Repair::Refit), cost, training_overheads);
-            self.solved_rows(part, (method, rule), &solved, &evaluations);
+            self.charge(trained, part, (method, &rule, Repair::Refit), cost, training_overheads);
+            self.solved_rows(part, (method, &rule), &solved, &evaluations);
         }
         Ok(())
     }

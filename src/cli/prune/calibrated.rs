@@ -3,7 +3,7 @@
 use super::settings::{Base, Choice, Point};
 use super::subjects::{Subject, Subjects};
 use super::{Chosen, by_scores};
-use crate::engine::Engine;
+use crate::engine::{Engine, MOST_POLISHED};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Selection};
 use crate::pruning::allocation::Scope;
@@ -24,6 +24,8 @@ pub(super) struct Asked<'a> {
     pub(super) points: &'a [Point],
     /// Whether what stays is solved anew.
     pub(super) repairs: bool,
+    /// Steps of polishing after each cut.
+    pub(super) polish: u32,
 }
 
 /// Chooses the weights of each subject at each point, and solves what stays anew if that is asked.
@@ -62,7 +64,8 @@ pub(super) fn choose(
         &parameters,
         &features,
         run.configuration.surgery(),
-    )?;
+    )?
+    .polished(asked.polish);
     // Subjects stand in the order of the file, parts of the selection in that of the network.
     let part_of = |name: &str| selection.parts().iter().position(|part| part.name == name);
     let solved = match asked.choice {
@@ -107,6 +110,17 @@ pub(super) fn choose(
         }
     };
     let points: Vec<Vec<PrunedNetwork>> = solved.unwrap_or_default();
+    if asked.polish > 0 {
+        for (point, own) in asked.points.iter().zip(&points) {
+            let moving = networks.moving(own);
+            if moving > MOST_POLISHED {
+                control.progress.notice(&format!(
+                    "{}: not polished, since {moving} weights and biases are more than the {MOST_POLISHED} that can move together",
+                    point.heading()
+                ));
+            }
+        }
+    }
     let tensor = |point: &Vec<PrunedNetwork>, name: &str| {
         let part = part_of(name).unwrap_or(0);
         let masks = point.iter().map(|network| networks.masks(network).swap_remove(part)).collect();

@@ -108,6 +108,8 @@ pub(super) struct Settings<'a> {
     repair: Option<Repair>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<Base>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    polish: Option<u32>,
     tolerance: Option<f64>,
     min_stability: Option<u32>,
     window: Option<u32>,
@@ -169,6 +171,12 @@ impl PruneArguments {
         if self.base.is_some() && !self.repairs(name) {
             return Err(Error::Usage(
                 "--base belongs to surgeons and to --repair refit; all else prunes the weights after the last epoch"
+                    .into(),
+            ));
+        }
+        if self.polish > 0 && !self.repairs(name) {
+            return Err(Error::Usage(
+                "--polish goes on from weights that were solved anew: it belongs to surgeons and to --repair refit"
                     .into(),
             ));
         }
@@ -257,6 +265,7 @@ impl PruneArguments {
             scope: None,
             repair: self.repair.filter(|&repair| repair != Repair::Cut),
             base: self.base,
+            polish: Some(self.polish).filter(|&steps| steps > 0),
             tolerance: None,
             min_stability: None,
             window: None,

@@ -24,7 +24,14 @@ impl Sums {
 
     /// Adds a block of at most [`BLOCK`] samples `[sample, feature]`, with their targets `[sample, class]`. Each sum adds
     /// samples and classes in their order, for any number of threads.
-    pub fn add(&mut self, architecture: &Architecture, parameters: &[f32], input: &[f32], targets: &[f32], chosen: &[u32]) {
+    pub fn add(
+        &mut self,
+        architecture: &Architecture,
+        parameters: &[f32],
+        input: &[f32],
+        targets: &[f32],
+        chosen: &[u32],
+    ) {
         let Half { size, stride, ref mut values } = self.0;
         let mut rows = AlignedBuffer::zeros(targets.len() * stride);
         let shares = rows.par_chunks_mut(SHARE * architecture.classes * stride);
@@ -94,7 +101,10 @@ mod tests {
             for i in 0..size {
                 for j in i..size {
                     let (found, expected) = (f64::from(found.at(i, j)), expected.gram[i * size + j]);
-                    assert!((found - expected).abs() <= bound(diagonal(i), diagonal(j)), "{i}, {j}: {found}, {expected}");
+                    assert!(
+                        (found - expected).abs() <= bound(diagonal(i), diagonal(j)),
+                        "{i}, {j}: {found}, {expected}"
+                    );
                 }
                 let (found, expected) = (f64::from(found.at(i, size)), expected.cross[i]);
                 assert!((found - expected).abs() <= bound(diagonal(i), residual), "cross {i}: {found}, {expected}");

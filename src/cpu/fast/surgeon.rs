@@ -52,8 +52,18 @@ fn factor<S: Simd>(simd: S, matrix: &mut Half) -> bool {
         let panel = &mut panel[..(end - first) * stride];
         panel.copy_from_slice(&values[first * stride..end * stride]);
         let rows = end..size;
-        RankUpdate { subtract: true, half: true, rows, first: 0, columns: stride, a: panel, b: panel, c: values, stride }
-            .with_simd(simd);
+        RankUpdate {
+            subtract: true,
+            half: true,
+            rows,
+            first: 0,
+            columns: stride,
+            a: panel,
+            b: panel,
+            c: values,
+            stride,
+        }
+        .with_simd(simd);
     }
     true
 }
@@ -90,7 +100,8 @@ impl WithSimd for Invert {
             panel.copy_from_slice(&lower[first * stride..end * stride]);
             let a = &upper[first * stride..end * stride];
             let (rows, c) = (end..size, &mut lower);
-            RankUpdate { subtract: true, half: false, rows, first: 0, columns: end, a, b: panel, c, stride }.with_simd(simd);
+            RankUpdate { subtract: true, half: false, rows, first: 0, columns: end, a, b: panel, c, stride }
+                .with_simd(simd);
             let (rows, c) = (0..end, &mut inverse.values);
             RankUpdate { subtract: false, half: true, rows, first: 0, columns: end, a: panel, b: panel, c, stride }
                 .with_simd(simd);
@@ -153,8 +164,18 @@ impl WithSimd for Path<'_> {
             pending += 1;
             if pending == PANEL {
                 let (rows, a) = (0..columns.len(), &panel);
-                RankUpdate { subtract: true, half: true, rows, first: 0, columns: width, a, b: a, c: &mut base, stride }
-                    .with_simd(simd);
+                RankUpdate {
+                    subtract: true,
+                    half: true,
+                    rows,
+                    first: 0,
+                    columns: width,
+                    a,
+                    b: a,
+                    c: &mut base,
+                    stride,
+                }
+                .with_simd(simd);
                 pending = 0;
                 // Columns that are gone are closed up.
                 let there: Vec<usize> = (0..columns.len()).filter(|&i| open[i] || columns[i] >= ratios.len()).collect();
