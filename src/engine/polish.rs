@@ -141,22 +141,23 @@ mod tests {
             let mut sequence = Sequence::new(3, Stream::Check, first, 12);
             (0..count).map(|_| sequence.between(-0.8, 0.8) as f32).collect()
         };
-        let dense = numbers(1, ParameterLayout::new(&architecture).parameters());
+        let mut there = numbers(1, ParameterLayout::new(&architecture).parameters());
+        (0..there.len()).filter(|&place| !chosen.contains(&(place as u32))).for_each(|place| there[place] = 0.0);
         let images = numbers(2, 300 * architecture.image_len());
-        let targets = logits(&architecture, &dense, &images);
-        let mut cut = dense;
-        (0..cut.len()).filter(|&place| !chosen.contains(&(place as u32))).for_each(|place| cut[place] = 0.0);
+        let targets = logits(&architecture, &there, &images);
+        // Near its targets, and all weights that may move lead there.
+        let near: Vec<f32> = there.iter().map(|weight| weight * 0.98).collect();
         let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-        engine.polish(&architecture, &cut, chosen, (&images, &targets), steps, &watch)
+        engine.polish(&architecture, &near, chosen, (&images, &targets), steps, &watch)
     }
 
     #[test]
     fn steps_bring_the_logits_nearer_leave_removed_weights_at_zero_and_do_not_depend_on_threads() {
         let engine = Engine::cpu(Some(1)).unwrap();
-        let chosen: Vec<u32> = (0..300).filter(|place| place % 3 != 0).collect();
+        let chosen: Vec<u32> = (0..339).filter(|place| place % 3 != 0).collect();
         let one = polish(&engine, &chosen, 1).unwrap();
         let three = polish(&engine, &chosen, 3).unwrap();
-        assert!(one.error_after < one.error_before / 2.0, "{} {}", one.error_before, one.error_after);
+        assert!(one.error_after < one.error_before / 10.0, "{} {}", one.error_before, one.error_after);
         assert!(three.error_after < one.error_after);
         let places = (0..three.parameters.len()).filter(|&place| !chosen.contains(&(place as u32)));
         assert!(places.into_iter().all(|place| three.parameters[place] == 0.0));

@@ -75,7 +75,7 @@ mod tests {
             let mut sequence = Sequence::new(3, Stream::Check, first, 12);
             (0..count).map(|_| sequence.between(-0.8, 0.8) as f32).collect()
         };
-        let dnn = Architecture::dnn(6, 6, [7; 2], 3);
+        let dnn = Architecture::dnn(8, 8, [7; 2], 3);
         let cnn = Architecture { convolutions: Architecture::paper_convolutions(2), ..dnn.clone() };
         for architecture in [dnn, cnn] {
             let parameters = numbers(1, ParameterLayout::new(&architecture).parameters());
