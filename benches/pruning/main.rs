@@ -85,7 +85,7 @@ fn operating_points(criterion: &mut Criterion) {
             epochs: 3,
             schedules: &schedules,
             record: false,
-            average: false,
+            average: 0,
             plateau: None,
             learning_rate: LearningRate::Constant,
             keep_diverged: false,

@@ -67,7 +67,7 @@ pub(super) struct PruneArguments {
     /// What is done about the weights that stay: nothing (cut), or they are solved anew on a run's calibration images (refit).
     #[arg(long, value_enum)]
     repair: Option<Repair>,
-    /// Which weights of a run a surgeon or a refit begins with: those after the last epoch, or their mean over the last half of
+    /// Which weights of a run a surgeon or a refit begins with: those after the last epoch, or their mean over the last epochs, half of
     /// the epochs.
     #[arg(long, value_enum)]
     base: Option<Base>,

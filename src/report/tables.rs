@@ -223,7 +223,7 @@ pub(super) fn reference_sentence(cell: &Results) -> String {
         .collect();
     let dense = if dense.is_empty() { "not measured".to_string() } else { dense.join(", ") };
     let averaged = accuracy::averaged(&cell.sweep)
-        .map(|summary| format!("; with weights averaged over the last half of the epochs {} %", percent(&summary)))
+        .map(|summary| format!("; with averaged weights {} %", percent(&summary)))
         .unwrap_or_default();
     format!("Before pruning: {dense}{averaged}. Chance: {:.1} %.", 100.0 * cell.chance)
 }

@@ -63,7 +63,7 @@ pub(super) struct Cost {
 pub(super) enum Base {
     /// Those after the last epoch.
     Last,
-    /// The mean over the last half of the epochs.
+    /// The mean over the last epochs.
     Mean,
 }
 

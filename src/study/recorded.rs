@@ -189,7 +189,7 @@ impl RecordedRun {
         self.networks("weights.safetensors", architecture)
     }
 
-    /// The same with weights and biases averaged over the last half of the epochs.
+    /// The same with weights and biases averaged over the last epochs.
     ///
     /// Fails with [`Error::Data`] as [`Self::replicas`] does, and if the run is of before these were kept.
     pub fn averaged(&self, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {

@@ -51,7 +51,7 @@ impl CriterionName {
 pub(super) enum Base {
     /// After the last epoch.
     Last,
-    /// Their mean over the last half of the epochs.
+    /// Their mean over the last epochs, half of them unless the run was told otherwise.
     Mean,
 }
 
