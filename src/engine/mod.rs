@@ -27,7 +27,7 @@ pub use front::Engine;
 pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use layers::LayerOutput;
 pub use loaded::DataHandle;
-pub use surgeon::{ActiveRows, PathStep, Refit, Rows, SurgeonLayer, winners};
+pub use surgeon::{ActiveRows, ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer, winners};
 
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Selection};

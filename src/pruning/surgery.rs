@@ -3,16 +3,21 @@
 //! Every layer is solved anew so that its units give what they gave in the dense network, on what the already pruned layers
 //! before it now give them: no label, no training step. Formulas and sources: `docs/kernels/surgeon.md`.
 
-use super::surgeon::{LayerPaths, RemovalOrder, kept_when_smaller, merge, shares_gram};
-use crate::engine::{ActiveRows, Engine, Refit, Rows, SurgeonLayer, Watch};
+use super::surgeon::{LayerPaths, Removal, RemovalOrder, kept_when_smaller, merge, shares_gram};
+use crate::engine::{ActiveRows, ChainLayer, Engine, Moments, Refit, Rows, SurgeonLayer, Watch};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout, Part};
 use crate::random::{Sequence, Stream};
+use parking_lot::Mutex;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most rows of a layer: positions of a convolution beyond it are drawn at random.
 pub const MOST_ROWS: usize = 60_000;
+
+/// The most bytes of moments of a layer of the dense network that are kept from one cut to the next.
+const KEPT_BYTES: usize = 4 << 20;
 
 /// The most `units * inputs^3`, over all layers that take part, that is begun with: some minutes for a network.
 const MOST_WORK: f64 = 1e12;
@@ -52,6 +57,32 @@ pub struct StageTimes {
     pub refit: Duration,
 }
 
+/// What one stage of a way takes away.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// How many of the chosen weights stay after it.
+    pub kept: usize,
+    /// What goes, one after the other; layers are counted among the chosen ones.
+    pub removals: Vec<Removal>,
+}
+
+/// The way of a network from dense to its smallest size, stage by stage: cut anywhere it is nested. One layer alone has one
+/// stage, at whose end nothing is left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Way {
+    /// The stages, one after the other.
+    pub stages: Vec<Stage>,
+}
+
+impl Stage {
+    /// What goes of it where `kept` weights stay, of `there` that were there before.
+    fn cut(&self, there: usize, kept: usize, layers: usize) -> &[Removal] {
+        // No layer loses its last weight, unless all go.
+        let spared = if self.kept == 0 && kept > 0 { layers } else { 0 };
+        &self.removals[..there.saturating_sub(kept).min(self.removals.len().saturating_sub(spared))]
+    }
+}
+
 /// What does not change while a network is cut: the dense network's pre-activations on the calibration images.
 pub struct Surgery<'a> {
     architecture: &'a Architecture,
@@ -61,6 +92,8 @@ pub struct Surgery<'a> {
     images: &'a [f32],
     count: usize,
     dense: PrunedNetwork,
+    /// Those of the layer of the dense network that was asked for last.
+    moments: Mutex<Option<(usize, Arc<Moments>)>>,
 }
 
 /// A layer, and what its units are to give.
@@ -108,7 +141,10 @@ impl<'a> Surgery<'a> {
         let mut input = images.to_vec();
         for (index, layer) in all.into_iter().enumerate() {
             let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| tensor.range());
-            let rows = chosen_rows(count * layer.rows(), settings.seed, index as u32);
+            let rows = match layer {
+                Layer::Dense(_) => (0..count as u32).collect(),
+                Layer::Convolution(_) => chosen_rows(count * layer.rows(), settings.seed, index as u32),
+            };
             let [own, own_bias] = [&weights, &bias].map(|range| &parameters[range.clone()]);
             let output = engine.forward_layer(&layer, own, own_bias, &input, Some(&rows))?;
             input = output.values;
@@ -116,7 +152,8 @@ impl<'a> Surgery<'a> {
         }
         let kept = layers.iter().map(|place| vec![true; place.weights.len()]).collect();
         let dense = PrunedNetwork { parameters: parameters.to_vec(), kept };
-        Ok(Self { architecture, layers, settings, images, count, dense })
+        let moments = Mutex::default();
+        Ok(Self { architecture, layers, settings, images, count, dense, moments })
     }
 
     /// The network before any cut.
@@ -179,17 +216,34 @@ impl<'a> Surgery<'a> {
         ratios: Option<&[Vec<f32>]>,
         watch: &Watch<'_>,
     ) -> Result<RemovalOrder> {
+        let known = self.moments(engine, chosen.first().copied().unwrap_or(0), watch)?;
+        self.order_from(engine, network, chosen, &known, ratios, watch)
+    }
+
+    /// The same with moments of the first of the layers in the dense network.
+    fn order_from(
+        &self,
+        engine: &mut Engine,
+        network: &PrunedNetwork,
+        chosen: &[usize],
+        known: &Moments,
+        ratios: Option<&[Vec<f32>]>,
+        watch: &Watch<'_>,
+    ) -> Result<RemovalOrder> {
         // One layer alone needs no importance: it would only favour units that the next layer reads strongly.
         let mut importance = match chosen {
             [only] => vec![Vec::new(), vec![1.0; self.layers[*only].layer.units()]],
             _ => engine.importance(self.architecture, &network.parameters, self.images)?,
         };
         let mut paths = Vec::with_capacity(chosen.len());
-        let mut input = self.images.to_vec();
-        for index in 0..=chosen.last().copied().unwrap_or(0) {
+        let first = chosen.first().copied().unwrap_or(0);
+        // Nothing before the first of them has changed.
+        let mut input = self.input(engine, first)?;
+        for index in first..=chosen.last().copied().unwrap_or(0) {
             if let Some(place) = chosen.iter().position(|&layer| layer == index) {
                 let ratios = ratios.map(|ratios| ratios[place].as_slice());
-                let units = engine.paths(&self.layer(index, network, &input), ratios, watch)?;
+                let known = (index == first).then_some(known);
+                let units = engine.paths(&self.layer(index, network, &input), known, ratios, watch)?;
                 let importance = match chosen {
                     [_] => importance.remove(1),
                     _ => std::mem::take(&mut importance[index]),
@@ -203,52 +257,20 @@ impl<'a> Surgery<'a> {
         Ok(merge(&paths))
     }
 
-    /// Takes the first weights of an `order` of `chosen` layers away, so that `kept` of them stay, without solving anything anew.
-    pub fn cut(&self, network: &mut PrunedNetwork, chosen: &[usize], order: &RemovalOrder, kept: usize) {
-        for removal in order.cut(kept) {
+    /// Of each layer which weights stay where these `removals` of `chosen` layers leave a network.
+    pub fn cut(&self, network: &PrunedNetwork, chosen: &[usize], removals: &[Removal]) -> Vec<Vec<bool>> {
+        let mut kept = network.kept.clone();
+        for removal in removals {
             let index = chosen[removal.layer];
-            let place = removal.input * self.layers[index].layer.units() + removal.unit;
-            network.kept[index][place] = false;
+            kept[index][removal.input * self.layers[index].layer.units() + removal.unit] = false;
         }
-    }
-
-    /// Solves all layers from `first` on anew, front to back, within what `network` keeps. Progress is in units.
-    ///
-    /// Fails as [`Engine::refit`] does.
-    pub fn refit(
-        &self,
-        engine: &mut Engine,
-        network: &mut PrunedNetwork,
-        first: usize,
-        watch: &Watch<'_>,
-    ) -> Result<()> {
-        let input = self.input(engine, first)?;
-        self.refit_from(engine, network, first, input, watch)
-    }
-
-    fn refit_from(
-        &self,
-        engine: &mut Engine,
-        network: &mut PrunedNetwork,
-        first: usize,
-        mut input: Vec<f32>,
-        watch: &Watch<'_>,
-    ) -> Result<()> {
-        for index in first..self.layers.len() {
-            let layer = self.layer(index, network, &input);
-            let refit = engine.refit(&layer, &[&network.kept[index]], watch)?.remove(0);
-            self.put(network, index, &refit);
-            if index + 1 < self.layers.len() {
-                input = self.output(engine, index, &network.parameters, &input)?;
-            }
-        }
-        Ok(())
+        kept
     }
 
     /// For each of `cuts`, which say for every layer which weights stay, the network that is left: layers from `first` on
-    /// solved anew. The moments of that layer are added up once for all cuts. Progress is in units.
+    /// solved anew, front to back. Progress is in units of cuts.
     ///
-    /// Fails as [`Engine::refit`] does.
+    /// Fails as [`Engine::refit_chain`] does.
     pub fn refit_cuts(
         &self,
         engine: &mut Engine,
@@ -256,20 +278,49 @@ impl<'a> Surgery<'a> {
         cuts: Vec<Vec<Vec<bool>>>,
         watch: &Watch<'_>,
     ) -> Result<Vec<PrunedNetwork>> {
+        let known = self.moments(engine, first, watch)?;
+        self.refit_from(engine, &self.dense, first, &known, cuts, watch)
+    }
+
+    /// The same of a `network` whose layers before `first` are the dense one's, with moments of that layer.
+    fn refit_from(
+        &self,
+        engine: &mut Engine,
+        network: &PrunedNetwork,
+        first: usize,
+        known: &Moments,
+        cuts: Vec<Vec<Vec<bool>>>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<PrunedNetwork>> {
         let input = self.input(engine, first)?;
-        let of_first: Vec<&[bool]> = cuts.iter().map(|kept| kept[first].as_slice()).collect();
-        let refits = engine.refit(&self.layer(first, &self.dense, &input), &of_first, watch)?;
-        let mut networks = Vec::with_capacity(cuts.len());
-        for (refit, kept) in refits.into_iter().zip(cuts) {
-            let mut network = PrunedNetwork { parameters: self.dense.parameters.clone(), kept };
-            self.put(&mut network, first, &refit);
-            if first + 1 < self.layers.len() {
-                let behind = self.output(engine, first, &network.parameters, &input)?;
-                self.refit_from(engine, &mut network, first + 1, behind, watch)?;
-            }
-            networks.push(network);
+        // Rows of the layers behind are read from what each cut leaves of those before.
+        let chain: Vec<ChainLayer<'_>> = (first..self.layers.len())
+            .map(|index| {
+                (self.layers[index].layer, self.layer(index, network, if index == first { &input } else { &[] }))
+            })
+            .collect();
+        let kept: Vec<Vec<&[bool]>> = cuts.iter().map(|cut| cut[first..].iter().map(Vec::as_slice).collect()).collect();
+        let solved = engine.refit_chain(&chain, Some(known), &kept, watch)?;
+        let put = |(refits, kept): (Vec<Refit>, Vec<Vec<bool>>)| {
+            let mut solved = PrunedNetwork { parameters: network.parameters.clone(), kept };
+            (first..).zip(&refits).for_each(|(index, refit)| self.put(&mut solved, index, refit));
+            solved
+        };
+        Ok(solved.into_iter().zip(cuts).map(put).collect())
+    }
+
+    /// Moments of a layer of the dense network, which serve as long as nothing before it is cut.
+    fn moments(&self, engine: &Engine, layer: usize, watch: &Watch<'_>) -> Result<Arc<Moments>> {
+        if let Some((_, known)) = self.moments.lock().as_ref().filter(|(index, _)| *index == layer) {
+            return Ok(Arc::clone(known));
         }
-        Ok(networks)
+        let input = self.input(engine, layer)?;
+        let silent = Watch { stop: watch.stop, progress: &|_| {} };
+        let moments = Arc::new(engine.moments(&self.layer(layer, &self.dense, &input), &silent)?);
+        if moments.bytes() <= KEPT_BYTES {
+            *self.moments.lock() = Some((layer, Arc::clone(&moments)));
+        }
+        Ok(moments)
     }
 
     /// Puts what a layer was solved for in its place.
@@ -315,37 +366,100 @@ impl<'a> Surgery<'a> {
         })
     }
 
-    /// Cuts `chosen` layers again and again: order, importance and Gram matrices anew from what the cut before left. `kept`
-    /// falls: how many of the chosen weights stay. `each` gets the network of each cut, in their order.
+    /// The way of one layer alone: one order, to the end.
+    ///
+    /// Fails as [`Engine::paths`] does.
+    pub fn way_of_layer(
+        &self,
+        engine: &mut Engine,
+        layer: usize,
+        ratios: Option<&[Vec<f32>]>,
+        watch: &Watch<'_>,
+    ) -> Result<Way> {
+        let order = self.order(engine, &self.dense, &[layer], ratios, watch)?;
+        Ok(Way { stages: vec![Stage { kept: 0, removals: order.cut(0).to_vec() }] })
+    }
+
+    /// Cuts `chosen` layers stage by stage: order, importance and Gram matrices anew from what the stage before left, as far
+    /// as they are not `known` from before. `stages` fall: how many of the chosen weights stay. `each` gets the network where
+    /// so many stay as each of `points` says, from the most to the fewest. What lies between two stages goes by the order that
+    /// the later one is cut by, and what lies behind the last by one order more; so no point depends on which others are
+    /// asked for.
     ///
     /// Fails as [`Engine::paths`] does.
     pub fn in_stages(
         &self,
         engine: &mut Engine,
         chosen: &[usize],
-        kept: &[usize],
+        stages: &[usize],
+        points: &[usize],
+        known: &Way,
         ratios: Option<&[Vec<f32>]>,
         watch: &Watch<'_>,
-        each: &mut dyn FnMut(&PrunedNetwork) -> Result<()>,
-    ) -> Result<StageTimes> {
+        each: &mut dyn FnMut(usize, &PrunedNetwork) -> Result<()>,
+    ) -> Result<(Way, StageTimes)> {
         let mut times = StageTimes::default();
-        let mut network = self.dense.clone();
+        let (mut way, mut network) = (Way::default(), self.dense.clone());
         let first = chosen.first().copied().unwrap_or(0);
-        for &kept in kept {
+        let mut points = points.to_vec();
+        points.sort_unstable_by(|a, b| b.cmp(a));
+        points.dedup();
+        let mut points = points.into_iter().peekable();
+        let start = Instant::now();
+        let moments = self.moments(engine, first, watch)?;
+        times.paths += start.elapsed();
+        for (place, stage) in stages.iter().copied().map(Some).chain([None]).enumerate() {
+            if points.peek().is_none() {
+                break;
+            }
             let start = Instant::now();
-            let order = self.order(engine, &network, chosen, ratios, watch)?;
+            let there = chosen.iter().map(|&index| network.kept[index].iter().filter(|&&kept| kept).count()).sum();
+            let own = match known.stages.get(place).filter(|known| Some(known.kept) == stage) {
+                Some(known) => known.clone(),
+                None => {
+                    let order = self.order_from(engine, &network, chosen, &moments, ratios, watch)?;
+                    let kept = stage.unwrap_or(0);
+                    Stage { kept, removals: order.cut(kept).to_vec() }
+                }
+            };
             times.paths += start.elapsed();
             let start = Instant::now();
-            self.cut(&mut network, chosen, &order, kept);
-            self.refit(engine, &mut network, first, watch)?;
+            let mut cuts = Vec::new();
+            while let Some(point) = points.next_if(|&point| stage.is_none_or(|stage| point > stage)) {
+                cuts.push(point);
+            }
+            let beside = cuts.len();
+            // Where nothing is asked for beyond, the stage itself is none to stop at.
+            cuts.extend(stage.filter(|_| points.peek().is_some()));
+            let kept = |&point: &usize| self.cut(&network, chosen, own.cut(there, point, chosen.len()));
+            let mut solved =
+                self.refit_from(engine, &network, first, &moments, cuts.iter().map(kept).collect(), watch)?;
             times.refit += start.elapsed();
-            each(&network)?;
+            for (&point, network) in cuts.iter().zip(&solved[..beside]) {
+                each(point, network)?;
+            }
+            if solved.len() > beside
+                && let Some(last) = solved.pop()
+            {
+                network = last;
+            }
+            if let Some(stage) = stage {
+                if points.next_if_eq(&stage).is_some() {
+                    each(stage, &network)?;
+                }
+                way.stages.push(own);
+            }
         }
-        Ok(times)
+        Ok((way, times))
     }
 
     /// What a layer reads in the dense network.
     fn input(&self, engine: &Engine, layer: usize) -> Result<Vec<f32>> {
+        // All that a dense layer gives is known already.
+        let known = layer.checked_sub(1).map(|before| &self.layers[before]);
+        if let Some(Place { layer: Layer::Dense(_), targets, .. }) = known {
+            return Ok(targets.iter().map(|&z| if z <= 0.0 { 0.0 } else { z }).collect());
+        }
         (0..layer)
             .try_fold(self.images.to_vec(), |input, index| self.output(engine, index, &self.dense.parameters, &input))
     }
@@ -454,10 +568,19 @@ mod tests {
             let mut found = Vec::new();
             silent(|watch| {
                 let kept = [1.5, 3.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
-                surgery.in_stages(&mut engine, &chosen, &kept, None, watch, &mut |network| {
-                    found.push(network.clone());
-                    Ok(())
-                })
+                surgery.in_stages(
+                    &mut engine,
+                    &chosen,
+                    &kept,
+                    &kept,
+                    &Way::default(),
+                    None,
+                    watch,
+                    &mut |_, network| {
+                        found.push(network.clone());
+                        Ok(())
+                    },
+                )
             })
             .unwrap();
             for (network, size) in found.into_iter().zip([1.5, 3.0]) {
@@ -494,9 +617,8 @@ mod tests {
         let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
         let focus = architecture.focus_layer();
         let order = silent(|watch| surgery.order(&mut engine, surgery.dense(), &[focus], None, watch)).unwrap();
-        let mut half = surgery.dense().clone();
-        surgery.cut(&mut half, &[focus], &order, 20);
-        let cuts = vec![surgery.dense().kept.clone(), half.kept.clone()];
+        let half = surgery.cut(surgery.dense(), &[focus], order.cut(20));
+        let cuts = vec![surgery.dense().kept.clone(), half.clone()];
         let networks = silent(|watch| surgery.refit_cuts(&mut engine, focus, cuts, watch)).unwrap();
         // Solved with a condition of 1 / ridge in single precision.
         let largest = parameters.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs()));
@@ -505,8 +627,50 @@ mod tests {
         }
         assert_eq!(networks[1].kept[focus].iter().filter(|&&kept| kept).count(), 20);
         // One by one or together: the same bits.
-        silent(|watch| surgery.refit(&mut engine, &mut half, focus, watch)).unwrap();
-        assert_eq!(half, networks[1]);
+        let alone = silent(|watch| surgery.refit_cuts(&mut engine, focus, vec![half], watch)).unwrap();
+        assert_eq!(alone[0], networks[1]);
+    }
+
+    #[test]
+    fn a_known_way_gives_the_same_bits_and_no_point_depends_on_the_others() {
+        let mut engine = Engine::cpu(Some(2)).unwrap();
+        for architecture in architectures() {
+            let parameters = numbers(4, ParameterLayout::new(&architecture).parameters(), 0.8);
+            let images = images(&architecture);
+            let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
+            let chosen: Vec<usize> = (0..surgery.layers.len()).collect();
+            let [two, three, four, five] = [2.0, 3.0, 4.0, 5.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
+            let mut walk = |points: &[usize], known: &Way| {
+                let mut found = Vec::new();
+                let (way, _) = silent(|watch| {
+                    surgery.in_stages(
+                        &mut engine,
+                        &chosen,
+                        &[two, four],
+                        points,
+                        known,
+                        None,
+                        watch,
+                        &mut |kept, network| {
+                            found.push((kept, network.clone()));
+                            Ok(())
+                        },
+                    )
+                })
+                .unwrap();
+                (way, found)
+            };
+            let all = [three, five, two, four];
+            let (way, found) = walk(&all, &Way::default());
+            assert_eq!(found.iter().map(|(kept, _)| *kept).collect::<Vec<_>>(), [two, three, four, five]);
+            assert_eq!(way.stages.iter().map(|stage| stage.kept).collect::<Vec<_>>(), [two, four]);
+            assert_eq!(walk(&all, &way), (way.clone(), found.clone()));
+            let begun = Way { stages: way.stages[..1].to_vec() };
+            assert_eq!(walk(&all, &begun), (way.clone(), found.clone()));
+            for one in &found {
+                assert_eq!(walk(&[one.0], &way).1, [one.clone()]);
+            }
+        }
     }
 
     #[test]
