@@ -4,7 +4,7 @@ use super::backend::Backend;
 use super::batch::{Batch, check_layer, check_selection};
 use super::cpu::CpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
-use super::surgeon::{ChainLayer, Moments, PathStep, Refit, SurgeonLayer};
+use super::surgeon::{ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer};
 use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -263,7 +263,9 @@ impl Engine {
         cuts: &[Vec<&[bool]>],
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<Refit>>> {
-        let Some(((_, first), others)) = layers.split_first() else { return Ok(Vec::new()) };
+        let Some(((kind, first), others)) = layers.split_first() else { return Ok(Vec::new()) };
+        let (Rows::Features { values, .. } | Rows::Patches { values, .. }) = first.rows;
+        let images = values.len() / kind.input_len().max(1);
         if let Some(cut) = cuts.iter().find(|cut| cut.len() != layers.len()) {
             return Err(Error::Shape(format!(
                 "a cut of {} layers, of {} that are solved anew",
@@ -273,6 +275,7 @@ impl Engine {
         }
         for (index, (_, layer)) in others.iter().enumerate() {
             layer.check_behind(layer.pre_activations.len() / layer.units.max(1))?;
+            layer.check_positions(images)?;
             check_cuts(layer, &cuts.iter().map(|cut| cut[index + 1]).collect::<Vec<_>>())?;
         }
         let of_first: Vec<&[bool]> = cuts.iter().map(|cut| cut[0]).collect();

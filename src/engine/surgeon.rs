@@ -104,10 +104,32 @@ pub type ChainLayer<'a> = (Layer, SurgeonLayer<'a>);
 impl<'a> SurgeonLayer<'a> {
     /// Fails where arrays do not fit together, where a setting is impossible, and where a number is not finite.
     pub(super) fn check(&self) -> Result<()> {
-        self.check_behind(self.rows.len())
+        self.check_behind(self.rows.len())?;
+        if let Rows::Patches { values, size: [height, width], channels, positions } = self.rows {
+            let pixels = values.len() / channels.max(1);
+            let whole = pixels.is_multiple_of((height * width).max(1)) && values.len() == pixels * channels;
+            if let Some(position) = positions.iter().find(|&&position| !whole || position as usize >= pixels) {
+                return Err(Error::Shape(format!(
+                    "position {position} does not lie in {} activations of {height} x {width} x {channels}",
+                    values.len()
+                )));
+            }
+        }
+        Ok(())
     }
 
-    /// The same of a layer of `rows` rows, whose values may not be there yet.
+    /// Fails where a position lies outside of so many images.
+    pub(super) fn check_positions(&self, images: usize) -> Result<()> {
+        let Rows::Patches { size: [height, width], positions, .. } = self.rows else { return Ok(()) };
+        match positions.iter().find(|&&position| position as usize >= images * height * width) {
+            Some(position) => Err(Error::Shape(format!(
+                "position {position} does not lie in {images} images of {height} x {width}"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The same of a layer of `rows` rows, whose values may not be there yet, but for where its rows lie.
     pub(super) fn check_behind(&self, rows: usize) -> Result<()> {
         let (inputs, units) = (self.rows.inputs(), self.units);
         if rows == 0 || inputs == 0 || units == 0 {
@@ -130,16 +152,6 @@ impl<'a> SurgeonLayer<'a> {
             return Err(Error::Shape(format!(
                 "{found} {what} do not fit {rows} rows of {inputs} inputs and {units} units: {needed} needed"
             )));
-        }
-        if let Rows::Patches { values, size: [height, width], channels, positions } = self.rows {
-            let pixels = values.len() / channels.max(1);
-            let whole = pixels.is_multiple_of((height * width).max(1)) && values.len() == pixels * channels;
-            if let Some(position) = positions.iter().find(|&&position| !whole || position as usize >= pixels) {
-                return Err(Error::Shape(format!(
-                    "position {position} does not lie in {} activations of {height} x {width} x {channels}",
-                    values.len()
-                )));
-            }
         }
         if !(self.ridge > 0.0 && self.ridge.is_finite()) {
             return Err(Error::Usage(format!("a ridge of {} solves nothing; use a number above 0", self.ridge)));

@@ -3,6 +3,12 @@
 //! Every layer is solved anew so that its units give what they gave in the dense network, on what the already pruned layers
 //! before it now give them: no label, no training step. Formulas and sources: `docs/kernels/surgeon.md`.
 
+mod stages;
+#[cfg(test)]
+mod tests;
+
+pub use stages::{Stage, StageTimes, Way};
+
 use super::surgeon::{LayerPaths, Removal, RemovalOrder, kept_when_smaller, merge, shares_gram};
 use crate::engine::{ActiveRows, ChainLayer, Engine, Moments, Refit, Rows, SurgeonLayer, Watch};
 use crate::error::{Error, Result};
@@ -11,7 +17,6 @@ use crate::random::{Sequence, Stream};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// The most rows of a layer: positions of a convolution beyond it are drawn at random.
 pub const MOST_ROWS: usize = 60_000;
@@ -46,41 +51,6 @@ pub struct PrunedNetwork {
     pub parameters: Vec<f32>,
     /// Of each layer which weights are there, in the order of its weight tensor.
     pub kept: Vec<Vec<bool>>,
-}
-
-/// How long the parts of cutting in stages took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StageTimes {
-    /// Importance, Gram matrices and paths.
-    pub paths: Duration,
-    /// Solving what is left anew.
-    pub refit: Duration,
-}
-
-/// What one stage of a way takes away.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stage {
-    /// How many of the chosen weights stay after it.
-    pub kept: usize,
-    /// What goes, one after the other; layers are counted among the chosen ones.
-    pub removals: Vec<Removal>,
-}
-
-/// The way of a network from dense to its smallest size, stage by stage: cut anywhere it is nested. One layer alone has one
-/// stage, at whose end nothing is left.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Way {
-    /// The stages, one after the other.
-    pub stages: Vec<Stage>,
-}
-
-impl Stage {
-    /// What goes of it where `kept` weights stay, of `there` that were there before.
-    fn cut(&self, there: usize, kept: usize, layers: usize) -> &[Removal] {
-        // No layer loses its last weight, unless all go.
-        let spared = if self.kept == 0 && kept > 0 { layers } else { 0 };
-        &self.removals[..there.saturating_sub(kept).min(self.removals.len().saturating_sub(spared))]
-    }
 }
 
 /// What does not change while a network is cut: the dense network's pre-activations on the calibration images.
@@ -366,93 +336,6 @@ impl<'a> Surgery<'a> {
         })
     }
 
-    /// The way of one layer alone: one order, to the end.
-    ///
-    /// Fails as [`Engine::paths`] does.
-    pub fn way_of_layer(
-        &self,
-        engine: &mut Engine,
-        layer: usize,
-        ratios: Option<&[Vec<f32>]>,
-        watch: &Watch<'_>,
-    ) -> Result<Way> {
-        let order = self.order(engine, &self.dense, &[layer], ratios, watch)?;
-        Ok(Way { stages: vec![Stage { kept: 0, removals: order.cut(0).to_vec() }] })
-    }
-
-    /// Cuts `chosen` layers stage by stage: order, importance and Gram matrices anew from what the stage before left, as far
-    /// as they are not `known` from before. `stages` fall: how many of the chosen weights stay. `each` gets the network where
-    /// so many stay as each of `points` says, from the most to the fewest. What lies between two stages goes by the order that
-    /// the later one is cut by, and what lies behind the last by one order more; so no point depends on which others are
-    /// asked for.
-    ///
-    /// Fails as [`Engine::paths`] does.
-    pub fn in_stages(
-        &self,
-        engine: &mut Engine,
-        chosen: &[usize],
-        stages: &[usize],
-        points: &[usize],
-        known: &Way,
-        ratios: Option<&[Vec<f32>]>,
-        watch: &Watch<'_>,
-        each: &mut dyn FnMut(usize, &PrunedNetwork) -> Result<()>,
-    ) -> Result<(Way, StageTimes)> {
-        let mut times = StageTimes::default();
-        let (mut way, mut network) = (Way::default(), self.dense.clone());
-        let first = chosen.first().copied().unwrap_or(0);
-        let mut points = points.to_vec();
-        points.sort_unstable_by(|a, b| b.cmp(a));
-        points.dedup();
-        let mut points = points.into_iter().peekable();
-        let start = Instant::now();
-        let moments = self.moments(engine, first, watch)?;
-        times.paths += start.elapsed();
-        for (place, stage) in stages.iter().copied().map(Some).chain([None]).enumerate() {
-            if points.peek().is_none() {
-                break;
-            }
-            let start = Instant::now();
-            let there = chosen.iter().map(|&index| network.kept[index].iter().filter(|&&kept| kept).count()).sum();
-            let own = match known.stages.get(place).filter(|known| Some(known.kept) == stage) {
-                Some(known) => known.clone(),
-                None => {
-                    let order = self.order_from(engine, &network, chosen, &moments, ratios, watch)?;
-                    let kept = stage.unwrap_or(0);
-                    Stage { kept, removals: order.cut(kept).to_vec() }
-                }
-            };
-            times.paths += start.elapsed();
-            let start = Instant::now();
-            let mut cuts = Vec::new();
-            while let Some(point) = points.next_if(|&point| stage.is_none_or(|stage| point > stage)) {
-                cuts.push(point);
-            }
-            let beside = cuts.len();
-            // Where nothing is asked for beyond, the stage itself is none to stop at.
-            cuts.extend(stage.filter(|_| points.peek().is_some()));
-            let kept = |&point: &usize| self.cut(&network, chosen, own.cut(there, point, chosen.len()));
-            let mut solved =
-                self.refit_from(engine, &network, first, &moments, cuts.iter().map(kept).collect(), watch)?;
-            times.refit += start.elapsed();
-            for (&point, network) in cuts.iter().zip(&solved[..beside]) {
-                each(point, network)?;
-            }
-            if solved.len() > beside
-                && let Some(last) = solved.pop()
-            {
-                network = last;
-            }
-            if let Some(stage) = stage {
-                if points.next_if_eq(&stage).is_some() {
-                    each(stage, &network)?;
-                }
-                way.stages.push(own);
-            }
-        }
-        Ok((way, times))
-    }
-
     /// What a layer reads in the dense network.
     fn input(&self, engine: &Engine, layer: usize) -> Result<Vec<f32>> {
         // All that a dense layer gives is known already.
@@ -518,181 +401,4 @@ pub fn calibration_images(samples: usize, count: usize, seed: u64) -> Vec<u32> {
         images.sort_unstable();
     }
     images
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pruning::masks::RemovalOrder as ByMagnitude;
-    use std::sync::atomic::AtomicBool;
-
-    fn silent<R>(work: impl FnOnce(&Watch<'_>) -> R) -> R {
-        work(&Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
-    }
-
-    fn architectures() -> [Architecture; 2] {
-        let dnn = Architecture::dnn(8, 8, [7; 3], 3);
-        [Architecture { convolutions: Architecture::paper_convolutions(2), ..dnn.clone() }, dnn]
-    }
-
-    fn numbers(first: u32, count: usize, scale: f64) -> Vec<f32> {
-        let mut sequence = Sequence::new(5, Stream::Check, first, 7);
-        (0..count).map(|_| sequence.between(-scale, scale) as f32).collect()
-    }
-
-    fn images(architecture: &Architecture) -> Vec<f32> {
-        numbers(1, 200 * architecture.image_len(), 0.5).iter().map(|pixel| pixel + 0.5).collect()
-    }
-
-    fn logits(engine: &Engine, surgery: &Surgery<'_>, network: &PrunedNetwork) -> Vec<f32> {
-        (0..surgery.layers.len()).fold(surgery.images.to_vec(), |input, index| {
-            surgery.output(engine, index, &network.parameters, &input).unwrap()
-        })
-    }
-
-    fn distance(one: &[f32], other: &[f32]) -> f64 {
-        one.iter().zip(other).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
-    }
-
-    #[test]
-    fn stages_meet_their_sizes_nest_leave_exact_zeros_and_stay_closer_than_plain_cutting() {
-        let mut engine = Engine::cpu(Some(2)).unwrap();
-        for architecture in architectures() {
-            let parameters = numbers(2, ParameterLayout::new(&architecture).parameters(), 0.8);
-            let images = images(&architecture);
-            let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
-            let chosen: Vec<usize> = (0..surgery.layers.len()).collect();
-            let all: usize = surgery.dense.kept.iter().map(Vec::len).sum();
-            let dense = logits(&engine, &surgery, surgery.dense());
-            let mut before = surgery.dense().clone();
-            let mut found = Vec::new();
-            silent(|watch| {
-                let kept = [1.5, 3.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
-                surgery.in_stages(
-                    &mut engine,
-                    &chosen,
-                    &kept,
-                    &kept,
-                    &Way::default(),
-                    None,
-                    watch,
-                    &mut |_, network| {
-                        found.push(network.clone());
-                        Ok(())
-                    },
-                )
-            })
-            .unwrap();
-            for (network, size) in found.into_iter().zip([1.5, 3.0]) {
-                let kept: usize = network.kept.iter().flatten().filter(|&&kept| kept).count();
-                assert_eq!(kept, kept_when_smaller(all, size));
-                for (place, kept) in surgery.layers.iter().zip(&network.kept) {
-                    let weights = &network.parameters[place.weights.clone()];
-                    assert!(weights.iter().zip(kept).all(|(&weight, &kept)| kept || weight == 0.0));
-                }
-                let nested = before.kept.iter().flatten().zip(network.kept.iter().flatten());
-                assert!(nested.into_iter().all(|(&before, &now)| before || !now));
-                // The same number of smallest weights, cut and nothing else.
-                let ranges: Vec<Range<usize>> = surgery.layers.iter().map(|place| place.weights.clone()).collect();
-                let magnitudes: Vec<f32> =
-                    ranges.iter().flat_map(|range| &parameters[range.clone()]).map(|weight| weight.abs()).collect();
-                let mask = ByMagnitude::smallest_first(&magnitudes).mask(all - kept);
-                let mut plain = surgery.dense().clone();
-                let places = ranges.iter().flat_map(Range::clone).zip(mask.iter());
-                places.filter(|&(_, &kept)| !kept).for_each(|(place, _)| plain.parameters[place] = 0.0);
-                let [cut, solved] =
-                    [&plain, &network].map(|network| distance(&logits(&engine, &surgery, network), &dense));
-                assert!(solved < cut / 2.0, "{size}: {solved} solved anew, {cut} cut");
-                before = network;
-            }
-        }
-    }
-
-    #[test]
-    fn where_nothing_goes_the_weights_stay_and_one_layer_alone_is_cut_by_its_own_order() {
-        let mut engine = Engine::cpu(Some(2)).unwrap();
-        let [_, architecture] = architectures();
-        let parameters = numbers(3, ParameterLayout::new(&architecture).parameters(), 0.8);
-        let images = images(&architecture);
-        let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
-        let focus = architecture.focus_layer();
-        let order = silent(|watch| surgery.order(&mut engine, surgery.dense(), &[focus], None, watch)).unwrap();
-        let half = surgery.cut(surgery.dense(), &[focus], order.cut(20));
-        let cuts = vec![surgery.dense().kept.clone(), half.clone()];
-        let networks = silent(|watch| surgery.refit_cuts(&mut engine, focus, cuts, watch)).unwrap();
-        // Solved with a condition of 1 / ridge in single precision.
-        let largest = parameters.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs()));
-        for (found, expected) in networks[0].parameters.iter().zip(&parameters) {
-            assert!((found - expected).abs() <= 8.0 * f32::EPSILON * 8.0 / 1e-3 * largest, "{found} for {expected}");
-        }
-        assert_eq!(networks[1].kept[focus].iter().filter(|&&kept| kept).count(), 20);
-        // One by one or together: the same bits.
-        let alone = silent(|watch| surgery.refit_cuts(&mut engine, focus, vec![half], watch)).unwrap();
-        assert_eq!(alone[0], networks[1]);
-    }
-
-    #[test]
-    fn a_known_way_gives_the_same_bits_and_no_point_depends_on_the_others() {
-        let mut engine = Engine::cpu(Some(2)).unwrap();
-        for architecture in architectures() {
-            let parameters = numbers(4, ParameterLayout::new(&architecture).parameters(), 0.8);
-            let images = images(&architecture);
-            let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
-            let chosen: Vec<usize> = (0..surgery.layers.len()).collect();
-            let [two, three, four, five] = [2.0, 3.0, 4.0, 5.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
-            let mut walk = |points: &[usize], known: &Way| {
-                let mut found = Vec::new();
-                let (way, _) = silent(|watch| {
-                    surgery.in_stages(
-                        &mut engine,
-                        &chosen,
-                        &[two, four],
-                        points,
-                        known,
-                        None,
-                        watch,
-                        &mut |kept, network| {
-                            found.push((kept, network.clone()));
-                            Ok(())
-                        },
-                    )
-                })
-                .unwrap();
-                (way, found)
-            };
-            let all = [three, five, two, four];
-            let (way, found) = walk(&all, &Way::default());
-            assert_eq!(found.iter().map(|(kept, _)| *kept).collect::<Vec<_>>(), [two, three, four, five]);
-            assert_eq!(way.stages.iter().map(|stage| stage.kept).collect::<Vec<_>>(), [two, four]);
-            assert_eq!(walk(&all, &way), (way.clone(), found.clone()));
-            let begun = Way { stages: way.stages[..1].to_vec() };
-            assert_eq!(walk(&all, &begun), (way.clone(), found.clone()));
-            for one in &found {
-                assert_eq!(walk(&[one.0], &way).1, [one.clone()]);
-            }
-        }
-    }
-
-    #[test]
-    fn impossible_requests_are_refused() {
-        let engine = Engine::cpu(Some(1)).unwrap();
-        let [_, architecture] = architectures();
-        let parameters = numbers(3, ParameterLayout::new(&architecture).parameters(), 0.8);
-        let none = Surgery::new(&engine, &architecture, &parameters, &[], Settings::default());
-        assert_eq!(none.err().map(|error| error.exit_code()), Some(2));
-        let images = images(&architecture);
-        let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
-        let focus = architecture.focus_layer();
-        let error = surgery.kept_at(&[focus], 100.0).unwrap_err();
-        assert!(matches!(error, Error::Usage(ref text) if text.contains("100 times smaller")), "{error}");
-        let too_many = vec![1.0; 3];
-        assert!(Surgery::new(&engine, &architecture, &too_many, &images, Settings::default()).is_err());
-    }
-
-    #[test]
-    fn calibration_images_are_drawn_once_each_and_by_seed() {
-        assert_eq!(calibration_images(5, 9, 1), [0, 1, 2, 3, 4]);
-        let [one, other] = [1, 2].map(|seed| calibration_images(1000, 100, seed));
-        assert!(one != other && one.windows(2).all(|pair| pair[0] < pair[1]) && one.len() == 100);
-    }
 }

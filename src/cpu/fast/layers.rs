@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn layers_and_importance_are_those_of_the_twin() {
-        let dnn = Architecture::dnn(9, 7, [17, 31, 5], 3);
+        let dnn = Architecture::dnn(9, 10, [17, 31, 5], 3);
         let cnn = Architecture { convolutions: Architecture::paper_convolutions(5), ..dnn.clone() };
         let colour = Architecture { channels: 3, convolutions: Architecture::paper_convolutions(16), ..dnn.clone() };
         for (case, architecture) in [dnn, cnn, colour].iter().enumerate() {

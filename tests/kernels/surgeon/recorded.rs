@@ -11,6 +11,8 @@ use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::File;
 use std::path::PathBuf;
 
+mod surgery;
+
 /// One recorded file.
 struct Recorded {
     name: String,
