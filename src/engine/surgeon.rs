@@ -122,9 +122,9 @@ impl<'a> SurgeonLayer<'a> {
     pub(super) fn check_positions(&self, images: usize) -> Result<()> {
         let Rows::Patches { size: [height, width], positions, .. } = self.rows else { return Ok(()) };
         match positions.iter().find(|&&position| position as usize >= images * height * width) {
-            Some(position) => Err(Error::Shape(format!(
-                "position {position} does not lie in {images} images of {height} x {width}"
-            ))),
+            Some(position) => {
+                Err(Error::Shape(format!("position {position} does not lie in {images} images of {height} x {width}")))
+            }
             None => Ok(()),
         }
     }

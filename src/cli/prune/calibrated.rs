@@ -2,7 +2,7 @@
 
 use super::settings::{Base, Choice, Point};
 use super::subjects::{Subject, Subjects};
-use super::{Chosen, by_scores};
+use super::{Chosen, Used, by_scores};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Selection};
@@ -59,6 +59,10 @@ pub(super) fn choose(
         _ => trained.iter().map(|replica| replica.parameters.clone()).collect(),
     };
     let settings = run.configuration.surgery();
+    let mut used = vec![Used { file: path, decides: true }];
+    if base == Some(Base::Mean) {
+        used.push(Used { file: run.folder.join("averaged.safetensors"), decides: true });
+    }
     let networks = CalibratedNetworks::new(engine, &architecture, &parameters, &features, settings)?;
     // Subjects stand in the order of the file, parts of the selection in that of the network.
     let part_of = |name: &str| selection.parts().iter().position(|part| part.name == name);
@@ -79,6 +83,7 @@ pub(super) fn choose(
                 variant: &engine.description().variant,
             };
             let known = known_ways(&run.folder, &origin, ratios.as_ref(), base, control)?;
+            used.extend(known.is_some().then(|| Used { file: run.folder.join(WAYS_FILE), decides: false }));
             let total = (kept.len() * parameters.len()) as u64;
             let operated = control.stage("cut by the surgeon", total, "networks", |watch| {
                 networks.operate(engine, &selection, [&stages, &kept], ratios.as_ref(), known.as_deref(), watch)
@@ -99,7 +104,7 @@ pub(super) fn choose(
             let scores = subjects.list.iter().map(|subject| scores(subject, engine)).collect::<Result<Vec<_>>>()?;
             let tensors = by_scores(&scores, asked.scope, asked.points, subjects)?;
             if !asked.repairs {
-                return Ok(Chosen { tensors, state: None });
+                return Ok(Chosen { tensors, state: None, used });
             }
             networks.check_work(&selection)?;
             let mask = |tensors: &Vec<PrunedTensor>, replica: usize| -> Mask {
@@ -131,7 +136,7 @@ pub(super) fn choose(
         PrunedTensor { name: name.into(), masks, frozen: None }
     };
     let tensors = points.iter().map(|point| names.iter().map(|name| tensor(point, name)).collect()).collect();
-    Ok(Chosen { tensors, state: Some(points) })
+    Ok(Chosen { tensors, state: Some(points), used })
 }
 
 /// How many weights of the selection stay at a point.
