@@ -131,7 +131,7 @@ fn surgeon_on_processor(criterion: &mut Criterion) {
         let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
         group.throughput(Throughput::Elements((inputs * units) as u64));
         group.bench_function(format!("n{rows}_{inputs}x{units}/cpu"), |bencher| {
-            bencher.iter(|| made(engine.paths(&layer, None, &watch)));
+            bencher.iter(|| made(engine.paths(&layer, None, None, &watch)));
         });
     }
     group.finish();

@@ -15,7 +15,7 @@ use crate::pruning::Repair;
 use crate::pruning::allocation::{Amount, Scope, removed_if_smaller};
 use crate::pruning::score::{Scores, below_threshold};
 use crate::pruning::surgery::PrunedNetwork;
-use crate::run_folder::{Manifest, RunFolder};
+use crate::run_folder::{Manifest, RunFolder, checksum};
 use crate::study::pruned::{self, Loss, PrunedTensor};
 use clap::Args;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ pub(super) struct PruneArguments {
     /// What is done about the weights that stay: nothing (cut), or they are solved anew on a run's calibration images (refit).
     #[arg(long, value_enum)]
     repair: Option<Repair>,
-    /// Which weights of a run a surgeon or a refit begins with: those after the last epoch, or their mean over the last epochs, half of
+    /// Which weights of a run a surgeon or a refit begins with: those after the last epoch, or their mean over the last half of
     /// the epochs.
     #[arg(long, value_enum)]
     base: Option<Base>,
@@ -119,7 +119,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     let mut engine = open_engine(&arguments.folder.device, arguments.folder.output.quiet)?;
     let reporter = Reporter::new(arguments.folder.output.quiet);
     let calibrated = arguments.is_calibrated(name);
-    let Chosen { tensors: chosen, state } = if calibrated {
+    let Chosen { tensors: chosen, state, used } = if calibrated {
         let asked = calibrated::Asked {
             choice,
             scope,
@@ -130,11 +130,18 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
         calibrated::choose(&mut engine, &asked, arguments.base, &subjects, reporter.control())?
     } else {
         let tensors = choose(&mut engine, choice, scope, &points, &subjects)?;
-        Chosen { tensors, state: None }
+        Chosen { tensors, state: None, used: Vec::new() }
     };
 
     let settings = arguments.settings(choice, scope, &subjects.list);
-    let (checksums, identity) = subjects.checksums()?;
+    let (mut checksums, mut identity) = subjects.checksums()?;
+    for Used { file, decides } in &used {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let hash = checksum(file)?;
+        // A way that is known gives the bits that finding it would have given.
+        identity.extend(decides.then(|| (name.clone(), hash.clone())));
+        checksums.insert(name, hash);
+    }
     let out = arguments.folder.out.as_deref();
     let (folder, mut manifest) = begin(out, "prune", &settings, engine.description(), checksums, &identity)?;
     let mut losses: Vec<Vec<Vec<Loss>>> = chosen.iter().map(|tensors| pruned::losses(tensors)).collect();
@@ -175,6 +182,15 @@ struct Chosen {
     tensors: Vec<Vec<PrunedTensor>>,
     /// At each point the networks of all replicas, where what stays was solved anew.
     state: Option<Vec<Vec<PrunedNetwork>>>,
+    /// Files of the run that were read for it.
+    used: Vec<Used>,
+}
+
+/// A file of the run.
+struct Used {
+    file: PathBuf,
+    /// Whether another one would give other bits.
+    decides: bool,
 }
 
 /// Which weights of each subject go at each point.

@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
             false => {
                 let epochs = run.configuration.averaged_epochs();
                 format!("; weights averaged over the last {epochs} epochs: {:.2} %", 100.0 * mean(&of_means))
-            },
+            }
         };
         let spread = Summary::of(&accuracies).and_then(|summary| summary.sd);
         lines.push(format!(

@@ -14,7 +14,7 @@ pub struct LayerOutput<T> {
     /// What the next layer reads; of the output layer the logits.
     pub values: Vec<T>,
     /// Where pooling found each value, see [`max_pool2d::forward`]; empty where the layer does not pool.
-    argmax: Vec<u8>,
+    pub argmax: Vec<u8>,
 }
 
 /// One layer of some samples: `input` is `[sample, feature]`, of a convolution `[sample, y, x, channel]`.

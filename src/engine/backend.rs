@@ -2,7 +2,7 @@
 //! own; it fails only where the device does, or where the work does not fit it.
 
 use super::loaded::Loaded;
-use super::surgeon::{PathStep, Refit, SurgeonLayer};
+use super::surgeon::{ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer, behind};
 use super::{
     Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Overheads, Replica, Setup,
     StepLoss, Steps, SweepSize, Watch,
@@ -36,15 +36,48 @@ pub(super) trait Backend: Send {
     /// Neither history nor windows are empty.
     fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope>;
 
+    fn moments(&self, _: &SurgeonLayer<'_>, _: &Watch<'_>) -> Result<Moments> {
+        Ok(Moments::none())
+    }
+
     fn paths(
         &mut self,
         layer: &SurgeonLayer<'_>,
+        known: Option<&Moments>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<PathStep<f32>>>>;
 
     /// Each of `cuts` keeps no more than the layer has.
-    fn refit(&mut self, layer: &SurgeonLayer<'_>, cuts: &[&[bool]], watch: &Watch<'_>) -> Result<Vec<Refit>>;
+    fn refit(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        known: Option<&Moments>,
+        cuts: &[&[bool]],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Refit>>;
+
+    /// The layers behind the first of a chain, of each cut what the first was solved for.
+    fn refit_behind(
+        &mut self,
+        layers: &[ChainLayer<'_>],
+        first: Vec<Refit>,
+        cuts: &[Vec<&[bool]>],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Refit>>> {
+        let (Rows::Features { values, .. } | Rows::Patches { values, .. }) = layers[0].1.rows;
+        let mut all = Vec::with_capacity(cuts.len());
+        for (first, cut) in first.into_iter().zip(cuts) {
+            let mut refits = vec![first];
+            let mut input = values.to_vec();
+            for index in 1..layers.len() {
+                input = behind(layers, &refits[index - 1], index, &input);
+                refits.extend(self.refit(&layers[index].1.reading(&input), None, &[cut[index]], watch)?);
+            }
+            all.push(refits);
+        }
+        Ok(all)
+    }
 
     /// Runs work of the host that uses several threads, on the threads that the user gives the engine.
     fn on_threads(&self, work: &mut (dyn FnMut() + Send)) {

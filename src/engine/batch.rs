@@ -313,8 +313,9 @@ impl Batch {
         self.backend.sweep_networks(&data, selection.first_layer(), &networks, watch)
     }
 
-    /// How well each of these networks classifies a data set. The layers before `first_layer`, counted from the image
-    /// (convolutions, then dense layers), are those of its slot, and computed once for it. Progress is in networks.
+    /// How well each of these networks classifies a data set. All networks of a slot have the layers before `first_layer`,
+    /// counted from the image (convolutions, then dense layers), in common: those of the first of them are computed, once for
+    /// all. Progress is in networks.
     ///
     /// Fails with [`Error::Shape`] as [`Self::evaluate`] does, if there is no layer `first_layer`, and if a network names a
     /// slot that is not there, or has more or fewer parameters than the architecture.

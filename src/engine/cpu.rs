@@ -5,7 +5,7 @@ mod networks;
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
-use super::surgeon::{self, PathStep, Refit, SurgeonLayer};
+use super::surgeon::{self, ChainLayer, Moments, PathStep, Refit, SurgeonLayer};
 use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Replica, Setup, SweepSize, Watch};
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::Workspace;
@@ -94,8 +94,8 @@ impl Backend for CpuBackend {
         let kept = match sweep.first_layer {
             None => FOCUS_INPUT_BYTES.max(focus_input).min(setup.replica_ids.len() * focus_input),
             Some(first) => {
-                let threads = self.pool.current_num_threads();
-                sweep_bytes(setup.architecture, first, sweep.samples, threads)
+                let counts = [setup.replica_ids.len(), self.pool.current_num_threads()];
+                sweep_bytes(setup.architecture, first, sweep.samples, counts)
                     + plain.parameters.len().div_ceil(8) * sweep.points
             }
         };
@@ -164,17 +164,38 @@ impl Backend for CpuBackend {
         self.pool.install(work);
     }
 
+    fn moments(&self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Moments> {
+        self.pool.install(|| surgeon::moments(layer, watch))
+    }
+
     fn paths(
         &mut self,
         layer: &SurgeonLayer<'_>,
+        known: Option<&Moments>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<PathStep<f32>>>> {
-        self.pool.install(|| surgeon::paths(layer, ratios, watch))
+        self.pool.install(|| surgeon::paths(layer, known, ratios, watch))
     }
 
-    fn refit(&mut self, layer: &SurgeonLayer<'_>, cuts: &[&[bool]], watch: &Watch<'_>) -> Result<Vec<Refit>> {
-        self.pool.install(|| surgeon::refit(layer, cuts, watch))
+    fn refit(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        known: Option<&Moments>,
+        cuts: &[&[bool]],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Refit>> {
+        self.pool.install(|| surgeon::refit(layer, known, cuts, watch))
+    }
+
+    fn refit_behind(
+        &mut self,
+        layers: &[ChainLayer<'_>],
+        first: Vec<Refit>,
+        cuts: &[Vec<&[bool]>],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Refit>>> {
+        self.pool.install(|| surgeon::refit_behind(layers, first, cuts, watch))
     }
 }
 

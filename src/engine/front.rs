@@ -4,7 +4,7 @@ use super::backend::Backend;
 use super::batch::{Batch, check_layer, check_selection};
 use super::cpu::CpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
-use super::surgeon::{PathStep, Refit, SurgeonLayer};
+use super::surgeon::{ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer};
 use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -193,9 +193,20 @@ impl Engine {
         self.backend.envelope(shape, history, windows)
     }
 
+    /// Moments of the units of a layer, of all weights that it has. They serve [`Self::paths`] and [`Self::refit`] as long as the
+    /// layer's rows and pre-activations stay what they are. A device that adds them up where they are needed keeps none, and so
+    /// does any where they are too large.
+    ///
+    /// Fails as [`Self::paths`] does.
+    pub fn moments(&self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Moments> {
+        layer.check()?;
+        self.backend.moments(layer, watch)
+    }
+
     /// The elimination path of each unit of a layer: which of its kept weights goes first, which then, the others each time
     /// taking over what it did. `ratios` `[input, unit]` are what weights are multiplied by before they are compared, from 0 to
-    /// 1; without them all are 1. [`PathStep::column`] is the input. Progress is in units.
+    /// 1; without them all are 1. [`PathStep::column`] is the input. `known` are moments of this layer, or of it before weights
+    /// went. Progress is in units.
     ///
     /// Fails with [`Error::Shape`] if arrays do not fit together, with [`Error::Usage`] without a row or for an impossible
     /// setting, with [`Error::Data`] where a number is not finite or a unit's inputs determine no weights, and with
@@ -203,6 +214,7 @@ impl Engine {
     pub fn paths(
         &mut self,
         layer: &SurgeonLayer<'_>,
+        known: Option<&Moments>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<PathStep<f32>>>> {
@@ -217,29 +229,58 @@ impl Engine {
                 )));
             }
         }
-        self.backend.paths(layer, ratios, watch)
+        self.backend.paths(layer, known, ratios, watch)
     }
 
     /// For each of `cuts` the weights that it keeps `[input, unit]`, and the biases, solved anew; all other weights are 0. A cut
-    /// keeps no weight that the layer has not. The CPU engine adds up
-    /// moments once for all cuts. Progress is in units of cuts.
+    /// keeps no weight that the layer has not. `known` are as for [`Self::paths`]; without them the CPU engine adds up moments
+    /// once for all cuts. Progress is in units of cuts.
     ///
     /// Fails as [`Self::paths`] does.
-    pub fn refit(&mut self, layer: &SurgeonLayer<'_>, cuts: &[&[bool]], watch: &Watch<'_>) -> Result<Vec<Refit>> {
+    pub fn refit(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        known: Option<&Moments>,
+        cuts: &[&[bool]],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Refit>> {
         layer.check()?;
-        let fits = |cut: &&[bool]| {
-            cut.len() == layer.kept.len() && cut.iter().zip(layer.kept).all(|(&kept, &is_there)| is_there || !kept)
-        };
-        if let Some(place) = cuts.iter().position(|cut| !fits(cut)) {
-            return Err(Error::Shape(format!(
-                "cut {place}, counted from 0, keeps other weights than the {} that the layer has",
-                layer.kept.iter().filter(|&&kept| kept).count()
-            )));
-        }
+        check_cuts(layer, cuts)?;
         if cuts.is_empty() {
             return Ok(Vec::new());
         }
-        self.backend.refit(layer, cuts, watch)
+        self.backend.refit(layer, known, cuts, watch)
+    }
+
+    /// For each of `cuts`, which say what stays in each of `layers`, all layers solved anew one after the other: each reads what
+    /// the one before then gives. `known` are moments of the first layer. Progress is in units of cuts of the first.
+    ///
+    /// Fails as [`Self::paths`] does.
+    pub fn refit_chain(
+        &mut self,
+        layers: &[ChainLayer<'_>],
+        known: Option<&Moments>,
+        cuts: &[Vec<&[bool]>],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Refit>>> {
+        let Some(((kind, first), others)) = layers.split_first() else { return Ok(Vec::new()) };
+        let (Rows::Features { values, .. } | Rows::Patches { values, .. }) = first.rows;
+        let images = values.len() / kind.input_len().max(1);
+        if let Some(cut) = cuts.iter().find(|cut| cut.len() != layers.len()) {
+            return Err(Error::Shape(format!(
+                "a cut of {} layers, of {} that are solved anew",
+                cut.len(),
+                layers.len()
+            )));
+        }
+        for (index, (_, layer)) in others.iter().enumerate() {
+            layer.check_behind(layer.pre_activations.len() / layer.units.max(1))?;
+            layer.check_positions(images)?;
+            check_cuts(layer, &cuts.iter().map(|cut| cut[index + 1]).collect::<Vec<_>>())?;
+        }
+        let of_first: Vec<&[bool]> = cuts.iter().map(|cut| cut[0]).collect();
+        let refits = self.refit(first, known, &of_first, watch)?;
+        self.backend.refit_behind(layers, refits, cuts, watch)
     }
 
     /// Runs work of the host on the engine's threads.
@@ -288,6 +329,20 @@ mod on_gpu {
             self.backend.tuning()
         }
     }
+}
+
+/// A cut keeps no weight that the layer has not.
+fn check_cuts(layer: &SurgeonLayer<'_>, cuts: &[&[bool]]) -> Result<()> {
+    let fits = |cut: &&[bool]| {
+        cut.len() == layer.kept.len() && cut.iter().zip(layer.kept).all(|(&kept, &is_there)| is_there || !kept)
+    };
+    let wrong = cuts.iter().position(|cut| !fits(cut));
+    wrong.map_or(Ok(()), |place| {
+        Err(Error::Shape(format!(
+            "cut {place}, counted from 0, keeps other weights than the {} that the layer has",
+            layer.kept.iter().filter(|&&kept| kept).count()
+        )))
+    })
 }
 
 /// Ranks and counts are words of 32 bits.

@@ -12,7 +12,7 @@ pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
-use super::surgeon::{PathStep, Refit, SurgeonLayer};
+use super::surgeon::{Moments, PathStep, Refit, SurgeonLayer};
 use super::{
     Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, RateSchedule, Setup, Steps, SweepSize,
     Watch,
@@ -230,13 +230,20 @@ impl Backend for GpuBackend {
     fn paths(
         &mut self,
         layer: &SurgeonLayer<'_>,
+        _: Option<&Moments>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<PathStep<f32>>>> {
         surgeon::paths(&self.gpu, layer, ratios, watch)
     }
 
-    fn refit(&mut self, layer: &SurgeonLayer<'_>, cuts: &[&[bool]], watch: &Watch<'_>) -> Result<Vec<Refit>> {
+    fn refit(
+        &mut self,
+        layer: &SurgeonLayer<'_>,
+        _: Option<&Moments>,
+        cuts: &[&[bool]],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Refit>> {
         let one = |&kept: &&[bool]| surgeon::refit(&self.gpu, &SurgeonLayer { kept, ..*layer }, watch);
         cuts.iter().map(one).collect()
     }

@@ -3,13 +3,13 @@
 
 use super::Engine;
 use super::surgeon::winners;
-use crate::cpu::layers;
+use crate::cpu::fast::layers::{Importance, PaddedParameters};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
 use rayon::prelude::*;
 
 /// Images that are computed together.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// What a layer makes of what it reads, at the rows that were asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,8 +46,9 @@ impl Engine {
             )));
         }
         let pools = matches!(layer, Layer::Convolution(layer) if layer.pool);
+        let padded = PaddedParameters::new(*layer, weights, bias);
         let block = |(first, input): (usize, &[f32])| {
-            let output = layers::forward(layer, weights, bias, input);
+            let output = padded.forward(input);
             let place = first * BLOCK * own_rows;
             let end = place + input.len() / length * own_rows;
             let wins = match layer {
@@ -95,10 +96,15 @@ impl Engine {
                 images.len()
             )));
         }
+        let layout = ParameterLayout::new(architecture);
+        let padded = |(index, layer): (usize, Layer)| {
+            let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| &parameters[tensor.range()]);
+            PaddedParameters::new(layer, weights, bias)
+        };
+        let importance = Importance::new(Layer::all(architecture).into_iter().enumerate().map(padded).collect());
         let mut parts = Vec::new();
         self.on_threads(&mut || {
-            let blocks = images.par_chunks(BLOCK * length);
-            parts = blocks.map(|images| layers::importance(architecture, parameters, images)).collect();
+            parts = images.par_chunks(BLOCK * length).map(|images| importance.of(images)).collect();
         });
         let count = (images.len() / length) as f64;
         // Blocks are added in their order, whatever the number of threads.

@@ -29,7 +29,7 @@ pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use layers::LayerOutput;
 pub use loaded::DataHandle;
 pub use polish::{MOST_POLISHED, Polished};
-pub use surgeon::{ActiveRows, PathStep, Refit, Rows, SurgeonLayer, winners};
+pub use surgeon::{ActiveRows, ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer, winners};
 
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Selection};

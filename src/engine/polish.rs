@@ -99,7 +99,7 @@ fn take_steps(
     polished.error_after = polished.error_before;
     let mut damping = DAMPING;
     for _ in 0..steps {
-        let mut sums = Sums::new(chosen.len());
+        let mut sums = Sums::new(architecture, chosen);
         for (images, targets) in blocks() {
             watch.check()?;
             sums.add(architecture, &polished.parameters, images, targets, chosen);
@@ -107,12 +107,11 @@ fn take_steps(
         }
         let moments = sums.moments(count);
         let mean = (0..moments.size).map(|i| f64::from(moments.at(i, i))).sum::<f64>() / moments.size.max(1) as f64;
-        let nothing = vec![0.0; chosen.len()];
         for _ in 0..TRIES {
             watch.check()?;
             let mut damped = moments.clone();
             // A network whose logits nothing moves has no step either.
-            damped.add_ridge((mean as f32 * damping).max(f32::MIN_POSITIVE), &nothing);
+            damped.add_ridge((mean as f32 * damping).max(f32::MIN_POSITIVE), 1, |_, _| 0.0);
             let mut moved = polished.parameters.clone();
             let found = surgeon::refit(damped).map(|step| {
                 chosen.iter().zip(step).for_each(|(&place, step)| moved[place as usize] += step);

@@ -3,8 +3,10 @@
 use super::allocation::{Amount, First, Scope, TensorScores, allocate};
 use super::input_norm::{hold_input, wanda};
 use super::masks::{Mask, by_stability};
+use super::operating_points;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::network::Part;
 use crate::stability::envelope::{FROZEN_WINDOW, windows};
 use crate::stability::{History, Reading, Stability, TensorHistory, Tracking, WindowedEnvelope};
 use std::ops::Range;
@@ -104,6 +106,35 @@ impl Score {
         })?;
         let outputs = history.weight_axes.last().copied().unwrap_or(1);
         self.scores(numbers, shape.weight_count, outputs, norms, Some(frozen))
+    }
+
+    /// Scores a part of what one replica's history follows, whose extremes are known. `norms` are those of the part's inputs.
+    ///
+    /// Fails as [`Self::of_history`] does.
+    pub(super) fn of_part(
+        self,
+        numbers: &operating_points::Numbers<'_>,
+        part: &Part,
+        replica: usize,
+        norms: Option<&[f32]>,
+    ) -> Result<Scores> {
+        let envelope = numbers.envelope;
+        let window = envelope.windows.iter().position(|&window| Some(window) == self.window()).unwrap_or(0);
+        let own = part.start..part.start + part.weights();
+        let scored = match self {
+            Self::Settle { .. } => Numbers::Double(envelope.settling_tolerances(window, replica)[own.clone()].to_vec()),
+            Self::Hold { .. } | Self::HoldInput { .. } => {
+                Numbers::Single(envelope.holding_magnitude(window, replica)[own.clone()].to_vec())
+            }
+            Self::Magnitude | Self::Wanda => {
+                let weights = numbers.history.shape().weight_count;
+                let last = &numbers.history.reference()[replica * weights..][own.clone()];
+                Numbers::Single(last.iter().map(|weight| weight.abs()).collect())
+            }
+        };
+        let outputs = part.weights() / part.fan_in().max(1);
+        let frozen = self.needs_history().then(|| envelope.frozen_of_replica(replica)[own].to_vec());
+        self.scores(scored, part.weights(), outputs, norms, frozen)
     }
 
     /// Scores weights `[replica, ...axes]` of which no history is known; `replicas` of them.

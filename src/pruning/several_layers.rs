@@ -1,12 +1,12 @@
 //! Operating points of one or more layers together, each with a given number of weights removed: a score, and an allocation.
 
 use super::Method;
-use super::allocation::{Amount, First, Scope, TensorScores, allocate};
-use super::input_norm::{hold_input, wanda};
+use super::allocation::{Amount, Scope};
 use super::masks::{Mask, RemovalOrder, by_stability};
 use super::operating_points::{Numbers, OperatingPoint};
+use super::score::{Score, Scores};
 use crate::error::Result;
-use crate::network::Selection;
+use crate::network::{Part, Selection};
 use std::collections::BTreeMap;
 
 /// What is asked of several layers.
@@ -32,7 +32,7 @@ pub struct Request<'a> {
 /// Magnitude stability has only the points that its thresholds give: for each number asked the threshold whose number is nearest,
 /// by their ratio of what is kept.
 ///
-/// Fails as [`allocate`] and [`wanda`] do.
+/// Fails as [`Scores::masks`] does, and with [`crate::error::Error::Usage`] where a score needs norms that are missing.
 pub fn points(
     request: &Request<'_>,
     numbers: &Numbers<'_>,
@@ -62,49 +62,23 @@ fn by_score(
     norms: Option<&Vec<Vec<f32>>>,
     replica: usize,
 ) -> Result<Vec<OperatingPoint>> {
-    let &Request { method, scope, frozen_first, removed, .. } = request;
-    let envelope = numbers.envelope;
-    let window = envelope.windows.iter().position(|&window| window == request.window).unwrap_or(0);
-    let weight_count = selection.weights();
-    let own = &numbers.history.reference()[replica * weight_count..][..weight_count];
-    let held = envelope.holding_magnitude(window, replica);
-    let frozen = envelope.frozen_of_replica(replica);
-    let has_window = matches!(method, Method::Settle | Method::Hold | Method::HoldInput);
-    let first = |range: std::ops::Range<usize>| (frozen_first && has_window).then(|| &frozen[range]);
-    let parts = selection.parts().iter();
-    let scores: Vec<Vec<f64>> = match method {
-        Method::Settle => {
-            let all = envelope.settling_tolerances(window, replica);
-            parts.map(|part| all[part.start..][..part.weights()].to_vec()).collect()
-        }
-        _ => parts
-            .enumerate()
-            .map(|(place, part)| {
-                let range = part.start..part.start + part.weights();
-                // Without norms, all inputs are alike.
-                let alike = vec![1.0; part.fan_in()];
-                let norms = norms.and_then(|norms| norms.get(place)).unwrap_or(&alike);
-                let outputs = part.weights() / part.fan_in().max(1);
-                let scores = match method {
-                    Method::Wanda => wanda(&own[range], outputs, norms)?,
-                    Method::HoldInput => hold_input(&held[range], outputs, norms)?,
-                    Method::Hold => held[range].to_vec(),
-                    _ => own[range].iter().map(|weight| weight.abs()).collect(),
-                };
-                Ok(scores.into_iter().map(f64::from).collect())
-            })
-            .collect::<Result<_>>()?,
+    let &Request { scope, window, removed, .. } = request;
+    let keep_frozen = !request.frozen_first;
+    let score = match request.method {
+        Method::Settle => Score::Settle { window, keep_frozen },
+        Method::Hold => Score::Hold { window, keep_frozen },
+        Method::HoldInput => Score::HoldInput { window, keep_frozen },
+        Method::Wanda => Score::Wanda,
+        _ => Score::Magnitude,
     };
-    let tensors: Vec<TensorScores<'_, f64>> = scores
-        .iter()
-        .zip(selection.parts())
-        .map(|(scores, part)| TensorScores { scores, before_others: first(part.start..part.start + part.weights()) })
-        .collect();
-    let end = if method == Method::Settle { First::Largest } else { First::Smallest };
+    let of_part = |(place, part): (usize, &Part)| {
+        score.of_part(numbers, part, replica, norms.and_then(|norms| norms.get(place)).map(Vec::as_slice))
+    };
+    let scores: Vec<Scores> = selection.parts().iter().enumerate().map(of_part).collect::<Result<_>>()?;
     let point = |&removed: &usize| {
-        let masks = allocate(scope, end, &tensors, Amount::Count(removed))?;
-        let kept: Mask = masks.iter().flat_map(|mask| mask.iter().copied()).collect();
-        let window = has_window.then_some(request.window);
+        let masks = Scores::masks(&scores, scope, Amount::Count(removed))?;
+        let kept: Mask = masks.iter().flatten().flat_map(|mask| mask.iter().copied()).collect();
+        let window = score.needs_history().then_some(window);
         Ok(OperatingPoint { replica, window, kept, ..OperatingPoint::default() })
     };
     removed.iter().map(point).collect()

@@ -3,16 +3,26 @@
 //! Every layer is solved anew so that its units give what they gave in the dense network, on what the already pruned layers
 //! before it now give them: no label, no training step. Formulas and sources: `docs/kernels/surgeon.md`.
 
-use super::surgeon::{LayerPaths, RemovalOrder, kept_when_smaller, merge, shares_gram};
-use crate::engine::{ActiveRows, Engine, MOST_POLISHED, Refit, Rows, SurgeonLayer, Watch};
+mod stages;
+#[cfg(test)]
+mod tests;
+
+pub use stages::{Course, Stage, StageTimes, Way};
+
+use super::surgeon::{LayerPaths, Removal, RemovalOrder, kept_when_smaller, merge, shares_gram};
+use crate::engine::{ActiveRows, ChainLayer, Engine, MOST_POLISHED, Moments, Refit, Rows, SurgeonLayer, Watch};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout, Part};
 use crate::random::{Sequence, Stream};
+use parking_lot::Mutex;
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-/// The most rows of a convolution: positions beyond it are drawn at random. A dense layer's rows are its images, all of them.
+/// The most rows of a layer: positions of a convolution beyond it are drawn at random.
 pub const MOST_ROWS: usize = 60_000;
+
+/// The most bytes of moments of a layer of the dense network that are kept from one cut to the next.
+const KEPT_BYTES: usize = 4 << 20;
 
 /// The most `units * inputs^3`, over all layers that take part, that is begun with: some minutes for a network.
 const MOST_WORK: f64 = 1e12;
@@ -43,15 +53,6 @@ pub struct PrunedNetwork {
     pub kept: Vec<Vec<bool>>,
 }
 
-/// How long the parts of cutting in stages took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StageTimes {
-    /// Importance, Gram matrices and paths.
-    pub paths: Duration,
-    /// Solving what is left anew.
-    pub refit: Duration,
-}
-
 /// What does not change while a network is cut: the dense network's pre-activations on the calibration images.
 pub struct Surgery<'a> {
     architecture: &'a Architecture,
@@ -61,6 +62,8 @@ pub struct Surgery<'a> {
     images: &'a [f32],
     count: usize,
     dense: PrunedNetwork,
+    /// Those of the layer of the dense network that was asked for last.
+    moments: Mutex<Option<(usize, Arc<Moments>)>>,
 }
 
 /// A layer, and what its units are to give.
@@ -108,7 +111,10 @@ impl<'a> Surgery<'a> {
         let mut input = images.to_vec();
         for (index, layer) in all.into_iter().enumerate() {
             let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| tensor.range());
-            let rows = chosen_rows(&layer, count, settings.seed, index as u32);
+            let rows = match layer {
+                Layer::Dense(_) => (0..count as u32).collect(),
+                Layer::Convolution(_) => chosen_rows(count * layer.rows(), settings.seed, index as u32),
+            };
             let [own, own_bias] = [&weights, &bias].map(|range| &parameters[range.clone()]);
             let output = engine.forward_layer(&layer, own, own_bias, &input, Some(&rows))?;
             input = output.values;
@@ -116,7 +122,8 @@ impl<'a> Surgery<'a> {
         }
         let kept = layers.iter().map(|place| vec![true; place.weights.len()]).collect();
         let dense = PrunedNetwork { parameters: parameters.to_vec(), kept };
-        Ok(Self { architecture, layers, settings, images, count, dense })
+        let moments = Mutex::default();
+        Ok(Self { architecture, layers, settings, images, count, dense, moments })
     }
 
     /// The network before any cut.
@@ -179,17 +186,34 @@ impl<'a> Surgery<'a> {
         ratios: Option<&[Vec<f32>]>,
         watch: &Watch<'_>,
     ) -> Result<RemovalOrder> {
+        let known = self.moments(engine, chosen.first().copied().unwrap_or(0), watch)?;
+        self.order_from(engine, network, chosen, &known, ratios, watch)
+    }
+
+    /// The same with moments of the first of the layers in the dense network.
+    fn order_from(
+        &self,
+        engine: &mut Engine,
+        network: &PrunedNetwork,
+        chosen: &[usize],
+        known: &Moments,
+        ratios: Option<&[Vec<f32>]>,
+        watch: &Watch<'_>,
+    ) -> Result<RemovalOrder> {
         // One layer alone needs no importance: it would only favour units that the next layer reads strongly.
         let mut importance = match chosen {
             [only] => vec![Vec::new(), vec![1.0; self.layers[*only].layer.units()]],
             _ => engine.importance(self.architecture, &network.parameters, self.images)?,
         };
         let mut paths = Vec::with_capacity(chosen.len());
-        let mut input = self.images.to_vec();
-        for index in 0..=chosen.last().copied().unwrap_or(0) {
+        let first = chosen.first().copied().unwrap_or(0);
+        // Nothing before the first of them has changed.
+        let mut input = self.input(engine, first)?;
+        for index in first..=chosen.last().copied().unwrap_or(0) {
             if let Some(place) = chosen.iter().position(|&layer| layer == index) {
                 let ratios = ratios.map(|ratios| ratios[place].as_slice());
-                let units = engine.paths(&self.layer(index, network, &input), ratios, watch)?;
+                let known = (index == first).then_some(known);
+                let units = engine.paths(&self.layer(index, network, &input), known, ratios, watch)?;
                 let importance = match chosen {
                     [_] => importance.remove(1),
                     _ => std::mem::take(&mut importance[index]),
@@ -203,52 +227,20 @@ impl<'a> Surgery<'a> {
         Ok(merge(&paths))
     }
 
-    /// Takes the first weights of an `order` of `chosen` layers away, so that `kept` of them stay, without solving anything anew.
-    pub fn cut(&self, network: &mut PrunedNetwork, chosen: &[usize], order: &RemovalOrder, kept: usize) {
-        for removal in order.cut(kept) {
+    /// Of each layer which weights stay where these `removals` of `chosen` layers leave a network.
+    pub fn cut(&self, network: &PrunedNetwork, chosen: &[usize], removals: &[Removal]) -> Vec<Vec<bool>> {
+        let mut kept = network.kept.clone();
+        for removal in removals {
             let index = chosen[removal.layer];
-            let place = removal.input * self.layers[index].layer.units() + removal.unit;
-            network.kept[index][place] = false;
+            kept[index][removal.input * self.layers[index].layer.units() + removal.unit] = false;
         }
-    }
-
-    /// Solves all layers from `first` on anew, front to back, within what `network` keeps. Progress is in units.
-    ///
-    /// Fails as [`Engine::refit`] does.
-    pub fn refit(
-        &self,
-        engine: &mut Engine,
-        network: &mut PrunedNetwork,
-        first: usize,
-        watch: &Watch<'_>,
-    ) -> Result<()> {
-        let input = self.input(engine, first)?;
-        self.refit_from(engine, network, first, input, watch)
-    }
-
-    fn refit_from(
-        &self,
-        engine: &mut Engine,
-        network: &mut PrunedNetwork,
-        first: usize,
-        mut input: Vec<f32>,
-        watch: &Watch<'_>,
-    ) -> Result<()> {
-        for index in first..self.layers.len() {
-            let layer = self.layer(index, network, &input);
-            let refit = engine.refit(&layer, &[&network.kept[index]], watch)?.remove(0);
-            self.put(network, index, &refit);
-            if index + 1 < self.layers.len() {
-                input = self.output(engine, index, &network.parameters, &input)?;
-            }
-        }
-        Ok(())
+        kept
     }
 
     /// For each of `cuts`, which say for every layer which weights stay, the network that is left: layers from `first` on
-    /// solved anew. The moments of that layer are added up once for all cuts. Progress is in units.
+    /// solved anew, front to back. Progress is in units of cuts.
     ///
-    /// Fails as [`Engine::refit`] does.
+    /// Fails as [`Engine::refit_chain`] does.
     pub fn refit_cuts(
         &self,
         engine: &mut Engine,
@@ -256,20 +248,49 @@ impl<'a> Surgery<'a> {
         cuts: Vec<Vec<Vec<bool>>>,
         watch: &Watch<'_>,
     ) -> Result<Vec<PrunedNetwork>> {
+        let known = self.moments(engine, first, watch)?;
+        self.refit_from(engine, &self.dense, first, &known, cuts, watch)
+    }
+
+    /// The same of a `network` whose layers before `first` are the dense one's, with moments of that layer.
+    fn refit_from(
+        &self,
+        engine: &mut Engine,
+        network: &PrunedNetwork,
+        first: usize,
+        known: &Moments,
+        cuts: Vec<Vec<Vec<bool>>>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<PrunedNetwork>> {
         let input = self.input(engine, first)?;
-        let of_first: Vec<&[bool]> = cuts.iter().map(|kept| kept[first].as_slice()).collect();
-        let refits = engine.refit(&self.layer(first, &self.dense, &input), &of_first, watch)?;
-        let mut networks = Vec::with_capacity(cuts.len());
-        for (refit, kept) in refits.into_iter().zip(cuts) {
-            let mut network = PrunedNetwork { parameters: self.dense.parameters.clone(), kept };
-            self.put(&mut network, first, &refit);
-            if first + 1 < self.layers.len() {
-                let behind = self.output(engine, first, &network.parameters, &input)?;
-                self.refit_from(engine, &mut network, first + 1, behind, watch)?;
-            }
-            networks.push(network);
+        // Rows of the layers behind are read from what each cut leaves of those before.
+        let chain: Vec<ChainLayer<'_>> = (first..self.layers.len())
+            .map(|index| {
+                (self.layers[index].layer, self.layer(index, network, if index == first { &input } else { &[] }))
+            })
+            .collect();
+        let kept: Vec<Vec<&[bool]>> = cuts.iter().map(|cut| cut[first..].iter().map(Vec::as_slice).collect()).collect();
+        let solved = engine.refit_chain(&chain, Some(known), &kept, watch)?;
+        let put = |(refits, kept): (Vec<Refit>, Vec<Vec<bool>>)| {
+            let mut solved = PrunedNetwork { parameters: network.parameters.clone(), kept };
+            (first..).zip(&refits).for_each(|(index, refit)| self.put(&mut solved, index, refit));
+            solved
+        };
+        Ok(solved.into_iter().zip(cuts).map(put).collect())
+    }
+
+    /// Moments of a layer of the dense network, which serve as long as nothing before it is cut.
+    fn moments(&self, engine: &Engine, layer: usize, watch: &Watch<'_>) -> Result<Arc<Moments>> {
+        if let Some((_, known)) = self.moments.lock().as_ref().filter(|(index, _)| *index == layer) {
+            return Ok(Arc::clone(known));
         }
-        Ok(networks)
+        let input = self.input(engine, layer)?;
+        let silent = Watch { stop: watch.stop, progress: &|_| {} };
+        let moments = Arc::new(engine.moments(&self.layer(layer, &self.dense, &input), &silent)?);
+        if moments.bytes() <= KEPT_BYTES {
+            *self.moments.lock() = Some((layer, Arc::clone(&moments)));
+        }
+        Ok(moments)
     }
 
     /// The flat places of what polishing moves: all weights that `network` keeps, and its biases.
@@ -289,7 +310,7 @@ impl<'a> Surgery<'a> {
     pub fn polish(&self, engine: &Engine, network: &mut PrunedNetwork, steps: u32, watch: &Watch<'_>) -> Result<()> {
         let chosen = self.moving(network);
         // Every image is a row of the output layer, and what its units are to give are the dense logits.
-        if let Some(Place { targets, .. }) = self.layers.last().filter(|_| chosen.len() <= MOST_POLISHED) {
+        if let Some(Place { targets, .. }) = self.layers.last().filter(|_| steps > 0 && chosen.len() <= MOST_POLISHED) {
             let silent = Watch { stop: watch.stop, progress: &|_| {} };
             let images = (self.images, targets.as_slice());
             let polished = engine.polish(self.architecture, &network.parameters, &chosen, images, steps, &silent)?;
@@ -341,38 +362,13 @@ impl<'a> Surgery<'a> {
         })
     }
 
-    /// Cuts `chosen` layers again and again: order, importance and Gram matrices anew from what the cut before left. `kept`
-    /// falls: how many of the chosen weights stay. `each` gets the network of each cut, in their order; what it makes of it, as
-    /// [`Self::polish`] would, goes on.
-    ///
-    /// Fails as [`Engine::paths`] does.
-    pub fn in_stages(
-        &self,
-        engine: &mut Engine,
-        chosen: &[usize],
-        kept: &[usize],
-        ratios: Option<&[Vec<f32>]>,
-        watch: &Watch<'_>,
-        each: &mut dyn FnMut(&Engine, &mut PrunedNetwork) -> Result<()>,
-    ) -> Result<StageTimes> {
-        let mut times = StageTimes::default();
-        let mut network = self.dense.clone();
-        let first = chosen.first().copied().unwrap_or(0);
-        for &kept in kept {
-            let start = Instant::now();
-            let order = self.order(engine, &network, chosen, ratios, watch)?;
-            times.paths += start.elapsed();
-            let start = Instant::now();
-            self.cut(&mut network, chosen, &order, kept);
-            self.refit(engine, &mut network, first, watch)?;
-            times.refit += start.elapsed();
-            each(engine, &mut network)?;
-        }
-        Ok(times)
-    }
-
     /// What a layer reads in the dense network.
     fn input(&self, engine: &Engine, layer: usize) -> Result<Vec<f32>> {
+        // All that a dense layer gives is known already.
+        let known = layer.checked_sub(1).map(|before| &self.layers[before]);
+        if let Some(Place { layer: Layer::Dense(_), targets, .. }) = known {
+            return Ok(targets.iter().map(|&z| if z <= 0.0 { 0.0 } else { z }).collect());
+        }
         (0..layer)
             .try_fold(self.images.to_vec(), |input, index| self.output(engine, index, &self.dense.parameters, &input))
     }
@@ -413,11 +409,11 @@ impl<'a> Surgery<'a> {
     }
 }
 
-/// All rows of a layer, of a convolution as many positions as are allowed, drawn at random, ascending.
-fn chosen_rows(layer: &Layer, images: usize, seed: u64, index: u32) -> Vec<u32> {
-    let mut rows: Vec<u32> = (0..(images * layer.rows()) as u32).collect();
-    if layer.rows() > 1 && rows.len() > MOST_ROWS {
-        Sequence::new(seed, Stream::Calibration, 1, index).choose(&mut rows, MOST_ROWS);
+/// All rows of a layer, or as many as are allowed, drawn at random, ascending.
+fn chosen_rows(count: usize, seed: u64, layer: u32) -> Vec<u32> {
+    let mut rows: Vec<u32> = (0..count as u32).collect();
+    if count > MOST_ROWS {
+        Sequence::new(seed, Stream::Calibration, 1, layer).choose(&mut rows, MOST_ROWS);
         rows.sort_unstable();
     }
     rows
@@ -431,131 +427,4 @@ pub fn calibration_images(samples: usize, count: usize, seed: u64) -> Vec<u32> {
         images.sort_unstable();
     }
     images
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pruning::masks::RemovalOrder as ByMagnitude;
-    use std::sync::atomic::AtomicBool;
-
-    fn silent<R>(work: impl FnOnce(&Watch<'_>) -> R) -> R {
-        work(&Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
-    }
-
-    fn architectures() -> [Architecture; 2] {
-        let dnn = Architecture::dnn(8, 8, [7; 3], 3);
-        [Architecture { convolutions: Architecture::paper_convolutions(2), ..dnn.clone() }, dnn]
-    }
-
-    fn numbers(first: u32, count: usize, scale: f64) -> Vec<f32> {
-        let mut sequence = Sequence::new(5, Stream::Check, first, 7);
-        (0..count).map(|_| sequence.between(-scale, scale) as f32).collect()
-    }
-
-    fn images(architecture: &Architecture) -> Vec<f32> {
-        numbers(1, 200 * architecture.image_len(), 0.5).iter().map(|pixel| pixel + 0.5).collect()
-    }
-
-    fn logits(engine: &Engine, surgery: &Surgery<'_>, network: &PrunedNetwork) -> Vec<f32> {
-        (0..surgery.layers.len()).fold(surgery.images.to_vec(), |input, index| {
-            surgery.output(engine, index, &network.parameters, &input).unwrap()
-        })
-    }
-
-    fn distance(one: &[f32], other: &[f32]) -> f64 {
-        one.iter().zip(other).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
-    }
-
-    #[test]
-    fn stages_meet_their_sizes_nest_leave_exact_zeros_and_stay_closer_than_plain_cutting() {
-        let mut engine = Engine::cpu(Some(2)).unwrap();
-        for architecture in architectures() {
-            let parameters = numbers(2, ParameterLayout::new(&architecture).parameters(), 0.8);
-            let images = images(&architecture);
-            let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
-            let chosen: Vec<usize> = (0..surgery.layers.len()).collect();
-            let all: usize = surgery.dense.kept.iter().map(Vec::len).sum();
-            let dense = logits(&engine, &surgery, surgery.dense());
-            let mut before = surgery.dense().clone();
-            let mut found = Vec::new();
-            silent(|watch| {
-                let kept = [1.5, 3.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
-                surgery.in_stages(&mut engine, &chosen, &kept, None, watch, &mut |_, network| {
-                    found.push(network.clone());
-                    Ok(())
-                })
-            })
-            .unwrap();
-            for (network, size) in found.into_iter().zip([1.5, 3.0]) {
-                let kept: usize = network.kept.iter().flatten().filter(|&&kept| kept).count();
-                assert_eq!(kept, kept_when_smaller(all, size));
-                for (place, kept) in surgery.layers.iter().zip(&network.kept) {
-                    let weights = &network.parameters[place.weights.clone()];
-                    assert!(weights.iter().zip(kept).all(|(&weight, &kept)| kept || weight == 0.0));
-                }
-                let nested = before.kept.iter().flatten().zip(network.kept.iter().flatten());
-                assert!(nested.into_iter().all(|(&before, &now)| before || !now));
-                // The same number of smallest weights, cut and nothing else.
-                let ranges: Vec<Range<usize>> = surgery.layers.iter().map(|place| place.weights.clone()).collect();
-                let magnitudes: Vec<f32> =
-                    ranges.iter().flat_map(|range| &parameters[range.clone()]).map(|weight| weight.abs()).collect();
-                let mask = ByMagnitude::smallest_first(&magnitudes).mask(all - kept);
-                let mut plain = surgery.dense().clone();
-                let places = ranges.iter().flat_map(Range::clone).zip(mask.iter());
-                places.filter(|&(_, &kept)| !kept).for_each(|(place, _)| plain.parameters[place] = 0.0);
-                let [cut, solved] =
-                    [&plain, &network].map(|network| distance(&logits(&engine, &surgery, network), &dense));
-                assert!(solved < cut / 2.0, "{size}: {solved} solved anew, {cut} cut");
-                before = network;
-            }
-        }
-    }
-
-    #[test]
-    fn where_nothing_goes_the_weights_stay_and_one_layer_alone_is_cut_by_its_own_order() {
-        let mut engine = Engine::cpu(Some(2)).unwrap();
-        let [_, architecture] = architectures();
-        let parameters = numbers(3, ParameterLayout::new(&architecture).parameters(), 0.8);
-        let images = images(&architecture);
-        let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
-        let focus = architecture.focus_layer();
-        let order = silent(|watch| surgery.order(&mut engine, surgery.dense(), &[focus], None, watch)).unwrap();
-        let mut half = surgery.dense().clone();
-        surgery.cut(&mut half, &[focus], &order, 20);
-        let cuts = vec![surgery.dense().kept.clone(), half.kept.clone()];
-        let networks = silent(|watch| surgery.refit_cuts(&mut engine, focus, cuts, watch)).unwrap();
-        // Solved with a condition of 1 / ridge in single precision.
-        let largest = parameters.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs()));
-        for (found, expected) in networks[0].parameters.iter().zip(&parameters) {
-            assert!((found - expected).abs() <= 8.0 * f32::EPSILON * 8.0 / 1e-3 * largest, "{found} for {expected}");
-        }
-        assert_eq!(networks[1].kept[focus].iter().filter(|&&kept| kept).count(), 20);
-        // One by one or together: the same bits.
-        silent(|watch| surgery.refit(&mut engine, &mut half, focus, watch)).unwrap();
-        assert_eq!(half, networks[1]);
-    }
-
-    #[test]
-    fn impossible_requests_are_refused() {
-        let engine = Engine::cpu(Some(1)).unwrap();
-        let [_, architecture] = architectures();
-        let parameters = numbers(3, ParameterLayout::new(&architecture).parameters(), 0.8);
-        let none = Surgery::new(&engine, &architecture, &parameters, &[], Settings::default());
-        assert_eq!(none.err().map(|error| error.exit_code()), Some(2));
-        let images = images(&architecture);
-        let surgery = Surgery::new(&engine, &architecture, &parameters, &images, Settings::default()).unwrap();
-        let focus = architecture.focus_layer();
-        let error = surgery.kept_at(&[focus], 100.0).unwrap_err();
-        assert!(matches!(error, Error::Usage(ref text) if text.contains("100 times smaller")), "{error}");
-        let too_many = vec![1.0; 3];
-        assert!(Surgery::new(&engine, &architecture, &too_many, &images, Settings::default()).is_err());
-    }
-
-    #[test]
-    fn calibration_images_are_drawn_once_each_and_by_seed() {
-        assert_eq!(calibration_images(5, 9, 1), [0, 1, 2, 3, 4]);
-        let [one, other] = [1, 2].map(|seed| calibration_images(1000, 100, seed));
-        assert!(one != other && one.windows(2).all(|pair| pair[0] < pair[1]) && one.len() == 100);
-    }
 }

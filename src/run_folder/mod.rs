@@ -14,7 +14,7 @@ pub use manifest::{Manifest, timestamp};
 pub use output_folder::{FolderKind, OUTPUT_FOLDER_FILES, OutputFolder};
 pub use run::RunFolder;
 pub use shard::Shard;
-pub use store::{write, write_quickly};
+pub use store::{checksum, write, write_quickly};
 
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};

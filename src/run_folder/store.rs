@@ -1,6 +1,8 @@
 //! Files that are whole or absent.
 
 use crate::error::{Error, Result};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -16,6 +18,32 @@ pub fn write(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Resu
         content(&mut writer)?;
         writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
     })
+}
+
+/// SHA-256 of a file, in hexadecimal digits.
+///
+/// Fails with [`Error::Data`] if it cannot be read.
+pub fn checksum(path: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    let mut read = |file: File| io::copy(&mut io::BufReader::new(file), &mut HashWriter(&mut hash));
+    File::open(path)
+        .and_then(&mut read)
+        .map_err(|error| Error::Data(format!("cannot read {}: {error}; check the folder", path.display())))?;
+    Ok(HEXLOWER.encode(&hash.finalize()))
+}
+
+/// Takes in what is written.
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes one of many small files as [`write()`] does, but does not wait until it is on the disk: a power cut may spoil it.

@@ -1,23 +1,30 @@
-//! Networks of a run that are cut with the help of its calibration images: by scores that know the inputs, by a surgeon, and
-//! with what stays solved anew.
+//! Networks of several replicas that are cut with the help of calibration images: by scores that know the inputs, by a surgeon,
+//! and with what stays solved anew.
 
-use super::Control;
 use crate::engine::{Engine, Watch};
 use crate::error::Result;
 use crate::network::{Architecture, Layer, ParameterLayout, Selection};
 use crate::pruning::masks::Mask;
-use crate::pruning::surgery::{PrunedNetwork, Settings, Surgery};
+use crate::pruning::surgery::{Course, PrunedNetwork, Settings, StageTimes, Surgery, Way};
 
-/// The networks of all replicas, and which of their layers are pruned.
+/// The networks of all replicas.
 pub struct CalibratedNetworks<'a> {
-    selection: &'a Selection,
-    layers: Vec<usize>,
     surgeries: Vec<Surgery<'a>>,
-    polish: u32,
+    layout: ParameterLayout,
 }
 
-/// What the holding surgeon multiplies weights by, `[replica][tensor]`.
+/// What the holding surgeon multiplies weights by, `[replica][part of the selection]`.
 pub type Ratios = Vec<Vec<Vec<f32>>>;
+
+/// What a surgeon made of the networks.
+pub struct Operated {
+    /// `[replica][point]`, points in the order in which they were asked for.
+    pub networks: Vec<Vec<PrunedNetwork>>,
+    /// Of each replica how it went.
+    pub ways: Vec<Way>,
+    /// What took how long, all replicas together.
+    pub times: StageTimes,
+}
 
 impl<'a> CalibratedNetworks<'a> {
     /// Runs calibration `features` `[image, feature]` through the networks of these parameters.
@@ -26,22 +33,140 @@ impl<'a> CalibratedNetworks<'a> {
     pub fn new(
         engine: &Engine,
         architecture: &'a Architecture,
-        selection: &'a Selection,
         parameters: &[Vec<f32>],
         features: &'a [f32],
         settings: Settings,
     ) -> Result<Self> {
-        let layout = ParameterLayout::new(architecture);
-        let layers = selection.parts().iter().map(|part| Layer::of_part(&layout, part)).collect();
         let surgery = |parameters: &Vec<f32>| Surgery::new(engine, architecture, parameters, features, settings);
-        let surgeries: Vec<Surgery<'a>> = parameters.iter().map(surgery).collect::<Result<_>>()?;
-        Ok(Self { selection, layers, surgeries, polish: 0 })
+        let surgeries = parameters.iter().map(surgery).collect::<Result<_>>()?;
+        Ok(Self { surgeries, layout: ParameterLayout::new(architecture) })
     }
 
-    /// The same, and after each cut all weights that are left take this many steps towards the dense logits, see
-    /// [`Surgery::polish`].
-    pub fn polished(self, steps: u32) -> Self {
-        Self { polish: steps, ..self }
+    /// Which layers, counted from the image, a selection is of.
+    pub fn layers(&self, selection: &Selection) -> Vec<usize> {
+        selection.parts().iter().map(|part| Layer::of_part(&self.layout, part)).collect()
+    }
+
+    /// For each replica and part of a selection the norms of its inputs.
+    ///
+    /// Fails as [`Surgery::input_norms`] does.
+    pub fn norms(&self, engine: &Engine, selection: &Selection) -> Result<Vec<Vec<Vec<f32>>>> {
+        let layers = self.layers(selection);
+        let of_replica =
+            |surgery: &Surgery<'_>| layers.iter().map(|&layer| surgery.input_norms(engine, layer)).collect();
+        self.surgeries.iter().map(of_replica).collect()
+    }
+
+    /// How many weights of a selection stay where the whole network becomes `size` times smaller.
+    ///
+    /// Fails as [`Surgery::kept_at`] does.
+    pub fn kept_at(&self, selection: &Selection, size: f64) -> Result<usize> {
+        self.surgeries.first().map_or(Ok(0), |surgery| surgery.kept_at(&self.layers(selection), size))
+    }
+
+    /// Fails as [`Surgery::check_work`] does.
+    pub fn check_work(&self, selection: &Selection) -> Result<()> {
+        self.surgeries.first().map_or(Ok(()), |surgery| surgery.check_work(&self.layers(selection)))
+    }
+
+    /// Units of a selection, of all replicas.
+    pub fn units(&self, selection: &Selection) -> usize {
+        let layers = self.layers(selection);
+        self.surgeries.iter().map(|surgery| surgery.units(&layers)).sum()
+    }
+
+    /// What stays of a selection where it is cut as `cuts` `[replica][point]` say, solved anew and polished by so many steps:
+    /// `[replica][point]`. Progress is in replicas.
+    ///
+    /// Fails as [`Surgery::refit_cuts`] does.
+    pub fn refit(
+        &self,
+        engine: &mut Engine,
+        selection: &Selection,
+        cuts: &[Vec<Mask>],
+        polish: u32,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<PrunedNetwork>>> {
+        let layers = self.layers(selection);
+        let of_replica = |(surgery, cuts): (&Surgery<'_>, &Vec<Mask>)| {
+            let by_layer = |mask: &Mask| {
+                let mut kept = surgery.dense().kept.clone();
+                for (&layer, part) in layers.iter().zip(selection.parts()) {
+                    kept[layer].copy_from_slice(&mask[part.start..part.start + part.weights()]);
+                }
+                kept
+            };
+            let cuts = cuts.iter().map(by_layer).collect();
+            let silent = silenced(watch);
+            let mut networks = surgery.refit_cuts(engine, selection.first_layer(), cuts, &silent)?;
+            networks.iter_mut().try_for_each(|network| surgery.polish(engine, network, polish, &silent))?;
+            (watch.progress)(1);
+            Ok(networks)
+        };
+        self.surgeries.iter().zip(cuts).map(of_replica).collect()
+    }
+
+    /// The ways of one layer alone, to the end. Progress is in units.
+    ///
+    /// Fails as [`Surgery::way_of_layer`] does.
+    pub fn ways_of_layer(
+        &self,
+        engine: &mut Engine,
+        layer: usize,
+        ratios: Option<&Ratios>,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Way>> {
+        let way = |(replica, surgery): (usize, &Surgery<'_>)| {
+            surgery.way_of_layer(engine, layer, ratios.map(|ratios| ratios[replica].as_slice()), watch)
+        };
+        self.surgeries.iter().enumerate().map(way).collect()
+    }
+
+    /// A surgeon cuts each replica so that `points` weights of the selection stay, by `stages`, numbers of weights too; where
+    /// its way is `known` it goes by that. After each cut the weights that are left take `polish` steps together, see
+    /// [`Surgery::polish`]. See [`Surgery::in_stages`]. Progress is in points.
+    ///
+    /// Fails as that does.
+    pub fn operate(
+        &self,
+        engine: &mut Engine,
+        selection: &Selection,
+        [stages, points]: [&[usize]; 2],
+        ratios: Option<&Ratios>,
+        known: Option<&[Way]>,
+        polish: u32,
+        watch: &Watch<'_>,
+    ) -> Result<Operated> {
+        let layers = self.layers(selection);
+        let mut operated = Operated { networks: Vec::new(), ways: Vec::new(), times: StageTimes::default() };
+        let (nothing, silent) = (Way::default(), silenced(watch));
+        for (replica, surgery) in self.surgeries.iter().enumerate() {
+            let known = known.and_then(|known| known.get(replica)).unwrap_or(&nothing);
+            let ratios = ratios.map(|ratios| ratios[replica].as_slice());
+            let mut found = Vec::with_capacity(points.len());
+            let mut take = |kept: usize, network: &PrunedNetwork| {
+                found.push((kept, network.clone()));
+                (watch.progress)(1);
+                Ok(())
+            };
+            let course = Course { stages, points, known, ratios, polish };
+            let (way, times) = surgery.in_stages(engine, &layers, course, &silent, &mut take)?;
+            operated.times.paths += times.paths;
+            operated.times.refit += times.refit;
+            operated.ways.push(way);
+            let at = |point: &usize| found.iter().find(|(kept, _)| kept == point).map(|(_, network)| network.clone());
+            operated.networks.push(points.iter().filter_map(at).collect());
+        }
+        Ok(operated)
+    }
+
+    /// The stages of a selection: numbers of weights that stay at these `sizes` of the whole network, those that it can reach;
+    /// of one layer alone one, to the end.
+    pub fn stages(&self, selection: &Selection, sizes: &[f64]) -> Vec<usize> {
+        match selection.parts() {
+            [_] => vec![0],
+            _ => sizes.iter().filter_map(|&size| self.kept_at(selection, size).ok()).collect(),
+        }
     }
 
     /// How many weights and biases polishing moves together in the largest of these networks, one for each replica.
@@ -50,142 +175,13 @@ impl<'a> CalibratedNetworks<'a> {
         counts.max().unwrap_or(0)
     }
 
-    fn polish(
-        &self,
-        engine: &Engine,
-        surgery: &Surgery<'_>,
-        network: &mut PrunedNetwork,
-        watch: &Watch<'_>,
-    ) -> Result<()> {
-        if self.polish > 0 {
-            surgery.polish(engine, network, self.polish, watch)?;
-        }
-        Ok(())
-    }
-
-    /// The norms of the inputs of a part of the selection, `[replica, input]`.
-    ///
-    /// Fails as [`Surgery::input_norms`] does.
-    pub fn norms(&self, engine: &Engine, part: usize) -> Result<Vec<f32>> {
-        let of_replica = |surgery: &Surgery<'_>| surgery.input_norms(engine, self.layers[part]);
-        Ok(self.surgeries.iter().map(of_replica).collect::<Result<Vec<_>>>()?.concat())
-    }
-
-    /// How many weights of the selection stay where the whole network becomes `size` times smaller.
-    ///
-    /// Fails as [`Surgery::kept_at`] does.
-    pub fn kept_at(&self, size: f64) -> Result<usize> {
-        self.surgeries.first().map_or(Ok(0), |surgery| surgery.kept_at(&self.layers, size))
-    }
-
-    /// What stays of each replica at each of the points, `masks` `[point][part][replica]`, solved anew: `[point][replica]`.
-    ///
-    /// Fails as [`Surgery::check_work`] and [`Surgery::refit_cuts`] do.
-    pub fn refit(
-        &self,
-        engine: &mut Engine,
-        masks: &[Vec<Vec<Mask>>],
-        control: Control<'_>,
-    ) -> Result<Vec<Vec<PrunedNetwork>>> {
-        self.check_work()?;
-        let first = self.selection.first_layer();
-        let total = self.surgeries.len() as u64;
-        let mut points = vec![Vec::new(); masks.len()];
-        control.stage("solve what stays anew", total, "networks", |watch| {
-            for (replica, surgery) in self.surgeries.iter().enumerate() {
-                let cut = |point: &Vec<Vec<Mask>>| {
-                    let mut kept = surgery.dense().kept.clone();
-                    for (&layer, masks) in self.layers.iter().zip(point) {
-                        kept[layer].copy_from_slice(&masks[replica]);
-                    }
-                    kept
-                };
-                let silent = Watch { stop: watch.stop, progress: &|_| {} };
-                let mut networks = surgery.refit_cuts(engine, first, masks.iter().map(cut).collect(), &silent)?;
-                networks.iter_mut().try_for_each(|network| self.polish(engine, surgery, network, &silent))?;
-                points.iter_mut().zip(networks).for_each(|(point, network)| point.push(network));
-                (watch.progress)(1);
-            }
-            Ok(points)
-        })
-    }
-
-    /// A surgeon cuts each replica so that `kept` weights of the selection stay, for each point: `[point][replica]`. Where several
-    /// layers take part it goes by the `stages`, numbers of weights too; one layer is cut by one order.
-    ///
-    /// Fails as [`Surgery::check_work`] and [`Surgery::in_stages`] do.
-    pub fn surgeon(
-        &self,
-        engine: &mut Engine,
-        kept: &[usize],
-        stages: &[usize],
-        ratios: Option<&Ratios>,
-        control: Control<'_>,
-    ) -> Result<Vec<Vec<PrunedNetwork>>> {
-        self.check_work()?;
-        let total = self.surgeries.len() as u64;
-        let mut points = vec![Vec::new(); kept.len()];
-        control.stage("cut by the surgeon", total, "networks", |watch| {
-            let silent = Watch { stop: watch.stop, progress: &|_| {} };
-            for (replica, surgery) in self.surgeries.iter().enumerate() {
-                let ratios = ratios.map(|ratios| ratios[replica].as_slice());
-                let mut found = Vec::new();
-                if let [layer] = self.layers[..] {
-                    let order = surgery.order(engine, surgery.dense(), &[layer], ratios, &silent)?;
-                    let cut = |&kept: &usize| {
-                        let mut network = surgery.dense().clone();
-                        surgery.cut(&mut network, &[layer], &order, kept);
-                        network.kept
-                    };
-                    let mut networks = surgery.refit_cuts(engine, layer, kept.iter().map(cut).collect(), &silent)?;
-                    networks.iter_mut().try_for_each(|network| self.polish(engine, surgery, network, &silent))?;
-                    found.extend(kept.iter().copied().zip(networks));
-                } else {
-                    let path = falling(kept, stages);
-                    let mut place = path.iter();
-                    surgery.in_stages(engine, &self.layers, &path, ratios, &silent, &mut |engine, network| {
-                        self.polish(engine, surgery, network, &silent)?;
-                        let own = place.next().filter(|own| kept.contains(own));
-                        found.extend(own.map(|&own| (own, network.clone())));
-                        Ok(())
-                    })?;
-                }
-                for (point, &kept) in points.iter_mut().zip(kept) {
-                    point.extend(found.iter().find(|(own, _)| *own == kept).map(|(_, network)| network.clone()));
-                }
-                (watch.progress)(1);
-            }
-            Ok(points)
-        })
-    }
-
-    fn check_work(&self) -> Result<()> {
-        self.surgeries.first().map_or(Ok(()), |surgery| surgery.check_work(&self.layers))
-    }
-
-    /// The masks of a network of the run, one for each part of the selection.
-    pub fn masks(&self, network: &PrunedNetwork) -> Vec<Mask> {
-        self.layers.iter().map(|&layer| network.kept[layer].as_slice().into()).collect()
+    /// The masks of a network, one for each part of a selection.
+    pub fn masks(&self, selection: &Selection, network: &PrunedNetwork) -> Vec<Mask> {
+        self.layers(selection).into_iter().map(|layer| network.kept[layer].as_slice().into()).collect()
     }
 }
 
-/// All numbers of weights that are stopped at, from the most to the fewest: those asked for, and the stages above the least of them.
-fn falling(kept: &[usize], stages: &[usize]) -> Vec<usize> {
-    let least = kept.iter().min().copied().unwrap_or(0);
-    let mut path: Vec<usize> =
-        kept.iter().copied().chain(stages.iter().copied().filter(|&stage| stage > least)).collect();
-    path.sort_unstable_by(|a, b| b.cmp(a));
-    path.dedup();
-    path
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_surgeon_stops_at_the_stages_on_its_way_and_no_further_than_asked() {
-        assert_eq!(falling(&[250, 600], &[500, 333, 250, 200]), [600, 500, 333, 250]);
-        assert_eq!(falling(&[], &[500]), [500]);
-    }
+/// The same stop, told to nobody: parts of a network are not counted.
+pub(super) fn silenced<'a>(watch: &Watch<'a>) -> Watch<'a> {
+    Watch { stop: watch.stop, progress: &|_| {} }
 }

@@ -7,10 +7,11 @@ use super::calibration::Calibration;
 use super::configuration::{Configuration, Surgeons};
 use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, LedgerRow, Measured, Workload};
-use super::part::{Base, Calibrated, Counted, Part};
+use super::part::{Asked, Base, Calibrated, Counted, Part};
 use super::records::{LayerAxes, write_calibration, write_envelope, write_records, write_stability};
 use super::results::{ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude};
 use super::survival::{LAYERS_FILE, Survival};
+use super::ways::{self, RecordedWays, WAYS_FILE};
 use crate::engine::{Batch, DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
 use crate::error::{Error, Result};
 use crate::network::{ParameterLayout, Selection};
@@ -79,6 +80,8 @@ pub(super) struct CellComparison<'a> {
     pub(super) measured: Vec<Measured>,
     /// How long weights lasted under the best surgeon, where several layers are pruned.
     pub(super) survival: Option<Survival>,
+    /// How the surgeons went.
+    pub(super) ways: Vec<RecordedWays>,
 }
 
 /// Some layers, with what was recorded and counted of them.
@@ -100,8 +103,8 @@ impl<'a> CellComparison<'a> {
         replica_ids: &'a [u32],
         scope: Scope,
     ) -> Self {
-        let (rows, measured, survival) = (Vec::new(), Vec::new(), None);
-        Self { engine, cell, configuration, folder, control, replica_ids, scope, rows, measured, survival }
+        let (rows, measured, survival, ways) = (Vec::new(), Vec::new(), None, Vec::new());
+        Self { engine, cell, configuration, folder, control, replica_ids, scope, rows, measured, survival, ways }
     }
 
     fn run(&mut self) -> Result<Compared> {
@@ -174,7 +177,6 @@ impl<'a> CellComparison<'a> {
         let features = Calibration::of_cell(self.cell, self.configuration).features(self.configuration.pixel_scale);
         let parameters = trained.batch.parameters()?;
         let mut calibrated = vec![self.calibrate(Base::Last, &parameters, &features)?];
-        drop(parameters);
         let mean = std::mem::take(&mut trained.mean);
         if !mean.is_empty() {
             calibrated.push(self.calibrate(Base::Mean, &mean, &features)?);
@@ -209,7 +211,12 @@ impl<'a> CellComparison<'a> {
         csv::write::<CorrelationRow>(&folder.file("correlations.csv")?, &correlations)?;
         csv::write::<InferenceRow>(&folder.file("inference.csv")?, &inference)?;
         // Exponential decay trains networks of its own: these are not needed beside them.
-        drop((trained, calibrated, mean));
+        drop(calibrated);
+        drop((trained, parameters, mean));
+        if !self.ways.is_empty() {
+            ways::write(&folder.file(WAYS_FILE)?, &self.ways)?;
+            self.ways.clear();
+        }
         let mut decay = Vec::new();
         for part in parts {
             let of = if part.layers == FOCUS { String::new() } else { format!(", layers {}", part.layers) };
@@ -252,16 +259,18 @@ impl<'a> CellComparison<'a> {
         let mut removed: Vec<usize> =
             numbers.sparsities.iter().map(|&sparsity| removed_weights(sparsity, weights)).collect();
         removed.dedup();
-        let scores = [Method::Wanda, Method::HoldInput];
-        self.cut_at(trained, test, part, numbers, (&scores, &calibrated[0]), &removed, training_overheads)?;
+        let asked = Asked { part, calibrated: &calibrated[0], methods: &[], removed: &removed, training_overheads };
+        let methods = &[Method::Wanda, Method::HoldInput];
+        self.cut_at(trained, test, numbers, Asked { methods, ..asked })?;
         if !self.can_solve(part, &calibrated[0]) {
             return Ok(());
         }
-        let refit = [Method::Magnitude, Method::Hold, Method::Wanda, Method::HoldInput, Method::Random];
-        self.refit_at(trained, test, part, numbers, (&refit, &calibrated[0]), &removed, training_overheads)?;
+        let methods = &[Method::Magnitude, Method::Hold, Method::Wanda, Method::HoldInput, Method::Random];
+        self.refit_at(trained, test, numbers, Asked { methods, ..asked })?;
         let bases = if self.configuration.surgeons == Surgeons::All { calibrated } else { &calibrated[..1] };
-        for base in bases {
-            self.surgeons_of_layer(trained, test, part, base, &removed, training_overheads)?;
+        let methods = &[Method::HoldSurgeon, Method::Surgeon];
+        for calibrated in bases {
+            self.surgeons_of_layer(trained, test, Asked { methods, calibrated, ..asked })?;
         }
         Ok(())
     }
@@ -277,7 +286,8 @@ impl<'a> CellComparison<'a> {
         training_overheads: Overheads,
     ) -> Result<()> {
         let removed = self.removed_at_sizes(part.selection)?;
-        let scores = [
+        let asked = Asked { part, calibrated: &calibrated[0], methods: &[], removed: &removed, training_overheads };
+        let methods = &[
             Method::Stability,
             Method::Settle,
             Method::Hold,
@@ -286,19 +296,18 @@ impl<'a> CellComparison<'a> {
             Method::Wanda,
             Method::Random,
         ];
-        self.cut_at(trained, test, part, numbers, (&scores, &calibrated[0]), &removed, training_overheads)?;
+        self.cut_at(trained, test, numbers, Asked { methods, ..asked })?;
         if !self.can_solve(part, &calibrated[0]) {
             return Ok(());
         }
-        let refit = [Method::Magnitude, Method::Random];
-        self.refit_at(trained, test, part, numbers, (&refit, &calibrated[0]), &removed, training_overheads)?;
+        self.refit_at(trained, test, numbers, Asked { methods: &[Method::Magnitude, Method::Random], ..asked })?;
         let sizes = self.configuration.stages.clone();
         let (bases, methods): (_, &[Method]) = match (self.configuration.surgeons, calibrated) {
             (Surgeons::All, all) => (all, &[Method::HoldSurgeon, Method::Surgeon]),
             (Surgeons::One, all) => (&all[all.len() - 1..], &[Method::HoldSurgeon]),
         };
-        for base in bases {
-            self.surgeons_in_stages(trained, test, part, (methods, base), &sizes, training_overheads)?;
+        for calibrated in bases {
+            self.surgeons_in_stages(trained, test, Asked { methods, calibrated, ..asked }, &sizes)?;
         }
         Ok(())
     }

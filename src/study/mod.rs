@@ -28,6 +28,7 @@ pub mod runs;
 mod surgeons;
 pub mod survival;
 pub mod tables;
+pub mod ways;
 pub mod weight_tables;
 
 use crate::engine::Watch;
@@ -63,7 +64,7 @@ impl<'a> Control<'a> {
     }
 
     /// Runs `work` as a stage of `total` units, and hands it the watch that counts them.
-    fn stage<R>(&self, name: &str, total: u64, unit: &'static str, work: impl FnOnce(&Watch<'_>) -> R) -> R {
+    pub fn stage<R>(&self, name: &str, total: u64, unit: &'static str, work: impl FnOnce(&Watch<'_>) -> R) -> R {
         self.progress.begin(name, total, unit);
         let progress: &'a dyn Progress = self.progress;
         let result = work(&Watch { stop: self.stop, progress: &move |units| progress.advance(units) });

@@ -1,10 +1,13 @@
 //! A part of a comparison: some layers of trained networks, with what is known of them.
 
-use crate::engine::Overheads;
-use crate::network::Selection;
+use super::calibrated::CalibratedNetworks;
+use super::configuration::Configuration;
+use super::ways::Origin;
+use crate::engine::{Engine, Overheads};
+use crate::network::{Architecture, Selection};
+use crate::pruning::Method;
 use crate::pruning::Scope;
 use crate::pruning::operating_points::Numbers;
-use crate::pruning::surgery::Surgery;
 use crate::stability::{History, Stability, WindowedEnvelope};
 
 /// Numbers of a recorded history, and what making them took.
@@ -79,7 +82,39 @@ impl Base {
 /// The networks of all replicas with what calibration images say of them.
 pub(super) struct Calibrated<'a> {
     pub(super) base: Base,
-    pub(super) surgeries: Vec<Surgery<'a>>,
+    pub(super) networks: CalibratedNetworks<'a>,
+    /// All parameters of each replica.
+    pub(super) parameters: &'a [Vec<f32>],
+    /// The images as networks read them.
+    pub(super) features: &'a [f32],
     /// Seconds that this took.
     pub(super) seconds: f64,
+}
+
+impl<'a> Calibrated<'a> {
+    /// What the ways of a surgeon on these networks follow from.
+    pub(super) fn origin<'b>(
+        &'b self,
+        architecture: &'b Architecture,
+        selection: &'b Selection,
+        configuration: &Configuration,
+        engine: &'b Engine,
+    ) -> Origin<'b> {
+        let variant = &engine.description().variant;
+        let Self { parameters, features, .. } = *self;
+        Origin { architecture, selection, parameters, features, settings: configuration.surgery(), variant }
+    }
+}
+
+/// What criteria that calibration images help are asked about some layers.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'b> {
+    pub(super) part: &'b Part<'b>,
+    pub(super) calibrated: &'b Calibrated<'b>,
+    /// What chooses.
+    pub(super) methods: &'b [Method],
+    /// How many weights go, at each point.
+    pub(super) removed: &'b [usize],
+    /// What was spent on building and copying in training.
+    pub(super) training_overheads: Overheads,
 }

@@ -1,16 +1,19 @@
 //! What calibration images add to a comparison: scores that know the inputs, weights solved anew, and the surgeons.
 
+use super::calibrated::{CalibratedNetworks, Operated, Ratios, silenced};
 use super::comparison::{CellComparison, REPETITIONS, since};
 use super::configuration::PAPER_TOLERANCE;
-use super::part::{Base, Calibrated, Cost, Part};
+use super::part::{Asked, Base, Calibrated, Cost, Part};
 use super::survival::Survival;
-use crate::engine::{DataHandle, Engine, Evaluation, Network, Overheads, Watch};
+use super::ways::RecordedWays;
+use crate::engine::{DataHandle, Evaluation, Network, Watch};
 use crate::error::{Error, Result};
-use crate::network::{self, Layer, ParameterLayout, Selection};
+use crate::network::{self, Layer, ParameterLayout};
+use crate::pruning::masks::Mask;
 use crate::pruning::operating_points::{Numbers, OperatingPoint};
 use crate::pruning::several_layers::{self, Request};
 use crate::pruning::surgeon::holding_ratios;
-use crate::pruning::surgery::{PrunedNetwork, StageTimes, Surgery};
+use crate::pruning::surgery::PrunedNetwork;
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, Scope, SweepRow};
 use crate::stability::envelope;
@@ -36,40 +39,26 @@ impl CellComparison<'_> {
     pub(super) fn calibrate<'b>(
         &mut self,
         base: Base,
-        parameters: &[Vec<f32>],
+        parameters: &'b [Vec<f32>],
         features: &'b [f32],
     ) -> Result<Calibrated<'b>>
     where
         Self: 'b,
     {
         let start = Instant::now();
-        let settings = self.configuration.surgery();
-        let architecture = &self.cell.architecture;
-        let engine = &*self.engine;
-        let surgery = |parameters: &Vec<f32>| Surgery::new(engine, architecture, parameters, features, settings);
-        let surgeries = parameters.iter().map(surgery).collect::<Result<_>>()?;
-        Ok(Calibrated { base, surgeries, seconds: start.elapsed().as_secs_f64() })
+        let (architecture, settings) = (&self.cell.architecture, self.configuration.surgery());
+        let networks = CalibratedNetworks::new(self.engine, architecture, parameters, features, settings)?;
+        Ok(Calibrated { base, networks, parameters, features, seconds: start.elapsed().as_secs_f64() })
     }
 
     /// Whether the weights of a part can be solved anew in a time worth waiting for; says so if not.
     pub(super) fn can_solve(&self, part: &Part<'_>, calibrated: &Calibrated<'_>) -> bool {
-        let layout = ParameterLayout::new(&self.cell.architecture);
-        let layers: Vec<usize> = part.selection.parts().iter().map(|own| Layer::of_part(&layout, own)).collect();
-        let found = calibrated.surgeries.first().map_or(Ok(()), |surgery| surgery.check_work(&layers));
+        let found = calibrated.networks.check_work(part.selection);
         if let Err(error) = &found {
             let name = self.cell.name();
             self.control.progress.notice(&format!("{name}, layers {}: no surgeon and no refit: {error}", part.layers));
         }
         found.is_ok()
-    }
-
-    /// For each replica and part of a selection the norms of its inputs.
-    fn input_norms(&self, calibrated: &Calibrated<'_>, part: &Part<'_>) -> Result<Vec<Vec<Vec<f32>>>> {
-        let layout = ParameterLayout::new(&self.cell.architecture);
-        let layers = || part.selection.parts().iter().map(|own| Layer::of_part(&layout, own));
-        let of_replica =
-            |surgery: &Surgery<'_>| layers().map(|layer| surgery.input_norms(self.engine, layer)).collect();
-        calibrated.surgeries.iter().map(of_replica).collect()
     }
 
     /// What is asked of a score at these numbers of removed weights.
@@ -91,14 +80,12 @@ impl CellComparison<'_> {
         &mut self,
         trained: &mut Trained,
         test: DataHandle,
-        part: &Part<'_>,
         numbers: &Numbers<'_>,
-        (methods, calibrated): (&[Method], &Calibrated<'_>),
-        removed: &[usize],
-        training_overheads: Overheads,
+        asked: Asked<'_>,
     ) -> Result<()> {
+        let Asked { part, calibrated, methods, removed, training_overheads } = asked;
         let start = Instant::now();
-        let norms = self.input_norms(calibrated, part)?;
+        let norms = calibrated.networks.norms(self.engine, part.selection)?;
         let calibrate_s = calibrated.seconds + start.elapsed().as_secs_f64();
         for &method in methods {
             let request = self.request(method, part, removed);
@@ -120,80 +107,58 @@ impl CellComparison<'_> {
         &mut self,
         trained: &mut Trained,
         test: DataHandle,
-        part: &Part<'_>,
         numbers: &Numbers<'_>,
-        (methods, calibrated): (&[Method], &Calibrated<'_>),
-        removed: &[usize],
-        training_overheads: Overheads,
+        asked: Asked<'_>,
     ) -> Result<()> {
-        let norms = self.input_norms(calibrated, part)?;
+        let Asked { part, calibrated, methods, removed, .. } = asked;
+        let norms = calibrated.networks.norms(self.engine, part.selection)?;
         for &method in methods {
             let request = self.request(method, part, removed);
             let points = several_layers::points(&request, numbers, part.selection, &norms)?;
+            let mut cuts: Vec<Vec<Mask>> = vec![Vec::new(); self.configuration.replicates as usize];
+            points.iter().for_each(|point| cuts[point.replica].push(point.kept.clone()));
             let mut solve = |comparison: &mut Self, watch: &Watch<'_>| {
-                let mut solved = Vec::with_capacity(points.len());
-                for (replica, surgery) in calibrated.surgeries.iter().enumerate() {
-                    let own: Vec<&OperatingPoint> = points.iter().filter(|point| point.replica == replica).collect();
-                    let cuts = own.iter().map(|point| kept_by_layer(surgery, part.selection, &point.kept)).collect();
-                    let first = part.selection.first_layer();
-                    let networks = surgery.refit_cuts(comparison.engine, first, cuts, &silenced(watch))?;
-                    let pairs = own.into_iter().zip(networks);
-                    solved.extend(pairs.map(|(point, network)| Solved { point: point.clone(), network }));
-                    (watch.progress)(1);
-                }
-                Ok(solved)
+                let networks = calibrated.networks.refit(comparison.engine, part.selection, &cuts, 0, watch)?;
+                // Points stand replica by replica.
+                let solved = points.iter().zip(networks.into_iter().flatten());
+                Ok(solved.map(|(point, network)| Solved { point: point.clone(), network }).collect())
             };
-            let what = (method, "", calibrated.base);
-            self.solved(trained, test, part, what, calibrated.seconds, &mut solve, training_overheads)?;
+            self.solved(trained, test, asked, (method, ""), calibrated.seconds, &mut solve)?;
         }
         Ok(())
     }
 
-    /// The surgeons on one layer: an order for each replica, cut at these numbers of removed weights.
+    /// The surgeons on one layer: a way for each replica, cut at these numbers of removed weights.
     pub(super) fn surgeons_of_layer(
         &mut self,
         trained: &mut Trained,
         test: DataHandle,
-        part: &Part<'_>,
-        calibrated: &Calibrated<'_>,
-        removed: &[usize],
-        training_overheads: Overheads,
+        asked: Asked<'_>,
     ) -> Result<()> {
-        let layer = part.selection.first_layer();
-        for method in [Method::HoldSurgeon, Method::Surgeon] {
+        let Asked { part, calibrated, methods, removed, .. } = asked;
+        let (networks, base) = (&calibrated.networks, calibrated.base.name());
+        for &method in methods {
             let start = Instant::now();
-            let stage = format!("paths{}: {method}, {} weights", self.of(part), calibrated.base.name());
-            let units: u64 = calibrated.surgeries.iter().map(|surgery| surgery.units(&[layer]) as u64).sum();
-            let control = self.control;
-            let orders = control.stage(&stage, units, "units", |watch| {
-                let order = |(replica, surgery): (usize, &Surgery<'_>)| {
-                    let ratios = self.holding(part, replica, method);
-                    surgery.order(self.engine, surgery.dense(), &[layer], ratios.as_deref(), watch)
-                };
-                calibrated.surgeries.iter().enumerate().map(order).collect::<Result<Vec<_>>>()
+            let stage = format!("paths{}: {method}, {base} weights", self.of(part));
+            let ratios = self.holding(part, method);
+            let (layer, units) = (part.selection.first_layer(), networks.units(part.selection) as u64);
+            let ways = self.control.stage(&stage, units, "units", |watch| {
+                networks.ways_of_layer(self.engine, layer, ratios.as_ref(), watch)
             })?;
             let calibrate_s = calibrated.seconds + start.elapsed().as_secs_f64();
-            let window = (method == Method::HoldSurgeon).then(|| envelope::headline_window(self.configuration.epochs));
+            let points: Vec<usize> = removed.iter().map(|&removed| part.selection.weights() - removed).collect();
             let mut solve = |comparison: &mut Self, watch: &Watch<'_>| {
-                let mut solved = Vec::new();
-                for (replica, (surgery, order)) in calibrated.surgeries.iter().zip(&orders).enumerate() {
-                    let cut = |&removed: &usize| {
-                        let mut network = surgery.dense().clone();
-                        surgery.cut(&mut network, &[layer], order, part.selection.weights() - removed);
-                        network.kept
-                    };
-                    let cuts: Vec<_> = removed.iter().map(cut).collect();
-                    let networks = surgery.refit_cuts(comparison.engine, layer, cuts, &silenced(watch))?;
-                    solved.extend(networks.into_iter().map(|network| Solved {
-                        point: OperatingPoint { replica, window, ..OperatingPoint::default() },
-                        network,
-                    }));
-                    (watch.progress)(1);
-                }
-                Ok(solved)
+                let counts = [&[0][..], &points];
+                let silent = silenced(watch);
+                let operated =
+                    networks.operate(comparison.engine, part.selection, counts, None, Some(&ways), 0, &silent)?;
+                (watch.progress)(u64::from(comparison.configuration.replicates));
+                Ok(comparison.operated(method, operated))
             };
-            let what = (method, calibrated.base.name(), calibrated.base);
-            self.solved(trained, test, part, what, calibrate_s, &mut solve, training_overheads)?;
+            self.solved(trained, test, asked, (method, base), calibrate_s, &mut solve)?;
+            let name = RecordedWays::name(part.layers, method, base);
+            let origin = calibrated.origin(&self.cell.architecture, part.selection, self.configuration, self.engine);
+            self.ways.push(RecordedWays::new(name, &origin, ratios.as_ref(), ways));
         }
         Ok(())
     }
@@ -203,78 +168,81 @@ impl CellComparison<'_> {
         &mut self,
         trained: &mut Trained,
         test: DataHandle,
-        part: &Part<'_>,
-        (methods, calibrated): (&[Method], &Calibrated<'_>),
+        asked: Asked<'_>,
         sizes: &[f64],
-        training_overheads: Overheads,
     ) -> Result<()> {
-        let layout = ParameterLayout::new(&self.cell.architecture);
-        let layers: Vec<usize> = part.selection.parts().iter().map(|own| Layer::of_part(&layout, own)).collect();
-        let polishes = if self.configuration.polish > 0 { vec![0, self.configuration.polish] } else { vec![0] };
-        for (&method, polish) in methods.iter().flat_map(|method| polishes.iter().map(move |&steps| (method, steps))) {
-            let rule = match polish {
-                0 => calibrated.base.name().to_string(),
-                _ => format!("{} polished", calibrated.base.name()),
-            };
+        let Asked { part, calibrated, methods, training_overheads, .. } = asked;
+        let (networks, base, replicas) = (&calibrated.networks, calibrated.base.name(), self.configuration.replicates);
+        let kept = sizes.iter().map(|&size| networks.kept_at(part.selection, size)).collect::<Result<Vec<_>>>()?;
+        // Without polishing, and with it where that is asked for: a row of its own, and a line of the ledger.
+        let polishes = [0, self.configuration.polish];
+        let polishes = &polishes[..if self.configuration.polish == 0 { 1 } else { 2 }];
+        for (&method, &polish) in methods.iter().flat_map(|method| polishes.iter().map(move |steps| (method, steps))) {
+            let rule = if polish == 0 { base.to_string() } else { format!("{base} polished") };
             let stage = format!("cut in stages{}: {method}, {rule} weights", self.of(part));
-            let window = (method == Method::HoldSurgeon).then(|| envelope::headline_window(self.configuration.epochs));
-            let control = self.control;
-            let total = (calibrated.surgeries.len() * sizes.len()) as u64;
             let before = self.engine.overheads();
-            let (mut solved, mut times, mut polished) = (Vec::new(), StageTimes::default(), Duration::ZERO);
-            let mut survival = Survival::new(&self.cell.architecture, calibrated.surgeries.len(), sizes);
-            control.stage(&stage, total, "sizes", |watch| {
-                for (replica, surgery) in calibrated.surgeries.iter().enumerate() {
-                    let ratios = self.holding(part, replica, method);
-                    let mut take = |engine: &Engine, network: &mut PrunedNetwork| {
-                        if polish > 0 {
-                            let start = Instant::now();
-                            surgery.polish(engine, network, polish, watch)?;
-                            polished += start.elapsed();
-                        }
-                        let point = OperatingPoint { replica, window, ..OperatingPoint::default() };
-                        survival.add(replica, &network.kept);
-                        solved.push(Solved { point, network: network.clone() });
-                        (watch.progress)(1);
-                        Ok(())
-                    };
-                    let silent = silenced(watch);
-                    let kept = sizes.iter().map(|&size| surgery.kept_at(&layers, size)).collect::<Result<Vec<_>>>()?;
-                    let own = surgery.in_stages(self.engine, &layers, &kept, ratios.as_deref(), &silent, &mut take)?;
-                    times.paths += own.paths;
-                    times.refit += own.refit;
-                }
-                Ok::<(), Error>(())
+            let ratios = self.holding(part, method);
+            let total = u64::from(replicas) * sizes.len() as u64;
+            let mut operated = self.control.stage(&stage, total, "sizes", |watch| {
+                networks.operate(self.engine, part.selection, [&kept, &kept], ratios.as_ref(), None, polish, watch)
             })?;
             if method == Method::HoldSurgeon && polish == 0 {
                 // Mean weights, which come last where there are any, take the place of the last ones.
+                let mut survival = Survival::new(&self.cell.architecture, operated.networks.len(), sizes);
+                for (replica, networks) in operated.networks.iter().enumerate() {
+                    networks.iter().for_each(|network| survival.add(replica, &network.kept));
+                }
                 self.survival = Some(survival);
             }
+            let (times, ways) = (operated.times, std::mem::take(&mut operated.ways));
+            let solved = self.operated(method, operated);
             let start = Instant::now();
-            let evaluations = self.evaluate_solved(trained, test, part, calibrated.base, &solved, &control.silent())?;
+            let evaluations = self.evaluate_solved(trained, test, part, &solved, &self.control.silent())?;
             let cost = Cost {
                 points: solved.len(),
                 distinct: solved.len(),
                 calibrate_s: Some(calibrated.seconds + times.paths.as_secs_f64()),
-                seconds: vec![(times.refit + polished + start.elapsed()).as_secs_f64()],
+                seconds: vec![times.refit.as_secs_f64() + start.elapsed().as_secs_f64()],
                 overheads: since(before, self.engine.overheads()),
             };
             self.charge(trained, part, (method, &rule, Repair::Refit), cost, training_overheads);
             self.solved_rows(part, (method, &rule), &solved, &evaluations);
+            if polish == 0 {
+                let name = RecordedWays::name(part.layers, method, base);
+                let origin =
+                    calibrated.origin(&self.cell.architecture, part.selection, self.configuration, self.engine);
+                self.ways.push(RecordedWays::new(name, &origin, ratios.as_ref(), ways));
+            }
         }
         Ok(())
     }
 
-    /// What the holding surgeon multiplies the weights of each layer by; nothing for the plain one.
-    fn holding(&self, part: &Part<'_>, replica: usize, method: Method) -> Option<Vec<Vec<f32>>> {
+    /// The points that a surgeon's networks stand for.
+    fn operated(&self, method: Method, operated: Operated) -> Vec<Solved> {
+        let window = (method == Method::HoldSurgeon).then(|| envelope::headline_window(self.configuration.epochs));
+        let point = |replica| OperatingPoint { replica, window, ..OperatingPoint::default() };
+        let networks = operated.networks.into_iter().enumerate();
+        networks
+            .flat_map(|(replica, networks)| {
+                networks.into_iter().map(move |network| Solved { point: point(replica), network })
+            })
+            .collect()
+    }
+
+    /// What the holding surgeon multiplies weights by; nothing for the plain one.
+    fn holding(&self, part: &Part<'_>, method: Method) -> Option<Ratios> {
         let found = &part.counted.envelope;
         let headline = envelope::headline_window(self.configuration.epochs);
         let window = found.windows.iter().position(|&window| window == headline).unwrap_or(0);
         let weight_count = part.selection.weights();
-        let last = &part.history.reference()[replica * weight_count..][..weight_count];
-        let all = holding_ratios(found.holding_magnitude(window, replica), last);
-        let own = |own: &network::Part| all[own.start..own.start + own.weights()].to_vec();
-        (method == Method::HoldSurgeon).then(|| part.selection.parts().iter().map(own).collect())
+        let of_replica = |replica: usize| {
+            let last = &part.history.reference()[replica * weight_count..][..weight_count];
+            let all = holding_ratios(found.holding_magnitude(window, replica), last);
+            let own = |own: &network::Part| all[own.start..own.start + own.weights()].to_vec();
+            part.selection.parts().iter().map(own).collect()
+        };
+        let replicas = 0..self.configuration.replicates as usize;
+        (method == Method::HoldSurgeon).then(|| replicas.map(of_replica).collect())
     }
 
     /// Evaluates what `solve` gives, again and again for its time, and takes in rows and cost.
@@ -282,12 +250,12 @@ impl CellComparison<'_> {
         &mut self,
         trained: &mut Trained,
         test: DataHandle,
-        part: &Part<'_>,
-        (method, rule, base): (Method, &str, Base),
+        asked: Asked<'_>,
+        (method, rule): (Method, &str),
         calibrate_s: f64,
         solve: &mut dyn FnMut(&mut Self, &Watch<'_>) -> Result<Vec<Solved>>,
-        training_overheads: Overheads,
     ) -> Result<()> {
+        let (part, base) = (asked.part, asked.calibrated.base);
         let before = self.engine.overheads();
         let control = self.control;
         let stage = format!("solve anew and evaluate{}: {method}, {} weights", self.of(part), base.name());
@@ -295,7 +263,7 @@ impl CellComparison<'_> {
         let replicas = u64::from(self.configuration.replicates);
         let (solved, evaluations) = control.stage(&stage, 2 * replicas, "networks", |watch| {
             let solved = solve(self, watch)?;
-            let evaluations = self.evaluate_solved(trained, test, part, base, &solved, &silenced(watch))?;
+            let evaluations = self.evaluate_solved(trained, test, part, &solved, &silenced(watch))?;
             (watch.progress)(replicas);
             Ok::<_, Error>((solved, evaluations))
         })?;
@@ -307,7 +275,7 @@ impl CellComparison<'_> {
         while seconds.len() < REPETITIONS && started.elapsed() + warm_up <= within {
             let start = Instant::now();
             let again = solve(self, &control.silent())?;
-            self.evaluate_solved(trained, test, part, base, &again, &control.silent())?;
+            self.evaluate_solved(trained, test, part, &again, &control.silent())?;
             seconds.push(start.elapsed().as_secs_f64());
         }
         if seconds.len() > 1 {
@@ -316,7 +284,7 @@ impl CellComparison<'_> {
         }
         let (points, distinct) = (solved.len(), solved.len());
         let cost = Cost { points, distinct, calibrate_s: Some(calibrate_s), seconds, overheads };
-        self.charge(trained, part, (method, rule, Repair::Refit), cost, training_overheads);
+        self.charge(trained, part, (method, rule, Repair::Refit), cost, asked.training_overheads);
         self.solved_rows(part, (method, rule), &solved, &evaluations);
         Ok(())
     }
@@ -326,12 +294,11 @@ impl CellComparison<'_> {
         trained: &mut Trained,
         test: DataHandle,
         part: &Part<'_>,
-        base: Base,
         solved: &[Solved],
         watch: &Watch<'_>,
     ) -> Result<Vec<Evaluation>> {
-        // Before the first layer that was cut the networks of the last weights are those of the batch.
-        let first = if base == Base::Last { part.selection.first_layer() } else { 0 };
+        // Before the first layer that was cut the networks of a replica are alike.
+        let first = part.selection.first_layer();
         let network = |solved: &Solved| Network {
             slot: solved.point.replica,
             parameters: solved.network.parameters.as_slice().into(),
@@ -366,18 +333,4 @@ impl CellComparison<'_> {
         let rows: Vec<SweepRow> = solved.iter().zip(evaluations).map(row).collect();
         self.rows.extend(rows);
     }
-}
-
-/// The same stop, told to nobody: parts of a unit are not counted.
-fn silenced<'a>(watch: &Watch<'a>) -> Watch<'a> {
-    Watch { stop: watch.stop, progress: &|_| {} }
-}
-
-/// For every layer which weights stay: of the selection as `kept` says, of the others all.
-fn kept_by_layer(surgery: &Surgery<'_>, selection: &Selection, kept: &[bool]) -> Vec<Vec<bool>> {
-    let mut by_layer = surgery.dense().kept.clone();
-    for part in selection.parts() {
-        by_layer[surgery.layer_of(part)].copy_from_slice(&kept[part.start..part.start + part.weights()]);
-    }
-    by_layer
 }

@@ -53,6 +53,7 @@ fn every_promised_file_is_there_and_nothing_half_written() {
         "weights.safetensors",
         "averaged.safetensors",
         "calibration.npz",
+        "path.npz",
         "stability.csv",
         "envelope.csv",
         "sweep.csv",

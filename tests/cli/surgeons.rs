@@ -1,7 +1,8 @@
 //! Whole networks: what `compare` tells of them by size, and `prune` of its run.
 
-use crate::program::{Table, fresh_folder, holdfast, text, weights};
+use crate::program::{Table, fresh_folder, holdfast, manifest, text, weights};
 use crate::run_folder::smoke;
+use std::path::{Path, PathBuf};
 
 /// Weights of the smoke preset's network, biases apart.
 const WEIGHTS: f64 = 28_320.0;
@@ -59,6 +60,75 @@ fn a_run_is_cut_later_to_the_networks_of_its_comparison() {
     let zeros = bytes.chunks_exact(4).filter(|value| *value == [0; 4]).count();
     assert!(zeros > 2 * 784 * 30 / 2, "{zeros}");
     assert!(weights(&out.join("smaller-6"), "dense0.bias").1 != weights(run, "dense0.bias").1, "biases are solved too");
+}
+
+/// A copy of the smoke run's files that pruning reads, `path.npz` among them.
+fn copied(name: &str) -> PathBuf {
+    let copy = fresh_folder(name);
+    for name in [
+        "config.toml",
+        "history.npz",
+        "weights.safetensors",
+        "averaged.safetensors",
+        "calibration.npz",
+        "path.npz",
+        "manifest.json",
+    ] {
+        std::fs::copy(smoke().1.join(name), copy.join(name)).unwrap();
+    }
+    copy
+}
+
+/// What pruning a run by these options gives: all tensors of each point, in the order of `folders`.
+fn pruned(run: &Path, options: &str, folders: &[&str]) -> (Vec<Vec<u8>>, serde_json::Value) {
+    let out = fresh_folder("surgeon-way");
+    holdfast(&format!("prune --device cpu --quiet {options}"), &[text(run), "--out", text(&out)]).succeeded();
+    let read = |folder: &&str| std::fs::read(out.join(folder).join("weights.safetensors")).unwrap();
+    (folders.iter().map(read).collect(), manifest(&out))
+}
+
+#[test]
+fn a_way_that_was_kept_gives_the_bits_of_one_that_is_found_anew() {
+    let run = copied("surgeon-kept");
+    // Between two stages, at one, and beyond the last; one layer anywhere.
+    let sizes = "--criterion hold-surgeon --base mean --layers all --smaller 7,4,12";
+    let shares = "--criterion surgeon --base last --sparsity 0%,83%,100%";
+    let folders = ["smaller-7", "smaller-4", "smaller-12"];
+    let layer = ["sparsity-0", "sparsity-0.83", "sparsity-1"];
+    let kept = [pruned(&run, sizes, &folders), pruned(&run, shares, &layer)];
+    for (_, manifest) in &kept {
+        assert!(manifest["data_checksums"]["path.npz"].is_string(), "{manifest}");
+        assert!(manifest["data_checksums"]["calibration.npz"].is_string(), "{manifest}");
+    }
+    assert!(kept[0].1["data_checksums"]["averaged.safetensors"].is_string());
+    let alone = pruned(&run, "--criterion hold-surgeon --base mean --layers all --smaller 7", &[""]);
+    assert!(alone.0[0] == kept[0].0[0], "no size depends on which others are asked for");
+    std::fs::remove_file(run.join("path.npz")).unwrap();
+    let anew = [pruned(&run, sizes, &folders), pruned(&run, shares, &layer)];
+    for (kept, anew) in kept.iter().zip(&anew) {
+        assert!(kept.0 == anew.0, "a way that is known changes no bit");
+        assert!(anew.1["data_checksums"]["path.npz"].is_null());
+    }
+}
+
+#[test]
+fn a_way_that_is_damaged_or_of_other_numbers_is_never_silently_gone_by() {
+    let run = copied("surgeon-strange-way");
+    let prune = |options: &str| {
+        let out = fresh_folder("surgeon-strange-way-out");
+        holdfast(&format!("prune --device cpu {options} --smaller 6"), &[text(&run), "--out", text(&out)])
+    };
+    // The last weights in place of their mean.
+    std::fs::copy(run.join("weights.safetensors"), run.join("averaged.safetensors")).unwrap();
+    prune("--criterion hold-surgeon --base mean").succeeded().says(&["path.npz", "found anew"]);
+    std::fs::copy(smoke().1.join("averaged.safetensors"), run.join("averaged.safetensors")).unwrap();
+    let mut bytes = std::fs::read(run.join("path.npz")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes.truncate(middle);
+    std::fs::write(run.join("path.npz"), &bytes).unwrap();
+    prune("--criterion hold-surgeon --base mean").refused(5, &["path.npz"]);
+    std::fs::write(run.join("path.npz"), "no archive").unwrap();
+    prune("--criterion hold-surgeon --base mean").refused(5, &["path.npz"]);
 }
 
 #[test]

@@ -152,11 +152,15 @@ fn networks_with_parameters_of_their_own_are_evaluated_as_by_the_twin() {
                     let what = format!("{device} from layer {first}");
                     assert_near(found, expected(&architecture, &network.parameters, &set), &what);
                 }
-                // What comes before the first layer is the slot's, whatever is handed over.
-                let mut wrong = networks[0].parameters.to_vec();
+                // What comes before the first layer is that of the slot's first network, here another than the trained one's.
+                let mut other = networks[0].parameters.to_vec();
+                other[..start].iter_mut().for_each(|p| *p *= 0.75);
+                let mut wrong = other.clone();
                 wrong[..start].fill(f32::NAN);
-                let wrong = [Network { slot: 2, parameters: wrong.into() }];
-                assert_eq!(batch.sweep_networks(test, first, &wrong, &silent()).unwrap(), found[..1], "{device}");
+                let own = [other, wrong].map(|parameters| Network { slot: 2, parameters: parameters.into() });
+                let found = batch.sweep_networks(test, first, &own, &silent()).unwrap();
+                assert_near(&found[0], expected(&architecture, &own[0].parameters, &set), &device);
+                assert_eq!(found[0], found[1], "{device}");
             }
         }
     }

@@ -44,12 +44,12 @@ fn engines() -> [Engine; 2] {
 }
 
 fn paths(engine: &mut Engine, layer: &SurgeonLayer<'_>) -> Result<Vec<Vec<PathStep<f32>>>> {
-    engine.paths(layer, None, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
+    engine.paths(layer, None, None, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
 }
 
 fn refit(engine: &mut Engine, layer: &SurgeonLayer<'_>) -> Result<Refit> {
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-    Ok(engine.refit(layer, &[layer.kept], &watch)?.remove(0))
+    Ok(engine.refit(layer, None, &[layer.kept], &watch)?.remove(0))
 }
 
 /// A dense layer with what it gives.
@@ -288,8 +288,8 @@ fn what_the_surgeon_cannot_work_with_is_refused_in_a_sentence() {
     let rows = Rows::Features { values: &broken, inputs: 9 };
     refused(SurgeonLayer { rows, ..layer }, &["inputs", "NaN at place 17", "did not diverge"]);
     let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-    assert_refused(engine.paths(&layer, Some(&[0.5; 26]), &watch), &["26 ratios", "27 weights"]);
-    assert_refused(engine.paths(&layer, Some(&[1.5; 27]), &watch), &["from 0 to 1"]);
+    assert_refused(engine.paths(&layer, None, Some(&[0.5; 26]), &watch), &["26 ratios", "27 weights"]);
+    assert_refused(engine.paths(&layer, None, Some(&[1.5; 27]), &watch), &["from 0 to 1"]);
     let stopped = Watch { stop: &AtomicBool::new(true), progress: &|_| {} };
-    assert!(matches!(engine.refit(&layer, &[layer.kept], &stopped), Err(holdfast::error::Error::Interrupted)));
+    assert!(matches!(engine.refit(&layer, None, &[layer.kept], &stopped), Err(holdfast::error::Error::Interrupted)));
 }

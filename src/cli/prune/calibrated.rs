@@ -2,20 +2,23 @@
 
 use super::settings::{Base, Choice, Point};
 use super::subjects::{Subject, Subjects};
-use super::{Chosen, by_scores};
+use super::{Chosen, Used, by_scores};
 use crate::engine::{Engine, MOST_POLISHED};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Selection};
+use crate::pruning::Method;
 use crate::pruning::allocation::Scope;
 use crate::pruning::masks::{Mask, removed_weights};
 use crate::pruning::score::{Score, Scores};
 use crate::pruning::surgeon::holding_ratios;
-use crate::pruning::surgery::PrunedNetwork;
+use crate::pruning::surgery::{PrunedNetwork, Way};
 use crate::stability::WindowedEnvelope;
 use crate::study::Control;
 use crate::study::calibrated::{CalibratedNetworks, Ratios};
 use crate::study::calibration::{CALIBRATION_FILE, Calibration};
 use crate::study::pruned::PrunedTensor;
+use crate::study::ways::{self, Found, Origin, WAYS_FILE};
+use std::path::Path;
 
 /// What is asked.
 pub(super) struct Asked<'a> {
@@ -57,49 +60,77 @@ pub(super) fn choose(
         Some(Base::Mean) => run.averaged(&architecture)?.into_iter().map(|replica| replica.parameters).collect(),
         _ => trained.iter().map(|replica| replica.parameters.clone()).collect(),
     };
-    let networks = CalibratedNetworks::new(
-        engine,
-        &architecture,
-        &selection,
-        &parameters,
-        &features,
-        run.configuration.surgery(),
-    )?
-    .polished(asked.polish);
+    let settings = run.configuration.surgery();
+    let mut used = vec![Used { file: path, decides: true }];
+    if base == Some(Base::Mean) {
+        used.push(Used { file: run.folder.join("averaged.safetensors"), decides: true });
+    }
+    let networks = CalibratedNetworks::new(engine, &architecture, &parameters, &features, settings)?;
     // Subjects stand in the order of the file, parts of the selection in that of the network.
     let part_of = |name: &str| selection.parts().iter().position(|part| part.name == name);
-    let solved = match asked.choice {
+    let by_replica = match asked.choice {
         Choice::Surgeon(window) => {
+            networks.check_work(&selection)?;
             let kept =
                 asked.points.iter().map(|point| kept(point, &selection, &networks)).collect::<Result<Vec<_>>>()?;
-            let sizes = run.configuration.stages.iter();
             // Sizes that these layers cannot reach are none to stop at.
-            let stages: Vec<usize> = sizes.filter_map(|&size| networks.kept_at(size).ok()).collect();
+            let stages = networks.stages(&selection, &run.configuration.stages);
             let ratios = window.map(|window| ratios(engine, subjects, &selection, window)).transpose()?;
-            Some(networks.surgeon(engine, &kept, &stages, ratios.as_ref(), control)?)
+            let origin = Origin {
+                architecture: &architecture,
+                selection: &selection,
+                parameters: &parameters,
+                features: &features,
+                settings,
+                variant: &engine.description().variant,
+            };
+            // Polishing leads another way.
+            let known = match asked.polish {
+                0 => known_ways(&run.folder, &origin, ratios.as_ref(), base, control)?,
+                _ => None,
+            };
+            used.extend(known.is_some().then(|| Used { file: run.folder.join(WAYS_FILE), decides: false }));
+            let total = (kept.len() * parameters.len()) as u64;
+            let operated = control.stage("cut by the surgeon", total, "networks", |watch| {
+                networks.operate(
+                    engine,
+                    &selection,
+                    [&stages, &kept],
+                    ratios.as_ref(),
+                    known.as_deref(),
+                    asked.polish,
+                    watch,
+                )
+            })?;
+            operated.networks
         }
         Choice::Scored(score) => {
+            let norms = match score {
+                Score::Wanda | Score::HoldInput { .. } => networks.norms(engine, &selection)?,
+                _ => Vec::new(),
+            };
             let scores = |subject: &Subject, engine: &mut Engine| -> Result<Scores> {
                 let part = part_of(&subject.name).unwrap_or(0);
-                let norms = match score {
-                    Score::Wanda | Score::HoldInput { .. } => Some(networks.norms(engine, part)?),
-                    _ => None,
-                };
-                subject.scores(engine, score, norms.as_deref())
+                // Replicas one after the other.
+                let norms: Vec<f32> = norms.iter().flat_map(|norms| &norms[part]).copied().collect();
+                subject.scores(engine, score, (!norms.is_empty()).then_some(&norms))
             };
             let scores = subjects.list.iter().map(|subject| scores(subject, engine)).collect::<Result<Vec<_>>>()?;
             let tensors = by_scores(&scores, asked.scope, asked.points, subjects)?;
             if !asked.repairs {
-                return Ok(Chosen { tensors, state: None });
+                return Ok(Chosen { tensors, state: None, used });
             }
-            let of_part = |tensors: &Vec<PrunedTensor>, name: &str| -> Vec<Mask> {
-                tensors.iter().find(|tensor| tensor.name == name).map_or_else(Vec::new, |tensor| tensor.masks.clone())
+            networks.check_work(&selection)?;
+            let mask = |tensors: &Vec<PrunedTensor>, replica: usize| -> Mask {
+                let of_part = |name: &String| tensors.iter().find(|tensor| tensor.name == *name);
+                let masks = selection.parts().iter().filter_map(|part| of_part(&part.name));
+                masks.flat_map(|tensor| tensor.masks[replica].iter().copied()).collect()
             };
-            let masks = |tensors: &Vec<PrunedTensor>| {
-                selection.parts().iter().map(|part| of_part(tensors, &part.name)).collect()
-            };
-            let masks: Vec<Vec<Vec<Mask>>> = tensors.iter().map(masks).collect();
-            Some(networks.refit(engine, &masks, control)?)
+            let of_replica = |replica| tensors.iter().map(|tensors| mask(tensors, replica)).collect();
+            let cuts: Vec<Vec<Mask>> = (0..parameters.len()).map(of_replica).collect();
+            control.stage("solve what stays anew", parameters.len() as u64, "networks", |watch| {
+                networks.refit(engine, &selection, &cuts, asked.polish, watch)
+            })?
         }
         Choice::Threshold { .. } => {
             return Err(Error::Usage(
@@ -109,33 +140,59 @@ pub(super) fn choose(
             ));
         }
     };
-    let points: Vec<Vec<PrunedNetwork>> = solved.unwrap_or_default();
-    if asked.polish > 0 {
-        for (point, own) in asked.points.iter().zip(&points) {
-            let moving = networks.moving(own);
-            if moving > MOST_POLISHED {
-                control.progress.notice(&format!(
-                    "{}: not polished, since {moving} weights and biases are more than the {MOST_POLISHED} that can move together",
-                    point.heading()
-                ));
-            }
+    let mut points: Vec<Vec<PrunedNetwork>> = vec![Vec::new(); asked.points.len()];
+    for networks in by_replica {
+        points.iter_mut().zip(networks).for_each(|(point, network)| point.push(network));
+    }
+    for (point, own) in asked.points.iter().zip(&points).filter(|_| asked.polish > 0) {
+        let moving = networks.moving(own);
+        if moving > MOST_POLISHED {
+            control.progress.notice(&format!(
+                "{}: not polished, since {moving} weights and biases are more than the {MOST_POLISHED} that can move together",
+                point.heading()
+            ));
         }
     }
     let tensor = |point: &Vec<PrunedNetwork>, name: &str| {
         let part = part_of(name).unwrap_or(0);
-        let masks = point.iter().map(|network| networks.masks(network).swap_remove(part)).collect();
+        let masks = point.iter().map(|network| networks.masks(&selection, network).swap_remove(part)).collect();
         PrunedTensor { name: name.into(), masks, frozen: None }
     };
     let tensors = points.iter().map(|point| names.iter().map(|name| tensor(point, name)).collect()).collect();
-    Ok(Chosen { tensors, state: Some(points) })
+    Ok(Chosen { tensors, state: Some(points), used })
 }
 
 /// How many weights of the selection stay at a point.
 fn kept(point: &Point, selection: &Selection, networks: &CalibratedNetworks<'_>) -> Result<usize> {
     match *point {
-        Point::Smaller(times) => networks.kept_at(times),
+        Point::Smaller(times) => networks.kept_at(selection, times),
         Point::Sparsity(share) => Ok(selection.weights() - removed_weights(share, selection.weights())),
         Point::Threshold => Ok(selection.weights()),
+    }
+}
+
+/// The ways that the run has kept, if they follow from the same numbers.
+fn known_ways(
+    folder: &Path,
+    origin: &Origin<'_>,
+    ratios: Option<&Ratios>,
+    base: Option<Base>,
+    control: Control<'_>,
+) -> Result<Option<Vec<Way>>> {
+    let method = if ratios.is_some() { Method::HoldSurgeon } else { Method::Surgeon };
+    let base = if base == Some(Base::Mean) { "mean" } else { "last" };
+    let file = folder.join(WAYS_FILE);
+    let fingerprint = origin.fingerprint(ratios);
+    match ways::find(&file, &format!("{method}.{base}"), origin.architecture, origin.selection, fingerprint)? {
+        Found::Known(ways) => Ok(Some(ways)),
+        Found::Nothing => Ok(None),
+        Found::Other => {
+            control.progress.notice(&format!(
+                "{} holds ways of other weights, images or settings, or of another device: they are found anew",
+                file.display()
+            ));
+            Ok(None)
+        }
     }
 }
 

@@ -41,23 +41,31 @@ impl Half {
         crate::cpu::gram::ridge(chosen.map(|i| self.at(i, i)), strength)
     }
 
-    /// The rows and columns `chosen`, ascending, and of the columns at the right the one of target `target`.
-    pub fn select(&self, chosen: &[usize], target: usize) -> Self {
-        let mut part = Self::new(chosen.len(), 1);
+    /// The rows and columns `chosen`, ascending, and of the columns at the right those of `targets`.
+    pub fn select(&self, chosen: &[usize], targets: Range<usize>) -> Self {
+        let mut part = Self::new(chosen.len(), targets.len());
+        let targets = self.size + targets.start..self.size + targets.end;
         for (row, &i) in part.values.chunks_exact_mut(part.stride).zip(chosen) {
             let own = &self.values[i * self.stride..(i + 1) * self.stride];
             row.iter_mut().zip(chosen).for_each(|(value, &j)| *value = own[j]);
-            row[chosen.len()] = own[self.size + target];
+            row[chosen.len()..][..targets.len()].copy_from_slice(&own[targets.clone()]);
         }
         part
     }
 
-    /// Adds `ridge` to the diagonal, and pulls the only target towards `weights` with it.
-    pub fn add_ridge(&mut self, ridge: f32, weights: &[f32]) {
-        for (i, &weight) in weights.iter().enumerate() {
-            self.values[i * self.stride + i] += ridge;
-            self.values[i * self.stride + self.size] += ridge * weight;
+    /// Adds `ridge` to the diagonal, and pulls each of `targets` targets towards its `weight(row, target)` with it.
+    pub fn add_ridge(&mut self, ridge: f32, targets: usize, weight: impl Fn(usize, usize) -> f32) {
+        for i in 0..self.size {
+            let row = &mut self.values[i * self.stride..(i + 1) * self.stride];
+            row[i] += ridge;
+            let cross = row[self.size..].iter_mut().take(targets).enumerate();
+            cross.for_each(|(target, value)| *value += ridge * weight(i, target));
         }
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.values.bytes()
     }
 }
 
@@ -145,30 +153,29 @@ impl RankUpdate<'_> {
             let c = &mut c[(row - first) * stride..];
             let mut register = if half { row / S::F32_LANES } else { 0 };
             while register + COLUMNS <= registers {
-                block::<S, R, COLUMNS>(simd, subtract, row, register, a, b, c, stride);
+                block::<S, R, COLUMNS>(simd, subtract, [row, register], [a, b], c, [stride; 2]);
                 register += COLUMNS;
             }
             if register < registers {
-                block::<S, R, 1>(simd, subtract, row, register, a, b, c, stride);
+                block::<S, R, 1>(simd, subtract, [row, register], [a, b], c, [stride; 2]);
             }
         }
     }
 }
 
-/// `R` rows x `C` registers of sums.
+/// `R` rows x `C` registers of sums, from a row of the sum and a register of its columns on; a has rows of the first stride, b
+/// and c of the second.
 #[inline(always)]
-fn block<S: Simd, const R: usize, const C: usize>(
+pub(super) fn block<S: Simd, const R: usize, const C: usize>(
     simd: S,
     subtract: bool,
-    row: usize,
-    register: usize,
-    a: &[f32],
-    b: &[f32],
+    [row, register]: [usize; 2],
+    [a, b]: [&[f32]; 2],
     c: &mut [f32],
-    stride: usize,
+    [of_a, stride]: [usize; 2],
 ) {
     let mut sums = [[simd.splat_f32s(0.0); C]; R];
-    for (a, b) in a.chunks_exact(stride).zip(b.chunks_exact(stride)) {
+    for (a, b) in a.chunks_exact(of_a).zip(b.chunks_exact(stride)) {
         let a = &a[row..row + R];
         let b = &S::as_simd_f32s(b).0[register..register + C];
         for (sums, &a) in sums.iter_mut().zip(a) {

@@ -210,16 +210,33 @@ impl WithSimd for Refit {
             return None;
         }
         let Half { size, stride, values } = matrix;
-        let mut weights = vec![0.0; size];
-        for (i, row) in values.chunks_exact(stride).take(size).enumerate().rev() {
-            let others: f32 = row[i + 1..size].iter().zip(&weights[i + 1..]).map(|(&u, &w)| u * w).sum();
-            weights[i] = (row[size] - others) / row[i];
+        // Whole registers of targets; what stands beside them, if anything, is solved along.
+        let first = size - size % LANES;
+        let width = stride - first;
+        let mut solutions = AlignedBuffer::zeros(size * width);
+        for i in (0..size).rev() {
+            let row = &values[i * stride..(i + 1) * stride];
+            let (own, behind) = solutions[i * width..].split_at_mut(width);
+            own.copy_from_slice(&row[first..]);
+            for (&factor, solved) in row[i + 1..size].iter().zip(behind.chunks_exact(width)) {
+                add_scaled(simd, -factor, solved, own);
+            }
+            scale(simd, 1.0 / row[i], own);
         }
-        Some(weights)
+        let rows = solutions.chunks_exact(width).take(size);
+        Some(rows.flat_map(|row| &row[size - first..]).copied().collect())
     }
 }
 
-/// The weights of all columns of the matrix, whose only target is solved for; nothing if a pivot is not above 0.
+/// The weights of all columns of the matrix for its only target; nothing if a pivot is not above 0.
 pub fn refit(moments: Half) -> Option<Vec<f32>> {
-    pulp::Arch::new().dispatch(Refit(moments))
+    refit_all(moments, 1)
+}
+
+/// The weights of all columns of the matrix for each of its first `targets` targets, `[target, column]`; nothing if a pivot is
+/// not above 0.
+pub fn refit_all(moments: Half, targets: usize) -> Option<Vec<f32>> {
+    let (size, width) = (moments.size, moments.stride - moments.size);
+    let rows = pulp::Arch::new().dispatch(Refit(moments))?;
+    Some((0..targets).flat_map(|target| (0..size).map(move |i| i * width + target)).map(|place| rows[place]).collect())
 }

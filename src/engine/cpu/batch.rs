@@ -1,5 +1,6 @@
 //! Replicas on the CPU engine: side by side on all cores, each step of a replica on one core, or on two.
 
+use super::networks::KnownInputs;
 use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{MaskedRow, PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
@@ -46,6 +47,8 @@ pub(super) struct CpuBatch {
     pub(super) slots: Vec<PaddedReplica>,
     /// By slot; of the data set that was swept last.
     focus_inputs: HashMap<usize, FocusInput>,
+    /// What layers read that sweeps of whole networks begin with.
+    pub(super) known_inputs: Mutex<Vec<KnownInputs>>,
 }
 
 /// What ranking the weights of a replica needs.
@@ -128,6 +131,7 @@ impl CpuBatch {
             selection: setup.selection.clone(),
             slots,
             focus_inputs: HashMap::new(),
+            known_inputs: Mutex::default(),
         }
     }
 
@@ -385,7 +389,7 @@ impl BackendBatch for CpuBatch {
         networks: &[PrunedNetwork],
         watch: &Watch<'_>,
     ) -> Result<Vec<Evaluation>> {
-        self.evaluate_networks(&data.set, first_layer, networks, watch)
+        self.evaluate_networks(data, first_layer, networks, watch)
     }
 }
 

@@ -1,18 +1,20 @@
 //! Many pruned networks on the CPU engine: what lies before the first layer that differs is computed once for each slot, and
 //! then each network costs the weights that it has left.
 
-use super::batch::{CpuBatch, evaluation};
+use super::batch::{CpuBatch, FOCUS_INPUT_BYTES, evaluation};
 use crate::cpu::fast::focus_sweep::BLOCK;
 use crate::cpu::fast::sparse::{Lane, Scratch, SparseNetwork, input_lanes, pixels};
 use crate::cpu::fast::training_step::ImageBatch;
 use crate::cpu::mask;
 use crate::data::Dataset;
 use crate::engine::backend::{Content, PrunedNetwork};
+use crate::engine::loaded::Loaded;
 use crate::engine::{Evaluation, Watch};
 use crate::error::Result;
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, Layer, ParameterLayout};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The most bytes of what first layers read that are there at once.
 const INPUT_BYTES: usize = 64 << 20;
@@ -32,25 +34,45 @@ fn blocks_at_once(architecture: &Architecture, first: usize) -> usize {
 }
 
 /// Bytes that [`CpuBatch::evaluate_networks`] takes for a data set of so many samples.
-pub(super) fn sweep_bytes(architecture: &Architecture, first: usize, samples: usize, threads: usize) -> usize {
+pub(super) fn sweep_bytes(
+    architecture: &Architecture,
+    first: usize,
+    samples: usize,
+    [slots, threads]: [usize; 2],
+) -> usize {
     let all = layers(architecture);
-    let lanes = blocks_at_once(architecture, first).min(samples.div_ceil(BLOCK)) * input_lanes(architecture, first);
+    let (at_once, blocks) = (blocks_at_once(architecture, first), samples.div_ceil(BLOCK));
+    let of_slot = at_once.min(blocks) * input_lanes(architecture, first);
+    // All slots read the same images; what later layers read is kept for each slot as long as there is room.
+    let lanes = match FOCUS_INPUT_BYTES / (of_slot * size_of::<Lane>()).max(1) {
+        kept if first > 0 && blocks <= at_once => of_slot * kept.clamp(1, slots),
+        _ => of_slot,
+    };
     let scratch: usize = (1..=all).map(|layer| input_lanes(architecture, layer)).sum();
     // A network's parameters, and its weights with their places.
     let parameters = ParameterLayout::new(architecture).parameters() * 20;
     (lanes + threads * scratch) * size_of::<Lane>() + threads * parameters
 }
 
+/// What a layer reads of a data set.
+pub(super) struct KnownInputs {
+    place: usize,
+    first: usize,
+    /// Parameters of the layers before.
+    shared: Vec<f32>,
+    values: Arc<[Vec<Lane>]>,
+}
+
 impl CpuBatch {
-    /// How well networks classify a data set that have the layers before `first` of their slots.
+    /// How well networks classify a data set; those of a slot have the layers before `first` in common.
     pub(super) fn evaluate_networks(
         &self,
-        data: &Dataset,
+        data: &Loaded,
         first: usize,
         networks: &[PrunedNetwork],
         watch: &Watch<'_>,
     ) -> Result<Vec<Evaluation>> {
-        let mut evaluations = vec![evaluation(&[], data.samples()); networks.len()];
+        let mut evaluations = vec![evaluation(&[], data.set.samples()); networks.len()];
         let all = 0..networks.len();
         // All slots read the same images; what a later layer reads is a slot's own.
         let groups: Vec<Vec<usize>> = match first {
@@ -69,20 +91,25 @@ impl CpuBatch {
         Ok(evaluations)
     }
 
-    /// Networks whose layer `first` reads the same, that of the slot of the first of them.
+    /// Networks whose layer `first` reads the same.
     fn evaluate_group(
         &self,
-        data: &Dataset,
+        loaded: &Loaded,
         first: usize,
         networks: &[&PrunedNetwork],
         watch: &Watch<'_>,
     ) -> Result<Vec<Evaluation>> {
-        let architecture = &self.architecture;
+        let (architecture, data) = (&self.architecture, &loaded.set);
         let mut trained = BTreeMap::new();
         for network in networks {
             trained.entry(network.slot).or_insert_with(|| self.slots[network.slot].plain_parameters(&self.network));
         }
-        let before = SparseNetwork::new(architecture, &trained[&networks[0].slot], 0..first);
+        let shared = match &networks[0].content {
+            Content::Parameters(parameters) => parameters,
+            Content::Kept(_) => trained[&networks[0].slot].as_slice(),
+        };
+        let before = SparseNetwork::new(architecture, shared, 0..first);
+        let shared = &shared[..Layer::tensors(&ParameterLayout::new(architecture), first)[0].offset];
         let order: Vec<u32> = (0..data.samples() as u32).collect();
         let at_once = blocks_at_once(architecture, first) * BLOCK;
         let chunks = order.chunks(at_once).zip(data.labels.chunks(at_once));
@@ -90,7 +117,10 @@ impl CpuBatch {
         let mut parts: Vec<Vec<(f64, u32)>> = vec![Vec::new(); networks.len()];
         for (chunk, (order, labels)) in chunks.enumerate() {
             watch.check()?;
-            let inputs = self.inputs(data, &before, first, order);
+            let inputs = match last {
+                0 => self.known_inputs(loaded, &before, first, shared, order),
+                _ => self.inputs(data, &before, first, order).into(),
+            };
             let piece = BLOCKS_A_TASK * BLOCK;
             let pieces = labels.len().div_ceil(piece);
             let evaluate = |task: usize| {
@@ -115,6 +145,36 @@ impl CpuBatch {
             }
         }
         Ok(parts.iter().map(|parts| evaluation(parts, data.samples())).collect())
+    }
+
+    /// What layer `first` reads of a whole data set, in blocks: kept from one sweep to the next, since many sweeps begin there.
+    /// `shared` are the parameters before.
+    fn known_inputs(
+        &self,
+        data: &Loaded,
+        before: &SparseNetwork,
+        first: usize,
+        shared: &[f32],
+        order: &[u32],
+    ) -> Arc<[Vec<Lane>]> {
+        let is_own = |known: &&KnownInputs| known.first == first && known.shared == shared;
+        {
+            let mut known = self.known_inputs.lock();
+            // Those of another data set are of no more use.
+            known.retain(|known| known.place == data.place);
+            if let Some(known) = known.iter().find(is_own) {
+                return Arc::clone(&known.values);
+            }
+        }
+        let values: Arc<[Vec<Lane>]> = self.inputs(&data.set, before, first, order).into();
+        let bytes = |values: &[Vec<Lane>]| values.iter().map(|block| size_of_val(&block[..])).sum::<usize>();
+        let mut known = self.known_inputs.lock();
+        let kept: usize = known.iter().map(|known| bytes(&known.values)).sum();
+        if kept + bytes(&values) <= FOCUS_INPUT_BYTES {
+            let (place, shared) = (data.place, shared.to_vec());
+            known.push(KnownInputs { place, first, shared, values: Arc::clone(&values) });
+        }
+        values
     }
 
     /// What layer `first` reads of these samples, in blocks.

@@ -11,6 +11,8 @@ use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::File;
 use std::path::PathBuf;
 
+mod surgery;
+
 /// One recorded file.
 struct Recorded {
     name: String,
@@ -118,7 +120,7 @@ impl Layer {
         let sums = |chosen: &[u32]| fast::gram::accumulate(&rows, &self.columns(), chosen, 1, target);
         let mut moments = fast::gram::weigh(self.inactive_weight as f32, sums(&every), &sums(&active));
         let ridge = moments.ridge(0..moments.size, self.ridge as f32);
-        moments.add_ridge(ridge, &narrow(&column(&self.weights, self.units, k)));
+        moments.add_ridge(ridge, 1, |input, _| self.weights[input * self.units + k] as f32);
         moments
     }
 }

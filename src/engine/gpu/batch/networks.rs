@@ -32,7 +32,7 @@ impl Plan {
 }
 
 impl GpuBatch {
-    /// How well networks classify a data set that have the layers before `first` of their slots.
+    /// How well networks classify a data set; those of a slot have the layers before `first` in common.
     pub(super) fn evaluate_networks(
         &self,
         data: &Loaded,
@@ -81,7 +81,19 @@ impl GpuBatch {
         let losses = Buffer::new(gpu, "losses", rows * points)?;
         let state = self.pruned(wave, networks)?;
         let own = self.binder(wave, &feed, &self.evaluation_activations);
-        let before = Sequence::forward(own, 0..first)?;
+        // Of networks that bring all their parameters the first of each slot has what is common to them.
+        let mut firsts: Vec<&PrunedNetwork> = Vec::new();
+        for &network in networks.iter().filter(|network| matches!(network.content, Content::Parameters(_))) {
+            if firsts.iter().all(|known| known.slot != network.slot) {
+                firsts.push(network);
+            }
+        }
+        let shared = if first > 0 && !firsts.is_empty() { Some(self.pruned(wave, &firsts)?) } else { None };
+        let before = Sequence::forward(Binder { state: shared.as_ref().unwrap_or(own.state), ..own }, 0..first)?;
+        let place = |network: &PrunedNetwork| match shared {
+            Some(_) => firsts.iter().position(|known| known.slot == network.slot).unwrap_or(0),
+            None => network.slot - wave.slots.start,
+        };
         let after = Sequence::evaluation(Binder { state: &state, activations, ..own }, first, &losses)?;
         let record = |recorder: &mut Recorder<'_>, step: u32, samples: usize| {
             before.record(recorder, step, samples)?;
@@ -89,8 +101,7 @@ impl GpuBatch {
                 let (from, to) = (self.evaluation_activations.produced(last), activations.produced(last));
                 let (units, capacity) = (self.plan.network.outputs(last), activations.capacity);
                 for (point, network) in networks.iter().enumerate() {
-                    let replica = network.slot - wave.slots.start;
-                    let [source, target] = [replica, point].map(|index| index * capacity * units);
+                    let [source, target] = [place(network), point].map(|index| index * capacity * units);
                     recorder.copy(from, source, to, target, samples * units)?;
                 }
             }
