@@ -150,7 +150,9 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
         let control = reporter.control();
         let (before, after) = match &state {
             None => pruned::evaluate(&mut engine, cell, configuration, replicas, &chosen, control)?,
-            Some(points) => pruned::evaluate_networks(&mut engine, cell, configuration, replicas, points, control)?,
+            Some(Solved { first, points }) => {
+                pruned::evaluate_networks(&mut engine, cell, configuration, replicas, (*first, points), control)?
+            }
         };
         for (losses, after) in losses.iter_mut().zip(&after) {
             let sums = losses.iter_mut().filter_map(|lines| lines.last_mut());
@@ -167,7 +169,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
         let path = |name: &str| folder.file(&format!("{part}{name}"));
         // What was solved anew is written as it was solved; it is cut already.
         let solved = match &state {
-            Some(points) => Some(subjects.solved(&points[place])?),
+            Some(solved) => Some(subjects.solved(&solved.points[place])?),
             None => None,
         };
         let state = solved.as_ref().unwrap_or(&subjects.state);
@@ -180,10 +182,18 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
 struct Chosen {
     /// At each point which weights of each subject stay.
     tensors: Vec<Vec<PrunedTensor>>,
-    /// At each point the networks of all replicas, where what stays was solved anew.
-    state: Option<Vec<Vec<PrunedNetwork>>>,
+    /// The networks, where what stays was solved anew.
+    state: Option<Solved>,
     /// Files of the run that were read for it.
     used: Vec<Used>,
+}
+
+/// Networks that were solved anew.
+struct Solved {
+    /// The first layer that was.
+    first: usize,
+    /// At each point those of all replicas.
+    points: Vec<Vec<PrunedNetwork>>,
 }
 
 /// A file of the run.

@@ -461,8 +461,10 @@ pub(super) fn refit(
 pub(super) fn behind(layers: &[ChainLayer<'_>], refit: &Refit, index: usize, input: &[f32]) -> Vec<f32> {
     let layer = layers[index - 1].0;
     let padded = PaddedParameters::new(layer, &refit.weights, &refit.bias);
-    let blocks = input.par_chunks(BLOCK * layer.input_len());
-    blocks.map(|input| padded.forward(input).values).collect::<Vec<_>>().concat()
+    let mut values = vec![0.0; input.len() / layer.input_len() * layer.output_len()];
+    let blocks = input.par_chunks(BLOCK * layer.input_len()).zip(values.par_chunks_mut(BLOCK * layer.output_len()));
+    blocks.for_each(|(input, values)| padded.values(input, values));
+    values
 }
 
 /// The layers behind the first of a chain for each cut, in parallel over cuts; see [`super::Engine::refit_chain`].

@@ -185,3 +185,36 @@ impl<'a> CalibratedNetworks<'a> {
 pub(super) fn silenced<'a>(watch: &Watch<'a>) -> Watch<'a> {
     Watch { stop: watch.stop, progress: &|_| {} }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Sequence, Stream};
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn a_replica_alone_is_cut_and_solved_as_among_others() {
+        let architecture = Architecture::dnn(8, 8, [7; 3], 3);
+        let mut draws = Sequence::new(5, Stream::Check, 1, 9);
+        let count = ParameterLayout::new(&architecture).parameters();
+        let parameters: Vec<Vec<f32>> =
+            (0..10).map(|_| (0..count).map(|_| draws.between(-0.8, 0.8) as f32).collect()).collect();
+        let images: Vec<f32> = (0..100 * 64).map(|_| draws.unit() as f32).collect();
+        let selection = Selection::all(&architecture);
+        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let operate = |parameters: &[Vec<f32>], threads| {
+            let mut engine = Engine::cpu(Some(threads)).unwrap();
+            let networks =
+                CalibratedNetworks::new(&engine, &architecture, parameters, &images, Settings::default()).unwrap();
+            let stages = networks.stages(&selection, &[2.0, 4.0]);
+            let operated = networks.operate(&mut engine, &selection, [&stages, &stages], None, None, &watch).unwrap();
+            (operated.networks, operated.ways)
+        };
+        let among = operate(&parameters, 2);
+        for replica in [0, 4, 9] {
+            let alone = operate(&parameters[replica..replica + 1], 1);
+            assert_eq!(alone.0[0], among.0[replica]);
+            assert_eq!(alone.1[0], among.1[replica]);
+        }
+    }
+}

@@ -169,14 +169,14 @@ fn trained(
     Ok((batch, test, before))
 }
 
-/// Classifies the cell's test set with the trained networks, and with those of each of the `points`, which differ from them in
-/// biases and all layers: one for each replica.
+/// Classifies the cell's test set with the trained networks, and with those of each of the `points`, one for each replica: all of
+/// a replica have the layers before `first` in common.
 pub fn evaluate_networks(
     engine: &mut Engine,
     cell: &Cell,
     configuration: &Configuration,
     replicas: &[Replica<f32>],
-    points: &[Vec<PrunedNetwork>],
+    (first, points): (usize, &[Vec<PrunedNetwork>]),
     control: Control<'_>,
 ) -> Result<(Vec<Evaluation>, Vec<Vec<Evaluation>>)> {
     let (mut batch, test, before) = trained(engine, cell, configuration, replicas, control)?;
@@ -184,7 +184,7 @@ pub fn evaluate_networks(
         |(slot, network): (usize, &PrunedNetwork)| Network { slot, parameters: network.parameters.as_slice().into() };
     let networks: Vec<Network> = points.iter().flat_map(|point| point.iter().enumerate().map(network)).collect();
     let after = control.stage("evaluate the pruned nets", networks.len() as u64, "networks", |watch| {
-        batch.sweep_networks(test, 0, &networks, watch)
+        batch.sweep_networks(test, first, &networks, watch)
     })?;
     Ok((before, after.chunks(replicas.len().max(1)).map(<[_]>::to_vec).collect()))
 }

@@ -2,6 +2,7 @@
 
 use crate::program::{Table, fresh_folder, holdfast, manifest, text, weights};
 use crate::run_folder::smoke;
+use holdfast::run_folder::arrays::{self, NamedArray, Values};
 use std::path::{Path, PathBuf};
 
 /// Weights of the smoke preset's network, biases apart.
@@ -151,4 +152,15 @@ fn a_surgeon_refuses_what_is_not_its_way_and_says_what_it_misses() {
     let out = fresh_folder("surgeon-uncalibrated-out");
     holdfast("prune --device cpu --criterion wanda --sparsity 50%", &[text(&copy), "--out", text(&out)])
         .refused(5, &["calibration.npz", "--repair cut"]);
+}
+
+#[test]
+fn calibration_images_that_are_no_bytes_are_refused() {
+    let run = copied("surgeon-not-a-number");
+    let images = vec![f32::NAN; 2 * 28 * 28];
+    let array = NamedArray { name: "images", shape: &[2, 28, 28, 1], values: Values::F32(&images) };
+    arrays::write(&run.join("calibration.npz"), &[array]).unwrap();
+    let out = fresh_folder("surgeon-not-a-number-out");
+    holdfast("prune --device cpu --criterion surgeon --sparsity 50%", &[text(&run), "--out", text(&out)])
+        .refused(5, &["calibration.npz", "images"]);
 }

@@ -2,7 +2,7 @@
 
 use super::settings::{Base, Choice, Point};
 use super::subjects::{Subject, Subjects};
-use super::{Chosen, Used, by_scores};
+use super::{Chosen, Solved, Used, by_scores};
 use crate::engine::{Engine, MOST_POLISHED};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Selection};
@@ -159,7 +159,8 @@ pub(super) fn choose(
         PrunedTensor { name: name.into(), masks, frozen: None }
     };
     let tensors = points.iter().map(|point| names.iter().map(|name| tensor(point, name)).collect()).collect();
-    Ok(Chosen { tensors, state: Some(points), used })
+    let first = selection.first_layer();
+    Ok(Chosen { tensors, state: Some(Solved { first, points }), used })
 }
 
 /// How many weights of the selection stay at a point.

@@ -72,6 +72,25 @@ impl PaddedParameters {
         }
     }
 
+    /// What the next layer reads of some samples, into `output` `[sample, value]`.
+    pub fn values(&self, input: &[f32], output: &mut [f32]) {
+        let Layer::Dense(layer) = self.layer else {
+            output.copy_from_slice(&self.forward(input).values);
+            return;
+        };
+        let samples = input.len() / layer.inputs;
+        let mut rows = AlignedBuffer::zeros(samples * self.columns);
+        let epilogue = if layer.relu { Epilogue::Relu } else { Epilogue::Identity };
+        let right = &self.weights[..layer.inputs * self.columns];
+        let bias = Some(&self.bias[..self.columns]);
+        let (inner, columns) = (layer.inputs, self.columns);
+        let product = Product { inner, columns, left: input, left_stride: inner, right, bias, epilogue };
+        run_product(samples, product, &mut rows);
+        for (output, row) in output.chunks_exact_mut(layer.outputs).zip(rows.chunks_exact(self.columns)) {
+            output.copy_from_slice(&row[..layer.outputs]);
+        }
+    }
+
     /// What the layer makes of some samples; see [`crate::cpu::layers::forward`].
     pub fn forward(&self, input: &[f32]) -> LayerOutput<f32> {
         let samples = input.len() / self.layer.input_len();
@@ -82,7 +101,9 @@ impl PaddedParameters {
                 let mut rows = AlignedBuffer::zeros(samples * self.columns);
                 let (right, bias) = (&*self.weights, Some(&self.bias[..self.columns]));
                 let right = &right[..layer.inputs * self.columns];
-                run_product(samples, layer.inputs, self.columns, input, right, bias, &mut rows);
+                let (inner, columns, epilogue) = (layer.inputs, self.columns, Epilogue::Identity);
+                let product = Product { inner, columns, left: input, left_stride: inner, right, bias, epilogue };
+                run_product(samples, product, &mut rows);
                 rows.chunks_exact(self.columns).take(samples).for_each(|row| pre_activations.extend(&row[..units]));
                 let values = match layer.relu {
                     true => pre_activations.iter().map(|&z| relu(z)).collect(),
@@ -123,16 +144,8 @@ impl PaddedParameters {
     }
 }
 
-/// `output = left right + bias`, all columns.
-fn run_product(
-    samples: usize,
-    inner: usize,
-    columns: usize,
-    left: &[f32],
-    right: &[f32],
-    bias: Option<&[f32]>,
-    output: &mut [f32],
-) {
+/// All columns of some samples.
+fn run_product(samples: usize, product: Product<'_>, output: &mut [f32]) {
     struct Multiply<'a>(usize, Product<'a>, &'a mut [f32]);
     impl WithSimd for Multiply<'_> {
         type Output = ();
@@ -141,7 +154,6 @@ fn run_product(
             multiply(simd, self.0, self.1, self.2);
         }
     }
-    let product = Product { inner, columns, left, left_stride: inner, right, bias, epilogue: Epilogue::Identity };
     pulp::Arch::new().dispatch(Multiply(samples, product, output));
 }
 
@@ -231,8 +243,10 @@ fn back_through_dense(layer: DenseLayer, backward: &Backward, gradient: &[f32]) 
     let rows = gradient.len() / layer.outputs;
     let mut output = AlignedBuffer::zeros(rows * columns);
     let right = &weights[..layer.outputs * columns];
-    run_product(rows, layer.outputs, *columns, gradient, right, None, &mut output);
-    output.chunks_exact(*columns).take(rows).flat_map(|row| &row[..layer.inputs]).copied().collect()
+    let (inner, columns, epilogue) = (layer.outputs, *columns, Epilogue::Identity);
+    let product = Product { inner, columns, left: gradient, left_stride: inner, right, bias: None, epilogue };
+    run_product(rows, product, &mut output);
+    output.chunks_exact(columns).take(rows).flat_map(|row| &row[..layer.inputs]).copied().collect()
 }
 
 /// The gradient of what a convolution reads `[row, y, x, channel]`; `argmax` `[sample, ...]` where it pools.
@@ -312,6 +326,9 @@ mod tests {
                 let expected = twin::forward(&layer, &wide(weights), &wide(bias), &wide(&input));
                 assert_near(&found.pre_activations, &expected.pre_activations, layer.inputs() as f64);
                 assert_near(&found.values, &expected.values, layer.inputs() as f64);
+                let mut values = vec![f32::NAN; found.values.len()];
+                padded.values(&input, &mut values);
+                assert_eq!(values, found.values, "layer {index}");
                 input = found.values;
                 layers.push(padded);
             }

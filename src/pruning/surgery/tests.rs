@@ -156,3 +156,51 @@ fn calibration_images_are_drawn_once_each_and_by_seed() {
     let [one, other] = [1, 2].map(|seed| calibration_images(1000, 100, seed));
     assert!(one != other && one.windows(2).all(|pair| pair[0] < pair[1]) && one.len() == 100);
 }
+
+#[test]
+fn images_that_tell_little_or_nothing_are_survived() {
+    let [_, architecture] = architectures();
+    let length = architecture.image_len();
+    let layout = ParameterLayout::new(&architecture);
+    let usual = numbers(6, layout.parameters(), 0.8);
+    // No unit of the second layer ever fires.
+    let mut dead = usual.clone();
+    dead[layout.tensors[2].range()].fill(0.0);
+    dead[layout.tensors[3].range()].fill(-1.0);
+    let all = images(&architecture);
+    let mut dark = all.clone();
+    dark.chunks_exact_mut(length).for_each(|image| image[..length / 2].fill(0.0));
+    let constant = vec![0.5; 50 * length];
+    let cases: [(&str, &[f32], &[f32]); 6] = [
+        ("one image", &usual, &all[..length]),
+        ("fewer images than inputs", &usual, &all[..(length / 2) * length]),
+        ("dead inputs", &usual, &dark),
+        ("constant images", &usual, &constant),
+        ("black images", &usual, &[0.0; 640]),
+        ("a dead layer", &dead, &all),
+    ];
+    for (what, parameters, images) in cases {
+        let mut engine = Engine::cpu(Some(2)).unwrap();
+        let surgery = Surgery::new(&engine, &architecture, parameters, images, Settings::default()).unwrap();
+        let chosen: Vec<usize> = (0..surgery.layers.len()).collect();
+        let kept = [2.0, 4.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
+        let mut found = 0;
+        silent(|watch| {
+            surgery.in_stages(&mut engine, &chosen, &kept, &kept, &Way::default(), None, watch, &mut |kept, network| {
+                let left = network.kept.iter().flatten().filter(|&&kept| kept).count();
+                assert_eq!(left, kept, "{what}");
+                assert!(network.parameters.iter().all(|parameter| parameter.is_finite()), "{what}");
+                found += 1;
+                Ok(())
+            })
+        })
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(found, 2, "{what}");
+    }
+    let mut engine = Engine::cpu(Some(1)).unwrap();
+    let mut broken = all.clone();
+    broken[3] = f32::NAN;
+    let surgery = Surgery::new(&engine, &architecture, &usual, &broken, Settings::default()).unwrap();
+    let error = silent(|watch| surgery.way_of_layer(&mut engine, 0, None, watch)).unwrap_err();
+    assert!(matches!(error, Error::Data(_)) && error.to_string().contains("NaN"), "{error}");
+}
