@@ -1,7 +1,8 @@
 //! Stacks of dense layers of other programs: pruned with their images, and evaluated.
 
 use crate::program::{Ended, Table, fresh_folder, holdfast, manifest, text};
-use holdfast::run_folder::arrays::{self, ForeignArray, NamedArray, Values};
+use holdfast::run_folder::arrays::{self, ArrayFile, ForeignArray, NamedArray, Values};
+use holdfast::run_folder::file_kind::Purpose;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,7 +125,10 @@ fn a_stack_is_cut_like_the_run_that_it_was_taken_from() {
         assert_eq!(shape, [SIZES[layer + 1], SIZES[layer]]);
         let (own_shape, own) = read(&out, &format!("dense{layer}.weight"));
         assert_eq!(transposed((shape, values)), (own_shape[1..].to_vec(), own), "{layer}");
-        assert_eq!(read(&folder.join("stack"), &format!("fc{layer}.bias")).1, read(&out, &format!("dense{layer}.bias")).1);
+        assert_eq!(
+            read(&folder.join("stack"), &format!("fc{layer}.bias")).1,
+            read(&out, &format!("dense{layer}.bias")).1
+        );
     }
 }
 
@@ -168,11 +172,9 @@ fn what_is_written_has_the_files_names_and_shapes_and_the_accuracy_that_was_told
         let mut zeros = 0;
         for layer in 0..3 {
             let (shape, values) = read(&torch, &format!("fc{layer}.weight"));
-            let mask = arrays::ArrayFile::open(
-                &torch.join("mask.safetensors"),
-                holdfast::run_folder::file_kind::Purpose::Arrays,
-            );
-            let mask = mask.unwrap().read_bytes(&format!("fc{layer}.weight")).unwrap();
+            let file = torch.join("mask.safetensors");
+            let mask =
+                ArrayFile::open(&file, Purpose::Arrays).unwrap().read_bytes(&format!("fc{layer}.weight")).unwrap();
             assert_eq!((&mask.shape, &shape), (&shape, &state[&format!("fc{layer}.weight")].0));
             assert!(values.iter().zip(&mask.values).all(|(value, &kept)| kept == 1 || value.to_bits() == 0));
             zeros += mask.values.iter().filter(|&&kept| kept == 0).count();
@@ -211,15 +213,19 @@ fn every_criterion_prunes_a_stack_and_those_that_need_a_history_take_it_in_the_f
     .into_iter()
     .enumerate()
     {
-        let options =
-            if options.contains("refit") || !options.contains("magnitude") { format!("{few} {options}") } else { format!("--dense fc0,fc1,fc2 {options}") };
+        let options = if options.contains("refit") || !options.contains("magnitude") {
+            format!("{few} {options}")
+        } else {
+            format!("--dense fc0,fc1,fc2 {options}")
+        };
         let json = prune(&folder, "state.safetensors", &options, &format!("plain-{place}")).succeeded().json();
         let loss = &json["replicas"][0];
         assert_eq!(loss["removed_weights"].as_u64().unwrap() * 2, loss["weight_count"].as_u64().unwrap(), "{options}");
     }
     let only = read(&folder.join("plain-3"), "fc0.weight");
     assert_eq!(only, state["fc0.weight"], "a layer before the pruned one stays as it was");
-    let hold = with_history("--dense fc0,fc1,fc2 --criterion hold --window 3 --sparsity 50%", "hold").succeeded().json();
+    let hold =
+        with_history("--dense fc0,fc1,fc2 --criterion hold --window 3 --sparsity 50%", "hold").succeeded().json();
     let run_out = folder.join("run-hold");
     let own = holdfast(
         "prune --criterion hold --window 3 --sparsity 50% --layers all --device cpu --quiet --json",
@@ -250,7 +256,8 @@ fn every_criterion_prunes_a_stack_and_those_that_need_a_history_take_it_in_the_f
     // A history of the other orientation, and one that is no number.
     let turned: Arrays = followed().into_iter().map(|(name, array)| (name, transposed(array))).collect();
     write(&folder.join("history.npz"), &turned);
-    with_history("--dense fc0,fc1,fc2 --criterion hold --sparsity 50%", "turned").refused(5, &["[6, 64, 12]", "[12, 64]"]);
+    with_history("--dense fc0,fc1,fc2 --criterion hold --sparsity 50%", "turned")
+        .refused(5, &["[6, 64, 12]", "[12, 64]"]);
     history.get_mut("fc1.weight").unwrap().1[5] = f32::NAN;
     write(&folder.join("history.npz"), &history);
     with_history("--dense fc0,fc1,fc2 --criterion hold --sparsity 50%", "nan").refused(5, &["NaN", "epoch"]);
@@ -349,7 +356,8 @@ fn runs_what_was_pruned_of_them_and_files_are_evaluated_alike() {
     let told = pruned.succeeded().json()["points"][1]["replicas"][0]["accuracy_after"].as_f64().unwrap();
     assert_eq!(accuracy(&out.join("sparsity-0.6"), ""), told);
     assert_eq!(accuracy(&out.join("sparsity-0.6/weights.safetensors"), "--replica 0"), told);
-    let evaluate = |options: &str, path: &Path| holdfast(&format!("evaluate --device cpu --quiet {options}"), &[text(path)]);
+    let evaluate =
+        |options: &str, path: &Path| holdfast(&format!("evaluate --device cpu --quiet {options}"), &[text(path)]);
     evaluate("--data ct --side 8", &out).refused(2, &["holds several", "sparsity-0.4"]);
     evaluate("", &out.join("sparsity-0.6")).refused(2, &["--data"]);
     evaluate("--data ct --side 9", &out.join("sparsity-0.6")).refused(5, &["[8, 8, 1]"]);

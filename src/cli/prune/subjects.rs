@@ -151,7 +151,7 @@ impl Subjects {
                     architecture: part.stack.architecture.clone(),
                     parameters: vec![part.base().to_vec()],
                     features: part.input.features(part.calibration.pixels()),
-                    configuration: part.configuration.clone(),
+                    configuration: part.in_stages(),
                     parts: names.map(|name| part.part(name)).collect(),
                 });
             }
