@@ -92,7 +92,8 @@ fn read(folder: &Path, name: &str) -> (Vec<usize>, Vec<f32>) {
 }
 
 fn accuracy(path: &Path, options: &str) -> f64 {
-    let json = holdfast(&format!("evaluate {DATA} {options} --json"), &[text(path)]).succeeded().json();
+    let line = format!("evaluate {DATA} --json {options}");
+    let json = holdfast(line.trim_end(), &[text(path)]).succeeded().json();
     json["networks"][0]["accuracy"].as_f64().unwrap()
 }
 
@@ -356,8 +357,9 @@ fn runs_what_was_pruned_of_them_and_files_are_evaluated_alike() {
     let told = pruned.succeeded().json()["points"][1]["replicas"][0]["accuracy_after"].as_f64().unwrap();
     assert_eq!(accuracy(&out.join("sparsity-0.6"), ""), told);
     assert_eq!(accuracy(&out.join("sparsity-0.6/weights.safetensors"), "--replica 0"), told);
-    let evaluate =
-        |options: &str, path: &Path| holdfast(&format!("evaluate --device cpu --quiet {options}"), &[text(path)]);
+    let evaluate = |options: &str, path: &Path| {
+        holdfast(format!("evaluate --device cpu --quiet {options}").trim_end(), &[text(path)])
+    };
     evaluate("--data ct --side 8", &out).refused(2, &["holds several", "sparsity-0.4"]);
     evaluate("", &out.join("sparsity-0.6")).refused(2, &["--data"]);
     evaluate("--data ct --side 9", &out.join("sparsity-0.6")).refused(5, &["[8, 8, 1]"]);
