@@ -207,7 +207,8 @@ mod tests {
             let networks =
                 CalibratedNetworks::new(&engine, &architecture, parameters, &images, Settings::default()).unwrap();
             let stages = networks.stages(&selection, &[2.0, 4.0]);
-            let operated = networks.operate(&mut engine, &selection, [&stages, &stages], None, None, &watch).unwrap();
+            let operated =
+                networks.operate(&mut engine, &selection, [&stages, &stages], None, None, 0, &watch).unwrap();
             (operated.networks, operated.ways)
         };
         let among = operate(&parameters, 2);

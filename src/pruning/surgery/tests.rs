@@ -186,7 +186,8 @@ fn images_that_tell_little_or_nothing_are_survived() {
         let kept = [2.0, 4.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
         let mut found = 0;
         silent(|watch| {
-            surgery.in_stages(&mut engine, &chosen, &kept, &kept, &Way::default(), None, watch, &mut |kept, network| {
+            let course = Course { stages: &kept, points: &kept, known: &Way::default(), ratios: None, polish: 0 };
+            surgery.in_stages(&mut engine, &chosen, course, watch, &mut |kept, network| {
                 let left = network.kept.iter().flatten().filter(|&&kept| kept).count();
                 assert_eq!(left, kept, "{what}");
                 assert!(network.parameters.iter().all(|parameter| parameter.is_finite()), "{what}");
