@@ -1,6 +1,7 @@
 //! `holdfast prune`: removes weights from trained networks, and says what was lost.
 
 mod calibrated;
+mod files;
 mod settings;
 mod stack;
 mod subjects;
@@ -119,7 +120,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     let subjects = match (&arguments.run, &arguments.weights) {
         (Some(run), _) => subjects::of_run(arguments, run)?,
         (None, Some(weights)) if arguments.stack.dense.is_some() => subjects::of_stack(arguments, weights, calibrated)?,
-        (None, Some(weights)) => subjects::of_files(arguments, weights)?,
+        (None, Some(weights)) => files::of_files(arguments, weights)?,
         (None, None) => {
             return Err(Error::Usage(
                 "name a run folder, or --history FILE and --weights FILE of another program".into(),

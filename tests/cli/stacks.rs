@@ -10,18 +10,29 @@ use std::sync::OnceLock;
 
 /// Pixels, units of the layers, classes.
 const SIZES: [usize; 4] = [64, 12, 9, 10];
-const DATA: &str = "--data ct --side 8 --device cpu --quiet";
+const QUIETLY: &str = "--device cpu --quiet";
 
 /// Arrays by name: shape and values.
 type Arrays = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// A thousand digits of 8 x 8 pixels to train, ten thousand to test.
+fn data() -> &'static str {
+    static DATA: OnceLock<String> = OnceLock::new();
+    DATA.get_or_init(|| {
+        let folder = fresh_folder("stack-data").join("digits");
+        holdfast("data export --format npz --side 8 --quiet pr", &[text(&folder)]).succeeded();
+        format!("any={}", text(&folder.join("pr.npz")))
+    })
+}
 
 /// A run of a small network.
 fn run() -> &'static Path {
     static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
         let folder = fresh_folder("stack-run");
-        let sizes = "--preset smoke --data ct --side 8 --hidden 12,9 --replicates 1 --epochs 6 --layers all --device cpu --quiet";
-        holdfast(&format!("train {sizes} --out"), &[text(&folder)]).succeeded();
+        let sizes =
+            "--preset smoke --hidden 12,9 --replicates 1 --epochs 6 --batch 4 --layers all --device cpu --quiet";
+        holdfast(&format!("train {sizes} --out"), &[text(&folder), "--data", data()]).succeeded();
         folder
     })
 }
@@ -83,7 +94,8 @@ fn with(folder: &str, file: &str, state: &Arrays) -> PathBuf {
 /// Prunes, in the folder, the file by these options into `out`.
 fn prune(folder: &Path, file: &str, options: &str, out: &str) -> Ended {
     let (weights, out) = (folder.join(file), folder.join(out));
-    holdfast(&format!("prune {DATA} {options} --json"), &["--weights", text(&weights), "--out", text(&out)])
+    let places = ["--data", data(), "--weights", text(&weights), "--out", text(&out)];
+    holdfast(&format!("prune {QUIETLY} {options} --json"), &places)
 }
 
 fn read(folder: &Path, name: &str) -> (Vec<usize>, Vec<f32>) {
@@ -92,8 +104,8 @@ fn read(folder: &Path, name: &str) -> (Vec<usize>, Vec<f32>) {
 }
 
 fn accuracy(path: &Path, options: &str) -> f64 {
-    let line = format!("evaluate {DATA} --json {options}");
-    let json = holdfast(line.trim_end(), &[text(path)]).succeeded().json();
+    let line = format!("evaluate {QUIETLY} --json {options}");
+    let json = holdfast(line.trim_end(), &[text(path), "--data", data()]).succeeded().json();
     json["networks"][0]["accuracy"].as_f64().unwrap()
 }
 
@@ -137,8 +149,7 @@ fn a_stack_is_cut_like_the_run_that_it_was_taken_from() {
 fn calibration(run: &Path, count: usize) {
     use holdfast::data::{LoadOptions, Source};
     use holdfast::study::calibration::{CALIBRATION_FILE, Calibration};
-    let options = LoadOptions { side: Some(8), ..LoadOptions::default() };
-    let loaded = Source::parse("ct".as_ref()).unwrap().load(1, &options).unwrap();
+    let loaded = Source::parse(data().as_ref()).unwrap().load(1, &LoadOptions::default()).unwrap();
     Calibration::of_images(&loaded.split.training, count, 1).write(&run.join(CALIBRATION_FILE)).unwrap();
 }
 
@@ -295,9 +306,9 @@ fn stacks_that_are_hard_to_solve_are_pruned_all_the_same() {
     write(&folder.join("dead.safetensors"), &dead);
     prune(&folder, "dead.safetensors", &format!("{all} 90% --calibration-images 20"), "dead").succeeded();
     // More images than there are.
-    let many = format!("{all} 50% --calibration-images 501");
+    let many = format!("{all} 50% --calibration-images 1001");
     let json = prune(&folder, "state.safetensors", &many, "many").succeeded().json();
-    assert!(json["notices"].to_string().contains("501 calibration images are asked for, and 500"), "{json}");
+    assert!(json["notices"].to_string().contains("1001 calibration images are asked for, and 1000"), "{json}");
     // Layers that are all of it: one, and two.
     let only: Arrays = [("w".to_string(), (vec![10, 64], vec![0.5; 640]))].into();
     write(&folder.join("only.npz"), &only);
@@ -339,7 +350,8 @@ fn what_does_not_fit_gets_a_sentence() {
     no_data.refused(2, &["--dense needs --data"]);
     let run = holdfast("prune --dense fc0 --criterion surgeon --sparsity 50% --device cpu", &[text(run())]);
     run.refused(2, &["leave it out"]);
-    let side = holdfast("evaluate --data ct --side 9 --dense fc0,fc1,fc2 --device cpu --quiet", &[text(&weights)]);
+    let side =
+        holdfast("evaluate --side 9 --dense fc0,fc1,fc2 --device cpu --quiet", &[text(&weights), "--data", data()]);
     side.refused(5, &["fc0", "81 numbers", "--side"]);
 }
 
@@ -347,6 +359,7 @@ fn what_does_not_fit_gets_a_sentence() {
 fn runs_what_was_pruned_of_them_and_files_are_evaluated_alike() {
     let of_run = holdfast("evaluate --device cpu --quiet --json", &[text(run())]).succeeded().json();
     let before = of_run["networks"][0]["accuracy"].as_f64().unwrap();
+    assert!(before > 0.5, "{before}");
     let folder = with("stack-evaluated", "state.safetensors", &state());
     assert_eq!(accuracy(&folder.join("state.safetensors"), "--dense fc0,fc1,fc2"), before);
     let out = folder.join("pruned");
@@ -358,18 +371,18 @@ fn runs_what_was_pruned_of_them_and_files_are_evaluated_alike() {
     assert_eq!(accuracy(&out.join("sparsity-0.6"), ""), told);
     assert_eq!(accuracy(&out.join("sparsity-0.6/weights.safetensors"), "--replica 0"), told);
     let evaluate = |options: &str, path: &Path| {
-        holdfast(format!("evaluate --device cpu --quiet {options}").trim_end(), &[text(path)])
+        let options = options.replace("DATA", &format!("--data {}", data()));
+        holdfast(format!("evaluate {QUIETLY} {options}").trim_end(), &[text(path)])
     };
-    evaluate("--data ct --side 8", &out).refused(2, &["holds several", "sparsity-0.4"]);
+    evaluate("DATA", &out).refused(2, &["holds several", "sparsity-0.4"]);
     evaluate("", &out.join("sparsity-0.6")).refused(2, &["--data"]);
-    evaluate("--data ct --side 9", &out.join("sparsity-0.6")).refused(5, &["[8, 8, 1]"]);
-    evaluate("--data ct --side 8 --replica 1", &out.join("sparsity-0.6")).refused(2, &["--replica 1", "1 of them"]);
-    evaluate("--base mean --data ct --side 8", &out.join("sparsity-0.6")).refused(2, &["--base mean"]);
-    evaluate("--base mean", run()).succeeded().prints(&["replica 0: accuracy", "500 test images of ct"]);
-    evaluate("--data ct --side 8", &folder.join("state.safetensors")).refused(5, &["--dense"]);
-    evaluate("--data ct --side 8 --base mean --dense fc0,fc1,fc2", &folder.join("state.safetensors"))
-        .refused(2, &["--base"]);
+    evaluate("DATA --side 9", &out.join("sparsity-0.6")).refused(5, &["[8, 8, 1]"]);
+    evaluate("DATA --replica 1", &out.join("sparsity-0.6")).refused(2, &["--replica 1", "1 of them"]);
+    evaluate("--base mean DATA", &out.join("sparsity-0.6")).refused(2, &["--base mean"]);
+    evaluate("--base mean", run()).succeeded().prints(&["replica 0: accuracy", "10,000 test images of pr"]);
+    evaluate("DATA", &folder.join("state.safetensors")).refused(5, &["--dense"]);
+    evaluate("DATA --base mean --dense fc0,fc1,fc2", &folder.join("state.safetensors")).refused(2, &["--base"]);
     let bytes = fs::read(out.join("sparsity-0.6/weights.safetensors")).unwrap();
     fs::write(folder.join("short.safetensors"), &bytes[..bytes.len() - 9]).unwrap();
-    evaluate("--data ct --side 8", &folder.join("short.safetensors")).refused(5, &["short.safetensors"]);
+    evaluate("DATA", &folder.join("short.safetensors")).refused(5, &["short.safetensors"]);
 }
