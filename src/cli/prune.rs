@@ -144,6 +144,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
         }
     }
     let several = points.len() > 1;
+    let note = subjects.note()?;
     let mut files = Vec::new();
     for (place, ((point, tensors), losses)) in points.iter().zip(&chosen).zip(&losses).enumerate() {
         let part = if several { point.folder() } else { String::new() };
@@ -154,7 +155,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
             None => None,
         };
         let state = solved.as_ref().unwrap_or(&subjects.state);
-        files.push(pruned::write(&path, state, tensors, losses, subjects.as_numpy)?);
+        files.push(pruned::write(&path, state, tensors, losses, subjects.as_numpy, note.as_deref())?);
     }
     finish(arguments, &folder, &mut manifest, &subjects, &points, &losses, &files)
 }

@@ -2,7 +2,6 @@
 //! with what stays solved anew.
 
 use super::Control;
-use super::configuration::Configuration;
 use crate::engine::{Engine, Watch};
 use crate::error::Result;
 use crate::network::{Architecture, Layer, ParameterLayout, Selection};
@@ -29,13 +28,8 @@ impl<'a> CalibratedNetworks<'a> {
         selection: &'a Selection,
         parameters: &[Vec<f32>],
         features: &'a [f32],
-        configuration: &Configuration,
+        settings: Settings,
     ) -> Result<Self> {
-        let settings = Settings {
-            inactive_weight: configuration.inactive_weight as f32,
-            ridge: configuration.ridge as f32,
-            seed: configuration.seed,
-        };
         let layout = ParameterLayout::new(architecture);
         let layers = selection.parts().iter().map(|part| Layer::of_part(&layout, part)).collect();
         let surgery = |parameters: &Vec<f32>| Surgery::new(engine, architecture, parameters, features, settings);

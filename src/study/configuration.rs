@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::network::{Architecture, Selection};
 use crate::pruning::decay::Rule;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
-use crate::pruning::{FOCUS, Scope};
+use crate::pruning::{FOCUS, Scope, surgery};
 use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
 use crate::training::{LearningRate, Plateau};
 use data_encoding::HEXLOWER;
@@ -375,6 +375,11 @@ impl Configuration {
     /// How magnitude stability is read.
     pub fn reading(&self) -> Reading {
         Reading { tracking: self.tracking, tolerance_kind: self.tolerance_kind, against: self.against }
+    }
+
+    /// How weights are solved anew.
+    pub fn surgery(&self) -> surgery::Settings {
+        surgery::Settings { inactive_weight: self.inactive_weight as f32, ridge: self.ridge as f32, seed: self.seed }
     }
 
     /// Sparsities `0..=1` of every criterion that meets them exactly: each 5 %, and the targets of decay.

@@ -10,7 +10,7 @@ use crate::network::{self, Layer, ParameterLayout, Selection};
 use crate::pruning::operating_points::{Numbers, OperatingPoint};
 use crate::pruning::several_layers::{self, Request};
 use crate::pruning::surgeon::holding_ratios;
-use crate::pruning::surgery::{PrunedNetwork, Settings, StageTimes, Surgery};
+use crate::pruning::surgery::{PrunedNetwork, StageTimes, Surgery};
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, Scope, SweepRow};
 use crate::stability::envelope;
@@ -43,12 +43,7 @@ impl CellComparison<'_> {
         Self: 'b,
     {
         let start = Instant::now();
-        let configuration = self.configuration;
-        let settings = Settings {
-            inactive_weight: configuration.inactive_weight as f32,
-            ridge: configuration.ridge as f32,
-            seed: configuration.seed,
-        };
+        let settings = self.configuration.surgery();
         let architecture = &self.cell.architecture;
         let engine = &*self.engine;
         let surgery = |parameters: &Vec<f32>| Surgery::new(engine, architecture, parameters, features, settings);

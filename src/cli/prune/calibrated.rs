@@ -55,8 +55,14 @@ pub(super) fn choose(
         Some(Base::Mean) => run.averaged(&architecture)?.into_iter().map(|replica| replica.parameters).collect(),
         _ => trained.iter().map(|replica| replica.parameters.clone()).collect(),
     };
-    let networks =
-        CalibratedNetworks::new(engine, &architecture, &selection, &parameters, &features, &run.configuration)?;
+    let networks = CalibratedNetworks::new(
+        engine,
+        &architecture,
+        &selection,
+        &parameters,
+        &features,
+        run.configuration.surgery(),
+    )?;
     // Subjects stand in the order of the file, parts of the selection in that of the network.
     let part_of = |name: &str| selection.parts().iter().position(|part| part.name == name);
     let solved = match asked.choice {

@@ -18,6 +18,7 @@ use crate::study::experiment::Cell;
 use crate::study::foreign_weights::{self, WeightFile};
 use crate::study::pruned;
 use crate::study::recorded::RecordedRun;
+use crate::study::stored_network::{self, InputScale};
 use crate::training::NumberHash;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -110,6 +111,13 @@ impl Subjects {
         let architecture = self.run()?.0.network()?;
         let replica = |network: &PrunedNetwork| Replica::new(network.parameters.clone());
         Ok(pruned::tensors(&architecture, &networks.iter().map(replica).collect::<Vec<_>>()))
+    }
+
+    /// What the file of a run's networks says of them.
+    pub(super) fn note(&self) -> Result<Option<String>> {
+        let Some(part) = &self.run else { return Ok(None) };
+        let input = InputScale::divided_by(part.run.configuration.pixel_scale);
+        stored_network::note(&stored_network::architecture_of(&part.run)?, input).map(Some)
     }
 
     /// The networks that can be evaluated, and on what.
