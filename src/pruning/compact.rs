@@ -2,6 +2,7 @@
 //! logits; what costs accuracy goes by [`super::whole_inputs`].
 
 use crate::network::{Architecture, Layer, ParameterLayout};
+use serde::Serialize;
 
 /// The tap of a convolution that reads the position itself, and never what lies beyond the border.
 const CENTRE: usize = 4;
@@ -28,8 +29,17 @@ pub struct CompactNetwork {
     pub inputs: Vec<u32>,
 }
 
+/// Inputs that no training image lights.
+#[derive(Clone, Copy, Debug)]
+pub struct DarkInputs<'a> {
+    /// Whether each number of an image is 0 in all training images.
+    pub is_dark: &'a [bool],
+    /// What the network then reads there: 0, unless pixels are shifted before they come in.
+    pub feature: f32,
+}
+
 /// What was taken out without a loss.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Findings {
     /// Inputs that no training image lights, though they have weights: the logits of an image that does light one are others.
     pub dark_inputs: Vec<u32>,
@@ -43,7 +53,7 @@ pub struct Findings {
 
 /// The columns of a layer's weights that read unit `unit` of the `before` units of the layer before: of a dense layer one, of
 /// a convolution nine, behind a convolution one for each position.
-pub fn columns(layer: &Layer, before: usize, unit: usize) -> impl Iterator<Item = usize> {
+pub fn columns(layer: &Layer, before: usize, unit: usize) -> impl Iterator<Item = usize> + Clone + use<> {
     (0..layer.inputs() / before).map(move |place| place * before + unit)
 }
 
@@ -94,9 +104,9 @@ impl CompactNetwork {
         for (index, layer) in Layer::all(&self.architecture).iter().enumerate() {
             let [old_weights, old_bias] = Layer::tensors(&from, index).map(|tensor| &self.parameters[tensor.range()]);
             let [weights, bias] = Layer::tensors(&to, index).map(|tensor| tensor.range());
-            let (inputs, units) = (&kept[index], &kept[index + 1]);
-            let places = (0..layer.inputs() / before[index])
-                .flat_map(|place| inputs.iter().map(move |&input| place * before[index] + input));
+            let (before, inputs, units) = (before[index], &kept[index], &kept[index + 1]);
+            let places = (0..layer.inputs() / before)
+                .flat_map(|place| inputs.iter().map(move |&input| place * before + input));
             let own = places.flat_map(|place| units.iter().map(move |&unit| old_weights[place * layer.units() + unit]));
             parameters[weights].iter_mut().zip(own).for_each(|(weight, own)| *weight = own);
             parameters[bias].iter_mut().zip(units).for_each(|(bias, &unit)| *bias = old_bias[unit]);
@@ -108,11 +118,11 @@ impl CompactNetwork {
         Self { architecture, parameters, inputs }
     }
 
-    /// Takes out what changes no logit beyond rounding, until nothing of that kind is left: inputs without weights, inputs that
-    /// are `dark`, 0 in all training images `[number of an image]`, units that nobody reads, and units that read nothing, whose
-    /// constant goes into the biases behind them. A constant filter stays where a convolution would see by it where its border is.
-    /// Each layer keeps one unit.
-    pub fn lossless(self, dark: Option<&[bool]>) -> (Self, Findings) {
+    /// Takes out what changes no logit beyond rounding, until nothing of that kind is left: inputs without weights, `dark`
+    /// inputs, units that nobody reads, and units that read nothing. What is constant goes into the biases behind it. A constant
+    /// filter stays where a convolution would see by it where its border is, and a dark input that is not 0 where there are no
+    /// biases. Each layer keeps one unit.
+    pub fn lossless(self, dark: Option<DarkInputs<'_>>) -> (Self, Findings) {
         let (mut network, mut findings) = (self, Findings::default());
         loop {
             let kept = network.needed(dark, &mut findings);
@@ -125,7 +135,7 @@ impl CompactNetwork {
     }
 
     /// Which inputs and units cannot go without a loss. Constants of those that go are added to the biases.
-    fn needed(&mut self, dark: Option<&[bool]>, findings: &mut Findings) -> Vec<Vec<usize>> {
+    fn needed(&mut self, dark: Option<DarkInputs<'_>>, findings: &mut Findings) -> Vec<Vec<usize>> {
         let Self { architecture, parameters, inputs } = self;
         let (layout, layers) = (ParameterLayout::new(architecture), Layer::all(architecture));
         let widths = widths(architecture);
@@ -143,43 +153,37 @@ impl CompactNetwork {
                     start..start + layer.units()
                 });
                 let is_read = places.clone().any(|place| parameters[place] != 0.0);
-                let goes = match index.checked_sub(1) {
-                    _ if left == 1 => false,
-                    None => {
-                        let is_dark = dark.is_some_and(|dark| dark[inputs[unit] as usize]);
-                        match (is_read, is_dark) {
-                            (false, _) => findings.unread_inputs += 1,
-                            (true, true) => findings.dark_inputs.push(inputs[unit]),
-                            (true, false) => {}
-                        }
-                        is_dark || !is_read
-                    }
-                    Some(_) if !is_read => {
-                        findings.unread_units += 1;
-                        true
-                    }
-                    Some(own) => {
-                        let Some(constant) = constant(&layout, &layers, own, unit, parameters) else { return true };
-                        let off_centre = |place: usize| {
-                            (place - weights.start) / layer.units() / before != CENTRE && parameters[place] != 0.0
-                        };
-                        let sees_border = matches!(layer, Layer::Convolution(_)) && places.clone().any(off_centre);
-                        if constant != 0.0 && sees_border {
-                            return true;
-                        }
-                        if constant != 0.0 {
-                            for (k, place) in bias.clone().enumerate() {
-                                let own = places.clone().skip(k).step_by(layer.units());
-                                let sum: f64 = own.map(|place| f64::from(parameters[place])).sum();
-                                parameters[place] = (f64::from(parameters[place]) + f64::from(constant) * sum) as f32;
-                            }
-                        }
-                        findings.constant_units += 1;
-                        true
-                    }
+                let constant = match index.checked_sub(1) {
+                    _ if left == 1 => return true,
+                    // Nothing is lost, whatever it gives.
+                    _ if !is_read => Some(0.0),
+                    None => dark.filter(|dark| dark.is_dark[inputs[unit] as usize]).map(|dark| dark.feature),
+                    Some(own) => constant(&layout, &layers, own, unit, parameters),
                 };
-                left -= usize::from(goes);
-                !goes
+                let off_centre =
+                    |place: usize| (place - weights.start) / layer.units() / before != CENTRE && parameters[place] != 0.0;
+                let goes = match constant {
+                    None => false,
+                    Some(0.0) => true,
+                    Some(_) if !architecture.bias => false,
+                    Some(_) => !matches!(layer, Layer::Convolution(_)) || !places.clone().any(off_centre),
+                };
+                let Some(constant) = constant.filter(|_| goes) else { return true };
+                if constant != 0.0 {
+                    for (k, place) in bias.clone().enumerate() {
+                        let own = places.clone().skip(k).step_by(layer.units());
+                        let sum: f64 = own.map(|place| f64::from(parameters[place])).sum();
+                        parameters[place] = (f64::from(parameters[place]) + f64::from(constant) * sum) as f32;
+                    }
+                }
+                match (index, is_read) {
+                    (0, false) => findings.unread_inputs += 1,
+                    (0, true) => findings.dark_inputs.push(inputs[unit]),
+                    (_, false) => findings.unread_units += 1,
+                    (_, true) => findings.constant_units += 1,
+                }
+                left -= 1;
+                false
             });
         }
         kept
@@ -266,7 +270,8 @@ mod tests {
     fn compacted(network: &CompactNetwork, dark: &[usize], lit: &[usize]) -> (CompactNetwork, Findings) {
         let length = network.architecture.image_len();
         let is_dark: Vec<bool> = (0..length).map(|place| dark.contains(&place)).collect();
-        let (smaller, findings) = network.clone().lossless(Some(&is_dark));
+        let dark_inputs = DarkInputs { is_dark: &is_dark, feature: 0.0 };
+        let (smaller, findings) = network.clone().lossless(Some(dark_inputs));
         smaller.architecture.validate().unwrap();
         let images = images(length, dark);
         for (found, expected) in logits(&smaller, &images, length).iter().zip(logits(network, &images, length)) {
@@ -352,6 +357,23 @@ mod tests {
         assert_eq!(smaller.architecture.hidden, [5, 5]);
         let layout = ParameterLayout::new(&smaller.architecture);
         assert!(layout.missing().all(|bias| smaller.parameters[bias.range()].iter().all(|&bias| bias == 0.0)));
+    }
+
+    #[test]
+    fn a_dark_input_that_is_not_0_goes_into_the_biases_or_stays() {
+        let mut images = images(12, &[]);
+        images.chunks_exact_mut(12).for_each(|image| image[4] = -0.4);
+        let is_dark: Vec<bool> = (0..12).map(|place| place == 4).collect();
+        let dark = DarkInputs { is_dark: &is_dark, feature: -0.4 };
+        let network = dnn();
+        let (smaller, findings) = network.clone().lossless(Some(dark));
+        assert_eq!((findings.dark_inputs, smaller.inputs.len()), (vec![4], 11));
+        for (found, expected) in logits(&smaller, &images, 12).iter().zip(logits(&network, &images, 12)) {
+            assert!((found - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{found} for {expected}");
+        }
+        let architecture = Architecture { bias: false, ..network.architecture };
+        let (same, _) = CompactNetwork { architecture, ..network }.lossless(Some(dark));
+        assert_eq!(same.inputs.len(), 12);
     }
 
     #[test]
