@@ -20,7 +20,7 @@ use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
 use crate::study::numbers::{significant, thousands};
 use crate::study::recorded::{Base, RecordedRun};
-use crate::study::stored_network::StoredNetwork;
+use crate::study::stored_network::{StoredNetwork, is_run};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -33,9 +33,9 @@ const CALIBRATION_IMAGES: usize = 4096;
 
 /// Arguments of `compact`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  \
-    holdfast compact runs/pruned/smaller-6 --data mnist\n  \
-    holdfast compact runs/compare-1a2b3c --base mean --faster 3 --out small")]
+#[command(after_help = "Examples:
+  holdfast compact runs/compare-0123 --base mean --faster 3
+  holdfast compact runs/prune-0123/smaller-6 --data mnist --replica 2 --out small")]
 pub(super) struct CompactArguments {
     /// A run folder of compare or train, a folder that prune or compact wrote, or a network's .safetensors.
     #[arg(value_name = "RUN|FILE")]
@@ -196,18 +196,13 @@ impl CompactArguments {
         if !(ridge > 0.0 && (ridge as f32) > 0.0 && (ridge as f32).is_finite()) {
             return Err(Error::Usage(format!("--ridge {ridge} solves nothing; use a number above 0, e.g. 0.001")));
         }
-        let seed = self.data.seed.unwrap_or_else(|| of_run.map_or(self.data.seed(), |configuration| configuration.seed));
+        let seed =
+            self.data.seed.unwrap_or_else(|| of_run.map_or(self.data.seed(), |configuration| configuration.seed));
         let base = self.base.unwrap_or_default();
         let units = self.units.map(f64::from);
         let (smaller, faster) = (self.smaller, self.faster);
         Ok(Settings { replica, base, smaller, faster, units, calibration_images, ridge, seed })
     }
-}
-
-/// The run at a path, if one is there.
-fn run_at(path: &Path) -> Result<Option<RecordedRun>> {
-    let is_run = path.join("history.npz").is_file() || path.join("cells").is_dir();
-    is_run.then(|| RecordedRun::open(path)).transpose()
 }
 
 /// The network of replica `replica` at a path; says which it is where there are several.
@@ -256,7 +251,7 @@ fn known(
 pub(super) fn run(arguments: &CompactArguments) -> Result<()> {
     let say = &arguments.folder.output;
     let replica = arguments.replica()?;
-    let run = run_at(&arguments.path)?;
+    let run = is_run(&arguments.path).then(|| RecordedRun::open(&arguments.path)).transpose()?;
     let settings = arguments.settings(replica, run.as_ref())?;
     let mut notices = Vec::new();
     let original = network_at(arguments, replica, &mut notices)?;

@@ -105,8 +105,8 @@ impl CompactNetwork {
             let [old_weights, old_bias] = Layer::tensors(&from, index).map(|tensor| &self.parameters[tensor.range()]);
             let [weights, bias] = Layer::tensors(&to, index).map(|tensor| tensor.range());
             let (before, inputs, units) = (before[index], &kept[index], &kept[index + 1]);
-            let places = (0..layer.inputs() / before)
-                .flat_map(|place| inputs.iter().map(move |&input| place * before + input));
+            let places =
+                (0..layer.inputs() / before).flat_map(|place| inputs.iter().map(move |&input| place * before + input));
             let own = places.flat_map(|place| units.iter().map(move |&unit| old_weights[place * layer.units() + unit]));
             parameters[weights].iter_mut().zip(own).for_each(|(weight, own)| *weight = own);
             parameters[bias].iter_mut().zip(units).for_each(|(bias, &unit)| *bias = old_bias[unit]);
@@ -160,8 +160,9 @@ impl CompactNetwork {
                     None => dark.filter(|dark| dark.is_dark[inputs[unit] as usize]).map(|dark| dark.feature),
                     Some(own) => constant(&layout, &layers, own, unit, parameters),
                 };
-                let off_centre =
-                    |place: usize| (place - weights.start) / layer.units() / before != CENTRE && parameters[place] != 0.0;
+                let off_centre = |place: usize| {
+                    (place - weights.start) / layer.units() / before != CENTRE && parameters[place] != 0.0
+                };
                 let goes = match constant {
                     None => false,
                     Some(0.0) => true,
@@ -191,13 +192,7 @@ impl CompactNetwork {
 }
 
 /// What a hidden unit gives whatever comes in, if it has no incoming weights; without a bias 0.
-fn constant(
-    layout: &ParameterLayout,
-    layers: &[Layer],
-    index: usize,
-    unit: usize,
-    parameters: &[f32],
-) -> Option<f32> {
+fn constant(layout: &ParameterLayout, layers: &[Layer], index: usize, unit: usize, parameters: &[f32]) -> Option<f32> {
     let [weights, bias] = Layer::tensors(layout, index).map(|tensor| &parameters[tensor.range()]);
     let reads = weights.iter().skip(unit).step_by(layers[index].units()).any(|&weight| weight != 0.0);
     (!reads).then(|| bias[unit].max(0.0))
@@ -243,8 +238,7 @@ mod tests {
         let read = images.chunks_exact(length).flat_map(|image| network.inputs.iter().map(|&i| image[i as usize]));
         let layers = Layer::all(&network.architecture);
         layers.iter().enumerate().fold(read.collect(), |input: Vec<f32>, (index, layer)| {
-            let [weights, bias] =
-                Layer::tensors(&layout, index).map(|tensor| &network.parameters[tensor.range()]);
+            let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| &network.parameters[tensor.range()]);
             engine.forward_layer(layer, weights, bias, &input, Some(&[])).unwrap().values
         })
     }

@@ -52,18 +52,14 @@ impl<'a> WholeInputs<'a> {
     /// Takes in a dense network and calibration `images` `[image, input]` as it reads them.
     ///
     /// Fails with [`Error::Usage`] without an image, and with [`Error::Shape`] if lengths do not fit the network.
-    pub fn new(
-        engine: &Engine,
-        network: &'a CompactNetwork,
-        images: &'a [f32],
-        settings: Settings,
-    ) -> Result<Self> {
+    pub fn new(engine: &Engine, network: &'a CompactNetwork, images: &'a [f32], settings: Settings) -> Result<Self> {
         let layout = ParameterLayout::new(&network.architecture);
         let length = network.architecture.image_len();
         let count = images.len() / length;
         if count == 0 {
             return Err(Error::Usage(
-                "units are taken out with the help of calibration images, and there is none; use --calibration-images".into(),
+                "units are taken out with the help of calibration images, and there is none; use --calibration-images"
+                    .into(),
             ));
         }
         if network.parameters.len() != layout.parameters() || !images.len().is_multiple_of(length) {
@@ -77,8 +73,7 @@ impl<'a> WholeInputs<'a> {
         let (mut layers, mut input) = (Vec::new(), images.to_vec());
         for (index, layer) in Layer::all(&network.architecture).iter().enumerate() {
             let rows = chosen_rows(count * layer.rows(), settings.seed, index as u32);
-            let [weights, bias] =
-                Layer::tensors(&layout, index).map(|tensor| &network.parameters[tensor.range()]);
+            let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| &network.parameters[tensor.range()]);
             let output = engine.forward_layer(layer, weights, bias, &input, Some(&rows))?;
             input = output.values;
             layers.push(Place { rows, targets: output.pre_activations });
@@ -92,13 +87,7 @@ impl<'a> WholeInputs<'a> {
     ///
     /// Fails with [`Error::Usage`] where a network with one unit in each layer is larger than that; as [`Engine::whole_inputs`]
     /// does; and with [`Error::Interrupted`] where a stop was asked for.
-    pub fn reduce(
-        &self,
-        engine: &Engine,
-        measure: Measure,
-        most: usize,
-        watch: &Watch<'_>,
-    ) -> Result<CompactNetwork> {
+    pub fn reduce(&self, engine: &Engine, measure: Measure, most: usize, watch: &Watch<'_>) -> Result<CompactNetwork> {
         let architecture = &self.network.architecture;
         let least = size(&with_widths(architecture, &least_widths(architecture, measure)), measure);
         if most < least {
@@ -151,7 +140,11 @@ impl<'a> WholeInputs<'a> {
                 let mut fewer = widths.clone();
                 fewer[index] -= 1;
                 // One that is alone stays anyway.
-                let saved = if fewer[index] == 0 { 1 } else { all - size(&with_widths(&network.architecture, &fewer), measure) };
+                let saved = if fewer[index] == 0 {
+                    1
+                } else {
+                    all - size(&with_widths(&network.architecture, &fewer), measure)
+                };
                 let groups: Vec<Vec<u32>> = (0..widths[index])
                     .map(|unit| columns(layer, widths[index], unit).map(|column| column as u32).collect())
                     .collect();
@@ -281,13 +274,7 @@ fn least_widths(architecture: &Architecture, measure: Measure) -> Vec<usize> {
 }
 
 /// What layer `index` of a network makes of `input`.
-fn output(
-    engine: &Engine,
-    network: &CompactNetwork,
-    index: usize,
-    layer: &Layer,
-    input: &[f32],
-) -> Result<Vec<f32>> {
+fn output(engine: &Engine, network: &CompactNetwork, index: usize, layer: &Layer, input: &[f32]) -> Result<Vec<f32>> {
     let layout = ParameterLayout::new(&network.architecture);
     let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| &network.parameters[tensor.range()]);
     Ok(engine.forward_layer(layer, weights, bias, input, Some(&[]))?.values)

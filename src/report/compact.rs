@@ -1,9 +1,9 @@
 //! What making a network really smaller gave, as text.
 
 use super::layout::aligned;
+use crate::pruning::compact::Findings;
 use crate::study::compact::{CompactRow, Measured};
 use crate::study::numbers::{significant, thousands};
-use crate::pruning::compact::Findings;
 
 /// Layers before and after, and all together.
 pub fn layers(rows: &[CompactRow]) -> String {

@@ -1,7 +1,7 @@
 //! What a reader sees: text for the terminal, figures, one HTML page. Nothing here prints.
 
-mod explorer;
 pub mod compact;
+mod explorer;
 pub mod figures;
 pub mod growth_figure;
 pub mod html;

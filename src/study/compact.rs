@@ -94,7 +94,8 @@ pub fn rows(before: &Architecture, after: &Architecture) -> Vec<CompactRow> {
         .zip(&after_layers)
         .enumerate()
         .map(|(index, (old, new))| {
-            let (inputs_before, units_before, weights_before, multiply_adds_before, bytes_before) = of(old, before.bias);
+            let (inputs_before, units_before, weights_before, multiply_adds_before, bytes_before) =
+                of(old, before.bias);
             let (inputs_after, units_after, weights_after, multiply_adds_after, bytes_after) = of(new, after.bias);
             CompactRow {
                 layer: Layer::tensors(&layout, index)[0].layer().into(),
@@ -177,8 +178,8 @@ pub fn compact(
         let features = original.input.features(&images.images);
         let surgeon = WholeInputs::new(engine, &lossless, &features, calibrating.settings)?;
         let stages = surgeon.stages(measure, most).len() as u64;
-        let reduced = control
-            .stage("take units out", stages, "stages", |watch| surgeon.reduce(engine, measure, most, watch))?;
+        let reduced =
+            control.stage("take units out", stages, "stages", |watch| surgeon.reduce(engine, measure, most, watch))?;
         // Its inputs are numbered among those that were left; dark ones are gone already.
         let inputs = reduced.inputs.iter().map(|&input| lossless.inputs[input as usize]).collect();
         network = CompactNetwork { inputs, ..reduced }.lossless(None).0;
@@ -261,8 +262,7 @@ impl<'a> Ready<'a> {
                     let length = architecture.image_len();
                     let mut values = self.features[block.start * length..block.end * length].to_vec();
                     for (index, layer) in Layer::all(architecture).iter().enumerate() {
-                        let [weights, bias] =
-                            Layer::tensors(&layout, index).map(|tensor| &parameters[tensor.range()]);
+                        let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| &parameters[tensor.range()]);
                         values = engine.forward_layer(layer, weights, bias, &values, Some(&[]))?.values;
                     }
                     values

@@ -94,8 +94,7 @@ impl Layer {
         let rows = rows(self, &values);
         let columns: Vec<u32> = (0..self.columns() as u32).collect();
         let column = |numbers: &[f64]| numbers.iter().step_by(self.units).copied().collect::<Vec<_>>();
-        let mut moments =
-            gram::accumulate(&rows, &columns, &vec![1.0; rows.len()], &column(&self.pre_activations));
+        let mut moments = gram::accumulate(&rows, &columns, &vec![1.0; rows.len()], &column(&self.pre_activations));
         moments.add_ridge(moments.ridge(self.ridge), &column(&self.weights));
         moments
     }
