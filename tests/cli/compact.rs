@@ -51,11 +51,11 @@ fn seven_per_cent_of_an_mnist_network_go_without_a_changed_training_prediction()
     assert_eq!(same, images);
     // Only test images that light an input which no training image lights may be classified otherwise.
     let lighting = json["test_images_that_light_dark_inputs"].as_f64().unwrap();
-    let [dense, compact] = accuracies(&json);
-    assert!((dense - compact).abs() <= lighting / 10_000.0 + 1e-9, "{dense} {compact} {lighting}");
+    let [dense, compacted] = accuracies(&json);
+    assert!((dense - compacted).abs() <= lighting / 10_000.0 + 1e-9, "{dense} {compacted} {lighting}");
     assert!(json["notices"][0].as_str().unwrap().contains("--replica"));
-    assert_eq!(evaluated(&out, "mnist"), compact);
-    assert_eq!(evaluated(&out.join("weights.safetensors"), "mnist"), compact);
+    assert_eq!(evaluated(&out, "mnist"), compacted);
+    assert_eq!(evaluated(&out.join("weights.safetensors"), "mnist"), compacted);
     let table = Table::read(&out.join("compact.csv"));
     assert_eq!(table.column("layer").len(), 8);
     assert_eq!(table.only(&[("layer", "all")]).counts("weights_after"), [after as usize]);
@@ -76,9 +76,9 @@ fn a_pruned_network_becomes_really_smaller_and_stays_the_same() {
     assert!(before == 28_320 && after < before / 2, "{after} of {before}");
     let findings = &json["removed"];
     assert!(findings["unread_inputs"].as_u64().unwrap() > 100, "{findings}");
-    let [dense, compact] = accuracies(&json);
-    assert!((dense - compact).abs() < 2e-4, "{dense} {compact}");
-    assert_eq!(evaluated(&out, "mnist"), compact);
+    let [dense, compacted] = accuracies(&json);
+    assert!((dense - compacted).abs() < 2e-4, "{dense} {compacted}");
+    assert_eq!(evaluated(&out, "mnist"), compacted);
     let [large, small] = [0, 1].map(|place| json["file_bytes"][place].as_u64().unwrap());
     assert_eq!(small, std::fs::metadata(out.join("weights.safetensors")).unwrap().len());
     assert!(small < large);
