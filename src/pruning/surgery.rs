@@ -25,7 +25,7 @@ pub const MOST_ROWS: usize = 60_000;
 const KEPT_BYTES: usize = 4 << 20;
 
 /// The most `units * inputs^3`, over all layers that take part, that is begun with: some minutes for a network.
-const MOST_WORK: f64 = 1e12;
+pub(super) const MOST_WORK: f64 = 1e12;
 
 /// How rows are weighed and equations are kept solvable.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -410,7 +410,7 @@ impl<'a> Surgery<'a> {
 }
 
 /// All rows of a layer, or as many as are allowed, drawn at random, ascending.
-fn chosen_rows(count: usize, seed: u64, layer: u32) -> Vec<u32> {
+pub(super) fn chosen_rows(count: usize, seed: u64, layer: u32) -> Vec<u32> {
     let mut rows: Vec<u32> = (0..count as u32).collect();
     if count > MOST_ROWS {
         Sequence::new(seed, Stream::Calibration, 1, layer).choose(&mut rows, MOST_ROWS);

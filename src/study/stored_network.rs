@@ -4,7 +4,7 @@ use super::Control;
 use super::calibration::{CALIBRATION_FILE, Calibration};
 use super::recorded::{Base, RecordedRun};
 use crate::data::Dataset;
-use crate::engine::{Engine, Evaluation, Replica, Setup};
+use crate::engine::{Batch, DataHandle, Engine, Evaluation, Replica, Setup};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Selection};
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, RawArray, Values};
@@ -300,9 +300,19 @@ impl StoredNetwork {
     /// Fails as the calls of the engine do.
     pub fn evaluate(&self, engine: &mut Engine, data: &Arc<Dataset>, control: Control<'_>) -> Result<Evaluation> {
         let watch = control.silent();
-        if !self.input.is_plain() || self.architecture.hidden.len() < 2 {
+        let Some((mut batch, data)) = self.on_device(engine, data)? else {
             let features = self.input.features(&data.images);
             return engine.evaluate_features(&self.architecture, &self.parameters, &features, &data.labels, &watch);
+        };
+        Ok(batch.evaluate(data, &watch)?.remove(0))
+    }
+
+    /// The network and such images on the engine's device; nothing where the host computes it.
+    ///
+    /// Fails as the calls of the engine do.
+    pub fn on_device(&self, engine: &mut Engine, data: &Arc<Dataset>) -> Result<Option<(Batch, DataHandle)>> {
+        if !self.input.is_plain() || self.architecture.hidden.len() < 2 {
+            return Ok(None);
         }
         let data = engine.load(data)?;
         let mut batch = engine.begin(&Setup {
@@ -315,7 +325,7 @@ impl StoredNetwork {
             selection: &Selection::focus(&self.architecture),
         })?;
         batch.restore(&[Replica::new(self.parameters.clone())])?;
-        Ok(batch.evaluate(data, &watch)?.remove(0))
+        Ok(Some((batch, data)))
     }
 }
 
