@@ -18,6 +18,7 @@ pub mod foreign_weights;
 pub mod ledger;
 pub mod memory;
 pub mod numbers;
+pub mod onnx;
 mod part;
 pub mod presets;
 pub mod pruned;
