@@ -7,6 +7,7 @@ mod data;
 mod devices;
 mod doctor;
 mod dry_run;
+mod evaluate;
 mod explain;
 mod merge;
 mod options;
@@ -16,6 +17,7 @@ mod prune;
 mod report;
 mod run;
 mod stability;
+mod stack;
 mod stop;
 mod study;
 mod train;
@@ -49,6 +51,8 @@ enum Command {
     Stability(stability::StabilityArguments),
     /// Remove weights from trained networks, of a run or of another program, and say what was lost.
     Prune(prune::PruneArguments),
+    /// Accuracy and loss of networks on a test set: of a run, of a file, or of another program.
+    Evaluate(Box<evaluate::EvaluateArguments>),
     /// Finished runs on one HTML page that needs no network: Figure 4 with a slider, the layer, the ledger, the study's tables.
     Report(report::ReportArguments),
     /// Speed of this machine: training step, sort and count, sweep.
@@ -77,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Stability(arguments) => stability::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),

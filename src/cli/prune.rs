@@ -2,13 +2,15 @@
 
 mod calibrated;
 mod settings;
+mod stack;
 mod subjects;
 
 use super::options::{FolderOptions, ReadingOptions, Share};
 use super::output;
 use super::progress::Reporter;
-use super::run::{begin, data_sets, finish as finish_run, open_engine};
+use super::run::{begin, finish as finish_run, open_engine};
 use super::stability::HistoryOptions;
+use super::stack::{DataOptions, StackOptions};
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
 use crate::pruning::Repair;
@@ -17,9 +19,11 @@ use crate::pruning::score::{Scores, below_threshold};
 use crate::pruning::surgery::PrunedNetwork;
 use crate::run_folder::{Manifest, RunFolder};
 use crate::study::pruned::{self, Loss, PrunedTensor};
+use crate::study::recorded::Base;
 use clap::Args;
 use serde_json::{Value, json};
-use settings::{Base, Choice, CriterionName, Point};
+use settings::{Choice, CriterionName, Point};
+use stack::CalibrationOptions;
 use std::path::PathBuf;
 use subjects::{Subject, Subjects};
 
@@ -52,7 +56,7 @@ pub(super) struct PruneArguments {
     scope: Option<Scope>,
     #[command(flatten)]
     array: HistoryOptions,
-    /// What decides; stability if --min-stability is given.
+    /// What decides; stability if --min-stability is given, the surgeon with --dense.
     #[arg(long, value_enum)]
     criterion: Option<CriterionName>,
     /// stability: how far a weight may move.
@@ -91,13 +95,23 @@ pub(super) struct PruneArguments {
     reading: ReadingOptions,
     #[command(flatten)]
     folder: FolderOptions,
+    #[command(flatten)]
+    stack: StackOptions,
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    calibration: CalibrationOptions,
 }
 
 pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     // What is asked is checked before anything is read, as far as it can be.
+    arguments.check_stack()?;
     let points = arguments.points()?;
+    let name = arguments.criterion_name()?;
+    let calibrated = arguments.is_calibrated(name);
     let subjects = match (&arguments.run, &arguments.weights) {
         (Some(run), _) => subjects::of_run(arguments, run)?,
+        (None, Some(weights)) if arguments.stack.dense.is_some() => subjects::of_stack(arguments, weights, calibrated)?,
         (None, Some(weights)) => subjects::of_files(arguments, weights)?,
         (None, None) => {
             return Err(Error::Usage(
@@ -105,7 +119,6 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
             ));
         }
     };
-    let name = arguments.criterion_name()?;
     if !matches!(name, CriterionName::Magnitude | CriterionName::Wanda | CriterionName::Surgeon) {
         subjects.list.iter().try_for_each(|subject| subject.followed().map(|_| ()))?;
     }
@@ -114,8 +127,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     let scope = arguments.scope.unwrap_or(default);
     let mut engine = open_engine(&arguments.folder.device, arguments.folder.output.quiet)?;
     let reporter = Reporter::new(arguments.folder.output.quiet);
-    let calibrated = arguments.is_calibrated(name);
-    let Chosen { tensors: chosen, state } = if calibrated {
+    let chosen = if calibrated {
         let asked = calibrated::Asked { choice, scope, points: &points, repairs: arguments.repairs(name) };
         calibrated::choose(&mut engine, &asked, arguments.base, &subjects, reporter.control())?
     } else {
@@ -123,18 +135,14 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
         Chosen { tensors, state: None }
     };
 
-    let settings = arguments.settings(choice, scope, &subjects.list);
+    let settings = arguments.settings(choice, scope, &subjects);
     let (checksums, identity) = subjects.checksums()?;
     let out = arguments.folder.out.as_deref();
     let (folder, mut manifest) = begin(out, "prune", &settings, engine.description(), checksums, &identity)?;
-    let mut losses: Vec<Vec<Vec<Loss>>> = chosen.iter().map(|tensors| pruned::losses(tensors)).collect();
-    if let Some((cell, configuration, replicas)) = subjects.evaluated() {
-        manifest.data_sets = data_sets(std::slice::from_ref(cell), configuration)?;
-        let control = reporter.control();
-        let (before, after) = match &state {
-            None => pruned::evaluate(&mut engine, cell, configuration, replicas, &chosen, control)?,
-            Some(points) => pruned::evaluate_networks(&mut engine, cell, configuration, replicas, points, control)?,
-        };
+    manifest.seeds.extend(subjects.stack().map(|part| part.configuration.seed));
+    let mut losses: Vec<Vec<Vec<Loss>>> = chosen.tensors.iter().map(|tensors| pruned::losses(tensors)).collect();
+    manifest.data_sets = subjects.data_sets()?;
+    if let Some((before, after)) = subjects.evaluate(&mut engine, &chosen, reporter.control())? {
         for (losses, after) in losses.iter_mut().zip(&after) {
             let sums = losses.iter_mut().filter_map(|lines| lines.last_mut());
             for ((loss, before), after) in sums.zip(&before).zip(after) {
@@ -146,16 +154,17 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     let several = points.len() > 1;
     let note = subjects.note()?;
     let mut files = Vec::new();
-    for (place, ((point, tensors), losses)) in points.iter().zip(&chosen).zip(&losses).enumerate() {
+    for (place, ((point, tensors), losses)) in points.iter().zip(&chosen.tensors).zip(&losses).enumerate() {
         let part = if several { point.folder() } else { String::new() };
         let path = |name: &str| folder.file(&format!("{part}{name}"));
         // What was solved anew is written as it was solved; it is cut already.
-        let solved = match &state {
+        let solved = match &chosen.state {
             Some(points) => Some(subjects.solved(&points[place])?),
             None => None,
         };
         let state = solved.as_ref().unwrap_or(&subjects.state);
-        files.push(pruned::write(&path, state, tensors, losses, subjects.as_numpy, note.as_deref())?);
+        let tensors = subjects.in_file_order(tensors);
+        files.push(pruned::write(&path, state, &tensors, losses, subjects.as_numpy, note.as_deref())?);
     }
     finish(arguments, &folder, &mut manifest, &subjects, &points, &losses, &files)
 }

@@ -142,7 +142,10 @@ pub fn write_noted(path: &Path, arrays: &[NamedArray<'_>], note: Option<&str>) -
         }
     }
     let is_safetensors = path.extension().is_some_and(|ending| ending == "safetensors");
-    store::write(path, |file| if is_safetensors { safetensors::write(file, arrays, note) } else { npz::write(file, arrays) })
+    store::write(
+        path,
+        |file| if is_safetensors { safetensors::write(file, arrays, note) } else { npz::write(file, arrays) },
+    )
 }
 
 /// An array as it was read, of floats or of bytes.

@@ -120,12 +120,7 @@ impl DenseStack {
     /// Fails with [`Error::Usage`] if a name is not there, comes twice, or the order does not fit, or if nothing tells how
     /// square weights lie, and with [`Error::Data`] if the file cannot be read, if tensors are not those of such a stack for these
     /// `data`, or hold numbers that are not finite.
-    pub fn read(
-        path: &Path,
-        named: &[String],
-        said: Option<Orientation>,
-        data: StackData<'_>,
-    ) -> Result<Self> {
+    pub fn read(path: &Path, named: &[String], said: Option<Orientation>, data: StackData<'_>) -> Result<Self> {
         let shown = path.display().to_string();
         let mut file = WeightFile::open(path)?;
         let found = named.iter().map(|name| find_weight(&file, name, &shown)).collect::<Result<Vec<Found>>>()?;
@@ -159,8 +154,11 @@ impl DenseStack {
             .iter()
             .zip(&biases)
             .zip(axes.into_iter().zip(sizes))
-            .map(|((found, bias), (axes, sizes))| {
-                StackLayer { weight: found.weight.clone(), bias: bias.clone(), axes, sizes }
+            .map(|((found, bias), (axes, sizes))| StackLayer {
+                weight: found.weight.clone(),
+                bias: bias.clone(),
+                axes,
+                sizes,
             })
             .collect();
         let [image_height, image_width, channels] = data.image;
@@ -178,12 +176,11 @@ impl DenseStack {
                 parameters[layout.dense_bias(index).range()].copy_from_slice(&bias.values);
             }
         }
-        let weights: Vec<String> = layers.iter().map(|layer| layer.weight.clone()).collect();
-        let state = file.state(&weights, "weights")?;
-        let is_used =
-            |name: &str| layers.iter().any(|layer| layer.weight == name || layer.bias.as_deref() == Some(name));
+        let used: Vec<String> =
+            layers.iter().flat_map(|layer| [Some(layer.weight.clone()), layer.bias.clone()]).flatten().collect();
+        let state = file.state(&used, "weights")?;
         let unused: Vec<String> =
-            state.iter().filter_map(|array| array.name.clone()).filter(|name| !is_used(name)).collect();
+            state.iter().filter_map(|array| array.name.clone()).filter(|name| !used.contains(name)).collect();
         if !unused.is_empty() {
             notices.push(format!("not of the stack, and left as they are: {}", listed(SHOWN, &unused)));
         }
@@ -282,12 +279,7 @@ fn chain(shapes: &[[usize; 2]], pixels: usize) -> std::result::Result<Vec<usize>
 
 /// Another order of the layers in which they lead from the pixels to the classes.
 fn order_that_fits(shapes: &[[usize; 2]], pixels: usize, classes: usize) -> Option<Vec<usize>> {
-    fn next(
-        shapes: &[[usize; 2]],
-        classes: usize,
-        arriving: usize,
-        order: &mut Vec<usize>,
-    ) -> bool {
+    fn next(shapes: &[[usize; 2]], classes: usize, arriving: usize, order: &mut Vec<usize>) -> bool {
         if order.len() == shapes.len() {
             return arriving == classes;
         }

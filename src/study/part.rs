@@ -1,5 +1,6 @@
 //! A part of a comparison: some layers of trained networks, with what is known of them.
 
+pub(super) use super::recorded::Base;
 use crate::engine::Overheads;
 use crate::network::Selection;
 use crate::pruning::Scope;
@@ -56,24 +57,6 @@ pub(super) struct Cost {
     pub(super) seconds: Vec<f64>,
     /// Building and copying meanwhile.
     pub(super) overheads: Overheads,
-}
-
-/// Which weights of a training a network has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Base {
-    /// Those after the last epoch.
-    Last,
-    /// The mean over the last half of the epochs.
-    Mean,
-}
-
-impl Base {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Mean => "mean",
-        }
-    }
 }
 
 /// The networks of all replicas with what calibration images say of them.

@@ -10,11 +10,34 @@ use crate::run_folder::Manifest;
 use crate::run_folder::arrays;
 use crate::stability::import::{Axes, Histories, read_history};
 use crate::stability::{History, Stability, TensorHistory, WindowedEnvelope};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The name of the history of a layer that was recorded alone.
 const ALONE: &str = "history";
+
+/// Which weights of a training a network has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Base {
+    /// After the last epoch.
+    #[default]
+    Last,
+    /// Their mean over the last half of the epochs.
+    Mean,
+}
+
+impl Base {
+    /// As options and tables have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::Mean => "mean",
+        }
+    }
+}
 
 /// One cell of a run folder that `compare` or `train` wrote.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::calibration::{CALIBRATION_FILE, Calibration};
-use super::recorded::RecordedRun;
+use super::recorded::{Base, RecordedRun};
 use crate::data::Dataset;
 use crate::engine::{Engine, Evaluation, Replica, Setup};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Name of the file with the networks in a folder.
-const WEIGHTS_FILE: &str = "weights.safetensors";
+pub const WEIGHTS_FILE: &str = "weights.safetensors";
 /// Name of the tensor that says which pixels are read.
 const PIXELS: &str = "pixels";
 /// Folders in a message.
@@ -94,6 +94,11 @@ pub fn note(architecture: &Architecture, input: InputScale) -> Result<String> {
         .map_err(|error| Error::Job(format!("the network's sizes cannot be written as JSON: {error}")))
 }
 
+/// Whether this is a folder of `compare` or `train`.
+pub fn is_run(path: &Path) -> bool {
+    path.join("history.npz").is_file() || path.join("cells").is_dir()
+}
+
 /// The network of a run, with the rows and columns of its images where the run has kept some.
 ///
 /// Fails as [`RecordedRun::network`] and [`Calibration::read`] do.
@@ -131,11 +136,8 @@ impl StoredNetwork {
             shape: &tensor.shape,
             values: Values::F32(&self.parameters[tensor.range()]),
         });
-        let pixels = pixels.iter().map(|pixels| NamedArray {
-            name: PIXELS,
-            shape: &pixels.shape,
-            values: Values::Raw(pixels),
-        });
+        let pixels =
+            pixels.iter().map(|pixels| NamedArray { name: PIXELS, shape: &pixels.shape, values: Values::Raw(pixels) });
         let arrays: Vec<NamedArray<'_>> = tensors.chain(pixels).collect();
         arrays::write_noted(path, &arrays, Some(&note(&self.architecture, self.input)?))
     }
@@ -173,8 +175,7 @@ impl StoredNetwork {
                 let pixels = file.read_raw(Some(PIXELS))?.indices();
                 let ascending = pixels.filter(|pixels| pixels.windows(2).all(|pair| pair[0] < pair[1]));
                 let image = [architecture.image_height, architecture.channels, architecture.convolutions.len()];
-                let fits =
-                    |pixels: &Vec<u32>| image == [1, 1, 0] && pixels.len() == architecture.image_width;
+                let fits = |pixels: &Vec<u32>| image == [1, 1, 0] && pixels.len() == architecture.image_width;
                 Some(ascending.filter(fits).ok_or_else(|| {
                     refused(format!("{PIXELS} are not {} ascending indices", architecture.image_len()))
                 })?)
@@ -205,17 +206,20 @@ impl StoredNetwork {
                 parameters[tensor.range()].copy_from_slice(values);
             }
         }
-        let network = |parameters| Self { architecture: architecture.clone(), parameters, pixels: pixels.clone(), input };
+        let network =
+            |parameters| Self { architecture: architecture.clone(), parameters, pixels: pixels.clone(), input };
         Ok(networks.into_iter().map(network).collect())
     }
 
-    /// The networks of all replicas of a run; with `averaged` their weights and biases averaged over the last half of the
-    /// epochs.
+    /// The networks of all replicas of a run.
     ///
     /// Fails as [`RecordedRun::replicas`] and [`RecordedRun::averaged`] do.
-    pub fn of_run(run: &RecordedRun, averaged: bool) -> Result<Vec<Self>> {
+    pub fn of_run(run: &RecordedRun, base: Base) -> Result<Vec<Self>> {
         let architecture = architecture_of(run)?;
-        let replicas = if averaged { run.averaged(&architecture)? } else { run.replicas(&architecture)? };
+        let replicas = match base {
+            Base::Last => run.replicas(&architecture)?,
+            Base::Mean => run.averaged(&architecture)?,
+        };
         let input = InputScale::divided_by(run.configuration.pixel_scale);
         let network = |parameters| Self { architecture: architecture.clone(), parameters, pixels: None, input };
         Ok(replicas.into_iter().map(|replica| network(replica.parameters)).collect())
@@ -225,11 +229,11 @@ impl StoredNetwork {
     /// [`Self::read`] reads. One for each replica, in their order.
     ///
     /// Fails as [`Self::of_run`] and [`Self::read`] do, and with [`Error::Usage`] if averages are wanted of what is no run.
-    pub fn open(path: &Path, averaged: bool) -> Result<Vec<Self>> {
-        if path.join("history.npz").is_file() || path.join("cells").is_dir() {
-            return Self::of_run(&RecordedRun::open(path)?, averaged);
+    pub fn open(path: &Path, base: Base) -> Result<Vec<Self>> {
+        if is_run(path) {
+            return Self::of_run(&RecordedRun::open(path)?, base);
         }
-        if averaged {
+        if base == Base::Mean {
             return Err(Error::Usage(format!(
                 "--base mean is of runs, which keep averages over their last epochs, and {} is none; leave it out",
                 path.display()
@@ -381,20 +385,25 @@ mod tests {
         let host = host.unwrap();
         assert_eq!((found.correct, found.samples), (host.correct, host.samples));
         let terms = 6.0 + 4.0 + 5.0 + 12.0;
-        assert!((found.loss - host.loss).abs() <= terms * f64::from(f32::EPSILON) * host.loss.max(1.0), "{found:?} {host:?}");
+        assert!(
+            (found.loss - host.loss).abs() <= terms * f64::from(f32::EPSILON) * host.loss.max(1.0),
+            "{found:?} {host:?}"
+        );
         // Weights of pixels 1, 3 and 4 taken out, or 0: the same logits.
         let pixels = [0, 2, 5];
         let mut cut = whole.clone();
         for unread in [1, 3, 4] {
             cut.parameters[unread * 4..][..4].fill(0.0);
         }
-        let mut parameters: Vec<f32> = pixels.iter().flat_map(|&pixel| whole.parameters[pixel * 4..][..4].to_vec()).collect();
+        let mut parameters: Vec<f32> =
+            pixels.iter().flat_map(|&pixel| whole.parameters[pixel * 4..][..4].to_vec()).collect();
         parameters.extend(&whole.parameters[24..]);
         let architecture = Architecture { image_height: 1, image_width: 3, ..whole.architecture };
         let input = InputScale { divisor: 255.0, mean: 0.5, sd: 2.0 };
         let some = StoredNetwork { architecture, parameters, pixels: Some(vec![0, 2, 5]), input };
         let cut = StoredNetwork { input, ..cut };
-        let [some, cut] = [some, cut].map(|network| network.evaluate(&mut engine, &network.fit(&set).unwrap(), control).unwrap());
+        let [some, cut] =
+            [some, cut].map(|network| network.evaluate(&mut engine, &network.fit(&set).unwrap(), control).unwrap());
         assert_eq!(some, cut);
     }
 
@@ -445,8 +454,12 @@ mod tests {
             let arrays: Vec<NamedArray<'_>> = tensors
                 .iter()
                 .map(|tensor| match tensor.name.as_str() {
-                    "dense0.weight" => NamedArray { name, shape, values: Values::F32(&values[..shape.iter().product()]) },
-                    other => NamedArray { name: other, shape: &tensor.shape, values: Values::F32(&values[..tensor.len()]) },
+                    "dense0.weight" => {
+                        NamedArray { name, shape, values: Values::F32(&values[..shape.iter().product()]) }
+                    }
+                    other => {
+                        NamedArray { name: other, shape: &tensor.shape, values: Values::F32(&values[..tensor.len()]) }
+                    }
                 })
                 .collect();
             arrays::write_noted(&path, &arrays, note).unwrap();

@@ -1,11 +1,11 @@
 //! Pruning a run with its calibration images: scores that know the inputs, surgeons, and weights that are solved anew.
 
-use super::settings::{Base, Choice, Point};
-use super::subjects::{Subject, Subjects};
+use super::settings::{Choice, Point};
+use super::subjects::{Basis, Subject, Subjects};
 use super::{Chosen, by_scores};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout, Selection};
+use crate::network::{Part, Selection};
 use crate::pruning::allocation::Scope;
 use crate::pruning::masks::{Mask, removed_weights};
 use crate::pruning::score::{Score, Scores};
@@ -14,8 +14,8 @@ use crate::pruning::surgery::PrunedNetwork;
 use crate::stability::WindowedEnvelope;
 use crate::study::Control;
 use crate::study::calibrated::{CalibratedNetworks, Ratios};
-use crate::study::calibration::{CALIBRATION_FILE, Calibration};
 use crate::study::pruned::PrunedTensor;
+use crate::study::recorded::Base;
 
 /// What is asked.
 pub(super) struct Asked<'a> {
@@ -34,45 +34,27 @@ pub(super) fn choose(
     subjects: &Subjects,
     control: Control<'_>,
 ) -> Result<Chosen> {
-    let (run, trained) = subjects.run()?;
-    let path = run.folder.join(CALIBRATION_FILE);
-    let calibration = Calibration::read(&path)?;
-    let [image_height, image_width, channels] = calibration.sizes;
-    let architecture = Architecture { image_height, image_width, channels, ..run.network()? };
-    let parameters = ParameterLayout::new(&architecture).parameters();
-    if trained.iter().any(|replica| replica.parameters.len() != parameters) {
-        return Err(Error::Data(format!(
-            "{} has images of {:?} (rows, columns, channels), which the run's networks do not read; the folder is damaged, run it \
-             again",
-            path.display(),
-            calibration.sizes
-        )));
-    }
+    let Basis { architecture, parameters, features, configuration, parts } = subjects.basis(base)?;
+    let selection = Selection::named(&architecture, &parts.join(","))?;
+    let networks =
+        CalibratedNetworks::new(engine, &architecture, &selection, &parameters, &features, configuration.surgery())?;
     let names: Vec<&str> = subjects.list.iter().map(|subject| subject.name.as_str()).collect();
-    let selection = Selection::named(&architecture, &names.join(","))?;
-    let features = calibration.features(run.configuration.pixel_scale);
-    let parameters: Vec<Vec<f32>> = match base {
-        Some(Base::Mean) => run.averaged(&architecture)?.into_iter().map(|replica| replica.parameters).collect(),
-        _ => trained.iter().map(|replica| replica.parameters.clone()).collect(),
-    };
-    let networks = CalibratedNetworks::new(
-        engine,
-        &architecture,
-        &selection,
-        &parameters,
-        &features,
-        run.configuration.surgery(),
-    )?;
     // Subjects stand in the order of the file, parts of the selection in that of the network.
-    let part_of = |name: &str| selection.parts().iter().position(|part| part.name == name);
+    let subject_of = |part: &Part| parts.iter().position(|own| *own == part.name);
+    let part_of = |name: &str| {
+        let subject = names.iter().position(|own| *own == name)?;
+        selection.parts().iter().position(|part| part.name == parts[subject])
+    };
     let solved = match asked.choice {
         Choice::Surgeon(window) => {
             let kept =
                 asked.points.iter().map(|point| kept(point, &selection, &networks)).collect::<Result<Vec<_>>>()?;
-            let sizes = run.configuration.stages.iter();
+            let sizes = configuration.stages.iter();
             // Sizes that these layers cannot reach are none to stop at.
             let stages: Vec<usize> = sizes.filter_map(|&size| networks.kept_at(size).ok()).collect();
-            let ratios = window.map(|window| ratios(engine, subjects, &selection, window)).transpose()?;
+            let followed: Vec<Option<&Subject>> =
+                selection.parts().iter().map(|part| subject_of(part).map(|place| &subjects.list[place])).collect();
+            let ratios = window.map(|window| ratios(engine, &followed, &selection, window)).transpose()?;
             Some(networks.surgeon(engine, &kept, &stages, ratios.as_ref(), control)?)
         }
         Choice::Scored(score) => {
@@ -89,12 +71,11 @@ pub(super) fn choose(
             if !asked.repairs {
                 return Ok(Chosen { tensors, state: None });
             }
-            let of_part = |tensors: &Vec<PrunedTensor>, name: &str| -> Vec<Mask> {
-                tensors.iter().find(|tensor| tensor.name == name).map_or_else(Vec::new, |tensor| tensor.masks.clone())
+            let of_part = |tensors: &Vec<PrunedTensor>, part: &Part| -> Vec<Mask> {
+                subject_of(part).map_or_else(Vec::new, |subject| tensors[subject].masks.clone())
             };
-            let masks = |tensors: &Vec<PrunedTensor>| {
-                selection.parts().iter().map(|part| of_part(tensors, &part.name)).collect()
-            };
+            let masks =
+                |tensors: &Vec<PrunedTensor>| selection.parts().iter().map(|part| of_part(tensors, part)).collect();
             let masks: Vec<Vec<Vec<Mask>>> = tensors.iter().map(masks).collect();
             Some(networks.refit(engine, &masks, control)?)
         }
@@ -126,13 +107,12 @@ fn kept(point: &Point, selection: &Selection, networks: &CalibratedNetworks<'_>)
 }
 
 /// What the holding surgeon multiplies weights by: `[replica][part]`.
-fn ratios(engine: &mut Engine, subjects: &Subjects, selection: &Selection, window: u32) -> Result<Ratios> {
+fn ratios(engine: &mut Engine, followed: &[Option<&Subject>], selection: &Selection, window: u32) -> Result<Ratios> {
     let mut of_parts: Vec<Vec<Vec<f32>>> = Vec::new();
-    for part in selection.parts() {
-        let subject = subjects.list.iter().find(|subject| subject.name == part.name);
+    for (part, subject) in selection.parts().iter().zip(followed) {
         let history = subject.map_or_else(
             || Err(Error::Data(format!("{} has no history in this run; train it again", part.name))),
-            Subject::followed,
+            |subject| subject.followed(),
         )?;
         let history = history.whole()?;
         let envelope = WindowedEnvelope::new(engine, &history, &[window])?;

@@ -1,25 +1,29 @@
 //! What is pruned: tensors of a run, or of somebody's files, with their histories.
 
-use super::super::run::announce;
+use super::super::run::{announce, data_sets};
 use super::super::stability::{announce_history, check_alike, checksum, chosen};
-use super::PruneArguments;
-use crate::engine::{Engine, Replica};
+use super::stack::StackPart;
+use super::{Chosen, PruneArguments};
+use crate::engine::{Engine, Evaluation, Replica};
 use crate::error::{Error, Result};
-use crate::network::ParameterLayout;
+use crate::network::{Architecture, ParameterLayout};
 use crate::pruning::score::{Score, Scores};
 use crate::pruning::surgery::PrunedNetwork;
 use crate::run_folder::arrays::{ForeignArray, RawArray};
 use crate::run_folder::listed;
 use crate::stability::TensorHistory;
 use crate::stability::import::{Axes, Histories};
+use crate::study::Control;
+use crate::study::calibration::{CALIBRATION_FILE, Calibration};
 use crate::study::comparison::hash_parameters;
 use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
 use crate::study::foreign_weights::{self, WeightFile};
-use crate::study::pruned;
-use crate::study::recorded::RecordedRun;
+use crate::study::pruned::{self, PrunedTensor};
+use crate::study::recorded::{Base, RecordedRun};
 use crate::study::stored_network::{self, InputScale};
 use crate::training::NumberHash;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -68,6 +72,18 @@ impl Subject {
     }
 }
 
+/// Networks before they are cut, and what cuts them.
+pub(super) struct Basis {
+    pub(super) architecture: Architecture,
+    /// Of each replica.
+    pub(super) parameters: Vec<Vec<f32>>,
+    /// Calibration images `[image, feature]`.
+    pub(super) features: Vec<f32>,
+    pub(super) configuration: Configuration,
+    /// For each subject the name of our tensor.
+    pub(super) parts: Vec<String>,
+}
+
 /// All that is pruned, and what lies around it.
 pub(super) struct Subjects {
     pub(super) list: Vec<Subject>,
@@ -80,7 +96,14 @@ pub(super) struct Subjects {
     /// Whether NumPy reads the input, and so should read the output.
     pub(super) as_numpy: bool,
     weight_hash: String,
-    run: Option<RunPart>,
+    source: Source,
+}
+
+/// Where the tensors are from, and what is known besides.
+enum Source {
+    Files,
+    Run(Box<RunPart>),
+    Stack(Box<StackPart>),
 }
 
 /// What a run knows besides.
@@ -100,30 +123,142 @@ impl Subjects {
         histories.map(|history| history.shape.epochs as u32).next().unwrap_or(0)
     }
 
-    /// The run, with its trained networks.
-    pub(super) fn run(&self) -> Result<(&RecordedRun, &[Replica<f32>])> {
-        let part = self.run.as_ref().ok_or_else(|| Error::Usage("name a run folder".into()))?;
-        Ok((&part.run, &part.replicas))
+    fn run(&self) -> Option<&RunPart> {
+        match &self.source {
+            Source::Run(part) => Some(part),
+            Source::Files | Source::Stack(_) => None,
+        }
     }
 
-    /// Every tensor of these networks of the run, one for each replica.
+    /// The stack of another program, if it is one.
+    pub(super) fn stack(&self) -> Option<&StackPart> {
+        match &self.source {
+            Source::Stack(part) => Some(part),
+            Source::Files | Source::Run(_) => None,
+        }
+    }
+
+    /// What surgeons, repairs and scores that know the inputs begin with.
+    ///
+    /// Fails with [`Error::Data`] if a run has no calibration images or others than its networks read, and with
+    /// [`Error::Usage`] for weights that are no network.
+    pub(super) fn basis(&self, base: Option<Base>) -> Result<Basis> {
+        let names = self.list.iter().map(|subject| &subject.name);
+        let part = match &self.source {
+            Source::Run(part) => part,
+            Source::Stack(part) => {
+                return Ok(Basis {
+                    architecture: part.stack.architecture.clone(),
+                    parameters: vec![part.base().to_vec()],
+                    features: part.input.features(part.calibration.pixels()),
+                    configuration: part.configuration.clone(),
+                    parts: names.map(|name| part.part(name)).collect(),
+                });
+            }
+            Source::Files => return Err(Error::Usage("name a run folder, or the layers with --dense".into())),
+        };
+        let run = &part.run;
+        let path = run.folder.join(CALIBRATION_FILE);
+        let calibration = Calibration::read(&path)?;
+        let [image_height, image_width, channels] = calibration.sizes;
+        let architecture = Architecture { image_height, image_width, channels, ..run.network()? };
+        let parameters = ParameterLayout::new(&architecture).parameters();
+        if part.replicas.iter().any(|replica| replica.parameters.len() != parameters) {
+            return Err(Error::Data(format!(
+                "{} has images of {:?} (rows, columns, channels), which the run's networks do not read; the folder is damaged, run \
+                 it again",
+                path.display(),
+                calibration.sizes
+            )));
+        }
+        let of = |replica: Replica<f32>| replica.parameters;
+        let parameters = match base {
+            Some(Base::Mean) => run.averaged(&architecture)?.into_iter().map(of).collect(),
+            _ => part.replicas.iter().cloned().map(of).collect(),
+        };
+        Ok(Basis {
+            features: calibration.features(run.configuration.pixel_scale),
+            architecture,
+            parameters,
+            configuration: run.configuration.clone(),
+            parts: names.cloned().collect(),
+        })
+    }
+
+    /// Every tensor of these networks, one for each replica.
     pub(super) fn solved(&self, networks: &[PrunedNetwork]) -> Result<Vec<RawArray>> {
-        let architecture = self.run()?.0.network()?;
         let replica = |network: &PrunedNetwork| Replica::new(network.parameters.clone());
-        Ok(pruned::tensors(&architecture, &networks.iter().map(replica).collect::<Vec<_>>()))
+        match &self.source {
+            Source::Run(part) => {
+                Ok(pruned::tensors(&part.run.network()?, &networks.iter().map(replica).collect::<Vec<_>>()))
+            }
+            Source::Stack(part) => {
+                Ok(networks.iter().flat_map(|one| part.stack.with_parameters(&one.parameters)).collect())
+            }
+            Source::Files => Ok(self.state.clone()),
+        }
     }
 
     /// What the file of a run's networks says of them.
     pub(super) fn note(&self) -> Result<Option<String>> {
-        let Some(part) = &self.run else { return Ok(None) };
+        let Some(part) = self.run() else { return Ok(None) };
         let input = InputScale::divided_by(part.run.configuration.pixel_scale);
         stored_network::note(&stored_network::architecture_of(&part.run)?, input).map(Some)
     }
 
-    /// The networks that can be evaluated, and on what.
-    pub(super) fn evaluated(&self) -> Option<(&Cell, &Configuration, &[Replica<f32>])> {
-        let part = self.run.as_ref()?;
-        Some((part.cell.as_ref()?, &part.run.configuration, &part.replicas))
+    /// What was chosen, in the order in which the file has its weights.
+    pub(super) fn in_file_order<'a>(&self, tensors: &'a [PrunedTensor]) -> Cow<'a, [PrunedTensor]> {
+        match &self.source {
+            Source::Stack(part) => Cow::Owned(part.in_file_order(tensors)),
+            Source::Files | Source::Run(_) => Cow::Borrowed(tensors),
+        }
+    }
+
+    /// How well all replicas classify the test set before, and at each point; nothing without data.
+    pub(super) fn evaluate(
+        &self,
+        engine: &mut Engine,
+        chosen: &Chosen,
+        control: Control<'_>,
+    ) -> Result<Option<(Vec<Evaluation>, Vec<Vec<Evaluation>>)>> {
+        let part = match &self.source {
+            Source::Run(part) => part,
+            Source::Stack(part) => {
+                let networks: Vec<Vec<f32>> = match &chosen.state {
+                    Some(points) => points.iter().flatten().map(|network| network.parameters.clone()).collect(),
+                    None => chosen.tensors.iter().map(|tensors| part.cut(tensors)).collect(),
+                };
+                let all: Vec<&[f32]> =
+                    [&part.stack.parameters].into_iter().chain(&networks).map(Vec::as_slice).collect();
+                let mut found = part.evaluate(engine, &all, control)?.into_iter();
+                let before = found.by_ref().take(1).collect();
+                return Ok(Some((before, found.map(|one| vec![one]).collect())));
+            }
+            Source::Files => return Ok(None),
+        };
+        let RunPart { run, cell: Some(cell), replicas } = &**part else { return Ok(None) };
+        let configuration = &run.configuration;
+        match &chosen.state {
+            None => pruned::evaluate(engine, cell, configuration, replicas, &chosen.tensors, control),
+            Some(points) => pruned::evaluate_networks(engine, cell, configuration, replicas, points, control),
+        }
+        .map(Some)
+    }
+
+    /// What the data hold, for the manifest.
+    pub(super) fn data_sets(&self) -> Result<BTreeMap<String, serde_json::Value>> {
+        match &self.source {
+            Source::Run(part) => match &part.cell {
+                Some(cell) => data_sets(std::slice::from_ref(cell), &part.run.configuration),
+                None => Ok(BTreeMap::new()),
+            },
+            Source::Stack(part) => {
+                let contents = serde_json::to_value(&part.images.contents)
+                    .map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))?;
+                Ok([(part.images.name().to_string(), contents)].into())
+            }
+            Source::Files => Ok(BTreeMap::new()),
+        }
     }
 
     /// Checksums for the manifest, and those that tell this run from others.
@@ -133,7 +268,10 @@ impl Subjects {
         if histories.clone().next().is_some() {
             own.extend([checksum(histories)?]);
         }
-        let cell = self.run.as_ref().and_then(|part| Some((part.cell.as_ref()?, &part.run.configuration)));
+        if let Some(part) = self.stack() {
+            own.extend(part.images.checksums());
+        }
+        let cell = self.run().and_then(|part| Some((part.cell.as_ref()?, &part.run.configuration)));
         let Some((cell, configuration)) = cell else { return Ok((own.clone(), own)) };
         let mut checksums = cell.checksums(configuration);
         let mut identity: Checksums = cell.identity(configuration, &checksums).collect();
@@ -190,7 +328,7 @@ pub(super) fn of_run(arguments: &PruneArguments, path: &Path) -> Result<Subjects
         notices,
         as_numpy: false,
         weight_hash: hash_parameters(replicas.iter().map(|replica| replica.parameters.as_slice())),
-        run: Some(RunPart { run, cell, replicas }),
+        source: Source::Run(Box::new(RunPart { run, cell, replicas })),
     })
 }
 
@@ -200,6 +338,48 @@ fn layers_of_run(arguments: &PruneArguments, run: &RecordedRun, recorded: &[Tens
         (None, Some(_)) => Ok(recorded.iter().map(|history| history.name.clone()).collect()),
         (layers, _) => run.chosen(layers.as_deref(), recorded),
     }
+}
+
+/// The layers of a stack of another program; `calibrates` says that its images are needed for more than judging.
+pub(super) fn of_stack(arguments: &PruneArguments, path: &Path, calibrates: bool) -> Result<Subjects> {
+    let say = &arguments.folder.output;
+    let mut part = StackPart::open(arguments, path, calibrates)?;
+    part.announce(say);
+    let mut notices = [&part.images.notices[..], &part.stack.notices].concat();
+    let weights = part.weights(arguments);
+    let known: Vec<String> = part.stack.layers.iter().map(|layer| layer.weight.clone()).collect();
+    let indices = chosen(&weights, &known, "the stack that --dense names")?;
+    let weights: Vec<String> = indices.into_iter().map(|index| known[index].clone()).collect();
+    let list = match &arguments.history {
+        Some(history) => {
+            let (followed, said) = part.follow(arguments, path, history, &weights)?;
+            notices.extend(said);
+            weights.iter().zip(followed).map(|(name, history)| Subject::followed_by(name, history)).collect()
+        }
+        None if arguments.base == Some(Base::Mean) => {
+            return Err(Error::Usage(
+                "--base mean averages the last half of the epochs of a --history, and none is given; leave --base out"
+                    .into(),
+            ));
+        }
+        None => {
+            let subject = |name: &String| {
+                let tensor = part.stack.tensor(name)?;
+                let (values, axes) = (part.stack.parameters[tensor.range()].to_vec(), tensor.shape);
+                Some(Subject { name: name.clone(), history: None, values, replicas: 1, axes })
+            };
+            weights.iter().filter_map(subject).collect()
+        }
+    };
+    Ok(Subjects {
+        list,
+        state: part.stack.state.clone(),
+        weights: part.weight_count(),
+        notices,
+        as_numpy: WeightFile::open(path)?.is_numpys(),
+        weight_hash: hash_parameters([part.stack.parameters.as_slice(), part.base()].into_iter()),
+        source: Source::Stack(Box::new(part)),
+    })
 }
 
 /// Tensors of somebody's weights.
@@ -267,7 +447,7 @@ pub(super) fn of_files(arguments: &PruneArguments, path: &Path) -> Result<Subjec
     let taking_part: usize = list.iter().map(|subject| subject.axes.iter().product::<usize>()).sum();
     let weights = (all / replicas.max(1)).max(taking_part);
     let (as_numpy, weight_hash) = (file.is_numpys(), hash.finish());
-    Ok(Subjects { list, state, weights, notices, as_numpy, weight_hash, run: None })
+    Ok(Subjects { list, state, weights, notices, as_numpy, weight_hash, source: Source::Files })
 }
 
 /// An array of weights, and its history.

@@ -36,7 +36,9 @@ impl Found {
     /// What the ending of its name tells of its axes.
     pub(super) fn ending(&self) -> Option<(Orientation, &'static str)> {
         let name = self.weight.strip_suffix(":0").unwrap_or(&self.weight);
-        let ends = |ending: &str| name == ending || name.ends_with(&format!(".{ending}")) || name.ends_with(&format!("/{ending}"));
+        let ends = |ending: &str| {
+            name == ending || name.ends_with(&format!(".{ending}")) || name.ends_with(&format!("/{ending}"))
+        };
         match (ends("weight"), ends("kernel")) {
             (true, _) => Some((Orientation::OutIn, "weight, as PyTorch's")),
             (_, true) => Some((Orientation::InOut, "kernel, as those of Keras and JAX")),
@@ -49,6 +51,11 @@ impl Found {
 ///
 /// Fails with [`Error::Usage`] if there are none or several may be meant, and with [`Error::Data`] if they are no matrix.
 pub(super) fn find_weight(file: &WeightFile<'_>, name: &str, shown: &str) -> Result<Found> {
+    if name.is_empty() {
+        return Err(Error::Usage(
+            "--dense has an empty name; write the names of the layers with commas between".into(),
+        ));
+    }
     let arrays = file.floats();
     let shape = |wanted: &str| arrays.iter().find(|(name, _)| name == wanted).map(|(_, shape)| shape.clone());
     let mut candidates: Vec<(String, Vec<String>)> = vec![(name.into(), biases_of(name))];
@@ -67,7 +74,9 @@ pub(super) fn find_weight(file: &WeightFile<'_>, name: &str, shown: &str) -> Res
         return Err(Error::Usage(format!("{shown} has no weights of {name}, but {}", listed(SHOWN, &names))));
     };
     if let Some((_, other, _)) = there.next() {
-        return Err(Error::Usage(format!("{shown} has {weight} and {other}; name the weights of the layer themselves")));
+        return Err(Error::Usage(format!(
+            "{shown} has {weight} and {other}; name the weights of the layer themselves"
+        )));
     }
     match shape[..] {
         [first, second] if first > 0 && second > 0 => {
