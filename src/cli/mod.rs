@@ -9,6 +9,7 @@ mod doctor;
 mod dry_run;
 mod evaluate;
 mod explain;
+mod export;
 mod merge;
 mod options;
 mod output;
@@ -53,6 +54,8 @@ enum Command {
     Prune(prune::PruneArguments),
     /// Accuracy and loss of networks on a test set: of a run, of a file, or of another program.
     Evaluate(Box<evaluate::EvaluateArguments>),
+    /// One network in a file that other programs run: ONNX, or safetensors.
+    Export(Box<export::ExportArguments>),
     /// Finished runs on one HTML page that needs no network: Figure 4 with a slider, the layer, the ledger, the study's tables.
     Report(report::ReportArguments),
     /// Speed of this machine: training step, sort and count, sweep.
@@ -87,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments),

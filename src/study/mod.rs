@@ -8,6 +8,7 @@ pub mod accuracy;
 mod baseline;
 pub mod calibrated;
 pub mod calibration;
+pub mod classified;
 pub mod comparison;
 pub mod conclusion;
 pub mod configuration;

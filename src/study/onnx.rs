@@ -63,7 +63,7 @@ pub fn model(network: &StoredNetwork, settings: OnnxSettings) -> Result<Model> {
                 }
             }
         }
-        before = Some(layer);
+        before = Some(*layer);
     }
     if settings.softmax {
         graph.push("Softmax", "softmax", Vec::new(), vec![Attribute::int("axis", -1)]);

@@ -2,11 +2,12 @@
 
 use super::Control;
 use super::calibration::{CALIBRATION_FILE, Calibration};
+use super::classified::Ready;
 use super::recorded::{Base, RecordedRun};
 use crate::data::Dataset;
-use crate::engine::{Engine, Evaluation, Replica, Setup};
+use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout, Selection};
+use crate::network::{Architecture, ParameterLayout};
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, RawArray, Values};
 use crate::run_folder::{entries, file_kind::Purpose, listed};
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,6 @@ pub const WEIGHTS_FILE: &str = "weights.safetensors";
 const PIXELS: &str = "pixels";
 /// Folders in a message.
 const SHOWN: usize = 6;
-/// Samples that are computed together.
-const BATCH: usize = 64;
 
 /// One network.
 #[derive(Clone, Debug, PartialEq)]
@@ -299,23 +298,7 @@ impl StoredNetwork {
     ///
     /// Fails as the calls of the engine do.
     pub fn evaluate(&self, engine: &mut Engine, data: &Arc<Dataset>, control: Control<'_>) -> Result<Evaluation> {
-        let watch = control.silent();
-        if !self.input.is_plain() || self.architecture.hidden.len() < 2 {
-            let features = self.input.features(&data.images);
-            return engine.evaluate_features(&self.architecture, &self.parameters, &features, &data.labels, &watch);
-        }
-        let data = engine.load(data)?;
-        let mut batch = engine.begin(&Setup {
-            architecture: &self.architecture,
-            training: data,
-            batch: BATCH,
-            pixel_scale: self.input.divisor,
-            seed: 0,
-            replica_ids: &[0],
-            selection: &Selection::focus(&self.architecture),
-        })?;
-        batch.restore(&[Replica::new(self.parameters.clone())])?;
-        Ok(batch.evaluate(data, &watch)?.remove(0))
+        Ready::new(self, engine, data)?.evaluate(engine, &control.silent())
     }
 }
 

@@ -56,13 +56,36 @@ pub fn input_lanes(architecture: &Architecture, index: usize) -> usize {
     grids(architecture)[index].len()
 }
 
+/// Inputs of a tile: what a block of samples has there stays in the first-level cache while all units read it.
+const TILE: usize = 96;
+
+/// Share of a network's multiply-adds that is done one by one in the time of all of them in blocks of registers: where fewer are
+/// left, [`SparseNetwork`] is faster. `holdfast bench --sparse` measures it; on the machines that were tried it lies above.
+pub const CROSSOVER: f64 = 0.5;
+/// Multiply-adds in blocks of registers that take as long as laying one number of an image beside those of other samples.
+const LAYOUT: f64 = 4.0;
+
+/// Whether so many weights of a network are zero that it is evaluated faster weight by weight.
+pub fn is_sparse(architecture: &Architecture, parameters: &[f32]) -> bool {
+    let layout = ParameterLayout::new(architecture);
+    let layers = crate::network::Layer::all(architecture);
+    let (mut all, mut left) = (0.0, LAYOUT * architecture.image_len() as f64 * CROSSOVER);
+    for (tensor, layer) in layout.tensors.iter().filter(|tensor| tensor.fan_in.is_some()).zip(layers) {
+        let weights = &parameters[tensor.range()];
+        all += (layer.rows() * weights.len()) as f64;
+        left += (layer.rows() * weights.iter().filter(|&&weight| weight != 0.0).count()) as f64;
+    }
+    left < CROSSOVER * all
+}
+
 /// One layer: the weights of each of its units that are not zero, in the order in which the twin adds them.
 #[derive(Debug)]
 struct Layer {
     /// Its sizes, if it is a convolution.
     convolution: Option<ConvLayer>,
+    /// Tile by tile of [`TILE`] inputs, in each unit by unit.
     terms: Vec<Term>,
-    /// Where the terms of each unit end.
+    /// Where the terms of each unit end, for each tile.
     ends: Vec<usize>,
     bias: Vec<f32>,
     relu: bool,
@@ -85,9 +108,10 @@ impl Layer {
                     + row % input.channels
             }
         };
-        let mut counts = vec![0usize; units];
-        for row in weights.chunks_exact(units) {
-            for (count, &weight) in counts.iter_mut().zip(row) {
+        let tiles = (weights.len() / units).div_ceil(TILE);
+        let mut counts = vec![0usize; tiles * units];
+        for (row, weights) in weights.chunks_exact(units).enumerate() {
+            for (count, &weight) in counts[row / TILE * units..].iter_mut().zip(weights) {
                 *count += usize::from(weight != 0.0);
             }
         }
@@ -99,9 +123,9 @@ impl Layer {
         let mut next: Vec<usize> = counts.into_iter().map(begin).collect();
         let mut terms = vec![Term { input: 0, weight: 0.0 }; end];
         for (row, weights) in weights.chunks_exact(units).enumerate() {
-            for (next, &weight) in next.iter_mut().zip(weights) {
+            for (next, &weight) in next[row / TILE * units..].iter_mut().zip(weights) {
                 if weight != 0.0 {
-                    terms[*next] = Term { input: place(row), weight };
+                    terms[*next] = Term { input: place(row) as u32, weight };
                     *next += 1;
                 }
             }
@@ -116,17 +140,17 @@ impl Layer {
             self.pixel(simd, input, output);
             return;
         };
-        let pool = usize::from(convolution.pool);
-        let mut pixels = vec![[0.0; BLOCK]; 4 * self.ends.len()];
+        let units = self.bias.len();
+        let mut pixels = vec![[0.0; BLOCK]; 4 * units];
         for y in 0..convolution.output_height() {
             for x in 0..convolution.output_width() {
                 let target = self.output.place(y, x);
-                let target = &mut output[target..target + self.ends.len()];
-                if pool == 0 {
+                let target = &mut output[target..target + units];
+                if !convolution.pool {
                     self.pixel(simd, &input[self.corner(y, x)..], target);
                     continue;
                 }
-                for (code, pixel) in pixels.chunks_exact_mut(self.ends.len()).enumerate() {
+                for (code, pixel) in pixels.chunks_exact_mut(units).enumerate() {
                     self.pixel(simd, &input[self.corner(2 * y + code / 2, 2 * x + code % 2)..], pixel);
                 }
                 largest(&pixels, target);
@@ -143,9 +167,16 @@ impl Layer {
     #[inline(always)]
     fn pixel<S: Simd>(&self, simd: S, input: &[Lane], output: &mut [Lane]) {
         let mut start = 0;
-        for ((&end, &bias), output) in self.ends.iter().zip(&self.bias).zip(output) {
-            unit(simd, &self.terms[start..end], bias, input, self.relu, output);
-            start = end;
+        let tiles = self.ends.len() / self.bias.len();
+        for (tile, ends) in self.ends.chunks_exact(self.bias.len()).enumerate() {
+            let relu = self.relu && tile + 1 == tiles;
+            for ((&end, &bias), output) in ends.iter().zip(&self.bias).zip(&mut *output) {
+                let bias = (tile == 0).then_some(bias);
+                if end > start || bias.is_some() || relu {
+                    unit(simd, &self.terms[start..end], bias, input, relu, output);
+                }
+                start = end;
+            }
         }
     }
 }
@@ -270,20 +301,74 @@ impl WithSimd for Evaluate<'_, '_> {
     }
 }
 
+/// Samples and pixels of a square that is turned at once.
+const SQUARE: usize = 16;
+
 /// What the first layer of a network reads of up to [`BLOCK`] images; samples that do not exist are 0.
 pub fn pixels(architecture: &Architecture, batch: ImageBatch<'_>, lanes: &mut [Lane]) {
-    let grid = grids(architecture)[0];
-    let numbers: usize = grid.height * grid.width * grid.channels;
-    let row = grid.width * grid.channels;
-    lanes.fill([0.0; BLOCK]);
-    for (sample, &index) in batch.order.iter().enumerate() {
-        let image = &batch.images[index as usize * numbers..][..numbers];
-        for (y, pixels) in image.chunks_exact(row).enumerate() {
-            for (lane, &pixel) in lanes[grid.place(y, 0)..].iter_mut().zip(pixels) {
-                lane[sample] = f32::from(pixel) * batch.scale;
+    pulp::Arch::new().dispatch(Pixels { grid: grids(architecture)[0], batch, lanes });
+}
+
+/// See [`pixels`].
+struct Pixels<'a, 'b> {
+    grid: Grid,
+    batch: ImageBatch<'b>,
+    lanes: &'a mut [Lane],
+}
+
+impl WithSimd for Pixels<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { grid, batch, lanes } = self;
+        let row = grid.width * grid.channels;
+        let numbers = grid.height * row;
+        // A border stays 0.
+        if grid.border > 0 {
+            lanes.fill([0.0; BLOCK]);
+        }
+        for first in (0..numbers).step_by(SQUARE) {
+            let width = SQUARE.min(numbers - first);
+            for group in 0..BLOCK / SQUARE {
+                let mut square = [[0; SQUARE]; SQUARE];
+                for (pixels, &index) in square.iter_mut().zip(batch.order.iter().skip(group * SQUARE)) {
+                    let image = &batch.images[index as usize * numbers + first..][..width];
+                    match image.try_into() {
+                        Ok(whole) => *pixels = whole,
+                        Err(_) => pixels[..width].copy_from_slice(image),
+                    }
+                }
+                for (number, samples) in (first..).zip(&turned(square)[..width]) {
+                    let place = if grid.border == 0 { number } else { grid.place(number / row, 0) + number % row };
+                    let lane = &mut lanes[place][group * SQUARE..(group + 1) * SQUARE];
+                    for (value, &pixel) in lane.iter_mut().zip(samples) {
+                        *value = f32::from(pixel) * batch.scale;
+                    }
+                }
             }
         }
     }
+}
+
+/// A square with rows and columns exchanged. Merging the two halves, row by row, turns the bits of a number's place by one:
+/// row and column have changed places after four times.
+#[inline(always)]
+fn turned(mut square: [[u8; SQUARE]; SQUARE]) -> [[u8; SQUARE]; SQUARE] {
+    const HALF: usize = SQUARE / 2;
+    for _ in 0..SQUARE.ilog2() {
+        let (mut merged, (upper, lower)) = ([[0; SQUARE]; SQUARE], square.split_at(HALF));
+        for ((pair, upper), lower) in merged.as_chunks_mut::<2>().0.iter_mut().zip(upper).zip(lower) {
+            for (half, target) in pair.iter_mut().enumerate() {
+                for place in 0..HALF {
+                    target[2 * place] = upper[half * HALF + place];
+                    target[2 * place + 1] = lower[half * HALF + place];
+                }
+            }
+        }
+        square = merged;
+    }
+    square
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::batch::{CpuBatch, evaluation};
 use crate::cpu::fast::focus_sweep::BLOCK;
-use crate::cpu::fast::sparse::{Lane, Scratch, SparseNetwork, input_lanes, pixels};
+use crate::cpu::fast::sparse::{Lane, Scratch, SparseNetwork, input_lanes, is_sparse, pixels};
 use crate::cpu::fast::training_step::ImageBatch;
 use crate::cpu::mask;
 use crate::data::Dataset;
@@ -67,6 +67,27 @@ impl CpuBatch {
             }
         }
         Ok(evaluations)
+    }
+
+    /// How well a slot's network classifies a data set, weight by weight; `None` where it has so many that computing whole layers
+    /// is faster. What is counted correct is the same: sums have the same terms in the same order.
+    pub(super) fn evaluate_sparse(&self, data: &Dataset, slot: usize) -> Option<Evaluation> {
+        let architecture = &self.architecture;
+        let parameters = self.slots[slot].plain_parameters(&self.network);
+        if !is_sparse(architecture, &parameters) {
+            return None;
+        }
+        let network = SparseNetwork::new(architecture, &parameters, 0..layers(architecture));
+        let room = || (vec![[0.0; BLOCK]; input_lanes(architecture, 0)], network.scratch());
+        let order: Vec<u32> = (0..data.samples() as u32).collect();
+        let block = |(lanes, scratch): &mut (Vec<Lane>, Scratch), (order, labels): (&[u32], &[u8])| {
+            let batch = ImageBatch { images: &data.images, labels: &data.labels, order, scale: self.scale };
+            pixels(architecture, batch, lanes);
+            network.evaluate(lanes, labels, scratch)
+        };
+        let blocks = order.par_chunks(BLOCK).zip(data.labels.par_chunks(BLOCK)).with_min_len(LEAST_BLOCKS / 4);
+        let parts: Vec<(f64, u32)> = self.pool.install(|| blocks.map_init(room, block).collect());
+        Some(evaluation(&parts, data.samples()))
     }
 
     /// Networks whose layer `first` reads the same, that of the slot of the first of them.
