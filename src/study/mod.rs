@@ -16,6 +16,7 @@ mod criteria;
 pub mod dense_stack;
 pub mod experiment;
 pub mod foreign_weights;
+mod inference;
 pub mod ledger;
 pub mod memory;
 pub mod numbers;

@@ -163,3 +163,63 @@ impl CpuBatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, Replica, Setup};
+    use crate::network::Selection;
+    use crate::random::{Sequence, Stream};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn a_network_of_many_zeros_is_evaluated_weight_by_weight_and_finds_what_its_logits_say() {
+        let dnn = Architecture::dnn(9, 11, [30, 20], 10);
+        let convolutions = Architecture::paper_convolutions(5)[..2].to_vec();
+        for architecture in [Architecture { convolutions, channels: 3, ..dnn.clone() }, dnn] {
+            let mut draws = Sequence::new(11, Stream::Check, 0, 0);
+            let layout = ParameterLayout::new(&architecture);
+            let mut drawn = |share: f64| if draws.unit() < share { (draws.unit() - 0.5) as f32 } else { 0.0 };
+            let [dense, sparse] =
+                [1.0, 0.1].map(|share| (0..layout.parameters()).map(|_| drawn(share)).collect::<Vec<f32>>());
+            assert!(is_sparse(&architecture, &sparse) && !is_sparse(&architecture, &dense));
+            let samples = 333;
+            let pixels = (0..samples * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
+            let labels: Vec<u8> = (0..samples).map(|_| draws.below(10) as u8).collect();
+            let data = Dataset::with_channels("drawn", pixels, labels.clone(), 9, 11, architecture.channels, 10).unwrap();
+            let data = Arc::new(data);
+            let found = [1, 3].map(|threads| {
+                let mut engine = Engine::cpu(Some(threads)).unwrap();
+                let handle = engine.load(&data).unwrap();
+                let setup = Setup {
+                    architecture: &architecture,
+                    training: handle,
+                    batch: 8,
+                    pixel_scale: 255.0,
+                    seed: 1,
+                    replica_ids: &[0, 1],
+                    selection: &Selection::focus(&architecture),
+                };
+                let mut batch = engine.begin(&setup).unwrap();
+                batch.restore(&[&dense, &sparse].map(|parameters| Replica::new(parameters.clone()))).unwrap();
+                let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+                (batch.evaluate(handle, &watch).unwrap(), batch.logits(handle, 0..samples).unwrap())
+            });
+            assert_eq!(found[0], found[1], "whatever the number of threads");
+            let [(evaluations, logits), _] = found;
+            for (evaluation, logits) in evaluations.iter().zip(logits.chunks(samples * 10)) {
+                let (mut loss, mut correct) = (0.0, 0);
+                for (logits, &label) in logits.chunks(10).zip(&labels) {
+                    let largest = logits.iter().fold(f32::NEG_INFINITY, |largest, &logit| largest.max(logit));
+                    correct += u32::from(logits.iter().position(|&logit| logit == largest) == Some(label.into()));
+                    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+                    loss += (sum.ln() - f64::from(logits[usize::from(label)] - largest)) / samples as f64;
+                }
+                assert_eq!(evaluation.correct, correct, "the same logits, to the bit");
+                // Ten exponentials are added in single precision.
+                assert!((evaluation.loss - loss).abs() < 12.0 * f64::from(f32::EPSILON) * loss.max(1.0), "{loss}");
+            }
+        }
+    }
+}
