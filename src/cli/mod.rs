@@ -1,6 +1,7 @@
 //! The command line: the only module that prints, reads arguments or exits.
 
 mod bench;
+mod compact;
 mod compare;
 mod completions;
 mod data;
@@ -56,6 +57,8 @@ enum Command {
     Evaluate(Box<evaluate::EvaluateArguments>),
     /// One network in a file that other programs run: ONNX, or safetensors.
     Export(Box<export::ExportArguments>),
+    /// Make a trained or pruned network really smaller: units, filters and inputs taken out, not zeros stored.
+    Compact(Box<compact::CompactArguments>),
     /// Finished runs on one HTML page that needs no network: Figure 4 with a slider, the layer, the ledger, the study's tables.
     Report(report::ReportArguments),
     /// Speed of this machine: training step, sort and count, sweep.
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Stability(arguments) => stability::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Compact(arguments) => compact::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),

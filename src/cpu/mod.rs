@@ -21,6 +21,7 @@ pub mod softmax_cross_entropy;
 pub mod stability;
 pub mod surgeon;
 pub mod training_step;
+pub mod whole_inputs;
 
 /// The number types that a twin computes in.
 pub trait Real:

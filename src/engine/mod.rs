@@ -15,6 +15,7 @@ mod gpu;
 mod layers;
 mod loaded;
 mod surgeon;
+mod whole_inputs;
 
 pub use crate::cpu::adam::RateSchedule;
 pub use crate::cpu::stability::{Counts, Envelope, HistoryShape};
@@ -28,6 +29,7 @@ pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use layers::LayerOutput;
 pub use loaded::DataHandle;
 pub use surgeon::{ActiveRows, PathStep, Refit, Rows, SurgeonLayer, winners};
+pub use whole_inputs::GroupStep;
 
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Selection};

@@ -387,7 +387,7 @@ impl<'a> Surgery<'a> {
 }
 
 /// All rows of a layer, or as many as are allowed, drawn at random, ascending.
-fn chosen_rows(count: usize, seed: u64, layer: u32) -> Vec<u32> {
+pub(super) fn chosen_rows(count: usize, seed: u64, layer: u32) -> Vec<u32> {
     let mut rows: Vec<u32> = (0..count as u32).collect();
     if count > MOST_ROWS {
         Sequence::new(seed, Stream::Calibration, 1, layer).choose(&mut rows, MOST_ROWS);

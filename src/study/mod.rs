@@ -9,6 +9,7 @@ mod baseline;
 pub mod calibrated;
 pub mod calibration;
 pub mod classified;
+pub mod compact;
 pub mod comparison;
 pub mod conclusion;
 pub mod configuration;

@@ -2,12 +2,11 @@
 
 use super::Control;
 use super::calibration::{CALIBRATION_FILE, Calibration};
-use super::classified::Ready;
 use super::recorded::{Base, RecordedRun};
 use crate::data::Dataset;
-use crate::engine::{Engine, Evaluation};
+use crate::engine::{Batch, DataHandle, Engine, Evaluation, Replica, Setup};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout};
+use crate::network::{Architecture, ParameterLayout, Selection};
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, RawArray, Values};
 use crate::run_folder::{entries, file_kind::Purpose, listed};
 use serde::{Deserialize, Serialize};
@@ -21,6 +20,8 @@ pub const WEIGHTS_FILE: &str = "weights.safetensors";
 const PIXELS: &str = "pixels";
 /// Folders in a message.
 const SHOWN: usize = 6;
+/// Samples that are computed together.
+const BATCH: usize = 64;
 
 /// One network.
 #[derive(Clone, Debug, PartialEq)]
@@ -298,7 +299,33 @@ impl StoredNetwork {
     ///
     /// Fails as the calls of the engine do.
     pub fn evaluate(&self, engine: &mut Engine, data: &Arc<Dataset>, control: Control<'_>) -> Result<Evaluation> {
-        Ready::new(self, engine, data)?.evaluate(engine, &control.silent())
+        let watch = control.silent();
+        let Some((mut batch, data)) = self.on_device(engine, data)? else {
+            let features = self.input.features(&data.images);
+            return engine.evaluate_features(&self.architecture, &self.parameters, &features, &data.labels, &watch);
+        };
+        Ok(batch.evaluate(data, &watch)?.remove(0))
+    }
+
+    /// The network and such images on the engine's device; nothing where the host computes it.
+    ///
+    /// Fails as the calls of the engine do.
+    pub fn on_device(&self, engine: &mut Engine, data: &Arc<Dataset>) -> Result<Option<(Batch, DataHandle)>> {
+        if !self.input.is_plain() || self.architecture.hidden.len() < 2 {
+            return Ok(None);
+        }
+        let data = engine.load(data)?;
+        let mut batch = engine.begin(&Setup {
+            architecture: &self.architecture,
+            training: data,
+            batch: BATCH,
+            pixel_scale: self.input.divisor,
+            seed: 0,
+            replica_ids: &[0],
+            selection: &Selection::focus(&self.architecture),
+        })?;
+        batch.restore(&[Replica::new(self.parameters.clone())])?;
+        Ok(Some((batch, data)))
     }
 }
 

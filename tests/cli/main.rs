@@ -8,6 +8,7 @@
 mod adapter;
 mod adapters;
 mod bench_and_devices;
+mod compact;
 mod completions;
 mod determinism;
 mod digits;
