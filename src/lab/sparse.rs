@@ -3,7 +3,7 @@
 use crate::cpu::fast::focus_sweep::BLOCK;
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 pub use crate::cpu::fast::sparse::CROSSOVER;
-use crate::cpu::fast::sparse::{SparseNetwork, input_lanes, pixels};
+use crate::cpu::fast::sparse::{SparseNetwork, input_lanes};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations};
 use crate::engine::{Replica, Watch};
 use crate::error::Result;
@@ -72,8 +72,7 @@ pub fn crossover(architecture: &Architecture, watch: &Watch<'_>) -> Result<Cross
             let mut scratch = network.scratch();
             for first in (0..images).step_by(BLOCK) {
                 let batch = batch(first..(first + BLOCK).min(images));
-                pixels(architecture, batch, &mut lanes);
-                black_box(network.evaluate(&lanes, batch.labels, &mut scratch));
+                black_box(network.evaluate_images(batch, &mut lanes, &mut scratch));
             }
             taken[1].push(start.elapsed().as_secs_f64());
         }

@@ -2,7 +2,7 @@
 //! beside them, and keep account of what each costs.
 
 use super::Control;
-use super::accuracy::{Summary, TABLE_SPARSITIES, are_several};
+use super::accuracy::are_several;
 use super::calibration::Calibration;
 use super::configuration::{Configuration, Surgeons};
 use super::experiment::{Cell, CellFolder, train_and_record};
@@ -11,12 +11,12 @@ use super::part::{Base, Calibrated, Counted, Part};
 use super::records::{LayerAxes, write_calibration, write_envelope, write_records, write_stability};
 use super::results::{ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude};
 use super::survival::{LAYERS_FILE, Survival};
-use crate::engine::{Batch, DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
+use crate::engine::{DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
 use crate::error::{Error, Result};
 use crate::network::{ParameterLayout, Selection};
 use crate::pruning::Scope::Layer;
 use crate::pruning::allocation::removed_if_smaller;
-use crate::pruning::masks::{RemovalOrder, removed_weights};
+use crate::pruning::masks::removed_weights;
 use crate::pruning::operating_points::Numbers;
 use crate::pruning::{FOCUS, Method, SweepRow};
 use crate::run_folder::csv;

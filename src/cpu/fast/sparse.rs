@@ -29,6 +29,11 @@ impl Grid {
         (self.height + 2 * self.border) * self.row()
     }
 
+    /// Numbers of a sample, without the border.
+    fn numbers(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
     /// Lanes of a row.
     fn row(&self) -> usize {
         (self.width + 2 * self.border) * self.channels
@@ -99,9 +104,9 @@ impl Layer {
         let units = weight.shape.last().copied().unwrap_or(0);
         let weights = &parameters[weight.range()];
         let bias = bias.map_or_else(|| vec![0.0; units], |bias| parameters[bias.range()].to_vec());
-        // A row is an input of a dense layer, or a tap and a channel of a convolution.
+        // A row is an input of a dense layer, counted from its tile, or a tap and a channel of a convolution.
         let place = |row: usize| match input.border {
-            0 => row,
+            0 => row % TILE,
             _ => {
                 (row / input.channels / 3) * input.row()
                     + row / input.channels % 3 * input.channels
@@ -166,17 +171,30 @@ impl Layer {
     /// All units, at one pixel.
     #[inline(always)]
     fn pixel<S: Simd>(&self, simd: S, input: &[Lane], output: &mut [Lane]) {
-        let mut start = 0;
-        let tiles = self.ends.len() / self.bias.len();
-        for (tile, ends) in self.ends.chunks_exact(self.bias.len()).enumerate() {
-            let relu = self.relu && tile + 1 == tiles;
-            for ((&end, &bias), output) in ends.iter().zip(&self.bias).zip(&mut *output) {
-                let bias = (tile == 0).then_some(bias);
-                if end > start || bias.is_some() || relu {
-                    unit(simd, &self.terms[start..end], bias, input, relu, output);
-                }
-                start = end;
+        let first = |tile| if self.convolution.is_some() { 0 } else { tile * TILE };
+        for tile in 0..self.tiles() {
+            self.tile(simd, tile, &input[first(tile)..], output);
+        }
+    }
+
+    /// Tiles of inputs.
+    fn tiles(&self) -> usize {
+        self.ends.len() / self.bias.len()
+    }
+
+    /// What the inputs of one tile add to all units; of a dense layer `input` begins at the tile.
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, tile: usize, input: &[Lane], output: &mut [Lane]) {
+        let units = self.bias.len();
+        let mut start = (tile * units).checked_sub(1).map_or(0, |before| self.ends[before]);
+        let relu = self.relu && tile + 1 == self.tiles();
+        let ends = &self.ends[tile * units..(tile + 1) * units];
+        for ((&end, &bias), output) in ends.iter().zip(&self.bias).zip(output) {
+            let bias = (tile == 0).then_some(bias);
+            if end > start || bias.is_some() || relu {
+                unit(simd, &self.terms[start..end], bias, input, relu, output);
             }
+            start = end;
         }
     }
 }
@@ -254,9 +272,47 @@ impl SparseNetwork {
         pulp::Arch::new().dispatch(Run { network: self, input, scratch })
     }
 
+    /// Sum of losses and number of correct samples of up to [`BLOCK`] images; the layers are all of a network. `lanes` is room for
+    /// what the first one reads.
+    pub fn evaluate_images(&self, batch: ImageBatch<'_>, lanes: &mut [Lane], scratch: &mut Scratch) -> (f64, u32) {
+        pulp::Arch::new().dispatch(EvaluateImages { network: self, batch, lanes, scratch })
+    }
+
     /// Sum of losses and number of correct samples of a block, as many as it has labels; the last layer is the output.
     pub fn evaluate(&self, input: &[Lane], labels: &[u8], scratch: &mut Scratch) -> (f64, u32) {
         pulp::Arch::new().dispatch(Evaluate { run: Run { network: self, input, scratch }, labels })
+    }
+}
+
+/// See [`SparseNetwork::evaluate_images`].
+struct EvaluateImages<'a, 'b> {
+    network: &'b SparseNetwork,
+    batch: ImageBatch<'b>,
+    lanes: &'a mut [Lane],
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for EvaluateImages<'_, '_> {
+    type Output = (f64, u32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> (f64, u32) {
+        let Self { network, batch, lanes, scratch } = self;
+        let [first, others @ ..] = &network.layers[..] else { return (0.0, 0) };
+        let Scratch(outputs) = scratch;
+        if first.convolution.is_some() {
+            lay(first.input, batch, 0..first.input.numbers(), lanes);
+            first.apply(simd, lanes, &mut outputs[0]);
+        } else {
+            // Pixels are read where they were laid, in the first-level cache.
+            let inputs = first.input.numbers();
+            for tile in 0..first.tiles() {
+                lay(first.input, batch, tile * TILE..((tile + 1) * TILE).min(inputs), lanes);
+                first.tile(simd, tile, lanes, &mut outputs[0]);
+            }
+        }
+        let (input, outputs) = outputs.split_at_mut(1);
+        softmax_cross_entropy::evaluate_block(run(simd, others, &input[0], outputs), batch.labels)
     }
 }
 
@@ -278,12 +334,18 @@ impl<'a> WithSimd for Run<'a, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> &'a [Lane] {
         let Self { network, input, scratch: Scratch(outputs) } = self;
-        for (index, layer) in network.layers.iter().enumerate() {
-            let (before, after) = outputs.split_at_mut(index);
-            layer.apply(simd, before.last().map_or(input, |previous| previous), &mut after[0]);
-        }
-        outputs.last().map_or(input, |last| last)
+        run(simd, &network.layers, input, outputs)
     }
+}
+
+/// Layer by layer.
+#[inline(always)]
+fn run<'a, S: Simd>(simd: S, layers: &[Layer], input: &'a [Lane], outputs: &'a mut [Vec<Lane>]) -> &'a [Lane] {
+    for (index, layer) in layers.iter().enumerate() {
+        let (before, after) = outputs.split_at_mut(index);
+        layer.apply(simd, before.last().map_or(input, |previous| previous), &mut after[0]);
+    }
+    outputs.last().map_or(input, |last| last)
 }
 
 /// See [`SparseNetwork::evaluate`].
@@ -322,29 +384,37 @@ impl WithSimd for Pixels<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { grid, batch, lanes } = self;
-        let row = grid.width * grid.channels;
-        let numbers = grid.height * row;
-        // A border stays 0.
-        if grid.border > 0 {
-            lanes.fill([0.0; BLOCK]);
-        }
-        for first in (0..numbers).step_by(SQUARE) {
-            let width = SQUARE.min(numbers - first);
-            for group in 0..BLOCK / SQUARE {
-                let mut square = [[0; SQUARE]; SQUARE];
-                for (pixels, &index) in square.iter_mut().zip(batch.order.iter().skip(group * SQUARE)) {
-                    let image = &batch.images[index as usize * numbers + first..][..width];
-                    match image.try_into() {
-                        Ok(whole) => *pixels = whole,
-                        Err(_) => pixels[..width].copy_from_slice(image),
-                    }
+        lay(grid, batch, 0..grid.numbers(), lanes);
+    }
+}
+
+/// Some numbers of each image, beside those of the others; without a border the first of them is the first of `lanes`.
+#[inline(always)]
+fn lay(grid: Grid, batch: ImageBatch<'_>, range: Range<usize>, lanes: &mut [Lane]) {
+    let (row, numbers) = (grid.width * grid.channels, grid.numbers());
+    // A border stays 0.
+    if grid.border > 0 {
+        lanes.fill([0.0; BLOCK]);
+    }
+    for first in range.clone().step_by(SQUARE) {
+        let width = SQUARE.min(range.end - first);
+        for group in 0..BLOCK / SQUARE {
+            let mut square = [[0; SQUARE]; SQUARE];
+            for (pixels, &index) in square.iter_mut().zip(batch.order.iter().skip(group * SQUARE)) {
+                let image = &batch.images[index as usize * numbers + first..][..width];
+                match image.try_into() {
+                    Ok(whole) => *pixels = whole,
+                    Err(_) => pixels[..width].copy_from_slice(image),
                 }
-                for (number, samples) in (first..).zip(&turned(square)[..width]) {
-                    let place = if grid.border == 0 { number } else { grid.place(number / row, 0) + number % row };
-                    let lane = &mut lanes[place][group * SQUARE..(group + 1) * SQUARE];
-                    for (value, &pixel) in lane.iter_mut().zip(samples) {
-                        *value = f32::from(pixel) * batch.scale;
-                    }
+            }
+            for (number, samples) in (first..).zip(&turned(square)[..width]) {
+                let place = match grid.border {
+                    0 => number - range.start,
+                    _ => grid.place(number / row, 0) + number % row,
+                };
+                let lane = &mut lanes[place][group * SQUARE..(group + 1) * SQUARE];
+                for (value, &pixel) in lane.iter_mut().zip(samples) {
+                    *value = f32::from(pixel) * batch.scale;
                 }
             }
         }

@@ -82,8 +82,7 @@ impl CpuBatch {
         let order: Vec<u32> = (0..data.samples() as u32).collect();
         let block = |(lanes, scratch): &mut (Vec<Lane>, Scratch), (order, labels): (&[u32], &[u8])| {
             let batch = ImageBatch { images: &data.images, labels: &data.labels, order, scale: self.scale };
-            pixels(architecture, batch, lanes);
-            network.evaluate(lanes, labels, scratch)
+            network.evaluate_images(batch, lanes, scratch)
         };
         let blocks = order.par_chunks(BLOCK).zip(data.labels.par_chunks(BLOCK)).with_min_len(LEAST_BLOCKS / 4);
         let parts: Vec<(f64, u32)> = self.pool.install(|| blocks.map_init(room, block).collect());
