@@ -363,8 +363,10 @@ impl WithSimd for Evaluate<'_, '_> {
     }
 }
 
-/// Samples and pixels of a square that is turned at once.
-const SQUARE: usize = 16;
+/// Samples and numbers of a square that is turned.
+const SQUARE: usize = 8;
+/// Numbers of an image that are taken at once.
+const STRIP: usize = 32;
 
 /// What the first layer of a network reads of up to [`BLOCK`] images; samples that do not exist are 0.
 pub fn pixels(architecture: &Architecture, batch: ImageBatch<'_>, lanes: &mut [Lane]) {
@@ -396,24 +398,33 @@ fn lay(grid: Grid, batch: ImageBatch<'_>, range: Range<usize>, lanes: &mut [Lane
     if grid.border > 0 {
         lanes.fill([0.0; BLOCK]);
     }
-    for first in range.clone().step_by(SQUARE) {
-        let width = SQUARE.min(range.end - first);
-        for group in 0..BLOCK / SQUARE {
-            let mut square = [[0; SQUARE]; SQUARE];
-            for (pixels, &index) in square.iter_mut().zip(batch.order.iter().skip(group * SQUARE)) {
-                let image = &batch.images[index as usize * numbers + first..][..width];
-                match image.try_into() {
-                    Ok(whole) => *pixels = whole,
-                    Err(_) => pixels[..width].copy_from_slice(image),
-                }
+    let images: [&[u8]; BLOCK] = std::array::from_fn(|sample| match batch.order.get(sample) {
+        Some(&index) => &batch.images[index as usize * numbers..][..numbers],
+        None => &[],
+    });
+    for first in range.clone().step_by(STRIP) {
+        let width = STRIP.min(range.end - first);
+        // A word has the numbers of one sample; side by side lie those of every eighth one.
+        let mut squares = [[[0; BLOCK / SQUARE]; SQUARE]; STRIP / SQUARE];
+        for (sample, image) in images.iter().take(batch.order.len()).enumerate() {
+            let numbers = &image[first..first + width];
+            let strip = numbers.try_into().unwrap_or_else(|_| {
+                let mut strip = [0; STRIP];
+                strip[..width].copy_from_slice(numbers);
+                strip
+            });
+            for (square, &numbers) in squares.iter_mut().zip(strip.as_chunks::<SQUARE>().0) {
+                square[sample % SQUARE][sample / SQUARE] = u64::from_le_bytes(numbers);
             }
-            for (number, samples) in (first..).zip(&turned(square)[..width]) {
+        }
+        for (square, first) in squares.iter().zip((first..first + width).step_by(SQUARE)) {
+            for (number, words) in (first..range.end).zip(turned(square)) {
                 let place = match grid.border {
                     0 => number - range.start,
                     _ => grid.place(number / row, 0) + number % row,
                 };
-                let lane = &mut lanes[place][group * SQUARE..(group + 1) * SQUARE];
-                for (value, &pixel) in lane.iter_mut().zip(samples) {
+                let samples = words.map(u64::to_le_bytes);
+                for (value, &pixel) in lanes[place].iter_mut().zip(samples.as_flattened()) {
                     *value = f32::from(pixel) * batch.scale;
                 }
             }
@@ -421,24 +432,31 @@ fn lay(grid: Grid, batch: ImageBatch<'_>, range: Range<usize>, lanes: &mut [Lane
     }
 }
 
-/// A square with rows and columns exchanged. Merging the two halves, row by row, turns the bits of a number's place by one:
-/// row and column have changed places after four times.
+/// A row of squares that lie side by side: a word of each.
+type Row = [u64; BLOCK / SQUARE];
+
+/// Squares of bytes with rows and columns exchanged: halves of rows, then quarters, then bytes change places with those on the other
+/// side of the diagonal.
 #[inline(always)]
-fn turned(mut square: [[u8; SQUARE]; SQUARE]) -> [[u8; SQUARE]; SQUARE] {
-    const HALF: usize = SQUARE / 2;
-    for _ in 0..SQUARE.ilog2() {
-        let (mut merged, (upper, lower)) = ([[0; SQUARE]; SQUARE], square.split_at(HALF));
-        for ((pair, upper), lower) in merged.as_chunks_mut::<2>().0.iter_mut().zip(upper).zip(lower) {
-            for (half, target) in pair.iter_mut().enumerate() {
-                for place in 0..HALF {
-                    target[2 * place] = upper[half * HALF + place];
-                    target[2 * place + 1] = lower[half * HALF + place];
-                }
-            }
-        }
-        square = merged;
-    }
-    square
+fn turned(rows: &[Row; SQUARE]) -> [Row; SQUARE] {
+    let [a, b, c, d, e, f, g, h] = *rows;
+    let halves = |upper, lower| exchanged::<32>(upper, lower, 0x0000_0000_ffff_ffff);
+    let ([a, e], [b, f], [c, g], [d, h]) = (halves(a, e), halves(b, f), halves(c, g), halves(d, h));
+    let quarters = |upper, lower| exchanged::<16>(upper, lower, 0x0000_ffff_0000_ffff);
+    let ([a, c], [b, d], [e, g], [f, h]) = (quarters(a, c), quarters(b, d), quarters(e, g), quarters(f, h));
+    let bytes = |upper, lower| exchanged::<8>(upper, lower, 0x00ff_00ff_00ff_00ff);
+    let ([a, b], [c, d], [e, f], [g, h]) = (bytes(a, b), bytes(c, d), bytes(e, f), bytes(g, h));
+    [a, b, c, d, e, f, g, h]
+}
+
+/// Two rows, between which the `high` parts of the upper and the `low` parts of the lower one, next to each other in a word, have
+/// changed places.
+#[inline(always)]
+fn exchanged<const BITS: u32>(upper: Row, lower: Row, low: u64) -> [Row; 2] {
+    [
+        std::array::from_fn(|word| upper[word] & low | (lower[word] & low) << BITS),
+        std::array::from_fn(|word| upper[word] >> BITS & low | lower[word] & !low),
+    ]
 }
 
 #[cfg(test)]
