@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::study::numbers::{significant, thousands};
 use crate::study::recorded::{Base, RecordedRun};
 use crate::study::stored_network::{self, StoredNetwork, WEIGHTS_FILE};
-use clap::Args;
+use clap::{ArgAction, Args};
 use serde_json::json;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -22,20 +22,27 @@ use std::time::Instant;
   holdfast evaluate runs/train-0123
   holdfast evaluate weights.safetensors --dense fc1,fc2,fc3 --data mnist --normalize 0.1307,0.3081")]
 pub(super) struct EvaluateArguments {
-    /// A run folder of `compare` or `train`, a folder that `prune` or `compact` wrote, or a file: .safetensors that this program
-    /// wrote of whole networks, or with --dense anyone's .npz or .safetensors.
-    #[arg(value_name = "RUN|FILE")]
-    source: PathBuf,
-    /// Only this replica, counted from 0; all if not given.
-    #[arg(long, value_name = "ID")]
-    replica: Option<usize>,
-    /// Which weights of a run: those after the last epoch, or their mean over the last half of the epochs; last if not given.
-    #[arg(long, value_enum)]
-    base: Option<Base>,
+    #[command(flatten)]
+    network: NetworkOptions,
     #[command(flatten)]
     device: DeviceOptions,
     #[command(flatten)]
     output: OutputOptions,
+}
+
+/// Which networks, and the images that they read.
+#[derive(Args)]
+pub(super) struct NetworkOptions {
+    /// A run folder of `compare` or `train`, a folder that `prune` or `compact` wrote, or a file: .safetensors that this program
+    /// wrote of whole networks, or with --dense anyone's .npz or .safetensors.
+    #[arg(value_name = "RUN|FILE")]
+    pub(super) source: PathBuf,
+    /// Only this replica, counted from 0.
+    #[arg(long, value_name = "ID", action = ArgAction::Append, value_delimiter = ',')]
+    replica: Vec<usize>,
+    /// Which weights of a run: those after the last epoch, or their mean over the last half of the epochs; last if not given.
+    #[arg(long, value_enum)]
+    base: Option<Base>,
     #[command(flatten)]
     stack: StackOptions,
     #[command(flatten)]
@@ -44,20 +51,10 @@ pub(super) struct EvaluateArguments {
 
 pub(super) fn run(arguments: &EvaluateArguments) -> Result<()> {
     let say = &arguments.output;
-    let (networks, images) = match arguments.stack.dense {
-        Some(_) => foreign(arguments)?,
-        None => own(arguments)?,
-    };
-    let replicas = match arguments.replica {
+    let (networks, images) = arguments.network.open(say)?;
+    let replicas = match arguments.network.replica(networks.len())? {
         None => 0..networks.len(),
-        Some(one) if one < networks.len() => one..one + 1,
-        Some(one) => {
-            return Err(Error::Usage(format!(
-                "--replica {one}: {} has {} of them, counted from 0",
-                arguments.source.display(),
-                networks.len()
-            )));
-        }
+        Some(one) => one..one + 1,
     };
     // All are of one architecture.
     let test = networks[0].fit(&images.split.test)?;
@@ -99,38 +96,93 @@ pub(super) fn run(arguments: &EvaluateArguments) -> Result<()> {
     output::result(&found.iter().map(line).collect::<String>())
 }
 
-/// The stack of another program.
-fn foreign(arguments: &EvaluateArguments) -> Result<(Vec<StoredNetwork>, Images)> {
-    let EvaluateArguments { source, replica, base, stack, data, output: say, .. } = arguments;
-    if replica.is_some() || base.is_some() {
-        return Err(Error::Usage(
-            "--replica and --base are of runs, and --dense names the layers of the one network of another program; leave them out".into(),
-        ));
+impl NetworkOptions {
+    /// The networks, all of one architecture, and their images: those that are named, or those of the run.
+    ///
+    /// Fails with [`Error::Usage`] if there are none.
+    fn open(&self, say: &OutputOptions) -> Result<(Vec<StoredNetwork>, Images)> {
+        let (networks, images) = self.read()?;
+        let images = images.ok_or_else(|| without_data(&self.source))??;
+        images.announce(say);
+        Ok((networks, images))
     }
-    let input = stack.input()?;
-    let images = stack.arranged(data.load()?.ok_or_else(|| without_data(source))?)?;
-    images.announce(say);
-    let path: Cow<'_, Path> = if source.is_dir() { source.join(WEIGHTS_FILE).into() } else { source.as_path().into() };
-    let read = stack.read(&path, &images)?;
-    say.notices(&read.notices);
-    let network = StoredNetwork { architecture: read.architecture, parameters: read.parameters, pixels: None, input };
-    Ok((vec![network], images))
-}
 
-/// Networks of this program.
-fn own(arguments: &EvaluateArguments) -> Result<(Vec<StoredNetwork>, Images)> {
-    let EvaluateArguments { source, base, data, output: say, .. } = arguments;
-    let networks = StoredNetwork::open(source, base.unwrap_or_default())?;
-    let images = match data.load()? {
-        Some(images) => images,
-        None if stored_network::is_run(source) => {
-            let cell = RecordedRun::open(source)?.cell()?;
-            Images { split: cell.split, contents: cell.contents, notices: cell.notices }
+    /// The same for commands that can do without images: where a run's own are not there any more, that is said.
+    pub(super) fn open_with_any_images(&self, say: &OutputOptions) -> Result<(Vec<StoredNetwork>, Option<Images>)> {
+        let (networks, images) = self.read()?;
+        let images = match images {
+            Some(Err(Error::Data(why))) => {
+                say.notices(&[format!("nothing is classified: {why}")]);
+                None
+            }
+            other => other.transpose()?,
+        };
+        images.iter().for_each(|images| images.announce(say));
+        Ok((networks, images))
+    }
+
+    /// The networks, and the images if any are named or are of the run; that a run's are not there is the inner failure.
+    fn read(&self) -> Result<(Vec<StoredNetwork>, Option<Result<Images>>)> {
+        if self.stack.dense.is_some() {
+            return self.foreign();
         }
-        None => return Err(without_data(source)),
-    };
-    images.announce(say);
-    Ok((networks, images))
+        let networks = StoredNetwork::open(&self.source, self.base.unwrap_or_default())?;
+        let of_run = || {
+            let cell = RecordedRun::open(&self.source)?.cell()?;
+            Ok(Images { split: cell.split, contents: cell.contents, notices: cell.notices })
+        };
+        let images = match self.data.load()? {
+            Some(images) => Some(Ok(images)),
+            None => stored_network::is_run(&self.source).then(of_run),
+        };
+        Ok((networks, images))
+    }
+
+    /// The stack of another program.
+    fn foreign(&self) -> Result<(Vec<StoredNetwork>, Option<Result<Images>>)> {
+        let Self { source, replica, base, stack, data } = self;
+        if !replica.is_empty() || base.is_some() {
+            return Err(Error::Usage(
+                "--replica and --base are of runs, and --dense names the layers of the one network of another program; leave them out".into(),
+            ));
+        }
+        let input = stack.input()?;
+        let mut images = stack.arranged(data.load()?.ok_or_else(|| without_data(source))?)?;
+        let path: Cow<'_, Path> =
+            if source.is_dir() { source.join(WEIGHTS_FILE).into() } else { source.as_path().into() };
+        let read = stack.read(&path, &images)?;
+        images.notices.extend(read.notices);
+        let network =
+            StoredNetwork { architecture: read.architecture, parameters: read.parameters, pixels: None, input };
+        Ok((vec![network], Some(Ok(images))))
+    }
+
+    /// The replica that is asked for, of so many.
+    ///
+    /// Fails with [`Error::Usage`] if there is no such one, or if several are named.
+    fn replica(&self, replicas: usize) -> Result<Option<usize>> {
+        match self.replica[..] {
+            [] => Ok(None),
+            [one] if one < replicas => Ok(Some(one)),
+            [one] => Err(Error::Usage(format!(
+                "--replica {one}: {} has {replicas} of them, counted from 0",
+                self.source.display()
+            ))),
+            _ => Err(Error::Usage(format!(
+                "--replica names {} replicas; name one, or give the command once for each",
+                self.replica.len()
+            ))),
+        }
+    }
+
+    /// The one replica of so many that a command takes: the first, said so, unless another is asked for.
+    pub(super) fn only_replica(&self, replicas: usize, say: &OutputOptions) -> Result<usize> {
+        let asked = self.replica(replicas)?;
+        if asked.is_none() && replicas > 1 {
+            say.note(&format!("replica 0 of {replicas} is taken; --replica names another"));
+        }
+        Ok(asked.unwrap_or(0))
+    }
 }
 
 fn without_data(source: &Path) -> Error {

@@ -10,6 +10,7 @@ mod doctor;
 mod dry_run;
 mod evaluate;
 mod explain;
+mod export;
 mod merge;
 mod options;
 mod output;
@@ -54,6 +55,8 @@ enum Command {
     Prune(Box<prune::PruneArguments>),
     /// Accuracy and loss of networks on a test set: of a run, of a file, or of another program.
     Evaluate(Box<evaluate::EvaluateArguments>),
+    /// One network in a file that other programs run: ONNX, or safetensors.
+    Export(Box<export::ExportArguments>),
     /// Make a trained or pruned network really smaller: units, filters and inputs taken out, not zeros stored.
     Compact(Box<compact::CompactArguments>),
     /// Finished runs on one HTML page that needs no network: Figure 4 with a slider, the layer, the ledger, the study's tables.
@@ -91,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments),

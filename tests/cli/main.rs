@@ -15,6 +15,7 @@ mod digits;
 #[cfg(unix)]
 mod disturbance;
 mod doctor;
+mod export;
 mod folders;
 mod interruption;
 mod memory;

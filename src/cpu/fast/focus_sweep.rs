@@ -42,8 +42,8 @@ impl SweepInput {
 /// One weight that is not zero.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Term {
-    /// Which of the numbers that a unit reads it multiplies.
-    pub(super) input: usize,
+    /// Which of the numbers that a unit reads it multiplies; networks have no more parameters than kernels can number.
+    pub(super) input: u32,
     pub(super) weight: f32,
 }
 
@@ -62,8 +62,8 @@ impl<'a> Layer<'a> {
         let mut terms = Vec::with_capacity(weights.len());
         let mut ends = Vec::with_capacity(units);
         for unit in 0..units {
-            for (input, row) in weights.chunks_exact(padded(units)).enumerate() {
-                if row[unit] != 0.0 && mask.is_none_or(|mask| keeps(units, mask, input, unit)) {
+            for (input, row) in (0..).zip(weights.chunks_exact(padded(units))) {
+                if row[unit] != 0.0 && mask.is_none_or(|mask| keeps(units, mask, input as usize, unit)) {
                     terms.push(Term { input, weight: row[unit] });
                 }
             }
@@ -77,18 +77,19 @@ impl<'a> Layer<'a> {
     fn apply<S: Simd>(&self, simd: S, input: &[[f32; BLOCK]], relu: bool, output: &mut [[f32; BLOCK]]) {
         let mut start = 0;
         for ((&end, &bias), output) in self.ends.iter().zip(self.bias).zip(output) {
-            unit(simd, &self.terms[start..end], bias, input, relu, output);
+            unit(simd, &self.terms[start..end], Some(bias), input, relu, output);
             start = end;
         }
     }
 }
 
-/// One unit of a layer: `output[sample] = bias + sum over terms of weight * input[term, sample]`, then ReLU if `relu`.
+/// One unit of a layer: `output[sample] = bias + sum over terms of weight * input[term, sample]`, then ReLU if `relu`. Without a
+/// bias the terms are added to what `output` holds already.
 #[inline(always)]
 pub(super) fn unit<S: Simd>(
     simd: S,
     terms: &[Term],
-    bias: f32,
+    bias: Option<f32>,
     input: &[[f32; BLOCK]],
     relu: bool,
     output: &mut [f32; BLOCK],
@@ -106,16 +107,19 @@ pub(super) fn unit<S: Simd>(
 fn add_terms<S: Simd, const C: usize>(
     simd: S,
     terms: &[Term],
-    bias: f32,
+    bias: Option<f32>,
     input: &[[f32; BLOCK]],
     relu: bool,
     output: &mut [f32; BLOCK],
 ) {
     for (tile, output) in S::as_mut_simd_f32s(output).0.chunks_exact_mut(C).enumerate() {
-        let mut sums = [simd.splat_f32s(bias); C];
+        let mut sums: [S::f32s; C] = match bias {
+            Some(bias) => [simd.splat_f32s(bias); C],
+            None => std::array::from_fn(|register| output[register]),
+        };
         for &Term { input: index, weight } in terms {
             let weight = simd.splat_f32s(weight);
-            let values = &S::as_simd_f32s(&input[index]).0[tile * C..(tile + 1) * C];
+            let values = &S::as_simd_f32s(&input[index as usize]).0[tile * C..(tile + 1) * C];
             for (sum, &value) in sums.iter_mut().zip(values) {
                 *sum = simd.mul_add_e_f32s(weight, value, *sum);
             }

@@ -29,6 +29,11 @@ impl Grid {
         (self.height + 2 * self.border) * self.row()
     }
 
+    /// Numbers of a sample, without the border.
+    fn numbers(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
     /// Lanes of a row.
     fn row(&self) -> usize {
         (self.width + 2 * self.border) * self.channels
@@ -56,13 +61,36 @@ pub fn input_lanes(architecture: &Architecture, index: usize) -> usize {
     grids(architecture)[index].len()
 }
 
+/// Inputs of a tile: what a block of samples has there stays in the first-level cache while all units read it.
+const TILE: usize = 96;
+
+/// Share of a network's multiply-adds that is done one by one in the time of all of them in blocks of registers: where fewer are
+/// left, [`SparseNetwork`] is faster. `holdfast bench --sparse` measures it; on the machines that were tried it lies above.
+pub const CROSSOVER: f64 = 0.5;
+/// Multiply-adds in blocks of registers that take as long as laying one number of an image beside those of other samples.
+const LAYOUT: f64 = 4.0;
+
+/// Whether so many weights of a network are zero that it is evaluated faster weight by weight.
+pub fn is_sparse(architecture: &Architecture, parameters: &[f32]) -> bool {
+    let layout = ParameterLayout::new(architecture);
+    let layers = crate::network::Layer::all(architecture);
+    let (mut all, mut left) = (0.0, LAYOUT * architecture.image_len() as f64 * CROSSOVER);
+    for (tensor, layer) in layout.tensors.iter().filter(|tensor| tensor.fan_in.is_some()).zip(layers) {
+        let weights = &parameters[tensor.range()];
+        all += (layer.rows() * weights.len()) as f64;
+        left += (layer.rows() * weights.iter().filter(|&&weight| weight != 0.0).count()) as f64;
+    }
+    left < CROSSOVER * all
+}
+
 /// One layer: the weights of each of its units that are not zero, in the order in which the twin adds them.
 #[derive(Debug)]
 struct Layer {
     /// Its sizes, if it is a convolution.
     convolution: Option<ConvLayer>,
+    /// Tile by tile of [`TILE`] inputs, in each unit by unit.
     terms: Vec<Term>,
-    /// Where the terms of each unit end.
+    /// Where the terms of each unit end, for each tile.
     ends: Vec<usize>,
     bias: Vec<f32>,
     relu: bool,
@@ -76,18 +104,19 @@ impl Layer {
         let units = weight.shape.last().copied().unwrap_or(0);
         let weights = &parameters[weight.range()];
         let bias = bias.map_or_else(|| vec![0.0; units], |bias| parameters[bias.range()].to_vec());
-        // A row is an input of a dense layer, or a tap and a channel of a convolution.
+        // A row is an input of a dense layer, counted from its tile, or a tap and a channel of a convolution.
         let place = |row: usize| match input.border {
-            0 => row,
+            0 => row % TILE,
             _ => {
                 (row / input.channels / 3) * input.row()
                     + row / input.channels % 3 * input.channels
                     + row % input.channels
             }
         };
-        let mut counts = vec![0usize; units];
-        for row in weights.chunks_exact(units) {
-            for (count, &weight) in counts.iter_mut().zip(row) {
+        let tiles = (weights.len() / units).div_ceil(TILE);
+        let mut counts = vec![0usize; tiles * units];
+        for (row, weights) in weights.chunks_exact(units).enumerate() {
+            for (count, &weight) in counts[row / TILE * units..].iter_mut().zip(weights) {
                 *count += usize::from(weight != 0.0);
             }
         }
@@ -99,9 +128,9 @@ impl Layer {
         let mut next: Vec<usize> = counts.into_iter().map(begin).collect();
         let mut terms = vec![Term { input: 0, weight: 0.0 }; end];
         for (row, weights) in weights.chunks_exact(units).enumerate() {
-            for (next, &weight) in next.iter_mut().zip(weights) {
+            for (next, &weight) in next[row / TILE * units..].iter_mut().zip(weights) {
                 if weight != 0.0 {
-                    terms[*next] = Term { input: place(row), weight };
+                    terms[*next] = Term { input: place(row) as u32, weight };
                     *next += 1;
                 }
             }
@@ -116,17 +145,17 @@ impl Layer {
             self.pixel(simd, input, output);
             return;
         };
-        let pool = usize::from(convolution.pool);
-        let mut pixels = vec![[0.0; BLOCK]; 4 * self.ends.len()];
+        let units = self.bias.len();
+        let mut pixels = vec![[0.0; BLOCK]; 4 * units];
         for y in 0..convolution.output_height() {
             for x in 0..convolution.output_width() {
                 let target = self.output.place(y, x);
-                let target = &mut output[target..target + self.ends.len()];
-                if pool == 0 {
+                let target = &mut output[target..target + units];
+                if !convolution.pool {
                     self.pixel(simd, &input[self.corner(y, x)..], target);
                     continue;
                 }
-                for (code, pixel) in pixels.chunks_exact_mut(self.ends.len()).enumerate() {
+                for (code, pixel) in pixels.chunks_exact_mut(units).enumerate() {
                     self.pixel(simd, &input[self.corner(2 * y + code / 2, 2 * x + code % 2)..], pixel);
                 }
                 largest(&pixels, target);
@@ -142,9 +171,29 @@ impl Layer {
     /// All units, at one pixel.
     #[inline(always)]
     fn pixel<S: Simd>(&self, simd: S, input: &[Lane], output: &mut [Lane]) {
-        let mut start = 0;
-        for ((&end, &bias), output) in self.ends.iter().zip(&self.bias).zip(output) {
-            unit(simd, &self.terms[start..end], bias, input, self.relu, output);
+        let first = |tile| if self.convolution.is_some() { 0 } else { tile * TILE };
+        for tile in 0..self.tiles() {
+            self.tile(simd, tile, &input[first(tile)..], output);
+        }
+    }
+
+    /// Tiles of inputs.
+    fn tiles(&self) -> usize {
+        self.ends.len() / self.bias.len()
+    }
+
+    /// What the inputs of one tile add to all units; of a dense layer `input` begins at the tile.
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, tile: usize, input: &[Lane], output: &mut [Lane]) {
+        let units = self.bias.len();
+        let mut start = (tile * units).checked_sub(1).map_or(0, |before| self.ends[before]);
+        let relu = self.relu && tile + 1 == self.tiles();
+        let ends = &self.ends[tile * units..(tile + 1) * units];
+        for ((&end, &bias), output) in ends.iter().zip(&self.bias).zip(output) {
+            let bias = (tile == 0).then_some(bias);
+            if end > start || bias.is_some() || relu {
+                unit(simd, &self.terms[start..end], bias, input, relu, output);
+            }
             start = end;
         }
     }
@@ -223,9 +272,47 @@ impl SparseNetwork {
         pulp::Arch::new().dispatch(Run { network: self, input, scratch })
     }
 
+    /// Sum of losses and number of correct samples of up to [`BLOCK`] images; the layers are all of a network. `lanes` is room for
+    /// what the first one reads.
+    pub fn evaluate_images(&self, batch: ImageBatch<'_>, lanes: &mut [Lane], scratch: &mut Scratch) -> (f64, u32) {
+        pulp::Arch::new().dispatch(EvaluateImages { network: self, batch, lanes, scratch })
+    }
+
     /// Sum of losses and number of correct samples of a block, as many as it has labels; the last layer is the output.
     pub fn evaluate(&self, input: &[Lane], labels: &[u8], scratch: &mut Scratch) -> (f64, u32) {
         pulp::Arch::new().dispatch(Evaluate { run: Run { network: self, input, scratch }, labels })
+    }
+}
+
+/// See [`SparseNetwork::evaluate_images`].
+struct EvaluateImages<'a, 'b> {
+    network: &'b SparseNetwork,
+    batch: ImageBatch<'b>,
+    lanes: &'a mut [Lane],
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for EvaluateImages<'_, '_> {
+    type Output = (f64, u32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> (f64, u32) {
+        let Self { network, batch, lanes, scratch } = self;
+        let [first, others @ ..] = &network.layers[..] else { return (0.0, 0) };
+        let Scratch(outputs) = scratch;
+        if first.convolution.is_some() {
+            lay(first.input, batch, 0..first.input.numbers(), lanes);
+            first.apply(simd, lanes, &mut outputs[0]);
+        } else {
+            // Pixels are read where they were laid, in the first-level cache.
+            let inputs = first.input.numbers();
+            for tile in 0..first.tiles() {
+                lay(first.input, batch, tile * TILE..((tile + 1) * TILE).min(inputs), lanes);
+                first.tile(simd, tile, lanes, &mut outputs[0]);
+            }
+        }
+        let (input, outputs) = outputs.split_at_mut(1);
+        softmax_cross_entropy::evaluate_block(run(simd, others, &input[0], outputs), batch.labels)
     }
 }
 
@@ -247,12 +334,18 @@ impl<'a> WithSimd for Run<'a, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> &'a [Lane] {
         let Self { network, input, scratch: Scratch(outputs) } = self;
-        for (index, layer) in network.layers.iter().enumerate() {
-            let (before, after) = outputs.split_at_mut(index);
-            layer.apply(simd, before.last().map_or(input, |previous| previous), &mut after[0]);
-        }
-        outputs.last().map_or(input, |last| last)
+        run(simd, &network.layers, input, outputs)
     }
+}
+
+/// Layer by layer.
+#[inline(always)]
+fn run<'a, S: Simd>(simd: S, layers: &[Layer], input: &'a [Lane], outputs: &'a mut [Vec<Lane>]) -> &'a [Lane] {
+    for (index, layer) in layers.iter().enumerate() {
+        let (before, after) = outputs.split_at_mut(index);
+        layer.apply(simd, before.last().map_or(input, |previous| previous), &mut after[0]);
+    }
+    outputs.last().map_or(input, |last| last)
 }
 
 /// See [`SparseNetwork::evaluate`].
@@ -270,20 +363,100 @@ impl WithSimd for Evaluate<'_, '_> {
     }
 }
 
+/// Samples and numbers of a square that is turned.
+const SQUARE: usize = 8;
+/// Numbers of an image that are taken at once.
+const STRIP: usize = 32;
+
 /// What the first layer of a network reads of up to [`BLOCK`] images; samples that do not exist are 0.
 pub fn pixels(architecture: &Architecture, batch: ImageBatch<'_>, lanes: &mut [Lane]) {
-    let grid = grids(architecture)[0];
-    let numbers: usize = grid.height * grid.width * grid.channels;
-    let row = grid.width * grid.channels;
-    lanes.fill([0.0; BLOCK]);
-    for (sample, &index) in batch.order.iter().enumerate() {
-        let image = &batch.images[index as usize * numbers..][..numbers];
-        for (y, pixels) in image.chunks_exact(row).enumerate() {
-            for (lane, &pixel) in lanes[grid.place(y, 0)..].iter_mut().zip(pixels) {
-                lane[sample] = f32::from(pixel) * batch.scale;
+    pulp::Arch::new().dispatch(Pixels { grid: grids(architecture)[0], batch, lanes });
+}
+
+/// See [`pixels`].
+struct Pixels<'a, 'b> {
+    grid: Grid,
+    batch: ImageBatch<'b>,
+    lanes: &'a mut [Lane],
+}
+
+impl WithSimd for Pixels<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { grid, batch, lanes } = self;
+        lay(grid, batch, 0..grid.numbers(), lanes);
+    }
+}
+
+/// Some numbers of each image, beside those of the others; without a border the first of them is the first of `lanes`.
+#[inline(always)]
+fn lay(grid: Grid, batch: ImageBatch<'_>, range: Range<usize>, lanes: &mut [Lane]) {
+    let (row, numbers) = (grid.width * grid.channels, grid.numbers());
+    // A border stays 0.
+    if grid.border > 0 {
+        lanes.fill([0.0; BLOCK]);
+    }
+    let images: [&[u8]; BLOCK] = std::array::from_fn(|sample| match batch.order.get(sample) {
+        Some(&index) => &batch.images[index as usize * numbers..][..numbers],
+        None => &[],
+    });
+    for first in range.clone().step_by(STRIP) {
+        let width = STRIP.min(range.end - first);
+        // A word has the numbers of one sample; side by side lie those of every eighth one.
+        let mut squares = [[[0; BLOCK / SQUARE]; SQUARE]; STRIP / SQUARE];
+        for (sample, image) in images.iter().take(batch.order.len()).enumerate() {
+            let numbers = &image[first..first + width];
+            let strip = numbers.try_into().unwrap_or_else(|_| {
+                let mut strip = [0; STRIP];
+                strip[..width].copy_from_slice(numbers);
+                strip
+            });
+            for (square, &numbers) in squares.iter_mut().zip(strip.as_chunks::<SQUARE>().0) {
+                square[sample % SQUARE][sample / SQUARE] = u64::from_le_bytes(numbers);
+            }
+        }
+        for (square, first) in squares.iter().zip((first..first + width).step_by(SQUARE)) {
+            for (number, words) in (first..range.end).zip(turned(square)) {
+                let place = match grid.border {
+                    0 => number - range.start,
+                    _ => grid.place(number / row, 0) + number % row,
+                };
+                let samples = words.map(u64::to_le_bytes);
+                for (value, &pixel) in lanes[place].iter_mut().zip(samples.as_flattened()) {
+                    *value = f32::from(pixel) * batch.scale;
+                }
             }
         }
     }
+}
+
+/// A row of squares that lie side by side: a word of each.
+type Row = [u64; BLOCK / SQUARE];
+
+/// Squares of bytes with rows and columns exchanged: halves of rows, then quarters, then bytes change places with those on the other
+/// side of the diagonal.
+#[inline(always)]
+fn turned(rows: &[Row; SQUARE]) -> [Row; SQUARE] {
+    let [a, b, c, d, e, f, g, h] = *rows;
+    let halves = |upper, lower| exchanged::<32>(upper, lower, 0x0000_0000_ffff_ffff);
+    let ([a, e], [b, f], [c, g], [d, h]) = (halves(a, e), halves(b, f), halves(c, g), halves(d, h));
+    let quarters = |upper, lower| exchanged::<16>(upper, lower, 0x0000_ffff_0000_ffff);
+    let ([a, c], [b, d], [e, g], [f, h]) = (quarters(a, c), quarters(b, d), quarters(e, g), quarters(f, h));
+    let bytes = |upper, lower| exchanged::<8>(upper, lower, 0x00ff_00ff_00ff_00ff);
+    let ([a, b], [c, d], [e, f], [g, h]) = (bytes(a, b), bytes(c, d), bytes(e, f), bytes(g, h));
+    [a, b, c, d, e, f, g, h]
+}
+
+/// Two rows, between which the `high` parts of the upper and the `low` parts of the lower one, next to each other in a word, have
+/// changed places.
+#[inline(always)]
+fn exchanged<const BITS: u32>(upper: Row, lower: Row, low: u64) -> [Row; 2] {
+    [
+        std::array::from_fn(|word| upper[word] & low | (lower[word] & low) << BITS),
+        std::array::from_fn(|word| upper[word] >> BITS & low | lower[word] & !low),
+    ]
 }
 
 #[cfg(test)]

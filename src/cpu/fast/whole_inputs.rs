@@ -138,7 +138,8 @@ impl WithSimd for Path<'_> {
             if pending >= PANEL {
                 let a = &panel[..pending * stride];
                 let (rows, c) = (0..count, &mut base);
-                RankUpdate { subtract: true, half: true, rows, first: 0, columns: filled, a, b: a, c, stride }.with_simd(simd);
+                RankUpdate { subtract: true, half: true, rows, first: 0, columns: filled, a, b: a, c, stride }
+                    .with_simd(simd);
                 pending = 0;
                 // Columns that are gone are closed up.
                 let there: Vec<usize> = (0..count).filter(|&i| !gone[i]).collect();

@@ -333,9 +333,12 @@ impl BackendBatch for CpuBatch {
         };
         let evaluate = |slot| {
             watch.check()?;
-            let parts = self.activations(data, slot, &blocks, self.architecture.hidden.len() + 1, take);
+            let found = self.evaluate_sparse(data, slot).unwrap_or_else(|| {
+                let parts = self.activations(data, slot, &blocks, self.architecture.hidden.len() + 1, take);
+                evaluation(&parts, data.samples())
+            });
             (watch.progress)(data.samples() as u64);
-            Ok(evaluation(&parts, data.samples()))
+            Ok(found)
         };
         (0..self.slots.len()).map(evaluate).collect()
     }
