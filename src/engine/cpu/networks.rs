@@ -3,7 +3,7 @@
 
 use super::batch::{CpuBatch, evaluation};
 use crate::cpu::fast::focus_sweep::BLOCK;
-use crate::cpu::fast::sparse::{Lane, Scratch, SparseNetwork, input_lanes, is_sparse, pixels};
+use crate::cpu::fast::sparse::{Lane, Lanes, Scratch, SparseNetwork, input_lanes, is_sparse, pixels};
 use crate::cpu::fast::training_step::ImageBatch;
 use crate::cpu::mask;
 use crate::data::Dataset;
@@ -78,9 +78,9 @@ impl CpuBatch {
             return None;
         }
         let network = SparseNetwork::new(architecture, &parameters, 0..layers(architecture));
-        let room = || (vec![[0.0; BLOCK]; input_lanes(architecture, 0)], network.scratch());
+        let room = || (Lanes::zeros(input_lanes(architecture, 0)), network.scratch());
         let order: Vec<u32> = (0..data.samples() as u32).collect();
-        let block = |(lanes, scratch): &mut (Vec<Lane>, Scratch), (order, labels): (&[u32], &[u8])| {
+        let block = |(lanes, scratch): &mut (Lanes, Scratch), (order, labels): (&[u32], &[u8])| {
             let batch = ImageBatch { images: &data.images, labels: &data.labels, order, scale: self.scale };
             network.evaluate_images(batch, lanes, scratch)
         };
@@ -138,13 +138,13 @@ impl CpuBatch {
     }
 
     /// What layer `first` reads of these samples, in blocks.
-    fn inputs(&self, data: &Dataset, before: &SparseNetwork, first: usize, order: &[u32]) -> Vec<Vec<Lane>> {
+    fn inputs(&self, data: &Dataset, before: &SparseNetwork, first: usize, order: &[u32]) -> Vec<Lanes> {
         let architecture = &self.architecture;
-        let room = || (vec![[0.0; BLOCK]; input_lanes(architecture, 0)], before.scratch());
-        let block = |(lanes, scratch): &mut (Vec<Lane>, Scratch), order: &[u32]| {
+        let room = || (Lanes::zeros(input_lanes(architecture, 0)), before.scratch());
+        let block = |(lanes, scratch): &mut (Lanes, Scratch), order: &[u32]| {
             let batch = ImageBatch { images: &data.images, labels: &data.labels, order, scale: self.scale };
             pixels(architecture, batch, lanes);
-            if first == 0 { lanes.clone() } else { before.run(lanes, scratch).to_vec() }
+            if first == 0 { lanes.clone() } else { before.run(lanes, scratch).into() }
         };
         order.par_chunks(BLOCK).map_init(room, |room, order| block(room, order)).collect()
     }
