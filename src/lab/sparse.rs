@@ -3,7 +3,7 @@
 use crate::cpu::fast::focus_sweep::BLOCK;
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 pub use crate::cpu::fast::sparse::CROSSOVER;
-use crate::cpu::fast::sparse::{SparseNetwork, input_lanes};
+use crate::cpu::fast::sparse::{Lanes, SparseNetwork, input_lanes};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations};
 use crate::engine::{Replica, Watch};
 use crate::error::Result;
@@ -54,7 +54,7 @@ pub fn crossover(architecture: &Architecture, watch: &Watch<'_>) -> Result<Cross
     let layers = Layer::all(architecture).len();
     let padded = PaddedNetwork::new(architecture, &Selection::focus(architecture));
     let mut workspace = Workspace::new(&padded, 1, SAMPLES);
-    let mut lanes = vec![[0.0; BLOCK]; input_lanes(architecture, 0)];
+    let mut lanes = Lanes::zeros(input_lanes(architecture, 0));
     let mut seconds = Vec::new();
     for density in DENSITIES {
         let parameters = drawn(architecture, density, &mut draws);

@@ -7,9 +7,45 @@
 use super::{AlignedBuffer, padded, softmax_cross_entropy};
 use crate::cpu::focus_sweep::{SweepShape, keeps};
 use pulp::{Simd, WithSimd};
+use std::ops::{Deref, DerefMut};
 
 /// Samples of a block: with 30 units, input and hidden units of a block are 15 KB.
 pub const BLOCK: usize = 64;
+
+/// One number of each sample of a block.
+pub type Lane = [f32; BLOCK];
+
+/// Lanes that begin at cache lines: reading a register across two of them takes twice as long.
+#[derive(Clone, Debug)]
+pub struct Lanes(AlignedBuffer);
+
+impl Lanes {
+    /// So many, all 0.
+    pub fn zeros(lanes: usize) -> Self {
+        Self(AlignedBuffer::zeros(lanes * BLOCK))
+    }
+}
+
+impl Deref for Lanes {
+    type Target = [Lane];
+    fn deref(&self) -> &[Lane] {
+        self.0.as_chunks().0
+    }
+}
+
+impl DerefMut for Lanes {
+    fn deref_mut(&mut self) -> &mut [Lane] {
+        self.0.as_chunks_mut().0
+    }
+}
+
+impl From<&[Lane]> for Lanes {
+    fn from(lanes: &[Lane]) -> Self {
+        let mut copy = Self::zeros(lanes.len());
+        copy.copy_from_slice(lanes);
+        copy
+    }
+}
 
 /// What a focus layer reads of a data set, in blocks `[block, input, sample of the block]`; the last one is filled up with zeros.
 #[derive(Clone, Debug)]
@@ -74,7 +110,7 @@ impl<'a> Layer<'a> {
 
     /// `output[unit, sample] = bias[unit] + sum_i weights[i, unit] * input[i, sample]`, then ReLU if `relu`.
     #[inline(always)]
-    fn apply<S: Simd>(&self, simd: S, input: &[[f32; BLOCK]], relu: bool, output: &mut [[f32; BLOCK]]) {
+    fn apply<S: Simd>(&self, simd: S, input: &[Lane], relu: bool, output: &mut [Lane]) {
         let mut start = 0;
         for ((&end, &bias), output) in self.ends.iter().zip(self.bias).zip(output) {
             unit(simd, &self.terms[start..end], Some(bias), input, relu, output);
@@ -90,9 +126,9 @@ pub(super) fn unit<S: Simd>(
     simd: S,
     terms: &[Term],
     bias: Option<f32>,
-    input: &[[f32; BLOCK]],
+    input: &[Lane],
     relu: bool,
-    output: &mut [f32; BLOCK],
+    output: &mut Lane,
 ) {
     // A block is four registers of AVX-512; of others it is eight, or several times eight.
     if S::F32_LANES == 16 {
@@ -108,9 +144,9 @@ fn add_terms<S: Simd, const C: usize>(
     simd: S,
     terms: &[Term],
     bias: Option<f32>,
-    input: &[[f32; BLOCK]],
+    input: &[Lane],
     relu: bool,
-    output: &mut [f32; BLOCK],
+    output: &mut Lane,
 ) {
     for (tile, output) in S::as_mut_simd_f32s(output).0.chunks_exact_mut(C).enumerate() {
         let mut sums: [S::f32s; C] = match bias {
@@ -144,8 +180,8 @@ impl WithSimd for Evaluate<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (f64, u32) {
         let Self { input: SweepInput { inputs, blocks }, focus, output, labels } = self;
-        let mut hidden = vec![[0.0; BLOCK]; focus.ends.len()];
-        let mut logits = vec![[0.0; BLOCK]; output.ends.len()];
+        let mut hidden = Lanes::zeros(focus.ends.len());
+        let mut logits = Lanes::zeros(output.ends.len());
         let (mut total, mut correct) = (0.0, 0);
         for (labels, input) in labels.chunks(BLOCK).zip(blocks.chunks_exact(BLOCK * inputs)) {
             focus.apply(simd, input.as_chunks().0, true, &mut hidden);

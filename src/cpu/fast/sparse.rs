@@ -4,15 +4,13 @@
 //! is zero costs nothing, whichever it is. What a convolution reads has a border of zeros, so that every pixel has the same
 //! list of weights.
 
+pub use super::focus_sweep::{Lane, Lanes};
 use super::focus_sweep::{BLOCK, Term, unit};
 use super::softmax_cross_entropy;
 use super::training_step::ImageBatch;
 use crate::network::{Architecture, ConvLayer, ParameterLayout, Tensor};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
-
-/// One number of each sample of a block.
-pub type Lane = [f32; BLOCK];
 
 /// How what a layer reads lies: `[y, x, channel]`, with a border around convolutions' images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +66,7 @@ const TILE: usize = 96;
 /// left, [`SparseNetwork`] is faster. `holdfast bench --sparse` measures it; on the machines that were tried it lies above.
 pub const CROSSOVER: f64 = 0.5;
 /// Multiply-adds in blocks of registers that take as long as laying one number of an image beside those of other samples.
-const LAYOUT: f64 = 4.0;
+const LAYOUT: f64 = 6.0;
 
 /// Whether so many weights of a network are zero that it is evaluated faster weight by weight.
 pub fn is_sparse(architecture: &Architecture, parameters: &[f32]) -> bool {
@@ -146,7 +144,7 @@ impl Layer {
             return;
         };
         let units = self.bias.len();
-        let mut pixels = vec![[0.0; BLOCK]; 4 * units];
+        let mut pixels = Lanes::zeros(4 * units);
         for y in 0..convolution.output_height() {
             for x in 0..convolution.output_width() {
                 let target = self.output.place(y, x);
@@ -221,12 +219,12 @@ pub struct SparseNetwork {
 
 /// What the layers of a [`SparseNetwork`] produce for a block of samples.
 #[derive(Debug)]
-pub struct Scratch(Vec<Vec<Lane>>);
+pub struct Scratch(Vec<Lanes>);
 
 impl Scratch {
     /// Lanes of all of them.
     pub fn lanes(&self) -> usize {
-        self.0.iter().map(Vec::len).sum()
+        self.0.iter().map(|lanes| lanes.len()).sum()
     }
 }
 
@@ -264,7 +262,7 @@ impl SparseNetwork {
 
     /// Room for what they produce, borders zero.
     pub fn scratch(&self) -> Scratch {
-        Scratch(self.layers.iter().map(|layer| vec![[0.0; BLOCK]; layer.output.len()]).collect())
+        Scratch(self.layers.iter().map(|layer| Lanes::zeros(layer.output.len())).collect())
     }
 
     /// What the last layer produces from what the first one reads.
@@ -340,7 +338,7 @@ impl<'a> WithSimd for Run<'a, '_> {
 
 /// Layer by layer.
 #[inline(always)]
-fn run<'a, S: Simd>(simd: S, layers: &[Layer], input: &'a [Lane], outputs: &'a mut [Vec<Lane>]) -> &'a [Lane] {
+fn run<'a, S: Simd>(simd: S, layers: &[Layer], input: &'a [Lane], outputs: &'a mut [Lanes]) -> &'a [Lane] {
     for (index, layer) in layers.iter().enumerate() {
         let (before, after) = outputs.split_at_mut(index);
         layer.apply(simd, before.last().map_or(input, |previous| previous), &mut after[0]);

@@ -3,7 +3,7 @@
 
 use super::batch::{CpuBatch, FOCUS_INPUT_BYTES, evaluation};
 use crate::cpu::fast::focus_sweep::BLOCK;
-use crate::cpu::fast::sparse::{Lane, Scratch, SparseNetwork, input_lanes, is_sparse, pixels};
+use crate::cpu::fast::sparse::{Lane, Lanes, Scratch, SparseNetwork, input_lanes, is_sparse, pixels};
 use crate::cpu::fast::training_step::ImageBatch;
 use crate::cpu::mask;
 use crate::data::Dataset;
@@ -60,7 +60,7 @@ pub(super) struct KnownInputs {
     first: usize,
     /// Parameters of the layers before.
     shared: Vec<f32>,
-    values: Arc<[Vec<Lane>]>,
+    values: Arc<[Lanes]>,
 }
 
 impl CpuBatch {
@@ -100,9 +100,9 @@ impl CpuBatch {
             return None;
         }
         let network = SparseNetwork::new(architecture, &parameters, 0..layers(architecture));
-        let room = || (vec![[0.0; BLOCK]; input_lanes(architecture, 0)], network.scratch());
+        let room = || (Lanes::zeros(input_lanes(architecture, 0)), network.scratch());
         let order: Vec<u32> = (0..data.samples() as u32).collect();
-        let block = |(lanes, scratch): &mut (Vec<Lane>, Scratch), (order, labels): (&[u32], &[u8])| {
+        let block = |(lanes, scratch): &mut (Lanes, Scratch), (order, labels): (&[u32], &[u8])| {
             let batch = ImageBatch { images: &data.images, labels, order, scale: self.scale };
             network.evaluate_images(batch, lanes, scratch)
         };
@@ -176,7 +176,7 @@ impl CpuBatch {
         first: usize,
         shared: &[f32],
         order: &[u32],
-    ) -> Arc<[Vec<Lane>]> {
+    ) -> Arc<[Lanes]> {
         let is_own = |known: &&KnownInputs| known.first == first && known.shared == shared;
         {
             let mut known = self.known_inputs.lock();
@@ -186,8 +186,8 @@ impl CpuBatch {
                 return Arc::clone(&known.values);
             }
         }
-        let values: Arc<[Vec<Lane>]> = self.inputs(&data.set, before, first, order).into();
-        let bytes = |values: &[Vec<Lane>]| values.iter().map(|block| size_of_val(&block[..])).sum::<usize>();
+        let values: Arc<[Lanes]> = self.inputs(&data.set, before, first, order).into();
+        let bytes = |values: &[Lanes]| values.iter().map(|block| size_of_val(&block[..])).sum::<usize>();
         let mut known = self.known_inputs.lock();
         let kept: usize = known.iter().map(|known| bytes(&known.values)).sum();
         if kept + bytes(&values) <= FOCUS_INPUT_BYTES {
@@ -198,13 +198,13 @@ impl CpuBatch {
     }
 
     /// What layer `first` reads of these samples, in blocks.
-    fn inputs(&self, data: &Dataset, before: &SparseNetwork, first: usize, order: &[u32]) -> Vec<Vec<Lane>> {
+    fn inputs(&self, data: &Dataset, before: &SparseNetwork, first: usize, order: &[u32]) -> Vec<Lanes> {
         let architecture = &self.architecture;
-        let room = || (vec![[0.0; BLOCK]; input_lanes(architecture, 0)], before.scratch());
-        let block = |(lanes, scratch): &mut (Vec<Lane>, Scratch), order: &[u32]| {
+        let room = || (Lanes::zeros(input_lanes(architecture, 0)), before.scratch());
+        let block = |(lanes, scratch): &mut (Lanes, Scratch), order: &[u32]| {
             let batch = ImageBatch { images: &data.images, labels: &data.labels, order, scale: self.scale };
             pixels(architecture, batch, lanes);
-            if first == 0 { lanes.clone() } else { before.run(lanes, scratch).to_vec() }
+            if first == 0 { lanes.clone() } else { before.run(lanes, scratch).into() }
         };
         order.par_chunks(BLOCK).map_init(room, |room, order| block(room, order)).collect()
     }
