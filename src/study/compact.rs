@@ -10,7 +10,6 @@ use crate::pruning::compact::{CompactNetwork, DarkInputs, Findings, Measure, siz
 use crate::pruning::surgery::{Settings, calibration_images};
 use crate::pruning::whole_inputs::WholeInputs;
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -180,9 +179,8 @@ pub fn compact(
         let stages = surgeon.stages(measure, most).len() as u64;
         let reduced =
             control.stage("take units out", stages, "stages", |watch| surgeon.reduce(engine, measure, most, watch))?;
-        // Its inputs are numbered among those that were left; dark ones are gone already.
-        let inputs = reduced.inputs.iter().map(|&input| lossless.inputs[input as usize]).collect();
-        network = CompactNetwork { inputs, ..reduced }.lossless(None).0;
+        // Dark inputs are gone already.
+        network = reduced.lossless(None).0;
     }
     let [network, lossless] = [network, lossless].map(|network| stored(original, network));
     Ok(Compacted { network, lossless, findings })
@@ -325,13 +323,12 @@ pub fn same_predictions(
     Ok(classes[0].iter().zip(&classes[1]).filter(|(one, other)| one == other).count())
 }
 
-/// Bytes of the file that a network would be.
+/// Bytes of the file that a network would be: it is written among the system's temporary files.
 ///
-/// Fails with [`Error::Io`] if it cannot be written beside the file at `path`.
-pub fn file_bytes(network: &StoredNetwork, path: &Path) -> Result<u64> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = tempfile::tempdir_in(folder).map_err(|error| Error::io("create a folder in", folder, error))?;
-    let file = temporary.path().join("network.safetensors");
+/// Fails with [`Error::Io`] if it cannot be written there.
+pub fn file_bytes(network: &StoredNetwork) -> Result<u64> {
+    let folder = tempfile::tempdir().map_err(|error| Error::io("write in", std::env::temp_dir(), error))?;
+    let file = folder.path().join("network.safetensors");
     network.write(&file)?;
     Ok(std::fs::metadata(&file).map_err(|error| Error::io("read", &file, error))?.len())
 }
