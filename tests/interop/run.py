@@ -4,9 +4,10 @@ came of them: the accuracy that a guide finds after pruning is that of the prune
 files alone, and far above that of the most frequent class. Then prunes a network of five layers as PyTorch does.
 
 Usage: cargo build --release && python3 -m venv /tmp/interop && /tmp/interop/bin/pip install torch keras jax safetensors
-       KERAS_BACKEND=jax /tmp/interop/bin/python tests/interop/run.py [pytorch|keras|global ...]
+       KERAS_BACKEND=jax /tmp/interop/bin/python tests/interop/run.py [stack|pytorch|keras|global ...]
 """
 
+import csv
 import os
 import pathlib
 import re
@@ -122,7 +123,36 @@ def global_pruning():
     print(f"global pruning: {kept} of {total} weights kept, as PyTorch keeps them: {shares}")
 
 
-CHECKS = {"pytorch": lambda: run("pytorch"), "keras": lambda: run("keras"), "global": global_pruning}
+def stack():
+    """The guide for dense layers: what `prune` tells of its networks is what NumPy computes of the files."""
+    from safetensors.numpy import load_file
+
+    blocks = BLOCK.findall((ROOT / "docs/guide/dense-stack.md").read_text())
+    names = {"__name__": "stack"}
+    for language, text in blocks:
+        if language == "python":
+            exec(compile(text, "dense-stack.md", "exec"), names)
+        else:
+            subprocess.run(["sh", "-eu", "-c", text], check=True)
+    digits = numpy.load("digits/mnist.npz")
+    images = (digits["test_images"].reshape(-1, 784) / 255 - 0.1307) / 0.3081
+    labels = digits["test_labels"].reshape(-1)
+    least = {"pruned/sparsity-0.9": 0.93, "pruned/sparsity-0.95": 0.88, "smaller": 0.93}
+    for folder, floor in least.items():
+        state = load_file(f"{folder}/weights.safetensors")
+        layers = [[state[f"fc{place}.weight"].T, state[f"fc{place}.bias"]] for place in (1, 2, 3)]
+        with open(f"{folder}/pruning.csv") as table:
+            told = float(list(csv.DictReader(table))[-1]["accuracy_after"])
+        found = accuracy(layers, images, labels)
+        assert abs(found - told) <= 1.5 / len(labels), f"{folder}: {told} is told, and NumPy finds {found}"
+        assert found > floor, f"{folder}: accuracy {found}"
+        masks = load_file(f"{folder}/mask.safetensors")
+        assert all((state[name][mask == 0] == 0).all() for name, mask in masks.items()), folder
+        kept = sum(int(mask.sum()) for mask in masks.values())
+        print(f"stack: {folder}, {kept} weights kept, accuracy {found:.4f}")
+
+
+CHECKS = {"stack": stack, "pytorch": lambda: run("pytorch"), "keras": lambda: run("keras"), "global": global_pruning}
 
 
 def main():
