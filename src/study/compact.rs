@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
 use crate::pruning::compact::{CompactNetwork, DarkInputs, Findings, Measure, size};
 use crate::pruning::surgery::{Settings, calibration_images};
-use crate::pruning::whole_inputs::WholeInputs;
+use crate::pruning::whole_inputs::{WholeInputs, check_reachable};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,7 +32,7 @@ pub enum Goal {
 impl Goal {
     /// What is measured, and how much of it a network of this architecture may have left.
     ///
-    /// Fails with [`Error::Usage`] for numbers that say nothing, or that would make it larger.
+    /// Fails with [`Error::Usage`] for numbers that say nothing, or that would make it larger, and as [`check_reachable`] does.
     pub fn most(self, architecture: &Architecture) -> Result<(Measure, usize)> {
         let (option, measure, left) = match self {
             Self::Smaller(times) => ("--smaller", Measure::Weights, 1.0 / times),
@@ -48,7 +48,9 @@ impl Goal {
         }
         let all = size(architecture, measure);
         // A product such as 0.3 * 10 may lie below the whole number that it stands for by a rounding.
-        Ok((measure, (all as f64 * left * (1.0 + f64::EPSILON)) as usize))
+        let most = (all as f64 * left * (1.0 + f64::EPSILON)) as usize;
+        check_reachable(architecture, measure, most)?;
+        Ok((measure, most))
     }
 }
 
