@@ -18,7 +18,7 @@ use crate::study::compact::{
 use crate::study::comparison::hash_parameters;
 use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
-use crate::study::numbers::{significant, thousands};
+use crate::study::numbers::{counted, significant, thousands};
 use crate::study::recorded::{Base, RecordedRun};
 use crate::study::stored_network::{StoredNetwork, is_run};
 use clap::Args;
@@ -212,8 +212,9 @@ fn network_at(arguments: &CompactArguments, replica: usize, notices: &mut Vec<St
     let count = networks.len();
     if replica >= count {
         return Err(Error::Usage(format!(
-            "{} holds {count} networks, counted from 0, and no replica {replica}; name one below {count}",
-            path.display()
+            "there is no replica {replica} in {}, which holds {}, counted from 0; name another",
+            path.display(),
+            counted(count as f64, "network")
         )));
     }
     if count > 1 && arguments.replica.is_empty() {
@@ -278,7 +279,7 @@ pub(super) fn run(arguments: &CompactArguments) -> Result<()> {
     compacted.network.write(&file)?;
     let of_file = |path: &Path| std::fs::metadata(path).map(|found| found.len());
     let after = of_file(&file).map_err(|error| Error::io("read", &file, error))?;
-    let bytes = [file_bytes(&original, &file)?, after];
+    let bytes = [file_bytes(&original)?, after];
     let rows = rows(&original.architecture, &compacted.network.architecture);
     let table = folder.file("compact.csv")?;
     csv::write::<CompactRow>(&table, &rows)?;
@@ -307,7 +308,7 @@ pub(super) fn run(arguments: &CompactArguments) -> Result<()> {
             "files": files,
         }));
     }
-    let mut text = format!("without a loss went {}\n", told::findings(&compacted.findings));
+    let mut text = format!("gone without a loss: {}\n", told::findings(&compacted.findings));
     if let Some([same, all]) = known.same {
         let [same, all] = [same, all].map(|count| thousands(count as i64));
         text += &format!("{same} of {all} training images are classified as before that\n");

@@ -91,18 +91,7 @@ impl<'a> WholeInputs<'a> {
     /// does; and with [`Error::Interrupted`] where a stop was asked for.
     pub fn reduce(&self, engine: &Engine, measure: Measure, most: usize, watch: &Watch<'_>) -> Result<CompactNetwork> {
         let architecture = &self.network.architecture;
-        let least = size(&with_widths(architecture, &least_widths(architecture, measure)), measure);
-        if most < least {
-            let what = match measure {
-                Measure::Weights => "weights",
-                Measure::MultiplyAdds => "multiply-adds",
-                Measure::Units => "hidden units",
-            };
-            return Err(Error::Usage(format!(
-                "no more than {most} {what} are asked for, and with one unit in each layer the network still has {least}; ask for a \
-                 larger one"
-            )));
-        }
+        check_reachable(architecture, measure, most)?;
         let kept = widths(architecture).into_iter().map(|units| (0..units).collect()).collect();
         let mut state = State { network: self.network.clone(), kept };
         for stage in self.stages(measure, most) {
@@ -257,6 +246,23 @@ impl<'a> WholeInputs<'a> {
             shares_gram: true,
         }
     }
+}
+
+/// Fails with [`Error::Usage`] where a network with one unit in each layer has more than `most` of what is measured.
+pub fn check_reachable(architecture: &Architecture, measure: Measure, most: usize) -> Result<()> {
+    let least = size(&with_widths(architecture, &least_widths(architecture, measure)), measure);
+    if most >= least {
+        return Ok(());
+    }
+    let what = match measure {
+        Measure::Weights => "weights",
+        Measure::MultiplyAdds => "multiply-adds",
+        Measure::Units => "hidden units",
+    };
+    Err(Error::Usage(format!(
+        "no more than {most} {what} are asked for, and with one unit in each layer the network still has {least}; ask for a \
+         larger one"
+    )))
 }
 
 /// One matrix of each layer is inverted: the work grows with the cube of its inputs.

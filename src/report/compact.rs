@@ -37,7 +37,7 @@ pub fn findings(findings: &Findings) -> String {
     let some: Vec<String> = counts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{} {what}", thousands(*count as i64)))
+        .map(|(count, what)| format!("{what} {}", thousands(*count as i64)))
         .collect();
     if some.is_empty() { "nothing".into() } else { some.join(", ") }
 }

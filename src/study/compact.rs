@@ -8,9 +8,8 @@ use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
 use crate::pruning::compact::{CompactNetwork, DarkInputs, Findings, Measure, size};
 use crate::pruning::surgery::{Settings, calibration_images};
-use crate::pruning::whole_inputs::WholeInputs;
+use crate::pruning::whole_inputs::{WholeInputs, check_reachable};
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,7 +32,7 @@ pub enum Goal {
 impl Goal {
     /// What is measured, and how much of it a network of this architecture may have left.
     ///
-    /// Fails with [`Error::Usage`] for numbers that say nothing, or that would make it larger.
+    /// Fails with [`Error::Usage`] for numbers that say nothing, or that would make it larger, and as [`check_reachable`] does.
     pub fn most(self, architecture: &Architecture) -> Result<(Measure, usize)> {
         let (option, measure, left) = match self {
             Self::Smaller(times) => ("--smaller", Measure::Weights, 1.0 / times),
@@ -49,7 +48,9 @@ impl Goal {
         }
         let all = size(architecture, measure);
         // A product such as 0.3 * 10 may lie below the whole number that it stands for by a rounding.
-        Ok((measure, (all as f64 * left * (1.0 + f64::EPSILON)) as usize))
+        let most = (all as f64 * left * (1.0 + f64::EPSILON)) as usize;
+        check_reachable(architecture, measure, most)?;
+        Ok((measure, most))
     }
 }
 
@@ -180,9 +181,8 @@ pub fn compact(
         let stages = surgeon.stages(measure, most).len() as u64;
         let reduced =
             control.stage("take units out", stages, "stages", |watch| surgeon.reduce(engine, measure, most, watch))?;
-        // Its inputs are numbered among those that were left; dark ones are gone already.
-        let inputs = reduced.inputs.iter().map(|&input| lossless.inputs[input as usize]).collect();
-        network = CompactNetwork { inputs, ..reduced }.lossless(None).0;
+        // Dark inputs are gone already.
+        network = reduced.lossless(None).0;
     }
     let [network, lossless] = [network, lossless].map(|network| stored(original, network));
     Ok(Compacted { network, lossless, findings })
@@ -325,13 +325,12 @@ pub fn same_predictions(
     Ok(classes[0].iter().zip(&classes[1]).filter(|(one, other)| one == other).count())
 }
 
-/// Bytes of the file that a network would be.
+/// Bytes of the file that a network would be: it is written among the system's temporary files.
 ///
-/// Fails with [`Error::Io`] if it cannot be written beside the file at `path`.
-pub fn file_bytes(network: &StoredNetwork, path: &Path) -> Result<u64> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = tempfile::tempdir_in(folder).map_err(|error| Error::io("create a folder in", folder, error))?;
-    let file = temporary.path().join("network.safetensors");
+/// Fails with [`Error::Io`] if it cannot be written there.
+pub fn file_bytes(network: &StoredNetwork) -> Result<u64> {
+    let folder = tempfile::tempdir().map_err(|error| Error::io("write in", std::env::temp_dir(), error))?;
+    let file = folder.path().join("network.safetensors");
     network.write(&file)?;
     Ok(std::fs::metadata(&file).map_err(|error| Error::io("read", &file, error))?.len())
 }
