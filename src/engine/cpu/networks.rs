@@ -81,7 +81,7 @@ impl CpuBatch {
         let room = || (Lanes::zeros(input_lanes(architecture, 0)), network.scratch());
         let order: Vec<u32> = (0..data.samples() as u32).collect();
         let block = |(lanes, scratch): &mut (Lanes, Scratch), (order, labels): (&[u32], &[u8])| {
-            let batch = ImageBatch { images: &data.images, labels: &data.labels, order, scale: self.scale };
+            let batch = ImageBatch { images: &data.images, labels, order, scale: self.scale };
             network.evaluate_images(batch, lanes, scratch)
         };
         let blocks = order.par_chunks(BLOCK).zip(data.labels.par_chunks(BLOCK)).with_min_len(LEAST_BLOCKS / 4);
