@@ -278,7 +278,7 @@ pub(super) fn run(arguments: &CompactArguments) -> Result<()> {
     compacted.network.write(&file)?;
     let of_file = |path: &Path| std::fs::metadata(path).map(|found| found.len());
     let after = of_file(&file).map_err(|error| Error::io("read", &file, error))?;
-    let bytes = [file_bytes(&original, &file)?, after];
+    let bytes = [file_bytes(&original)?, after];
     let rows = rows(&original.architecture, &compacted.network.architecture);
     let table = folder.file("compact.csv")?;
     csv::write::<CompactRow>(&table, &rows)?;

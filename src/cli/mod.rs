@@ -52,7 +52,7 @@ enum Command {
     /// Magnitude stability of any history, from a run or from another program.
     Stability(stability::StabilityArguments),
     /// Remove weights from trained networks, of a run or of another program, and say what was lost.
-    Prune(prune::PruneArguments),
+    Prune(Box<prune::PruneArguments>),
     /// Accuracy and loss of networks on a test set: of a run, of a file, or of another program.
     Evaluate(Box<evaluate::EvaluateArguments>),
     /// One network in a file that other programs run: ONNX, or safetensors.

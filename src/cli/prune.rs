@@ -1,6 +1,7 @@
 //! `holdfast prune`: removes weights from trained networks, and says what was lost.
 
 mod calibrated;
+mod files;
 mod settings;
 mod stack;
 mod subjects;
@@ -29,6 +30,9 @@ use subjects::{Subject, Subjects};
 
 /// Arguments of `prune`.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holdfast prune runs/compare-0123 --criterion hold-surgeon --base mean --smaller 6
+  holdfast prune --weights weights.safetensors --dense fc1,fc2,fc3 --data mnist --sparsity 90%")]
 pub(super) struct PruneArguments {
     /// A run folder that `compare` or `train` wrote.
     #[arg(value_name = "RUN", required_unless_present_any = ["history", "weights"], conflicts_with_all = ["history", "weights"])]
@@ -47,8 +51,8 @@ pub(super) struct PruneArguments {
     /// The tensors that are pruned: names of the file with commas between, or `all`; of a run also `focus`, `hidden`, `dense`
     /// and `conv`.
     ///
-    /// Not given: of a run the focus layer, or with --smaller all layers that it recorded; of other weights all tensors of two
-    /// axes or more that the history has too.
+    /// Not given: of a run the focus layer, or with --smaller all layers that it recorded; with --dense all of those; of
+    /// other weights all tensors of two axes or more that the history has too.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     layers: Option<Vec<String>>,
     /// Among which weights those that go are chosen; `global` where several tensors take part.
@@ -68,11 +72,11 @@ pub(super) struct PruneArguments {
     /// settle, hold: window of last epochs; half of the epochs if not given.
     #[arg(long, value_name = "EPOCHS")]
     window: Option<u32>,
-    /// What is done about the weights that stay: nothing (cut), or they are solved anew on a run's calibration images (refit).
+    /// What is done about the weights that stay: nothing (cut), or they are solved anew on calibration images (refit).
     #[arg(long, value_enum)]
     repair: Option<Repair>,
-    /// Which weights of a run a surgeon or a refit begins with: those after the last epoch, or their mean over the last half of
-    /// the epochs.
+    /// Which weights of a run, or with --dense of a history of every tensor, a surgeon or a refit begins with: those after the
+    /// last epoch, or their mean over the last half of the epochs.
     #[arg(long, value_enum)]
     base: Option<Base>,
     /// Share of weights that are removed, as 80% or 0.8; several with commas between.
@@ -112,7 +116,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     let subjects = match (&arguments.run, &arguments.weights) {
         (Some(run), _) => subjects::of_run(arguments, run)?,
         (None, Some(weights)) if arguments.stack.dense.is_some() => subjects::of_stack(arguments, weights, calibrated)?,
-        (None, Some(weights)) => subjects::of_files(arguments, weights)?,
+        (None, Some(weights)) => files::of_files(arguments, weights)?,
         (None, None) => {
             return Err(Error::Usage(
                 "name a run folder, or --history FILE and --weights FILE of another program".into(),

@@ -30,7 +30,7 @@ pub(super) struct StackOptions {
     #[arg(long, value_enum, requires = "dense")]
     dense_axes: Option<DenseAxes>,
     /// What the network sees is (pixel / 255 - MEAN) / SD: one pair of numbers for all channels. 0,1 if not given.
-    #[arg(long, value_delimiter = ',', value_name = "MEAN,SD", allow_negative_numbers = true, requires = "dense")]
+    #[arg(long, value_delimiter = ',', value_name = "MEAN,SD", allow_hyphen_values = true, requires = "dense")]
     normalize: Option<Vec<f64>>,
     /// Images in colour are read as [channel, y, x], as PyTorch flattens them, not as [y, x, channel], as Keras does.
     #[arg(long, requires = "dense")]

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub const MOST_ROWS: usize = 60_000;
 
 /// The most `units * inputs^3`, over all layers that take part, that is begun with: some minutes for a network.
-const MOST_WORK: f64 = 1e12;
+pub(super) const MOST_WORK: f64 = 1e12;
 
 /// How rows are weighed and equations are kept solvable.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,7 +7,7 @@
 //! each begins with what the one before left. Formulas and sources: `docs/kernels/surgeon.md`.
 
 use super::compact::{CompactNetwork, Measure, columns, size, widths, with_widths};
-use super::surgery::{Settings, chosen_rows};
+use super::surgery::{MOST_WORK, Settings, chosen_rows};
 use crate::engine::{ActiveRows, Engine, Refit, Rows, SurgeonLayer, Watch};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
@@ -51,7 +51,8 @@ struct Removal {
 impl<'a> WholeInputs<'a> {
     /// Takes in a dense network and calibration `images` `[image, input]` as it reads them.
     ///
-    /// Fails with [`Error::Usage`] without an image, and with [`Error::Shape`] if lengths do not fit the network.
+    /// Fails with [`Error::Usage`] without an image, and where a layer reads so much that solving it would take hours; with
+    /// [`Error::Shape`] if lengths do not fit the network.
     pub fn new(engine: &Engine, network: &'a CompactNetwork, images: &'a [f32], settings: Settings) -> Result<Self> {
         let layout = ParameterLayout::new(&network.architecture);
         let length = network.architecture.image_len();
@@ -70,6 +71,7 @@ impl<'a> WholeInputs<'a> {
                 layout.parameters()
             )));
         }
+        check_work(&network.architecture)?;
         let (mut layers, mut input) = (Vec::new(), images.to_vec());
         for (index, layer) in Layer::all(&network.architecture).iter().enumerate() {
             let rows = chosen_rows(count * layer.rows(), settings.seed, index as u32);
@@ -257,6 +259,20 @@ impl<'a> WholeInputs<'a> {
     }
 }
 
+/// One matrix of each layer is inverted: the work grows with the cube of its inputs.
+fn check_work(architecture: &Architecture) -> Result<()> {
+    let inputs: Vec<usize> = Layer::all(architecture).iter().map(Layer::inputs).collect();
+    let work: f64 = inputs.iter().map(|&inputs| (inputs as f64).powi(3)).sum();
+    let largest = (0..).zip(&inputs).max_by_key(|(_, inputs)| **inputs);
+    match largest.filter(|_| work > MOST_WORK) {
+        None => Ok(()),
+        Some((index, inputs)) => Err(Error::Usage(format!(
+            "units that stay are solved anew exactly, and layer {index}, counted from 0, has {inputs} inputs a unit: that would \
+             take hours; train on images of a smaller --side, or take out only what nobody can tell"
+        ))),
+    }
+}
+
 /// Whether the inputs of layer `index` may go: pixels of a convolution may not, and pixels are no units.
 fn may_go(architecture: &Architecture, index: usize, measure: Measure) -> bool {
     index > 0 || architecture.convolutions.is_empty() && measure != Measure::Units
@@ -383,6 +399,10 @@ mod tests {
         assert!(error.exit_code() == 2 && error.to_string().contains("still has 2"), "{error}");
         assert_eq!(reduce(&network, Measure::Units, 22).unwrap(), network);
         let engine = Engine::cpu(Some(1)).unwrap();
+        let wide = Architecture::dnn(200, 200, [1, 1], 2);
+        let wide = CompactNetwork::new(wide.clone(), vec![0.0; ParameterLayout::new(&wide).parameters()]);
+        let error = WholeInputs::new(&engine, &wide, &[0.0; 40_000], Settings::default()).err().unwrap();
+        assert!(error.exit_code() == 2 && error.to_string().contains("40000 inputs"), "{error}");
         let none = WholeInputs::new(&engine, &network, &[], Settings::default());
         assert_eq!(none.err().map(|error| error.exit_code()), Some(2));
     }

@@ -10,7 +10,6 @@ use crate::pruning::compact::{CompactNetwork, DarkInputs, Findings, Measure, siz
 use crate::pruning::surgery::{Settings, calibration_images};
 use crate::pruning::whole_inputs::WholeInputs;
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -180,9 +179,8 @@ pub fn compact(
         let stages = surgeon.stages(measure, most).len() as u64;
         let reduced =
             control.stage("take units out", stages, "stages", |watch| surgeon.reduce(engine, measure, most, watch))?;
-        // Its inputs are numbered among those that were left; dark ones are gone already.
-        let inputs = reduced.inputs.iter().map(|&input| lossless.inputs[input as usize]).collect();
-        network = CompactNetwork { inputs, ..reduced }.lossless(None).0;
+        // Dark inputs are gone already.
+        network = reduced.lossless(None).0;
     }
     let [network, lossless] = [network, lossless].map(|network| stored(original, network));
     Ok(Compacted { network, lossless, findings })
@@ -325,13 +323,112 @@ pub fn same_predictions(
     Ok(classes[0].iter().zip(&classes[1]).filter(|(one, other)| one == other).count())
 }
 
-/// Bytes of the file that a network would be.
+/// Bytes of the file that a network would be: it is written among the system's temporary files.
 ///
-/// Fails with [`Error::Io`] if it cannot be written beside the file at `path`.
-pub fn file_bytes(network: &StoredNetwork, path: &Path) -> Result<u64> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = tempfile::tempdir_in(folder).map_err(|error| Error::io("create a folder in", folder, error))?;
-    let file = temporary.path().join("network.safetensors");
+/// Fails with [`Error::Io`] if it cannot be written there.
+pub fn file_bytes(network: &StoredNetwork) -> Result<u64> {
+    let folder = tempfile::tempdir().map_err(|error| Error::io("write in", std::env::temp_dir(), error))?;
+    let file = folder.path().join("network.safetensors");
     network.write(&file)?;
     Ok(std::fs::metadata(&file).map_err(|error| Error::io("read", &file, error))?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::Progress;
+    use crate::study::stored_network::InputScale;
+
+    struct Silent;
+
+    impl Progress for Silent {
+        fn begin(&self, _: &str, _: u64, _: &'static str) {}
+        fn advance(&self, _: u64) {}
+        fn extend(&self, _: u64) {}
+        fn end(&self) {}
+        fn notice(&self, _: &str) {}
+    }
+
+    /// Images of 2 x 4 of which numbers 0 and 5 are dark.
+    fn images() -> Arc<Dataset> {
+        let pixel = |place: usize| if [0, 5].contains(&(place % 8)) { 0 } else { (place * 53 % 255 + 1) as u8 };
+        let labels = (0..40).map(|label| label % 3).collect();
+        Arc::new(Dataset::new("made", (0..40 * 8).map(pixel).collect(), labels, 2, 4, 3).unwrap())
+    }
+
+    fn network(input: InputScale) -> StoredNetwork {
+        let architecture = Architecture::dnn(2, 4, [6, 5], 3);
+        let count = ParameterLayout::new(&architecture).parameters();
+        let parameters = (0..count).map(|place| (place as f32 * 1.3).sin()).collect();
+        StoredNetwork { architecture, parameters, pixels: None, input }
+    }
+
+    fn made(network: &StoredNetwork, goal: Option<Goal>) -> Result<Compacted> {
+        let engine = Engine::cpu(Some(1)).unwrap();
+        let control = Control { stop: &Default::default(), progress: &Silent };
+        let calibrating = Calibrating { images: 30, settings: Settings::default() };
+        compact(&engine, network, Some(&*network.fit(&images())?), goal, calibrating, control)
+    }
+
+    #[test]
+    fn goals_count_from_the_network_that_is_given() {
+        let architecture = Architecture::dnn(2, 4, [6, 5], 3);
+        let most = |goal: Goal| goal.most(&architecture).unwrap();
+        assert_eq!(most(Goal::Smaller(3.0)), (Measure::Weights, 31));
+        assert_eq!(most(Goal::Faster(1.0)), (Measure::MultiplyAdds, 93));
+        assert_eq!(most(Goal::Units(0.3)), (Measure::Units, 3));
+        for goal in [Goal::Smaller(0.9), Goal::Smaller(f64::INFINITY), Goal::Faster(f64::NAN), Goal::Faster(-2.0)] {
+            assert_eq!(goal.most(&architecture).unwrap_err().exit_code(), 2, "{goal:?}");
+        }
+    }
+
+    #[test]
+    fn pixels_are_those_of_the_image_however_often_a_network_is_made_compact() {
+        let mut engine = Engine::cpu(Some(1)).unwrap();
+        let control = Control { stop: &Default::default(), progress: &Silent };
+        for input in [InputScale::divided_by(255.0), InputScale { divisor: 255.0, mean: 0.5, sd: 0.4 }] {
+            let network = network(input);
+            let first = made(&network, None).unwrap();
+            assert_eq!(first.network.pixels.as_deref(), Some(&[1, 2, 3, 4, 6, 7][..]));
+            assert_eq!(first.findings.dark_inputs, [0, 5]);
+            assert_eq!(same_predictions(&mut engine, [&network, &first.network], &images(), control).unwrap(), 40);
+            let second = made(&first.network, Some(Goal::Smaller(2.0))).unwrap().network;
+            let pixels = second.pixels.clone().unwrap();
+            assert!(pixels.is_sorted() && pixels.iter().all(|pixel| ![0, 5].contains(pixel)), "{pixels:?}");
+            assert!(
+                size(&second.architecture, Measure::Weights) * 2 <= size(&first.network.architecture, Measure::Weights)
+            );
+            let [before, after] = by_turns(&mut engine, [&network, &second], &images(), control).unwrap();
+            assert_eq!((before.evaluation.samples, after.evaluation.samples), (40, 40));
+        }
+    }
+
+    #[test]
+    fn rows_tell_of_each_layer_and_of_all() {
+        let before = Architecture::dnn(2, 4, [6, 5], 3);
+        let rows = rows(&before, &Architecture { bias: false, hidden: vec![2, 5], ..before.clone() });
+        let all = rows.last().unwrap();
+        assert_eq!((rows[0].layer.as_str(), all.layer.as_str(), rows.len()), ("dense0", "all", 4));
+        assert_eq!((all.units_before, all.units_after), (11, 7));
+        assert_eq!((all.weights_before, all.weights_after), (93, 16 + 10 + 15));
+        assert_eq!((all.bytes_before, all.bytes_after), (4 * (93 + 14), 4 * 41));
+        assert_eq!((rows[1].inputs_before, rows[1].inputs_after), (Some(6), Some(2)));
+    }
+
+    #[test]
+    fn images_that_light_an_input_are_counted() {
+        let set = Dataset::new("made", vec![0, 1, 0, 0, 0, 3], vec![0, 1, 0], 1, 2, 2).unwrap();
+        assert_eq!([lighting(&set, &[1]), lighting(&set, &[0]), lighting(&set, &[])], [2, 0, 0]);
+        assert_eq!(never_lit(&set), [true, false]);
+    }
+
+    #[test]
+    fn a_goal_needs_images() {
+        let engine = Engine::cpu(Some(1)).unwrap();
+        let control = Control { stop: &Default::default(), progress: &Silent };
+        let calibrating = Calibrating { images: 30, settings: Settings::default() };
+        let network = network(InputScale::divided_by(255.0));
+        let error = compact(&engine, &network, None, Some(Goal::Smaller(2.0)), calibrating, control).unwrap_err();
+        assert!(error.exit_code() == 5 && error.to_string().contains("--data"), "{error}");
+    }
 }

@@ -28,6 +28,7 @@ mod report;
 mod resumption;
 mod run_folder;
 mod settings;
+mod stacks;
 mod study;
 #[path = "../support/program.rs"]
 mod support;

@@ -6,10 +6,11 @@ networks in ONNX Runtime.
 
 Usage: cargo build --release && python3 -m venv /tmp/interop
        /tmp/interop/bin/pip install torch keras jax safetensors onnx onnxruntime
-       KERAS_BACKEND=jax /tmp/interop/bin/python tests/interop/run.py [pytorch|keras|global|onnx ...]
+       KERAS_BACKEND=jax /tmp/interop/bin/python tests/interop/run.py [stack|pytorch|keras|global|onnx ...]
        HOLDFAST_BINARIES=DIR takes the program from there instead of from target/release.
 """
 
+import csv
 import gzip
 import json
 import os
@@ -238,7 +239,31 @@ def onnx_runtime():
         print(f"onnx, {model}: trained, pruned, compact in ONNX Runtime, ms: " + ", ".join(f"{1e3 * time:.1f}" for time in seconds))
 
 
+def stack():
+    """The guide for dense layers: what `prune` tells of its networks is what NumPy computes of the files."""
+    from safetensors.numpy import load_file
+
+    run_blocks("dense-stack", {})
+    digits = numpy.load("digits/mnist.npz")
+    images = (digits["test_images"].reshape(-1, 784) / 255 - 0.1307) / 0.3081
+    labels = digits["test_labels"].reshape(-1)
+    least = {"pruned/sparsity-0.9": 0.93, "pruned/sparsity-0.95": 0.88, "smaller": 0.93}
+    for folder, floor in least.items():
+        state = load_file(f"{folder}/weights.safetensors")
+        layers = [[state[f"fc{place}.weight"].T, state[f"fc{place}.bias"]] for place in (1, 2, 3)]
+        with open(f"{folder}/pruning.csv") as table:
+            told = float(list(csv.DictReader(table))[-1]["accuracy_after"])
+        found = accuracy(layers, images, labels)
+        assert abs(found - told) <= 1.5 / len(labels), f"{folder}: {told} is told, and NumPy finds {found}"
+        assert found > floor, f"{folder}: accuracy {found}"
+        masks = load_file(f"{folder}/mask.safetensors")
+        assert all((state[name][mask == 0] == 0).all() for name, mask in masks.items()), folder
+        kept = sum(int(mask.sum()) for mask in masks.values())
+        print(f"stack: {folder}, {kept} weights kept, accuracy {found:.4f}")
+
+
 CHECKS = {
+    "stack": stack,
     "pytorch": lambda: run("pytorch"),
     "keras": lambda: run("keras"),
     "global": global_pruning,

@@ -241,6 +241,12 @@ impl StackPart {
         Ok(parameters)
     }
 
+    /// The settings for a surgeon; a size of 1 is where it begins, not where it stops on its way.
+    pub(super) fn in_stages(&self) -> Configuration {
+        let stages = self.configuration.stages.iter().copied().filter(|&size| size > 1.0).collect();
+        Configuration { stages, ..self.configuration.clone() }
+    }
+
     /// The parameters that surgeons and repairs begin with.
     pub(super) fn base(&self) -> &[f32] {
         self.mean.as_deref().unwrap_or(&self.stack.parameters)
