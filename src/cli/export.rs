@@ -11,9 +11,9 @@ use crate::network::ParameterLayout;
 use crate::run_folder::file_kind::Purpose;
 use crate::run_folder::onnx::{Model, OPSET};
 use crate::run_folder::{OUTPUT_FOLDER_FILES, arrays::ArrayFile};
+use crate::study::classified::Classified;
 use crate::study::numbers::{significant, thousands};
 use crate::study::onnx::{self, OnnxSettings};
-use crate::study::classified::Classified;
 use crate::study::stored_network::StoredNetwork;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -21,12 +21,14 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `export`.
 #[derive(Args)]
-#[command(after_help = "ONNX files are of operator set 17, which onnxruntime reads since 1.12. They read images as they are stored, u8 \
+#[command(
+    after_help = "ONNX files are of operator set 17, which onnxruntime reads since 1.12. They read images as they are stored, u8 \
 [N, y, x], in colour [N, y, x, channel], and give f32 logits [N, class].
 
 Examples:
   holdfast export pruned/smaller-6 --format onnx --out mnist.onnx --data mnist
-  holdfast export runs/train-0123 --replica 2 --base mean --format safetensors --out network.safetensors")]
+  holdfast export runs/train-0123 --replica 2 --base mean --format safetensors --out network.safetensors"
+)]
 pub(super) struct ExportArguments {
     #[command(flatten)]
     network: NetworkOptions,
@@ -127,6 +129,13 @@ impl ExportArguments {
         if self.format != Format::Onnx && (self.softmax || self.image.is_some()) {
             return Err(Error::Usage(
                 "--softmax and --image are of --format onnx: a .safetensors file holds weights and no operators; leave them out"
+                    .into(),
+            ));
+        }
+        if self.network.is_channels_first() {
+            return Err(Error::Usage(
+                "a network is exported as it reads images as they are stored, [y, x, channel], and --channels-first says that it reads \
+                 [channel, y, x]; put the rows of its first layer into that order"
                     .into(),
             ));
         }
@@ -237,7 +246,11 @@ fn table(
 /// Fails with [`Error::Usage`] if something else is there: only files of earlier exports are replaced.
 fn place(out: &Path, format: Format) -> Result<PathBuf> {
     if out.file_name().is_none() || out.is_dir() {
-        return Err(Error::Usage(format!("--out {} is no file; name one, e.g. network.{}", out.display(), format.ending())));
+        return Err(Error::Usage(format!(
+            "--out {} is no file; name one, e.g. network.{}",
+            out.display(),
+            format.ending()
+        )));
     }
     // Arrays are written by the ending of the file's name, and nobody finds an ONNX model behind another one.
     if out.extension().is_none_or(|ending| ending != format.ending()) {

@@ -40,7 +40,8 @@ pub struct Crossover {
 /// Fails with [`crate::error::Error::Interrupted`] after a stop.
 pub fn crossover(architecture: &Architecture, watch: &Watch<'_>) -> Result<Crossover> {
     let mut draws = Sequence::new(1, Stream::Check, 0, 0);
-    let images = (ENOUGH / architecture.forward_multiply_adds()).clamp(2 * SAMPLES, IMAGES).next_multiple_of(2 * SAMPLES);
+    let images =
+        (ENOUGH / architecture.forward_multiply_adds()).clamp(2 * SAMPLES, IMAGES).next_multiple_of(2 * SAMPLES);
     let pixels_of_all: Vec<u8> = (0..images * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
     let labels: Vec<u8> = (0..images).map(|_| draws.below(architecture.classes as u32) as u8).collect();
     let order: Vec<u32> = (0..images as u32).collect();

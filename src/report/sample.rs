@@ -86,7 +86,8 @@ pub(super) fn cell() -> Results {
     }
     let focus = [(0.0, 14.3), (0.5, 14.3), (0.6, 14.4), (0.7, 14.2), (0.8, 14.3), (0.9, 14.6)];
     let all = [(0.0, 14.4), (0.5, 13.7), (0.75, 7.9)];
-    let inference = focus.map(|row| inference_row(FOCUS, row)).into_iter().chain(all.map(|row| inference_row("all", row)));
+    let inference =
+        focus.map(|row| inference_row(FOCUS, row)).into_iter().chain(all.map(|row| inference_row("all", row)));
     Results {
         ledger: ledger(),
         correlations: Vec::new(),

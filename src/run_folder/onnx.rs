@@ -262,8 +262,8 @@ impl Model {
     /// Fails with [`Error::Data`] if it is missing or is no such file.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let bytes =
-            std::fs::read(path).map_err(|error| Error::Data(format!("cannot read {shown}: {error}; check the path")))?;
+        let bytes = std::fs::read(path)
+            .map_err(|error| Error::Data(format!("cannot read {shown}: {error}; check the path")))?;
         Self::decode(&bytes[..]).map_err(|error| Error::Data(format!("{shown} is no ONNX file, or cut off ({error})")))
     }
 

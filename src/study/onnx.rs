@@ -47,7 +47,8 @@ pub fn model(network: &StoredNetwork, settings: OnnxSettings) -> Result<Model> {
             Layer::Convolution(convolution) => {
                 graph.convolve(weight.layer(), layer, &weights, biases);
                 if convolution.pool {
-                    let attributes = vec![Attribute::ints("kernel_shape", &[2, 2]), Attribute::ints("strides", &[2, 2])];
+                    let attributes =
+                        vec![Attribute::ints("kernel_shape", &[2, 2]), Attribute::ints("strides", &[2, 2])];
                     graph.push("MaxPool", &format!("{}.pool", weight.layer()), Vec::new(), attributes);
                 }
             }
@@ -165,7 +166,13 @@ impl Builder {
     }
 
     /// From images to what the first layer reads: `[N, feature]`, or `[N, channel, y, x]` for a convolution.
-    fn read_images(&mut self, [_, _, channels]: [usize; 3], pixels: Option<&[u32]>, convolved: bool, input: InputScale) {
+    fn read_images(
+        &mut self,
+        [_, _, channels]: [usize; 3],
+        pixels: Option<&[u32]>,
+        convolved: bool,
+        input: InputScale,
+    ) {
         match (convolved, channels) {
             (false, _) => self.push("Flatten", "flatten_images", Vec::new(), vec![Attribute::int("axis", 1)]),
             (true, 1) => self.push("Unsqueeze", "channel", vec![Tensor::of_integers("channel.axes", &[1])], Vec::new()),

@@ -25,7 +25,8 @@ fn trained() -> &'static Path {
 
 fn export(source: &Path, options: &str, out: &Path) -> Value {
     let options: Vec<&str> = options.split_whitespace().collect();
-    let arguments = [&[text(source)], &options[..], &["--device", "cpu", "--quiet", "--json", "--out", text(out)]].concat();
+    let arguments =
+        [&[text(source)], &options[..], &["--device", "cpu", "--quiet", "--json", "--out", text(out)]].concat();
     holdfast("export", &arguments).succeeded().json()
 }
 
@@ -35,7 +36,10 @@ fn the_table_says_what_the_file_takes_and_how_well_and_fast_its_network_classifi
     let out = folder.join("network.onnx");
     let json = export(trained(), "--replica 1 --format onnx", &out);
     assert_eq!((&json["opset"], &json["replica"]), (&17.into(), &1.into()));
-    assert_eq!((&json["weights"], &json["biases"], &json["multiply_adds"]), (&WEIGHTS.into(), &BIASES.into(), &WEIGHTS.into()));
+    assert_eq!(
+        (&json["weights"], &json["biases"], &json["multiply_adds"]),
+        (&WEIGHTS.into(), &BIASES.into(), &WEIGHTS.into())
+    );
     assert_eq!(json["weight_bytes"], 4 * (WEIGHTS + BIASES));
     let bytes = fs::metadata(&out).unwrap().len();
     assert_eq!(json["bytes"], bytes);
@@ -61,7 +65,8 @@ fn an_exported_safetensors_file_is_the_network_that_was_exported() {
     let out = folder.join("network.safetensors");
     let json = export(trained(), "--base mean --format safetensors", &out);
     let evaluate = |source: &Path, more: &[&str]| {
-        let json = holdfast("evaluate --device cpu --quiet --json", &[&[text(source)], more].concat()).succeeded().json();
+        let json =
+            holdfast("evaluate --device cpu --quiet --json", &[&[text(source)], more].concat()).succeeded().json();
         json["networks"][0]["correct"].clone()
     };
     let of_file = evaluate(&out, &["--data", "ct", "--side", "12"]);
@@ -91,7 +96,8 @@ fn what_cannot_be_exported_gets_a_sentence_and_no_file_is_touched() {
     refused("--format onnx --image 28", "a.onnx", 2, &["rows and columns"]);
     refused("--format onnx --image 28,28", "a.onnx", 2, &["[28, 28, 1]", "[12, 12, 1]"]);
     refused("--format onnx", "a.safetensors", 2, &["does not end in .onnx"]);
-    refused("--format onnx --data mnist", "a.onnx", 5, &["[28, 28, 1]", "--side"]);
+    refused("--format onnx --data ct --side 10", "a.onnx", 5, &["[10, 10, 1]", "--side"]);
+    refused("--format onnx --dense fc1 --channels-first", "a.onnx", 2, &["[y, x, channel]"]);
     holdfast("export --format onnx", &[text(trained())]).refused(2, &["--out"]);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     // Somebody's files, and those of a run.
@@ -102,7 +108,8 @@ fn what_cannot_be_exported_gets_a_sentence_and_no_file_is_touched() {
     }
     let weights = trained().join("weights.safetensors");
     let before = fs::read(&weights).unwrap();
-    holdfast("export --format safetensors", &[text(trained()), "--out", text(&weights)]).refused(2, &["weights.safetensors"]);
+    holdfast("export --format safetensors", &[text(trained()), "--out", text(&weights)])
+        .refused(2, &["weights.safetensors"]);
     assert_eq!(fs::read(&weights).unwrap(), before);
 }
 

@@ -146,8 +146,7 @@ def mnist(name, header):
 
 def by_numpy(path, images):
     """The logits of a network in a .safetensors file of ours, by NumPy in double precision: convolutions of 3 x 3 with ReLU and,
-    where its architecture says so, pooling, then dense layers with ReLU between; and for each the sum of the sizes of the terms
-    that it is made of, which is what rounding goes by."""
+    where its architecture says so, pooling, then dense layers with ReLU between."""
     from safetensors import safe_open
 
     with safe_open(path, "np") as file:

@@ -15,7 +15,11 @@ use serde_json::json;
 fn networks() -> [(&'static str, Architecture); 3] {
     let paper = Architecture::dnn(28, 28, [30; 6], 10);
     let cnn = Architecture { convolutions: Architecture::paper_convolutions(32), ..paper.clone() };
-    [("dnn, 6 layers of 30", paper), ("dnn, 4 layers of 512", Architecture::dnn(28, 28, [512; 4], 10)), ("cnn, 32 filters", cnn)]
+    [
+        ("dnn, 6 layers of 30", paper),
+        ("dnn, 4 layers of 512", Architecture::dnn(28, 28, [512; 4], 10)),
+        ("cnn, 32 filters", cnn),
+    ]
 }
 
 pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
@@ -54,7 +58,8 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     text += &DENSITIES.map(|density| format!("{:>7}", rounded(density))).concat();
     text += "   equal at\n";
     for (name, Crossover { seconds, density, .. }) in &found {
-        let ratios: String = seconds.iter().map(|[blocks, single]| format!("{:>7}", significant(blocks / single))).collect();
+        let ratios: String =
+            seconds.iter().map(|[blocks, single]| format!("{:>7}", significant(blocks / single))).collect();
         let equal = density.map_or("-".into(), rounded);
         text += &format!("  {name:<21}{ratios} {equal:>10}\n");
     }

@@ -45,8 +45,7 @@ fn operate(node: &Node, inputs: &[&Array]) -> Array {
             assert_eq!(ints(node, "perm"), [0, 3, 1, 2]);
             let [samples, height, width, channels] = shape[..] else { panic!("{shape:?}") };
             let place = |i: usize| {
-                let (sample, channel, pixel) =
-                    (i / rest, i % rest / (height * width), i % (height * width));
+                let (sample, channel, pixel) = (i / rest, i % rest / (height * width), i % (height * width));
                 (sample * height * width + pixel) * channels + channel
             };
             (vec![samples, channels, height, width], (0..x.len()).map(|i| x[place(i)]).collect())
@@ -63,7 +62,10 @@ fn operate(node: &Node, inputs: &[&Array]) -> Array {
             let unit = |row: &[f64], k: usize| -> f64 {
                 bias[k] + row.iter().enumerate().map(|(i, x)| x * weights[i * units + k]).sum::<f64>()
             };
-            (vec![shape[0], units], x.chunks(rest).flat_map(|row| (0..units).map(move |k| unit(row, k))).collect::<Vec<_>>())
+            (
+                vec![shape[0], units],
+                x.chunks(rest).flat_map(|row| (0..units).map(move |k| unit(row, k))).collect::<Vec<_>>(),
+            )
         }
         "Conv" => {
             assert_eq!((ints(node, "kernel_shape"), ints(node, "pads")), (vec![3, 3], vec![1; 4]));
@@ -71,10 +73,8 @@ fn operate(node: &Node, inputs: &[&Array]) -> Array {
             let units = inputs[1].0[0];
             assert_eq!(inputs[1].0, [units, channels, 3, 3]);
             let mut produced = Vec::new();
-            for (sample, unit, y, xx) in
-                (0..samples * units * height * width).map(|i| {
-                    (i / (units * height * width), i / (height * width) % units, i / width % height, i % width)
-                })
+            for (sample, unit, y, xx) in (0..samples * units * height * width)
+                .map(|i| (i / (units * height * width), i / (height * width) % units, i / width % height, i % width))
             {
                 let mut sum = inputs.get(2).map_or(0.0, |bias| bias.1[unit]);
                 for (channel, ky, kx) in (0..9 * channels).map(|i| (i / 9, i / 3 % 3, i % 3)) {
@@ -209,8 +209,7 @@ fn kept_pixels_are_gathered_before_they_become_floats() {
     let pixels = vec![1, 5, 6, 11];
     let network = StoredNetwork { pixels: Some(pixels.clone()), ..network(Architecture::dnn(1, 4, [3, 3], 2), input) };
     let images = drawn(12);
-    let read: Vec<u8> =
-        images.chunks(12).flat_map(|image| pixels.iter().map(|&pixel| image[pixel as usize])).collect();
+    let read: Vec<u8> = images.chunks(12).flat_map(|image| pixels.iter().map(|&pixel| image[pixel as usize])).collect();
     for image in [[3, 4, 1], [2, 2, 3]] {
         let (model, (_, found)) = run(&network, settings(image), &images);
         assert_near(&found, &logits(&network, &read), &network);
