@@ -157,6 +157,11 @@ impl NetworkOptions {
         Ok((vec![network], Some(Ok(images))))
     }
 
+    /// Whether the first layer is said to read colours as [channel, y, x].
+    pub(super) fn is_channels_first(&self) -> bool {
+        self.stack.channels_first
+    }
+
     /// The replica that is asked for, of so many.
     ///
     /// Fails with [`Error::Usage`] if there is no such one, or if several are named.

@@ -132,6 +132,13 @@ impl ExportArguments {
                     .into(),
             ));
         }
+        if self.network.is_channels_first() {
+            return Err(Error::Usage(
+                "a network is exported as it reads images as they are stored, [y, x, channel], and --channels-first says that it reads \
+                 [channel, y, x]; put the rows of its first layer into that order"
+                    .into(),
+            ));
+        }
         if self.image.as_ref().is_some_and(|sizes| ![2, 3].contains(&sizes.len()) || sizes.contains(&0)) {
             return Err(Error::Usage(
                 "--image takes rows and columns, and of images in colour their channels: 28,28 or 32,32,3".into(),

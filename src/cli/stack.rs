@@ -34,7 +34,7 @@ pub(super) struct StackOptions {
     normalize: Option<Vec<f64>>,
     /// Images in colour are read as [channel, y, x], as PyTorch flattens them, not as [y, x, channel], as Keras does.
     #[arg(long, requires = "dense")]
-    channels_first: bool,
+    pub(super) channels_first: bool,
 }
 
 /// How weights lie, on the command line.

@@ -96,7 +96,8 @@ fn what_cannot_be_exported_gets_a_sentence_and_no_file_is_touched() {
     refused("--format onnx --image 28", "a.onnx", 2, &["rows and columns"]);
     refused("--format onnx --image 28,28", "a.onnx", 2, &["[28, 28, 1]", "[12, 12, 1]"]);
     refused("--format onnx", "a.safetensors", 2, &["does not end in .onnx"]);
-    refused("--format onnx --data mnist", "a.onnx", 5, &["[28, 28, 1]", "--side"]);
+    refused("--format onnx --data ct --side 10", "a.onnx", 5, &["[10, 10, 1]", "--side"]);
+    refused("--format onnx --dense fc1 --channels-first", "a.onnx", 2, &["[y, x, channel]"]);
     holdfast("export --format onnx", &[text(trained())]).refused(2, &["--out"]);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     // Somebody's files, and those of a run.

@@ -135,35 +135,6 @@ def global_pruning():
     print(f"global pruning: {kept} of {total} weights kept, as PyTorch keeps them: {shares}")
 
 
-def stack():
-    """The guide for dense layers: what `prune` tells of its networks is what NumPy computes of the files."""
-    from safetensors.numpy import load_file
-
-    blocks = BLOCK.findall((ROOT / "docs/guide/dense-stack.md").read_text())
-    names = {"__name__": "stack"}
-    for language, text in blocks:
-        if language == "python":
-            exec(compile(text, "dense-stack.md", "exec"), names)
-        else:
-            subprocess.run(["sh", "-eu", "-c", text], check=True)
-    digits = numpy.load("digits/mnist.npz")
-    images = (digits["test_images"].reshape(-1, 784) / 255 - 0.1307) / 0.3081
-    labels = digits["test_labels"].reshape(-1)
-    least = {"pruned/sparsity-0.9": 0.93, "pruned/sparsity-0.95": 0.88, "smaller": 0.93}
-    for folder, floor in least.items():
-        state = load_file(f"{folder}/weights.safetensors")
-        layers = [[state[f"fc{place}.weight"].T, state[f"fc{place}.bias"]] for place in (1, 2, 3)]
-        with open(f"{folder}/pruning.csv") as table:
-            told = float(list(csv.DictReader(table))[-1]["accuracy_after"])
-        found = accuracy(layers, images, labels)
-        assert abs(found - told) <= 1.5 / len(labels), f"{folder}: {told} is told, and NumPy finds {found}"
-        assert found > floor, f"{folder}: accuracy {found}"
-        masks = load_file(f"{folder}/mask.safetensors")
-        assert all((state[name][mask == 0] == 0).all() for name, mask in masks.items()), folder
-        kept = sum(int(mask.sum()) for mask in masks.values())
-        print(f"stack: {folder}, {kept} weights kept, accuracy {found:.4f}")
-
-
 def holdfast(line):
     return subprocess.run(["holdfast", *line.split()], check=True, capture_output=True, text=True).stdout
 
@@ -175,8 +146,7 @@ def mnist(name, header):
 
 def by_numpy(path, images):
     """The logits of a network in a .safetensors file of ours, by NumPy in double precision: convolutions of 3 x 3 with ReLU and,
-    where its architecture says so, pooling, then dense layers with ReLU between; and for each the sum of the sizes of the terms
-    that it is made of, which is what rounding goes by."""
+    where its architecture says so, pooling, then dense layers with ReLU between."""
     from safetensors import safe_open
 
     with safe_open(path, "np") as file:
@@ -266,6 +236,29 @@ def onnx_runtime():
         compact, _ = in_onnxruntime(f"{model}-compact-file", f"{model}-compact")
         seconds = by_turns([trained, pruned, compact], images)
         print(f"onnx, {model}: trained, pruned, compact in ONNX Runtime, ms: " + ", ".join(f"{1e3 * time:.1f}" for time in seconds))
+
+
+def stack():
+    """The guide for dense layers: what `prune` tells of its networks is what NumPy computes of the files."""
+    from safetensors.numpy import load_file
+
+    run_blocks("dense-stack", {})
+    digits = numpy.load("digits/mnist.npz")
+    images = (digits["test_images"].reshape(-1, 784) / 255 - 0.1307) / 0.3081
+    labels = digits["test_labels"].reshape(-1)
+    least = {"pruned/sparsity-0.9": 0.93, "pruned/sparsity-0.95": 0.88, "smaller": 0.93}
+    for folder, floor in least.items():
+        state = load_file(f"{folder}/weights.safetensors")
+        layers = [[state[f"fc{place}.weight"].T, state[f"fc{place}.bias"]] for place in (1, 2, 3)]
+        with open(f"{folder}/pruning.csv") as table:
+            told = float(list(csv.DictReader(table))[-1]["accuracy_after"])
+        found = accuracy(layers, images, labels)
+        assert abs(found - told) <= 1.5 / len(labels), f"{folder}: {told} is told, and NumPy finds {found}"
+        assert found > floor, f"{folder}: accuracy {found}"
+        masks = load_file(f"{folder}/mask.safetensors")
+        assert all((state[name][mask == 0] == 0).all() for name, mask in masks.items()), folder
+        kept = sum(int(mask.sum()) for mask in masks.values())
+        print(f"stack: {folder}, {kept} weights kept, accuracy {found:.4f}")
 
 
 CHECKS = {

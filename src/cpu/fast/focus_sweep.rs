@@ -4,48 +4,11 @@
 //! Samples lie side by side in the registers, and a weight is a factor of all of them. So a weight that is zero costs
 //! nothing, units need no padding, and the largest logit of a sample is found without looking across a register.
 
+pub use super::lanes::BLOCK;
+use super::lanes::{Lane, Lanes};
 use super::{AlignedBuffer, padded, softmax_cross_entropy};
 use crate::cpu::focus_sweep::{SweepShape, keeps};
 use pulp::{Simd, WithSimd};
-use std::ops::{Deref, DerefMut};
-
-/// Samples of a block: with 30 units, input and hidden units of a block are 15 KB.
-pub const BLOCK: usize = 64;
-
-/// One number of each sample of a block.
-pub type Lane = [f32; BLOCK];
-
-/// Lanes that begin at cache lines: reading a register across two of them takes twice as long.
-#[derive(Clone, Debug)]
-pub struct Lanes(AlignedBuffer);
-
-impl Lanes {
-    /// So many, all 0.
-    pub fn zeros(lanes: usize) -> Self {
-        Self(AlignedBuffer::zeros(lanes * BLOCK))
-    }
-}
-
-impl Deref for Lanes {
-    type Target = [Lane];
-    fn deref(&self) -> &[Lane] {
-        self.0.as_chunks().0
-    }
-}
-
-impl DerefMut for Lanes {
-    fn deref_mut(&mut self) -> &mut [Lane] {
-        self.0.as_chunks_mut().0
-    }
-}
-
-impl From<&[Lane]> for Lanes {
-    fn from(lanes: &[Lane]) -> Self {
-        let mut copy = Self::zeros(lanes.len());
-        copy.copy_from_slice(lanes);
-        copy
-    }
-}
 
 /// What a focus layer reads of a data set, in blocks `[block, input, sample of the block]`; the last one is filled up with zeros.
 #[derive(Clone, Debug)]
@@ -122,14 +85,7 @@ impl<'a> Layer<'a> {
 /// One unit of a layer: `output[sample] = bias + sum over terms of weight * input[term, sample]`, then ReLU if `relu`. Without a
 /// bias the terms are added to what `output` holds already.
 #[inline(always)]
-pub(super) fn unit<S: Simd>(
-    simd: S,
-    terms: &[Term],
-    bias: Option<f32>,
-    input: &[Lane],
-    relu: bool,
-    output: &mut Lane,
-) {
+pub(super) fn unit<S: Simd>(simd: S, terms: &[Term], bias: Option<f32>, input: &[Lane], relu: bool, output: &mut Lane) {
     // A block is four registers of AVX-512; of others it is eight, or several times eight.
     if S::F32_LANES == 16 {
         add_terms::<S, 4>(simd, terms, bias, input, relu, output);

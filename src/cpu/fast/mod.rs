@@ -10,6 +10,7 @@ pub mod convolutions;
 pub mod dense;
 pub mod focus_sweep;
 pub mod gram;
+pub mod lanes;
 pub mod layers;
 pub mod limits;
 pub mod max_pool2d;

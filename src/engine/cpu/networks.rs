@@ -246,7 +246,8 @@ mod tests {
             let samples = 333;
             let pixels = (0..samples * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
             let labels: Vec<u8> = (0..samples).map(|_| draws.below(10) as u8).collect();
-            let data = Dataset::with_channels("drawn", pixels, labels.clone(), [9, 11, architecture.channels], 10).unwrap();
+            let data =
+                Dataset::with_channels("drawn", pixels, labels.clone(), [9, 11, architecture.channels], 10).unwrap();
             let data = Arc::new(data);
             let found = [1, 3].map(|threads| {
                 let mut engine = Engine::cpu(Some(threads)).unwrap();
