@@ -2,14 +2,11 @@
 //! it is a small part of what the surgeon does, and its parts are needed there.
 
 use super::Engine;
-use super::surgeon::winners;
+use super::surgeon::{BLOCK, winners};
 use crate::cpu::fast::layers::{Importance, PaddedParameters};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
 use rayon::prelude::*;
-
-/// Images that are computed together.
-pub(super) const BLOCK: usize = 64;
 
 /// What a layer makes of what it reads, at the rows that were asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
