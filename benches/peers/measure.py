@@ -103,6 +103,16 @@ def sort_and_count(rounds):
     return found
 
 
+def surgeon(rounds):
+    """Gram matrices, paths and order of the last hidden layer of 10 networks on 4,096 images."""
+    say("surgeon on the last hidden layer of 10 networks")
+    sides = {
+        "holdfast": lambda: Ours("surgeon_ms", "--device", "cpu", "--replicates", "10"),
+        version("numpy"): script("surgeon_numpy", "--replicates", "10"),
+    }
+    return by_turns(rounds, sides)
+
+
 def growth(rounds):
     """Time of a replica-step of the fully connected network against the number of replicas."""
     say("growth with replicas")
@@ -257,6 +267,7 @@ SECTIONS = {
     "steps_on_processor": steps_on_processor,
     "steps_on_software_driver": steps_on_software_driver,
     "sort_and_count": sort_and_count,
+    "surgeon": surgeon,
     "growth": growth,
     "growth_of_sizes": growth_of_sizes,
     "one_replica": one_replica,

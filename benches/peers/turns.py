@@ -79,7 +79,8 @@ class Ours:
     """A figure of `holdfast bench`."""
 
     def __init__(self, figure, *options):
-        part = {"step_us": "step", "sort_count_ms": "sort-count", "sweep_us_per_point": "sweep"}[figure]
+        parts = {"step_us": "step", "sort_count_ms": "sort-count", "sweep_us_per_point": "sweep", "surgeon_ms": "surgeon"}
+        part = parts[figure]
         self.figure, self.arguments = figure, ["bench", "--only", part, *options]
 
     def measure(self):

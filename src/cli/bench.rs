@@ -15,7 +15,9 @@ use crate::network::Architecture;
 use crate::study::experiment::check_memory;
 use clap::{Args, ValueEnum};
 use growth::Axis;
-use measure::{Bench, CLASSES, HISTORY_EPOCHS, Measurements, REPETITIONS, TEST_IMAGES, TRAINING_IMAGES};
+use measure::{
+    Bench, CALIBRATION_IMAGES, CLASSES, HISTORY_EPOCHS, Measurements, REPETITIONS, TEST_IMAGES, TRAINING_IMAGES,
+};
 use roofline::RooflineOptions;
 use serde_json::json;
 use std::path::PathBuf;
@@ -86,6 +88,8 @@ enum Measurement {
     SortCount,
     /// Evaluating pruned networks.
     Sweep,
+    /// The surgeon's order of the last hidden layer; only where it is named.
+    Surgeon,
 }
 
 impl BenchArguments {
@@ -123,6 +127,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let sweep = if arguments.wants(Measurement::Sweep) { Some(bench.sweep()?) } else { None };
     let (sweep, sweep_images) = sweep.unzip();
     let sort_count = if arguments.wants(Measurement::SortCount) { Some(bench.sort_count()?) } else { None };
+    let surgeon = if arguments.only.contains(&Measurement::Surgeon) { Some(bench.surgeon()?) } else { None };
     let watched = step.as_ref().filter(|_| say.json || say.verbose);
     let launches = watched.map(|step| bench.launches(step.median())).transpose()?.flatten();
     let flops = architecture.step_flops(arguments.batch);
@@ -145,6 +150,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "step_us": step.map(|step| step.json()),
             "gflops": gflops.map(|gflops| gflops.json()),
             "sort_count_ms": sort_count.map(|sort_count| sort_count.json()),
+            "surgeon_ms": surgeon.map(|surgeon| surgeon.json()),
             "sweep_us_per_point": sweep.map(|sweep| sweep.json()),
             "sweep_images": sweep_images,
             "sweep_gflops": sweep_gflops.map(|gflops| gflops.json()),
@@ -152,7 +158,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "tuning": tuning,
         }));
     }
-    let short = [&step, &sweep, &sort_count].into_iter().flatten().any(Measurements::is_short);
+    let short = [&step, &sweep, &sort_count, &surgeon].into_iter().flatten().any(Measurements::is_short);
     let details = launches.map(|launches| launches.text());
     let tuning = tuning.filter(|_| say.verbose).map(|tuning| chosen(tuning, &architecture, arguments.replicates));
     let lines = [
@@ -166,6 +172,10 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         sweep.zip(sweep_gflops).zip(sweep_images).map(|((sweep, gflops), images)| {
             let (time, rate) = (sweep.text(), gflops.median());
             format!("  sweep           {time} µs a point on {images} images, {rate:.1} GFLOP/s\n")
+        }),
+        surgeon.map(|surgeon| {
+            let sizes = format!("{} replicas on {CALIBRATION_IMAGES} images", arguments.replicates);
+            format!("  surgeon         {} ms for the order of {} weights, {sizes}\n", surgeon.text(), inputs * units)
         }),
         details,
         tuning,

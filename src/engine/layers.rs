@@ -1,16 +1,13 @@
 //! Calibration images on their way through a network, layer by layer. Both engines compute this on the host, on all threads:
 //! it is a small part of what the surgeon does, and its parts are needed there.
 
-use super::surgeon::winners;
+use super::surgeon::{BLOCK, winners};
 use super::{Engine, Evaluation, Watch};
 use crate::cpu::fast::layers::{Importance, PaddedParameters};
 use crate::cpu::{layers, softmax_cross_entropy};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
 use rayon::prelude::*;
-
-/// Images that are computed together.
-pub(super) const BLOCK: usize = 64;
 
 /// What a layer makes of what it reads, at the rows that were asked for.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,6 @@
 //! The surgeon on one layer: elimination paths of its units, and kept weights solved anew.
 
 use super::Watch;
-use super::layers::BLOCK;
 use crate::cpu::fast::layers::PaddedParameters;
 use crate::cpu::fast::{gram, surgeon};
 pub use crate::cpu::gram::{Rows, winners};
@@ -64,6 +63,9 @@ struct AllRows {
     /// `[unit, row]`: a unit reads its own one after the other. Empty where rows count alike for all.
     targets: Vec<f32>,
 }
+
+/// Images that go through a layer together.
+pub(super) const BLOCK: usize = 64;
 
 /// The most bytes of moments that are kept.
 const KEPT_BYTES: usize = 512 << 20;

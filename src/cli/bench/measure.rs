@@ -10,10 +10,12 @@ use crate::error::Result;
 use crate::lab::{LaunchTimes, profile};
 use crate::network::{Architecture, Selection};
 use crate::pruning::masks::{RemovalOrder, removed_weights};
+use crate::pruning::surgery::Settings;
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability};
 use crate::study::Progress;
 use crate::study::accuracy::Summary;
+use crate::study::calibrated::CalibratedNetworks;
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,6 +44,8 @@ const TRIED_IMAGES: usize = 128;
 const SWEEP: f64 = 4.0;
 /// Masks of one replica that a sweep evaluates.
 const SWEEP_POINTS: usize = 40;
+/// Images that the surgeon looks at.
+pub(super) const CALIBRATION_IMAGES: usize = 4096;
 /// Epochs of the history that is sorted and counted.
 pub(super) const HISTORY_EPOCHS: usize = 150;
 /// Tolerances that it is counted at.
@@ -229,6 +233,25 @@ impl<'a> Bench<'a> {
         let history = History::new(shape, random_walk(shape))?;
         Measurements::repeat("sort + count", self.quiet, || {
             Ok((sort(self.engine, &history)? + count(self.engine, &history)?) * 1e3)
+        })
+    }
+}
+
+impl Bench<'_> {
+    /// Milliseconds of the surgeon's way to the end of the last hidden layer of all replicas: moments, paths, and one order.
+    pub(super) fn surgeon(&mut self) -> Result<Measurements> {
+        let set = images(self.architecture, 3, CALIBRATION_IMAGES)?;
+        let features: Vec<f32> = set.images.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+        let parameters = self.training.batch.parameters()?;
+        let watch = Watch { stop: stop_flag(), progress: &|_| {} };
+        let selection = Selection::focus(self.architecture);
+        Measurements::repeat("surgeon", self.quiet, || {
+            // Moments that are known take no time: the networks are new each time.
+            let settings = Settings::default();
+            let networks = CalibratedNetworks::new(self.engine, self.architecture, &parameters, &features, settings)?;
+            let start = Instant::now();
+            networks.ways_of_layer(self.engine, selection.first_layer(), None, &watch)?;
+            Ok(start.elapsed().as_secs_f64() * 1e3)
         })
     }
 }

@@ -5,7 +5,7 @@
 //! list of weights.
 
 use super::focus_sweep::{Term, unit};
-use super::lanes::{BLOCK, Grid, grids, lay};
+use super::lanes::{Grid, grids, lay};
 pub use super::lanes::{Lane, Lanes, input_lanes, pixels};
 use super::softmax_cross_entropy;
 use super::training_step::ImageBatch;
@@ -224,7 +224,7 @@ impl SparseNetwork {
         pulp::Arch::new().dispatch(Run { network: self, input, scratch })
     }
 
-    /// Sum of losses and number of correct samples of up to [`BLOCK`] images; the layers are all of a network. `lanes` is room for
+    /// Sum of losses and number of correct samples of up to [`super::focus_sweep::BLOCK`] images; the layers are all of a network. `lanes` is room for
     /// what the first one reads.
     pub fn evaluate_images(&self, batch: ImageBatch<'_>, lanes: &mut [Lane], scratch: &mut Scratch) -> (f64, u32) {
         pulp::Arch::new().dispatch(EvaluateImages { network: self, batch, lanes, scratch })
@@ -317,6 +317,7 @@ impl WithSimd for Evaluate<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::focus_sweep::BLOCK;
     use super::*;
     use crate::cpu::{dense, softmax_cross_entropy as twin_loss, training_step};
     use crate::network::Convolution;

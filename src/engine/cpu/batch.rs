@@ -1,8 +1,8 @@
 //! Replicas on the CPU engine: side by side on all cores, each step of a replica on one core, or on two.
 
-use super::networks::KnownInputs;
 use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{MaskedRow, PaddedNetwork, PaddedReplica};
+use crate::cpu::fast::sparse::Lanes;
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
 use crate::cpu::fast::{self, padded};
 use crate::cpu::focus_sweep::SweepShape;
@@ -193,6 +193,15 @@ impl CpuBatch {
 struct FocusInput {
     place: usize,
     values: Arc<SweepInput>,
+}
+
+/// What a layer reads of a data set.
+pub(super) struct KnownInputs {
+    pub(super) place: usize,
+    pub(super) first: usize,
+    /// Parameters of the layers before.
+    pub(super) shared: Vec<f32>,
+    pub(super) values: Arc<[Lanes]>,
 }
 
 impl BackendBatch for CpuBatch {

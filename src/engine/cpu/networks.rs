@@ -1,7 +1,7 @@
 //! Many pruned networks on the CPU engine: what lies before the first layer that differs is computed once for each slot, and
 //! then each network costs the weights that it has left.
 
-use super::batch::{CpuBatch, FOCUS_INPUT_BYTES, evaluation};
+use super::batch::{CpuBatch, FOCUS_INPUT_BYTES, KnownInputs, evaluation};
 use crate::cpu::fast::focus_sweep::BLOCK;
 use crate::cpu::fast::sparse::{Lane, Lanes, Scratch, SparseNetwork, input_lanes, is_sparse, pixels};
 use crate::cpu::fast::training_step::ImageBatch;
@@ -52,15 +52,6 @@ pub(super) fn sweep_bytes(
     // A network's parameters, and its weights with their places.
     let parameters = ParameterLayout::new(architecture).parameters() * 20;
     (lanes + threads * scratch) * size_of::<Lane>() + threads * parameters
-}
-
-/// What a layer reads of a data set.
-pub(super) struct KnownInputs {
-    place: usize,
-    first: usize,
-    /// Parameters of the layers before.
-    shared: Vec<f32>,
-    values: Arc<[Lanes]>,
 }
 
 impl CpuBatch {
