@@ -5,7 +5,7 @@
 //! list of weights.
 
 use super::focus_sweep::{Term, unit};
-use super::lanes::{BLOCK, Grid, grids, lay};
+use super::lanes::{Grid, grids, lay};
 pub use super::lanes::{Lane, Lanes, input_lanes, pixels};
 use super::softmax_cross_entropy;
 use super::training_step::ImageBatch;
@@ -318,6 +318,7 @@ impl WithSimd for Evaluate<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::fast::lanes::BLOCK;
     use crate::cpu::{dense, softmax_cross_entropy as twin_loss, training_step};
     use crate::network::Convolution;
     use crate::random::{Sequence, Stream};
