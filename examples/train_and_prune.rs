@@ -42,7 +42,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         epochs: EPOCHS,
         schedules: &[],
         record: true,
-        average: false,
+        average: 0,
         plateau: None,
         learning_rate: LearningRate::Constant,
         keep_diverged: false,

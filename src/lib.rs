@@ -38,7 +38,7 @@
 //!     epochs: 10,
 //!     schedules: &[],
 //!     record: true,
-//!     average: false,
+//!     average: 0,
 //!     plateau: None,
 //!     learning_rate: LearningRate::Constant,
 //!     keep_diverged: false,

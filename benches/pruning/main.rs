@@ -7,7 +7,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use holdfast::cpu::fast::gram::Half;
+use holdfast::cpu::fast::{surgeon, whole_inputs};
 use holdfast::engine::{Engine, HistoryShape, Steps, SweepPoint, Watch};
 use holdfast::network::Selection;
 use holdfast::pruning::decay::{Rule, Schedule};
@@ -17,7 +19,7 @@ use holdfast::stability::{History, Reading, Stability, WindowedEnvelope};
 use holdfast::training::{LearningRate, Plan, train};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{BATCH, begin, engines, images, paper_network};
 
 const TEST_IMAGES: usize = 10_000;
@@ -85,7 +87,7 @@ fn operating_points(criterion: &mut Criterion) {
             epochs: 3,
             schedules: &schedules,
             record: false,
-            average: false,
+            average: 0,
             plateau: None,
             learning_rate: LearningRate::Constant,
             keep_diverged: false,
@@ -177,5 +179,44 @@ fn whole_networks(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, operating_points, sort_and_count, arithmetic, whole_networks);
+/// Whole inputs taken out of a layer of 1,024 inputs and 256 units, one after the other, all by one matrix. Step by step each
+/// removal would read and write half of what is left of the matrix, and what is left of the weights: these are the bytes of the
+/// throughput. `copy` moves as many.
+fn elimination(criterion: &mut Criterion) {
+    let (inputs, units) = (1024, 256);
+    let mut noise = Sequence::new(1, Stream::Check, 8, 0);
+    let mut matrix = Half::new(inputs, 0);
+    for row in 0..inputs {
+        matrix.values[row * matrix.stride + row] = 1.0;
+        (row + 1..inputs).for_each(|column| matrix.values[row * matrix.stride + column] = 0.01 * noise.unit() as f32);
+    }
+    let weights: Vec<f32> = (0..inputs * units).map(|_| noise.unit() as f32 - 0.5).collect();
+    let groups: Vec<Vec<u32>> = (0..inputs as u32).map(|input| vec![input]).collect();
+    let inverse = surgeon::invert(matrix).unwrap_or_else(|| panic!("the matrix is singular"));
+    let bytes: u64 = (1..=inputs as u64).map(|left| 2 * 4 * (left * left / 2 + left * units as u64)).sum();
+    let mut group = criterion.benchmark_group("pruning/whole_inputs");
+    group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
+    group.throughput(Throughput::Bytes(bytes));
+    group.bench_function("path/1024x256/cpu", |bencher| {
+        let importance = vec![1.0; units];
+        bencher.iter_batched(
+            || inverse.clone(),
+            |inverse| whole_inputs::path(inverse, &weights, &importance, &groups),
+            BatchSize::LargeInput,
+        );
+    });
+    group.bench_function("copy/1024x256/cpu", |bencher| {
+        // Larger than any cache; read and written once is two bytes moved for each of its bytes.
+        let (from, mut to) = (vec![1.0f32; 1 << 25], vec![0.0f32; 1 << 25]);
+        let times = bytes as f64 / (2.0 * 4.0 * from.len() as f64);
+        bencher.iter_custom(|turns| {
+            let start = Instant::now();
+            (0..turns).for_each(|_| to.copy_from_slice(std::hint::black_box(&from)));
+            start.elapsed().mul_f64(times)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, operating_points, sort_and_count, arithmetic, whole_networks, elimination);
 criterion_main!(benches);

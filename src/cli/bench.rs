@@ -3,6 +3,7 @@
 mod growth;
 mod measure;
 mod roofline;
+mod sparse;
 
 use super::options::{DeviceOptions, OutputOptions};
 use super::output;
@@ -63,6 +64,10 @@ pub(super) struct BenchArguments {
     /// Folder for what --growth found; `runs/bench-<hash>` if not given.
     #[arg(long, value_name = "DIR", requires = "growth")]
     out: Option<PathBuf>,
+    /// How much faster networks of which many weights are zero are evaluated weight by weight on the processor, by share of
+    /// weights that are left, and where that begins to pay.
+    #[arg(long, conflicts_with_all = ["growth", "kernels", "only"])]
+    sparse: bool,
     /// Measure only these, separated by commas.
     #[arg(long, value_delimiter = ',', value_enum, value_name = "PART")]
     only: Vec<Measurement>,
@@ -101,6 +106,9 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         if value == 0 {
             return Err(Error::Usage(format!("{option} 0 is not possible; use 1 or more")));
         }
+    }
+    if arguments.sparse {
+        return sparse::run(arguments);
     }
     if let Some(axes) = &arguments.growth {
         return growth::run(arguments, axes);

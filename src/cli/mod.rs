@@ -1,13 +1,16 @@
 //! The command line: the only module that prints, reads arguments or exits.
 
 mod bench;
+mod compact;
 mod compare;
 mod completions;
 mod data;
 mod devices;
 mod doctor;
 mod dry_run;
+mod evaluate;
 mod explain;
+mod export;
 mod merge;
 mod options;
 mod output;
@@ -16,6 +19,7 @@ mod prune;
 mod report;
 mod run;
 mod stability;
+mod stack;
 mod stop;
 mod study;
 mod train;
@@ -48,7 +52,13 @@ enum Command {
     /// Magnitude stability of any history, from a run or from another program.
     Stability(stability::StabilityArguments),
     /// Remove weights from trained networks, of a run or of another program, and say what was lost.
-    Prune(prune::PruneArguments),
+    Prune(Box<prune::PruneArguments>),
+    /// Accuracy and loss of networks on a test set: of a run, of a file, or of another program.
+    Evaluate(Box<evaluate::EvaluateArguments>),
+    /// One network in a file that other programs run: ONNX, or safetensors.
+    Export(Box<export::ExportArguments>),
+    /// Make a trained or pruned network really smaller: units, filters and inputs taken out, not zeros stored.
+    Compact(Box<compact::CompactArguments>),
     /// Finished runs on one HTML page that needs no network: Figure 4 with a slider, the layer, the ledger, the study's tables.
     Report(report::ReportArguments),
     /// Speed of this machine: training step, sort and count, sweep.
@@ -77,11 +87,14 @@ pub fn run() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Stability(arguments) => stability::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Compact(arguments) => compact::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments),

@@ -239,6 +239,13 @@ pub(super) struct RunOptions {
     /// Sizes that the whole network is cut to, one after the other: how many times smaller.
     #[arg(long, value_delimiter = ',', value_name = "TIMES", allow_negative_numbers = true)]
     stages: Option<Vec<f64>>,
+    /// Over how many of the last epochs weights and biases are averaged; half of the epochs if not given.
+    #[arg(long, value_name = "N")]
+    averaged_epochs: Option<u32>,
+    /// Cuts of the whole network once more, with this many steps after each that all weights left take together towards the
+    /// trained network's logits (Gauss-Newton, no labels); where 8,192 weights or fewer are left. 0 for none.
+    #[arg(long, value_name = "STEPS")]
+    polish: Option<u32>,
     /// Which surgeons: one for the whole network, or all, holding and plain, on last and on mean weights.
     #[arg(long, value_enum)]
     surgeons: Option<Surgeons>,
@@ -455,6 +462,8 @@ impl RunOptions {
         set(&mut settings.inactive_weight, self.inactive_weight.map(f64::from));
         set(&mut settings.ridge, self.ridge);
         set(&mut settings.stages, self.stages);
+        set(&mut settings.polish, self.polish);
+        set(&mut settings.averaged_epochs, self.averaged_epochs.map(Some));
         set(&mut settings.surgeons, self.surgeons);
         set(&mut settings.all_images, self.all_images);
         set(&mut settings.min_accuracy, self.min_accuracy.map(f64::from).map(Some));

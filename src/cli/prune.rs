@@ -1,14 +1,17 @@
 //! `holdfast prune`: removes weights from trained networks, and says what was lost.
 
 mod calibrated;
+mod files;
 mod settings;
+mod stack;
 mod subjects;
 
 use super::options::{FolderOptions, ReadingOptions, Share};
 use super::output;
 use super::progress::Reporter;
-use super::run::{begin, data_sets, finish as finish_run, open_engine};
+use super::run::{begin, finish as finish_run, open_engine};
 use super::stability::HistoryOptions;
+use super::stack::{DataOptions, StackOptions};
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
 use crate::pruning::Repair;
@@ -17,14 +20,19 @@ use crate::pruning::score::{Scores, below_threshold};
 use crate::pruning::surgery::PrunedNetwork;
 use crate::run_folder::{Manifest, RunFolder, checksum};
 use crate::study::pruned::{self, Loss, PrunedTensor};
+use crate::study::recorded::Base;
 use clap::Args;
 use serde_json::{Value, json};
-use settings::{Base, Choice, CriterionName, Point};
+use settings::{Choice, CriterionName, Point};
+use stack::CalibrationOptions;
 use std::path::PathBuf;
 use subjects::{Subject, Subjects};
 
 /// Arguments of `prune`.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holdfast prune runs/compare-0123 --criterion hold-surgeon --base mean --smaller 6
+  holdfast prune --weights weights.safetensors --dense fc1,fc2,fc3 --data mnist --sparsity 90%")]
 pub(super) struct PruneArguments {
     /// A run folder that `compare` or `train` wrote.
     #[arg(value_name = "RUN", required_unless_present_any = ["history", "weights"], conflicts_with_all = ["history", "weights"])]
@@ -43,8 +51,8 @@ pub(super) struct PruneArguments {
     /// The tensors that are pruned: names of the file with commas between, or `all`; of a run also `focus`, `hidden`, `dense`
     /// and `conv`.
     ///
-    /// Not given: of a run the focus layer, or with --smaller all layers that it recorded; of other weights all tensors of two
-    /// axes or more that the history has too.
+    /// Not given: of a run the focus layer, or with --smaller all layers that it recorded; with --dense all of those; of
+    /// other weights all tensors of two axes or more that the history has too.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     layers: Option<Vec<String>>,
     /// Among which weights those that go are chosen; `global` where several tensors take part.
@@ -52,7 +60,7 @@ pub(super) struct PruneArguments {
     scope: Option<Scope>,
     #[command(flatten)]
     array: HistoryOptions,
-    /// What decides; stability if --min-stability is given.
+    /// What decides; stability if --min-stability is given, the surgeon with --dense.
     #[arg(long, value_enum)]
     criterion: Option<CriterionName>,
     /// stability: how far a weight may move.
@@ -64,13 +72,17 @@ pub(super) struct PruneArguments {
     /// settle, hold: window of last epochs; half of the epochs if not given.
     #[arg(long, value_name = "EPOCHS")]
     window: Option<u32>,
-    /// What is done about the weights that stay: nothing (cut), or they are solved anew on a run's calibration images (refit).
+    /// What is done about the weights that stay: nothing (cut), or they are solved anew on calibration images (refit).
     #[arg(long, value_enum)]
     repair: Option<Repair>,
-    /// Which weights of a run a surgeon or a refit begins with: those after the last epoch, or their mean over the last half of
-    /// the epochs.
+    /// Which weights of a run, or with --dense of a history of every tensor, a surgeon or a refit begins with: those after the
+    /// last epoch, or their mean over the last half of the epochs.
     #[arg(long, value_enum)]
     base: Option<Base>,
+    /// Steps that all weights that stay take together towards the trained network's logits after each cut (Gauss-Newton, no
+    /// labels), where 8,192 of them or fewer are left; for surgeons and refit.
+    #[arg(long, value_name = "STEPS", default_value_t = 0, hide_default_value = true)]
+    polish: u32,
     /// Share of weights that are removed, as 80% or 0.8; several with commas between.
     #[arg(
         long,
@@ -91,21 +103,30 @@ pub(super) struct PruneArguments {
     reading: ReadingOptions,
     #[command(flatten)]
     folder: FolderOptions,
+    #[command(flatten)]
+    stack: StackOptions,
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    calibration: CalibrationOptions,
 }
 
 pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     // What is asked is checked before anything is read, as far as it can be.
+    arguments.check_stack()?;
     let points = arguments.points()?;
+    let name = arguments.criterion_name()?;
+    let calibrated = arguments.is_calibrated(name);
     let subjects = match (&arguments.run, &arguments.weights) {
         (Some(run), _) => subjects::of_run(arguments, run)?,
-        (None, Some(weights)) => subjects::of_files(arguments, weights)?,
+        (None, Some(weights)) if arguments.stack.dense.is_some() => subjects::of_stack(arguments, weights, calibrated)?,
+        (None, Some(weights)) => files::of_files(arguments, weights)?,
         (None, None) => {
             return Err(Error::Usage(
                 "name a run folder, or --history FILE and --weights FILE of another program".into(),
             ));
         }
     };
-    let name = arguments.criterion_name()?;
     if !matches!(name, CriterionName::Magnitude | CriterionName::Wanda | CriterionName::Surgeon) {
         subjects.list.iter().try_for_each(|subject| subject.followed().map(|_| ()))?;
     }
@@ -114,18 +135,23 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     let scope = arguments.scope.unwrap_or(default);
     let mut engine = open_engine(&arguments.folder.device, arguments.folder.output.quiet)?;
     let reporter = Reporter::new(arguments.folder.output.quiet);
-    let calibrated = arguments.is_calibrated(name);
-    let Chosen { tensors: chosen, state, used } = if calibrated {
-        let asked = calibrated::Asked { choice, scope, points: &points, repairs: arguments.repairs(name) };
+    let chosen = if calibrated {
+        let asked = calibrated::Asked {
+            choice,
+            scope,
+            points: &points,
+            repairs: arguments.repairs(name),
+            polish: arguments.polish,
+        };
         calibrated::choose(&mut engine, &asked, arguments.base, &subjects, reporter.control())?
     } else {
         let tensors = choose(&mut engine, choice, scope, &points, &subjects)?;
         Chosen { tensors, state: None, used: Vec::new() }
     };
 
-    let settings = arguments.settings(choice, scope, &subjects.list);
+    let settings = arguments.settings(choice, scope, &subjects);
     let (mut checksums, mut identity) = subjects.checksums()?;
-    for Used { file, decides } in &used {
+    for Used { file, decides } in &chosen.used {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let hash = checksum(file)?;
         // A way that is known gives the bits that finding it would have given.
@@ -134,16 +160,10 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
     }
     let out = arguments.folder.out.as_deref();
     let (folder, mut manifest) = begin(out, "prune", &settings, engine.description(), checksums, &identity)?;
-    let mut losses: Vec<Vec<Vec<Loss>>> = chosen.iter().map(|tensors| pruned::losses(tensors)).collect();
-    if let Some((cell, configuration, replicas)) = subjects.evaluated() {
-        manifest.data_sets = data_sets(std::slice::from_ref(cell), configuration)?;
-        let control = reporter.control();
-        let (before, after) = match &state {
-            None => pruned::evaluate(&mut engine, cell, configuration, replicas, &chosen, control)?,
-            Some(Solved { first, points }) => {
-                pruned::evaluate_networks(&mut engine, cell, configuration, replicas, (*first, points), control)?
-            }
-        };
+    manifest.seeds.extend(subjects.stack().map(|part| part.configuration.seed));
+    let mut losses: Vec<Vec<Vec<Loss>>> = chosen.tensors.iter().map(|tensors| pruned::losses(tensors)).collect();
+    manifest.data_sets = subjects.data_sets()?;
+    if let Some((before, after)) = subjects.evaluate(&mut engine, &chosen, reporter.control())? {
         for (losses, after) in losses.iter_mut().zip(&after) {
             let sums = losses.iter_mut().filter_map(|lines| lines.last_mut());
             for ((loss, before), after) in sums.zip(&before).zip(after) {
@@ -153,17 +173,19 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
         }
     }
     let several = points.len() > 1;
+    let note = subjects.note()?;
     let mut files = Vec::new();
-    for (place, ((point, tensors), losses)) in points.iter().zip(&chosen).zip(&losses).enumerate() {
+    for (place, ((point, tensors), losses)) in points.iter().zip(&chosen.tensors).zip(&losses).enumerate() {
         let part = if several { point.folder() } else { String::new() };
         let path = |name: &str| folder.file(&format!("{part}{name}"));
         // What was solved anew is written as it was solved; it is cut already.
-        let solved = match &state {
+        let solved = match &chosen.state {
             Some(solved) => Some(subjects.solved(&solved.points[place])?),
             None => None,
         };
         let state = solved.as_ref().unwrap_or(&subjects.state);
-        files.push(pruned::write(&path, state, tensors, losses, subjects.as_numpy)?);
+        let tensors = subjects.in_file_order(tensors);
+        files.push(pruned::write(&path, state, &tensors, losses, subjects.as_numpy, note.as_deref())?);
     }
     finish(arguments, &folder, &mut manifest, &subjects, &points, &losses, &files)
 }

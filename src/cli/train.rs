@@ -65,7 +65,10 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<()> {
         let of_means = averaged_accuracies(&mut trained, test, control)?;
         let averaged = match of_means.is_empty() {
             true => String::new(),
-            false => format!("; weights averaged over the last half: {:.2} %", 100.0 * mean(&of_means)),
+            false => {
+                let epochs = run.configuration.averaged_epochs();
+                format!("; weights averaged over the last {epochs} epochs: {:.2} %", 100.0 * mean(&of_means))
+            }
         };
         let spread = Summary::of(&accuracies).and_then(|summary| summary.sd);
         lines.push(format!(

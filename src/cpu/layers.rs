@@ -47,6 +47,35 @@ pub fn forward<T: Real>(layer: &Layer, weights: &[T], bias: &[T], input: &[T]) -
 ///
 /// Exact for ReLU networks: one backward pass for each class.
 pub fn importance<T: Real>(architecture: &Architecture, parameters: &[T], input: &[T]) -> Vec<Vec<T>> {
+    let layers = Layer::all(architecture);
+    let mut importance: Vec<Vec<T>> = layers.iter().map(|layer| vec![T::zero(); layer.units()]).collect();
+    logit_gradients(architecture, parameters, input, &mut |Gradient { layer, values, .. }| {
+        for row in values.chunks_exact(layers[layer].units()) {
+            importance[layer].iter_mut().zip(row).for_each(|(sum, &g)| *sum += g * g);
+        }
+    });
+    importance
+}
+
+/// What one logit of some samples has to do with one layer.
+pub(super) struct Gradient<'a, T> {
+    /// Which logit.
+    pub class: usize,
+    /// Which layer, counted from the image.
+    pub layer: usize,
+    /// What the layer reads `[sample, feature]`.
+    pub input: &'a [T],
+    /// `d logit / d z`, z before the ReLU: `[sample, unit]`, of a convolution `[sample, y, x, unit]`.
+    pub values: &'a [T],
+}
+
+/// Gives `each` the gradients of every logit by the pre-activations of every layer, layers back to front.
+pub(super) fn logit_gradients<T: Real>(
+    architecture: &Architecture,
+    parameters: &[T],
+    input: &[T],
+    each: &mut dyn FnMut(Gradient<'_, T>),
+) {
     let layout = ParameterLayout::new(architecture);
     let layers = Layer::all(architecture);
     let mut inputs = vec![input.to_vec()];
@@ -57,7 +86,6 @@ pub fn importance<T: Real>(architecture: &Architecture, parameters: &[T], input:
         inputs.push(output.values);
         argmax.push(output.argmax);
     }
-    let mut importance: Vec<Vec<T>> = layers.iter().map(|layer| vec![T::zero(); layer.units()]).collect();
     let samples = input.len() / layers[0].input_len();
     let classes = architecture.classes;
     for class in 0..classes {
@@ -86,11 +114,8 @@ pub fn importance<T: Real>(architecture: &Architecture, parameters: &[T], input:
                 }
                 Layer::Dense(_) => {}
             }
-            for row in gradient.chunks_exact(layer.units()) {
-                importance[index].iter_mut().zip(row).for_each(|(sum, &g)| *sum += g * g);
-            }
+            each(Gradient { class, layer: index, input, values: &gradient });
             gradient = before;
         }
     }
-    importance
 }

@@ -17,10 +17,12 @@ pub mod magnitude_sort;
 pub mod mask;
 pub mod max_pool2d;
 pub mod mean;
+pub mod polish;
 pub mod softmax_cross_entropy;
 pub mod stability;
 pub mod surgeon;
 pub mod training_step;
+pub mod whole_inputs;
 
 /// The number types that a twin computes in.
 pub trait Real:

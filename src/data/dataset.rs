@@ -177,6 +177,24 @@ impl Dataset {
         let labels = indices.iter().map(|&index| self.labels[index as usize]).collect();
         Self { name: self.name.clone(), images, labels, ..*self }
     }
+
+    /// The same images with only these numbers of each, flat places in `[y, x, channel]`, in that order: gray images of
+    /// 1 x `pixels.len()`.
+    ///
+    /// Fails with [`Error::Data`] if no pixel is named, or one that an image has not.
+    pub fn with_pixels(&self, pixels: &[u32]) -> Result<Self> {
+        let len = self.image_len();
+        if let Some(outside) = pixels.iter().find(|&&pixel| pixel as usize >= len) {
+            return Err(Error::Data(format!(
+                "{}: pixel {outside} is asked for, counted from 0, and images have {len}; take the images that the network was \
+                 made for",
+                self.name
+            )));
+        }
+        let gather = |image: &[u8]| pixels.iter().map(|&pixel| image[pixel as usize]).collect::<Vec<u8>>();
+        let images = self.images.chunks_exact(len).flat_map(gather).collect();
+        Self::with_channels(self.name.clone(), images, self.labels.clone(), [1, pixels.len(), 1], self.classes)
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +222,15 @@ mod tests {
         assert_eq!([red.mean, green.mean, blue.mean], [2.0, 10.0, 40.0]);
         let deviations = [red, green, blue].map(|channel| channel.standard_deviation);
         assert_eq!(deviations, [2.0, 0.0, 20.0]);
+    }
+
+    #[test]
+    fn some_pixels_make_images_of_one_row() {
+        let some = colours().with_pixels(&[0, 2]).unwrap();
+        assert_eq!((some.images.as_slice(), some.image_len(), some.channels), (&[0, 20, 4, 60][..], 2, 1));
+        assert_eq!((&some.labels, some.classes), (&colours().labels, 2));
+        assert!(colours().with_pixels(&[3]).unwrap_err().to_string().contains("pixel 3"));
+        assert_eq!(colours().with_pixels(&[]).unwrap_err().exit_code(), 5);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Calibration images on their way through a network, layer by layer. Both engines compute this on the host, on all threads:
 //! it is a small part of what the surgeon does, and its parts are needed there.
 
-use super::Engine;
 use super::surgeon::{BLOCK, winners};
+use super::{Engine, Evaluation, Watch};
 use crate::cpu::fast::layers::{Importance, PaddedParameters};
+use crate::cpu::{layers, softmax_cross_entropy};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
 use rayon::prelude::*;
@@ -78,6 +79,58 @@ impl Engine {
             whole.values.extend(part.values);
         }
         Ok(whole)
+    }
+
+    /// How well a network of these `parameters` classifies samples of `features` `[sample, feature]` with their `labels`: what
+    /// [`super::Batch::evaluate`] tells of pixels that are only divided, for features of any scale. Progress is in samples.
+    ///
+    /// Fails with [`Error::Shape`] if lengths do not fit the network.
+    pub fn evaluate_features(
+        &self,
+        architecture: &Architecture,
+        parameters: &[f32],
+        features: &[f32],
+        labels: &[u8],
+        watch: &Watch<'_>,
+    ) -> Result<Evaluation> {
+        let (length, layout) = (architecture.image_len(), ParameterLayout::new(architecture));
+        let classes = architecture.classes;
+        let is_class = |&label: &u8| usize::from(label) < classes;
+        if parameters.len() != layout.parameters()
+            || labels.is_empty()
+            || Some(features.len()) != labels.len().checked_mul(length)
+            || !labels.iter().all(is_class)
+        {
+            return Err(Error::Shape(format!(
+                "{} parameters, {} features and {} labels; the network has {} and takes {length} features a sample, of {classes} \
+                 classes",
+                parameters.len(),
+                features.len(),
+                labels.len(),
+                layout.parameters()
+            )));
+        }
+        let layers = Layer::all(architecture);
+        let block = |(features, labels): (&[f32], &[u8])| {
+            watch.check()?;
+            let mut values = features.to_vec();
+            for (index, layer) in layers.iter().enumerate() {
+                let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| &parameters[tensor.range()]);
+                values = layers::forward(layer, weights, bias, &values).values;
+            }
+            let mut gradient = vec![0.0; values.len()];
+            let found = softmax_cross_entropy::loss(classes, &values, labels, &mut gradient);
+            (watch.progress)(labels.len() as u64);
+            Ok((f64::from(found.mean) * labels.len() as f64, found.correct))
+        };
+        let mut parts: Result<Vec<(f64, u32)>> = Ok(Vec::new());
+        self.on_threads(&mut || {
+            let blocks = features.par_chunks(BLOCK * length).zip(labels.par_chunks(BLOCK));
+            parts = blocks.map(block).collect();
+        });
+        // Blocks are added in their order, whatever the number of threads.
+        let (loss, correct) = parts?.into_iter().fold((0.0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+        Ok(Evaluation { loss: loss / labels.len() as f64, correct, samples: labels.len() as u32 })
     }
 
     /// For each layer and unit k the mean over `images` `[image, feature]` of the sum over classes, and over the positions of

@@ -14,7 +14,9 @@ mod front;
 mod gpu;
 mod layers;
 mod loaded;
+mod polish;
 mod surgeon;
+mod whole_inputs;
 
 pub use crate::cpu::adam::RateSchedule;
 pub use crate::cpu::stability::{Counts, Envelope, HistoryShape};
@@ -27,7 +29,9 @@ pub use front::Engine;
 pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use layers::LayerOutput;
 pub use loaded::DataHandle;
+pub use polish::{MOST_POLISHED, Polished};
 pub use surgeon::{ActiveRows, ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer, winners};
+pub use whole_inputs::GroupStep;
 
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Selection};

@@ -5,6 +5,7 @@
 
 mod limits;
 pub mod roofline;
+pub mod sparse;
 pub mod tape;
 mod watching;
 

@@ -1,6 +1,7 @@
 //! From numbers to masks, from masks to accuracies.
 
 pub mod allocation;
+pub mod compact;
 pub mod criterion;
 pub mod decay;
 pub mod input_norm;
@@ -12,6 +13,7 @@ pub mod surgeon;
 pub mod surgery;
 pub mod sweep;
 mod sweep_row;
+pub mod whole_inputs;
 
 pub use allocation::Scope;
 pub use sweep_row::{FOCUS, Layers, Method, Repair, SweepRow};

@@ -7,10 +7,10 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
-pub use stages::{Stage, StageTimes, Way};
+pub use stages::{Course, Stage, StageTimes, Way};
 
 use super::surgeon::{LayerPaths, Removal, RemovalOrder, kept_when_smaller, merge, shares_gram};
-use crate::engine::{ActiveRows, ChainLayer, Engine, Moments, Refit, Rows, SurgeonLayer, Watch};
+use crate::engine::{ActiveRows, ChainLayer, Engine, MOST_POLISHED, Moments, Refit, Rows, SurgeonLayer, Watch};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout, Part};
 use crate::random::{Sequence, Stream};
@@ -25,7 +25,7 @@ pub const MOST_ROWS: usize = 60_000;
 const KEPT_BYTES: usize = 4 << 20;
 
 /// The most `units * inputs^3`, over all layers that take part, that is begun with: some minutes for a network.
-const MOST_WORK: f64 = 1e12;
+pub(super) const MOST_WORK: f64 = 1e12;
 
 /// How rows are weighed and equations are kept solvable.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -293,6 +293,32 @@ impl<'a> Surgery<'a> {
         Ok(moments)
     }
 
+    /// The flat places of what polishing moves: all weights that `network` keeps, and its biases.
+    pub fn moving(&self, network: &PrunedNetwork) -> Vec<u32> {
+        let of_layer = |(Place { weights, bias, .. }, kept): (&Place, &Vec<bool>)| {
+            let places = weights.clone().zip(kept.clone()).filter(|&(_, kept)| kept).map(|(place, _)| place);
+            let biases = if self.architecture.bias { bias.clone() } else { 0..0 };
+            places.chain(biases).map(|place| place as u32)
+        };
+        self.layers.iter().zip(&network.kept).flat_map(of_layer).collect()
+    }
+
+    /// Moves all weights that `network` keeps, and its biases, `steps` steps towards the dense logits, where they are few enough
+    /// for that, see [`MOST_POLISHED`]; if not, nothing changes.
+    ///
+    /// Fails as [`Engine::polish`] does.
+    pub fn polish(&self, engine: &Engine, network: &mut PrunedNetwork, steps: u32, watch: &Watch<'_>) -> Result<()> {
+        let chosen = self.moving(network);
+        // Every image is a row of the output layer, and what its units are to give are the dense logits.
+        if let Some(Place { targets, .. }) = self.layers.last().filter(|_| steps > 0 && chosen.len() <= MOST_POLISHED) {
+            let silent = Watch { stop: watch.stop, progress: &|_| {} };
+            let images = (self.images, targets.as_slice());
+            let polished = engine.polish(self.architecture, &network.parameters, &chosen, images, steps, &silent)?;
+            network.parameters = polished.parameters;
+        }
+        Ok(())
+    }
+
     /// Puts what a layer was solved for in its place.
     fn put(&self, network: &mut PrunedNetwork, layer: usize, refit: &Refit) {
         let Place { weights, bias, .. } = &self.layers[layer];
@@ -384,7 +410,7 @@ impl<'a> Surgery<'a> {
 }
 
 /// All rows of a layer, or as many as are allowed, drawn at random, ascending.
-fn chosen_rows(count: usize, seed: u64, layer: u32) -> Vec<u32> {
+pub(super) fn chosen_rows(count: usize, seed: u64, layer: u32) -> Vec<u32> {
     let mut rows: Vec<u32> = (0..count as u32).collect();
     if count > MOST_ROWS {
         Sequence::new(seed, Stream::Calibration, 1, layer).choose(&mut rows, MOST_ROWS);

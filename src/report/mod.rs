@@ -1,5 +1,6 @@
 //! What a reader sees: text for the terminal, figures, one HTML page. Nothing here prints.
 
+pub mod compact;
 mod explorer;
 pub mod figures;
 pub mod growth_figure;

@@ -2,7 +2,7 @@
 
 use crate::engine::{Engine, HistoryShape};
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
-use crate::pruning::{Method, SweepRow};
+use crate::pruning::{FOCUS, Method, SweepRow};
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability, WindowedEnvelope};
 use crate::study::ledger::{Ledger, LedgerRow, Workload};
@@ -84,7 +84,10 @@ pub(super) fn cell() -> Results {
             }
         }
     }
-    let inference = [(0.0, 14.3), (0.5, 14.3), (0.6, 14.4), (0.7, 14.2), (0.8, 14.3), (0.9, 14.6)];
+    let focus = [(0.0, 14.3), (0.5, 14.3), (0.6, 14.4), (0.7, 14.2), (0.8, 14.3), (0.9, 14.6)];
+    let all = [(0.0, 14.4), (0.5, 13.7), (0.75, 7.9)];
+    let inference =
+        focus.map(|row| inference_row(FOCUS, row)).into_iter().chain(all.map(|row| inference_row("all", row)));
     Results {
         ledger: ledger(),
         correlations: Vec::new(),
@@ -94,17 +97,19 @@ pub(super) fn cell() -> Results {
         headline_rule: FROZEN_FIRST,
         judged_in_training: false,
         survival: None,
-        inference: inference.map(|(sparsity, milliseconds)| inference_row(sparsity, milliseconds)).into(),
+        inference: inference.collect(),
     }
 }
 
-fn inference_row(sparsity: f64, milliseconds: f64) -> InferenceRow {
+fn inference_row(layers: &str, (sparsity, milliseconds): (f64, f64)) -> InferenceRow {
     InferenceRow {
         method: if sparsity == 0.0 { Method::Dense } else { Method::Magnitude },
         model: "dnn".into(),
         data_set: "mnist".into(),
+        layers: layers.into(),
         replicates: REPLICAS,
         sparsity,
+        smaller: (layers == "all").then(|| 1.0 / (1.0 - sparsity)),
         images: 10_000,
         milliseconds,
         milliseconds_sd: Some(0.5),

@@ -3,11 +3,11 @@
 use super::layout::{Line, NOTHING, headed, wrapped};
 use super::rules;
 use crate::pruning::{FOCUS, Method, Repair};
-use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES};
+use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES, are_several};
 use crate::study::configuration::TABLE_SIZES;
 use crate::study::ledger::LedgerRow;
 use crate::study::numbers::{counted, significant, thousands, with_spread};
-use crate::study::results::Results;
+use crate::study::results::{InferenceRow, Results};
 use serde_json::{Value, json};
 
 /// Points further than this from their column's sparsity are marked with their own.
@@ -204,15 +204,27 @@ pub(super) fn whole_model_lines(cell: &Results) -> Vec<Line> {
     ]
 }
 
-/// How long classifying took, and that zeros do not change it; `None` if it was not measured.
+/// How long classifying took, and how long it takes when the whole network is pruned; `None` if it was not measured.
 pub(super) fn inference_sentence(cell: &Results) -> Option<String> {
     let dense = cell.inference.first()?;
-    Some(format!(
-        "Classifying {} images with one replica took {}. That holds after pruning too: a weight that is zero is multiplied \
-         like any other.",
+    let mut text = format!(
+        "Classifying {} images with one replica took {}.",
         thousands(dense.images as i64),
         with_spread(dense.milliseconds, dense.milliseconds_sd, "ms"),
-    ))
+    );
+    let is_sized = |row: &&InferenceRow| are_several(&row.layers) && row.sparsity > 0.0;
+    let size = |row: &InferenceRow| {
+        let smaller = row.smaller?;
+        Some(format!("{smaller:.0}x smaller {:.2}", 1.0 / row.ratio_to_dense))
+    };
+    let sizes: Vec<String> = cell.inference.iter().filter(is_sized).filter_map(size).collect();
+    if !sizes.is_empty() {
+        text += &format!(
+            " The whole network pruned by magnitude is so many times as fast, measured by turns with the dense one: {}.",
+            sizes.join(", ")
+        );
+    }
+    Some(text)
 }
 
 /// Dense accuracies and chance, in one sentence.
@@ -223,7 +235,7 @@ pub(super) fn reference_sentence(cell: &Results) -> String {
         .collect();
     let dense = if dense.is_empty() { "not measured".to_string() } else { dense.join(", ") };
     let averaged = accuracy::averaged(&cell.sweep)
-        .map(|summary| format!("; with weights averaged over the last half of the epochs {} %", percent(&summary)))
+        .map(|summary| format!("; with averaged weights {} %", percent(&summary)))
         .unwrap_or_default();
     format!("Before pruning: {dense}{averaged}. Chance: {:.1} %.", 100.0 * cell.chance)
 }
@@ -429,11 +441,13 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_multiplying_by_zeros_is_no_speed_up() {
+    fn the_time_of_the_dense_network_is_said_and_how_much_faster_smaller_ones_were() {
         let cell = sample::cell();
-        let text = text(&cell);
-        assert!(text.contains("14.3 ms ± 0.5") && !text.contains("14.6"), "{text}");
-        assert!(!text.contains("measured speed-up"), "{text}");
+        let sentence = inference_sentence(&cell).unwrap();
+        assert!(sentence.contains("14.3 ms ± 0.5") && !sentence.contains("14.6"), "{sentence}");
+        assert!(sentence.ends_with("2x smaller 1.04, 4x smaller 1.81."), "{sentence}");
+        let of_focus = Results { inference: cell.inference[..6].to_vec(), ..cell.clone() };
+        assert!(inference_sentence(&of_focus).unwrap().ends_with("± 0.5."));
         let unmeasured = Results { inference: Vec::new(), ..cell };
         assert_eq!(inference_sentence(&unmeasured), None);
     }

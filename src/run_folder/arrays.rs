@@ -123,6 +123,14 @@ impl Values<'_> {
 /// Fails with [`Error::Shape`] if an array does not have its shape or a name comes twice, and with [`Error::Io`] if the
 /// file cannot be written.
 pub fn write(path: &Path, arrays: &[NamedArray<'_>]) -> Result<()> {
+    write_noted(path, arrays, None)
+}
+
+/// The same with a note of what the arrays are, which [`ArrayFile::note`] reads: in the `__metadata__` of a `.safetensors`
+/// file; of `.npz`, which has no place for it, it is left out.
+///
+/// Fails as [`write()`] does.
+pub fn write_noted(path: &Path, arrays: &[NamedArray<'_>], note: Option<&str>) -> Result<()> {
     let mut names = BTreeSet::new();
     for NamedArray { name, shape, values } in arrays {
         if !values.fit(shape) {
@@ -134,7 +142,10 @@ pub fn write(path: &Path, arrays: &[NamedArray<'_>]) -> Result<()> {
         }
     }
     let is_safetensors = path.extension().is_some_and(|ending| ending == "safetensors");
-    store::write(path, |file| if is_safetensors { safetensors::write(file, arrays) } else { npz::write(file, arrays) })
+    store::write(
+        path,
+        |file| if is_safetensors { safetensors::write(file, arrays, note) } else { npz::write(file, arrays) },
+    )
 }
 
 /// An array as it was read, of floats or of bytes.
@@ -269,6 +280,16 @@ impl<'a> ArrayFile<'a> {
         let file = self.source.file.get_ref().try_clone();
         let file = file.map_err(|error| Error::io("read", self.source.path, error))?;
         Ok(Some(Location::new(file, self.source.path, offset, element, shape)))
+    }
+
+    /// The note that [`write_noted`] left; `None` if there is none.
+    ///
+    /// Fails with [`Error::Data`] if the header is damaged.
+    pub fn note(&mut self) -> Result<Option<String>> {
+        match self.kind {
+            Kind::Safetensors => self.source.in_context(None, safetensors::note),
+            Kind::Npy | Kind::Npz => Ok(None),
+        }
     }
 
     /// Whether numbers are in NumPy's own formats, `.npy` and `.npz`.

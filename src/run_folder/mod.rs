@@ -5,6 +5,7 @@ pub mod csv;
 pub mod file_kind;
 pub mod input;
 mod manifest;
+pub mod onnx;
 mod output_folder;
 mod run;
 mod shard;

@@ -276,7 +276,7 @@ pub fn dense(rows: &[SweepRow]) -> Vec<(u32, Summary)> {
     dense_of(rows, "")
 }
 
-/// The same of the networks whose weights are the mean over the last half of the epochs.
+/// The same of the networks with averaged weights.
 pub fn averaged(rows: &[SweepRow]) -> Option<Summary> {
     dense_of(rows, "mean").pop().map(|(_, summary)| summary)
 }

@@ -5,7 +5,7 @@ use crate::engine::{Engine, Watch};
 use crate::error::Result;
 use crate::network::{Architecture, Layer, ParameterLayout, Selection};
 use crate::pruning::masks::Mask;
-use crate::pruning::surgery::{PrunedNetwork, Settings, StageTimes, Surgery, Way};
+use crate::pruning::surgery::{Course, PrunedNetwork, Settings, StageTimes, Surgery, Way};
 
 /// The networks of all replicas.
 pub struct CalibratedNetworks<'a> {
@@ -75,8 +75,8 @@ impl<'a> CalibratedNetworks<'a> {
         self.surgeries.iter().map(|surgery| surgery.units(&layers)).sum()
     }
 
-    /// What stays of a selection where it is cut as `cuts` `[replica][point]` say, solved anew: `[replica][point]`. Progress is
-    /// in replicas.
+    /// What stays of a selection where it is cut as `cuts` `[replica][point]` say, solved anew and polished by so many steps:
+    /// `[replica][point]`. Progress is in replicas.
     ///
     /// Fails as [`Surgery::refit_cuts`] does.
     pub fn refit(
@@ -84,6 +84,7 @@ impl<'a> CalibratedNetworks<'a> {
         engine: &mut Engine,
         selection: &Selection,
         cuts: &[Vec<Mask>],
+        polish: u32,
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<PrunedNetwork>>> {
         let layers = self.layers(selection);
@@ -96,7 +97,9 @@ impl<'a> CalibratedNetworks<'a> {
                 kept
             };
             let cuts = cuts.iter().map(by_layer).collect();
-            let networks = surgery.refit_cuts(engine, selection.first_layer(), cuts, &silenced(watch))?;
+            let silent = silenced(watch);
+            let mut networks = surgery.refit_cuts(engine, selection.first_layer(), cuts, &silent)?;
+            networks.iter_mut().try_for_each(|network| surgery.polish(engine, network, polish, &silent))?;
             (watch.progress)(1);
             Ok(networks)
         };
@@ -120,7 +123,8 @@ impl<'a> CalibratedNetworks<'a> {
     }
 
     /// A surgeon cuts each replica so that `points` weights of the selection stay, by `stages`, numbers of weights too; where
-    /// its way is `known` it goes by that. See [`Surgery::in_stages`]. Progress is in points.
+    /// its way is `known` it goes by that. After each cut the weights that are left take `polish` steps together, see
+    /// [`Surgery::polish`]. See [`Surgery::in_stages`]. Progress is in points.
     ///
     /// Fails as that does.
     pub fn operate(
@@ -130,6 +134,7 @@ impl<'a> CalibratedNetworks<'a> {
         [stages, points]: [&[usize]; 2],
         ratios: Option<&Ratios>,
         known: Option<&[Way]>,
+        polish: u32,
         watch: &Watch<'_>,
     ) -> Result<Operated> {
         let layers = self.layers(selection);
@@ -144,7 +149,8 @@ impl<'a> CalibratedNetworks<'a> {
                 (watch.progress)(1);
                 Ok(())
             };
-            let (way, times) = surgery.in_stages(engine, &layers, stages, points, known, ratios, &silent, &mut take)?;
+            let course = Course { stages, points, known, ratios, polish };
+            let (way, times) = surgery.in_stages(engine, &layers, course, &silent, &mut take)?;
             operated.times.paths += times.paths;
             operated.times.refit += times.refit;
             operated.ways.push(way);
@@ -161,6 +167,12 @@ impl<'a> CalibratedNetworks<'a> {
             [_] => vec![0],
             _ => sizes.iter().filter_map(|&size| self.kept_at(selection, size).ok()).collect(),
         }
+    }
+
+    /// How many weights and biases polishing moves together in the largest of these networks, one for each replica.
+    pub fn moving(&self, networks: &[PrunedNetwork]) -> usize {
+        let counts = self.surgeries.iter().zip(networks).map(|(surgery, network)| surgery.moving(network).len());
+        counts.max().unwrap_or(0)
     }
 
     /// The masks of a network, one for each part of a selection.
@@ -195,7 +207,8 @@ mod tests {
             let networks =
                 CalibratedNetworks::new(&engine, &architecture, parameters, &images, Settings::default()).unwrap();
             let stages = networks.stages(&selection, &[2.0, 4.0]);
-            let operated = networks.operate(&mut engine, &selection, [&stages, &stages], None, None, &watch).unwrap();
+            let operated =
+                networks.operate(&mut engine, &selection, [&stages, &stages], None, None, 0, &watch).unwrap();
             (operated.networks, operated.ways)
         };
         let among = operate(&parameters, 2);

@@ -3,6 +3,7 @@
 
 use super::configuration::Configuration;
 use super::experiment::Cell;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::pruning::surgery::calibration_images;
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, Values};
@@ -26,12 +27,13 @@ pub struct Calibration {
 impl Calibration {
     /// Those of a cell.
     pub fn of_cell(cell: &Cell, configuration: &Configuration) -> Self {
-        let training = &cell.split.training;
-        let count = configuration.calibration_images.min(training.samples());
-        let indices = calibration_images(training.samples(), count, configuration.seed);
-        let length = training.images.len() / training.samples();
-        let (height, width) = (training.height, training.width);
-        let sizes = [height, width, length / (height * width)];
+        Self::of_images(&cell.split.training, configuration.calibration_images, configuration.seed)
+    }
+
+    /// So many of these training images, or all where there are fewer.
+    pub fn of_images(training: &Dataset, count: usize, seed: u64) -> Self {
+        let indices = calibration_images(training.samples(), count.min(training.samples()), seed);
+        let (length, sizes) = (training.image_len(), [training.height, training.width, training.channels]);
         let image = |&index: &u32| &training.images[index as usize * length..][..length];
         let images = indices.iter().flat_map(image).copied().collect();
         Self { indices, images, sizes }
@@ -45,6 +47,11 @@ impl Calibration {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
+    }
+
+    /// Pixels `[image, y, x, channel]`.
+    pub fn pixels(&self) -> &[u8] {
+        &self.images
     }
 
     /// What networks read: pixels divided by `pixel_scale`, `[image, feature]`.

@@ -2,7 +2,7 @@
 //! beside them, and keep account of what each costs.
 
 use super::Control;
-use super::accuracy::{Summary, TABLE_SPARSITIES, are_several};
+use super::accuracy::are_several;
 use super::calibration::Calibration;
 use super::configuration::{Configuration, Surgeons};
 use super::experiment::{Cell, CellFolder, train_and_record};
@@ -12,12 +12,12 @@ use super::records::{LayerAxes, write_calibration, write_envelope, write_records
 use super::results::{ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude};
 use super::survival::{LAYERS_FILE, Survival};
 use super::ways::{self, RecordedWays, WAYS_FILE};
-use crate::engine::{Batch, DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
+use crate::engine::{DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
 use crate::error::{Error, Result};
 use crate::network::{ParameterLayout, Selection};
 use crate::pruning::Scope::Layer;
 use crate::pruning::allocation::removed_if_smaller;
-use crate::pruning::masks::{RemovalOrder, removed_weights};
+use crate::pruning::masks::removed_weights;
 use crate::pruning::operating_points::Numbers;
 use crate::pruning::{FOCUS, Method, SweepRow};
 use crate::run_folder::csv;
@@ -196,6 +196,7 @@ impl<'a> CellComparison<'a> {
             self.dense(&part, "", &dense);
             self.dense(&part, Base::Mean.name(), &averaged);
             let numbers = part.numbers(self.configuration.seed, &sparsities);
+            inference.extend(self.inference(&mut trained.batch, test, &part)?);
             if by_size {
                 self.by_size(&mut trained, test, &part, &numbers, &calibrated, training_overheads)?;
                 continue;
@@ -203,9 +204,8 @@ impl<'a> CellComparison<'a> {
             self.criteria(&mut trained, test, &part, &numbers, training_overheads)?;
             self.chosen_windows(&mut trained.batch, training, &part, &numbers)?;
             self.repairs(&mut trained, test, &part, &numbers, &calibrated, training_overheads)?;
-            if inference.is_empty() {
+            if correlations.is_empty() {
                 correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
-                inference = self.inference(&mut trained.batch, test, &counted.selection)?;
             }
         }
         csv::write::<CorrelationRow>(&folder.file("correlations.csv")?, &correlations)?;
@@ -365,47 +365,6 @@ impl<'a> CellComparison<'a> {
             Ok(Counted { stability, envelope, sort_s, count_s, envelope_s })
         })
     }
-
-    /// Times the evaluation of the dense networks and of the same with the smallest weights set to zero, alternating, so that
-    /// whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
-    fn inference(&mut self, batch: &mut Batch, test: DataHandle, selection: &Selection) -> Result<Vec<InferenceRow>> {
-        let weight_count = selection.weights();
-        let trained = batch.weights(selection)?;
-        let removed: Vec<usize> =
-            [0.0].into_iter().chain(TABLE_SPARSITIES).map(|sparsity| removed_weights(sparsity, weight_count)).collect();
-        let networks: Vec<Vec<f32>> = removed
-            .iter()
-            .map(|&removed| trained.chunks_exact(weight_count).flat_map(|weights| pruned(weights, removed)).collect())
-            .collect();
-        let replicates = f64::from(self.configuration.replicates);
-        let mut times = vec![Vec::new(); networks.len()];
-        let started = Instant::now();
-        for _ in 0..REPETITIONS {
-            for (networks, times) in networks.iter().zip(&mut times) {
-                batch.set_weights(selection, networks)?;
-                let start = Instant::now();
-                batch.evaluate(test, &self.control.silent())?;
-                times.push(start.elapsed().as_secs_f64() * 1e3 / replicates);
-            }
-            if started.elapsed() > self.scope.repeat_within {
-                break;
-            }
-        }
-        batch.set_weights(selection, &trained)?;
-        let summaries: Vec<Summary> = times.iter().filter_map(|times| Summary::of(times)).collect();
-        let rows = removed.into_iter().zip(&summaries).map(|(removed, summary)| InferenceRow {
-            method: if removed == 0 { Method::Dense } else { Method::Magnitude },
-            model: self.cell.model().into(),
-            data_set: self.cell.data_set.clone(),
-            replicates: self.configuration.replicates,
-            sparsity: removed as f64 / weight_count as f64,
-            images: self.cell.split.test.samples(),
-            milliseconds: summary.mean,
-            milliseconds_sd: summary.sd,
-            ratio_to_dense: summary.mean / summaries[0].mean,
-        });
-        Ok(rows.collect())
-    }
 }
 
 /// Sorts every epoch, some at a time: the ranks of all would be as large as the history, and nothing needs them.
@@ -448,11 +407,4 @@ pub fn hash_parameters(replicas: impl IntoIterator<Item = impl AsRef<[f32]>>) ->
     let mut hash = NumberHash::default();
     replicas.into_iter().for_each(|parameters| hash.add(parameters.as_ref()));
     hash.finish()
-}
-
-/// The weights of a focus layer without the `removed` smallest.
-fn pruned(weights: &[f32], removed: usize) -> Vec<f32> {
-    let magnitudes: Vec<f32> = weights.iter().map(|weight| weight.abs()).collect();
-    let mask = RemovalOrder::smallest_first(&magnitudes).mask(removed);
-    weights.iter().zip(mask.iter()).map(|(&weight, &kept)| if kept { weight } else { 0.0 }).collect()
 }

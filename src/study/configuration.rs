@@ -194,6 +194,12 @@ pub struct Configuration {
     /// Which surgeons cut the whole network.
     #[serde(default = "before::surgeons")]
     pub surgeons: Surgeons,
+    /// Over how many of the last epochs weights and biases are averaged; half of them if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaged_epochs: Option<u32>,
+    /// Steps that all weights of a network cut in stages take together towards the dense logits; none if absent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub polish: u32,
     /// Whether every image trains and none is held out, as a study does; see [`LoadOptions::all_images`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all_images: bool,
@@ -214,6 +220,10 @@ pub struct Configuration {
     pub figure_4_replicates: Option<u32>,
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Configuration {
     /// Replicates that are trained anew for the sensitivity table.
     pub fn retrained_replicates(&self) -> u32 {
@@ -223,6 +233,11 @@ impl Configuration {
     /// Most replacements in a cell of a study.
     pub fn most_replacements(&self) -> u32 {
         self.max_replacements.unwrap_or(self.replicates)
+    }
+
+    /// Over how many of the last epochs weights and biases are averaged.
+    pub fn averaged_epochs(&self) -> u32 {
+        self.averaged_epochs.unwrap_or_else(|| envelope::headline_window(self.epochs))
     }
 
     /// Training accuracy that a replica of a study must reach.
@@ -276,6 +291,13 @@ impl Configuration {
             if self.ed_targets[..index].contains(target) {
                 return Err(Error::Usage(format!("--ed-targets: {target} is given twice; name each once")));
             }
+        }
+        if !(1..=self.epochs).contains(&self.averaged_epochs()) {
+            return Err(Error::Usage(format!(
+                "--averaged-epochs {} is not possible; average from 1 to all {} epochs",
+                self.averaged_epochs(),
+                self.epochs
+            )));
         }
         if self.calibration_images == 0 {
             return Err(Error::Usage("--calibration-images 0 is not possible; take one image or more".into()));

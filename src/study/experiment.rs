@@ -213,7 +213,7 @@ impl Cell {
             epochs: configuration.epochs,
             schedules: &[],
             record: true,
-            average: false,
+            average: 0,
             plateau: None,
             learning_rate: configuration.schedule,
             keep_diverged: false,
@@ -320,8 +320,11 @@ pub fn train_and_record(
 ) -> Result<Trained> {
     let training = engine.load(&cell.split.training)?;
     let replica_ids: Vec<u32> = (0..configuration.replicates).collect();
-    let plan =
-        Plan { average: true, plateau: configuration.plateau(), ..cell.plan(training, configuration, &replica_ids) };
+    let plan = Plan {
+        average: configuration.averaged_epochs(),
+        plateau: configuration.plateau(),
+        ..cell.plan(training, configuration, &replica_ids)
+    };
     if configuration.batch > cell.split.training.samples() {
         control.progress.notice(&format!(
             "--batch {} is larger than the {} training images: each epoch is one short step",

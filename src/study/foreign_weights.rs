@@ -35,10 +35,15 @@ impl<'a> WeightFile<'a> {
     /// tensors are `stacked`, an axis of replicas stands before these. Where
     /// `torch.nn.utils.prune` has left `key_orig` and `key_mask`, they are `key`; an array without a name has none.
     pub fn layers(&self, stacked: bool) -> Vec<(String, Vec<usize>)> {
+        self.floats().into_iter().filter(|(_, shape)| shape.len() > 1 + usize::from(stacked)).collect()
+    }
+
+    /// The same of all tensors of floats: biases too.
+    pub fn floats(&self) -> Vec<(String, Vec<usize>)> {
         let outlines = self.file.outlines().iter();
         outlines
             .filter_map(|outline| {
-                let shape = outline.shape.clone().filter(|shape| shape.len() > 1 + usize::from(stacked))?;
+                let shape = outline.shape.clone()?;
                 let name = outline.name.clone().unwrap_or_default();
                 let masked = |suffix| name.strip_suffix(suffix).filter(|key| self.is_masked(key)).map(String::from);
                 match (masked("_orig"), masked("_mask")) {

@@ -2,6 +2,7 @@
 
 use super::calibrated::CalibratedNetworks;
 use super::configuration::Configuration;
+pub(super) use super::recorded::Base;
 use super::ways::Origin;
 use crate::engine::{Engine, Overheads};
 use crate::network::{Architecture, Selection};
@@ -59,24 +60,6 @@ pub(super) struct Cost {
     pub(super) seconds: Vec<f64>,
     /// Building and copying meanwhile.
     pub(super) overheads: Overheads,
-}
-
-/// Which weights of a training a network has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Base {
-    /// Those after the last epoch.
-    Last,
-    /// The mean over the last half of the epochs.
-    Mean,
-}
-
-impl Base {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Mean => "mean",
-        }
-    }
 }
 
 /// The networks of all replicas with what calibration images say of them.

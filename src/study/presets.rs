@@ -63,6 +63,8 @@ impl Configuration {
             inactive_weight: 0.1,
             ridge: 1e-3,
             stages: vec![2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0],
+            averaged_epochs: None,
+            polish: 0,
             surgeons: Surgeons::One,
             all_images: false,
             min_accuracy: None,

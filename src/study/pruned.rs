@@ -91,13 +91,14 @@ fn loss(tensor: &PrunedTensor, replica: usize) -> Loss {
 
 /// Writes `weights.safetensors`, all `tensors` with the removed weights of those that are `pruned` at 0, and
 /// `mask.safetensors`, for each of these a tensor of its name and shape, 1 for each weight that is kept; with `as_numpy` the same
-/// as `.npz`. Then `pruning.csv`. Returns their paths.
+/// as `.npz`. Then `pruning.csv`. Returns their paths. The weights get the `note`, see [`super::stored_network::note`].
 pub fn write(
     path: &dyn Fn(&str) -> Result<PathBuf>,
     tensors: &[RawArray],
     pruned: &[PrunedTensor],
     losses: &[Vec<Loss>],
     as_numpy: bool,
+    note: Option<&str>,
 ) -> Result<Vec<PathBuf>> {
     let (mut cut, mut masks): (Vec<RawArray>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
     for tensor in pruned {
@@ -128,9 +129,9 @@ pub fn write(
         .collect();
     let mut files = Vec::new();
     for ending in ["safetensors"].into_iter().chain(as_numpy.then_some("npz")) {
-        for (name, arrays) in [("weights", &named), ("mask", &masks)] {
+        for (name, arrays, note) in [("weights", &named, note), ("mask", &masks, None)] {
             let file = path(&format!("{name}.{ending}"))?;
-            arrays::write(&file, arrays)?;
+            arrays::write_noted(&file, arrays, note)?;
             files.push(file);
         }
     }
@@ -256,7 +257,7 @@ mod tests {
         ];
         let pruned = [tensor("a", &[&[true, false], &[false, true]], None)];
         let path = |name: &str| Ok(folder.path().join(name));
-        let files = write(&path, &arrays, &pruned, &losses(&pruned), true).unwrap();
+        let files = write(&path, &arrays, &pruned, &losses(&pruned), true, None).unwrap();
         assert_eq!(files.len(), 5);
         for ending in ["safetensors", "npz"] {
             let weights = folder.path().join(format!("weights.{ending}"));

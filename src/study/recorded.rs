@@ -10,11 +10,34 @@ use crate::run_folder::Manifest;
 use crate::run_folder::arrays;
 use crate::stability::import::{Axes, Histories, read_history};
 use crate::stability::{History, Stability, TensorHistory, WindowedEnvelope};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The name of the history of a layer that was recorded alone.
 const ALONE: &str = "history";
+
+/// Which weights of a training a network has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Base {
+    /// After the last epoch.
+    #[default]
+    Last,
+    /// Their mean over the last epochs, half of them unless the run was told otherwise.
+    Mean,
+}
+
+impl Base {
+    /// As options and tables have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::Mean => "mean",
+        }
+    }
+}
 
 /// One cell of a run folder that `compare` or `train` wrote.
 #[derive(Clone, Debug)]
@@ -189,7 +212,7 @@ impl RecordedRun {
         self.networks("weights.safetensors", architecture)
     }
 
-    /// The same with weights and biases averaged over the last half of the epochs.
+    /// The same with weights and biases averaged over the last epochs.
     ///
     /// Fails with [`Error::Data`] as [`Self::replicas`] does, and if the run is of before these were kept.
     pub fn averaged(&self, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {

@@ -39,7 +39,7 @@ impl MetricsRow {
     }
 }
 
-/// Writes `metrics.csv`, `history.npz`, `weights.safetensors` and, of weights averaged over the last half of the epochs,
+/// Writes `metrics.csv`, `history.npz`, `weights.safetensors` and, of averaged weights,
 /// `averaged.safetensors` of a trained cell; where replicas may stop at different
 /// epochs, `replicas/<replica>/history.npz` of each.
 pub fn write_records(

@@ -7,7 +7,7 @@ use super::survival::{LAYERS_FILE, Survival};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::pruning::operating_points::Numbers;
-use crate::pruning::{Method, SweepRow};
+use crate::pruning::{FOCUS, Method, SweepRow};
 use crate::run_folder;
 use crate::run_folder::csv;
 use crate::stability::envelope;
@@ -149,16 +149,22 @@ fn check_complete(rows: &[SweepRow], ledger: &Ledger, file: &Path) -> Result<()>
 /// the columns.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InferenceRow {
-    /// `dense`, or `magnitude`: which weights are zero moves no time, so one criterion stands for all.
+    /// `dense`, or `magnitude`: time goes by how many weights are zero, so one criterion stands for all.
     pub method: Method,
     /// Name of the network.
     pub model: String,
     /// Name of the data set.
     pub data_set: String,
+    /// The layers that lost weights: `focus`, `all` or names.
+    #[serde(default = "focus")]
+    pub layers: String,
     /// Networks that were evaluated side by side.
     pub replicates: u32,
-    /// Share of the focus layer's weights that are zero, 0 to 1.
+    /// Share of these layers' weights that are zero, 0 to 1.
     pub sparsity: f64,
+    /// Weights of the whole network divided by those that are left; not there in older runs.
+    #[serde(default)]
+    pub smaller: Option<f64>,
     /// Images of the test set.
     pub images: usize,
     /// Wall time for each replica: mean of the repetitions.
@@ -167,6 +173,11 @@ pub struct InferenceRow {
     pub milliseconds_sd: Option<f64>,
     /// [`Self::milliseconds`] divided by that of the dense networks.
     pub ratio_to_dense: f64,
+}
+
+/// The layers of rows that do not say them, as earlier versions wrote them.
+fn focus() -> String {
+    FOCUS.into()
 }
 
 /// One line of `correlations.csv`: Spearman's correlation over the weights of one replica. The order of the fields is the

@@ -118,7 +118,7 @@ impl CellComparison<'_> {
             let mut cuts: Vec<Vec<Mask>> = vec![Vec::new(); self.configuration.replicates as usize];
             points.iter().for_each(|point| cuts[point.replica].push(point.kept.clone()));
             let mut solve = |comparison: &mut Self, watch: &Watch<'_>| {
-                let networks = calibrated.networks.refit(comparison.engine, part.selection, &cuts, watch)?;
+                let networks = calibrated.networks.refit(comparison.engine, part.selection, &cuts, 0, watch)?;
                 // Points stand replica by replica.
                 let solved = points.iter().zip(networks.into_iter().flatten());
                 Ok(solved.map(|(point, network)| Solved { point: point.clone(), network }).collect())
@@ -151,7 +151,7 @@ impl CellComparison<'_> {
                 let counts = [&[0][..], &points];
                 let silent = silenced(watch);
                 let operated =
-                    networks.operate(comparison.engine, part.selection, counts, None, Some(&ways), &silent)?;
+                    networks.operate(comparison.engine, part.selection, counts, None, Some(&ways), 0, &silent)?;
                 (watch.progress)(u64::from(comparison.configuration.replicates));
                 Ok(comparison.operated(method, operated))
             };
@@ -174,15 +174,19 @@ impl CellComparison<'_> {
         let Asked { part, calibrated, methods, training_overheads, .. } = asked;
         let (networks, base, replicas) = (&calibrated.networks, calibrated.base.name(), self.configuration.replicates);
         let kept = sizes.iter().map(|&size| networks.kept_at(part.selection, size)).collect::<Result<Vec<_>>>()?;
-        for &method in methods {
-            let stage = format!("cut in stages{}: {method}, {base} weights", self.of(part));
+        // Without polishing, and with it where that is asked for: a row of its own, and a line of the ledger.
+        let polishes = [0, self.configuration.polish];
+        let polishes = &polishes[..if self.configuration.polish == 0 { 1 } else { 2 }];
+        for (&method, &polish) in methods.iter().flat_map(|method| polishes.iter().map(move |steps| (method, steps))) {
+            let rule = if polish == 0 { base.to_string() } else { format!("{base} polished") };
+            let stage = format!("cut in stages{}: {method}, {rule} weights", self.of(part));
             let before = self.engine.overheads();
             let ratios = self.holding(part, method);
             let total = u64::from(replicas) * sizes.len() as u64;
             let mut operated = self.control.stage(&stage, total, "sizes", |watch| {
-                networks.operate(self.engine, part.selection, [&kept, &kept], ratios.as_ref(), None, watch)
+                networks.operate(self.engine, part.selection, [&kept, &kept], ratios.as_ref(), None, polish, watch)
             })?;
-            if method == Method::HoldSurgeon {
+            if method == Method::HoldSurgeon && polish == 0 {
                 // Mean weights, which come last where there are any, take the place of the last ones.
                 let mut survival = Survival::new(&self.cell.architecture, operated.networks.len(), sizes);
                 for (replica, networks) in operated.networks.iter().enumerate() {
@@ -201,11 +205,14 @@ impl CellComparison<'_> {
                 seconds: vec![times.refit.as_secs_f64() + start.elapsed().as_secs_f64()],
                 overheads: since(before, self.engine.overheads()),
             };
-            self.charge(trained, part, (method, base, Repair::Refit), cost, training_overheads);
-            self.solved_rows(part, (method, base), &solved, &evaluations);
-            let name = RecordedWays::name(part.layers, method, base);
-            let origin = calibrated.origin(&self.cell.architecture, part.selection, self.configuration, self.engine);
-            self.ways.push(RecordedWays::new(name, &origin, ratios.as_ref(), ways));
+            self.charge(trained, part, (method, &rule, Repair::Refit), cost, training_overheads);
+            self.solved_rows(part, (method, &rule), &solved, &evaluations);
+            if polish == 0 {
+                let name = RecordedWays::name(part.layers, method, base);
+                let origin =
+                    calibrated.origin(&self.cell.architecture, part.selection, self.configuration, self.engine);
+                self.ways.push(RecordedWays::new(name, &origin, ratios.as_ref(), ways));
+            }
         }
         Ok(())
     }

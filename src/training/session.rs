@@ -54,8 +54,8 @@ pub struct Plan<'a> {
     pub schedules: &'a [Schedule],
     /// Whether the selected weights are remembered after each epoch.
     pub record: bool,
-    /// Whether all weights and biases are averaged over the last half of the epochs.
-    pub average: bool,
+    /// Over how many of the last epochs all weights and biases are averaged; 0: not at all.
+    pub average: u32,
     /// When a slot stops before the others; needs [`Self::record`] and no schedules.
     pub plateau: Option<Plateau>,
     /// How the learning rate moves over all of these epochs, also where a slot stops before.
@@ -65,9 +65,9 @@ pub struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// The epochs that are averaged, counted from 0: the last half of them, one at least.
+    /// The epochs that are averaged, counted from 0.
     fn averaged(&self) -> Range<u32> {
-        self.epochs - (self.epochs / 2).max(1).min(self.epochs)..self.epochs
+        self.epochs.saturating_sub(self.average)..self.epochs
     }
 }
 
@@ -78,8 +78,8 @@ pub struct Trained {
     /// The recorded weights, a slot that has stopped as it stopped, finite or not; without epochs if [`Plan::record`]
     /// was off.
     pub recorded: History,
-    /// For each slot the mean of all its parameters over the last half of [`Plan::epochs`], one at least, as NumPy makes it of
-    /// recorded epochs in single precision; a slot that has stopped stays as it stopped. Empty if [`Plan::average`] was off.
+    /// For each slot the mean of all its parameters over the last [`Plan::average`] epochs, as NumPy makes it of recorded epochs in
+    /// single precision; a slot that has stopped stays as it stopped. Empty if that was 0.
     pub mean: Vec<Vec<f32>>,
     /// Epochs that each slot was trained for.
     pub epochs: Vec<u32>,
@@ -282,7 +282,7 @@ impl Session<'_> {
             self.append(&active, &weights);
             self.charge(|times| &mut times.record);
         }
-        if self.plan.average && epoch >= self.plan.averaged().start {
+        if self.plan.averaged().contains(&epoch) {
             self.charge(|times| &mut times.train);
             self.batch.accumulate()?;
             self.charge(|times| &mut times.record);
@@ -319,7 +319,7 @@ impl Session<'_> {
     /// The mean of each slot's parameters, if they were averaged.
     fn mean(&mut self) -> Result<Vec<Vec<f32>>> {
         let mut means = Vec::new();
-        if self.plan.average {
+        if self.plan.average > 0 {
             let epochs = self.plan.averaged().len() as u32;
             self.batch.visit_replicas(&mut |replica| {
                 means.push(replica.mean(epochs));

@@ -8,12 +8,14 @@
 mod adapter;
 mod adapters;
 mod bench_and_devices;
+mod compact;
 mod completions;
 mod determinism;
 mod digits;
 #[cfg(unix)]
 mod disturbance;
 mod doctor;
+mod export;
 mod folders;
 mod interruption;
 mod memory;
@@ -26,6 +28,7 @@ mod report;
 mod resumption;
 mod run_folder;
 mod settings;
+mod stacks;
 mod study;
 #[path = "../support/program.rs"]
 mod support;

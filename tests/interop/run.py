@@ -1,18 +1,26 @@
 #!/usr/bin/env python3
 """Runs the guides for other frameworks as they are printed, all blocks of a guide in order, in an empty folder, and checks what
 came of them: the accuracy that a guide finds after pruning is that of the pruned weights, computed here with NumPy from the
-files alone, and far above that of the most frequent class. Then prunes a network of five layers as PyTorch does.
+files alone, and far above that of the most frequent class. Then prunes a network of five layers as PyTorch does, and runs exported
+networks in ONNX Runtime.
 
-Usage: cargo build --release && python3 -m venv /tmp/interop && /tmp/interop/bin/pip install torch keras jax safetensors
-       KERAS_BACKEND=jax /tmp/interop/bin/python tests/interop/run.py [pytorch|keras|global ...]
+Usage: cargo build --release && python3 -m venv /tmp/interop
+       /tmp/interop/bin/pip install torch keras jax safetensors onnx onnxruntime
+       KERAS_BACKEND=jax /tmp/interop/bin/python tests/interop/run.py [stack|pytorch|keras|global|onnx ...]
+       HOLDFAST_BINARIES=DIR takes the program from there instead of from target/release.
 """
 
+import csv
+import gzip
+import json
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy
 
@@ -63,16 +71,21 @@ def check(guide, names, layers_of):
     print(f"{guide}: accuracy {full:.3f}, with {zero:.2f} of the layer pruned {found:.3f}, most frequent class {chance:.3f}")
 
 
-def run(guide):
+def run_blocks(guide, names):
     blocks = BLOCK.findall((ROOT / "docs/guide" / f"{guide}.md").read_text())
     assert {language for language, _ in blocks} == {"python", "sh"}, f"{guide}: no blocks of both kinds"
-    names = {"__name__": guide}
+    names["__name__"] = guide
     for language, text in blocks:
         if language == "python":
             exec(compile(text, f"{guide}.md", "exec"), names)
         else:
             subprocess.run(["sh", "-eu", "-c", text], check=True)
     print(f"{guide}: {len(blocks)} blocks ran")
+
+
+def run(guide):
+    names = {}
+    run_blocks(guide, names)
     check(guide, names, {"pytorch": pytorch_layers, "keras": keras_layers}[guide])
 
 
@@ -122,11 +135,144 @@ def global_pruning():
     print(f"global pruning: {kept} of {total} weights kept, as PyTorch keeps them: {shares}")
 
 
-CHECKS = {"pytorch": lambda: run("pytorch"), "keras": lambda: run("keras"), "global": global_pruning}
+def holdfast(line):
+    return subprocess.run(["holdfast", *line.split()], check=True, capture_output=True, text=True).stdout
+
+
+def mnist(name, header):
+    with gzip.open(ROOT / "datasets/mnist" / name) as file:
+        return numpy.frombuffer(file.read()[header:], numpy.uint8)
+
+
+def by_numpy(path, images):
+    """The logits of a network in a .safetensors file of ours, by NumPy in double precision: convolutions of 3 x 3 with ReLU and,
+    where its architecture says so, pooling, then dense layers with ReLU between."""
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        note = json.loads(file.metadata()["holdfast"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    layers, scale = note["architecture"], note["input"]
+    values = (images / scale["divisor"] - scale["mean"]) / scale["sd"]
+    if "pixels" in tensors:
+        values = values.reshape(len(values), -1)[:, tensors["pixels"].astype(int)]
+    for place, convolution in enumerate(layers["convolutions"]):
+        weight, bias = tensors[f"conv{place}.weight"].astype(float), tensors[f"conv{place}.bias"]
+        if values.ndim == 3:
+            values = values[..., None]
+        height, width = values.shape[1:3]
+        padded = numpy.pad(values, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        values = bias + sum(
+            padded[:, y : y + height, x : x + width] @ weight[y, x] for y in range(3) for x in range(3)
+        )
+        values = numpy.maximum(values, 0)
+        if convolution["pool"]:
+            even = values[:, : height // 2 * 2, : width // 2 * 2]
+            values = even.reshape(len(values), height // 2, 2, width // 2, 2, -1).max((2, 4))
+    values = values.reshape(len(values), -1)
+    count = len(layers["hidden"])
+    for place in range(count + 1):
+        values = values @ tensors[f"dense{place}.weight"].astype(float) + tensors.get(f"dense{place}.bias", 0)
+        if place < count:
+            values = numpy.maximum(values, 0)
+    return values
+
+
+def in_onnxruntime(name, source, options=""):
+    """Exports a network, checks the file with `onnx`, and compares ONNX Runtime on the test images with NumPy on the same network in
+    double precision and with `holdfast evaluate`. Returns the session and the logits."""
+    import onnx
+    import onnxruntime
+
+    images = mnist("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
+    labels = mnist("t10k-labels-idx1-ubyte.gz", 8)
+    said = json.loads(holdfast(f"export {source} {options} --format onnx --data mnist --device cpu --quiet --json --out {name}.onnx"))
+    holdfast(f"export {source} {options} --format safetensors --device cpu --quiet --out {name}.safetensors")
+    onnx.checker.check_model(onnx.load(f"{name}.onnx"), full_check=True)
+    session = onnxruntime.InferenceSession(f"{name}.onnx", providers=["CPUExecutionProvider"])
+    logits = session.run(["logits"], {"images": images})[0]
+    expected = by_numpy(f"{name}.safetensors", images)
+    largest = numpy.abs(expected).max(1, keepdims=True)
+    apart = float((numpy.abs(logits - expected) / numpy.maximum(largest, 1)).max())
+    assert apart <= 1e-5, f"{name}: logits {apart} apart, relative to the largest of an image"
+    evaluated = json.loads(holdfast(f"evaluate {source} {options} --replica 0 --data mnist --device cpu --quiet --json"))
+    correct, ours = int((logits.argmax(1) == labels).sum()), evaluated["networks"][0]["correct"]
+    # An image whose two best classes are equal but for rounding may fall to either side.
+    best = numpy.sort(expected, 1)
+    undecided = int((best[:, -1] - best[:, -2] <= 2e-5 * numpy.maximum(largest[:, 0], 1)).sum())
+    assert abs(correct - ours) <= undecided, f"{name}: {correct} correct in ONNX Runtime, {ours} by holdfast evaluate"
+    assert said["bytes"] == os.path.getsize(f"{name}.onnx") == said["weight_bytes"] + said["overhead_bytes"]
+    once = session.run(["logits"], {"images": images[:1]})[0]
+    assert numpy.abs(once - logits[:1]).max() <= 1e-5 * max(largest[0, 0], 1), f"{name}: one image alone"
+    print(
+        f"onnx, {name}: logits within {apart:.1e}, {correct} of {len(labels)} correct as by evaluate, {said['bytes']} bytes of"
+        f" which {said['overhead_bytes']} are overhead, {said['multiply_adds']} multiply-adds"
+    )
+    return session, logits
+
+
+def by_turns(sessions, images, times=7):
+    """Median seconds of each session."""
+    taken = [[] for _ in sessions]
+    for _ in range(times + 1):
+        for session, own in zip(sessions, taken):
+            start = time.perf_counter()
+            session.run(None, {"images": images})
+            own.append(time.perf_counter() - start)
+    return [statistics.median(own[1:]) for own in taken]
+
+
+def onnx_runtime():
+    """The guide, then a fully connected and a convolutional network: trained, pruned and compact."""
+    run_blocks("onnx", {"datasets": str(ROOT / "datasets")})
+    images = mnist("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
+    for model, more in (("dnn", ""), ("cnn", "--filters 4 --cnn-training-images 1000")):
+        small = f"--data mnist --training-images 1000 --epochs 4 --replicates 1 --calibration-images 512 --device cpu {more}"
+        holdfast(f"train --model {model} {small} --quiet --out {model}")
+        holdfast(f"prune {model} --criterion surgeon --smaller 3 --device cpu --quiet --out {model}-pruned")
+        holdfast(f"compact {model}-pruned --data mnist --smaller 4 --device cpu --quiet --out {model}-compact")
+        trained, _ = in_onnxruntime(f"{model}-trained", model)
+        pruned, _ = in_onnxruntime(f"{model}-pruned-file", f"{model}-pruned")
+        compact, _ = in_onnxruntime(f"{model}-compact-file", f"{model}-compact")
+        seconds = by_turns([trained, pruned, compact], images)
+        print(f"onnx, {model}: trained, pruned, compact in ONNX Runtime, ms: " + ", ".join(f"{1e3 * time:.1f}" for time in seconds))
+
+
+def stack():
+    """The guide for dense layers: what `prune` tells of its networks is what NumPy computes of the files."""
+    from safetensors.numpy import load_file
+
+    run_blocks("dense-stack", {})
+    digits = numpy.load("digits/mnist.npz")
+    images = (digits["test_images"].reshape(-1, 784) / 255 - 0.1307) / 0.3081
+    labels = digits["test_labels"].reshape(-1)
+    least = {"pruned/sparsity-0.9": 0.93, "pruned/sparsity-0.95": 0.88, "smaller": 0.93}
+    for folder, floor in least.items():
+        state = load_file(f"{folder}/weights.safetensors")
+        layers = [[state[f"fc{place}.weight"].T, state[f"fc{place}.bias"]] for place in (1, 2, 3)]
+        with open(f"{folder}/pruning.csv") as table:
+            told = float(list(csv.DictReader(table))[-1]["accuracy_after"])
+        found = accuracy(layers, images, labels)
+        assert abs(found - told) <= 1.5 / len(labels), f"{folder}: {told} is told, and NumPy finds {found}"
+        assert found > floor, f"{folder}: accuracy {found}"
+        masks = load_file(f"{folder}/mask.safetensors")
+        assert all((state[name][mask == 0] == 0).all() for name, mask in masks.items()), folder
+        kept = sum(int(mask.sum()) for mask in masks.values())
+        print(f"stack: {folder}, {kept} weights kept, accuracy {found:.4f}")
+
+
+CHECKS = {
+    "stack": stack,
+    "pytorch": lambda: run("pytorch"),
+    "keras": lambda: run("keras"),
+    "global": global_pruning,
+    "onnx": onnx_runtime,
+}
 
 
 def main():
-    os.environ["PATH"] = f"{ROOT / 'target/release'}{os.pathsep}{os.environ['PATH']}"
+    binaries = os.environ.get("HOLDFAST_BINARIES", ROOT / "target/release")
+    os.environ["PATH"] = f"{binaries}{os.pathsep}{os.environ['PATH']}"
     for check in sys.argv[1:] or CHECKS:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)

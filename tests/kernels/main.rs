@@ -30,6 +30,7 @@ mod stability;
 mod surgeon;
 mod tuning;
 mod twins;
+mod whole_inputs;
 
 use holdfast::check::{Report, Setting};
 use holdfast::error::Result;

@@ -32,7 +32,7 @@ fn run(fixture: &Fixture, file: Option<&CheckpointFile>, after: u64, event: Even
         epochs: EPOCHS,
         schedules: &[],
         record: true,
-        average: false,
+        average: 0,
         plateau: None,
         learning_rate: LearningRate::Constant,
         keep_diverged: false,

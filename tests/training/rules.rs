@@ -68,7 +68,7 @@ fn run_at(
         epochs: EPOCHS,
         schedules: &schedules,
         record: false,
-        average: false,
+        average: 0,
         plateau: None,
         learning_rate,
         keep_diverged: false,

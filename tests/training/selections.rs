@@ -59,7 +59,7 @@ fn run(engine: &mut Engine, architecture: &Architecture, extras: Extras<'_>) -> 
         epochs: EPOCHS,
         schedules: extras.schedules,
         record: true,
-        average: true,
+        average: 3,
         plateau: extras.plateau,
         learning_rate: LearningRate::Constant,
         keep_diverged: false,

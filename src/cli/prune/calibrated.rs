@@ -1,11 +1,11 @@
-//! Pruning a run with its calibration images: scores that know the inputs, surgeons, and weights that are solved anew.
+//! Pruning networks with calibration images: scores that know the inputs, surgeons, and weights that are solved anew.
 
-use super::settings::{Base, Choice, Point};
-use super::subjects::{Subject, Subjects};
+use super::settings::{Choice, Point};
+use super::subjects::{Basis, Subject, Subjects};
 use super::{Chosen, Solved, Used, by_scores};
-use crate::engine::Engine;
+use crate::engine::{Engine, MOST_POLISHED};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, ParameterLayout, Selection};
+use crate::network::{Part, Selection};
 use crate::pruning::Method;
 use crate::pruning::allocation::Scope;
 use crate::pruning::masks::{Mask, removed_weights};
@@ -15,8 +15,8 @@ use crate::pruning::surgery::{PrunedNetwork, Way};
 use crate::stability::WindowedEnvelope;
 use crate::study::Control;
 use crate::study::calibrated::{CalibratedNetworks, Ratios};
-use crate::study::calibration::{CALIBRATION_FILE, Calibration};
 use crate::study::pruned::PrunedTensor;
+use crate::study::recorded::Base;
 use crate::study::ways::{self, Found, Origin, WAYS_FILE};
 use std::path::Path;
 
@@ -27,6 +27,8 @@ pub(super) struct Asked<'a> {
     pub(super) points: &'a [Point],
     /// Whether what stays is solved anew.
     pub(super) repairs: bool,
+    /// Steps of polishing after each cut.
+    pub(super) polish: u32,
 }
 
 /// Chooses the weights of each subject at each point, and solves what stays anew if that is asked.
@@ -37,43 +39,27 @@ pub(super) fn choose(
     subjects: &Subjects,
     control: Control<'_>,
 ) -> Result<Chosen> {
-    let (run, trained) = subjects.run()?;
-    let path = run.folder.join(CALIBRATION_FILE);
-    let calibration = Calibration::read(&path)?;
-    let [image_height, image_width, channels] = calibration.sizes;
-    let architecture = Architecture { image_height, image_width, channels, ..run.network()? };
-    let parameters = ParameterLayout::new(&architecture).parameters();
-    if trained.iter().any(|replica| replica.parameters.len() != parameters) {
-        return Err(Error::Data(format!(
-            "{} has images of {:?} (rows, columns, channels), which the run's networks do not read; the folder is damaged, run it \
-             again",
-            path.display(),
-            calibration.sizes
-        )));
-    }
-    let names: Vec<&str> = subjects.list.iter().map(|subject| subject.name.as_str()).collect();
-    let selection = Selection::named(&architecture, &names.join(","))?;
-    let features = calibration.features(run.configuration.pixel_scale);
-    let parameters: Vec<Vec<f32>> = match base {
-        Some(Base::Mean) => run.averaged(&architecture)?.into_iter().map(|replica| replica.parameters).collect(),
-        _ => trained.iter().map(|replica| replica.parameters.clone()).collect(),
-    };
-    let settings = run.configuration.surgery();
-    let mut used = vec![Used { file: path, decides: true }];
-    if base == Some(Base::Mean) {
-        used.push(Used { file: run.folder.join("averaged.safetensors"), decides: true });
-    }
+    let Basis { architecture, parameters, features, configuration, parts, folder, mut used } = subjects.basis(base)?;
+    let selection = Selection::named(&architecture, &parts.join(","))?;
+    let settings = configuration.surgery();
     let networks = CalibratedNetworks::new(engine, &architecture, &parameters, &features, settings)?;
+    let names: Vec<&str> = subjects.list.iter().map(|subject| subject.name.as_str()).collect();
     // Subjects stand in the order of the file, parts of the selection in that of the network.
-    let part_of = |name: &str| selection.parts().iter().position(|part| part.name == name);
+    let subject_of = |part: &Part| parts.iter().position(|own| *own == part.name);
+    let part_of = |name: &str| {
+        let subject = names.iter().position(|own| *own == name)?;
+        selection.parts().iter().position(|part| part.name == parts[subject])
+    };
     let by_replica = match asked.choice {
         Choice::Surgeon(window) => {
             networks.check_work(&selection)?;
             let kept =
                 asked.points.iter().map(|point| kept(point, &selection, &networks)).collect::<Result<Vec<_>>>()?;
             // Sizes that these layers cannot reach are none to stop at.
-            let stages = networks.stages(&selection, &run.configuration.stages);
-            let ratios = window.map(|window| ratios(engine, subjects, &selection, window)).transpose()?;
+            let stages = networks.stages(&selection, &configuration.stages);
+            let followed: Vec<Option<&Subject>> =
+                selection.parts().iter().map(|part| subject_of(part).map(|place| &subjects.list[place])).collect();
+            let ratios = window.map(|window| ratios(engine, &followed, &selection, window)).transpose()?;
             let origin = Origin {
                 architecture: &architecture,
                 selection: &selection,
@@ -82,11 +68,20 @@ pub(super) fn choose(
                 settings,
                 variant: &engine.description().variant,
             };
-            let known = known_ways(&run.folder, &origin, ratios.as_ref(), base, control)?;
-            used.extend(known.is_some().then(|| Used { file: run.folder.join(WAYS_FILE), decides: false }));
+            // Polishing leads another way.
+            let known = match &folder {
+                Some(folder) if asked.polish == 0 => {
+                    let known = known_ways(folder, &origin, ratios.as_ref(), base.unwrap_or_default(), control)?;
+                    used.extend(known.is_some().then(|| Used { file: folder.join(WAYS_FILE), decides: false }));
+                    known
+                }
+                _ => None,
+            };
+            let counts = [&stages[..], &kept];
             let total = (kept.len() * parameters.len()) as u64;
             let operated = control.stage("cut by the surgeon", total, "networks", |watch| {
-                networks.operate(engine, &selection, [&stages, &kept], ratios.as_ref(), known.as_deref(), watch)
+                let (ratios, known) = (ratios.as_ref(), known.as_deref());
+                networks.operate(engine, &selection, counts, ratios, known, asked.polish, watch)
             })?;
             operated.networks
         }
@@ -108,14 +103,13 @@ pub(super) fn choose(
             }
             networks.check_work(&selection)?;
             let mask = |tensors: &Vec<PrunedTensor>, replica: usize| -> Mask {
-                let of_part = |name: &String| tensors.iter().find(|tensor| tensor.name == *name);
-                let masks = selection.parts().iter().filter_map(|part| of_part(&part.name));
-                masks.flat_map(|tensor| tensor.masks[replica].iter().copied()).collect()
+                let own = selection.parts().iter().filter_map(subject_of).map(|subject| &tensors[subject]);
+                own.flat_map(|tensor| tensor.masks[replica].iter().copied()).collect()
             };
             let of_replica = |replica| tensors.iter().map(|tensors| mask(tensors, replica)).collect();
             let cuts: Vec<Vec<Mask>> = (0..parameters.len()).map(of_replica).collect();
             control.stage("solve what stays anew", parameters.len() as u64, "networks", |watch| {
-                networks.refit(engine, &selection, &cuts, watch)
+                networks.refit(engine, &selection, &cuts, asked.polish, watch)
             })?
         }
         Choice::Threshold { .. } => {
@@ -129,6 +123,15 @@ pub(super) fn choose(
     let mut points: Vec<Vec<PrunedNetwork>> = vec![Vec::new(); asked.points.len()];
     for networks in by_replica {
         points.iter_mut().zip(networks).for_each(|(point, network)| point.push(network));
+    }
+    for (point, own) in asked.points.iter().zip(&points).filter(|_| asked.polish > 0) {
+        let moving = networks.moving(own);
+        if moving > MOST_POLISHED {
+            control.progress.notice(&format!(
+                "{}: not polished, since {moving} weights and biases are more than the {MOST_POLISHED} that can move together",
+                point.heading()
+            ));
+        }
     }
     let tensor = |point: &Vec<PrunedNetwork>, name: &str| {
         let part = part_of(name).unwrap_or(0);
@@ -154,14 +157,13 @@ fn known_ways(
     folder: &Path,
     origin: &Origin<'_>,
     ratios: Option<&Ratios>,
-    base: Option<Base>,
+    base: Base,
     control: Control<'_>,
 ) -> Result<Option<Vec<Way>>> {
     let method = if ratios.is_some() { Method::HoldSurgeon } else { Method::Surgeon };
-    let base = if base == Some(Base::Mean) { "mean" } else { "last" };
     let file = folder.join(WAYS_FILE);
     let fingerprint = origin.fingerprint(ratios);
-    match ways::find(&file, &format!("{method}.{base}"), origin.architecture, origin.selection, fingerprint)? {
+    match ways::find(&file, &format!("{method}.{}", base.name()), origin.architecture, origin.selection, fingerprint)? {
         Found::Known(ways) => Ok(Some(ways)),
         Found::Nothing => Ok(None),
         Found::Other => {
@@ -175,13 +177,12 @@ fn known_ways(
 }
 
 /// What the holding surgeon multiplies weights by: `[replica][part]`.
-fn ratios(engine: &mut Engine, subjects: &Subjects, selection: &Selection, window: u32) -> Result<Ratios> {
+fn ratios(engine: &mut Engine, followed: &[Option<&Subject>], selection: &Selection, window: u32) -> Result<Ratios> {
     let mut of_parts: Vec<Vec<Vec<f32>>> = Vec::new();
-    for part in selection.parts() {
-        let subject = subjects.list.iter().find(|subject| subject.name == part.name);
+    for (part, subject) in selection.parts().iter().zip(followed) {
         let history = subject.map_or_else(
             || Err(Error::Data(format!("{} has no history in this run; train it again", part.name))),
-            Subject::followed,
+            |subject| subject.followed(),
         )?;
         let history = history.whole()?;
         let envelope = WindowedEnvelope::new(engine, &history, &[window])?;

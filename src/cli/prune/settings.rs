@@ -1,7 +1,8 @@
 //! What `prune` is asked: criterion, amounts, and what goes with what.
 
 use super::PruneArguments;
-use super::subjects::Subject;
+use super::stack::{StackPart, StackSettings};
+use super::subjects::Subjects;
 use crate::error::{Error, Result};
 use crate::pruning::Repair;
 use crate::pruning::allocation::{Scope, removed_if_smaller};
@@ -9,6 +10,7 @@ use crate::pruning::criterion::Criterion;
 use crate::pruning::score::Score;
 use crate::stability::Reading;
 use crate::stability::envelope::headline_window;
+use crate::study::recorded::Base;
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -43,16 +45,6 @@ impl CriterionName {
     pub(super) fn is_calibrated(self) -> bool {
         self.is_surgeon() || matches!(self, Self::Wanda | Self::HoldInput)
     }
-}
-
-/// Which weights of a training a network has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Base {
-    /// After the last epoch.
-    Last,
-    /// Their mean over the last half of the epochs.
-    Mean,
 }
 
 /// What decides, with its settings.
@@ -108,6 +100,8 @@ pub(super) struct Settings<'a> {
     repair: Option<Repair>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<Base>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    polish: Option<u32>,
     tolerance: Option<f64>,
     min_stability: Option<u32>,
     window: Option<u32>,
@@ -115,6 +109,8 @@ pub(super) struct Settings<'a> {
     sparsity: Option<Vec<f64>>,
     smaller: Option<&'a [f64]>,
     reading: Option<Reading>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stack: Option<StackSettings>,
 }
 
 impl PruneArguments {
@@ -123,6 +119,7 @@ impl PruneArguments {
         let name = match (self.criterion, self.min_stability) {
             (Some(name), _) => name,
             (None, Some(_)) => CriterionName::Stability,
+            (None, None) if self.stack.dense.is_some() => CriterionName::Surgeon,
             (None, None) => {
                 return Err(Error::Usage(
                     "what to prune by is missing; use --tolerance 0.03 --min-stability 50, or --criterion hold --sparsity \
@@ -172,10 +169,17 @@ impl PruneArguments {
                     .into(),
             ));
         }
-        if self.run.is_none() && (name.is_calibrated() || self.repairs(name)) {
+        if self.polish > 0 && !self.repairs(name) {
             return Err(Error::Usage(
-                "surgeons, wanda, hold-input and --repair refit look at the calibration images of a run: name a run folder, or \
-                 prune these weights by stability, settle, hold or magnitude"
+                "--polish goes on from weights that were solved anew: it belongs to surgeons and to --repair refit"
+                    .into(),
+            ));
+        }
+        if self.run.is_none() && self.stack.dense.is_none() && (name.is_calibrated() || self.repairs(name)) {
+            return Err(Error::Usage(
+                "surgeons, wanda, hold-input and --repair refit look at the calibration images of a run: name a run folder, name the \
+                 layers of a dense network with --dense and its images with --data, or prune these weights by stability, settle, hold \
+                 or magnitude"
                     .into(),
             ));
         }
@@ -250,13 +254,14 @@ impl PruneArguments {
         Ok(values.into_iter().map(point).collect())
     }
 
-    pub(super) fn settings<'a>(&'a self, choice: Choice, scope: Scope, subjects: &'a [Subject]) -> Settings<'a> {
+    pub(super) fn settings<'a>(&'a self, choice: Choice, scope: Scope, subjects: &'a Subjects) -> Settings<'a> {
         let empty = Settings {
             criterion: "stability",
-            layers: subjects.iter().map(|subject| subject.name.as_str()).collect(),
+            layers: subjects.list.iter().map(|subject| subject.name.as_str()).collect(),
             scope: None,
             repair: self.repair.filter(|&repair| repair != Repair::Cut),
             base: self.base,
+            polish: Some(self.polish).filter(|&steps| steps > 0),
             tolerance: None,
             min_stability: None,
             window: None,
@@ -264,6 +269,7 @@ impl PruneArguments {
             sparsity: None,
             smaller: None,
             reading: None,
+            stack: subjects.stack().map(StackPart::settings),
         };
         let score = match choice {
             Choice::Threshold { tolerance, min_stability, reading } => {

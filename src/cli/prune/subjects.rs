@@ -1,46 +1,42 @@
-//! What is pruned: tensors of a run, or of somebody's files, with their histories.
+//! What is pruned: tensors of a run or of a stack of another program, with their histories.
 
-use super::super::run::announce;
-use super::super::stability::{announce_history, check_alike, checksum, chosen};
-use super::PruneArguments;
-use crate::engine::{Engine, Replica};
+use super::super::run::{announce, data_sets};
+use super::super::stability::{announce_history, checksum, chosen};
+use super::stack::StackPart;
+use super::{Chosen, PruneArguments, Solved, Used};
+use crate::engine::{Engine, Evaluation, Replica};
 use crate::error::{Error, Result};
-use crate::network::ParameterLayout;
+use crate::network::{Architecture, ParameterLayout};
 use crate::pruning::score::{Score, Scores};
 use crate::pruning::surgery::PrunedNetwork;
-use crate::run_folder::arrays::{ForeignArray, RawArray};
-use crate::run_folder::listed;
+use crate::run_folder::arrays::RawArray;
 use crate::stability::TensorHistory;
-use crate::stability::import::{Axes, Histories};
+use crate::study::Control;
+use crate::study::calibration::{CALIBRATION_FILE, Calibration};
 use crate::study::comparison::hash_parameters;
 use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
-use crate::study::foreign_weights::{self, WeightFile};
-use crate::study::pruned;
-use crate::study::recorded::RecordedRun;
-use crate::training::NumberHash;
+use crate::study::foreign_weights::WeightFile;
+use crate::study::pruned::{self, PrunedTensor};
+use crate::study::recorded::{Base, RecordedRun};
+use crate::study::stored_network::{self, InputScale};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
-
-/// Names in a message.
-const SHOWN: usize = 12;
-/// Name of weights that have none.
-const NAMELESS: &str = "weights";
-const OPTION: &str = "--weight-key";
+use std::path::{Path, PathBuf};
 
 /// One tensor that is pruned.
 pub(super) struct Subject {
     /// Its name in the files.
     pub(super) name: String,
-    history: Option<TensorHistory>,
+    pub(super) history: Option<TensorHistory>,
     /// The weights `[replica, ...axes]`, where no history follows them.
-    values: Vec<f32>,
-    replicas: usize,
-    axes: Vec<usize>,
+    pub(super) values: Vec<f32>,
+    pub(super) replicas: usize,
+    pub(super) axes: Vec<usize>,
 }
 
 impl Subject {
-    fn followed_by(name: &str, history: TensorHistory) -> Self {
+    pub(super) fn followed_by(name: &str, history: TensorHistory) -> Self {
         let (replicas, axes) = (history.shape.replicas, history.weight_axes.clone());
         Self { name: name.into(), history: Some(history), values: Vec::new(), replicas, axes }
     }
@@ -67,6 +63,22 @@ impl Subject {
     }
 }
 
+/// Networks before they are cut, and what cuts them.
+pub(super) struct Basis {
+    pub(super) architecture: Architecture,
+    /// Of each replica.
+    pub(super) parameters: Vec<Vec<f32>>,
+    /// Calibration images `[image, feature]`.
+    pub(super) features: Vec<f32>,
+    pub(super) configuration: Configuration,
+    /// For each subject the name of our tensor.
+    pub(super) parts: Vec<String>,
+    /// The folder of the run, where they are of one.
+    pub(super) folder: Option<PathBuf>,
+    /// Files of the run that were read for it.
+    pub(super) used: Vec<Used>,
+}
+
 /// All that is pruned, and what lies around it.
 pub(super) struct Subjects {
     pub(super) list: Vec<Subject>,
@@ -78,16 +90,26 @@ pub(super) struct Subjects {
     pub(super) notices: Vec<String>,
     /// Whether NumPy reads the input, and so should read the output.
     pub(super) as_numpy: bool,
-    weight_hash: String,
-    run: Option<RunPart>,
+    pub(super) weight_hash: String,
+    pub(super) source: Source,
+}
+
+/// Where the tensors are from, and what is known besides.
+pub(super) enum Source {
+    Files,
+    Run(Box<RunPart>),
+    Stack(Box<StackPart>),
 }
 
 /// What a run knows besides.
-struct RunPart {
+pub(super) struct RunPart {
     run: RecordedRun,
     cell: Option<Cell>,
     replicas: Vec<Replica<f32>>,
 }
+
+/// How well all replicas did before, and at each point.
+type Evaluated = (Vec<Evaluation>, Vec<Vec<Evaluation>>);
 
 /// Sums by what they are of.
 type Checksums = BTreeMap<String, String>;
@@ -99,23 +121,149 @@ impl Subjects {
         histories.map(|history| history.shape.epochs as u32).next().unwrap_or(0)
     }
 
-    /// The run, with its trained networks.
-    pub(super) fn run(&self) -> Result<(&RecordedRun, &[Replica<f32>])> {
-        let part = self.run.as_ref().ok_or_else(|| Error::Usage("name a run folder".into()))?;
-        Ok((&part.run, &part.replicas))
+    fn run(&self) -> Option<&RunPart> {
+        match &self.source {
+            Source::Run(part) => Some(part),
+            Source::Files | Source::Stack(_) => None,
+        }
     }
 
-    /// Every tensor of these networks of the run, one for each replica.
+    /// The stack of another program, if it is one.
+    pub(super) fn stack(&self) -> Option<&StackPart> {
+        match &self.source {
+            Source::Stack(part) => Some(part),
+            Source::Files | Source::Run(_) => None,
+        }
+    }
+
+    /// What surgeons, repairs and scores that know the inputs begin with.
+    ///
+    /// Fails with [`Error::Data`] if a run has no calibration images or others than its networks read, and with
+    /// [`Error::Usage`] for weights that are no network.
+    pub(super) fn basis(&self, base: Option<Base>) -> Result<Basis> {
+        let names = self.list.iter().map(|subject| &subject.name);
+        let part = match &self.source {
+            Source::Run(part) => part,
+            Source::Stack(part) => {
+                return Ok(Basis {
+                    architecture: part.stack.architecture.clone(),
+                    parameters: vec![part.base().to_vec()],
+                    features: part.input.features(part.calibration.pixels()),
+                    configuration: part.in_stages(),
+                    parts: names.map(|name| part.part(name)).collect(),
+                    folder: None,
+                    used: Vec::new(),
+                });
+            }
+            Source::Files => return Err(Error::Usage("name a run folder, or the layers with --dense".into())),
+        };
+        let run = &part.run;
+        let path = run.folder.join(CALIBRATION_FILE);
+        let calibration = Calibration::read(&path)?;
+        let [image_height, image_width, channels] = calibration.sizes;
+        let architecture = Architecture { image_height, image_width, channels, ..run.network()? };
+        let parameters = ParameterLayout::new(&architecture).parameters();
+        if part.replicas.iter().any(|replica| replica.parameters.len() != parameters) {
+            return Err(Error::Data(format!(
+                "{} has images of {:?} (rows, columns, channels), which the run's networks do not read; the folder is damaged, run \
+                 it again",
+                path.display(),
+                calibration.sizes
+            )));
+        }
+        let averaged = (base == Some(Base::Mean)).then(|| run.folder.join("averaged.safetensors"));
+        let of = |replica: Replica<f32>| replica.parameters;
+        let parameters = match base {
+            Some(Base::Mean) => run.averaged(&architecture)?.into_iter().map(of).collect(),
+            _ => part.replicas.iter().cloned().map(of).collect(),
+        };
+        Ok(Basis {
+            features: calibration.features(run.configuration.pixel_scale),
+            architecture,
+            parameters,
+            configuration: run.configuration.clone(),
+            parts: names.cloned().collect(),
+            folder: Some(run.folder.clone()),
+            used: [Some(path), averaged].into_iter().flatten().map(|file| Used { file, decides: true }).collect(),
+        })
+    }
+
+    /// Every tensor of these networks, one for each replica.
     pub(super) fn solved(&self, networks: &[PrunedNetwork]) -> Result<Vec<RawArray>> {
-        let architecture = self.run()?.0.network()?;
         let replica = |network: &PrunedNetwork| Replica::new(network.parameters.clone());
-        Ok(pruned::tensors(&architecture, &networks.iter().map(replica).collect::<Vec<_>>()))
+        match &self.source {
+            Source::Run(part) => {
+                Ok(pruned::tensors(&part.run.network()?, &networks.iter().map(replica).collect::<Vec<_>>()))
+            }
+            Source::Stack(part) => {
+                Ok(networks.iter().flat_map(|one| part.stack.with_parameters(&one.parameters)).collect())
+            }
+            Source::Files => Ok(self.state.clone()),
+        }
     }
 
-    /// The networks that can be evaluated, and on what.
-    pub(super) fn evaluated(&self) -> Option<(&Cell, &Configuration, &[Replica<f32>])> {
-        let part = self.run.as_ref()?;
-        Some((part.cell.as_ref()?, &part.run.configuration, &part.replicas))
+    /// What the file of a run's networks says of them.
+    pub(super) fn note(&self) -> Result<Option<String>> {
+        let Some(part) = self.run() else { return Ok(None) };
+        let input = InputScale::divided_by(part.run.configuration.pixel_scale);
+        stored_network::note(&stored_network::architecture_of(&part.run)?, input).map(Some)
+    }
+
+    /// What was chosen, in the order in which the file has its weights.
+    pub(super) fn in_file_order<'a>(&self, tensors: &'a [PrunedTensor]) -> Cow<'a, [PrunedTensor]> {
+        match &self.source {
+            Source::Stack(part) => Cow::Owned(part.in_file_order(tensors)),
+            Source::Files | Source::Run(_) => Cow::Borrowed(tensors),
+        }
+    }
+
+    /// How well all replicas classify the test set; nothing without data.
+    pub(super) fn evaluate(
+        &self,
+        engine: &mut Engine,
+        chosen: &Chosen,
+        control: Control<'_>,
+    ) -> Result<Option<Evaluated>> {
+        let part = match &self.source {
+            Source::Run(part) => part,
+            Source::Stack(part) => {
+                let networks: Vec<Vec<f32>> = match &chosen.state {
+                    Some(solved) => solved.points.iter().flatten().map(|network| network.parameters.clone()).collect(),
+                    None => chosen.tensors.iter().map(|tensors| part.cut(tensors)).collect(),
+                };
+                let all: Vec<&[f32]> =
+                    [&part.stack.parameters].into_iter().chain(&networks).map(Vec::as_slice).collect();
+                let mut found = part.evaluate(engine, &all, control)?.into_iter();
+                let before = found.by_ref().take(1).collect();
+                return Ok(Some((before, found.map(|one| vec![one]).collect())));
+            }
+            Source::Files => return Ok(None),
+        };
+        let RunPart { run, cell: Some(cell), replicas } = &**part else { return Ok(None) };
+        let configuration = &run.configuration;
+        match &chosen.state {
+            None => pruned::evaluate(engine, cell, configuration, replicas, &chosen.tensors, control),
+            Some(Solved { first, points }) => {
+                pruned::evaluate_networks(engine, cell, configuration, replicas, (*first, points), control)
+            }
+        }
+        .map(Some)
+    }
+
+    /// What the data hold, for the manifest.
+    pub(super) fn data_sets(&self) -> Result<BTreeMap<String, serde_json::Value>> {
+        match &self.source {
+            Source::Run(part) => match &part.cell {
+                Some(cell) => data_sets(std::slice::from_ref(cell), &part.run.configuration),
+                None => Ok(BTreeMap::new()),
+            },
+            Source::Stack(part) => {
+                let contents = serde_json::to_value(&part.images.contents)
+                    .map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))?;
+                Ok([(part.images.name().to_string(), contents)].into())
+            }
+            Source::Files => Ok(BTreeMap::new()),
+        }
     }
 
     /// Checksums for the manifest, and those that tell this run from others.
@@ -125,7 +273,10 @@ impl Subjects {
         if histories.clone().next().is_some() {
             own.extend([checksum(histories)?]);
         }
-        let cell = self.run.as_ref().and_then(|part| Some((part.cell.as_ref()?, &part.run.configuration)));
+        if let Some(part) = self.stack() {
+            own.extend(part.images.checksums());
+        }
+        let cell = self.run().and_then(|part| Some((part.cell.as_ref()?, &part.run.configuration)));
         let Some((cell, configuration)) = cell else { return Ok((own.clone(), own)) };
         let mut checksums = cell.checksums(configuration);
         let mut identity: Checksums = cell.identity(configuration, &checksums).collect();
@@ -182,7 +333,7 @@ pub(super) fn of_run(arguments: &PruneArguments, path: &Path) -> Result<Subjects
         notices,
         as_numpy: false,
         weight_hash: hash_parameters(replicas.iter().map(|replica| replica.parameters.as_slice())),
-        run: Some(RunPart { run, cell, replicas }),
+        source: Source::Run(Box::new(RunPart { run, cell, replicas })),
     })
 }
 
@@ -194,175 +345,44 @@ fn layers_of_run(arguments: &PruneArguments, run: &RecordedRun, recorded: &[Tens
     }
 }
 
-/// Tensors of somebody's weights.
-pub(super) fn of_files(arguments: &PruneArguments, path: &Path) -> Result<Subjects> {
+/// The layers of a stack of another program; `calibrates` says that its images are needed for more than judging.
+pub(super) fn of_stack(arguments: &PruneArguments, path: &Path, calibrates: bool) -> Result<Subjects> {
     let say = &arguments.folder.output;
-    let mut file = WeightFile::open(path)?;
-    let mut notices = Vec::new();
-    let (mut list, mut hash) = (Vec::new(), NumberHash::default());
-    // Whether the weights of several networks stand side by side in each tensor, as far as that is said.
-    let mut stacked = arguments.array.axes()? == Axes::Own;
-    let pairs = match &arguments.history {
+    let mut part = StackPart::open(arguments, path, calibrates)?;
+    part.announce(say);
+    let mut notices = [&part.images.notices[..], &part.stack.notices].concat();
+    let weights = part.weights(arguments);
+    let known: Vec<String> = part.stack.layers.iter().map(|layer| layer.weight.clone()).collect();
+    let indices = chosen(&weights, &known, "the stack that --dense names")?;
+    let weights: Vec<String> = indices.into_iter().map(|index| known[index].clone()).collect();
+    let list = match &arguments.history {
         Some(history) => {
-            let mut histories = arguments.array.open(history)?;
-            stacked |= histories.are_own();
-            let pairs = pairs(arguments, &file, path, &histories, stacked)?;
-            let mut said = histories.notices().to_vec();
-            if histories.are_several() {
-                let is_left = |name: &String| pairs.iter().all(|pair| pair.key.as_ref() != Some(name));
-                let left: Vec<String> =
-                    file.layers(stacked).into_iter().map(|(name, _)| name).filter(is_left).collect();
-                said.extend((!left.is_empty()).then(|| format!("not pruned: {}", listed(SHOWN, &left))));
-            }
-            say.notices(&said);
+            let (followed, said) = part.follow(arguments, path, history, &weights)?;
             notices.extend(said);
-            let mut followed = Vec::new();
-            for Pair { key, history: index } in pairs {
-                let axes = axes(arguments, &file, key.as_deref(), &histories, index)?;
-                let read = histories.tensor(index, &axes)?;
-                announce_history(history, &read, histories.are_several(), say);
-                notices.extend(read.notices.iter().cloned());
-                followed.push((key, Some(read)));
-            }
-            followed
+            weights.iter().zip(followed).map(|(name, history)| Subject::followed_by(name, history)).collect()
         }
-        None => keys_alone(arguments, &file, path)?.into_iter().map(|key| (key, None)).collect(),
+        None if arguments.base == Some(Base::Mean) => {
+            return Err(Error::Usage(
+                "--base mean averages the last half of the epochs of a --history, and none is given; leave --base out"
+                    .into(),
+            ));
+        }
+        None => {
+            let subject = |name: &String| {
+                let tensor = part.stack.tensor(name)?;
+                let (values, axes) = (part.stack.parameters[tensor.range()].to_vec(), tensor.shape);
+                Some(Subject { name: name.clone(), history: None, values, replicas: 1, axes })
+            };
+            weights.iter().filter_map(subject).collect()
+        }
     };
-    check_alike(pairs.iter().filter_map(|(_, history)| history.as_ref()))?;
-    for (key, history) in pairs {
-        let mut array = file.read(key.as_deref(), OPTION)?;
-        let called = key.as_deref().map(|key| format!(", {key}")).unwrap_or_default();
-        let mut said = std::mem::take(&mut array.notices);
-        if let Some(history) = &history {
-            let compared = foreign_weights::compare(&array, history);
-            said.extend(compared.map_err(|error| Error::Data(format!("{}{called}: {error}", path.display())))?);
-        } else if let Some(value) = array.values.iter().find(|value| !value.is_finite()) {
-            return Err(Error::Data(format!("{}{called}: the weights hold {value}; save finite ones", path.display())));
-        }
-        say.notices(&said);
-        notices.extend(said);
-        hash.add(&array.values);
-        let name = array.name.clone().unwrap_or_else(|| NAMELESS.into());
-        list.push(match history {
-            Some(history) => Subject::followed_by(&name, history),
-            None => {
-                let ForeignArray { shape: axes, values, .. } = array;
-                Subject { name, history: None, values, replicas: 1, axes }
-            }
-        });
-    }
-    let names: Vec<String> = list.iter().map(|subject| subject.name.clone()).collect();
-    let state = file.state(&names, NAMELESS)?;
-    let replicas = list.first().map_or(1, |subject: &Subject| subject.replicas);
-    let all: usize = file.layers(stacked).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    // A tensor of one axis that was named, flat weights, counts too.
-    let taking_part: usize = list.iter().map(|subject| subject.axes.iter().product::<usize>()).sum();
-    let weights = (all / replicas.max(1)).max(taking_part);
-    let (as_numpy, weight_hash) = (file.is_numpys(), hash.finish());
-    Ok(Subjects { list, state, weights, notices, as_numpy, weight_hash, run: None })
-}
-
-/// An array of weights, and its history.
-struct Pair {
-    /// Its name; `None` of the only one.
-    key: Option<String>,
-    history: usize,
-}
-
-/// Which weights are pruned by which history.
-fn pairs(
-    arguments: &PruneArguments,
-    file: &WeightFile<'_>,
-    path: &Path,
-    histories: &Histories<'_>,
-    stacked: bool,
-) -> Result<Vec<Pair>> {
-    let followed = histories.names();
-    if arguments.weight_key.is_some() {
-        histories.check_one()?;
-        return Ok(vec![Pair { key: arguments.weight_key.clone(), history: 0 }]);
-    }
-    let weights: Vec<String> = file.layers(stacked).into_iter().map(|(name, _)| name).collect();
-    let history = |key: &String| match histories.find(key) {
-        // Whatever it is called, it can only be this one's.
-        Err(_) if followed.len() == 1 && arguments.layers.as_ref().is_some_and(|layers| layers.len() == 1) => Ok(0),
-        found => found,
-    };
-    if let Some(layers) = &arguments.layers {
-        return chosen(layers, &weights, &path.display().to_string())?
-            .into_iter()
-            .map(|index| Ok(Pair { history: history(&weights[index])?, key: Some(weights[index].clone()) }))
-            .collect();
-    }
-    let pairs: Vec<Pair> = weights
-        .iter()
-        .filter_map(|key| Some(Pair { history: followed.iter().position(|name| name == key)?, key: Some(key.clone()) }))
-        .collect();
-    match (pairs.is_empty(), histories.are_several()) {
-        (false, _) => Ok(pairs),
-        // The only history is that of the only weights, whatever they are called.
-        (true, false) => Ok(vec![Pair { key: None, history: 0 }]),
-        (true, true) => Err(Error::Data(format!(
-            "{} has {}, and the history follows {}: no name is in both; save both from one state dict, or name one of each \
-             with --weight-key and --history-key",
-            path.display(),
-            if weights.is_empty() { "no tensor of two axes or more".into() } else { listed(SHOWN, &weights) },
-            listed(SHOWN, &followed)
-        ))),
-    }
-}
-
-/// What the axes of a history are: those that are said, or else, of a tensor that has its name, those of its weights.
-fn axes(
-    arguments: &PruneArguments,
-    file: &WeightFile<'_>,
-    key: Option<&str>,
-    histories: &Histories<'_>,
-    index: usize,
-) -> Result<Axes> {
-    let said = arguments.array.axes()?;
-    let name = &histories.names()[index];
-    if said != Axes::Unknown || key != Some(name) {
-        return Ok(said);
-    }
-    if histories.are_own() {
-        return Ok(Axes::Own);
-    }
-    // A file of one array may be of several networks side by side, a state dict is of one.
-    if !histories.are_several() {
-        return Ok(said);
-    }
-    let weights = file.layers(false).into_iter().find(|(known, _)| known == name).map(|(_, shape)| shape);
-    let shape = histories.shape(index);
-    Ok(match weights {
-        Some(weights) if shape.get(1..) == Some(&weights[..]) => Axes::OneNetwork,
-        Some(weights) => {
-            return Err(Error::Data(format!(
-                "the history of {name} has the shape {shape:?}, and the weights have {weights:?}; a history has the axis of \
-                 epochs before those of the weights, e.g. numpy.stack of the weights after each epoch"
-            )));
-        }
-        None => said,
+    Ok(Subjects {
+        list,
+        state: part.stack.state.clone(),
+        weights: part.weight_count(),
+        notices,
+        as_numpy: WeightFile::open(path)?.is_numpys(),
+        weight_hash: hash_parameters([part.stack.parameters.as_slice(), part.base()]),
+        source: Source::Stack(Box::new(part)),
     })
-}
-
-/// The weights that are pruned without a history.
-fn keys_alone(arguments: &PruneArguments, file: &WeightFile<'_>, path: &Path) -> Result<Vec<Option<String>>> {
-    if arguments.weight_key.is_some() {
-        return Ok(vec![arguments.weight_key.clone()]);
-    }
-    let layers: Vec<String> = file.layers(false).into_iter().map(|(name, _)| name).collect();
-    if let Some(asked) = arguments.layers.as_ref() {
-        let indices = chosen(asked, &layers, &path.display().to_string())?;
-        return Ok(indices.into_iter().map(|index| Some(layers[index].clone())).collect());
-    }
-    match &layers[..] {
-        [] => Err(Error::Data(format!(
-            "{} has no tensor of two axes or more; name what is to be pruned with --weight-key",
-            path.display()
-        ))),
-        // An array without a name.
-        [only] if only.is_empty() => Ok(vec![None]),
-        several => Ok(several.iter().cloned().map(Some).collect()),
-    }
 }

@@ -4,12 +4,11 @@
 //! Samples lie side by side in the registers, and a weight is a factor of all of them. So a weight that is zero costs
 //! nothing, units need no padding, and the largest logit of a sample is found without looking across a register.
 
+pub use super::lanes::BLOCK;
+use super::lanes::{Lane, Lanes};
 use super::{AlignedBuffer, padded, softmax_cross_entropy};
 use crate::cpu::focus_sweep::{SweepShape, keeps};
 use pulp::{Simd, WithSimd};
-
-/// Samples of a block: with 30 units, input and hidden units of a block are 15 KB.
-pub const BLOCK: usize = 64;
 
 /// What a focus layer reads of a data set, in blocks `[block, input, sample of the block]`; the last one is filled up with zeros.
 #[derive(Clone, Debug)]
@@ -42,8 +41,8 @@ impl SweepInput {
 /// One weight that is not zero.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Term {
-    /// Which of the numbers that a unit reads it multiplies.
-    pub(super) input: usize,
+    /// Which of the numbers that a unit reads it multiplies; networks have no more parameters than kernels can number.
+    pub(super) input: u32,
     pub(super) weight: f32,
 }
 
@@ -62,8 +61,8 @@ impl<'a> Layer<'a> {
         let mut terms = Vec::with_capacity(weights.len());
         let mut ends = Vec::with_capacity(units);
         for unit in 0..units {
-            for (input, row) in weights.chunks_exact(padded(units)).enumerate() {
-                if row[unit] != 0.0 && mask.is_none_or(|mask| keeps(units, mask, input, unit)) {
+            for (input, row) in (0..).zip(weights.chunks_exact(padded(units))) {
+                if row[unit] != 0.0 && mask.is_none_or(|mask| keeps(units, mask, input as usize, unit)) {
                     terms.push(Term { input, weight: row[unit] });
                 }
             }
@@ -74,25 +73,19 @@ impl<'a> Layer<'a> {
 
     /// `output[unit, sample] = bias[unit] + sum_i weights[i, unit] * input[i, sample]`, then ReLU if `relu`.
     #[inline(always)]
-    fn apply<S: Simd>(&self, simd: S, input: &[[f32; BLOCK]], relu: bool, output: &mut [[f32; BLOCK]]) {
+    fn apply<S: Simd>(&self, simd: S, input: &[Lane], relu: bool, output: &mut [Lane]) {
         let mut start = 0;
         for ((&end, &bias), output) in self.ends.iter().zip(self.bias).zip(output) {
-            unit(simd, &self.terms[start..end], bias, input, relu, output);
+            unit(simd, &self.terms[start..end], Some(bias), input, relu, output);
             start = end;
         }
     }
 }
 
-/// One unit of a layer: `output[sample] = bias + sum over terms of weight * input[term, sample]`, then ReLU if `relu`.
+/// One unit of a layer: `output[sample] = bias + sum over terms of weight * input[term, sample]`, then ReLU if `relu`. Without a
+/// bias the terms are added to what `output` holds already.
 #[inline(always)]
-pub(super) fn unit<S: Simd>(
-    simd: S,
-    terms: &[Term],
-    bias: f32,
-    input: &[[f32; BLOCK]],
-    relu: bool,
-    output: &mut [f32; BLOCK],
-) {
+pub(super) fn unit<S: Simd>(simd: S, terms: &[Term], bias: Option<f32>, input: &[Lane], relu: bool, output: &mut Lane) {
     // A block is four registers of AVX-512; of others it is eight, or several times eight.
     if S::F32_LANES == 16 {
         add_terms::<S, 4>(simd, terms, bias, input, relu, output);
@@ -106,16 +99,19 @@ pub(super) fn unit<S: Simd>(
 fn add_terms<S: Simd, const C: usize>(
     simd: S,
     terms: &[Term],
-    bias: f32,
-    input: &[[f32; BLOCK]],
+    bias: Option<f32>,
+    input: &[Lane],
     relu: bool,
-    output: &mut [f32; BLOCK],
+    output: &mut Lane,
 ) {
     for (tile, output) in S::as_mut_simd_f32s(output).0.chunks_exact_mut(C).enumerate() {
-        let mut sums = [simd.splat_f32s(bias); C];
+        let mut sums: [S::f32s; C] = match bias {
+            Some(bias) => [simd.splat_f32s(bias); C],
+            None => std::array::from_fn(|register| output[register]),
+        };
         for &Term { input: index, weight } in terms {
             let weight = simd.splat_f32s(weight);
-            let values = &S::as_simd_f32s(&input[index]).0[tile * C..(tile + 1) * C];
+            let values = &S::as_simd_f32s(&input[index as usize]).0[tile * C..(tile + 1) * C];
             for (sum, &value) in sums.iter_mut().zip(values) {
                 *sum = simd.mul_add_e_f32s(weight, value, *sum);
             }
@@ -140,8 +136,8 @@ impl WithSimd for Evaluate<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (f64, u32) {
         let Self { input: SweepInput { inputs, blocks }, focus, output, labels } = self;
-        let mut hidden = vec![[0.0; BLOCK]; focus.ends.len()];
-        let mut logits = vec![[0.0; BLOCK]; output.ends.len()];
+        let mut hidden = Lanes::zeros(focus.ends.len());
+        let mut logits = Lanes::zeros(output.ends.len());
         let (mut total, mut correct) = (0.0, 0);
         for (labels, input) in labels.chunks(BLOCK).zip(blocks.chunks_exact(BLOCK * inputs)) {
             focus.apply(simd, input.as_chunks().0, true, &mut hidden);

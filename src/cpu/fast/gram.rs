@@ -90,7 +90,7 @@ pub fn accumulate(
         }
         let x = &x[..chosen.len() * stride];
         let rows = 0..size;
-        let update = RankUpdate { subtract: false, half: true, rows, columns: stride, a: x, b: x, c, stride };
+        let update = RankUpdate { subtract: false, half: true, rows, first: 0, columns: stride, a: x, b: x, c, stride };
         pulp::Arch::new().dispatch(update);
     }
     let count = rows.len() as f32;
@@ -115,8 +115,10 @@ pub(super) struct RankUpdate<'a> {
     pub subtract: bool,
     /// Whether only the half right of the diagonal counts.
     pub half: bool,
-    /// Rows of c, from a multiple of eight on.
+    /// Rows of the sum, from a multiple of eight on.
     pub rows: Range<usize>,
+    /// Which of them c begins with.
+    pub first: usize,
     /// Columns of c.
     pub columns: usize,
     /// `[t, stride]`
@@ -145,35 +147,35 @@ const COLUMNS: usize = 2;
 impl RankUpdate<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const R: usize>(self, simd: S) {
-        let Self { subtract, half, rows, columns, a, b, c, stride } = self;
+        let Self { subtract, half, rows, first, columns, a, b, c, stride } = self;
         let registers = columns.div_ceil(S::F32_LANES);
         for row in rows.step_by(R) {
+            let c = &mut c[(row - first) * stride..];
             let mut register = if half { row / S::F32_LANES } else { 0 };
             while register + COLUMNS <= registers {
-                block::<S, R, COLUMNS>(simd, subtract, row, register, a, b, c, stride);
+                block::<S, R, COLUMNS>(simd, subtract, [row, register], [a, b], c, [stride; 2]);
                 register += COLUMNS;
             }
             if register < registers {
-                block::<S, R, 1>(simd, subtract, row, register, a, b, c, stride);
+                block::<S, R, 1>(simd, subtract, [row, register], [a, b], c, [stride; 2]);
             }
         }
     }
 }
 
-/// `R` rows x `C` registers of sums.
+/// `R` rows x `C` registers of sums, from a row of the sum and a register of its columns on; a has rows of the first stride, b
+/// and c of the second.
 #[inline(always)]
-fn block<S: Simd, const R: usize, const C: usize>(
+pub(super) fn block<S: Simd, const R: usize, const C: usize>(
     simd: S,
     subtract: bool,
-    row: usize,
-    register: usize,
-    a: &[f32],
-    b: &[f32],
+    [row, register]: [usize; 2],
+    [a, b]: [&[f32]; 2],
     c: &mut [f32],
-    stride: usize,
+    [of_a, stride]: [usize; 2],
 ) {
     let mut sums = [[simd.splat_f32s(0.0); C]; R];
-    for (a, b) in a.chunks_exact(stride).zip(b.chunks_exact(stride)) {
+    for (a, b) in a.chunks_exact(of_a).zip(b.chunks_exact(stride)) {
         let a = &a[row..row + R];
         let b = &S::as_simd_f32s(b).0[register..register + C];
         for (sums, &a) in sums.iter_mut().zip(a) {
@@ -183,7 +185,7 @@ fn block<S: Simd, const R: usize, const C: usize>(
             }
         }
     }
-    for (sums, c) in sums.iter().zip(c[row * stride..].chunks_exact_mut(stride)) {
+    for (sums, c) in sums.iter().zip(c.chunks_exact_mut(stride)) {
         let c = &mut S::as_mut_simd_f32s(c).0[register..register + C];
         for (c, &sum) in c.iter_mut().zip(sums) {
             *c = if subtract { simd.sub_f32s(*c, sum) } else { simd.add_f32s(*c, sum) };

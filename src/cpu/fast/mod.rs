@@ -10,15 +10,18 @@ pub mod convolutions;
 pub mod dense;
 pub mod focus_sweep;
 pub mod gram;
+pub mod lanes;
 pub mod layers;
 pub mod limits;
 pub mod max_pool2d;
 pub mod network;
+pub mod polish;
 pub mod softmax_cross_entropy;
 pub mod sparse;
 pub mod stability;
 pub mod surgeon;
 pub mod training_step;
+pub mod whole_inputs;
 
 /// Rows of units are padded to a multiple of this many numbers: one AVX-512 register, two of AVX2, four of NEON.
 pub const LANES: usize = 16;

@@ -4,56 +4,35 @@
 //! is zero costs nothing, whichever it is. What a convolution reads has a border of zeros, so that every pixel has the same
 //! list of weights.
 
-use super::focus_sweep::{BLOCK, Term, unit};
+use super::focus_sweep::{Term, unit};
+use super::lanes::{Grid, grids, lay};
+pub use super::lanes::{Lane, Lanes, input_lanes, pixels};
 use super::softmax_cross_entropy;
 use super::training_step::ImageBatch;
 use crate::network::{Architecture, ConvLayer, ParameterLayout, Tensor};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// One number of each sample of a block.
-pub type Lane = [f32; BLOCK];
+/// Inputs of a tile: what a block of samples has there stays in the first-level cache while all units read it.
+const TILE: usize = 96;
 
-/// How what a layer reads lies: `[y, x, channel]`, with a border around convolutions' images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Grid {
-    height: usize,
-    width: usize,
-    channels: usize,
-    border: usize,
-}
+/// Share of a network's multiply-adds that is done one by one in the time of all of them in blocks of registers: where fewer are
+/// left, [`SparseNetwork`] is faster. `holdfast bench --sparse` measures it; on the machines that were tried it lies above.
+pub const CROSSOVER: f64 = 0.5;
+/// Multiply-adds in blocks of registers that take as long as laying one number of an image beside those of other samples.
+const LAYOUT: f64 = 6.0;
 
-impl Grid {
-    /// Lanes of it.
-    fn len(&self) -> usize {
-        (self.height + 2 * self.border) * self.row()
+/// Whether so many weights of a network are zero that it is evaluated faster weight by weight.
+pub fn is_sparse(architecture: &Architecture, parameters: &[f32]) -> bool {
+    let layout = ParameterLayout::new(architecture);
+    let layers = crate::network::Layer::all(architecture);
+    let (mut all, mut left) = (0.0, LAYOUT * architecture.image_len() as f64 * CROSSOVER);
+    for (tensor, layer) in layout.tensors.iter().filter(|tensor| tensor.fan_in.is_some()).zip(layers) {
+        let weights = &parameters[tensor.range()];
+        all += (layer.rows() * weights.len()) as f64;
+        left += (layer.rows() * weights.iter().filter(|&&weight| weight != 0.0).count()) as f64;
     }
-
-    /// Lanes of a row.
-    fn row(&self) -> usize {
-        (self.width + 2 * self.border) * self.channels
-    }
-
-    /// The first channel of a pixel.
-    fn place(&self, y: usize, x: usize) -> usize {
-        (y + self.border) * self.row() + (x + self.border) * self.channels
-    }
-}
-
-/// What each layer of a network reads, and last the logits.
-fn grids(architecture: &Architecture) -> Vec<Grid> {
-    let convolution =
-        |layer: &ConvLayer| Grid { height: layer.height, width: layer.width, channels: layer.inputs, border: 1 };
-    let flat = |channels| Grid { height: 1, width: 1, channels, border: 0 };
-    let convolutions = architecture.conv_layers();
-    let dense = architecture.dense_layers();
-    let convolved = convolutions.iter().map(convolution);
-    convolved.chain(dense.iter().map(|layer| flat(layer.inputs))).chain([flat(architecture.classes)]).collect()
-}
-
-/// Lanes of what layer `index` of a network reads, counted from the image; those of its logits where it is their number.
-pub fn input_lanes(architecture: &Architecture, index: usize) -> usize {
-    grids(architecture)[index].len()
+    left < CROSSOVER * all
 }
 
 /// One layer: the weights of each of its units that are not zero, in the order in which the twin adds them.
@@ -61,8 +40,9 @@ pub fn input_lanes(architecture: &Architecture, index: usize) -> usize {
 struct Layer {
     /// Its sizes, if it is a convolution.
     convolution: Option<ConvLayer>,
+    /// Tile by tile of [`TILE`] inputs, in each unit by unit.
     terms: Vec<Term>,
-    /// Where the terms of each unit end.
+    /// Where the terms of each unit end, for each tile.
     ends: Vec<usize>,
     bias: Vec<f32>,
     relu: bool,
@@ -76,18 +56,19 @@ impl Layer {
         let units = weight.shape.last().copied().unwrap_or(0);
         let weights = &parameters[weight.range()];
         let bias = bias.map_or_else(|| vec![0.0; units], |bias| parameters[bias.range()].to_vec());
-        // A row is an input of a dense layer, or a tap and a channel of a convolution.
+        // A row is an input of a dense layer, counted from its tile, or a tap and a channel of a convolution.
         let place = |row: usize| match input.border {
-            0 => row,
+            0 => row % TILE,
             _ => {
                 (row / input.channels / 3) * input.row()
                     + row / input.channels % 3 * input.channels
                     + row % input.channels
             }
         };
-        let mut counts = vec![0usize; units];
-        for row in weights.chunks_exact(units) {
-            for (count, &weight) in counts.iter_mut().zip(row) {
+        let tiles = (weights.len() / units).div_ceil(TILE);
+        let mut counts = vec![0usize; tiles * units];
+        for (row, weights) in weights.chunks_exact(units).enumerate() {
+            for (count, &weight) in counts[row / TILE * units..].iter_mut().zip(weights) {
                 *count += usize::from(weight != 0.0);
             }
         }
@@ -99,9 +80,9 @@ impl Layer {
         let mut next: Vec<usize> = counts.into_iter().map(begin).collect();
         let mut terms = vec![Term { input: 0, weight: 0.0 }; end];
         for (row, weights) in weights.chunks_exact(units).enumerate() {
-            for (next, &weight) in next.iter_mut().zip(weights) {
+            for (next, &weight) in next[row / TILE * units..].iter_mut().zip(weights) {
                 if weight != 0.0 {
-                    terms[*next] = Term { input: place(row), weight };
+                    terms[*next] = Term { input: place(row) as u32, weight };
                     *next += 1;
                 }
             }
@@ -116,17 +97,17 @@ impl Layer {
             self.pixel(simd, input, output);
             return;
         };
-        let pool = usize::from(convolution.pool);
-        let mut pixels = vec![[0.0; BLOCK]; 4 * self.ends.len()];
+        let units = self.bias.len();
+        let mut pixels = Lanes::zeros(4 * units);
         for y in 0..convolution.output_height() {
             for x in 0..convolution.output_width() {
                 let target = self.output.place(y, x);
-                let target = &mut output[target..target + self.ends.len()];
-                if pool == 0 {
+                let target = &mut output[target..target + units];
+                if !convolution.pool {
                     self.pixel(simd, &input[self.corner(y, x)..], target);
                     continue;
                 }
-                for (code, pixel) in pixels.chunks_exact_mut(self.ends.len()).enumerate() {
+                for (code, pixel) in pixels.chunks_exact_mut(units).enumerate() {
                     self.pixel(simd, &input[self.corner(2 * y + code / 2, 2 * x + code % 2)..], pixel);
                 }
                 largest(&pixels, target);
@@ -142,9 +123,29 @@ impl Layer {
     /// All units, at one pixel.
     #[inline(always)]
     fn pixel<S: Simd>(&self, simd: S, input: &[Lane], output: &mut [Lane]) {
-        let mut start = 0;
-        for ((&end, &bias), output) in self.ends.iter().zip(&self.bias).zip(output) {
-            unit(simd, &self.terms[start..end], bias, input, self.relu, output);
+        let first = |tile| if self.convolution.is_some() { 0 } else { tile * TILE };
+        for tile in 0..self.tiles() {
+            self.tile(simd, tile, &input[first(tile)..], output);
+        }
+    }
+
+    /// Tiles of inputs.
+    fn tiles(&self) -> usize {
+        self.ends.len() / self.bias.len()
+    }
+
+    /// What the inputs of one tile add to all units; of a dense layer `input` begins at the tile.
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, tile: usize, input: &[Lane], output: &mut [Lane]) {
+        let units = self.bias.len();
+        let mut start = (tile * units).checked_sub(1).map_or(0, |before| self.ends[before]);
+        let relu = self.relu && tile + 1 == self.tiles();
+        let ends = &self.ends[tile * units..(tile + 1) * units];
+        for ((&end, &bias), output) in ends.iter().zip(&self.bias).zip(output) {
+            let bias = (tile == 0).then_some(bias);
+            if end > start || bias.is_some() || relu {
+                unit(simd, &self.terms[start..end], bias, input, relu, output);
+            }
             start = end;
         }
     }
@@ -172,12 +173,12 @@ pub struct SparseNetwork {
 
 /// What the layers of a [`SparseNetwork`] produce for a block of samples.
 #[derive(Debug)]
-pub struct Scratch(Vec<Vec<Lane>>);
+pub struct Scratch(Vec<Lanes>);
 
 impl Scratch {
     /// Lanes of all of them.
     pub fn lanes(&self) -> usize {
-        self.0.iter().map(Vec::len).sum()
+        self.0.iter().map(|lanes| lanes.len()).sum()
     }
 }
 
@@ -215,7 +216,7 @@ impl SparseNetwork {
 
     /// Room for what they produce, borders zero.
     pub fn scratch(&self) -> Scratch {
-        Scratch(self.layers.iter().map(|layer| vec![[0.0; BLOCK]; layer.output.len()]).collect())
+        Scratch(self.layers.iter().map(|layer| Lanes::zeros(layer.output.len())).collect())
     }
 
     /// What the last layer produces from what the first one reads.
@@ -223,9 +224,47 @@ impl SparseNetwork {
         pulp::Arch::new().dispatch(Run { network: self, input, scratch })
     }
 
+    /// Sum of losses and number of correct samples of up to [`super::focus_sweep::BLOCK`] images; the layers are all of a network. `lanes` is room for
+    /// what the first one reads.
+    pub fn evaluate_images(&self, batch: ImageBatch<'_>, lanes: &mut [Lane], scratch: &mut Scratch) -> (f64, u32) {
+        pulp::Arch::new().dispatch(EvaluateImages { network: self, batch, lanes, scratch })
+    }
+
     /// Sum of losses and number of correct samples of a block, as many as it has labels; the last layer is the output.
     pub fn evaluate(&self, input: &[Lane], labels: &[u8], scratch: &mut Scratch) -> (f64, u32) {
         pulp::Arch::new().dispatch(Evaluate { run: Run { network: self, input, scratch }, labels })
+    }
+}
+
+/// See [`SparseNetwork::evaluate_images`].
+struct EvaluateImages<'a, 'b> {
+    network: &'b SparseNetwork,
+    batch: ImageBatch<'b>,
+    lanes: &'a mut [Lane],
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for EvaluateImages<'_, '_> {
+    type Output = (f64, u32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> (f64, u32) {
+        let Self { network, batch, lanes, scratch } = self;
+        let [first, others @ ..] = &network.layers[..] else { return (0.0, 0) };
+        let Scratch(outputs) = scratch;
+        if first.convolution.is_some() {
+            lay(first.input, batch, 0..first.input.numbers(), lanes);
+            first.apply(simd, lanes, &mut outputs[0]);
+        } else {
+            // Pixels are read where they were laid, in the first-level cache.
+            let inputs = first.input.numbers();
+            for tile in 0..first.tiles() {
+                lay(first.input, batch, tile * TILE..((tile + 1) * TILE).min(inputs), lanes);
+                first.tile(simd, tile, lanes, &mut outputs[0]);
+            }
+        }
+        let (input, outputs) = outputs.split_at_mut(1);
+        softmax_cross_entropy::evaluate_block(run(simd, others, &input[0], outputs), batch.labels)
     }
 }
 
@@ -247,12 +286,18 @@ impl<'a> WithSimd for Run<'a, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> &'a [Lane] {
         let Self { network, input, scratch: Scratch(outputs) } = self;
-        for (index, layer) in network.layers.iter().enumerate() {
-            let (before, after) = outputs.split_at_mut(index);
-            layer.apply(simd, before.last().map_or(input, |previous| previous), &mut after[0]);
-        }
-        outputs.last().map_or(input, |last| last)
+        run(simd, &network.layers, input, outputs)
     }
+}
+
+/// Layer by layer.
+#[inline(always)]
+fn run<'a, S: Simd>(simd: S, layers: &[Layer], input: &'a [Lane], outputs: &'a mut [Lanes]) -> &'a [Lane] {
+    for (index, layer) in layers.iter().enumerate() {
+        let (before, after) = outputs.split_at_mut(index);
+        layer.apply(simd, before.last().map_or(input, |previous| previous), &mut after[0]);
+    }
+    outputs.last().map_or(input, |last| last)
 }
 
 /// See [`SparseNetwork::evaluate`].
@@ -270,24 +315,9 @@ impl WithSimd for Evaluate<'_, '_> {
     }
 }
 
-/// What the first layer of a network reads of up to [`BLOCK`] images; samples that do not exist are 0.
-pub fn pixels(architecture: &Architecture, batch: ImageBatch<'_>, lanes: &mut [Lane]) {
-    let grid = grids(architecture)[0];
-    let numbers: usize = grid.height * grid.width * grid.channels;
-    let row = grid.width * grid.channels;
-    lanes.fill([0.0; BLOCK]);
-    for (sample, &index) in batch.order.iter().enumerate() {
-        let image = &batch.images[index as usize * numbers..][..numbers];
-        for (y, pixels) in image.chunks_exact(row).enumerate() {
-            for (lane, &pixel) in lanes[grid.place(y, 0)..].iter_mut().zip(pixels) {
-                lane[sample] = f32::from(pixel) * batch.scale;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::focus_sweep::BLOCK;
     use super::*;
     use crate::cpu::{dense, softmax_cross_entropy as twin_loss, training_step};
     use crate::network::Convolution;

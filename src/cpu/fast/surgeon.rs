@@ -9,11 +9,11 @@ use crate::cpu::surgeon::PathStep;
 use pulp::{Simd, WithSimd};
 
 /// Rows of a panel.
-const PANEL: usize = 32;
+pub(super) const PANEL: usize = 32;
 
 /// `y += factor * x`, whole registers.
 #[inline(always)]
-fn add_scaled<S: Simd>(simd: S, factor: f32, x: &[f32], y: &mut [f32]) {
+pub(super) fn add_scaled<S: Simd>(simd: S, factor: f32, x: &[f32], y: &mut [f32]) {
     let factor = simd.splat_f32s(factor);
     for (y, &x) in S::as_mut_simd_f32s(y).0.iter_mut().zip(S::as_simd_f32s(x).0) {
         *y = simd.mul_add_e_f32s(factor, x, *y);
@@ -22,7 +22,7 @@ fn add_scaled<S: Simd>(simd: S, factor: f32, x: &[f32], y: &mut [f32]) {
 
 /// `y *= factor`, whole registers.
 #[inline(always)]
-fn scale<S: Simd>(simd: S, factor: f32, y: &mut [f32]) {
+pub(super) fn scale<S: Simd>(simd: S, factor: f32, y: &mut [f32]) {
     let factor = simd.splat_f32s(factor);
     S::as_mut_simd_f32s(y).0.iter_mut().for_each(|y| *y = simd.mul_f32s(factor, *y));
 }
@@ -30,7 +30,7 @@ fn scale<S: Simd>(simd: S, factor: f32, y: &mut [f32]) {
 /// Factors a symmetric positive definite matrix as `U^T U`: U takes the place of its right half, and the columns at its right
 /// become `U^-T` times what they were. Returns whether every pivot was above 0.
 #[inline(always)]
-fn factor<S: Simd>(simd: S, matrix: &mut Half) -> bool {
+pub(super) fn factor<S: Simd>(simd: S, matrix: &mut Half) -> bool {
     let Half { size, stride, ref mut values } = *matrix;
     let mut panel = AlignedBuffer::zeros(PANEL * stride);
     for first in (0..size).step_by(PANEL) {
@@ -52,8 +52,18 @@ fn factor<S: Simd>(simd: S, matrix: &mut Half) -> bool {
         let panel = &mut panel[..(end - first) * stride];
         panel.copy_from_slice(&values[first * stride..end * stride]);
         let rows = end..size;
-        RankUpdate { subtract: true, half: true, rows, columns: stride, a: panel, b: panel, c: values, stride }
-            .with_simd(simd);
+        RankUpdate {
+            subtract: true,
+            half: true,
+            rows,
+            first: 0,
+            columns: stride,
+            a: panel,
+            b: panel,
+            c: values,
+            stride,
+        }
+        .with_simd(simd);
     }
     true
 }
@@ -90,9 +100,10 @@ impl WithSimd for Invert {
             panel.copy_from_slice(&lower[first * stride..end * stride]);
             let a = &upper[first * stride..end * stride];
             let (rows, c) = (end..size, &mut lower);
-            RankUpdate { subtract: true, half: false, rows, columns: end, a, b: panel, c, stride }.with_simd(simd);
+            RankUpdate { subtract: true, half: false, rows, first: 0, columns: end, a, b: panel, c, stride }
+                .with_simd(simd);
             let (rows, c) = (0..end, &mut inverse.values);
-            RankUpdate { subtract: false, half: true, rows, columns: end, a: panel, b: panel, c, stride }
+            RankUpdate { subtract: false, half: true, rows, first: 0, columns: end, a: panel, b: panel, c, stride }
                 .with_simd(simd);
         }
         Some(inverse)
@@ -153,8 +164,18 @@ impl WithSimd for Path<'_> {
             pending += 1;
             if pending == PANEL {
                 let (rows, a) = (0..columns.len(), &panel);
-                RankUpdate { subtract: true, half: true, rows, columns: width, a, b: a, c: &mut base, stride }
-                    .with_simd(simd);
+                RankUpdate {
+                    subtract: true,
+                    half: true,
+                    rows,
+                    first: 0,
+                    columns: width,
+                    a,
+                    b: a,
+                    c: &mut base,
+                    stride,
+                }
+                .with_simd(simd);
                 pending = 0;
                 // Columns that are gone are closed up.
                 let there: Vec<usize> = (0..columns.len()).filter(|&i| open[i] || columns[i] >= ratios.len()).collect();

@@ -2,7 +2,7 @@
 
 use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{MaskedRow, PaddedNetwork, PaddedReplica};
-use crate::cpu::fast::sparse::Lane;
+use crate::cpu::fast::sparse::Lanes;
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
 use crate::cpu::fast::{self, padded};
 use crate::cpu::focus_sweep::SweepShape;
@@ -201,7 +201,7 @@ pub(super) struct KnownInputs {
     pub(super) first: usize,
     /// Parameters of the layers before.
     pub(super) shared: Vec<f32>,
-    pub(super) values: Arc<[Vec<Lane>]>,
+    pub(super) values: Arc<[Lanes]>,
 }
 
 impl BackendBatch for CpuBatch {
@@ -342,9 +342,12 @@ impl BackendBatch for CpuBatch {
         };
         let evaluate = |slot| {
             watch.check()?;
-            let parts = self.activations(data, slot, &blocks, self.architecture.hidden.len() + 1, take);
+            let found = self.evaluate_sparse(data, slot).unwrap_or_else(|| {
+                let parts = self.activations(data, slot, &blocks, self.architecture.hidden.len() + 1, take);
+                evaluation(&parts, data.samples())
+            });
             (watch.progress)(data.samples() as u64);
-            Ok(evaluation(&parts, data.samples()))
+            Ok(found)
         };
         (0..self.slots.len()).map(evaluate).collect()
     }

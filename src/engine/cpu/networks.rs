@@ -3,7 +3,7 @@
 
 use super::batch::{CpuBatch, FOCUS_INPUT_BYTES, KnownInputs, evaluation};
 use crate::cpu::fast::focus_sweep::BLOCK;
-use crate::cpu::fast::sparse::{Lane, Scratch, SparseNetwork, input_lanes, pixels};
+use crate::cpu::fast::sparse::{Lane, Lanes, Scratch, SparseNetwork, input_lanes, is_sparse, pixels};
 use crate::cpu::fast::training_step::ImageBatch;
 use crate::cpu::mask;
 use crate::data::Dataset;
@@ -82,6 +82,26 @@ impl CpuBatch {
         Ok(evaluations)
     }
 
+    /// How well a slot's network classifies a data set, weight by weight; `None` where it has so many that computing whole layers
+    /// is faster. What is counted correct is the same: sums have the same terms in the same order.
+    pub(super) fn evaluate_sparse(&self, data: &Dataset, slot: usize) -> Option<Evaluation> {
+        let architecture = &self.architecture;
+        let parameters = self.slots[slot].plain_parameters(&self.network);
+        if !is_sparse(architecture, &parameters) {
+            return None;
+        }
+        let network = SparseNetwork::new(architecture, &parameters, 0..layers(architecture));
+        let room = || (Lanes::zeros(input_lanes(architecture, 0)), network.scratch());
+        let order: Vec<u32> = (0..data.samples() as u32).collect();
+        let block = |(lanes, scratch): &mut (Lanes, Scratch), (order, labels): (&[u32], &[u8])| {
+            let batch = ImageBatch { images: &data.images, labels, order, scale: self.scale };
+            network.evaluate_images(batch, lanes, scratch)
+        };
+        let blocks = order.par_chunks(BLOCK).zip(data.labels.par_chunks(BLOCK)).with_min_len(LEAST_BLOCKS / 4);
+        let parts: Vec<(f64, u32)> = self.pool.install(|| blocks.map_init(room, block).collect());
+        Some(evaluation(&parts, data.samples()))
+    }
+
     /// Networks whose layer `first` reads the same.
     fn evaluate_group(
         &self,
@@ -147,7 +167,7 @@ impl CpuBatch {
         first: usize,
         shared: &[f32],
         order: &[u32],
-    ) -> Arc<[Vec<Lane>]> {
+    ) -> Arc<[Lanes]> {
         let is_own = |known: &&KnownInputs| known.first == first && known.shared == shared;
         {
             let mut known = self.known_inputs.lock();
@@ -157,8 +177,8 @@ impl CpuBatch {
                 return Arc::clone(&known.values);
             }
         }
-        let values: Arc<[Vec<Lane>]> = self.inputs(&data.set, before, first, order).into();
-        let bytes = |values: &[Vec<Lane>]| values.iter().map(|block| size_of_val(&block[..])).sum::<usize>();
+        let values: Arc<[Lanes]> = self.inputs(&data.set, before, first, order).into();
+        let bytes = |values: &[Lanes]| values.iter().map(|block| size_of_val(&block[..])).sum::<usize>();
         let mut known = self.known_inputs.lock();
         let kept: usize = known.iter().map(|known| bytes(&known.values)).sum();
         if kept + bytes(&values) <= FOCUS_INPUT_BYTES {
@@ -169,13 +189,13 @@ impl CpuBatch {
     }
 
     /// What layer `first` reads of these samples, in blocks.
-    fn inputs(&self, data: &Dataset, before: &SparseNetwork, first: usize, order: &[u32]) -> Vec<Vec<Lane>> {
+    fn inputs(&self, data: &Dataset, before: &SparseNetwork, first: usize, order: &[u32]) -> Vec<Lanes> {
         let architecture = &self.architecture;
-        let room = || (vec![[0.0; BLOCK]; input_lanes(architecture, 0)], before.scratch());
-        let block = |(lanes, scratch): &mut (Vec<Lane>, Scratch), order: &[u32]| {
+        let room = || (Lanes::zeros(input_lanes(architecture, 0)), before.scratch());
+        let block = |(lanes, scratch): &mut (Lanes, Scratch), order: &[u32]| {
             let batch = ImageBatch { images: &data.images, labels: &data.labels, order, scale: self.scale };
             pixels(architecture, batch, lanes);
-            if first == 0 { lanes.clone() } else { before.run(lanes, scratch).to_vec() }
+            if first == 0 { lanes.clone() } else { before.run(lanes, scratch).into() }
         };
         order.par_chunks(BLOCK).map_init(room, |room, order| block(room, order)).collect()
     }
@@ -189,6 +209,67 @@ impl CpuBatch {
                 let mut pruned = vec![0.0; trained.len()];
                 mask::apply(kept, trained, &mut pruned);
                 SparseNetwork::new(&self.architecture, &pruned, range)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, Replica, Setup};
+    use crate::network::Selection;
+    use crate::random::{Sequence, Stream};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn a_network_of_many_zeros_is_evaluated_weight_by_weight_and_finds_what_its_logits_say() {
+        let dnn = Architecture::dnn(9, 11, [30, 20], 10);
+        let convolutions = Architecture::paper_convolutions(5)[..2].to_vec();
+        for architecture in [Architecture { convolutions, channels: 3, ..dnn.clone() }, dnn] {
+            let mut draws = Sequence::new(11, Stream::Check, 0, 0);
+            let layout = ParameterLayout::new(&architecture);
+            let mut drawn = |share: f64| if draws.unit() < share { (draws.unit() - 0.5) as f32 } else { 0.0 };
+            let [dense, sparse] =
+                [1.0, 0.1].map(|share| (0..layout.parameters()).map(|_| drawn(share)).collect::<Vec<f32>>());
+            assert!(is_sparse(&architecture, &sparse) && !is_sparse(&architecture, &dense));
+            let samples = 333;
+            let pixels = (0..samples * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
+            let labels: Vec<u8> = (0..samples).map(|_| draws.below(10) as u8).collect();
+            let data =
+                Dataset::with_channels("drawn", pixels, labels.clone(), [9, 11, architecture.channels], 10).unwrap();
+            let data = Arc::new(data);
+            let found = [1, 3].map(|threads| {
+                let mut engine = Engine::cpu(Some(threads)).unwrap();
+                let handle = engine.load(&data).unwrap();
+                let setup = Setup {
+                    architecture: &architecture,
+                    training: handle,
+                    batch: 8,
+                    pixel_scale: 255.0,
+                    seed: 1,
+                    replica_ids: &[0, 1],
+                    selection: &Selection::focus(&architecture),
+                };
+                let mut batch = engine.begin(&setup).unwrap();
+                batch.restore(&[&dense, &sparse].map(|parameters| Replica::new(parameters.clone()))).unwrap();
+                let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+                (batch.evaluate(handle, &watch).unwrap(), batch.logits(handle, 0..samples).unwrap())
+            });
+            assert_eq!(found[0], found[1], "whatever the number of threads");
+            let [(evaluations, logits), _] = found;
+            for (evaluation, logits) in evaluations.iter().zip(logits.chunks(samples * 10)) {
+                let (mut loss, mut correct) = (0.0, 0);
+                for (logits, &label) in logits.chunks(10).zip(&labels) {
+                    let largest = logits.iter().fold(f32::NEG_INFINITY, |largest, &logit| largest.max(logit));
+                    correct += u32::from(logits.iter().position(|&logit| logit == largest) == Some(label.into()));
+                    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+                    loss += (sum.ln() - f64::from(logits[usize::from(label)] - largest)) / samples as f64;
+                }
+                assert_eq!(evaluation.correct, correct, "the same logits, to the bit");
+                // Ten exponentials are added in single precision.
+                assert!((evaluation.loss - loss).abs() < 12.0 * f64::from(f32::EPSILON) * loss.max(1.0), "{loss}");
             }
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub struct StageTimes {
     /// Importance, Gram matrices and paths.
     pub paths: Duration,
-    /// Solving what is left anew.
+    /// Solving what is left anew, and polishing it.
     pub refit: Duration,
 }
 
@@ -30,6 +30,21 @@ pub struct Stage {
 pub struct Way {
     /// The stages, one after the other.
     pub stages: Vec<Stage>,
+}
+
+/// How a network is cut stage by stage.
+#[derive(Clone, Copy, Debug)]
+pub struct Course<'a> {
+    /// How many of the chosen weights stay after each stage; they fall.
+    pub stages: &'a [usize],
+    /// How many of the chosen weights stay where a network is asked for.
+    pub points: &'a [usize],
+    /// What is known of the way from before.
+    pub known: &'a Way,
+    /// What weights are multiplied by before they are compared, see [`crate::pruning::surgeon::holding_ratios`].
+    pub ratios: Option<&'a [Vec<f32>]>,
+    /// Steps that all weights take together towards the dense logits after each cut, see [`Surgery::polish`].
+    pub polish: u32,
 }
 
 impl Stage {
@@ -57,23 +72,20 @@ impl Surgery<'_> {
     }
 
     /// Cuts `chosen` layers stage by stage: order, importance and Gram matrices anew from what the stage before left, as far
-    /// as they are not `known` from before. `stages` fall: how many of the chosen weights stay. `each` gets the network where
-    /// so many stay as each of `points` says, from the most to the fewest. What lies between two stages goes by the order that
-    /// the later one is cut by, and what lies behind the last by one order more; so no point depends on which others are
-    /// asked for.
+    /// as they are not known from before. `each` gets the network of each point, from the most weights to the fewest. What lies
+    /// between two stages goes by the order that the later one is cut by, and what lies behind the last by one order more; so no
+    /// point depends on which others are asked for.
     ///
     /// Fails as [`Engine::paths`] does.
     pub fn in_stages(
         &self,
         engine: &mut Engine,
         chosen: &[usize],
-        stages: &[usize],
-        points: &[usize],
-        known: &Way,
-        ratios: Option<&[Vec<f32>]>,
+        course: Course<'_>,
         watch: &Watch<'_>,
         each: &mut dyn FnMut(usize, &PrunedNetwork) -> Result<()>,
     ) -> Result<(Way, StageTimes)> {
+        let Course { stages, points, known, ratios, polish } = course;
         let mut times = StageTimes::default();
         let (mut way, mut network) = (Way::default(), self.dense.clone());
         let first = chosen.first().copied().unwrap_or(0);
@@ -110,6 +122,7 @@ impl Surgery<'_> {
             let kept = |&point: &usize| self.cut(&network, chosen, own.cut(there, point, chosen.len()));
             let mut solved =
                 self.refit_from(engine, &network, first, &moments, cuts.iter().map(kept).collect(), watch)?;
+            solved.iter_mut().try_for_each(|network| self.polish(engine, network, polish, watch))?;
             times.refit += start.elapsed();
             for (&point, network) in cuts.iter().zip(&solved[..beside]) {
                 each(point, network)?;

@@ -46,7 +46,8 @@ fn stages_meet_their_sizes_nest_leave_exact_zeros_and_stay_closer_than_plain_cut
         let mut found = Vec::new();
         silent(|watch| {
             let kept = [1.5, 3.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
-            surgery.in_stages(&mut engine, &chosen, &kept, &kept, &Way::default(), None, watch, &mut |_, network| {
+            let course = Course { stages: &kept, points: &kept, known: &Way::default(), ratios: None, polish: 0 };
+            surgery.in_stages(&mut engine, &chosen, course, watch, &mut |_, network| {
                 found.push(network.clone());
                 Ok(())
             })
@@ -111,19 +112,11 @@ fn a_known_way_gives_the_same_bits_and_no_point_depends_on_the_others() {
         let mut walk = |points: &[usize], known: &Way| {
             let mut found = Vec::new();
             let (way, _) = silent(|watch| {
-                surgery.in_stages(
-                    &mut engine,
-                    &chosen,
-                    &[two, four],
-                    points,
-                    known,
-                    None,
-                    watch,
-                    &mut |kept, network| {
-                        found.push((kept, network.clone()));
-                        Ok(())
-                    },
-                )
+                let course = Course { stages: &[two, four], points, known, ratios: None, polish: 0 };
+                surgery.in_stages(&mut engine, &chosen, course, watch, &mut |kept, network| {
+                    found.push((kept, network.clone()));
+                    Ok(())
+                })
             })
             .unwrap();
             (way, found)
@@ -193,7 +186,8 @@ fn images_that_tell_little_or_nothing_are_survived() {
         let kept = [2.0, 4.0].map(|size| surgery.kept_at(&chosen, size).unwrap());
         let mut found = 0;
         silent(|watch| {
-            surgery.in_stages(&mut engine, &chosen, &kept, &kept, &Way::default(), None, watch, &mut |kept, network| {
+            let course = Course { stages: &kept, points: &kept, known: &Way::default(), ratios: None, polish: 0 };
+            surgery.in_stages(&mut engine, &chosen, course, watch, &mut |kept, network| {
                 let left = network.kept.iter().flatten().filter(|&&kept| kept).count();
                 assert_eq!(left, kept, "{what}");
                 assert!(network.parameters.iter().all(|parameter| parameter.is_finite()), "{what}");

@@ -31,6 +31,22 @@ impl RawArray {
         Self { name: Some(name.into()), shape, dtype: Dtype::F32, bytes: bytemuck::cast_slice(weights).to_vec() }
     }
 
+    /// Indices as whole numbers of 64 bits, which every program reads.
+    pub fn of_indices(name: &str, indices: &[u32]) -> Self {
+        let bytes = indices.iter().flat_map(|&index| i64::from(index).to_le_bytes()).collect();
+        Self { name: Some(name.into()), shape: vec![indices.len()], dtype: Dtype::I64, bytes }
+    }
+
+    /// Its numbers as indices; `None` if one of them is no whole number of 0 to 2^32 - 1.
+    pub fn indices(&self) -> Option<Vec<u32>> {
+        let element = self.element()?;
+        let index = |bytes: &[u8]| {
+            let value = element.decode(bytes);
+            (value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value)).then_some(value as u32)
+        };
+        self.bytes.chunks_exact(element.bytes()).map(index).collect()
+    }
+
     pub(super) fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -143,6 +159,15 @@ mod tests {
         fs::write(&path, [head, data].concat()).unwrap();
         let expected: Vec<u8> = (1i16..=6).flat_map(i16::to_le_bytes).collect();
         assert_eq!(read(&path, "").bytes(), expected);
+    }
+
+    #[test]
+    fn indices_come_back_and_other_numbers_are_none() {
+        let indices = [0, 7, u32::MAX];
+        assert_eq!(RawArray::of_indices("pixels", &indices).indices().unwrap(), indices);
+        for value in [0.5, -1.0, f32::NAN, 5e9] {
+            assert_eq!(RawArray::of_weights("pixels", vec![1], &[value]).indices(), None, "{value}");
+        }
     }
 
     #[test]

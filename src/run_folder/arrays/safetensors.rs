@@ -5,6 +5,7 @@ use super::{Failure, ForeignArray, NamedArray, Outline, RawArray, Source, Values
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, View, serialize};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::{cmp, fmt};
 
@@ -13,12 +14,19 @@ const LENGTH_BYTES: u64 = 8;
 /// The format allows no longer header.
 const MOST_HEADER_BYTES: u64 = 100_000_000;
 
-/// Writes tensors, by convention with the replica as their first axis: `dense0.weight` `[replica, in, out]`.
-pub(super) fn write(file: &mut impl Write, arrays: &[NamedArray<'_>]) -> io::Result<()> {
+/// The one entry of the metadata that is ours.
+const NOTE: &str = "holdfast";
+
+/// Writes tensors, by convention with the replica as their first axis: `dense0.weight` `[replica, in, out]`. A note goes into
+/// the metadata of the header.
+pub(super) fn write(file: &mut impl Write, arrays: &[NamedArray<'_>], note: Option<&str>) -> io::Result<()> {
     let mut arrays: Vec<Tensor<'_>> = arrays.iter().map(Tensor).collect();
     // In the order of the header: the longest numbers first, then by name.
     arrays.sort_by_key(|&Tensor(array)| (cmp::Reverse(Tensor(array).dtype()), array.name));
-    let header = serialize(arrays.iter().map(|&tensor| (tensor.0.name, tensor)), None).map_err(io::Error::other)?;
+    // One entry: several would stand in an order of their own each time.
+    let metadata = note.map(|note| HashMap::from([(NOTE.to_string(), note.to_string())]));
+    let tensors = arrays.iter().map(|&tensor| (tensor.0.name, tensor));
+    let header = serialize(tensors, metadata).map_err(io::Error::other)?;
     file.write_all(&header)?;
     arrays.iter().try_for_each(|tensor| tensor.0.values.write(file))
 }
@@ -71,6 +79,12 @@ pub(super) fn read_raw(source: &mut Source<'_>, name: &str) -> Result<RawArray, 
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
     Ok(RawArray::of_dtype(name, tensor.shape, tensor.dtype, bytes))
+}
+
+/// The note that [`write`] left in the metadata, if there is one.
+pub(super) fn note(source: &mut Source<'_>) -> Result<Option<String>, Failure> {
+    let metadata: Metadata = serde_json::from_slice(&header(source)?).map_err(malformed)?;
+    Ok(metadata.metadata().as_ref().and_then(|entries| entries.get(NOTE).cloned()))
 }
 
 /// Where the numbers of the tensor `name` begin.

@@ -74,7 +74,7 @@ impl Session<'_> {
         let mut left = if self.active().is_empty() { Vec::new() } else { self.batch.replicas()? }.into_iter();
         let (mut epochs, mut replicas) = (Vec::new(), Vec::new());
         for mut stopped in std::mem::take(&mut self.state.stopped) {
-            if let Some((epoch, replica)) = stopped.as_mut().filter(|_| self.plan.average) {
+            if let Some((epoch, replica)) = stopped.as_mut().filter(|_| self.plan.average > 0) {
                 // It stays as it stopped, in the mean over epochs too.
                 self.plan.averaged().filter(|later| later >= epoch).for_each(|_| replica.accumulate());
             }

@@ -4,7 +4,7 @@ use super::{Recorded, files};
 use holdfast::engine::{Engine, Watch};
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::pruning::surgeon::{Removal, kept_when_smaller};
-use holdfast::pruning::surgery::{PrunedNetwork, Settings, Stage, Surgery, Way};
+use holdfast::pruning::surgery::{Course, PrunedNetwork, Settings, Stage, Surgery, Way};
 use std::sync::atomic::AtomicBool;
 
 /// A recorded network as runs have it.
@@ -120,8 +120,8 @@ fn the_surgery_of_runs_cuts_and_solves_as_numpy_does() {
         let way = case.numpys_way(recorded);
         let kept: Vec<usize> = way.stages.iter().map(|stage| stage.kept).collect();
         let mut found: Vec<PrunedNetwork> = Vec::new();
-        let ratios = Some(&case.ratios[..]);
-        let walked = surgery.in_stages(&mut engine, &layers, &kept, &kept, &way, ratios, &watch, &mut |_, network| {
+        let course = Course { stages: &kept, points: &kept, known: &way, ratios: Some(&case.ratios), polish: 0 };
+        let walked = surgery.in_stages(&mut engine, &layers, course, &watch, &mut |_, network| {
             found.push(network.clone());
             Ok(())
         });

@@ -1,0 +1,331 @@
+//! `holdfast compact`: a trained or pruned network made really smaller.
+
+use super::options::{FolderOptions, OutputOptions, Share};
+use super::output;
+use super::progress::Reporter;
+use super::run::{announce, begin, data_sets, finish, open_engine};
+use super::stack::{DataOptions, Images};
+use crate::data::Dataset;
+use crate::engine::{Engine, Evaluation};
+use crate::error::{Error, Result};
+use crate::pruning::surgery;
+use crate::report::compact as told;
+use crate::run_folder::{Manifest, csv};
+use crate::study::Control;
+use crate::study::compact::{
+    Calibrating, CompactRow, Compacted, Goal, Measured, by_turns, compact, file_bytes, lighting, rows, same_predictions,
+};
+use crate::study::comparison::hash_parameters;
+use crate::study::configuration::Configuration;
+use crate::study::experiment::Cell;
+use crate::study::numbers::{counted, significant, thousands};
+use crate::study::recorded::{Base, RecordedRun};
+use crate::study::stored_network::{StoredNetwork, is_run};
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Calibration images, unless a run or an option says how many.
+const CALIBRATION_IMAGES: usize = 4096;
+
+/// Arguments of `compact`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  holdfast compact runs/compare-0123 --base mean --faster 3
+  holdfast compact runs/prune-0123/smaller-6 --data mnist --replica 2 --out small")]
+pub(super) struct CompactArguments {
+    /// A run folder of compare or train, a folder that prune or compact wrote, or a network's .safetensors.
+    #[arg(value_name = "RUN|FILE")]
+    path: PathBuf,
+    /// Take whole units, filters and inputs out until there are so many times fewer weights than before, biases apart. Without
+    /// this, --faster or --units only what changes no logit goes.
+    #[arg(long, value_name = "TIMES", allow_negative_numbers = true, conflicts_with_all = ["faster", "units"])]
+    smaller: Option<f64>,
+    /// The same until there are so many times fewer multiply-adds.
+    #[arg(long, value_name = "TIMES", allow_negative_numbers = true, conflicts_with = "units")]
+    faster: Option<f64>,
+    /// The same until this share of the hidden units and filters is left: 50% or 0.5. Inputs stay.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    units: Option<Share>,
+    /// Which replica, counted from 0; the first if not given.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    replica: Vec<usize>,
+    /// Which weights of a run: those after the last epoch, or their mean over the last half of the epochs; last if not given.
+    #[arg(long, value_enum)]
+    base: Option<Base>,
+    /// Training images, without labels, on which weights that stay are solved anew; as many as the run had, else 4096.
+    #[arg(long, value_name = "N")]
+    calibration_images: Option<usize>,
+    /// Ridge of the equations that are solved, as a share of the mean of the Gram matrix' diagonal; the run's, else 0.001.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    ridge: Option<f64>,
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    folder: FolderOptions,
+}
+
+/// The settings of `compact`, for hash and manifest.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Settings {
+    replica: usize,
+    base: Base,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smaller: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faster: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    units: Option<f64>,
+    calibration_images: usize,
+    ridge: f64,
+    seed: u64,
+}
+
+/// The images that a network is measured with.
+enum Source {
+    /// Those of its run.
+    Run(Box<Cell>, Box<Configuration>),
+    /// Others that were named.
+    Named(Images),
+    Nothing,
+}
+
+/// Sums by what they are of.
+type Checksums = BTreeMap<String, String>;
+
+impl Source {
+    /// Training and test images.
+    fn sets(&self) -> Option<[&Arc<Dataset>; 2]> {
+        let split = match self {
+            Self::Run(cell, _) => &cell.split,
+            Self::Named(images) => &images.split,
+            Self::Nothing => return None,
+        };
+        Some([&split.training, &split.test])
+    }
+
+    /// Checksums for the manifest, and those that tell this run from others; `weights` is one of both.
+    fn checksums(&self, weights: String) -> (Checksums, Checksums) {
+        let (mut checksums, mut identity) = match self {
+            Self::Run(cell, configuration) => {
+                let checksums = cell.checksums(configuration);
+                let identity = cell.identity(configuration, &checksums).collect();
+                (checksums, identity)
+            }
+            Self::Named(images) => (images.checksums(), images.checksums()),
+            Self::Nothing => Default::default(),
+        };
+        for map in [&mut checksums, &mut identity] {
+            map.insert("weights".into(), weights.clone());
+        }
+        (checksums, identity)
+    }
+
+    fn describe(&self, manifest: &mut Manifest) -> Result<()> {
+        manifest.data_sets = match self {
+            Self::Run(cell, configuration) => data_sets(std::slice::from_ref(&**cell), configuration)?,
+            Self::Named(images) => {
+                let contents = serde_json::to_value(&images.contents)
+                    .map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))?;
+                BTreeMap::from([(images.name().to_string(), contents)])
+            }
+            Self::Nothing => BTreeMap::new(),
+        };
+        Ok(())
+    }
+}
+
+impl CompactArguments {
+    fn goal(&self) -> Option<Goal> {
+        let units = self.units.map(|share| Goal::Units(share.into()));
+        self.smaller.map(Goal::Smaller).or(self.faster.map(Goal::Faster)).or(units)
+    }
+
+    /// The one replica that is asked for.
+    fn replica(&self) -> Result<usize> {
+        match self.replica[..] {
+            [] => Ok(0),
+            [one] => Ok(one),
+            _ => Err(Error::Usage(format!(
+                "--replica names {} replicas, and a compact network is made of one; name one, and make the others one by one",
+                self.replica.len()
+            ))),
+        }
+    }
+
+    /// The images that are named, or those of the run; with what the user should know.
+    fn source(&self, say: &OutputOptions, run: Option<&RecordedRun>) -> Result<(Source, Vec<String>)> {
+        if let Some(images) = self.data.load()? {
+            images.announce(say);
+            let notices = images.notices.clone();
+            return Ok((Source::Named(images), notices));
+        }
+        let Some(run) = run else {
+            let notice = "without --data nobody knows which inputs no training image lights, nor how well the network classifies";
+            say.notices(&[notice.into()]);
+            return Ok((Source::Nothing, vec![notice.into()]));
+        };
+        match run.cell() {
+            Ok(cell) => {
+                announce(std::slice::from_ref(&cell), say);
+                Ok((Source::Run(Box::new(cell), Box::new(run.configuration.clone())), Vec::new()))
+            }
+            Err(error) => {
+                let notice = format!("the images of the run are not there ({error}); name them with --data");
+                say.notices(std::slice::from_ref(&notice));
+                Ok((Source::Nothing, vec![notice]))
+            }
+        }
+    }
+
+    /// Settings of the run, unless options say others.
+    fn settings(&self, replica: usize, run: Option<&RecordedRun>) -> Result<Settings> {
+        let of_run = run.map(|run| &run.configuration);
+        let calibration_images = self
+            .calibration_images
+            .unwrap_or_else(|| of_run.map_or(CALIBRATION_IMAGES, |configuration| configuration.calibration_images));
+        if calibration_images == 0 {
+            return Err(Error::Usage("--calibration-images 0 is not possible; take one image or more".into()));
+        }
+        let usual = f64::from(surgery::Settings::default().ridge);
+        let ridge = self.ridge.unwrap_or_else(|| of_run.map_or(usual, |configuration| configuration.ridge));
+        if !(ridge > 0.0 && (ridge as f32) > 0.0 && (ridge as f32).is_finite()) {
+            return Err(Error::Usage(format!("--ridge {ridge} solves nothing; use a number above 0, e.g. 0.001")));
+        }
+        let seed =
+            self.data.seed.unwrap_or_else(|| of_run.map_or(self.data.seed(), |configuration| configuration.seed));
+        let base = self.base.unwrap_or_default();
+        let units = self.units.map(f64::from);
+        let (smaller, faster) = (self.smaller, self.faster);
+        Ok(Settings { replica, base, smaller, faster, units, calibration_images, ridge, seed })
+    }
+}
+
+/// The network of replica `replica` at a path; says which it is where there are several.
+fn network_at(arguments: &CompactArguments, replica: usize, notices: &mut Vec<String>) -> Result<StoredNetwork> {
+    let path = &arguments.path;
+    let mut networks = StoredNetwork::open(path, arguments.base.unwrap_or_default())?;
+    let count = networks.len();
+    if replica >= count {
+        return Err(Error::Usage(format!(
+            "there is no replica {replica} in {}, which holds {}, counted from 0; name another",
+            path.display(),
+            counted(count as f64, "network")
+        )));
+    }
+    if count > 1 && arguments.replica.is_empty() {
+        let notice = format!("replica 0 of {count} is made compact; --replica ID takes another");
+        arguments.folder.output.notices(std::slice::from_ref(&notice));
+        notices.push(notice);
+    }
+    Ok(networks.swap_remove(replica))
+}
+
+/// What is known of the compact network beside its sizes.
+#[derive(Default)]
+struct Known {
+    measured: Option<[Measured; 2]>,
+    /// Training images of which the network says what it said before, after the lossless stage alone, and of how many.
+    same: Option<[usize; 2]>,
+    /// Test images that light an input that no training image lights.
+    lighting: Option<usize>,
+}
+
+fn known(
+    engine: &mut Engine,
+    original: &StoredNetwork,
+    compacted: &Compacted,
+    source: &Source,
+    control: Control<'_>,
+) -> Result<Known> {
+    let Some([training, test]) = source.sets() else { return Ok(Known::default()) };
+    let same = same_predictions(engine, [original, &compacted.lossless], training, control)?;
+    let lights = lighting(&*original.fit(test)?, &compacted.findings.dark_inputs);
+    let measured = by_turns(engine, [original, &compacted.network], test, control)?;
+    Ok(Known { measured: Some(measured), same: Some([same, training.samples()]), lighting: Some(lights) })
+}
+
+pub(super) fn run(arguments: &CompactArguments) -> Result<()> {
+    let say = &arguments.folder.output;
+    let replica = arguments.replica()?;
+    let run = is_run(&arguments.path).then(|| RecordedRun::open(&arguments.path)).transpose()?;
+    let settings = arguments.settings(replica, run.as_ref())?;
+    let mut notices = Vec::new();
+    let original = network_at(arguments, replica, &mut notices)?;
+    let goal = arguments.goal();
+    // Numbers that say nothing are refused before images are read.
+    goal.map(|goal| goal.most(&original.architecture)).transpose()?;
+    let (source, said) = arguments.source(say, run.as_ref())?;
+    notices.extend(said);
+    let training = source.sets().map(|[training, _]| original.fit(training)).transpose()?;
+    let mut engine = open_engine(&arguments.folder.device, say.quiet)?;
+    let (checksums, identity) = source.checksums(hash_parameters([&original.parameters]));
+    let out = arguments.folder.out.as_deref();
+    let (folder, mut manifest) = begin(out, "compact", &settings, engine.description(), checksums, &identity)?;
+    source.describe(&mut manifest)?;
+    manifest.seeds.push(settings.seed);
+    let reporter = Reporter::new(say.quiet);
+    let control = reporter.control();
+    let surgery = surgery::Settings { ridge: settings.ridge as f32, seed: settings.seed, ..Default::default() };
+    let calibrating = Calibrating { images: settings.calibration_images, settings: surgery };
+    let compacted = compact(&engine, &original, training.as_deref(), goal, calibrating, control)?;
+    let known = known(&mut engine, &original, &compacted, &source, control)?;
+
+    let file = folder.file("weights.safetensors")?;
+    compacted.network.write(&file)?;
+    let of_file = |path: &Path| std::fs::metadata(path).map(|found| found.len());
+    let after = of_file(&file).map_err(|error| Error::io("read", &file, error))?;
+    let bytes = [file_bytes(&original)?, after];
+    let rows = rows(&original.architecture, &compacted.network.architecture);
+    let table = folder.file("compact.csv")?;
+    csv::write::<CompactRow>(&table, &rows)?;
+    let hash = hash_parameters([&compacted.network.parameters]);
+    manifest.weight_hashes.insert("compact: all parameters".into(), hash);
+    finish(&folder, &mut manifest)?;
+
+    let files = [file, table].map(|file| file.display().to_string());
+    if say.json {
+        let accuracy = |measured: &Measured| Evaluation::accuracy(&measured.evaluation);
+        let [before, after] = [&original, &compacted.network]
+            .map(|network| network.pixels.as_ref().map_or(network.architecture.image_len(), Vec::len));
+        return output::json(&json!({
+            "settings": manifest.configuration,
+            "configuration_hash": manifest.configuration_hash,
+            "replica": replica,
+            "layers": rows,
+            "inputs": [before, after],
+            "removed": compacted.findings,
+            "accuracy": known.measured.as_ref().map(|measured| measured.each_ref().map(accuracy)),
+            "classify_s": known.measured.map(|measured| measured.map(|measured| measured.seconds)),
+            "file_bytes": bytes,
+            "test_images_that_light_dark_inputs": known.lighting,
+            "training_images_classified_as_before": known.same,
+            "notices": notices,
+            "files": files,
+        }));
+    }
+    let mut text = format!("gone without a loss: {}\n", told::findings(&compacted.findings));
+    if let Some([same, all]) = known.same {
+        let [same, all] = [same, all].map(|count| thousands(count as i64));
+        text += &format!("{same} of {all} training images are classified as before that\n");
+    }
+    if let Some(lighting) = known.lighting.filter(|_| !compacted.findings.dark_inputs.is_empty()) {
+        let lighting = thousands(lighting as i64);
+        text += &format!("{lighting} test images light one of those inputs: their logits may be others\n");
+    }
+    text += &told::layers(&rows);
+    text += &told::comparison(known.measured.as_ref(), bytes);
+    if let Some(all) = rows.last() {
+        let times = |before: usize, after: usize| significant(before as f64 / after as f64);
+        text += &format!(
+            "{} times fewer weights, {} times fewer multiply-adds\n",
+            times(all.weights_before, all.weights_after),
+            times(all.multiply_adds_before, all.multiply_adds_after)
+        );
+    }
+    output::result(&format!("{text}Files: {}\n", files.join(", ")))
+}

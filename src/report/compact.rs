@@ -1,0 +1,63 @@
+//! What making a network really smaller gave, as text.
+
+use super::layout::aligned;
+use crate::pruning::compact::Findings;
+use crate::study::compact::{CompactRow, Measured};
+use crate::study::numbers::{significant, thousands};
+
+/// Layers before and after, and all together.
+pub fn layers(rows: &[CompactRow]) -> String {
+    let head = ["", "inputs", "units", "weights", "multiply-adds", "bytes"].map(String::from).to_vec();
+    let change = |before: usize, after: usize| match before == after {
+        true => thousands(before as i64),
+        false => format!("{} => {}", thousands(before as i64), thousands(after as i64)),
+    };
+    let row = |row: &CompactRow| {
+        vec![
+            row.layer.clone(),
+            row.inputs_before.zip(row.inputs_after).map_or_else(String::new, |(before, after)| change(before, after)),
+            change(row.units_before, row.units_after),
+            change(row.weights_before, row.weights_after),
+            change(row.multiply_adds_before, row.multiply_adds_after),
+            change(row.bytes_before, row.bytes_after),
+        ]
+    };
+    let rows: Vec<Vec<String>> = [head].into_iter().chain(rows.iter().map(row)).collect();
+    aligned(&rows)
+}
+
+/// What went without a loss.
+pub fn findings(findings: &Findings) -> String {
+    let counts = [
+        (findings.dark_inputs.len(), "inputs that no training image lights"),
+        (findings.unread_inputs, "inputs without weights"),
+        (findings.unread_units, "units that nothing reads"),
+        (findings.constant_units, "units that read nothing"),
+    ];
+    let some: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{what} {}", thousands(*count as i64)))
+        .collect();
+    if some.is_empty() { "nothing".into() } else { some.join(", ") }
+}
+
+/// The measured ones, and the bytes of their files.
+pub fn comparison(measured: Option<&[Measured; 2]>, file_bytes: [u64; 2]) -> String {
+    let mut text = String::new();
+    if let Some([before, after]) = measured {
+        let [old, new] = [before, after].map(|measured| measured.evaluation.accuracy());
+        let [slow, fast] = [before, after].map(|measured| 1e3 * measured.seconds);
+        text += &format!("accuracy on the test set {old:.4} => {new:.4}\n");
+        text += &format!(
+            "time to classify its {} images {} => {} ms, {} times as fast\n",
+            thousands(i64::from(before.evaluation.samples)),
+            significant(slow),
+            significant(fast),
+            significant(slow / fast)
+        );
+    }
+    let [before, after] = file_bytes;
+    text += &format!("file {} => {} bytes\n", thousands(before as i64), thousands(after as i64));
+    text
+}
