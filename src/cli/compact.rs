@@ -172,7 +172,9 @@ impl CompactArguments {
         }
         let input = self.stack.input()?;
         let images = self.data.load()?.ok_or_else(|| {
-            Error::Usage("--dense needs the images that the network reads; name them with --data, e.g. --data mnist".into())
+            Error::Usage(
+                "--dense needs the images that the network reads; name them with --data, e.g. --data mnist".into(),
+            )
         })?;
         let images = self.stack.arranged(images)?;
         images.announce(say);
