@@ -59,6 +59,7 @@ fn every_promised_file_is_there_and_nothing_half_written() {
         "sweep.csv",
         "ledger.csv",
         "inference.csv",
+        "compacted.csv",
         "correlations.csv",
         "subject.json",
         "layers.npz",
