@@ -164,3 +164,33 @@ fn calibration_images_that_are_no_bytes_are_refused() {
     holdfast("prune --device cpu --criterion surgeon --sparsity 50%", &[text(&run), "--out", text(&out)])
         .refused(5, &["calibration.npz", "images"]);
 }
+
+#[test]
+fn polishing_moves_what_is_left_towards_the_dense_network_and_nothing_else() {
+    let run = &smoke().1;
+    let prune = |options: &str, name: &str| {
+        let out = fresh_folder(name);
+        let line = format!("prune --layers all --smaller 12 --device cpu --quiet --json {options}");
+        let json = holdfast(&line, &[text(run), "--out", text(&out)]).succeeded().json();
+        let replicas = json["replicas"].as_array().unwrap();
+        let accuracy: f64 = replicas.iter().map(|replica| replica["accuracy_after"].as_f64().unwrap()).sum();
+        let files = ["weights", "mask"].map(|file| std::fs::read(out.join(format!("{file}.safetensors"))).unwrap());
+        (files, accuracy / replicas.len() as f64, weights(&out, "dense5.weight").1)
+    };
+    let refit = "--criterion magnitude --repair refit";
+    let ([solved, mask], before, kept) = prune(refit, "polish-none");
+    let ([polished, same_mask], after, moved) = prune(&format!("{refit} --polish 2"), "polish-two");
+    assert!(mask == same_mask && solved != polished);
+    assert!(after > before, "{before} solved anew, {after} polished");
+    let is_zero = |bytes: &[u8]| -> Vec<bool> { bytes.chunks_exact(4).map(|weight| weight == [0; 4]).collect() };
+    assert_eq!(is_zero(&kept), is_zero(&moved));
+    assert!(polished == prune(&format!("{refit} --polish 2"), "polish-again").0[0], "the same command, the same bits");
+    let out = fresh_folder("polish-refused");
+    let refused = |options: &str, status: i32, words: &[&str]| {
+        let line = format!("prune --layers all --device cpu --quiet {options}");
+        holdfast(&line, &[text(run), "--out", text(&out)]).refused(status, words);
+    };
+    refused("--criterion magnitude --smaller 12 --polish 2", 2, &["--polish", "--repair refit"]);
+    let line = "prune --criterion surgeon --layers all --smaller 2 --polish 1 --device cpu";
+    holdfast(line, &[text(run), "--out", text(&out)]).succeeded().says(&["not polished", "8192"]);
+}
