@@ -1,6 +1,6 @@
 //! `compact`: networks made really smaller, lossless and by the surgeon.
 
-use crate::program::{Table, fresh_folder, holdfast, text};
+use crate::program::{Table, device, fresh_folder, holdfast, text};
 use crate::run_folder::smoke;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -111,6 +111,18 @@ fn convolutions_lose_filters_and_keep_their_pixels_and_their_pooling() {
     let (lossless, _) = compact(convolutional(), "", "compact-cnn-lossless");
     let [same, images] = [0, 1].map(|place| lossless["training_images_classified_as_before"][place].as_u64().unwrap());
     assert_eq!(same, images);
+}
+
+#[test]
+fn both_engines_make_a_convolutional_network_as_small() {
+    let [cpu, shaders] = ["cpu", &device()].map(|device| {
+        let out = fresh_folder("compact-engines");
+        let line = format!("compact --faster 2 --device {device} --quiet --json");
+        holdfast(&line, &[text(convolutional()), "--out", text(&out)]).succeeded().json()
+    });
+    assert_eq!(all(&cpu, "multiply_adds"), all(&shaders, "multiply_adds"));
+    let [one, other] = [&cpu, &shaders].map(|json| accuracies(json)[1]);
+    assert!((one - other).abs() <= 0.005, "{one} on the processor, {other} in the shaders");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 use crate::determinism::assert_same_run;
+use crate::digits;
 use crate::disturbance::{arguments, disturb};
 use crate::program::{command, end, fresh_folder, holdfast, manifest, text};
 use holdfast::random::{Sequence, Stream};
@@ -99,4 +100,26 @@ fn a_finished_run_shows_its_results_again_and_fresh_runs_it_anew() {
     let fresh = line.replace("--out", "--fresh --out");
     holdfast(&fresh, &[text(out.path())]).succeeded();
     assert!(fs::read(&metrics).unwrap() == before, "other metrics than those of the first run");
+}
+
+#[test]
+fn a_run_killed_on_the_surgeons_paths_ends_with_the_bits_of_an_undisturbed_one() {
+    let (_data, data) = digits::folder();
+    let line = "compare --preset smoke --training-images 320 --epochs 3 --ed-epochs 1 --ed-targets 0 --batch 8 --depth 2 --device \
+                cpu --quiet --data";
+    let line = format!("{line} {data} --out");
+    let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    end(&mut command(&arguments(&line, whole.path()))).succeeded();
+    // Each time it may go on for twice as long, so that the last time lies in the second half of what comes before the paths
+    // are kept: there the paths are found.
+    let (again, kept) = (arguments(&line, killed.path()), killed.path().join("path.npz"));
+    let mut after = Duration::from_millis(100);
+    while disturb(&again, killed.path(), "-KILL", after) && !kept.exists() {
+        assert!(manifest(killed.path())["finished"].is_null());
+        after *= 2;
+    }
+    end(&mut command(&again)).succeeded();
+    assert_same_run(whole.path(), killed.path());
+    let [one, other] = [whole.path(), killed.path()].map(|run| fs::read(run.join("path.npz")).unwrap());
+    assert!(one == other, "path.npz differs");
 }

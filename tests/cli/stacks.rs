@@ -1,6 +1,6 @@
 //! Stacks of dense layers of other programs: pruned with their images, and evaluated.
 
-use crate::program::{Ended, Table, fresh_folder, holdfast, manifest, text};
+use crate::program::{Ended, Table, device, fresh_folder, holdfast, manifest, text};
 use holdfast::run_folder::arrays::{self, ArrayFile, ForeignArray, NamedArray, Values};
 use holdfast::run_folder::file_kind::Purpose;
 use std::collections::BTreeMap;
@@ -143,6 +143,21 @@ fn a_stack_is_cut_like_the_run_that_it_was_taken_from() {
             read(&out, &format!("dense{layer}.bias")).1
         );
     }
+}
+
+#[test]
+fn both_engines_prune_a_stack_to_networks_that_classify_alike() {
+    let folder = with("stack-engines", "state.safetensors", &state());
+    let weights = folder.join("state.safetensors");
+    let [cpu, shaders] = ["cpu", &device()].map(|device| {
+        let out = fresh_folder("stack-engines-out");
+        let line = format!("prune --dense fc0,fc1,fc2 --smaller 4 --device {device} --quiet --json");
+        let places = ["--data", data(), "--weights", text(&weights), "--out", text(&out)];
+        holdfast(&line, &places).succeeded().json()["replicas"][0].clone()
+    });
+    assert_eq!(cpu["removed_weights"], shaders["removed_weights"]);
+    let [one, other] = [&cpu, &shaders].map(|json| json["accuracy_after"].as_f64().unwrap());
+    assert!((one - other).abs() <= 0.005, "{one} on the processor, {other} in the shaders");
 }
 
 /// Gives a run the calibration images that a stack draws.

@@ -1,6 +1,7 @@
 //! Whole networks: what `compare` tells of them by size, and `prune` of its run.
 
-use crate::program::{Table, fresh_folder, holdfast, manifest, text, weights};
+use crate::digits;
+use crate::program::{Table, device, fresh_folder, holdfast, manifest, text, weights};
 use crate::run_folder::smoke;
 use holdfast::run_folder::arrays::{self, NamedArray, Values};
 use std::path::{Path, PathBuf};
@@ -196,4 +197,31 @@ fn polishing_moves_what_is_left_towards_the_dense_network_and_nothing_else() {
     refused("--criterion magnitude --smaller 12 --polish 2", 2, &["--polish", "--repair refit"]);
     let line = "prune --criterion surgeon --layers all --smaller 2 --polish 1 --device cpu";
     holdfast(line, &[text(run), "--out", text(&out)]).succeeded().says(&["not polished", "8192"]);
+}
+
+#[test]
+fn both_engines_cut_a_run_to_networks_that_classify_alike() {
+    let data = digits::folder();
+    let run = fresh_folder("surgeon-engines");
+    let sizes = "--hidden 12,9 --training-images 320 --epochs 6 --batch 8 --layers all --device cpu --quiet";
+    let line = format!("train --preset smoke {sizes} --data {} --out", data.1);
+    holdfast(&line, &[text(&run)]).succeeded();
+    let by_size = "--base mean --layers all --smaller 2,3,4,5,6,8,10";
+    let by_sparsity = "--layers focus --sparsity 0%,10%,20%,30%,40%,50%,60%,70%,80%,90%,100%";
+    for (criterion, points) in
+        ["hold-surgeon", "surgeon"].into_iter().flat_map(|name| [by_size, by_sparsity].map(|points| (name, points)))
+    {
+        let [cpu, shaders] = ["cpu", &device()].map(|device| {
+            let out = fresh_folder("surgeon-engines-out");
+            let line = format!("prune --criterion {criterion} {points} --device {device} --quiet --json");
+            let json = holdfast(&line, &[text(&run), "--out", text(&out)]).succeeded().json();
+            let accuracy = |replica: &serde_json::Value| replica["accuracy_after"].as_f64().unwrap();
+            let points = json["points"].as_array().unwrap().iter();
+            points.flat_map(|point| point["replicas"].as_array().unwrap()).map(accuracy).collect::<Vec<f64>>()
+        });
+        assert!(cpu.len() == shaders.len() && cpu.len() >= 14, "{cpu:?} {shaders:?}");
+        // Half a point, of a hundred images: none may be classified otherwise.
+        let furthest = cpu.iter().zip(&shaders).map(|(cpu, shaders)| (cpu - shaders).abs()).fold(0.0, f64::max);
+        assert!(furthest <= 0.005, "{criterion} {points}: {cpu:?} on the processor, {shaders:?} in the shaders");
+    }
 }
