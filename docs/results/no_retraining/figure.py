@@ -2,7 +2,7 @@
 
 import math
 
-from .measured import mean
+from .measured import DECAY_EPOCHS, mean
 
 SIZES = (2, 4, 6, 8, 10, 15)
 # Of each method: words, how it is found, colours on light and on dark ground (3:1 at least), dash and mark, which tell it in gray.
@@ -10,7 +10,7 @@ METHODS = (
     ("magnitude", ("magnitude", "", "cut"), "#6b6b6b", "#a8a8a8", "2 3", "cross"),
     ("Wanda", ("wanda", "", "cut"), "#8a5a00", "#e0a63c", "6 3", "triangle"),
     ("magnitude, refit", ("magnitude", "", "refit"), "#9c27b0", "#dd8bec", "8 3 2 3", "diamond"),
-    ("decay, 3 epochs each", ("decay-batched", "density", "cut"), "#b3261e", "#ff8a80", "4 2", "square"),
+    (f"decay, {DECAY_EPOCHS} epochs each", ("decay-batched", "density", "cut"), "#b3261e", "#ff8a80", "4 2", "square"),
     ("surgeon, last", ("surgeon", "last", "refit"), "#00695c", "#4db6ac", "", "ring"),
     ("holding surgeon, mean", ("hold-surgeon", "mean", "refit"), "#0b57d0", "#8ab4f8", "", "dot"),
 )
@@ -84,6 +84,11 @@ def marginal(run, key):
     return None
 
 
+def accuracies(run, key, size):
+    """By replica; decay only of as many epochs as its label says."""
+    return run.decay(size=size) if key[0].startswith("decay") else run.at(*key, size=size)
+
+
 def draw(book):
     """The figure as SVG; nothing if no pair has been run."""
     pairs = book.pairs()
@@ -91,7 +96,7 @@ def draw(book):
         return None
     parts, top = [], 54
     for name, run in pairs:
-        found = [[(size, mean(run.at(*key[:2], key[2], size=size))) for size in SIZES] for _, key, *_ in METHODS]
+        found = [[(size, mean(accuracies(run, key, size))) for size in SIZES] for _, key, *_ in METHODS]
         found = [[(size, value) for size, value in points if value is not None] for points in found]
         dense = mean(run.dense())
         values = [value for points in found for _, value in points] + [dense]
@@ -114,7 +119,7 @@ def draw(book):
         top += PANEL + GAP
     timed = [(name, run) for name, run in pairs if name == "paper"]
     for name, run in timed:
-        found = [(index, marginal(run, key), mean(run.at(*key[:2], key[2], size=4))) for index, (_, key, *_) in enumerate(METHODS)]
+        found = [(index, marginal(run, key), mean(accuracies(run, key, 4))) for index, (_, key, *_) in enumerate(METHODS)]
         found = [each for each in found if each[1] and each[2] is not None]
         if not found:
             continue

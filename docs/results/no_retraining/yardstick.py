@@ -39,13 +39,13 @@ def public(book, here):
         if ours and theirs[sparsity]:
             most, name = max(ours)
             words.append(f"{100 * sparsity:.0f} %: {most:.1f} ({name}) beside {theirs[sparsity]:.1f}")
-    places = sorted({row["place"] for row in published})
+    files = sorted({row["file"] for row in published})
     note = [
         "All layers together, no retraining, test accuracy in %. Ours is another network of that shape, trained here; the published rows are of one"
         " network of 93.97 % (the name of its checkpoint), so compare what is lost rather than levels. Published numbers were read in the"
         " projects' own files:",
         "",
-        *(f"- {place}" for place in places),
+        *(f"- {file}" for file in files),
         "",
         "The tables of the papers themselves could not be opened here, and of CHITA (Benbaki et al. 2023) only the abstract: its numbers"
         " for this network are not printed.",
