@@ -14,8 +14,8 @@ METHODS = (
     ("surgeon, last", ("surgeon", "last", "refit"), "#00695c", "#4db6ac", "", "ring"),
     ("holding surgeon, mean", ("hold-surgeon", "mean", "refit"), "#0b57d0", "#8ab4f8", "", "dot"),
 )
-WIDTH, LEFT, RIGHT, PANEL, GAP = 480, 46, 326, 190, 62
-TICKS = (0, 50, 80, 90, 95, 98, 99, 99.5)
+WIDTH, LEFT, RIGHT, PANEL, GAP = 500, 46, 316, 190, 62
+TICKS = (10, 30, 50, 70, 80, 90, 95, 98, 99, 99.5)
 
 
 def place(accuracy):
@@ -57,7 +57,7 @@ def frame(parts, top, low, high, dense, title, below):
         share = (place(accuracy) - place(low)) / (place(high) - place(low))
         return top + PANEL * (1 - min(max(share, 0), 1))
 
-    parts.append(f'<text x="0" y="{top - 12}" class="title">{title}</text>')
+    parts.append(f'<text x="4" y="{top - 12}" class="title">{title}</text>')
     for tick in TICKS:
         if low <= tick / 100 <= high:
             parts.append(f'<path d="M{LEFT} {y(tick / 100):.1f}H{RIGHT}" class="grid"/>'
@@ -98,15 +98,18 @@ def draw(book):
     for name, run in pairs:
         found = [[(size, mean(accuracies(run, key, size))) for size in SIZES] for _, key, *_ in METHODS]
         found = [[(size, value) for size, value in points if value is not None] for points in found]
+        sizes = sorted({size for points in found for size, _ in points})
+        if not sizes:
+            continue
         dense = mean(run.dense())
         values = [value for points in found for _, value in points] + [dense]
         low, high = max(min(values) - 0.02, 0.0), min(max(values) + (1 - max(values)) * 0.25, 0.9999)
         y = frame(parts, top, low, high, dense, f"{book.label(name)} (n = {run.replicas})", "times smaller (whole network)")
 
-        def x(size):
-            return LEFT + 12 + (RIGHT - LEFT - 24) * math.log(size / SIZES[0]) / math.log(SIZES[-1] / SIZES[0])
+        def x(size, sizes=sizes):
+            return LEFT + 12 + (RIGHT - LEFT - 24) * math.log(size / sizes[0]) / math.log(max(sizes[-1], 2 * sizes[0]) / sizes[0])
 
-        for size in SIZES:
+        for size in sizes:
             parts.append(f'<text x="{x(size):.1f}" y="{top + PANEL + 16}" class="middle">{size}x</text>')
         ends = []
         for index, points in enumerate(found):
@@ -154,5 +157,5 @@ def draw(book):
     )
     head = (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
             'aria-label="Test accuracy of every method by size of the whole network, one panel for each pair of network and data">')
-    caption = '<text x="0" y="14">Test accuracy in % (scale by error); dotted: as trained</text>'
+    caption = '<text x="4" y="18">Test accuracy in % (scale by error); dotted: as trained</text>'
     return f'{head}<style>{style}</style><rect class="ground" width="100%" height="100%"/>{caption}' + "".join(parts) + "</svg>\n"

@@ -109,7 +109,7 @@ def write(folder, here):
     lines += yardstick.second_seed(book, other, QUESTIONS)
     lines += ["## The runs", "", "`docs/results/update-no-retraining --list` prints the commands. " + (
         f"Not run yet: {', '.join(f'`{name}`' for name in not_made)}." if not_made else "All have been run."), ""]
-    commands = dict(runs.comparisons())
+    commands = {name: words.replace(runs.FASHION, "any=DIR/fashion-mnist") for name, words in runs.comparisons()}
     lines += ["```sh", *(f"holdfast {commands[name]} --out runs/{name}" for name in made), "```"]
     (here / "no-retraining.md").write_text("\n".join(lines).rstrip() + "\n")
 

@@ -177,7 +177,8 @@ def holding_against_magnitude(book):
         *table(focus_header(), spelled(solved)), "", "Whole network, cut, one threshold for all layers:", "",
         *table(["whole network", *times_of((2, 4, 6))], spelled(wholes)),
     ]
-    return section(title, sentence, body)
+    note = LEGEND + " With refit, too, holding puts frozen weights first and magnitude does not."
+    return section(title, sentence, body, note)
 
 
 def holding_surgeon(book):
@@ -365,14 +366,14 @@ def turned(book, title, label, settings, usual, sentence):
 
 
 def words_of(per):
-    """`64: −1.2 to −0.3 (told apart at 5 of 6 sizes)` for each setting."""
+    """`64: −1.2 to −0.3 points, told apart at 5 of 6 sizes` for each setting."""
     found = []
     for words, each in per.items():
         if each:
             low, high = min(one.mean for one in each), max(one.mean for one in each)
             apart = sum(one.holm for one in each)
-            span = f"{low:+.2f} to {high:+.2f}" if len(each) > 1 else f"{low:+.2f}"
-            found.append(f"{words}: {span} points, told apart at {apart} of {len(each)} sizes".replace("-", "−"))
+            span = (f"{low:+.2f} to {high:+.2f}" if len(each) > 1 else f"{low:+.2f}").replace("-", "−")
+            found.append(f"{words}: {span} points, told apart at {apart} of {len(each)} sizes")
     return "; ".join(found)
 
 

@@ -1,7 +1,9 @@
-"""The runs that the page is made of: a name, the command's arguments, and what it is for. Cheap ones come first."""
+"""The runs that the page is made of: a name and the command's arguments. Cheap ones come first."""
 
-# Fashion-MNIST is read where Debian's package dataset-fashion-mnist puts it; it is not part of the repository.
-FASHION = "any=/usr/share/datasets/fashion-mnist"
+import os
+
+# Fashion-MNIST is not part of the repository. Debian's package dataset-fashion-mnist puts it there; FASHION_MNIST names another folder.
+FASHION = f"any={os.environ.get('FASHION_MNIST', '/usr/share/datasets/fashion-mnist')}"
 
 # What does not interest at a place is kept small: exponential decay of one epoch, to no sparsity.
 NO_DECAY = "--ed-epochs 1 --ed-targets 0"
