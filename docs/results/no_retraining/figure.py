@@ -14,7 +14,7 @@ METHODS = (
     ("surgeon, last", ("surgeon", "last", "refit"), "#00695c", "#4db6ac", "", "ring"),
     ("holding surgeon, mean", ("hold-surgeon", "mean", "refit"), "#0b57d0", "#8ab4f8", "", "dot"),
 )
-WIDTH, LEFT, RIGHT, PANEL, GAP = 500, 46, 316, 190, 62
+WIDTH, LEFT, RIGHT, PANEL, GAP = 500, 46, 316, 190, 76
 TICKS = (10, 30, 50, 70, 80, 90, 95, 98, 99, 99.5)
 
 

@@ -73,5 +73,5 @@ def second_seed(book, other, questions):
 
 def signs(lines):
     """What each cell of a section's tables concludes: above, below, or not told apart."""
-    cells = [cell for line in lines if line.startswith("|") for cell in line.split("|")[2:-1] if " ± " in cell]
+    cells = [cell for line in lines if line.startswith("|") for cell in line.split("|")[2:-1] if " ± " in cell and ("+" in cell or "−" in cell)]
     return ["+" if "**+" in cell else "-" if "**−" in cell else "0" for cell in cells]
