@@ -97,6 +97,8 @@ def write(folder, here):
     ]
     if drawn:
         lines += ["![Accuracy by size and by time of a point, for every pair](no-retraining.svg)", ""]
+        if book.of["paper"]:
+            lines += [f"Times, in the last panel, are of the run `paper` alone: {name_of(json.dumps(book.of['paper'].manifest.get('device')))}.", ""]
         (here / "no-retraining.svg").write_text(drawn)
     if pairs:
         lines += ["## Pairs of network and data", *questions.pairs_table(book), "", f"Made with {versions(book)}.", ""]
