@@ -1,5 +1,7 @@
 //! Cases of `surgeon.*`.
 
+mod importance;
+
 use super::comparator::{EPSILON, Expected, Report, compare};
 use super::{Draws, Output, Setting, bits, output, preset, read, run, widen};
 use crate::cpu::fast::gram::Half;
@@ -309,5 +311,6 @@ pub fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
             }
         }
     }
+    reports.extend(importance::all(settings)?);
     Ok(reports)
 }

@@ -50,11 +50,18 @@ pub fn importance<T: Real>(architecture: &Architecture, parameters: &[T], input:
     let layers = Layer::all(architecture);
     let mut importance: Vec<Vec<T>> = layers.iter().map(|layer| vec![T::zero(); layer.units()]).collect();
     logit_gradients(architecture, parameters, input, &mut |Gradient { layer, values, .. }| {
-        for row in values.chunks_exact(layers[layer].units()) {
-            importance[layer].iter_mut().zip(row).for_each(|(sum, &g)| *sum += g * g);
-        }
+        add_squares(values, &mut importance[layer]);
     });
     importance
+}
+
+/// Adds the squares of `gradient` `[row, unit]` to `sums` `[unit]`.
+///
+/// Twin of `shaders/surgeon/importance.wgsl`, whose sums are those of one run of rows.
+pub fn add_squares<T: Real>(gradient: &[T], sums: &mut [T]) {
+    for row in gradient.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, &g)| *sum += g * g);
+    }
 }
 
 /// What one logit of some samples has to do with one layer.

@@ -1,6 +1,7 @@
 //! What the front asks of a device. Arguments have been checked when they come here, so a back end states no check of its
 //! own; it fails only where the device does, or where the work does not fit it.
 
+use super::importance;
 use super::loaded::Loaded;
 use super::surgeon::{ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer, behind};
 use super::{
@@ -11,7 +12,7 @@ use crate::data::Dataset;
 use crate::error::Result;
 #[cfg(feature = "gpu")]
 use crate::gpu::Gpu;
-use crate::network::Selection;
+use crate::network::{Architecture, Selection};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -77,6 +78,11 @@ pub(super) trait Backend: Send {
             all.push(refits);
         }
         Ok(all)
+    }
+
+    /// There is an image, and the lengths fit.
+    fn importance(&self, architecture: &Architecture, parameters: &[f32], images: &[f32]) -> Result<Vec<Vec<f64>>> {
+        Ok(importance::on_host(architecture, parameters, images, &|work| self.on_threads(work)))
     }
 
     /// Runs work of the host that uses several threads, on the threads that the user gives the engine.

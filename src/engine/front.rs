@@ -8,7 +8,7 @@ use super::surgeon::{ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer};
 use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::network::ParameterLayout;
+use crate::network::{Architecture, ParameterLayout};
 use std::sync::Arc;
 
 /// A device that trains batches of replicas and counts histories.
@@ -281,6 +281,23 @@ impl Engine {
         let of_first: Vec<&[bool]> = cuts.iter().map(|cut| cut[0]).collect();
         let refits = self.refit(first, known, &of_first, watch)?;
         self.backend.refit_behind(layers, refits, cuts, watch)
+    }
+
+    /// For each layer and unit k the mean over `images` `[image, feature]` of the sum over classes, and over the positions of
+    /// a convolution, of `(d logit / d z_k)^2`, z before the ReLU: how much an error of z matters to the logits. Definition:
+    /// [`crate::cpu::layers::importance`].
+    ///
+    /// Fails with [`Error::Shape`] if lengths do not fit the network.
+    pub fn importance(&self, architecture: &Architecture, parameters: &[f32], images: &[f32]) -> Result<Vec<Vec<f64>>> {
+        let (length, expected) = (architecture.image_len(), ParameterLayout::new(architecture).parameters());
+        if parameters.len() != expected || images.is_empty() || !images.len().is_multiple_of(length) {
+            return Err(Error::Shape(format!(
+                "{} parameters and images of {} pixels in all; the network has {expected} and takes {length} of each",
+                parameters.len(),
+                images.len()
+            )));
+        }
+        self.backend.importance(architecture, parameters, images)
     }
 
     /// Runs work of the host on the engine's threads.

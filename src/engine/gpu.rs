@@ -3,6 +3,7 @@
 mod batch;
 mod capacity;
 mod history;
+mod importance;
 mod launches;
 mod samples;
 mod surgeon;
@@ -21,6 +22,7 @@ use crate::data::Dataset;
 use crate::data::batches::step_ranges;
 use crate::error::Result;
 use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
+use crate::network::Architecture;
 use batch::GpuBatch;
 use parking_lot::Mutex;
 use samples::LoadedData;
@@ -246,6 +248,10 @@ impl Backend for GpuBackend {
     ) -> Result<Vec<Refit>> {
         let one = |&kept: &&[bool]| surgeon::refit(&self.gpu, &SurgeonLayer { kept, ..*layer }, watch);
         cuts.iter().map(one).collect()
+    }
+
+    fn importance(&self, architecture: &Architecture, parameters: &[f32], images: &[f32]) -> Result<Vec<Vec<f64>>> {
+        importance::importance(&self.gpu, architecture, parameters, images)
     }
 
     fn gpu(&self) -> Option<&Arc<Gpu>> {

@@ -1,9 +1,9 @@
-//! Calibration images on their way through a network, layer by layer. Both engines compute this on the host, on all threads:
-//! it is a small part of what the surgeon does, and its parts are needed there.
+//! Calibration images on their way forward through a network, layer by layer. Both engines compute this on the host, on all
+//! threads: it is a small part of what the surgeon does, and its parts are needed there.
 
 use super::surgeon::{BLOCK, winners};
 use super::{Engine, Evaluation, Watch};
-use crate::cpu::fast::layers::{Importance, PaddedParameters};
+use crate::cpu::fast::layers::PaddedParameters;
 use crate::cpu::{layers, softmax_cross_entropy};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
@@ -131,39 +131,5 @@ impl Engine {
         // Blocks are added in their order, whatever the number of threads.
         let (loss, correct) = parts?.into_iter().fold((0.0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         Ok(Evaluation { loss: loss / labels.len() as f64, correct, samples: labels.len() as u32 })
-    }
-
-    /// For each layer and unit k the mean over `images` `[image, feature]` of the sum over classes, and over the positions of
-    /// a convolution, of `(d logit / d z_k)^2`, z before the ReLU: how much an error of z matters to the logits.
-    ///
-    /// Fails with [`Error::Shape`] if lengths do not fit the network.
-    pub fn importance(&self, architecture: &Architecture, parameters: &[f32], images: &[f32]) -> Result<Vec<Vec<f64>>> {
-        let (length, expected) = (architecture.image_len(), ParameterLayout::new(architecture).parameters());
-        if parameters.len() != expected || images.is_empty() || !images.len().is_multiple_of(length) {
-            return Err(Error::Shape(format!(
-                "{} parameters and images of {} pixels in all; the network has {expected} and takes {length} of each",
-                parameters.len(),
-                images.len()
-            )));
-        }
-        let layout = ParameterLayout::new(architecture);
-        let padded = |(index, layer): (usize, Layer)| {
-            let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| &parameters[tensor.range()]);
-            PaddedParameters::new(layer, weights, bias)
-        };
-        let importance = Importance::new(Layer::all(architecture).into_iter().enumerate().map(padded).collect());
-        let mut parts = Vec::new();
-        self.on_threads(&mut || {
-            parts = images.par_chunks(BLOCK * length).map(|images| importance.of(images)).collect();
-        });
-        let count = (images.len() / length) as f64;
-        // Blocks are added in their order, whatever the number of threads.
-        let mut sums: Vec<Vec<f64>> = Layer::all(architecture).iter().map(|layer| vec![0.0; layer.units()]).collect();
-        for part in parts {
-            for (sums, part) in sums.iter_mut().zip(part) {
-                sums.iter_mut().zip(part).for_each(|(sum, one)| *sum += f64::from(one) / count);
-            }
-        }
-        Ok(sums)
     }
 }

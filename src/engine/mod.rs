@@ -12,6 +12,7 @@ mod cpu;
 mod front;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod importance;
 mod layers;
 mod loaded;
 mod polish;

@@ -73,6 +73,7 @@ pub const SHADERS: &[&Shader] = &[
     &surgeon::REFIT,
     &surgeon::CHOOSE,
     &surgeon::UPDATE,
+    &surgeon::IMPORTANCE,
 ];
 
 const STEPS: &[&Shader] = &[&dense_stack::STEP, &dense_stack::STEP_FEATURES];

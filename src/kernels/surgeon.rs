@@ -1,4 +1,8 @@
-//! `surgeon.*`: elimination paths and refits of units, from their moments.
+//! `surgeon.*`: elimination paths and refits of units, from their moments, and how much units matter to the logits.
+
+mod importance;
+
+pub use importance::{IMPORTANCE, Importance, ImportanceArguments, ImportanceShape};
 
 use super::{Bound, StepRecord, grid, read, record, require, require_positive, write};
 use crate::error::{Error, Result};

@@ -182,12 +182,12 @@ pub fn find(
     if !path.is_file() {
         return Ok(Found::Nothing);
     }
-    let mut file = ArrayFile::open(path, Purpose::Arrays)?;
-    let chosen = layers_of(architecture, selection);
-    let layers: Vec<Layer> = Layer::all(architecture);
     let damaged = |what: &str| {
         Error::Data(format!("{}: {what}; the file is damaged: delete it, and the ways are found anew", path.display()))
     };
+    let mut file = ArrayFile::open(path, Purpose::Arrays).map_err(|error| damaged(&error.to_string()))?;
+    let chosen = layers_of(architecture, selection);
+    let layers: Vec<Layer> = Layer::all(architecture);
     let ending = format!(".{ends}.fingerprint");
     let sets: Vec<String> =
         file.names().iter().filter_map(|name| name.strip_suffix(&ending)).map(|set| format!("{set}.{ends}")).collect();

@@ -92,7 +92,7 @@ fn tables_have_the_columns_of_the_documentation() {
         ),
         (
             "inference.csv",
-            "method,model,data_set,replicates,sparsity,images,milliseconds,milliseconds_sd,ratio_to_dense",
+            "method,model,data_set,layers,replicates,sparsity,smaller,images,milliseconds,milliseconds_sd,ratio_to_dense",
         ),
     ] {
         assert_eq!(table(name).columns.join(","), columns, "{name}");

@@ -33,6 +33,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("stability.count", "(key <= high)", "(key < high)"),
     ("dense_stack.step", "hidden = layer < launch.params.depth", "hidden = layer <= launch.params.depth"),
     ("surgeon.update", "select(product, -product, sweeps)", "product"),
+    ("surgeon.importance", "place += params.units", "place += 1u"),
     ("mask.smallest", "if (mask[i] == PRUNED) { state = PRUNED; }", ""),
 ];
 

@@ -17,6 +17,7 @@ mod families;
 mod focus_sweep;
 mod gram;
 mod he_normal;
+mod importance;
 mod magnitude_sort;
 mod mask;
 mod max_pool2d;
