@@ -2,7 +2,7 @@
 
 import math
 
-from .measured import mean
+from .measured import DECAY_EPOCHS, mean
 
 SIZES = (2, 4, 6, 8, 10, 15)
 # Of each method: words, how it is found, colours on light and on dark ground (3:1 at least), dash and mark, which tell it in gray.
@@ -10,12 +10,12 @@ METHODS = (
     ("magnitude", ("magnitude", "", "cut"), "#6b6b6b", "#a8a8a8", "2 3", "cross"),
     ("Wanda", ("wanda", "", "cut"), "#8a5a00", "#e0a63c", "6 3", "triangle"),
     ("magnitude, refit", ("magnitude", "", "refit"), "#9c27b0", "#dd8bec", "8 3 2 3", "diamond"),
-    ("decay, 3 epochs each", ("decay-batched", "density", "cut"), "#b3261e", "#ff8a80", "4 2", "square"),
+    (f"decay, {DECAY_EPOCHS} epochs each", ("decay-batched", "density", "cut"), "#b3261e", "#ff8a80", "4 2", "square"),
     ("surgeon, last", ("surgeon", "last", "refit"), "#00695c", "#4db6ac", "", "ring"),
     ("holding surgeon, mean", ("hold-surgeon", "mean", "refit"), "#0b57d0", "#8ab4f8", "", "dot"),
 )
-WIDTH, LEFT, RIGHT, PANEL, GAP = 480, 46, 326, 190, 62
-TICKS = (0, 50, 80, 90, 95, 98, 99, 99.5)
+WIDTH, LEFT, RIGHT, PANEL, GAP = 500, 46, 316, 190, 76
+TICKS = (10, 30, 50, 70, 80, 90, 95, 98, 99, 99.5)
 
 
 def place(accuracy):
@@ -57,7 +57,7 @@ def frame(parts, top, low, high, dense, title, below):
         share = (place(accuracy) - place(low)) / (place(high) - place(low))
         return top + PANEL * (1 - min(max(share, 0), 1))
 
-    parts.append(f'<text x="0" y="{top - 12}" class="title">{title}</text>')
+    parts.append(f'<text x="4" y="{top - 12}" class="title">{title}</text>')
     for tick in TICKS:
         if low <= tick / 100 <= high:
             parts.append(f'<path d="M{LEFT} {y(tick / 100):.1f}H{RIGHT}" class="grid"/>'
@@ -84,6 +84,11 @@ def marginal(run, key):
     return None
 
 
+def accuracies(run, key, size):
+    """By replica; decay only of as many epochs as its label says."""
+    return run.decay(size=size) if key[0].startswith("decay") else run.at(*key, size=size)
+
+
 def draw(book):
     """The figure as SVG; nothing if no pair has been run."""
     pairs = book.pairs()
@@ -91,17 +96,20 @@ def draw(book):
         return None
     parts, top = [], 54
     for name, run in pairs:
-        found = [[(size, mean(run.at(*key[:2], key[2], size=size))) for size in SIZES] for _, key, *_ in METHODS]
+        found = [[(size, mean(accuracies(run, key, size))) for size in SIZES] for _, key, *_ in METHODS]
         found = [[(size, value) for size, value in points if value is not None] for points in found]
+        sizes = sorted({size for points in found for size, _ in points})
+        if not sizes:
+            continue
         dense = mean(run.dense())
         values = [value for points in found for _, value in points] + [dense]
         low, high = max(min(values) - 0.02, 0.0), min(max(values) + (1 - max(values)) * 0.25, 0.9999)
         y = frame(parts, top, low, high, dense, f"{book.label(name)} (n = {run.replicas})", "times smaller (whole network)")
 
-        def x(size):
-            return LEFT + 12 + (RIGHT - LEFT - 24) * math.log(size / SIZES[0]) / math.log(SIZES[-1] / SIZES[0])
+        def x(size, sizes=sizes):
+            return LEFT + 12 + (RIGHT - LEFT - 24) * math.log(size / sizes[0]) / math.log(max(sizes[-1], 2 * sizes[0]) / sizes[0])
 
-        for size in SIZES:
+        for size in sizes:
             parts.append(f'<text x="{x(size):.1f}" y="{top + PANEL + 16}" class="middle">{size}x</text>')
         ends = []
         for index, points in enumerate(found):
@@ -114,7 +122,7 @@ def draw(book):
         top += PANEL + GAP
     timed = [(name, run) for name, run in pairs if name == "paper"]
     for name, run in timed:
-        found = [(index, marginal(run, key), mean(run.at(*key[:2], key[2], size=4))) for index, (_, key, *_) in enumerate(METHODS)]
+        found = [(index, marginal(run, key), mean(accuracies(run, key, 4))) for index, (_, key, *_) in enumerate(METHODS)]
         found = [each for each in found if each[1] and each[2] is not None]
         if not found:
             continue
@@ -149,5 +157,5 @@ def draw(book):
     )
     head = (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
             'aria-label="Test accuracy of every method by size of the whole network, one panel for each pair of network and data">')
-    caption = '<text x="0" y="14">Test accuracy in % (scale by error); dotted: as trained</text>'
+    caption = '<text x="4" y="18">Test accuracy in % (scale by error); dotted: as trained</text>'
     return f'{head}<style>{style}</style><rect class="ground" width="100%" height="100%"/>{caption}' + "".join(parts) + "</svg>\n"

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 
 LEVEL = 0.95
+# Epochs of exponential decay for each target, the paper's.
+DECAY_EPOCHS = 3
 
 
 def log_beta(a, b):
@@ -116,11 +118,15 @@ class Run:
             row["replica"] = int(row["replica"])
             for name in ("sparsity", "smaller", "accuracy"):
                 row[name] = float(row[name])
+        self.by = {}
+        for row in self.rows:
+            self.by.setdefault((row["layers"], row["method"], row["repair"]), []).append(row)
         self.replicas = len({row["replica"] for row in self.rows})
         self.data = self.rows[0]["data_set"]
         self.model = self.rows[0]["model"]
         self.epochs = max(int(row["epochs"]) for row in self.rows)
         self.images = self.subject.get("training_images")
+        self.decay_epochs = self.subject.get("baseline_epochs")
 
     def title(self):
         data = {"fashion-mnist": "Fashion-MNIST", "mnist": "MNIST", "pr": "PR", "ct": "CT"}.get(self.data, self.data)
@@ -142,23 +148,17 @@ class Run:
     def at(self, method, rule=None, repair="cut", sparsity=None, size=None, window=None):
         """Accuracy by replica of one method, at a sparsity of the focus layer or a size of the whole network."""
         found = {}
-        for row in self.rows:
-            if row["method"] != method or row["repair"] != repair or (rule is not None and row["rule"] != rule):
+        for row in self.by.get(("focus" if size is None else "all", method, repair), ()):
+            if (rule is not None and row["rule"] != rule) or (window is not None and row["window"] != str(window)):
                 continue
-            if window is not None and row["window"] != str(window):
-                continue
-            if size is None:
-                near = row["layers"] == "focus" and abs(row["sparsity"] - sparsity) < 0.002
-            else:
-                near = row["layers"] == "all" and abs(row["smaller"] / size - 1) < 0.005
+            near = abs(row["sparsity"] - sparsity) < 0.002 if size is None else abs(row["smaller"] / size - 1) < 0.005
             if near:
                 found[row["replica"]] = row["accuracy"]
         return found
 
-    def sizes(self, method="hold-surgeon", rule="mean"):
-        """Sizes of the whole network that a method was cut to, as whole tenths."""
-        rows = (row for row in self.rows if row["layers"] == "all" and row["method"] == method and row["rule"] == rule)
-        return sorted({round(row["smaller"], 1) for row in rows})
+    def decay(self, **place):
+        """The same of exponential decay, where it had the 3 epochs that the page speaks of."""
+        return self.at("decay-batched", "density", **place) if self.decay_epochs == DECAY_EPOCHS else {}
 
     def half_window(self):
         return max(1, self.epochs // 2)

@@ -38,7 +38,7 @@ def versions(book):
 def name_of(device):
     device = json.loads(device)
     if isinstance(device, dict):
-        return " ".join(str(device[key]) for key in ("name", "engine", "backend") if device.get(key))
+        return " ".join(str(device[key]) for key in ("name", "variant") if device.get(key))
     return str(device)
 
 
@@ -51,14 +51,14 @@ def does_not_work(book):
             for words, ours, theirs in (
                 ("holding surgeon less plain surgeon, last weights", run.at("hold-surgeon", "last", "refit", size=size), run.at("surgeon", "last", "refit", size=size)),
                 ("holding surgeon less plain surgeon, mean weights", run.at("hold-surgeon", "mean", "refit", size=size), run.at("surgeon", "mean", "refit", size=size)),
-                ("holding surgeon on mean weights less decay of 3 epochs", run.at("hold-surgeon", "mean", "refit", size=size), run.at("decay-batched", "density", size=size)),
+                ("holding surgeon on mean weights less decay of 3 epochs", run.at("hold-surgeon", "mean", "refit", size=size), run.decay(size=size)),
             ):
                 each = Difference(ours, theirs)
                 if each.told_apart() and each.mean < 0:
                     found.append([f"{book.label(name)}, {size:g}x", words, each])
     if found:
         return lines + ["Where ours is worse and its own interval (not corrected) leaves out 0:", "", *table(["where", "what", "points"], found), ""]
-    return lines + ["No comparison of the surgeons by size is told apart as worse, each interval by itself.", ""]
+    return lines + ["In no comparison by size that was measured is a surgeon of ours told apart as worse, each interval by itself.", ""]
 
 
 def write(folder, here):
@@ -73,6 +73,9 @@ def write(folder, here):
     pairs = book.pairs()
     drawn = figure.draw(book)
     lines = ["# Pruning without retraining: what holds", "Made by `docs/results/update-no-retraining` from result files; nothing here is typed in.", ""]
+    if not_made:
+        lines += [f"So far {len(made)} of {len(made) + len(not_made)} runs have been made, of {len(pairs)} of {len(runs.PAIRS)} pairs of network and"
+                  " data: what is told below is of these alone, and a section whose runs are missing says so.", ""]
     if pairs:
         head = [
             f"- **Smaller and still better**: {lower(answer(titles['still_better']))}",
@@ -94,6 +97,8 @@ def write(folder, here):
     ]
     if drawn:
         lines += ["![Accuracy by size and by time of a point, for every pair](no-retraining.svg)", ""]
+        if book.of["paper"]:
+            lines += [f"Times, in the last panel, are of the run `paper` alone: {name_of(json.dumps(book.of['paper'].manifest.get('device')))}.", ""]
         (here / "no-retraining.svg").write_text(drawn)
     if pairs:
         lines += ["## Pairs of network and data", *questions.pairs_table(book), "", f"Made with {versions(book)}.", ""]
@@ -106,7 +111,7 @@ def write(folder, here):
     lines += yardstick.second_seed(book, other, QUESTIONS)
     lines += ["## The runs", "", "`docs/results/update-no-retraining --list` prints the commands. " + (
         f"Not run yet: {', '.join(f'`{name}`' for name in not_made)}." if not_made else "All have been run."), ""]
-    commands = dict(runs.comparisons())
+    commands = {name: words.replace(runs.FASHION, "any=DIR/fashion-mnist") for name, words in runs.comparisons()}
     lines += ["```sh", *(f"holdfast {commands[name]} --out runs/{name}" for name in made), "```"]
     (here / "no-retraining.md").write_text("\n".join(lines).rstrip() + "\n")
 

@@ -3,7 +3,7 @@
 import json
 
 from . import runs
-from .measured import Difference, holm, mean, percent, tally, times
+from .measured import DECAY_EPOCHS, Difference, holm, mean, percent, tally, times
 
 SPARSITIES = (0.8, 0.9, 0.95)
 SIZES = (2, 4, 6, 8, 10, 15)
@@ -15,12 +15,15 @@ LEGEND = (
 
 
 def table(header, rows):
+    if not rows:
+        return ["Not measured yet."]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     return lines + [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
 
 
 def section(title, sentence, body, note=LEGEND):
-    return [f"## {title}", f"**{sentence}**", "", *body, *(["", note] if note and body else []), ""]
+    lines = [f"## {title}", f"**{sentence}**", "", *body, "", *([note, ""] if note and body else [])]
+    return [line for place, line in enumerate(lines) if line or place == 0 or lines[place - 1]]
 
 
 def missing(title):
@@ -28,10 +31,12 @@ def missing(title):
 
 
 def verdict(differences, better="better", worse="worse"):
-    """`3 of 12 better, 1 worse, 8 cannot be told apart`."""
+    """`better in 3 of 12 comparisons, worse in 1, and in 8 the two cannot be told apart`."""
     above, below, neither = tally(differences)
     count = above + below + neither
-    return f"in {above} of {count} comparisons {better}, in {below} {worse}, in {neither} the two cannot be told apart"
+    if count == 0:
+        return "not measured yet"
+    return f"{better} in {above} of {count} comparisons, {worse} in {below}, and in {neither} the two cannot be told apart"
 
 
 def among(word, differences):
@@ -56,8 +61,8 @@ class Book:
 
     def label(self, name):
         run = self.of[name]
-        title = run.title()
-        return f"{title}, paper's size" if name == "paper" else title
+        alike = [other for _, other in self.pairs() if other.title() == run.title()]
+        return f"{run.title()}, {run.epochs} epochs" if len(alike) > 1 else run.title()
 
 
 def by_points(book, points, make):
@@ -117,6 +122,8 @@ def accuracies(book):
     for name, run in book.pairs():
         rows, at_4 = [], {}
         for words, method, rule, repair in methods:
+            if method == "decay-batched" and run.decay_epochs != DECAY_EPOCHS:
+                continue
             sizes = [run.at(method, rule, repair, size=size) for size in SIZES]
             focus = [run.at(method, rule, repair, sparsity=sparsity, window=None if method != "hold" else run.half_window())
                      for sparsity in (0.9, 0.95)]
@@ -128,7 +135,7 @@ def accuracies(book):
             best.append(max(at_4, key=at_4.get))
         rows.insert(0, ["as trained: last · mean", f"{percent(run.dense())} · {percent(run.dense('mean'))}", *[""] * 7])
         header = [f"{book.label(name)}", *times_of(SIZES), "focus 90 %", "focus 95 %"]
-        body += ["", f"{book.label(name)}: {run.size_words()}.", "", *table(header, rows)]
+        body += [f"{book.label(name)}: {run.size_words()}.", "", *table(header, rows), ""]
     surgeons = sum("surgeon" in words for words in best)
     sentence = f"At 4x smaller the most accurate row is a surgeon's on {surgeons} of {len(best)} pairs."
     note = "Test accuracy in %, mean ± standard deviation over replicas; every size of a surgeon comes from one path, without labels and without a training step."
@@ -144,6 +151,10 @@ def holding_against_magnitude(book):
         hold = run.at("hold", "frozen-first", sparsity=sparsity, window=run.half_window())
         return Difference(hold, run.at("magnitude", "", sparsity=sparsity))
 
+    def frozen(run, sparsity):
+        hold = run.at("hold", "frozen-first", sparsity=sparsity, window=run.half_window())
+        return Difference(hold, run.at("magnitude-frozen-first", "", sparsity=sparsity))
+
     def refit(run, sparsity):
         return Difference(run.at("hold", "", "refit", sparsity=sparsity), run.at("magnitude", "", "refit", sparsity=sparsity))
 
@@ -151,19 +162,23 @@ def holding_against_magnitude(book):
         return Difference(run.at("hold", "frozen-first", size=size), run.at("magnitude", "", size=size))
 
     plain, plains = by_points(book, SPARSITIES, cut)
+    fair, fairs = by_points(book, SPARSITIES, frozen)
     solved, solveds = by_points(book, SPARSITIES, refit)
     wholes, alls = by_points(book, (2, 4, 6), whole)
     sentence = (
-        f"Cut and nothing else, on the focus layer holding is {verdict(plains)}{among('told apart', plains)}; solved anew (refit) it is"
+        f"Cut and nothing else, on the focus layer holding is {verdict(plains)}{among('told apart', plains)}; against one-shot with frozen"
+        f" weights first, as holding has them, it is {verdict(fairs)}{among('told apart', fairs)}; solved anew (refit) it is"
         f" {verdict(solveds)}{among('told apart', solveds)}; over the whole network, cut, it is {verdict(alls)}."
     )
     body = [
         "Holding magnitude over the last half of the epochs, frozen weights first, less one-shot magnitude, cut:", "",
-        *table(focus_header(), spelled(plain)), "", "The same masks, what stays solved anew:", "",
+        *table(focus_header(), spelled(plain)), "", "The same less one-shot magnitude with frozen weights first, so that only the order of the others differs:", "",
+        *table(focus_header(), spelled(fair)), "", "Holding less magnitude, what stays solved anew:", "",
         *table(focus_header(), spelled(solved)), "", "Whole network, cut, one threshold for all layers:", "",
         *table(["whole network", *times_of((2, 4, 6))], spelled(wholes)),
     ]
-    return section(title, sentence, body)
+    note = LEGEND + " With refit, too, holding puts frozen weights first and magnitude does not."
+    return section(title, sentence, body, note)
 
 
 def holding_surgeon(book):
@@ -252,10 +267,10 @@ def decay(book):
         return missing(title)
     rows, everything = by_points(
         book, (2, 4, 6, 8, 10),
-        lambda run, at: Difference(run.at("hold-surgeon", "mean", "refit", size=at), run.at("decay-batched", "density", size=at)))
+        lambda run, at: Difference(run.at("hold-surgeon", "mean", "refit", size=at), run.decay(size=at)))
     focus, at_focus = by_points(
         book, SPARSITIES,
-        lambda run, at: Difference(run.at("hold-surgeon", "mean", "refit", sparsity=at), run.at("decay-batched", "density", sparsity=at)))
+        lambda run, at: Difference(run.at("hold-surgeon", "mean", "refit", sparsity=at), run.decay(sparsity=at)))
     sentence = (
         f"Against decay of 3 epochs for each size the holding surgeon on mean weights is, over the whole network, {verdict(everything)}"
         f"{among('told apart', everything)}; on the focus layer it is {verdict(at_focus)}{among('told apart', at_focus)}."
@@ -351,14 +366,14 @@ def turned(book, title, label, settings, usual, sentence):
 
 
 def words_of(per):
-    """`64: −1.2 to −0.3 (told apart at 5 of 6 sizes)` for each setting."""
+    """`64: −1.2 to −0.3 points, told apart at 5 of 6 sizes` for each setting."""
     found = []
     for words, each in per.items():
         if each:
             low, high = min(one.mean for one in each), max(one.mean for one in each)
             apart = sum(one.holm for one in each)
-            span = f"{low:+.2f} to {high:+.2f}" if len(each) > 1 else f"{low:+.2f}"
-            found.append(f"{words}: {span} points, told apart at {apart} of {len(each)} sizes".replace("-", "−"))
+            span = (f"{low:+.2f} to {high:+.2f}" if len(each) > 1 else f"{low:+.2f}").replace("-", "−")
+            found.append(f"{words}: {span} points, told apart at {apart} of {len(each)} sizes")
     return "; ".join(found)
 
 

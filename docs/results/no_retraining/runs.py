@@ -1,7 +1,9 @@
-"""The runs that the page is made of: a name, the command's arguments, and what it is for. Cheap ones come first."""
+"""The runs that the page is made of: a name and the command's arguments. Cheap ones come first."""
 
-# Fashion-MNIST is read where Debian's package dataset-fashion-mnist puts it; it is not part of the repository.
-FASHION = "any=/usr/share/datasets/fashion-mnist"
+import os
+
+# Fashion-MNIST is not part of the repository. Debian's package dataset-fashion-mnist puts it there; FASHION_MNIST names another folder.
+FASHION = f"any={os.environ.get('FASHION_MNIST', '/usr/share/datasets/fashion-mnist')}"
 
 # What does not interest at a place is kept small: exponential decay of one epoch, to no sparsity.
 NO_DECAY = "--ed-epochs 1 --ed-targets 0"
@@ -14,7 +16,7 @@ SMALL = f"{DNN} --training-images 20000 --epochs 30 --replicates 5 {SIZES}"
 TURNED = f"{SMALL} --layers all --surgeons one {NO_DECAY}"
 
 # The pairs of network and data that every question is asked of, in the order of the page.
-PAIRS = ("paper", "mnist-dnn", "fashion-dnn", "pr-dnn", "xr-dnn", "mnist-cnn", "fashion-cnn")
+PAIRS = ("paper", "mnist-dnn", "fashion-dnn", "pr-dnn", "pr-dnn-40", "xr-dnn", "mnist-cnn", "fashion-cnn")
 COSINE = {"mnist-dnn": "mnist-dnn-cosine", "fashion-dnn": "fashion-dnn-cosine"}
 CALIBRATION = (64, 256, 1024, 4096, 16384)
 RIDGES = ("1e-4", "1e-3", "1e-2")
@@ -29,6 +31,8 @@ REDUCED_REPLICAS = (0, 1, 2)
 
 def comparisons():
     """Name and arguments of every comparison."""
+    # One surgeon on the whole network and little decay: many replicas where they cost least.
+    yield "pr-dnn-40", "compare --model dnn --data pr --replicates 40 --epochs 60 --ed-epochs 1 --ed-targets 0,50%,0.9"
     yield "mnist-dnn", f"{SMALL} {TARGETS}"
     yield "pr-dnn", f"{DNN} --data pr --epochs 150 --replicates 10 {SIZES} {TARGETS}"
     yield "mnist-dnn-cosine", f"{SMALL} --schedule cosine {NO_DECAY}"

@@ -39,13 +39,13 @@ def public(book, here):
         if ours and theirs[sparsity]:
             most, name = max(ours)
             words.append(f"{100 * sparsity:.0f} %: {most:.1f} ({name}) beside {theirs[sparsity]:.1f}")
-    places = sorted({row["place"] for row in published})
+    files = sorted({row["file"] for row in published})
     note = [
         "All layers together, no retraining, test accuracy in %. Ours is another network of that shape, trained here; the published rows are of one"
         " network of 93.97 % (the name of its checkpoint), so compare what is lost rather than levels. Published numbers were read in the"
         " projects' own files:",
         "",
-        *(f"- {place}" for place in places),
+        *(f"- {file}" for file in files),
         "",
         "The tables of the papers themselves could not be opened here, and of CHITA (Benbaki et al. 2023) only the abstract: its numbers"
         " for this network are not printed.",
@@ -59,16 +59,19 @@ def second_seed(book, other, questions):
     title = "A second seed"
     if not any(other.of.values()):
         return missing(title)
-    same, others = [], []
+    rows, flips, changes, cells = [], 0, 0, 0
     for question in questions:
-        first, second = question(book), question(other)
-        if len(first) > 3 and len(second) > 3:
-            (same if signs(first) == signs(second) else others).append(first[0].removeprefix("## "))
-    words = "every question that both answer has the same conclusions" if not others else f"these have a comparison that flips or changes what is told apart: {'; '.join(others)}"
-    return section(title, f"Of {len(same) + len(others)} questions, {words}.", [f"- same: {title}" for title in same] + [f"- not the same: {title}" for title in others], "")
+        first, second = (signs(question(each)) for each in (book, other))
+        if first and len(first) == len(second):
+            flipped = sum({one, two} == {"+", "-"} for one, two in zip(first, second))
+            changed = sum(one != two for one, two in zip(first, second)) - flipped
+            rows.append([question(book)[0].removeprefix("## "), len(first), flipped, changed])
+            flips, changes, cells = flips + flipped, changes + changed, cells + len(first)
+    sentence = f"Of {cells} comparisons that both seeds made, {flips} flip from better to worse or back, and {changes} are told apart by one seed alone."
+    return section(title, sentence, table(["question", "comparisons", "flip", "told apart by one seed alone"], rows), "")
 
 
 def signs(lines):
     """What each cell of a section's tables concludes: above, below, or not told apart."""
-    cells = [cell.strip() for line in lines if line.startswith("|") for cell in line.split("|")[2:-1]]
+    cells = [cell for line in lines if line.startswith("|") for cell in line.split("|")[2:-1] if " ± " in cell and ("+" in cell or "−" in cell)]
     return ["+" if "**+" in cell else "-" if "**−" in cell else "0" for cell in cells]
