@@ -1,19 +1,19 @@
 //! What the surgeon's networks are once nothing is stored that nobody reads: their shape, their bytes, and how fast they classify.
 
 use super::compact::{Ready, never_lit};
-use super::comparison::{CellComparison, REPETITIONS};
+use super::comparison::{CellComparison, CutBySize, REPETITIONS};
 use super::results::CompactedRow;
 use super::stored_network::{InputScale, StoredNetwork};
 use crate::error::Result;
 use crate::network::ParameterLayout;
 use crate::pruning::compact::{CompactNetwork, DarkInputs};
-use crate::pruning::surgery::PrunedNetwork;
 use std::time::Instant;
 
 impl CellComparison<'_> {
-    /// Makes networks of one replica, pruned from `dense` to these sizes, compact, and times all by turns, so that whatever else
+    /// Makes networks of one replica, pruned to several sizes, compact, and times all by turns, so that whatever else
     /// the machine does meets all alike.
-    pub(super) fn compacted(&mut self, dense: &[f32], networks: &[(f64, PrunedNetwork)]) -> Result<Vec<CompactedRow>> {
+    pub(super) fn compacted(&mut self, cut: &CutBySize) -> Result<Vec<CompactedRow>> {
+        let CutBySize { dense, networks } = cut;
         let (cell, control) = (self.cell, self.control);
         let (training, test) = (&cell.split.training, &cell.split.test);
         let input = InputScale::divided_by(self.configuration.pixel_scale);

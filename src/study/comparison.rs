@@ -83,10 +83,18 @@ pub(super) struct CellComparison<'a> {
     pub(super) measured: Vec<Measured>,
     /// How long weights lasted under the best surgeon, where several layers are pruned.
     pub(super) survival: Option<Survival>,
-    /// What the same surgeon made of the first replica, by size, and what it began with.
-    pub(super) cut: Option<(Vec<f32>, Vec<(f64, PrunedNetwork)>)>,
+    /// What the same surgeon made of the first replica.
+    pub(super) cut: Option<CutBySize>,
     /// How the surgeons went.
     pub(super) ways: Vec<RecordedWays>,
+}
+
+/// What a surgeon made of one replica.
+pub(super) struct CutBySize {
+    /// All parameters that it began with.
+    pub(super) dense: Vec<f32>,
+    /// How many times smaller the network became, and what is left of it.
+    pub(super) networks: Vec<(f64, PrunedNetwork)>,
 }
 
 /// Some layers, with what was recorded and counted of them.
@@ -214,7 +222,7 @@ impl<'a> CellComparison<'a> {
             }
         }
         let compacted = match self.cut.take() {
-            Some((dense, networks)) => self.compacted(&dense, &networks)?,
+            Some(cut) => self.compacted(&cut)?,
             None => Vec::new(),
         };
         if !compacted.is_empty() {

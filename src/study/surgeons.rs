@@ -1,7 +1,7 @@
 //! What calibration images add to a comparison: scores that know the inputs, weights solved anew, and the surgeons.
 
 use super::calibrated::{CalibratedNetworks, Operated, Ratios, silenced};
-use super::comparison::{CellComparison, REPETITIONS, since};
+use super::comparison::{CellComparison, CutBySize, REPETITIONS, since};
 use super::configuration::PAPER_TOLERANCE;
 use super::part::{Asked, Base, Calibrated, Cost, Part};
 use super::survival::Survival;
@@ -196,7 +196,8 @@ impl CellComparison<'_> {
                 let reported = self.configuration.sizes();
                 let of_first = operated.networks.first().into_iter().flatten();
                 let by_size = sizes.iter().copied().zip(of_first.cloned()).filter(|(size, _)| reported.contains(size));
-                self.cut = Some((calibrated.parameters[0].clone(), by_size.collect()));
+                let dense = calibrated.parameters[0].clone();
+                self.cut = Some(CutBySize { dense, networks: by_size.collect() });
             }
             let (times, ways) = (operated.times, std::mem::take(&mut operated.ways));
             let solved = self.operated(method, operated);
