@@ -68,7 +68,7 @@ impl Engine {
         let mut polished =
             Polished { parameters: parameters.to_vec(), error_before: f64::INFINITY, error_after: f64::INFINITY };
         self.on_threads(&mut || {
-            result = take_steps(architecture, &mut polished, chosen, (images, targets), steps, watch)
+            result = take_steps(architecture, &mut polished, chosen, (images, targets), steps, watch);
         });
         result.map(|()| polished)
     }
