@@ -4,7 +4,7 @@ use super::options::{FolderOptions, OutputOptions, Share};
 use super::output;
 use super::progress::Reporter;
 use super::run::{announce, begin, data_sets, finish, open_engine};
-use super::stack::{DataOptions, Images};
+use super::stack::{DataOptions, Images, StackOptions};
 use crate::data::Dataset;
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
@@ -35,9 +35,11 @@ const CALIBRATION_IMAGES: usize = 4096;
 #[derive(Args)]
 #[command(after_help = "Examples:
   holdfast compact runs/compare-0123 --base mean --faster 3
-  holdfast compact runs/prune-0123/smaller-6 --data mnist --replica 2 --out small")]
+  holdfast compact runs/prune-0123/smaller-6 --data mnist --replica 2 --out small
+  holdfast compact weights.safetensors --dense fc1,fc2,fc3 --data mnist --normalize 0.1307,0.3081 --units 50%")]
 pub(super) struct CompactArguments {
-    /// A run folder of compare or train, a folder that prune or compact wrote, or a network's .safetensors.
+    /// A run folder of compare or train, a folder that prune or compact wrote, a network's .safetensors, or with --dense anyone's
+    /// .npz or .safetensors.
     #[arg(value_name = "RUN|FILE")]
     path: PathBuf,
     /// Take whole units, filters and inputs out until there are so many times fewer weights than before, biases apart. Without
@@ -62,6 +64,8 @@ pub(super) struct CompactArguments {
     /// Ridge of the equations that are solved, as a share of the mean of the Gram matrix' diagonal; the run's, else 0.001.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     ridge: Option<f64>,
+    #[command(flatten)]
+    stack: StackOptions,
     #[command(flatten)]
     data: DataOptions,
     #[command(flatten)]
@@ -155,6 +159,31 @@ impl CompactArguments {
                 self.replica.len()
             ))),
         }
+    }
+
+    /// The stack of dense layers of another program, with the images that it reads, and what the user should know.
+    fn foreign(&self, say: &OutputOptions) -> Result<(StoredNetwork, Source, Vec<String>)> {
+        if !self.replica.is_empty() || self.base.is_some() {
+            return Err(Error::Usage(
+                "--replica and --base are of runs, and --dense names the layers of the one network of another program; leave them \
+                 out"
+                    .into(),
+            ));
+        }
+        let input = self.stack.input()?;
+        let images = self.data.load()?.ok_or_else(|| {
+            Error::Usage(
+                "--dense needs the images that the network reads; name them with --data, e.g. --data mnist".into(),
+            )
+        })?;
+        let images = self.stack.arranged(images)?;
+        images.announce(say);
+        let read = self.stack.read(&self.path, &images)?;
+        say.notices(&read.notices);
+        let notices = images.notices.iter().cloned().chain(read.notices).collect();
+        let network =
+            StoredNetwork { architecture: read.architecture, parameters: read.parameters, pixels: None, input };
+        Ok((network, Source::Named(images), notices))
     }
 
     /// The images that are named, or those of the run; with what the user should know.
@@ -252,15 +281,24 @@ fn known(
 pub(super) fn run(arguments: &CompactArguments) -> Result<()> {
     let say = &arguments.folder.output;
     let replica = arguments.replica()?;
-    let run = is_run(&arguments.path).then(|| RecordedRun::open(&arguments.path)).transpose()?;
+    let is_foreign = arguments.stack.dense.is_some();
+    let run = (!is_foreign && is_run(&arguments.path)).then(|| RecordedRun::open(&arguments.path)).transpose()?;
     let settings = arguments.settings(replica, run.as_ref())?;
-    let mut notices = Vec::new();
-    let original = network_at(arguments, replica, &mut notices)?;
     let goal = arguments.goal();
-    // Numbers that say nothing are refused before images are read.
-    goal.map(|goal| goal.most(&original.architecture)).transpose()?;
-    let (source, said) = arguments.source(say, run.as_ref())?;
-    notices.extend(said);
+    let possible = |network: &StoredNetwork| goal.map(|goal| goal.most(&network.architecture)).transpose().map(|_| ());
+    let (original, source, notices) = if is_foreign {
+        let read = arguments.foreign(say)?;
+        possible(&read.0)?;
+        read
+    } else {
+        let mut notices = Vec::new();
+        let network = network_at(arguments, replica, &mut notices)?;
+        // Numbers that say nothing are refused before images are read.
+        possible(&network)?;
+        let (source, said) = arguments.source(say, run.as_ref())?;
+        notices.extend(said);
+        (network, source, notices)
+    };
     let training = source.sets().map(|[training, _]| original.fit(training)).transpose()?;
     let mut engine = open_engine(&arguments.folder.device, say.quiet)?;
     let (checksums, identity) = source.checksums(hash_parameters([&original.parameters]));

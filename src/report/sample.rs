@@ -97,6 +97,7 @@ pub(super) fn cell() -> Results {
         headline_rule: FROZEN_FIRST,
         judged_in_training: false,
         survival: None,
+        compacted: Vec::new(),
         inference: inference.collect(),
     }
 }

@@ -6,7 +6,7 @@ use super::layout::NOTHING;
 use super::tables;
 use crate::pruning::{Method, SweepRow};
 use crate::study::accuracy::{self, Curve};
-use crate::study::results::Results;
+use crate::study::results::{CompactedRow, Results};
 use crate::study::survival::{Survival, SurvivalCounts};
 use serde::Serialize;
 
@@ -90,7 +90,11 @@ pub(super) fn json(cell: &Results, cells: usize, most: u32) -> serde_json::Resul
         tensors: survival.tensors.iter().map(Tensor::of).collect(),
         replicas: (0..shown).map(|replica| Replica::new(cell, survival, layers, rule, replica)).collect(),
         pictured: pictured.map(|place| before.len() + place),
-        methods: before.into_iter().chain(curves.iter().map(|curve| of_curve(curve, &survival.sizes))).collect(),
+        methods: before
+            .into_iter()
+            .chain(curves.iter().map(|curve| of_curve(curve, &survival.sizes)))
+            .chain(compacted(cell, &survival.sizes))
+            .collect(),
     };
     // No `<`: text from data cannot end the element.
     Ok(Some(serde_json::to_string(&network)?.replace('<', "\\u003c")))
@@ -105,6 +109,16 @@ fn unpruned(cell: &Results, sizes: usize) -> Vec<Accuracies> {
         Some(Accuracies { label: label.into(), texts: vec![tables::percent(&summary?); sizes + 1] })
     };
     lines.into_iter().filter_map(line).collect()
+}
+
+/// What the first replica is at each size once nothing is stored that nobody reads.
+fn compacted(cell: &Results, sizes: &[f64]) -> Option<Accuracies> {
+    let text = |size: &f64| {
+        let own = cell.compacted.iter().find(|row| row.smaller == *size);
+        own.map_or(NOTHING.into(), CompactedRow::summary)
+    };
+    let texts = || std::iter::once(NOTHING.into()).chain(sizes.iter().map(text)).collect();
+    (!cell.compacted.is_empty()).then(|| Accuracies { label: "compact, replica 0".into(), texts: texts() })
 }
 
 /// The line of a method. At size 1 it has not begun.

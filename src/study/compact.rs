@@ -189,7 +189,7 @@ pub fn compact(
 }
 
 /// Whether each number of an image is 0 in all images.
-fn never_lit(images: &Dataset) -> Vec<bool> {
+pub(super) fn never_lit(images: &Dataset) -> Vec<bool> {
     let mut is_dark = vec![true; images.image_len()];
     for image in images.images.chunks_exact(images.image_len()) {
         is_dark.iter_mut().zip(image).for_each(|(is_dark, &pixel)| *is_dark &= pixel == 0);
@@ -224,7 +224,7 @@ pub struct Measured {
 }
 
 /// A network and images, ready to be classified: on the engine's device, or on the host where that computes it.
-struct Ready<'a> {
+pub(super) struct Ready<'a> {
     network: &'a StoredNetwork,
     images: Arc<Dataset>,
     on_device: Option<(Batch, DataHandle)>,
@@ -233,14 +233,14 @@ struct Ready<'a> {
 }
 
 impl<'a> Ready<'a> {
-    fn new(engine: &mut Engine, network: &'a StoredNetwork, images: &Arc<Dataset>) -> Result<Self> {
+    pub(super) fn new(engine: &mut Engine, network: &'a StoredNetwork, images: &Arc<Dataset>) -> Result<Self> {
         let images = network.fit(images)?;
         let on_device = network.on_device(engine, &images)?;
         let features = if on_device.is_some() { Vec::new() } else { network.input.features(&images.images) };
         Ok(Self { network, images, on_device, features })
     }
 
-    fn evaluate(&mut self, engine: &Engine, watch: &Watch<'_>) -> Result<Evaluation> {
+    pub(super) fn evaluate(&mut self, engine: &Engine, watch: &Watch<'_>) -> Result<Evaluation> {
         let StoredNetwork { architecture, parameters, .. } = self.network;
         match &mut self.on_device {
             Some((batch, data)) => Ok(batch.evaluate(*data, watch)?.remove(0)),

@@ -9,7 +9,9 @@ use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, LedgerRow, Measured, Workload};
 use super::part::{Asked, Base, Calibrated, Counted, Part};
 use super::records::{LayerAxes, write_calibration, write_envelope, write_records, write_stability};
-use super::results::{ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude};
+use super::results::{
+    COMPACTED_FILE, CompactedRow, ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude,
+};
 use super::survival::{LAYERS_FILE, Survival};
 use super::ways::{self, RecordedWays, WAYS_FILE};
 use crate::engine::{DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
@@ -19,6 +21,7 @@ use crate::pruning::Scope::Layer;
 use crate::pruning::allocation::removed_if_smaller;
 use crate::pruning::masks::removed_weights;
 use crate::pruning::operating_points::Numbers;
+use crate::pruning::surgery::PrunedNetwork;
 use crate::pruning::{FOCUS, Method, SweepRow};
 use crate::run_folder::csv;
 use crate::stability::{History, Stability, Tracking, WindowedEnvelope, envelope};
@@ -80,6 +83,8 @@ pub(super) struct CellComparison<'a> {
     pub(super) measured: Vec<Measured>,
     /// How long weights lasted under the best surgeon, where several layers are pruned.
     pub(super) survival: Option<Survival>,
+    /// What the same surgeon made of the first replica, by size, and what it began with.
+    pub(super) cut: Option<(Vec<f32>, Vec<(f64, PrunedNetwork)>)>,
     /// How the surgeons went.
     pub(super) ways: Vec<RecordedWays>,
 }
@@ -103,8 +108,8 @@ impl<'a> CellComparison<'a> {
         replica_ids: &'a [u32],
         scope: Scope,
     ) -> Self {
-        let (rows, measured, survival, ways) = (Vec::new(), Vec::new(), None, Vec::new());
-        Self { engine, cell, configuration, folder, control, replica_ids, scope, rows, measured, survival, ways }
+        let (rows, measured, survival, cut, ways) = (Vec::new(), Vec::new(), None, None, Vec::new());
+        Self { engine, cell, configuration, folder, control, replica_ids, scope, rows, measured, survival, cut, ways }
     }
 
     fn run(&mut self) -> Result<Compared> {
@@ -208,6 +213,13 @@ impl<'a> CellComparison<'a> {
                 correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
             }
         }
+        let compacted = match self.cut.take() {
+            Some((dense, networks)) => self.compacted(&dense, &networks)?,
+            None => Vec::new(),
+        };
+        if !compacted.is_empty() {
+            csv::write::<CompactedRow>(&folder.file(COMPACTED_FILE)?, &compacted)?;
+        }
         csv::write::<CorrelationRow>(&folder.file("correlations.csv")?, &correlations)?;
         csv::write::<InferenceRow>(&folder.file("inference.csv")?, &inference)?;
         // Exponential decay trains networks of its own: these are not needed beside them.
@@ -241,6 +253,7 @@ impl<'a> CellComparison<'a> {
             chance: subject.chance,
             judged_in_training: subject.judged_in_training,
             survival: self.survival.take(),
+            compacted,
         };
         Ok((results, decay))
     }

@@ -10,6 +10,7 @@ pub mod calibrated;
 pub mod calibration;
 pub mod classified;
 pub mod compact;
+mod compacted;
 pub mod comparison;
 pub mod conclusion;
 pub mod configuration;

@@ -42,6 +42,9 @@ pub struct Results {
     /// How long each weight lasted under the holding surgeon (on mean weights if there are any) while the whole network became
     /// smaller; none where one layer was pruned, and of runs before this was kept.
     pub survival: Option<Survival>,
+    /// What the first replica is at each size once nothing is stored that nobody reads; none where one layer was pruned, and of
+    /// runs before this was kept.
+    pub compacted: Vec<CompactedRow>,
 }
 
 impl Results {
@@ -120,6 +123,10 @@ impl Results {
             chance,
             judged_in_training,
             survival,
+            compacted: match folder.join(COMPACTED_FILE) {
+                file if file.is_file() => csv::read(&file)?,
+                _ => Vec::new(),
+            },
         })
     }
 }
@@ -231,6 +238,49 @@ pub(super) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str)
         }
     }
     rows
+}
+
+/// Name of the file with compact networks.
+pub(super) const COMPACTED_FILE: &str = "compacted.csv";
+
+/// One line of `compacted.csv`: the first replica, pruned by the surgeon on the whole network, then made compact without a loss.
+/// The order of the fields is the order of the columns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CompactedRow {
+    /// Name of the network.
+    pub model: String,
+    /// Name of the data set.
+    pub data_set: String,
+    /// How many times smaller the surgeon made it, counting weights that are not 0.
+    pub smaller: f64,
+    /// Numbers of an image that are still read.
+    pub inputs: usize,
+    /// Filters, then units of each hidden layer, with a `-` between.
+    pub units: String,
+    /// Weights that are stored, zeros among them.
+    pub weights: usize,
+    /// Multiply-adds of an image.
+    pub multiply_adds: usize,
+    /// Bytes of weights and biases.
+    pub bytes: usize,
+    /// Milliseconds of classifying the test set: the trained network, the same with zeros, and the compact one, by turns.
+    pub dense_milliseconds: f64,
+    /// The network with zeros; the engine leaves them out where that is faster.
+    pub pruned_milliseconds: f64,
+    /// The compact one.
+    pub compact_milliseconds: f64,
+}
+
+impl CompactedRow {
+    /// In a line: shape, bytes and time.
+    pub fn summary(&self) -> String {
+        let Self { inputs, units, bytes, dense_milliseconds, pruned_milliseconds, compact_milliseconds, .. } = self;
+        format!(
+            "{inputs} inputs, {units}; {:.1} KB; {compact_milliseconds:.1} ms (zeros {pruned_milliseconds:.1}, dense \
+             {dense_milliseconds:.1})",
+            *bytes as f64 / 1024.0
+        )
+    }
 }
 
 /// Writes the ledgers, sweeps and inference times of several cells once more, together, at the top of the run folder.

@@ -193,6 +193,10 @@ impl CellComparison<'_> {
                     networks.iter().for_each(|network| survival.add(replica, &network.kept));
                 }
                 self.survival = Some(survival);
+                let reported = self.configuration.sizes();
+                let of_first = operated.networks.first().into_iter().flatten();
+                let by_size = sizes.iter().copied().zip(of_first.cloned()).filter(|(size, _)| reported.contains(size));
+                self.cut = Some((calibrated.parameters[0].clone(), by_size.collect()));
             }
             let (times, ways) = (operated.times, std::mem::take(&mut operated.ways));
             let solved = self.operated(method, operated);

@@ -36,7 +36,7 @@ fn compare(line: &str) {
 #[test]
 fn a_comparison_takes_as_much_memory_as_was_said() {
     compare(
-        "compare --device cpu --model dnn --data pr --replicates 40 --epochs 60 --ed-epochs 1 --ed-targets 0,50%,0.9",
+        "compare --device cpu --model dnn --data pr --replicates 40 --epochs 60 --ed-epochs 1 --ed-targets 0,50%,0.9 --stages 2",
     );
 }
 

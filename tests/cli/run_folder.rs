@@ -59,6 +59,7 @@ fn every_promised_file_is_there_and_nothing_half_written() {
         "sweep.csv",
         "ledger.csv",
         "inference.csv",
+        "compacted.csv",
         "correlations.csv",
         "subject.json",
         "layers.npz",
@@ -92,7 +93,12 @@ fn tables_have_the_columns_of_the_documentation() {
         ),
         (
             "inference.csv",
-            "method,model,data_set,replicates,sparsity,images,milliseconds,milliseconds_sd,ratio_to_dense",
+            "method,model,data_set,layers,replicates,sparsity,smaller,images,milliseconds,milliseconds_sd,ratio_to_dense",
+        ),
+        (
+            "compacted.csv",
+            "model,data_set,smaller,inputs,units,weights,multiply_adds,bytes,dense_milliseconds,pruned_milliseconds,\
+             compact_milliseconds",
         ),
     ] {
         assert_eq!(table(name).columns.join(","), columns, "{name}");
@@ -140,6 +146,10 @@ fn tables_have_a_row_for_everything_that_was_asked() {
         "decay-batched density",
     ];
     assert_eq!(rows, expected);
+    let compacted = table("compacted.csv");
+    assert_eq!(compacted.numbers("smaller"), [2.0, 4.0, 6.0, 8.0, 10.0]);
+    let stored = compacted.counts("weights");
+    assert!(stored[0] < 28_320 && stored.windows(2).all(|pair| pair[0] >= pair[1]), "{stored:?}");
     assert_eq!(table("inference.csv").only(&[("layers", "focus")]).numbers("sparsity"), [0.0, 0.5, 0.6, 0.7, 0.8, 0.9]);
 }
 

@@ -401,3 +401,22 @@ fn runs_what_was_pruned_of_them_and_files_are_evaluated_alike() {
     fs::write(folder.join("short.safetensors"), &bytes[..bytes.len() - 9]).unwrap();
     evaluate("DATA", &folder.join("short.safetensors")).refused(5, &["short.safetensors"]);
 }
+
+#[test]
+fn a_stack_is_made_really_smaller_too() {
+    let folder = with("stack-compact", "weights.npz", &state());
+    let weights = folder.join("weights.npz");
+    let compact = |options: &str, out: &str| {
+        let out = folder.join(out);
+        let line = format!("compact {QUIETLY} --json {options}");
+        holdfast(line.trim_end(), &[text(&weights), "--data", data(), "--out", text(&out)])
+    };
+    let layers = "--dense fc0,fc1,fc2";
+    let json = compact(&format!("{layers} --units 50%"), "half").succeeded().json();
+    let all = json["layers"].as_array().unwrap().last().unwrap();
+    assert!(all["weights_after"].as_u64().unwrap() < all["weights_before"].as_u64().unwrap(), "{all}");
+    let [before, after] = [0, 1].map(|place| json["accuracy"][place].as_f64().unwrap());
+    assert_eq!(before, accuracy(&weights, layers));
+    assert_eq!(after, accuracy(&folder.join("half"), ""));
+    compact(&format!("{layers} --replica 1"), "one").refused(2, &["--replica", "--dense"]);
+}

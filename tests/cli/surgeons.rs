@@ -166,6 +166,39 @@ fn calibration_images_that_are_no_bytes_are_refused() {
 }
 
 #[test]
+fn polishing_moves_what_is_left_towards_the_dense_network_and_nothing_else() {
+    let run = &smoke().1;
+    let prune = |options: &str, name: &str| {
+        let out = fresh_folder(name);
+        let line = format!("prune --layers all --smaller 12 --device cpu --quiet --json {options}");
+        let json = holdfast(&line, &[text(run), "--out", text(&out)]).succeeded().json();
+        let replicas = json["replicas"].as_array().unwrap();
+        let accuracy: f64 = replicas.iter().map(|replica| replica["accuracy_after"].as_f64().unwrap()).sum();
+        // Zeros of the whole network, biases apart.
+        let zeros: usize = (0..7)
+            .map(|layer| weights(&out, &format!("dense{layer}.weight")).1)
+            .map(|bytes| bytes.chunks_exact(4).filter(|weight| *weight == [0; 4]).count())
+            .sum();
+        (std::fs::read(out.join("weights.safetensors")).unwrap(), accuracy / replicas.len() as f64, zeros)
+    };
+    let surgeon = "--criterion surgeon --base mean";
+    let (solved, before, kept) = prune(surgeon, "polish-none");
+    let (polished, after, moved) = prune(&format!("{surgeon} --polish 1"), "polish-one");
+    assert!(after > before, "{before} solved anew, {after} polished");
+    assert_eq!(kept, moved, "as many weights go");
+    assert!(solved != polished);
+    assert!(polished == prune(&format!("{surgeon} --polish 1"), "polish-again").0, "the same command, the same bits");
+    let out = fresh_folder("polish-refused");
+    let refused = |options: &str, status: i32, words: &[&str]| {
+        let line = format!("prune --layers all --device cpu --quiet {options}");
+        holdfast(&line, &[text(run), "--out", text(&out)]).refused(status, words);
+    };
+    refused("--criterion magnitude --smaller 12 --polish 2", 2, &["--polish", "--repair refit"]);
+    let line = "prune --criterion surgeon --layers all --smaller 2 --polish 1 --device cpu";
+    holdfast(line, &[text(run), "--out", text(&out)]).succeeded().says(&["not polished", "8192"]);
+}
+
+#[test]
 fn both_engines_cut_a_run_to_networks_that_classify_alike() {
     let run = fresh_folder("surgeon-engines");
     let line = "train --preset smoke --data pr --side 8 --hidden 12,9 --epochs 8 --batch 4 --layers all --device cpu --quiet --out";

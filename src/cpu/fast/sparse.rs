@@ -224,7 +224,7 @@ impl SparseNetwork {
         pulp::Arch::new().dispatch(Run { network: self, input, scratch })
     }
 
-    /// Sum of losses and number of correct samples of up to [`super::focus_sweep::BLOCK`] images; the layers are all of a network. `lanes` is room for
+    /// Sum of losses and number of correct samples of up to [`super::lanes::BLOCK`] images; the layers are all of a network. `lanes` is room for
     /// what the first one reads.
     pub fn evaluate_images(&self, batch: ImageBatch<'_>, lanes: &mut [Lane], scratch: &mut Scratch) -> (f64, u32) {
         pulp::Arch::new().dispatch(EvaluateImages { network: self, batch, lanes, scratch })
@@ -317,8 +317,8 @@ impl WithSimd for Evaluate<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::focus_sweep::BLOCK;
     use super::*;
+    use crate::cpu::fast::lanes::BLOCK;
     use crate::cpu::{dense, softmax_cross_entropy as twin_loss, training_step};
     use crate::network::Convolution;
     use crate::random::{Sequence, Stream};

@@ -1,0 +1,192 @@
+"""Runs as numbers: what their files say, paired differences, Student's t and Holm's correction. Standard library only."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+LEVEL = 0.95
+# Epochs of exponential decay for each target, the paper's.
+DECAY_EPOCHS = 3
+
+
+def log_beta(a, b):
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+def incomplete_beta(a, b, x):
+    """The regularised incomplete beta function, by its continued fraction (Lentz; Abramowitz & Stegun 26.5.8)."""
+    if x <= 0 or x >= 1:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1 - incomplete_beta(b, a, 1 - x)
+    front = math.exp(a * math.log(x) + b * math.log1p(-x) - log_beta(a, b)) / a
+    tiny, c, d = 1e-300, 1.0, 1 - (a + b) * x / (a + 1)
+    d = 1 / (d if abs(d) > tiny else tiny)
+    result = d
+    for m in range(1, 500):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 + term * d
+            d = 1 / (d if abs(d) > tiny else tiny)
+            c = 1 + term / c
+            c = c if abs(c) > tiny else tiny
+            result *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return front * result
+
+
+def two_sided(t, freedom):
+    """How probable a value of Student's t at least as far from 0 is."""
+    return incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t)) if math.isfinite(t) else 0.0
+
+
+def student(freedom, level=LEVEL):
+    """The t that holds `level` of Student's distribution between it and its negative, by bisection."""
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if two_sided(middle, freedom) > 1 - level else (low, middle)
+    return (low + high) / 2
+
+
+class Difference:
+    """Mean of paired differences in points, its 95 % interval and its p; of replicas that both sides have."""
+
+    def __init__(self, ours, theirs):
+        values = [100 * (ours[replica] - theirs[replica]) for replica in sorted(ours.keys() & theirs.keys())]
+        self.n = len(values)
+        self.holm = False
+        self.mean = sum(values) / self.n if values else None
+        self.half = self.p = None
+        if self.n > 1:
+            variance = sum((value - self.mean) ** 2 for value in values) / (self.n - 1)
+            error = math.sqrt(variance / self.n)
+            self.half = student(self.n - 1) * error
+            if error > 0:
+                self.p = two_sided(self.mean / error, self.n - 1)
+            else:
+                self.p = 0.0 if self.mean else 1.0
+
+    def told_apart(self):
+        """Whether the interval leaves out 0."""
+        return self.half is not None and abs(self.mean) > self.half
+
+    def __str__(self):
+        if self.mean is None:
+            return "–"
+        half = "" if self.half is None else f" ± {self.half:.2f}"
+        text = f"{self.mean:+.2f}{half}".replace("-", "−")
+        return f"**{text}**" if self.holm else text
+
+
+def holm(differences, level=LEVEL):
+    """Marks those that stay told apart from 0 when all are looked at together (Holm 1979), and no others."""
+    for each in differences:
+        each.holm = False
+    known = sorted((each for each in differences if each.p is not None), key=lambda each: each.p)
+    for place, each in enumerate(known):
+        if each.p > (1 - level) / (len(known) - place):
+            break
+        each.holm = True
+
+
+def tally(differences):
+    """How many are above 0, below 0 and neither, as Holm's correction of their table has marked them."""
+    known = [each for each in differences if each.p is not None]
+    better = sum(each.holm and each.mean > 0 for each in known)
+    worse = sum(each.holm and each.mean < 0 for each in known)
+    return better, worse, len(known) - better - worse
+
+
+class Run:
+    """One finished comparison."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        with open(self.folder / "sweep.csv", newline="") as file:
+            self.rows = list(csv.DictReader(file))
+        with open(self.folder / "ledger.csv", newline="") as file:
+            self.ledger = list(csv.DictReader(file))
+        self.manifest = json.loads((self.folder / "manifest.json").read_text())
+        subject = json.loads((self.folder / "subject.json").read_text())
+        self.subject = subject.get("workload", subject)
+        for row in self.rows:
+            row["replica"] = int(row["replica"])
+            for name in ("sparsity", "smaller", "accuracy"):
+                row[name] = float(row[name])
+        self.by = {}
+        for row in self.rows:
+            self.by.setdefault((row["layers"], row["method"], row["repair"]), []).append(row)
+        self.replicas = len({row["replica"] for row in self.rows})
+        self.data = self.rows[0]["data_set"]
+        self.model = self.rows[0]["model"]
+        self.epochs = max(int(row["epochs"]) for row in self.rows)
+        self.images = self.subject.get("training_images")
+        self.decay_epochs = self.subject.get("baseline_epochs")
+
+    def title(self):
+        data = {"fashion-mnist": "Fashion-MNIST", "mnist": "MNIST", "pr": "PR", "ct": "CT"}.get(self.data, self.data)
+        return f"{data}, {self.model.upper()}"
+
+    def size_words(self):
+        images = f"{self.images:,} training images, " if self.images else ""
+        return f"{images}{self.epochs} epochs, n = {self.replicas}"
+
+    def dense(self, base="last"):
+        """Accuracy of the networks as trained, by replica: the last weights or the mean ones."""
+        rule = "" if base == "last" else base
+        return {
+            row["replica"]: row["accuracy"]
+            for row in self.rows
+            if row["method"] == "dense" and row["rule"] == rule and int(row["epochs"]) == self.epochs
+        }
+
+    def at(self, method, rule=None, repair="cut", sparsity=None, size=None, window=None):
+        """Accuracy by replica of one method, at a sparsity of the focus layer or a size of the whole network."""
+        found = {}
+        for row in self.by.get(("focus" if size is None else "all", method, repair), ()):
+            if (rule is not None and row["rule"] != rule) or (window is not None and row["window"] != str(window)):
+                continue
+            near = abs(row["sparsity"] - sparsity) < 0.002 if size is None else abs(row["smaller"] / size - 1) < 0.005
+            if near:
+                found[row["replica"]] = row["accuracy"]
+        return found
+
+    def decay(self, **place):
+        """The same of exponential decay, where it had the 3 epochs that the page speaks of."""
+        return self.at("decay-batched", "density", **place) if self.decay_epochs == DECAY_EPOCHS else {}
+
+    def half_window(self):
+        return max(1, self.epochs // 2)
+
+
+def open_run(folder):
+    """The run, or nothing if it has not been made."""
+    needed = ("sweep.csv", "ledger.csv", "manifest.json", "subject.json")
+    folder = Path(folder)
+    return Run(folder) if all((folder / name).is_file() for name in needed) else None
+
+
+def mean(values):
+    values = list(values.values() if isinstance(values, dict) else values)
+    return sum(values) / len(values) if values else None
+
+
+def percent(values, digits=1):
+    """Mean and standard deviation over replicas, in per cent."""
+    found = [100 * value for value in (values.values() if isinstance(values, dict) else values)]
+    if not found:
+        return "–"
+    middle = sum(found) / len(found)
+    if len(found) == 1:
+        return f"{middle:.{digits}f}"
+    spread = math.sqrt(sum((value - middle) ** 2 for value in found) / (len(found) - 1))
+    return f"{middle:.{digits}f} ± {spread:.{digits}f}"
+
+
+def times(size):
+    return f"{size:g}x"
