@@ -58,7 +58,7 @@ pub(super) trait Backend: Send {
         watch: &Watch<'_>,
     ) -> Result<Vec<Refit>>;
 
-    /// The layers behind the first of a chain, of each cut what the first was solved for.
+    /// The layers after the first of a chain, of each cut what the first was solved for.
     fn refit_behind(
         &mut self,
         layers: &[ChainLayer<'_>],

@@ -469,7 +469,7 @@ pub(super) fn behind(layers: &[ChainLayer<'_>], refit: &Refit, index: usize, inp
     values
 }
 
-/// The layers behind the first of a chain for each cut, in parallel over cuts; see [`super::Engine::refit_chain`].
+/// The layers after the first of a chain for each cut, in parallel over cuts; see [`super::Engine::refit_chain`].
 pub(super) fn refit_behind(
     layers: &[ChainLayer<'_>],
     first: Vec<Refit>,

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Shares of weights that are not zero.
 pub const DENSITIES: [f64; 9] = [0.01, 0.02, 0.05, 0.1, 1.0 / 6.0, 0.25, 0.35, 0.5, 1.0];
-/// How often both ways are timed, by turns.
+/// How often both ways are timed, one after the other.
 const REPETITIONS: usize = 5;
 /// Samples that are computed together in blocks of registers, as the engine does.
 const SAMPLES: usize = 96;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Classifications of the test set that are measured of each network, by turns.
+/// Classifications of the test set that are measured of each network, alternating.
 const TURNS: usize = 9;
 /// Images whose classes are told together.
 const BLOCK: usize = 4096;
@@ -277,7 +277,7 @@ impl<'a> Ready<'a> {
     }
 }
 
-/// Classifies images with two networks, several times, by turns: so whatever else the machine does slows both.
+/// Classifies images with two networks several times, alternating: so whatever else the machine does slows both.
 ///
 /// Fails as [`StoredNetwork::fit`] and [`StoredNetwork::evaluate`] do.
 pub fn by_turns(

@@ -10,7 +10,7 @@ use crate::pruning::compact::{CompactNetwork, DarkInputs};
 use std::time::Instant;
 
 impl CellComparison<'_> {
-    /// Makes networks of one replica, pruned to several sizes, compact, and times all by turns, so that whatever else
+    /// Makes networks of one replica, pruned to several sizes, compact, and times all alternately, so that whatever else
     /// the machine does meets all alike.
     pub(super) fn compacted(&mut self, cut: &CutBySize) -> Result<Vec<CompactedRow>> {
         let CutBySize { dense, networks } = cut;

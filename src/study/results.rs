@@ -263,7 +263,7 @@ pub struct CompactedRow {
     pub multiply_adds: usize,
     /// Bytes of weights and biases.
     pub bytes: usize,
-    /// Milliseconds of classifying the test set: the trained network, the same with zeros, and the compact one, by turns.
+    /// Milliseconds of classifying the test set: the trained network, the same with zeros, and the compact one, alternating.
     pub dense_milliseconds: f64,
     /// The network with zeros; the engine leaves them out where that is faster.
     pub pruned_milliseconds: f64,
