@@ -1,8 +1,10 @@
 """Runs as numbers: what their files say, paired differences, Student's t and Holm's correction. Standard library only."""
 
 import csv
+import io
 import json
 import math
+import zipfile
 from pathlib import Path
 
 LEVEL = 0.95
@@ -102,18 +104,54 @@ def tally(differences):
     return better, worse, len(known) - better - worse
 
 
-class Run:
-    """One finished comparison."""
+# What the page reads of a run, and so what is kept of it: whole files, and columns of tables.
+SWEEP = ("layers", "method", "repair", "rule", "window", "epochs", "sparsity", "smaller", "replica", "accuracy", "data_set", "model")
+LEDGER = ("layers", "method", "repair", "rule", "marginal_ms")
+MANIFEST = ("version", "device")
+FILES = ("sweep.csv", "ledger.csv", "manifest.json", "subject.json")
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        with open(self.folder / "sweep.csv", newline="") as file:
-            self.rows = list(csv.DictReader(file))
-        with open(self.folder / "ledger.csv", newline="") as file:
-            self.ledger = list(csv.DictReader(file))
-        self.manifest = json.loads((self.folder / "manifest.json").read_text())
-        subject = json.loads((self.folder / "subject.json").read_text())
-        self.subject = subject.get("workload", subject)
+
+def is_finished(folder):
+    return all((Path(folder) / name).is_file() for name in FILES)
+
+
+def columns(path, names):
+    """These columns of a table, as a table."""
+    out = io.StringIO()
+    with open(path, newline="") as file:
+        table = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
+        table.writeheader()
+        table.writerows(csv.DictReader(file))
+    return out.getvalue()
+
+
+def keep(folder, archive):
+    """Keeps what the page reads of a finished run. The same run gives the same bytes."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    subject = json.loads((folder / "subject.json").read_text())
+    subject = subject.get("workload", subject)
+    texts = (
+        columns(folder / "sweep.csv", SWEEP),
+        columns(folder / "ledger.csv", LEDGER),
+        json.dumps({name: manifest.get(name) for name in MANIFEST}),
+        json.dumps({name: subject.get(name) for name in ("training_images", "baseline_epochs")}),
+    )
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, text in zip(FILES, texts):
+            file.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED, 9)
+
+
+class Run:
+    """One finished comparison, as it was kept."""
+
+    def __init__(self, archive):
+        with zipfile.ZipFile(archive) as file:
+            sweep, ledger, manifest, subject = (file.read(name).decode() for name in FILES)
+        self.rows = list(csv.DictReader(io.StringIO(sweep)))
+        self.ledger = list(csv.DictReader(io.StringIO(ledger)))
+        self.manifest = json.loads(manifest)
+        self.subject = json.loads(subject)
         for row in self.rows:
             row["replica"] = int(row["replica"])
             for name in ("sparsity", "smaller", "accuracy"):
@@ -164,11 +202,9 @@ class Run:
         return max(1, self.epochs // 2)
 
 
-def open_run(folder):
+def open_run(archive):
     """The run, or nothing if it has not been made."""
-    needed = ("sweep.csv", "ledger.csv", "manifest.json", "subject.json")
-    folder = Path(folder)
-    return Run(folder) if all((folder / name).is_file() for name in needed) else None
+    return Run(archive) if archive.is_file() else None
 
 
 def mean(values):

@@ -1,7 +1,6 @@
 """The page, of what has been run."""
 
 import json
-from pathlib import Path
 
 from . import figure, questions, runs, yardstick
 from .measured import Difference, open_run, percent
@@ -61,10 +60,11 @@ def does_not_work(book):
     return lines + ["In no comparison by size that was measured is a surgeon of ours told apart as worse, each interval by itself.", ""]
 
 
-def write(folder, here):
-    """Writes the page and its figure beside the script; the same files give the same bytes."""
-    book = Book(open_run, Path(folder))
-    other = Book(open_run, Path(f"{folder}-seed2"))
+def write(kept, second, here):
+    """Writes the page and its figure beside the script, from runs that were kept and from those of a second seed; the same files
+    give the same bytes."""
+    book = Book(open_run, kept)
+    other = Book(open_run, second)
     sections = [question(book) for question in QUESTIONS]
     titles = dict(zip((question.__name__ for question in QUESTIONS), sections))
     made = [name for name, run in book.of.items() if run]

@@ -54,7 +54,7 @@ class Book:
 
     def __init__(self, open_run, folder):
         self.folder = folder
-        self.of = {name: open_run(folder / name) for name, _ in runs.comparisons()}
+        self.of = {name: open_run(folder / f"{name}.zip") for name, _ in runs.comparisons()}
 
     def pairs(self):
         return [(name, self.of[name]) for name in runs.PAIRS if self.of[name]]
