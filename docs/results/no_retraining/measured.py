@@ -104,6 +104,8 @@ def tally(differences):
     return better, worse, len(known) - better - worse
 
 
+# Sparsities of the focus layer that the page speaks of.
+SPARSITIES = (0.8, 0.9, 0.95)
 # What the page reads of a run, and so what is kept of it: whole files, and columns of tables.
 SWEEP = ("layers", "method", "repair", "rule", "window", "epochs", "sparsity", "smaller", "replica", "accuracy", "data_set", "model")
 LEDGER = ("layers", "method", "repair", "rule", "marginal_ms")
@@ -115,14 +117,23 @@ def is_finished(folder):
     return all((Path(folder) / name).is_file() for name in FILES)
 
 
-def columns(path, names):
-    """These columns of a table, as a table."""
+def columns(path, names, wanted=lambda row: True):
+    """These columns of the rows of a table that are wanted, as a table."""
     out = io.StringIO()
     with open(path, newline="") as file:
         table = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
-        table.writerows(csv.DictReader(file))
+        table.writerows(filter(wanted, csv.DictReader(file)))
     return out.getvalue()
+
+
+def is_near(found, sparsity):
+    return abs(found - sparsity) < 0.002
+
+
+def is_read(row):
+    """Whether the page may read this row of a sweep: of the focus layer it reads few sparsities."""
+    return row["layers"] == "all" or row["method"] == "dense" or any(is_near(float(row["sparsity"]), each) for each in SPARSITIES)
 
 
 def keep(folder, archive):
@@ -131,7 +142,7 @@ def keep(folder, archive):
     subject = json.loads((folder / "subject.json").read_text())
     subject = subject.get("workload", subject)
     texts = (
-        columns(folder / "sweep.csv", SWEEP),
+        columns(folder / "sweep.csv", SWEEP, is_read),
         columns(folder / "ledger.csv", LEDGER),
         json.dumps({name: manifest.get(name) for name in MANIFEST}),
         json.dumps({name: subject.get(name) for name in ("training_images", "baseline_epochs")}),
@@ -189,7 +200,7 @@ class Run:
         for row in self.by.get(("focus" if size is None else "all", method, repair), ()):
             if (rule is not None and row["rule"] != rule) or (window is not None and row["window"] != str(window)):
                 continue
-            near = abs(row["sparsity"] - sparsity) < 0.002 if size is None else abs(row["smaller"] / size - 1) < 0.005
+            near = is_near(row["sparsity"], sparsity) if size is None else abs(row["smaller"] / size - 1) < 0.005
             if near:
                 found[row["replica"]] = row["accuracy"]
         return found

@@ -3,9 +3,8 @@
 import json
 
 from . import runs
-from .measured import DECAY_EPOCHS, Difference, holm, mean, percent, tally, times
+from .measured import DECAY_EPOCHS, SPARSITIES, Difference, holm, mean, percent, tally, times
 
-SPARSITIES = (0.8, 0.9, 0.95)
 SIZES = (2, 4, 6, 8, 10, 15)
 MISSING = "This has not been run: `docs/results/update-no-retraining` makes it."
 LEGEND = (
