@@ -9,7 +9,6 @@ use holdfast::error::Result;
 use holdfast::network::{Architecture, Selection};
 use holdfast::pruning::criterion::Criterion;
 use holdfast::training::{LearningRate, Plan, train};
-use std::sync::atomic::AtomicBool;
 
 /// Trains for this many epochs.
 const EPOCHS: u32 = 20;
@@ -47,7 +46,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         learning_rate: LearningRate::Constant,
         keep_diverged: false,
     };
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let watch = Watch::nobody();
     let mut trained = train(&mut engine, &plan, None, &watch, &|_| {})?;
 
     // Of each weight of the last hidden layer: the smallest magnitude that it had in the last ten epochs. The smaller half goes.

@@ -14,7 +14,6 @@
 //! use holdfast::pruning::criterion::Criterion;
 //! use holdfast::training::{LearningRate, Plan, train};
 //! use std::sync::Arc;
-//! use std::sync::atomic::AtomicBool;
 //!
 //! // Eight images of 2 x 2 pixels: the bright ones are class 1.
 //! let images = (0..32u8).map(|pixel| 8 * pixel).collect();
@@ -43,7 +42,7 @@
 //!     learning_rate: LearningRate::Constant,
 //!     keep_diverged: false,
 //! };
-//! let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+//! let watch = Watch::nobody();
 //! let mut trained = train(&mut engine, &plan, None, &watch, &|_| {})?;
 //!
 //! // The half of the layer's weights whose smallest magnitude in the last five epochs is smallest goes.

@@ -221,7 +221,6 @@ mod tests {
     use crate::network::Selection;
     use crate::random::{Sequence, Stream};
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
 
     #[test]
     fn a_network_of_many_zeros_is_evaluated_weight_by_weight_and_finds_what_its_logits_say() {
@@ -254,7 +253,7 @@ mod tests {
                 };
                 let mut batch = engine.begin(&setup).unwrap();
                 batch.restore(&[&dense, &sparse].map(|parameters| Replica::new(parameters.clone()))).unwrap();
-                let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+                let watch = Watch::nobody();
                 (batch.evaluate(handle, &watch).unwrap(), batch.logits(handle, 0..samples).unwrap())
             });
             assert_eq!(found[0], found[1], "whatever the number of threads");
