@@ -2,6 +2,7 @@
 //
 // Four rows of ten pixels meet three rows of taps: a row of pixels goes to the upper row of the tile, to the lower one, or
 // to both, each with its own row of taps.
+// Left and right are four pixels each; the last two lie behind the tile.
 
 struct Row {
     left: vec4f,
