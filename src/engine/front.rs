@@ -342,7 +342,7 @@ mod on_gpu {
             self.backend.gpu()
         }
 
-        /// What a clock has chosen for the last batch; nothing where nothing can be chosen.
+        /// What a measurement has chosen for the last batch; nothing where nothing can be chosen.
         pub fn tuning(&self) -> Option<&Tuning> {
             self.backend.tuning()
         }

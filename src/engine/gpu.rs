@@ -116,12 +116,12 @@ impl GpuBackend {
         }
     }
 
-    /// Lets a clock choose what changes no bit, and keep it in `store`.
+    /// Lets a measurement choose what changes no bit, and keeps the choice in `store`.
     pub fn tuned(self, store: TuningStore) -> Self {
         Self { store, ..self }
     }
 
-    /// Takes this choice for every batch, whatever a clock would say.
+    /// Takes this choice for every batch, whatever a measurement would say.
     pub fn with_choice(self, choice: TuningChoice) -> Self {
         Self { asked: Some(choice), ..self }
     }

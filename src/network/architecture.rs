@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_network_has_seven_dense_layers_and_900_nodes() {
+    fn the_papers_network_has_seven_dense_layers_and_900_weights() {
         let layers = paper().dense_layers();
         assert_eq!(layers.len(), 7);
         assert_eq!((layers[0].inputs, layers[0].outputs), (784, 30));

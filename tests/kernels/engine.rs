@@ -414,7 +414,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
 }
 
 #[test]
-fn pruned_nodes_are_the_smallest_and_stay_zero() {
+fn pruned_weights_are_the_smallest_and_stay_zero() {
     // 49 and 800 weights are ranked by counting, 2,116 by the radix sort.
     for hidden in [vec![7; 3], vec![46; 3], vec![40, 20]] {
         let architecture = Architecture { hidden, ..small_network() };

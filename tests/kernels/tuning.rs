@@ -1,4 +1,4 @@
-//! What a clock chooses changes no bit: whole training steps with every choice, on the fully connected and on the
+//! What a measurement chooses changes no bit: whole training steps with every choice, on the fully connected and on the
 //! convolutional network.
 
 use crate::engine::{batches, begin, data};

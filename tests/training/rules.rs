@@ -152,7 +152,7 @@ fn a_run_that_is_stopped_after_every_call_ends_with_the_same_bits() {
 }
 
 #[test]
-fn both_engines_draw_the_same_nodes_and_nearly_the_same_weights() {
+fn both_engines_draw_the_same_weights_and_nearly_the_same_weights() {
     let weight_count = network().weight_count() as u32;
     let focus = ParameterLayout::new(&network()).focus_weight().range();
     let results: Vec<Vec<Replica<f32>>> = engines()
