@@ -13,7 +13,6 @@ use holdfast::lab::launches;
 use holdfast::random::{Sequence, Stream};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// What a benchmark needs, or the end of it.
@@ -128,7 +127,7 @@ fn surgeon_on_processor(criterion: &mut Criterion) {
             kept: &vec![true; inputs * units],
             shares_gram: false,
         };
-        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let watch = Watch::nobody();
         group.throughput(Throughput::Elements((inputs * units) as u64));
         group.bench_function(format!("n{rows}_{inputs}x{units}/cpu"), |bencher| {
             bencher.iter(|| made(engine.paths(&layer, None, None, &watch)));

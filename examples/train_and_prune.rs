@@ -7,9 +7,10 @@ use holdfast::data::{LoadOptions, Source};
 use holdfast::engine::{Engine, SweepPoint, Watch};
 use holdfast::error::Result;
 use holdfast::network::{Architecture, Selection};
-use holdfast::pruning::criterion::Criterion;
+use holdfast::pruning::allocation::{Amount, Scope};
+use holdfast::pruning::score::{Score, Scores};
+use holdfast::stability::TensorHistory;
 use holdfast::training::{LearningRate, Plan, train};
-use std::sync::atomic::AtomicBool;
 
 /// Trains for this many epochs.
 const EPOCHS: u32 = 20;
@@ -47,12 +48,14 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
         learning_rate: LearningRate::Constant,
         keep_diverged: false,
     };
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let watch = Watch::nobody();
     let mut trained = train(&mut engine, &plan, None, &watch, &|_| {})?;
 
     // Of each weight of the last hidden layer: the smallest magnitude that it had in the last ten epochs. The smaller half goes.
-    let criterion = Criterion::Hold { window: EPOCHS / 2, sparsity: 0.5, keep_frozen: false };
-    let masks = criterion.select(&mut engine, &trained.history()?)?.masks;
+    let history = TensorHistory::new("focus", trained.history()?, architecture.focus_shape().into());
+    let hold = Score::Hold { window: EPOCHS / 2, keep_frozen: false };
+    let scores = hold.of_history(&mut engine, &history, None)?;
+    let masks = Scores::masks(&[scores], Scope::Layer, Amount::Share(0.5))?.remove(0);
 
     let images = engine.load(&test)?;
     let dense = trained.batch.evaluate(images, &watch)?;

@@ -11,10 +11,11 @@
 //! use holdfast::data::Dataset;
 //! use holdfast::engine::{Engine, SweepPoint, Watch};
 //! use holdfast::network::{Architecture, Selection};
-//! use holdfast::pruning::criterion::Criterion;
+//! use holdfast::pruning::allocation::{Amount, Scope};
+//! use holdfast::pruning::score::{Score, Scores};
+//! use holdfast::stability::TensorHistory;
 //! use holdfast::training::{LearningRate, Plan, train};
 //! use std::sync::Arc;
-//! use std::sync::atomic::AtomicBool;
 //!
 //! // Eight images of 2 x 2 pixels: the bright ones are class 1.
 //! let images = (0..32u8).map(|pixel| 8 * pixel).collect();
@@ -43,12 +44,13 @@
 //!     learning_rate: LearningRate::Constant,
 //!     keep_diverged: false,
 //! };
-//! let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+//! let watch = Watch::nobody();
 //! let mut trained = train(&mut engine, &plan, None, &watch, &|_| {})?;
 //!
 //! // The half of the layer's weights whose smallest magnitude in the last five epochs is smallest goes.
-//! let criterion = Criterion::Hold { window: 5, sparsity: 0.5, keep_frozen: false };
-//! let masks = criterion.select(&mut engine, &trained.history()?)?.masks;
+//! let history = TensorHistory::new("focus", trained.history()?, vec![4, 4]);
+//! let scores = Score::Hold { window: 5, keep_frozen: false }.of_history(&mut engine, &history, None)?;
+//! let masks = Scores::masks(&[scores], Scope::Layer, Amount::Share(0.5))?.remove(0);
 //! assert!(masks.iter().all(|mask| mask.iter().filter(|&&kept| kept).count() == 8));
 //!
 //! let points: Vec<_> = masks.into_iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept }).collect();

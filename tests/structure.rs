@@ -9,8 +9,8 @@ mod circles;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Rooms from top to bottom; each imports only modules below it. `main.rs` and `lib.rs` stand above all.
-const ROOMS: [&str; 18] = [
+/// Modules from top to bottom; each imports only modules below it. `main.rs` and `lib.rs` stand above all.
+const MODULES: [&str; 18] = [
     "cli",
     "report",
     "study",
@@ -46,8 +46,8 @@ impl Source {
         Self { path: path.into(), text: text[..end].into() }
     }
 
-    /// The room under `src/` that the file belongs to.
-    fn room(&self) -> &str {
+    /// The module under `src/` that the file belongs to.
+    fn module(&self) -> &str {
         let inner = self.path.strip_prefix("src/").unwrap_or(&self.path);
         inner.split(['/', '.']).next().unwrap_or(inner)
     }
@@ -111,18 +111,18 @@ fn imported(text: &str) -> BTreeSet<String> {
     names
 }
 
-/// Rooms that the file imports and must not.
+/// Modules that the file imports and must not.
 fn forbidden_imports(source: &Source) -> Vec<String> {
-    let room = source.room();
-    let level = |name: &str| ROOMS.iter().position(|room| *room == name);
-    let Some(own) = level(room) else { return Vec::new() };
+    let module = source.module();
+    let level = |name: &str| MODULES.iter().position(|module| *module == name);
+    let Some(own) = level(module) else { return Vec::new() };
     let allowed = |name: &str| {
         let Some(other) = level(name) else { return true };
         let compute = ["kernels", "cpu", "gpu"].contains(&name);
-        let sees_compute = match room {
+        let sees_compute = match module {
             "engine" | "lab" | "check" => true,
             "kernels" => name == "gpu",
-            _ => EXCEPTIONS.contains(&(room, name)),
+            _ => EXCEPTIONS.contains(&(module, name)),
         };
         other == own || other > own && (!compute || sees_compute)
     };
@@ -169,7 +169,7 @@ fn header_fault(source: &Source) -> Option<String> {
 }
 
 /// Places where a kernel family must stand and does not.
-fn missing_rooms(family: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+fn missing_modules(family: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let places = ["src/kernels/F.rs", "src/cpu/F.rs", "src/check/F.rs", "docs/kernels/F.md"];
     places.iter().map(|place| place.replace('F', family)).filter(|place| !exists(place)).collect()
 }
@@ -179,7 +179,7 @@ fn assert_clean(found: Vec<String>) {
 }
 
 #[test]
-fn rooms_import_only_rooms_below_them() {
+fn modules_import_only_modules_below_them() {
     let fault = |source: &Source| {
         forbidden_imports(source).into_iter().map(|name| format!("{} imports {name}", source.path)).collect::<Vec<_>>()
     };
@@ -195,10 +195,10 @@ fn files_use_each_other_in_no_circle() {
 }
 
 #[test]
-fn every_room_is_in_the_list() {
+fn every_module_is_in_the_list() {
     for source in sources("src", "rs") {
-        let room = source.room();
-        assert!(ROOMS.contains(&room) || ["main", "lib"].contains(&room), "{}", source.path);
+        let module = source.module();
+        assert!(MODULES.contains(&module) || ["main", "lib"].contains(&module), "{}", source.path);
     }
 }
 
@@ -213,7 +213,7 @@ fn only_the_recorder_submits() {
 }
 
 #[test]
-fn only_the_gpu_room_names_wgpu() {
+fn only_the_gpu_module_names_wgpu() {
     assert_clean(sources("src", "rs").iter().flat_map(naming_wgpu).collect());
 }
 
@@ -223,14 +223,16 @@ fn every_shader_has_its_header() {
 }
 
 #[test]
-fn every_kernel_family_stands_in_every_room() {
+fn every_kernel_family_stands_in_every_module() {
     let families: BTreeSet<String> = files("shaders", "wgsl")
         .iter()
         .filter_map(|path| path.parent()?.file_name()?.to_str().map(str::to_string))
         .filter(|family| family != "prelude")
         .collect();
     assert!(!families.is_empty());
-    assert_clean(families.iter().flat_map(|family| missing_rooms(family, |place| Path::new(place).exists())).collect());
+    assert_clean(
+        families.iter().flat_map(|family| missing_modules(family, |place| Path::new(place).exists())).collect(),
+    );
 }
 
 /// Pages that the book's list of chapters names.
@@ -277,14 +279,14 @@ fn lost_paths(page: &str, exists: impl Fn(&str) -> bool) -> Vec<&str> {
 fn the_plan_of_the_house_names_what_is_there() {
     let plan = std::fs::read_to_string("ARCHITECTURE.md").unwrap();
     assert_eq!(lost_paths(&plan, |path| Path::new(path).exists()), [""; 0]);
-    let unnamed: Vec<_> = ROOMS.iter().filter(|room| !plan.contains(&format!("<b>{room}</b>"))).collect();
+    let unnamed: Vec<_> = MODULES.iter().filter(|module| !plan.contains(&format!("<b>{module}</b>"))).collect();
     assert!(unnamed.is_empty(), "not in the picture: {unnamed:?}");
 }
 
 #[test]
 fn the_recipe_for_a_kernel_names_every_place_that_a_family_must_stand_in() {
     let recipe = std::fs::read_to_string("docs/adding-a-kernel.md").unwrap();
-    let places = missing_rooms("axpy", |_| false);
+    let places = missing_modules("axpy", |_| false);
     let also = [
         "shaders/axpy/accumulate.wgsl",
         "src/kernels/catalogue.rs",
@@ -302,7 +304,7 @@ mod rules {
     use super::*;
 
     #[test]
-    fn an_import_of_a_room_above_is_found() {
+    fn an_import_of_a_module_above_is_found() {
         let find = |path: &str, text: &str| forbidden_imports(&Source::new(path, text));
         assert_eq!(find("src/data/x.rs", "use crate::engine::Engine;"), ["engine"]);
         assert_eq!(find("src/kernels/x.rs", "use crate::cpu::adam;"), ["cpu"]);
@@ -332,7 +334,7 @@ mod rules {
     }
 
     #[test]
-    fn a_name_of_wgpu_outside_its_room_is_found() {
+    fn a_name_of_wgpu_outside_its_module_is_found() {
         let find = |path: &str, text: &str| naming_wgpu(&Source::new(path, text)).len();
         assert_eq!(find("src/kernels/x.rs", "fn f(buffer: &wgpu::Buffer) {}"), 1);
         assert_eq!(find("src/gpu/x.rs", "fn f(buffer: &wgpu::Buffer) {}"), 0);
@@ -349,9 +351,9 @@ mod rules {
     }
 
     #[test]
-    fn a_family_that_is_missing_in_a_room_is_found() {
-        assert_eq!(missing_rooms("axpy", |place| place != "src/cpu/axpy.rs"), ["src/cpu/axpy.rs"]);
-        assert!(missing_rooms("axpy", |_| true).is_empty());
+    fn a_family_that_is_missing_in_a_module_is_found() {
+        assert_eq!(missing_modules("axpy", |place| place != "src/cpu/axpy.rs"), ["src/cpu/axpy.rs"]);
+        assert!(missing_modules("axpy", |_| true).is_empty());
     }
     #[test]
     fn a_path_to_nothing_is_found() {

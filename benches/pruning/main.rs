@@ -18,7 +18,6 @@ use holdfast::random::{Sequence, Stream};
 use holdfast::stability::{History, Reading, Stability, WindowedEnvelope};
 use holdfast::training::{LearningRate, Plan, train};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use support::{BATCH, begin, engines, images, paper_network};
 
@@ -46,8 +45,7 @@ fn operating_points(criterion: &mut Criterion) {
     let (training, test) = (images(TRAINING_IMAGES), images(TEST_IMAGES));
     let history = history(1);
     let focus = Selection::focus(&paper_network());
-    let stop = AtomicBool::new(false);
-    let watch = Watch { stop: &stop, progress: &|_| {} };
+    let watch = Watch::nobody();
     let mut group = criterion.benchmark_group("pruning/point");
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
     for (name, mut engine) in engines() {
@@ -132,8 +130,7 @@ fn arithmetic(criterion: &mut Criterion) {
     let batches: Vec<_> = (0..STEPS).map(|step| step * BATCH..(step + 1) * BATCH).collect();
     let orders = vec![order; REPLICAS];
     let focus = Selection::focus(&paper_network());
-    let stop = AtomicBool::new(false);
-    let watch = Watch { stop: &stop, progress: &|_| {} };
+    let watch = Watch::nobody();
     let weight_count = paper_network().weight_count();
     let mask = |removed: usize| (0..weight_count).map(|weight_index| weight_index >= removed).collect::<Arc<[bool]>>();
     let point = |slot| (0..4).map(move |removed| SweepPoint { slot, kept: mask(removed) });
@@ -160,8 +157,7 @@ fn arithmetic(criterion: &mut Criterion) {
 fn whole_networks(criterion: &mut Criterion) {
     let (data, test) = (images(STEPS * BATCH), images(TEST_IMAGES));
     let all = Selection::all(&paper_network());
-    let stop = AtomicBool::new(false);
-    let watch = Watch { stop: &stop, progress: &|_| {} };
+    let watch = Watch::nobody();
     let mut group = criterion.benchmark_group("pruning/networks");
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(300));
     for (name, mut engine) in engines() {

@@ -9,7 +9,6 @@ mod support;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use holdfast::engine::{Steps, Watch};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use support::{BATCH, begin, engines, images, paper_network};
 
@@ -27,8 +26,7 @@ fn step(criterion: &mut Criterion) {
         for replicas in [1, 10] {
             let mut batch = begin(&mut engine, training, replicas);
             let orders = vec![Arc::clone(&order); replicas as usize];
-            let stop = AtomicBool::new(false);
-            let watch = Watch { stop: &stop, progress: &|_| {} };
+            let watch = Watch::nobody();
             let mut first_step = 0;
             let flops = paper_network().step_flops(BATCH) * f64::from(replicas) * STEPS as f64;
             group.throughput(Throughput::Elements(flops as u64));

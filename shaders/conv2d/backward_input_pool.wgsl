@@ -6,7 +6,7 @@
 //   argmax           [replica, sample, y / 2, x / 2 / 4, out / 4]  words of codes, read
 //   parameters       [replica, parameter]                          weights [ky, kx, in, out] read at their offset
 //   input, input_gradient  [replica, sample, y, x, in]             read; written where input > 0, else 0
-// with: step, convolution, grid, relu
+// with: step, convolution, convolution_channels, convolution_strip, grid, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 
@@ -32,13 +32,6 @@ struct Columns {
     around: vec2u,
     within_inside: vec4<bool>,
     around_inside: vec2<bool>,
-}
-
-// Ten columns of a row before pooling.
-struct Row {
-    left: vec4f,
-    right: vec4f,
-    last: vec2f,
 }
 
 fn read_pooled(place: u32, inside: bool, words: vec3u, columns: Columns) -> Pooled {
@@ -71,33 +64,8 @@ fn read_words(place: vec3u) -> vec3u {
     return vec3u(argmax[place.x], argmax[place.y], argmax[place.z]);
 }
 
-fn read_quad(place: vec4u) -> vec4f {
-    return vec4f(parameters[place.x], parameters[place.y], parameters[place.z], parameters[place.w]);
-}
-
-// A row of taps from right to left: what lies right of a pixel reached it through its left tap.
-fn read_taps(place: vec4u) -> mat3x4f {
-    let tap = params.inputs * params.outputs;
-    return mat3x4f(read_quad(place + 2u * tap), read_quad(place + tap), read_quad(place));
-}
-
 fn write_channel(place: u32, gradient: f32) {
     input_gradient[place] = relu_gradient_of(gradient, input[place]);
-}
-
-fn write_pixel(y: u32, x: u32, place: u32, c: u32, gradient: vec4f) {
-    if (y >= params.height || x >= params.width) { return; }
-    write_channel(place, gradient.x);
-    if (c + 1u < params.inputs) { write_channel(place + 1u, gradient.y); }
-    if (c + 2u < params.inputs) { write_channel(place + 2u, gradient.z); }
-    if (c + 3u < params.inputs) { write_channel(place + 3u, gradient.w); }
-}
-
-fn write_four(y: u32, x: u32, place: u32, c: u32, sums: mat4x4f) {
-    write_pixel(y, x, place, c, sums[0]);
-    write_pixel(y, x + 1u, place + params.inputs, c, sums[1]);
-    write_pixel(y, x + 2u, place + 2u * params.inputs, c, sums[2]);
-    write_pixel(y, x + 3u, place + 3u * params.inputs, c, sums[3]);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -136,36 +104,25 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     var weights = r * params.parameters + params.weights + quad(c, params.inputs) * params.outputs;
     let row_of_taps = 3u * params.inputs * params.outputs;
 
-    var upper_left = mat4x4f();
-    var upper_right = upper_left;
-    var lower_left = upper_left;
-    var lower_right = upper_left;
+    var sums = both_rows(mat4x4f());
     for (var group = 0u; group < output_quads; group++) {
         var words0 = read_words(word_lines.x + word + group);
         var words1 = read_words(word_lines.y + word + group);
         var words2 = read_words(word_lines.z + word + group);
         let end = min(4u * group + 4u, params.outputs);
         for (var k = 4u * group; k < end; k++) {
-            let taps0 = read_taps(weights + 2u * row_of_taps);
-            let taps1 = read_taps(weights + row_of_taps);
-            let taps2 = read_taps(weights);
+            let taps0 = read_mirrored_taps(weights + 2u * row_of_taps);
+            let taps1 = read_mirrored_taps(weights + row_of_taps);
+            let taps2 = read_mirrored_taps(weights);
             var row = before_pooling(read_pooled(place.x, inside.x, words0, columns), 2u);
-            upper_left = convolve(upper_left, row.left, row.right.xy, taps0);
-            upper_right = convolve(upper_right, row.right, row.last, taps0);
+            sums = add_upper(sums, row, taps0);
             let middle = read_pooled(place.y, inside.y, words1, columns);
             row = before_pooling(middle, 0u);
-            upper_left = convolve(upper_left, row.left, row.right.xy, taps1);
-            upper_right = convolve(upper_right, row.right, row.last, taps1);
-            lower_left = convolve(lower_left, row.left, row.right.xy, taps0);
-            lower_right = convolve(lower_right, row.right, row.last, taps0);
+            sums = add_lower(add_upper(sums, row, taps1), row, taps0);
             row = before_pooling(middle, 2u);
-            upper_left = convolve(upper_left, row.left, row.right.xy, taps2);
-            upper_right = convolve(upper_right, row.right, row.last, taps2);
-            lower_left = convolve(lower_left, row.left, row.right.xy, taps1);
-            lower_right = convolve(lower_right, row.right, row.last, taps1);
+            sums = add_lower(add_upper(sums, row, taps2), row, taps1);
             row = before_pooling(read_pooled(place.z, inside.z, words2, columns), 0u);
-            lower_left = convolve(lower_left, row.left, row.right.xy, taps2);
-            lower_right = convolve(lower_right, row.right, row.last, taps2);
+            sums = add_lower(sums, row, taps2);
             words0 >>= vec3u(2u);
             words1 >>= vec3u(2u);
             words2 >>= vec3u(2u);
@@ -175,10 +132,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
     let y = 2u * pooled_y;
     let x = 8u * tile_column;
-    let upper = (((r * params.capacity + n) * params.height + y) * params.width + x) * params.inputs + c;
-    let lower = upper + params.width * params.inputs;
-    write_four(y, x, upper, c, upper_left);
-    write_four(y, x + 4u, upper + 4u * params.inputs, c, upper_right);
-    write_four(y + 1u, x, lower, c, lower_left);
-    write_four(y + 1u, x + 4u, lower + 4u * params.inputs, c, lower_right);
+    let image = (r * params.capacity + n) * params.height * params.width * params.inputs;
+    write_pixels(image, y, x, c, params.inputs, sums.upper_left);
+    write_pixels(image, y, x + 4u, c, params.inputs, sums.upper_right);
+    write_pixels(image, y + 1u, x, c, params.inputs, sums.lower_left);
+    write_pixels(image, y + 1u, x + 4u, c, params.inputs, sums.lower_right);
 }

@@ -14,48 +14,15 @@
 @group(0) @binding(3) var<storage, read> output_gradient: array<f32>;
 @group(0) @binding(4) var<storage, read_write> gradient: array<f32>;
 
-fn read_gradient(place: vec4u) -> vec4f {
-    return vec4f(output_gradient[place.x], output_gradient[place.y], output_gradient[place.z], output_gradient[place.w]);
-}
-
 fn read_column(place: vec3u, inside: vec3<bool>) -> vec3f {
     return select(vec3f(0.0), vec3f(input[place.x], input[place.y], input[place.z]), inside);
-}
-
-fn add(tile: WeightTile, window: mat3x3f, gradient: vec4f) -> WeightTile {
-    return WeightTile(
-        tile.first + gradient.x * window,
-        tile.second + gradient.y * window,
-        tile.third + gradient.z * window,
-        tile.fourth + gradient.w * window,
-        tile.bias + gradient,
-    );
-}
-
-fn write_sums(value: u32, tile: u32, r: u32, sums: vec4f) {
-    if (tile >= params.inputs * ((params.outputs + 3u) / 4u)) { return; }
-    let quad_index = tile / params.inputs;
-    let c = tile - quad_index * params.inputs;
-    let k = 4u * quad_index;
-    // All input channels have summed the same output gradient; the first one writes it.
-    if (value == 9u && c > 0u) { return; }
-    let tensor = select(params.weights + (value * params.inputs + c) * params.outputs, params.bias, value == 9u);
-    let place = r * params.parameters + tensor + k;
-    gradient[place] = sums.x;
-    if (k + 1u < params.outputs) { gradient[place + 1u] = sums.y; }
-    if (k + 2u < params.outputs) { gradient[place + 2u] = sums.z; }
-    if (k + 3u < params.outputs) { gradient[place + 3u] = sums.w; }
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let r = group.z;
-    let quads = (params.outputs + 3u) / 4u;
-    // Beyond the last tile the last one is summed again, and not written.
-    let own = min(group.x * TILES + lane % TILES, params.inputs * quads - 1u);
-    let quad_index = own / params.inputs;
-    let c = own - quad_index * params.inputs;
-    let channels = quad(4u * quad_index, params.outputs);
+    let own = own_tile(group.x, lane);
+    let channels = quad(4u * own.quad_index, params.outputs);
     var tile = WeightTile();
     for (var line = lane / TILES; line < step.samples * params.height; line += LANES / TILES) {
         let n = line / params.height;
@@ -65,7 +32,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let inside = rows < vec3u(params.height);
         let sample = r * params.capacity + n;
         let held = sample * params.height + min(rows, vec3u(params.height - 1u));
-        var place = held * params.width * params.inputs + c;
+        var place = held * params.width * params.inputs + own.c;
         var value = (sample * params.height + y) * params.width * params.outputs + channels;
         var before = vec3f(0.0);
         var here = read_column(place, inside);
@@ -79,11 +46,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
             value += params.outputs;
         }
     }
-    store_partial(lane, tile);
-    workgroupBarrier();
-    for (var job = lane; job < 10u * TILES; job += LANES) {
-        let value = job / TILES;
-        let sums = sum_of_chunks(value, job % TILES);
-        write_sums(value, group.x * TILES + job % TILES, r, sums);
-    }
+    write_tiles(group, lane, tile);
 }

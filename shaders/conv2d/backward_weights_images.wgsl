@@ -15,10 +15,6 @@
 @group(0) @binding(4) var<storage, read> output_gradient: array<f32>;
 @group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
 
-fn read_gradient(place: vec4u) -> vec4f {
-    return vec4f(output_gradient[place.x], output_gradient[place.y], output_gradient[place.z], output_gradient[place.w]);
-}
-
 // Column x of three rows.
 fn read_column(rows: vec3u, x: u32, inside: vec3<bool>) -> vec3f {
     let place = rows + x / 4u;
@@ -26,34 +22,11 @@ fn read_column(rows: vec3u, x: u32, inside: vec3<bool>) -> vec3f {
     return select(vec3f(0.0), vec3f(words & vec3u(0xffu)) * params.scale, inside);
 }
 
-fn add(tile: WeightTile, window: mat3x3f, gradient: vec4f) -> WeightTile {
-    return WeightTile(
-        tile.first + gradient.x * window,
-        tile.second + gradient.y * window,
-        tile.third + gradient.z * window,
-        tile.fourth + gradient.w * window,
-        tile.bias + gradient,
-    );
-}
-
-fn write_sums(value: u32, tile: u32, r: u32, sums: vec4f) {
-    let k = 4u * tile;
-    if (k >= params.outputs) { return; }
-    let tensor = select(params.weights + value * params.outputs, params.bias, value == 9u);
-    let place = r * params.parameters + tensor + k;
-    gradient[place] = sums.x;
-    if (k + 1u < params.outputs) { gradient[place + 1u] = sums.y; }
-    if (k + 2u < params.outputs) { gradient[place + 2u] = sums.z; }
-    if (k + 3u < params.outputs) { gradient[place + 3u] = sums.w; }
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let r = group.z;
-    let quads = (params.outputs + 3u) / 4u;
-    // Beyond the last tile the last one is summed again, and not written.
-    let quad_index = min(group.x * TILES + lane % TILES, quads - 1u);
-    let channels = quad(4u * quad_index, params.outputs);
+    let own = own_tile(group.x, lane);
+    let channels = quad(4u * own.quad_index, params.outputs);
     let row_words = (params.width + 3u) / 4u;
     var tile = WeightTile();
     for (var line = lane / TILES; line < step.samples * params.height; line += LANES / TILES) {
@@ -76,11 +49,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
             value += params.outputs;
         }
     }
-    store_partial(lane, tile);
-    workgroupBarrier();
-    for (var job = lane; job < 10u * TILES; job += LANES) {
-        let value = job / TILES;
-        let sums = sum_of_chunks(value, job % TILES);
-        write_sums(value, group.x * TILES + job % TILES, r, sums);
-    }
+    write_tiles(group, lane, tile);
 }

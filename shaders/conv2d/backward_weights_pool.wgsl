@@ -15,62 +15,16 @@
 @group(0) @binding(4) var<storage, read> argmax: array<u32>;
 @group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
 
-fn read_gradient(place: vec4u) -> vec4f {
-    return vec4f(output_gradient[place.x], output_gradient[place.y], output_gradient[place.z], output_gradient[place.w]);
-}
-
 fn read_column(place: vec4u, inside: vec4<bool>) -> vec4f {
     return select(vec4f(0.0), vec4f(input[place.x], input[place.y], input[place.z], input[place.w]), inside);
-}
-
-// The inputs that the nine taps of a pooled pixel met: of its four pixels only one gave the value, and `code` says which.
-fn window(columns: mat4x4f, code: u32) -> mat3x3f {
-    let right = (code & 1u) == 1u;
-    let down = (code & 2u) == 2u;
-    let first = select(columns[0], columns[1], right);
-    let second = select(columns[1], columns[2], right);
-    let third = select(columns[2], columns[3], right);
-    return mat3x3f(
-        select(first.xyz, first.yzw, down),
-        select(second.xyz, second.yzw, down),
-        select(third.xyz, third.yzw, down),
-    );
-}
-
-fn add(tile: WeightTile, columns: mat4x4f, codes: u32, gradient: vec4f) -> WeightTile {
-    return WeightTile(
-        tile.first + gradient.x * window(columns, codes),
-        tile.second + gradient.y * window(columns, codes >> 2u),
-        tile.third + gradient.z * window(columns, codes >> 4u),
-        tile.fourth + gradient.w * window(columns, codes >> 6u),
-        tile.bias + gradient,
-    );
-}
-
-fn write_sums(value: u32, tile: u32, r: u32, sums: vec4f) {
-    if (tile >= params.inputs * ((params.outputs + 3u) / 4u)) { return; }
-    let quad_index = tile / params.inputs;
-    let c = tile - quad_index * params.inputs;
-    let k = 4u * quad_index;
-    // All input channels have summed the same output gradient; the first one writes it.
-    if (value == 9u && c > 0u) { return; }
-    let tensor = select(params.weights + (value * params.inputs + c) * params.outputs, params.bias, value == 9u);
-    let place = r * params.parameters + tensor + k;
-    gradient[place] = sums.x;
-    if (k + 1u < params.outputs) { gradient[place + 1u] = sums.y; }
-    if (k + 2u < params.outputs) { gradient[place + 2u] = sums.z; }
-    if (k + 3u < params.outputs) { gradient[place + 3u] = sums.w; }
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let r = group.z;
     let quads = (params.outputs + 3u) / 4u;
-    // Beyond the last tile the last one is summed again, and not written.
-    let own = min(group.x * TILES + lane % TILES, params.inputs * quads - 1u);
-    let quad_index = own / params.inputs;
-    let c = own - quad_index * params.inputs;
-    let channels = quad(4u * quad_index, params.outputs);
+    let own = own_tile(group.x, lane);
+    let channels = quad(4u * own.quad_index, params.outputs);
     let pooled_width = params.width / 2u;
     let pooled_height = params.height / 2u;
     let word_columns = (pooled_width + 3u) / 4u;
@@ -83,10 +37,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let inside = rows < vec4u(params.height);
         let sample = r * params.capacity + n;
         let held = sample * params.height + min(rows, vec4u(params.height - 1u));
-        var place = held * params.width * params.inputs + c;
+        var place = held * params.width * params.inputs + own.c;
         let pooled_line = sample * pooled_height + y;
         var value = pooled_line * pooled_width * params.outputs + channels;
-        let words = pooled_line * word_columns * quads + quad_index;
+        let words = pooled_line * word_columns * quads + own.quad_index;
         var before = vec4f(0.0);
         var here = read_column(place, inside);
         for (var x = 0u; x < pooled_width; x++) {
@@ -95,18 +49,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
             let exists = 2u * x + 2u < params.width;
             let fourth = read_column(place + select(0u, 2u, exists) * params.inputs, inside & vec4<bool>(exists));
             let codes = argmax[words + x / 4u * quads] >> (8u * (x % 4u));
-            tile = add(tile, mat4x4f(before, here, third, fourth), codes, read_gradient(value));
+            tile = add_pooled(tile, mat4x4f(before, here, third, fourth), codes, read_gradient(value));
             before = third;
             here = fourth;
             place += 2u * params.inputs;
             value += params.outputs;
         }
     }
-    store_partial(lane, tile);
-    workgroupBarrier();
-    for (var job = lane; job < 10u * TILES; job += LANES) {
-        let value = job / TILES;
-        let sums = sum_of_chunks(value, job % TILES);
-        write_sums(value, group.x * TILES + job % TILES, r, sums);
-    }
+    write_tiles(group, lane, tile);
 }

@@ -16,10 +16,6 @@
 @group(0) @binding(5) var<storage, read> argmax: array<u32>;
 @group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
 
-fn read_gradient(place: vec4u) -> vec4f {
-    return vec4f(output_gradient[place.x], output_gradient[place.y], output_gradient[place.z], output_gradient[place.w]);
-}
-
 // A word of each of four rows.
 fn read_words(place: vec4u, inside: vec4<bool>) -> vec4u {
     return select(vec4u(0u), vec4u(images[place.x], images[place.y], images[place.z], images[place.w]), inside);
@@ -30,48 +26,12 @@ fn column(words: vec4u, index: u32) -> vec4f {
     return vec4f((words >> vec4u(8u * index)) & vec4u(0xffu)) * params.scale;
 }
 
-// The inputs that the nine taps of a pooled pixel met: of its four pixels only one gave the value, and `code` says which.
-fn window(columns: mat4x4f, code: u32) -> mat3x3f {
-    let right = (code & 1u) == 1u;
-    let down = (code & 2u) == 2u;
-    let first = select(columns[0], columns[1], right);
-    let second = select(columns[1], columns[2], right);
-    let third = select(columns[2], columns[3], right);
-    return mat3x3f(
-        select(first.xyz, first.yzw, down),
-        select(second.xyz, second.yzw, down),
-        select(third.xyz, third.yzw, down),
-    );
-}
-
-fn add(tile: WeightTile, columns: mat4x4f, codes: u32, gradient: vec4f) -> WeightTile {
-    return WeightTile(
-        tile.first + gradient.x * window(columns, codes),
-        tile.second + gradient.y * window(columns, codes >> 2u),
-        tile.third + gradient.z * window(columns, codes >> 4u),
-        tile.fourth + gradient.w * window(columns, codes >> 6u),
-        tile.bias + gradient,
-    );
-}
-
-fn write_sums(value: u32, tile: u32, r: u32, sums: vec4f) {
-    let k = 4u * tile;
-    if (k >= params.outputs) { return; }
-    let tensor = select(params.weights + value * params.outputs, params.bias, value == 9u);
-    let place = r * params.parameters + tensor + k;
-    gradient[place] = sums.x;
-    if (k + 1u < params.outputs) { gradient[place + 1u] = sums.y; }
-    if (k + 2u < params.outputs) { gradient[place + 2u] = sums.z; }
-    if (k + 3u < params.outputs) { gradient[place + 3u] = sums.w; }
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let r = group.z;
     let quads = (params.outputs + 3u) / 4u;
-    // Beyond the last tile the last one is summed again, and not written.
-    let quad_index = min(group.x * TILES + lane % TILES, quads - 1u);
-    let channels = quad(4u * quad_index, params.outputs);
+    let own = own_tile(group.x, lane);
+    let channels = quad(4u * own.quad_index, params.outputs);
     let pooled_width = params.width / 2u;
     let pooled_height = params.height / 2u;
     let row_words = (params.width + 3u) / 4u;
@@ -87,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         var place = (image + min(rows, vec4u(params.height - 1u))) * row_words;
         let pooled_line = (r * params.capacity + n) * pooled_height + y;
         var value = pooled_line * pooled_width * params.outputs + channels;
-        let words = pooled_line * word_columns * quads + quad_index;
+        let words = pooled_line * word_columns * quads + own.quad_index;
         var before = vec4f(0.0);
         var here = read_words(place, inside);
         for (var x = 0u; x < pooled_width; x += 2u) {
@@ -98,21 +58,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
             let third = column(here, 1u);
             let fourth = column(here, 2u);
             let fifth = column(here, 3u);
-            tile = add(tile, mat4x4f(before, column(here, 0u), third, fourth), codes, read_gradient(value));
+            tile = add_pooled(tile, mat4x4f(before, column(here, 0u), third, fourth), codes, read_gradient(value));
             // Where the number of pooled pixels is odd the last one is alone.
             let pair = x + 1u < pooled_width;
             let second = select(vec4f(0.0), read_gradient(value + select(0u, params.outputs, pair)), pair);
-            tile = add(tile, mat4x4f(third, fourth, fifth, column(next, 0u)), codes >> 8u, second);
+            tile = add_pooled(tile, mat4x4f(third, fourth, fifth, column(next, 0u)), codes >> 8u, second);
             before = fifth;
             here = next;
             value += 2u * params.outputs;
         }
     }
-    store_partial(lane, tile);
-    workgroupBarrier();
-    for (var job = lane; job < 10u * TILES; job += LANES) {
-        let value = job / TILES;
-        let sums = sum_of_chunks(value, job % TILES);
-        write_sums(value, group.x * TILES + job % TILES, r, sums);
-    }
+    write_tiles(group, lane, tile);
 }

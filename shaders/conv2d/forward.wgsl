@@ -6,7 +6,7 @@
 //   input       [replica, sample, y, x, in]   read
 //   parameters  [replica, parameter]          weights [ky, kx, in, out] and bias [out] read at their offsets
 //   output      [replica, sample, y, x, out]  written for the samples of the step
-// with: step, convolution, grid, relu
+// with: step, convolution, convolution_channels, convolution_tile, convolution_pixels, grid, relu
 
 override WORKGROUP_SIZE: u32 = 64;
 
@@ -16,140 +16,35 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(3) var<storage, read> parameters: array<f32>;
 @group(0) @binding(4) var<storage, read_write> output: array<f32>;
 
-struct Row {
-    pixels: vec4f,
-    next: vec2f,
+fn read_value(place: u32) -> f32 {
+    return input[place];
 }
 
-// Six columns of a row.
-struct Columns {
-    first: vec4u,
-    last: vec2u,
-    first_inside: vec4<bool>,
-    last_inside: vec2<bool>,
-}
-
-// A branch, not a select: on software drivers a load that is left out costs little.
-fn read_pixel(place: u32, inside: bool) -> f32 {
-    var value = 0.0;
-    if (inside) { value = input[place]; }
-    return value;
-}
-
-fn read_pixels(place: vec4u, inside: vec4<bool>) -> vec4f {
-    return vec4f(
-        read_pixel(place.x, inside.x),
-        read_pixel(place.y, inside.y),
-        read_pixel(place.z, inside.z),
-        read_pixel(place.w, inside.w),
-    );
-}
-
-fn read_row(place: u32, inside: bool, columns: Columns) -> Row {
-    let last = place + columns.last;
-    return Row(
-        read_pixels(place + columns.first, columns.first_inside & vec4<bool>(inside)),
-        vec2f(
-            read_pixel(last.x, columns.last_inside.x && inside),
-            read_pixel(last.y, columns.last_inside.y && inside),
-        ),
-    );
-}
-
-fn read_quad(place: vec4u) -> vec4f {
-    return vec4f(parameters[place.x], parameters[place.y], parameters[place.z], parameters[place.w]);
-}
-
-fn read_taps(place: vec4u) -> mat3x4f {
-    let tap = params.inputs * params.outputs;
-    return mat3x4f(read_quad(place), read_quad(place + tap), read_quad(place + 2u * tap));
-}
-
-fn write_pixel(y: u32, x: u32, place: u32, k: u32, sums: vec4f) {
-    if (y >= params.height || x >= params.width) { return; }
-    let values = relu(sums);
-    output[place] = values.x;
-    if (k + 1u < params.outputs) { output[place + 1u] = values.y; }
-    if (k + 2u < params.outputs) { output[place + 2u] = values.z; }
-    if (k + 3u < params.outputs) { output[place + 3u] = values.w; }
-}
-
-fn write_row(y: u32, x: u32, first: u32, k: u32, sums: mat4x4f) {
-    let place = first + (y * params.width + x) * params.outputs + k;
-    write_pixel(y, x, place, k, sums[0]);
-    write_pixel(y, x + 1u, place + params.outputs, k, sums[1]);
-    write_pixel(y, x + 2u, place + 2u * params.outputs, k, sums[2]);
-    write_pixel(y, x + 3u, place + 3u * params.outputs, k, sums[3]);
+fn write_channel(place: u32, sum: f32) {
+    output[place] = relu(vec4f(sum)).x;
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let quads = (params.outputs + 3u) / 4u;
-    let tile_columns = (params.width + 3u) / 4u;
-    let tile_rows = (params.height + 3u) / 4u;
-    let tile = flat_index(id, WORKGROUP_SIZE);
-    let strip = tile / quads;
-    let k = (tile - strip * quads) * 4u;
-    let line = strip / tile_columns;
-    let x = (strip - line * tile_columns) * 4u;
-    let n = line / tile_rows;
-    let y = (line - n * tile_rows) * 4u;
-    if (n >= step.samples) { return; }
     let r = id.z;
-    // Columns and rows outside of the image count as 0. The one before the first wraps around, and is outside too.
-    let first = vec4u(x - 1u, x, x + 1u, x + 2u);
-    let last = vec2u(x + 3u, x + 4u);
-    let columns = Columns(
-        first * params.inputs,
-        last * params.inputs,
-        first < vec4u(params.width),
-        last < vec2u(params.width),
-    );
-    let rows = vec4u(y - 1u, y + 2u, y + 3u, y + 4u);
-    let inside = rows < vec4u(params.height);
-    let row_values = params.width * params.inputs;
-    let sample = (r * params.capacity + n) * params.height * row_values;
-    var middle = sample + vec2u(y, y + 1u) * row_values;
-    var outside = sample + rows * row_values;
-    let middle_inside = y + 1u < params.height;
-    let channels = quad(k, params.outputs);
+    let tile = tile_of(flat_index(id, WORKGROUP_SIZE), params.outputs);
+    if (tile.n >= step.samples) { return; }
+    let columns = columns_of(tile, params.inputs);
+    var rows = rows_of(r, tile, params.inputs);
+    let channels = quad(tile.channel, params.outputs);
     var weights = r * params.parameters + params.weights + channels;
     let row_of_taps = 3u * params.inputs * params.outputs;
 
     let bias = read_quad(r * params.parameters + params.bias + channels);
-    var sum0 = mat4x4f(bias, bias, bias, bias);
-    var sum1 = sum0;
-    var sum2 = sum0;
-    var sum3 = sum0;
+    var sums = all_rows(mat4x4f(bias, bias, bias, bias));
     for (var c = 0u; c < params.inputs; c++) {
         let taps0 = read_taps(weights);
         let taps1 = read_taps(weights + row_of_taps);
         let taps2 = read_taps(weights + 2u * row_of_taps);
-        var row = read_row(outside.x, inside.x, columns);
-        sum0 = convolve(sum0, row.pixels, row.next, taps0);
-        row = read_row(middle.x, true, columns);
-        sum0 = convolve(sum0, row.pixels, row.next, taps1);
-        sum1 = convolve(sum1, row.pixels, row.next, taps0);
-        row = read_row(middle.y, middle_inside, columns);
-        sum0 = convolve(sum0, row.pixels, row.next, taps2);
-        sum1 = convolve(sum1, row.pixels, row.next, taps1);
-        sum2 = convolve(sum2, row.pixels, row.next, taps0);
-        row = read_row(outside.y, inside.y, columns);
-        sum1 = convolve(sum1, row.pixels, row.next, taps2);
-        sum2 = convolve(sum2, row.pixels, row.next, taps1);
-        sum3 = convolve(sum3, row.pixels, row.next, taps0);
-        row = read_row(outside.z, inside.z, columns);
-        sum2 = convolve(sum2, row.pixels, row.next, taps2);
-        sum3 = convolve(sum3, row.pixels, row.next, taps1);
-        row = read_row(outside.w, inside.w, columns);
-        sum3 = convolve(sum3, row.pixels, row.next, taps2);
-        middle += 1u;
-        outside += 1u;
+        sums = convolve_tile(sums, rows, columns, taps0, taps1, taps2);
+        rows.first += 1u;
+        rows.last += 1u;
         weights += params.outputs;
     }
-    let place = (r * params.capacity + n) * params.height * params.width * params.outputs;
-    write_row(y, x, place, k, sum0);
-    write_row(y + 1u, x, place, k, sum1);
-    write_row(y + 2u, x, place, k, sum2);
-    write_row(y + 3u, x, place, k, sum3);
+    write_tile(r, tile, params.outputs, sums);
 }

@@ -6,7 +6,7 @@
 //   parameters  [replica, parameter]                           weights [ky, kx, in, out] and bias [out] read
 //   output      [replica, sample, y / 2, x / 2, out]           written for the samples of the step
 //   argmax      [replica, sample, y / 2, x / 2 / 4, out / 4]   one word of codes, written with them
-// with: step, convolution, grid, relu, pooling_relu, pooling
+// with: step, convolution, convolution_channels, convolution_strip, grid, relu, pooling, pooled_strip
 
 override WORKGROUP_SIZE: u32 = 64;
 
@@ -17,13 +17,7 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(4) var<storage, read_write> output: array<f32>;
 @group(0) @binding(5) var<storage, read_write> argmax: array<u32>;
 
-// Ten columns of a row: their values, or where they lie in it and whether they are inside of the image.
-struct Row {
-    left: vec4f,
-    right: vec4f,
-    last: vec2f,
-}
-
+// Ten columns of a row: where they lie in it, and whether they are in the image.
 struct Columns {
     left: vec4u,
     right: vec4u,
@@ -46,48 +40,13 @@ fn read_row(place: u32, inside: bool, columns: Columns) -> Row {
     );
 }
 
-fn read_quad(place: vec4u) -> vec4f {
-    return vec4f(parameters[place.x], parameters[place.y], parameters[place.z], parameters[place.w]);
-}
-
-fn read_taps(place: vec4u) -> mat3x4f {
-    let tap = params.inputs * params.outputs;
-    return mat3x4f(read_quad(place), read_quad(place + tap), read_quad(place + 2u * tap));
-}
-
-// The two left or the two right pooled pixels of a tile: writes the values, and returns the codes.
-fn write_pooled(upper: mat4x4f, lower: mat4x4f, pixels: u32, place: u32, k: u32) -> u32 {
-    let left = pool(relu(upper[0]), relu(upper[1]), relu(lower[0]), relu(lower[1]));
-    let right = pool(relu(upper[2]), relu(upper[3]), relu(lower[2]), relu(lower[3]));
-    if (pixels > 0u) { write_quad(place, k, left.values); }
-    if (pixels > 1u) { write_quad(place + params.outputs, k, right.values); }
-    return left.codes | (right.codes << 8u);
-}
-
-fn write_quad(place: u32, k: u32, values: vec4f) {
-    output[place] = values.x;
-    if (k + 1u < params.outputs) { output[place + 1u] = values.y; }
-    if (k + 2u < params.outputs) { output[place + 2u] = values.z; }
-    if (k + 3u < params.outputs) { output[place + 3u] = values.w; }
-}
-
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-    let pooled_width = params.width / 2u;
-    let pooled_height = params.height / 2u;
-    let quads = (params.outputs + 3u) / 4u;
-    let tile_columns = (pooled_width + 3u) / 4u;
-    let tile = flat_index(id, WORKGROUP_SIZE);
-    let strip = tile / quads;
-    let k = (tile - strip * quads) * 4u;
-    let line = strip / tile_columns;
-    let pooled_x = (strip - line * tile_columns) * 4u;
-    let n = line / pooled_height;
-    let pooled_y = line - n * pooled_height;
-    if (n >= step.samples) { return; }
     let r = id.z;
+    let strip = strip_of(flat_index(id, WORKGROUP_SIZE));
+    if (strip.n >= step.samples) { return; }
     // Columns and rows outside of the image are read at its edge, and count as 0. The one before the first wraps around.
-    let left = 2u * pooled_x + vec4u(0u, 1u, 2u, 3u) - 1u;
+    let left = 2u * strip.x + vec4u(0u, 1u, 2u, 3u) - 1u;
     let right = left + 4u;
     let last = right.xy + 4u;
     let columns = Columns(
@@ -98,49 +57,26 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
         right < vec4u(params.width),
         last < vec2u(params.width),
     );
-    let rows = 2u * pooled_y + vec4u(0u, 1u, 2u, 3u) - 1u;
+    let rows = 2u * strip.y + vec4u(0u, 1u, 2u, 3u) - 1u;
     let inside = rows < vec4u(params.height);
     let row_values = params.width * params.inputs;
-    let sample = (r * params.capacity + n) * params.height * row_values;
+    let sample = (r * params.capacity + strip.n) * params.height * row_values;
     var place = sample + min(rows, vec4u(params.height - 1u)) * row_values;
-    let channels = quad(k, params.outputs);
+    let channels = quad(strip.channel, params.outputs);
     var weights = r * params.parameters + params.weights + channels;
     let row_of_taps = 3u * params.inputs * params.outputs;
 
     let bias = read_quad(r * params.parameters + params.bias + channels);
-    var upper_left = mat4x4f(bias, bias, bias, bias);
-    var upper_right = upper_left;
-    var lower_left = upper_left;
-    var lower_right = upper_left;
+    var sums = both_rows(mat4x4f(bias, bias, bias, bias));
     for (var c = 0u; c < params.inputs; c++) {
-        let taps0 = read_taps(weights);
-        let taps1 = read_taps(weights + row_of_taps);
-        let taps2 = read_taps(weights + 2u * row_of_taps);
-        var row = read_row(place.x, inside.x, columns);
-        upper_left = convolve(upper_left, row.left, row.right.xy, taps0);
-        upper_right = convolve(upper_right, row.right, row.last, taps0);
-        row = read_row(place.y, true, columns);
-        upper_left = convolve(upper_left, row.left, row.right.xy, taps1);
-        upper_right = convolve(upper_right, row.right, row.last, taps1);
-        lower_left = convolve(lower_left, row.left, row.right.xy, taps0);
-        lower_right = convolve(lower_right, row.right, row.last, taps0);
-        row = read_row(place.z, true, columns);
-        upper_left = convolve(upper_left, row.left, row.right.xy, taps2);
-        upper_right = convolve(upper_right, row.right, row.last, taps2);
-        lower_left = convolve(lower_left, row.left, row.right.xy, taps1);
-        lower_right = convolve(lower_right, row.right, row.last, taps1);
-        row = read_row(place.w, inside.w, columns);
-        lower_left = convolve(lower_left, row.left, row.right.xy, taps2);
-        lower_right = convolve(lower_right, row.right, row.last, taps2);
+        let taps = array(
+            read_taps(weights),
+            read_taps(weights + row_of_taps),
+            read_taps(weights + 2u * row_of_taps),
+        );
+        sums = convolve_strip(sums, place, inside, columns, taps);
         place += 1u;
         weights += params.outputs;
     }
-    let pooled_line = (r * params.capacity + n) * pooled_height + pooled_y;
-    let pixels = pooled_width - pooled_x;
-    let first = (pooled_line * pooled_width + pooled_x) * params.outputs + k;
-    let codes = write_pooled(upper_left, lower_left, pixels, first, k);
-    let more = max(pixels, 2u) - 2u;
-    let more_codes = write_pooled(upper_right, lower_right, more, first + 2u * params.outputs, k);
-    argmax[(pooled_line * tile_columns + pooled_x / 4u) * quads + k / 4u] =
-        (codes | (more_codes << 16u)) & used_bits(pixels, params.outputs - k);
+    write_strip(r, strip, sums);
 }

@@ -19,16 +19,6 @@ fn update_row(place: u32, gradient: vec4f, states: vec4u, rate: f32) {
     scratch[place + 2u * moment] = vec4f(x.v, y.v, z.v, w.v);
 }
 
-// The weights that meet a word of a sample, for a quad of units.
-fn update_word(r: u32, word: u32, k: u32, gradient: mat4x4f, rate: f32) {
-    let place = weights_of(r, 0u) + 4u * word * QUADS + k;
-    let scale = launch.params.scale;
-    update_row(place, scale * gradient[0], states_of(r, 0u, 4u * word, k), rate);
-    update_row(place + QUADS, scale * gradient[1], states_of(r, 0u, 4u * word + 1u, k), rate);
-    update_row(place + 2u * QUADS, scale * gradient[2], states_of(r, 0u, 4u * word + 2u, k), rate);
-    update_row(place + 3u * QUADS, scale * gradient[3], states_of(r, 0u, 4u * word + 3u, k), rate);
-}
-
 // States of a row of weights, for a quad of units. What the mask does not cover is kept.
 fn states_of(r: u32, layer: u32, row: u32, k: u32) -> vec4u {
     let size = launch.params;
@@ -46,7 +36,7 @@ fn state_of(r: u32, place: u32) -> u32 {
     return mask[r * launch.params.masked + place];
 }
 
-// The weights that meet a quad of a hidden layer's output, for a quad of units.
+// The weights that meet a word of a sample or a quad of a hidden layer's output, for a quad of units.
 fn update_inputs(r: u32, layer: u32, i: u32, k: u32, gradient: mat4x4f, rate: f32) {
     let place = weights_of(r, layer) + 4u * i * QUADS + k;
     update_row(place, gradient[0], states_of(r, layer, 4u * i, k), rate);
@@ -75,7 +65,7 @@ fn update_first(r: u32, step: Step, first_word: u32, words: u32, lane: u32) {
             sums = multiply(sums, transpose(input_rows(input_starts(r, step, n), word)), g);
             bias = bias + g[0] + g[1] + g[2] + g[3];
         }
-        if (own) { update_word(r, word, k, sums, step.rate); }
+        if (own) { update_inputs(r, 0u, word, k, launch.params.scale * sums, step.rate); }
         if (own && word == 0u) { update_bias(r, 0u, k, bias, step.rate); }
     }
 }

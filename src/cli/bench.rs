@@ -195,7 +195,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     ))
 }
 
-/// What a clock has chosen, and how.
+/// What a measurement has chosen, and how.
 fn chosen(tuning: &Tuning, architecture: &Architecture, replicates: u32) -> String {
     let TuningChoice { workgroup_size, replica_step_us } = tuning.choice;
     // Behind convolutions every step is a launch of its own.

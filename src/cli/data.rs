@@ -6,7 +6,7 @@ use crate::data::catalogue::{self, FileState, Origin};
 use crate::data::{ChannelStatistics, LoadOptions, Loaded, Source, export};
 use crate::error::{Error, Result};
 use crate::run_folder::{FolderKind, OutputFolder};
-use crate::study::experiment::Contents;
+use crate::study::contents::Contents;
 use crate::study::numbers::thousands;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;

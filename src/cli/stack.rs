@@ -3,8 +3,8 @@
 use super::options::{OutputOptions, Share};
 use crate::data::{Dataset, Fit, LoadOptions, Loaded, Source, Split};
 use crate::error::{Error, Result};
+use crate::study::contents::Contents;
 use crate::study::dense_stack::{DenseStack, Orientation, StackData};
-use crate::study::experiment::Contents;
 use crate::study::stored_network::InputScale;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;

@@ -3,7 +3,8 @@
 
 use super::importance;
 use super::loaded::Loaded;
-use super::surgeon::{ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer, behind};
+use super::surgeon::{self, Moments, PathStep};
+use super::surgeon_layer::{ChainLayer, Refit, SurgeonLayer};
 use super::{
     Counts, DeviceDescription, Envelope, Evaluation, Footprint, HistoryShape, MaskChange, Overheads, Replica, Setup,
     StepLoss, Steps, SweepSize, Watch,
@@ -37,57 +38,52 @@ pub(super) trait Backend: Send {
     /// Neither history nor windows are empty.
     fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope>;
 
-    fn moments(&self, _: &SurgeonLayer<'_>, _: &Watch<'_>) -> Result<Moments> {
-        Ok(Moments::none())
+    /// The threads that the user gives the engine for work of the host; without, those of the system.
+    fn pool(&self) -> Option<&rayon::ThreadPool> {
+        None
+    }
+
+    // The surgeon is the host's, unless a device has one of its own.
+
+    fn moments(&self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Moments> {
+        on_threads(self.pool(), || surgeon::moments(layer, watch))
     }
 
     fn paths(
-        &mut self,
+        &self,
         layer: &SurgeonLayer<'_>,
         known: Option<&Moments>,
         ratios: Option<&[f32]>,
         watch: &Watch<'_>,
-    ) -> Result<Vec<Vec<PathStep<f32>>>>;
+    ) -> Result<Vec<Vec<PathStep<f32>>>> {
+        on_threads(self.pool(), || surgeon::paths(layer, known, ratios, watch))
+    }
 
     /// Each of `cuts` keeps no more than the layer has.
     fn refit(
-        &mut self,
+        &self,
         layer: &SurgeonLayer<'_>,
         known: Option<&Moments>,
         cuts: &[&[bool]],
         watch: &Watch<'_>,
-    ) -> Result<Vec<Refit>>;
+    ) -> Result<Vec<Refit>> {
+        on_threads(self.pool(), || surgeon::refit(layer, known, cuts, watch))
+    }
 
     /// The layers after the first of a chain, of each cut what the first was solved for.
     fn refit_behind(
-        &mut self,
+        &self,
         layers: &[ChainLayer<'_>],
         first: Vec<Refit>,
         cuts: &[Vec<&[bool]>],
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<Refit>>> {
-        let (Rows::Features { values, .. } | Rows::Patches { values, .. }) = layers[0].1.rows;
-        let mut all = Vec::with_capacity(cuts.len());
-        for (first, cut) in first.into_iter().zip(cuts) {
-            let mut refits = vec![first];
-            let mut input = values.to_vec();
-            for index in 1..layers.len() {
-                input = behind(layers, &refits[index - 1], index, &input);
-                refits.extend(self.refit(&layers[index].1.reading(&input), None, &[cut[index]], watch)?);
-            }
-            all.push(refits);
-        }
-        Ok(all)
+        on_threads(self.pool(), || surgeon::refit_behind(layers, first, cuts, watch))
     }
 
     /// There is an image, and the lengths fit.
     fn importance(&self, architecture: &Architecture, parameters: &[f32], images: &[f32]) -> Result<Vec<Vec<f64>>> {
-        Ok(importance::on_host(architecture, parameters, images, &|work| self.on_threads(work)))
-    }
-
-    /// Runs work of the host that uses several threads, on the threads that the user gives the engine.
-    fn on_threads(&self, work: &mut (dyn FnMut() + Send)) {
-        work();
+        Ok(on_threads(self.pool(), || importance::on_host(architecture, parameters, images)))
     }
 
     #[cfg(feature = "gpu")]
@@ -102,6 +98,14 @@ pub(super) trait Backend: Send {
     #[cfg(feature = "gpu")]
     fn tuning(&self) -> Option<&super::Tuning> {
         None
+    }
+}
+
+/// Runs work of the host on these threads.
+pub(super) fn on_threads<R: Send>(pool: Option<&rayon::ThreadPool>, work: impl FnOnce() -> R + Send) -> R {
+    match pool {
+        Some(pool) => pool.install(work),
+        None => work(),
     }
 }
 

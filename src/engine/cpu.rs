@@ -5,8 +5,7 @@ mod networks;
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
-use super::surgeon::{self, ChainLayer, Moments, PathStep, Refit, SurgeonLayer};
-use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Replica, Setup, SweepSize, Watch};
+use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Replica, Setup, SweepSize};
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::Workspace;
 use crate::cpu::fast::{self, padded};
@@ -160,42 +159,8 @@ impl Backend for CpuBackend {
         Ok(envelope)
     }
 
-    fn on_threads(&self, work: &mut (dyn FnMut() + Send)) {
-        self.pool.install(work);
-    }
-
-    fn moments(&self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Moments> {
-        self.pool.install(|| surgeon::moments(layer, watch))
-    }
-
-    fn paths(
-        &mut self,
-        layer: &SurgeonLayer<'_>,
-        known: Option<&Moments>,
-        ratios: Option<&[f32]>,
-        watch: &Watch<'_>,
-    ) -> Result<Vec<Vec<PathStep<f32>>>> {
-        self.pool.install(|| surgeon::paths(layer, known, ratios, watch))
-    }
-
-    fn refit(
-        &mut self,
-        layer: &SurgeonLayer<'_>,
-        known: Option<&Moments>,
-        cuts: &[&[bool]],
-        watch: &Watch<'_>,
-    ) -> Result<Vec<Refit>> {
-        self.pool.install(|| surgeon::refit(layer, known, cuts, watch))
-    }
-
-    fn refit_behind(
-        &mut self,
-        layers: &[ChainLayer<'_>],
-        first: Vec<Refit>,
-        cuts: &[Vec<&[bool]>],
-        watch: &Watch<'_>,
-    ) -> Result<Vec<Vec<Refit>>> {
-        self.pool.install(|| surgeon::refit_behind(layers, first, cuts, watch))
+    fn pool(&self) -> Option<&rayon::ThreadPool> {
+        Some(&self.pool)
     }
 }
 

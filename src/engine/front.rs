@@ -1,10 +1,11 @@
 //! The engine as its callers see it: every argument is checked here, once, for all devices.
 
-use super::backend::Backend;
+use super::backend::{Backend, on_threads};
 use super::batch::{Batch, check_layer, check_selection};
 use super::cpu::CpuBackend;
 use super::loaded::{DataHandle, DataSets, Loaded};
-use super::surgeon::{ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer};
+use super::surgeon::{Moments, PathStep};
+use super::surgeon_layer::{ChainLayer, Refit, Rows, SurgeonLayer};
 use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, Setup, SweepSize, Watch};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -301,8 +302,8 @@ impl Engine {
     }
 
     /// Runs work of the host on the engine's threads.
-    pub(super) fn on_threads(&self, work: &mut (dyn FnMut() + Send)) {
-        self.backend.on_threads(work);
+    pub(super) fn on_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        on_threads(self.backend.pool(), work)
     }
 
     /// What was spent on building and copying so far.
@@ -341,7 +342,7 @@ mod on_gpu {
             self.backend.gpu()
         }
 
-        /// What a clock has chosen for the last batch; nothing where nothing can be chosen.
+        /// What a measurement has chosen for the last batch; nothing where nothing can be chosen.
         pub fn tuning(&self) -> Option<&Tuning> {
             self.backend.tuning()
         }

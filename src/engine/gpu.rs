@@ -13,7 +13,8 @@ pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
-use super::surgeon::{Moments, PathStep, Refit, SurgeonLayer};
+use super::surgeon::{Moments, PathStep, chain_behind};
+use super::surgeon_layer::{ChainLayer, Refit, SurgeonLayer};
 use super::{
     Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Overheads, RateSchedule, Setup, Steps, SweepSize,
     Watch,
@@ -28,7 +29,6 @@ use parking_lot::Mutex;
 use samples::LoadedData;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// How a training step goes through dense layers of the same width, at most 32 units; wider ones, and layers that differ in
@@ -116,12 +116,12 @@ impl GpuBackend {
         }
     }
 
-    /// Lets a clock choose what changes no bit, and keep it in `store`.
+    /// Lets a measurement choose what changes no bit, and keeps the choice in `store`.
     pub fn tuned(self, store: TuningStore) -> Self {
         Self { store, ..self }
     }
 
-    /// Takes this choice for every batch, whatever a clock would say.
+    /// Takes this choice for every batch, whatever a measurement would say.
     pub fn with_choice(self, choice: TuningChoice) -> Self {
         Self { asked: Some(choice), ..self }
     }
@@ -158,7 +158,7 @@ impl GpuBackend {
         let samples = training.set.samples();
         let orders = vec![(0..samples as u32).collect::<Arc<[u32]>>(); replicas];
         let ranges = step_ranges(samples, setup.batch)?;
-        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let watch = Watch::nobody();
         let mut taken = 0;
         let mut time = |steps: usize| -> Result<f64> {
             let batches: Vec<_> = ranges.iter().cloned().cycle().take(steps).collect();
@@ -229,8 +229,12 @@ impl Backend for GpuBackend {
         history::envelope(&self.gpu, shape, history, windows)
     }
 
+    fn moments(&self, _: &SurgeonLayer<'_>, _: &Watch<'_>) -> Result<Moments> {
+        Ok(Moments::none())
+    }
+
     fn paths(
-        &mut self,
+        &self,
         layer: &SurgeonLayer<'_>,
         _: Option<&Moments>,
         ratios: Option<&[f32]>,
@@ -240,7 +244,7 @@ impl Backend for GpuBackend {
     }
 
     fn refit(
-        &mut self,
+        &self,
         layer: &SurgeonLayer<'_>,
         _: Option<&Moments>,
         cuts: &[&[bool]],
@@ -248,6 +252,17 @@ impl Backend for GpuBackend {
     ) -> Result<Vec<Refit>> {
         let one = |&kept: &&[bool]| surgeon::refit(&self.gpu, &SurgeonLayer { kept, ..*layer }, watch);
         cuts.iter().map(one).collect()
+    }
+
+    fn refit_behind(
+        &self,
+        layers: &[ChainLayer<'_>],
+        first: Vec<Refit>,
+        cuts: &[Vec<&[bool]>],
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Vec<Refit>>> {
+        let solve = |layer: &SurgeonLayer<'_>| Ok(vec![surgeon::refit(&self.gpu, layer, watch)?]);
+        first.into_iter().zip(cuts).map(|(first, cut)| chain_behind(layers, first, cut, &solve)).collect()
     }
 
     fn importance(&self, architecture: &Architecture, parameters: &[f32], images: &[f32]) -> Result<Vec<Vec<f64>>> {

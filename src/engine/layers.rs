@@ -1,7 +1,8 @@
 //! Calibration images on their way forward through a network, layer by layer. Both engines compute this on the host, on all
 //! threads: it is a small part of what the surgeon does, and its parts are needed there.
 
-use super::surgeon::{BLOCK, winners};
+use super::surgeon::BLOCK;
+use super::surgeon_layer::winners;
 use super::{Engine, Evaluation, Watch};
 use crate::cpu::fast::layers::PaddedParameters;
 use crate::cpu::{layers, softmax_cross_entropy};
@@ -68,10 +69,8 @@ impl Engine {
                 values: output.values,
             }
         };
-        let mut parts: Vec<LayerOutput> = Vec::new();
-        self.on_threads(&mut || {
-            parts = input.par_chunks(BLOCK * length).enumerate().map(block).collect();
-        });
+        let blocks = input.par_chunks(BLOCK * length).enumerate();
+        let parts: Vec<LayerOutput> = self.on_threads(|| blocks.map(block).collect());
         let mut whole = LayerOutput::default();
         for part in parts {
             whole.pre_activations.extend(part.pre_activations);
@@ -123,11 +122,8 @@ impl Engine {
             (watch.progress)(labels.len() as u64);
             Ok((f64::from(found.mean) * labels.len() as f64, found.correct))
         };
-        let mut parts: Result<Vec<(f64, u32)>> = Ok(Vec::new());
-        self.on_threads(&mut || {
-            let blocks = features.par_chunks(BLOCK * length).zip(labels.par_chunks(BLOCK));
-            parts = blocks.map(block).collect();
-        });
+        let blocks = features.par_chunks(BLOCK * length).zip(labels.par_chunks(BLOCK));
+        let parts: Result<Vec<(f64, u32)>> = self.on_threads(|| blocks.map(block).collect());
         // Blocks are added in their order, whatever the number of threads.
         let (loss, correct) = parts?.into_iter().fold((0.0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         Ok(Evaluation { loss: loss / labels.len() as f64, correct, samples: labels.len() as u32 })

@@ -1,6 +1,6 @@
 //! A batch of replicas of one network on one device, and the kernels over a recorded history.
 //!
-//! Rooms above say what is to be computed and never know where: [`Engine`] and [`Batch`] check what they are handed, and
+//! Modules above say what is to be computed and never know where: [`Engine`] and [`Batch`] check what they are handed, and
 //! pass it on to a back end, on the GPU or on the CPU. What does not fit a device at once is cut into waves of replicas in
 //! here.
 
@@ -17,6 +17,7 @@ mod layers;
 mod loaded;
 mod polish;
 mod surgeon;
+mod surgeon_layer;
 mod whole_inputs;
 
 pub use crate::cpu::adam::RateSchedule;
@@ -31,7 +32,8 @@ pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};
 pub use layers::LayerOutput;
 pub use loaded::DataHandle;
 pub use polish::{MOST_POLISHED, Polished};
-pub use surgeon::{ActiveRows, ChainLayer, Moments, PathStep, Refit, Rows, SurgeonLayer, winners};
+pub use surgeon::{Moments, PathStep};
+pub use surgeon_layer::{ActiveRows, ChainLayer, Refit, Rows, SurgeonLayer, winners};
 pub use whole_inputs::GroupStep;
 
 use crate::error::{Error, Result};
@@ -188,6 +190,7 @@ pub struct Footprint {
 }
 
 /// How the caller follows long work and stops it.
+#[derive(Clone, Copy)]
 pub struct Watch<'a> {
     /// Set to ask for a stop; the engine then returns [`Error::Interrupted`] at the next step boundary.
     pub stop: &'a AtomicBool,
@@ -196,6 +199,18 @@ pub struct Watch<'a> {
 }
 
 impl Watch<'_> {
+    /// Nobody asks for a stop, and nobody hears of progress.
+    pub fn nobody() -> Self {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Self { stop: &NEVER, progress: &|_| {} }
+    }
+
+    /// The same stop, but nobody hears of progress.
+    #[must_use]
+    pub fn silent(&self) -> Self {
+        Self { stop: self.stop, progress: &|_| {} }
+    }
+
     /// Fails if a stop was asked for.
     pub fn check(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }

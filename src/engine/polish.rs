@@ -64,13 +64,10 @@ impl Engine {
                 chosen.len()
             )));
         }
-        let mut result = Ok(());
         let mut polished =
             Polished { parameters: parameters.to_vec(), error_before: f64::INFINITY, error_after: f64::INFINITY };
-        self.on_threads(&mut || {
-            result = take_steps(architecture, &mut polished, chosen, (images, targets), steps, watch);
-        });
-        result.map(|()| polished)
+        self.on_threads(|| take_steps(architecture, &mut polished, chosen, (images, targets), steps, watch))?;
+        Ok(polished)
     }
 }
 
@@ -132,7 +129,6 @@ fn take_steps(
 mod tests {
     use super::*;
     use crate::random::{Sequence, Stream};
-    use std::sync::atomic::AtomicBool;
 
     fn polish(engine: &Engine, chosen: &[u32], steps: u32) -> Result<Polished> {
         let architecture = Architecture::dnn(6, 6, [7; 2], 3);
@@ -146,7 +142,7 @@ mod tests {
         let targets = logits(&architecture, &there, &images);
         // Near its targets, and all weights that may move lead there.
         let near: Vec<f32> = there.iter().map(|weight| weight * 0.98).collect();
-        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let watch = Watch::nobody();
         engine.polish(&architecture, &near, chosen, (&images, &targets), steps, &watch)
     }
 
@@ -173,7 +169,7 @@ mod tests {
         assert_eq!(polish(&engine, &[100_000], 1).unwrap_err().exit_code(), 1);
         let architecture = Architecture::dnn(100, 100, [2; 2], 2);
         let parameters = vec![0.0; ParameterLayout::new(&architecture).parameters()];
-        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let watch = Watch::nobody();
         let found = engine.polish(&architecture, &parameters, &many, (&[0.0; 10_000], &[0.0; 2]), 1, &watch);
         assert!(matches!(found, Err(Error::Usage(ref text)) if text.contains("8192")), "{found:?}");
     }

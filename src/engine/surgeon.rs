@@ -1,59 +1,13 @@
 //! The surgeon on one layer: elimination paths of its units, and kept weights solved anew.
 
 use super::Watch;
+use super::surgeon_layer::{ActiveRows, ChainLayer, Refit, Rows, SurgeonLayer};
 use crate::cpu::fast::layers::PaddedParameters;
 use crate::cpu::fast::{gram, surgeon};
-pub use crate::cpu::gram::{Rows, winners};
 pub use crate::cpu::surgeon::PathStep;
-use crate::error::{Error, Result};
-use crate::network::Layer;
+use crate::error::Result;
 use rayon::prelude::*;
 use std::borrow::Cow;
-
-/// In which rows a unit counts in full; in the others by the layer's inactive weight.
-#[derive(Clone, Copy, Debug)]
-pub enum ActiveRows<'a> {
-    /// In all: the output layer, and before any other activation than ReLU.
-    Always,
-    /// Where its pre-activation is above 0: a ReLU follows.
-    Positive,
-    /// Where this says so, `[row, unit]`: a pool follows, see [`winners`].
-    Given(&'a [bool]),
-}
-
-/// A layer, with calibration images that have come as far as its inputs.
-#[derive(Clone, Copy, Debug)]
-pub struct SurgeonLayer<'a> {
-    /// What its units read, row by row, from the layers before as they now are.
-    pub rows: Rows<'a, f32>,
-    /// Units.
-    pub units: usize,
-    /// What each unit should give: pre-activations of the dense network `[row, unit]`.
-    pub pre_activations: &'a [f32],
-    /// When a unit counts in full.
-    pub active_rows: ActiveRows<'a>,
-    /// How much a row counts where the unit is not active, from 0 to 1.
-    pub inactive_weight: f32,
-    /// The ridge as a share of the mean of the Gram matrix' diagonal, above 0.
-    pub ridge: f32,
-    /// Weights as they now are `[input, unit]`.
-    pub weights: &'a [f32],
-    /// Biases as they now are `[unit]`, if the layer has any.
-    pub bias: Option<&'a [f32]>,
-    /// Which weights are there `[input, unit]`.
-    pub kept: &'a [bool],
-    /// Whether all units share one Gram matrix, in which every row counts in full.
-    pub shares_gram: bool,
-}
-
-/// Weights and biases that were solved anew; weights that are not kept are exactly 0.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refit {
-    /// `[input, unit]`
-    pub weights: Vec<f32>,
-    /// `[unit]`, empty where the layer has none.
-    pub bias: Vec<f32>,
-}
 
 /// What units share: moments of the columns that any of them has, with all units as targets.
 #[derive(Clone, Debug)]
@@ -77,8 +31,8 @@ pub struct Moments(Option<Known>);
 
 #[derive(Clone, Debug)]
 enum Known {
-    /// Rows count alike for all units.
-    Shared(AllRows),
+    /// Of all rows, for all units together.
+    AllRows(AllRows),
     /// Of each unit its columns, and their moments.
     Own(Vec<(Vec<u32>, gram::Half)>),
 }
@@ -93,131 +47,13 @@ impl Moments {
     pub fn bytes(&self) -> usize {
         match &self.0 {
             None => 0,
-            Some(Known::Shared(all)) => all.moments.bytes(),
+            Some(Known::AllRows(all)) => all.moments.bytes(),
             Some(Known::Own(units)) => units.iter().map(|(_, moments)| moments.bytes()).sum(),
         }
     }
 }
 
-/// A layer of several that are solved anew one after the other: what it is, and the surgeon's view of it. Of all but the first
-/// the values of its rows are not read: they are what the layer before then gives.
-pub type ChainLayer<'a> = (Layer, SurgeonLayer<'a>);
-
-impl<'a> SurgeonLayer<'a> {
-    /// Fails where arrays do not fit together, where a setting is impossible, and where a number is not finite.
-    pub(super) fn check(&self) -> Result<()> {
-        self.check_behind(self.rows.len())?;
-        if let Rows::Patches { values, size: [height, width], channels, positions } = self.rows {
-            let pixels = values.len() / channels.max(1);
-            let whole = pixels.is_multiple_of((height * width).max(1)) && values.len() == pixels * channels;
-            if let Some(position) = positions.iter().find(|&&position| !whole || position as usize >= pixels) {
-                return Err(Error::Shape(format!(
-                    "position {position} does not lie in {} activations of {height} x {width} x {channels}",
-                    values.len()
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// Fails where a position lies outside of so many images.
-    pub(super) fn check_positions(&self, images: usize) -> Result<()> {
-        let Rows::Patches { size: [height, width], positions, .. } = self.rows else { return Ok(()) };
-        match positions.iter().find(|&&position| position as usize >= images * height * width) {
-            Some(position) => {
-                Err(Error::Shape(format!("position {position} does not lie in {images} images of {height} x {width}")))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The same of a layer of `rows` rows, whose values may not be there yet, but for where its rows lie.
-    pub(super) fn check_behind(&self, rows: usize) -> Result<()> {
-        let (inputs, units) = (self.rows.inputs(), self.units);
-        if rows == 0 || inputs == 0 || units == 0 {
-            return Err(Error::Usage(format!(
-                "the surgeon has {rows} rows of {inputs} inputs for {units} units; give it at least one calibration image"
-            )));
-        }
-        let given = match self.active_rows {
-            ActiveRows::Given(active) => active.len(),
-            _ => rows * units,
-        };
-        let lengths = [
-            ("pre-activations", self.pre_activations.len(), rows * units),
-            ("activities", given, rows * units),
-            ("weights", self.weights.len(), inputs * units),
-            ("kept weights", self.kept.len(), inputs * units),
-            ("biases", self.bias.map_or(units, <[f32]>::len), units),
-        ];
-        if let Some((what, found, needed)) = lengths.iter().find(|(_, found, needed)| found != needed) {
-            return Err(Error::Shape(format!(
-                "{found} {what} do not fit {rows} rows of {inputs} inputs and {units} units: {needed} needed"
-            )));
-        }
-        if !(self.ridge > 0.0 && self.ridge.is_finite()) {
-            return Err(Error::Usage(format!("a ridge of {} solves nothing; use a number above 0", self.ridge)));
-        }
-        if !(0.0..=1.0).contains(&self.inactive_weight) {
-            return Err(Error::Usage(format!(
-                "inactive rows cannot count {}; use a number from 0 to 1",
-                self.inactive_weight
-            )));
-        }
-        let (Rows::Features { values, .. } | Rows::Patches { values, .. }) = self.rows;
-        let arrays = [
-            ("inputs", values),
-            ("pre-activations", self.pre_activations),
-            ("weights", self.weights),
-            ("biases", self.bias.unwrap_or_default()),
-        ];
-        for (what, numbers) in arrays {
-            if let Some(place) = numbers.iter().position(|number| !number.is_finite()) {
-                return Err(Error::Data(format!(
-                    "{what} of the surgeon's layer hold {} at place {place}: the network is broken; prune one whose training \
-                     did not diverge",
-                    numbers[place]
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// Columns of unit `k` that are there: kept inputs, and the bias behind them.
-    pub(super) fn columns(&self, k: usize) -> Vec<u32> {
-        self.columns_of(self.kept, k)
-    }
-
-    /// The same where the weights of `kept` stay.
-    fn columns_of(&self, kept: &[bool], k: usize) -> Vec<u32> {
-        let inputs = self.rows.inputs();
-        let kept = (0..inputs).filter(|i| kept[i * self.units + k]);
-        kept.chain(self.bias.map(|_| inputs)).map(|column| column as u32).collect()
-    }
-
-    /// Weight of unit `k` in a column.
-    pub(super) fn weight(&self, column: u32, k: usize) -> f32 {
-        let place = column as usize * self.units + k;
-        self.weights.get(place).copied().unwrap_or_else(|| self.bias.map_or(0.0, |bias| bias[k]))
-    }
-
-    /// Whether a row counts in full for unit `k`, of which it is to give `target`.
-    fn is_active(&self, row: usize, k: usize, target: f32) -> bool {
-        match self.active_rows {
-            _ if self.shares_gram => true,
-            ActiveRows::Always => true,
-            ActiveRows::Positive => target > 0.0,
-            ActiveRows::Given(active) => active[row * self.units + k],
-        }
-    }
-
-    /// How much a row counts for unit `k`.
-    #[cfg(feature = "gpu")]
-    pub(super) fn row_weight(&self, row: usize, k: usize) -> f32 {
-        let is_active = self.is_active(row, k, self.pre_activations[row * self.units + k]);
-        crate::cpu::gram::row_weight(is_active, self.inactive_weight)
-    }
-
+impl SurgeonLayer<'_> {
     /// Moments of all rows for all units together.
     fn all_rows(&self) -> AllRows {
         let inputs = self.rows.inputs();
@@ -261,10 +97,10 @@ impl<'a> SurgeonLayer<'a> {
     }
 
     /// Solves all units at once where a cut keeps the same inputs for all and rows count alike; returns whether it did.
-    fn refit_alike(&self, source: &Source<'_>, cut: &[bool], refit: &mut Refit) -> Result<bool> {
+    fn refit_alike(&self, known: &Known, cut: &[bool], refit: &mut Refit) -> Result<bool> {
         let alike = self.shares() && cut.chunks_exact(self.units).all(|row| row.iter().all(|&kept| kept == row[0]));
         let columns = self.columns_of(cut, 0);
-        let Some(moments) = alike.then(|| source.select_all(self, &columns)).flatten() else { return Ok(false) };
+        let Some(moments) = alike.then(|| known.select_all(self, &columns)).flatten() else { return Ok(false) };
         let moments = self.with_ridge(moments, &columns, 0, self.units);
         let solved = surgeon::refit_all(moments, self.units).ok_or_else(|| self.singular(0))?;
         for k in 0..self.units {
@@ -272,79 +108,36 @@ impl<'a> SurgeonLayer<'a> {
         }
         Ok(true)
     }
-
-    /// The same layer, reading `values`.
-    pub(super) fn reading<'b>(&self, values: &'b [f32]) -> SurgeonLayer<'b>
-    where
-        'a: 'b,
-    {
-        let rows = match self.rows {
-            Rows::Features { inputs, .. } => Rows::Features { values, inputs },
-            Rows::Patches { size, channels, positions, .. } => Rows::Patches { values, size, channels, positions },
-        };
-        SurgeonLayer { rows, ..*self }
-    }
-
-    /// A refit that has no weights yet.
-    pub(super) fn nothing_kept(&self) -> Refit {
-        Refit {
-            weights: vec![0.0; self.weights.len()],
-            bias: self.bias.map_or_else(Vec::new, |bias| vec![0.0; bias.len()]),
-        }
-    }
-
-    /// Puts what unit `k` was solved for in its place.
-    pub(super) fn place(&self, refit: &mut Refit, k: usize, columns: &[u32], weights: &[f32]) {
-        for (&column, &weight) in columns.iter().zip(weights) {
-            match refit.weights.get_mut(column as usize * self.units + k) {
-                Some(place) => *place = weight,
-                None => refit.bias[k] = weight,
-            }
-        }
-    }
-
-    pub(super) fn singular(&self, k: usize) -> Error {
-        Error::Data(format!(
-            "the inputs of unit {k} determine no weights in single precision with a ridge of {}; use a larger ridge",
-            self.ridge
-        ))
-    }
 }
 
-/// Moments as they are asked for: known, or added up from all rows.
-enum Source<'a> {
-    Known(&'a Known),
-    Rows(Box<AllRows>),
-}
-
-impl<'a> Source<'a> {
-    fn new(layer: &SurgeonLayer<'_>, known: Option<&'a Moments>) -> Self {
+impl Known {
+    /// Those that are known, or added up from all rows.
+    fn or_added<'a>(layer: &SurgeonLayer<'_>, known: Option<&'a Moments>) -> Cow<'a, Self> {
         match known.and_then(|moments| moments.0.as_ref()) {
-            Some(known) => Self::Known(known),
-            None => Self::Rows(Box::new(layer.all_rows())),
+            Some(known) => Cow::Borrowed(known),
+            None => Cow::Owned(Self::AllRows(layer.all_rows())),
         }
     }
 
     /// Of some columns of unit `k`.
     fn select(&self, layer: &SurgeonLayer<'_>, columns: &[u32], k: usize) -> gram::Half {
         match self {
-            Self::Known(Known::Own(units)) => {
+            Self::AllRows(all) => layer.moments(all, columns, k),
+            Self::Own(units) => {
                 let (own, moments) = &units[k];
                 moments.select(&places_of(own, columns), 0..1)
             }
-            Self::Known(Known::Shared(all)) => layer.moments(all, columns, k),
-            Self::Rows(all) => layer.moments(all, columns, k),
         }
     }
 
     /// Of columns that all units have, where rows count alike for all.
     fn select_all(&self, layer: &SurgeonLayer<'_>, columns: &[u32]) -> Option<gram::Half> {
-        let all = match self {
-            Self::Known(Known::Shared(all)) => all,
-            Self::Known(Known::Own(_)) => return None,
-            Self::Rows(all) => &**all,
-        };
-        layer.shares().then(|| all.moments.select(&places_of(&all.columns, columns), 0..layer.units))
+        match self {
+            Self::AllRows(all) if layer.shares() => {
+                Some(all.moments.select(&places_of(&all.columns, columns), 0..layer.units))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -357,7 +150,7 @@ pub(super) fn moments(layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Mom
     }
     let all = layer.all_rows();
     if layer.shares() {
-        return Ok(Moments(Some(Known::Shared(all))));
+        return Ok(Moments(Some(Known::AllRows(all))));
     }
     let unit = |(k, columns): (usize, Vec<u32>)| {
         watch.check()?;
@@ -374,13 +167,13 @@ pub(super) fn paths(
     ratios: Option<&[f32]>,
     watch: &Watch<'_>,
 ) -> Result<Vec<Vec<PathStep<f32>>>> {
-    let source = Source::new(layer, known);
+    let known = Known::or_added(layer, known);
     let inputs = layer.rows.inputs();
     // Where nothing is pruned yet, one inverse serves all units that share their moments.
     let one_serves_all = layer.shares() && layer.kept.iter().all(|&kept| kept);
     let invert = |k: usize| {
         let columns = layer.columns(k);
-        let moments = layer.with_ridge(source.select(layer, &columns, k), &columns, k, 1);
+        let moments = layer.with_ridge(known.select(layer, &columns, k), &columns, k, 1);
         surgeon::invert(moments).ok_or_else(|| layer.singular(k))
     };
     let inverse = one_serves_all.then(|| invert(0)).transpose()?;
@@ -420,28 +213,22 @@ pub(super) fn refit(
         _ => (0..layer.kept.len()).map(|place| cuts.iter().any(|cut| cut[place])).collect::<Vec<_>>().into(),
     };
     let layer = &SurgeonLayer { kept: &any, ..*layer };
-    let source = Source::new(layer, known);
+    let known = Known::or_added(layer, known);
     let mut refits = vec![layer.nothing_kept(); cuts.len()];
-    let together: Vec<bool> = refits
-        .iter_mut()
-        .zip(cuts)
-        .map(|(refit, cut)| layer.refit_alike(&source, cut, refit))
-        .collect::<Result<_>>()?;
+    let together: Vec<bool> =
+        refits.iter_mut().zip(cuts).map(|(refit, cut)| layer.refit_alike(&known, cut, refit)).collect::<Result<_>>()?;
     let one_by_one: Vec<usize> = (0..cuts.len()).filter(|&cut| !together[cut]).collect();
     let solve = |k: usize| {
         watch.check()?;
         let columns = layer.columns(k);
         // A cut takes its own from moments that are known; otherwise they are added up once for all.
-        let moments = match source {
-            Source::Known(_) => None,
-            Source::Rows(_) if one_by_one.is_empty() => None,
-            Source::Rows(_) => Some(source.select(layer, &columns, k)),
-        };
+        let adds_up = matches!(known, Cow::Owned(_)) && !one_by_one.is_empty();
+        let moments = adds_up.then(|| known.select(layer, &columns, k));
         let one = |&cut: &usize| {
             let own = layer.columns_of(cuts[cut], k);
             let of_cut = match &moments {
                 Some(moments) => moments.select(&places_of(&columns, &own), 0..1),
-                None => source.select(layer, &own, k),
+                None => known.select(layer, &own, k),
             };
             let weights = surgeon::refit(layer.with_ridge(of_cut, &own, k, 1)).ok_or_else(|| layer.singular(k))?;
             Ok((own, weights))
@@ -469,6 +256,24 @@ pub(super) fn behind(layers: &[ChainLayer<'_>], refit: &Refit, index: usize, inp
     values
 }
 
+/// The layers after the first of a chain, whose first is solved: each as `solve` does it, with what `cut` keeps and what the
+/// layers before then give.
+pub(super) fn chain_behind(
+    layers: &[ChainLayer<'_>],
+    first: Refit,
+    cut: &[&[bool]],
+    solve: impl Fn(&SurgeonLayer<'_>) -> Result<Vec<Refit>>,
+) -> Result<Vec<Refit>> {
+    let (Rows::Features { values, .. } | Rows::Patches { values, .. }) = layers[0].1.rows;
+    let mut refits = vec![first];
+    let mut input = Cow::Borrowed(values);
+    for index in 1..layers.len() {
+        input = behind(layers, &refits[index - 1], index, &input).into();
+        refits.extend(solve(&SurgeonLayer { kept: cut[index], ..layers[index].1.reading(&input) })?);
+    }
+    Ok(refits)
+}
+
 /// The layers after the first of a chain for each cut, in parallel over cuts; see [`super::Engine::refit_chain`].
 pub(super) fn refit_behind(
     layers: &[ChainLayer<'_>],
@@ -476,20 +281,12 @@ pub(super) fn refit_behind(
     cuts: &[Vec<&[bool]>],
     watch: &Watch<'_>,
 ) -> Result<Vec<Vec<Refit>>> {
-    let (Rows::Features { values, .. } | Rows::Patches { values, .. }) = layers[0].1.rows;
-    let silent = Watch { stop: watch.stop, progress: &|_| {} };
-    let one = |(first, cut): (Refit, &Vec<&[bool]>)| {
-        let mut refits = vec![first];
-        let mut input = Cow::Borrowed(values);
-        for index in 1..layers.len() {
-            silent.check()?;
-            input = behind(layers, &refits[index - 1], index, &input).into();
-            let layer = layers[index].1.reading(&input);
-            refits.append(&mut refit(&layer, None, &[cut[index]], &silent)?);
-        }
-        Ok(refits)
+    let silent = watch.silent();
+    let solve = |layer: &SurgeonLayer<'_>| {
+        silent.check()?;
+        refit(layer, None, &[layer.kept], &silent)
     };
-    first.into_par_iter().zip(cuts).map(one).collect()
+    first.into_par_iter().zip(cuts).map(|(first, cut)| chain_behind(layers, first, cut, &solve)).collect()
 }
 
 /// Where the columns `own` stand among `columns`; both ascend, and all of `own` are there.

@@ -1,7 +1,7 @@
 //! Whole inputs taken out of a layer, and layers solved anew for all units at once. Both engines compute this on the host: one
 //! matrix serves all units of a layer, so that it is a small part of what the surgeon does.
 
-use super::surgeon::{Refit, SurgeonLayer};
+use super::surgeon_layer::{Refit, SurgeonLayer};
 use super::{Engine, Watch};
 use crate::cpu::fast::{gram, whole_inputs};
 pub use crate::cpu::whole_inputs::GroupStep;
@@ -41,14 +41,15 @@ impl Engine {
             )));
         }
         let importance: Vec<f32> = importance.iter().map(|&importance| importance as f32).collect();
-        let steps = self.of_all_units(watch, || {
+        watch.check()?;
+        let steps = self.on_threads(|| {
             let weights = [layer.weights, layer.bias.unwrap_or_default()].concat();
             let mut moments = moments(layer, 0);
             let ridge = moments.ridge(0..moments.size, layer.ridge);
             let size = moments.size;
             (0..size).for_each(|i| moments.values[i * moments.stride + i] += ridge);
             Some(whole_inputs::path(crate::cpu::fast::surgeon::invert(moments)?, &weights, &importance, groups))
-        })?;
+        });
         steps
             .filter(|steps| steps.len() == groups.len() && steps.iter().all(|step| step.cost.is_finite()))
             .ok_or_else(|| undetermined(layer))
@@ -60,7 +61,8 @@ impl Engine {
     pub fn refit_whole(&self, layer: &SurgeonLayer<'_>, watch: &Watch<'_>) -> Result<Refit> {
         check(layer)?;
         let units = layer.units;
-        let solved = self.of_all_units(watch, || {
+        watch.check()?;
+        let solved = self.on_threads(|| {
             let mut moments = moments(layer, units);
             let ridge = moments.ridge(0..moments.size, layer.ridge);
             let (size, stride) = (moments.size, moments.stride);
@@ -70,18 +72,10 @@ impl Engine {
                 row[size..].iter_mut().zip(weights).for_each(|(target, &weight)| *target += ridge * weight);
             }
             whole_inputs::solve(moments, units)
-        })?;
+        });
         let mut weights = solved.ok_or_else(|| undetermined(layer))?;
         let bias = weights.split_off(layer.weights.len());
         Ok(Refit { weights, bias })
-    }
-
-    /// Work of the host for one layer, on the engine's threads.
-    fn of_all_units<R: Send>(&self, watch: &Watch<'_>, work: impl FnOnce() -> Option<R> + Send) -> Result<Option<R>> {
-        watch.check()?;
-        let (mut work, mut result) = (Some(work), None);
-        self.on_threads(&mut || result = work.take().and_then(|work| work()));
-        Ok(result)
     }
 }
 

@@ -13,26 +13,30 @@ use super::{Bound, ParameterOffsets, read, record, require, require_positive, wr
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Cost, Shader, parameters};
 
-shader!(FORWARD = "conv2d", "forward"; with "step" "convolution" "grid" "relu"; Params;
+shader!(FORWARD = "conv2d", "forward";
+    with "step" "convolution" "convolution_channels" "convolution_tile" "convolution_pixels" "grid" "relu"; Params;
     read params, record step, read input, read parameters, write output; "WORKGROUP_SIZE");
 
-shader!(FORWARD_IMAGES = "conv2d", "forward_images"; with "step" "convolution" "grid" "relu"; Params;
+shader!(FORWARD_IMAGES = "conv2d", "forward_images";
+    with "step" "convolution" "convolution_channels" "convolution_tile" "grid" "relu"; Params;
     read params, record step, read order.indexing, read images, read parameters, write output; "WORKGROUP_SIZE");
 
 shader!(FORWARD_POOL = "conv2d", "forward_pool";
-    with "step" "convolution" "grid" "relu" "pooling_relu" "pooling"; Params;
+    with "step" "convolution" "convolution_channels" "convolution_strip" "grid" "relu" "pooling" "pooled_strip"; Params;
     read params, record step, read input, read parameters, write output, write argmax; "WORKGROUP_SIZE");
 
 shader!(FORWARD_POOL_IMAGES = "conv2d", "forward_pool_images";
-    with "step" "convolution" "grid" "relu" "pooling_relu" "pooling"; Params;
+    with "step" "convolution" "convolution_channels" "convolution_strip" "grid" "relu" "pooling" "pooled_strip"; Params;
     read params, record step, read order.indexing, read images, read parameters, write output, write argmax;
     "WORKGROUP_SIZE");
 
-shader!(BACKWARD_INPUT = "conv2d", "backward_input"; with "step" "convolution" "grid" "relu"; Params;
+shader!(BACKWARD_INPUT = "conv2d", "backward_input";
+    with "step" "convolution" "convolution_channels" "convolution_tile" "convolution_pixels" "grid" "relu"; Params;
     read params, record step, read output_gradient, read parameters, read input, write input_gradient;
     "WORKGROUP_SIZE");
 
-shader!(BACKWARD_INPUT_POOL = "conv2d", "backward_input_pool"; with "step" "convolution" "grid" "relu"; Params;
+shader!(BACKWARD_INPUT_POOL = "conv2d", "backward_input_pool";
+    with "step" "convolution" "convolution_channels" "convolution_strip" "grid" "relu"; Params;
     read params, record step, read output_gradient, read argmax, read parameters, read input, write input_gradient;
     "WORKGROUP_SIZE");
 

@@ -197,10 +197,8 @@ impl Architecture {
             ));
         }
         if !(2..=256).contains(&self.classes) {
-            return Err(Error::Data(format!(
-                "{} classes found; a classifier needs 2 to 256, check the labels",
-                self.classes
-            )));
+            let classes = self.classes;
+            return Err(Error::Data(format!("{classes} classes found; a classifier needs 2 to 256, check the labels")));
         }
         if self.image_height == 0 || self.image_width == 0 {
             return Err(Error::Data("the images have no pixels".into()));
@@ -226,7 +224,7 @@ impl Architecture {
         }
         Self::check_layers(self.hidden.len())?;
         Self::check_layers(self.convolutions.len())?;
-        let largest = self.largest_array();
+        let [_, largest] = self.counted();
         if largest > f64::from(u32::MAX) {
             return Err(Error::Usage(format!(
                 "images of {} x {} pixels and {} make an array of {largest} numbers; kernels number at most {}, so use a \
@@ -253,9 +251,9 @@ impl Architecture {
         Ok(())
     }
 
-    /// Numbers of the largest array of one replica: its parameters, one image, or what a convolution produces for one image
-    /// before it is pooled. Counted in floating point, which no size overflows.
-    fn largest_array(&self) -> f64 {
+    /// Parameters of one replica, and numbers of its largest array: these, one image, or what a convolution produces for one
+    /// image before it is pooled. Counted in floating point, which no size overflows.
+    pub fn counted(&self) -> [f64; 2] {
         let pixels = self.image_height as f64 * self.image_width as f64;
         let (mut parameters, mut features) = (0.0, pixels * self.channels as f64);
         let mut largest = features;
@@ -269,7 +267,7 @@ impl Architecture {
             parameters += (features + 1.0) * units as f64;
             features = units as f64;
         }
-        largest.max(parameters)
+        [parameters, largest.max(parameters)]
     }
 
     /// Numbers of one image: rows x columns x channels.
@@ -289,8 +287,7 @@ impl Architecture {
         self.convolutions.iter().map(with_sizes).collect()
     }
 
-    /// What the first dense layer reads of one sample: the numbers of an image, or what the last convolution produces, in the order
-    /// `[y, x, channel]`.
+    /// What the first dense layer reads of one sample: an image, or what the last convolution produces, `[y, x, channel]`.
     pub fn features(&self) -> usize {
         self.conv_layers().last().map_or(self.image_len(), ConvLayer::output_len)
     }
@@ -362,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_network_has_seven_dense_layers_and_900_nodes() {
+    fn the_papers_network_has_seven_dense_layers_and_900_weights() {
         let layers = paper().dense_layers();
         assert_eq!(layers.len(), 7);
         assert_eq!((layers[0].inputs, layers[0].outputs), (784, 30));

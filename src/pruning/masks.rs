@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn frozen_nodes_go_before_all_others_in_the_same_order() {
+    fn frozen_weights_go_before_all_others_in_the_same_order() {
         let order = RemovalOrder::smallest_first(&[0.3, 0.1, 0.2, 0.4]).frozen_first(&[true, false, false, true]);
         assert_eq!(order, RemovalOrder(vec![0, 3, 1, 2]));
     }

@@ -2,7 +2,6 @@
 
 pub mod allocation;
 pub mod compact;
-pub mod criterion;
 pub mod decay;
 pub mod input_norm;
 pub mod masks;

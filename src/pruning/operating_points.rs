@@ -97,7 +97,7 @@ fn by_windows(method: Method, frozen_first: bool, numbers: &Numbers<'_>, replica
 }
 
 /// The order in which settle or hold removes the weights of a replica, over the window with index `window`.
-pub(super) fn removal_order(
+fn removal_order(
     method: Method,
     frozen_first: bool,
     envelope: &WindowedEnvelope,

@@ -8,10 +8,30 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::network::Part;
 use crate::stability::envelope::{FROZEN_WINDOW, windows};
-use crate::stability::{History, Reading, Stability, TensorHistory, Tracking, WindowedEnvelope};
-use std::ops::Range;
+use crate::stability::{History, Reading, Stability, TensorHistory, Tracking, WindowedEnvelope, magnitude};
 
 /// How weights are put in an order.
+///
+/// ```
+/// use holdfast::engine::{Engine, HistoryShape};
+/// use holdfast::error::Result;
+/// use holdfast::pruning::allocation::{Amount, Scope};
+/// use holdfast::pruning::score::{Score, Scores};
+/// use holdfast::stability::{History, TensorHistory};
+///
+/// // Two epochs of one replica of four weights; the second weight was near zero after the first epoch.
+/// let shape = HistoryShape { epochs: 2, replicas: 1, weight_count: 4 };
+/// let weights = vec![-0.6, 0.1, 0.4, 0.5, -0.7, 0.9, 0.3, 0.6];
+/// let history = TensorHistory::new("dense0.weight", History::new(shape, weights)?, vec![2, 2]);
+/// let mut engine = Engine::cpu(None)?;
+/// let mut kept = |score: Score| -> Result<Vec<bool>> {
+///     let scores = [score.of_history(&mut engine, &history, None)?];
+///     Ok(Scores::masks(&scores, Scope::Layer, Amount::Share(0.5))?[0][0].to_vec())
+/// };
+/// assert_eq!(kept(Score::Magnitude)?, [true, true, false, false]);
+/// assert_eq!(kept(Score::Hold { window: 2, keep_frozen: false })?, [true, false, false, true]);
+/// # Ok::<(), holdfast::error::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Score {
     /// Settling tolerance over a window of last epochs; the largest goes first.
@@ -209,47 +229,62 @@ impl Scores {
         }
         let mut masks = vec![Vec::new(); tensors.len()];
         for replica in 0..replicas {
-            let own = |scores: &Self| replica * scores.weight_count..(replica + 1) * scores.weight_count;
-            let first = tensors[0].first;
-            let chosen = match tensors[0].numbers {
-                Numbers::Single(_) => {
-                    let of = tensors.iter().filter_map(|scores| match &scores.numbers {
-                        Numbers::Single(all) => Some(TensorScores {
-                            scores: &all[own(scores)],
-                            before_others: frozen_of(scores, own(scores)),
-                        }),
-                        Numbers::Double(_) => None,
-                    });
-                    allocate(scope, first, &of.collect::<Vec<_>>(), amount)?
-                }
-                Numbers::Double(_) => {
-                    let of = tensors.iter().filter_map(|scores| match &scores.numbers {
-                        Numbers::Double(all) => Some(TensorScores {
-                            scores: &all[own(scores)],
-                            before_others: frozen_of(scores, own(scores)),
-                        }),
-                        Numbers::Single(_) => None,
-                    });
-                    allocate(scope, first, &of.collect::<Vec<_>>(), amount)?
-                }
+            let chosen = match tensors.first().map(|scores| &scores.numbers) {
+                None | Some(Numbers::Single(_)) => Self::chosen(tensors, scope, amount, replica, Numbers::single)?,
+                Some(Numbers::Double(_)) => Self::chosen(tensors, scope, amount, replica, Numbers::double)?,
             };
             masks.iter_mut().zip(chosen).for_each(|(masks, mask)| masks.push(mask));
         }
         Ok(masks)
     }
 
+    /// The same of one replica, by numbers of one kind.
+    fn chosen<S: Copy + Into<f64>>(
+        tensors: &[Self],
+        scope: Scope,
+        amount: Amount,
+        replica: usize,
+        numbers: fn(&Numbers) -> &[S],
+    ) -> Result<Vec<Mask>> {
+        let tensor = |scores| tensor_scores(scores, replica, numbers);
+        let first = tensors.first().map_or(First::Smallest, |scores| scores.first);
+        allocate(scope, first, &tensors.iter().map(tensor).collect::<Vec<_>>(), amount)
+    }
+
     fn replicas(&self) -> usize {
-        let count = match &self.numbers {
-            Numbers::Single(all) => all.len(),
-            Numbers::Double(all) => all.len(),
-        };
-        count / self.weight_count.max(1)
+        (self.numbers.single().len() + self.numbers.double().len()) / self.weight_count.max(1)
     }
 }
 
-/// Those weights of a part that go before all others.
-fn frozen_of(scores: &Scores, part: Range<usize>) -> Option<&[bool]> {
-    scores.frozen.as_deref().filter(|_| scores.before_others).map(|frozen| &frozen[part])
+impl Numbers {
+    /// None of them where they are in double precision.
+    fn single(&self) -> &[f32] {
+        if let Self::Single(all) = self { all } else { &[] }
+    }
+
+    /// None of them where they are in single precision.
+    fn double(&self) -> &[f64] {
+        if let Self::Double(all) = self { all } else { &[] }
+    }
+}
+
+/// What is known of one replica's weights of a tensor.
+fn tensor_scores<'a, S>(scores: &'a Scores, replica: usize, numbers: fn(&Numbers) -> &[S]) -> TensorScores<'a, S> {
+    let own = replica * scores.weight_count..(replica + 1) * scores.weight_count;
+    let frozen = scores.frozen.as_deref().filter(|_| scores.before_others);
+    TensorScores { before_others: frozen.map(|frozen| &frozen[own.clone()]), scores: &numbers(&scores.numbers)[own] }
+}
+
+/// Refuses a tolerance that is impossible, and a threshold that a history of `epochs` does not allow.
+///
+/// Fails with [`Error::Usage`].
+pub fn check_threshold(tolerance: f64, min_stability: u32, epochs: u32) -> Result<()> {
+    if (1..=epochs).contains(&min_stability) {
+        return magnitude::check_tolerances(&[tolerance]);
+    }
+    Err(Error::Usage(format!(
+        "--min-stability {min_stability} does not fit a history of {epochs} epochs; use 1 (removes nothing) to {epochs}"
+    )))
 }
 
 /// Magnitude stability below a threshold: masks of each replica, and whether each weight `[replica, weight_index]` is frozen.
@@ -365,5 +400,11 @@ mod tests {
         assert_eq!(frozen, [false, false, true, false, false, true]);
         let rank = Reading { tracking: Tracking::Rank, ..Reading::default() };
         assert!(below_threshold(&mut engine, &second, 0.01, 2, rank).is_ok());
+        for (tolerance, threshold, named) in
+            [(0.01, 4, "--min-stability 4"), (0.01, 0, "--min-stability 0"), (-1.0, 1, "tolerance -1")]
+        {
+            let error = check_threshold(tolerance, threshold, 3).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
     }
 }

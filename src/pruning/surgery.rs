@@ -285,7 +285,7 @@ impl<'a> Surgery<'a> {
             return Ok(Arc::clone(known));
         }
         let input = self.input(engine, layer)?;
-        let silent = Watch { stop: watch.stop, progress: &|_| {} };
+        let silent = watch.silent();
         let moments = Arc::new(engine.moments(&self.layer(layer, &self.dense, &input), &silent)?);
         if moments.bytes() <= KEPT_BYTES {
             *self.moments.lock() = Some((layer, Arc::clone(&moments)));
@@ -311,7 +311,7 @@ impl<'a> Surgery<'a> {
         let chosen = self.moving(network);
         // Every image is a row of the output layer, and what its units are to give are the dense logits.
         if let Some(Place { targets, .. }) = self.layers.last().filter(|_| steps > 0 && chosen.len() <= MOST_POLISHED) {
-            let silent = Watch { stop: watch.stop, progress: &|_| {} };
+            let silent = watch.silent();
             let images = (self.images, targets.as_slice());
             let polished = engine.polish(self.architecture, &network.parameters, &chosen, images, steps, &silent)?;
             network.parameters = polished.parameters;

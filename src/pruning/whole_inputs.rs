@@ -307,7 +307,6 @@ mod tests {
     use super::*;
     use crate::network::Convolution;
     use crate::random::{Sequence, Stream};
-    use std::sync::atomic::AtomicBool;
 
     fn numbers(first: u32, count: usize, scale: f64) -> Vec<f32> {
         let mut sequence = Sequence::new(9, Stream::Check, first, 5);
@@ -332,7 +331,7 @@ mod tests {
         let engine = Engine::cpu(Some(2)).unwrap();
         let images = images();
         let surgeon = WholeInputs::new(&engine, network, &images, Settings::default()).unwrap();
-        surgeon.reduce(&engine, measure, most, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
+        surgeon.reduce(&engine, measure, most, &Watch::nobody())
     }
 
     fn logits(network: &CompactNetwork) -> Vec<f32> {

@@ -5,6 +5,7 @@
 //! far as the file is long: memory is taken for bytes that are there, so that a damaged or hostile file ends in a sentence.
 
 mod element;
+mod file;
 mod location;
 mod npy;
 mod npz;
@@ -12,22 +13,18 @@ mod raw;
 mod safetensors;
 mod spill;
 
+pub use file::{ArrayFile, read, read_all};
 pub use location::Location;
 pub use raw::RawArray;
 pub use spill::Spill;
 
-use super::file_kind::{FileKind, Purpose};
-use super::input::Input;
-use super::{listed, store};
+use super::store;
 use crate::error::{Error, Result};
-use element::{Element, Format, Number};
+use element::{Element, Format};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::Path;
-
-/// Names in a message.
-const SHOWN: usize = 12;
 
 const _: () =
     assert!(cfg!(target_endian = "little"), "arrays are written as they lie in memory, which files want little-endian");
@@ -189,153 +186,6 @@ pub struct Outline {
     pub shape: Option<Vec<usize>>,
 }
 
-/// An open file with one array or several.
-pub struct ArrayFile<'a> {
-    source: Source<'a>,
-    kind: Kind,
-    outlines: Vec<Outline>,
-}
-
-impl<'a> ArrayFile<'a> {
-    /// Opens a `.npy`, `.npz` or `.safetensors` file, a pipe that gives one, or `-`, standard input. What is none of these
-    /// gets the advice for this purpose.
-    ///
-    /// Fails with [`Error::Data`] if the file is missing, damaged or of another kind.
-    pub fn open(path: &'a Path, purpose: Purpose) -> Result<Self> {
-        let input = Input::open(path)?;
-        let kind = match FileKind::of(input.head(), path) {
-            FileKind::Npy => Kind::Npy,
-            FileKind::Zip => Kind::Npz,
-            FileKind::Safetensors => Kind::Safetensors,
-            FileKind::Other(foreign) => {
-                return Err(Error::Data(format!("{} {}", path.display(), foreign.sentence(purpose))));
-            }
-        };
-        let (file, length) = input.into_file()?;
-        let mut source = Source { path, file: BufReader::new(file), length };
-        let outlines = source.in_context(None, |source| match kind {
-            Kind::Npy => Ok(vec![Outline { name: None, shape: npy::shape(&mut source.file) }]),
-            Kind::Npz => npz::outlines(source, purpose),
-            Kind::Safetensors => safetensors::outlines(source),
-        })?;
-        Ok(Self { source, kind, outlines })
-    }
-
-    /// Names and shapes of all arrays, in the file's order. A name that comes twice is there twice.
-    pub fn outlines(&self) -> &[Outline] {
-        &self.outlines
-    }
-
-    /// Names of the arrays; none of `.npy`.
-    pub fn names(&self) -> Vec<String> {
-        self.outlines.iter().filter_map(|outline| outline.name.clone()).collect()
-    }
-
-    /// Reads one array: the one with this name, or without a name the only one; `.npy` has one, whatever the name.
-    ///
-    /// `option` is how the user can name an array, e.g. `--history-key`; empty if it cannot be chosen. Fails as [`read`] does.
-    pub fn read(&mut self, name: Option<&str>, option: &str) -> Result<ForeignArray> {
-        self.read_as(name, option)
-    }
-
-    /// Reads the array `name`, whose numbers must be whole and of 0 to 255, of whatever type: images, labels.
-    ///
-    /// Fails with [`Error::Data`] as [`read`] does, and names the first value that is another.
-    pub fn read_bytes(&mut self, name: &str) -> Result<ForeignArray<u8>> {
-        self.read_as(Some(name), "")
-    }
-
-    /// Reads one array as it is stored, of whatever type: to be written again with no bit changed.
-    ///
-    /// Fails with [`Error::Data`] as [`read`] does, but for the types of numbers.
-    pub fn read_raw(&mut self, name: Option<&str>) -> Result<RawArray> {
-        let kind = self.kind;
-        if matches!(kind, Kind::Npy) {
-            return self.source.in_context(None, npy::read_raw);
-        }
-        let name = choose(self.source.path, &self.names(), name, "")?;
-        self.source.in_context(Some(&name), |source| match kind {
-            Kind::Safetensors => safetensors::read_raw(source, &name),
-            _ => npz::read_raw(source, &name),
-        })
-    }
-
-    /// Where one array lies, see [`Self::read`], if its numbers lie there one after the other in C order; `None` if they are
-    /// compressed or in another order.
-    ///
-    /// Fails as [`Self::read`] does, but for what only its numbers tell.
-    pub fn locate(&mut self, name: Option<&str>, option: &str) -> Result<Option<Location>> {
-        let kind = self.kind;
-        let name = match kind {
-            Kind::Npy => None,
-            _ => Some(choose(self.source.path, &self.names(), name, option)?),
-        };
-        let called = name.clone().unwrap_or_default();
-        let found = self.source.in_context(name.as_deref(), |source| match kind {
-            Kind::Npy => npy::locate(source),
-            Kind::Safetensors => safetensors::locate(source, &called),
-            Kind::Npz => npz::locate(source, &called),
-        })?;
-        let Some((offset, element, shape)) = found else { return Ok(None) };
-        let file = self.source.file.get_ref().try_clone();
-        let file = file.map_err(|error| Error::io("read", self.source.path, error))?;
-        Ok(Some(Location::new(file, self.source.path, offset, element, shape)))
-    }
-
-    /// The note that [`write_noted`] left; `None` if there is none.
-    ///
-    /// Fails with [`Error::Data`] if the header is damaged.
-    pub fn note(&mut self) -> Result<Option<String>> {
-        match self.kind {
-            Kind::Safetensors => self.source.in_context(None, safetensors::note),
-            Kind::Npy | Kind::Npz => Ok(None),
-        }
-    }
-
-    /// Whether numbers are in NumPy's own formats, `.npy` and `.npz`.
-    pub fn is_numpys(&self) -> bool {
-        matches!(self.kind, Kind::Npy | Kind::Npz)
-    }
-
-    fn read_as<T: Number>(&mut self, name: Option<&str>, option: &str) -> Result<ForeignArray<T>> {
-        let kind = self.kind;
-        if matches!(kind, Kind::Npy) {
-            return self.source.in_context(None, npy::read);
-        }
-        let name = choose(self.source.path, &self.names(), name, option)?;
-        self.source.in_context(Some(&name), |source| match kind {
-            Kind::Safetensors => safetensors::read(source, &name),
-            _ => npz::read(source, &name),
-        })
-    }
-}
-
-/// Reads one array: the one with this name, or without a name the only one.
-///
-/// `option` is how the user can name an array, e.g. `--history-key`. Fails with [`Error::Data`] if the file is missing,
-/// damaged or of another kind, if its numbers are not floats, if there is no array of that name or more than one, or if
-/// there are several and none is named.
-pub fn read(path: &Path, name: Option<&str>, option: &str) -> Result<ForeignArray> {
-    ArrayFile::open(path, Purpose::Arrays)?.read(name, option)
-}
-
-/// Reads every array of a file.
-///
-/// Fails as [`read`] does, and if a name comes twice.
-pub fn read_all(path: &Path) -> Result<Vec<ForeignArray>> {
-    let mut file = ArrayFile::open(path, Purpose::Arrays)?;
-    let outlines = file.outlines.clone();
-    outlines.iter().map(|outline| file.read(outline.name.as_deref(), "")).collect()
-}
-
-/// What a file is.
-#[derive(Clone, Copy)]
-enum Kind {
-    Npy,
-    Npz,
-    Safetensors,
-}
-
 /// An open file, and how much there is of it.
 struct Source<'a> {
     path: &'a Path,
@@ -375,31 +225,6 @@ impl Source<'_> {
             })
         })
     }
-}
-
-/// The name that is asked for, or the only one. Every refusal lists what is there.
-fn choose(path: &Path, names: &[String], name: Option<&str>, option: &str) -> Result<String> {
-    let shown = path.display();
-    let list = if names.is_empty() { "no arrays at all".into() } else { listed(SHOWN, names) };
-    let advice = match option {
-        "" => "check that this is the right file".into(),
-        option => format!("choose one of those with {option} NAME"),
-    };
-    let refused = match name {
-        None => match names {
-            [only] => return Ok(only.clone()),
-            [] => format!("{shown} holds no arrays"),
-            _ => format!("{shown} holds several arrays: {list}; choose one with {option} NAME"),
-        },
-        Some(name) => match names.iter().filter(|found| *found == name).count() {
-            1 => return Ok(name.into()),
-            0 => format!("{shown} has no array {name}, but {list}; {advice}"),
-            count => {
-                format!("{shown} has {count} arrays named {name} (it holds {list}); write it again with each name once")
-            }
-        },
-    };
-    Err(Error::Data(refused))
 }
 
 #[cfg(test)]

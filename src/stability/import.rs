@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn axes_are_epochs_replicas_and_nodes() {
+    fn axes_are_epochs_replicas_and_weights() {
         for (shape, axes, described, weight_axes) in [
             (&[4, 6][..], Axes::Unknown, "4 epochs x 1 replica x 6 weights", &[6][..]),
             (&[4, 6], Axes::OneNetwork, "4 epochs x 1 replica x 6 weights", &[6]),

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn two_nodes_that_swap_their_values_move_by_position_and_stand_still_by_rank() {
+    fn two_weights_that_swap_their_values_move_by_position_and_stand_still_by_rank() {
         let weights = [0.5, -0.25, -0.25, 0.5, 0.5, -0.25];
         let position = Reading::default();
         assert_eq!(stability(position, &weights, 2, 0.01), [1, 1]);

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_has_the_mean_over_nodes_and_the_stable_nodes_of_each_epoch() {
+    fn a_summary_has_the_mean_over_weights_and_the_stable_nodes_of_each_epoch() {
         let history = History::new(HistoryShape { epochs: 2, replicas: 2, weight_count: 2 }, vec![0.5; 8]).unwrap();
         let counts = Counts { stability: vec![1, 2, 2, 2, 1, 1, 1, 1], stable_weights: vec![1, 2, 2, 2, 0, 0, 2, 2] };
         let summaries = summarise(&history, &Stability { tolerances: vec![0.05, 0.01], counts });

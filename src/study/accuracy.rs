@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_of_ms_is_a_threshold_even_where_replicas_lose_different_numbers_of_nodes() {
+    fn a_point_of_ms_is_a_threshold_even_where_replicas_lose_different_numbers_of_weights() {
         let rows = [ms(0, 2, 60, 0.9), ms(1, 2, 40, 0.8), ms(0, 3, 30, 0.7), ms(1, 3, 30, 0.6)];
         let curves = curves(&rows, 50);
         assert_eq!(curves.len(), 1);
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_to_one_shot_are_taken_within_a_replica_at_the_same_number_of_nodes() {
+    fn differences_to_one_shot_are_taken_within_a_replica_at_the_same_number_of_weights() {
         let rows = [
             row(Method::Magnitude, 0, 60, 0.5),
             row(Method::Magnitude, 1, 40, 0.7),

@@ -97,7 +97,7 @@ impl<'a> CalibratedNetworks<'a> {
                 kept
             };
             let cuts = cuts.iter().map(by_layer).collect();
-            let silent = silenced(watch);
+            let silent = watch.silent();
             let mut networks = surgery.refit_cuts(engine, selection.first_layer(), cuts, &silent)?;
             networks.iter_mut().try_for_each(|network| surgery.polish(engine, network, polish, &silent))?;
             (watch.progress)(1);
@@ -139,7 +139,7 @@ impl<'a> CalibratedNetworks<'a> {
     ) -> Result<Operated> {
         let layers = self.layers(selection);
         let mut operated = Operated { networks: Vec::new(), ways: Vec::new(), times: StageTimes::default() };
-        let (nothing, silent) = (Way::default(), silenced(watch));
+        let (nothing, silent) = (Way::default(), watch.silent());
         for (replica, surgery) in self.surgeries.iter().enumerate() {
             let known = known.and_then(|known| known.get(replica)).unwrap_or(&nothing);
             let ratios = ratios.map(|ratios| ratios[replica].as_slice());
@@ -181,16 +181,10 @@ impl<'a> CalibratedNetworks<'a> {
     }
 }
 
-/// The same stop, told to nobody: parts of a network are not counted.
-pub(super) fn silenced<'a>(watch: &Watch<'a>) -> Watch<'a> {
-    Watch { stop: watch.stop, progress: &|_| {} }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::random::{Sequence, Stream};
-    use std::sync::atomic::AtomicBool;
 
     #[test]
     fn a_replica_alone_is_cut_and_solved_as_among_others() {
@@ -201,7 +195,7 @@ mod tests {
             (0..10).map(|_| (0..count).map(|_| draws.between(-0.8, 0.8) as f32).collect()).collect();
         let images: Vec<f32> = (0..100 * 64).map(|_| draws.unit() as f32).collect();
         let selection = Selection::all(&architecture);
-        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let watch = Watch::nobody();
         let operate = |parameters: &[Vec<f32>], threads| {
             let mut engine = Engine::cpu(Some(threads)).unwrap();
             let networks =

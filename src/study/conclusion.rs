@@ -9,7 +9,7 @@ use super::experiment::{Cell, CellFolder};
 use super::numbers::percent;
 use super::results::{Results, SUBJECT_FILE};
 use super::runs::{CellRuns, Run, histories};
-use super::tables::{Observations, Replicate, StableNodes, published_summary};
+use super::tables::{Observations, Replicate, StableWeights, published_summary};
 use crate::data::Fit;
 use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ pub struct Conclusion {
     /// Magnitude stability of every weight, at the first tolerance.
     pub observations: Observations,
     /// Numbers of stable weights, at the first tolerance.
-    pub stable_weights: StableNodes,
+    pub stable_weights: StableWeights,
     /// Mean stability by every reading and tolerance.
     pub sensitivity: Vec<SensitivityRow>,
     /// SHA-256 of what was recorded and of all parameters, by cell.
@@ -117,7 +117,7 @@ impl Conclusion {
             });
         csv::write::<ObservationRow<'_>>(&path("observations.csv")?, observations)?;
         let numbers = in_order(&self.stable_weights).flat_map(|(Replicate { model, data_set, replicate }, numbers)| {
-            let row = |&(epoch, number): &(u32, f64)| StableNodesRow {
+            let row = |&(epoch, number): &(u32, f64)| StableWeightsRow {
                 model,
                 data_set,
                 replicate,
@@ -126,7 +126,7 @@ impl Conclusion {
             };
             numbers.iter().map(row)
         });
-        csv::write::<StableNodesRow<'_>>(&path("stable_nodes.csv")?, numbers)
+        csv::write::<StableWeightsRow<'_>>(&path("stable_nodes.csv")?, numbers)
     }
 }
 
@@ -141,7 +141,7 @@ struct ObservationRow<'a> {
 
 /// A line of `stable_nodes.csv`.
 #[derive(Default, Serialize)]
-struct StableNodesRow<'a> {
+struct StableWeightsRow<'a> {
     model: &'a str,
     data_set: &'a str,
     replicate: &'a str,

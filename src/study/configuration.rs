@@ -1,17 +1,18 @@
 //! The settings of a run: everything that can move a bit.
 
+mod choices;
 mod hidden;
+mod validation;
 
-use super::survival::MOST_SIZES;
-use crate::data;
+pub use choices::{EdRule, Model, Network, Surgeons};
+
 use crate::data::{Fit, LoadOptions};
 use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Selection};
-use crate::pruning::decay::Rule;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::pruning::{FOCUS, Scope, surgery};
-use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope, magnitude};
+use crate::stability::{Against, Reading, ToleranceKind, Tracking, envelope};
 use crate::training::{LearningRate, Plateau};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -23,80 +24,6 @@ pub const PAPER_TOLERANCE: f64 = 0.03;
 
 /// Sizes of the whole network that tables show: how many times smaller.
 pub const TABLE_SIZES: [f64; 5] = [2.0, 4.0, 6.0, 8.0, 10.0];
-
-/// Which network is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum Model {
-    /// Fully connected: flatten, hidden dense layers, softmax.
-    Dnn,
-    /// Convolutions before the same dense layers.
-    Cnn,
-    /// One after the other.
-    Both,
-}
-
-impl Model {
-    /// The networks, the one that comes first in reports first.
-    pub fn networks(self) -> &'static [Network] {
-        match self {
-            Self::Dnn => &[Network::Dnn],
-            Self::Cnn => &[Network::Cnn],
-            Self::Both => &[Network::Dnn, Network::Cnn],
-        }
-    }
-}
-
-/// One of the paper's two networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Network {
-    /// Fully connected.
-    Dnn,
-    /// Convolutional.
-    Cnn,
-}
-
-/// By which rules exponential decay prunes while it trains; see [`Rule`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum EdRule {
-    /// The surviving fraction decays exponentially.
-    Density,
-    /// The density is fixed, the rewired fraction decays exponentially.
-    Exd,
-    /// Selected weights decay exponentially and are then removed.
-    Soft,
-    /// Sparsity rises as a cubic polynomial.
-    Cubic,
-    /// All four, one after the other.
-    All,
-}
-
-impl EdRule {
-    /// The rules, the one that comes first in reports first.
-    pub fn rules(self) -> &'static [Rule] {
-        match self {
-            Self::Density => &[Rule::Density],
-            Self::Exd => &[Rule::Exd],
-            Self::Soft => &[Rule::Soft],
-            Self::Cubic => &[Rule::Cubic],
-            Self::All => &Rule::ALL,
-        }
-    }
-}
-
-/// Which surgeons a comparison has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum Surgeons {
-    /// On the whole network the holding surgeon on mean weights; on one layer holding and plain on last weights.
-    One,
-    /// Holding and plain, on last and on mean weights.
-    All,
-}
 
 /// All settings of `compare`, `train` and `study`, resolved. Keys are the names of the options; shares are 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -243,106 +170,6 @@ impl Configuration {
     /// Training accuracy that a replica of a study must reach.
     pub fn least_accuracy(&self) -> f64 {
         self.min_accuracy.unwrap_or(0.0)
-    }
-
-    /// Refuses what cannot be run.
-    pub fn validate(&self) -> Result<()> {
-        let at_least_one = [
-            ("--replicates", self.replicates as usize, "train one run or more"),
-            ("--epochs", self.epochs as usize, "train one epoch or more"),
-            ("--ed-epochs", self.ed_epochs as usize, "train one epoch or more"),
-            ("--batch", self.batch, "a step needs one image or more"),
-            ("--training-images", self.training_images.unwrap_or(1), "take one image or more"),
-            ("--cnn-training-images", self.cnn_training_images.unwrap_or(1), "take one image or more"),
-            ("--data", self.data.len(), "name a data set, e.g. mnist"),
-            ("--tolerance", self.tolerance.len(), "name one or more, e.g. 0.03"),
-        ];
-        for (option, value, advice) in at_least_one {
-            if value == 0 {
-                return Err(Error::Usage(format!("{option} 0 is not possible; {advice}")));
-            }
-        }
-        if !(self.pixel_scale.is_finite() && self.pixel_scale > 0.0) {
-            return Err(Error::Usage(format!(
-                "--pixel-scale {} is not a positive number; use 255 to bring pixels into 0..1, or 1 to leave them",
-                self.pixel_scale
-            )));
-        }
-        if !(0.0..=1.0).contains(&self.least_accuracy()) {
-            return Err(Error::Usage(format!(
-                "--min-accuracy {} is no share of the training images; use 0 to 1, e.g. 0.9 or 90%, or 0 to replace no replica \
-                 that learns slowly",
-                self.least_accuracy()
-            )));
-        }
-        if let Some(share) = self.stop_at_plateau.filter(|share| !(*share > 0.0 && *share < 1.0)) {
-            return Err(Error::Usage(format!(
-                "--stop-at-plateau {share} is no share of the focus layer; use a number between 0 and 1, e.g. 0.02 or 2%"
-            )));
-        }
-        self.side.map_or(Ok(()), data::check_side)?;
-        data::check_share(self.test_share)?;
-        magnitude::check_tolerances(&self.tolerance)?;
-        envelope::windows(self.window.as_deref(), self.epochs)?;
-        for (index, target) in self.ed_targets.iter().enumerate() {
-            if !(0.0..=1.0).contains(target) {
-                return Err(Error::Usage(format!("--ed-targets: {target} is no sparsity; use 0 to 1, or 0% to 100%")));
-            }
-            if self.ed_targets[..index].contains(target) {
-                return Err(Error::Usage(format!("--ed-targets: {target} is given twice; name each once")));
-            }
-        }
-        if !(1..=self.epochs).contains(&self.averaged_epochs()) {
-            return Err(Error::Usage(format!(
-                "--averaged-epochs {} is not possible; average from 1 to all {} epochs",
-                self.averaged_epochs(),
-                self.epochs
-            )));
-        }
-        if self.calibration_images == 0 {
-            return Err(Error::Usage("--calibration-images 0 is not possible; take one image or more".into()));
-        }
-        if !(0.0..=1.0).contains(&self.inactive_weight) {
-            return Err(Error::Usage(format!(
-                "--inactive-weight {} is no share; use 0 to 1, e.g. 0.1: how much a row counts where the unit is not active",
-                self.inactive_weight
-            )));
-        }
-        // Single precision must hold it.
-        if !(self.ridge > 0.0 && (self.ridge as f32) > 0.0 && (self.ridge as f32).is_finite()) {
-            return Err(Error::Usage(format!(
-                "--ridge {} solves nothing; use a number above 0, e.g. 0.001",
-                self.ridge
-            )));
-        }
-        if self.stages.is_empty() {
-            return Err(Error::Usage("--stages names no size; write how many times smaller, e.g. 2,4,6".into()));
-        }
-        if self.stages.len() > MOST_SIZES {
-            return Err(Error::Usage(format!(
-                "--stages names {} sizes; name at most {MOST_SIZES}, the weights of each are counted in a byte",
-                self.stages.len()
-            )));
-        }
-        if let Some(size) = self.stages.iter().find(|size| !(size.is_finite() && **size >= 1.0)) {
-            return Err(Error::Usage(format!(
-                "--stages: {size} times smaller is not possible; write numbers from 1 on, e.g. 2,4,6"
-            )));
-        }
-        if self.stages.windows(2).any(|pair| pair[0] >= pair[1]) {
-            return Err(Error::Usage(format!(
-                "--stages: sizes must grow, each named once; {:?} were found",
-                self.stages
-            )));
-        }
-        for (index, data) in self.data.iter().enumerate() {
-            if self.data[..index].contains(data) {
-                return Err(Error::Usage(format!("--data: {data} is given twice; name each once")));
-            }
-        }
-        let networks = self.model.networks().iter();
-        // Images large enough for every network: whether the real ones are is known when they are read.
-        networks.into_iter().try_for_each(|&network| self.architecture(network, [64, 64, 1], 2)?.validate())
     }
 
     /// The network for images of these rows, columns and channels.
@@ -537,51 +364,6 @@ pub fn hash(
 mod tests {
     use super::*;
     use crate::study::presets::Preset;
-
-    #[test]
-    fn every_preset_is_valid() {
-        for preset in [Preset::Smoke, Preset::Quick, Preset::Paper] {
-            assert!(Configuration::preset(preset).validate().is_ok(), "{preset:?}");
-            assert!(Configuration::study(preset).validate().is_ok(), "{preset:?}");
-        }
-        assert_eq!(Configuration::preset(Preset::Paper).ed_targets.len(), 21);
-    }
-
-    #[test]
-    fn impossible_settings_are_refused_by_name() {
-        let quick = || Configuration::preset(Preset::Quick);
-        let cases = [
-            (Configuration { epochs: 0, ..quick() }, "--epochs"),
-            (Configuration { replicates: 0, ..quick() }, "--replicates"),
-            (Configuration { batch: 0, ..quick() }, "--batch"),
-            (Configuration { tolerance: vec![f64::NAN], ..quick() }, "tolerance"),
-            (Configuration { tolerance: vec![0.03, 0.03], ..quick() }, "twice"),
-            (Configuration { window: Some(vec![31]), ..quick() }, "window 31"),
-            (Configuration { ed_targets: vec![1.01], ..quick() }, "--ed-targets"),
-            (Configuration { depth: Some(1), ..quick() }, "depth"),
-            (Configuration { depth: None, ..quick() }, "--hidden"),
-            (Configuration { hidden: Some(vec![40, 20]), ..quick() }, "--hidden"),
-            (Configuration { hidden: Some(vec![40, 0]), width: None, depth: None, ..quick() }, "width 0"),
-            (Configuration { filters: 0, ..quick() }, "--filters"),
-            (Configuration { pixel_scale: 0.0, ..quick() }, "--pixel-scale"),
-            (Configuration { side: Some(0), ..quick() }, "--side 0"),
-            (Configuration { test_share: 1.0, ..quick() }, "--test-share"),
-            (Configuration { calibration_images: 0, ..quick() }, "--calibration-images 0"),
-            (Configuration { inactive_weight: 1.5, ..quick() }, "--inactive-weight 1.5"),
-            (Configuration { ridge: 0.0, ..quick() }, "--ridge 0"),
-            (Configuration { ridge: 1e-60, ..quick() }, "--ridge"),
-            (Configuration { stages: vec![0.5], ..quick() }, "0.5 times smaller"),
-            (Configuration { stages: vec![4.0, 2.0], ..quick() }, "sizes must grow"),
-            (Configuration { stages: (1..=256).map(f64::from).collect(), ..quick() }, "names 256 sizes"),
-            (Configuration { min_accuracy: Some(f64::NAN), ..quick() }, "--min-accuracy"),
-            (Configuration { min_accuracy: Some(90.0), ..quick() }, "--min-accuracy"),
-            (Configuration { stop_at_plateau: Some(0.0), ..quick() }, "--stop-at-plateau"),
-        ];
-        for (configuration, named) in cases {
-            let message = configuration.validate().unwrap_err().to_string();
-            assert!(message.contains(named), "{message}");
-        }
-    }
 
     #[test]
     fn replicas_stop_by_the_papers_tolerance_where_it_is_one_of_several() {

@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_must_have_the_axes_of_the_nodes() {
+    fn weights_must_have_the_axes_of_the_weights() {
         let fits = |shape: &[usize], replicas, weight_axes: &[usize]| {
             let read = history(replicas, weight_axes);
             compare(&array(shape, vec![7.0; shape.iter().product()]), &read).is_ok()

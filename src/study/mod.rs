@@ -14,6 +14,7 @@ mod compacted;
 pub mod comparison;
 pub mod conclusion;
 pub mod configuration;
+pub mod contents;
 mod criteria;
 pub mod dense_stack;
 pub mod experiment;
@@ -67,7 +68,7 @@ pub struct Control<'a> {
 impl<'a> Control<'a> {
     /// A watch that tells nobody.
     pub fn silent(&self) -> Watch<'a> {
-        Watch { stop: self.stop, progress: &|_| {} }
+        Watch { stop: self.stop, ..Watch::nobody() }
     }
 
     /// Runs `work` as a stage of `total` units, and hands it the watch that counts them.

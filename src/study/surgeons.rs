@@ -1,6 +1,6 @@
 //! What calibration images add to a comparison: scores that know the inputs, weights solved anew, and the surgeons.
 
-use super::calibrated::{CalibratedNetworks, Operated, Ratios, silenced};
+use super::calibrated::{CalibratedNetworks, Operated, Ratios};
 use super::comparison::{CellComparison, CutBySize, REPETITIONS, since};
 use super::configuration::PAPER_TOLERANCE;
 use super::part::{Asked, Base, Calibrated, Cost, Part};
@@ -149,7 +149,7 @@ impl CellComparison<'_> {
             let points: Vec<usize> = removed.iter().map(|&removed| part.selection.weights() - removed).collect();
             let mut solve = |comparison: &mut Self, watch: &Watch<'_>| {
                 let counts = [&[0][..], &points];
-                let silent = silenced(watch);
+                let silent = watch.silent();
                 let operated =
                     networks.operate(comparison.engine, part.selection, counts, None, Some(&ways), 0, &silent)?;
                 (watch.progress)(u64::from(comparison.configuration.replicates));
@@ -268,7 +268,7 @@ impl CellComparison<'_> {
         let replicas = u64::from(self.configuration.replicates);
         let (solved, evaluations) = control.stage(&stage, 2 * replicas, "networks", |watch| {
             let solved = solve(self, watch)?;
-            let evaluations = self.evaluate_solved(trained, test, part, &solved, &silenced(watch))?;
+            let evaluations = self.evaluate_solved(trained, test, part, &solved, &watch.silent())?;
             (watch.progress)(replicas);
             Ok::<_, Error>((solved, evaluations))
         })?;

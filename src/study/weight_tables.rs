@@ -130,14 +130,74 @@ fn row_of<T>(all: &[T], row: usize, rows: usize) -> &[T] {
     &all[row * columns..][..columns]
 }
 
-fn rows_of(layers: &[TableLayer], settings: usize) -> usize {
-    layers.iter().map(|layer| layer.shape.columns() * settings).sum()
-}
-
 /// A table that is being filled: rows, or arrays if there are too many.
 enum Form<'a, C> {
     Rows(Vec<Part<C>>),
     Arrays(Arrays<'a>),
+}
+
+/// A table of every weight at every setting, tolerances or windows, with what was counted at them.
+struct Table<'a, S, C> {
+    name: &'static str,
+    layers: &'a [TableLayer],
+    settings: &'a [S],
+    path: PathOf<'a>,
+    form: Form<'a, C>,
+}
+
+/// A weight that a table has a line of.
+struct Weight<'a> {
+    replica: usize,
+    layer: &'a str,
+    weight: usize,
+    places: [Option<usize>; 4],
+    reference_weight: f32,
+    /// Its column within its part.
+    index: usize,
+    /// Its replica and weight within its part.
+    own: (usize, usize),
+}
+
+impl<'a, S, C> Table<'a, S, C> {
+    fn new(name: &'static str, path: PathOf<'a>, layers: &'a [TableLayer], settings: &'a [S]) -> Result<Self> {
+        let rows: usize = layers.iter().map(|layer| layer.shape.columns() * settings.len()).sum();
+        let form = match rows > MOST_CSV_ROWS {
+            true => Form::Arrays(Arrays::new(path(&format!("{name}.npz"))?, layers)),
+            false => Form::Rows(Vec::new()),
+        };
+        Ok(Self { name, layers, settings, path, form })
+    }
+
+    /// Writes the lines that `row` makes of a weight, what was counted of its part, and the place of a setting; or the arrays,
+    /// with that of the settings.
+    fn write<R: Serialize + Default>(
+        self,
+        settings: (&'static str, Values<'_>),
+        row: impl Fn(&Weight<'a>, &C, usize) -> R,
+    ) -> Result<PathBuf> {
+        let Self { name, layers, settings: all, path, form } = self;
+        let parts = match form {
+            Form::Rows(parts) => parts,
+            Form::Arrays(arrays) => {
+                let (name, values) = settings;
+                return arrays.write(&[NamedArray { name, shape: &[all.len()], values }]);
+            }
+        };
+        let row = &row;
+        let rows = parts.iter().flat_map(|part| {
+            part.reference.iter().enumerate().flat_map(move |(index, &reference_weight)| {
+                let layer = &layers[part.layer];
+                let (replica, weight, places) = layer.place(part.first_column + index);
+                let is_whole = part.reference.len() > layer.shape.weight_count;
+                let own = if is_whole { (replica, weight) } else { (0, index) };
+                let weight = Weight { replica, layer: &layer.name, weight, places, reference_weight, index, own };
+                (0..all.len()).map(move |setting| row(&weight, &part.counted, setting))
+            })
+        });
+        let file = path(&format!("{name}.csv"))?;
+        csv::write::<R>(&file, rows)?;
+        Ok(file)
+    }
 }
 
 /// `stability.csv` while it is being filled.
@@ -145,24 +205,14 @@ enum Form<'a, C> {
 /// Above a million rows `stability.npz` is written instead: `stability` `[tolerance, replica, weight_index]`, `tolerance`
 /// `[tolerance]`, `reference_weight` `[replica, weight_index]`, and `ky`, `kx`, `in` and `out` `[weight_index]` where the layer
 /// has them; of several layers with the layer's name and a dot before each of these but `tolerance`.
-pub struct StabilityTable<'a> {
-    layers: &'a [TableLayer],
-    tolerances: &'a [f64],
-    path: PathOf<'a>,
-    form: Form<'a, Vec<u32>>,
-}
+pub struct StabilityTable<'a>(Table<'a, f64, Vec<u32>>);
 
 impl<'a> StabilityTable<'a> {
     /// An empty table of these layers.
     ///
     /// Fails as `path` does.
     pub fn new(path: PathOf<'a>, layers: &'a [TableLayer], tolerances: &'a [f64]) -> Result<Self> {
-        let is_large = rows_of(layers, tolerances.len()) > MOST_CSV_ROWS;
-        let form = match is_large {
-            true => Form::Arrays(Arrays::new(path("stability.npz")?, layers)),
-            false => Form::Rows(Vec::new()),
-        };
-        Ok(Self { layers, tolerances, path, form })
+        Table::new("stability", path, layers, tolerances).map(Self)
     }
 
     /// Adds the counts of a block of a layer's weights, the first of which is this column. Blocks come in their order.
@@ -170,14 +220,14 @@ impl<'a> StabilityTable<'a> {
     /// Fails with [`crate::error::Error::Io`] if they have to be put aside and there is no room.
     pub fn add(&mut self, layer: usize, first_column: usize, block: &History, stability: &Stability) -> Result<()> {
         let counts = &stability.counts.stability;
-        match &mut self.form {
+        match &mut self.0.form {
             Form::Rows(parts) => {
                 let (reference, counted) = (block.reference().to_vec(), counts.clone());
                 parts.push(Part { layer, first_column, reference, counted });
                 Ok(())
             }
             Form::Arrays(arrays) => {
-                let rows = Some(self.tolerances.len());
+                let rows = Some(self.0.settings.len());
                 arrays.put(layer, "stability", rows, first_column, &Values::U32(counts))?;
                 arrays.put(layer, "reference_weight", None, first_column, &Values::F32(block.reference()))
             }
@@ -188,39 +238,12 @@ impl<'a> StabilityTable<'a> {
     ///
     /// Fails with [`crate::error::Error::Io`] if it cannot be written.
     pub fn write(self) -> Result<PathBuf> {
-        let Self { layers, tolerances, path, form } = self;
-        let parts = match form {
-            Form::Rows(parts) => parts,
-            Form::Arrays(arrays) => {
-                let shape = [tolerances.len()];
-                return arrays.write(&[NamedArray {
-                    name: "tolerance",
-                    shape: &shape,
-                    values: Values::F64(tolerances),
-                }]);
-            }
-        };
-        let rows = parts.iter().flat_map(|part| {
-            let layer = &layers[part.layer];
-            part.reference.iter().enumerate().flat_map(move |(index, &reference_weight)| {
-                let (replica, weight, [ky, kx, r#in, out]) = layer.place(part.first_column + index);
-                tolerances.iter().enumerate().map(move |(row, &tolerance)| StabilityRow {
-                    replica,
-                    layer: &layer.name,
-                    weight,
-                    ky,
-                    kx,
-                    r#in,
-                    out,
-                    reference_weight,
-                    tolerance,
-                    stability: row_of(&part.counted, row, tolerances.len())[index],
-                })
-            })
-        });
-        let file = path("stability.csv")?;
-        csv::write::<StabilityRow<'_>>(&file, rows)?;
-        Ok(file)
+        let tolerances = self.0.settings;
+        self.0.write(("tolerance", Values::F64(tolerances)), |weight, counts, row| {
+            let &Weight { replica, layer, weight, places: [ky, kx, r#in, out], reference_weight, index, .. } = weight;
+            let (tolerance, stability) = (tolerances[row], row_of(counts, row, tolerances.len())[index]);
+            StabilityRow { replica, layer, weight, ky, kx, r#in, out, reference_weight, tolerance, stability }
+        })
     }
 }
 
@@ -230,24 +253,14 @@ impl<'a> StabilityTable<'a> {
 /// `settling_tolerance` `[window, replica, weight_index]`, `window` `[window]`, `frozen` and `reference_weight`
 /// `[replica, weight_index]`, and `ky`, `kx`, `in` and `out` `[weight_index]` where the layer has them; of several layers with the
 /// layer's name and a dot before each of these but `window`.
-pub struct EnvelopeTable<'a> {
-    layers: &'a [TableLayer],
-    windows: &'a [u32],
-    path: PathOf<'a>,
-    form: Form<'a, WindowedEnvelope>,
-}
+pub struct EnvelopeTable<'a>(Table<'a, u32, WindowedEnvelope>);
 
 impl<'a> EnvelopeTable<'a> {
     /// An empty table of these layers.
     ///
     /// Fails as `path` does.
     pub fn new(path: PathOf<'a>, layers: &'a [TableLayer], windows: &'a [u32]) -> Result<Self> {
-        let is_large = rows_of(layers, windows.len()) > MOST_CSV_ROWS;
-        let form = match is_large {
-            true => Form::Arrays(Arrays::new(path("envelope.npz")?, layers)),
-            false => Form::Rows(Vec::new()),
-        };
-        Ok(Self { layers, windows, path, form })
+        Table::new("envelope", path, layers, windows).map(Self)
     }
 
     /// Adds what a block of a layer's weights did, the first of which is this column. Blocks come in their order.
@@ -260,78 +273,61 @@ impl<'a> EnvelopeTable<'a> {
         block: &History,
         envelope: WindowedEnvelope,
     ) -> Result<()> {
-        match &mut self.form {
+        let windows = self.0.settings.len();
+        let arrays = match &mut self.0.form {
             Form::Rows(parts) => {
                 let reference = block.reference().to_vec();
                 parts.push(Part { layer, first_column, reference, counted: envelope });
-                Ok(())
+                return Ok(());
             }
-            Form::Arrays(arrays) => {
-                let rows = Some(self.windows.len());
-                let extremes = &envelope.extremes;
-                for (name, values) in [
-                    ("minimum", &extremes.minimum),
-                    ("maximum", &extremes.maximum),
-                    ("smallest_magnitude", &extremes.smallest_magnitude),
-                ] {
-                    arrays.put(layer, name, rows, first_column, &Values::F32(values))?;
-                }
-                let replicas = block.shape().replicas;
-                let settling: Vec<f64> = (0..self.windows.len())
-                    .flat_map(|window| (0..replicas).map(move |replica| (window, replica)))
-                    .flat_map(|(window, replica)| envelope.settling_tolerances(window, replica))
-                    .collect();
-                arrays.put(layer, "settling_tolerance", rows, first_column, &Values::F64(&settling))?;
-                let frozen: Vec<u8> = envelope.frozen.iter().map(|&frozen| u8::from(frozen)).collect();
-                arrays.put(layer, "frozen", None, first_column, &Values::U8(&frozen))?;
-                arrays.put(layer, "reference_weight", None, first_column, &Values::F32(block.reference()))
-            }
+            Form::Arrays(arrays) => arrays,
+        };
+        let settling: Vec<f64> = (0..windows)
+            .flat_map(|window| (0..block.shape().replicas).map(move |replica| (window, replica)))
+            .flat_map(|(window, replica)| envelope.settling_tolerances(window, replica))
+            .collect();
+        let frozen: Vec<u8> = envelope.frozen.iter().map(|&frozen| u8::from(frozen)).collect();
+        let extremes = &envelope.extremes;
+        for (name, rows, values) in [
+            ("minimum", Some(windows), Values::F32(&extremes.minimum)),
+            ("maximum", Some(windows), Values::F32(&extremes.maximum)),
+            ("smallest_magnitude", Some(windows), Values::F32(&extremes.smallest_magnitude)),
+            ("settling_tolerance", Some(windows), Values::F64(&settling)),
+            ("frozen", None, Values::U8(&frozen)),
+            ("reference_weight", None, Values::F32(block.reference())),
+        ] {
+            arrays.put(layer, name, rows, first_column, &values)?;
         }
+        Ok(())
     }
 
     /// Writes the file and returns its path.
     ///
     /// Fails with [`crate::error::Error::Io`] if it cannot be written.
     pub fn write(self) -> Result<PathBuf> {
-        let Self { layers, windows, path, form } = self;
-        let parts = match form {
-            Form::Rows(parts) => parts,
-            Form::Arrays(arrays) => {
-                let shape = [windows.len()];
-                return arrays.write(&[NamedArray { name: "window", shape: &shape, values: Values::U32(windows) }]);
-            }
-        };
-        let rows = parts.iter().flat_map(|part| {
-            let (layer, envelope) = (&layers[part.layer], &part.counted);
+        let windows = self.0.settings;
+        self.0.write(("window", Values::U32(windows)), |weight, envelope, row| {
             let extremes = &envelope.extremes;
-            part.reference.iter().enumerate().flat_map(move |(index, &reference_weight)| {
-                let (replica, weight, [ky, kx, r#in, out]) = layer.place(part.first_column + index);
-                // Within its block.
-                let (own_replica, own_weight) = match part.reference.len() > layer.shape.weight_count {
-                    true => (replica, weight),
-                    false => (0, index),
-                };
-                windows.iter().enumerate().map(move |(row, &window)| EnvelopeRow {
-                    replica,
-                    layer: &layer.name,
-                    weight,
-                    ky,
-                    kx,
-                    r#in,
-                    out,
-                    reference_weight,
-                    window,
-                    minimum: row_of(&extremes.minimum, row, windows.len())[index],
-                    maximum: row_of(&extremes.maximum, row, windows.len())[index],
-                    smallest_magnitude: row_of(&extremes.smallest_magnitude, row, windows.len())[index],
-                    settling_tolerance: envelope.settling_tolerance(row, own_replica, own_weight),
-                    frozen: envelope.frozen[index],
-                })
-            })
-        });
-        let file = path("envelope.csv")?;
-        csv::write::<EnvelopeRow<'_>>(&file, rows)?;
-        Ok(file)
+            let of = |all: &[f32]| row_of(all, row, windows.len())[weight.index];
+            let (own_replica, own_weight) = weight.own;
+            let &Weight { replica, layer, weight, places: [ky, kx, r#in, out], reference_weight, index, .. } = weight;
+            EnvelopeRow {
+                replica,
+                layer,
+                weight,
+                ky,
+                kx,
+                r#in,
+                out,
+                reference_weight,
+                window: windows[row],
+                minimum: of(&extremes.minimum),
+                maximum: of(&extremes.maximum),
+                smallest_magnitude: of(&extremes.smallest_magnitude),
+                settling_tolerance: envelope.settling_tolerance(row, own_replica, own_weight),
+                frozen: envelope.frozen[index],
+            }
+        })
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Plan<'a> {
     pub epochs: u32,
     /// For each slot how it is pruned while it trains; all by one rule, at the same steps. Empty: nothing is pruned.
     pub schedules: &'a [Schedule],
-    /// Whether the selected weights are remembered after each epoch.
+    /// Whether the selected weights are recorded after each epoch.
     pub record: bool,
     /// Over how many of the last epochs all weights and biases are averaged; 0: not at all.
     pub average: u32,

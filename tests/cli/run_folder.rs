@@ -210,7 +210,7 @@ fn envelopes_are_the_extremes_of_the_last_epochs() {
 }
 
 #[test]
-fn each_threshold_of_magnitude_stability_keeps_the_nodes_that_were_stable_for_so_long() {
+fn each_threshold_of_magnitude_stability_keeps_the_weights_that_were_stable_for_so_long() {
     let (sweep, stability) = (of_focus(&table("sweep.csv")).only(&[("method", "stability")]), table("stability.csv"));
     assert_eq!(sweep.rows.len(), REPLICAS * EPOCHS * TOLERANCES.len());
     for replica in ["0", "1"] {

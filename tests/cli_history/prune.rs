@@ -62,7 +62,7 @@ fn foreign_weights_are_pruned_and_written_with_their_mask_in_both_formats() {
 }
 
 #[test]
-fn a_threshold_of_stability_removes_the_nodes_below_it() {
+fn a_threshold_of_stability_removes_the_weights_below_it() {
     let folder = foreign();
     for (threshold, removed) in [(1, "0"), (2, "0"), (3, "3")] {
         let line = format!("{FOREIGN}{threshold} --tolerance 0.03 --min-stability {threshold}");

@@ -5,8 +5,8 @@ use holdfast::cpu::stability::{count, envelope, sortable_key};
 use holdfast::cpu::{magnitude_sort, softmax_cross_entropy, training_step};
 use holdfast::data::Dataset;
 use holdfast::engine::{
-    Batch, Engine, Evaluation, GpuBackend, HistoryShape, MaskChange, Replica, Setup, StepLoss, Steps, SweepPoint,
-    TuningChoice, Variant, Watch,
+    Batch, DataHandle, Engine, Evaluation, GpuBackend, HistoryShape, MaskChange, Replica, Setup, StepLoss, Steps,
+    SweepPoint, TuningChoice, Variant, Watch,
 };
 use holdfast::error::Error;
 use holdfast::gpu::Observer;
@@ -42,6 +42,18 @@ pub(crate) fn data(architecture: &Architecture, samples: usize) -> Arc<Dataset> 
     Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap())
 }
 
+/// Replicas of a network whose focus layer is pruned, with their initial weights.
+pub(crate) fn begin(
+    engine: &mut Engine,
+    architecture: &Architecture,
+    training: DataHandle,
+    batch: usize,
+    replica_ids: &[u32],
+) -> Result<Batch> {
+    let selection = &Selection::focus(architecture);
+    engine.begin(&Setup { architecture, training, batch, pixel_scale: 255.0, seed: 3, replica_ids, selection })
+}
+
 pub(crate) fn order(samples: usize, replica: u32) -> Arc<[u32]> {
     let mut order: Vec<u32> = (0..samples as u32).collect();
     Sequence::new(1, Stream::Shuffle, replica, 0).shuffle(&mut order);
@@ -58,37 +70,66 @@ pub(crate) fn train(
     orders: &[Arc<[u32]>],
     batches: &[Range<usize>],
 ) -> Vec<StepLoss> {
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
-    batch.train(&Steps { first_step, orders, batches, decay: 0.9 }, &watch).unwrap()
+    batch.train(&Steps { first_step, orders, batches, decay: 0.9 }, &Watch::nobody()).unwrap()
 }
 
-fn evaluate(batch: &mut Batch, data: holdfast::engine::DataHandle) -> Vec<Evaluation> {
-    batch.evaluate(data, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap()
+fn evaluate(batch: &mut Batch, data: DataHandle) -> Vec<Evaluation> {
+    batch.evaluate(data, &Watch::nobody()).unwrap()
 }
 
-/// Losses, state, logits and evaluation after an epoch of `small_network()` on so many samples, with these replicas.
-fn epoch(
-    variant: Variant,
-    limits: RequestedLimits,
-    samples: usize,
-    ids: &[u32],
-) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<f32>, Vec<Evaluation>) {
-    let mut engine = engine_of(variant, limits);
-    let data = engine.load(&data(&small_network(), samples)).unwrap();
-    let setup = Setup {
-        architecture: &small_network(),
-        training: data,
-        batch: 16,
-        pixel_scale: 255.0,
-        seed: 3,
-        replica_ids: ids,
-        selection: &Selection::focus(&small_network()),
-    };
-    let mut batch = engine.begin(&setup).unwrap();
-    let orders: Vec<_> = ids.iter().map(|&id| order(samples, id)).collect();
-    let losses = train(&mut batch, 0, &orders, &batches(samples, 16));
-    let replicas = batch.replicas().unwrap();
-    (losses, replicas, batch.logits(data, 3..90).unwrap(), evaluate(&mut batch, data))
+/// An epoch of a network: how many samples, and how many a step.
+#[derive(Clone, Copy)]
+pub(crate) struct Training<'a> {
+    pub(crate) architecture: &'a Architecture,
+    pub(crate) samples: usize,
+    pub(crate) batch: usize,
+}
+
+/// What it leaves behind.
+struct Epoch {
+    losses: Vec<StepLoss>,
+    replicas: Vec<Replica<f32>>,
+    logits: Vec<f32>,
+    evaluations: Vec<Evaluation>,
+}
+
+impl Training<'_> {
+    fn epoch(self, variant: Variant, limits: RequestedLimits, ids: &[u32]) -> Epoch {
+        let Self { architecture, samples, batch: size } = self;
+        let mut engine = engine_of(variant, limits);
+        let data = engine.load(&data(architecture, samples)).unwrap();
+        let mut batch = begin(&mut engine, architecture, data, size, ids).unwrap();
+        let orders: Vec<_> = ids.iter().map(|&id| order(samples, id)).collect();
+        let losses = train(&mut batch, 0, &orders, &batches(samples, size));
+        let logits = batch.logits(data, 3..samples - 10).unwrap();
+        Epoch { losses, replicas: batch.replicas().unwrap(), logits, evaluations: evaluate(&mut batch, data) }
+    }
+
+    pub(crate) fn assert_alone_as_among_many(self, variant: Variant) {
+        let many = self.epoch(variant, RequestedLimits::Adapter, &[4, 8, 6]);
+        let alone = self.epoch(variant, RequestedLimits::Adapter, &[8]);
+        let (steps, logits) = (alone.losses.len(), alone.logits.len());
+        assert_eq!(many.losses[steps..2 * steps], alone.losses);
+        assert_eq!(many.replicas[1], alone.replicas[0]);
+        assert_eq!(many.logits[logits..2 * logits], alone.logits);
+        assert_eq!(many.evaluations[1], alone.evaluations[0]);
+    }
+
+    pub(crate) fn assert_waves_move_no_bits(self, variant: Variant, limits: [u64; 3]) {
+        let ids = [0, 1, 2, 3, 4];
+        let plain = self.epoch(variant, RequestedLimits::Adapter, &ids);
+        for bytes in limits {
+            let cut = self.epoch(variant, RequestedLimits::ArrayBytes(bytes), &ids);
+            assert_eq!(cut.losses, plain.losses, "{bytes} bytes: losses");
+            assert_eq!(cut.replicas, plain.replicas, "{bytes} bytes: replicas");
+            assert_eq!(cut.logits, plain.logits, "{bytes} bytes: logits");
+            // The steps of an evaluation depend on the limits, so only its rounding may differ.
+            for (found, expected) in cut.evaluations.iter().zip(&plain.evaluations) {
+                assert_eq!(found.correct, expected.correct);
+                assert!((found.loss - expected.loss).abs() < 1e-6);
+            }
+        }
+    }
 }
 
 #[test]
@@ -131,16 +172,7 @@ fn a_network_trains_as_in_pytorch() {
         let sizes = file.by_name::<ndarray::OwnedRepr<u32>, ndarray::Ix1>("batch_sizes").unwrap();
         let batch_size = size(file, "batch");
         let replica_ids: Vec<u32> = (0..names.len() as u32).collect();
-        let setup = Setup {
-            architecture: &architecture,
-            training: handle,
-            batch: batch_size,
-            pixel_scale: 255.0,
-            seed: 0,
-            replica_ids: &replica_ids,
-            selection: &Selection::focus(&architecture),
-        };
-        let mut batch = engine.begin(&setup).unwrap();
+        let mut batch = begin(&mut engine, &architecture, handle, batch_size, &replica_ids).unwrap();
         let start: Vec<_> = files
             .iter_mut()
             .map(|file| {
@@ -191,39 +223,18 @@ fn a_network_trains_as_in_pytorch() {
 
 #[test]
 fn a_replica_alone_has_the_bits_that_it_has_among_many() {
-    for variant in VARIANTS {
-        let (losses, replicas, logits, evaluations) = epoch(variant, RequestedLimits::Adapter, 100, &[4, 8, 6]);
-        let alone = epoch(variant, RequestedLimits::Adapter, 100, &[8]);
-        assert_eq!(losses[7..14], alone.0);
-        assert_eq!(replicas[1], alone.1[0]);
-        assert_eq!(logits[87 * 4..2 * 87 * 4], alone.2);
-        assert_eq!(evaluations[1], alone.3[0]);
-    }
+    let training = Training { architecture: &small_network(), samples: 100, batch: 16 };
+    VARIANTS.into_iter().for_each(|variant| training.assert_alone_as_among_many(variant));
 }
 
 #[test]
 fn waves_and_data_sets_that_do_not_fit_move_no_bits() {
+    let training = Training { architecture: &small_network(), samples: 100, batch: 16 };
     // 396 parameters: five replicas need 7,920 bytes; 100 images of 40 bytes 4,000.
-    waves_move_no_bits(Variant::Stacked, 100, [16_384, 8_000, 3_800]);
+    training.assert_waves_move_no_bits(Variant::Stacked, [16_384, 8_000, 3_800]);
     // Five replicas need 432,640 bytes of scratch; 2,400 images 96,000.
-    waves_move_no_bits(Variant::Fused, 2400, [500_000, 200_000, 90_000]);
-}
-
-fn waves_move_no_bits(variant: Variant, samples: usize, limits: [u64; 3]) {
-    let plain = epoch(variant, RequestedLimits::Adapter, samples, &[0, 1, 2, 3, 4]);
-    for bytes in limits {
-        let mut parts = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        (parts.0, parts.1, parts.2, parts.3) =
-            epoch(variant, RequestedLimits::ArrayBytes(bytes), samples, &[0, 1, 2, 3, 4]);
-        assert_eq!(parts.0, plain.0, "{bytes} bytes: losses");
-        assert_eq!(parts.1, plain.1, "{bytes} bytes: replicas");
-        assert_eq!(parts.2, plain.2, "{bytes} bytes: logits");
-        // The steps of an evaluation depend on the limits, so only its rounding may differ.
-        for (found, expected) in parts.3.iter().zip(&plain.3) {
-            assert_eq!(found.correct, expected.correct);
-            assert!((found.loss - expected.loss).abs() < 1e-6);
-        }
-    }
+    let many = Training { samples: 2400, ..training };
+    many.assert_waves_move_no_bits(Variant::Fused, [500_000, 200_000, 90_000]);
 }
 
 #[test]
@@ -234,21 +245,11 @@ fn steps_in_one_call_and_one_by_one_give_equal_bits() {
 fn steps_give_equal_bits(variant: Variant) {
     let mut engine = engine_of(variant, RequestedLimits::Adapter);
     let data = engine.load(&data(&small_network(), 500)).unwrap();
-    let ids = [1, 2];
-    let setup = Setup {
-        architecture: &small_network(),
-        training: data,
-        batch: 10,
-        pixel_scale: 255.0,
-        seed: 3,
-        replica_ids: &ids,
-        selection: &Selection::focus(&small_network()),
-    };
     let orders = [order(500, 1), order(500, 2)];
     let steps = batches(500, 10);
-    let mut together = engine.begin(&setup).unwrap();
+    let mut together = begin(&mut engine, &small_network(), data, 10, &[1, 2]).unwrap();
     let losses = train(&mut together, 0, &orders, &steps);
-    let mut one_by_one = engine.begin(&setup).unwrap();
+    let mut one_by_one = begin(&mut engine, &small_network(), data, 10, &[1, 2]).unwrap();
     for (step, batch) in steps.iter().enumerate() {
         let found = train(&mut one_by_one, step as u64, &orders, std::slice::from_ref(batch));
         assert_eq!(found, [losses[step], losses[steps.len() + step]]);
@@ -274,16 +275,7 @@ fn launches_of_200_steps(variant: Variant) -> u64 {
     let gpu = Arc::clone(engine.device().unwrap());
     let data = engine.load(&data(&small_network(), 2000)).unwrap();
     let ids: Vec<u32> = (0..9).collect();
-    let setup = Setup {
-        architecture: &small_network(),
-        training: data,
-        batch: 10,
-        pixel_scale: 255.0,
-        seed: 3,
-        replica_ids: &ids,
-        selection: &Selection::focus(&small_network()),
-    };
-    let mut batch = engine.begin(&setup).unwrap();
+    let mut batch = begin(&mut engine, &small_network(), data, 10, &ids).unwrap();
     let orders = vec![order(2000, 0); 9];
     let (dispatches, submits) = (gpu.dispatches(), gpu.submits());
     train(&mut batch, 0, &orders, &batches(2000, 10));
@@ -328,16 +320,7 @@ fn masks_go_up_as_bits_and_change_where_they_are() {
         let mut engine = engine_of(variant, RequestedLimits::Adapter);
         let gpu = Arc::clone(engine.device().unwrap());
         let data = engine.load(&data(&small_network(), 200)).unwrap();
-        let setup = Setup {
-            architecture: &small_network(),
-            training: data,
-            batch: 10,
-            pixel_scale: 255.0,
-            seed: 3,
-            replica_ids: &[5, 6],
-            selection: &Selection::focus(&small_network()),
-        };
-        let mut batch = engine.begin(&setup).unwrap();
+        let mut batch = begin(&mut engine, &small_network(), data, 10, &[5, 6]).unwrap();
         // A change tells id, update and number of weights of each replica, and makes nothing after the first one.
         batch.change_masks(MaskChange::PruneSmallest, &[3, 4]).unwrap();
         for (update, change) in (1..).zip([
@@ -350,7 +333,7 @@ fn masks_go_up_as_bits_and_change_where_they_are() {
             assert_eq!(traffic(&gpu, || batch.change_masks(change, &counts).unwrap()), (0, 2 * 12), "{change:?}");
         }
         // A point is 7 rows of a word, and the number of its replica; no weight goes down or up.
-        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let watch = Watch::nobody();
         let mut sweep = |points: usize| {
             let points = sweep_points(points);
             traffic(&gpu, || {
@@ -376,16 +359,7 @@ fn samples_go_up_once() {
         let (_, loaded) = traffic(&gpu, || assert!(engine.load(&set).is_ok()));
         assert_eq!(loaded, 64 * (10 + 1) * 4);
         let data = engine.load(&set).unwrap();
-        let setup = Setup {
-            architecture: &small_network(),
-            training: data,
-            batch: 8,
-            pixel_scale: 255.0,
-            seed: 3,
-            replica_ids: &[5, 6],
-            selection: &Selection::focus(&small_network()),
-        };
-        let mut batch = engine.begin(&setup).unwrap();
+        let mut batch = begin(&mut engine, &small_network(), data, 8, &[5, 6]).unwrap();
         let orders = [order(64, 5), order(64, 6)];
         let mut steps = |count: usize| {
             let batches = batches(64, 8);
@@ -402,27 +376,19 @@ fn samples_go_up_once() {
 
 #[test]
 fn evaluation_and_sweep_agree_with_the_twins() {
+    let convolutions = Architecture::paper_convolutions(6);
+    let convolutional = Architecture { convolutions, ..Architecture::dnn(9, 10, [7; 3], 4) };
     // The second network's focus layer has more inputs than units.
-    for architecture in [small_network(), Architecture::dnn(5, 6, [9, 40, 20], 4)] {
+    for architecture in [small_network(), Architecture::dnn(5, 6, [9, 40, 20], 4), convolutional] {
         let mut engine = engine(RequestedLimits::Adapter);
         let set = data(&architecture, 1100);
         let handle = engine.load(&set).unwrap();
-        let ids = [5, 6];
-        let setup = Setup {
-            architecture: &architecture,
-            training: handle,
-            batch: 10,
-            pixel_scale: 255.0,
-            seed: 3,
-            replica_ids: &ids,
-            selection: &Selection::focus(&architecture),
-        };
-        let mut batch = engine.begin(&setup).unwrap();
+        let mut batch = begin(&mut engine, &architecture, handle, 10, &[5, 6]).unwrap();
         let focus = ParameterLayout::new(&architecture).focus_weight().range();
         let mask = |m| (0..focus.len()).map(|weight_index| weight_index % 6 >= m).collect();
         let masks: Vec<Arc<[bool]>> = (0..6).map(mask).collect();
         let points: Vec<_> = (0..12).map(|i| SweepPoint { slot: i % 2, kept: Arc::clone(&masks[i / 2]) }).collect();
-        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let watch = Watch::nobody();
         let swept = batch.sweep(handle, &Selection::focus(&architecture), &points, &watch).unwrap();
         let evaluated = evaluate(&mut batch, handle);
         let replicas = batch.replicas().unwrap();
@@ -448,7 +414,7 @@ fn evaluation_and_sweep_agree_with_the_twins() {
 }
 
 #[test]
-fn pruned_nodes_are_the_smallest_and_stay_zero() {
+fn pruned_weights_are_the_smallest_and_stay_zero() {
     // 49 and 800 weights are ranked by counting, 2,116 by the radix sort.
     for hidden in [vec![7; 3], vec![46; 3], vec![40, 20]] {
         let architecture = Architecture { hidden, ..small_network() };
@@ -456,17 +422,7 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
         let selection = Selection::focus(&architecture);
         let mut engine = engine(RequestedLimits::Adapter);
         let data = engine.load(&data(&architecture, 60)).unwrap();
-        let ids = [1, 2, 3];
-        let setup = Setup {
-            architecture: &architecture,
-            training: data,
-            batch: 20,
-            pixel_scale: 255.0,
-            seed: 3,
-            replica_ids: &ids,
-            selection: &Selection::focus(&architecture),
-        };
-        let mut batch = engine.begin(&setup).unwrap();
+        let mut batch = begin(&mut engine, &architecture, data, 20, &[1, 2, 3]).unwrap();
         let orders = [order(60, 1), order(60, 2), order(60, 3)];
         train(&mut batch, 0, &orders, &batches(60, 20));
         let before = batch.weights(&selection).unwrap();
@@ -494,23 +450,13 @@ fn pruned_nodes_are_the_smallest_and_stay_zero() {
 fn what_was_saved_is_restored() {
     let mut engine = engine(RequestedLimits::Adapter);
     let data = engine.load(&data(&small_network(), 60)).unwrap();
-    let ids = [1, 2];
-    let setup = Setup {
-        architecture: &small_network(),
-        training: data,
-        batch: 20,
-        pixel_scale: 255.0,
-        seed: 3,
-        replica_ids: &ids,
-        selection: &Selection::focus(&small_network()),
-    };
     let orders = [order(60, 1), order(60, 2)];
-    let mut batch = engine.begin(&setup).unwrap();
+    let mut batch = begin(&mut engine, &small_network(), data, 20, &[1, 2]).unwrap();
     train(&mut batch, 0, &orders, &batches(60, 20));
     batch.change_masks(MaskChange::PruneSmallest, &[10, 20]).unwrap();
     let saved = batch.replicas().unwrap();
     let losses = train(&mut batch, 3, &orders, &batches(60, 20));
-    let mut other = engine.begin(&Setup { replica_ids: &[7, 8], ..setup }).unwrap();
+    let mut other = begin(&mut engine, &small_network(), data, 20, &[7, 8]).unwrap();
     other.restore(&saved).unwrap();
     assert_eq!(other.replicas().unwrap(), saved);
     assert_eq!(train(&mut other, 3, &orders, &batches(60, 20)), losses);
@@ -557,17 +503,7 @@ fn histories_larger_than_an_array_are_processed_in_pieces() {
 fn a_stop_is_heard_and_progress_reported_by_both_engines() {
     for mut engine in [Engine::cpu(Some(2)).unwrap(), engine(RequestedLimits::Adapter)] {
         let data = engine.load(&data(&small_network(), 100)).unwrap();
-        let ids = [1, 2];
-        let setup = Setup {
-            architecture: &small_network(),
-            training: data,
-            batch: 10,
-            pixel_scale: 255.0,
-            seed: 3,
-            replica_ids: &ids,
-            selection: &Selection::focus(&small_network()),
-        };
-        let mut batch = engine.begin(&setup).unwrap();
+        let mut batch = begin(&mut engine, &small_network(), data, 10, &[1, 2]).unwrap();
         let orders = [order(100, 1), order(100, 2)];
         let steps = batches(100, 10);
         let steps = Steps { first_step: 0, orders: &orders, batches: &steps, decay: 1.0 };
@@ -594,19 +530,9 @@ fn what_does_not_fit_is_refused_with_what_does() {
     let set = data(&small_network(), 400);
     let training = engine.load(&set).unwrap();
     assert_eq!(engine.load(&set).unwrap(), training, "the same data set is uploaded once");
-    let ids = [0];
-    let setup = Setup {
-        architecture: &small_network(),
-        training,
-        batch: 200,
-        pixel_scale: 255.0,
-        seed: 0,
-        replica_ids: &ids,
-        selection: &Selection::focus(&small_network()),
-    };
     // 100 images of 10 words fit 4,096 bytes, which is what a step of a data set this large takes.
-    assert_refused(engine.begin(&setup), &["batch of 200", "batch of 102"]);
-    assert!(engine.begin(&Setup { batch: 102, ..setup.clone() }).is_ok());
+    assert_refused(begin(&mut engine, &small_network(), training, 200, &[0]), &["batch of 200", "batch of 102"]);
+    assert!(begin(&mut engine, &small_network(), training, 102, &[0]).is_ok());
     let wide = Architecture { hidden: vec![40; 3], ..small_network() };
-    assert_refused(engine.begin(&Setup { architecture: &wide, batch: 1, ..setup }), &["parameters"]);
+    assert_refused(begin(&mut engine, &wide, training, 1, &[0]), &["parameters"]);
 }

@@ -4,7 +4,7 @@ use holdfast::gpu::{Buffer, Kernel, Recorder, Shader, read_back};
 use holdfast::kernels::magnitude_sort::{MOST_COUNTED, RADIX_COUNT, Rank, RankArguments};
 
 #[test]
-fn a_million_nodes_are_ranked_like_the_twin() {
+fn a_million_weights_are_ranked_like_the_twin() {
     for weights in [Weights::Plain, Weights::Awkward] {
         let case = Case { epochs: 1, replicas: 1, weight_count: 1_000_003, weights, radix: false };
         assert_passed(&[check(usual(), &case).unwrap()]);

@@ -1,13 +1,13 @@
 //! A network with one parameter that is not a number says so on every engine, whatever way it is trained: no loss is a
 //! number any more. The network beside it keeps its bits.
 
+use crate::engine::begin;
 use crate::*;
 use holdfast::data::Dataset;
-use holdfast::engine::{Batch, DataHandle, Engine, GpuBackend, Replica, Setup, Steps, SweepPoint, Variant, Watch};
+use holdfast::engine::{Batch, DataHandle, Engine, GpuBackend, Replica, Steps, SweepPoint, Variant, Watch};
 use holdfast::network::{Architecture, ParameterLayout, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 const SAMPLES: usize = 13;
 
@@ -30,7 +30,7 @@ fn data(architecture: &Architecture) -> Arc<Dataset> {
 
 /// What both slots come to: losses of a step, of an evaluation and of a sweep, and logits as bits.
 fn found(batch: &mut Batch, data: DataHandle, architecture: &Architecture) -> [(Vec<f64>, Vec<u32>); 2] {
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let watch = Watch::nobody();
     let kept: Arc<[bool]> = (0..architecture.weight_count()).map(|weight_index| weight_index % 3 != 1).collect();
     let points = [0, 1].map(|slot| SweepPoint { slot, kept: Arc::clone(&kept) });
     let logits = batch.logits(data, 0..SAMPLES).unwrap();
@@ -51,16 +51,7 @@ fn a_parameter_that_is_not_a_number_is_seen(architecture: &Architecture) {
     let layout = ParameterLayout::new(architecture);
     for mut engine in engines() {
         let training = engine.load(&data).unwrap();
-        let setup = Setup {
-            architecture,
-            training,
-            batch: SAMPLES,
-            pixel_scale: 255.0,
-            seed: 3,
-            replica_ids: &[4, 9],
-            selection: &Selection::focus(architecture),
-        };
-        let mut batch = engine.begin(&setup).unwrap();
+        let mut batch = begin(&mut engine, architecture, training, SAMPLES, &[4, 9]).unwrap();
         let whole: Vec<Replica<f32>> = batch.replicas().unwrap();
         let [_, expected] = found(&mut batch, training, architecture);
         assert!(expected.0.iter().all(|loss| loss.is_finite()));

@@ -9,7 +9,6 @@ use holdfast::engine::{
 use holdfast::network::{Architecture, Convolution, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::ops::Range;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 
 fn small_network() -> Architecture {
@@ -64,11 +63,6 @@ fn order(samples: usize) -> Arc<[u32]> {
 
 fn steps<'a>(orders: &'a [Arc<[u32]>], batches: &'a [Range<usize>]) -> Steps<'a> {
     Steps { first_step: 0, orders, batches, decay: 0.5 }
-}
-
-fn silent() -> Watch<'static> {
-    static NEVER: AtomicBool = AtomicBool::new(false);
-    Watch { stop: &NEVER, progress: &|_| {} }
 }
 
 /// What was refused: what is wrong, and what the engine said.
@@ -205,7 +199,7 @@ fn wrong_steps(batch: &mut Batch, refusals: &mut Refusals) {
     let orders = [order(SAMPLES), order(SAMPLES)];
     let first = 0..BATCH;
     let mut train = |wrong, exit_code, parts: &[&str], steps: Steps<'_>| {
-        refusals.expect(wrong, exit_code, parts, batch.train(&steps, &silent()));
+        refusals.expect(wrong, exit_code, parts, batch.train(&steps, &Watch::nobody()));
     };
     let one = std::slice::from_ref(&first);
     let three = [order(SAMPLES), order(SAMPLES), order(SAMPLES)];
@@ -290,9 +284,9 @@ fn wrong_evaluations(batch: &mut Batch, data: [DataHandle; 4], refusals: &mut Re
         ("more classes than logits", ["5 classes", "and 4"], many),
     ] {
         refusals.expect(wrong, 1, &parts, batch.logits(handle, 0..1));
-        refusals.expect(wrong, 1, &parts, batch.evaluate(handle, &silent()));
-        refusals.expect(wrong, 1, &parts, batch.sweep(handle, focus(), &point, &silent()));
-        refusals.expect(wrong, 1, &parts, batch.sweep(handle, focus(), &[], &silent()));
+        refusals.expect(wrong, 1, &parts, batch.evaluate(handle, &Watch::nobody()));
+        refusals.expect(wrong, 1, &parts, batch.sweep(handle, focus(), &point, &Watch::nobody()));
+        refusals.expect(wrong, 1, &parts, batch.sweep(handle, focus(), &[], &Watch::nobody()));
     }
     #[expect(clippy::reversed_empty_ranges, reason = "it is to be refused")]
     let ranges = [0..61, 61..61, 60..61, 9..3, 0..usize::MAX, usize::MAX..usize::MAX];
@@ -309,14 +303,14 @@ fn wrong_evaluations(batch: &mut Batch, data: [DataHandle; 4], refusals: &mut Re
         let points = [kept(WEIGHT_COUNTS), SweepPoint { slot, ..kept(weight_count) }];
         let parts = [format!("slot {slot}"), format!("{weight_count} weights"), "2 slots".into()];
         let parts = [&*parts[0], &*parts[1], &*parts[2]];
-        refusals.expect(wrong, 1, &parts, batch.sweep(known, focus(), &points, &silent()));
+        refusals.expect(wrong, 1, &parts, batch.sweep(known, focus(), &points, &Watch::nobody()));
     }
     let wide = Architecture { classes: 6, ..small_network() };
     let another = ["another network", "377 parameters", "has 361"];
     let selection = Selection::all(&wide);
     refusals.expect("a foreign selection", 1, &another, batch.weights(&selection));
     refusals.expect("a foreign selection", 1, &another, batch.set_weights(&selection, &[]));
-    refusals.expect("a foreign selection", 1, &another, batch.sweep(known, &selection, &[], &silent()));
+    refusals.expect("a foreign selection", 1, &another, batch.sweep(known, &selection, &[], &Watch::nobody()));
     let network = |slot, parameters| Network { slot, parameters: vec![0.5; parameters].into() };
     for (wrong, first, network, parts) in [
         ("no such layer", 4, network(0, 361), ["layer 4", "there are 4"]),
@@ -324,7 +318,7 @@ fn wrong_evaluations(batch: &mut Batch, data: [DataHandle; 4], refusals: &mut Re
         ("a slot that is not there", 1, network(2, 361), ["slot 2", "2 slots"]),
         ("a parameter too few", 1, network(1, 360), ["360 parameters", "with 361"]),
     ] {
-        refusals.expect(wrong, 1, &parts, batch.sweep_networks(known, first, &[network], &silent()));
+        refusals.expect(wrong, 1, &parts, batch.sweep_networks(known, first, &[network], &Watch::nobody()));
     }
 }
 
@@ -334,7 +328,7 @@ fn refusals(mut engine: Engine) -> Vec<(&'static str, String)> {
     let foreign = cpu().load(&data()).unwrap();
     let mut batch = engine.begin(&setup(known)).unwrap();
     let orders = [order(SAMPLES), order(SAMPLES)];
-    batch.train(&steps(&orders, &[0..BATCH, BATCH..SAMPLES - 30]), &silent()).unwrap();
+    batch.train(&steps(&orders, &[0..BATCH, BATCH..SAMPLES - 30]), &Watch::nobody()).unwrap();
     let before = batch.replicas().unwrap();
     let mut refusals = Refusals::default();
     wrong_data(&mut engine, &mut refusals);
@@ -346,7 +340,7 @@ fn refusals(mut engine: Engine) -> Vec<(&'static str, String)> {
     let many = engine.load(&Arc::new(raw(SAMPLES, 5, 6, 5))).unwrap();
     wrong_evaluations(&mut batch, [known, foreign, other, many], &mut refusals);
     assert!(batch.replicas().unwrap() == before, "what was refused changed a replica");
-    batch.train(&steps(&orders, std::slice::from_ref(&(0..BATCH))), &silent()).unwrap();
+    batch.train(&steps(&orders, std::slice::from_ref(&(0..BATCH))), &Watch::nobody()).unwrap();
     refusals.0
 }
 
@@ -384,9 +378,9 @@ fn nothing_to_do_is_no_error_on_either_engine() {
         let mut batch = engine.begin(&Setup { batch: usize::MAX, ..setup(data) }).unwrap();
         let before = batch.replicas().unwrap();
         let orders = [order(SAMPLES), order(0)];
-        assert_eq!(batch.train(&steps(&orders, &[]), &silent()).unwrap(), []);
+        assert_eq!(batch.train(&steps(&orders, &[]), &Watch::nobody()).unwrap(), []);
         assert_eq!(batch.logits(data, 7..7).unwrap(), [0.0f32; 0]);
-        assert_eq!(batch.sweep(data, focus(), &[], &silent()).unwrap(), []);
+        assert_eq!(batch.sweep(data, focus(), &[], &Watch::nobody()).unwrap(), []);
         batch.change_masks(MaskChange::PruneSmallest, &[0, 0]).unwrap();
         assert!(batch.replicas().unwrap() == before);
     }
@@ -490,7 +484,7 @@ fn call(hostile: &mut Hostile, batch: &mut Batch, own: &Selection, handles: &[Da
             let batches: Vec<_> = (0..hostile.below(3)).map(|_| hostile.range(SAMPLES)).collect();
             let first_step = [0, 7, u64::MAX][hostile.below(3)];
             let steps = Steps { first_step, orders: &orders, batches: &batches, decay: hostile.number() };
-            batch.train(&steps, &silent()).is_ok()
+            batch.train(&steps, &Watch::nobody()).is_ok()
         }
         1 => {
             let update = hostile.0.next_word();
@@ -521,14 +515,14 @@ fn call(hostile: &mut Hostile, batch: &mut Batch, own: &Selection, handles: &[Da
             batch.restore(&replicas).is_ok()
         }
         5 => batch.logits(hostile.handle(handles), hostile.range(SAMPLES)).is_ok(),
-        6 => batch.evaluate(hostile.handle(handles), &silent()).is_ok(),
+        6 => batch.evaluate(hostile.handle(handles), &Watch::nobody()).is_ok(),
         7 => {
             let point = |hostile: &mut Hostile| SweepPoint {
                 slot: hostile.size(1),
                 kept: (0..hostile.length(WEIGHT_COUNTS)).map(|weight_index| weight_index % 3 > 0).collect(),
             };
             let points: Vec<_> = (0..hostile.below(4)).map(|_| point(hostile)).collect();
-            batch.sweep(hostile.handle(handles), selection, &points, &silent()).is_ok()
+            batch.sweep(hostile.handle(handles), selection, &points, &Watch::nobody()).is_ok()
         }
         8 => {
             let parameters = batch.parameters().unwrap()[0].len();
@@ -538,7 +532,7 @@ fn call(hostile: &mut Hostile, batch: &mut Batch, own: &Selection, handles: &[Da
             };
             let networks: Vec<_> = (0..hostile.below(3)).map(|_| network(hostile)).collect();
             let first = hostile.size(3);
-            batch.sweep_networks(hostile.handle(handles), first, &networks, &silent()).is_ok()
+            batch.sweep_networks(hostile.handle(handles), first, &networks, &Watch::nobody()).is_ok()
         }
         _ => batch.parameters().is_ok(),
     }
@@ -583,7 +577,7 @@ fn whatever_the_cpu_engine_is_asked_it_answers_or_refuses_and_never_panics() {
             let sweep = SweepSize { samples: hostile.size(SAMPLES), points: hostile.size(20), first_layer };
             count(engine.footprint(&setup, sweep).is_ok());
             if let Ok(mut batch) = engine.begin(&setup) {
-                count(batch.evaluate(handles[0], &silent()).is_ok());
+                count(batch.evaluate(handles[0], &Watch::nobody()).is_ok());
             }
             let (shape, history) = hostile.history();
             count(engine.rank(shape, &history).is_ok());

@@ -7,7 +7,6 @@ use holdfast::lab::roofline::{Bound, Roofline, TRAINING, Work};
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 const EPOCHS: usize = 12;
@@ -39,7 +38,7 @@ fn with_work<R>(architecture: &Architecture, use_it: impl FnOnce(&Work<'_>, &Wat
         history: &history,
         shape,
     };
-    use_it(&work, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
+    use_it(&work, &Watch::nobody())
 }
 
 fn engine() -> Engine {

@@ -10,7 +10,6 @@ use holdfast::engine::{
 use holdfast::network::{Architecture, Convolution, ParameterLayout, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Fully connected; wider than the stack of dense layers takes; and with convolutions, of which one pools.
 fn networks() -> [Architecture; 3] {
@@ -23,11 +22,6 @@ fn networks() -> [Architecture; 3] {
 fn engines() -> Vec<Engine> {
     let gpus = VARIANTS.map(|variant: Variant| engine_of(variant, RequestedLimits::Adapter));
     std::iter::once(Engine::cpu(Some(2)).unwrap()).chain(gpus).collect()
-}
-
-fn silent() -> Watch<'static> {
-    static NEVER: AtomicBool = AtomicBool::new(false);
-    Watch { stop: &NEVER, progress: &|_| {} }
 }
 
 /// Replicas that were trained for an epoch of 40 samples.
@@ -99,7 +93,7 @@ fn pruned_networks_of_any_selection_are_evaluated_as_by_the_twin() {
             let set = data(&architecture, 530);
             let test = engine.load(&set).unwrap();
             let parameters = batch.parameters().unwrap();
-            let dense = batch.evaluate(test, &silent()).unwrap();
+            let dense = batch.evaluate(test, &Watch::nobody()).unwrap();
             for selection in selections(&architecture) {
                 let what = format!("{device}, {:?}", selection.parts());
                 let kept = |keep: u32| -> Arc<[bool]> {
@@ -109,7 +103,7 @@ fn pruned_networks_of_any_selection_are_evaluated_as_by_the_twin() {
                 let points: Vec<SweepPoint> = [(0, 4), (2, 2), (1, 3), (2, 4), (0, 0)]
                     .map(|(slot, keep)| SweepPoint { slot, kept: kept(keep) })
                     .into();
-                let found = batch.sweep(test, &selection, &points, &silent()).unwrap();
+                let found = batch.sweep(test, &selection, &points, &Watch::nobody()).unwrap();
                 for (point, found) in points.iter().zip(&found) {
                     let mut pruned = parameters[point.slot].clone();
                     let weights = selection.gather(&pruned).into_iter().zip(point.kept.iter());
@@ -120,9 +114,13 @@ fn pruned_networks_of_any_selection_are_evaluated_as_by_the_twin() {
                 assert_near(&found[0], (dense[0].loss, dense[0].correct), &what);
                 assert_near(&found[3], (dense[2].loss, dense[2].correct), &what);
                 // A point alone has the bits that it has among many.
-                assert_eq!(batch.sweep(test, &selection, &points[1..2], &silent()).unwrap(), found[1..2], "{what}");
+                assert_eq!(
+                    batch.sweep(test, &selection, &points[1..2], &Watch::nobody()).unwrap(),
+                    found[1..2],
+                    "{what}"
+                );
             }
-            assert_eq!(batch.sweep(test, &selections(&architecture)[0], &[], &silent()).unwrap(), []);
+            assert_eq!(batch.sweep(test, &selections(&architecture)[0], &[], &Watch::nobody()).unwrap(), []);
             assert!(batch.parameters().unwrap() == parameters, "a sweep changes nothing");
         }
     }
@@ -147,7 +145,7 @@ fn networks_with_parameters_of_their_own_are_evaluated_as_by_the_twin() {
                     parameters[start..].iter_mut().for_each(|p| *p = (*p + 0.2 * (draws.unit() as f32 - 0.5)) * 0.9);
                     Network { slot, parameters: parameters.into() }
                 });
-                let found = batch.sweep_networks(test, first, &networks, &silent()).unwrap();
+                let found = batch.sweep_networks(test, first, &networks, &Watch::nobody()).unwrap();
                 for (network, found) in networks.iter().zip(&found) {
                     let what = format!("{device} from layer {first}");
                     assert_near(found, expected(&architecture, &network.parameters, &set), &what);
@@ -158,7 +156,7 @@ fn networks_with_parameters_of_their_own_are_evaluated_as_by_the_twin() {
                 let mut wrong = other.clone();
                 wrong[..start].fill(f32::NAN);
                 let own = [other, wrong].map(|parameters| Network { slot: 2, parameters: parameters.into() });
-                let found = batch.sweep_networks(test, first, &own, &silent()).unwrap();
+                let found = batch.sweep_networks(test, first, &own, &Watch::nobody()).unwrap();
                 assert_near(&found[0], expected(&architecture, &own[0].parameters, &set), &device);
                 assert_eq!(found[0], found[1], "{device}");
             }
@@ -268,7 +266,7 @@ fn networks_that_do_not_fit_side_by_side_are_evaluated_in_groups() {
             let kept = |point: usize| (0..selection.weights()).map(|weight| weight % 7 != point % 7).collect();
             let points: Vec<SweepPoint> =
                 (0..9).map(|point| SweepPoint { slot: point % 3, kept: kept(point) }).collect();
-            let found = batch.sweep(training, &selection, &points, &silent()).unwrap();
+            let found = batch.sweep(training, &selection, &points, &Watch::nobody()).unwrap();
             let plain = plain.get_or_insert_with(|| found.clone());
             // The steps of an evaluation depend on the limits, so only its rounding may differ.
             for (found, plain) in found.iter().zip(plain.iter()) {

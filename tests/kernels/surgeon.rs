@@ -44,11 +44,11 @@ fn engines() -> [Engine; 2] {
 }
 
 fn paths(engine: &mut Engine, layer: &SurgeonLayer<'_>) -> Result<Vec<Vec<PathStep<f32>>>> {
-    engine.paths(layer, None, None, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
+    engine.paths(layer, None, None, &Watch::nobody())
 }
 
 fn refit(engine: &mut Engine, layer: &SurgeonLayer<'_>) -> Result<Refit> {
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let watch = Watch::nobody();
     Ok(engine.refit(layer, None, &[layer.kept], &watch)?.remove(0))
 }
 
@@ -287,7 +287,7 @@ fn what_the_surgeon_cannot_work_with_is_refused_in_a_sentence() {
     broken[17] = f32::NAN;
     let rows = Rows::Features { values: &broken, inputs: 9 };
     refused(SurgeonLayer { rows, ..layer }, &["inputs", "NaN at place 17", "did not diverge"]);
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let watch = Watch::nobody();
     assert_refused(engine.paths(&layer, None, Some(&[0.5; 26]), &watch), &["26 ratios", "27 weights"]);
     assert_refused(engine.paths(&layer, None, Some(&[1.5; 27]), &watch), &["from 0 to 1"]);
     let stopped = Watch { stop: &AtomicBool::new(true), progress: &|_| {} };

@@ -1,13 +1,11 @@
-//! What a clock chooses changes no bit: whole training steps with every choice, on the fully connected and on the
+//! What a measurement chooses changes no bit: whole training steps with every choice, on the fully connected and on the
 //! convolutional network.
 
+use crate::engine::{batches, begin, data};
 use crate::*;
-use holdfast::data::Dataset;
-use holdfast::engine::{Engine, Evaluation, GpuBackend, Replica, Setup, StepLoss, Steps, TuningChoice, Watch};
-use holdfast::network::{Architecture, Selection};
-use holdfast::random::{Sequence, Stream};
+use holdfast::engine::{Engine, Evaluation, GpuBackend, Replica, StepLoss, Steps, TuningChoice, Watch};
+use holdfast::network::Architecture;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 const SAMPLES: usize = 40;
 const BATCH: usize = 16;
@@ -16,27 +14,12 @@ const BATCH: usize = 16;
 fn trained(architecture: &Architecture, choice: TuningChoice) -> (Vec<StepLoss>, Vec<Replica<f32>>, Vec<Evaluation>) {
     let backend = GpuBackend::open(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap();
     let mut engine = Engine::from(backend.with_choice(choice));
-    let mut draws = Sequence::new(7, Stream::Check, 0, 0);
-    let images = (0..SAMPLES * architecture.image_len()).map(|_| draws.next_word() as u8).collect();
-    let labels = (0..SAMPLES).map(|_| draws.below(architecture.classes as u32) as u8).collect();
-    let Architecture { image_height, image_width, classes, .. } = *architecture;
-    let data = Arc::new(Dataset::new("random", images, labels, image_height, image_width, classes).unwrap());
-    let training = engine.load(&data).unwrap();
-    let setup = Setup {
-        architecture,
-        training,
-        batch: BATCH,
-        pixel_scale: 255.0,
-        seed: 3,
-        replica_ids: &[4, 9],
-        selection: &Selection::focus(architecture),
-    };
-    let mut batch = engine.begin(&setup).unwrap();
+    let training = engine.load(&data(architecture, SAMPLES)).unwrap();
+    let mut batch = begin(&mut engine, architecture, training, BATCH, &[4, 9]).unwrap();
     assert_eq!(engine.tuning().unwrap().choice, choice);
     let orders = vec![(0..SAMPLES as u32).collect::<Arc<[u32]>>(); 2];
-    let epoch: Vec<_> = (0..SAMPLES).step_by(BATCH).map(|first| first..(first + BATCH).min(SAMPLES)).collect();
-    let batches = [epoch.clone(), epoch].concat();
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let batches = [batches(SAMPLES, BATCH), batches(SAMPLES, BATCH)].concat();
+    let watch = Watch::nobody();
     let losses = batch.train(&Steps { first_step: 0, orders: &orders, batches: &batches, decay: 1.0 }, &watch).unwrap();
     (losses, batch.replicas().unwrap(), batch.evaluate(training, &watch).unwrap())
 }

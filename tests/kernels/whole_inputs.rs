@@ -7,7 +7,6 @@ use holdfast::engine::{ActiveRows, Engine, SurgeonLayer, Watch};
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::File;
-use std::sync::atomic::AtomicBool;
 
 /// A recorded layer.
 struct Layer {
@@ -169,7 +168,7 @@ fn whole_inputs_go_in_numpys_order_and_leave_numpys_weights() {
 #[test]
 fn the_engine_takes_whole_inputs_out_and_solves_within_single_precision() {
     let engine = Engine::cpu(Some(2)).unwrap();
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let watch = Watch::nobody();
     for layer in layers() {
         let narrow = |numbers: &[f64]| numbers.iter().map(|&number| number as f32).collect::<Vec<_>>();
         let values: Vec<f32> = layer.values.iter().map(|&value| value as f32).collect();
@@ -239,7 +238,7 @@ fn long_paths_are_those_of_the_definition() {
 #[test]
 fn groups_that_do_not_fit_are_refused() {
     let engine = Engine::cpu(Some(1)).unwrap();
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let watch = Watch::nobody();
     let refused = |groups: &[Vec<u32>], importance: &[f64], kept: &[bool]| {
         let view = SurgeonLayer {
             rows: Rows::Features { values: &[1.0, 2.0, 3.0, 4.0], inputs: 2 },

@@ -79,7 +79,7 @@ fn ranks_equal_numpys_order() {
 }
 
 #[test]
-fn magnitude_stability_and_stable_nodes_equal_numpys() {
+fn magnitude_stability_and_stable_weights_equal_numpys() {
     with_fixtures(|name, engine, history, archive| {
         let tolerances: Vec<f64> = values(archive, "tolerances");
         for (reading, name_in_file) in READINGS {

@@ -10,7 +10,6 @@ use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use holdfast::network::{Architecture, ParameterLayout, Selection};
 use holdfast::random::{Sequence, Stream};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Relative difference of a step's mean loss to PyTorch's in double precision.
 const LOSS_TOLERANCE: f64 = 1e-5;
@@ -45,8 +44,7 @@ fn losses(engine: &mut Engine, fixture: &Fixture, copies: usize) -> (Vec<Vec<f32
     batch.follow(fixture.rates);
     let mut replicas = vec![fixture.replica::<f32>(); copies];
     batch.restore(&replicas).unwrap();
-    let stop = AtomicBool::new(false);
-    let watch = Watch { stop: &stop, progress: &|_| {} };
+    let watch = Watch::nobody();
     let mut losses = vec![Vec::new(); copies];
     for (index, order) in fixture.orders.iter().enumerate() {
         if fixture.mask.as_ref().is_some_and(|(first, _)| *first == index) {
@@ -158,7 +156,7 @@ fn assert_follow_the_twins(architecture: &Architecture, then: &mut dyn FnMut(&mu
         let start = batch.replicas().unwrap();
         let expected: Vec<Vec<f64>> =
             start.iter().map(|start| expected_losses(architecture, &data, start, &orders)).collect();
-        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let watch = Watch::nobody();
         for (step, order) in orders.iter().enumerate() {
             let (both, whole) = ([Arc::clone(order), Arc::clone(order)], 0..order.len());
             let steps =
@@ -213,7 +211,7 @@ fn a_network_without_biases_follows_the_twins_and_its_places_of_biases_stay_exac
             batch.change_masks(MaskChange::PruneSmallest, &[half; 2]).unwrap();
             let orders: [Arc<[u32]>; 2] = std::array::from_fn(|_| (0..8).collect());
             let steps = Steps { first_step: 4, orders: &orders, batches: &[0..8, 2..6], decay: 1.0 };
-            batch.train(&steps, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap();
+            batch.train(&steps, &Watch::nobody()).unwrap();
             let pruned = batch.replicas().unwrap();
             assert_no_bias(&pruned);
             let zeros = |replica: &Replica<f32>| replica.mask.iter().filter(|&&state| state == mask::PRUNED).count();

@@ -152,7 +152,7 @@ fn a_run_that_is_stopped_after_every_call_ends_with_the_same_bits() {
 }
 
 #[test]
-fn both_engines_draw_the_same_nodes_and_nearly_the_same_weights() {
+fn both_engines_draw_the_same_weights_and_nearly_the_same_weights() {
     let weight_count = network().weight_count() as u32;
     let focus = ParameterLayout::new(&network()).focus_weight().range();
     let results: Vec<Vec<Replica<f32>>> = engines()
@@ -224,7 +224,7 @@ fn a_falling_learning_rate_goes_by_the_step_over_all_planned_epochs_also_behind_
         for epoch in 0..EPOCHS {
             let orders = [0, 1].map(|id| shuffled_order(60, 5, id, epoch));
             let steps = Steps { first_step: u64::from(8 * epoch), orders: &orders, batches: &batches, decay: 1.0 };
-            batch.train(&steps, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} }).unwrap();
+            batch.train(&steps, &Watch::nobody()).unwrap();
         }
         assert!(batch.replicas().unwrap() == trained);
     }

@@ -6,8 +6,7 @@ use super::subjects::Subjects;
 use crate::error::{Error, Result};
 use crate::pruning::Repair;
 use crate::pruning::allocation::{Scope, removed_if_smaller};
-use crate::pruning::criterion::Criterion;
-use crate::pruning::score::Score;
+use crate::pruning::score::{Score, check_threshold};
 use crate::stability::Reading;
 use crate::stability::envelope::headline_window;
 use crate::study::recorded::Base;
@@ -207,7 +206,7 @@ impl PruneArguments {
                 let tolerance = self.tolerance.ok_or_else(|| missing("--tolerance, e.g. 0.03"))?;
                 let min_stability = self.min_stability.ok_or_else(|| missing("--min-stability, in epochs"))?;
                 let reading = self.reading.reading();
-                Criterion::Stability { tolerance, min_stability, reading }.validate(epochs)?;
+                check_threshold(tolerance, min_stability, epochs)?;
                 return Ok(Choice::Threshold { tolerance, min_stability, reading });
             }
             CriterionName::Settle => Score::Settle { window, keep_frozen },

@@ -22,6 +22,7 @@ pub mod stability;
 pub mod surgeon;
 pub mod training_step;
 pub mod whole_inputs;
+mod workspace;
 
 /// Rows of units are padded to a multiple of this many numbers: one AVX-512 register, two of AVX2, four of NEON.
 pub const LANES: usize = 16;

@@ -68,8 +68,8 @@ struct Turn<'a> {
     losses: &'a mut [StepLoss],
 }
 
-/// Whether two threads share the steps of a replica. Where their cores have no cache in common, handing the weights of a
-/// small network between them takes longer than the work: both ways are timed, from time to time anew. It changes no bit.
+/// Whether two threads share the steps of a replica. It pays only where their cores share a cache, so both ways are timed,
+/// from time to time anew; the bits are the same.
 #[derive(Debug, Default)]
 struct Sharing {
     turns: usize,

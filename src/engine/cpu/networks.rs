@@ -91,14 +91,14 @@ impl CpuBatch {
             return None;
         }
         let network = SparseNetwork::new(architecture, &parameters, 0..layers(architecture));
-        let room = || (Lanes::zeros(input_lanes(architecture, 0)), network.scratch());
+        let scratch = || (Lanes::zeros(input_lanes(architecture, 0)), network.scratch());
         let order: Vec<u32> = (0..data.samples() as u32).collect();
         let block = |(lanes, scratch): &mut (Lanes, Scratch), (order, labels): (&[u32], &[u8])| {
             let batch = ImageBatch { images: &data.images, labels, order, scale: self.scale };
             network.evaluate_images(batch, lanes, scratch)
         };
         let blocks = order.par_chunks(BLOCK).zip(data.labels.par_chunks(BLOCK)).with_min_len(LEAST_BLOCKS / 4);
-        let parts: Vec<(f64, u32)> = self.pool.install(|| blocks.map_init(room, block).collect());
+        let parts: Vec<(f64, u32)> = self.pool.install(|| blocks.map_init(scratch, block).collect());
         Some(evaluation(&parts, data.samples()))
     }
 
@@ -191,13 +191,13 @@ impl CpuBatch {
     /// What layer `first` reads of these samples, in blocks.
     fn inputs(&self, data: &Dataset, before: &SparseNetwork, first: usize, order: &[u32]) -> Vec<Lanes> {
         let architecture = &self.architecture;
-        let room = || (Lanes::zeros(input_lanes(architecture, 0)), before.scratch());
+        let scratch = || (Lanes::zeros(input_lanes(architecture, 0)), before.scratch());
         let block = |(lanes, scratch): &mut (Lanes, Scratch), order: &[u32]| {
             let batch = ImageBatch { images: &data.images, labels: &data.labels, order, scale: self.scale };
             pixels(architecture, batch, lanes);
             if first == 0 { lanes.clone() } else { before.run(lanes, scratch).into() }
         };
-        order.par_chunks(BLOCK).map_init(room, |room, order| block(room, order)).collect()
+        order.par_chunks(BLOCK).map_init(scratch, |scratch, order| block(scratch, order)).collect()
     }
 
     /// The layers of a network from `first` on.
@@ -221,7 +221,6 @@ mod tests {
     use crate::network::Selection;
     use crate::random::{Sequence, Stream};
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
 
     #[test]
     fn a_network_of_many_zeros_is_evaluated_weight_by_weight_and_finds_what_its_logits_say() {
@@ -254,7 +253,7 @@ mod tests {
                 };
                 let mut batch = engine.begin(&setup).unwrap();
                 batch.restore(&[&dense, &sparse].map(|parameters| Replica::new(parameters.clone()))).unwrap();
-                let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+                let watch = Watch::nobody();
                 (batch.evaluate(handle, &watch).unwrap(), batch.logits(handle, 0..samples).unwrap())
             });
             assert_eq!(found[0], found[1], "whatever the number of threads");

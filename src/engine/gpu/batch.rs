@@ -60,7 +60,7 @@ struct Plan {
     training: Arc<LoadedData>,
     batch: usize,
     evaluation_samples: usize,
-    purpose: TrainingPath,
+    path: TrainingPath,
     waves: Vec<Range<usize>>,
 }
 
@@ -73,13 +73,13 @@ impl Plan {
             scale: (1.0 / setup.pixel_scale) as f32,
         };
         let batch = setup.batch;
-        let room = Capacity::of(gpu);
-        let evaluation_samples = room.evaluation_samples(&network)?;
-        let purpose = purpose(gpu, &network, variant, &room, batch);
-        let most = room.slots(&network, training.words_per_sample(), batch, evaluation_samples, purpose)?;
+        let capacity = Capacity::of(gpu);
+        let evaluation_samples = capacity.evaluation_samples(&network)?;
+        let path = training_path(gpu, &network, variant, &capacity, batch);
+        let most = capacity.slots(&network, training.words_per_sample(), batch, evaluation_samples, path)?;
         let slots = setup.replica_ids.len();
         let waves = (0..slots).step_by(most).map(|first| first..(first + most).min(slots)).collect();
-        Ok(Self { network, training, batch, evaluation_samples, purpose, waves })
+        Ok(Self { network, training, batch, evaluation_samples, path, waves })
     }
 
     /// Replicas of the largest wave.
@@ -89,8 +89,8 @@ impl Plan {
 
     /// Sizes of the activations of training and of evaluation.
     fn activations(&self) -> [ActivationSizes; 2] {
-        [(self.batch, self.purpose), (self.evaluation_samples, TrainingPath::Evaluation)]
-            .map(|(capacity, purpose)| ActivationSizes::new(&self.network, self.largest(), capacity, purpose))
+        [(self.batch, self.path), (self.evaluation_samples, TrainingPath::Evaluation)]
+            .map(|(capacity, path)| ActivationSizes::new(&self.network, self.largest(), capacity, path))
     }
 
     /// Elements of the gradient with respect to all parameters.
@@ -113,7 +113,7 @@ impl GpuBatch {
         let [training, evaluation] = plan.activations();
         let wave = |slots: &Range<usize>| Wave::new(&gpu, choice.workgroup_size, &plan.network, setup, slots.clone());
         Ok(Self {
-            kernels: Kernels::new(&gpu, &plan.network, plan.purpose, choice)?,
+            kernels: Kernels::new(&gpu, &plan.network, plan.path, choice)?,
             choice,
             training_activations: Activations::new(&gpu, training)?,
             evaluation_activations: Activations::new(&gpu, evaluation)?,
@@ -142,7 +142,7 @@ impl GpuBatch {
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
         let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
         let fused = plan.network.whole_stack(plan.largest(), plan.batch);
-        if let Some(shape) = fused.filter(|_| plan.purpose == TrainingPath::FusedTraining) {
+        if let Some(shape) = fused.filter(|_| plan.path == TrainingPath::FusedTraining) {
             let (steps, launches) = BatchUploader::launched(gpu, &plan.training, &shape, gpu.usual_workgroup_size());
             feed += launches * Launches::words(&shape, steps);
         }
@@ -187,14 +187,14 @@ impl GpuBatch {
 
 /// The widest way to train that the sizes allow, given what suits the device: fused kernels where all hidden layers have the
 /// same number of units, at most 32; else each dense layer by itself.
-fn purpose(gpu: &Gpu, network: &Network, variant: Variant, room: &Capacity, batch: usize) -> TrainingPath {
+fn training_path(gpu: &Gpu, network: &Network, variant: Variant, capacity: &Capacity, batch: usize) -> TrainingPath {
     // What a driver completes may depend on the size of workgroups, and ways to train differ in their bits: so the usual
-    // size counts, whatever a clock has chosen.
+    // size counts, whatever was measured.
     let whole = network.whole_stack(1, batch);
     let fuses = whole.is_some_and(|whole| whole.most_steps(gpu, gpu.usual_workgroup_size()) > 0);
-    if variant == Variant::Fused && fuses && room.fuses(network, batch) {
+    if variant == Variant::Fused && fuses && capacity.fuses(network, batch) {
         TrainingPath::FusedTraining
-    } else if network.stack(1, batch).is_some_and(|stack| stack.fits(gpu)) && room.stacks(network, batch) {
+    } else if network.stack(1, batch).is_some_and(|stack| stack.fits(gpu)) && capacity.stacks(network, batch) {
         TrainingPath::StackedTraining
     } else {
         TrainingPath::Training

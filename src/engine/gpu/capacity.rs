@@ -77,7 +77,7 @@ impl Capacity {
         image_words: usize,
         batch: usize,
         evaluation_samples: usize,
-        purpose: TrainingPath,
+        path: TrainingPath,
     ) -> Result<usize> {
         let parameters = network.layout.parameters();
         if parameters > self.words || RECORD_WORDS > self.words {
@@ -87,7 +87,7 @@ impl Capacity {
             )));
         }
         let words_per_sample = network.widest().max(image_words);
-        let all_words_per_sample = network.words_per_sample(purpose);
+        let all_words_per_sample = network.words_per_sample(path);
         let fitting = (self.words / words_per_sample).min(self.total / all_words_per_sample);
         if fitting == 0 {
             return Err(Error::OutOfMemory(format!(
@@ -104,7 +104,7 @@ impl Capacity {
                 4 * self.total
             )));
         }
-        let stack = match purpose {
+        let stack = match path {
             TrainingPath::StackedTraining => network.stack(1, batch).map(|stack| stack.activations()),
             // What a launch is told has a part that all replicas share.
             TrainingPath::FusedTraining => {
@@ -115,7 +115,7 @@ impl Capacity {
         let stack = stack.unwrap_or(0);
         let largest = parameters.max(batch * words_per_sample).max(evaluation_samples * network.widest()).max(stack);
         let evaluation_words = network.words_per_sample(TrainingPath::Evaluation);
-        let fused = if purpose == TrainingPath::FusedTraining { stack } else { 0 };
+        let fused = if path == TrainingPath::FusedTraining { stack } else { 0 };
         let together = batch * all_words_per_sample + evaluation_samples * evaluation_words + fused;
         Ok((self.words / largest).min(self.total / together).clamp(1, self.workgroups))
     }

@@ -83,9 +83,9 @@ impl OnDevice {
         let Binder { gpu, capacity, .. } = binder;
         let (layers, layout) = (Layer::all(architecture), ParameterLayout::new(architecture));
         let classes = architecture.classes;
-        let room = |len: usize| Buffer::<f32>::new(gpu, "importance", capacity * len);
-        let given = |layers: &[Layer]| layers.iter().map(|layer| room(layer.output_len())).collect::<Result<Vec<_>>>();
-        let images = room(architecture.image_len())?;
+        let array = |len: usize| Buffer::<f32>::new(gpu, "importance", capacity * len);
+        let given = |layers: &[Layer]| layers.iter().map(|layer| array(layer.output_len())).collect::<Result<Vec<_>>>();
+        let images = array(architecture.image_len())?;
         let (outputs, mut gradients) = (given(&layers)?, given(&layers)?);
         let mut sums = Vec::new();
         let (mut forward, mut backward) = (Vec::new(), Vec::new());

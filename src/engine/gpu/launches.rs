@@ -94,14 +94,14 @@ impl Network {
     }
 
     /// Words of all activations of one sample, and of its gradients if it is trained on.
-    pub(super) fn words_per_sample(&self, purpose: TrainingPath) -> usize {
+    pub(super) fn words_per_sample(&self, path: TrainingPath) -> usize {
         let convolved: usize = self.architecture.conv_layers().iter().map(convolutions::words_per_sample).sum();
         // What fused layers produce is part of their scratch.
-        let dense = match purpose {
+        let dense = match path {
             TrainingPath::FusedTraining => 0,
             _ => self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum(),
         };
-        self.gathered_len() + convolved + dense + 2 * self.gradient_units(purpose)
+        self.gathered_len() + convolved + dense + 2 * self.gradient_units(path)
     }
 
     /// Sizes of the dense layers after the first; nothing where hidden layers differ in width, which the stack is not made
@@ -143,8 +143,8 @@ impl Network {
 
     /// Values of one sample in a gradient with respect to an activation that is an array of its own: of any layer in
     /// training, of convolutions only if dense layers keep theirs to themselves, else of the logits.
-    fn gradient_units(&self, purpose: TrainingPath) -> usize {
-        match purpose {
+    fn gradient_units(&self, path: TrainingPath) -> usize {
+        match path {
             TrainingPath::Evaluation => self.architecture.classes,
             TrainingPath::FusedTraining => {
                 self.architecture.conv_layers().iter().map(ConvLayer::output_len).max().unwrap_or(1)
@@ -164,11 +164,11 @@ pub(super) struct Kernels {
 }
 
 impl Kernels {
-    /// Compiles what training for this `purpose` and any evaluation need. `choice` changes no bit.
-    pub(super) fn new(gpu: &Gpu, network: &Network, purpose: TrainingPath, choice: Choice) -> Result<Self> {
+    /// Compiles what training for this `path` and any evaluation need. `choice` changes no bit.
+    pub(super) fn new(gpu: &Gpu, network: &Network, path: TrainingPath, choice: Choice) -> Result<Self> {
         let size = choice.workgroup_size;
-        let stack = (purpose == TrainingPath::StackedTraining).then(|| dense_stack::Gradient::new(gpu, size));
-        let step = (purpose == TrainingPath::FusedTraining).then(|| dense_stack::Step::new(gpu, size, network.reads()));
+        let stack = (path == TrainingPath::StackedTraining).then(|| dense_stack::Gradient::new(gpu, size));
+        let step = (path == TrainingPath::FusedTraining).then(|| dense_stack::Step::new(gpu, size, network.reads()));
         Ok(Self {
             workgroup_size: size,
             stack: stack.transpose()?,
@@ -217,22 +217,22 @@ pub(super) struct ActivationSizes {
 
 impl ActivationSizes {
     /// Room for `capacity` samples of each of `replicas`.
-    pub(super) fn new(network: &Network, replicas: usize, capacity: usize, purpose: TrainingPath) -> Self {
-        let room = |units: usize| replicas * capacity * units;
+    pub(super) fn new(network: &Network, replicas: usize, capacity: usize, path: TrainingPath) -> Self {
+        let array = |units: usize| replicas * capacity * units;
         let convolved = |layer: &ConvLayer| Convolved::sizes(layer, replicas * capacity);
-        let stack = network.stack(replicas, capacity).filter(|_| purpose == TrainingPath::StackedTraining);
-        let whole = network.whole_stack(replicas, capacity).filter(|_| purpose == TrainingPath::FusedTraining);
+        let stack = network.stack(replicas, capacity).filter(|_| path == TrainingPath::StackedTraining);
+        let whole = network.whole_stack(replicas, capacity).filter(|_| path == TrainingPath::FusedTraining);
         let outputs = match (stack, whole) {
             (Some(stack), _) => vec![stack.activations()],
             (None, Some(whole)) => vec![whole.scratch()],
-            (None, None) => network.architecture.dense_layers().into_iter().map(|layer| room(layer.outputs)).collect(),
+            (None, None) => network.architecture.dense_layers().into_iter().map(|layer| array(layer.outputs)).collect(),
         };
         Self {
             capacity,
-            gathered: room(network.gathered_len()),
+            gathered: array(network.gathered_len()),
             convolved: network.architecture.conv_layers().iter().map(convolved).collect(),
             outputs,
-            gradient: room(network.gradient_units(purpose)),
+            gradient: array(network.gradient_units(path)),
         }
     }
 

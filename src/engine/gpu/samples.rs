@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// The most steps of one submission.
 const MOST_STEPS: usize = 256;
-/// Samples that an order has room for, unless a single step has more.
+/// Samples that an order has capacity for, unless a single step has more.
 const ORDER_ROOM: usize = 8192;
 /// How long a submission should take: long against the cost of submitting, short against a driver's watchdog and the
 /// patience of someone who stops the program.
@@ -94,13 +94,13 @@ pub(super) struct BatchUploader {
     order: Buffer<u32>,
     steps: Buffer<StepRecord>,
     launches: Option<Launches>,
-    /// Samples of each order that there is room for.
-    room: usize,
+    /// Samples of each order that there is capacity for.
+    capacity: usize,
 }
 
 impl BatchUploader {
-    /// Samples that an order has room for.
-    fn room(gpu: &Gpu, data: &LoadedData, orders: usize, batch: usize) -> usize {
+    /// Samples that an order has capacity for.
+    fn capacity(gpu: &Gpu, data: &LoadedData, orders: usize, batch: usize) -> usize {
         let words = (gpu.limits().array_bytes() / 4) as usize;
         (words / (orders * data.words_per_sample())).min(ORDER_ROOM).max(batch)
     }
@@ -108,28 +108,28 @@ impl BatchUploader {
     /// Words of orders, and of the images that come with them.
     pub(super) fn words(gpu: &Gpu, data: &LoadedData, orders: usize, batch: usize) -> usize {
         let carried = if data.resident.is_some() { 0 } else { data.shape.words() + 1 };
-        orders * Self::room(gpu, data, orders, batch) * (1 + carried)
+        orders * Self::capacity(gpu, data, orders, batch) * (1 + carried)
     }
 
     /// Room for the samples of `orders` orders, in steps of up to `batch` samples.
     pub(super) fn new(gpu: &Gpu, data: &Arc<LoadedData>, orders: usize, batch: usize) -> Result<Self> {
-        Self::with_room(gpu, data, orders, Self::room(gpu, data, orders, batch))
+        Self::with_capacity(gpu, data, orders, Self::capacity(gpu, data, orders, batch))
     }
 
     /// The data set in its own order, shared by all replicas, in steps of up to `batch` samples: for [`Self::load_in_order`].
     pub(super) fn in_order(gpu: &Gpu, data: &Arc<LoadedData>, batch: usize) -> Result<Self> {
         let resident = data.resident.is_some();
-        let room = if resident { data.host.samples() } else { Self::room(gpu, data, 1, batch) };
-        let uploader = Self::with_room(gpu, data, 1, room)?;
+        let capacity = if resident { data.host.samples() } else { Self::capacity(gpu, data, 1, batch) };
+        let uploader = Self::with_capacity(gpu, data, 1, capacity)?;
         if resident {
-            uploader.order.gather(gpu, 0, room, 0..room as u32)?;
+            uploader.order.gather(gpu, 0, capacity, 0..capacity as u32)?;
         }
         Ok(uploader)
     }
 
-    fn with_room(gpu: &Gpu, data: &Arc<LoadedData>, orders: usize, room: usize) -> Result<Self> {
+    fn with_capacity(gpu: &Gpu, data: &Arc<LoadedData>, orders: usize, capacity: usize) -> Result<Self> {
         let words = (gpu.limits().array_bytes() / 4) as usize;
-        let len = orders * room;
+        let len = orders * capacity;
         let order = Buffer::new(gpu, "order", len)?;
         let device = match &data.resident {
             Some(resident) => Arc::clone(resident),
@@ -141,14 +141,14 @@ impl BatchUploader {
         };
         let records = MOST_STEPS.min(4 * words / size_of::<StepRecord>()).max(1);
         let steps = Buffer::new(gpu, "steps", records)?;
-        Ok(Self { data: Arc::clone(data), device, order, steps, launches: None, room })
+        Ok(Self { data: Arc::clone(data), device, order, steps, launches: None, capacity })
     }
 
-    /// How many steps a launch of `dense_stack.step` has at most, and for how many launches there is room.
+    /// How many steps a launch of `dense_stack.step` has at most, and for how many launches there is capacity.
     pub(super) fn launched(gpu: &Gpu, data: &LoadedData, shape: &StepShape, workgroup_size: u32) -> (usize, usize) {
         let words = (gpu.limits().array_bytes() / 4) as usize;
-        let room = Self::room(gpu, data, shape.replicas, shape.capacity);
-        let most = shape.most_steps(gpu, workgroup_size).min((room / shape.capacity).max(1));
+        let capacity = Self::capacity(gpu, data, shape.replicas, shape.capacity);
+        let most = shape.most_steps(gpu, workgroup_size).min((capacity / shape.capacity).max(1));
         let steps = (1..=most).rev().find(|&steps| Launches::words(shape, steps) <= words).unwrap_or(1);
         (steps, (words / Launches::words(shape, steps)).min(MOST_STEPS / steps).max(1))
     }
@@ -210,7 +210,7 @@ impl BatchUploader {
         let mut samples = 0;
         let fits = |batch: &&Range<usize>| {
             samples += batch.len();
-            samples <= self.room
+            samples <= self.capacity
         };
         let launched = self.launches.as_ref().map_or(usize::MAX, |all| all.steps() * all.launches());
         batches.iter().take(most.min(self.steps.len()).min(launched)).take_while(fits).count().max(1)

@@ -1,4 +1,4 @@
-//! What a clock chooses on each device for each network: invocations of a workgroup, and steps of the first launch. Neither
+//! What a measurement chooses on each device for each network: invocations of a workgroup, and steps of the first launch. Neither
 //! moves a bit; what does is chosen by the kind of the device alone.
 //!
 //! The choice is measured once, in less than a second, and kept in the user's cache folder. A file that cannot be read, is of
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// No candidate is begun after this. Tests make up the times, and have all the time there is on a busy machine.
 const MEASURING: Duration = if cfg!(test) { Duration::MAX } else { Duration::from_millis(700) };
-/// Another candidate than the one that suits the kind of device must be so much faster: a clock is never quite still.
+/// Another candidate than the one that suits the kind of device must be so much faster: times are never quite the same.
 const MARGIN: f64 = 0.95;
 /// How long a launch should take; a driver's watchdog and someone who stops the program wait for no longer.
 const LAUNCH: Duration = Duration::from_millis(50);

@@ -2,10 +2,9 @@
 
 use super::*;
 use crate::pruning::masks::RemovalOrder as ByMagnitude;
-use std::sync::atomic::AtomicBool;
 
 fn silent<R>(work: impl FnOnce(&Watch<'_>) -> R) -> R {
-    work(&Watch { stop: &AtomicBool::new(false), progress: &|_| {} })
+    work(&Watch::nobody())
 }
 
 fn architectures() -> [Architecture; 2] {

@@ -38,7 +38,7 @@ pub struct Replicate {
 pub type Observations = BTreeMap<Replicate, Vec<f64>>;
 
 /// Epochs and the number of stable weights in each, of every replicate.
-pub type StableNodes = BTreeMap<Replicate, Vec<(u32, f64)>>;
+pub type StableWeights = BTreeMap<Replicate, Vec<(u32, f64)>>;
 
 /// An analysis of variance and the differences between the levels of each factor.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,7 @@ pub struct Tables {
 }
 
 /// Makes the tables.
-pub fn tables(observations: &Observations, stable_weights: &StableNodes) -> Tables {
+pub fn tables(observations: &Observations, stable_weights: &StableWeights) -> Tables {
     let mut notes = differences(observations, stable_weights);
     let weight_count = observations.iter().map(|(replicate, values)| (replicate, values.clone()));
     let design = noted(design(weight_count.collect()), "stability", &mut notes).flatten();
@@ -180,7 +180,7 @@ fn design<'a>(groups: Vec<(&'a Replicate, Vec<f64>)>) -> Result<Option<Design>> 
 }
 
 /// Says which replicates are in one of the two and not in the other, and which factors do not vary.
-fn differences(observations: &Observations, stable_weights: &StableNodes) -> Vec<String> {
+fn differences(observations: &Observations, stable_weights: &StableWeights) -> Vec<String> {
     let mut notes = Vec::new();
     let missing = |from: Vec<&Replicate>, text: &str| {
         let first = from.first()?;
@@ -212,7 +212,7 @@ fn slope((replicate, points): (&Replicate, &Vec<(u32, f64)>)) -> Slope {
 }
 
 /// Figure 3: the curve through the mean of each cell's replicates, by model and data set.
-fn growth(stable_weights: &StableNodes) -> Vec<CellGrowth> {
+fn growth(stable_weights: &StableWeights) -> Vec<CellGrowth> {
     let cells: BTreeSet<(&str, &str)> =
         stable_weights.keys().map(|one| (one.model.as_str(), one.data_set.as_str())).collect();
     let cell = |(model, data_set): (&str, &str)| {
@@ -243,8 +243,8 @@ mod tests {
         (vec![stability - 1.0, stability, stability + 3.0], early.chain([(10, 900.0)]).collect())
     }
 
-    fn study(cells: &[(&str, &str)]) -> (Observations, StableNodes) {
-        let (mut observations, mut stable_weights) = (Observations::new(), StableNodes::new());
+    fn study(cells: &[(&str, &str)]) -> (Observations, StableWeights) {
+        let (mut observations, mut stable_weights) = (Observations::new(), StableWeights::new());
         for (place, (model, data_set)) in cells.iter().enumerate() {
             for number in 0..3 {
                 let (stability, numbers) = one(10.0 + place as f64 + f64::from(number), 0.1 * f64::from(number + 1));

@@ -1,6 +1,6 @@
 //! Observations from anyone's CSV files, read line by line.
 
-use super::{Observations, Replicate, StableNodes};
+use super::{Observations, Replicate, StableWeights};
 use crate::error::{Error, Result};
 use crate::run_folder::file_kind::{FileKind, Purpose};
 use crate::run_folder::input::{Input, decode};
@@ -49,14 +49,14 @@ pub fn read_observations(path: &Path) -> Result<(Observations, Source)> {
 ///
 /// # Errors
 /// As [`read_observations`], and [`Error::Data`] if an epoch is not a whole number or comes twice.
-pub fn read_stable_weights(path: &Path) -> Result<(StableNodes, Source)> {
+pub fn read_stable_weights(path: &Path) -> Result<(StableWeights, Source)> {
     let mut epochs: BTreeMap<Replicate, [Vec<f64>; 2]> = BTreeMap::new();
     let source = read(path, ["epoch", "stable_nodes"], |replicate, [epoch, numbers]| {
         let found = epochs.entry(replicate).or_default();
         found[0].extend(epoch);
         found[1].extend(numbers);
     })?;
-    let mut stable_weights = StableNodes::new();
+    let mut stable_weights = StableWeights::new();
     for (replicate, [epochs, numbers]) in epochs {
         let mut points = Vec::new();
         for (epoch, number) in epochs.into_iter().zip(numbers) {
@@ -339,7 +339,7 @@ mod tests {
         of(text.as_bytes(), read_observations).map(|found| found.0)
     }
 
-    fn stable_weights(text: &str) -> Result<StableNodes> {
+    fn stable_weights(text: &str) -> Result<StableWeights> {
         of(text.as_bytes(), read_stable_weights).map(|found| found.0)
     }
 

@@ -40,7 +40,7 @@ pub fn indexing(module: &Module) -> Sources {
         let before = (analysis.kept.clone(), analysis.indices.clone());
         let functions = module.functions.iter().map(|(_, function)| function);
         for (number, function) in functions.chain(module.entry_points.iter().map(|entry| &entry.function)).enumerate() {
-            PixelBlocks { analysis: &mut analysis, number, function }.function();
+            FunctionFlow { analysis: &mut analysis, number, function }.function();
         }
         if before == (analysis.kept.clone(), analysis.indices.clone()) {
             return analysis.indices;
@@ -58,13 +58,13 @@ impl Analysis<'_> {
     }
 }
 
-struct PixelBlocks<'a, 'b> {
+struct FunctionFlow<'a, 'b> {
     analysis: &'a mut Analysis<'b>,
     number: usize,
     function: &'b Function,
 }
 
-impl PixelBlocks<'_, '_> {
+impl FunctionFlow<'_, '_> {
     fn function(&mut self) {
         for (_, expression) in self.function.expressions.iter() {
             if let Expression::Access { index, .. } = *expression {

@@ -41,7 +41,7 @@ impl GpuBatch {
         let gpu = &self.gpu;
         let feed = BatchUploader::new(gpu, &self.plan.training, wave.state.replicas, self.plan.batch)?;
         match self.plan.network.whole_stack(wave.state.replicas, self.plan.batch) {
-            Some(shape) if self.plan.purpose == TrainingPath::FusedTraining => {
+            Some(shape) if self.plan.path == TrainingPath::FusedTraining => {
                 feed.with_launches(gpu, &shape, self.choice.workgroup_size, decay)
             }
             _ => Ok(feed),

@@ -5,7 +5,6 @@ use holdfast::engine::{Engine, Watch};
 use holdfast::network::{Architecture, ParameterLayout};
 use holdfast::pruning::surgeon::{Removal, kept_when_smaller};
 use holdfast::pruning::surgery::{Course, PrunedNetwork, Settings, Stage, Surgery, Way};
-use std::sync::atomic::AtomicBool;
 
 /// A recorded network as runs have it.
 struct Case {
@@ -94,7 +93,7 @@ impl Case {
 
 #[test]
 fn the_surgery_of_runs_cuts_and_solves_as_numpy_does() {
-    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let watch = Watch::nobody();
     for recorded in &mut files("HOLDFAST_SURGEON_NETWORK", "surgeon_network") {
         let case = Case::new(recorded);
         let mut engine = Engine::cpu(Some(2)).unwrap();
