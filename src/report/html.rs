@@ -1,7 +1,7 @@
 //! One page that shows everything and needs nothing else: no network, no files beside it.
 
 use super::layout::{Grid, Line};
-use super::{Provenance, Run, Study, explorer, figures, growth_figure, study, tables, verdict, whole_network};
+use super::{Provenance, Run, Study, explorer, figures, growth_figure, settle_and_hold, study, tables, whole_network};
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::accuracy::TABLE_SPARSITIES;
@@ -123,7 +123,7 @@ fn study_part<'a>(study: &'a Study, cells: &[(Results, FocusLayer)]) -> Result<S
         replacements: study::replacements(&study.replaced),
         figure: growth_figure::svg(&study.tables.growth)?,
         tables,
-        verdict: verdict::grid(cells.iter().map(|(cell, _)| cell)),
+        verdict: settle_and_hold::grid(cells.iter().map(|(cell, _)| cell)),
         notes: &study.tables.notes,
     })
 }
@@ -144,7 +144,7 @@ fn section(cell: &Results, layer: &FocusLayer, room: Room) -> Result<Section> {
         whole_model: tables::whole_model_lines(cell),
         inference: tables::inference_sentence(cell),
         reference: tables::reference_sentence(cell),
-        figure: figures::svg(cell)?,
+        figure: figures::svg(&figures::panels(cell), super::chart::Sheet::Light),
         explorer: explorer::json(cell, layer, room.replicas).map_err(failed)?,
         whole_network: whole_network::json(cell, room.cells, room.replicas).map_err(failed)?,
     })
@@ -188,6 +188,7 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
         Provenance {
             command: "holdfast compare --preset paper".into(),
+            machine: "Some CPU, CPU engine".into(),
             configuration_hash: "8c1f4e0b2a77".into(),
             facts: vec![pair("device", "Some CPU <2 cores>, CPU engine"), pair("seed", "1")],
             switches: vec![

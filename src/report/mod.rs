@@ -1,11 +1,13 @@
 //! What a reader sees: text for the terminal, figures, one HTML page. Nothing here prints.
 
+pub mod chart;
 pub mod compact;
 mod explorer;
 pub mod figures;
 pub mod growth_figure;
 pub mod html;
 mod layout;
+mod leading;
 mod look;
 mod picture;
 mod provenance;
@@ -14,7 +16,9 @@ mod rules;
 mod sample;
 pub mod scaling;
 pub mod scaling_figure;
+pub mod settle_and_hold;
 pub mod study;
+pub mod study_verdict;
 pub mod tables;
 pub mod verdict;
 mod whole_network;

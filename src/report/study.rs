@@ -324,7 +324,7 @@ fn short(value: f64) -> String {
 }
 
 /// A probability to three decimals, or in scientific notation.
-fn probability(p: f64) -> String {
+pub(super) fn probability(p: f64) -> String {
     match p {
         p if p < SMALLEST => format!("< {SMALLEST:.0e}"),
         p if p < 1e-3 => format!("{p:.1e}"),
