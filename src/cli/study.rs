@@ -6,9 +6,8 @@ use super::run::{Run, begin, finish, prepare};
 use super::{output, report as page};
 use crate::engine::{DeviceDescription, Engine};
 use crate::error::Result;
-use crate::report::{
-    figures, growth_figure, settle_and_hold, study as report, study_verdict, tables as report_tables, write_figure,
-};
+use crate::report::chart::Sheet;
+use crate::report::{figures, growth_figure, settle_and_hold, study as report, study_verdict, tables as report_tables};
 use crate::run_folder::{Manifest, RunFolder, Shard, csv};
 use crate::study::Control;
 use crate::study::conclusion::{Conclusion, FIGURE_4, SensitivityRow, TrainingSeconds, figure4};
@@ -251,7 +250,8 @@ impl TrainedStudy<'_> {
 /// Writes Tables 1 to 5 and Figure 3.
 fn write_tables(made: &Tables, folder: &RunFolder) -> Result<()> {
     tables::write(&|name| folder.file(name), made)?;
-    write_figure(&growth_figure::svg(&made.growth)?, |ending| folder.file(&format!("figures/figure3.{ending}")))
+    let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| growth_figure::svg(&made.growth, sheet));
+    figures::write_drawing("figure3", [&light, &dark], &|name| folder.file(&format!("figures/{name}")))
 }
 
 impl Concluded {

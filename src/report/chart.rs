@@ -15,13 +15,20 @@ pub struct Format {
     /// Width of curves, and half the height of markers.
     stroke: f64,
     marker: f64,
+    /// Whether message and note stand in the drawing, or beside it in the words of a page.
+    headed: bool,
 }
 
 impl Format {
-    /// A panel of a page.
-    pub const PANEL: Self = Self { width: 760.0, height: 520.0, text: 15.0, title: 19.0, stroke: 2.2, marker: 5.0 };
+    /// A file of its own.
+    pub const PANEL: Self =
+        Self { width: 760.0, height: 520.0, text: 15.0, title: 19.0, stroke: 2.2, marker: 5.0, headed: true };
+    /// A figure of a page, which a phone shows smaller.
+    pub const PAGE: Self =
+        Self { width: 520.0, height: 380.0, text: 13.0, title: 0.0, stroke: 2.0, marker: 4.2, headed: false };
     /// One panel on a screen of 16:9, to be read from the last row.
-    pub const SLIDE: Self = Self { width: 1280.0, height: 720.0, text: 24.0, title: 34.0, stroke: 4.0, marker: 8.0 };
+    pub const SLIDE: Self =
+        Self { width: 1280.0, height: 720.0, text: 24.0, title: 34.0, stroke: 4.0, marker: 8.0, headed: true };
 
     /// Width and height in pixels.
     pub(super) fn size(self) -> (f64, f64) {
@@ -76,8 +83,18 @@ pub(super) struct Series {
     pub(super) points: Vec<Place>,
     /// Points further apart than this are not joined; a method may have nothing between.
     pub(super) widest_gap: f64,
-    /// Whether every point has its marker, or some of a dense curve.
-    pub(super) all_marked: bool,
+    pub(super) marked: Marked,
+}
+
+/// Which points have their marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marked {
+    /// Each: there are no others.
+    All,
+    /// Some of a dense curve.
+    Some,
+    /// None: its name is enough.
+    None,
 }
 
 /// What a panel shows.
@@ -125,6 +142,8 @@ impl Chart {
     pub(super) fn svg(&self, format: Format, sheet: Sheet) -> String {
         let (width, height) = format.size();
         let style = match sheet {
+            // A page has its own.
+            Sheet::Light if !format.headed => String::new(),
             Sheet::Light => format!("<style>{}</style>", dark_style()),
             Sheet::Dark => String::new(),
         };
@@ -139,14 +158,17 @@ impl Chart {
     /// What stands inside the SVG element.
     pub(super) fn inner(&self, format: Format, sheet: Sheet) -> String {
         let Format { width, height, text, title, .. } = format;
-        let lines = wrapped(&self.message, width - 2.0 * text, title);
-        let top = text + 1.25 * title * lines.len() as f64 + 1.6 * text + 0.9 * text;
+        let lines = if format.headed { wrapped(&self.message, width - 2.0 * text, title) } else { Vec::new() };
+        let top = if format.headed { 3.5 * text + 1.25 * title * lines.len() as f64 } else { text };
+        let below = if format.headed { 4.7 * text } else { 3.3 * text };
         let names = self.series.iter().map(|one| width_of(&one.name, text)).fold(0.0, f64::max);
         let right = if self.names_beside { 1.5 * text } else { names + 2.8 * text };
-        let field = [4.4 * text, top, width - right, height - 3.3 * text - 1.4 * text];
+        let field = [4.4 * text, top, width - right, height - below];
         let mut drawing = Drawing { chart: self, format, sheet, field, text: String::new() };
         drawing.sheet();
-        drawing.head(&lines);
+        if format.headed {
+            drawing.head(&lines);
+        }
         drawing.axes();
         drawing.levels();
         drawing.curves();
@@ -305,7 +327,7 @@ impl Drawing<'_> {
                     continue;
                 }
                 if end - start > 1 {
-                    self.line(&places[start..end], one.look.tone, self.format.stroke, one.look.dash);
+                    self.line(&simplified(&places[start..end]), one.look.tone, self.format.stroke, one.look.dash);
                 }
                 start = end;
             }
@@ -318,7 +340,7 @@ impl Drawing<'_> {
             let mut next =
                 places.first().map_or(0.0, |first| first.0 + step * (index as f64 + 0.5) / chart.series.len() as f64);
             for place in &places {
-                if one.all_marked || place.0 >= next {
+                if one.marked == Marked::All || (one.marked == Marked::Some && place.0 >= next) {
                     self.marker(*place, one.look);
                     next = place.0 + step;
                 }
@@ -334,8 +356,11 @@ impl Drawing<'_> {
         let spread: Vec<(f64, [f64; 2])> =
             one.points.iter().filter_map(|point| Some((point.x, point.y_range?))).collect();
         for part in spread.chunk_by(|a, b| b.0 - a.0 <= one.widest_gap) {
-            let edge = |side: usize| part.iter().map(move |(x, range)| (*x, range[side]));
-            let outline: Vec<(f64, f64)> = edge(0).chain(edge(1).rev()).map(|(x, y)| (self.x(x), self.y(y))).collect();
+            let edge = |side: usize| {
+                let places = part.iter().map(|(x, range)| (self.x(*x), self.y(range[side])));
+                simplified(&places.collect::<Vec<_>>())
+            };
+            let outline: Vec<(f64, f64)> = edge(0).into_iter().chain(edge(1).into_iter().rev()).collect();
             if part.len() > 1 {
                 let fill = self.fill(one.look.tone);
                 self.push(&format!("<polygon points=\"{}\" {fill} fill-opacity=\"0.13\"/>", path(&outline)));
@@ -391,7 +416,9 @@ impl Drawing<'_> {
         for ((one, (x, y)), height) in ends.into_iter().zip(heights) {
             self.line(&[(x, y), (right.max(x) + 0.3 * text, y), (right + 1.1 * text, height)], one.look.tone, 1.0, "");
             let place = (right + 1.9 * text, height);
-            self.marker((right + 1.3 * text, height), one.look);
+            if one.marked != Marked::None {
+                self.marker((right + 1.3 * text, height), one.look);
+            }
             self.words((place.0 + 0.2 * text, height + 0.35 * text), &one.name, text, one.look.tone, "start", "");
         }
     }
@@ -432,6 +459,23 @@ impl Drawing<'_> {
             self.words((found[0], middle + 0.35 * text), &one.name, text, one.look.tone, "start", "");
         }
     }
+}
+
+/// The corners of a line that are seen: what lies within a third of a pixel of the straight between others goes (Ramer 1972,
+/// Douglas & Peucker 1973).
+fn simplified(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let [first, .., last] = points else { return points.to_vec() };
+    let (dx, dy) = (last.0 - first.0, last.1 - first.1);
+    let length = dx.hypot(dy).max(f64::MIN_POSITIVE);
+    let away = |point: &(f64, f64)| ((point.0 - first.0) * dy - (point.1 - first.1) * dx).abs() / length;
+    let distances = points.iter().enumerate().map(|(place, point)| (place, away(point)));
+    let Some((place, _)) = distances.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, away)| *away > 0.3) else {
+        return vec![*first, *last];
+    };
+    let mut found = simplified(&points[..=place]);
+    found.pop();
+    found.extend(simplified(&points[place..]));
+    found
 }
 
 /// Ascending heights moved as little as needed until they are so far apart and within bounds.
@@ -478,7 +522,7 @@ mod tests {
                 .map(|x| Place { x, y: height, x_range: None, y_range: Some([height - 2.0, height + 2.0]) })
                 .to_vec(),
             widest_gap: 10.0,
-            all_marked: true,
+            marked: Marked::All,
         };
         Chart {
             message: "What <is> said".into(),
@@ -518,6 +562,15 @@ mod tests {
         let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| chart().svg(Format::SLIDE, sheet));
         assert!(light.contains("prefers-color-scheme:dark") && light.contains(&format!("fill=\"{}\"", PAPER.light)));
         assert!(!dark.contains(&format!("fill=\"{}\"", PAPER.light)) && dark.contains("width=\"1280\" height=\"720\""));
+    }
+
+    #[test]
+    fn a_line_keeps_its_corners_and_nothing_else() {
+        let corner: Vec<(f64, f64)> =
+            (0..=20).map(|x| f64::from(x)).map(|x| (x, if x < 10.0 { 0.0 } else { 2.0 * (x - 10.0) })).collect();
+        assert_eq!(simplified(&corner), [(0.0, 0.0), (10.0, 0.0), (20.0, 20.0)]);
+        assert_eq!(simplified(&corner[..2]), [(0.0, 0.0), (1.0, 0.0)]);
+        assert!(simplified(&[]).is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Figure 4 and its panels, each of one message: accuracy by sparsity of a layer, by size of the whole network, by the time of a
 //! point, and what is gained over one-shot pruning.
 
-use super::chart::{Axis, Chart, Format, Place, Series, Sheet};
+use super::chart::{Axis, Chart, Format, Marked, Place, Series, Sheet};
 use super::leading::{self, Leading};
 use super::look::Look;
 use super::picture;
@@ -45,6 +45,11 @@ impl Panel {
     pub fn message(&self) -> &str {
         &self.chart.message
     }
+
+    /// What its bands and bars mean.
+    pub fn note(&self) -> &str {
+        &self.chart.note
+    }
 }
 
 /// The panels of a cell, as far as there is something to show.
@@ -63,20 +68,26 @@ pub fn panels(cell: &Results) -> Vec<Panel> {
     .collect()
 }
 
-/// All panels together, two side by side, as the text of an SVG file.
+/// All panels together as the text of an SVG file.
 pub fn svg(panels: &[Panel], sheet: Sheet) -> String {
+    let charts: Vec<&Chart> = panels.iter().map(|panel| &panel.chart).collect();
+    together(&charts, "Accuracy and time of pruning", sheet)
+}
+
+/// Charts two side by side.
+pub(super) fn together(charts: &[&Chart], about: &str, sheet: Sheet) -> String {
     let (width, height) = Format::PANEL.size();
-    let columns = panels.len().clamp(1, 2);
-    let rows = panels.len().div_ceil(columns).max(1);
+    let columns = charts.len().clamp(1, 2);
+    let rows = charts.len().div_ceil(columns).max(1);
     let along = |size: f64, count: usize| size * count as f64 + GUTTER * (count - 1) as f64;
     let (all, high) = (along(width, columns), along(height, rows));
     let mut text = String::new();
-    for (place, panel) in panels.iter().enumerate() {
+    for (place, chart) in charts.iter().enumerate() {
         let (x, y) = ((width + GUTTER) * (place % columns) as f64, (height + GUTTER) * (place / columns) as f64);
-        let inner = panel.chart.inner(Format::PANEL, sheet);
+        let inner = chart.inner(Format::PANEL, sheet);
         text += &format!("<svg x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\">{inner}</svg>");
     }
-    picture::sheet((all, high), sheet, "Accuracy and time of pruning", &text)
+    picture::sheet((all, high), sheet, about, &text)
 }
 
 /// Writes a cell's panels and all of them together, light and dark; `path` gives the place of a file in the folder of figures.
@@ -93,12 +104,17 @@ pub fn write(cell: &Results, whole: &str, path: &dyn Fn(&str) -> Result<PathBuf>
         })
         .collect();
     all.push((whole.into(), [Sheet::Light, Sheet::Dark].map(|sheet| svg(&panels, sheet))));
-    for (name, [light, dark]) in &all {
-        picture::write_svg(light, &path(&format!("{name}.svg"))?)?;
-        picture::write_png(light, &path(&format!("{name}.png"))?)?;
-        picture::write_png(dark, &path(&format!("{name}-dark.png"))?)?;
-    }
-    Ok(())
+    all.iter().try_for_each(|(name, [light, dark])| write_drawing(name, [light, dark], path))
+}
+
+/// Writes a drawing as `NAME.svg`, which follows its reader's choice of light and dark, `NAME.png` and `NAME-dark.png`.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_drawing(name: &str, [light, dark]: [&str; 2], path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+    picture::write_svg(light, &path(&format!("{name}.svg"))?)?;
+    picture::write_png(light, &path(&format!("{name}.png"))?)?;
+    picture::write_png(dark, &path(&format!("{name}-dark.png"))?)
 }
 
 /// Writes each panel of a cell as a slide.
@@ -108,10 +124,8 @@ pub fn write(cell: &Results, whole: &str, path: &dyn Fn(&str) -> Result<PathBuf>
 pub fn write_slides(cell: &Results, whole: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
     for panel in panels(cell) {
         let name = format!("{}-slide", whole.replacen("figure4", panel.name, 1));
-        let svg = panel.svg(Format::SLIDE, Sheet::Light);
-        picture::write_svg(&svg, &path(&format!("{name}.svg"))?)?;
-        picture::write_png(&svg, &path(&format!("{name}.png"))?)?;
-        picture::write_png(&panel.svg(Format::SLIDE, Sheet::Dark), &path(&format!("{name}-dark.png"))?)?;
+        let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::SLIDE, sheet));
+        write_drawing(&name, [&light, &dark], path)?;
     }
     Ok(())
 }
@@ -128,7 +142,7 @@ fn about(cell: &Results) -> String {
 }
 
 /// Ticks with the same step.
-fn ticks(low: f64, high: f64, step: f64) -> Vec<(f64, String)> {
+pub(super) fn ticks(low: f64, high: f64, step: f64) -> Vec<(f64, String)> {
     let first = (low / step).ceil() as i32;
     (first..)
         .map(|tick| f64::from(tick) * step)
@@ -205,7 +219,7 @@ fn accuracy_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
                 .filter(|place| (from - 1e-9..=TO + 1e-9).contains(&place.x))
                 .collect(),
             widest_gap: gap(one.curve.method),
-            all_marked: one.curve.method == Method::Stability || one.retrains(),
+            marked: if one.curve.method == Method::Stability || one.retrains() { Marked::All } else { Marked::Some },
         })
         .filter(|one| !one.points.is_empty())
         .collect();
@@ -276,7 +290,7 @@ fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
             look: look(&one.curve),
             points: one.curve.points.iter().map(place).collect(),
             widest_gap: f64::INFINITY,
-            all_marked: true,
+            marked: Marked::All,
         })
         .filter(|one| !one.points.is_empty())
         .collect();
@@ -325,7 +339,7 @@ fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
             let (x, x_range) = one.milliseconds()?;
             let place = Place { x, y: 100.0 * point.accuracy.mean, x_range, y_range: spread(point) };
             let (name, look) = (one.short.into(), look(&one.curve));
-            Some(Series { name, look, points: vec![place], widest_gap: 0.0, all_marked: true })
+            Some(Series { name, look, points: vec![place], widest_gap: 0.0, marked: Marked::All })
         })
         .collect();
     if series.is_empty() {
@@ -410,7 +424,7 @@ fn gain_chart(cell: &Results) -> Option<Chart> {
             .filter(|place| (FROM - 1e-9..=TO + 1e-9).contains(&place.x))
             .collect(),
         widest_gap: f64::INFINITY,
-        all_marked: false,
+        marked: Marked::Some,
     };
     let series: Vec<Series> = leading.chain(criteria).map(series).filter(|one| !one.points.is_empty()).collect();
     if series.is_empty() {

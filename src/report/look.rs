@@ -105,6 +105,19 @@ pub(super) fn dark_style() -> String {
     format!("@media (prefers-color-scheme:dark){{{}}}", TONES.iter().map(rule).collect::<String>())
 }
 
+/// The tones as variables of a page, for its own drawings, and its figures' colours where it is dark.
+pub(super) fn page_style() -> String {
+    let all = |colour: fn(&Tone) -> &'static str| {
+        TONES.iter().map(|tone| format!("--{}: {};", tone.name, colour(tone))).collect::<String>()
+    };
+    let dark = all(|tone| tone.dark);
+    format!(
+        ":root {{ {} }} @media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }} {}",
+        all(|tone| tone.light),
+        dark_style()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! What a reader sees: text for the terminal, figures, one HTML page. Nothing here prints.
 
+mod cell_tables;
 pub mod chart;
 pub mod compact;
 mod explorer;
@@ -9,6 +10,8 @@ pub mod html;
 mod layout;
 mod leading;
 mod look;
+pub mod markup;
+mod overview;
 mod picture;
 mod provenance;
 mod rules;

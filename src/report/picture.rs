@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::numbers::significant;
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
@@ -26,9 +25,6 @@ pub(super) const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// A part of a figure.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-/// A chart of numbers on both axes; the x axis may be logarithmic.
-pub(super) type Chart<'a, 's, X, Y> = ChartContext<'a, SVGBackend<'s>, Cartesian2d<X, Y>>;
-
 /// The built-in font, under the name that figures ask for.
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     let mut fonts = Database::new();
@@ -96,27 +92,6 @@ pub(super) fn captioned<'a>(area: &Area<'a>, caption: &str, left: i32) -> Result
     let style = words(CAPTION_SIZE, HPos::Left);
     head.draw(&Text::new(caption, (left, CAPTION_SIZE as i32 / 2 + 8), style)).map_err(failed)?;
     Ok(body)
-}
-
-/// Grid, ticks and axis titles.
-pub(super) fn mesh<X, Y>(chart: &mut Chart<'_, '_, X, Y>, x_title: &str, y_title: &str, y_labels: usize) -> Result<()>
-where
-    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
-    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
-{
-    chart
-        .configure_mesh()
-        .x_labels(11)
-        .y_labels(y_labels)
-        .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_label_formatter(&|value| tick(*value))
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .label_style((FONT, LABEL_SIZE))
-        .x_desc(x_title)
-        .y_desc(y_title)
-        .draw()
-        .map_err(failed)
 }
 
 /// A panel that has nothing to show says so.

@@ -84,7 +84,7 @@ pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Results> + Clone) -> Opti
             ));
         }
     }
-    Some(Grid { title: "Do settle and hold beat one-shot pruning?", words: 4, rows, notes })
+    Some(Grid { title: "Do settle and hold beat one-shot pruning?".into(), words: 4, rows, notes })
 }
 
 /// Figure 4 for a terminal: the table above all; nothing without cells.

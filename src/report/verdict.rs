@@ -261,6 +261,12 @@ pub(super) fn points_of(difference: &Difference) -> String {
     }
 }
 
+/// A difference in percentage points, as precise as it is known.
+pub(super) fn known_points(difference: &Difference) -> String {
+    let digits = usize::from(difference.half_width.is_some_and(|half| half < 0.05));
+    format!("{:+.digits$}", 100.0 * difference.mean + 0.0).replace('-', "−")
+}
+
 /// Accuracy of each replica before pruning, by `rule`: of the last weights or of the mean ones.
 fn uncut(cell: &Results, rule: &str) -> Option<CurvePoint> {
     let epochs = cell.ledger.workload.epochs;
