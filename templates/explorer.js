@@ -13,18 +13,18 @@
     "decay-sequential": "Exponential decay (retrains)",
     "decay-batched": "Exponential decay, batched (retrains)",
   };
-  // Those of Okabe & Ito, as in the figure.
+  // As in the figures.
   const COLOURS = {
-    stability: "#0072b2",
-    settle: "#009e73",
-    hold: "#d55e00",
-    "hold-input": "#b8a800",
+    stability: "var(--blue)",
+    settle: "var(--olive)",
+    hold: "var(--red)",
+    "hold-input": "var(--purple)",
     magnitude: "var(--ink)",
-    "magnitude-frozen-first": "#cc79a7",
-    random: "#56b4e9",
-    wanda: "#7f7f7f",
-    "decay-sequential": "#e69f00",
-    "decay-batched": "#e69f00",
+    "magnitude-frozen-first": "var(--gray)",
+    random: "var(--quiet)",
+    wanda: "var(--green)",
+    "decay-sequential": "var(--brown)",
+    "decay-batched": "var(--brown)",
   };
   const STATES = { kept: "#0072b2", cut: "#f0f0f0", "frozen, kept": "#e69f00", "frozen, cut": "#000000" };
   const SEQUENTIAL = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"];
@@ -96,7 +96,7 @@
 
   // For each weight whether an operating point removes it; null where the file does not tell.
   function removal(data, replica, series, index) {
-    const weightCount = replica.weights.length;
+    const weightCount = data.weight_count;
     if (series.method === "stability") {
       const counts = replica.stability[data.tolerances.indexOf(series.tolerance)];
       return counts.map((count) => count < series.threshold[index]);
@@ -119,7 +119,7 @@
 
   // Accuracy against sparsity: the chosen series, the others behind it, and the chosen point.
   function drawChart(svg, data, replica, shown, chosen, index) {
-    const weightCount = replica.weights.length;
+    const weightCount = data.weight_count;
     const [width, height] = [Math.max(svg.parentElement.clientWidth, 280), 340];
     const [left, right, top, bottom] = [58, 12, 14, 48];
     const x = (share) => left + share * (width - left - right);
@@ -179,6 +179,10 @@
 
   function explore(place, data) {
     const { inputs, units } = data;
+    const pictured = data.replicas[0].weights.length > 0;
+    const explained = pictured
+      ? "Row: unit of the layer before. Column: unit of this layer."
+      : `A picture of its ${data.weight_count.toLocaleString("en")} weights has no room on this page.`;
     const controls = element("div", { class: "controls" });
     const criteria = [];
     for (const { method, rule } of data.replicas[0].series) {
@@ -219,10 +223,9 @@
       chart,
       keys,
       element("h4", {}, "The focus layer"),
-      element("p", { class: "quiet" }, "Row: unit of the layer before. Column: unit of this layer." + leftOut(data.replicas.length, data.replicates)),
-      panels,
-      told,
+      element("p", { class: "quiet" }, explained + leftOut(data.replicas.length, data.replicates)),
     );
+    if (pictured) place.append(panels, told);
 
     let weightIndex = null;
     let series = null;
@@ -232,7 +235,7 @@
     const atSettings = (one) =>
       (one.tolerance === null || one.tolerance === tolerance.value()) &&
       (one.window === null || one.window === window_.value());
-    const sparsity = (index) => 1 - series.nonzero[index] / replica().weights.length;
+    const sparsity = (index) => 1 - series.nonzero[index] / data.weight_count;
     const nearest = (share) => {
       const distances = series.nonzero.map((_, index) => Math.abs(sparsity(index) - share));
       return distances.indexOf(Math.min(...distances));
@@ -251,7 +254,7 @@
     function draw() {
       const own = replica();
       const index = Number(slider.value);
-      const weightCount = own.weights.length;
+      const weightCount = data.weight_count;
       const threshold = series.threshold[index];
       const zero = weightCount - series.nonzero[index];
       boxes.accuracy.value.textContent = percent(series.accuracy[index]);
@@ -267,7 +270,7 @@
             : ["Setting", "none"];
       boxes.setting.head.textContent = head;
       boxes.setting.value.textContent = setting;
-      boxes.frozen.value.textContent = String(own.frozen.length);
+      boxes.frozen.value.textContent = pictured ? String(own.frozen.length) : "–";
       const words = threshold === undefined ? "" : `threshold ${threshold} epochs, `;
       slider.setAttribute("aria-valuetext", `${words}${percent(zero / weightCount)} zero weights, accuracy ${percent(series.accuracy[index])}`);
 
@@ -282,6 +285,7 @@
     }
 
     function drawLayer(own, index) {
+      if (!pictured) return;
       const [at, last] = [data.tolerances.indexOf(tolerance.value()), data.windows.indexOf(window_.value())];
       const most = Math.max(...own.weights.map(Math.abs));
       drawHeat(weights, "Reference weights", own.weights, DIVERGING, [-most, most], (value) => value, weightIndex, units);
@@ -307,7 +311,7 @@
       told.textContent =
         weightIndex === null
           ? "Point at a weight, or go there with the arrow keys, to read its numbers."
-          : `Node from unit ${Math.floor(weightIndex / units)} to unit ${weightIndex % units}: weight ${plain(own.weights[weightIndex])}, stability ` +
+          : `Weight from unit ${Math.floor(weightIndex / units)} to unit ${weightIndex % units}: ${plain(own.weights[weightIndex])}, stability ` +
             `${counted[weightIndex]} epochs, τ ${plain(tau[weightIndex])}, h ${plain(held[weightIndex])}` +
             (cut === null ? "." : `; ${state(weightIndex)}.`);
     }

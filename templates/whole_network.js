@@ -27,9 +27,10 @@
     return { canvas, kept };
   }
 
-  // Draws which weights are there at the size at `step` (0: before any cut) and returns how many. Where a screen has fewer
-  // pixels than a layer has weights, a pixel shows the share that is there of several.
-  function draw(canvas, { inputs, units }, counts, step) {
+  // Draws which weights are there at the size at `step` (0: before any cut). Where a screen has fewer pixels than a layer has
+  // weights, a pixel shows the share that is there of several.
+  function draw(canvas, tensor, counts, step) {
+    const [inputs, units] = [Math.ceil(tensor.inputs / tensor.step), tensor.units];
     const room = (length) => Math.max(length * (window.devicePixelRatio || 1), 1);
     const [across, down] = [
       Math.ceil(inputs / room(canvas.clientWidth)),
@@ -37,14 +38,12 @@
     ];
     const [columns, rows] = [Math.ceil(inputs / across), Math.ceil(units / down)];
     const [kept, all] = [new Uint32Array(columns * rows), new Uint32Array(columns * rows)];
-    let total = 0;
     for (let input = 0; input < inputs; input += 1) {
       for (let unit = 0; unit < units; unit += 1) {
         const place = Math.floor(unit / down) * columns + Math.floor(input / across);
         const stays = counts.charCodeAt(input * units + unit) - ZERO >= step ? 1 : 0;
         kept[place] += stays;
         all[place] += 1;
-        total += stays;
       }
     }
     [canvas.width, canvas.height] = [columns, rows];
@@ -56,7 +55,6 @@
       image.data.set([...mixed, 255], 4 * place);
     });
     pen.putImageData(image, 0, 0);
-    return total;
   }
 
   function show(place, data) {
@@ -104,7 +102,7 @@
         element("div", {},
           element("h4", {}, "Every method"),
           element("p", { class: "quiet" }, `${data.judged} accuracy in per cent, mean ± sd over replicas.`),
-          element("div", { class: "scroll" }, table),
+          element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Every method" }, table),
         ),
       ),
     );
@@ -117,7 +115,8 @@
       layers.forEach(({ canvas, kept: words }, index) => {
         const tensor = data.tensors[index];
         const all = tensor.inputs * tensor.units;
-        const stays = draw(canvas, tensor, own.counts[index], step);
+        const stays = own.kept[index][step];
+        draw(canvas, tensor, own.counts[index], step);
         words.textContent = `${whole(stays)} of ${whole(all)} (${((100 * stays) / all).toFixed(1)} %)`;
         canvas.setAttribute("aria-label", `${tensor.name}, network ${times(size)}: ${words.textContent} weights stay`);
         kept += stays;

@@ -1,25 +1,38 @@
 //! `holdfast compare`: the main job.
 
-use super::options::RunArguments;
+use super::options::{FullOption, RunArguments};
 use super::progress::Reporter;
 use super::run::{Run, finish, prepare};
 use super::{output, report as page};
 use crate::error::Result;
-use crate::report::{figures, tables, write_figure};
+use crate::report::verdict::Verdict;
+use crate::report::{Provenance, figures, tables};
 use crate::study::comparison::{Compared, compare};
 use crate::study::experiment::Cell;
 use crate::study::memory::Job;
 use crate::study::results::{Results, write_together};
+use clap::Args;
 use serde_json::json;
 use std::time::Instant;
 
-pub(super) fn run(arguments: &RunArguments) -> Result<()> {
+/// Arguments of `compare`.
+#[derive(Args)]
+pub(super) struct CompareArguments {
+    #[command(flatten)]
+    run: RunArguments,
+    #[command(flatten)]
+    full: FullOption,
+}
+
+pub(super) fn run(CompareArguments { run: arguments, full }: &CompareArguments) -> Result<()> {
     let configuration = arguments.run.resolve(&arguments.file, None)?;
     let Some(prepared) = prepare("compare", configuration, arguments, Job::Compare, None)? else { return Ok(()) };
     let say = &arguments.folder.output;
     let mut run = prepared.start(arguments.folder.out.as_deref(), arguments.fresh)?;
     let found = if run.is_finished(say) { read_back(&run)? } else { compare_all(&mut run, say.quiet)? };
     let place = run.folder.path().display();
+    let places = run.cells.iter().map(|cell| format!("{place}/{}", cell.folder_name(&run.configuration)));
+    let places: Vec<String> = places.map(|place| place.trim_end_matches('/').into()).collect();
     if say.json {
         return output::json(&json!({
             "configuration_hash": run.manifest.configuration_hash,
@@ -28,8 +41,14 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
             "cells": found.iter().map(tables::json).collect::<Vec<_>>(),
         }));
     }
-    let texts: Vec<String> = found.iter().map(tables::text).collect();
-    output::result(&format!("{}\nFiles are in {place}; begin with report.html.\n", texts.join("\n")))
+    let machine = Provenance::from(&run.manifest).machine;
+    let text = |(cell, place): (&Results, &String)| {
+        let verdict = Verdict::of(cell).text(&machine, cell.judged_by(), place);
+        if full.full { verdict + "\n" + &tables::text(cell) } else { verdict }
+    };
+    let texts: Vec<String> = found.iter().zip(&places).map(text).collect();
+    let more = if full.full { "" } else { "; --full prints every table" };
+    output::result(&format!("{}\nFiles are in {place}; begin with report.html{more}.\n", texts.join("\n")))
 }
 
 /// Results of a finished run.
@@ -37,8 +56,8 @@ fn read_back(run: &Run) -> Result<Vec<Results>> {
     let shown = |cell: &Cell| {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
         let results = Results::read_back(&run.configuration, &folder.place(""))?;
-        // The figure follows from the tables: whoever lost it gets it back.
-        write_figure(&figures::svg(&results)?, |ending| folder.file(&format!("figures/figure4.{ending}")))?;
+        // The figures follow from the tables: whoever lost it gets it back.
+        figures::write(&results, "figure4", &|name| folder.file(&format!("figures/{name}")))?;
         Ok(results)
     };
     run.cells.iter().map(shown).collect()
@@ -56,11 +75,10 @@ fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<Results>> {
         let own = part(cell);
         let Compared { results, weight_hashes, wall_times } =
             compare(engine, cell, configuration, &own, reporter.control())?;
-        let figure = figures::svg(&results)?;
-        write_figure(&figure, |ending| own.file(&format!("figures/figure4.{ending}")))?;
+        figures::write(&results, "figure4", &|name| own.file(&format!("figures/{name}")))?;
         if cells.len() > 1 {
-            let name = format!("figures/figure4-{}-{}", cell.model(), cell.data_set);
-            write_figure(&figure, |ending| folder.file(&format!("{name}.{ending}")))?;
+            let name = format!("figure4-{}-{}", cell.model(), cell.data_set);
+            figures::write(&results, &name, &|name| folder.file(&format!("figures/{name}")))?;
         }
         let label = cell.label(configuration);
         let hashes = weight_hashes.into_iter().map(|(what, hash)| (format!("{label}: {what}"), hash));

@@ -1,6 +1,6 @@
 //! `holdfast merge`: the shards of a study, joined.
 
-use super::options::{DeviceOptions, FolderOptions};
+use super::options::{DeviceOptions, FolderOptions, FullOption};
 use super::progress::Reporter;
 use super::run::{announce, cells_in, manifest_in, open_engine, open_folder, settings_of, write_settings};
 use super::study::TrainedStudy;
@@ -25,6 +25,8 @@ pub(super) struct MergeArguments {
     /// Leave Figure 4 out, which needs the data, and trains exponential decay.
     #[arg(long)]
     without_figure_4: bool,
+    #[command(flatten)]
+    full: FullOption,
     #[command(flatten)]
     folder: FolderOptions,
 }
@@ -85,7 +87,7 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<()> {
     };
     announce(&data, say);
     let trained = TrainedStudy { configuration: &configuration, names: cells, cells: &data, folder: &folder };
-    trained.conclude(&mut engine, &mut manifest, control)?.print(say)
+    trained.conclude(&mut engine, &mut manifest, control)?.print(say, arguments.full)
 }
 
 /// Joins what the shards have trained anew of a cell for the sensitivity table, in the part `place` of their folders.

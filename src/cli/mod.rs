@@ -42,7 +42,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// The main job: train, count stability, sweep all operating points; exponential decay and controls beside it.
-    Compare(Box<options::RunArguments>),
+    Compare(Box<compare::CompareArguments>),
     /// The paper's study: Tables 1 to 5 and Figure 3, from networks trained here or from anyone's numbers.
     Study(Box<study::StudyArguments>),
     /// Join the shards of a study.

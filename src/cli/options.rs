@@ -93,6 +93,14 @@ impl OutputOptions {
     }
 }
 
+/// Whether all tables are printed, or what they say.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct FullOption {
+    /// Print every table after the verdict; they are in the report, too.
+    #[arg(long)]
+    pub(super) full: bool,
+}
+
 /// Which device, how much is said, and where results go.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct FolderOptions {

@@ -5,7 +5,8 @@ use super::output;
 use super::run::{cells_in, manifest_in, settings_of};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::report::{Run, Study, html};
+use crate::report::markup::Markup;
+use crate::report::{Run, Study, figures, html};
 use crate::run_folder::{Manifest, RunFolder, csv};
 use crate::study::conclusion::FIGURE_4;
 use crate::study::configuration::Configuration;
@@ -22,6 +23,10 @@ const AGAIN: &str = "give the command of that run again with --fresh";
 
 /// Arguments of `report`.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holdfast report runs/compare-0123 runs/compare-4567 --out both.html
+  holdfast report runs/compare-0123 --slide
+  holdfast report runs/compare-0123 --tables tex > tables.tex")]
 pub(super) struct ReportArguments {
     /// Run folders of `compare` and `study`; of a study with its Figure 4 if that was made.
     #[arg(value_name = "RUN", required = true)]
@@ -29,6 +34,12 @@ pub(super) struct ReportArguments {
     /// The page; `report.html` in the run's folder if there is one run, and else here.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print all tables instead, for a document of yours: Markdown (md), or LaTeX (tex, with the package booktabs).
+    #[arg(long, value_enum, conflicts_with_all = ["out", "slide"])]
+    tables: Option<Markup>,
+    /// Write each figure once more, 16:9 and in large type, as figures/NAME-slide.svg and .png of each run's folder.
+    #[arg(long, conflicts_with = "out")]
+    slide: bool,
     /// Threads for counting; all cores if not given. Changes no bit.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -45,6 +56,12 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<()> {
         }
         runs.push(read(path, &mut engine)?);
     }
+    if let Some(markup) = arguments.tables {
+        return output::result(&html::document(&runs, markup));
+    }
+    if arguments.slide {
+        return slides(&arguments.runs, &runs);
+    }
     let out = match (&arguments.out, arguments.runs.as_slice()) {
         (Some(out), _) => out.clone(),
         (None, [run]) => run.join("report.html"),
@@ -52,6 +69,20 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<()> {
     };
     html::write(&runs, &place_of_page(out.clone())?)?;
     output::result(&format!("The page is {}.\n", out.display()))
+}
+
+/// Writes the figures of finished runs as slides into their folders.
+fn slides(paths: &[PathBuf], runs: &[Run]) -> Result<()> {
+    for (path, run) in paths.iter().zip(runs) {
+        let folder = RunFolder::open(path, &manifest_of(path)?)?;
+        for (cell, _) in &run.cells {
+            let (model, data_set) = (&cell.ledger.workload.model, &cell.ledger.workload.data_set);
+            let name = if run.cells.len() == 1 { "figure4".into() } else { format!("figure4-{model}-{data_set}") };
+            figures::write_slides(cell, &name, &|name| folder.file(&format!("figures/{name}")))?;
+        }
+        output::result(&format!("The slides are in {}.\n", path.join("figures").display()))?;
+    }
+    Ok(())
 }
 
 /// Reads a finished run of `compare` or `study`.

@@ -1,12 +1,13 @@
 //! `holdfast study`: the paper's tables, from networks trained here or from anyone's numbers.
 
-use super::options::{FolderOptions, OutputOptions, RunArguments, StudyOptions};
+use super::options::{FolderOptions, FullOption, OutputOptions, RunArguments, StudyOptions};
 use super::progress::Reporter;
 use super::run::{Run, begin, finish, prepare};
 use super::{output, report as page};
 use crate::engine::{DeviceDescription, Engine};
 use crate::error::Result;
-use crate::report::{figures, growth_figure, study as report, tables as report_tables, verdict, write_figure};
+use crate::report::chart::Sheet;
+use crate::report::{figures, growth_figure, settle_and_hold, study as report, study_verdict, tables as report_tables};
 use crate::run_folder::{Manifest, RunFolder, Shard, csv};
 use crate::study::Control;
 use crate::study::conclusion::{Conclusion, FIGURE_4, SensitivityRow, TrainingSeconds, figure4};
@@ -25,6 +26,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+/// Where the rest is.
+const HINT: &str = "; --full prints Tables 1 to 5 and all else";
+
 /// Arguments of `study`.
 #[derive(Args)]
 pub(super) struct StudyArguments {
@@ -32,6 +36,8 @@ pub(super) struct StudyArguments {
     run: RunArguments,
     #[command(flatten)]
     own: StudyOptions,
+    #[command(flatten)]
+    full: FullOption,
     /// Train only one part of N, of every model and data set each N-th replica; `holdfast merge` joins the parts and makes
     /// tables and figures.
     #[arg(long, value_name = "I/N")]
@@ -97,7 +103,7 @@ fn from_training(arguments: &StudyArguments) -> Result<()> {
     let names: Vec<String> = run.cells.iter().map(|cell| cell.folder_name(&run.configuration)).collect();
     let Run { configuration, cells, mut engine, folder, mut manifest } = run;
     let trained = TrainedStudy { configuration: &configuration, names, cells: &cells, folder: &folder };
-    trained.conclude(&mut engine, &mut manifest, control)?.print(say)
+    trained.conclude(&mut engine, &mut manifest, control)?.print(say, arguments.full)
 }
 
 /// Trains what is not trained yet.
@@ -235,7 +241,7 @@ impl TrainedStudy<'_> {
         for results in &all {
             let (model, data_set) = (&results.ledger.workload.model, &results.ledger.workload.data_set);
             let name = if cells.len() == 1 { "figure4".into() } else { format!("figure4-{model}-{data_set}") };
-            write_figure(&figures::svg(results)?, |ending| folder.file(&format!("figures/{name}.{ending}")))?;
+            figures::write(results, &name, &|name| folder.file(&format!("figures/{name}")))?;
         }
         Ok(all)
     }
@@ -244,12 +250,13 @@ impl TrainedStudy<'_> {
 /// Writes Tables 1 to 5 and Figure 3.
 fn write_tables(made: &Tables, folder: &RunFolder) -> Result<()> {
     tables::write(&|name| folder.file(name), made)?;
-    write_figure(&growth_figure::svg(&made.growth)?, |ending| folder.file(&format!("figures/figure3.{ending}")))
+    let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| growth_figure::svg(&made.growth, sheet));
+    figures::write_drawing("figure3", [&light, &dark], &|name| folder.file(&format!("figures/{name}")))
 }
 
 impl Concluded {
-    /// Prints the tables.
-    pub(super) fn print(&self, say: &OutputOptions) -> Result<()> {
+    /// Prints what was found, or every table.
+    pub(super) fn print(&self, say: &OutputOptions, FullOption { full }: FullOption) -> Result<()> {
         if say.json {
             let mut value = report::json(&self.tables, &self.hash, &self.folder);
             value["sensitivity"] = json!(self.conclusion.sensitivity);
@@ -257,15 +264,15 @@ impl Concluded {
             value["figure4"] = self.figure4.iter().map(report_tables::json).collect();
             return output::json(&value);
         }
-        output::result(&format!(
-            "{}{}\n{}\n{}\n{}Files are in {}; begin with report.html.\n",
-            self.switches,
-            report::replacements(&self.replaced),
-            report::text(&self.tables),
-            report::sensitivity_text(&self.conclusion.sensitivity),
-            verdict::text(&self.figure4),
-            self.folder
-        ))
+        let head = format!("{}{}\n", self.switches, report::replacements(&self.replaced));
+        let short = study_verdict::text(&self.tables, &self.figure4);
+        let all = || {
+            let tables = report::text(&self.tables);
+            let sensitivity = report::sensitivity_text(&self.conclusion.sensitivity);
+            format!("\n{tables}\n{sensitivity}\n{}", settle_and_hold::text(&self.figure4))
+        };
+        let (more, hint) = if full { (all(), "") } else { ("\n".into(), HINT) };
+        output::result(&format!("{head}{short}{more}Files are in {}; begin with report.html{hint}.\n", self.folder))
     }
 }
 
@@ -297,7 +304,10 @@ fn from_files(arguments: &StudyArguments, observations: &Path, stable_weights: &
     if say.json {
         return output::json(&report::json(&made, &manifest.configuration_hash, &place.to_string()));
     }
-    output::result(&format!("{}\nFiles are in {place}.\n", report::text(&made)))
+    let short = study_verdict::text(&made, &[]);
+    let (more, hint) =
+        if arguments.full.full { (format!("\n{}", report::text(&made)), "") } else { (String::new(), HINT) };
+    output::result(&format!("{short}{more}\nFiles are in {place}{hint}.\n"))
 }
 
 /// Tables of given numbers run on no device.

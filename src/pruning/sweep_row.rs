@@ -194,6 +194,10 @@ pub struct SweepRow {
     pub accuracy: f64,
     /// Mean cross-entropy on the test images, in nats.
     pub loss: f64,
+    /// Share of training images that are put into the class that the network before the cut puts them into, 0 to 1, where
+    /// that was looked at.
+    #[serde(default)]
+    pub agreement: Option<f64>,
 }
 
 #[cfg(test)]
@@ -245,12 +249,13 @@ mod tests {
             calibration_images: None,
             accuracy: 0.844,
             loss: 0.61,
+            agreement: None,
         };
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.serialize(&row).unwrap();
         let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
         let columns = "method,rule,layers,scope,repair,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,\
-                       nonzero_weights,frozen_weights,smaller,theoretical_speedup,calibration_images,accuracy,loss";
+                       nonzero_weights,frozen_weights,smaller,theoretical_speedup,calibration_images,accuracy,loss,agreement";
         assert_eq!(text.lines().next(), Some(columns));
         assert_eq!(read(&text), [row]);
     }

@@ -1,7 +1,6 @@
 //! The numbers behind the slider of a page: every operating point of some replicas, and of each weight of the focus layer
 //! what the criteria choose by. The page's script (`templates/explorer.js`) draws them.
 
-use super::Run;
 use crate::pruning::masks::RemovalOrder;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, SweepRow};
@@ -10,16 +9,6 @@ use crate::study::ledger::Workload;
 use crate::study::recorded::FocusLayer;
 use crate::study::results::Results;
 use serde::Serialize;
-
-/// Most replicas that can be looked at one by one, of a cell and on a page: each takes about 150 kB.
-const MOST_REPLICAS: u32 = 10;
-const MOST_ON_A_PAGE: usize = 24;
-
-/// How many replicas of each cell a page of these runs shows.
-pub(super) fn replicas_each(runs: &[Run]) -> u32 {
-    let cells = runs.iter().map(|run| run.cells.len()).sum::<usize>().max(1);
-    ((MOST_ON_A_PAGE / cells) as u32).clamp(1, MOST_REPLICAS)
-}
 
 /// All that the slider of one cell shows.
 #[derive(Serialize)]
@@ -30,6 +19,8 @@ struct Explorer<'a> {
     epochs: u32,
     /// All trained replicas; those that are not in `replicas` cannot be looked at.
     replicates: u32,
+    /// Weights of the focus layer; without room for pictures of them nothing else tells.
+    weight_count: usize,
     /// Which images accuracies are of: `Test` or `Training`.
     judged: &'static str,
     /// Accuracy, 0 to 1.
@@ -42,7 +33,7 @@ struct Explorer<'a> {
     replicas: Vec<Replica<'a>>,
 }
 
-/// One replica. Lists of weights are in the order of the layer: `[in, out]`.
+/// One replica. Lists of weights are in the order of the layer, `[in, out]`; all are empty where there is no room for them.
 #[derive(Serialize)]
 struct Replica<'a> {
     /// Accuracy of the network as it was trained.
@@ -78,27 +69,54 @@ struct Series<'a> {
     accuracy: Vec<f64>,
 }
 
-/// The numbers of a cell as JSON that can stand inside a script element.
-pub(super) fn json(cell: &Results, layer: &FocusLayer, most: u32) -> serde_json::Result<String> {
+/// The numbers of a cell as JSON that can stand inside a script element, of at most so many replicas, with pictures of the layer
+/// if it has at most so many weights.
+pub(super) fn json(cell: &Results, layer: &FocusLayer, most: u32, weights: usize) -> serde_json::Result<String> {
     let Workload { replicates, epochs, .. } = cell.ledger.workload;
     let explorer = Explorer {
         inputs: layer.sizes[0],
         units: layer.sizes[1],
         epochs,
         replicates,
+        weight_count: layer.history.shape().weight_count,
         judged: cell.judged_by(),
         chance: rounded(cell.chance),
         headline_window: cell.headline_window,
         headline_rule: cell.headline_rule,
         tolerances: &layer.stability.tolerances,
         windows: &layer.envelope.windows,
-        replicas: (0..replicates.min(most)).map(|replica| Replica::new(cell, layer, replica)).collect(),
+        replicas: (0..replicates.min(most))
+            .map(|replica| match layer.history.shape().weight_count <= weights {
+                true => Replica::new(cell, layer, replica),
+                false => Replica::without_pictures(cell, replica),
+            })
+            .collect(),
     };
     // No `<`: text from data cannot end the element.
     Ok(serde_json::to_string(&explorer)?.replace('<', "\\u003c"))
 }
 
 impl<'a> Replica<'a> {
+    /// The curves alone.
+    fn without_pictures(cell: &'a Results, replica: u32) -> Self {
+        let own = || cell.sweep.iter().filter(move |row| row.replica == replica && is_plain(row));
+        let dense = own().find(|row| {
+            row.method == Method::Dense && row.rule.is_empty() && row.epochs == cell.ledger.workload.epochs
+        });
+        Self {
+            dense: dense.map(|row| rounded(row.accuracy)),
+            weights: Vec::new(),
+            frozen: Vec::new(),
+            stability: Vec::new(),
+            settling: Vec::new(),
+            holding: Vec::new(),
+            settling_order: Vec::new(),
+            holding_order: Vec::new(),
+            magnitude_order: RemovalOrder::smallest_first(&[]),
+            series: all_series(own().collect()),
+        }
+    }
+
     fn new(cell: &'a Results, layer: &'a FocusLayer, replica: u32) -> Self {
         let FocusLayer { history, stability, envelope, .. } = layer;
         let place = replica as usize;
@@ -108,12 +126,7 @@ impl<'a> Replica<'a> {
         let settling = |window| envelope.settling_tolerances(window, place);
         let holding = |window| envelope.holding_magnitude(window, place);
         let magnitudes: Vec<f32> = reference.iter().map(|weight| weight.abs()).collect();
-        let own = || cell.sweep.iter().filter(move |row| row.replica == replica && is_plain(row));
-        let dense = own().find(|row| {
-            row.method == Method::Dense && row.rule.is_empty() && row.epochs == cell.ledger.workload.epochs
-        });
         Self {
-            dense: dense.map(|row| rounded(row.accuracy)),
             weights: reference.iter().map(|&weight| short(weight.into())).collect(),
             frozen: (0..)
                 .zip(envelope.frozen_of_replica(place))
@@ -135,7 +148,7 @@ impl<'a> Replica<'a> {
             settling_order: windows.clone().map(|window| RemovalOrder::largest_first(&settling(window))).collect(),
             holding_order: windows.map(|window| RemovalOrder::smallest_first(holding(window))).collect(),
             magnitude_order: RemovalOrder::smallest_first(&magnitudes),
-            series: all_series(own().collect()),
+            ..Self::without_pictures(cell, replica)
         }
     }
 }
@@ -179,7 +192,7 @@ mod tests {
     #[test]
     fn a_slider_finds_every_operating_point_sparser_and_sparser() {
         let (cell, layer) = (sample::cell(), sample::layer());
-        let found: Value = serde_json::from_str(&json(&cell, &layer, 10).unwrap()).unwrap();
+        let found: Value = serde_json::from_str(&json(&cell, &layer, 10, 900).unwrap()).unwrap();
         let replicas = found["replicas"].as_array().unwrap();
         assert_eq!(replicas.len(), 5);
         for (number, replica) in replicas.iter().enumerate() {
@@ -205,12 +218,20 @@ mod tests {
 
     #[test]
     fn orders_of_removal_are_those_of_the_criteria() {
-        let found: Value = serde_json::from_str(&json(&sample::cell(), &sample::layer(), 10).unwrap()).unwrap();
+        let found: Value = serde_json::from_str(&json(&sample::cell(), &sample::layer(), 10, 900).unwrap()).unwrap();
         // The weights of the sample grow with the index of the weight: the first is the smallest.
         let replica = &found["replicas"][0];
         assert_eq!(replica["magnitude_order"][0], 0);
         assert_eq!(replica["magnitude_order"].as_array().unwrap().len(), 900);
         assert_eq!(replica["stability"][0].as_array().unwrap().len(), 900);
+    }
+
+    #[test]
+    fn a_layer_without_room_for_pictures_keeps_its_curves() {
+        let found: Value = serde_json::from_str(&json(&sample::cell(), &sample::layer(), 1, 899).unwrap()).unwrap();
+        let replica = &found["replicas"][0];
+        assert_eq!((&found["weight_count"], &replica["weights"]), (&Value::from(900), &Value::Array(Vec::new())));
+        assert!(replica["series"].as_array().unwrap().len() > 5);
     }
 
     #[test]

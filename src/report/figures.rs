@@ -1,454 +1,533 @@
-//! Figure 4: what pruning costs in accuracy and in time, as SVG and PNG.
-//!
-//! Four fields: (a) test accuracy, (b) time per operating point, (c) difference to one-shot pruning, and the legend in a
-//! field of its own, where it can cover no data.
+//! Figure 4 and its panels, each of one message: accuracy by sparsity of a layer, by size of the whole network, by the time of a
+//! point, and what is gained over one-shot pruning.
 
+use super::chart::{Axis, Chart, Format, Marked, Place, Series, Sheet};
+use super::leading::{self, Leading};
 use super::look::Look;
-use super::picture::{
-    Area, CAPTION_SIZE, FONT, GRID, LABEL_SIZE, captioned, drawn, errors, failed, line, markers, mesh, note, tick,
-    words,
-};
+use super::picture;
+use super::verdict::ORDERED_BY;
 use crate::error::Result;
 use crate::pruning::{Method, Repair};
-use crate::study::accuracy::{self, Curve, CurvePoint};
-use crate::study::ledger::LedgerRow;
-use crate::study::numbers::significant;
+use crate::study::accuracy::{self, Curve, CurvePoint, at_size, at_sparsity};
+use crate::study::numbers::{counted, significant};
 use crate::study::results::Results;
-use plotters::element::DashedPathElement;
-use plotters::prelude::*;
-use plotters::style::text_anchor::HPos;
-
-/// Width and height in pixels.
-const SIZE: (u32, u32) = (1480, 1180);
-const TITLE_HEIGHT: u32 = 64;
+use std::path::PathBuf;
 
 /// Real points of magnitude stability further apart than this, in per cent of sparsity, are not joined by a line.
 const WIDEST_GAP: f64 = 5.0;
-
-/// Every curve shows its spread about once in so many per cent of sparsity: bars at every point would hide the curves.
-const BAR_SPACING: f64 = 10.0;
-
-/// Panel (c) shows intervals up to so many percentage points beyond the means; wider ones run off the panel.
+/// Where the axis of sparsity begins if all curves coincide before, and where it ends: at 100 % nothing is left of a layer.
+const FROM: f64 = 40.0;
+const TO: f64 = 95.0;
+/// Curves within so many per cent of the network unpruned are said to coincide with it.
+const COINCIDE: f64 = 2.0;
+/// Intervals of differences wider than so many percentage points are not drawn: they would hide the rest.
 const WIDEST_INTERVAL: f64 = 25.0;
+/// The size that the message of the whole network is about, where the run has it.
+const TOLD_SIZE: f64 = 6.0;
+/// Pixels between the panels of the whole figure.
+const GUTTER: f64 = 20.0;
 
-const REFERENCE: RGBColor = RGBColor(90, 90, 90);
-
-/// Figure 4 of one cell, ready to be drawn.
-struct Figure<'a> {
-    cell: &'a Results,
-    curves: Vec<(Curve, Look)>,
+/// A panel with the name of its files.
+#[derive(Clone, Debug)]
+pub struct Panel {
+    /// `accuracy`, `size`, `time` or `gain`.
+    pub name: &'static str,
+    chart: Chart,
 }
 
-/// Figure 4 as the text of an SVG file.
+impl Panel {
+    /// The panel as the text of an SVG file.
+    pub fn svg(&self, format: Format, sheet: Sheet) -> String {
+        self.chart.svg(format, sheet)
+    }
+
+    /// What it says, in a sentence.
+    pub fn message(&self) -> &str {
+        &self.chart.message
+    }
+
+    /// What its bands and bars mean.
+    pub fn note(&self) -> &str {
+        &self.chart.note
+    }
+}
+
+/// The panels of a cell, as far as there is something to show.
+pub fn panels(cell: &Results) -> Vec<Panel> {
+    let layer = leading::of_layer(cell);
+    let whole = leading::of_sizes(cell);
+    let panel = |name, chart: Option<Chart>| chart.map(|chart| Panel { name, chart });
+    [
+        panel("accuracy", accuracy_chart(cell, &layer)),
+        panel("size", size_chart(cell, &whole)),
+        panel("time", time_chart(cell, &layer)),
+        panel("gain", gain_chart(cell)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// All panels together as the text of an SVG file.
+pub fn svg(panels: &[Panel], sheet: Sheet) -> String {
+    let charts: Vec<&Chart> = panels.iter().map(|panel| &panel.chart).collect();
+    together(&charts, "Accuracy and time of pruning", sheet)
+}
+
+/// Charts two side by side.
+pub(super) fn together(charts: &[&Chart], about: &str, sheet: Sheet) -> String {
+    let (width, height) = Format::PANEL.size();
+    let columns = charts.len().clamp(1, 2);
+    let rows = charts.len().div_ceil(columns).max(1);
+    let along = |size: f64, count: usize| size * count as f64 + GUTTER * (count - 1) as f64;
+    let (all, high) = (along(width, columns), along(height, rows));
+    let mut text = String::new();
+    for (place, chart) in charts.iter().enumerate() {
+        let (x, y) = ((width + GUTTER) * (place % columns) as f64, (height + GUTTER) * (place / columns) as f64);
+        let inner = chart.inner(Format::PANEL, sheet);
+        text += &format!("<svg x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\">{inner}</svg>");
+    }
+    picture::sheet((all, high), sheet, about, &text)
+}
+
+/// Writes a cell's panels and all of them together, light and dark; `path` gives the place of a file in the folder of figures.
 ///
 /// # Errors
-/// [`crate::error::Error::Job`] if the drawing fails.
-pub fn svg(cell: &Results) -> Result<String> {
-    drawn(SIZE, |root| Figure::new(cell).draw(root))
-}
-
-impl<'a> Figure<'a> {
-    fn new(cell: &'a Results) -> Self {
-        let mut curves: Vec<(Curve, Look)> = Vec::new();
-        let surgeons = accuracy::repaired_curves(&cell.sweep, cell.headline_window)
-            .into_iter()
-            .filter(|curve| matches!(curve.method, Method::Surgeon | Method::HoldSurgeon));
-        for curve in accuracy::curves(&cell.sweep, cell.headline_window).into_iter().chain(surgeons) {
-            let taken: Vec<Look> = curves.iter().map(|(_, look)| *look).collect();
-            let look = Look::new(curve.method, &curve.rule, curve.tolerance, &taken);
-            curves.push((curve, look));
-        }
-        Self { cell, curves }
-    }
-
-    /// The curves with their places in the legend, in the order in which they are drawn: those with dashes stand behind.
-    fn behind_first(&self) -> impl Iterator<Item = (usize, &(Curve, Look))> {
-        let dashed =
-            |dashed| self.curves.iter().enumerate().filter(move |(_, (_, look))| look.dash.is_some() == dashed);
-        dashed(true).chain(dashed(false))
-    }
-
-    fn draw(&self, root: &Area<'_>) -> Result<()> {
-        let (title, panels) = root.split_vertically(TITLE_HEIGHT);
-        let style = words(CAPTION_SIZE + 3, HPos::Center);
-        title
-            .draw(&Text::new(self.cell.title(), (SIZE.0 as i32 / 2, TITLE_HEIGHT as i32 / 2), style))
-            .map_err(failed)?;
-        let panels = panels.split_evenly((2, 2));
-        self.accuracy(&panels[0])?;
-        self.time(&panels[1])?;
-        self.difference(&panels[2])?;
-        self.legend(&panels[3])
-    }
-
-    /// Panel (a): accuracy against sparsity.
-    fn accuracy(&self, area: &Area<'_>) -> Result<()> {
-        let body = captioned(area, "(a) Accuracy after pruning (only decay retrains)", 94)?;
-        let mut chart = builder(&body, 80).build_cartesian_2d(0.0..100.0, 0.0..100.0).map_err(failed)?;
-        let judged = format!("{} accuracy (%)", self.cell.judged_by());
-        mesh(&mut chart, "Zero weights in the focus layer (%)", &judged, 11)?;
-        for (level, dash) in self.references() {
-            let line = DashedLineSeries::new([(0.0, level), (100.0, level)], dash, dash, REFERENCE.stroke_width(2));
-            chart.draw_series(line).map_err(failed)?;
-        }
-        let place = |point: &CurvePoint| (100.0 * point.sparsity.mean, 100.0 * point.accuracy.mean);
-        let bar = |point: &CurvePoint| {
-            let (x, y) = place(point);
-            let sd = 100.0 * point.accuracy.sd?;
-            Some([(x, (y - sd).max(0.0)), (x, (y + sd).min(100.0))])
-        };
-        for (index, (curve, look)) in self.behind_first() {
-            let points: Vec<_> = curve.points.iter().map(place).collect();
-            let barred = spaced(&points, phase(index, self.curves.len()));
-            // Magnitude stability has only these points; of the others' dense grids a few markers are enough.
-            let marked = |place: usize| curve.method == Method::Stability || barred.contains(&place);
-            for segment in points.chunk_by(|a, b| curve.method != Method::Stability || b.0 - a.0 <= WIDEST_GAP) {
-                line(&mut chart, segment, *look)?;
-            }
-            let bars = barred.iter().filter_map(|&place| bar(&curve.points[place]));
-            errors(&mut chart, bars, *look)?;
-            let marked: Vec<_> = (0..points.len()).filter(|&place| marked(place)).map(|place| points[place]).collect();
-            markers(&mut chart, &marked, *look)?;
-        }
-        Ok(())
-    }
-
-    /// Accuracy in per cent and length of the dashes of the two reference lines: dense, chance.
-    fn references(&self) -> impl Iterator<Item = (f64, i32)> {
-        let dense = accuracy::dense(&self.cell.sweep).pop().map(|(_, summary)| (100.0 * summary.mean, 12));
-        dense.into_iter().chain([(100.0 * self.cell.chance, 3)])
-    }
-
-    /// Panel (b): milliseconds per operating point and replica.
-    fn time(&self, area: &Area<'_>) -> Result<()> {
-        let rows: Vec<(&LedgerRow, f64)> = self
-            .cell
-            .ledger
-            .rows
-            .iter()
-            // What panel (a) shows: one layer, cut, and the surgeons.
-            .filter(|row| {
-                let is_shown = row.repair == Repair::Cut || matches!(row.method, Method::Surgeon | Method::HoldSurgeon);
-                is_shown && !accuracy::are_several(&row.layers)
-            })
-            .filter_map(|row| Some((row, row.marginal_ms.filter(|&marginal| marginal > 0.0)?)))
-            .collect();
-        let body = captioned(area, "(b) Time per operating point and replica", 94)?;
-        if rows.is_empty() {
-            return note(&body, "no times were measured");
-        }
-        // Whole decades, and a little more, so that rounding does not lose the outermost ticks.
-        let exponents = rows.iter().map(|row| row.1.log10());
-        let low = 0.99 * 10f64.powf(exponents.clone().fold(f64::INFINITY, f64::min).floor());
-        let high = 1.01 * 10f64.powf(exponents.fold(f64::NEG_INFINITY, f64::max).floor() + 1.0);
-        let mut chart = builder(&body, 250)
-            .build_cartesian_2d((low..high).log_scale(), -0.6..rows.len() as f64 - 0.4)
-            .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .y_labels(0)
-            .x_labels(6)
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .x_label_formatter(&|&value| tick(value))
-            .x_desc("Milliseconds, logarithmic (mean ± sd of repetitions)")
-            .label_style((FONT, LABEL_SIZE))
-            .draw()
-            .map_err(failed)?;
-        let middle = (low * high).sqrt();
-        for (index, &(row, marginal)) in rows.iter().enumerate() {
-            let look = Look::new(row.method, &row.rule, None, &[]);
-            let y = (rows.len() - 1 - index) as f64;
-            let sd = row.marginal_ms_sd.unwrap_or(0.0);
-            let bar = [((marginal - sd).max(low), y), ((marginal + sd).min(high), y)];
-            chart.draw_series([PathElement::new(bar, look.colour.stroke_width(3))]).map_err(failed)?;
-            markers(&mut chart, &[(marginal, y)], look)?;
-            // The value stands on the side where there is room.
-            let (side, shift) = if marginal > middle { (HPos::Right, -14) } else { (HPos::Left, 14) };
-            let value = words(LABEL_SIZE, side);
-            let value = EmptyElement::at((marginal.max(low), y)) + Text::new(significant(marginal), (shift, 0), value);
-            chart.draw_series([value]).map_err(failed)?;
-            let name = words(LABEL_SIZE, HPos::Right);
-            let label = format!("{} {}", row.method, row.rule);
-            let edge = chart.backend_coord(&(low, y));
-            let corner = body.get_base_pixel();
-            let place = (edge.0 - corner.0 - 10, edge.1 - corner.1);
-            body.draw(&Text::new(label.trim_end().to_string(), place, name)).map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    /// Panel (c): what a criterion gains over one-shot pruning of the same nets.
-    fn difference(&self, area: &Area<'_>) -> Result<()> {
-        let shown = |method| matches!(method, Method::Hold | Method::Settle | Method::MagnitudeFrozenFirst);
-        let curves: Vec<(Vec<Difference>, Look)> = self
-            .behind_first()
-            .filter(|(_, (curve, _))| shown(curve.method))
-            .map(|(_, (curve, look))| (curve.points.iter().filter_map(Difference::of).collect(), *look))
-            .filter(|(points, _): &(Vec<_>, _)| !points.is_empty())
-            .collect();
-        let body = captioned(area, "(c) Accuracy gained over one-shot pruning of the same nets", 94)?;
-        if curves.is_empty() {
-            return note(&body, "one-shot pruning was not measured on the same nets");
-        }
-        let extreme = |sign: f64| {
-            let ends = curves.iter().flat_map(|(points, _)| points).map(|point| {
-                let half = point.half_width.unwrap_or(0.0).min(WIDEST_INTERVAL);
-                sign * point.mean + half
-            });
-            sign * ends.fold(1.0, f64::max)
-        };
-        let (low, high) = (extreme(-1.0), extreme(1.0));
-        let margin = 0.05 * (high - low);
-        let (low, high) = (low - margin, high + margin);
-        let mut chart = builder(&body, 80).build_cartesian_2d(0.0..100.0, low..high).map_err(failed)?;
-        mesh(&mut chart, "Zero weights in the focus layer (%)", "Difference (percentage points)", 9)?;
-        chart.draw_series(LineSeries::new([(0.0, 0.0), (100.0, 0.0)], REFERENCE.stroke_width(2))).map_err(failed)?;
-        for (index, (points, look)) in curves.iter().enumerate() {
-            let places: Vec<_> = points.iter().map(|point| (point.sparsity, point.mean)).collect();
-            let barred = spaced(&places, phase(index, curves.len()));
-            line(&mut chart, &places, *look)?;
-            let bars = barred.iter().filter_map(|&place| {
-                let Difference { sparsity, mean, half_width } = points[place];
-                let half = half_width?;
-                Some([(sparsity, (mean - half).max(low)), (sparsity, (mean + half).min(high))])
-            });
-            errors(&mut chart, bars, *look)?;
-            let marked: Vec<_> = barred.iter().map(|&place| places[place]).collect();
-            markers(&mut chart, &marked, *look)?;
-        }
-        Ok(())
-    }
-
-    /// What the lines and markers mean: two columns where one is too short.
-    fn legend(&self, area: &Area<'_>) -> Result<()> {
-        let (first_column, column_width, top, line_height) = (44, 330, 40, 33);
-        let dense = accuracy::dense(&self.cell.sweep).pop().map(|(epochs, _)| format!("dense, {epochs} epochs"));
-        let references = dense.into_iter().chain([format!("chance, {:.1} %", 100.0 * self.cell.chance)]);
-        let references: Vec<(String, i32)> = references.zip(self.references().map(|(_, dash)| dash)).collect();
-        let entries = self.curves.len() + references.len();
-        let lines = if entries <= 12 { entries } else { entries.div_ceil(2) };
-        let place = |entry: usize| {
-            (first_column + column_width * (entry / lines) as i32, top + line_height * (entry % lines) as i32)
-        };
-        let text = |size| words(size, HPos::Left);
-        for (entry, (curve, look)) in self.curves.iter().enumerate() {
-            let (x, y) = place(entry);
-            let ends = [(x, y), (x + 50, y)];
-            match look.dash {
-                Some((dash, gap)) => area.draw(&DashedPathElement::new(ends, dash, gap, look.stroke())),
-                None => area.draw(&PathElement::new(ends, look.stroke())),
-            }
-            .map_err(failed)?;
-            let (inside, outline) = look.marker();
-            area.draw(&(EmptyElement::at((x + 25, y)) + inside + outline)).map_err(failed)?;
-            area.draw(&Text::new(curve.label.clone(), (x + 66, y), text(LABEL_SIZE))).map_err(failed)?;
-        }
-        for (entry, (name, dash)) in references.into_iter().enumerate() {
-            let (x, y) = place(self.curves.len() + entry);
-            for start in (0..50).step_by(2 * dash as usize) {
-                let dash = [(x + start, y), (x + (start + dash).min(50), y)];
-                area.draw(&PathElement::new(dash, REFERENCE.stroke_width(2))).map_err(failed)?;
-            }
-            area.draw(&Text::new(name, (x + 66, y), text(LABEL_SIZE))).map_err(failed)?;
-        }
-        let notes = [
-            "(a) mean ± sd over replicas, staggered. stability: its real points,",
-            "joined only where they lie within 5 % sparsity.",
-            "(c) paired mean with 95 % interval (Student's t),",
-            "without one where there are too few replicas for it.",
-            "Exponential decay trains other nets: it has no pairs.",
-        ];
-        for (index, line) in (0..).zip(notes) {
-            let place = (first_column, top + line_height * lines as i32 + 16 + 28 * index);
-            area.draw(&Text::new(line, place, text(LABEL_SIZE - 2))).map_err(failed)?;
-        }
-        Ok(())
-    }
-}
-
-/// A point of panel (c), in per cent and percentage points.
-#[derive(Clone, Copy)]
-struct Difference {
-    sparsity: f64,
-    mean: f64,
-    /// None of a single replica, and where there are too few.
-    half_width: Option<f64>,
-}
-
-impl Difference {
-    fn of(point: &CurvePoint) -> Option<Self> {
-        let difference = point.over_one_shot?;
-        Some(Self {
-            sparsity: 100.0 * point.sparsity.mean,
-            mean: 100.0 * difference.mean,
-            half_width: difference.half_width().filter(|_| !difference.is_of_too_few()).map(|half| 100.0 * half),
-        })
-    }
-}
-
-/// A chart with room for labels; those of the y axis take `label_width` pixels.
-fn builder<'a, 's>(area: &'a Area<'s>, label_width: u32) -> ChartBuilder<'a, 'a, SVGBackend<'s>> {
-    let mut builder = ChartBuilder::on(area);
-    builder.margin(14).margin_right(34).x_label_area_size(66).y_label_area_size(label_width);
-    builder
-}
-
-/// Where the bars of a curve are shifted to, in per cent of sparsity, so that those of other curves stand beside them.
-fn phase(curve: usize, curves: usize) -> f64 {
-    BAR_SPACING * (curve as f64 + 0.5) / curves as f64
-}
-
-/// Indices of the points nearest to `phase`, `phase` + spacing, and so on.
-fn spaced(points: &[(f64, f64)], phase: f64) -> Vec<usize> {
-    let mut chosen: Vec<usize> = (0..)
-        .map(|step| phase + BAR_SPACING * f64::from(step))
-        .take_while(|&target| target <= 100.0)
-        .filter_map(|target| {
-            let distance = |place: &usize| (points[*place].0 - target).abs();
-            (0..points.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+/// [`crate::error::Error::Io`] if a file cannot be written, [`crate::error::Error::Job`] if a drawing fails.
+pub fn write(cell: &Results, whole: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+    let panels = panels(cell);
+    let mut all: Vec<(String, [String; 2])> = panels
+        .iter()
+        .map(|panel| {
+            let drawn = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::PANEL, sheet));
+            (whole.replacen("figure4", panel.name, 1), drawn)
         })
         .collect();
-    chosen.dedup();
-    chosen
+    all.push((whole.into(), [Sheet::Light, Sheet::Dark].map(|sheet| svg(&panels, sheet))));
+    all.iter().try_for_each(|(name, [light, dark])| write_drawing(name, [light, dark], path))
+}
+
+/// Writes a drawing as `NAME.svg`, which follows its reader's choice of light and dark, `NAME.png` and `NAME-dark.png`.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_drawing(name: &str, [light, dark]: [&str; 2], path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+    picture::write_svg(light, &path(&format!("{name}.svg"))?)?;
+    picture::write_png(light, &path(&format!("{name}.png"))?)?;
+    picture::write_png(dark, &path(&format!("{name}-dark.png"))?)
+}
+
+/// Writes each panel of a cell as a slide.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_slides(cell: &Results, whole: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+    for panel in panels(cell) {
+        let name = format!("{}-slide", whole.replacen("figure4", panel.name, 1));
+        let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::SLIDE, sheet));
+        write_drawing(&name, [&light, &dark], path)?;
+    }
+    Ok(())
+}
+
+fn about(cell: &Results) -> String {
+    let workload = &cell.ledger.workload;
+    format!(
+        "{} · {} · {} · {}",
+        workload.data_set,
+        workload.model,
+        counted(f64::from(workload.replicates), "network"),
+        counted(f64::from(workload.epochs), "epoch")
+    )
+}
+
+/// Ticks with the same step.
+pub(super) fn ticks(low: f64, high: f64, step: f64) -> Vec<(f64, String)> {
+    let first = (low / step).ceil() as i32;
+    (first..)
+        .map(|tick| f64::from(tick) * step)
+        .take_while(|tick| *tick <= high + 1e-9)
+        .map(|tick| (tick, picture::tick(tick)))
+        .collect()
+}
+
+/// The axis of accuracies, in per cent, that holds all `values`.
+fn accuracy_axis(cell: &Results, values: impl Iterator<Item = f64>) -> Axis {
+    let least = values.fold(100.0, f64::min);
+    let low = if least < 40.0 { 0.0 } else { 10.0 * ((least - 3.0) / 10.0).floor() };
+    let step = if low >= 80.0 { 5.0 } else { 10.0 };
+    Axis {
+        title: format!("{} accuracy (%)", cell.judged_by()),
+        low,
+        high: 100.0,
+        logarithmic: false,
+        ticks: ticks(low, 100.0, step),
+        broken: false,
+    }
+}
+
+/// The level of the networks unpruned, and that of guessing where the axis has it.
+fn levels(cell: &Results, low: f64) -> Vec<(f64, String)> {
+    let dense = accuracy::dense(&cell.sweep).pop().map(|(_, summary)| 100.0 * summary.mean);
+    let trained = dense.map(|level| (level, format!("trained, unpruned {level:.1} %")));
+    let chance = 100.0 * cell.chance;
+    let chance = (chance > low).then(|| (chance, format!("chance {chance:.1} %")));
+    trained.into_iter().chain(chance).collect()
+}
+
+fn spread(point: &CurvePoint) -> Option<[f64; 2]> {
+    let (mean, sd) = (100.0 * point.accuracy.mean, 100.0 * point.accuracy.sd?);
+    Some([(mean - sd).max(0.0), (mean + sd).min(100.0)])
+}
+
+const SD: &str = "Mean over networks; band: ± one standard deviation.";
+
+fn look(curve: &Curve) -> Look {
+    Look::new(curve.method, curve.repair)
+}
+
+fn gap(method: Method) -> f64 {
+    if method == Method::Stability { WIDEST_GAP } else { f64::INFINITY }
+}
+
+/// Accuracy by sparsity of one layer.
+fn accuracy_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
+    let place = |point: &CurvePoint| Place {
+        x: 100.0 * point.sparsity.mean,
+        y: 100.0 * point.accuracy.mean,
+        x_range: None,
+        y_range: spread(point),
+    };
+    let dense = accuracy::dense(&cell.sweep).pop().map(|(_, summary)| 100.0 * summary.mean);
+    let coincide = |one: &Leading| {
+        let before = one.curve.points.iter().map(place).filter(|place| place.x <= FROM);
+        // What retrains has other networks, and a level of its own from the beginning on.
+        one.retrains() || before.into_iter().all(|place| dense.is_some_and(|dense| (place.y - dense).abs() <= COINCIDE))
+    };
+    let broken = layer.iter().all(coincide);
+    let from = if broken { FROM } else { 0.0 };
+    let series: Vec<Series> = layer
+        .iter()
+        .map(|one| Series {
+            name: one.short.into(),
+            look: look(&one.curve),
+            points: one
+                .curve
+                .points
+                .iter()
+                .map(place)
+                .filter(|place| (from - 1e-9..=TO + 1e-9).contains(&place.x))
+                .collect(),
+            widest_gap: gap(one.curve.method),
+            marked: if one.curve.method == Method::Stability || one.retrains() { Marked::All } else { Marked::Some },
+        })
+        .filter(|one| !one.points.is_empty())
+        .collect();
+    if series.is_empty() {
+        return None;
+    }
+    let y = accuracy_axis(cell, series.iter().flat_map(|one| &one.points).map(|place| place.y));
+    let title = match broken {
+        true => format!("Weights removed of the layer (%); up to {FROM:.0} all coincide"),
+        false => "Weights removed of the layer (%)".into(),
+    };
+    Some(Chart {
+        message: layer_message(layer),
+        about: about(cell),
+        levels: levels(cell, y.low),
+        x: Axis { title, low: from, high: TO, logarithmic: false, ticks: ticks(from, TO, 10.0), broken },
+        y,
+        series,
+        names_beside: false,
+        note: format!("{SD} Magnitude stability has its marked points alone."),
+    })
+}
+
+/// Accuracy of the method that leads, of the plainest one, and of retraining.
+fn layer_message(layer: &[Leading]) -> String {
+    let at = |one: &Leading| Some(at_sparsity(&one.curve, ORDERED_BY)?.accuracy.mean);
+    let best = layer
+        .iter()
+        .filter(|one| !one.retrains())
+        .filter_map(|one| Some((one, at(one)?)))
+        .max_by(|one, other| one.1.total_cmp(&other.1));
+    let Some((best, accuracy)) = best else { return "Accuracy by the share of a layer's weights that go".into() };
+    let mut message = format!(
+        "With {:.0} % of the layer removed the {} keeps {:.1} %",
+        100.0 * ORDERED_BY,
+        best.short,
+        100.0 * accuracy
+    );
+    let others: Vec<String> = layer
+        .iter()
+        .filter(|one| (one.short == "one-shot" || one.retrains()) && one.short != best.short)
+        .filter_map(|one| {
+            Some(format!(
+                "{} {:.1} %",
+                if one.retrains() { "retraining" } else { "one-shot pruning" },
+                100.0 * at(one)?
+            ))
+        })
+        .collect();
+    if !others.is_empty() {
+        message += &format!(", {}", others.join(", "));
+    }
+    message
+}
+
+/// Accuracy by how many times smaller the whole network is.
+fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
+    let place = |point: &CurvePoint| Place {
+        x: point.smaller,
+        y: 100.0 * point.accuracy.mean,
+        x_range: None,
+        y_range: spread(point),
+    };
+    let series: Vec<Series> = whole
+        .iter()
+        .map(|one| Series {
+            name: one.short.into(),
+            look: look(&one.curve),
+            points: one.curve.points.iter().map(place).collect(),
+            widest_gap: f64::INFINITY,
+            marked: Marked::All,
+        })
+        .filter(|one| !one.points.is_empty())
+        .collect();
+    let sizes = || series.iter().flat_map(|one| &one.points).map(|place| place.x);
+    let (low, high) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
+    if !(low < high) {
+        return None;
+    }
+    let y = accuracy_axis(cell, series.iter().flat_map(|one| &one.points).map(|place| place.y));
+    let marks = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0];
+    let ticks = marks.into_iter().filter(|mark| (low - 0.01..=high + 0.01).contains(mark));
+    let told = whole.iter().filter_map(|one| Some((one, at_size(&one.curve, TOLD_SIZE)?.accuracy.mean)));
+    let told: Vec<String> = told
+        .filter(|(one, _)| one.curve.method == Method::HoldSurgeon || one.retrains() || one.short == "one-shot")
+        .map(|(one, accuracy)| format!("{} {:.1} %", one.short, 100.0 * accuracy))
+        .collect();
+    let message = match told.as_slice() {
+        [] => "Accuracy by how many times smaller the whole network is".into(),
+        some => format!("The whole network {TOLD_SIZE:.0} times smaller: {}", some.join(", ")),
+    };
+    Some(Chart {
+        message,
+        about: about(cell),
+        levels: levels(cell, y.low),
+        x: Axis {
+            title: "How many times smaller the whole network is (logarithmic)".into(),
+            low,
+            high,
+            logarithmic: true,
+            ticks: ticks.map(|mark| (mark, format!("{mark:.0}x"))).collect(),
+            broken: false,
+        },
+        y,
+        series,
+        names_beside: false,
+        note: SD.into(),
+    })
+}
+
+/// Accuracy at one sparsity by what one more point costs.
+fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
+    let series: Vec<Series> = layer
+        .iter()
+        .filter_map(|one| {
+            let point = at_sparsity(&one.curve, ORDERED_BY)?;
+            let (x, x_range) = one.milliseconds()?;
+            let place = Place { x, y: 100.0 * point.accuracy.mean, x_range, y_range: spread(point) };
+            let (name, look) = (one.short.into(), look(&one.curve));
+            Some(Series { name, look, points: vec![place], widest_gap: 0.0, marked: Marked::All })
+        })
+        .collect();
+    if series.is_empty() {
+        return None;
+    }
+    let times = || series.iter().flat_map(|one| &one.points).map(|place| place.x);
+    let decade = |value: f64| 10f64.powf(value.log10().floor());
+    let (low, high) =
+        (decade(0.8 * times().fold(f64::INFINITY, f64::min)), 10.0 * decade(1.2 * times().fold(0.0, f64::max)));
+    let y = accuracy_axis(cell, series.iter().flat_map(|one| &one.points).map(|place| place.y));
+    let decades = (high / low).log10().round() as i32;
+    let label = |ms: f64| {
+        if ms >= 1000.0 { format!("{} s", picture::tick(ms / 1000.0)) } else { format!("{} ms", picture::tick(ms)) }
+    };
+    let ticks = (0..=decades).map(|step| low * 10f64.powi(step)).map(|ms| (ms, label(ms)));
+    let best = layer
+        .iter()
+        .filter(|one| !one.retrains())
+        .filter_map(|one| Some((one, at_sparsity(&one.curve, ORDERED_BY)?.accuracy.mean, one.milliseconds()?.0)));
+    let best = best.max_by(|one, other| one.1.total_cmp(&other.1));
+    let decay = layer.iter().find(|one| one.retrains()).and_then(|one| one.milliseconds());
+    let message = match (best, decay) {
+        (Some((one, _, ms)), Some((decay, _))) => format!(
+            "One more pruned network takes the {} {} ms, retraining {} ms",
+            one.short,
+            significant(ms),
+            significant(decay)
+        ),
+        _ => "Accuracy by what one more pruned network costs".into(),
+    };
+    Some(Chart {
+        message,
+        about: format!("{} · {:.0} % of the layer removed", about(cell), 100.0 * ORDERED_BY),
+        levels: levels(cell, y.low),
+        x: Axis {
+            title: "Time of one more pruned network (logarithmic)".into(),
+            low,
+            high,
+            logarithmic: true,
+            ticks: ticks.collect(),
+            broken: false,
+        },
+        y,
+        series,
+        names_beside: true,
+        note: "Bars: ± one standard deviation, of accuracy over networks, of time over repetitions.".into(),
+    })
+}
+
+/// What criteria gain over one-shot pruning of the same networks.
+fn gain_chart(cell: &Results) -> Option<Chart> {
+    let settled = accuracy::curves(&cell.sweep, cell.headline_window);
+    let criteria =
+        settled.iter().filter(|curve| curve.rule == cell.headline_rule).filter_map(|curve| match curve.method {
+            Method::Hold => Some(("holding magnitude", curve)),
+            Method::Settle => Some(("settling tolerance", curve)),
+            _ => None,
+        });
+    let layer = leading::of_layer(cell);
+    let leading = layer
+        .iter()
+        .filter(|one| {
+            !one.retrains()
+                && one.curve.method != Method::Stability
+                && (one.curve.method, one.curve.repair) != (Method::Magnitude, Repair::Cut)
+        })
+        .map(|one| (one.short, &one.curve));
+    let place = |point: &CurvePoint| {
+        let difference = point.over_one_shot?;
+        let half = difference.half_width().filter(|_| !difference.is_of_too_few()).map(|half| 100.0 * half);
+        let y = 100.0 * difference.mean;
+        let y_range = half.filter(|half| *half <= WIDEST_INTERVAL).map(|half| [y - half, y + half]);
+        Some(Place { x: 100.0 * point.sparsity.mean, y, x_range: None, y_range })
+    };
+    let series = |(name, curve): (&str, &Curve)| Series {
+        name: name.into(),
+        look: look(curve),
+        points: curve
+            .points
+            .iter()
+            .filter_map(place)
+            .filter(|place| (FROM - 1e-9..=TO + 1e-9).contains(&place.x))
+            .collect(),
+        widest_gap: f64::INFINITY,
+        marked: Marked::Some,
+    };
+    let series: Vec<Series> = leading.chain(criteria).map(series).filter(|one| !one.points.is_empty()).collect();
+    if series.is_empty() {
+        return None;
+    }
+    let ends = || series.iter().flat_map(|one| &one.points).flat_map(|place| place.y_range.unwrap_or([place.y; 2]));
+    let (least, most) = (ends().fold(0.0, f64::min), ends().fold(1.0, f64::max));
+    let step = [1.0, 2.0, 5.0, 10.0, 20.0].into_iter().find(|step| (most - least) / step <= 9.0).unwrap_or(25.0);
+    let (low, high) = (step * (least / step).floor(), step * (most / step).ceil());
+    Some(Chart {
+        message: "Accuracy gained over one-shot pruning of the same networks".into(),
+        about: about(cell),
+        levels: vec![(0.0, "one-shot pruning".into())],
+        x: Axis {
+            title: format!("Weights removed of the layer (%), from {FROM:.0} on"),
+            low: FROM,
+            high: TO,
+            logarithmic: false,
+            ticks: ticks(FROM, TO, 10.0),
+            broken: true,
+        },
+        y: Axis {
+            title: "Difference (percentage points)".into(),
+            low,
+            high,
+            logarithmic: false,
+            ticks: ticks(low, high, step),
+            broken: false,
+        },
+        series,
+        names_beside: false,
+        note: "As many weights removed; mean of the pairs, band: 95 % interval (Student's t).".into(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{sample, write_figure};
+    use super::super::sample;
     use super::*;
-    use crate::error::Error;
-    use crate::pruning::SweepRow;
 
-    fn numbers(svg: &str) -> usize {
-        svg.matches("<polygon").count()
+    fn named(cell: &Results, name: &str) -> Panel {
+        panels(cell).into_iter().find(|panel| panel.name == name).unwrap()
     }
 
     #[test]
-    fn both_files_are_written_and_the_png_is_one() {
+    fn every_file_is_written_and_the_pictures_are_ones() {
         let folder = tempfile::tempdir().unwrap();
-        let cell = sample::cell();
-        write_figure(&svg(&cell).unwrap(), |ending| Ok(folder.path().join(format!("figure4.{ending}")))).unwrap();
-        let png = folder.path().join("figure4.png");
-        let picture = image::open(&png).unwrap().into_rgb8();
-        assert_eq!(picture.dimensions(), SIZE);
-        let pixels = picture.into_raw();
-        let black = pixels.chunks_exact(3).filter(|pixel| pixel.iter().all(|&part| part < 64)).count();
-        assert!(pixels[..3] == [255; 3] && black > 1000, "nothing is drawn: {black} dark pixels");
+        let path = |name: &str| Ok(folder.path().join(name));
+        write(&sample::cell(), "figure4", &path).unwrap();
+        write_slides(&sample::cell(), "figure4", &path).unwrap();
         let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names.len(), 2, "something else was left behind: {names:?}");
-    }
-
-    #[test]
-    fn the_rows_of_the_times_have_names_of_their_own() {
-        let cell = sample::cell();
-        let times = svg(&Results { sweep: Vec::new(), ..cell.clone() }).unwrap();
-        for row in &cell.ledger.rows {
-            let name = format!("{} {}", row.method, row.rule);
-            assert_eq!(times.lines().filter(|line| line.trim() == name.trim()).count(), 1, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_rule_looks_the_same_without_the_others() {
-        // Markers of hold are circles, filled by one rule and hollow by the other.
-        let hollow = |shown: &dyn Fn(&SweepRow) -> bool| {
-            let mut cell = sample::cell();
-            cell.ledger.rows.clear();
-            cell.sweep.retain(|row| row.method == Method::Hold && shown(row));
-            let svg = svg(&cell).unwrap();
-            svg.split("<polygon").skip(1).filter(|polygon| polygon.contains("fill=\"#FFFFFF\"")).count()
-        };
-        let [first, kept] = ["frozen-first", "frozen-kept"].map(|rule| hollow(&|row| row.rule == rule));
-        assert!(first == 0 && kept > 0, "{first} {kept}");
-        assert!(hollow(&|_| true) >= kept);
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("missing");
-        for [svg, png] in [[&missing, folder.path()], [folder.path(), &missing]] {
-            let place = |ending: &str| Ok(if ending == "svg" { svg } else { png }.join(format!("a.{ending}")));
-            assert!(matches!(
-                write_figure("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"2\" height=\"2\"/>", place),
-                Err(Error::Io { .. })
-            ));
-        }
-    }
-
-    #[test]
-    fn axes_have_titles_with_units_and_the_title_says_what_is_shown() {
-        let svg = svg(&sample::cell()).unwrap();
-        for text in [
-            "mnist · dnn · 5 replicas · 100 epochs (exponential decay: 3)",
-            "Test accuracy (%)",
-            "Milliseconds",
-            "Difference (percentage points)",
-            "hold s=50",
-            "stability ε=0.01",
-            "decay density",
-            "chance, 11.4 %",
+        // Three panels and all together, light, dark and as SVG; three slides.
+        assert_eq!(names.len(), 3 * 4 + 3 * 3, "{names:?}");
+        for (name, size, ground) in [
+            ("accuracy.png", (760, 520), 255),
+            ("accuracy-dark.png", (760, 520), 22),
+            ("figure4.png", (1540, 1060), 255),
+            ("time-slide.png", (1280, 720), 255),
         ] {
-            assert!(svg.contains(text), "{text}");
+            let picture = image::open(folder.path().join(name)).unwrap().into_rgb8();
+            assert_eq!((picture.dimensions(), picture.get_pixel(1, 1).0[0]), (size, ground), "{name}");
+            let inked = picture.pixels().filter(|pixel| pixel.0[0].abs_diff(ground) > 100).count();
+            assert!(inked > 1000, "nothing is drawn in {name}: {inked}");
         }
     }
 
     #[test]
-    fn a_wide_gap_in_the_points_of_ms_is_not_bridged() {
-        let mut cell = sample::cell();
-        cell.sweep.retain(|row| row.method == Method::Stability && row.tolerance == Some(0.05));
-        let lines = |cell: &Results| svg(cell).unwrap().matches("<polyline").count();
-        let narrow = {
-            let mut cell = cell.clone();
-            for row in &mut cell.sweep {
-                row.sparsity *= 0.1;
-            }
-            lines(&cell)
-        };
-        assert!(lines(&cell) > narrow, "{} and {narrow}", lines(&cell));
+    fn a_panel_says_what_it_shows_with_units_and_names_each_curve_once() {
+        let cell = sample::cell();
+        let svg = named(&cell, "accuracy").svg(Format::PANEL, Sheet::Light);
+        for text in
+            ["With 90 % of the layer removed", "Test accuracy (%)", "Weights removed of the layer (%)", "chance 11.4 %"]
+        {
+            assert_eq!(svg.matches(text).count(), 1 + usize::from(text.starts_with("With 90")), "{text}");
+        }
+        for name in ["one-shot", "magnitude stability", "retrained"] {
+            assert_eq!(svg.matches(&format!(">{name}</text>")).count(), 1, "{name}");
+        }
+        let time = named(&cell, "time");
+        assert!(time.message().contains("retraining 262 ms"), "{}", time.message());
+        assert!(time.svg(Format::PANEL, Sheet::Light).contains("100 ms"));
     }
 
     #[test]
-    fn a_figure_of_one_replica_has_no_intervals_and_one_of_nothing_says_so() {
+    fn the_axis_is_cut_only_where_all_curves_coincide() {
+        let cell = sample::cell();
+        let title = |cell: &Results| named(cell, "accuracy").chart.x.clone();
+        assert_eq!((title(&cell).low, title(&cell).broken), (FROM, true));
+        let mut falling = cell;
+        for row in falling.sweep.iter_mut().filter(|row| row.method == Method::Magnitude && row.sparsity > 0.2) {
+            row.accuracy *= 0.9;
+        }
+        assert_eq!((title(&falling).low, title(&falling).broken), (0.0, false));
+    }
+
+    #[test]
+    fn one_network_has_no_bands_and_nothing_has_no_panels() {
         let mut cell = sample::cell();
         cell.sweep.retain(|row| row.replica == 0);
-        assert!(svg(&cell).is_ok());
+        assert!(!named(&cell, "accuracy").svg(Format::PANEL, Sheet::Light).contains("fill-opacity"));
         cell.sweep.clear();
         cell.ledger.rows.clear();
-        let empty = svg(&cell).unwrap();
-        assert!(empty.contains("no times were measured"));
-        assert!(empty.contains("one-shot pruning was not measured"));
-        assert_eq!(numbers(&empty), 0);
-    }
-
-    #[test]
-    fn every_rule_of_decay_gets_a_curve_and_the_legend_stays_inside() {
-        let mut cell = sample::cell();
-        for rule in ["exd", "soft", "cubic"] {
-            let more: Vec<_> = cell
-                .sweep
-                .iter()
-                .filter(|row| row.rule == "density")
-                .map(|row| SweepRow { rule: rule.into(), accuracy: 0.9 * row.accuracy, ..row.clone() })
-                .collect();
-            cell.sweep.extend(more);
-        }
-        let svg = svg(&cell).unwrap();
-        for rule in ["decay density", "decay exd", "decay soft", "decay cubic"] {
-            assert!(svg.contains(rule), "{rule}");
-        }
-        let heights = svg.split("<text ").skip(1).filter_map(|text| text.split(" y=\"").nth(1)?.split('"').next());
-        let heights: Vec<u32> = heights.map(|height| height.parse().unwrap()).collect();
-        assert!(heights.len() > 40 && heights.iter().all(|&height| height < SIZE.1 - 10), "{heights:?}");
-    }
-
-    #[test]
-    fn bars_of_a_dense_curve_stand_ten_per_cent_apart() {
-        let points: Vec<_> = (0..=100).map(|x| (f64::from(x), 0.0)).collect();
-        assert_eq!(spaced(&points, 3.0), [3, 13, 23, 33, 43, 53, 63, 73, 83, 93]);
-        assert_eq!(spaced(&points[..1], 3.0), [0]);
-        assert_eq!(spaced(&[], 3.0), [0usize; 0]);
+        assert!(panels(&cell).is_empty());
+        assert!(svg(&[], Sheet::Light).contains("</svg>"));
     }
 }

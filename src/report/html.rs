@@ -1,11 +1,15 @@
 //! One page that shows everything and needs nothing else: no network, no files beside it.
 
-use super::layout::{Grid, Line};
-use super::{Provenance, Run, Study, explorer, figures, growth_figure, study, tables, verdict, whole_network};
+use super::chart::{Format, Sheet};
+use super::layout::Grid;
+use super::markup::Markup;
+use super::verdict::Verdict;
+use super::{
+    Provenance, Run, Study, cell_tables, explorer, figures, growth_figure, look, overview, settle_and_hold, study,
+    tables, whole_network,
+};
 use crate::error::{Error, Result};
 use crate::run_folder;
-use crate::study::accuracy::TABLE_SPARSITIES;
-use crate::study::configuration::TABLE_SIZES;
 use crate::study::recorded::FocusLayer;
 use crate::study::results::Results;
 use askama::Template;
@@ -21,6 +25,28 @@ const SCRIPT: &str = concat!(
     include_str!("../../templates/whole_network.js")
 );
 
+/// Most bytes of a page. Of what sliders show less and less is taken until it fits.
+const MOST_BYTES: usize = 3_000_000;
+
+/// How much of a cell a page shows.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Most replicas that can be looked at.
+    replicas: u32,
+    /// Most weights of a layer that are drawn.
+    weights: usize,
+}
+
+/// From the most that a page shows to the least.
+const ROOMS: [Room; 6] = [
+    Room { replicas: 10, weights: 1 << 16 },
+    Room { replicas: 5, weights: 1 << 16 },
+    Room { replicas: 2, weights: 1 << 16 },
+    Room { replicas: 1, weights: 1 << 16 },
+    Room { replicas: 1, weights: 1 << 13 },
+    Room { replicas: 1, weights: 0 },
+];
+
 /// A run, as the page shows it.
 struct RunSection<'a> {
     provenance: &'a Provenance,
@@ -33,10 +59,17 @@ struct StudyPart<'a> {
     /// The paper's open questions, as this study has them.
     switches: String,
     replacements: String,
-    figure: String,
+    /// What each panel says, and its drawing.
+    figures: Vec<(String, String)>,
     tables: Vec<Grid>,
-    verdict: Option<Grid>,
     notes: &'a [String],
+}
+
+/// A drawing with what it says and what its bands mean.
+struct Figure {
+    message: String,
+    note: String,
+    drawing: String,
 }
 
 /// One model on one data set, as the page shows it.
@@ -44,19 +77,14 @@ struct Section {
     title: String,
     /// Which images accuracies are of: `Test` or `Training`.
     judged: &'static str,
+    /// The verdict in sentences and tables.
+    verdict: Vec<String>,
+    verdict_tables: Vec<Grid>,
+    figures: Vec<Figure>,
+    /// What was measured of times, and what follows.
     sentences: Vec<String>,
-    ledger: Vec<Line>,
-    accuracy: Vec<Line>,
-    /// The same of several layers, by size: what they are called, and their lines.
-    by_size: Vec<(String, Vec<Line>)>,
-    differences: Vec<(&'static str, Vec<Line>)>,
-    /// What an interval that says nothing means, where one is shown.
-    too_few: Option<&'static str>,
-    correlations: Vec<Line>,
-    whole_model: Vec<Line>,
-    inference: Option<String>,
-    reference: String,
-    figure: String,
+    ledger: Grid,
+    tables: Vec<Grid>,
     explorer: String,
     /// What the slider of the whole network shows, if several layers were pruned.
     whole_network: Option<String>,
@@ -67,8 +95,9 @@ struct Section {
 #[template(path = "report.html")]
 struct Page<'a> {
     version: &'static str,
-    sparsities: [String; TABLE_SPARSITIES.len()],
-    sizes: [String; TABLE_SIZES.len()],
+    /// Colours of figures on a light and on a dark page.
+    tones: String,
+    overview: Vec<Grid>,
     parts: Vec<RunSection<'a>>,
     script: &'static str,
 }
@@ -76,77 +105,95 @@ struct Page<'a> {
 /// The page about `runs`, as text.
 ///
 /// # Errors
-/// [`Error::Job`] if a figure cannot be drawn or the page cannot be filled in.
+/// [`Error::Job`] if the page cannot be filled in.
 pub fn page(runs: &[Run]) -> Result<String> {
+    let mut text = String::new();
+    for room in ROOMS {
+        text = page_within(runs, room)?;
+        if text.len() <= MOST_BYTES {
+            break;
+        }
+    }
+    Ok(text)
+}
+
+fn page_within(runs: &[Run], room: Room) -> Result<String> {
     let page = Page {
         version: env!("CARGO_PKG_VERSION"),
-        sparsities: TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity)),
-        sizes: tables::size_heads(),
-        parts: runs.iter().map(|run| part(run, Room::of(runs))).collect::<Result<_>>()?,
+        tones: look::page_style(),
+        overview: overview::grids(runs),
+        parts: runs.iter().map(|run| part(run, room)).collect::<Result<_>>()?,
         script: SCRIPT,
     };
     page.render().map_err(failed)
+}
+
+/// All tables of `runs` as Markdown or LaTeX.
+pub fn document(runs: &[Run], markup: Markup) -> String {
+    let mut parts = vec![("Overview".to_string(), overview::grids(runs))];
+    for run in runs {
+        let machine = &run.provenance.machine;
+        if let Some(study) = &run.study {
+            parts.push((format!("The study · {machine}"), study_tables(study, &run.cells)));
+        }
+        for (cell, _) in &run.cells {
+            let mut grids = cell_tables::of_verdict(&Verdict::of(cell), cell.judged_by());
+            grids.push(cell_tables::ledger(cell));
+            grids.extend(cell_tables::others(cell));
+            parts.push((format!("{} · {machine}", cell.title()), grids));
+        }
+    }
+    parts.retain(|(_, grids)| !grids.is_empty());
+    markup.document(&parts)
 }
 
 fn failed(error: impl Display) -> Error {
     Error::Job(format!("the HTML report could not be made: {error}; the CSV files hold the same numbers"))
 }
 
-/// How much of a cell a page can show.
-#[derive(Clone, Copy)]
-struct Room {
-    /// Cells on the page.
-    cells: usize,
-    /// Most replicas of each that can be looked at.
-    replicas: u32,
-}
-
-impl Room {
-    fn of(runs: &[Run]) -> Self {
-        Self { cells: runs.iter().map(|run| run.cells.len()).sum(), replicas: explorer::replicas_each(runs) }
-    }
-}
-
 fn part(run: &Run, room: Room) -> Result<RunSection<'_>> {
     Ok(RunSection {
         provenance: &run.provenance,
-        study: run.study.as_ref().map(|study| study_part(study, &run.cells)).transpose()?,
+        study: run.study.as_ref().map(|study| study_part(study, &run.cells)),
         sections: run.cells.iter().map(|(cell, layer)| section(cell, layer, room)).collect::<Result<_>>()?,
     })
 }
 
-fn study_part<'a>(study: &'a Study, cells: &[(Results, FocusLayer)]) -> Result<StudyPart<'a>> {
+fn study_tables(study: &Study, cells: &[(Results, FocusLayer)]) -> Vec<Grid> {
     let mut tables = study::grids(&study.tables);
     tables.push(study::sensitivity(&study.sensitivity));
-    Ok(StudyPart {
+    tables.extend(settle_and_hold::grid(cells.iter().map(|(cell, _)| cell)));
+    tables
+}
+
+fn study_part<'a>(study: &'a Study, cells: &[(Results, FocusLayer)]) -> StudyPart<'a> {
+    StudyPart {
         switches: study::switches(&study.configuration),
         replacements: study::replacements(&study.replaced),
-        figure: growth_figure::svg(&study.tables.growth)?,
-        tables,
-        verdict: verdict::grid(cells.iter().map(|(cell, _)| cell)),
+        figures: growth_figure::panels(&study.tables.growth),
+        tables: study_tables(study, cells),
         notes: &study.tables.notes,
-    })
+    }
 }
 
 fn section(cell: &Results, layer: &FocusLayer, room: Room) -> Result<Section> {
-    let differences: Vec<_> =
-        tables::CONTROLS.map(|(control, over)| (control, tables::difference_lines(cell, over))).into();
+    let verdict = Verdict::of(cell);
+    let figure = |panel: &figures::Panel| Figure {
+        message: panel.message().into(),
+        note: panel.note().into(),
+        drawing: panel.svg(Format::PAGE, Sheet::Light),
+    };
     Ok(Section {
         title: cell.title(),
         judged: cell.judged_by(),
+        verdict_tables: cell_tables::of_verdict(&verdict, cell.judged_by()),
+        verdict: verdict.advice("RUN").into_iter().chain(verdict.sentences).collect(),
+        figures: figures::panels(cell).iter().map(figure).collect(),
         sentences: tables::sentences(cell),
-        ledger: tables::ledger_lines(cell),
-        accuracy: tables::accuracy_lines(cell),
-        by_size: tables::size_lines(cell),
-        too_few: differences.iter().any(|(_, lines)| tables::any_unknown(lines)).then_some(tables::TOO_FEW),
-        differences,
-        correlations: tables::correlation_lines(cell),
-        whole_model: tables::whole_model_lines(cell),
-        inference: tables::inference_sentence(cell),
-        reference: tables::reference_sentence(cell),
-        figure: figures::svg(cell)?,
-        explorer: explorer::json(cell, layer, room.replicas).map_err(failed)?,
-        whole_network: whole_network::json(cell, room.cells, room.replicas).map_err(failed)?,
+        ledger: cell_tables::ledger(cell),
+        tables: cell_tables::others(cell),
+        explorer: explorer::json(cell, layer, room.replicas, room.weights).map_err(failed)?,
+        whole_network: whole_network::json(cell, room.replicas, room.weights).map_err(failed)?,
     })
 }
 
@@ -181,22 +228,7 @@ mod tests {
 
     fn run(cells: Vec<Results>) -> Run {
         let cells = cells.into_iter().map(|cell| (cell, sample::layer())).collect();
-        Run { provenance: provenance(), study: None, cells }
-    }
-
-    fn provenance() -> Provenance {
-        let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
-        Provenance {
-            command: "holdfast compare --preset paper".into(),
-            configuration_hash: "8c1f4e0b2a77".into(),
-            facts: vec![pair("device", "Some CPU <2 cores>, CPU engine"), pair("seed", "1")],
-            switches: vec![
-                pair("tracking", "position"),
-                pair("tolerance kind", "relative"),
-                pair("pixel scale", "255"),
-            ],
-            checksums: vec![pair("train-images-idx3-ubyte.gz", &"440fcabf73cc546f".repeat(4))],
-        }
+        Run { provenance: sample::provenance(), study: None, cells }
     }
 
     #[test]
@@ -222,9 +254,28 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_many_runs_stays_small() {
+        let page = page(&vec![run(vec![sample::cell()]); 12]).unwrap();
+        assert!(page.len() <= MOST_BYTES, "{}", page.len());
+        assert_eq!(page.matches("type=\"application/json\"").count(), 12);
+    }
+
+    #[test]
+    fn tables_come_as_markdown_and_latex_too() {
+        let runs = [run(vec![sample::cell()])];
+        let [md, tex] = [Markup::Md, Markup::Tex].map(|markup| document(&runs, markup));
+        for part in ["## Overview", "| one-shot magnitude |", "| 90 % |", "### What it costs"] {
+            assert!(md.contains(part), "{part}");
+        }
+        assert_eq!(tex.matches("\\begin{tabular}").count(), tex.matches("\\bottomrule").count());
+    }
+
+    #[test]
     fn several_cells_stand_on_one_page() {
         let page = page(&[run(vec![sample::cell(), sample::cell()])]).unwrap();
-        assert_eq!(page.matches("<svg ").count(), 2);
+        // Three figures each, and the first table compares both.
+        assert_eq!(page.matches("<svg ").count(), 2 * 3);
+        assert!(page.contains("2 less 1"));
         assert_eq!(page.matches("type=\"application/json\"").count(), 2);
     }
 }

@@ -15,8 +15,9 @@ pub(super) struct Line {
 }
 
 /// A table: its title, its rows with the names of the columns first, and what a reader should know.
+#[derive(Clone, Debug)]
 pub(super) struct Grid {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     /// So many columns, the first ones, hold words.
     pub(super) words: usize,
     pub(super) rows: Vec<Vec<String>>,

@@ -1,47 +1,19 @@
-//! How the curves of a figure look: a look belongs to a method, its rule and, for magnitude stability, its tolerance, never
-//! to what else a figure shows.
+//! How what a figure shows looks: colours of a light and a dark sheet, and for each method a colour, a dash and a marker of its
+//! own, whatever else the figure shows. Without colours curves differ in their dashes and markers, and each has its name beside it.
 //!
-//! Colours are those of Okabe & Ito, told apart by the colour-blind; curves of one method share the colour. Without colours
-//! curves differ in their markers and dashes.
+//! Every colour has a contrast of 4.5 and more to its sheet (WCAG 2.2), so that words may have it too.
 
-use crate::pruning::Method;
-use crate::pruning::operating_points::{CHOSEN_IN_TRAINING, FROZEN_KEPT};
-use plotters::element::{PathElement, Polygon};
-use plotters::style::{Color, RGBColor, ShapeStyle, WHITE};
-
-/// Half the height of a marker, in pixels.
-const MARKER_SIZE: f64 = 6.0;
+use crate::pruning::{Method, Repair};
 
 /// An outline in units of the marker's size, y downwards.
-type Outline = &'static [(f64, f64)];
+pub(super) type Outline = &'static [(f64, f64)];
 
 const UP: Outline = &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)];
 const DOWN: Outline = &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)];
-const RIGHT: Outline = &[(1.2, 0.0), (-0.8, 1.1), (-0.8, -1.1)];
-const LEFT: Outline = &[(-1.2, 0.0), (0.8, 1.1), (0.8, -1.1)];
 const CIRCLE: Outline =
     &[(1.0, 0.0), (0.7, 0.7), (0.0, 1.0), (-0.7, 0.7), (-1.0, 0.0), (-0.7, -0.7), (0.0, -1.0), (0.7, -0.7)];
-const DOT: Outline =
-    &[(0.6, 0.0), (0.4, 0.4), (0.0, 0.6), (-0.4, 0.4), (-0.6, 0.0), (-0.4, -0.4), (0.0, -0.6), (0.4, -0.4)];
 const SQUARE: Outline = &[(0.9, 0.9), (-0.9, 0.9), (-0.9, -0.9), (0.9, -0.9)];
-const SMALL_SQUARE: Outline = &[(0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5), (0.5, -0.5)];
 const DIAMOND: Outline = &[(0.0, -1.3), (1.0, 0.0), (0.0, 1.3), (-1.0, 0.0)];
-const LYING: Outline = &[(1.3, 0.4), (-1.3, 0.4), (-1.3, -0.4), (1.3, -0.4)];
-const STANDING: Outline = &[(0.4, 1.3), (-0.4, 1.3), (-0.4, -1.3), (0.4, -1.3)];
-const PLUS: Outline = &[
-    (-0.35, -1.2),
-    (0.35, -1.2),
-    (0.35, -0.35),
-    (1.2, -0.35),
-    (1.2, 0.35),
-    (0.35, 0.35),
-    (0.35, 1.2),
-    (-0.35, 1.2),
-    (-0.35, 0.35),
-    (-1.2, 0.35),
-    (-1.2, -0.35),
-    (-0.35, -0.35),
-];
 const CROSS: Outline = &[
     (-1.0, -0.6),
     (-0.6, -1.0),
@@ -57,138 +29,144 @@ const CROSS: Outline = &[
     (-0.4, 0.0),
 ];
 
-/// Pixels of a dash and of the gap after it.
-pub(super) type Dash = (i32, i32);
+/// Something's colour: of a light sheet, and of a dark one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tone {
+    /// Name of its classes in an SVG.
+    pub(super) name: &'static str,
+    pub(super) light: &'static str,
+    pub(super) dark: &'static str,
+}
 
-const SOLID: Option<Dash> = None;
-const LONG: Option<Dash> = Some((11, 5));
-const SHORT: Option<Dash> = Some((5, 5));
-const DOTTED: Option<Dash> = Some((2, 4));
+const fn tone(name: &'static str, light: &'static str, dark: &'static str) -> Tone {
+    Tone { name, light, dark }
+}
 
-/// Hollow markers of tolerances that are none of the usual ones: lines between few points show no dashes.
-const OTHER_OUTLINES: [Outline; 5] = [UP, DOWN, RIGHT, LEFT, DIAMOND];
-const OTHER_DASHES: [Option<Dash>; 3] = [SHORT, DOTTED, LONG];
+/// The sheet.
+pub(super) const PAPER: Tone = tone("paper", "#ffffff", "#16181b");
+/// Words.
+pub(super) const INK: Tone = tone("ink", "#1a1a1a", "#ececec");
+/// Words that explain, axes and lines to compare with.
+pub(super) const QUIET: Tone = tone("quiet", "#595959", "#ababab");
+/// The grid, which nothing is read from alone.
+pub(super) const GRID: Tone = tone("grid", "#e3e3e3", "#34373c");
+const PURPLE: Tone = tone("purple", "#8f2d86", "#e08ad8");
+const VIOLET: Tone = tone("violet", "#4f4fb5", "#a5a8ff");
+const GRAY: Tone = tone("gray", "#616161", "#b4b4b4");
+const GREEN: Tone = tone("green", "#00755a", "#3ecfa2");
+const BLUE: Tone = tone("blue", "#0069a6", "#5cb8ee");
+const BROWN: Tone = tone("brown", "#a65a00", "#f2b04a");
+const RED: Tone = tone("red", "#c23b00", "#ff8a5c");
+const OLIVE: Tone = tone("olive", "#6b7a00", "#c3d047");
 
-/// A place in pixels, y downwards.
-type Pixel = (i32, i32);
+/// All tones, for the style that turns a sheet dark.
+pub(super) const TONES: [Tone; 12] = [PAPER, INK, QUIET, GRID, PURPLE, VIOLET, GRAY, GREEN, BLUE, BROWN, RED, OLIVE];
 
 /// How a curve is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Look {
-    /// Colour of line, bars and markers.
-    pub(super) colour: RGBColor,
-    /// Dashes of the line; none if it is solid.
-    pub(super) dash: Option<Dash>,
-    outline: Outline,
-    filled: bool,
+    /// Colour of line, band, markers and name.
+    pub(super) tone: Tone,
+    /// Lengths of dashes and gaps; none if the line is solid.
+    pub(super) dash: &'static str,
+    /// The marker, filled or hollow.
+    pub(super) outline: Outline,
+    pub(super) filled: bool,
 }
 
 impl Look {
-    /// The look of a method's rule, at a tolerance of magnitude stability. Of tolerances that are none of the usual ones
-    /// two may want one look: the one that comes later takes the next that is not in `taken`.
-    pub(super) fn new(method: Method, rule: &str, tolerance: Option<f64>, taken: &[Self]) -> Self {
-        let colour = match method {
-            Method::Stability => RGBColor(0, 114, 178),
-            Method::Hold => RGBColor(213, 94, 0),
-            Method::HoldInput => RGBColor(240, 228, 66),
-            Method::Settle => RGBColor(0, 158, 115),
-            Method::Dense | Method::Magnitude => RGBColor(0, 0, 0),
-            Method::MagnitudeFrozenFirst => RGBColor(204, 121, 167),
-            Method::Random => RGBColor(86, 180, 233),
-            Method::Wanda => RGBColor(127, 127, 127),
-            Method::HoldSurgeon => RGBColor(148, 38, 138),
-            Method::Surgeon => RGBColor(110, 110, 200),
-            Method::DecaySequential | Method::DecayBatched => RGBColor(230, 159, 0),
+    /// The look of a method, cut or solved anew.
+    pub(super) fn new(method: Method, repair: Repair) -> Self {
+        let (tone, dash, outline, filled) = match (method, repair) {
+            (Method::HoldSurgeon, _) => (PURPLE, "", DIAMOND, true),
+            (Method::Surgeon, _) => (VIOLET, "7 4", DIAMOND, false),
+            (Method::Magnitude, Repair::Refit) => (GRAY, "11 4", CIRCLE, false),
+            (Method::Dense | Method::Magnitude, Repair::Cut) | (Method::Dense, Repair::Refit) => {
+                (INK, "", CIRCLE, true)
+            }
+            (Method::MagnitudeFrozenFirst, _) => (GRAY, "2 3", SQUARE, false),
+            (Method::Wanda, _) => (GREEN, "3 3", CROSS, true),
+            (Method::Stability, _) => (BLUE, "", DOWN, true),
+            (Method::Hold | Method::HoldInput, _) => (RED, "9 3 2 3", UP, true),
+            (Method::Settle, _) => (OLIVE, "5 3", UP, false),
+            (Method::Random, _) => (QUIET, "2 4", CROSS, false),
+            (Method::DecaySequential | Method::DecayBatched, _) => (BROWN, "", SQUARE, true),
         };
-        let look = |(outline, filled, dash)| Self { colour, dash, outline, filled };
-        look(match (method, rule) {
-            (Method::Stability, _) => match tolerance {
-                None | Some(0.01) => (UP, true, SOLID),
-                Some(0.03) => (DOWN, true, SOLID),
-                Some(0.05) => (RIGHT, true, SOLID),
-                Some(other) => {
-                    let first = (other.to_bits() % 1009) as usize;
-                    let outline = |place: usize| OTHER_OUTLINES[(first + place) % OTHER_OUTLINES.len()];
-                    let places = 0..OTHER_OUTLINES.len() * OTHER_DASHES.len();
-                    let mut all =
-                        places.map(|place| (outline(place), false, OTHER_DASHES[place / OTHER_OUTLINES.len()]));
-                    all.find(|&other| !taken.contains(&look(other))).unwrap_or((outline(0), false, SHORT))
-                }
-            },
-            (Method::Hold, FROZEN_KEPT) => (CIRCLE, false, SHORT),
-            (Method::Hold, CHOSEN_IN_TRAINING) => (DOT, true, DOTTED),
-            (Method::Hold, _) => (CIRCLE, true, SOLID),
-            (Method::HoldInput, FROZEN_KEPT) => (CIRCLE, false, DOTTED),
-            (Method::HoldInput, _) => (CIRCLE, true, LONG),
-            (Method::Settle, FROZEN_KEPT) => (SQUARE, false, SHORT),
-            (Method::Settle, CHOSEN_IN_TRAINING) => (SMALL_SQUARE, true, DOTTED),
-            (Method::Settle, _) => (SQUARE, true, SOLID),
-            (Method::Dense | Method::Magnitude, _) => (DIAMOND, true, SOLID),
-            (Method::MagnitudeFrozenFirst, _) => (LEFT, true, LONG),
-            (Method::Wanda, _) => (CROSS, true, SHORT),
-            (Method::HoldSurgeon, "mean") => (LYING, false, LONG),
-            (Method::HoldSurgeon, _) => (DIAMOND, true, LONG),
-            (Method::Surgeon, "mean") => (STANDING, false, LONG),
-            (Method::Surgeon, _) => (DIAMOND, false, SHORT),
-            (Method::Random, _) => (CROSS, true, DOTTED),
-            (Method::DecaySequential | Method::DecayBatched, "exd") => (PLUS, false, SHORT),
-            (Method::DecaySequential | Method::DecayBatched, "soft") => (LYING, true, DOTTED),
-            (Method::DecaySequential | Method::DecayBatched, "cubic") => (STANDING, true, LONG),
-            (Method::DecaySequential | Method::DecayBatched, _) => (PLUS, true, SOLID),
-        })
+        Self { tone, dash, outline, filled }
     }
+}
 
-    /// Width of lines and bars.
-    pub(super) fn stroke(self) -> ShapeStyle {
-        self.colour.stroke_width(if self.filled { 2 } else { 1 })
-    }
+/// What turns a drawing dark where its reader wants it so.
+pub(super) fn dark_style() -> String {
+    let rule = |tone: &Tone| {
+        let Tone { name, dark, .. } = tone;
+        format!(".f-{name}{{fill:{dark}}}.s-{name}{{stroke:{dark}}}")
+    };
+    format!("@media (prefers-color-scheme:dark){{{}}}", TONES.iter().map(rule).collect::<String>())
+}
 
-    /// The marker in pixels around its place: its area, and its outline.
-    pub(super) fn marker(self) -> (Polygon<Pixel>, PathElement<Pixel>) {
-        let scaled = |&(x, y): &(f64, f64)| ((x * MARKER_SIZE).round() as i32, (y * MARKER_SIZE).round() as i32);
-        let outline: Vec<_> = self.outline.iter().map(scaled).collect();
-        let closed: Vec<_> = outline.iter().copied().chain(outline.first().copied()).collect();
-        let area = if self.filled { self.colour } else { WHITE };
-        (Polygon::new(outline, area.filled()), PathElement::new(closed, self.colour.stroke_width(1)))
-    }
+/// The tones as variables of a page, for its own drawings, and its figures' colours where it is dark.
+pub(super) fn page_style() -> String {
+    let all = |colour: fn(&Tone) -> &'static str| {
+        TONES.iter().map(|tone| format!("--{}: {};", tone.name, colour(tone))).collect::<String>()
+    };
+    let dark = all(|tone| tone.dark);
+    format!(
+        ":root {{ {} }} @media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }} {}",
+        all(|tone| tone.light),
+        dark_style()
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pruning::decay::Rule;
-    use crate::pruning::operating_points::FROZEN_FIRST;
+
+    /// Relative luminance of `#rrggbb` (WCAG 2.2).
+    fn luminance(colour: &str) -> f64 {
+        let part = |at: usize| f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+        let linear =
+            |at: usize| if part(at) <= 0.040_45 { part(at) / 12.92 } else { ((part(at) + 0.055) / 1.055).powf(2.4) };
+        0.2126 * linear(1) + 0.7152 * linear(3) + 0.0722 * linear(5)
+    }
+
+    fn contrast(one: &str, other: &str) -> f64 {
+        let [one, other] = [one, other].map(luminance);
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
 
     #[test]
-    fn curves_differ_without_their_colours_and_methods_in_their_colours_too() {
-        let criteria = [Method::Hold, Method::Settle]
-            .into_iter()
-            .flat_map(|method| [FROZEN_FIRST, FROZEN_KEPT, CHOSEN_IN_TRAINING].map(|rule| (method, rule)));
-        let controls = [Method::Magnitude, Method::MagnitudeFrozenFirst, Method::Random].map(|method| (method, ""));
-        let decay = Rule::ALL.map(|rule| (Method::DecaySequential, rule.name()));
-        let others =
-            criteria.chain(controls).chain(decay).map(|(method, rule)| (method, Look::new(method, rule, None, &[])));
-        let ms = [0.01, 0.03, 0.05, 0.02]
-            .map(|tolerance| (Method::Stability, Look::new(Method::Stability, "", Some(tolerance), &[])));
-        let all: Vec<_> = others.chain(ms).collect();
-        for (index, (method, look)) in all.iter().enumerate() {
-            for (other_method, other) in &all[..index] {
-                let grey = |look: &Look| (look.outline, look.filled, look.dash);
-                assert_ne!(grey(look), grey(other), "{method} and {other_method}");
-                assert_eq!(look.colour == other.colour, method == other_method, "{method} and {other_method}");
-            }
+    fn every_colour_stands_out_from_its_sheet() {
+        assert!((contrast("#000000", "#ffffff") - 21.0).abs() < 1e-9);
+        for tone in TONES.iter().filter(|tone| ![PAPER, GRID].contains(tone)) {
+            let [light, dark] = [contrast(tone.light, PAPER.light), contrast(tone.dark, PAPER.dark)];
+            assert!(light >= 4.5 && dark >= 4.5, "{}: {light} {dark}", tone.name);
         }
     }
 
     #[test]
-    fn fifteen_unusual_tolerances_find_fifteen_looks_and_five_find_five_markers() {
-        let mut taken = Vec::new();
-        for step in 0..15 {
-            let look = Look::new(Method::Stability, "", Some(0.1 + 0.01 * f64::from(step)), &taken);
-            assert!(!taken.contains(&look), "{step}");
-            assert!(step >= 5 || taken.iter().all(|other| other.outline != look.outline), "{step}");
-            taken.push(look);
+    fn methods_differ_without_their_colours() {
+        let cut = [
+            Method::Magnitude,
+            Method::MagnitudeFrozenFirst,
+            Method::Wanda,
+            Method::Stability,
+            Method::Hold,
+            Method::Settle,
+            Method::Random,
+            Method::DecaySequential,
+        ];
+        let refit = [Method::HoldSurgeon, Method::Surgeon, Method::Magnitude];
+        let all: Vec<Look> = cut
+            .map(|method| Look::new(method, Repair::Cut))
+            .into_iter()
+            .chain(refit.map(|method| Look::new(method, Repair::Refit)))
+            .collect();
+        for (index, look) in all.iter().enumerate() {
+            for other in &all[..index] {
+                let gray = |look: &Look| (look.dash, look.outline, look.filled);
+                assert_ne!(gray(look), gray(other));
+            }
         }
-        Look::new(Method::Stability, "", Some(0.7), &taken);
     }
 }

@@ -1,12 +1,17 @@
 //! What a reader sees: text for the terminal, figures, one HTML page. Nothing here prints.
 
+mod cell_tables;
+pub mod chart;
 pub mod compact;
 mod explorer;
 pub mod figures;
 pub mod growth_figure;
 pub mod html;
 mod layout;
+mod leading;
 mod look;
+pub mod markup;
+mod overview;
 mod picture;
 mod provenance;
 mod rules;
@@ -14,7 +19,9 @@ mod rules;
 mod sample;
 pub mod scaling;
 pub mod scaling_figure;
+pub mod settle_and_hold;
 pub mod study;
+pub mod study_verdict;
 pub mod tables;
 pub mod verdict;
 mod whole_network;

@@ -1,12 +1,12 @@
 //! What all figures draw with, and figures as files: the SVG as it is, and the PNG that is drawn of it with the font that comes
 //! with the program.
 
-use super::look::Look;
+use super::chart::Sheet;
+use super::look::{PAPER, dark_style};
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::numbers::significant;
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
@@ -25,9 +25,6 @@ pub(super) const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// A part of a figure.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-/// A chart of numbers on both axes; the x axis may be logarithmic.
-pub(super) type Chart<'a, 's, X, Y> = ChartContext<'a, SVGBackend<'s>, Cartesian2d<X, Y>>;
-
 /// The built-in font, under the name that figures ask for.
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     let mut fonts = Database::new();
@@ -66,6 +63,19 @@ pub(super) fn drawn(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Result<()>
     Ok(text)
 }
 
+/// A figure made of parts, as the text of an SVG file.
+pub(super) fn sheet((width, height): (f64, f64), sheet: Sheet, about: &str, parts: &str) -> String {
+    let (style, ground) = match sheet {
+        Sheet::Light => (format!("<style>{}</style>", dark_style()), PAPER.light),
+        Sheet::Dark => (String::new(), PAPER.dark),
+    };
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+         font-family=\"sans-serif\" role=\"img\" aria-label=\"{about}\">{style}<rect width=\"{width}\" height=\"{height}\" \
+         class=\"f-paper\" fill=\"{ground}\"/>{parts}</svg>\n"
+    )
+}
+
 /// How words of this size are written that end, stand or begin at their place, in the middle of their height.
 pub(super) fn words(size: u32, side: HPos) -> TextStyle<'static> {
     (FONT, size).into_font().color(&BLACK).pos(Pos::new(side, VPos::Center))
@@ -82,67 +92,6 @@ pub(super) fn captioned<'a>(area: &Area<'a>, caption: &str, left: i32) -> Result
     let style = words(CAPTION_SIZE, HPos::Left);
     head.draw(&Text::new(caption, (left, CAPTION_SIZE as i32 / 2 + 8), style)).map_err(failed)?;
     Ok(body)
-}
-
-/// The line of a curve through `points`.
-pub(super) fn line<X, Y>(chart: &mut Chart<'_, '_, X, Y>, points: &[(f64, f64)], look: Look) -> Result<()>
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    let points = points.iter().copied();
-    let drawn = match look.dash {
-        Some((dash, gap)) => chart.draw_series(DashedLineSeries::new(points, dash, gap, look.stroke())).map(drop),
-        None => chart.draw_series(LineSeries::new(points, look.stroke())).map(drop),
-    };
-    drawn.map_err(failed)
-}
-
-/// Vertical bars of a curve's spread.
-pub(super) fn errors<X, Y>(
-    chart: &mut Chart<'_, '_, X, Y>,
-    bars: impl Iterator<Item = [(f64, f64); 2]>,
-    look: Look,
-) -> Result<()>
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    chart.draw_series(bars.map(|bar| PathElement::new(bar, look.stroke()))).map(drop).map_err(failed)
-}
-
-/// A curve's marker at each place.
-pub(super) fn markers<X, Y>(chart: &mut Chart<'_, '_, X, Y>, places: &[(f64, f64)], look: Look) -> Result<()>
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    let markers = places.iter().map(|&place| {
-        let (inside, outline) = look.marker();
-        EmptyElement::at(place) + inside + outline
-    });
-    chart.draw_series(markers).map(drop).map_err(failed)
-}
-
-/// Grid, ticks and axis titles.
-pub(super) fn mesh<X, Y>(chart: &mut Chart<'_, '_, X, Y>, x_title: &str, y_title: &str, y_labels: usize) -> Result<()>
-where
-    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
-    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
-{
-    chart
-        .configure_mesh()
-        .x_labels(11)
-        .y_labels(y_labels)
-        .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_label_formatter(&|value| tick(*value))
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .label_style((FONT, LABEL_SIZE))
-        .x_desc(x_title)
-        .y_desc(y_title)
-        .draw()
-        .map_err(failed)
 }
 
 /// A panel that has nothing to show says so.

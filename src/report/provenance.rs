@@ -9,6 +9,8 @@ use serde_json::Value;
 pub struct Provenance {
     /// The command that was given.
     pub command: String,
+    /// The device in a few words, e.g. `AMD EPYC 7B13, CPU engine, fast-avx512`.
+    pub machine: String,
     /// Hash of everything that can move a bit of the result.
     pub configuration_hash: String,
     /// Facts in the order shown, e.g. (`device`, `AMD EPYC 7B13, CPU engine`), (`seed`, `1`).
@@ -50,6 +52,7 @@ impl From<&Manifest> for Provenance {
         let settings = manifest.configuration.as_object().into_iter().flatten();
         Self {
             command: manifest.command.clone(),
+            machine: [device("name"), device("kind"), device("variant")].join(", "),
             configuration_hash: manifest.configuration_hash.clone(),
             facts,
             switches: settings.map(|(name, value)| (name.clone(), text(value))).collect(),

@@ -1,5 +1,6 @@
 //! A made-up comparison in the shape of a real one, for the tests of this module.
 
+use super::Provenance;
 use crate::engine::{Engine, HistoryShape};
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::pruning::{FOCUS, Method, SweepRow};
@@ -146,4 +147,17 @@ fn ledger() -> Ledger {
         measured(Method::DecayBatched, "density", 21.0, 20.0, [190.0, 198.0, 205.0]),
     ];
     Ledger::new(Workload::of_the_paper(), rows)
+}
+
+/// Where the sample comes from.
+pub(super) fn provenance() -> Provenance {
+    let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
+    Provenance {
+        command: "holdfast compare --preset paper".into(),
+        machine: "Some CPU, CPU engine".into(),
+        configuration_hash: "8c1f4e0b2a77".into(),
+        facts: vec![pair("device", "Some CPU <2 cores>, CPU engine"), pair("seed", "1")],
+        switches: vec![pair("tracking", "position"), pair("tolerance kind", "relative"), pair("pixel scale", "255")],
+        checksums: vec![pair("train-images-idx3-ubyte.gz", &"440fcabf73cc546f".repeat(4))],
+    }
 }

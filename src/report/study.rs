@@ -17,7 +17,7 @@ const SMALLEST: f64 = 1e-300;
 /// Tables 1 to 5 and the fits of Figure 3, as far as there is something in them.
 pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     let mut grids = vec![Grid {
-        title: "Table 1: magnitude stability in epochs, mean and standard deviation over weights",
+        title: "Table 1: magnitude stability in epochs, mean and standard deviation over weights".into(),
         words: 2,
         rows: summaries(tables),
         notes: Vec::new(),
@@ -26,13 +26,13 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     if !explained.is_empty() {
         let sums = explained.iter().any(|row| row.published_sum_of_squares.is_some()).then(|| PUBLISHED_SUMS.into());
         grids.push(Grid {
-            title: "Table 2: what data set and model explain of the stability (in sequence)",
+            title: "Table 2: what data set and model explain of the stability (in sequence)".into(),
             words: 2,
             rows: terms(&explained),
             notes: [Some(QUASI_POISSON.into()), independence(tables), sums].into_iter().flatten().collect(),
         });
         grids.push(Grid {
-            title: "Table 3: honest significant differences of the stability, in epochs (Tukey, 95 % together)",
+            title: "Table 3: honest significant differences of the stability, in epochs (Tukey, 95 % together)".into(),
             words: 2,
             rows: pairs(&tables.table3()),
             notes: Vec::new(),
@@ -41,13 +41,13 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     let explained = tables.table4();
     if !explained.is_empty() {
         grids.push(Grid {
-            title: "Table 4: what data set and model explain of the slopes of ln N on the epoch (in sequence)",
+            title: "Table 4: what data set and model explain of the slopes of ln N on the epoch (in sequence)".into(),
             words: 2,
             rows: terms(&explained),
             notes: vec![LAST_EPOCH.into()],
         });
         grids.push(Grid {
-            title: "Table 5: honest significant differences of the slopes, per epoch (Tukey, 95 % together)",
+            title: "Table 5: honest significant differences of the slopes, per epoch (Tukey, 95 % together)".into(),
             words: 2,
             rows: pairs(&tables.table5()),
             notes: Vec::new(),
@@ -55,7 +55,7 @@ pub(super) fn grids(tables: &Tables) -> Vec<Grid> {
     }
     let unidentified = tables.growth.iter().any(|cell| !cell.growth.limit_is_identified);
     grids.push(Grid {
-        title: "Figure 3: mean number N of stable weights, fitted by N = K / (1 + (K - N0) / N0 · e^(-rt))",
+        title: "Figure 3: mean number N of stable weights, fitted by N = K / (1 + (K - N0) / N0 · e^(-rt))".into(),
         words: 2,
         rows: growth(&tables.growth),
         notes: unidentified.then(|| UNIDENTIFIED.into()).into_iter().collect(),
@@ -190,7 +190,7 @@ pub(super) fn sensitivity(rows: &[SensitivityRow]) -> Grid {
     };
     Grid {
         title: "Sensitivity: mean magnitude stability in epochs by every reading of the same networks, and of others trained \
-                anew",
+                anew".into(),
         words: 4,
         rows: lines,
         notes: vec![note],
@@ -324,7 +324,7 @@ fn short(value: f64) -> String {
 }
 
 /// A probability to three decimals, or in scientific notation.
-fn probability(p: f64) -> String {
+pub(super) fn probability(p: f64) -> String {
     match p {
         p if p < SMALLEST => format!("< {SMALLEST:.0e}"),
         p if p < 1e-3 => format!("{p:.1e}"),

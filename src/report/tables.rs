@@ -2,6 +2,7 @@
 
 use super::layout::{Line, NOTHING, headed, wrapped};
 use super::rules;
+use super::verdict::Verdict;
 use crate::pruning::{FOCUS, Method, Repair};
 use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES, are_several};
 use crate::study::configuration::TABLE_SIZES;
@@ -373,6 +374,7 @@ pub fn json(cell: &Results) -> Value {
         "ledger": rows,
         "arithmetic_ratio": ledger.workload.arithmetic_ratio(),
         "total_ratio": ledger.total_ratio(),
+        "verdict": Verdict::of(cell),
         "sentences": sentences(cell),
         "chance": cell.chance,
         "headline_window": cell.headline_window,

@@ -1,130 +1,431 @@
-//! Do settle and hold beat one-shot pruning? One table of all cells, frozen weights treated alike on both sides.
+//! What a comparison says, in some fifteen lines of each network: what is best at each sparsity and by how much, what retraining
+//! would give, what it costs, and what to do next. What differs by chance alone is called equal.
 
-use super::layout::{Grid, NOTHING};
-use super::tables::{self, TOO_FEW, UNKNOWN, percentage_points};
-use crate::pruning::Method;
-use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
-use crate::study::accuracy::{self, CurvePoint, Summary, TABLE_SPARSITIES};
+use super::layout::{NOTHING, aligned, wrapped};
+use super::leading::{self, Leading};
+use crate::network::Architecture;
+use crate::pruning::{Method, SweepRow};
+use crate::study::accuracy::{self, CurvePoint, Summary, at_size, at_sparsity};
+use crate::study::configuration::TABLE_SIZES;
+use crate::study::differences::{Difference, Told};
+use crate::study::ledger::Workload;
+use crate::study::numbers::{counted, significant, thousands};
 use crate::study::results::Results;
+use serde::Serialize;
 
-/// The criteria, and for each rule the control that treats frozen weights as it does.
-const CRITERIA: [Method; 2] = [Method::Settle, Method::Hold];
-const RULES: [(&str, &str, tables::Difference); 2] =
-    [(FROZEN_KEPT, "one-shot", over_one_shot), (FROZEN_FIRST, "one-shot, frozen first", over_frozen_first)];
+/// Sparsities of one layer that are told of.
+pub(super) const SPARSITIES: [f64; 4] = [0.5, 0.8, 0.9, 0.95];
+/// The one that methods are ordered by.
+pub(super) const ORDERED_BY: f64 = 0.9;
+/// Points further than this from a column's sparsity are marked with their own.
+const UNMARKED: f64 = 0.005;
+/// A network is chosen that puts at least this share of the training images into the classes of the one that it was cut from.
+const AGREEMENT: f64 = 0.99;
 
-fn over_one_shot(point: &CurvePoint) -> Option<Summary> {
-    point.over_one_shot
+/// The verdict on one network and data set.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// Data set, network, how many of them, epochs.
+    pub title: String,
+    /// A line for each method, ordered by accuracy at 90 %: its name, accuracies, and the time of one more point.
+    pub(super) layer: Vec<Vec<String>>,
+    /// The whole network by how many times smaller it is; no line where one layer alone was pruned.
+    pub(super) whole: Vec<Vec<String>>,
+    /// What is best without retraining: sparsity, methods, gain over one-shot magnitude, gain over retraining.
+    pub(super) best: Vec<Vec<String>>,
+    /// What it costs, and where the whole network is as good as the trained one.
+    pub(super) sentences: Vec<String>,
+    /// What was chosen by training images alone, and the command that makes it, its run left open as `RUN`.
+    pub chosen: Option<Chosen>,
 }
 
-fn over_frozen_first(point: &CurvePoint) -> Option<Summary> {
-    point.over_frozen_first
+/// The smallest network that still classifies as before.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Chosen {
+    /// How many times smaller than before.
+    pub smaller: f64,
+    /// Share of training images that it puts into the same class as the network that it was cut from.
+    pub agreement: f64,
+    /// Its accuracy.
+    pub accuracy: Summary,
+    /// The same in per cent, as precise as it is known.
+    #[serde(skip)]
+    shown: String,
+    /// Which weights it was cut from: `last` or `mean`.
+    pub base: String,
 }
 
-/// How often a criterion was told from its control.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Count {
-    better: usize,
-    worse: usize,
-    alike: usize,
-}
-
-impl Count {
-    /// Counts a difference, and says whether its interval leaves 0 out; one network tells nothing.
-    fn add(&mut self, difference: &Summary) -> bool {
-        let told_apart =
-            !difference.is_of_too_few() && difference.half_width().is_some_and(|half| difference.mean.abs() > half);
-        match (told_apart, difference.mean > 0.0) {
-            (true, true) => self.better += 1,
-            (true, false) => self.worse += 1,
-            (false, _) => self.alike += 1,
-        }
-        told_apart
-    }
-}
-
-/// The table, with a sentence for each criterion and control; `None` without cells.
-pub(super) fn grid<'a>(cells: impl Iterator<Item = &'a Results> + Clone) -> Option<Grid> {
-    cells.clone().next()?;
-    let percents = TABLE_SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity));
-    let head = ["model", "data set", "criterion", "over"].map(String::from);
-    let mut rows: Vec<Vec<String>> = vec![head.into_iter().chain(percents).collect()];
-    let mut counts = [[Count::default(); RULES.len()]; CRITERIA.len()];
-    for cell in cells {
-        let curves = accuracy::curves(&cell.sweep, cell.headline_window);
-        for (criterion, counts) in CRITERIA.into_iter().zip(&mut counts) {
-            for ((rule, control, over), count) in RULES.into_iter().zip(counts) {
-                let Some(curve) = curves.iter().find(|curve| (curve.method, curve.rule.as_str()) == (criterion, rule))
-                else {
-                    continue;
-                };
-                let column = |point: Option<&CurvePoint>| {
-                    let Some(difference) = point.and_then(over) else { return NOTHING.to_string() };
-                    let mark = if count.add(&difference) { "*" } else { "" };
-                    format!("{}{mark}", percentage_points(&difference))
-                };
-                let workload = &cell.ledger.workload;
-                let first = [workload.model.clone(), workload.data_set.clone(), curve.label.clone(), control.into()];
-                let columns = accuracy::at_table_sparsities(curve).map(column);
-                rows.push(first.into_iter().chain(columns).collect());
-            }
+impl Verdict {
+    /// The verdict on a cell.
+    pub fn of(cell: &Results) -> Self {
+        let mut layer = leading::of_layer(cell);
+        let whole = leading::of_sizes(cell);
+        let at = |one: &Leading| at_sparsity(&one.curve, ORDERED_BY).map_or(-1.0, |point| point.accuracy.mean);
+        layer.sort_by(|one, other| at(other).total_cmp(&at(one)));
+        let images = cell.ledger.workload.test_images;
+        Self {
+            title: title(&cell.ledger.workload),
+            best: best(&layer, images),
+            sentences: whole_sentence(cell, &whole).into_iter().chain(cost_sentences(cell, &layer)).collect(),
+            chosen: chosen(&whole, images),
+            layer: layer.iter().map(|one| layer_line(one, images)).collect(),
+            whole: whole_lines(&whole, images),
         }
     }
-    let mut notes = vec![
-        "Accuracy in percentage points over the control, which removes as many weights of the same networks: mean of the \
-         pairs ± 95 % interval (Student's t), * where that leaves 0 out. Nothing is corrected for the number of comparisons."
-            .to_string(),
-    ];
-    if rows.iter().flatten().any(|entry| entry.contains(UNKNOWN)) {
-        notes.push(format!("{TOO_FEW}."));
-    }
-    for (criterion, counts) in CRITERIA.iter().zip(counts) {
-        for ((.., control, _), Count { better, worse, alike }) in RULES.into_iter().zip(counts) {
-            notes.push(format!(
-                "{criterion} over {control}: better {better} times, worse {worse} times, not told apart {alike} times."
-            ));
+
+    /// The verdict for a terminal, after the machine that it was found on. `place` is the run's folder, for the command that
+    /// makes the chosen network.
+    pub fn text(&self, machine: &str, judged: &str, place: &str) -> String {
+        let mut text = wrapped(&format!("{} · {machine}", self.title)) + "\n";
+        let judged = judged.to_lowercase();
+        let mut rows = vec![layer_head(&format!("One layer: {judged} accuracy in % by share of weights removed"))];
+        rows.extend(self.layer.iter().cloned());
+        text += &table(rows);
+        if !self.whole.is_empty() {
+            let mut rows = vec![whole_head(&format!("Whole network: {judged} accuracy in % by size"))];
+            rows.extend(self.whole.iter().cloned());
+            text += &table(rows);
         }
+        if !self.best.is_empty() {
+            let mut rows = vec![best_head().map(String::from).to_vec()];
+            rows.extend(self.best.iter().cloned());
+            text += &spread_out(&rows);
+        }
+        text.push('\n');
+        self.sentences.iter().chain(self.advice(place).iter()).for_each(|sentence| text += &wrapped(sentence));
+        text
     }
-    Some(Grid { title: "Do settle and hold beat one-shot pruning?", words: 4, rows, notes })
+
+    /// What to do next, with the command.
+    pub(super) fn advice(&self, place: &str) -> Option<String> {
+        let chosen = self.chosen.as_ref()?;
+        let Chosen { smaller, agreement, shown, base, .. } = chosen;
+        let size = short(*smaller);
+        let of = if base == "mean" { "averaged" } else { "trained" };
+        let agreement = format!("{:.1} %", 100.0 * agreement);
+        Some(if chosen.agreement >= AGREEMENT {
+            format!(
+                "Chosen for you by training images alone: {size}x smaller, in {agreement} of them the class that the {of} \
+                 network names; accuracy {shown} %: holdfast prune {place} --criterion hold-surgeon --base {base} --smaller {size}"
+            )
+        } else {
+            format!(
+                "No size is chosen for you: already {size}x smaller the network names the {of} one's class in {agreement} of \
+                 the training images, and {:.0} % are asked for. Smaller --stages begin nearer to it; holdfast compact \
+                 {place} takes out what can go without a loss.",
+                100.0 * AGREEMENT
+            )
+        })
+    }
 }
 
-/// Figure 4 for a terminal: the table above all; nothing without cells.
-pub fn text(cells: &[Results]) -> String {
-    let Some(grid) = grid(cells.iter()) else { return String::new() };
-    let mut text = String::from("Figure 4: accuracy in % (mean ± sd over replicas) by share of zero weights\n");
-    for cell in cells {
-        text += &format!("{}\n{}", cell.title(), tables::accuracy_text(cell));
-    }
-    text + "\n" + &grid.text() + "\n"
+/// Heads of the table of one layer.
+pub(super) fn layer_head(first: &str) -> Vec<String> {
+    let columns = SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity));
+    std::iter::once(first.to_string()).chain(columns).chain(["one more point".into()]).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::sample;
-    use super::*;
+/// Heads of the table of the whole network.
+pub(super) fn whole_head(first: &str) -> Vec<String> {
+    std::iter::once(first.to_string()).chain(TABLE_SIZES.map(|size| format!("{size}x smaller"))).collect()
+}
 
-    #[test]
-    fn each_criterion_is_compared_with_the_control_that_treats_frozen_weights_alike() {
-        let cell = sample::cell();
-        let found = grid([&cell].into_iter()).unwrap();
-        let lines: Vec<String> = found.rows.iter().skip(1).map(|row| format!("{} over {}", row[2], row[3])).collect();
-        assert_eq!(lines.iter().filter(|line| line.starts_with("hold")).count(), 2, "{lines:?}");
-        assert!(lines.iter().any(|line| line.contains("frozen-first over one-shot, frozen first")), "{lines:?}");
-        // Five columns of each line are counted once.
-        let counted: usize = found.notes[1..]
+/// Heads of the table of what is best.
+pub(super) fn best_head() -> [&'static str; 4] {
+    ["Best without retraining", "", "over one-shot (95 % interval)", "over retraining"]
+}
+
+/// `mnist · dnn 784-30x6-10 · 5 networks · 30 epochs`
+fn title(workload: &Workload) -> String {
+    let Workload { data_set, model, architecture, replicates, epochs, .. } = workload;
+    let networks = counted(f64::from(*replicates), "network");
+    format!("{data_set} · {model} {} · {networks} · {}", shape(architecture), counted(f64::from(*epochs), "epoch"))
+}
+
+/// `784-30x6-10`, `28x28-conv 8x4-30x6-10`
+fn shape(architecture: &Architecture) -> String {
+    let units = |units: &[usize]| -> Vec<String> {
+        let run = |run: &[usize]| if run.len() == 1 { run[0].to_string() } else { format!("{}x{}", run[0], run.len()) };
+        units.chunk_by(|one, other| one == other).map(run).collect()
+    };
+    let Architecture { image_height, image_width, convolutions, hidden, classes, .. } = architecture;
+    let filters: Vec<usize> = convolutions.iter().map(|convolution| convolution.filters).collect();
+    let mut parts = match filters.is_empty() {
+        true => vec![architecture.image_len().to_string()],
+        false => vec![format!("{image_height}x{image_width}"), format!("conv {}", units(&filters).join("-"))],
+    };
+    parts.extend(units(hidden));
+    parts.push(classes.to_string());
+    parts.join("-")
+}
+
+/// An accuracy in per cent with as many digits as it is known to, one behind the point at most.
+pub(super) fn percent(accuracy: &Summary, images: usize) -> String {
+    let of_images = (accuracy.mean * (1.0 - accuracy.mean) / images.max(1) as f64).sqrt();
+    let error = 100.0 * accuracy.sd.map_or(of_images, |sd| sd / (accuracy.count as f64).sqrt());
+    let digits = usize::from(error < 1.0);
+    format!("{:.digits$}", 100.0 * accuracy.mean)
+}
+
+/// A number without needless digits: `6`, `2.5`.
+fn short(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.trim_end_matches('0').trim_end_matches('.').into()
+}
+
+fn layer_line(one: &Leading, images: usize) -> Vec<String> {
+    let column = |sparsity: f64| match at_sparsity(&one.curve, sparsity) {
+        None => NOTHING.to_string(),
+        Some(point) if (point.sparsity.mean - sparsity).abs() > UNMARKED => {
+            format!("{} @{:.0}", percent(&point.accuracy, images), 100.0 * point.sparsity.mean)
+        }
+        Some(point) => percent(&point.accuracy, images),
+    };
+    let time = one.milliseconds().map_or(NOTHING.into(), |(middle, range)| {
+        let error = range.map(|[low, high]| (high - low) / 2.0);
+        format!("{} ms", known_to(middle, error))
+    });
+    let name = if one.is_of_mean() { format!("{}, averaged weights", one.name) } else { one.name.to_string() };
+    std::iter::once(name).chain(SPARSITIES.map(column)).chain([time]).collect()
+}
+
+/// The surgeon's line, and that of retraining.
+fn whole_lines(whole: &[Leading], images: usize) -> Vec<Vec<String>> {
+    let line = |one: &Leading| {
+        let column =
+            |size: f64| at_size(&one.curve, size).map_or(NOTHING.into(), |point| percent(&point.accuracy, images));
+        let name = if one.is_of_mean() { format!("{}, averaged weights", one.name) } else { one.name.to_string() };
+        std::iter::once(name).chain(TABLE_SIZES.map(column)).collect()
+    };
+    let first = whole.first().filter(|one| !one.retrains());
+    let one_shot = whole.iter().find(|one| is_one_shot(one)).filter(|_| first.is_none_or(|first| !is_one_shot(first)));
+    let decay = whole.iter().find(|one| one.retrains());
+    [first, decay, one_shot].into_iter().flatten().map(line).collect()
+}
+
+fn is_one_shot(one: &Leading) -> bool {
+    one.short == "one-shot"
+}
+
+/// For each sparsity the best that does not retrain, what is equal to it, and what it gains.
+fn best(layer: &[Leading], images: usize) -> Vec<Vec<String>> {
+    let near = |one: &Leading, sparsity: f64| {
+        at_sparsity(&one.curve, sparsity).filter(|point| (point.sparsity.mean - sparsity).abs() <= UNMARKED).cloned()
+    };
+    let line = |sparsity: f64| {
+        let mut points: Vec<(&Leading, CurvePoint)> = layer
             .iter()
-            .flat_map(|note| note.split(' ').filter_map(|word| word.parse::<usize>().ok()))
-            .sum();
-        let shown = found.rows.iter().skip(1).flat_map(|row| &row[4..]).filter(|entry| *entry != NOTHING).count();
-        assert_eq!(counted, shown);
-        assert!(grid([].into_iter()).is_none() && text(&[]).is_empty());
-    }
+            .filter_map(|one| Some((one, near(one, sparsity)?)))
+            .filter(|(one, _)| !one.retrains())
+            .collect();
+        points.sort_by(|one, other| other.1.accuracy.mean.total_cmp(&one.1.accuracy.mean));
+        let (first, top) = points.first()?;
+        let told = |other: &CurvePoint| Difference::in_pairs(top, other, images).map(|difference| difference.told());
+        let alike = |wanted: Told| -> Vec<&str> {
+            points[1..].iter().filter(|(_, point)| told(point) == Some(wanted)).map(|(one, _)| one.short).collect()
+        };
+        let equal = [&[first.short][..], &alike(Told::Equal)].concat().join(" = ");
+        let unknown = alike(Told::Unknown);
+        let names = match unknown.as_slice() {
+            [] => equal,
+            some => format!("{equal} (not told from {})", some.join(", ")),
+        };
+        let one_shot = points.iter().find(|(one, _)| is_one_shot(one) && first.short != one.short);
+        let over_one_shot = one_shot.and_then(|(_, point)| Difference::in_pairs(top, point, images));
+        let decay = layer.iter().find(|one| one.retrains()).and_then(|one| near(one, sparsity));
+        let over_decay = decay.map(|point| Difference::between(&top.accuracy, &point.accuracy, images));
+        let gain =
+            |difference: Option<Difference>| difference.map_or(NOTHING.into(), |difference| points_of(&difference));
+        Some(vec![format!("{:.0} %", 100.0 * sparsity), names, gain(over_one_shot), gain(over_decay)])
+    };
+    SPARSITIES.into_iter().filter_map(line).collect()
+}
 
-    #[test]
-    fn a_difference_is_told_from_nothing_by_its_interval() {
-        let mut count = Count::default();
-        for values in [&[0.1, 0.11, 0.12][..], &[-0.1, -0.11], &[0.1, -0.11, 0.3], &[0.5]] {
-            count.add(&Summary::of(values).unwrap());
+/// A difference in percentage points with its interval, `+9.2 (6.1 to 12.3)`, or that it says nothing.
+pub(super) fn points_of(difference: &Difference) -> String {
+    let Difference { mean, half_width } = *difference;
+    let signed = |value: f64, digits: usize| format!("{:+.digits$}", 100.0 * value + 0.0).replace('-', "−");
+    let plain = |value: f64, digits: usize| format!("{:.digits$}", 100.0 * value + 0.0).replace('-', "−");
+    match half_width {
+        Some(half) => {
+            let digits = usize::from(half < 0.05);
+            let equal = if difference.told() == Told::Equal { ", equal" } else { "" };
+            format!(
+                "{} ({} to {}){equal}",
+                signed(mean, digits),
+                plain(mean - half, digits),
+                plain(mean + half, digits)
+            )
         }
-        assert_eq!(count, Count { better: 1, worse: 1, alike: 2 });
+        None => format!("{} (too few networks)", signed(mean, 0)),
     }
+}
+
+/// A difference in percentage points, as precise as it is known.
+pub(super) fn known_points(difference: &Difference) -> String {
+    let digits = usize::from(difference.half_width.is_some_and(|half| half < 0.05));
+    format!("{:+.digits$}", 100.0 * difference.mean + 0.0).replace('-', "−")
+}
+
+/// Accuracy of each replica before pruning, by `rule`: of the last weights or of the mean ones.
+fn uncut(cell: &Results, rule: &str) -> Option<CurvePoint> {
+    let epochs = cell.ledger.workload.epochs;
+    let layers = &cell.sweep.first()?.layers;
+    let is_own = |row: &&SweepRow| {
+        (row.method, row.epochs, row.rule.as_str()) == (Method::Dense, epochs, rule) && row.layers == *layers
+    };
+    let mut rows: Vec<&SweepRow> = cell.sweep.iter().filter(is_own).collect();
+    rows.sort_by_key(|row| row.replica);
+    let accuracies: Vec<f64> = rows.iter().map(|row| row.accuracy).collect();
+    Some(CurvePoint {
+        sparsity: Summary::of(&vec![0.0; accuracies.len()])?,
+        accuracy: Summary::of(&accuracies)?,
+        accuracies,
+        over_one_shot: None,
+        over_frozen_first: None,
+        smaller: 1.0,
+        theoretical_speedup: 1.0,
+        agreement: None,
+    })
+}
+
+/// What the networks were before, and up to which size the surgeon's are no worse.
+fn whole_sentence(cell: &Results, whole: &[Leading]) -> Option<String> {
+    let images = cell.ledger.workload.test_images;
+    let trained = uncut(cell, "")?;
+    let averaged = accuracy::averaged(&cell.sweep)
+        .map(|summary| format!(", with averaged weights {}", percent(&summary, images)))
+        .unwrap_or_default();
+    let before = format!("Before pruning {}{averaged}", percent(&trained.accuracy, images));
+    let chance = format!("chance {:.1}", 100.0 * cell.chance);
+    let Some(surgeon) = whole.first().filter(|one| one.cost.is_some() && !one.retrains() && !is_one_shot(one)) else {
+        return Some(format!("{before}; {chance}."));
+    };
+    let no_worse = |point: &&CurvePoint| {
+        Difference::in_pairs(point, &trained, images)
+            .is_some_and(|difference| difference.mean >= 0.0 || difference.told() == Told::Equal)
+    };
+    let largest = surgeon.curve.points.iter().filter(no_worse).map(|point| point.smaller).fold(0.0, f64::max);
+    let found = match largest > 1.0 {
+        true => format!(
+            "up to {}x smaller the {}'s networks are no worse than the trained ones",
+            short(largest),
+            surgeon.short
+        ),
+        false => format!("at no size are the {}'s networks as good as the trained ones", surgeon.short),
+    };
+    Some(format!("{before} ({chance}); {found}."))
+}
+
+/// A number with no more digits than an error of that size leaves, three at most.
+pub(super) fn known_to(value: f64, error: Option<f64>) -> String {
+    let place = |value: f64| value.abs().log10().floor() as i32;
+    let Some(error) = error.filter(|&error| error > 0.0 && value != 0.0) else { return significant(value) };
+    let digits = (place(value) - place(error) + 1).clamp(1, 3);
+    let decimals = digits - 1 - place(value);
+    match decimals {
+        0.. => {
+            let decimals = decimals as usize;
+            if decimals == 0 { thousands(value.round() as i64) } else { format!("{value:.decimals$}") }
+        }
+        _ => thousands(((value / 10f64.powi(-decimals)).round() * 10f64.powi(-decimals)) as i64),
+    }
+}
+
+/// How many times as long retraining takes, with its range where both were repeated: `290 (240 to 330)`.
+fn times(retrained: &Leading, other: &Leading) -> Option<String> {
+    let ((slow, slow_range), (fast, fast_range)) = (retrained.milliseconds()?, other.milliseconds()?);
+    let ratio = slow / fast;
+    let range = slow_range.zip(fast_range).filter(|(_, fast)| fast[0] > 0.0);
+    Some(match range {
+        Some(([slow_low, slow_high], [fast_low, fast_high])) => {
+            let [low, high] = [slow_low / fast_high, slow_high / fast_low];
+            let known = |value: f64| known_to(value, Some((high - low) / 2.0));
+            format!("{} ({} to {})", known(ratio), known(low), known(high))
+        }
+        None => significant(ratio),
+    })
+}
+
+/// What one more point costs, and from how many on not retraining pays.
+fn cost_sentences(cell: &Results, layer: &[Leading]) -> Vec<String> {
+    let decay = layer.iter().find(|one| one.retrains() && one.milliseconds().is_some());
+    let cheap = layer.iter().find(|one| !one.retrains() && one.milliseconds().is_some());
+    let (Some(decay), Some(cheap)) = (decay, cheap) else { return Vec::new() };
+    let stability = layer.iter().find(|one| one.curve.method == Method::Stability && one.short != cheap.short);
+    let ratio = times(decay, cheap).unwrap_or_default();
+    let papers = match stability.and_then(|one| times(decay, one)) {
+        Some(times) => format!(", {times} times as long as by magnitude stability (the paper: over 10)"),
+        None if cheap.curve.method == Method::Stability => " (the paper: over 10)".into(),
+        None => String::new(),
+    };
+    let mut sentences =
+        vec![format!("One more point takes {ratio} times as long by retraining as by the {}{papers}.", cheap.short)];
+    if let Some(even) = cheap.cost.as_ref().and_then(|row| cell.ledger.break_even(row)) {
+        let from = |points: f64| match points.ceil() {
+            whole if whole <= 1.0 => "from the first point on".to_string(),
+            whole => format!("from {} points of each network on", significant(whole)),
+        };
+        sentences.push(format!(
+            "With its training charged, the {} is cheaper in total {}; where the network is there anyway, {}.",
+            cheap.short,
+            from(even.points),
+            from(even.points_if_trained)
+        ));
+    }
+    sentences
+}
+
+/// The smallest network that agrees often enough; if none does, the one that agrees most.
+fn chosen(whole: &[Leading], images: usize) -> Option<Chosen> {
+    let surgeon = whole.iter().find(|one| one.curve.points.iter().any(|point| point.agreement.is_some()))?;
+    let found = |point: &CurvePoint| {
+        Some(Chosen {
+            smaller: point.smaller,
+            agreement: point.agreement?,
+            accuracy: point.accuracy,
+            shown: percent(&point.accuracy, images),
+            base: surgeon.curve.rule.clone(),
+        })
+    };
+    let all: Vec<Chosen> = surgeon.curve.points.iter().filter_map(found).collect();
+    let enough = all.iter().filter(|one| one.agreement >= AGREEMENT);
+    let smallest = enough.max_by(|one, other| one.smaller.total_cmp(&other.smaller));
+    smallest.or_else(|| all.iter().max_by(|one, other| one.agreement.total_cmp(&other.agreement))).cloned()
+}
+
+/// Rows below each other, numbers with their points below each other.
+fn table(mut rows: Vec<Vec<String>>) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    for column in 1..columns {
+        let behind = |text: &str| {
+            text.chars().count() - text.find(['.', ' ']).map_or(text.chars().count(), |at| text[..at].chars().count())
+        };
+        let widest = rows[1..].iter().map(|row| behind(&row[column])).max().unwrap_or(0);
+        for row in &mut rows[1..] {
+            let missing = widest - behind(&row[column]);
+            row[column].push_str(&" ".repeat(missing));
+        }
+    }
+    let text = aligned(&rows);
+    // The head stands out, and nothing ends in blanks.
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| if index == 0 { &line[2..] } else { line }.trim_end().to_string() + "\n")
+        .collect()
+}
+
+/// Rows with all columns to the left.
+fn spread_out(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().skip(1).map(|row| row[column].chars().count()).max().unwrap_or(0);
+    // The head's first words stand over the sparsity and the methods.
+    let [first, second] = [width(0), width(1).max(rows[0][0].chars().count().saturating_sub(width(0)))];
+    let third = rows.iter().map(|row| row[2].chars().count()).max().unwrap_or(0);
+    let head = &rows[0];
+    let mut text = format!("{:width$}  {:third$}  {}\n", head[0], head[2], head[3], width = 2 + first + 2 + second);
+    for row in &rows[1..] {
+        text += format!("  {:>first$}  {:second$}  {:third$}  {}", row[0], row[1], row[2], row[3]).trim_end();
+        text.push('\n');
+    }
+    text
 }

@@ -10,8 +10,6 @@ use crate::study::results::{CompactedRow, Results};
 use crate::study::survival::{Survival, SurvivalCounts};
 use serde::Serialize;
 
-/// Most weights on a page, all replicas together: each takes about one byte. A cell shows one replica at least.
-const MOST_WEIGHTS: usize = 1 << 20;
 /// What a count of 0 is written as; higher ones by the characters behind it.
 const ZERO: u32 = '0' as u32;
 
@@ -40,11 +38,19 @@ struct Tensor<'a> {
     /// Inputs of a unit; of a convolution its window's places times its channels.
     inputs: usize,
     units: usize,
+    /// Of so many inputs one is drawn; the numbers beside the picture are of all.
+    step: usize,
 }
 
 impl<'a> Tensor<'a> {
-    fn of(counts: &'a SurvivalCounts) -> Self {
-        Self { name: &counts.name, inputs: counts.inputs(), units: counts.units() }
+    fn of(counts: &'a SurvivalCounts, most: usize) -> Self {
+        let (inputs, units) = (counts.inputs(), counts.units());
+        Self { name: &counts.name, inputs, units, step: (inputs * units).div_ceil(most.max(1)).max(1) }
+    }
+
+    /// The inputs that are drawn.
+    fn drawn(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.inputs).step_by(self.step)
     }
 }
 
@@ -53,9 +59,11 @@ impl<'a> Tensor<'a> {
 struct Replica {
     /// Accuracy before any cut and at each size, 0 to 1; empty where these cannot be told.
     accuracy: Vec<f64>,
-    /// Of each tensor a text with a character for each weight, `[input, unit]`: at how many of the sizes it is still there,
-    /// counted from the character `0`.
+    /// Of each tensor a text with a character for each weight that is drawn, `[input, unit]`: at how many of the sizes it is still
+    /// there, counted from the character `0`.
     counts: Vec<String>,
+    /// Of each tensor how many of all weights are there before any cut and at each size.
+    kept: Vec<Vec<usize>>,
 }
 
 /// A line of the table.
@@ -66,15 +74,13 @@ struct Accuracies {
     texts: Vec<String>,
 }
 
-/// The numbers of a cell as JSON that can stand inside a script element, for a page of so many `cells` and at most so many
-/// replicas of each; nothing if it was not recorded how long weights lasted.
-pub(super) fn json(cell: &Results, cells: usize, most: u32) -> serde_json::Result<Option<String>> {
+/// The numbers of a cell as JSON that can stand inside a script element, of at most so many replicas, and of each layer at most
+/// about so many weights; nothing if it was not recorded how long weights lasted.
+pub(super) fn json(cell: &Results, most: u32, weights: usize) -> serde_json::Result<Option<String>> {
     let Some(survival) = &cell.survival else { return Ok(None) };
     let by_size = accuracy::curves_by_size(&cell.sweep, cell.headline_window);
     let Some((layers, curves)) = by_size.first() else { return Ok(None) };
-    let weights: usize = survival.tensors.iter().map(|tensor| tensor.inputs() * tensor.units()).sum();
-    let fitting = MOST_WEIGHTS / cells.max(1) / weights.max(1);
-    let shown = survival.replicas.min(most as usize).min(fitting.max(1));
+    let shown = survival.replicas.min(most as usize);
     let holding = |curve: &Curve, rule| curve.method == Method::HoldSurgeon && curve.rule == rule;
     let place = |rule| curves.iter().position(|curve| holding(curve, rule));
     let (rule, pictured) = match place("mean") {
@@ -87,8 +93,8 @@ pub(super) fn json(cell: &Results, cells: usize, most: u32) -> serde_json::Resul
         layers,
         replicates: cell.ledger.workload.replicates,
         judged: cell.judged_by(),
-        tensors: survival.tensors.iter().map(Tensor::of).collect(),
-        replicas: (0..shown).map(|replica| Replica::new(cell, survival, layers, rule, replica)).collect(),
+        tensors: survival.tensors.iter().map(|tensor| Tensor::of(tensor, weights)).collect(),
+        replicas: (0..shown).map(|replica| Replica::new(cell, survival, (layers, rule), weights, replica)).collect(),
         pictured: pictured.map(|place| before.len() + place),
         methods: before
             .into_iter()
@@ -128,7 +134,7 @@ fn of_curve(curve: &Curve, sizes: &[f64]) -> Accuracies {
 }
 
 impl Replica {
-    fn new(cell: &Results, survival: &Survival, layers: &str, rule: &str, replica: usize) -> Self {
+    fn new(cell: &Results, survival: &Survival, (layers, rule): (&str, &str), weights: usize, replica: usize) -> Self {
         let own = |row: &&SweepRow| row.replica as usize == replica && *row.layers == *layers;
         let epochs = cell.ledger.workload.epochs;
         let base = if rule == "mean" { "mean" } else { "" };
@@ -138,8 +144,21 @@ impl Replica {
         rows.sort_by_key(|row| (row.method != Method::Dense, std::cmp::Reverse(row.nonzero_weights)));
         let complete = rows.len() == survival.sizes.len() + 1 && rows[0].method == Method::Dense;
         let accuracy = rows.iter().filter(|_| complete).map(|row| (row.accuracy * 1e6).round() / 1e6).collect();
-        let text = |tensor: &SurvivalCounts| tensor.of_replica(replica).iter().map(|&count| letter(count)).collect();
-        Self { accuracy, counts: survival.tensors.iter().map(text).collect() }
+        let text = |tensor: &SurvivalCounts| {
+            let (own, units) = (tensor.of_replica(replica), tensor.units());
+            let drawn = Tensor::of(tensor, weights).drawn();
+            drawn.flat_map(|input| &own[input * units..][..units]).map(|&count| letter(count)).collect()
+        };
+        let kept = |tensor: &SurvivalCounts| {
+            let at =
+                |step: usize| tensor.of_replica(replica).iter().filter(|&&count| usize::from(count) >= step).count();
+            (0..=survival.sizes.len()).map(at).collect()
+        };
+        Self {
+            accuracy,
+            counts: survival.tensors.iter().map(text).collect(),
+            kept: survival.tensors.iter().map(kept).collect(),
+        }
     }
 }
 
@@ -197,18 +216,18 @@ mod tests {
         cell
     }
 
-    fn found(cell: &Results, cells: usize, most: u32) -> Value {
-        serde_json::from_str(&json(cell, cells, most).unwrap().unwrap()).unwrap()
+    fn found(cell: &Results, most: u32, weights: usize) -> Value {
+        serde_json::from_str(&json(cell, most, weights).unwrap().unwrap()).unwrap()
     }
 
     #[test]
     fn every_layer_of_a_replica_is_there_with_a_character_for_each_weight() {
-        let found = found(&cell(), 1, 10);
+        let found = found(&cell(), 10, 1 << 16);
         assert_eq!(
             found["tensors"],
             value!([
-                { "name": "conv0.weight", "inputs": 18, "units": 4 },
-                { "name": "dense0.weight", "inputs": 6, "units": 5 },
+                { "name": "conv0.weight", "inputs": 18, "units": 4, "step": 1 },
+                { "name": "dense0.weight", "inputs": 6, "units": 5, "step": 1 },
             ])
         );
         let replicas = found["replicas"].as_array().unwrap();
@@ -221,7 +240,7 @@ mod tests {
 
     #[test]
     fn each_method_has_a_text_at_each_size_and_one_of_them_chose_the_pictures() {
-        let found = found(&cell(), 1, 10);
+        let found = found(&cell(), 10, 1 << 16);
         assert_eq!(
             (&found["sizes"], &found["layers"], &found["judged"]),
             (&value!([2.0, 4.0]), &value!("all"), &value!("Test"))
@@ -236,14 +255,16 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_room_for_few_replicas_of_large_networks() {
+    fn of_large_layers_some_inputs_are_drawn_and_all_weights_counted() {
         let mut cell = cell();
-        assert_eq!(found(&cell, 1, 3)["replicas"].as_array().unwrap().len(), 3);
-        // 102 weights of each replica.
-        assert_eq!(found(&cell, MOST_WEIGHTS / 250, 10)["replicas"].as_array().unwrap().len(), 2);
-        assert_eq!(found(&cell, MOST_WEIGHTS, 10)["replicas"].as_array().unwrap().len(), 1);
+        assert_eq!(found(&cell, 3, 72)["replicas"].as_array().unwrap().len(), 3);
+        // Of 18 inputs each third is drawn; all weights are counted.
+        let thinned = found(&cell, 1, 30);
+        assert_eq!((&thinned["tensors"][0]["step"], &thinned["tensors"][1]["step"]), (&value!(3), &value!(1)));
+        assert_eq!(thinned["replicas"][0]["counts"][0], format!("21{}", "0".repeat(22)));
+        assert_eq!(thinned["replicas"][0]["kept"], value!([[72, 2, 1], [30, 2, 1]]));
         cell.survival = None;
-        assert_eq!(json(&cell, 1, 10).unwrap(), None);
+        assert_eq!(json(&cell, 10, 72).unwrap(), None);
     }
 
     #[test]
@@ -252,7 +273,7 @@ mod tests {
         let survival = cell.survival.as_mut().unwrap();
         survival.tensors[1].counts[..30].copy_from_slice(&(0..30).collect::<Vec<u8>>());
         survival.tensors[1].counts[30] = u8::MAX;
-        let text = json(&cell, 1, 10).unwrap().unwrap();
+        let text = json(&cell, 10, 1 << 16).unwrap().unwrap();
         assert!(!text.contains('<'));
         let found: Value = serde_json::from_str(&text).unwrap();
         let counts = |replica: usize| {

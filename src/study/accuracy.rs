@@ -73,6 +73,9 @@ pub struct CurvePoint {
     pub sparsity: Summary,
     /// Share of correctly classified test images.
     pub accuracy: Summary,
+    /// The same of each replica, in their order.
+    #[serde(skip)]
+    pub accuracies: Vec<f64>,
     /// Accuracy minus that of one-shot pruning of as many weights of the same replica, in pairs. None if some replica has no
     /// such row, and for methods that train other networks.
     pub over_one_shot: Option<Summary>,
@@ -82,6 +85,8 @@ pub struct CurvePoint {
     pub smaller: f64,
     /// Mean over replicas of the theoretical speed-up of the whole model.
     pub theoretical_speedup: f64,
+    /// Mean over replicas of [`SweepRow::agreement`]; none where it was not looked at.
+    pub agreement: Option<f64>,
 }
 
 /// The points of one method under one setting, by ascending sparsity.
@@ -247,7 +252,8 @@ fn curve_points(
         .filter_map(|rows| {
             // A control may meet one number of weights twice, on the grid and beside a threshold: equal masks, one row each.
             let mut seen = BTreeSet::new();
-            let rows: Vec<_> = rows.into_iter().filter(|row| seen.insert(row.replica)).collect();
+            let mut rows: Vec<_> = rows.into_iter().filter(|row| seen.insert(row.replica)).collect();
+            rows.sort_by_key(|row| row.replica);
             let summary =
                 |value: fn(&SweepRow) -> f64| Summary::of(&rows.iter().map(|row| value(row)).collect::<Vec<_>>());
             let over = |control: &Accuracies| -> Option<Summary> {
@@ -260,10 +266,16 @@ fn curve_points(
             Some(CurvePoint {
                 sparsity: summary(|row| row.sparsity)?,
                 accuracy: summary(|row| row.accuracy)?,
+                accuracies: rows.iter().map(|row| row.accuracy).collect(),
                 over_one_shot: over(one_shot),
                 over_frozen_first: over(frozen_first),
                 smaller: summary(|row| row.smaller)?.mean,
                 theoretical_speedup: summary(|row| row.theoretical_speedup)?.mean,
+                agreement: rows
+                    .iter()
+                    .map(|row| row.agreement)
+                    .collect::<Option<Vec<f64>>>()
+                    .and_then(|shares| Some(Summary::of(&shares)?.mean)),
             })
         })
         .collect();
@@ -294,14 +306,14 @@ fn dense_of(rows: &[SweepRow], rule: &str) -> Vec<(u32, Summary)> {
 
 /// For each of [`TABLE_SPARSITIES`] the nearest real point of a curve, if one lies within 2.5 % of it.
 pub fn at_table_sparsities(curve: &Curve) -> [Option<&CurvePoint>; TABLE_SPARSITIES.len()] {
-    TABLE_SPARSITIES.map(|sparsity| {
-        let distance = |point: &CurvePoint| (point.sparsity.mean - sparsity).abs();
-        curve
-            .points
-            .iter()
-            .filter(|point| distance(point) <= TABLE_REACH)
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-    })
+    TABLE_SPARSITIES.map(|sparsity| at_sparsity(curve, sparsity))
+}
+
+/// The real point of a curve that is nearest to a sparsity, if one lies within 2.5 % of it.
+pub fn at_sparsity(curve: &Curve, sparsity: f64) -> Option<&CurvePoint> {
+    let distance = |point: &CurvePoint| (point.sparsity.mean - sparsity).abs();
+    let near = curve.points.iter().filter(|point| distance(point) <= TABLE_REACH);
+    near.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
 /// The real point of a curve that is nearest to a size of the whole network, if one lies within 5 % of it.

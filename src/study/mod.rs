@@ -5,6 +5,7 @@
 //! [`crate::error::Error::Data`] if they are missing, damaged or of another run. Functions name what else they fail with.
 
 pub mod accuracy;
+mod agreement;
 mod baseline;
 pub mod calibrated;
 pub mod calibration;
@@ -17,6 +18,7 @@ pub mod configuration;
 pub mod contents;
 mod criteria;
 pub mod dense_stack;
+pub mod differences;
 pub mod experiment;
 pub mod foreign_weights;
 mod inference;

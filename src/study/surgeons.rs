@@ -186,7 +186,9 @@ impl CellComparison<'_> {
             let mut operated = self.control.stage(&stage, total, "sizes", |watch| {
                 networks.operate(self.engine, part.selection, [&kept, &kept], ratios.as_ref(), None, polish, watch)
             })?;
+            let mut agreement = Vec::new();
             if method == Method::HoldSurgeon && polish == 0 {
+                agreement = self.agreement(trained, calibrated.parameters, &operated.networks)?;
                 // Mean weights, which come last where there are any, take the place of the last ones.
                 let mut survival = Survival::new(&self.cell.architecture, operated.networks.len(), sizes);
                 for (replica, networks) in operated.networks.iter().enumerate() {
@@ -211,7 +213,11 @@ impl CellComparison<'_> {
                 overheads: since(before, self.engine.overheads()),
             };
             self.charge(trained, part, (method, &rule, Repair::Refit), cost, training_overheads);
+            let first = self.rows.len();
             self.solved_rows(part, (method, &rule), &solved, &evaluations);
+            // Both stand replica by replica, sizes in their order.
+            let shares = agreement.into_iter().flatten();
+            self.rows[first..].iter_mut().zip(shares).for_each(|(row, share)| row.agreement = Some(share));
             if polish == 0 {
                 let name = RecordedWays::name(part.layers, method, base);
                 let origin =

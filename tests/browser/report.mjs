@@ -113,7 +113,7 @@ for (const replica of ["0", "1"]) {
 await choose("Criterion", "Holding magnitude, frozen first");
 await drag(0.8);
 await place.locator("canvas").first().hover({ position: { x: 40, y: 40 } });
-assert.match(await place.locator("p[aria-live]").textContent(), /^Node from unit \d+ to unit \d+: weight/);
+assert.match(await place.locator("p[aria-live]").textContent(), /^Weight from unit \d+ to unit \d+: /);
 
 for (const [name, viewport, colorScheme] of [
   ["light", { width: 1200, height: 900 }, "light"],

@@ -83,7 +83,7 @@ fn tables_have_the_columns_of_the_documentation() {
         (
             "sweep.csv",
             "method,rule,layers,scope,repair,model,data_set,replica,epochs,tolerance,threshold,window,sparsity,\
-             nonzero_weights,frozen_weights,smaller,theoretical_speedup,calibration_images,accuracy,loss",
+             nonzero_weights,frozen_weights,smaller,theoretical_speedup,calibration_images,accuracy,loss,agreement",
         ),
         ("stability.csv", "replica,layer,weight,ky,kx,in,out,reference_weight,tolerance,stability"),
         (

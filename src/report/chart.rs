@@ -1,0 +1,581 @@
+//! One panel of a figure as SVG: a message, axes, curves with bands, and the name of each curve beside it instead of a legend.
+
+use super::look::{GRID, INK, Look, PAPER, QUIET, Tone, dark_style};
+use std::fmt::Write;
+
+/// Sizes in pixels of what a panel is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Format {
+    width: f64,
+    height: f64,
+    /// Of axis titles, ticks and names.
+    text: f64,
+    /// Of the message.
+    title: f64,
+    /// Width of curves, and half the height of markers.
+    stroke: f64,
+    marker: f64,
+    /// Whether message and note stand in the drawing, or beside it in the words of a page.
+    headed: bool,
+}
+
+impl Format {
+    /// A file of its own.
+    pub const PANEL: Self =
+        Self { width: 760.0, height: 520.0, text: 15.0, title: 19.0, stroke: 2.2, marker: 5.0, headed: true };
+    /// A figure of a page, which a phone shows smaller.
+    pub const PAGE: Self =
+        Self { width: 520.0, height: 380.0, text: 13.0, title: 0.0, stroke: 2.0, marker: 4.2, headed: false };
+    /// One panel on a screen of 16:9, to be read from the last row.
+    pub const SLIDE: Self =
+        Self { width: 1280.0, height: 720.0, text: 24.0, title: 34.0, stroke: 4.0, marker: 8.0, headed: true };
+
+    /// Width and height in pixels.
+    pub(super) fn size(self) -> (f64, f64) {
+        (self.width, self.height)
+    }
+}
+
+/// The sheet that a drawing is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sheet {
+    /// White; where it is shown as SVG it turns dark with its reader's page.
+    Light,
+    /// Dark.
+    Dark,
+}
+
+/// An axis: its ends, its ticks with their words.
+#[derive(Clone, Debug)]
+pub(super) struct Axis {
+    pub(super) title: String,
+    pub(super) low: f64,
+    pub(super) high: f64,
+    pub(super) logarithmic: bool,
+    pub(super) ticks: Vec<(f64, String)>,
+    /// Whether it begins elsewhere than a reader expects.
+    pub(super) broken: bool,
+}
+
+impl Axis {
+    /// Where a value lies, 0 to 1 of the way.
+    fn share(&self, value: f64) -> f64 {
+        let scale = |value: f64| if self.logarithmic { value.ln() } else { value };
+        (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
+    }
+}
+
+/// A point with its spread along both axes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Place {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) x_range: Option<[f64; 2]>,
+    pub(super) y_range: Option<[f64; 2]>,
+}
+
+/// A curve, or points of their own.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    pub(super) name: String,
+    pub(super) look: Look,
+    /// By ascending x.
+    pub(super) points: Vec<Place>,
+    /// Points further apart than this are not joined; a method may have nothing between.
+    pub(super) widest_gap: f64,
+    pub(super) marked: Marked,
+}
+
+/// Which points have their marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marked {
+    /// Each: there are no others.
+    All,
+    /// Some of a dense curve.
+    Some,
+    /// None: its name is enough.
+    None,
+}
+
+/// What a panel shows.
+#[derive(Clone, Debug)]
+pub(super) struct Chart {
+    /// What it says, in a sentence.
+    pub(super) message: String,
+    /// Of what: data set, network, epochs.
+    pub(super) about: String,
+    pub(super) x: Axis,
+    pub(super) y: Axis,
+    /// Levels to compare with, and what they are called.
+    pub(super) levels: Vec<(f64, String)>,
+    pub(super) series: Vec<Series>,
+    /// Whether names stand beside their points, and not at the right of the panel.
+    pub(super) names_beside: bool,
+    /// What bands and bars mean.
+    pub(super) note: String,
+}
+
+/// Width of words, about: fonts differ.
+fn width_of(words: &str, size: f64) -> f64 {
+    0.53 * size * words.chars().count() as f64
+}
+
+/// The box that names and markers take: left, top, right, bottom.
+type Taken = [f64; 4];
+
+fn overlap(one: &Taken, other: &Taken) -> bool {
+    one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3]
+}
+
+/// A drawing in progress.
+struct Drawing<'a> {
+    chart: &'a Chart,
+    format: Format,
+    sheet: Sheet,
+    /// Left, top, right and bottom of the field that curves lie in.
+    field: Taken,
+    text: String,
+}
+
+impl Chart {
+    /// The panel as the text of an SVG file.
+    pub(super) fn svg(&self, format: Format, sheet: Sheet) -> String {
+        let (width, height) = format.size();
+        let style = match sheet {
+            // A page has its own.
+            Sheet::Light if !format.headed => String::new(),
+            Sheet::Light => format!("<style>{}</style>", dark_style()),
+            Sheet::Dark => String::new(),
+        };
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+             font-family=\"sans-serif\" role=\"img\" aria-label=\"{}\">{style}{}</svg>\n",
+            escaped(&self.message),
+            self.inner(format, sheet)
+        )
+    }
+
+    /// What stands inside the SVG element.
+    pub(super) fn inner(&self, format: Format, sheet: Sheet) -> String {
+        let Format { width, height, text, title, .. } = format;
+        let lines = if format.headed { wrapped(&self.message, width - 2.0 * text, title) } else { Vec::new() };
+        let top = if format.headed { 3.5 * text + 1.25 * title * lines.len() as f64 } else { text };
+        let below = if format.headed { 4.7 * text } else { 3.3 * text };
+        let names = self.series.iter().map(|one| width_of(&one.name, text)).fold(0.0, f64::max);
+        let right = if self.names_beside { 1.5 * text } else { names + 2.8 * text };
+        let field = [4.4 * text, top, width - right, height - below];
+        let mut drawing = Drawing { chart: self, format, sheet, field, text: String::new() };
+        drawing.sheet();
+        if format.headed {
+            drawing.head(&lines);
+        }
+        drawing.axes();
+        drawing.levels();
+        drawing.curves();
+        if self.names_beside {
+            drawing.names_beside()
+        } else {
+            drawing.names_at_the_end()
+        }
+        drawing.text
+    }
+}
+
+/// Words in lines that fit a width.
+fn wrapped(words: &str, width: f64, size: f64) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in words.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if width_of(line, size) + width_of(word, size) + size / 2.0 <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
+/// Text that cannot become markup.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A length to a tenth of a pixel.
+fn px(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map(String::from).unwrap_or(text)
+}
+
+fn path(points: &[(f64, f64)]) -> String {
+    points.iter().map(|(x, y)| format!("{},{}", px(*x), px(*y))).collect::<Vec<_>>().join(" ")
+}
+
+impl Drawing<'_> {
+    fn x(&self, value: f64) -> f64 {
+        self.field[0] + self.chart.x.share(value) * (self.field[2] - self.field[0])
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        self.field[3] - self.chart.y.share(value).clamp(0.0, 1.0) * (self.field[3] - self.field[1])
+    }
+
+    fn fill(&self, tone: Tone) -> String {
+        let colour = if self.sheet == Sheet::Light { tone.light } else { tone.dark };
+        format!("class=\"f-{}\" fill=\"{colour}\"", tone.name)
+    }
+
+    fn stroke(&self, tone: Tone, width: f64) -> String {
+        let colour = if self.sheet == Sheet::Light { tone.light } else { tone.dark };
+        format!("class=\"s-{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{}\"", tone.name, px(width))
+    }
+
+    fn push(&mut self, element: &str) {
+        self.text.push_str(element);
+    }
+
+    fn line(&mut self, points: &[(f64, f64)], tone: Tone, width: f64, dash: &str) {
+        let dash = if dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dash}\"") };
+        let stroke = self.stroke(tone, width);
+        self.push(&format!("<polyline points=\"{}\" {stroke}{dash}/>", path(points)));
+    }
+
+    fn words(&mut self, (x, y): (f64, f64), words: &str, size: f64, tone: Tone, anchor: &str, more: &str) {
+        let fill = self.fill(tone);
+        let (x, y, size) = (px(x), px(y), px(size));
+        let _ = write!(
+            self.text,
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" text-anchor=\"{anchor}\" {fill}{more}>{}</text>",
+            escaped(words)
+        );
+    }
+
+    fn sheet(&mut self) {
+        let (width, height) = self.format.size();
+        let fill = self.fill(PAPER);
+        self.push(&format!("<rect width=\"{width}\" height=\"{height}\" {fill}/>"));
+    }
+
+    fn head(&mut self, lines: &[String]) {
+        let Format { text, title, height, .. } = self.format;
+        let left = text;
+        for (index, line) in (1..).zip(lines) {
+            self.words(
+                (left, text / 2.0 + 1.2 * title * f64::from(index)),
+                line,
+                title,
+                INK,
+                "start",
+                " font-weight=\"bold\"",
+            );
+        }
+        let below = text / 2.0 + 1.2 * title * lines.len() as f64 + 1.6 * text;
+        let (about, note) = (self.chart.about.clone(), self.chart.note.clone());
+        self.words((left, below), &about, text, QUIET, "start", "");
+        self.words((left, height - 0.6 * text), &note, 0.87 * text, QUIET, "start", "");
+    }
+
+    fn axes(&mut self) {
+        let (chart, text) = (self.chart, self.format.text);
+        let [left, top, right, bottom] = self.field;
+        for (value, words) in &chart.y.ticks {
+            let y = self.y(*value);
+            self.line(&[(left, y), (right, y)], GRID, 1.0, "");
+            self.words((left - 0.6 * text, y + 0.35 * text), words, text, QUIET, "end", "");
+        }
+        for (value, words) in &chart.x.ticks {
+            let x = self.x(*value);
+            self.line(&[(x, top), (x, bottom)], GRID, 1.0, "");
+            self.words((x, bottom + 1.4 * text), words, text, QUIET, "middle", "");
+        }
+        self.line(&[(left, bottom), (right, bottom)], QUIET, 1.2, "");
+        if chart.x.broken {
+            // Two strokes through the axis: it does not begin at 0.
+            for shift in [6.0, 12.0] {
+                self.line(&[(left + shift - 3.0, bottom + 6.0), (left + shift + 3.0, bottom - 6.0)], QUIET, 1.4, "");
+            }
+        }
+        self.words(((left + right) / 2.0, bottom + 2.8 * text), &chart.x.title, text, INK, "middle", "");
+        let (x, y) = (1.2 * text, (top + bottom) / 2.0);
+        let turned = format!(" transform=\"rotate(-90 {} {})\"", px(x), px(y));
+        self.words((x, y), &chart.y.title, text, INK, "middle", &turned);
+    }
+
+    fn levels(&mut self) {
+        let text = self.format.text;
+        let [left, _, right, _] = self.field;
+        for (value, words) in &self.chart.levels {
+            let y = self.y(*value);
+            self.line(&[(left, y), (right, y)], QUIET, 1.4, "2 4");
+            self.words((left + 0.4 * text, y - 0.4 * text), words, 0.87 * text, QUIET, "start", "");
+        }
+    }
+
+    fn curves(&mut self) {
+        // What comes first is most looked at: it lies above the others.
+        let chart = self.chart;
+        for one in chart.series.iter().rev() {
+            self.band(one);
+        }
+        for (index, one) in chart.series.iter().enumerate().rev() {
+            let places: Vec<(f64, f64)> = one.points.iter().map(|point| (self.x(point.x), self.y(point.y))).collect();
+            let mut start = 0;
+            for end in 1..=places.len() {
+                let goes_on = end < places.len() && one.points[end].x - one.points[end - 1].x <= one.widest_gap;
+                if goes_on {
+                    continue;
+                }
+                if end - start > 1 {
+                    self.line(&simplified(&places[start..end]), one.look.tone, self.format.stroke, one.look.dash);
+                }
+                start = end;
+            }
+            for point in &one.points {
+                if chart.names_beside {
+                    self.bars(point, one.look.tone);
+                }
+            }
+            let step = 5.2 * self.format.text;
+            let mut next =
+                places.first().map_or(0.0, |first| first.0 + step * (index as f64 + 0.5) / chart.series.len() as f64);
+            for place in &places {
+                if one.marked == Marked::All || (one.marked == Marked::Some && place.0 >= next) {
+                    self.marker(*place, one.look);
+                    next = place.0 + step;
+                }
+            }
+        }
+    }
+
+    /// The spread of a curve, as a band where it is joined.
+    fn band(&mut self, one: &Series) {
+        if self.chart.names_beside {
+            return;
+        }
+        let spread: Vec<(f64, [f64; 2])> =
+            one.points.iter().filter_map(|point| Some((point.x, point.y_range?))).collect();
+        for part in spread.chunk_by(|a, b| b.0 - a.0 <= one.widest_gap) {
+            let edge = |side: usize| {
+                let places = part.iter().map(|(x, range)| (self.x(*x), self.y(range[side])));
+                simplified(&places.collect::<Vec<_>>())
+            };
+            let outline: Vec<(f64, f64)> = edge(0).into_iter().chain(edge(1).into_iter().rev()).collect();
+            if part.len() > 1 {
+                let fill = self.fill(one.look.tone);
+                self.push(&format!("<polygon points=\"{}\" {fill} fill-opacity=\"0.13\"/>", path(&outline)));
+            } else {
+                self.line(&outline, one.look.tone, 1.2, "");
+            }
+        }
+    }
+
+    fn bars(&mut self, point: &Place, tone: Tone) {
+        let (x, y) = (self.x(point.x), self.y(point.y));
+        if let Some([low, high]) = point.y_range {
+            self.line(&[(x, self.y(low)), (x, self.y(high))], tone, 1.4, "");
+        }
+        if let Some([low, high]) = point.x_range {
+            self.line(
+                &[(self.x(low.max(self.chart.x.low)), y), (self.x(high.min(self.chart.x.high)), y)],
+                tone,
+                1.4,
+                "",
+            );
+        }
+    }
+
+    fn marker(&mut self, (x, y): (f64, f64), look: Look) {
+        let size = self.format.marker;
+        let outline: Vec<(f64, f64)> = look.outline.iter().map(|(dx, dy)| (x + size * dx, y + size * dy)).collect();
+        let (inside, class) = (if look.filled { look.tone } else { PAPER }, look.tone);
+        let [fill, stroke] =
+            [inside, class].map(|tone| if self.sheet == Sheet::Light { tone.light } else { tone.dark });
+        self.push(&format!(
+            "<polygon points=\"{}\" class=\"f-{} s-{}\" fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"{}\"/>",
+            path(&outline),
+            inside.name,
+            class.name,
+            px(0.6 * self.format.stroke)
+        ));
+    }
+
+    /// Names at the right, each at the height where its curve ends, pushed apart where they would touch.
+    fn names_at_the_end(&mut self) {
+        let Format { text, .. } = self.format;
+        let [_, top, right, bottom] = self.field;
+        let mut ends: Vec<(&Series, (f64, f64))> = self
+            .chart
+            .series
+            .iter()
+            .filter_map(|one| one.points.last().map(|last| (one, (self.x(last.x), self.y(last.y)))))
+            .collect();
+        ends.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
+        let heights: Vec<f64> = ends.iter().map(|end| end.1.1).collect();
+        let heights = apart(&heights, 1.2 * text, [top, bottom]);
+        for ((one, (x, y)), height) in ends.into_iter().zip(heights) {
+            self.line(&[(x, y), (right.max(x) + 0.3 * text, y), (right + 1.1 * text, height)], one.look.tone, 1.0, "");
+            let place = (right + 1.9 * text, height);
+            if one.marked != Marked::None {
+                self.marker((right + 1.3 * text, height), one.look);
+            }
+            self.words((place.0 + 0.2 * text, height + 0.35 * text), &one.name, text, one.look.tone, "start", "");
+        }
+    }
+
+    /// Names beside points, where they cover neither each other nor a point.
+    fn names_beside(&mut self) {
+        let Format { text, marker, .. } = self.format;
+        let [left, top, right, bottom] = self.field;
+        let points: Vec<(&Series, (f64, f64))> = self
+            .chart
+            .series
+            .iter()
+            .filter_map(|one| one.points.first().map(|point| (one, (self.x(point.x), self.y(point.y)))))
+            .collect();
+        let around = |(x, y): (f64, f64)| [x - marker, y - marker, x + marker, y + marker];
+        let mut taken: Vec<Taken> = points.iter().map(|(_, place)| around(*place)).collect();
+        for (one, (x, y)) in points {
+            let (width, gap) = (width_of(&one.name, text), marker + 0.5 * text);
+            let sides = (0..8).flat_map(|step| {
+                let shift = f64::from(step) * 0.7 * text;
+                [(gap, -shift), (gap, shift), (-gap - width, -shift), (-gap - width, shift)]
+            });
+            let boxed = |(dx, dy): (f64, f64)| [x + dx, y + dy - 0.6 * text, x + dx + width, y + dy + 0.6 * text];
+            let free = |one: &Taken| {
+                one[0] >= left
+                    && one[2] <= right + text
+                    && one[1] >= top
+                    && one[3] <= bottom
+                    && !taken.iter().any(|other| overlap(one, other))
+            };
+            let found = sides.map(boxed).find(free).unwrap_or(boxed((gap, 0.0)));
+            taken.push(found);
+            let middle = (found[1] + found[3]) / 2.0;
+            if (middle - y).abs() > 0.5 * text {
+                let near = if found[0] > x { found[0] } else { found[2] };
+                self.line(&[(x, y), (near, middle)], one.look.tone, 1.0, "");
+            }
+            self.words((found[0], middle + 0.35 * text), &one.name, text, one.look.tone, "start", "");
+        }
+    }
+}
+
+/// The corners of a line that are seen: what lies within a third of a pixel of the straight between others goes (Ramer 1972,
+/// Douglas & Peucker 1973).
+fn simplified(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let [first, .., last] = points else { return points.to_vec() };
+    let (dx, dy) = (last.0 - first.0, last.1 - first.1);
+    let length = dx.hypot(dy).max(f64::MIN_POSITIVE);
+    let away = |point: &(f64, f64)| ((point.0 - first.0) * dy - (point.1 - first.1) * dx).abs() / length;
+    let distances = points.iter().enumerate().map(|(place, point)| (place, away(point)));
+    let Some((place, _)) = distances.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, away)| *away > 0.3) else {
+        return vec![*first, *last];
+    };
+    let mut found = simplified(&points[..=place]);
+    found.pop();
+    found.extend(simplified(&points[place..]));
+    found
+}
+
+/// Ascending heights moved as little as needed until they are so far apart and within bounds.
+fn apart(heights: &[f64], least: f64, [top, bottom]: [f64; 2]) -> Vec<f64> {
+    let mut moved = heights.to_vec();
+    for _ in 0..60 {
+        for place in 1..moved.len() {
+            let missing = least - (moved[place] - moved[place - 1]);
+            if missing > 0.0 {
+                moved[place - 1] -= missing / 2.0;
+                moved[place] += missing / 2.0;
+            }
+        }
+        let shift = |ends: f64| ends.max(0.0);
+        if let Some(first) = moved.first().copied() {
+            let missing = shift(top - first);
+            moved[0] += missing;
+        }
+        if let Some(last) = moved.last_mut() {
+            *last -= shift(*last - bottom);
+        }
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pruning::{Method, Repair};
+
+    fn chart() -> Chart {
+        let axis = |title: &str| Axis {
+            title: title.into(),
+            low: 0.0,
+            high: 100.0,
+            logarithmic: false,
+            ticks: vec![(0.0, "0".into()), (50.0, "50".into())],
+            broken: false,
+        };
+        let series = |method, height: f64| Series {
+            name: format!("{method}"),
+            look: Look::new(method, Repair::Cut),
+            points: [0.0, 5.0, 60.0, 65.0]
+                .map(|x| Place { x, y: height, x_range: None, y_range: Some([height - 2.0, height + 2.0]) })
+                .to_vec(),
+            widest_gap: 10.0,
+            marked: Marked::All,
+        };
+        Chart {
+            message: "What <is> said".into(),
+            about: "mnist".into(),
+            x: axis("Zero weights (%)"),
+            y: axis("Test accuracy (%)"),
+            levels: vec![(90.0, "trained".into())],
+            series: vec![series(Method::Hold, 50.0), series(Method::Magnitude, 50.5)],
+            names_beside: false,
+            note: "band: sd".into(),
+        }
+    }
+
+    #[test]
+    fn names_of_curves_that_end_together_are_apart_and_inside() {
+        let moved = apart(&[10.0, 10.0, 11.0, 98.0, 99.0], 5.0, [8.0, 100.0]);
+        assert!(moved.windows(2).all(|pair| pair[1] - pair[0] >= 4.9), "{moved:?}");
+        assert!(moved[0] >= 7.9 && moved[4] <= 100.1, "{moved:?}");
+        assert_eq!(apart(&[10.0, 50.0], 5.0, [0.0, 100.0]), [10.0, 50.0]);
+    }
+
+    #[test]
+    fn a_gap_is_not_bridged_and_names_are_no_markup() {
+        let svg = chart().svg(Format::PANEL, Sheet::Light);
+        let red = Look::new(Method::Hold, Repair::Cut).tone;
+        let lines = |svg: &str| svg.matches(&format!("class=\"s-{}\" fill=\"none\"", red.name)).count();
+        // Two parts of the curve, and the line to its name.
+        assert_eq!(lines(&svg), 3);
+        let mut joined = chart();
+        joined.series[0].widest_gap = 100.0;
+        assert_eq!(lines(&joined.svg(Format::PANEL, Sheet::Light)), 2);
+        assert!(svg.contains("What &lt;is&gt; said") && !svg.contains("<is>"));
+    }
+
+    #[test]
+    fn a_light_sheet_turns_dark_with_its_page_and_a_dark_one_is_dark() {
+        let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| chart().svg(Format::SLIDE, sheet));
+        assert!(light.contains("prefers-color-scheme:dark") && light.contains(&format!("fill=\"{}\"", PAPER.light)));
+        assert!(!dark.contains(&format!("fill=\"{}\"", PAPER.light)) && dark.contains("width=\"1280\" height=\"720\""));
+    }
+
+    #[test]
+    fn a_line_keeps_its_corners_and_nothing_else() {
+        let corner: Vec<(f64, f64)> =
+            (0..=20).map(|x| f64::from(x)).map(|x| (x, if x < 10.0 { 0.0 } else { 2.0 * (x - 10.0) })).collect();
+        assert_eq!(simplified(&corner), [(0.0, 0.0), (10.0, 0.0), (20.0, 20.0)]);
+        assert_eq!(simplified(&corner[..2]), [(0.0, 0.0), (1.0, 0.0)]);
+        assert!(simplified(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_message_too_long_for_a_line_takes_two() {
+        let lines = wrapped(&"words ".repeat(30), 700.0, 19.0);
+        assert!(lines.len() >= 2 && lines.iter().all(|line| width_of(line, 19.0) <= 720.0), "{lines:?}");
+    }
+}
