@@ -69,6 +69,7 @@
 pub mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod clock;
 pub mod cpu;
 pub mod data;
 pub mod engine;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from top to bottom; each imports only modules below it. `main.rs` and `lib.rs` stand above all.
-const MODULES: [&str; 18] = [
+const MODULES: [&str; 19] = [
     "cli",
     "report",
     "study",
@@ -23,10 +23,11 @@ const MODULES: [&str; 18] = [
     "kernels",
     "cpu",
     "gpu",
-    "statistics",
     "data",
     "network",
     "run_folder",
+    "clock",
+    "statistics",
     "random",
     "error",
 ];

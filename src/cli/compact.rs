@@ -6,15 +6,14 @@ use super::progress::Reporter;
 use super::run::{announce, begin, data_sets, finish, open_engine};
 use super::stack::{DataOptions, Images, StackOptions};
 use crate::data::Dataset;
-use crate::engine::{Engine, Evaluation};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::pruning::surgery;
 use crate::report::compact as told;
 use crate::run_folder::{Manifest, csv};
 use crate::study::Control;
-use crate::study::compact::{
-    Calibrating, CompactRow, Compacted, Goal, Measured, by_turns, compact, file_bytes, lighting, rows, same_predictions,
-};
+use crate::study::classified::{Classified, TURNS, classify_by_turns, same_predictions};
+use crate::study::compact::{Calibrating, CompactRow, Compacted, Goal, compact, file_bytes, lighting, rows};
 use crate::study::comparison::hash_parameters;
 use crate::study::configuration::Configuration;
 use crate::study::experiment::Cell;
@@ -257,7 +256,8 @@ fn network_at(arguments: &CompactArguments, replica: usize, notices: &mut Vec<St
 /// What is known of the compact network beside its sizes.
 #[derive(Default)]
 struct Known {
-    measured: Option<[Measured; 2]>,
+    /// Both networks, by turns.
+    measured: Option<Vec<Classified>>,
     /// Training images of which the network says what it said before, after the lossless stage alone, and of how many.
     same: Option<[usize; 2]>,
     /// Test images that light an input that no training image lights.
@@ -274,7 +274,7 @@ fn known(
     let Some([training, test]) = source.sets() else { return Ok(Known::default()) };
     let same = same_predictions(engine, [original, &compacted.lossless], training, control)?;
     let lights = lighting(&*original.fit(test)?, &compacted.findings.dark_inputs);
-    let measured = by_turns(engine, [original, &compacted.network], test, control)?;
+    let measured = classify_by_turns(engine, &[original, &compacted.network], test, TURNS, control)?;
     Ok(Known { measured: Some(measured), same: Some([same, training.samples()]), lighting: Some(lights) })
 }
 
@@ -327,7 +327,9 @@ pub(super) fn run(arguments: &CompactArguments) -> Result<()> {
 
     let files = [file, table].map(|file| file.display().to_string());
     if say.json {
-        let accuracy = |measured: &Measured| Evaluation::accuracy(&measured.evaluation);
+        let of_both = |number: fn(&Classified) -> f64| {
+            known.measured.as_ref().map(|measured| measured.iter().map(number).collect::<Vec<f64>>())
+        };
         let [before, after] = [&original, &compacted.network]
             .map(|network| network.pixels.as_ref().map_or(network.architecture.image_len(), Vec::len));
         return output::json(&json!({
@@ -337,8 +339,8 @@ pub(super) fn run(arguments: &CompactArguments) -> Result<()> {
             "layers": rows,
             "inputs": [before, after],
             "removed": compacted.findings,
-            "accuracy": known.measured.as_ref().map(|measured| measured.each_ref().map(accuracy)),
-            "classify_s": known.measured.map(|measured| measured.map(|measured| measured.seconds)),
+            "accuracy": of_both(|found| found.evaluation.accuracy()),
+            "classify_s": of_both(Classified::median),
             "file_bytes": bytes,
             "test_images_that_light_dark_inputs": known.lighting,
             "training_images_classified_as_before": known.same,
@@ -356,7 +358,7 @@ pub(super) fn run(arguments: &CompactArguments) -> Result<()> {
         text += &format!("{lighting} test images light one of those inputs: their logits may be others\n");
     }
     text += &told::layers(&rows);
-    text += &told::comparison(known.measured.as_ref(), bytes);
+    text += &told::comparison(known.measured.as_deref(), bytes);
     if let Some(all) = rows.last() {
         let times = |before: usize, after: usize| significant(before as f64 / after as f64);
         text += &format!(

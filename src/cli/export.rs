@@ -11,7 +11,7 @@ use crate::network::ParameterLayout;
 use crate::run_folder::file_kind::Purpose;
 use crate::run_folder::onnx::{Model, OPSET};
 use crate::run_folder::{OUTPUT_FOLDER_FILES, arrays::ArrayFile};
-use crate::study::classified::Classified;
+use crate::study::classified::{Classified, TURNS, classify_by_turns};
 use crate::study::numbers::{significant, thousands};
 use crate::study::onnx::{self, OnnxSettings};
 use crate::study::stored_network::StoredNetwork;
@@ -81,8 +81,8 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     let classified = match &images {
         None => None,
         Some(images) => {
-            let test = network.fit(&images.split.test)?;
-            Some(network.classify(&mut engine, &test, Reporter::new(say.quiet).control())?)
+            let reporter = Reporter::new(say.quiet);
+            classify_by_turns(&mut engine, &[network], &images.split.test, TURNS, reporter.control())?.pop()
         }
     };
     match arguments.format {
@@ -111,11 +111,12 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
         if arguments.format == Format::Onnx {
             result["opset"] = json!(OPSET);
         }
-        if let Some((images, Classified { evaluation, seconds, .. })) = images.as_ref().zip(classified.as_ref()) {
+        if let Some((images, classified)) = images.as_ref().zip(classified.as_ref()) {
+            let evaluation = classified.evaluation;
             result["data_set"] = json!(images.name());
             result["test_images"] = json!(evaluation.samples);
             result["accuracy"] = json!(evaluation.accuracy());
-            result["seconds"] = json!(seconds);
+            result["seconds"] = json!(classified.median());
             result["device"] = json!(engine.description());
         }
         return output::json(&result);
@@ -227,14 +228,16 @@ fn table(
             count(sizes.overhead() as usize)
         ),
     );
-    if let Some((images, Classified { evaluation, seconds, repetitions })) = measured {
+    if let Some((images, classified)) = measured {
+        let evaluation = classified.evaluation;
         text += &line("accuracy", format!("{:.4} on {}", evaluation.accuracy(), images.name()));
         text += &line(
             "time",
             format!(
-                "{} ms for {} test images, here (median of {repetitions})",
-                significant(seconds * 1e3),
-                count(evaluation.samples as usize)
+                "{} ms for {} test images, here (median of {})",
+                significant(classified.median() * 1e3),
+                count(evaluation.samples as usize),
+                classified.seconds.len()
             ),
         );
     }

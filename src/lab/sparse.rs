@@ -1,5 +1,6 @@
 //! From which share of its weights on a network is evaluated faster weight by weight than in blocks of registers.
 
+use crate::clock::{Turns, by_turns, seconds};
 use crate::cpu::fast::focus_sweep::BLOCK;
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 pub use crate::cpu::fast::sparse::CROSSOVER;
@@ -9,13 +10,14 @@ use crate::engine::{Replica, Watch};
 use crate::error::Result;
 use crate::network::{Architecture, Layer, ParameterLayout, Selection};
 use crate::random::{Sequence, Stream};
+use crate::statistics::order::Spread;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::Duration;
 
 /// Shares of weights that are not zero.
 pub const DENSITIES: [f64; 9] = [0.01, 0.02, 0.05, 0.1, 1.0 / 6.0, 0.25, 0.35, 0.5, 1.0];
-/// How often both ways are timed, one after the other.
-const REPETITIONS: usize = 5;
+/// How often the ways are timed, by turns.
+const TURNS: Turns = Turns { rounds: 7, within: Duration::from_secs(5) };
 /// Samples that are computed together in blocks of registers, as the engine does.
 const SAMPLES: usize = 96;
 const IMAGES: usize = 5 * 2 * SAMPLES;
@@ -27,15 +29,36 @@ const ENOUGH: usize = 1 << 30;
 pub struct Crossover {
     /// Images that were classified, by one thread.
     pub images: usize,
-    /// For each of [`DENSITIES`] the median seconds of both ways, all layers and the loss: in blocks of registers, and weight by
-    /// weight, images laid side by side first.
-    pub seconds: Vec<[f64; 2]>,
-    /// The density at which both take as long, between the two measured ones around it; none where weight by weight is
-    /// faster even with all weights, or never.
-    pub density: Option<f64>,
+    /// At each of [`DENSITIES`].
+    pub ways: Vec<Ways>,
+    /// The density at which a layer takes as long weight by weight as with all its weights, samples side by side both times: from
+    /// there on evaluation takes all; between the two measured densities around it, none where one way is always faster.
+    pub of_layers: Option<f64>,
+    /// The density at which a network, each layer by the faster of these two, takes as long as in blocks of registers.
+    pub of_network: Option<f64>,
 }
 
-/// Times both ways at random weights of each density.
+/// Seconds of classifying the images in several ways, all layers and the loss; one number for each turn.
+#[derive(Clone, Debug)]
+pub struct Ways {
+    /// As dense networks are evaluated: units side by side in blocks of registers.
+    pub blocks: Vec<f64>,
+    /// Samples side by side, every layer weight by weight; laying the images so is part of it.
+    pub by_weight: Vec<f64>,
+    /// The same with all weights of every layer.
+    pub all_weights: Vec<f64>,
+}
+
+impl Ways {
+    /// How many times as fast as in blocks of registers the faster of the other two ways is.
+    pub fn gain(&self) -> Spread {
+        let gains = [&self.by_weight, &self.all_weights].map(|way| Spread::of_ratios(&self.blocks, way));
+        let faster = |a: Spread, b: Spread| if a.median > b.median { a } else { b };
+        gains.into_iter().flatten().reduce(faster).unwrap_or_default()
+    }
+}
+
+/// Times all ways at random weights of each density.
 ///
 /// Fails with [`crate::error::Error::Interrupted`] after a stop.
 pub fn crossover(architecture: &Architecture, watch: &Watch<'_>) -> Result<Crossover> {
@@ -55,36 +78,40 @@ pub fn crossover(architecture: &Architecture, watch: &Watch<'_>) -> Result<Cross
     let padded = PaddedNetwork::new(architecture, &Selection::focus(architecture));
     let mut workspace = Workspace::new(&padded, 1, SAMPLES);
     let mut lanes = Lanes::zeros(input_lanes(architecture, 0));
-    let mut seconds = Vec::new();
+    let mut ways = Vec::new();
     for density in DENSITIES {
         let parameters = drawn(architecture, density, &mut draws);
         let replica = PaddedReplica::new(&padded, &Replica::new(parameters.clone()));
-        let mut taken = [Vec::new(), Vec::new()];
-        for _ in 0..REPETITIONS {
+        // As weights are prepared before an image is seen, so are these.
+        let side_by_side =
+            [2.0, 0.0].map(|crossover| SparseNetwork::with_crossover(architecture, &parameters, 0..layers, crossover));
+        let mut scratch = side_by_side[0].scratch();
+        let taken = by_turns(3, TURNS, |way| {
             watch.check()?;
-            let start = Instant::now();
-            for first in (0..images).step_by(SAMPLES) {
-                let batch = batch(first..(first + SAMPLES).min(images));
-                black_box(activations(&padded, &replica, &mut workspace, batch, architecture.hidden.len() + 1));
-            }
-            taken[0].push(start.elapsed().as_secs_f64());
-            let start = Instant::now();
-            let network = SparseNetwork::new(architecture, &parameters, 0..layers);
-            let mut scratch = network.scratch();
-            for first in (0..images).step_by(BLOCK) {
-                let batch = batch(first..(first + BLOCK).min(images));
-                black_box(network.evaluate_images(batch, &mut lanes, &mut scratch));
-            }
-            taken[1].push(start.elapsed().as_secs_f64());
-        }
-        seconds.push(taken.map(|mut taken| {
-            taken.sort_by(f64::total_cmp);
-            taken[REPETITIONS / 2]
-        }));
+            let ((), seconds) = seconds(|| {
+                let Some(network) = way.checked_sub(1).map(|place| &side_by_side[place]) else {
+                    for first in (0..images).step_by(SAMPLES) {
+                        let batch = batch(first..(first + SAMPLES).min(images));
+                        black_box(activations(&padded, &replica, &mut workspace, batch, architecture.hidden.len() + 1));
+                    }
+                    return Ok(());
+                };
+                for first in (0..images).step_by(BLOCK) {
+                    let batch = batch(first..(first + BLOCK).min(images));
+                    black_box(network.evaluate_images(batch, &mut lanes, &mut scratch));
+                }
+                Ok(())
+            })?;
+            Ok(seconds)
+        })?;
+        let [blocks, by_weight, all_weights] = taken.try_into().unwrap_or_default();
+        ways.push(Ways { blocks, by_weight, all_weights });
         (watch.progress)(1);
     }
-    let density = where_equal(&seconds);
-    Ok(Crossover { images, seconds, density })
+    let ratio = |above: &Vec<f64>, below: &Vec<f64>| Spread::of_ratios(above, below).unwrap_or_default().median;
+    let of_layers = where_equal(&ways.iter().map(|ways| ratio(&ways.by_weight, &ways.all_weights)).collect::<Vec<_>>());
+    let of_network = where_equal(&ways.iter().map(|ways| 1.0 / ways.gain().median).collect::<Vec<_>>());
+    Ok(Crossover { images, ways, of_layers, of_network })
 }
 
 /// Parameters with so many weights that are not zero.
@@ -100,10 +127,10 @@ fn drawn(architecture: &Architecture, density: f64, draws: &mut Sequence) -> Vec
     parameters
 }
 
-/// Where the ratio of the two times passes 1, on a straight line between two densities.
-fn where_equal(seconds: &[[f64; 2]]) -> Option<f64> {
-    let over = |place: usize| seconds[place][1] / seconds[place][0] - 1.0;
-    let place = (1..seconds.len()).find(|&place| over(place - 1) < 0.0 && over(place) >= 0.0)?;
+/// Where a ratio of two times at each of [`DENSITIES`] passes 1, on a straight line between two densities.
+fn where_equal(ratios: &[f64]) -> Option<f64> {
+    let over = |place: usize| ratios[place] - 1.0;
+    let place = (1..ratios.len()).find(|&place| over(place - 1) < 0.0 && over(place) >= 0.0)?;
     let [low, high] = [DENSITIES[place - 1], DENSITIES[place]];
     Some(low + (high - low) * over(place - 1) / (over(place - 1) - over(place)))
 }
@@ -114,10 +141,8 @@ mod tests {
 
     #[test]
     fn both_ways_are_equal_where_the_line_between_two_ratios_passes_1() {
-        let seconds: Vec<[f64; 2]> = DENSITIES.iter().map(|&density| [3.0, 6.0 * density]).collect();
-        assert!((where_equal(&seconds).unwrap() - 0.5).abs() < 1e-12);
-        let faster: Vec<[f64; 2]> = DENSITIES.iter().map(|_| [3.0, 1.0]).collect();
-        assert_eq!(where_equal(&faster), None);
+        assert!((where_equal(&DENSITIES.map(|density| 2.0 * density)).unwrap() - 0.5).abs() < 1e-12);
+        assert_eq!(where_equal(&DENSITIES.map(|_| 0.5)), None);
     }
 
     #[test]
@@ -125,6 +150,6 @@ mod tests {
         let stop = std::sync::atomic::AtomicBool::new(false);
         let network = Architecture::dnn(4, 4, [5, 3], 2);
         let found = crossover(&network, &Watch { stop: &stop, progress: &|_| {} }).unwrap();
-        assert!(found.seconds.len() == DENSITIES.len() && found.seconds.iter().flatten().all(|&seconds| seconds > 0.0));
+        assert!(found.ways.len() == DENSITIES.len() && found.ways.iter().all(|ways| ways.gain().low > 0.0));
     }
 }

@@ -2,8 +2,9 @@
 
 use super::layout::aligned;
 use crate::pruning::compact::Findings;
-use crate::study::compact::{CompactRow, Measured};
-use crate::study::numbers::{significant, thousands};
+use crate::study::classified::Classified;
+use crate::study::compact::CompactRow;
+use crate::study::numbers::{ranged, significant, thousands};
 
 /// Layers before and after, and all together.
 pub fn layers(rows: &[CompactRow]) -> String {
@@ -42,19 +43,19 @@ pub fn findings(findings: &Findings) -> String {
     if some.is_empty() { "nothing".into() } else { some.join(", ") }
 }
 
-/// The measured ones, and the bytes of their files.
-pub fn comparison(measured: Option<&[Measured; 2]>, file_bytes: [u64; 2]) -> String {
+/// What the network before and the one after, if they were measured, made of the test set, and the bytes of their files.
+pub fn comparison(measured: Option<&[Classified]>, file_bytes: [u64; 2]) -> String {
     let mut text = String::new();
     if let Some([before, after]) = measured {
         let [old, new] = [before, after].map(|measured| measured.evaluation.accuracy());
-        let [slow, fast] = [before, after].map(|measured| 1e3 * measured.seconds);
+        let faster = after.times_as_fast_as(before).unwrap_or_default();
         text += &format!("accuracy on the test set {old:.4} => {new:.4}\n");
         text += &format!(
             "time to classify its {} images {} => {} ms, {} times as fast\n",
             thousands(i64::from(before.evaluation.samples)),
-            significant(slow),
-            significant(fast),
-            significant(slow / fast)
+            significant(1e3 * before.median()),
+            significant(1e3 * after.median()),
+            ranged([faster.median, faster.low, faster.high], "")
         );
     }
     let [before, after] = file_bytes;

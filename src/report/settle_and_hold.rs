@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_criterion_is_compared_with_the_control_that_treats_frozen_nodes_alike() {
+    fn each_criterion_is_compared_with_the_control_that_treats_frozen_weights_alike() {
         let cell = sample::cell();
         let found = grid([&cell].into_iter()).unwrap();
         let lines: Vec<String> = found.rows.iter().skip(1).map(|row| format!("{} over {}", row[2], row[3])).collect();

@@ -6,6 +6,7 @@ pub mod correlation;
 pub mod design;
 pub mod glm;
 pub mod growth;
+pub mod order;
 pub mod regression;
 pub mod scaling;
 pub mod studentized_range;

@@ -3,20 +3,13 @@
 use super::Control;
 use super::stored_network::StoredNetwork;
 use crate::data::Dataset;
-use crate::engine::{Batch, DataHandle, Engine, Evaluation, Watch};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
 use crate::pruning::compact::{CompactNetwork, DarkInputs, Findings, Measure, size};
 use crate::pruning::surgery::{Settings, calibration_images};
 use crate::pruning::whole_inputs::{WholeInputs, check_reachable};
 use serde::Serialize;
-use std::sync::Arc;
-use std::time::Instant;
-
-/// Classifications of the test set that are measured of each network, alternating.
-const TURNS: usize = 9;
-/// Images whose classes are told together.
-const BLOCK: usize = 4096;
 
 /// How small a network is to be, by what it is measured by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -214,117 +207,6 @@ fn stored(original: &StoredNetwork, network: CompactNetwork) -> StoredNetwork {
     StoredNetwork { architecture, parameters, pixels, input: original.input }
 }
 
-/// How well, and how fast, a network classifies a set.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Measured {
-    /// How well.
-    pub evaluation: Evaluation,
-    /// Seconds for all images: the median of some classifications.
-    pub seconds: f64,
-}
-
-/// A network and images, ready to be classified: on the engine's device, or on the host where that computes it.
-pub(super) struct Ready<'a> {
-    network: &'a StoredNetwork,
-    images: Arc<Dataset>,
-    on_device: Option<(Batch, DataHandle)>,
-    /// What the host reads.
-    features: Vec<f32>,
-}
-
-impl<'a> Ready<'a> {
-    pub(super) fn new(engine: &mut Engine, network: &'a StoredNetwork, images: &Arc<Dataset>) -> Result<Self> {
-        let images = network.fit(images)?;
-        let on_device = network.on_device(engine, &images)?;
-        let features = if on_device.is_some() { Vec::new() } else { network.input.features(&images.images) };
-        Ok(Self { network, images, on_device, features })
-    }
-
-    pub(super) fn evaluate(&mut self, engine: &Engine, watch: &Watch<'_>) -> Result<Evaluation> {
-        let StoredNetwork { architecture, parameters, .. } = self.network;
-        match &mut self.on_device {
-            Some((batch, data)) => Ok(batch.evaluate(*data, watch)?.remove(0)),
-            None => engine.evaluate_features(architecture, parameters, &self.features, &self.images.labels, watch),
-        }
-    }
-
-    /// Which class each image is said to be of: the first of equals.
-    fn classes(&mut self, engine: &Engine, watch: &Watch<'_>) -> Result<Vec<usize>> {
-        let StoredNetwork { architecture, parameters, .. } = self.network;
-        let (samples, layout) = (self.images.samples(), ParameterLayout::new(architecture));
-        let mut classes = Vec::with_capacity(samples);
-        for start in (0..samples).step_by(BLOCK) {
-            watch.check()?;
-            let block = start..samples.min(start + BLOCK);
-            let logits = match &mut self.on_device {
-                Some((batch, data)) => batch.logits(*data, block)?,
-                None => {
-                    let length = architecture.image_len();
-                    let mut values = self.features[block.start * length..block.end * length].to_vec();
-                    for (index, layer) in Layer::all(architecture).iter().enumerate() {
-                        let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| &parameters[tensor.range()]);
-                        values = engine.forward_layer(layer, weights, bias, &values, Some(&[]))?.values;
-                    }
-                    values
-                }
-            };
-            let largest = |logits: &[f32]| {
-                (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
-            };
-            classes.extend(logits.chunks_exact(architecture.classes).map(largest));
-        }
-        Ok(classes)
-    }
-}
-
-/// Classifies images with two networks several times, alternating: so whatever else the machine does slows both.
-///
-/// Fails as [`StoredNetwork::fit`] and [`StoredNetwork::evaluate`] do.
-pub fn by_turns(
-    engine: &mut Engine,
-    networks: [&StoredNetwork; 2],
-    images: &Arc<Dataset>,
-    control: Control<'_>,
-) -> Result<[Measured; 2]> {
-    let mut ready = [Ready::new(engine, networks[0], images)?, Ready::new(engine, networks[1], images)?];
-    control.stage("classify by turns", TURNS as u64, "turns", |watch| {
-        let silent = control.silent();
-        // The first turn warms up.
-        let found = [ready[0].evaluate(engine, &silent)?, ready[1].evaluate(engine, &silent)?];
-        let mut seconds = [Vec::new(), Vec::new()];
-        for _ in 0..TURNS {
-            for (ready, seconds) in ready.iter_mut().zip(&mut seconds) {
-                let start = Instant::now();
-                ready.evaluate(engine, &silent)?;
-                seconds.push(start.elapsed().as_secs_f64());
-            }
-            (watch.progress)(1);
-        }
-        let median = |seconds: &mut Vec<f64>| {
-            seconds.sort_by(f64::total_cmp);
-            seconds[TURNS / 2]
-        };
-        let seconds = seconds.each_mut().map(median);
-        Ok([0, 1].map(|place| Measured { evaluation: found[place], seconds: seconds[place] }))
-    })
-}
-
-/// Images of which two networks say that they are of the same class.
-///
-/// Fails as [`StoredNetwork::fit`] and the calls of the engine do.
-pub fn same_predictions(
-    engine: &mut Engine,
-    networks: [&StoredNetwork; 2],
-    images: &Arc<Dataset>,
-    control: Control<'_>,
-) -> Result<usize> {
-    let mut classes = Vec::new();
-    for network in networks {
-        classes.push(Ready::new(engine, network, images)?.classes(engine, &control.silent())?);
-    }
-    Ok(classes[0].iter().zip(&classes[1]).filter(|(one, other)| one == other).count())
-}
-
 /// Bytes of the file that a network would be: it is written among the system's temporary files.
 ///
 /// Fails with [`Error::Io`] if it cannot be written there.
@@ -339,7 +221,9 @@ pub fn file_bytes(network: &StoredNetwork) -> Result<u64> {
 mod tests {
     use super::*;
     use crate::study::Progress;
+    use crate::study::classified::{TURNS, classify_by_turns, same_predictions};
     use crate::study::stored_network::InputScale;
+    use std::sync::Arc;
 
     struct Silent;
 
@@ -400,8 +284,10 @@ mod tests {
             assert!(
                 size(&second.architecture, Measure::Weights) * 2 <= size(&first.network.architecture, Measure::Weights)
             );
-            let [before, after] = by_turns(&mut engine, [&network, &second], &images(), control).unwrap();
-            assert_eq!((before.evaluation.samples, after.evaluation.samples), (40, 40));
+            let found = classify_by_turns(&mut engine, &[&network, &second], &images(), TURNS, control).unwrap();
+            let samples: Vec<u32> = found.iter().map(|found| found.evaluation.samples).collect();
+            assert_eq!((samples, found[1].seconds.len()), (vec![40, 40], TURNS.rounds));
+            assert!(found[1].times_as_fast_as(&found[0]).is_some_and(|times| times.low > 0.0));
         }
     }
 

@@ -1,20 +1,22 @@
 //! How long classifying takes, dense and pruned.
 
-use super::accuracy::{Summary, TABLE_SPARSITIES, are_several};
+use super::accuracy::{TABLE_SPARSITIES, are_several};
 use super::comparison::{CellComparison, REPETITIONS};
 use super::part::Part;
 use super::results::InferenceRow;
+use crate::clock::{Turns, by_turns, seconds};
 use crate::engine::{Batch, DataHandle};
 use crate::error::Result;
 use crate::network::ParameterLayout;
 use crate::pruning::Method;
 use crate::pruning::allocation::removed_if_smaller;
 use crate::pruning::masks::{RemovalOrder, removed_weights};
-use std::time::Instant;
+use crate::statistics::order::{Spread, median};
+use crate::statistics::standard_deviation;
 
 impl CellComparison<'_> {
-    /// Times the evaluation of the dense networks and of the same with the smallest weights of a part set to zero, alternating,
-    /// so that whatever else the machine does meets all alike. The networks of `batch` are afterwards as they were.
+    /// Times the evaluation of the dense networks and of the same with the smallest weights of a part set to zero, by turns. The
+    /// networks of `batch` are afterwards as they were.
     pub(super) fn inference(
         &mut self,
         batch: &mut Batch,
@@ -36,35 +38,34 @@ impl CellComparison<'_> {
             .map(|&removed| trained.chunks_exact(weight_count).flat_map(|weights| pruned(weights, removed)).collect())
             .collect();
         let replicates = f64::from(self.configuration.replicates);
-        let mut times = vec![Vec::new(); networks.len()];
-        let started = Instant::now();
-        for _ in 0..REPETITIONS {
-            for (networks, times) in networks.iter().zip(&mut times) {
-                batch.set_weights(selection, networks)?;
-                let start = Instant::now();
-                batch.evaluate(test, &self.control.silent())?;
-                times.push(start.elapsed().as_secs_f64() * 1e3 / replicates);
-            }
-            if started.elapsed() > self.scope.repeat_within {
-                break;
-            }
-        }
+        let turns = Turns { rounds: REPETITIONS, within: self.scope.repeat_within };
+        let times = by_turns(networks.len(), turns, |which| {
+            batch.set_weights(selection, &networks[which])?;
+            let (_, seconds) = seconds(|| batch.evaluate(test, &self.control.silent()))?;
+            Ok(seconds * 1e3 / replicates)
+        })?;
         batch.set_weights(selection, &trained)?;
-        let summaries: Vec<Summary> = times.iter().filter_map(|times| Summary::of(times)).collect();
-        let rows = removed.into_iter().zip(&summaries).map(|(removed, summary)| InferenceRow {
-            method: if removed == 0 { Method::Dense } else { Method::Magnitude },
-            model: self.cell.model().into(),
-            data_set: self.cell.data_set.clone(),
-            layers: part.layers.to_string(),
-            replicates: self.configuration.replicates,
-            sparsity: removed as f64 / weight_count as f64,
-            smaller: Some(all as f64 / (all - removed) as f64),
-            images: self.cell.split.test.samples(),
-            milliseconds: summary.mean,
-            milliseconds_sd: summary.sd,
-            ratio_to_dense: summary.mean / summaries[0].mean,
-        });
-        Ok(rows.collect())
+        // The first of them has all its weights.
+        let dense = &times[0];
+        let row = |(removed, times): (usize, &Vec<f64>)| {
+            let ratio = Spread::of_ratios(times, dense).unwrap_or_default();
+            InferenceRow {
+                method: if removed == 0 { Method::Dense } else { Method::Magnitude },
+                model: self.cell.model().into(),
+                data_set: self.cell.data_set.clone(),
+                layers: part.layers.to_string(),
+                replicates: self.configuration.replicates,
+                sparsity: removed as f64 / weight_count as f64,
+                smaller: Some(all as f64 / (all - removed) as f64),
+                images: self.cell.split.test.samples(),
+                milliseconds: median(times),
+                milliseconds_sd: standard_deviation(times),
+                ratio_to_dense: ratio.median,
+                ratio_to_dense_low: Some(ratio.low),
+                ratio_to_dense_high: Some(ratio.high),
+            }
+        };
+        Ok(removed.into_iter().zip(&times).map(row).collect())
     }
 }
 

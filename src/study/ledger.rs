@@ -7,8 +7,9 @@
 
 use crate::network::Architecture;
 use crate::pruning::{Layers, Method, Repair};
-use crate::study::accuracy::Summary;
-use crate::study::numbers::significant;
+use crate::statistics::order::Spread;
+use crate::statistics::standard_deviation;
+use crate::study::numbers::{ranged, significant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -73,8 +74,8 @@ impl Workload {
 }
 
 /// What was measured of one method, all replicas together: points and seconds, which do not overlap, and milliseconds per
-/// point and replica, once for each repetition of the marginal work, warm-up excluded. Without repetitions the marginal cost
-/// follows from the seconds.
+/// point and replica, once for each block of the measurement, in which all methods had their turn. Without blocks the marginal
+/// cost follows from the seconds.
 pub type Measured = (LedgerRow, Vec<f64>);
 
 /// One line of `ledger.csv`. The order of the fields is the order of the columns.
@@ -119,13 +120,29 @@ pub struct LedgerRow {
     pub total_s: f64,
     /// Seconds spent before the first operating point; none for exponential decay.
     pub fixed_s: Option<f64>,
-    /// Milliseconds of one more point of one replica; none without points.
+    /// Milliseconds of one more point of one replica: median over blocks; none without points.
     pub marginal_ms: Option<f64>,
-    /// Standard deviation over repetitions; none below two.
+    /// Standard deviation over blocks; none below two.
     pub marginal_ms_sd: Option<f64>,
-    /// Marginal cost divided by that of `stability`, if both are there.
+    /// Where the median lies with 95 %, see [`Spread`]; none without blocks.
+    #[serde(default)]
+    pub marginal_ms_low: Option<f64>,
+    /// And at most.
+    #[serde(default)]
+    pub marginal_ms_high: Option<f64>,
+    /// Marginal cost divided by that of `stability` of the same layers, if both are there: the median over blocks, each method's
+    /// block divided by that of `stability` beside it.
     #[serde(alias = "ratio_to_ms")]
     pub ratio_to_stability: Option<f64>,
+    /// Where that median lies with 95 %; none without blocks.
+    #[serde(default)]
+    pub ratio_to_stability_low: Option<f64>,
+    /// And at most.
+    #[serde(default)]
+    pub ratio_to_stability_high: Option<f64>,
+    /// Blocks of the measurement; none where it was taken once, and of older runs.
+    #[serde(default)]
+    pub blocks: Option<u32>,
     /// Whether the times are sums of segments of a run that was stopped and taken up again.
     pub resumed: bool,
 }
@@ -139,11 +156,12 @@ impl LedgerRow {
         let history_s = record_s.unwrap_or(0.0) + sort_count_s.unwrap_or(0.0) + self.calibrate_s.unwrap_or(0.0);
         let marginal_s = if method.retrains() { train_s + prune_evaluate_s } else { prune_evaluate_s };
         let evaluations = self.distinct_points * f64::from(workload.replicates);
-        let repeated = Summary::of(repetitions_ms);
+        let repeated = Spread::of(repetitions_ms);
         let marginal_ms = match &repeated {
-            Some(summary) => Some(summary.mean),
+            Some(spread) => Some(spread.median),
             None => (evaluations > 0.0).then(|| 1000.0 * marginal_s / evaluations),
         };
+        let several = repeated.filter(|spread| spread.count > 1);
         Self {
             model: workload.model.clone(),
             data_set: workload.data_set.clone(),
@@ -153,9 +171,21 @@ impl LedgerRow {
             total_s: train_s + history_s + prune_evaluate_s + build_s + transfer_s,
             fixed_s: (!method.retrains()).then_some(train_s + history_s),
             marginal_ms,
-            marginal_ms_sd: repeated.and_then(|summary| summary.sd),
+            marginal_ms_sd: standard_deviation(repetitions_ms),
+            marginal_ms_low: several.map(|spread| spread.low),
+            marginal_ms_high: several.map(|spread| spread.high),
+            blocks: several.map(|spread| spread.count as u32),
             ..self
         }
+    }
+}
+
+impl LedgerRow {
+    /// The ratio to `stability` with its range, for people: `290 (240 to 330)`.
+    pub fn ratio(&self) -> Option<String> {
+        let ratio = self.ratio_to_stability?;
+        let range = self.ratio_to_stability_low.zip(self.ratio_to_stability_high);
+        Some(range.map_or_else(|| significant(ratio), |(low, high)| ranged([ratio, low, high], "")))
     }
 }
 
@@ -180,18 +210,28 @@ pub struct Ledger {
 impl Ledger {
     /// Charges every method what it used. All replicas together on both sides: `measured` and rows hold sums of seconds.
     pub fn new(workload: Workload, measured: Vec<Measured>) -> Self {
-        let mut rows: Vec<_> =
-            measured.into_iter().map(|(row, repetitions)| row.charged(&workload, &repetitions)).collect();
         // Of the same layers.
-        let stability: BTreeMap<Layers, f64> = rows
+        let stability: BTreeMap<Layers, (Option<f64>, Vec<f64>)> = measured
             .iter()
-            .filter(|row| row.method == Method::Stability)
-            .filter_map(|row| Some((row.layers.clone(), row.marginal_ms?)))
+            .filter(|(row, _)| row.method == Method::Stability)
+            .map(|(row, blocks)| {
+                let charged = row.clone().charged(&workload, blocks);
+                (row.layers.clone(), (charged.marginal_ms.filter(|&ms| ms > 0.0), blocks.clone()))
+            })
             .collect();
-        for row in &mut rows {
-            let ms = stability.get(&row.layers).copied();
-            row.ratio_to_stability = row.marginal_ms.zip(ms.filter(|&ms| ms > 0.0)).map(|(marginal, ms)| marginal / ms);
-        }
+        let charge = |(row, blocks): Measured| {
+            let row = row.charged(&workload, &blocks);
+            let Some((marginal_ms, own)) = stability.get(&row.layers) else { return row };
+            let spread = Spread::of_ratios(&blocks, own).filter(|spread| spread.count > 1);
+            let of_marginals = row.marginal_ms.zip(*marginal_ms).map(|(marginal, ms)| marginal / ms);
+            LedgerRow {
+                ratio_to_stability: spread.map(|spread| spread.median).or(of_marginals),
+                ratio_to_stability_low: spread.map(|spread| spread.low),
+                ratio_to_stability_high: spread.map(|spread| spread.high),
+                ..row
+            }
+        };
+        let rows = measured.into_iter().map(charge).collect();
         Self { workload, rows }
     }
 
@@ -225,13 +265,14 @@ impl Ledger {
         let (ms_marginal, ed_marginal) = (ms.marginal_ms?, ed.marginal_ms?);
         Some(format!(
             "On {} with {}, one more operating point of one replica took {} ms with magnitude stability and {} ms with \
-             exponential decay: {} times as long (arithmetic alone predicts {}; the paper says over 10). Training \
+             exponential decay: {} times as long{} (arithmetic alone predicts {}; the paper says over 10). Training \
              included, {} points of exponential decay took {} times as long as {} of magnitude stability.",
             self.workload.data_set,
             self.workload.model,
             significant(ms_marginal),
             significant(ed_marginal),
-            significant(ed.ratio_to_stability?),
+            ed.ratio()?,
+            ed.blocks.map(|blocks| format!(" in {blocks} blocks")).unwrap_or_default(),
             significant(self.workload.arithmetic_ratio()),
             significant(ed.distinct_points),
             significant(self.total_ratio()?),

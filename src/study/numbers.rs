@@ -23,11 +23,35 @@ pub fn with_spread(mean: f64, sd: Option<f64>, unit: &str) -> String {
     format!("{} {unit}{spread}", rounded(mean, digits))
 }
 
-/// Decimals that leave three significant digits of a finite number other than 0.
-fn decimals(value: f64) -> usize {
+/// A median with the range that it lies in, `[median, low, high]`, and its unit, with as many digits as the range allows:
+/// `0.310 ms (0.298 to 0.331)`, `290 (240 to 330)`.
+pub fn ranged(numbers: [f64; 3], unit: &str) -> String {
+    let [median, low, high] = numbers;
+    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+    if !numbers.iter().all(|number| number.is_finite()) || median == 0.0 {
+        return format!("{}{unit}", significant(median));
+    }
+    // The last digit moves within the range, and no number has more than three.
+    let width = high - low;
+    let of_range = if width > 0.0 { -(width / 2.0).log10().floor() as i32 } else { i32::MAX };
+    let decimals = of_range.min((2 - digits_before(median)).max(0));
+    let text = |number: f64| match decimals {
+        0.. => rounded(number, decimals as usize),
+        _ => rounded((number / 10f64.powi(-decimals)).round() * 10f64.powi(-decimals), 0),
+    };
+    format!("{}{unit} ({} to {})", text(median), text(low), text(high))
+}
+
+/// The place of the first digit of a finite number other than 0, counted from that of ones.
+fn digits_before(value: f64) -> i32 {
     // Scientific notation rounds first, so that 99.99 counts as 100.
     let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
-    (2 - rounded.abs().log10().floor() as i32).max(0) as usize
+    rounded.abs().log10().floor() as i32
+}
+
+/// Decimals that leave three significant digits of a finite number other than 0.
+fn decimals(value: f64) -> usize {
+    (2 - digits_before(value)).max(0) as usize
 }
 
 fn rounded(value: f64, decimals: usize) -> String {
@@ -79,6 +103,16 @@ mod tests {
     #[test]
     fn a_share_is_told_in_per_cent() {
         assert_eq!([0.55, 0.125, 1.0, 0.0, 0.07].map(percent), ["55 %", "12.5 %", "100 %", "0 %", "7 %"]);
+    }
+
+    #[test]
+    fn a_range_says_how_many_digits_mean_something() {
+        assert_eq!(ranged([290.4, 241.0, 332.0], ""), "290 (240 to 330)");
+        assert_eq!(ranged([0.310_4, 0.298_1, 0.331_2], "ms"), "0.31 ms (0.30 to 0.33)");
+        assert_eq!(ranged([1_295.0, 1_294.9, 1_295.2], "times"), "1,295 times (1,295 to 1,295)");
+        assert_eq!(ranged([5.0, 5.0, 5.0], ""), "5.00 (5.00 to 5.00)");
+        assert_eq!(ranged([0.0, 0.0, 0.0], "ms"), "0 ms");
+        assert_eq!(ranged([f64::NAN, 0.0, 0.0], ""), "NaN");
     }
 
     #[test]

@@ -174,12 +174,18 @@ pub struct InferenceRow {
     pub smaller: Option<f64>,
     /// Images of the test set.
     pub images: usize,
-    /// Wall time for each replica: mean of the repetitions.
+    /// Wall time for each replica: median of the turns.
     pub milliseconds: f64,
-    /// Standard deviation of the repetitions; none of one.
+    /// Standard deviation of the turns; none of one.
     pub milliseconds_sd: Option<f64>,
-    /// [`Self::milliseconds`] divided by that of the dense networks.
+    /// Time divided by that of the dense networks in the same turn: median of the turns.
     pub ratio_to_dense: f64,
+    /// Where that median lies with 95 %; not there in older runs.
+    #[serde(default)]
+    pub ratio_to_dense_low: Option<f64>,
+    /// And at most.
+    #[serde(default)]
+    pub ratio_to_dense_high: Option<f64>,
 }
 
 /// The layers of rows that do not say them, as earlier versions wrote them.

@@ -5,10 +5,11 @@ use super::super::progress::Reporter;
 use super::BenchArguments;
 use crate::engine::Watch;
 use crate::error::Result;
-use crate::lab::sparse::{self, CROSSOVER, Crossover, DENSITIES};
+use crate::lab::sparse::{self, CROSSOVER, Crossover, DENSITIES, Ways};
 use crate::network::Architecture;
+use crate::statistics::order::Spread;
 use crate::study::Control;
-use crate::study::numbers::{percent, significant};
+use crate::study::numbers::percent;
 use serde_json::json;
 
 /// The paper's DNN, one of wide layers, and a CNN of 32 filters, on images of 28 x 28.
@@ -37,13 +38,17 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         .collect::<Result<_>>()?;
     if say.json {
         let network = |(name, found): &(&str, Crossover)| {
+            let all = |of: fn(&Ways) -> &Vec<f64>| found.ways.iter().map(of).collect::<Vec<_>>();
             json!({
                 "network": name,
                 "images": found.images,
                 "densities": DENSITIES,
-                "seconds_in_blocks": found.seconds.iter().map(|both| both[0]).collect::<Vec<_>>(),
-                "seconds_by_weight": found.seconds.iter().map(|both| both[1]).collect::<Vec<_>>(),
-                "crossover": found.density,
+                "seconds_in_blocks": all(|ways| &ways.blocks),
+                "seconds_by_weight": all(|ways| &ways.by_weight),
+                "seconds_with_all_weights": all(|ways| &ways.all_weights),
+                "times_as_fast": found.ways.iter().map(Ways::gain).collect::<Vec<_>>(),
+                "crossover_of_layers": found.of_layers,
+                "crossover_of_network": found.of_network,
             })
         };
         return output::json(&json!({
@@ -51,21 +56,26 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "evaluation_goes_by": CROSSOVER,
         }));
     }
-    let mut text =
-        "Time in blocks of registers over time weight by weight, one thread, by share of weights that are not zero\n"
-            .to_string();
-    text += &format!("  {:<21}", "");
-    text += &DENSITIES.map(|density| format!("{:>7}", rounded(density))).concat();
-    text += "   equal at\n";
-    for (name, Crossover { seconds, density, .. }) in &found {
-        let ratios: String =
-            seconds.iter().map(|[blocks, single]| format!("{:>7}", significant(blocks / single))).collect();
-        let equal = density.map_or("-".into(), rounded);
-        text += &format!("  {name:<21}{ratios} {equal:>10}\n");
+    let turns = found[0].1.ways[0].blocks.len();
+    let mut text = format!(
+        "How many times as fast a network classifies images if its zeros are left out, by share of weights that are not zero.\n\
+         Random weights, one thread, median of {turns} turns.\n  {:<21}{}   no gain from\n",
+        "",
+        DENSITIES.map(|density| format!("{:>7}", rounded(density))).concat()
+    );
+    let mut widest = 0.0f64;
+    for (name, Crossover { ways, of_network, .. }) in &found {
+        let gains: Vec<Spread> = ways.iter().map(Ways::gain).collect();
+        widest = gains.iter().fold(widest, |widest, gain| widest.max(gain.share()));
+        let gains: String = gains.iter().map(|gain| format!("{:>7.2}", gain.median)).collect();
+        text += &format!("  {name:<21}{gains} {:>11}\n", of_network.map_or("-".into(), rounded));
     }
+    text += &format!("Ranges (95 %) reach up to {:.0} % to either side of these numbers.\n", 100.0 * widest);
+    let layers: Vec<String> = found.iter().filter_map(|(_, found)| found.of_layers).map(rounded).collect();
     text += &format!(
-        "Evaluation goes weight by weight where fewer than {} of a network's multiply-adds are left.\n",
-        percent(CROSSOVER)
+        "In a layer zeros are left out while less than {} of its weights are not zero; measured now for these networks: {}.\n",
+        percent(CROSSOVER),
+        if layers.is_empty() { "no such share".into() } else { layers.join(", ") }
     );
     output::result(&text)
 }

@@ -114,13 +114,14 @@ impl WithSimd for Pixels<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { grid, batch, lanes } = self;
-        lay(grid, batch, 0..grid.numbers(), lanes);
+        lay(grid, batch, 0..grid.numbers(), &[], lanes);
     }
 }
 
-/// Some numbers of each image, beside those of the others; without a border the first of them is the first of `lanes`.
+/// Some numbers of each image, beside those of the others; without a border the first of them is the first of `lanes`. Those that
+/// are not read, as `is_read` says unless it is empty, need not be laid: their lanes have what they had.
 #[inline(always)]
-pub(super) fn lay(grid: Grid, batch: ImageBatch<'_>, range: Range<usize>, lanes: &mut [Lane]) {
+pub(super) fn lay(grid: Grid, batch: ImageBatch<'_>, range: Range<usize>, is_read: &[bool], lanes: &mut [Lane]) {
     let (row, numbers) = (grid.width * grid.channels, grid.numbers());
     // A border stays 0.
     if grid.border > 0 {
@@ -130,8 +131,12 @@ pub(super) fn lay(grid: Grid, batch: ImageBatch<'_>, range: Range<usize>, lanes:
         Some(&index) => &batch.images[index as usize * numbers..][..numbers],
         None => &[],
     });
+    let is_read = |number: usize| is_read.get(number).is_none_or(|&is_read| is_read);
     for first in range.clone().step_by(STRIP) {
         let width = STRIP.min(range.end - first);
+        if !(first..first + width).any(is_read) {
+            continue;
+        }
         // A word has the numbers of one sample; side by side lie those of every eighth one.
         let mut squares = [[[0; BLOCK / SQUARE]; SQUARE]; STRIP / SQUARE];
         for (sample, image) in images.iter().take(batch.order.len()).enumerate() {
@@ -146,7 +151,7 @@ pub(super) fn lay(grid: Grid, batch: ImageBatch<'_>, range: Range<usize>, lanes:
             }
         }
         for (square, first) in squares.iter().zip((first..first + width).step_by(SQUARE)) {
-            for (number, words) in (first..range.end).zip(turned(square)) {
+            for (number, words) in (first..range.end).zip(turned(square)).filter(|&(number, _)| is_read(number)) {
                 let place = match grid.border {
                     0 => number - range.start,
                     _ => grid.place(number / row, 0) + number % row,

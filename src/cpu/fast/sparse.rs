@@ -1,11 +1,12 @@
 //! Whole networks of which many weights are zero, in blocks of samples. Definition: [`crate::cpu::training_step::forward`].
 //!
 //! As in [`super::focus_sweep`] samples lie side by side in the registers, and a weight is a factor of all of them: one that
-//! is zero costs nothing, whichever it is. What a convolution reads has a border of zeros, so that every pixel has the same
+//! is zero costs nothing, whichever it is. A layer of which few weights are zero is computed with all of them, several units at a
+//! time, which needs fewer loads: the share from which on this pays is measured, and chosen for each layer. What a convolution reads has a border of zeros, so that every pixel has the same
 //! list of weights.
 
 use super::focus_sweep::{Term, unit};
-use super::lanes::{Grid, grids, lay};
+use super::lanes::{BLOCK, Grid, grids, lay};
 pub use super::lanes::{Lane, Lanes, input_lanes, pixels};
 use super::softmax_cross_entropy;
 use super::training_step::ImageBatch;
@@ -16,34 +17,65 @@ use std::ops::Range;
 /// Inputs of a tile: what a block of samples has there stays in the first-level cache while all units read it.
 const TILE: usize = 96;
 
-/// Share of a network's multiply-adds that is done one by one in the time of all of them in blocks of registers: where fewer are
-/// left, [`SparseNetwork`] is faster. `holdfast bench --sparse` measures it; on the machines that were tried it lies above.
-pub const CROSSOVER: f64 = 0.5;
-/// Multiply-adds in blocks of registers that take as long as laying one number of an image beside those of other samples.
+/// Share of a layer's weights from which on multiplying by all of them, zeros too, takes no longer than by those that are not 0,
+/// one by one. `holdfast bench --sparse` measures it; on the machines that were tried it lies here.
+pub const CROSSOVER: f64 = 0.8;
+/// Time of a multiply-add that stands by itself, and of laying one number of an image beside those of other samples, in
+/// multiply-adds of the engine's way with dense networks; measured by the same command.
+const TERM: f64 = 1.25;
 const LAYOUT: f64 = 6.0;
 
-/// Whether so many weights of a network are zero that it is evaluated faster weight by weight.
+/// Whether so many weights of a network are zero that it is evaluated faster by a [`SparseNetwork`].
 pub fn is_sparse(architecture: &Architecture, parameters: &[f32]) -> bool {
     let layout = ParameterLayout::new(architecture);
     let layers = crate::network::Layer::all(architecture);
-    let (mut all, mut left) = (0.0, LAYOUT * architecture.image_len() as f64 * CROSSOVER);
-    for (tensor, layer) in layout.tensors.iter().filter(|tensor| tensor.fan_in.is_some()).zip(layers) {
-        let weights = &parameters[tensor.range()];
-        all += (layer.rows() * weights.len()) as f64;
-        left += (layer.rows() * weights.iter().filter(|&&weight| weight != 0.0).count()) as f64;
+    let (mut dense, mut sparse) = (0.0, 0.0);
+    for (index, layer) in layers.iter().enumerate() {
+        let [weight, _] = crate::network::Layer::tensors(&layout, index);
+        let weights = &parameters[weight.range()];
+        let left = weights.iter().filter(|&&weight| weight != 0.0).count() as f64;
+        let (rows, all) = (layer.rows() as f64, weights.len() as f64);
+        dense += rows * all;
+        sparse += rows * TERM * left.min(CROSSOVER * all);
+        if index == 0 {
+            let read = weights.chunks_exact(layer.units()).filter(|row| is_read(row)).count();
+            let read = if architecture.convolutions.is_empty() { read } else { architecture.image_len() };
+            sparse += LAYOUT * read as f64;
+        }
     }
-    left < CROSSOVER * all
+    sparse < dense
 }
 
-/// One layer: the weights of each of its units that are not zero, in the order in which the twin adds them.
+/// Whether an input has a weight that is not 0.
+fn is_read(weights: &[f32]) -> bool {
+    weights.iter().any(|&weight| weight != 0.0)
+}
+
+/// How a layer is computed.
+#[derive(Debug)]
+enum Weights {
+    /// The weights of each of its units that are not zero, in the order in which the twin adds them.
+    Some {
+        /// Tile by tile of [`TILE`] inputs, in each unit by unit.
+        terms: Vec<Term>,
+        /// Where the terms of each unit end, for each tile.
+        ends: Vec<usize>,
+    },
+    /// All of them, in the same order.
+    All {
+        /// `[input, unit]`
+        weights: Vec<f32>,
+        /// Where each input lies, counted from its tile.
+        places: Vec<u32>,
+    },
+}
+
+/// One layer.
 #[derive(Debug)]
 struct Layer {
     /// Its sizes, if it is a convolution.
     convolution: Option<ConvLayer>,
-    /// Tile by tile of [`TILE`] inputs, in each unit by unit.
-    terms: Vec<Term>,
-    /// Where the terms of each unit end, for each tile.
-    ends: Vec<usize>,
+    weights: Weights,
     bias: Vec<f32>,
     relu: bool,
     input: Grid,
@@ -51,26 +83,37 @@ struct Layer {
 }
 
 impl Layer {
-    /// From weights `[.., in, out]` of the flat `parameters`.
-    fn new(parameters: &[f32], weight: &Tensor, bias: Option<&Tensor>, relu: bool, input: Grid, output: Grid) -> Self {
+    /// From weights `[.., in, out]` of the flat `parameters`; all of them are kept where at least `crossover` of them are not 0.
+    fn new(
+        parameters: &[f32],
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        relu: bool,
+        [input, output]: [Grid; 2],
+        crossover: f64,
+    ) -> Self {
         let units = weight.shape.last().copied().unwrap_or(0);
         let weights = &parameters[weight.range()];
         let bias = bias.map_or_else(|| vec![0.0; units], |bias| parameters[bias.range()].to_vec());
         // A row is an input of a dense layer, counted from its tile, or a tap and a channel of a convolution.
         let place = |row: usize| match input.border {
-            0 => row % TILE,
+            0 => (row % TILE) as u32,
             _ => {
-                (row / input.channels / 3) * input.row()
-                    + row / input.channels % 3 * input.channels
-                    + row % input.channels
+                let tap = row / input.channels;
+                (tap / 3 * input.row() + tap % 3 * input.channels + row % input.channels) as u32
             }
         };
-        let tiles = (weights.len() / units).div_ceil(TILE);
+        let rows = weights.len() / units;
+        let tiles = rows.div_ceil(TILE);
         let mut counts = vec![0usize; tiles * units];
         for (row, weights) in weights.chunks_exact(units).enumerate() {
             for (count, &weight) in counts[row / TILE * units..].iter_mut().zip(weights) {
                 *count += usize::from(weight != 0.0);
             }
+        }
+        if counts.iter().sum::<usize>() as f64 >= crossover * weights.len() as f64 {
+            let weights = Weights::All { weights: weights.to_vec(), places: (0..rows).map(place).collect() };
+            return Self { convolution: None, weights, bias, relu, input, output };
         }
         let mut end = 0;
         let begin = |count: usize| {
@@ -82,12 +125,12 @@ impl Layer {
         for (row, weights) in weights.chunks_exact(units).enumerate() {
             for (next, &weight) in next[row / TILE * units..].iter_mut().zip(weights) {
                 if weight != 0.0 {
-                    terms[*next] = Term { input: place(row) as u32, weight };
+                    terms[*next] = Term { input: place(row), weight };
                     *next += 1;
                 }
             }
         }
-        Self { convolution: None, terms, ends: next, bias, relu, input, output }
+        Self { convolution: None, weights: Weights::Some { terms, ends: next }, bias, relu, input, output }
     }
 
     /// `output` from `input`, both with the borders that their grids have.
@@ -131,22 +174,107 @@ impl Layer {
 
     /// Tiles of inputs.
     fn tiles(&self) -> usize {
-        self.ends.len() / self.bias.len()
+        match &self.weights {
+            Weights::Some { ends, .. } => ends.len() / self.bias.len(),
+            Weights::All { places, .. } => places.len().div_ceil(TILE),
+        }
     }
 
     /// What the inputs of one tile add to all units; of a dense layer `input` begins at the tile.
     #[inline(always)]
     fn tile<S: Simd>(&self, simd: S, tile: usize, input: &[Lane], output: &mut [Lane]) {
         let units = self.bias.len();
-        let mut start = (tile * units).checked_sub(1).map_or(0, |before| self.ends[before]);
         let relu = self.relu && tile + 1 == self.tiles();
-        let ends = &self.ends[tile * units..(tile + 1) * units];
+        let (terms, ends) = match &self.weights {
+            Weights::Some { terms, ends } => (terms, ends),
+            Weights::All { weights, places } => {
+                let places = &places[tile * TILE..places.len().min((tile + 1) * TILE)];
+                let weights = &weights[tile * TILE * units..][..places.len() * units];
+                let bias = (tile == 0).then_some(&self.bias[..]);
+                all_units(simd, Tile { weights, places, bias, relu }, input, &mut output[..units]);
+                return;
+            }
+        };
+        let mut start = (tile * units).checked_sub(1).map_or(0, |before| ends[before]);
+        let ends = &ends[tile * units..(tile + 1) * units];
         for ((&end, &bias), output) in ends.iter().zip(&self.bias).zip(output) {
             let bias = (tile == 0).then_some(bias);
             if end > start || bias.is_some() || relu {
-                unit(simd, &self.terms[start..end], bias, input, relu, output);
+                unit(simd, &terms[start..end], bias, input, relu, output);
             }
             start = end;
+        }
+    }
+}
+
+/// All weights of a tile of inputs.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    /// `[input, unit]`
+    weights: &'a [f32],
+    places: &'a [u32],
+    /// Of each unit; without one, sums go on from what there is.
+    bias: Option<&'a [f32]>,
+    relu: bool,
+}
+
+/// Adds to all units what a tile of inputs gives, some units at a time: each loaded number is used for all of these.
+#[inline(always)]
+fn all_units<S: Simd>(simd: S, tile: Tile<'_>, input: &[Lane], output: &mut [Lane]) {
+    let units = output.len();
+    let mut first = 0;
+    while first < units {
+        // Four registers of samples and sixteen of sums fit into thirty-two, half of the sums into sixteen.
+        let width = match units - first {
+            4.. if S::F32_LANES != 8 => 4,
+            2.. => 2,
+            _ => 1,
+        };
+        let output = &mut output[first..first + width];
+        match width {
+            4 => some_units::<S, 4>(simd, tile, units, first, input, output),
+            2 => some_units::<S, 2>(simd, tile, units, first, input, output),
+            _ => some_units::<S, 1>(simd, tile, units, first, input, output),
+        }
+        first += width;
+    }
+}
+
+/// The same for `U` units from `first` on, of so many.
+#[inline(always)]
+fn some_units<S: Simd, const U: usize>(
+    simd: S,
+    tile: Tile<'_>,
+    units: usize,
+    first: usize,
+    input: &[Lane],
+    output: &mut [Lane],
+) {
+    /// Registers of samples that are computed together.
+    const C: usize = 4;
+    let Tile { weights, places, bias, relu } = tile;
+    for part in 0..BLOCK / S::F32_LANES / C {
+        let own = part * C..(part + 1) * C;
+        let mut sums: [[S::f32s; C]; U] = std::array::from_fn(|unit| match bias {
+            Some(bias) => [simd.splat_f32s(bias[first + unit]); C],
+            None => {
+                let output = &S::as_simd_f32s(&output[unit]).0[own.clone()];
+                std::array::from_fn(|register| output[register])
+            }
+        });
+        for (row, &place) in weights.chunks_exact(units).zip(places) {
+            let values = &S::as_simd_f32s(&input[place as usize]).0[own.clone()];
+            for (sums, &weight) in sums.iter_mut().zip(&row[first..first + U]) {
+                let weight = simd.splat_f32s(weight);
+                for (sum, &value) in sums.iter_mut().zip(values) {
+                    *sum = simd.mul_add_e_f32s(weight, value, *sum);
+                }
+            }
+        }
+        for (output, sums) in output.iter_mut().zip(sums) {
+            for (output, sum) in S::as_mut_simd_f32s(output).0[own.clone()].iter_mut().zip(sums) {
+                *output = if relu { super::relu(simd, sum) } else { sum };
+            }
         }
     }
 }
@@ -165,10 +293,13 @@ fn largest(pixels: &[Lane], output: &mut [Lane]) {
     }
 }
 
-/// Some consecutive layers of a network, as lists of their weights that are not zero.
+/// Some consecutive layers of a network, each as a list of its weights that are not zero, or with all of them where few are zero.
 #[derive(Debug)]
 pub struct SparseNetwork {
     layers: Vec<Layer>,
+    /// Which numbers of an image have a weight that is not 0 in the first layer; empty if it has all of them, is a convolution, or
+    /// reads no image.
+    is_read: Vec<bool>,
 }
 
 /// What the layers of a [`SparseNetwork`] produce for a block of samples.
@@ -185,6 +316,16 @@ impl Scratch {
 impl SparseNetwork {
     /// The layers `range`, counted from the image, with all parameters of the network.
     pub fn new(architecture: &Architecture, parameters: &[f32], range: Range<usize>) -> Self {
+        Self::with_crossover(architecture, parameters, range, CROSSOVER)
+    }
+
+    /// The same with all weights of each layer of which at least the share `crossover` is not 0. It changes no bit.
+    pub fn with_crossover(
+        architecture: &Architecture,
+        parameters: &[f32],
+        range: Range<usize>,
+        crossover: f64,
+    ) -> Self {
         let (layout, grids) = (ParameterLayout::new(architecture), grids(architecture));
         let (convolutions, dense) = (architecture.conv_layers(), architecture.dense_layers());
         let layer = |index: usize| {
@@ -197,8 +338,11 @@ impl SparseNetwork {
                         layout.conv_weight(index),
                         Some(layout.conv_bias(index)),
                         true,
-                        input,
-                        Grid { channels: convolutions[index].outputs, ..grid_of(&convolutions[index], output) },
+                        [
+                            input,
+                            Grid { channels: convolutions[index].outputs, ..grid_of(&convolutions[index], output) },
+                        ],
+                        crossover,
                     )
                 },
                 Some(index) => Layer::new(
@@ -206,12 +350,21 @@ impl SparseNetwork {
                     layout.dense_weight(index),
                     Some(layout.dense_bias(index)),
                     dense[index].relu,
-                    input,
-                    output,
+                    [input, output],
+                    crossover,
                 ),
             }
         };
-        Self { layers: range.map(layer).collect() }
+        let layers: Vec<Layer> = range.clone().map(layer).collect();
+        let is_read = match layers.first() {
+            Some(Layer { weights: Weights::Some { .. }, convolution: None, .. }) if range.start == 0 => {
+                let weight = layout.dense_weight(0);
+                let rows = parameters[weight.range()].chunks_exact(weight.shape[1]);
+                rows.map(is_read).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self { layers, is_read }
     }
 
     /// Room for what they produce, borders zero.
@@ -253,13 +406,13 @@ impl WithSimd for EvaluateImages<'_, '_> {
         let [first, others @ ..] = &network.layers[..] else { return (0.0, 0) };
         let Scratch(outputs) = scratch;
         if first.convolution.is_some() {
-            lay(first.input, batch, 0..first.input.numbers(), lanes);
+            lay(first.input, batch, 0..first.input.numbers(), &[], lanes);
             first.apply(simd, lanes, &mut outputs[0]);
         } else {
             // Pixels are read where they were laid, in the first-level cache.
             let inputs = first.input.numbers();
             for tile in 0..first.tiles() {
-                lay(first.input, batch, tile * TILE..((tile + 1) * TILE).min(inputs), lanes);
+                lay(first.input, batch, tile * TILE..((tile + 1) * TILE).min(inputs), &network.is_read, lanes);
                 first.tile(simd, tile, lanes, &mut outputs[0]);
             }
         }
@@ -375,6 +528,15 @@ mod tests {
                 assert!((mean - expected.mean).abs() < 1e-5 * expected.mean, "case {case}: {mean} for {expected:?}");
             }
             assert!(losses.iter().all(|&loss| loss == losses[0]), "case {case}: where it is cut changes no bit");
+            for crossover in [0.0, CROSSOVER, 2.0] {
+                let network = SparseNetwork::with_crossover(architecture, &parameters, 0..layers, crossover);
+                let (mut lanes, mut scratch) = (Lanes::zeros(input_lanes(architecture, 0)), network.scratch());
+                let blocks = order.chunks(BLOCK).zip(labels.chunks(BLOCK)).map(|(order, labels)| {
+                    let batch = ImageBatch { images: &images, labels, order, scale };
+                    network.evaluate_images(batch, &mut lanes, &mut scratch).0
+                });
+                assert_eq!(blocks.sum::<f64>(), losses[0], "case {case}: how a layer is computed changes no bit");
+            }
         }
     }
 }

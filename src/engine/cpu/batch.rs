@@ -2,7 +2,7 @@
 
 use crate::cpu::fast::focus_sweep::SweepInput;
 use crate::cpu::fast::network::{MaskedRow, PaddedNetwork, PaddedReplica};
-use crate::cpu::fast::sparse::Lanes;
+use crate::cpu::fast::sparse::{Lanes, SparseNetwork};
 use crate::cpu::fast::training_step::{ImageBatch, Workspace, activations, step};
 use crate::cpu::fast::{self, padded};
 use crate::cpu::focus_sweep::SweepShape;
@@ -49,6 +49,8 @@ pub(super) struct CpuBatch {
     focus_inputs: HashMap<usize, FocusInput>,
     /// What layers read that sweeps of whole networks begin with.
     pub(super) known_inputs: Mutex<Vec<KnownInputs>>,
+    /// By slot, until weights change: the network for evaluation weight by weight, if that is faster.
+    pub(super) sparse: HashMap<usize, Option<Arc<SparseNetwork>>>,
 }
 
 /// What ranking the weights of a replica needs.
@@ -132,6 +134,7 @@ impl CpuBatch {
             slots,
             focus_inputs: HashMap::new(),
             known_inputs: Mutex::default(),
+            sparse: HashMap::new(),
         }
     }
 
@@ -164,7 +167,8 @@ impl CpuBatch {
     }
 
     /// Weights from layer `first` on, counted from the image, have changed: what the focus layer reads may have, too.
-    fn forget_focus_inputs(&mut self, first: usize) {
+    fn forget(&mut self, first: usize) {
+        self.sparse.clear();
         if first < self.architecture.convolutions.len() + self.architecture.focus_layer() {
             self.focus_inputs.clear();
         }
@@ -206,7 +210,7 @@ pub(super) struct KnownInputs {
 
 impl BackendBatch for CpuBatch {
     fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
-        self.focus_inputs.clear();
+        self.forget(0);
         let count = steps.batches.len();
         let mut losses = vec![StepLoss::default(); self.slots.len() * count];
         // With half as many replicas as threads two threads share each step, if that is faster.
@@ -252,7 +256,7 @@ impl BackendBatch for CpuBatch {
     }
 
     fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()> {
-        self.forget_focus_inputs(self.selection.first_layer());
+        self.forget(self.selection.first_layer());
         let (network, seed, all) = (&self.network, self.seed, self.selection.weights());
         let change_one = |scratch: &mut RankScratch,
                           ((slot, &replica_id), &count): ((&mut PaddedReplica, &u32), &u32)| {
@@ -302,7 +306,7 @@ impl BackendBatch for CpuBatch {
     }
 
     fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()> {
-        self.forget_focus_inputs(selection.first_layer());
+        self.forget(selection.first_layer());
         for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(selection.weights())) {
             slot.set_weights(&self.network, selection, weights);
         }
@@ -314,7 +318,7 @@ impl BackendBatch for CpuBatch {
     }
 
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        self.focus_inputs.clear();
+        self.forget(0);
         // What is replaced makes room first.
         self.slots.clear();
         self.slots.extend(replicas.iter().map(|replica| PaddedReplica::new(&self.network, replica)));
@@ -340,16 +344,16 @@ impl BackendBatch for CpuBatch {
             let labels: Vec<u8> = order.iter().map(|&index| data.labels[index as usize]).collect();
             fast::softmax_cross_entropy::evaluate(classes, padded(classes), logits, &labels)
         };
-        let evaluate = |slot| {
+        let mut found = Vec::new();
+        for slot in 0..self.slots.len() {
             watch.check()?;
-            let found = self.evaluate_sparse(data, slot).unwrap_or_else(|| {
+            found.push(self.evaluate_sparse(data, slot).unwrap_or_else(|| {
                 let parts = self.activations(data, slot, &blocks, self.architecture.hidden.len() + 1, take);
                 evaluation(&parts, data.samples())
-            });
+            }));
             (watch.progress)(data.samples() as u64);
-            Ok(found)
-        };
-        (0..self.slots.len()).map(evaluate).collect()
+        }
+        Ok(found)
     }
 
     fn sweep_focus(&mut self, loaded: &Loaded, points: &[PackedPoint], watch: &Watch<'_>) -> Result<Vec<Evaluation>> {

@@ -82,15 +82,16 @@ impl CpuBatch {
         Ok(evaluations)
     }
 
-    /// How well a slot's network classifies a data set, weight by weight; `None` where it has so many that computing whole layers
-    /// is faster. What is counted correct is the same: sums have the same terms in the same order.
-    pub(super) fn evaluate_sparse(&self, data: &Dataset, slot: usize) -> Option<Evaluation> {
+    /// How well a slot's network classifies a data set, weight by weight; `None` where it has so many that the way of dense
+    /// networks is faster. What is counted correct is the same: sums have the same terms in the same order.
+    pub(super) fn evaluate_sparse(&mut self, data: &Dataset, slot: usize) -> Option<Evaluation> {
         let architecture = &self.architecture;
-        let parameters = self.slots[slot].plain_parameters(&self.network);
-        if !is_sparse(architecture, &parameters) {
-            return None;
-        }
-        let network = SparseNetwork::new(architecture, &parameters, 0..layers(architecture));
+        let network = self.sparse.entry(slot).or_insert_with(|| {
+            let parameters = self.slots[slot].plain_parameters(&self.network);
+            let network = || Arc::new(SparseNetwork::new(architecture, &parameters, 0..layers(architecture)));
+            is_sparse(architecture, &parameters).then(network)
+        });
+        let network = network.as_ref()?;
         let scratch = || (Lanes::zeros(input_lanes(architecture, 0)), network.scratch());
         let order: Vec<u32> = (0..data.samples() as u32).collect();
         let block = |(lanes, scratch): &mut (Lanes, Scratch), (order, labels): (&[u32], &[u8])| {

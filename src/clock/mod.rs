@@ -1,0 +1,7 @@
+//! Measuring time so that the numbers hold: things by turns, and the facts of the machine beside them.
+
+pub mod fingerprint;
+pub mod turns;
+
+pub use fingerprint::{Fingerprint, busy};
+pub use turns::{Turns, by_turns, seconds};

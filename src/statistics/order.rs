@@ -1,0 +1,175 @@
+//! What the order of a few numbers tells: their median, how sure it is, and whether two groups differ. Nothing is supposed of how
+//! they spread, since times have a long tail.
+
+use serde::Serialize;
+use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
+
+/// How many numbers at most are compared exactly; more go by the normal distribution.
+const EXACT: usize = 60;
+
+/// The median of some numbers, and where the median of all that they stand for lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Spread {
+    /// The middle number, or the mean of the two in the middle.
+    pub median: f64,
+    /// With 95 % the true median is at least this.
+    pub low: f64,
+    /// And at most this.
+    pub high: f64,
+    /// How many numbers.
+    pub count: usize,
+}
+
+impl Spread {
+    /// Of `values`; `None` of none.
+    ///
+    /// The interval lies between the k-th number from below and the k-th from above: the true median lies outside with twice the
+    /// probability of fewer than k heads among as many coins as there are numbers. The largest k is taken that keeps this at
+    /// 5 %; of fewer than six numbers, which allow none, the interval has them all.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (&smallest, &largest) = sorted.first().zip(sorted.last())?;
+        let (count, middle) = (sorted.len(), sorted.len() / 2);
+        let median = if count % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        let coins = Binomial::new(0.5, count as u64).ok();
+        let outside = |k: usize| coins.map_or(1.0, |coins| 2.0 * coins.cdf(k as u64));
+        let left_out = (0..middle).take_while(|&k| outside(k) <= 0.05).last();
+        let (low, high) = left_out.map_or((smallest, largest), |k| (sorted[k], sorted[count - 1 - k]));
+        Some(Self { median, low, high, count })
+    }
+
+    /// Of the ratios of numbers that were taken in pairs; where there are fewer of one, the others' last ones have no partner.
+    pub fn of_ratios(numerators: &[f64], denominators: &[f64]) -> Option<Self> {
+        Self::of(&numerators.iter().zip(denominators).map(|(above, below)| above / below).collect::<Vec<_>>())
+    }
+
+    /// Half of the interval's width, as a share of the median.
+    pub fn share(&self) -> f64 {
+        (self.high - self.low) / 2.0 / self.median
+    }
+}
+
+/// The middle of `values`; not a number of none.
+pub fn median(values: &[f64]) -> f64 {
+    Spread::of(values).map_or(f64::NAN, |spread| spread.median)
+}
+
+/// The probability that two groups whose numbers come from the same place differ in their ranks as much as these do, or more: the
+/// rank test of Mann and Whitney, two-sided. Exact for up to 60 numbers that all differ; otherwise by the normal distribution,
+/// corrected for ties and for continuity. 1 if a group is empty.
+pub fn rank_test(one: &[f64], other: &[f64]) -> f64 {
+    let pairs = one.len() * other.len();
+    if pairs == 0 {
+        return 1.0;
+    }
+    // Pairs that the first group wins, a tie counted half.
+    let wins: f64 =
+        one.iter().flat_map(|a| other.iter().map(move |b| if a == b { 0.5 } else { f64::from(u8::from(a > b)) })).sum();
+    let least = wins.min(pairs as f64 - wins);
+    let mut all: Vec<f64> = one.iter().chain(other).copied().collect();
+    all.sort_by(f64::total_cmp);
+    let ties: f64 = all.chunk_by(|a, b| a == b).map(|equal| (equal.len() as f64).powi(3) - equal.len() as f64).sum();
+    if ties == 0.0 && all.len() <= EXACT {
+        return (2.0 * share_up_to(least as usize, one.len(), other.len())).min(1.0);
+    }
+    let count = all.len() as f64;
+    let variance = pairs as f64 / 12.0 * (count + 1.0 - ties / (count * (count - 1.0)));
+    let distance = (pairs as f64 / 2.0 - least - 0.5).max(0.0);
+    if variance <= 0.0 {
+        return 1.0;
+    }
+    (2.0 * Normal::standard().sf(distance / variance.sqrt())).min(1.0)
+}
+
+/// Of all ways to mix two groups of numbers that differ, the share in which the first group wins at most so many pairs.
+fn share_up_to(wins: usize, one: usize, other: usize) -> f64 {
+    // `ways[a][w]`: orders of `a` of the first group and so many of the other as have been taken in, with `w` pairs won. The
+    // largest number is one of the first group, which wins against all of the other, or one of the other.
+    let mut ways = vec![vec![0.0; one * other + 1]; one + 1];
+    ways.iter_mut().for_each(|ways| ways[0] = 1.0);
+    for taken in 1..=other {
+        for a in 1..=one {
+            for won in (0..=a * taken).rev() {
+                let first = if won >= taken { ways[a - 1][won - taken] } else { 0.0 };
+                ways[a][won] += first;
+            }
+        }
+    }
+    let ways = &ways[one];
+    ways[..=wins].iter().sum::<f64>() / ways.iter().sum::<f64>()
+}
+
+/// The same probabilities, corrected for their number by Holm: whoever takes those below a level for real is wrong about any of
+/// them with at most that probability.
+pub fn holm(probabilities: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
+    let mut corrected = vec![1.0; probabilities.len()];
+    let mut largest = 0.0f64;
+    for (rank, place) in order.into_iter().enumerate() {
+        largest = largest.max(probabilities[place] * (probabilities.len() - rank) as f64).min(1.0);
+        corrected[place] = largest;
+    }
+    corrected
+}
+
+/// The geometric mean of ratios above 0; `None` of none.
+pub fn geometric_mean(ratios: &[f64]) -> Option<f64> {
+    (!ratios.is_empty()).then(|| (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_lies_between_numbers_that_miss_it_with_five_per_cent_at_most() {
+        let spread = |count: usize| Spread::of(&(1..=count).map(|value| value as f64).collect::<Vec<_>>()).unwrap();
+        // By hand: 2 / 2^5 = 6 %, 2 / 2^6 = 3 %, 2 (1 + 8) / 2^8 = 7 %, 2 (1 + 9) / 2^9 = 4 %.
+        for (count, median, low, high) in
+            [(1, 1.0, 1.0, 1.0), (5, 3.0, 1.0, 5.0), (6, 3.5, 1.0, 6.0), (8, 4.5, 1.0, 8.0), (9, 5.0, 2.0, 8.0)]
+        {
+            assert_eq!(spread(count), Spread { median, low, high, count }, "{count}");
+        }
+        assert_eq!(Spread::of(&[]), None);
+        assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn ratios_are_of_pairs() {
+        let spread = Spread::of_ratios(&[2.0, 9.0, 8.0], &[1.0, 3.0]).unwrap();
+        assert_eq!((spread.median, spread.low, spread.high, spread.count), (2.5, 2.0, 3.0, 2));
+    }
+
+    #[test]
+    fn ranks_are_tested_as_r_does() {
+        // The example of R's page on wilcox.test, 0.1272 on one side; of the 3,003 ways to mix them 382 are as far apart.
+        let (x, y) = ([0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46], [1.15, 0.88, 0.90, 0.74, 1.21]);
+        assert!((rank_test(&x, &y) - 0.254_412_254_412_254).abs() < 1e-12, "{}", rank_test(&x, &y));
+        assert!((rank_test(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]) - 0.1).abs() < 1e-12);
+        let (x, y) = ([1.0, 2.0, 2.0, 3.0, 5.0], [2.0, 4.0, 6.0, 7.0]);
+        // By hand: 4 pairs of 20, variance 20 / 12 (10 - 24 / 72), z = 5.5 / 4.01.
+        assert!((rank_test(&x, &y) - 0.170_608_744_850_83).abs() < 1e-9, "{}", rank_test(&x, &y));
+        assert_eq!(rank_test(&[1.0, 1.0], &[1.0]), 1.0);
+        assert_eq!(rank_test(&[], &[1.0]), 1.0);
+    }
+
+    #[test]
+    fn many_numbers_go_by_the_normal_distribution_and_meet_the_exact_test() {
+        let group = |from: f64, count: usize| (0..count).map(|place| from + 1.37 * place as f64).collect::<Vec<_>>();
+        let [exact, normal] = [30, 31].map(|count| rank_test(&group(0.0, count), &group(7.7, count)));
+        assert!((exact / normal - 1.0).abs() < 0.2, "{exact} {normal}");
+    }
+
+    #[test]
+    fn holms_correction_steps_down() {
+        // By hand: 4 x 0.005, 3 x 0.01, 2 x 0.03, and 0.04 no less than the one before.
+        let corrected = holm(&[0.01, 0.04, 0.03, 0.005]);
+        for (found, expected) in corrected.iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            assert!((found - expected).abs() < 1e-12, "{corrected:?}");
+        }
+        assert!(holm(&[]).is_empty());
+        assert!((geometric_mean(&[2.0, 8.0]).unwrap() - 4.0).abs() < 1e-12);
+    }
+}
