@@ -80,6 +80,8 @@ pub mod gpu;
 pub mod kernels;
 #[cfg(feature = "gpu")]
 pub mod lab;
+#[cfg(feature = "gpu")]
+pub mod lessons;
 pub mod network;
 pub mod pruning;
 pub mod random;

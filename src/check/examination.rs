@@ -57,8 +57,8 @@ impl Examination {
         }
     }
 
-    /// Runs one group of cases. A lost device ends the examination, any other failure only the group.
-    fn group(&mut self, name: &'static str, check: impl FnOnce() -> Result<Vec<Report>>) -> Result<()> {
+    /// Runs one more group of cases. A lost device ends the examination, any other failure only the group.
+    pub fn group(&mut self, name: &'static str, check: impl FnOnce() -> Result<Vec<Report>>) -> Result<()> {
         let start = Instant::now();
         match check() {
             Ok(reports) => self.reports.extend(reports),

@@ -56,7 +56,7 @@ pub fn cases() -> Vec<Case> {
     counted.chain(sorted).collect()
 }
 
-pub(super) fn weights(case: &Case) -> Vec<f32> {
+pub(crate) fn weights(case: &Case) -> Vec<f32> {
     let mut draws = Draws::new(case.weight_count as u32);
     let len = case.epochs * case.replicas * case.weight_count;
     let places = 0..len as u32;
@@ -115,7 +115,7 @@ pub fn check(on: Setting<'_>, case: &Case) -> Result<Report> {
 }
 
 /// The twin's ranks `[epoch, replica, weight_index]`.
-pub(super) fn expected(case: &Case) -> Vec<u32> {
+pub(crate) fn expected(case: &Case) -> Vec<u32> {
     let weights = weights(case);
     let mut expected = vec![0; weights.len()];
     for (weights, rank) in weights.chunks_exact(case.weight_count).zip(expected.chunks_exact_mut(case.weight_count)) {
@@ -124,7 +124,7 @@ pub(super) fn expected(case: &Case) -> Vec<u32> {
     expected
 }
 
-pub(super) fn name(case: &Case) -> String {
+pub(crate) fn name(case: &Case) -> String {
     let kind = match case.weights {
         Weights::Plain => "",
         Weights::Awkward => " equal keys",

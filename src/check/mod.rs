@@ -24,7 +24,7 @@ pub mod max_pool2d;
 mod mean;
 pub mod recorded;
 pub mod softmax_cross_entropy;
-mod stability;
+pub(crate) mod stability;
 pub mod surgeon;
 
 pub use certificate::Certificate;
@@ -40,7 +40,7 @@ use comparator::{Expected, UNWRITTEN, compare_exact, sums_of_products};
 use std::ops::Range;
 
 /// Elements behind the end of each output.
-const GUARD: usize = 67;
+pub(crate) const GUARD: usize = 67;
 
 /// What a case runs on: a device, and the size of workgroups there.
 #[derive(Clone, Copy)]
@@ -132,14 +132,14 @@ fn output<T: bytemuck::Pod>(gpu: &Gpu, len: usize) -> Result<Buffer<T>> {
 }
 
 /// An array that a kernel changes: `bits`, and a guard.
-fn preset<T: bytemuck::Pod>(gpu: &Gpu, bits: &[u32]) -> Result<Buffer<T>> {
+pub(crate) fn preset<T: bytemuck::Pod>(gpu: &Gpu, bits: &[u32]) -> Result<Buffer<T>> {
     let mut padded = bits.to_vec();
     padded.resize(bits.len() + GUARD * size_of::<T>() / 4, UNWRITTEN);
     Buffer::from_slice(gpu, "output", &bytemuck::pod_collect_to_vec(&padded))
 }
 
 /// Reads an array made by [`output`] or [`preset`].
-fn read<T: bytemuck::Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Output> {
+pub(crate) fn read<T: bytemuck::Pod>(gpu: &Gpu, buffer: &Buffer<T>) -> Result<Output> {
     let elements = read_back(gpu, buffer)?;
     let mut bits: Vec<u32> = bytemuck::pod_collect_to_vec(&elements);
     let guard = bits.split_off(bits.len() - GUARD * size_of::<T>() / 4);
@@ -224,35 +224,35 @@ fn sums(replicas: usize, factor: f64, twin: impl Fn(usize, fn(&[f32]) -> Vec<f64
 }
 
 /// Bits of numbers.
-fn bits(numbers: &[f32]) -> Vec<u32> {
+pub(crate) fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|number| number.to_bits()).collect()
 }
 
 /// Seeded numbers for the inputs of a case.
-struct Draws {
+pub(crate) struct Draws {
     case: u32,
     arrays: u32,
 }
 
 impl Draws {
-    fn new(case: u32) -> Self {
+    pub(crate) fn new(case: u32) -> Self {
         Self { case, arrays: 0 }
     }
 
     /// The next array's own sequence, so that its length moves no other array.
-    fn sequence(&mut self) -> Sequence {
+    pub(crate) fn sequence(&mut self) -> Sequence {
         self.arrays += 1;
         Sequence::new(2023, Stream::Check, self.arrays, self.case)
     }
 
     /// Numbers in (-1, 1).
-    fn numbers(&mut self, len: usize) -> Vec<f32> {
+    pub(crate) fn numbers(&mut self, len: usize) -> Vec<f32> {
         let mut sequence = self.sequence();
         (0..len).map(|_| (2.0 * sequence.unit() - 1.0) as f32).collect()
     }
 
     /// Whole numbers below `bound`.
-    fn below(&mut self, len: usize, bound: u32) -> Vec<u32> {
+    pub(crate) fn below(&mut self, len: usize, bound: u32) -> Vec<u32> {
         let mut sequence = self.sequence();
         (0..len).map(|_| sequence.below(bound)).collect()
     }

@@ -7,15 +7,15 @@ use crate::gpu::Buffer;
 use crate::kernels::stability::{Count, CountArguments, Envelope, EnvelopeArguments, Shape, TOLERANCES};
 
 /// A history.
-pub(super) struct Case {
-    pub(super) epochs: usize,
-    pub(super) replicas: usize,
-    pub(super) weight_count: usize,
+pub(crate) struct Case {
+    pub(crate) epochs: usize,
+    pub(crate) replicas: usize,
+    pub(crate) weight_count: usize,
 }
 
 /// The cases that every device must pass: a single epoch, around the 64 epochs that are gathered at a time and around the
 /// workgroup, primes, and the paper's layer.
-pub(super) fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let case = |epochs, replicas, weight_count| Case { epochs, replicas, weight_count };
     vec![
         case(1, 1, 1),
@@ -29,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    pub(super) fn host(&self) -> HistoryShape {
+    pub(crate) fn host(&self) -> HistoryShape {
         HistoryShape { epochs: self.epochs, replicas: self.replicas, weight_count: self.weight_count }
     }
 
@@ -37,12 +37,12 @@ impl Case {
         Shape { epochs: self.epochs, replicas: self.replicas, weight_count: self.weight_count }
     }
 
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("e{}_r{}_n{}", self.epochs, self.replicas, self.weight_count)
     }
 
     /// Weights that come to rest: steps shrink with the epoch; some weights are zero, negative zero or denormal throughout.
-    pub(super) fn history(&self) -> Vec<f32> {
+    pub(crate) fn history(&self) -> Vec<f32> {
         let columns = self.replicas * self.weight_count;
         let mut draws = Draws::new((self.epochs * 10_000 + self.weight_count) as u32);
         let (start, steps) = (draws.numbers(columns), draws.numbers(self.epochs * columns));
@@ -62,7 +62,7 @@ impl Case {
     }
 
     /// Keys of lower and upper bounds `[tolerance, replica, weight_index]` around the last epoch, for four tolerances.
-    pub(super) fn bounds(&self, history: &[f32]) -> [Vec<u32>; 2] {
+    pub(crate) fn bounds(&self, history: &[f32]) -> [Vec<u32>; 2] {
         let reference = &history[history.len() - self.replicas * self.weight_count..];
         let (mut lower, mut upper) = (Vec::new(), Vec::new());
         for tolerance in [0.0, 0.001, 0.01, 0.1] {
@@ -76,7 +76,7 @@ impl Case {
     }
 
     /// Windows that end at the first, the last and some epochs between.
-    pub(super) fn windows(&self) -> Vec<u32> {
+    pub(crate) fn windows(&self) -> Vec<u32> {
         let epochs = self.epochs as u32;
         let mut windows = vec![1, 2.min(epochs), epochs.div_ceil(2), epochs];
         windows.sort_unstable();
@@ -147,7 +147,7 @@ fn check_envelope(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
 }
 
 /// Checks all cases.
-pub(super) fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
+pub(crate) fn all(settings: &[Setting<'_>]) -> Result<Vec<Report>> {
     let check = |on: Setting<'_>, case: &Case| {
         let mut reports = check_count(on, case)?;
         if !on.naive {

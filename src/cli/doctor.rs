@@ -7,6 +7,7 @@ use crate::engine::{Choice, Engine, GpuBackend, automatic_adapter};
 use crate::error::{Error, Result};
 use crate::gpu::{self, DeviceChoice, RequestedLimits};
 use crate::lab::tape;
+use crate::lessons::ladder;
 use crate::run_folder::{FolderKind, OutputFolder};
 use crate::study::numbers::thousands;
 use clap::Args;
@@ -44,7 +45,12 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<()> {
         Some(choice) => {
             let backend = GpuBackend::open(&choice, device.checked_shaders, RequestedLimits::Adapter)?;
             let gpu = Arc::clone(backend.device());
-            let examine = || Examination::of(&mut backend.into(), &progress);
+            let examine = || {
+                let mut examination = Examination::of(&mut backend.into(), &progress)?;
+                progress("ladders");
+                examination.group("ladders", || ladder::check(&gpu))?;
+                Ok(examination)
+            };
             match (tape, answers) {
                 (Some(folder), _) => {
                     let folder = OutputFolder::open(folder, FolderKind::Tape)?;

@@ -1,5 +1,7 @@
 //! `holdfast explain`: a kernel's lesson, its WGSL, and what it costs here.
 
+mod ladder;
+
 use super::doctor;
 use super::options::{DeviceOptions, OutputOptions};
 use super::output;
@@ -37,6 +39,12 @@ pub(super) struct ExplainArguments {
     /// A family such as `dense`, or a kernel such as `dense.forward`; without it all are listed.
     #[arg(value_name = "KERNEL")]
     kernel: Option<String>,
+    /// Climb the family's ladder on this device: from the naive kernel to the fast one, each step predicted and then measured.
+    #[arg(long, requires = "kernel")]
+    ladder: bool,
+    /// Print the ladder as a table in Markdown.
+    #[arg(long, requires = "ladder")]
+    markdown: bool,
     #[command(flatten)]
     device: DeviceOptions,
     #[command(flatten)]
@@ -44,11 +52,14 @@ pub(super) struct ExplainArguments {
 }
 
 pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
-    let ExplainArguments { kernel, device, output: say } = arguments;
+    let ExplainArguments { kernel, ladder, markdown, device, output: say } = arguments;
     device.validate()?;
     let Some(name) = kernel else {
         return list(say.json);
     };
+    if *ladder {
+        return ladder::run(name, *markdown, device, say);
+    }
     let family = name.split('.').next().unwrap_or_default();
     let shaders: Vec<&Shader> = of_family(family).filter(|shader| name == family || shader.name == name).collect();
     let lesson = LESSONS.iter().find(|(known, _)| *known == family).filter(|_| !shaders.is_empty());

@@ -63,6 +63,22 @@ impl Gpu {
     ///
     /// Fails with [`Error::NoDevice`] if there is no such adapter or it cannot give the limits that every kernel needs.
     pub fn open(choice: &DeviceChoice, checked: bool, limits: RequestedLimits) -> Result<Self> {
+        Self::open_with(choice, checked, limits, wgpu::Features::empty())
+    }
+
+    /// Opens an adapter for texts that nobody has looked at: with all checks and all limits, and with subgroups if it has them.
+    ///
+    /// Fails as [`Self::open`] does.
+    pub fn open_for_readers(choice: &DeviceChoice) -> Result<Self> {
+        Self::open_with(choice, true, RequestedLimits::Adapter, wgpu::Features::SUBGROUP)
+    }
+
+    fn open_with(
+        choice: &DeviceChoice,
+        checked: bool,
+        limits: RequestedLimits,
+        wished: wgpu::Features,
+    ) -> Result<Self> {
         let (adapter, mut description) = choose(choice)?;
         let required_limits = match limits {
             RequestedLimits::Adapter => adapter.limits(),
@@ -81,7 +97,7 @@ impl Gpu {
         }
         description.limits = Limits::of(&required_limits);
         let timestamps = adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        let mut required_features = wgpu::Features::empty();
+        let mut required_features = wished & adapter.features();
         required_features.set(wgpu::Features::TIMESTAMP_QUERY, timestamps);
         let request = wgpu::DeviceDescriptor {
             label: Some("holdfast"),

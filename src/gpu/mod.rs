@@ -2,6 +2,7 @@
 
 mod adapter;
 mod device;
+mod program;
 
 pub use adapter::{AdapterDescription, DeviceChoice, Limits, adapters, why_no_adapter};
 pub use device::buffer::{Bindable, Buffer, RawBuffer, Records};
@@ -10,3 +11,4 @@ pub use device::kernel::{Access, Binding, BoundKernel, Cost, Field, Kernel, Para
 pub use device::observer::{Command, Launch, Observer};
 pub use device::recorder::{Recorder, Submission, read_back};
 pub use device::{Gpu, RequestedLimits};
+pub use program::{DeclaredArray, Number, Program};

@@ -65,7 +65,7 @@ fn shortest(gpu: &Gpu, launch: &Launch) -> Result<Duration> {
 }
 
 /// Operations a second, two for each multiply-add, of a kernel that does nothing else. Fails if they come out wrong.
-pub(super) fn peak_operations(gpu: &Gpu) -> Result<f64> {
+pub fn peak_operations(gpu: &Gpu) -> Result<f64> {
     let size = gpu.usual_workgroup_size();
     let workgroups = if gpu.is_software() { 256 } else { 4096 };
     let invocations = (workgroups * size) as usize;
@@ -106,21 +106,21 @@ fn ensure_equal(gpu: &Gpu, probe: &str, found: &[f32], expected: f32) -> Result<
 }
 
 /// Finds out how fast a device copies.
-pub(super) struct CopyProbe {
+pub struct CopyProbe {
     kernel: Arc<Kernel>,
     workgroup_size: u32,
 }
 
 impl CopyProbe {
     /// Compiles the probe.
-    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
+    pub fn new(gpu: &Gpu) -> Result<Self> {
         let workgroup_size = gpu.usual_workgroup_size();
         Ok(Self { kernel: Kernel::new(gpu, &COPY, &[("WORKGROUP_SIZE", workgroup_size)])?, workgroup_size })
     }
 
     /// Bytes a second, read and written ones together, of copying so that `bytes` are touched in all: as many as a kernel
     /// touches, which may lie in a cache as its own do. What a launch takes by itself is left out. Fails if they arrive wrong.
-    pub(super) fn bytes_per_second(&self, gpu: &Gpu, bytes: usize, launch: Duration) -> Result<f64> {
+    pub fn bytes_per_second(&self, gpu: &Gpu, bytes: usize, launch: Duration) -> Result<f64> {
         let most = gpu.limits().array_bytes() as usize;
         let copied = (bytes / 2).clamp(16, most).next_multiple_of(16).min(most / 16 * 16);
         let time = shortest(gpu, &self.launch(gpu, copied)?)?;
@@ -128,7 +128,7 @@ impl CopyProbe {
     }
 
     /// What a launch takes that has next to nothing to do.
-    pub(super) fn launch_time(&self, gpu: &Gpu) -> Result<Duration> {
+    pub fn launch_time(&self, gpu: &Gpu) -> Result<Duration> {
         shortest(gpu, &self.launch(gpu, 16)?)
     }
 

@@ -9,4 +9,5 @@ pub mod sparse;
 pub mod tape;
 mod watching;
 
+pub use limits::{CopyProbe, peak_operations};
 pub use watching::{LaunchTimes, launches, measure, profile};

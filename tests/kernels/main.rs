@@ -18,6 +18,7 @@ mod focus_sweep;
 mod gram;
 mod he_normal;
 mod importance;
+mod lessons;
 mod magnitude_sort;
 mod mask;
 mod max_pool2d;

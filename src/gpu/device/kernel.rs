@@ -146,15 +146,24 @@ impl Kernel {
             return Ok(Arc::clone(kernel));
         }
         let start = Instant::now();
-        let kernel = Arc::new(Self::compile(gpu, shader, constants));
+        let kernel = Arc::new(Self::compile(gpu, shader, constants, gpu.is_checked()));
         gpu.count_build(start);
         gpu.check()?;
         kernels.insert(key, Arc::clone(&kernel));
         Ok(kernel)
     }
 
-    fn compile(gpu: &Gpu, shader: &'static Shader, constants: &[(&'static str, u32)]) -> Self {
-        let module = compile_module(gpu, shader);
+    /// Compiles a text that nobody has looked at: with all run-time checks, however the device was opened, and kept nowhere.
+    ///
+    /// Fails as [`Self::new`] does.
+    pub fn checked(gpu: &Gpu, shader: &'static Shader) -> Result<Arc<Self>> {
+        let kernel = Arc::new(Self::compile(gpu, shader, &[], true));
+        gpu.check()?;
+        Ok(kernel)
+    }
+
+    fn compile(gpu: &Gpu, shader: &'static Shader, constants: &[(&'static str, u32)], checked: bool) -> Self {
+        let module = compile_module(gpu, shader, checked);
         let entries: Vec<_> = (0..)
             .zip(shader.bindings)
             .map(|(binding, declared)| wgpu::BindGroupLayoutEntry {
@@ -246,14 +255,14 @@ impl Kernel {
     }
 }
 
-/// Turns WGSL into a module: with all of wgpu's run-time checks if the device was opened with them, else only with bounds
-/// checks, and only where indices come out of arrays.
-fn compile_module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
+/// Turns WGSL into a module: with all of wgpu's run-time checks if it is to be `checked`, else only with bounds checks, and
+/// only where indices come out of arrays.
+fn compile_module(gpu: &Gpu, shader: &Shader, checked: bool) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(shader.name),
         source: wgpu::ShaderSource::Wgsl(shader.source.into()),
     };
-    if gpu.is_checked() {
+    if checked {
         return gpu.device.create_shader_module(descriptor);
     }
     let mut checks = wgpu::ShaderRuntimeChecks::unchecked();

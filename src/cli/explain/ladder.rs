@@ -1,0 +1,198 @@
+//! `holdfast explain FAMILY --ladder`: from the naive kernel to the fast one, on the reader's device.
+
+use crate::cli::doctor;
+use crate::cli::options::{DeviceOptions, OutputOptions};
+use crate::cli::output;
+use crate::error::{Error, Result};
+use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters, why_no_adapter};
+use crate::lessons::ladder::{LADDERS, Ladder, Listener, Measured, Peak, Prediction, Step, of_family};
+use serde_json::{Value, json};
+
+/// How the ladder is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Markdown,
+    Json,
+}
+
+/// Climbs the ladder of a family.
+pub(super) fn run(family: &str, markdown: bool, device: &DeviceOptions, say: &OutputOptions) -> Result<()> {
+    let ladder = of_family(family).ok_or_else(|| {
+        let known: Vec<&str> = LADDERS.iter().map(|ladder| ladder.family).collect();
+        Error::Usage(format!("{family} has no ladder; these have: {}", known.join(", ")))
+    })?;
+    let gpu = Gpu::open(&any_adapter(device)?, device.checked_shaders, RequestedLimits::Adapter)?;
+    let form = match (say.json, markdown) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Markdown,
+        (false, false) => Form::Text,
+    };
+    let mut printer =
+        Printer { form, ladder, steps: Vec::new(), sizes: String::new(), peak: Value::Null, expected: None };
+    if form == Form::Text {
+        output::result(&format!("{} on {}\n  {}\n", ladder.family, gpu.description().name, ladder.formula))?;
+    }
+    ladder.climb(&gpu, &mut printer)?;
+    match form {
+        Form::Json => output::json(&json!({
+            "family": family,
+            "formula": ladder.formula,
+            "device": gpu.description().name,
+            "driver": gpu.description().driver,
+            "sizes": printer.sizes,
+            "peak": printer.peak,
+            "steps": printer.steps,
+        })),
+        Form::Markdown => output::result("\n"),
+        Form::Text => output::result("holdfast explain FAMILY/STEP shows the text of a step.\n"),
+    }
+}
+
+/// The adapter that the options ask for, or in the place of the CPU engine, which has no WGSL, a driver that runs in software.
+pub(in crate::cli) fn any_adapter(device: &DeviceOptions) -> Result<DeviceChoice> {
+    match doctor::adapter(device) {
+        Some(choice) => Ok(choice),
+        None if device.device.as_deref() == Some("cpu") => Err(Error::Usage(
+            "the CPU engine runs no WGSL; leave --device out, or name a GPU or a software driver".into(),
+        )),
+        None if adapters().is_empty() => Err(Error::NoDevice(why_no_adapter())),
+        None => Ok(DeviceChoice::Index(0)),
+    }
+}
+
+struct Printer {
+    form: Form,
+    ladder: &'static Ladder,
+    steps: Vec<Value>,
+    sizes: String,
+    peak: Value,
+    expected: Option<Prediction>,
+}
+
+impl Listener for Printer {
+    fn begins(&mut self, sizes: &str, peak: &Peak) -> Result<()> {
+        self.sizes = sizes.to_string();
+        self.peak = json!({
+            "operations_per_second": peak.operations,
+            "bytes_per_second": peak.bytes,
+            "launch_us": peak.launch.as_secs_f64() * 1e6,
+        });
+        let (operations, bytes, launch) = (peak.operations, peak.bytes, peak.launch.as_secs_f64());
+        match self.form {
+            Form::Text => output::result(&format!(
+                "  {sizes}\n  at most {} operations and {} a second here, {} for a launch\n",
+                count(operations),
+                bytes_of(bytes),
+                time(launch)
+            )),
+            Form::Markdown => output::result(&format!(
+                "### {}: {sizes}\n\nPeak {} operations a second, a copy as large as the problem {} a second, a launch {}.\n\n\
+                 | step | launches | bytes of a GPU | at least | binds | measured | share of the peak | gain |\n\
+                 |---|--:|--:|--:|---|--:|--:|---|\n",
+                self.ladder.family,
+                count(operations),
+                bytes_of(bytes),
+                time(launch)
+            )),
+            Form::Json => Ok(()),
+        }
+    }
+
+    fn expects(&mut self, step: &Step, prediction: &Prediction) -> Result<()> {
+        self.expected = Some(*prediction);
+        if self.form != Form::Text {
+            return Ok(());
+        }
+        let Prediction { operations, bytes, launches, least, binds } = *prediction;
+        let launches = if launches == 1 { "1 launch".to_string() } else { format!("{launches} launches") };
+        output::result(&format!(
+            "\n{}: {}\n  expected  {} operations, {}, {launches}: {} binds, at least {}\n",
+            step.name,
+            step.idea,
+            count(operations),
+            bytes_of(bytes),
+            binds.name(),
+            time(least.as_secs_f64())
+        ))
+    }
+
+    fn found(&mut self, step: &Step, measured: &Measured) -> Result<()> {
+        // It was told just before.
+        let Some(expected) = self.expected.take() else { return Ok(()) };
+        let Measured { time: took, share, gain } = *measured;
+        let seconds = took.as_secs_f64();
+        let verdict = match gain {
+            None => String::new(),
+            Some(gain) if measured.helped() => format!("{gain:.1} times as fast"),
+            Some(gain) => format!("did not help here ({gain:.1} times)"),
+        };
+        match self.form {
+            Form::Text => output::result(&format!(
+                "  measured  {}, {} operations a second, {} of the peak{}\n",
+                time(seconds),
+                count(expected.operations / seconds),
+                percent(share),
+                if verdict.is_empty() { String::new() } else { format!("; {verdict}") }
+            )),
+            Form::Markdown => output::result(&format!(
+                "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
+                step.name,
+                expected.launches,
+                bytes_of(expected.bytes),
+                time(expected.least.as_secs_f64()),
+                expected.binds.name(),
+                time(seconds),
+                percent(share),
+                if verdict.is_empty() { "–".to_string() } else { verdict }
+            )),
+            Form::Json => {
+                self.steps.push(json!({
+                    "step": step.name,
+                    "idea": step.idea,
+                    "text": step.text().name,
+                    "operations": expected.operations,
+                    "bytes": expected.bytes,
+                    "launches": expected.launches,
+                    "least_ms": expected.least.as_secs_f64() * 1e3,
+                    "binds": expected.binds.name(),
+                    "measured_ms": seconds * 1e3,
+                    "share": share,
+                    "gain": gain,
+                    "helped": measured.helped(),
+                }));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A number with three digits and a prefix.
+fn count(number: f64) -> String {
+    scaled(number, &[(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")], "")
+}
+
+fn bytes_of(number: f64) -> String {
+    scaled(number, &[(1e12, " TB"), (1e9, " GB"), (1e6, " MB"), (1e3, " KB")], " bytes")
+}
+
+fn time(seconds: f64) -> String {
+    if seconds < 1e-3 { scaled(1e6 * seconds, &[], " µs") } else { scaled(seconds, &[(1.0, " s"), (1e-3, " ms")], "") }
+}
+
+fn scaled(number: f64, units: &[(f64, &str)], none: &str) -> String {
+    let (size, unit) = units.iter().copied().find(|(size, _)| number >= *size).unwrap_or((1.0, none));
+    let value = number / size;
+    let digits = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$}{unit}")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.*} %", usize::from(share < 0.1) + usize::from(share < 0.01), 100.0 * share)
+}

@@ -1,0 +1,284 @@
+//! A ladder: one formula, and texts for it from the naive one to the fast one, each timed beside what was to be expected.
+
+use super::Text;
+use super::ladders;
+use super::problem::{Arrays, Problem};
+use crate::check::Report;
+use crate::error::Result;
+use crate::gpu::{BoundKernel, Gpu, Launch, Program};
+use crate::lab::{CopyProbe, measure, peak_operations};
+use std::time::Duration;
+
+/// One measurement lasts about this long.
+const MEASUREMENT: Duration = Duration::from_millis(60);
+/// A time is the best of so many measurements: whatever else runs on the machine only makes them worse.
+const MEASUREMENTS: usize = 3;
+/// A step helped if it takes less than this share of the best time before it.
+const HELPED: f64 = 0.95;
+
+/// Sizes of a problem, in an order of the family's own.
+pub(super) type Sizes = [usize];
+
+/// A launch of a step.
+pub(super) struct Rung {
+    pub(super) text: Text,
+    /// Workgroups for the sizes.
+    pub(super) grid: fn(&Sizes) -> [u32; 3],
+}
+
+/// One way to compute the formula.
+pub struct Step {
+    /// Its name: that of the text that it is about.
+    pub name: &'static str,
+    /// What is new about it, in a line.
+    pub idea: &'static str,
+    pub(super) rungs: &'static [Rung],
+    /// Bytes that a GPU fetches and stores, for the sizes: where neighbours read neighbours 4 for each number, where all read
+    /// the same 1, and where each reads somewhere else a whole piece of 32.
+    pub(super) bytes: fn(&Sizes) -> f64,
+}
+
+/// One formula with its steps.
+pub struct Ladder {
+    /// Family of kernels that it leads to.
+    pub family: &'static str,
+    /// The formula, in a line.
+    pub formula: &'static str,
+    /// Names of the sizes.
+    pub(super) sizes: &'static [&'static str],
+    /// The steps, from the naive one on.
+    pub steps: &'static [Step],
+    /// Sizes of the cases that every step must pass.
+    pub(super) cases: fn() -> Vec<Vec<usize>>,
+    /// Sizes that are timed, smaller ones on a software driver.
+    pub(super) timed: fn(is_software: bool) -> Vec<usize>,
+    /// Operations of the formula, two for each multiply-add, one for each comparison.
+    pub(super) operations: fn(&Sizes) -> f64,
+    /// Seeded arrays of a case.
+    pub(super) problem: fn(&Sizes) -> Problem,
+}
+
+/// All ladders.
+pub const LADDERS: &[&Ladder] = &[
+    &ladders::dense::LADDER,
+    &ladders::conv2d::LADDER,
+    &ladders::magnitude_sort::LADDER,
+    &ladders::stability::LADDER,
+    &ladders::gram::LADDER,
+];
+
+/// What a device can do at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Peak {
+    /// Operations a second, two for each multiply-add.
+    pub operations: f64,
+    /// Bytes a second of a copy as large as the problem.
+    pub bytes: f64,
+    /// What a launch takes at least.
+    pub launch: Duration,
+}
+
+/// What sets the least time of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binds {
+    /// Its arithmetic.
+    Arithmetic,
+    /// Moving its bytes.
+    Memory,
+    /// Its launches.
+    Launches,
+}
+
+impl Binds {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Arithmetic => "arithmetic",
+            Self::Memory => "memory",
+            Self::Launches => "launches",
+        }
+    }
+}
+
+/// What is to be expected of a step before it is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Prediction {
+    /// Operations, two for each multiply-add, one for each comparison.
+    pub operations: f64,
+    /// Bytes that a GPU fetches and stores.
+    pub bytes: f64,
+    /// Launches.
+    pub launches: usize,
+    /// The least time of the three.
+    pub least: Duration,
+    /// What sets it.
+    pub binds: Binds,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// Time of all its launches.
+    pub time: Duration,
+    /// Its operations a second as a share of the device's.
+    pub share: f64,
+    /// How many times as fast as the best step before it; nothing for the first.
+    pub gain: Option<f64>,
+}
+
+impl Measured {
+    /// Whether the step was worth taking on this device.
+    pub fn helped(&self) -> bool {
+        self.gain.is_none_or(|gain| gain > 1.0 / HELPED)
+    }
+}
+
+/// What one wants to hear of while a ladder is climbed.
+pub trait Listener {
+    /// The sizes, and what the device can do at most.
+    fn begins(&mut self, sizes: &str, peak: &Peak) -> Result<()>;
+    /// A step is about to be measured.
+    fn expects(&mut self, step: &Step, prediction: &Prediction) -> Result<()>;
+    /// A step was measured.
+    fn found(&mut self, step: &Step, measured: &Measured) -> Result<()>;
+}
+
+/// The ladder of a family, if it has one.
+pub fn of_family(family: &str) -> Option<&'static Ladder> {
+    LADDERS.iter().copied().find(|ladder| ladder.family == family)
+}
+
+/// Checks every step of every ladder on its cases. Fails only where the device does.
+pub fn check(gpu: &Gpu) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for ladder in LADDERS {
+        reports.extend(ladder.check(gpu)?);
+    }
+    Ok(reports)
+}
+
+impl Ladder {
+    /// Checks every step on the cases: that it gives what the twin gives, and writes all and only its output.
+    ///
+    /// Fails only where the device does.
+    pub fn check(&self, gpu: &Gpu) -> Result<Vec<Report>> {
+        let mut reports = Vec::new();
+        for sizes in (self.cases)() {
+            let problem = (self.problem)(&sizes);
+            for step in self.steps {
+                let arrays = problem.upload(gpu)?;
+                arrays.run(&step.launches(gpu, &sizes, &arrays)?)?;
+                reports.extend(problem.judge(step.text().name, &arrays)?);
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Times every step on this device, each checked before; `listener` hears what is expected before it hears what was found.
+    ///
+    /// Fails where the device does, with [`crate::error::Error::SelfCheck`] where a step is wrong, and as `listener` does.
+    pub fn climb(&self, gpu: &Gpu, listener: &mut dyn Listener) -> Result<()> {
+        let sizes = (self.timed)(gpu.is_software());
+        let problem = (self.problem)(&sizes);
+        let arrays = problem.upload(gpu)?;
+        let copies = CopyProbe::new(gpu)?;
+        let launch = copies.launch_time(gpu)?;
+        let bytes = copies.bytes_per_second(gpu, arrays.bytes(), launch)?;
+        let peak = Peak { operations: peak_operations(gpu)?, bytes, launch };
+        let named: Vec<String> = self.sizes.iter().zip(&sizes).map(|(name, size)| format!("{size} {name}")).collect();
+        listener.begins(&named.join(", "), &peak)?;
+        let mut best = None::<f64>;
+        for step in self.steps {
+            let prediction = self.predict(step, &sizes, &peak);
+            listener.expects(step, &prediction)?;
+            let arrays = problem.upload(gpu)?;
+            let launches = step.launches(gpu, &sizes, &arrays)?;
+            arrays.run(&launches)?;
+            for report in problem.judge(step.text().name, &arrays)? {
+                if !report.passed {
+                    let device = &gpu.description().name;
+                    return Err(crate::error::Error::SelfCheck(format!(
+                        "{report} on {device}; update the driver, or take another --device"
+                    )));
+                }
+            }
+            let mut time = Duration::ZERO;
+            for (bound, workgroups) in launches {
+                let launch = Launch { bound, workgroups, record: None, time: None };
+                let mut shortest = measure(gpu, &launch, MEASUREMENT)?;
+                for _ in 1..MEASUREMENTS {
+                    shortest = shortest.min(measure(gpu, &launch, MEASUREMENT)?);
+                }
+                time += shortest;
+            }
+            let seconds = time.as_secs_f64();
+            let share = prediction.operations / seconds / peak.operations;
+            listener.found(step, &Measured { time, share, gain: best.map(|best| best / seconds) })?;
+            best = Some(best.map_or(seconds, |best| best.min(seconds)));
+        }
+        Ok(())
+    }
+
+    fn predict(&self, step: &Step, sizes: &Sizes, peak: &Peak) -> Prediction {
+        let (operations, bytes, launches) = ((self.operations)(sizes), (step.bytes)(sizes), step.rungs.len());
+        let least = [
+            (operations / peak.operations, Binds::Arithmetic),
+            (bytes / peak.bytes, Binds::Memory),
+            (launches as f64 * peak.launch.as_secs_f64(), Binds::Launches),
+        ];
+        let most = |most: (f64, Binds), next: (f64, Binds)| if next.0 > most.0 { next } else { most };
+        let (seconds, binds) = least.into_iter().fold((0.0, Binds::Launches), most);
+        Prediction { operations, bytes, launches, least: Duration::from_secs_f64(seconds), binds }
+    }
+}
+
+impl Step {
+    /// The text that the step is about: the one of its name.
+    pub fn text(&self) -> &'static Text {
+        let about = self.rungs.iter().find(|rung| rung.text.name.ends_with(&format!("/{}", self.name)));
+        // A test holds every step to it; the last text is the one that writes the output.
+        &about.unwrap_or(&self.rungs[self.rungs.len() - 1]).text
+    }
+
+    fn launches(&self, gpu: &Gpu, sizes: &Sizes, arrays: &Arrays<'_>) -> Result<Vec<(BoundKernel, [u32; 3])>> {
+        let launch = |rung: &Rung| {
+            let program = Program::trusted(rung.text.name, rung.text.wgsl)?;
+            Ok((arrays.bind(&program, &program.compile(gpu)?)?, (rung.grid)(sizes)))
+        };
+        self.rungs.iter().map(launch).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::catalogue::SHADERS;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_text_of_a_ladder_stands_in_its_folder_and_is_named_by_its_header() {
+        let mut named = BTreeSet::new();
+        for ladder in LADDERS {
+            assert!(SHADERS.iter().any(|shader| shader.name.starts_with(&format!("{}.", ladder.family))));
+            for step in ladder.steps {
+                assert!(step.text().name.ends_with(&format!("{}/{}", ladder.family, step.name)), "{}", step.name);
+                for rung in step.rungs {
+                    assert!(rung.text.wgsl.starts_with(&format!("// {}: ", rung.text.name)), "{}", rung.text.name);
+                    named.insert(format!("{}.wgsl", rung.text.name));
+                }
+            }
+            assert_eq!(ladder.sizes.len(), (ladder.timed)(true).len());
+        }
+        let files = |ladder: &&Ladder| std::fs::read_dir(format!("lessons/{}", ladder.family)).unwrap();
+        let found: BTreeSet<String> =
+            LADDERS.iter().flat_map(files).map(|file| file.unwrap().path().display().to_string()).collect();
+        assert_eq!(named, found);
+    }
+
+    #[test]
+    fn a_step_that_is_no_faster_than_the_best_before_it_did_not_help() {
+        let helped = |gain| Measured { time: Duration::ZERO, share: 0.0, gain }.helped();
+        assert!(helped(None) && helped(Some(1.1)));
+        assert!(!helped(Some(1.04)) && !helped(Some(0.5)));
+    }
+}
