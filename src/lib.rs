@@ -78,6 +78,8 @@ pub mod kernels;
 #[cfg(feature = "gpu")]
 pub mod lab;
 pub mod network;
+#[cfg(all(feature = "gpu", feature = "report"))]
+pub mod playground;
 pub mod pruning;
 pub mod random;
 #[cfg(feature = "report")]
