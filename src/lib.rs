@@ -83,6 +83,8 @@ pub mod lab;
 #[cfg(feature = "gpu")]
 pub mod lessons;
 pub mod network;
+#[cfg(all(feature = "gpu", feature = "report"))]
+pub mod playground;
 pub mod pruning;
 pub mod random;
 #[cfg(feature = "report")]

@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from top to bottom; each imports only modules below it. `main.rs` and `lib.rs` stand above all.
-const MODULES: [&str; 20] = [
+const MODULES: [&str; 21] = [
     "cli",
+    "playground",
     "report",
     "study",
     "training",

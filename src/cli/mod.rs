@@ -14,6 +14,7 @@ mod export;
 mod merge;
 mod options;
 mod output;
+mod playground;
 mod progress;
 mod prune;
 mod report;
@@ -61,6 +62,8 @@ enum Command {
     Compact(Box<compact::CompactArguments>),
     /// Finished runs on one HTML page that needs no network: Figure 4 with a slider, the layer, the ledger, the study's tables.
     Report(report::ReportArguments),
+    /// One HTML page on which a network is trained and pruned in the reader's browser, by the same WGSL.
+    Playground(playground::PlaygroundArguments),
     /// Speed of this machine: training step, sort and count, sweep.
     Bench(bench::BenchArguments),
     /// List, verify, export and generate data sets.
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Compact(arguments) => compact::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Playground(arguments) => playground::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),

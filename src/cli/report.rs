@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<()> {
         (None, [run]) => run.join("report.html"),
         (None, _) => PathBuf::from("report.html"),
     };
-    html::write(&runs, &place_of_page(out.clone())?)?;
+    html::write(&runs, &place_of_page(out.clone(), "name another file with --out")?)?;
     output::result(&format!("The page is {}.\n", out.display()))
 }
 
@@ -146,14 +146,14 @@ pub(super) fn write(folder: &RunFolder, manifest: &Manifest, engine: &mut Engine
     html::write(&[contents(folder.path(), manifest, engine)?], &folder.file("report.html")?)
 }
 
-/// The file that the page goes to: `out` itself, or what it is a link to.
+/// The file that the page goes to: `out` itself, or what it is a link to; `else_do` is the advice if it may not go there.
 ///
 /// Fails with [`Error::Usage`] if something else is there: only pages of Holdfast's are replaced.
-fn place_of_page(out: PathBuf) -> Result<PathBuf> {
+pub(super) fn place_of_page(out: PathBuf, else_do: &str) -> Result<PathBuf> {
     let Ok(found) = std::fs::symlink_metadata(&out) else { return Ok(out) };
     let refused = |found: &str| {
         Error::Usage(format!(
-            "{} {found}, and only pages of Holdfast's are replaced; name another file with --out, or move it away",
+            "{} {found}, and only pages of Holdfast's are replaced; {else_do}, or move it away",
             out.display()
         ))
     };

@@ -4,6 +4,7 @@
 //! kernel comes to what its device can do at most.
 
 mod limits;
+pub mod program;
 pub mod roofline;
 pub mod sparse;
 pub mod tape;

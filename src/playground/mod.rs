@@ -1,0 +1,169 @@
+//! One HTML page on which a network is trained and pruned in the reader's browser, by the same WGSL.
+//!
+//! The page's script knows no kernel: it runs a launch program, which is written down here while the engine does the same work.
+//! What a browser without WebGPU shows was computed here too.
+
+mod launches;
+mod recorded;
+mod subject;
+
+use crate::engine::{Engine, GpuBackend, Watch};
+use crate::error::{Error, Result};
+use crate::lab::program::Program;
+use crate::network::ParameterLayout;
+use crate::pruning::masks::RemovalOrder;
+use crate::run_folder;
+use askama::Template;
+use bytemuck::NoUninit;
+use data_encoding::BASE64;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use recorded::Recorded;
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+use subject::{EPOCHS, SEED, Subject, TOLERANCES, WINDOWS};
+
+/// What runs on the page itself.
+const SCRIPT: &str = concat!(
+    include_str!("../../templates/elements.js"),
+    include_str!("../../templates/playground_runs.js"),
+    include_str!("../../templates/playground_drawings.js"),
+    include_str!("../../templates/playground.js")
+);
+
+/// What the page's scripts are told. Arrays are as [`packed`] leaves them.
+#[derive(Serialize)]
+struct Contents {
+    version: &'static str,
+    program: Program,
+    network: Network,
+    plan: Plan,
+    /// Bytes `[sample, y, x]`: the training images, then the test images.
+    images: String,
+    /// Bytes, in the same order.
+    labels: String,
+    recorded: Recorded,
+}
+
+/// Where the network's tensors lie in its parameters.
+#[derive(Serialize)]
+struct Network {
+    parameters: usize,
+    height: usize,
+    width: usize,
+    tensors: Vec<Tensor>,
+    /// Index of the tensor that is recorded and pruned.
+    focus: usize,
+}
+
+#[derive(Serialize)]
+struct Tensor {
+    name: String,
+    offset: usize,
+    shape: Vec<usize>,
+}
+
+/// What is trained for how long, and counted how.
+#[derive(Serialize)]
+struct Plan {
+    training_images: usize,
+    test_images: usize,
+    epochs: usize,
+    seed: u64,
+    tolerances: [f64; TOLERANCES.len()],
+    windows: [u32; WINDOWS.len()],
+    /// Adam's rate of each step, `f32`.
+    rates: String,
+    /// `[epoch, place]`, `u32`: indices of training images.
+    orders: String,
+    /// The order in which the random control removes weights.
+    random: RemovalOrder,
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "playground.html")]
+struct Page<'a> {
+    version: &'static str,
+    style: &'static str,
+    contents: &'a str,
+    worker: &'static str,
+    script: &'static str,
+}
+
+/// Writes the page to a file. `gpu` is any device: it is watched, and no number of its is kept; `cpu` computes the run that is
+/// recorded.
+///
+/// Fails as the engines do, with [`Error::Data`] if MNIST is not found, and with [`Error::Io`] if the file cannot be written.
+pub fn write(gpu: GpuBackend, cpu: &mut Engine, path: &Path, watch: &Watch<'_>) -> Result<()> {
+    let subject = Subject::read()?;
+    let page = page(&Contents::new(gpu, cpu, &subject, watch)?)?;
+    run_folder::write(path, |file| file.write_all(page.as_bytes()))
+}
+
+fn page(contents: &Contents) -> Result<String> {
+    // Inside a script element only this could end it.
+    let contents = serde_json::to_string(contents).map_err(failed)?.replace('<', "\\u003c");
+    let page = Page {
+        version: env!("CARGO_PKG_VERSION"),
+        style: include_str!("../../templates/playground.css"),
+        contents: &contents,
+        worker: include_str!("../../templates/playground_worker.js"),
+        script: SCRIPT,
+    };
+    page.render().map_err(failed)
+}
+
+fn failed(error: impl Display) -> Error {
+    Error::Job(format!("the page could not be made: {error}; this is a mistake of the program, please report it"))
+}
+
+impl Contents {
+    fn new(gpu: GpuBackend, cpu: &mut Engine, subject: &Subject, watch: &Watch<'_>) -> Result<Self> {
+        let layout = ParameterLayout::new(&subject.architecture);
+        let focus = layout.tensors.iter().position(|tensor| tensor == layout.focus_weight()).unwrap_or_default();
+        let tensor = |tensor: &crate::network::Tensor| Tensor {
+            name: tensor.name.clone(),
+            offset: tensor.offset,
+            shape: tensor.shape.clone(),
+        };
+        let (training, test) = (&subject.images.training, &subject.images.test);
+        let orders: Vec<u32> = (0..EPOCHS).flat_map(|epoch| subject.order(epoch).to_vec()).collect();
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION"),
+            program: launches::of(gpu, subject, watch)?,
+            network: Network {
+                parameters: layout.parameters(),
+                height: training.height,
+                width: training.width,
+                tensors: layout.tensors.iter().map(tensor).collect(),
+                focus,
+            },
+            plan: Plan {
+                training_images: training.samples(),
+                test_images: test.samples(),
+                epochs: EPOCHS,
+                seed: SEED,
+                tolerances: TOLERANCES,
+                windows: WINDOWS,
+                rates: packed(&subject.rates()),
+                orders: packed(&orders),
+                random: subject.random_order(),
+            },
+            images: packed(&[&training.images[..], &test.images].concat()),
+            labels: packed(&[&training.labels[..], &test.labels].concat()),
+            recorded: Recorded::new(cpu, subject, watch)?,
+        })
+    }
+}
+
+/// Numbers as the page unpacks them: their bytes, little end first, compressed by gzip, in base64.
+fn packed<T: NoUninit>(numbers: &[T]) -> String {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    // Memory takes whatever is written to it.
+    let compressed =
+        encoder.write_all(bytemuck::cast_slice(numbers)).and_then(|()| encoder.finish()).unwrap_or_default();
+    BASE64.encode(&compressed)
+}
