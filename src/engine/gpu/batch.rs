@@ -14,13 +14,13 @@ use super::tuning::Choice;
 use crate::cpu::{he_normal, mask as states};
 use crate::engine::backend::{BackendBatch, PackedPoint, PrunedNetwork};
 use crate::engine::loaded::Loaded;
-use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepSize, Watch};
+use crate::engine::{Evaluation, Footprint, MaskChange, Setup, StepLoss, Steps, SweepSize, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::dense_stack::Launches;
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{focus_sweep, he_normal as initial};
-use crate::network::{ParameterLayout, Selection};
+use crate::network::ParameterLayout;
 use masks::MaskLaunches;
 use parking_lot::Mutex;
 use std::ops::Range;
@@ -254,26 +254,6 @@ impl BackendBatch for GpuBatch {
             launches.change(gpu, network, state, change, ids, counts)?;
         }
         Ok(())
-    }
-
-    fn accumulate(&mut self) -> Result<()> {
-        self.add_to_sums()
-    }
-
-    fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
-        self.read_weights(selection)
-    }
-
-    fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()> {
-        self.write_weights(selection, weights)
-    }
-
-    fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
-        self.read_replicas(visit)
-    }
-
-    fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        self.write_replicas(replicas)
     }
 
     fn logits(&mut self, data: &Loaded, samples: Range<usize>) -> Result<Vec<f32>> {
