@@ -292,7 +292,7 @@ impl BackendBatch for GpuBatch {
         for wave in &self.waves {
             let replicas = wave.state.replicas;
             // A pair of words for each replica and step of a submission.
-            let rows = feed.steps().len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
+            let rows = feed.steps.len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
             let losses = Buffer::new(gpu, "losses", rows * replicas)?;
             let launches = Sequence::evaluation(self.binder(wave, &feed, &self.evaluation_activations), 0, &losses)?;
             let record = |recorder: &mut Recorder<'_>, step, samples| launches.record(recorder, step, samples);
