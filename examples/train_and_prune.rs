@@ -10,7 +10,7 @@ use holdfast::network::{Architecture, Selection};
 use holdfast::pruning::allocation::{Amount, Scope};
 use holdfast::pruning::score::{Score, Scores};
 use holdfast::stability::TensorHistory;
-use holdfast::training::{LearningRate, Plan, train};
+use holdfast::training::{Plan, train};
 
 /// Trains for this many epochs.
 const EPOCHS: u32 = 20;
@@ -31,23 +31,8 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
     let architecture = Architecture::dnn(training.height, training.width, [30; 6], training.classes);
     let mut engine = Engine::cpu(None)?;
     let selection = Selection::focus(&architecture);
-    let plan = Plan {
-        architecture: &architecture,
-        training: engine.load(&training)?,
-        data: &training,
-        batch: 32,
-        pixel_scale: 255.0,
-        seed: 1,
-        replica_ids: &[0, 1, 2],
-        selection: &selection,
-        epochs: EPOCHS,
-        schedules: &[],
-        record: true,
-        average: 0,
-        plateau: None,
-        learning_rate: LearningRate::Constant,
-        keep_diverged: false,
-    };
+    let handle = engine.load(&training)?;
+    let plan = Plan::new((&architecture, &selection), (handle, &training), &[0, 1, 2], EPOCHS);
     let watch = Watch::nobody();
     let mut trained = train(&mut engine, &plan, None, &watch, &|_| {})?;
 

@@ -14,7 +14,7 @@
 //! use holdfast::pruning::allocation::{Amount, Scope};
 //! use holdfast::pruning::score::{Score, Scores};
 //! use holdfast::stability::TensorHistory;
-//! use holdfast::training::{LearningRate, Plan, train};
+//! use holdfast::training::{Plan, train};
 //! use std::sync::Arc;
 //!
 //! // Eight images of 2 x 2 pixels: the bright ones are class 1.
@@ -27,23 +27,7 @@
 //! let mut engine = Engine::cpu(None)?;
 //! let handle = engine.load(&data)?;
 //! let selection = Selection::focus(&architecture);
-//! let plan = Plan {
-//!     architecture: &architecture,
-//!     training: handle,
-//!     data: &data,
-//!     batch: 4,
-//!     pixel_scale: 255.0,
-//!     seed: 1,
-//!     replica_ids: &[0, 1],
-//!     selection: &selection,
-//!     epochs: 10,
-//!     schedules: &[],
-//!     record: true,
-//!     average: 0,
-//!     plateau: None,
-//!     learning_rate: LearningRate::Constant,
-//!     keep_diverged: false,
-//! };
+//! let plan = Plan { batch: 4, ..Plan::new((&architecture, &selection), (handle, &data), &[0, 1], 10) };
 //! let watch = Watch::nobody();
 //! let mut trained = train(&mut engine, &plan, None, &watch, &|_| {})?;
 //!

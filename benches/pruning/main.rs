@@ -16,7 +16,7 @@ use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::{RemovalOrder, by_stability, removed_weights};
 use holdfast::random::{Sequence, Stream};
 use holdfast::stability::{History, Reading, Stability, WindowedEnvelope};
-use holdfast::training::{LearningRate, Plan, train};
+use holdfast::training::{Plan, train};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{BATCH, begin, engines, images, paper_network};
@@ -74,23 +74,9 @@ fn operating_points(criterion: &mut Criterion) {
         });
         let steps = TRAINING_IMAGES.div_ceil(BATCH) as u64;
         let schedules = [Schedule::new(Rule::Density, 0.8, paper_network().weight_count(), 3, steps)];
-        let plan = Plan {
-            architecture: &paper_network(),
-            training: handle,
-            data: &training,
-            batch: BATCH,
-            pixel_scale: 255.0,
-            seed: 1,
-            replica_ids: &[0],
-            epochs: 3,
-            schedules: &schedules,
-            record: false,
-            average: 0,
-            plateau: None,
-            learning_rate: LearningRate::Constant,
-            keep_diverged: false,
-            selection: &focus,
-        };
+        let network = paper_network();
+        let plan = Plan::new((&network, &focus), (handle, &training), &[0], 3);
+        let plan = Plan { batch: BATCH, schedules: &schedules, record: false, ..plan };
         group.bench_function(format!("ed/r1_2000_images_3_epochs/{name}"), |bencher| {
             bencher.iter(|| {
                 let trained = train(&mut engine, &plan, None, &watch, &|_| {});

@@ -6,6 +6,7 @@ use super::{
     Draws, Held, Output, Setting, at_every_size, magnitudes, output, part, read, run, second_step, sums, used_part,
     widen,
 };
+use super::{FACTOR, OFFSET, SCALE};
 use crate::cpu::Real;
 use crate::cpu::conv2d::{self as twin, ConvShape};
 use crate::cpu::dense::gather;
@@ -19,15 +20,8 @@ use crate::kernels::conv2d::{
 use crate::kernels::dense::ImageShape;
 use crate::kernels::max_pool2d::argmax_len;
 
-/// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
-/// term far above.
-const FACTOR: f64 = 8.0;
 /// Images that batches are drawn from.
 const IMAGES: usize = 5;
-/// What pixels are multiplied by.
-const SCALE: f32 = 1.0 / 255.0;
-/// Parameters before the layer's weights, so that offsets count.
-const OFFSET: usize = 3;
 
 /// One application of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

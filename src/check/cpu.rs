@@ -4,6 +4,7 @@ use super::comparator::{EPSILON, Expected, Report, compare, compare_exact, sums_
 use super::{
     Draws, Output, bits, exact, focus_sweep, gram, magnitude_sort, magnitudes, stability, surgeon as surgery, widen,
 };
+use super::{FACTOR, SCALE};
 use crate::cpu::conv2d::ConvShape;
 use crate::cpu::dense::DenseShape;
 use crate::cpu::fast::focus_sweep::{BLOCK, SweepInput};
@@ -18,10 +19,6 @@ use crate::cpu::training_step::{self as twin, Replica};
 use crate::cpu::{adam, conv2d, dense, mask};
 use crate::network::{Architecture, Convolution, ParameterLayout, Selection};
 
-/// What pixels are multiplied by.
-const SCALE: f32 = 1.0 / 255.0;
-/// Factor of the tolerance of one sum of products, as in [`super::dense`].
-const FACTOR: f64 = 8.0;
 /// Number of the step that is checked, and what decaying weights are multiplied by.
 const STEP: u64 = 7;
 const DECAY: f32 = 0.875;

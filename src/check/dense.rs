@@ -2,6 +2,7 @@
 
 use super::comparator::{Report, compare};
 use super::{Draws, Held, Output, Setting, at_every_size, output, part, read, run, second_step, sums, used_part};
+use super::{FACTOR, OFFSET, SCALE};
 use crate::cpu::Real;
 use crate::cpu::dense::{self as twin, DenseShape};
 use crate::error::{Error, Result};
@@ -12,15 +13,8 @@ use crate::kernels::dense::{
     Gather, GatherArguments, ImageShape, Input, Shape,
 };
 
-/// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
-/// term far above.
-const FACTOR: f64 = 8.0;
 /// Images that batches are drawn from.
 const IMAGES: usize = 11;
-/// What pixels are multiplied by.
-const SCALE: f32 = 1.0 / 255.0;
-/// Parameters before the layer's weights, so that offsets count.
-const OFFSET: usize = 3;
 
 /// One application of a dense layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

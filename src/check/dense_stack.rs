@@ -2,6 +2,7 @@
 
 pub mod step;
 
+use super::OFFSET;
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
 use super::{Draws, Output, Setting, UNWRITTEN, at_every_size, bits, output, pairs, part, preset, read, run, widen};
 use crate::cpu::dense_stack::{self as twin, StackShape};
@@ -14,8 +15,6 @@ use crate::kernels::softmax_cross_entropy::BatchLoss;
 /// Rounding errors that a number gathers on its way forward and backward, in units of the largest number of its array: each of
 /// some ten sums of up to 32 terms adds a few, while one wrong term shows a thousand times as large.
 const FACTOR: f64 = 16.0;
-/// Parameters before the stack, so that offsets count.
-const OFFSET: usize = 3;
 /// Images that have labels.
 const IMAGES: usize = 11;
 

@@ -1,5 +1,6 @@
 //! Cases of `focus_sweep.evaluate`.
 
+use super::OFFSET;
 use super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
 use super::{Draws, Output, Setting, at_every_size, output, pairs, read, run, widen};
 use crate::cpu::focus_sweep::{self as twin, SweepShape};
@@ -7,9 +8,6 @@ use crate::error::Result;
 use crate::gpu::Buffer;
 use crate::kernels::StepRecord;
 use crate::kernels::focus_sweep::{BlockLoss, EVALUATE, Evaluate, EvaluateArguments, NAIVE, ParameterOffsets};
-
-/// Parameters before the focus weights, so that offsets count.
-const OFFSET: usize = 3;
 
 /// Some pruned networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

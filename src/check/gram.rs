@@ -1,5 +1,6 @@
 //! Cases of `gram.*`.
 
+use super::FACTOR;
 use super::comparator::{Report, compare, sums_of_products};
 use super::{Draws, Output, Setting, bits, magnitudes, output, preset, read, run, widen};
 use crate::cpu::fast::gram as fast;
@@ -11,8 +12,6 @@ use crate::kernels::gram::{
     ACCUMULATE, Accumulate, AccumulateArguments, NAIVE, NO_COLUMN, RIDGE, Ridge, RidgeArguments, Shape,
 };
 
-/// Factor of the tolerance of a sum, as in [`super::dense`].
-const FACTOR: f64 = 8.0;
 /// What inactive rows count.
 const INACTIVE: f32 = 0.1;
 /// The ridge as a share of the mean of the diagonal.

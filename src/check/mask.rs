@@ -8,8 +8,8 @@ use crate::cpu::{magnitude_sort, mask as twin};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::mask::{
-    APPLY, Apply, ApplyArguments, Change, DRAW, Draw, DrawArguments, MaskedPart, REGROW, Regrow, RegrowArguments,
-    Smallest, SmallestArguments,
+    APPLY, Apply, ApplyArguments, Change, DRAW, Draw, DrawArguments, MaskedPart, REGROW, RankedState, Regrow,
+    RegrowArguments, Smallest, SmallestArguments,
 };
 use std::ops::Range;
 
@@ -140,6 +140,11 @@ impl Held {
         })
     }
 
+    fn ranked(&self) -> RankedState<'_> {
+        let Self { rank, changes, mask, state: [parameters, m, v] } = self;
+        RankedState { rank, changes, mask, parameters, m, v }
+    }
+
     fn read(&self, gpu: &Gpu) -> Result<[Output; 4]> {
         let [parameters, m, v] = &self.state;
         Ok([read(gpu, &self.mask)?, read(gpu, parameters)?, read(gpu, m)?, read(gpu, v)?])
@@ -150,17 +155,7 @@ impl Held {
 fn check_smallest(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let (gpu, arrays) = (on.gpu, Arrays::new(case));
     let held = Held::new(gpu, case, &arrays)?;
-    let arguments = SmallestArguments {
-        replicas: case.count.len(),
-        part: &case.part(),
-        rank: &held.rank,
-        changes: &held.changes,
-        state: case.state,
-        mask: &held.mask,
-        parameters: &held.state[0],
-        m: &held.state[1],
-        v: &held.state[2],
-    };
+    let arguments = SmallestArguments { part: &case.part(), state: case.state, ranked: held.ranked() };
     let kernel = if on.naive { Smallest::naive } else { Smallest::new };
     let bound = kernel(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
@@ -225,17 +220,7 @@ fn check_draw(on: Setting<'_>, case: &Case) -> Result<Report> {
 fn check_regrow(on: Setting<'_>, case: &Case) -> Result<Vec<Report>> {
     let (gpu, arrays) = (on.gpu, Arrays::new(case));
     let held = Held::new(gpu, case, &arrays)?;
-    let arguments = RegrowArguments {
-        part: &case.part(),
-        seed: SEED,
-        scale: SCALE,
-        rank: &held.rank,
-        changes: &held.changes,
-        mask: &held.mask,
-        parameters: &held.state[0],
-        m: &held.state[1],
-        v: &held.state[2],
-    };
+    let arguments = RegrowArguments { part: &case.part(), seed: SEED, scale: SCALE, ranked: held.ranked() };
     let bound = Regrow::new(gpu, on.workgroup_size)?.bind(gpu, &arguments)?;
     run(gpu, &case.name(), |recorder| bound.record_once(recorder))?;
     let Arrays { rank, mut mask, state } = arrays;

@@ -41,6 +41,13 @@ use std::ops::Range;
 
 /// Elements behind the end of each output.
 pub(crate) const GUARD: usize = 67;
+/// Factor of the tolerance of a sum: rounding errors of a thousand terms of either sign stay well below it, one wrong
+/// term far above.
+const FACTOR: f64 = 8.0;
+/// What pixels are multiplied by.
+const SCALE: f32 = 1.0 / 255.0;
+/// Parameters before a layer's weights, so that offsets count.
+const OFFSET: usize = 3;
 
 /// What a case runs on: a device, and the size of workgroups there.
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 
 mod importance;
 
+use super::FACTOR;
 use super::comparator::{EPSILON, Expected, Report, compare};
 use super::{Draws, Output, Setting, bits, output, preset, read, run, widen};
 use crate::cpu::fast::gram::Half;
@@ -18,8 +19,6 @@ use crate::kernels::surgeon::{
 
 /// The ridge as a share of the mean of the diagonal: the condition of a Gram matrix is at most columns / ridge.
 const RIDGE: f64 = 0.01;
-/// Factor of the tolerance, as in [`super::dense`].
-const FACTOR: f64 = 8.0;
 /// The most columns of the naive kernel's cases: its loops are the cube of them.
 const MOST_NAIVE: usize = 20;
 

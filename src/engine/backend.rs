@@ -130,13 +130,8 @@ pub(super) enum Content {
     Parameters(Arc<[f32]>),
 }
 
-/// Replicas behind [`super::Batch`], whose methods say what these do.
-pub(super) trait BackendBatch {
-    /// `rates` has Adam's bias-corrected learning rate of each step.
-    fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
-
-    fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()>;
-
+/// What replicas behind [`super::Batch`] have become; its methods say what these do.
+pub(super) trait BackendState {
     fn accumulate(&mut self) -> Result<()>;
 
     fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>>;
@@ -146,6 +141,14 @@ pub(super) trait BackendBatch {
     fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()>;
 
     fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()>;
+}
+
+/// Replicas behind [`super::Batch`], whose methods say what these do.
+pub(super) trait BackendBatch: BackendState {
+    /// `rates` has Adam's bias-corrected learning rate of each step.
+    fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>>;
+
+    fn change_masks(&mut self, change: MaskChange, weight_count: &[u32]) -> Result<()>;
 
     fn logits(&mut self, data: &Loaded, samples: Range<usize>) -> Result<Vec<f32>>;
 

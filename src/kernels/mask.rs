@@ -80,26 +80,47 @@ impl Change {
     }
 }
 
-/// Arrays of [`Smallest`].
-pub struct SmallestArguments<'a> {
-    /// Replicas side by side.
-    pub replicas: usize,
-    /// Whose weights.
-    pub part: &'a MaskedPart,
-    /// `[replica, selected]`: place in descending order of magnitude.
+/// Ranked weights, how many of them change, and what is written where they do.
+#[derive(Clone, Copy)]
+pub struct RankedState<'a> {
+    /// `[replica, selected]`: place in descending order of what weights are ranked by.
     pub rank: &'a Buffer<u32>,
-    /// `[replica]`: how many get the state, each at most as many as are selected.
+    /// `[replica]`: how many change, each at most as many as are selected.
     pub changes: &'a Buffer<Change>,
-    /// The state: 0 prunes, 2 lets decay.
-    pub state: u32,
     /// `[replica, masked]`, read and written: 0 pruned, 1 kept, 2 decaying.
     pub mask: &'a Buffer<u32>,
-    /// `[replica, parameter]`, written at pruned weights.
+    /// `[replica, parameter]`
     pub parameters: &'a Buffer<f32>,
     /// As `parameters`.
     pub m: &'a Buffer<f32>,
     /// As `parameters`.
     pub v: &'a Buffer<f32>,
+}
+
+impl RankedState<'_> {
+    /// Fails unless there are arrays for all replicas, whose number it gives.
+    fn check(&self, kernel: &str, part: &MaskedPart) -> Result<usize> {
+        let Self { rank, changes, mask, parameters, m, v } = *self;
+        let replicas = changes.len();
+        require_positive(kernel, &[("replicas", replicas)])?;
+        part.check(kernel)?;
+        require(kernel, "rank", rank, replicas * part.selected)?;
+        require(kernel, "mask", mask, replicas * part.masked.len())?;
+        for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
+            require(kernel, role, array, part.end(replicas))?;
+        }
+        Ok(replicas)
+    }
+}
+
+/// Arrays of [`Smallest`].
+pub struct SmallestArguments<'a> {
+    /// Whose weights.
+    pub part: &'a MaskedPart,
+    /// The state that they get: 0 prunes, 2 lets decay.
+    pub state: u32,
+    /// Ranks of magnitudes; moments and weights are written where they are pruned.
+    pub ranked: RankedState<'a>,
 }
 
 wrapper! {
@@ -111,16 +132,9 @@ impl Smallest {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &SmallestArguments<'_>) -> Result<Bound> {
         let name = self.0.name();
-        let SmallestArguments { replicas, part, rank, changes, mask, state, parameters, m, v } = *arguments;
-        require_positive(name, &[("replicas", replicas)])?;
-        part.check(name)?;
-        require(name, "rank", rank, replicas * part.selected)?;
-        require(name, "changes", changes, replicas)?;
-        require(name, "mask", mask, replicas * part.masked.len())?;
-        let needed = part.end(replicas);
-        for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
-            require(name, role, array, needed)?;
-        }
+        let SmallestArguments { part, state, ranked } = *arguments;
+        let replicas = ranked.check(name, part)?;
+        let RankedState { rank, changes, mask, parameters, m, v } = ranked;
         let MaskedPart { weight_count, start, selected, offset, parameters_per_replica, ref masked } = *part;
         let params = params!(gpu, "mask.smallest"; Params {
             weight_count, start, selected, parameters: parameters_per_replica, offset, masked: masked.len(),
@@ -221,18 +235,8 @@ pub struct RegrowArguments<'a> {
     pub seed: u64,
     /// What standard draws are multiplied by.
     pub scale: f32,
-    /// `[replica, selected]`: place in descending order of the draws.
-    pub rank: &'a Buffer<u32>,
-    /// `[replica]`: as in the draw that chose the weights, and how many grow.
-    pub changes: &'a Buffer<Change>,
-    /// `[replica, masked]`, written at the chosen weights.
-    pub mask: &'a Buffer<u32>,
-    /// `[replica, parameter]`, written at the chosen weights.
-    pub parameters: &'a Buffer<f32>,
-    /// As `parameters`.
-    pub m: &'a Buffer<f32>,
-    /// As `parameters`.
-    pub v: &'a Buffer<f32>,
+    /// Ranks of the draws, and changes as the draws were told; all is written at the chosen weights.
+    pub ranked: RankedState<'a>,
 }
 
 wrapper! {
@@ -244,16 +248,9 @@ impl Regrow {
     /// Checks the arrays and binds them.
     pub fn bind(&self, gpu: &Gpu, arguments: &RegrowArguments<'_>) -> Result<Bound> {
         let name = REGROW.name;
-        let RegrowArguments { part, seed, scale, rank, changes, mask, parameters, m, v } = *arguments;
-        let replicas = changes.len();
-        require_positive(name, &[("replicas", replicas)])?;
-        part.check(name)?;
-        require(name, "rank", rank, replicas * part.selected)?;
-        require(name, "mask", mask, replicas * part.masked.len())?;
-        let needed = part.end(replicas);
-        for (role, array) in [("parameters", parameters), ("m", m), ("v", v)] {
-            require(name, role, array, needed)?;
-        }
+        let RegrowArguments { part, seed, scale, ranked } = *arguments;
+        let replicas = ranked.check(name, part)?;
+        let RankedState { rank, changes, mask, parameters, m, v } = ranked;
         let [key_low, key_high] = halves(seed);
         let MaskedPart { weight_count, start, selected, offset, parameters_per_replica, ref masked } = *part;
         let params = params!(gpu, "mask.regrow"; RegrowParams {

@@ -7,7 +7,7 @@ use super::calibration::Calibration;
 use super::configuration::{Configuration, Surgeons};
 use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, LedgerRow, Measured, Workload};
-use super::part::{Asked, Base, Calibrated, Counted, Part};
+use super::part::{Asked, Base, Calibrated, Counted, Part, TrainedNetworks};
 use super::records::{LayerAxes, write_calibration, write_envelope, write_records, write_stability};
 use super::results::{
     COMPACTED_FILE, CompactedRow, ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude,
@@ -195,6 +195,7 @@ impl<'a> CellComparison<'a> {
             calibrated.push(self.calibrate(Base::Mean, &mean, &features)?);
         }
         let averaged = self.evaluate_mean(&mut trained, test, &mean)?;
+        let mut networks = TrainedNetworks { trained, test, overheads: training_overheads };
         let (mut correlations, mut inference) = (Vec::new(), Vec::new());
         for counted in parts {
             let by_size = are_several(&counted.layers);
@@ -209,14 +210,14 @@ impl<'a> CellComparison<'a> {
             self.dense(&part, "", &dense);
             self.dense(&part, Base::Mean.name(), &averaged);
             let numbers = part.numbers(self.configuration.seed, &sparsities);
-            inference.extend(self.inference(&mut trained.batch, test, &part)?);
+            inference.extend(self.inference(&mut networks.trained.batch, test, &part)?);
             if by_size {
-                self.by_size(&mut trained, test, &part, &numbers, &calibrated, training_overheads)?;
+                self.by_size(&mut networks, &part, &numbers, &calibrated)?;
                 continue;
             }
-            self.criteria(&mut trained, test, &part, &numbers, training_overheads)?;
-            self.chosen_windows(&mut trained.batch, training, &part, &numbers)?;
-            self.repairs(&mut trained, test, &part, &numbers, &calibrated, training_overheads)?;
+            self.criteria(&mut networks, &part, &numbers)?;
+            self.chosen_windows(&mut networks.trained.batch, training, &part, &numbers)?;
+            self.repairs(&mut networks, &part, &numbers, &calibrated)?;
             if correlations.is_empty() {
                 correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
             }
@@ -232,7 +233,7 @@ impl<'a> CellComparison<'a> {
         csv::write::<InferenceRow>(&folder.file("inference.csv")?, &inference)?;
         // Exponential decay trains networks of its own: these are not needed beside them.
         drop(calibrated);
-        drop((trained, parameters, mean));
+        drop((networks, parameters, mean));
         if !self.ways.is_empty() {
             ways::write(&folder.file(WAYS_FILE)?, &self.ways)?;
             self.ways.clear();
@@ -269,29 +270,27 @@ impl<'a> CellComparison<'a> {
     /// What calibration images add on one layer.
     fn repairs(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        networks: &mut TrainedNetworks,
         part: &Part<'_>,
         numbers: &Numbers<'_>,
         calibrated: &[Calibrated<'_>],
-        training_overheads: Overheads,
     ) -> Result<()> {
         let weights = part.selection.weights();
         let mut removed: Vec<usize> =
             numbers.sparsities.iter().map(|&sparsity| removed_weights(sparsity, weights)).collect();
         removed.dedup();
-        let asked = Asked { part, calibrated: &calibrated[0], methods: &[], removed: &removed, training_overheads };
+        let asked = Asked { part, numbers, calibrated: &calibrated[0], methods: &[], removed: &removed };
         let methods = &[Method::Wanda, Method::HoldInput];
-        self.cut_at(trained, test, numbers, Asked { methods, ..asked })?;
+        self.cut_at(networks, Asked { methods, ..asked })?;
         if !self.can_solve(part, &calibrated[0]) {
             return Ok(());
         }
         let methods = &[Method::Magnitude, Method::Hold, Method::Wanda, Method::HoldInput, Method::Random];
-        self.refit_at(trained, test, numbers, Asked { methods, ..asked })?;
+        self.refit_at(networks, Asked { methods, ..asked })?;
         let bases = if self.configuration.surgeons == Surgeons::All { calibrated } else { &calibrated[..1] };
         let methods = &[Method::HoldSurgeon, Method::Surgeon];
         for calibrated in bases {
-            self.surgeons_of_layer(trained, test, Asked { methods, calibrated, ..asked })?;
+            self.surgeons_of_layer(networks, Asked { methods, calibrated, ..asked })?;
         }
         Ok(())
     }
@@ -299,15 +298,13 @@ impl<'a> CellComparison<'a> {
     /// Everything on several layers, by how much smaller the whole network becomes.
     fn by_size(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        networks: &mut TrainedNetworks,
         part: &Part<'_>,
         numbers: &Numbers<'_>,
         calibrated: &[Calibrated<'_>],
-        training_overheads: Overheads,
     ) -> Result<()> {
         let removed = self.removed_at_sizes(part.selection)?;
-        let asked = Asked { part, calibrated: &calibrated[0], methods: &[], removed: &removed, training_overheads };
+        let asked = Asked { part, numbers, calibrated: &calibrated[0], methods: &[], removed: &removed };
         let methods = &[
             Method::Stability,
             Method::Settle,
@@ -317,18 +314,18 @@ impl<'a> CellComparison<'a> {
             Method::Wanda,
             Method::Random,
         ];
-        self.cut_at(trained, test, numbers, Asked { methods, ..asked })?;
+        self.cut_at(networks, Asked { methods, ..asked })?;
         if !self.can_solve(part, &calibrated[0]) {
             return Ok(());
         }
-        self.refit_at(trained, test, numbers, Asked { methods: &[Method::Magnitude, Method::Random], ..asked })?;
+        self.refit_at(networks, Asked { methods: &[Method::Magnitude, Method::Random], ..asked })?;
         let sizes = self.configuration.stages.clone();
         let (bases, methods): (_, &[Method]) = match (self.configuration.surgeons, calibrated) {
             (Surgeons::All, all) => (all, &[Method::HoldSurgeon, Method::Surgeon]),
             (Surgeons::One, all) => (&all[all.len() - 1..], &[Method::HoldSurgeon]),
         };
         for calibrated in bases {
-            self.surgeons_in_stages(trained, test, Asked { methods, calibrated, ..asked }, &sizes)?;
+            self.surgeons_in_stages(networks, Asked { methods, calibrated, ..asked }, &sizes)?;
         }
         Ok(())
     }

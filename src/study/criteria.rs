@@ -3,8 +3,8 @@
 use super::accuracy::TABLE_SPARSITIES;
 use super::comparison::{CellComparison, REPETITIONS, since};
 use super::ledger::LedgerRow;
-use super::part::{Cost, Part};
-use crate::engine::{Batch, DataHandle, Evaluation, Overheads};
+use super::part::{Cost, Part, TrainedNetworks};
+use crate::engine::{Batch, DataHandle, Evaluation};
 use crate::error::Result;
 use crate::pruning::masks::removed_weights;
 use crate::pruning::operating_points::{
@@ -12,7 +12,6 @@ use crate::pruning::operating_points::{
 };
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, SweepRow, sweep};
-use crate::training::Trained;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -48,11 +47,9 @@ impl CellComparison<'_> {
     /// Every criterion and control of one layer that needs nothing but what was recorded, at every setting.
     pub(super) fn criteria(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        networks: &mut TrainedNetworks,
         part: &Part<'_>,
         numbers: &Numbers<'_>,
-        training_overheads: Overheads,
     ) -> Result<()> {
         let headline = self.configuration.headline_rule();
         let other = if headline == FROZEN_FIRST { FROZEN_KEPT } else { FROZEN_FIRST };
@@ -68,7 +65,7 @@ impl CellComparison<'_> {
         ];
         for (method, rule) in methods {
             let points = || Ok(of_method(method, rule == FROZEN_FIRST, numbers));
-            self.criterion(trained, test, part, (method, rule), &points, training_overheads, None)?;
+            self.criterion(networks, part, (method, rule), &points, None)?;
         }
         Ok(())
     }
@@ -76,21 +73,20 @@ impl CellComparison<'_> {
     /// Evaluates the points of one method, again and again for its time, and takes in rows and cost.
     pub(super) fn criterion(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        networks: &mut TrainedNetworks,
         part: &Part<'_>,
         (method, rule): (Method, &str),
         points: &dyn Fn() -> Result<Vec<OperatingPoint>>,
-        training_overheads: Overheads,
         calibrate_s: Option<f64>,
     ) -> Result<()> {
+        let test = networks.test;
         let before = self.engine.overheads();
         let found = points()?;
         // Warm-up: its result is kept; its time only where repeating would take too long to matter.
         let stage = format!("prune and evaluate{}: {method} {rule}", self.of(part));
         let warm_up = Instant::now();
         let swept = self.control.stage(stage.trim_end(), found.len() as u64, "points", |watch| {
-            sweep::evaluate(&mut trained.batch, test, part.selection, &found, watch)
+            sweep::evaluate(&mut networks.trained.batch, test, part.selection, &found, watch)
         })?;
         let warm_up = warm_up.elapsed();
         let overheads = since(before, self.engine.overheads());
@@ -104,11 +100,11 @@ impl CellComparison<'_> {
         {
             let start = Instant::now();
             let points = points()?;
-            sweep::evaluate(&mut trained.batch, test, part.selection, &points, &self.control.silent())?;
+            sweep::evaluate(&mut networks.trained.batch, test, part.selection, &points, &self.control.silent())?;
             seconds.push(start.elapsed().as_secs_f64());
         }
         let cost = Cost { points: found.len(), distinct: swept.distinct, calibrate_s, seconds, overheads };
-        self.charge(trained, part, (method, rule, Repair::Cut), cost, training_overheads);
+        self.charge(networks, part, (method, rule, Repair::Cut), cost);
         let images = calibrate_s.map(|_| self.calibration_images() as u32);
         let context = self.context(part, self.configuration.epochs);
         let rows: Vec<SweepRow> = found
@@ -131,12 +127,12 @@ impl CellComparison<'_> {
     /// Charges a method what it took.
     pub(super) fn charge(
         &mut self,
-        trained: &Trained,
+        networks: &TrainedNetworks,
         part: &Part<'_>,
         (method, rule, repair): (Method, &str, Repair),
         cost: Cost,
-        training_overheads: Overheads,
     ) {
+        let TrainedNetworks { trained, overheads: training_overheads, .. } = networks;
         let Cost { points, distinct, calibrate_s, seconds, overheads } = cost;
         let replicates = self.configuration.replicates as usize;
         let sort_count_s = match method {

@@ -200,22 +200,13 @@ impl Cell {
         configuration: &Configuration,
         replica_ids: &'a [u32],
     ) -> Plan<'a> {
+        let (network, data) = ((&self.architecture, &self.selection), (training, &*self.split.training));
         Plan {
-            architecture: &self.architecture,
-            training,
-            data: &self.split.training,
             batch: configuration.batch,
             pixel_scale: configuration.pixel_scale,
             seed: configuration.seed,
-            replica_ids,
-            selection: &self.selection,
-            epochs: configuration.epochs,
-            schedules: &[],
-            record: true,
-            average: 0,
-            plateau: None,
             learning_rate: configuration.schedule,
-            keep_diverged: false,
+            ..Plan::new(network, data, replica_ids, configuration.epochs)
         }
     }
 

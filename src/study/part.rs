@@ -4,12 +4,13 @@ use super::calibrated::CalibratedNetworks;
 use super::configuration::Configuration;
 pub(super) use super::recorded::Base;
 use super::ways::Origin;
-use crate::engine::{Engine, Overheads};
+use crate::engine::{DataHandle, Engine, Overheads};
 use crate::network::{Architecture, Selection};
 use crate::pruning::Method;
 use crate::pruning::Scope;
 use crate::pruning::operating_points::Numbers;
 use crate::stability::{History, Stability, WindowedEnvelope};
+use crate::training::Trained;
 
 /// Numbers of a recorded history, and what making them took.
 pub(super) struct Counted {
@@ -46,6 +47,15 @@ impl<'a> Part<'a> {
         let frozen: &WindowedEnvelope = &self.counted.envelope;
         frozen.frozen_of_replica(replica).iter().filter(|&&frozen| frozen).count()
     }
+}
+
+/// Trained networks that are pruned and evaluated.
+pub(super) struct TrainedNetworks {
+    pub(super) trained: Trained,
+    /// What they are evaluated on.
+    pub(super) test: DataHandle,
+    /// What was spent on building and copying while they were trained.
+    pub(super) overheads: Overheads,
 }
 
 /// What a method of a part has cost: all replicas together.
@@ -93,11 +103,10 @@ impl<'a> Calibrated<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'b> {
     pub(super) part: &'b Part<'b>,
+    pub(super) numbers: &'b Numbers<'b>,
     pub(super) calibrated: &'b Calibrated<'b>,
     /// What chooses.
     pub(super) methods: &'b [Method],
     /// How many weights go, at each point.
     pub(super) removed: &'b [usize],
-    /// What was spent on building and copying in training.
-    pub(super) training_overheads: Overheads,
 }

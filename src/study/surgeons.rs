@@ -3,21 +3,20 @@
 use super::calibrated::{CalibratedNetworks, Operated, Ratios};
 use super::comparison::{CellComparison, CutBySize, REPETITIONS, since};
 use super::configuration::PAPER_TOLERANCE;
-use super::part::{Asked, Base, Calibrated, Cost, Part};
+use super::part::{Asked, Base, Calibrated, Cost, Part, TrainedNetworks};
 use super::survival::Survival;
 use super::ways::RecordedWays;
-use crate::engine::{DataHandle, Evaluation, Network, Watch};
+use crate::engine::{Evaluation, Network, Watch};
 use crate::error::{Error, Result};
 use crate::network::{self, Layer, ParameterLayout};
 use crate::pruning::masks::Mask;
-use crate::pruning::operating_points::{Numbers, OperatingPoint};
+use crate::pruning::operating_points::OperatingPoint;
 use crate::pruning::several_layers::{self, Request};
 use crate::pruning::surgeon::holding_ratios;
 use crate::pruning::surgery::PrunedNetwork;
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, Scope, SweepRow};
 use crate::stability::envelope;
-use crate::training::Trained;
 use std::time::{Duration, Instant};
 
 /// A network that was cut and solved anew, and the point that it stands for.
@@ -76,14 +75,8 @@ impl CellComparison<'_> {
     }
 
     /// Criteria at these numbers of removed weights, cut and nothing else.
-    pub(super) fn cut_at(
-        &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
-        numbers: &Numbers<'_>,
-        asked: Asked<'_>,
-    ) -> Result<()> {
-        let Asked { part, calibrated, methods, removed, training_overheads } = asked;
+    pub(super) fn cut_at(&mut self, networks: &mut TrainedNetworks, asked: Asked<'_>) -> Result<()> {
+        let Asked { part, numbers, calibrated, methods, removed } = asked;
         let start = Instant::now();
         let norms = calibrated.networks.norms(self.engine, part.selection)?;
         let calibrate_s = calibrated.seconds + start.elapsed().as_secs_f64();
@@ -97,20 +90,14 @@ impl CellComparison<'_> {
             };
             let points = || several_layers::points(&request, numbers, part.selection, &norms);
             let calibrate_s = reads_inputs.then_some(calibrate_s);
-            self.criterion(trained, test, part, (method, rule), &points, training_overheads, calibrate_s)?;
+            self.criterion(networks, part, (method, rule), &points, calibrate_s)?;
         }
         Ok(())
     }
 
     /// The same with what is left solved anew.
-    pub(super) fn refit_at(
-        &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
-        numbers: &Numbers<'_>,
-        asked: Asked<'_>,
-    ) -> Result<()> {
-        let Asked { part, calibrated, methods, removed, .. } = asked;
+    pub(super) fn refit_at(&mut self, networks: &mut TrainedNetworks, asked: Asked<'_>) -> Result<()> {
+        let Asked { part, numbers, calibrated, methods, removed } = asked;
         let norms = calibrated.networks.norms(self.engine, part.selection)?;
         for &method in methods {
             let request = self.request(method, part, removed);
@@ -123,27 +110,22 @@ impl CellComparison<'_> {
                 let solved = points.iter().zip(networks.into_iter().flatten());
                 Ok(solved.map(|(point, network)| Solved { point: point.clone(), network }).collect())
             };
-            self.solved(trained, test, asked, (method, ""), calibrated.seconds, &mut solve)?;
+            self.solved(networks, asked, (method, ""), calibrated.seconds, &mut solve)?;
         }
         Ok(())
     }
 
     /// The surgeons on one layer: a way for each replica, cut at these numbers of removed weights.
-    pub(super) fn surgeons_of_layer(
-        &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
-        asked: Asked<'_>,
-    ) -> Result<()> {
+    pub(super) fn surgeons_of_layer(&mut self, networks: &mut TrainedNetworks, asked: Asked<'_>) -> Result<()> {
         let Asked { part, calibrated, methods, removed, .. } = asked;
-        let (networks, base) = (&calibrated.networks, calibrated.base.name());
+        let (solver, base) = (&calibrated.networks, calibrated.base.name());
         for &method in methods {
             let start = Instant::now();
             let stage = format!("paths{}: {method}, {base} weights", self.of(part));
             let ratios = self.holding(part, method);
-            let (layer, units) = (part.selection.first_layer(), networks.units(part.selection) as u64);
+            let (layer, units) = (part.selection.first_layer(), solver.units(part.selection) as u64);
             let ways = self.control.stage(&stage, units, "units", |watch| {
-                networks.ways_of_layer(self.engine, layer, ratios.as_ref(), watch)
+                solver.ways_of_layer(self.engine, layer, ratios.as_ref(), watch)
             })?;
             let calibrate_s = calibrated.seconds + start.elapsed().as_secs_f64();
             let points: Vec<usize> = removed.iter().map(|&removed| part.selection.weights() - removed).collect();
@@ -151,11 +133,11 @@ impl CellComparison<'_> {
                 let counts = [&[0][..], &points];
                 let silent = watch.silent();
                 let operated =
-                    networks.operate(comparison.engine, part.selection, counts, None, Some(&ways), 0, &silent)?;
+                    solver.operate(comparison.engine, part.selection, counts, None, Some(&ways), 0, &silent)?;
                 (watch.progress)(u64::from(comparison.configuration.replicates));
                 Ok(comparison.operated(method, operated))
             };
-            self.solved(trained, test, asked, (method, base), calibrate_s, &mut solve)?;
+            self.solved(networks, asked, (method, base), calibrate_s, &mut solve)?;
             let name = RecordedWays::name(part.layers, method, base);
             let origin = calibrated.origin(&self.cell.architecture, part.selection, self.configuration, self.engine);
             self.ways.push(RecordedWays::new(name, &origin, ratios.as_ref(), ways));
@@ -166,14 +148,13 @@ impl CellComparison<'_> {
     /// The surgeons on several layers, one size after the other.
     pub(super) fn surgeons_in_stages(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        networks: &mut TrainedNetworks,
         asked: Asked<'_>,
         sizes: &[f64],
     ) -> Result<()> {
-        let Asked { part, calibrated, methods, training_overheads, .. } = asked;
-        let (networks, base, replicas) = (&calibrated.networks, calibrated.base.name(), self.configuration.replicates);
-        let kept = sizes.iter().map(|&size| networks.kept_at(part.selection, size)).collect::<Result<Vec<_>>>()?;
+        let Asked { part, calibrated, methods, .. } = asked;
+        let (solver, base, replicas) = (&calibrated.networks, calibrated.base.name(), self.configuration.replicates);
+        let kept = sizes.iter().map(|&size| solver.kept_at(part.selection, size)).collect::<Result<Vec<_>>>()?;
         // Without polishing, and with it where that is asked for: a row of its own, and a line of the ledger.
         let polishes = [0, self.configuration.polish];
         let polishes = &polishes[..if self.configuration.polish == 0 { 1 } else { 2 }];
@@ -184,11 +165,11 @@ impl CellComparison<'_> {
             let ratios = self.holding(part, method);
             let total = u64::from(replicas) * sizes.len() as u64;
             let mut operated = self.control.stage(&stage, total, "sizes", |watch| {
-                networks.operate(self.engine, part.selection, [&kept, &kept], ratios.as_ref(), None, polish, watch)
+                solver.operate(self.engine, part.selection, [&kept, &kept], ratios.as_ref(), None, polish, watch)
             })?;
             let mut agreement = Vec::new();
             if method == Method::HoldSurgeon && polish == 0 {
-                agreement = self.agreement(trained, calibrated.parameters, &operated.networks)?;
+                agreement = self.agreement(networks, calibrated.parameters, &operated.networks)?;
                 // Mean weights, which come last where there are any, take the place of the last ones.
                 let mut survival = Survival::new(&self.cell.architecture, operated.networks.len(), sizes);
                 for (replica, networks) in operated.networks.iter().enumerate() {
@@ -204,7 +185,7 @@ impl CellComparison<'_> {
             let (times, ways) = (operated.times, std::mem::take(&mut operated.ways));
             let solved = self.operated(method, operated);
             let start = Instant::now();
-            let evaluations = self.evaluate_solved(trained, test, part, &solved, &self.control.silent())?;
+            let evaluations = self.evaluate_solved(networks, part, &solved, &self.control.silent())?;
             let cost = Cost {
                 points: solved.len(),
                 distinct: solved.len(),
@@ -212,7 +193,7 @@ impl CellComparison<'_> {
                 seconds: vec![times.refit.as_secs_f64() + start.elapsed().as_secs_f64()],
                 overheads: since(before, self.engine.overheads()),
             };
-            self.charge(trained, part, (method, &rule, Repair::Refit), cost, training_overheads);
+            self.charge(networks, part, (method, &rule, Repair::Refit), cost);
             let first = self.rows.len();
             self.solved_rows(part, (method, &rule), &solved, &evaluations);
             // Both stand replica by replica, sizes in their order.
@@ -259,8 +240,7 @@ impl CellComparison<'_> {
     /// Evaluates what `solve` gives, again and again for its time, and takes in rows and cost.
     fn solved(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        networks: &mut TrainedNetworks,
         asked: Asked<'_>,
         (method, rule): (Method, &str),
         calibrate_s: f64,
@@ -274,7 +254,7 @@ impl CellComparison<'_> {
         let replicas = u64::from(self.configuration.replicates);
         let (solved, evaluations) = control.stage(&stage, 2 * replicas, "networks", |watch| {
             let solved = solve(self, watch)?;
-            let evaluations = self.evaluate_solved(trained, test, part, &solved, &watch.silent())?;
+            let evaluations = self.evaluate_solved(networks, part, &solved, &watch.silent())?;
             (watch.progress)(replicas);
             Ok::<_, Error>((solved, evaluations))
         })?;
@@ -286,7 +266,7 @@ impl CellComparison<'_> {
         while seconds.len() < REPETITIONS && started.elapsed() + warm_up <= within {
             let start = Instant::now();
             let again = solve(self, &control.silent())?;
-            self.evaluate_solved(trained, test, part, &again, &control.silent())?;
+            self.evaluate_solved(networks, part, &again, &control.silent())?;
             seconds.push(start.elapsed().as_secs_f64());
         }
         if seconds.len() > 1 {
@@ -295,15 +275,14 @@ impl CellComparison<'_> {
         }
         let (points, distinct) = (solved.len(), solved.len());
         let cost = Cost { points, distinct, calibrate_s: Some(calibrate_s), seconds, overheads };
-        self.charge(trained, part, (method, rule, Repair::Refit), cost, asked.training_overheads);
+        self.charge(networks, part, (method, rule, Repair::Refit), cost);
         self.solved_rows(part, (method, rule), &solved, &evaluations);
         Ok(())
     }
 
     fn evaluate_solved(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        networks: &mut TrainedNetworks,
         part: &Part<'_>,
         solved: &[Solved],
         watch: &Watch<'_>,
@@ -314,7 +293,8 @@ impl CellComparison<'_> {
             slot: solved.point.replica,
             parameters: solved.network.parameters.as_slice().into(),
         };
-        trained.batch.sweep_networks(test, first, &solved.iter().map(network).collect::<Vec<_>>(), watch)
+        let solved: Vec<Network> = solved.iter().map(network).collect();
+        networks.trained.batch.sweep_networks(networks.test, first, &solved, watch)
     }
 
     fn solved_rows(

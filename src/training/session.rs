@@ -17,7 +17,6 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// Steps of the first call of a session, before its speed is known.
@@ -64,7 +63,34 @@ pub struct Plan<'a> {
     pub keep_diverged: bool,
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
+    /// Plain training of replicas whose selected weights are recorded: batches of 32, pixels divided by 255, seed 1, a constant
+    /// learning rate, nothing pruned, averaged or stopped before the last epoch.
+    pub fn new(
+        (architecture, selection): (&'a Architecture, &'a Selection),
+        (training, data): (DataHandle, &'a Dataset),
+        replica_ids: &'a [u32],
+        epochs: u32,
+    ) -> Self {
+        Self {
+            architecture,
+            training,
+            data,
+            batch: 32,
+            pixel_scale: 255.0,
+            seed: 1,
+            replica_ids,
+            selection,
+            epochs,
+            schedules: &[],
+            record: true,
+            average: 0,
+            plateau: None,
+            learning_rate: LearningRate::Constant,
+            keep_diverged: false,
+        }
+    }
+
     /// The epochs that are averaged, counted from 0.
     fn averaged(&self) -> Range<u32> {
         self.epochs.saturating_sub(self.average)..self.epochs
@@ -228,7 +254,7 @@ impl Session<'_> {
             let steps = Steps { first_step, orders: &orders, batches, decay };
             let call = Instant::now();
             // The engine is never stopped within a call: all slots must stand at the same step for a checkpoint.
-            let uninterrupted = Watch { stop: &AtomicBool::new(false), progress: watch.progress };
+            let uninterrupted = Watch { progress: watch.progress, ..Watch::nobody() };
             let found = self.batch.train(&steps, &uninterrupted)?;
             let per_step = call.elapsed().as_secs_f64() / length as f64;
             self.steps_a_call = ((CALL.as_secs_f64() / per_step) as u64).max(1);

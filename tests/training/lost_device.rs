@@ -6,7 +6,7 @@ use holdfast::engine::{Engine, Watch};
 use holdfast::error::{Error, Result};
 use holdfast::gpu::{DeviceChoice, Gpu, RequestedLimits};
 use holdfast::network::Selection;
-use holdfast::training::{CheckpointFile, LearningRate, Plan, Trained, train};
+use holdfast::training::{CheckpointFile, Plan, Trained, train};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -21,23 +21,10 @@ type Event = fn(&Gpu, &AtomicBool);
 fn run(fixture: &Fixture, file: Option<&CheckpointFile>, after: u64, event: Event) -> Result<Trained> {
     let mut engine = Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter)?;
     let gpu = Arc::clone(engine.device().unwrap());
-    let plan = Plan {
-        architecture: &fixture.architecture,
-        training: engine.load(&Arc::new(fixture.data.clone()))?,
-        data: &fixture.data,
-        batch: fixture.batch,
-        pixel_scale: 255.0,
-        seed: 5,
-        replica_ids: &[0, 1],
-        epochs: EPOCHS,
-        schedules: &[],
-        record: true,
-        average: 0,
-        plateau: None,
-        learning_rate: LearningRate::Constant,
-        keep_diverged: false,
-        selection: &Selection::focus(&fixture.architecture),
-    };
+    let data = (engine.load(&Arc::new(fixture.data.clone()))?, &fixture.data);
+    let selection = Selection::focus(&fixture.architecture);
+    let plan = Plan::new((&fixture.architecture, &selection), data, &[0, 1], EPOCHS);
+    let plan = Plan { batch: fixture.batch, seed: 5, ..plan };
     let (stop, steps) = (AtomicBool::new(false), AtomicU64::new(0));
     let progress = |done: u64| {
         if steps.fetch_add(done, Ordering::Relaxed) < after && steps.load(Ordering::Relaxed) >= after {

@@ -1,17 +1,13 @@
 //! Training by every rule of exponential decay, on both engines.
 
-use crate::adapter;
-use holdfast::data::Dataset;
+use crate::{data, engines, resumed};
 use holdfast::data::batches::{shuffled_order, step_ranges};
 use holdfast::engine::{Engine, MaskChange, RateSchedule, Replica, Setup, Steps, Watch};
 use holdfast::error::Error;
-use holdfast::gpu::{DeviceChoice, RequestedLimits};
 use holdfast::network::{Architecture, ParameterLayout, Selection};
 use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::removed_weights;
-use holdfast::random::{Sequence, Stream};
 use holdfast::training::{CheckpointFile, LearningRate, Plan, Trained, train};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn network() -> Architecture {
@@ -19,18 +15,6 @@ fn network() -> Architecture {
 }
 const TARGETS: [f64; 4] = [0.0, 0.35, 0.8, 1.0];
 const EPOCHS: u32 = 3;
-
-fn engines() -> Vec<Engine> {
-    let gpu = Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap();
-    vec![Engine::cpu(Some(2)).unwrap(), gpu]
-}
-
-fn data() -> Arc<Dataset> {
-    let mut draws = Sequence::new(1, Stream::Check, 0, 0);
-    let images = (0..60 * network().image_len()).map(|_| draws.next_word() as u8).collect();
-    let labels = (0..60).map(|sample| sample % 3).collect();
-    Arc::new(Dataset::new("random", images, labels, 4, 5, 3).unwrap())
-}
 
 /// Two replicas for each target, slots `[target, replica]`.
 fn run(
@@ -51,29 +35,15 @@ fn run_at(
     checkpoints: Option<&CheckpointFile>,
     stop: bool,
 ) -> Result<Trained, Error> {
-    let data = data();
+    let (architecture, data) = (network(), data());
     let training = engine.load(&data).unwrap();
-    let weight_count = network().weight_count();
+    let weight_count = architecture.weight_count();
     let schedules: Vec<_> =
         targets.iter().flat_map(|&target| [Schedule::new(rule, target, weight_count, EPOCHS, 8); 2]).collect();
     let replica_ids: Vec<u32> = targets.iter().flat_map(|_| [0, 1]).collect();
-    let plan = Plan {
-        architecture: &network(),
-        training,
-        data: &data,
-        batch: 8,
-        pixel_scale: 255.0,
-        seed: 5,
-        replica_ids: &replica_ids,
-        epochs: EPOCHS,
-        schedules: &schedules,
-        record: false,
-        average: 0,
-        plateau: None,
-        learning_rate,
-        keep_diverged: false,
-        selection: &Selection::focus(&network()),
-    };
+    let selection = Selection::focus(&architecture);
+    let plan = Plan::new((&architecture, &selection), (training, &data), &replica_ids, EPOCHS);
+    let plan = Plan { batch: 8, seed: 5, schedules: &schedules, record: false, learning_rate, ..plan };
     train(engine, &plan, checkpoints, &Watch { stop: &AtomicBool::new(stop), progress: &|_| {} }, &|_| {})
 }
 
@@ -136,17 +106,9 @@ fn a_target_alone_has_the_bits_that_it_has_among_others() {
 fn a_run_that_is_stopped_after_every_call_ends_with_the_same_bits() {
     for mut engine in engines() {
         for rule in Rule::ALL {
-            let folder = tempfile::tempdir().unwrap();
-            let file = CheckpointFile::new(folder.path().join("a.checkpoint"), "session".into());
-            let mut stops = 0;
-            let resumed = loop {
-                match run(&mut engine, rule, &TARGETS, Some(&file), true) {
-                    Err(Error::Interrupted) => stops += 1,
-                    finished => break replicas(finished),
-                }
-            };
+            let (resumed, stops) = resumed(|file| run(&mut engine, rule, &TARGETS, Some(file), true));
             assert!(stops >= 6, "{rule:?}: {stops} stops");
-            assert!(resumed == replicas(run(&mut engine, rule, &TARGETS, None, false)), "{rule:?}");
+            assert!(replicas(Ok(resumed)) == replicas(run(&mut engine, rule, &TARGETS, None, false)), "{rule:?}");
         }
     }
 }
@@ -196,15 +158,9 @@ fn a_falling_learning_rate_goes_by_the_step_over_all_planned_epochs_also_behind_
         let constant = replicas(run(&mut engine, Rule::Density, &[0.0], None, false));
         assert!(trained[0].parameters != constant[0].parameters);
 
-        let folder = tempfile::tempdir().unwrap();
-        let file = CheckpointFile::new(folder.path().join("a.checkpoint"), "session".into());
-        let resumed = loop {
-            match run_at(cosine, &mut engine, Rule::Density, &[0.0], Some(&file), true) {
-                Err(Error::Interrupted) => {}
-                finished => break replicas(finished),
-            }
-        };
-        assert!(resumed == trained, "a training that goes on has the same bits");
+        let stopped = |file: &CheckpointFile| run_at(cosine, &mut engine, Rule::Density, &[0.0], Some(file), true);
+        let (resumed, _) = resumed(stopped);
+        assert!(replicas(Ok(resumed)) == trained, "a training that goes on has the same bits");
 
         // The same by hand: three epochs of eight steps.
         let data = data();

@@ -1,38 +1,22 @@
 //! What a session records of any layers, prunes in them, and averages over epochs, on both engines.
 
-use crate::adapter;
-use holdfast::data::Dataset;
+use crate::{data, engines, resumed};
 use holdfast::engine::{Engine, Watch};
 use holdfast::error::Error;
-use holdfast::gpu::{DeviceChoice, RequestedLimits};
 use holdfast::network::{Architecture, Convolution, Selection};
 use holdfast::pruning::decay::{Rule, Schedule};
 use holdfast::pruning::masks::removed_weights;
-use holdfast::random::{Sequence, Stream};
 use holdfast::stability::Reading;
-use holdfast::training::{CheckpointFile, LearningRate, Plan, Plateau, Trained, train};
-use std::sync::Arc;
+use holdfast::training::{CheckpointFile, Plan, Plateau, Trained, train};
 use std::sync::atomic::AtomicBool;
 
 const EPOCHS: u32 = 7;
 const REPLICAS: [u32; 2] = [0, 9];
 
-fn engines() -> Vec<Engine> {
-    let gpu = Engine::gpu(&DeviceChoice::Index(adapter::index()), false, RequestedLimits::Adapter).unwrap();
-    vec![Engine::cpu(Some(2)).unwrap(), gpu]
-}
-
 /// Without convolutions, and with one.
 fn networks() -> [Architecture; 2] {
     let dnn = Architecture::dnn(4, 5, [9; 2], 3);
     [Architecture { convolutions: vec![Convolution { filters: 3, pool: true }], ..dnn.clone() }, dnn]
-}
-
-fn data() -> Arc<Dataset> {
-    let mut draws = Sequence::new(1, Stream::Check, 0, 0);
-    let images = (0..60 * 20).map(|_| draws.next_word() as u8).collect();
-    let labels = (0..60).map(|sample| sample % 3).collect();
-    Arc::new(Dataset::new("random", images, labels, 4, 5, 3).unwrap())
 }
 
 /// What a session does beside training.
@@ -47,23 +31,10 @@ struct Extras<'a> {
 /// Trains with every layer recorded and averaged.
 fn run(engine: &mut Engine, architecture: &Architecture, extras: Extras<'_>) -> Result<Trained, Error> {
     let data = data();
-    let plan = Plan {
-        architecture,
-        training: engine.load(&data).unwrap(),
-        data: &data,
-        batch: 8,
-        pixel_scale: 255.0,
-        seed: 5,
-        replica_ids: &REPLICAS,
-        selection: &Selection::all(architecture),
-        epochs: EPOCHS,
-        schedules: extras.schedules,
-        record: true,
-        average: 3,
-        plateau: extras.plateau,
-        learning_rate: LearningRate::Constant,
-        keep_diverged: false,
-    };
+    let selection = Selection::all(architecture);
+    let training = engine.load(&data).unwrap();
+    let plan = Plan::new((architecture, &selection), (training, &data), &REPLICAS, EPOCHS);
+    let plan = Plan { batch: 8, seed: 5, schedules: extras.schedules, average: 3, plateau: extras.plateau, ..plan };
     let watch = Watch { stop: &AtomicBool::new(extras.stop), progress: &|_| {} };
     train(engine, &plan, extras.checkpoints, &watch, &|_| {})
 }
@@ -116,16 +87,10 @@ fn the_mean_is_that_of_the_recorded_epochs_and_a_resumed_session_has_its_bits() 
             let again = run(&mut engine, &architecture, Extras::default()).unwrap();
             assert!(again.mean == trained.mean, "another run");
 
-            let folder = tempfile::tempdir().unwrap();
-            let file = CheckpointFile::new(folder.path().join("a.checkpoint"), "session".into());
-            let stopped = Extras { checkpoints: Some(&file), stop: true, ..Extras::default() };
-            let mut stops = 0;
-            let resumed = loop {
-                match run(&mut engine, &architecture, stopped) {
-                    Err(Error::Interrupted) => stops += 1,
-                    finished => break finished.unwrap(),
-                }
-            };
+            let (resumed, stops) = resumed(|file| {
+                let stopped = Extras { checkpoints: Some(file), stop: true, ..Extras::default() };
+                run(&mut engine, &architecture, stopped)
+            });
             // A session that is stopped at its last step has nothing left to do when it goes on.
             assert!(stops >= EPOCHS && resumed.resumed, "{stops} stops");
             assert!(resumed.mean == trained.mean, "a resumed run");

@@ -3,6 +3,7 @@
 use super::super::comparator::{EPSILON, Expected, Report, compare, compare_exact};
 use super::super::{Draws, Output, Setting, at_every_size, bits, output, pairs, preset, read, run, widen};
 use super::FACTOR;
+use crate::check::{OFFSET, SCALE};
 use crate::cpu::adam::{BETA1, BETA2, EPSILON as ADAM_EPSILON, Masked, corrected_rate};
 use crate::cpu::dense;
 use crate::cpu::dense_stack::{self as twin, StackShape, Trained};
@@ -16,12 +17,8 @@ use crate::kernels::dense_stack::{
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use std::ops::Range;
 
-/// Parameters before the stack, so that offsets count.
-const OFFSET: usize = 3;
 /// Images that samples are drawn from.
 const IMAGES: usize = 11;
-/// What pixels are multiplied by.
-const SCALE: f32 = 1.0 / 255.0;
 /// What decaying weights are multiplied by.
 const DECAY: f32 = 0.875;
 /// Adam steps before the first.

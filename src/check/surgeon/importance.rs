@@ -1,14 +1,12 @@
 //! Cases of `surgeon.importance`.
 
+use crate::check::FACTOR;
 use crate::check::comparator::{Report, UNWRITTEN, compare};
 use crate::check::{Draws, Setting, at_every_size, bits, preset, read, run, second_step, sums, used_part};
 use crate::cpu::layers::add_squares;
 use crate::error::Result;
 use crate::gpu::Buffer;
 use crate::kernels::surgeon::{IMPORTANCE, Importance, ImportanceArguments, ImportanceShape};
-
-/// Factor of the tolerance of a sum, as in [`super::super::dense`].
-const FACTOR: f64 = 8.0;
 
 /// A layer's derivatives, of fewer samples than there is room for.
 struct Case {

@@ -8,7 +8,7 @@ use crate::cpu::fast::{self, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::{he_normal, mask};
 use crate::data::Dataset;
-use crate::engine::backend::{BackendBatch, PackedPoint, PrunedNetwork};
+use crate::engine::backend::{BackendBatch, BackendState, PackedPoint, PrunedNetwork};
 use crate::engine::loaded::Loaded;
 use crate::engine::{Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, Watch};
 use crate::error::Result;
@@ -208,6 +208,37 @@ pub(super) struct KnownInputs {
     pub(super) values: Arc<[Lanes]>,
 }
 
+impl BackendState for CpuBatch {
+    fn accumulate(&mut self) -> Result<()> {
+        self.pool.install(|| self.slots.par_iter_mut().for_each(PaddedReplica::accumulate));
+        Ok(())
+    }
+
+    fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
+        Ok(self.slots.iter().flat_map(|slot| slot.weights(&self.network, selection)).collect())
+    }
+
+    fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()> {
+        self.forget(selection.first_layer());
+        for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(selection.weights())) {
+            slot.set_weights(&self.network, selection, weights);
+        }
+        Ok(())
+    }
+
+    fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
+        self.slots.iter().try_for_each(|slot| visit(slot.replica(&self.network)))
+    }
+
+    fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
+        self.forget(0);
+        // What is replaced makes room first.
+        self.slots.clear();
+        self.slots.extend(replicas.iter().map(|replica| PaddedReplica::new(&self.network, replica)));
+        Ok(())
+    }
+}
+
 impl BackendBatch for CpuBatch {
     fn train(&mut self, steps: &Steps<'_>, rates: &[f32], watch: &Watch<'_>) -> Result<Vec<StepLoss>> {
         self.forget(0);
@@ -293,35 +324,6 @@ impl BackendBatch for CpuBatch {
         };
         let slots = self.slots.par_iter_mut().zip(&self.replica_ids).zip(weight_count);
         self.pool.install(|| slots.for_each_init(RankScratch::default, change_one));
-        Ok(())
-    }
-
-    fn accumulate(&mut self) -> Result<()> {
-        self.pool.install(|| self.slots.par_iter_mut().for_each(PaddedReplica::accumulate));
-        Ok(())
-    }
-
-    fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
-        Ok(self.slots.iter().flat_map(|slot| slot.weights(&self.network, selection)).collect())
-    }
-
-    fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()> {
-        self.forget(selection.first_layer());
-        for (slot, weights) in self.slots.iter_mut().zip(weights.chunks_exact(selection.weights())) {
-            slot.set_weights(&self.network, selection, weights);
-        }
-        Ok(())
-    }
-
-    fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
-        self.slots.iter().try_for_each(|slot| visit(slot.replica(&self.network)))
-    }
-
-    fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        self.forget(0);
-        // What is replaced makes room first.
-        self.slots.clear();
-        self.slots.extend(replicas.iter().map(|replica| PaddedReplica::new(&self.network, replica)));
         Ok(())
     }
 

@@ -14,13 +14,13 @@ use super::tuning::Choice;
 use crate::cpu::{he_normal, mask as states};
 use crate::engine::backend::{BackendBatch, PackedPoint, PrunedNetwork};
 use crate::engine::loaded::Loaded;
-use crate::engine::{Evaluation, Footprint, MaskChange, Replica, Setup, StepLoss, Steps, SweepSize, Watch};
+use crate::engine::{Evaluation, Footprint, MaskChange, Setup, StepLoss, Steps, SweepSize, Watch};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::dense_stack::Launches;
 use crate::kernels::softmax_cross_entropy::BatchLoss;
 use crate::kernels::{focus_sweep, he_normal as initial};
-use crate::network::{ParameterLayout, Selection};
+use crate::network::ParameterLayout;
 use masks::MaskLaunches;
 use parking_lot::Mutex;
 use std::ops::Range;
@@ -256,26 +256,6 @@ impl BackendBatch for GpuBatch {
         Ok(())
     }
 
-    fn accumulate(&mut self) -> Result<()> {
-        self.add_to_sums()
-    }
-
-    fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
-        self.read_weights(selection)
-    }
-
-    fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()> {
-        self.write_weights(selection, weights)
-    }
-
-    fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
-        self.read_replicas(visit)
-    }
-
-    fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
-        self.write_replicas(replicas)
-    }
-
     fn logits(&mut self, data: &Loaded, samples: Range<usize>) -> Result<Vec<f32>> {
         let data = samples::at(&self.data, data.place);
         let classes = self.plan.network.architecture.classes;
@@ -312,7 +292,7 @@ impl BackendBatch for GpuBatch {
         for wave in &self.waves {
             let replicas = wave.state.replicas;
             // A pair of words for each replica and step of a submission.
-            let rows = feed.steps().len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
+            let rows = feed.steps.len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
             let losses = Buffer::new(gpu, "losses", rows * replicas)?;
             let launches = Sequence::evaluation(self.binder(wave, &feed, &self.evaluation_activations), 0, &losses)?;
             let record = |recorder: &mut Recorder<'_>, step, samples| launches.record(recorder, step, samples);

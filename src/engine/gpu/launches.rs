@@ -316,7 +316,7 @@ impl<'a> Binder<'a> {
     /// The images of the feed.
     pub(super) fn images(&self) -> dense::Images<'a> {
         let Self { network, feed, .. } = self;
-        dense::Images { shape: feed.shape(), scale: network.scale, order: feed.order(), images: feed.images() }
+        dense::Images { shape: feed.shape(), scale: network.scale, order: &feed.order, images: feed.images() }
     }
 
     /// What dense layer `index` reads.
@@ -333,8 +333,8 @@ impl<'a> Binder<'a> {
             replicas: state.replicas,
             capacity: activations.capacity,
             classes: network.architecture.classes,
-            steps: feed.steps(),
-            order: feed.order(),
+            steps: &feed.steps,
+            order: &feed.order,
             labels: feed.labels(),
             logits: activations.logits(),
             gradient: &activations.gradients[0],
@@ -359,7 +359,7 @@ impl Sequence {
             }
             let shape = binder.shape(layer.inputs, layer.outputs);
             let (place, relu, output) = (network.place(index), layer.relu, activations.output(index));
-            let (steps, parameters) = (feed.steps(), &state.parameters);
+            let (steps, parameters) = (&feed.steps, &state.parameters);
             let input = binder.input(index);
             let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
             launches.push(dense::Forward::new(kernels.workgroup_size).bind(gpu, &arguments)?);

@@ -91,9 +91,12 @@ pub(super) struct BatchUploader {
     data: Arc<LoadedData>,
     /// The data set's, or what is carried.
     device: Arc<DeviceData>,
-    order: Buffer<u32>,
-    steps: Buffer<StepRecord>,
-    launches: Option<Launches>,
+    /// Indices into images and labels `[order, place]`.
+    pub(super) order: Buffer<u32>,
+    /// One record for each step.
+    pub(super) steps: Buffer<StepRecord>,
+    /// What launches of `dense_stack.step` are told.
+    pub(super) launches: Option<Launches>,
     /// Samples of each order that there is capacity for.
     capacity: usize,
 }
@@ -175,17 +178,12 @@ impl BatchUploader {
         Ok(())
     }
 
-    /// What launches of `dense_stack.step` are told.
-    pub(super) fn launches(&self) -> Option<&Launches> {
-        self.launches.as_ref()
-    }
-
-    /// The images that [`Self::order`] speaks of.
+    /// The images that `order` speaks of.
     pub(super) fn images(&self) -> &Buffer<u32> {
         &self.device.images
     }
 
-    /// The labels that [`Self::order`] speaks of.
+    /// The labels that `order` speaks of.
     pub(super) fn labels(&self) -> &Buffer<u32> {
         &self.device.labels
     }
@@ -193,16 +191,6 @@ impl BatchUploader {
     /// Sizes of an image.
     pub(super) fn shape(&self) -> ImageShape {
         self.data.shape
-    }
-
-    /// Indices into images and labels `[order, place]`.
-    pub(super) fn order(&self) -> &Buffer<u32> {
-        &self.order
-    }
-
-    /// One record for each step.
-    pub(super) fn steps(&self) -> &Buffer<StepRecord> {
-        &self.steps
     }
 
     /// How many of the first `batches` fit one submission, at most `most` and at least one.

@@ -8,7 +8,7 @@ use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::Bound;
 use crate::kernels::magnitude_sort::{BoundRank, Rank, RankArguments};
 use crate::kernels::mask::{
-    Change, Draw, DrawArguments, MaskedPart, Regrow, RegrowArguments, Smallest, SmallestArguments,
+    Change, Draw, DrawArguments, MaskedPart, RankedState, Regrow, RegrowArguments, Smallest, SmallestArguments,
 };
 
 /// The launches of every change, one for each part of the selection, and their arrays.
@@ -56,20 +56,16 @@ impl MaskLaunches {
             };
             parts.iter().map(bind).collect()
         };
+        let ranked = RankedState { rank: &rank, changes: &changes, mask, parameters, m, v };
         let smallest = |state| -> Result<Vec<Bound>> {
             let smallest = Smallest::new(gpu, workgroup_size)?;
-            let (rank, changes) = (&rank, &changes);
-            let bind = |(part, _): &(MaskedPart, f32)| {
-                smallest.bind(gpu, &SmallestArguments { replicas, part, rank, changes, state, mask, parameters, m, v })
-            };
+            let bind = |(part, _): &(MaskedPart, f32)| smallest.bind(gpu, &SmallestArguments { part, state, ranked });
             parts.iter().map(bind).collect()
         };
         let regrow = Regrow::new(gpu, workgroup_size)?;
-        let regrow = |&(ref part, scale): &(MaskedPart, f32)| {
-            let (rank, changes) = (&rank, &changes);
-            regrow.bind(gpu, &RegrowArguments { part, seed, scale, rank, changes, mask, parameters, m, v })
-        };
-        let ranked = RankArguments {
+        let regrow =
+            |&(ref part, scale): &(MaskedPart, f32)| regrow.bind(gpu, &RegrowArguments { part, seed, scale, ranked });
+        let by_magnitude = RankArguments {
             epochs: 1,
             replicas,
             weight_count: selected,
@@ -85,7 +81,7 @@ impl MaskLaunches {
             prune: smallest(states::PRUNED)?,
             decay: smallest(states::DECAYING)?,
             regrow: parts.iter().map(regrow).collect::<Result<_>>()?,
-            rank: Rank::new(workgroup_size).bind(gpu, &ranked)?,
+            rank: Rank::new(workgroup_size).bind(gpu, &by_magnitude)?,
             changes,
             scores,
         })

@@ -77,7 +77,7 @@ impl GpuBatch {
         let (gpu, step, points) = (&self.gpu, self.evaluation_step(data)?, networks.len());
         let mut feed = BatchUploader::in_order(gpu, data, step)?;
         let batches = steps_of(0..data.host().samples(), step);
-        let rows = feed.steps().len().min(Capacity::of(gpu).words / (2 * points)).max(1);
+        let rows = feed.steps.len().min(Capacity::of(gpu).words / (2 * points)).max(1);
         let losses = Buffer::new(gpu, "losses", rows * points)?;
         let state = self.pruned(wave, networks)?;
         let own = self.binder(wave, &feed, &self.evaluation_activations);

@@ -113,7 +113,7 @@ impl GpuBatch {
                         output_bias: layout.dense_bias(focus + 1).offset,
                     },
                     blocks,
-                    steps: feed.steps(),
+                    steps: &feed.steps,
                     labels: feed.labels(),
                     input: activations.output(focus - 1),
                     parameters: &wave.state.parameters,

@@ -3,6 +3,7 @@
 use super::{GpuBatch, Wave};
 use crate::cpu::mask as states;
 use crate::engine::Replica;
+use crate::engine::backend::BackendState;
 use crate::engine::gpu::launches::State;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
@@ -31,9 +32,8 @@ impl Sums {
     }
 }
 
-impl GpuBatch {
-    /// See [`crate::engine::Batch::accumulate`].
-    pub(super) fn add_to_sums(&mut self) -> Result<()> {
+impl BackendState for GpuBatch {
+    fn accumulate(&mut self) -> Result<()> {
         let (gpu, size, parameters) = (&self.gpu, self.choice.workgroup_size, self.plan.network.layout.parameters());
         for Wave { state, sums, .. } in &mut self.waves {
             let mut recorder = Recorder::new(gpu, "sums");
@@ -49,8 +49,7 @@ impl GpuBatch {
         Ok(())
     }
 
-    /// See [`crate::engine::Batch::weights`].
-    pub(super) fn read_weights(&self, selection: &Selection) -> Result<Vec<f32>> {
+    fn weights(&mut self, selection: &Selection) -> Result<Vec<f32>> {
         let gpu = &self.gpu;
         let mut weights = Vec::new();
         for Wave { state, .. } in &self.waves {
@@ -63,8 +62,7 @@ impl GpuBatch {
         Ok(weights)
     }
 
-    /// See [`crate::engine::Batch::set_weights`].
-    pub(super) fn write_weights(&self, selection: &Selection, weights: &[f32]) -> Result<()> {
+    fn set_weights(&mut self, selection: &Selection, weights: &[f32]) -> Result<()> {
         let (stride, all) = (self.plan.network.layout.parameters(), selection.weights());
         for wave in &self.waves {
             let own = &weights[wave.slots.start * all..wave.slots.end * all];
@@ -78,8 +76,7 @@ impl GpuBatch {
         Ok(())
     }
 
-    /// See [`crate::engine::Batch::visit_replicas`].
-    pub(super) fn read_replicas(&self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
+    fn visit_replicas(&mut self, visit: &mut dyn FnMut(Replica<f32>) -> Result<()>) -> Result<()> {
         let (gpu, network) = (&self.gpu, &self.plan.network);
         let (parameters, span) = (network.layout.parameters(), network.masked());
         for Wave { state, sums, .. } in &self.waves {
@@ -104,8 +101,7 @@ impl GpuBatch {
         Ok(())
     }
 
-    /// See [`crate::engine::Batch::restore`].
-    pub(super) fn write_replicas(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
+    fn restore(&mut self, replicas: &[Replica<f32>]) -> Result<()> {
         let network = &self.plan.network;
         let (parameters, span) = (network.layout.parameters(), network.masked());
         let has_sums = replicas.iter().any(|replica| !replica.sums.is_empty());

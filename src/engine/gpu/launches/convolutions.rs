@@ -86,14 +86,14 @@ fn layers(binder: Binder<'_>) -> Vec<Layer<'_>> {
 pub(super) fn forward(binder: Binder<'_>, range: &Range<usize>) -> Result<Vec<Bound>> {
     let Binder { gpu, kernels, feed, state, activations, .. } = binder;
     let gather = activations.gathered.as_ref().filter(|_| range.contains(&0)).map(|output| {
-        let (replicas, capacity, steps, images) = (state.replicas, activations.capacity, feed.steps(), binder.images());
+        let (replicas, capacity, steps, images) = (state.replicas, activations.capacity, &feed.steps, binder.images());
         Gather::new(kernels.workgroup_size).bind(gpu, &GatherArguments { replicas, capacity, steps, images, output })
     });
     let bind = |Layer { shape, place, input, convolved, .. }: Layer<'_>| {
         let arguments = ForwardArguments {
             shape,
             place,
-            steps: feed.steps(),
+            steps: &feed.steps,
             input,
             parameters: &state.parameters,
             output: &convolved.values,
@@ -115,7 +115,7 @@ pub(super) fn backward(
     gradient: &Buffer<f32>,
 ) -> Result<Vec<Bound>> {
     let Binder { gpu, kernels, feed, state, .. } = binder;
-    let steps: &Buffer<StepRecord> = feed.steps();
+    let steps: &Buffer<StepRecord> = &feed.steps;
     let mut output_gradient = last;
     let [mut input_gradient, mut next] = gradients;
     let mut backward = Vec::new();

@@ -33,7 +33,7 @@ impl TrainingLaunches {
         decay: f32,
     ) -> Result<Self> {
         let Binder { gpu, kernels, network, feed, state, activations } = binder;
-        let (Some(step), Some(launches)) = (&kernels.step, feed.launches()) else {
+        let (Some(step), Some(launches)) = (&kernels.step, &feed.launches) else {
             return layers(binder, gradient, losses, decay).map(Self::Layers);
         };
         let features = activations.convolved.last().map(|last| &last.values);
@@ -62,7 +62,7 @@ impl TrainingLaunches {
 
     /// Records the launch of [`BatchUploader::load_leave`], if there is one.
     pub(in crate::engine::gpu) fn record_leave(&self, recorder: &mut Recorder<'_>, feed: &BatchUploader) -> Result<()> {
-        match (self, feed.launches()) {
+        match (self, &feed.launches) {
             (Self::Fused { stack, .. }, Some(launches)) => stack.record(recorder, launches, 0),
             _ => Ok(()),
         }
@@ -76,7 +76,7 @@ impl TrainingLaunches {
         batches: &[Range<usize>],
     ) -> Result<()> {
         let mut steps = (0..).zip(batches).map(|(step, batch)| (step, batch.len()));
-        match (self, feed.launches()) {
+        match (self, &feed.launches) {
             (Self::Layers(layers), _) => steps.try_for_each(|(step, samples)| layers.record(recorder, step, samples)),
             (Self::Fused { stack, .. }, Some(launches)) if launches.tell_all() => {
                 (0..launches.written() as u32).try_for_each(|launch| stack.record(recorder, launches, launch))
@@ -100,7 +100,7 @@ fn bind_adam(binder: Binder<'_>, gradient: &Buffer<f32>, updated: usize, decay: 
         updated,
         masked: network.masked(),
         decay,
-        steps: feed.steps(),
+        steps: &feed.steps,
         gradient,
         mask: &state.mask,
         parameters: &state.parameters,
@@ -113,7 +113,7 @@ fn bind_adam(binder: Binder<'_>, gradient: &Buffer<f32>, updated: usize, decay: 
 /// A whole training step, layer by layer.
 fn layers(binder: Binder<'_>, gradient: &Buffer<f32>, losses: &Buffer<BatchLoss>, decay: f32) -> Result<Sequence> {
     let Binder { gpu, kernels, network, feed, state, activations } = binder;
-    let (steps, parameters) = (feed.steps(), &state.parameters);
+    let (steps, parameters) = (&feed.steps, &state.parameters);
     let layers = if kernels.stack.is_some() { 1 } else { network.architecture.hidden.len() + 1 };
     let Sequence(mut launches) = Sequence::forward(binder, 0..network.architecture.convolutions.len() + layers)?;
     // The gradient with respect to a layer's output and to its input take turns in two buffers.
@@ -128,7 +128,7 @@ fn layers(binder: Binder<'_>, gradient: &Buffer<f32>, losses: &Buffer<BatchLoss>
             parameters_per_replica: network.layout.parameters(),
             first: network.place(1).weights,
             steps,
-            order: feed.order(),
+            order: &feed.order,
             labels: feed.labels(),
             parameters,
             activations: output_gradient,
