@@ -5,16 +5,18 @@ use super::chart::{Axis, Chart, Format, Marked, Place, Series, Sheet};
 use super::leading::{self, Leading};
 use super::look::Look;
 use super::picture;
-use super::verdict::ORDERED_BY;
+use super::verdict::{ORDERED_BY, known_to};
 use crate::error::Result;
 use crate::pruning::{Method, Repair};
 use crate::study::accuracy::{self, Curve, CurvePoint, at_size, at_sparsity};
-use crate::study::numbers::{counted, significant};
+use crate::study::numbers::counted;
 use crate::study::results::Results;
 use std::path::PathBuf;
 
 /// Real points of magnitude stability further apart than this, in per cent of sparsity, are not joined by a line.
 const WIDEST_GAP: f64 = 5.0;
+/// The same by how many times smaller the network is.
+const WIDEST_SIZE_GAP: f64 = 1.0;
 /// Where the axis of sparsity begins if all curves coincide before, and where it ends: at 100 % nothing is left of a layer.
 const FROM: f64 = 40.0;
 const TO: f64 = 95.0;
@@ -289,7 +291,7 @@ fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
             name: one.short.into(),
             look: look(&one.curve),
             points: one.curve.points.iter().map(place).collect(),
-            widest_gap: f64::INFINITY,
+            widest_gap: if one.curve.method == Method::Stability { WIDEST_SIZE_GAP } else { f64::INFINITY },
             marked: Marked::All,
         })
         .filter(|one| !one.points.is_empty())
@@ -358,15 +360,16 @@ fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
     let best = layer
         .iter()
         .filter(|one| !one.retrains())
-        .filter_map(|one| Some((one, at_sparsity(&one.curve, ORDERED_BY)?.accuracy.mean, one.milliseconds()?.0)));
+        .filter_map(|one| Some((one, at_sparsity(&one.curve, ORDERED_BY)?.accuracy.mean, one.milliseconds()?)));
     let best = best.max_by(|one, other| one.1.total_cmp(&other.1));
     let decay = layer.iter().find(|one| one.retrains()).and_then(|one| one.milliseconds());
+    let known = |(ms, range): (f64, Option<[f64; 2]>)| known_to(ms, range.map(|[low, high]| (high - low) / 2.0));
     let message = match (best, decay) {
-        (Some((one, _, ms)), Some((decay, _))) => format!(
-            "One more pruned network takes the {} {} ms, retraining {} ms",
+        (Some((one, _, ms)), Some(decay)) => format!(
+            "One more pruned network takes the {} {} ms, and {} ms by retraining",
             one.short,
-            significant(ms),
-            significant(decay)
+            known(ms),
+            known(decay)
         ),
         _ => "Accuracy by what one more pruned network costs".into(),
     };
@@ -500,11 +503,11 @@ mod tests {
         {
             assert_eq!(svg.matches(text).count(), 1 + usize::from(text.starts_with("With 90")), "{text}");
         }
-        for name in ["one-shot", "magnitude stability", "retrained"] {
+        for name in ["one-shot", "stability", "retrained"] {
             assert_eq!(svg.matches(&format!(">{name}</text>")).count(), 1, "{name}");
         }
         let time = named(&cell, "time");
-        assert!(time.message().contains("retraining 262 ms"), "{}", time.message());
+        assert!(time.message().contains("262 ms by retraining"), "{}", time.message());
         assert!(time.svg(Format::PANEL, Sheet::Light).contains("100 ms"));
     }
 
