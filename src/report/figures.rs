@@ -92,21 +92,26 @@ pub(super) fn together(charts: &[&Chart], about: &str, sheet: Sheet) -> String {
     picture::sheet((all, high), sheet, about, &text)
 }
 
-/// Writes a cell's panels and all of them together, light and dark; `path` gives the place of a file in the folder of figures.
+/// Writes a cell's panels, and all of them together as `figure4`; `path` gives the place of a file in the folder of figures.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] if a file cannot be written, [`crate::error::Error::Job`] if a drawing fails.
-pub fn write(cell: &Results, whole: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+pub fn write(cell: &Results, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+    for panel in panels(cell) {
+        let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::PANEL, sheet));
+        write_drawing(panel.name, [&light, &dark], path)?;
+    }
+    write_whole(cell, "figure4", path)
+}
+
+/// Writes all panels of a cell together under a name.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_whole(cell: &Results, name: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
     let panels = panels(cell);
-    let mut all: Vec<(String, [String; 2])> = panels
-        .iter()
-        .map(|panel| {
-            let drawn = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::PANEL, sheet));
-            (whole.replacen("figure4", panel.name, 1), drawn)
-        })
-        .collect();
-    all.push((whole.into(), [Sheet::Light, Sheet::Dark].map(|sheet| svg(&panels, sheet))));
-    all.iter().try_for_each(|(name, [light, dark])| write_drawing(name, [light, dark], path))
+    let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| svg(&panels, sheet));
+    write_drawing(name, [&light, &dark], path)
 }
 
 /// Writes a drawing as `NAME.svg`, which follows its reader's choice of light and dark, `NAME.png` and `NAME-dark.png`.
@@ -119,15 +124,14 @@ pub fn write_drawing(name: &str, [light, dark]: [&str; 2], path: &dyn Fn(&str) -
     picture::write_png(dark, &path(&format!("{name}-dark.png"))?)
 }
 
-/// Writes each panel of a cell as a slide.
+/// Writes each panel of a cell as a slide, `NAME-slide` with `suffix` behind the panel's name.
 ///
 /// # Errors
 /// As [`write`].
-pub fn write_slides(cell: &Results, whole: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+pub fn write_slides(cell: &Results, suffix: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
     for panel in panels(cell) {
-        let name = format!("{}-slide", whole.replacen("figure4", panel.name, 1));
         let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::SLIDE, sheet));
-        write_drawing(&name, [&light, &dark], path)?;
+        write_drawing(&format!("{}{suffix}-slide", panel.name), [&light, &dark], path)?;
     }
     Ok(())
 }
@@ -476,8 +480,8 @@ mod tests {
     fn every_file_is_written_and_the_pictures_are_ones() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| Ok(folder.path().join(name));
-        write(&sample::cell(), "figure4", &path).unwrap();
-        write_slides(&sample::cell(), "figure4", &path).unwrap();
+        write(&sample::cell(), &path).unwrap();
+        write_slides(&sample::cell(), "", &path).unwrap();
         let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         // Three panels and all together, light, dark and as SVG; three slides.
         assert_eq!(names.len(), 3 * 4 + 3 * 3, "{names:?}");
