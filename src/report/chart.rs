@@ -435,7 +435,13 @@ impl Drawing<'_> {
         let heights: Vec<f64> = ends.iter().map(|end| end.1.1).collect();
         let heights = apart(&heights, 1.2 * text, [top, bottom]);
         for ((one, (x, y)), height) in ends.into_iter().zip(heights) {
-            self.line(&[(x, y), (right.max(x) + 0.3 * text, y), (right + 1.1 * text, height)], one.look.tone, 1.0, "");
+            // Dots lead on to the name where a curve ends before the axis does.
+            self.line(
+                &[(x, y), (right.max(x) + 0.3 * text, y), (right + 1.1 * text, height)],
+                one.look.tone,
+                1.0,
+                "1 3",
+            );
             let place = (right + 1.9 * text, height);
             if one.marked != Marked::None {
                 self.marker((right + 1.3 * text, height), one.look);

@@ -68,7 +68,7 @@ impl Verdict {
             best: best(&layer, images),
             sentences: whole_sentence(cell, &whole).into_iter().chain(cost_sentences(cell, &layer)).collect(),
             chosen: chosen(&whole, images),
-            layer: layer.iter().map(|one| layer_line(one, images)).collect(),
+            layer: layer_lines(&layer, images),
             whole: whole_lines(&whole, images),
         }
     }
@@ -171,6 +171,28 @@ pub(super) fn percent(accuracy: &Summary, images: usize) -> String {
 fn short(value: f64) -> String {
     let text = format!("{value:.1}");
     text.trim_end_matches('0').trim_end_matches('.').into()
+}
+
+/// A line for each method; one for both surgeons where these are not told apart at any sparsity.
+fn layer_lines(layer: &[Leading], images: usize) -> Vec<Vec<String>> {
+    let of = |short: &str| layer.iter().find(|one| one.short == short);
+    let alike = of("holding surgeon").zip(of("surgeon")).is_some_and(|(holding, plain)| {
+        SPARSITIES.iter().all(|&sparsity| {
+            let points = at_sparsity(&holding.curve, sparsity).zip(at_sparsity(&plain.curve, sparsity));
+            let told =
+                points.and_then(|(one, other)| Difference::in_pairs(one, other, images)).map(|found| found.told());
+            told == Some(Told::Equal)
+        })
+    });
+    let shown = layer.iter().filter(|one| !alike || one.short != "surgeon");
+    let line = |one: &Leading| {
+        let mut line = layer_line(one, images);
+        if alike && one.short == "holding surgeon" {
+            line[0] += " (plain surgeon: equal)";
+        }
+        line
+    };
+    shown.map(line).collect()
 }
 
 fn layer_line(one: &Leading, images: usize) -> Vec<String> {
@@ -350,12 +372,12 @@ fn cost_sentences(cell: &Results, layer: &[Leading]) -> Vec<String> {
     let stability = layer.iter().find(|one| one.curve.method == Method::Stability && one.short != cheap.short);
     let ratio = times(decay, cheap).unwrap_or_default();
     let papers = match stability.and_then(|one| times(decay, one)) {
-        Some(times) => format!("; with magnitude stability {times} (the paper: over 10)"),
+        Some(times) => format!(", or {times} by magnitude stability (the paper: over 10)"),
         None if cheap.curve.method == Method::Stability => " (the paper: over 10)".into(),
         None => String::new(),
     };
     let mut sentences =
-        vec![format!("Retraining takes {ratio} times as long for one more point as the {}{papers}.", cheap.short)];
+        vec![format!("One more point by retraining takes as long as {ratio} by the {}{papers}.", cheap.short)];
     if let Some(even) = cheap.cost.as_ref().and_then(|row| cell.ledger.break_even(row)) {
         let from = |points: f64| match points.ceil() {
             whole if whole <= 1.0 => "from the first point on".to_string(),

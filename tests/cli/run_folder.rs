@@ -310,7 +310,7 @@ fn the_verdict_is_on_standard_output_in_some_twenty_lines_and_all_else_on_standa
         "magnitude stability (Riedel & Segev)",
         "Whole network: test accuracy in %",
         "over one-shot (95 % interval)",
-        "times as long for one more point",
+        "One more point by retraining takes as long as",
         "--full prints every table",
         text(folder),
     ] {
