@@ -234,7 +234,7 @@ fn accuracy_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
     }
     let y = accuracy_axis(cell, series.iter().flat_map(|one| &one.points).map(|place| place.y));
     let title = match broken {
-        true => format!("Weights removed of the layer (%); up to {FROM:.0} all coincide"),
+        true => format!("Weights removed of the layer (%), from {FROM:.0} on"),
         false => "Weights removed of the layer (%)".into(),
     };
     Some(Chart {
