@@ -87,6 +87,7 @@
       element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "method"), head)),
       element("tbody", {}, ...lines.map(({ row }) => row)),
     );
+    const compact = element("p", {});
     place.append(
       controls,
       element("label", { class: "slider" }, "How many times smaller the whole network is", slider),
@@ -103,6 +104,7 @@
           element("h4", {}, "Every method"),
           element("p", { class: "quiet" }, `${data.judged} accuracy in per cent, mean ± sd over replicas.`),
           element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Every method" }, table),
+          compact,
         ),
       ),
     );
@@ -127,6 +129,9 @@
       boxes.kept.value.textContent = `${whole(kept)} of ${whole(weights)}`;
       boxes.accuracy.value.textContent = told;
       head.textContent = times(size);
+      const small = data.compact[step];
+      compact.textContent =
+        small === undefined || small === "–" ? "" : `Replica 0 with nothing stored that nobody reads (holdfast compact): ${small}.`;
       lines.forEach(({ text }, index) => (text.textContent = data.methods[index].texts[step]));
       const words = step === 0 ? "Nothing removed" : times(size);
       slider.setAttribute("aria-valuetext", `${words}, ${whole(kept)} weights stay, accuracy ${told}`);

@@ -7,8 +7,9 @@ use super::{output, report as page};
 use crate::error::Result;
 use crate::report::verdict::Verdict;
 use crate::report::{Provenance, figures, tables};
+use crate::run_folder::RunFolder;
 use crate::study::comparison::{Compared, compare};
-use crate::study::experiment::Cell;
+use crate::study::experiment::{Cell, CellFolder};
 use crate::study::memory::Job;
 use crate::study::results::{Results, write_together};
 use clap::Args;
@@ -57,10 +58,20 @@ fn read_back(run: &Run) -> Result<Vec<Results>> {
         let folder = cell.folder(&run.folder, &run.manifest.configuration_hash, &run.configuration);
         let results = Results::read_back(&run.configuration, &folder.place(""))?;
         // The figures follow from the tables: whoever lost it gets it back.
-        figures::write(&results, "figure4", &|name| folder.file(&format!("figures/{name}")))?;
+        draw(&results, cell, &folder, &run.folder, run.cells.len() > 1)?;
         Ok(results)
     };
     run.cells.iter().map(shown).collect()
+}
+
+/// Writes the figures of a cell into its folder, and where there are several cells Figure 4 at the top too.
+fn draw(results: &Results, cell: &Cell, own: &CellFolder<'_>, run: &RunFolder, several: bool) -> Result<()> {
+    figures::write(results, &|name| own.file(&format!("figures/{name}")))?;
+    if several {
+        let name = format!("figure4-{}-{}", cell.model(), cell.data_set);
+        figures::write_whole(results, &name, &|name| run.file(&format!("figures/{name}")))?;
+    }
+    Ok(())
 }
 
 /// Compares every cell, writes all files and marks the run as finished.
@@ -75,11 +86,7 @@ fn compare_all(run: &mut Run, quiet: bool) -> Result<Vec<Results>> {
         let own = part(cell);
         let Compared { results, weight_hashes, wall_times } =
             compare(engine, cell, configuration, &own, reporter.control())?;
-        figures::write(&results, "figure4", &|name| own.file(&format!("figures/{name}")))?;
-        if cells.len() > 1 {
-            let name = format!("figure4-{}-{}", cell.model(), cell.data_set);
-            figures::write(&results, &name, &|name| folder.file(&format!("figures/{name}")))?;
-        }
+        draw(&results, cell, &own, folder, cells.len() > 1)?;
         let label = cell.label(configuration);
         let hashes = weight_hashes.into_iter().map(|(what, hash)| (format!("{label}: {what}"), hash));
         manifest.weight_hashes.extend(hashes);

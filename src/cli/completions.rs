@@ -1,9 +1,9 @@
 //! `holdfast completions` and `holdfast man`: what a shell and a manual want to know of the command line.
 
-use super::{Arguments, output};
+use super::{help, output};
 use crate::error::{Error, Result};
 use crate::run_folder::{self, FolderKind, OutputFolder};
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use std::io::Write;
@@ -28,7 +28,7 @@ pub(super) struct ManArguments {
 /// Prints the script that makes `shell` complete commands and options.
 pub(super) fn run(arguments: &CompletionsArguments) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "holdfast", &mut script);
+    clap_complete::generate(arguments.shell, &mut help::completing(), "holdfast", &mut script);
     output::result(&String::from_utf8_lossy(&script))
 }
 
@@ -36,11 +36,11 @@ pub(super) fn run(arguments: &CompletionsArguments) -> Result<()> {
 pub(super) fn man(arguments: &ManArguments) -> Result<()> {
     if let Some(folder) = &arguments.out {
         let folder = OutputFolder::open(folder, FolderKind::Manual)?;
-        let mut command = Arguments::command().disable_help_subcommand(true);
+        let mut command = help::command().disable_help_subcommand(true);
         command.build();
         return write_pages(&command, &folder);
     }
-    output::result(&String::from_utf8_lossy(&page(&Man::new(Arguments::command()))?))
+    output::result(&String::from_utf8_lossy(&page(&Man::new(help::command()))?))
 }
 
 /// Writes the pages of a command and of those within it.

@@ -33,10 +33,31 @@ const LESSONS: &[(&str, &str)] = &[
     ("surgeon", include_str!("../../docs/kernels/surgeon.md")),
 ];
 
+/// What else families are called.
+const ALIASES: &[(&str, &[&str])] = &[
+    ("he_normal", &["init", "initialisation", "initialization", "initializer", "he", "kaiming"]),
+    ("conv2d", &["convolution", "convolutions", "conv", "convolve"]),
+    ("max_pool2d", &["pooling", "pool", "maxpool", "max-pooling"]),
+    ("dense", &["linear", "fully-connected", "fc", "matmul", "gemm", "matrix-product"]),
+    ("dense_stack", &["mlp", "stack", "fused"]),
+    ("softmax_cross_entropy", &["softmax", "cross-entropy", "loss", "logits"]),
+    ("adam", &["optimizer", "optimiser"]),
+    ("mean", &["average", "averaging", "swa"]),
+    ("mask", &["prune", "pruning", "masking"]),
+    ("magnitude_sort", &["sort", "sorting", "radix", "rank", "magnitude"]),
+    ("stability", &["magnitude-stability", "count", "envelope", "settle", "hold"]),
+    ("focus_sweep", &["sweep", "evaluate"]),
+    ("gram", &["gram-matrix", "moments", "calibration", "normal-equations"]),
+    ("surgeon", &["obs", "optimal-brain-surgeon", "hold-surgeon", "paths", "refit"]),
+];
+
+/// Names this like one another are offered for one that is not known.
+const ALIKE: f64 = 0.75;
+
 /// Arguments of `explain`.
 #[derive(Args)]
 pub(super) struct ExplainArguments {
-    /// A family such as `dense`, or a kernel such as `dense.forward`; without it all are listed.
+    /// A family such as `dense` or `convolution`, or a kernel such as `dense.forward`; without it all are listed.
     #[arg(value_name = "KERNEL")]
     kernel: Option<String>,
     /// Climb the family's ladder on this device: from the naive kernel to the fast one, each step predicted and then measured.
@@ -57,6 +78,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
     let Some(name) = kernel else {
         return list(say.json);
     };
+    let name = &known_as(name);
     if *ladder {
         return ladder::run(name, *markdown, device, say);
     }
@@ -68,7 +90,8 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
         if known.is_empty() {
             known = LESSONS.iter().map(|(family, _)| *family).collect();
         }
-        return Err(Error::Usage(format!("there is no kernel \"{name}\"; known are {}", known.join(", "))));
+        let near = nearest(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        return Err(Error::Usage(format!("there is no kernel \"{name}\"{near}; known are {}", known.join(", "))));
     };
     let launches = match doctor::adapter(device) {
         None => None,
@@ -101,6 +124,35 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
         shaders.iter().for_each(|shader| text += &format!("## WGSL of {}\n{}\n", shader.name, shader.source));
     }
     output::result(&(text + &cost(&shaders, launches)))
+}
+
+/// The name of a kernel or family that a word stands for, however it is written; the word itself if none does.
+fn known_as(word: &str) -> String {
+    let plain = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
+    let (family, rest) = word.split_once('.').map_or((word, None), |(family, rest)| (family, Some(rest)));
+    let family = plain(family);
+    let other = ALIASES.iter().find(|(_, others)| others.iter().any(|other| plain(other) == family));
+    let is_known = LESSONS.iter().any(|(known, _)| *known == family);
+    let family = other.filter(|_| !is_known).map_or(family, |(known, _)| known.to_string());
+    rest.map_or(family.clone(), |rest| format!("{family}.{}", plain(rest)))
+}
+
+/// What is written most like a word, of families, kernels and other names of families.
+fn nearest(word: &str) -> Option<String> {
+    let others = ALIASES.iter().flat_map(|(family, others)| others.iter().map(move |other| (*other, *family)));
+    let own = SHADERS.iter().map(|shader| (shader.name, shader.name));
+    let families = LESSONS.iter().map(|(family, _)| (*family, *family));
+    let all = families
+        .chain(own)
+        .chain(others)
+        .map(|(written, name)| (strsim::normalized_damerau_levenshtein(word, written), name));
+    let (alike, name) = all.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    (alike >= ALIKE).then(|| name.to_string())
+}
+
+/// Families and kernels, for a shell to complete.
+pub(super) fn names() -> Vec<&'static str> {
+    LESSONS.iter().map(|(family, _)| *family).chain(SHADERS.iter().map(|shader| shader.name)).collect()
 }
 
 fn of_family(family: &str) -> impl Iterator<Item = &'static Shader> {
@@ -169,6 +221,26 @@ fn cost(shaders: &[&Shader], launches: Option<(String, BTreeMap<&'static str, Du
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn families_are_found_by_what_others_call_them() {
+        for (word, name) in [
+            ("convolution", "conv2d"),
+            ("Conv2D", "conv2d"),
+            ("max-pool2d", "max_pool2d"),
+            ("softmax", "softmax_cross_entropy"),
+            ("linear.forward", "dense.forward"),
+            ("dense", "dense"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(known_as(word), name, "{word}");
+        }
+        for (word, name) in [("convolutoin", Some("conv2d")), ("dense.forwrd", Some("dense.forward")), ("xyz", None)] {
+            assert_eq!(nearest(word).as_deref(), name, "{word}");
+        }
+        let families: BTreeSet<&str> = LESSONS.iter().map(|(family, _)| *family).collect();
+        assert_eq!(ALIASES.iter().map(|(family, _)| *family).collect::<BTreeSet<_>>(), families);
+    }
 
     #[test]
     fn every_family_has_its_lesson_and_its_checks() {

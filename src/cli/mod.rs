@@ -11,6 +11,7 @@ mod dry_run;
 mod evaluate;
 mod explain;
 mod export;
+mod help;
 mod merge;
 mod options;
 mod output;
@@ -25,7 +26,7 @@ mod stop;
 mod study;
 mod train;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Prune neural networks by what holds still.
@@ -82,7 +83,8 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    // Only what clap knows comes out of what clap has read.
+    let arguments = Arguments::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
     let result = match arguments.command {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Study(arguments) => study::run(&arguments),

@@ -77,8 +77,8 @@ fn slides(paths: &[PathBuf], runs: &[Run]) -> Result<()> {
         let folder = RunFolder::open(path, &manifest_of(path)?)?;
         for (cell, _) in &run.cells {
             let (model, data_set) = (&cell.ledger.workload.model, &cell.ledger.workload.data_set);
-            let name = if run.cells.len() == 1 { "figure4".into() } else { format!("figure4-{model}-{data_set}") };
-            figures::write_slides(cell, &name, &|name| folder.file(&format!("figures/{name}")))?;
+            let suffix = if run.cells.len() == 1 { String::new() } else { format!("-{model}-{data_set}") };
+            figures::write_slides(cell, &suffix, &|name| folder.file(&format!("figures/{name}")))?;
         }
         output::result(&format!("The slides are in {}.\n", path.join("figures").display()))?;
     }

@@ -233,7 +233,11 @@ impl TrainedStudy<'_> {
                 |what: &str| manifest.wall_times.get(&format!("{}: {what}", cell.name())).copied().unwrap_or_default();
             let seconds = TrainingSeconds { train: seconds("train"), record: seconds("record history") };
             let place = own.within(FIGURE_4);
-            all.extend(figure4(engine, cell, &runs, configuration, &place, seconds, control)?);
+            let found = figure4(engine, cell, &runs, configuration, &place, seconds, control)?;
+            if let Some(results) = &found {
+                figures::write(results, &|name| place.file(&format!("figures/{name}")))?;
+            }
+            all.extend(found);
         }
         if cells.len() > 1 && !all.is_empty() {
             write_together(&|name| folder.file(&format!("{}/{name}", FIGURE_4)), &all)?;
@@ -241,7 +245,7 @@ impl TrainedStudy<'_> {
         for results in &all {
             let (model, data_set) = (&results.ledger.workload.model, &results.ledger.workload.data_set);
             let name = if cells.len() == 1 { "figure4".into() } else { format!("figure4-{model}-{data_set}") };
-            figures::write(results, &name, &|name| folder.file(&format!("figures/{name}")))?;
+            figures::write_whole(results, &name, &|name| folder.file(&format!("figures/{name}")))?;
         }
         Ok(all)
     }

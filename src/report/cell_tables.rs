@@ -13,7 +13,7 @@ pub(super) fn of_verdict(verdict: &Verdict, judged: &str) -> Vec<Grid> {
         (!lines.is_empty()).then(|| Grid { title, words, rows, notes: Vec::new() })
     };
     let mut best = verdict::best_head().map(String::from);
-    best[0].clear();
+    best[0] = "removed".into();
     best[1] = "without retraining".into();
     let best = table("What is best at each sparsity, and by how much".into(), best.into(), &verdict.best, 4);
     let layer = format!("One layer: {} accuracy in % by share of weights removed", judged.to_lowercase());

@@ -25,7 +25,7 @@ impl Format {
         Self { width: 760.0, height: 520.0, text: 15.0, title: 19.0, stroke: 2.2, marker: 5.0, headed: true };
     /// A figure of a page, which a phone shows smaller.
     pub const PAGE: Self =
-        Self { width: 520.0, height: 380.0, text: 13.0, title: 0.0, stroke: 2.0, marker: 4.2, headed: false };
+        Self { width: 440.0, height: 340.0, text: 13.0, title: 0.0, stroke: 2.0, marker: 4.2, headed: false };
     /// One panel on a screen of 16:9, to be read from the last row.
     pub const SLIDE: Self =
         Self { width: 1280.0, height: 720.0, text: 24.0, title: 34.0, stroke: 4.0, marker: 8.0, headed: true };
@@ -172,6 +172,7 @@ impl Chart {
         drawing.axes();
         drawing.levels();
         drawing.curves();
+        drawing.names_of_levels();
         if self.names_beside {
             drawing.names_beside()
         } else {
@@ -303,12 +304,32 @@ impl Drawing<'_> {
     }
 
     fn levels(&mut self) {
-        let text = self.format.text;
         let [left, _, right, _] = self.field;
-        for (value, words) in &self.chart.levels {
+        for (value, _) in &self.chart.levels {
             let y = self.y(*value);
             self.line(&[(left, y), (right, y)], QUIET, 1.4, "2 4");
-            self.words((left + 0.4 * text, y - 0.4 * text), words, 0.87 * text, QUIET, "start", "");
+        }
+    }
+
+    /// Words that stay readable across lines: the sheet's colour is around them.
+    fn words_over_lines(&mut self, place: (f64, f64), words: &str, size: f64, tone: Tone) {
+        let colour = if self.sheet == Sheet::Light { PAPER.light } else { PAPER.dark };
+        let around =
+            format!(" stroke=\"{colour}\" stroke-width=\"3\" stroke-linejoin=\"round\" paint-order=\"stroke\"");
+        let fill = self.fill(tone).replacen("class=\"", "class=\"s-paper ", 1);
+        let (x, y, size) = (px(place.0), px(place.1), px(size));
+        let _ = write!(
+            self.text,
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" text-anchor=\"start\" {fill}{around}>{}</text>",
+            escaped(words)
+        );
+    }
+
+    fn names_of_levels(&mut self) {
+        let text = self.format.text;
+        for (value, words) in &self.chart.levels {
+            let place = (self.field[0] + 0.4 * text, self.y(*value) - 0.4 * text);
+            self.words_over_lines(place, words, 0.87 * text, QUIET);
         }
     }
 
@@ -414,7 +435,13 @@ impl Drawing<'_> {
         let heights: Vec<f64> = ends.iter().map(|end| end.1.1).collect();
         let heights = apart(&heights, 1.2 * text, [top, bottom]);
         for ((one, (x, y)), height) in ends.into_iter().zip(heights) {
-            self.line(&[(x, y), (right.max(x) + 0.3 * text, y), (right + 1.1 * text, height)], one.look.tone, 1.0, "");
+            // Dots lead on to the name where a curve ends before the axis does.
+            self.line(
+                &[(x, y), (right.max(x) + 0.3 * text, y), (right + 1.1 * text, height)],
+                one.look.tone,
+                1.0,
+                "1 3",
+            );
             let place = (right + 1.9 * text, height);
             if one.marked != Marked::None {
                 self.marker((right + 1.3 * text, height), one.look);
@@ -435,6 +462,17 @@ impl Drawing<'_> {
             .collect();
         let around = |(x, y): (f64, f64)| [x - marker, y - marker, x + marker, y + marker];
         let mut taken: Vec<Taken> = points.iter().map(|(_, place)| around(*place)).collect();
+        for (value, words) in &self.chart.levels {
+            let y = self.y(*value);
+            taken.push([left, y - 1.3 * text, left + width_of(words, text), y + 0.1 * text]);
+        }
+        for point in self.chart.series.iter().filter_map(|one| one.points.first()) {
+            let (x, y) = (self.x(point.x), self.y(point.y));
+            taken.extend(
+                point.x_range.map(|[low, high]| [self.x(low.max(self.chart.x.low)), y - 2.0, self.x(high), y + 2.0]),
+            );
+            taken.extend(point.y_range.map(|[low, high]| [x - 2.0, self.y(high), x + 2.0, self.y(low)]));
+        }
         for (one, (x, y)) in points {
             let (width, gap) = (width_of(&one.name, text), marker + 0.5 * text);
             let sides = (0..8).flat_map(|step| {
@@ -456,7 +494,7 @@ impl Drawing<'_> {
                 let near = if found[0] > x { found[0] } else { found[2] };
                 self.line(&[(x, y), (near, middle)], one.look.tone, 1.0, "");
             }
-            self.words((found[0], middle + 0.35 * text), &one.name, text, one.look.tone, "start", "");
+            self.words_over_lines((found[0], middle + 0.35 * text), &one.name, text, one.look.tone);
         }
     }
 }

@@ -5,16 +5,18 @@ use super::chart::{Axis, Chart, Format, Marked, Place, Series, Sheet};
 use super::leading::{self, Leading};
 use super::look::Look;
 use super::picture;
-use super::verdict::ORDERED_BY;
+use super::verdict::{ORDERED_BY, known_to};
 use crate::error::Result;
 use crate::pruning::{Method, Repair};
 use crate::study::accuracy::{self, Curve, CurvePoint, at_size, at_sparsity};
-use crate::study::numbers::{counted, significant};
+use crate::study::numbers::counted;
 use crate::study::results::Results;
 use std::path::PathBuf;
 
 /// Real points of magnitude stability further apart than this, in per cent of sparsity, are not joined by a line.
 const WIDEST_GAP: f64 = 5.0;
+/// The same by how many times smaller the network is.
+const WIDEST_SIZE_GAP: f64 = 1.0;
 /// Where the axis of sparsity begins if all curves coincide before, and where it ends: at 100 % nothing is left of a layer.
 const FROM: f64 = 40.0;
 const TO: f64 = 95.0;
@@ -90,21 +92,26 @@ pub(super) fn together(charts: &[&Chart], about: &str, sheet: Sheet) -> String {
     picture::sheet((all, high), sheet, about, &text)
 }
 
-/// Writes a cell's panels and all of them together, light and dark; `path` gives the place of a file in the folder of figures.
+/// Writes a cell's panels, and all of them together as `figure4`; `path` gives the place of a file in the folder of figures.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] if a file cannot be written, [`crate::error::Error::Job`] if a drawing fails.
-pub fn write(cell: &Results, whole: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+pub fn write(cell: &Results, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+    for panel in panels(cell) {
+        let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::PANEL, sheet));
+        write_drawing(panel.name, [&light, &dark], path)?;
+    }
+    write_whole(cell, "figure4", path)
+}
+
+/// Writes all panels of a cell together under a name.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_whole(cell: &Results, name: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
     let panels = panels(cell);
-    let mut all: Vec<(String, [String; 2])> = panels
-        .iter()
-        .map(|panel| {
-            let drawn = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::PANEL, sheet));
-            (whole.replacen("figure4", panel.name, 1), drawn)
-        })
-        .collect();
-    all.push((whole.into(), [Sheet::Light, Sheet::Dark].map(|sheet| svg(&panels, sheet))));
-    all.iter().try_for_each(|(name, [light, dark])| write_drawing(name, [light, dark], path))
+    let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| svg(&panels, sheet));
+    write_drawing(name, [&light, &dark], path)
 }
 
 /// Writes a drawing as `NAME.svg`, which follows its reader's choice of light and dark, `NAME.png` and `NAME-dark.png`.
@@ -117,15 +124,14 @@ pub fn write_drawing(name: &str, [light, dark]: [&str; 2], path: &dyn Fn(&str) -
     picture::write_png(dark, &path(&format!("{name}-dark.png"))?)
 }
 
-/// Writes each panel of a cell as a slide.
+/// Writes each panel of a cell as a slide, `NAME-slide` with `suffix` behind the panel's name.
 ///
 /// # Errors
 /// As [`write`].
-pub fn write_slides(cell: &Results, whole: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+pub fn write_slides(cell: &Results, suffix: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
     for panel in panels(cell) {
-        let name = format!("{}-slide", whole.replacen("figure4", panel.name, 1));
         let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::SLIDE, sheet));
-        write_drawing(&name, [&light, &dark], path)?;
+        write_drawing(&format!("{}{suffix}-slide", panel.name), [&light, &dark], path)?;
     }
     Ok(())
 }
@@ -228,7 +234,7 @@ fn accuracy_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
     }
     let y = accuracy_axis(cell, series.iter().flat_map(|one| &one.points).map(|place| place.y));
     let title = match broken {
-        true => format!("Weights removed of the layer (%); up to {FROM:.0} all coincide"),
+        true => format!("Weights removed of the layer (%), from {FROM:.0} on"),
         false => "Weights removed of the layer (%)".into(),
     };
     Some(Chart {
@@ -289,7 +295,7 @@ fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
             name: one.short.into(),
             look: look(&one.curve),
             points: one.curve.points.iter().map(place).collect(),
-            widest_gap: f64::INFINITY,
+            widest_gap: if one.curve.method == Method::Stability { WIDEST_SIZE_GAP } else { f64::INFINITY },
             marked: Marked::All,
         })
         .filter(|one| !one.points.is_empty())
@@ -358,15 +364,16 @@ fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
     let best = layer
         .iter()
         .filter(|one| !one.retrains())
-        .filter_map(|one| Some((one, at_sparsity(&one.curve, ORDERED_BY)?.accuracy.mean, one.milliseconds()?.0)));
+        .filter_map(|one| Some((one, at_sparsity(&one.curve, ORDERED_BY)?.accuracy.mean, one.milliseconds()?)));
     let best = best.max_by(|one, other| one.1.total_cmp(&other.1));
     let decay = layer.iter().find(|one| one.retrains()).and_then(|one| one.milliseconds());
+    let known = |(ms, range): (f64, Option<[f64; 2]>)| known_to(ms, range.map(|[low, high]| (high - low) / 2.0));
     let message = match (best, decay) {
-        (Some((one, _, ms)), Some((decay, _))) => format!(
-            "One more pruned network takes the {} {} ms, retraining {} ms",
+        (Some((one, _, ms)), Some(decay)) => format!(
+            "One more pruned network takes the {} {} ms, and {} ms by retraining",
             one.short,
-            significant(ms),
-            significant(decay)
+            known(ms),
+            known(decay)
         ),
         _ => "Accuracy by what one more pruned network costs".into(),
     };
@@ -473,8 +480,8 @@ mod tests {
     fn every_file_is_written_and_the_pictures_are_ones() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| Ok(folder.path().join(name));
-        write(&sample::cell(), "figure4", &path).unwrap();
-        write_slides(&sample::cell(), "figure4", &path).unwrap();
+        write(&sample::cell(), &path).unwrap();
+        write_slides(&sample::cell(), "", &path).unwrap();
         let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         // Three panels and all together, light, dark and as SVG; three slides.
         assert_eq!(names.len(), 3 * 4 + 3 * 3, "{names:?}");
@@ -500,11 +507,11 @@ mod tests {
         {
             assert_eq!(svg.matches(text).count(), 1 + usize::from(text.starts_with("With 90")), "{text}");
         }
-        for name in ["one-shot", "magnitude stability", "retrained"] {
+        for name in ["one-shot", "stability", "retrained"] {
             assert_eq!(svg.matches(&format!(">{name}</text>")).count(), 1, "{name}");
         }
         let time = named(&cell, "time");
-        assert!(time.message().contains("retraining 262 ms"), "{}", time.message());
+        assert!(time.message().contains("262 ms by retraining"), "{}", time.message());
         assert!(time.svg(Format::PANEL, Sheet::Light).contains("100 ms"));
     }
 

@@ -63,7 +63,7 @@ fn chosen(cell: &Results, curves: Vec<Curve>, whole: bool) -> Vec<Leading> {
         (Method::Magnitude, Repair::Refit, "one-shot magnitude, refit", "one-shot, refit"),
         (Method::Wanda, Repair::Cut, "Wanda (magnitude x input norm)", "Wanda"),
         (Method::Magnitude, Repair::Cut, "one-shot magnitude", "one-shot"),
-        (Method::Stability, Repair::Cut, "magnitude stability (Riedel & Segev)", "magnitude stability"),
+        (Method::Stability, Repair::Cut, "magnitude stability (Riedel & Segev)", "stability"),
         (Method::DecaySequential, Repair::Cut, "exponential decay, retrained", "retrained"),
         (Method::DecayBatched, Repair::Cut, "exponential decay, retrained", "retrained"),
     ];

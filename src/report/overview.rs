@@ -41,8 +41,8 @@ pub(super) fn grids(runs: &[Run]) -> Vec<Grid> {
     type Shown = fn(&Results) -> Vec<(&'static str, CurvePoint)>;
     let layer: Shown = |cell| points(&leading::of_layer(cell), |one| at_sparsity(&one.curve, ORDERED_BY).cloned());
     let whole: Shown = |cell| points(&leading::of_sizes(cell), |one| at_size(&one.curve, SIZE).cloned());
-    let of_layer = "Runs by methods: accuracy in % with 90 % of one layer's weights removed";
-    let of_whole = "Runs by methods: accuracy in % of whole networks 6 times smaller";
+    let of_layer = "Accuracy in % with 90 % of one layer's weights removed";
+    let of_whole = "Accuracy in % of whole networks 6 times smaller";
     [(of_layer, layer), (of_whole, whole)].into_iter().filter_map(|(title, shown)| grid(title, runs, shown)).collect()
 }
 
@@ -66,12 +66,12 @@ fn grid(title: &'static str, runs: &[Run], shown: fn(&Results) -> Vec<(&'static 
         return None;
     }
     let mut rows = vec![
-        ["run", "of", "machine", "unpruned"].into_iter().chain(methods.iter().copied()).map(String::from).collect(),
+        ["run", "unpruned"].into_iter().chain(methods.iter().copied()).chain(["machine"]).map(String::from).collect(),
     ];
     for (number, entry) in (1..).zip(&entries) {
         let (data_set, model) = entry.subject();
         let unpruned = entry.unpruned().map_or(NOTHING.into(), |summary| percent(&summary, entry.images()));
-        let first = [format!("{number}"), format!("{data_set} · {model}"), entry.machine.to_string(), unpruned];
+        let first = [format!("{number}: {data_set} · {model}"), unpruned];
         let column = |method: &&str| {
             let Some(point) = entry.of(method) else { return NOTHING.to_string() };
             let accuracy = percent(&point.accuracy, entry.images());
@@ -89,7 +89,7 @@ fn grid(title: &'static str, runs: &[Run], shown: fn(&Results) -> Vec<(&'static 
                 }
             }
         };
-        rows.push(first.into_iter().chain(methods.iter().map(column)).collect());
+        rows.push(first.into_iter().chain(methods.iter().map(column)).chain([entry.machine.to_string()]).collect());
     }
     // How runs of the same subject differ: each from the first of them.
     for (number, entry) in (1..).zip(&entries) {
@@ -102,15 +102,14 @@ fn grid(title: &'static str, runs: &[Run], shown: fn(&Results) -> Vec<(&'static 
             let difference = one.zip(other).map(|(one, other)| Difference::between(&one, &other, entry.images()));
             difference.map_or(NOTHING.into(), |difference| points_of(&difference))
         };
-        let label = [
-            format!("{number} less {}", first + 1),
-            String::new(),
-            String::new(),
-            less(entry.unpruned(), other.unpruned()),
-        ];
+        let label = [format!("{number} less {}", first + 1), less(entry.unpruned(), other.unpruned())];
         let of = |entry: &Entry<'_>, method: &str| entry.of(method).map(|point| point.accuracy);
         rows.push(
-            label.into_iter().chain(methods.iter().map(|method| less(of(entry, method), of(other, method)))).collect(),
+            label
+                .into_iter()
+                .chain(methods.iter().map(|method| less(of(entry, method), of(other, method))))
+                .chain([String::new()])
+                .collect(),
         );
     }
     let notes = vec![
@@ -118,7 +117,7 @@ fn grid(title: &'static str, runs: &[Run], shown: fn(&Results) -> Vec<(&'static 
          show how they differ, with 95 % intervals (Welch's t)."
             .into(),
     ];
-    Some(Grid { title: title.into(), words: 3, rows, notes })
+    Some(Grid { title: title.into(), words: 1, rows, notes })
 }
 
 #[cfg(test)]
@@ -137,11 +136,12 @@ mod tests {
     fn runs_stand_below_each_other_and_those_of_one_subject_are_compared() {
         let grids = grids(&[run("one CPU", 0.0), run("another", -0.02)]);
         let [grid] = grids.as_slice() else { panic!("one layer alone was pruned: {grids:?}") };
-        assert_eq!(grid.rows[0][..4], ["run", "of", "machine", "unpruned"].map(String::from));
+        assert_eq!(grid.rows[0][..2], ["run", "unpruned"].map(String::from));
         assert_eq!(grid.rows.len(), 1 + 2 + 1);
-        assert_eq!((grid.rows[1][2].as_str(), grid.rows[2][2].as_str()), ("one CPU", "another"));
+        assert_eq!([1, 2].map(|row| grid.rows[row].last().unwrap().as_str()), ["one CPU", "another"]);
+        assert!(grid.rows.iter().all(|row| row.len() == grid.rows[0].len()), "{:?}", grid.rows);
         assert_eq!(grid.rows[3][0], "2 less 1");
-        assert!(grid.rows[3][3].starts_with("−2.0 ("), "{:?}", grid.rows[3]);
+        assert!(grid.rows[3][1].starts_with("−2.0 ("), "{:?}", grid.rows[3]);
         assert!(super::grids(&[]).is_empty());
     }
 }

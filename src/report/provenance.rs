@@ -52,7 +52,10 @@ impl From<&Manifest> for Provenance {
         let settings = manifest.configuration.as_object().into_iter().flatten();
         Self {
             command: manifest.command.clone(),
-            machine: [device("name"), device("kind"), device("variant")].join(", "),
+            machine: match (device("name"), device("kind")) {
+                (name, kind) if name.starts_with(&kind) => format!("{name}, {}", device("variant")),
+                (name, kind) => format!("{name}, {kind}, {}", device("variant")),
+            },
             configuration_hash: manifest.configuration_hash.clone(),
             facts,
             switches: settings.map(|(name, value)| (name.clone(), text(value))).collect(),

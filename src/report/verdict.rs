@@ -68,7 +68,7 @@ impl Verdict {
             best: best(&layer, images),
             sentences: whole_sentence(cell, &whole).into_iter().chain(cost_sentences(cell, &layer)).collect(),
             chosen: chosen(&whole, images),
-            layer: layer.iter().map(|one| layer_line(one, images)).collect(),
+            layer: layer_lines(&layer, images),
             whole: whole_lines(&whole, images),
         }
     }
@@ -82,7 +82,7 @@ impl Verdict {
         rows.extend(self.layer.iter().cloned());
         text += &table(rows);
         if !self.whole.is_empty() {
-            let mut rows = vec![whole_head(&format!("Whole network: {judged} accuracy in % by size"))];
+            let mut rows = vec![whole_head(&format!("Whole network: {judged} accuracy in % if so many times smaller"))];
             rows.extend(self.whole.iter().cloned());
             text += &table(rows);
         }
@@ -127,7 +127,7 @@ pub(super) fn layer_head(first: &str) -> Vec<String> {
 
 /// Heads of the table of the whole network.
 pub(super) fn whole_head(first: &str) -> Vec<String> {
-    std::iter::once(first.to_string()).chain(TABLE_SIZES.map(|size| format!("{size}x smaller"))).collect()
+    std::iter::once(first.to_string()).chain(TABLE_SIZES.map(|size| format!("{size}x"))).collect()
 }
 
 /// Heads of the table of what is best.
@@ -173,6 +173,28 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
+/// A line for each method; one for both surgeons where these are not told apart at any sparsity.
+fn layer_lines(layer: &[Leading], images: usize) -> Vec<Vec<String>> {
+    let of = |short: &str| layer.iter().find(|one| one.short == short);
+    let alike = of("holding surgeon").zip(of("surgeon")).is_some_and(|(holding, plain)| {
+        SPARSITIES.iter().all(|&sparsity| {
+            let points = at_sparsity(&holding.curve, sparsity).zip(at_sparsity(&plain.curve, sparsity));
+            let told =
+                points.and_then(|(one, other)| Difference::in_pairs(one, other, images)).map(|found| found.told());
+            told == Some(Told::Equal)
+        })
+    });
+    let shown = layer.iter().filter(|one| !alike || one.short != "surgeon");
+    let line = |one: &Leading| {
+        let mut line = layer_line(one, images);
+        if alike && one.short == "holding surgeon" {
+            line[0] += " (plain surgeon: equal)";
+        }
+        line
+    };
+    shown.map(line).collect()
+}
+
 fn layer_line(one: &Leading, images: usize) -> Vec<String> {
     let column = |sparsity: f64| match at_sparsity(&one.curve, sparsity) {
         None => NOTHING.to_string(),
@@ -189,7 +211,7 @@ fn layer_line(one: &Leading, images: usize) -> Vec<String> {
     std::iter::once(name).chain(SPARSITIES.map(column)).chain([time]).collect()
 }
 
-/// The surgeon's line, and that of retraining.
+/// The line of what leads, and that of retraining.
 fn whole_lines(whole: &[Leading], images: usize) -> Vec<Vec<String>> {
     let line = |one: &Leading| {
         let column =
@@ -198,9 +220,8 @@ fn whole_lines(whole: &[Leading], images: usize) -> Vec<Vec<String>> {
         std::iter::once(name).chain(TABLE_SIZES.map(column)).collect()
     };
     let first = whole.first().filter(|one| !one.retrains());
-    let one_shot = whole.iter().find(|one| is_one_shot(one)).filter(|_| first.is_none_or(|first| !is_one_shot(first)));
     let decay = whole.iter().find(|one| one.retrains());
-    [first, decay, one_shot].into_iter().flatten().map(line).collect()
+    [first, decay].into_iter().flatten().map(line).collect()
 }
 
 fn is_one_shot(one: &Leading) -> bool {
@@ -294,9 +315,9 @@ fn whole_sentence(cell: &Results, whole: &[Leading]) -> Option<String> {
     let images = cell.ledger.workload.test_images;
     let trained = uncut(cell, "")?;
     let averaged = accuracy::averaged(&cell.sweep)
-        .map(|summary| format!(", with averaged weights {}", percent(&summary, images)))
+        .map(|summary| format!(", averaged weights {}", percent(&summary, images)))
         .unwrap_or_default();
-    let before = format!("Before pruning {}{averaged}", percent(&trained.accuracy, images));
+    let before = format!("Unpruned {}{averaged}", percent(&trained.accuracy, images));
     let chance = format!("chance {:.1}", 100.0 * cell.chance);
     let Some(surgeon) = whole.first().filter(|one| one.cost.is_some() && !one.retrains() && !is_one_shot(one)) else {
         return Some(format!("{before}; {chance}."));
@@ -307,14 +328,10 @@ fn whole_sentence(cell: &Results, whole: &[Leading]) -> Option<String> {
     };
     let largest = surgeon.curve.points.iter().filter(no_worse).map(|point| point.smaller).fold(0.0, f64::max);
     let found = match largest > 1.0 {
-        true => format!(
-            "up to {}x smaller the {}'s networks are no worse than the trained ones",
-            short(largest),
-            surgeon.short
-        ),
-        false => format!("at no size are the {}'s networks as good as the trained ones", surgeon.short),
+        true => format!("Up to {}x smaller the {} is no worse than unpruned", short(largest), surgeon.short),
+        false => format!("At no size is the {} as good as unpruned", surgeon.short),
     };
-    Some(format!("{before} ({chance}); {found}."))
+    Some(format!("{before}, {chance}. {found}."))
 }
 
 /// A number with no more digits than an error of that size leaves, three at most.
@@ -355,20 +372,19 @@ fn cost_sentences(cell: &Results, layer: &[Leading]) -> Vec<String> {
     let stability = layer.iter().find(|one| one.curve.method == Method::Stability && one.short != cheap.short);
     let ratio = times(decay, cheap).unwrap_or_default();
     let papers = match stability.and_then(|one| times(decay, one)) {
-        Some(times) => format!(", {times} times as long as by magnitude stability (the paper: over 10)"),
+        Some(times) => format!(", or {times} by magnitude stability (the paper: over 10)"),
         None if cheap.curve.method == Method::Stability => " (the paper: over 10)".into(),
         None => String::new(),
     };
     let mut sentences =
-        vec![format!("One more point takes {ratio} times as long by retraining as by the {}{papers}.", cheap.short)];
+        vec![format!("One more point by retraining takes as long as {ratio} by the {}{papers}.", cheap.short)];
     if let Some(even) = cheap.cost.as_ref().and_then(|row| cell.ledger.break_even(row)) {
         let from = |points: f64| match points.ceil() {
             whole if whole <= 1.0 => "from the first point on".to_string(),
-            whole => format!("from {} points of each network on", significant(whole)),
+            whole => format!("from {} points on", significant(whole)),
         };
         sentences.push(format!(
-            "With its training charged, the {} is cheaper in total {}; where the network is there anyway, {}.",
-            cheap.short,
+            "With its training charged it is cheaper in total {}; where the network is there anyway, {}.",
             from(even.points),
             from(even.points_if_trained)
         ));

@@ -27,6 +27,8 @@ struct WholeNetwork<'a> {
     tensors: Vec<Tensor<'a>>,
     replicas: Vec<Replica>,
     methods: Vec<Accuracies>,
+    /// What the first replica is at each size once nothing is stored that nobody reads; empty where that is not known.
+    compact: Vec<String>,
     /// Which of `methods` chose the weights of the pictures.
     pictured: Option<usize>,
 }
@@ -96,11 +98,8 @@ pub(super) fn json(cell: &Results, most: u32, weights: usize) -> serde_json::Res
         tensors: survival.tensors.iter().map(|tensor| Tensor::of(tensor, weights)).collect(),
         replicas: (0..shown).map(|replica| Replica::new(cell, survival, (layers, rule), weights, replica)).collect(),
         pictured: pictured.map(|place| before.len() + place),
-        methods: before
-            .into_iter()
-            .chain(curves.iter().map(|curve| of_curve(curve, &survival.sizes)))
-            .chain(compacted(cell, &survival.sizes))
-            .collect(),
+        methods: before.into_iter().chain(curves.iter().map(|curve| of_curve(curve, &survival.sizes))).collect(),
+        compact: compacted(cell, &survival.sizes),
     };
     // No `<`: text from data cannot end the element.
     Ok(Some(serde_json::to_string(&network)?.replace('<', "\\u003c")))
@@ -118,13 +117,13 @@ fn unpruned(cell: &Results, sizes: usize) -> Vec<Accuracies> {
 }
 
 /// What the first replica is at each size once nothing is stored that nobody reads.
-fn compacted(cell: &Results, sizes: &[f64]) -> Option<Accuracies> {
+fn compacted(cell: &Results, sizes: &[f64]) -> Vec<String> {
     let text = |size: &f64| {
         let own = cell.compacted.iter().find(|row| row.smaller == *size);
         own.map_or(NOTHING.into(), CompactedRow::summary)
     };
-    let texts = || std::iter::once(NOTHING.into()).chain(sizes.iter().map(text)).collect();
-    (!cell.compacted.is_empty()).then(|| Accuracies { label: "compact, replica 0".into(), texts: texts() })
+    let known = !cell.compacted.is_empty();
+    std::iter::once(NOTHING.into()).chain(sizes.iter().map(text)).filter(|_| known).collect()
 }
 
 /// The line of a method. At size 1 it has not begun.

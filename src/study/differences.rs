@@ -5,7 +5,7 @@ use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Differences within so much are called equal where the interval holds 0; with a wider interval nothing is known.
-const EQUAL_WITHIN: f64 = 0.02;
+const EQUAL_WITHIN: f64 = 0.01;
 
 /// A difference of accuracies, with half the width of its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -1,11 +1,12 @@
 // Drags the slider of a report in headless Chromium and compares what it shows with sweep.csv. Not part of `.ci/run`.
 //
-//   npm install --no-save playwright-core && node tests/browser/report.mjs RUN [SCREENSHOT_FOLDER]
+//   npm install --no-save playwright-core axe-core && node tests/browser/report.mjs RUN [SCREENSHOT_FOLDER]
 //
 // RUN is the folder of a finished comparison of one network on one data set, or of a study of both networks on several sets,
 // with its report.html; of a study the first slider is dragged. CHROMIUM names the browser if it is not /usr/bin/chromium.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
@@ -22,7 +23,8 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
 });
-const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+// axe runs in the page, which else allows no script but its own.
+const page = await browser.newPage({ viewport: { width: 1400, height: 900 }, bypassCSP: true });
 const problems = [];
 page.on("pageerror", (error) => problems.push(String(error)));
 page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
@@ -84,6 +86,21 @@ async function drag(share) {
   await page.mouse.up();
 }
 
+await page.addScriptTag({ path: createRequire(import.meta.url).resolve("axe-core/axe.min.js") });
+
+// The slider of the whole network stands at every size that the run has.
+const network = page.locator('.explorer[data-of="network"]').first();
+if (await network.count()) {
+  const sizes = network.locator("input[type=range]");
+  const data = JSON.parse(await network.locator("script").textContent());
+  const heads = new Set();
+  for (let step = 0; step <= Number(await sizes.getAttribute("max")); step += 1) {
+    await sizes.fill(String(step));
+    heads.add(await network.locator("[data-of=size]").textContent());
+  }
+  assert.equal(heads.size, 1 + data.sizes.length, "the slider leaves out a size");
+}
+
 let compared = 0;
 const windows = await select("Window").locator("option").allTextContents();
 for (const replica of ["0", "1"]) {
@@ -116,16 +133,19 @@ await place.locator("canvas").first().hover({ position: { x: 40, y: 40 } });
 assert.match(await place.locator("p[aria-live]").textContent(), /^Weight from unit \d+ to unit \d+: /);
 
 for (const [name, viewport, colorScheme] of [
-  ["light", { width: 1200, height: 900 }, "light"],
-  ["dark", { width: 1200, height: 900 }, "dark"],
-  ["phone", { width: 375, height: 800 }, "light"],
-  ["phone-dark", { width: 375, height: 800 }, "dark"],
+  ["light", { width: 1400, height: 900 }, "light"],
+  ["dark", { width: 1400, height: 900 }, "dark"],
+  ["phone", { width: 390, height: 844 }, "light"],
+  ["phone-dark", { width: 390, height: 844 }, "dark"],
 ]) {
   await page.emulateMedia({ colorScheme });
   await page.setViewportSize(viewport);
   const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert(wider <= 0, `${name}: the page is ${wider} pixels wider than the window`);
   if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+  const found = await page.evaluate(async () => (await axe.run()).violations);
+  const grave = found.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  assert.deepEqual(grave.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [], name);
 }
 const text = await page.locator("main").innerText();
 for (const words of ["Switches in force", "Run and machine", "Data (SHA-256)"]) assert(text.includes(words), words);

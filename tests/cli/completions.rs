@@ -8,6 +8,9 @@ fn completions_and_manual_pages_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = holdfast("completions", &[shell]).succeeded().stdout;
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
+        for word in ["conv2d", "dense.forward", "xr-synthetic", "hold-surgeon"] {
+            assert!(script.contains(word), "{shell} does not complete {word}");
+        }
     }
     let page = holdfast("man", &[]).succeeded().stdout;
     assert!(page.contains(".TH holdfast 1"), "{page}");

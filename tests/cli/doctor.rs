@@ -91,5 +91,6 @@ fn explain_lists_kernels_and_shows_lesson_text_and_cost() {
     let json = holdfast(&format!("explain adam --json --device {}", device()), &[]).succeeded().json();
     assert!(json["kernels"][0]["launch_ms"].as_f64() > Some(0.0), "{json}");
     holdfast("explain dense.back", &[]).refused(2, &["dense.back", "dense.backward_input"]);
-    holdfast("explain convolution", &[]).refused(2, &["convolution", "conv2d"]);
+    holdfast("explain convolution --device cpu", &[]).succeeded().prints(&["# conv2d: "]);
+    holdfast("explain convolutoin", &[]).refused(2, &["convolutoin", "did you mean conv2d?"]);
 }

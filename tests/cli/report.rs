@@ -43,9 +43,10 @@ fn copy(from: &Path, to: &Path) {
 
 /// Nothing is fetched: the only address is the name of SVG's vocabulary, and the page forbids all loading.
 fn assert_self_contained(page: &str) {
-    for loading in ["src=", "href=", "<link", "@import", "url(", "fetch(", "import("] {
+    for loading in ["src=", "<link", "@import", "url(", "fetch(", "import("] {
         assert!(!page.contains(loading), "{loading}");
     }
+    assert!(page.split("href=").skip(1).all(|link| link.starts_with("\"#")), "links lead within the page");
     for address in page.split("http").skip(1) {
         let is_known = address.starts_with("://www.w3.org/2000/svg") || address.starts_with("-equiv=");
         assert!(is_known, "{}", &address[..60.min(address.len())]);
@@ -159,6 +160,37 @@ fn the_whole_network_has_a_slider_of_its_own_with_every_layer_at_every_size() {
 }
 
 #[test]
+fn runs_are_compared_first_and_tables_and_slides_are_for_documents_of_others() {
+    let folder = &smoke().1;
+    let again = fresh_folder("report-again");
+    copy(folder, &again);
+    let out = fresh_folder("report-both").join("both.html");
+    holdfast("report", &[text(folder), text(&again), "--out", text(&out)]).succeeded();
+    let page = fs::read_to_string(&out).unwrap();
+    let place = |words: &str| page.find(words).unwrap_or_else(|| panic!("{words} is not on the page"));
+    assert!(place("aria-label=\"Contents\"") < place("2 less 1") && place("2 less 1") < place("class=\"verdict\""));
+    // Equal runs do not differ.
+    assert!(page.contains("+0.0 ("), "their difference is not shown");
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+    for anchor in page.split("<a href=\"#").skip(1).filter_map(|part| part.split('"').next()) {
+        assert!(page.contains(&format!("id=\"{anchor}\"")), "{anchor}");
+    }
+
+    let tables = holdfast("report --tables md", &[text(folder)]).succeeded().stdout;
+    for words in ["| run | unpruned |", "### What it costs", "| holding surgeon", "| decay density |"] {
+        assert!(tables.contains(words), "{words} is not in\n{tables}");
+    }
+    let latex = holdfast("report --tables tex", &[text(folder)]).succeeded().stdout;
+    assert!(latex.contains("\\begin{tabular}") && !latex.contains('±'), "{latex}");
+    holdfast("report --tables md --slide", &[text(folder)]).refused(2, &["--slide"]);
+
+    holdfast("report --slide", &[text(&again)]).succeeded().prints(&["figures"]);
+    let slide = image::open(again.join("figures/time-slide.png")).unwrap();
+    assert_eq!((slide.width(), slide.height()), (1280, 720));
+    assert!(again.join("figures/accuracy-slide.svg").is_file() && again.join("figures/size-slide-dark.png").is_file());
+}
+
+#[test]
 fn a_study_is_shown_with_its_tables_and_figures() {
     let out = study();
     let ended = holdfast("report", &[text(out), text(&smoke().1), "--out", text(&out.join("both.html"))]);
@@ -173,7 +205,7 @@ fn a_study_is_shown_with_its_tables_and_figures() {
         "Figure 3",
         "Figure 4",
         "What was replaced",
-        "growth curve",
+        "growth curve through it",
         "replicate-means",
         "anew: pixels / 1",
         "anew: padded to 100 x 100",

@@ -66,7 +66,9 @@ fn every_promised_file_is_there_and_nothing_half_written() {
         "report.html",
     ];
     assert_eq!(list(folder), expected.map(String::from).into());
-    assert_eq!(list(&folder.join("figures")), ["figure4.svg", "figure4.png"].map(String::from).into());
+    let names = ["accuracy", "size", "time", "gain", "figure4"];
+    let figures = names.iter().flat_map(|name| [".svg", ".png", "-dark.png"].map(|ending| format!("{name}{ending}")));
+    assert_eq!(list(&folder.join("figures")), figures.collect());
     assert!(fs::read(folder.join("figures/figure4.png")).unwrap().starts_with(b"\x89PNG\r\n"));
     assert!(fs::read_to_string(folder.join("figures/figure4.svg")).unwrap().contains("</svg>"));
 }
@@ -298,25 +300,64 @@ fn removing_nothing_changes_nothing_and_ed_is_the_same_in_both_ways() {
 }
 
 #[test]
-fn the_result_is_on_standard_output_and_all_else_on_standard_error() {
+fn the_verdict_is_on_standard_output_in_some_twenty_lines_and_all_else_on_standard_error() {
     let (ended, folder) = smoke();
     for part in [
-        "mnist · dnn · 2 replicas · 6 epochs (exponential decay: 2)",
-        "time per point",
-        "decay-sequential density",
-        "one more operating point of one replica took",
-        "The gain comes from not retraining",
-        "Before pruning: ",
-        "theoretical speed-up",
+        "mnist · dnn 784-30x6-10 · 2 networks · 6 epochs · ",
+        "One layer: test accuracy in % by share of weights removed",
+        "holding surgeon",
+        "exponential decay, retrained",
+        "magnitude stability (Riedel & Segev)",
+        "Whole network: test accuracy in %",
+        "over one-shot (95 % interval)",
+        "One more point by retraining takes as long as",
+        "--full prints every table",
         text(folder),
     ] {
         let flat = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(ended.stdout.contains(part) || flat.contains(part), "{part} is not in\n{}", ended.stdout);
     }
     assert!(!ended.stdout.contains("device: ") && ended.stderr.contains("device: CPU engine"), "{}", ended.stderr);
-    for line in ended.stdout.lines().filter(|line| !line.contains(text(folder))) {
+    let lines = |text: &str| text.lines().filter(|line| !line.trim().is_empty()).count();
+    assert!((15..=24).contains(&lines(&ended.stdout)), "{}", ended.stdout);
+    let line = "compare --preset smoke --device cpu --quiet --full --out";
+    let full = holdfast(line, &[text(folder)]).succeeded().prints(&[
+        "mnist · dnn · 2 replicas · 6 epochs (exponential decay: 2)",
+        "time per point",
+        "decay-sequential density",
+        "The gain comes from not retraining",
+        "Before pruning: ",
+        "theoretical speed-up",
+    ]);
+    let verdict = ended.stdout.split("\nFiles are in").next().unwrap();
+    assert!(full.stdout.starts_with(verdict), "the verdict comes first in both\n{}", full.stdout);
+    for line in ended.stdout.lines().chain(full.stdout.lines()).filter(|line| !line.contains(text(folder))) {
         assert!(line.chars().count() <= 120, "wider than a terminal: {line}");
     }
+}
+
+#[test]
+fn a_network_is_chosen_by_training_images_and_its_command_makes_it() {
+    let (ended, folder) = smoke();
+    let sweep = table("sweep.csv").only(&[("layers", "all"), ("method", "hold-surgeon")]);
+    let agreement = sweep.numbers("agreement");
+    assert!(agreement.iter().all(|share| (0.0..=1.0).contains(share)), "{agreement:?}");
+    // The more goes, the less is as before: the first size agrees most.
+    let sizes = agreement.len() / REPLICAS;
+    assert!(agreement.chunks(sizes).all(|own| own[0] > own[sizes - 1]), "{agreement:?}");
+    let others = table("sweep.csv").only(&[("method", "magnitude")]).column("agreement").join("");
+    assert_eq!(others, "", "what was not looked at is empty");
+    let json = holdfast("compare --preset smoke --device cpu --quiet --json --out", &[text(folder)]).succeeded().json();
+    let chosen = &json["cells"][0]["verdict"]["chosen"];
+    let said = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    if chosen["agreement"].as_f64().unwrap() < 0.99 {
+        assert!(said.contains("No size is chosen for you"), "{said}");
+        return;
+    }
+    let command = said.split("holdfast prune ").nth(1).unwrap().split(" Files").next().unwrap();
+    let pruned = fresh_folder("chosen");
+    let words: Vec<&str> = command.split(' ').chain(["--device", "cpu", "--quiet", "--out", text(&pruned)]).collect();
+    holdfast("prune", &words).succeeded();
 }
 
 #[test]

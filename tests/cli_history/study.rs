@@ -60,7 +60,7 @@ fn the_files_hold_the_numbers_of_r_and_are_the_same_again() {
         let path = folder.path();
         fs::copy(fixture(name).join("observations.csv"), path.join("o.csv")).unwrap();
         fs::copy(fixture(name).join("stable_nodes.csv"), path.join("s.csv")).unwrap();
-        let ended = study(path, "").succeeded();
+        let ended = study(path, "--full").succeeded();
         assert!(
             ended.stdout.contains("The analyses of weights count")
                 && ended.stdout.lines().all(|line| line.chars().count() <= 120)
@@ -96,13 +96,13 @@ fn what_cannot_be_analysed_is_said_and_the_rest_is_there() {
     let folder = tempdir().unwrap();
     let path = folder.path();
     small(path, &["dnn"], [3, 4], [1, 2, 3, 4]);
-    let one_model = study(path, "").succeeded().stdout;
+    let one_model = study(path, "--full").succeeded().stdout;
     assert!(one_model.contains("there is one model") && one_model.contains("b-a"), "{one_model}");
     assert!(!fs::read_to_string(path.join("out/table2.csv")).unwrap().contains("model,"), "no effect of one model");
     fs::remove_dir_all(path.join("out")).unwrap();
 
     small(path, &["cnn", "dnn"], [4, 4], [0, 0, 0, 0]);
-    let constant = study(path, "").succeeded().stdout;
+    let constant = study(path, "--full").succeeded().stdout;
     assert!(constant.contains("slopes: 8 of 8 replicates have none"), "{constant}");
     assert!(constant.contains("not identified"), "{constant}");
     assert!(column(&path.join("out/table2.csv"), "f").iter().all(String::is_empty), "{constant}");
