@@ -6,6 +6,7 @@
 
 pub mod accuracy;
 mod baseline;
+mod blocks;
 pub mod calibrated;
 pub mod calibration;
 pub mod classified;

@@ -10,6 +10,7 @@ use crate::pruning::Method;
 use crate::pruning::Scope;
 use crate::pruning::operating_points::Numbers;
 use crate::stability::{History, Stability, WindowedEnvelope};
+use std::time::Duration;
 
 /// Numbers of a recorded history, and what making them took.
 pub(super) struct Counted {
@@ -18,6 +19,14 @@ pub(super) struct Counted {
     pub(super) sort_s: f64,
     pub(super) count_s: f64,
     pub(super) envelope_s: f64,
+}
+
+/// Some layers, with what was recorded and counted of them.
+pub(super) struct CountedPart {
+    pub(super) layers: String,
+    pub(super) selection: Selection,
+    pub(super) history: History,
+    pub(super) counted: Counted,
 }
 
 /// Some layers of trained networks, and what is known of their weights.
@@ -56,8 +65,8 @@ pub(super) struct Cost {
     pub(super) distinct: usize,
     /// Seconds before the first point: what calibrates, if anything does.
     pub(super) calibrate_s: Option<f64>,
-    /// Seconds of making and evaluating all points, once for each repetition.
-    pub(super) seconds: Vec<f64>,
+    /// What making and evaluating all points took, building and copying included.
+    pub(super) once: Duration,
     /// Building and copying meanwhile.
     pub(super) overheads: Overheads,
 }
@@ -93,6 +102,7 @@ impl<'a> Calibrated<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'b> {
     pub(super) part: &'b Part<'b>,
+    pub(super) numbers: &'b Numbers<'b>,
     pub(super) calibrated: &'b Calibrated<'b>,
     /// What chooses.
     pub(super) methods: &'b [Method],

@@ -255,18 +255,22 @@ fn some_units<S: Simd, const U: usize>(
     let Tile { weights, places, bias, relu } = tile;
     for part in 0..BLOCK / S::F32_LANES / C {
         let own = part * C..(part + 1) * C;
-        let mut sums: [[S::f32s; C]; U] = std::array::from_fn(|unit| match bias {
-            Some(bias) => [simd.splat_f32s(bias[first + unit]); C],
-            None => {
-                let output = &S::as_simd_f32s(&output[unit]).0[own.clone()];
-                std::array::from_fn(|register| output[register])
+        // Plain loops: what a closure does is not always compiled for the registers of `S`.
+        let mut sums = [[simd.splat_f32s(0.0); C]; U];
+        for (unit, sums) in sums.iter_mut().enumerate() {
+            match bias {
+                Some(bias) => *sums = [simd.splat_f32s(bias[first + unit]); C],
+                None => sums.copy_from_slice(&S::as_simd_f32s(&output[unit]).0[own.clone()]),
             }
-        });
+        }
         for (row, &place) in weights.chunks_exact(units).zip(places) {
-            let values = &S::as_simd_f32s(&input[place as usize]).0[own.clone()];
-            for (sums, &weight) in sums.iter_mut().zip(&row[first..first + U]) {
+            let Some(row) = row[first..].first_chunk::<U>() else { continue };
+            let Some(&values) = S::as_simd_f32s(&input[place as usize]).0[own.clone()].first_chunk::<C>() else {
+                continue;
+            };
+            for (sums, &weight) in sums.iter_mut().zip(row) {
                 let weight = simd.splat_f32s(weight);
-                for (sum, &value) in sums.iter_mut().zip(values) {
+                for (sum, value) in sums.iter_mut().zip(values) {
                     *sum = simd.mul_add_e_f32s(weight, value, *sum);
                 }
             }
