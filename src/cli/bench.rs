@@ -19,10 +19,10 @@ use crate::lab::bench_file::BenchFile;
 use crate::network::Architecture;
 use crate::statistics::order::Spread;
 use crate::study::experiment::check_memory;
-use crate::study::numbers::ranged;
+use crate::study::numbers::{ranged, significant, thousands};
 use clap::{Args, ValueEnum};
 use growth::Axis;
-use measure::{Bench, CALIBRATION_IMAGES, CLASSES, HISTORY_EPOCHS, TEST_IMAGES, TRAINING_IMAGES};
+use measure::{Bench, CALIBRATION_IMAGES, CLASSES, HISTORY_EPOCHS, MASKS, TEST_IMAGES, TRAINING_IMAGES, WHOLE_INPUTS};
 use roofline::RooflineOptions;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -120,9 +120,16 @@ enum Measurement {
     Sweep,
     /// The surgeon's order of the last hidden layer; only where it is named.
     Surgeon,
+    /// Masks of ten million weights; only where it is named.
+    Masks,
+    /// Whole inputs taken out of a layer of 1,024 inputs and 256 units; only where it is named.
+    WholeInputs,
 }
 
 impl Measurement {
+    /// In the order in which they are shown.
+    const ALL: [Self; 6] = [Self::Step, Self::SortCount, Self::Sweep, Self::Surgeon, Self::Masks, Self::WholeInputs];
+
     /// Its name in files and JSON, what it is called, and the unit of its samples.
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
@@ -130,6 +137,8 @@ impl Measurement {
             Self::SortCount => ("sort_count_ms", "sort + count", "ms"),
             Self::Sweep => ("sweep_us_per_point", "sweep", "µs"),
             Self::Surgeon => ("surgeon_ms", "surgeon", "ms"),
+            Self::Masks => ("masks_ms", "masks", "ms"),
+            Self::WholeInputs => ("whole_inputs_ms", "whole inputs", "ms"),
         }
     }
 
@@ -140,11 +149,10 @@ impl Measurement {
 }
 
 impl BenchArguments {
-    /// The parts that are asked for; all but the surgeon if none is named.
+    /// The parts that are asked for; the first three if none is named.
     fn parts(&self) -> Vec<Measurement> {
-        let usual = [Measurement::Step, Measurement::SortCount, Measurement::Sweep];
-        let all = usual.into_iter().chain([Measurement::Surgeon]);
-        all.filter(|part| if self.only.is_empty() { usual.contains(part) } else { self.only.contains(part) }).collect()
+        let chosen = if self.only.is_empty() { &Measurement::ALL[..3] } else { &self.only[..] };
+        Measurement::ALL.into_iter().filter(|part| chosen.contains(part)).collect()
     }
 
     /// How long is measured, where nothing is asked for as long as `usual`.
@@ -269,7 +277,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "launches": launches.map(|launches| launches.json()),
             "tuning": tuning,
         });
-        for part in [Measurement::Step, Measurement::SortCount, Measurement::Sweep, Measurement::Surgeon] {
+        for part in Measurement::ALL {
             result[part.names().0] = json!(spread(measured.of(part)));
         }
         for (name, rate) in rates {
@@ -302,6 +310,18 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             }
             Measurement::Surgeon => {
                 format!(" for the order of {} weights, {replicas} on {CALIBRATION_IMAGES} images", inputs * units)
+            }
+            Measurement::Masks => {
+                let ([weights, sparsities], seconds) = (MASKS, spread.median / 1e3);
+                let rate = significant(sparsities as f64 / seconds);
+                format!(
+                    " for {sparsities} masks of {} weights by one threshold, {rate} a second",
+                    thousands(weights as i64)
+                )
+            }
+            Measurement::WholeInputs => {
+                let [rows, inputs, units] = WHOLE_INPUTS;
+                format!(" for the order of {inputs} inputs of {units} units on {rows} rows")
             }
         };
         text += &format!("  {title:<15} {}{of}\n", ranged([spread.median, spread.low, spread.high], unit));

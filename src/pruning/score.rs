@@ -1,6 +1,6 @@
 //! Scores: a number for each weight that says which goes before which. How many go is [`super::allocation`]'s business.
 
-use super::allocation::{Amount, First, Scope, TensorScores, allocate};
+use super::allocation::{Allocation, Amount, First, Scope, TensorScores};
 use super::input_norm::{hold_input, wanda};
 use super::masks::{Mask, by_stability};
 use super::operating_points;
@@ -198,20 +198,22 @@ impl Scores {
         self.weight_count
     }
 
-    /// Chooses the weights that go from tensors of the same score, each replica for itself: masks `[tensor][replica]`.
+    /// Chooses the weights that go from tensors of the same score, each replica for itself, at each of some amounts: masks
+    /// `[amount][tensor][replica]`.
     ///
-    /// Fails as [`allocate`] does, and with [`Error::Shape`] if the tensors have different numbers of replicas or scores.
-    pub fn masks(tensors: &[Self], scope: Scope, amount: Amount) -> Result<Vec<Vec<Mask>>> {
+    /// Fails as [`super::allocation::allocate`] does, and with [`Error::Shape`] if the tensors have different numbers of replicas or
+    /// scores.
+    pub fn masks(tensors: &[Self], scope: Scope, amounts: &[Amount]) -> Result<Vec<Vec<Vec<Mask>>>> {
         let replicas = tensors.iter().map(Self::replicas).max().unwrap_or(0);
         let kind = |scores: &Self| (scores.first, matches!(scores.numbers, Numbers::Single(_)), scores.replicas());
         if tensors.iter().any(|scores| kind(scores) != kind(&tensors[0])) {
             return Err(Error::Shape("tensors that are pruned together need one score and as many replicas".into()));
         }
-        let mut masks = vec![Vec::new(); tensors.len()];
+        let mut masks = vec![vec![Vec::new(); tensors.len()]; amounts.len()];
         for replica in 0..replicas {
             let own = |scores: &Self| replica * scores.weight_count..(replica + 1) * scores.weight_count;
             let first = tensors[0].first;
-            let chosen = match tensors[0].numbers {
+            let allocation = match tensors[0].numbers {
                 Numbers::Single(_) => {
                     let of = tensors.iter().filter_map(|scores| match &scores.numbers {
                         Numbers::Single(all) => Some(TensorScores {
@@ -220,7 +222,7 @@ impl Scores {
                         }),
                         Numbers::Double(_) => None,
                     });
-                    allocate(scope, first, &of.collect::<Vec<_>>(), amount)?
+                    Allocation::new(scope, first, &of.collect::<Vec<_>>())?
                 }
                 Numbers::Double(_) => {
                     let of = tensors.iter().filter_map(|scores| match &scores.numbers {
@@ -230,10 +232,13 @@ impl Scores {
                         }),
                         Numbers::Single(_) => None,
                     });
-                    allocate(scope, first, &of.collect::<Vec<_>>(), amount)?
+                    Allocation::new(scope, first, &of.collect::<Vec<_>>())?
                 }
             };
-            masks.iter_mut().zip(chosen).for_each(|(masks, mask)| masks.push(mask));
+            for (masks, &amount) in masks.iter_mut().zip(amounts) {
+                let chosen = allocation.masks(amount)?;
+                masks.iter_mut().zip(chosen).for_each(|(masks, mask)| masks.push(mask));
+            }
         }
         Ok(masks)
     }
@@ -299,7 +304,7 @@ mod tests {
         let mut engine = Engine::cpu(Some(1)).unwrap();
         let scores: Vec<Scores> =
             tensors().iter().map(|tensor| score.of_history(&mut engine, tensor, None).unwrap()).collect();
-        let masks = Scores::masks(&scores, scope, amount).unwrap();
+        let masks = Scores::masks(&scores, scope, &[amount]).unwrap().remove(0);
         let of_mask = |mask: &Mask| (0..mask.len()).filter(|&index| !mask[index]).collect();
         masks.iter().map(|masks| masks.iter().map(of_mask).collect()).collect()
     }
@@ -329,7 +334,7 @@ mod tests {
         assert_eq!(gone(settle, Scope::Global, Amount::Count(1)), [vec![vec![1], vec![0]], vec![vec![], vec![]]]);
         let mut engine = Engine::cpu(Some(1)).unwrap();
         let scores = [settle.of_history(&mut engine, &tensors()[0], None).unwrap()];
-        assert!(matches!(Scores::masks(&scores, Scope::Lamp, Amount::Count(1)), Err(Error::Usage(_))));
+        assert!(matches!(Scores::masks(&scores, Scope::Lamp, &[Amount::Count(1)]), Err(Error::Usage(_))));
     }
 
     #[test]

@@ -7,11 +7,14 @@ use crate::cli::stop::stop_flag;
 use crate::clock::{Turns, by_turns, seconds};
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
-use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Setup, Steps, SweepPoint, Watch};
+use crate::engine::{
+    ActiveRows, Batch, DataHandle, Engine, HistoryShape, Rows, Setup, Steps, SurgeonLayer, SweepPoint, Watch,
+};
 use crate::error::Result;
 use crate::lab::bench_file::Quantity;
 use crate::lab::{LaunchTimes, profile};
 use crate::network::{Architecture, Selection};
+use crate::pruning::allocation::{Allocation, Amount, First, Scope, TensorScores};
 use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::pruning::surgery::Settings;
 use crate::random::{Sequence, Stream};
@@ -47,6 +50,10 @@ const SWEEP: f64 = 4.0;
 const SWEEP_POINTS: usize = 40;
 /// Images that the surgeon looks at.
 pub(super) const CALIBRATION_IMAGES: usize = 4096;
+/// Weights, and masks of them.
+pub(super) const MASKS: [usize; 2] = [10_000_000, 20];
+/// Rows, inputs and units of the layer that whole inputs are taken from.
+pub(super) const WHOLE_INPUTS: [usize; 3] = [2048, 1024, 256];
 /// Epochs of the history that is sorted and counted.
 pub(super) const HISTORY_EPOCHS: usize = 150;
 /// Tolerances that it is counted at.
@@ -125,6 +132,10 @@ enum Job {
     Sweep { test: DataHandle, images: usize, points: Vec<SweepPoint> },
     /// A history to rank and count.
     SortCount(History),
+    /// Weights of several tensors.
+    Masks(Vec<Vec<f32>>),
+    /// What a layer reads `[row, input]`, what it makes of it `[row, unit]`, and its weights `[input, unit]`.
+    WholeInputs { values: Vec<f32>, pre_activations: Vec<f32>, weights: Vec<f32> },
     /// What calibrates, and all parameters.
     Surgeon { features: Vec<f32>, parameters: Vec<Vec<f32>> },
 }
@@ -170,6 +181,8 @@ impl<'a> Bench<'a> {
     /// Makes ready what is timed; a repetition of a part takes no more than its share of the `seconds`, if it can be helped.
     fn prepare(&mut self, part: Measurement, seconds: f64, quiet: bool) -> Result<Job> {
         let (architecture, replicas) = (self.architecture, self.training.replicas as usize);
+        let mut draws = Sequence::new(SEED, Stream::Check, 4, 0);
+        let mut noise = std::iter::from_fn(|| Some(draws.unit() as f32 - 0.5));
         Ok(match part {
             Measurement::Step => Job::Step(self.training.steps_in(REPETITION)?),
             Measurement::Sweep => self.prepare_sweep(SWEEP.min(seconds / 8.0), quiet)?,
@@ -177,6 +190,20 @@ impl<'a> Bench<'a> {
                 let shape =
                     HistoryShape { epochs: HISTORY_EPOCHS, replicas, weight_count: architecture.weight_count() };
                 Job::SortCount(History::new(shape, random_walk(shape))?)
+            }
+            Measurement::Masks => {
+                let [weights, _] = MASKS;
+                let tensor = |_| noise.by_ref().take(weights / 4).collect();
+                Job::Masks((0..4).map(tensor).collect())
+            }
+            Measurement::WholeInputs => {
+                let [rows, inputs, units] = WHOLE_INPUTS;
+                let mut draw = |count: usize| noise.by_ref().take(count).collect();
+                Job::WholeInputs {
+                    values: draw(rows * inputs),
+                    pre_activations: draw(rows * units),
+                    weights: draw(inputs * units),
+                }
             }
             Measurement::Surgeon => {
                 let set = images(architecture, 3, CALIBRATION_IMAGES)?;
@@ -226,6 +253,37 @@ impl<'a> Bench<'a> {
             }
             Job::Sweep { test, points, .. } => Ok(self.sweep(*test, points)? * 1e6 / SWEEP_POINTS as f64),
             Job::SortCount(history) => Ok((sort(self.engine, history)? + count(self.engine, history)?) * 1e3),
+            Job::Masks(tensors) => {
+                let [_, count] = MASKS;
+                let work = || {
+                    let scores: Vec<Vec<f32>> =
+                        tensors.iter().map(|weights| weights.iter().map(|weight| weight.abs()).collect()).collect();
+                    let scores: Vec<_> = scores.iter().map(|scores| TensorScores::new(scores)).collect();
+                    let order = Allocation::new(Scope::Global, First::Smallest, &scores)?;
+                    let share = |place: usize| Amount::Share((place as f64 + 0.5) / count as f64);
+                    (0..count).map(|place| order.masks(share(place))).collect::<Result<Vec<_>>>()
+                };
+                Ok(seconds(work)?.1 * 1e3)
+            }
+            Job::WholeInputs { values, pre_activations, weights } => {
+                let [_, inputs, units] = WHOLE_INPUTS;
+                let watch = Watch { stop: stop_flag(), progress: &|_| {} };
+                let layer = SurgeonLayer {
+                    rows: Rows::Features { values, inputs },
+                    units,
+                    pre_activations,
+                    active_rows: ActiveRows::Always,
+                    inactive_weight: 1.0,
+                    ridge: 1e-3,
+                    weights,
+                    bias: None,
+                    kept: &vec![true; inputs * units],
+                    shares_gram: true,
+                };
+                let groups: Vec<Vec<u32>> = (0..inputs as u32).map(|input| vec![input]).collect();
+                let work = || self.engine.whole_inputs(&layer, &groups, &vec![1.0; units], &watch);
+                Ok(seconds(work)?.1 * 1e3)
+            }
             Job::Surgeon { features, parameters } => {
                 let watch = Watch { stop: stop_flag(), progress: &|_| {} };
                 let settings = Settings::default();
