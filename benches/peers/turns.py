@@ -79,8 +79,10 @@ class Ours:
     """A figure of `holdfast bench`."""
 
     def __init__(self, figure, *options):
-        parts = {"step_us": "step", "sort_count_ms": "sort-count", "sweep_us_per_point": "sweep", "surgeon_ms": "surgeon"}
-        part = parts[figure]
+        part = {
+            "step_us": "step", "sort_count_ms": "sort-count", "sweep_us_per_point": "sweep", "surgeon_ms": "surgeon",
+            "masks_ms": "masks", "whole_inputs_ms": "whole-inputs",
+        }[figure]
         self.figure, self.arguments = figure, ["bench", "--only", part, *options]
 
     def measure(self):

@@ -1,29 +1,43 @@
-//! `holdfast bench`: how fast this machine is at the three things that a study is made of.
+//! `holdfast bench`: how fast this machine is at the things that a study is made of, and whether that differs from another time,
+//! machine or program.
 
+mod against;
 mod growth;
 mod measure;
 mod roofline;
 mod sparse;
 
-use super::options::{DeviceOptions, OutputOptions};
+use super::options::{DeviceOptions, OutputOptions, Share};
 use super::output;
 use super::run::open_engine;
+use crate::check::Certificate;
+use crate::clock::{Fingerprint, busy};
 use crate::engine::{Tuning, TuningChoice};
 use crate::error::{Error, Result};
 use crate::kernels::dense_stack::MOST_STEPS;
+use crate::lab::bench_file::BenchFile;
 use crate::network::Architecture;
+use crate::statistics::order::Spread;
 use crate::study::experiment::check_memory;
+use crate::study::numbers::{ranged, significant, thousands};
 use clap::{Args, ValueEnum};
 use growth::Axis;
-use measure::{
-    Bench, CALIBRATION_IMAGES, CLASSES, HISTORY_EPOCHS, Measurements, REPETITIONS, TEST_IMAGES, TRAINING_IMAGES,
-};
+use measure::{Bench, CALIBRATION_IMAGES, CLASSES, HISTORY_EPOCHS, MASKS, TEST_IMAGES, TRAINING_IMAGES, WHOLE_INPUTS};
 use roofline::RooflineOptions;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
+
+/// Seconds that are measured if nothing else is asked for.
+const SECONDS: f64 = 20.0;
+/// Intervals wider than this share of their median to either side are worth a notice.
+const WIDE: f64 = 0.1;
 
 /// Arguments of `bench`.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holdfast bench --save before.json
+  holdfast bench --against before.json --fail-over 10%
+  holdfast bench --only sweep --against-program ../old/holdfast")]
 pub(super) struct BenchArguments {
     /// Networks side by side.
     #[arg(long, default_value_t = 10, value_name = "N")]
@@ -71,6 +85,22 @@ pub(super) struct BenchArguments {
     /// Measure only these, separated by commas.
     #[arg(long, value_delimiter = ',', value_enum, value_name = "PART")]
     only: Vec<Measurement>,
+    /// About how long is measured, apart from making ready: 20 seconds, and 60 with --against-program. Fewer repetitions are made
+    /// where the numbers are certain before.
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<f64>,
+    /// Keep all samples and the facts of this machine in a file; docs/bench-format.md describes it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["growth", "kernels", "sparse"])]
+    save: Option<PathBuf>,
+    /// Compare with such a file: ratios with ranges, and which differ by more than chance.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["growth", "kernels", "sparse", "against_program"])]
+    against: Option<PathBuf>,
+    /// Compare with another build of this program: both are started again and again, by turns.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["growth", "kernels", "sparse", "save"])]
+    against_program: Option<PathBuf>,
+    /// End with exit code 1 if something is slower than there by more than this share: 10% or 0.1.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    fail_over: Option<Share>,
     #[command(flatten)]
     roofline: RooflineOptions,
     #[command(flatten)]
@@ -90,12 +120,67 @@ enum Measurement {
     Sweep,
     /// The surgeon's order of the last hidden layer; only where it is named.
     Surgeon,
+    /// Masks of ten million weights; only where it is named.
+    Masks,
+    /// Whole inputs taken out of a layer of 1,024 inputs and 256 units; only where it is named.
+    WholeInputs,
+}
+
+impl Measurement {
+    /// In the order in which they are shown.
+    const ALL: [Self; 6] = [Self::Step, Self::SortCount, Self::Sweep, Self::Surgeon, Self::Masks, Self::WholeInputs];
+
+    /// Its name in files and JSON, what it is called, and the unit of its samples.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Step => ("step_us", "training step", "µs"),
+            Self::SortCount => ("sort_count_ms", "sort + count", "ms"),
+            Self::Sweep => ("sweep_us_per_point", "sweep", "µs"),
+            Self::Surgeon => ("surgeon_ms", "surgeon", "ms"),
+            Self::Masks => ("masks_ms", "masks", "ms"),
+            Self::WholeInputs => ("whole_inputs_ms", "whole inputs", "ms"),
+        }
+    }
+
+    /// What `--only` calls it.
+    fn option(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default()
+    }
 }
 
 impl BenchArguments {
-    /// Whether a part is asked for; all are if none is named.
-    fn wants(&self, part: Measurement) -> bool {
-        self.only.is_empty() || self.only.contains(&part)
+    /// The parts that are asked for; the first three if none is named.
+    fn parts(&self) -> Vec<Measurement> {
+        let chosen = if self.only.is_empty() { &Measurement::ALL[..3] } else { &self.only[..] };
+        Measurement::ALL.into_iter().filter(|part| chosen.contains(part)).collect()
+    }
+
+    /// How long is measured, where nothing is asked for as long as `usual`.
+    fn seconds(&self, usual: f64) -> Result<f64> {
+        match self.seconds {
+            Some(seconds) if !(seconds > 0.0 && seconds <= 86_400.0) => Err(Error::Usage(format!(
+                "--seconds {seconds} is not possible; use more than 0, up to 86400, which is a day"
+            ))),
+            seconds => Ok(seconds.unwrap_or(usual)),
+        }
+    }
+
+    /// What is measured, as far as options say it: files of other settings are not compared.
+    fn settings(&self, architecture: &Architecture) -> serde_json::Map<String, Value> {
+        let filters = (self.model == "cnn").then_some(self.filters);
+        [
+            ("model", json!(self.model)),
+            ("replicates", json!(self.replicates)),
+            ("batch", json!(self.batch)),
+            ("side", json!(self.side)),
+            ("hidden", json!(architecture.hidden)),
+            ("bias", json!(architecture.bias)),
+            ("filters", json!(filters)),
+            ("threads", json!(self.device.threads)),
+        ]
+        .map(|(name, value)| (name.to_string(), value))
+        .into_iter()
+        .collect()
     }
 }
 
@@ -106,6 +191,11 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         if value == 0 {
             return Err(Error::Usage(format!("{option} 0 is not possible; use 1 or more")));
         }
+    }
+    if arguments.fail_over.is_some() && arguments.against.is_none() && arguments.against_program.is_none() {
+        return Err(Error::Usage(
+            "--fail-over compares; name a file with --against, or a program with --against-program".into(),
+        ));
     }
     if arguments.sparse {
         return sparse::run(arguments);
@@ -120,26 +210,62 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     if arguments.roofline.asked() {
         return roofline::run(arguments, &architecture);
     }
+    if let Some(program) = &arguments.against_program {
+        return against::program(arguments, program);
+    }
+    let seconds = arguments.seconds(SECONDS)?;
+    // What cannot be read is said before anything is measured.
+    let there = arguments.against.as_deref().map(BenchFile::read).transpose()?;
     let say = &arguments.output;
     let mut engine = open_engine(&arguments.device, say.quiet)?;
-    let mut bench = Bench::new(&mut engine, &architecture, arguments.replicates, arguments.batch, say.quiet)?;
-    let step = if arguments.wants(Measurement::Step) { Some(bench.step()?) } else { None };
-    let sweep = if arguments.wants(Measurement::Sweep) { Some(bench.sweep()?) } else { None };
-    let (sweep, sweep_images) = sweep.unzip();
-    let sort_count = if arguments.wants(Measurement::SortCount) { Some(bench.sort_count()?) } else { None };
-    let surgeon = if arguments.only.contains(&Measurement::Surgeon) { Some(bench.surgeon()?) } else { None };
-    let watched = step.as_ref().filter(|_| say.json || say.verbose);
-    let launches = watched.map(|step| bench.launches(step.median())).transpose()?.flatten();
-    let flops = architecture.step_flops(arguments.batch);
-    let gflops = step.as_ref().map(|step| step.map(|microseconds| flops / microseconds / 1e3));
-    let [inputs, units] = architecture.focus_shape();
-    let point_flops = 2.0 * (sweep_images.unwrap_or_default() * units * (inputs + CLASSES)) as f64;
-    let sweep_gflops = sweep.as_ref().map(|sweep| sweep.map(|microseconds| point_flops / microseconds / 1e3));
-    let description = engine.description();
+    let mut fingerprint = Fingerprint::now(&engine.description().driver);
+    say.notices(&Vec::from_iter(busy(fingerprint.load_start, fingerprint.threads)));
+    let mut bench = Bench::new(&mut engine, &architecture, arguments.replicates, arguments.batch)?;
+    let measured = bench.measure(&arguments.parts(), seconds, say.quiet)?;
+    fingerprint.end();
+    let step = measured.of(Measurement::Step);
+    let watched = step.filter(|_| say.json || say.verbose);
+    let launches = watched.map(|step| bench.launches(step.median)).transpose()?.flatten();
+    let wide: Vec<String> = measured
+        .quantities
+        .iter()
+        .map(|quantity| (&quantity.title, quantity.spread().share()))
+        .filter(|(_, share)| *share > WIDE)
+        .map(|(title, share)| {
+            format!(
+                "{title}: its range is ± {:.0} %; something else was at work, or the clock of the processor changes",
+                100.0 * share
+            )
+        })
+        .collect();
+    say.notices(&wide);
+    let description = engine.description().clone();
+    let certificate = Certificate::of(&description).and_then(|certificate| serde_json::to_value(certificate).ok());
+    let sweep_images = measured.sweep_images;
+    let work = [
+        (Measurement::Step, "gflops", architecture.step_flops(arguments.batch)),
+        (Measurement::Sweep, "sweep_gflops", point_flops(&architecture, sweep_images.unwrap_or_default())),
+    ];
+    let rates = work.map(|(part, name, flops)| (name, measured.of(part).map(|spread| rate(spread, flops))));
+    let settings = arguments.settings(&architecture);
+    let file = BenchFile::new(fingerprint, description, certificate, settings, measured.quantities.clone());
+    if let Some(path) = &arguments.save {
+        file.write(path)?;
+    }
+    if let Some(there) = &there {
+        return against::file(arguments, &file, there);
+    }
+    let BenchFile { fingerprint, device: description, .. } = &file;
     let tuning = engine.tuning();
     if say.json {
-        return output::json(&json!({
+        let spread = |spread: Option<Spread>| {
+            spread.map(|Spread { median, low, high, count }| {
+            json!({ "median": median, "low": low, "high": high, "repetitions": count })
+        })
+        };
+        let mut result = json!({
             "device": description,
+            "fingerprint": fingerprint,
             "model": arguments.model,
             "replicates": arguments.replicates,
             "batch": arguments.batch,
@@ -147,52 +273,75 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             "hidden": architecture.hidden,
             "bias": architecture.bias,
             "filters": (arguments.model == "cnn").then_some(filters),
-            "step_us": step.map(|step| step.json()),
-            "gflops": gflops.map(|gflops| gflops.json()),
-            "sort_count_ms": sort_count.map(|sort_count| sort_count.json()),
-            "surgeon_ms": surgeon.map(|surgeon| surgeon.json()),
-            "sweep_us_per_point": sweep.map(|sweep| sweep.json()),
             "sweep_images": sweep_images,
-            "sweep_gflops": sweep_gflops.map(|gflops| gflops.json()),
             "launches": launches.map(|launches| launches.json()),
             "tuning": tuning,
-        }));
+        });
+        for part in Measurement::ALL {
+            result[part.names().0] = json!(spread(measured.of(part)));
+        }
+        for (name, rate) in rates {
+            result[name] = json!(spread(rate));
+        }
+        return output::json(&result);
     }
-    let short = [&step, &sweep, &sort_count, &surgeon].into_iter().flatten().any(Measurements::is_short);
-    let details = launches.map(|launches| launches.text());
-    let tuning = tuning.filter(|_| say.verbose).map(|tuning| chosen(tuning, &architecture, arguments.replicates));
-    let lines = [
-        step.zip(gflops).map(|(step, gflops)| {
-            format!("  training step   {} µs a replica, {:.1} GFLOP/s\n", step.text(), gflops.median())
-        }),
-        sort_count.map(|sort_count| {
-            let sizes = format!("{} replicas x {} weights", arguments.replicates, architecture.weight_count());
-            format!("  sort + count    {} ms for {HISTORY_EPOCHS} epochs x {sizes}\n", sort_count.text())
-        }),
-        sweep.zip(sweep_gflops).zip(sweep_images).map(|((sweep, gflops), images)| {
-            let (time, rate) = (sweep.text(), gflops.median());
-            format!("  sweep           {time} µs a point on {images} images, {rate:.1} GFLOP/s\n")
-        }),
-        surgeon.map(|surgeon| {
-            let sizes = format!("{} replicas on {CALIBRATION_IMAGES} images", arguments.replicates);
-            format!("  surgeon         {} ms for the order of {} weights, {sizes}\n", surgeon.text(), inputs * units)
-        }),
-        details,
-        tuning,
-    ]
-    .map(Option::unwrap_or_default);
-    output::result(&format!(
-        "{}, {}\n\
-         {} {side} x {side}, {} replicas, batch {}; median ± sd of {} repetitions{}\n{}",
+    let [inputs, units] = architecture.focus_shape();
+    let replicas = format!("{} replicas", arguments.replicates);
+    let mut text = format!(
+        "{}, {}\n{}\n{} {side} x {side}, {replicas}, batch {}; medians of up to {} turns with their ranges (95 %)\n",
         description.name,
         description.variant,
+        fingerprint.line(),
         arguments.model,
-        arguments.replicates,
         arguments.batch,
-        REPETITIONS,
-        if short { ", or of [so many] where they take long" } else { "" },
-        lines.concat(),
-    ))
+        measured.quantities.iter().map(|quantity| quantity.samples.len()).max().unwrap_or_default(),
+    );
+    for part in arguments.parts() {
+        let Some(spread) = measured.of(part) else { continue };
+        let (_, title, unit) = part.names();
+        let rate = |place: usize| rates[place].1.map_or(0.0, |rate| rate.median);
+        let of = match part {
+            Measurement::Step => format!(" a replica, {:.1} GFLOP/s", rate(0)),
+            Measurement::SortCount => {
+                format!(" for {HISTORY_EPOCHS} epochs x {replicas} x {} weights", architecture.weight_count())
+            }
+            Measurement::Sweep => {
+                format!(" a point on {} images, {:.1} GFLOP/s", sweep_images.unwrap_or_default(), rate(1))
+            }
+            Measurement::Surgeon => {
+                format!(" for the order of {} weights, {replicas} on {CALIBRATION_IMAGES} images", inputs * units)
+            }
+            Measurement::Masks => {
+                let ([weights, sparsities], seconds) = (MASKS, spread.median / 1e3);
+                let rate = significant(sparsities as f64 / seconds);
+                format!(
+                    " for {sparsities} masks of {} weights by one threshold, {rate} a second",
+                    thousands(weights as i64)
+                )
+            }
+            Measurement::WholeInputs => {
+                let [rows, inputs, units] = WHOLE_INPUTS;
+                format!(" for the order of {inputs} inputs of {units} units on {rows} rows")
+            }
+        };
+        text += &format!("  {title:<15} {}{of}\n", ranged([spread.median, spread.low, spread.high], unit));
+    }
+    text += &launches.map(|launches| launches.text()).unwrap_or_default();
+    let tuning = tuning.filter(|_| say.verbose).map(|tuning| chosen(tuning, &architecture, arguments.replicates));
+    output::result(&(text + &tuning.unwrap_or_default()))
+}
+
+/// Operations of one point of a sweep on so many images.
+fn point_flops(architecture: &Architecture, images: usize) -> f64 {
+    let [inputs, units] = architecture.focus_shape();
+    2.0 * (images * units * (inputs + CLASSES)) as f64
+}
+
+/// GFLOP/s of work that takes so many microseconds.
+fn rate(microseconds: Spread, flops: f64) -> Spread {
+    let of = |microseconds: f64| flops / microseconds / 1e3;
+    let Spread { median, low, high, count } = microseconds;
+    Spread { median: of(median), low: of(high), high: of(low), count }
 }
 
 /// What a measurement has chosen, and how.

@@ -260,18 +260,14 @@ fn by_scores(scores: &[Scores], scope: Scope, points: &[Point], subjects: &Subje
         Point::Sparsity(share) => Ok(Amount::Share(share)),
         Point::Threshold => Ok(Amount::Count(0)),
     };
-    points
-        .iter()
-        .map(|point| {
-            let masks = Scores::masks(scores, scope, amount(point)?)?;
-            let tensor = |((subject, scores), masks): ((&Subject, &Scores), _)| PrunedTensor {
-                name: subject.name.clone(),
-                masks,
-                frozen: scores.frozen.clone(),
-            };
-            Ok(subjects.list.iter().zip(scores).zip(masks).map(tensor).collect())
-        })
-        .collect()
+    let amounts = points.iter().map(amount).collect::<Result<Vec<_>>>()?;
+    let tensor = |((subject, scores), masks): ((&Subject, &Scores), _)| PrunedTensor {
+        name: subject.name.clone(),
+        masks,
+        frozen: scores.frozen.clone(),
+    };
+    let of_point = |masks| subjects.list.iter().zip(scores).zip::<Vec<_>>(masks).map(tensor).collect();
+    Ok(Scores::masks(scores, scope, &amounts)?.into_iter().map(of_point).collect())
 }
 
 /// Closes the folder and says what was lost.

@@ -3,6 +3,7 @@
 use super::options::{DeviceOptions, FolderOptions, OutputOptions, RunArguments};
 use super::{dry_run, output};
 use crate::check::Certificate;
+use crate::clock::Fingerprint;
 use crate::engine::{self, DeviceDescription, Engine};
 use crate::error::{Error, Result};
 use crate::run_folder::{self, Manifest, RunFolder, Shard, timestamp};
@@ -185,7 +186,7 @@ pub(super) fn begin(
 
 /// Marks a run as finished.
 pub(super) fn finish(folder: &RunFolder, manifest: &mut Manifest) -> Result<()> {
-    manifest.finished = Some(timestamp(SystemTime::now()));
+    manifest.finish();
     manifest.write(folder.path())
 }
 
@@ -255,6 +256,7 @@ fn draft(
         seeds: Vec::new(),
         device: as_json(serde_json::to_value(device))?,
         driver: device.driver.clone(),
+        fingerprint: Some(Fingerprint::now(&device.driver)),
         certificate: Certificate::of(device)
             .map(|certificate| as_json(serde_json::to_value(certificate)))
             .transpose()?,

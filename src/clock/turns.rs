@@ -1,6 +1,7 @@
 //! Several things timed by turns: whatever else the machine does meanwhile meets all of them alike.
 
 use crate::error::Result;
+use crate::statistics::order::Spread;
 use std::time::{Duration, Instant};
 
 /// How often things are timed.
@@ -10,7 +11,13 @@ pub struct Turns {
     pub rounds: usize,
     /// No round begins that would end later than this, by what the warm-up took.
     pub within: Duration,
+    /// Fewer rounds are enough, but not fewer than nine, once the interval of each median is no wider to either side than this share
+    /// of it; 0 asks for all.
+    pub enough: f64,
 }
+
+/// Rounds of which an interval leaves out the extremes, see [`Spread`].
+const LEAST: usize = 9;
 
 /// Times `things` things, numbered from 0, round after round, and gives the seconds of each, one for each round. `time` runs one
 /// of them and says how many seconds count, see [`seconds`].
@@ -24,12 +31,16 @@ pub fn by_turns(things: usize, turns: Turns, mut time: impl FnMut(usize) -> Resu
     let round = started.elapsed();
     let started = Instant::now();
     let mut taken: Vec<Vec<f64>> = vec![Vec::new(); things];
-    for _ in 0..turns.rounds {
+    for _ in 0..if things == 0 { 0 } else { turns.rounds } {
         if started.elapsed() + round > turns.within {
             break;
         }
         for (thing, taken) in taken.iter_mut().enumerate() {
             taken.push(time(thing)?);
+        }
+        let is_known = |taken: &Vec<f64>| Spread::of(taken).is_some_and(|spread| spread.share() <= turns.enough);
+        if turns.enough > 0.0 && taken[0].len() >= LEAST && taken.iter().all(is_known) {
+            break;
         }
     }
     Ok(if taken.iter().any(Vec::is_empty) { warm_up } else { taken })
@@ -52,7 +63,7 @@ mod tests {
     #[test]
     fn every_thing_is_timed_once_a_round_in_turn_after_a_warm_up() {
         let mut calls = Vec::new();
-        let turns = Turns { rounds: 3, within: Duration::MAX / 4 };
+        let turns = Turns { rounds: 3, within: Duration::MAX / 4, enough: 0.0 };
         let taken = by_turns(2, turns, |thing| {
             calls.push(thing);
             Ok(calls.len() as f64)
@@ -62,8 +73,24 @@ mod tests {
     }
 
     #[test]
+    fn rounds_end_once_everything_is_known_well_enough() {
+        let turns = Turns { rounds: 30, within: Duration::MAX / 4, enough: 0.1 };
+        let rounds = |time: fn(usize) -> f64| {
+            let mut calls = 0;
+            by_turns(1, turns, |_| {
+                calls += 1;
+                Ok(time(calls))
+            })
+            .unwrap()[0]
+                .len()
+        };
+        assert_eq!(rounds(|_| 1.0), LEAST);
+        assert_eq!(rounds(|call| call as f64), 30);
+    }
+
+    #[test]
     fn where_there_is_no_time_the_warm_up_stands_and_a_failure_ends_it() {
-        let none = Turns { rounds: 3, within: Duration::ZERO };
+        let none = Turns { rounds: 3, within: Duration::ZERO, enough: 0.0 };
         let mut count = 0.0;
         let mut time = |_| {
             count += 1.0;

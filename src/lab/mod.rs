@@ -3,6 +3,7 @@
 //! It watches by way of [`crate::gpu::Observer`]: a tape of all that a device is asked, times of launches, and how near each
 //! kernel comes to what its device can do at most.
 
+pub mod bench_file;
 mod limits;
 pub mod program;
 pub mod roofline;

@@ -1,6 +1,6 @@
 //! Scores: a number for each weight that says which goes before which. How many go is [`super::allocation`]'s business.
 
-use super::allocation::{Amount, First, Scope, TensorScores, allocate};
+use super::allocation::{Allocation, Amount, First, Scope, TensorScores};
 use super::input_norm::{hold_input, wanda};
 use super::masks::{Mask, by_stability};
 use super::operating_points;
@@ -26,7 +26,7 @@ use crate::stability::{History, Reading, Stability, TensorHistory, Tracking, Win
 /// let mut engine = Engine::cpu(None)?;
 /// let mut kept = |score: Score| -> Result<Vec<bool>> {
 ///     let scores = [score.of_history(&mut engine, &history, None)?];
-///     Ok(Scores::masks(&scores, Scope::Layer, Amount::Share(0.5))?[0][0].to_vec())
+///     Ok(Scores::masks(&scores, Scope::Layer, &[Amount::Share(0.5)])?[0][0][0].to_vec())
 /// };
 /// assert_eq!(kept(Score::Magnitude)?, [true, true, false, false]);
 /// assert_eq!(kept(Score::Hold { window: 2, keep_frozen: false })?, [true, false, false, true]);
@@ -218,37 +218,41 @@ impl Scores {
         self.weight_count
     }
 
-    /// Chooses the weights that go from tensors of the same score, each replica for itself: masks `[tensor][replica]`.
+    /// Chooses the weights that go from tensors of the same score, each replica for itself, at each of some amounts: masks
+    /// `[amount][tensor][replica]`.
     ///
-    /// Fails as [`allocate`] does, and with [`Error::Shape`] if the tensors have different numbers of replicas or scores.
-    pub fn masks(tensors: &[Self], scope: Scope, amount: Amount) -> Result<Vec<Vec<Mask>>> {
+    /// Fails as [`super::allocation::allocate`] does, and with [`Error::Shape`] if the tensors have different numbers of replicas or
+    /// scores.
+    pub fn masks(tensors: &[Self], scope: Scope, amounts: &[Amount]) -> Result<Vec<Vec<Vec<Mask>>>> {
         let replicas = tensors.iter().map(Self::replicas).max().unwrap_or(0);
         let kind = |scores: &Self| (scores.first, matches!(scores.numbers, Numbers::Single(_)), scores.replicas());
         if tensors.iter().any(|scores| kind(scores) != kind(&tensors[0])) {
             return Err(Error::Shape("tensors that are pruned together need one score and as many replicas".into()));
         }
-        let mut masks = vec![Vec::new(); tensors.len()];
+        let mut masks = vec![vec![Vec::new(); tensors.len()]; amounts.len()];
         for replica in 0..replicas {
-            let chosen = match tensors.first().map(|scores| &scores.numbers) {
-                None | Some(Numbers::Single(_)) => Self::chosen(tensors, scope, amount, replica, Numbers::single)?,
-                Some(Numbers::Double(_)) => Self::chosen(tensors, scope, amount, replica, Numbers::double)?,
+            let allocation = match tensors.first().map(|scores| &scores.numbers) {
+                None | Some(Numbers::Single(_)) => Self::allocation(tensors, scope, replica, Numbers::single)?,
+                Some(Numbers::Double(_)) => Self::allocation(tensors, scope, replica, Numbers::double)?,
             };
-            masks.iter_mut().zip(chosen).for_each(|(masks, mask)| masks.push(mask));
+            for (masks, &amount) in masks.iter_mut().zip(amounts) {
+                let chosen = allocation.masks(amount)?;
+                masks.iter_mut().zip(chosen).for_each(|(masks, mask)| masks.push(mask));
+            }
         }
         Ok(masks)
     }
 
-    /// The same of one replica, by numbers of one kind.
-    fn chosen<S: Copy + Into<f64>>(
+    /// In which order the weights of one replica go, by numbers of one kind.
+    fn allocation<S: Copy + Into<f64>>(
         tensors: &[Self],
         scope: Scope,
-        amount: Amount,
         replica: usize,
         numbers: fn(&Numbers) -> &[S],
-    ) -> Result<Vec<Mask>> {
+    ) -> Result<Allocation> {
         let tensor = |scores| tensor_scores(scores, replica, numbers);
         let first = tensors.first().map_or(First::Smallest, |scores| scores.first);
-        allocate(scope, first, &tensors.iter().map(tensor).collect::<Vec<_>>(), amount)
+        Allocation::new(scope, first, &tensors.iter().map(tensor).collect::<Vec<_>>())
     }
 
     fn replicas(&self) -> usize {
@@ -334,7 +338,7 @@ mod tests {
         let mut engine = Engine::cpu(Some(1)).unwrap();
         let scores: Vec<Scores> =
             tensors().iter().map(|tensor| score.of_history(&mut engine, tensor, None).unwrap()).collect();
-        let masks = Scores::masks(&scores, scope, amount).unwrap();
+        let masks = Scores::masks(&scores, scope, &[amount]).unwrap().remove(0);
         let of_mask = |mask: &Mask| (0..mask.len()).filter(|&index| !mask[index]).collect();
         masks.iter().map(|masks| masks.iter().map(of_mask).collect()).collect()
     }
@@ -364,7 +368,7 @@ mod tests {
         assert_eq!(gone(settle, Scope::Global, Amount::Count(1)), [vec![vec![1], vec![0]], vec![vec![], vec![]]]);
         let mut engine = Engine::cpu(Some(1)).unwrap();
         let scores = [settle.of_history(&mut engine, &tensors()[0], None).unwrap()];
-        assert!(matches!(Scores::masks(&scores, Scope::Lamp, Amount::Count(1)), Err(Error::Usage(_))));
+        assert!(matches!(Scores::masks(&scores, Scope::Lamp, &[Amount::Count(1)]), Err(Error::Usage(_))));
     }
 
     #[test]

@@ -75,13 +75,13 @@ fn by_score(
         score.of_part(numbers, part, replica, norms.and_then(|norms| norms.get(place)).map(Vec::as_slice))
     };
     let scores: Vec<Scores> = selection.parts().iter().enumerate().map(of_part).collect::<Result<_>>()?;
-    let point = |&removed: &usize| {
-        let masks = Scores::masks(&scores, scope, Amount::Count(removed))?;
+    let amounts: Vec<Amount> = removed.iter().map(|&removed| Amount::Count(removed)).collect();
+    let point = |masks: Vec<Vec<Mask>>| {
         let kept: Mask = masks.iter().flatten().flat_map(|mask| mask.iter().copied()).collect();
         let window = score.needs_history().then_some(window);
-        Ok(OperatingPoint { replica, window, kept, ..OperatingPoint::default() })
+        OperatingPoint { replica, window, kept, ..OperatingPoint::default() }
     };
-    removed.iter().map(point).collect()
+    Ok(Scores::masks(&scores, scope, &amounts)?.into_iter().map(point).collect())
 }
 
 /// For each number asked the nearest threshold of magnitude stability, each once.

@@ -1,5 +1,6 @@
 //! Where the numbers of a page come from: what a reader needs to repeat them.
 
+use crate::clock::Fingerprint;
 use crate::run_folder::Manifest;
 use serde::Deserialize;
 use serde_json::Value;
@@ -44,6 +45,7 @@ impl From<&Manifest> for Provenance {
             pair("device", format!("{}, {}", device("name"), device("kind"))),
             pair("back end", format!("{}, {}", device("backend"), device("variant"))),
             pair("driver", if manifest.driver.is_empty() { "none".into() } else { manifest.driver.clone() }),
+            pair("machine", manifest.fingerprint.as_ref().map_or("not kept".into(), Fingerprint::line)),
             pair("doctor", doctor),
             pair("seeds", list(manifest.seeds.iter().map(u64::to_string).collect())),
             pair("replaced replicas", list(manifest.replaced_replicas.iter().map(u32::to_string).collect())),

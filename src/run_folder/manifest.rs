@@ -1,6 +1,7 @@
 //! What was run, with what, on what: the facts that every number of a report carries.
 
 use super::{Shard, store};
+use crate::clock::Fingerprint;
 use crate::error::{Error, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ pub struct Manifest {
     pub device: Value,
     /// Driver and its version; empty for the CPU engine.
     pub driver: String,
+    /// Machine and program; `None` of runs before this was kept.
+    #[serde(default)]
+    pub fingerprint: Option<Fingerprint>,
     /// What `holdfast doctor` last said of this device, driver and kernels; `None` if it was not asked.
     #[serde(default)]
     pub certificate: Option<Value>,
@@ -81,6 +85,12 @@ impl Manifest {
             .map_err(|error| Error::Job(format!("the manifest cannot be written as JSON: {error}")))?;
         json.push(b'\n');
         store::write_bytes(&folder.join(FILE), &json)
+    }
+
+    /// Notes that the run is done, and what load there was then.
+    pub fn finish(&mut self) {
+        self.finished = Some(timestamp(SystemTime::now()));
+        self.fingerprint.iter_mut().for_each(Fingerprint::end);
     }
 
     /// Fails with [`Error::Usage`], which names what differs, if `found` in `folder` is of a run that does not give the bits
@@ -199,6 +209,7 @@ pub(super) mod tests {
             seeds: vec![0, u64::MAX],
             device: json!({ "kind": "CPU engine" }),
             driver: String::new(),
+            fingerprint: Some(Fingerprint::now("")),
             certificate: Some(json!({ "passed": true })),
             data_checksums: BTreeMap::from([("mnist".into(), "00ff".into())]),
             data_sets: BTreeMap::from([("mnist".into(), json!({ "height": 28 }))]),

@@ -1,6 +1,7 @@
 //! The baseline in a comparison: exponential decay, which trains anew for each target, timed in both ways.
 
 use super::accuracy::are_several;
+use super::blocks::Pace;
 use super::comparison::{CellComparison, since};
 use super::ledger::LedgerRow;
 use super::numbers::percent;
@@ -11,6 +12,7 @@ use crate::pruning::decay::{Rule, Schedule};
 use crate::pruning::masks::removed_weights;
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{FOCUS, Method, Scope};
+use crate::statistics::order::Spread;
 use crate::training::{NumberHash, Plan, train};
 use sha2::{Digest as _, Sha256};
 use std::time::Instant;
@@ -53,12 +55,14 @@ impl CellComparison<'_> {
     /// Exponential decay of a selection, called `layers`, by every rule asked for. Returns the hash of all final parameters.
     ///
     /// Targets of one layer are those of the configuration; of several layers those that make the whole network as small as
-    /// the sizes of the table, all in one batch.
+    /// the sizes of the table, all in one batch. `pace` is asked beside each target that is trained by itself, and given up before
+    /// several are trained in one batch by the last rule.
     pub(super) fn exponential_decay(
         &mut self,
         layers: &str,
         selection: &Selection,
         test: DataHandle,
+        pace: &mut Option<Pace<'_>>,
     ) -> Result<String> {
         let mut parameters = NumberHash::default();
         let configuration = self.configuration;
@@ -73,8 +77,9 @@ impl CellComparison<'_> {
         };
         let asked = Decayed { layers, selection, targets: &targets, one_by_one: is_one };
         if !targets.is_empty() {
-            for &rule in configuration.ed_rule.rules() {
-                self.decay_by_rule(rule, &asked, test, &mut parameters)?;
+            let rules = configuration.ed_rule.rules();
+            for (left, &rule) in (0..rules.len()).rev().zip(rules) {
+                self.decay_by_rule(rule, &asked, test, &mut parameters, (pace, left == 0))?;
             }
         }
         Ok(parameters.finish())
@@ -88,6 +93,7 @@ impl CellComparison<'_> {
         asked: &Decayed<'_>,
         test: DataHandle,
         parameters: &mut NumberHash,
+        (pace, is_last): (&mut Option<Pace<'_>>, bool),
     ) -> Result<()> {
         let &Decayed { layers, selection, targets, one_by_one } = asked;
         let (of, place) = match layers {
@@ -97,21 +103,28 @@ impl CellComparison<'_> {
         let session = format!("ed-{place}{}-batched", rule.name());
         let stage = format!("exponential decay{of}, {}, all targets in one batch", rule.name());
         if !one_by_one {
+            *pace = None;
             let names = [session.as_str(), stage.as_str()];
             let together = self.decay(rule, selection, targets, test, names, &mut |own| parameters.add(own))?;
             self.decay_rows(rule, asked, Method::DecayBatched, &together.evaluations, &together.kept);
-            self.measure_decay(rule, asked, Method::DecayBatched, &[together], Vec::new());
+            self.measure_decay(rule, asked, Method::DecayBatched, &[together], Vec::new(), &[]);
             return Ok(());
         }
-        let one_by_one: Vec<DecayRun> = targets
-            .iter()
-            .map(|&target| {
-                let stage = format!("exponential decay{of}, {}, to {}", rule.name(), percent(target));
-                let session = format!("ed-{place}{}-{target}", rule.name());
-                let take = &mut |own: &[f32]| parameters.add(own);
-                self.decay(rule, selection, &[target], test, [&session, &stage], take)
-            })
-            .collect::<Result<_>>()?;
+        let (mut one_by_one, mut beside) = (Vec::new(), Vec::new());
+        for &target in targets {
+            let stage = format!("exponential decay{of}, {}, to {}", rule.name(), percent(target));
+            let session = format!("ed-{place}{}-{target}", rule.name());
+            let take = &mut |own: &[f32]| parameters.add(own);
+            one_by_one.push(self.decay(rule, selection, &[target], test, [&session, &stage], take)?);
+            if let Some(pace) = pace {
+                // What training has driven out of the caches is read again first.
+                pace.milliseconds(&self.control.silent())?;
+                beside.push(pace.milliseconds(&self.control.silent())?);
+            }
+        }
+        if is_last {
+            *pace = None;
+        }
         let together = match self.scope.decays_together {
             true => Some(self.decay(rule, selection, targets, test, [&session, &stage], &mut |_| {})?),
             false => None,
@@ -134,9 +147,9 @@ impl CellComparison<'_> {
         let replicates = self.configuration.replicates as usize;
         let per_point = |run: &DecayRun| (run.train_s + run.evaluate_s) * 1e3 / replicates as f64;
         let marginals = one_by_one.iter().map(per_point).collect();
-        self.measure_decay(rule, asked, Method::DecaySequential, &one_by_one, marginals);
+        self.measure_decay(rule, asked, Method::DecaySequential, &one_by_one, marginals, &beside);
         if let Some(together) = together {
-            self.measure_decay(rule, asked, Method::DecayBatched, &[together], Vec::new());
+            self.measure_decay(rule, asked, Method::DecayBatched, &[together], Vec::new(), &[]);
         }
         Ok(())
     }
@@ -175,14 +188,18 @@ impl CellComparison<'_> {
         self.rows.extend(rows);
     }
 
+    /// Takes in what runs have cost. `blocks_ms` is what a point of a replica has cost in each of them, `stability_ms` what one by
+    /// magnitude stability has cost beside it.
     fn measure_decay(
         &mut self,
         rule: Rule,
         asked: &Decayed<'_>,
         method: Method,
         runs: &[DecayRun],
-        repetitions_ms: Vec<f64>,
+        blocks_ms: Vec<f64>,
+        stability_ms: &[f64],
     ) {
+        let ratio = Spread::of_ratios(&blocks_ms, stability_ms).filter(|ratio| ratio.count > 1);
         let sum = |part: fn(&DecayRun) -> f64| runs.iter().map(part).sum::<f64>();
         let points = asked.targets.len();
         let row = LedgerRow {
@@ -196,9 +213,12 @@ impl CellComparison<'_> {
             build_s: sum(|run| run.overheads.build.as_secs_f64()),
             transfer_s: sum(|run| run.overheads.transfer.as_secs_f64()),
             resumed: runs.iter().any(|run| run.resumed),
+            ratio_to_stability: ratio.map(|ratio| ratio.median),
+            ratio_to_stability_low: ratio.map(|ratio| ratio.low),
+            ratio_to_stability_high: ratio.map(|ratio| ratio.high),
             ..LedgerRow::default()
         };
-        self.measured.push((row, repetitions_ms));
+        self.measured.push((row, blocks_ms));
     }
 
     /// Trains all replicas towards some targets, side by side: slots are `[target, replica]`. The checkpoint is called

@@ -38,7 +38,7 @@ impl CellComparison<'_> {
         let trained = stored(dense);
         let pruned: Vec<StoredNetwork> = networks.iter().map(|(_, network)| stored(&network.parameters)).collect();
         let all: Vec<&StoredNetwork> = [&trained].into_iter().chain(&pruned).chain(&compact).collect();
-        let turns = Turns { rounds: REPETITIONS, within: self.scope.repeat_within };
+        let turns = Turns { rounds: REPETITIONS, within: self.scope.repeat_within, enough: 0.0 };
         let found = classify_by_turns(self.engine, &all, test, turns, control)?;
         let milliseconds: Vec<f64> = found.iter().map(|found| 1e3 * found.median()).collect();
         let row = |place: usize| {

@@ -3,11 +3,12 @@
 
 use super::Control;
 use super::accuracy::are_several;
+use super::blocks::{Blocks, Pace};
 use super::calibration::Calibration;
 use super::configuration::{Configuration, Surgeons};
 use super::experiment::{Cell, CellFolder, train_and_record};
 use super::ledger::{Ledger, LedgerRow, Measured, Workload};
-use super::part::{Asked, Base, Calibrated, Counted, Part, TrainedNetworks};
+use super::part::{Asked, Base, Calibrated, Counted, CountedPart, Part};
 use super::records::{LayerAxes, write_calibration, write_envelope, write_records, write_stability};
 use super::results::{
     COMPACTED_FILE, CompactedRow, ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude,
@@ -20,7 +21,6 @@ use crate::network::{ParameterLayout, Selection};
 use crate::pruning::Scope::Layer;
 use crate::pruning::allocation::removed_if_smaller;
 use crate::pruning::masks::removed_weights;
-use crate::pruning::operating_points::Numbers;
 use crate::pruning::surgery::PrunedNetwork;
 use crate::pruning::{FOCUS, Method, SweepRow};
 use crate::run_folder::csv;
@@ -29,7 +29,7 @@ use crate::training::{NumberHash, Trained, hash};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How often the marginal work of a method is repeated for its mean and spread.
+/// How often the marginal work of a method is repeated, all methods in turn.
 pub(super) const REPETITIONS: usize = 5;
 /// Weights of a history that are sorted at once.
 const RANKED_WEIGHTS: usize = 4 << 20;
@@ -95,14 +95,6 @@ pub(super) struct CutBySize {
     pub(super) dense: Vec<f32>,
     /// How many times smaller the network became, and what is left of it.
     pub(super) networks: Vec<(f64, PrunedNetwork)>,
-}
-
-/// Some layers, with what was recorded and counted of them.
-struct CountedPart {
-    layers: String,
-    selection: Selection,
-    history: History,
-    counted: Counted,
 }
 
 impl<'a> CellComparison<'a> {
@@ -195,7 +187,6 @@ impl<'a> CellComparison<'a> {
             calibrated.push(self.calibrate(Base::Mean, &mean, &features)?);
         }
         let averaged = self.evaluate_mean(&mut trained, test, &mean)?;
-        let mut networks = TrainedNetworks { trained, test, overheads: training_overheads };
         let (mut correlations, mut inference) = (Vec::new(), Vec::new());
         for counted in parts {
             let by_size = are_several(&counted.layers);
@@ -210,14 +201,29 @@ impl<'a> CellComparison<'a> {
             self.dense(&part, "", &dense);
             self.dense(&part, Base::Mean.name(), &averaged);
             let numbers = part.numbers(self.configuration.seed, &sparsities);
-            inference.extend(self.inference(&mut networks.trained.batch, test, &part)?);
+            inference.extend(self.inference(&mut trained.batch, test, &part)?);
+            let removed = match by_size {
+                true => self.removed_at_sizes(part.selection)?,
+                false => removed_at(&sparsities, part.selection.weights()),
+            };
+            let asked = Asked {
+                part: &part,
+                numbers: &numbers,
+                calibrated: &calibrated[0],
+                methods: &[],
+                removed: &removed,
+                training_overheads,
+            };
+            let mut blocks = Blocks::new();
             if by_size {
-                self.by_size(&mut networks, &part, &numbers, &calibrated)?;
+                self.by_size(&mut trained, test, asked, &calibrated, &mut blocks)?;
+                self.in_turn(&mut trained.batch, blocks)?;
                 continue;
             }
-            self.criteria(&mut networks, &part, &numbers)?;
-            self.chosen_windows(&mut networks.trained.batch, training, &part, &numbers)?;
-            self.repairs(&mut networks, &part, &numbers, &calibrated)?;
+            self.criteria(&mut trained, test, &part, &numbers, training_overheads, &mut blocks)?;
+            self.chosen_windows(&mut trained.batch, training, &part, &numbers)?;
+            self.repairs(&mut trained, test, asked, &calibrated, &mut blocks)?;
+            self.in_turn(&mut trained.batch, blocks)?;
             if correlations.is_empty() {
                 correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
             }
@@ -231,9 +237,10 @@ impl<'a> CellComparison<'a> {
         }
         csv::write::<CorrelationRow>(&folder.file("correlations.csv")?, &correlations)?;
         csv::write::<InferenceRow>(&folder.file("inference.csv")?, &inference)?;
-        // Exponential decay trains networks of its own: these are not needed beside them.
+        // Exponential decay trains networks of its own. Beside them nothing is needed of these but what one point costs.
         drop(calibrated);
-        drop((networks, parameters, mean));
+        drop((parameters, mean));
+        let mut pace = Pace::new(trained.batch, test, parts, self.configuration.seed);
         if !self.ways.is_empty() {
             ways::write(&folder.file(WAYS_FILE)?, &self.ways)?;
             self.ways.clear();
@@ -241,7 +248,7 @@ impl<'a> CellComparison<'a> {
         let mut decay = Vec::new();
         for part in parts {
             let of = if part.layers == FOCUS { String::new() } else { format!(", layers {}", part.layers) };
-            let hash = self.exponential_decay(&part.layers, &part.selection, test)?;
+            let hash = self.exponential_decay(&part.layers, &part.selection, test, &mut pace)?;
             decay.push((format!("all parameters, exponential decay{of}"), hash));
         }
         csv::write::<SweepRow>(&folder.file("sweep.csv")?, &self.rows)?;
@@ -268,43 +275,44 @@ impl<'a> CellComparison<'a> {
     }
 
     /// What calibration images add on one layer.
-    fn repairs(
+    fn repairs<'p>(
         &mut self,
-        networks: &mut TrainedNetworks,
-        part: &Part<'_>,
-        numbers: &Numbers<'_>,
-        calibrated: &[Calibrated<'_>],
-    ) -> Result<()> {
-        let weights = part.selection.weights();
-        let mut removed: Vec<usize> =
-            numbers.sparsities.iter().map(|&sparsity| removed_weights(sparsity, weights)).collect();
-        removed.dedup();
-        let asked = Asked { part, numbers, calibrated: &calibrated[0], methods: &[], removed: &removed };
+        trained: &mut Trained,
+        test: DataHandle,
+        asked: Asked<'p>,
+        calibrated: &'p [Calibrated<'p>],
+        blocks: &mut Blocks<'p, Self>,
+    ) -> Result<()>
+    where
+        'a: 'p,
+    {
         let methods = &[Method::Wanda, Method::HoldInput];
-        self.cut_at(networks, Asked { methods, ..asked })?;
-        if !self.can_solve(part, &calibrated[0]) {
+        self.cut_at(trained, test, Asked { methods, ..asked }, blocks)?;
+        if !self.can_solve(asked.part, asked.calibrated) {
             return Ok(());
         }
         let methods = &[Method::Magnitude, Method::Hold, Method::Wanda, Method::HoldInput, Method::Random];
-        self.refit_at(networks, Asked { methods, ..asked })?;
+        self.refit_at(trained, test, Asked { methods, ..asked }, blocks)?;
         let bases = if self.configuration.surgeons == Surgeons::All { calibrated } else { &calibrated[..1] };
         let methods = &[Method::HoldSurgeon, Method::Surgeon];
         for calibrated in bases {
-            self.surgeons_of_layer(networks, Asked { methods, calibrated, ..asked })?;
+            self.surgeons_of_layer(trained, test, Asked { methods, calibrated, ..asked }, blocks)?;
         }
         Ok(())
     }
 
     /// Everything on several layers, by how much smaller the whole network becomes.
-    fn by_size(
+    fn by_size<'p>(
         &mut self,
-        networks: &mut TrainedNetworks,
-        part: &Part<'_>,
-        numbers: &Numbers<'_>,
-        calibrated: &[Calibrated<'_>],
-    ) -> Result<()> {
-        let removed = self.removed_at_sizes(part.selection)?;
-        let asked = Asked { part, numbers, calibrated: &calibrated[0], methods: &[], removed: &removed };
+        trained: &mut Trained,
+        test: DataHandle,
+        asked: Asked<'p>,
+        calibrated: &'p [Calibrated<'p>],
+        blocks: &mut Blocks<'p, Self>,
+    ) -> Result<()>
+    where
+        'a: 'p,
+    {
         let methods = &[
             Method::Stability,
             Method::Settle,
@@ -314,18 +322,18 @@ impl<'a> CellComparison<'a> {
             Method::Wanda,
             Method::Random,
         ];
-        self.cut_at(networks, Asked { methods, ..asked })?;
-        if !self.can_solve(part, &calibrated[0]) {
+        self.cut_at(trained, test, Asked { methods, ..asked }, blocks)?;
+        if !self.can_solve(asked.part, asked.calibrated) {
             return Ok(());
         }
-        self.refit_at(networks, Asked { methods: &[Method::Magnitude, Method::Random], ..asked })?;
+        self.refit_at(trained, test, Asked { methods: &[Method::Magnitude, Method::Random], ..asked }, blocks)?;
         let sizes = self.configuration.stages.clone();
         let (bases, methods): (_, &[Method]) = match (self.configuration.surgeons, calibrated) {
             (Surgeons::All, all) => (all, &[Method::HoldSurgeon, Method::Surgeon]),
             (Surgeons::One, all) => (&all[all.len() - 1..], &[Method::HoldSurgeon]),
         };
         for calibrated in bases {
-            self.surgeons_in_stages(networks, Asked { methods, calibrated, ..asked }, &sizes)?;
+            self.surgeons_in_stages(trained, test, Asked { methods, calibrated, ..asked }, &sizes)?;
         }
         Ok(())
     }
@@ -393,6 +401,13 @@ fn rank_in_parts(engine: &mut Engine, history: &History) -> Result<()> {
         let shape = HistoryShape { epochs: part.len() / shape.columns(), ..shape };
         engine.rank(shape, part).map(drop)
     })
+}
+
+/// How many of so many weights go at these sparsities, each number once.
+fn removed_at(sparsities: &[f64], weights: usize) -> Vec<usize> {
+    let mut removed: Vec<usize> = sparsities.iter().map(|&sparsity| removed_weights(sparsity, weights)).collect();
+    removed.dedup();
+    removed
 }
 
 /// The sizes that a comparison's costs depend on.

@@ -1,10 +1,12 @@
 //! Criteria and controls that prune trained networks without retraining, on some of their layers.
 
 use super::accuracy::TABLE_SPARSITIES;
+use super::blocks::{Again, Blocks, Repeated};
 use super::comparison::{CellComparison, REPETITIONS, since};
 use super::ledger::LedgerRow;
-use super::part::{Cost, Part, TrainedNetworks};
-use crate::engine::{Batch, DataHandle, Evaluation};
+use super::part::{Cost, Part};
+use crate::clock::{Turns, by_turns, seconds};
+use crate::engine::{Batch, DataHandle, Evaluation, Overheads};
 use crate::error::Result;
 use crate::pruning::masks::removed_weights;
 use crate::pruning::operating_points::{
@@ -12,8 +14,13 @@ use crate::pruning::operating_points::{
 };
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, SweepRow, sweep};
+use crate::statistics::mean;
+use crate::training::Trained;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long all blocks of a part may take together, in units of what is waited for one method.
+const METHODS: u32 = 4;
 
 impl CellComparison<'_> {
     /// What rows of a part have in common.
@@ -45,11 +52,14 @@ impl CellComparison<'_> {
     }
 
     /// Every criterion and control of one layer that needs nothing but what was recorded, at every setting.
-    pub(super) fn criteria(
+    pub(super) fn criteria<'p>(
         &mut self,
-        networks: &mut TrainedNetworks,
-        part: &Part<'_>,
-        numbers: &Numbers<'_>,
+        trained: &mut Trained,
+        test: DataHandle,
+        part: &'p Part<'p>,
+        numbers: &'p Numbers<'p>,
+        training_overheads: Overheads,
+        blocks: &mut Blocks<'p, Self>,
     ) -> Result<()> {
         let headline = self.configuration.headline_rule();
         let other = if headline == FROZEN_FIRST { FROZEN_KEPT } else { FROZEN_FIRST };
@@ -64,47 +74,40 @@ impl CellComparison<'_> {
             (Method::Random, ""),
         ];
         for (method, rule) in methods {
-            let points = || Ok(of_method(method, rule == FROZEN_FIRST, numbers));
-            self.criterion(networks, part, (method, rule), &points, None)?;
+            let points = Box::new(move || Ok(of_method(method, rule == FROZEN_FIRST, numbers)));
+            self.criterion(trained, test, part, (method, rule), points, training_overheads, None, blocks)?;
         }
         Ok(())
     }
 
-    /// Evaluates the points of one method, again and again for its time, and takes in rows and cost.
-    pub(super) fn criterion(
+    /// Evaluates the points of one method, and takes in rows and cost; its work is repeated with the other `blocks`.
+    pub(super) fn criterion<'p>(
         &mut self,
-        networks: &mut TrainedNetworks,
-        part: &Part<'_>,
+        trained: &mut Trained,
+        test: DataHandle,
+        part: &'p Part<'p>,
         (method, rule): (Method, &str),
-        points: &dyn Fn() -> Result<Vec<OperatingPoint>>,
+        points: Box<dyn Fn() -> Result<Vec<OperatingPoint>> + 'p>,
+        training_overheads: Overheads,
         calibrate_s: Option<f64>,
+        blocks: &mut Blocks<'p, Self>,
     ) -> Result<()> {
-        let test = networks.test;
         let before = self.engine.overheads();
         let found = points()?;
-        // Warm-up: its result is kept; its time only where repeating would take too long to matter.
         let stage = format!("prune and evaluate{}: {method} {rule}", self.of(part));
-        let warm_up = Instant::now();
+        let start = Instant::now();
         let swept = self.control.stage(stage.trim_end(), found.len() as u64, "points", |watch| {
-            sweep::evaluate(&mut networks.trained.batch, test, part.selection, &found, watch)
+            sweep::evaluate(&mut trained.batch, test, part.selection, &found, watch)
         })?;
-        let warm_up = warm_up.elapsed();
+        let once = start.elapsed();
         let overheads = since(before, self.engine.overheads());
-        let mut seconds = Vec::new();
-        if warm_up > self.scope.repeat_within {
-            seconds.push((warm_up.saturating_sub(overheads.build + overheads.transfer)).as_secs_f64());
-        }
-        let started = Instant::now();
-        while seconds.is_empty()
-            || (seconds.len() < REPETITIONS && started.elapsed() + warm_up <= self.scope.repeat_within)
-        {
-            let start = Instant::now();
-            let points = points()?;
-            sweep::evaluate(&mut networks.trained.batch, test, part.selection, &points, &self.control.silent())?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        let cost = Cost { points: found.len(), distinct: swept.distinct, calibrate_s, seconds, overheads };
-        self.charge(networks, part, (method, rule, Repair::Cut), cost);
+        let cost = Cost { points: found.len(), distinct: swept.distinct, calibrate_s, once, overheads };
+        self.charge(trained, part, (method, rule, Repair::Cut), cost, training_overheads);
+        let again = move |comparison: &mut Self, batch: &mut Batch| {
+            let silent = comparison.control.silent();
+            Ok(seconds(|| sweep::evaluate(batch, test, part.selection, &points()?, &silent))?.1)
+        };
+        self.repeat(blocks, swept.distinct, once, Box::new(again));
         let images = calibrate_s.map(|_| self.calibration_images() as u32);
         let context = self.context(part, self.configuration.epochs);
         let rows: Vec<SweepRow> = found
@@ -119,21 +122,58 @@ impl CellComparison<'_> {
         Ok(())
     }
 
+    /// Takes in the method that was charged last, with so many points that differ, if one turn, which took `once`, is so short that
+    /// some more fit into the time that is waited.
+    pub(super) fn repeat<'p>(
+        &self,
+        blocks: &mut Blocks<'p, Self>,
+        distinct: usize,
+        once: Duration,
+        again: Again<'p, Self>,
+    ) {
+        if once * REPETITIONS as u32 <= self.scope.repeat_within && distinct > 0 {
+            blocks.push(Repeated { place: self.measured.len() - 1, distinct, again });
+        }
+    }
+
+    /// Measures what a point of each of these methods costs, in place of what its first turn took.
+    pub(super) fn in_turn(&mut self, batch: &mut Batch, mut blocks: Blocks<'_, Self>) -> Result<()> {
+        let within = self.scope.repeat_within * METHODS;
+        let turns = Turns { rounds: REPETITIONS, within, enough: 0.0 };
+        let total = (blocks.len() * (1 + REPETITIONS)) as u64;
+        let control = self.control;
+        let taken = control.stage("what a point costs, methods in turn", total, "turns", |watch| {
+            by_turns(blocks.len(), turns, |which| {
+                watch.check()?;
+                let taken = (blocks[which].again)(self, batch);
+                (watch.progress)(1);
+                taken
+            })
+        })?;
+        for (Repeated { place, distinct, .. }, seconds) in blocks.iter().zip(taken) {
+            let (row, blocks_ms) = &mut self.measured[*place];
+            row.prune_evaluate_s = mean(&seconds);
+            *blocks_ms = seconds.iter().map(|seconds| seconds * 1e3 / *distinct as f64).collect();
+        }
+        Ok(())
+    }
+
     /// ` of all layers`, where it is not the focus layer.
     pub(super) fn of(&self, part: &Part<'_>) -> String {
         if part.layers == crate::pruning::FOCUS { String::new() } else { format!(" of layers {}", part.layers) }
     }
 
-    /// Charges a method what it took.
+    /// Charges a method what it took once.
     pub(super) fn charge(
         &mut self,
-        networks: &TrainedNetworks,
+        trained: &Trained,
         part: &Part<'_>,
         (method, rule, repair): (Method, &str, Repair),
         cost: Cost,
+        training_overheads: Overheads,
     ) {
-        let TrainedNetworks { trained, overheads: training_overheads, .. } = networks;
-        let Cost { points, distinct, calibrate_s, seconds, overheads } = cost;
+        let Cost { points, distinct, calibrate_s, once, overheads } = cost;
+        let seconds = once.saturating_sub(overheads.build + overheads.transfer).as_secs_f64();
         let replicates = self.configuration.replicates as usize;
         let sort_count_s = match method {
             Method::Stability => part.counted.sort_s + part.counted.count_s,
@@ -154,13 +194,13 @@ impl CellComparison<'_> {
             record_s: Some(trained.times.record.as_secs_f64()),
             sort_count_s: Some(sort_count_s),
             calibrate_s,
-            prune_evaluate_s: seconds.iter().sum::<f64>() / seconds.len() as f64,
+            prune_evaluate_s: seconds,
             build_s: (training_overheads.build + overheads.build).as_secs_f64(),
             transfer_s: (training_overheads.transfer + overheads.transfer).as_secs_f64(),
             resumed: trained.resumed,
             ..LedgerRow::default()
         };
-        self.measured.push((row, seconds.iter().map(|s| s * 1e3 / distinct as f64).collect()));
+        self.measured.push((row, vec![seconds * 1e3 / distinct as f64]));
     }
 
     /// Chooses a window for settle and for hold by mean accuracy on the training set at the sparsities of the accuracy

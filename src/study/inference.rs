@@ -38,7 +38,7 @@ impl CellComparison<'_> {
             .map(|&removed| trained.chunks_exact(weight_count).flat_map(|weights| pruned(weights, removed)).collect())
             .collect();
         let replicates = f64::from(self.configuration.replicates);
-        let turns = Turns { rounds: REPETITIONS, within: self.scope.repeat_within };
+        let turns = Turns { rounds: REPETITIONS, within: self.scope.repeat_within, enough: 0.0 };
         let times = by_turns(networks.len(), turns, |which| {
             batch.set_weights(selection, &networks[which])?;
             let (_, seconds) = seconds(|| batch.evaluate(test, &self.control.silent()))?;

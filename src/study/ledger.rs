@@ -221,7 +221,11 @@ impl Ledger {
             .collect();
         let charge = |(row, blocks): Measured| {
             let row = row.charged(&workload, &blocks);
-            let Some((marginal_ms, own)) = stability.get(&row.layers) else { return row };
+            // Some were compared beside their own measurement.
+            let Some((marginal_ms, own)) = stability.get(&row.layers).filter(|_| row.ratio_to_stability.is_none())
+            else {
+                return row;
+            };
             let spread = Spread::of_ratios(&blocks, own).filter(|spread| spread.count > 1);
             let of_marginals = row.marginal_ms.zip(*marginal_ms).map(|(marginal, ms)| marginal / ms);
             LedgerRow {

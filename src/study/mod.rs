@@ -7,6 +7,7 @@
 pub mod accuracy;
 mod agreement;
 mod baseline;
+mod blocks;
 pub mod calibrated;
 pub mod calibration;
 pub mod classified;

@@ -4,13 +4,13 @@ use super::calibrated::CalibratedNetworks;
 use super::configuration::Configuration;
 pub(super) use super::recorded::Base;
 use super::ways::Origin;
-use crate::engine::{DataHandle, Engine, Overheads};
+use crate::engine::{Engine, Overheads};
 use crate::network::{Architecture, Selection};
 use crate::pruning::Method;
 use crate::pruning::Scope;
 use crate::pruning::operating_points::Numbers;
 use crate::stability::{History, Stability, WindowedEnvelope};
-use crate::training::Trained;
+use std::time::Duration;
 
 /// Numbers of a recorded history, and what making them took.
 pub(super) struct Counted {
@@ -19,6 +19,14 @@ pub(super) struct Counted {
     pub(super) sort_s: f64,
     pub(super) count_s: f64,
     pub(super) envelope_s: f64,
+}
+
+/// Some layers, with what was recorded and counted of them.
+pub(super) struct CountedPart {
+    pub(super) layers: String,
+    pub(super) selection: Selection,
+    pub(super) history: History,
+    pub(super) counted: Counted,
 }
 
 /// Some layers of trained networks, and what is known of their weights.
@@ -49,15 +57,6 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Trained networks that are pruned and evaluated.
-pub(super) struct TrainedNetworks {
-    pub(super) trained: Trained,
-    /// What they are evaluated on.
-    pub(super) test: DataHandle,
-    /// What was spent on building and copying while they were trained.
-    pub(super) overheads: Overheads,
-}
-
 /// What a method of a part has cost: all replicas together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cost {
@@ -66,8 +65,8 @@ pub(super) struct Cost {
     pub(super) distinct: usize,
     /// Seconds before the first point: what calibrates, if anything does.
     pub(super) calibrate_s: Option<f64>,
-    /// Seconds of making and evaluating all points, once for each repetition.
-    pub(super) seconds: Vec<f64>,
+    /// What making and evaluating all points took, building and copying included.
+    pub(super) once: Duration,
     /// Building and copying meanwhile.
     pub(super) overheads: Overheads,
 }
@@ -109,4 +108,6 @@ pub(super) struct Asked<'b> {
     pub(super) methods: &'b [Method],
     /// How many weights go, at each point.
     pub(super) removed: &'b [usize],
+    /// What was spent on building and copying in training.
+    pub(super) training_overheads: Overheads,
 }

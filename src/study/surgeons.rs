@@ -1,12 +1,14 @@
 //! What calibration images add to a comparison: scores that know the inputs, weights solved anew, and the surgeons.
 
-use super::calibrated::{CalibratedNetworks, Operated, Ratios};
-use super::comparison::{CellComparison, CutBySize, REPETITIONS, since};
+use super::blocks::Blocks;
+use super::calibrated::{CalibratedNetworks, Operated, Ratios, silenced};
+use super::comparison::{CellComparison, CutBySize, since};
 use super::configuration::PAPER_TOLERANCE;
-use super::part::{Asked, Base, Calibrated, Cost, Part, TrainedNetworks};
+use super::part::{Asked, Base, Calibrated, Cost, Part};
 use super::survival::Survival;
 use super::ways::RecordedWays;
-use crate::engine::{Evaluation, Network, Watch};
+use crate::clock::seconds;
+use crate::engine::{Batch, DataHandle, Evaluation, Network, Watch};
 use crate::error::{Error, Result};
 use crate::network::{self, Layer, ParameterLayout};
 use crate::pruning::masks::Mask;
@@ -17,7 +19,9 @@ use crate::pruning::surgery::PrunedNetwork;
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, Scope, SweepRow};
 use crate::stability::envelope;
-use std::time::{Duration, Instant};
+use crate::training::Trained;
+use std::rc::Rc;
+use std::time::Instant;
 
 /// A network that was cut and solved anew, and the point that it stands for.
 struct Solved {
@@ -25,10 +29,10 @@ struct Solved {
     network: PrunedNetwork,
 }
 
-/// No measurement of calibrated points is repeated that would end later than this: solving takes long.
-const REPEAT_WITHIN: Duration = Duration::from_secs(1);
+/// What is waited for repetitions of a method that solves weights anew is so many times less than of others.
+const SOLVING: u32 = 5;
 
-impl CellComparison<'_> {
+impl<'c> CellComparison<'c> {
     /// How many images calibrate.
     pub(super) fn calibration_images(&self) -> usize {
         self.configuration.calibration_images.min(self.cell.split.training.samples())
@@ -75,10 +79,19 @@ impl CellComparison<'_> {
     }
 
     /// Criteria at these numbers of removed weights, cut and nothing else.
-    pub(super) fn cut_at(&mut self, networks: &mut TrainedNetworks, asked: Asked<'_>) -> Result<()> {
-        let Asked { part, numbers, calibrated, methods, removed } = asked;
+    pub(super) fn cut_at<'p>(
+        &mut self,
+        trained: &mut Trained,
+        test: DataHandle,
+        asked: Asked<'p>,
+        blocks: &mut Blocks<'p, Self>,
+    ) -> Result<()>
+    where
+        'c: 'p,
+    {
+        let Asked { part, numbers, calibrated, methods, removed, training_overheads } = asked;
         let start = Instant::now();
-        let norms = calibrated.networks.norms(self.engine, part.selection)?;
+        let norms = Rc::new(calibrated.networks.norms(self.engine, part.selection)?);
         let calibrate_s = calibrated.seconds + start.elapsed().as_secs_f64();
         for &method in methods {
             let request = self.request(method, part, removed);
@@ -88,56 +101,76 @@ impl CellComparison<'_> {
             } else {
                 ""
             };
-            let points = || several_layers::points(&request, numbers, part.selection, &norms);
+            let norms = Rc::clone(&norms);
+            let points = Box::new(move || several_layers::points(&request, numbers, part.selection, &norms));
             let calibrate_s = reads_inputs.then_some(calibrate_s);
-            self.criterion(networks, part, (method, rule), &points, calibrate_s)?;
+            self.criterion(trained, test, part, (method, rule), points, training_overheads, calibrate_s, blocks)?;
         }
         Ok(())
     }
 
     /// The same with what is left solved anew.
-    pub(super) fn refit_at(&mut self, networks: &mut TrainedNetworks, asked: Asked<'_>) -> Result<()> {
-        let Asked { part, numbers, calibrated, methods, removed } = asked;
+    pub(super) fn refit_at<'p>(
+        &mut self,
+        trained: &mut Trained,
+        test: DataHandle,
+        asked: Asked<'p>,
+        blocks: &mut Blocks<'p, Self>,
+    ) -> Result<()>
+    where
+        'c: 'p,
+    {
+        let Asked { part, numbers, calibrated, methods, removed, .. } = asked;
         let norms = calibrated.networks.norms(self.engine, part.selection)?;
         for &method in methods {
             let request = self.request(method, part, removed);
             let points = several_layers::points(&request, numbers, part.selection, &norms)?;
             let mut cuts: Vec<Vec<Mask>> = vec![Vec::new(); self.configuration.replicates as usize];
             points.iter().for_each(|point| cuts[point.replica].push(point.kept.clone()));
-            let mut solve = |comparison: &mut Self, watch: &Watch<'_>| {
+            let solve = move |comparison: &mut Self, watch: &Watch<'_>| {
                 let networks = calibrated.networks.refit(comparison.engine, part.selection, &cuts, 0, watch)?;
                 // Points stand replica by replica.
                 let solved = points.iter().zip(networks.into_iter().flatten());
                 Ok(solved.map(|(point, network)| Solved { point: point.clone(), network }).collect())
             };
-            self.solved(networks, asked, (method, ""), calibrated.seconds, &mut solve)?;
+            self.solved(trained, test, asked, (method, ""), calibrated.seconds, Box::new(solve), blocks)?;
         }
         Ok(())
     }
 
     /// The surgeons on one layer: a way for each replica, cut at these numbers of removed weights.
-    pub(super) fn surgeons_of_layer(&mut self, networks: &mut TrainedNetworks, asked: Asked<'_>) -> Result<()> {
+    pub(super) fn surgeons_of_layer<'p>(
+        &mut self,
+        trained: &mut Trained,
+        test: DataHandle,
+        asked: Asked<'p>,
+        blocks: &mut Blocks<'p, Self>,
+    ) -> Result<()>
+    where
+        'c: 'p,
+    {
         let Asked { part, calibrated, methods, removed, .. } = asked;
-        let (solver, base) = (&calibrated.networks, calibrated.base.name());
+        let (networks, base) = (&calibrated.networks, calibrated.base.name());
         for &method in methods {
             let start = Instant::now();
             let stage = format!("paths{}: {method}, {base} weights", self.of(part));
             let ratios = self.holding(part, method);
-            let (layer, units) = (part.selection.first_layer(), solver.units(part.selection) as u64);
+            let (layer, units) = (part.selection.first_layer(), networks.units(part.selection) as u64);
             let ways = self.control.stage(&stage, units, "units", |watch| {
-                solver.ways_of_layer(self.engine, layer, ratios.as_ref(), watch)
+                networks.ways_of_layer(self.engine, layer, ratios.as_ref(), watch)
             })?;
             let calibrate_s = calibrated.seconds + start.elapsed().as_secs_f64();
             let points: Vec<usize> = removed.iter().map(|&removed| part.selection.weights() - removed).collect();
-            let mut solve = |comparison: &mut Self, watch: &Watch<'_>| {
+            let known = ways.clone();
+            let solve = move |comparison: &mut Self, watch: &Watch<'_>| {
                 let counts = [&[0][..], &points];
-                let silent = watch.silent();
+                let silent = silenced(watch);
                 let operated =
-                    solver.operate(comparison.engine, part.selection, counts, None, Some(&ways), 0, &silent)?;
+                    networks.operate(comparison.engine, part.selection, counts, None, Some(&known), 0, &silent)?;
                 (watch.progress)(u64::from(comparison.configuration.replicates));
                 Ok(comparison.operated(method, operated))
             };
-            self.solved(networks, asked, (method, base), calibrate_s, &mut solve)?;
+            self.solved(trained, test, asked, (method, base), calibrate_s, Box::new(solve), blocks)?;
             let name = RecordedWays::name(part.layers, method, base);
             let origin = calibrated.origin(&self.cell.architecture, part.selection, self.configuration, self.engine);
             self.ways.push(RecordedWays::new(name, &origin, ratios.as_ref(), ways));
@@ -148,13 +181,14 @@ impl CellComparison<'_> {
     /// The surgeons on several layers, one size after the other.
     pub(super) fn surgeons_in_stages(
         &mut self,
-        networks: &mut TrainedNetworks,
+        trained: &mut Trained,
+        test: DataHandle,
         asked: Asked<'_>,
         sizes: &[f64],
     ) -> Result<()> {
-        let Asked { part, calibrated, methods, .. } = asked;
-        let (solver, base, replicas) = (&calibrated.networks, calibrated.base.name(), self.configuration.replicates);
-        let kept = sizes.iter().map(|&size| solver.kept_at(part.selection, size)).collect::<Result<Vec<_>>>()?;
+        let Asked { part, calibrated, methods, training_overheads, .. } = asked;
+        let (networks, base, replicas) = (&calibrated.networks, calibrated.base.name(), self.configuration.replicates);
+        let kept = sizes.iter().map(|&size| networks.kept_at(part.selection, size)).collect::<Result<Vec<_>>>()?;
         // Without polishing, and with it where that is asked for: a row of its own, and a line of the ledger.
         let polishes = [0, self.configuration.polish];
         let polishes = &polishes[..if self.configuration.polish == 0 { 1 } else { 2 }];
@@ -165,11 +199,11 @@ impl CellComparison<'_> {
             let ratios = self.holding(part, method);
             let total = u64::from(replicas) * sizes.len() as u64;
             let mut operated = self.control.stage(&stage, total, "sizes", |watch| {
-                solver.operate(self.engine, part.selection, [&kept, &kept], ratios.as_ref(), None, polish, watch)
+                networks.operate(self.engine, part.selection, [&kept, &kept], ratios.as_ref(), None, polish, watch)
             })?;
             let mut agreement = Vec::new();
             if method == Method::HoldSurgeon && polish == 0 {
-                agreement = self.agreement(networks, calibrated.parameters, &operated.networks)?;
+                agreement = self.agreement(trained, calibrated.parameters, &operated.networks)?;
                 // Mean weights, which come last where there are any, take the place of the last ones.
                 let mut survival = Survival::new(&self.cell.architecture, operated.networks.len(), sizes);
                 for (replica, networks) in operated.networks.iter().enumerate() {
@@ -185,15 +219,17 @@ impl CellComparison<'_> {
             let (times, ways) = (operated.times, std::mem::take(&mut operated.ways));
             let solved = self.operated(method, operated);
             let start = Instant::now();
-            let evaluations = self.evaluate_solved(networks, part, &solved, &self.control.silent())?;
+            let evaluations = evaluate_solved(&mut trained.batch, test, part, &solved, &self.control.silent())?;
+            let overheads = since(before, self.engine.overheads());
             let cost = Cost {
                 points: solved.len(),
                 distinct: solved.len(),
                 calibrate_s: Some(calibrated.seconds + times.paths.as_secs_f64()),
-                seconds: vec![times.refit.as_secs_f64() + start.elapsed().as_secs_f64()],
-                overheads: since(before, self.engine.overheads()),
+                // Building and copying was for the paths, which are charged apart.
+                once: times.refit + start.elapsed() + overheads.build + overheads.transfer,
+                overheads,
             };
-            self.charge(networks, part, (method, &rule, Repair::Refit), cost);
+            self.charge(trained, part, (method, &rule, Repair::Refit), cost, training_overheads);
             let first = self.rows.len();
             self.solved_rows(part, (method, &rule), &solved, &evaluations);
             // Both stand replica by replica, sizes in their order.
@@ -237,64 +273,49 @@ impl CellComparison<'_> {
         (method == Method::HoldSurgeon).then(|| replicas.map(of_replica).collect())
     }
 
-    /// Evaluates what `solve` gives, again and again for its time, and takes in rows and cost.
-    fn solved(
+    /// Evaluates what `solve` gives, and takes in rows and cost; its work is repeated with the other `blocks`.
+    fn solved<'p>(
         &mut self,
-        networks: &mut TrainedNetworks,
-        asked: Asked<'_>,
+        trained: &mut Trained,
+        test: DataHandle,
+        asked: Asked<'p>,
         (method, rule): (Method, &str),
         calibrate_s: f64,
-        solve: &mut dyn FnMut(&mut Self, &Watch<'_>) -> Result<Vec<Solved>>,
-    ) -> Result<()> {
+        mut solve: Solve<'p, Self>,
+        blocks: &mut Blocks<'p, Self>,
+    ) -> Result<()>
+    where
+        'c: 'p,
+    {
         let (part, base) = (asked.part, asked.calibrated.base);
         let before = self.engine.overheads();
         let control = self.control;
         let stage = format!("solve anew and evaluate{}: {method}, {} weights", self.of(part), base.name());
-        let warm_up = Instant::now();
+        let start = Instant::now();
         let replicas = u64::from(self.configuration.replicates);
         let (solved, evaluations) = control.stage(&stage, 2 * replicas, "networks", |watch| {
             let solved = solve(self, watch)?;
-            let evaluations = self.evaluate_solved(networks, part, &solved, &watch.silent())?;
+            let evaluations = evaluate_solved(&mut trained.batch, test, part, &solved, &silenced(watch))?;
             (watch.progress)(replicas);
             Ok::<_, Error>((solved, evaluations))
         })?;
-        let warm_up = warm_up.elapsed();
+        let once = start.elapsed();
         let overheads = since(before, self.engine.overheads());
-        let mut seconds = vec![warm_up.saturating_sub(overheads.build + overheads.transfer).as_secs_f64()];
-        let started = Instant::now();
-        let within = REPEAT_WITHIN.min(self.scope.repeat_within);
-        while seconds.len() < REPETITIONS && started.elapsed() + warm_up <= within {
-            let start = Instant::now();
-            let again = solve(self, &control.silent())?;
-            self.evaluate_solved(networks, part, &again, &control.silent())?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        if seconds.len() > 1 {
-            // The first turn warmed up.
-            seconds.remove(0);
-        }
         let (points, distinct) = (solved.len(), solved.len());
-        let cost = Cost { points, distinct, calibrate_s: Some(calibrate_s), seconds, overheads };
-        self.charge(networks, part, (method, rule, Repair::Refit), cost);
+        let cost = Cost { points, distinct, calibrate_s: Some(calibrate_s), once, overheads };
+        self.charge(trained, part, (method, rule, Repair::Refit), cost, asked.training_overheads);
+        let again = move |comparison: &mut Self, batch: &mut Batch| {
+            let silent = comparison.control.silent();
+            let work = || {
+                let solved = solve(comparison, &silent)?;
+                evaluate_solved(batch, test, part, &solved, &silent)
+            };
+            Ok(seconds(work)?.1)
+        };
+        // Solving takes long: five times as long as the others is not waited for.
+        self.repeat(blocks, distinct, once * SOLVING, Box::new(again));
         self.solved_rows(part, (method, rule), &solved, &evaluations);
         Ok(())
-    }
-
-    fn evaluate_solved(
-        &mut self,
-        networks: &mut TrainedNetworks,
-        part: &Part<'_>,
-        solved: &[Solved],
-        watch: &Watch<'_>,
-    ) -> Result<Vec<Evaluation>> {
-        // Before the first layer that was cut the networks of a replica are alike.
-        let first = part.selection.first_layer();
-        let network = |solved: &Solved| Network {
-            slot: solved.point.replica,
-            parameters: solved.network.parameters.as_slice().into(),
-        };
-        let solved: Vec<Network> = solved.iter().map(network).collect();
-        networks.trained.batch.sweep_networks(networks.test, first, &solved, watch)
     }
 
     fn solved_rows(
@@ -324,4 +345,23 @@ impl CellComparison<'_> {
         let rows: Vec<SweepRow> = solved.iter().zip(evaluations).map(row).collect();
         self.rows.extend(rows);
     }
+}
+
+/// Solves the points of a method of a comparison `C`.
+type Solve<'p, C> = Box<dyn FnMut(&mut C, &Watch<'_>) -> Result<Vec<Solved>> + 'p>;
+
+fn evaluate_solved(
+    batch: &mut Batch,
+    test: DataHandle,
+    part: &Part<'_>,
+    solved: &[Solved],
+    watch: &Watch<'_>,
+) -> Result<Vec<Evaluation>> {
+    // Before the first layer that was cut the networks of a replica are alike.
+    let first = part.selection.first_layer();
+    let network = |solved: &Solved| Network {
+        slot: solved.point.replica,
+        parameters: solved.network.parameters.as_slice().into(),
+    };
+    batch.sweep_networks(test, first, &solved.iter().map(network).collect::<Vec<_>>(), watch)
 }

@@ -2,6 +2,7 @@
 
 use crate::adapter;
 use crate::program::{Table, command, device, end, fresh_folder, holdfast, text};
+use std::path::Path;
 
 #[test]
 fn devices_lists_the_cpu_engine_and_every_adapter() {
@@ -30,20 +31,17 @@ fn devices_speaks_json() {
 
 #[test]
 fn bench_measures_each_quantity_with_its_spread() {
-    let line = "bench --device cpu --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --json --quiet";
+    let line = "bench --device cpu --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --seconds 3 --json --quiet";
     let ended = holdfast(line, &[]).succeeded();
     assert_eq!(ended.stderr, "");
     let json = ended.json();
-    for quantity in ["step_us", "gflops", "sort_count_ms", "sweep_us_per_point"] {
-        let [median, sd] = ["median", "sd"].map(|part| json[quantity][part].as_f64().unwrap_or(f64::NAN));
-        assert!(median > 0.0 && median.is_finite(), "{quantity}: {json}");
-        // A machine that is busy enough has time for one repetition, which has no spread.
-        let repetitions = json[quantity]["repetitions"].as_u64().unwrap();
-        assert!(
-            repetitions == 1 && sd.is_nan() || repetitions <= 7 && sd >= 0.0 && sd.is_finite(),
-            "{quantity}: {json}"
-        );
+    for quantity in ["step_us", "gflops", "sort_count_ms", "sweep_us_per_point", "sweep_gflops"] {
+        let [low, median, high] =
+            ["low", "median", "high"].map(|part| json[quantity][part].as_f64().unwrap_or(f64::NAN));
+        assert!(0.0 < low && low <= median && median <= high && high.is_finite(), "{quantity}: {json}");
+        assert!((1..=25).contains(&json[quantity]["repetitions"].as_u64().unwrap()), "{quantity}: {json}");
     }
+    assert!(json["fingerprint"]["threads"].as_u64().unwrap() > 0, "{json}");
     assert_eq!(json["side"], 8);
     assert!((128..=10_000).contains(&json["sweep_images"].as_u64().unwrap()), "{json}");
     // Step time and arithmetic rate are one measurement: their product is the work of a step.
@@ -56,9 +54,9 @@ fn bench_measures_each_quantity_with_its_spread() {
 
 #[test]
 fn bench_measures_only_what_is_asked_for() {
-    let line = "bench --only sort-count --device cpu --replicates 1 --side 8 --width 8 --depth 2 --json";
+    let line = "bench --only sort-count --device cpu --replicates 1 --side 8 --width 8 --depth 2 --seconds 2 --json";
     let ended = holdfast(line, &[]).succeeded();
-    assert!(ended.stderr.contains("sort + count: ") && !ended.stderr.contains("training step"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("sort + count") && !ended.stderr.contains("training step"), "{}", ended.stderr);
     let json = ended.json();
     assert!(json["sort_count_ms"]["median"].as_f64().unwrap() > 0.0, "{json}");
     assert!(json["step_us"].is_null() && json["sweep_us_per_point"].is_null(), "{json}");
@@ -92,6 +90,52 @@ fn bench_does_the_arithmetic_for_another_device_without_measuring_this_one() {
     assert!((slow / fast - 2.0).abs() < 0.01, "{slow} {fast}");
     assert!(least("--peak 20 --bandwidth 20 --launch 100") >= fast + 99.0);
     holdfast(&format!("bench {sizes} --peak 0 --bandwidth 1"), &[]).refused(2, &["--peak 0"]);
+}
+
+#[test]
+fn bench_keeps_its_samples_and_tells_what_has_become_slower() {
+    let folder = fresh_folder("bench-files");
+    std::fs::create_dir_all(&folder).unwrap();
+    let [saved, halved] = ["saved.json", "halved.json"].map(|name| folder.join(name));
+    let sizes =
+        "--device cpu --replicates 2 --batch 8 --side 8 --width 8 --depth 2 --only step,sort-count --seconds 3 --quiet";
+    holdfast(&format!("bench {sizes} --save"), &[text(&saved)]).succeeded().prints(&["training step", "sort + count"]);
+    let mut file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&saved).unwrap()).unwrap();
+    assert_eq!((&file["format"], &file["format_version"]), (&"holdfast bench".into(), &1.into()));
+    assert_eq!(file["settings"]["batch"], 8);
+    for quantity in file["quantities"].as_array_mut().unwrap() {
+        for sample in quantity["samples"].as_array_mut().unwrap() {
+            // So much that no other program at work hides it.
+            *sample = (sample.as_f64().unwrap() / 20.0).into();
+        }
+    }
+    std::fs::write(&halved, file.to_string()).unwrap();
+    let against = |rest: &str, file: &Path| holdfast(&format!("bench {sizes} {rest} --against"), &[text(file)]);
+    let words = ["here / there", "Geometric mean", "slower, p = "];
+    against("", &halved).succeeded().prints(&words);
+    // What is too slow is shown all the same.
+    let slow = against("--fail-over 25%", &halved).prints(&words);
+    assert_eq!(slow.code, Some(1), "{}", slow.stderr);
+    assert!(slow.stderr.contains("--fail-over 25 %") && slow.stderr.contains("training step"), "{}", slow.stderr);
+    let json = against("--json", &halved).succeeded().json();
+    assert!(json["geometric_mean"].as_f64().unwrap() > 2.0, "{json}");
+    assert_eq!(json["quantities"][0]["verdict"], "slower");
+    holdfast("bench --batch 4 --only step --seconds 1 --quiet --against", &[text(&saved)])
+        .refused(2, &["batch is 8 there"]);
+    holdfast("bench --against", &[text(&folder.join("none.json"))]).refused(5, &["none.json"]);
+    holdfast("bench --fail-over 10%", &[]).refused(2, &["--against"]);
+    holdfast("bench --seconds 0", &[]).refused(2, &["--seconds 0"]);
+}
+
+#[test]
+fn bench_starts_another_program_by_turns() {
+    let sizes = "--device cpu --replicates 1 --batch 4 --side 8 --width 8 --depth 2 --only step --seconds 1";
+    let own = text(Path::new(env!("CARGO_BIN_EXE_holdfast")));
+    let ended = holdfast(&format!("bench {sizes} --json --against-program"), &[own]).succeeded();
+    let quantity = ended.json()["quantities"][0].clone();
+    assert!(quantity["quantity"]["ratio"]["count"].as_u64().unwrap() >= 8, "{quantity}");
+    assert!(quantity["verdict"].is_string(), "{quantity}");
+    holdfast(&format!("bench {sizes} --quiet --against-program none"), &[]).refused(2, &["cannot start none"]);
 }
 
 #[test]

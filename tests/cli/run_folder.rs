@@ -80,7 +80,8 @@ fn tables_have_the_columns_of_the_documentation() {
         (
             "ledger.csv",
             "method,rule,layers,repair,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
-             calibrate_s,prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_stability,resumed",
+             calibrate_s,prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,\
+             marginal_ms_low,marginal_ms_high,ratio_to_stability,ratio_to_stability_low,ratio_to_stability_high,blocks,resumed",
         ),
         (
             "sweep.csv",
@@ -95,7 +96,8 @@ fn tables_have_the_columns_of_the_documentation() {
         ),
         (
             "inference.csv",
-            "method,model,data_set,layers,replicates,sparsity,smaller,images,milliseconds,milliseconds_sd,ratio_to_dense",
+            "method,model,data_set,layers,replicates,sparsity,smaller,images,milliseconds,milliseconds_sd,ratio_to_dense,\
+             ratio_to_dense_low,ratio_to_dense_high",
         ),
         (
             "compacted.csv",

@@ -4,9 +4,10 @@
 //! All sizes of a line are measured one after the other, round after round: a machine whose speed drifts slows all of them alike.
 
 use super::BenchArguments;
-use super::measure::{CLASSES, Measurements, SEED, TOLERANCES, Training, count, random_walk, sort};
+use super::measure::{CLASSES, SEED, TOLERANCES, Training, count, random_walk, sort};
 use crate::cli::output;
 use crate::cli::run::{begin, finish, open_engine};
+use crate::clock::{Turns, by_turns};
 use crate::engine::{DeviceDescription, Engine, HistoryShape};
 use crate::error::{Error, Result};
 use crate::network::Architecture;
@@ -14,14 +15,16 @@ use crate::report::scaling::{ScalingLine, ScalingPanel, as_json, table};
 use crate::report::{scaling_figure, write_figure};
 use crate::run_folder::csv;
 use crate::stability::History;
+use crate::statistics::order::median;
 use crate::statistics::scaling::ScalingPoint;
+use crate::statistics::standard_deviation;
 use crate::study::experiment::check_memory;
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Replicas side by side: odd numbers too, which leave a thread without a partner.
 const REPLICAS: [u32; 11] = [1, 2, 3, 4, 5, 7, 10, 13, 25, 50, 100];
@@ -42,10 +45,9 @@ const EPOCHS: [usize; 5] = [10, 32, 100, 316, 1_000];
 const IMAGES: usize = 512;
 /// A repetition of a training step runs for about this long.
 const REPETITION: Duration = Duration::from_millis(60);
-/// The most rounds, and the fewest.
-const ROUNDS: (usize, usize) = (9, 3);
-/// No round of a line begins after this, if there were enough.
-const LINE: Duration = Duration::from_secs(8);
+/// Rounds of a line, and no round begins that would end later than this.
+const ROUNDS: usize = 9;
+const LINE: Duration = Duration::from_secs(12);
 /// A size that would take longer for one repetition, as its work says, is left out.
 const SLOWEST: f64 = 10.0;
 
@@ -124,7 +126,7 @@ struct Probe {
     size: f64,
     work: f64,
     subject: GrowthCase,
-    seconds: Measurements,
+    seconds: Vec<f64>,
 }
 
 /// Lines in the making.
@@ -330,14 +332,14 @@ impl Growth<'_> {
         subject: impl FnOnce(&mut Engine) -> Result<GrowthCase>,
     ) -> Result<()> {
         let axis = axis.name();
-        let expected = probes.last().map_or(0.0, |last: &Probe| last.seconds.median() * work / last.work);
+        let expected = probes.last().map_or(0.0, |last: &Probe| median(&last.seconds) * work / last.work);
         if expected > SLOWEST {
             self.left_out.push(format!("{axis} {size} is left out: it would take about {expected:.0} s a repetition"));
             return Ok(());
         }
         let first = subject(self.engine).and_then(|mut subject| {
             let seconds = subject.seconds(self.engine)?;
-            Ok(Probe { size, work, subject, seconds: Measurements(vec![seconds]) })
+            Ok(Probe { size, work, subject, seconds: vec![seconds] })
         });
         match first {
             Ok(probe) => probes.push(probe),
@@ -351,21 +353,15 @@ impl Growth<'_> {
 
     /// Rounds over all sizes of a line, and the fit.
     fn measure(&mut self, name: String, mut probes: Vec<Probe>) -> Result<Option<ScalingLine>> {
-        let started = Instant::now();
-        for probe in &mut probes {
-            probe.seconds.0.clear();
-        }
-        for round in 0..ROUNDS.0 {
-            if round >= ROUNDS.1 && started.elapsed() > LINE {
-                break;
-            }
-            for probe in &mut probes {
-                probe.seconds.0.push(probe.subject.seconds(self.engine)?);
-            }
-        }
-        let point = |probe: &Probe| ScalingPoint { size: probe.size, time: probe.seconds.median(), work: probe.work };
-        let deviations = probes.iter().map(|probe| probe.seconds.deviation().unwrap_or(f64::NAN)).collect();
-        Ok(ScalingLine::new(name, probes.iter().map(point).collect(), deviations))
+        let turns = Turns { rounds: ROUNDS, within: LINE, enough: 0.0 };
+        let taken = by_turns(probes.len(), turns, |which| probes[which].subject.seconds(self.engine))?;
+        let point = |(probe, taken): (&Probe, &Vec<f64>)| ScalingPoint {
+            size: probe.size,
+            time: median(taken),
+            work: probe.work,
+        };
+        let deviations = taken.iter().map(|taken| standard_deviation(taken).unwrap_or(f64::NAN)).collect();
+        Ok(ScalingLine::new(name, probes.iter().zip(&taken).map(point).collect(), deviations))
     }
 }
 

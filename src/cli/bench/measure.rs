@@ -1,30 +1,35 @@
 //! Networks and made-up data, and the clock beside them.
 
+use super::Measurement;
 use crate::cli::output;
 use crate::cli::progress::Reporter;
 use crate::cli::stop::stop_flag;
+use crate::clock::{Turns, by_turns, seconds};
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
-use crate::engine::{Batch, DataHandle, Engine, HistoryShape, Setup, Steps, SweepPoint, Watch};
+use crate::engine::{
+    ActiveRows, Batch, DataHandle, Engine, HistoryShape, Rows, Setup, Steps, SurgeonLayer, SweepPoint, Watch,
+};
 use crate::error::Result;
+use crate::lab::bench_file::Quantity;
 use crate::lab::{LaunchTimes, profile};
 use crate::network::{Architecture, Selection};
+use crate::pruning::allocation::{Allocation, Amount, First, Scope, TensorScores};
 use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::pruning::surgery::Settings;
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability};
+use crate::statistics::order::Spread;
 use crate::study::Progress;
-use crate::study::accuracy::Summary;
 use crate::study::calibrated::CalibratedNetworks;
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Every quantity is measured so often after one warm-up, less often if that takes longer than [`PART`].
-pub(super) const REPETITIONS: usize = 7;
-/// No repetition is begun this long after the warm-up of its quantity.
-const PART: Duration = Duration::from_secs(15);
+/// Rounds in which every quantity is measured once, at most, and how sure of each median is sure enough for fewer.
+const ROUNDS: usize = 25;
+const ENOUGH: f64 = 0.01;
 /// What a step is made of is watched for about this many seconds.
 const WATCHING: f64 = 5.0;
 /// One repetition of the training step runs for about this long.
@@ -38,14 +43,17 @@ const PROFILED_STEPS: usize = 8;
 pub(super) const TRAINING_IMAGES: usize = 2048;
 /// Most images that a sweep classifies: as many as MNIST's test set has.
 pub(super) const TEST_IMAGES: usize = 10_000;
-/// Images of the try that tells how many of them a repetition has time for, and seconds that one may take: three and a few
-/// tries fit into [`PART`].
+/// Images of the try that tells how many of them a repetition has time for, and seconds that one may take.
 const TRIED_IMAGES: usize = 128;
 const SWEEP: f64 = 4.0;
 /// Masks of one replica that a sweep evaluates.
 const SWEEP_POINTS: usize = 40;
 /// Images that the surgeon looks at.
 pub(super) const CALIBRATION_IMAGES: usize = 4096;
+/// Weights, and masks of them.
+pub(super) const MASKS: [usize; 2] = [10_000_000, 20];
+/// Rows, inputs and units of the layer that whole inputs are taken from.
+pub(super) const WHOLE_INPUTS: [usize; 3] = [2048, 1024, 256];
 /// Epochs of the history that is sorted and counted.
 pub(super) const HISTORY_EPOCHS: usize = 150;
 /// Tolerances that it is counted at.
@@ -54,63 +62,6 @@ pub(super) const TOLERANCES: [f64; 3] = [0.01, 0.03, 0.05];
 pub(super) const CLASSES: usize = 10;
 /// Everything here is drawn with this seed.
 pub(super) const SEED: u64 = 1;
-
-/// Repeated measurements of one quantity.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Measurements(pub(super) Vec<f64>);
-
-impl Measurements {
-    pub(super) fn map(&self, convert: impl Fn(f64) -> f64) -> Self {
-        Self(self.0.iter().copied().map(convert).collect())
-    }
-
-    pub(super) fn median(&self) -> f64 {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
-    }
-
-    /// Standard deviation; none of a single number.
-    pub(super) fn deviation(&self) -> Option<f64> {
-        Summary::of(&self.0).and_then(|summary| summary.sd)
-    }
-
-    /// Whether there was no time for all repetitions.
-    pub(super) fn is_short(&self) -> bool {
-        self.0.len() < REPETITIONS
-    }
-
-    pub(super) fn json(&self) -> Value {
-        json!({ "median": self.median(), "sd": self.deviation(), "repetitions": self.0.len() })
-    }
-
-    /// Median and spread, and how many repetitions there were if not all.
-    pub(super) fn text(&self) -> String {
-        let spread = self.deviation().map(|sd| format!(" ± {sd:.1}")).unwrap_or_default();
-        let short = if self.is_short() { format!(" [{}]", self.0.len()) } else { String::new() };
-        format!("{:.1}{spread}{short}", self.median())
-    }
-
-    /// Repeats a measurement after a warm-up, as often as there is time for; where there is time for none, the warm-up is the
-    /// measurement.
-    fn repeat(name: &str, quiet: bool, mut once: impl FnMut() -> Result<f64>) -> Result<Self> {
-        if !quiet {
-            output::note(&format!("{name}: up to {REPETITIONS} repetitions in about {} s", PART.as_secs()));
-        }
-        let reporter = Reporter::new(quiet);
-        reporter.begin(name, REPETITIONS as u64, "repetitions");
-        let started = Instant::now();
-        let warm_up = once()?;
-        let mut all = Vec::new();
-        while all.len() < REPETITIONS && started.elapsed() < PART {
-            all.push(once()?);
-            reporter.advance(1);
-        }
-        reporter.end();
-        Ok(Self(if all.is_empty() { vec![warm_up] } else { all }))
-    }
-}
 
 /// Replicas in training on noise.
 pub(super) struct Training {
@@ -166,12 +117,27 @@ impl Training {
     }
 }
 
-/// The three things that a study is made of, on one device.
+/// What a study is made of, on one device.
 pub(super) struct Bench<'a> {
     engine: &'a mut Engine,
     architecture: &'a Architecture,
-    pub(super) training: Training,
-    quiet: bool,
+    training: Training,
+}
+
+/// One of these things, ready to be timed.
+enum Job {
+    /// Training steps of all replicas, so many a repetition.
+    Step(usize),
+    /// Points of a sweep on a test set of so many images.
+    Sweep { test: DataHandle, images: usize, points: Vec<SweepPoint> },
+    /// A history to rank and count.
+    SortCount(History),
+    /// Weights of several tensors.
+    Masks(Vec<Vec<f32>>),
+    /// What a layer reads `[row, input]`, what it makes of it `[row, unit]`, and its weights `[input, unit]`.
+    WholeInputs { values: Vec<f32>, pre_activations: Vec<f32>, weights: Vec<f32> },
+    /// What calibrates, and all parameters.
+    Surgeon { features: Vec<f32>, parameters: Vec<Vec<f32>> },
 }
 
 impl<'a> Bench<'a> {
@@ -180,23 +146,76 @@ impl<'a> Bench<'a> {
         architecture: &'a Architecture,
         replicas: u32,
         batch: usize,
-        quiet: bool,
     ) -> Result<Self> {
         let training = Training::new(engine, architecture, replicas, batch, TRAINING_IMAGES)?;
-        Ok(Self { engine, architecture, training, quiet })
+        Ok(Self { engine, architecture, training })
     }
 
-    /// Microseconds of a training step of one replica: wall time / (steps x replicates).
-    pub(super) fn step(&mut self) -> Result<Measurements> {
-        let steps = self.training.steps_in(REPETITION)?;
-        let per_step = f64::from(self.training.replicas) * steps as f64;
-        Measurements::repeat("training step", self.quiet, || Ok(self.training.time(steps)? * 1e6 / per_step))
+    /// Times these parts by turns, in about so many seconds.
+    pub(super) fn measure(&mut self, parts: &[Measurement], seconds: f64, quiet: bool) -> Result<Measured> {
+        let jobs = parts.iter().map(|&part| self.prepare(part, seconds, quiet)).collect::<Result<Vec<Job>>>()?;
+        let sweep_images = jobs.iter().find_map(|job| match job {
+            Job::Sweep { images, .. } => Some(*images),
+            _ => None,
+        });
+        let turns = Turns { rounds: ROUNDS, within: Duration::from_secs_f64(seconds), enough: ENOUGH };
+        let reporter = Reporter::new(quiet);
+        reporter.begin("measure by turns", (1 + ROUNDS) as u64 * jobs.len() as u64, "times");
+        let taken = by_turns(jobs.len(), turns, |which| {
+            reporter.control().silent().check()?;
+            let found = self.time(&jobs[which]);
+            reporter.advance(1);
+            found
+        });
+        reporter.end();
+        let quantity = |(&part, samples): (&Measurement, Vec<f64>)| {
+            let (name, title, unit) = part.names();
+            // Times on other numbers of images are not compared.
+            let images = sweep_images.filter(|_| part == Measurement::Sweep);
+            let unit = images.map_or(unit.to_string(), |images| format!("{unit} on {images} images"));
+            Quantity { name: name.into(), title: title.into(), unit, samples }
+        };
+        Ok(Measured { quantities: parts.iter().zip(taken?).map(quantity).collect(), sweep_images })
     }
 
-    /// Microseconds of evaluating one pruned focus layer on test images, and how many of these a repetition has time for.
-    pub(super) fn sweep(&mut self) -> Result<(Measurements, usize)> {
-        let selection = Selection::focus(self.architecture);
-        let weight_count = selection.weights();
+    /// Makes ready what is timed; a repetition of a part takes no more than its share of the `seconds`, if it can be helped.
+    fn prepare(&mut self, part: Measurement, seconds: f64, quiet: bool) -> Result<Job> {
+        let (architecture, replicas) = (self.architecture, self.training.replicas as usize);
+        let mut draws = Sequence::new(SEED, Stream::Check, 4, 0);
+        let mut noise = std::iter::from_fn(|| Some(draws.unit() as f32 - 0.5));
+        Ok(match part {
+            Measurement::Step => Job::Step(self.training.steps_in(REPETITION)?),
+            Measurement::Sweep => self.prepare_sweep(SWEEP.min(seconds / 8.0), quiet)?,
+            Measurement::SortCount => {
+                let shape =
+                    HistoryShape { epochs: HISTORY_EPOCHS, replicas, weight_count: architecture.weight_count() };
+                Job::SortCount(History::new(shape, random_walk(shape))?)
+            }
+            Measurement::Masks => {
+                let [weights, _] = MASKS;
+                let tensor = |_| noise.by_ref().take(weights / 4).collect();
+                Job::Masks((0..4).map(tensor).collect())
+            }
+            Measurement::WholeInputs => {
+                let [rows, inputs, units] = WHOLE_INPUTS;
+                let mut draw = |count: usize| noise.by_ref().take(count).collect();
+                Job::WholeInputs {
+                    values: draw(rows * inputs),
+                    pre_activations: draw(rows * units),
+                    weights: draw(inputs * units),
+                }
+            }
+            Measurement::Surgeon => {
+                let set = images(architecture, 3, CALIBRATION_IMAGES)?;
+                let features = set.images.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+                Job::Surgeon { features, parameters: self.training.batch.parameters()? }
+            }
+        })
+    }
+
+    /// A sweep of as many images as a repetition of `most` seconds has time for.
+    fn prepare_sweep(&mut self, most: f64, quiet: bool) -> Result<Job> {
+        let weight_count = Selection::focus(self.architecture).weights();
         let points: Vec<SweepPoint> = (0..SWEEP_POINTS)
             .map(|point| {
                 let order = RemovalOrder::random(SEED, point as u32, weight_count);
@@ -204,55 +223,93 @@ impl<'a> Bench<'a> {
                 SweepPoint { slot: 0, kept: order.mask(removed_weights(sparsity, weight_count)) }
             })
             .collect();
-        let watch = Watch { stop: stop_flag(), progress: &|_| {} };
-        let load = |engine: &mut Engine, count| engine.load(&Arc::new(images(self.architecture, 1, count)?));
-        let mut seconds = |test: DataHandle| -> Result<f64> {
-            let start = Instant::now();
-            self.training.batch.sweep(test, &selection, &points, &watch)?;
-            Ok(start.elapsed().as_secs_f64())
-        };
-        let few = load(self.engine, TRIED_IMAGES)?;
+        let few = self.engine.load(&Arc::new(images(self.architecture, 1, TRIED_IMAGES)?))?;
         // The first try compiles kernels too; a device that is slow is known well enough all the same.
-        let first = seconds(few)?;
-        let tried = if first > SWEEP { first } else { seconds(few)? };
-        let count = ((SWEEP / tried * TRIED_IMAGES as f64) as usize).clamp(TRIED_IMAGES, TEST_IMAGES);
-        if count < TEST_IMAGES && !self.quiet {
+        let first = self.sweep(few, &points)?;
+        let tried = if first > most { first } else { self.sweep(few, &points)? };
+        let count = ((most / tried * TRIED_IMAGES as f64) as usize).clamp(TRIED_IMAGES, TEST_IMAGES);
+        if count < TEST_IMAGES && !quiet {
             output::note(&format!(
-                "sweep: on {count} images; {TEST_IMAGES} would take longer than {SWEEP} s a repetition"
+                "sweep: on {count} images; {TEST_IMAGES} would take longer than {most:.1} s a repetition"
             ));
         }
-        let test = load(self.engine, count)?;
-        let found = Measurements::repeat("sweep", self.quiet, || Ok(seconds(test)? * 1e6 / SWEEP_POINTS as f64))?;
-        Ok((found, count))
+        let test = self.engine.load(&Arc::new(images(self.architecture, 1, count)?))?;
+        Ok(Job::Sweep { test, images: count, points })
     }
 
-    /// Milliseconds of ranking a history and counting it at three tolerances.
-    pub(super) fn sort_count(&mut self) -> Result<Measurements> {
-        let weight_count = self.architecture.weight_count();
-        let shape = HistoryShape { epochs: HISTORY_EPOCHS, replicas: self.training.replicas as usize, weight_count };
-        let history = History::new(shape, random_walk(shape))?;
-        Measurements::repeat("sort + count", self.quiet, || {
-            Ok((sort(self.engine, &history)? + count(self.engine, &history)?) * 1e3)
-        })
+    /// Seconds of one sweep.
+    fn sweep(&mut self, test: DataHandle, points: &[SweepPoint]) -> Result<f64> {
+        let watch = Watch { stop: stop_flag(), progress: &|_| {} };
+        let selection = Selection::focus(self.architecture);
+        Ok(seconds(|| self.training.batch.sweep(test, &selection, points, &watch))?.1)
+    }
+
+    /// Times one thing once, in the unit of [`Measurement::names`].
+    fn time(&mut self, job: &Job) -> Result<f64> {
+        match job {
+            Job::Step(steps) => {
+                let all = f64::from(self.training.replicas) * *steps as f64;
+                Ok(self.training.time(*steps)? * 1e6 / all)
+            }
+            Job::Sweep { test, points, .. } => Ok(self.sweep(*test, points)? * 1e6 / SWEEP_POINTS as f64),
+            Job::SortCount(history) => Ok((sort(self.engine, history)? + count(self.engine, history)?) * 1e3),
+            Job::Masks(tensors) => {
+                let [_, count] = MASKS;
+                let work = || {
+                    let scores: Vec<Vec<f32>> =
+                        tensors.iter().map(|weights| weights.iter().map(|weight| weight.abs()).collect()).collect();
+                    let scores: Vec<_> = scores.iter().map(|scores| TensorScores::new(scores)).collect();
+                    let order = Allocation::new(Scope::Global, First::Smallest, &scores)?;
+                    let share = |place: usize| Amount::Share((place as f64 + 0.5) / count as f64);
+                    (0..count).map(|place| order.masks(share(place))).collect::<Result<Vec<_>>>()
+                };
+                Ok(seconds(work)?.1 * 1e3)
+            }
+            Job::WholeInputs { values, pre_activations, weights } => {
+                let [_, inputs, units] = WHOLE_INPUTS;
+                let watch = Watch { stop: stop_flag(), progress: &|_| {} };
+                let layer = SurgeonLayer {
+                    rows: Rows::Features { values, inputs },
+                    units,
+                    pre_activations,
+                    active_rows: ActiveRows::Always,
+                    inactive_weight: 1.0,
+                    ridge: 1e-3,
+                    weights,
+                    bias: None,
+                    kept: &vec![true; inputs * units],
+                    shares_gram: true,
+                };
+                let groups: Vec<Vec<u32>> = (0..inputs as u32).map(|input| vec![input]).collect();
+                let work = || self.engine.whole_inputs(&layer, &groups, &vec![1.0; units], &watch);
+                Ok(seconds(work)?.1 * 1e3)
+            }
+            Job::Surgeon { features, parameters } => {
+                let watch = Watch { stop: stop_flag(), progress: &|_| {} };
+                let settings = Settings::default();
+                // Moments that are known take no time: the networks are new each time.
+                let networks = CalibratedNetworks::new(self.engine, self.architecture, parameters, features, settings)?;
+                let first = Selection::focus(self.architecture).first_layer();
+                let (_, taken) = seconds(|| networks.ways_of_layer(self.engine, first, None, &watch))?;
+                Ok(taken * 1e3)
+            }
+        }
     }
 }
 
-impl Bench<'_> {
-    /// Milliseconds of the surgeon's way to the end of the last hidden layer of all replicas: moments, paths, and one order.
-    pub(super) fn surgeon(&mut self) -> Result<Measurements> {
-        let set = images(self.architecture, 3, CALIBRATION_IMAGES)?;
-        let features: Vec<f32> = set.images.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-        let parameters = self.training.batch.parameters()?;
-        let watch = Watch { stop: stop_flag(), progress: &|_| {} };
-        let selection = Selection::focus(self.architecture);
-        Measurements::repeat("surgeon", self.quiet, || {
-            // Moments that are known take no time: the networks are new each time.
-            let settings = Settings::default();
-            let networks = CalibratedNetworks::new(self.engine, self.architecture, &parameters, &features, settings)?;
-            let start = Instant::now();
-            networks.ways_of_layer(self.engine, selection.first_layer(), None, &watch)?;
-            Ok(start.elapsed().as_secs_f64() * 1e3)
-        })
+/// What was measured.
+pub(super) struct Measured {
+    /// One for each part that was asked for.
+    pub(super) quantities: Vec<Quantity>,
+    /// Images that the sweep classified, if there was one.
+    pub(super) sweep_images: Option<usize>,
+}
+
+impl Measured {
+    /// One of the quantities.
+    pub(super) fn of(&self, part: Measurement) -> Option<Spread> {
+        let quantity = self.quantities.iter().find(|quantity| quantity.name == part.names().0)?;
+        Some(quantity.spread())
     }
 }
 
@@ -314,16 +371,12 @@ impl Launches {
 
 /// Seconds of ranking a history.
 pub(super) fn sort(engine: &mut Engine, history: &History) -> Result<f64> {
-    let start = Instant::now();
-    engine.rank(history.shape(), history.weights())?;
-    Ok(start.elapsed().as_secs_f64())
+    Ok(seconds(|| engine.rank(history.shape(), history.weights()))?.1)
 }
 
 /// Seconds of counting a history at three tolerances.
 pub(super) fn count(engine: &mut Engine, history: &History) -> Result<f64> {
-    let start = Instant::now();
-    Stability::count(engine, history, &TOLERANCES, Reading::default())?;
-    Ok(start.elapsed().as_secs_f64())
+    Ok(seconds(|| Stability::count(engine, history, &TOLERANCES, Reading::default()))?.1)
 }
 
 /// Noise with labels: what pixels hold moves no time.

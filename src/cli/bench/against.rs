@@ -1,0 +1,211 @@
+//! `holdfast bench --against` and `--against-program`: what is faster or slower than at another time, on another machine, or in
+//! another build, and what only chance has changed.
+
+use super::{BenchArguments, Measurement};
+use crate::cli::output;
+use crate::cli::progress::Reporter;
+use crate::cli::stop::stop_flag;
+use crate::engine::Watch;
+use crate::error::{Error, Result};
+use crate::lab::bench_file::{BenchFile, Compared, LEVEL, Quantity, compare_pairs, mean_ratio, too_slow};
+use crate::statistics::order::{Spread, median};
+use crate::study::Progress;
+use crate::study::numbers::{percent, ranged};
+use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Seconds that two programs are compared if nothing else is asked for, and that each is measured once it is started.
+const SECONDS: f64 = 60.0;
+const OF_A_START: f64 = 1.0;
+/// Starts of each of two programs: fewer tell nothing apart, more take longer than they are worth.
+const STARTS: (usize, usize) = (8, 30);
+
+/// Compares what was measured now with a file.
+pub(super) fn file(arguments: &BenchArguments, here: &BenchFile, there: &BenchFile) -> Result<()> {
+    let all = here.compare(there)?;
+    let mut differences = here.fingerprint.differences(&there.fingerprint);
+    for (what, there, here) in [
+        ("device", &there.device.name, &here.device.name),
+        ("back end", &there.device.backend, &here.device.backend),
+        ("kernels", &there.device.variant, &here.device.variant),
+    ] {
+        if there != here {
+            differences.push(format!("{what}: {there} there, {here} here"));
+        }
+    }
+    let left_out = here.quantities.iter().filter(|own| !all.iter().any(|one| one.name == own.name));
+    let left_out: Vec<String> = left_out.map(|own| format!("{} is not in that file", own.title)).collect();
+    arguments.output.notices(&left_out);
+    if !differences.is_empty() {
+        arguments.output.notices(&[format!("not only the program may differ: {}", differences.join("; "))]);
+    }
+    let name = |file: &BenchFile| {
+        format!("holdfast {}, commit {}, {}", file.fingerprint.version, file.fingerprint.commit, file.date)
+    };
+    conclude(arguments, &all, [name(there), name(here)], &differences)
+}
+
+/// Compares this program with another build of it. Each start is one sample: where a program's memory happens to lie moves its times
+/// for as long as it runs.
+pub(super) fn program(arguments: &BenchArguments, path: &Path) -> Result<()> {
+    let seconds = arguments.seconds(SECONDS)?;
+    let own = std::env::current_exe()
+        .map_err(|error| Error::Job(format!("the system does not say where this program lies ({error})")))?;
+    let folder = tempfile::tempdir().map_err(|error| Error::io("write in", std::env::temp_dir(), error))?;
+    let saved = folder.path().join("bench.json");
+    let programs = [path, &own];
+    let mut samples: [Vec<Quantity>; 2] = Default::default();
+    let mut names = [String::new(), String::new()];
+    let reporter = Reporter::new(arguments.output.quiet);
+    reporter.begin("start both by turns", STARTS.1 as u64, "starts of each");
+    let watch = Watch { stop: stop_flag(), progress: &|_| {} };
+    let started = Instant::now();
+    for turn in 0..STARTS.1 {
+        if turn >= STARTS.0 && started.elapsed() > Duration::from_secs_f64(seconds) {
+            break;
+        }
+        // Whoever comes second finds the machine as the first has left it: that changes sides.
+        for side in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
+            watch.check()?;
+            let found = start(arguments, programs[side], &saved)?;
+            names[side] = format!(
+                "{} (holdfast {}, commit {})",
+                programs[side].display(),
+                found.fingerprint.version,
+                found.fingerprint.commit
+            );
+            for quantity in found.quantities {
+                let sample = median(&quantity.samples);
+                match samples[side].iter_mut().find(|known| known.name == quantity.name) {
+                    Some(known) => known.samples.push(sample),
+                    None => samples[side].push(Quantity { samples: vec![sample], ..quantity }),
+                }
+            }
+        }
+        reporter.advance(1);
+    }
+    reporter.end();
+    let [there, here] = samples;
+    conclude(arguments, &compare_pairs(&here, &there)?, names, &[])
+}
+
+/// Starts a program that measures what is asked for, and reads what it saved.
+fn start(arguments: &BenchArguments, program: &Path, saved: &Path) -> Result<BenchFile> {
+    let BenchArguments { replicates, batch, side, width, depth, hidden, no_bias, model, filters, device, .. } =
+        arguments;
+    let mut command = Command::new(program);
+    command.args(["bench", "--quiet", "--json", "--seconds", &OF_A_START.to_string(), "--model", model]);
+    let list = |sizes: &Vec<usize>| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    let hidden = hidden.as_ref().map_or(vec![], |sizes| vec![("--hidden", list(sizes))]);
+    let sizes = match hidden.is_empty() {
+        true => vec![("--width", width.to_string()), ("--depth", depth.to_string())],
+        false => hidden,
+    };
+    let numbers = [
+        ("--replicates", replicates.to_string()),
+        ("--batch", batch.to_string()),
+        ("--side", side.to_string()),
+        ("--filters", filters.to_string()),
+        ("--only", arguments.parts().into_iter().map(Measurement::option).collect::<Vec<_>>().join(",")),
+    ];
+    numbers.iter().chain(&sizes).for_each(|(option, value)| {
+        command.args([option, &value.as_str()]);
+    });
+    device.device.iter().for_each(|name| {
+        command.args(["--device", name]);
+    });
+    device.threads.iter().for_each(|threads| {
+        command.args(["--threads", &threads.to_string()]);
+    });
+    for (option, is_given) in [("--no-bias", *no_bias), ("--checked-shaders", device.checked_shaders)] {
+        if is_given {
+            command.arg(option);
+        }
+    }
+    // A program that fails leaves none of an earlier one to be read.
+    let _ = std::fs::remove_file(saved);
+    let shown = program.display();
+    let ended = command.arg("--save").arg(saved).output().map_err(|error| {
+        Error::Usage(format!(
+            "cannot start {shown} ({error}); name another build of holdfast, e.g. ../old/target/release/holdfast"
+        ))
+    })?;
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        return Err(Error::Job(format!(
+            "{shown} bench --save has failed: {}; both must be builds of holdfast that know bench --save",
+            said.trim().lines().last().unwrap_or("it said nothing")
+        )));
+    }
+    BenchFile::read(saved)
+}
+
+/// Prints, and fails where something is too slow.
+fn conclude(
+    arguments: &BenchArguments,
+    all: &[Compared],
+    [there, here]: [String; 2],
+    differences: &[String],
+) -> Result<()> {
+    if arguments.output.json {
+        output::json(&json!({
+            "there": there,
+            "here": here,
+            "quantities": all
+                .iter()
+                .map(|one| json!({ "quantity": one, "verdict": verdict(one) }))
+                .collect::<Vec<_>>(),
+            "geometric_mean": mean_ratio(all),
+            "level": LEVEL,
+            "differences": differences,
+        }))?;
+    } else {
+        output::result(&text(all, &there, &here))?;
+    }
+    let Some(share) = arguments.fail_over.map(f64::from) else { return Ok(()) };
+    let slow: Vec<String> =
+        too_slow(all, share).into_iter().map(|one| format!("{} {:.2} times", one.title, one.ratio.median)).collect();
+    if slow.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Job(format!(
+        "slower than --fail-over {} allows: {}; measure again to be sure, or allow more",
+        percent(share),
+        slow.join(", ")
+    )))
+}
+
+/// `faster` or `slower` than there, or `~` where the two are not told apart.
+fn verdict(one: &Compared) -> &'static str {
+    match one.differs() {
+        false => "~",
+        true if one.ratio.median > 1.0 => "slower",
+        true => "faster",
+    }
+}
+
+fn text(all: &[Compared], there: &str, here: &str) -> String {
+    let shown = |spread: &Spread, unit: &str| ranged([spread.median, spread.low, spread.high], unit);
+    let mut text = format!("there: {there}\nhere:  {here}\n");
+    let head = ["", "there", "here", "here / there", ""].map(String::from);
+    let row = |one: &Compared| {
+        let chance = if one.differs() { format!("{}, p = {:.1e}", verdict(one), one.probability) } else { "~".into() };
+        let ratio = shown(&one.ratio, "");
+        [one.title.clone(), shown(&one.there, &one.unit), shown(&one.here, &one.unit), ratio, chance]
+    };
+    let rows: Vec<[String; 5]> = [head].into_iter().chain(all.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    for row in &rows {
+        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+        text += &format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    let samples = all.iter().map(|one| one.here.count.min(one.there.count)).min().unwrap_or_default();
+    text += &format!(
+        "Geometric mean of the ratios: {:.3}. ~: chance alone makes such a difference (rank test on {samples} samples or more, Holm's \
+         correction, p >= {LEVEL}).\n",
+        mean_ratio(all)
+    );
+    text
+}
