@@ -2,10 +2,14 @@
 //!
 //! A score says which weight of a tensor goes before which. An [`Amount`] says how many go. The [`Scope`] says from where.
 
+mod order;
+
 use super::masks::Mask;
+use crate::engine::Watch;
 use crate::error::{Error, Result};
+use order::Order;
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
+use std::sync::atomic::AtomicBool;
 
 /// Among which weights those that go are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,30 +122,48 @@ pub fn allocate<S: Copy + Into<f64>>(
     tensors: &[TensorScores<'_, S>],
     amount: Amount,
 ) -> Result<Vec<Mask>> {
+    let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+    let mut masks = allocate_each(scope, first, tensors, &[amount], &watch)?;
+    Ok(masks.pop().unwrap_or_default().into_iter().map(Mask::from).collect())
+}
+
+/// The same for several amounts at once: masks `[amount][tensor]`.
+///
+/// Fails as [`allocate`] does, and with [`Error::Interrupted`] where a stop was asked for.
+pub fn allocate_each<S: Copy + Into<f64>>(
+    scope: Scope,
+    first: First,
+    tensors: &[TensorScores<'_, S>],
+    amounts: &[Amount],
+    watch: &Watch<'_>,
+) -> Result<Vec<Vec<Vec<bool>>>> {
     let all: usize = tensors.iter().map(|tensor| tensor.scores.len()).sum();
-    check(scope, first, tensors, amount, all)?;
-    let share = match amount {
+    amounts.iter().try_for_each(|&amount| check(scope, first, tensors, amount, all))?;
+    let share = |amount: &Amount| match *amount {
         Amount::Share(share) => share,
         Amount::Count(count) => count as f64 / all.max(1) as f64,
     };
     if scope == Scope::Layer {
-        let of_tensor = |tensor: &TensorScores<'_, S>| {
+        let mut masks = vec![Vec::with_capacity(tensors.len()); amounts.len()];
+        for tensor in tensors {
             let size = tensor.scores.len();
-            let removed = capped(rounded(share, size), size, 1, share);
-            let order = Order { first, tensors: std::slice::from_ref(tensor) };
-            order.masks(removed, share == 1.0).pop().unwrap_or_default()
-        };
-        return Ok(tensors.iter().map(of_tensor).collect());
+            let removed = |amount| capped(rounded(share(amount), size), size, 1, share(amount));
+            let own = cuts(first, std::slice::from_ref(tensor), amounts.iter().map(removed).collect(), watch)?;
+            masks.iter_mut().zip(own).for_each(|(masks, own)| masks.extend(own));
+        }
+        return Ok(masks);
     }
-    let asked = match amount {
-        Amount::Share(share) => rounded(share, all),
-        Amount::Count(count) => count,
-    };
     let filled = tensors.iter().filter(|tensor| !tensor.scores.is_empty()).count();
-    let removed = capped(asked, all, filled, share);
-    let order = Order { first, tensors };
+    let removed = |amount: &Amount| {
+        let asked = match *amount {
+            Amount::Share(share) => rounded(share, all),
+            Amount::Count(count) => count,
+        };
+        capped(asked, all, filled, share(amount))
+    };
+    let removed = amounts.iter().map(removed).collect();
     if scope == Scope::Global {
-        return Ok(order.masks(removed, share == 1.0));
+        return cuts(first, tensors, removed, watch);
     }
     let relative: Vec<Vec<f64>> = tensors.iter().map(|tensor| lamp(tensor.scores)).collect();
     let relative: Vec<TensorScores<'_, f64>> = relative
@@ -149,7 +171,21 @@ pub fn allocate<S: Copy + Into<f64>>(
         .zip(tensors)
         .map(|(scores, tensor)| TensorScores { scores, before_others: tensor.before_others })
         .collect();
-    Ok(Order { first, tensors: &relative }.masks(removed, share == 1.0))
+    cuts(first, &relative, removed, watch)
+}
+
+/// Masks `[cut][tensor]` without the first so many weights; no tensor loses its last one, unless all weights of all go.
+fn cuts<S: Copy + Into<f64>>(
+    first: First,
+    tensors: &[TensorScores<'_, S>],
+    removed: Vec<usize>,
+    watch: &Watch<'_>,
+) -> Result<Vec<Vec<Vec<bool>>>> {
+    let all: usize = tensors.iter().map(|tensor| tensor.scores.len()).sum();
+    let mut masks = Order::new(first, tensors).cuts(&removed, watch)?;
+    let emptied = masks.iter_mut().zip(removed).filter(|(_, removed)| *removed == all);
+    emptied.flat_map(|(masks, _)| masks).for_each(|mask| mask.fill(false));
+    Ok(masks)
 }
 
 fn check<S: Copy + Into<f64>>(
@@ -211,61 +247,6 @@ fn lamp<S: Copy + Into<f64>>(scores: &[S]) -> Vec<f64> {
         }
     }
     relative
-}
-
-/// The order in which weights of several tensors go.
-struct Order<'a, S> {
-    first: First,
-    tensors: &'a [TensorScores<'a, S>],
-}
-
-impl<S: Copy + Into<f64>> Order<'_, S> {
-    /// Which of two weights, given as tensor and index, goes before the other.
-    fn compare(&self, a: (usize, usize), b: (usize, usize)) -> Ordering {
-        let goes_first = |(tensor, index): (usize, usize)| {
-            let of_tensor: Option<&[bool]> = self.tensors[tensor].before_others;
-            of_tensor.is_some_and(|first| first[index])
-        };
-        let score = |(tensor, index): (usize, usize)| -> f64 { self.tensors[tensor].scores[index].into() };
-        let descending = || score(b).total_cmp(&score(a)).then(a.cmp(&b));
-        goes_first(b).cmp(&goes_first(a)).then_with(|| match self.first {
-            First::Smallest => descending().reverse(),
-            First::Largest => descending(),
-        })
-    }
-
-    /// The masks without the first `removed` weights; each tensor keeps the one that goes last, unless it may be emptied.
-    fn masks(&self, removed: usize, may_be_emptied: bool) -> Vec<Mask> {
-        let starts: Vec<usize> = self
-            .tensors
-            .iter()
-            .scan(0, |start, tensor| {
-                let own = *start;
-                *start += tensor.scores.len();
-                Some(own)
-            })
-            .collect();
-        let place = |weight: u32| {
-            let weight = weight as usize;
-            let tensor = starts.partition_point(|&start| start <= weight) - 1;
-            (tensor, weight - starts[tensor])
-        };
-        let mut candidates: Vec<u32> = Vec::new();
-        for (tensor, &start) in starts.iter().enumerate() {
-            let size = self.tensors[tensor].scores.len();
-            let last = (0..size).max_by(|&a, &b| self.compare((tensor, a), (tensor, b))).filter(|_| !may_be_emptied);
-            candidates.extend((0..size).filter(|&index| Some(index) != last).map(|index| (start + index) as u32));
-        }
-        let removed = removed.min(candidates.len());
-        if removed > 0 && removed < candidates.len() {
-            candidates.select_nth_unstable_by(removed, |&a, &b| self.compare(place(a), place(b)));
-        }
-        let mut kept: Vec<Vec<bool>> = self.tensors.iter().map(|tensor| vec![true; tensor.scores.len()]).collect();
-        for (tensor, index) in candidates[..removed].iter().map(|&weight| place(weight)) {
-            kept[tensor][index] = false;
-        }
-        kept.into_iter().map(Mask::from).collect()
-    }
 }
 
 #[cfg(test)]
