@@ -7,6 +7,9 @@ training of your own: :mod:`holdfast.torch`, :mod:`holdfast.keras`, :mod:`holdfa
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from holdfast._errors import (
     CopyWarning,
     DataError,
@@ -21,6 +24,15 @@ from holdfast._errors import (
 from holdfast._native import envelope, frozen, hold, masks, ranks, settle, stability
 from holdfast import surgeon
 from holdfast.runs import Run, compare, train
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import what needs another program when it is asked for."""
+        if name in {"keras", "lightning", "torch"}:
+            return importlib.import_module(f"holdfast.{name}")
+        raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+
 
 __all__ = [
     "CopyWarning",

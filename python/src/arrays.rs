@@ -3,7 +3,7 @@
 use crate::errors::usage;
 use numpy::prelude::*;
 use numpy::{Element, IxDyn, PyArray1, PyArrayDyn, PyReadonlyArrayDyn};
-use pyo3::exceptions::PyUserWarning;
+use pyo3::exceptions::{PyTypeError, PyUserWarning};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::ffi::CString;
@@ -171,10 +171,24 @@ pub(crate) fn booleans(name: &str, value: &Bound<'_, PyAny>) -> PyResult<(Vec<us
 }
 
 /// A list or a single number of Python.
-#[derive(FromPyObject)]
 pub(crate) enum OneOrMore {
     One(f64),
     More(Vec<f64>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for OneOrMore {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        // An array of one number would be a number too.
+        let is_list = value.getattr("ndim").and_then(|axes| axes.extract::<usize>()).is_ok_and(|axes| axes > 0);
+        if !is_list && let Ok(one) = value.extract() {
+            return Ok(Self::One(one));
+        }
+        let refused = |_| PyTypeError::new_err("a number or a list of numbers is needed");
+        let items = value.try_iter().map_err(refused)?;
+        Ok(Self::More(items.map(|item| item?.extract::<f64>().map_err(refused)).collect::<PyResult<_>>()?))
+    }
 }
 
 impl OneOrMore {

@@ -55,6 +55,13 @@ pub(crate) fn engine(job: &Job) -> Result<Engine> {
 }
 
 /// Magnitude stability: for how many last epochs each weight stayed within a share of its last magnitude.
+///
+/// `history` is `[epoch, ...]`, and the result, uint32, has the shape of one epoch; a list of tolerances gives it an axis in
+/// front. Each weight is for itself, so that replicas need not be told from weights; `axes`, such as "in,out,epoch", says where
+/// the epochs are if they are not first. `progress` is called with numbers of weights. Definition: Riedel & Segev (2023),
+/// section 3.
+///
+/// Raises UsageError for an impossible tolerance, DataError if a weight is not finite or the history is empty.
 #[pyfunction]
 #[pyo3(signature = (history, tolerance=OneOrMore::One(0.03), *, axes=None, progress=None))]
 #[pyo3(text_signature = "(history, tolerance=0.03, *, axes=None, progress=None)")]
@@ -77,6 +84,9 @@ pub(crate) fn stability<'py>(
 }
 
 /// Settling tolerance: the smallest share of its last magnitude that each weight stayed within over a window of last epochs.
+///
+/// `window` is half of the epochs if not given. The result, float64, has the shape of one epoch: 0 where nothing moved, infinity
+/// where a weight moved and ended at 0. Raises as `stability` does, and UsageError for a window longer than the history.
 #[pyfunction]
 #[pyo3(signature = (history, window=None, *, axes=None))]
 pub(crate) fn settle<'py>(
@@ -96,6 +106,8 @@ pub(crate) fn settle<'py>(
 }
 
 /// Holding magnitude: the smallest magnitude of each weight over a window of last epochs.
+///
+/// `window` is half of the epochs if not given. The result, float32, has the shape of one epoch. Raises as `settle` does.
 #[pyfunction]
 #[pyo3(signature = (history, window=None, *, axes=None))]
 pub(crate) fn hold<'py>(
@@ -110,6 +122,8 @@ pub(crate) fn hold<'py>(
 }
 
 /// Smallest value, largest value and smallest magnitude of each weight over a window of last epochs.
+///
+/// `window` is half of the epochs if not given. Three arrays of float32, of the shape of one epoch. Raises as `settle` does.
 #[pyfunction]
 #[pyo3(signature = (history, window=None, *, axes=None))]
 pub(crate) fn envelope<'py>(
@@ -117,15 +131,20 @@ pub(crate) fn envelope<'py>(
     history: &Bound<'py, PyAny>,
     window: Option<u32>,
     axes: Option<Names>,
-) -> PyResult<[Bound<'py, PyArrayDyn<f32>>; 3]> {
+) -> PyResult<Extremes<'py>> {
     let history = History::read(history, axes)?;
     let Envelope { minimum, maximum, smallest_magnitude } = history.envelope(py, window)?;
-    let [minimum, maximum, smallest_magnitude] =
-        [minimum, maximum, smallest_magnitude].map(|values| made(py, history.weights(), values));
-    Ok([minimum?, maximum?, smallest_magnitude?])
+    let arranged = |values| made(py, history.weights(), values);
+    Ok((arranged(minimum)?, arranged(maximum)?, arranged(smallest_magnitude)?))
 }
 
+/// Minimum, maximum and smallest magnitude.
+type Extremes<'py> = (Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArrayDyn<f32>>);
+
 /// Whether each weight stood still to the bit over a window of last epochs.
+///
+/// `window` is 20 epochs, or all if there are fewer, if not given. The command's settle and hold let these go first:
+/// `masks(hold(history), 0.9, before=frozen(history))`. Raises as `settle` does.
 #[pyfunction]
 #[pyo3(signature = (history, window=None, *, axes=None))]
 pub(crate) fn frozen<'py>(
@@ -140,7 +159,12 @@ pub(crate) fn frozen<'py>(
     made(py, history.weights(), minimum.iter().zip(&maximum).map(|(minimum, maximum)| minimum == maximum).collect())
 }
 
-/// Rank of each weight among those of its epoch and network, by descending magnitude.
+/// Rank of each weight among those of its epoch and network, by descending magnitude, ties by the lower index; from 0.
+///
+/// The result, uint32, has the shape of `history`. With three axes or more it matters whether the second one counts networks:
+/// `axes` says so, such as "epoch,replica,weight" or "epoch,out,in". `progress` is called with numbers of weights.
+///
+/// Raises UsageError where the axes can be read in two ways, and as `stability` does.
 #[pyfunction]
 #[pyo3(signature = (history, axes=None, *, progress=None))]
 pub(crate) fn ranks<'py>(

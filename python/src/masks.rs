@@ -97,7 +97,9 @@ impl<'py> Scores<'py> {
         }
         let read = |(name, array): &(&String, Bound<'py, PyAny>)| {
             // Nobody loses anything where numbers become double: no warning is due.
-            let wide = array.call_method1("astype", ("float64",))?;
+            let in_place = PyDict::new(py);
+            in_place.set_item("copy", false)?;
+            let wide = array.call_method("astype", ("float64",), Some(&in_place))?;
             let scores = doubles(name, &wide, Level::Caller)?;
             not_a_number(name, scores.values().iter().position(|score| score.is_nan())).map(|()| scores)
         };
@@ -112,34 +114,43 @@ impl<'py> Scores<'py> {
     }
 }
 
-/// Which weights stay: those of the largest scores, or of the smallest if the largest go first.
+/// Which weights stay where a share `sparsity` of them goes, the smallest scores first.
+///
+/// `scores` is an array, or a list or dictionary of arrays, and so are the masks, bool; a list of sparsities gives a list of
+/// these, made together. `scope` is "global" (one threshold for all arrays), "layer" (the same share of each) or "lamp" (one
+/// threshold on the square of a score beside those of its array; Lee et al. 2021). The number that goes is rounded, halves away
+/// from zero; of equal scores those with a higher index go first; no array loses its last weight unless sparsity is 1.
+/// `largest_first` lets the largest scores go first, those of lower index before equal ones: for settling tolerances. `before`,
+/// bool of the same structure, are weights that go before all others, such as frozen ones. float64 is compared as such.
+///
+/// Raises UsageError for an impossible sparsity or scope and where shapes differ, DataError if a score is NaN.
 #[pyfunction]
-#[pyo3(signature = (scores, sparsity, scope="global", *, largest_first=false, frozen=None))]
+#[pyo3(signature = (scores, sparsity, scope="global", *, largest_first=false, before=None))]
 pub(crate) fn masks<'py>(
     py: Python<'py>,
     scores: &Bound<'py, PyAny>,
     sparsity: OneOrMore,
     scope: &str,
     largest_first: bool,
-    frozen: Option<&Bound<'py, PyAny>>,
+    before: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     let several = Several::read("scores", scores)?;
     let scope = named_scope(py, scope)?;
     let first = if largest_first { First::Largest } else { First::Smallest };
     let read = Scores::read(py, &several)?;
     let shapes = read.shapes();
-    let before_others = frozen.map(|frozen| read_frozen(py, frozen, &several, &shapes)).transpose()?;
+    let before_others = before.map(|before| read_before(py, before, &several, &shapes)).transpose()?;
     let amounts: Vec<Amount> = sparsity.all().iter().map(|&share| Amount::Share(share)).collect();
-    let before = |place: usize| before_others.as_ref().map(|all| all[place].as_slice());
+    let going_first = |place: usize| before_others.as_ref().map(|all| all[place].as_slice());
     let chosen = match &read {
         Scores::Single(all) => {
             let tensors: Vec<_> =
-                (0..).zip(all).map(|(place, own)| (own.values(), before(place))).map(tensor_scores).collect();
+                (0..).zip(all).map(|(place, own)| (own.values(), going_first(place))).map(tensor_scores).collect();
             run(py, None, |job| job.watched(|watch| allocate_each(scope, first, &tensors, &amounts, watch)))?
         }
         Scores::Double(all) => {
             let tensors: Vec<_> =
-                (0..).zip(all).map(|(place, own)| (own.values(), before(place))).map(tensor_scores).collect();
+                (0..).zip(all).map(|(place, own)| (own.values(), going_first(place))).map(tensor_scores).collect();
             run(py, None, |job| job.watched(|watch| allocate_each(scope, first, &tensors, &amounts, watch)))?
         }
     };
@@ -166,35 +177,35 @@ fn named_scope(py: Python<'_>, name: &str) -> PyResult<Scope> {
 }
 
 /// Weights that go before all others, of arrays of these shapes.
-fn read_frozen<'py>(
+fn read_before<'py>(
     py: Python<'py>,
-    frozen: &Bound<'py, PyAny>,
+    before: &Bound<'py, PyAny>,
     scores: &Several<'py>,
     shapes: &[Vec<usize>],
 ) -> PyResult<Vec<Vec<bool>>> {
-    let several = Several::read("frozen", frozen)?;
+    let several = Several::read("before", before)?;
     if several.arrays.len() != shapes.len() {
         return Err(usage(
             py,
-            &format!("frozen are {} arrays, and scores are {}; give one for each", several.arrays.len(), shapes.len()),
+            &format!("before are {} arrays, and scores are {}; give one for each", several.arrays.len(), shapes.len()),
         ));
     }
-    let mut all = Vec::new();
-    for (place, ((name, score), shape)) in scores.arrays.iter().zip(shapes).enumerate() {
-        let _ = score;
-        // Of dictionaries the names decide, not their order.
+    let mut all = Vec::with_capacity(shapes.len());
+    for (place, ((name, _), shape)) in scores.arrays.iter().zip(shapes).enumerate() {
+        // Of dictionaries the keys decide, not their order.
+        let own = name.replacen("scores", "before", 1);
         let found = match &several.structure {
-            Structure::Named(_) => several.arrays.iter().find(|(own, _)| own[6..] == name[6..]),
+            Structure::Named(_) => several.arrays.iter().find(|(other, _)| *other == own),
             _ => several.arrays.get(place),
         };
-        let Some((own_name, value)) = found else {
-            return Err(usage(py, &format!("frozen has nothing for {name}; give it the same names")));
+        let Some((_, value)) = found else {
+            return Err(usage(py, &format!("before has nothing for {name}; give it the same keys")));
         };
-        let (own, values) = booleans(own_name, value)?;
-        if own != *shape {
+        let (found, values) = booleans(&own, value)?;
+        if found != *shape {
             return Err(usage(
                 py,
-                &format!("{own_name} has the sizes {own:?}, and {name} has {shape:?}; they must be the same"),
+                &format!("{own} has the sizes {found:?}, and {name} has {shape:?}; they must be the same"),
             ));
         }
         all.push(values);

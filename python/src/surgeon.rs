@@ -154,7 +154,7 @@ impl OwnLayer {
     }
 }
 
-/// Order, scores and costs of a path, and the layer's pre-activations.
+/// Order, scores and costs of a path.
 type PathArrays<'py> = (Bound<'py, PyArrayDyn<u32>>, Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArrayDyn<f32>>);
 
 /// The elimination path of each unit, see `holdfast.surgeon.path`.
@@ -251,11 +251,8 @@ pub(crate) fn refit<'py>(
 }
 
 /// Layer, unit, input, score and cost of each weight in the order in which they go, and how many go only all together.
-type Merged<'py> = (
-    [Bound<'py, PyArray1<u32>>; 3],
-    [Bound<'py, PyArray1<f64>>; 2],
-    usize,
-);
+type Merged<'py> = (Triple<Bound<'py, PyArray1<u32>>>, (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>), usize);
+type Triple<T> = (T, T, T);
 
 /// One order for the paths of several layers, see `holdfast.surgeon.merge`.
 #[pyfunction]
@@ -298,8 +295,8 @@ pub(crate) fn merge<'py>(
     };
     let numbers = |of: fn(&holdfast::pruning::surgeon::Removal) -> f64| PyArray1::from_iter(py, removals.iter().map(of));
     Ok((
-        [words(|removal| removal.layer), words(|removal| removal.unit), words(|removal| removal.input)],
-        [numbers(|removal| removal.score), numbers(|removal| removal.cost)],
+        (words(|removal| removal.layer), words(|removal| removal.unit), words(|removal| removal.input)),
+        (numbers(|removal| removal.score), numbers(|removal| removal.cost)),
         last,
     ))
 }
