@@ -19,6 +19,12 @@ def fixtures() -> pathlib.Path:
     return REPOSITORY / "tests" / "fixtures"
 
 
+@pytest.fixture(scope="session")
+def mnist() -> str:
+    """MNIST of the repository, as `data` names it."""
+    return f"mnist={REPOSITORY / 'datasets' / 'mnist'}"
+
+
 @pytest.fixture
 def command(tmp_path):
     """Runs the command of the package in an empty folder, on the CPU engine."""
