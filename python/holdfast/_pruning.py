@@ -227,7 +227,7 @@ def _chosen(network, settings, recorded, counts):
             scores.append(numpy.where(gone[place], numpy.inf if settles else -1, score).astype(score.dtype))
             frozen = criterion in ("settle", "hold", "hold-input") and layer.learns
             before.append(gone[place] | recorded.of("frozen", place) if frozen else gone[place])
-        own = masks(scores, settings.sparsities, settings.scope, largest_first=settles, before=before)
+        own = masks(scores, settings.sparsities, settings.scope, largest_first=settles, frozen=before)
     return [[layer.arranged(mask) & layer.kept for layer, mask in zip(layers, cut)] for cut in own]
 
 
@@ -240,12 +240,23 @@ def _score(network, place, criterion, recorded, draw):
     held = criterion in ("hold", "hold-input")
     score = recorded.of("hold", place) if held else layer.own(abs(layer.weights))
     if criterion in ("wanda", "hold-input"):
-        rows = network.rows(place)
+        rows = _read(network, place)
         squares = numpy.einsum("gri,gri->gi", rows, rows, dtype=float)
         # Where rows were drawn, all of them are stood for by those.
         norms = numpy.sqrt(squares * (network.positions(place) / rows.shape[1])).astype(numpy.float32)
         score = layer.own(layer.arranged(score) * norms[:, :, None])
     return score
+
+
+def _read(network, place):
+    """What a layer reads, which must be numbers."""
+    rows = network.rows(place)
+    if not numpy.isfinite(rows).all():
+        raise DataError(
+            f"what layer {network.layers[place].name} reads of the calibration samples holds {rows[~numpy.isfinite(rows)][0]}; look at the "
+            "samples, and at the layers before"
+        )
+    return rows
 
 
 def _by_threshold(stabilities, counts):
@@ -297,7 +308,7 @@ class Surgery:
         # Nothing before the first layer changes.
         if place == 0 and self.first is not None:
             return self.first
-        rows = self.network.rows(place)
+        rows = _read(self.network, place)
         if place == 0:
             self.first = rows
         return rows

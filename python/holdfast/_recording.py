@@ -3,17 +3,17 @@
 import io
 import os
 import pathlib
+import shutil
 import tempfile
 import warnings
+import weakref
 
 import numpy
 
-from . import UsageError, hold, settle, stability
+from . import UsageError, frozen, hold, settle, stability
 
 #: Bytes of history beyond which it goes to files, unless a folder was named from the start.
 MEMORY = 1 << 30
-#: A weight is frozen if it did not change by one bit in this many last epochs, or in all, if there are fewer.
-FROZEN_WINDOW = 20
 
 
 class Recording:
@@ -28,7 +28,6 @@ class Recording:
         self.epochs = 0
         self._folder = None if folder is None else pathlib.Path(folder)
         self._kept_by_user = folder is not None
-        self._temporary = None
         self._memory = memory
         self._arrays = {}
         self._shapes = {}
@@ -40,7 +39,7 @@ class Recording:
 
     def append(self, arrays):
         """Remembers one more epoch: `arrays` by name, the same names and shapes each time."""
-        arrays = {name: numpy.ascontiguousarray(values, numpy.float32) for name, values in arrays.items()}
+        arrays = {name: numpy.asarray(values, numpy.float32, order="C") for name, values in arrays.items()}
         shapes = {name: values.shape for name, values in arrays.items()}
         if self.epochs and shapes != self._shapes:
             changed = sorted(name for name in shapes.keys() | self._shapes.keys() if shapes.get(name) != self._shapes.get(name))
@@ -67,8 +66,8 @@ class Recording:
             _write_epoch(self._file(name), values, self.epochs)
 
     def _leave_memory(self):
-        self._temporary = tempfile.TemporaryDirectory(prefix="holdfast-history-")
-        self._folder = pathlib.Path(self._temporary.name)
+        self._folder = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-history-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         warnings.warn(
             f"the history has more than {self._memory} bytes and goes on in temporary files; name a folder to keep it, or use "
             "online=True, which keeps no history",
@@ -147,8 +146,7 @@ class Recording:
         if self._online:
             of = self._online.finished()
             return of.least[name] == of.largest[name]
-        bits = self.history(name)[-FROZEN_WINDOW:].view(numpy.uint32)
-        return (bits == bits[-1]).all(0)
+        return frozen(self.history(name))
 
     def save(self, file):
         """Writes all histories into one `.npz` that `holdfast stability` and `holdfast prune --history` read."""
@@ -188,7 +186,7 @@ class Recording:
             for name in names:
                 _cut(self._file(name), epochs, self._shapes[name])
         else:
-            self._folder, self._temporary = None, None
+            self._folder = None
             self._arrays = {
                 name: [numpy.array(epoch, numpy.float32) for epoch in history] for name, history in state["history"].items()
             }
@@ -244,7 +242,7 @@ class _Window:
     KEPT = ("least", "largest", "smallest", "mean", "last")
 
     def state(self):
-        return {"epochs": self.epochs, "window": self.window, **{kind: dict(getattr(self, kind)) for kind in self.KEPT}}
+        return {"epochs": self.epochs, "window": self.window, **{kind: mapped(getattr(self, kind), numpy.ndarray, numpy.copy) for kind in self.KEPT}}
 
     def load(self, state, done):
         if (state["epochs"], state["window"]) != (self.epochs, self.window):

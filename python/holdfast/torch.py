@@ -311,7 +311,8 @@ def _apply(network, place, solved, solves):
         (module.weight_orig if hasattr(module, "weight_orig") else module.weight).copy_(weight)
         if solves and module.bias is not None:
             module.bias.copy_(_bias(module, solved))
-    masking.custom_from_mask(module, "weight", kept)
+        # Without a gradient until the model is called again, so that a model that was just pruned can be copied.
+        masking.custom_from_mask(module, "weight", kept)
 
 
 def _state(model, prefix, network, result, solves):

@@ -8,6 +8,7 @@ mod data;
 mod devices;
 mod doctor;
 mod dry_run;
+mod embedded;
 mod evaluate;
 mod explain;
 mod export;
@@ -26,7 +27,11 @@ mod stop;
 mod study;
 mod train;
 
+pub use embedded::{Called, call, options_of};
+
+use crate::error::Result;
 use clap::{FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Prune neural networks by what holds still.
@@ -83,33 +88,50 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    // Only what clap knows comes out of what clap has read.
-    let arguments = Arguments::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
-    let result = match arguments.command {
-        Command::Compare(arguments) => compare::run(&arguments),
-        Command::Study(arguments) => study::run(&arguments),
-        Command::Merge(arguments) => merge::run(&arguments),
-        Command::Train(arguments) => train::run(&arguments),
-        Command::Stability(arguments) => stability::run(&arguments),
-        Command::Prune(arguments) => prune::run(&arguments),
-        Command::Evaluate(arguments) => evaluate::run(&arguments),
-        Command::Compact(arguments) => compact::run(&arguments),
-        Command::Report(arguments) => report::run(&arguments),
-        Command::Playground(arguments) => playground::run(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments),
-        Command::Data(arguments) => data::run(&arguments),
-        Command::Devices(arguments) => devices::run(&arguments),
-        Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Export(arguments) => export::run(&arguments),
-        Command::Explain(arguments) => explain::run(&arguments),
-        Command::Completions(arguments) => completions::run(&arguments),
-        Command::Man(arguments) => completions::man(&arguments),
+    ExitCode::from(run_with(std::env::args_os()))
+}
+
+/// Runs the command with these arguments, the first of which is the program's name; returns its exit code.
+pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let read = help::command().try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match read {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output, refusals to standard error. If nobody can read them, nothing is lost.
+            let _ = error.print();
+            return error.exit_code().try_into().unwrap_or(2);
+        }
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match arguments.command.run() {
+        Ok(()) => 0,
         Err(error) => {
             output::note(&format!("error: {error}"));
-            ExitCode::from(stop::exit_code(&error))
+            stop::exit_code(&error)
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Compare(arguments) => compare::run(&arguments),
+            Self::Study(arguments) => study::run(&arguments),
+            Self::Merge(arguments) => merge::run(&arguments),
+            Self::Train(arguments) => train::run(&arguments),
+            Self::Stability(arguments) => stability::run(&arguments),
+            Self::Prune(arguments) => prune::run(&arguments),
+            Self::Evaluate(arguments) => evaluate::run(&arguments),
+            Self::Compact(arguments) => compact::run(&arguments),
+            Self::Report(arguments) => report::run(&arguments),
+            Self::Playground(arguments) => playground::run(&arguments),
+            Self::Bench(arguments) => bench::run(&arguments),
+            Self::Data(arguments) => data::run(&arguments),
+            Self::Devices(arguments) => devices::run(&arguments),
+            Self::Doctor(arguments) => doctor::run(&arguments),
+            Self::Export(arguments) => export::run(&arguments),
+            Self::Explain(arguments) => explain::run(&arguments),
+            Self::Completions(arguments) => completions::run(&arguments),
+            Self::Man(arguments) => completions::man(&arguments),
         }
     }
 }

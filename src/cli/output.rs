@@ -1,10 +1,14 @@
 //! Printing: results to standard output, everything else to standard error.
 
+use super::embedded::{Printed, keeps};
 use crate::error::{Error, Result};
 use std::io::{ErrorKind, Write};
 
 /// Prints a result. A reader that has gone away (`| head`) is no failure.
 pub(super) fn result(text: &str) -> Result<()> {
+    if keeps(Printed::Result(text)) {
+        return Ok(());
+    }
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io("write to", "standard output", error)),
@@ -19,5 +23,8 @@ pub(super) fn json(value: &serde_json::Value) -> Result<()> {
 
 /// Prints a line that is no result. If nobody can read it, nothing is lost.
 pub(super) fn note(text: &str) {
+    if keeps(Printed::Note(text)) {
+        return;
+    }
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -1,7 +1,7 @@
 //! Progress on standard error: bars on a terminal, plain lines elsewhere.
 
-use super::output;
 use super::stop::stop_flag;
+use super::{embedded, output};
 use crate::study::numbers::significant;
 use crate::study::{Control, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -37,9 +37,9 @@ impl Reporter {
         Self { quiet, terminal: std::io::stderr().is_terminal(), stage: Mutex::new(None) }
     }
 
-    /// What a study reports to, and is stopped by.
+    /// What a study reports to, and is stopped by: this, unless another program has called the command.
     pub(super) fn control(&self) -> Control<'_> {
-        Control { stop: stop_flag(), progress: self }
+        embedded::caller().unwrap_or_else(|| Control { stop: stop_flag(), progress: self })
     }
 
     fn with_stage(&self, change: impl FnOnce(&mut Option<Stage>)) {

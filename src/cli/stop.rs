@@ -1,6 +1,6 @@
 //! How a run is asked to stop: Ctrl-C, the end of a batch system's time, a terminal that closes.
 
-use super::output;
+use super::{embedded, output};
 use crate::error::Error;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -14,6 +14,9 @@ static ASKED_BY: AtomicU8 = AtomicU8::new(CTRL_C);
 
 /// The flag that is set when the run is asked to stop. Whoever asks twice ends the process at once.
 pub(super) fn stop_flag() -> &'static AtomicBool {
+    if let Some(caller) = embedded::caller() {
+        return caller.stop;
+    }
     static HANDLER: OnceLock<Result<(), String>> = OnceLock::new();
     if let Err(error) = HANDLER.get_or_init(listen) {
         output::note(&format!("notice: Ctrl-C will end the run at once: {error}"));

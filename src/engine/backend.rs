@@ -16,6 +16,7 @@ use crate::gpu::Gpu;
 use crate::network::{Architecture, Selection};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A device behind [`super::Engine`], whose methods say what these do.
 pub(super) trait Backend: Send {
@@ -28,6 +29,9 @@ pub(super) trait Backend: Send {
     fn begin(&mut self, setup: &Setup<'_>, training: &Loaded) -> Result<Box<dyn BackendBatch>>;
 
     fn footprint(&self, setup: &Setup<'_>, training: &Loaded, sweep: SweepSize) -> Result<Footprint>;
+
+    /// Ranks, counts and envelopes end with [`crate::error::Error::Interrupted`] once `stop` is set.
+    fn stop_by(&mut self, _: Arc<AtomicBool>) {}
 
     /// The history is not empty.
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>>;

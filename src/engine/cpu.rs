@@ -17,6 +17,7 @@ use networks::sweep_bytes;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Columns of a history that one task counts: their bounds and counts stay in the second-level cache, and a row of them is
 /// long enough for the processor to fetch ahead.
@@ -26,6 +27,8 @@ const COLUMNS_A_TASK: usize = 4096;
 pub(super) struct CpuBackend {
     description: DeviceDescription,
     pool: Arc<rayon::ThreadPool>,
+    /// Set to end what is done to a history.
+    stop: Arc<AtomicBool>,
 }
 
 impl CpuBackend {
@@ -42,7 +45,13 @@ impl CpuBackend {
             driver: String::new(),
             variant: format!("fast-{}", fast::instruction_set()),
         };
-        Ok(Self { description, pool: Arc::new(pool) })
+        Ok(Self { description, pool: Arc::new(pool), stop: Arc::default() })
+    }
+
+    /// Runs `work` on pieces of a history side by side, unless a stop was asked for.
+    fn each<P: Sync, T: Send>(&self, pieces: &[P], work: impl Fn(&P) -> T + Sync) -> Result<Vec<T>> {
+        let watch = Watch { stop: &self.stop, progress: &|_| {} };
+        self.pool.install(|| pieces.par_iter().map(|piece| watch.check().map(|()| work(piece))).collect())
     }
 }
 
@@ -105,12 +114,19 @@ impl Backend for CpuBackend {
         })
     }
 
+    fn stop_by(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = stop;
+    }
+
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
         let mut rank = vec![0; shape.len()];
         let segments = rank.par_chunks_mut(shape.weight_count).zip(history.par_chunks(shape.weight_count));
+        let watch = Watch { stop: &self.stop, progress: &|_| {} };
         self.pool.install(|| {
-            segments.for_each_init(Vec::new, |scratch, (rank, weights)| fast::stability::rank(weights, scratch, rank));
-        });
+            segments.try_for_each_init(Vec::new, |scratch, (rank, weights)| {
+                watch.check().map(|()| fast::stability::rank(weights, scratch, rank))
+            })
+        })?;
         Ok(rank)
     }
 
@@ -122,10 +138,8 @@ impl Backend for CpuBackend {
             stable_weights: vec![0; tolerances * shape.epochs * shape.replicas],
         };
         let pieces = pieces(shape);
-        let counted: Vec<_> = self.pool.install(|| {
-            let count = |piece: &Range<usize>| fast::stability::count(history, columns, piece.clone(), lower, upper);
-            pieces.par_iter().map(count).collect()
-        });
+        let count = |piece: &Range<usize>| fast::stability::count(history, columns, piece.clone(), lower, upper);
+        let counted = self.each(&pieces, count)?;
         for (piece, counted) in pieces.iter().zip(counted) {
             let replica = piece.start / shape.weight_count;
             for (tolerance, stability) in counted.stability.chunks_exact(piece.len()).enumerate() {
@@ -143,10 +157,8 @@ impl Backend for CpuBackend {
         let empty = vec![0.0f32; windows.len() * columns];
         let mut envelope = Envelope { minimum: empty.clone(), maximum: empty.clone(), smallest_magnitude: empty };
         let pieces = pieces(shape);
-        let found: Vec<_> = self.pool.install(|| {
-            let extremes = |piece: &Range<usize>| fast::stability::envelope(history, columns, piece.clone(), windows);
-            pieces.par_iter().map(extremes).collect()
-        });
+        let extremes = |piece: &Range<usize>| fast::stability::envelope(history, columns, piece.clone(), windows);
+        let found = self.each(&pieces, extremes)?;
         for (piece, found) in pieces.iter().zip(&found) {
             for window in 0..windows.len() {
                 let own = window * piece.len()..(window + 1) * piece.len();

@@ -11,6 +11,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A device that trains batches of replicas and counts histories.
 ///
@@ -54,6 +55,12 @@ impl Engine {
     /// Which device it is.
     pub fn description(&self) -> &DeviceDescription {
         self.backend.description()
+    }
+
+    /// Lets ranks, counts and envelopes, which take no [`Watch`], end with [`Error::Interrupted`] once `stop` is set. A GPU
+    /// finishes what it has begun.
+    pub fn stop_by(&mut self, stop: Arc<AtomicBool>) {
+        self.backend.stop_by(stop);
     }
 
     /// Takes in a data set; the same `Arc` is uploaded once.

@@ -2,8 +2,12 @@
 //!
 //! A score says which weight of a tensor goes before which. An [`Amount`] says how many go. The [`Scope`] says from where.
 
+mod order;
+
 use super::masks::Mask;
+use crate::engine::Watch;
 use crate::error::{Error, Result};
+use order::Order;
 use serde::{Deserialize, Serialize};
 
 /// Among which weights those that go are chosen.
@@ -117,73 +121,93 @@ pub fn allocate<S: Copy + Into<f64>>(
     tensors: &[TensorScores<'_, S>],
     amount: Amount,
 ) -> Result<Vec<Mask>> {
-    Allocation::new(scope, first, tensors)?.masks(amount)
+    let mut masks = allocate_each(scope, first, tensors, &[amount], &Watch::nobody())?;
+    Ok(masks.pop().unwrap_or_default().into_iter().map(Mask::from).collect())
 }
 
-/// The order in which the weights of several tensors go: made once, then cut at any amount, see [`allocate`].
-#[derive(Clone, Debug)]
-pub struct Allocation {
+/// The same for several amounts at once: masks `[amount][tensor]`.
+///
+/// Fails as [`allocate`] does, and with [`Error::Interrupted`] where a stop was asked for.
+pub fn allocate_each<S: Copy + Into<f64>>(
     scope: Scope,
-    /// For each weight how many go before it, in its own tensor or of all as the scope says; of each tensor the one that goes last
-    /// stays.
-    ranks: Vec<Vec<u32>>,
+    first: First,
+    tensors: &[TensorScores<'_, S>],
+    amounts: &[Amount],
+    watch: &Watch<'_>,
+) -> Result<Vec<Vec<Vec<bool>>>> {
+    let all: usize = tensors.iter().map(|tensor| tensor.scores.len()).sum();
+    amounts.iter().try_for_each(|&amount| check(scope, first, tensors, amount, all))?;
+    let share = |amount: &Amount| match *amount {
+        Amount::Share(share) => share,
+        Amount::Count(count) => count as f64 / all.max(1) as f64,
+    };
+    if scope == Scope::Layer {
+        let mut masks = vec![Vec::with_capacity(tensors.len()); amounts.len()];
+        for tensor in tensors {
+            let size = tensor.scores.len();
+            let removed = |amount| capped(rounded(share(amount), size), size, 1, share(amount));
+            let own = cuts(first, std::slice::from_ref(tensor), amounts.iter().map(removed).collect(), watch)?;
+            masks.iter_mut().zip(own).for_each(|(masks, own)| masks.extend(own));
+        }
+        return Ok(masks);
+    }
+    let filled = tensors.iter().filter(|tensor| !tensor.scores.is_empty()).count();
+    let removed = |amount: &Amount| {
+        let asked = match *amount {
+            Amount::Share(share) => rounded(share, all),
+            Amount::Count(count) => count,
+        };
+        capped(asked, all, filled, share(amount))
+    };
+    let removed = amounts.iter().map(removed).collect();
+    if scope == Scope::Global {
+        return cuts(first, tensors, removed, watch);
+    }
+    let relative: Vec<Vec<f64>> = tensors.iter().map(|tensor| lamp(tensor.scores)).collect();
+    let relative: Vec<TensorScores<'_, f64>> = relative
+        .iter()
+        .zip(tensors)
+        .map(|(scores, tensor)| TensorScores { scores, before_others: tensor.before_others })
+        .collect();
+    cuts(first, &relative, removed, watch)
 }
 
-impl Allocation {
-    /// Sorts the weights.
-    ///
-    /// Fails as [`allocate`] does, but for amounts.
-    pub fn new<S: Copy + Into<f64>>(scope: Scope, first: First, tensors: &[TensorScores<'_, S>]) -> Result<Self> {
-        check(scope, first, tensors)?;
-        let ranks = match scope {
-            Scope::Layer => tensors.iter().flat_map(|tensor| ranks(first, std::slice::from_ref(tensor))).collect(),
-            Scope::Global => ranks(first, tensors),
-            Scope::Lamp => {
-                let relative: Vec<Vec<f64>> = tensors.iter().map(|tensor| lamp(tensor.scores)).collect();
-                let relative: Vec<TensorScores<'_, f64>> = relative
-                    .iter()
-                    .zip(tensors)
-                    .map(|(scores, tensor)| TensorScores { scores, before_others: tensor.before_others })
-                    .collect();
-                ranks(first, &relative)
-            }
-        };
-        Ok(Self { scope, ranks })
-    }
-
-    /// A mask for each tensor, in their order.
-    ///
-    /// Fails with [`Error::Usage`] if a share does not lie within 0 and 1, or if more weights are to go than there are.
-    pub fn masks(&self, amount: Amount) -> Result<Vec<Mask>> {
-        let all: usize = self.ranks.iter().map(Vec::len).sum();
-        let (share, asked) = match amount {
-            Amount::Share(share) if !(0.0..=1.0).contains(&share) => {
-                return Err(Error::Usage(format!("{share} is no share of the weights; use 0 to 1, e.g. 0.8 for 80 %")));
-            }
-            Amount::Count(count) if count > all => {
-                return Err(Error::Usage(format!("{count} weights are to go, but {all} take part; ask for fewer")));
-            }
-            Amount::Share(share) => (share, rounded(share, all)),
-            Amount::Count(count) => (count as f64 / all.max(1) as f64, count),
-        };
-        let mask = |ranks: &Vec<u32>| {
-            let removed = if self.scope == Scope::Layer { rounded(share, ranks.len()) } else { asked };
-            // Nothing has this rank where all are to go.
-            let removed = if share == 1.0 { u64::MAX } else { removed as u64 };
-            ranks.iter().map(|&rank| u64::from(rank) >= removed).collect()
-        };
-        Ok(self.ranks.iter().map(mask).collect())
-    }
+/// Masks `[cut][tensor]` without the first so many weights; no tensor loses its last one, unless all weights of all go.
+fn cuts<S: Copy + Into<f64>>(
+    first: First,
+    tensors: &[TensorScores<'_, S>],
+    removed: Vec<usize>,
+    watch: &Watch<'_>,
+) -> Result<Vec<Vec<Vec<bool>>>> {
+    let all: usize = tensors.iter().map(|tensor| tensor.scores.len()).sum();
+    let mut masks = Order::new(first, tensors).cuts(&removed, watch)?;
+    let emptied = masks.iter_mut().zip(removed).filter(|(_, removed)| *removed == all);
+    emptied.flat_map(|(masks, _)| masks).for_each(|mask| mask.fill(false));
+    Ok(masks)
 }
 
-fn check<S: Copy + Into<f64>>(scope: Scope, first: First, tensors: &[TensorScores<'_, S>]) -> Result<()> {
+fn check<S: Copy + Into<f64>>(
+    scope: Scope,
+    first: First,
+    tensors: &[TensorScores<'_, S>],
+    amount: Amount,
+    all: usize,
+) -> Result<()> {
+    match amount {
+        Amount::Share(share) if !(0.0..=1.0).contains(&share) => {
+            return Err(Error::Usage(format!("{share} is no share of the weights; use 0 to 1, e.g. 0.8 for 80 %")));
+        }
+        Amount::Count(count) if count > all => {
+            return Err(Error::Usage(format!("{count} weights are to go, but {all} take part; ask for fewer")));
+        }
+        Amount::Share(_) | Amount::Count(_) => {}
+    }
     if scope == Scope::Lamp && first == First::Largest {
         return Err(Error::Usage(
             "lamp compares scores of which the smallest goes first, and here the largest does; use layer or global"
                 .into(),
         ));
     }
-    let all: usize = tensors.iter().map(|tensor| tensor.scores.len()).sum();
     if u32::try_from(all).is_err() {
         return Err(Error::Shape(format!("{all} weights are more than can be chosen from at once: 4,294,967,295")));
     }
@@ -201,6 +225,11 @@ fn rounded(share: f64, count: usize) -> usize {
     (share * count as f64).round() as usize
 }
 
+/// So many that each of the tensors keeps one weight, unless all are to go.
+fn capped(removed: usize, all: usize, tensors: usize, share: f64) -> usize {
+    if share == 1.0 { all } else { removed.min(all - tensors.min(all)) }
+}
+
 /// The square of each score divided by the sum of that and of all larger squares of the tensor; 0 where that is 0 / 0.
 fn lamp<S: Copy + Into<f64>>(scores: &[S]) -> Vec<f64> {
     let score = |place: &u32| scores[*place as usize].into();
@@ -216,61 +245,6 @@ fn lamp<S: Copy + Into<f64>>(scores: &[S]) -> Vec<f64> {
         }
     }
     relative
-}
-
-/// For each weight of some tensors how many of all go before it; of each tensor the one that goes last has the largest rank there is.
-fn ranks<S: Copy + Into<f64>>(first: First, tensors: &[TensorScores<'_, S>]) -> Vec<Vec<u32>> {
-    let all = tensors.iter().map(|tensor| tensor.scores.len()).sum();
-    // Those that go before all others, and the others: what goes first has the smallest key.
-    let mut order: [Vec<(u64, u32)>; 2] = [Vec::new(), Vec::with_capacity(all)];
-    let mut place = 0u32;
-    for tensor in tensors {
-        for (index, &score) in tensor.scores.iter().enumerate() {
-            let ascending = ascending_key(score.into());
-            let early = tensor.before_others.is_some_and(|before| before[index]);
-            order[usize::from(!early)].push(match first {
-                First::Smallest => (ascending, !place),
-                First::Largest => (!ascending, place),
-            });
-            place += 1;
-        }
-    }
-    order.iter_mut().for_each(|keys| keys.sort_unstable());
-    let places = || order.iter().flatten().map(|&(_, place)| if first == First::Smallest { !place } else { place });
-    let ends: Vec<u32> = tensors
-        .iter()
-        .scan(0, |end, tensor| {
-            *end += tensor.scores.len() as u32;
-            Some(*end)
-        })
-        .collect();
-    let tensor_of = |place: u32| ends.partition_point(|&end| end <= place);
-    let mut has_last: Vec<bool> = tensors.iter().map(|tensor| tensor.scores.is_empty()).collect();
-    let mut stays = vec![false; all];
-    for place in places().rev() {
-        stays[place as usize] = !std::mem::replace(&mut has_last[tensor_of(place)], true);
-        if has_last.iter().all(|&has_last| has_last) {
-            break;
-        }
-    }
-    let mut ranks = vec![u32::MAX; all];
-    let going = places().filter(|&place| !stays[place as usize]);
-    for (rank, place) in (0..).zip(going) {
-        ranks[place as usize] = rank;
-    }
-    let mut rest = ranks.as_slice();
-    let mut own = |tensor: &TensorScores<'_, S>| {
-        let (own, others) = rest.split_at(tensor.scores.len());
-        rest = others;
-        own.to_vec()
-    };
-    tensors.iter().map(&mut own).collect()
-}
-
-/// An integer that ascends as numbers do, in the order of [`f64::total_cmp`].
-fn ascending_key(number: f64) -> u64 {
-    let bits = number.to_bits();
-    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
 #[cfg(test)]

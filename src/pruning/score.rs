@@ -1,6 +1,6 @@
 //! Scores: a number for each weight that says which goes before which. How many go is [`super::allocation`]'s business.
 
-use super::allocation::{Allocation, Amount, First, Scope, TensorScores};
+use super::allocation::{Amount, First, Scope, TensorScores, allocate_each};
 use super::input_norm::{hold_input, wanda};
 use super::masks::{Mask, by_stability};
 use super::operating_points;
@@ -231,28 +231,28 @@ impl Scores {
         }
         let mut masks = vec![vec![Vec::new(); tensors.len()]; amounts.len()];
         for replica in 0..replicas {
-            let allocation = match tensors.first().map(|scores| &scores.numbers) {
-                None | Some(Numbers::Single(_)) => Self::allocation(tensors, scope, replica, Numbers::single)?,
-                Some(Numbers::Double(_)) => Self::allocation(tensors, scope, replica, Numbers::double)?,
+            let chosen = match tensors.first().map(|scores| &scores.numbers) {
+                None | Some(Numbers::Single(_)) => Self::chosen(tensors, scope, amounts, replica, Numbers::single)?,
+                Some(Numbers::Double(_)) => Self::chosen(tensors, scope, amounts, replica, Numbers::double)?,
             };
-            for (masks, &amount) in masks.iter_mut().zip(amounts) {
-                let chosen = allocation.masks(amount)?;
-                masks.iter_mut().zip(chosen).for_each(|(masks, mask)| masks.push(mask));
+            for (masks, chosen) in masks.iter_mut().zip(chosen) {
+                masks.iter_mut().zip(chosen).for_each(|(masks, mask)| masks.push(mask.into()));
             }
         }
         Ok(masks)
     }
 
-    /// In which order the weights of one replica go, by numbers of one kind.
-    fn allocation<S: Copy + Into<f64>>(
+    /// The same of one replica, by numbers of one kind: masks `[amount][tensor]`.
+    fn chosen<S: Copy + Into<f64>>(
         tensors: &[Self],
         scope: Scope,
+        amounts: &[Amount],
         replica: usize,
         numbers: fn(&Numbers) -> &[S],
-    ) -> Result<Allocation> {
+    ) -> Result<Vec<Vec<Vec<bool>>>> {
         let tensor = |scores| tensor_scores(scores, replica, numbers);
         let first = tensors.first().map_or(First::Smallest, |scores| scores.first);
-        Allocation::new(scope, first, &tensors.iter().map(tensor).collect::<Vec<_>>())
+        allocate_each(scope, first, &tensors.iter().map(tensor).collect::<Vec<_>>(), amounts, &Watch::nobody())
     }
 
     fn replicas(&self) -> usize {

@@ -95,11 +95,7 @@ impl WindowedEnvelope {
     pub fn settling_tolerance(&self, window: usize, replica: usize, weight_index: usize) -> f64 {
         let column = replica * self.shape.weight_count + weight_index;
         let place = window * self.shape.columns() + column;
-        let reference = f64::from(self.reference[column]);
-        let above = f64::from(self.extremes.maximum[place]) - reference;
-        let below = reference - f64::from(self.extremes.minimum[place]);
-        let moved = above.max(below);
-        if moved == 0.0 { 0.0 } else { moved / reference.abs() }
+        settling_tolerance(self.reference[column], self.extremes.minimum[place], self.extremes.maximum[place])
     }
 
     /// [`Self::settling_tolerance`] of each weight of a replica.
@@ -108,6 +104,14 @@ impl WindowedEnvelope {
             .map(|weight_index| self.settling_tolerance(window, replica, weight_index))
             .collect()
     }
+}
+
+/// The smallest relative tolerance at which a weight held its last value `reference` over a window of these extremes; 0 if it
+/// did not move, infinity if it moved and ended at 0.
+pub fn settling_tolerance(reference: f32, minimum: f32, maximum: f32) -> f64 {
+    let reference = f64::from(reference);
+    let moved = (f64::from(maximum) - reference).max(reference - f64::from(minimum));
+    if moved == 0.0 { 0.0 } else { moved / reference.abs() }
 }
 
 #[cfg(test)]

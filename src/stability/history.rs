@@ -34,19 +34,8 @@ impl History {
     ///
     /// Fails with [`Error::Data`].
     pub fn new(shape: HistoryShape, weights: Vec<f32>) -> Result<Self> {
-        if shape.is_empty() || weights.len() != shape.len() {
-            return Err(Error::Data(format!(
-                "a history of {} epochs x {} replicas x {} weights needs {} weights, none of the sizes 0; {} were found",
-                shape.epochs,
-                shape.replicas,
-                shape.weight_count,
-                shape.len(),
-                weights.len()
-            )));
-        }
-        let history = Self::recorded(shape, weights);
-        history.check_finite(0)?;
-        Ok(history)
+        check_array(shape, &weights)?;
+        Ok(Self::recorded(shape, weights))
     }
 
     /// The history of as many weights as the shape says, which need not be finite: some of its replicas may have diverged.
@@ -105,11 +94,7 @@ impl History {
 
     /// Fails with [`Error::Data`] if a weight is not finite in this epoch or a later one, counted from 0.
     pub(crate) fn check_finite(&self, epoch: usize) -> Result<()> {
-        let first = epoch * self.shape.columns();
-        let Some(place) = self.weights[first..].iter().position(|weight| !weight.is_finite()) else { return Ok(()) };
-        let (index, columns) = (first + place, self.shape.columns());
-        let (replica, weight_index) = (index % columns / self.shape.weight_count, index % self.shape.weight_count);
-        Err(Error::Data(not_finite(self.weights[index], index / columns, replica, weight_index)))
+        check_finite(self.shape, &self.weights, epoch)
     }
 
     /// Replicas side by side, up to the first that ends: without a copy where they are all of one history in their order.
@@ -209,6 +194,31 @@ impl ReplicaHistory {
 }
 
 /// What is said of a weight that is not finite.
+/// Fails with [`Error::Data`] unless an array `[epoch, replica, weight_index]` is a history: not empty, as long as `shape` says,
+/// and finite.
+pub fn check_array(shape: HistoryShape, weights: &[f32]) -> Result<()> {
+    if shape.is_empty() || weights.len() != shape.len() {
+        return Err(Error::Data(format!(
+            "a history of {} epochs x {} replicas x {} weights needs {} weights, none of the sizes 0; {} were found",
+            shape.epochs,
+            shape.replicas,
+            shape.weight_count,
+            shape.len(),
+            weights.len()
+        )));
+    }
+    check_finite(shape, weights, 0)
+}
+
+/// Fails with [`Error::Data`] if a weight from an epoch on is not finite.
+fn check_finite(shape: HistoryShape, weights: &[f32], epoch: usize) -> Result<()> {
+    let first = epoch * shape.columns();
+    let Some(place) = weights[first..].iter().position(|weight| !weight.is_finite()) else { return Ok(()) };
+    let (index, columns) = (first + place, shape.columns());
+    let (replica, weight_index) = (index % columns / shape.weight_count, index % shape.weight_count);
+    Err(Error::Data(not_finite(weights[index], index / columns, replica, weight_index)))
+}
+
 pub(super) fn not_finite(weight: f32, epoch: usize, replica: usize, weight_index: usize) -> String {
     format!(
         "the history holds {weight} at epoch {epoch}, replica {replica}, weight {weight_index} (counted from 0); a weight that is \

@@ -1,7 +1,7 @@
 //! Magnitude stability (Riedel & Segev 2023, section 3): for how many last epochs each weight kept its value.
 
-use super::{History, Reading};
-use crate::engine::{Counts, Engine};
+use super::{History, Reading, check_array};
+use crate::engine::{Counts, Engine, HistoryShape};
 use crate::error::{Error, Result};
 
 /// Counts of a history for some tolerances.
@@ -19,8 +19,23 @@ impl Stability {
     /// Fails with [`Error::Usage`] if a tolerance is impossible, see [`check_tolerances`].
     pub fn count(engine: &mut Engine, history: &History, tolerances: &[f64], reading: Reading) -> Result<Self> {
         check_tolerances(tolerances)?;
-        let counts = reading.count(engine, history, tolerances)?;
+        let counts = reading.count(engine, history.shape(), history.weights(), tolerances)?;
         Ok(Self { tolerances: tolerances.to_vec(), counts })
+    }
+
+    /// The same of an array `[epoch, replica, weight_index]` that stays where it is.
+    ///
+    /// Fails as [`Self::count`] and [`check_array`] do.
+    pub fn of_array(
+        engine: &mut Engine,
+        shape: HistoryShape,
+        weights: &[f32],
+        tolerances: &[f64],
+        reading: Reading,
+    ) -> Result<Self> {
+        check_tolerances(tolerances)?;
+        check_array(shape, weights)?;
+        Ok(Self { tolerances: tolerances.to_vec(), counts: reading.count(engine, shape, weights, tolerances)? })
     }
 
     /// Magnitude stability of each weight of a replica, `1..=epochs`, at the tolerance with this index.

@@ -9,7 +9,7 @@ pub mod summary;
 mod tensor_history;
 
 pub use envelope::WindowedEnvelope;
-pub use history::{History, ReplicaHistory};
+pub use history::{History, ReplicaHistory, check_array};
 pub use magnitude::Stability;
 pub use readings::{Against, Reading, ToleranceKind, Tracking};
 pub use tensor_history::TensorHistory;

@@ -4,7 +4,6 @@
 //! Kernels only ask how long values stay between fixed bounds. A reading turns a history and a tolerance into values and
 //! bounds to count, and says which count belongs to which weight.
 
-use super::History;
 use crate::engine::{Counts, Engine, HistoryShape};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
@@ -91,14 +90,19 @@ impl Against {
 }
 
 impl Reading {
-    /// Counts `history` by this reading: magnitude stability `[tolerance, replica, weight_index]` and stable weights
+    /// Counts a history by this reading: magnitude stability `[tolerance, replica, weight_index]` and stable weights
     /// `[tolerance, epoch, replica]`; where ranks are followed, stable weights are stable places.
-    pub(super) fn count(self, engine: &mut Engine, history: &History, tolerances: &[f64]) -> Result<Counts> {
-        let shape = history.shape();
+    pub(super) fn count(
+        self,
+        engine: &mut Engine,
+        shape: HistoryShape,
+        weights: &[f32],
+        tolerances: &[f64],
+    ) -> Result<Counts> {
         match self.tracking {
-            Tracking::Position => self.count_followed(engine, shape, history.weights(), tolerances),
+            Tracking::Position => self.count_followed(engine, shape, weights, tolerances),
             Tracking::Rank => {
-                let (magnitudes, places) = sorted(engine, history)?;
+                let (magnitudes, places) = sorted(engine, shape, weights)?;
                 let counts = self.count_followed(engine, shape, &magnitudes, tolerances)?;
                 Ok(Counts { stability: of_weights(shape, &counts.stability, &places), ..counts })
             }
@@ -138,12 +142,11 @@ impl Reading {
 
 /// Magnitudes of each epoch and replica in descending order `[epoch, replica, place]`, and the place of each weight at the
 /// last epoch `[replica, weight_index]`.
-fn sorted(engine: &mut Engine, history: &History) -> Result<(Vec<f32>, Vec<u32>)> {
-    let shape = history.shape();
+fn sorted(engine: &mut Engine, shape: HistoryShape, history: &[f32]) -> Result<(Vec<f32>, Vec<u32>)> {
     let mut magnitudes = vec![0.0; shape.len()];
     let mut places = Vec::new();
     let group = (WEIGHTS_RANKED_AT_ONCE / shape.columns()).max(1) * shape.columns();
-    for (weights, magnitudes) in history.weights().chunks(group).zip(magnitudes.chunks_mut(group)) {
+    for (weights, magnitudes) in history.chunks(group).zip(magnitudes.chunks_mut(group)) {
         places = engine.rank(HistoryShape { epochs: weights.len() / shape.columns(), ..shape }, weights)?;
         let segments = weights.chunks(shape.weight_count).zip(places.chunks(shape.weight_count));
         for ((weights, places), magnitudes) in segments.zip(magnitudes.chunks_mut(shape.weight_count)) {
@@ -203,9 +206,8 @@ mod tests {
 
     fn stability(reading: Reading, weights: &[f32], weight_count: usize, tolerance: f64) -> Vec<u32> {
         let shape = HistoryShape { epochs: weights.len() / weight_count, replicas: 1, weight_count };
-        let history = History::new(shape, weights.to_vec()).unwrap();
         let mut engine = Engine::cpu(Some(1)).unwrap();
-        reading.count(&mut engine, &history, &[tolerance]).unwrap().stability
+        reading.count(&mut engine, shape, weights, &[tolerance]).unwrap().stability
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::lab::bench_file::Quantity;
 use crate::lab::{LaunchTimes, profile};
 use crate::network::{Architecture, Selection};
-use crate::pruning::allocation::{Allocation, Amount, First, Scope, TensorScores};
+use crate::pruning::allocation::{Amount, First, Scope, TensorScores, allocate_each};
 use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::pruning::surgery::Settings;
 use crate::random::{Sequence, Stream};
@@ -259,9 +259,10 @@ impl<'a> Bench<'a> {
                     let scores: Vec<Vec<f32>> =
                         tensors.iter().map(|weights| weights.iter().map(|weight| weight.abs()).collect()).collect();
                     let scores: Vec<_> = scores.iter().map(|scores| TensorScores::new(scores)).collect();
-                    let order = Allocation::new(Scope::Global, First::Smallest, &scores)?;
                     let share = |place: usize| Amount::Share((place as f64 + 0.5) / count as f64);
-                    (0..count).map(|place| order.masks(share(place))).collect::<Result<Vec<_>>>()
+                    let shares: Vec<Amount> = (0..count).map(share).collect();
+                    let watch = Watch { stop: stop_flag(), progress: &|_| {} };
+                    allocate_each(Scope::Global, First::Smallest, &scores, &shares, &watch)
                 };
                 Ok(seconds(work)?.1 * 1e3)
             }
