@@ -16,6 +16,7 @@ mod options;
 mod output;
 mod progress;
 mod prune;
+mod puzzle;
 mod report;
 mod run;
 mod stability;
@@ -71,6 +72,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// A kernel's lesson, its WGSL, and what it costs here.
     Explain(explain::ExplainArguments),
+    /// Twelve exercises in WGSL, from a map to the surgeon's elimination, judged on this device.
+    Puzzle(puzzle::PuzzleArguments),
     /// Print the script that makes a shell complete commands and options.
     Completions(completions::CompletionsArguments),
     /// Print the manual page, or write one for each command.
@@ -96,6 +99,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Puzzle(arguments) => puzzle::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments),
     };

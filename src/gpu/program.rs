@@ -112,6 +112,17 @@ impl Program {
         })
     }
 
+    /// Whether it binds an array of this name that it may write.
+    pub fn writes(&self, array: &str) -> bool {
+        self.arrays.iter().any(|declared| declared.name == array && declared.is_written)
+    }
+
+    /// What the first word of an element of an array stands for.
+    pub fn number(&self, array: &str) -> Number {
+        let declared = self.arrays.iter().find(|declared| declared.name == array);
+        declared.and_then(|declared| declared.element.first().copied()).unwrap_or(Number::Unsigned)
+    }
+
     /// Name that it was read under.
     pub fn name(&self) -> &'static str {
         self.shader.name
