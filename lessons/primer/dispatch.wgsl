@@ -7,10 +7,10 @@
 @compute @workgroup_size(4)
 fn main(
     @builtin(global_invocation_id) id: vec3u,
-    @builtin(workgroup_id) of: vec3u,
+    @builtin(workgroup_id) which: vec3u,
     @builtin(local_invocation_index) own: u32,
 ) {
     if (id.x >= 10u) { return; } // the last two own nothing
-    group[id.x] = of.x;
+    group[id.x] = which.x;
     lane[id.x] = own;
 }

@@ -11,8 +11,9 @@ use wgpu::naga::{
     AddressSpace, ArraySize, GlobalVariable, Handle, Module, ScalarKind, ShaderStage, StorageAccess, Type, TypeInner,
 };
 
-/// Rounds of all loops that an invocation of a reader's text may go: far more than any exercise needs, and soon over.
-const MOST_ROUNDS: u32 = 1 << 20;
+/// Rounds of all loops that an invocation of a reader's text may go: more than any exercise needs, soon over, and fewer than
+/// those after which old software drivers cut a loop without a word.
+const MOST_ROUNDS: u32 = 50_000;
 /// What a reader's text is told by that a loop was cut: one more array, behind its own.
 const CUT: &str = "holdfast_loop_was_cut";
 

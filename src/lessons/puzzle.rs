@@ -143,7 +143,7 @@ impl Puzzle {
                 let arrays = problem.upload(gpu)?;
                 arrays.run(&[(arrays.bind(&program, &kernel)?, grid.workgroups(program.workgroup))])?;
                 if arrays.was_cut()? {
-                    return wrong("a loop did not end, and was left after a million rounds".into());
+                    return wrong("a loop did not end within 50,000 rounds, and was left".into());
                 }
                 let found = problem.found(&arrays)?;
                 for ((array, _, wanted), found) in problem.outputs.iter().zip(&found) {
@@ -207,12 +207,14 @@ fn first_wrong(array: &str, number: Number, wanted: &Wanted, found: &Output) -> 
                 written((expected.value as f32).to_bits())
             }
         };
-        Some(match word {
-            UNWRITTEN => format!(
-                "{array}[{index}] was not written (or is what lies behind the end of an input) and should be {should}"
-            ),
-            word => format!("{array}[{index}] is {} and should be {should}", written(word)),
-        })
+        let is = match word {
+            UNWRITTEN => "was not written".into(),
+            word if number == Number::Float && f32::from_bits(word).is_nan() => {
+                "is no number (which is what lies beyond the end of every input)".to_string()
+            }
+            word => format!("is {}", written(word)),
+        };
+        Some(format!("{array}[{index}] {is} and should be {should}"))
     };
     found.bits.iter().copied().enumerate().find_map(wrong).or_else(|| {
         let behind = found.guard.iter().position(|&word| word != UNWRITTEN)?;

@@ -95,7 +95,8 @@ fn every_puzzle_takes_its_solution_and_refuses_where_one_begins_and_what_is_near
         assert!(puzzle.solution.wgsl.contains(right), "{number}: {right}");
         let text = puzzle.solution.wgsl.replacen(right, wrong, 1);
         let judged = puzzle.judge(&gpu, "wrong.wgsl", &text);
-        assert_eq!(judged.map_err(|error| error.exit_code()), Err(4), "{number}: {wrong}");
+        let error = judged.expect_err(&format!("{number}: {wrong:?} passes"));
+        assert_eq!(error.exit_code(), 4, "{number}: {error}");
     }
 }
 
@@ -111,7 +112,7 @@ fn a_text_that_ends_never_or_is_about_something_else_is_refused() {
     let error = judge("this is not WGSL");
     assert!(error.to_string().contains("own.wgsl: line 1") && error.exit_code() == 5, "{error}");
     let broken = PUZZLES[0].solution.wgsl.replace("2.0 * x[id.x]", "2.0 * x[id.z");
-    assert!(judge(&broken).to_string().contains("own.wgsl: line 13"), "{}", judge(&broken));
+    assert!(judge(&broken).to_string().contains("own.wgsl: line 14"), "{}", judge(&broken));
 }
 
 /// What the texts of the primer write, on every device but for the size of subgroups.
@@ -155,4 +156,87 @@ fn every_text_of_the_primer_runs_and_writes_what_the_page_says() {
     let error =
         run(&gpu, "own.wgsl", "// run: 1 workgroup; z = 1\n@compute @workgroup_size(1) fn main() {}").unwrap_err();
     assert!(error.to_string().contains("`z`") && error.exit_code() == 5, "{error}");
+}
+
+/// Numbers of the lessons that are worked by hand are what the twins give.
+mod by_hand {
+    use holdfast::cpu::conv2d::{self, ConvShape};
+    use holdfast::cpu::dense::{self, DenseShape};
+    use holdfast::cpu::gram::{Rows, accumulate};
+    use holdfast::cpu::max_pool2d::{self, PoolShape};
+    use holdfast::cpu::{magnitude_sort, softmax_cross_entropy, surgeon};
+
+    fn lesson(family: &str) -> String {
+        std::fs::read_to_string(format!("docs/kernels/{family}.md")).unwrap()
+    }
+
+    #[test]
+    fn of_a_dense_layer() {
+        let shape = DenseShape { samples: 1, inputs: 3, outputs: 1 };
+        let (input, weights) = ([1.0, 2.0, 0.0], [0.5, -0.25, 3.0]);
+        let mut output = [0.0];
+        dense::forward(shape, &input, &weights, &[0.5], true, &mut output);
+        assert_eq!(output, [0.5]);
+        let (mut weight_gradient, mut bias_gradient, mut input_gradient) = ([0.0; 3], [0.0], [9.0; 3]);
+        dense::backward_weights(shape, &input, &[2.0], &mut weight_gradient, &mut bias_gradient);
+        dense::backward_input(shape, &[2.0], &weights, &input, &mut input_gradient);
+        assert_eq!((weight_gradient, bias_gradient, input_gradient), ([2.0, 4.0, 0.0], [2.0], [1.0, -0.5, 0.0]));
+        let says = "(2, 4, 0), of its bias 2, and it sends (1, -0.5) back";
+        assert!(lesson("dense").contains(says) && lesson("dense").contains("= 0.5."));
+    }
+
+    #[test]
+    fn of_a_convolution() {
+        let shape = ConvShape { samples: 1, height: 3, width: 3, inputs: 1, outputs: 1 };
+        let input = [1.0, 2.0, 0.0, 0.0, 1.0, 3.0, 2.0, 0.0, 1.0];
+        let weights = [0.0, 1.0, 0.0, 1.0, 2.0, 1.0, 0.0, -1.0, 0.0];
+        let mut output = [0.0; 9];
+        conv2d::forward(shape, &input, &weights, &[-1.0], &mut output);
+        assert_eq!((output[4], output[0], output[2]), (6.0, 3.0, 0.0));
+        let mut gradient = [0.0; 9];
+        gradient[4] = 1.0;
+        let (mut weight_gradient, mut bias_gradient, mut input_gradient) = ([0.0; 9], [0.0], [0.0; 9]);
+        conv2d::backward_weights(shape, &input, &gradient, &mut weight_gradient, &mut bias_gradient);
+        conv2d::backward_input(shape, &gradient, &weights, &input, &mut input_gradient);
+        assert_eq!((weight_gradient[1], input_gradient[1]), (2.0, 1.0));
+        let page = lesson("conv2d");
+        assert!(page.contains("(below) - 1 = 6.") && page.contains("0 x (-1) - 1 = 3.") && page.contains("- 1 = -2,"));
+    }
+
+    #[test]
+    fn of_a_pooling_a_rank_and_a_loss() {
+        let shape = PoolShape { samples: 1, height: 2, width: 2, channels: 1 };
+        let (mut output, mut code, mut gradient) = ([0.0], [9], [9.0; 4]);
+        max_pool2d::forward(shape, &[3.0, 7.0, 7.0, 1.0], &mut output, &mut code);
+        max_pool2d::backward(shape, &[0.5], &code, &mut gradient);
+        assert_eq!((output, code, gradient), ([7.0], [1], [0.0, 0.5, 0.0, 0.0]));
+        assert!(lesson("max_pool2d").contains("the code is 1. A gradient of 0.5 goes back as (0, 0.5) above (0, 0)"));
+        let mut rank = [0; 4];
+        magnitude_sort::rank(&[0.5, -2.0, -0.5, 0.0], &mut rank);
+        assert_eq!(rank, [1, 0, 2, 3]);
+        assert!(lesson("magnitude_sort").contains("All ranks are (1, 0, 2, 3)"));
+        let mut gradient = [0.0f64; 2];
+        let loss = softmax_cross_entropy::loss(2, &[1.0, 0.0], &[1], &mut gradient);
+        assert_eq!((format!("{:.4}", loss.mean), format!("{:.4}", gradient[0])), ("1.3133".into(), "0.7311".into()));
+        assert!(
+            lesson("softmax_cross_entropy")
+                .contains("= 1.3133, and in a batch of one the gradient is (0.7311, -0.7311)")
+        );
+    }
+
+    #[test]
+    fn of_the_surgeon_and_what_it_reads() {
+        let (mut inverse, mut weights) = ([4.0, 2.0, 2.0, 2.0], [2.0, 1.0]);
+        surgeon::remove(2, 1, &mut inverse, &mut weights);
+        assert_eq!((inverse, weights), ([2.0, 0.0, 0.0, 0.0], [1.0, 0.0]));
+        let mut gram = [0.5, -0.5, -0.5, 1.0];
+        assert!(surgeon::invert(2, &mut gram) && gram == [4.0, 2.0, 2.0, 2.0]);
+        assert!(lesson("surgeon").contains("The first becomes 2 - 2 x 1 / 2 = 1, and H becomes 4 - 2 x 2 / 2 = 2"));
+        let rows = Rows::Features { values: &[2.0, 4.0f64], inputs: 1 };
+        let moments = accumulate(&rows, &[0, 1], &[1.0, 0.1], &[3.0, -1.0]);
+        let near = |found: &[f64], said: &[f64]| found.iter().zip(said).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(near(&moments.gram, &[2.8, 1.2, 1.2, 0.55]) && near(&moments.cross, &[2.8, 1.45]), "{moments:?}");
+        let solved = surgeon::refit(&moments).unwrap();
+        assert!((solved[0] + 2.0).abs() < 1e-9 && (solved[1] - 7.0).abs() < 1e-9, "{solved:?}");
+    }
 }
