@@ -255,6 +255,86 @@ fn every_page_is_in_the_book_and_every_chapter_is_there() {
     assert_eq!(pages, expected);
 }
 
+/// Phrases that were ours and nobody else's; `docs/glossary.md` says that none is left.
+const ODD: [&str; 6] =
+    ["there and back", "behind the first", "gives out", "moves no bit", "a clock tells", "by the clock"];
+
+/// Lines of a text that have one of [`ODD`], whatever the case.
+fn odd_phrases(path: &str, text: &str) -> Vec<String> {
+    let odd = |line: &str| ODD.iter().any(|phrase| line.to_lowercase().contains(phrase));
+    (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| odd(line))
+        .map(|(number, line)| format!("{path}:{number}: {line}"))
+        .collect()
+}
+
+#[test]
+fn no_odd_phrase_is_left() {
+    let folders = [("docs", "md"), ("lessons", "md"), ("lessons", "wgsl"), ("shaders", "wgsl"), ("src", "rs")];
+    let paths = folders.iter().flat_map(|(folder, extension)| files(folder, extension));
+    let paths = paths.chain(["README.md", "ARCHITECTURE.md"].map(PathBuf::from));
+    let found = |path: PathBuf| odd_phrases(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
+    assert_clean(paths.flat_map(found).collect());
+}
+
+/// Constants that a picture says it was drawn from, `PATH NAME=VALUE`, and that its shader has otherwise by now.
+fn stale_sizes(picture: &str, read: impl Fn(&str) -> String) -> Vec<String> {
+    let said = picture.split("<desc>").nth(1).and_then(|rest| rest.split("</desc>").next()).unwrap_or_default();
+    let is_stale = |source: &&str| {
+        let (path, constant) = source.split_once(' ').unwrap_or_default();
+        let (name, value) = constant.split_once('=').unwrap_or_default();
+        let text = read(path);
+        let holds = |kind: &str| {
+            let start = format!("{kind} {name}: u32 = {value}");
+            text.lines().any(|line| line.strip_prefix(&start).is_some_and(|rest| rest.starts_with(['u', ';'])))
+        };
+        !holds("const") && !holds("override")
+    };
+    said.split("; ").filter(|source| !source.is_empty()).filter(is_stale).map(String::from).collect()
+}
+
+#[test]
+fn pictures_are_drawn_from_the_shaders_constants() {
+    let pictures = files("docs/pictures", "svg");
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    assert_clean(pictures.iter().flat_map(|path| stale_sizes(&read(path.to_str().unwrap()), read)).collect());
+    assert!(!pictures.is_empty(), "docs/pictures/make.py draws them");
+}
+
+/// What a lesson lacks of the plan that all have.
+fn missing_parts(lesson: &str) -> Vec<&'static str> {
+    let parts = [
+        "## The question",
+        "## The formula",
+        "## The naive kernel",
+        "## Steps",
+        "## Who owns what",
+        "## What bounds it",
+    ];
+    let mut missing: Vec<&str> = parts.into_iter().filter(|part| !lesson.contains(&format!("\n{part}\n"))).collect();
+    let exercises = lesson.split("\n## Exercises\n").nth(1).unwrap_or_default();
+    if exercises.lines().filter(|line| line.starts_with(['1', '2', '3'])).count() != 3 {
+        missing.push("three exercises");
+    }
+    if !lesson.contains("By hand") {
+        missing.push("a number worked by hand");
+    }
+    if !lesson.contains("](../pictures/") {
+        missing.push("a picture");
+    }
+    missing
+}
+
+#[test]
+fn every_lesson_has_the_plan_of_all() {
+    let missing = |path: PathBuf| {
+        let parts = missing_parts(&std::fs::read_to_string(&path).unwrap());
+        parts.into_iter().map(move |part| format!("{}: {part}", path.display()))
+    };
+    assert_clean(files("docs/kernels", "md").into_iter().flat_map(missing).collect());
+}
+
 /// Links of a page of the book that lead to no file, or out of the book.
 fn lost_links(page: &Path, text: &str, exists: impl Fn(&Path) -> bool) -> Vec<String> {
     let prose = text.split("```").step_by(2);
@@ -362,6 +442,18 @@ mod rules {
     fn a_path_to_nothing_is_found() {
         let page = "`src/here.rs` and `src/gone.rs`, `Gone`, `gone/x.rs`, ```mermaid\nsrc/gone.rs\n```";
         assert_eq!(lost_paths(page, |path| path == "src/here.rs"), ["src/gone.rs"]);
+    }
+
+    #[test]
+    fn odd_phrases_stale_pictures_and_lessons_without_their_parts_are_found() {
+        assert_eq!(odd_phrases("x", "a\nThere and back again").len(), 1);
+        let read = |_: &str| "const SIDE: u32 = 32u; // of a tile\noverride LANES: u32 = 64;".to_string();
+        let said = |sizes: &str| stale_sizes(&format!("<desc>{sizes}</desc>"), read).len();
+        assert_eq!(
+            [said(""), said("x.wgsl SIDE=32; x.wgsl LANES=64"), said("x.wgsl SIDE=3; x.wgsl LANES=16")],
+            [0, 0, 2]
+        );
+        assert_eq!(missing_parts("# x\n\n## The question\n\n## The formula\n").len(), 7);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `holdfast explain`: a kernel's lesson, its WGSL, and what it costs here.
 
 mod ladder;
+mod running;
 
 use super::doctor;
 use super::options::{DeviceOptions, OutputOptions};
@@ -10,7 +11,9 @@ use crate::error::{Error, Result};
 use crate::gpu::{Gpu, RequestedLimits, Shader};
 use crate::kernels::catalogue::SHADERS;
 use crate::lab::profile;
+use crate::lessons::ladder::of_family as ladder_of;
 use clap::Args;
+pub(super) use ladder::any_adapter;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,6 +63,9 @@ pub(super) struct ExplainArguments {
     /// A family such as `dense` or `convolution`, or a kernel such as `dense.forward`; without it all are listed.
     #[arg(value_name = "KERNEL")]
     kernel: Option<String>,
+    /// Run WGSL, a file of yours or a name of docs/gpu.md such as `barrier`, and print the arrays that it writes.
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["kernel", "ladder"])]
+    run: Option<String>,
     /// Climb the family's ladder on this device: from the naive kernel to the fast one, each step predicted and then measured.
     #[arg(long, requires = "kernel")]
     ladder: bool,
@@ -73,14 +79,20 @@ pub(super) struct ExplainArguments {
 }
 
 pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
-    let ExplainArguments { kernel, ladder, markdown, device, output: say } = arguments;
+    let ExplainArguments { kernel, run, ladder, markdown, device, output: say } = arguments;
     device.validate()?;
+    if let Some(text) = run {
+        return running::run(text, device, say);
+    }
     let Some(name) = kernel else {
         return list(say.json);
     };
     let name = &known_as(name);
     if *ladder {
         return ladder::run(name, *markdown, device, say);
+    }
+    if let Some(text) = step(name) {
+        return output::result(text);
     }
     let family = name.split('.').next().unwrap_or_default();
     let shaders: Vec<&Shader> = of_family(family).filter(|shader| name == family || shader.name == name).collect();
@@ -153,6 +165,12 @@ fn nearest(word: &str) -> Option<String> {
 /// Families and kernels, for a shell to complete.
 pub(super) fn names() -> Vec<&'static str> {
     LESSONS.iter().map(|(family, _)| *family).chain(SHADERS.iter().map(|shader| shader.name)).collect()
+}
+
+/// The text of a step of a ladder, `FAMILY/STEP`.
+fn step(name: &str) -> Option<&'static str> {
+    let (family, step) = name.split_once('/')?;
+    ladder_of(family)?.texts().find(|text| text.name.rsplit('/').next() == Some(step)).map(|text| text.wgsl)
 }
 
 fn of_family(family: &str) -> impl Iterator<Item = &'static Shader> {

@@ -19,6 +19,7 @@ mod output;
 mod playground;
 mod progress;
 mod prune;
+mod puzzle;
 mod report;
 mod run;
 mod stability;
@@ -80,6 +81,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// A kernel's lesson, its WGSL, and what it costs here.
     Explain(explain::ExplainArguments),
+    /// Twelve exercises in WGSL, from a map to the surgeon's elimination, judged on this device.
+    Puzzle(puzzle::PuzzleArguments),
     /// Print the script that makes a shell complete commands and options.
     Completions(completions::CompletionsArguments),
     /// Print the manual page, or write one for each command.
@@ -130,6 +133,7 @@ impl Command {
             Self::Doctor(arguments) => doctor::run(&arguments),
             Self::Export(arguments) => export::run(&arguments),
             Self::Explain(arguments) => explain::run(&arguments),
+            Self::Puzzle(arguments) => puzzle::run(&arguments),
             Self::Completions(arguments) => completions::run(&arguments),
             Self::Man(arguments) => completions::man(&arguments),
         }

@@ -11,8 +11,9 @@ use wgpu::naga::{
     AddressSpace, ArraySize, GlobalVariable, Handle, Module, ScalarKind, ShaderStage, StorageAccess, Type, TypeInner,
 };
 
-/// Rounds of all loops that an invocation of a reader's text may go: far more than any exercise needs, and soon over.
-const MOST_ROUNDS: u32 = 1 << 20;
+/// Rounds of all loops that an invocation of a reader's text may go: more than any exercise needs, soon over, and fewer than
+/// those after which old software drivers cut a loop without a word.
+const MOST_ROUNDS: u32 = 50_000;
 /// What a reader's text is told by that a loop was cut: one more array, behind its own.
 const CUT: &str = "holdfast_loop_was_cut";
 
@@ -110,6 +111,17 @@ impl Program {
             }
             other => other,
         })
+    }
+
+    /// Whether it binds an array of this name that it may write.
+    pub fn writes(&self, array: &str) -> bool {
+        self.arrays.iter().any(|declared| declared.name == array && declared.is_written)
+    }
+
+    /// What the first word of an element of an array stands for.
+    pub fn number(&self, array: &str) -> Number {
+        let declared = self.arrays.iter().find(|declared| declared.name == array);
+        declared.and_then(|declared| declared.element.first().copied()).unwrap_or(Number::Unsigned)
     }
 
     /// Name that it was read under.

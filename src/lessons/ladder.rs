@@ -158,6 +158,11 @@ pub fn check(gpu: &Gpu) -> Result<Vec<Report>> {
 }
 
 impl Ladder {
+    /// The texts of all steps.
+    pub fn texts(&self) -> impl Iterator<Item = &'static Text> {
+        self.steps.iter().flat_map(|step| step.rungs).map(|rung| &rung.text)
+    }
+
     /// Checks every step on the cases: that it gives what the twin gives, and writes all and only its output.
     ///
     /// Fails only where the device does.

@@ -5,7 +5,7 @@
 
 /// A text of `lessons/` with its path as its name.
 macro_rules! text {
-    ($path:literal) => {
+    ($path:expr) => {
         crate::lessons::Text {
             name: concat!("lessons/", $path),
             wgsl: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lessons/", $path, ".wgsl")),
@@ -16,6 +16,9 @@ macro_rules! text {
 pub mod ladder;
 mod ladders;
 mod problem;
+pub mod puzzle;
+mod puzzle_data;
+pub mod running;
 
 /// A text of `lessons/`.
 #[derive(Clone, Copy, Debug)]
@@ -25,3 +28,17 @@ pub struct Text {
     /// The text.
     pub wgsl: &'static str,
 }
+
+/// The texts of `docs/gpu.md`, in its order.
+pub const PRIMER: &[Text] = &[
+    text!("primer/invocation"),
+    text!("primer/dispatch"),
+    text!("primer/binding"),
+    text!("primer/workgroup"),
+    text!("primer/barrier"),
+    text!("primer/subgroup"),
+    text!("primer/memory"),
+    text!("primer/coalescing"),
+    text!("primer/registers"),
+    text!("primer/software"),
+];

@@ -7,6 +7,9 @@ use crate::gpu::{BoundKernel, Buffer, Gpu, Kernel, Program, Recorder};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What lies behind the end of what is read: no number, and another than what outputs are preset to, so that a copy of it shows.
+const BEYOND: u32 = 0x7fc0_beef;
+
 /// What an array must be in the end.
 pub(super) enum Wanted {
     /// These words.
@@ -57,7 +60,9 @@ impl Problem {
     pub(super) fn upload<'g>(&self, gpu: &'g Gpu) -> Result<Arrays<'g>> {
         let mut buffers = BTreeMap::new();
         for (name, words) in &self.inputs {
-            buffers.insert(*name, preset(gpu, words)?);
+            let beyond = std::iter::repeat_n(BEYOND, GUARD);
+            let padded: Vec<u32> = words.iter().copied().chain(beyond).collect();
+            buffers.insert(*name, Buffer::from_slice(gpu, name, &padded)?);
         }
         for &(name, words) in &self.scratch {
             buffers.insert(name, Buffer::new(gpu, name, words)?);

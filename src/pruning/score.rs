@@ -4,7 +4,7 @@ use super::allocation::{Amount, First, Scope, TensorScores, allocate_each};
 use super::input_norm::{hold_input, wanda};
 use super::masks::{Mask, by_stability};
 use super::operating_points;
-use crate::engine::Engine;
+use crate::engine::{Engine, Watch};
 use crate::error::{Error, Result};
 use crate::network::Part;
 use crate::stability::envelope::{FROZEN_WINDOW, windows};

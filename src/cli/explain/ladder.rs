@@ -8,6 +8,10 @@ use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters, why_no_adapter};
 use crate::lessons::ladder::{LADDERS, Ladder, Listener, Measured, Peak, Prediction, Step, of_family};
 use serde_json::{Value, json};
 
+/// What to expect of a driver without a GPU.
+const SOFTWARE: &str = "  This driver runs in software. What is expected is told for a GPU, whose neighbours share what they fetch; here\n  \
+                        every load is a step of its own, and workgroup memory is no nearer than any other.\n";
+
 /// How the ladder is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -32,6 +36,9 @@ pub(super) fn run(family: &str, markdown: bool, device: &DeviceOptions, say: &Ou
         Printer { form, ladder, steps: Vec::new(), sizes: String::new(), peak: Value::Null, expected: None };
     if form == Form::Text {
         output::result(&format!("{} on {}\n  {}\n", ladder.family, gpu.description().name, ladder.formula))?;
+        if gpu.is_software() {
+            output::result(SOFTWARE)?;
+        }
     }
     ladder.climb(&gpu, &mut printer)?;
     match form {
@@ -88,7 +95,7 @@ impl Listener for Printer {
             )),
             Form::Markdown => output::result(&format!(
                 "### {}: {sizes}\n\nPeak {} operations a second, a copy as large as the problem {} a second, a launch {}.\n\n\
-                 | step | launches | bytes of a GPU | at least | binds | measured | share of the peak | gain |\n\
+                 | step | launches | bytes of a GPU | expected | binds | measured | share of the peak | gain |\n\
                  |---|--:|--:|--:|---|--:|--:|---|\n",
                 self.ladder.family,
                 count(operations),
@@ -107,7 +114,7 @@ impl Listener for Printer {
         let Prediction { operations, bytes, launches, least, binds } = *prediction;
         let launches = if launches == 1 { "1 launch".to_string() } else { format!("{launches} launches") };
         output::result(&format!(
-            "\n{}: {}\n  expected  {} operations, {}, {launches}: {} binds, at least {}\n",
+            "\n{}: {}\n  expected  {} operations, {}, {launches}: {} binds, about {}\n",
             step.name,
             step.idea,
             count(operations),

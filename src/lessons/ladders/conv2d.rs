@@ -93,7 +93,7 @@ fn problem(s: &[usize]) -> Problem {
     let mut input = draws.numbers(samples * height * width * inputs);
     let [weights, bias] = [9 * inputs * outputs, outputs].map(|len| draws.numbers(len));
     input.iter_mut().for_each(|x| *x = x.max(0.0));
-    let expected = sums(|number| {
+    let expected = sums(9 * inputs, |number| {
         let mut values = vec![0.0; convolved(s)];
         let shape = ConvShape { samples, height, width, inputs, outputs };
         forward(shape, &made(&input, number), &made(&weights, number), &made(&bias, number), &mut values);

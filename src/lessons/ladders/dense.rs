@@ -73,7 +73,7 @@ fn problem(s: &[usize]) -> Problem {
     let [mut input, weights, bias] = [samples * inputs, inputs * outputs, outputs].map(|len| draws.numbers(len));
     // As after a ReLU, so that no sum of magnitudes is cut.
     input.iter_mut().for_each(|x| *x = x.max(0.0));
-    let expected = sums(|number| {
+    let expected = sums(inputs, |number| {
         let mut output = vec![0.0; samples * outputs];
         let shape = DenseShape { samples, inputs, outputs };
         forward(shape, &made(&input, number), &made(&weights, number), &made(&bias, number), true, &mut output);

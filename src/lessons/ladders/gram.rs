@@ -76,7 +76,7 @@ fn problem(s: &[usize]) -> Problem {
     let x = draws.numbers(rows * columns);
     let q: Vec<f32> = draws.numbers(rows).into_iter().map(|draw| if draw > 0.0 { 1.0 } else { 0.1 }).collect();
     let every: Vec<u32> = (0..columns as u32).collect();
-    let expected = sums(|number| {
+    let expected = sums(rows, |number| {
         let values = made(&x, number);
         let of = Rows::Features { values: &values, inputs: columns };
         accumulate(&of, &every, &made(&q, number), &vec![0.0; rows]).gram

@@ -10,7 +10,7 @@ use super::ladder::Rung;
 use crate::check::Draws;
 use crate::check::comparator::{Expected, sums_of_products};
 
-/// Factor of the tolerance of a sum, as the checks of the kernels have it.
+/// Factor of the tolerance of a short sum, as the checks of the kernels have it.
 const FACTOR: f64 = 8.0;
 
 /// A text of this path, launched with these workgroups.
@@ -37,9 +37,11 @@ fn words(sizes: &[usize]) -> Vec<u32> {
     sizes.iter().map(|&size| size as u32).collect()
 }
 
-/// What a twin makes of numbers in double precision, once of the numbers and once of their magnitudes, which bound the rounding.
-fn sums(twin: impl Fn(fn(f32) -> f64) -> Vec<f64>) -> Vec<Expected> {
-    sums_of_products(&twin(f64::from), &twin(|number| f64::from(number.abs())), FACTOR)
+/// What a twin makes of sums of so many `terms`, once of the numbers and once of their magnitudes, which bound the rounding.
+/// Errors of n additions of one sign walk at random: their spread is a sixth of the root of n, and twice the root passes.
+fn sums(terms: usize, twin: impl Fn(fn(f32) -> f64) -> Vec<f64>) -> Vec<Expected> {
+    let factor = FACTOR.max(2.0 * (terms as f64).sqrt());
+    sums_of_products(&twin(f64::from), &twin(|number| f64::from(number.abs())), factor)
 }
 
 /// Numbers made by `number`.

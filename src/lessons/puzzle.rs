@@ -1,0 +1,257 @@
+//! Twelve exercises in WGSL: what is to be computed, where to begin, and whether a reader's text does it.
+
+use super::Text;
+use super::problem::{Arrays, Problem, Wanted};
+use super::puzzle_data as data;
+use crate::check::Output;
+use crate::check::comparator::UNWRITTEN;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Number, Program};
+
+/// A text is run so often: what depends on an order of its own comes out differently.
+const RUNS: usize = 3;
+
+/// How a launch follows from what is there to be owned.
+pub(super) enum Grid {
+    /// So many invocations in each dimension at least, in whole workgroups of the text's own size.
+    Invocations([usize; 3]),
+    /// So many workgroups.
+    Workgroups([usize; 3]),
+}
+
+/// What a text must, or must not, have even where its numbers are right: they may be so by luck.
+pub(super) struct Rule {
+    pub(super) word: &'static str,
+    pub(super) at_least: usize,
+    pub(super) at_most: usize,
+    /// What it means if it does not.
+    pub(super) lesson: &'static str,
+}
+
+/// An exercise.
+pub struct Puzzle {
+    /// From 1 on.
+    pub number: usize,
+    /// Title, task and hint in Markdown.
+    page: &'static str,
+    /// Where the reader begins.
+    pub start: Text,
+    /// A text that solves it.
+    pub solution: Text,
+    rules: &'static [Rule],
+    problems: fn() -> Vec<(Problem, Grid)>,
+}
+
+macro_rules! puzzle {
+    ($number:literal, $name:literal, $rules:expr, $problems:expr) => {
+        Puzzle {
+            number: $number,
+            page: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lessons/puzzles/", $name, ".md")),
+            start: text!(concat!("puzzles/", $name)),
+            solution: text!(concat!("puzzles/solutions/", $name)),
+            rules: $rules,
+            problems: $problems,
+        }
+    };
+}
+
+const BARRIERS: &[Rule] = &[Rule {
+    word: "workgroupBarrier",
+    at_least: 2,
+    at_most: usize::MAX,
+    lesson: "the numbers are right here, by luck: between a write to workgroup memory and a read by another invocation nothing \
+             waits; put workgroupBarrier() before the first round and after each",
+}];
+const NO_RACE: &[Rule] = &[Rule {
+    word: "atomicCompareExchangeWeak",
+    at_least: 0,
+    at_most: 0,
+    lesson: "the numbers are right here, by luck: whoever comes first adds first, and another day another does; let one \
+             invocation add a row in its order",
+}];
+
+/// All puzzles, in the order of their numbers.
+pub const PUZZLES: &[Puzzle] = &[
+    puzzle!(1, "01-map", &[], data::map),
+    puzzle!(2, "02-axpy", &[], data::axpy),
+    puzzle!(3, "03-neighbours", &[], data::neighbours),
+    puzzle!(4, "04-barrier", BARRIERS, data::barrier),
+    puzzle!(5, "05-order", NO_RACE, data::order),
+    puzzle!(6, "06-dense", &[], data::dense),
+    puzzle!(7, "07-softmax", &[], data::softmax),
+    puzzle!(8, "08-scan", &[], data::scan),
+    puzzle!(9, "09-stability", &[], data::stability),
+    puzzle!(10, "10-rank", &[], data::rank),
+    puzzle!(11, "11-backward", &[], data::backward),
+    puzzle!(12, "12-surgeon", &[], data::surgeon),
+];
+
+/// The puzzle of a number.
+///
+/// Fails with [`Error::Usage`] if there is none.
+pub fn numbered(number: usize) -> Result<&'static Puzzle> {
+    let most = PUZZLES.len();
+    PUZZLES
+        .iter()
+        .find(|puzzle| puzzle.number == number)
+        .ok_or_else(|| Error::Usage(format!("there is no puzzle {number}; they are numbered 1 to {most}")))
+}
+
+impl Puzzle {
+    /// Its title.
+    pub fn title(&self) -> &'static str {
+        self.page.lines().next().unwrap_or_default().trim_start_matches("# ")
+    }
+
+    /// What is to be done, in Markdown.
+    pub fn task(&self) -> &'static str {
+        self.parts().0
+    }
+
+    /// A hint.
+    pub fn hint(&self) -> &'static str {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&'static str, &'static str) {
+        let (task, hint) = self.page.split_once("\n## Hint\n").unwrap_or((self.page, ""));
+        (task.trim(), hint.trim())
+    }
+
+    /// Judges a text, `name` for errors: how many cases it was right in.
+    ///
+    /// Fails with [`Error::SelfCheck`] at the first wrong element, which it names, with [`Error::Data`] if the text is not WGSL
+    /// or binds other arrays, and where the device fails.
+    pub fn judge(&self, gpu: &Gpu, name: &str, text: &str) -> Result<usize> {
+        let program = Program::of_reader(name, text)?;
+        let kernel = program.compile(gpu)?;
+        let problems = (self.problems)();
+        for (problem, grid) in &problems {
+            let wrong = |what: String| {
+                let (number, case) = (self.number, &problem.name);
+                Err(Error::SelfCheck(format!(
+                    "{name} does not solve puzzle {number} yet: with {case} {what}; holdfast puzzle {number} --hint"
+                )))
+            };
+            if let Some((array, ..)) = problem.outputs.iter().find(|(array, ..)| !program.writes(array)) {
+                return Err(Error::Data(format!(
+                    "{name} has no array `{array}` that it writes; keep the bindings of the starting file"
+                )));
+            }
+            let mut before: Option<Vec<Output>> = None;
+            for _ in 0..RUNS {
+                let arrays = problem.upload(gpu)?;
+                arrays.run(&[(arrays.bind(&program, &kernel)?, grid.workgroups(program.workgroup))])?;
+                if arrays.was_cut()? {
+                    return wrong("a loop did not end within 50,000 rounds, and was left".into());
+                }
+                let found = problem.found(&arrays)?;
+                for ((array, _, wanted), found) in problem.outputs.iter().zip(&found) {
+                    if let Some(what) = first_wrong(array, program.number(array), wanted, found) {
+                        return wrong(what);
+                    }
+                }
+                if before.as_ref().is_some_and(|before| *before != found) {
+                    return wrong("two runs give different bits: something depends on who comes first".into());
+                }
+                before = Some(found);
+            }
+        }
+        for rule in self.rules {
+            let times =
+                text.lines().filter_map(|line| line.split("//").next()).map(|line| line.matches(rule.word).count());
+            if !(rule.at_least..=rule.at_most).contains(&times.sum()) {
+                let number = self.number;
+                return Err(Error::SelfCheck(format!("{name} does not solve puzzle {number} yet: {}", rule.lesson)));
+            }
+        }
+        Ok(problems.len())
+    }
+}
+
+impl Grid {
+    fn workgroups(&self, size: [u32; 3]) -> [u32; 3] {
+        match self {
+            Self::Workgroups(groups) => groups.map(|groups| groups as u32),
+            Self::Invocations(items) => std::array::from_fn(|axis| (items[axis] as u32).div_ceil(size[axis])),
+        }
+    }
+}
+
+impl Problem {
+    fn found(&self, arrays: &Arrays<'_>) -> Result<Vec<Output>> {
+        self.outputs.iter().map(|(array, ..)| arrays.read(array)).collect()
+    }
+}
+
+/// What the first wrong element of an array is, and what it should be.
+fn first_wrong(array: &str, number: Number, wanted: &Wanted, found: &Output) -> Option<String> {
+    if wanted.judge("puzzle", String::new(), found).passed {
+        return None;
+    }
+    let len = wanted.len();
+    let written = |word: u32| match number {
+        Number::Float => format!("{:?}", f32::from_bits(word)),
+        Number::Signed => format!("{}", word as i32),
+        Number::Unsigned | Number::Padding => format!("{word}"),
+    };
+    let wrong = |(index, word): (usize, u32)| {
+        let should = match wanted {
+            Wanted::Exact(words) if words[index] == word => return None,
+            Wanted::Exact(words) => written(words[index]),
+            Wanted::Near(numbers) => {
+                let expected = numbers[index];
+                if (f64::from(f32::from_bits(word)) - expected.value).abs() <= expected.tolerance {
+                    return None;
+                }
+                written((expected.value as f32).to_bits())
+            }
+        };
+        let is = match word {
+            UNWRITTEN => "was not written".into(),
+            word if number == Number::Float && f32::from_bits(word).is_nan() => {
+                "is no number (which is what lies beyond the end of every input)".to_string()
+            }
+            word => format!("is {}", written(word)),
+        };
+        Some(format!("{array}[{index}] {is} and should be {should}"))
+    };
+    found.bits.iter().copied().enumerate().find_map(wrong).or_else(|| {
+        let behind = found.guard.iter().position(|&word| word != UNWRITTEN)?;
+        Some(format!("{array}[{}] was written, and {array} has only {len} elements", len + behind))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_puzzle_has_its_title_its_task_and_its_hint_and_its_number() {
+        assert_eq!(PUZZLES.len(), 12);
+        for (index, puzzle) in PUZZLES.iter().enumerate() {
+            assert_eq!(puzzle.number, index + 1);
+            assert!(puzzle.task().starts_with(&format!("# {}", puzzle.title())) && !puzzle.task().contains("## Hint"));
+            assert!(puzzle.hint().len() > 40, "{}", puzzle.title());
+            for text in [puzzle.start, puzzle.solution] {
+                assert!(text.wgsl.starts_with(&format!("// Puzzle {}", puzzle.number)), "{}", text.name);
+            }
+        }
+        assert_eq!(PUZZLES.iter().filter(|puzzle| puzzle.title().starts_with("A broken kernel")).count(), 3);
+        assert_eq!(numbered(13).map(|_| ()).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn the_first_wrong_element_is_named_with_what_it_should_be() {
+        let found = |bits: &[u32], guard: u32| Output { bits: bits.to_vec(), guard: vec![UNWRITTEN, guard] };
+        let wanted = Wanted::Exact(vec![3, 4, 5]);
+        let say = |found: Output| first_wrong("y", Number::Unsigned, &wanted, &found);
+        assert_eq!(say(found(&[3, 4, 5], UNWRITTEN)), None);
+        assert_eq!(say(found(&[3, 9, 9], UNWRITTEN)).unwrap(), "y[1] is 9 and should be 4");
+        assert!(say(found(&[3, 4, UNWRITTEN], UNWRITTEN)).unwrap().starts_with("y[2] was not written"));
+        assert_eq!(say(found(&[3, 4, 5], 0)).unwrap(), "y[4] was written, and y has only 3 elements");
+        let exact = Wanted::Exact(vec![1.5f32.to_bits()]);
+        let text = first_wrong("y", Number::Float, &exact, &found(&[2f32.to_bits()], UNWRITTEN)).unwrap();
+        assert_eq!(text, "y[0] is 2.0 and should be 1.5");
+    }
+}
