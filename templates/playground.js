@@ -6,22 +6,22 @@
   const focus = network.tensors[network.focus];
   const [inputs, units] = focus.shape;
   const weights = inputs * units;
-  const steps = plan.epochs * (await stepsOfEpoch());
+  const steps = (plan.epochs * plan.training_images) / plan.batch;
   const say = (words) => { at("progress").textContent = words; };
 
-  async function stepsOfEpoch() {
-    return (await unpack(plan.rates, Float32Array)).length / plan.epochs;
-  }
-
-  // What is shown: the recorded run, until the page has one of its own.
+  // The recorded run is shown until the page has one of its own.
   const recorded = await recordedRun(contents.recorded);
+  // The run whose training is shown, and the last complete one, whose weights are pruned.
   let run = recorded;
+  let complete = recorded;
   let chosen = null;
+  // The GPU, once it is known.
+  let device = null;
   const times = new Map();
 
   async function recordedRun({ device, correct, curves, ...packed }) {
     const floats = ["losses", "parameters", "history", "minimum", "maximum", "smallest_magnitude"];
-    const run = { name: `the recorded run (${device})`, correct, curves: new Map() };
+    const run = { device, correct, curves: new Map(), masks: new Map() };
     for (const [name, text] of Object.entries(packed)) {
       run[name] = await unpack(text, floats.includes(name) ? Float32Array : Uint32Array);
     }
@@ -68,7 +68,7 @@
   // ---- Training ---------------------------------------------------------------------------------------------------------
 
   async function train() {
-    run = { name: "the run in this browser", training: true, losses: [], correct: [], curves: new Map() };
+    run = { training: true, losses: [], correct: [], curves: new Map(), masks: new Map() };
     idle(false);
     at("back").hidden = true;
     at("bar").hidden = false;
@@ -87,19 +87,19 @@
         later(drawTraining);
       });
       if (found.stopped) {
-        say("Stopped. The recorded run is shown again.");
-        run = recorded;
+        say("Stopped. The run before is shown again.");
+        run = complete;
       } else {
-        Object.assign(run, found, { training: false });
+        complete = Object.assign(run, found);
         const seconds = (performance.now() - start) / 1000;
         say(`Trained in ${seconds.toFixed(1)} s: ${percent(run.correct.at(-1) / plan.test_images)} of the test images are right.`);
-        at("back").hidden = false;
       }
     } catch (error) {
       say(`Training failed: ${error.message}.`);
-      run = recorded;
+      run = complete;
     }
     at("bar").hidden = true;
+    at("back").hidden = complete === recorded;
     run.training = false;
     idle(true);
     drawAll();
@@ -124,6 +124,13 @@
     return ["hold", "settle"].includes(method) ? window_.value() : 0;
   };
 
+  // The masks of all points of a criterion; made once.
+  function masksOf(own, method, setting) {
+    const name = `${method} ${setting}`;
+    if (!own.masks.has(name)) own.masks.set(name, points(own, plan, method, setting));
+    return own.masks.get(name);
+  }
+
   // How many test images are right at each point of a criterion: from the record, or from this GPU; kept for the next time.
   function curve(own, { method }, setting) {
     const name = `${method} ${setting}`;
@@ -133,7 +140,7 @@
 
   // The same, measured on this GPU in any case.
   async function sweep(own, method, setting) {
-    const masks = points(own, plan, method, setting);
+    const masks = masksOf(own, method, setting);
     const kept = new Uint8Array(masks.length * weights);
     masks.forEach((mask, place) => kept.set(mask, place * weights));
     ask("load", { parameters: own.parameters });
@@ -141,24 +148,37 @@
   }
 
   let drawing = 0;
+  // The share of weights that the slider was moved to: another criterion begins as near to it as it can.
+  let wanted = 0.8;
 
-  async function drawPruning() {
-    if (!run.history) return;
+  async function drawPruning(event) {
     drawing += 1;
-    const [mine, own, one] = [drawing, run, criterion.value()];
+    const [mine, own, one] = [drawing, complete, criterion.value()];
     const setting = settingOf(one);
     tolerance.select.parentElement.hidden = one.method !== "stability";
     window_.select.parentElement.hidden = !["hold", "settle"].includes(one.method);
-    const masks = points(own, plan, one.method, setting);
+    const masks = masksOf(own, one.method, setting);
+    const shares = masks.map((mask) => removedOf(mask) / weights);
     at("size").max = masks.length - 1;
-    const found = await Promise.all(CRITERIA.map((other) => curve(own, other, settingOf(other))));
+    if (event?.target === at("size")) {
+      wanted = shares[at("size").value];
+    } else {
+      const distances = shares.map((share) => Math.abs(share - wanted));
+      at("size").value = distances.indexOf(Math.min(...distances));
+    }
+    let found = [];
+    try {
+      found = await Promise.all(CRITERIA.map((other) => curve(own, other, settingOf(other))));
+    } catch (error) {
+      return unusable(`The pruned networks could not be evaluated: ${error.message}.`);
+    }
     // Something else was asked for meanwhile.
     if (mine !== drawing) return;
     const place = Number(at("size").value);
-    const own_curve = found[CRITERIA.indexOf(one)];
+    const accuracies = found[CRITERIA.indexOf(one)].map((right) => right / plan.test_images);
     const removed = removedOf(masks[place]);
-    const accuracy = own_curve[place] / plan.test_images;
-    const dense = own_curve[0] / plan.test_images;
+    const accuracy = accuracies[place];
+    const dense = complete.correct.at(-1) / plan.test_images;
     at("slider-name").textContent = one.method === "stability" ? "Epochs that a weight must have held its value" : "Weights removed";
     boxes.accuracy.value.textContent = percent(accuracy);
     const change = 100 * (accuracy - dense);
@@ -173,7 +193,7 @@
     }[one.method];
     at("size").setAttribute("aria-valuetext", `${removed} of ${weights} weights removed, ${percent(accuracy)} right`);
     const lines = CRITERIA.map((other, index) => {
-      const shares = points(own, plan, other.method, settingOf(other)).map((mask) => (100 * removedOf(mask)) / weights);
+      const shares = masksOf(own, other.method, settingOf(other)).map((mask) => (100 * removedOf(mask)) / weights);
       const line = shares.map((share, place) => [share, (100 * found[index][place]) / plan.test_images]);
       return { colour: other.colour, width: other === one ? 3.5 : 1.5, points: line, dots: other.method === "stability" };
     });
@@ -192,7 +212,11 @@
 
   // ---- Layers -----------------------------------------------------------------------------------------------------------
 
-  const tensor = (index) => run.parameters.subarray(network.tensors[index].offset, network.tensors[index].offset + network.tensors[index].shape.reduce((a, b) => a * b));
+  function tensor(own, index) {
+    const { offset, shape } = network.tensors[index];
+    return own.parameters.subarray(offset, offset + shape[0] * shape[1]);
+  }
+
   // Pixels of the picture for each weight of the focus layer.
   const CELL = 14;
   let shownMask = new Uint8Array(weights).fill(1);
@@ -217,7 +241,7 @@
       const [x, y] = [row % network.width, Math.floor(row / network.width)];
       return [(column % across) * (network.width + 1) + x, Math.floor(column / across) * (network.height + 1) + y];
     };
-    return () => paint(canvas, tensor(index), rows, columns, place);
+    return () => paint(canvas, tensor(run, index), rows, columns, place);
   });
 
   const drawLayers = () => run.parameters && pictures.forEach((picture) => picture?.());
@@ -227,7 +251,7 @@
     const canvas = at("focus");
     [canvas.width, canvas.height] = [units * CELL, inputs * CELL];
     const small = new OffscreenCanvas(units, inputs);
-    paint(small, tensor(network.focus), inputs, units, (row, column) => [column, row], (weight) => !mask[weight]);
+    paint(small, tensor(complete, network.focus), inputs, units, (row, column) => [column, row], (weight) => !mask[weight]);
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = false;
     pen.drawImage(small, 0, 0, canvas.width, canvas.height);
@@ -246,13 +270,13 @@
 
   // What the chosen weight did.
   function drawWeight(mask) {
-    if (chosen === null || !run.history) return;
-    const path = Array.from({ length: plan.epochs }, (_, epoch) => run.history[epoch * weights + chosen]);
-    const ranks = path.map((_, epoch) => run.rank[epoch * weights + chosen] + 1);
+    if (chosen === null) return;
+    const path = Array.from({ length: plan.epochs }, (_, epoch) => complete.history[epoch * weights + chosen]);
+    const ranks = path.map((_, epoch) => complete.rank[epoch * weights + chosen] + 1);
     const last = path.at(-1);
     const place = tolerance.value();
-    const held = run.stability[place * weights + chosen];
-    const least = run.smallest_magnitude[window_.value() * weights + chosen];
+    const held = complete.stability[place * weights + chosen];
+    const least = complete.smallest_magnitude[window_.value() * weights + chosen];
     const [low, high] = [Math.min(...path), Math.max(...path)];
     const margin = plan.tolerances[place] * Math.abs(last);
     const share = `${100 * plan.tolerances[place]} %`;
@@ -308,11 +332,24 @@
     ["sweep", "Pruned networks: the layers before once, then many masks at once"],
   ];
 
+  // Launches of a recording, those of the same kernel that follow each other together.
+  function grouped(label) {
+    const groups = [];
+    program.recordings[label].forEach(({ kernel, workgroups, operations }, place) => {
+      if (groups.at(-1)?.kernel !== kernel) groups.push({ kernel, places: [], workgroups: 0, operations: 0 });
+      const group = groups.at(-1);
+      group.places.push(place);
+      group.workgroups += workgroups.reduce((product, count) => product * count);
+      group.operations += operations;
+    });
+    return groups;
+  }
+
   function drawKernels() {
     at("kernels").replaceChildren(
       ...RECORDINGS.map(([label, title]) => {
         const source = element("pre", { tabindex: "0", hidden: "" });
-        const rows = program.recordings[label].map(({ kernel, workgroups, operations }, place) => {
+        const rows = grouped(label).map(({ kernel, places, workgroups, operations }) => {
           const name = element("button", { type: "button", "aria-expanded": "false" }, kernel);
           name.addEventListener("click", () => {
             const opens = name.getAttribute("aria-expanded") === "false";
@@ -322,12 +359,14 @@
             source.setAttribute("aria-label", `WGSL of ${kernel}`);
             source.hidden = !opens;
           });
-          const time = times.get(`${label} ${place}`);
-          const rate = time && operations ? `${(operations / time / 1e6).toPrecision(3)}` : "–";
-          const shown = time === undefined ? "–" : time < 0.0005 ? "< 0.001" : time.toPrecision(3);
-          return element("tr", {}, element("th", { scope: "row" }, name), ...[workgroups.join(" × "), shown, rate].map((cell) => element("td", {}, cell)));
+          const known = places.map((place) => times.get(`${label} ${place}`)).filter((time) => time !== undefined);
+          const time = known.length === places.length ? known.reduce((a, b) => a + b) : null;
+          const shown = time === null ? "–" : time < 0.0005 ? "< 0.001" : time.toPrecision(3);
+          const rate = time && operations ? (operations / time / 1e6).toPrecision(3) : "–";
+          const head = element("th", { scope: "row" }, name, places.length > 1 ? ` × ${places.length}` : "");
+          return element("tr", {}, head, ...[workgroups, shown, rate].map((cell) => element("td", {}, cell)));
         });
-        const heads = ["kernel", "workgroups", "ms a launch", "GFLOP/s"].map((head) => element("th", { scope: "col" }, head));
+        const heads = ["kernel", "workgroups", "ms", "GFLOP/s"].map((head) => element("th", { scope: "col" }, head));
         const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
         return element("div", {}, element("h3", {}, title), element("div", { class: "scroll" }, table), source);
       }),
@@ -349,15 +388,18 @@
 
   at("bench").addEventListener("click", async () => {
     idle(false);
-    at("measured").textContent = "Measuring …";
     try {
-      const found = await ask("benchmark");
-      const rows = [
-        ["a training step of 32 images", found.step_us],
-        [`a pruned network on ${plan.test_images} images`, found.sweep_us_per_point],
-      ].map(([name, samples]) => element("tr", {}, element("th", { scope: "row" }, name), ...[median(samples), Math.min(...samples), Math.max(...samples)].map((value) => element("td", {}, `${value.toPrecision(3)} µs`))));
+      const found = await ask("benchmark", {}, ({ round, rounds }) => {
+        at("measured").textContent = round ? `Measuring: round ${round} of ${rounds} …` : "Warming up …";
+      });
+      const rows = quantities(found).map(({ title, unit, samples }) => {
+        const times = [median(samples), Math.min(...samples), Math.max(...samples)];
+        const cells = times.map((value) => element("td", {}, value.toPrecision(3)));
+        return element("tr", {}, element("th", { scope: "row" }, `${title}, ${unit}`), ...cells);
+      });
       const heads = ["what", "median", "fastest", "slowest"].map((head) => element("th", { scope: "col" }, head));
-      at("measured").replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows)));
+      const head = element("thead", {}, element("tr", {}, ...heads));
+      at("measured").replaceChildren(element("table", {}, head, element("tbody", {}, ...rows)));
       const file = new Blob([JSON.stringify(benchFile(found), null, 2) + "\n"], { type: "application/json" });
       at("save").href = URL.createObjectURL(file);
       at("save").hidden = false;
@@ -367,8 +409,50 @@
     idle(true);
   });
 
-  // What `holdfast bench --json` would say of this GPU, with all samples.
-  const benchFile = (found) => ({ version: contents.version, adapter, agent: navigator.userAgent, ...found });
+  const quantities = ({ step_us, sweep_us_per_point }) => [
+    { name: "step_us", title: "training step", unit: "µs", samples: step_us },
+    { name: "sweep_us_per_point", title: "sweep", unit: `µs on ${plan.test_images} images`, samples: sweep_us_per_point },
+  ];
+
+  // What `holdfast bench --save` would write (docs/bench-format.md), as far as a browser tells.
+  function benchFile(found) {
+    const dense = network.tensors.filter(({ shape }) => shape.length === 2);
+    return {
+      format: "holdfast bench",
+      format_version: 1,
+      date: new Date().toISOString().replace(/\.\d+Z$/, "Z"),
+      fingerprint: {
+        processor: "unknown",
+        family: "unknown",
+        simd: "unknown",
+        cores: null,
+        threads: navigator.hardwareConcurrency ?? 1,
+        caches: {},
+        memory: 2 ** 30 * (navigator.deviceMemory ?? 0),
+        system: navigator.userAgent,
+        kernel: "unknown",
+        driver: "",
+        version: contents.version,
+        commit: "unknown",
+        debug: false,
+        load_start: 0,
+        load_end: 0,
+      },
+      device: { ...device, backend: "webgpu", driver: "", variant: "wgsl-stacked" },
+      certificate: null,
+      settings: {
+        model: "dnn",
+        replicates: 1,
+        batch: plan.batch,
+        side: network.height,
+        hidden: dense.slice(0, -1).map(({ shape }) => shape[1]),
+        bias: true,
+        filters: null,
+        threads: null,
+      },
+      quantities: quantities(found),
+    };
+  }
 
   // ---- Everything together ----------------------------------------------------------------------------------------------
 
@@ -410,16 +494,14 @@
 
   function drawAll() {
     drawTraining();
-    if (run.history) {
-      drawFocus();
-      drawPruning();
-    }
+    drawPruning();
   }
 
   at("train").addEventListener("click", train);
   at("stop").addEventListener("click", () => worker.postMessage({ what: "stop" }));
   at("back").addEventListener("click", () => {
     run = recorded;
+    complete = recorded;
     at("back").hidden = true;
     say("The recorded run is shown.");
     drawAll();
@@ -432,26 +514,19 @@
   drawKernels();
   drawAll();
 
-  let adapter = null;
-  const data = {
-    images: await unpack(contents.images, Uint8Array),
-    labels: await unpack(contents.labels, Uint8Array),
-    rates: await unpack(plan.rates, Float32Array),
-    orders: await unpack(plan.orders, Uint32Array),
-  };
   try {
-    const found = await ask("open", { contents: { program, plan, network }, data });
+    const found = await ask("open", { contents: { program, plan, network, images: contents.images, labels: contents.labels } });
     if (found.missing) {
       unusable(`No training here: ${found.missing}. Current versions of Chrome, Edge, Safari and Firefox have WebGPU on most machines.`);
     } else {
-      adapter = found.adapter;
-      const name = [adapter.description, adapter.vendor, adapter.architecture].filter(Boolean).join(" ") || "a GPU that has no name here";
-      at("device").textContent = `Ready: ${name}. Until you train, a recorded run is shown.`;
+      device = { name: found.name, kind: found.software ? "software" : "GPU" };
+      const slow = found.software ? " This is a driver in software: everything works, slowly." : "";
+      at("device").textContent = `Ready: ${found.name}. Until you train, a recorded run is shown.${slow}`;
       idle(true);
     }
   } catch (error) {
     unusable(`WebGPU is here, but the kernels could not be prepared: ${error.message}.`);
   }
   // For those who want to look by hand, and for tests/browser.
-  window.playground = { plan, recorded, ask, points, sweep, current: () => run };
+  window.playground = { plan, recorded, ask, sweep, current: () => complete };
 })();

@@ -34,12 +34,12 @@ function drawChart(place, about, { x, y, lines, level, band, mark, falling }) {
     const [from, to] = band.map(up).sort((a, b) => a - b);
     svg.append(vector("rect", { x: left, y: from, width: width - left - right, height: Math.max(to - from, 1), style: "fill: var(--accent); opacity: .18" }));
   }
-  const columns = ticks(x.low, x.high, Math.max(2, width / 110));
+  const columns = ticks(x.low, x.high, Math.max(3, width / 90));
   for (const value of columns.found) {
     line(across(value), top, across(value), height - bottom, "stroke: var(--line)");
     text(across(value), height - bottom + 16, value.toFixed(DIGITS(columns.step)), "middle");
   }
-  const rows = ticks(y.low, y.high, Math.max(2, height / 55));
+  const rows = ticks(y.low, y.high, Math.max(3, height / 36));
   for (const value of rows.found) {
     line(left, up(value), width - right, up(value), "stroke: var(--line)");
     text(left - 6, up(value) + 4, value.toFixed(DIGITS(rows.step)), "end");

@@ -9,13 +9,6 @@ const CRITERIA = [
   { method: "random", name: "Random", colour: "#8c8c8c", about: "removes weights by lot" },
 ];
 
-// Bytes as Rust packed them: base64 of gzip.
-async function unpack(text, Kind) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Kind(await new Response(stream).arrayBuffer());
-}
-
 // Indices of weights by descending score, ties by lower index.
 const descending = (scores) => Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
 
