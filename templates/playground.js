@@ -7,7 +7,9 @@
   const [inputs, units] = focus.shape;
   const weights = inputs * units;
   const steps = (plan.epochs * plan.training_images) / plan.batch;
-  const say = (words) => { at("progress").textContent = words; };
+  const say = (words) => {
+    at("progress").textContent = words;
+  };
 
   // The recorded run is shown until the page has one of its own.
   const recorded = await recordedRun(contents.recorded);
@@ -18,16 +20,6 @@
   // The GPU, once it is known.
   let device = null;
   const times = new Map();
-
-  async function recordedRun({ device, correct, curves, ...packed }) {
-    const floats = ["losses", "parameters", "history", "minimum", "maximum", "smallest_magnitude"];
-    const run = { device, correct, curves: new Map(), masks: new Map() };
-    for (const [name, text] of Object.entries(packed)) {
-      run[name] = await unpack(text, floats.includes(name) ? Float32Array : Uint32Array);
-    }
-    for (const { method, setting, correct } of curves) run.curves.set(`${method} ${setting}`, Promise.resolve(correct));
-    return run;
-  }
 
   // ---- The worker -------------------------------------------------------------------------------------------------------
 
@@ -78,7 +70,10 @@
         if (part.losses) {
           run.losses.push(...part.losses);
           const seconds = (performance.now() - start) / 1000;
-          say(`Epoch ${part.epoch + 1} of ${plan.epochs}: ${run.losses.length} of ${steps} steps, ${Math.round(run.losses.length / seconds)} a second.`);
+          say(
+            `Epoch ${part.epoch + 1} of ${plan.epochs}: ${run.losses.length} of ${steps} steps, ` +
+              `${Math.round(run.losses.length / seconds)} a second.`,
+          );
           at("bar").value = run.losses.length / steps;
         } else {
           run.correct.push(part.correct);
@@ -92,7 +87,9 @@
       } else {
         complete = Object.assign(run, found);
         const seconds = (performance.now() - start) / 1000;
-        say(`Trained in ${seconds.toFixed(1)} s: ${percent(run.correct.at(-1) / plan.test_images)} of the test images are right.`);
+        say(
+          `Trained in ${seconds.toFixed(1)} s: ${percent(run.correct.at(-1) / plan.test_images)} of the test images are right.`,
+        );
       }
     } catch (error) {
       say(`Training failed: ${error.message}.`);
@@ -107,29 +104,34 @@
 
   // ---- Pruning ----------------------------------------------------------------------------------------------------------
 
-  const criterion = chooser("Criterion", CRITERIA.map((one) => [one.name, one]), at("criteria"));
-  const tolerance = chooser("Tolerance", plan.tolerances.map((one, place) => [`${100 * one} %`, place]), at("criteria"));
-  const window_ = chooser("Last epochs looked at", plan.windows.map((one, place) => [String(one), place]), at("criteria"));
+  const criterion = chooser(
+    "Criterion",
+    CRITERIA.map((one) => [one.name, one]),
+    at("criteria"),
+  );
+  const tolerance = chooser(
+    "Tolerance",
+    plan.tolerances.map((one, place) => [`${100 * one} %`, place]),
+    at("criteria"),
+  );
+  const window_ = chooser(
+    "Last epochs looked at",
+    plan.windows.map((one, place) => [String(one), place]),
+    at("criteria"),
+  );
   tolerance.select.value = 1;
   window_.select.value = 1;
   const boxes = {
     accuracy: box(at("found"), "accuracy", "Test images right"),
     change: box(at("found"), "change", "Against all weights"),
     removed: box(at("found"), "removed", "Weights removed"),
-    setting: box(at("found"), "setting", "Removed if"),
+    setting: box(at("found"), "setting", "What goes first"),
   };
 
   const settingOf = ({ method }) => {
     if (method === "stability") return tolerance.value();
     return ["hold", "settle"].includes(method) ? window_.value() : 0;
   };
-
-  // The masks of all points of a criterion; made once.
-  function masksOf(own, method, setting) {
-    const name = `${method} ${setting}`;
-    if (!own.masks.has(name)) own.masks.set(name, points(own, plan, method, setting));
-    return own.masks.get(name);
-  }
 
   // How many test images are right at each point of a criterion: from the record, or from this GPU; kept for the next time.
   function curve(own, { method }, setting) {
@@ -140,7 +142,7 @@
 
   // The same, measured on this GPU in any case.
   async function sweep(own, method, setting) {
-    const masks = masksOf(own, method, setting);
+    const masks = masksOf(own, plan, method, setting);
     const kept = new Uint8Array(masks.length * weights);
     masks.forEach((mask, place) => kept.set(mask, place * weights));
     ask("load", { parameters: own.parameters });
@@ -157,7 +159,7 @@
     const setting = settingOf(one);
     tolerance.select.parentElement.hidden = one.method !== "stability";
     window_.select.parentElement.hidden = !["hold", "settle"].includes(one.method);
-    const masks = masksOf(own, one.method, setting);
+    const masks = masksOf(own, plan, one.method, setting);
     const shares = masks.map((mask) => removedOf(mask) / weights);
     at("size").max = masks.length - 1;
     if (event?.target === at("size")) {
@@ -179,26 +181,33 @@
     const removed = removedOf(masks[place]);
     const accuracy = accuracies[place];
     const dense = complete.correct.at(-1) / plan.test_images;
-    at("slider-name").textContent = one.method === "stability" ? "Epochs that a weight must have held its value" : "Weights removed";
+    at("slider-name").textContent =
+      one.method === "stability" ? "Epochs that a weight must have held its value" : "Weights removed";
     boxes.accuracy.value.textContent = percent(accuracy);
     const change = 100 * (accuracy - dense);
     boxes.change.value.textContent = `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(2)} points`;
     boxes.removed.value.textContent = `${removed} of ${weights} (${((100 * removed) / weights).toFixed(1)} %)`;
     boxes.setting.value.textContent = {
-      stability: `stable for fewer than ${place + 1} epochs`,
-      settle: "moved most",
-      hold: "held least",
-      magnitude: "smallest",
-      random: "drawn",
+      stability: `held for under ${place + 1} epochs`,
+      settle: "what moved most",
+      hold: "what held least",
+      magnitude: "what is smallest",
+      random: "what is drawn",
     }[one.method];
     at("size").setAttribute("aria-valuetext", `${removed} of ${weights} weights removed, ${percent(accuracy)} right`);
     const lines = CRITERIA.map((other, index) => {
-      const shares = masksOf(own, other.method, settingOf(other)).map((mask) => (100 * removedOf(mask)) / weights);
+      const shares = masksOf(own, plan, other.method, settingOf(other)).map((mask) => (100 * removedOf(mask)) / weights);
       const line = shares.map((share, place) => [share, (100 * found[index][place]) / plan.test_images]);
-      return { colour: other.colour, width: other === one ? 3.5 : 1.5, points: line, dots: other.method === "stability" };
+      return {
+        colour: other.colour,
+        width: other === one ? 3.5 : 1.5,
+        points: line,
+        dots: other.method === "stability",
+      };
     });
     lines.push(...lines.splice(CRITERIA.indexOf(one), 1));
-    const about = `${one.name} ${one.about}. With ${removed} of ${weights} weights removed, ${percent(accuracy)} of the test images are right.`;
+    const told = `With ${removed} of ${weights} weights removed, ${percent(accuracy)} of the test images are right.`;
+    const about = `${one.name} ${one.about}. ${told}`;
     drawChart(at("curve-chart"), about, {
       x: { low: 0, high: 100, name: "weights of the layer removed (%)" },
       y: { low: 0, high: 100 },
@@ -206,7 +215,8 @@
       level: { value: 100 * dense, name: `nothing removed: ${percent(dense)}` },
       mark: { x: (100 * removed) / weights, y: 100 * accuracy, colour: one.colour },
     });
-    at("keys").replaceChildren(...CRITERIA.map((other) => key(other.colour, other.name)), ` · ${one.name} ${one.about}.`);
+    at("keys").replaceChildren(...CRITERIA.map((other) => key(other.colour, other.name)));
+    at("about").textContent = `${one.name} ${one.about}.`;
     drawFocus(masks[place]);
   }
 
@@ -221,7 +231,10 @@
   const CELL = 14;
   let shownMask = new Uint8Array(weights).fill(1);
 
-  const pictures = network.tensors.map(({ name, shape }, index) => {
+  // Each layer has weights and a bias.
+  const nameOf = (index) => `Layer ${index / 2 + 1}${index + 2 === network.tensors.length ? ", the output" : ""}`;
+
+  const pictures = network.tensors.map(({ shape }, index) => {
     if (shape.length !== 2 || index === network.focus) return null;
     const first = index === 0;
     const [rows, columns] = shape;
@@ -232,9 +245,9 @@
       width: first ? across * (network.width + 1) - 1 : columns,
       height: first ? Math.ceil(columns / across) * (network.height + 1) - 1 : rows,
     });
-    canvas.style.width = `${canvas.width * (first ? 2 : 6)}px`;
-    const words = first ? `${name}: what each of the ${columns} units looks for` : `${name}: ${rows} inputs (rows) to ${columns} units`;
-    canvas.setAttribute("aria-label", words);
+    canvas.style.width = `${canvas.width * (first ? 2 : 5)}px`;
+    const words = first ? `Layer 1: what each of its ${columns} units looks for` : nameOf(index);
+    canvas.setAttribute("aria-label", `${words}, ${rows} inputs to ${columns} units`);
     at("layers").append(element("figure", {}, element("figcaption", {}, words), canvas));
     const place = (row, column) => {
       if (!first) return [column, row];
@@ -251,15 +264,25 @@
     const canvas = at("focus");
     [canvas.width, canvas.height] = [units * CELL, inputs * CELL];
     const small = new OffscreenCanvas(units, inputs);
-    paint(small, tensor(complete, network.focus), inputs, units, (row, column) => [column, row], (weight) => !mask[weight]);
+    paint(
+      small,
+      tensor(complete, network.focus),
+      inputs,
+      units,
+      (row, column) => [column, row],
+      (weight) => !mask[weight],
+    );
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = false;
     pen.drawImage(small, 0, 0, canvas.width, canvas.height);
-    at("focus-name").textContent = `${focus.name}, the last hidden layer: ${inputs} inputs (rows) to ${units} units`;
-    canvas.setAttribute("aria-label", `${focus.name}: ${removedOf(mask)} of ${weights} weights are removed`);
+    at("focus-name").textContent = `${nameOf(network.focus)}, the last hidden one: a row for each input, a column for each unit`;
+    canvas.setAttribute("aria-label", `${nameOf(network.focus)}: ${removedOf(mask)} of ${weights} weights are removed`);
     if (chosen !== null) {
       const [x, y] = [(chosen % units) * CELL, Math.floor(chosen / units) * CELL];
-      for (const [grow, colour] of [[1, "#000"], [3, "#fff"]]) {
+      for (const [grow, colour] of [
+        [1, "#000"],
+        [3, "#fff"],
+      ]) {
         pen.lineWidth = 2;
         pen.strokeStyle = colour;
         pen.strokeRect(x - grow, y - grow, CELL + 2 * grow, CELL + 2 * grow);
@@ -280,13 +303,18 @@
     const [low, high] = [Math.min(...path), Math.max(...path)];
     const margin = plan.tolerances[place] * Math.abs(last);
     const share = `${100 * plan.tolerances[place]} %`;
-    at("weight").textContent =
-      `From unit ${Math.floor(chosen / units)} to unit ${chosen % units}: ${last.toPrecision(3)} at the end, rank ${ranks.at(-1)} of ` +
-      `${weights}. It stayed within ${share} of that for the last ${held} ${held === 1 ? "epoch" : "epochs"}, and its magnitude ` +
-      `was never below ${least.toPrecision(3)} in the last ${plan.windows[window_.value()]}. The slider ${mask[chosen] ? "keeps" : "removes"} it.`;
+    at("weight").textContent = [
+      `From unit ${Math.floor(chosen / units)} to unit ${chosen % units}:`,
+      `${last.toPrecision(3)} at the end, rank ${ranks.at(-1)} of ${weights}.`,
+      `It stayed within ${share} of that for the last ${held} ${held === 1 ? "epoch" : "epochs"},`,
+      `and its magnitude was never below ${least.toPrecision(3)} in the last ${plan.windows[window_.value()]}.`,
+      `The slider ${mask[chosen] ? "keeps" : "removes"} it.`,
+    ].join(" ");
     const x = { low: 1, high: plan.epochs, name: `epoch (shaded: within ${share} of the end)` };
     const pad = 0.08 * (high - low || 1);
-    const line = (numbers) => [{ colour: "var(--accent)", points: numbers.map((value, epoch) => [epoch + 1, value]), dots: true }];
+    const line = (numbers) => [
+      { colour: "var(--accent)", points: numbers.map((value, epoch) => [epoch + 1, value]), dots: true },
+    ];
     drawChart(at("path-chart"), `The weight went from ${path[0].toPrecision(3)} to ${last.toPrecision(3)}`, {
       x,
       y: { low: low - pad, high: high + pad },
@@ -322,69 +350,16 @@
 
   // ---- Kernels and measurements -----------------------------------------------------------------------------------------
 
-  const RECORDINGS = [
-    ["initial weights", "Initial weights: one launch for each layer"],
-    ["training", "A training step"],
-    ["evaluation", "Test images through the whole network"],
-    ["rank", "Ranks of the history"],
-    ["count", "Magnitude stability"],
-    ["envelope", "Extremes over the last epochs"],
-    ["sweep", "Pruned networks: the layers before once, then many masks at once"],
-  ];
-
-  // Launches of a recording, those of the same kernel that follow each other together.
-  function grouped(label) {
-    const groups = [];
-    program.recordings[label].forEach(({ kernel, workgroups, operations }, place) => {
-      if (groups.at(-1)?.kernel !== kernel) groups.push({ kernel, places: [], workgroups: 0, operations: 0 });
-      const group = groups.at(-1);
-      group.places.push(place);
-      group.workgroups += workgroups.reduce((product, count) => product * count);
-      group.operations += operations;
-    });
-    return groups;
-  }
-
-  function drawKernels() {
-    at("kernels").replaceChildren(
-      ...RECORDINGS.map(([label, title]) => {
-        const source = element("pre", { tabindex: "0", hidden: "" });
-        const rows = grouped(label).map(({ kernel, places, workgroups, operations }) => {
-          const name = element("button", { type: "button", "aria-expanded": "false" }, kernel);
-          name.addEventListener("click", () => {
-            const opens = name.getAttribute("aria-expanded") === "false";
-            for (const other of source.parentElement.querySelectorAll("button")) other.setAttribute("aria-expanded", "false");
-            name.setAttribute("aria-expanded", String(opens));
-            source.textContent = program.kernels[kernel].source;
-            source.setAttribute("aria-label", `WGSL of ${kernel}`);
-            source.hidden = !opens;
-          });
-          const known = places.map((place) => times.get(`${label} ${place}`)).filter((time) => time !== undefined);
-          const time = known.length === places.length ? known.reduce((a, b) => a + b) : null;
-          const shown = time === null ? "–" : time < 0.0005 ? "< 0.001" : time.toPrecision(3);
-          const rate = time && operations ? (operations / time / 1e6).toPrecision(3) : "–";
-          const head = element("th", { scope: "row" }, name, places.length > 1 ? ` × ${places.length}` : "");
-          return element("tr", {}, head, ...[workgroups, shown, rate].map((cell) => element("td", {}, cell)));
-        });
-        const heads = ["kernel", "workgroups", "ms", "GFLOP/s"].map((head) => element("th", { scope: "col" }, head));
-        const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
-        return element("div", {}, element("h3", {}, title), element("div", { class: "scroll" }, table), source);
-      }),
-    );
-  }
-
   at("times").addEventListener("click", async () => {
     idle(false);
     try {
       await ask("times", {}, ({ label, place, milliseconds }) => times.set(`${label} ${place}`, milliseconds));
-      drawKernels();
+      drawKernels(at("kernels"), program, times);
     } catch (error) {
       at("device").textContent = `The kernels could not be timed: ${error.message}.`;
     }
     idle(true);
   });
-
-  const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
   at("bench").addEventListener("click", async () => {
     idle(false);
@@ -392,15 +367,8 @@
       const found = await ask("benchmark", {}, ({ round, rounds }) => {
         at("measured").textContent = round ? `Measuring: round ${round} of ${rounds} …` : "Warming up …";
       });
-      const rows = quantities(found).map(({ title, unit, samples }) => {
-        const times = [median(samples), Math.min(...samples), Math.max(...samples)];
-        const cells = times.map((value) => element("td", {}, value.toPrecision(3)));
-        return element("tr", {}, element("th", { scope: "row" }, `${title}, ${unit}`), ...cells);
-      });
-      const heads = ["what", "median", "fastest", "slowest"].map((head) => element("th", { scope: "col" }, head));
-      const head = element("thead", {}, element("tr", {}, ...heads));
-      at("measured").replaceChildren(element("table", {}, head, element("tbody", {}, ...rows)));
-      const file = new Blob([JSON.stringify(benchFile(found), null, 2) + "\n"], { type: "application/json" });
+      at("measured").replaceChildren(measuredTable(quantitiesOf(plan, found)));
+      const file = new Blob([JSON.stringify(benchFile(contents, device, found), null, 2) + "\n"], { type: "application/json" });
       at("save").href = URL.createObjectURL(file);
       at("save").hidden = false;
     } catch (error) {
@@ -409,75 +377,11 @@
     idle(true);
   });
 
-  const quantities = ({ step_us, sweep_us_per_point }) => [
-    { name: "step_us", title: "training step", unit: "µs", samples: step_us },
-    { name: "sweep_us_per_point", title: "sweep", unit: `µs on ${plan.test_images} images`, samples: sweep_us_per_point },
-  ];
-
-  // What `holdfast bench --save` would write (docs/bench-format.md), as far as a browser tells.
-  function benchFile(found) {
-    const dense = network.tensors.filter(({ shape }) => shape.length === 2);
-    return {
-      format: "holdfast bench",
-      format_version: 1,
-      date: new Date().toISOString().replace(/\.\d+Z$/, "Z"),
-      fingerprint: {
-        processor: "unknown",
-        family: "unknown",
-        simd: "unknown",
-        cores: null,
-        threads: navigator.hardwareConcurrency ?? 1,
-        caches: {},
-        memory: 2 ** 30 * (navigator.deviceMemory ?? 0),
-        system: navigator.userAgent,
-        kernel: "unknown",
-        driver: "",
-        version: contents.version,
-        commit: "unknown",
-        debug: false,
-        load_start: 0,
-        load_end: 0,
-      },
-      device: { ...device, backend: "webgpu", driver: "", variant: "wgsl-stacked" },
-      certificate: null,
-      settings: {
-        model: "dnn",
-        replicates: 1,
-        batch: plan.batch,
-        side: network.height,
-        hidden: dense.slice(0, -1).map(({ shape }) => shape[1]),
-        bias: true,
-        filters: null,
-        threads: null,
-      },
-      quantities: quantities(found),
-    };
-  }
-
   // ---- Everything together ----------------------------------------------------------------------------------------------
 
   function drawTraining() {
-    const epochs = (numbers) => numbers.map((value, epoch) => [epoch + 1, (100 * value) / plan.test_images]);
-    // As many points as the chart has room for: means of neighbours.
-    const group = Math.max(1, Math.ceil(steps / 400));
-    const mean = (first) => {
-      const part = run.losses.slice(first, first + group);
-      return [first + part.length, part.reduce((a, b) => a + b, 0) / part.length];
-    };
-    const losses = Array.from({ length: Math.ceil(run.losses.length / group) }, (_, place) => mean(place * group));
-    const last = losses.at(-1)?.[1];
-    drawChart(at("loss-chart"), last === undefined ? "No step was trained yet" : `After ${run.losses.length} steps the loss is ${last.toPrecision(3)}`, {
-      x: { low: 0, high: steps, name: group > 1 ? `step (means of ${group})` : "step" },
-      y: { low: 0, high: 2.4 },
-      lines: [{ colour: "var(--accent)", width: 1.5, points: losses }],
-    });
-    const accuracy = run.correct.at(-1);
-    const other = run === recorded ? [] : [{ colour: "var(--quiet)", width: 1, points: epochs(recorded.correct) }];
-    drawChart(at("accuracy-chart"), accuracy === undefined ? "No epoch is complete yet" : `After epoch ${run.correct.length}: ${percent(accuracy / plan.test_images)}`, {
-      x: { low: 1, high: plan.epochs, name: other.length ? "epoch (grey: the recorded run)" : "epoch" },
-      y: { low: 50, high: 100 },
-      lines: [...other, { colour: "var(--accent)", points: epochs([...run.correct]), dots: true }],
-    });
+    drawLosses(at("loss-chart"), run.losses, steps);
+    drawAccuracies(at("accuracy-chart"), run.correct, run === recorded ? [] : recorded.correct, plan);
     drawLayers();
   }
 
@@ -511,13 +415,17 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   new ResizeObserver(() => later(drawAll)).observe(at("curve-chart"));
   chosen = Math.floor(weights / 2) + Math.floor(units / 2);
-  drawKernels();
+  drawKernels(at("kernels"), program, times);
   drawAll();
 
   try {
-    const found = await ask("open", { contents: { program, plan, network, images: contents.images, labels: contents.labels } });
+    const found = await ask("open", {
+      contents: { program, plan, network, images: contents.images, labels: contents.labels },
+    });
     if (found.missing) {
-      unusable(`No training here: ${found.missing}. Current versions of Chrome, Edge, Safari and Firefox have WebGPU on most machines.`);
+      unusable(
+        `No training here: ${found.missing}. Current versions of Chrome, Edge, Safari and Firefox have WebGPU on most machines.`,
+      );
     } else {
       device = { name: found.name, kind: found.software ? "software" : "GPU" };
       const slow = found.software ? " This is a driver in software: everything works, slowly." : "";
@@ -529,4 +437,6 @@
   }
   // For those who want to look by hand, and for tests/browser.
   window.playground = { plan, recorded, ask, sweep, current: () => complete };
-})();
+})().catch((error) => {
+  document.getElementById("device").textContent = `This page does not run in this browser: ${error.message}.`;
+});

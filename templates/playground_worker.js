@@ -21,7 +21,11 @@ class Driver {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     this.buffers = program.arrays.map(({ bytes }) => device.createBuffer({ size: bytes, usage }));
     program.arrays.forEach(({ content }, number) => {
-      if (content) this.write(this.buffers[number], Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0)));
+      if (content)
+        this.write(
+          this.buffers[number],
+          Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0)),
+        );
     });
     // The engine counted copies of the history; here all kernels read the one that lies on the GPU.
     this.history = this.array("rank", "weights");
@@ -145,7 +149,11 @@ class Driver {
   // Places and rows of the steps that the test images are cut into, with so many rows for each.
   testSteps(rows) {
     const steps = this.plan.test_images / this.step;
-    return Array.from({ length: steps }, (_, place) => ({ first: place * this.step, samples: this.step, row: place * rows }));
+    return Array.from({ length: steps }, (_, place) => ({
+      first: place * this.step,
+      samples: this.step,
+      row: place * rows,
+    }));
   }
 
   // Trains for one epoch, as many steps in a submission as suit the device; `told` hears the losses of each submission.
@@ -154,7 +162,7 @@ class Driver {
     this.write(this.array("training", "order"), this.data.orders.subarray(epoch * images, (epoch + 1) * images));
     const losses = this.array("training", "losses");
     const room = this.array("training", "step").size / (4 * RECORD_WORDS);
-    for (let done = 0; done < this.steps && !stopped; ) {
+    for (let done = 0; done < this.steps && !stopped;) {
       const count = Math.min(this.pace, room, this.steps - done);
       const step = (place) => ({
         first: (done + place) * this.batch,
@@ -162,7 +170,10 @@ class Driver {
         row: done + place,
         rate: this.data.rates[epoch * this.steps + done + place],
       });
-      this.writeRecords("training", Array.from({ length: count }, (_, place) => step(place)));
+      this.writeRecords(
+        "training",
+        Array.from({ length: count }, (_, place) => step(place)),
+      );
       const start = performance.now();
       const bytes = await this.submit(
         (pass) => {
@@ -178,7 +189,10 @@ class Driver {
       this.pace = Math.max(1, Math.min(fitting, 4 * this.pace));
       done += count;
       // A mean, and how many were right, side by side.
-      told(new Float32Array(bytes).filter((_, place) => place % 2 === 0), done);
+      told(
+        new Float32Array(bytes).filter((_, place) => place % 2 === 0),
+        done,
+      );
     }
   }
 
@@ -363,7 +377,7 @@ function next(value, direction) {
   if (word[0] << 1 === 0) {
     word[0] = direction > 0 ? 1 : 0x80000001;
   } else {
-    word[0] += (value > 0) === (direction > 0) ? 1 : -1;
+    word[0] += value > 0 === direction > 0 ? 1 : -1;
   }
   return single[0];
 }

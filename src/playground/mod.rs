@@ -23,7 +23,7 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
-use subject::{BATCH, EPOCHS, SEED, Subject, TOLERANCES, WINDOWS};
+use subject::{BATCH, EPOCHS, Subject, TOLERANCES, WINDOWS};
 
 /// What runs on the page itself, and what in its worker.
 const SCRIPT: &str = concat!(
@@ -31,6 +31,7 @@ const SCRIPT: &str = concat!(
     include_str!("../../templates/playground_unpack.js"),
     include_str!("../../templates/playground_runs.js"),
     include_str!("../../templates/playground_drawings.js"),
+    include_str!("../../templates/playground_kernels.js"),
     include_str!("../../templates/playground.js")
 );
 const WORKER: &str =
@@ -75,7 +76,6 @@ struct Plan {
     test_images: usize,
     batch: usize,
     epochs: usize,
-    seed: u64,
     tolerances: [f64; TOLERANCES.len()],
     windows: [u32; WINDOWS.len()],
     /// Adam's rate of each step, `f32`.
@@ -150,7 +150,6 @@ impl Contents {
                 test_images: test.samples(),
                 batch: BATCH,
                 epochs: EPOCHS,
-                seed: SEED,
                 tolerances: TOLERANCES,
                 windows: WINDOWS,
                 rates: packed(&subject.rates()),

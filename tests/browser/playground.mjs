@@ -19,12 +19,18 @@ assert(statSync(file).size < 6e6, "the page has 6 MB or more");
 const LOSS_TOLERANCE = 1e-5;
 const STEPS = 300;
 
-const WEBGPU = ["--enable-unsafe-webgpu", ...(process.env.GPU ? ["--enable-features=Vulkan"] : ["--use-webgpu-adapter=swiftshader"])];
+const WEBGPU = [
+  "--enable-unsafe-webgpu",
+  ...(process.env.GPU ? ["--enable-features=Vulkan"] : ["--use-webgpu-adapter=swiftshader"]),
+];
 const QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"];
 
 // Opens the page in a browser of its own; what goes wrong on it is kept.
 async function open(args, viewport = { width: 1400, height: 900 }) {
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: [...QUIET, ...args] });
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [...QUIET, ...args],
+  });
   const page = await browser.newPage({ viewport });
   page.setDefaultTimeout(600_000);
   const problems = [];
@@ -111,6 +117,10 @@ console.log("ranks, counts and extremes of the recorded history are equal");
 // Training from the same weights on the same images: the losses are those of the CPU engine.
 const start = Date.now();
 await page.locator("#train").click();
+// Meanwhile the page is awake: the run before can be pruned.
+await page.locator("#size").fill("50");
+await page.waitForFunction(() => document.querySelector("[data-of=removed]").textContent.endsWith("(50.0 %)"));
+assert(await page.locator("#train").isDisabled(), "the training was over before the slider moved");
 await page.waitForFunction(() => !document.getElementById("train").disabled);
 assert.match(await page.locator("#progress").textContent(), /^Trained in /);
 const { losses, expected, correct, images } = await page.evaluate(() => ({
@@ -126,7 +136,9 @@ for (let step = 0; step < STEPS; step += 1) {
   assert(share <= 1, `the loss of step ${step} is ${losses[step]}, the engine has ${expected[step]}: ${share} of the tolerance`);
   worst = Math.max(worst, share);
 }
-console.log(`${STEPS} losses within ${(100 * worst).toFixed(1)} % of the tolerance; ${losses.length} steps in ${((Date.now() - start) / 1000).toFixed(0)} s`);
+console.log(
+  `${STEPS} losses within ${(100 * worst).toFixed(1)} % of the tolerance; ${losses.length} steps in ${((Date.now() - start) / 1000).toFixed(0)} s`,
+);
 assert(correct > 0.85 * images, `only ${correct} of ${images} test images are right`);
 
 // What the page shows of its own run is what its sweep gives.
@@ -136,16 +148,21 @@ const own = await page.evaluate(async () => {
 });
 await page.locator("#criteria select").first().selectOption({ label: "Magnitude stability" });
 await page.locator("#size").fill("9");
-await page.waitForFunction((right) => document.querySelector("[data-of=accuracy]").textContent === right, `${((100 * own[9]) / images).toFixed(2)} %`);
+await page.waitForFunction(
+  (right) => document.querySelector("[data-of=accuracy]").textContent === right,
+  `${((100 * own[9]) / images).toFixed(2)} %`,
+);
 await page.locator("#focus").press("ArrowRight");
 assert.match(await page.locator("#weight").textContent(), /^From unit \d+ to unit \d+: /);
 
 // Every kernel is timed and can be read; the measurements can be saved.
 await page.locator("#times").click();
 await page.waitForFunction(() => !document.getElementById("times").disabled);
-const rows = await page.locator("#kernels tbody tr").evaluateAll((rows) =>
-  rows.map((row) => [row.querySelector("button").textContent, Number(row.cells[2].textContent.replace("< ", ""))]),
-);
+const rows = await page
+  .locator("#kernels tbody tr")
+  .evaluateAll((rows) =>
+    rows.map((row) => [row.querySelector("button").textContent, Number(row.cells[2].textContent.replace("< ", ""))]),
+  );
 assert(rows.length > 12 && rows.every(([, time]) => time > 0), JSON.stringify(rows));
 const slowest = rows.reduce((slowest, row) => (row[1] > slowest[1] ? row : slowest));
 console.log(`${rows.length} rows of kernels are timed, the slowest is ${slowest[0]} with ${slowest[1]} ms`);
@@ -156,8 +173,14 @@ await page.locator("#save").waitFor();
 const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#save").click()]);
 const saved = JSON.parse(readFileSync(await download.path(), "utf8"));
 assert.deepEqual([saved.format, saved.format_version], ["holdfast bench", 1]);
-assert.deepEqual(saved.quantities.map(({ name }) => name), ["step_us", "sweep_us_per_point"]);
-assert(saved.quantities.every(({ samples }) => samples.length === 9 && samples.every((time) => time > 0)), JSON.stringify(saved));
+assert.deepEqual(
+  saved.quantities.map(({ name }) => name),
+  ["step_us", "sweep_us_per_point"],
+);
+assert(
+  saved.quantities.every(({ samples }) => samples.length === 9 && samples.every((time) => time > 0)),
+  JSON.stringify(saved),
+);
 if (screenshots) writeFileSync(join(screenshots, "bench.json"), JSON.stringify(saved));
 
 await look(page, "trained");
