@@ -6,28 +6,20 @@
   const focus = network.tensors[network.focus];
   const [inputs, units] = focus.shape;
   const weights = inputs * units;
-  const steps = plan.epochs * (await stepsOfEpoch());
-  const say = (words) => { at("progress").textContent = words; };
+  const steps = (plan.epochs * plan.training_images) / plan.batch;
+  const say = (words) => {
+    at("progress").textContent = words;
+  };
 
-  async function stepsOfEpoch() {
-    return (await unpack(plan.rates, Float32Array)).length / plan.epochs;
-  }
-
-  // What is shown: the recorded run, until the page has one of its own.
+  // The recorded run is shown until the page has one of its own.
   const recorded = await recordedRun(contents.recorded);
+  // The run whose training is shown, and the last complete one, whose weights are pruned.
   let run = recorded;
+  let complete = recorded;
   let chosen = null;
+  // The GPU, once it is known.
+  let device = null;
   const times = new Map();
-
-  async function recordedRun({ device, correct, curves, ...packed }) {
-    const floats = ["losses", "parameters", "history", "minimum", "maximum", "smallest_magnitude"];
-    const run = { name: `the recorded run (${device})`, correct, curves: new Map() };
-    for (const [name, text] of Object.entries(packed)) {
-      run[name] = await unpack(text, floats.includes(name) ? Float32Array : Uint32Array);
-    }
-    for (const { method, setting, correct } of curves) run.curves.set(`${method} ${setting}`, Promise.resolve(correct));
-    return run;
-  }
 
   // ---- The worker -------------------------------------------------------------------------------------------------------
 
@@ -68,7 +60,7 @@
   // ---- Training ---------------------------------------------------------------------------------------------------------
 
   async function train() {
-    run = { name: "the run in this browser", training: true, losses: [], correct: [], curves: new Map() };
+    run = { training: true, losses: [], correct: [], curves: new Map(), masks: new Map() };
     idle(false);
     at("back").hidden = true;
     at("bar").hidden = false;
@@ -78,7 +70,10 @@
         if (part.losses) {
           run.losses.push(...part.losses);
           const seconds = (performance.now() - start) / 1000;
-          say(`Epoch ${part.epoch + 1} of ${plan.epochs}: ${run.losses.length} of ${steps} steps, ${Math.round(run.losses.length / seconds)} a second.`);
+          say(
+            `Epoch ${part.epoch + 1} of ${plan.epochs}: ${run.losses.length} of ${steps} steps, ` +
+              `${Math.round(run.losses.length / seconds)} a second.`,
+          );
           at("bar").value = run.losses.length / steps;
         } else {
           run.correct.push(part.correct);
@@ -87,19 +82,21 @@
         later(drawTraining);
       });
       if (found.stopped) {
-        say("Stopped. The recorded run is shown again.");
-        run = recorded;
+        say("Stopped. The run before is shown again.");
+        run = complete;
       } else {
-        Object.assign(run, found, { training: false });
+        complete = Object.assign(run, found);
         const seconds = (performance.now() - start) / 1000;
-        say(`Trained in ${seconds.toFixed(1)} s: ${percent(run.correct.at(-1) / plan.test_images)} of the test images are right.`);
-        at("back").hidden = false;
+        say(
+          `Trained in ${seconds.toFixed(1)} s: ${percent(run.correct.at(-1) / plan.test_images)} of the test images are right.`,
+        );
       }
     } catch (error) {
       say(`Training failed: ${error.message}.`);
-      run = recorded;
+      run = complete;
     }
     at("bar").hidden = true;
+    at("back").hidden = complete === recorded;
     run.training = false;
     idle(true);
     drawAll();
@@ -107,16 +104,28 @@
 
   // ---- Pruning ----------------------------------------------------------------------------------------------------------
 
-  const criterion = chooser("Criterion", CRITERIA.map((one) => [one.name, one]), at("criteria"));
-  const tolerance = chooser("Tolerance", plan.tolerances.map((one, place) => [`${100 * one} %`, place]), at("criteria"));
-  const window_ = chooser("Last epochs looked at", plan.windows.map((one, place) => [String(one), place]), at("criteria"));
+  const criterion = chooser(
+    "Criterion",
+    CRITERIA.map((one) => [one.name, one]),
+    at("criteria"),
+  );
+  const tolerance = chooser(
+    "Tolerance",
+    plan.tolerances.map((one, place) => [`${100 * one} %`, place]),
+    at("criteria"),
+  );
+  const window_ = chooser(
+    "Last epochs looked at",
+    plan.windows.map((one, place) => [String(one), place]),
+    at("criteria"),
+  );
   tolerance.select.value = 1;
   window_.select.value = 1;
   const boxes = {
     accuracy: box(at("found"), "accuracy", "Test images right"),
     change: box(at("found"), "change", "Against all weights"),
     removed: box(at("found"), "removed", "Weights removed"),
-    setting: box(at("found"), "setting", "Removed if"),
+    setting: box(at("found"), "setting", "What goes first"),
   };
 
   const settingOf = ({ method }) => {
@@ -133,7 +142,7 @@
 
   // The same, measured on this GPU in any case.
   async function sweep(own, method, setting) {
-    const masks = points(own, plan, method, setting);
+    const masks = masksOf(own, plan, method, setting);
     const kept = new Uint8Array(masks.length * weights);
     masks.forEach((mask, place) => kept.set(mask, place * weights));
     ask("load", { parameters: own.parameters });
@@ -141,44 +150,64 @@
   }
 
   let drawing = 0;
+  // The share of weights that the slider was moved to: another criterion begins as near to it as it can.
+  let wanted = 0.8;
 
-  async function drawPruning() {
-    if (!run.history) return;
+  async function drawPruning(event) {
     drawing += 1;
-    const [mine, own, one] = [drawing, run, criterion.value()];
+    const [mine, own, one] = [drawing, complete, criterion.value()];
     const setting = settingOf(one);
     tolerance.select.parentElement.hidden = one.method !== "stability";
     window_.select.parentElement.hidden = !["hold", "settle"].includes(one.method);
-    const masks = points(own, plan, one.method, setting);
+    const masks = masksOf(own, plan, one.method, setting);
+    const shares = masks.map((mask) => removedOf(mask) / weights);
     at("size").max = masks.length - 1;
-    const found = await Promise.all(CRITERIA.map((other) => curve(own, other, settingOf(other))));
+    if (event?.target === at("size")) {
+      wanted = shares[at("size").value];
+    } else {
+      const distances = shares.map((share) => Math.abs(share - wanted));
+      at("size").value = distances.indexOf(Math.min(...distances));
+    }
+    let found = [];
+    try {
+      found = await Promise.all(CRITERIA.map((other) => curve(own, other, settingOf(other))));
+    } catch (error) {
+      return unusable(`The pruned networks could not be evaluated: ${error.message}.`);
+    }
     // Something else was asked for meanwhile.
     if (mine !== drawing) return;
     const place = Number(at("size").value);
-    const own_curve = found[CRITERIA.indexOf(one)];
+    const accuracies = found[CRITERIA.indexOf(one)].map((right) => right / plan.test_images);
     const removed = removedOf(masks[place]);
-    const accuracy = own_curve[place] / plan.test_images;
-    const dense = own_curve[0] / plan.test_images;
-    at("slider-name").textContent = one.method === "stability" ? "Epochs that a weight must have held its value" : "Weights removed";
+    const accuracy = accuracies[place];
+    const dense = complete.correct.at(-1) / plan.test_images;
+    at("slider-name").textContent =
+      one.method === "stability" ? "Epochs that a weight must have held its value" : "Weights removed";
     boxes.accuracy.value.textContent = percent(accuracy);
     const change = 100 * (accuracy - dense);
     boxes.change.value.textContent = `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(2)} points`;
     boxes.removed.value.textContent = `${removed} of ${weights} (${((100 * removed) / weights).toFixed(1)} %)`;
     boxes.setting.value.textContent = {
-      stability: `stable for fewer than ${place + 1} epochs`,
-      settle: "moved most",
-      hold: "held least",
-      magnitude: "smallest",
-      random: "drawn",
+      stability: `held for under ${place + 1} epochs`,
+      settle: "what moved most",
+      hold: "what held least",
+      magnitude: "what is smallest",
+      random: "what is drawn",
     }[one.method];
     at("size").setAttribute("aria-valuetext", `${removed} of ${weights} weights removed, ${percent(accuracy)} right`);
     const lines = CRITERIA.map((other, index) => {
-      const shares = points(own, plan, other.method, settingOf(other)).map((mask) => (100 * removedOf(mask)) / weights);
+      const shares = masksOf(own, plan, other.method, settingOf(other)).map((mask) => (100 * removedOf(mask)) / weights);
       const line = shares.map((share, place) => [share, (100 * found[index][place]) / plan.test_images]);
-      return { colour: other.colour, width: other === one ? 3.5 : 1.5, points: line, dots: other.method === "stability" };
+      return {
+        colour: other.colour,
+        width: other === one ? 3.5 : 1.5,
+        points: line,
+        dots: other.method === "stability",
+      };
     });
     lines.push(...lines.splice(CRITERIA.indexOf(one), 1));
-    const about = `${one.name} ${one.about}. With ${removed} of ${weights} weights removed, ${percent(accuracy)} of the test images are right.`;
+    const told = `With ${removed} of ${weights} weights removed, ${percent(accuracy)} of the test images are right.`;
+    const about = `${one.name} ${one.about}. ${told}`;
     drawChart(at("curve-chart"), about, {
       x: { low: 0, high: 100, name: "weights of the layer removed (%)" },
       y: { low: 0, high: 100 },
@@ -186,18 +215,26 @@
       level: { value: 100 * dense, name: `nothing removed: ${percent(dense)}` },
       mark: { x: (100 * removed) / weights, y: 100 * accuracy, colour: one.colour },
     });
-    at("keys").replaceChildren(...CRITERIA.map((other) => key(other.colour, other.name)), ` · ${one.name} ${one.about}.`);
+    at("keys").replaceChildren(...CRITERIA.map((other) => key(other.colour, other.name)));
+    at("about").textContent = `${one.name} ${one.about}.`;
     drawFocus(masks[place]);
   }
 
   // ---- Layers -----------------------------------------------------------------------------------------------------------
 
-  const tensor = (index) => run.parameters.subarray(network.tensors[index].offset, network.tensors[index].offset + network.tensors[index].shape.reduce((a, b) => a * b));
+  function tensor(own, index) {
+    const { offset, shape } = network.tensors[index];
+    return own.parameters.subarray(offset, offset + shape[0] * shape[1]);
+  }
+
   // Pixels of the picture for each weight of the focus layer.
   const CELL = 14;
   let shownMask = new Uint8Array(weights).fill(1);
 
-  const pictures = network.tensors.map(({ name, shape }, index) => {
+  // Each layer has weights and a bias.
+  const nameOf = (index) => `Layer ${index / 2 + 1}${index + 2 === network.tensors.length ? ", the output" : ""}`;
+
+  const pictures = network.tensors.map(({ shape }, index) => {
     if (shape.length !== 2 || index === network.focus) return null;
     const first = index === 0;
     const [rows, columns] = shape;
@@ -208,16 +245,16 @@
       width: first ? across * (network.width + 1) - 1 : columns,
       height: first ? Math.ceil(columns / across) * (network.height + 1) - 1 : rows,
     });
-    canvas.style.width = `${canvas.width * (first ? 2 : 6)}px`;
-    const words = first ? `${name}: what each of the ${columns} units looks for` : `${name}: ${rows} inputs (rows) to ${columns} units`;
-    canvas.setAttribute("aria-label", words);
+    canvas.style.width = `${canvas.width * (first ? 2 : 5)}px`;
+    const words = first ? `Layer 1: what each of its ${columns} units looks for` : nameOf(index);
+    canvas.setAttribute("aria-label", `${words}, ${rows} inputs to ${columns} units`);
     at("layers").append(element("figure", {}, element("figcaption", {}, words), canvas));
     const place = (row, column) => {
       if (!first) return [column, row];
       const [x, y] = [row % network.width, Math.floor(row / network.width)];
       return [(column % across) * (network.width + 1) + x, Math.floor(column / across) * (network.height + 1) + y];
     };
-    return () => paint(canvas, tensor(index), rows, columns, place);
+    return () => paint(canvas, tensor(run, index), rows, columns, place);
   });
 
   const drawLayers = () => run.parameters && pictures.forEach((picture) => picture?.());
@@ -227,15 +264,25 @@
     const canvas = at("focus");
     [canvas.width, canvas.height] = [units * CELL, inputs * CELL];
     const small = new OffscreenCanvas(units, inputs);
-    paint(small, tensor(network.focus), inputs, units, (row, column) => [column, row], (weight) => !mask[weight]);
+    paint(
+      small,
+      tensor(complete, network.focus),
+      inputs,
+      units,
+      (row, column) => [column, row],
+      (weight) => !mask[weight],
+    );
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = false;
     pen.drawImage(small, 0, 0, canvas.width, canvas.height);
-    at("focus-name").textContent = `${focus.name}, the last hidden layer: ${inputs} inputs (rows) to ${units} units`;
-    canvas.setAttribute("aria-label", `${focus.name}: ${removedOf(mask)} of ${weights} weights are removed`);
+    at("focus-name").textContent = `${nameOf(network.focus)}, the last hidden one: a row for each input, a column for each unit`;
+    canvas.setAttribute("aria-label", `${nameOf(network.focus)}: ${removedOf(mask)} of ${weights} weights are removed`);
     if (chosen !== null) {
       const [x, y] = [(chosen % units) * CELL, Math.floor(chosen / units) * CELL];
-      for (const [grow, colour] of [[1, "#000"], [3, "#fff"]]) {
+      for (const [grow, colour] of [
+        [1, "#000"],
+        [3, "#fff"],
+      ]) {
         pen.lineWidth = 2;
         pen.strokeStyle = colour;
         pen.strokeRect(x - grow, y - grow, CELL + 2 * grow, CELL + 2 * grow);
@@ -246,23 +293,28 @@
 
   // What the chosen weight did.
   function drawWeight(mask) {
-    if (chosen === null || !run.history) return;
-    const path = Array.from({ length: plan.epochs }, (_, epoch) => run.history[epoch * weights + chosen]);
-    const ranks = path.map((_, epoch) => run.rank[epoch * weights + chosen] + 1);
+    if (chosen === null) return;
+    const path = Array.from({ length: plan.epochs }, (_, epoch) => complete.history[epoch * weights + chosen]);
+    const ranks = path.map((_, epoch) => complete.rank[epoch * weights + chosen] + 1);
     const last = path.at(-1);
     const place = tolerance.value();
-    const held = run.stability[place * weights + chosen];
-    const least = run.smallest_magnitude[window_.value() * weights + chosen];
+    const held = complete.stability[place * weights + chosen];
+    const least = complete.smallest_magnitude[window_.value() * weights + chosen];
     const [low, high] = [Math.min(...path), Math.max(...path)];
     const margin = plan.tolerances[place] * Math.abs(last);
     const share = `${100 * plan.tolerances[place]} %`;
-    at("weight").textContent =
-      `From unit ${Math.floor(chosen / units)} to unit ${chosen % units}: ${last.toPrecision(3)} at the end, rank ${ranks.at(-1)} of ` +
-      `${weights}. It stayed within ${share} of that for the last ${held} ${held === 1 ? "epoch" : "epochs"}, and its magnitude ` +
-      `was never below ${least.toPrecision(3)} in the last ${plan.windows[window_.value()]}. The slider ${mask[chosen] ? "keeps" : "removes"} it.`;
+    at("weight").textContent = [
+      `From unit ${Math.floor(chosen / units)} to unit ${chosen % units}:`,
+      `${last.toPrecision(3)} at the end, rank ${ranks.at(-1)} of ${weights}.`,
+      `It stayed within ${share} of that for the last ${held} ${held === 1 ? "epoch" : "epochs"},`,
+      `and its magnitude was never below ${least.toPrecision(3)} in the last ${plan.windows[window_.value()]}.`,
+      `The slider ${mask[chosen] ? "keeps" : "removes"} it.`,
+    ].join(" ");
     const x = { low: 1, high: plan.epochs, name: `epoch (shaded: within ${share} of the end)` };
     const pad = 0.08 * (high - low || 1);
-    const line = (numbers) => [{ colour: "var(--accent)", points: numbers.map((value, epoch) => [epoch + 1, value]), dots: true }];
+    const line = (numbers) => [
+      { colour: "var(--accent)", points: numbers.map((value, epoch) => [epoch + 1, value]), dots: true },
+    ];
     drawChart(at("path-chart"), `The weight went from ${path[0].toPrecision(3)} to ${last.toPrecision(3)}`, {
       x,
       y: { low: low - pad, high: high + pad },
@@ -298,67 +350,25 @@
 
   // ---- Kernels and measurements -----------------------------------------------------------------------------------------
 
-  const RECORDINGS = [
-    ["initial weights", "Initial weights: one launch for each layer"],
-    ["training", "A training step"],
-    ["evaluation", "Test images through the whole network"],
-    ["rank", "Ranks of the history"],
-    ["count", "Magnitude stability"],
-    ["envelope", "Extremes over the last epochs"],
-    ["sweep", "Pruned networks: the layers before once, then many masks at once"],
-  ];
-
-  function drawKernels() {
-    at("kernels").replaceChildren(
-      ...RECORDINGS.map(([label, title]) => {
-        const source = element("pre", { tabindex: "0", hidden: "" });
-        const rows = program.recordings[label].map(({ kernel, workgroups, operations }, place) => {
-          const name = element("button", { type: "button", "aria-expanded": "false" }, kernel);
-          name.addEventListener("click", () => {
-            const opens = name.getAttribute("aria-expanded") === "false";
-            for (const other of source.parentElement.querySelectorAll("button")) other.setAttribute("aria-expanded", "false");
-            name.setAttribute("aria-expanded", String(opens));
-            source.textContent = program.kernels[kernel].source;
-            source.setAttribute("aria-label", `WGSL of ${kernel}`);
-            source.hidden = !opens;
-          });
-          const time = times.get(`${label} ${place}`);
-          const rate = time && operations ? `${(operations / time / 1e6).toPrecision(3)}` : "–";
-          const shown = time === undefined ? "–" : time < 0.0005 ? "< 0.001" : time.toPrecision(3);
-          return element("tr", {}, element("th", { scope: "row" }, name), ...[workgroups.join(" × "), shown, rate].map((cell) => element("td", {}, cell)));
-        });
-        const heads = ["kernel", "workgroups", "ms a launch", "GFLOP/s"].map((head) => element("th", { scope: "col" }, head));
-        const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
-        return element("div", {}, element("h3", {}, title), element("div", { class: "scroll" }, table), source);
-      }),
-    );
-  }
-
   at("times").addEventListener("click", async () => {
     idle(false);
     try {
       await ask("times", {}, ({ label, place, milliseconds }) => times.set(`${label} ${place}`, milliseconds));
-      drawKernels();
+      drawKernels(at("kernels"), program, times);
     } catch (error) {
       at("device").textContent = `The kernels could not be timed: ${error.message}.`;
     }
     idle(true);
   });
 
-  const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
-
   at("bench").addEventListener("click", async () => {
     idle(false);
-    at("measured").textContent = "Measuring …";
     try {
-      const found = await ask("benchmark");
-      const rows = [
-        ["a training step of 32 images", found.step_us],
-        [`a pruned network on ${plan.test_images} images`, found.sweep_us_per_point],
-      ].map(([name, samples]) => element("tr", {}, element("th", { scope: "row" }, name), ...[median(samples), Math.min(...samples), Math.max(...samples)].map((value) => element("td", {}, `${value.toPrecision(3)} µs`))));
-      const heads = ["what", "median", "fastest", "slowest"].map((head) => element("th", { scope: "col" }, head));
-      at("measured").replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows)));
-      const file = new Blob([JSON.stringify(benchFile(found), null, 2) + "\n"], { type: "application/json" });
+      const found = await ask("benchmark", {}, ({ round, rounds }) => {
+        at("measured").textContent = round ? `Measuring: round ${round} of ${rounds} …` : "Warming up …";
+      });
+      at("measured").replaceChildren(measuredTable(quantitiesOf(plan, found)));
+      const file = new Blob([JSON.stringify(benchFile(contents, device, found), null, 2) + "\n"], { type: "application/json" });
       at("save").href = URL.createObjectURL(file);
       at("save").hidden = false;
     } catch (error) {
@@ -367,33 +377,11 @@
     idle(true);
   });
 
-  // What `holdfast bench --json` would say of this GPU, with all samples.
-  const benchFile = (found) => ({ version: contents.version, adapter, agent: navigator.userAgent, ...found });
-
   // ---- Everything together ----------------------------------------------------------------------------------------------
 
   function drawTraining() {
-    const epochs = (numbers) => numbers.map((value, epoch) => [epoch + 1, (100 * value) / plan.test_images]);
-    // As many points as the chart has room for: means of neighbours.
-    const group = Math.max(1, Math.ceil(steps / 400));
-    const mean = (first) => {
-      const part = run.losses.slice(first, first + group);
-      return [first + part.length, part.reduce((a, b) => a + b, 0) / part.length];
-    };
-    const losses = Array.from({ length: Math.ceil(run.losses.length / group) }, (_, place) => mean(place * group));
-    const last = losses.at(-1)?.[1];
-    drawChart(at("loss-chart"), last === undefined ? "No step was trained yet" : `After ${run.losses.length} steps the loss is ${last.toPrecision(3)}`, {
-      x: { low: 0, high: steps, name: group > 1 ? `step (means of ${group})` : "step" },
-      y: { low: 0, high: 2.4 },
-      lines: [{ colour: "var(--accent)", width: 1.5, points: losses }],
-    });
-    const accuracy = run.correct.at(-1);
-    const other = run === recorded ? [] : [{ colour: "var(--quiet)", width: 1, points: epochs(recorded.correct) }];
-    drawChart(at("accuracy-chart"), accuracy === undefined ? "No epoch is complete yet" : `After epoch ${run.correct.length}: ${percent(accuracy / plan.test_images)}`, {
-      x: { low: 1, high: plan.epochs, name: other.length ? "epoch (grey: the recorded run)" : "epoch" },
-      y: { low: 50, high: 100 },
-      lines: [...other, { colour: "var(--accent)", points: epochs([...run.correct]), dots: true }],
-    });
+    drawLosses(at("loss-chart"), run.losses, steps);
+    drawAccuracies(at("accuracy-chart"), run.correct, run === recorded ? [] : recorded.correct, plan);
     drawLayers();
   }
 
@@ -410,16 +398,14 @@
 
   function drawAll() {
     drawTraining();
-    if (run.history) {
-      drawFocus();
-      drawPruning();
-    }
+    drawPruning();
   }
 
   at("train").addEventListener("click", train);
   at("stop").addEventListener("click", () => worker.postMessage({ what: "stop" }));
   at("back").addEventListener("click", () => {
     run = recorded;
+    complete = recorded;
     at("back").hidden = true;
     say("The recorded run is shown.");
     drawAll();
@@ -429,29 +415,28 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   new ResizeObserver(() => later(drawAll)).observe(at("curve-chart"));
   chosen = Math.floor(weights / 2) + Math.floor(units / 2);
-  drawKernels();
+  drawKernels(at("kernels"), program, times);
   drawAll();
 
-  let adapter = null;
-  const data = {
-    images: await unpack(contents.images, Uint8Array),
-    labels: await unpack(contents.labels, Uint8Array),
-    rates: await unpack(plan.rates, Float32Array),
-    orders: await unpack(plan.orders, Uint32Array),
-  };
   try {
-    const found = await ask("open", { contents: { program, plan, network }, data });
+    const found = await ask("open", {
+      contents: { program, plan, network, images: contents.images, labels: contents.labels },
+    });
     if (found.missing) {
-      unusable(`No training here: ${found.missing}. Current versions of Chrome, Edge, Safari and Firefox have WebGPU on most machines.`);
+      unusable(
+        `No training here: ${found.missing}. Current versions of Chrome, Edge, Safari and Firefox have WebGPU on most machines.`,
+      );
     } else {
-      adapter = found.adapter;
-      const name = [adapter.description, adapter.vendor, adapter.architecture].filter(Boolean).join(" ") || "a GPU that has no name here";
-      at("device").textContent = `Ready: ${name}. Until you train, a recorded run is shown.`;
+      device = { name: found.name, kind: found.software ? "software" : "GPU" };
+      const slow = found.software ? " This is a driver in software: everything works, slowly." : "";
+      at("device").textContent = `Ready: ${found.name}. Until you train, a recorded run is shown.${slow}`;
       idle(true);
     }
   } catch (error) {
     unusable(`WebGPU is here, but the kernels could not be prepared: ${error.message}.`);
   }
   // For those who want to look by hand, and for tests/browser.
-  window.playground = { plan, recorded, ask, points, sweep, current: () => run };
-})();
+  window.playground = { plan, recorded, ask, sweep, current: () => complete };
+})().catch((error) => {
+  document.getElementById("device").textContent = `This page does not run in this browser: ${error.message}.`;
+});

@@ -2,19 +2,32 @@
 // [tolerance, weight], and `minimum`, `maximum` and `smallest_magnitude` [window, weight].
 
 const CRITERIA = [
-  { method: "hold", name: "Holding magnitude", colour: "#d55e00", about: "removes the weights whose smallest magnitude in the last epochs was smallest" },
-  { method: "settle", name: "Settling tolerance", colour: "#009e73", about: "removes the weights that moved most in the last epochs, for their size" },
-  { method: "stability", name: "Magnitude stability", colour: "#0072b2", about: "removes the weights that kept their value for the fewest last epochs (Riedel & Segev)" },
-  { method: "magnitude", name: "Magnitude", colour: "#cc79a7", about: "removes the smallest weights of the last epoch" },
+  {
+    method: "hold",
+    name: "Holding magnitude",
+    colour: "#d55e00",
+    about: "removes the weights whose smallest magnitude in the last epochs was smallest",
+  },
+  {
+    method: "settle",
+    name: "Settling tolerance",
+    colour: "#009e73",
+    about: "removes the weights that moved most in the last epochs, for their size",
+  },
+  {
+    method: "stability",
+    name: "Magnitude stability",
+    colour: "#0072b2",
+    about: "removes the weights that kept their value for the fewest last epochs (Riedel & Segev)",
+  },
+  {
+    method: "magnitude",
+    name: "Magnitude",
+    colour: "#cc79a7",
+    about: "removes the smallest weights of the last epoch",
+  },
   { method: "random", name: "Random", colour: "#8c8c8c", about: "removes weights by lot" },
 ];
-
-// Bytes as Rust packed them: base64 of gzip.
-async function unpack(text, Kind) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Kind(await new Response(stream).arrayBuffer());
-}
 
 // Indices of weights by descending score, ties by lower index.
 const descending = (scores) => Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
@@ -63,3 +76,21 @@ function points(run, plan, method, setting) {
 }
 
 const removedOf = (kept) => kept.reduce((removed, one) => removed + 1 - one, 0);
+
+// A run as the page was made with it.
+async function recordedRun({ device, correct, curves, ...packed }) {
+  const floats = ["losses", "parameters", "history", "minimum", "maximum", "smallest_magnitude"];
+  const run = { device, correct, curves: new Map(), masks: new Map() };
+  for (const [name, text] of Object.entries(packed)) {
+    run[name] = await unpack(text, floats.includes(name) ? Float32Array : Uint32Array);
+  }
+  for (const { method, setting, correct } of curves) run.curves.set(`${method} ${setting}`, Promise.resolve(correct));
+  return run;
+}
+
+// The masks of all points of a criterion; made once.
+function masksOf(own, plan, method, setting) {
+  const name = `${method} ${setting}`;
+  if (!own.masks.has(name)) own.masks.set(name, points(own, plan, method, setting));
+  return own.masks.get(name);
+}

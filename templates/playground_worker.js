@@ -7,6 +7,8 @@ const SUBMISSION = 20;
 // What one measurement of a kernel should take, and how many there are; the fastest counts.
 const MEASURED = 20;
 const MEASUREMENTS = 5;
+// Rounds of a benchmark that count.
+const ROUNDS = 9;
 // Words of a record, and their order: first place of the samples, stride of orders, samples, row of the result, Adam's rate.
 const RECORD_WORDS = 64;
 
@@ -19,7 +21,11 @@ class Driver {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     this.buffers = program.arrays.map(({ bytes }) => device.createBuffer({ size: bytes, usage }));
     program.arrays.forEach(({ content }, number) => {
-      if (content) this.write(this.buffers[number], Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0)));
+      if (content)
+        this.write(
+          this.buffers[number],
+          Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0)),
+        );
     });
     // The engine counted copies of the history; here all kernels read the one that lies on the GPU.
     this.history = this.array("rank", "weights");
@@ -143,7 +149,11 @@ class Driver {
   // Places and rows of the steps that the test images are cut into, with so many rows for each.
   testSteps(rows) {
     const steps = this.plan.test_images / this.step;
-    return Array.from({ length: steps }, (_, place) => ({ first: place * this.step, samples: this.step, row: place * rows }));
+    return Array.from({ length: steps }, (_, place) => ({
+      first: place * this.step,
+      samples: this.step,
+      row: place * rows,
+    }));
   }
 
   // Trains for one epoch, as many steps in a submission as suit the device; `told` hears the losses of each submission.
@@ -152,7 +162,7 @@ class Driver {
     this.write(this.array("training", "order"), this.data.orders.subarray(epoch * images, (epoch + 1) * images));
     const losses = this.array("training", "losses");
     const room = this.array("training", "step").size / (4 * RECORD_WORDS);
-    for (let done = 0; done < this.steps && !stopped; ) {
+    for (let done = 0; done < this.steps && !stopped;) {
       const count = Math.min(this.pace, room, this.steps - done);
       const step = (place) => ({
         first: (done + place) * this.batch,
@@ -160,7 +170,10 @@ class Driver {
         row: done + place,
         rate: this.data.rates[epoch * this.steps + done + place],
       });
-      this.writeRecords("training", Array.from({ length: count }, (_, place) => step(place)));
+      this.writeRecords(
+        "training",
+        Array.from({ length: count }, (_, place) => step(place)),
+      );
       const start = performance.now();
       const bytes = await this.submit(
         (pass) => {
@@ -176,7 +189,10 @@ class Driver {
       this.pace = Math.max(1, Math.min(fitting, 4 * this.pace));
       done += count;
       // A mean, and how many were right, side by side.
-      told(new Float32Array(bytes).filter((_, place) => place % 2 === 0), done);
+      told(
+        new Float32Array(bytes).filter((_, place) => place % 2 === 0),
+        done,
+      );
     }
   }
 
@@ -253,22 +269,24 @@ class Driver {
     const steps = this.testSteps(blocks);
     this.writeRecords("sweep", steps);
     const correct = new Uint32Array(points);
-    for (let first = 0; first < points; first += most) {
-      const own = Math.min(most, points - first);
-      // A bit for each weight; the units of a row fit one word.
-      const masks = new Uint32Array(most * inputs);
-      for (let place = 0; place < own * inputs * units; place += 1) {
-        masks[Math.floor(place / units)] |= kept[first * inputs * units + place] << (place % units);
+    for (const [step] of steps.entries()) {
+      for (let first = 0; first < points; first += most) {
+        const own = Math.min(most, points - first);
+        // A bit for each weight; the units of a row fit one word.
+        const masks = new Uint32Array(most * inputs);
+        for (let place = 0; place < own * inputs * units; place += 1) {
+          masks[Math.floor(place / units)] |= kept[first * inputs * units + place] << (place % units);
+        }
+        this.write(this.array("sweep", "masks"), masks);
+        // The layers before are the same for all points.
+        const now = first === 0 ? launches : launches.slice(-1);
+        const record = (pass) => now.forEach((launch) => this.launch(pass, launch, step));
+        const pairs = new Uint32Array(await this.submit(record, this.array("sweep", "losses")));
+        for (let place = 0; place < own * blocks; place += 1) {
+          const point = Math.floor(place / blocks);
+          correct[first + point] += pairs[2 * (point * blocks * steps.length + step * blocks + (place % blocks)) + 1];
+        }
       }
-      this.write(this.array("sweep", "masks"), masks);
-      let bytes = null;
-      for (let step = 0; step < steps.length; step += 1) {
-        const record = (pass) => launches.forEach((launch) => this.launch(pass, launch, step));
-        bytes = await this.submit(record, this.array("sweep", "losses"));
-      }
-      const pairs = new Uint32Array(bytes);
-      const each = blocks * steps.length;
-      for (let place = 0; place < own * each; place += 1) correct[first + Math.floor(place / each)] += pairs[2 * place + 1];
     }
     return correct;
   }
@@ -311,25 +329,29 @@ class Driver {
     return {};
   }
 
-  // Microseconds of a training step, and of a point of a sweep, a number for each repetition.
-  async benchmark() {
-    const repeated = async (work, units) => {
-      await work();
-      const found = [];
-      for (let round = 0; round < MEASUREMENTS; round += 1) {
-        const start = performance.now();
-        await work();
-        found.push((1000 * (performance.now() - start)) / units);
-      }
-      return found;
-    };
+  // Microseconds of a training step, and of a pruned network: both have a turn in each round, and the first warms up.
+  async benchmark(told) {
     const [inputs, units] = this.network.tensors[this.network.focus].shape;
     const points = this.launches("sweep").at(-1).workgroups[2];
     const kept = new Uint8Array(points * inputs * units).fill(1);
-    return this.aside(async () => ({
-      step_us: await repeated(() => this.epoch(0, () => {}), this.steps),
-      sweep_us_per_point: await repeated(() => this.sweep(kept), points),
-    }));
+    const found = { step_us: [], sweep_us_per_point: [] };
+    const timed = async (work, count) => {
+      const start = performance.now();
+      await work();
+      return (1000 * (performance.now() - start)) / count;
+    };
+    await this.aside(async () => {
+      for (let round = 0; round <= ROUNDS; round += 1) {
+        told({ round, rounds: ROUNDS });
+        const step = await timed(() => this.epoch(0, () => {}), this.steps);
+        const point = await timed(() => this.sweep(kept), points);
+        if (round > 0) {
+          found.step_us.push(step);
+          found.sweep_us_per_point.push(point);
+        }
+      }
+    });
+    return found;
   }
 }
 
@@ -355,7 +377,7 @@ function next(value, direction) {
   if (word[0] << 1 === 0) {
     word[0] = direction > 0 ? 1 : 0x80000001;
   } else {
-    word[0] += (value > 0) === (direction > 0) ? 1 : -1;
+    word[0] += value > 0 === direction > 0 ? 1 : -1;
   }
   return single[0];
 }
@@ -368,7 +390,7 @@ function bounds(weight, tolerance) {
   return [lower < low ? next(lower, 1) : lower, upper > high ? next(upper, -1) : upper];
 }
 
-async function open({ contents, data }) {
+async function open({ contents }) {
   if (!self.navigator.gpu) return { missing: "this browser has no WebGPU here" };
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) return { missing: "the browser has WebGPU, but found no GPU that it may use" };
@@ -376,10 +398,16 @@ async function open({ contents, data }) {
   device.lost.then(({ message }) => postMessage({ failed: `the GPU was lost: ${message || "no reason was given"}` }));
   device.addEventListener("uncapturederror", ({ error }) => postMessage({ failed: error.message }));
   const start = performance.now();
-  driver = new Driver(device, contents, data);
+  driver = new Driver(device, contents, {
+    images: await unpack(contents.images, Uint8Array),
+    labels: await unpack(contents.labels, Uint8Array),
+    rates: await unpack(contents.plan.rates, Float32Array),
+    orders: await unpack(contents.plan.orders, Uint32Array),
+  });
   await driver.compile();
-  const { vendor, architecture, device: name, description } = adapter.info;
-  return { adapter: { vendor, architecture, device: name, description }, compiled: performance.now() - start };
+  const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
+  const name = [description || vendor, architecture].filter(Boolean).join(" ") || "a GPU that has no name here";
+  return { name, software: Boolean(isFallbackAdapter), compiled: performance.now() - start };
 }
 
 const work = {
@@ -393,7 +421,7 @@ const work = {
   },
   sweep: async ({ kept }) => ({ correct: await driver.sweep(kept) }),
   times: (_, told) => driver.times(told),
-  benchmark: () => driver.benchmark(),
+  benchmark: (_, told) => driver.benchmark(told),
 };
 
 // One thing after the other; only a stop is heard at once.

@@ -87,12 +87,12 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
     let Some(name) = kernel else {
         return list(say.json);
     };
+    if let Some(text) = step(name) {
+        return output::result(text);
+    }
     let name = &known_as(name);
     if *ladder {
         return ladder::run(name, *markdown, device, say);
-    }
-    if let Some(text) = step(name) {
-        return output::result(text);
     }
     let family = name.split('.').next().unwrap_or_default();
     let shaders: Vec<&Shader> = of_family(family).filter(|shader| name == family || shader.name == name).collect();

@@ -121,14 +121,14 @@ impl GpuBackend {
         Self { store, ..self }
     }
 
-    /// Takes this choice for every batch, whatever a measurement would say.
+    /// Takes this choice for every batch and history, whatever a measurement would say.
     pub fn with_choice(self, choice: TuningChoice) -> Self {
         Self { asked: Some(choice), ..self }
     }
 
     /// The choice for a batch.
     fn tune(&mut self, setup: &Setup<'_>, training: &Loaded) -> Result<Tuning> {
-        let usual = TuningChoice { workgroup_size: self.gpu.usual_workgroup_size(), replica_step_us: 0.0 };
+        let usual = TuningChoice { workgroup_size: self.workgroup_size(), replica_step_us: 0.0 };
         if let Some(choice) = self.asked {
             return Ok(Tuning { choice, origin: "as asked".into(), measured: Vec::new() });
         }
@@ -148,6 +148,11 @@ impl GpuBackend {
         self.gpu.add_build_time(started.elapsed().saturating_sub(charged));
         self.tunings.insert(key, tuning.clone());
         Ok(tuning)
+    }
+
+    /// Invocations of a workgroup where no clock chooses.
+    fn workgroup_size(&self) -> u32 {
+        self.asked.map_or_else(|| self.gpu.usual_workgroup_size(), |choice| choice.workgroup_size)
     }
 
     /// What a step of one of a few replicas takes with a choice, compiled and warmed up.
@@ -218,15 +223,15 @@ impl Backend for GpuBackend {
     }
 
     fn rank(&mut self, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
-        history::rank(&self.gpu, shape, history)
+        history::rank(&self.gpu, self.workgroup_size(), shape, history)
     }
 
     fn count(&mut self, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
-        history::count(&self.gpu, shape, history, lower, upper)
+        history::count(&self.gpu, self.workgroup_size(), shape, history, lower, upper)
     }
 
     fn envelope(&mut self, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope> {
-        history::envelope(&self.gpu, shape, history, windows)
+        history::envelope(&self.gpu, self.workgroup_size(), shape, history, windows)
     }
 
     fn moments(&self, _: &SurgeonLayer<'_>, _: &Watch<'_>) -> Result<Moments> {

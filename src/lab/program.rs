@@ -165,14 +165,3 @@ fn access(access: Access) -> &'static str {
         Access::ReadWrite => "write",
     }
 }
-
-impl Program {
-    /// The array that binding `name` of the first launch of recording `label` that has one is bound to.
-    pub fn array(&self, label: &str, name: &str) -> Option<usize> {
-        self.recordings.get(label)?.iter().find_map(|step| {
-            let bindings = &self.kernels.get(step.kernel)?.bindings;
-            let place = bindings.iter().position(|(binding, _)| *binding == name)?;
-            step.arrays.get(place).copied()
-        })
-    }
-}

@@ -23,15 +23,19 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
-use subject::{EPOCHS, SEED, Subject, TOLERANCES, WINDOWS};
+use subject::{BATCH, EPOCHS, Subject, TOLERANCES, WINDOWS};
 
-/// What runs on the page itself.
+/// What runs on the page itself, and what in its worker.
 const SCRIPT: &str = concat!(
     include_str!("../../templates/elements.js"),
+    include_str!("../../templates/playground_unpack.js"),
     include_str!("../../templates/playground_runs.js"),
     include_str!("../../templates/playground_drawings.js"),
+    include_str!("../../templates/playground_kernels.js"),
     include_str!("../../templates/playground.js")
 );
+const WORKER: &str =
+    concat!(include_str!("../../templates/playground_worker.js"), include_str!("../../templates/playground_unpack.js"));
 
 /// What the page's scripts are told. Arrays are as [`packed`] leaves them.
 #[derive(Serialize)]
@@ -70,8 +74,8 @@ struct Tensor {
 struct Plan {
     training_images: usize,
     test_images: usize,
+    batch: usize,
     epochs: usize,
-    seed: u64,
     tolerances: [f64; TOLERANCES.len()],
     windows: [u32; WINDOWS.len()],
     /// Adam's rate of each step, `f32`.
@@ -110,7 +114,7 @@ fn page(contents: &Contents) -> Result<String> {
         version: env!("CARGO_PKG_VERSION"),
         style: include_str!("../../templates/playground.css"),
         contents: &contents,
-        worker: include_str!("../../templates/playground_worker.js"),
+        worker: WORKER,
         script: SCRIPT,
     };
     page.render().map_err(failed)
@@ -144,8 +148,8 @@ impl Contents {
             plan: Plan {
                 training_images: training.samples(),
                 test_images: test.samples(),
+                batch: BATCH,
                 epochs: EPOCHS,
-                seed: SEED,
                 tolerances: TOLERANCES,
                 windows: WINDOWS,
                 rates: packed(&subject.rates()),
@@ -166,4 +170,42 @@ fn packed<T: NoUninit>(numbers: &[T]) -> String {
     let compressed =
         encoder.write_all(bytemuck::cast_slice(numbers)).and_then(|()| encoder.finish()).unwrap_or_default();
     BASE64.encode(&compressed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Variant;
+    use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
+    use crate::report::html;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn the_page_is_one_file_of_ours_that_loads_nothing() {
+        let gpu = Gpu::open(&DeviceChoice::Index(0), false, RequestedLimits::WebGpuDefaults).unwrap();
+        let backend = GpuBackend::with_variant(gpu, Variant::Stacked);
+        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let subject = subject::tests::noise();
+        let contents = Contents::new(backend, &mut Engine::cpu(Some(2)).unwrap(), &subject, &watch).unwrap();
+        let page = page(&contents).unwrap();
+        for loading in ["src=", "<link", "@import", "url(", "fetch(", "import(", "XMLHttpRequest"] {
+            assert!(!page.contains(loading), "{loading}");
+        }
+        // Each script ends where it should: no text of ours ends one before.
+        assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
+        let (folder, kernels) = (tempfile::tempdir().unwrap(), ["adam.step", "stability.count", "magnitude_sort.rank"]);
+        assert!(kernels.iter().all(|kernel| page.contains(kernel)));
+        let path = folder.path().join("page.html");
+        std::fs::write(&path, page).unwrap();
+        assert!(html::is_page(&path).unwrap());
+    }
+
+    #[test]
+    fn numbers_survive_the_packing() {
+        let packed = packed(&[1.5f32, -0.0, f32::MAX]);
+        let bytes = BASE64.decode(packed.as_bytes()).unwrap();
+        let mut numbers = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut numbers).unwrap();
+        assert_eq!(bytemuck::pod_collect_to_vec::<u8, u32>(&numbers), [1.5f32, -0.0, f32::MAX].map(f32::to_bits));
+    }
 }

@@ -15,7 +15,7 @@ const TEST_IMAGES: usize = 2048;
 /// Units of the hidden layers, as in the paper.
 const HIDDEN: [usize; 6] = [30; 6];
 /// Samples of a step.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 /// Passes over the training images.
 pub(super) const EPOCHS: usize = 20;
 /// Key of every random draw.
@@ -25,7 +25,7 @@ pub(super) const TOLERANCES: [f64; 4] = [0.01, 0.03, 0.05, 0.1];
 /// Windows of last epochs that settle and hold look at.
 pub(super) const WINDOWS: [u32; 3] = [5, 10, 20];
 /// Pruned networks that one launch evaluates: few enough for a launch to stay short on a phone.
-pub(super) const POINTS: usize = 26;
+pub(super) const POINTS: usize = 13;
 
 /// The network and its images.
 pub(super) struct Subject {
@@ -48,10 +48,14 @@ impl Subject {
     pub(super) fn read() -> Result<Self> {
         let all = Source::Mnist(None).load(SEED, &LoadOptions::default())?.split;
         let draw = |set, images| stratified_draw(set, images, SEED);
-        let images = Split::new(draw(&all.training, TRAINING_IMAGES)?, draw(&all.test, TEST_IMAGES)?)?;
+        Ok(Self::of(Split::new(draw(&all.training, TRAINING_IMAGES)?, draw(&all.test, TEST_IMAGES)?)?))
+    }
+
+    /// These images, in whole steps of training and of evaluation.
+    pub(super) fn of(images: Split) -> Self {
         let set = &images.training;
         let architecture = Architecture::dnn(set.height, set.width, HIDDEN, set.classes);
-        Ok(Self { selection: Selection::focus(&architecture), architecture, images })
+        Self { selection: Selection::focus(&architecture), architecture, images }
     }
 
     /// The network with its initial weights.
@@ -94,5 +98,31 @@ impl Subject {
         let batches = step_ranges(self.images.training.samples(), BATCH)?;
         let first_step = (epoch * batches.len()) as u64;
         batch.train(&Steps { first_step, orders: &[self.order(epoch)], batches: &batches, decay: 1.0 }, watch)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::data::Dataset;
+    use crate::random::{Sequence, Stream};
+
+    /// Images of noise, a few steps of them.
+    pub(in crate::playground) fn noise() -> Subject {
+        let mut draws = Sequence::new(5, Stream::Check, 0, 0);
+        let mut set = |samples: usize| {
+            let images = (0..samples * 28 * 28).map(|_| draws.next_word() as u8).collect();
+            let labels = (0..samples).map(|_| draws.below(10) as u8).collect();
+            Dataset::new("noise", images, labels, 28, 28, 10).unwrap()
+        };
+        Subject::of(Split::new(set(4 * BATCH), set(1024)).unwrap())
+    }
+
+    #[test]
+    fn the_part_of_mnist_is_cut_into_whole_steps() {
+        let subject = Subject::read().unwrap();
+        assert_eq!(subject.images.training.samples() % BATCH, 0);
+        assert_eq!((subject.steps(), subject.rates().len()), (200, 200 * EPOCHS));
+        assert_eq!(subject.images.test.samples() % 512, 0);
     }
 }

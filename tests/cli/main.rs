@@ -21,6 +21,7 @@ mod interruption;
 mod memory;
 mod moved;
 mod networks;
+mod playground;
 mod program;
 mod recorded_runs;
 mod refusals;

@@ -82,7 +82,7 @@ fn pieces(gpu: &Gpu, shape: HistoryShape, words: usize, words_per_replica: usize
 }
 
 /// See [`crate::engine::Engine::rank`]; the twin ranks layers of which not even one fits the device.
-pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
+pub(super) fn rank(gpu: &Gpu, workgroup_size: u32, shape: HistoryShape, history: &[f32]) -> Result<Vec<u32>> {
     let mut rank = vec![0; history.len()];
     let limits = gpu.limits();
     let most = (limits.array_bytes() / 4) as usize / shape.weight_count;
@@ -101,7 +101,7 @@ pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Ve
     {
         let weights = Buffer::from_slice(gpu, "history", history)?;
         let ranks = Buffer::new(gpu, "rank", history.len())?;
-        let bound = sort::Rank::new(gpu.usual_workgroup_size()).bind(
+        let bound = sort::Rank::new(workgroup_size).bind(
             gpu,
             &sort::RankArguments {
                 epochs: history.len() / shape.weight_count,
@@ -123,14 +123,21 @@ pub(super) fn rank(gpu: &Gpu, shape: HistoryShape, history: &[f32]) -> Result<Ve
 }
 
 /// See [`crate::engine::Engine::count`]; the front has checked the sizes.
-pub(super) fn count(gpu: &Gpu, shape: HistoryShape, history: &[f32], lower: &[f32], upper: &[f32]) -> Result<Counts> {
+pub(super) fn count(
+    gpu: &Gpu,
+    workgroup_size: u32,
+    shape: HistoryShape,
+    history: &[f32],
+    lower: &[f32],
+    upper: &[f32],
+) -> Result<Counts> {
     let columns = shape.columns();
     let tolerances = lower.len() / columns;
     let mut counts = Counts {
         stability: vec![0; tolerances * columns],
         stable_weights: vec![0; tolerances * shape.epochs * shape.replicas],
     };
-    let kernel = stability::Count::new(gpu, gpu.usual_workgroup_size())?;
+    let kernel = stability::Count::new(gpu, workgroup_size)?;
     for piece in pieces(gpu, shape, shape.epochs.max(TOLERANCES), TOLERANCES * shape.epochs)? {
         let device_shape = piece.shape(shape.epochs);
         let own = Buffer::from_slice(gpu, "history", &piece.gather(shape, 0..shape.epochs, history))?;
@@ -193,10 +200,16 @@ fn interleave(
 }
 
 /// See [`crate::engine::Engine::envelope`]; the front has checked the sizes.
-pub(super) fn envelope(gpu: &Gpu, shape: HistoryShape, history: &[f32], windows: &[u32]) -> Result<Envelope> {
+pub(super) fn envelope(
+    gpu: &Gpu,
+    workgroup_size: u32,
+    shape: HistoryShape,
+    history: &[f32],
+    windows: &[u32],
+) -> Result<Envelope> {
     let empty = vec![0.0; windows.len() * shape.columns()];
     let mut envelope = Envelope { minimum: empty.clone(), maximum: empty.clone(), smallest_magnitude: empty };
-    let kernel = stability::Envelope::new(gpu, gpu.usual_workgroup_size())?;
+    let kernel = stability::Envelope::new(gpu, workgroup_size)?;
     let ends = Buffer::from_slice(gpu, "windows", windows)?;
     for piece in pieces(gpu, shape, shape.epochs.max(windows.len()), 0)? {
         let device_shape = piece.shape(shape.epochs);
