@@ -40,7 +40,7 @@ pub(crate) fn accuracies() -> Result<Vec<[f64; 2]>> {
     let history = TensorHistory::new("focus", trained.history()?, architecture.focus_shape().into());
     let hold = Score::Hold { window: EPOCHS / 2, keep_frozen: false };
     let scores = hold.of_history(&mut engine, &history, None)?;
-    let masks = Scores::masks(&[scores], Scope::Layer, Amount::Share(0.5))?.remove(0);
+    let masks = Scores::masks(&[scores], Scope::Layer, &[Amount::Share(0.5)])?.remove(0).remove(0);
 
     let images = engine.load(&test)?;
     let dense = trained.batch.evaluate(images, &watch)?;

@@ -34,7 +34,7 @@
 //! // The half of the layer's weights whose smallest magnitude in the last five epochs is smallest goes.
 //! let history = TensorHistory::new("focus", trained.history()?, vec![4, 4]);
 //! let scores = Score::Hold { window: 5, keep_frozen: false }.of_history(&mut engine, &history, None)?;
-//! let masks = Scores::masks(&[scores], Scope::Layer, Amount::Share(0.5))?.remove(0);
+//! let masks = Scores::masks(&[scores], Scope::Layer, &[Amount::Share(0.5)])?.remove(0).remove(0);
 //! assert!(masks.iter().all(|mask| mask.iter().filter(|&&kept| kept).count() == 8));
 //!
 //! let points: Vec<_> = masks.into_iter().enumerate().map(|(slot, kept)| SweepPoint { slot, kept }).collect();

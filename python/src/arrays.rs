@@ -59,9 +59,9 @@ pub(crate) fn array<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Boun
     if value.hasattr("mask")? && value.is_instance(&numpy.getattr("ma")?.getattr("MaskedArray")?)? {
         return Err(usage(py, &format!("{name} is a masked array, whose gaps would be lost; fill them first")));
     }
-    numpy.call_method1("asarray", (value,)).map_err(|error| {
-        usage(py, &format!("{name} is no array of numbers: {}; give a NumPy array", error.value(py)))
-    })
+    numpy
+        .call_method1("asarray", (value,))
+        .map_err(|error| usage(py, &format!("{name} is no array of numbers: {}; give a NumPy array", error.value(py))))
 }
 
 /// The name of an array's number type, such as `float64`.
@@ -78,7 +78,8 @@ fn numbers<'py, T: Element>(name: &str, value: &Bound<'py, PyAny>, level: Level)
     let dtype = given.getattr("dtype")?;
     let found = type_name(&given)?;
     let kind: String = dtype.getattr("kind")?.extract()?;
-    let is_number = matches!(kind.as_str(), "f" | "i" | "u") || found.starts_with("bfloat") || found.starts_with("float");
+    let is_number =
+        matches!(kind.as_str(), "f" | "i" | "u") || found.starts_with("bfloat") || found.starts_with("float");
     if !is_number {
         return Err(usage(py, &format!("{name} holds {found}, where numbers are needed; give float32")));
     }

@@ -33,7 +33,8 @@ impl<'py> Several<'py> {
         let items: Vec<Bound<'py, PyAny>> =
             if is_sequence { value.try_iter()?.collect::<PyResult<_>>()? } else { Vec::new() };
         // A list of numbers is one array.
-        let is_one = !is_sequence || items.first().is_some_and(|first| first.extract::<f64>().is_ok() && is_scalar(first));
+        let is_one =
+            !is_sequence || items.first().is_some_and(|first| first.extract::<f64>().is_ok() && is_scalar(first));
         if is_one {
             return Ok(Self { structure: Structure::One, arrays: vec![(name.into(), value.clone())] });
         }

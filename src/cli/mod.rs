@@ -96,7 +96,8 @@ pub fn run() -> ExitCode {
 
 /// Runs the command with these arguments, the first of which is the program's name; returns its exit code.
 pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let read = help::command().try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
+    let read =
+        help::command().try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
     let arguments = match read {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -5,7 +5,7 @@ mod networks;
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;
-use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Replica, Setup, SweepSize};
+use super::{Counts, DeviceDescription, Envelope, Footprint, HistoryShape, Replica, Setup, SweepSize, Watch};
 use crate::cpu::fast::network::{PaddedNetwork, PaddedReplica};
 use crate::cpu::fast::training_step::Workspace;
 use crate::cpu::fast::{self, padded};

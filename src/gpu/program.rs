@@ -8,7 +8,8 @@ use std::sync::Arc;
 use wgpu::naga::front::wgsl;
 use wgpu::naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use wgpu::naga::{
-    AddressSpace, ArraySize, GlobalVariable, Handle, Module, ScalarKind, ShaderStage, StorageAccess, Type, TypeInner,
+    AddressSpace, ArraySize, GlobalVariable, Handle, Module, ScalarKind, ShaderStage, SourceLocation, StorageAccess,
+    Type, TypeInner,
 };
 
 /// Rounds of all loops that an invocation of a reader's text may go: more than any exercise needs, soon over, and fewer than
@@ -132,7 +133,7 @@ impl Program {
 
 /// The module of a text, found valid.
 fn parsed(name: &str, text: &str) -> Result<Module> {
-    let complaint = |place: Option<wgpu::naga::SourceLocation>, said: &str, more: &str| {
+    let complaint = |place: Option<SourceLocation>, said: &str, more: &str| {
         let place = place.map_or(String::new(), |place| {
             let line = text.lines().nth(place.line_number.saturating_sub(1) as usize).unwrap_or_default().trim();
             format!(" line {}, column {} (`{line}`):", place.line_number, place.line_position)

@@ -1,7 +1,7 @@
 //! What calibration images add to a comparison: scores that know the inputs, weights solved anew, and the surgeons.
 
 use super::blocks::Blocks;
-use super::calibrated::{CalibratedNetworks, Operated, Ratios, silenced};
+use super::calibrated::{CalibratedNetworks, Operated, Ratios};
 use super::comparison::{CellComparison, CutBySize, since};
 use super::configuration::PAPER_TOLERANCE;
 use super::part::{Asked, Base, Calibrated, Cost, Part};
@@ -164,7 +164,7 @@ impl<'c> CellComparison<'c> {
             let known = ways.clone();
             let solve = move |comparison: &mut Self, watch: &Watch<'_>| {
                 let counts = [&[0][..], &points];
-                let silent = silenced(watch);
+                let silent = watch.silent();
                 let operated =
                     networks.operate(comparison.engine, part.selection, counts, None, Some(&known), 0, &silent)?;
                 (watch.progress)(u64::from(comparison.configuration.replicates));
@@ -295,7 +295,7 @@ impl<'c> CellComparison<'c> {
         let replicas = u64::from(self.configuration.replicates);
         let (solved, evaluations) = control.stage(&stage, 2 * replicas, "networks", |watch| {
             let solved = solve(self, watch)?;
-            let evaluations = evaluate_solved(&mut trained.batch, test, part, &solved, &silenced(watch))?;
+            let evaluations = evaluate_solved(&mut trained.batch, test, part, &solved, &watch.silent())?;
             (watch.progress)(replicas);
             Ok::<_, Error>((solved, evaluations))
         })?;
