@@ -102,8 +102,8 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
         if known.is_empty() {
             known = LESSONS.iter().map(|(family, _)| *family).collect();
         }
-        let near = nearest(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        return Err(Error::Usage(format!("there is no kernel \"{name}\"{near}; known are {}", known.join(", "))));
+        let near = nearest(name).map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+        return Err(Error::Usage(format!("there is no kernel \"{name}\"; {near}known are {}", known.join(", "))));
     };
     let launches = match doctor::adapter(device) {
         None => None,

@@ -327,7 +327,7 @@ impl Drawing<'_> {
 
     fn names_of_levels(&mut self) {
         let text = self.format.text;
-        for (value, words) in &self.chart.levels {
+        for (value, words) in self.chart.levels.iter().filter(|(_, words)| !words.is_empty()) {
             let place = (self.field[0] + 0.4 * text, self.y(*value) - 0.4 * text);
             self.words_over_lines(place, words, 0.87 * text, QUIET);
         }

@@ -369,12 +369,9 @@ fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
     let decay = layer.iter().find(|one| one.retrains()).and_then(|one| one.milliseconds());
     let known = |(ms, range): (f64, Option<[f64; 2]>)| known_to(ms, range.map(|[low, high]| (high - low) / 2.0));
     let message = match (best, decay) {
-        (Some((one, _, ms)), Some(decay)) => format!(
-            "One more pruned network takes the {} {} ms, and {} ms by retraining",
-            one.short,
-            known(ms),
-            known(decay)
-        ),
+        (Some((one, _, ms)), Some(decay)) => {
+            format!("One more pruned network: {} ms by the {}, {} ms by retraining", known(ms), one.short, known(decay))
+        }
         _ => "Accuracy by what one more pruned network costs".into(),
     };
     Some(Chart {
@@ -442,9 +439,9 @@ fn gain_chart(cell: &Results) -> Option<Chart> {
     let step = [1.0, 2.0, 5.0, 10.0, 20.0].into_iter().find(|step| (most - least) / step <= 9.0).unwrap_or(25.0);
     let (low, high) = (step * (least / step).floor(), step * (most / step).ceil());
     Some(Chart {
-        message: "Accuracy gained over one-shot pruning of the same networks".into(),
+        message: "Accuracy gained over one-shot pruning of the same networks, in percentage points".into(),
         about: about(cell),
-        levels: vec![(0.0, "one-shot pruning".into())],
+        levels: vec![(0.0, String::new())],
         x: Axis {
             title: format!("Weights removed of the layer (%), from {FROM:.0} on"),
             low: FROM,
@@ -454,7 +451,7 @@ fn gain_chart(cell: &Results) -> Option<Chart> {
             broken: true,
         },
         y: Axis {
-            title: "Difference (percentage points)".into(),
+            title: "Points over one-shot pruning".into(),
             low,
             high,
             logarithmic: false,

@@ -79,6 +79,8 @@ struct Section {
     judged: &'static str,
     /// The verdict in sentences and tables.
     verdict: Vec<String>,
+    /// What to do next, and the command for it.
+    advice: Option<(String, String)>,
     verdict_tables: Vec<Grid>,
     figures: Vec<Figure>,
     /// What was measured of times, and what follows.
@@ -187,7 +189,8 @@ fn section(cell: &Results, layer: &FocusLayer, room: Room) -> Result<Section> {
         title: cell.title(),
         judged: cell.judged_by(),
         verdict_tables: cell_tables::of_verdict(&verdict, cell.judged_by()),
-        verdict: verdict.advice("RUN").into_iter().chain(verdict.sentences).collect(),
+        advice: verdict.advice("RUN"),
+        verdict: verdict.sentences,
         figures: figures::panels(cell).iter().map(figure).collect(),
         sentences: tables::sentences(cell),
         ledger: cell_tables::ledger(cell),

@@ -51,7 +51,7 @@ fn sentences(tables: &Tables) -> Vec<String> {
             return None;
         }
         let own: Vec<&PairRow> = pairs.iter().filter(|row| row.analysis == analysis).collect();
-        Some(format!("{what} goes with {}. {}", terms.join(" and "), told(&own)))
+        Some(format!("{what}: {}; {}.", terms.join(", "), told(&own)))
     };
     let mut found: Vec<String> = ANALYSES.into_iter().filter_map(of).collect();
     let unidentified: Vec<String> = tables
@@ -68,11 +68,11 @@ fn sentences(tables: &Tables) -> Vec<String> {
     found
 }
 
-/// `data set (F = 41.2, p = 1.2e-8)`; nothing of residuals.
+/// `data set F = 41.2 (p = 1.2e-8)`; nothing of residuals.
 fn term(row: &TermRow) -> Option<String> {
     let (f, p) = (row.f?, probability(row.p?));
     let is = if p.starts_with('<') { " " } else { " = " };
-    Some(format!("{} (F = {}, p{is}{p})", row.term.replace('_', " "), significant(f)))
+    Some(format!("{} F = {} (p{is}{p})", row.term.replace('_', " "), significant(f)))
 }
 
 /// How many pairs differ, and which do not.
@@ -81,11 +81,11 @@ fn told(pairs: &[&PairRow]) -> String {
         |row: &&&PairRow| row.lower.zip(row.upper).is_none_or(|(lower, upper)| lower <= 0.0 && upper >= 0.0);
     let equal: Vec<&str> = pairs.iter().filter(holds_zero).map(|row| row.pair.as_str()).collect();
     match equal.as_slice() {
-        [] => format!("All {} differ (Tukey, 95 % together).", counted(pairs.len() as f64, "pair")),
+        [] => format!("all {} told apart (Tukey, 95 % together)", counted(pairs.len() as f64, "pair")),
         some => format!(
-            "Of {}, {} differ (Tukey, 95 % together); not told apart: {}.",
-            counted(pairs.len() as f64, "pair"),
+            "{} of {} told apart (Tukey, 95 % together), not {}",
             pairs.len() - some.len(),
+            counted(pairs.len() as f64, "pair"),
             some.join(", ")
         ),
     }

@@ -3,6 +3,7 @@
 
 use super::layout::{NOTHING, aligned, wrapped};
 use super::leading::{self, Leading};
+use super::tables::UNKNOWN;
 use crate::network::Architecture;
 use crate::pruning::{Method, SweepRow};
 use crate::study::accuracy::{self, CurvePoint, Summary, at_size, at_sparsity};
@@ -92,28 +93,37 @@ impl Verdict {
             text += &spread_out(&rows);
         }
         text.push('\n');
-        self.sentences.iter().chain(self.advice(place).iter()).for_each(|sentence| text += &wrapped(sentence));
+        self.sentences.iter().for_each(|sentence| text += &wrapped(sentence));
+        if let Some((sentence, command)) = self.advice(place) {
+            text += &wrapped(&sentence);
+            text += &format!("  {command}\n");
+        }
         text
     }
 
-    /// What to do next, with the command.
-    pub(super) fn advice(&self, place: &str) -> Option<String> {
+    /// What to do next, and the command for it.
+    pub(super) fn advice(&self, place: &str) -> Option<(String, String)> {
         let chosen = self.chosen.as_ref()?;
         let Chosen { smaller, agreement, shown, base, .. } = chosen;
         let size = short(*smaller);
         let of = if base == "mean" { "averaged" } else { "trained" };
         let agreement = format!("{:.1} %", 100.0 * agreement);
         Some(if chosen.agreement >= AGREEMENT {
-            format!(
-                "Chosen for you by training images alone: {size}x smaller, in {agreement} of them the class that the {of} \
-                 network names; accuracy {shown} %: holdfast prune {place} --criterion hold-surgeon --base {base} --smaller {size}"
+            (
+                format!(
+                    "Chosen for you by training images alone: {size}x smaller, accuracy {shown} %; {agreement} of them stay in the \
+                     class that the {of} network names:"
+                ),
+                format!("holdfast prune {place} --criterion hold-surgeon --base {base} --smaller {size}"),
             )
         } else {
-            format!(
-                "No size is chosen for you: already {size}x smaller the network names the {of} one's class in {agreement} of \
-                 the training images, and {:.0} % are asked for. Smaller --stages begin nearer to it; holdfast compact \
-                 {place} takes out what can go without a loss.",
-                100.0 * AGREEMENT
+            (
+                format!(
+                    "No size is chosen for you: {size}x smaller {agreement} of the training images stay in the class that the {of} \
+                     network names, and {:.0} % are asked for. What can go without a loss:",
+                    100.0 * AGREEMENT
+                ),
+                format!("holdfast compact {place}"),
             )
         })
     }
@@ -132,7 +142,7 @@ pub(super) fn whole_head(first: &str) -> Vec<String> {
 
 /// Heads of the table of what is best.
 pub(super) fn best_head() -> [&'static str; 4] {
-    ["Best without retraining", "", "over one-shot (95 % interval)", "over retraining"]
+    ["Best without retraining", "", "over one-shot (95 %)", "over retraining"]
 }
 
 /// `mnist · dnn 784-30x6-10 · 5 networks · 30 epochs`
@@ -249,7 +259,8 @@ fn best(layer: &[Leading], images: usize) -> Vec<Vec<String>> {
         let unknown = alike(Told::Unknown);
         let names = match unknown.as_slice() {
             [] => equal,
-            some => format!("{equal} (not told from {})", some.join(", ")),
+            [other] => format!("{equal} (not told from {other})"),
+            some => format!("{equal} (not told from {} others)", some.len()),
         };
         let one_shot = points.iter().find(|(one, _)| is_one_shot(one) && first.short != one.short);
         let over_one_shot = one_shot.and_then(|(_, point)| Difference::in_pairs(top, point, images));
@@ -270,15 +281,9 @@ pub(super) fn points_of(difference: &Difference) -> String {
     match half_width {
         Some(half) => {
             let digits = usize::from(half < 0.05);
-            let equal = if difference.told() == Told::Equal { ", equal" } else { "" };
-            format!(
-                "{} ({} to {}){equal}",
-                signed(mean, digits),
-                plain(mean - half, digits),
-                plain(mean + half, digits)
-            )
+            format!("{} ({} to {})", signed(mean, digits), plain(mean - half, digits), plain(mean + half, digits))
         }
-        None => format!("{} (too few networks)", signed(mean, 0)),
+        None => format!("{}{UNKNOWN}", signed(mean, 0)),
     }
 }
 
@@ -384,7 +389,8 @@ fn cost_sentences(cell: &Results, layer: &[Leading]) -> Vec<String> {
             whole => format!("from {} points on", significant(whole)),
         };
         sentences.push(format!(
-            "With its training charged it is cheaper in total {}; where the network is there anyway, {}.",
+            "With its training charged the {} is cheaper in total {}; with the network there anyway, {}.",
+            cheap.short,
             from(even.points),
             from(even.points_if_trained)
         ));
@@ -444,4 +450,115 @@ fn spread_out(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::WIDTH;
+    use super::super::sample;
+    use super::*;
+    use crate::pruning::{Layers, Repair};
+
+    /// The sample with a surgeon on the whole network, whose agreement at the sizes 2, 4 and 6 is `agreement`.
+    fn cell(agreement: [f64; 3]) -> Results {
+        let mut cell = sample::cell();
+        for replica in 0..5 {
+            for ((smaller, accuracy), agreement) in [(2.0, 0.968), (4.0, 0.966), (6.0, 0.93)].into_iter().zip(agreement)
+            {
+                cell.sweep.push(SweepRow {
+                    method: Method::HoldSurgeon,
+                    rule: "mean".into(),
+                    layers: Layers::from("all"),
+                    repair: Repair::Refit,
+                    replica,
+                    epochs: 100,
+                    nonzero_weights: (28_320.0 / smaller) as u32,
+                    smaller,
+                    accuracy: accuracy + 0.0001 * f64::from(replica),
+                    agreement: Some(agreement),
+                    ..SweepRow::default()
+                });
+            }
+        }
+        cell
+    }
+
+    #[test]
+    fn the_smallest_network_that_agrees_often_enough_is_chosen_with_its_command() {
+        let verdict = Verdict::of(&cell([0.999, 0.992, 0.97]));
+        let chosen = verdict.chosen.clone().unwrap();
+        assert_eq!((chosen.smaller, chosen.base.as_str()), (4.0, "mean"));
+        let (sentence, command) = verdict.advice("runs/one").unwrap();
+        assert!(sentence.contains("4x smaller") && sentence.contains("99.2 %"), "{sentence}");
+        assert_eq!(command, "holdfast prune runs/one --criterion hold-surgeon --base mean --smaller 4");
+        let (sentence, command) = Verdict::of(&cell([0.98, 0.97, 0.95])).advice("runs/one").unwrap();
+        assert!(sentence.contains("No size is chosen") && sentence.contains("98.0 %"), "{sentence}");
+        assert_eq!(command, "holdfast compact runs/one");
+        assert_eq!(Verdict::of(&sample::cell()).chosen, None, "what was not looked at chooses nothing");
+    }
+
+    #[test]
+    fn rows_are_ordered_by_accuracy_at_90_per_cent_and_what_must_be_there_is() {
+        let verdict = Verdict::of(&cell([0.999; 3]));
+        let names: Vec<&str> = verdict.layer.iter().map(|line| line[0].as_str()).collect();
+        assert_eq!(names[0], "exponential decay, retrained");
+        assert!(names.iter().any(|name| name.starts_with("magnitude stability")), "{names:?}");
+        let at_90: Vec<f64> = verdict.layer.iter().filter_map(|line| line[3].split(' ').next()?.parse().ok()).collect();
+        assert!(at_90.len() > 1 && at_90.is_sorted_by(|a, b| a >= b), "{at_90:?}");
+        assert_eq!(verdict.whole[0][0], "holding surgeon, averaged weights");
+    }
+
+    #[test]
+    fn equal_is_called_equal_and_a_gain_has_its_interval() {
+        let mut cell = cell([0.999; 3]);
+        // Another name of the same networks: a surgeon that does what one-shot pruning does.
+        let twins: Vec<SweepRow> = cell
+            .sweep
+            .iter()
+            .filter(|row| row.method == Method::Magnitude)
+            .map(|row| SweepRow { method: Method::Surgeon, rule: "last".into(), repair: Repair::Refit, ..row.clone() })
+            .collect();
+        cell.sweep.extend(twins);
+        let verdict = Verdict::of(&cell);
+        let line = |sparsity: &str| verdict.best.iter().find(|line| line[0] == sparsity).unwrap().clone();
+        assert!(
+            line("80 %")[1].contains("surgeon = one-shot") || line("80 %")[1].contains("one-shot = surgeon"),
+            "{:?}",
+            line("80 %")
+        );
+        assert!(line("80 %")[3].starts_with('−') && line("80 %")[3].contains(" to "), "{:?}", line("80 %"));
+    }
+
+    #[test]
+    fn the_verdict_is_short_and_no_line_is_wider_than_a_terminal() {
+        let text = Verdict::of(&cell([0.999; 3])).text("Some CPU, CPU engine", "Test", "runs/one");
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert!((12..=21).contains(&lines.len()), "{text}");
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH && !line.ends_with(' ')), "{text}");
+        assert!(lines[0].starts_with("mnist · dnn 784-30x6-10 · 5 networks · 100 epochs · Some CPU"), "{text}");
+    }
+
+    #[test]
+    fn digits_follow_what_is_known() {
+        let summary = |values: &[f64]| Summary::of(values).unwrap();
+        assert_eq!(percent(&summary(&[0.95, 0.951, 0.949]), 10_000), "95.0");
+        assert_eq!(percent(&summary(&[0.3, 0.5, 0.4]), 10_000), "40");
+        assert_eq!([percent(&summary(&[0.95]), 10_000), percent(&summary(&[0.95]), 100)], ["95.0", "95"]);
+        let cases =
+            [(0.4137, Some(0.02), "0.41"), (215.0, Some(8.0), "215"), (1732.0, Some(300.0), "1,700"), (4.0, None, "4")];
+        for (value, error, text) in cases {
+            assert_eq!(known_to(value, error), text);
+        }
+        let network = Architecture::dnn(28, 28, [40, 20], 10);
+        let convolutions = Architecture::paper_convolutions(8);
+        assert_eq!(shape(&network), "784-40-20-10");
+        assert_eq!(shape(&Architecture { convolutions, ..network }), "28x28-conv 8x4-40-20-10");
+    }
+
+    #[test]
+    fn of_nothing_there_is_a_verdict_all_the_same() {
+        let cell = Results { sweep: Vec::new(), ..sample::cell() };
+        let text = Verdict::of(&cell).text("Some CPU", "Test", "runs/one");
+        assert!(text.contains("One layer"), "{text}");
+    }
 }

@@ -98,8 +98,13 @@ fn the_smoke_preset_gives_every_table_and_they_can_be_made_again_of_its_files() 
     let folder = tempfile::tempdir().unwrap();
     let again = folder.path().join("again");
     let (ended, out) = smoke_study();
-    for words in ["Magnitude stability in epochs", "goes with", "seed 1", "hold over one-shot: better", "--full prints"]
-    {
+    for words in [
+        "Magnitude stability in epochs",
+        "told apart (Tukey, 95 % together)",
+        "seed 1",
+        "hold over one-shot: better",
+        "--full prints",
+    ] {
         assert!(ended.stdout.contains(words), "{words} is not in\n{}", ended.stdout);
     }
     assert!(ended.stdout.lines().count() <= 30, "{}", ended.stdout);
