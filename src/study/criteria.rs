@@ -138,6 +138,9 @@ impl CellComparison<'_> {
 
     /// Measures what a point of each of these methods costs, in place of what its first turn took.
     pub(super) fn in_turn(&mut self, batch: &mut Batch, mut blocks: Blocks<'_, Self>) -> Result<()> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
         let within = self.scope.repeat_within * METHODS;
         let turns = Turns { rounds: REPETITIONS, within, enough: 0.0 };
         let total = (blocks.len() * (1 + REPETITIONS)) as u64;

@@ -5,6 +5,7 @@ use super::{BenchArguments, Measurement};
 use crate::cli::output;
 use crate::cli::progress::Reporter;
 use crate::cli::stop::stop_flag;
+use crate::clock::{Fingerprint, busy};
 use crate::engine::Watch;
 use crate::error::{Error, Result};
 use crate::lab::bench_file::{BenchFile, Compared, LEVEL, Quantity, compare_pairs, mean_ratio, too_slow};
@@ -51,6 +52,8 @@ pub(super) fn file(arguments: &BenchArguments, here: &BenchFile, there: &BenchFi
 /// for as long as it runs.
 pub(super) fn program(arguments: &BenchArguments, path: &Path) -> Result<()> {
     let seconds = arguments.seconds(SECONDS)?;
+    let now = Fingerprint::now("");
+    arguments.output.notices(&Vec::from_iter(busy(now.load_start, now.threads)));
     let own = std::env::current_exe()
         .map_err(|error| Error::Job(format!("the system does not say where this program lies ({error})")))?;
     let folder = tempfile::tempdir().map_err(|error| Error::io("write in", std::env::temp_dir(), error))?;
