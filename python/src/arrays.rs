@@ -2,7 +2,7 @@
 
 use crate::errors::usage;
 use numpy::prelude::*;
-use numpy::{Element, IxDyn, PyArray1, PyArrayDyn, PyReadonlyArrayDyn};
+use numpy::{Element, IxDyn, PyArray1, PyArrayDescr, PyArrayDyn, PyReadonlyArrayDyn};
 use pyo3::exceptions::{PyTypeError, PyUserWarning};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -59,9 +59,9 @@ pub(crate) fn array<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Boun
     if value.hasattr("mask")? && value.is_instance(&numpy.getattr("ma")?.getattr("MaskedArray")?)? {
         return Err(usage(py, &format!("{name} is a masked array, whose gaps would be lost; fill them first")));
     }
-    numpy.call_method1("asarray", (value,)).map_err(|error| {
-        usage(py, &format!("{name} is no array of numbers: {}; give a NumPy array", error.value(py)))
-    })
+    numpy
+        .call_method1("asarray", (value,))
+        .map_err(|error| usage(py, &format!("{name} is no array of numbers: {}; give a NumPy array", error.value(py))))
 }
 
 /// The name of an array's number type, such as `float64`.
@@ -78,7 +78,8 @@ fn numbers<'py, T: Element>(name: &str, value: &Bound<'py, PyAny>, level: Level)
     let dtype = given.getattr("dtype")?;
     let found = type_name(&given)?;
     let kind: String = dtype.getattr("kind")?.extract()?;
-    let is_number = matches!(kind.as_str(), "f" | "i" | "u") || found.starts_with("bfloat") || found.starts_with("float");
+    let is_number =
+        matches!(kind.as_str(), "f" | "i" | "u") || found.starts_with("bfloat") || found.starts_with("float");
     if !is_number {
         return Err(usage(py, &format!("{name} holds {found}, where numbers are needed; give float32")));
     }
@@ -97,9 +98,9 @@ fn numbers<'py, T: Element>(name: &str, value: &Bound<'py, PyAny>, level: Level)
     silence.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
     let copy = copy?;
     let changed = changed(&numpy, &given, &copy)?;
-    let is_array = value.hasattr("dtype")?;
-    // An object that has no type of its own, such as a list, is said to change only where its numbers do.
-    if is_array || changed > 0 {
+    // Nothing is lost in a wider copy, nor to an object that has no type of its own, such as a list.
+    let is_told = is_single(&wanted)? && value.hasattr("dtype")?;
+    if is_told || changed > 0 {
         let what = what_is_done(&given, &found, &type_name(&copy)?, changed)?;
         warn(py, &format!("{name} {what}"), level)?;
     }
@@ -114,6 +115,11 @@ fn in_place<'py, T: Element>(array: &Bound<'py, PyAny>) -> PyResult<Option<PyRea
     let Ok(array) = array.cast::<PyArrayDyn<T>>() else { return Ok(None) };
     let is_aligned: bool = array.getattr("flags")?.getattr("aligned")?.extract()?;
     Ok((array.is_c_contiguous() && is_aligned).then(|| array.readonly()))
+}
+
+/// Whether a number type is that of single precision.
+fn is_single(dtype: &Bound<'_, PyArrayDescr>) -> PyResult<bool> {
+    Ok(dtype.getattr("itemsize")?.extract::<usize>()? == size_of::<f32>())
 }
 
 /// How many numbers a copy has changed.

@@ -28,11 +28,7 @@ impl<'py> History<'py> {
     }
 
     fn shape(&self) -> HistoryShape {
-        HistoryShape {
-            epochs: self.numbers.shape()[0],
-            replicas: 1,
-            weight_count: self.weights().iter().product(),
-        }
+        HistoryShape { epochs: self.numbers.shape()[0], replicas: 1, weight_count: self.weights().iter().product() }
     }
 
     /// Extremes over the last epochs of a window, which is half of the epochs if none is given.

@@ -31,7 +31,7 @@ struct OwnLayer {
 
 /// Settings of a layer that are no arrays.
 #[derive(FromPyObject)]
-struct Settings {
+pub(crate) struct Settings {
     #[pyo3(item)]
     relu: bool,
     #[pyo3(item)]
@@ -42,7 +42,7 @@ struct Settings {
 
 /// Arrays of a layer.
 #[derive(FromPyObject)]
-struct Arrays<'py> {
+pub(crate) struct Arrays<'py> {
     #[pyo3(item)]
     inputs: Bound<'py, PyAny>,
     #[pyo3(item)]
@@ -87,7 +87,9 @@ impl OwnLayer {
             }
             Err(usage(
                 py,
-                &format!("{name} has the sizes {found:?}; {count} rows of {inputs} inputs and {units} units need {wanted:?}"),
+                &format!(
+                    "{name} has the sizes {found:?}; {count} rows of {inputs} inputs and {units} units need {wanted:?}"
+                ),
             ))
         };
         let read = |name: &str, array: &Option<Bound<'_, PyAny>>, wanted: &[usize]| -> PyResult<Option<Vec<f32>>> {
@@ -174,7 +176,10 @@ pub(crate) fn path<'py>(
         if shape == [inputs, units] {
             return Ok(());
         }
-        Err(usage(py, &format!("{name} has the sizes {shape:?}, and weights have [{inputs}, {units}]; they must be the same")))
+        Err(usage(
+            py,
+            &format!("{name} has the sizes {shape:?}, and weights have [{inputs}, {units}]; they must be the same"),
+        ))
     };
     if let Some(kept) = kept {
         let (shape, values) = booleans("kept", &kept)?;
@@ -271,7 +276,10 @@ pub(crate) fn merge<'py>(
         if importance.shape() != [units] {
             return Err(usage(
                 py,
-                &format!("importance has the sizes {:?}, and the layer has {units} units; give [{units}]", importance.shape()),
+                &format!(
+                    "importance has the sizes {:?}, and the layer has {units} units; give [{units}]",
+                    importance.shape()
+                ),
             ));
         }
         let step = |unit: usize, step: usize| {
@@ -293,7 +301,8 @@ pub(crate) fn merge<'py>(
     let words = |of: fn(&holdfast::pruning::surgeon::Removal) -> usize| {
         PyArray1::from_iter(py, removals.iter().map(|removal| of(removal) as u32))
     };
-    let numbers = |of: fn(&holdfast::pruning::surgeon::Removal) -> f64| PyArray1::from_iter(py, removals.iter().map(of));
+    let numbers =
+        |of: fn(&holdfast::pruning::surgeon::Removal) -> f64| PyArray1::from_iter(py, removals.iter().map(of));
     Ok((
         (words(|removal| removal.layer), words(|removal| removal.unit), words(|removal| removal.input)),
         (numbers(|removal| removal.score), numbers(|removal| removal.cost)),
