@@ -1,6 +1,9 @@
 """Recording and pruning real PyTorch models: what is hard comes out right, or is said in a sentence."""
 
 import copy
+import csv
+import subprocess
+import sys
 import warnings
 
 import numpy
@@ -207,7 +210,9 @@ def test_rows_count_by_the_relu_only_where_it_follows_directly():
     class Mixed(nn.Module):
         def __init__(self):
             super().__init__()
-            self.plain, self.gelu, self.normed, self.skipped, self.added, self.dropped, self.cut, self.last = (nn.Linear(6, 6) for _ in range(8))
+            self.plain, self.gelu, self.normed, self.skipped, self.added, self.dropped, self.cut, self.last = (
+                nn.Linear(6, 6) for _ in range(8)
+            )
             self.norm, self.dropout = nn.BatchNorm1d(6), nn.Dropout(0.5)
 
         def forward(self, x):
@@ -466,7 +471,9 @@ def test_weights_without_numbers_are_said():
     model(torch.ones(1, 4))
     recorder.epoch()
     assert recorder.shape("0.weight") == (3, 4)
-    refused("computed from other parameters", nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 3))), criterion="magnitude")
+    refused(
+        "computed from other parameters", nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 3))), criterion="magnitude"
+    )
 
 
 def test_numbers_that_are_none_are_said(network):
@@ -476,7 +483,14 @@ def test_numbers_that_are_none_are_said(network):
         own.fc2.weight[0, 0] = float("nan")
     for criterion in ("magnitude", "surgeon"):
         refused("layer fc2 hold nan", own, None, criterion, calibration=images, kind=holdfast.DataError)
-    refused("layer conv1 reads of the calibration samples holds inf", model, None, "surgeon", calibration=images * float("inf"), kind=holdfast.DataError)
+    refused(
+        "layer conv1 reads of the calibration samples holds inf",
+        model,
+        None,
+        "surgeon",
+        calibration=images * float("inf"),
+        kind=holdfast.DataError,
+    )
 
 
 def test_wrapped_models_have_the_names_of_what_they_wrap(network):
@@ -655,3 +669,24 @@ def test_histories_are_read_by_everyone(tmp_path, network):
     own.epoch()
     own.epoch()
     assert numpy.load(tmp_path / "history/fc1.weight.npy").shape == (2, 16, 24)
+    recorder = holdfast.torch.Recorder(model, folder=tmp_path / "grown")
+    for _ in range(12):
+        trained(model, images, labels, 1, recorder)
+    command = "import sys; from holdfast._command import main; sys.exit(main())"
+    for file, more in (("grown/fc1.weight.npy", []), ("all.npz", ["--history-key", "fc1.weight"])):
+        recorder.save(tmp_path / "all.npz")
+        asked = [
+            "stability",
+            tmp_path / file,
+            *more,
+            "--axes",
+            "epoch,out,in",
+            "--tolerance",
+            "0.1",
+            "--out",
+            tmp_path / file[:3],
+        ]
+        subprocess.run([sys.executable, "-c", command, *asked], check=True, capture_output=True)
+        with open(tmp_path / file[:3] / "stability.csv") as table:
+            counted = [int(row["stability"]) for row in csv.DictReader(table)]
+        assert counted == recorder.stability("fc1.weight", 0.1).ravel().tolist()
