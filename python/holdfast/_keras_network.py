@@ -7,7 +7,7 @@ import keras
 import numpy
 
 from . import UsageError
-from ._pruning import IMPORTANCE_SAMPLES, MOST_OUTPUTS, Layer, Network, drawn, mean_importance, shares_gram
+from ._network import IMPORTANCE_SAMPLES, MOST_OUTPUTS, Layer, Network, drawn, mean_importance, shares_gram, without_labels
 
 #: Layers that can be pruned.
 KINDS = (keras.layers.Dense, keras.layers.Conv2D)
@@ -52,9 +52,7 @@ class KeepPruned:
 
 def batches_of(calibration, samples):
     """The first ``samples`` samples, batch by batch: arrays, or what the model takes in place of one."""
-    if isinstance(calibration, tuple) and calibration:
-        # Samples and their labels, whole.
-        calibration = calibration[0]
+    calibration = without_labels(calibration)
     if hasattr(calibration, "shape"):
         whole = calibration
         calibration = (whole[start : start + BATCH] for start in range(0, len(whole), BATCH))

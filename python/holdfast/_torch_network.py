@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from . import UsageError
-from ._pruning import IMPORTANCE_SAMPLES, MOST_OUTPUTS, Layer, Network, drawn, mean_importance, shares_gram
+from ._network import IMPORTANCE_SAMPLES, MOST_OUTPUTS, Layer, Network, drawn, mean_importance, shares_gram, without_labels
 from ._torch_uses import Uses
 
 #: Layers that can be pruned.
@@ -85,9 +85,7 @@ def layer_of(name, module):
 
 def batches_of(model, calibration, samples):
     """The first ``samples`` samples as a list of what ``model`` is called with: ``(args, kwargs)``, and how many each has."""
-    if isinstance(calibration, tuple) and calibration and isinstance(calibration[0], torch.Tensor):
-        # Samples and their labels, whole.
-        calibration = calibration[0]
+    calibration = without_labels(calibration)
     if isinstance(calibration, torch.Tensor):
         calibration = calibration.split(BATCH)
     found, there = [], 0

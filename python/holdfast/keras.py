@@ -23,7 +23,8 @@ except ImportError as error:
 from . import UsageError
 from ._keras_network import KINDS, KeepPruned, KerasNetwork, array, batches_of
 from ._pruned_model import PrunedModel, told, without
-from ._pruning import SAMPLES, Recorded, Settings
+from ._network import SAMPLES
+from ._pruning import Recorded, Settings
 from ._pruning import prune as pruned
 from ._recording import MEMORY, Recording, mapped
 

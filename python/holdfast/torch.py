@@ -23,7 +23,8 @@ from torch.nn.utils import prune as masking
 
 from . import UsageError
 from ._pruned_model import PrunedModel, told, without
-from ._pruning import SAMPLES, Recorded, Settings
+from ._network import SAMPLES
+from ._pruning import Recorded, Settings
 from ._pruning import prune as pruned
 from ._recording import MEMORY, Recording, mapped
 from ._torch_network import KINDS, TorchNetwork, array, batches_of, check_there, plain_reason, run, unwrapped, weight_of

@@ -8,7 +8,8 @@ import pytest
 import holdfast
 from holdfast import _pruning
 from holdfast._pruned_model import told, without
-from holdfast._pruning import Layer, Network, Recorded, Settings, Solved, prune
+from holdfast._network import Layer, Network, Solved
+from holdfast._pruning import Recorded, Settings, prune
 from holdfast._recording import Recording
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "tests/fixtures/surgeon_network"

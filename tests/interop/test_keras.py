@@ -276,7 +276,13 @@ def test_loaders_of_many_kinds(recorded):
             return images[100 * place : 100 * place + 100], labels[100 * place : 100 * place + 100]
 
     state = lambda calibration: holdfast.keras.prune(model, None, "wanda", [0.5], calibration=calibration)[0]
-    for calibration in ([(images, labels)], [images], Sequence(), (images[start : start + 50] for start in range(0, 400, 50))):
+    for calibration in (
+        (images, labels),
+        [(images, labels)],
+        [images],
+        Sequence(),
+        (images[start : start + 50] for start in range(0, 400, 50)),
+    ):
         for one, other in zip(state(images), state(calibration)):
             numpy.testing.assert_array_equal(one, other)
 
