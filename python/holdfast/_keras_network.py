@@ -1,4 +1,4 @@
-"""A Keras 3 model as `_pruning` sees it, on any of its backends."""
+"""A Keras 3 model as ``_pruning`` sees it, on any of its backends."""
 
 import contextlib
 import itertools
@@ -6,8 +6,8 @@ import itertools
 import keras
 import numpy
 
-from . import DataError, UsageError
-from ._pruning import IMPORTANCE_SAMPLES, MOST_OUTPUTS, MOST_ROWS, Layer, Network, shares_gram
+from . import UsageError
+from ._network import IMPORTANCE_SAMPLES, MOST_OUTPUTS, Layer, Network, drawn, mean_importance, shares_gram, without_labels
 
 #: Layers that can be pruned.
 KINDS = (keras.layers.Dense, keras.layers.Conv2D)
@@ -51,7 +51,8 @@ class KeepPruned:
 
 
 def batches_of(calibration, samples):
-    """The first `samples` samples, batch by batch: arrays, or what the model takes in place of one."""
+    """The first ``samples`` samples, batch by batch: arrays, or what the model takes in place of one."""
+    calibration = without_labels(calibration)
     if hasattr(calibration, "shape"):
         whole = calibration
         calibration = (whole[start : start + BATCH] for start in range(0, len(whole), BATCH))
@@ -64,8 +65,8 @@ def batches_of(calibration, samples):
         leaves = keras.tree.flatten(inputs)
         if not leaves or not all(hasattr(leaf, "shape") and len(leaf.shape) for leaf in leaves):
             raise UsageError(
-                f"a batch of the calibration data holds no array that the model could be called with, but {type(batch).__name__}; give an "
-                "array, or batches of inputs or of (inputs, labels)"
+                f"a batch of the calibration data holds no array that the model could be called with, but "
+                f"{type(batch).__name__}; give an array, or batches of inputs or of (inputs, labels)"
             )
         take = min(len(leaves[0]), samples - there)
         if take:
@@ -87,7 +88,7 @@ class KerasNetwork(Network):
         self.names = self._look(layers) if batches else list(layers)
         self.own = [layers[name] for name in self.names]
         self.layers = [layer_of(name, layers[name]) for name in self.names]
-        self.chosen = [self._draw(place) for place in range(len(self.names))] if batches else []
+        self.chosen = [drawn(self.calls[name], seed, place) for place, name in enumerate(self.names)]
         self.followers = _followers(model)
 
     def _look(self, layers):
@@ -114,21 +115,8 @@ class KerasNetwork(Network):
     def positions(self, place):
         return sum(map(sum, self.calls[self.names[place]]))
 
-    def _draw(self, place):
-        total = self.positions(place)
-        rows = numpy.arange(total)
-        if total > MOST_ROWS:
-            rows = numpy.sort(numpy.random.default_rng([self.seed, place]).choice(total, MOST_ROWS, replace=False))
-        found, start = [], 0
-        for calls in self.calls[self.names[place]]:
-            found.append([])
-            for count in calls:
-                found[-1].append(rows[numpy.searchsorted(rows, start) : numpy.searchsorted(rows, start + count)] - start)
-                start += count
-        return found
-
     def _gathered(self, place, take):
-        """What `take` makes of what goes into each call of a layer and what comes out before its activation."""
+        """What ``take`` makes of what goes into each call of a layer and what comes out before its activation."""
         parts = []
         for (batch, _), calls in zip(self.batches, self.chosen[place]):
             chosen = iter(calls)
@@ -147,7 +135,7 @@ class KerasNetwork(Network):
         rows, groups = self._gathered(place, lambda before, _, chosen: _rows_of(layer, before, chosen))
         if groups == 1:
             return rows.reshape(1, len(rows), -1)
-        # A row is `[place in the window, channel]`, and a group has its own channels of each place.
+        # A row is ``[place in the window, channel]``, and a group has its own channels of each place.
         split = rows.reshape(len(rows), -1, groups, rows.shape[-1] // groups)
         return numpy.ascontiguousarray(split.transpose(2, 0, 1, 3).reshape(groups, len(rows), -1))
 
@@ -176,7 +164,13 @@ class KerasNetwork(Network):
         if shares_gram(inputs, units):
             return "all (one Gram matrix for all units)"
         relu, pool = self._behind(place)
-        return "where it wins its pool and the ReLU lets it through" if pool else "where the ReLU lets it through" if relu else "all"
+        return (
+            "where it wins its pool and the ReLU lets it through"
+            if pool
+            else "where the ReLU lets it through"
+            if relu
+            else "all"
+        )
 
     def put(self, place, weights, bias):
         layer = self.own[place]
@@ -195,14 +189,7 @@ class KerasNetwork(Network):
             samples += size
             if samples >= IMPORTANCE_SAMPLES:
                 break
-        found = []
-        for layer, total in zip(self.layers, sums):
-            shape = (layer.weights.shape[0], layer.weights.shape[2])
-            mean = numpy.broadcast_to(total / samples, shape[0] * shape[1]).reshape(shape)
-            if not numpy.isfinite(mean).all():
-                raise DataError(f"how much the units of layer {layer.name} matter is not finite: the gradients of its type overflow; prune in float32")
-            found.append(numpy.array(mean, float))
-        return found
+        return mean_importance(self.layers, sums, samples)
 
 
 def run(model, inputs):
@@ -217,7 +204,8 @@ def run(model, inputs):
 
 @contextlib.contextmanager
 def _patched(layer, see):
-    """A layer that hands what goes into it, and what comes out before its activation, to `see`, and goes on with what that returns."""
+    """A layer that hands what goes into it, and what comes out before its activation, to ``see``, and goes on with what that
+    returns."""
     call, activation, before = layer.call, layer.activation, []
 
     def watched(inputs, *args, **kwargs):
@@ -245,7 +233,7 @@ def _rows(layer, shape):
 
 
 def _rows_of(layer, values, chosen):
-    """The chosen rows of what a layer reads: features, or `[row, place in the window, channel]` flattened but for the channel."""
+    """The chosen rows of what a layer reads: features, or ``[row, place in the window, channel]``, flattened but for groups."""
     if isinstance(layer, keras.layers.Dense):
         return values.reshape(-1, values.shape[-1])[chosen]
     if layer.data_format == "channels_first":
@@ -272,7 +260,7 @@ def _rows_of(layer, values, chosen):
 
 
 def _winners(values, size, channels_first):
-    """`[row, unit]`: where a position is the first of the largest in its window and above 0."""
+    """``[row, unit]``: where a position is the first of the largest in its window and above 0."""
     if channels_first:
         values = values.transpose(0, 2, 3, 1)
     n, height, width, units = values.shape
@@ -290,7 +278,9 @@ def _winners(values, size, channels_first):
 def _followers(model):
     """Of each layer of a functional or sequential model, by identity, what reads its output."""
     found = {}
-    for graph in (layer for layer in model._flatten_layers() if hasattr(layer, "_nodes_by_depth") or hasattr(layer, "_functional")):
+    for graph in (
+        layer for layer in model._flatten_layers() if hasattr(layer, "_nodes_by_depth") or hasattr(layer, "_functional")
+    ):
         graph = getattr(graph, "_functional", None) or graph
         for node in itertools.chain(*getattr(graph, "_nodes_by_depth", {}).values()):
             for tensor in node.input_tensors:
@@ -316,7 +306,8 @@ def _is_relu(layer):
 
 
 def _slopes(model, layers, batch, size, random):
-    """Of each call of a layer its place, and of each of its units the sum over samples, outputs and positions of squared slopes."""
+    """Of each call of a layer its place, and of each of its units the sum over samples, outputs and positions of squared
+    slopes."""
     places, shapes = [], []
 
     def running(see_of):
@@ -349,7 +340,9 @@ def _slopes(model, layers, batch, size, random):
                 slope = array(slope)
                 last = slope.ndim == 4 and layers[places[call]].data_format == "channels_first"
                 units = (numpy.moveaxis(slope, 1, -1) if last else slope).reshape(-1, slope.shape[1 if last else -1])
-                sums[call] = sums[call] + numpy.square(units, dtype=float).sum(0) / (MOST_OUTPUTS if outputs > MOST_OUTPUTS else 1)
+                sums[call] = sums[call] + numpy.square(units, dtype=float).sum(0) / (
+                    MOST_OUTPUTS if outputs > MOST_OUTPUTS else 1
+                )
     return places, sums
 
 
@@ -380,14 +373,20 @@ def _gradients(of, shapes, vectors):
         for vector in vectors:
             yield tape.gradient(outputs, added, output_gradients=keras.ops.cast(vector, outputs.dtype))
     else:
-        raise UsageError(f"Keras' backend {backend} knows no gradients, which pruning several layers by a surgeon takes; use torch, jax or tensorflow")
+        raise UsageError(
+            f"Keras' backend {backend} knows no gradients, which pruning several layers by a "
+            "surgeon takes; use torch, jax or tensorflow"
+        )
 
 
 def _logits(output, samples):
-    """`[sample, output]` of what a model returns."""
+    """``[sample, output]`` of what a model returns."""
     leaves = keras.tree.flatten(output)
     if len(leaves) != 1 or not len(leaves[0].shape) or leaves[0].shape[0] != samples:
-        raise UsageError(f"the model returns {len(leaves)} arrays for a batch of {samples} samples; prune one that returns one: [sample, output]")
+        raise UsageError(
+            f"the model returns {len(leaves)} arrays for a batch of {samples} samples; prune one that returns one: "
+            "[sample, output]"
+        )
     return keras.ops.reshape(leaves[0], (samples, -1))
 
 

@@ -11,6 +11,22 @@ from typing import Any, TypeAlias, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+__all__ = [
+    "envelope",
+    "frozen",
+    "hold",
+    "main",
+    "masks",
+    "merge",
+    "options_of",
+    "path",
+    "ranks",
+    "refit",
+    "run",
+    "settle",
+    "stability",
+]
+
 _Progress: TypeAlias = Callable[[int], object] | None
 _Axes: TypeAlias = str | Sequence[str] | None
 _Mask: TypeAlias = NDArray[np.bool_]

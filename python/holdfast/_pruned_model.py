@@ -6,14 +6,14 @@ from . import UsageError
 
 
 class PrunedLayer:
-    """What became of a layer: `name`, `weights`, `kept`, and `rows`, in which of them a unit counted in full."""
+    """What became of a layer: ``name``, ``weights``, ``kept``, and ``rows``, in which of them a unit counted in full."""
 
     def __init__(self, name, weights, kept, rows):
         self.name, self.weights, self.kept, self.rows = name, weights, kept, rows
 
 
 class PrunedModel:
-    """What `prune` did, layer by layer; it prints as a table."""
+    """What ``prune`` did, layer by layer; it prints as a table."""
 
     def __init__(self, layers):
         self.layers = layers
@@ -50,5 +50,7 @@ def without(layers, reasons, named):
         rest = [name for name in layers if name not in reasons]
         if named or not rest:
             raise UsageError(f"these layers cannot be pruned: {why}; name others: layers={rest or '[...]'}")
-        warnings.warn(f"these layers are left out: {why}; name the layers to be pruned to hear no warning: layers={rest}", stacklevel=4)
+        warnings.warn(
+            f"these layers are left out: {why}; name the layers to be pruned to hear no warning: layers={rest}", stacklevel=4
+        )
     return {name: layer for name, layer in layers.items() if name not in reasons}

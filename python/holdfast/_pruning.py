@@ -1,7 +1,7 @@
 """Which weights go, and what those that stay become: over a network that some framework runs. Knows no framework itself.
 
-Weights of a layer are `[group, input, unit]` here: one group for all layers but grouped convolutions, whose groups are solved each
-for itself. Formulas and their sources stand in the chapter `docs/kernels/surgeon.md` of Holdfast.
+Weights of a layer are ``[group, input, unit]`` here: one group for all layers but grouped convolutions, whose groups are solved
+each for itself. Formulas and their sources stand in the chapter ``docs/kernels/surgeon.md`` of Holdfast.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy
 
 from . import DataError, Error, UsageError, masks, surgeon
+from ._network import SAMPLES, Solved
 
 CRITERIA = ("hold-surgeon", "surgeon", "hold-input", "wanda", "hold", "settle", "stability", "magnitude", "random")
 SURGEONS = ("hold-surgeon", "surgeon")
@@ -20,84 +21,8 @@ CALIBRATED = ("hold-surgeon", "surgeon", "hold-input", "wanda")
 
 #: How many times smaller the layers become together, one stage after the other.
 STAGES = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
-#: The most rows of a layer: positions beyond it are drawn at random.
-MOST_ROWS = 60_000
 #: The most units * inputs^3 that is begun with: some minutes.
 MOST_WORK = 1e12
-#: Samples that calibrate, and those of them that the importance of units is taken from.
-SAMPLES, IMPORTANCE_SAMPLES = 4096, 1024
-#: The most outputs of a network of which each has a backward pass of its own.
-MOST_OUTPUTS = 64
-
-
-def shares_gram(inputs, units):
-    """Whether the engine lets all units of a layer share one Gram matrix, in which all rows count alike."""
-    return inputs > 1024 or units * inputs**3 > 2e10
-
-
-@dataclass
-class Layer:
-    """A layer that takes part, as it was when pruning began."""
-
-    name: str
-    #: `[group, input, unit]`
-    weights: numpy.ndarray
-    #: `[group, unit]`, or None.
-    bias: numpy.ndarray | None
-    #: Which weights are there, as `weights`.
-    kept: numpy.ndarray
-    #: What the framework has as the order of axes: from `[group, input, unit]` and back.
-    own: object = field(repr=False)
-    arranged: object = field(repr=False)
-    #: Whether training moves it; what it says nothing of cannot be called frozen.
-    learns: bool = True
-
-    def check(self):
-        """Fails with `DataError` if a weight is no number."""
-        for what, values in (("weights", self.weights), ("biases", self.bias)):
-            if values is not None and not numpy.isfinite(values).all():
-                value = values[~numpy.isfinite(values)][0]
-                raise DataError(f"the {what} of layer {self.name} hold {value}: training diverged; prune an earlier checkpoint")
-
-
-@dataclass
-class Solved:
-    """What a layer becomes; weights that are not kept are exactly 0."""
-
-    weights: numpy.ndarray
-    bias: numpy.ndarray | None
-    kept: numpy.ndarray
-
-
-class Network:
-    """What a framework must tell: a base for its own class.
-
-    `layers` in the order in which they are called first. Rows of a layer are those that `rows` draws once and for all.
-    """
-
-    layers: list
-
-    def rows(self, place):
-        """What a layer now reads, `[group, row, input]`, from the layers before as they now are."""
-        raise NotImplementedError
-
-    def active(self, place):
-        """In which rows a unit counts in full: True where its pre-activation is above 0, because a ReLU follows directly; False: in
-        all; or `[group, row, unit]` where a pool follows. Asked of the network as it was."""
-        raise NotImplementedError
-
-    def positions(self, place):
-        """How many rows there would be if none were drawn."""
-        raise NotImplementedError
-
-    def put(self, place, weights, bias):
-        """Changes a layer."""
-        raise NotImplementedError
-
-    def importance(self):
-        """Of each layer `[group, unit]`: the mean over samples of the sum over outputs, and over positions, of the square of
-        d output / d pre-activation."""
-        raise NotImplementedError
 
 
 class Recorded:
@@ -108,15 +33,17 @@ class Recorded:
         for name, layer in zip(names, layers):
             found, asked = recording.shape(name), layer.own(layer.weights).shape
             if found != asked:
-                raise UsageError(f"{name} was recorded as {found}, and in this model it is {asked}; give the recorder of this model")
+                raise UsageError(
+                    f"{name} was recorded as {found}, and in this model it is {asked}; give the recorder of this model"
+                )
 
     def of(self, kind, place):
-        """`hold`, `settle`, `stability`, `frozen` or `last` of a layer."""
+        """``hold``, ``settle``, ``stability``, ``frozen`` or ``last`` of a layer."""
         how = {"hold": [self.window], "settle": [self.window], "stability": [self.tolerance], "frozen": [], "last": []}[kind]
         return getattr(self.recording, kind)(self.names[place], *how)
 
     def ratios(self, layers):
-        """How much of its last magnitude each weight held, `[group, input, unit]` of each layer."""
+        """How much of its last magnitude each weight held, ``[group, input, unit]`` of each layer."""
         found = []
         for place, layer in enumerate(layers):
             held, last = self.of("hold", place), abs(self.of("last", place))
@@ -142,7 +69,7 @@ class Settings:
     progress: object = None
 
     def check(self, is_recorded, is_calibrated):
-        """Fails with `UsageError` where wishes do not fit together, before anything is computed."""
+        """Fails with ``UsageError`` where wishes do not fit together, before anything is computed."""
         if self.criterion not in CRITERIA:
             raise UsageError(f"there is no criterion {self.criterion!r}; there are {', '.join(CRITERIA)}")
         if self.scope not in ("global", "layer", "lamp"):
@@ -155,7 +82,9 @@ class Settings:
             raise UsageError(f"{self.samples} samples calibrate nothing; use 1 or more, e.g. {SAMPLES}")
         for sparsity in self.sparsities:
             if not 0 <= sparsity < 1:
-                raise UsageError(f"a sparsity of {sparsity} is not possible; write the share of weights that go, e.g. 0.9 for 90 %")
+                raise UsageError(
+                    f"a sparsity of {sparsity} is not possible; write the share of weights that go, e.g. 0.9 for 90 %"
+                )
         if self.scope != "global" and self.criterion in (*SURGEONS, "stability"):
             why = "has one order for the weights of all layers" if self.criterion in SURGEONS else "has one threshold for all"
             raise UsageError(f"{self.criterion} {why}, so scope={self.scope!r} is none of its ways; leave it out")
@@ -170,8 +99,8 @@ class Settings:
         if self.needs_rows() and not is_calibrated:
             what = self.criterion if self.criterion in CALIBRATED else "repair='refit'"
             raise UsageError(
-                f"{what} looks at what arrives at each layer; give a few thousand training samples: calibration=loader. Labels are "
-                "not used"
+                f"{what} looks at what arrives at each layer; give a few thousand training samples: calibration=loader. Labels "
+                "are not used"
             )
 
     def solves(self):
@@ -184,7 +113,7 @@ class Settings:
 
 
 def prune(network, settings, recorded=None):
-    """Of each sparsity what the layers become: lists of `Solved`, one for each layer.
+    """Of each sparsity what the layers become: lists of ``Solved``, one for each layer.
 
     The network has other weights while this runs and when it ends, and whoever calls puts its own back.
     """
@@ -212,7 +141,7 @@ def prune(network, settings, recorded=None):
 
 
 def _chosen(network, settings, recorded, counts):
-    """For each sparsity which weights of each layer stay, `[group, input, unit]`."""
+    """For each sparsity which weights of each layer stay, ``[group, input, unit]``."""
     layers, criterion = network.layers, settings.criterion
     gone = [layer.own(~layer.kept) for layer in layers]
     if criterion == "stability":
@@ -227,7 +156,7 @@ def _chosen(network, settings, recorded, counts):
             scores.append(numpy.where(gone[place], numpy.inf if settles else -1, score).astype(score.dtype))
             frozen = criterion in ("settle", "hold", "hold-input") and layer.learns
             before.append(gone[place] | recorded.of("frozen", place) if frozen else gone[place])
-        own = masks(scores, settings.sparsities, settings.scope, largest_first=settles, frozen=before)
+        own = masks(scores, settings.sparsities, settings.scope, largest_first=settles, before=before)
     return [[layer.arranged(mask) & layer.kept for layer, mask in zip(layers, cut)] for cut in own]
 
 
@@ -253,8 +182,8 @@ def _read(network, place):
     rows = network.rows(place)
     if not numpy.isfinite(rows).all():
         raise DataError(
-            f"what layer {network.layers[place].name} reads of the calibration samples holds {rows[~numpy.isfinite(rows)][0]}; look at the "
-            "samples, and at the layers before"
+            f"what layer {network.layers[place].name} reads of the calibration samples holds {rows[~numpy.isfinite(rows)][0]}; "
+            "look at the samples, and at the layers before"
         )
     return rows
 
@@ -299,8 +228,8 @@ class Surgery:
         largest = max(self.layers, key=work)
         names = [layer.name for layer in self.layers if layer.name in fit]
         raise UsageError(
-            f"weights that stay are solved anew exactly, and layer {largest.name} has {largest.weights.shape[1]} inputs a unit: all "
-            "layers together would take hours; use criterion='wanda', or "
+            f"weights that stay are solved anew exactly, and layer {largest.name} has {largest.weights.shape[1]} inputs a unit: "
+            "all layers together would take hours; choose by criterion='wanda' without a repair, or "
             + (f"name the layers that can be solved: layers={names}" if names else "prune a smaller network")
         )
 
@@ -344,7 +273,7 @@ class Surgery:
         return found
 
     def _order(self, ratios):
-        """The order in which all weights go that are there: `surgeon.Order`, in which each group is a layer."""
+        """The order in which all weights go that are there: ``surgeon.Order``, in which each group is a layer."""
         # One layer alone needs no importance: it would only favour units that the next layer reads strongly.
         importance = self.network.importance() if len(self.layers) > 1 else None
         paths, matters = [], []

@@ -17,11 +17,11 @@ MEMORY = 1 << 30
 
 
 class Recording:
-    """Named arrays after each epoch, as 32-bit floats: `[epoch, ...]` of each.
+    """Named arrays after each epoch, as 32-bit floats: ``[epoch, ...]`` of each.
 
-    They stay in memory up to `memory` bytes, then they go to files, one `NAME.npy` for each array, which grow. With `folder` they
-    go there from the start. With `online` no history is kept, but over the last `window` of `epochs` epochs each weight's minimum,
-    maximum and smallest magnitude, and its mean.
+    They stay in memory up to ``memory`` bytes, then they go to files, one ``NAME.npy`` for each array, which grow. With
+    ``folder`` they go there from the start. With ``online`` no history is kept, but over the last ``window`` of ``epochs``
+    epochs each weight's minimum, maximum and smallest magnitude, and its mean.
     """
 
     def __init__(self, folder=None, online=False, epochs=None, window=None, memory=MEMORY):
@@ -38,7 +38,7 @@ class Recording:
             raise UsageError("epochs and window belong to online=True; a whole history takes any window later")
 
     def append(self, arrays):
-        """Remembers one more epoch: `arrays` by name, the same names and shapes each time."""
+        """Remembers one more epoch: ``arrays`` by name, the same names and shapes each time."""
         arrays = {name: numpy.asarray(values, numpy.float32, order="C") for name, values in arrays.items()}
         shapes = {name: values.shape for name, values in arrays.items()}
         if self.epochs and shapes != self._shapes:
@@ -93,7 +93,7 @@ class Recording:
         return self._shapes[name]
 
     def history(self, name):
-        """`[epoch, ...]`, from a file if it lies there."""
+        """``[epoch, ...]``, from a file if it lies there."""
         self._known(name)
         if self._online:
             raise UsageError("online=True kept no history; record without it for stability, ranks or a file of all epochs")
@@ -149,7 +149,7 @@ class Recording:
         return frozen(self.history(name))
 
     def save(self, file):
-        """Writes all histories into one `.npz` that `holdfast stability` and `holdfast prune --history` read."""
+        """Writes all histories into one ``.npz`` that ``holdfast stability`` and ``holdfast prune --history`` read."""
         histories = {name: self.history(name) for name in self.names}
         if not histories:
             raise UsageError("nothing was recorded yet; call epoch() after each epoch")
@@ -167,15 +167,15 @@ class Recording:
     def load(self, state):
         """Goes on from a checkpoint; what was recorded behind it is forgotten.
 
-        Fails with `UsageError` if the checkpoint is that of another kind of recorder, or files of its folder are gone.
+        Fails with ``UsageError`` if the checkpoint is that of another kind of recorder, or files of its folder are gone.
         """
         kind = "online" if self._online else "folder" if self._kept_by_user else "history"
         if kind not in state:
             found = next((name for name in ("online", "folder", "history") if name in state), "nothing")
             how = {"online": "online=True", "folder": "folder=...", "history": "neither folder nor online"}
             raise UsageError(
-                f"this recorder was made with {how[kind]}, and the checkpoint's with {how.get(found, 'another version')}; make it as "
-                "it was made before"
+                f"this recorder was made with {how[kind]}, and the checkpoint's with {how.get(found, 'another version')}; "
+                "make it as it was made before"
             )
         names, shapes = state["names"], [tuple(shape) for shape in state["shapes"]]
         epochs = int(state["epochs"])
@@ -234,7 +234,9 @@ class _Window:
     def finished(self, window=None):
         """This, once training is over."""
         if self.done < self.epochs:
-            raise UsageError(f"{self.done} of the {self.epochs} epochs that were announced are recorded; prune when training is over")
+            raise UsageError(
+                f"{self.done} of the {self.epochs} epochs that were announced are recorded; prune when training is over"
+            )
         if window not in (None, self.window):
             raise UsageError(f"the window recorded is {self.window}, and {window} is asked for; record with window={window}")
         return self
@@ -242,13 +244,17 @@ class _Window:
     KEPT = ("least", "largest", "smallest", "mean", "last")
 
     def state(self):
-        return {"epochs": self.epochs, "window": self.window, **{kind: mapped(getattr(self, kind), numpy.ndarray, numpy.copy) for kind in self.KEPT}}
+        return {
+            "epochs": self.epochs,
+            "window": self.window,
+            **{kind: mapped(getattr(self, kind), numpy.ndarray, numpy.copy) for kind in self.KEPT},
+        }
 
     def load(self, state, done):
         if (state["epochs"], state["window"]) != (self.epochs, self.window):
             raise UsageError(
-                f"the checkpoint is that of {state['epochs']} epochs with a window of {state['window']}, not of {self.epochs} with "
-                f"{self.window}; record with these"
+                f"the checkpoint is that of {state['epochs']} epochs with a window of {state['window']}, not of {self.epochs} "
+                f"with {self.window}; record with these"
             )
         self.done = done
         for kind in self.KEPT:
@@ -267,7 +273,7 @@ def _shape(shape):
 
 
 def _header(epochs, shape):
-    """The beginning of a `.npy` file, always of the same length, so that it can be written anew where a file grows."""
+    """The beginning of a ``.npy`` file, always of the same length, so that it can be written anew where a file grows."""
     text = io.BytesIO()
     numpy.lib.format.write_array_header_1_0(text, {"descr": "<f4", "fortran_order": False, "shape": (10**15, *shape)})
     length = len(text.getvalue())
@@ -276,7 +282,7 @@ def _header(epochs, shape):
 
 
 def _write_epoch(file, values, place):
-    """Puts epoch `place` into a file that has those before it."""
+    """Puts epoch ``place`` into a file that has those before it."""
     begin = _header(place + 1, values.shape)
     with open(file, "r+b" if place else "wb") as target:
         target.seek(len(begin) + place * values.nbytes)

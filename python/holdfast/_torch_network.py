@@ -1,4 +1,4 @@
-"""A PyTorch model as `_pruning` sees it: what its layers read, what follows them, and how much their units matter."""
+"""A PyTorch model as ``_pruning`` sees it: what its layers read, what follows them, and how much their units matter."""
 
 import inspect
 import itertools
@@ -6,10 +6,10 @@ import itertools
 import numpy
 import torch
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-from . import DataError, UsageError
-from ._pruning import IMPORTANCE_SAMPLES, MOST_OUTPUTS, MOST_ROWS, Layer, Network, shares_gram
+from . import UsageError
+from ._network import IMPORTANCE_SAMPLES, MOST_OUTPUTS, Layer, Network, drawn, mean_importance, shares_gram, without_labels
+from ._torch_uses import Uses
 
 #: Layers that can be pruned.
 KINDS = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d)
@@ -20,7 +20,7 @@ BATCH = 256
 
 
 def unwrapped(model):
-    """The model itself, without what `DataParallel` or `torch.compile` put around it, and the prefix that they give names."""
+    """The model itself, without what ``DataParallel`` or ``torch.compile`` put around it, and the prefix that they give names."""
     prefix = ""
     while True:
         if isinstance(model, torch.nn.parallel.DataParallel | torch.nn.parallel.DistributedDataParallel):
@@ -37,7 +37,7 @@ def array(tensor):
 
 
 def weight_of(module):
-    """The weight that is used, where `torch.nn.utils.prune` masked it too."""
+    """The weight that is used, where ``torch.nn.utils.prune`` masked it too."""
     if hasattr(module, "weight_orig") and hasattr(module, "weight_mask"):
         return module.weight_orig * module.weight_mask
     return module.weight
@@ -53,11 +53,16 @@ def plain_reason(module):
 
 
 def check_there(name, tensor):
-    """Fails with `UsageError` where a parameter has no numbers yet."""
+    """Fails with ``UsageError`` where a parameter has no numbers yet."""
     if isinstance(tensor, torch.nn.parameter.UninitializedParameter):
-        raise UsageError(f"layer {name} has no weights yet: run the model once on a batch, so that its lazy layers know their sizes")
+        raise UsageError(
+            f"layer {name} has no weights yet: run the model once on a batch, so that its lazy layers know their sizes"
+        )
     if tensor.is_meta:
-        raise UsageError(f"layer {name} is on the meta device, where weights have no numbers; load them first: model.to_empty, then load_state_dict")
+        raise UsageError(
+            f"layer {name} is on the meta device, where weights have no numbers; load them first: "
+            "model.to_empty, then load_state_dict"
+        )
 
 
 def layer_of(name, module):
@@ -79,7 +84,8 @@ def layer_of(name, module):
 
 
 def batches_of(model, calibration, samples):
-    """The first `samples` samples as a list of what `model` is called with: `(args, kwargs)`, and how many each has."""
+    """The first ``samples`` samples as a list of what ``model`` is called with: ``(args, kwargs)``, and how many each has."""
+    calibration = without_labels(calibration)
     if isinstance(calibration, torch.Tensor):
         calibration = calibration.split(BATCH)
     found, there = [], 0
@@ -88,8 +94,9 @@ def batches_of(model, calibration, samples):
         tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
         if not tensors or not tensors[0].dim():
             raise UsageError(
-                f"a batch of the calibration data holds no tensor that the model could be called with, but {type(batch).__name__}; give a "
-                "loader of tensors, of tuples that begin with one, or of dicts with the names of the model's arguments"
+                f"a batch of the calibration data holds no tensor that the model could be called with, but "
+                f"{type(batch).__name__}; give a loader of tensors, of tuples that begin with one, or of dicts with the "
+                "names of the model's arguments"
             )
         size = len(tensors[0])
         take = min(size, samples - there)
@@ -107,12 +114,14 @@ def batches_of(model, calibration, samples):
 
 
 def _inputs(model, batch):
-    """What of a batch a model is called with: of a tuple as many as `forward` must have, of a dict what it names, labels apart."""
+    """What of a batch a model is called with: of a tuple as many as ``forward`` must have, of a dict what it names but labels."""
     wanted = inspect.signature(model.forward).parameters.values()
     if isinstance(batch, torch.Tensor):
         return [batch], {}
     if isinstance(batch, tuple | list) and batch:
-        needed = [one for one in wanted if one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+        needed = [
+            one for one in wanted if one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        ]
         first = batch[0]
         return _inputs(model, first) if isinstance(first, dict) else (list(batch[: max(len(needed), 1)]), {})
     if hasattr(batch, "keys"):
@@ -121,7 +130,8 @@ def _inputs(model, batch):
         if not given:
             raise UsageError(
                 f"a batch of the calibration data has {', '.join(map(str, batch.keys()))}, and the model takes "
-                f"{', '.join(sorted(names)) or 'nothing'}; give what it takes, e.g. calibration=(batch['image'] for batch in loader)"
+                f"{', '.join(sorted(names)) or 'nothing'}; give what it takes, e.g. "
+                "calibration=(batch['image'] for batch in loader)"
             )
         return [], given
     return [], {}
@@ -149,12 +159,12 @@ class TorchNetwork(Network):
     def __init__(self, model, modules, batches, seed):
         self.model, self.batches, self.seed = model, batches, seed
         self.calls = {name: [] for name in modules}
-        self.uses = _Uses()
+        self.uses = Uses()
         order = self._look(modules) if batches else list(modules)
         self.names = order
         self.modules = [modules[name] for name in order]
         self.layers = [layer_of(name, modules[name]) for name in order]
-        self.chosen = [self._draw(place, name) for place, name in enumerate(order)]
+        self.chosen = [drawn(self.calls[name], seed, place) for place, name in enumerate(order)]
 
     def _look(self, modules):
         """One pass: which layers are called, in which order, with how many positions, and what follows."""
@@ -183,24 +193,8 @@ class TorchNetwork(Network):
     def positions(self, place):
         return sum(map(sum, self.calls[self.names[place]]))
 
-    def _draw(self, place, name):
-        """Which rows of each batch and call count: of many positions as many as are allowed, drawn at random, ascending."""
-        counts = self.calls[name]
-        total = self.positions(place)
-        rows = numpy.arange(total)
-        if total > MOST_ROWS:
-            rows = numpy.sort(numpy.random.default_rng([self.seed, place]).choice(total, MOST_ROWS, replace=False))
-        found, start = [], 0
-        for calls in counts:
-            found.append([])
-            for count in calls:
-                own = rows[numpy.searchsorted(rows, start) : numpy.searchsorted(rows, start + count)] - start
-                found[-1].append(torch.from_numpy(own))
-                start += count
-        return found
-
     def _gathered(self, place, take, after=False):
-        """What `take` makes of each call of a layer, before or after it, one below the other."""
+        """What ``take`` makes of each call of a layer, before or after it, one below the other."""
         parts = []
         for batch, calls in zip(self.batches, self.chosen[place]):
             if not calls:
@@ -210,7 +204,7 @@ class TorchNetwork(Network):
             def hook(module, args, kwargs, output=None, calls=calls, seen=seen):
                 call = next(seen)
                 value = output if after else args[0] if args else kwargs["input"]
-                parts.append(array(take(module, value, calls[call - 1].to(value.device))))
+                parts.append(array(take(module, value, torch.from_numpy(calls[call - 1]).to(value.device))))
                 if call == len(calls):
                     raise _Reached
 
@@ -244,7 +238,13 @@ class TorchNetwork(Network):
         if shares_gram(inputs, units):
             return "all (one Gram matrix for all units)"
         relu, pool = self.uses.behind(self.names[place])
-        return "where it wins its pool and the ReLU lets it through" if pool else "where the ReLU lets it through" if relu else "all"
+        return (
+            "where it wins its pool and the ReLU lets it through"
+            if pool
+            else "where the ReLU lets it through"
+            if relu
+            else "all"
+        )
 
     def put(self, place, weights, bias):
         layer, module = self.layers[place], self.modules[place]
@@ -272,23 +272,22 @@ class TorchNetwork(Network):
             with _hooks(module.register_forward_hook(hook_of(place)) for place, module in enumerate(self.modules)):
                 logits = _logits(run(self.model, batch, grad=True), batch[2])
             for vector in _projections(logits, random):
-                slopes = torch.autograd.grad((logits * vector).sum(), [z for _, z in seen], retain_graph=True, allow_unused=True)
+                slopes = torch.autograd.grad(
+                    (logits * vector).sum(), [z for _, z in seen], retain_graph=True, allow_unused=True
+                )
                 scale = MOST_OUTPUTS if logits.shape[1] > MOST_OUTPUTS else 1
                 for (place, z), slope in zip(seen, slopes):
                     if slope is not None:
-                        units = slope.float().flatten(0, -2) if _is_linear(self.modules[place]) else slope.float().movedim(1, -1).flatten(0, -2)
+                        units = (
+                            slope.float().flatten(0, -2)
+                            if _is_linear(self.modules[place])
+                            else slope.float().movedim(1, -1).flatten(0, -2)
+                        )
                         sums[place] = sums[place] + units.square().sum(0, dtype=torch.float64).cpu().numpy() / scale
             samples += batch[2]
             if samples >= IMPORTANCE_SAMPLES:
                 break
-        found = []
-        for layer, total in zip(self.layers, sums):
-            shape = (layer.weights.shape[0], layer.weights.shape[2])
-            mean = numpy.broadcast_to(total / samples, shape[0] * shape[1]).reshape(shape)
-            if not numpy.isfinite(mean).all():
-                raise DataError(f"how much the units of layer {layer.name} matter is not finite: the gradients of its type overflow; prune in float32")
-            found.append(numpy.array(mean))
-        return found
+        return mean_importance(self.layers, sums, samples)
 
 
 def _hooks(handles):
@@ -313,7 +312,7 @@ def _is_linear(module):
 
 
 def _rows_of(module, values, chosen):
-    """The chosen rows `[row, channel and place in the window]` of what a layer reads."""
+    """The chosen rows ``[row, channel and place in the window]`` of what a layer reads."""
     if _is_linear(module):
         return values.reshape(-1, values.shape[-1])[chosen]
     axes = len(module.kernel_size)
@@ -334,7 +333,7 @@ def _rows_of(module, values, chosen):
 
 
 def _logits(output, samples):
-    """`[sample, output]` of what a model returns."""
+    """``[sample, output]`` of what a model returns."""
     for name in ("logits", "last_hidden_state"):
         if hasattr(output, name):
             output = getattr(output, name)
@@ -345,8 +344,8 @@ def _logits(output, samples):
     if not isinstance(output, torch.Tensor) or not output.dim() or len(output) != samples:
         found = f"a tensor {list(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
         raise UsageError(
-            f"the model returns {found} for a batch of {samples} samples, and not a number of outputs for each; wrap it in a module whose forward "
-            "returns its logits [sample, output]"
+            f"the model returns {found} for a batch of {samples} samples, and not a number of outputs for each; wrap "
+            "it in a module whose forward returns its logits [sample, output]"
         )
     return output.flatten(1) if output.dim() > 1 else output[:, None]
 
@@ -360,70 +359,3 @@ def _projections(logits, random):
         for _ in range(MOST_OUTPUTS):
             signs = torch.randint(0, 2, logits.shape, generator=random) * 2 - 1
             yield signs.to(logits.device, logits.dtype)
-
-
-class _Uses(TorchFunctionMode):
-    """What becomes of a layer's output: whether a ReLU takes all of it, and a max pool what that gives, in either order."""
-
-    #: Functions that hand on the same numbers, and those that also keep where they lie.
-    SAME_NUMBERS = ("flatten", "reshape", "view", "contiguous", "squeeze", "unsqueeze", "unflatten")
-    SAME = ("dropout", "dropout1d", "dropout2d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")
-    POOLS = {"max_pool1d": functional.max_pool1d, "max_pool2d": functional.max_pool2d}
-
-    def __init__(self):
-        super().__init__()
-        self.done = False
-        self.known, self.alive = {}, []
-        self.found, self.pools = {}, {}
-
-    def begin(self, output, name):
-        if not self.done:
-            self._follow(output, (name, "", True))
-
-    def _follow(self, tensor, entry):
-        self.known[id(tensor)] = entry
-        # While a tensor lives, no other has its id.
-        self.alive.append(tensor)
-
-    def forget(self):
-        self.known, self.alive = {}, []
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        taken = [] if self.done else [self.known[id(value)] for value in _flat((args, kwargs)) if id(value) in self.known]
-        output = function(*args, **kwargs)
-        if isinstance(output, torch.Tensor) or isinstance(output, tuple | list) and any(isinstance(one, torch.Tensor) for one in output):
-            for entry in taken:
-                self._use(entry, function.__name__, args, kwargs, output)
-        return output
-
-    def _use(self, entry, function, args, kwargs, output):
-        name, stage, in_place = entry
-        if function in self.SAME or function in self.SAME_NUMBERS:
-            self._follow(output, (name, stage, in_place and function in self.SAME))
-            return
-        function = function.rstrip("_")
-        use = "relu" if function == "relu" else "pool" if function in self.POOLS and in_place else "other"
-        if use == "pool":
-            settings = {key: value for key, value in kwargs.items() if key not in ("input", "return_indices")}
-            values = args[1:] if args else ()
-            pool = self.POOLS[function]
-            self.pools[name] = lambda z: pool(z, *values, **settings, return_indices=True)[1]
-        self.found.setdefault((name, stage), set()).add(use)
-        if use != "other" and isinstance(output, torch.Tensor):
-            self._follow(output, (name, stage + use, in_place))
-
-    def behind(self, name):
-        """Whether a ReLU follows directly, and the places that win where a max pool stands behind or before it."""
-        first, after_relu, after_pool = (self.found.get((name, stage), set()) for stage in ("", "relu", "pool"))
-        pooled = first == {"relu"} and after_relu == {"pool"} or first == {"pool"} and after_pool == {"relu"}
-        return first == {"relu"} or pooled, self.pools.get(name) if pooled else None
-
-
-def _flat(values):
-    """All that stands in nested tuples, lists and dicts."""
-    for value in values.values() if isinstance(values, dict) else values:
-        if isinstance(value, tuple | list | dict):
-            yield from _flat(value)
-        else:
-            yield value

@@ -1,26 +1,35 @@
 """Recording and pruning Keras models: two lines to record, one to prune.
 
-    recorder = holdfast.keras.Recorder()                       # before training
-    model.fit(..., callbacks=[recorder])
-    holdfast.keras.prune(model, recorder, sparsity=0.9, calibration=images)
+recorder = holdfast.keras.Recorder()                       # before training
+model.fit(..., callbacks=[recorder])
+holdfast.keras.prune(model, recorder, sparsity=0.9, calibration=images)
 """
+
+from __future__ import annotations
 
 import contextlib
 import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy
 
 try:
     import keras
 except ImportError as error:
-    raise ImportError("holdfast.keras needs Keras 3 and one of its backends, which are not installed: pip install keras torch") from error
+    raise ImportError("holdfast.keras needs Keras 3 and a backend, which are not installed: pip install keras torch") from error
 
 from . import UsageError
 from ._keras_network import KINDS, KeepPruned, KerasNetwork, array, batches_of
 from ._pruned_model import PrunedModel, told, without
-from ._pruning import SAMPLES, Recorded, Settings
+from ._network import SAMPLES
+from ._pruning import Recorded, Settings
 from ._pruning import prune as pruned
 from ._recording import MEMORY, Recording, mapped
+
+#: Names or paths of layers, or layers themselves.
+Layers = str | keras.Layer | Sequence[str | keras.Layer]
 
 __all__ = ["PrunedModel", "Recorder", "prune"]
 
@@ -28,14 +37,24 @@ __all__ = ["PrunedModel", "Recorder", "prune"]
 class Recorder(keras.callbacks.Callback):
     """A callback that remembers a model's weights after each epoch.
 
-    layers: names or layers of which all weights are recorded; without it those of all layers, so that `base="mean"` is possible.
-    folder, online, epochs, window, memory: as of `holdfast.torch.Recorder`.
+    layers: names or layers of which all weights are recorded; without it those of all layers, so that ``base="mean"`` is
+    possible.
+    folder, online, epochs, window, memory: as of ``holdfast.torch.Recorder``.
 
-    `recording` has what was recorded, by the paths of the variables: `recording.history("dense/kernel")`. `save_state(file)` and
-    `load_state(file)` go along with a checkpoint.
+    ``recording`` has what was recorded, by the paths of the variables: ``recording.history("dense/kernel")``.
+    ``save_state(file)`` and ``load_state(file)`` go along with a checkpoint.
     """
 
-    def __init__(self, layers=None, *, folder=None, online=False, epochs=None, window=None, memory=MEMORY):
+    def __init__(
+        self,
+        layers: Layers | None = None,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        online: bool = False,
+        epochs: int | None = None,
+        window: int | None = None,
+        memory: int = MEMORY,
+    ) -> None:
         super().__init__()
         self.layers = layers
         self.recording = Recording(folder, online, epochs, window, memory)
@@ -52,7 +71,7 @@ class Recorder(keras.callbacks.Callback):
         self.recording.append(floats)
 
     def save_state(self, file):
-        """Writes what was recorded into an `.npz`; of a `folder` only its place."""
+        """Writes what was recorded into an ``.npz``; of a ``folder`` only its place."""
         arrays = []
 
         def number(values):
@@ -70,35 +89,37 @@ class Recorder(keras.callbacks.Callback):
 
 
 def prune(
-    model,
-    recorder=None,
-    criterion="hold-surgeon",
-    sparsity=0.9,
-    scope="global",
-    calibration=None,
+    model: keras.Model,
+    recorder: Recorder | None = None,
+    criterion: str = "hold-surgeon",
+    sparsity: float | Sequence[float] = 0.9,
+    scope: str = "global",
+    calibration: Any = None,
     *,
-    layers=None,
-    base="last",
-    repair=None,
-    window=None,
-    tolerance=0.03,
-    samples=SAMPLES,
-    seed=0,
-    progress=None,
-):
+    layers: Layers | None = None,
+    base: str = "last",
+    repair: str | None = None,
+    window: int | None = None,
+    tolerance: float = 0.03,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    progress: Callable[[int], object] | None = None,
+) -> PrunedModel | list[list[numpy.ndarray]]:
     """Prunes Dense and Conv2D layers of a trained model where they are, without training it again.
 
-    calibration: an array of training samples, or batches of inputs or of (inputs, labels), whose labels are not used. All else is as
-    of `holdfast.torch.prune`; `base="mean"` is for models without batch norm.
+    calibration: an array of training samples, or batches of inputs or of (inputs, labels), whose labels are not used. All else
+    is as of ``holdfast.torch.prune``; ``base="mean"`` is for models without batch norm.
 
-    Afterwards pruned weights are 0, and a constraint of each kernel keeps them 0 while training goes on: `fit` needs no line for that.
-    Returns a `PrunedModel`, which prints as a table. Of a list of sparsities the model stays as it is, and for each there is a list that
-    `model.set_weights` takes. If anything fails, or is stopped, the model is as it was.
+    Afterwards pruned weights are 0, and a constraint of each kernel keeps them 0 while training goes on: ``fit`` needs no
+    line for that. Returns a ``PrunedModel``, which prints as a table. Of a list of sparsities the model stays as it is, and
+    for each there is a list that ``model.set_weights`` takes. If anything fails, or is stopped, the model is as it was.
 
-    Fails as `holdfast.torch.prune` does.
+    Fails as ``holdfast.torch.prune`` does.
     """
     several = isinstance(sparsity, list | tuple)
-    settings = Settings(criterion, list(sparsity) if several else [sparsity], scope, repair, seed, samples, base, progress=progress)
+    settings = Settings(
+        criterion, list(sparsity) if several else [sparsity], scope, repair, seed, samples, base, progress=progress
+    )
     settings.check(recorder is not None, calibration is not None)
     if not model.built:
         raise UsageError("the model has no weights yet; train it, or build it and load them, first")
@@ -132,7 +153,7 @@ def prune(
 
 
 def _layers(model, layers):
-    """Layers by the paths of their kernels: those that `layers` names, or all."""
+    """Layers by the paths of their kernels: those that ``layers`` names, or all."""
     found = {layer.path: layer for layer in model._flatten_layers() if isinstance(layer, KINDS)}
     if not found:
         raise UsageError(f"the model {model.name} has no Dense or Conv2D layer, so there is nothing to prune")
@@ -142,7 +163,9 @@ def _layers(model, layers):
     for asked in [layers] if isinstance(layers, str | keras.Layer) else layers:
         own = [path for path, layer in found.items() if asked is layer or asked in (layer.name, path)]
         if len(own) != 1:
-            told_so = "is no Dense or Conv2D layer of the model" if not own else f"is the name of several layers: {', '.join(own)}"
+            told_so = (
+                "is no Dense or Conv2D layer of the model" if not own else f"is the name of several layers: {', '.join(own)}"
+            )
             raise UsageError(f"{getattr(asked, 'name', asked)} {told_so}; there are {', '.join(found)}")
         chosen[own[0]] = found[own[0]]
     return {path: layer for path, layer in found.items() if path in chosen}
@@ -167,10 +190,14 @@ def _prunable(model, layers, named):
 
 def _to_mean(model, recording):
     if any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers()):
-        raise UsageError("with base='mean' batch norm would need its statistics anew, which is not done for Keras; use base='last'")
+        raise UsageError(
+            "with base='mean' batch norm would need its statistics anew, which is not done for Keras; use base='last'"
+        )
     missing = [variable.path for variable in model.trainable_variables if variable.path not in recording.names]
     if missing:
-        raise UsageError(f"base='mean' needs the mean of all weights, and {missing[0]} was not recorded; record without layers=")
+        raise UsageError(
+            f"base='mean' needs the mean of all weights, and {missing[0]} was not recorded; record without layers="
+        )
     for variable in model.trainable_variables:
         variable.assign(recording.mean(variable.path))
 

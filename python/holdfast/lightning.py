@@ -1,8 +1,8 @@
-"""Recording models that Lightning trains; `holdfast.torch.prune` prunes them.
+"""Recording models that Lightning trains; ``holdfast.torch.prune`` prunes them.
 
-    recorder = holdfast.lightning.Recorder()                   # before training
-    trainer = lightning.Trainer(callbacks=[recorder])
-    holdfast.torch.prune(model, recorder, sparsity=0.9, calibration=loader)
+recorder = holdfast.lightning.Recorder()                   # before training
+trainer = lightning.Trainer(callbacks=[recorder])
+holdfast.torch.prune(model, recorder, sparsity=0.9, calibration=loader)
 """
 
 import importlib
@@ -30,14 +30,21 @@ def _bases():
 class Recorder(*_bases()):
     """A callback that remembers a module's parameters after each training epoch.
 
-    layers: names; folder, online, epochs, window, memory: as of `holdfast.torch.Recorder`, which `recorder` then is. What was recorded
-    stands in the trainer's checkpoints, and training that goes on from one goes on recording.
+    layers: names; folder, online, epochs, window, memory: as of ``holdfast.torch.Recorder``, which ``recorder`` then is. What was
+    recorded stands in the trainer's checkpoints, and training that goes on from one goes on recording.
     """
 
     def __init__(self, layers=None, *, folder=None, online=False, epochs=None, window=None, memory=MEMORY):
         super().__init__()
         self.recorder = None
-        self._settings = {"layers": layers, "folder": folder, "online": online, "epochs": epochs, "window": window, "memory": memory}
+        self._settings = {
+            "layers": layers,
+            "folder": folder,
+            "online": online,
+            "epochs": epochs,
+            "window": window,
+            "memory": memory,
+        }
         self._state = None
 
     def on_fit_start(self, trainer, module):

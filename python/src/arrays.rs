@@ -2,7 +2,7 @@
 
 use crate::errors::usage;
 use numpy::prelude::*;
-use numpy::{Element, IxDyn, PyArray1, PyArrayDyn, PyReadonlyArrayDyn};
+use numpy::{Element, IxDyn, PyArray1, PyArrayDescr, PyArrayDyn, PyReadonlyArrayDyn};
 use pyo3::exceptions::{PyTypeError, PyUserWarning};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -98,9 +98,9 @@ fn numbers<'py, T: Element>(name: &str, value: &Bound<'py, PyAny>, level: Level)
     silence.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
     let copy = copy?;
     let changed = changed(&numpy, &given, &copy)?;
-    let is_array = value.hasattr("dtype")?;
-    // An object that has no type of its own, such as a list, is said to change only where its numbers do.
-    if is_array || changed > 0 {
+    // Nothing is lost in a wider copy, nor to an object that has no type of its own, such as a list.
+    let is_told = is_single(&wanted)? && value.hasattr("dtype")?;
+    if is_told || changed > 0 {
         let what = what_is_done(&given, &found, &type_name(&copy)?, changed)?;
         warn(py, &format!("{name} {what}"), level)?;
     }
@@ -115,6 +115,11 @@ fn in_place<'py, T: Element>(array: &Bound<'py, PyAny>) -> PyResult<Option<PyRea
     let Ok(array) = array.cast::<PyArrayDyn<T>>() else { return Ok(None) };
     let is_aligned: bool = array.getattr("flags")?.getattr("aligned")?.extract()?;
     Ok((array.is_c_contiguous() && is_aligned).then(|| array.readonly()))
+}
+
+/// Whether a number type is that of single precision.
+fn is_single(dtype: &Bound<'_, PyArrayDescr>) -> PyResult<bool> {
+    Ok(dtype.getattr("itemsize")?.extract::<usize>()? == size_of::<f32>())
 }
 
 /// How many numbers a copy has changed.

@@ -3,7 +3,7 @@
 use crate::arrays::{Floats, Level, OneOrMore, floats, made};
 use crate::axes::{Arranged, Names, Replicas, arrange};
 use crate::work::{Job, run};
-use holdfast::engine::{Engine, Envelope, HistoryShape};
+use holdfast::engine::{Engine, Envelope, HistoryShape, Watch};
 use holdfast::error::Result;
 use holdfast::stability::envelope::{FROZEN_WINDOW, headline_window, settling_tolerance, windows};
 use holdfast::stability::{Reading, Stability, check_array};
@@ -37,7 +37,7 @@ impl<'py> History<'py> {
         run(py, None, move |job| {
             let window = window.unwrap_or_else(|| headline_window(shape.epochs as u32));
             let windows = windows(Some(&[window]), shape.epochs as u32)?;
-            check_array(shape, values)?;
+            job.watched(|watch| check_array(shape, values, watch))?;
             engine(job)?.envelope(shape, values, &windows)
         })
     }
@@ -72,7 +72,10 @@ pub(crate) fn stability<'py>(
     let (shape, values) = (history.shape(), history.numbers.values());
     let tolerances = tolerance.all();
     let counts = run(py, progress, move |job| {
-        let stability = Stability::of_array(&mut engine(job)?, shape, values, tolerances, Reading::default())?;
+        let mut engine = engine(job)?;
+        let count =
+            |watch: &Watch<'_>| Stability::of_array(&mut engine, shape, values, tolerances, Reading::default(), watch);
+        let stability = job.watched(count)?;
         job.advance(shape.columns() as u64);
         Ok(stability.counts.stability)
     })?;
@@ -179,7 +182,7 @@ pub(crate) fn ranks<'py>(
     };
     let values = numbers.values();
     let ranks = run(py, progress, move |job| {
-        check_array(shape, values)?;
+        job.watched(|watch| check_array(shape, values, watch))?;
         let mut engine = engine(job)?;
         let mut ranks = Vec::with_capacity(values.len());
         // As many epochs at a time as take a moment.

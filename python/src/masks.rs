@@ -27,7 +27,7 @@ impl<'py> Several<'py> {
         if let Ok(named) = value.cast::<PyDict>() {
             let arrays = named.iter().map(|(key, array)| (format!("{name}[{key:?}]"), array)).collect();
             let keys = named.keys().iter().map(Bound::unbind).collect();
-            return Ok(Self { structure: Structure::Named(keys), arrays });
+            return Self { structure: Structure::Named(keys), arrays }.filled(py, name);
         }
         let is_sequence = value.is_instance_of::<PyList>() || value.is_instance_of::<pyo3::types::PyTuple>();
         let items: Vec<Bound<'py, PyAny>> =
@@ -38,11 +38,15 @@ impl<'py> Several<'py> {
         if is_one {
             return Ok(Self { structure: Structure::One, arrays: vec![(name.into(), value.clone())] });
         }
-        if items.is_empty() {
+        let arrays = (0..).zip(items).map(|(place, array): (usize, _)| (format!("{name}[{place}]"), array)).collect();
+        Self { structure: Structure::List, arrays }.filled(py, name)
+    }
+
+    fn filled(self, py: Python<'_>, name: &str) -> PyResult<Self> {
+        if self.arrays.is_empty() {
             return Err(usage(py, &format!("{name} is empty; give at least one array")));
         }
-        let arrays = (0..).zip(items).map(|(place, array): (usize, _)| (format!("{name}[{place}]"), array)).collect();
-        Ok(Self { structure: Structure::List, arrays })
+        Ok(self)
     }
 
     /// Results of the arrays, in the structure in which they were given.
@@ -97,11 +101,7 @@ impl<'py> Scores<'py> {
             return Ok(Self::Single(arrays.iter().map(read).collect::<PyResult<_>>()?));
         }
         let read = |(name, array): &(&String, Bound<'py, PyAny>)| {
-            // Nobody loses anything where numbers become double: no warning is due.
-            let in_place = PyDict::new(py);
-            in_place.set_item("copy", false)?;
-            let wide = array.call_method("astype", ("float64",), Some(&in_place))?;
-            let scores = doubles(name, &wide, Level::Caller)?;
+            let scores = doubles(name, array, Level::Caller)?;
             not_a_number(name, scores.values().iter().position(|score| score.is_nan())).map(|()| scores)
         };
         Ok(Self::Double(arrays.iter().map(read).collect::<PyResult<_>>()?))

@@ -31,7 +31,7 @@ struct OwnLayer {
 
 /// Settings of a layer that are no arrays.
 #[derive(FromPyObject)]
-struct Settings {
+pub(crate) struct Settings {
     #[pyo3(item)]
     relu: bool,
     #[pyo3(item)]
@@ -42,7 +42,7 @@ struct Settings {
 
 /// Arrays of a layer.
 #[derive(FromPyObject)]
-struct Arrays<'py> {
+pub(crate) struct Arrays<'py> {
     #[pyo3(item)]
     inputs: Bound<'py, PyAny>,
     #[pyo3(item)]

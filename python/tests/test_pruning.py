@@ -8,7 +8,8 @@ import pytest
 import holdfast
 from holdfast import _pruning
 from holdfast._pruned_model import told, without
-from holdfast._pruning import Layer, Network, Recorded, Settings, Solved, prune
+from holdfast._network import Layer, Network, Solved
+from holdfast._pruning import Recorded, Settings, prune
 from holdfast._recording import Recording
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "tests/fixtures/surgeon_network"
@@ -132,7 +133,9 @@ def test_stages_are_those_of_the_independent_solution(name, monkeypatch):
     monkeypatch.setattr(_pruning, "STAGES", stages)
     total = sum(kernel.size for kernel in weights)
     sparsities = [1 - numpy.floor(total / stage + 0.5) / total for stage in stages]
-    asked = settings("hold-surgeon", *sparsities, inactive_weight=float(fixture["inactive_weight"]), ridge=float(fixture["ridge"]))
+    asked = settings(
+        "hold-surgeon", *sparsities, inactive_weight=float(fixture["inactive_weight"]), ridge=float(fixture["ridge"])
+    )
     found = prune(network, asked, Ratios([fixture[f"holding_ratio{place}"] for place in range(3)]))
     for stage, solved in zip(stages, found):
         expected = numpy.concatenate([fixture[f"stage{stage}.keep{place}"].astype(bool).ravel() for place in range(3)])
@@ -300,7 +303,9 @@ def test_wishes_that_do_not_fit_are_said(asked, match):
 
 
 def test_what_is_missing_is_said():
-    with pytest.raises(holdfast.UsageError, match="give the recorder that recorded the training.*surgeon, wanda, magnitude, random"):
+    with pytest.raises(
+        holdfast.UsageError, match="give the recorder that recorded the training.*surgeon, wanda, magnitude, random"
+    ):
         settings("hold").check(is_recorded=False, is_calibrated=True)
     with pytest.raises(holdfast.UsageError, match="calibration=loader"):
         settings("surgeon").check(is_recorded=True, is_calibrated=False)

@@ -31,15 +31,17 @@ class Case:
         # Rounding of single precision, as the condition of the equations lets it grow.
         self.bound = 8 * np.finfo(np.float32).eps * (inputs + 1) / self.settings["ridge"]
 
-    def gram(self, unit: int) -> np.ndarray:
-        """The Gram matrix of a unit with its ridge, in double precision."""
-        inputs, _, _, targets = (array.astype(np.float64) for array in self.arrays)
-        columns = np.hstack([inputs, np.ones((len(inputs), 1))])
+    def equations(self, unit: int, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gram matrix and cross moments of a unit's kept inputs and its bias, with their ridge, in double precision."""
+        inputs, weights, bias, targets = (array.astype(np.float64) for array in self.arrays)
+        columns = np.hstack([inputs[:, kept], np.ones((len(inputs), 1))])
+        own = np.append(weights[kept, unit], bias[unit])
         rows = np.where(targets[:, unit] > 0, 1.0, self.settings["inactive_weight"])
         moments = (columns * rows[:, None]).T @ columns / len(columns)
+        cross = (columns * rows[:, None]).T @ targets[:, unit] / len(columns)
         mean = np.trace(moments) / len(moments)
         ridge = self.settings["ridge"] * (mean if mean > 0 else np.finfo(np.float32).eps)
-        return moments + ridge * np.eye(len(moments))
+        return moments + ridge * np.eye(len(moments)), cross + ridge * own
 
 
 @pytest.fixture(params=NAMES)
@@ -56,7 +58,7 @@ def test_each_step_takes_the_smallest_score(case):
     inputs, units = case.arrays[1].shape
     assert found.order.shape == (inputs, units) and found.order.dtype == np.uint32 and len(found) == inputs * units
     for unit in range(units):
-        inverse = np.linalg.inv(case.gram(unit))
+        inverse = np.linalg.inv(case.equations(unit, np.ones(inputs, bool))[0])
         weights = np.append(case.arrays[1][:, unit], case.arrays[2][unit]).astype(np.float64)
         ratios = case.ratios[:, unit].astype(np.float64)
         alive = np.ones(inputs, bool)
@@ -84,9 +86,14 @@ def test_refits_are_those_of_double_precision(case):
     assert weights.shape == cuts.shape and bias.shape == (len(removed), units)
     assert not weights[~cuts].any()
     largest = abs(expected).max()
-    for place in range(len(removed)):
-        assert abs(weights[place] - expected[place, :-1]).max() <= case.bound * largest
-        assert abs(bias[place] - expected[place, -1]).max() <= case.bound * largest
+    found = np.concatenate([weights, bias[:, None]], axis=1)
+    for cut, own in zip(cuts, found, strict=True):
+        for unit in range(units):
+            solved = np.linalg.solve(*case.equations(unit, cut[:, unit]))
+            kept = np.append(cut[:, unit], True)
+            assert abs(own[kept, unit] - solved).max() <= case.bound * largest
+    # Where nothing is cut the ridge is that of the answers, too.
+    assert removed[0] > 0 or abs(found[0] - expected[0]).max() <= case.bound * largest
     alone = surgeon.refit(*case.arrays, kept=cuts[-1], **case.settings)
     assert np.array_equal(alone[0], weights[-1]) and np.array_equal(alone[1], bias[-1])
 

@@ -1,11 +1,12 @@
 //! The weights of a selection after each epoch: one array, read through views.
 
-use crate::engine::HistoryShape;
+use crate::engine::{HistoryShape, Watch};
 use crate::error::{Error, Result};
 use crate::network::{Part, Selection};
 use crate::run_folder::arrays::{self, NamedArray, Values};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Weights `[epoch, replica, weight_index]` of some tensors, written once and shared: a clone copies no weight. The last epoch
 /// is the reference.
@@ -34,7 +35,7 @@ impl History {
     ///
     /// Fails with [`Error::Data`].
     pub fn new(shape: HistoryShape, weights: Vec<f32>) -> Result<Self> {
-        check_array(shape, &weights)?;
+        check_array(shape, &weights, &Watch { stop: &AtomicBool::new(false), progress: &|_| {} })?;
         Ok(Self::recorded(shape, weights))
     }
 
@@ -194,9 +195,12 @@ impl ReplicaHistory {
 }
 
 /// What is said of a weight that is not finite.
+/// Weights that are looked at before anybody asks whether to stop.
+const LOOKED_AT: usize = 1 << 20;
+
 /// Fails with [`Error::Data`] unless an array `[epoch, replica, weight_index]` is a history: not empty, as long as `shape` says,
-/// and finite.
-pub fn check_array(shape: HistoryShape, weights: &[f32]) -> Result<()> {
+/// and finite; and with [`Error::Interrupted`] where a stop was asked for.
+pub fn check_array(shape: HistoryShape, weights: &[f32], watch: &Watch<'_>) -> Result<()> {
     if shape.is_empty() || weights.len() != shape.len() {
         return Err(Error::Data(format!(
             "a history of {} epochs x {} replicas x {} weights needs {} weights, none of the sizes 0; {} were found",
@@ -207,7 +211,13 @@ pub fn check_array(shape: HistoryShape, weights: &[f32]) -> Result<()> {
             weights.len()
         )));
     }
-    check_finite(shape, weights, 0)
+    for part in weights.chunks(LOOKED_AT) {
+        watch.check()?;
+        if !part.iter().fold(true, |all, weight| all & weight.is_finite()) {
+            return check_finite(shape, weights, 0);
+        }
+    }
+    Ok(())
 }
 
 /// Fails with [`Error::Data`] if a weight from an epoch on is not finite.

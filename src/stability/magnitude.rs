@@ -1,8 +1,9 @@
 //! Magnitude stability (Riedel & Segev 2023, section 3): for how many last epochs each weight kept its value.
 
 use super::{History, Reading, check_array};
-use crate::engine::{Counts, Engine, HistoryShape};
+use crate::engine::{Counts, Engine, HistoryShape, Watch};
 use crate::error::{Error, Result};
+use std::sync::atomic::AtomicBool;
 
 /// Counts of a history for some tolerances.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +20,8 @@ impl Stability {
     /// Fails with [`Error::Usage`] if a tolerance is impossible, see [`check_tolerances`].
     pub fn count(engine: &mut Engine, history: &History, tolerances: &[f64], reading: Reading) -> Result<Self> {
         check_tolerances(tolerances)?;
-        let counts = reading.count(engine, history.shape(), history.weights(), tolerances)?;
+        let watch = Watch { stop: &AtomicBool::new(false), progress: &|_| {} };
+        let counts = reading.count(engine, history.shape(), history.weights(), tolerances, &watch)?;
         Ok(Self { tolerances: tolerances.to_vec(), counts })
     }
 
@@ -32,10 +34,12 @@ impl Stability {
         weights: &[f32],
         tolerances: &[f64],
         reading: Reading,
+        watch: &Watch<'_>,
     ) -> Result<Self> {
         check_tolerances(tolerances)?;
-        check_array(shape, weights)?;
-        Ok(Self { tolerances: tolerances.to_vec(), counts: reading.count(engine, shape, weights, tolerances)? })
+        check_array(shape, weights, watch)?;
+        let counts = reading.count(engine, shape, weights, tolerances, watch)?;
+        Ok(Self { tolerances: tolerances.to_vec(), counts })
     }
 
     /// Magnitude stability of each weight of a replica, `1..=epochs`, at the tolerance with this index.

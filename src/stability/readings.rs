@@ -4,12 +4,15 @@
 //! Kernels only ask how long values stay between fixed bounds. A reading turns a history and a tolerance into values and
 //! bounds to count, and says which count belongs to which weight.
 
-use crate::engine::{Counts, Engine, HistoryShape};
+use crate::engine::{Counts, Engine, HistoryShape, Watch};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
 /// Epochs are ranked in groups of about this many weights, so that ranks never take as much memory as the history.
 const WEIGHTS_RANKED_AT_ONCE: usize = 1 << 24;
+
+/// Bounds that are made before anybody asks whether to stop.
+const BOUNDS_AT_ONCE: usize = 1 << 20;
 
 /// What is followed back through the epochs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,12 +101,13 @@ impl Reading {
         shape: HistoryShape,
         weights: &[f32],
         tolerances: &[f64],
+        watch: &Watch<'_>,
     ) -> Result<Counts> {
         match self.tracking {
-            Tracking::Position => self.count_followed(engine, shape, weights, tolerances),
+            Tracking::Position => self.count_followed(engine, shape, weights, tolerances, watch),
             Tracking::Rank => {
                 let (magnitudes, places) = sorted(engine, shape, weights)?;
-                let counts = self.count_followed(engine, shape, &magnitudes, tolerances)?;
+                let counts = self.count_followed(engine, shape, &magnitudes, tolerances, watch)?;
                 Ok(Counts { stability: of_weights(shape, &counts.stability, &places), ..counts })
             }
         }
@@ -116,13 +120,22 @@ impl Reading {
         shape: HistoryShape,
         followed: &[f32],
         tolerances: &[f64],
+        watch: &Watch<'_>,
     ) -> Result<Counts> {
         let kind = self.tolerance_kind;
         match self.against {
             Against::Last => {
                 let reference = &followed[followed.len() - shape.columns()..];
-                let of_tolerance = |&tolerance| reference.iter().map(move |&weight| bounds(weight, tolerance, kind));
-                let (lower, upper): (Vec<f32>, Vec<f32>) = tolerances.iter().flat_map(of_tolerance).unzip();
+                let [mut lower, mut upper] = [(); 2].map(|()| Vec::with_capacity(tolerances.len() * reference.len()));
+                for &tolerance in tolerances {
+                    for part in reference.chunks(BOUNDS_AT_ONCE) {
+                        watch.check()?;
+                        for (low, high) in part.iter().map(|&weight| bounds(weight, tolerance, kind)) {
+                            lower.push(low);
+                            upper.push(high);
+                        }
+                    }
+                }
                 engine.count(shape, followed, &lower, &upper)
             }
             Against::Previous => {
@@ -203,11 +216,21 @@ fn bounds(reference: f32, tolerance: f64, kind: ToleranceKind) -> (f32, f32) {
 mod tests {
     use super::*;
     use crate::engine::Engine;
+    use std::sync::atomic::AtomicBool;
 
     fn stability(reading: Reading, weights: &[f32], weight_count: usize, tolerance: f64) -> Vec<u32> {
         let shape = HistoryShape { epochs: weights.len() / weight_count, replicas: 1, weight_count };
         let mut engine = Engine::cpu(Some(1)).unwrap();
-        reading.count(&mut engine, shape, weights, &[tolerance]).unwrap().stability
+        reading
+            .count(
+                &mut engine,
+                shape,
+                weights,
+                &[tolerance],
+                &Watch { stop: &AtomicBool::new(false), progress: &|_| {} },
+            )
+            .unwrap()
+            .stability
     }
 
     #[test]

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Runs the guides for other frameworks as they are printed, all blocks of a guide in order, in an empty folder, and checks what
 came of them: the accuracy that a guide finds after pruning is that of the pruned weights, computed here with NumPy from the
-files alone, and far above that of the most frequent class. Then prunes a network of five layers as PyTorch does, and runs exported
-networks in ONNX Runtime.
+files alone, and far above that of the most frequent class. Runs the tests of recorders and of pruning in place on real models,
+prunes a network of five layers as PyTorch does, and runs exported networks in ONNX Runtime.
 
 Usage: cargo build --release && python3 -m venv /tmp/interop
-       /tmp/interop/bin/pip install torch keras jax safetensors onnx onnxruntime
-       KERAS_BACKEND=jax /tmp/interop/bin/python tests/interop/run.py [stack|pytorch|keras|global|onnx ...]
+       /tmp/interop/bin/pip install ./python pytest torch keras jax lightning safetensors onnx onnxruntime
+       KERAS_BACKEND=torch /tmp/interop/bin/python tests/interop/run.py [stack|pytorch|keras|test-torch|test-keras|global|onnx ...]
        HOLDFAST_BINARIES=DIR takes the program from there instead of from target/release.
 """
 
@@ -30,21 +30,20 @@ BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ABOVE_CHANCE = 0.2
 
 
-def pytorch_layers(names):
-    """Kernels `[in, out]` and biases of the guide's three layers, as trained and as pruned, from the files that it wrote."""
+def pytorch_layers():
+    """Kernels `[in, out]` and biases of the guide's three layers, as trained, as pruned, and their masks, from the files that it wrote."""
     from safetensors.numpy import load_file
 
-    trained, pruned = load_file("weights.safetensors"), load_file("pruned/weights.safetensors")
-    layers = [[trained[f"{place}.weight"].T, trained[f"{place}.bias"]] for place in (0, 2, 4)]
-    return layers, pruned["2.weight"].T, load_file("pruned/mask.safetensors")["2.weight"].T
+    trained, pruned, mask = (load_file(file) for file in ("weights.safetensors", "pruned/weights.safetensors", "pruned/mask.safetensors"))
+    of = lambda state: [[state[f"{place}.weight"].T, state[f"{place}.bias"]] for place in (0, 2, 4)]
+    return of(trained), of(pruned), [mask[f"{place}.weight"].T for place in (0, 2, 4)]
 
 
-def keras_layers(names):
-    """The same of Keras: the files hold the layer that is pruned, the model all others."""
-    trained, pruned = numpy.load("weights.npz"), numpy.load("pruned/weights.npz")
-    layers = [layer.get_weights() for layer in names["model"].layers if layer.get_weights()]
-    layers[1] = [trained["kernel"], trained["bias"]]
-    return layers, pruned["kernel"], numpy.load("pruned/mask.npz")["kernel"]
+def keras_layers():
+    """The same of Keras."""
+    trained, pruned, mask = (numpy.load(file) for file in ("weights.npz", "pruned/weights.npz", "pruned/mask.npz"))
+    of = lambda state: [[state[f"{name}/kernel"], state[f"{name}/bias"]] for name in ("first", "second", "last")]
+    return of(trained), of(pruned), [mask[f"{name}/kernel"] for name in ("first", "second", "last")]
 
 
 def accuracy(layers, images, labels):
@@ -58,17 +57,17 @@ def accuracy(layers, images, labels):
 
 def check(guide, names, layers_of):
     images, labels = numpy.asarray(names["images"]), numpy.asarray(names["labels"])
-    layers, pruned, mask = layers_of(names)
-    assert numpy.array_equal(pruned, numpy.where(mask == 1, layers[1][0], 0)), f"{guide}: the mask is not what was pruned"
-    full = accuracy(layers, images, labels)
-    layers[1] = [pruned, layers[1][1]]
-    expected, found = accuracy(layers, images, labels), float(names["accuracy"])
+    trained, pruned, masks = layers_of()
+    for (kernel, bias), (cut, same), mask in zip(trained, pruned, masks):
+        assert numpy.array_equal(cut, numpy.where(mask == 1, kernel, 0)) and numpy.array_equal(bias, same), f"{guide}: not what was pruned"
+    expected, found = accuracy(pruned, images, labels), float(names["accuracy"])
     # One image whose two best classes are equal but for rounding may fall to either side.
     assert abs(found - expected) <= 1.5 / len(labels), f"{guide}: accuracy {found}, by NumPy {expected}"
     chance = numpy.bincount(labels).max() / len(labels)
     assert found > chance + ABOVE_CHANCE, f"{guide}: accuracy {found} after pruning, the most frequent class {chance}"
-    zero = (mask == 0).mean()
-    print(f"{guide}: accuracy {full:.3f}, with {zero:.2f} of the layer pruned {found:.3f}, most frequent class {chance:.3f}")
+    zero = sum((mask == 0).sum() for mask in masks) / sum(mask.size for mask in masks)
+    print(f"{guide}: accuracy {accuracy(trained, images, labels):.3f}, with {zero:.2f} of it pruned by the command {found:.3f}, most frequent "
+          f"class {chance:.3f}")
 
 
 def run_blocks(guide, names):
@@ -261,10 +260,20 @@ def stack():
         print(f"stack: {folder}, {kept} weights kept, accuracy {found:.4f}")
 
 
+def tests(name, **environment):
+    """Recorders and pruning in place, on real models."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / f"tests/interop/test_{name}.py"]
+    subprocess.run(command, check=True, env=os.environ | environment)
+
+
 CHECKS = {
     "stack": stack,
     "pytorch": lambda: run("pytorch"),
     "keras": lambda: run("keras"),
+    "test-torch": lambda: tests("torch"),
+    "test-keras": lambda: tests("keras"),
+    "test-keras-jax": lambda: tests("keras", KERAS_BACKEND="jax"),
+    "test-lightning": lambda: tests("lightning"),
     "global": global_pruning,
     "onnx": onnx_runtime,
 }

@@ -1,6 +1,9 @@
 """Recording and pruning real PyTorch models: what is hard comes out right, or is said in a sentence."""
 
 import copy
+import csv
+import subprocess
+import sys
 import warnings
 
 import numpy
@@ -14,6 +17,9 @@ from torch.nn.utils import prune as masking
 import holdfast
 import holdfast.torch
 from holdfast._torch_network import TorchNetwork, batches_of
+
+# Networks this small gain nothing from more threads.
+torch.set_num_threads(1)
 
 FREE = ("surgeon", "wanda", "magnitude", "random")
 RECORDED = ("hold-surgeon", "hold-input", "hold", "settle")
@@ -186,7 +192,7 @@ def test_rows_are_what_layers_read():
 
 
 def test_positions_beyond_the_most_are_drawn_by_seed(monkeypatch):
-    monkeypatch.setattr("holdfast._torch_network.MOST_ROWS", 50)
+    monkeypatch.setattr("holdfast._network.MOST_ROWS", 50)
     model, images = Convolutions().eval(), samples(20)[0]
     modules = {name: model.get_submodule(name) for name in LAYERS}
     make = lambda seed: TorchNetwork(model, modules, batches_of(model, images.split(7), 20), seed)
@@ -207,7 +213,9 @@ def test_rows_count_by_the_relu_only_where_it_follows_directly():
     class Mixed(nn.Module):
         def __init__(self):
             super().__init__()
-            self.plain, self.gelu, self.normed, self.skipped, self.added, self.dropped, self.cut, self.last = (nn.Linear(6, 6) for _ in range(8))
+            self.plain, self.gelu, self.normed, self.skipped, self.added, self.dropped, self.cut, self.last = (
+                nn.Linear(6, 6) for _ in range(8)
+            )
             self.norm, self.dropout = nn.BatchNorm1d(6), nn.Dropout(0.5)
 
         def forward(self, x):
@@ -350,6 +358,8 @@ def test_loaders_of_many_kinds(network):
         ({"images": batch} for batch in images.split(100)),
         [({"images": images}, labels)],
         [(images,)],
+        (images, labels),
+        images.split(150),
     ):
         assert same(expected, state(calibration))
     assert not same(expected, holdfast.torch.prune(model, None, "wanda", [0.5], calibration=images, samples=7)[0])
@@ -466,7 +476,9 @@ def test_weights_without_numbers_are_said():
     model(torch.ones(1, 4))
     recorder.epoch()
     assert recorder.shape("0.weight") == (3, 4)
-    refused("computed from other parameters", nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 3))), criterion="magnitude")
+    refused(
+        "computed from other parameters", nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 3))), criterion="magnitude"
+    )
 
 
 def test_numbers_that_are_none_are_said(network):
@@ -476,7 +488,14 @@ def test_numbers_that_are_none_are_said(network):
         own.fc2.weight[0, 0] = float("nan")
     for criterion in ("magnitude", "surgeon"):
         refused("layer fc2 hold nan", own, None, criterion, calibration=images, kind=holdfast.DataError)
-    refused("layer conv1 reads of the calibration samples holds inf", model, None, "surgeon", calibration=images * float("inf"), kind=holdfast.DataError)
+    refused(
+        "layer conv1 reads of the calibration samples holds -?inf",
+        model,
+        None,
+        "surgeon",
+        calibration=images * float("inf"),
+        kind=holdfast.DataError,
+    )
 
 
 def test_wrapped_models_have_the_names_of_what_they_wrap(network):
@@ -655,3 +674,25 @@ def test_histories_are_read_by_everyone(tmp_path, network):
     own.epoch()
     own.epoch()
     assert numpy.load(tmp_path / "history/fc1.weight.npy").shape == (2, 16, 24)
+    model = copy.deepcopy(model)
+    recorder = holdfast.torch.Recorder(model, folder=tmp_path / "grown")
+    for _ in range(12):
+        trained(model, images, labels, 1, recorder)
+    command = "import sys; from holdfast._command import main; sys.exit(main())"
+    for file, more in (("grown/fc1.weight.npy", []), ("all.npz", ["--history-key", "fc1.weight"])):
+        recorder.save(tmp_path / "all.npz")
+        asked = [
+            "stability",
+            tmp_path / file,
+            *more,
+            "--axes",
+            "epoch,out,in",
+            "--tolerance",
+            "0.1",
+            "--out",
+            tmp_path / file[:3],
+        ]
+        subprocess.run([sys.executable, "-c", command, *asked], check=True, capture_output=True)
+        with open(tmp_path / file[:3] / "stability.csv") as table:
+            counted = [int(row["stability"]) for row in csv.DictReader(table)]
+        assert counted == recorder.stability("fc1.weight", 0.1).ravel().tolist()
