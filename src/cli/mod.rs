@@ -7,6 +7,8 @@ mod completions;
 mod data;
 mod devices;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod dry_run;
 mod embedded;
 mod evaluate;

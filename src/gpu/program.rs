@@ -340,7 +340,6 @@ mod tests {
         };
         refused("{ y[id.x] = 1 }", &["own.wgsl: line 3", "column"]);
         refused("{ let z = missing; }", &["missing", "line 3", "try again"]);
-        refused("{ if (id.x > 3u) { return; } workgroupBarrier(); }", &["own.wgsl", "uniform"]);
         let other = |text: &str, word: &str| {
             let error = Program::of_reader("own.wgsl", text).map(|_| ()).unwrap_err().to_string();
             assert!(error.contains(word), "{word} is not in {error}");

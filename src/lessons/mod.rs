@@ -19,6 +19,7 @@ mod problem;
 pub mod puzzle;
 mod puzzle_data;
 pub mod running;
+mod steps;
 
 /// A text of `lessons/`.
 #[derive(Clone, Copy, Debug)]

@@ -30,6 +30,14 @@ pub(super) struct Problem {
     pub(super) outputs: Vec<(&'static str, Option<Vec<u32>>, Wanted)>,
 }
 
+/// How a launch follows from what is there to be owned.
+pub(super) enum Grid {
+    /// So many invocations in each dimension at least, in whole workgroups of the text's own size.
+    Invocations([usize; 3]),
+    /// So many workgroups.
+    Workgroups([usize; 3]),
+}
+
 /// The arrays of a problem on a device.
 pub(super) struct Arrays<'g> {
     gpu: &'g Gpu,
@@ -51,6 +59,15 @@ impl Wanted {
         match self {
             Self::Exact(words) => compare_exact(name, case, found, words),
             Self::Near(numbers) => compare(name, case, found, numbers),
+        }
+    }
+}
+
+impl Grid {
+    pub(super) fn workgroups(&self, size: [u32; 3]) -> [u32; 3] {
+        match self {
+            Self::Workgroups(groups) => groups.map(|groups| groups as u32),
+            Self::Invocations(items) => std::array::from_fn(|axis| (items[axis] as u32).div_ceil(size[axis])),
         }
     }
 }

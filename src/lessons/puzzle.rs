@@ -1,7 +1,7 @@
 //! Twelve exercises in WGSL: what is to be computed, where to begin, and whether a reader's text does it.
 
 use super::Text;
-use super::problem::{Arrays, Problem, Wanted};
+use super::problem::{Arrays, Grid, Problem, Wanted};
 use super::puzzle_data as data;
 use crate::check::Output;
 use crate::check::comparator::UNWRITTEN;
@@ -10,14 +10,6 @@ use crate::gpu::{Gpu, Number, Program};
 
 /// A text is run so often: what depends on an order of its own comes out differently.
 const RUNS: usize = 3;
-
-/// How a launch follows from what is there to be owned.
-pub(super) enum Grid {
-    /// So many invocations in each dimension at least, in whole workgroups of the text's own size.
-    Invocations([usize; 3]),
-    /// So many workgroups.
-    Workgroups([usize; 3]),
-}
 
 /// What a text must, or must not, have even where its numbers are right: they may be so by luck.
 pub(super) struct Rule {
@@ -166,15 +158,6 @@ impl Puzzle {
             }
         }
         Ok(problems.len())
-    }
-}
-
-impl Grid {
-    fn workgroups(&self, size: [u32; 3]) -> [u32; 3] {
-        match self {
-            Self::Workgroups(groups) => groups.map(|groups| groups as u32),
-            Self::Invocations(items) => std::array::from_fn(|axis| (items[axis] as u32).div_ceil(size[axis])),
-        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Seeded arrays of the puzzles, and what the twins make of them.
 
-use super::problem::{Problem, Wanted};
-use super::puzzle::Grid;
+use super::problem::{Grid, Problem, Wanted};
 use crate::check::comparator::{EPSILON, Expected, sums_of_products};
 use crate::check::{Draws, bits};
 use crate::cpu::conv2d::{self, ConvShape};

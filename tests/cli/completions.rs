@@ -4,7 +4,8 @@ use crate::program::{holdfast, text};
 
 #[test]
 fn completions_and_manual_pages_know_every_command() {
-    let commands = ["compare", "study", "train", "stability", "prune", "bench", "data", "devices", "doctor", "explain"];
+    let commands =
+        ["compare", "study", "train", "stability", "prune", "bench", "data", "devices", "doctor", "explain", "puzzle"];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = holdfast("completions", &[shell]).succeeded().stdout;
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");

@@ -18,6 +18,7 @@ mod doctor;
 mod export;
 mod folders;
 mod interruption;
+mod lessons;
 mod memory;
 mod moved;
 mod networks;

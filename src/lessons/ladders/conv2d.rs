@@ -4,8 +4,8 @@ use super::{Draws, flat, groups, made, rung, sums, words};
 use crate::check::{bits, conv2d};
 use crate::cpu::conv2d::{ConvShape, forward};
 use crate::cpu::max_pool2d::{self, PoolShape};
-use crate::lessons::ladder::{Ladder, Rung, Step};
 use crate::lessons::problem::{Problem, Wanted};
+use crate::lessons::steps::{Ladder, Rung, Step};
 
 const BIAS_RELU: Rung = rung!("conv2d/bias_relu", |s| flat(convolved(s)));
 const POOL: Rung = rung!("conv2d/pool", |s| flat(pooled(s)));

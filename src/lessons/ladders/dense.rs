@@ -3,8 +3,8 @@
 use super::{Draws, flat, groups, made, rung, sums, words};
 use crate::check::{bits, dense};
 use crate::cpu::dense::{DenseShape, forward};
-use crate::lessons::ladder::{Ladder, Rung, Step};
 use crate::lessons::problem::{Problem, Wanted};
+use crate::lessons::steps::{Ladder, Rung, Step};
 
 const BIAS_RELU: Rung = rung!("dense/bias_relu", |s| flat(s[0] * s[2]));
 

@@ -3,8 +3,8 @@
 use super::{Draws, flat, groups, made, rung, sums, words};
 use crate::check::{bits, gram};
 use crate::cpu::gram::{Rows, accumulate};
-use crate::lessons::ladder::{Ladder, Rung, Step};
 use crate::lessons::problem::{Problem, Wanted};
+use crate::lessons::steps::{Ladder, Rung, Step};
 
 const WEIGH: Rung = rung!("gram/weigh", |s| flat(s[0] * s[1]));
 const MEAN: Rung = rung!("gram/mean", |s| flat(s[1] * s[1]));

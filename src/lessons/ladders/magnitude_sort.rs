@@ -3,8 +3,8 @@
 use super::{flat, groups, rung, words};
 use crate::check::bits;
 use crate::check::magnitude_sort::{self as check, Case, Weights};
-use crate::lessons::ladder::{Ladder, Rung, Step};
 use crate::lessons::problem::{Problem, Wanted};
+use crate::lessons::steps::{Ladder, Rung, Step};
 
 const KEYS: Rung = rung!("magnitude_sort/keys", |s| flat(s[0] * s[1]));
 

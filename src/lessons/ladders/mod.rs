@@ -6,7 +6,7 @@ pub(super) mod gram;
 pub(super) mod magnitude_sort;
 pub(super) mod stability;
 
-use super::ladder::Rung;
+use super::steps::Rung;
 use crate::check::Draws;
 use crate::check::comparator::{Expected, sums_of_products};
 

@@ -5,8 +5,8 @@ use crate::check::bits;
 use crate::check::stability::Case;
 use crate::cpu::stability::{HistoryShape, count};
 use crate::kernels::stability::TOLERANCES;
-use crate::lessons::ladder::{Ladder, Rung, Step};
 use crate::lessons::problem::{Problem, Wanted};
+use crate::lessons::steps::{Ladder, Rung, Step};
 
 const KEYS: Rung = rung!("stability/keys", |s| flat(s[0] * s[1]));
 const WEIGHTS: fn(&[usize]) -> [u32; 3] = |s| [groups(s[1], 64), 1, 1];
