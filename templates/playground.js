@@ -49,7 +49,10 @@
 
   function unusable(words) {
     at("device").textContent = `${words} What follows is a recorded run.`;
-    for (const id of ["train", "times", "bench"]) at(id).disabled = true;
+    idle(false);
+    [run, complete] = [recorded, recorded];
+    for (const id of ["stop", "back", "bar"]) at(id).hidden = true;
+    later(drawAll);
   }
 
   function idle(is) {
@@ -145,8 +148,7 @@
     const masks = masksOf(own, plan, method, setting);
     const kept = new Uint8Array(masks.length * weights);
     masks.forEach((mask, place) => kept.set(mask, place * weights));
-    ask("load", { parameters: own.parameters });
-    return [...(await ask("sweep", { kept })).correct];
+    return [...(await ask("sweep", { parameters: own.parameters, kept })).correct];
   }
 
   let drawing = 0;
@@ -303,13 +305,15 @@
     const [low, high] = [Math.min(...path), Math.max(...path)];
     const margin = plan.tolerances[place] * Math.abs(last);
     const share = `${100 * plan.tolerances[place]} %`;
-    at("weight").textContent = [
+    const words = [
       `From unit ${Math.floor(chosen / units)} to unit ${chosen % units}:`,
       `${last.toPrecision(3)} at the end, rank ${ranks.at(-1)} of ${weights}.`,
       `It stayed within ${share} of that for the last ${held} ${held === 1 ? "epoch" : "epochs"},`,
       `and its magnitude was never below ${least.toPrecision(3)} in the last ${plan.windows[window_.value()]}.`,
       `The slider ${mask[chosen] ? "keeps" : "removes"} it.`,
     ].join(" ");
+    // What did not change is not read out again.
+    if (at("weight").textContent !== words) at("weight").textContent = words;
     const x = { low: 1, high: plan.epochs, name: `epoch (shaded: within ${share} of the end)` };
     const pad = 0.08 * (high - low || 1);
     const line = (numbers) => [

@@ -49,8 +49,8 @@ function drawKernels(parent, program, times) {
         });
         const known = places.map((place) => times.get(`${label} ${place}`)).filter((time) => time !== undefined);
         const time = known.length === places.length ? known.reduce((a, b) => a + b) : null;
-        const shown = time === null ? "–" : time < 0.0005 ? "< 0.001" : time.toPrecision(3);
-        const rate = (units) => (time && units ? (units / time / 1e6).toPrecision(3) : "–");
+        const shown = time === null ? "–" : time < 0.0005 ? "< 0.001" : shortNumber(time);
+        const rate = (units) => (time && units ? shortNumber(units / time / 1e6) : "–");
         const together = element("span", {}, name, places.length > 1 ? ` × ${places.length}` : "");
         return [together, workgroups, shown, rate(operations), rate(bytes)];
       });
@@ -60,12 +60,15 @@ function drawKernels(parent, program, times) {
   );
 }
 
+// Three digits, or all of a whole number.
+const shortNumber = (value) => (value < 1000 ? value.toPrecision(3) : Math.round(value).toLocaleString("en"));
+
 // Median, fastest and slowest of what was measured.
 function measuredTable(quantities) {
   const rows = quantities.map(({ title, unit, samples }) => {
     const sorted = [...samples].sort((a, b) => a - b);
     const times = [sorted[Math.floor(sorted.length / 2)], sorted[0], sorted.at(-1)];
-    return [`${title}, ${unit}`, ...times.map((value) => value.toPrecision(3))];
+    return [`${title}, ${unit}`, ...times.map(shortNumber)];
   });
   return tableOf(["what", "median", "fastest", "slowest"], rows);
 }

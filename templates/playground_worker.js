@@ -413,13 +413,15 @@ async function open({ contents }) {
 const work = {
   open,
   train: (_, told) => driver.train(told),
-  // Another network takes the place of the one that was trained.
-  load: async ({ parameters }) => driver.write(driver.array("training", "parameters"), parameters),
   count: async ({ history }) => {
     driver.write(driver.history, history);
     return driver.count(history);
   },
-  sweep: async ({ kept }) => ({ correct: await driver.sweep(kept) }),
+  // Of any network: it takes the place of the one that was trained.
+  sweep: async ({ parameters, kept }) => {
+    driver.write(driver.array("training", "parameters"), parameters);
+    return { correct: await driver.sweep(kept) };
+  },
   times: (_, told) => driver.times(told),
   benchmark: (_, told) => driver.benchmark(told),
 };
@@ -434,7 +436,7 @@ self.onmessage = ({ data: { id, what, ...question } }) => {
   last = last.then(async () => {
     stopped = false;
     try {
-      postMessage({ id, answer: (await work[what](question, (part) => postMessage({ id, part }))) ?? {} });
+      postMessage({ id, answer: await work[what](question, (part) => postMessage({ id, part })) });
     } catch (error) {
       postMessage({ id, error: String(error.message ?? error) });
     }

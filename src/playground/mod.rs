@@ -177,6 +177,7 @@ mod tests {
     use super::*;
     use crate::engine::Variant;
     use crate::gpu::{DeviceChoice, Gpu, RequestedLimits};
+    use crate::kernels::catalogue::SHADERS;
     use crate::report::html;
     use std::sync::atomic::AtomicBool;
 
@@ -198,6 +199,21 @@ mod tests {
         let path = folder.path().join("page.html");
         std::fs::write(&path, page).unwrap();
         assert!(html::is_page(&path).unwrap());
+    }
+
+    /// The page that the guide links to.
+    #[test]
+    fn the_example_has_the_kernels_of_today() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide/playground.html");
+        let page = std::fs::read_to_string(path).unwrap();
+        let begin = "<script type=\"application/json\" id=\"contents\">";
+        let contents = page.split_once(begin).and_then(|(_, rest)| rest.split_once("</script>")).unwrap().0;
+        let contents: serde_json::Value = serde_json::from_str(contents).unwrap();
+        for (name, kernel) in contents["program"]["kernels"].as_object().unwrap() {
+            let shader = SHADERS.iter().find(|shader| shader.name == name).unwrap();
+            let again = "make it anew: holdfast playground docs/guide/playground.html";
+            assert_eq!(kernel["source"].as_str().unwrap(), shader.source, "{name} has changed; {again}");
+        }
     }
 
     #[test]
