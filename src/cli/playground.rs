@@ -15,8 +15,8 @@ use std::path::PathBuf;
 
 /// Arguments of `playground`.
 #[derive(Args)]
-#[command(after_help = "Example:
-  holdfast playground playground.html     then open the file in a browser")]
+#[command(after_help = "Example, to open in a browser:
+  holdfast playground playground.html")]
 pub(super) struct PlaygroundArguments {
     /// The page: one file, which needs no network.
     #[arg(value_name = "FILE")]

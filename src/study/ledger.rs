@@ -402,8 +402,9 @@ mod tests {
         assert_eq!(
             text,
             "method,rule,layers,repair,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
-             calibrate_s,prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,ratio_to_stability,resumed\n\
-             decay-sequential,,focus,cut,dnn,mnist,5,300,21.0,100.0,,,,5.0,0.25,0.5,105.75,,1000.0,,100.0,false\n"
+             calibrate_s,prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,marginal_ms_low,\
+             marginal_ms_high,ratio_to_stability,ratio_to_stability_low,ratio_to_stability_high,blocks,resumed\n\
+             decay-sequential,,focus,cut,dnn,mnist,5,300,21.0,100.0,,,,5.0,0.25,0.5,105.75,,1000.0,,,,100.0,,,,false\n"
         );
     }
 
