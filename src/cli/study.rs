@@ -6,7 +6,7 @@ use super::run::{Run, begin, finish, prepare};
 use super::{output, report as page};
 use crate::engine::{DeviceDescription, Engine};
 use crate::error::Result;
-use crate::report::chart::Sheet;
+use crate::report::pen::Sheet;
 use crate::report::{figures, growth_figure, settle_and_hold, study as report, study_verdict, tables as report_tables};
 use crate::run_folder::{Manifest, RunFolder, Shard, csv};
 use crate::study::Control;

@@ -1,7 +1,7 @@
 //! One panel of a figure as SVG: a message, axes, curves with bands, and the name of each curve beside it instead of a legend.
 
 use super::look::{GRID, INK, Look, PAPER, QUIET, Tone, dark_style};
-use std::fmt::Write;
+use super::pen::{Pen, Sheet, apart, escaped, path, px, simplified, width_of, wrapped};
 
 /// Sizes in pixels of what a panel is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,15 +34,6 @@ impl Format {
     pub(super) fn size(self) -> (f64, f64) {
         (self.width, self.height)
     }
-}
-
-/// The sheet that a drawing is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sheet {
-    /// White; where it is shown as SVG it turns dark with its reader's page.
-    Light,
-    /// Dark.
-    Dark,
 }
 
 /// An axis: its ends, its ticks with their words.
@@ -115,11 +106,6 @@ pub(super) struct Chart {
     pub(super) note: String,
 }
 
-/// Width of words, about: fonts differ.
-fn width_of(words: &str, size: f64) -> f64 {
-    0.53 * size * words.chars().count() as f64
-}
-
 /// The box that names and markers take: left, top, right, bottom.
 type Taken = [f64; 4];
 
@@ -131,10 +117,9 @@ fn overlap(one: &Taken, other: &Taken) -> bool {
 struct Drawing<'a> {
     chart: &'a Chart,
     format: Format,
-    sheet: Sheet,
     /// Left, top, right and bottom of the field that curves lie in.
     field: Taken,
-    text: String,
+    pen: Pen,
 }
 
 impl Chart {
@@ -164,7 +149,7 @@ impl Chart {
         let names = self.series.iter().map(|one| width_of(&one.name, text)).fold(0.0, f64::max);
         let right = if self.names_beside { 1.5 * text } else { names + 2.8 * text };
         let field = [4.4 * text, top, width - right, height - below];
-        let mut drawing = Drawing { chart: self, format, sheet, field, text: String::new() };
+        let mut drawing = Drawing { chart: self, format, field, pen: Pen::new(sheet) };
         drawing.sheet();
         if format.headed {
             drawing.head(&lines);
@@ -178,39 +163,8 @@ impl Chart {
         } else {
             drawing.names_at_the_end()
         }
-        drawing.text
+        drawing.pen.text
     }
-}
-
-/// Words in lines that fit a width.
-fn wrapped(words: &str, width: f64, size: f64) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in words.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if width_of(line, size) + width_of(word, size) + size / 2.0 <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines
-}
-
-/// Text that cannot become markup.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// A length to a tenth of a pixel.
-fn px(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.strip_suffix(".0").map(String::from).unwrap_or(text)
-}
-
-fn path(points: &[(f64, f64)]) -> String {
-    points.iter().map(|(x, y)| format!("{},{}", px(*x), px(*y))).collect::<Vec<_>>().join(" ")
 }
 
 impl Drawing<'_> {
@@ -222,47 +176,17 @@ impl Drawing<'_> {
         self.field[3] - self.chart.y.share(value).clamp(0.0, 1.0) * (self.field[3] - self.field[1])
     }
 
-    fn fill(&self, tone: Tone) -> String {
-        let colour = if self.sheet == Sheet::Light { tone.light } else { tone.dark };
-        format!("class=\"f-{}\" fill=\"{colour}\"", tone.name)
-    }
-
-    fn stroke(&self, tone: Tone, width: f64) -> String {
-        let colour = if self.sheet == Sheet::Light { tone.light } else { tone.dark };
-        format!("class=\"s-{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{}\"", tone.name, px(width))
-    }
-
-    fn push(&mut self, element: &str) {
-        self.text.push_str(element);
-    }
-
-    fn line(&mut self, points: &[(f64, f64)], tone: Tone, width: f64, dash: &str) {
-        let dash = if dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dash}\"") };
-        let stroke = self.stroke(tone, width);
-        self.push(&format!("<polyline points=\"{}\" {stroke}{dash}/>", path(points)));
-    }
-
-    fn words(&mut self, (x, y): (f64, f64), words: &str, size: f64, tone: Tone, anchor: &str, more: &str) {
-        let fill = self.fill(tone);
-        let (x, y, size) = (px(x), px(y), px(size));
-        let _ = write!(
-            self.text,
-            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" text-anchor=\"{anchor}\" {fill}{more}>{}</text>",
-            escaped(words)
-        );
-    }
-
     fn sheet(&mut self) {
         let (width, height) = self.format.size();
-        let fill = self.fill(PAPER);
-        self.push(&format!("<rect width=\"{width}\" height=\"{height}\" {fill}/>"));
+        let fill = self.pen.fill(PAPER);
+        self.pen.push(&format!("<rect width=\"{width}\" height=\"{height}\" {fill}/>"));
     }
 
     fn head(&mut self, lines: &[String]) {
         let Format { text, title, height, .. } = self.format;
         let left = text;
         for (index, line) in (1..).zip(lines) {
-            self.words(
+            self.pen.words(
                 (left, text / 2.0 + 1.2 * title * f64::from(index)),
                 line,
                 title,
@@ -273,8 +197,8 @@ impl Drawing<'_> {
         }
         let below = text / 2.0 + 1.2 * title * lines.len() as f64 + 1.6 * text;
         let (about, note) = (self.chart.about.clone(), self.chart.note.clone());
-        self.words((left, below), &about, text, QUIET, "start", "");
-        self.words((left, height - 0.6 * text), &note, 0.87 * text, QUIET, "start", "");
+        self.pen.words((left, below), &about, text, QUIET, "start", "");
+        self.pen.words((left, height - 0.6 * text), &note, 0.87 * text, QUIET, "start", "");
     }
 
     fn axes(&mut self) {
@@ -282,55 +206,50 @@ impl Drawing<'_> {
         let [left, top, right, bottom] = self.field;
         for (value, words) in &chart.y.ticks {
             let y = self.y(*value);
-            self.line(&[(left, y), (right, y)], GRID, 1.0, "");
-            self.words((left - 0.6 * text, y + 0.35 * text), words, text, QUIET, "end", "");
+            self.pen.line(&[(left, y), (right, y)], GRID, 1.0, "");
+            self.pen.words((left - 0.6 * text, y + 0.35 * text), words, text, QUIET, "end", "");
         }
         for (value, words) in &chart.x.ticks {
             let x = self.x(*value);
-            self.line(&[(x, top), (x, bottom)], GRID, 1.0, "");
-            self.words((x, bottom + 1.4 * text), words, text, QUIET, "middle", "");
+            self.pen.line(&[(x, top), (x, bottom)], GRID, 1.0, "");
+            self.pen.words((x, bottom + 1.4 * text), words, text, QUIET, "middle", "");
         }
-        self.line(&[(left, bottom), (right, bottom)], QUIET, 1.2, "");
+        self.pen.line(&[(left, bottom), (right, bottom)], QUIET, 1.2, "");
         if chart.x.broken {
             // Two strokes through the axis: it does not begin at 0.
             for shift in [6.0, 12.0] {
-                self.line(&[(left + shift - 3.0, bottom + 6.0), (left + shift + 3.0, bottom - 6.0)], QUIET, 1.4, "");
+                self.pen.line(
+                    &[(left + shift - 3.0, bottom + 6.0), (left + shift + 3.0, bottom - 6.0)],
+                    QUIET,
+                    1.4,
+                    "",
+                );
             }
         }
-        self.words(((left + right) / 2.0, bottom + 2.8 * text), &chart.x.title, text, INK, "middle", "");
+        self.pen.words(((left + right) / 2.0, bottom + 2.8 * text), &chart.x.title, text, INK, "middle", "");
         let (x, y) = (1.2 * text, (top + bottom) / 2.0);
         let turned = format!(" transform=\"rotate(-90 {} {})\"", px(x), px(y));
-        self.words((x, y), &chart.y.title, text, INK, "middle", &turned);
+        self.pen.words((x, y), &chart.y.title, text, INK, "middle", &turned);
     }
 
     fn levels(&mut self) {
         let [left, _, right, _] = self.field;
         for (value, _) in &self.chart.levels {
             let y = self.y(*value);
-            self.line(&[(left, y), (right, y)], QUIET, 1.4, "2 4");
+            self.pen.line(&[(left, y), (right, y)], QUIET, 1.4, "2 4");
         }
-    }
-
-    /// Words that stay readable across lines: the sheet's colour is around them.
-    fn words_over_lines(&mut self, place: (f64, f64), words: &str, size: f64, tone: Tone) {
-        let colour = if self.sheet == Sheet::Light { PAPER.light } else { PAPER.dark };
-        let around =
-            format!(" stroke=\"{colour}\" stroke-width=\"3\" stroke-linejoin=\"round\" paint-order=\"stroke\"");
-        let fill = self.fill(tone).replacen("class=\"", "class=\"s-paper ", 1);
-        let (x, y, size) = (px(place.0), px(place.1), px(size));
-        let _ = write!(
-            self.text,
-            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" text-anchor=\"start\" {fill}{around}>{}</text>",
-            escaped(words)
-        );
     }
 
     fn names_of_levels(&mut self) {
         let text = self.format.text;
         for (value, words) in self.chart.levels.iter().filter(|(_, words)| !words.is_empty()) {
             let place = (self.field[0] + 0.4 * text, self.y(*value) - 0.4 * text);
-            self.words_over_lines(place, words, 0.87 * text, QUIET);
+            self.pen.words_over_lines(place, words, 0.87 * text, QUIET);
         }
+    }
+
+    fn marker(&mut self, place: (f64, f64), look: Look) {
+        self.pen.marker(place, look, self.format.marker, 0.6 * self.format.stroke);
     }
 
     fn curves(&mut self) {
@@ -348,7 +267,7 @@ impl Drawing<'_> {
                     continue;
                 }
                 if end - start > 1 {
-                    self.line(&simplified(&places[start..end]), one.look.tone, self.format.stroke, one.look.dash);
+                    self.pen.line(&simplified(&places[start..end]), one.look.tone, self.format.stroke, one.look.dash);
                 }
                 start = end;
             }
@@ -383,10 +302,10 @@ impl Drawing<'_> {
             };
             let outline: Vec<(f64, f64)> = edge(0).into_iter().chain(edge(1).into_iter().rev()).collect();
             if part.len() > 1 {
-                let fill = self.fill(one.look.tone);
-                self.push(&format!("<polygon points=\"{}\" {fill} fill-opacity=\"0.13\"/>", path(&outline)));
+                let fill = self.pen.fill(one.look.tone);
+                self.pen.push(&format!("<polygon points=\"{}\" {fill} fill-opacity=\"0.13\"/>", path(&outline)));
             } else {
-                self.line(&outline, one.look.tone, 1.2, "");
+                self.pen.line(&outline, one.look.tone, 1.2, "");
             }
         }
     }
@@ -394,31 +313,16 @@ impl Drawing<'_> {
     fn bars(&mut self, point: &Place, tone: Tone) {
         let (x, y) = (self.x(point.x), self.y(point.y));
         if let Some([low, high]) = point.y_range {
-            self.line(&[(x, self.y(low)), (x, self.y(high))], tone, 1.4, "");
+            self.pen.line(&[(x, self.y(low)), (x, self.y(high))], tone, 1.4, "");
         }
         if let Some([low, high]) = point.x_range {
-            self.line(
+            self.pen.line(
                 &[(self.x(low.max(self.chart.x.low)), y), (self.x(high.min(self.chart.x.high)), y)],
                 tone,
                 1.4,
                 "",
             );
         }
-    }
-
-    fn marker(&mut self, (x, y): (f64, f64), look: Look) {
-        let size = self.format.marker;
-        let outline: Vec<(f64, f64)> = look.outline.iter().map(|(dx, dy)| (x + size * dx, y + size * dy)).collect();
-        let (inside, class) = (if look.filled { look.tone } else { PAPER }, look.tone);
-        let [fill, stroke] =
-            [inside, class].map(|tone| if self.sheet == Sheet::Light { tone.light } else { tone.dark });
-        self.push(&format!(
-            "<polygon points=\"{}\" class=\"f-{} s-{}\" fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"{}\"/>",
-            path(&outline),
-            inside.name,
-            class.name,
-            px(0.6 * self.format.stroke)
-        ));
     }
 
     /// Names at the right, each at the height where its curve ends, pushed apart where they would touch.
@@ -436,7 +340,7 @@ impl Drawing<'_> {
         let heights = apart(&heights, 1.2 * text, [top, bottom]);
         for ((one, (x, y)), height) in ends.into_iter().zip(heights) {
             // Dots lead on to the name where a curve ends before the axis does.
-            self.line(
+            self.pen.line(
                 &[(x, y), (right.max(x) + 0.3 * text, y), (right + 1.1 * text, height)],
                 one.look.tone,
                 1.0,
@@ -446,7 +350,7 @@ impl Drawing<'_> {
             if one.marked != Marked::None {
                 self.marker((right + 1.3 * text, height), one.look);
             }
-            self.words((place.0 + 0.2 * text, height + 0.35 * text), &one.name, text, one.look.tone, "start", "");
+            self.pen.words((place.0 + 0.2 * text, height + 0.35 * text), &one.name, text, one.look.tone, "start", "");
         }
     }
 
@@ -492,51 +396,11 @@ impl Drawing<'_> {
             let middle = (found[1] + found[3]) / 2.0;
             if (middle - y).abs() > 0.5 * text {
                 let near = if found[0] > x { found[0] } else { found[2] };
-                self.line(&[(x, y), (near, middle)], one.look.tone, 1.0, "");
+                self.pen.line(&[(x, y), (near, middle)], one.look.tone, 1.0, "");
             }
-            self.words_over_lines((found[0], middle + 0.35 * text), &one.name, text, one.look.tone);
+            self.pen.words_over_lines((found[0], middle + 0.35 * text), &one.name, text, one.look.tone);
         }
     }
-}
-
-/// The corners of a line that are seen: what lies within a third of a pixel of the straight between others goes (Ramer 1972,
-/// Douglas & Peucker 1973).
-fn simplified(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let [first, .., last] = points else { return points.to_vec() };
-    let (dx, dy) = (last.0 - first.0, last.1 - first.1);
-    let length = dx.hypot(dy).max(f64::MIN_POSITIVE);
-    let away = |point: &(f64, f64)| ((point.0 - first.0) * dy - (point.1 - first.1) * dx).abs() / length;
-    let distances = points.iter().enumerate().map(|(place, point)| (place, away(point)));
-    let Some((place, _)) = distances.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, away)| *away > 0.3) else {
-        return vec![*first, *last];
-    };
-    let mut found = simplified(&points[..=place]);
-    found.pop();
-    found.extend(simplified(&points[place..]));
-    found
-}
-
-/// Ascending heights moved as little as needed until they are so far apart and within bounds.
-fn apart(heights: &[f64], least: f64, [top, bottom]: [f64; 2]) -> Vec<f64> {
-    let mut moved = heights.to_vec();
-    for _ in 0..60 {
-        for place in 1..moved.len() {
-            let missing = least - (moved[place] - moved[place - 1]);
-            if missing > 0.0 {
-                moved[place - 1] -= missing / 2.0;
-                moved[place] += missing / 2.0;
-            }
-        }
-        let shift = |ends: f64| ends.max(0.0);
-        if let Some(first) = moved.first().copied() {
-            let missing = shift(top - first);
-            moved[0] += missing;
-        }
-        if let Some(last) = moved.last_mut() {
-            *last -= shift(*last - bottom);
-        }
-    }
-    moved
 }
 
 #[cfg(test)]
@@ -575,14 +439,6 @@ mod tests {
     }
 
     #[test]
-    fn names_of_curves_that_end_together_are_apart_and_inside() {
-        let moved = apart(&[10.0, 10.0, 11.0, 98.0, 99.0], 5.0, [8.0, 100.0]);
-        assert!(moved.windows(2).all(|pair| pair[1] - pair[0] >= 4.9), "{moved:?}");
-        assert!(moved[0] >= 7.9 && moved[4] <= 100.1, "{moved:?}");
-        assert_eq!(apart(&[10.0, 50.0], 5.0, [0.0, 100.0]), [10.0, 50.0]);
-    }
-
-    #[test]
     fn a_gap_is_not_bridged_and_names_are_no_markup() {
         let svg = chart().svg(Format::PANEL, Sheet::Light);
         let red = Look::new(Method::Hold, Repair::Cut).tone;
@@ -600,20 +456,5 @@ mod tests {
         let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| chart().svg(Format::SLIDE, sheet));
         assert!(light.contains("prefers-color-scheme:dark") && light.contains(&format!("fill=\"{}\"", PAPER.light)));
         assert!(!dark.contains(&format!("fill=\"{}\"", PAPER.light)) && dark.contains("width=\"1280\" height=\"720\""));
-    }
-
-    #[test]
-    fn a_line_keeps_its_corners_and_nothing_else() {
-        let corner: Vec<(f64, f64)> =
-            (0..=20).map(|x| f64::from(x)).map(|x| (x, if x < 10.0 { 0.0 } else { 2.0 * (x - 10.0) })).collect();
-        assert_eq!(simplified(&corner), [(0.0, 0.0), (10.0, 0.0), (20.0, 20.0)]);
-        assert_eq!(simplified(&corner[..2]), [(0.0, 0.0), (1.0, 0.0)]);
-        assert!(simplified(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_message_too_long_for_a_line_takes_two() {
-        let lines = wrapped(&"words ".repeat(30), 700.0, 19.0);
-        assert!(lines.len() >= 2 && lines.iter().all(|line| width_of(line, 19.0) <= 720.0), "{lines:?}");
     }
 }

@@ -1,10 +1,12 @@
 //! Figure 3: the mean number of stable weights of each model on each data set, and the growth curve through it: a panel for each,
 //! all with the same axes.
 
-use super::chart::{Axis, Chart, Format, Marked, Place, Series, Sheet};
-use super::figures::{ticks, together};
+use super::chart::{Axis, Chart, Format, Marked, Place, Series};
+use super::figure_charts::ticks;
+use super::figures::together;
 use super::layout::NOTHING;
 use super::look::Look;
+use super::pen::Sheet;
 use crate::pruning::{Method, Repair};
 use crate::study::numbers::{counted, significant};
 use crate::study::tables::CellGrowth;

@@ -1,8 +1,9 @@
 //! One page that shows everything and needs nothing else: no network, no files beside it.
 
-use super::chart::{Format, Sheet};
+use super::chart::Format;
 use super::layout::Grid;
 use super::markup::Markup;
+use super::pen::Sheet;
 use super::verdict::Verdict;
 use super::{
     Provenance, Run, Study, cell_tables, explorer, figures, growth_figure, look, overview, settle_and_hold, study,

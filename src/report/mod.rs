@@ -3,7 +3,9 @@
 mod cell_tables;
 pub mod chart;
 pub mod compact;
+mod digits;
 mod explorer;
+mod figure_charts;
 pub mod figures;
 pub mod growth_figure;
 pub mod html;
@@ -12,6 +14,7 @@ mod leading;
 mod look;
 pub mod markup;
 mod overview;
+pub mod pen;
 mod picture;
 mod provenance;
 mod rules;

@@ -1,9 +1,10 @@
 //! The first tables of a page: its runs by the methods, and how runs of the same network on the same data differ.
 
 use super::Run;
+use super::digits::{known_points, percent, points_of};
 use super::layout::{Grid, NOTHING};
 use super::leading::{self, Leading};
-use super::verdict::{ORDERED_BY, known_points, percent, points_of};
+use super::verdict::ORDERED_BY;
 use crate::study::accuracy::{CurvePoint, Summary, at_size, at_sparsity, dense};
 use crate::study::differences::Difference;
 use crate::study::results::Results;

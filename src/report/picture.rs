@@ -1,8 +1,8 @@
 //! What all figures draw with, and figures as files: the SVG as it is, and the PNG that is drawn of it with the font that comes
 //! with the program.
 
-use super::chart::Sheet;
 use super::look::{PAPER, dark_style};
+use super::pen::Sheet;
 use crate::error::{Error, Result};
 use crate::run_folder;
 use crate::study::numbers::significant;

@@ -1,16 +1,16 @@
 //! What a comparison says, in some fifteen lines of each network: what is best at each sparsity and by how much, what retraining
 //! would give, what it costs, and what to do next. What differs by chance alone is called equal.
 
+use super::digits::{known_to, percent, points_of, short};
 use super::layout::{NOTHING, aligned, wrapped};
 use super::leading::{self, Leading};
-use super::tables::UNKNOWN;
 use crate::network::Architecture;
 use crate::pruning::{Method, SweepRow};
 use crate::study::accuracy::{self, CurvePoint, Summary, at_size, at_sparsity};
 use crate::study::configuration::TABLE_SIZES;
 use crate::study::differences::{Difference, Told};
 use crate::study::ledger::Workload;
-use crate::study::numbers::{counted, significant, thousands};
+use crate::study::numbers::{counted, significant};
 use crate::study::results::Results;
 use serde::Serialize;
 
@@ -169,20 +169,6 @@ fn shape(architecture: &Architecture) -> String {
     parts.join("-")
 }
 
-/// An accuracy in per cent with as many digits as it is known to, one behind the point at most.
-pub(super) fn percent(accuracy: &Summary, images: usize) -> String {
-    let of_images = (accuracy.mean * (1.0 - accuracy.mean) / images.max(1) as f64).sqrt();
-    let error = 100.0 * accuracy.sd.map_or(of_images, |sd| sd / (accuracy.count as f64).sqrt());
-    let digits = usize::from(error < 1.0);
-    format!("{:.digits$}", 100.0 * accuracy.mean)
-}
-
-/// A number without needless digits: `6`, `2.5`.
-fn short(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.trim_end_matches('0').trim_end_matches('.').into()
-}
-
 /// A line for each method; one for both surgeons where these are not told apart at any sparsity.
 fn layer_lines(layer: &[Leading], images: usize) -> Vec<Vec<String>> {
     let of = |short: &str| layer.iter().find(|one| one.short == short);
@@ -273,26 +259,6 @@ fn best(layer: &[Leading], images: usize) -> Vec<Vec<String>> {
     SPARSITIES.into_iter().filter_map(line).collect()
 }
 
-/// A difference in percentage points with its interval, `+9.2 (6.1 to 12.3)`, or that it says nothing.
-pub(super) fn points_of(difference: &Difference) -> String {
-    let Difference { mean, half_width } = *difference;
-    let signed = |value: f64, digits: usize| format!("{:+.digits$}", 100.0 * value + 0.0).replace('-', "−");
-    let plain = |value: f64, digits: usize| format!("{:.digits$}", 100.0 * value + 0.0).replace('-', "−");
-    match half_width {
-        Some(half) => {
-            let digits = usize::from(half < 0.05);
-            format!("{} ({} to {})", signed(mean, digits), plain(mean - half, digits), plain(mean + half, digits))
-        }
-        None => format!("{}{UNKNOWN}", signed(mean, 0)),
-    }
-}
-
-/// A difference in percentage points, as precise as it is known.
-pub(super) fn known_points(difference: &Difference) -> String {
-    let digits = usize::from(difference.half_width.is_some_and(|half| half < 0.05));
-    format!("{:+.digits$}", 100.0 * difference.mean + 0.0).replace('-', "−")
-}
-
 /// Accuracy of each replica before pruning, by `rule`: of the last weights or of the mean ones.
 fn uncut(cell: &Results, rule: &str) -> Option<CurvePoint> {
     let epochs = cell.ledger.workload.epochs;
@@ -337,21 +303,6 @@ fn whole_sentence(cell: &Results, whole: &[Leading]) -> Option<String> {
         false => format!("At no size is the {} as good as unpruned", surgeon.short),
     };
     Some(format!("{before}, {chance}. {found}."))
-}
-
-/// A number with no more digits than an error of that size leaves, three at most.
-pub(super) fn known_to(value: f64, error: Option<f64>) -> String {
-    let place = |value: f64| value.abs().log10().floor() as i32;
-    let Some(error) = error.filter(|&error| error > 0.0 && value != 0.0) else { return significant(value) };
-    let digits = (place(value) - place(error) + 1).clamp(1, 3);
-    let decimals = digits - 1 - place(value);
-    match decimals {
-        0.. => {
-            let decimals = decimals as usize;
-            if decimals == 0 { thousands(value.round() as i64) } else { format!("{value:.decimals$}") }
-        }
-        _ => thousands(((value / 10f64.powi(-decimals)).round() * 10f64.powi(-decimals)) as i64),
-    }
 }
 
 /// How many times as long retraining takes, with its range where both were repeated: `290 (240 to 330)`.
@@ -539,16 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_follow_what_is_known() {
-        let summary = |values: &[f64]| Summary::of(values).unwrap();
-        assert_eq!(percent(&summary(&[0.95, 0.951, 0.949]), 10_000), "95.0");
-        assert_eq!(percent(&summary(&[0.3, 0.5, 0.4]), 10_000), "40");
-        assert_eq!([percent(&summary(&[0.95]), 10_000), percent(&summary(&[0.95]), 100)], ["95.0", "95"]);
-        let cases =
-            [(0.4137, Some(0.02), "0.41"), (215.0, Some(8.0), "215"), (1732.0, Some(300.0), "1,700"), (4.0, None, "4")];
-        for (value, error, text) in cases {
-            assert_eq!(known_to(value, error), text);
-        }
+    fn a_network_is_told_by_its_layers() {
         let network = Architecture::dnn(28, 28, [40, 20], 10);
         let convolutions = Architecture::paper_convolutions(8);
         assert_eq!(shape(&network), "784-40-20-10");
