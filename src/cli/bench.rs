@@ -306,7 +306,8 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
                 format!(" for {HISTORY_EPOCHS} epochs x {replicas} x {} weights", architecture.weight_count())
             }
             Measurement::Sweep => {
-                format!(" a point on {} images, {:.1} GFLOP/s", sweep_images.unwrap_or_default(), rate(1))
+                let images = thousands(sweep_images.unwrap_or_default() as i64);
+                format!(" a point on {images} images, {:.1} GFLOP/s", rate(1))
             }
             Measurement::Surgeon => {
                 format!(" for the order of {} weights, {replicas} on {CALIBRATION_IMAGES} images", inputs * units)

@@ -116,8 +116,8 @@ fn inference_row(layers: &str, (sparsity, milliseconds): (f64, f64)) -> Inferenc
         milliseconds,
         milliseconds_sd: Some(0.5),
         ratio_to_dense: milliseconds / 14.3,
-        ratio_to_dense_low: None,
-        ratio_to_dense_high: None,
+        ratio_to_dense_low: Some(milliseconds / 14.9),
+        ratio_to_dense_high: Some(milliseconds / 13.7),
     }
 }
 

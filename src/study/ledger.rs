@@ -382,10 +382,24 @@ mod tests {
     }
 
     #[test]
-    fn repetitions_give_the_marginal_cost_its_spread() {
-        let repeated = (measured(Method::Stability, 4.0, 1.0, 9.0).0, vec![9.0, 10.0, 11.0]);
-        let row = &Ledger::new(Workload::of_the_paper(), vec![repeated]).rows[0];
-        assert_eq!((row.marginal_ms, row.marginal_ms_sd), (Some(10.0), Some(1.0)));
+    fn blocks_give_the_marginal_cost_and_its_ratio_a_range() {
+        let stability = (measured(Method::Stability, 4.0, 1.0, 9.0).0, vec![9.0, 10.0, 11.0]);
+        let magnitude = (measured(Method::Magnitude, 4.0, 1.0, 9.0).0, vec![18.0, 25.0, 22.0]);
+        let decay = LedgerRow {
+            ratio_to_stability: Some(300.0),
+            ratio_to_stability_low: Some(280.0),
+            ratio_to_stability_high: Some(330.0),
+            ..measured(Method::DecaySequential, 4.0, 1.0, 9.0).0
+        };
+        let rows = Ledger::new(Workload::of_the_paper(), vec![stability, magnitude, (decay, vec![3e3, 3e3])]).rows;
+        assert_eq!((rows[0].marginal_ms, rows[0].marginal_ms_sd, rows[0].blocks), (Some(10.0), Some(1.0), Some(3)));
+        assert_eq!((rows[0].marginal_ms_low, rows[0].marginal_ms_high), (Some(9.0), Some(11.0)));
+        // Each block by itself: 2, 2.5 and 2 times.
+        let ratio = |row: &LedgerRow| [row.ratio_to_stability, row.ratio_to_stability_low, row.ratio_to_stability_high];
+        assert_eq!(ratio(&rows[1]), [Some(2.0), Some(2.0), Some(2.5)]);
+        // What was compared beside its own measurement stays.
+        assert_eq!(ratio(&rows[2]), [Some(300.0), Some(280.0), Some(330.0)]);
+        assert_eq!(rows[2].ratio().as_deref(), Some("300 (280 to 330)"));
     }
 
     #[test]
@@ -402,8 +416,8 @@ mod tests {
         assert_eq!(
             text,
             "method,rule,layers,repair,model,data_set,replicates,operating_points,distinct_points,train_s,record_s,sort_count_s,\
-             calibrate_s,prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,marginal_ms_low,\
-             marginal_ms_high,ratio_to_stability,ratio_to_stability_low,ratio_to_stability_high,blocks,resumed\n\
+             calibrate_s,prune_evaluate_s,build_s,transfer_s,total_s,fixed_s,marginal_ms,marginal_ms_sd,\
+             marginal_ms_low,marginal_ms_high,ratio_to_stability,ratio_to_stability_low,ratio_to_stability_high,blocks,resumed\n\
              decay-sequential,,focus,cut,dnn,mnist,5,300,21.0,100.0,,,,5.0,0.25,0.5,105.75,,1000.0,,,,100.0,,,,false\n"
         );
     }

@@ -19,7 +19,7 @@ const TILE: usize = 96;
 
 /// Share of a layer's weights from which on multiplying by all of them, zeros too, takes no longer than by those that are not 0,
 /// one by one. `holdfast bench --sparse` measures it; on the machines that were tried it lies here.
-pub const CROSSOVER: f64 = 0.8;
+pub const CROSSOVER: f64 = 0.75;
 /// Time of a multiply-add that stands by itself, and of laying one number of an image beside those of other samples, in
 /// multiply-adds of the engine's way with dense networks; measured by the same command.
 const TERM: f64 = 1.25;
