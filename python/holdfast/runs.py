@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import difflib
 import html
 import json
 import os
@@ -235,6 +234,8 @@ def _arguments(command: str, options: dict[str, Any]) -> list[str]:
     arguments = []
     for key, value in options.items():
         if key not in known:
+            import difflib
+
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"holdfast {command} --help lists them"
             raise UsageError(f"{command} has no option {key}; {hint}")

@@ -6,7 +6,7 @@ prunes a network of five layers as PyTorch does, and runs exported networks in O
 
 Usage: cargo build --release && python3 -m venv /tmp/interop
        /tmp/interop/bin/pip install ./python pytest torch keras jax lightning safetensors onnx onnxruntime
-       KERAS_BACKEND=torch /tmp/interop/bin/python tests/interop/run.py [stack|pytorch|keras|test-torch|test-keras|global|onnx ...]
+       KERAS_BACKEND=torch /tmp/interop/bin/python tests/interop/run.py [stack|pytorch|keras|global|onnx|test-torch ...]
        HOLDFAST_BINARIES=DIR takes the program from there instead of from target/release.
 """
 
@@ -31,10 +31,11 @@ ABOVE_CHANCE = 0.2
 
 
 def pytorch_layers():
-    """Kernels `[in, out]` and biases of the guide's three layers, as trained, as pruned, and their masks, from the files that it wrote."""
+    """Kernels `[in, out]` and biases of the guide's three layers, as trained and as pruned, and masks, from the files it wrote."""
     from safetensors.numpy import load_file
 
-    trained, pruned, mask = (load_file(file) for file in ("weights.safetensors", "pruned/weights.safetensors", "pruned/mask.safetensors"))
+    files = ("weights.safetensors", "pruned/weights.safetensors", "pruned/mask.safetensors")
+    trained, pruned, mask = (load_file(file) for file in files)
     of = lambda state: [[state[f"{place}.weight"].T, state[f"{place}.bias"]] for place in (0, 2, 4)]
     return of(trained), of(pruned), [mask[f"{place}.weight"].T for place in (0, 2, 4)]
 
@@ -59,15 +60,16 @@ def check(guide, names, layers_of):
     images, labels = numpy.asarray(names["images"]), numpy.asarray(names["labels"])
     trained, pruned, masks = layers_of()
     for (kernel, bias), (cut, same), mask in zip(trained, pruned, masks):
-        assert numpy.array_equal(cut, numpy.where(mask == 1, kernel, 0)) and numpy.array_equal(bias, same), f"{guide}: not what was pruned"
+        is_pruned = numpy.array_equal(cut, numpy.where(mask == 1, kernel, 0)) and numpy.array_equal(bias, same)
+        assert is_pruned, f"{guide}: the mask is not what was pruned"
     expected, found = accuracy(pruned, images, labels), float(names["accuracy"])
     # One image whose two best classes are equal but for rounding may fall to either side.
     assert abs(found - expected) <= 1.5 / len(labels), f"{guide}: accuracy {found}, by NumPy {expected}"
     chance = numpy.bincount(labels).max() / len(labels)
     assert found > chance + ABOVE_CHANCE, f"{guide}: accuracy {found} after pruning, the most frequent class {chance}"
     zero = sum((mask == 0).sum() for mask in masks) / sum(mask.size for mask in masks)
-    print(f"{guide}: accuracy {accuracy(trained, images, labels):.3f}, with {zero:.2f} of it pruned by the command {found:.3f}, most frequent "
-          f"class {chance:.3f}")
+    full = accuracy(trained, images, labels)
+    print(f"{guide}: accuracy {full:.3f}, with {zero:.2f} pruned by the command {found:.3f}, most frequent class {chance:.3f}")
 
 
 def run_blocks(guide, names):
