@@ -258,8 +258,10 @@ mod tests {
             let examples: Vec<&str> = help.lines().filter_map(|line| line.trim().strip_prefix("holdfast ")).collect();
             assert!(!examples.is_empty(), "{name}");
             for example in examples {
-                // What a shell does with the output is not the program's.
-                let line: Vec<&str> = example.split(['|', '>']).next().unwrap_or_default().split_whitespace().collect();
+                // What stands apart says what the example is for; what a shell does with the output is not the program's.
+                let line =
+                    example.split("  ").next().and_then(|line| line.split(['|', '>']).next()).unwrap_or_default();
+                let line: Vec<&str> = line.split_whitespace().collect();
                 assert_eq!(line[0], name, "{example}");
                 let found = command().try_get_matches_from(std::iter::once("holdfast").chain(line.iter().copied()));
                 assert!(found.is_ok(), "{example}: {}", found.err().map(|error| error.to_string()).unwrap_or_default());

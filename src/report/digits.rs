@@ -1,6 +1,6 @@
 //! Numbers with as many digits as they are known to.
 
-use super::tables::UNKNOWN;
+use super::layout::UNKNOWN;
 use crate::study::accuracy::Summary;
 use crate::study::differences::Difference;
 use crate::study::numbers::{significant, thousands};

@@ -163,7 +163,7 @@ mod tests {
             assert_eq!(svg.matches(&format!(">{name}</text>")).count(), 1, "{name}");
         }
         let time = named(&cell, "time");
-        assert!(time.message().contains("262 ms by retraining"), "{}", time.message());
+        assert!(time.message().contains("260 ms by retraining"), "{}", time.message());
         assert!(time.svg(Format::PANEL, Sheet::Light).contains("100 ms"));
     }
 

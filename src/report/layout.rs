@@ -2,6 +2,8 @@
 
 /// Shown where there is nothing to show.
 pub(super) const NOTHING: &str = "–";
+/// Stands for an interval that says nothing; [`super::tables::TOO_FEW`] explains it.
+pub(super) const UNKNOWN: &str = " ± ?";
 
 /// Columns of a terminal that the text fits in.
 pub(super) const WIDTH: usize = 120;

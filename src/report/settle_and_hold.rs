@@ -1,7 +1,7 @@
 //! Do settle and hold beat one-shot pruning? One table of all cells, frozen weights treated alike on both sides.
 
-use super::layout::{Grid, NOTHING};
-use super::tables::{self, TOO_FEW, UNKNOWN, percentage_points};
+use super::layout::{Grid, NOTHING, UNKNOWN};
+use super::tables::{self, TOO_FEW, percentage_points};
 use crate::pruning::Method;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::study::accuracy::{self, CurvePoint, Summary, TABLE_SPARSITIES};

@@ -1,6 +1,6 @@
 //! Tables as text for the terminal, and the same as JSON.
 
-use super::layout::{Line, NOTHING, headed, wrapped};
+use super::layout::{Line, NOTHING, UNKNOWN, headed, wrapped};
 use super::rules;
 use super::verdict::Verdict;
 use crate::pruning::{FOCUS, Method, Repair};
@@ -141,9 +141,6 @@ pub(super) fn difference_lines(cell: &Results, over: Difference) -> Vec<Line> {
         .filter(|line| line.columns.iter().any(|column| column != NOTHING))
         .collect()
 }
-
-/// Stands for an interval that says nothing; [`TOO_FEW`] explains it.
-pub(super) const UNKNOWN: &str = " ± ?";
 
 /// What [`UNKNOWN`] means.
 pub(super) const TOO_FEW: &str = "± ?: too few replicas, the interval is wider than accuracies can differ";
