@@ -88,7 +88,7 @@ class KerasNetwork(Network):
         self.names = self._look(layers) if batches else list(layers)
         self.own = [layers[name] for name in self.names]
         self.layers = [layer_of(name, layers[name]) for name in self.names]
-        self.chosen = [drawn(self.calls[name], seed, place) for place, name in enumerate(self.names)]
+        self.chosen = [drawn(self.calls[layer.name], layer, seed, place) for place, layer in enumerate(self.layers)]
         self.followers = _followers(model)
 
     def _look(self, layers):

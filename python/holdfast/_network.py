@@ -6,8 +6,8 @@ import numpy
 
 from . import DataError
 
-#: The most rows of a layer: positions beyond it are drawn at random.
-MOST_ROWS = 60_000
+#: The most rows of a layer, and the most numbers that they may have: what is beyond is drawn at random.
+MOST_ROWS, MOST_NUMBERS = 60_000, 100_000_000
 #: Samples that calibrate, and those of them that the importance of units is taken from.
 SAMPLES, IMPORTANCE_SAMPLES = 4096, 1024
 #: The most outputs of a network of which each has a backward pass of its own.
@@ -84,13 +84,15 @@ class Network:
         raise NotImplementedError
 
 
-def drawn(counts, seed, place):
+def drawn(counts, layer, seed, place):
     """Which rows of each batch and call of a layer count, ``counts`` of which there are: of many as many as are allowed, drawn at
     random, ascending."""
     total = sum(map(sum, counts))
     rows = numpy.arange(total)
-    if total > MOST_ROWS:
-        rows = numpy.sort(numpy.random.default_rng([seed, place]).choice(total, MOST_ROWS, replace=False))
+    groups, inputs, _ = layer.weights.shape
+    most = min(MOST_ROWS, max(MOST_NUMBERS // (groups * inputs), 1))
+    if total > most:
+        rows = numpy.sort(numpy.random.default_rng([seed, place]).choice(total, most, replace=False))
     found, start = [], 0
     for calls in counts:
         found.append([])

@@ -164,7 +164,7 @@ class TorchNetwork(Network):
         self.names = order
         self.modules = [modules[name] for name in order]
         self.layers = [layer_of(name, modules[name]) for name in order]
-        self.chosen = [drawn(self.calls[name], seed, place) for place, name in enumerate(order)]
+        self.chosen = [drawn(self.calls[layer.name], layer, seed, place) for place, layer in enumerate(self.layers)]
 
     def _look(self, modules):
         """One pass: which layers are called, in which order, with how many positions, and what follows."""
@@ -271,6 +271,11 @@ class TorchNetwork(Network):
 
             with _hooks(module.register_forward_hook(hook_of(place)) for place, module in enumerate(self.modules)):
                 logits = _logits(run(self.model, batch, grad=True), batch[2])
+            if not logits.requires_grad:
+                raise UsageError(
+                    "no gradient leads from what the model returns back to its layers; let its forward "
+                    "return logits, before any argmax"
+                )
             for vector in _projections(logits, random):
                 slopes = torch.autograd.grad(
                     (logits * vector).sum(), [z for _, z in seen], retain_graph=True, allow_unused=True

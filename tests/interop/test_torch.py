@@ -1,5 +1,6 @@
 """Recording and pruning real PyTorch models: what is hard comes out right, or is said in a sentence."""
 
+import collections
 import copy
 import csv
 import subprocess
@@ -201,6 +202,9 @@ def test_positions_beyond_the_most_are_drawn_by_seed(monkeypatch):
     numpy.testing.assert_array_equal(one.rows(0), again.rows(0))
     assert not numpy.array_equal(one.rows(0), other.rows(0))
     assert one.active(0).shape == (1, 50, 4)
+    # Wide layers get fewer, so that their rows fit in memory.
+    monkeypatch.setattr("holdfast._network.MOST_NUMBERS", 24 * 15)
+    assert make(0).rows(2).shape == (1, 15, 24)
 
 
 def seen(model, values, names):
@@ -479,6 +483,42 @@ def test_weights_without_numbers_are_said():
     refused(
         "computed from other parameters", nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 3))), criterion="magnitude"
     )
+
+
+class Deciding(nn.Module):
+    """A model that returns something else than a number for each class and sample."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.first, self.last, self.what = nn.Linear(64, 8), nn.Linear(8, 3), what
+
+    def forward(self, images):
+        return self.what(self.last(torch.relu(self.first(images.flatten(1)))))
+
+
+def test_models_that_return_no_logits_are_said_and_common_containers_are_read():
+    images = samples(60)[0]
+    with_logits = collections.namedtuple("Output", "loss logits")
+    for what, match in (
+        (lambda logits: logits.argmax(1), "no gradient leads"),
+        (lambda logits: logits.mean(), "the model returns a tensor"),
+        (lambda logits: {"classes": logits}, "the model returns dict"),
+    ):
+        refused(match, Deciding(what), None, "surgeon", calibration=images)
+    torch.manual_seed(10)
+    state = Deciding(lambda logits: logits).state_dict()
+    found = []
+    for what in (
+        lambda z: z,
+        lambda z: (z, 1),
+        lambda z: {"logits": z},
+        lambda z: with_logits(None, z),
+        lambda z: z[:, :, None],
+    ):
+        model = Deciding(what)
+        model.load_state_dict(state)
+        found.append(holdfast.torch.prune(model, None, "surgeon", [0.5], calibration=images)[0])
+    assert all(same(found[0], other) for other in found)
 
 
 def test_numbers_that_are_none_are_said(network):

@@ -1,0 +1,16 @@
+"""The guide's blocks, as they are printed."""
+
+import re
+
+from conftest import REPOSITORY
+
+
+def test_the_guide_runs_as_it_is_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOLDFAST_DATASETS", str(REPOSITORY / "datasets"))
+    guide = (REPOSITORY / "docs" / "guide" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(compile(block, "python.md", "exec"), {})
+    assert [path.name.split("-")[0] for path in (tmp_path / "runs").iterdir()] == ["compare"]
