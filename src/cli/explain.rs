@@ -132,6 +132,11 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
             text += &format!("## Where reading begins: {}\n{}\n", naive.name, own_text(naive));
         }
         text += &format!("## Its kernels\nholdfast explain KERNEL shows their WGSL.\n\n{}\n", headers(family));
+        if ladder_of(family).is_some() {
+            text += &format!(
+                "holdfast explain {family} --ladder climbs from the naive kernel to a fast one, step by step.\n\n"
+            );
+        }
     } else {
         shaders.iter().for_each(|shader| text += &format!("## WGSL of {}\n{}\n", shader.name, shader.source));
     }

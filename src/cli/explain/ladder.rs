@@ -52,7 +52,7 @@ pub(super) fn run(family: &str, markdown: bool, device: &DeviceOptions, say: &Ou
             "steps": printer.steps,
         })),
         Form::Markdown => output::result("\n"),
-        Form::Text => output::result("holdfast explain FAMILY/STEP shows the text of a step.\n"),
+        Form::Text => output::result(&format!("\nholdfast explain {family}/naive shows the text of a step.\n")),
     }
 }
 

@@ -26,8 +26,7 @@ fn groups(items: usize, of: usize) -> u32 {
     items.div_ceil(of) as u32
 }
 
-/// A launch of 64 invocations a workgroup for so many items: a row of at most 32,768 workgroups where they are more than a
-/// dimension holds is nothing that these sizes need.
+/// A launch of 64 invocations a workgroup for so many items, four million at most.
 fn flat(items: usize) -> [u32; 3] {
     [groups(items, 64), 1, 1]
 }
