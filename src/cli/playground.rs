@@ -1,11 +1,10 @@
 //! `holdfast playground`: a page on which a network is trained and pruned in the reader's browser.
 
-use super::doctor::adapter;
-use super::options::{DeviceOptions, OutputOptions};
+use super::options::OutputOptions;
 use super::output;
 use super::report::place_of_page;
 use super::stop::stop_flag;
-use crate::engine::{Engine, GpuBackend, Variant, Watch};
+use crate::engine::{Choice, Engine, GpuBackend, Variant, Watch, automatic_adapter};
 use crate::error::{Error, Result};
 use crate::gpu::{self, DeviceChoice, Gpu, RequestedLimits};
 use crate::playground;
@@ -21,18 +20,19 @@ pub(super) struct PlaygroundArguments {
     /// The page: one file, which needs no network.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    #[command(flatten)]
-    device: DeviceOptions,
+    /// The GPU or software driver whose launches are watched, by its index or a part of its name as `holdfast devices` lists
+    /// them; any if not given. None of its numbers are kept.
+    #[arg(long, value_name = "INDEX|NAME", allow_negative_numbers = true)]
+    device: Option<String>,
     #[command(flatten)]
     output: OutputOptions,
 }
 
 pub(super) fn run(arguments: &PlaygroundArguments) -> Result<()> {
     let PlaygroundArguments { file, device, output: say } = arguments;
-    device.validate()?;
     let place = place_of_page(file.clone(), "name another file")?;
-    let choice = watched(device)?;
-    let mut cpu = Engine::cpu(device.threads(say.quiet))?;
+    let choice = watched(device.as_deref().unwrap_or("auto"))?;
+    let mut cpu = Engine::cpu(None)?;
     say.note("reading MNIST, watching the launches, and recording a run");
     // Limits that every WebGPU has, and the kernels that suit most GPUs: the program must not depend on the device here.
     let gpu = Gpu::open(&choice, false, RequestedLimits::WebGpuDefaults)?;
@@ -46,24 +46,25 @@ pub(super) fn run(arguments: &PlaygroundArguments) -> Result<()> {
     output::result(&format!("The page is {} ({megabytes:.1} MB). Open it in a browser.\n", file.display()))
 }
 
-/// The device whose launches are watched: the one that is asked for, or any, since none of its numbers are kept.
-fn watched(device: &DeviceOptions) -> Result<DeviceChoice> {
-    if let Some(choice) = adapter(device) {
-        return Ok(choice);
+/// The device whose launches are watched: the one that is asked for, else a GPU, else a software driver.
+fn watched(device: &str) -> Result<DeviceChoice> {
+    match Choice::parse(device) {
+        Choice::Adapter(choice) => return Ok(choice),
+        Choice::Auto => {}
+        Choice::Cpu => {
+            return Err(Error::Usage(
+                "the CPU engine launches no WGSL, and a page is made of launches; leave --device out, or name a GPU or a \
+                 software driver"
+                    .into(),
+            ));
+        }
     }
-    let asked = device.device.as_deref().is_some_and(|name| name != "auto");
-    if asked {
-        return Err(Error::Usage(
-            "the CPU engine launches no WGSL, and a page is made of launches; leave --device out, or name a GPU or a software \
-             driver"
-                .into(),
-        ));
-    }
-    if gpu::adapters().is_empty() {
+    let adapters = gpu::adapters();
+    if adapters.is_empty() {
         return Err(Error::NoDevice(format!(
             "a page is written while a GPU or a software driver is watched: {}; or make the page on another machine",
             gpu::why_no_adapter()
         )));
     }
-    Ok(DeviceChoice::Index(0))
+    Ok(DeviceChoice::Index(automatic_adapter(&adapters).unwrap_or(0)))
 }
