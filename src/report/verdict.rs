@@ -111,8 +111,8 @@ impl Verdict {
         Some(if chosen.agreement >= AGREEMENT {
             (
                 format!(
-                    "Chosen for you by training images alone: {size}x smaller, accuracy {shown} %; {agreement} of them stay in the \
-                     class that the {of} network names:"
+                    "Chosen for you, by training images alone: {size}x smaller, accuracy {shown} %, {agreement} keep the {of} \
+                     network's class:"
                 ),
                 format!("holdfast prune {place} --criterion hold-surgeon --base {base} --smaller {size}"),
             )
@@ -328,19 +328,19 @@ fn cost_sentences(cell: &Results, layer: &[Leading]) -> Vec<String> {
     let stability = layer.iter().find(|one| one.curve.method == Method::Stability && one.short != cheap.short);
     let ratio = times(decay, cheap).unwrap_or_default();
     let papers = match stability.and_then(|one| times(decay, one)) {
-        Some(times) => format!(", or {times} by magnitude stability (the paper: over 10)"),
-        None if cheap.curve.method == Method::Stability => " (the paper: over 10)".into(),
+        Some(times) => format!(", {times} by stability (paper: over 10)"),
+        None if cheap.curve.method == Method::Stability => " (paper: over 10)".into(),
         None => String::new(),
     };
     let mut sentences =
-        vec![format!("One more point by retraining takes as long as {ratio} by the {}{papers}.", cheap.short)];
+        vec![format!("One point by retraining costs as much as {ratio} by the {}{papers}.", cheap.short)];
     if let Some(even) = cheap.cost.as_ref().and_then(|row| cell.ledger.break_even(row)) {
         let from = |points: f64| match points.ceil() {
             whole if whole <= 1.0 => "from the first point on".to_string(),
             whole => format!("from {} points on", significant(whole)),
         };
         sentences.push(format!(
-            "With its training charged the {} is cheaper in total {}; with the network there anyway, {}.",
+            "Training included, the {} is cheaper {}; with the network there anyway, {}.",
             cheap.short,
             from(even.points),
             from(even.points_if_trained)

@@ -9,12 +9,15 @@ fn completions_and_manual_pages_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = holdfast("completions", &[shell]).succeeded().stdout;
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
-        // The others complete options alone, or only names of options.
-        let (arguments, values) = (["bash", "zsh"].contains(&shell), ["bash", "zsh", "fish"].contains(&shell));
-        for (word, known) in
-            [("conv2d", arguments), ("dense.forward", arguments), ("xr-synthetic", values), ("hold-surgeon", values)]
-        {
-            assert!(script.contains(word) || !known, "{shell} does not complete {word}");
+        // The scripts of fish know no values of arguments without a name, those of elvish and PowerShell no values at all.
+        let words = ["xr-synthetic", "hold-surgeon", "conv2d", "dense.forward"];
+        let known = match shell {
+            "bash" | "zsh" => &words[..],
+            "fish" => &words[..2],
+            _ => &[],
+        };
+        for word in known {
+            assert!(script.contains(word), "{shell} does not complete {word}");
         }
     }
     let page = holdfast("man", &[]).succeeded().stdout;
