@@ -133,7 +133,7 @@ fn bench_starts_another_program_by_turns() {
     let own = text(Path::new(env!("CARGO_BIN_EXE_holdfast")));
     let ended = holdfast(&format!("bench {sizes} --json --against-program"), &[own]).succeeded();
     let quantity = ended.json()["quantities"][0].clone();
-    assert!(quantity["quantity"]["ratio"]["count"].as_u64().unwrap() >= 8, "{quantity}");
+    assert!(quantity["ratio"]["count"].as_u64().unwrap() >= 8, "{quantity}");
     assert!(quantity["verdict"].is_string(), "{quantity}");
     holdfast(&format!("bench {sizes} --quiet --against-program none"), &[]).refused(2, &["cannot start none"]);
 }

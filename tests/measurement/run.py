@@ -43,7 +43,7 @@ def say(text):
 def compared(program):
     command = [HOLDFAST, "bench", *OPTIONS, "--only", "step,sort-count,sweep", "--seconds", "10", "--against-program", program]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    return {one["quantity"]["name"]: (one["verdict"], one["quantity"]["ratio"]["median"]) for one in found["quantities"]}
+    return {one["name"]: (one["verdict"], one["ratio"]["median"]) for one in found["quantities"]}
 
 
 def itself(arguments):

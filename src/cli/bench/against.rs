@@ -12,7 +12,7 @@ use crate::lab::bench_file::{BenchFile, Compared, LEVEL, Quantity, compare_pairs
 use crate::statistics::order::{Spread, median};
 use crate::study::Progress;
 use crate::study::numbers::{percent, ranged};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -156,10 +156,7 @@ fn conclude(
         output::json(&json!({
             "there": there,
             "here": here,
-            "quantities": all
-                .iter()
-                .map(|one| json!({ "quantity": one, "verdict": verdict(one) }))
-                .collect::<Vec<_>>(),
+            "quantities": all.iter().map(as_json).collect::<Vec<_>>(),
             "geometric_mean": mean_ratio(all),
             "level": LEVEL,
             "differences": differences,
@@ -178,6 +175,12 @@ fn conclude(
         percent(share),
         slow.join(", ")
     )))
+}
+
+fn as_json(one: &Compared) -> Value {
+    let mut value = json!(one);
+    value["verdict"] = verdict(one).into();
+    value
 }
 
 /// `faster` or `slower` than there, or `~` where the two are not told apart.
