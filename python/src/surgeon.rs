@@ -66,7 +66,7 @@ impl OwnLayer {
             return Err(usage(
                 py,
                 &format!(
-                    "inputs of the sizes {:?} and weights of {:?} are no layer; give inputs [row, input] and weights [input, unit]",
+                    "inputs of the sizes {:?} and weights of {:?} are no layer; give [row, input] and [input, unit]",
                     rows.shape(),
                     weights.shape()
                 ),
@@ -76,8 +76,8 @@ impl OwnLayer {
             return Err(usage(
                 py,
                 &format!(
-                    "inputs of the sizes [{count}, {inputs}] do not fit weights of [{own}, {units}]: a row has {inputs} inputs, and \
-                     a unit {own} weights; weights are [input, unit], so transpose those of PyTorch"
+                    "inputs of the sizes [{count}, {inputs}] do not fit weights of [{own}, {units}]: a row has {inputs} inputs, \
+                     and a unit {own} weights; weights are [input, unit], so transpose those of PyTorch"
                 ),
             ));
         }
@@ -238,8 +238,8 @@ pub(crate) fn refit<'py>(
             return Err(usage(
                 py,
                 &format!(
-                    "kept has the sizes {shape:?}, and weights have [{inputs}, {units}]; give these, or several cuts [cut, {inputs}, \
-                     {units}]"
+                    "kept has the sizes {shape:?}, and weights have [{inputs}, {units}]; give these, or several cuts \
+                     [cut, {inputs}, {units}]"
                 ),
             ));
         }

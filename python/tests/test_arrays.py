@@ -72,7 +72,8 @@ def test_the_masks_of_the_command(history, command, tmp_path, criterion, scope, 
     np.savez(tmp_path / "history.npz", **tensors)
     np.savez(tmp_path / "weights.npz", **{name: values[-1] for name, values in tensors.items()})
     command("prune", "--history", "history.npz", "--weights", "weights.npz", "--layers", "a,b", "--axes", "epoch,...",
-            "--criterion", criterion, "--sparsity", str(sparsity), "--scope", scope, "--out", "pruned", "--device", "cpu")  # fmt: skip
+            "--criterion", criterion, "--sparsity", str(sparsity), "--scope", scope, "--out", "pruned",
+            "--device", "cpu")  # fmt: skip
     score = {"hold": holdfast.hold, "settle": holdfast.settle, "magnitude": lambda values: abs(values[-1])}[criterion]
     scores = {name: score(values) for name, values in tensors.items()}
     frozen = {name: holdfast.frozen(values) for name, values in tensors.items()}

@@ -1,5 +1,9 @@
 """Recordings: the same numbers from memory, from files and without a history."""
 
+import importlib
+import subprocess
+import sys
+
 import numpy
 import pytest
 
@@ -170,3 +174,26 @@ def test_arrays_of_other_types_and_scalars_are_kept_as_single_precision(tmp_path
         recording.append({"scale": numpy.float64(0.25), "w": numpy.zeros((2, 3), numpy.float16)})
         assert recording.history("scale").tolist() == [0.5, 0.25] and recording.history("w").dtype == numpy.float32
     assert _recording.MEMORY == 2**30
+
+
+@pytest.mark.parametrize(
+    ("module", "missing", "match"),
+    [
+        ("torch", "torch", "holdfast.torch needs PyTorch, which is not installed: pip install torch"),
+        ("keras", "keras", "holdfast.keras needs Keras 3 and a backend"),
+        ("lightning", "torch", "holdfast.torch needs PyTorch"),
+    ],
+)
+def test_without_a_framework_a_sentence_says_what_to_install(monkeypatch, module, missing, match):
+    for name in [name for name in sys.modules if name.split(".")[0] == missing or name == f"holdfast.{module}"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "holdfast.torch", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=match):
+        importlib.import_module(f"holdfast.{module}")
+
+
+def test_importing_holdfast_imports_no_framework():
+    code = "import sys, holdfast; print([name for name in ('torch', 'keras', 'lightning') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"

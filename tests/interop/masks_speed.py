@@ -55,7 +55,8 @@ def main() -> None:
             differ = sum(int((mask != (mask_of_torch != 0)).sum()) for mask, mask_of_torch in zip(own, other, strict=True))
             assert differ <= 4, (sparsity, differ)
     ratio = statistics.median(seconds[theirs]) / statistics.median(seconds[ours])
-    print(f"{4 * side * side} weights, {len(SPARSITIES)} sparsities, {torch.get_num_threads()} threads of PyTorch: {ratio:.1f} times as fast")
+    threads = torch.get_num_threads()
+    print(f"{4 * side * side} weights, {len(SPARSITIES)} sparsities, PyTorch with {threads} threads: {ratio:.1f} times as fast")
 
 
 if __name__ == "__main__":
