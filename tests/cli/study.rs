@@ -100,7 +100,7 @@ fn the_smoke_preset_gives_every_table_and_they_can_be_made_again_of_its_files() 
     let (ended, out) = smoke_study();
     for words in [
         "Magnitude stability in epochs",
-        "told apart (Tukey, 95 % together)",
+        "Mean stability: data set F",
         "seed 1",
         "hold over one-shot: better",
         "--full prints",
