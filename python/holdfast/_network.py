@@ -70,6 +70,10 @@ class Network:
         in all; or ``[group, row, unit]`` where a pool follows. Asked of the network as it was."""
         raise NotImplementedError
 
+    def told(self, place):
+        """The same in words."""
+        raise NotImplementedError
+
     def positions(self, place):
         """How many rows there would be if none were drawn."""
         raise NotImplementedError

@@ -157,7 +157,8 @@ impl OwnLayer {
 }
 
 /// Order, scores and costs of a path.
-type PathArrays<'py> = (Bound<'py, PyArrayDyn<u32>>, Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArrayDyn<f32>>);
+type PathArrays<'py> = (Bound<'py, PyArrayDyn<u32>>, FloatArray<'py>, FloatArray<'py>);
+type FloatArray<'py> = Bound<'py, PyArrayDyn<f32>>;
 
 /// The elimination path of each unit, see `holdfast.surgeon.path`.
 #[pyfunction]
@@ -227,7 +228,7 @@ pub(crate) fn refit<'py>(
     settings: Settings,
     kept: Bound<'py, PyAny>,
     progress: Option<Py<PyAny>>,
-) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, Option<Bound<'py, PyArrayDyn<f32>>>)> {
+) -> PyResult<(FloatArray<'py>, Option<FloatArray<'py>>)> {
     let layer = OwnLayer::read(py, &arrays, &settings)?;
     let (inputs, units, has_bias) = (layer.inputs, layer.units, layer.bias.is_some());
     let (shape, kept) = booleans("kept", &kept)?;

@@ -136,7 +136,7 @@ def written(values):
 
 def table(name, ways, seeds, epochs):
     dense = written(ways.pop("trained")[0])
-    head = f"{name}, {epochs} epochs of 60,000 images, {seeds} seeds; trained: {dense} %"
+    head = f"{name}, {epochs} epochs of 60,000 images, {seeds} seed{'s' if seeds > 1 else ''}; trained: {dense}"
     lines = [
         head,
         "",

@@ -705,6 +705,34 @@ def test_a_hook_of_the_optimizer_records(network):
     assert numpy.array_equal(recorder.history("fc1.weight")[0], fifth.numpy())
 
 
+def command(*arguments):
+    """The command of the package."""
+    code = "import sys; from holdfast._command import main; sys.exit(main())"
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("criterion", ["hold", "settle", "magnitude"])
+def test_masks_are_those_of_the_command(tmp_path, network, criterion):
+    from safetensors.torch import load_file, save_file
+
+    model, recorder, images, _ = network
+    recorder.save(tmp_path / "history.npz")
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    history = (
+        [] if criterion == "magnitude" else ["--history", tmp_path / "history.npz", "--axes", "epoch,...", "--window", "4"]
+    )
+    for scope in ("global", "layer", "lamp"):
+        if (criterion, scope) == ("settle", "lamp"):
+            continue
+        asked = ["--criterion", criterion, "--scope", scope, "--sparsity", "70%", "--out", tmp_path / scope]
+        command("prune", "--weights", tmp_path / "weights.safetensors", *history, *asked)
+        own = copy.deepcopy(model)
+        holdfast.torch.prune(own, recorder, criterion, 0.7, scope, window=4)
+        masks = load_file(tmp_path / scope / "mask.safetensors")
+        for name in LAYERS:
+            assert torch.equal(own.get_submodule(name).weight_mask, masks[f"{name}.weight"].float()), (scope, name)
+
+
 def test_histories_are_read_by_everyone(tmp_path, network):
     model, recorder, images, labels = network
     recorder.save(tmp_path / "history.npz")
@@ -718,7 +746,6 @@ def test_histories_are_read_by_everyone(tmp_path, network):
     recorder = holdfast.torch.Recorder(model, folder=tmp_path / "grown")
     for _ in range(12):
         trained(model, images, labels, 1, recorder)
-    command = "import sys; from holdfast._command import main; sys.exit(main())"
     for file, more in (("grown/fc1.weight.npy", []), ("all.npz", ["--history-key", "fc1.weight"])):
         recorder.save(tmp_path / "all.npz")
         asked = [
@@ -732,7 +759,7 @@ def test_histories_are_read_by_everyone(tmp_path, network):
             "--out",
             tmp_path / file[:3],
         ]
-        subprocess.run([sys.executable, "-c", command, *asked], check=True, capture_output=True)
+        command(*asked)
         with open(tmp_path / file[:3] / "stability.csv") as table:
             counted = [int(row["stability"]) for row in csv.DictReader(table)]
         assert counted == recorder.stability("fc1.weight", 0.1).ravel().tolist()
