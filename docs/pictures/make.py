@@ -13,10 +13,13 @@ STYLE = """
   .paper { fill: #ffffff } text { fill: #1a1a1a; font: 13px system-ui, sans-serif } .small { font-size: 11px; fill: #444 }
   .line { stroke: #555; fill: none; stroke-width: 1.2 } .cell { fill: #f1f1f1; stroke: #b5b5b5; stroke-width: .7 }
   .group { fill: #cfe3f7; stroke: #1f5f99; stroke-width: 1.2 } .own { fill: #e07b00; stroke: #7a4300; stroke-width: 1 }
-  .other { fill: #d9ead3; stroke: #3a7d34; stroke-width: 1 } .wall { stroke: #b00020; stroke-width: 3 } .own + text.on { fill: #000 }
+  .other { fill: #d9ead3; stroke: #3a7d34; stroke-width: 1 } .wall { stroke: #b00020; stroke-width: 3 }
+  text.on { fill: #000 }
   @media (prefers-color-scheme: dark) {
-    .paper { fill: #1d1f21 } text { fill: #eeeeee } .small { fill: #c4c4c4 } .line { stroke: #bbb } .cell { fill: #2c2f33; stroke: #5c6066 }
-    .group { fill: #1d3f5e; stroke: #7db7ea } .own { fill: #e08a1e; stroke: #ffd08a } .other { fill: #24452a; stroke: #86c98c }
+    .paper { fill: #1d1f21 } text { fill: #eeeeee } .small { fill: #c4c4c4 } .line { stroke: #bbb }
+    .cell { fill: #2c2f33; stroke: #5c6066 }
+    .group { fill: #1d3f5e; stroke: #7db7ea } .own { fill: #e08a1e; stroke: #ffd08a }
+    .other { fill: #24452a; stroke: #86c98c }
     .wall { stroke: #ff6b81 } text.on { fill: #000 }
   }"""
 
@@ -64,11 +67,13 @@ class Picture:
         height = self.bottom + 12
         said = "; ".join(f"{path} {name}={value}" for path, name, value in self.sources)
         HERE.joinpath(f"{self.name}.svg").write_text(
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}" role="img">\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" '
+            f'height="{height:g}" role="img">\n'
             f"<title>{escape(self.title)}</title>\n<desc>{escape(said)}</desc>\n<style>{STYLE}\n</style>\n"
             '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
             '<path d="M0 0 8 4 0 8z" fill="#888"/></marker></defs>\n'
-            f'<rect class="paper" x="0" y="0" width="{WIDTH}" height="{height:g}" rx="6"/>\n' + "\n".join(self.parts) + "\n</svg>\n")
+            f'<rect class="paper" x="0" y="0" width="{WIDTH}" height="{height:g}" rx="6"/>\n'
+            + "\n".join(self.parts) + "\n</svg>\n")
 
 
 def constant(path, name):
@@ -97,8 +102,10 @@ def primer():
     for group in range(3):
         p.rect(10 + 115 * group, 30, 108, 66, "group", 5)
         p.text(64 + 115 * group, 48, f"workgroup {group}", "small", "middle")
-        p.cells(16 + 115 * group, 58, 4, 24, lambda i, g=group: "cell" if 4 * g + i < 10 else "other", lambda i, g=group: 4 * g + i)
-    p.lines(10, 118, ["10 elements; invocations 10 and 11 (green) own nothing and", "return at once. Workgroups run in any order."])
+        p.cells(16 + 115 * group, 58, 4, 24, lambda i, g=group: "cell" if 4 * g + i < 10 else "other", lambda i,
+              g=group: 4 * g + i)
+    p.lines(10, 118, ["10 elements; invocations 10 and 11 (green) own nothing and",
+          "return at once. Workgroups run in any order."])
     p.write()
 
     p = Picture("binding", "Bindings: the numbers by which a text knows the host's arrays")
@@ -122,7 +129,8 @@ def primer():
         p.text(93 + 174 * group, 97, "shared_numbers", "small", "middle")
         p.line(66 + 174 * group, 56, 66 + 174 * group, 80, arrow=True)
         p.line(84 + 174 * group, 82, 70 + 174 * group, 58, arrow=True)
-    p.lines(10, 134, ["An invocation (orange) leaves its number in its workgroup's", "memory and takes the one that its neighbour left."])
+    p.lines(10, 134, ["An invocation (orange) leaves its number in its workgroup's",
+          "memory and takes the one that its neighbour left."])
     p.write()
 
     p = Picture("barrier", "A sum by halves, with a barrier before each round")
@@ -134,7 +142,8 @@ def primer():
             p.line(14, y + 35, 346, y + 35, "wall")
             for i in range(width // 2):
                 p.line(40 + 40 * (i + width // 2), y + 24, 44 + 40 * i, y + 46, arrow=True)
-    p.lines(10, 214, ["Red: workgroupBarrier(). Nobody goes on before all have", "come, and what was written before it can be read behind it."])
+    p.lines(10, 214, ["Red: workgroupBarrier(). Nobody goes on before all have",
+          "come, and what was written before it can be read behind it."])
     p.write()
 
     p = Picture("subgroup", "Subgroups: the parts of a workgroup that run in step")
@@ -144,7 +153,8 @@ def primer():
         p.rect(18 + 82 * part, 38, 78, 40, "other", 4)
         p.cells(21 + 82 * part, 44, 8, 9, "own", None, 12)
         p.text(57 + 82 * part, 72, f"subgroup {part}", "small", "middle")
-    p.lines(10, 106, ["Here of 8, as on a processor's vectors; 32 or 64 on GPUs.", "Its invocations hand each other numbers without memory."])
+    p.lines(10, 106, ["Here of 8, as on a processor's vectors; 32 or 64 on GPUs.",
+          "Its invocations hand each other numbers without memory."])
     p.write()
 
     p = Picture("memory", "Levels of memory: the nearer, the smaller")
@@ -167,8 +177,10 @@ def primer():
         for row in range(2):
             for i in range(32):
                 place = 32 * row + i
-                p.rect(10 + 10.6 * i, y + 56 + 14 * row, 10, 12, "own" if place % step == 0 and place < 8 * step else "cell", 1)
-    p.lines(10, 222, ["Orange: numbers that are used. Memory comes in pieces, here of", "eight: near fetches one piece, far eight for as many numbers."])
+                p.rect(10 + 10.6 * i, y + 56 + 14 * row, 10, 12,
+                      "own" if place % step == 0 and place < 8 * step else "cell", 1)
+    p.lines(10, 222, ["Orange: numbers that are used. Memory comes in pieces, here of",
+          "eight: near fetches one piece, far eight for as many numbers."])
     p.write()
 
     p = Picture("registers", "A register tile: an invocation owns 2 x 2 outputs")
@@ -186,7 +198,8 @@ def primer():
         for row in range(rows):
             p.cells(10 + 180 * i, 32 + 22 * row, 8, 19, "own", None, 18)
     p.lines(10, 136, ["thousands of lanes; a load is served for neighbours together"])
-    p.lines(190, 74, ["8 lanes of a core's vector;", "loads go lane by lane,", "workgroup memory is the", "same cache as all else"])
+    p.lines(190, 74, ["8 lanes of a core's vector;", "loads go lane by lane,", "workgroup memory is the",
+          "same cache as all else"])
     p.write()
 
 
@@ -215,48 +228,80 @@ def lessons():
     s = read(tile, "SIDE", "INNER", "LANES", "QUADS")
     side, inner, lanes, quads = (value for *_, value in s)
     own = side // quads
-    owner("dense", "dense.forward_tiled: who owns what", s, side + 8, side + 8, (0, 0, side, side), [(own, 2 * own, own, own)],
-          [f"Blue: {side} x {side} outputs of a workgroup of {lanes}. Orange: {own} x {own} of", f"one invocation, {own * own} sums in registers. {inner} places of the inner", "axis lie in workgroup memory at a time."],
+    owner("dense", "dense.forward_tiled: who owns what", s, side + 8, side + 8, (0, 0, side, side), [(own, 2 * own, own,
+          own)],
+          [f"Blue: {side} x {side} outputs of a workgroup of {lanes}. Orange: {own} x {own} of",
+                f"one invocation, {own * own} sums in registers. {inner} places of the inner",
+                      "axis lie in workgroup memory at a time."],
           7.2, ("n", "k"))
     gram = "shaders/gram/accumulate.wgsl"
     s = read(gram, "SUMS", "ROWS")
     sums, rows = (value for *_, value in s)
     owner("gram", "gram.accumulate: who owns what", s, sums + 8, sums + 8, (0, 0, sums, sums), [(4, 8, 4, 4), (8, 4, 4, 4)],
-          [f"Blue: {sums} x {sums} sums of a workgroup. Orange: 4 x 4 of one", f"invocation, and their mirror image. {rows} rows of both sides lie", "in workgroup memory at a time."],
+          [f"Blue: {sums} x {sums} sums of a workgroup. Orange: 4 x 4 of one",
+                f"invocation, and their mirror image. {rows} rows of both sides lie", "in workgroup memory at a time."],
           7.2, ("i", "j"))
-    owner("conv2d", "conv2d.forward: who owns what", read("shaders/conv2d/forward.wgsl", "WORKGROUP_SIZE"), 14, 14, (0, 0, 4, 14), [(0, 4, 4, 4)],
-          ["Orange: 4 x 4 pixels x 4 channels of one invocation, 64 sums.", "Blue: where other tiles of its workgroup lie: first the other", "channels of these pixels, then along the row. Beyond an edge", "lies 0, and nothing is written."], 16, ("y", "x"))
-    owner("max_pool2d", "max_pool2d.forward: who owns what", read("shaders/max_pool2d/forward.wgsl", "WORKGROUP_SIZE"), 6, 16, (0, 0, 2, 16), [(0, 0, 2, 8)],
-          ["Orange: the 2 x 8 pixels of one invocation, four windows of", "four channels each: sixteen codes of two bits, one word."], 18, ("y", "x"))
+    owner("conv2d", "conv2d.forward: who owns what", read("shaders/conv2d/forward.wgsl", "WORKGROUP_SIZE"), 14, 14, (0, 0,
+          4, 14), [(0, 4, 4, 4)],
+          ["Orange: 4 x 4 pixels x 4 channels of one invocation, 64 sums.",
+                "Blue: where other tiles of its workgroup lie: first the other",
+                      "channels of these pixels, then along the row. Beyond an edge", "lies 0, and nothing is written."],
+                            16, ("y", "x"))
+    owner("max_pool2d", "max_pool2d.forward: who owns what", read("shaders/max_pool2d/forward.wgsl", "WORKGROUP_SIZE"), 6,
+          16, (0, 0, 2, 16), [(0, 0, 2, 8)],
+          ["Orange: the 2 x 8 pixels of one invocation, four windows of",
+                "four channels each: sixteen codes of two bits, one word."], 18, ("y", "x"))
     sort = "shaders/magnitude_sort/rank.wgsl"
     s = read(sort, "QUADS", "WORKGROUP_SIZE")
     owner("magnitude_sort", "magnitude_sort.rank: who owns what", s, 4, 32, (0, 0, 1, 32), [(0, 8, 1, 4)],
-          [f"A row is a segment: one epoch of one replica, up to {4 * s[0][2]:,} keys.", "Blue: one workgroup has it in its memory. Orange: four keys of", "one invocation, which meet every key of the row."], 9, ("", "weights"))
+          [f"A row is a segment: one epoch of one replica, up to {4 * s[0][2]:,} keys.",
+                "Blue: one workgroup has it in its memory. Orange: four keys of",
+                      "one invocation, which meet every key of the row."], 9, ("", "weights"))
     stable = "shaders/stability/count.wgsl"
     s = read(stable, "BLOCK", "WORKGROUP_SIZE")
     owner("stability", "stability.count: who owns what", s, 16, 32, (0, 0, 16, 16), [(0, 5, 16, 1)],
-          [f"Blue: the weights of a workgroup of {s[1][2]}, drawn as 16. Orange: one", "invocation walks its weight's column from the last epoch back.", f"Counts of {s[0][2]} epochs are gathered in workgroup memory."], 9, ("t", "weights"))
-    owner("adam", "adam.step: who owns what", read("shaders/adam/step.wgsl", "WORKGROUP_SIZE"), 4, 32, (0, 0, 4, 16), [(0, 5, 4, 1)],
-          ["Rows: gradient, parameter, m, v. Orange: the four numbers of", "one parameter, read and written once by one invocation.", "Blue: those of its workgroup, neighbours beside neighbours."], 9, ("", "parameters"))
-    owner("mean", "mean.accumulate: who owns what", read("shaders/mean/accumulate.wgsl", "WORKGROUP_SIZE"), 2, 32, (0, 0, 2, 16), [(0, 5, 2, 1)],
-          ["Rows: parameter and running sum. Orange: what one invocation", "owns; blue: its workgroup."], 9, ("", "parameters"))
-    owner("he_normal", "he_normal.fill: who owns what", read("shaders/he_normal/fill.wgsl", "WORKGROUP_SIZE"), 1, 32, (0, 0, 1, 16), [(0, 4, 1, 4)],
-          ["Orange: the four weights that one invocation makes of the four", "words of one counter; blue: those of its workgroup."], 9, ("", "weights"))
-    owner("mask", "mask.smallest: who owns what", read("shaders/mask/smallest.wgsl", "WORKGROUP_SIZE"), 3, 32, (0, 0, 3, 16), [(0, 5, 3, 1)],
-          ["Rows: rank, state, weight. Orange: what one invocation owns.", "It asks only whether its rank is below the number to be kept."], 9, ("", "weights"))
-    owner("softmax_cross_entropy", "softmax_cross_entropy.loss: who owns what", read("shaders/softmax_cross_entropy/loss.wgsl", "WORKGROUP_SIZE"),
+          [f"Blue: the weights of a workgroup of {s[1][2]}, drawn as 16. Orange: one",
+                "invocation walks its weight's column from the last epoch back.",
+                      f"Counts of {s[0][2]} epochs are gathered in workgroup memory."], 9, ("t", "weights"))
+    owner("adam", "adam.step: who owns what", read("shaders/adam/step.wgsl", "WORKGROUP_SIZE"), 4, 32, (0, 0, 4, 16), [(0,
+          5, 4, 1)],
+          ["Rows: gradient, parameter, m, v. Orange: the four numbers of",
+                "one parameter, read and written once by one invocation.",
+                      "Blue: those of its workgroup, neighbours beside neighbours."], 9, ("", "parameters"))
+    owner("mean", "mean.accumulate: who owns what", read("shaders/mean/accumulate.wgsl", "WORKGROUP_SIZE"), 2, 32, (0, 0, 2,
+          16), [(0, 5, 2, 1)],
+          ["Rows: parameter and running sum. Orange: what one invocation", "owns; blue: its workgroup."], 9, ("",
+                "parameters"))
+    owner("he_normal", "he_normal.fill: who owns what", read("shaders/he_normal/fill.wgsl", "WORKGROUP_SIZE"), 1, 32, (0, 0,
+          1, 16), [(0, 4, 1, 4)],
+          ["Orange: the four weights that one invocation makes of the four",
+                "words of one counter; blue: those of its workgroup."], 9, ("", "weights"))
+    owner("mask", "mask.smallest: who owns what", read("shaders/mask/smallest.wgsl", "WORKGROUP_SIZE"), 3, 32, (0, 0, 3,
+          16), [(0, 5, 3, 1)],
+          ["Rows: rank, state, weight. Orange: what one invocation owns.",
+                "It asks only whether its rank is below the number to be kept."], 9, ("", "weights"))
+    owner("softmax_cross_entropy", "softmax_cross_entropy.loss: who owns what",
+          read("shaders/softmax_cross_entropy/loss.wgsl", "WORKGROUP_SIZE"),
           16, 10, (0, 0, 16, 10), [(3, 0, 1, 10)],
-          ["Blue: the batch of a replica, one workgroup. Orange: a sample,", "all its classes, one invocation. Losses meet in a tree of fixed shape."], 9, ("n", "classes"))
+          ["Blue: the batch of a replica, one workgroup. Orange: a sample,",
+                "all its classes, one invocation. Losses meet in a tree of fixed shape."], 9, ("n", "classes"))
     stack = read("shaders/prelude/dense_layout.wgsl", "QUADS", "INPUTS", "SAMPLES")
     units, samples = 4 * stack[0][2], stack[2][2]
-    owner("dense_stack", "dense_stack.step: who owns what", stack, samples, units, (0, 0, samples, units), [(4, 8, 4, 4), (20, 8, 4, 4)],
-          [f"Blue: one layer's result, {samples} samples x {units} units. One workgroup", "owns all layers of a replica. Orange: tiles of 4 x 4 are dealt to", "its invocations in turn; a barrier stands between layers."], 8, ("n", "k"))
+    owner("dense_stack", "dense_stack.step: who owns what", stack, samples, units, (0, 0, samples, units), [(4, 8, 4, 4),
+          (20, 8, 4, 4)],
+          [f"Blue: one layer's result, {samples} samples x {units} units. One workgroup",
+                "owns all layers of a replica. Orange: tiles of 4 x 4 are dealt to",
+                      "its invocations in turn; a barrier stands between layers."], 8, ("n", "k"))
     sweep = read("shaders/focus_sweep/evaluate.wgsl", "LANES")
     owner("focus_sweep", "focus_sweep.evaluate: who owns what", sweep, 6, 32, (0, 0, 1, 32), [(0, 4, 1, 4)],
-          [f"A row is a mask of one replica. Blue: the images of a workgroup,", f"drawn as 32 of its {4 * sweep[0][2]}. Orange: the four images of one", "invocation, through the focus layer and the output layer."], 9, ("", "images"))
+          [f"A row is a mask of one replica. Blue: the images of a workgroup,",
+                f"drawn as 32 of its {4 * sweep[0][2]}. Orange: the four images of one",
+                      "invocation, through the focus layer and the output layer."], 9, ("", "images"))
     paths = read("shaders/prelude/sweep.wgsl", "LANES", "MOST")
     owner("surgeon", "surgeon.path: who owns what", paths, 31, 31, (0, 0, 31, 31), [(7, 0, 1, 31)],
-          [f"Blue: a unit's matrix H, up to {paths[1][2]} columns, here 31, in the memory of", f"a workgroup of {paths[0][2]}. Orange: a row is a lane's. At each removal all", "lanes read the pivot's row, then change their own."], 8, ("i", "j"))
+          [f"Blue: a unit's matrix H, up to {paths[1][2]} columns, here 31, in the memory of",
+                f"a workgroup of {paths[0][2]}. Orange: a row is a lane's. At each removal all",
+                      "lanes read the pivot's row, then change their own."], 8, ("i", "j"))
 
 
 primer()

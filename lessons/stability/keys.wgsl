@@ -1,6 +1,7 @@
 // lessons/stability/keys: a whole number for each recorded weight that orders as the weights do.
 //
-// One invocation owns one number of the history; y is the epoch. A launch of its own, which reads the history and writes another as large.
+// One invocation owns one number of the history; y is the epoch. A launch of its own, which reads the history and writes
+// another as large.
 
 struct Sizes {
     epochs: u32,

@@ -1,7 +1,7 @@
 // lessons/stability/tiled: stability of each weight and stable weights of each epoch, counted in workgroup memory.
 //
-// One invocation owns one weight; y is the tolerance. A workgroup gathers the counts of 64 epochs in its own memory, and adds them
-// to the array once: 64 epochs x 64 weights come to 64 additions there.
+// One invocation owns one weight; y is the tolerance. A workgroup gathers the counts of 64 epochs in its own memory, and adds
+// them to the array once: 64 epochs x 64 weights come to 64 additions there.
 
 const BLOCK: u32 = 64u;
 

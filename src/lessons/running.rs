@@ -1,7 +1,7 @@
 //! A text that says itself what it wants to be run with: its result is shown, not judged.
 //!
-//! `// run: 2 workgroups; x = 0..8; y = 16; z = 1 2.5` launches two workgroups; `x` counts from 0 to 7, `y` is 16 zeros, `z` has two
-//! numbers. What is not said is one workgroup, and arrays of 64 elements: those that are only read count from 0.
+//! `// run: 2 workgroups; x = 0..8; y = 16; z = 1 2.5` launches two workgroups; `x` counts from 0 to 7, `y` is 16 zeros, `z` has
+//! two numbers. What is not said is one workgroup, and arrays of 64 elements: those that are only read count from 0.
 
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, DeclaredArray, Gpu, Number, Program, Recorder, read_back};
@@ -40,8 +40,8 @@ pub struct Written {
 
 /// Runs a text, `name` for errors, and gives the arrays that it may write.
 ///
-/// Fails with [`Error::Data`] if it is not WGSL, or says something about its launch that cannot be, with [`Error::SelfCheck`] if a
-/// loop does not end, and where the device fails.
+/// Fails with [`Error::Data`] if it is not WGSL, or says something about its launch that cannot be, with [`Error::SelfCheck`] if
+/// a loop does not end, and where the device fails.
 pub fn run(gpu: &Gpu, name: &str, text: &str) -> Result<Vec<Written>> {
     let program = Program::of_reader(name, text)?;
     let setup = Setup::read(text).map_err(|fault| Error::Data(format!("{name}: {fault}")))?;

@@ -9,8 +9,8 @@ use crate::lessons::ladder::{LADDERS, Ladder, Listener, Measured, Peak, Predicti
 use serde_json::{Value, json};
 
 /// What to expect of a driver without a GPU.
-const SOFTWARE: &str = "  This driver runs in software. What is expected is told for a GPU, whose neighbours share what they fetch; here\n  \
-                        every load is a step of its own, and workgroup memory is no nearer than any other.\n";
+const SOFTWARE: &str = "  This driver runs in software. What is expected is told for a GPU, whose neighbours share what they\n  \
+                        fetch; here every load is a step of its own, and workgroup memory is no nearer than any other.\n";
 
 /// How the ladder is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,8 @@ const POOL: Rung = rung!("conv2d/pool", |s| flat(pooled(s)));
 
 pub(in crate::lessons) const LADDER: Ladder = Ladder {
     family: "conv2d",
-    formula: "output = 2 x 2 max pooling of max(bias[k] + sum_{ky, kx, c} input[y + ky - 1, x + kx - 1, c] * weights[ky, kx, c, k], 0)",
+    formula: "output = 2 x 2 max pooling of max(bias[k] + sum_{ky, kx, c} input[y + ky - 1, x + kx - 1, c] \
+              * weights[ky, kx, c, k], 0)",
     sizes: &["samples", "rows", "columns", "channels in", "channels out"],
     steps: &[
         Step {

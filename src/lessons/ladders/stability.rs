@@ -14,7 +14,8 @@ const WEIGHTS_AND_TOLERANCES: fn(&[usize]) -> [u32; 3] = |s| [groups(s[1], 64), 
 
 pub(in crate::lessons) const LADDER: Ladder = Ladder {
     family: "stability",
-    formula: "stability[i] = number of last epochs t in a row with lower[i] <= W_t[i] <= upper[i]; stable_weights[t] = how many i are within",
+    formula: "stability[i] = number of last epochs t in a row with lower[i] <= W_t[i] <= upper[i]; \
+              stable_weights[t] = how many i are within",
     sizes: &["epochs", "weights"],
     steps: &[
         Step {
