@@ -159,9 +159,9 @@ impl Chart {
         drawing.curves();
         drawing.names_of_levels();
         if self.names_beside {
-            drawing.names_beside()
+            drawing.names_beside();
         } else {
-            drawing.names_at_the_end()
+            drawing.names_at_the_end();
         }
         drawing.pen.text
     }

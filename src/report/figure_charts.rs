@@ -190,7 +190,7 @@ pub(super) fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
         .collect();
     let sizes = || series.iter().flat_map(|one| &one.points).map(|place| place.x);
     let (low, high) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
-    if !(low < high) {
+    if low >= high {
         return None;
     }
     let y = accuracy_axis(cell, series.iter().flat_map(|one| &one.points).map(|place| place.y));

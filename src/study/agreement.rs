@@ -49,13 +49,14 @@ impl CellComparison<'_> {
             };
             let reference = chosen(&|slot| uncut[slot].clone())?;
             let mut found = vec![Vec::with_capacity(sizes); reference.len()];
-            for size in 0..sizes {
+            (0..sizes).try_for_each(|size| -> Result<()> {
                 let classes = chosen(&|slot| networks[slot][size].parameters.clone())?;
                 for ((found, classes), reference) in found.iter_mut().zip(classes).zip(&reference) {
                     let alike = classes.iter().zip(reference).filter(|(own, other)| own == other).count();
                     found.push(alike as f64 / images as f64);
                 }
-            }
+                Ok(())
+            })?;
             Ok(found)
         });
         trained.batch.restore(&kept)?;

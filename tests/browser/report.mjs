@@ -33,7 +33,9 @@ await page.goto(pathToFileURL(resolve(run, "report.html")).href);
 
 const place = page.locator(".explorer").first();
 const [dataSet, model] = (await page.locator("section", { has: place }).first().locator("h2").textContent()).split(" · ");
-rows = rows.filter((row) => row.data_set === dataSet && row.model === model);
+// The first slider is of one layer that was cut and not repaired.
+const isPlain = (row) => (row.layers ?? "focus") === "focus" && (row.repair ?? "cut") === "cut";
+rows = rows.filter((row) => row.data_set === dataSet && row.model === model && isPlain(row));
 const slider = place.locator("input[type=range]");
 const shown = async (name) => (await place.locator(`[data-of=${name}]`).textContent()).trim();
 const select = (label) => place.locator("label", { hasText: new RegExp(`^${label}`) }).locator("select");
