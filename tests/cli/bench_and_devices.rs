@@ -110,14 +110,14 @@ fn bench_keeps_its_samples_and_tells_what_has_become_slower() {
         }
     }
     std::fs::write(&halved, file.to_string()).unwrap();
-    let against = |rest: &str, file: &Path| holdfast(&format!("bench {sizes} {rest} --against"), &[text(file)]);
+    let against = |rest: &str, file: &Path| holdfast(&format!("bench {sizes}{rest} --against"), &[text(file)]);
     let words = ["here / there", "Geometric mean", "slower, p = "];
     against("", &halved).succeeded().prints(&words);
     // What is too slow is shown all the same.
-    let slow = against("--fail-over 25%", &halved).prints(&words);
+    let slow = against(" --fail-over 25%", &halved).prints(&words);
     assert_eq!(slow.code, Some(1), "{}", slow.stderr);
     assert!(slow.stderr.contains("--fail-over 25 %") && slow.stderr.contains("training step"), "{}", slow.stderr);
-    let json = against("--json", &halved).succeeded().json();
+    let json = against(" --json", &halved).succeeded().json();
     assert!(json["geometric_mean"].as_f64().unwrap() > 2.0, "{json}");
     assert_eq!(json["quantities"][0]["verdict"], "slower");
     holdfast("bench --batch 4 --only step --seconds 1 --quiet --against", &[text(&saved)])
