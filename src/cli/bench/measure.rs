@@ -160,7 +160,8 @@ impl<'a> Bench<'a> {
         });
         let turns = Turns { rounds: ROUNDS, within: Duration::from_secs_f64(seconds), enough: ENOUGH };
         let reporter = Reporter::new(quiet);
-        reporter.begin("measure by turns", (1 + ROUNDS) as u64 * jobs.len() as u64, "times");
+        let titles: Vec<&str> = parts.iter().map(|part| part.names().1).collect();
+        reporter.begin(&format!("by turns: {}", titles.join(", ")), (1 + ROUNDS) as u64 * jobs.len() as u64, "times");
         let taken = by_turns(jobs.len(), turns, |which| {
             reporter.control().silent().check()?;
             let found = self.time(&jobs[which]);
