@@ -36,7 +36,8 @@ pub fn is_sparse(architecture: &Architecture, parameters: &[f32]) -> bool {
         let left = weights.iter().filter(|&&weight| weight != 0.0).count() as f64;
         let (rows, all) = (layer.rows() as f64, weights.len() as f64);
         dense += rows * all;
-        sparse += rows * TERM * left.min(CROSSOVER * all);
+        // A layer with all its weights gains nothing here.
+        sparse += rows * if left < CROSSOVER * all { TERM * left } else { all };
         if index == 0 {
             let read = weights.chunks_exact(layer.units()).filter(|row| is_read(row)).count();
             let read = if architecture.convolutions.is_empty() { read } else { architecture.image_len() };
