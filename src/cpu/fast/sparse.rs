@@ -2,8 +2,8 @@
 //!
 //! As in [`super::focus_sweep`] samples lie side by side in the registers, and a weight is a factor of all of them: one that
 //! is zero costs nothing, whichever it is. A layer of which few weights are zero is computed with all of them, several units at a
-//! time, which needs fewer loads: the share from which on this pays is measured, and chosen for each layer. What a convolution reads has a border of zeros, so that every pixel has the same
-//! list of weights.
+//! time, which needs fewer loads: the share from which on this pays is measured, and chosen for each layer. What a convolution
+//! reads has a border of zeros, so that every pixel has the same list of weights.
 
 use super::focus_sweep::{Term, unit};
 use super::lanes::{BLOCK, Grid, grids, lay};
