@@ -17,13 +17,15 @@ pub(super) fn width_of(words: &str, size: f64) -> f64 {
     0.53 * size * words.chars().count() as f64
 }
 
-/// Words in lines that fit a width.
+/// Words in lines that fit a width; no line begins with the sign of per cent.
 pub(super) fn wrapped(words: &str, width: f64, size: f64) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
     for word in words.split(' ') {
         match lines.last_mut() {
             Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if width_of(line, size) + width_of(word, size) + size / 2.0 <= width => {
+            Some(line)
+                if word.starts_with('%') || width_of(line, size) + width_of(word, size) + size / 2.0 <= width =>
+            {
                 line.push(' ');
                 line.push_str(word);
             }

@@ -67,7 +67,7 @@ impl Verdict {
         Self {
             title: title(&cell.ledger.workload),
             best: best(&layer, images),
-            sentences: whole_sentence(cell, &whole).into_iter().chain(cost_sentences(cell, &layer)).collect(),
+            sentences: whole_sentence(cell, &whole).into_iter().chain(cost_sentence(cell, &layer)).collect(),
             chosen: chosen(&whole, images),
             layer: layer_lines(&layer, images),
             whole: whole_lines(&whole, images),
@@ -321,10 +321,10 @@ fn times(retrained: &Leading, other: &Leading) -> Option<String> {
 }
 
 /// What one more point costs, and from how many on not retraining pays.
-fn cost_sentences(cell: &Results, layer: &[Leading]) -> Vec<String> {
+fn cost_sentence(cell: &Results, layer: &[Leading]) -> Option<String> {
     let decay = layer.iter().find(|one| one.retrains() && one.milliseconds().is_some());
     let cheap = layer.iter().find(|one| !one.retrains() && one.milliseconds().is_some());
-    let (Some(decay), Some(cheap)) = (decay, cheap) else { return Vec::new() };
+    let (decay, cheap) = (decay?, cheap?);
     let stability = layer.iter().find(|one| one.curve.method == Method::Stability && one.short != cheap.short);
     let ratio = times(decay, cheap).unwrap_or_default();
     let papers = match stability.and_then(|one| times(decay, one)) {
@@ -332,21 +332,20 @@ fn cost_sentences(cell: &Results, layer: &[Leading]) -> Vec<String> {
         None if cheap.curve.method == Method::Stability => " (paper: over 10)".into(),
         None => String::new(),
     };
-    let mut sentences =
-        vec![format!("One point by retraining costs as much as {ratio} by the {}{papers}.", cheap.short)];
+    let mut cost = format!("One point by retraining costs as much as {ratio} by the {}{papers}.", cheap.short);
     if let Some(even) = cheap.cost.as_ref().and_then(|row| cell.ledger.break_even(row)) {
         let from = |points: f64| match points.ceil() {
-            whole if whole <= 1.0 => "from the first point on".to_string(),
+            whole if whole <= 1.0 => "from the first on".to_string(),
             whole => format!("from {} points on", significant(whole)),
         };
-        sentences.push(format!(
-            "Training included, the {} is cheaper {}; with the network there anyway, {}.",
+        cost += &format!(
+            " Training included, the {} is cheaper {}; with the network there anyway, {}.",
             cheap.short,
             from(even.points),
             from(even.points_if_trained)
-        ));
+        );
     }
-    sentences
+    Some(cost)
 }
 
 /// The smallest network that agrees often enough; if none does, the one that agrees most.
