@@ -267,7 +267,7 @@ impl Backend for GpuBackend {
         watch: &Watch<'_>,
     ) -> Result<Vec<Vec<Refit>>> {
         let solve = |layer: &SurgeonLayer<'_>| Ok(vec![surgeon::refit(&self.gpu, layer, watch)?]);
-        first.into_iter().zip(cuts).map(|(first, cut)| chain_behind(layers, first, cut, &solve)).collect()
+        first.into_iter().zip(cuts).map(|(first, cut)| chain_behind(layers, first, cut, solve)).collect()
     }
 
     fn importance(&self, architecture: &Architecture, parameters: &[f32], images: &[f32]) -> Result<Vec<Vec<f64>>> {

@@ -286,7 +286,7 @@ pub(super) fn refit_behind(
         silent.check()?;
         refit(layer, None, &[layer.kept], &silent)
     };
-    first.into_par_iter().zip(cuts).map(|(first, cut)| chain_behind(layers, first, cut, &solve)).collect()
+    first.into_par_iter().zip(cuts).map(|(first, cut)| chain_behind(layers, first, cut, solve)).collect()
 }
 
 /// Where the columns `own` stand among `columns`; both ascend, and all of `own` are there.

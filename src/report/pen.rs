@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_line_keeps_its_corners_and_nothing_else() {
         let corner: Vec<(f64, f64)> =
-            (0..=20).map(|x| f64::from(x)).map(|x| (x, if x < 10.0 { 0.0 } else { 2.0 * (x - 10.0) })).collect();
+            (0..=20).map(f64::from).map(|x| (x, if x < 10.0 { 0.0 } else { 2.0 * (x - 10.0) })).collect();
         assert_eq!(simplified(&corner), [(0.0, 0.0), (10.0, 0.0), (20.0, 20.0)]);
         assert_eq!(simplified(&corner[..2]), [(0.0, 0.0), (1.0, 0.0)]);
         assert!(simplified(&[]).is_empty());
