@@ -144,7 +144,10 @@ def test_several_networks_have_a_run_each(place, mnist):
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent to a process in this way only there")
 def test_ctrl_c_ends_a_training_that_goes_on_later(tmp_path, mnist):
     script = textwrap.dedent(f"""
+        import signal
         import holdfast
+        # A job in the background of a shell ignores it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             print("begins", flush=True)
             holdfast.train({mnist!r}, out="long", preset="paper", epochs=100000, device="cpu", progress=print)

@@ -217,8 +217,11 @@ def test_progress_is_in_units(layer):
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent to a process in this way only there")
 def test_ctrl_c_ends_long_work():
     script = textwrap.dedent("""
+        import signal
         import numpy as np
         from holdfast import surgeon
+        # A job in the background of a shell ignores it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         inputs = np.random.default_rng(1).standard_normal((3000, 2500)).astype(np.float32)
         weights = np.ones((2500, 400), np.float32)
         # A weight is missing, so that every unit has an inverse of its own: hours of work.

@@ -90,7 +90,7 @@ pub fn write(cell: &Results, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<(
 /// Writes all panels of a cell together under a name.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`fn@write`].
 pub fn write_whole(cell: &Results, name: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
     let panels = panels(cell);
     let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| svg(&panels, sheet));
@@ -100,7 +100,7 @@ pub fn write_whole(cell: &Results, name: &str, path: &dyn Fn(&str) -> Result<Pat
 /// Writes a drawing as `NAME.svg`, which follows its reader's choice of light and dark, `NAME.png` and `NAME-dark.png`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`fn@write`].
 pub fn write_drawing(name: &str, [light, dark]: [&str; 2], path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
     picture::write_svg(light, &path(&format!("{name}.svg"))?)?;
     picture::write_png(light, &path(&format!("{name}.png"))?)?;
@@ -110,7 +110,7 @@ pub fn write_drawing(name: &str, [light, dark]: [&str; 2], path: &dyn Fn(&str) -
 /// Writes each panel of a cell as a slide, `NAME-slide` with `suffix` behind the panel's name.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`fn@write`].
 pub fn write_slides(cell: &Results, suffix: &str, path: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
     for panel in panels(cell) {
         let [light, dark] = [Sheet::Light, Sheet::Dark].map(|sheet| panel.svg(Format::SLIDE, sheet));
