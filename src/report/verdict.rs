@@ -339,7 +339,7 @@ fn cost_sentence(cell: &Results, layer: &[Leading]) -> Option<String> {
             whole => format!("from {} points on", significant(whole)),
         };
         cost += &format!(
-            " Training included, the {} is cheaper {}; with the network there anyway, {}.",
+            " Training included, the {} is cheaper {}; without it, {}.",
             cheap.short,
             from(even.points),
             from(even.points_if_trained)

@@ -321,7 +321,7 @@ fn the_verdict_is_on_standard_output_in_some_twenty_lines_and_all_else_on_standa
     }
     assert!(!ended.stdout.contains("device: ") && ended.stderr.contains("device: CPU engine"), "{}", ended.stderr);
     let lines = |text: &str| text.lines().filter(|line| !line.trim().is_empty()).count();
-    assert!((15..=23).contains(&lines(&ended.stdout)), "{}", ended.stdout);
+    assert!((15..=24).contains(&lines(&ended.stdout)), "{}", ended.stdout);
     let line = "compare --preset smoke --device cpu --quiet --full --out";
     let full = holdfast(line, &[text(folder)]).succeeded().prints(&[
         "mnist · dnn · 2 replicas · 6 epochs (exponential decay: 2)",
