@@ -95,7 +95,7 @@ pub(super) struct BenchArguments {
     /// Compare with such a file: ratios with ranges, and which differ by more than chance.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["growth", "kernels", "sparse", "against_program"])]
     against: Option<PathBuf>,
-    /// Compare with another build of this program: both are started again and again, by turns.
+    /// Compare with another build of this program: both are started again and again, alternately.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["growth", "kernels", "sparse", "save"])]
     against_program: Option<PathBuf>,
     /// End with exit code 1 if something is slower than there by more than this share: 10% or 0.1.

@@ -256,7 +256,7 @@ fn network_at(arguments: &CompactArguments, replica: usize, notices: &mut Vec<St
 /// What is known of the compact network beside its sizes.
 #[derive(Default)]
 struct Known {
-    /// Both networks, by turns.
+    /// Both networks, alternating.
     measured: Option<Vec<Classified>>,
     /// Training images of which the network says what it said before, after the lossless stage alone, and of how many.
     same: Option<[usize; 2]>,

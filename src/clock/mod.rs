@@ -1,4 +1,4 @@
-//! Measuring time so that the numbers hold: things by turns, and the facts of the machine beside them.
+//! Measuring time so that the numbers hold: things in alternation, and the facts of the machine beside them.
 
 pub mod fingerprint;
 pub mod turns;

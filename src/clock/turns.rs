@@ -1,4 +1,4 @@
-//! Several things timed by turns: whatever else the machine does meanwhile meets all of them alike.
+//! Several things timed alternately: whatever else the machine does meanwhile meets all of them alike.
 
 use crate::error::Result;
 use crate::statistics::order::Spread;

@@ -62,7 +62,7 @@ pub(super) fn program(arguments: &BenchArguments, path: &Path) -> Result<()> {
     let mut samples: [Vec<Quantity>; 2] = Default::default();
     let mut names = [String::new(), String::new()];
     let reporter = Reporter::new(arguments.output.quiet);
-    reporter.begin("start both by turns", STARTS.1 as u64, "starts of each");
+    reporter.begin("start both alternately", STARTS.1 as u64, "starts of each");
     let watch = Watch { stop: stop_flag(), progress: &|_| {} };
     let started = Instant::now();
     for turn in 0..STARTS.1 {

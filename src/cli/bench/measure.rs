@@ -151,7 +151,7 @@ impl<'a> Bench<'a> {
         Ok(Self { engine, architecture, training })
     }
 
-    /// Times these parts by turns, in about so many seconds.
+    /// Times these parts alternately, in about so many seconds.
     pub(super) fn measure(&mut self, parts: &[Measurement], seconds: f64, quiet: bool) -> Result<Measured> {
         let jobs = parts.iter().map(|&part| self.prepare(part, seconds, quiet)).collect::<Result<Vec<Job>>>()?;
         let sweep_images = jobs.iter().find_map(|job| match job {
@@ -161,7 +161,11 @@ impl<'a> Bench<'a> {
         let turns = Turns { rounds: ROUNDS, within: Duration::from_secs_f64(seconds), enough: ENOUGH };
         let reporter = Reporter::new(quiet);
         let titles: Vec<&str> = parts.iter().map(|part| part.names().1).collect();
-        reporter.begin(&format!("by turns: {}", titles.join(", ")), (1 + ROUNDS) as u64 * jobs.len() as u64, "times");
+        reporter.begin(
+            &format!("alternating: {}", titles.join(", ")),
+            (1 + ROUNDS) as u64 * jobs.len() as u64,
+            "times",
+        );
         let taken = by_turns(jobs.len(), turns, |which| {
             reporter.control().silent().check()?;
             let found = self.time(&jobs[which]);
