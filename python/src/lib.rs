@@ -9,10 +9,22 @@ mod masks;
 mod surgeon;
 mod work;
 
+use numpy::PyArrayDyn;
 use pyo3::prelude::*;
 
 #[pymodule(name = "_native")]
 mod native {
+    use super::*;
+
+    /// The crate `numpy` looks NumPy up at the first array and panics where Python raises an exception meanwhile, as Ctrl-C does.
+    /// So it is looked up here: what `import` raises is an exception of the import.
+    #[pymodule_init]
+    fn look_up_numpy(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.py().import("numpy")?;
+        module.py().get_type::<PyArrayDyn<f32>>();
+        Ok(())
+    }
+
     #[pymodule_export]
     use super::command::{main, options_of, run};
     #[pymodule_export]
