@@ -67,12 +67,16 @@ pub mod lab;
 #[cfg(feature = "gpu")]
 pub mod lessons;
 pub mod network;
+pub mod network_files;
+pub mod numbers;
 #[cfg(all(feature = "gpu", feature = "report"))]
 pub mod playground;
 pub mod pruning;
 pub mod random;
 #[cfg(feature = "report")]
 pub mod report;
+pub mod results;
+pub mod run;
 pub mod run_folder;
 pub mod stability;
 pub mod statistics;

@@ -10,11 +10,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from top to bottom; each imports only modules below it. `main.rs` and `lib.rs` stand above all.
-const MODULES: [&str; 21] = [
+const MODULES: [&str; 25] = [
     "cli",
     "playground",
     "report",
     "study",
+    "network_files",
+    "results",
+    "run",
     "training",
     "pruning",
     "stability",
@@ -30,6 +33,7 @@ const MODULES: [&str; 21] = [
     "run_folder",
     "clock",
     "statistics",
+    "numbers",
     "random",
     "error",
 ];

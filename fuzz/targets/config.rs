@@ -1,8 +1,8 @@
 //! The settings of a run folder, and whether what is accepted is possible.
 #![no_main]
 
-use holdfast::study::configuration::Configuration;
-use holdfast::study::recorded::RecordedRun;
+use holdfast::run::configuration::Configuration;
+use holdfast::run::recorded::RecordedRun;
 use holdfast_fuzz::{file, folder, judge};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

@@ -1,7 +1,7 @@
 //! CSV files of `holdfast study`: the input up to the first 0 byte is one file, the rest the other.
 #![no_main]
 
-use holdfast::study::tables::{read_observations, read_stable_weights, tables};
+use holdfast::results::tables::{read_observations, read_stable_weights, tables};
 use holdfast_fuzz::{file, judge};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

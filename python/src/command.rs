@@ -2,7 +2,7 @@
 
 use crate::work::{Job, run as run_job};
 use holdfast::cli;
-use holdfast::study::{Control, Progress};
+use holdfast::engine::{Control, Progress};
 use pyo3::prelude::*;
 use std::ffi::OsString;
 use std::sync::{Mutex, PoisonError};

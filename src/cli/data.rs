@@ -3,11 +3,11 @@
 use super::options::{ImageOptions, OutputOptions};
 use super::output;
 use crate::data::catalogue::{self, FileState, Origin};
+use crate::data::contents::Contents;
 use crate::data::{ChannelStatistics, LoadOptions, Loaded, Source, export};
 use crate::error::{Error, Result};
+use crate::numbers::thousands;
 use crate::run_folder::{FolderKind, OutputFolder};
-use crate::study::contents::Contents;
-use crate::study::numbers::thousands;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use std::ffi::OsString;

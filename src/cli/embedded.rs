@@ -2,8 +2,8 @@
 //! to whoever calls.
 
 use super::Arguments;
+use crate::engine::Control;
 use crate::error::{Error, Result};
-use crate::study::Control;
 use clap::{CommandFactory, Parser};
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;

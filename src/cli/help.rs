@@ -2,8 +2,8 @@
 //! and what may stand where a kernel or a data set is named.
 
 use super::{Arguments, explain};
-use crate::study::configuration::{Configuration, Model};
-use crate::study::presets::Preset;
+use crate::run::configuration::{Configuration, Model};
+use crate::run::presets::Preset;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, CommandFactory};
 use serde_json::{Map, Value};

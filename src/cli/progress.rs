@@ -2,8 +2,8 @@
 
 use super::stop::stop_flag;
 use super::{embedded, output};
-use crate::study::numbers::significant;
-use crate::study::{Control, Progress};
+use crate::engine::{Control, Progress};
+use crate::numbers::significant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
 use std::fmt::Write;

@@ -5,15 +5,15 @@ use super::output;
 use super::run::{begin, finish, open_engine};
 use crate::engine::HistoryShape;
 use crate::error::{Error, Result};
+use crate::numbers::{significant, thousands};
+use crate::run::recorded::RecordedRun;
 use crate::run_folder::listed;
 use crate::stability::import::{Axes, Histories, describe, find};
 use crate::stability::summary::{Tally, ToleranceSummary};
+use crate::stability::weight_tables::{EnvelopeTable, StabilityTable, TableLayer};
 use crate::stability::{
     Against, History, Reading, Stability, TensorHistory, Tracking, WindowedEnvelope, envelope, magnitude,
 };
-use crate::study::numbers::{significant, thousands};
-use crate::study::recorded::RecordedRun;
-use crate::study::weight_tables::{EnvelopeTable, StabilityTable, TableLayer};
 use crate::training::NumberHash;
 use clap::Args;
 use serde::Serialize;

@@ -1,11 +1,11 @@
 //! Options of networks that another program trained, a stack of dense layers, and of the images that they are shown.
 
 use super::options::{OutputOptions, Share};
+use crate::data::contents::Contents;
 use crate::data::{Dataset, Fit, LoadOptions, Loaded, Source, Split};
 use crate::error::{Error, Result};
-use crate::study::contents::Contents;
-use crate::study::dense_stack::{DenseStack, Orientation, StackData};
-use crate::study::stored_network::InputScale;
+use crate::network_files::dense_stack::{DenseStack, Orientation, StackData};
+use crate::network_files::stored_network::InputScale;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::ffi::OsString;

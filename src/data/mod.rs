@@ -5,6 +5,7 @@ mod array_shape;
 pub mod batches;
 pub mod catalogue;
 mod classes;
+pub mod contents;
 mod contrived;
 mod dataset;
 pub mod export;

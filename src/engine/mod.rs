@@ -8,6 +8,7 @@ mod backend;
 mod batch;
 #[cfg(feature = "gpu")]
 mod choice;
+mod control;
 mod cpu;
 mod front;
 #[cfg(feature = "gpu")]
@@ -26,6 +27,7 @@ pub use crate::cpu::training_step::Replica;
 pub use batch::Batch;
 #[cfg(feature = "gpu")]
 pub use choice::{Choice, automatic_adapter, open};
+pub use control::{Control, Progress};
 pub use front::Engine;
 #[cfg(feature = "gpu")]
 pub use gpu::{GpuBackend, Tuning, TuningChoice, TuningStore, Variant};

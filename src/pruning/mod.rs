@@ -1,6 +1,7 @@
 //! From numbers to masks, from masks to accuracies.
 
 pub mod allocation;
+pub mod calibrated;
 pub mod compact;
 pub mod decay;
 pub mod input_norm;

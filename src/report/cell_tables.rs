@@ -3,8 +3,8 @@
 use super::layout::{Grid, Line};
 use super::tables;
 use super::verdict::{self, Verdict};
-use crate::study::accuracy::TABLE_SPARSITIES;
-use crate::study::results::Results;
+use crate::results::accuracy::TABLE_SPARSITIES;
+use crate::results::comparison::Results;
 
 /// What the verdict says in tables.
 pub(super) fn of_verdict(verdict: &Verdict, judged: &str) -> Vec<Grid> {

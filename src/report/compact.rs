@@ -1,10 +1,10 @@
 //! What making a network really smaller gave, as text.
 
 use super::layout::aligned;
+use crate::numbers::{ranged, significant, thousands};
 use crate::pruning::compact::Findings;
 use crate::study::classified::Classified;
 use crate::study::compact::CompactRow;
-use crate::study::numbers::{ranged, significant, thousands};
 
 /// Layers before and after, and all together.
 pub fn layers(rows: &[CompactRow]) -> String {

@@ -1,9 +1,9 @@
 //! Numbers with as many digits as they are known to.
 
 use super::layout::UNKNOWN;
-use crate::study::accuracy::Summary;
-use crate::study::differences::Difference;
-use crate::study::numbers::{significant, thousands};
+use crate::numbers::{significant, thousands};
+use crate::results::accuracy::Summary;
+use crate::results::differences::Difference;
 
 /// An accuracy in per cent with as many digits as it is known to, one behind the point at most.
 pub(super) fn percent(accuracy: &Summary, images: usize) -> String {

@@ -4,10 +4,10 @@
 use crate::pruning::masks::RemovalOrder;
 use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, SweepRow};
-use crate::study::accuracy::is_plain;
-use crate::study::ledger::Workload;
-use crate::study::recorded::FocusLayer;
-use crate::study::results::Results;
+use crate::results::accuracy::is_plain;
+use crate::results::comparison::Results;
+use crate::results::ledger::Workload;
+use crate::run::recorded::FocusLayer;
 use serde::Serialize;
 
 /// All that the slider of one cell shows.

@@ -6,10 +6,10 @@ use super::leading::{self, Leading};
 use super::look::Look;
 use super::picture;
 use super::verdict::ORDERED_BY;
+use crate::numbers::counted;
 use crate::pruning::{Method, Repair};
-use crate::study::accuracy::{self, Curve, CurvePoint, at_size, at_sparsity};
-use crate::study::numbers::counted;
-use crate::study::results::Results;
+use crate::results::accuracy::{self, Curve, CurvePoint, at_size, at_sparsity};
+use crate::results::comparison::Results;
 
 /// Real points of magnitude stability further apart than this, in per cent of sparsity, are not joined by a line.
 const WIDEST_GAP: f64 = 5.0;

@@ -6,7 +6,7 @@ use super::figure_charts::{accuracy_chart, gain_chart, size_chart, time_chart};
 use super::pen::Sheet;
 use super::{leading, picture};
 use crate::error::Result;
-use crate::study::results::Results;
+use crate::results::comparison::Results;
 use std::path::PathBuf;
 
 /// Pixels between the panels of the whole figure.

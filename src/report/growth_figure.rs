@@ -7,9 +7,9 @@ use super::figures::together;
 use super::layout::NOTHING;
 use super::look::Look;
 use super::pen::Sheet;
+use crate::numbers::{counted, significant};
 use crate::pruning::{Method, Repair};
-use crate::study::numbers::{counted, significant};
-use crate::study::tables::CellGrowth;
+use crate::results::tables::CellGrowth;
 
 /// Points of a fitted curve.
 const CURVE_POINTS: usize = 200;

@@ -10,9 +10,9 @@ use super::{
     tables, whole_network,
 };
 use crate::error::{Error, Result};
+use crate::results::comparison::Results;
+use crate::run::recorded::FocusLayer;
 use crate::run_folder;
-use crate::study::recorded::FocusLayer;
-use crate::study::results::Results;
 use askama::Template;
 use std::fmt::Display;
 use std::fs::File;

@@ -2,9 +2,9 @@
 //! criterion, and retraining. All others stand in the full tables.
 
 use crate::pruning::{Method, Repair};
-use crate::study::accuracy::{self, Curve, are_several};
-use crate::study::ledger::LedgerRow;
-use crate::study::results::Results;
+use crate::results::accuracy::{self, Curve, are_several};
+use crate::results::comparison::Results;
+use crate::results::ledger::LedgerRow;
 
 /// Tolerance at which the paper's criterion is shown, where the run has it.
 const PAPER_TOLERANCE: f64 = 0.03;

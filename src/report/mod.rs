@@ -32,12 +32,12 @@ mod whole_network;
 pub use provenance::Provenance;
 
 use crate::error::Result;
+use crate::results::comparison::Results;
+use crate::results::tables::Tables;
+use crate::run::configuration::Configuration;
+use crate::run::recorded::FocusLayer;
+use crate::run::training_runs::RunRow;
 use crate::study::conclusion::SensitivityRow;
-use crate::study::configuration::Configuration;
-use crate::study::recorded::FocusLayer;
-use crate::study::results::Results;
-use crate::study::runs::RunRow;
-use crate::study::tables::Tables;
 use std::path::PathBuf;
 
 /// Writes a figure, given as SVG, in both formats; `path` gives the place of the file with an ending.

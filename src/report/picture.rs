@@ -4,8 +4,8 @@
 use super::look::{PAPER, dark_style};
 use super::pen::Sheet;
 use crate::error::{Error, Result};
+use crate::numbers::significant;
 use crate::run_folder;
-use crate::study::numbers::significant;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};

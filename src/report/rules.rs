@@ -1,9 +1,9 @@
 //! Whether the conclusions of a comparison depend on the rule of exponential decay.
 
+use crate::numbers::significant;
 use crate::pruning::{Method, SweepRow};
-use crate::study::accuracy::{self, Curve};
-use crate::study::ledger::{Ledger, LedgerRow};
-use crate::study::numbers::significant;
+use crate::results::accuracy::{self, Curve};
+use crate::results::ledger::{Ledger, LedgerRow};
 
 /// The paper's claim: a point of exponential decay takes more than so many times as long.
 const CLAIMED_RATIO: f64 = 10.0;
@@ -71,7 +71,7 @@ fn listed(parts: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::ledger::Workload;
+    use crate::results::ledger::Workload;
 
     fn row(method: Method, rule: &str, sparsity: f64, accuracy: f64) -> SweepRow {
         let window = (method == Method::Hold).then_some(15);

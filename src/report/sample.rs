@@ -5,10 +5,10 @@ use crate::engine::{Engine, HistoryShape};
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
 use crate::pruning::{FOCUS, Method, SweepRow};
 use crate::random::{Sequence, Stream};
+use crate::results::comparison::{InferenceRow, Results};
+use crate::results::ledger::{Ledger, LedgerRow, Workload};
+use crate::run::recorded::FocusLayer;
 use crate::stability::{History, Reading, Stability, WindowedEnvelope};
-use crate::study::ledger::{Ledger, LedgerRow, Workload};
-use crate::study::recorded::FocusLayer;
-use crate::study::results::{InferenceRow, Results};
 
 const REPLICAS: u32 = 5;
 const WEIGHTS: u32 = 900;

@@ -1,7 +1,7 @@
 //! How time grows with replicas, width, side, weights and epochs, beside how the work grows: text, and the numbers behind it.
 
+use crate::numbers::significant;
 use crate::statistics::scaling::{Scaling, ScalingPoint};
-use crate::study::numbers::significant;
 use serde_json::{Value, json};
 
 /// Lines over one size that was changed.

@@ -4,7 +4,7 @@
 use super::picture::{Area, FONT, GRID, LABEL_SIZE, captioned, drawn, failed, label, note};
 use super::scaling::{ScalingLine, ScalingPanel};
 use crate::error::Result;
-use crate::study::numbers::significant;
+use crate::numbers::significant;
 use plotters::prelude::*;
 
 /// Width and height of a panel in pixels.

@@ -4,8 +4,8 @@ use super::layout::{Grid, NOTHING, UNKNOWN};
 use super::tables::{self, TOO_FEW, percentage_points};
 use crate::pruning::Method;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
-use crate::study::accuracy::{self, CurvePoint, Summary, TABLE_SPARSITIES};
-use crate::study::results::Results;
+use crate::results::accuracy::{self, CurvePoint, Summary, TABLE_SPARSITIES};
+use crate::results::comparison::Results;
 
 /// The criteria, and for each rule the control that treats frozen weights as it does.
 const CRITERIA: [Method; 2] = [Method::Settle, Method::Hold];

@@ -2,12 +2,12 @@
 
 use super::layout::{Grid, NOTHING, wrapped};
 use crate::data::Fit;
+use crate::numbers::{percent, significant, thousands};
+use crate::results::tables::{CellGrowth, PairRow, Tables, TermRow};
+use crate::run::configuration::Configuration;
+use crate::run::training_runs::{Outcome, RunRow};
 use crate::stability::Against;
 use crate::study::conclusion::{SensitivityRow, readings};
-use crate::study::configuration::Configuration;
-use crate::study::numbers::{percent, significant, thousands};
-use crate::study::runs::{Outcome, RunRow};
-use crate::study::tables::{CellGrowth, PairRow, Tables, TermRow};
 use crate::training::LearningRate;
 use serde_json::{Value, json};
 
@@ -224,7 +224,7 @@ const UNIDENTIFIED: &str = "K is not identified where the curve has not reached 
 
 /// Why two analyses of the stability stand side by side, where both could be made.
 fn independence(tables: &Tables) -> Option<String> {
-    let count = |variance: &crate::study::tables::Variance| {
+    let count = |variance: &crate::results::tables::Variance| {
         let observations: usize = variance.anova.means.first()?.iter().map(|level| level.count).sum();
         Some(thousands(observations as i64))
     };
@@ -238,7 +238,7 @@ fn independence(tables: &Tables) -> Option<String> {
 
 fn summaries(tables: &Tables) -> Vec<Vec<String>> {
     let head = ["model", "data set", "replicates", "weights", "mean", "sd", "paper's mean", "paper's sd"];
-    let row = |row: &crate::study::tables::SummaryRow| {
+    let row = |row: &crate::results::tables::SummaryRow| {
         vec![
             row.model.clone(),
             row.data_set.clone(),

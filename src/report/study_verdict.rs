@@ -4,9 +4,9 @@
 use super::layout::{NOTHING, aligned, wrapped};
 use super::settle_and_hold;
 use super::study::probability;
-use crate::study::numbers::{counted, significant};
-use crate::study::results::Results;
-use crate::study::tables::{PairRow, SummaryRow, Tables, TermRow};
+use crate::numbers::{counted, significant};
+use crate::results::comparison::Results;
+use crate::results::tables::{PairRow, SummaryRow, Tables, TermRow};
 
 /// The analyses that count each network once.
 const ANALYSES: [(&str, &str); 2] =

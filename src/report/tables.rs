@@ -3,12 +3,12 @@
 use super::layout::{Line, NOTHING, UNKNOWN, headed, wrapped};
 use super::rules;
 use super::verdict::Verdict;
+use crate::numbers::{counted, significant, thousands, with_spread};
 use crate::pruning::{FOCUS, Method, Repair};
-use crate::study::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES, are_several};
-use crate::study::configuration::TABLE_SIZES;
-use crate::study::ledger::LedgerRow;
-use crate::study::numbers::{counted, significant, thousands, with_spread};
-use crate::study::results::{InferenceRow, Results};
+use crate::results::accuracy::{self, Curve, CurvePoint, Summary, TABLE_SPARSITIES, are_several};
+use crate::results::comparison::{InferenceRow, Results};
+use crate::results::ledger::LedgerRow;
+use crate::run::configuration::TABLE_SIZES;
 use serde_json::{Value, json};
 
 /// Points further than this from their column's sparsity are marked with their own.

@@ -5,13 +5,13 @@ use super::digits::{known_to, percent, points_of, short};
 use super::layout::{NOTHING, aligned, wrapped};
 use super::leading::{self, Leading};
 use crate::network::Architecture;
+use crate::numbers::{counted, significant};
 use crate::pruning::{Method, SweepRow};
-use crate::study::accuracy::{self, CurvePoint, Summary, at_size, at_sparsity};
-use crate::study::configuration::TABLE_SIZES;
-use crate::study::differences::{Difference, Told};
-use crate::study::ledger::Workload;
-use crate::study::numbers::{counted, significant};
-use crate::study::results::Results;
+use crate::results::accuracy::{self, CurvePoint, Summary, at_size, at_sparsity};
+use crate::results::comparison::Results;
+use crate::results::differences::{Difference, Told};
+use crate::results::ledger::Workload;
+use crate::run::configuration::TABLE_SIZES;
 use serde::Serialize;
 
 /// Sparsities of one layer that are told of.

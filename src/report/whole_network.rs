@@ -5,9 +5,9 @@
 use super::layout::NOTHING;
 use super::tables;
 use crate::pruning::{Method, SweepRow};
-use crate::study::accuracy::{self, Curve};
-use crate::study::results::{CompactedRow, Results};
-use crate::study::survival::{Survival, SurvivalCounts};
+use crate::results::accuracy::{self, Curve};
+use crate::results::comparison::{CompactedRow, Results};
+use crate::run::survival::{Survival, SurvivalCounts};
 use serde::Serialize;
 
 /// What a count of 0 is written as; higher ones by the characters behind it.

@@ -7,6 +7,7 @@ pub mod magnitude;
 mod readings;
 pub mod summary;
 mod tensor_history;
+pub mod weight_tables;
 
 pub use envelope::WindowedEnvelope;
 pub use history::{History, ReplicaHistory, check_array};

@@ -1,17 +1,17 @@
 //! The baseline in a comparison: exponential decay, which trains anew for each target, timed in both ways.
 
-use super::accuracy::are_several;
-use super::blocks::Pace;
 use super::comparison::{CellComparison, since};
-use super::ledger::LedgerRow;
-use super::numbers::percent;
+use super::part::Pace;
 use crate::engine::{DataHandle, Evaluation, Overheads, Replica};
 use crate::error::{Error, Result};
 use crate::network::Selection;
+use crate::numbers::percent;
 use crate::pruning::decay::{Rule, Schedule};
 use crate::pruning::masks::removed_weights;
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{FOCUS, Method, Scope};
+use crate::results::accuracy::are_several;
+use crate::results::ledger::LedgerRow;
 use crate::statistics::order::Spread;
 use crate::training::{NumberHash, Plan, train};
 use sha2::{Digest as _, Sha256};

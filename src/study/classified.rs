@@ -1,13 +1,12 @@
 //! How well networks classify images, and how long that takes: several by turns, so that whatever else the machine does slows all
 //! of them.
 
-use super::Control;
-use super::stored_network::StoredNetwork;
 use crate::clock::{Turns, by_turns, seconds};
 use crate::data::Dataset;
-use crate::engine::{Batch, DataHandle, Engine, Evaluation, Watch};
+use crate::engine::{Batch, Control, DataHandle, Engine, Evaluation, Watch};
 use crate::error::Result;
 use crate::network::{Layer, ParameterLayout};
+use crate::network_files::stored_network::StoredNetwork;
 use crate::statistics::order::{Spread, median};
 use std::sync::Arc;
 use std::time::Duration;

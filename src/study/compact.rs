@@ -1,11 +1,10 @@
 //! One trained network made really smaller: what it loses without a loss, what the surgeon takes out, and what that gives.
 
-use super::Control;
-use super::stored_network::StoredNetwork;
 use crate::data::Dataset;
-use crate::engine::Engine;
+use crate::engine::{Control, Engine};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
+use crate::network_files::stored_network::StoredNetwork;
 use crate::pruning::compact::{CompactNetwork, DarkInputs, Findings, Measure, size};
 use crate::pruning::surgery::{Settings, calibration_images};
 use crate::pruning::whole_inputs::{WholeInputs, check_reachable};
@@ -220,9 +219,9 @@ pub fn file_bytes(network: &StoredNetwork) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::Progress;
+    use crate::engine::Progress;
+    use crate::network_files::stored_network::InputScale;
     use crate::study::classified::{TURNS, classify_by_turns, same_predictions};
-    use crate::study::stored_network::InputScale;
     use std::sync::Arc;
 
     struct Silent;

@@ -1,21 +1,8 @@
 //! The main job: prune trained nets by every criterion at every operating point, run exponential decay and the controls
 //! beside them, and keep account of what each costs.
 
-use super::Control;
-use super::accuracy::are_several;
-use super::blocks::{Blocks, Pace};
-use super::calibration::Calibration;
-use super::configuration::{Configuration, Surgeons};
-use super::experiment::{Cell, CellFolder, train_and_record};
-use super::ledger::{Ledger, LedgerRow, Measured, Workload};
-use super::part::{Asked, Base, Calibrated, Counted, CountedPart, Part};
-use super::records::{LayerAxes, write_calibration, write_envelope, write_records, write_stability};
-use super::results::{
-    COMPACTED_FILE, CompactedRow, ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude,
-};
-use super::survival::{LAYERS_FILE, Survival};
-use super::ways::{self, RecordedWays, WAYS_FILE};
-use crate::engine::{DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
+use super::part::{Asked, Blocks, Calibrated, Counted, CountedPart, Pace, Part};
+use crate::engine::{Control, DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
 use crate::error::{Error, Result};
 use crate::network::{ParameterLayout, Selection};
 use crate::pruning::Scope::Layer;
@@ -23,7 +10,20 @@ use crate::pruning::allocation::removed_if_smaller;
 use crate::pruning::masks::removed_weights;
 use crate::pruning::surgery::PrunedNetwork;
 use crate::pruning::{FOCUS, Method, SweepRow};
+use crate::results::accuracy::are_several;
+use crate::results::comparison::{
+    COMPACTED_FILE, CompactedRow, ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude,
+};
+use crate::results::ledger::{Ledger, LedgerRow, Measured, Workload};
+use crate::run::calibration::Calibration;
+use crate::run::cell::{Cell, CellFolder, train_and_record};
+use crate::run::configuration::{Configuration, Surgeons};
+use crate::run::recorded::Base;
+use crate::run::records::{write_calibration, write_records};
+use crate::run::survival::{LAYERS_FILE, Survival};
+use crate::run::ways::{self, RecordedWays, WAYS_FILE};
 use crate::run_folder::csv;
+use crate::stability::weight_tables::{LayerAxes, write_envelope, write_stability};
 use crate::stability::{History, Stability, Tracking, WindowedEnvelope, envelope};
 use crate::training::{NumberHash, Trained, hash};
 use std::collections::BTreeMap;

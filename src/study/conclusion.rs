@@ -2,18 +2,17 @@
 //! of magnitude stability, and Figure 4: the same networks pruned in every way, and exponential decay, which alone is trained
 //! for it, beside them.
 
-use super::Control;
 use super::comparison::{CellComparison, Scope};
-use super::configuration::{Configuration, PAPER_TOLERANCE};
-use super::experiment::{Cell, CellFolder};
-use super::numbers::percent;
-use super::results::{Results, SUBJECT_FILE};
-use super::runs::{CellRuns, Run, histories};
-use super::tables::{Observations, Replicate, StableWeights, published_summary};
 use crate::data::Fit;
-use crate::engine::{Engine, Replica};
+use crate::engine::{Control, Engine, Replica};
 use crate::error::{Error, Result};
 use crate::network::ParameterLayout;
+use crate::numbers::percent;
+use crate::results::comparison::{Results, SUBJECT_FILE};
+use crate::results::tables::{Observations, Replicate, StableWeights, published_summary};
+use crate::run::cell::{Cell, CellFolder};
+use crate::run::configuration::{Configuration, PAPER_TOLERANCE};
+use crate::run::training_runs::{CellRuns, Run, histories};
 use crate::run_folder::csv;
 use crate::stability::summary::{ToleranceSummary, summarise};
 use crate::stability::{Against, History, Reading, ReplicaHistory, Stability, ToleranceKind, Tracking};

@@ -1,10 +1,7 @@
 //! Criteria and controls that prune trained networks without retraining, on some of their layers.
 
-use super::accuracy::TABLE_SPARSITIES;
-use super::blocks::{Again, Blocks, Repeated};
 use super::comparison::{CellComparison, REPETITIONS, since};
-use super::ledger::LedgerRow;
-use super::part::{Cost, Part};
+use super::part::{Again, Blocks, Cost, Part, Repeated};
 use crate::clock::{Turns, by_turns, seconds};
 use crate::engine::{Batch, DataHandle, Evaluation, Overheads};
 use crate::error::Result;
@@ -14,6 +11,8 @@ use crate::pruning::operating_points::{
 };
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, SweepRow, sweep};
+use crate::results::accuracy::TABLE_SPARSITIES;
+use crate::results::ledger::LedgerRow;
 use crate::statistics::mean;
 use crate::training::Trained;
 use std::collections::BTreeMap;

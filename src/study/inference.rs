@@ -1,16 +1,20 @@
-//! How long classifying takes, dense and pruned.
+//! How long classifying takes: dense, pruned, and once nothing is stored that nobody reads.
 
-use super::accuracy::{TABLE_SPARSITIES, are_several};
-use super::comparison::{CellComparison, REPETITIONS};
+use super::classified::classify_by_turns;
+use super::compact::never_lit;
+use super::comparison::{CellComparison, CutBySize, REPETITIONS};
 use super::part::Part;
-use super::results::InferenceRow;
 use crate::clock::{Turns, by_turns, seconds};
 use crate::engine::{Batch, DataHandle};
 use crate::error::Result;
 use crate::network::ParameterLayout;
+use crate::network_files::stored_network::{InputScale, StoredNetwork};
 use crate::pruning::Method;
 use crate::pruning::allocation::removed_if_smaller;
+use crate::pruning::compact::{CompactNetwork, DarkInputs};
 use crate::pruning::masks::{RemovalOrder, removed_weights};
+use crate::results::accuracy::{TABLE_SPARSITIES, are_several};
+use crate::results::comparison::{CompactedRow, InferenceRow};
 use crate::statistics::order::{Spread, median};
 use crate::statistics::standard_deviation;
 
@@ -66,6 +70,59 @@ impl CellComparison<'_> {
             }
         };
         Ok(removed.into_iter().zip(&times).map(row).collect())
+    }
+
+    /// Makes networks of one replica, pruned to several sizes, compact, and times all by turns.
+    pub(super) fn compacted(&mut self, cut: &CutBySize) -> Result<Vec<CompactedRow>> {
+        let CutBySize { dense, networks } = cut;
+        let (cell, control) = (self.cell, self.control);
+        let (training, test) = (&cell.split.training, &cell.split.test);
+        let input = InputScale::divided_by(self.configuration.pixel_scale);
+        let architecture = &cell.architecture;
+        let stored = |parameters: &[f32]| StoredNetwork {
+            architecture: architecture.clone(),
+            parameters: parameters.to_vec(),
+            pixels: None,
+            input,
+        };
+        let is_dark = never_lit(training);
+        let dark = DarkInputs { is_dark: &is_dark, feature: 0.0 };
+        let compact: Vec<StoredNetwork> = networks
+            .iter()
+            .map(|(_, network)| {
+                let whole = CompactNetwork::new(architecture.clone(), network.parameters.clone());
+                let (found, _) = whole.lossless(Some(dark));
+                let pixels = (found.inputs.len() != is_dark.len()).then_some(found.inputs);
+                StoredNetwork { architecture: found.architecture, parameters: found.parameters, pixels, input }
+            })
+            .collect();
+        let trained = stored(dense);
+        let pruned: Vec<StoredNetwork> = networks.iter().map(|(_, network)| stored(&network.parameters)).collect();
+        let all: Vec<&StoredNetwork> = [&trained].into_iter().chain(&pruned).chain(&compact).collect();
+        let turns = Turns { rounds: REPETITIONS, within: self.scope.repeat_within, enough: 0.0 };
+        let found = classify_by_turns(self.engine, &all, test, turns, control)?;
+        let milliseconds: Vec<f64> = found.iter().map(|found| 1e3 * found.median()).collect();
+        let row = |place: usize| {
+            let (compact, sizes) = (&compact[place], networks.len());
+            let layers = &compact.architecture;
+            let filters = layers.convolutions.iter().map(|convolution| convolution.filters);
+            let units: Vec<String> =
+                filters.chain(layers.hidden.iter().copied()).map(|units| units.to_string()).collect();
+            CompactedRow {
+                model: cell.model().into(),
+                data_set: cell.data_set.clone(),
+                smaller: networks[place].0,
+                inputs: compact.pixels.as_ref().map_or(is_dark.len(), Vec::len),
+                units: units.join("-"),
+                weights: ParameterLayout::new(layers).weights(),
+                multiply_adds: layers.forward_multiply_adds(),
+                bytes: size_of_val(&compact.parameters[..]),
+                dense_milliseconds: milliseconds[0],
+                pruned_milliseconds: milliseconds[1 + place],
+                compact_milliseconds: milliseconds[1 + sizes + place],
+            }
+        };
+        Ok((0..networks.len()).map(row).collect())
     }
 }
 

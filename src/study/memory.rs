@@ -3,13 +3,13 @@
 //! What is largest is counted by the engine from the arrays that it would make; the rest are the few large things that are
 //! in memory beside them. A run goes through phases; the one that takes most is its peak.
 
-use super::configuration::Configuration;
-use super::experiment::Cell;
 use crate::engine::{Engine, Footprint, SweepSize};
 use crate::error::Result;
 use crate::network::{Layer, ParameterLayout};
 use crate::pruning::SweepRow;
 use crate::pruning::surgery::MOST_ROWS;
+use crate::run::cell::Cell;
+use crate::run::configuration::Configuration;
 use serde::Serialize;
 
 /// Bytes of one row of `sweep.csv` in memory, its three short texts included.

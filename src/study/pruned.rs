@@ -1,13 +1,12 @@
 //! What pruning leaves of networks: the files, and what was lost.
 
-use super::Control;
-use super::configuration::Configuration;
-use super::experiment::Cell;
-use crate::engine::{Batch, DataHandle, Engine, Evaluation, Network, Replica, SweepPoint};
+use crate::engine::{Batch, Control, DataHandle, Engine, Evaluation, Network, Replica, SweepPoint};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout, Part, Selection};
 use crate::pruning::masks::Mask;
 use crate::pruning::surgery::PrunedNetwork;
+use crate::run::cell::Cell;
+use crate::run::configuration::Configuration;
 use crate::run_folder::arrays::{self, NamedArray, RawArray, Values};
 use crate::run_folder::csv;
 use serde::Serialize;
@@ -91,7 +90,7 @@ fn loss(tensor: &PrunedTensor, replica: usize) -> Loss {
 
 /// Writes `weights.safetensors`, all `tensors` with the removed weights of those that are `pruned` at 0, and
 /// `mask.safetensors`, for each of these a tensor of its name and shape, 1 for each weight that is kept; with `as_numpy` the same
-/// as `.npz`. Then `pruning.csv`. Returns their paths. The weights get the `note`, see [`super::stored_network::note`].
+/// as `.npz`. Then `pruning.csv`. Returns their paths. The weights get the `note`, see [`crate::network_files::stored_network::note`].
 pub fn write(
     path: &dyn Fn(&str) -> Result<PathBuf>,
     tensors: &[RawArray],

@@ -1,15 +1,14 @@
 //! The trained replicas of a study: those that did not learn are replaced, and some are trained anew for what changes
 //! training.
 
-use super::Control;
-use super::configuration::{Configuration, Network};
-use super::experiment::{Cell, CellFolder};
-use super::records::MetricsRow;
-use super::runs::{CellRuns, Outcome, Run, RunRow};
 use crate::data::{Fit, PAPER_SIDE};
-use crate::engine::{Engine, Evaluation, Watch};
+use crate::engine::{Control, Engine, Evaluation, Watch};
 use crate::error::Result;
 use crate::network::{ParameterLayout, Tensor};
+use crate::run::cell::{Cell, CellFolder};
+use crate::run::configuration::{Configuration, Network};
+use crate::run::records::MetricsRow;
+use crate::run::training_runs::{CellRuns, Outcome, Run, RunRow};
 use crate::run_folder::{RunFolder, Shard};
 use crate::training::{Plan, Trained, train};
 use std::sync::Arc;
@@ -300,8 +299,8 @@ impl Variant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::configuration::Model;
-    use crate::study::presets::Preset;
+    use crate::run::configuration::Model;
+    use crate::run::presets::Preset;
 
     fn names(study: &Configuration) -> Vec<String> {
         variants(study).into_iter().map(|variant| variant.folder).collect()

@@ -1,16 +1,12 @@
 //! What calibration images add to a comparison: scores that know the inputs, weights solved anew, and the surgeons.
 
-use super::blocks::Blocks;
-use super::calibrated::{CalibratedNetworks, Operated, Ratios};
 use super::comparison::{CellComparison, CutBySize, since};
-use super::configuration::PAPER_TOLERANCE;
-use super::part::{Asked, Base, Calibrated, Cost, Part};
-use super::survival::Survival;
-use super::ways::RecordedWays;
+use super::part::{Asked, Blocks, Calibrated, Cost, Part};
 use crate::clock::seconds;
 use crate::engine::{Batch, DataHandle, Evaluation, Network, Watch};
 use crate::error::{Error, Result};
 use crate::network::{self, Layer, ParameterLayout};
+use crate::pruning::calibrated::{CalibratedNetworks, Operated, Ratios};
 use crate::pruning::masks::Mask;
 use crate::pruning::operating_points::OperatingPoint;
 use crate::pruning::several_layers::{self, Request};
@@ -18,6 +14,10 @@ use crate::pruning::surgeon::holding_ratios;
 use crate::pruning::surgery::PrunedNetwork;
 use crate::pruning::sweep::RowContext;
 use crate::pruning::{Method, Repair, Scope, SweepRow};
+use crate::run::configuration::PAPER_TOLERANCE;
+use crate::run::recorded::Base;
+use crate::run::survival::Survival;
+use crate::run::ways::RecordedWays;
 use crate::stability::envelope;
 use crate::training::Trained;
 use std::rc::Rc;

@@ -163,7 +163,7 @@ fn both_engines_prune_a_stack_to_networks_that_classify_alike() {
 /// Gives a run the calibration images that a stack draws.
 fn calibration(run: &Path, count: usize) {
     use holdfast::data::{LoadOptions, Source};
-    use holdfast::study::calibration::{CALIBRATION_FILE, Calibration};
+    use holdfast::run::calibration::{CALIBRATION_FILE, Calibration};
     let loaded = Source::parse(data().as_ref()).unwrap().load(1, &LoadOptions::default()).unwrap();
     Calibration::of_images(&loaded.split.training, count, 1).write(&run.join(CALIBRATION_FILE)).unwrap();
 }

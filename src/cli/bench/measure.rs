@@ -8,20 +8,19 @@ use crate::clock::{Turns, by_turns, seconds};
 use crate::data::Dataset;
 use crate::data::batches::{shuffled_order, step_ranges};
 use crate::engine::{
-    ActiveRows, Batch, DataHandle, Engine, HistoryShape, Rows, Setup, Steps, SurgeonLayer, SweepPoint, Watch,
+    ActiveRows, Batch, DataHandle, Engine, HistoryShape, Progress, Rows, Setup, Steps, SurgeonLayer, SweepPoint, Watch,
 };
 use crate::error::Result;
 use crate::lab::bench_file::Quantity;
 use crate::lab::{LaunchTimes, profile};
 use crate::network::{Architecture, Selection};
 use crate::pruning::allocation::{Amount, First, Scope, TensorScores, allocate_each};
+use crate::pruning::calibrated::CalibratedNetworks;
 use crate::pruning::masks::{RemovalOrder, removed_weights};
 use crate::pruning::surgery::Settings;
 use crate::random::{Sequence, Stream};
 use crate::stability::{History, Reading, Stability};
 use crate::statistics::order::Spread;
-use crate::study::Progress;
-use crate::study::calibrated::CalibratedNetworks;
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;

@@ -3,13 +3,12 @@
 use super::super::output;
 use super::super::progress::Reporter;
 use super::BenchArguments;
-use crate::engine::Watch;
+use crate::engine::{Control, Watch};
 use crate::error::Result;
 use crate::lab::sparse::{self, CROSSOVER, Crossover, DENSITIES, Ways};
 use crate::network::Architecture;
+use crate::numbers::percent;
 use crate::statistics::order::Spread;
-use crate::study::Control;
-use crate::study::numbers::percent;
 use serde_json::json;
 
 /// The paper's DNN, one of wide layers, and a CNN of 32 filters, on images of 28 x 28.

@@ -3,21 +3,20 @@
 use super::settings::{Choice, Point};
 use super::subjects::{Basis, Subject, Subjects};
 use super::{Chosen, Solved, Used, by_scores};
-use crate::engine::{Engine, MOST_POLISHED};
+use crate::engine::{Control, Engine, MOST_POLISHED};
 use crate::error::{Error, Result};
 use crate::network::{Part, Selection};
 use crate::pruning::Method;
 use crate::pruning::allocation::Scope;
+use crate::pruning::calibrated::{CalibratedNetworks, Ratios};
 use crate::pruning::masks::{Mask, removed_weights};
 use crate::pruning::score::{Score, Scores};
 use crate::pruning::surgeon::holding_ratios;
 use crate::pruning::surgery::{PrunedNetwork, Way};
+use crate::run::recorded::Base;
+use crate::run::ways::{self, Found, Origin, WAYS_FILE};
 use crate::stability::WindowedEnvelope;
-use crate::study::Control;
-use crate::study::calibrated::{CalibratedNetworks, Ratios};
 use crate::study::pruned::PrunedTensor;
-use crate::study::recorded::Base;
-use crate::study::ways::{self, Found, Origin, WAYS_FILE};
 use std::path::Path;
 
 /// What is asked.

@@ -4,10 +4,10 @@ use super::super::stability::{announce_history, check_alike, chosen};
 use super::PruneArguments;
 use super::subjects::{Source, Subject, Subjects};
 use crate::error::{Error, Result};
+use crate::network_files::foreign_weights::{self, WeightFile};
 use crate::run_folder::arrays::ForeignArray;
 use crate::run_folder::listed;
 use crate::stability::import::{Axes, Histories};
-use crate::study::foreign_weights::{self, WeightFile};
 use crate::training::NumberHash;
 use std::path::Path;
 

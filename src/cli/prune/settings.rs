@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::pruning::Repair;
 use crate::pruning::allocation::{Scope, removed_if_smaller};
 use crate::pruning::score::{Score, check_threshold};
+use crate::run::recorded::Base;
 use crate::stability::Reading;
 use crate::stability::envelope::headline_window;
-use crate::study::recorded::Base;
 use clap::ValueEnum;
 use serde::Serialize;
 

@@ -8,9 +8,11 @@ use crate::cpu::fast::{self, padded};
 use crate::cpu::focus_sweep::SweepShape;
 use crate::cpu::{he_normal, mask};
 use crate::data::Dataset;
-use crate::engine::backend::{BackendBatch, BackendState, PackedPoint, PrunedNetwork};
-use crate::engine::loaded::Loaded;
-use crate::engine::{Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, Watch};
+use crate::engine::{
+    Evaluation, MaskChange, Replica, Setup, StepLoss, Steps, Watch,
+    backend::{BackendBatch, BackendState, PackedPoint, PrunedNetwork},
+    loaded::Loaded,
+};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout, Selection};
 use parking_lot::Mutex;

@@ -7,9 +7,11 @@ use crate::cpu::fast::sparse::{Lane, Lanes, Scratch, SparseNetwork, input_lanes,
 use crate::cpu::fast::training_step::ImageBatch;
 use crate::cpu::mask;
 use crate::data::Dataset;
-use crate::engine::backend::{Content, PrunedNetwork};
-use crate::engine::loaded::Loaded;
-use crate::engine::{Evaluation, Watch};
+use crate::engine::{
+    Evaluation, Watch,
+    backend::{Content, PrunedNetwork},
+    loaded::Loaded,
+};
 use crate::error::Result;
 use crate::network::{Architecture, Layer, ParameterLayout};
 use rayon::prelude::*;

@@ -12,9 +12,11 @@ use super::launches::{ActivationSizes, Activations, Binder, Kernels, Network, Se
 use super::samples::{self, BatchUploader, LoadedData, Pace};
 use super::tuning::Choice;
 use crate::cpu::{he_normal, mask as states};
-use crate::engine::backend::{BackendBatch, PackedPoint, PrunedNetwork};
-use crate::engine::loaded::Loaded;
-use crate::engine::{Evaluation, Footprint, MaskChange, Setup, StepLoss, Steps, SweepSize, Watch};
+use crate::engine::{
+    Evaluation, Footprint, MaskChange, Setup, StepLoss, Steps, SweepSize, Watch,
+    backend::{BackendBatch, PackedPoint, PrunedNetwork},
+    loaded::Loaded,
+};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::dense_stack::Launches;

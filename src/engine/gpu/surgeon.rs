@@ -1,8 +1,10 @@
 //! The surgeon's kernels on one layer, its units in waves that fit the device. Between them nothing is read back.
 
-use crate::engine::Watch;
-use crate::engine::surgeon::PathStep;
-use crate::engine::surgeon_layer::{Refit, Rows, SurgeonLayer};
+use crate::engine::{
+    Watch,
+    surgeon::PathStep,
+    surgeon_layer::{Refit, Rows, SurgeonLayer},
+};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::StepRecord;

@@ -1,8 +1,10 @@
 //! Changes of the masks of a wave, in place: all launches are bound once, and each change tells them twelve bytes a replica.
 
 use crate::cpu::{he_normal, mask as states};
-use crate::engine::MaskChange;
-use crate::engine::gpu::launches::{Network, State};
+use crate::engine::{
+    MaskChange,
+    gpu::launches::{Network, State},
+};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::Bound;

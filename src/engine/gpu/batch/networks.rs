@@ -2,12 +2,14 @@
 //! launches. What lies before the first layer that differs is computed for the slots, and copied.
 
 use super::{GpuBatch, Plan, Wave, evaluate_steps, steps_of};
-use crate::engine::backend::{Content, PrunedNetwork};
-use crate::engine::gpu::capacity::Capacity;
-use crate::engine::gpu::launches::{ActivationSizes, Activations, Binder, Sequence, State, TrainingPath};
-use crate::engine::gpu::samples::{self, BatchUploader, LoadedData};
-use crate::engine::loaded::Loaded;
-use crate::engine::{Evaluation, Watch};
+use crate::engine::{
+    Evaluation, Watch,
+    backend::{Content, PrunedNetwork},
+    gpu::capacity::Capacity,
+    gpu::launches::{ActivationSizes, Activations, Binder, Sequence, State, TrainingPath},
+    gpu::samples::{self, BatchUploader, LoadedData},
+    loaded::Loaded,
+};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
 use crate::kernels::mask::{Apply, ApplyArguments};

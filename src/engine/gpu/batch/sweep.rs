@@ -1,10 +1,12 @@
 //! Many pruned networks at once: everything before the focus layer runs once, then each point costs two small layers.
 
 use super::{GpuBatch, Wave, steps_of};
-use crate::engine::backend::PackedPoint;
-use crate::engine::gpu::launches::Sequence;
-use crate::engine::gpu::samples::{BatchUploader, LoadedData, Pace};
-use crate::engine::{Evaluation, Watch};
+use crate::engine::{
+    Evaluation, Watch,
+    backend::PackedPoint,
+    gpu::launches::Sequence,
+    gpu::samples::{BatchUploader, LoadedData, Pace},
+};
 use crate::error::Result;
 use crate::gpu::{Buffer, Recorder, read_back};
 use crate::kernels::Bound;

@@ -1,10 +1,12 @@
 //! Training steps of all waves: while one submission runs, the next is recorded.
 
 use super::{GpuBatch, Wave};
-use crate::engine::gpu::capacity::Capacity;
-use crate::engine::gpu::launches::{TrainingLaunches, TrainingPath};
-use crate::engine::gpu::samples::{BatchUploader, Pace};
-use crate::engine::{StepLoss, Steps, Watch};
+use crate::engine::{
+    StepLoss, Steps, Watch,
+    gpu::capacity::Capacity,
+    gpu::launches::{TrainingLaunches, TrainingPath},
+    gpu::samples::{BatchUploader, Pace},
+};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Recorder, Submission, read_back};
 use crate::kernels::dense_stack::Residency;

@@ -2,9 +2,7 @@
 
 use super::{GpuBatch, Wave};
 use crate::cpu::mask as states;
-use crate::engine::Replica;
-use crate::engine::backend::BackendState;
-use crate::engine::gpu::launches::State;
+use crate::engine::{Replica, backend::BackendState, gpu::launches::State};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
 use crate::kernels::Bound;

@@ -50,7 +50,7 @@ impl Configuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::presets::Preset;
+    use crate::run::presets::Preset;
 
     #[test]
     fn layers_that_are_all_alike_are_a_width_and_a_depth_however_they_were_named() {

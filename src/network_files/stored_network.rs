@@ -1,12 +1,11 @@
 //! One network by itself, apart from the run that trained it: kept in a file that other programs read too.
 
-use super::Control;
-use super::calibration::{CALIBRATION_FILE, Calibration};
-use super::recorded::{Base, RecordedRun};
 use crate::data::Dataset;
-use crate::engine::{Batch, DataHandle, Engine, Evaluation, Replica, Setup};
+use crate::engine::{Batch, Control, DataHandle, Engine, Evaluation, Replica, Setup};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, ParameterLayout, Selection};
+use crate::run::calibration::{CALIBRATION_FILE, Calibration};
+use crate::run::recorded::{Base, RecordedRun};
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, RawArray, Values};
 use crate::run_folder::{entries, file_kind::Purpose, listed};
 use serde::{Deserialize, Serialize};

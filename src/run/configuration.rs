@@ -363,7 +363,7 @@ pub fn hash(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::presets::Preset;
+    use crate::run::presets::Preset;
 
     #[test]
     fn replicas_stop_by_the_papers_tolerance_where_it_is_one_of_several() {

@@ -1,9 +1,8 @@
-//! The files of trained networks: metrics, histories, weights; tables of single weights are in [`super::weight_tables`].
+//! The files of trained networks: metrics, histories, weights; tables of single weights are in [`crate::stability::weight_tables`].
 
 use super::calibration::{CALIBRATION_FILE, Calibration};
+use super::cell::{Cell, CellFolder};
 use super::configuration::Configuration;
-use super::experiment::{Cell, CellFolder};
-pub use super::weight_tables::{LayerAxes, PathOf, write_envelope, write_stability};
 use crate::error::Result;
 use crate::network::{Architecture, ParameterLayout, Selection, Tensor};
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, Values};
@@ -33,7 +32,7 @@ pub struct MetricsRow {
 
 impl MetricsRow {
     /// A line of the run `id` of a cell.
-    pub(super) fn new(cell: &Cell, id: u32, metrics: &EpochMetrics) -> Self {
+    pub(crate) fn new(cell: &Cell, id: u32, metrics: &EpochMetrics) -> Self {
         let &EpochMetrics { epoch, loss, accuracy, .. } = metrics;
         Self { model: cell.model().into(), data_set: cell.data_set.clone(), replica: id, epoch, loss, accuracy }
     }
@@ -78,13 +77,13 @@ pub fn write_calibration(folder: &CellFolder<'_>, cell: &Cell, configuration: &C
 /// the names of their tensors have one array.
 ///
 /// Fails as reading the file does.
-pub(super) fn history_key(path: &Path, name: &str) -> Result<String> {
+pub(crate) fn history_key(path: &Path, name: &str) -> Result<String> {
     let file = ArrayFile::open(path, Purpose::Arrays)?;
     Ok(if file.names().iter().any(|own| own == name) { name.into() } else { "history".into() })
 }
 
 /// Names and shapes of the tensors of a selection.
-pub(super) fn recorded_tensors(selection: &Selection) -> Vec<(&str, &[usize])> {
+pub(crate) fn recorded_tensors(selection: &Selection) -> Vec<(&str, &[usize])> {
     selection.parts().iter().map(|part| (part.name.as_str(), part.shape.as_slice())).collect()
 }
 

@@ -6,10 +6,10 @@
 //! and counting; exponential decay has none.
 
 use crate::network::Architecture;
+use crate::numbers::{ranged, significant};
 use crate::pruning::{Layers, Method, Repair};
 use crate::statistics::order::Spread;
 use crate::statistics::standard_deviation;
-use crate::study::numbers::{ranged, significant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

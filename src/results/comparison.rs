@@ -1,13 +1,13 @@
 //! What a comparison found of one cell, and the files that it is read back from.
 
-use super::configuration::Configuration;
 use super::ledger::{Ledger, LedgerRow, Workload};
-use super::numbers::counted;
-use super::survival::{LAYERS_FILE, Survival};
 use crate::data::Split;
 use crate::error::{Error, Result};
+use crate::numbers::counted;
 use crate::pruning::operating_points::Numbers;
 use crate::pruning::{FOCUS, Method, SweepRow};
+use crate::run::configuration::Configuration;
+use crate::run::survival::{LAYERS_FILE, Survival};
 use crate::run_folder;
 use crate::run_folder::csv;
 use crate::stability::envelope;
@@ -63,24 +63,24 @@ impl Results {
 
 /// What was compared, as far as no table tells it: reports are made without the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct ComparedCell {
-    pub(super) workload: Workload,
+pub(crate) struct ComparedCell {
+    pub(crate) workload: Workload,
     /// Share of the largest class of the test set.
-    pub(super) chance: f64,
+    pub(crate) chance: f64,
     /// Whether the test set is the training set.
     #[serde(default)]
-    pub(super) judged_in_training: bool,
+    pub(crate) judged_in_training: bool,
 }
 
 impl ComparedCell {
-    pub(super) fn new(workload: Workload, split: &Split) -> Self {
+    pub(crate) fn new(workload: Workload, split: &Split) -> Self {
         let Split { training, test } = split;
         let largest = test.class_counts().into_iter().max().unwrap_or(0);
         let judged_in_training = Arc::ptr_eq(training, test);
         Self { workload, chance: largest as f64 / test.samples() as f64, judged_in_training }
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         run_folder::write(path, |file| {
             serde_json::to_writer_pretty(&mut *file, self)?;
             file.write_all(b"\n")
@@ -215,7 +215,7 @@ pub struct CorrelationRow {
 }
 
 /// Correlations of every criterion, tolerance and window with the final magnitude.
-pub(super) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str) -> Vec<CorrelationRow> {
+pub(crate) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str) -> Vec<CorrelationRow> {
     let shape = numbers.history.shape();
     let mut rows = Vec::new();
     for replica in 0..shape.replicas {
@@ -247,7 +247,7 @@ pub(super) fn with_magnitude(numbers: &Numbers<'_>, model: &str, data_set: &str)
 }
 
 /// Name of the file with compact networks.
-pub(super) const COMPACTED_FILE: &str = "compacted.csv";
+pub(crate) const COMPACTED_FILE: &str = "compacted.csv";
 
 /// One line of `compacted.csv`: the first replica, pruned by the surgeon on the whole network, then made compact without a loss.
 /// The order of the fields is the order of the columns.

@@ -1,8 +1,8 @@
 //! The training images, without their labels, that networks are measured with: drawn by seed, and kept beside a run so that
 //! it can be cut later without its data.
 
+use super::cell::Cell;
 use super::configuration::Configuration;
-use super::experiment::Cell;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::pruning::surgery::calibration_images;

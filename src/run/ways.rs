@@ -1,10 +1,10 @@
 //! The ways of the surgeons, kept beside a run: in which order weights went, so that it can be cut to other sizes later without
 //! finding them again.
 
-use super::calibrated::Ratios;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout, Selection};
 use crate::pruning::Method;
+use crate::pruning::calibrated::Ratios;
 use crate::pruning::surgeon::Removal;
 use crate::pruning::surgery::{Settings, Stage, Way};
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, Values};

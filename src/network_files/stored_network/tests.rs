@@ -85,7 +85,7 @@ fn both_ways_to_evaluate_agree_and_a_network_of_some_pixels_reads_those() {
 
 struct Silent;
 
-impl crate::study::Progress for Silent {
+impl crate::engine::Progress for Silent {
     fn begin(&self, _: &str, _: u64, _: &'static str) {}
     fn advance(&self, _: u64) {}
     fn extend(&self, _: u64) {}

@@ -1,7 +1,7 @@
 //! What was read of a data set: its classes and images, counted, and the line that says so.
 
-use super::numbers::thousands;
 use crate::data::Split;
+use crate::numbers::thousands;
 use serde::Serialize;
 use std::sync::Arc;
 

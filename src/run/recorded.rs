@@ -1,7 +1,7 @@
 //! A run that is on disk: its histories and its networks read back, and what is counted of the recorded focus layer.
 
+use super::cell::Cell;
 use super::configuration::{Configuration, Network};
-use super::experiment::Cell;
 use super::records::history_key;
 use crate::engine::{Engine, Replica};
 use crate::error::{Error, Result};

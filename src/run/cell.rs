@@ -1,13 +1,12 @@
 //! One cell of a study: one model on one data set, trained in replicas, with its records on disk.
 
-use super::Control;
 use super::configuration::{Configuration, Network};
-use super::contents::Contents;
-use super::numbers::significant;
+use crate::data::contents::Contents;
 use crate::data::{Dataset, Loaded, Source, Split};
-use crate::engine::{Batch, DataHandle, Engine, Setup};
+use crate::engine::{Batch, Control, DataHandle, Engine, Setup};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Selection};
+use crate::numbers::significant;
 use crate::run_folder::RunFolder;
 use crate::training::{CheckpointFile, Plan, Trained, train};
 use std::collections::BTreeMap;
@@ -194,7 +193,7 @@ impl Cell {
     }
 
     /// Training of these replicas for all epochs with the focus layer recorded, and nothing pruned or stopped.
-    pub(super) fn plan<'a>(
+    pub(crate) fn plan<'a>(
         &'a self,
         training: DataHandle,
         configuration: &Configuration,
@@ -258,7 +257,7 @@ impl CellFolder<'_> {
     }
 
     /// Removes a file, if it is there.
-    pub(super) fn forget(&self, name: &str) -> Result<()> {
+    pub(crate) fn forget(&self, name: &str) -> Result<()> {
         self.run.output().remove(&format!("{}{name}", self.prefix))
     }
 

@@ -3,8 +3,8 @@
 use super::Configuration;
 use crate::data;
 use crate::error::{Error, Result};
+use crate::run::survival::MOST_SIZES;
 use crate::stability::{envelope, magnitude};
-use crate::study::survival::MOST_SIZES;
 
 impl Configuration {
     /// Refuses what cannot be run.
@@ -108,7 +108,7 @@ fn check_each_once<T: PartialEq + std::fmt::Display>(option: &str, list: &[T]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::presets::Preset;
+    use crate::run::presets::Preset;
 
     #[test]
     fn every_preset_is_valid() {

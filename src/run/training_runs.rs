@@ -134,7 +134,7 @@ impl CellRuns {
     }
 
     /// Name and shape of the focus layer's weights, which a study records: those of the dense layer before the last.
-    pub(super) fn recorded(&self) -> Vec<(&str, &[usize])> {
+    pub(crate) fn recorded(&self) -> Vec<(&str, &[usize])> {
         let index = |name: &str| name.strip_prefix("dense")?.strip_suffix(".weight")?.parse::<usize>().ok();
         let mut dense: Vec<_> =
             self.tensors.iter().filter_map(|(name, shape)| Some((index(name)?, name, shape))).collect();
@@ -252,7 +252,7 @@ pub fn incompleteness(runs: &[RunRow], replicates: u32, most: u32) -> Option<Str
 }
 
 /// The histories of some runs, for files and counts.
-pub(super) fn histories(runs: &[&Run]) -> Vec<ReplicaHistory> {
+pub(crate) fn histories(runs: &[&Run]) -> Vec<ReplicaHistory> {
     runs.iter().map(|run| run.history.clone()).collect()
 }
 
@@ -289,7 +289,7 @@ fn not_together(file: &Path, found: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::presets::Preset;
+    use crate::run::presets::Preset;
 
     fn run(replica: u32, attempt: u32, outcome: Outcome) -> Run {
         let id = replica + 4 * attempt;
