@@ -3,7 +3,8 @@
 //! What a unit gives is an input of the layer behind it, of a convolution nine, one for each tap, behind a convolution one for
 //! each position. Each layer says in which order its inputs would go, by what the loss of one costs all its units; all
 //! layers are merged by that cost for each weight, or multiply-add, that is saved: the layer's own, and those of the unit that
-//! nobody reads any more. What is left is solved anew, front to back, so that it gives what the dense network gave. In stages:
+//! nobody reads any more. Other programs compute units in blocks, so that a layer can be told to keep a multiple of a number: then
+//! units leave in blocks, each when its last one would. What is left is solved anew, front to back, so that it gives what the dense network gave. In stages:
 //! each begins with what the one before left. Formulas and sources: `docs/kernels/surgeon.md`.
 
 use super::compact::{CompactNetwork, Measure, columns, size, widths, with_widths};
@@ -14,6 +15,17 @@ use crate::network::{Architecture, Layer, ParameterLayout};
 
 /// How many times smaller a network becomes in one stage.
 const STAGE: f64 = 1.25;
+
+/// How small a network is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wanted {
+    /// What is measured.
+    pub measure: Measure,
+    /// And how much of it may be left.
+    pub most: usize,
+    /// Of this number each hidden layer that loses units keeps a multiple; 1 for any number.
+    pub multiple: usize,
+}
 
 /// A dense network, and what its units are to give on calibration images.
 pub struct WholeInputs<'a> {
@@ -83,22 +95,22 @@ impl<'a> WholeInputs<'a> {
         Ok(Self { network, settings, images, layers })
     }
 
-    /// The network with units, filters and inputs taken out until no more than `most` of what is measured are left; of
-    /// [`Measure::Units`] inputs stay all, and a convolution reads all of an image. Each layer keeps a unit. Progress is in
-    /// [`Self::stages`].
+    /// The network with units, filters and inputs taken out until no more is left than is wanted; of
+    /// [`Measure::Units`] inputs stay all, and a convolution reads all of an image. Each layer keeps a unit, or as many as units
+    /// come in. Progress is in [`Self::stages`].
     ///
-    /// Fails with [`Error::Usage`] where a network with one unit in each layer is larger than that; as [`Engine::whole_inputs`]
+    /// Fails with [`Error::Usage`] where a network with the fewest units in each layer is larger than that; as [`Engine::whole_inputs`]
     /// does; and with [`Error::Interrupted`] where a stop was asked for.
-    pub fn reduce(&self, engine: &Engine, measure: Measure, most: usize, watch: &Watch<'_>) -> Result<CompactNetwork> {
+    pub fn reduce(&self, engine: &Engine, wanted: Wanted, watch: &Watch<'_>) -> Result<CompactNetwork> {
         let architecture = &self.network.architecture;
-        check_reachable(architecture, measure, most)?;
+        wanted.check_reachable(architecture)?;
         let kept = widths(architecture).into_iter().map(|units| (0..units).collect()).collect();
         let mut state = State { network: self.network.clone(), kept };
-        for stage in self.stages(measure, most) {
+        for most in self.stages(wanted) {
             watch.check()?;
-            if size(&state.network.architecture, measure) > stage {
-                let order = self.order(engine, &state, measure, watch)?;
-                self.cut(&mut state, &order, measure, stage);
+            if size(&state.network.architecture, wanted.measure) > most {
+                let order = self.order(engine, &state, wanted.measure, watch)?;
+                self.cut(&mut state, &order, Wanted { most, ..wanted });
                 self.refit(engine, &mut state, watch)?;
             }
             (watch.progress)(1);
@@ -106,8 +118,8 @@ impl<'a> WholeInputs<'a> {
         Ok(state.network)
     }
 
-    /// The sizes that are stopped at on the way to `most`, falling.
-    pub fn stages(&self, measure: Measure, most: usize) -> Vec<usize> {
+    /// The sizes that are stopped at on the way, falling.
+    pub fn stages(&self, Wanted { measure, most, .. }: Wanted) -> Vec<usize> {
         let mut left = size(&self.network.architecture, measure);
         let mut stages = Vec::new();
         while left > most {
@@ -155,17 +167,25 @@ impl<'a> WholeInputs<'a> {
         Ok(order)
     }
 
-    /// Takes the first of an order out until no more than `most` is left.
-    fn cut(&self, state: &mut State, order: &[Removal], measure: Measure, most: usize) {
-        let mut left = widths(&state.network.architecture);
+    /// Takes the first of an order out until the network is as small as is wanted.
+    fn cut(&self, state: &mut State, order: &[Removal], wanted: Wanted) {
+        let architecture = &state.network.architecture;
+        let mut left = widths(architecture);
+        let least = wanted.least_widths(architecture);
         let mut stays: Vec<Vec<bool>> = left.iter().map(|&units| vec![true; units]).collect();
-        for removal in order {
-            if size(&with_widths(&state.network.architecture, &left), measure) <= most {
+        // Units of each layer that go as soon as a multiple stays.
+        let mut leaving: Vec<Vec<usize>> = vec![Vec::new(); left.len()];
+        for &Removal { layer, unit, .. } in order {
+            if size(&with_widths(architecture, &left), wanted.measure) <= wanted.most {
                 break;
             }
-            if left[removal.layer] > 1 {
-                left[removal.layer] -= 1;
-                stays[removal.layer][removal.unit] = false;
+            let stay = left[layer] - leaving[layer].len();
+            if stay > least[layer] {
+                leaving[layer].push(unit);
+                if (stay - 1).is_multiple_of(wanted.multiple_of(layer)) {
+                    leaving[layer].drain(..).for_each(|unit| stays[layer][unit] = false);
+                    left[layer] = stay - 1;
+                }
             }
         }
         let kept: Vec<Vec<usize>> =
@@ -248,21 +268,47 @@ impl<'a> WholeInputs<'a> {
     }
 }
 
-/// Fails with [`Error::Usage`] where a network with one unit in each layer has more than `most` of what is measured.
-pub fn check_reachable(architecture: &Architecture, measure: Measure, most: usize) -> Result<()> {
-    let least = size(&with_widths(architecture, &least_widths(architecture, measure)), measure);
-    if most >= least {
-        return Ok(());
+impl Wanted {
+    /// Fails with [`Error::Usage`] where the smallest network of this architecture is larger, and for multiples of 0.
+    pub fn check_reachable(self, architecture: &Architecture) -> Result<()> {
+        let Self { measure, most, multiple } = self;
+        if multiple == 0 {
+            return Err(Error::Usage("units cannot come in multiples of 0; use 1 for any number, or e.g. 16".into()));
+        }
+        let least = size(&with_widths(architecture, &self.least_widths(architecture)), measure);
+        if most >= least {
+            return Ok(());
+        }
+        let what = match measure {
+            Measure::Weights => "weights",
+            Measure::MultiplyAdds => "multiply-adds",
+            Measure::Units => "hidden units",
+        };
+        let (units, instead) = match multiple {
+            1 => ("one unit".to_string(), "ask for a larger one"),
+            _ => (format!("{multiple} units"), "ask for a larger one, or for a smaller --multiple"),
+        };
+        Err(Error::Usage(format!(
+            "no more than {most} {what} are asked for, and with {units} in each layer the network still has {least}; {instead}"
+        )))
     }
-    let what = match measure {
-        Measure::Weights => "weights",
-        Measure::MultiplyAdds => "multiply-adds",
-        Measure::Units => "hidden units",
-    };
-    Err(Error::Usage(format!(
-        "no more than {most} {what} are asked for, and with one unit in each layer the network still has {least}; ask for a \
-         larger one"
-    )))
+
+    /// Inputs of layer `index` come in multiples of this: pixels in any number.
+    fn multiple_of(self, index: usize) -> usize {
+        if index == 0 { 1 } else { self.multiple }
+    }
+
+    /// How many units each layer has when all have gone that may.
+    fn least_widths(self, architecture: &Architecture) -> Vec<usize> {
+        let mut widths = widths(architecture);
+        let last = widths.len() - 1;
+        for (index, width) in widths[..last].iter_mut().enumerate() {
+            if may_go(architecture, index, self.measure) {
+                *width = self.multiple_of(index).min(*width);
+            }
+        }
+        widths
+    }
 }
 
 /// One matrix of each layer is inverted: the work grows with the cube of its inputs.
@@ -282,17 +328,6 @@ fn check_work(architecture: &Architecture) -> Result<()> {
 /// Whether the inputs of layer `index` may go: pixels of a convolution may not, and pixels are no units.
 fn may_go(architecture: &Architecture, index: usize, measure: Measure) -> bool {
     index > 0 || architecture.convolutions.is_empty() && measure != Measure::Units
-}
-
-/// How many units each layer has when all have gone that may.
-fn least_widths(architecture: &Architecture, measure: Measure) -> Vec<usize> {
-    let mut widths = widths(architecture);
-    let last = widths.len() - 1;
-    widths[1..last].fill(1);
-    if may_go(architecture, 0, measure) {
-        widths[0] = 1;
-    }
-    widths
 }
 
 /// What layer `index` of a network makes of `input`.
@@ -331,7 +366,7 @@ mod tests {
         let engine = Engine::cpu(Some(2)).unwrap();
         let images = images();
         let surgeon = WholeInputs::new(&engine, network, &images, Settings::default()).unwrap();
-        surgeon.reduce(&engine, measure, most, &Watch::nobody())
+        surgeon.reduce(&engine, Wanted { measure, most, multiple: 1 }, &Watch::nobody())
     }
 
     fn logits(network: &CompactNetwork) -> Vec<f32> {
@@ -362,6 +397,35 @@ mod tests {
                     assert!(!pixels_stay || smaller.inputs.len() == 64);
                     assert!(smaller.inputs.is_sorted());
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn units_leave_in_blocks_where_a_multiple_is_to_stay() {
+        let engine = Engine::cpu(Some(2)).unwrap();
+        let images = images();
+        for network in networks() {
+            let surgeon = WholeInputs::new(&engine, &network, &images, Settings::default()).unwrap();
+            let before = widths(&network.architecture);
+            let reduce = |measure, multiple: usize, times: f64| {
+                let most = (size(&network.architecture, measure) as f64 / times) as usize;
+                let found = surgeon.reduce(&engine, Wanted { measure, most, multiple }, &Watch::nobody())?;
+                assert!(size(&found.architecture, measure) <= most, "{measure:?} {multiple}");
+                Ok(widths(&found.architecture))
+            };
+            for measure in [Measure::Weights, Measure::MultiplyAdds, Measure::Units] {
+                for multiple in [2, 4, 5] {
+                    let left = reduce(measure, multiple, 1.5).unwrap();
+                    assert_ne!(left, before);
+                    for layer in 1..before.len() {
+                        assert!(left[layer] == before[layer] || left[layer].is_multiple_of(multiple), "{left:?}");
+                    }
+                }
+            }
+            for (multiple, sentence) in [(0, "multiples of 0"), (5, "with 5 units in each layer")] {
+                let error: Error = reduce(Measure::Units, multiple, 10.0).unwrap_err();
+                assert!(error.exit_code() == 2 && error.to_string().contains(sentence), "{error}");
             }
         }
     }

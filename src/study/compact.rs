@@ -7,7 +7,7 @@ use crate::network::{Architecture, Layer, ParameterLayout};
 use crate::network_files::stored_network::StoredNetwork;
 use crate::pruning::compact::{CompactNetwork, DarkInputs, Findings, Measure, size};
 use crate::pruning::surgery::{Settings, calibration_images};
-use crate::pruning::whole_inputs::{WholeInputs, check_reachable};
+use crate::pruning::whole_inputs::{Wanted, WholeInputs};
 use serde::Serialize;
 
 /// How small a network is to be, by what it is measured by.
@@ -22,10 +22,11 @@ pub enum Goal {
 }
 
 impl Goal {
-    /// What is measured, and how much of it a network of this architecture may have left.
+    /// How much a network of this architecture may have left, where its layers keep a `multiple` of units.
     ///
-    /// Fails with [`Error::Usage`] for numbers that say nothing, or that would make it larger, and as [`check_reachable`] does.
-    pub fn most(self, architecture: &Architecture) -> Result<(Measure, usize)> {
+    /// Fails with [`Error::Usage`] for numbers that say nothing, or that would make it larger, and as
+    /// [`Wanted::check_reachable`] does.
+    pub fn of(self, architecture: &Architecture, multiple: usize) -> Result<Wanted> {
         let (option, measure, left) = match self {
             Self::Smaller(times) => ("--smaller", Measure::Weights, 1.0 / times),
             Self::Faster(times) => ("--faster", Measure::MultiplyAdds, 1.0 / times),
@@ -41,8 +42,9 @@ impl Goal {
         let all = size(architecture, measure);
         // A product such as 0.3 * 10 may lie below the whole number that it stands for by a rounding.
         let most = (all as f64 * left * (1.0 + f64::EPSILON)) as usize;
-        check_reachable(architecture, measure, most)?;
-        Ok((measure, most))
+        let wanted = Wanted { measure, most, multiple };
+        wanted.check_reachable(architecture)?;
+        Ok(wanted)
     }
 }
 
@@ -141,28 +143,27 @@ pub struct Calibrating {
     pub settings: Settings,
 }
 
-/// Takes out of a network what can go without a loss, then, where there is a `goal`, whole units and inputs until it is
-/// reached, and once more what can go without a loss. `training` are images that the network reads, see
+/// Takes out of a network what can go without a loss, then whole units and inputs until it is as small as is `wanted`, if
+/// anything is, and once more what can go without a loss. `training` are images that the network reads, see
 /// [`StoredNetwork::fit`]; without them no input counts as dark.
 ///
-/// Fails with [`Error::Usage`] where a goal cannot be reached, with [`Error::Data`] where there is one and no training image,
-/// and as [`WholeInputs::reduce`] does.
+/// Fails with [`Error::Usage`] where that cannot be reached, with [`Error::Data`] where it is wanted without a training image, and
+/// as [`WholeInputs::reduce`] does.
 pub fn compact(
     engine: &Engine,
     original: &StoredNetwork,
     training: Option<&Dataset>,
-    goal: Option<Goal>,
+    wanted: Option<Wanted>,
     calibrating: Calibrating,
     control: Control<'_>,
 ) -> Result<Compacted> {
-    let most = goal.map(|goal| goal.most(&original.architecture)).transpose()?;
     let feature = original.input.features(&[0])[0];
     let is_dark = training.map(never_lit);
     let dark = is_dark.as_deref().map(|is_dark| DarkInputs { is_dark, feature });
     let whole = CompactNetwork::new(original.architecture.clone(), original.parameters.clone());
     let (lossless, findings) = whole.lossless(dark);
     let mut network = lossless.clone();
-    if let Some((measure, most)) = most.filter(|&(measure, most)| size(&lossless.architecture, measure) > most) {
+    if let Some(wanted) = wanted.filter(|wanted| size(&lossless.architecture, wanted.measure) > wanted.most) {
         let training = training.ok_or_else(|| {
             Error::Data("units are taken out with the help of training images; name them with --data".into())
         })?;
@@ -170,9 +171,9 @@ pub fn compact(
         let images = training.subset(&indices).with_pixels(&lossless.inputs)?;
         let features = original.input.features(&images.images);
         let surgeon = WholeInputs::new(engine, &lossless, &features, calibrating.settings)?;
-        let stages = surgeon.stages(measure, most).len() as u64;
+        let stages = surgeon.stages(wanted).len() as u64;
         let reduced =
-            control.stage("take units out", stages, "stages", |watch| surgeon.reduce(engine, measure, most, watch))?;
+            control.stage("take units out", stages, "stages", |watch| surgeon.reduce(engine, wanted, watch))?;
         // Dark inputs are gone already.
         network = reduced.lossless(None).0;
     }
@@ -252,18 +253,19 @@ mod tests {
         let engine = Engine::cpu(Some(1)).unwrap();
         let control = Control { stop: &Default::default(), progress: &Silent };
         let calibrating = Calibrating { images: 30, settings: Settings::default() };
-        compact(&engine, network, Some(&*network.fit(&images())?), goal, calibrating, control)
+        let wanted = goal.map(|goal| goal.of(&network.architecture, 1)).transpose()?;
+        compact(&engine, network, Some(&*network.fit(&images())?), wanted, calibrating, control)
     }
 
     #[test]
     fn goals_count_from_the_network_that_is_given() {
         let architecture = Architecture::dnn(2, 4, [6, 5], 3);
-        let most = |goal: Goal| goal.most(&architecture).unwrap();
+        let most = |goal: Goal| goal.of(&architecture, 1).map(|wanted| (wanted.measure, wanted.most)).unwrap();
         assert_eq!(most(Goal::Smaller(3.0)), (Measure::Weights, 31));
         assert_eq!(most(Goal::Faster(1.0)), (Measure::MultiplyAdds, 93));
         assert_eq!(most(Goal::Units(0.3)), (Measure::Units, 3));
         for goal in [Goal::Smaller(0.9), Goal::Smaller(f64::INFINITY), Goal::Faster(f64::NAN), Goal::Faster(-2.0)] {
-            assert_eq!(goal.most(&architecture).unwrap_err().exit_code(), 2, "{goal:?}");
+            assert_eq!(goal.of(&architecture, 1).unwrap_err().exit_code(), 2, "{goal:?}");
         }
     }
 
@@ -315,7 +317,8 @@ mod tests {
         let control = Control { stop: &Default::default(), progress: &Silent };
         let calibrating = Calibrating { images: 30, settings: Settings::default() };
         let network = network(InputScale::divided_by(255.0));
-        let error = compact(&engine, &network, None, Some(Goal::Smaller(2.0)), calibrating, control).unwrap_err();
+        let wanted = Goal::Smaller(2.0).of(&network.architecture, 1).unwrap();
+        let error = compact(&engine, &network, None, Some(wanted), calibrating, control).unwrap_err();
         assert!(error.exit_code() == 5 && error.to_string().contains("--data"), "{error}");
     }
 }

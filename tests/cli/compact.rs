@@ -99,6 +99,11 @@ fn what_is_asked_for_is_reached() {
     let (units, _) = compact(run, "--units 50%", "compact-units");
     let [before, after] = all(&units, "units");
     assert!(before == 180 && after <= 90, "{after}");
+    let (blocks, _) = compact(run, "--units 50% --multiple 8", "compact-blocks");
+    let layers = blocks["layers"].as_array().unwrap();
+    let units: Vec<u64> = layers.iter().map(|layer| layer["units_after"].as_u64().unwrap()).collect();
+    assert!(units[..6].iter().all(|units| units % 8 == 0 || *units == 30), "{units:?}");
+    assert!(units[7] <= 90, "{units:?}");
 }
 
 #[test]
@@ -148,6 +153,9 @@ fn impossible_wishes_get_a_sentence() {
     refused("--smaller 100000", 2, &["one unit in each layer"]);
     refused("--units 1%", 2, &["hidden units", "one unit in each layer"]);
     refused("--units 50", 2, &["50%"]);
+    refused("--multiple 16", 2, &["--multiple", "--faster"]);
+    refused("--multiple 0 --faster 2", 2, &["multiples of 0"]);
+    refused("--multiple 30 --units 50%", 2, &["30 units in each layer"]);
     refused("--calibration-images 0 --smaller 2", 2, &["--calibration-images 0"]);
     refused("--ridge 0 --smaller 2", 2, &["--ridge 0"]);
     let out = fresh_folder("compact-refused");
