@@ -46,7 +46,7 @@ def made(name, options):
         say(f"  train {name}, prune, compact")
         run("train", "--data", "mnist", "--training-images", "6000", "--epochs", "3", "--replicates", "1", *options,
             "--layers", "all", *device, "--out", folders["trained"])
-        run("prune", folders["trained"], "--criterion", "magnitude", "--smaller", "6", *device, "--out", folders["zeros"])
+        run("prune", folders["trained"], "--criterion", "surgeon", "--layers", "all", "--smaller", "6", *device, "--out", folders["zeros"])
         run("compact", folders["trained"], *HALF, *device, "--out", folders["half"])
     return folders
 
@@ -86,7 +86,7 @@ def networks(rounds):
             sides[f"{part}, onnxruntime"] = script("classify_onnx", os.path.abspath(file))
             # The worker reads the file when it starts; the next network writes others.
         found[name] = by_turns(rounds, sides)
-        data = ["--data", "mnist", "--device", "cpu", "--out", os.path.join(FOLDER, "network.safetensors")]
+        data = ["--format", "safetensors", "--data", "mnist", "--device", "cpu", "--out", os.path.join(FOLDER, "network.safetensors")]
         accuracy = {part: holdfast("export", folder, *data)["accuracy"] for part, folder in folders.items()}
         facts[name] = {"fewer_multiply_adds": removed(folders["half"]), "accuracy": accuracy}
     return {"networks": found, "facts": facts, "onnxruntime": version("onnxruntime")}
@@ -172,7 +172,7 @@ def print_page(results):
         lines += [
             "## Smaller networks classify 10,000 images",
             f"MNIST's test set on the CPU engine and in onnxruntime {found['onnxruntime'].split()[-1]}. Zeros: the trained network with "
-            "five of six weights removed by magnitude. Half: whole units and inputs taken out by `holdfast compact {' '.join(HALF)}`, "
+            f"five of six weights removed by the surgeon. Half: whole units and inputs taken out by `holdfast compact {' '.join(HALF)}`, "
             "in blocks, so that more than half may go. How many times as fast each is as the trained network:",
             table(head, rows),
             "The networks learned three epochs of 6,000 images: the accuracies say what is lost, not what is possible.",
