@@ -58,9 +58,9 @@ class Picture:
             for column in range(columns):
                 self.rect(x + column * size, y + row * size, size, size, kind_of(row, column), 0)
 
-    def lines(self, x, y, words):
+    def lines(self, x, y, words, right=WIDTH - 6):
         # 6.2 units a letter, on the wide side.
-        for i, line in enumerate(textwrap.wrap(" ".join(words), int((WIDTH - 6 - x) / 6.2))):
+        for i, line in enumerate(textwrap.wrap(" ".join(words), int((right - x) / 6.2))):
             self.text(x, y + 16 * i, line, "small")
 
     def write(self):
@@ -86,15 +86,15 @@ def constant(path, name):
 def primer():
     p = Picture("invocation", "Eight invocations, each with its own element")
     p.text(10, 20, "x")
-    p.cells(40, 8, 8, 36, lambda i: "own" if i == 3 else "cell", lambda i: i)
+    p.cells(50, 8, 8, 36, lambda i: "own" if i == 3 else "cell", lambda i: i)
     p.text(10, 78, "main")
-    p.cells(40, 60, 8, 36, lambda i: "own" if i == 3 else "group", lambda i: f"id {i}", 30)
+    p.cells(50, 60, 8, 36, lambda i: "own" if i == 3 else "group", lambda i: f"id {i}", 30)
     p.text(10, 128, "y")
-    p.cells(40, 112, 8, 36, lambda i: "own" if i == 3 else "cell", lambda i: i * i)
+    p.cells(50, 112, 8, 36, lambda i: "own" if i == 3 else "cell", lambda i: i * i)
     for i in range(8):
-        p.line(58 + 36 * i, 46, 58 + 36 * i, 58, arrow=True)
-        p.line(58 + 36 * i, 92, 58 + 36 * i, 110, arrow=True)
-    p.text(40, 168, "All eight run the same text at the same time.", "small")
+        p.line(68 + 36 * i, 46, 68 + 36 * i, 58, arrow=True)
+        p.line(68 + 36 * i, 92, 68 + 36 * i, 110, arrow=True)
+    p.text(50, 168, "All eight run the same text at the same time.", "small")
     p.write()
 
     p = Picture("dispatch", "Three workgroups of four invocations for ten elements")
@@ -197,7 +197,7 @@ def primer():
         p.text(10 + 180 * i, 22, name)
         for row in range(rows):
             p.cells(10 + 180 * i, 32 + 22 * row, 8, 19, "own", None, 18)
-    p.lines(10, 136, ["thousands of lanes; a load is served for neighbours together"])
+    p.lines(10, 136, ["thousands of lanes; a load is served for neighbours together"], 180)
     p.lines(190, 74, ["8 lanes of a core's vector;", "loads go lane by lane,", "workgroup memory is the",
           "same cache as all else"])
     p.write()
