@@ -338,20 +338,45 @@ fn every_lesson_has_the_plan_of_all() {
     assert_clean(files("docs/kernels", "md").into_iter().flat_map(missing).collect());
 }
 
-/// Links of a page of the book that lead to no file, or out of the book.
-fn lost_links(page: &Path, text: &str, exists: impl Fn(&Path) -> bool) -> Vec<String> {
+/// What a link may name in a page: its headings, in the way of GitHub and mdBook. `None` where there is no such file.
+fn headings(path: &Path) -> Option<BTreeSet<String>> {
+    if path.extension().is_none_or(|extension| extension != "md") {
+        return path.exists().then(BTreeSet::new);
+    }
+    let text = std::fs::read_to_string(path).ok()?;
+    let prose = text.split("```").step_by(2).flat_map(str::lines).filter(|line| line.starts_with('#'));
+    let is_kept = |letter: &char| letter.is_alphanumeric() || ['-', '_', ' '].contains(letter);
+    let name = |line: &str| line.trim_start_matches('#').trim().to_lowercase().chars().filter(is_kept).collect();
+    Some(
+        prose
+            .map(|line| {
+                let name: String = name(line);
+                name.replace(' ', "-")
+            })
+            .collect(),
+    )
+}
+
+/// Links of a page that lead to no file, to no heading of a page, or from a page of the book out of it.
+fn lost_links(page: &Path, text: &str, headings: impl Fn(&Path) -> Option<BTreeSet<String>>) -> Vec<String> {
     let prose = text.split("```").step_by(2);
-    let links = prose.flat_map(|part| part.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()));
-    let depth = page.components().count() - 2;
-    let stays = |link: &str| link.matches("../").count() <= depth && exists(&page.with_file_name("").join(link));
-    let lost = links.filter(|link| !link.is_empty() && !link.contains("://") && !stays(link));
+    let links = prose.flat_map(|part| part.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
+    let depth = page.components().count().saturating_sub(2);
+    let leads = |link: &str| {
+        let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+        let target = if path.is_empty() { page.to_path_buf() } else { page.with_file_name("").join(path) };
+        path.matches("../").count() <= depth
+            && headings(&target).is_some_and(|names| heading.is_empty() || names.contains(heading))
+    };
+    let lost = links.filter(|link| !link.is_empty() && !link.contains("://") && !leads(link));
     lost.map(|link| format!("{}: {link}", page.display())).collect()
 }
 
 #[test]
-fn links_of_the_book_lead_into_the_book() {
-    let lost = |page: &PathBuf| lost_links(page, &std::fs::read_to_string(page).unwrap(), Path::exists);
-    assert_clean(files("docs", "md").iter().flat_map(lost).collect());
+fn links_of_pages_lead_to_files_and_headings_and_those_of_the_book_into_the_book() {
+    let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "datasets/README.md"].map(PathBuf::from);
+    let lost = |page: PathBuf| lost_links(&page, &std::fs::read_to_string(&page).unwrap(), headings);
+    assert_clean(files("docs", "md").into_iter().chain(others).flat_map(lost).collect());
 }
 
 /// Paths of a page, between backquotes, that lead to nothing.
@@ -461,9 +486,10 @@ mod rules {
 
     #[test]
     fn a_link_to_nowhere_or_out_of_the_book_is_found() {
-        let find = |text: &str| lost_links(Path::new("docs/guide/x.md"), text, |path| !path.ends_with("none.md")).len();
+        let names = |path: &Path| (!path.ends_with("none.md")).then(|| BTreeSet::from(["part".into()]));
+        let find = |text: &str| lost_links(Path::new("docs/guide/x.md"), text, names).len();
         assert_eq!(find("[a](y.md) [b](../idea.md#part) [c](#part) [d](https://example.org)"), 0);
-        assert_eq!(find("[a](none.md) [b](../../README.md)"), 2);
+        assert_eq!(find("[a](none.md) [b](../../README.md) [c](y.md#gone) [d](#gone)"), 4);
         assert_eq!(find("```sh\n[a](none.md)\n```"), 0);
     }
 }
