@@ -1,7 +1,9 @@
 //! One panel of a figure as SVG: a message, axes, curves with bands, and the name of each curve beside it instead of a legend.
 
+mod names;
+
 use super::look::{GRID, INK, Look, PAPER, QUIET, Tone, dark_style};
-use super::pen::{Pen, Sheet, apart, escaped, path, px, simplified, width_of, wrapped};
+use super::pen::{Pen, Sheet, escaped, path, px, simplified, width_of, wrapped};
 
 /// Sizes in pixels of what a panel is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,19 +108,12 @@ pub(super) struct Chart {
     pub(super) note: String,
 }
 
-/// The box that names and markers take: left, top, right, bottom.
-type Taken = [f64; 4];
-
-fn overlap(one: &Taken, other: &Taken) -> bool {
-    one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3]
-}
-
 /// A drawing in progress.
 struct Drawing<'a> {
     chart: &'a Chart,
     format: Format,
     /// Left, top, right and bottom of the field that curves lie in.
-    field: Taken,
+    field: [f64; 4],
     pen: Pen,
 }
 
@@ -240,14 +235,6 @@ impl Drawing<'_> {
         }
     }
 
-    fn names_of_levels(&mut self) {
-        let text = self.format.text;
-        for (value, words) in self.chart.levels.iter().filter(|(_, words)| !words.is_empty()) {
-            let place = (self.field[0] + 0.4 * text, self.y(*value) - 0.4 * text);
-            self.pen.words_over_lines(place, words, 0.87 * text, QUIET);
-        }
-    }
-
     fn marker(&mut self, place: (f64, f64), look: Look) {
         self.pen.marker(place, look, self.format.marker, 0.6 * self.format.stroke);
     }
@@ -324,83 +311,6 @@ impl Drawing<'_> {
             );
         }
     }
-
-    /// Names at the right, each at the height where its curve ends, pushed apart where they would touch.
-    fn names_at_the_end(&mut self) {
-        let Format { text, .. } = self.format;
-        let [_, top, right, bottom] = self.field;
-        let mut ends: Vec<(&Series, (f64, f64))> = self
-            .chart
-            .series
-            .iter()
-            .filter_map(|one| one.points.last().map(|last| (one, (self.x(last.x), self.y(last.y)))))
-            .collect();
-        ends.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
-        let heights: Vec<f64> = ends.iter().map(|end| end.1.1).collect();
-        let heights = apart(&heights, 1.2 * text, [top, bottom]);
-        for ((one, (x, y)), height) in ends.into_iter().zip(heights) {
-            // Dots lead on to the name where a curve ends before the axis does.
-            self.pen.line(
-                &[(x, y), (right.max(x) + 0.3 * text, y), (right + 1.1 * text, height)],
-                one.look.tone,
-                1.0,
-                "1 3",
-            );
-            let place = (right + 1.9 * text, height);
-            if one.marked != Marked::None {
-                self.marker((right + 1.3 * text, height), one.look);
-            }
-            self.pen.words((place.0 + 0.2 * text, height + 0.35 * text), &one.name, text, one.look.tone, "start", "");
-        }
-    }
-
-    /// Names beside points, where they cover neither each other nor a point.
-    fn names_beside(&mut self) {
-        let Format { text, marker, .. } = self.format;
-        let [left, top, right, bottom] = self.field;
-        let points: Vec<(&Series, (f64, f64))> = self
-            .chart
-            .series
-            .iter()
-            .filter_map(|one| one.points.first().map(|point| (one, (self.x(point.x), self.y(point.y)))))
-            .collect();
-        let around = |(x, y): (f64, f64)| [x - marker, y - marker, x + marker, y + marker];
-        let mut taken: Vec<Taken> = points.iter().map(|(_, place)| around(*place)).collect();
-        for (value, words) in &self.chart.levels {
-            let y = self.y(*value);
-            taken.push([left, y - 1.3 * text, left + width_of(words, text), y + 0.1 * text]);
-        }
-        for point in self.chart.series.iter().filter_map(|one| one.points.first()) {
-            let (x, y) = (self.x(point.x), self.y(point.y));
-            taken.extend(
-                point.x_range.map(|[low, high]| [self.x(low.max(self.chart.x.low)), y - 2.0, self.x(high), y + 2.0]),
-            );
-            taken.extend(point.y_range.map(|[low, high]| [x - 2.0, self.y(high), x + 2.0, self.y(low)]));
-        }
-        for (one, (x, y)) in points {
-            let (width, gap) = (width_of(&one.name, text), marker + 0.5 * text);
-            let sides = (0..8).flat_map(|step| {
-                let shift = f64::from(step) * 0.7 * text;
-                [(gap, -shift), (gap, shift), (-gap - width, -shift), (-gap - width, shift)]
-            });
-            let boxed = |(dx, dy): (f64, f64)| [x + dx, y + dy - 0.6 * text, x + dx + width, y + dy + 0.6 * text];
-            let free = |one: &Taken| {
-                one[0] >= left
-                    && one[2] <= right + text
-                    && one[1] >= top
-                    && one[3] <= bottom
-                    && !taken.iter().any(|other| overlap(one, other))
-            };
-            let found = sides.map(boxed).find(free).unwrap_or(boxed((gap, 0.0)));
-            taken.push(found);
-            let middle = (found[1] + found[3]) / 2.0;
-            if (middle - y).abs() > 0.5 * text {
-                let near = if found[0] > x { found[0] } else { found[2] };
-                self.pen.line(&[(x, y), (near, middle)], one.look.tone, 1.0, "");
-            }
-            self.pen.words_over_lines((found[0], middle + 0.35 * text), &one.name, text, one.look.tone);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -408,7 +318,7 @@ mod tests {
     use super::*;
     use crate::pruning::{Method, Repair};
 
-    fn chart() -> Chart {
+    pub(super) fn chart() -> Chart {
         let axis = |title: &str| Axis {
             title: title.into(),
             low: 0.0,

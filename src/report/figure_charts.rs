@@ -277,7 +277,7 @@ pub(super) fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
         y,
         series,
         names_beside: true,
-        note: "Bars: ± one standard deviation, of accuracy over networks, of time over repetitions.".into(),
+        note: "Bars: ± one standard deviation of accuracy over networks; where the median time lies with 95 %.".into(),
     })
 }
 

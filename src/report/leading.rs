@@ -35,11 +35,11 @@ impl Leading {
         self.curve.rule == "mean"
     }
 
-    /// Milliseconds of one more point: the middle, and its range if there is one.
+    /// Milliseconds of one more point: the median, and where it lies with 95 % if there were several blocks.
     pub(super) fn milliseconds(&self) -> Option<(f64, Option<[f64; 2]>)> {
         let row = self.cost.as_ref()?;
         let middle = row.marginal_ms.filter(|&ms| ms > 0.0)?;
-        Some((middle, row.marginal_ms_sd.map(|sd| [(middle - sd).max(0.0), middle + sd])))
+        Some((middle, row.marginal_ms_low.zip(row.marginal_ms_high).map(|(low, high)| [low, high])))
     }
 }
 

@@ -25,6 +25,8 @@ const browser = await chromium.launch({
 });
 // axe runs in the page, which else allows no script but its own.
 const page = await browser.newPage({ viewport: { width: 1400, height: 900 }, bypassCSP: true });
+// A busy machine takes as long as it needs.
+page.setDefaultTimeout(0);
 const problems = [];
 page.on("pageerror", (error) => problems.push(String(error)));
 page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
