@@ -1,5 +1,5 @@
 // A barrier waits for all invocations of the workgroup: here before each round in which one reads what another wrote.
-// run: 1 workgroup; x = 1..65; sum = 1
+// run: 1 workgroup; x = 1..65; sum = 1 zero
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> sum: array<f32>;

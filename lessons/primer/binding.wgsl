@@ -1,5 +1,5 @@
 // A binding is an array that the host hands over, by its number. This one reads two and writes one.
-// run: 1 workgroup; weights = 0.5 2 4; inputs = 1 1 0.25; product = 3
+// run: 1 workgroup; weights = 0.5 2 4; inputs = 1 1 0.25; product = 3 zeros
 
 @group(0) @binding(0) var<storage, read> weights: array<f32>;
 @group(0) @binding(1) var<storage, read> inputs: array<f32>;

@@ -1,5 +1,5 @@
 // Which elements are read together? Neighbours at first; then elements that lie 8 apart, each from a piece of its own.
-// run: 1 workgroup; x = 0..64; near = 8; far = 8
+// run: 1 workgroup; x = 0..64; near = 8 zeros; far = 8 zeros
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> near: array<f32>;

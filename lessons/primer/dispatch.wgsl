@@ -1,5 +1,5 @@
 // A dispatch launches whole workgroups: 3 of 4 invocations here, though there are only 10 elements to own.
-// run: 3 workgroups; group = 12; lane = 12
+// run: 3 workgroups; group = 12 zeros; lane = 12 zeros
 
 @group(0) @binding(0) var<storage, read_write> group: array<u32>;
 @group(0) @binding(1) var<storage, read_write> lane: array<u32>;

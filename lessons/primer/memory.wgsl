@@ -1,5 +1,5 @@
 // Three kinds of memory: the array of all, the workgroup's own, and an invocation's registers.
-// run: 1 workgroup; x = 0..64; y = 8
+// run: 1 workgroup; x = 0..64; y = 8 zeros
 
 @group(0) @binding(0) var<storage, read> x: array<f32>; // of all: large, far away
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

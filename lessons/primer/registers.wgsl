@@ -1,5 +1,5 @@
 // A register tile: one invocation owns 2 x 2 outputs, and four numbers that it loads serve four multiply-adds, not two.
-// run: 1 workgroup; a = 1 2 3 4; b = 10 20 30 40; product = 16
+// run: 1 workgroup; a = 1 2 3 4; b = 10 20 30 40; product = 16 zeros
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;

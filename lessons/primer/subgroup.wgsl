@@ -1,5 +1,5 @@
 // A subgroup is the part of a workgroup that a device runs in step. Its invocations can add without memory between them.
-// run: 1 workgroup; x = 0..32; sum = 32; size = 1
+// run: 1 workgroup; x = 0..32; sum = 32 zeros; size = 1 zero
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> sum: array<f32>;

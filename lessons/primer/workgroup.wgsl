@@ -1,5 +1,5 @@
 // The invocations of a workgroup share memory: each leaves its number there, and takes its neighbour's.
-// run: 2 workgroups; x = 0..16; y = 16
+// run: 2 workgroups; x = 0..16; y = 16 zeros
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

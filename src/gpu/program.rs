@@ -136,9 +136,10 @@ fn parsed(name: &str, text: &str) -> Result<Module> {
     let complaint = |place: Option<SourceLocation>, said: &str, more: &str| {
         let place = place.map_or(String::new(), |place| {
             let line = text.lines().nth(place.line_number.saturating_sub(1) as usize).unwrap_or_default().trim();
-            format!(" line {}, column {} (`{line}`):", place.line_number, place.line_position)
+            let line = if line.is_empty() { String::new() } else { format!(" (`{line}`)") };
+            format!(" line {}, column {}{line}:", place.line_number, place.line_position)
         });
-        let more = if more.is_empty() { String::new() } else { format!(": {more}") };
+        let more = if said.contains(more) { String::new() } else { format!(": {more}") };
         Error::Data(format!("{name}:{place} {said}{more}; correct the text and try again"))
     };
     let module = wgsl::parse_str(text).map_err(|error| {

@@ -1,7 +1,7 @@
 //! A text that says itself what it wants to be run with: its result is shown, not judged.
 //!
-//! `// run: 2 workgroups; x = 0..8; y = 16; z = 1 2.5` launches two workgroups; `x` counts from 0 to 7, `y` is 16 zeros, `z` has
-//! two numbers. What is not said is one workgroup, and arrays of 64 elements: those that are only read count from 0.
+//! `// run: 2 workgroups; x = 0..8; y = 16 zeros; z = 1 2.5` launches two workgroups; `x` counts from 0 to 7, `y` is 16
+//! zeros, `z` has two numbers. What is not said is one workgroup, and arrays of 64 elements: those that are only read count from 0.
 
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, DeclaredArray, Gpu, Number, Program, Recorder, read_back};
@@ -89,7 +89,7 @@ impl Setup {
         for item in line.split(';').map(str::trim).filter(|item| !item.is_empty()) {
             let fault = || {
                 format!(
-                    "`{item}` is not understood; `// run: 2 x 1 workgroups; x = 0..8; y = 16; z = 1 2.5` is how it is said"
+                    "`{item}` is not understood; `// run: 2 x 1 workgroups; x = 0..8; y = 16 zeros; z = 1 2.5` is how it is said"
                 )
             };
             if let Some((array, value)) = item.split_once('=') {
@@ -97,8 +97,8 @@ impl Setup {
                 let given = if let Some((first, end)) = value.split_once("..") {
                     let number = |text: &str| text.trim().parse::<i64>().map_err(|_| fault());
                     Given::Counting(number(first)?, number(end)?)
-                } else if let Ok(zeros) = value.parse::<usize>() {
-                    Given::Zeros(zeros)
+                } else if let Some(count) = value.strip_suffix(" zeros").or(value.strip_suffix(" zero")) {
+                    Given::Zeros(count.parse().map_err(|_| fault())?)
                 } else {
                     let numbers = value.split_whitespace().map(|word| word.parse::<f64>().map_err(|_| fault()));
                     Given::Numbers(numbers.collect::<std::result::Result<_, _>>()?)
@@ -162,12 +162,15 @@ mod tests {
 
     #[test]
     fn a_text_says_how_it_is_launched_and_what_its_arrays_hold() {
-        let setup = Setup::read("// A text.\n// run: 2 x 3 workgroups; x = -1..2; y = 16; z = 1 2.5\n").unwrap();
+        let setup = Setup::read("// A text.\n// run: 2 x 3 workgroups; x = -1..2; y = 16 zeros; z = 1 2.5\n").unwrap();
         assert_eq!(setup.workgroups, Some([2, 3, 1]));
         let given = [Given::Counting(-1, 2), Given::Zeros(16), Given::Numbers(vec![1.0, 2.5])];
         assert_eq!(setup.arrays, ["x", "y", "z"].map(String::from).into_iter().zip(given).collect::<Vec<_>>());
+        let setup = Setup::read("// run: a = 2; b = 1 zero").unwrap();
+        assert_eq!(setup.arrays, [("a".into(), Given::Numbers(vec![2.0])), ("b".into(), Given::Zeros(1))]);
         assert_eq!(Setup::read("fn main() {}").unwrap(), Setup::default());
-        for line in ["// run: x", "// run: a workgroups", "// run: x = 1..y", "// run: x = one"] {
+        for line in ["// run: x", "// run: a workgroups", "// run: x = 1..y", "// run: x = one", "// run: x = a zeros"]
+        {
             assert!(Setup::read(line).unwrap_err().contains("not understood"), "{line}");
         }
     }

@@ -28,7 +28,7 @@ fn texts_of_the_primer_and_of_the_reader_run() {
     holdfast("explain --run barrier", &on).succeeded().prints(&["sum\n  2080\n"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("own.wgsl");
-    let own = "// run: 2 workgroups; y = 4
+    let own = "// run: 2 workgroups; y = 4 zeros
         @group(0) @binding(0) var<storage, read_write> y: array<i32>;
         @compute @workgroup_size(2) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = -i32(id.x); }";
     std::fs::write(&file, own).unwrap();

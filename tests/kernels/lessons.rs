@@ -153,8 +153,13 @@ fn every_text_of_the_primer_runs_and_writes_what_the_page_says() {
             assert!(page.contains(numbers), "docs/gpu.md does not say that {name} writes {numbers}");
         }
     }
+    // The reader's first own kernel is a file of the reader's.
+    let own = page.split("## Your first own kernel").nth(1).unwrap();
+    let text = own.split("```wgsl\n").nth(1).unwrap().split("```").next().unwrap();
+    let written = run(&gpu, "axpy.wgsl", text).unwrap();
+    assert!(own.contains(&format!("`{}`", written[0].numbers.join(" "))), "{written:?}");
     let error =
-        run(&gpu, "own.wgsl", "// run: 1 workgroup; z = 1\n@compute @workgroup_size(1) fn main() {}").unwrap_err();
+        run(&gpu, "own.wgsl", "// run: 1 workgroup; z = 1 zero\n@compute @workgroup_size(1) fn main() {}").unwrap_err();
     assert!(error.to_string().contains("`z`") && error.exit_code() == 5, "{error}");
 }
 
