@@ -38,7 +38,9 @@ function drawKernels(parent, program, times) {
     ...RECORDINGS.map(([label, title]) => {
       const source = element("pre", { tabindex: "0", hidden: "" });
       const rows = grouped(program, label).map(({ kernel, places, workgroups, operations, bytes }) => {
-        const name = element("button", { type: "button", "aria-expanded": "false" }, kernel);
+        // A long name may go on in another line after a dot or a stroke.
+        const parts = kernel.split(/(?<=[._])/).flatMap((part) => [part, element("wbr")]);
+        const name = element("button", { type: "button", "aria-expanded": "false" }, ...parts);
         name.addEventListener("click", () => {
           const opens = name.getAttribute("aria-expanded") === "false";
           for (const other of source.parentElement.querySelectorAll("button")) other.setAttribute("aria-expanded", "false");

@@ -24,8 +24,8 @@ pub(super) const SEED: u64 = 1;
 pub(super) const TOLERANCES: [f64; 4] = [0.01, 0.03, 0.05, 0.1];
 /// Windows of last epochs that settle and hold look at.
 pub(super) const WINDOWS: [u32; 3] = [5, 10, 20];
-/// Pruned networks that one launch evaluates: few enough for a launch to stay short on a phone.
-pub(super) const POINTS: usize = 13;
+/// Pruned networks that one launch evaluates: few enough for a launch to stay short on a phone and in software.
+pub(super) const POINTS: usize = 7;
 
 /// The network and its images.
 pub(super) struct Subject {
