@@ -379,6 +379,36 @@ fn links_of_pages_lead_to_files_and_headings_and_those_of_the_book_into_the_book
     assert_clean(files("docs", "md").into_iter().chain(others).flat_map(lost).collect());
 }
 
+/// Pages with blocks of code that are neither a shell's nor what was printed, and what runs these blocks as they stand.
+const RUN: [(&str, &str); 8] = [
+    ("README.md", "tests/interop/run.py"),
+    ("docs/adding-a-kernel.md", "tests/recipe/run.py"),
+    ("docs/gpu.md", "tests/kernels/lessons.rs"),
+    ("docs/guide/dense-stack.md", "tests/interop/run.py"),
+    ("docs/guide/keras.md", "tests/interop/run.py"),
+    ("docs/guide/onnx.md", "tests/interop/run.py"),
+    ("docs/guide/python.md", "python/tests/test_guide.py"),
+    ("docs/guide/pytorch.md", "tests/interop/run.py"),
+];
+
+/// Whether a page has code that something must run. The commands of shells are read by `src/cli/documented.rs`.
+fn has_code(page: &str) -> bool {
+    let opened = page.split("\n```").skip(1).step_by(2).filter_map(|block| block.lines().next());
+    opened.into_iter().any(|language| !["", "sh", "text", "mermaid"].contains(&language))
+}
+
+#[test]
+fn every_page_with_code_is_run() {
+    let pages = files("docs", "md").into_iter().chain(["README.md", "ARCHITECTURE.md"].map(PathBuf::from));
+    let with_code = pages.filter(|page| has_code(&std::fs::read_to_string(page).unwrap()));
+    let found: BTreeSet<String> = with_code.map(|page| page.to_str().unwrap().replace('\\', "/")).collect();
+    assert_eq!(found, RUN.iter().map(|(page, _)| page.to_string()).collect());
+    for (page, by) in RUN {
+        let stem = Path::new(page).file_stem().unwrap().to_str().unwrap();
+        assert!(std::fs::read_to_string(by).unwrap().contains(stem), "{by} does not name {page}");
+    }
+}
+
 /// Paths of a page, between backquotes, that lead to nothing.
 fn lost_paths(page: &str, exists: impl Fn(&str) -> bool) -> Vec<&str> {
     let quoted = page.split('`').skip(1).step_by(2);
@@ -491,5 +521,11 @@ mod rules {
         assert_eq!(find("[a](y.md) [b](../idea.md#part) [c](#part) [d](https://example.org)"), 0);
         assert_eq!(find("[a](none.md) [b](../../README.md) [c](y.md#gone) [d](#gone)"), 4);
         assert_eq!(find("```sh\n[a](none.md)\n```"), 0);
+    }
+
+    #[test]
+    fn a_page_with_code_is_found() {
+        assert!(has_code("a\n```sh\nls\n```\n```python\nx\n```\n"));
+        assert!(!has_code("a\n```sh\nls\n```\n```\npython\n```\n"));
     }
 }

@@ -1,4 +1,4 @@
-"""The guide's blocks, as they are printed."""
+"""The guide's blocks, as they are printed, and whether those of all other pages are Python."""
 
 import re
 
@@ -14,3 +14,15 @@ def test_the_guide_runs_as_it_is_printed(tmp_path, monkeypatch):
     for block in blocks:
         exec(compile(block, "python.md", "exec"), {})
     assert [path.name.split("-")[0] for path in (tmp_path / "runs").iterdir()] == ["compare"]
+
+
+def test_every_block_of_python_in_the_documentation_is_python():
+    pages = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+    blocks = [
+        (page.name, block)
+        for page in pages
+        for block in re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    ]
+    assert len(blocks) > 15
+    for page, block in blocks:
+        compile(block, page, "exec")

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the guides for other frameworks as they are printed, all blocks of a guide in order, in an empty folder, and checks what
+"""Runs README's block of Python and the guides for other frameworks as they are printed, all blocks of a guide in order, in an empty folder, and checks what
 came of them: the accuracy that a guide finds after pruning is that of the pruned weights, computed here with NumPy from the
 files alone, and far above that of the most frequent class. Runs the tests of recorders and of pruning in place on real models,
 prunes a network of five layers as PyTorch does, and runs exported networks in ONNX Runtime.
 
 Usage: cargo build --release && python3 -m venv /tmp/interop
        /tmp/interop/bin/pip install ./python pytest torch keras jax lightning safetensors onnx onnxruntime
-       KERAS_BACKEND=torch /tmp/interop/bin/python tests/interop/run.py [stack|pytorch|keras|global|onnx|test-torch ...]
+       KERAS_BACKEND=torch /tmp/interop/bin/python tests/interop/run.py [readme|stack|pytorch|keras|global|onnx|test-torch ...]
        HOLDFAST_BINARIES=DIR takes the program from there instead of from target/release.
 """
 
@@ -88,6 +88,31 @@ def run(guide):
     names = {}
     run_blocks(guide, names)
     check(guide, names, {"pytorch": pytorch_layers, "keras": keras_layers}[guide])
+
+
+def readme():
+    """The block of README.md, with a model, samples and a training of a reader's own."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(1)
+    images = torch.randn(600, 20)
+    labels = (images[:, 0] > 0).long()
+    model = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+
+    def train_one_epoch(model):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images, labels), batch_size=60)
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    exec(compile(block, "README.md", "exec"), {"model": model, "train_one_epoch": train_one_epoch, "loader": loader})
+    weights = [model[place].weight for place in (0, 2)]
+    zero = sum(int((weight == 0).sum()) for weight in weights)
+    assert zero == round(0.9 * sum(weight.numel() for weight in weights)), f"README.md: {zero} weights are 0"
+    print(f"README.md: its block ran, {zero} weights are 0")
 
 
 def network_of_five_layers():
@@ -269,6 +294,7 @@ def tests(name, **environment):
 
 
 CHECKS = {
+    "readme": readme,
     "stack": stack,
     "pytorch": lambda: run("pytorch"),
     "keras": lambda: run("keras"),
