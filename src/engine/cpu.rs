@@ -124,7 +124,7 @@ impl Backend for CpuBackend {
         let watch = Watch { stop: &self.stop, progress: &|_| {} };
         self.pool.install(|| {
             segments.try_for_each_init(Vec::new, |scratch, (rank, weights)| {
-                watch.check().map(|()| fast::stability::rank(weights, scratch, rank))
+                fast::stability::rank_while(weights, scratch, rank, || watch.check())
             })
         })?;
         Ok(rank)

@@ -6,6 +6,7 @@
 use crate::cpu::magnitude_sort::magnitude_key;
 use crate::cpu::stability::{Counts, Envelope};
 use pulp::{Simd, WithSimd};
+use std::convert::Infallible;
 use std::ops::Range;
 
 /// From so many weights on, three passes over memory are faster than comparing.
@@ -14,11 +15,24 @@ const RADIX_FROM: usize = 3000;
 const SHIFTS: [u32; 3] = [0, 11, 22];
 /// Values of a digit: its counts stay in the first-level cache.
 const DIGITS: usize = 1 << 11;
+/// Weights between two looks at whether to go on: some milliseconds of a pass.
+const PIECE: usize = 1 << 18;
 
 /// `rank[i]` by descending magnitude, ties by lower index: one sort of integers that hold key and index.
 pub fn rank(weights: &[f32], composite: &mut Vec<u64>, rank: &mut [u32]) {
+    let Ok(()) = rank_while(weights, composite, rank, || Ok::<(), Infallible>(()));
+}
+
+/// [`rank`], as long as `go_on` does not fail: it is asked at the start and every few milliseconds.
+pub fn rank_while<E>(
+    weights: &[f32],
+    composite: &mut Vec<u64>,
+    rank: &mut [u32],
+    go_on: impl Fn() -> Result<(), E>,
+) -> Result<(), E> {
+    go_on()?;
     if weights.len() >= RADIX_FROM {
-        return rank_by_digits(weights, composite, rank);
+        return rank_by_digits(weights, composite, rank, go_on);
     }
     composite.clear();
     composite.extend((0u64..).zip(weights).map(|(index, &weight)| (u64::from(descending_key(weight)) << 32) | index));
@@ -26,6 +40,7 @@ pub fn rank(weights: &[f32], composite: &mut Vec<u64>, rank: &mut [u32]) {
     for (place, &pair) in (0u32..).zip(composite.iter()) {
         rank[pair as u32 as usize] = place;
     }
+    Ok(())
 }
 
 /// A key of 31 bits that ascends where magnitudes descend.
@@ -34,12 +49,20 @@ fn descending_key(weight: f32) -> u32 {
 }
 
 /// [`rank`] by a radix sort: by the lowest digit first, each pass keeping the order within equal digits.
-fn rank_by_digits(weights: &[f32], scratch: &mut Vec<u64>, rank: &mut [u32]) {
+fn rank_by_digits<E>(
+    weights: &[f32],
+    scratch: &mut Vec<u64>,
+    rank: &mut [u32],
+    go_on: impl Fn() -> Result<(), E>,
+) -> Result<(), E> {
     let digit = |key: u32, pass: usize| (key >> SHIFTS[pass]) as usize & (DIGITS - 1);
     let mut places = vec![[0u32; DIGITS]; SHIFTS.len()];
-    for &weight in weights {
-        let key = descending_key(weight);
-        places.iter_mut().enumerate().for_each(|(pass, counts)| counts[digit(key, pass)] += 1);
+    for weights in weights.chunks(PIECE) {
+        go_on()?;
+        for &weight in weights {
+            let key = descending_key(weight);
+            places.iter_mut().enumerate().for_each(|(pass, counts)| counts[digit(key, pass)] += 1);
+        }
     }
     // From counts to where the keys of each digit start.
     for counts in &mut places {
@@ -53,18 +76,33 @@ fn rank_by_digits(weights: &[f32], scratch: &mut Vec<u64>, rank: &mut [u32]) {
         *place += 1;
         *place - 1
     };
-    scratch.resize(2 * weights.len(), 0);
-    let (first, second) = scratch.split_at_mut(weights.len());
-    for (index, &weight) in (0u64..).zip(weights) {
-        let key = descending_key(weight);
-        first[take(key, 0) as usize] = (u64::from(key) << 32) | index;
+    if scratch.len() < 2 * weights.len() {
+        // Zeros that the system has at hand, not written one by one.
+        *scratch = vec![0; 2 * weights.len()];
     }
-    for &mut pair in first {
-        second[take((pair >> 32) as u32, 1) as usize] = pair;
+    let (first, second) = scratch[..2 * weights.len()].split_at_mut(weights.len());
+    let mut index = 0u64;
+    for weights in weights.chunks(PIECE) {
+        go_on()?;
+        for &weight in weights {
+            let key = descending_key(weight);
+            first[take(key, 0) as usize] = (u64::from(key) << 32) | index;
+            index += 1;
+        }
     }
-    for &mut pair in second {
-        rank[pair as u32 as usize] = take((pair >> 32) as u32, 2);
+    for pairs in first.chunks(PIECE) {
+        go_on()?;
+        for &pair in pairs {
+            second[take((pair >> 32) as u32, 1) as usize] = pair;
+        }
     }
+    for pairs in second.chunks(PIECE) {
+        go_on()?;
+        for &pair in pairs {
+            rank[pair as u32 as usize] = take((pair >> 32) as u32, 2);
+        }
+    }
+    Ok(())
 }
 
 /// Epochs that are counted together: bounds and counts are loaded once for all of them, and the processor reads from as many
@@ -235,6 +273,7 @@ mod tests {
     use crate::cpu::magnitude_sort;
     use crate::cpu::stability::{self as definition, HistoryShape, sortable_key};
     use crate::random::{Sequence, Stream};
+    use std::cell::Cell;
 
     #[test]
     fn ranks_are_those_of_the_stable_sort_at_every_size() {
@@ -254,6 +293,28 @@ mod tests {
                 assert!(found == expected, "{weight_count} weights");
             }
         }
+    }
+
+    #[test]
+    fn a_sort_ends_wherever_it_is_told_to() {
+        let weights: Vec<f32> = (0..2 * PIECE).map(|place| (place * 7919 % 10_007) as f32).collect();
+        let (mut scratch, mut found) = (Vec::new(), vec![0; weights.len()]);
+        let mut ends_at = |most: u32| {
+            let asked = Cell::new(0);
+            let go_on = || {
+                asked.set(asked.get() + 1);
+                if asked.get() > most { Err(()) } else { Ok(()) }
+            };
+            (rank_while(&weights, &mut scratch, &mut found, go_on).is_ok(), asked.get())
+        };
+        // At the start, and at two pieces of each of four passes.
+        assert_eq!(ends_at(u32::MAX), (true, 9));
+        (0..9).for_each(|most| assert_eq!(ends_at(most), (false, most + 1)));
+        // What a sort has left that was ended is nothing to the next.
+        assert_eq!(ends_at(u32::MAX), (true, 9));
+        let mut expected = vec![0; weights.len()];
+        magnitude_sort::rank(&weights, &mut expected);
+        assert!(found == expected);
     }
 
     #[test]
