@@ -15,11 +15,13 @@ __all__ = [
     "envelope",
     "frozen",
     "hold",
+    "importance",
     "main",
     "masks",
     "merge",
     "options_of",
     "path",
+    "pre_activations",
     "ranks",
     "refit",
     "run",
@@ -113,6 +115,10 @@ def merge(
 ) -> tuple[
     tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]], tuple[NDArray[np.float64], NDArray[np.float64]], int
 ]: ...
+def pre_activations(arrays: dict[str, Any], settings: dict[str, Any]) -> NDArray[np.float32]: ...
+def importance(
+    inputs: ArrayLike, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike | None]
+) -> list[NDArray[np.float64]]: ...
 def main(arguments: Sequence[str]) -> int: ...
 def options_of(command: str) -> list[tuple[str, bool]]: ...
 def run(arguments: Sequence[str], progress: _Progress) -> tuple[str, list[str]]: ...

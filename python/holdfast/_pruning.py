@@ -211,9 +211,10 @@ class Surgery:
         self.first = None
         self.targets, self.active = [], []
         for place, layer in enumerate(self.layers):
-            rows = self._rows(place)
-            targets = rows @ layer.weights
-            self.targets.append(targets if layer.bias is None else targets + layer.bias[:, None, :])
+            biases = [None] * len(layer.weights) if layer.bias is None else layer.bias
+            with _naming(layer):
+                groups = zip(self._rows(place), layer.weights, biases)
+                self.targets.append([surgeon.pre_activations(*group) for group in groups])
             self.active.append(network.active(place))
 
     def _check_work(self):

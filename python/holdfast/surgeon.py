@@ -183,3 +183,28 @@ def merge(paths: Sequence[Path], importance: Sequence[ArrayLike] | None = None) 
     )
     shapes = tuple((own.order.shape[0], own.order.shape[1]) for own in layers)
     return Order(layer, unit, source, score, cost, shapes, last)
+
+
+def pre_activations(inputs: ArrayLike, weights: ArrayLike, bias: ArrayLike | None = None) -> NDArray[np.float32]:
+    """What the units of a layer give of ``inputs`` ``[row, input]``, before a ReLU: ``[row, unit]``.
+
+    To the bit what the command and the library compute, which the last digits of ``inputs @ weights + bias`` are not.
+    """
+    layer = {"inputs": inputs, "weights": weights, "bias": bias, "pre_activations": None, "active": None}
+    return _native.pre_activations(layer, {"relu": True, "inactive_weight": 1.0, "ridge": 1.0})
+
+
+def importance(
+    inputs: ArrayLike, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike | None] | None = None
+) -> list[NDArray[np.float64]]:
+    """How much an error of each pre-activation matters to the outputs of dense layers with a ReLU between each two.
+
+    ``weights`` ``[input, unit]`` and ``biases`` ``[unit]`` of each layer, ``inputs`` ``[row, input]`` of the first. For each layer
+    ``[unit]``: the mean over rows of the sum over outputs of ``(d output / d pre-activation)^2``, as :func:`merge` takes it.
+    Raises ``UsageError`` where shapes do not fit.
+    """
+    layers = list(weights)
+    biases = [None] * len(layers) if biases is None else list(biases)
+    if len(biases) != len(layers):
+        raise UsageError(f"biases are of {len(biases)} layers, and weights of {len(layers)}; give one for each, or None")
+    return _native.importance(inputs, layers, biases)

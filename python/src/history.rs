@@ -188,7 +188,11 @@ pub(crate) fn ranks<'py>(
         // As many epochs at a time as take a moment.
         let group = (WEIGHTS_AT_ONCE / shape.columns()).max(1) * shape.columns();
         for part in values.chunks(group) {
-            ranks.extend(engine.rank(HistoryShape { epochs: part.len() / shape.columns(), ..shape }, part)?);
+            let found = engine.rank(HistoryShape { epochs: part.len() / shape.columns(), ..shape }, part)?;
+            for found in found.chunks(WEIGHTS_AT_ONCE) {
+                job.watched(|watch| watch.check())?;
+                ranks.extend_from_slice(found);
+            }
             job.advance(part.len() as u64);
         }
         Ok(ranks)

@@ -32,5 +32,5 @@ mod native {
     #[pymodule_export]
     use super::masks::masks;
     #[pymodule_export]
-    use super::surgeon::{merge, path, refit};
+    use super::surgeon::{importance, merge, path, pre_activations, refit};
 }

@@ -1,12 +1,12 @@
 //! The surgeon on one layer, whose arrays are `[row, input]`, `[input, unit]` and `[row, unit]`; its work owns them, so that
 //! Ctrl-C need not wait for a large inverse.
 
-use crate::arrays::{Level, booleans, floats, made};
+use crate::arrays::{Floats, Level, booleans, floats, made};
 use crate::errors::usage;
 use crate::work::run_owned;
 use holdfast::engine::{ActiveRows, Engine, PathStep, Rows, SurgeonLayer};
 use holdfast::error::{Error, Result};
-use holdfast::network::{DenseLayer, Layer};
+use holdfast::network::{Architecture, DenseLayer, Layer, ParameterLayout};
 use holdfast::pruning::surgeon::{LayerPaths, holding_ratios, shares_gram};
 use numpy::{PyArray1, PyArrayDyn};
 use pyo3::prelude::*;
@@ -128,10 +128,7 @@ impl OwnLayer {
         let pre_activations = match &self.pre_activations {
             Some(given) => given,
             None => {
-                let layer = Layer::Dense(DenseLayer { inputs: self.inputs, outputs: self.units, relu: self.relu });
-                let none = vec![0.0; self.units];
-                let bias = self.bias.as_deref().unwrap_or(&none);
-                computed = engine.forward_layer(&layer, &self.weights, bias, &self.rows, None)?.pre_activations;
+                computed = self.forward(&engine)?;
                 &computed
             }
         };
@@ -153,6 +150,14 @@ impl OwnLayer {
             shares_gram: shares_gram(self.inputs, self.units),
         };
         work(&mut engine, &layer)
+    }
+
+    /// What its units give of its rows, before a ReLU.
+    fn forward(&self, engine: &Engine) -> Result<Vec<f32>> {
+        let layer = Layer::Dense(DenseLayer { inputs: self.inputs, outputs: self.units, relu: self.relu });
+        let none = vec![0.0; self.units];
+        let bias = self.bias.as_deref().unwrap_or(&none);
+        Ok(engine.forward_layer(&layer, &self.weights, bias, &self.rows, None)?.pre_activations)
     }
 }
 
@@ -309,4 +314,68 @@ pub(crate) fn merge<'py>(
         (numbers(|removal| removal.score), numbers(|removal| removal.cost)),
         last,
     ))
+}
+
+/// What the units of a layer give before a ReLU `[row, unit]`, see `holdfast.surgeon.pre_activations`.
+#[pyfunction]
+pub(crate) fn pre_activations<'py>(
+    py: Python<'py>,
+    arrays: Arrays<'py>,
+    settings: Settings,
+) -> PyResult<FloatArray<'py>> {
+    let layer = OwnLayer::read(py, &arrays, &settings)?;
+    let units = layer.units;
+    let values = run_owned(py, None, move |_| layer.forward(&Engine::cpu(None)?))?;
+    made(py, &[values.len() / units.max(1), units], values)
+}
+
+/// How much the units of each layer of a stack matter to its outputs, see `holdfast.surgeon.importance`.
+#[pyfunction]
+pub(crate) fn importance<'py>(
+    py: Python<'py>,
+    inputs: Bound<'py, PyAny>,
+    weights: Vec<Bound<'py, PyAny>>,
+    biases: Vec<Option<Bound<'py, PyAny>>>,
+) -> PyResult<Vec<Bound<'py, PyArray1<f64>>>> {
+    let rows = floats("inputs", &inputs, Level::Above)?;
+    let &[_, features] = rows.shape() else {
+        return Err(usage(py, &format!("inputs have the sizes {:?}; give [row, input]", rows.shape())));
+    };
+    let read = |(place, array): (usize, &Bound<'py, PyAny>)| floats(&format!("weights[{place}]"), array, Level::Above);
+    let weights: Vec<Floats<'_>> = (0..weights.len()).zip(&weights).map(read).collect::<PyResult<_>>()?;
+    let mut widths = vec![features];
+    for (place, layer) in weights.iter().enumerate() {
+        let before = widths[place];
+        match *layer.shape() {
+            [own, units] if own == before => widths.push(units),
+            _ => {
+                return Err(usage(
+                    py,
+                    &format!(
+                        "weights[{place}] has the sizes {:?}, and {before} numbers arrive there; give [{before}, unit]",
+                        layer.shape()
+                    ),
+                ));
+            }
+        }
+    }
+    let [_, hidden @ .., outputs] = &widths[..] else {
+        return Err(usage(py, "weights are of no layer; give those of each layer, from the inputs to the outputs"));
+    };
+    let architecture = Architecture::dnn(1, features, hidden, *outputs);
+    let layout = ParameterLayout::new(&architecture);
+    let mut parameters = vec![0.0; layout.parameters()];
+    for (place, layer) in weights.iter().enumerate() {
+        parameters[layout.dense_weight(place).range()].copy_from_slice(layer.values());
+        let Some(Some(bias)) = biases.get(place) else { continue };
+        let bias = floats(&format!("biases[{place}]"), bias, Level::Above)?;
+        let units = widths[place + 1];
+        if bias.shape() != [units] {
+            return Err(usage(py, &format!("biases[{place}] has the sizes {:?}; give [{units}]", bias.shape())));
+        }
+        parameters[layout.dense_bias(place).range()].copy_from_slice(bias.values());
+    }
+    let rows = rows.values().to_vec();
+    let found = run_owned(py, None, move |_| Engine::cpu(None)?.importance(&architecture, &parameters, &rows))?;
+    Ok(found.into_iter().map(|layer| PyArray1::from_vec(py, layer)).collect())
 }
