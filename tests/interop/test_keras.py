@@ -18,7 +18,7 @@ def samples(count=400, seed=1):
 
 
 def network():
-    inputs = keras.Input((8, 8, 1))
+    inputs = keras.Input((8, 8, 1), name="images")
     values = layers.Conv2D(4, 3, padding="same", name="conv1")(inputs)
     values = layers.MaxPooling2D(2)(layers.ReLU()(values))
     values = layers.Conv2D(6, 3, padding="same", activation="relu", name="conv2")(values)
@@ -239,6 +239,45 @@ def test_models_without_a_graph_and_layers_used_twice():
     assert told.sparsity == pytest.approx(0.5, abs=2e-3)
 
 
+def hard():
+    """A skip connection, batch norm, GELU, a layer used twice, and one that does not learn."""
+    inputs = keras.Input((8, 8, 1), name="images")
+    stem = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", name="stem")(inputs)))
+    body = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", name="body")(stem))
+    values = layers.Flatten()(layers.MaxPooling2D(4)(layers.ReLU()(layers.add([stem, body]))))
+    values = layers.Dense(16, activation="gelu", name="smooth")(values)
+    again = layers.Dense(16, activation="relu", name="again")
+    values = layers.Dense(16, activation="relu", name="frozen", trainable=False)(again(again(values)))
+    return keras.Model(inputs, layers.Dense(3, name="last")(values))
+
+
+def test_skips_batch_norm_gelu_layers_used_twice_and_frozen_ones():
+    names = ("stem", "body", "smooth", "again", "frozen", "last")
+    keras.utils.set_random_seed(3)
+    recorder, images = holdfast.keras.Recorder(), samples()[0]
+    model = trained(hard(), recorder)
+    weights, dense = model.get_weights(), array(run(model, images))
+
+    def pruned(criterion, sparsity):
+        own = hard()
+        own.set_weights(weights)
+        holdfast.keras.prune(own, recorder, criterion, sparsity, calibration=images)
+        assert share(own, names) == pytest.approx(sparsity, abs=0.01)
+        # Statistics of batch norm are none of what is pruned, and none are taken while samples go through.
+        for variable, before in zip(own.weights, weights):
+            assert "moving" not in variable.path or numpy.array_equal(array(variable), before), variable.path
+        return own
+
+    lost = {
+        criterion: numpy.square(array(run(pruned(criterion, 0.6), images)) - dense).mean()
+        for criterion in ("hold-surgeon", "magnitude")
+    }
+    assert lost["hold-surgeon"] < lost["magnitude"], lost
+    # All of the frozen layer stood still, which is no reason to take it first; and it stays frozen.
+    own = pruned("hold", 0.5)
+    assert 0.2 < share(own, ["frozen"]) < 0.8 and not own.get_layer("frozen").trainable
+
+
 def refused(match, *args, kind=holdfast.UsageError, **options):
     with pytest.raises(kind, match=match):
         holdfast.keras.prune(*args, **options)
@@ -248,6 +287,7 @@ def test_what_does_not_fit_is_said(recorded):
     model, recorder = fresh(recorded)
     images = samples()[0]
     refused("no sample", model, recorder, calibration=[])
+    refused("no sample", model, recorder, calibration=images[:0])
     refused("holds no array", model, recorder, calibration=["words"])
     refused("calibration=loader", model, recorder)
     refused("is no Dense or Conv2D layer of the model; there are conv1", model, recorder, layers=["fc9"], calibration=images)
@@ -279,7 +319,10 @@ def test_loaders_of_many_kinds(recorded):
     for calibration in (
         (images, labels),
         [(images, labels)],
+        [(images, labels, numpy.ones(400))],
         [images],
+        [{"images": images}],
+        [({"images": images}, labels)],
         Sequence(),
         (images[start : start + 50] for start in range(0, 400, 50)),
     ):
