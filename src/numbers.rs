@@ -33,20 +33,28 @@ pub fn ranged(numbers: [f64; 3], unit: &str) -> String {
     }
     // The last digit moves within the range, and no number has more than three.
     let width = high - low;
-    let of_range = if width > 0.0 { -(width / 2.0).log10().floor() as i32 } else { i32::MAX };
+    let of_range = if width > 0.0 { -place(width / 2.0) } else { i32::MAX };
     let decimals = of_range.min((2 - digits_before(median)).max(0));
-    let text = |number: f64| match decimals {
-        0.. => rounded(number, decimals as usize),
-        _ => rounded((number / 10f64.powi(-decimals)).round() * 10f64.powi(-decimals), 0),
-    };
+    let text = |number: f64| rounded_at(number, decimals);
     format!("{}{unit} ({} to {})", text(median), text(low), text(high))
+}
+
+/// A number with as many digits as an error leaves it, three at most.
+pub fn known_to(value: f64, error: Option<f64>) -> String {
+    let Some(error) = error.filter(|&error| error > 0.0 && value != 0.0) else { return significant(value) };
+    rounded_at(value, (-place(error)).clamp(-place(value), 2 - place(value)))
+}
+
+/// The place of the first digit of a number other than 0, counted from that of ones.
+fn place(value: f64) -> i32 {
+    value.abs().log10().floor() as i32
 }
 
 /// The place of the first digit of a finite number other than 0, counted from that of ones.
 fn digits_before(value: f64) -> i32 {
     // Scientific notation rounds first, so that 99.99 counts as 100.
     let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
-    rounded.abs().log10().floor() as i32
+    place(rounded)
 }
 
 /// Decimals that leave three significant digits of a finite number other than 0.
@@ -56,6 +64,14 @@ fn decimals(value: f64) -> usize {
 
 fn rounded(value: f64, decimals: usize) -> String {
     if decimals == 0 && value.is_finite() { thousands(value.round() as i64) } else { format!("{value:.decimals$}") }
+}
+
+/// With fewer than no decimals it ends in zeros.
+fn rounded_at(value: f64, decimals: i32) -> String {
+    match decimals {
+        0.. => rounded(value, decimals as usize),
+        _ => rounded((value / 10f64.powi(-decimals)).round() * 10f64.powi(-decimals), 0),
+    }
 }
 
 /// A number with what it counts: `1 replica`, `1,010 points`.
@@ -113,6 +129,15 @@ mod tests {
         assert_eq!(ranged([5.0, 5.0, 5.0], ""), "5.00 (5.00 to 5.00)");
         assert_eq!(ranged([0.0, 0.0, 0.0], "ms"), "0 ms");
         assert_eq!(ranged([f64::NAN, 0.0, 0.0], ""), "NaN");
+    }
+
+    #[test]
+    fn an_error_says_how_many_digits_are_known() {
+        let cases =
+            [(0.4137, Some(0.02), "0.41"), (215.0, Some(8.0), "215"), (1732.0, Some(300.0), "1,700"), (4.0, None, "4")];
+        for (value, error, text) in cases {
+            assert_eq!(known_to(value, error), text);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::run::{Run, finish, prepare};
 use super::{output, report as page};
 use crate::error::Result;
 use crate::report::verdict::Verdict;
-use crate::report::{Provenance, figures, tables};
+use crate::report::{Provenance, cell_json, figures, tables};
 use crate::results::comparison::{Results, write_together};
 use crate::run::cell::{Cell, CellFolder};
 use crate::run_folder::RunFolder;
@@ -39,7 +39,7 @@ pub(super) fn run(CompareArguments { run: arguments, full }: &CompareArguments) 
             "configuration_hash": run.manifest.configuration_hash,
             "device": run.manifest.device,
             "folder": place.to_string(),
-            "cells": found.iter().map(tables::json).collect::<Vec<_>>(),
+            "cells": found.iter().map(cell_json::of).collect::<Vec<_>>(),
         }));
     }
     let machine = Provenance::from(&run.manifest).machine;

@@ -8,7 +8,7 @@ use crate::engine::{Control, DeviceDescription, Engine};
 use crate::error::Result;
 use crate::numbers::thousands;
 use crate::report::pen::Sheet;
-use crate::report::{figures, growth_figure, settle_and_hold, study as report, study_verdict, tables as report_tables};
+use crate::report::{cell_json, figures, growth_figure, settle_and_hold, study as report, study_verdict};
 use crate::results::comparison::{Results, write_together};
 use crate::results::tables::{self, Tables, read_observations, read_stable_weights, tables};
 use crate::run::cell::Cell;
@@ -264,7 +264,7 @@ impl Concluded {
             let mut value = report::json(&self.tables, &self.hash, &self.folder);
             value["sensitivity"] = json!(self.conclusion.sensitivity);
             value["replaced"] = json!(self.replaced);
-            value["figure4"] = self.figure4.iter().map(report_tables::json).collect();
+            value["figure4"] = self.figure4.iter().map(cell_json::of).collect();
             return output::json(&value);
         }
         let head = format!("{}{}\n", self.switches, report::replacements(&self.replaced));

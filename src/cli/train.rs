@@ -10,7 +10,7 @@ use crate::engine::{Batch, Control, DataHandle, Evaluation, Network};
 use crate::error::Result;
 use crate::network::Selection;
 use crate::numbers::percent;
-use crate::results::accuracy::Summary;
+use crate::results::summary::Summary;
 use crate::run::cell::{Cell, train_and_record};
 use crate::run::configuration::Configuration;
 use crate::run::records::{write_calibration, write_records};

@@ -4,8 +4,10 @@ mod architecture;
 mod layer;
 mod parameters;
 mod selection;
+mod sizes;
 
-pub use architecture::{Architecture, ConvLayer, Convolution, DenseLayer};
+pub use architecture::Architecture;
 pub use layer::Layer;
 pub use parameters::{ParameterLayout, Tensor};
 pub use selection::{Part, Selection};
+pub use sizes::{ConvLayer, Convolution, DenseLayer};

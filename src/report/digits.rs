@@ -1,9 +1,8 @@
 //! Numbers with as many digits as they are known to.
 
 use super::layout::UNKNOWN;
-use crate::numbers::{significant, thousands};
-use crate::results::accuracy::Summary;
 use crate::results::differences::Difference;
+use crate::results::summary::Summary;
 
 /// An accuracy in per cent with as many digits as it is known to, one behind the point at most.
 pub(super) fn percent(accuracy: &Summary, images: usize) -> String {
@@ -39,21 +38,6 @@ pub(super) fn known_points(difference: &Difference) -> String {
     format!("{:+.digits$}", 100.0 * difference.mean + 0.0).replace('-', "−")
 }
 
-/// A number with no more digits than an error of that size leaves, three at most.
-pub(super) fn known_to(value: f64, error: Option<f64>) -> String {
-    let place = |value: f64| value.abs().log10().floor() as i32;
-    let Some(error) = error.filter(|&error| error > 0.0 && value != 0.0) else { return significant(value) };
-    let digits = (place(value) - place(error) + 1).clamp(1, 3);
-    let decimals = digits - 1 - place(value);
-    match decimals {
-        0.. => {
-            let decimals = decimals as usize;
-            if decimals == 0 { thousands(value.round() as i64) } else { format!("{value:.decimals$}") }
-        }
-        _ => thousands(((value / 10f64.powi(-decimals)).round() * 10f64.powi(-decimals)) as i64),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,10 +48,5 @@ mod tests {
         assert_eq!(percent(&summary(&[0.95, 0.951, 0.949]), 10_000), "95.0");
         assert_eq!(percent(&summary(&[0.3, 0.5, 0.4]), 10_000), "40");
         assert_eq!([percent(&summary(&[0.95]), 10_000), percent(&summary(&[0.95]), 100)], ["95.0", "95"]);
-        let cases =
-            [(0.4137, Some(0.02), "0.41"), (215.0, Some(8.0), "215"), (1732.0, Some(300.0), "1,700"), (4.0, None, "4")];
-        for (value, error, text) in cases {
-            assert_eq!(known_to(value, error), text);
-        }
     }
 }

@@ -1,12 +1,11 @@
 //! What each panel of Figure 4 shows, and the sentence that it says.
 
 use super::chart::{Axis, Chart, Marked, Place, Series};
-use super::digits::known_to;
 use super::leading::{self, Leading};
 use super::look::Look;
 use super::picture;
 use super::verdict::ORDERED_BY;
-use crate::numbers::counted;
+use crate::numbers::{counted, known_to};
 use crate::pruning::{Method, Repair};
 use crate::results::accuracy::{self, Curve, CurvePoint, at_size, at_sparsity};
 use crate::results::comparison::Results;

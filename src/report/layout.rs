@@ -71,3 +71,39 @@ pub(super) fn headed(head: &[String], lines: &[Line]) -> String {
     let rows: Vec<_> = head.into_iter().chain(lines.iter().map(|line| row(&line.label, &line.columns))).collect();
     aligned(&rows)
 }
+
+/// Rows below each other, numbers with their points below each other.
+pub(super) fn by_points(mut rows: Vec<Vec<String>>) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    for column in 1..columns {
+        let behind = |text: &str| {
+            text.chars().count() - text.find(['.', ' ']).map_or(text.chars().count(), |at| text[..at].chars().count())
+        };
+        let widest = rows[1..].iter().map(|row| behind(&row[column])).max().unwrap_or(0);
+        for row in &mut rows[1..] {
+            let missing = widest - behind(&row[column]);
+            row[column].push_str(&" ".repeat(missing));
+        }
+    }
+    let text = aligned(&rows);
+    // The head stands out, and nothing ends in blanks.
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| if index == 0 { &line[2..] } else { line }.trim_end().to_string() + "\n")
+        .collect()
+}
+
+/// Rows with all columns to the left.
+pub(super) fn spread_out(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().skip(1).map(|row| row[column].chars().count()).max().unwrap_or(0);
+    // The head's first words stand over the sparsity and the methods.
+    let [first, second] = [width(0), width(1).max(rows[0][0].chars().count().saturating_sub(width(0)))];
+    let third = rows.iter().map(|row| row[2].chars().count()).max().unwrap_or(0);
+    let head = &rows[0];
+    let mut text = format!("{:width$}  {:third$}  {}\n", head[0], head[2], head[3], width = 2 + first + 2 + second);
+    for row in &rows[1..] {
+        text += format!("  {:>first$}  {:second$}  {:third$}  {}", row[0], row[1], row[2], row[3]).trim_end();
+        text.push('\n');
+    }
+    text
+}

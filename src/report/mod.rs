@@ -1,7 +1,9 @@
 //! What a reader sees: text for the terminal, figures, one HTML page. Nothing here prints.
 
+pub mod cell_json;
 mod cell_tables;
 pub mod chart;
+mod chosen;
 pub mod compact;
 mod digits;
 mod explorer;

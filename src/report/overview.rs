@@ -5,9 +5,10 @@ use super::digits::{known_points, percent, points_of};
 use super::layout::{Grid, NOTHING};
 use super::leading::{self, Leading};
 use super::verdict::ORDERED_BY;
-use crate::results::accuracy::{CurvePoint, Summary, at_size, at_sparsity, dense};
+use crate::results::accuracy::{CurvePoint, at_size, at_sparsity, dense};
 use crate::results::comparison::Results;
 use crate::results::differences::Difference;
+use crate::results::summary::Summary;
 
 /// The size of the whole network that is shown.
 const SIZE: f64 = 6.0;

@@ -4,8 +4,9 @@ use super::layout::{Grid, NOTHING, UNKNOWN};
 use super::tables::{self, TOO_FEW, percentage_points};
 use crate::pruning::Method;
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
-use crate::results::accuracy::{self, CurvePoint, Summary, TABLE_SPARSITIES};
+use crate::results::accuracy::{self, CurvePoint, TABLE_SPARSITIES};
 use crate::results::comparison::Results;
+use crate::results::summary::Summary;
 
 /// The criteria, and for each rule the control that treats frozen weights as it does.
 const CRITERIA: [Method; 2] = [Method::Settle, Method::Hold];

@@ -1,16 +1,18 @@
 //! What a comparison says, in some fifteen lines of each network: what is best at each sparsity and by how much, what retraining
 //! would give, what it costs, and what to do next. What differs by chance alone is called equal.
 
-use super::digits::{known_to, percent, points_of, short};
-use super::layout::{NOTHING, aligned, wrapped};
+use super::chosen::Chosen;
+use super::digits::{percent, points_of, short};
+use super::layout::{NOTHING, by_points, spread_out, wrapped};
 use super::leading::{self, Leading};
 use crate::network::Architecture;
-use crate::numbers::{counted, significant};
+use crate::numbers::{counted, known_to, significant};
 use crate::pruning::{Method, SweepRow};
-use crate::results::accuracy::{self, CurvePoint, Summary, at_size, at_sparsity};
+use crate::results::accuracy::{self, CurvePoint, at_size, at_sparsity};
 use crate::results::comparison::Results;
 use crate::results::differences::{Difference, Told};
 use crate::results::ledger::Workload;
+use crate::results::summary::Summary;
 use crate::run::configuration::TABLE_SIZES;
 use serde::Serialize;
 
@@ -20,9 +22,6 @@ pub(super) const SPARSITIES: [f64; 4] = [0.5, 0.8, 0.9, 0.95];
 pub(super) const ORDERED_BY: f64 = 0.9;
 /// Points further than this from a column's sparsity are marked with their own.
 const UNMARKED: f64 = 0.005;
-/// A network is chosen that puts at least this share of the training images into the classes of the one that it was cut from.
-const AGREEMENT: f64 = 0.99;
-
 /// The verdict on one network and data set.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
@@ -40,22 +39,6 @@ pub struct Verdict {
     pub chosen: Option<Chosen>,
 }
 
-/// The smallest network that still classifies as before.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Chosen {
-    /// How many times smaller than before.
-    pub smaller: f64,
-    /// Share of training images that it puts into the same class as the network that it was cut from.
-    pub agreement: f64,
-    /// Its accuracy.
-    pub accuracy: Summary,
-    /// The same in per cent, as precise as it is known.
-    #[serde(skip)]
-    shown: String,
-    /// Which weights it was cut from: `last` or `mean`.
-    pub base: String,
-}
-
 impl Verdict {
     /// The verdict on a cell.
     pub fn of(cell: &Results) -> Self {
@@ -68,7 +51,7 @@ impl Verdict {
             title: title(&cell.ledger.workload),
             best: best(&layer, images),
             sentences: whole_sentence(cell, &whole).into_iter().chain(cost_sentence(cell, &layer)).collect(),
-            chosen: chosen(&whole, images),
+            chosen: Chosen::of(&whole, images),
             layer: layer_lines(&layer, images),
             whole: whole_lines(&whole, images),
         }
@@ -81,11 +64,11 @@ impl Verdict {
         let judged = judged.to_lowercase();
         let mut rows = vec![layer_head(&format!("One layer: {judged} accuracy in % by share of weights removed"))];
         rows.extend(self.layer.iter().cloned());
-        text += &table(rows);
+        text += &by_points(rows);
         if !self.whole.is_empty() {
             let mut rows = vec![whole_head(&format!("Whole network: {judged} accuracy in % if so many times smaller"))];
             rows.extend(self.whole.iter().cloned());
-            text += &table(rows);
+            text += &by_points(rows);
         }
         if !self.best.is_empty() {
             let mut rows = vec![best_head().map(String::from).to_vec()];
@@ -103,29 +86,7 @@ impl Verdict {
 
     /// What to do next, and the command for it.
     pub(super) fn advice(&self, place: &str) -> Option<(String, String)> {
-        let chosen = self.chosen.as_ref()?;
-        let Chosen { smaller, agreement, shown, base, .. } = chosen;
-        let size = short(*smaller);
-        let of = if base == "mean" { "averaged" } else { "trained" };
-        let agreement = format!("{:.1} %", 100.0 * agreement);
-        Some(if chosen.agreement >= AGREEMENT {
-            (
-                format!(
-                    "Chosen for you, by training images alone: {size}x smaller, accuracy {shown} %, {agreement} keep the {of} \
-                     network's class:"
-                ),
-                format!("holdfast prune {place} --criterion hold-surgeon --base {base} --smaller {size}"),
-            )
-        } else {
-            (
-                format!(
-                    "No size is chosen for you: {size}x smaller {agreement} of the training images stay in the class that the {of} \
-                     network names, and {:.0} % are asked for. What can go without a loss:",
-                    100.0 * AGREEMENT
-                ),
-                format!("holdfast compact {place}"),
-            )
-        })
+        Some(self.chosen.as_ref()?.advice(place))
     }
 }
 
@@ -346,60 +307,6 @@ fn cost_sentence(cell: &Results, layer: &[Leading]) -> Option<String> {
         );
     }
     Some(cost)
-}
-
-/// The smallest network that agrees often enough; if none does, the one that agrees most.
-fn chosen(whole: &[Leading], images: usize) -> Option<Chosen> {
-    let surgeon = whole.iter().find(|one| one.curve.points.iter().any(|point| point.agreement.is_some()))?;
-    let found = |point: &CurvePoint| {
-        Some(Chosen {
-            smaller: point.smaller,
-            agreement: point.agreement?,
-            accuracy: point.accuracy,
-            shown: percent(&point.accuracy, images),
-            base: surgeon.curve.rule.clone(),
-        })
-    };
-    let all: Vec<Chosen> = surgeon.curve.points.iter().filter_map(found).collect();
-    let enough = all.iter().filter(|one| one.agreement >= AGREEMENT);
-    let smallest = enough.max_by(|one, other| one.smaller.total_cmp(&other.smaller));
-    smallest.or_else(|| all.iter().max_by(|one, other| one.agreement.total_cmp(&other.agreement))).cloned()
-}
-
-/// Rows below each other, numbers with their points below each other.
-fn table(mut rows: Vec<Vec<String>>) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    for column in 1..columns {
-        let behind = |text: &str| {
-            text.chars().count() - text.find(['.', ' ']).map_or(text.chars().count(), |at| text[..at].chars().count())
-        };
-        let widest = rows[1..].iter().map(|row| behind(&row[column])).max().unwrap_or(0);
-        for row in &mut rows[1..] {
-            let missing = widest - behind(&row[column]);
-            row[column].push_str(&" ".repeat(missing));
-        }
-    }
-    let text = aligned(&rows);
-    // The head stands out, and nothing ends in blanks.
-    text.lines()
-        .enumerate()
-        .map(|(index, line)| if index == 0 { &line[2..] } else { line }.trim_end().to_string() + "\n")
-        .collect()
-}
-
-/// Rows with all columns to the left.
-fn spread_out(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().skip(1).map(|row| row[column].chars().count()).max().unwrap_or(0);
-    // The head's first words stand over the sparsity and the methods.
-    let [first, second] = [width(0), width(1).max(rows[0][0].chars().count().saturating_sub(width(0)))];
-    let third = rows.iter().map(|row| row[2].chars().count()).max().unwrap_or(0);
-    let head = &rows[0];
-    let mut text = format!("{:width$}  {:third$}  {}\n", head[0], head[2], head[3], width = 2 + first + 2 + second);
-    for row in &rows[1..] {
-        text += format!("  {:>first$}  {:second$}  {:third$}  {}", row[0], row[1], row[2], row[3]).trim_end();
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

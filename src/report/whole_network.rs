@@ -7,6 +7,7 @@ use super::tables;
 use crate::pruning::{Method, SweepRow};
 use crate::results::accuracy::{self, Curve};
 use crate::results::comparison::{CompactedRow, Results};
+use crate::results::summary::Summary;
 use crate::run::survival::{Survival, SurvivalCounts};
 use serde::Serialize;
 
@@ -110,7 +111,7 @@ fn unpruned(cell: &Results, sizes: usize) -> Vec<Accuracies> {
     let epochs = cell.ledger.workload.epochs;
     let last = accuracy::dense(&cell.sweep).into_iter().find(|(own, _)| *own == epochs).map(|(_, summary)| summary);
     let lines = [("before pruning", last), ("before pruning, mean weights", accuracy::averaged(&cell.sweep))];
-    let line = |(label, summary): (&str, Option<accuracy::Summary>)| {
+    let line = |(label, summary): (&str, Option<Summary>)| {
         Some(Accuracies { label: label.into(), texts: vec![tables::percent(&summary?); sizes + 1] })
     };
     lines.into_iter().filter_map(line).collect()

@@ -1,6 +1,7 @@
 //! Whether two methods differ: in pairs where they prune the same networks, else between two groups of networks.
 
-use super::accuracy::{CurvePoint, Summary};
+use super::accuracy::CurvePoint;
+use super::summary::Summary;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 

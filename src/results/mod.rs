@@ -5,4 +5,5 @@ pub mod accuracy;
 pub mod comparison;
 pub mod differences;
 pub mod ledger;
+pub mod summary;
 pub mod tables;

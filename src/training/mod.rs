@@ -1,13 +1,15 @@
 //! The epoch loop: shuffle, train, prune where a schedule says so, record the focus layer, save, stop, go on.
 
 mod checkpoint;
+mod number_hash;
 pub mod plateau;
 mod session;
 
 use crate::engine::RateSchedule;
 pub use checkpoint::{Checkpoint, CheckpointFile, Found, Visit};
+pub use number_hash::{NumberHash, hash};
 pub use plateau::Plateau;
-pub use session::{NumberHash, Plan, Trained, hash, train};
+pub use session::{Plan, Trained, train};
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -3,6 +3,7 @@
 mod stopping;
 
 use super::checkpoint::{Checkpoint, CheckpointFile, Found};
+use super::number_hash::hash;
 use super::plateau::Plateau;
 use super::{EpochMetrics, LearningRate, TrainingTimes};
 use crate::data::Dataset;
@@ -12,8 +13,6 @@ use crate::error::{Error, Result};
 use crate::network::{Architecture, Selection};
 use crate::pruning::decay::Schedule;
 use crate::stability::{History, ReplicaHistory};
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -372,29 +371,6 @@ impl Session<'_> {
             times: self.state.times,
             resumed,
         })
-    }
-}
-
-/// SHA-256 of numbers in little-endian bytes, in hexadecimal.
-pub fn hash(numbers: &[f32]) -> String {
-    let mut hash = NumberHash::default();
-    hash.add(numbers);
-    hash.finish()
-}
-
-/// The same of arrays one after the other, as if they were one.
-#[derive(Clone, Default)]
-pub struct NumberHash(Sha256);
-
-impl NumberHash {
-    /// Adds an array.
-    pub fn add(&mut self, numbers: &[f32]) {
-        self.0.update(bytemuck::cast_slice::<f32, u8>(numbers));
-    }
-
-    /// The hash of all that was added.
-    pub fn finish(self) -> String {
-        HEXLOWER.encode(&self.0.finalize())
     }
 }
 
