@@ -158,20 +158,6 @@ class KerasNetwork(Network):
         plain = pools and next_one.padding == "valid" and tuple(next_one.strides) == tuple(next_one.pool_size)
         return relu, next_one if plain and next_one.data_format == layer.data_format else None
 
-    def told(self, place):
-        """In words, in which rows a unit of a layer counts in full."""
-        _, inputs, units = self.layers[place].weights.shape
-        if shares_gram(inputs, units):
-            return "all (one Gram matrix for all units)"
-        relu, pool = self._behind(place)
-        return (
-            "where it wins its pool and the ReLU lets it through"
-            if pool
-            else "where the ReLU lets it through"
-            if relu
-            else "all"
-        )
-
     def put(self, place, weights, bias):
         layer = self.own[place]
         layer.kernel.assign(self.layers[place].own(weights))

@@ -70,9 +70,23 @@ class Network:
         in all; or ``[group, row, unit]`` where a pool follows. Asked of the network as it was."""
         raise NotImplementedError
 
-    def told(self, place):
-        """The same in words."""
+    def _behind(self, place):
+        """Whether a ReLU follows a layer directly, and the pool behind that, or None."""
         raise NotImplementedError
+
+    def told(self, place):
+        """The same as :meth:`active`, in words."""
+        _, inputs, units = self.layers[place].weights.shape
+        if shares_gram(inputs, units):
+            return "all (one Gram matrix for all units)"
+        relu, pool = self._behind(place)
+        return (
+            "where it wins its pool and the ReLU lets it through"
+            if pool
+            else "where the ReLU lets it through"
+            if relu
+            else "all"
+        )
 
     def positions(self, place):
         """How many rows there would be if none were drawn."""

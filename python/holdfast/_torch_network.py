@@ -219,7 +219,7 @@ class TorchNetwork(Network):
         return numpy.ascontiguousarray(rows.reshape(len(rows), groups, -1).transpose(1, 0, 2))
 
     def active(self, place):
-        relu, pool = self.uses.behind(self.names[place])
+        relu, pool = self._behind(place)
         if pool is None:
             return relu
 
@@ -232,19 +232,8 @@ class TorchNetwork(Network):
         groups = len(self.layers[place].weights)
         return numpy.ascontiguousarray(rows.reshape(len(rows), groups, -1).transpose(1, 0, 2))
 
-    def told(self, place):
-        """In words, in which rows a unit of a layer counts in full."""
-        _, inputs, units = self.layers[place].weights.shape
-        if shares_gram(inputs, units):
-            return "all (one Gram matrix for all units)"
-        relu, pool = self.uses.behind(self.names[place])
-        return (
-            "where it wins its pool and the ReLU lets it through"
-            if pool
-            else "where the ReLU lets it through"
-            if relu
-            else "all"
-        )
+    def _behind(self, place):
+        return self.uses.behind(self.names[place])
 
     def put(self, place, weights, bias):
         layer, module = self.layers[place], self.modules[place]

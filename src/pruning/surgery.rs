@@ -12,7 +12,7 @@ pub use stages::{Course, Stage, StageTimes, Way};
 use super::surgeon::{LayerPaths, Removal, RemovalOrder, kept_when_smaller, merge, shares_gram};
 use crate::engine::{ActiveRows, ChainLayer, Engine, MOST_POLISHED, Moments, Refit, Rows, SurgeonLayer, Watch};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, Layer, ParameterLayout, Part};
+use crate::network::{Architecture, Layer, ParameterLayout};
 use crate::random::{Sequence, Stream};
 use parking_lot::Mutex;
 use std::ops::Range;
@@ -157,20 +157,6 @@ impl<'a> Surgery<'a> {
                  take hours; bring images to a smaller --side, or leave that layer out of --layers"
             ))),
         }
-    }
-
-    /// Which layer, counted from the image, a part of a selection belongs to.
-    pub fn layer_of(&self, part: &Part) -> usize {
-        self.layers.iter().position(|place| place.weights == part.range).unwrap_or(self.layers.len())
-    }
-
-    /// Which of the layers, counted from the image, share one Gram matrix among all their units.
-    pub fn shared_layers(&self) -> Vec<usize> {
-        let shared = |&index: &usize| {
-            let layer = &self.layers[index].layer;
-            shares_gram(layer.inputs(), layer.units())
-        };
-        (0..self.layers.len()).filter(shared).collect()
     }
 
     /// The order in which the weights of `chosen` layers go, counted from the image and ascending, that are still there.
