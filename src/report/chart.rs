@@ -138,11 +138,12 @@ impl Chart {
     /// What stands inside the SVG element.
     pub(super) fn inner(&self, format: Format, sheet: Sheet) -> String {
         let Format { width, height, text, title, .. } = format;
-        let lines = if format.headed { wrapped(&self.message, width - 2.0 * text, title) } else { Vec::new() };
+        // Bold letters are wider.
+        let lines = if format.headed { wrapped(&self.message, width - 2.0 * text, 1.15 * title) } else { Vec::new() };
         let top = if format.headed { 3.5 * text + 1.25 * title * lines.len() as f64 } else { text };
         let below = if format.headed { 4.7 * text } else { 3.3 * text };
         let names = self.series.iter().map(|one| width_of(&one.name, text)).fold(0.0, f64::max);
-        let right = if self.names_beside { 1.5 * text } else { names + 2.8 * text };
+        let right = if self.names_beside { 2.2 * text } else { names + 2.8 * text };
         let field = [4.4 * text, top, width - right, height - below];
         let mut drawing = Drawing { chart: self, format, field, pen: Pen::new(sheet) };
         drawing.sheet();

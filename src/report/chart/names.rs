@@ -14,7 +14,8 @@ fn overlap(one: &Taken, other: &Taken) -> bool {
 impl Drawing<'_> {
     /// What levels, curves and points cover, and the dots that lead on to names; not the bands, on which words can be read.
     fn drawn(&self) -> Vec<Taken> {
-        let (chart, marker, [left, _, right, _]) = (self.chart, self.format.marker, self.field);
+        // Markers reach beyond their size by their corners.
+        let (chart, marker, [left, _, right, _]) = (self.chart, 1.3 * self.format.marker, self.field);
         let level = |(value, _): &(f64, String)| [left, self.y(*value) - 1.0, right, self.y(*value) + 1.0];
         let mut all: Vec<Taken> = chart.levels.iter().map(level).collect();
         for one in &chart.series {
@@ -40,7 +41,8 @@ impl Drawing<'_> {
         all
     }
 
-    /// The levels' names with the places where they begin: as far left as there is room, above the level rather than below.
+    /// The levels' names with the places where they begin: as far left as there is room, just above the
+    /// level, just below, or further above.
     fn places_of_levels(&self) -> Vec<(&str, (f64, f64), Taken)> {
         let text = self.format.text;
         let ([left, top, right, bottom], size) = (self.field, 0.87 * text);
@@ -51,7 +53,7 @@ impl Drawing<'_> {
             let steps = ((right - left - width) / (0.5 * text)).max(1.0) as u32;
             let sides = (0..steps).flat_map(|step| {
                 let x = left + 0.4 * text + 0.5 * text * f64::from(step);
-                [(x, y - 0.4 * text), (x, y + 0.4 * text + 0.75 * size)]
+                [(x, y - 0.4 * text), (x, y + 0.4 * text + 0.75 * size), (x, y - 0.9 * text)]
             });
             let boxed = |(x, y): (f64, f64)| [x, y - 0.75 * size, x + width, y + 0.25 * size];
             let free = |place: &(f64, f64)| {
