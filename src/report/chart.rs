@@ -222,7 +222,9 @@ impl Drawing<'_> {
                 );
             }
         }
-        self.pen.words(((left + right) / 2.0, bottom + 2.8 * text), &chart.x.title, text, INK, "middle", "");
+        // Below the middle of the field, unless the title would begin left of the sheet.
+        let middle = ((left + right) / 2.0).max(0.55 * width_of(&chart.x.title, text));
+        self.pen.words((middle, bottom + 2.8 * text), &chart.x.title, text, INK, "middle", "");
         let (x, y) = (1.2 * text, (top + bottom) / 2.0);
         let turned = format!(" transform=\"rotate(-90 {} {})\"", px(x), px(y));
         self.pen.words((x, y), &chart.y.title, text, INK, "middle", &turned);
