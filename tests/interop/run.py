@@ -5,7 +5,7 @@ files alone, and far above that of the most frequent class. Runs the tests of re
 prunes a network of five layers as PyTorch does, and runs exported networks in ONNX Runtime.
 
 Usage: cargo build --release && python3 -m venv /tmp/interop
-       /tmp/interop/bin/pip install ./python pytest torch keras jax lightning safetensors onnx onnxruntime
+       /tmp/interop/bin/pip install ./python pytest torch keras jax tensorflow lightning safetensors onnx onnxruntime
        KERAS_BACKEND=torch /tmp/interop/bin/python tests/interop/run.py [readme|stack|pytorch|keras|global|onnx|test-torch ...]
        HOLDFAST_BINARIES=DIR takes the program from there instead of from target/release.
 """
@@ -301,6 +301,7 @@ CHECKS = {
     "test-torch": lambda: tests("torch"),
     "test-keras": lambda: tests("keras"),
     "test-keras-jax": lambda: tests("keras", KERAS_BACKEND="jax"),
+    "test-keras-tensorflow": lambda: tests("keras", KERAS_BACKEND="tensorflow"),
     "test-lightning": lambda: tests("lightning"),
     "global": global_pruning,
     "onnx": onnx_runtime,
