@@ -81,6 +81,14 @@ impl OwnLayer {
                 ),
             ));
         }
+        if inputs == 0 || units == 0 {
+            return Err(usage(
+                py,
+                &format!(
+                    "weights of the sizes [{inputs}, {units}] are no layer; it has at least one input and one unit"
+                ),
+            ));
+        }
         let fits = |name: &str, found: &[usize], wanted: &[usize]| {
             if found == wanted {
                 return Ok(());
@@ -338,8 +346,15 @@ pub(crate) fn importance<'py>(
     biases: Vec<Option<Bound<'py, PyAny>>>,
 ) -> PyResult<Vec<Bound<'py, PyArray1<f64>>>> {
     let rows = floats("inputs", &inputs, Level::Above)?;
-    let &[_, features] = rows.shape() else {
-        return Err(usage(py, &format!("inputs have the sizes {:?}; give [row, input]", rows.shape())));
+    let features = match *rows.shape() {
+        [count, features] if count > 0 && features > 0 => features,
+        _ => {
+            let found = rows.shape();
+            return Err(usage(
+                py,
+                &format!("inputs have the sizes {found:?}; give [row, input], at least one of each"),
+            ));
+        }
     };
     let read = |(place, array): (usize, &Bound<'py, PyAny>)| floats(&format!("weights[{place}]"), array, Level::Above);
     let weights: Vec<Floats<'_>> = (0..weights.len()).zip(&weights).map(read).collect::<PyResult<_>>()?;
@@ -347,7 +362,7 @@ pub(crate) fn importance<'py>(
     for (place, layer) in weights.iter().enumerate() {
         let before = widths[place];
         match *layer.shape() {
-            [own, units] if own == before => widths.push(units),
+            [own, units] if own == before && units > 0 => widths.push(units),
             _ => {
                 return Err(usage(
                     py,

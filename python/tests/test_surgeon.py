@@ -191,7 +191,28 @@ def test_what_does_not_fit_is_refused_with_its_sizes(layer, change, words):
         surgeon.path(**{**layer, **change})
 
 
+def test_the_units_of_a_stack_matter_as_the_derivatives_of_its_outputs_say(layer):
+    last = np.float32([[1, -2], [0.5, 0], [3, 1]])
+    hidden = surgeon.pre_activations(**layer)
+    np.testing.assert_allclose(hidden, layer["inputs"] @ layer["weights"] + layer["bias"], atol=1e-5)
+    first, second = surgeon.importance(layer["inputs"], [layer["weights"], last], [layer["bias"], None])
+    np.testing.assert_allclose(first, (hidden > 0).mean(0) * np.square(last).sum(1), rtol=1e-6)
+    assert second.tolist() == [1, 1] and first.dtype == np.float64
+    for inputs, weights, biases, words in (
+        (layer["inputs"], [last], None, r"weights\[0\] has the sizes \[3, 2\], and 6 numbers arrive"),
+        (layer["inputs"], [layer["weights"][:, :0]], None, r"\[6, 0\]"),
+        (layer["inputs"][:0], [layer["weights"]], None, r"inputs have the sizes \[0, 6\]"),
+        (layer["inputs"], [layer["weights"]], [np.ones(2, np.float32)], r"biases\[0\] has the sizes \[2\]; give \[3\]"),
+        (layer["inputs"], [layer["weights"]], [None, None], "biases are of 2 layers, and weights of 1"),
+        (layer["inputs"], [], None, "of no layer"),
+    ):
+        with pytest.raises(holdfast.UsageError, match=words):
+            surgeon.importance(inputs, weights, biases)
+
+
 def test_other_refusals(layer):
+    with pytest.raises(holdfast.UsageError, match="at least one input and one unit"):
+        surgeon.path(np.ones((3, 0), np.float32), np.ones((0, 2), np.float32))
     with pytest.raises(holdfast.UsageError, match="one of them"):
         surgeon.path(**layer, holding=layer["weights"], ratios=layer["weights"])
     with pytest.raises(holdfast.UsageError, match=r"several cuts"):
