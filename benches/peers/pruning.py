@@ -22,6 +22,7 @@ NETWORKS = {
     "DNN, 4 layers of 512": (["--model", "dnn", "--width", "512", "--depth", "4"], 3, 1.5),
     "CNN, 32 filters": (["--model", "cnn", "--filters", "32"], 3, 1.5),
 }
+ZEROS = ["--criterion", "surgeon", "--layers", "all", "--smaller", "6"]
 # Other programs compute units and filters in blocks of 16.
 HALF = ["--faster", "2", "--multiple", "16"]
 WEIGHTS, SPARSITIES = 10_000_000, 20
@@ -41,13 +42,18 @@ def made(name, options):
     place = os.path.join(FOLDER, name.replace(" ", "-").replace(",", ""))
     folders = {part: os.path.join(place, part) for part in ("trained", "zeros", "half")}
     device = ["--device", "cpu"]
-    if not os.path.exists(folders["half"] + "/weights.safetensors"):
+    trained = ["--data", "mnist", "--training-images", "6000", "--epochs", "3", "--replicates", "1", *options, "--layers", "all"]
+    words = f"{trained} {ZEROS} {HALF}"
+    # Written last: networks of other words, or half made, are made anew.
+    note = os.path.join(place, "made")
+    if not os.path.exists(note) or open(note).read() != words:
         subprocess.run(["rm", "-rf", place], check=True)
         say(f"  train {name}, prune, compact")
-        run("train", "--data", "mnist", "--training-images", "6000", "--epochs", "3", "--replicates", "1", *options,
-            "--layers", "all", *device, "--out", folders["trained"])
-        run("prune", folders["trained"], "--criterion", "surgeon", "--layers", "all", "--smaller", "6", *device, "--out", folders["zeros"])
+        run("train", *trained, *device, "--out", folders["trained"])
+        run("prune", folders["trained"], *ZEROS, *device, "--out", folders["zeros"])
         run("compact", folders["trained"], *HALF, *device, "--out", folders["half"])
+        with open(note, "w") as file:
+            file.write(words)
     return folders
 
 

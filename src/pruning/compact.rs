@@ -1,6 +1,7 @@
 //! A network made really smaller: units, filters and inputs taken out, not zeros stored. Here what nobody can tell by the
 //! logits; what costs accuracy goes by [`super::whole_inputs`].
 
+use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
 use serde::Serialize;
 
@@ -16,6 +17,17 @@ pub enum Measure {
     MultiplyAdds,
     /// Units of hidden layers, filters among them.
     Units,
+}
+
+/// How small a network is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wanted {
+    /// What is measured.
+    pub measure: Measure,
+    /// And how much of it may be left.
+    pub most: usize,
+    /// Of this number each hidden layer that loses units keeps a multiple; 1 for any number.
+    pub multiple: usize,
 }
 
 /// A dense network of those units and inputs that are left.
@@ -84,6 +96,54 @@ pub fn size(architecture: &Architecture, measure: Measure) -> usize {
             let widths = widths(architecture);
             widths[1..widths.len() - 1].iter().sum()
         }
+    }
+}
+
+/// Whether the inputs of layer `index` may go: pixels of a convolution may not, and pixels are no units.
+pub(super) fn may_go(architecture: &Architecture, index: usize, measure: Measure) -> bool {
+    index > 0 || architecture.convolutions.is_empty() && measure != Measure::Units
+}
+
+impl Wanted {
+    /// Fails with [`Error::Usage`] where the smallest network of this architecture is larger, and for multiples of 0.
+    pub fn check_reachable(self, architecture: &Architecture) -> Result<()> {
+        let Self { measure, most, multiple } = self;
+        if multiple == 0 {
+            return Err(Error::Usage("units cannot come in multiples of 0; use 1 for any number, or e.g. 16".into()));
+        }
+        let least = size(&with_widths(architecture, &self.least_widths(architecture)), measure);
+        if most >= least {
+            return Ok(());
+        }
+        let what = match measure {
+            Measure::Weights => "weights",
+            Measure::MultiplyAdds => "multiply-adds",
+            Measure::Units => "hidden units",
+        };
+        let (units, instead) = match multiple {
+            1 => ("one unit".to_string(), "ask for a larger one"),
+            _ => (format!("{multiple} units"), "ask for a larger one, or for a smaller --multiple"),
+        };
+        Err(Error::Usage(format!(
+            "no more than {most} {what} are asked for, and with {units} in each layer the network still has {least}; {instead}"
+        )))
+    }
+
+    /// Inputs of layer `index` come in multiples of this: pixels in any number.
+    pub(super) fn multiple_of(self, index: usize) -> usize {
+        if index == 0 { 1 } else { self.multiple }
+    }
+
+    /// How many units each layer has when all have gone that may.
+    pub(super) fn least_widths(self, architecture: &Architecture) -> Vec<usize> {
+        let mut widths = widths(architecture);
+        let last = widths.len() - 1;
+        for (index, width) in widths[..last].iter_mut().enumerate() {
+            if may_go(architecture, index, self.measure) {
+                *width = self.multiple_of(index).min(*width);
+            }
+        }
+        widths
     }
 }
 

@@ -7,7 +7,7 @@
 //! units leave in blocks, each when its last one would. What is left is solved anew, front to back, so that it gives what the dense network gave. In stages:
 //! each begins with what the one before left. Formulas and sources: `docs/kernels/surgeon.md`.
 
-use super::compact::{CompactNetwork, Measure, columns, size, widths, with_widths};
+use super::compact::{CompactNetwork, Measure, Wanted, columns, may_go, size, widths, with_widths};
 use super::surgery::{MOST_WORK, Settings, chosen_rows};
 use crate::engine::{ActiveRows, Engine, Refit, Rows, SurgeonLayer, Watch};
 use crate::error::{Error, Result};
@@ -15,17 +15,6 @@ use crate::network::{Architecture, Layer, ParameterLayout};
 
 /// How many times smaller a network becomes in one stage.
 const STAGE: f64 = 1.25;
-
-/// How small a network is to be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Wanted {
-    /// What is measured.
-    pub measure: Measure,
-    /// And how much of it may be left.
-    pub most: usize,
-    /// Of this number each hidden layer that loses units keeps a multiple; 1 for any number.
-    pub multiple: usize,
-}
 
 /// A dense network, and what its units are to give on calibration images.
 pub struct WholeInputs<'a> {
@@ -268,49 +257,6 @@ impl<'a> WholeInputs<'a> {
     }
 }
 
-impl Wanted {
-    /// Fails with [`Error::Usage`] where the smallest network of this architecture is larger, and for multiples of 0.
-    pub fn check_reachable(self, architecture: &Architecture) -> Result<()> {
-        let Self { measure, most, multiple } = self;
-        if multiple == 0 {
-            return Err(Error::Usage("units cannot come in multiples of 0; use 1 for any number, or e.g. 16".into()));
-        }
-        let least = size(&with_widths(architecture, &self.least_widths(architecture)), measure);
-        if most >= least {
-            return Ok(());
-        }
-        let what = match measure {
-            Measure::Weights => "weights",
-            Measure::MultiplyAdds => "multiply-adds",
-            Measure::Units => "hidden units",
-        };
-        let (units, instead) = match multiple {
-            1 => ("one unit".to_string(), "ask for a larger one"),
-            _ => (format!("{multiple} units"), "ask for a larger one, or for a smaller --multiple"),
-        };
-        Err(Error::Usage(format!(
-            "no more than {most} {what} are asked for, and with {units} in each layer the network still has {least}; {instead}"
-        )))
-    }
-
-    /// Inputs of layer `index` come in multiples of this: pixels in any number.
-    fn multiple_of(self, index: usize) -> usize {
-        if index == 0 { 1 } else { self.multiple }
-    }
-
-    /// How many units each layer has when all have gone that may.
-    fn least_widths(self, architecture: &Architecture) -> Vec<usize> {
-        let mut widths = widths(architecture);
-        let last = widths.len() - 1;
-        for (index, width) in widths[..last].iter_mut().enumerate() {
-            if may_go(architecture, index, self.measure) {
-                *width = self.multiple_of(index).min(*width);
-            }
-        }
-        widths
-    }
-}
-
 /// One matrix of each layer is inverted: the work grows with the cube of its inputs.
 fn check_work(architecture: &Architecture) -> Result<()> {
     let inputs: Vec<usize> = Layer::all(architecture).iter().map(Layer::inputs).collect();
@@ -323,11 +269,6 @@ fn check_work(architecture: &Architecture) -> Result<()> {
              take hours; train on images of a smaller --side, or take out only what nobody can tell"
         ))),
     }
-}
-
-/// Whether the inputs of layer `index` may go: pixels of a convolution may not, and pixels are no units.
-fn may_go(architecture: &Architecture, index: usize, measure: Measure) -> bool {
-    index > 0 || architecture.convolutions.is_empty() && measure != Measure::Units
 }
 
 /// What layer `index` of a network makes of `input`.

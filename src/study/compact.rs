@@ -5,9 +5,9 @@ use crate::engine::{Control, Engine};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Layer, ParameterLayout};
 use crate::network_files::stored_network::StoredNetwork;
-use crate::pruning::compact::{CompactNetwork, DarkInputs, Findings, Measure, size};
+use crate::pruning::compact::{CompactNetwork, DarkInputs, Findings, Measure, Wanted, size};
 use crate::pruning::surgery::{Settings, calibration_images};
-use crate::pruning::whole_inputs::{Wanted, WholeInputs};
+use crate::pruning::whole_inputs::WholeInputs;
 use serde::Serialize;
 
 /// How small a network is to be, by what it is measured by.
