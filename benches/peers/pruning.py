@@ -141,7 +141,8 @@ def significant(value):
 def ratio(slow, fast):
     """Of pairs of turns: the median with the smallest and the largest."""
     ratios = [a / b for a, b in zip(slow["all"], fast["all"])]
-    return statistics.median(ratios), f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else "one round"
+    return statistics.median(ratios), f"{statistics.median(ratios):.2f}x ({spread})"
 
 
 def table(head, rows):
