@@ -53,7 +53,7 @@ pub(super) struct CompactArguments {
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     units: Option<Share>,
     /// Each hidden layer that loses units keeps a multiple of this; 1 if not given. Other programs compute convolutions in blocks of
-    /// 16 filters, and 17 take them as long as 32.
+    /// 16 filters, and 22 take them as long as 32.
     #[arg(long, value_name = "N")]
     multiple: Option<usize>,
     /// Which replica, counted from 0; the first if not given.

@@ -22,7 +22,7 @@ pub struct OnnxSettings {
     pub accuracy: Option<f64>,
 }
 
-/// Multiply-adds of a dense layer that take as long as the gather of one number, in ONNX Runtime on two cores: 118 were measured.
+/// Multiply-adds of a dense layer that take about as long as the gather of one number, in ONNX Runtime with AVX-512.
 const GATHER: usize = 128;
 
 /// The model: u8 images `[N, y, x]`, or `[N, y, x, channel]` in colour, any number of them; then the layers, and f32 `logits` or

@@ -72,7 +72,7 @@ impl CellComparison<'_> {
         Ok(removed.into_iter().zip(&times).map(row).collect())
     }
 
-    /// Makes networks of one replica, pruned to several sizes, compact, and times all by turns.
+    /// Makes networks of one replica, pruned to several sizes, compact, and times all alternating.
     pub(super) fn compacted(&mut self, cut: &CutBySize) -> Result<Vec<CompactedRow>> {
         let CutBySize { dense, networks } = cut;
         let (cell, control) = (self.cell, self.control);
