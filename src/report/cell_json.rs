@@ -55,7 +55,7 @@ pub fn of(cell: &Results) -> Value {
         "workload": ledger.workload,
         "ledger": rows,
         "arithmetic_ratio": ledger.workload.arithmetic_ratio(),
-        "total_ratio": ledger.total_ratio(),
+        "total_s": ledger.totals_s().map(|[stability, decay]| json!({ "stability": stability, "decay-sequential": decay })),
         "verdict": Verdict::of(cell),
         "sentences": tables::sentences(cell),
         "chance": cell.chance,

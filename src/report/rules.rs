@@ -1,6 +1,5 @@
 //! Whether the conclusions of a comparison depend on the rule of exponential decay.
 
-use crate::numbers::significant;
 use crate::pruning::{Method, SweepRow};
 use crate::results::accuracy::{self, Curve};
 use crate::results::ledger::{Ledger, LedgerRow};
@@ -25,6 +24,7 @@ pub(super) fn sentence(
     let curve = |method, rule: &str| curves.iter().find(|curve| curve.method == method && curve.rule == rule);
     let names: Vec<&str> = baselines.iter().map(|row| row.rule.as_str()).collect();
     let ratios: Vec<f64> = baselines.iter().map(|row| row.ratio_to_stability).collect::<Option<_>>()?;
+    let ranges: Vec<String> = baselines.iter().map(|row| row.ratio()).collect::<Option<_>>()?;
     let ratios_agree = agree(ratios.iter().map(|&ratio| ratio > CLAIMED_RATIO));
     let won = |contender: Option<&Curve>| -> Option<Vec<Vec<bool>>> {
         names.iter().map(|rule| Some(more_accurate(contender?, curve(Method::DecaySequential, rule)?))).collect()
@@ -41,7 +41,7 @@ pub(super) fn sentence(
          whether that is over 10 times {}; from 50 to 90 % sparsity hold was more accurate on average at this many points: {}, \
          and one-shot pruning at {}, so where hold is ahead {} and where one-shot pruning is {}.",
         listed(names.iter().map(ToString::to_string)),
-        listed(ratios.iter().map(|&ratio| significant(ratio))),
+        listed(ranges.into_iter()),
         depends(ratios_agree),
         shares(&hold),
         shares(&one_shot),

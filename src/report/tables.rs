@@ -2,7 +2,7 @@
 
 use super::layout::{Line, NOTHING, UNKNOWN, headed, wrapped};
 use super::rules;
-use crate::numbers::{counted, significant, thousands, with_spread};
+use crate::numbers::{counted, ranged, significant, thousands, with_spread};
 use crate::pruning::{FOCUS, Method, Repair};
 use crate::results::accuracy::{self, Curve, CurvePoint, TABLE_SPARSITIES, are_several};
 use crate::results::comparison::{InferenceRow, Results};
@@ -25,7 +25,7 @@ pub(super) fn ledger_lines(cell: &Results) -> Vec<Line> {
             label: ledger_label(row),
             columns: vec![
                 per_point.unwrap_or_else(|| NOTHING.into()),
-                row.ratio_to_stability.map_or(NOTHING.into(), significant),
+                row.ratio().unwrap_or(NOTHING.into()),
                 format!("{}{resumed}", significant(row.distinct_points)),
                 row.fixed_s.map_or("none".into(), |seconds| format!("{} s", significant(seconds))),
                 break_even,
@@ -212,7 +212,8 @@ pub(super) fn inference_sentence(cell: &Results) -> Option<String> {
     let is_sized = |row: &&InferenceRow| are_several(&row.layers) && row.sparsity > 0.0;
     let size = |row: &InferenceRow| {
         let smaller = row.smaller?;
-        Some(format!("{smaller:.0}x smaller {:.2}", 1.0 / row.ratio_to_dense))
+        let [most, least] = [row.ratio_to_dense_low?, row.ratio_to_dense_high?].map(f64::recip);
+        Some(format!("{smaller:.0}x smaller {}", ranged([1.0 / row.ratio_to_dense, least, most], "")))
     };
     let sizes: Vec<String> = cell.inference.iter().filter(is_sized).filter_map(size).collect();
     if !sizes.is_empty() {

@@ -6,7 +6,7 @@ use super::digits::{percent, points_of, short};
 use super::layout::{NOTHING, by_points, spread_out, wrapped};
 use super::leading::{self, Leading};
 use crate::network::Architecture;
-use crate::numbers::{counted, known_to, significant};
+use crate::numbers::{counted, known_to, ranged, significant};
 use crate::pruning::{Method, SweepRow};
 use crate::results::accuracy::{self, CurvePoint, at_size, at_sparsity};
 use crate::results::comparison::Results;
@@ -266,19 +266,15 @@ fn whole_sentence(cell: &Results, whole: &[Leading]) -> Option<String> {
     Some(format!("{before}, {chance}. {found}."))
 }
 
-/// How many times as long retraining takes, with its range where both were repeated: `290 (240 to 330)`.
+/// How many times as long retraining takes, with its range: `290 (240 to 330)`. `None` where either was timed only once.
 fn times(retrained: &Leading, other: &Leading) -> Option<String> {
+    // Magnitude stability was timed beside each target.
+    if let (Method::Stability, Some(row)) = (other.curve.method, &retrained.cost) {
+        return row.ratio();
+    }
     let ((slow, slow_range), (fast, fast_range)) = (retrained.milliseconds()?, other.milliseconds()?);
-    let ratio = slow / fast;
-    let range = slow_range.zip(fast_range).filter(|(_, fast)| fast[0] > 0.0);
-    Some(match range {
-        Some(([slow_low, slow_high], [fast_low, fast_high])) => {
-            let [low, high] = [slow_low / fast_high, slow_high / fast_low];
-            let known = |value: f64| known_to(value, Some((high - low) / 2.0));
-            format!("{} ({} to {})", known(ratio), known(low), known(high))
-        }
-        None => significant(ratio),
-    })
+    let ([slow_low, slow_high], [fast_low, fast_high]) = (slow_range?, fast_range.filter(|fast| fast[0] > 0.0)?);
+    Some(ranged([slow / fast, slow_low / fast_high, slow_high / fast_low], ""))
 }
 
 /// What one more point costs, and from how many on not retraining pays.
@@ -287,13 +283,18 @@ fn cost_sentence(cell: &Results, layer: &[Leading]) -> Option<String> {
     let cheap = layer.iter().find(|one| !one.retrains() && one.milliseconds().is_some());
     let (decay, cheap) = (decay?, cheap?);
     let stability = layer.iter().find(|one| one.curve.method == Method::Stability && one.short != cheap.short);
-    let ratio = times(decay, cheap).unwrap_or_default();
     let papers = match stability.and_then(|one| times(decay, one)) {
         Some(times) => format!(", {times} by stability (paper: over 10)"),
         None if cheap.curve.method == Method::Stability => " (paper: over 10)".into(),
         None => String::new(),
     };
-    let mut cost = format!("One point by retraining costs as much as {ratio} by the {}{papers}.", cheap.short);
+    let mut cost = match times(decay, cheap) {
+        Some(ratio) => format!("One point by retraining costs as much as {ratio} by the {}{papers}.", cheap.short),
+        None => {
+            let known = |one: &Leading| one.milliseconds().map_or(NOTHING.into(), |(middle, _)| significant(middle));
+            format!("One point takes {} ms by retraining, {} ms by the {}.", known(decay), known(cheap), cheap.short)
+        }
+    };
     if let Some(even) = cheap.cost.as_ref().and_then(|row| cell.ledger.break_even(row)) {
         let from = |points: f64| match points.ceil() {
             whole if whole <= 1.0 => "from the first on".to_string(),

@@ -181,11 +181,22 @@ impl LedgerRow {
 }
 
 impl LedgerRow {
-    /// The ratio to `stability` with its range, for people: `290 (240 to 330)`.
+    /// Takes in how many times as long a point took as one by `stability` beside it, if that was measured more than once.
+    pub(crate) fn beside_stability(&mut self, ratio: Option<Spread>) {
+        let ratio = ratio.filter(|ratio| ratio.count > 1);
+        self.ratio_to_stability = ratio.map(|ratio| ratio.median);
+        self.ratio_to_stability_low = ratio.map(|ratio| ratio.low);
+        self.ratio_to_stability_high = ratio.map(|ratio| ratio.high);
+    }
+
+    /// The ratio to `stability` with its range, for people: `290 (240 to 330)`. Without a range nobody should quote it, and there is
+    /// none.
     pub fn ratio(&self) -> Option<String> {
-        let ratio = self.ratio_to_stability?;
-        let range = self.ratio_to_stability_low.zip(self.ratio_to_stability_high);
-        Some(range.map_or_else(|| significant(ratio), |(low, high)| ranged([ratio, low, high], "")))
+        if self.method == Method::Stability {
+            return Some("1".into());
+        }
+        let numbers = [self.ratio_to_stability?, self.ratio_to_stability_low?, self.ratio_to_stability_high?];
+        Some(ranged(numbers, ""))
     }
 }
 
@@ -226,14 +237,11 @@ impl Ledger {
             else {
                 return row;
             };
-            let spread = Spread::of_ratios(&blocks, own).filter(|spread| spread.count > 1);
+            let mut row = row;
+            row.beside_stability(Spread::of_ratios(&blocks, own));
             let of_marginals = row.marginal_ms.zip(*marginal_ms).map(|(marginal, ms)| marginal / ms);
-            LedgerRow {
-                ratio_to_stability: spread.map(|spread| spread.median).or(of_marginals),
-                ratio_to_stability_low: spread.map(|spread| spread.low),
-                ratio_to_stability_high: spread.map(|spread| spread.high),
-                ..row
-            }
+            row.ratio_to_stability = row.ratio_to_stability.or(of_marginals);
+            row
         };
         let rows = measured.into_iter().map(charge).collect();
         Self { workload, rows }
@@ -254,33 +262,34 @@ impl Ledger {
             .then(|| BreakEven { points: points(fixed_s), points_if_trained: points(fixed_s - row.train_s) })
     }
 
-    /// Total time of exponential decay, one target after the other, divided by the total of `stability` for as many points, fixed costs
-    /// included and building and copying left out on both sides.
-    pub fn total_ratio(&self) -> Option<f64> {
+    /// Seconds of all replicas for as many points as exponential decay has targets, `[stability, decay-sequential]`: fixed costs
+    /// included, building and copying left out on both sides.
+    pub fn totals_s(&self) -> Option<[f64; 2]> {
         let (ms, ed) = (self.row(Method::Stability)?, self.row(Method::DecaySequential)?);
         let points_s = |marginal_ms: f64| marginal_ms / 1000.0 * ed.distinct_points * f64::from(ed.replicates);
-        Some(points_s(ed.marginal_ms?) / (ms.fixed_s? + points_s(ms.marginal_ms?)))
+        Some([ms.fixed_s? + points_s(ms.marginal_ms?), points_s(ed.marginal_ms?)])
     }
 
-    /// The sentence that a reader may quote: the marginal ratio beside what arithmetic alone predicts, and the total
-    /// ratio. `None` unless `stability` and `decay-sequential` were both measured.
+    /// The sentence that a reader may quote: the marginal ratio beside what arithmetic alone predicts, and both totals.
+    /// `None` unless `stability` and `decay-sequential` were both measured.
     pub fn summary(&self) -> Option<String> {
         let (ms, ed) = (self.row(Method::Stability)?, self.row(Method::DecaySequential)?);
         let (ms_marginal, ed_marginal) = (ms.marginal_ms?, ed.marginal_ms?);
+        let [ms_s, ed_s] = self.totals_s()?;
+        let measured = ed.ratio().zip(ed.blocks);
         Some(format!(
             "On {} with {}, one more operating point of one replica took {} ms with magnitude stability and {} ms with \
-             exponential decay: {} times as long{} (arithmetic alone predicts {}; the paper says over 10). Training \
-             included, {} points of exponential decay took {} times as long as {} of magnitude stability.",
+             exponential decay{} (arithmetic alone predicts {} times as long; the paper says over 10). All replicas \
+             together, {} points of exponential decay took {} s, and as many of magnitude stability {} s, training included.",
             self.workload.data_set,
             self.workload.model,
             significant(ms_marginal),
             significant(ed_marginal),
-            ed.ratio()?,
-            ed.blocks.map(|blocks| format!(" in {blocks} blocks")).unwrap_or_default(),
+            measured.map(|(ratio, blocks)| format!(": {ratio} times as long in {blocks} blocks")).unwrap_or_default(),
             significant(self.workload.arithmetic_ratio()),
             significant(ed.distinct_points),
-            significant(self.total_ratio()?),
-            significant(ed.distinct_points),
+            significant(ed_s),
+            significant(ms_s),
         ))
     }
 
@@ -376,9 +385,10 @@ mod tests {
     }
 
     #[test]
-    fn total_ratio_charges_the_fixed_cost() {
-        // 105 s of decay against 100 s fixed and 21 x 5 points at 10 ms.
-        assert!((ledger().total_ratio().unwrap() - 105.0 / 101.05).abs() < 1e-12);
+    fn totals_charge_the_fixed_cost() {
+        // 100 s fixed and 21 x 5 points at 10 ms against 105 s of decay.
+        let [stability_s, decay_s] = ledger().totals_s().unwrap();
+        assert!((stability_s - 101.05).abs() < 1e-12 && (decay_s - 105.0).abs() < 1e-12);
     }
 
     #[test]
@@ -424,11 +434,17 @@ mod tests {
 
     #[test]
     fn sentences_name_the_ratios_and_where_the_gain_comes_from() {
-        let ledger = ledger();
+        let mut ledger = ledger();
         let quotable = ledger.summary().unwrap();
-        for part in ["10 ms", "1,000 ms", ": 100 times", "predicts 945", "took 1.04 times as long"] {
+        let totals = "21 points of exponential decay took 105 s, and as many of magnitude stability 101 s, training";
+        for part in ["10 ms", "1,000 ms", "decay (arithmetic alone predicts 945 times", totals] {
             assert!(quotable.contains(part), "{part}: {quotable}");
         }
+        // A ratio is quoted with its range or not at all.
+        ledger.rows[2].beside_stability(Spread::of(&[90.0, 100.0, 120.0]));
+        ledger.rows[2].blocks = Some(3);
+        let quotable = ledger.summary().unwrap();
+        assert!(quotable.contains(": 100 (90 to 120) times as long in 3 blocks"), "{quotable}");
         let honest = ledger.caveat();
         for part in ["not retraining", "(5 ms a point)", "below about 33 points", "needed anyway"] {
             assert!(honest.contains(part), "{part}: {honest}");

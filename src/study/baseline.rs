@@ -199,10 +199,9 @@ impl CellComparison<'_> {
         blocks_ms: Vec<f64>,
         stability_ms: &[f64],
     ) {
-        let ratio = Spread::of_ratios(&blocks_ms, stability_ms).filter(|ratio| ratio.count > 1);
         let sum = |part: fn(&DecayRun) -> f64| runs.iter().map(part).sum::<f64>();
         let points = asked.targets.len();
-        let row = LedgerRow {
+        let mut row = LedgerRow {
             method,
             rule: rule.name().into(),
             layers: asked.layers.into(),
@@ -213,11 +212,9 @@ impl CellComparison<'_> {
             build_s: sum(|run| run.overheads.build.as_secs_f64()),
             transfer_s: sum(|run| run.overheads.transfer.as_secs_f64()),
             resumed: runs.iter().any(|run| run.resumed),
-            ratio_to_stability: ratio.map(|ratio| ratio.median),
-            ratio_to_stability_low: ratio.map(|ratio| ratio.low),
-            ratio_to_stability_high: ratio.map(|ratio| ratio.high),
             ..LedgerRow::default()
         };
+        row.beside_stability(Spread::of_ratios(&blocks_ms, stability_ms));
         self.measured.push((row, blocks_ms));
     }
 

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 pub(super) const REPETITIONS: usize = 5;
 /// Weights of a history that are sorted at once.
 const RANKED_WEIGHTS: usize = 4 << 20;
-/// No repetition begins that would end later than this. A sweep that takes longer is measured once.
+/// What repetitions of a method may take. One that takes longer is not repeated with all others in turn.
 const REPEAT_WITHIN: Duration = Duration::from_secs(5);
 
 /// A comparison of one cell that was just made.
@@ -63,7 +63,7 @@ pub fn compare(
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope {
-    /// No repetition of a measurement begins that would end later than this.
+    /// What repetitions of a method may take, so that it has its turn with all others.
     pub(super) repeat_within: Duration,
     /// Whether exponential decay also trains all targets in one batch, beside one after the other.
     pub(super) decays_together: bool,

@@ -14,12 +14,15 @@ use crate::pruning::{Method, Repair, SweepRow, sweep};
 use crate::results::accuracy::TABLE_SPARSITIES;
 use crate::results::ledger::LedgerRow;
 use crate::statistics::mean;
+use crate::statistics::order::Spread;
 use crate::training::Trained;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How long all blocks of a part may take together, in units of what is waited for one method.
 const METHODS: u32 = 4;
+/// Turns of a method that takes too long to have its turn with the others.
+const SLOW_REPETITIONS: usize = 3;
 
 impl CellComparison<'_> {
     /// What rows of a part have in common.
@@ -121,8 +124,7 @@ impl CellComparison<'_> {
         Ok(())
     }
 
-    /// Takes in the method that was charged last, with so many points that differ, if one turn, which took `once`, is so short that
-    /// some more fit into the time that is waited.
+    /// Takes in the method that was charged last, with so many points that differ and a first turn that took `once`.
     pub(super) fn repeat<'p>(
         &self,
         blocks: &mut Blocks<'p, Self>,
@@ -130,34 +132,59 @@ impl CellComparison<'_> {
         once: Duration,
         again: Again<'p, Self>,
     ) {
-        if once * REPETITIONS as u32 <= self.scope.repeat_within && distinct > 0 {
-            blocks.push(Repeated { place: self.measured.len() - 1, distinct, again });
+        if distinct > 0 {
+            blocks.push(Repeated { place: self.measured.len() - 1, distinct, once, again });
         }
     }
 
-    /// Measures what a point of each of these methods costs, in place of what its first turn took.
-    pub(super) fn in_turn(&mut self, batch: &mut Batch, mut blocks: Blocks<'_, Self>) -> Result<()> {
-        if blocks.is_empty() {
-            return Ok(());
-        }
+    /// Measures what a point of each of these methods costs, in place of what its first turn took: quick methods in turn, then each
+    /// slow one, which has few turns, beside magnitude stability.
+    pub(super) fn in_turn(&mut self, batch: &mut Batch, blocks: Blocks<'_, Self>) -> Result<()> {
+        let is_quick = |method: &Repeated<'_, Self>| method.once * REPETITIONS as u32 <= self.scope.repeat_within;
+        let (mut quick, slow): (Blocks<'_, Self>, _) = blocks.into_iter().partition(is_quick);
         let within = self.scope.repeat_within * METHODS;
-        let turns = Turns { rounds: REPETITIONS, within, enough: 0.0 };
-        let total = (blocks.len() * (1 + REPETITIONS)) as u64;
         let control = self.control;
-        let taken = control.stage("what a point costs, methods in turn", total, "turns", |watch| {
-            by_turns(blocks.len(), turns, |which| {
+        let total = quick.len() * (1 + REPETITIONS) + slow.len() * SLOW_REPETITIONS;
+        control.stage("what a point costs, methods in turn", total as u64, "turns", |watch| {
+            let turns = Turns { rounds: REPETITIONS, within, enough: 0.0 };
+            let taken = by_turns(quick.len(), turns, |which| {
                 watch.check()?;
-                let taken = (blocks[which].again)(self, batch);
+                let taken = (quick[which].again)(self, batch);
                 (watch.progress)(1);
                 taken
-            })
-        })?;
-        for (Repeated { place, distinct, .. }, seconds) in blocks.iter().zip(taken) {
-            let (row, blocks_ms) = &mut self.measured[*place];
-            row.prune_evaluate_s = mean(&seconds);
-            *blocks_ms = seconds.iter().map(|seconds| seconds * 1e3 / *distinct as f64).collect();
-        }
-        Ok(())
+            })?;
+            for (method, seconds) in quick.iter().zip(taken) {
+                self.take_turns(method, &seconds);
+            }
+            let stability = quick.iter().position(|method| self.measured[method.place].0.method == Method::Stability);
+            let started = Instant::now();
+            for mut method in slow {
+                let (mut own, mut ratios) = (Vec::new(), Vec::new());
+                while own.len() < SLOW_REPETITIONS && started.elapsed() + method.once <= within {
+                    watch.check()?;
+                    own.push((method.again)(self, batch)?);
+                    if let (Some(place), Some(&own)) = (stability, own.last()) {
+                        let beside = &mut quick[place];
+                        // What the slow method has driven out of the caches is read again first.
+                        (beside.again)(self, batch)?;
+                        let stability_ms = (beside.again)(self, batch)? / beside.distinct as f64;
+                        ratios.push(own / method.distinct as f64 / stability_ms);
+                    }
+                    (watch.progress)(1);
+                }
+                if own.len() == SLOW_REPETITIONS {
+                    self.take_turns(&method, &own);
+                    self.measured[method.place].0.beside_stability(Spread::of(&ratios));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn take_turns(&mut self, method: &Repeated<'_, Self>, seconds: &[f64]) {
+        let (row, blocks_ms) = &mut self.measured[method.place];
+        row.prune_evaluate_s = mean(seconds);
+        *blocks_ms = seconds.iter().map(|seconds| seconds * 1e3 / method.distinct as f64).collect();
     }
 
     /// ` of all layers`, where it is not the focus layer.

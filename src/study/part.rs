@@ -125,6 +125,8 @@ pub(super) struct Repeated<'p, C> {
     pub(super) place: usize,
     /// Points that differ.
     pub(super) distinct: usize,
+    /// What the first turn took.
+    pub(super) once: Duration,
     pub(super) again: Again<'p, C>,
 }
 

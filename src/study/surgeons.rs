@@ -29,9 +29,6 @@ struct Solved {
     network: PrunedNetwork,
 }
 
-/// What is waited for repetitions of a method that solves weights anew is so many times less than of others.
-const SOLVING: u32 = 5;
-
 impl<'c> CellComparison<'c> {
     /// How many images calibrate.
     pub(super) fn calibration_images(&self) -> usize {
@@ -312,8 +309,7 @@ impl<'c> CellComparison<'c> {
             };
             Ok(seconds(work)?.1)
         };
-        // Solving takes long: five times as long as the others is not waited for.
-        self.repeat(blocks, distinct, once * SOLVING, Box::new(again));
+        self.repeat(blocks, distinct, once, Box::new(again));
         self.solved_rows(part, (method, rule), &solved, &evaluations);
         Ok(())
     }
