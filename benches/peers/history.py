@@ -1,4 +1,4 @@
-"""A history of 150 epochs x replicas x 900 nodes of weights that move less and less."""
+"""A history of 150 epochs x replicas x 900 weights of weights that move less and less."""
 import numpy as np
 
 from network import arguments

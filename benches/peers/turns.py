@@ -1,4 +1,4 @@
-"""Measuring two or more things by turns: first one of each, then the next of each; what drifts on the machine meets all."""
+"""Measuring two or more things in turn: first one of each, then the next of each; what drifts on the machine meets all."""
 import json
 import os
 import statistics

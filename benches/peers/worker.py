@@ -1,6 +1,6 @@
 """How a script of this folder is driven: it warms up, then measures once for every line it is sent, until there are no more.
 
-So each tool is started and compiled once, and still measured by turns with the others; while one measures the rest wait.
+So each tool is started and compiled once, and still measured in turn with the others; while one measures the rest wait.
 """
 import sys
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Shares of weights that are not zero.
 pub const DENSITIES: [f64; 9] = [0.01, 0.02, 0.05, 0.1, 1.0 / 6.0, 0.25, 0.35, 0.5, 1.0];
-/// How often the ways are timed, by turns.
+/// How often the ways are timed, in turn.
 const TURNS: Turns = Turns { rounds: 9, within: Duration::from_secs(5), enough: 0.0 };
 /// Samples that are computed together in blocks of registers, as the engine does.
 const SAMPLES: usize = 96;

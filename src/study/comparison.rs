@@ -29,8 +29,8 @@ use crate::training::{NumberHash, Trained, hash};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How often the marginal work of a method is repeated, all methods in turn.
-pub(super) const REPETITIONS: usize = 5;
+/// How often the marginal work of a method is repeated, all methods in turn: as many as an interval needs that leaves out the extremes.
+pub(super) const REPETITIONS: usize = 9;
 /// Weights of a history that are sorted at once.
 const RANKED_WEIGHTS: usize = 4 << 20;
 /// What repetitions of a method may take. One that takes longer is not repeated with all others in turn.

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How long all blocks of a part may take together, in units of what is waited for one method.
-const METHODS: u32 = 4;
+const METHODS: u32 = 6;
 /// Turns of a method that takes too long to have its turn with the others.
 const SLOW_REPETITIONS: usize = 3;
 

@@ -3,6 +3,11 @@
 use crate::digits;
 use crate::program::{Table, fresh_folder, holdfast, manifest, text};
 use crate::run_folder::smoke;
+use holdfast::report::verdict::Verdict;
+use holdfast::report::{Provenance, tables};
+use holdfast::results::comparison::Results;
+use holdfast::run::configuration::Configuration;
+use holdfast::run_folder::Manifest;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -240,6 +245,41 @@ fn names_from_a_run_folder_stay_text() {
     );
     assert!(!page.contains("<b>") && !page.contains("<b "), "a name became markup");
     assert_eq!(page.matches("</script>").count(), 3, "the numbers of two sliders and the script");
+}
+
+/// What the run that is kept says today, all tables.
+fn kept_run() -> String {
+    let folder = fresh_folder("kept-run");
+    let file = fs::File::open("docs/results/full-mnist.zip").expect("docs/results/update has kept its run");
+    zip::ZipArchive::new(file).unwrap().extract(&folder).unwrap();
+    let manifest: Manifest = serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let configuration: Configuration = serde_json::from_value(manifest.configuration.clone()).unwrap();
+    let cell = Results::read_back(&configuration, &folder).unwrap();
+    let verdict = Verdict::of(&cell).text(&Provenance::from(&manifest).machine, cell.judged_by(), "runs/paper");
+    format!("{verdict}\n{}", tables::text(&cell))
+}
+
+#[test]
+fn the_pages_say_what_the_run_that_is_kept_says() {
+    const AGAIN: &str = "unpack docs/results/full-mnist.zip into a folder and give that to docs/results/update";
+    let run = kept_run();
+    let page = fs::read_to_string("docs/results/full-mnist.md").unwrap();
+    assert!(page.contains(run.trim_end()), "docs/results/full-mnist.md says something else; {AGAIN}");
+    let readme = fs::read_to_string("README.md").unwrap();
+    let part = |name: &str| {
+        let (_, rest) = readme.split_once(&format!("<!-- {name} -->")).unwrap();
+        rest.split_once(&format!("<!-- /{name} -->")).unwrap().0.to_string()
+    };
+    for name in ["answer", "result"] {
+        let part = part(name);
+        let (quoted, block) = part.split_once("```text\n").unwrap();
+        let block = block.trim_end().trim_end_matches("```").trim_end();
+        assert!(block.lines().count() > 10 && run.contains(block), "README.md, {name}, says something else; {AGAIN}");
+        // Sentences are quoted without their line breaks.
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sentences = quoted.trim_start().strip_prefix("> ").map(words).unwrap_or_default();
+        assert!(words(&run).contains(&sentences), "README.md, {name}, quotes something else; {AGAIN}");
+    }
 }
 
 #[test]

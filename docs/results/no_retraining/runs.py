@@ -12,7 +12,7 @@ TARGETS = "--ed-targets 80%,90%,95%"
 DNN = "compare --preset paper --model dnn"
 CNN = "compare --preset paper --model cnn"
 # One pair on which one setting at a time is turned, the whole network alone.
-SMALL = f"{DNN} --training-images 20000 --epochs 30 --replicates 5 {SIZES}"
+SMALL = f"{DNN} --training-images 20000 --epochs 30 --replicates 10 {SIZES}"
 TURNED = f"{SMALL} --layers all --surgeons one {NO_DECAY}"
 
 # The pairs of network and data that every question is asked of, in the order of the page.
@@ -56,10 +56,10 @@ def comparisons():
         )
     yield "mnist-cnn", f"{CNN} --training-images 10000 --epochs 40 --replicates 5 {SIZES} --ed-targets 90%"
     yield YARDSTICK, (
-        "compare --preset paper --model dnn --hidden 40,20 --no-bias --epochs 30 --replicates 3 --surgeons one --layers all"
+        "compare --preset paper --model dnn --hidden 40,20 --no-bias --epochs 30 --replicates 10 --surgeons one --layers all"
         f" --stages 2,3,4,5,6,8,10,12,15,20,30,50 --calibration-images 6000 --polish 2 {NO_DECAY}"
     )
-    yield "xr-dnn", f"{DNN} --data xr-synthetic --side 28 --epochs 60 --replicates 5 {SIZES} {TARGETS}"
+    yield "xr-dnn", f"{DNN} --data xr-synthetic --side 28 --epochs 60 --replicates 10 {SIZES} {TARGETS}"
     yield "fashion-dnn-cosine", (
         f"{DNN} --data {FASHION} --training-images 10000 --epochs 60 --replicates 10 {SIZES} --schedule cosine {NO_DECAY}"
     )
