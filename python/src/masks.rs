@@ -173,7 +173,7 @@ fn tensor_scores<'a, S>((scores, before_others): (&'a [S], Option<&'a [bool]>)) 
 fn named_scope(py: Python<'_>, name: &str) -> PyResult<Scope> {
     let all = [Scope::Global, Scope::Layer, Scope::Lamp];
     all.into_iter()
-        .find(|scope| scope.name() == name)
+        .find(|scope| scope.to_string() == name)
         .ok_or_else(|| usage(py, &format!("scope {name:?} is not known; use global, layer or lamp")))
 }
 

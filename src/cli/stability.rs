@@ -364,8 +364,8 @@ pub(super) fn run(arguments: &StabilityArguments) -> Result<()> {
     };
     let mut text = format!(
         "{described}; followed by {}, {} tolerance, against the {}\n",
-        reading.tracking.name(),
-        reading.tolerance_kind.name(),
+        reading.tracking,
+        reading.tolerance_kind,
         match reading.against {
             Against::Last => "last epoch",
             Against::Previous => "epoch after",

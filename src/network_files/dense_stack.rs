@@ -18,25 +18,19 @@ const SHOWN: usize = 12;
 const MOST_ORDERED: usize = 7;
 
 /// Which axis of a weight matrix counts the inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 pub enum Orientation {
     /// `[in, out]`, as Keras and JAX have it, and this program.
     #[serde(rename = "in,out")]
+    #[strum(to_string = "[in, out]")]
     InOut,
     /// `[out, in]`, as PyTorch has it.
     #[serde(rename = "out,in")]
+    #[strum(to_string = "[out, in]")]
     OutIn,
 }
 
 impl Orientation {
-    /// As messages have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::InOut => "[in, out]",
-            Self::OutIn => "[out, in]",
-        }
-    }
-
     /// Where our `[in, out]` place of a matrix of `inputs x outputs` lies in a file.
     fn place(self, [inputs, outputs]: [usize; 2], place: usize) -> usize {
         match self {
@@ -330,11 +324,11 @@ fn orientations(
     {
         return Err(Error::Usage(format!(
             "--dense-axes says {}, and {} of {:?} reads {} numbers, so it is {}; leave --dense-axes out",
-            said.name(),
+            said,
             found[place].weight,
             found[place].shape,
             arriving[place],
-            if said == Orientation::InOut { Orientation::OutIn.name() } else { Orientation::InOut.name() }
+            if said == Orientation::InOut { Orientation::OutIn } else { Orientation::InOut }
         )));
     }
     let mut of_others: Vec<Orientation> = known.iter().flatten().copied().collect();
@@ -362,8 +356,7 @@ fn orientations(
                 if !why.is_empty() {
                     notices.push(format!(
                         "{} is square and read as {}, {why}; --dense-axes says otherwise",
-                        layer.weight,
-                        axes.name()
+                        layer.weight, axes
                     ));
                 }
                 axes

@@ -11,9 +11,10 @@ use order::Order;
 use serde::{Deserialize, Serialize};
 
 /// Among which weights those that go are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Scope {
     /// Each tensor for itself: the same share of all.
     #[default]
@@ -23,17 +24,6 @@ pub enum Scope {
     /// Among all weights: one threshold on the square of a score divided by the sum of that and of all larger squares of its
     /// tensor (LAMP; Lee et al. 2021), so that no tensor runs empty before the others.
     Lamp,
-}
-
-impl Scope {
-    /// The name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Layer => "layer",
-            Self::Global => "global",
-            Self::Lamp => "lamp",
-        }
-    }
 }
 
 /// Which end of the scores goes first. Weights are sorted by descending score, ties by lower tensor, then by lower index, and

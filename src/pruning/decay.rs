@@ -18,7 +18,8 @@ const LEFT_OF_DECAYED: f64 = 0.001;
 const LONGEST_INTERVAL: u64 = 100;
 
 /// How the baseline prunes while it trains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Rule {
     /// The surviving fraction decays exponentially towards the target's.
     Density,
@@ -36,16 +37,6 @@ pub enum Rule {
 impl Rule {
     /// All rules, the default first.
     pub const ALL: [Self; 4] = [Self::Density, Self::Exd, Self::Soft, Self::Cubic];
-
-    /// Name in files and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Density => "density",
-            Self::Exd => "exd",
-            Self::Soft => "soft",
-            Self::Cubic => "cubic",
-        }
-    }
 }
 
 /// When and how a training run towards one target sparsity changes its mask. A pure function of the step: a run that was

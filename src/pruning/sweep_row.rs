@@ -6,59 +6,67 @@ use std::fmt;
 use std::ops::Deref;
 
 /// How the removed weights were chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::VariantArray,
+)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Method {
     /// Nothing is removed: the network as it was trained.
     #[default]
+    #[cfg_attr(feature = "cli", value(skip))]
     Dense,
     /// Magnitude stability below a threshold (Riedel & Segev 2023).
     #[serde(alias = "ms")]
+    #[cfg_attr(feature = "cli", value(alias = "ms"))]
     Stability,
     /// Largest settling tolerance first.
     Settle,
     /// Smallest holding magnitude first.
     Hold,
-    /// Smallest holding magnitude times the norm of the weight's input first.
+    /// Smallest holding magnitude times the norm of the weight's input, over calibration images, first.
     HoldInput,
-    /// Smallest magnitude of the trained weights first (one-shot pruning).
+    /// Smallest trained weight first (one-shot pruning).
     Magnitude,
     /// As [`Self::Magnitude`], but frozen weights go before all others.
+    #[cfg_attr(feature = "cli", value(skip))]
     MagnitudeFrozenFirst,
     /// Weights at random.
+    #[cfg_attr(feature = "cli", value(skip))]
     Random,
-    /// Smallest magnitude times the norm of the weight's input first (Sun et al. 2024).
+    /// Smallest weight times the norm of its input, over calibration images, first (Sun et al. 2024).
     Wanda,
-    /// What the units lose least by first, the other weights each time taking over (optimal brain surgeon).
+    /// What the units lose least by on calibration images first, the other weights each time taking over (optimal brain surgeon).
     Surgeon,
-    /// As [`Self::Surgeon`], weights compared by how much of their magnitude they held.
+    /// As the surgeon, weights compared by how much of their magnitude they held.
     HoldSurgeon,
     /// Trained anew for each target while pruning towards it, one target after the other.
     #[serde(alias = "ed-sequential")]
+    #[cfg_attr(feature = "cli", value(skip))]
     DecaySequential,
     /// The same, all targets and replicas in one batch.
     #[serde(alias = "ed-batched")]
+    #[cfg_attr(feature = "cli", value(skip))]
     DecayBatched,
 }
 
 impl Method {
-    /// The name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dense => "dense",
-            Self::Stability => "stability",
-            Self::Settle => "settle",
-            Self::Hold => "hold",
-            Self::HoldInput => "hold-input",
-            Self::Magnitude => "magnitude",
-            Self::MagnitudeFrozenFirst => "magnitude-frozen-first",
-            Self::Random => "random",
-            Self::Wanda => "wanda",
-            Self::Surgeon => "surgeon",
-            Self::HoldSurgeon => "hold-surgeon",
-            Self::DecaySequential => "decay-sequential",
-            Self::DecayBatched => "decay-batched",
-        }
+    /// Whether it is one of the surgeons, which solve what stays anew.
+    pub fn is_surgeon(self) -> bool {
+        matches!(self, Self::Surgeon | Self::HoldSurgeon)
     }
 
     /// Whether each operating point is trained anew, so that training is part of what a point costs.
@@ -78,12 +86,6 @@ impl Method {
                 | Self::MagnitudeFrozenFirst
                 | Self::HoldSurgeon
         )
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name())
     }
 }
 
@@ -123,25 +125,16 @@ impl fmt::Display for Layers {
 }
 
 /// What is done about the weights that stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Repair {
     /// Nothing.
     #[default]
     Cut,
     /// They are solved anew, in closed form, so that units give what they gave before; see [`super::surgery`].
     Refit,
-}
-
-impl Repair {
-    /// The name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cut => "cut",
-            Self::Refit => "refit",
-        }
-    }
 }
 
 /// One operating point of one replica. The order of the fields is the order of the columns of `sweep.csv`.
@@ -203,25 +196,11 @@ pub struct SweepRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use strum::VariantArray;
 
     #[test]
     fn files_and_terminal_spell_a_method_the_same_way() {
-        use Method::*;
-        for method in [
-            Dense,
-            Stability,
-            Settle,
-            Hold,
-            HoldInput,
-            Magnitude,
-            MagnitudeFrozenFirst,
-            Random,
-            Wanda,
-            Surgeon,
-            HoldSurgeon,
-            DecaySequential,
-            DecayBatched,
-        ] {
+        for method in Method::VARIANTS {
             assert_eq!(serde_json::to_value(method).unwrap(), method.to_string());
         }
     }

@@ -88,8 +88,8 @@ pub fn switches(configuration: &Configuration) -> String {
          by {pixel_scale}, images {images}, all of them trained on; batch {batch}, learning rate {}, seed {seed}; {replaced}, at most {} of a \
          cell.",
         configuration.tolerance.first().copied().unwrap_or_default(),
-        configuration.tolerance_kind.name(),
-        configuration.tracking.name(),
+        configuration.tolerance_kind,
+        configuration.tracking,
         compared_with(configuration.against),
         match schedule {
             LearningRate::Constant => "constant",
@@ -160,8 +160,8 @@ pub(super) fn sensitivity(rows: &[SensitivityRow]) -> Grid {
                 }
                 let first = [
                     wanted.clone(),
-                    reading.tracking.name().to_string(),
-                    format!("{tolerance} {}", reading.tolerance_kind.name()),
+                    reading.tracking.to_string(),
+                    format!("{tolerance} {}", reading.tolerance_kind),
                     compared_with(reading.against).into(),
                 ];
                 lines.push(first.into_iter().chain(cells.iter().map(mean)).collect());

@@ -18,25 +18,16 @@ use std::path::{Path, PathBuf};
 const ALONE: &str = "history";
 
 /// Which weights of a training a network has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, strum::Display)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[strum(serialize_all = "kebab-case")]
 pub enum Base {
     /// After the last epoch.
     #[default]
     Last,
     /// Their mean over the last epochs, half of them unless the run was told otherwise.
     Mean,
-}
-
-impl Base {
-    /// As options and tables have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Mean => "mean",
-        }
-    }
 }
 
 /// One cell of a run folder that `compare` or `train` wrote.

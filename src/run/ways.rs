@@ -7,6 +7,7 @@ use crate::pruning::Method;
 use crate::pruning::calibrated::Ratios;
 use crate::pruning::surgeon::Removal;
 use crate::pruning::surgery::{Settings, Stage, Way};
+use crate::run::recorded::Base;
 use crate::run_folder::arrays::{self, ArrayFile, NamedArray, Values};
 use crate::run_folder::file_kind::Purpose;
 use sha2::{Digest, Sha256};
@@ -72,7 +73,7 @@ fn layers_of(architecture: &Architecture, selection: &Selection) -> Vec<usize> {
 
 impl RecordedWays {
     /// What a set is called in its file.
-    pub fn name(layers: &str, method: Method, base: &str) -> String {
+    pub fn name(layers: &str, method: Method, base: Base) -> String {
         format!("{layers}.{method}.{base}")
     }
 
@@ -272,7 +273,7 @@ mod tests {
         let first = Stage { kept: 6, removals: vec![removal(0, 1, 1), removal(1, 0, 0)] };
         let second = Stage { kept: 5, removals: vec![removal(0, 0, 1)] };
         let way = Way { stages: vec![first, second] };
-        let name = RecordedWays::name("deep", Method::Surgeon, "last");
+        let name = RecordedWays::name("deep", Method::Surgeon, Base::Last);
         (architecture, RecordedWays { name, layers: vec![1, 2], fingerprint: [7; 32], ways: vec![way.clone(), way] })
     }
 

@@ -15,9 +15,10 @@ const WEIGHTS_RANKED_AT_ONCE: usize = 1 << 24;
 const BOUNDS_AT_ONCE: usize = 1 << 20;
 
 /// What is followed back through the epochs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Tracking {
     /// The weight in the same row and column.
     #[default]
@@ -27,9 +28,10 @@ pub enum Tracking {
 }
 
 /// How far a weight may be from the value that it is compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum ToleranceKind {
     /// By a share of the last epoch's magnitude: `|W_t - W| <= tolerance * |W_T|`.
     #[default]
@@ -39,9 +41,10 @@ pub enum ToleranceKind {
 }
 
 /// Which value a weight is compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Against {
     /// That of the last epoch.
     #[default]
@@ -60,36 +63,6 @@ pub struct Reading {
     pub tolerance_kind: ToleranceKind,
     /// What a weight is compared with.
     pub against: Against,
-}
-
-impl Tracking {
-    /// Name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Position => "position",
-            Self::Rank => "rank",
-        }
-    }
-}
-
-impl ToleranceKind {
-    /// Name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Relative => "relative",
-            Self::Absolute => "absolute",
-        }
-    }
-}
-
-impl Against {
-    /// Name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Previous => "previous",
-        }
-    }
 }
 
 impl Reading {

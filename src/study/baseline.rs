@@ -100,8 +100,8 @@ impl CellComparison<'_> {
             FOCUS => (String::new(), String::new()),
             other => (format!(" of layers {other}"), format!("{}-", other.replace(',', "-"))),
         };
-        let session = format!("ed-{place}{}-batched", rule.name());
-        let stage = format!("exponential decay{of}, {}, all targets in one batch", rule.name());
+        let session = format!("ed-{place}{rule}-batched");
+        let stage = format!("exponential decay{of}, {rule}, all targets in one batch");
         if !one_by_one {
             *pace = None;
             let names = [session.as_str(), stage.as_str()];
@@ -112,8 +112,8 @@ impl CellComparison<'_> {
         }
         let (mut one_by_one, mut beside) = (Vec::new(), Vec::new());
         for &target in targets {
-            let stage = format!("exponential decay{of}, {}, to {}", rule.name(), percent(target));
-            let session = format!("ed-{place}{}-{target}", rule.name());
+            let stage = format!("exponential decay{of}, {rule}, to {}", percent(target));
+            let session = format!("ed-{place}{rule}-{target}");
             let take = &mut |own: &[f32]| parameters.add(own);
             one_by_one.push(self.decay(rule, selection, &[target], test, [&session, &stage], take)?);
             if let Some(pace) = pace {
@@ -178,7 +178,7 @@ impl CellComparison<'_> {
         let mut rows = Vec::new();
         for (slot, (&evaluation, kept)) in evaluations.iter().zip(kept).enumerate() {
             let replica = (slot % replicates) as u32;
-            rows.push(context.row(method, rule.name(), replica, kept, 0, evaluation));
+            rows.push(context.row(method, &rule.to_string(), replica, kept, 0, evaluation));
             // The target 0 is the dense net of as many epochs, the same by every rule.
             let is_dense = removed_weights(targets[slot / replicates], selection.weights()) == 0;
             if is_dense && method == Method::DecaySequential && first_rule {
@@ -203,7 +203,7 @@ impl CellComparison<'_> {
         let points = asked.targets.len();
         let mut row = LedgerRow {
             method,
-            rule: rule.name().into(),
+            rule: rule.to_string(),
             layers: asked.layers.into(),
             operating_points: points as u32,
             distinct_points: points as f64,

@@ -199,7 +199,7 @@ impl<'a> CellComparison<'a> {
                 counted: &counted.counted,
             };
             self.dense(&part, "", &dense);
-            self.dense(&part, Base::Mean.name(), &averaged);
+            self.dense(&part, &Base::Mean.to_string(), &averaged);
             let numbers = part.numbers(self.configuration.seed, &sparsities);
             inference.extend(self.inference(&mut trained.batch, test, &part)?);
             let removed = match by_size {

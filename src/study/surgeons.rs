@@ -147,7 +147,7 @@ impl<'c> CellComparison<'c> {
         'c: 'p,
     {
         let Asked { part, calibrated, methods, removed, .. } = asked;
-        let (networks, base) = (&calibrated.networks, calibrated.base.name());
+        let (networks, base) = (&calibrated.networks, calibrated.base);
         for &method in methods {
             let start = Instant::now();
             let stage = format!("paths{}: {method}, {base} weights", self.of(part));
@@ -167,7 +167,7 @@ impl<'c> CellComparison<'c> {
                 (watch.progress)(u64::from(comparison.configuration.replicates));
                 Ok(comparison.operated(method, operated))
             };
-            self.solved(trained, test, asked, (method, base), calibrate_s, Box::new(solve), blocks)?;
+            self.solved(trained, test, asked, (method, &base.to_string()), calibrate_s, Box::new(solve), blocks)?;
             let name = RecordedWays::name(part.layers, method, base);
             let origin = calibrated.origin(&self.cell.architecture, part.selection, self.configuration, self.engine);
             self.ways.push(RecordedWays::new(name, &origin, ratios.as_ref(), ways));
@@ -184,7 +184,7 @@ impl<'c> CellComparison<'c> {
         sizes: &[f64],
     ) -> Result<()> {
         let Asked { part, calibrated, methods, training_overheads, .. } = asked;
-        let (networks, base, replicas) = (&calibrated.networks, calibrated.base.name(), self.configuration.replicates);
+        let (networks, base, replicas) = (&calibrated.networks, calibrated.base, self.configuration.replicates);
         let kept = sizes.iter().map(|&size| networks.kept_at(part.selection, size)).collect::<Result<Vec<_>>>()?;
         // Without polishing, and with it where that is asked for: a row of its own, and a line of the ledger.
         let polishes = [0, self.configuration.polish];
@@ -287,7 +287,7 @@ impl<'c> CellComparison<'c> {
         let (part, base) = (asked.part, asked.calibrated.base);
         let before = self.engine.overheads();
         let control = self.control;
-        let stage = format!("solve anew and evaluate{}: {method}, {} weights", self.of(part), base.name());
+        let stage = format!("solve anew and evaluate{}: {method}, {base} weights", self.of(part));
         let start = Instant::now();
         let replicas = u64::from(self.configuration.replicates);
         let (solved, evaluations) = control.stage(&stage, 2 * replicas, "networks", |watch| {

@@ -162,7 +162,7 @@ fn known_ways(
     let method = if ratios.is_some() { Method::HoldSurgeon } else { Method::Surgeon };
     let file = folder.join(WAYS_FILE);
     let fingerprint = origin.fingerprint(ratios);
-    match ways::find(&file, &format!("{method}.{}", base.name()), origin.architecture, origin.selection, fingerprint)? {
+    match ways::find(&file, &format!("{method}.{base}"), origin.architecture, origin.selection, fingerprint)? {
         Found::Known(ways) => Ok(Some(ways)),
         Found::Nothing => Ok(None),
         Found::Other => {
