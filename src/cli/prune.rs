@@ -14,16 +14,16 @@ use super::stability::HistoryOptions;
 use super::stack::{DataOptions, StackOptions};
 use crate::engine::{Engine, Evaluation};
 use crate::error::{Error, Result};
-use crate::pruning::Repair;
-use crate::pruning::allocation::{Amount, Scope, removed_if_smaller};
+use crate::pruning::allocation::{Amount, removed_if_smaller};
 use crate::pruning::score::{Scores, below_threshold};
 use crate::pruning::surgery::PrunedNetwork;
+use crate::pruning::{Method, Repair, Scope};
 use crate::run::recorded::Base;
 use crate::run_folder::{Manifest, RunFolder, checksum};
 use crate::study::pruned::{self, Loss, PrunedTensor};
 use clap::Args;
 use serde_json::{Value, json};
-use settings::{Choice, CriterionName, Point};
+use settings::{Choice, Point};
 use stack::CalibrationOptions;
 use std::path::PathBuf;
 use subjects::{Subject, Subjects};
@@ -62,7 +62,7 @@ pub(super) struct PruneArguments {
     array: HistoryOptions,
     /// What decides; stability if --min-stability is given, the surgeon with --dense.
     #[arg(long, value_enum)]
-    criterion: Option<CriterionName>,
+    criterion: Option<Method>,
     /// stability: how far a weight may move.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     tolerance: Option<f64>,
@@ -127,7 +127,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
             ));
         }
     };
-    if !matches!(name, CriterionName::Magnitude | CriterionName::Wanda | CriterionName::Surgeon) {
+    if name.reads_history() {
         subjects.list.iter().try_for_each(|subject| subject.followed().map(|_| ()))?;
     }
     let choice = arguments.choice(subjects.epochs())?;
@@ -149,7 +149,7 @@ pub(super) fn run(arguments: &PruneArguments) -> Result<()> {
         Chosen { tensors, state: None, used: Vec::new() }
     };
 
-    let settings = arguments.settings(choice, scope, &subjects);
+    let settings = arguments.settings(name, choice, scope, &subjects);
     let (mut checksums, mut identity) = subjects.checksums()?;
     for Used { file, decides } in &chosen.used {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();

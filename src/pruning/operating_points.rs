@@ -48,11 +48,28 @@ pub struct OperatingPoint {
 /// Controls are asked for every sparsity, and for each number of weights that magnitude stability removes from the same
 /// replica, so that both can be compared in pairs.
 pub fn of_method(method: Method, frozen_first: bool, numbers: &Numbers<'_>) -> Vec<OperatingPoint> {
+    let envelope = numbers.envelope;
+    let weight_count = numbers.history.shape().weight_count;
+    let magnitudes = |replica: usize| -> RemovalOrder {
+        let weights = &numbers.history.reference()[replica * weight_count..][..weight_count];
+        RemovalOrder::smallest_first(&weights.iter().map(|weight| weight.abs()).collect::<Vec<f32>>())
+    };
     (0..numbers.history.shape().replicas)
         .flat_map(|replica| match method {
             Method::Stability => by_thresholds(numbers, replica),
-            Method::Settle | Method::Hold => by_windows(method, frozen_first, numbers, replica),
-            Method::Magnitude | Method::MagnitudeFrozenFirst | Method::Random => controls(method, numbers, replica),
+            Method::Settle => by_windows(frozen_first, numbers, replica, |window| {
+                RemovalOrder::largest_first(&envelope.settling_tolerances(window, replica))
+            }),
+            Method::Hold => by_windows(frozen_first, numbers, replica, |window| {
+                RemovalOrder::smallest_first(envelope.holding_magnitude(window, replica))
+            }),
+            Method::Magnitude => controls(magnitudes(replica), numbers, replica),
+            Method::MagnitudeFrozenFirst => {
+                controls(magnitudes(replica).frozen_first(envelope.frozen_of_replica(replica)), numbers, replica)
+            }
+            Method::Random => {
+                controls(RemovalOrder::random(numbers.seed, replica as u32, weight_count), numbers, replica)
+            }
             // What scores by inputs needs their norms besides these numbers.
             Method::HoldInput | Method::Wanda | Method::Surgeon | Method::HoldSurgeon => Vec::new(),
             Method::Dense | Method::DecaySequential | Method::DecayBatched => Vec::new(),
@@ -78,13 +95,18 @@ fn by_thresholds(numbers: &Numbers<'_>, replica: usize) -> Vec<OperatingPoint> {
         .collect()
 }
 
-/// Every window and sparsity of settle or hold.
-fn by_windows(method: Method, frozen_first: bool, numbers: &Numbers<'_>, replica: usize) -> Vec<OperatingPoint> {
-    let envelope = numbers.envelope;
-    let windows = envelope.windows.iter().enumerate();
+/// Every window and sparsity of settle or hold, by the `order` over the window with an index.
+fn by_windows(
+    frozen_first: bool,
+    numbers: &Numbers<'_>,
+    replica: usize,
+    order: impl Fn(usize) -> RemovalOrder,
+) -> Vec<OperatingPoint> {
+    let frozen = numbers.envelope.frozen_of_replica(replica);
+    let windows = numbers.envelope.windows.iter().enumerate();
     windows
         .flat_map(|(index, &window)| {
-            let order = removal_order(method, frozen_first, envelope, index, replica);
+            let order = if frozen_first { order(index).frozen_first(frozen) } else { order(index) };
             let removed = grid(numbers);
             removed.into_iter().map(move |removed| OperatingPoint {
                 replica,
@@ -96,35 +118,8 @@ fn by_windows(method: Method, frozen_first: bool, numbers: &Numbers<'_>, replica
         .collect()
 }
 
-/// The order in which settle or hold removes the weights of a replica, over the window with index `window`.
-fn removal_order(
-    method: Method,
-    frozen_first: bool,
-    envelope: &WindowedEnvelope,
-    window: usize,
-    replica: usize,
-) -> RemovalOrder {
-    let order = match method {
-        Method::Settle => RemovalOrder::largest_first(&envelope.settling_tolerances(window, replica)),
-        _ => RemovalOrder::smallest_first(envelope.holding_magnitude(window, replica)),
-    };
-    if frozen_first { order.frozen_first(envelope.frozen_of_replica(replica)) } else { order }
-}
-
-/// One-shot magnitude, the same with frozen weights first, or random.
-fn controls(method: Method, numbers: &Numbers<'_>, replica: usize) -> Vec<OperatingPoint> {
-    let weight_count = numbers.history.shape().weight_count;
-    let magnitudes: Vec<f32> = numbers.history.reference()[replica * weight_count..][..weight_count]
-        .iter()
-        .map(|weight| weight.abs())
-        .collect();
-    let order = match method {
-        Method::Magnitude => RemovalOrder::smallest_first(&magnitudes),
-        Method::MagnitudeFrozenFirst => {
-            RemovalOrder::smallest_first(&magnitudes).frozen_first(numbers.envelope.frozen_of_replica(replica))
-        }
-        _ => RemovalOrder::random(numbers.seed, replica as u32, weight_count),
-    };
+/// Every sparsity of a control that removes weights in this `order`, and every number that magnitude stability removes.
+fn controls(order: RemovalOrder, numbers: &Numbers<'_>, replica: usize) -> Vec<OperatingPoint> {
     let matched = by_thresholds(numbers, replica);
     let matched = matched.iter().map(|point| point.kept.iter().filter(|&&kept| !kept).count());
     let removed: BTreeSet<usize> = grid(numbers).into_iter().chain(matched).collect();

@@ -3,7 +3,7 @@
 use super::allocation::{Amount, First, Scope, TensorScores, allocate_each};
 use super::input_norm::{hold_input, wanda};
 use super::masks::{Mask, by_stability};
-use super::operating_points;
+use super::{Method, operating_points};
 use crate::engine::{Engine, Watch};
 use crate::error::{Error, Result};
 use crate::network::Part;
@@ -79,6 +79,19 @@ enum Numbers {
 }
 
 impl Score {
+    /// The score that a method orders weights by; none of those that go another way. What looks at a history does so over `window`.
+    pub fn of_method(method: Method, window: u32, keep_frozen: bool) -> Option<Self> {
+        match method {
+            Method::Settle => Some(Self::Settle { window, keep_frozen }),
+            Method::Hold => Some(Self::Hold { window, keep_frozen }),
+            Method::HoldInput => Some(Self::HoldInput { window, keep_frozen }),
+            Method::Magnitude => Some(Self::Magnitude),
+            Method::Wanda => Some(Self::Wanda),
+            Method::Dense | Method::Stability | Method::MagnitudeFrozenFirst | Method::Random => None,
+            Method::Surgeon | Method::HoldSurgeon | Method::DecaySequential | Method::DecayBatched => None,
+        }
+    }
+
     /// Refuses a window that a history of `epochs` does not allow.
     ///
     /// Fails with [`Error::Usage`].
@@ -91,7 +104,16 @@ impl Score {
         self.window().is_some()
     }
 
-    fn window(self) -> Option<u32> {
+    /// Whether it looks at the norms of inputs over calibration images.
+    pub fn needs_norms(self) -> bool {
+        match self {
+            Self::HoldInput { .. } | Self::Wanda => true,
+            Self::Settle { .. } | Self::Hold { .. } | Self::Magnitude => false,
+        }
+    }
+
+    /// Window of last epochs, where it looks at a history.
+    pub fn window(self) -> Option<u32> {
         match self {
             Self::Settle { window, .. } | Self::Hold { window, .. } | Self::HoldInput { window, .. } => Some(window),
             Self::Magnitude | Self::Wanda => None,

@@ -5,7 +5,7 @@ use super::allocation::{Amount, Scope};
 use super::masks::{Mask, RemovalOrder, by_stability};
 use super::operating_points::{Numbers, OperatingPoint};
 use super::score::{Score, Scores};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::{Part, Selection};
 use std::collections::BTreeMap;
 
@@ -32,45 +32,47 @@ pub struct Request<'a> {
 /// Magnitude stability has only the points that its thresholds give: for each number asked the threshold whose number is nearest,
 /// by their ratio of what is kept.
 ///
-/// Fails as [`Scores::masks`] does, and with [`crate::error::Error::Usage`] where a score needs norms that are missing.
+/// Fails as [`Scores::masks`] does, and with [`Error::Usage`] where the method has no score or needs norms that are missing.
 pub fn points(
     request: &Request<'_>,
     numbers: &Numbers<'_>,
     selection: &Selection,
     norms: &[Vec<Vec<f32>>],
 ) -> Result<Vec<OperatingPoint>> {
+    let &Request { method, window, .. } = request;
+    let score = Score::of_method(method, window, !request.frozen_first);
     let mut points = Vec::new();
     for replica in 0..numbers.history.shape().replicas {
-        match request.method {
-            Method::Stability => points.extend(nearest_thresholds(request, numbers, replica)),
-            Method::Random => {
+        match (method, score) {
+            (_, Some(score)) => {
+                points.extend(by_score(score, request, numbers, selection, norms.get(replica), replica)?)
+            }
+            (Method::Stability, None) => points.extend(nearest_thresholds(request, numbers, replica)),
+            (Method::Random, None) => {
                 let order = RemovalOrder::random(numbers.seed, replica as u32, selection.weights());
                 let point =
                     |&removed| OperatingPoint { replica, kept: order.mask(removed), ..OperatingPoint::default() };
                 points.extend(request.removed.iter().map(point));
             }
-            _ => points.extend(by_score(request, numbers, selection, norms.get(replica), replica)?),
+            (_, None) => {
+                return Err(Error::Usage(format!(
+                    "{method} gives weights no score that layers could be compared by; use magnitude, hold, settle or wanda"
+                )));
+            }
         }
     }
     Ok(points)
 }
 
 fn by_score(
+    score: Score,
     request: &Request<'_>,
     numbers: &Numbers<'_>,
     selection: &Selection,
     norms: Option<&Vec<Vec<f32>>>,
     replica: usize,
 ) -> Result<Vec<OperatingPoint>> {
-    let &Request { scope, window, removed, .. } = request;
-    let keep_frozen = !request.frozen_first;
-    let score = match request.method {
-        Method::Settle => Score::Settle { window, keep_frozen },
-        Method::Hold => Score::Hold { window, keep_frozen },
-        Method::HoldInput => Score::HoldInput { window, keep_frozen },
-        Method::Wanda => Score::Wanda,
-        _ => Score::Magnitude,
-    };
+    let &Request { scope, removed, .. } = request;
     let of_part = |(place, part): (usize, &Part)| {
         score.of_part(numbers, part, replica, norms.and_then(|norms| norms.get(place)).map(Vec::as_slice))
     };
@@ -78,8 +80,7 @@ fn by_score(
     let amounts: Vec<Amount> = removed.iter().map(|&removed| Amount::Count(removed)).collect();
     let point = |masks: Vec<Vec<Mask>>| {
         let kept: Mask = masks.iter().flatten().flat_map(|mask| mask.iter().copied()).collect();
-        let window = score.needs_history().then_some(window);
-        OperatingPoint { replica, window, kept, ..OperatingPoint::default() }
+        OperatingPoint { replica, window: score.window(), kept, ..OperatingPoint::default() }
     };
     Ok(Scores::masks(&scores, scope, &amounts)?.into_iter().map(point).collect())
 }

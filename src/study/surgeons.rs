@@ -9,6 +9,7 @@ use crate::network::{self, Layer, ParameterLayout};
 use crate::pruning::calibrated::{CalibratedNetworks, Operated, Ratios};
 use crate::pruning::masks::Mask;
 use crate::pruning::operating_points::OperatingPoint;
+use crate::pruning::score::Score;
 use crate::pruning::several_layers::{self, Request};
 use crate::pruning::surgeon::holding_ratios;
 use crate::pruning::surgery::PrunedNetwork;
@@ -92,15 +93,12 @@ impl<'c> CellComparison<'c> {
         let calibrate_s = calibrated.seconds + start.elapsed().as_secs_f64();
         for &method in methods {
             let request = self.request(method, part, removed);
-            let reads_inputs = matches!(method, Method::Wanda | Method::HoldInput);
-            let rule = if matches!(method, Method::Settle | Method::Hold | Method::HoldInput) {
-                self.configuration.headline_rule()
-            } else {
-                ""
-            };
+            let score = Score::of_method(method, request.window, false);
+            let is_windowed = score.is_some_and(Score::needs_history);
+            let rule = if is_windowed { self.configuration.headline_rule() } else { "" };
             let norms = Rc::clone(&norms);
             let points = Box::new(move || several_layers::points(&request, numbers, part.selection, &norms));
-            let calibrate_s = reads_inputs.then_some(calibrate_s);
+            let calibrate_s = score.is_some_and(Score::needs_norms).then_some(calibrate_s);
             self.criterion(trained, test, part, (method, rule), points, training_overheads, calibrate_s, blocks)?;
         }
         Ok(())

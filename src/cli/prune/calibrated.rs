@@ -10,7 +10,7 @@ use crate::pruning::Method;
 use crate::pruning::allocation::Scope;
 use crate::pruning::calibrated::{CalibratedNetworks, Ratios};
 use crate::pruning::masks::{Mask, removed_weights};
-use crate::pruning::score::{Score, Scores};
+use crate::pruning::score::Scores;
 use crate::pruning::surgeon::holding_ratios;
 use crate::pruning::surgery::{PrunedNetwork, Way};
 use crate::run::recorded::Base;
@@ -85,10 +85,7 @@ pub(super) fn choose(
             operated.networks
         }
         Choice::Scored(score) => {
-            let norms = match score {
-                Score::Wanda | Score::HoldInput { .. } => networks.norms(engine, &selection)?,
-                _ => Vec::new(),
-            };
+            let norms = if score.needs_norms() { networks.norms(engine, &selection)? } else { Vec::new() };
             let scores = |subject: &Subject, engine: &mut Engine| -> Result<Scores> {
                 let part = part_of(&subject.name).unwrap_or(0);
                 // Replicas one after the other.

@@ -4,47 +4,13 @@ use super::PruneArguments;
 use super::stack::{StackPart, StackSettings};
 use super::subjects::Subjects;
 use crate::error::{Error, Result};
-use crate::pruning::Repair;
-use crate::pruning::allocation::{Scope, removed_if_smaller};
+use crate::pruning::allocation::removed_if_smaller;
 use crate::pruning::score::{Score, check_threshold};
+use crate::pruning::{Method, Repair, Scope};
 use crate::run::recorded::Base;
 use crate::stability::Reading;
 use crate::stability::envelope::headline_window;
-use clap::ValueEnum;
 use serde::Serialize;
-
-/// What decides, on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum CriterionName {
-    /// Magnitude stability below --min-stability.
-    #[value(alias = "ms")]
-    Stability,
-    /// Largest settling tolerance first.
-    Settle,
-    /// Smallest holding magnitude first.
-    Hold,
-    /// Smallest weight first.
-    Magnitude,
-    /// Smallest weight times the norm of its input first; of a run, on its calibration images.
-    Wanda,
-    /// Smallest holding magnitude times the norm of the input first; of a run.
-    HoldInput,
-    /// What its unit loses least by first, the others taking over; of a run.
-    Surgeon,
-    /// The same, weights compared by how much of their magnitude they held; of a run.
-    HoldSurgeon,
-}
-
-impl CriterionName {
-    pub(super) fn is_surgeon(self) -> bool {
-        matches!(self, Self::Surgeon | Self::HoldSurgeon)
-    }
-
-    /// Whether it looks at calibration images.
-    pub(super) fn is_calibrated(self) -> bool {
-        self.is_surgeon() || matches!(self, Self::Wanda | Self::HoldInput)
-    }
-}
 
 /// What decides, with its settings.
 #[derive(Clone, Copy)]
@@ -92,7 +58,7 @@ impl Point {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Settings<'a> {
-    criterion: &'static str,
+    criterion: Method,
     layers: Vec<&'a str>,
     scope: Option<Scope>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,11 +80,11 @@ pub(super) struct Settings<'a> {
 
 impl PruneArguments {
     /// What decides is asked of each setting that belongs to it.
-    pub(super) fn criterion_name(&self) -> Result<CriterionName> {
+    pub(super) fn criterion_name(&self) -> Result<Method> {
         let name = match (self.criterion, self.min_stability) {
             (Some(name), _) => name,
-            (None, Some(_)) => CriterionName::Stability,
-            (None, None) if self.stack.dense.is_some() => CriterionName::Surgeon,
+            (None, Some(_)) => Method::Stability,
+            (None, None) if self.stack.dense.is_some() => Method::Surgeon,
             (None, None) => {
                 return Err(Error::Usage(
                     "what to prune by is missing; use --tolerance 0.03 --min-stability 50, or --criterion hold --sparsity \
@@ -127,8 +93,8 @@ impl PruneArguments {
                 ));
             }
         };
-        let is_windowed = matches!(name, CriterionName::Settle | CriterionName::Hold | CriterionName::HoldInput);
-        let is_stability = name == CriterionName::Stability;
+        let is_windowed = Score::of_method(name, 1, false).is_some_and(Score::needs_history);
+        let is_stability = name == Method::Stability;
         let scored = "the other criteria";
         let foreign = [
             ("--tolerance", self.tolerance.is_some(), is_stability, "stability"),
@@ -137,7 +103,7 @@ impl PruneArguments {
             (
                 "--window",
                 self.window.is_some(),
-                is_windowed || name == CriterionName::HoldSurgeon,
+                is_windowed || name == Method::HoldSurgeon,
                 "settle, hold, hold-input and hold-surgeon",
             ),
             ("--keep-frozen", self.keep_frozen, is_windowed, "settle, hold and hold-input"),
@@ -174,7 +140,7 @@ impl PruneArguments {
                     .into(),
             ));
         }
-        if self.run.is_none() && self.stack.dense.is_none() && (name.is_calibrated() || self.repairs(name)) {
+        if self.run.is_none() && self.stack.dense.is_none() && self.is_calibrated(name) {
             return Err(Error::Usage(
                 "surgeons, wanda, hold-input and --repair refit look at the calibration images of a run: name a run folder, name the \
                  layers of a dense network with --dense and its images with --data, or prune these weights by stability, settle, hold \
@@ -186,12 +152,12 @@ impl PruneArguments {
     }
 
     /// Whether calibration images are needed.
-    pub(super) fn is_calibrated(&self, name: CriterionName) -> bool {
-        name.is_calibrated() || self.repairs(name)
+    pub(super) fn is_calibrated(&self, name: Method) -> bool {
+        self.repairs(name) || Score::of_method(name, 1, false).is_some_and(Score::needs_norms)
     }
 
     /// Whether what stays is solved anew.
-    pub(super) fn repairs(&self, name: CriterionName) -> bool {
+    pub(super) fn repairs(&self, name: Method) -> bool {
         name.is_surgeon() || self.repair == Some(Repair::Refit)
     }
 
@@ -201,23 +167,22 @@ impl PruneArguments {
         let name = self.criterion_name()?;
         let window = self.window.unwrap_or_else(|| headline_window(epochs));
         let keep_frozen = self.keep_frozen;
-        let score = match name {
-            CriterionName::Stability => {
+        let score = match (name, Score::of_method(name, window, keep_frozen)) {
+            (_, Some(score)) => score,
+            (Method::Surgeon, None) => return Ok(Choice::Surgeon(None)),
+            (Method::HoldSurgeon, None) => {
+                Score::Hold { window, keep_frozen }.validate(epochs)?;
+                return Ok(Choice::Surgeon(Some(window)));
+            }
+            (Method::Stability, None) => {
                 let tolerance = self.tolerance.ok_or_else(|| missing("--tolerance, e.g. 0.03"))?;
                 let min_stability = self.min_stability.ok_or_else(|| missing("--min-stability, in epochs"))?;
                 let reading = self.reading.reading();
                 check_threshold(tolerance, min_stability, epochs)?;
                 return Ok(Choice::Threshold { tolerance, min_stability, reading });
             }
-            CriterionName::Settle => Score::Settle { window, keep_frozen },
-            CriterionName::Hold => Score::Hold { window, keep_frozen },
-            CriterionName::HoldInput => Score::HoldInput { window, keep_frozen },
-            CriterionName::Magnitude => Score::Magnitude,
-            CriterionName::Wanda => Score::Wanda,
-            CriterionName::Surgeon => return Ok(Choice::Surgeon(None)),
-            CriterionName::HoldSurgeon => {
-                Score::Hold { window, keep_frozen }.validate(epochs)?;
-                return Ok(Choice::Surgeon(Some(window)));
+            (_, None) => {
+                return Err(Error::Usage(format!("{name} is no criterion of prune; see holdfast prune --help")));
             }
         };
         score.validate(epochs)?;
@@ -226,7 +191,7 @@ impl PruneArguments {
 
     /// How much goes: one or several.
     pub(super) fn points(&self) -> Result<Vec<Point>> {
-        if self.criterion_name()? == CriterionName::Stability {
+        if self.criterion_name()? == Method::Stability {
             return Ok(vec![Point::Threshold]);
         }
         let (option, values): (&str, Vec<f64>) = match (&self.sparsity, &self.smaller) {
@@ -253,50 +218,35 @@ impl PruneArguments {
         Ok(values.into_iter().map(point).collect())
     }
 
-    pub(super) fn settings<'a>(&'a self, choice: Choice, scope: Scope, subjects: &'a Subjects) -> Settings<'a> {
-        let empty = Settings {
-            criterion: "stability",
-            layers: subjects.list.iter().map(|subject| subject.name.as_str()).collect(),
-            scope: None,
-            repair: self.repair.filter(|&repair| repair != Repair::Cut),
-            base: self.base,
-            polish: Some(self.polish).filter(|&steps| steps > 0),
-            tolerance: None,
-            min_stability: None,
-            window: None,
-            keep_frozen: None,
-            sparsity: None,
-            smaller: None,
-            reading: None,
-            stack: subjects.stack().map(StackPart::settings),
-        };
-        let score = match choice {
+    pub(super) fn settings<'a>(
+        &'a self,
+        criterion: Method,
+        choice: Choice,
+        scope: Scope,
+        subjects: &'a Subjects,
+    ) -> Settings<'a> {
+        let (threshold, score, window) = match choice {
             Choice::Threshold { tolerance, min_stability, reading } => {
-                let (tolerance, min_stability, reading) = (Some(tolerance), Some(min_stability), Some(reading));
-                return Settings { tolerance, min_stability, reading, ..empty };
+                (Some((tolerance, min_stability, reading)), None, None)
             }
-            Choice::Scored(score) => score,
-            Choice::Surgeon(window) => {
-                let criterion = if window.is_some() { "hold-surgeon" } else { "surgeon" };
-                let sparsity = self.shares();
-                return Settings { criterion, window, sparsity, smaller: self.smaller.as_deref(), ..empty };
-            }
-        };
-        let (criterion, window) = match score {
-            Score::Settle { window, keep_frozen } => ("settle", Some((window, keep_frozen))),
-            Score::Hold { window, keep_frozen } => ("hold", Some((window, keep_frozen))),
-            Score::HoldInput { window, keep_frozen } => ("hold-input", Some((window, keep_frozen))),
-            Score::Magnitude => ("magnitude", None),
-            Score::Wanda => ("wanda", None),
+            Choice::Scored(score) => (None, Some(score), score.window()),
+            Choice::Surgeon(window) => (None, None, window),
         };
         Settings {
             criterion,
-            scope: Some(scope),
-            window: window.map(|(window, _)| window),
-            keep_frozen: window.map(|(_, keep_frozen)| keep_frozen),
+            layers: subjects.list.iter().map(|subject| subject.name.as_str()).collect(),
+            scope: score.map(|_| scope),
+            repair: self.repair.filter(|&repair| repair != Repair::Cut),
+            base: self.base,
+            polish: Some(self.polish).filter(|&steps| steps > 0),
+            tolerance: threshold.map(|(tolerance, ..)| tolerance),
+            min_stability: threshold.map(|(_, min_stability, _)| min_stability),
+            window,
+            keep_frozen: score.and(window).map(|_| self.keep_frozen),
             sparsity: self.shares(),
             smaller: self.smaller.as_deref(),
-            ..empty
+            reading: threshold.map(|(.., reading)| reading),
+            stack: subjects.stack().map(StackPart::settings),
         }
     }
 
