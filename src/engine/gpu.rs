@@ -5,6 +5,7 @@ mod capacity;
 mod history;
 mod importance;
 mod launches;
+mod layer;
 mod samples;
 mod surgeon;
 mod tuning;

@@ -42,6 +42,7 @@ impl ImageShape {
 }
 
 /// Images of a batch: which, and how their pixels are read.
+#[derive(Clone, Copy)]
 pub struct Images<'a> {
     /// Sizes of an image.
     pub shape: ImageShape,
@@ -54,6 +55,7 @@ pub struct Images<'a> {
 }
 
 /// What a layer reads.
+#[derive(Clone, Copy)]
 pub enum Input<'a> {
     /// What the layer before produced: `[replica, sample, feature]`, or `[replica, sample, y, x, channel]`.
     Features(&'a Buffer<f32>),
@@ -62,6 +64,10 @@ pub enum Input<'a> {
 }
 
 impl Input<'_> {
+    pub(super) fn is_features(&self) -> bool {
+        matches!(self, Self::Features(_))
+    }
+
     /// What pixels are multiplied by.
     pub(super) fn scale(&self) -> f32 {
         match self {

@@ -142,11 +142,11 @@ impl GpuBatch {
         let bytes = |words: usize| 4 * words as u64;
         let state = setup.replica_ids.len() * (3 * layout.parameters() + plan.network.masked().len());
         let activations: usize = plan.activations().iter().map(ActivationSizes::words).sum();
-        let mut feed = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
+        let mut uploader = BatchUploader::words(gpu, &plan.training, plan.largest(), plan.batch);
         let fused = plan.network.whole_stack(plan.largest(), plan.batch);
         if let Some(shape) = fused.filter(|_| plan.path == TrainingPath::FusedTraining) {
             let (steps, launches) = BatchUploader::launched(gpu, &plan.training, &shape, gpu.usual_workgroup_size());
-            feed += launches * Launches::words(&shape, steps);
+            uploader += launches * Launches::words(&shape, steps);
         }
         let of_points = match sweep.first_layer {
             Some(_) => plan.networks_words(gpu, sweep.points),
@@ -157,7 +157,7 @@ impl GpuBatch {
         };
         Ok(Footprint {
             state: bytes(state),
-            activations: bytes(activations + plan.gradient() + feed),
+            activations: bytes(activations + plan.gradient() + uploader),
             sweep: bytes(of_points),
         })
     }
@@ -175,12 +175,12 @@ impl GpuBatch {
     }
 
     /// What launches on a wave are bound to.
-    fn binder<'a>(&'a self, wave: &'a Wave, feed: &'a BatchUploader, activations: &'a Activations) -> Binder<'a> {
+    fn binder<'a>(&'a self, wave: &'a Wave, uploader: &'a BatchUploader, activations: &'a Activations) -> Binder<'a> {
         Binder {
             gpu: &self.gpu,
             kernels: &self.kernels,
             network: &self.plan.network,
-            feed,
+            uploader,
             state: &wave.state,
             activations,
         }
@@ -265,12 +265,12 @@ impl BackendBatch for GpuBatch {
         let mut logits = vec![0.0; self.slots() * count * classes];
         let (gpu, activations) = (&self.gpu, &self.evaluation_activations);
         let step = self.evaluation_step(&data)?;
-        let mut feed = BatchUploader::in_order(gpu, &data, step)?;
+        let mut uploader = BatchUploader::in_order(gpu, &data, step)?;
         for wave in &self.waves {
-            let layers = 0..self.plan.network.layers();
-            let launches = Sequence::forward(self.binder(wave, &feed, activations), layers)?;
+            let layers = 0..self.plan.network.layers().len();
+            let launches = Sequence::forward(self.binder(wave, &uploader, activations), layers)?;
             for batch in steps_of(samples.clone(), step) {
-                feed.load_in_order(gpu, std::slice::from_ref(&batch), 0)?;
+                uploader.load_in_order(gpu, std::slice::from_ref(&batch), 0)?;
                 let mut recorder = Recorder::new(gpu, "logits");
                 launches.record(&mut recorder, 0, batch.len())?;
                 recorder.submit()?;
@@ -288,20 +288,21 @@ impl BackendBatch for GpuBatch {
         let data = samples::at(&self.data, data.place);
         let (gpu, samples) = (&self.gpu, data.host().samples());
         let step = self.evaluation_step(&data)?;
-        let mut feed = BatchUploader::in_order(gpu, &data, step)?;
+        let mut uploader = BatchUploader::in_order(gpu, &data, step)?;
         let batches = steps_of(0..samples, step);
         let mut evaluations = Vec::new();
         for wave in &self.waves {
             let replicas = wave.state.replicas;
             // A pair of words for each replica and step of a submission.
-            let rows = feed.steps.len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
+            let rows = uploader.steps.len().min(Capacity::of(gpu).words / (2 * replicas)).max(1);
             let losses = Buffer::new(gpu, "losses", rows * replicas)?;
-            let launches = Sequence::evaluation(self.binder(wave, &feed, &self.evaluation_activations), 0, &losses)?;
+            let launches =
+                Sequence::evaluation(self.binder(wave, &uploader, &self.evaluation_activations), 0, &losses)?;
             let record = |recorder: &mut Recorder<'_>, step, samples| launches.record(recorder, step, samples);
             let done = |samples| (watch.progress)((samples * replicas) as u64);
             evaluations.extend(evaluate_steps(
                 gpu,
-                &mut feed,
+                &mut uploader,
                 &batches,
                 &losses,
                 [rows, replicas],
@@ -343,7 +344,7 @@ impl BackendBatch for GpuBatch {
 /// the launches of a step, which leave their `losses` `[row, replica]`, and `done` hears how many samples a step had.
 fn evaluate_steps(
     gpu: &Gpu,
-    feed: &mut BatchUploader,
+    uploader: &mut BatchUploader,
     batches: &[Range<usize>],
     losses: &Buffer<BatchLoss>,
     [rows, replicas]: [usize; 2],
@@ -356,8 +357,8 @@ fn evaluate_steps(
     let mut pace = Pace::new();
     let mut rest = batches;
     while !rest.is_empty() {
-        let (now, later) = rest.split_at(feed.fitting(rest, pace.steps().min(rows)));
-        feed.load_in_order(gpu, now, 0)?;
+        let (now, later) = rest.split_at(uploader.fitting(rest, pace.steps().min(rows)));
+        uploader.load_in_order(gpu, now, 0)?;
         let mut recorder = Recorder::new(gpu, "evaluation");
         for (step, batch) in (0..).zip(now) {
             record(&mut recorder, step, batch.len())?;

@@ -1,11 +1,13 @@
 //! How much units matter to the logits: batches of images forward, and back once for each class. Nothing is read back
 //! before the end.
 
+use super::layer::{LayerBinder, argmax_words, place};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder, read_back};
+use crate::kernels::dense::Input;
 use crate::kernels::surgeon::{Importance, ImportanceArguments, ImportanceShape};
-use crate::kernels::{Bound, ParameterOffsets, StepRecord, conv2d, dense, max_pool2d};
-use crate::network::{Architecture, ConvLayer, DenseLayer, Layer, ParameterLayout};
+use crate::kernels::{Bound, StepRecord};
+use crate::network::{Architecture, Layer, ParameterLayout};
 
 /// The most images of a batch: enough to fill a device with a narrow layer.
 const BATCH: usize = 256;
@@ -27,7 +29,7 @@ pub(super) fn importance(
         batches.iter().map(|batch| StepRecord::new(0, 0, batch.len() / length, 0, 0.0)).collect();
     let steps = Buffer::from_slice(gpu, "steps", &records)?;
     let parameters = Buffer::from_slice(gpu, "parameters", parameters)?;
-    let network = OnDevice::new(Binder { gpu, capacity, steps: &steps, parameters: &parameters }, architecture)?;
+    let network = OnDevice::new(gpu, architecture, capacity, &steps, &parameters)?;
     for (step, batch) in (0..).zip(batches) {
         network.images.write(gpu, 0, batch)?;
         network.add(gpu, step, batch.len() / length)?;
@@ -41,26 +43,6 @@ pub(super) fn importance(
         Ok(total.into_iter().map(|sum| sum / count as f64).collect())
     };
     network.sums.iter().zip(&Layer::all(architecture)).map(total).collect()
-}
-
-/// What all launches are bound to.
-#[derive(Clone, Copy)]
-struct Binder<'a> {
-    gpu: &'a Gpu,
-    capacity: usize,
-    steps: &'a Buffer<StepRecord>,
-    parameters: &'a Buffer<f32>,
-}
-
-/// A layer with the arrays around it, each with room for a batch.
-struct Around<'a> {
-    place: ParameterOffsets,
-    input: &'a Buffer<f32>,
-    output: &'a Buffer<f32>,
-    /// Where its pooling found what it gives.
-    argmax: Option<&'a Buffer<u32>>,
-    /// Derivatives of a logit by what comes in, and by what goes out, where ReLUs let them pass.
-    gradients: [&'a Buffer<f32>; 2],
 }
 
 /// A network with a batch of images.
@@ -79,8 +61,13 @@ struct OnDevice {
 }
 
 impl OnDevice {
-    fn new(binder: Binder<'_>, architecture: &Architecture) -> Result<Self> {
-        let Binder { gpu, capacity, .. } = binder;
+    fn new(
+        gpu: &Gpu,
+        architecture: &Architecture,
+        capacity: usize,
+        steps: &Buffer<StepRecord>,
+        parameters: &Buffer<f32>,
+    ) -> Result<Self> {
         let (layers, layout) = (Layer::all(architecture), ParameterLayout::new(architecture));
         let classes = architecture.classes;
         let array = |len: usize| Buffer::<f32>::new(gpu, "importance", capacity * len);
@@ -90,29 +77,30 @@ impl OnDevice {
         let mut sums = Vec::new();
         let (mut forward, mut backward) = (Vec::new(), Vec::new());
         for (index, layer) in layers.iter().enumerate() {
-            let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| tensor.offset);
-            let argmax = match layer {
-                Layer::Convolution(layer) if layer.pool => {
-                    Some(Buffer::new(gpu, "argmax", max_pool2d::argmax_len(binder.pool(layer)))?)
-                }
-                _ => None,
-            };
+            let argmax = argmax_words(layer, capacity).map(|words| Buffer::new(gpu, "argmax", words)).transpose()?;
             let before = index.checked_sub(1);
-            let around = Around {
-                place: ParameterOffsets { parameters: layout.parameters(), weights, bias },
-                input: before.map_or(&images, |before| &outputs[before]),
-                output: &outputs[index],
+            let input = before.map_or(&images, |before| &outputs[before]);
+            let bound = LayerBinder {
+                gpu,
+                workgroup_size: gpu.usual_workgroup_size(),
+                replicas: 1,
+                capacity,
+                steps,
+                parameters,
+                layer: *layer,
+                place: place(&layout, index),
+                input: Input::Features(input),
                 argmax: argmax.as_ref(),
-                // Nobody asks for derivatives by the image.
-                gradients: [&gradients[before.unwrap_or(0)], &gradients[index]],
             };
-            forward.push(binder.forward(layer, &around)?);
-            if before.is_some() {
-                backward.push(binder.backward(layer, &around)?);
+            forward.push(bound.forward(&outputs[index])?);
+            // Nobody asks for derivatives by the image.
+            if let Some(before) = before {
+                backward.push(bound.backward_input(&gradients[index], input, &gradients[before])?);
             }
-            let shape = binder.derivatives(layer);
+            let shape = derivatives(layer, capacity);
             sums.push(Buffer::new(gpu, "sums", shape.sums())?);
-            backward.push(binder.squares(shape, &gradients[index], &sums[index])?);
+            let arguments = ImportanceArguments { shape, steps, gradient: &gradients[index], sums: &sums[index] };
+            backward.push(Importance::new(gpu, gpu.usual_workgroup_size())?.bind(gpu, &arguments)?);
         }
         backward.reverse();
         let mut ones = vec![0.0; capacity * classes + classes - 1];
@@ -138,87 +126,12 @@ impl OnDevice {
     }
 }
 
-impl Binder<'_> {
-    fn dense(&self, layer: &DenseLayer) -> dense::Shape {
-        dense::Shape { replicas: 1, capacity: self.capacity, inputs: layer.inputs, outputs: layer.outputs }
-    }
-
-    fn convolution(&self, layer: &ConvLayer) -> conv2d::Shape {
-        let ConvLayer { height, width, inputs, outputs, .. } = *layer;
-        conv2d::Shape { replicas: 1, capacity: self.capacity, height, width, inputs, outputs }
-    }
-
-    fn pool(&self, layer: &ConvLayer) -> max_pool2d::Shape {
-        let ConvLayer { height, width, outputs: channels, .. } = *layer;
-        max_pool2d::Shape { replicas: 1, capacity: self.capacity, height, width, channels }
-    }
-
-    fn forward(&self, layer: &Layer, around: &Around<'_>) -> Result<Bound> {
-        let Self { gpu, steps, parameters, .. } = *self;
-        let Around { place, input, output, argmax, .. } = *around;
-        let size = gpu.usual_workgroup_size();
-        match layer {
-            Layer::Dense(layer) => {
-                let (shape, relu, input) = (self.dense(layer), layer.relu, dense::Input::Features(input));
-                let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
-                dense::Forward::new(size).bind(gpu, &arguments)
-            }
-            Layer::Convolution(layer) => {
-                let (shape, input) = (self.convolution(layer), conv2d::Input::Features(input));
-                let arguments = conv2d::ForwardArguments { shape, place, steps, input, parameters, output, argmax };
-                conv2d::Forward::new(size).bind(gpu, &arguments)
-            }
-        }
-    }
-
-    fn backward(&self, layer: &Layer, around: &Around<'_>) -> Result<Bound> {
-        let Self { gpu, steps, parameters, .. } = *self;
-        let Around { place, input, argmax, gradients: [input_gradient, output_gradient], .. } = *around;
-        let size = gpu.usual_workgroup_size();
-        match layer {
-            Layer::Dense(layer) => {
-                let shape = self.dense(layer);
-                let arguments = dense::BackwardInputArguments {
-                    shape,
-                    place,
-                    steps,
-                    output_gradient,
-                    parameters,
-                    input,
-                    input_gradient,
-                };
-                dense::BackwardInput::new(size).bind(gpu, &arguments)
-            }
-            Layer::Convolution(layer) => {
-                let shape = self.convolution(layer);
-                let arguments = conv2d::BackwardInputArguments {
-                    shape,
-                    place,
-                    steps,
-                    output_gradient,
-                    argmax,
-                    parameters,
-                    input,
-                    input_gradient,
-                };
-                conv2d::BackwardInput::new(size).bind(gpu, &arguments)
-            }
-        }
-    }
-
-    /// Sizes of the derivatives by what a layer gives. What pooling passes on went to one position each, so squares of what
-    /// is pooled are those of all positions.
-    fn derivatives(&self, layer: &Layer) -> ImportanceShape {
-        let [runs, length] = match layer {
-            Layer::Dense(_) => [1, 1],
-            Layer::Convolution(layer) => [layer.output_height(), layer.output_width()],
-        };
-        ImportanceShape { capacity: self.capacity, runs, length, units: layer.units() }
-    }
-
-    fn squares(&self, shape: ImportanceShape, gradient: &Buffer<f32>, sums: &Buffer<f32>) -> Result<Bound> {
-        let Self { gpu, steps, .. } = *self;
-        let arguments = ImportanceArguments { shape, steps, gradient, sums };
-        Importance::new(gpu, gpu.usual_workgroup_size())?.bind(gpu, &arguments)
-    }
+/// Sizes of the derivatives by what a layer gives. What pooling passes on went to one position each, so squares of what
+/// is pooled are those of all positions.
+fn derivatives(layer: &Layer, capacity: usize) -> ImportanceShape {
+    let [runs, length] = match layer {
+        Layer::Dense(_) => [1, 1],
+        Layer::Convolution(layer) => [layer.output_height(), layer.output_width()],
+    };
+    ImportanceShape { capacity, runs, length, units: layer.units() }
 }

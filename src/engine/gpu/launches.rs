@@ -1,10 +1,10 @@
 //! The launches of a forward pass and of a training step: which kernels, on which arrays, in which order.
 
-mod convolutions;
 mod training;
 
 pub(super) use training::TrainingLaunches;
 
+use super::layer::{LayerBinder, argmax_words, place};
 use super::samples::BatchUploader;
 use super::tuning::Choice;
 use crate::cpu::mask as states;
@@ -14,8 +14,7 @@ use crate::kernels::dense::ImageShape;
 use crate::kernels::dense_stack::{self, Reads, StepShape};
 use crate::kernels::softmax_cross_entropy::{BatchLoss, Loss, LossArguments};
 use crate::kernels::{Bound, ParameterOffsets, StepRecord, adam, dense};
-use crate::network::{Architecture, ConvLayer, ParameterLayout, Selection};
-use convolutions::Convolved;
+use crate::network::{Architecture, Layer, ParameterLayout, Selection};
 use std::ops::Range;
 
 /// What all launches of a network need to know.
@@ -30,13 +29,14 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Where dense layer `index` lies in the flat parameter buffer.
-    pub(super) fn place(&self, index: usize) -> ParameterOffsets {
-        ParameterOffsets {
-            parameters: self.layout.parameters(),
-            weights: self.layout.dense_weight(index).offset,
-            bias: self.layout.dense_bias(index).offset,
-        }
+    /// Convolutions, which stand before all dense layers.
+    pub(super) fn convolutions(&self) -> usize {
+        self.architecture.convolutions.len()
+    }
+
+    /// Where layer `index`, counted from the image, lies in the flat parameter buffer.
+    fn place(&self, index: usize) -> ParameterOffsets {
+        place(&self.layout, index)
     }
 
     /// Records copies of the weights of a selection to `target` `[replica, selected]`.
@@ -66,25 +66,14 @@ impl Network {
         self.layout.missing().for_each(|bias| mask[bias.range()].fill(states::PRUNED));
     }
 
-    /// Number of layers, from the image to the logits.
-    pub(super) fn layers(&self) -> usize {
-        self.architecture.convolutions.len() + self.architecture.dense_layers().len()
-    }
-
-    /// Numbers that layer `index`, counted from the image, produces of one sample.
-    pub(super) fn outputs(&self, index: usize) -> usize {
-        let convolutions = self.architecture.conv_layers();
-        match index.checked_sub(convolutions.len()) {
-            None => convolutions[index].output_len(),
-            Some(index) => self.architecture.dense_layers()[index].outputs,
-        }
+    /// The layers from the image to the logits.
+    pub(super) fn layers(&self) -> Vec<Layer> {
+        Layer::all(&self.architecture)
     }
 
     /// Values of one sample in the widest activation.
     pub(super) fn widest(&self) -> usize {
-        let dense = self.architecture.hidden.iter().copied().fold(self.architecture.classes, usize::max);
-        let widest = self.architecture.conv_layers().iter().map(ConvLayer::output_len).fold(dense, usize::max);
-        widest.max(self.gathered_len())
+        self.layers().iter().map(Layer::output_len).fold(self.gathered_len(), usize::max)
     }
 
     /// Numbers of one image as an array of its own: convolutions read colours as features.
@@ -95,13 +84,12 @@ impl Network {
 
     /// Words of all activations of one sample, and of its gradients if it is trained on.
     pub(super) fn words_per_sample(&self, path: TrainingPath) -> usize {
-        let convolved: usize = self.architecture.conv_layers().iter().map(convolutions::words_per_sample).sum();
+        let layers = self.layers();
         // What fused layers produce is part of their scratch.
-        let dense = match path {
-            TrainingPath::FusedTraining => 0,
-            _ => self.architecture.dense_layers().iter().map(|layer| layer.outputs).sum(),
-        };
-        self.gathered_len() + convolved + dense + 2 * self.gradient_units(path)
+        let apart = if path == TrainingPath::FusedTraining { self.convolutions() } else { layers.len() };
+        let outputs: usize = layers[..apart].iter().map(Layer::output_len).sum();
+        let codes: usize = layers.iter().filter_map(|layer| argmax_words(layer, 1)).sum();
+        self.gathered_len() + outputs + codes + 2 * self.gradient_units(path)
     }
 
     /// Sizes of the dense layers after the first; nothing where hidden layers differ in width, which the stack is not made
@@ -130,7 +118,7 @@ impl Network {
             classes,
             depth,
             parameters: self.layout.parameters(),
-            first: self.place(0).weights,
+            first: self.place(self.convolutions()).weights,
             mask_offset: self.selection.span().start,
             masked: self.selection.span().len(),
         })
@@ -147,7 +135,7 @@ impl Network {
         match path {
             TrainingPath::Evaluation => self.architecture.classes,
             TrainingPath::FusedTraining => {
-                self.architecture.conv_layers().iter().map(ConvLayer::output_len).max().unwrap_or(1)
+                self.layers()[..self.convolutions()].iter().map(Layer::output_len).max().unwrap_or(1)
             }
             TrainingPath::Training | TrainingPath::StackedTraining => self.widest(),
         }
@@ -192,16 +180,17 @@ pub(super) enum TrainingPath {
     FusedTraining,
 }
 
-/// What a forward pass leaves behind: what convolutions produce, and the output of each dense layer
-/// `[replica, sample, unit]`; and two gradients with room for the largest of them.
+/// What a forward pass leaves behind, and two gradients with room for the largest of it.
 pub(super) struct Activations {
     /// Samples that each replica has room for.
     pub(super) capacity: usize,
     /// Images in colour `[replica, sample, y, x, channel]`, if convolutions read them.
     gathered: Option<Buffer<f32>>,
-    /// From the image on.
-    convolved: Vec<Convolved>,
+    /// What each layer produces, from the image on: `[replica, sample, unit]`, of convolutions `[replica, sample, y, x, channel]`,
+    /// pooled where they pool. Where dense layers are launched together, the last is scratch of them all.
     outputs: Vec<Buffer<f32>>,
+    /// See [`LayerBinder::argmax`], of each layer.
+    argmax: Vec<Option<Buffer<u32>>>,
     gradients: [Buffer<f32>; 2],
 }
 
@@ -209,75 +198,65 @@ pub(super) struct Activations {
 pub(super) struct ActivationSizes {
     capacity: usize,
     gathered: usize,
-    /// What each convolution produces, and the codes of its pooling.
-    convolved: Vec<(usize, Option<usize>)>,
     outputs: Vec<usize>,
+    argmax: Vec<Option<usize>>,
     gradient: usize,
 }
 
 impl ActivationSizes {
     /// Room for `capacity` samples of each of `replicas`.
     pub(super) fn new(network: &Network, replicas: usize, capacity: usize, path: TrainingPath) -> Self {
-        let array = |units: usize| replicas * capacity * units;
-        let convolved = |layer: &ConvLayer| Convolved::sizes(layer, replicas * capacity);
-        let stack = network.stack(replicas, capacity).filter(|_| path == TrainingPath::StackedTraining);
-        let whole = network.whole_stack(replicas, capacity).filter(|_| path == TrainingPath::FusedTraining);
-        let outputs = match (stack, whole) {
-            (Some(stack), _) => vec![stack.activations()],
-            (None, Some(whole)) => vec![whole.scratch()],
-            (None, None) => network.architecture.dense_layers().into_iter().map(|layer| array(layer.outputs)).collect(),
+        let (samples, layers) = (replicas * capacity, network.layers());
+        let mut outputs: Vec<usize> = layers.iter().map(|layer| samples * layer.output_len()).collect();
+        let together = match path {
+            TrainingPath::StackedTraining => network.stack(replicas, capacity).map(|stack| stack.activations()),
+            TrainingPath::FusedTraining => network.whole_stack(replicas, capacity).map(|stack| stack.scratch()),
+            TrainingPath::Training | TrainingPath::Evaluation => None,
         };
+        if let Some(together) = together {
+            outputs.truncate(network.convolutions());
+            outputs.push(together);
+        }
         Self {
             capacity,
-            gathered: array(network.gathered_len()),
-            convolved: network.architecture.conv_layers().iter().map(convolved).collect(),
+            gathered: samples * network.gathered_len(),
             outputs,
-            gradient: array(network.gradient_units(path)),
+            argmax: layers.iter().map(|layer| argmax_words(layer, samples)).collect(),
+            gradient: samples * network.gradient_units(path),
         }
     }
 
     /// All of them together, each a word.
     pub(super) fn words(&self) -> usize {
-        let convolved: usize = self.convolved.iter().map(|(values, argmax)| values + argmax.unwrap_or(0)).sum();
-        self.gathered + convolved + self.outputs.iter().sum::<usize>() + 2 * self.gradient
+        let codes: usize = self.argmax.iter().flatten().sum();
+        self.gathered + self.outputs.iter().sum::<usize>() + codes + 2 * self.gradient
     }
 }
 
 impl Activations {
     /// Arrays of these sizes.
     pub(super) fn new(gpu: &Gpu, sizes: ActivationSizes) -> Result<Self> {
-        let ActivationSizes { capacity, gathered, convolved, outputs, gradient } = sizes;
+        let ActivationSizes { capacity, gathered, outputs, argmax, gradient } = sizes;
         let gathered = (gathered > 0).then(|| Buffer::new(gpu, "gathered", gathered));
-        let convolved = convolved.into_iter().map(|(values, argmax)| Convolved::new(gpu, values, argmax));
         let outputs = outputs.into_iter().map(|len| Buffer::new(gpu, "activations", len));
+        let argmax = argmax.into_iter().map(|len| len.map(|len| Buffer::new(gpu, "argmax", len)).transpose());
         Ok(Self {
             capacity,
             gathered: gathered.transpose()?,
-            convolved: convolved.collect::<Result<_>>()?,
             outputs: outputs.collect::<Result<_>>()?,
+            argmax: argmax.collect::<Result<_>>()?,
             gradients: [Buffer::new(gpu, "gradient", gradient)?, Buffer::new(gpu, "gradient", gradient)?],
         })
     }
 
-    /// What dense layer `index` produces.
+    /// What layer `index` produces, counted from the image.
     pub(super) fn output(&self, index: usize) -> &Buffer<f32> {
         &self.outputs[index]
     }
 
-    /// What layer `index` produces, counted from the image.
-    pub(super) fn produced(&self, index: usize) -> &Buffer<f32> {
-        match index.checked_sub(self.convolved.len()) {
-            None => &self.convolved[index].values,
-            Some(index) => self.output(index),
-        }
-    }
-
-    /// What dense layer `index` reads: nothing here if that is images.
-    fn input(&self, index: usize) -> Option<&Buffer<f32>> {
-        match index.checked_sub(1) {
-            Some(before) => Some(self.output(before)),
-            None => self.convolved.last().map(|convolved| &convolved.values),
-        }
+    /// What the layer before layer `index` produces; nothing before the first.
+    fn before(&self, index: usize) -> Option<&Buffer<f32>> {
+        index.checked_sub(1).map(|before| &self.outputs[before])
     }
 
     /// The logits.
@@ -302,40 +281,50 @@ pub(super) struct Binder<'a> {
     pub(super) gpu: &'a Gpu,
     pub(super) kernels: &'a Kernels,
     pub(super) network: &'a Network,
-    pub(super) feed: &'a BatchUploader,
+    pub(super) uploader: &'a BatchUploader,
     pub(super) state: &'a State,
     pub(super) activations: &'a Activations,
 }
 
 impl<'a> Binder<'a> {
-    /// Sizes of a dense layer.
-    fn shape(&self, inputs: usize, outputs: usize) -> dense::Shape {
-        dense::Shape { replicas: self.state.replicas, capacity: self.activations.capacity, inputs, outputs }
-    }
-
-    /// The images of the feed.
+    /// The images of the batch uploader.
     pub(super) fn images(&self) -> dense::Images<'a> {
-        let Self { network, feed, .. } = self;
-        dense::Images { shape: feed.shape(), scale: network.scale, order: &feed.order, images: feed.images() }
+        let Self { network, uploader, .. } = self;
+        dense::Images {
+            shape: uploader.shape(),
+            scale: network.scale,
+            order: &uploader.order,
+            images: uploader.images(),
+        }
     }
 
-    /// What dense layer `index` reads.
-    fn input(&self, index: usize) -> dense::Input<'a> {
-        match self.activations.input(index) {
-            Some(features) => dense::Input::Features(features),
-            None => dense::Input::Images(self.images()),
+    /// Layer `index`, counted from the image.
+    fn layer(&self, index: usize) -> LayerBinder<'a> {
+        let Self { gpu, kernels, network, uploader, state, activations } = *self;
+        let features = activations.before(index).or(activations.gathered.as_ref());
+        LayerBinder {
+            gpu,
+            workgroup_size: kernels.workgroup_size,
+            replicas: state.replicas,
+            capacity: activations.capacity,
+            steps: &uploader.steps,
+            parameters: &state.parameters,
+            layer: network.layers()[index],
+            place: network.place(index),
+            input: features.map_or_else(|| dense::Input::Images(self.images()), dense::Input::Features),
+            argmax: activations.argmax[index].as_ref(),
         }
     }
 
     fn loss(&self, losses: &Buffer<BatchLoss>) -> Result<Bound> {
-        let Self { gpu, kernels, network, feed, state, activations } = *self;
+        let Self { gpu, kernels, network, uploader, state, activations } = *self;
         let arguments = LossArguments {
             replicas: state.replicas,
             capacity: activations.capacity,
             classes: network.architecture.classes,
-            steps: &feed.steps,
-            order: &feed.order,
-            labels: feed.labels(),
+            steps: &uploader.steps,
+            order: &uploader.order,
+            labels: uploader.labels(),
             logits: activations.logits(),
             gradient: &activations.gradients[0],
             losses,
@@ -348,21 +337,19 @@ impl<'a> Binder<'a> {
 pub(super) struct Sequence(Vec<Bound>);
 
 impl Sequence {
-    /// The layers in `range`, counted from the image, on the samples of a feed.
+    /// The layers in `range`, counted from the image, on the samples of a batch uploader: one launch each, and one before the first that
+    /// widens images in colour.
     pub(super) fn forward(binder: Binder<'_>, range: Range<usize>) -> Result<Self> {
-        let Binder { gpu, kernels, network, feed, state, activations } = binder;
-        let convolutions = network.architecture.convolutions.len();
-        let mut launches = convolutions::forward(binder, &range)?;
-        for (index, layer) in network.architecture.dense_layers().iter().enumerate() {
-            if !range.contains(&(convolutions + index)) {
-                continue;
-            }
-            let shape = binder.shape(layer.inputs, layer.outputs);
-            let (place, relu, output) = (network.place(index), layer.relu, activations.output(index));
-            let (steps, parameters) = (&feed.steps, &state.parameters);
-            let input = binder.input(index);
-            let arguments = dense::ForwardArguments { shape, place, relu, steps, input, parameters, output };
-            launches.push(dense::Forward::new(kernels.workgroup_size).bind(gpu, &arguments)?);
+        let Binder { gpu, kernels, uploader, state, activations, .. } = binder;
+        let mut launches = Vec::new();
+        if let Some(output) = activations.gathered.as_ref().filter(|_| range.contains(&0)) {
+            let (replicas, capacity, steps, images) =
+                (state.replicas, activations.capacity, &uploader.steps, binder.images());
+            let arguments = dense::GatherArguments { replicas, capacity, steps, images, output };
+            launches.push(dense::Gather::new(kernels.workgroup_size).bind(gpu, &arguments)?);
+        }
+        for index in range {
+            launches.push(binder.layer(index).forward(activations.output(index))?);
         }
         Ok(Self(launches))
     }
@@ -370,7 +357,7 @@ impl Sequence {
     /// A forward pass through all layers from `first` on, counted from the image, and its loss; results go to `losses`
     /// `[row, replica]`.
     pub(super) fn evaluation(binder: Binder<'_>, first: usize, losses: &Buffer<BatchLoss>) -> Result<Self> {
-        let mut launches = Self::forward(binder, first..binder.network.layers())?;
+        let mut launches = Self::forward(binder, first..binder.network.layers().len())?;
         launches.0.push(binder.loss(losses)?);
         Ok(launches)
     }
@@ -381,5 +368,5 @@ impl Sequence {
     }
 }
 
-/// Words of a step record: what a feed's step buffer is made of.
+/// Words of a step record: what a batch uploader's step buffer is made of.
 pub(super) const RECORD_WORDS: usize = size_of::<StepRecord>() / 4;

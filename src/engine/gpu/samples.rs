@@ -205,7 +205,7 @@ impl BatchUploader {
     }
 
     /// Uploads what the training steps on `batches` need, one order for each replica; their losses go to rows from `row` on, and
-    /// step `i` has `rates[i]`. `moves` is about all of them together.
+    /// step `i` has `rates[i]`. `residency` is about all of them together.
     pub(super) fn load(
         &mut self,
         gpu: &Gpu,
@@ -213,7 +213,7 @@ impl BatchUploader {
         batches: &[Range<usize>],
         row: usize,
         rates: &[f32],
-        moves: Residency,
+        residency: Residency,
     ) -> Result<()> {
         let Self { data, device, order, launches, .. } = self;
         let carries = data.resident.is_none();
@@ -238,9 +238,11 @@ impl BatchUploader {
                     let image = if carries { place as u32 } else { chosen(place) };
                     Sample::new(image, u32::from(data.host.labels[chosen(place) as usize]))
                 };
-                let moves =
-                    Residency { enters: moves.enters && done == 0, leaves: moves.leaves && done + own == samples };
-                launches.push(gpu, moves, &steps, (0..orders.len() * own).map(sample))?;
+                let own_residency = Residency {
+                    enters: residency.enters && done == 0,
+                    leaves: residency.leaves && done + own == samples,
+                };
+                launches.push(gpu, own_residency, &steps, (0..orders.len() * own).map(sample))?;
                 done += own;
             }
             if launches.tell_all() {

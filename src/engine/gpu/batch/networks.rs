@@ -77,12 +77,12 @@ impl GpuBatch {
         watch: &Watch<'_>,
     ) -> Result<Vec<Evaluation>> {
         let (gpu, step, points) = (&self.gpu, self.evaluation_step(data)?, networks.len());
-        let mut feed = BatchUploader::in_order(gpu, data, step)?;
+        let mut uploader = BatchUploader::in_order(gpu, data, step)?;
         let batches = steps_of(0..data.host().samples(), step);
-        let rows = feed.steps.len().min(Capacity::of(gpu).words / (2 * points)).max(1);
+        let rows = uploader.steps.len().min(Capacity::of(gpu).words / (2 * points)).max(1);
         let losses = Buffer::new(gpu, "losses", rows * points)?;
         let state = self.pruned(wave, networks)?;
-        let own = self.binder(wave, &feed, &self.evaluation_activations);
+        let own = self.binder(wave, &uploader, &self.evaluation_activations);
         // Of networks that bring all their parameters the first of each slot has what is common to them.
         let mut firsts: Vec<&PrunedNetwork> = Vec::new();
         for &network in networks.iter().filter(|network| matches!(network.content, Content::Parameters(_))) {
@@ -100,8 +100,8 @@ impl GpuBatch {
         let record = |recorder: &mut Recorder<'_>, step: u32, samples: usize| {
             before.record(recorder, step, samples)?;
             if let Some(last) = first.checked_sub(1) {
-                let (from, to) = (self.evaluation_activations.produced(last), activations.produced(last));
-                let (units, capacity) = (self.plan.network.outputs(last), activations.capacity);
+                let (from, to) = (self.evaluation_activations.output(last), activations.output(last));
+                let (units, capacity) = (self.plan.network.layers()[last].output_len(), activations.capacity);
                 for (point, network) in networks.iter().enumerate() {
                     let [source, target] = [place(network), point].map(|index| index * capacity * units);
                     recorder.copy(from, source, to, target, samples * units)?;
@@ -109,7 +109,7 @@ impl GpuBatch {
             }
             after.record(recorder, step, samples)
         };
-        evaluate_steps(gpu, &mut feed, &batches, &losses, [rows, points], &record, &|_| {}, watch)
+        evaluate_steps(gpu, &mut uploader, &batches, &losses, [rows, points], &record, &|_| {}, watch)
     }
 
     /// The parameters of these networks, as if they were replicas; there is nothing to train them with.

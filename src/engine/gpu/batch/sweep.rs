@@ -42,14 +42,14 @@ impl GpuBatch {
         let batches = steps_of(0..samples, step);
         let blocks_per_step = step.div_ceil(kernel.block());
         let blocks = batches.len() * blocks_per_step;
-        let mut feed = BatchUploader::in_order(gpu, data, step)?;
-        let groups = self.groups(wave, &kernel, &feed, blocks, points)?;
-        let binder = self.binder(wave, &feed, activations);
-        let layers = network.architecture.convolutions.len() + network.architecture.focus_layer();
+        let mut uploader = BatchUploader::in_order(gpu, data, step)?;
+        let groups = self.groups(wave, &kernel, &uploader, blocks, points)?;
+        let binder = self.binder(wave, &uploader, activations);
+        let layers = network.convolutions() + network.architecture.focus_layer();
         let prefix = Sequence::forward(binder, 0..layers)?;
         let mut pace = Pace::new();
         for (index, batch) in batches.iter().enumerate() {
-            feed.load_in_order(gpu, std::slice::from_ref(batch), index * blocks_per_step)?;
+            uploader.load_in_order(gpu, std::slice::from_ref(batch), index * blocks_per_step)?;
             let mut rest = &groups[..];
             let mut recorder = Recorder::new(gpu, "sweep");
             prefix.record(&mut recorder, 0, batch.len())?;
@@ -86,7 +86,7 @@ impl GpuBatch {
         &self,
         wave: &Wave,
         kernel: &Evaluate,
-        feed: &BatchUploader,
+        uploader: &BatchUploader,
         blocks: usize,
         points: &[&PackedPoint],
     ) -> Result<Vec<Group>> {
@@ -115,9 +115,9 @@ impl GpuBatch {
                         output_bias: layout.dense_bias(focus + 1).offset,
                     },
                     blocks,
-                    steps: &feed.steps,
-                    labels: feed.labels(),
-                    input: activations.output(focus - 1),
+                    steps: &uploader.steps,
+                    labels: uploader.labels(),
+                    input: activations.output(network.convolutions() + focus - 1),
                     parameters: &wave.state.parameters,
                     masks: &Buffer::from_slice(gpu, "masks", &masks)?,
                     point_replica: &Buffer::from_slice(gpu, "point replicas", &replicas)?,

@@ -21,13 +21,13 @@ impl GpuBatch {
         let mut results = vec![StepLoss::default(); self.slots() * count];
         let words = Capacity::of(&self.gpu).words;
         for wave in &self.waves {
-            let mut feed = self.feed(wave, steps.decay)?;
+            let mut uploader = self.uploader(wave, steps.decay)?;
             // One pair of words for each replica and step is kept until it is read back.
             let most = (words / (2 * wave.state.replicas)).max(1);
             let mut pace = Pace::starting_with(self.choice.first_steps(wave.state.replicas));
             for first in (0..count).step_by(most) {
                 let range = first..(first + most).min(count);
-                let losses = self.train_wave(wave, &mut feed, steps, rates, range.clone(), &mut pace, watch)?;
+                let losses = self.train_wave(wave, &mut uploader, steps, rates, range.clone(), &mut pace, watch)?;
                 for (step, losses) in range.zip(losses.chunks_exact(wave.state.replicas)) {
                     for (slot, loss) in wave.slots.clone().zip(losses) {
                         results[slot * count + step] = StepLoss { loss: loss.mean, correct: loss.correct };
@@ -39,14 +39,14 @@ impl GpuBatch {
     }
 
     /// Room for the samples of steps of training.
-    fn feed(&self, wave: &Wave, decay: f32) -> Result<BatchUploader> {
+    fn uploader(&self, wave: &Wave, decay: f32) -> Result<BatchUploader> {
         let gpu = &self.gpu;
-        let feed = BatchUploader::new(gpu, &self.plan.training, wave.state.replicas, self.plan.batch)?;
+        let uploader = BatchUploader::new(gpu, &self.plan.training, wave.state.replicas, self.plan.batch)?;
         match self.plan.network.whole_stack(wave.state.replicas, self.plan.batch) {
             Some(shape) if self.plan.path == TrainingPath::FusedTraining => {
-                feed.with_launches(gpu, &shape, self.choice.workgroup_size, decay)
+                uploader.with_launches(gpu, &shape, self.choice.workgroup_size, decay)
             }
-            _ => Ok(feed),
+            _ => Ok(uploader),
         }
     }
 
@@ -54,7 +54,7 @@ impl GpuBatch {
     fn train_wave(
         &self,
         wave: &Wave,
-        feed: &mut BatchUploader,
+        uploader: &mut BatchUploader,
         steps: &Steps<'_>,
         rates: &[f32],
         range: Range<usize>,
@@ -63,15 +63,15 @@ impl GpuBatch {
     ) -> Result<Vec<BatchLoss>> {
         let gpu = &self.gpu;
         let losses = Buffer::new(gpu, "losses", range.len() * wave.state.replicas)?;
-        let binder = self.binder(wave, feed, &self.training_activations);
+        let binder = self.binder(wave, uploader, &self.training_activations);
         let launches = TrainingLaunches::new(binder, &self.gradient, &losses, steps.decay)?;
         let orders = &steps.orders[wave.slots.clone()];
-        match self.submit_steps(&launches, feed, orders, steps, rates, range, pace, watch) {
+        match self.submit_steps(&launches, uploader, orders, steps, rates, range, pace, watch) {
             Err(Error::Interrupted) => {
                 // Whoever asked for the stop may still want what was trained until then.
-                feed.load_leave(gpu)?;
+                uploader.load_leave(gpu)?;
                 let mut recorder = Recorder::new(gpu, "end of training");
-                launches.record_leave(&mut recorder, feed)?;
+                launches.record_leave(&mut recorder, uploader)?;
                 recorder.submit()?.wait()?;
                 Err(Error::Interrupted)
             }
@@ -83,7 +83,7 @@ impl GpuBatch {
     fn submit_steps(
         &self,
         launches: &TrainingLaunches,
-        feed: &mut BatchUploader,
+        uploader: &mut BatchUploader,
         orders: &[Arc<[u32]>],
         steps: &Steps<'_>,
         rates: &[f32],
@@ -102,11 +102,11 @@ impl GpuBatch {
         let (mut next, mut submitted) = (range.start, None);
         while next < range.end {
             let batches = &steps.batches[next..range.end];
-            let batches = &batches[..feed.fitting(batches, pace.steps())];
-            let moves = Residency { enters: next == range.start, leaves: next + batches.len() == range.end };
-            feed.load(gpu, orders, batches, next - range.start, &rates[next..next + batches.len()], moves)?;
+            let batches = &batches[..uploader.fitting(batches, pace.steps())];
+            let residency = Residency { enters: next == range.start, leaves: next + batches.len() == range.end };
+            uploader.load(gpu, orders, batches, next - range.start, &rates[next..next + batches.len()], residency)?;
             let mut recorder = Recorder::new(gpu, "training");
-            launches.record(&mut recorder, feed, batches)?;
+            launches.record(&mut recorder, uploader, batches)?;
             let before = submitted.replace((recorder.submit()?, batches.len()));
             wait(before, pace)?;
             watch.check()?;
