@@ -216,19 +216,32 @@ pub struct BackwardWeightsArguments<'a> {
     pub gradient: &'a Buffer<f32>,
 }
 
-/// Binds a kernel whose workgroups own tiles of a product with so many columns; `rows` gives its rows for the samples of a
-/// step.
-fn bind_tiled(
+/// Rows and columns of a product that an invocation owns; in workgroup memory a whole workgroup.
+fn tile(naive: bool, is_tiled: bool) -> [usize; 2] {
+    match (naive, is_tiled) {
+        (_, true) => [SIDE; 2],
+        (true, false) => [1; 2],
+        (false, false) => [4; 2],
+    }
+}
+
+/// Binds the kernel of a product with so many columns, cut into tiles; `rows` gives its rows for the samples of a step.
+fn bind_product(
+    choice: Choice,
     gpu: &Gpu,
     shader: &'static Shader,
     [replicas, capacity]: [usize; 2],
     arrays: &[&dyn Bindable],
     cost: Cost,
+    tile: [usize; 2],
     columns: usize,
     rows: impl Fn(usize) -> usize + Send + Sync + 'static,
 ) -> Result<Bound> {
+    let tiles = move |samples| rows(samples).div_ceil(tile[0]) * columns.div_ceil(tile[1]);
+    if tile != [SIDE; 2] {
+        return choice.bind(gpu, shader, [replicas, capacity], arrays, cost, tiles);
+    }
     let kernel = Kernel::new(gpu, shader, &[])?.bind(gpu, arrays)?.costing(cost);
-    let tiles = move |samples| rows(samples).div_ceil(SIDE) * columns.div_ceil(SIDE);
     Ok(Bound::new(kernel, capacity, move |samples| grid(tiles(samples), 1, replicas)))
 }
 
@@ -241,7 +254,7 @@ impl Forward {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &ForwardArguments<'_>) -> Result<Bound> {
         let ForwardArguments { shape, place, relu, steps, ref input, parameters, output } = *arguments;
-        let is_tiled = shape.is_tiled(gpu, self.0.naive, shape.inputs);
+        let is_tiled = input.is_features() && shape.is_tiled(gpu, self.0.naive, shape.inputs);
         let of_features = if is_tiled { &FORWARD_TILED } else { &FORWARD };
         let shader = choose(self.0.naive, input, [&NAIVE, of_features, &FORWARD_IMAGES])?;
         let name = shader.name;
@@ -260,14 +273,9 @@ impl Forward {
         let mut arrays: Vec<&dyn Bindable> = vec![&params, steps];
         arrays.extend(input.arrays());
         arrays.extend([parameters as &dyn Bindable, output]);
-        let (side, units) = (if self.0.naive { 1 } else { 4 }, shape.outputs);
+        let (tile, units) = (tile(self.0.naive, is_tiled), shape.outputs);
         let cost = shape.cost(shape.input_words(input) + shape.activations(units));
-        if name == FORWARD_TILED.name {
-            return bind_tiled(gpu, shader, shape.batch(), &arrays, cost, units, |samples| samples);
-        }
-        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| {
-            samples.div_ceil(side) * units.div_ceil(side)
-        })
+        bind_product(self.0, gpu, shader, shape.batch(), &arrays, cost, tile, units, |samples| samples)
     }
 }
 
@@ -296,14 +304,9 @@ impl BackwardInput {
         gpu.check_iterations(name, shape.outputs)?;
         let params = Buffer::from_slice(gpu, "dense.backward_input params", &[shape.params(place, None, false)])?;
         let arrays: [&dyn Bindable; 6] = [&params, steps, output_gradient, parameters, input, input_gradient];
-        let (side, units) = (if self.0.naive { 1 } else { 4 }, shape.inputs);
+        let (tile, units) = (tile(self.0.naive, is_tiled), shape.inputs);
         let cost = shape.cost(shape.activations(2 * units + shape.outputs));
-        if is_tiled {
-            return bind_tiled(gpu, shader, shape.batch(), &arrays, cost, units, |samples| samples);
-        }
-        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |samples| {
-            samples.div_ceil(side) * units.div_ceil(side)
-        })
+        bind_product(self.0, gpu, shader, shape.batch(), &arrays, cost, tile, units, |samples| samples)
     }
 }
 
@@ -316,7 +319,7 @@ impl BackwardWeights {
     /// Checks the arrays and binds them to the kernel that suits them.
     pub fn bind(&self, gpu: &Gpu, arguments: &BackwardWeightsArguments<'_>) -> Result<Bound> {
         let BackwardWeightsArguments { shape, place, steps, ref input, output_gradient, gradient } = *arguments;
-        let is_tiled = shape.is_tiled(gpu, self.0.naive, shape.capacity);
+        let is_tiled = input.is_features() && shape.is_tiled(gpu, self.0.naive, shape.capacity);
         let of_features = if is_tiled { &BACKWARD_WEIGHTS_TILED } else { &BACKWARD_WEIGHTS };
         let shader = choose(self.0.naive, input, [&NAIVE_BACKWARD_WEIGHTS, of_features, &BACKWARD_WEIGHTS_IMAGES])?;
         let name = shader.name;
@@ -330,18 +333,14 @@ impl BackwardWeights {
         let mut arrays: Vec<&dyn Bindable> = vec![&params, steps];
         arrays.extend(input.arrays());
         arrays.extend([output_gradient as &dyn Bindable, gradient]);
-        let columns = shape.outputs.div_ceil(4);
-        let tiles = match input {
-            Input::Images(images) => images.shape.words() * columns,
-            Input::Features(_) if self.0.naive => (shape.inputs + 1) * shape.outputs,
-            Input::Features(_) => shape.inputs.div_ceil(4) * columns,
+        let (rows, tile) = match input {
+            // A word of an image is four rows already.
+            Input::Images(images) => (images.shape.words(), [1, 4]),
+            Input::Features(_) if self.0.naive => (shape.inputs + 1, tile(true, false)),
+            Input::Features(_) => (shape.inputs, tile(false, is_tiled)),
         };
         let cost = shape.cost(shape.input_words(input) + shape.activations(shape.outputs));
-        if name == BACKWARD_WEIGHTS_TILED.name {
-            let rows = shape.inputs;
-            return bind_tiled(gpu, shader, shape.batch(), &arrays, cost, shape.outputs, move |_| rows);
-        }
-        self.0.bind(gpu, shader, shape.batch(), &arrays, cost, move |_| tiles)
+        bind_product(self.0, gpu, shader, shape.batch(), &arrays, cost, tile, shape.outputs, move |_| rows)
     }
 }
 
