@@ -159,6 +159,8 @@ impl Batch {
     }
 
     /// Adds all parameters of each slot to their sums over epochs, [`Replica::sums`]; the first time they become these.
+    ///
+    /// Fails as the device does.
     pub fn accumulate(&mut self) -> Result<()> {
         self.backend.accumulate()
     }
@@ -170,6 +172,8 @@ impl Batch {
     }
 
     /// Everything that training changes, for each slot.
+    ///
+    /// Fails as the device does.
     pub fn replicas(&mut self) -> Result<Vec<Replica<f32>>> {
         let mut replicas = Vec::new();
         self.visit_replicas(&mut |replica| {
@@ -180,6 +184,8 @@ impl Batch {
     }
 
     /// All parameters of each slot.
+    ///
+    /// Fails as the device does.
     pub fn parameters(&mut self) -> Result<Vec<Vec<f32>>> {
         let mut parameters = Vec::new();
         self.visit_replicas(&mut |replica| {

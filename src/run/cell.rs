@@ -187,6 +187,8 @@ impl Cell {
     }
 
     /// Replicas of the cell's network on a device, not trained.
+    ///
+    /// Fails as [`Engine::load`] and [`Engine::begin`] do.
     pub fn begin(&self, engine: &mut Engine, configuration: &Configuration, replica_ids: &[u32]) -> Result<Batch> {
         let training = engine.load(&self.split.training)?;
         engine.begin(&self.setup(training, configuration, replica_ids))
@@ -210,6 +212,8 @@ impl Cell {
     }
 
     /// The engine's handles of the training and the test set.
+    ///
+    /// Fails as [`Engine::load`] does.
     pub fn upload(&self, engine: &mut Engine) -> Result<(DataHandle, DataHandle)> {
         Ok((engine.load(&self.split.training)?, engine.load(&self.split.test)?))
     }
@@ -231,11 +235,15 @@ pub struct CellFolder<'a> {
 
 impl CellFolder<'_> {
     /// The place of a file.
+    ///
+    /// Fails as [`RunFolder::file`] does.
     pub fn file(&self, name: &str) -> Result<PathBuf> {
         self.run.file(&format!("{}{name}", self.prefix))
     }
 
     /// The checkpoints of a session of this cell.
+    ///
+    /// Fails as [`Self::file`] does.
     pub fn checkpoints(&self, session: &str) -> Result<CheckpointFile> {
         let path = self.file(&format!("checkpoints/{session}.checkpoint"))?;
         Ok(CheckpointFile::new(path, format!("{} {}{session}", self.hash, self.prefix)))
@@ -262,6 +270,8 @@ impl CellFolder<'_> {
     }
 
     /// Removes all checkpoints: the results are written, or the run starts anew.
+    ///
+    /// Fails with [`Error::Io`] if one of them cannot be removed.
     pub fn remove_checkpoints(&self) -> Result<()> {
         self.run.output().remove_folder(&format!("{}checkpoints", self.prefix))
     }
@@ -288,6 +298,8 @@ pub fn check_memory(architecture: &Architecture, replicates: u32, epochs: u32, i
 }
 
 /// Trains the replicas of a cell for all epochs and records the focus layer.
+///
+/// Fails as the engine does, with [`Error::Interrupted`] if it is stopped, and if a checkpoint cannot be read or written.
 pub fn train_and_record(
     engine: &mut Engine,
     cell: &Cell,

@@ -241,6 +241,8 @@ impl Configuration {
     }
 
     /// The windows asked for, and always the headline's.
+    ///
+    /// Fails with [`Error::Usage`] if one does not fit the epochs.
     pub fn windows(&self) -> Result<Vec<u32>> {
         let epochs = self.epochs;
         let mut windows = envelope::windows(self.window.as_deref(), epochs)?;

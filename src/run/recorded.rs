@@ -199,6 +199,8 @@ impl RecordedRun {
     }
 
     /// The trained parameters of each replica; moments start at 0.
+    ///
+    /// Fails with [`Error::Data`] if the file cannot be read, or holds another network.
     pub fn replicas(&self, architecture: &Architecture) -> Result<Vec<Replica<f32>>> {
         self.networks("weights.safetensors", architecture)
     }

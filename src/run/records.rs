@@ -41,6 +41,8 @@ impl MetricsRow {
 /// Writes `metrics.csv`, `history.npz`, `weights.safetensors` and, of averaged weights,
 /// `averaged.safetensors` of a trained cell; where replicas may stop at different
 /// epochs, `replicas/<replica>/history.npz` of each.
+///
+/// Fails with [`crate::error::Error::Io`] if a file cannot be written.
 pub fn write_records(
     folder: &CellFolder<'_>,
     cell: &Cell,

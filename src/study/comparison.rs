@@ -48,6 +48,8 @@ pub struct Compared {
 }
 
 /// Runs everything for one cell and writes its files; goes on from the cell's checkpoints.
+///
+/// Fails as the engine does, with [`Error::Interrupted`] if it is stopped, and if a file of the cell cannot be read or written.
 pub fn compare(
     engine: &mut Engine,
     cell: &Cell,

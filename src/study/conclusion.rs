@@ -264,6 +264,8 @@ pub const FIGURE_4: &str = "figure4";
 
 impl CellFolder<'_> {
     /// Forgets what a study has trained, and its Figure 4.
+    ///
+    /// Fails with [`Error::Io`] if a file cannot be removed.
     pub fn forget_runs(&self) -> Result<()> {
         self.forget("runs.csv")?;
         let figure4 = self.within(FIGURE_4);

@@ -91,6 +91,8 @@ fn loss(tensor: &PrunedTensor, replica: usize) -> Loss {
 /// Writes `weights.safetensors`, all `tensors` with the removed weights of those that are `pruned` at 0, and
 /// `mask.safetensors`, for each of these a tensor of its name and shape, 1 for each weight that is kept; with `as_numpy` the same
 /// as `.npz`. Then `pruning.csv`. Returns their paths. The weights get the `note`, see [`crate::network_files::stored_network::note`].
+///
+/// Fails if a `path` does, and with [`crate::error::Error::Io`] if a file cannot be written.
 pub fn write(
     path: &dyn Fn(&str) -> Result<PathBuf>,
     tensors: &[RawArray],
@@ -171,6 +173,8 @@ fn trained(
 
 /// Classifies the cell's test set with the trained networks, and with those of each of the `points`, one for each replica: all of
 /// a replica have the layers before `first` in common.
+///
+/// Fails as the engine does, and with [`crate::error::Error::Interrupted`] if it is stopped.
 pub fn evaluate_networks(
     engine: &mut Engine,
     cell: &Cell,
@@ -191,6 +195,8 @@ pub fn evaluate_networks(
 
 /// Classifies the cell's test set with the trained networks, and with those that each of the `points` leaves: evaluations of
 /// each replica.
+///
+/// Fails as [`evaluate_networks`] does.
 pub fn evaluate(
     engine: &mut Engine,
     cell: &Cell,

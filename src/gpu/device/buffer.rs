@@ -131,7 +131,7 @@ impl<T: Pod> Buffer<T> {
 
 impl Buffer<u32> {
     /// Puts the first `len` of `words` to the places from `first` on, one by one into the memory that the device copies from:
-    /// what is gathered from several places never lies anywhere else. Otherwise as [`Self::write`].
+    /// what is gathered from several places never lies anywhere else. Otherwise as [`Self::write`], which says when it fails.
     pub fn gather(&self, gpu: &Gpu, first: usize, len: usize, words: impl Iterator<Item = u32>) -> Result<()> {
         self.check_place(first, len)?;
         // An observer is told of the words in one piece.

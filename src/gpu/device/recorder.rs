@@ -146,6 +146,8 @@ impl<'g> Recorder<'g> {
 
     /// Submits, waits, and returns how long the launches ran on the device; nothing if it has no usable timestamps.
     /// The recorder must have been made by [`Recorder::timed`].
+    ///
+    /// Fails as [`Self::submit`] does.
     pub fn submit_timed(self) -> Result<Option<Duration>> {
         let (submission, times) = self.finish()?;
         submission.wait()?;
