@@ -4,7 +4,7 @@ use super::stop::stop_flag;
 use super::{embedded, output};
 use crate::engine::{Control, Progress};
 use crate::numbers::significant;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -47,12 +47,13 @@ impl Reporter {
     }
 }
 
-/// How fast a stage is, in units a second, and how many seconds are left; nothing until that is known.
+/// How fast a stage is, in units a second, and how long it still takes, in seconds; nothing until that is known.
 fn pace(rate: f64, left: f64) -> String {
-    if rate > 0.0 && rate.is_finite() && left.is_finite() {
-        format!(", {} a second, {} s left", significant(rate), significant(left.ceil()))
-    } else {
-        String::new()
+    match Duration::try_from_secs_f64(left.ceil()) {
+        Ok(left) if rate > 0.0 && rate.is_finite() => {
+            format!(", {} a second, {} left", significant(rate), HumanDuration(left))
+        }
+        _ => String::new(),
     }
 }
 
@@ -137,7 +138,7 @@ mod tests {
             [(0.0, f64::INFINITY), (f64::NAN, f64::NAN), (f64::INFINITY, 0.0)].map(|(a, b)| pace(a, b)),
             [""; 3]
         );
-        assert_eq!(pace(0.25, 11.2), ", 0.250 a second, 12 s left");
-        assert_eq!(pace(1234.4, 3.0), ", 1,234 a second, 3 s left");
+        assert_eq!(pace(0.25, 11.2), ", 0.250 a second, 12 seconds left");
+        assert_eq!(pace(1234.4, 3.0 * 3600.0), ", 1,234 a second, 3 hours left");
     }
 }
