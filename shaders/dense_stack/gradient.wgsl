@@ -2,7 +2,8 @@
 // and the gradients of the mean with respect to weights, biases, and what enters the first layer's ReLU.
 //
 // One workgroup owns one replica (z) and takes 32 samples at a time; no layer has more than 32 units. Weights and two
-// layers' activations lie in workgroup memory; one invocation owns tiles of 8 x 4 in registers.
+// layers' activations lie in workgroup memory; one invocation owns tiles of 8 x 4 in registers. The file is long because one
+// launch has all that dense.* and softmax_cross_entropy.* have.
 //   activations           [replica, sample, unit]  what the first layer produced; its gradient takes that place. From
 //                         `scratch` on: [replica, layer, row, unit], what the other hidden layers produced
 //   parameters, gradient  [replica, parameter]     read; written from `first` on. losses [row, replica] written

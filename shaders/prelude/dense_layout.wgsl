@@ -4,7 +4,7 @@
 // size, layers 1 to depth - 1 are hidden like it, layer `depth` gives the logits; each has at most 32 units. A sample is
 // rows of words of four numbers; a sample of features is a single row. The kernel declares the arrays. Launches keep
 // weights and moments in scratch: the first of a training enters them, the last one lets them leave.
-// The host's side is src/kernels/dense_stack/launches.rs.
+// The file is long for its drawing of scratch. The host's side is src/kernels/dense_stack/step/launches.rs.
 
 // `scratch` of one replica. A row is 8 quads, 32 numbers, whatever the units of its layer; what does not exist is 0, has a
 // gradient of 0 and stays 0, so that a quad is one load and no sum asks whether it exists.

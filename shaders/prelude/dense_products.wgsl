@@ -4,7 +4,8 @@
 // in the order of the inner axis. Neighbours own neighbouring quads: they read neighbouring weights, and the same numbers
 // of the inner axis. Tiles are dealt to the invocations in turn, and all go round a loop equally often: those that have no
 // tile left repeat the last one, and write nothing. So their number changes no bit.
-// `input_start` and `input_quad`, which read samples, come from the kernel.
+// `input_start` and `input_quad`, which read samples, come from the kernel. The file is long because it has all passes, which
+// share their product.
 
 const ROWS: u32 = 4;
 const TILES: u32 = SAMPLES / ROWS * QUADS;

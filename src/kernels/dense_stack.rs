@@ -1,5 +1,5 @@
-//! `dense_stack.*`: many dense layers in one launch: whole training steps of all of them, or, from what the first one gave
-//! out, the gradients of those behind it.
+//! `dense_stack.*`: many dense layers in one launch: whole training steps of all of them, or, from what the first one produced,
+//! the gradients of those after it.
 
 mod step;
 

@@ -182,7 +182,7 @@ impl Launches {
     pub fn push(
         &mut self,
         gpu: &Gpu,
-        moves: Residency,
+        residency: Residency,
         steps: &[LaunchStep],
         samples: impl ExactSizeIterator<Item = Sample>,
     ) -> Result<()> {
@@ -192,7 +192,7 @@ impl Launches {
         let fits = |step: &LaunchStep| (1..=capacity).contains(&(step.samples as usize));
         let launch = self.written.len();
         if launch == self.launches()
-            || !(usize::from(!moves.leaves)..=self.steps).contains(&steps.len())
+            || !(usize::from(!residency.leaves)..=self.steps).contains(&steps.len())
             || !steps.iter().all(fits)
             || own != last
             || own > self.steps * capacity
@@ -209,8 +209,8 @@ impl Launches {
         }
         let mut head = Head {
             params: Params::new(&self.shape, self.decay),
-            enters: u32::from(moves.enters),
-            leaves: u32::from(moves.leaves),
+            enters: u32::from(residency.enters),
+            leaves: u32::from(residency.leaves),
             steps: steps.len() as u32,
             samples_per_replica: own as u32,
             each: [LaunchStep::new(0, 0, 0, 0.0); MOST_STEPS],
