@@ -1,7 +1,7 @@
 //! The main job: prune trained nets by every criterion at every operating point, run exponential decay and the controls
 //! beside them, and keep account of what each costs.
 
-use super::part::{Asked, Blocks, Calibrated, Counted, CountedPart, Pace, Part};
+use super::part::{Asked, Blocks, Calibrated, Counted, CountedPart, Pace, Part, Work};
 use crate::engine::{Control, DataHandle, Engine, Evaluation, HistoryShape, Network, Overheads};
 use crate::error::{Error, Result};
 use crate::network::{ParameterLayout, Selection};
@@ -216,16 +216,16 @@ impl<'a> CellComparison<'a> {
                 removed: &removed,
                 training_overheads,
             };
-            let mut blocks = Blocks::new();
+            let mut work = Work { trained: &mut trained, test, blocks: Blocks::new() };
             if by_size {
-                self.by_size(&mut trained, test, asked, &calibrated, &mut blocks)?;
-                self.in_turn(&mut trained.batch, blocks)?;
+                self.by_size(&mut work, asked, &calibrated)?;
+                self.in_turn(&mut work.trained.batch, work.blocks)?;
                 continue;
             }
-            self.criteria(&mut trained, test, &part, &numbers, training_overheads, &mut blocks)?;
-            self.chosen_windows(&mut trained.batch, training, &part, &numbers)?;
-            self.repairs(&mut trained, test, asked, &calibrated, &mut blocks)?;
-            self.in_turn(&mut trained.batch, blocks)?;
+            self.criteria(work.trained, test, &part, &numbers, training_overheads, &mut work.blocks)?;
+            self.chosen_windows(&mut work.trained.batch, training, &part, &numbers)?;
+            self.repairs(&mut work, asked, &calibrated)?;
+            self.in_turn(&mut work.trained.batch, work.blocks)?;
             if correlations.is_empty() {
                 correlations = with_magnitude(&numbers, self.cell.model(), &self.cell.data_set);
             }
@@ -279,26 +279,24 @@ impl<'a> CellComparison<'a> {
     /// What calibration images add on one layer.
     fn repairs<'p>(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        work: &mut Work<'_, 'p, Self>,
         asked: Asked<'p>,
         calibrated: &'p [Calibrated<'p>],
-        blocks: &mut Blocks<'p, Self>,
     ) -> Result<()>
     where
         'a: 'p,
     {
         let methods = &[Method::Wanda, Method::HoldInput];
-        self.cut_at(trained, test, Asked { methods, ..asked }, blocks)?;
+        self.cut_at(work, Asked { methods, ..asked })?;
         if !self.can_solve(asked.part, asked.calibrated) {
             return Ok(());
         }
         let methods = &[Method::Magnitude, Method::Hold, Method::Wanda, Method::HoldInput, Method::Random];
-        self.refit_at(trained, test, Asked { methods, ..asked }, blocks)?;
+        self.refit_at(work, Asked { methods, ..asked })?;
         let bases = if self.configuration.surgeons == Surgeons::All { calibrated } else { &calibrated[..1] };
         let methods = &[Method::HoldSurgeon, Method::Surgeon];
         for calibrated in bases {
-            self.surgeons_of_layer(trained, test, Asked { methods, calibrated, ..asked }, blocks)?;
+            self.surgeons_of_layer(work, Asked { methods, calibrated, ..asked })?;
         }
         Ok(())
     }
@@ -306,11 +304,9 @@ impl<'a> CellComparison<'a> {
     /// Everything on several layers, by how much smaller the whole network becomes.
     fn by_size<'p>(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        work: &mut Work<'_, 'p, Self>,
         asked: Asked<'p>,
         calibrated: &'p [Calibrated<'p>],
-        blocks: &mut Blocks<'p, Self>,
     ) -> Result<()>
     where
         'a: 'p,
@@ -324,18 +320,18 @@ impl<'a> CellComparison<'a> {
             Method::Wanda,
             Method::Random,
         ];
-        self.cut_at(trained, test, Asked { methods, ..asked }, blocks)?;
+        self.cut_at(work, Asked { methods, ..asked })?;
         if !self.can_solve(asked.part, asked.calibrated) {
             return Ok(());
         }
-        self.refit_at(trained, test, Asked { methods: &[Method::Magnitude, Method::Random], ..asked }, blocks)?;
+        self.refit_at(work, Asked { methods: &[Method::Magnitude, Method::Random], ..asked })?;
         let sizes = self.configuration.stages.clone();
         let (bases, methods): (_, &[Method]) = match (self.configuration.surgeons, calibrated) {
             (Surgeons::All, all) => (all, &[Method::HoldSurgeon, Method::Surgeon]),
             (Surgeons::One, all) => (&all[all.len() - 1..], &[Method::HoldSurgeon]),
         };
         for calibrated in bases {
-            self.surgeons_in_stages(trained, test, Asked { methods, calibrated, ..asked }, &sizes)?;
+            self.surgeons_in_stages(work, Asked { methods, calibrated, ..asked }, &sizes)?;
         }
         Ok(())
     }

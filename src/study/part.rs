@@ -14,6 +14,7 @@ use crate::run::configuration::Configuration;
 use crate::run::recorded::Base;
 use crate::run::ways::Origin;
 use crate::stability::{History, Stability, WindowedEnvelope};
+use crate::training::Trained;
 use std::time::Duration;
 
 /// Numbers of a recorded history, and what making them took.
@@ -132,6 +133,13 @@ pub(super) struct Repeated<'p, C> {
 
 /// All methods of a part whose work is repeated.
 pub(super) type Blocks<'p, C> = Vec<Repeated<'p, C>>;
+
+/// The networks that methods of a part prune and evaluate on the test set, and the methods so far.
+pub(super) struct Work<'w, 'p, C> {
+    pub(super) trained: &'w mut Trained,
+    pub(super) test: DataHandle,
+    pub(super) blocks: Blocks<'p, C>,
+}
 
 /// What a point by magnitude stability costs, asked again and again while exponential decay trains: so each of its points is
 /// compared with the same machine at the same time.

@@ -1,7 +1,7 @@
 //! What calibration images add to a comparison: scores that know the inputs, weights solved anew, and the surgeons.
 
 use super::comparison::{CellComparison, CutBySize, since};
-use super::part::{Asked, Blocks, Calibrated, Cost, Part};
+use super::part::{Asked, Calibrated, Cost, Part, Work};
 use crate::clock::seconds;
 use crate::engine::{Batch, DataHandle, Evaluation, Network, Watch};
 use crate::error::{Error, Result};
@@ -20,7 +20,6 @@ use crate::run::recorded::Base;
 use crate::run::survival::Survival;
 use crate::run::ways::RecordedWays;
 use crate::stability::envelope;
-use crate::training::Trained;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -77,13 +76,7 @@ impl<'c> CellComparison<'c> {
     }
 
     /// Criteria at these numbers of removed weights, cut and nothing else.
-    pub(super) fn cut_at<'p>(
-        &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
-        asked: Asked<'p>,
-        blocks: &mut Blocks<'p, Self>,
-    ) -> Result<()>
+    pub(super) fn cut_at<'p>(&mut self, work: &mut Work<'_, 'p, Self>, asked: Asked<'p>) -> Result<()>
     where
         'c: 'p,
     {
@@ -99,19 +92,14 @@ impl<'c> CellComparison<'c> {
             let norms = Rc::clone(&norms);
             let points = Box::new(move || several_layers::points(&request, numbers, part.selection, &norms));
             let calibrate_s = score.is_some_and(Score::needs_norms).then_some(calibrate_s);
+            let Work { ref mut trained, test, ref mut blocks } = *work;
             self.criterion(trained, test, part, (method, rule), points, training_overheads, calibrate_s, blocks)?;
         }
         Ok(())
     }
 
     /// The same with what is left solved anew.
-    pub(super) fn refit_at<'p>(
-        &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
-        asked: Asked<'p>,
-        blocks: &mut Blocks<'p, Self>,
-    ) -> Result<()>
+    pub(super) fn refit_at<'p>(&mut self, work: &mut Work<'_, 'p, Self>, asked: Asked<'p>) -> Result<()>
     where
         'c: 'p,
     {
@@ -128,19 +116,13 @@ impl<'c> CellComparison<'c> {
                 let solved = points.iter().zip(networks.into_iter().flatten());
                 Ok(solved.map(|(point, network)| Solved { point: point.clone(), network }).collect())
             };
-            self.solved(trained, test, asked, (method, ""), calibrated.seconds, Box::new(solve), blocks)?;
+            self.solved(work, asked, (method, ""), calibrated.seconds, Box::new(solve))?;
         }
         Ok(())
     }
 
     /// The surgeons on one layer: a way for each replica, cut at these numbers of removed weights.
-    pub(super) fn surgeons_of_layer<'p>(
-        &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
-        asked: Asked<'p>,
-        blocks: &mut Blocks<'p, Self>,
-    ) -> Result<()>
+    pub(super) fn surgeons_of_layer<'p>(&mut self, work: &mut Work<'_, 'p, Self>, asked: Asked<'p>) -> Result<()>
     where
         'c: 'p,
     {
@@ -165,7 +147,7 @@ impl<'c> CellComparison<'c> {
                 (watch.progress)(u64::from(comparison.configuration.replicates));
                 Ok(comparison.operated(method, operated))
             };
-            self.solved(trained, test, asked, (method, &base.to_string()), calibrate_s, Box::new(solve), blocks)?;
+            self.solved(work, asked, (method, &base.to_string()), calibrate_s, Box::new(solve))?;
             let name = RecordedWays::name(part.layers, method, base);
             let origin = calibrated.origin(&self.cell.architecture, part.selection, self.configuration, self.engine);
             self.ways.push(RecordedWays::new(name, &origin, ratios.as_ref(), ways));
@@ -176,8 +158,7 @@ impl<'c> CellComparison<'c> {
     /// The surgeons on several layers, one size after the other.
     pub(super) fn surgeons_in_stages(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        work: &mut Work<'_, '_, Self>,
         asked: Asked<'_>,
         sizes: &[f64],
     ) -> Result<()> {
@@ -198,7 +179,7 @@ impl<'c> CellComparison<'c> {
             })?;
             let mut agreement = Vec::new();
             if method == Method::HoldSurgeon && polish == 0 {
-                agreement = self.agreement(trained, calibrated.parameters, &operated.networks)?;
+                agreement = self.agreement(work.trained, calibrated.parameters, &operated.networks)?;
                 // Mean weights, which come last where there are any, take the place of the last ones.
                 let mut survival = Survival::new(&self.cell.architecture, operated.networks.len(), sizes);
                 for (replica, networks) in operated.networks.iter().enumerate() {
@@ -214,7 +195,8 @@ impl<'c> CellComparison<'c> {
             let (times, ways) = (operated.times, std::mem::take(&mut operated.ways));
             let solved = self.operated(method, operated);
             let start = Instant::now();
-            let evaluations = evaluate_solved(&mut trained.batch, test, part, &solved, &self.control.silent())?;
+            let evaluations =
+                evaluate_solved(&mut work.trained.batch, work.test, part, &solved, &self.control.silent())?;
             let overheads = since(before, self.engine.overheads());
             let cost = Cost {
                 points: solved.len(),
@@ -224,7 +206,7 @@ impl<'c> CellComparison<'c> {
                 once: times.refit + start.elapsed() + overheads.build + overheads.transfer,
                 overheads,
             };
-            self.charge(trained, part, (method, &rule, Repair::Refit), cost, training_overheads);
+            self.charge(work.trained, part, (method, &rule, Repair::Refit), cost, training_overheads);
             let first = self.rows.len();
             self.solved_rows(part, (method, &rule), &solved, &evaluations);
             // Both stand replica by replica, sizes in their order.
@@ -271,18 +253,16 @@ impl<'c> CellComparison<'c> {
     /// Evaluates what `solve` gives, and takes in rows and cost; its work is repeated with the other `blocks`.
     fn solved<'p>(
         &mut self,
-        trained: &mut Trained,
-        test: DataHandle,
+        work: &mut Work<'_, 'p, Self>,
         asked: Asked<'p>,
         (method, rule): (Method, &str),
         calibrate_s: f64,
         mut solve: Solve<'p, Self>,
-        blocks: &mut Blocks<'p, Self>,
     ) -> Result<()>
     where
         'c: 'p,
     {
-        let (part, base) = (asked.part, asked.calibrated.base);
+        let (part, base, test) = (asked.part, asked.calibrated.base, work.test);
         let before = self.engine.overheads();
         let control = self.control;
         let stage = format!("solve anew and evaluate{}: {method}, {base} weights", self.of(part));
@@ -290,7 +270,7 @@ impl<'c> CellComparison<'c> {
         let replicas = u64::from(self.configuration.replicates);
         let (solved, evaluations) = control.stage(&stage, 2 * replicas, "networks", |watch| {
             let solved = solve(self, watch)?;
-            let evaluations = evaluate_solved(&mut trained.batch, test, part, &solved, &watch.silent())?;
+            let evaluations = evaluate_solved(&mut work.trained.batch, test, part, &solved, &watch.silent())?;
             (watch.progress)(replicas);
             Ok::<_, Error>((solved, evaluations))
         })?;
@@ -298,7 +278,7 @@ impl<'c> CellComparison<'c> {
         let overheads = since(before, self.engine.overheads());
         let (points, distinct) = (solved.len(), solved.len());
         let cost = Cost { points, distinct, calibrate_s: Some(calibrate_s), once, overheads };
-        self.charge(trained, part, (method, rule, Repair::Refit), cost, asked.training_overheads);
+        self.charge(work.trained, part, (method, rule, Repair::Refit), cost, asked.training_overheads);
         let again = move |comparison: &mut Self, batch: &mut Batch| {
             let silent = comparison.control.silent();
             let work = || {
@@ -307,7 +287,7 @@ impl<'c> CellComparison<'c> {
             };
             Ok(seconds(work)?.1)
         };
-        self.repeat(blocks, distinct, once, Box::new(again));
+        self.repeat(&mut work.blocks, distinct, once, Box::new(again));
         self.solved_rows(part, (method, rule), &solved, &evaluations);
         Ok(())
     }
