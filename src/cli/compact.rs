@@ -4,7 +4,7 @@ use super::options::{FolderOptions, OutputOptions, Share};
 use super::output;
 use super::progress::Reporter;
 use super::run::{announce, begin, data_sets, finish, open_engine};
-use super::stack::{DataOptions, Images, StackOptions};
+use super::stack::{Checksums, DataOptions, Images, StackOptions};
 use crate::data::Dataset;
 use crate::engine::{Control, Engine};
 use crate::error::{Error, Result};
@@ -104,9 +104,6 @@ enum Source {
     Nothing,
 }
 
-/// Sums by what they are of.
-type Checksums = BTreeMap<String, String>;
-
 impl Source {
     /// Training and test images.
     fn sets(&self) -> Option<[&Arc<Dataset>; 2]> {
@@ -138,11 +135,7 @@ impl Source {
     fn describe(&self, manifest: &mut Manifest) -> Result<()> {
         manifest.data_sets = match self {
             Self::Run(cell, configuration) => data_sets(std::slice::from_ref(&**cell), configuration)?,
-            Self::Named(images) => {
-                let contents = serde_json::to_value(&images.contents)
-                    .map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))?;
-                BTreeMap::from([(images.name().to_string(), contents)])
-            }
+            Self::Named(images) => images.data_sets()?,
             Self::Nothing => BTreeMap::new(),
         };
         Ok(())

@@ -156,6 +156,9 @@ impl DataOptions {
     }
 }
 
+/// Sums by what they are of.
+pub(super) type Checksums = BTreeMap<String, String>;
+
 /// A data set without a configuration.
 pub(super) struct Images {
     pub(super) split: Split,
@@ -175,8 +178,15 @@ impl Images {
         say.notices(&self.notices);
     }
 
+    /// What it holds, for the manifest.
+    pub(super) fn data_sets(&self) -> Result<BTreeMap<String, serde_json::Value>> {
+        let contents = serde_json::to_value(&self.contents)
+            .map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))?;
+        Ok([(self.name().to_string(), contents)].into())
+    }
+
     /// Checksums of both parts, by name.
-    pub(super) fn checksums(&self) -> BTreeMap<String, String> {
+    pub(super) fn checksums(&self) -> Checksums {
         [("training", &self.split.training), ("test", &self.split.test)]
             .map(|(part, set): (&str, &Arc<Dataset>)| (format!("{}, {part}", self.name()), set.checksum()))
             .into()

@@ -2,6 +2,7 @@
 
 use super::super::run::{announce, data_sets};
 use super::super::stability::{announce_history, checksum, chosen};
+use super::super::stack::Checksums;
 use super::stack::StackPart;
 use super::{Chosen, PruneArguments, Solved, Used};
 use crate::engine::{Control, Engine, Evaluation, Replica};
@@ -109,9 +110,6 @@ pub(super) struct RunPart {
 
 /// How well all replicas did before, and at each point.
 type Evaluated = (Vec<Evaluation>, Vec<Vec<Evaluation>>);
-
-/// Sums by what they are of.
-type Checksums = BTreeMap<String, String>;
 
 impl Subjects {
     /// How many epochs the histories have; 0 if there are none.
@@ -256,11 +254,7 @@ impl Subjects {
                 Some(cell) => data_sets(std::slice::from_ref(cell), &part.run.configuration),
                 None => Ok(BTreeMap::new()),
             },
-            Source::Stack(part) => {
-                let contents = serde_json::to_value(&part.images.contents)
-                    .map_err(|error| Error::Job(format!("cannot write the manifest: {error}")))?;
-                Ok([(part.images.name().to_string(), contents)].into())
-            }
+            Source::Stack(part) => part.images.data_sets(),
             Source::Files => Ok(BTreeMap::new()),
         }
     }
