@@ -34,14 +34,13 @@ pub struct Fingerprint {
     pub driver: String,
     /// Version of this program.
     pub version: String,
-    /// The commit that it was built from, where the one who built it said it in `HOLDFAST_COMMIT`.
+    /// The commit that it was built from, with `-dirty` where sources differed from it; `unknown` where the build could not tell.
     pub commit: String,
     /// Whether it was built without optimisation.
     pub debug: bool,
-    /// How many threads were at work, as a mean over the last minute, when it began and when it ended; systems without such a
-    /// number say 0.
-    pub load_start: f64,
-    /// `None` while it runs.
+    /// How many threads were at work, as a mean over the last minute, when it began; `None` where the system does not tell.
+    pub load_start: Option<f64>,
+    /// The same when it ended; `None` while it runs, too.
     pub load_end: Option<f64>,
 }
 
@@ -76,14 +75,15 @@ impl Fingerprint {
 
     /// Notes the load at the end.
     pub fn end(&mut self) {
-        self.load_end = Some(load());
+        self.load_end = load();
     }
 
     /// In a line: `AMD EPYC, 2 cores, avx512f; Debian 12; load 0.1`.
     pub fn line(&self) -> String {
-        let Self { processor, threads, simd, system, load_start, .. } = self;
+        let Self { processor, threads, simd, system, .. } = self;
         let best = simd.rsplit(", ").next().unwrap_or(simd);
-        format!("{processor}, {threads} threads, {best}; {system}; load {load_start:.1} at the start")
+        let load = self.load_start.map(|load| format!("; load {load:.1} at the start")).unwrap_or_default();
+        format!("{processor}, {threads} threads, {best}; {system}{load}")
     }
 
     /// What differs from another one and may move times unseen, e.g. `processor: A there, B here`; what names the programs, which
@@ -113,18 +113,17 @@ impl Fingerprint {
 }
 
 /// Says so where so much else was at work, on so many threads, that times are too long; nothing otherwise.
-pub fn busy(load: f64, threads: usize) -> Option<String> {
-    (load > BUSY * threads as f64).then(|| {
-        format!(
-            "busy machine: {load:.1} of {threads} threads were at work in the minute before; end other programs, or wait a minute \
-             and measure again"
-        )
-    })
+pub fn busy(load: Option<f64>, threads: usize) -> Option<String> {
+    let load = load.filter(|load| *load > BUSY * threads as f64)?;
+    Some(format!(
+        "busy machine: {load:.1} of {threads} threads were at work in the minute before; end other programs, or wait a minute and \
+         measure again"
+    ))
 }
 
-/// Threads at work, as a mean over the last minute.
-fn load() -> f64 {
-    System::load_average().one
+/// Threads at work, as a mean over the last minute. Windows has no such number.
+fn load() -> Option<f64> {
+    (!cfg!(windows)).then(|| System::load_average().one)
 }
 
 /// What the processor says of itself.
@@ -186,9 +185,9 @@ mod tests {
         assert!([&found.processor, &found.system, &found.kernel].iter().all(|fact| !fact.is_empty()), "{found:?}");
         assert_eq!((found.version.as_str(), found.driver.as_str()), (env!("CARGO_PKG_VERSION"), "driver 1"));
         found.end();
-        assert!(found.load_end.is_some() && found.line().contains(&found.processor));
-        // The last bit of a decimal number is not kept in JSON.
-        (found.load_start, found.load_end) = (0.5, Some(0.25));
+        assert!(found.load_end.is_some() != cfg!(windows) && found.line().contains(&found.processor));
+        (found.load_start, found.load_end) = (None, Some(0.25));
+        assert!(!found.line().contains("load"), "what is not known is not told: {}", found.line());
         let text = serde_json::to_string(&found).unwrap();
         assert_eq!(serde_json::from_str::<Fingerprint>(&text).unwrap(), found);
     }
@@ -196,7 +195,7 @@ mod tests {
     #[test]
     fn what_moves_times_is_compared_and_what_names_the_program_is_not() {
         let here = Fingerprint::now("");
-        let same = Fingerprint { version: "0".into(), commit: "abc".into(), load_start: 9.0, ..here.clone() };
+        let same = Fingerprint { version: "0".into(), commit: "abc".into(), load_start: Some(9.0), ..here.clone() };
         assert!(here.differences(&same).is_empty());
         let other = Fingerprint { processor: "another".into(), threads: here.threads + 1, ..here.clone() };
         let found = here.differences(&other);
@@ -205,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_machine_is_busy_from_a_quarter_of_its_threads_on() {
-        assert_eq!(busy(0.4, 2), None);
-        assert!(busy(0.6, 2).is_some_and(|words| words.contains("0.6 of 2 threads")));
+        assert_eq!([busy(Some(0.4), 2), busy(None, 2)], [None, None]);
+        assert!(busy(Some(0.6), 2).is_some_and(|words| words.contains("0.6 of 2 threads")));
     }
 }
