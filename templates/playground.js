@@ -372,7 +372,7 @@
         at("measured").textContent = round ? `Measuring: round ${round} of ${rounds} …` : "Warming up …";
       });
       at("measured").replaceChildren(measuredTable(quantitiesOf(plan, found)));
-      const file = new Blob([JSON.stringify(benchFile(contents, device, found), null, 2) + "\n"], { type: "application/json" });
+      const file = new Blob([JSON.stringify(await benchFile(contents, device, found), null, 2) + "\n"], { type: "application/json" });
       at("save").href = URL.createObjectURL(file);
       at("save").hidden = false;
     } catch (error) {
@@ -431,7 +431,7 @@
         `No training here: ${found.missing}. Current versions of Chrome, Edge, Safari and Firefox have WebGPU on most machines.`,
       );
     } else {
-      device = { name: found.name, kind: found.software ? "software" : "GPU" };
+      device = { name: found.name, kind: found.software ? "software" : "GPU", driver: found.driver };
       const slow = found.software ? " This is a driver in software: everything works, slowly." : "";
       at("device").textContent = `Ready: ${found.name}. Until you train, a recorded run is shown.${slow}`;
       idle(true);

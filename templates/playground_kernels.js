@@ -85,31 +85,32 @@ const quantitiesOf = (plan, { step_us, sweep_us_per_point }) => [
   },
 ];
 
-// What `holdfast bench --save` would write (its format is version 1), as far as a browser tells.
-function benchFile({ network, plan, version }, device, found) {
+// What a browser tells of its machine: Chromium names the processor's architecture and the system's version if it is asked.
+async function machine() {
+  const asked = ["architecture", "bitness", "platformVersion"];
+  const { architecture, bitness, platform, platformVersion } = (await navigator.userAgentData?.getHighEntropyValues(asked)) ?? {};
+  return {
+    processor: architecture ? [architecture, bitness && `${bitness} bits`].filter(Boolean).join(", ") : "unknown",
+    family: "unknown",
+    simd: "unknown",
+    cores: null,
+    threads: navigator.hardwareConcurrency ?? 1,
+    caches: {},
+    memory: 2 ** 30 * (navigator.deviceMemory ?? 0),
+    system: [platform, platformVersion, navigator.userAgent].filter(Boolean).join("; "),
+    kernel: "unknown",
+  };
+}
+
+// What `holdfast bench --save` would write (its format is version 1), as far as a browser tells: it says nothing of the load.
+async function benchFile({ network, plan, version }, { name, kind, driver }, found) {
   const dense = network.tensors.filter(({ shape }) => shape.length === 2);
   return {
     format: "holdfast bench",
     format_version: 1,
     date: new Date().toISOString().replace(/\.\d+Z$/, "Z"),
-    fingerprint: {
-      processor: "unknown",
-      family: "unknown",
-      simd: "unknown",
-      cores: null,
-      threads: navigator.hardwareConcurrency ?? 1,
-      caches: {},
-      memory: 2 ** 30 * (navigator.deviceMemory ?? 0),
-      system: navigator.userAgent,
-      kernel: "unknown",
-      driver: "",
-      version,
-      commit: "unknown",
-      debug: false,
-      load_start: 0,
-      load_end: 0,
-    },
-    device: { ...device, backend: "webgpu", driver: "", variant: "wgsl-stacked" },
+    fingerprint: { ...(await machine()), driver, version, commit: "unknown", debug: false },
+    device: { name, kind, backend: "webgpu", driver, variant: "wgsl-stacked" },
     certificate: null,
     settings: {
       model: "dnn",

@@ -405,9 +405,15 @@ async function open({ contents }) {
     orders: await unpack(contents.plan.orders, Uint32Array),
   });
   await driver.compile();
-  const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
-  const name = [description || vendor, architecture].filter(Boolean).join(" ") || "a GPU that has no name here";
-  return { name, software: Boolean(isFallbackAdapter), compiled: performance.now() - start };
+  // Browsers leave out what they do not tell, and only some have a driver.
+  const { vendor, architecture, device: model, description, driver, isFallbackAdapter } = adapter.info;
+  const name = [description || [vendor, model].filter(Boolean).join(" "), architecture].filter(Boolean).join(" ");
+  return {
+    name: name || "a GPU that has no name here",
+    driver: driver ?? "",
+    software: Boolean(isFallbackAdapter),
+    compiled: performance.now() - start,
+  };
 }
 
 const work = {
