@@ -6,17 +6,17 @@ use super::problem::Arrays;
 pub use super::steps::{Ladder, Step};
 use super::steps::{Rung, Sizes};
 use crate::check::Report;
-use crate::error::Result;
+use crate::clock::{Turns, by_turns};
+use crate::error::{Error, Result};
 use crate::gpu::{BoundKernel, Gpu, Launch, Program};
 use crate::lab::{CopyProbe, measure, peak_operations};
+use crate::statistics::order::Spread;
 use std::time::Duration;
 
-/// One measurement lasts about this long.
-const MEASUREMENT: Duration = Duration::from_millis(60);
-/// A time is the best of so many measurements: whatever else runs on the machine only makes them worse.
-const MEASUREMENTS: usize = 3;
-/// A step helped if it takes less than this share of the best time before it.
-const HELPED: f64 = 0.95;
+/// One launch is repeated for about this long in each turn of its step.
+const MEASUREMENT: Duration = Duration::from_millis(30);
+/// How often all steps are timed, in turn: whatever else runs on the machine meets them alike.
+const TURNS: Turns = Turns { rounds: 25, within: Duration::from_secs(10), enough: 0.02 };
 
 /// All ladders.
 pub const LADDERS: &[&Ladder] = &[
@@ -90,18 +90,20 @@ pub struct Prediction {
 /// What a step came to.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
-    /// Time of all its launches.
-    pub time: Duration,
+    /// Seconds of all its launches.
+    pub seconds: Spread,
     /// Its operations a second as a share of the device's.
     pub share: f64,
-    /// How many times as fast as the best step before it; nothing for the first.
-    pub gain: Option<f64>,
+    /// How many times as fast as the step before it; nothing for the first.
+    pub gain: Option<Spread>,
+    /// How many times as fast as the first step; nothing for the first.
+    pub over_first: Option<Spread>,
 }
 
 impl Measured {
-    /// Whether the step was worth taking on this device.
+    /// Whether the step was worth taking on this device: whether it is faster than the step before for certain.
     pub fn helped(&self) -> bool {
-        self.gain.is_none_or(|gain| gain > 1.0 / HELPED)
+        self.gain.is_none_or(|gain| gain.low > 1.0)
     }
 }
 
@@ -109,10 +111,10 @@ impl Measured {
 pub trait Listener {
     /// The sizes, and what the device can do at most.
     fn begins(&mut self, sizes: &str, peak: &Peak) -> Result<()>;
-    /// A step is about to be measured.
+    /// What is to be expected of a step: of each in turn, before any is measured.
     fn expects(&mut self, step: &Step, prediction: &Prediction) -> Result<()>;
-    /// A step was measured.
-    fn found(&mut self, step: &Step, measured: &Measured) -> Result<()>;
+    /// What was found of a step: of each in turn, after all were measured.
+    fn found(&mut self, step: &Step, prediction: &Prediction, measured: &Measured) -> Result<()>;
 }
 
 /// The ladder of a family, if it has one.
@@ -151,49 +153,41 @@ impl Ladder {
         Ok(reports)
     }
 
-    /// Times every step on this device, each checked before; `listener` hears what is expected before it hears what was found.
+    /// Checks every step on this device and says what is to be expected of it, then times all of them in turn.
     ///
-    /// Fails where the device does, with [`crate::error::Error::SelfCheck`] where a step is wrong, and as `listener` does.
+    /// Fails where the device does, with [`Error::SelfCheck`] where a step is wrong, and as `listener` does.
     pub fn climb(&self, gpu: &Gpu, listener: &mut dyn Listener) -> Result<()> {
         let sizes = (self.timed)(gpu.is_software());
         let problem = (self.problem)(&sizes);
-        let arrays = problem.upload(gpu)?;
         let copies = CopyProbe::new(gpu)?;
         let launch = copies.launch_time(gpu)?;
-        let bytes = copies.bytes_per_second(gpu, arrays.bytes(), launch)?;
+        let bytes = copies.bytes_per_second(gpu, problem.upload(gpu)?.bytes(), launch)?;
         let peak = Peak { operations: peak_operations(gpu)?, bytes, launch };
         let named: Vec<String> = self.sizes.iter().zip(&sizes).map(|(name, size)| format!("{size} {name}")).collect();
         listener.begins(&named.join(", "), &peak)?;
-        let mut best: Option<Launches> = None;
+        let mut ready = Vec::new();
         for step in self.steps {
             let prediction = self.predict(step, &sizes, &peak);
             listener.expects(step, &prediction)?;
             let arrays = problem.upload(gpu)?;
             let launches = step.launches(gpu, &sizes, &arrays)?;
             arrays.run(&launches)?;
-            for report in problem.judge(step.text().name, &arrays)? {
-                if !report.passed {
-                    let device = &gpu.description().name;
-                    return Err(crate::error::Error::SelfCheck(format!(
-                        "{report} on {device}; update the driver, or take another --device"
-                    )));
-                }
+            if let Some(report) = problem.judge(step.text().name, &arrays)?.iter().find(|report| !report.passed) {
+                let device = &gpu.description().name;
+                return Err(Error::SelfCheck(format!(
+                    "{report} on {device}; update the driver, or take another --device"
+                )));
             }
-            // By turns with the best step before it: what else runs on the machine then hits both.
-            let (mut time, mut before) = (Duration::MAX, Duration::MAX);
-            for _ in 0..MEASUREMENTS {
-                time = time.min(time_of(gpu, &launches)?);
-                if let Some(best) = &best {
-                    before = before.min(time_of(gpu, best)?);
-                }
-            }
-            let seconds = time.as_secs_f64();
-            let gain = best.as_ref().map(|_| before.as_secs_f64() / seconds);
-            let share = prediction.operations / seconds / peak.operations;
-            listener.found(step, &Measured { time, share, gain })?;
-            if time < before {
-                best = Some(launches);
-            }
+            ready.push((prediction, launches));
+        }
+        let taken = by_turns(ready.len(), TURNS, |place| Ok(time_of(gpu, &ready[place].1)?.as_secs_f64()))?;
+        for (place, (step, (prediction, _))) in self.steps.iter().zip(&ready).enumerate() {
+            let seconds = Spread::of(&taken[place]).unwrap_or_default();
+            let share = prediction.operations / seconds.median / peak.operations;
+            let faster = |other: usize| Spread::of_ratios(&taken[other], &taken[place]);
+            let gain = place.checked_sub(1).and_then(faster);
+            let over_first = if place == 0 { None } else { faster(0) };
+            listener.found(step, prediction, &Measured { seconds, share, gain, over_first })?;
         }
         Ok(())
     }
@@ -255,9 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_is_no_faster_than_the_best_before_it_did_not_help() {
-        let helped = |gain| Measured { time: Duration::ZERO, share: 0.0, gain }.helped();
-        assert!(helped(None) && helped(Some(1.1)));
-        assert!(!helped(Some(1.04)) && !helped(Some(0.5)));
+    fn a_step_helped_only_if_it_is_faster_than_the_one_before_for_certain() {
+        let helped = |ratios: &[f64]| {
+            let gain = Spread::of(ratios);
+            Measured { seconds: Spread::default(), share: 0.0, gain, over_first: gain }.helped()
+        };
+        assert!(helped(&[]) && helped(&[1.1, 1.2]));
+        assert!(!helped(&[0.9, 1.2, 1.3]) && !helped(&[0.5, 0.6]));
     }
 }

@@ -1,11 +1,15 @@
 //! What the order of a few numbers tells: their median, how sure it is, and whether two groups differ. Nothing is supposed of how
 //! they spread, since times have a long tail.
 
+use crate::numbers::{ranged, significant};
+use crate::random::{Sequence, Stream};
 use serde::Serialize;
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
 
 /// How many numbers at most are compared exactly; more go by the normal distribution.
 const EXACT: usize = 60;
+/// How often the bootstrap draws: a hundred of them lie below its interval, and as many above.
+const DRAWS: usize = 4000;
 
 /// The median of some numbers, and where the median of all that they stand for lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -31,7 +35,7 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let (&smallest, &largest) = sorted.first().zip(sorted.last())?;
         let (count, middle) = (sorted.len(), sorted.len() / 2);
-        let median = if count % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        let median = median(&sorted);
         let coins = Binomial::new(0.5, count as u64).ok();
         let outside = |k: usize| coins.map_or(1.0, |coins| 2.0 * coins.cdf(k as u64));
         let left_out = (0..middle).take_while(|&k| outside(k) <= 0.05).last();
@@ -48,11 +52,53 @@ impl Spread {
     pub fn share(&self) -> f64 {
         (self.high - self.low) / 2.0 / self.median
     }
+
+    /// Whether `value` lies in the interval: then the numbers do not tell the median from it.
+    pub fn holds(&self, value: f64) -> bool {
+        self.low <= value && value <= self.high
+    }
+
+    /// The same in another unit: each number times `factor`, which is above 0.
+    pub fn scaled(&self, factor: f64) -> Self {
+        let Self { median, low, high, count } = *self;
+        Self { median: factor * median, low: factor * low, high: factor * high, count }
+    }
+
+    /// In words: `0.31 ms (0.30 to 0.33)`; one number has no range and says so, `0.310 ms (one turn)`.
+    pub fn shown(&self, unit: &str) -> String {
+        match self.count {
+            1 if unit.is_empty() => format!("{} (one turn)", significant(self.median)),
+            1 => format!("{} {unit} (one turn)", significant(self.median)),
+            _ => ranged([self.median, self.low, self.high], unit),
+        }
+    }
+
+    /// A ratio in words: with `~` before it where 1 lies in its range, so that which side is larger is not known.
+    pub fn shown_ratio(&self, unit: &str) -> String {
+        format!("{}{}", if self.holds(1.0) { "~ " } else { "" }, self.shown(unit))
+    }
 }
 
-/// The middle of `values`; not a number of none.
+/// The middle of `values`, or the mean of the two in the middle; not a number of none.
 pub fn median(values: &[f64]) -> f64 {
-    Spread::of(values).map_or(f64::NAN, |spread| spread.median)
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => sorted[middle],
+        _ => (sorted[middle - 1] + sorted[middle]) / 2.0,
+    }
+}
+
+/// The interval that holds an estimate with 95 %, found by the bootstrap: `estimate` makes it of numbers that are drawn anew, of
+/// those that were found, again and again. It is given a seeded sequence of draws.
+pub fn bootstrap(mut estimate: impl FnMut(&mut Sequence) -> f64) -> [f64; 2] {
+    let mut draws = Sequence::new(1, Stream::Check, 0, 0);
+    let mut found: Vec<f64> = (0..DRAWS).map(|_| estimate(&mut draws)).collect();
+    found.sort_by(f64::total_cmp);
+    let outside = DRAWS / 40;
+    [found[outside], found[DRAWS - 1 - outside]]
 }
 
 /// The probability that two groups whose numbers come from the same place differ in their ranks as much as these do, or more: the
@@ -137,6 +183,16 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_told_in_words_and_one_number_has_none() {
+        let of = |numbers: &[f64]| Spread::of(numbers).unwrap();
+        let wide = of(&[0.9, 1.0, 1.2]);
+        assert!(wide.holds(1.0) && wide.holds(1.2) && !wide.holds(1.3));
+        assert_eq!(wide.shown_ratio(""), "~ 1.0 (0.9 to 1.2)");
+        assert_eq!(of(&[0.29, 0.31, 0.33]).scaled(1e3).shown_ratio("ms"), "310 ms (290 to 330)");
+        assert_eq!([of(&[7376.2]).shown("ms"), of(&[1.5]).shown("")], ["7,376 ms (one turn)", "1.50 (one turn)"]);
+    }
+
+    #[test]
     fn ratios_are_of_pairs() {
         let spread = Spread::of_ratios(&[2.0, 9.0, 8.0], &[1.0, 3.0]).unwrap();
         assert_eq!((spread.median, spread.low, spread.high, spread.count), (2.5, 2.0, 3.0, 2));
@@ -153,6 +209,21 @@ mod tests {
         assert!((rank_test(&x, &y) - 0.170_608_744_850_83).abs() < 1e-9, "{}", rank_test(&x, &y));
         assert_eq!(rank_test(&[1.0, 1.0], &[1.0]), 1.0);
         assert_eq!(rank_test(&[], &[1.0]), 1.0);
+    }
+
+    #[test]
+    fn the_bootstrap_finds_the_interval_of_a_mean() {
+        let values: Vec<f64> = (0..100).map(f64::from).collect();
+        let [low, high] = bootstrap(|draws| {
+            let drawn = values.iter().map(|_| values[draws.below(values.len() as u32) as usize]);
+            drawn.sum::<f64>() / values.len() as f64
+        });
+        // The error of such a mean is 28.87 / 10 by theory. To either side lie 2.5 % of 4,000 draws, give or take four times
+        // 0.25 %: at least 1.5 % and at most 3.5 %, which a normal distribution has beyond 2.17 and 1.81 errors.
+        let error = 2.887;
+        for width in [49.5 - low, high - 49.5] {
+            assert!((1.81..2.17).contains(&(width / error)), "{low} {high}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::cli::output;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters, why_no_adapter};
 use crate::lessons::ladder::{LADDERS, Ladder, Listener, Measured, Peak, Prediction, Step, of_family};
+use crate::statistics::order::Spread;
 use serde_json::{Value, json};
 
 /// What to expect of a driver without a GPU.
@@ -33,7 +34,7 @@ pub(super) fn run(family: &str, markdown: bool, device: &DeviceOptions, say: &Ou
         (false, false) => Form::Text,
     };
     let mut printer =
-        Printer { form, ladder, steps: Vec::new(), sizes: String::new(), peak: Value::Null, expected: None };
+        Printer { form, ladder, steps: Vec::new(), sizes: String::new(), peak: Value::Null, found: Vec::new() };
     if form == Form::Text {
         output::result(&format!("{} on {}\n  {}\n", ladder.family, gpu.description().name, ladder.formula))?;
         if gpu.is_software() {
@@ -51,8 +52,12 @@ pub(super) fn run(family: &str, markdown: bool, device: &DeviceOptions, say: &Ou
             "peak": printer.peak,
             "steps": printer.steps,
         })),
-        Form::Markdown => output::result("\n"),
-        Form::Text => output::result(&format!("\nholdfast explain {family}/naive shows the text of a step.\n")),
+        Form::Markdown => output::result(&format!("\n{}\n", conclusion(&printer.found))),
+        Form::Text => output::result(&format!(
+            "{}\n{}\n\nholdfast explain {family}/naive shows the text of a step.\n",
+            table(&printer.found),
+            conclusion(&printer.found)
+        )),
     }
 }
 
@@ -74,7 +79,7 @@ struct Printer {
     steps: Vec<Value>,
     sizes: String,
     peak: Value,
-    expected: Option<Prediction>,
+    found: Vec<(&'static str, Measured)>,
 }
 
 impl Listener for Printer {
@@ -95,7 +100,7 @@ impl Listener for Printer {
             )),
             Form::Markdown => output::result(&format!(
                 "### {}: {sizes}\n\nPeak {} operations a second, a copy as large as the problem {} a second, a launch {}.\n\n\
-                 | step | launches | bytes of a GPU | expected | binds | measured | share of the peak | gain |\n\
+                 | step | launches | bytes of a GPU | expected | binds | measured | of the peak | times as fast as the step before |\n\
                  |---|--:|--:|--:|---|--:|--:|---|\n",
                 self.ladder.family,
                 count(operations),
@@ -107,7 +112,6 @@ impl Listener for Printer {
     }
 
     fn expects(&mut self, step: &Step, prediction: &Prediction) -> Result<()> {
-        self.expected = Some(*prediction);
         if self.form != Form::Text {
             return Ok(());
         }
@@ -124,54 +128,89 @@ impl Listener for Printer {
         ))
     }
 
-    fn found(&mut self, step: &Step, measured: &Measured) -> Result<()> {
-        // It was told just before.
-        let Some(expected) = self.expected.take() else { return Ok(()) };
-        let Measured { time: took, share, gain } = *measured;
-        let seconds = took.as_secs_f64();
-        let verdict = match gain {
-            None => String::new(),
-            Some(gain) if measured.helped() => format!("{gain:.1} times as fast"),
-            Some(gain) => format!("did not help here ({gain:.1} times)"),
-        };
+    fn found(&mut self, step: &Step, prediction: &Prediction, measured: &Measured) -> Result<()> {
+        self.found.push((step.name, *measured));
+        let Prediction { operations, bytes, launches, least, binds } = *prediction;
         match self.form {
-            Form::Text => output::result(&format!(
-                "  measured  {}, {} operations a second, {} of the peak{}\n",
-                time(seconds),
-                count(expected.operations / seconds),
-                percent(share),
-                if verdict.is_empty() { String::new() } else { format!("; {verdict}") }
-            )),
+            Form::Text => Ok(()),
             Form::Markdown => output::result(&format!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
+                "| {} | {launches} | {} | {} | {} | {} | {} | {} |\n",
                 step.name,
-                expected.launches,
-                bytes_of(expected.bytes),
-                time(expected.least.as_secs_f64()),
-                expected.binds.name(),
-                time(seconds),
-                percent(share),
-                if verdict.is_empty() { "–".to_string() } else { verdict }
+                bytes_of(bytes),
+                time(least.as_secs_f64()),
+                binds.name(),
+                ranged_time(&measured.seconds),
+                percent(measured.share),
+                verdict(measured),
             )),
             Form::Json => {
                 self.steps.push(json!({
                     "step": step.name,
                     "idea": step.idea,
                     "text": step.text().name,
-                    "operations": expected.operations,
-                    "bytes": expected.bytes,
-                    "launches": expected.launches,
-                    "least_ms": expected.least.as_secs_f64() * 1e3,
-                    "binds": expected.binds.name(),
-                    "measured_ms": seconds * 1e3,
-                    "share": share,
-                    "gain": gain,
+                    "operations": operations,
+                    "bytes": bytes,
+                    "launches": launches,
+                    "least_ms": least.as_secs_f64() * 1e3,
+                    "binds": binds.name(),
+                    "measured_ms": measured.seconds.scaled(1e3),
+                    "share": measured.share,
+                    "gain": measured.gain,
+                    "over_first": measured.over_first,
                     "helped": measured.helped(),
                 }));
                 Ok(())
             }
         }
     }
+}
+
+/// What every step came to, below one another.
+fn table(found: &[(&str, Measured)]) -> String {
+    let head = ["", "measured", "of the peak", "times as fast as the step before"].map(String::from);
+    let row = |(name, measured): &(&str, Measured)| {
+        [name.to_string(), ranged_time(&measured.seconds), percent(measured.share), verdict(measured)]
+    };
+    let rows: Vec<[String; 4]> = [head].into_iter().chain(found.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let line = |[name, time, share, gain]: &[String; 4]| {
+        let [of_name, of_time, of_share] = [0, 1, 2].map(width);
+        format!("  {name:<of_name$}  {time:<of_time$}  {share:>of_share$}  {gain}\n")
+    };
+    format!("\n{}", rows.iter().map(line).collect::<String>())
+}
+
+/// What a step gained over the one before it.
+fn verdict(measured: &Measured) -> String {
+    match &measured.gain {
+        None => "–".into(),
+        Some(gain) if measured.helped() => gain.shown(""),
+        Some(gain) => format!("{}, did not help here", gain.shown_ratio("")),
+    }
+}
+
+/// How the numbers came to be, and which step is the fastest.
+fn conclusion(found: &[(&str, Measured)]) -> String {
+    let turns = found.iter().map(|(_, measured)| measured.seconds.count).min().unwrap_or_default();
+    let fastest = found.iter().min_by(|(_, a), (_, b)| a.seconds.median.total_cmp(&b.seconds.median));
+    let over_first = fastest.and_then(|(name, measured)| {
+        let first = found.first()?.0;
+        Some(format!("Fastest here is {name}: {} times as fast as {first}.", measured.over_first?.shown_ratio("")))
+    });
+    format!(
+        "Medians of {turns} rounds, in each of which every step had one turn, with ranges (95 %); ~: 1 lies in the range. {}",
+        over_first.unwrap_or("The first step is the fastest here.".into())
+    )
+}
+
+/// A median of times with its range, in the unit that suits it.
+fn ranged_time(seconds: &Spread) -> String {
+    let (factor, unit) = match seconds.median {
+        1.0.. => (1.0, "s"),
+        1e-3.. => (1e3, "ms"),
+        _ => (1e6, "µs"),
+    };
+    seconds.scaled(factor).shown(unit)
 }
 
 /// A number with three digits and a prefix.
