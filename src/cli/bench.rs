@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::kernels::dense_stack::MOST_STEPS;
 use crate::lab::bench_file::BenchFile;
 use crate::network::Architecture;
-use crate::numbers::{ranged, significant, thousands};
+use crate::numbers::{counted, significant, thousands};
 use crate::run::cell::check_memory;
 use crate::statistics::order::Spread;
 use clap::{Args, ValueEnum};
@@ -25,7 +25,7 @@ use growth::Axis;
 use measure::{Bench, CALIBRATION_IMAGES, CLASSES, HISTORY_EPOCHS, MASKS, TEST_IMAGES, TRAINING_IMAGES, WHOLE_INPUTS};
 use roofline::RooflineOptions;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Seconds that are measured if nothing else is asked for.
 const SECONDS: f64 = 20.0;
@@ -35,6 +35,8 @@ const WIDE: f64 = 0.1;
 /// Arguments of `bench`.
 #[derive(Args)]
 #[command(after_help = "Examples:
+  holdfast bench
+  holdfast bench --kernels --device cpu
   holdfast bench --save before.json
   holdfast bench --against before.json --fail-over 10%
   holdfast bench --only sweep --against-program ../old/holdfast")]
@@ -165,6 +167,21 @@ impl BenchArguments {
         }
     }
 
+    /// The file at `path`, if what is to be measured with these settings can be compared with it.
+    fn comparable(&self, path: &Path, settings: &serde_json::Map<String, Value>) -> Result<BenchFile> {
+        let there = BenchFile::read(path)?;
+        there.check_settings(settings)?;
+        let has = |part: &Measurement| there.quantities.iter().any(|quantity| quantity.name == part.names().0);
+        if self.parts().iter().any(has) {
+            return Ok(there);
+        }
+        let own = Measurement::ALL.into_iter().filter(has).map(Measurement::option).collect::<Vec<_>>().join(",");
+        Err(Error::Usage(format!(
+            "{} has nothing of what would be measured here; give --only {own}, or name another file",
+            path.display()
+        )))
+    }
+
     /// What is measured, as far as options say it: files of other settings are not compared.
     fn settings(&self, architecture: &Architecture) -> serde_json::Map<String, Value> {
         let filters = (self.model == "cnn").then_some(self.filters);
@@ -214,8 +231,10 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         return against::program(arguments, program);
     }
     let seconds = arguments.seconds(SECONDS)?;
-    // What cannot be read is said before anything is measured.
-    let there = arguments.against.as_deref().map(BenchFile::read).transpose()?;
+    // What cannot be read, compared or written is said before anything is measured.
+    let settings = arguments.settings(&architecture);
+    let there = arguments.against.as_deref().map(|path| arguments.comparable(path, &settings)).transpose()?;
+    arguments.save.as_deref().map(BenchFile::check_place).transpose()?;
     let say = &arguments.output;
     let mut engine = open_engine(&arguments.device, say.quiet)?;
     let mut fingerprint = Fingerprint::now(&engine.description().driver);
@@ -247,7 +266,6 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         (Measurement::Sweep, "sweep_gflops", point_flops(&architecture, sweep_images.unwrap_or_default())),
     ];
     let rates = work.map(|(part, name, flops)| (name, measured.of(part).map(|spread| rate(spread, flops))));
-    let settings = arguments.settings(&architecture);
     let file = BenchFile::new(fingerprint, description, certificate, settings, measured.quantities.clone());
     if let Some(path) = &arguments.save {
         file.write(path)?;
@@ -287,14 +305,15 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     }
     let [inputs, units] = architecture.focus_shape();
     let replicas = format!("{} replicas", arguments.replicates);
+    let turns = measured.quantities.iter().map(|quantity| quantity.samples.len()).max().unwrap_or_default();
     let mut text = format!(
-        "{}, {}\n{}\n{} {side} x {side}, {replicas}, batch {}; medians of up to {} turns with their ranges (95 %)\n",
+        "{}, {}\n{}\n{} {side} x {side}, {replicas}, batch {}; medians of up to {} with their ranges (95 %)\n",
         description.name,
         description.variant,
         fingerprint.line(),
         arguments.model,
         arguments.batch,
-        measured.quantities.iter().map(|quantity| quantity.samples.len()).max().unwrap_or_default(),
+        counted(turns as f64, "turn"),
     );
     for part in arguments.parts() {
         let Some(spread) = measured.of(part) else { continue };
@@ -325,7 +344,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
                 format!(" for the order of {inputs} inputs of {units} units on {rows} rows")
             }
         };
-        text += &format!("  {title:<15} {}{of}\n", ranged([spread.median, spread.low, spread.high], unit));
+        text += &format!("  {title:<15} {}{of}\n", spread.shown(unit));
     }
     text += &launches.map(|launches| launches.text()).unwrap_or_default();
     let tuning = tuning.filter(|_| say.verbose).map(|tuning| chosen(tuning, &architecture, arguments.replicates));

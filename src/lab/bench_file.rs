@@ -4,7 +4,7 @@ use crate::clock::Fingerprint;
 use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
 use crate::run_folder;
-use crate::statistics::order::{Spread, geometric_mean, holm, rank_test};
+use crate::statistics::order::{Spread, bootstrap, geometric_mean, holm, median, rank_test};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io::Write;
@@ -98,16 +98,26 @@ impl BenchFile {
         Self { format, format_version: VERSION, date, fingerprint, device, certificate, settings, quantities }
     }
 
-    /// Writes it as JSON, in place of an earlier one.
+    /// Whether such a file can be written here: to be asked before anything is measured.
     ///
-    /// Fails with [`Error::Usage`] if something else than such a file is there, and with [`Error::Io`] if it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    /// Fails with [`Error::Usage`] if something else than such a file is there, and with [`Error::Io`] if nothing can be written in
+    /// its folder.
+    pub fn check_place(path: &Path) -> Result<()> {
         if path.exists() && Self::read(path).is_err() {
             return Err(Error::Usage(format!(
                 "{} is there and was not written by bench --save; name another file",
                 path.display()
             )));
         }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        tempfile::tempfile_in(folder).map(|_| ()).map_err(|error| Error::io("write in", folder, error))
+    }
+
+    /// Writes it as JSON, in place of an earlier one.
+    ///
+    /// Fails as [`Self::check_place`] does, and with [`Error::Io`] if it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        Self::check_place(path)?;
         run_folder::write(path, |file| {
             serde_json::to_writer_pretty(&mut *file, self)?;
             file.write_all(b"\n")
@@ -150,54 +160,94 @@ impl BenchFile {
         }
     }
 
+    /// Whether what is measured with other settings may be compared with this file.
+    ///
+    /// Fails with [`Error::Usage`] if they are not the same.
+    pub fn check_settings(&self, here: &Map<String, Value>) -> Result<()> {
+        let there = &self.settings;
+        let has_other_model = there.get("model") != here.get("model");
+        // Without convolutions there are no filters: that the model is another one says it.
+        let names = there.keys().chain(here.keys().filter(|name| !there.contains_key(*name)));
+        let differing = names
+            .filter(|name| there.get(*name) != here.get(*name) && !(has_other_model && *name == "filters"))
+            .map(|name| difference(name, there.get(name), here.get(name)));
+        let (facts, advice): (Vec<String>, Vec<String>) = differing.unzip();
+        if facts.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "times of other settings are not compared: {}; {}, or name another file",
+            facts.join(", "),
+            advice.join(", ")
+        )))
+    }
+
     /// Compares what both have, `there` being the other one. Their samples are independent, so the range of a ratio is that of both
     /// medians.
     ///
     /// Fails with [`Error::Usage`] if they measured other things: other settings, or no quantity in common.
-    pub fn compare(&self, there: &Self) -> Result<Vec<Compared>> {
-        let shown = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
-        let names = self.settings.keys().chain(there.settings.keys());
-        if let Some(name) = names.into_iter().find(|name| self.settings.get(*name) != there.settings.get(*name)) {
-            return Err(Error::Usage(format!(
-                "{name} is {} there and {} here: these times cannot be compared; give the options that the file was saved with",
-                shown(there.settings.get(name)),
-                shown(self.settings.get(name))
-            )));
-        }
-        let ratio = |here: &Quantity, there: &Quantity| {
-            let (count, here, there) = (here.samples.len().min(there.samples.len()), here.spread(), there.spread());
-            Spread {
-                median: here.median / there.median,
-                low: here.low / there.high,
-                high: here.high / there.low,
-                count,
-            }
-        };
-        compared(&self.quantities, &there.quantities, ratio)
+    pub fn compare(&self, there: &Self) -> Result<Comparison> {
+        there.check_settings(&self.settings)?;
+        compared(&self.quantities, &there.quantities, false)
     }
+}
+
+/// What a setting is in the file and here, and what makes it the same.
+fn difference(name: &str, there: Option<&Value>, here: Option<&Value>) -> (String, String) {
+    let words = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Array(all)) => Some(all.iter().map(Value::to_string).collect::<Vec<_>>().join(",")),
+        Some(value) => Some(value.to_string()),
+    };
+    let (there, here) = (words(there), words(here));
+    let option = if name == "bias" { "no-bias" } else { name };
+    let is_given = |value: &Option<String>| match name {
+        "bias" => value.as_deref() == Some("false"),
+        _ => value.is_some(),
+    };
+    let what = |value: &Option<String>| match (name, value) {
+        ("bias", _) if is_given(value) => format!("--{option}"),
+        (_, Some(value)) if name != "bias" => format!("--{option} {value}"),
+        _ => format!("without --{option}"),
+    };
+    let advice = if is_given(&there) { format!("give {}", what(&there)) } else { format!("leave --{option} out") };
+    (format!("{} in that file and {} here", what(&there), what(&here)), advice)
+}
+
+/// Two sides, quantity by quantity and in all.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// Every quantity that is on both sides.
+    pub quantities: Vec<Compared>,
+    /// The geometric mean of the ratios; its range is that of the bootstrap over rounds.
+    pub mean: Spread,
 }
 
 /// The same of samples that were taken in pairs.
 ///
 /// Fails with [`Error::Usage`] if no quantity is on both sides.
-pub fn compare_pairs(here: &[Quantity], there: &[Quantity]) -> Result<Vec<Compared>> {
-    compared(here, there, |here, there| Spread::of_ratios(&here.samples, &there.samples).unwrap_or_default())
+pub fn compare_pairs(here: &[Quantity], there: &[Quantity]) -> Result<Comparison> {
+    compared(here, there, true)
 }
 
-fn compared(
-    here: &[Quantity],
-    there: &[Quantity],
-    ratio: impl Fn(&Quantity, &Quantity) -> Spread,
-) -> Result<Vec<Compared>> {
+fn compared(here: &[Quantity], there: &[Quantity], are_pairs: bool) -> Result<Comparison> {
     let partner = |own: &Quantity| there.iter().find(|other| other.name == own.name && other.unit == own.unit);
     let pairs: Vec<(&Quantity, &Quantity)> =
         here.iter().filter_map(|own| partner(own).map(|other| (own, other))).collect();
     if pairs.is_empty() {
         return Err(Error::Usage("both sides have no quantity in common; measure the same with --only, or all".into()));
     }
+    let ratio = |here: &Quantity, there: &Quantity| {
+        if are_pairs {
+            return Spread::of_ratios(&here.samples, &there.samples).unwrap_or_default();
+        }
+        let (count, here, there) = (here.samples.len().min(there.samples.len()), here.spread(), there.spread());
+        Spread { median: here.median / there.median, low: here.low / there.high, high: here.high / there.low, count }
+    };
     let probabilities: Vec<f64> = pairs.iter().map(|(here, there)| rank_test(&here.samples, &there.samples)).collect();
-    let all = pairs.into_iter().zip(holm(&probabilities));
-    Ok(all
+    let all = pairs.iter().zip(holm(&probabilities));
+    let quantities: Vec<Compared> = all
         .map(|((here, there), probability)| Compared {
             name: here.name.clone(),
             title: here.title.clone(),
@@ -207,12 +257,37 @@ fn compared(
             ratio: ratio(here, there),
             probability,
         })
-        .collect())
+        .collect();
+    let mean = mean_ratio(&quantities, &pairs, are_pairs);
+    Ok(Comparison { quantities, mean })
 }
 
-/// The geometric mean of all ratios; 1 of none.
-pub fn mean_ratio(all: &[Compared]) -> f64 {
-    geometric_mean(&all.iter().map(|one| one.ratio.median).collect::<Vec<_>>()).unwrap_or(1.0)
+/// The geometric mean of all ratios, with the range that it has when rounds are drawn anew: a round has a sample of every
+/// quantity, and whatever slowed it has slowed them all.
+fn mean_ratio(all: &[Compared], pairs: &[(&Quantity, &Quantity)], are_pairs: bool) -> Spread {
+    let mean = |ratios: &[f64]| geometric_mean(ratios).unwrap_or(1.0);
+    let rounds =
+        pairs.iter().map(|(here, there)| here.samples.len().max(there.samples.len())).max().unwrap_or_default();
+    let [low, high] = bootstrap(|draws| {
+        let mut draw = || (0..rounds).map(|_| draws.unit()).collect::<Vec<f64>>();
+        let rounds_here = draw();
+        let rounds_there = if are_pairs { rounds_here.clone() } else { draw() };
+        let drawn = |samples: &[f64], rounds: &[f64]| -> Vec<f64> {
+            let count = samples.len() as f64;
+            rounds[..samples.len()].iter().map(|round| samples[(round * count) as usize]).collect()
+        };
+        let ratio = |(here, there): &(&Quantity, &Quantity)| {
+            let [here, there] = [drawn(&here.samples, &rounds_here), drawn(&there.samples, &rounds_there)];
+            if are_pairs {
+                median(&here.iter().zip(&there).map(|(here, there)| here / there).collect::<Vec<_>>())
+            } else {
+                median(&here) / median(&there)
+            }
+        };
+        mean(&pairs.iter().map(ratio).collect::<Vec<_>>())
+    });
+    let count = all.iter().map(|one| one.ratio.count).min().unwrap_or_default();
+    Spread { median: mean(&all.iter().map(|one| one.ratio.median).collect::<Vec<_>>()), low, high, count }
 }
 
 /// The quantities that are told apart and slower here by more than this share.
@@ -244,7 +319,7 @@ mod tests {
         };
         let Value::Object(settings) = json!({ "batch": 32 }) else { panic!() };
         // The last bit of a decimal number is not kept in JSON.
-        let fingerprint = Fingerprint { load_start: 0.5, ..Fingerprint::now("") };
+        let fingerprint = Fingerprint { load_start: Some(0.5), ..Fingerprint::now("") };
         BenchFile::new(fingerprint, device, None, settings, quantities)
     }
 
@@ -278,22 +353,51 @@ mod tests {
         let here = file(vec![quantity("step", around(10.0)), quantity("sweep", around(3.0))]);
         let mut there = here.clone();
         there.quantities[0].samples.iter_mut().for_each(|sample| *sample /= 2.0);
-        let all = here.compare(&there).unwrap();
+        let Comparison { quantities: all, mean } = here.compare(&there).unwrap();
         assert_eq!([all[0].differs(), all[1].differs()], [true, false]);
         assert!((all[0].ratio.median - 2.0).abs() < 1e-12 && all[0].ratio.low < 2.0 && all[0].ratio.high > 2.0);
-        assert!((mean_ratio(&all) - 2f64.sqrt()).abs() < 1e-12);
+        assert!((mean.median - 2f64.sqrt()).abs() < 1e-12 && mean.low < mean.median && mean.high > mean.median);
+        assert!(!mean.holds(1.0) && !mean.holds(2.0), "{mean:?}");
         let names = |share| too_slow(&all, share).into_iter().map(|one| one.name.as_str()).collect::<Vec<_>>();
         assert_eq!((names(0.25), names(1.5)), (vec!["step"], vec![]));
     }
 
     #[test]
+    fn what_moves_both_of_a_pair_does_not_widen_the_range_of_the_mean() {
+        let here = [quantity("step", around(10.0)), quantity("sweep", around(3.0))];
+        let mut there = here.clone();
+        there.iter_mut().flat_map(|quantity| &mut quantity.samples).for_each(|sample| *sample /= 2.0);
+        let Spread { median, low, high, .. } = compare_pairs(&here, &there).unwrap().mean;
+        assert!([median, low, high].iter().all(|ratio| (ratio - 2.0).abs() < 1e-12), "{low} to {high}");
+    }
+
+    #[test]
     fn other_settings_and_other_quantities_cannot_be_compared() {
         let here = file(vec![quantity("step", around(10.0))]);
-        let mut there = here.clone();
-        there.settings.insert("batch".into(), json!(64));
-        let error = here.compare(&there).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains("batch is 64 there and 32 here"), "{error}");
         let there = file(vec![quantity("sweep", around(10.0))]);
         assert_eq!(here.compare(&there).unwrap_err().exit_code(), 2);
+        let refused = |there: Value, here: Value, words: &str| {
+            let (Value::Object(there), Value::Object(here)) = (there, here) else { panic!() };
+            let error = BenchFile { settings: there, ..file(vec![]) }.check_settings(&here).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(words), "{error}");
+        };
+        let words = "--batch 64 in that file and --batch 32 here; give --batch 64, or name another file";
+        refused(json!({ "batch": 64 }), json!({ "batch": 32 }), words);
+        let [dnn, cnn] = [json!({ "model": "dnn", "filters": null }), json!({ "model": "cnn", "filters": 8 })];
+        refused(dnn, cnn, ": --model dnn in that file and --model cnn here; give --model dnn,");
+        let [there, here] = [json!({ "hidden": [9, 8], "threads": null }), json!({ "hidden": [9], "threads": 2 })];
+        refused(
+            there.clone(),
+            here.clone(),
+            "--hidden 9,8 in that file and --hidden 9 here, without --threads in that file",
+        );
+        refused(there, here, "; give --hidden 9,8, leave --threads out, or");
+        let [with, without] = [true, false].map(|bias| json!({ "bias": bias }));
+        refused(
+            with.clone(),
+            without.clone(),
+            "without --no-bias in that file and --no-bias here; leave --no-bias out",
+        );
+        refused(without, with, "--no-bias in that file and without --no-bias here; give --no-bias");
     }
 }

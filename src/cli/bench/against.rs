@@ -8,9 +8,9 @@ use crate::cli::stop::stop_flag;
 use crate::clock::{Fingerprint, busy};
 use crate::engine::{Progress, Watch};
 use crate::error::{Error, Result};
-use crate::lab::bench_file::{BenchFile, Compared, LEVEL, Quantity, compare_pairs, mean_ratio, too_slow};
-use crate::numbers::{percent, ranged};
-use crate::statistics::order::{Spread, median};
+use crate::lab::bench_file::{BenchFile, Compared, Comparison, LEVEL, Quantity, compare_pairs, too_slow};
+use crate::numbers::percent;
+use crate::statistics::order::median;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +24,7 @@ const STARTS: (usize, usize) = (8, 30);
 
 /// Compares what was measured now with a file.
 pub(super) fn file(arguments: &BenchArguments, here: &BenchFile, there: &BenchFile) -> Result<()> {
-    let all = here.compare(there)?;
+    let found = here.compare(there)?;
     let mut differences = here.fingerprint.differences(&there.fingerprint);
     for (what, there, here) in [
         ("device", &there.device.name, &here.device.name),
@@ -35,8 +35,9 @@ pub(super) fn file(arguments: &BenchArguments, here: &BenchFile, there: &BenchFi
             differences.push(format!("{what}: {there} there, {here} here"));
         }
     }
-    let left_out = here.quantities.iter().filter(|own| !all.iter().any(|one| one.name == own.name));
-    let left_out: Vec<String> = left_out.map(|own| format!("{} is not in that file", own.title)).collect();
+    let left_out = here.quantities.iter().filter(|own| !found.quantities.iter().any(|one| one.name == own.name));
+    let left_out: Vec<String> =
+        left_out.map(|own| format!("{} ({}) is not in that file", own.title, own.unit)).collect();
     arguments.output.notices(&left_out);
     if !differences.is_empty() {
         arguments.output.notices(&[format!("not only the program may differ: {}", differences.join("; "))]);
@@ -44,7 +45,7 @@ pub(super) fn file(arguments: &BenchArguments, here: &BenchFile, there: &BenchFi
     let name = |file: &BenchFile| {
         format!("holdfast {}, commit {}, {}", file.fingerprint.version, file.fingerprint.commit, file.date)
     };
-    conclude(arguments, &all, [name(there), name(here)], &differences)
+    conclude(arguments, &found, [name(there), name(here)], &differences)
 }
 
 /// Compares this program with another build of it. Each start is one sample: where a program's memory happens to lie moves its times
@@ -147,7 +148,7 @@ fn start(arguments: &BenchArguments, program: &Path, saved: &Path) -> Result<Ben
 /// Prints, and fails where something is too slow.
 fn conclude(
     arguments: &BenchArguments,
-    all: &[Compared],
+    found: &Comparison,
     [there, here]: [String; 2],
     differences: &[String],
 ) -> Result<()> {
@@ -155,17 +156,17 @@ fn conclude(
         output::json(&json!({
             "there": there,
             "here": here,
-            "quantities": all.iter().map(as_json).collect::<Vec<_>>(),
-            "geometric_mean": mean_ratio(all),
+            "quantities": found.quantities.iter().map(as_json).collect::<Vec<_>>(),
+            "geometric_mean": found.mean,
             "level": LEVEL,
             "differences": differences,
         }))?;
     } else {
-        output::result(&text(all, &there, &here))?;
+        output::result(&text(found, &there, &here))?;
     }
     let Some(share) = arguments.fail_over.map(f64::from) else { return Ok(()) };
-    let slow: Vec<String> =
-        too_slow(all, share).into_iter().map(|one| format!("{} {:.2} times", one.title, one.ratio.median)).collect();
+    let slow = too_slow(&found.quantities, share);
+    let slow: Vec<String> = slow.iter().map(|one| format!("{} {}", one.title, one.ratio.shown("times"))).collect();
     if slow.is_empty() {
         return Ok(());
     }
@@ -191,14 +192,13 @@ fn verdict(one: &Compared) -> &'static str {
     }
 }
 
-fn text(all: &[Compared], there: &str, here: &str) -> String {
-    let shown = |spread: &Spread, unit: &str| ranged([spread.median, spread.low, spread.high], unit);
+fn text(found: &Comparison, there: &str, here: &str) -> String {
+    let Comparison { quantities: all, mean } = found;
     let mut text = format!("there: {there}\nhere:  {here}\n");
     let head = ["", "there", "here", "here / there", ""].map(String::from);
     let row = |one: &Compared| {
         let chance = if one.differs() { format!("{}, p = {:.1e}", verdict(one), one.probability) } else { "~".into() };
-        let ratio = shown(&one.ratio, "");
-        [one.title.clone(), shown(&one.there, &one.unit), shown(&one.here, &one.unit), ratio, chance]
+        [one.title.clone(), one.there.shown(&one.unit), one.here.shown(&one.unit), one.ratio.shown(""), chance]
     };
     let rows: Vec<[String; 5]> = [head].into_iter().chain(all.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -208,9 +208,9 @@ fn text(all: &[Compared], there: &str, here: &str) -> String {
     }
     let samples = all.iter().map(|one| one.here.count.min(one.there.count)).min().unwrap_or_default();
     text += &format!(
-        "Geometric mean of the ratios: {:.3}. ~: chance alone makes such a difference (rank test on {samples} samples or more, Holm's \
-         correction, p >= {LEVEL}).\n",
-        mean_ratio(all)
+        "Geometric mean of the ratios: {}. Ranges are of 95 %. ~: chance alone makes such a difference (rank test on {samples} \
+         samples or more, Holm's correction, p >= {LEVEL}; of the mean: 1 lies in its range).\n",
+        mean.shown_ratio("")
     );
     text
 }

@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::lab::sparse::{self, CROSSOVER, Crossover, DENSITIES, Ways};
 use crate::network::Architecture;
 use crate::numbers::percent;
-use crate::statistics::order::Spread;
 use serde_json::json;
 
 /// The paper's DNN, one of wide layers, and a CNN of 32 filters, on images of 28 x 28.
@@ -58,18 +57,18 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let turns = found[0].1.ways[0].blocks.len();
     let mut text = format!(
         "How many times as fast a network classifies images if its zeros are left out, by share of weights that are not zero.\n\
-         Random weights, one thread, median of {turns} turns.\n  {:<21}{}   no gain from\n",
-        "",
-        DENSITIES.map(|density| format!("{:>7}", rounded(density))).concat()
+         Random weights, one thread, medians of {turns} turns with their ranges (95 %); ~: 1 lies in the range.\n"
     );
-    let mut widest = 0.0f64;
-    for (name, Crossover { ways, of_network, .. }) in &found {
-        let gains: Vec<Spread> = ways.iter().map(Ways::gain).collect();
-        widest = gains.iter().fold(widest, |widest, gain| widest.max(gain.share()));
-        let gains: String = gains.iter().map(|gain| format!("{:>7.2}", gain.median)).collect();
-        text += &format!("  {name:<21}{gains} {:>11}\n", of_network.map_or("-".into(), rounded));
+    let mut line = |first: &str, cells: Vec<String>| {
+        let cells: String = cells.iter().map(|cell| format!("  {cell:<22}")).collect();
+        text += &format!("  {first:<12}{}\n", cells.trim_end());
+    };
+    let of_networks = |cell: &dyn Fn(&(&str, Crossover)) -> String| found.iter().map(cell).collect();
+    line("", of_networks(&|(name, _)| name.to_string()));
+    for (place, density) in DENSITIES.into_iter().enumerate() {
+        line(&rounded(density), of_networks(&|(_, found)| found.ways[place].gain().shown_ratio("")));
     }
-    text += &format!("Ranges (95 %) reach up to {:.0} % to either side of these numbers.\n", 100.0 * widest);
+    line("no gain from", of_networks(&|(_, found)| found.of_network.map_or("-".into(), rounded)));
     let layers: Vec<String> = found.iter().filter_map(|(_, found)| found.of_layers).map(rounded).collect();
     text += &format!(
         "In a layer zeros are left out while less than {} of its weights are not zero; measured now for these networks: {}.\n",
