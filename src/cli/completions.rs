@@ -27,9 +27,7 @@ pub(super) struct ManArguments {
 
 /// Prints the script that makes `shell` complete commands and options.
 pub(super) fn run(arguments: &CompletionsArguments) -> Result<()> {
-    let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut help::completing(), "holdfast", &mut script);
-    output::result(&String::from_utf8_lossy(&script))
+    output::result(&help::script(arguments.shell))
 }
 
 /// Prints or writes manual pages.

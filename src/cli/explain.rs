@@ -14,6 +14,7 @@ use crate::lab::profile;
 use crate::lessons::ladder::of_family as ladder_of;
 use clap::Args;
 pub(super) use ladder::any_adapter;
+pub(super) use running::names as primer_names;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,7 +42,7 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("he_normal", &["init", "initialisation", "initialization", "initializer", "he", "kaiming"]),
     ("conv2d", &["convolution", "convolutions", "conv", "convolve"]),
     ("max_pool2d", &["pooling", "pool", "maxpool", "max-pooling"]),
-    ("dense", &["linear", "fully-connected", "fc", "matmul", "gemm", "matrix-product"]),
+    ("dense", &["linear", "fully-connected", "fc", "matmul", "gemm", "matrix-product", "relu"]),
     ("dense_stack", &["mlp", "stack", "fused"]),
     ("softmax_cross_entropy", &["softmax", "cross-entropy", "loss", "logits"]),
     ("adam", &["optimizer", "optimiser"]),
@@ -51,7 +52,7 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("stability", &["magnitude-stability", "count", "envelope", "settle", "hold"]),
     ("focus_sweep", &["sweep", "evaluate"]),
     ("gram", &["gram-matrix", "moments", "calibration", "normal-equations"]),
-    ("surgeon", &["obs", "optimal-brain-surgeon", "hold-surgeon", "paths", "refit"]),
+    ("surgeon", &["obs", "optimal-brain-surgeon", "hold-surgeon", "paths", "refit", "hessian", "cholesky", "inverse"]),
 ];
 
 /// Names this like one another are offered for one that is not known.
@@ -87,14 +88,14 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<()> {
     let Some(name) = kernel else {
         return list(say.json);
     };
-    if let Some(text) = step(name) {
+    if let Some(text) = step(name)? {
         return output::result(text);
     }
     let name = &known_as(name);
-    if *ladder {
-        return ladder::run(name, *markdown, device, say);
-    }
     let family = name.split('.').next().unwrap_or_default();
+    if *ladder {
+        return ladder::run(family, *markdown, device, say);
+    }
     let shaders: Vec<&Shader> = of_family(family).filter(|shader| name == family || shader.name == name).collect();
     let lesson = LESSONS.iter().find(|(known, _)| *known == family).filter(|_| !shaders.is_empty());
     let Some((_, lesson)) = lesson else {
@@ -155,16 +156,18 @@ fn known_as(word: &str) -> String {
 }
 
 /// What is written most like a word, of families, kernels and other names of families.
-fn nearest(word: &str) -> Option<String> {
+fn nearest(word: &str) -> Option<&'static str> {
     let others = ALIASES.iter().flat_map(|(family, others)| others.iter().map(move |other| (*other, *family)));
     let own = SHADERS.iter().map(|shader| (shader.name, shader.name));
     let families = LESSONS.iter().map(|(family, _)| (*family, *family));
-    let all = families
-        .chain(own)
-        .chain(others)
-        .map(|(written, name)| (strsim::normalized_damerau_levenshtein(word, written), name));
-    let (alike, name) = all.max_by(|one, other| one.0.total_cmp(&other.0))?;
-    (alike >= ALIKE).then(|| name.to_string())
+    nearest_of(word, families.chain(own).chain(others))
+}
+
+/// Of pairs of what may be written and what it stands for, the one that is written most like `word`, if it is near.
+fn nearest_of<'a>(word: &str, all: impl Iterator<Item = (&'a str, &'a str)>) -> Option<&'a str> {
+    let alike = all.map(|(written, name)| (strsim::normalized_damerau_levenshtein(word, written), name));
+    let (alike, name) = alike.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    (alike >= ALIKE).then_some(name)
 }
 
 /// Families and kernels, for a shell to complete.
@@ -172,10 +175,22 @@ pub(super) fn names() -> Vec<&'static str> {
     LESSONS.iter().map(|(family, _)| *family).chain(SHADERS.iter().map(|shader| shader.name)).collect()
 }
 
-/// The text of a step of a ladder, `FAMILY/STEP`.
-fn step(name: &str) -> Option<&'static str> {
-    let (family, step) = name.split_once('/')?;
-    ladder_of(family)?.texts().find(|text| text.name.rsplit('/').next() == Some(step)).map(|text| text.wgsl)
+/// The text of a step of a ladder, `FAMILY/STEP`. Fails with [`Error::Usage`] if the ladder has no such step.
+fn step(name: &str) -> Result<Option<&'static str>> {
+    let Some((family, step)) = name.split_once('/') else { return Ok(None) };
+    let Some(ladder) = ladder_of(&known_as(family)) else { return Ok(None) };
+    let texts = || ladder.texts().map(|text| (text.name.rsplit('/').next().unwrap_or_default(), text.wgsl));
+    if let Some((_, wgsl)) = texts().find(|(own, _)| *own == step) {
+        return Ok(Some(wgsl));
+    }
+    let mut known: Vec<&str> = Vec::new();
+    texts().for_each(|(own, _)| {
+        if !known.contains(&own) {
+            known.push(own);
+        }
+    });
+    let family = ladder.family;
+    Err(Error::Usage(format!("the ladder of {family} has no step \"{step}\"; it has {}", known.join(", "))))
 }
 
 fn of_family(family: &str) -> impl Iterator<Item = &'static Shader> {
@@ -254,12 +269,14 @@ mod tests {
             ("softmax", "softmax_cross_entropy"),
             ("linear.forward", "dense.forward"),
             ("dense", "dense"),
+            ("relu", "dense"),
+            ("Cholesky", "surgeon"),
             ("nothing", "nothing"),
         ] {
             assert_eq!(known_as(word), name, "{word}");
         }
         for (word, name) in [("convolutoin", Some("conv2d")), ("dense.forwrd", Some("dense.forward")), ("xyz", None)] {
-            assert_eq!(nearest(word).as_deref(), name, "{word}");
+            assert_eq!(nearest(word), name, "{word}");
         }
         let families: BTreeSet<&str> = LESSONS.iter().map(|(family, _)| *family).collect();
         assert_eq!(ALIASES.iter().map(|(family, _)| *family).collect::<BTreeSet<_>>(), families);

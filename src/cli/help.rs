@@ -2,10 +2,12 @@
 //! and what may stand where a kernel or a data set is named.
 
 use super::{Arguments, explain};
+use crate::lessons::puzzle::{PUZZLES, Puzzle};
 use crate::run::configuration::{Configuration, Model};
 use crate::run::presets::Preset;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, CommandFactory};
+use clap_complete::Shell;
 use serde_json::{Map, Value};
 
 /// Options by what they are about, in the order of the help.
@@ -50,8 +52,16 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ),
 ];
 
+/// Options of a command that are about something else there.
+const OWN_GROUPS: [(&str, &str, &[&str]); 4] = [
+    ("bench", "Network", &["side", "replicates", "batch"]),
+    ("bench", "What is measured", &["only", "seconds", "growth", "out", "sparse", "kernels"]),
+    ("bench", "Files and comparisons", &["save", "against", "against-program", "fail-over"]),
+    ("bench", "Another GPU, counted for", &["peak", "bandwidth", "compute-units", "launch"]),
+];
+
 /// Examples of the commands that have none of their own.
-const EXAMPLES: [(&str, &str); 12] = [
+const EXAMPLES: [(&str, &str); 11] = [
     (
         "compare",
         "Examples:
@@ -85,12 +95,6 @@ const EXAMPLES: [(&str, &str); 12] = [
   holdfast stability history.npz --axes epoch,out,in --tolerance 0.03",
     ),
     (
-        "bench",
-        "Examples:
-  holdfast bench
-  holdfast bench --kernels --device cpu",
-    ),
-    (
         "data",
         "Examples:
   holdfast data list
@@ -112,7 +116,10 @@ const EXAMPLES: [(&str, &str); 12] = [
         "explain",
         "Examples:
   holdfast explain convolution
-  holdfast explain dense.forward",
+  holdfast explain dense.forward         its WGSL
+  holdfast explain dense --ladder        from the naive kernel to the fast one, measured here
+  holdfast explain dense/tiled           a step of it
+  holdfast explain --run barrier         a text of docs/gpu.md, and what it writes",
     ),
     (
         "completions",
@@ -141,9 +148,26 @@ pub(super) fn command() -> Command {
     command
 }
 
-/// The same with all that a shell may complete.
-pub(super) fn completing() -> Command {
-    complete(command())
+/// The script that makes `shell` complete commands, options and values.
+pub(super) fn script(shell: Shell) -> String {
+    let mut command = complete(command());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "holdfast", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Bash { with_lists(script, &command) } else { script }
+}
+
+/// Makes bash complete each value of a list that commas separate, not only the first: what stands before the last comma is kept.
+fn with_lists(mut script: String, command: &Command) -> String {
+    for arg in command.get_arguments().filter(|arg| arg.get_value_delimiter() == Some(',')) {
+        let values: Vec<String> = arg.get_possible_values().iter().map(|value| value.get_name().into()).collect();
+        if !values.is_empty() {
+            let words = format!("-W \"{}\" -- ", values.join(" "));
+            let list = format!(r#"-P "${{cur%"${{cur##*,}}"}}" {words}"${{cur##*,}}""#);
+            script = script.replace(&format!(r#"{words}"${{cur}}""#), &list);
+        }
+    }
+    command.get_subcommands().fold(script, with_lists)
 }
 
 fn told(name: &str, command: Command) -> Command {
@@ -154,7 +178,9 @@ fn told(name: &str, command: Command) -> Command {
             Some((_, text)) => with_default(arg, text),
             None => arg,
         };
-        let group = GROUPS.iter().find(|(_, options)| options.contains(&long.as_str()));
+        let own = OWN_GROUPS.iter().filter(|(command, ..)| *command == name).map(|(_, heading, all)| (heading, all));
+        let group =
+            own.chain(GROUPS.iter().map(|(heading, all)| (heading, all))).find(|(_, all)| all.contains(&&*long));
         match (arg.get_help_heading(), group) {
             (None, Some((heading, _))) => arg.help_heading(*heading),
             _ => arg,
@@ -230,12 +256,15 @@ fn shown(value: &Value) -> Option<String> {
 /// Gives arguments that name a kernel, a data set or layers their usual values.
 fn complete(command: Command) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|own| own.get_name().to_string()).collect();
+    let own = command.get_name().to_string();
     let mut command = command.mut_args(|arg| {
-        let values: Vec<&str> = match arg.get_id().as_str() {
-            "kernel" => explain::names(),
-            "data" | "set" => DATA_SETS.into(),
-            "layers" => ["focus", "hidden", "dense", "conv", "all"].into(),
-            "device" => ["auto", "cpu"].into(),
+        let values: Vec<&'static str> = match (own.as_str(), arg.get_id().as_str()) {
+            ("explain", "kernel") => explain::names(),
+            ("explain", "run") => explain::primer_names().collect(),
+            ("puzzle", "number") => PUZZLES.iter().map(written_number).collect(),
+            (_, "data" | "set") => DATA_SETS.into(),
+            (_, "layers") => ["focus", "hidden", "dense", "conv", "all"].into(),
+            (_, "device") => ["auto", "cpu"].into(),
             _ => return arg,
         };
         arg.value_parser(PossibleValuesParser::new(values))
@@ -244,6 +273,12 @@ fn complete(command: Command) -> Command {
         command = command.mut_subcommand(name, complete);
     }
     command
+}
+
+/// A puzzle's number as its text is named by it: `lessons/puzzles/01-map`.
+fn written_number(puzzle: &Puzzle) -> &'static str {
+    let name = puzzle.start.name.rsplit('/').next().unwrap_or_default();
+    name.split('-').next().unwrap_or_default().trim_start_matches('0')
 }
 
 #[cfg(test)]
@@ -290,12 +325,40 @@ mod tests {
     }
 
     #[test]
-    fn shells_complete_kernels_and_data_sets() {
-        let mut script = Vec::new();
-        clap_complete::generate(clap_complete::Shell::Bash, &mut completing(), "holdfast", &mut script);
-        let script = String::from_utf8(script).unwrap();
-        for word in ["conv2d", "dense.forward", "xr-synthetic", "hold-surgeon", "hidden"] {
-            assert!(script.contains(word), "{word}");
+    fn a_command_groups_its_own_options_and_has_each_of_them() {
+        for (name, heading, options) in OWN_GROUPS {
+            let command = command();
+            let own = command.find_subcommand(name).unwrap();
+            for option in options {
+                let arg = own.get_arguments().find(|arg| arg.get_long() == Some(option)).unwrap();
+                assert_eq!(arg.get_help_heading(), Some(heading), "{name} --{option}");
+            }
         }
+    }
+
+    #[test]
+    fn puzzles_are_completed_by_their_numbers() {
+        for puzzle in PUZZLES {
+            assert_eq!(written_number(puzzle), puzzle.number.to_string());
+        }
+    }
+
+    #[test]
+    fn shells_complete_kernels_data_sets_texts_and_puzzles() {
+        for (shell, words) in [
+            (Shell::Bash, ["conv2d", "dense.forward", "xr-synthetic", "hold-surgeon", "hidden", "coalescing"]),
+            (
+                Shell::Zsh,
+                ["conv2d", "dense.forward", "xr-synthetic", "hold-surgeon", "(invocation ", "(1 2 3 4 5 6 7 8 "],
+            ),
+        ] {
+            let script = script(shell);
+            for word in words {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+        }
+        // A second data set is completed behind the first.
+        let words = r#"compgen -P "${cur%"${cur##*,}"}" -W "mnist pr ct "#;
+        assert!(script(Shell::Bash).contains(words));
     }
 }

@@ -45,13 +45,15 @@ fn a_ladder_says_what_it_expects_before_it_says_what_it_found() {
     let on = ["--device", &device()];
     let said = holdfast("explain magnitude_sort --ladder", &on).succeeded().stdout;
     for step in ["naive", "coalesced", "tiled", "registers", "fused"] {
-        let own = &said[said.find(&format!("\n{step}: ")).unwrap()..];
-        assert!(own.find("  expected  ").unwrap() < own.find("  measured  ").unwrap(), "{said}");
+        let place = |words: &str| said.find(words).unwrap_or_else(|| panic!("{words:?} is missing: {said}"));
+        assert!(place(&format!("\n{step}: ")) < place(&format!("\n  {step} ")), "{said}");
     }
-    assert!(said.contains(" of the peak"), "{said}");
+    assert_eq!(said.matches("\n  expected  ").count(), 5, "{said}");
     let json = holdfast("explain magnitude_sort --ladder --json", &on).succeeded().json();
     assert_eq!(json["steps"].as_array().map(Vec::len), Some(5));
-    assert!(json["steps"][4]["measured_ms"].as_f64() > Some(0.0) && json["peak"]["launch_us"].as_f64() > Some(0.0));
+    let measured = &json["steps"][4]["measured_ms"];
+    assert!(measured["low"].as_f64() > Some(0.0) && measured["low"].as_f64() <= measured["median"].as_f64(), "{json}");
+    assert!(json["steps"][4]["gain"]["median"].as_f64() > Some(0.0) && json["peak"]["launch_us"].as_f64() > Some(0.0));
     let table = holdfast("explain magnitude_sort --ladder --markdown", &on).succeeded().stdout;
     assert_eq!(table.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() == 9).count(), 6);
     holdfast("explain magnitude_sort/tiled", &[]).succeeded().prints(&["// lessons/magnitude_sort/tiled: "]);
