@@ -44,7 +44,7 @@ pub(super) fn run(CompareArguments { run: arguments, full }: &CompareArguments) 
     }
     let machine = Provenance::from(&run.manifest).machine;
     let text = |(cell, place): (&Results, &String)| {
-        let verdict = Verdict::of(cell).text(&machine, cell.judged_by(), place);
+        let verdict = Verdict::of(cell).text(&machine, place);
         if full.full { verdict + "\n" + &tables::text(cell) } else { verdict }
     };
     let texts: Vec<String> = found.iter().zip(&places).map(text).collect();

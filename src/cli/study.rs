@@ -8,7 +8,7 @@ use crate::engine::{Control, DeviceDescription, Engine};
 use crate::error::Result;
 use crate::numbers::thousands;
 use crate::report::pen::Sheet;
-use crate::report::{cell_json, figures, growth_figure, settle_and_hold, study as report, study_verdict};
+use crate::report::{Provenance, cell_json, figures, growth_figure, settle_and_hold, study as report, study_verdict};
 use crate::results::comparison::{Results, write_together};
 use crate::results::tables::{self, Tables, read_observations, read_stable_weights, tables};
 use crate::run::cell::Cell;
@@ -148,6 +148,7 @@ pub(super) struct Concluded {
     figure4: Vec<Results>,
     hash: String,
     folder: String,
+    machine: String,
 }
 
 impl TrainedStudy<'_> {
@@ -189,6 +190,7 @@ impl TrainedStudy<'_> {
             figure4,
             hash: manifest.configuration_hash.clone(),
             folder: folder.path().display().to_string(),
+            machine: Provenance::from(&*manifest).machine,
         })
     }
 
@@ -267,15 +269,18 @@ impl Concluded {
             value["figure4"] = self.figure4.iter().map(cell_json::of).collect();
             return output::json(&value);
         }
-        let head = format!("{}{}\n", self.switches, report::replacements(&self.replaced));
-        let short = study_verdict::text(&self.tables, &self.figure4);
+        let replaced = report::replacements(&self.replaced);
+        let short = study_verdict::text(&self.tables, &self.figure4, &replaced, &self.folder);
         let all = || {
             let tables = report::text(&self.tables);
             let sensitivity = report::sensitivity_text(&self.conclusion.sensitivity);
-            format!("\n{tables}\n{sensitivity}\n{}", settle_and_hold::text(&self.figure4))
+            format!("\n{}\n{tables}\n{sensitivity}\n{}", self.switches, settle_and_hold::text(&self.figure4))
         };
-        let (more, hint) = if full { (all(), "") } else { ("\n".into(), HINT) };
-        output::result(&format!("{head}{short}{more}Files are in {}; begin with report.html{hint}.\n", self.folder))
+        let (more, hint) = if full { (all(), "") } else { (String::new(), HINT) };
+        let Self { folder, machine, .. } = self;
+        output::result(&format!(
+            "{short}{more}\nFiles are in {folder}, from {machine}; begin with report.html{hint}.\n"
+        ))
     }
 }
 
@@ -307,7 +312,7 @@ fn from_files(arguments: &StudyArguments, observations: &Path, stable_weights: &
     if say.json {
         return output::json(&report::json(&made, &manifest.configuration_hash, &place.to_string()));
     }
-    let short = study_verdict::text(&made, &[]);
+    let short = study_verdict::text(&made, &[], "", "");
     let (more, hint) =
         if arguments.full.full { (format!("\n{}", report::text(&made)), "") } else { (String::new(), HINT) };
     output::result(&format!("{short}{more}\nFiles are in {place}{hint}.\n"))

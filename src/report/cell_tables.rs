@@ -7,23 +7,18 @@ use crate::results::accuracy::TABLE_SPARSITIES;
 use crate::results::comparison::Results;
 
 /// What the verdict says in tables.
-pub(super) fn of_verdict(verdict: &Verdict, judged: &str) -> Vec<Grid> {
-    let table = |title: String, head: Vec<String>, lines: &[Vec<String>], words| {
-        let rows = std::iter::once(head).chain(lines.iter().cloned()).collect();
-        (!lines.is_empty()).then(|| Grid { title, words, rows, notes: Vec::new() })
-    };
+pub(super) fn of_verdict(verdict: &Verdict) -> Vec<Grid> {
     let mut best = verdict::best_head().map(String::from);
     best[0] = "removed".into();
     best[1] = "without retraining".into();
-    let best = table("What is best at each sparsity, and by how much".into(), best.into(), &verdict.best, 4);
-    let layer = format!("One layer: {} accuracy in % by share of weights removed", judged.to_lowercase());
-    let whole = format!("The whole network: {} accuracy in % by size", judged.to_lowercase());
-    let tables = [
-        best,
-        table(layer, verdict::layer_head("method"), &verdict.layer, 1),
-        table(whole, verdict::whole_head("method"), &verdict.whole, 1),
-    ];
-    tables.into_iter().flatten().collect()
+    let best: Vec<Vec<String>> = std::iter::once(best.to_vec()).chain(verdict.best.iter().cloned()).collect();
+    let mut accuracies = verdict.accuracies.clone();
+    accuracies[0][0] = "method".into();
+    [("What is best at each sparsity, and by how much".into(), best, 4), (verdict.subject.clone(), accuracies, 1)]
+        .into_iter()
+        .filter(|(_, rows, _)| rows.len() > 1)
+        .map(|(title, rows, words)| Grid { title, words, rows, notes: Vec::new() })
+        .collect()
 }
 
 /// What each method cost.
@@ -34,6 +29,7 @@ pub(super) fn ledger(cell: &Results) -> Grid {
          Break-even: from how many points of each replica on the total is below that of decay-sequential; the last column \
          leaves the training out."
             .into(),
+        format!("{}.", tables::RATIOS.replacen('x', "×", 1)),
     ];
     grid("What it costs".into(), &head.map(String::from), tables::ledger_lines(cell), notes)
 }

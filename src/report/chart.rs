@@ -79,6 +79,15 @@ pub(super) struct Series {
     pub(super) marked: Marked,
 }
 
+/// A place on the x axis without a height, as the time of a method that gave no network to look at.
+#[derive(Clone, Debug)]
+pub(super) struct Upright {
+    pub(super) name: String,
+    pub(super) look: Look,
+    pub(super) x: f64,
+    pub(super) x_range: Option<[f64; 2]>,
+}
+
 /// Which points have their marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Marked {
@@ -102,6 +111,8 @@ pub(super) struct Chart {
     /// Levels to compare with, and what they are called.
     pub(super) levels: Vec<(f64, String)>,
     pub(super) series: Vec<Series>,
+    /// Places without a height; where names stand beside points alone.
+    pub(super) uprights: Vec<Upright>,
     /// Whether names stand beside their points, and not at the right of the panel.
     pub(super) names_beside: bool,
     /// What bands and bars mean.
@@ -137,21 +148,15 @@ impl Chart {
 
     /// What stands inside the SVG element.
     pub(super) fn inner(&self, format: Format, sheet: Sheet) -> String {
-        let Format { width, height, text, title, .. } = format;
-        // Bold letters are wider.
-        let lines = if format.headed { wrapped(&self.message, width - 2.0 * text, 1.15 * title) } else { Vec::new() };
-        let top = if format.headed { 3.5 * text + 1.25 * title * lines.len() as f64 } else { text };
-        let below = if format.headed { 4.7 * text } else { 3.3 * text };
-        let names = self.series.iter().map(|one| width_of(&one.name, text)).fold(0.0, f64::max);
-        let right = if self.names_beside { 2.2 * text } else { names + 2.8 * text };
-        let field = [4.4 * text, top, width - right, height - below];
-        let mut drawing = Drawing { chart: self, format, field, pen: Pen::new(sheet) };
+        let lines = self.message_lines(format);
+        let mut drawing = self.drawing(format, sheet);
         drawing.sheet();
         if format.headed {
             drawing.head(&lines);
         }
         drawing.axes();
         drawing.levels();
+        drawing.uprights();
         drawing.curves();
         drawing.names_of_levels();
         if self.names_beside {
@@ -160,6 +165,24 @@ impl Chart {
             drawing.names_at_the_end();
         }
         drawing.pen.text
+    }
+
+    /// The message above the field; none where it stands in the words of a page.
+    fn message_lines(&self, format: Format) -> Vec<String> {
+        // Bold letters are wider.
+        let width = format.width - 2.0 * format.text;
+        if format.headed { wrapped(&self.message, width, 1.15 * format.title) } else { Vec::new() }
+    }
+
+    /// An empty drawing with room for what stands around its field.
+    fn drawing(&self, format: Format, sheet: Sheet) -> Drawing<'_> {
+        let Format { width, height, text, title, headed, .. } = format;
+        let lines = self.message_lines(format).len() as f64;
+        let top = if headed { 3.5 * text + 1.25 * title * lines } else { text };
+        let below = if headed { 4.7 * text } else { 3.3 * text };
+        let names = self.series.iter().map(|one| width_of(&one.name, text)).fold(0.0, f64::max);
+        let right = if self.names_beside { 2.2 * text } else { names + 2.8 * text };
+        Drawing { chart: self, format, field: [4.4 * text, top, width - right, height - below], pen: Pen::new(sheet) }
     }
 }
 
@@ -235,6 +258,19 @@ impl Drawing<'_> {
         for (value, _) in &self.chart.levels {
             let y = self.y(*value);
             self.pen.line(&[(left, y), (right, y)], QUIET, 1.4, "2 4");
+        }
+    }
+
+    fn uprights(&mut self) {
+        let (chart, [_, top, _, bottom]) = (self.chart, self.field);
+        for one in &chart.uprights {
+            let [low, high] = one.x_range.unwrap_or([one.x; 2]).map(|x| self.x(x.clamp(chart.x.low, chart.x.high)));
+            let (y, height) = (px(top), px(bottom - top));
+            let fill = self.pen.fill(one.look.tone);
+            let place = format!("x=\"{}\" y=\"{y}\" width=\"{}\" height=\"{height}\"", px(low), px(high - low));
+            self.pen.push(&format!("<rect {place} {fill} fill-opacity=\"0.13\"/>"));
+            let x = self.x(one.x);
+            self.pen.line(&[(x, top), (x, bottom)], one.look.tone, self.format.stroke, "6 4");
         }
     }
 
@@ -346,6 +382,7 @@ mod tests {
             y: axis("Test accuracy (%)"),
             levels: vec![(90.0, "trained".into())],
             series: vec![series(Method::Hold, 50.0), series(Method::Magnitude, 50.5)],
+            uprights: Vec::new(),
             names_beside: false,
             note: "band: sd".into(),
         }

@@ -48,9 +48,9 @@ impl Chosen {
     pub(super) fn advice(&self, place: &str) -> (String, String) {
         let Self { smaller, agreement, shown, base, .. } = self;
         let size = short(*smaller);
-        let of = if base == "mean" { "averaged" } else { "trained" };
         let agreement = format!("{:.1} %", 100.0 * agreement);
         if self.agreement >= AGREEMENT {
+            let of = if base == "mean" { "averaged" } else { "trained" };
             (
                 format!(
                     "Chosen for you, by training images alone: {size}x smaller, accuracy {shown} %, {agreement} keep the {of} \
@@ -61,8 +61,8 @@ impl Chosen {
         } else {
             (
                 format!(
-                    "No size is chosen for you: {size}x smaller {agreement} of the training images stay in the class that the {of} \
-                     network names, and {:.0} % are asked for. What can go without a loss:",
+                    "No size is chosen: at {size}x smaller {agreement} of the training images keep their class, not {:.0} %. What \
+                     can go without a loss:",
                     100.0 * AGREEMENT
                 ),
                 format!("holdfast compact {place}"),

@@ -6,7 +6,7 @@ use crate::pruning::operating_points::CHOSEN_IN_TRAINING;
 use crate::pruning::{Method, SweepRow};
 use crate::results::accuracy::is_plain;
 use crate::results::comparison::Results;
-use crate::results::ledger::Workload;
+use crate::results::workload::Workload;
 use crate::run::recorded::FocusLayer;
 use serde::Serialize;
 

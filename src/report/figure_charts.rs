@@ -1,6 +1,6 @@
 //! What each panel of Figure 4 shows, and the sentence that it says.
 
-use super::chart::{Axis, Chart, Marked, Place, Series};
+use super::chart::{Axis, Chart, Marked, Place, Series, Upright};
 use super::leading::{self, Leading};
 use super::look::Look;
 use super::picture;
@@ -19,8 +19,10 @@ const FROM: f64 = 40.0;
 const TO: f64 = 95.0;
 /// Curves within so many per cent of the network unpruned are said to coincide with it.
 const COINCIDE: f64 = 2.0;
-/// Intervals of differences wider than so many percentage points are not drawn: they would hide the rest.
+/// Intervals of differences wider than so many percentage points are not drawn: they would hide the rest. Nor are those of fewer
+/// networks than that: their widths jump from point to point.
 const WIDEST_INTERVAL: f64 = 25.0;
+const FEWEST_NETWORKS: usize = 3;
 /// The size that the message of the whole network is about, where the run has it.
 const TOLD_SIZE: f64 = 6.0;
 fn about(cell: &Results) -> String {
@@ -131,6 +133,7 @@ pub(super) fn accuracy_chart(cell: &Results, layer: &[Leading]) -> Option<Chart>
         x: Axis { title, low: from, high: TO, logarithmic: false, ticks: ticks(from, TO, 10.0), broken },
         y,
         series,
+        uprights: Vec::new(),
         names_beside: false,
         note: format!("{SD} Magnitude stability has its marked points alone."),
     })
@@ -218,6 +221,7 @@ pub(super) fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
         },
         y,
         series,
+        uprights: Vec::new(),
         names_beside: false,
         note: SD.into(),
     })
@@ -238,7 +242,16 @@ pub(super) fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
     if series.is_empty() {
         return None;
     }
-    let times = || series.iter().flat_map(|one| &one.points).map(|place| place.x);
+    // What retrains may have no network at that sparsity, but its time is what the message is about.
+    let upright = |one: &Leading| {
+        let (x, x_range) = one.milliseconds()?;
+        let name = format!("{} (not at {:.0} %)", one.short, 100.0 * ORDERED_BY);
+        Some(Upright { name, look: look(&one.curve), x, x_range })
+    };
+    let is_without = |one: &&Leading| one.retrains() && at_sparsity(&one.curve, ORDERED_BY).is_none();
+    let uprights: Vec<Upright> = layer.iter().filter(is_without).filter_map(upright).collect();
+    let times =
+        || series.iter().flat_map(|one| &one.points).map(|place| place.x).chain(uprights.iter().map(|one| one.x));
     let decade = |value: f64| 10f64.powf(value.log10().floor());
     let (low, high) =
         (decade(0.8 * times().fold(f64::INFINITY, f64::min)), 10.0 * decade(1.2 * times().fold(0.0, f64::max)));
@@ -275,6 +288,7 @@ pub(super) fn time_chart(cell: &Results, layer: &[Leading]) -> Option<Chart> {
         },
         y,
         series,
+        uprights,
         names_beside: true,
         note: "Bars: ± one standard deviation of accuracy over networks; where the median time lies with 95 %.".into(),
     })
@@ -300,7 +314,8 @@ pub(super) fn gain_chart(cell: &Results) -> Option<Chart> {
         .map(|one| (one.short, &one.curve));
     let place = |point: &CurvePoint| {
         let difference = point.over_one_shot?;
-        let half = difference.half_width().filter(|_| !difference.is_of_too_few()).map(|half| 100.0 * half);
+        let is_known = difference.count >= FEWEST_NETWORKS && !difference.is_of_too_few();
+        let half = difference.half_width().filter(|_| is_known).map(|half| 100.0 * half);
         let y = 100.0 * difference.mean;
         let y_range = half.filter(|half| *half <= WIDEST_INTERVAL).map(|half| [y - half, y + half]);
         Some(Place { x: 100.0 * point.sparsity.mean, y, x_range: None, y_range })
@@ -321,6 +336,7 @@ pub(super) fn gain_chart(cell: &Results) -> Option<Chart> {
     if series.is_empty() {
         return None;
     }
+    let bands = series.iter().flat_map(|one| &one.points).any(|place| place.y_range.is_some());
     let ends = || series.iter().flat_map(|one| &one.points).flat_map(|place| place.y_range.unwrap_or([place.y; 2]));
     let (least, most) = (ends().fold(0.0, f64::min), ends().fold(1.0, f64::max));
     let step = [1.0, 2.0, 5.0, 10.0, 20.0].into_iter().find(|step| (most - least) / step <= 9.0).unwrap_or(25.0);
@@ -346,8 +362,12 @@ pub(super) fn gain_chart(cell: &Results) -> Option<Chart> {
             broken: false,
         },
         series,
+        uprights: Vec::new(),
         names_beside: false,
-        note: "As many weights removed; mean of the pairs, band: 95 % interval (Student's t).".into(),
+        note: match bands {
+            true => "As many weights removed; mean of the pairs, band: 95 % interval (Student's t).".into(),
+            false => "As many weights removed; mean of the pairs. Too few networks for intervals.".into(),
+        },
     })
 }
 

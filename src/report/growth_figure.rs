@@ -68,6 +68,7 @@ fn chart(cell: &CellGrowth, last: f64, most: f64) -> Chart {
             series("fitted", Look::new(Method::Hold, Repair::Cut), curve.collect()),
             series("observed", Look::new(Method::Dense, Repair::Cut), cell.means.clone()),
         ],
+        uprights: Vec::new(),
         names_beside: false,
         note: "Mean of the replicates, and N = K / (1 + (K − N0) / N0 · exp(−r t)) through it.".into(),
     }

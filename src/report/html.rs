@@ -7,7 +7,7 @@ use super::pen::Sheet;
 use super::verdict::Verdict;
 use super::{
     Provenance, Run, Study, cell_tables, explorer, figures, growth_figure, look, overview, settle_and_hold, study,
-    tables, whole_network,
+    study_verdict, tables, whole_network,
 };
 use crate::error::{Error, Result};
 use crate::results::comparison::Results;
@@ -59,6 +59,8 @@ struct RunSection<'a> {
 
 /// Tables and Figure 3 of a study.
 struct StudyPart<'a> {
+    /// What to do next, and the command for it.
+    advice: (String, String),
     /// The paper's open questions, as this study has them.
     switches: String,
     replacements: String,
@@ -159,7 +161,7 @@ pub fn document(runs: &[Run], markup: Markup) -> String {
             parts.push((format!("The study · {machine}"), study_tables(study, &run.cells)));
         }
         for (cell, _) in &run.cells {
-            let mut grids = cell_tables::of_verdict(&Verdict::of(cell), cell.judged_by());
+            let mut grids = cell_tables::of_verdict(&Verdict::of(cell));
             grids.push(cell_tables::ledger(cell));
             grids.extend(cell_tables::others(cell));
             parts.push((format!("{} · {machine}", cell.title()), grids));
@@ -190,6 +192,7 @@ fn study_tables(study: &Study, cells: &[(Results, FocusLayer)]) -> Vec<Grid> {
 
 fn study_part<'a>(study: &'a Study, cells: &[(Results, FocusLayer)]) -> StudyPart<'a> {
     StudyPart {
+        advice: study_verdict::advice("RUN"),
         switches: study::switches(&study.configuration),
         replacements: study::replacements(&study.replaced),
         figures: growth_figure::panels(&study.tables.growth),
@@ -208,7 +211,7 @@ fn section(cell: &Results, sliders: Sliders) -> Section {
     Section {
         title: cell.title(),
         judged: cell.judged_by(),
-        verdict_tables: cell_tables::of_verdict(&verdict, cell.judged_by()),
+        verdict_tables: cell_tables::of_verdict(&verdict),
         advice: verdict.advice("RUN"),
         verdict: verdict.sentences,
         figures: figures::panels(cell).iter().map(figure).collect(),

@@ -72,7 +72,7 @@ pub(super) fn headed(head: &[String], lines: &[Line]) -> String {
     aligned(&rows)
 }
 
-/// Rows below each other, numbers with their points below each other.
+/// Rows below their head, numbers with their points below each other.
 pub(super) fn by_points(mut rows: Vec<Vec<String>>) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     for column in 1..columns {
@@ -85,12 +85,8 @@ pub(super) fn by_points(mut rows: Vec<Vec<String>>) -> String {
             row[column].push_str(&" ".repeat(missing));
         }
     }
-    let text = aligned(&rows);
-    // The head stands out, and nothing ends in blanks.
-    text.lines()
-        .enumerate()
-        .map(|(index, line)| if index == 0 { &line[2..] } else { line }.trim_end().to_string() + "\n")
-        .collect()
+    // Nothing ends in blanks.
+    aligned(&rows).lines().map(|line| line.trim_end().to_string() + "\n").collect()
 }
 
 /// Rows with all columns to the left.

@@ -17,19 +17,25 @@ pub(super) fn width_of(words: &str, size: f64) -> f64 {
     0.53 * size * words.chars().count() as f64
 }
 
-/// Words in lines that fit a width; no line begins with the sign of per cent.
+/// Words in lines that fit a width; no line begins with the unit of a number.
 pub(super) fn wrapped(words: &str, width: f64, size: f64) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
+    let is_unit = |word: &str| ["%", "ms"].contains(&word.trim_end_matches(','));
+    // A number and its unit are one word.
+    let mut parts: Vec<String> = Vec::new();
     for word in words.split(' ') {
+        match parts.last_mut() {
+            Some(number) if is_unit(word) => *number += &format!(" {word}"),
+            _ => parts.push(word.into()),
+        }
+    }
+    let mut lines: Vec<String> = vec![String::new()];
+    for part in parts {
         match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line)
-                if word.starts_with('%') || width_of(line, size) + width_of(word, size) + size / 2.0 <= width =>
-            {
-                line.push(' ');
-                line.push_str(word);
+            Some(line) if line.is_empty() => *line = part,
+            Some(line) if width_of(line, size) + width_of(&part, size) + size / 2.0 <= width => {
+                *line += &format!(" {part}");
             }
-            _ => lines.push(word.into()),
+            _ => lines.push(part),
         }
     }
     lines
@@ -192,5 +198,6 @@ mod tests {
     fn a_message_too_long_for_a_line_takes_two() {
         let lines = wrapped(&"words ".repeat(30), 700.0, 19.0);
         assert!(lines.len() >= 2 && lines.iter().all(|line| width_of(line, 19.0) <= 720.0), "{lines:?}");
+        assert_eq!(wrapped("by retraining 12.1 ms, 88 %", 95.0, 10.0), ["by retraining", "12.1 ms, 88 %"]);
     }
 }

@@ -124,7 +124,7 @@ pub(super) fn write_svg(svg: &str, path: &Path) -> Result<()> {
 /// [`Error::Io`] if the file cannot be written, [`Error::Job`] if the drawing fails.
 pub(super) fn write_png(svg: &str, path: &Path) -> Result<()> {
     let options = Options { fontdb: Arc::clone(&FONTS), ..Options::default() };
-    let tree = Tree::from_str(svg, &options).map_err(failed)?;
+    let tree = Tree::from_str(&emboldened(svg), &options).map_err(failed)?;
     let size = tree.size().to_int_size();
     let mut picture = Pixmap::new(size.width(), size.height()).ok_or_else(|| failed("it has no area"))?;
     resvg::render(&tree, Transform::identity(), &mut picture.as_mut());
@@ -132,17 +132,28 @@ pub(super) fn write_png(svg: &str, path: &Path) -> Result<()> {
     run_folder::write(path, |file| file.write_all(&png))
 }
 
+/// Bold words get an outline of their own colour: the built-in font has no bold letters.
+fn emboldened(svg: &str) -> String {
+    let mut parts = svg.split(" font-weight=\"bold\"");
+    let mut text = String::from(parts.next().unwrap_or_default());
+    for part in parts {
+        let colour = text.rsplit("fill=\"").next().and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        text += &format!(" stroke=\"{colour}\" stroke-width=\"0.045em\"{part}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Columns of an SVG text's picture that have ink.
-    fn inked(text: &str) -> Vec<bool> {
+    fn inked(text: &str, more: &str) -> Vec<bool> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         let svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"300\" height=\"40\"><rect width=\"300\" height=\"40\" \
-             fill=\"#FFFFFF\"/><text x=\"10\" y=\"30\" font-family=\"sans-serif\" font-size=\"22\">{text}</text></svg>"
+             fill=\"#FFFFFF\"/><text x=\"10\" y=\"30\" font-family=\"sans-serif\" font-size=\"22\" fill=\"#000000\"{more}>{text}</text></svg>"
         );
         write_png(&svg, &path).unwrap();
         let picture = image::open(&path).unwrap().into_luma8();
@@ -157,11 +168,17 @@ mod tests {
     #[test]
     fn words_of_a_picture_are_apart() {
         let widest_gap = |text: &str| {
-            let columns = inked(text);
+            let columns = inked(text, "");
             let first = columns.iter().position(|&ink| ink).unwrap();
             let last = columns.iter().rposition(|&ink| ink).unwrap();
             columns[first..last].split(|&ink| ink).map(<[bool]>::len).max().unwrap()
         };
         assert!(widest_gap("only ED") >= widest_gap("onlyED") + 4);
+    }
+
+    #[test]
+    fn bold_words_are_heavier_in_a_picture_too() {
+        let columns = |more: &str| inked("llllllll", more).into_iter().filter(|&ink| ink).count();
+        assert!(columns(" font-weight=\"bold\"") > columns(""));
     }
 }

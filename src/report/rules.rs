@@ -71,7 +71,7 @@ fn listed(parts: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::ledger::Workload;
+    use crate::results::workload::Workload;
 
     fn row(method: Method, rule: &str, sparsity: f64, accuracy: f64) -> SweepRow {
         let window = (method == Method::Hold).then_some(15);
@@ -108,7 +108,7 @@ mod tests {
         let found = sentence(&ledger, &rows(&[("density", 0.95), ("exd", 0.8)]), 15, "frozen-first").unwrap();
         for part in [
             "(density and exd)",
-            "took 200 and 9",
+            "took 200 (200 to 200) and 9.00 (9.00 to 9.00) times as long",
             "over 10 times depends on the rule",
             "this many points: 0 of 4 and 4 of 4,",
             "one-shot pruning at 0 of 4 by every rule",

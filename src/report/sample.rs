@@ -3,10 +3,11 @@
 use super::Provenance;
 use crate::engine::{Engine, HistoryShape};
 use crate::pruning::operating_points::{FROZEN_FIRST, FROZEN_KEPT};
-use crate::pruning::{FOCUS, Method, SweepRow};
+use crate::pruning::{FOCUS, Method, Repair, SweepRow};
 use crate::random::{Sequence, Stream};
 use crate::results::comparison::{InferenceRow, Results};
-use crate::results::ledger::{Ledger, LedgerRow, Workload};
+use crate::results::ledger::{Ledger, LedgerRow};
+use crate::results::workload::Workload;
 use crate::run::recorded::FocusLayer;
 use crate::stability::{History, Reading, Stability, WindowedEnvelope};
 
@@ -100,6 +101,23 @@ pub(super) fn cell() -> Results {
         survival: None,
         compacted: Vec::new(),
         inference: inference.collect(),
+    }
+}
+
+/// Gives a cell a line of every leading method: none of the four that are added is equal to another.
+pub(super) fn add_methods(cell: &mut Results) {
+    let others = [
+        (Method::HoldSurgeon, Repair::Refit, "mean"),
+        (Method::Surgeon, Repair::Refit, "mean"),
+        (Method::Magnitude, Repair::Refit, ""),
+        (Method::Wanda, Repair::Cut, ""),
+    ];
+    let one_shot: Vec<SweepRow> = cell.sweep.iter().filter(|row| row.method == Method::Magnitude).cloned().collect();
+    for ((method, repair, rule), better) in others.into_iter().zip([0.18, 0.15, 0.1, 0.05]) {
+        cell.sweep.extend(one_shot.iter().filter(|row| row.repair == Repair::Cut).map(|row| {
+            let accuracy = row.accuracy + better * (1.0 - row.accuracy) * f64::from(row.replica + 1);
+            SweepRow { method, repair, rule: rule.into(), accuracy, ..row.clone() }
+        }));
     }
 }
 

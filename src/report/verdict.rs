@@ -1,36 +1,37 @@
-//! What a comparison says, in some fifteen lines of each network: what is best at each sparsity and by how much, what retraining
-//! would give, what it costs, and what to do next. What differs by chance alone is called equal.
+//! What a comparison says, in twenty lines of each network at most: how every leading method fares, what is best at each sparsity
+//! and by how much, what retraining would give, what it costs, and what to do next. What differs by chance alone is called equal.
 
 use super::chosen::Chosen;
 use super::digits::{percent, points_of, short};
 use super::layout::{NOTHING, by_points, spread_out, wrapped};
-use super::leading::{self, Leading};
+use super::leading::{self, Leading, UNMARKED};
 use crate::network::Architecture;
-use crate::numbers::{counted, known_to, ranged, significant};
+use crate::numbers::{counted, ranged, significant};
 use crate::pruning::{Method, SweepRow};
-use crate::results::accuracy::{self, CurvePoint, at_size, at_sparsity};
+use crate::results::accuracy::{self, CurvePoint, at_sparsity};
 use crate::results::comparison::Results;
 use crate::results::differences::{Difference, Told};
-use crate::results::ledger::Workload;
 use crate::results::summary::Summary;
-use crate::run::configuration::TABLE_SIZES;
+use crate::results::workload::Workload;
 use serde::Serialize;
 
-/// Sparsities of one layer that are told of.
-pub(super) const SPARSITIES: [f64; 4] = [0.5, 0.8, 0.9, 0.95];
+/// Those where it is told what is best; before them most methods are alike.
+const COMPARED: [f64; 3] = [0.8, 0.9, 0.95];
 /// The one that methods are ordered by.
 pub(super) const ORDERED_BY: f64 = 0.9;
-/// Points further than this from a column's sparsity are marked with their own.
-const UNMARKED: f64 = 0.005;
+/// So many methods that are equal to the best one are named; of more, the number.
+const NAMED: usize = 2;
+
 /// The verdict on one network and data set.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     /// Data set, network, how many of them, epochs.
     pub title: String,
-    /// A line for each method, ordered by accuracy at 90 %: its name, accuracies, and the time of one more point.
-    pub(super) layer: Vec<Vec<String>>,
-    /// The whole network by how many times smaller it is; no line where one layer alone was pruned.
-    pub(super) whole: Vec<Vec<String>>,
+    /// What the table of accuracies is of.
+    pub(super) subject: String,
+    /// The names of its columns, then a line for each method, ordered by accuracy at 90 %: its name, accuracies of one layer, the
+    /// time of a point, and accuracies of the whole network if that was pruned.
+    pub(super) accuracies: Vec<Vec<String>>,
     /// What is best without retraining: sparsity, methods, gain over one-shot magnitude, gain over retraining.
     pub(super) best: Vec<Vec<String>>,
     /// What it costs, and where the whole network is as good as the trained one.
@@ -47,39 +48,33 @@ impl Verdict {
         let at = |one: &Leading| at_sparsity(&one.curve, ORDERED_BY).map_or(-1.0, |point| point.accuracy.mean);
         layer.sort_by(|one, other| at(other).total_cmp(&at(one)));
         let images = cell.ledger.workload.test_images;
+        let of_whole = if whole.is_empty() { "" } else { "; the whole network by times smaller" };
         Self {
             title: title(&cell.ledger.workload),
+            subject: format!(
+                "{} accuracy in %: one layer by the share removed, with the time per point{of_whole}",
+                cell.judged_by()
+            ),
+            accuracies: leading::table(&layer, &whole, images),
             best: best(&layer, images),
             sentences: whole_sentence(cell, &whole).into_iter().chain(cost_sentence(cell, &layer)).collect(),
             chosen: Chosen::of(&whole, images),
-            layer: layer_lines(&layer, images),
-            whole: whole_lines(&whole, images),
         }
     }
 
-    /// The verdict for a terminal, after the machine that it was found on. `place` is the run's folder, for the command that
-    /// makes the chosen network.
-    pub fn text(&self, machine: &str, judged: &str, place: &str) -> String {
-        let mut text = wrapped(&format!("{} · {machine}", self.title)) + "\n";
-        let judged = judged.to_lowercase();
-        let mut rows = vec![layer_head(&format!("One layer: {judged} accuracy in % by share of weights removed"))];
-        rows.extend(self.layer.iter().cloned());
-        text += &by_points(rows);
-        if !self.whole.is_empty() {
-            let mut rows = vec![whole_head(&format!("Whole network: {judged} accuracy in % if so many times smaller"))];
-            rows.extend(self.whole.iter().cloned());
-            text += &by_points(rows);
-        }
+    /// The verdict for a terminal. `about` is what else its title says; `place` is the run's folder, for the command that makes the
+    /// chosen network.
+    pub fn text(&self, about: &str, place: &str) -> String {
+        let mut text = wrapped(&format!("{} · {about}", self.title)) + &wrapped(&self.subject);
+        text += &by_points(self.accuracies.clone());
         if !self.best.is_empty() {
             let mut rows = vec![best_head().map(String::from).to_vec()];
             rows.extend(self.best.iter().cloned());
             text += &spread_out(&rows);
         }
-        text.push('\n');
         self.sentences.iter().for_each(|sentence| text += &wrapped(sentence));
         if let Some((sentence, command)) = self.advice(place) {
-            text += &wrapped(&sentence);
-            text += &format!("  {command}\n");
+            text += &format!("{}  {command}\n", wrapped(&sentence));
         }
         text
     }
@@ -88,17 +83,6 @@ impl Verdict {
     pub(super) fn advice(&self, place: &str) -> Option<(String, String)> {
         Some(self.chosen.as_ref()?.advice(place))
     }
-}
-
-/// Heads of the table of one layer.
-pub(super) fn layer_head(first: &str) -> Vec<String> {
-    let columns = SPARSITIES.map(|sparsity| format!("{:.0} %", 100.0 * sparsity));
-    std::iter::once(first.to_string()).chain(columns).chain(["one more point".into()]).collect()
-}
-
-/// Heads of the table of the whole network.
-pub(super) fn whole_head(first: &str) -> Vec<String> {
-    std::iter::once(first.to_string()).chain(TABLE_SIZES.map(|size| format!("{size}x"))).collect()
 }
 
 /// Heads of the table of what is best.
@@ -130,57 +114,6 @@ fn shape(architecture: &Architecture) -> String {
     parts.join("-")
 }
 
-/// A line for each method; one for both surgeons where these are not told apart at any sparsity.
-fn layer_lines(layer: &[Leading], images: usize) -> Vec<Vec<String>> {
-    let of = |short: &str| layer.iter().find(|one| one.short == short);
-    let alike = of("holding surgeon").zip(of("surgeon")).is_some_and(|(holding, plain)| {
-        SPARSITIES.iter().all(|&sparsity| {
-            let points = at_sparsity(&holding.curve, sparsity).zip(at_sparsity(&plain.curve, sparsity));
-            let told =
-                points.and_then(|(one, other)| Difference::in_pairs(one, other, images)).map(|found| found.told());
-            told == Some(Told::Equal)
-        })
-    });
-    let shown = layer.iter().filter(|one| !alike || one.short != "surgeon");
-    let line = |one: &Leading| {
-        let mut line = layer_line(one, images);
-        if alike && one.short == "holding surgeon" {
-            line[0] += " (plain surgeon: equal)";
-        }
-        line
-    };
-    shown.map(line).collect()
-}
-
-fn layer_line(one: &Leading, images: usize) -> Vec<String> {
-    let column = |sparsity: f64| match at_sparsity(&one.curve, sparsity) {
-        None => NOTHING.to_string(),
-        Some(point) if (point.sparsity.mean - sparsity).abs() > UNMARKED => {
-            format!("{} @{:.0}", percent(&point.accuracy, images), 100.0 * point.sparsity.mean)
-        }
-        Some(point) => percent(&point.accuracy, images),
-    };
-    let time = one.milliseconds().map_or(NOTHING.into(), |(middle, range)| {
-        let error = range.map(|[low, high]| (high - low) / 2.0);
-        format!("{} ms", known_to(middle, error))
-    });
-    let name = if one.is_of_mean() { format!("{}, averaged weights", one.name) } else { one.name.to_string() };
-    std::iter::once(name).chain(SPARSITIES.map(column)).chain([time]).collect()
-}
-
-/// The line of what leads, and that of retraining.
-fn whole_lines(whole: &[Leading], images: usize) -> Vec<Vec<String>> {
-    let line = |one: &Leading| {
-        let column =
-            |size: f64| at_size(&one.curve, size).map_or(NOTHING.into(), |point| percent(&point.accuracy, images));
-        let name = if one.is_of_mean() { format!("{}, averaged weights", one.name) } else { one.name.to_string() };
-        std::iter::once(name).chain(TABLE_SIZES.map(column)).collect()
-    };
-    let first = whole.first().filter(|one| !one.retrains());
-    let decay = whole.iter().find(|one| one.retrains());
-    [first, decay].into_iter().flatten().map(line).collect()
-}
-
 fn is_one_shot(one: &Leading) -> bool {
     one.short == "one-shot"
 }
@@ -202,13 +135,17 @@ fn best(layer: &[Leading], images: usize) -> Vec<Vec<String>> {
         let alike = |wanted: Told| -> Vec<&str> {
             points[1..].iter().filter(|(_, point)| told(point) == Some(wanted)).map(|(one, _)| one.short).collect()
         };
-        let equal = [&[first.short][..], &alike(Told::Equal)].concat().join(" = ");
-        let unknown = alike(Told::Unknown);
-        let names = match unknown.as_slice() {
-            [] => equal,
-            [other] => format!("{equal} (not told from {other})"),
-            some => format!("{equal} (not told from {} others)", some.len()),
-        };
+        let (equal, unknown) = (alike(Told::Equal), alike(Told::Unknown));
+        let mut names = first.short.to_string();
+        match equal.len() {
+            some if some <= NAMED => equal.iter().for_each(|other| names += &format!(" = {other}")),
+            more => names += &format!(" = {more} others"),
+        }
+        match unknown.as_slice() {
+            [] => {}
+            [other] if equal.len() < NAMED => names += &format!(" (not told from {other})"),
+            some => names += &format!(" (not told from {})", counted(some.len() as f64, "other")),
+        }
         let one_shot = points.iter().find(|(one, _)| is_one_shot(one) && first.short != one.short);
         let over_one_shot = one_shot.and_then(|(_, point)| Difference::in_pairs(top, point, images));
         let decay = layer.iter().find(|one| one.retrains()).and_then(|one| near(one, sparsity));
@@ -217,7 +154,7 @@ fn best(layer: &[Leading], images: usize) -> Vec<Vec<String>> {
             |difference: Option<Difference>| difference.map_or(NOTHING.into(), |difference| points_of(&difference));
         Some(vec![format!("{:.0} %", 100.0 * sparsity), names, gain(over_one_shot), gain(over_decay)])
     };
-    SPARSITIES.into_iter().filter_map(line).collect()
+    COMPARED.into_iter().filter_map(line).collect()
 }
 
 /// Accuracy of each replica before pruning, by `rule`: of the last weights or of the mean ones.
@@ -358,12 +295,17 @@ mod tests {
     #[test]
     fn rows_are_ordered_by_accuracy_at_90_per_cent_and_what_must_be_there_is() {
         let verdict = Verdict::of(&cell([0.999; 3]));
-        let names: Vec<&str> = verdict.layer.iter().map(|line| line[0].as_str()).collect();
-        assert_eq!(names[0], "exponential decay, retrained");
-        assert!(names.iter().any(|name| name.starts_with("magnitude stability")), "{names:?}");
-        let at_90: Vec<f64> = verdict.layer.iter().filter_map(|line| line[3].split(' ').next()?.parse().ok()).collect();
+        let [head, lines @ ..] = verdict.accuracies.as_slice() else { panic!("there is no head") };
+        assert_eq!([1, 3, 5, 6].map(|column| head[column].as_str()), ["50 %", "90 %", "per point", "2x"]);
+        assert_eq!(lines[0][0], "exponential decay, retrained");
+        assert!(lines.iter().any(|line| line[0].starts_with("magnitude stability")), "{lines:?}");
+        let at_90: Vec<f64> = lines.iter().filter_map(|line| line[3].split(' ').next()?.parse().ok()).collect();
         assert!(at_90.len() > 1 && at_90.is_sorted_by(|a, b| a >= b), "{at_90:?}");
-        assert_eq!(verdict.whole[0][0], "holding surgeon, averaged weights");
+        // Of the whole network alone, and of one layer alone.
+        let surgeon = lines.iter().find(|line| line[0] == "holding surgeon (whole: averaged weights)").unwrap();
+        assert_eq!([1, 5, 6].map(|column| surgeon[column].as_str()), [NOTHING, NOTHING, "96.8"]);
+        let one_layer = Verdict::of(&sample::cell()).accuracies;
+        assert!(one_layer.iter().all(|line| line.len() == 6) && one_layer.len() == lines.len());
     }
 
     #[test]
@@ -388,12 +330,19 @@ mod tests {
     }
 
     #[test]
-    fn the_verdict_is_short_and_no_line_is_wider_than_a_terminal() {
-        let text = Verdict::of(&cell([0.999; 3])).text("Some CPU, CPU engine", "Test", "runs/one");
-        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-        assert!((12..=21).contains(&lines.len()), "{text}");
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH && !line.ends_with(' ')), "{text}");
-        assert!(lines[0].starts_with("mnist · dnn 784-30x6-10 · 5 networks · 100 epochs · Some CPU"), "{text}");
+    fn the_verdict_has_at_most_twenty_lines_and_none_is_wider_than_a_terminal() {
+        let mut longest = cell([0.98, 0.97, 0.95]);
+        sample::add_methods(&mut longest);
+        for (cell, methods) in [(sample::cell(), 3), (cell([0.999; 3]), 4), (longest, 7)] {
+            let verdict = Verdict::of(&cell);
+            let text = verdict.text("Some CPU, CPU engine", "runs/one");
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(verdict.accuracies.len(), 1 + methods, "{text}");
+            // With the empty line that stands between two networks.
+            assert!((11..20).contains(&lines.len()), "{}: {text}", lines.len());
+            assert!(lines.iter().all(|line| line.chars().count() <= WIDTH && !line.ends_with(' ')), "{text}");
+            assert!(lines[0].starts_with("mnist · dnn 784-30x6-10 · 5 networks · 100 epochs · Some CPU"), "{text}");
+        }
     }
 
     #[test]
@@ -407,7 +356,7 @@ mod tests {
     #[test]
     fn of_nothing_there_is_a_verdict_all_the_same() {
         let cell = Results { sweep: Vec::new(), ..sample::cell() };
-        let text = Verdict::of(&cell).text("Some CPU", "Test", "runs/one");
-        assert!(text.contains("One layer"), "{text}");
+        let text = Verdict::of(&cell).text("Some CPU", "runs/one");
+        assert!(text.contains("one layer"), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! What a comparison found of one cell, and the files that it is read back from.
 
-use super::ledger::{Ledger, LedgerRow, Workload};
+use super::ledger::{Ledger, LedgerRow};
+use super::workload::Workload;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::numbers::counted;

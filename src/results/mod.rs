@@ -7,3 +7,4 @@ pub mod differences;
 pub mod ledger;
 pub mod summary;
 pub mod tables;
+pub mod workload;

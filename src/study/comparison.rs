@@ -14,7 +14,8 @@ use crate::results::accuracy::are_several;
 use crate::results::comparison::{
     COMPACTED_FILE, CompactedRow, ComparedCell, CorrelationRow, InferenceRow, Results, SUBJECT_FILE, with_magnitude,
 };
-use crate::results::ledger::{Ledger, LedgerRow, Measured, Workload};
+use crate::results::ledger::{Ledger, LedgerRow, Measured};
+use crate::results::workload::Workload;
 use crate::run::calibration::Calibration;
 use crate::run::cell::{Cell, CellFolder, train_and_record};
 use crate::run::configuration::{Configuration, Surgeons};

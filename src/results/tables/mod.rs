@@ -195,7 +195,7 @@ fn differences(observations: &Observations, stable_weights: &StableWeights) -> V
     let levels = |level: fn(&Replicate) -> &String| observations.keys().map(level).collect::<BTreeSet<_>>();
     for (name, levels) in [("data set", levels(|one| &one.data_set)), ("model", levels(|one| &one.model))] {
         if levels.len() == 1 {
-            notes.push(format!("there is one {name}, so that it has no effect to be found"));
+            notes.push(format!("there is one {name}, so it has no effect"));
         }
     }
     notes.extend(published::notes(observations.keys().map(|one| one.data_set.as_str())));
