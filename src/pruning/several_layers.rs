@@ -45,7 +45,7 @@ pub fn points(
     for replica in 0..numbers.history.shape().replicas {
         match (method, score) {
             (_, Some(score)) => {
-                points.extend(by_score(score, request, numbers, selection, norms.get(replica), replica)?)
+                points.extend(by_score(score, request, numbers, selection, norms.get(replica), replica)?);
             }
             (Method::Stability, None) => points.extend(nearest_thresholds(request, numbers, replica)),
             (Method::Random, None) => {
