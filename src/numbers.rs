@@ -31,9 +31,9 @@ pub fn ranged(numbers: [f64; 3], unit: &str) -> String {
     if !numbers.iter().all(|number| number.is_finite()) || median == 0.0 {
         return format!("{}{unit}", significant(median));
     }
-    // The last digit moves within the range, and no number has more than three.
+    // The last digit moves within the range; the median keeps one digit, and no number has more than three.
     let width = high - low;
-    let of_range = if width > 0.0 { -place(width / 2.0) } else { i32::MAX };
+    let of_range = if width > 0.0 { (-place(width / 2.0)).max(-place(median)) } else { i32::MAX };
     let decimals = of_range.min((2 - digits_before(median)).max(0));
     let text = |number: f64| rounded_at(number, decimals);
     format!("{}{unit} ({} to {})", text(median), text(low), text(high))
@@ -127,6 +127,7 @@ mod tests {
         assert_eq!(ranged([0.310_4, 0.298_1, 0.331_2], "ms"), "0.31 ms (0.30 to 0.33)");
         assert_eq!(ranged([1_295.0, 1_294.9, 1_295.2], "times"), "1,295 times (1,295 to 1,295)");
         assert_eq!(ranged([5.0, 5.0, 5.0], ""), "5.00 (5.00 to 5.00)");
+        assert_eq!(ranged([66.0, 12.0, 412.0], ""), "70 (10 to 410)");
         assert_eq!(ranged([0.0, 0.0, 0.0], "ms"), "0 ms");
         assert_eq!(ranged([f64::NAN, 0.0, 0.0], ""), "NaN");
     }
