@@ -75,7 +75,13 @@ fn spread(point: &CurvePoint) -> Option<[f64; 2]> {
     Some([(mean - sd).max(0.0), (mean + sd).min(100.0)])
 }
 
-const SD: &str = "Mean over networks; band: ± one standard deviation.";
+/// What the bands of these curves mean, if there are some.
+fn spread_note(series: &[Series]) -> &'static str {
+    match series.iter().flat_map(|one| &one.points).any(|place| place.y_range.is_some()) {
+        true => "Mean over networks; band: ± one standard deviation.",
+        false => "One network.",
+    }
+}
 
 fn look(curve: &Curve) -> Look {
     Look::new(curve.method, curve.repair)
@@ -126,6 +132,7 @@ pub(super) fn accuracy_chart(cell: &Results, layer: &[Leading]) -> Option<Chart>
         true => format!("Weights removed of the layer (%), from {FROM:.0} on"),
         false => "Weights removed of the layer (%)".into(),
     };
+    let note = format!("{} Magnitude stability has its marked points alone.", spread_note(&series));
     Some(Chart {
         message: layer_message(layer),
         about: about(cell),
@@ -135,7 +142,7 @@ pub(super) fn accuracy_chart(cell: &Results, layer: &[Leading]) -> Option<Chart>
         series,
         uprights: Vec::new(),
         names_beside: false,
-        note: format!("{SD} Magnitude stability has its marked points alone."),
+        note,
     })
 }
 
@@ -207,6 +214,7 @@ pub(super) fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
         [] => "Accuracy by how many times smaller the whole network is".into(),
         some => format!("The whole network {TOLD_SIZE:.0} times smaller: {}", some.join(", ")),
     };
+    let note = spread_note(&series).into();
     Some(Chart {
         message,
         about: about(cell),
@@ -223,7 +231,7 @@ pub(super) fn size_chart(cell: &Results, whole: &[Leading]) -> Option<Chart> {
         series,
         uprights: Vec::new(),
         names_beside: false,
-        note: SD.into(),
+        note,
     })
 }
 
