@@ -225,12 +225,12 @@ pub(super) fn inference_sentence(cell: &Results) -> Option<String> {
     let size = |row: &InferenceRow| {
         let smaller = row.smaller?;
         let [most, least] = [row.ratio_to_dense_low?, row.ratio_to_dense_high?].map(f64::recip);
-        Some(format!("{} times if {smaller:.0}x smaller", ranged([1.0 / row.ratio_to_dense, least, most], "")))
+        Some(format!("{} if {smaller:.0}x smaller", ranged([1.0 / row.ratio_to_dense, least, most], "")))
     };
     let sizes: Vec<String> = cell.inference.iter().filter(is_sized).filter_map(size).collect();
     if !sizes.is_empty() {
         text += &format!(
-            " Pruned by magnitude the whole network was so many times as fast as the dense one beside it: {}.",
+            " Times as fast as the dense network beside it, the whole one pruned by magnitude: {}.",
             sizes.join(", ")
         );
     }
