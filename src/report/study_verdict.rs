@@ -40,7 +40,7 @@ pub fn text(tables: &Tables, figure4: &[Results], replaced: &str, place: &str) -
 /// What to do next, and the command for it. `place` is the study's folder.
 pub(super) fn advice(place: &str) -> (String, String) {
     (
-        "A study prunes one layer. Whole networks, and how small they may become:".into(),
+        "A study prunes one layer; for whole networks:".into(),
         format!("holdfast compare --config {place}/config.toml --layers all"),
     )
 }

@@ -255,7 +255,7 @@ fn kept_run() -> String {
     let manifest: Manifest = serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
     let configuration: Configuration = serde_json::from_value(manifest.configuration.clone()).unwrap();
     let cell = Results::read_back(&configuration, &folder).unwrap();
-    let verdict = Verdict::of(&cell).text(&Provenance::from(&manifest).machine, cell.judged_by(), "runs/paper");
+    let verdict = Verdict::of(&cell).text(&Provenance::from(&manifest).machine, "runs/paper");
     format!("{verdict}\n{}", tables::text(&cell))
 }
 
