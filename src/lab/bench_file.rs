@@ -168,17 +168,23 @@ impl BenchFile {
         let has_other_model = there.get("model") != here.get("model");
         // Without convolutions there are no filters: that the model is another one says it.
         let names = there.keys().chain(here.keys().filter(|name| !there.contains_key(*name)));
-        let differing = names
-            .filter(|name| there.get(*name) != here.get(*name) && !(has_other_model && *name == "filters"))
-            .map(|name| difference(name, there.get(name), here.get(name)));
-        let (facts, advice): (Vec<String>, Vec<String>) = differing.unzip();
+        let differing = names.filter(|name| there.get(*name) != here.get(*name));
+        let (mut facts, mut given, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        for name in differing.filter(|name| !(has_other_model && *name == "filters")) {
+            let [own, other] = [here, there].map(|settings| option(name, settings.get(name)));
+            facts.push(format!("{} in that file and {} here", other.shown(), own.shown()));
+            if other.is_given { given.push(other.text) } else { left_out.push(other.text) }
+        }
         if facts.is_empty() {
             return Ok(());
         }
+        let advice = [("give ", given, ""), ("leave ", left_out, " out")].map(|(before, options, behind)| {
+            if options.is_empty() { String::new() } else { format!("{before}{}{behind}, ", options.join(" ")) }
+        });
         Err(Error::Usage(format!(
-            "times of other settings are not compared: {}; {}, or name another file",
+            "times of other settings are not compared: {}; {}or name another file",
             facts.join(", "),
-            advice.join(", ")
+            advice.concat()
         )))
     }
 
@@ -192,27 +198,30 @@ impl BenchFile {
     }
 }
 
-/// What a setting is in the file and here, and what makes it the same.
-fn difference(name: &str, there: Option<&Value>, here: Option<&Value>) -> (String, String) {
-    let words = |value: Option<&Value>| match value {
+/// A setting as the option that makes it.
+struct Made {
+    text: String,
+    is_given: bool,
+}
+
+impl Made {
+    fn shown(&self) -> String {
+        if self.is_given { self.text.clone() } else { format!("no {}", self.text) }
+    }
+}
+
+fn option(name: &str, value: Option<&Value>) -> Made {
+    let value = match value {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Array(all)) => Some(all.iter().map(Value::to_string).collect::<Vec<_>>().join(",")),
         Some(value) => Some(value.to_string()),
     };
-    let (there, here) = (words(there), words(here));
-    let option = if name == "bias" { "no-bias" } else { name };
-    let is_given = |value: &Option<String>| match name {
-        "bias" => value.as_deref() == Some("false"),
-        _ => value.is_some(),
-    };
-    let what = |value: &Option<String>| match (name, value) {
-        ("bias", _) if is_given(value) => format!("--{option}"),
-        (_, Some(value)) if name != "bias" => format!("--{option} {value}"),
-        _ => format!("without --{option}"),
-    };
-    let advice = if is_given(&there) { format!("give {}", what(&there)) } else { format!("leave --{option} out") };
-    (format!("{} in that file and {} here", what(&there), what(&here)), advice)
+    match (name, value) {
+        ("bias", value) => Made { text: "--no-bias".into(), is_given: value.as_deref() == Some("false") },
+        (_, Some(value)) => Made { text: format!("--{name} {value}"), is_given: true },
+        (_, None) => Made { text: format!("--{name}"), is_given: false },
+    }
 }
 
 /// Two sides, quantity by quantity and in all.
@@ -389,15 +398,11 @@ mod tests {
         refused(
             there.clone(),
             here.clone(),
-            "--hidden 9,8 in that file and --hidden 9 here, without --threads in that file",
+            "--hidden 9,8 in that file and --hidden 9 here, no --threads in that file",
         );
         refused(there, here, "; give --hidden 9,8, leave --threads out, or");
         let [with, without] = [true, false].map(|bias| json!({ "bias": bias }));
-        refused(
-            with.clone(),
-            without.clone(),
-            "without --no-bias in that file and --no-bias here; leave --no-bias out",
-        );
-        refused(without, with, "--no-bias in that file and without --no-bias here; give --no-bias");
+        refused(with.clone(), without.clone(), "no --no-bias in that file and --no-bias here; leave --no-bias out");
+        refused(without, with, "--no-bias in that file and no --no-bias here; give --no-bias");
     }
 }

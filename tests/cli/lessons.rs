@@ -37,6 +37,7 @@ fn texts_of_the_primer_and_of_the_reader_run() {
     assert_eq!(json["y"][3], "-3");
     std::fs::write(&file, own.replace("2 workgroups", "many workgroups")).unwrap();
     holdfast("explain --run", &[text(&file), on[0], on[1]]).refused(5, &["own.wgsl", "many workgroups", "x = 0..8"]);
+    holdfast("explain --run barier", &on).refused(2, &["did you mean barrier?", "name a file", "coalescing"]);
     holdfast("explain --run barrier --device cpu", &[]).refused(2, &["CPU engine runs no WGSL"]);
 }
 
@@ -57,5 +58,6 @@ fn a_ladder_says_what_it_expects_before_it_says_what_it_found() {
     let table = holdfast("explain magnitude_sort --ladder --markdown", &on).succeeded().stdout;
     assert_eq!(table.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() == 9).count(), 6);
     holdfast("explain magnitude_sort/tiled", &[]).succeeded().prints(&["// lessons/magnitude_sort/tiled: "]);
+    holdfast("explain magnitude_sort/nope", &[]).refused(2, &["no step \"nope\"", "tiled, registers, fused"]);
     holdfast("explain adam --ladder", &on).refused(2, &["adam has no ladder", "dense"]);
 }

@@ -9,7 +9,7 @@ use crate::clock::{Fingerprint, busy};
 use crate::engine::{Progress, Watch};
 use crate::error::{Error, Result};
 use crate::lab::bench_file::{BenchFile, Compared, Comparison, LEVEL, Quantity, compare_pairs, too_slow};
-use crate::numbers::percent;
+use crate::numbers::{counted, percent};
 use crate::statistics::order::median;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -208,9 +208,11 @@ fn text(found: &Comparison, there: &str, here: &str) -> String {
     }
     let samples = all.iter().map(|one| one.here.count.min(one.there.count)).min().unwrap_or_default();
     text += &format!(
-        "Geometric mean of the ratios: {}. Ranges are of 95 %. ~: chance alone makes such a difference (rank test on {samples} \
-         samples or more, Holm's correction, p >= {LEVEL}; of the mean: 1 lies in its range).\n",
-        mean.shown_ratio("")
+        "Geometric mean of the ratios: {}. Ranges are of 95 %.\n\
+         ~: chance alone makes such a difference (rank test on {} or more, Holm's correction, p >= {LEVEL});\n\
+         of the mean: 1 lies in its range.\n",
+        mean.shown_ratio(""),
+        counted(samples as f64, "sample")
     );
     text
 }

@@ -6,6 +6,7 @@ use crate::cli::output;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceChoice, Gpu, RequestedLimits, adapters, why_no_adapter};
 use crate::lessons::ladder::{LADDERS, Ladder, Listener, Measured, Peak, Prediction, Step, of_family};
+use crate::numbers::counted;
 use crate::statistics::order::Spread;
 use serde_json::{Value, json};
 
@@ -198,8 +199,9 @@ fn conclusion(found: &[(&str, Measured)]) -> String {
         Some(format!("Fastest here is {name}: {} times as fast as {first}.", measured.over_first?.shown_ratio("")))
     });
     format!(
-        "Medians of {turns} rounds, in each of which every step had one turn, with ranges (95 %); ~: 1 lies in the range. {}",
-        over_first.unwrap_or("The first step is the fastest here.".into())
+        "{}\nMedians of {}, in each of which every step had one turn, with ranges (95 %); ~: 1 lies in the range.",
+        over_first.unwrap_or("The first step is the fastest here.".into()),
+        counted(turns as f64, "round")
     )
 }
 
