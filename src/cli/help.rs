@@ -357,7 +357,7 @@ mod tests {
                 assert!(script.contains(word), "{shell}: {word}");
             }
         }
-        // A second data set is completed behind the first.
+        // After a comma a second data set is completed.
         let words = r#"compgen -P "${cur%"${cur##*,}"}" -W "mnist pr ct "#;
         assert!(script(Shell::Bash).contains(words));
     }

@@ -21,7 +21,7 @@ pub fn text(tables: &Tables, figure4: &[Results], replaced: &str, place: &str) -
     let explained = ANALYSES.map(|analysis| explained(tables, analysis));
     match figure4 {
         [] => {
-            explained.into_iter().flatten().chain([plateaus(tables)]).for_each(|sentence| text += &wrapped(&sentence))
+            explained.into_iter().flatten().chain([plateaus(tables)]).for_each(|sentence| text += &wrapped(&sentence));
         }
         _ => text += &explained[0].as_deref().map(wrapped).unwrap_or_default(),
     }

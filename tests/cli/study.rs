@@ -322,7 +322,7 @@ fn figure_4_is_of_the_studys_networks() {
     let out = folder.path().join("out");
     small(" --figure-4-replicates 2 --epochs 6 --training-images 320", &argument, &out)
         .succeeded()
-        .prints(&["Magnitude stability", "hold over one-shot"]);
+        .prints(&["mean stability", "Best without retraining"]);
     let sweep = Table::read(&out.join("figure4/sweep.csv"));
     let methods: BTreeSet<&str> = sweep.column("method").into_iter().collect();
     for method in ["dense", "stability", "settle", "hold", "magnitude", "random", "decay-sequential"] {
