@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 LEVEL = 0.95
+# Points of accuracy within which two things count as alike: the loss that protocol.md, section 16, asks for first.
+MARGIN = 1
 # Epochs of exponential decay for each target, the paper's.
 DECAY_EPOCHS = 3
 
@@ -77,6 +79,14 @@ class Difference:
         """Whether the interval leaves out 0."""
         return self.half is not None and abs(self.mean) > self.half
 
+    def loses_less(self, points=MARGIN):
+        """Whether the whole interval lies above a loss of so many points."""
+        return self.half is not None and self.mean - self.half > -points
+
+    def is_alike(self):
+        """Whether the whole interval lies within the margin."""
+        return self.half is not None and abs(self.mean) + self.half < MARGIN
+
     def __str__(self):
         if self.mean is None:
             return "–"
@@ -108,9 +118,13 @@ def tally(differences):
 SPARSITIES = (0.8, 0.9, 0.95)
 # What the page reads of a run, and so what is kept of it: whole files, and columns of tables.
 SWEEP = ("layers", "method", "repair", "rule", "window", "epochs", "sparsity", "smaller", "replica", "accuracy", "data_set", "model")
-LEDGER = ("layers", "method", "repair", "rule", "marginal_ms")
-MANIFEST = ("version", "device")
+SECONDS = ("train_s", "record_s", "sort_count_s", "calibrate_s", "prune_evaluate_s", "fixed_s", "total_s")
+LEDGER = ("layers", "method", "repair", "rule", "replicates", "operating_points", "marginal_ms", *SECONDS)
+MANIFEST = ("version", "device", "seeds", "configuration_hash", "data_checksums")
+WORKLOAD = ("training_images", "baseline_epochs")
 FILES = ("sweep.csv", "ledger.csv", "manifest.json", "subject.json")
+# A point of magnitude stability lies where it lies: one as near as this to what is asked for stands for it.
+NEAR = 0.02
 
 
 def is_finished(folder):
@@ -128,24 +142,28 @@ def columns(path, names, wanted=lambda row: True):
 
 
 def is_near(found, sparsity):
-    return abs(found - sparsity) < 0.002
+    """Whether it is that sparsity. Next to the grid of sparsities one-shot has the points of magnitude stability, a node or more away."""
+    return abs(found - sparsity) < 0.0005
 
 
 def is_read(row):
     """Whether the page may read this row of a sweep: of the focus layer it reads few sparsities."""
-    return row["layers"] == "all" or row["method"] == "dense" or any(is_near(float(row["sparsity"]), each) for each in SPARSITIES)
+    if row["layers"] == "all" or row["method"] == "dense":
+        return True
+    near = NEAR if row["method"] == "stability" else 0.0005
+    return any(abs(float(row["sparsity"]) - each) < near for each in SPARSITIES)
 
 
 def keep(folder, archive):
     """Keeps what the page reads of a finished run. The same run gives the same bytes."""
     manifest = json.loads((folder / "manifest.json").read_text())
     subject = json.loads((folder / "subject.json").read_text())
-    subject = subject.get("workload", subject)
+    workload = subject.get("workload", subject)
     texts = (
         columns(folder / "sweep.csv", SWEEP, is_read),
         columns(folder / "ledger.csv", LEDGER),
         json.dumps({name: manifest.get(name) for name in MANIFEST}),
-        json.dumps({name: subject.get(name) for name in ("training_images", "baseline_epochs")}),
+        json.dumps({"chance": subject.get("chance"), **{name: workload.get(name) for name in WORKLOAD}}),
     )
     archive.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(archive, "w") as file:
@@ -161,6 +179,7 @@ class Run:
             sweep, ledger, manifest, subject = (file.read(name).decode() for name in FILES)
         self.rows = list(csv.DictReader(io.StringIO(sweep)))
         self.ledger = list(csv.DictReader(io.StringIO(ledger)))
+        self.archive = archive
         self.manifest = json.loads(manifest)
         self.subject = json.loads(subject)
         for row in self.rows:
@@ -173,7 +192,7 @@ class Run:
         self.replicas = len({row["replica"] for row in self.rows})
         self.data = self.rows[0]["data_set"]
         self.model = self.rows[0]["model"]
-        self.epochs = max(int(row["epochs"]) for row in self.rows)
+        self.epochs = max(int(row["epochs"]) for row in self.rows if row["method"] == "dense")
         self.images = self.subject.get("training_images")
         self.decay_epochs = self.subject.get("baseline_epochs")
 
@@ -194,20 +213,60 @@ class Run:
             if row["method"] == "dense" and row["rule"] == rule and int(row["epochs"]) == self.epochs
         }
 
-    def at(self, method, rule=None, repair="cut", sparsity=None, size=None, window=None):
+    def at(self, method, rule="", repair="cut", sparsity=None, size=None, window=None):
         """Accuracy by replica of one method, at a sparsity of the focus layer or a size of the whole network."""
         found = {}
         for row in self.by.get(("focus" if size is None else "all", method, repair), ()):
-            if (rule is not None and row["rule"] != rule) or (window is not None and row["window"] != str(window)):
+            if row["rule"] != rule or (window is not None and row["window"] != str(window)):
                 continue
-            near = is_near(row["sparsity"], sparsity) if size is None else abs(row["smaller"] / size - 1) < 0.005
-            if near:
+            if is_near(row["sparsity"], sparsity) if size is None else abs(row["smaller"] / size - 1) < 0.005:
+                if row["replica"] in found:
+                    place = f"{sparsity:g} of the focus layer" if size is None else f"{size:g}x smaller"
+                    raise SystemExit(f"{self.archive}: two rows of {method} {rule} for replica {row['replica']} at {place}; name the window, or"
+                                     " ask for a narrower place")
                 found[row["replica"]] = row["accuracy"]
         return found
+
+    def stability(self, sparsity=None, size=None):
+        """The same of magnitude stability, at each replica's nearest point if that is near enough."""
+        wanted = sparsity if size is None else 1 - 1 / size
+        found = {}
+        for row in self.by.get(("focus" if size is None else "all", "stability", "cut"), ()):
+            far = abs((row["sparsity"] if size is None else 1 - 1 / row["smaller"]) - wanted)
+            if far < found.get(row["replica"], (NEAR, 0))[0]:
+                found[row["replica"]] = (far, row["accuracy"])
+        return {replica: accuracy for replica, (_, accuracy) in found.items()}
+
+    def hold(self, rule="frozen-first", **place):
+        """The same of holding magnitude, cut, over the last half of the epochs."""
+        return self.at("hold", rule, window=self.half_window(), **place)
+
+    def surgeon(self, base="mean", holding=True, **place):
+        """The same of a surgeon; the holding one on mean weights is the method that the page was to judge from the start."""
+        return self.at("hold-surgeon" if holding else "surgeon", base, "refit", **place)
+
+    def sizes(self):
+        """Sizes that the surgeon on the whole network made."""
+        return sorted({round(row["smaller"], 1) for row in self.by.get(("all", "hold-surgeon", "refit"), ()) if row["rule"] == "mean"})
+
+    def costs(self, method, rule="", repair="cut", layers="all"):
+        """The line of the ledger, as numbers; nothing where it lacks seconds."""
+        for row in self.ledger:
+            if (row["layers"], row["method"], row["rule"], row["repair"]) == (layers, method, rule, repair):
+                return {name: float(row[name]) if row.get(name) else None for name in ("replicates", "operating_points", "marginal_ms", *SECONDS)}
+        return None
 
     def decay(self, **place):
         """The same of exponential decay, where it had the 3 epochs that the page speaks of."""
         return self.at("decay-batched", "density", **place) if self.decay_epochs == DECAY_EPOCHS else {}
+
+    def equal_epochs(self):
+        """For how many epochs decay may train one size in the time of training and surgeon: all of that time, and a share for each size."""
+        ours, theirs = self.costs("hold-surgeon", "mean", "refit"), self.costs("decay-batched", "density")
+        if not (ours and theirs and ours["total_s"] and theirs["total_s"]):
+            return None
+        epochs = self.decay_epochs * theirs["operating_points"] * ours["total_s"] / theirs["total_s"]
+        return {"decay-all": math.ceil(epochs), "decay-share": math.ceil(epochs / theirs["operating_points"])}
 
     def half_window(self):
         return max(1, self.epochs // 2)
@@ -223,16 +282,17 @@ def mean(values):
     return sum(values) / len(values) if values else None
 
 
-def percent(values, digits=1):
-    """Mean and standard deviation over replicas, in per cent."""
+def percent(values, digits=1, of=None):
+    """Mean and standard deviation over replicas, in per cent; how many there are where they are fewer than `of`."""
     found = [100 * value for value in (values.values() if isinstance(values, dict) else values)]
     if not found:
         return "–"
     middle = sum(found) / len(found)
     if len(found) == 1:
-        return f"{middle:.{digits}f}"
+        return f"{middle:.{digits}f} (n = 1)"
     spread = math.sqrt(sum((value - middle) ** 2 for value in found) / (len(found) - 1))
-    return f"{middle:.{digits}f} ± {spread:.{digits}f}"
+    fewer = f" (n = {len(found)})" if of and len(found) < of else ""
+    return f"{middle:.{digits}f} ± {spread:.{digits}f}{fewer}"
 
 
 def times(size):

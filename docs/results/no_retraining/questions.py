@@ -1,446 +1,252 @@
-"""One function for each question of the page: its heading, the sentence that answers it, and the table."""
-
-import json
+"""What protocol.md, section 16, asks: one function for each question."""
 
 from . import runs
-from .measured import DECAY_EPOCHS, SPARSITIES, Difference, holm, mean, percent, tally, times
+from .measured import DECAY_EPOCHS, MARGIN, SPARSITIES, percent
+from .sections import DECAY_SIZES, LEGEND, SIZES, Section, at_sizes, at_sparsities, largest, table, times, verdict, word
 
-SIZES = (2, 4, 6, 8, 10, 15)
-MISSING = "This has not been run: `docs/results/update-no-retraining` makes it."
-LEGEND = (
-    "Differences are in points of test accuracy, paired by replica, with the 95 % interval of Student's t; bold ones are told apart"
-    " from 0 after Holm's correction over the whole table."
-)
-
-
-def table(header, rows):
-    if not rows:
-        return ["Not measured yet."]
-    lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-    return lines + [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
-
-
-def section(title, sentence, body, note=LEGEND):
-    lines = [f"## {title}", f"**{sentence}**", "", *body, "", *([note, ""] if note and body else [])]
-    return [line for place, line in enumerate(lines) if line or place == 0 or lines[place - 1]]
-
-
-def missing(title):
-    return [f"## {title}", MISSING, ""]
-
-
-def verdict(differences, better="better", worse="worse"):
-    """`better in 3 of 12 comparisons, worse in 1, and in 8 the two cannot be told apart`."""
-    above, below, neither = tally(differences)
-    count = above + below + neither
-    if count == 0:
-        return "not measured yet"
-    return f"{better} in {above} of {count} comparisons, {worse} in {below}, and in {neither} the two cannot be told apart"
-
-
-def among(word, differences):
-    """`; where it is told apart, by +0.1 to +0.4 points`."""
-    known = [each.mean for each in differences if each.holm]
-    if not known:
-        return ""
-    if len(known) == 1:
-        return f"; {word} by {known[0]:+.2f} points".replace("-", "−")
-    return f"; {word} by {min(known):+.2f} to {max(known):+.2f} points".replace("-", "−")
-
-
-class Book:
-    """All runs that there are."""
-
-    def __init__(self, open_run, folder):
-        self.folder = folder
-        self.of = {name: open_run(folder / f"{name}.zip") for name, _ in runs.comparisons()}
-
-    def pairs(self):
-        return [(name, self.of[name]) for name in runs.PAIRS if self.of[name]]
-
-    def label(self, name):
-        run = self.of[name]
-        alike = [other for _, other in self.pairs() if other.title() == run.title()]
-        return f"{run.title()}, {run.epochs} epochs" if len(alike) > 1 else run.title()
-
-
-def by_points(book, points, make):
-    """A row for each pair with a difference for each point; and all differences."""
-    rows, everything = [], []
-    for name, run in book.pairs():
-        found = [make(run, point) for point in points]
-        if any(each.mean is not None for each in found):
-            everything += [each for each in found if each.mean is not None]
-            rows.append((f"{book.label(name)} (n = {run.replicas})", found))
-    holm(everything)
-    return rows, everything
-
-
-def spelled(rows):
-    return [[label, *found] for label, found in rows]
-
-
-def focus_header():
-    return ["focus layer", *(f"{100 * sparsity:.0f} % zero" for sparsity in SPARSITIES)]
-
-
-def size_header(word="whole network"):
-    return [word, *times_of(SIZES)]
-
-
-def times_of(sizes):
-    return [f"{times(size)} smaller" for size in sizes]
-
-
-def pairs_table(book):
-    def row(name, run):
-        return [book.label(name), run.size_words(), percent(run.dense()), percent(run.dense("mean"))]
-
-    rows = [row(name, run) for name, run in book.pairs()]
-    return table(["pair", "training", "last weights", "mean weights"], rows)
-
-
-def accuracies(book):
-    """Accuracy of every method by size, and at 90 % of the focus layer."""
-    title = "Accuracy by size and by sparsity"
-    if not book.pairs():
-        return missing(title)
-    methods = (
-        ("magnitude", "magnitude", "", "cut"),
-        ("holding magnitude", "hold", "frozen-first", "cut"),
-        ("Wanda", "wanda", "", "cut"),
-        ("random, refit", "random", "", "refit"),
-        ("magnitude, refit", "magnitude", "", "refit"),
-        ("surgeon, last weights", "surgeon", "last", "refit"),
-        ("holding surgeon, last weights", "hold-surgeon", "last", "refit"),
-        ("surgeon, mean weights", "surgeon", "mean", "refit"),
-        ("holding surgeon, mean weights", "hold-surgeon", "mean", "refit"),
-        ("exponential decay, 3 epochs each", "decay-batched", "density", "cut"),
-    )
-    body, best = [], []
-    for name, run in book.pairs():
-        rows, at_4 = [], {}
-        for words, method, rule, repair in methods:
-            if method == "decay-batched" and run.decay_epochs != DECAY_EPOCHS:
-                continue
-            sizes = [run.at(method, rule, repair, size=size) for size in SIZES]
-            focus = [run.at(method, rule, repair, sparsity=sparsity, window=None if method != "hold" else run.half_window())
-                     for sparsity in (0.9, 0.95)]
-            if any(sizes) or any(focus):
-                rows.append([words, *map(percent, sizes), *map(percent, focus)])
-            if sizes[1]:
-                at_4[words] = mean(sizes[1])
-        if at_4:
-            best.append(max(at_4, key=at_4.get))
-        rows.insert(0, ["as trained: last · mean", f"{percent(run.dense())} · {percent(run.dense('mean'))}", *[""] * 7])
-        header = [f"{book.label(name)}", *times_of(SIZES), "focus 90 %", "focus 95 %"]
-        body += [f"{book.label(name)}: {run.size_words()}.", "", *table(header, rows), ""]
-    surgeons = sum("surgeon" in words for words in best)
-    sentence = f"At 4x smaller the most accurate row is a surgeon's on {surgeons} of {len(best)} pairs."
-    note = "Test accuracy in %, mean ± standard deviation over replicas; every size of a surgeon comes from one path, without labels and without a training step."
-    return section(title, sentence, body, note)
+# Images of a training step in every run.
+BATCH = 32
 
 
 def holding_against_magnitude(book):
-    title = "Does holding beat magnitude?"
-    if not book.pairs():
-        return missing(title)
-
-    def cut(run, sparsity):
-        hold = run.at("hold", "frozen-first", sparsity=sparsity, window=run.half_window())
-        return Difference(hold, run.at("magnitude", "", sparsity=sparsity))
-
-    def frozen(run, sparsity):
-        hold = run.at("hold", "frozen-first", sparsity=sparsity, window=run.half_window())
-        return Difference(hold, run.at("magnitude-frozen-first", "", sparsity=sparsity))
-
-    def refit(run, sparsity):
-        return Difference(run.at("hold", "", "refit", sparsity=sparsity), run.at("magnitude", "", "refit", sparsity=sparsity))
-
-    def whole(run, size):
-        return Difference(run.at("hold", "frozen-first", size=size), run.at("magnitude", "", size=size))
-
-    plain, plains = by_points(book, SPARSITIES, cut)
-    fair, fairs = by_points(book, SPARSITIES, frozen)
-    solved, solveds = by_points(book, SPARSITIES, refit)
-    wholes, alls = by_points(book, (2, 4, 6), whole)
-    sentence = (
-        f"Cut and nothing else, on the focus layer holding is {verdict(plains)}{among('told apart', plains)}; against one-shot with frozen"
-        f" weights first, as holding has them, it is {verdict(fairs)}{among('told apart', fairs)}; solved anew (refit) it is"
-        f" {verdict(solveds)}{among('told apart', solveds)}; over the whole network, cut, it is {verdict(alls)}."
+    section = Section("Does holding beat magnitude?")
+    ranked, first, used, solved = (
+        "cut, frozen weights ranked like all others on both sides",
+        "cut, frozen weights first on both sides",
+        "cut, frozen weights first with holding alone",
+        "refit, frozen weights first with holding alone",
     )
-    body = [
-        "Holding magnitude over the last half of the epochs, frozen weights first, less one-shot magnitude, cut:", "",
-        *table(focus_header(), spelled(plain)), "", "The same less one-shot magnitude with frozen weights first, so that only the order of the others differs:", "",
-        *table(focus_header(), spelled(fair)), "", "Holding less magnitude, what stays solved anew:", "",
-        *table(focus_header(), spelled(solved)), "", "Whole network, cut, one threshold for all layers:", "",
-        *table(["whole network", *times_of((2, 4, 6))], spelled(wholes)),
-    ]
-    note = LEGEND + " With refit, too, holding puts frozen weights first and magnitude does not."
-    return section(title, sentence, body, note)
+    rows, sizes = [], (2, 4, 6)
+    for name, run in book.pairs():
+        label = book.label(name)
+        kept = book.of.get(runs.FROZEN_KEPT.get(name))
+        for kind in (ranked, first, used, solved):
+            found = []
+            for sparsity in SPARSITIES:
+                rule, repair = ("frozen-kept" if kind == ranked else "frozen-first"), ("refit" if kind == solved else "cut")
+                ours = run.at("hold", "", "refit", sparsity=sparsity) if kind == solved else run.hold(rule, sparsity=sparsity)
+                theirs = run.at("magnitude-frozen-first" if kind == first else "magnitude", "", repair, sparsity=sparsity)
+                found.append(section.compare(kind, label, *at_sparsities([sparsity]), ours, theirs))
+            for size in sizes:
+                ours, theirs = {}, {}
+                if kind == ranked and kept:
+                    ours, theirs = kept.hold("frozen-kept", size=size), kept.at("magnitude", size=size)
+                elif kind == used:
+                    ours, theirs = run.hold(size=size), run.at("magnitude", size=size)
+                found.append(section.compare(kind, label, times(size), ours, theirs))
+            rows.append([label, kind, *found])
+    if not rows:
+        return section
+    section.judge()
+    focus, whole = at_sparsities(SPARSITIES), at_sizes(sizes)
+    fair = section.of(ranked)
+    section.answer = (
+        f"{word(fair)}: where frozen weights are ranked like all others on both sides, holding, cut, is {verdict(section.of(ranked, focus))} on the"
+        f" focus layer and {verdict(section.of(ranked, whole))} over the whole network."
+    )
+    section.more = (
+        f"With frozen weights first on both sides it is {verdict(section.of(first))} on the focus layer. As holding is used, frozen weights first,"
+        f" against plain magnitude, it is {verdict(section.of(used, focus))} on the focus layer and {verdict(section.of(used, whole))} over the whole"
+        f" network: much of that is the frozen weights. Refit, it is {verdict(section.of(solved))}."
+    )
+    section.body = table(["pair", "holding over the last half of the epochs, less one-shot magnitude", *focus, *whole], rows)
+    section.note = LEGEND + " Focus: that share of the focus layer is zero; sizes: of the whole network, one threshold for all layers."
+    return section
 
 
 def holding_surgeon(book):
-    title = "Does the holding surgeon beat the plain one?"
-    if not book.pairs():
-        return missing(title)
-    body, words = [], []
+    section = Section("Does the holding surgeon beat the plain one?")
+    rows = []
     for base in ("last", "mean"):
-        focus, at_focus = by_points(
-            book, SPARSITIES,
-            lambda run, at, base=base: Difference(run.at("hold-surgeon", base, "refit", sparsity=at), run.at("surgeon", base, "refit", sparsity=at)))
-        whole, at_whole = by_points(
-            book, SIZES,
-            lambda run, at, base=base: Difference(run.at("hold-surgeon", base, "refit", size=at), run.at("surgeon", base, "refit", size=at)))
-        everything = at_focus + at_whole
-        words.append(f"on {base} weights holding is {verdict(everything)}{among('told apart', everything)}")
-        body += [f"Holding surgeon less plain surgeon, {base} weights:", "", *table(focus_header(), spelled(focus)), "",
-                 *table(size_header(), spelled(whole)), ""]
-    return section(title, f"O{'; '.join(words)[1:]}.", body)
+        for name, run in book.pairs():
+            label, kind = book.label(name), f"{base} weights"
+            found = [section.compare(kind, label, *at_sparsities([at]), run.surgeon(base, sparsity=at), run.surgeon(base, False, sparsity=at)) for at in SPARSITIES]
+            found += [section.compare(kind, label, times(at), run.surgeon(base, size=at), run.surgeon(base, False, size=at)) for at in SIZES]
+            if any(each.mean is not None for each in found):
+                rows.append([label, kind, *found])
+    if not rows:
+        return section
+    section.judge()
+    section.answer = (
+        f"On last weights: {word(section.of('last weights')).lower()}, {verdict(section.of('last weights'))}. On mean weights:"
+        f" {word(section.of('mean weights')).lower()}, {verdict(section.of('mean weights'))}."
+    )
+    section.body = table(["pair", "holding less plain", *at_sparsities(SPARSITIES), *at_sizes()], rows)
+    return section
 
 
 def averaging(book):
-    title = "What does averaging give?"
-    if not book.pairs():
-        return missing(title)
-    rows, dense, pruned = [], [], []
+    section = Section("What does averaging give?")
+    rows, kind = [], "mean less last weights"
     for name, run in book.pairs():
-        base = Difference(run.dense("mean"), run.dense())
-        sizes = [Difference(run.at("surgeon", "mean", "refit", size=size), run.at("surgeon", "last", "refit", size=size)) for size in SIZES]
-        dense.append(base)
-        pruned += [each for each in sizes if each.mean is not None]
-        rows.append([f"{book.label(name)} (n = {run.replicas})", base, *sizes])
-    holm(dense + pruned)
-    sentence = (
-        f"The mean of the last half of the epochs, as trained, is {verdict(dense)}{among('told apart', dense)}; pruned by the plain surgeon"
-        f" it is {verdict(pruned)}{among('told apart', pruned)}."
+        label = book.label(name)
+        found = [section.compare(kind, label, "as trained", run.dense("mean"), run.dense())]
+        found += [section.compare(kind, label, times(at), run.surgeon("mean", False, size=at), run.surgeon("last", False, size=at)) for at in SIZES]
+        rows.append([label, *found])
+    if not rows:
+        return section
+    section.judge()
+    trained, pruned = section.of(kind, ["as trained"]), section.of(kind, at_sizes())
+    section.answer = (
+        f"More accuracy: {word(section.of(kind)).lower()}. As trained, the mean of the last half of the epochs is {verdict(trained)} against the last weights;"
+        f" pruned by the plain surgeon, it is {verdict(pruned)}."
     )
-    return section(title, sentence, ["Mean weights less last weights:", "", *table(["", "as trained", *times_of(SIZES)], rows)])
+    section.body = table(["mean less last weights", "as trained", *at_sizes()], rows)
+    return section
 
 
 def still_better(book):
-    title = "Up to which size is the pruned network better than the trained one?"
-    if not book.pairs():
-        return missing(title)
-    rows, everything, better, not_worse, losses = [], [], [], [], []
-    for name, run in book.pairs():
-        best = [Difference(run.at("hold-surgeon", "mean", "refit", size=size), run.dense()) for size in SIZES]
-        everything += [each for each in best if each.mean is not None]
-        rows.append((name, run, best))
-    holm(everything)
-    cells = []
-    for name, run, found in rows:
-        up_to = [size for size, each in zip(SIZES, found) if each.mean is not None and each.holm and each.mean > 0]
-        # As long as no smaller network loses for certain.
-        losing = [size for size, each in zip(SIZES, found) if each.holm and each.mean < 0]
-        level = [size for size, each in zip(SIZES, found) if each.mean is not None and (not losing or size < min(losing))]
-        lost = {limit: largest_losing(found, limit) for limit in (1, 3)}
-        better.append(f"{book.label(name)} {times(max(up_to)) if up_to else 'none'}")
-        not_worse.append(f"{book.label(name)} {times(max(level)) if level else 'none'}")
-        losses.append((book.label(name), lost))
-        cells.append([f"{book.label(name)} (n = {run.replicas})", *found, lost[1], lost[3]])
-    sentence = (
-        f"Against the last weights as trained, the holding surgeon on mean weights is told apart as better up to: {'; '.join(better)}; and not"
-        f" told apart as worse up to: {'; '.join(not_worse)}."
+    section = Section("Up to which size is the pruned network as good as the trained one?")
+    rows, kinds = [], {"last": "less the last weights as trained", "mean": "less their mean as trained"}
+    limits = {base: {} for base in kinds}
+    for base, kind in kinds.items():
+        for name, run in book.pairs():
+            label = book.label(name)
+            found = {at: section.compare(kind, label, times(at), run.surgeon(size=at), run.dense(base)) for at in run.sizes()}
+            if found:
+                limits[base][label] = [largest(found, lambda each, most=most: each.loses_less(most)) for most in (MARGIN, 3)]
+                rows.append([label, kind, *(found.get(at, "–") for at in SIZES), *limits[base][label]])
+    if not rows:
+        return section
+    section.judge()
+
+    def up_to(base):
+        return "; ".join(f"{label} {one} ({three})" for label, (one, three) in limits[base].items())
+
+    def ranges():
+        """`DNN 6x to 10x; CNN none to 2x`."""
+        found = {}
+        for name, run in book.pairs():
+            if book.label(name) in limits["mean"]:
+                one = limits["mean"][book.label(name)][0]
+                found.setdefault(run.model.upper(), []).append(0 if one == "none" else float(one[:-1]))
+        return "; ".join(f"{model} {times(min(sizes)) if min(sizes) else 'none'}" + (f" to {times(max(sizes))}" if max(sizes) > min(sizes) else "")
+                         for model, sizes in found.items())
+
+    last, mean = (section.of(kind, at_sizes()) for kind in kinds.values())
+    section.answer = (
+        f"{ranges()}: so far the holding surgeon on mean weights loses less than {MARGIN} point, interval and all, against the mean network, which costs"
+        f" nothing more. Smaller and better than that: {word(mean).lower()}, {verdict(mean)}."
     )
-    header = ["pruned less trained", *times_of(SIZES), "loses < 1 point up to", "< 3 points up to"]
-    note = LEGEND + " The last two columns are the largest size tried up to which the mean loss stays below; of sizes between nothing is known."
-    return section(title, sentence, table(header, cells), note)
-
-
-def largest_losing(found, limit):
-    """The largest size up to which the mean loss stays below `limit` points."""
-    size = None
-    for at, each in zip(SIZES, found):
-        if each.mean is None:
-            continue
-        if each.mean <= -limit:
-            break
-        size = at
-    return times(size) if size else "none"
+    section.more = (
+        f"By pair, less than {MARGIN} point (3 points) is lost up to: {up_to('mean')}. Against the last weights, which averaging alone betters, up to:"
+        f" {up_to('last')}; there it is {verdict(last)}, and what is gained is the gain of averaging."
+    )
+    section.body = table(["pair", "holding surgeon on mean weights", *at_sizes(), f"loses < {MARGIN} up to", "< 3 up to"], rows)
+    section.note = LEGEND + " The last columns are the largest size made up to which the whole interval stays above the loss; sizes between were not made."
+    return section
 
 
 def decay(book):
-    title = "Does it beat exponential decay?"
-    if not book.pairs():
-        return missing(title)
-    rows, everything = by_points(
-        book, (2, 4, 6, 8, 10),
-        lambda run, at: Difference(run.at("hold-surgeon", "mean", "refit", size=at), run.decay(size=at)))
-    focus, at_focus = by_points(
-        book, SPARSITIES,
-        lambda run, at: Difference(run.at("hold-surgeon", "mean", "refit", sparsity=at), run.decay(sparsity=at)))
-    sentence = (
-        f"Against decay of 3 epochs for each size the holding surgeon on mean weights is, over the whole network, {verdict(everything)}"
-        f"{among('told apart', everything)}; on the focus layer it is {verdict(at_focus)}{among('told apart', at_focus)}."
+    section = Section("Does it beat exponential decay of 3 epochs?")
+    kinds = {
+        "holding magnitude, cut": lambda run, **at: run.hold(**at),
+        "plain surgeon, last weights": lambda run, **at: run.surgeon("last", False, **at),
+        "holding surgeon, mean weights": lambda run, **at: run.surgeon(**at),
+    }
+    rows = []
+    for name, run in book.pairs():
+        for kind, ours in kinds.items():
+            label = book.label(name)
+            found = [section.compare(kind, label, *at_sparsities([at]), ours(run, sparsity=at), run.decay(sparsity=at)) for at in SPARSITIES]
+            found += [section.compare(kind, label, times(at), ours(run, size=at), run.decay(size=at)) for at in DECAY_SIZES]
+            if any(each.mean is not None for each in found):
+                rows.append([label, kind, *found])
+    if not rows:
+        return section
+    section.judge()
+    cut, last, mean = (section.of(kind) for kind in kinds)
+    section.answer = (
+        f"Plain surgeon on last weights: {word(last).lower()}, {verdict(last)}. Holding surgeon on mean weights: {word(mean).lower()}, {verdict(mean)}."
+        f" Holding magnitude, cut: {word(cut).lower()}, {verdict(cut)}."
     )
-    body = ["Holding surgeon on mean weights less exponential decay of 3 epochs for each size, trained from the same initial weights:", "",
-            *table(["whole network", *times_of((2, 4, 6, 8, 10))], spelled(rows)), "", *table(focus_header(), spelled(focus)), ""]
+    few = [run for name, run in book.pairs() if name == "pr-dnn"]
+    steps = f": {DECAY_EPOCHS * -(-few[0].images // BATCH):,} steps on PR, which barely train a network, and the surgeon's lead there says no more than that" if few else ""
+    section.more = f"Decay trains 3 epochs for each size from the same initial weights, on last weights throughout{steps}. At equal time, see below."
+    section.body = table(["pair", "ours less decay", *at_sparsities(SPARSITIES), *at_sizes(DECAY_SIZES)], rows)
+    return section
+
+
+def equal_time(book):
+    section = Section("Does it beat exponential decay at equal time?")
     base = book.of["mnist-dnn"]
-    timed, words = [], []
-    for epochs, name in runs.EQUAL_TIME.items():
-        run = book.of[name]
-        if base and run:
-            found = [Difference(base.at("hold-surgeon", "mean", "refit", size=size), run.at("decay-batched", "density", size=size))
-                     for size in (2, 4, 6, 8, 10)]
-            timed.append((epochs, found))
-    holm([each for _, found in timed for each in found])
-    for epochs, found in timed:
-        above = sum(each.holm and each.mean > 0 for each in found)
-        below = sum(each.holm and each.mean < 0 for each in found)
-        words.append(f"{epochs} epochs of decay for each size: the surgeon is better at {above} of {len(found)} sizes and worse at {below}")
-    body += ["### At equal time", ""]
-    if timed:
-        body += [f"**{'; '.join(words)}.**", "",
-                 f"{base.title()}, {base.size_words()}: one training of {base.epochs} epochs gives the surgeon all five sizes; decay may train"
-                 f" {base.epochs // 5} epochs for each of five, or all {base.epochs} for the one size that is wanted. Surgeon less decay:", "",
-                 *table(["epochs of decay for each size", *times_of((2, 4, 6, 8, 10))], [[epochs, *found] for epochs, found in timed])]
-    else:
-        body += [MISSING]
-    return section(title, sentence, body)
+    known = [(words, book.of[name]) for name, words in runs.EQUAL_TIME.items() if book.of[name]]
+    costs = base and base.costs("hold-surgeon", "mean", "refit")
+    if not known or not costs or not costs["total_s"]:
+        return section
+    rows, seconds = [], []
+    for words, run in known:
+        own = run.costs("decay-batched", "density")
+        for method, ours in (("holding surgeon, mean weights", base.surgeon), ("plain surgeon, last weights", lambda **at: base.surgeon("last", False, **at))):
+            kind = f"{method}, less decay with {words}"
+            found = [section.compare(kind, base.title(), times(at), ours(size=at), run.at("decay-batched", "density", size=at)) for at in DECAY_SIZES]
+            rows.append([kind, run.decay_epochs, *found])
+        for_one = own["total_s"] / own["operating_points"] / own["replicates"]
+        seconds.append(f"{words} is {run.decay_epochs} epochs, which took {for_one:.2f} s for a size")
+    section.judge()
+    told = [f"{kind}: {word(section.of(kind)).lower()}, {verdict(section.of(kind))}" for kind, *_ in rows]
+    section.answer = f"{told[0][:1].upper()}{'; '.join(told)[1:]}."
+    trained = costs["train_s"] / costs["replicates"]
+    section.more = (
+        f"Training of {base.epochs} epochs took {trained:.2f} s for a network, history, Grams, paths and all sizes of the surgeon"
+        f" {costs['total_s'] / costs['replicates'] - trained:.2f} s more; {'; '.join(seconds)}, many trained side by side."
+    )
+    section.body = table([f"{base.title()}, {base.size_words()}", "epochs of decay", *at_sizes(DECAY_SIZES)], rows)
+    section.note = (
+        "Epochs of decay are those that fit, by the seconds in the ledger of `mnist-dnn`, into training and surgeon together, rounded up: all of it for"
+        " the one size that is wanted, or a share for each of five. The seconds are of a machine with other work, so they are rough; both seeds have the"
+        " same epochs. " + LEGEND)
+    return section
 
 
 def cosine(book):
-    title = "Does it survive cosine decay of the learning rate?"
+    section = Section("Does it survive cosine decay of the learning rate?")
     known = [(name, other) for name, other in runs.COSINE.items() if book.of[name] and book.of[other]]
     if not known:
-        return missing(title)
-    rows, averages, holds, constants = [], [], [], []
+        return section
+    kinds = ("cosine: mean less last weights", "cosine: holding less plain surgeon, last weights", "cosine: holding less plain surgeon, mean weights",
+             "cosine: holding less magnitude, cut, frozen weights first", "constant rate and mean, less cosine and last weights", "constant rate less cosine, both mean")
+    rows = []
     for name, other in known:
-        constant, cosine_run = book.of[name], book.of[other]
-        average = [Difference(cosine_run.dense("mean"), cosine_run.dense())]
-        average += [Difference(cosine_run.at("surgeon", "mean", "refit", size=size), cosine_run.at("surgeon", "last", "refit", size=size)) for size in SIZES]
-        hold = [Difference(cosine_run.at("hold-surgeon", "last", "refit", size=size), cosine_run.at("surgeon", "last", "refit", size=size)) for size in SIZES]
-        against = [Difference(constant.dense("mean"), cosine_run.dense())]
-        against += [Difference(constant.at("surgeon", "mean", "refit", size=size), cosine_run.at("surgeon", "last", "refit", size=size)) for size in SIZES]
-        against_mean = [Difference(constant.dense("mean"), cosine_run.dense("mean"))]
-        averages += average
-        holds += hold
-        constants += against
-        label = book.label(name)
-        rows += [[f"{label}, cosine: mean less last", *average],
-                 [f"{label}, cosine: holding less plain, last", "", *hold],
-                 [f"{label}: constant rate and mean, less cosine and last", *against],
-                 [f"{label}: the same, both mean", *against_mean, *[Difference(
-                     constant.at("hold-surgeon", "mean", "refit", size=size), cosine_run.at("hold-surgeon", "mean", "refit", size=size)) for size in SIZES]]]
-    everything = [each for row in rows for each in row if isinstance(each, Difference) and each.mean is not None]
-    holm(everything)
-    words = [verdict(averages), verdict(holds), verdict(constants)]
-    told = among("told apart", averages)
-    sentence = (
-        f"Under cosine decay mean weights are, against last ones, {words[0]}{told}; the holding surgeon, against the plain one on last"
-        f" weights, is {words[1]}; a constant rate with mean weights, against cosine with last ones, is {words[2]}."
+        label, flat, run = book.label(name), book.of[name], book.of[other]
+        trained = {kinds[0]: (run.dense("mean"), run.dense()), kinds[4]: (flat.dense("mean"), run.dense()), kinds[5]: (flat.dense("mean"), run.dense("mean"))}
+        for kind in kinds:
+            found = [section.compare(kind, label, "as trained", *trained[kind]) if kind in trained else "–"]
+            for place, columns in (({"size": at}, times(at)) for at in SIZES):
+                sides = surgeons_of(kinds.index(kind), flat, run, **place)
+                found.append(section.compare(kind, label, columns, *sides) if sides else "–")
+            for at, column in zip(SPARSITIES, at_sparsities(SPARSITIES)):
+                sides = (run.hold(sparsity=at), run.at("magnitude-frozen-first", sparsity=at)) if kind == kinds[3] else surgeons_of(
+                    kinds.index(kind), flat, run, sparsity=at)
+                found.append(section.compare(kind, label, column, *sides) if sides else "–")
+            rows.append([label, kind, *found])
+    section.judge()
+    told = {kind: section.of(kind) for kind in kinds}
+    section.answer = (
+        f"Averaging: {word(told[kinds[0]]).lower()}, under cosine decay mean weights, against last ones, are {verdict(told[kinds[0]])}. Holding surgeon,"
+        f" against the plain one, on last weights: {word(told[kinds[1]]).lower()}, {verdict(told[kinds[1]])}; on mean weights: {word(told[kinds[2]]).lower()},"
+        f" {verdict(told[kinds[2]])}. Holding magnitude, against one-shot: {word(told[kinds[3]]).lower()}, {verdict(told[kinds[3]])}."
     )
-    return section(title, sentence, table(["", "as trained", *times_of(SIZES)], rows))
+    section.more = (
+        f"A constant rate with mean weights, against cosine with last ones, is {verdict(told[kinds[4]])}; with mean weights on both sides,"
+        f" {verdict(told[kinds[5]])}."
+    )
+    section.body = table(["pair", "less", "as trained", *at_sizes(), *at_sparsities(SPARSITIES)], rows)
+    section.note = LEGEND + " Where no surgeon is named, both sides are the plain one's."
+    return section
 
 
-def turned(book, title, label, settings, usual, sentence):
-    """A table of runs in which one setting was turned, and which of them cannot be told from the usual one."""
-    base = book.of["mnist-dnn"]
-    known = [(words, book.of[name]) for words, name in settings if name and book.of[name]]
-    if not base or not known:
-        return missing(title)
-    usual_at = {size: base.at("hold-surgeon", "mean", "refit", size=size) for size in SIZES}
-    rows, everything, per = [], [], {}
-    for words, name in settings:
-        run = base if name is None else book.of[name]
-        if run is None:
-            rows.append([words, *["not run"] * len(SIZES)])
-            continue
-        found = []
-        for size in SIZES:
-            own = run.at("hold-surgeon", "mean", "refit", size=size)
-            found.append((own, Difference(own, usual_at[size]) if name else None))
-        everything += [each for _, each in found if each and each.mean is not None]
-        per[words] = [each for _, each in found if each and each.mean is not None]
-        rows.append([words, found])
-    holm(everything)
-    cells = []
-    for words, *rest in rows:
-        if isinstance(rest[0], list):
-            rest = [percent(own) if each is None else ("–" if not own else f"{percent(own)} ({each})") for own, each in rest[0]]
-        cells.append([words, *rest])
-    note = f"{base.title()}, {base.size_words()}, holding surgeon on mean weights; in brackets the difference from {usual}. " + LEGEND
-    return section(title, sentence(per), table([label, *times_of(SIZES)], cells), note)
+def surgeons_of(kind, flat, run, **place):
+    """Both sides of the kinds of comparison that are between surgeons."""
+    return {
+        0: (run.surgeon("mean", False, **place), run.surgeon("last", False, **place)),
+        1: (run.surgeon("last", True, **place), run.surgeon("last", False, **place)),
+        2: (run.surgeon("mean", True, **place), run.surgeon("mean", False, **place)),
+        4: (flat.surgeon("mean", False, **place), run.surgeon("last", False, **place)),
+        5: (flat.surgeon("mean", False, **place), run.surgeon("mean", False, **place)),
+    }.get(kind)
 
 
-def words_of(per):
-    """`64: −1.2 to −0.3 points, told apart at 5 of 6 sizes` for each setting."""
-    found = []
-    for words, each in per.items():
-        if each:
-            low, high = min(one.mean for one in each), max(one.mean for one in each)
-            apart = sum(one.holm for one in each)
-            span = (f"{low:+.2f} to {high:+.2f}" if len(each) > 1 else f"{low:+.2f}").replace("-", "−")
-            found.append(f"{words}: {span} points, told apart at {apart} of {len(each)} sizes")
-    return "; ".join(found)
-
-
-def calibration(book):
-    settings = [(f"{images:,}", None if images == 4096 else f"calibration-{images}") for images in runs.CALIBRATION]
-
-    def sentence(per):
-        enough = [int(words.replace(",", "")) for words, each in per.items() if each and not any(one.holm and one.mean < 0 for one in each)]
-        fewest = min([*enough, 4096])
-        return f"The fewest images that cannot be told from 4,096 as worse at any size: {fewest:,} ({words_of(per)})."
-
-    return turned(book, "How many calibration images are enough?", "images", settings, "4,096 images", sentence)
-
-
-def rows_weighted(book):
-    return turned(book, "Rows weighted or not?", "weight of a row that the ReLU stops", [("0.1", None), ("1 (all alike)", "all-rows-alike")],
-                  "0.1", lambda per: f"All rows alike, against rows that the ReLU stops counting a tenth: {words_of(per)}.")
-
-
-def stages(book):
-    title = "Stages or one path?"
-    base = book.of["mnist-dnn"]
-    known = [(size, book.of[f"one-path-{size}"]) for size in runs.ONE_PATH if book.of[f"one-path-{size}"]]
-    if not base or not known:
-        return missing(title)
-    found = [(size, run, Difference(base.at("hold-surgeon", "mean", "refit", size=size), run.at("hold-surgeon", "mean", "refit", size=size)))
-             for size, run in known]
-    holm([each for _, _, each in found])
-    words = "; ".join(f"at {times(size)} {each.mean:+.2f} ± {each.half:.2f} points".replace("-", "−") for size, _, each in found if each.half is not None)
-    rows = [[f"{times(size)} smaller", percent(base.at("hold-surgeon", "mean", "refit", size=size)),
-             percent(run.at("hold-surgeon", "mean", "refit", size=size)), each] for size, run, each in found]
-    return section(title, f"Stages less one path straight to the size: {words}.",
-                   table(["", "in stages", "one path", "difference"], rows), f"{base.title()}, {base.size_words()}. {LEGEND}")
-
-
-def ridge(book):
-    settings = [(value, None if value == "1e-3" else f"ridge-{value}") for value in runs.RIDGES]
-    return turned(book, "How sensitive is it to the ridge?", "ridge", settings, "1e-3", lambda per: f"Against a ridge of 1e-3: {words_of(per)}.")
-
-
-def windows(book):
-    settings = [(f"{window} of 30", None if window == 15 else f"mean-of-{window}") for window in runs.WINDOWS]
-    return turned(book, "Averaged over which window?", "last epochs", settings, "half of the epochs",
-                  lambda per: f"Against the mean of the last half of the epochs: {words_of(per)}.")
-
-
-def whole_inputs(book):
-    title = "Whole units, filters and inputs"
-    rows, words = [], []
-    for name in runs.REDUCED:
-        run = book.of[name]
-        for faster in runs.FASTER:
-            found, left = [], []
-            for replica in runs.REDUCED_REPLICAS:
-                path = book.folder / "reduced" / f"{name}-{faster}x-{replica}.json"
-                if run and path.is_file():
-                    told = json.loads(path.read_text())
-                    before, after = told["accuracy"]
-                    total = told["layers"][-1]
-                    left.append(total["multiply_adds_before"] / total["multiply_adds_after"])
-                    found.append((replica, before, after, total["weights_before"] / total["weights_after"]))
-            if found:
-                change = Difference({each[0]: each[2] for each in found}, {each[0]: each[1] for each in found})
-                rows.append([f"{run.title()} (n = {len(found)})", f"{sum(left) / len(left):.2f}x", f"{sum(each[3] for each in found) / len(found):.2f}x",
-                             percent([each[1] for each in found]), percent([each[2] for each in found]), change])
-                words.append(f"{run.title()} {change.mean:+.1f} points at {faster}x".replace("-", "−"))
-    if not rows:
-        return missing(title)
-    return section(title, f"By fewer multiply-adds, dense networks again: {'; '.join(words)}.",
-                   table(["mean weights", "multiply-adds fewer", "weights fewer", "before", "after", "difference"], rows),
-                   "Intervals as above, over so few replicas wide. `holdfast compact RUN --base mean --faster N`.")
+def pairs_table(book):
+    rows = [[book.label(name), run.size_words(), percent(run.dense()), percent(run.dense("mean"))] for name, run in book.pairs()]
+    return table(["pair", "training", "last weights", "mean weights"], rows)
