@@ -19,7 +19,7 @@ METHODS = (
     ("surgeon, last", lambda run, size: run.surgeon("last", False, size=size), ("surgeon", "last", "refit"), "#00695c", "#4db6ac", "", "ring"),
     ("holding surgeon, mean", lambda run, size: run.surgeon(size=size), ("hold-surgeon", "mean", "refit"), "#0b57d0", "#8ab4f8", "", "dot"),
 )
-WIDTH, LEFT, RIGHT, PANEL, GAP = 500, 44, 292, 230, 96
+WIDTH, LEFT, RIGHT, PANEL, GAP = 510, 44, 292, 230, 96
 TICKS = (10, 20, 30, 50, 70, 80, 90, 95, 98, 99)
 # What the panel of times shows: one pair at one size, of which the seconds were kept.
 TIMED, TIMED_SIZE = "mnist-dnn", 4

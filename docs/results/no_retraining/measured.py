@@ -260,16 +260,28 @@ class Run:
         """The same of exponential decay, where it had the 3 epochs that the page speaks of."""
         return self.at("decay-batched", "density", **place) if self.decay_epochs == DECAY_EPOCHS else {}
 
-    def equal_epochs(self):
-        """For how many epochs decay may train one size in the time of training and surgeon: all of that time, and a share for each size."""
-        ours, theirs = self.costs("hold-surgeon", "mean", "refit"), self.costs("decay-batched", "density")
-        if not (ours and theirs and ours["total_s"] and theirs["total_s"]):
-            return None
-        epochs = self.decay_epochs * theirs["operating_points"] * ours["total_s"] / theirs["total_s"]
-        return {"decay-all": math.ceil(epochs), "decay-share": math.ceil(epochs / theirs["operating_points"])}
-
     def half_window(self):
         return max(1, self.epochs // 2)
+
+
+def least_seconds(known):
+    """Seconds that training, and history, Grams, paths and sizes of the headline surgeon, take for one network: the least of runs that do the
+    same, since other work on the machine only adds."""
+    lines = [costs for run in known if run and (costs := run.costs("hold-surgeon", "mean", "refit")) and costs["total_s"]]
+    if not lines:
+        return None
+    train = min(each["train_s"] / each["replicates"] for each in lines)
+    return train, min((each["total_s"] - each["train_s"]) / each["replicates"] for each in lines)
+
+
+def equal_epochs(known, sizes):
+    """For how many epochs decay may train one size in the time of training and surgeon: all of it, and a share for each of `sizes`. An epoch of
+    decay is charged what an epoch of training takes, which is less than it does: the doubt is decay's gain."""
+    seconds = least_seconds(known)
+    if not seconds:
+        return None
+    epochs = next(run.epochs for run in known if run) * sum(seconds) / seconds[0]
+    return {"decay-all": math.ceil(epochs), "decay-share": math.ceil(epochs / sizes)}
 
 
 def open_run(archive):

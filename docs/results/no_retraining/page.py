@@ -33,7 +33,7 @@ def accuracies(book):
     """Accuracy of every method by size, and of the focus layer."""
     lines, best = [], {}
     for name, run in book.pairs():
-        other, lamp = book.of.get(runs.LAYERWISE.get(name)), book.made.get(runs.LAMP.get(name), {})
+        other = book.of.get(runs.LAYERWISE.get(name))
 
         def row(words, find, *, of=run):
             cells = [find(size=size) for size in SIZES] + [find(sparsity=at) for at in (0.9, 0.95)]
@@ -51,11 +51,11 @@ def accuracies(book):
         if other:
             row("magnitude, each layer the same share", lambda **at: other.at("magnitude", **at) if "size" in at else {})
             row("Wanda's score, each layer the same share", lambda **at: other.at("wanda", **at) if "size" in at else {})
-        if lamp:
-            row("magnitude, by LAMP", lambda **at: lamp.get(f"{at['size']:g}", {}) if "size" in at else {})
         for words, method in (("random", "random"), ("magnitude", "magnitude"), ("holding magnitude", "hold"), ("Wanda's score", "wanda"),
                               ("holding magnitude times input norm", "hold-input")):
             row(f"{words}, refit", lambda method=method, **at: run.at(method, "", "refit", **at))
+        for made, words, _ in runs.ONE_SHOT.get(name, ()):
+            row(words, lambda made=made, **at: book.one_shot(made, **at) if "size" in at else {})
         for base in ("last", "mean"):
             row(f"surgeon, {base} weights", lambda base=base, **at: run.surgeon(base, False, **at))
             row(f"holding surgeon, {base} weights", lambda base=base, **at: run.surgeon(base, **at))
@@ -74,7 +74,8 @@ def accuracies(book):
     note = (
         "Test accuracy in %, mean ± standard deviation over replicas. Sizes are of the whole network, one threshold for all layers unless a row says"
         " otherwise; focus is the share of the focus layer that is zero. Wanda's score is |w| times the norm of the input; Wanda itself compares within"
-        " each output of a layer, which none of these rows does. Refit of scores other than magnitude and random exists for the focus layer alone. Every"
+        " each output of a layer, which none of these rows does. Over the whole network `compare` refits magnitude and random alone; for one pair the others were"
+        " made with `holdfast prune`. Every"
         " size of a surgeon comes from one path, without labels and without a training step. Magnitude stability, the paper's criterion, has points where"
         f" its thresholds put them: shown is the nearest within {100 * NEAR:.0f} % of the weights; all of its points are in [the study](study.md)."
     )

@@ -1,7 +1,7 @@
 """What protocol.md, section 16, asks: one function for each question."""
 
 from . import runs
-from .measured import DECAY_EPOCHS, MARGIN, SPARSITIES, percent
+from .measured import DECAY_EPOCHS, MARGIN, SPARSITIES, least_seconds, percent
 from .sections import DECAY_SIZES, LEGEND, SIZES, Section, at_sizes, at_sparsities, largest, table, times, verdict, word
 
 # Images of a training step in every run.
@@ -171,31 +171,29 @@ def equal_time(book):
     section = Section("Does it beat exponential decay at equal time?")
     base = book.of["mnist-dnn"]
     known = [(words, book.of[name]) for name, words in runs.EQUAL_TIME.items() if book.of[name]]
-    costs = base and base.costs("hold-surgeon", "mean", "refit")
-    if not known or not costs or not costs["total_s"]:
+    seconds = least_seconds([book.of[name] for name in runs.SAME_WORK])
+    if not base or not known or not seconds:
         return section
-    rows, seconds = [], []
+    rows, own = [], []
     for words, run in known:
-        own = run.costs("decay-batched", "density")
         for method, ours in (("holding surgeon, mean weights", base.surgeon), ("plain surgeon, last weights", lambda **at: base.surgeon("last", False, **at))):
             kind = f"{method}, less decay with {words}"
             found = [section.compare(kind, base.title(), times(at), ours(size=at), run.at("decay-batched", "density", size=at)) for at in DECAY_SIZES]
             rows.append([kind, run.decay_epochs, *found])
-        for_one = own["total_s"] / own["operating_points"] / own["replicates"]
-        seconds.append(f"{words} is {run.decay_epochs} epochs, which took {for_one:.2f} s for a size")
+        costs = run.costs("decay-batched", "density")
+        own.append(f"{words} is {run.decay_epochs} epochs, for which decay took {costs['total_s'] / costs['operating_points'] / costs['replicates']:.2f} s")
     section.judge()
     told = [f"{kind}: {word(section.of(kind)).lower()}, {verdict(section.of(kind))}" for kind, *_ in rows]
     section.answer = f"{told[0][:1].upper()}{'; '.join(told)[1:]}."
-    trained = costs["train_s"] / costs["replicates"]
     section.more = (
-        f"Training of {base.epochs} epochs took {trained:.2f} s for a network, history, Grams, paths and all sizes of the surgeon"
-        f" {costs['total_s'] / costs['replicates'] - trained:.2f} s more; {'; '.join(seconds)}, many trained side by side."
+        f"Training of {base.epochs} epochs takes {seconds[0]:.2f} s for a network, and the surgeon's history, Grams, paths and sizes {seconds[1]:.2f} s more;"
+        f" {'; '.join(own)} for a size."
     )
     section.body = table([f"{base.title()}, {base.size_words()}", "epochs of decay", *at_sizes(DECAY_SIZES)], rows)
     section.note = (
-        "Epochs of decay are those that fit, by the seconds in the ledger of `mnist-dnn`, into training and surgeon together, rounded up: all of it for"
-        " the one size that is wanted, or a share for each of five. The seconds are of a machine with other work, so they are rough; both seeds have the"
-        " same epochs. " + LEGEND)
+        f"All of the time of training and surgeon goes to the one size that is wanted, or a share of it to each of {len(DECAY_SIZES)}, in epochs rounded up."
+        " An epoch of decay is charged what an epoch of training takes, which is less than its own, so decay has more than equal time."
+        " Seconds are the least of several runs on a machine with other work; all decay networks train side by side. " + LEGEND)
     return section
 
 

@@ -27,7 +27,12 @@ COSINE = {"mnist-dnn": "mnist-dnn-cosine", "fashion-dnn": "fashion-dnn-cosine"}
 # The same networks, with frozen weights ranked like all others; with each layer losing the same share.
 FROZEN_KEPT = {"mnist-dnn": "frozen-kept-mnist", "fashion-dnn": "frozen-kept-fashion", "pr-dnn": "frozen-kept-pr", "xr-dnn": "frozen-kept-xr"}
 LAYERWISE = {"mnist-dnn": "layerwise-mnist"}
-LAMP = {"mnist-dnn": "lamp-mnist"}
+# One-shot pruning of the same networks that `compare` has not: name, words of the row, arguments of `prune`.
+ONE_SHOT = {"mnist-dnn": (
+    ("mnist-lamp", "magnitude, by LAMP", "--criterion magnitude --scope lamp"),
+    ("mnist-hold-refit", "holding magnitude, refit, whole network", "--criterion hold --repair refit"),
+    ("mnist-wanda-refit", "Wanda's score, refit, whole network", "--criterion wanda --repair refit"),
+)}
 CALIBRATION = (64, 256, 1024, 4096, 16384)
 RIDGES = ("1e-4", "1e-3", "1e-2")
 WINDOWS = (5, 10, 15, 20, 30)
@@ -35,8 +40,10 @@ ONE_PATH = (2, 4, 6, 8, 10, 15)
 YARDSTICK = "yardstick"
 # One-shot in `compare` keeps to 2, 4, 6, 8 and 10x where it can: the other sizes of the published tables are a run of their own.
 YARDSTICK_MAGNITUDE = "yardstick-magnitude"
-# How much of the surgeon's time decay has for one size. The epochs follow from the ledger of `mnist-dnn`: they stand in for EPOCHS.
+# How much of the time of training and surgeon decay has for one size. Its epochs follow from the ledgers of the runs below, which do the same work,
+# of the first seed for both: they stand in for EPOCHS.
 EQUAL_TIME = {"decay-share": "a share of the time", "decay-all": "all of the time"}
+SAME_WORK = ("mnist-dnn", "all-rows-alike", *(f"ridge-{ridge}" for ridge in RIDGES if ridge != "1e-3"), *(f"mean-of-{window}" for window in WINDOWS if window != 15))
 FASTER = ("1.5", "2", "3", "4")
 # Replicas that are made really smaller: all that the run has.
 REDUCED = {"mnist-dnn": range(10), "mnist-cnn": range(5)}
@@ -82,9 +89,10 @@ def comparisons():
 
 
 def made_of_runs():
-    """Name, run and arguments of what is made of a run's networks: one-shot pruning by LAMP, and networks that are really smaller."""
-    for run, name in LAMP.items():
-        yield name, run, "prune --criterion magnitude --scope lamp --layers all --smaller 2,4,6,8,10"
+    """Name, run and arguments of what is made of a run's networks: pruned otherwise in one shot, and really smaller."""
+    for run, ways in ONE_SHOT.items():
+        for name, _, words in ways:
+            yield name, run, f"prune {words} --layers all --smaller 2,4,6,8,10"
     for run, replicas in REDUCED.items():
         for replica in replicas:
             for times in FASTER:

@@ -20,10 +20,12 @@ class Book:
     def __init__(self, open_run, folder):
         self.of = {name: open_run(folder / f"{name}.zip") for name, _ in runs.comparisons()}
         made = folder / "made.json"
-        # What `compact` and `prune` made of runs, by name; replicas are numbers again.
+        # What `compact` and `prune` made of runs, by name.
         self.made = json.loads(made.read_text()) if made.is_file() else {}
-        for name in runs.LAMP.values():
-            self.made[name] = {size: {int(replica): value for replica, value in found.items()} for size, found in self.made.get(name, {}).items()}
+
+    def one_shot(self, name, size):
+        """Accuracy by replica of what `prune` made of a run."""
+        return {int(replica): accuracy for replica, accuracy in self.made.get(name, {}).get(f"{size:g}", {}).items()}
 
     def pairs(self):
         return [(name, self.of[name]) for name in runs.PAIRS if self.of[name]]

@@ -119,15 +119,6 @@ def windows(book):
     return section
 
 
-def gone(layers, inputs):
-    """Units, filters and pixels that were taken out of a network: `2.0 filters, 33 units`."""
-    found = {"pixels": inputs[0] - inputs[1]} if inputs else {}
-    for layer in layers[:-1]:
-        kind = "filters" if layer["layer"].startswith("conv") else "units"
-        found[kind] = found.get(kind, 0) + layer["units_before"] - layer["units_after"]
-    return found
-
-
 def whole_inputs(book):
     section = Section("Whole units, filters and inputs")
     rows, told = [], []
@@ -140,12 +131,9 @@ def whole_inputs(book):
                 continue
             before, after = ({replica: one["accuracy"][side] for replica, one in found.items()} for side in (0, 1))
             change = section.compare("reduced less mean weights as trained", label, f"{faster}x wanted", after, before)
-            totals = [one["layers"][-1] for one in found.values()]
-            reached = mean(each["multiply_adds_before"] / each["multiply_adds_after"] for each in totals)
-            weights = mean(each["weights_before"] / each["weights_after"] for each in totals)
-            parts = [gone(one["layers"], one.get("inputs")) for one in found.values()]
-            removed = ", ".join(f"{mean(each.get(kind, 0) for each in parts):.1f} {kind}" for kind in ("pixels", "filters", "units") if any(
-                each.get(kind) for each in parts)) or "not kept"
+            reached, weights = (mean(one[what][0] / one[what][1] for one in found.values()) for what in ("multiply_adds", "weights"))
+            removed = ", ".join(f"{mean(one['gone'].get(kind, 0) for one in found.values()):.1f} {kind}" for kind in ("pixels", "filters", "units")
+                                if any(one["gone"].get(kind) for one in found.values()))
             rows.append([f"{label} (n = {len(found)})", f"{reached:.2f}x", f"{weights:.2f}x", removed, percent(before), percent(after), change])
             losses.append((reached, change))
         if losses:
