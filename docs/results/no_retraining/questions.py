@@ -11,10 +11,10 @@ BATCH = 32
 def holding_against_magnitude(book):
     section = Section("Does holding beat magnitude?")
     ranked, first, used, solved = (
-        "cut, frozen weights ranked like all others on both sides",
-        "cut, frozen weights first on both sides",
-        "cut, frozen weights first with holding alone",
-        "refit, frozen weights first with holding alone",
+        "cut, frozen ranked",
+        "cut, frozen first",
+        "cut, frozen first with holding alone",
+        "refit, frozen first with holding alone",
     )
     rows, sizes = [], (2, 4, 6)
     for name, run in book.pairs():
@@ -47,10 +47,13 @@ def holding_against_magnitude(book):
     section.more = (
         f"With frozen weights first on both sides it is {verdict(section.of(first))} on the focus layer. As holding is used, frozen weights first,"
         f" against plain magnitude, it is {verdict(section.of(used, focus))} on the focus layer and {verdict(section.of(used, whole))} over the whole"
-        f" network: much of that is the frozen weights. Refit, it is {verdict(section.of(solved))}."
+        f" network: that is holding and the frozen weights together. Refit, it is {verdict(section.of(solved))}."
     )
-    section.body = table(["pair", "holding over the last half of the epochs, less one-shot magnitude", *focus, *whole], rows)
-    section.note = LEGEND + " Focus: that share of the focus layer is zero; sizes: of the whole network, one threshold for all layers."
+    section.body = table(["pair", "holding less one-shot magnitude", *focus, *whole], rows)
+    section.note = LEGEND + (
+        " Holding is over the last half of the epochs. Frozen weights, which stood still for the last 20 epochs, are ranked like all others on both sides, go"
+        " first on both, or go first with holding alone, as it is used. Focus: that share of the focus layer is zero; sizes: of the whole network, one threshold"
+        " for all layers.")
     return section
 
 
@@ -60,8 +63,8 @@ def holding_surgeon(book):
     for base in ("last", "mean"):
         for name, run in book.pairs():
             label, kind = book.label(name), f"{base} weights"
-            found = [section.compare(kind, label, *at_sparsities([at]), run.surgeon(base, sparsity=at), run.surgeon(base, False, sparsity=at)) for at in SPARSITIES]
-            found += [section.compare(kind, label, times(at), run.surgeon(base, size=at), run.surgeon(base, False, size=at)) for at in SIZES]
+            places = [(column, {"sparsity": at}) for column, at in zip(at_sparsities(SPARSITIES), SPARSITIES)] + [(times(at), {"size": at}) for at in SIZES]
+            found = [section.compare(kind, label, column, run.surgeon(base, **at), run.surgeon(base, False, **at)) for column, at in places]
             if any(each.mean is not None for each in found):
                 rows.append([label, kind, *found])
     if not rows:
@@ -176,7 +179,8 @@ def equal_time(book):
         return section
     rows, own = [], []
     for words, run in known:
-        for method, ours in (("holding surgeon, mean weights", base.surgeon), ("plain surgeon, last weights", lambda **at: base.surgeon("last", False, **at))):
+        for method, ours in (("holding surgeon, mean weights", base.surgeon),
+                             ("plain surgeon, last weights", lambda **at: base.surgeon("last", False, **at))):
             kind = f"{method}, less decay with {words}"
             found = [section.compare(kind, base.title(), times(at), ours(size=at), run.at("decay-batched", "density", size=at)) for at in DECAY_SIZES]
             rows.append([kind, run.decay_epochs, *found])
@@ -202,12 +206,16 @@ def cosine(book):
     known = [(name, other) for name, other in runs.COSINE.items() if book.of[name] and book.of[other]]
     if not known:
         return section
-    kinds = ("cosine: mean less last weights", "cosine: holding less plain surgeon, last weights", "cosine: holding less plain surgeon, mean weights",
-             "cosine: holding less magnitude, cut, frozen weights first", "constant rate and mean, less cosine and last weights", "constant rate less cosine, both mean")
+    kinds = (
+        "cosine: mean less last weights", "cosine: holding less plain surgeon, last weights", "cosine: holding less plain surgeon, mean weights",
+        "cosine: holding less magnitude, cut, frozen first", "constant rate and mean, less cosine and last weights", "constant rate less cosine, both mean",
+    )
     rows = []
     for name, other in known:
         label, flat, run = book.label(name), book.of[name], book.of[other]
-        trained = {kinds[0]: (run.dense("mean"), run.dense()), kinds[4]: (flat.dense("mean"), run.dense()), kinds[5]: (flat.dense("mean"), run.dense("mean"))}
+        trained = {
+            kinds[0]: (run.dense("mean"), run.dense()), kinds[4]: (flat.dense("mean"), run.dense()), kinds[5]: (flat.dense("mean"), run.dense("mean")),
+        }
         for kind in kinds:
             found = [section.compare(kind, label, "as trained", *trained[kind]) if kind in trained else "–"]
             for place, columns in (({"size": at}, times(at)) for at in SIZES):

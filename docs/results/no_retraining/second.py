@@ -43,7 +43,8 @@ def second_seed(book, other, firsts, seconds):
     )
     lines = [*title, sentence, ""]
     if absent or only_there:
-        lines += [f"Missing with seed 2: {', '.join(f'`{name}`' for name in absent) or 'none'}; with seed 1: {', '.join(f'`{name}`' for name in only_there) or 'none'}.", ""]
+        gone, there = (", ".join(f"`{name}`" for name in names) or "none" for names in (absent, only_there))
+        lines += [f"Missing with seed 2: {gone}; with seed 1 and made with seed 2: {there}.", ""]
     else:
         lines += ["No run is missing with either seed.", ""]
     lines += [*table(["question", "comparisons", "same sign", "told apart by both", "flip", "by one seed alone"], rows), ""]

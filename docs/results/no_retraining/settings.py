@@ -86,9 +86,11 @@ def stages(book):
         return section
     found = {size: section.compare(KIND, base.title(), times(size), base.surgeon(size=size), run.surgeon(size=size)) for size, run in known}
     section.judge()
-    reply = "No difference" if all(each.is_alike() for each in found.values()) else {"Yes": "Stages", "In part": "Stages, in part"}.get(
-        word(list(found.values())), word(list(found.values())))
-    section.answer = f"{reply}: stages less one path straight to the size are {'; '.join(f'{each} at {times(size)}' for size, each in found.items())} points.".replace("**", "")
+    level = "No difference" if all(each.is_alike() for each in found.values()) else "No"
+    replies = {"Yes": "Stages are better", "In part": "Stages are better in part", "No": level}
+    reply = word(list(found.values()))
+    told = "; ".join(f"{signed(each.mean)} ± {each.half:.2f} at {times(size)}" for size, each in found.items() if each.half is not None)
+    section.answer = f"{replies.get(reply, reply)}: stages less one path straight to the size are, in points, {told}."
     section.body = table(["", *at_sizes(found)], [
         ["in stages (accuracy, %)", *(percent(base.surgeon(size=size)) for size in found)],
         ["one path (accuracy, %)", *(percent(run.surgeon(size=size)) for size, run in known)],
@@ -138,7 +140,7 @@ def whole_inputs(book):
             losses.append((reached, change))
         if losses:
             limit = [reached for reached, change in losses if change.loses_less()]
-            told.append(f"{label} loses less than {MARGIN} point, interval and all, up to {max(limit):.2f}x" if limit else f"{label} loses {MARGIN} point or more at once")
+            told.append(f"{label} loses less than {MARGIN} point, interval and all, " + (f"up to {max(limit):.2f}x" if limit else "at none that was made"))
     if not rows:
         return section
     section.judge()
