@@ -141,6 +141,7 @@ def write(kept, second_kept, here):
     """Writes the page and its figure beside the script, from runs that were kept and from those of a second seed; the same files
     give the same bytes."""
     book, other = (Book(open_run, folder) for folder in (kept, second_kept))
+    book.other, other.other = other, book
     lines = ["# Pruning without retraining: what holds", "Made by `docs/results/update-no-retraining` from result files; nothing here is typed in but the"
              " published numbers of the yardstick.", ""]
     pairs = book.pairs()

@@ -174,7 +174,7 @@ def equal_time(book):
     section = Section("Does it beat exponential decay at equal time?")
     base = book.of["mnist-dnn"]
     known = [(words, book.of[name]) for name, words in runs.EQUAL_TIME.items() if book.of[name]]
-    seconds = least_seconds([book.of[name] for name in runs.SAME_WORK])
+    seconds = least_seconds(book.same_work())
     if not base or not known or not seconds:
         return section
     rows, own = [], []

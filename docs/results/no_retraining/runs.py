@@ -41,7 +41,7 @@ YARDSTICK = "yardstick"
 # One-shot in `compare` keeps to 2, 4, 6, 8 and 10x where it can: the other sizes of the published tables are a run of their own.
 YARDSTICK_MAGNITUDE = "yardstick-magnitude"
 # How much of the time of training and surgeon decay has for one size. Its epochs follow from the ledgers of the runs below, which do the same work,
-# of the first seed for both: they stand in for EPOCHS.
+# with either seed: they stand in for EPOCHS.
 EQUAL_TIME = {"decay-share": "a share of the time", "decay-all": "all of the time"}
 SAME_WORK = ("mnist-dnn", "all-rows-alike", "ridge-1e-4", "ridge-1e-2", "mean-of-5", "mean-of-10", "mean-of-20", "mean-of-30")
 FASTER = ("1.5", "2", "3", "4")

@@ -18,6 +18,7 @@ class Book:
     """All runs of one seed that there are."""
 
     def __init__(self, open_run, folder):
+        self.other = None
         self.of = {name: open_run(folder / f"{name}.zip") for name, _ in runs.comparisons()}
         made = folder / "made.json"
         # What `compact` and `prune` made of runs, by name.
@@ -27,12 +28,17 @@ class Book:
         """Accuracy by replica of what `prune` made of a run."""
         return {int(replica): accuracy for replica, accuracy in self.made.get(name, {}).get(f"{size:g}", {}).items()}
 
+    def same_work(self):
+        """Runs of both seeds that tell what training and surgeon cost."""
+        return [book.of[name] for book in (self, self.other) if book for name in runs.SAME_WORK]
+
     def pairs(self):
         return [(name, self.of[name]) for name in runs.PAIRS if self.of[name]]
 
     def label(self, name):
+        """The pair's name, the same with either seed: with its epochs where another pair of either seed is of the same kind."""
         run = self.of[name]
-        alike = [other for _, other in self.pairs() if other.title() == run.title()]
+        alike = {other for book in (self, self.other) if book for other, each in book.pairs() if each.title() == run.title()}
         return f"{run.title()}, {run.epochs} epochs" if len(alike) > 1 else run.title()
 
 
