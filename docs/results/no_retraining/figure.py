@@ -2,7 +2,7 @@
 
 import math
 
-from .measured import DECAY_EPOCHS, mean, student
+from .measured import DECAY_EPOCHS, least_seconds, mean, student
 from .sections import SIZES
 
 # Of each method: words, accuracies at a place, its line in the ledger, colours on light and on dark ground (3:1 at least), dash and mark, which
@@ -130,21 +130,27 @@ def by_size(parts, top, title, run, chance):
     panel.names()
 
 
-def milliseconds(run, key):
-    """Of one more size of one network: by itself, and with a share of history, Grams and paths; training apart."""
+def milliseconds(book, key):
+    """Of one more size of one network: by itself, and with a share of history, Grams and paths; training apart. The least of both seeds, since other
+    work on the machine only adds."""
     method, rule, repair = key
-    costs = run.costs(method, rule, repair)
-    if not costs or not costs["total_s"] or not costs["marginal_ms"]:
+    found = []
+    for each in (book, book.other):
+        run = each.of[TIMED] if each else None
+        costs = run and run.costs(method, rule, repair)
+        if costs and costs["total_s"] and costs["marginal_ms"]:
+            shared = 0 if method.startswith("decay") else sum(costs[name] or 0 for name in ("record_s", "sort_count_s", "calibrate_s"))
+            found.append((costs["marginal_ms"], 1000 * shared / (costs["operating_points"] * costs["replicates"])))
+    if not found:
         return None
-    if method.startswith("decay"):
-        return costs["marginal_ms"], costs["marginal_ms"]
-    shared = sum(costs[name] or 0 for name in ("record_s", "sort_count_s", "calibrate_s"))
-    return costs["marginal_ms"], costs["marginal_ms"] + 1000 * shared / (costs["operating_points"] * costs["replicates"])
+    alone = min(each[0] for each in found)
+    return alone, alone + min(each[1] for each in found)
 
 
-def by_time(parts, top, title, run, chance):
+def by_time(parts, top, title, book, chance):
+    run = book.of[TIMED]
     found = [(index, times, *interval(values)) for index, (_, find, key, *_) in enumerate(METHODS)
-             if (times := milliseconds(run, key)) and (values := find(run, TIMED_SIZE))]
+             if (times := milliseconds(book, key)) and (values := find(run, TIMED_SIZE))]
     first, last = math.floor(math.log10(min(each[1][0] for each in found))), math.ceil(math.log10(max(each[1][1] for each in found)))
 
     def x(time):
@@ -162,25 +168,25 @@ def by_time(parts, top, title, run, chance):
     panel.names()
 
 
-def has_times(run):
-    return run and milliseconds(run, METHODS[-1][2])
+def has_times(book):
+    return book.of[TIMED] and milliseconds(book, METHODS[-1][2])
 
 
-def draw(book, other):
+def draw(book):
     """The figure as SVG; nothing if no pair has been run."""
     kinds = {}
     for name, run in book.pairs():
         kinds.setdefault(run.title(), (name, run))
     if not kinds:
         return None
-    chances = {run.data: run.subject.get("chance") for each in (book, other) for run in each.of.values() if run and run.subject.get("chance")}
+    chances = {run.data: run.subject.get("chance") for each in (book, book.other) for run in each.of.values() if run and run.subject.get("chance")}
     parts, top = [], 84
     for name, run in kinds.values():
         by_size(parts, top, f"{book.label(name)} (n = {run.replicas})", run, chances.get(run.data))
         top += PANEL + GAP
     timed = book.of[TIMED]
-    if has_times(timed):
-        by_time(parts, top, f"{book.label(TIMED)}, {TIMED_SIZE}x smaller (n = {timed.replicas})", timed, chances.get(timed.data))
+    if has_times(book):
+        by_time(parts, top, f"{book.label(TIMED)}, {TIMED_SIZE}x smaller (n = {timed.replicas})", book, chances.get(timed.data))
         top += PANEL + GAP
     light, dark = ("".join(f".m{index}{{color:{each[side]}}}" for index, each in enumerate(METHODS)) for side in (3, 4))
     style = (
@@ -202,11 +208,10 @@ def draw(book, other):
 def caption(book):
     """What a reader of the figure needs beside it."""
     lines = "Magnitude stability is at chance from 4x on and left out; plain surgeon on mean and holding surgeon on last weights lie on the lines shown."
-    run = book.of[TIMED]
-    if has_times(run):
-        train = run.costs(*METHODS[-1][2])["train_s"] / run.replicas
+    if has_times(book):
+        train, _ = least_seconds(book.same_work())
         lines += (
             f" The last panel: the time of one more size of one network, CPU engine; filled marks by itself, hollow ones with a share of history, Grams"
-            f" and paths. Training, {train:.2f} s for a network here, comes on top for all but decay. Times are of a machine with other work and rough."
+            f" and paths. Training, {train:.2f} s for a network here, comes on top for all but decay. Times are the least of two runs on a machine with other work, and rough."
         )
     return lines

@@ -165,7 +165,7 @@ def write(kept, second_kept, here):
         "MNIST at 30 and 100 epochs, and PR at 60 and 150, are one kind of network on the same data from the same seed, not independent pairs."
         " Words are in the [glossary](../glossary.md); what is known and from whom, in [related work](related-work.md).", "",
     ]
-    drawn = figure.draw(book, other)
+    drawn = figure.draw(book)
     if drawn:
         (here / "no-retraining.svg").write_text(drawn)
         lines += ["![Accuracy by size of the whole network, and by time of one more size](no-retraining.svg)", "", figure.caption(book), ""]

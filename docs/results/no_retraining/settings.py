@@ -54,19 +54,23 @@ def calibration(book):
 
 
 def differs(by, what):
-    """Whether a setting matters, in a sentence."""
-    alike = all(one.is_alike() for each in by.values() for one in each.values() if one.mean is not None)
-    found = [one for each in by.values() for one in each.values()]
-    if alike:
-        return f"No: {what} makes no difference of {MARGIN} point at any size."
-    return f"{'Yes' if any(one.holm for one in found) else 'Undecided'}: {what} is not alike at every size."
+    """Whether a setting matters, and where, in a sentence."""
+    at = {size: [each[size] for each in by.values() if each[size].mean is not None] for size in SIZES}
+    apart = [times(size) for size, found in at.items() if any(one.holm for one in found)]
+    unlike = [times(size) for size, found in at.items() if not all(one.is_alike() for one in found)]
+    if not unlike:
+        small = f", though told apart at {' and '.join(apart)}" if apart else ""
+        return f"No: {what} makes no difference of {MARGIN} point at any size{small}."
+    if apart:
+        return f"Yes, at {' and '.join(apart)}, where {what} is told apart; alike at all sizes but {' and '.join(unlike)}."
+    return f"Undecided at {' and '.join(unlike)}, alike elsewhere: {what}."
 
 
 def rows_weighted(book):
     section, by = turned(book, "Rows weighted or not?", "weight of a row that the ReLU stops", [("0.1", None), ("1 (all alike)", "all-rows-alike")], "0.1")
     if by:
-        section.answer = differs(by, "counting rows that the ReLU stops a tenth")
-        section.more = f"All rows alike, against that: {words_of(by)}."
+        section.answer = differs(by, "counting all rows alike")
+        section.more = f"Against rows that count a tenth where the ReLU stops them: {words_of(by)}."
     return section
 
 
