@@ -138,7 +138,7 @@ def whole_inputs(book):
             before, after = ({replica: one["accuracy"][side] for replica, one in found.items()} for side in (0, 1))
             change = section.compare("reduced less mean weights as trained", label, f"{faster}x wanted", after, before)
             reached, weights = (mean(one[what][0] / one[what][1] for one in found.values()) for what in ("multiply_adds", "weights"))
-            removed = ", ".join(f"{mean(one['gone'].get(kind, 0) for one in found.values()):.1f} {kind}" for kind in ("pixels", "filters", "units")
+            removed = ", ".join(f"{mean(one['gone'].get(kind, 0) for one in found.values()):.1f} {kind}" for kind in ("pixels", "filters", "units", "filters or units")
                                 if any(one["gone"].get(kind) for one in found.values()))
             rows.append([f"{label} (n = {len(found)})", f"{reached:.2f}x", f"{weights:.2f}x", removed, percent(before), percent(after), change])
             losses.append((reached, change))
