@@ -212,6 +212,7 @@ def caption(book):
         train, _ = least_seconds(book.same_work())
         lines += (
             f" The last panel: the time of one more size of one network, CPU engine; left marks by itself, right ones with a share of history, Grams"
-            f" and paths. Training, {train:.2f} s for a network here, comes on top for all but decay. Times are the least of two runs on a machine with other work, and rough."
+            f" and paths. Training, {train:.2f} s for a network here, comes on top for all but decay. Times are the least of two runs"
+            " on a machine with other work, and rough."
         )
     return lines

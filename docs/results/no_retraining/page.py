@@ -43,6 +43,7 @@ def accuracies(book):
                 at_4[words] = mean(cells[1])
 
         rows, at_4 = [], {}
+        made = {words: each for each, words, _ in runs.ONE_SHOT.get(name, ())}
         row("magnitude stability, nearest point", run.stability)
         row("magnitude", lambda **at: run.at("magnitude", **at))
         row("holding magnitude", run.hold)
@@ -53,9 +54,11 @@ def accuracies(book):
             row("Wanda's score, each layer the same share", lambda **at: other.at("wanda", **at) if "size" in at else {})
         for words, method in (("random", "random"), ("magnitude", "magnitude"), ("holding magnitude", "hold"), ("Wanda's score", "wanda"),
                               ("holding magnitude times input norm", "hold-input")):
-            row(f"{words}, refit", lambda method=method, **at: run.at(method, "", "refit", **at))
-        for made, words, _ in runs.ONE_SHOT.get(name, ()):
-            row(words, lambda made=made, **at: book.one_shot(made, **at) if "size" in at else {})
+            # Over the whole network `prune` made what `compare` has not.
+            row(f"{words}, refit", lambda method=method, made=made.pop(f"{words}, refit", None), **at: run.at(method, "", "refit", **at) or (
+                book.one_shot(made, **at) if "size" in at else {}))
+        for words, by in made.items():
+            row(words, lambda by=by, **at: book.one_shot(by, **at) if "size" in at else {})
         for base in ("last", "mean"):
             row(f"surgeon, {base} weights", lambda base=base, **at: run.surgeon(base, False, **at))
             row(f"holding surgeon, {base} weights", lambda base=base, **at: run.surgeon(base, **at))

@@ -164,7 +164,10 @@ def decay(book):
         f" Holding magnitude, cut: {word(cut).lower()}, {verdict(cut)}."
     )
     few = [run for name, run in book.pairs() if name == "pr-dnn"]
-    steps = f": {DECAY_EPOCHS * -(-few[0].images // BATCH):,} steps on PR, which barely train a network, and the surgeon's lead there says no more than that" if few else ""
+    steps = ""
+    if few:
+        number = DECAY_EPOCHS * -(-few[0].images // BATCH)
+        steps = f": {number} steps on PR, which barely train a network, and the surgeon's lead there says no more than that"
     section.more = f"Decay trains 3 epochs for each size from the same initial weights, on last weights throughout{steps}. At equal time, see below."
     section.body = table(["pair", "ours less decay", *at_sparsities(SPARSITIES), *at_sizes(DECAY_SIZES)], rows)
     return section
@@ -184,14 +187,13 @@ def equal_time(book):
             kind = f"{method}, less decay with {words}"
             found = [section.compare(kind, base.title(), times(at), ours(size=at), run.at("decay-batched", "density", size=at)) for at in DECAY_SIZES]
             rows.append([kind, run.decay_epochs, *found])
-        costs = run.costs("decay-batched", "density")
-        own.append(f"{words} is {run.decay_epochs} epochs, for which decay took {costs['total_s'] / costs['operating_points'] / costs['replicates']:.2f} s")
+        own.append(f"{words} is {run.decay_epochs} epochs")
     section.judge()
     told = [f"{kind}: {word(section.of(kind)).lower()}, {verdict(section.of(kind))}" for kind, *_ in rows]
     section.answer = f"{told[0][:1].upper()}{'; '.join(told)[1:]}."
     section.more = (
         f"Training of {base.epochs} epochs takes {seconds[0]:.2f} s for a network, and the surgeon's history, Grams, paths and sizes {seconds[1]:.2f} s more;"
-        f" {'; '.join(own)} for a size."
+        f" {' and '.join(own)} of decay for a size."
     )
     section.body = table([f"{base.title()}, {base.size_words()}", "epochs of decay", *at_sizes(DECAY_SIZES)], rows)
     section.note = (

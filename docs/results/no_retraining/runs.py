@@ -30,8 +30,8 @@ LAYERWISE = {"mnist-dnn": "layerwise-mnist"}
 # One-shot pruning of the same networks that `compare` has not: name, words of the row, arguments of `prune`.
 ONE_SHOT = {"mnist-dnn": (
     ("mnist-lamp", "magnitude, by LAMP", "--criterion magnitude --scope lamp"),
-    ("mnist-hold-refit", "holding magnitude, refit, whole network", "--criterion hold --repair refit"),
-    ("mnist-wanda-refit", "Wanda's score, refit, whole network", "--criterion wanda --repair refit"),
+    ("mnist-hold-refit", "holding magnitude, refit", "--criterion hold --repair refit"),
+    ("mnist-wanda-refit", "Wanda's score, refit", "--criterion wanda --repair refit"),
 )}
 CALIBRATION = (64, 256, 1024, 4096, 16384)
 RIDGES = ("1e-4", "1e-3", "1e-2")

@@ -62,7 +62,8 @@ def differs(by, what):
         small = f", though told apart at {' and '.join(apart)}" if apart else ""
         return f"No: {what} makes no difference of {MARGIN} point at any size{small}."
     if apart:
-        return f"Yes, at {' and '.join(apart)}, where {what} is told apart; alike at all sizes but {' and '.join(unlike)}."
+        where = f"at {' and '.join(apart)}" + (" alone" if len(apart) == 1 else "")
+        return f"Yes, {where}: there {what} is told apart; alike at all sizes but {' and '.join(unlike)}."
     return f"Undecided at {' and '.join(unlike)}, alike elsewhere: {what}."
 
 
@@ -138,8 +139,8 @@ def whole_inputs(book):
             before, after = ({replica: one["accuracy"][side] for replica, one in found.items()} for side in (0, 1))
             change = section.compare("reduced less mean weights as trained", label, f"{faster}x wanted", after, before)
             reached, weights = (mean(one[what][0] / one[what][1] for one in found.values()) for what in ("multiply_adds", "weights"))
-            removed = ", ".join(f"{mean(one['gone'].get(kind, 0) for one in found.values()):.1f} {kind}" for kind in ("pixels", "filters", "units", "filters or units")
-                                if any(one["gone"].get(kind) for one in found.values()))
+            parts = {kind: mean(one["gone"].get(kind, 0) for one in found.values()) for kind in ("pixels", "filters", "units", "filters or units")}
+            removed = ", ".join(f"{number:.1f} {kind}" for kind, number in parts.items() if number)
             rows.append([f"{label} (n = {len(found)})", f"{reached:.2f}x", f"{weights:.2f}x", removed, percent(before), percent(after), change])
             losses.append((reached, change))
         if losses:
@@ -150,7 +151,7 @@ def whole_inputs(book):
     section.judge()
     section.answer = f"By fewer multiply-adds, dense networks again: {'; '.join(told)}."
     cells = dict(zip((row[0].split(" (")[0] for row in rows), rows))
-    section.more = "What goes first: " + "; ".join(f"{label}, at {row[1]}, {row[3]}" for label, row in cells.items()) + "."
+    section.more = "Taken out of a network, on average: " + "; ".join(f"{label} at {row[1]}, {row[3]}" for label, row in cells.items()) + "."
     section.body = table(["mean weights", "multiply-adds fewer", "weights fewer", "taken out of a network", "before", "after", "difference"], rows)
     section.note = LEGEND + " `holdfast compact RUN --base mean --faster N`; accuracies are in %, with the standard deviation over networks."
     return section
