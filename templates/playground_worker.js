@@ -406,11 +406,11 @@ async function open({ contents }) {
   });
   await driver.compile();
   // Browsers leave out what they do not tell, and only some have a driver.
-  const { vendor, architecture, device: model, description, driver, isFallbackAdapter } = adapter.info;
+  const { vendor, architecture, device: model, description, driver: software, isFallbackAdapter } = adapter.info;
   const name = [description || [vendor, model].filter(Boolean).join(" "), architecture].filter(Boolean).join(" ");
   return {
     name: name || "a GPU that has no name here",
-    driver: driver ?? "",
+    driver: software ?? "",
     software: Boolean(isFallbackAdapter),
     compiled: performance.now() - start,
   };
