@@ -29,5 +29,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let word = kept[point * params.words + parameter / 32u];
     let own = parameters[point_replica[point] * params.parameters + parameter];
     // As bits: a number that is not kept may be anything.
-    pruned[point * params.parameters + parameter] = select(0u, own, (word >> (parameter % 32u) & 1u) == 1u);
+    pruned[point * params.parameters + parameter] = select(0u, own, ((word >> (parameter % 32u)) & 1u) == 1u);
 }

@@ -36,6 +36,8 @@ TARGETS = {"SPIR-V": "spv", "Metal": "metal", "HLSL": "hlsl", "GLSL": "comp"}
 
 PARTS = ["llvmpipe", "swiftshader", "processor", "compilers", "browser"]
 FOLDER = ROOT / "target/portability"
+# What `holdfast doctor --tape` writes wants a folder of its own.
+TAPE = FOLDER / "tape"
 
 found = {part: {"rows": [], "failures": []} for part in PARTS}
 
@@ -150,7 +152,8 @@ def swiftshader(*_):
     """The driver that the browser has, too: it takes the same variants of the kernels, so the browser gets its tape."""
     if not SWIFTSHADER.is_file():
         return row("all checks", "SwiftShader", f"{SWIFTSHADER} is not there")
-    of_device(doctor("0", SWIFTSHADER_ALONE, "--tape", FOLDER))
+    shutil.rmtree(TAPE, ignore_errors=True)
+    of_device(doctor("0", SWIFTSHADER_ALONE, "--tape", TAPE))
     of_device(doctor("0", SWIFTSHADER_ALONE, "--checked-shaders"))
 
 
@@ -215,13 +218,13 @@ def open_page(chromium, port, arrived):
 
 def browser(pipelines, sources):
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if not chromium or not (FOLDER / "tape.jsonl").is_file():
+    if not chromium or not (TAPE / "tape.jsonl").is_file():
         return row("compiled by the browser", "Chromium", "chromium is not installed, or there is no tape of SwiftShader")
     kernels = [{"kernel": kernel, "constants": dict(constants)} for kernel, constants in pipelines]
     content = json.dumps({"pipelines": kernels, "sources": sources}).encode()
     answer, arrived = {}, threading.Event()
-    (FOLDER / "browser.bin").unlink(missing_ok=True)
-    handler = functools.partial(Handler, folder=FOLDER, kernels=content, answer=answer, arrived=arrived)
+    (TAPE / "browser.bin").unlink(missing_ok=True)
+    handler = functools.partial(Handler, folder=TAPE, kernels=content, answer=answer, arrived=arrived)
     server = http.server.ThreadingHTTPServer(("localhost", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     open_page(chromium, server.server_port, arrived)
@@ -232,9 +235,9 @@ def browser(pipelines, sources):
         return row("compiled by the browser", by, "no answer", ["Chromium gave no answer within half an hour"])
     failed = [f"Chromium: {failure}" for failure in answer["failures"]]
     row("compiled by the browser", by, f"{answer['compiled']} of {len(kernels)}", failed)
-    if not (FOLDER / "browser.bin").is_file():
+    if not (TAPE / "browser.bin").is_file():
         return row("all checks, run by the browser", by, "nothing was run", ["Chromium ran no check"])
-    judged = doctor("0", SWIFTSHADER_ALONE, "--answers", FOLDER / "browser.bin")
+    judged = doctor("0", SWIFTSHADER_ALONE, "--answers", TAPE / "browser.bin")
     judged["device"]["name"], judged["loop_limit"] = "Chromium", None
     result, wrong = summary(judged)
     row("all checks, run by the browser", by, f"{result}, in {answer['launches']:,} launches", wrong)
