@@ -1,4 +1,4 @@
-//! How well networks classify images, and how long that takes: several by turns, so that whatever else the machine does slows all
+//! How well networks classify images, and how long that takes: several in turn, so that whatever else the machine does slows all
 //! of them.
 
 use crate::clock::{Turns, by_turns, seconds};
@@ -37,7 +37,7 @@ impl Classified {
     }
 }
 
-/// Classifies images with several networks, again and again by turns.
+/// Classifies images with several networks, again and again in turn.
 ///
 /// Fails as [`StoredNetwork::fit`] and [`StoredNetwork::evaluate`] do.
 pub fn classify_by_turns(
@@ -51,7 +51,7 @@ pub fn classify_by_turns(
         networks.iter().map(|network| Ready::new(engine, network, images)).collect::<Result<Vec<Ready<'_>>>>()?;
     let mut evaluations = vec![None; networks.len()];
     let total = ((1 + turns.rounds) * networks.len()) as u64;
-    let taken = control.stage("classify the test images by turns", total, "times", |watch| {
+    let taken = control.stage("classify the test images in turn", total, "times", |watch| {
         by_turns(networks.len(), turns, |which| {
             let silent = Watch { progress: &|_| {}, ..*watch };
             let (evaluation, seconds) = seconds(|| ready[which].evaluate(engine, &silent))?;

@@ -19,7 +19,7 @@ use crate::statistics::order::{Spread, median};
 use crate::statistics::standard_deviation;
 
 impl CellComparison<'_> {
-    /// Times the evaluation of the dense networks and of the same with the smallest weights of a part set to zero, by turns. The
+    /// Times the evaluation of the dense networks and of the same with the smallest weights of a part set to zero, in turn. The
     /// networks of `batch` are afterwards as they were.
     pub(super) fn inference(
         &mut self,
