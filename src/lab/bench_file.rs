@@ -4,7 +4,7 @@ use crate::clock::Fingerprint;
 use crate::engine::DeviceDescription;
 use crate::error::{Error, Result};
 use crate::run_folder;
-use crate::statistics::order::{Spread, bootstrap, geometric_mean, holm, median, rank_test};
+use crate::statistics::order::{Spread, bootstrap, geometric_mean, holm, median, rank_test, signed_rank_test};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io::Write;
@@ -73,7 +73,7 @@ pub struct Compared {
     pub here: Spread,
     /// Here divided by there: above 1 this side is slower.
     pub ratio: Spread,
-    /// How probable so large a difference is by chance: rank test, corrected by Holm.
+    /// How probable so large a difference is by chance: rank test, of signed ranks for pairs, corrected by Holm.
     pub probability: f64,
 }
 
@@ -231,6 +231,8 @@ pub struct Comparison {
     pub quantities: Vec<Compared>,
     /// The geometric mean of the ratios; its range is that of the bootstrap over rounds.
     pub mean: Spread,
+    /// The test that told quantities apart.
+    pub test: &'static str,
 }
 
 /// The same of samples that were taken in pairs.
@@ -254,7 +256,13 @@ fn compared(here: &[Quantity], there: &[Quantity], are_pairs: bool) -> Result<Co
         let (count, here, there) = (here.samples.len().min(there.samples.len()), here.spread(), there.spread());
         Spread { median: here.median / there.median, low: here.low / there.high, high: here.high / there.low, count }
     };
-    let probabilities: Vec<f64> = pairs.iter().map(|(here, there)| rank_test(&here.samples, &there.samples)).collect();
+    let probability = |here: &[f64], there: &[f64]| match are_pairs {
+        // The sizes of two ratios compare as those of their logarithms: a half is as far from 1 as 2 is.
+        true => signed_rank_test(&here.iter().zip(there).map(|(here, there)| (here / there).ln()).collect::<Vec<_>>()),
+        false => rank_test(here, there),
+    };
+    let probabilities: Vec<f64> =
+        pairs.iter().map(|(here, there)| probability(&here.samples, &there.samples)).collect();
     let all = pairs.iter().zip(holm(&probabilities));
     let quantities: Vec<Compared> = all
         .map(|((here, there), probability)| Compared {
@@ -268,7 +276,7 @@ fn compared(here: &[Quantity], there: &[Quantity], are_pairs: bool) -> Result<Co
         })
         .collect();
     let mean = mean_ratio(&quantities, &pairs, are_pairs);
-    Ok(Comparison { quantities, mean })
+    Ok(Comparison { quantities, mean, test: if are_pairs { "signed-rank test" } else { "rank test" } })
 }
 
 /// The geometric mean of all ratios, with the range that it has when rounds are drawn anew: a round has a sample of every
@@ -362,7 +370,7 @@ mod tests {
         let here = file(vec![quantity("step", around(10.0)), quantity("sweep", around(3.0))]);
         let mut there = here.clone();
         there.quantities[0].samples.iter_mut().for_each(|sample| *sample /= 2.0);
-        let Comparison { quantities: all, mean } = here.compare(&there).unwrap();
+        let Comparison { quantities: all, mean, .. } = here.compare(&there).unwrap();
         assert_eq!([all[0].differs(), all[1].differs()], [true, false]);
         assert!((all[0].ratio.median - 2.0).abs() < 1e-12 && all[0].ratio.low < 2.0 && all[0].ratio.high > 2.0);
         assert!((mean.median - 2f64.sqrt()).abs() < 1e-12 && mean.low < mean.median && mean.high > mean.median);
@@ -378,6 +386,15 @@ mod tests {
         there.iter_mut().flat_map(|quantity| &mut quantity.samples).for_each(|sample| *sample /= 2.0);
         let Spread { median, low, high, .. } = compare_pairs(&here, &there).unwrap().mean;
         assert!([median, low, high].iter().all(|ratio| (ratio - 2.0).abs() < 1e-12), "{low} to {high}");
+    }
+
+    #[test]
+    fn pairs_are_told_apart_by_less_than_both_of_them_move_together() {
+        let here = [quantity("step", around(10.0))];
+        let mut there = here.clone();
+        there[0].samples.iter_mut().for_each(|sample| *sample *= 1.02);
+        assert!(compare_pairs(&here, &there).unwrap().quantities[0].differs());
+        assert!(!compared(&here, &there, false).unwrap().quantities[0].differs());
     }
 
     #[test]

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 /// Seconds that two programs are compared if nothing else is asked for, and that each is measured once it is started.
 const SECONDS: f64 = 60.0;
-const OF_A_START: f64 = 1.0;
-/// Starts of each of two programs: fewer tell nothing apart, more take longer than they are worth.
-const STARTS: (usize, usize) = (8, 30);
+const OF_A_START: f64 = 0.5;
+/// Starts of each of two programs: fewer pairs tell few things apart, more take longer than they are worth.
+const STARTS: (usize, usize) = (16, 60);
 
 /// Compares what was measured now with a file.
 pub(super) fn file(arguments: &BenchArguments, here: &BenchFile, there: &BenchFile) -> Result<()> {
@@ -70,6 +70,7 @@ pub(super) fn program(arguments: &BenchArguments, path: &Path) -> Result<()> {
             break;
         }
         // Whoever comes second finds the machine as the first has left it: that changes sides.
+        let mut pair: [Vec<Quantity>; 2] = Default::default();
         for side in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
             watch.check()?;
             let found = start(arguments, programs[side], &saved)?;
@@ -79,19 +80,37 @@ pub(super) fn program(arguments: &BenchArguments, path: &Path) -> Result<()> {
                 found.fingerprint.version,
                 found.fingerprint.commit
             );
-            for quantity in found.quantities {
-                let sample = median(&quantity.samples);
-                match samples[side].iter_mut().find(|known| known.name == quantity.name) {
-                    Some(known) => known.samples.push(sample),
-                    None => samples[side].push(Quantity { samples: vec![sample], ..quantity }),
-                }
-            }
+            pair[side] = found.quantities;
         }
+        add(&mut samples, pair);
         reporter.advance(1);
     }
     reporter.end();
     let [there, here] = samples;
     conclude(arguments, &compare_pairs(&here, &there)?, names, &[])
+}
+
+/// Adds one sample of each quantity that both of a pair have in the unit of the samples before: a sweep may have had time for
+/// another number of images.
+fn add(samples: &mut [Vec<Quantity>; 2], [there, mut here]: [Vec<Quantity>; 2]) {
+    let [all_there, all_here] = samples;
+    for there in there {
+        let same = |one: &Quantity| one.name == there.name && one.unit == there.unit;
+        let Some(place) = here.iter().position(same) else { continue };
+        let here = here.swap_remove(place);
+        match all_there.iter().position(|known| known.name == there.name) {
+            Some(known) if !same(&all_there[known]) => {}
+            Some(known) => {
+                all_there[known].samples.push(median(&there.samples));
+                all_here[known].samples.push(median(&here.samples));
+            }
+            None => {
+                for (all, one) in [(&mut *all_there, there), (&mut *all_here, here)] {
+                    all.push(Quantity { samples: vec![median(&one.samples)], ..one });
+                }
+            }
+        }
+    }
 }
 
 /// Starts a program that measures what is asked for, and reads what it saved.
@@ -158,6 +177,7 @@ fn conclude(
             "here": here,
             "quantities": found.quantities.iter().map(as_json).collect::<Vec<_>>(),
             "geometric_mean": found.mean,
+            "test": found.test,
             "level": LEVEL,
             "differences": differences,
         }))?;
@@ -193,7 +213,7 @@ fn verdict(one: &Compared) -> &'static str {
 }
 
 fn text(found: &Comparison, there: &str, here: &str) -> String {
-    let Comparison { quantities: all, mean } = found;
+    let Comparison { quantities: all, mean, test } = found;
     let mut text = format!("there: {there}\nhere:  {here}\n");
     let head = ["", "there", "here", "here / there", ""].map(String::from);
     let row = |one: &Compared| {
@@ -209,10 +229,28 @@ fn text(found: &Comparison, there: &str, here: &str) -> String {
     let samples = all.iter().map(|one| one.here.count.min(one.there.count)).min().unwrap_or_default();
     text += &format!(
         "Geometric mean of the ratios: {}. Ranges are of 95 %.\n\
-         ~: chance alone makes such a difference (rank test on {} or more, Holm's correction, p >= {LEVEL});\n\
+         ~: chance alone makes such a difference ({test} on {} or more, Holm's correction, p >= {LEVEL});\n\
          of the mean: 1 lies in its range.\n",
         mean.shown_ratio(""),
         counted(samples as f64, "sample")
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quantity(unit: &str, samples: &[f64]) -> Quantity {
+        Quantity { name: "sweep".into(), title: "sweep".into(), unit: unit.into(), samples: samples.into() }
+    }
+
+    #[test]
+    fn a_pair_is_one_sample_of_each_side_and_other_units_are_left_out() {
+        let mut samples: [Vec<Quantity>; 2] = Default::default();
+        for [there, here] in [["ms", "ms"], ["s", "ms"], ["ms", "ms"], ["s", "s"]] {
+            add(&mut samples, [vec![quantity(there, &[1.0, 2.0, 9.0])], vec![quantity(here, &[3.0])]]);
+        }
+        assert_eq!(samples, [vec![quantity("ms", &[2.0; 2])], vec![quantity("ms", &[3.0; 2])]]);
+    }
 }

@@ -42,6 +42,9 @@ const PROFILED_STEPS: usize = 8;
 pub(super) const TRAINING_IMAGES: usize = 2048;
 /// Most images that a sweep classifies: as many as MNIST's test set has.
 pub(super) const TEST_IMAGES: usize = 10_000;
+/// Fewer, where these take too long. They are far apart, so that two runs seldom differ: times on other numbers of images are not
+/// compared.
+const FEWER_IMAGES: [usize; 6] = [5000, 2000, 1000, 500, 200, TRIED_IMAGES];
 /// Images of the try that tells how many of them a repetition has time for, and seconds that one may take.
 const TRIED_IMAGES: usize = 128;
 const SWEEP: f64 = 4.0;
@@ -231,7 +234,9 @@ impl<'a> Bench<'a> {
         // The first try compiles kernels too; a device that is slow is known well enough all the same.
         let first = self.sweep(few, &points)?;
         let tried = if first > most { first } else { self.sweep(few, &points)? };
-        let count = ((most / tried * TRIED_IMAGES as f64) as usize).clamp(TRIED_IMAGES, TEST_IMAGES);
+        let fitting = (most / tried * TRIED_IMAGES as f64) as usize;
+        let mut counts = std::iter::once(TEST_IMAGES).chain(FEWER_IMAGES);
+        let count = counts.find(|&count| count <= fitting).unwrap_or(TRIED_IMAGES);
         if count < TEST_IMAGES && !quiet {
             output::note(&format!(
                 "sweep: on {count} images; {TEST_IMAGES} would take longer than {most:.1} s a repetition"
