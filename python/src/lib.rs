@@ -1,5 +1,8 @@
 //! The functions that Python calls: arrays in, arrays out, on the library's CPU engine. What users see is `holdfast/_native.pyi`.
 
+// It is tested from Python. A test program of it would have to be linked with Python, so that one is empty.
+#![cfg(not(test))]
+
 mod arrays;
 mod axes;
 mod command;
