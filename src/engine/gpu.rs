@@ -10,7 +10,7 @@ mod samples;
 mod surgeon;
 mod tuning;
 
-pub use tuning::{Choice as TuningChoice, Tuning, TuningStore};
+pub use tuning::{Tuning, TuningChoice, TuningStore};
 
 use super::backend::{Backend, BackendBatch};
 use super::loaded::Loaded;

@@ -147,7 +147,7 @@ impl Ladder {
             for step in self.steps {
                 let arrays = problem.upload(gpu)?;
                 arrays.run(&step.launches(gpu, &sizes, &arrays)?)?;
-                reports.extend(problem.judge(step.text().name, &arrays)?);
+                reports.extend(problem.check(step.text().name, &arrays)?);
             }
         }
         Ok(reports)
@@ -172,7 +172,7 @@ impl Ladder {
             let arrays = problem.upload(gpu)?;
             let launches = step.launches(gpu, &sizes, &arrays)?;
             arrays.run(&launches)?;
-            if let Some(report) = problem.judge(step.text().name, &arrays)?.iter().find(|report| !report.passed) {
+            if let Some(report) = problem.check(step.text().name, &arrays)?.iter().find(|report| !report.passed) {
                 let device = &gpu.description().name;
                 return Err(Error::SelfCheck(format!(
                     "{report} on {device}; update the driver, or take another --device"

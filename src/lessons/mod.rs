@@ -1,6 +1,6 @@
 //! For whoever studies the kernels: ladders from the naive kernel to the fast one, and WGSL that stands in no catalogue.
 //!
-//! The texts lie in `lessons/`, outside of `shaders/`: no engine runs them. Each is judged on seeded numbers by the twins, as
+//! The texts lie in `lessons/`, outside of `shaders/`: no engine runs them. Each is checked on seeded numbers by the twins, as
 //! every kernel is.
 
 /// A text of `lessons/` with its path as its name.

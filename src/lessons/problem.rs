@@ -55,7 +55,7 @@ impl Wanted {
     }
 
     /// Judges what a text of this name left.
-    pub(super) fn judge(&self, name: &'static str, case: String, found: &Output) -> Report {
+    pub(super) fn check(&self, name: &'static str, case: String, found: &Output) -> Report {
         match self {
             Self::Exact(words) => compare_exact(name, case, found, words),
             Self::Near(numbers) => compare(name, case, found, numbers),
@@ -92,10 +92,10 @@ impl Problem {
     }
 
     /// Judges what lies in the written arrays now, each array by itself.
-    pub(super) fn judge(&self, name: &'static str, arrays: &Arrays<'_>) -> Result<Vec<Report>> {
+    pub(super) fn check(&self, name: &'static str, arrays: &Arrays<'_>) -> Result<Vec<Report>> {
         let one = |(array, _, wanted): &(&'static str, Option<Vec<u32>>, Wanted)| {
             let found = arrays.read(array)?;
-            Ok(wanted.judge(name, format!("{} {array}", self.name), &found))
+            Ok(wanted.check(name, format!("{} {array}", self.name), &found))
         };
         self.outputs.iter().map(one).collect()
     }

@@ -119,7 +119,7 @@ impl Puzzle {
     ///
     /// Fails with [`Error::SelfCheck`] at the first wrong element, which it names, with [`Error::Data`] if the text is not WGSL
     /// or binds other arrays, and where the device fails.
-    pub fn judge(&self, gpu: &Gpu, name: &str, text: &str) -> Result<usize> {
+    pub fn check(&self, gpu: &Gpu, name: &str, text: &str) -> Result<usize> {
         let program = Program::of_reader(name, text)?;
         let kernel = program.compile(gpu)?;
         let problems = (self.problems)();
@@ -171,7 +171,7 @@ impl Problem {
 
 /// What the first wrong element of an array is, and what it should be.
 fn first_wrong(array: &str, number: Number, wanted: &Wanted, found: &Output) -> Option<String> {
-    if wanted.judge("puzzle", String::new(), found).passed {
+    if wanted.check("puzzle", String::new(), found).passed {
         return None;
     }
     let len = wanted.len();

@@ -1,4 +1,4 @@
-//! A text that says itself what it wants to be run with: its result is shown, not judged.
+//! A text that says itself what it wants to be run with: its result is shown, not checked.
 //!
 //! `// run: 2 workgroups; x = 0..8; y = 16 zeros; z = 1 2.5` launches two workgroups; `x` counts from 0 to 7, `y` is 16
 //! zeros, `z` has two numbers. What is not said is one workgroup, and arrays of 64 elements: those that are only read count from 0.

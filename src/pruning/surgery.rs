@@ -56,7 +56,7 @@ pub struct PrunedNetwork {
 /// What does not change while a network is cut: the dense network's pre-activations on the calibration images.
 pub struct Surgery<'a> {
     architecture: &'a Architecture,
-    layers: Vec<Place>,
+    layers: Vec<LayerTargets>,
     settings: Settings,
     /// `[image, feature]`
     images: &'a [f32],
@@ -67,7 +67,7 @@ pub struct Surgery<'a> {
 }
 
 /// A layer, and what its units are to give.
-struct Place {
+struct LayerTargets {
     layer: Layer,
     weights: Range<usize>,
     bias: Range<usize>,
@@ -118,7 +118,14 @@ impl<'a> Surgery<'a> {
             let [own, own_bias] = [&weights, &bias].map(|range| &parameters[range.clone()]);
             let output = engine.forward_layer(&layer, own, own_bias, &input, Some(&rows))?;
             input = output.values;
-            layers.push(Place { layer, weights, bias, rows, targets: output.pre_activations, winners: output.winners });
+            layers.push(LayerTargets {
+                layer,
+                weights,
+                bias,
+                rows,
+                targets: output.pre_activations,
+                winners: output.winners,
+            });
         }
         let kept = layers.iter().map(|place| vec![true; place.weights.len()]).collect();
         let dense = PrunedNetwork { parameters: parameters.to_vec(), kept };
@@ -145,7 +152,7 @@ impl<'a> Surgery<'a> {
     /// unit's inputs.
     pub fn check_work(&self, chosen: &[usize]) -> Result<()> {
         let cost = |&index: &usize| {
-            let Place { layer, .. } = &self.layers[index];
+            let LayerTargets { layer, .. } = &self.layers[index];
             (layer.units() as f64 * (layer.inputs() as f64).powi(3), index, layer.inputs())
         };
         let work: f64 = chosen.iter().map(cost).map(|(work, ..)| work).sum();
@@ -281,7 +288,7 @@ impl<'a> Surgery<'a> {
 
     /// The flat places of what polishing moves: all weights that `network` keeps, and its biases.
     pub fn moving(&self, network: &PrunedNetwork) -> Vec<u32> {
-        let of_layer = |(Place { weights, bias, .. }, kept): (&Place, &Vec<bool>)| {
+        let of_layer = |(LayerTargets { weights, bias, .. }, kept): (&LayerTargets, &Vec<bool>)| {
             let places = weights.clone().zip(kept.clone()).filter(|&(_, kept)| kept).map(|(place, _)| place);
             let biases = if self.architecture.bias { bias.clone() } else { 0..0 };
             places.chain(biases).map(|place| place as u32)
@@ -296,7 +303,9 @@ impl<'a> Surgery<'a> {
     pub fn polish(&self, engine: &Engine, network: &mut PrunedNetwork, steps: u32, watch: &Watch<'_>) -> Result<()> {
         let chosen = self.moving(network);
         // Every image is a row of the output layer, and what its units are to give are the dense logits.
-        if let Some(Place { targets, .. }) = self.layers.last().filter(|_| steps > 0 && chosen.len() <= MOST_POLISHED) {
+        if let Some(LayerTargets { targets, .. }) =
+            self.layers.last().filter(|_| steps > 0 && chosen.len() <= MOST_POLISHED)
+        {
             let silent = watch.silent();
             let images = (self.images, targets.as_slice());
             let polished = engine.polish(self.architecture, &network.parameters, &chosen, images, steps, &silent)?;
@@ -307,7 +316,7 @@ impl<'a> Surgery<'a> {
 
     /// Puts what a layer was solved for in its place.
     fn put(&self, network: &mut PrunedNetwork, layer: usize, refit: &Refit) {
-        let Place { weights, bias, .. } = &self.layers[layer];
+        let LayerTargets { weights, bias, .. } = &self.layers[layer];
         network.parameters[weights.clone()].copy_from_slice(&refit.weights);
         if self.architecture.bias {
             network.parameters[bias.clone()].copy_from_slice(&refit.bias);
@@ -352,7 +361,7 @@ impl<'a> Surgery<'a> {
     fn input(&self, engine: &Engine, layer: usize) -> Result<Vec<f32>> {
         // All that a dense layer gives is known already.
         let known = layer.checked_sub(1).map(|before| &self.layers[before]);
-        if let Some(Place { layer: Layer::Dense(_), targets, .. }) = known {
+        if let Some(LayerTargets { layer: Layer::Dense(_), targets, .. }) = known {
             return Ok(targets.iter().map(|&z| if z <= 0.0 { 0.0 } else { z }).collect());
         }
         (0..layer)
@@ -361,14 +370,14 @@ impl<'a> Surgery<'a> {
 
     /// What layer `index` makes of `input`.
     fn output(&self, engine: &Engine, index: usize, parameters: &[f32], input: &[f32]) -> Result<Vec<f32>> {
-        let Place { layer, weights, bias, .. } = &self.layers[index];
+        let LayerTargets { layer, weights, bias, .. } = &self.layers[index];
         let [weights, bias] = [weights, bias].map(|range| &parameters[range.clone()]);
         Ok(engine.forward_layer(layer, weights, bias, input, Some(&[]))?.values)
     }
 
     /// The surgeon's view of layer `index` that reads `input`.
     fn layer<'b>(&'b self, index: usize, network: &'b PrunedNetwork, input: &'b [f32]) -> SurgeonLayer<'b> {
-        let Place { layer, weights, bias, rows, targets, winners } = &self.layers[index];
+        let LayerTargets { layer, weights, bias, rows, targets, winners } = &self.layers[index];
         let (rows, active_rows) = match layer {
             Layer::Dense(dense) => {
                 let active = if dense.relu { ActiveRows::Positive } else { ActiveRows::Always };

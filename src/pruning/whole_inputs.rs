@@ -22,11 +22,11 @@ pub struct WholeInputs<'a> {
     settings: Settings,
     /// `[image, input]`
     images: &'a [f32],
-    layers: Vec<Place>,
+    layers: Vec<LayerTargets>,
 }
 
 /// A layer of the dense network.
-struct Place {
+struct LayerTargets {
     /// Which rows count: flat places in `[image, y, x]`.
     rows: Vec<u32>,
     /// `[row, unit]`
@@ -79,7 +79,7 @@ impl<'a> WholeInputs<'a> {
             let [weights, bias] = Layer::tensors(&layout, index).map(|tensor| &network.parameters[tensor.range()]);
             let output = engine.forward_layer(layer, weights, bias, &input, Some(&rows))?;
             input = output.values;
-            layers.push(Place { rows, targets: output.pre_activations });
+            layers.push(LayerTargets { rows, targets: output.pre_activations });
         }
         Ok(Self { network, settings, images, layers })
     }

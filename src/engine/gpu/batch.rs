@@ -10,7 +10,7 @@ use super::Variant;
 use super::capacity::Capacity;
 use super::launches::{ActivationSizes, Activations, Binder, Kernels, Network, Sequence, State, TrainingPath};
 use super::samples::{self, BatchUploader, LoadedData, Pace};
-use super::tuning::Choice;
+use super::tuning::TuningChoice;
 use crate::cpu::{he_normal, mask as states};
 use crate::engine::{
     Evaluation, Footprint, MaskChange, Setup, StepLoss, Steps, SweepSize, Watch,
@@ -46,7 +46,7 @@ pub(super) struct GpuBatch {
     gpu: Arc<Gpu>,
     data: Arc<Mutex<Vec<Arc<LoadedData>>>>,
     plan: Plan,
-    choice: Choice,
+    choice: TuningChoice,
     kernels: Kernels,
     seed: u64,
     replica_ids: Vec<u32>,
@@ -109,7 +109,7 @@ impl GpuBatch {
         training: Arc<LoadedData>,
         variant: Variant,
         setup: &Setup<'_>,
-        choice: Choice,
+        choice: TuningChoice,
     ) -> Result<Self> {
         let plan = Plan::new(&gpu, training, variant, setup)?;
         let [training, evaluation] = plan.activations();

@@ -6,7 +6,7 @@ pub(super) use training::TrainingLaunches;
 
 use super::layer::{LayerBinder, argmax_words, place};
 use super::samples::BatchUploader;
-use super::tuning::Choice;
+use super::tuning::TuningChoice;
 use crate::cpu::mask as states;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Recorder};
@@ -153,7 +153,7 @@ pub(super) struct Kernels {
 
 impl Kernels {
     /// Compiles what training for this `path` and any evaluation need. `choice` changes no bit.
-    pub(super) fn new(gpu: &Gpu, network: &Network, path: TrainingPath, choice: Choice) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu, network: &Network, path: TrainingPath, choice: TuningChoice) -> Result<Self> {
         let size = choice.workgroup_size;
         let stack = (path == TrainingPath::StackedTraining).then(|| dense_stack::Gradient::new(gpu, size));
         let step = (path == TrainingPath::FusedTraining).then(|| dense_stack::Step::new(gpu, size, network.reads()));

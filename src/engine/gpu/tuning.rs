@@ -47,14 +47,14 @@ impl TuningStore {
 
 /// What is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Choice {
+pub struct TuningChoice {
     /// Invocations of a workgroup.
     pub workgroup_size: u32,
     /// Microseconds of a replica's step, as measured; 0 if it was not.
     pub replica_step_us: f64,
 }
 
-impl Choice {
+impl TuningChoice {
     /// How many steps of so many replicas the first submission should have: later ones follow the clock. The dense stack
     /// takes up to [`crate::kernels::dense_stack::MOST_STEPS`] of them in one launch.
     pub fn first_steps(self, replicas: usize) -> usize {
@@ -71,7 +71,7 @@ impl Choice {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Tuning {
     /// The choice.
-    pub choice: Choice,
+    pub choice: TuningChoice,
     /// How it was made, for people: measured now, read from which file, or none of both.
     pub origin: String,
     /// Microseconds of a replica's step by candidate, where it was measured now.
@@ -85,7 +85,7 @@ struct Stored {
     version: String,
     device: String,
     driver: String,
-    choice: Choice,
+    choice: TuningChoice,
 }
 
 /// What a choice holds for: this version of the program, one device with its driver and variant, one network and batch.
@@ -114,7 +114,7 @@ impl TuningKey<'_> {
     }
 
     /// The stored choice; what is wrong with the file otherwise, nothing if there is none.
-    fn read(&self, folder: &Path) -> std::result::Result<Option<Choice>, String> {
+    fn read(&self, folder: &Path) -> std::result::Result<Option<TuningChoice>, String> {
         let path = self.path(folder);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -131,7 +131,7 @@ impl TuningKey<'_> {
         }
     }
 
-    fn write(&self, folder: &Path, choice: Choice) -> Result<()> {
+    fn write(&self, folder: &Path, choice: TuningChoice) -> Result<()> {
         let stored = Stored {
             key: self.key(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -150,8 +150,8 @@ impl TuningKey<'_> {
     pub(super) fn tune(
         &self,
         store: &TuningStore,
-        usual: Choice,
-        seconds: impl FnMut(Choice) -> Result<f64>,
+        usual: TuningChoice,
+        seconds: impl FnMut(TuningChoice) -> Result<f64>,
     ) -> Result<Tuning> {
         let TuningStore::Folder(folder) = store else {
             return Ok(Tuning {
@@ -178,10 +178,13 @@ impl TuningKey<'_> {
 }
 
 /// Tries candidates until the time is up: first the usual one, then other workgroups.
-fn fastest(usual: Choice, mut seconds: impl FnMut(Choice) -> Result<f64>) -> Result<(Choice, Vec<(String, f64)>)> {
+fn fastest(
+    usual: TuningChoice,
+    mut seconds: impl FnMut(TuningChoice) -> Result<f64>,
+) -> Result<(TuningChoice, Vec<(String, f64)>)> {
     let started = Instant::now();
     let mut measured = Vec::new();
-    let mut time = |choice: Choice| -> Result<f64> {
+    let mut time = |choice: TuningChoice| -> Result<f64> {
         let seconds = seconds(choice)?;
         measured.push((format!("{} invocations", choice.workgroup_size), 1e6 * seconds));
         Ok(seconds)
@@ -189,7 +192,7 @@ fn fastest(usual: Choice, mut seconds: impl FnMut(Choice) -> Result<f64>) -> Res
     let mut best = (usual, time(usual)?);
     let mut bar = MARGIN * best.1;
     let sizes = WORKGROUP_SIZES.iter().filter(|&&size| size != usual.workgroup_size);
-    let others = sizes.map(|&workgroup_size| Choice { workgroup_size, ..usual });
+    let others = sizes.map(|&workgroup_size| TuningChoice { workgroup_size, ..usual });
     for other in others {
         if started.elapsed() > MEASURING {
             break;
@@ -201,7 +204,7 @@ fn fastest(usual: Choice, mut seconds: impl FnMut(Choice) -> Result<f64>) -> Res
         }
     }
     let (choice, seconds) = best;
-    Ok((Choice { replica_step_us: 1e6 * seconds, ..choice }, measured))
+    Ok((TuningChoice { replica_step_us: 1e6 * seconds, ..choice }, measured))
 }
 
 /// A candidate that the device refuses is none; a lost device is an error.
@@ -217,7 +220,7 @@ fn possible(seconds: Result<f64>) -> Result<Option<f64>> {
 mod tests {
     use super::*;
 
-    const USUAL: Choice = Choice { workgroup_size: 64, replica_step_us: 0.0 };
+    const USUAL: TuningChoice = TuningChoice { workgroup_size: 64, replica_step_us: 0.0 };
 
     fn architecture() -> Architecture {
         let convolutions = Architecture::paper_convolutions(2);
@@ -229,7 +232,7 @@ mod tests {
     }
 
     /// 32 invocations are fastest.
-    fn clock(choice: Choice) -> Result<f64> {
+    fn clock(choice: TuningChoice) -> Result<f64> {
         Ok((f64::from(choice.workgroup_size) - 32.0).abs() + 1.0)
     }
 
@@ -240,7 +243,7 @@ mod tests {
         let architecture = architecture();
         let subject = subject(&architecture);
         let tuned = subject.tune(&store, USUAL, clock).unwrap();
-        assert_eq!(tuned.choice, Choice { workgroup_size: 32, replica_step_us: 1e6 });
+        assert_eq!(tuned.choice, TuningChoice { workgroup_size: 32, replica_step_us: 1e6 });
         assert_eq!(tuned.measured.len(), 4);
         assert!(tuned.origin.starts_with("measured now; kept in"), "{}", tuned.origin);
         let again = subject.tune(&store, USUAL, |_| panic!("measured twice")).unwrap();
@@ -292,16 +295,16 @@ mod tests {
     fn a_little_faster_is_no_reason_to_change() {
         let folder = tempfile::tempdir().unwrap();
         let architecture = architecture();
-        let clock = |choice: Choice| Ok(if choice == USUAL { 1.0 } else { 0.97 });
+        let clock = |choice: TuningChoice| Ok(if choice == USUAL { 1.0 } else { 0.97 });
         let tuned = subject(&architecture).tune(&TuningStore::Folder(folder.path().into()), USUAL, clock).unwrap();
-        assert_eq!(tuned.choice, Choice { replica_step_us: 1e6, ..USUAL });
+        assert_eq!(tuned.choice, TuningChoice { replica_step_us: 1e6, ..USUAL });
     }
 
     #[test]
     fn a_candidate_that_the_device_refuses_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         let architecture = architecture();
-        let clock = |choice: Choice| {
+        let clock = |choice: TuningChoice| {
             if choice.workgroup_size == 32 { Err(Error::Shape("too many iterations".into())) } else { clock(choice) }
         };
         let tuned = subject(&architecture).tune(&TuningStore::Folder(folder.path().into()), USUAL, clock).unwrap();
@@ -310,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_first_launch_has_as_many_steps_as_fit_its_time() {
-        let steps = |replica_step_us, replicas| Choice { replica_step_us, ..USUAL }.first_steps(replicas);
+        let steps = |replica_step_us, replicas| TuningChoice { replica_step_us, ..USUAL }.first_steps(replicas);
         assert_eq!((steps(100.0, 10), steps(100.0, 1), steps(1e9, 1), steps(0.0, 10)), (50, 500, 1, 1));
     }
 }
